@@ -1,0 +1,194 @@
+//! Between the kernel and an evaluator process, over a Unix socket.
+//!
+//! An evaluator serves one of two kinds of namespace. *Local*: cells run as they are compiled, and
+//! evcxr hears how each ended ([`EvaluatorEvent::Run`], answered by [`EvaluatorRequest::Ran`]).
+//! *Engines*: cells are compiled from any known [`StateId`] to a new one and run elsewhere.
+
+use crate::failure::Failure;
+use crate::id::StateId;
+use crate::runtime::Outcome;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What an evaluator compiles for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NamespaceKind {
+    /// The kernel's own namespace.
+    Local,
+    /// The engines' namespaces.
+    Engines,
+}
+
+/// Names one request, so that its answer finds it; counts up from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u64);
+
+/// Kernel to evaluator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum EvaluatorRequest {
+    /// Local: evaluates Rust and `:` commands; the compiled cell comes back as `Run` events.
+    Evaluate {
+        /// Names the answer.
+        id: RequestId,
+        /// The source.
+        source: String,
+    },
+    /// Local: the answer to a `Run` event.
+    Ran {
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Engines: compiles a cell from `base`; afterwards `next` is the state of an engine on which
+    /// the cell ended in `outcome`.
+    Compile {
+        /// Names the answer.
+        id: RequestId,
+        /// The source.
+        source: String,
+        /// The state to compile from.
+        base: StateId,
+        /// The name of the state that results.
+        next: StateId,
+        /// What is assumed of the run. `VariablesLost` means: these are lost, compile again without
+        /// them and assume completed. `Died` gives `base` without any variable.
+        outcome: Outcome,
+    },
+    /// Engines: adds a dependency for all states from now on (`:dep` applies everywhere).
+    AddDependency {
+        /// Names the answer.
+        id: RequestId,
+        /// The text after `:dep`.
+        spec: String,
+    },
+    /// Completions at a byte offset of the source.
+    Complete {
+        /// Names the answer.
+        id: RequestId,
+        /// The source.
+        source: String,
+        /// Offset in bytes.
+        offset: usize,
+        /// Engines only: the state the cell would be compiled from.
+        base: Option<StateId>,
+    },
+    /// Documentation at a byte offset of the source.
+    Inspect {
+        /// Names the answer.
+        id: RequestId,
+        /// The source.
+        source: String,
+        /// Offset in bytes.
+        offset: usize,
+        /// Engines only: the state the cell would be compiled from.
+        base: Option<StateId>,
+    },
+}
+
+/// Evaluator to kernel.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum EvaluatorEvent {
+    /// Started, prelude in place; requests are answered from now on.
+    Ready(Toolchain),
+    /// Could not start; the process ends.
+    StartFailed {
+        /// Why, and what to do.
+        failure: Failure,
+    },
+    /// Local: a cell is compiled and waits to be run; answer with `Ran`.
+    Run(CompiledCell),
+    /// The answer to the request of that id.
+    Answer {
+        /// Which request.
+        id: RequestId,
+        /// What came of it.
+        result: Result<Answer, Failure>,
+    },
+}
+
+/// What a request yields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The local cell is done.
+    Evaluated(Evaluated),
+    /// The cell is compiled; `None` when it had nothing to run.
+    Compiled(Compiled),
+    /// The dependency is in place.
+    Added,
+    /// Completions.
+    Completions(Completions),
+    /// Documentation.
+    Inspected(Option<Documentation>),
+}
+
+/// A local cell that was evaluated.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// What `:` commands answered, by MIME type.
+    pub command_output: crate::output::MimeBundle,
+    /// The namespace's variables afterwards: name and type.
+    pub variables: Vec<(String, String)>,
+}
+
+/// A cell compiled for engines.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Compiled {
+    /// What to run, if anything.
+    pub cell: Option<CompiledCell>,
+    /// The variables of `next`: name and type.
+    pub variables: Vec<(String, String)>,
+}
+
+/// A cell as machine code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompiledCell {
+    /// The library; the file stays as it is for the evaluator's life.
+    pub artifact: PathBuf,
+    /// The function to call.
+    pub entry: String,
+    /// Whether the cell ends in an expression whose value is to be shown.
+    pub has_result: bool,
+}
+
+/// What the compiled cells need of the machine that runs them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Toolchain {
+    /// `rustc --version`, which is also the ABI.
+    pub rustc: String,
+    /// The target triple.
+    pub target: String,
+    /// The shared standard library the cells link to.
+    pub libstd: PathBuf,
+}
+
+/// Completions for a place in a source; offsets in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Completions {
+    /// Start of the text to replace.
+    pub start: usize,
+    /// End of the text to replace.
+    pub end: usize,
+    /// What may stand there.
+    pub items: Vec<Completion>,
+}
+
+/// One completion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Completion {
+    /// The text to insert.
+    pub code: String,
+    /// `function`, `class`, `module`, `instance`, `keyword` or `magic`.
+    pub kind: String,
+    /// What to show for it.
+    pub label: String,
+}
+
+/// Documentation of one name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Documentation {
+    /// As text.
+    pub plain: String,
+    /// As HTML.
+    pub html: String,
+}

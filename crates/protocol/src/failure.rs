@@ -1,0 +1,136 @@
+//! How a cell, a task or a request failed: structure, never rendered text.
+//!
+//! The one place that turns a [`Failure`] into what a user reads is the kernel's `report/error.rs`.
+
+use crate::id::{EngineId, MsgId};
+use serde::{Deserialize, Serialize};
+
+/// A failure with everything needed to tell a user what failed and what to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Failure {
+    /// The source does not compile.
+    Compile {
+        /// Every error rustc reported.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// The cell panicked.
+    Panic(Panic),
+    /// An error left the cell through `?`.
+    Error {
+        /// The error as `:efmt` formats it.
+        message: String,
+    },
+    /// Variables had types that no longer exist; the cell did not run.
+    VariablesLost {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// The runtime ended while the cell ran; its variables are gone.
+    RuntimeDied {
+        /// What the system said: `signal 11 (SIGSEGV)`, `exit status 3`.
+        status: String,
+        /// The variables that are lost with it.
+        lost: Vec<String>,
+    },
+    /// The user interrupted the cell.
+    Interrupted {
+        /// The variables that are lost with it.
+        lost: Vec<String>,
+    },
+    /// What was typed cannot be done: unknown magic, bad option, malformed targets.
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to type instead.
+        hint: Option<String>,
+    },
+    /// Connected to a controller, but there are no engines.
+    NoEngines,
+    /// A failure raised on, or in the name of, one engine.
+    Remote(RemoteFailure),
+    /// Failures of several engines as one.
+    Composite {
+        /// What was run: `%px`, `execute`, …
+        message: String,
+        /// One per engine, in engine order.
+        failures: Vec<RemoteFailure>,
+    },
+    /// Not ready in time.
+    Timeout {
+        /// What was waited for.
+        message: String,
+    },
+    /// Something outside failed: a process that does not start, a port in use, a missing toolchain.
+    Environment {
+        /// What failed, with the path, port or program.
+        message: String,
+        /// What to do now.
+        hint: Option<String>,
+    },
+    /// A fault of ours.
+    Internal {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// A panic, located in the cell where that is possible.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Panic {
+    /// The panic's message.
+    pub message: String,
+    /// `file:line:column` as the panic hook reports it.
+    pub location: Option<String>,
+}
+
+/// A failure with the names that go on the wire, and the engine it belongs to.
+///
+/// `ename`s are those of ipyparallel's `error.py` and of design section 9.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RemoteFailure {
+    /// The stable error name: `Panic`, `EngineError`, `TaskAborted`, …
+    pub ename: String,
+    /// The message.
+    pub evalue: String,
+    /// Lines for the reader, without colours.
+    pub traceback: Vec<String>,
+    /// The engine, where one was involved.
+    pub engine: Option<EngineId>,
+    /// The task.
+    pub msg_id: Option<MsgId>,
+    /// `execute` or `apply`.
+    pub method: String,
+}
+
+/// One error of rustc, in the coordinates of the cell's source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// The message.
+    pub message: String,
+    /// rustc's code, such as `E0382`.
+    pub code: Option<String>,
+    /// Where, the primary span first.
+    pub spans: Vec<DiagnosticSpan>,
+    /// Notes and suggestions.
+    pub help: Vec<String>,
+    /// rustc's own rendering, for errors that are not in the user's code.
+    pub rendered: Option<String>,
+}
+
+/// A place in the cell's source; lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DiagnosticSpan {
+    /// First line.
+    pub start_line: usize,
+    /// First column.
+    pub start_column: usize,
+    /// Last line.
+    pub end_line: usize,
+    /// One past the last column.
+    pub end_column: usize,
+    /// What to say there.
+    pub label: String,
+    /// Whether the error is here rather than related to here.
+    pub primary: bool,
+}

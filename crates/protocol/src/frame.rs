@@ -1,0 +1,106 @@
+//! The form in which our own processes exchange messages over Unix sockets:
+//! four bytes of length (big endian), then that many bytes of JSON.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Longest frame that is accepted, in bytes; a longer one is a broken peer.
+pub const MAX_FRAME: usize = 1 << 30;
+
+/// Why bytes are not a message.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The announced length is beyond [`MAX_FRAME`].
+    #[error("a frame of {0} bytes is too long")]
+    TooLong(usize),
+    /// The frame is not the message that was expected.
+    #[error("malformed frame: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// Encodes one message with its length.
+///
+/// # Errors
+/// When the message is longer than [`MAX_FRAME`] or does not serialise.
+pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = bytes.len() - 4;
+    if length > MAX_FRAME {
+        return Err(FrameError::TooLong(length));
+    }
+    bytes[..4].copy_from_slice(&(length as u32).to_be_bytes());
+    Ok(bytes)
+}
+
+/// Collects bytes as they arrive and yields whole messages.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Decoder {
+    /// Adds bytes read from the peer.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.start > 0 && self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole message, or `None` until more bytes are pushed.
+    ///
+    /// # Errors
+    /// When the peer sent something that is not a message; the connection is then of no more use.
+    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+        let rest = &self.bytes[self.start..];
+        let Some((head, body)) = rest.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes(*head) as usize;
+        if length > MAX_FRAME {
+            return Err(FrameError::TooLong(length));
+        }
+        let Some(frame) = body.get(..length) else {
+            return Ok(None);
+        };
+        let message = serde_json::from_slice(frame)?;
+        self.start += 4 + length;
+        if self.start > 1 << 16 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        Ok(Some(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_whole_however_the_bytes_are_cut() {
+        let mut bytes = encode(&"Grüße").unwrap();
+        bytes.extend(encode(&"").unwrap());
+        let mut decoder = Decoder::default();
+        let mut seen = Vec::<String>::new();
+        for byte in bytes {
+            decoder.push(&[byte]);
+            while let Some(message) = decoder.next().unwrap() {
+                seen.push(message);
+            }
+        }
+        assert_eq!(seen, ["Grüße", ""]);
+    }
+
+    #[test]
+    fn a_hostile_length_is_refused() {
+        let mut decoder = Decoder::default();
+        decoder.push(&[0xff; 4]);
+        assert!(matches!(
+            decoder.next::<String>(),
+            Err(FrameError::TooLong(_))
+        ));
+    }
+}

@@ -1,0 +1,212 @@
+//! Between the `phalanx` library in a cell and the process that owns its runtime.
+//!
+//! The library opens the Unix socket named by [`HOST_SOCKET_VAR`], sends one [`HostRequest`], reads
+//! one [`HostReply`] and closes. A connection per call keeps no state in the cell's statics (every
+//! cell's library has its own copy of those) and may be used from any thread.
+//!
+//! A display must keep its place among the text printed around it, which travels through a pipe. So
+//! the owner answers [`HostReply::Place`], and the library prints [`place_marker`] on stdout there.
+
+use crate::failure::{Failure, RemoteFailure};
+use crate::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
+use crate::output::{Display, MimeBundle, Output};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Environment variable that holds the path of the owner's host socket.
+pub const HOST_SOCKET_VAR: &str = "PHALANX_HOST_SOCKET";
+
+/// Starts every marker in the output of a cell: an OSC escape, invisible where nobody reads it.
+pub const MARKER_START: &str = "\x1b]phalanx;";
+/// Ends every marker.
+pub const MARKER_END: char = '\x07';
+
+/// What the library prints on stdout where the output of that number belongs.
+pub fn place_marker(place: u64) -> String {
+    format!("{MARKER_START}place;{place}{MARKER_END}")
+}
+
+/// Library to owner.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum HostRequest {
+    /// Shows something, or clears: answered with [`HostReply::Place`].
+    Output(Output),
+    /// Runs a line magic that stands within Rust text.
+    Magic {
+        /// The line from its `%` on.
+        line: String,
+    },
+    /// Asks something of an AsyncResult the kernel holds.
+    AsyncResult {
+        /// Which one.
+        id: AsyncResultId,
+        /// What.
+        query: AsyncResultQuery,
+    },
+}
+
+/// What an AsyncResult can be asked; the names are ipyparallel's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AsyncResultQuery {
+    /// Everything known so far, without waiting: answered with [`HostReply::Snapshot`].
+    Snapshot,
+    /// Waits until every task is done: answered with [`HostReply::Ready`].
+    Wait {
+        /// Seconds; `None` waits for ever.
+        timeout: Option<f64>,
+    },
+    /// Waits until every task's output has arrived too: answered with [`HostReply::Ready`].
+    WaitForOutput {
+        /// Seconds; `None` waits for ever.
+        timeout: Option<f64>,
+    },
+    /// Waits with a bar that is updated in place: answered with [`HostReply::Ready`].
+    WaitInteractive {
+        /// Seconds between updates.
+        interval: f64,
+        /// Seconds; `None` waits for ever.
+        timeout: Option<f64>,
+    },
+    /// Drops the tasks that have not started: answered with [`HostReply::Done`].
+    Abort,
+    /// Republishes all outputs under the current cell: answered with [`HostReply::Done`].
+    DisplayOutputs {
+        /// How they are grouped.
+        group_by: GroupBy,
+        /// Leave out everything but the results.
+        result_only: bool,
+    },
+}
+
+/// How the outputs of several engines are grouped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupBy {
+    /// All stdout, all stderr, displays engine by engine, results.
+    #[default]
+    Type,
+    /// Everything of one engine, then of the next.
+    Engine,
+    /// The first display of every engine, then the second, …
+    Order,
+}
+
+/// Owner to library.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum HostReply {
+    /// Done, nothing to tell.
+    Done,
+    /// Print [`place_marker`] of this number.
+    Place(u64),
+    /// Whether all tasks are done.
+    Ready(bool),
+    /// What a magic made.
+    AsyncResult(AsyncResultId),
+    /// The state of an AsyncResult.
+    Snapshot(Box<AsyncResultSnapshot>),
+    /// It failed; the owner shows why when the cell ends by [`MAGIC_FAILED`].
+    Failed(Failure),
+}
+
+/// Message of the panic by which a failed magic ends a cell; the owner reports the failure instead.
+pub const MAGIC_FAILED: &str = "phalanx: a magic failed";
+
+/// Everything known of an AsyncResult at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AsyncResultSnapshot {
+    /// What was run: `%px`, `execute`, …
+    pub name: String,
+    /// One per task, in the order of targets.
+    pub tasks: Vec<TaskSnapshot>,
+    /// Seconds since submission, or `wall_time` once ready.
+    pub elapsed: f64,
+}
+
+/// One task of an AsyncResult.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskSnapshot {
+    /// The metadata record, with ipyparallel's keys.
+    pub metadata: TaskMetadata,
+    /// How it ended; `None` while pending.
+    pub result: Option<Result<ExecuteReply, RemoteFailure>>,
+}
+
+/// Metadata of one task; the keys are those of ipyparallel's `client.py`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskMetadata {
+    /// The request's id.
+    pub msg_id: Option<MsgId>,
+    /// When the client sent it (client's clock).
+    pub submitted: Option<DateTime<Utc>>,
+    /// When the engine began (engine's clock).
+    pub started: Option<DateTime<Utc>>,
+    /// When the engine was done (engine's clock).
+    pub completed: Option<DateTime<Utc>>,
+    /// When the client had the reply (client's clock).
+    pub received: Option<DateTime<Utc>>,
+    /// The engine's routing identity.
+    pub engine_uuid: Option<EngineUuid>,
+    /// The engine's number.
+    pub engine_id: Option<EngineId>,
+    /// Location dependencies.
+    pub follow: Vec<MsgId>,
+    /// Time dependencies.
+    pub after: Vec<MsgId>,
+    /// How it ended.
+    pub status: Option<TaskStatus>,
+    /// The source that was run.
+    pub execute_input: Option<String>,
+    /// The value of the last expression.
+    pub execute_result: Option<MimeBundle>,
+    /// Number of the cell on its engine.
+    pub execution_count: Option<u32>,
+    /// The failure the engine published.
+    pub error: Option<RemoteFailure>,
+    /// Text on stdout, `\r` applied.
+    pub stdout: String,
+    /// Text on stderr, `\r` applied.
+    pub stderr: String,
+    /// Displays, in order.
+    pub outputs: Vec<Display>,
+    /// The user's name for the task.
+    pub label: Option<String>,
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskStatus {
+    /// It ran to its end.
+    Ok,
+    /// It failed.
+    Error,
+    /// It was dropped before it began.
+    Aborted,
+}
+
+/// What an engine answers to a cell; shown as `<ExecuteReply[3]: 42>`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExecuteReply {
+    /// The engine.
+    pub engine_id: Option<EngineId>,
+    /// Number of the cell on its engine.
+    pub execution_count: u32,
+    /// The value of the last expression.
+    pub execute_result: Option<MimeBundle>,
+}
+
+impl std::fmt::Debug for ExecuteReply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<ExecuteReply[{}]", self.execution_count)?;
+        if let Some(text) = self.execute_result.as_ref().and_then(MimeBundle::text) {
+            let short: String = text.chars().take(29).collect();
+            let dots = if text.chars().nth(29).is_some() {
+                "..."
+            } else {
+                ""
+            };
+            write!(f, ": {short}{dots}")?;
+        }
+        f.write_str(">")
+    }
+}

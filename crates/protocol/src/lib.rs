@@ -1,0 +1,28 @@
+//! Every message of Phalanx as a type; no I/O, no async, no sockets.
+//!
+//! | module | between |
+//! |---|---|
+//! | [`id`] | the newtyped ids all others use |
+//! | [`frame`] | the length-prefixed form in which our own processes exchange messages |
+//! | [`output`], [`failure`] | what a cell produced, and how it failed, wherever it ran |
+//! | [`host`] | the `phalanx` library in a cell and the process that owns its runtime |
+//! | [`runtime`] | a runtime process and its owner (kernel or engine) |
+//! | [`evaluator`] | the kernel and an evaluator process |
+//! | [`parallel`] | client, controller and engine: ipyparallel 9's wire protocol and our metadata on it |
+
+pub mod failure;
+pub mod frame;
+pub mod host;
+pub mod id;
+pub mod output;
+
+#[cfg(feature = "jupyter")]
+pub mod evaluator;
+#[cfg(feature = "jupyter")]
+pub mod parallel;
+#[cfg(feature = "jupyter")]
+pub mod runtime;
+
+/// The Jupyter messages themselves.
+#[cfg(feature = "jupyter")]
+pub use jupyter_protocol as jupyter;

@@ -1,0 +1,87 @@
+//! What a cell produced, wherever it ran.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The same output in several representations, by MIME type.
+///
+/// Values are text (base64 for binary types) or, for JSON types, objects.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MimeBundle(pub Map<String, Value>);
+
+impl MimeBundle {
+    /// A bundle of plain text alone.
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self::default().with("text/plain", text.into())
+    }
+
+    /// Adds one representation.
+    #[must_use]
+    pub fn with(mut self, mime: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(mime.to_owned(), value.into());
+        self
+    }
+
+    /// The plain text, if there is one.
+    pub fn text(&self) -> Option<&str> {
+        self.0.get("text/plain")?.as_str()
+    }
+}
+
+/// The two streams of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamName {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl StreamName {
+    /// The name used in `stream` messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// A `display_data` or `update_display_data`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Display {
+    /// What to show.
+    pub data: MimeBundle,
+    /// Open by protocol: per-MIME metadata and the like.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+    /// Names the display so that it can be updated later.
+    #[serde(default)]
+    pub display_id: Option<String>,
+    /// Whether this replaces the display of that id rather than adding one.
+    #[serde(default)]
+    pub update: bool,
+}
+
+/// One thing a running cell put out, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Output {
+    /// Text on a stream, as written: partial lines, carriage returns and all.
+    Stream {
+        /// Which stream.
+        name: StreamName,
+        /// The text.
+        text: String,
+    },
+    /// A rich value shown by the cell.
+    Display(Display),
+    /// The value of the cell's last expression.
+    Result(MimeBundle),
+    /// Takes away what the cell has shown so far.
+    ClearOutput {
+        /// Only once the next output arrives.
+        wait: bool,
+    },
+}

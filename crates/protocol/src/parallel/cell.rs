@@ -1,0 +1,80 @@
+//! What rides on ipyparallel's messages so that a Rust engine can run a compiled cell.
+
+use crate::id::{ArtifactHash, StateId};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The metadata key under which all of ours stands.
+pub const PHALANX: &str = "phalanx";
+
+/// `metadata.phalanx` of an `execute_request` for a Rust engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellMetadata {
+    /// `rustc --version` the artifacts were built with; the engine refuses another.
+    pub abi: String,
+    /// Host name of the client, to whose paths `paths` refer.
+    pub host: String,
+    /// The state the cell was compiled from.
+    pub base: StateId,
+    /// The state an engine is in once the cell has completed.
+    pub next: StateId,
+    /// The function to call; `None` when the cell only adds items and has nothing to run.
+    pub entry: Option<String>,
+    /// Whether the cell ends in an expression whose value is to be shown.
+    pub has_result: bool,
+    /// What the cell needs, in load order, the cell itself last: libstd, then the cell.
+    pub artifacts: Vec<ArtifactHash>,
+    /// Where the artifacts are, for engines on the client's host; by position, may be shorter.
+    #[serde(default)]
+    pub paths: Vec<PathBuf>,
+    /// Which artifacts ride as buffers, by position: the i-th buffer is `artifacts[buffers[i]]`.
+    /// Each is checked against its hash, so the signed metadata covers the code.
+    #[serde(default)]
+    pub buffers: Vec<usize>,
+}
+
+/// `metadata.phalanx` of a reply, when the engine did not run the cell, or where it stands now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Why the cell did not run; `None` when it ran.
+    pub reason: Option<RefusalReason>,
+    /// The engine's state now.
+    pub state: StateId,
+}
+
+/// Why an engine did not run a cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RefusalReason {
+    /// The engine is not in the state the cell was compiled from.
+    StateMismatch,
+    /// The engine lacks these artifacts; send them as buffers.
+    NeedArtifacts {
+        /// Which.
+        artifacts: Vec<ArtifactHash>,
+    },
+    /// These variables had types that no longer exist; compile again without them.
+    VariablesLost {
+        /// Their names.
+        names: Vec<String>,
+    },
+}
+
+/// What a Rust engine says of itself: `phalanx` in the content of its `kernel_info_reply`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EngineHandshake {
+    /// Version of the engine program.
+    pub version: String,
+    /// Name of the machine it runs on.
+    pub host: String,
+    /// Target triple it was built for.
+    pub target: String,
+    /// `gnu <version>` of the C library it runs with.
+    pub libc: String,
+    /// The ABI it has already loaded (`rustc --version`), if any.
+    pub rustc: Option<String>,
+    /// Artifacts it already has.
+    pub artifacts: Vec<ArtifactHash>,
+    /// The state of its namespace.
+    pub state: StateId,
+}

@@ -1,0 +1,5 @@
+//! Client, controller and engine: ipyparallel 9's messages, and our metadata on them.
+
+mod cell;
+
+pub use cell::{CellMetadata, EngineHandshake, PHALANX, Refusal, RefusalReason};
