@@ -1,1 +1,19 @@
-//! placeholder
+//! Runs compiled cells in a process of their own, and captures what they put out.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`process`] | the runtime process: loads cells and calls them; holds the user's variables and nothing else |
+//! | [`output`] | from the bytes on its two pipes to ordered, attributed [`Output`](phalanx_protocol::output::Output)s; pure |
+//! | [`owner`] | the other end: starts the process, feeds it cells, reports what happens |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod output;
+mod owner;
+mod process;
+
+pub use owner::{HostCall, HostReplier, Runtime, RuntimeConfig, RuntimeEvent, StartError};
+pub use process::process_main;
+
+/// Environment variable that holds the path of the owner's control socket.
+const CONTROL_SOCKET_VAR: &str = "PHALANX_CONTROL_SOCKET";

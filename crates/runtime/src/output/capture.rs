@@ -1,0 +1,395 @@
+//! The state of a runtime's output: which run it belongs to, what is held back, how the run ended.
+
+use super::scanner::{Scanner, Token};
+use super::text::TextDecoder;
+use phalanx_protocol::failure::Panic;
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::output::{MimeBundle, Output, StreamName};
+use phalanx_protocol::runtime::Outcome;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Least time between two batches of streamed text: ten a second, whatever the cell prints.
+const BATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long the last line on stderr may turn out to be the text of a `?` error: the two come in one
+/// go, but on different pipes.
+const ERROR_LINE_DELAY: Duration = Duration::from_millis(30);
+
+/// Most text a batch holds, in bytes; more goes out at once.
+const BATCH_BYTES: usize = 1 << 16;
+
+/// What has become of the bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Captured {
+    /// Something to show; `None` when no cell is running (a thread outlived its cell).
+    Output { run: Option<RunId>, output: Output },
+    /// A run is over; all its output came before.
+    Ended { run: RunId, outcome: Outcome },
+}
+
+/// Turns what the two pipes bring into outputs in order, each with its run.
+#[derive(Default)]
+pub(crate) struct Capture {
+    pipes: [Pipe; 2],
+    run: Option<Run>,
+    /// Text that waits for the next batch, in the order written.
+    batch: Vec<(StreamName, String)>,
+    batch_bytes: usize,
+    last_batch: Option<Instant>,
+    /// A value that may turn out to be the cell's result, or get more representations.
+    bundle: Option<MimeBundle>,
+    /// Outputs whose place in the text has not been read yet.
+    places: BTreeMap<u64, Output>,
+    next_place: u64,
+    captured: Vec<Captured>,
+}
+
+#[derive(Default)]
+struct Pipe {
+    scanner: Scanner,
+    text: TextDecoder,
+    ended: bool,
+    closed: bool,
+}
+
+struct Run {
+    id: RunId,
+    has_result: bool,
+    panicked: bool,
+    errored: bool,
+    lost: Vec<String>,
+    panic: Option<Panic>,
+    /// The last line on stderr, kept until it is known not to be the text of a `?` error.
+    last_line: String,
+    last_line_at: Option<Instant>,
+}
+
+impl Capture {
+    /// A cell begins.
+    pub(crate) fn start(&mut self, run: RunId, has_result: bool) {
+        self.flush();
+        for pipe in &mut self.pipes {
+            pipe.ended = false;
+        }
+        self.run = Some(Run {
+            id: run,
+            has_result,
+            panicked: false,
+            errored: false,
+            lost: Vec::new(),
+            panic: None,
+            last_line: String::new(),
+            last_line_at: None,
+        });
+    }
+
+    /// Keeps an output until its place in the text is read; answers the number of the place.
+    pub(crate) fn place(&mut self, output: Output) -> u64 {
+        self.next_place += 1;
+        self.places.insert(self.next_place, output);
+        self.next_place
+    }
+
+    /// Takes bytes from one pipe.
+    pub(crate) fn push(&mut self, name: StreamName, bytes: &[u8], now: Instant) {
+        let tokens = self.pipe(name).scanner.push(bytes);
+        self.tokens(name, tokens);
+        if let Some(run) = &mut self.run
+            && name == StreamName::Stderr
+            && !run.last_line.is_empty()
+        {
+            run.last_line_at = Some(now);
+        }
+        self.tick(now);
+    }
+
+    /// One pipe has no more writers.
+    pub(crate) fn closed(&mut self, name: StreamName) {
+        let tokens = self.pipe(name).scanner.finish();
+        self.tokens(name, tokens);
+        let rest = self.pipe(name).text.finish();
+        self.text(name, rest);
+        self.pipe(name).closed = true;
+        self.end_if_marked();
+    }
+
+    /// The run is over even if a pipe did not say so (a cell may have closed or redirected it).
+    pub(crate) fn end(&mut self, run: RunId) {
+        if self.run.as_ref().is_some_and(|current| current.id == run) {
+            self.finish_run(None);
+        }
+    }
+
+    /// The cell could not be loaded, so it did not run.
+    pub(crate) fn fail(&mut self, run: RunId, message: &str) {
+        if self.running() == Some(run) {
+            self.finish_run(Some(Outcome::Errored {
+                message: message.to_owned(),
+            }));
+        }
+    }
+
+    /// The process is gone.
+    pub(crate) fn died(&mut self, status: &str) {
+        for name in [StreamName::Stdout, StreamName::Stderr] {
+            if !self.pipe(name).closed {
+                self.closed(name);
+            }
+        }
+        if self.run.is_some() {
+            self.finish_run(Some(Outcome::Died {
+                status: status.to_owned(),
+            }));
+        }
+        self.flush();
+    }
+
+    /// When [`Self::tick`] has something to do, if nothing else happens.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let batch = self.last_batch.filter(|_| !self.batch.is_empty());
+        let line = self.run.as_ref().and_then(|run| run.last_line_at);
+        let due = [
+            batch.map(|at| at + BATCH_INTERVAL),
+            line.map(|at| at + ERROR_LINE_DELAY),
+        ];
+        due.into_iter().flatten().min()
+    }
+
+    /// Lets text go that has waited long enough.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if let Some(run) = &mut self.run
+            && run
+                .last_line_at
+                .is_some_and(|at| now >= at + ERROR_LINE_DELAY)
+        {
+            run.last_line_at = None;
+            let line = std::mem::take(&mut run.last_line);
+            self.stream(StreamName::Stderr, line);
+        }
+        let due = self
+            .last_batch
+            .is_none_or(|last| now >= last + BATCH_INTERVAL);
+        if !self.batch.is_empty() && (due || self.batch_bytes >= BATCH_BYTES) {
+            self.last_batch = Some(now);
+            self.flush_batch();
+        }
+    }
+
+    /// What has come of all this since the last call.
+    pub(crate) fn take(&mut self) -> Vec<Captured> {
+        std::mem::take(&mut self.captured)
+    }
+
+    /// Whether the running cell waits only for the end markers on its pipes.
+    pub(crate) fn running(&self) -> Option<RunId> {
+        self.run.as_ref().map(|run| run.id)
+    }
+
+    fn pipe(&mut self, name: StreamName) -> &mut Pipe {
+        &mut self.pipes[name as usize]
+    }
+
+    fn tokens(&mut self, name: StreamName, tokens: Vec<Token>) {
+        for token in tokens {
+            if let Token::Text(bytes) = token {
+                let text = self.pipe(name).text.push(&bytes);
+                self.text(name, text);
+                continue;
+            }
+            let rest = self.pipe(name).text.finish();
+            self.text(name, rest);
+            self.marker(name, token);
+        }
+    }
+
+    fn marker(&mut self, name: StreamName, token: Token) {
+        match token {
+            Token::Text(_) => {}
+            Token::Content { mime, body } => self.content(mime, &body),
+            Token::Place(place) => {
+                if let Some(output) = self.places.remove(&place) {
+                    self.flush();
+                    self.output(output);
+                }
+            }
+            Token::PanicReport { location, message } => {
+                self.release_panic();
+                match &mut self.run {
+                    Some(run) => {
+                        run.panic = Some(Panic {
+                            message,
+                            location: Some(location),
+                        })
+                    }
+                    None => self.text(name, panic_text(&message, &location)),
+                }
+            }
+            Token::End(id) => {
+                if self.run.as_ref().is_some_and(|run| run.id == id) {
+                    self.pipe(name).ended = true;
+                    self.end_if_marked();
+                }
+            }
+            Token::Panicked | Token::Errored | Token::VariableLost(_) => {
+                let Some(run) = &mut self.run else { return };
+                match token {
+                    Token::Panicked => run.panicked = true,
+                    Token::VariableLost(name) => run.lost.push(name),
+                    _ => run.errored = true,
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, name: StreamName, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        if name == StreamName::Stderr {
+            self.release_panic();
+            if let Some(run) = &mut self.run {
+                let mut text = std::mem::take(&mut run.last_line) + &text;
+                run.last_line = text.split_off(last_line_start(&text));
+                self.stream(name, text);
+                return;
+            }
+        }
+        self.release_bundle();
+        self.stream(name, text);
+    }
+
+    fn stream(&mut self, name: StreamName, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        self.batch_bytes += text.len();
+        match self.batch.last_mut() {
+            Some((last, batch)) if *last == name => batch.push_str(&text),
+            _ => self.batch.push((name, text)),
+        }
+    }
+
+    /// Blocks with different MIME types in a row are one value; a repeated type begins the next.
+    fn content(&mut self, mime: String, body: &[u8]) {
+        if self
+            .bundle
+            .as_ref()
+            .is_some_and(|bundle| bundle.0.contains_key(&mime))
+        {
+            self.release_bundle();
+        }
+        let text = String::from_utf8_lossy(body).into_owned();
+        let value = if mime.contains("json") {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        } else {
+            Value::String(text)
+        };
+        self.bundle.get_or_insert_default().0.insert(mime, value);
+    }
+
+    /// The value that was held back is not the last thing of the cell, so it is no result.
+    fn release_bundle(&mut self) {
+        if let Some(data) = self.bundle.take() {
+            self.flush_batch();
+            self.output(Output::Display(phalanx_protocol::output::Display {
+                data,
+                ..Default::default()
+            }));
+        }
+    }
+
+    /// A panic that something else followed was caught by the user's code: it is text like any other.
+    fn release_panic(&mut self) {
+        let panic = self.run.as_mut().and_then(|run| {
+            let panicked = run.panicked;
+            run.panic.take_if(|_| !panicked)
+        });
+        if let Some(Panic { message, location }) = panic {
+            let text = panic_text(&message, location.as_deref().unwrap_or("?"));
+            self.stream(StreamName::Stderr, text);
+        }
+    }
+
+    fn end_if_marked(&mut self) {
+        if self.pipes.iter().all(|pipe| pipe.ended || pipe.closed)
+            && self.pipes.iter().any(|pipe| pipe.ended)
+        {
+            self.finish_run(None);
+        }
+    }
+
+    fn finish_run(&mut self, outcome: Option<Outcome>) {
+        let Some(mut run) = self.run.take() else {
+            return;
+        };
+        let line = std::mem::take(&mut run.last_line);
+        let outcome = outcome.unwrap_or_else(|| {
+            if run.panicked {
+                Outcome::Panicked(run.panic.take().unwrap_or_else(|| Panic {
+                    message: "a thread panicked; its message is on stderr".to_owned(),
+                    location: None,
+                }))
+            } else if run.errored {
+                Outcome::Errored {
+                    message: line.trim_end_matches('\n').to_owned(),
+                }
+            } else if !run.lost.is_empty() {
+                Outcome::VariablesLost(std::mem::take(&mut run.lost))
+            } else {
+                Outcome::Completed
+            }
+        });
+        let id = run.id;
+        let has_result = run.has_result && outcome == Outcome::Completed;
+        if !matches!(outcome, Outcome::Errored { .. } | Outcome::VariablesLost(_)) {
+            self.stream(StreamName::Stderr, line);
+        }
+        // Put back for the attribution of what is still held.
+        self.run = Some(run);
+        self.release_panic();
+        if has_result && let Some(data) = self.bundle.take() {
+            self.flush_batch();
+            self.output(Output::Result(data));
+        }
+        self.flush();
+        for output in std::mem::take(&mut self.places).into_values() {
+            self.output(output);
+        }
+        self.run = None;
+        self.captured.push(Captured::Ended { run: id, outcome });
+    }
+
+    fn flush(&mut self) {
+        self.release_bundle();
+        self.flush_batch();
+    }
+
+    fn flush_batch(&mut self) {
+        self.batch_bytes = 0;
+        for (name, text) in std::mem::take(&mut self.batch) {
+            self.output(Output::Stream { name, text });
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        self.captured.push(Captured::Output {
+            run: self.running(),
+            output,
+        });
+    }
+}
+
+/// Where the last line begins; a final newline belongs to its line.
+fn last_line_start(text: &str) -> usize {
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    body.rfind('\n').map_or(0, |at| at + 1)
+}
+
+fn panic_text(message: &str, location: &str) -> String {
+    format!("thread 'main' panicked at {location}:\n{message}\n")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+use super::*;
+
+const RUN: RunId = RunId(1);
+
+struct Cell {
+    capture: Capture,
+    now: Instant,
+}
+
+impl Cell {
+    fn new(has_result: bool) -> Self {
+        let mut capture = Capture::default();
+        capture.start(RUN, has_result);
+        Self {
+            capture,
+            now: Instant::now(),
+        }
+    }
+
+    fn out(mut self, text: &str) -> Self {
+        self.capture
+            .push(StreamName::Stdout, text.as_bytes(), self.now);
+        self
+    }
+
+    fn err(mut self, text: &str) -> Self {
+        self.capture
+            .push(StreamName::Stderr, text.as_bytes(), self.now);
+        self
+    }
+
+    fn end(mut self) -> Vec<String> {
+        let marker = super::super::end_marker(RUN);
+        self = self.out(&marker).err(&marker);
+        shown(self.capture.take())
+    }
+}
+
+fn shown(captured: Vec<Captured>) -> Vec<String> {
+    captured
+        .into_iter()
+        .map(|captured| match captured {
+            Captured::Output { run, output } => {
+                let output = match output {
+                    Output::Stream { name, text } => format!("{}: {text:?}", name.as_str()),
+                    Output::Display(display) => {
+                        format!("display: {}", display.data.text().unwrap_or("-"))
+                    }
+                    Output::Result(data) => format!("result: {}", data.text().unwrap_or("-")),
+                    Output::ClearOutput { .. } => "clear".to_owned(),
+                };
+                if run == Some(RUN) {
+                    output
+                } else {
+                    format!("stray {output}")
+                }
+            }
+            Captured::Ended { outcome, .. } => format!("{outcome:?}"),
+        })
+        .collect()
+}
+
+fn plain(text: &str) -> String {
+    format!("EVCXR_BEGIN_CONTENT text/plain\n{text}\nEVCXR_END_CONTENT\n")
+}
+
+#[test]
+fn the_last_value_is_the_result_and_earlier_ones_are_displays() {
+    let cell = Cell::new(true)
+        .out(&plain("1"))
+        .out("between\n")
+        .out(&plain("2"));
+    assert_eq!(
+        cell.end(),
+        [
+            "display: 1",
+            "stdout: \"between\\n\"",
+            "result: 2",
+            "Completed"
+        ]
+    );
+}
+
+#[test]
+fn without_a_final_expression_values_are_displays() {
+    assert_eq!(
+        Cell::new(false).out(&plain("1")).end(),
+        ["display: 1", "Completed"]
+    );
+}
+
+#[test]
+fn representations_in_a_row_are_one_value() {
+    let html = "EVCXR_BEGIN_CONTENT text/html\n<b>\nEVCXR_END_CONTENT\n";
+    let cell = Cell::new(true).out(html).out(&plain("b")).out(&plain("c"));
+    assert_eq!(cell.end(), ["display: b", "result: c", "Completed"]);
+}
+
+#[test]
+fn a_panic_takes_its_message_from_the_hook_and_not_from_stderr() {
+    let cell = Cell::new(false)
+        .err("before\n")
+        .err("\x1b]phalanx;panic;src/lib.rs:3:5\x07boom\x1b]phalanx;end-panic\x07")
+        .out("EVCXR_PANIC_NOTIFICATION\n");
+    let shown = cell.end();
+    assert_eq!(shown[0], "stderr: \"before\\n\"");
+    assert!(
+        shown[1].contains("boom") && shown[1].contains("src/lib.rs:3:5"),
+        "{shown:?}"
+    );
+    assert_eq!(shown.len(), 2);
+}
+
+#[test]
+fn a_panic_the_user_caught_is_text() {
+    let cell = Cell::new(false)
+        .err("\x1b]phalanx;panic;src/lib.rs:3:5\x07boom\x1b]phalanx;end-panic\x07")
+        .out("went on\n");
+    let shown = cell.end().join("|");
+    assert!(
+        shown.contains("stderr: \"thread 'main' panicked at src/lib.rs:3:5:\\nboom\\n\""),
+        "{shown}"
+    );
+    assert!(shown.ends_with("Completed"), "{shown}");
+}
+
+#[test]
+fn the_text_of_a_question_mark_error_is_the_error_and_not_stderr() {
+    let cell = Cell::new(false)
+        .err("earlier\nfile not found\n")
+        .out("EVCXR_ERROR_OCCURRED\n");
+    assert_eq!(
+        cell.end(),
+        [
+            "stderr: \"earlier\\n\"",
+            "Errored { message: \"file not found\" }"
+        ]
+    );
+}
+
+#[test]
+fn lost_variables_are_named() {
+    let cell = Cell::new(false)
+        .err("The type of the variable a was redefined, so was lost.\n")
+        .out("EVCXR_VARIABLE_CHANGED_TYPE:a\n");
+    assert_eq!(cell.end(), ["VariablesLost([\"a\"])"]);
+}
+
+#[test]
+fn a_display_keeps_its_place() {
+    let mut cell = Cell::new(false);
+    let place = cell.capture.place(Output::ClearOutput { wait: false });
+    let marker = phalanx_protocol::host::place_marker(place);
+    let cell = cell.out(&format!("before{marker}after"));
+    assert_eq!(
+        cell.end(),
+        [
+            "stdout: \"before\"",
+            "clear",
+            "stdout: \"after\"",
+            "Completed"
+        ]
+    );
+}
+
+#[test]
+fn a_display_whose_place_never_comes_is_not_lost() {
+    let mut cell = Cell::new(false);
+    cell.capture.place(Output::ClearOutput { wait: true });
+    assert_eq!(cell.end(), ["clear", "Completed"]);
+}
+
+#[test]
+fn a_noisy_cell_sends_ten_batches_a_second_and_loses_nothing() {
+    let mut cell = Cell::new(false);
+    let mut messages = Vec::new();
+    for line in 0..1000 {
+        cell.now += Duration::from_millis(1);
+        cell = cell.out(&format!("{line}\n"));
+        messages.extend(cell.capture.take());
+    }
+    assert!(
+        (9..=12).contains(&messages.len()),
+        "{} messages",
+        messages.len()
+    );
+    assert!(cell.capture.deadline().is_some());
+    let mut text = String::new();
+    let marker = super::super::end_marker(RUN);
+    cell = cell.out(&marker).err(&marker);
+    messages.extend(cell.capture.take());
+    for message in messages {
+        if let Captured::Output {
+            output: Output::Stream { text: more, .. },
+            ..
+        } = message
+        {
+            text += &more;
+        }
+    }
+    assert_eq!(text.lines().count(), 1000);
+    assert!(text.ends_with("999\n"));
+}
+
+#[test]
+fn output_after_the_end_belongs_to_no_run() {
+    let mut cell = Cell::new(false);
+    let marker = super::super::end_marker(RUN);
+    cell = cell.out(&marker).err(&marker);
+    cell.capture.take();
+    cell = cell.out("late\n");
+    cell.now += BATCH_INTERVAL;
+    let now = cell.now;
+    cell.capture.tick(now);
+    assert_eq!(shown(cell.capture.take()), ["stray stdout: \"late\\n\""]);
+}
+
+#[test]
+fn death_ends_the_run_with_all_its_output() {
+    let mut cell = Cell::new(true).out("half").err("why");
+    cell.capture.died("signal 11");
+    let shown = shown(cell.capture.take());
+    assert!(shown.contains(&"stdout: \"half\"".to_owned()), "{shown:?}");
+    assert!(shown.contains(&"stderr: \"why\"".to_owned()), "{shown:?}");
+    assert_eq!(shown.last().unwrap(), "Died { status: \"signal 11\" }");
+}
+
+#[test]
+fn a_lone_line_on_stderr_does_not_wait_for_the_end() {
+    let mut cell = Cell::new(false).err("starting\n");
+    let due = cell.capture.deadline().unwrap();
+    assert!(due <= cell.now + BATCH_INTERVAL);
+    cell.capture.tick(due);
+    assert_eq!(shown(cell.capture.take()), ["stderr: \"starting\\n\""]);
+}

@@ -1,0 +1,348 @@
+//! Finds markers among a cell's bytes, however the bytes are cut.
+//!
+//! Two families: evcxr's (`EVCXR_BEGIN_CONTENT …`, printed by generated code and by every crate with
+//! an `evcxr_display`) and ours (an OSC escape, [`MARKER_START`]). evcxr looks for its own at the
+//! start of a line only and so loses text printed before them without a newline; here they are
+//! recognised anywhere.
+
+use memchr::memmem;
+use phalanx_protocol::host::{MARKER_END, MARKER_START};
+use phalanx_protocol::id::RunId;
+
+/// What stands in the bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Token {
+    /// Bytes of the user's.
+    Text(Vec<u8>),
+    /// One representation of a rich value.
+    Content { mime: String, body: Vec<u8> },
+    /// The cell panicked (evcxr's catch_unwind says so).
+    Panicked,
+    /// An error left the cell through `?`.
+    Errored,
+    /// A variable's type no longer exists.
+    VariableLost(String),
+    /// The output of that number belongs here.
+    Place(u64),
+    /// The panic hook's report.
+    PanicReport { location: String, message: String },
+    /// The run is over, and nothing of it follows.
+    End(RunId),
+}
+
+const EVCXR: &[u8] = b"EVCXR_";
+const BEGIN_CONTENT: &[u8] = b"EVCXR_BEGIN_CONTENT ";
+const END_CONTENT: &[u8] = b"EVCXR_END_CONTENT";
+const PANICKED: &[u8] = b"EVCXR_PANIC_NOTIFICATION\n";
+const ERRORED: &[u8] = b"EVCXR_ERROR_OCCURRED\n";
+const LOST: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
+const OURS: &[u8] = MARKER_START.as_bytes();
+const END_PANIC: &[u8] = b"\x1b]phalanx;end-panic\x07";
+
+/// Longest name or number in a marker, in bytes; what is longer is text that looks like one.
+const MAX_FIELD: usize = 4096;
+
+/// Splits one pipe's bytes into [`Token`]s; keeps what may be the beginning of a marker.
+#[derive(Default)]
+pub(super) struct Scanner {
+    bytes: Vec<u8>,
+}
+
+/// What stands at the start of the bytes.
+enum Found {
+    /// A marker of that many bytes.
+    Marker(Token, usize),
+    /// Perhaps a marker, if more bytes come.
+    Partial,
+    /// No marker.
+    Nothing,
+}
+
+impl Scanner {
+    /// Takes bytes and yields every token that is certain.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Token> {
+        self.bytes.extend_from_slice(bytes);
+        let mut tokens = Vec::new();
+        let mut text = 0;
+        let mut from = 0;
+        while let Some(at) = next_candidate(&self.bytes, from) {
+            match marker_at(&self.bytes[at..]) {
+                Found::Marker(token, length) => {
+                    push_text(&mut tokens, &self.bytes[text..at]);
+                    tokens.push(token);
+                    text = at + length;
+                    from = text;
+                }
+                Found::Partial => {
+                    push_text(&mut tokens, &self.bytes[text..at]);
+                    self.bytes.drain(..at);
+                    return tokens;
+                }
+                Found::Nothing => from = at + 1,
+            }
+        }
+        push_text(&mut tokens, &self.bytes[text..]);
+        self.bytes.clear();
+        tokens
+    }
+
+    /// The pipe is closed: what was kept is text.
+    pub(super) fn finish(&mut self) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        push_text(&mut tokens, &std::mem::take(&mut self.bytes));
+        tokens
+    }
+}
+
+fn push_text(tokens: &mut Vec<Token>, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        tokens.push(Token::Text(bytes.to_vec()));
+    }
+}
+
+/// Where the next byte stands that may begin a marker.
+fn next_candidate(bytes: &[u8], from: usize) -> Option<usize> {
+    memchr::memchr2(EVCXR[0], OURS[0], &bytes[from..]).map(|at| from + at)
+}
+
+fn marker_at(bytes: &[u8]) -> Found {
+    let family = if bytes[0] == OURS[0] { OURS } else { EVCXR };
+    if bytes.len() < family.len() {
+        return if family.starts_with(bytes) {
+            Found::Partial
+        } else {
+            Found::Nothing
+        };
+    }
+    if !bytes.starts_with(family) {
+        return Found::Nothing;
+    }
+    if family == OURS {
+        ours(bytes)
+    } else {
+        evcxr(bytes)
+    }
+}
+
+fn evcxr(bytes: &[u8]) -> Found {
+    for (word, token) in [(PANICKED, Token::Panicked), (ERRORED, Token::Errored)] {
+        match starts(bytes, word) {
+            Found::Nothing => {}
+            Found::Partial => return Found::Partial,
+            Found::Marker(_, length) => return Found::Marker(token, length),
+        }
+    }
+    match starts(bytes, LOST) {
+        Found::Nothing => {}
+        Found::Partial => return Found::Partial,
+        Found::Marker(_, start) => {
+            return match field(&bytes[start..], b'\n') {
+                Field::Value(name) => {
+                    Found::Marker(Token::VariableLost(name.clone()), start + name.len() + 1)
+                }
+                Field::Partial => Found::Partial,
+                Field::TooLong => Found::Nothing,
+            };
+        }
+    }
+    match starts(bytes, BEGIN_CONTENT) {
+        Found::Marker(_, start) => content(bytes, start),
+        other => other,
+    }
+}
+
+fn content(bytes: &[u8], start: usize) -> Found {
+    let mime = match field(&bytes[start..], b'\n') {
+        Field::Value(mime) => mime,
+        Field::Partial => return Found::Partial,
+        Field::TooLong => return Found::Nothing,
+    };
+    let body = start + mime.len() + 1;
+    // A panic while the value was being formatted leaves the block without its end.
+    let end = memmem::find(&bytes[body..], END_CONTENT);
+    let cut = memmem::find(
+        &bytes[body..end.map_or(bytes.len(), |end| body + end)],
+        PANICKED,
+    );
+    match (end, cut) {
+        (_, Some(cut)) => Found::Marker(Token::Text(bytes[body..body + cut].to_vec()), body + cut),
+        (None, None) => Found::Partial,
+        (Some(end), None) => {
+            let mut length = body + end + END_CONTENT.len();
+            match bytes.get(length) {
+                None => return Found::Partial,
+                Some(b'\n') => length += 1,
+                Some(_) => {}
+            }
+            let text = &bytes[body..body + end];
+            let text = text.strip_suffix(b"\n").unwrap_or(text);
+            let mime = mime.trim().to_owned();
+            Found::Marker(
+                Token::Content {
+                    mime,
+                    body: text.to_vec(),
+                },
+                length,
+            )
+        }
+    }
+}
+
+fn ours(bytes: &[u8]) -> Found {
+    let start = OURS.len();
+    let inside = match field(&bytes[start..], MARKER_END as u8) {
+        Field::Value(inside) => inside,
+        Field::Partial => return Found::Partial,
+        Field::TooLong => return Found::Nothing,
+    };
+    let length = start + inside.len() + 1;
+    match inside.split_once(';') {
+        Some(("place", number)) => number.parse().map_or(Found::Nothing, |number| {
+            Found::Marker(Token::Place(number), length)
+        }),
+        Some(("end", number)) => number.parse().map_or(Found::Nothing, |number| {
+            Found::Marker(Token::End(RunId(number)), length)
+        }),
+        Some(("panic", location)) => match memmem::find(&bytes[length..], END_PANIC) {
+            None => Found::Partial,
+            Some(end) => Found::Marker(
+                Token::PanicReport {
+                    location: location.to_owned(),
+                    message: String::from_utf8_lossy(&bytes[length..length + end]).into_owned(),
+                },
+                length + end + END_PANIC.len(),
+            ),
+        },
+        _ => Found::Nothing,
+    }
+}
+
+fn starts(bytes: &[u8], word: &[u8]) -> Found {
+    if bytes.starts_with(word) {
+        Found::Marker(Token::Panicked, word.len())
+    } else if word.starts_with(bytes) {
+        Found::Partial
+    } else {
+        Found::Nothing
+    }
+}
+
+enum Field {
+    Value(String),
+    Partial,
+    TooLong,
+}
+
+/// The text up to a delimiter.
+fn field(bytes: &[u8], delimiter: u8) -> Field {
+    match memchr::memchr(delimiter, &bytes[..bytes.len().min(MAX_FIELD)]) {
+        Some(end) => match std::str::from_utf8(&bytes[..end]) {
+            Ok(text) => Field::Value(text.to_owned()),
+            Err(_) => Field::TooLong,
+        },
+        None if bytes.len() < MAX_FIELD => Field::Partial,
+        None => Field::TooLong,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Token {
+        Token::Text(text.as_bytes().to_vec())
+    }
+
+    /// Scans the input whole and cut at every byte; both must agree.
+    fn scan(input: &str) -> Vec<Token> {
+        let mut whole = Scanner::default();
+        let mut expected = whole.push(input.as_bytes());
+        expected.extend(whole.finish());
+        let mut cut = Scanner::default();
+        let mut tokens = Vec::<Token>::new();
+        for byte in input.bytes() {
+            merge(&mut tokens, cut.push(&[byte]));
+        }
+        merge(&mut tokens, cut.finish());
+        let mut merged = Vec::new();
+        merge(&mut merged, expected);
+        assert_eq!(tokens, merged, "cut at every byte");
+        merged
+    }
+
+    fn merge(into: &mut Vec<Token>, tokens: Vec<Token>) {
+        for token in tokens {
+            match (into.last_mut(), token) {
+                (Some(Token::Text(last)), Token::Text(more)) => last.extend(more),
+                (_, token) => into.push(token),
+            }
+        }
+    }
+
+    #[test]
+    fn text_before_a_marker_without_a_newline_is_kept() {
+        assert_eq!(
+            scan("abcEVCXR_PANIC_NOTIFICATION\n"),
+            [text("abc"), Token::Panicked]
+        );
+    }
+
+    #[test]
+    fn content_is_found_anywhere_and_text_around_it_kept() {
+        assert_eq!(
+            scan("xEVCXR_BEGIN_CONTENT text/html\n<b>\nü</b>\nEVCXR_END_CONTENT\ny"),
+            [
+                text("x"),
+                Token::Content {
+                    mime: "text/html".into(),
+                    body: "<b>\nü</b>".into()
+                },
+                text("y")
+            ]
+        );
+    }
+
+    #[test]
+    fn our_markers() {
+        assert_eq!(
+            scan("a\x1b]phalanx;place;7\x07b\x1b]phalanx;end;3\x07"),
+            [text("a"), Token::Place(7), text("b"), Token::End(RunId(3))]
+        );
+        assert_eq!(
+            scan("\x1b]phalanx;panic;src/lib.rs:1:2\x07oh\nno\x1b]phalanx;end-panic\x07"),
+            [Token::PanicReport {
+                location: "src/lib.rs:1:2".into(),
+                message: "oh\nno".into()
+            }]
+        );
+    }
+
+    #[test]
+    fn a_panic_within_content_is_a_panic() {
+        assert_eq!(
+            scan("EVCXR_BEGIN_CONTENT text/plain\nhalfEVCXR_PANIC_NOTIFICATION\n"),
+            [text("half"), Token::Panicked]
+        );
+    }
+
+    #[test]
+    fn what_only_looks_like_a_marker_is_text() {
+        for input in [
+            "EVCXR_NONSENSE\n",
+            "\x1b[31mred\x1b[0m",
+            "\x1b]phalanx;what\x07",
+            "E",
+            "EE\x1b",
+        ] {
+            assert_eq!(scan(input), [text(input)], "{input:?}");
+        }
+    }
+
+    #[test]
+    fn other_words() {
+        assert_eq!(
+            scan("EVCXR_VARIABLE_CHANGED_TYPE:größe\nEVCXR_ERROR_OCCURRED\n"),
+            [Token::VariableLost("größe".into()), Token::Errored]
+        );
+    }
+}

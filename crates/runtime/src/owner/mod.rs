@@ -1,0 +1,131 @@
+//! The owner's end of a runtime process: starts it, feeds it cells, reports what happens.
+
+mod actor;
+mod host;
+mod start;
+
+pub use host::{HostCall, HostReplier};
+
+use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::output::Output;
+use phalanx_protocol::runtime::Outcome;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use tokio::sync::mpsc;
+
+/// How a runtime process is started.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// A program whose main calls [`process_main`](crate::process_main) when given `args`.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+/// Why a runtime did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The private folder for its sockets could not be made.
+    #[error("no private folder for the runtime's sockets: {0}")]
+    Folder(#[source] io::Error),
+    /// The program could not be run.
+    #[error("{} could not be started: {source}", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process ended, or said nothing, before it was ready.
+    #[error("the runtime process did not come up: {0}")]
+    NotReady(String),
+}
+
+/// A running runtime process; dropping the handle ends the process and all it has started.
+#[derive(Debug)]
+pub struct Runtime {
+    commands: mpsc::UnboundedSender<Command>,
+    pid: u32,
+}
+
+/// What happens in a runtime.
+#[derive(Debug)]
+pub enum RuntimeEvent {
+    /// Something to show; all of a run's output precedes its end.
+    Output {
+        /// The run, or `None` when no cell is running (a thread outlived its cell).
+        run: Option<RunId>,
+        /// What.
+        output: Output,
+    },
+    /// The `phalanx` library asks something that only the kernel can answer.
+    HostCall(HostCall),
+    /// A run is over.
+    Ended {
+        /// Which.
+        run: RunId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The process is gone, and with it every variable; nothing follows.
+    Exited {
+        /// `signal 11 (SIGSEGV)`, `exit status 3`, …
+        status: String,
+    },
+}
+
+/// What the handle asks of the actor. Unbounded: one at a time, by a user's action.
+#[derive(Debug)]
+enum Command {
+    Load(PathBuf),
+    Run(RunId, CompiledCell),
+    Kill,
+}
+
+impl Runtime {
+    /// Starts a runtime process.
+    ///
+    /// The receiver is bounded: while its reader is slow, the cell's pipes are not read, and the
+    /// cell waits rather than memory growing.
+    ///
+    /// # Errors
+    /// When the process cannot be started or does not come up.
+    pub async fn start(
+        config: RuntimeConfig,
+    ) -> Result<(Self, mpsc::Receiver<RuntimeEvent>), StartError> {
+        let started = start::start(&config).await?;
+        let pid = started.pid;
+        let (commands, commands_rx) = mpsc::unbounded_channel();
+        let (events_tx, events) = mpsc::channel(actor::EVENTS);
+        // Ends when the handle is dropped or the process exits.
+        tokio::spawn(actor::run(started, commands_rx, events_tx));
+        Ok((Self { commands, pid }, events))
+    }
+
+    /// Loads a library that cells need, before the first of them.
+    pub fn load(&self, library: PathBuf) {
+        self.command(Command::Load(library));
+    }
+
+    /// Runs a cell; one at a time, the next after [`RuntimeEvent::Ended`].
+    pub fn run(&self, run: RunId, cell: CompiledCell) {
+        self.command(Command::Run(run, cell));
+    }
+
+    /// Ends the process at once; `Ended` with [`Outcome::Died`] and `Exited` follow.
+    pub fn kill(&self) {
+        self.command(Command::Kill);
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn command(&self, command: Command) {
+        // A process that is gone has already said so by `Exited`.
+        let _ = self.commands.send(command);
+    }
+}

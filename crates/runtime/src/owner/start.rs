@@ -1,0 +1,148 @@
+//! Starting a runtime process: its sockets, its pipes, its first word.
+
+use super::{RuntimeConfig, StartError};
+use crate::CONTROL_SOCKET_VAR;
+use phalanx_protocol::frame::Decoder;
+use phalanx_protocol::host::HOST_SOCKET_VAR;
+use phalanx_protocol::runtime::RuntimeReply;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// How long a runtime may take to say that it is ready; it has nothing to do but to load itself.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Size asked for the output pipes, in bytes: room for what a cell prints between two reads.
+const PIPE_SIZE: usize = 1 << 20;
+
+/// A runtime process that is up.
+pub(super) struct Started {
+    /// Holds the sockets; 0700, and removed with the last reference to the process.
+    pub(super) _folder: TempDir,
+    pub(super) child: Child,
+    pub(super) pid: u32,
+    pub(super) control: UnixStream,
+    pub(super) decoder: Decoder,
+    pub(super) host: UnixListener,
+    pub(super) stdout: ChildStdout,
+    pub(super) stderr: ChildStderr,
+}
+
+pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError> {
+    let folder = tempfile::Builder::new()
+        .prefix("phalanx-")
+        .tempdir()
+        .map_err(StartError::Folder)?;
+    let control_path = folder.path().join("control");
+    let host_path = folder.path().join("host");
+    let listener = UnixListener::bind(&control_path).map_err(StartError::Folder)?;
+    let host = UnixListener::bind(&host_path).map_err(StartError::Folder)?;
+    let mut child = Command::new(&config.program)
+        .args(&config.args)
+        .env(CONTROL_SOCKET_VAR, &control_path)
+        .env(HOST_SOCKET_VAR, &host_path)
+        // A panic with a backtrace costs 77 ms; who wants one sets RUST_LIB_BACKTRACE in a cell.
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A group of its own: a terminal's Ctrl-C must not reach it, and ending it ends its children.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|source| StartError::Spawn {
+            program: config.program.clone(),
+            source,
+        })?;
+    let not_ready = |what: &str| StartError::NotReady(what.to_owned());
+    let pid = child.id().ok_or_else(|| not_ready("no process id"))?;
+    let stdout = child.stdout.take().ok_or_else(|| not_ready("no stdout"))?;
+    let mut stderr = child.stderr.take().ok_or_else(|| not_ready("no stderr"))?;
+    for fd in [
+        std::os::fd::AsFd::as_fd(&stdout),
+        std::os::fd::AsFd::as_fd(&stderr),
+    ] {
+        // Beyond the system's limit the pipe stays as it is.
+        let _ = rustix::pipe::fcntl_setpipe_size(fd, PIPE_SIZE);
+    }
+    let ready = async {
+        tokio::select! {
+            connected = ready(&listener) => connected,
+            status = child.wait() => Err(io::Error::other(status.map_or_else(|e| e.to_string(), describe))),
+        }
+    };
+    match timeout(READY_TIMEOUT, ready).await {
+        Ok(Ok((control, decoder))) => Ok(Started {
+            _folder: folder,
+            child,
+            pid,
+            control,
+            decoder,
+            host,
+            stdout,
+            stderr,
+        }),
+        Ok(Err(error)) => {
+            let mut said = String::new();
+            let read = timeout(Duration::from_secs(1), stderr.read_to_string(&mut said)).await;
+            let said = if matches!(read, Ok(Ok(_))) {
+                said
+            } else {
+                String::new()
+            };
+            Err(StartError::NotReady(
+                format!("{error} {}", said.trim()).trim().to_owned(),
+            ))
+        }
+        Err(_) => Err(not_ready("it said nothing in time")),
+    }
+}
+
+async fn ready(listener: &UnixListener) -> io::Result<(UnixStream, Decoder)> {
+    let (mut control, _) = listener.accept().await?;
+    let mut decoder = Decoder::default();
+    let mut buffer = [0; 256];
+    loop {
+        if let Some(RuntimeReply::Ready) = decoder.next().map_err(io::Error::other)? {
+            return Ok((control, decoder));
+        }
+        match control.read(&mut buffer).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => decoder.push(&buffer[..count]),
+        }
+    }
+}
+
+/// Says how a process ended: `signal 11 (SIGSEGV)`, `exit status 3`.
+pub(super) fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => match signal_name(signal) {
+            Some(name) => format!("signal {signal} ({name})"),
+            None => format!("signal {signal}"),
+        },
+        (None, Some(code)) => format!("exit status {code}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        _ => return None,
+    })
+}

@@ -1,0 +1,141 @@
+//! Artifacts that are scripts: what tests run where no rustc is wanted.
+//!
+//! One instruction a line; the evaluator's echo twin has already refused what is not one.
+
+use phalanx_protocol::frame::{self, Decoder};
+use phalanx_protocol::host::{
+    HOST_SOCKET_VAR, HostReply, HostRequest, MAGIC_FAILED, MARKER_END, MARKER_START, place_marker,
+};
+use phalanx_protocol::output::{Display, MimeBundle, Output};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// First line of every such artifact.
+const SHEBANG: &[u8] = b"#!echo";
+
+/// Whether the file is a script rather than a library.
+pub(super) fn is_script(path: &Path) -> bool {
+    let mut head = [0; SHEBANG.len()];
+    File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok()) && head == SHEBANG
+}
+
+/// The variables of scripts.
+#[derive(Default)]
+pub(super) struct Namespace {
+    variables: BTreeMap<String, String>,
+}
+
+/// How one instruction leaves the script.
+enum Step {
+    Next,
+    Stop,
+}
+
+impl Namespace {
+    pub(super) fn run(&mut self, artifact: &Path) -> Result<(), String> {
+        let script = std::fs::read_to_string(artifact).map_err(|error| error.to_string())?;
+        for line in script
+            .lines()
+            .skip(1)
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
+            match self.step(line) {
+                Ok(Step::Next) => {}
+                Ok(Step::Stop) => break,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        io::stdout().flush().map_err(|error| error.to_string())
+    }
+
+    fn step(&mut self, line: &str) -> io::Result<Step> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let mut out = io::stdout();
+        match word {
+            "print" => writeln!(out, "{rest}")?,
+            "write" => {
+                write!(out, "{rest}")?;
+                out.flush()?;
+            }
+            "eprint" => eprintln!("{rest}"),
+            "result" => content(&mut out, "text/plain", rest)?,
+            "html" => return html(rest),
+            "pid" => writeln!(out, "{}", std::process::id())?,
+            "sleep" => std::thread::sleep(Duration::from_secs_f64(rest.parse().unwrap_or(0.0))),
+            "exit" => std::process::exit(rest.parse().unwrap_or(1)),
+            "abort" => std::process::abort(),
+            "let" => {
+                let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
+                self.variables
+                    .insert(name.trim().to_owned(), value.trim().to_owned());
+            }
+            "show" => match self.variables.get(rest) {
+                Some(value) => writeln!(out, "{value}")?,
+                None => return panicked(&format!("variable '{rest}' has gone missing")),
+            },
+            "panic" => return panicked(rest),
+            "error" => {
+                eprintln!("{rest}");
+                writeln!(out, "EVCXR_ERROR_OCCURRED")?;
+                return Ok(Step::Stop);
+            }
+            "lost" => {
+                writeln!(out, "EVCXR_VARIABLE_CHANGED_TYPE:{rest}")?;
+                return Ok(Step::Stop);
+            }
+            "magic" => {
+                if let HostReply::Failed(_) = call(&HostRequest::Magic {
+                    line: rest.to_owned(),
+                })? {
+                    return panicked(MAGIC_FAILED);
+                }
+            }
+            _ => return Err(io::Error::other(format!("not an instruction: {line}"))),
+        }
+        Ok(Step::Next)
+    }
+}
+
+fn content(out: &mut io::Stdout, mime: &str, text: &str) -> io::Result<()> {
+    writeln!(out, "EVCXR_BEGIN_CONTENT {mime}\n{text}\nEVCXR_END_CONTENT")
+}
+
+fn panicked(message: &str) -> io::Result<Step> {
+    eprint!("{MARKER_START}panic;cell:1:1{MARKER_END}{message}{MARKER_START}end-panic{MARKER_END}");
+    println!("EVCXR_PANIC_NOTIFICATION");
+    Ok(Step::Stop)
+}
+
+fn html(text: &str) -> io::Result<Step> {
+    let display = Display {
+        data: MimeBundle::plain(text).with("text/html", text),
+        ..Display::default()
+    };
+    if let HostReply::Place(place) = call(&HostRequest::Output(Output::Display(display)))? {
+        print!("{}", place_marker(place));
+        io::stdout().flush()?;
+    }
+    Ok(Step::Next)
+}
+
+fn call(request: &HostRequest) -> io::Result<HostReply> {
+    let path = std::env::var_os(HOST_SOCKET_VAR).ok_or_else(|| io::Error::other("no owner"))?;
+    let mut stream = UnixStream::connect(path)?;
+    stream.write_all(&frame::encode(request).map_err(io::Error::other)?)?;
+    let mut decoder = Decoder::default();
+    let mut buffer = [0; 4096];
+    loop {
+        if let Some(reply) = decoder.next().map_err(io::Error::other)? {
+            return Ok(reply);
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => decoder.push(&buffer[..count]),
+        }
+    }
+}

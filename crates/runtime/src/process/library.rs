@@ -1,0 +1,110 @@
+//! Loading compiled cells and calling them: the one place where foreign code is entered.
+
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
+use rustix::fs::MemfdFlags;
+use std::collections::HashSet;
+use std::ffi::c_void;
+use std::fs::File;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+/// Exported by the `phalanx` library in every cell: called before the first cell, in the thread
+/// that runs all of them.
+const BEGIN_SYMBOL: &[u8] = b"phalanx_cell_begin\0";
+/// Exported by the `phalanx` library in every cell: flushes the cells' own stdout.
+const END_SYMBOL: &[u8] = b"phalanx_cell_end\0";
+
+type Entry = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
+type Hook = unsafe extern "C" fn();
+
+/// Every cell that was loaded, and the store that holds the user's variables.
+pub(super) struct Cells {
+    /// evcxr's variable store: made by the first cell that has variables, passed to every other.
+    store: *mut c_void,
+    loaded: HashSet<PathBuf>,
+    begun: bool,
+    #[cfg(feature = "echo")]
+    echo: super::echo::Namespace,
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        Self {
+            store: std::ptr::null_mut(),
+            loaded: HashSet::new(),
+            begun: false,
+            #[cfg(feature = "echo")]
+            echo: Default::default(),
+        }
+    }
+}
+
+impl Cells {
+    /// Loads a library whose symbols all later cells may use.
+    pub(super) fn load(&mut self, path: &Path) -> Result<(), String> {
+        #[cfg(feature = "echo")]
+        if super::echo::is_script(path) {
+            return Ok(());
+        }
+        open(path, RTLD_NOW | RTLD_GLOBAL).map(drop)
+    }
+
+    /// Loads a cell and runs it to its end.
+    ///
+    /// # Errors
+    /// With the loader's message, when the library or its entry cannot be had; nothing ran then.
+    pub(super) fn run(&mut self, artifact: &Path, entry: &str) -> Result<(), String> {
+        #[cfg(feature = "echo")]
+        if super::echo::is_script(artifact) {
+            return self.echo.run(artifact);
+        }
+        let library = if self.loaded.insert(artifact.to_owned()) {
+            open(artifact, RTLD_NOW | RTLD_LOCAL)?
+        } else {
+            // Running a cell again gives it new statics, as evcxr's users expect; the loader would
+            // hand out the library it already has.
+            open_copy(artifact).map_err(|error| format!("{}: {error}", artifact.display()))?
+        };
+        // SAFETY: the evaluator compiled the library with an entry of this type under this name.
+        let run = unsafe { library.get::<Entry>(entry.as_bytes()) }.map_err(|e| e.to_string())?;
+        if !self.begun {
+            self.begun = call_hook(&library, BEGIN_SYMBOL);
+        }
+        // SAFETY: the store is null or was made by an earlier cell's entry in this process, and all
+        // cells are compiled by the same compiler from the same definition of the store. Panics are
+        // caught inside, or abort.
+        self.store = unsafe { run(self.store) };
+        call_hook(&library, END_SYMBOL);
+        Ok(())
+    }
+}
+
+fn open(path: &Path, flags: i32) -> Result<ManuallyDrop<Library>, String> {
+    // SAFETY: loading runs the library's initialisers; that is what an artifact is for. It is never
+    // unloaded, since values of its types and destructors of its thread-locals live on.
+    unsafe { Library::open(Some(path), flags) }
+        .map(ManuallyDrop::new)
+        .map_err(|error| error.to_string())
+}
+
+fn open_copy(artifact: &Path) -> io::Result<ManuallyDrop<Library>> {
+    let mut copy = File::from(rustix::fs::memfd_create("cell", MemfdFlags::CLOEXEC)?);
+    io::copy(&mut File::open(artifact)?, &mut copy)?;
+    let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+    open(Path::new(&path), RTLD_NOW | RTLD_LOCAL).map_err(io::Error::other)
+}
+
+/// Calls an exported function without arguments; whether there was one.
+fn call_hook(library: &Library, symbol: &[u8]) -> bool {
+    // SAFETY: only the `phalanx` library exports these names, as functions of this type.
+    match unsafe { library.get::<Hook>(symbol) } {
+        Ok(hook) => {
+            // SAFETY: as above; the functions take nothing and do not unwind.
+            unsafe { hook() };
+            true
+        }
+        Err(_) => false,
+    }
+}
