@@ -1,0 +1,57 @@
+//! A cell: its source, cut into what is done one after the other.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `scan.rs` | where Rust ends and magics, commands and shell lines begin |
+//! | `split.rs` | the ordered directives of a cell |
+//! | `source_map.rs` | how a place in evaluated text maps back to the cell |
+//! | `complete.rs` | whether a cell is ready to be run (`is_complete_request`) |
+
+mod complete;
+mod scan;
+mod source_map;
+mod split;
+
+pub use complete::{Completeness, completeness};
+pub use source_map::SourceMap;
+pub use split::split;
+
+use std::ops::Range;
+
+/// One thing a cell asks for; a cell is a list of them, done in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Directive {
+    /// What.
+    pub kind: DirectiveKind,
+    /// Where it stands, in bytes of the cell.
+    pub span: Range<usize>,
+}
+
+/// The kinds of [`Directive`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum DirectiveKind {
+    /// Rust to be evaluated locally.
+    Rust(RustText),
+    /// A line magic, from its `%` to the end of its line.
+    Magic(String),
+    /// A cell magic: its line from `%%` on, and the body it governs.
+    CellMagic {
+        /// The first line.
+        line: String,
+        /// The rest of the cell.
+        body: RustText,
+    },
+    /// A line for evcxr, from its `:` on.
+    Command(String),
+    /// A line for the shell, without its `!`.
+    Shell(String),
+}
+
+/// Rust text of a cell as it is given to an evaluator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RustText {
+    /// The text, magics within it lowered to calls; its lines are those of the cell.
+    pub source: String,
+    /// The way back to the cell.
+    pub map: SourceMap,
+}

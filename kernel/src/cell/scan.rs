@@ -1,0 +1,292 @@
+//! Finds what is not Rust in a cell: magics, `:` commands and `!` shell lines.
+//!
+//! The cell is lexed by rustc's own lexer, so strings, comments, lifetimes and characters are what
+//! rustc takes them for. A line counts only where a statement could start.
+
+use ra_ap_rustc_lexer::{Cursor, FrontmatterAllowed, Token, TokenKind, is_id_start};
+use std::ops::Range;
+
+/// Something in a cell that is not Rust, with its bytes, the end of the line excluded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub kind: MarkKind,
+    pub span: Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MarkKind {
+    /// A line magic as a statement outside all blocks.
+    TopMagic,
+    /// A line magic as a statement within a block.
+    InnerMagic,
+    /// A line magic as a value: `let ar = %px …;`.
+    ValueMagic,
+    /// A `:command`.
+    Command,
+    /// A `!` shell line.
+    Shell,
+}
+
+/// What a stretch of Rust leaves open at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Nothing is open.
+    Whole,
+    /// So many brackets are open.
+    Open(usize),
+    /// A string or comment is not terminated.
+    InToken,
+    /// A bracket closes what was not opened, or a token cannot be Rust.
+    Invalid,
+}
+
+/// All marks of a cell in order, and how the Rust in it ends.
+#[derive(Debug)]
+pub(super) struct Scan {
+    pub marks: Vec<Mark>,
+    pub ending: Ending,
+}
+
+/// Scans a whole cell.
+pub(super) fn scan(source: &str) -> Scan {
+    let mut scanner = Scanner {
+        source,
+        at: 0,
+        frames: vec![Frame::new('{')],
+        previous: None,
+        marks: Vec::new(),
+        ending: Ending::Whole,
+    };
+    scanner.run();
+    if scanner.ending == Ending::Whole && scanner.frames.len() > 1 {
+        scanner.ending = Ending::Open(scanner.frames.len() - 1);
+    }
+    Scan {
+        marks: scanner.marks,
+        ending: scanner.ending,
+    }
+}
+
+/// Whether a text holds anything but blanks and comments.
+pub(super) fn is_blank(text: &str) -> bool {
+    ra_ap_rustc_lexer::tokenize(text, FrontmatterAllowed::No).all(|token| is_trivia(token.kind))
+}
+
+fn is_trivia(kind: TokenKind) -> bool {
+    matches!(
+        kind,
+        TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. }
+    )
+}
+
+/// One open bracket, and where the statement within it stands.
+struct Frame {
+    open: char,
+    statement: Statement,
+}
+
+impl Frame {
+    fn new(open: char) -> Self {
+        Self {
+            open,
+            statement: Statement::Start,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Statement {
+    /// The next token begins one.
+    Start,
+    /// Within one that a block ends: an item, an `if`, a `for`.
+    Within,
+    /// Within one that needs its `;`: a `let`, an assignment.
+    Value,
+}
+
+struct Scanner<'a> {
+    source: &'a str,
+    at: usize,
+    /// The brackets that are open; the first frame is the cell itself.
+    frames: Vec<Frame>,
+    /// The last token that is neither blank nor comment.
+    previous: Option<(TokenKind, Range<usize>)>,
+    marks: Vec<Mark>,
+    ending: Ending,
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) {
+        while self.at < self.source.len() {
+            let mut cursor = Cursor::new(&self.source[self.at..], FrontmatterAllowed::No);
+            // Restarting the cursor at each mark keeps the marks' text, which need not be Rust, out
+            // of the lexer.
+            loop {
+                let token = cursor.advance_token();
+                if token.kind == TokenKind::Eof {
+                    self.at = self.source.len();
+                    return;
+                }
+                if let Some(kind) = self.mark_at(&token) {
+                    let end = line_end(self.source, self.at);
+                    let trimmed = self.source[self.at..end].trim_end().len();
+                    self.marks.push(Mark {
+                        kind,
+                        span: self.at..self.at + trimmed,
+                    });
+                    self.after_mark(kind, trimmed);
+                    self.at = end;
+                    break;
+                }
+                self.token(&token);
+                self.at += token.len as usize;
+            }
+        }
+    }
+
+    fn top(&self) -> (&Frame, usize) {
+        let depth = self.frames.len() - 1;
+        (&self.frames[depth], depth)
+    }
+
+    /// The mark that begins with this token, if one does.
+    fn mark_at(&self, token: &Token) -> Option<MarkKind> {
+        let after = self.source[self.at..].chars().nth(1);
+        let named = after.is_some_and(is_id_start);
+        let (frame, depth) = self.top();
+        let may_start =
+            frame.open == '{' && frame.statement == Statement::Start && self.first_on_line();
+        match token.kind {
+            TokenKind::Percent if named && may_start && depth == 0 => Some(MarkKind::TopMagic),
+            TokenKind::Percent if named && may_start => Some(MarkKind::InnerMagic),
+            TokenKind::Percent if named && self.after_assignment() => Some(MarkKind::ValueMagic),
+            // A cell magic that is not on the cell's first line: the magic's parser says so.
+            TokenKind::Percent if after == Some('%') && may_start && depth == 0 => {
+                let name = self.source[self.at..].chars().nth(2);
+                name.is_some_and(is_id_start).then_some(MarkKind::TopMagic)
+            }
+            TokenKind::Colon if named && may_start && depth == 0 => Some(MarkKind::Command),
+            TokenKind::Bang if may_start && depth == 0 && after.is_some_and(|c| c != '\n') => {
+                Some(MarkKind::Shell)
+            }
+            _ => None,
+        }
+    }
+
+    fn first_on_line(&self) -> bool {
+        let start = self.source[..self.at].rfind('\n').map_or(0, |at| at + 1);
+        self.source[start..self.at].trim().is_empty()
+    }
+
+    /// Whether the last token is an `=` that assigns: no other token follows it in Rust with `%`.
+    fn after_assignment(&self) -> bool {
+        let Some((TokenKind::Eq, span)) = &self.previous else {
+            return false;
+        };
+        let before = self.source[..span.start].chars().next_back();
+        !before.is_some_and(|c| "=<>!+-*/%&|^".contains(c))
+    }
+
+    fn after_mark(&mut self, kind: MarkKind, length: usize) {
+        let span = self.at..self.at + length;
+        let ends_statement =
+            kind != MarkKind::ValueMagic || self.source[span.clone()].ends_with(';');
+        if let Some(frame) = self.frames.last_mut() {
+            frame.statement = if ends_statement {
+                Statement::Start
+            } else {
+                Statement::Value
+            };
+        }
+        self.previous = Some((TokenKind::Percent, span));
+    }
+
+    fn token(&mut self, token: &Token) {
+        let span = self.at..self.at + token.len as usize;
+        match token.kind {
+            TokenKind::OpenBrace => self.open('{'),
+            TokenKind::OpenParen => self.open('('),
+            TokenKind::OpenBracket => self.open('['),
+            TokenKind::CloseBrace => self.close('{'),
+            TokenKind::CloseParen => self.close('('),
+            TokenKind::CloseBracket => self.close('['),
+            TokenKind::Semi => self.set(Statement::Start),
+            TokenKind::BlockComment {
+                terminated: false, ..
+            } => self.ending = Ending::InToken,
+            TokenKind::Literal { kind, .. } => {
+                self.within();
+                self.literal(kind);
+            }
+            TokenKind::Eq if self.is_assignment(&span) => self.set(Statement::Value),
+            TokenKind::Ident => {
+                let value = matches!(
+                    &self.source[span.clone()],
+                    "let" | "const" | "static" | "return" | "break"
+                );
+                let starts = self.top().0.statement == Statement::Start;
+                if starts && value {
+                    self.set(Statement::Value);
+                } else {
+                    self.within();
+                }
+            }
+            kind if is_trivia(kind) => return,
+            _ => self.within(),
+        }
+        self.previous = Some((token.kind, span));
+    }
+
+    fn literal(&mut self, kind: ra_ap_rustc_lexer::LiteralKind) {
+        use ra_ap_rustc_lexer::LiteralKind::*;
+        let open = match kind {
+            Str { terminated } | ByteStr { terminated } | CStr { terminated } => !terminated,
+            RawStr { n_hashes } | RawByteStr { n_hashes } | RawCStr { n_hashes } => {
+                n_hashes.is_none()
+            }
+            _ => false,
+        };
+        if open {
+            self.ending = Ending::InToken;
+        }
+    }
+
+    fn is_assignment(&self, span: &Range<usize>) -> bool {
+        let before = self.source[..span.start].chars().next_back();
+        let after = self.source[span.end..].chars().next();
+        !before.is_some_and(|c| "=<>!".contains(c)) && !after.is_some_and(|c| "=>".contains(c))
+    }
+
+    fn open(&mut self, bracket: char) {
+        self.within();
+        self.frames.push(Frame::new(bracket));
+    }
+
+    fn close(&mut self, open: char) {
+        if self.frames.len() == 1 || self.top().0.open != open {
+            self.ending = Ending::Invalid;
+            return;
+        }
+        self.frames.pop();
+        if open == '{' && self.top().0.statement != Statement::Value {
+            self.set(Statement::Start);
+        }
+    }
+
+    fn within(&mut self) {
+        if self.top().0.statement == Statement::Start {
+            self.set(Statement::Within);
+        }
+    }
+
+    fn set(&mut self, statement: Statement) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.statement = statement;
+        }
+    }
+}
+
+/// Offset of the end of the line that `at` is on, its newline excluded.
+pub(super) fn line_end(source: &str, at: usize) -> usize {
+    source[at..].find('\n').map_or(source.len(), |n| at + n)
+}

@@ -1,0 +1,88 @@
+//! From places in a text that was evaluated back to places in the cell.
+
+use phalanx_protocol::failure::DiagnosticSpan;
+
+/// How the text of one directive lies in its cell.
+///
+/// Lines and columns count from 1, columns in characters, as in [`DiagnosticSpan`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceMap {
+    lines_before: usize,
+    columns_before: usize,
+    lowered: Vec<Lowered>,
+}
+
+/// A magic that was replaced by a call; both end with their line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lowered {
+    line: usize,
+    start: usize,
+    /// Column after the magic as it was typed.
+    end: usize,
+}
+
+impl SourceMap {
+    /// The map of text that begins at byte `start` of `cell`.
+    pub fn starting_at(cell: &str, start: usize) -> Self {
+        let before = &cell[..start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self {
+            lines_before: before.matches('\n').count(),
+            columns_before: before[line_start..].chars().count(),
+            lowered: Vec::new(),
+        }
+    }
+
+    /// Notes that the end of a line, from `start` on and `length` characters long in the cell, was
+    /// replaced.
+    pub(super) fn add_lowered(&mut self, line: usize, start: usize, length: usize) {
+        self.lowered.push(Lowered {
+            line,
+            start,
+            end: start + length,
+        });
+    }
+
+    /// The same text inside another: `self` maps into a text that `outer` maps into the cell.
+    #[must_use]
+    pub fn within(&self, outer: &Self) -> Self {
+        let (line, column) = outer.place(self.lines_before + 1, self.columns_before + 1);
+        Self {
+            lines_before: line - 1,
+            columns_before: column - 1,
+            lowered: self.lowered.clone(),
+        }
+    }
+
+    /// The line of the cell that a line of the text is.
+    pub fn line(&self, line: usize) -> usize {
+        line + self.lines_before
+    }
+
+    /// The place in the cell of a place in the text.
+    fn place(&self, line: usize, column: usize) -> (usize, usize) {
+        let column = if line == 1 {
+            column + self.columns_before
+        } else {
+            column
+        };
+        (line + self.lines_before, column)
+    }
+
+    /// The span in the cell of a span in the text.
+    #[must_use]
+    pub fn span(&self, span: &DiagnosticSpan) -> DiagnosticSpan {
+        let mut span = span.clone();
+        for lowered in &self.lowered {
+            if span.start_line == lowered.line && span.start_column > lowered.start {
+                span.start_column = lowered.start;
+            }
+            if span.end_line == lowered.line && span.end_column > lowered.start {
+                span.end_column = lowered.end;
+            }
+        }
+        (span.start_line, span.start_column) = self.place(span.start_line, span.start_column);
+        (span.end_line, span.end_column) = self.place(span.end_line, span.end_column);
+        span
+    }
+}

@@ -1,0 +1,157 @@
+//! A cell's source as an ordered list of directives.
+
+use super::scan::{Mark, MarkKind, is_blank, line_end, scan};
+use super::{Directive, DirectiveKind, RustText, SourceMap};
+use ra_ap_rustc_lexer::is_id_start;
+use std::ops::Range;
+
+/// Cuts a cell into its directives.
+///
+/// `:` and `!` lines split the cell. Magics at the head and the foot of the Rust between them stand
+/// on their own; those further in are lowered to library calls, so that scopes, borrows and loops
+/// stay whole. Blank Rust and comments alone yield nothing.
+pub fn split(cell: &str) -> Vec<Directive> {
+    if let Some(directive) = cell_magic(cell) {
+        return vec![directive];
+    }
+    let mut directives = Vec::new();
+    let mut region_start = 0;
+    let mut within = Vec::new();
+    for mark in scan(cell).marks {
+        let kind = match mark.kind {
+            MarkKind::Command => DirectiveKind::Command(cell[mark.span.clone()].to_owned()),
+            MarkKind::Shell => {
+                DirectiveKind::Shell(cell[mark.span.start + 1..mark.span.end].trim().to_owned())
+            }
+            _ => {
+                within.push(mark);
+                continue;
+            }
+        };
+        region(
+            cell,
+            region_start..mark.span.start,
+            &within,
+            &mut directives,
+        );
+        within.clear();
+        region_start = mark.span.end;
+        directives.push(Directive {
+            kind,
+            span: mark.span,
+        });
+    }
+    region(cell, region_start..cell.len(), &within, &mut directives);
+    directives
+}
+
+/// The whole cell as a cell magic, if its first line that is not blank is one.
+fn cell_magic(cell: &str) -> Option<Directive> {
+    let start = cell.find(|c: char| !c.is_whitespace())?;
+    let rest = cell[start..].strip_prefix("%%")?;
+    if !rest.chars().next().is_some_and(is_id_start) {
+        return None;
+    }
+    let end = line_end(cell, start);
+    let body = (end + 1).min(cell.len());
+    Some(Directive {
+        kind: DirectiveKind::CellMagic {
+            line: cell[start..end].trim_end().to_owned(),
+            body: RustText {
+                source: cell[body..].to_owned(),
+                map: SourceMap::starting_at(cell, body),
+            },
+        },
+        span: start..cell.len(),
+    })
+}
+
+/// The directives of a stretch without commands and shell lines.
+fn region(cell: &str, span: Range<usize>, marks: &[Mark], directives: &mut Vec<Directive>) {
+    let blank = |from: usize, to: usize| is_blank(&cell[from..to]);
+    let is_top = |mark: &Mark| mark.kind == MarkKind::TopMagic;
+
+    let mut head = 0;
+    let mut start = span.start;
+    while let Some(mark) = marks.get(head)
+        && is_top(mark)
+        && blank(start, mark.span.start)
+    {
+        directives.push(magic(cell, mark));
+        start = mark.span.end;
+        head += 1;
+    }
+
+    let mut foot = marks.len();
+    let mut end = span.end;
+    while foot > head && is_top(&marks[foot - 1]) && blank(marks[foot - 1].span.end, end) {
+        foot -= 1;
+        end = marks[foot].span.start;
+    }
+
+    if !blank(start, end) {
+        directives.push(rust(cell, start..end, &marks[head..foot]));
+    }
+    directives.extend(marks[foot..].iter().map(|mark| magic(cell, mark)));
+}
+
+fn magic(cell: &str, mark: &Mark) -> Directive {
+    Directive {
+        kind: DirectiveKind::Magic(cell[mark.span.clone()].to_owned()),
+        span: mark.span.clone(),
+    }
+}
+
+/// Rust text with the magics in it lowered.
+fn rust(cell: &str, span: Range<usize>, marks: &[Mark]) -> Directive {
+    // The text starts with a whole line, so that evaluators see neither a half line nor blank ones.
+    let skipped = cell[span.clone()]
+        .find(|c: char| !c.is_whitespace())
+        .map_or(0, |at| {
+            cell[span.start..span.start + at]
+                .rfind('\n')
+                .map_or(0, |n| n + 1)
+        });
+    let start = span.start + skipped;
+    let end = span.start + cell[span.clone()].trim_end().len();
+    let mut map = SourceMap::starting_at(cell, start);
+    let mut source = String::new();
+    let mut at = start;
+    for mark in marks {
+        source.push_str(&cell[at..mark.span.start]);
+        let line = source.matches('\n').count() + 1;
+        let column = source
+            .rsplit('\n')
+            .next()
+            .map_or(0, |line| line.chars().count());
+        let typed = &cell[mark.span.clone()];
+        map.add_lowered(line, column + 1, typed.chars().count());
+        source.push_str(&lowered(typed, mark.kind));
+        at = mark.span.end;
+    }
+    source.push_str(&cell[at..end]);
+    Directive {
+        kind: DirectiveKind::Rust(RustText { source, map }),
+        span: start..end,
+    }
+}
+
+/// The call a magic within Rust text becomes.
+///
+/// Where the magic is a value, a final `;` ends the statement around it; where it is a statement of
+/// its own, the whole line belongs to the magic.
+fn lowered(typed: &str, kind: MarkKind) -> String {
+    let (line, end) = match (kind, typed.strip_suffix(';')) {
+        (MarkKind::ValueMagic, Some(line)) => (line.trim_end(), ";"),
+        (MarkKind::ValueMagic, None) => (typed, ""),
+        _ => (typed, ";"),
+    };
+    let mut hashes = "##".to_owned();
+    while line.contains(&format!("\"{hashes}")) {
+        hashes.push('#');
+    }
+    format!("phalanx::__magic::run(r{hashes}\"{line}\"{hashes}){end}")
+}
+
+#[cfg(test)]
+mod tests;
