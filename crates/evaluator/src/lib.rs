@@ -1,1 +1,31 @@
-//! placeholder
+//! From source to compiled cells: the only crate that depends on evcxr.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`handle`] | the kernel's end of an evaluator process |
+//! | [`process`] | the evaluator process: requests in, answers out |
+//! | `evcxr` | the real evaluator: contexts, prelude, build folders, the relay |
+//! | `echo` | its twin for tests: a few words, compiled in no time |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+#[cfg(feature = "echo")]
+mod echo;
+#[cfg(feature = "evcxr")]
+mod evcxr;
+mod handle;
+mod process;
+
+pub use handle::{Evaluator, EvaluatorConfig, EvaluatorNotice, StartError};
+pub use process::{Backend, process_main};
+
+/// The first statement of every `main` that may become an evaluator: evcxr starts the same program
+/// again as the child it believes is its runtime (our relay) and as a wrapper around rustc. In
+/// those cases this does not return.
+pub fn hook() {
+    #[cfg(feature = "evcxr")]
+    evcxr::hook();
+}
+
+/// Environment variable that holds the path of the kernel's socket for an evaluator process.
+const SOCKET_VAR: &str = "PHALANX_EVALUATOR_SOCKET";

@@ -62,6 +62,8 @@ pub enum EvaluatorRequest {
         /// The text after `:dep`.
         spec: String,
     },
+    /// Ends cargo and rustc; the request that is compiling is answered [`Failure::Interrupted`].
+    Interrupt,
     /// Completions at a byte offset of the source.
     Complete {
         /// Names the answer.

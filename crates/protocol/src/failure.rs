@@ -48,7 +48,7 @@ pub enum Failure {
     /// Connected to a controller, but there are no engines.
     NoEngines,
     /// A failure raised on, or in the name of, one engine.
-    Remote(RemoteFailure),
+    Remote(Box<RemoteFailure>),
     /// Failures of several engines as one.
     Composite {
         /// What was run: `%px`, `execute`, …

@@ -53,7 +53,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When the peer sent something that is not a message; the connection is then of no more use.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+    pub fn decode<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let rest = &self.bytes[self.start..];
         let Some((head, body)) = rest.split_first_chunk::<4>() else {
             return Ok(None);
@@ -87,7 +87,7 @@ mod tests {
         let mut seen = Vec::<String>::new();
         for byte in bytes {
             decoder.push(&[byte]);
-            while let Some(message) = decoder.next().unwrap() {
+            while let Some(message) = decoder.decode().unwrap() {
                 seen.push(message);
             }
         }
@@ -99,7 +99,7 @@ mod tests {
         let mut decoder = Decoder::default();
         decoder.push(&[0xff; 4]);
         assert!(matches!(
-            decoder.next::<String>(),
+            decoder.decode::<String>(),
             Err(FrameError::TooLong(_))
         ));
     }

@@ -1,5 +1,7 @@
 //! Real runtime processes, running scripts instead of compiled cells.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::{Output, StreamName};

@@ -192,7 +192,7 @@ impl Actor {
 
     fn replies(&mut self) {
         loop {
-            match self.process.decoder.next::<RuntimeReply>() {
+            match self.process.decoder.decode::<RuntimeReply>() {
                 Ok(Some(RuntimeReply::Ended { run })) => {
                     if self.capture.running() == Some(run) {
                         self.overdue = Some((run, Instant::now() + MARKER_TIMEOUT));

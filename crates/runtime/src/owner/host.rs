@@ -44,7 +44,7 @@ pub(super) async fn serve(
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 1 << 14];
     let request = loop {
-        if let Some(request) = decoder.next().map_err(io::Error::other)? {
+        if let Some(request) = decoder.decode().map_err(io::Error::other)? {
             break request;
         }
         match stream.read(&mut buffer).await? {

@@ -108,7 +108,7 @@ async fn ready(listener: &UnixListener) -> io::Result<(UnixStream, Decoder)> {
     let mut decoder = Decoder::default();
     let mut buffer = [0; 256];
     loop {
-        if let Some(RuntimeReply::Ready) = decoder.next().map_err(io::Error::other)? {
+        if let Some(RuntimeReply::Ready) = decoder.decode().map_err(io::Error::other)? {
             return Ok((control, decoder));
         }
         match control.read(&mut buffer).await? {

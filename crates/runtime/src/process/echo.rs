@@ -130,7 +130,7 @@ fn call(request: &HostRequest) -> io::Result<HostReply> {
     let mut decoder = Decoder::default();
     let mut buffer = [0; 4096];
     loop {
-        if let Some(reply) = decoder.next().map_err(io::Error::other)? {
+        if let Some(reply) = decoder.decode().map_err(io::Error::other)? {
             return Ok(reply);
         }
         match stream.read(&mut buffer)? {

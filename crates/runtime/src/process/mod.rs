@@ -107,7 +107,7 @@ impl Control {
     fn receive(&mut self) -> Result<Option<RuntimeRequest>, ProcessError> {
         let mut buffer = [0; 4096];
         loop {
-            if let Some(request) = self.decoder.next()? {
+            if let Some(request) = self.decoder.decode()? {
                 return Ok(Some(request));
             }
             let count = self.stream.read(&mut buffer)?;

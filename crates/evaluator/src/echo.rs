@@ -1,0 +1,242 @@
+//! The evaluator's twin for tests: compiles a few words, in no time, with all the same outcomes.
+
+use crate::process::{Evaluate, Link, Work};
+use phalanx_protocol::evaluator::{
+    Answer, Compiled, CompiledCell, Completion, Completions, Documentation, Evaluated,
+    EvaluatorRequest, Toolchain,
+};
+use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
+use phalanx_protocol::id::StateId;
+use phalanx_protocol::output::MimeBundle;
+use phalanx_protocol::runtime::Outcome;
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Every word a cell may begin a line with; what they do is said where they run, in the runtime.
+const WORDS: [&str; 15] = [
+    "print", "write", "eprint", "result", "html", "panic", "error", "sleep", "exit", "abort",
+    "let", "show", "lost", "magic", "pid",
+];
+
+type Variables = BTreeMap<String, String>;
+
+struct Echo {
+    link: Arc<Link>,
+    folder: TempDir,
+    artifacts: u32,
+    local: Variables,
+    states: BTreeMap<StateId, Variables>,
+    libstd: std::path::PathBuf,
+}
+
+pub(crate) fn start(link: &Arc<Link>) -> Result<Box<dyn Evaluate>, Failure> {
+    let folder = TempDir::with_prefix("phalanx-echo-").map_err(environment)?;
+    let libstd = folder.path().join("libstd");
+    fs::write(&libstd, "#!echo\n").map_err(environment)?;
+    Ok(Box::new(Echo {
+        link: Arc::clone(link),
+        folder,
+        artifacts: 0,
+        local: Variables::new(),
+        states: BTreeMap::from([(StateId::empty(), Variables::new())]),
+        libstd,
+    }))
+}
+
+impl Evaluate for Echo {
+    fn toolchain(&self) -> Toolchain {
+        Toolchain {
+            rustc: "echo 1.0".into(),
+            target: "echo".into(),
+            libstd: self.libstd.clone(),
+        }
+    }
+
+    fn answer(&mut self, work: Work) -> Result<Answer, Failure> {
+        match work {
+            EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
+            EvaluatorRequest::Compile {
+                source,
+                base,
+                next,
+                outcome,
+                ..
+            } => self.compile(&source, &base, next, &outcome),
+            EvaluatorRequest::Complete { source, offset, .. } => Ok(complete(&source, offset)),
+            EvaluatorRequest::Inspect { source, offset, .. } => Ok(inspect(&source, offset)),
+            EvaluatorRequest::AddDependency { .. } => Ok(Answer::Added),
+            EvaluatorRequest::Ran { .. } | EvaluatorRequest::Interrupt => Err(Failure::Internal {
+                message: "not a request to be worked on".into(),
+            }),
+        }
+    }
+}
+
+impl Echo {
+    fn evaluate(&mut self, source: &str) -> Result<Answer, Failure> {
+        if let Some(command) = source.trim().strip_prefix(':') {
+            return Ok(Answer::Evaluated(Evaluated {
+                command_output: MimeBundle::plain(format!("command: {command}")),
+                variables: self.local.clone().into_iter().collect(),
+            }));
+        }
+        let mut lines = parse(source)?;
+        loop {
+            let cell = self.artifact(&lines)?;
+            let outcome = self.link.run(cell).map_err(environment)?;
+            match &outcome {
+                Outcome::VariablesLost(_) => {
+                    lines.retain(|line| !line.starts_with("lost"));
+                    continue;
+                }
+                Outcome::Died { .. } => self.local.clear(),
+                Outcome::Completed => self.local.extend(defined(&lines)),
+                Outcome::Panicked(_) | Outcome::Errored { .. } => {}
+            }
+            return Ok(Answer::Evaluated(Evaluated {
+                command_output: MimeBundle::default(),
+                variables: self.local.clone().into_iter().collect(),
+            }));
+        }
+    }
+
+    fn compile(
+        &mut self,
+        source: &str,
+        base: &StateId,
+        next: StateId,
+        outcome: &Outcome,
+    ) -> Result<Answer, Failure> {
+        let mut variables = self
+            .states
+            .get(base)
+            .cloned()
+            .ok_or_else(|| Failure::Internal {
+                message: format!("no state {base}"),
+            })?;
+        let mut lines = parse(source)?;
+        match outcome {
+            Outcome::Completed => variables.extend(defined(&lines)),
+            Outcome::VariablesLost(names) => {
+                lines.retain(|line| !line.starts_with("lost"));
+                variables.retain(|name, _| !names.contains(name));
+                variables.extend(defined(&lines));
+            }
+            Outcome::Died { .. } => variables.clear(),
+            Outcome::Panicked(_) | Outcome::Errored { .. } => {}
+        }
+        let cell = Some(self.artifact(&lines)?).filter(|_| !lines.is_empty());
+        self.states.insert(next, variables.clone());
+        Ok(Answer::Compiled(Compiled {
+            cell,
+            variables: variables.into_iter().collect(),
+        }))
+    }
+
+    fn artifact(&mut self, lines: &[String]) -> Result<CompiledCell, Failure> {
+        self.artifacts += 1;
+        let artifact = self.folder.path().join(format!("cell{}", self.artifacts));
+        fs::write(&artifact, format!("#!echo\n{}\n", lines.join("\n"))).map_err(environment)?;
+        Ok(CompiledCell {
+            artifact,
+            entry: format!("run_{}", self.artifacts),
+            has_result: lines.iter().any(|line| line.starts_with("result")),
+        })
+    }
+}
+
+fn environment(error: std::io::Error) -> Failure {
+    Failure::Environment {
+        message: format!("the echo evaluator: {error}"),
+        hint: None,
+    }
+}
+
+fn parse(source: &str) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    let mut diagnostics = Vec::new();
+    for (number, line) in source.lines().enumerate() {
+        let text = line.trim();
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        if text.is_empty() || text.starts_with("//") {
+            continue;
+        }
+        if WORDS.contains(&word) {
+            lines.push(text.to_owned());
+            continue;
+        }
+        let message = if word == "compile-error" {
+            rest.to_owned()
+        } else {
+            format!("cannot find word `{word}`")
+        };
+        diagnostics.push(diagnostic(message, number + 1, line));
+    }
+    if diagnostics.is_empty() {
+        Ok(lines)
+    } else {
+        Err(Failure::Compile { diagnostics })
+    }
+}
+
+fn diagnostic(message: String, line: usize, text: &str) -> Diagnostic {
+    Diagnostic {
+        message,
+        code: Some("E0425".into()),
+        spans: vec![DiagnosticSpan {
+            start_line: line,
+            start_column: 1,
+            end_line: line,
+            end_column: text.chars().count() + 1,
+            label: "here".into(),
+            primary: true,
+        }],
+        help: vec!["use a word the echo evaluator knows".into()],
+        rendered: None,
+    }
+}
+
+fn defined(lines: &[String]) -> Variables {
+    let lets = lines.iter().filter_map(|line| line.strip_prefix("let "));
+    lets.filter_map(|rest| rest.split_once('='))
+        .map(|(name, _)| (name.trim().to_owned(), "text".to_owned()))
+        .collect()
+}
+
+/// The word that ends at the offset: where it begins, and it.
+fn word_at(source: &str, offset: usize) -> (usize, &str) {
+    let before = source.get(..offset).unwrap_or(source);
+    let start = before
+        .rfind(|c: char| !c.is_alphanumeric())
+        .map_or(0, |at| {
+            at + before[at..].chars().next().map_or(0, char::len_utf8)
+        });
+    (start, &before[start..])
+}
+
+fn complete(source: &str, offset: usize) -> Answer {
+    let (start, prefix) = word_at(source, offset);
+    let items = WORDS.iter().filter(|word| word.starts_with(prefix));
+    Answer::Completions(Completions {
+        start,
+        end: start + prefix.len(),
+        items: items
+            .map(|word| Completion {
+                code: (*word).to_owned(),
+                kind: "keyword".to_owned(),
+                label: (*word).to_owned(),
+            })
+            .collect(),
+    })
+}
+
+fn inspect(source: &str, offset: usize) -> Answer {
+    let (_, word) = word_at(source, offset);
+    let known = WORDS.contains(&word);
+    Answer::Inspected(known.then(|| Documentation {
+        plain: format!("the echo word {word}"),
+        html: format!("<p>the echo word <code>{word}</code></p>"),
+    }))
+}

@@ -1,0 +1,184 @@
+//! One task per evaluator process: passes requests in and events out.
+
+use super::{EvaluatorNotice, Order};
+use phalanx_protocol::evaluator::EvaluatorRequest;
+use phalanx_protocol::frame::{self, Decoder};
+use rustix::process::{Pid, Signal};
+use std::collections::VecDeque;
+use std::io;
+use std::process::ExitStatus;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::process::{Child, ChildStderr};
+use tokio::sync::mpsc;
+
+/// Lines kept of what the process printed, for the case that it ends.
+const LAST_WORDS: usize = 20;
+
+enum Event {
+    Order(Option<Order>),
+    Connected(io::Result<UnixStream>),
+    Bytes(io::Result<usize>),
+    Line(Option<String>),
+    Gone(io::Result<ExitStatus>),
+}
+
+struct Actor {
+    child: Child,
+    listener: UnixListener,
+    socket: Option<(OwnedReadHalf, OwnedWriteHalf)>,
+    decoder: Decoder,
+    buffer: Vec<u8>,
+    /// Requests that came before the process connected.
+    early: Vec<EvaluatorRequest>,
+    lines: Option<Lines<BufReader<ChildStderr>>>,
+    last_words: VecDeque<String>,
+    notices: mpsc::UnboundedSender<EvaluatorNotice>,
+}
+
+pub(super) async fn run(
+    _folder: TempDir,
+    listener: UnixListener,
+    mut child: Child,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    notices: mpsc::UnboundedSender<EvaluatorNotice>,
+) {
+    let lines = child
+        .stderr
+        .take()
+        .map(|stderr| BufReader::new(stderr).lines());
+    let pid = child.id();
+    let mut actor = Actor {
+        child,
+        listener,
+        socket: None,
+        decoder: Decoder::default(),
+        buffer: vec![0; 1 << 16],
+        early: Vec::new(),
+        lines,
+        last_words: VecDeque::new(),
+        notices,
+    };
+    loop {
+        match actor.next(&mut orders).await {
+            Event::Order(None) => {
+                kill(pid);
+                let _ = actor.child.wait().await;
+                return;
+            }
+            Event::Order(Some(Order::Kill)) => kill(pid),
+            Event::Gone(status) => {
+                kill(pid);
+                actor.gone(status).await;
+                return;
+            }
+            event => {
+                if let Err(error) = actor.handle(event).await {
+                    tracing::error!(%error, "the evaluator's socket failed");
+                    kill(pid);
+                }
+            }
+        }
+    }
+}
+
+/// Ends the process and everything it has started: cargo, rustc, the relay.
+fn kill(pid: Option<u32>) {
+    if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid as i32)) {
+        // A group that is already gone needs no ending.
+        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+    }
+}
+
+impl Actor {
+    async fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) -> Event {
+        let connected = self.socket.is_some();
+        let reading = async {
+            match &mut self.socket {
+                Some((read, _)) => read.read(&mut self.buffer).await,
+                None => std::future::pending().await,
+            }
+        };
+        let line = async {
+            match &mut self.lines {
+                Some(lines) => lines.next_line().await.ok().flatten(),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            order = orders.recv() => Event::Order(order),
+            accepted = self.listener.accept(), if !connected => Event::Connected(accepted.map(|(stream, _)| stream)),
+            read = reading => Event::Bytes(read),
+            line = line => Event::Line(line),
+            status = self.child.wait() => Event::Gone(status),
+        }
+    }
+
+    async fn handle(&mut self, event: Event) -> io::Result<()> {
+        match event {
+            Event::Order(Some(Order::Request(request))) => match &mut self.socket {
+                Some((_, write)) => write_request(write, &request).await?,
+                None => self.early.push(request),
+            },
+            Event::Connected(stream) => {
+                let (read, mut write) = stream?.into_split();
+                for request in std::mem::take(&mut self.early) {
+                    write_request(&mut write, &request).await?;
+                }
+                self.socket = Some((read, write));
+            }
+            Event::Bytes(read) => {
+                let count = read?;
+                if count == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                self.decoder.push(&self.buffer[..count]);
+                while let Some(event) = self.decoder.decode().map_err(io::Error::other)? {
+                    self.notify(EvaluatorNotice::Event(event));
+                }
+            }
+            Event::Line(Some(line)) => {
+                if self.last_words.len() == LAST_WORDS {
+                    self.last_words.pop_front();
+                }
+                self.last_words.push_back(line.clone());
+                self.notify(EvaluatorNotice::Progress(line));
+            }
+            Event::Line(None) => self.lines = None,
+            Event::Order(_) | Event::Gone(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn gone(mut self, status: io::Result<ExitStatus>) {
+        if let Some(lines) = &mut self.lines {
+            // The process and its group are dead, so the pipe ends.
+            while let Ok(Some(line)) = lines.next_line().await {
+                self.last_words.push_back(line);
+            }
+        }
+        let skip = self.last_words.len().saturating_sub(LAST_WORDS);
+        let last_words = self
+            .last_words
+            .iter()
+            .skip(skip)
+            .cloned()
+            .collect::<Vec<_>>();
+        self.notify(EvaluatorNotice::Exited {
+            status: status.map_or_else(|error| error.to_string(), |status| status.to_string()),
+            last_words: last_words.join("\n"),
+        });
+    }
+
+    fn notify(&self, notice: EvaluatorNotice) {
+        // A kernel that has let go of the receiver is ending.
+        let _ = self.notices.send(notice);
+    }
+}
+
+async fn write_request(write: &mut OwnedWriteHalf, request: &EvaluatorRequest) -> io::Result<()> {
+    let bytes = frame::encode(request).map_err(io::Error::other)?;
+    write.write_all(&bytes).await
+}

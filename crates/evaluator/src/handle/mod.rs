@@ -1,0 +1,124 @@
+//! The kernel's end of an evaluator process.
+
+mod actor;
+
+use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest};
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use tokio::net::UnixListener;
+use tokio::process::Command;
+use tokio::sync::mpsc;
+
+/// How an evaluator process is started.
+#[derive(Clone, Debug)]
+pub struct EvaluatorConfig {
+    /// A program whose main calls [`process_main`](crate::process_main) when given `args`.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+/// Why an evaluator process did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The private folder for its socket could not be made.
+    #[error("no private folder for the evaluator's socket: {0}")]
+    Folder(#[source] io::Error),
+    /// The program could not be run.
+    #[error("{} could not be started: {source}", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// An evaluator process; dropping the handle ends it and all it has started.
+#[derive(Debug)]
+pub struct Evaluator {
+    requests: mpsc::UnboundedSender<Order>,
+}
+
+/// What an evaluator process says.
+#[derive(Debug)]
+pub enum EvaluatorNotice {
+    /// An event of its protocol.
+    Event(EvaluatorEvent),
+    /// A line of cargo's: what is being built.
+    Progress(String),
+    /// The process is gone; nothing follows.
+    Exited {
+        /// `signal 9 (SIGKILL)`, `exit status: 1`, …
+        status: String,
+        /// The last lines it printed, for whoever has to find out why.
+        last_words: String,
+    },
+}
+
+/// What the handle asks of the actor. Unbounded: a user's actions, one at a time.
+#[derive(Debug)]
+enum Order {
+    Request(EvaluatorRequest),
+    Kill,
+}
+
+impl Evaluator {
+    /// Starts an evaluator process; returns at once, its first event is `Ready` or `StartFailed`.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub async fn start(
+        config: EvaluatorConfig,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<EvaluatorNotice>), StartError> {
+        let folder = tempfile::Builder::new()
+            .prefix("phalanx-")
+            .tempdir()
+            .map_err(StartError::Folder)?;
+        let socket = folder.path().join("evaluator");
+        let listener = UnixListener::bind(&socket).map_err(StartError::Folder)?;
+        let mut command = Command::new(&config.program);
+        command.args(&config.args).env(crate::SOCKET_VAR, &socket);
+        for (name, _) in std::env::vars_os() {
+            // A kernel that was itself started from a cell must not pass evcxr's variables on.
+            if name.as_encoded_bytes().starts_with(b"EVCXR_IS_") {
+                command.env_remove(name);
+            }
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|source| StartError::Spawn {
+                program: config.program.clone(),
+                source,
+            })?;
+        let (requests, commands) = mpsc::unbounded_channel();
+        // Unbounded: an event or a few per request, and cargo's lines.
+        let (notices_tx, notices) = mpsc::unbounded_channel();
+        // Ends when the handle is dropped or the process exits.
+        tokio::spawn(actor::run(folder, listener, child, commands, notices_tx));
+        Ok((Self { requests }, notices))
+    }
+
+    /// Sends a request; requests are answered in order.
+    pub fn send(&self, request: EvaluatorRequest) {
+        // A process that is gone has said so by `Exited`.
+        let _ = self.requests.send(Order::Request(request));
+    }
+
+    /// Ends cargo and rustc; the request that is compiling is answered `Failure::Interrupted`.
+    pub fn interrupt(&self) {
+        self.send(EvaluatorRequest::Interrupt);
+    }
+
+    /// Ends the process at once; `Exited` follows.
+    pub fn kill(&self) {
+        let _ = self.requests.send(Order::Kill);
+    }
+}

@@ -1,0 +1,114 @@
+//! Stopping a compile: cargo and what it has started are ended, evcxr and its state are untouched.
+
+use rustix::process::{Pid, Signal};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Whether something can be interrupted, and whether it was. Shared by the threads of an evaluator.
+#[derive(Clone, Default)]
+pub(crate) struct Interrupt(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    working: AtomicBool,
+    interrupted: AtomicBool,
+    /// The relay, which must live: evcxr would take its end for the loss of all variables.
+    spared: AtomicU32,
+}
+
+impl Interrupt {
+    /// A request is being worked on.
+    pub(super) fn begin(&self) {
+        self.0.interrupted.store(false, Ordering::SeqCst);
+        self.0.working.store(true, Ordering::SeqCst);
+    }
+
+    /// The request is done; whether it was interrupted.
+    pub(super) fn end(&self) -> bool {
+        self.0.working.store(false, Ordering::SeqCst);
+        self.0.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// A child that is not part of any compile.
+    #[cfg_attr(
+        not(feature = "evcxr"),
+        expect(dead_code, reason = "only evcxr has a relay")
+    )]
+    pub(crate) fn spare(&self, pid: u32) {
+        self.0.spared.store(pid, Ordering::SeqCst);
+    }
+
+    /// Ends every descendant but the relay; nothing when nothing is being worked on.
+    pub(super) fn now(&self) {
+        if !self.0.working.load(Ordering::SeqCst) {
+            return;
+        }
+        self.0.interrupted.store(true, Ordering::SeqCst);
+        let spared = self.0.spared.load(Ordering::SeqCst);
+        // Parents first, and again: cargo may have started another rustc meanwhile.
+        for _ in 0..2 {
+            for pid in descendants(std::process::id()).difference(&BTreeSet::from([spared])) {
+                if let Some(pid) = Pid::from_raw(*pid as i32) {
+                    // One that has just ended needs no ending.
+                    let _ = rustix::process::kill_process(pid, Signal::KILL);
+                }
+            }
+        }
+    }
+}
+
+/// All processes below one, by `/proc`.
+fn descendants(root: u32) -> BTreeSet<u32> {
+    let mut children = BTreeMap::<u32, Vec<u32>>::new();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for entry in processes {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        if let Some(parent) = parent_of(pid) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = BTreeSet::new();
+    let mut next = vec![root];
+    while let Some(pid) = next.pop() {
+        for child in children.remove(&pid).unwrap_or_default() {
+            found.insert(child);
+            next.push(child);
+        }
+    }
+    found
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything; the parent is the second field behind it.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descendants_are_found_over_generations() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "echo up; read line"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        assert!(descendants(std::process::id()).contains(&child.id()));
+        assert_eq!(parent_of(child.id()), Some(std::process::id()));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!descendants(std::process::id()).contains(&child.id()));
+    }
+}

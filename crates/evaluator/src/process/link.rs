@@ -1,0 +1,112 @@
+//! The evaluator's end of the kernel's socket.
+
+use super::Interrupt;
+use phalanx_protocol::evaluator::{CompiledCell, EvaluatorEvent, EvaluatorRequest, RequestId};
+use phalanx_protocol::frame::{self, Decoder};
+use phalanx_protocol::runtime::Outcome;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Mutex, PoisonError};
+
+/// Sends events to the kernel; shared by the main thread and the relay's.
+pub(crate) struct Link {
+    /// Held for one write.
+    stream: Mutex<UnixStream>,
+    /// Held while a cell runs: cells run one at a time.
+    ran: Mutex<Receiver<Outcome>>,
+}
+
+/// Reads what the kernel sends.
+pub(super) struct Reader {
+    stream: UnixStream,
+}
+
+impl Link {
+    /// Connects to the kernel that started this process.
+    pub(super) fn connect(ran: Receiver<Outcome>) -> io::Result<(Self, Reader)> {
+        let path = std::env::var_os(crate::SOCKET_VAR)
+            .ok_or_else(|| io::Error::other("an evaluator is started by a kernel, not by hand"))?;
+        let stream = UnixStream::connect(path)?;
+        let reader = Reader {
+            stream: stream.try_clone()?,
+        };
+        let link = Self {
+            stream: Mutex::new(stream),
+            ran: Mutex::new(ran),
+        };
+        Ok((link, reader))
+    }
+
+    /// Tells the kernel something.
+    ///
+    /// # Errors
+    /// When the kernel is gone.
+    pub(crate) fn send(&self, event: &EvaluatorEvent) -> io::Result<()> {
+        let bytes = frame::encode(event).map_err(io::Error::other)?;
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.write_all(&bytes)
+    }
+
+    /// Has the kernel run a local cell; returns once it has ended.
+    ///
+    /// # Errors
+    /// When the kernel is gone.
+    pub(crate) fn run(&self, cell: CompiledCell) -> io::Result<Outcome> {
+        let ran = self.ran.lock().unwrap_or_else(PoisonError::into_inner);
+        self.send(&EvaluatorEvent::Run(cell))?;
+        ran.recv().map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Reader {
+    /// Reads until the kernel closes the socket, then ends the process: there is nobody to work for.
+    pub(super) fn read_all(
+        mut self,
+        work: &Sender<EvaluatorRequest>,
+        ran: &Sender<Outcome>,
+        interrupt: &Interrupt,
+    ) {
+        let mut decoder = Decoder::default();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let request = match decoder.decode::<EvaluatorRequest>() {
+                Ok(Some(request)) => request,
+                Ok(None) => match self.stream.read(&mut buffer) {
+                    Ok(count) if count > 0 => {
+                        decoder.push(&buffer[..count]);
+                        continue;
+                    }
+                    _ => std::process::exit(0),
+                },
+                Err(error) => {
+                    eprintln!("evaluator: the kernel sent something that is no request: {error}");
+                    std::process::exit(1);
+                }
+            };
+            let taken = match request {
+                EvaluatorRequest::Ran { outcome } => ran.send(outcome).is_ok(),
+                EvaluatorRequest::Interrupt => {
+                    interrupt.now();
+                    true
+                }
+                request => work.send(request).is_ok(),
+            };
+            if !taken {
+                return;
+            }
+        }
+    }
+}
+
+/// The id that a request's answer carries.
+pub(super) fn id_of(request: &EvaluatorRequest) -> Option<RequestId> {
+    match request {
+        EvaluatorRequest::Evaluate { id, .. }
+        | EvaluatorRequest::Compile { id, .. }
+        | EvaluatorRequest::AddDependency { id, .. }
+        | EvaluatorRequest::Complete { id, .. }
+        | EvaluatorRequest::Inspect { id, .. } => Some(*id),
+        EvaluatorRequest::Ran { .. } | EvaluatorRequest::Interrupt => None,
+    }
+}

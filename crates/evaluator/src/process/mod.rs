@@ -1,0 +1,104 @@
+//! The evaluator process: one thread reads requests, the main thread works on them in order.
+
+mod interrupt;
+mod link;
+
+pub(crate) use interrupt::Interrupt;
+pub(crate) use link::Link;
+
+use phalanx_protocol::evaluator::{
+    Answer, EvaluatorEvent, EvaluatorRequest, NamespaceKind, Toolchain,
+};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::runtime::Outcome;
+use rustix::process::Signal;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+/// Which evaluator the process is built around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// rustc, through evcxr.
+    #[cfg(feature = "evcxr")]
+    Evcxr,
+    /// The twin for tests.
+    #[cfg(feature = "echo")]
+    Echo,
+}
+
+/// Something that evaluates: evcxr, or its twin.
+pub(crate) trait Evaluate {
+    /// What the compiled cells need of the machine that runs them.
+    fn toolchain(&self) -> Toolchain;
+
+    /// Works on one request; what has to be run meanwhile goes over the link.
+    fn answer(&mut self, work: Work) -> Result<Answer, Failure>;
+}
+
+/// A request that takes its time, without its id.
+pub(crate) type Work = EvaluatorRequest;
+
+/// What an evaluator process does from start to end; called by `phalanx evaluator`.
+///
+/// Ends with success once the kernel closes the socket, and at once when the kernel dies.
+pub fn process_main(kind: NamespaceKind, backend: Backend) -> ExitCode {
+    match serve(kind, backend) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("evaluator: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let interrupt = Interrupt::default();
+    // Requests wait here for their turn; a user's actions, so few.
+    let (work_tx, work) = mpsc::channel();
+    let (ran_tx, ran) = mpsc::channel::<Outcome>();
+    let (link, reader) = Link::connect(ran)?;
+    let link = Arc::new(link);
+    let from_kernel = {
+        let interrupt = interrupt.clone();
+        move || reader.read_all(&work_tx, &ran_tx, &interrupt)
+    };
+    std::thread::Builder::new()
+        .name("kernel".into())
+        .spawn(from_kernel)?;
+    let mut evaluator = match start(kind, backend, &link, &interrupt) {
+        Ok(evaluator) => evaluator,
+        Err(failure) => return link.send(&EvaluatorEvent::StartFailed { failure }),
+    };
+    link.send(&EvaluatorEvent::Ready(evaluator.toolchain()))?;
+    while let Ok(request) = work.recv() {
+        let Some(id) = link::id_of(&request) else {
+            continue;
+        };
+        interrupt.begin();
+        let mut result = evaluator.answer(request);
+        if interrupt.end() && result.is_err() {
+            result = Err(Failure::Interrupted { lost: Vec::new() });
+        }
+        link.send(&EvaluatorEvent::Answer { id, result })?;
+    }
+    Ok(())
+}
+
+fn start(
+    kind: NamespaceKind,
+    backend: Backend,
+    link: &Arc<Link>,
+    interrupt: &Interrupt,
+) -> Result<Box<dyn Evaluate>, Failure> {
+    match backend {
+        #[cfg(feature = "evcxr")]
+        Backend::Evcxr => crate::evcxr::start(kind, link, interrupt),
+        #[cfg(feature = "echo")]
+        Backend::Echo => {
+            let _ = (kind, interrupt);
+            crate::echo::start(link)
+        }
+    }
+}
