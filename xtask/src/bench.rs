@@ -1,0 +1,68 @@
+//! `cargo xtask bench`: our figures and the peers', measured in one run.
+
+use crate::{exec, lab, workspace::Workspace};
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The peer that is compiled here, and the version it is measured in.
+const PEER: (&str, &str) = ("evcxr_jupyter", "0.22.0");
+
+/// What is measured.
+#[derive(Debug, Default, PartialEq)]
+pub struct Options {
+    /// Install evcxr_jupyter first, unless it is there.
+    pub peers: bool,
+    /// A few repeats only, to see that everything works.
+    pub quick: bool,
+}
+
+/// Builds, measures, and prints a table.
+///
+/// # Errors
+/// When something it needs could not be set up, or a measurement fails.
+pub fn bench(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let python = lab::prepare(workspace)?;
+    let peer = match find_peer(workspace) {
+        None if options.peers => Some(install_peer(workspace)?),
+        found => found,
+    };
+    let mut command = python.command("python");
+    command.arg(workspace.path("xtask/python/bench.py"));
+    match peer {
+        Some(peer) => {
+            command.arg("--evcxr-jupyter").arg(peer);
+        }
+        None => eprintln!(
+            "evcxr_jupyter is not installed; `cargo xtask bench --peers` installs and measures it."
+        ),
+    }
+    if options.quick {
+        command.arg("--quick");
+    }
+    exec::run(&mut command)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find_peer(workspace: &Workspace) -> Option<PathBuf> {
+    let kept = workspace.build("peers/bin").join(PEER.0);
+    kept.is_file()
+        .then_some(kept)
+        .or_else(|| exec::which(&[PEER.0]))
+}
+
+fn install_peer(workspace: &Workspace) -> Result<PathBuf> {
+    let (name, version) = PEER;
+    exec::run(
+        exec::cargo(workspace)
+            .args(["install", "--locked", name, "--version", version, "--root"])
+            .arg(workspace.build("peers"))
+            // The peer is measured as its users build it, apart from our profile and lock file.
+            .env("CARGO_TARGET_DIR", workspace.build("peers/target")),
+    )
+    .with_context(|| format!("cannot install {name}"))?;
+    match find_peer(workspace) {
+        Some(peer) => Ok(peer),
+        None => bail!("{name} was installed, but its program is not there"),
+    }
+}

@@ -1,0 +1,165 @@
+//! What was typed after `cargo xtask`.
+
+use crate::{bench, lab, run, test, tidy, workspace::Workspace};
+use anyhow::{Result, bail};
+use lexopt::prelude::*;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What `cargo xtask help` prints.
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  lab [--no-browser] [--port N]  set everything up and open the tour in JupyterLab
+  tour                           the same without a browser: run the tour, print what each cell printed
+  run NOTEBOOK                   the same for any notebook
+  test [FILTER]                  format, tidy, clippy and every test; with FILTER only the tests it matches
+  bench [--peers] [--quick]      our figures beside the peers', measured in one run
+                                 (--peers first installs evcxr_jupyter, which takes minutes)
+  tidy                           check the sources against the architecture's invariants
+
+Everything is kept in the build folder: $PHALANX_BUILD_DIR, else $CARGO_TARGET_DIR,
+else $XDG_CACHE_HOME/phalanx/target if that folder exists, else target.
+`cargo xtask test` installs missing Debian packages when it is root on a throw-away
+machine ($CI set, or in a container); elsewhere it names them and skips their tests.
+";
+
+/// One of the developer's commands, with its options.
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    /// Print the help text.
+    Help,
+    /// Open the tour in JupyterLab.
+    Lab(lab::Options),
+    /// Execute a notebook and print what its cells printed.
+    Run {
+        /// The notebook; the tour if none is named.
+        notebook: Option<PathBuf>,
+    },
+    /// Check and test everything, or the tests that match a filter.
+    Test {
+        /// Part of the names of the tests to run.
+        filter: Option<String>,
+    },
+    /// Measure.
+    Bench(bench::Options),
+    /// Check the sources.
+    Tidy,
+}
+
+/// Reads the process's arguments.
+///
+/// # Errors
+/// When they are not a command of ours.
+pub fn parse() -> Result<Command> {
+    parse_from(lexopt::Parser::from_env())
+}
+
+fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
+    let command = match parser.next()? {
+        None | Some(Short('h') | Long("help")) => return Ok(Command::Help),
+        Some(Value(word)) => word.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    let mut command = match command.as_str() {
+        "help" => Command::Help,
+        "lab" => Command::Lab(lab::Options::default()),
+        "tour" => Command::Run { notebook: None },
+        "run" => Command::Run {
+            notebook: Some(match parser.next()? {
+                Some(Value(path)) => path.into(),
+                _ => bail!("`run` wants the notebook to run: cargo xtask run NOTEBOOK"),
+            }),
+        },
+        "test" => Command::Test { filter: None },
+        "bench" => Command::Bench(bench::Options::default()),
+        "tidy" => Command::Tidy,
+        other => bail!("no command `{other}`; `cargo xtask help` lists them"),
+    };
+    while let Some(argument) = parser.next()? {
+        match (&mut command, argument) {
+            (Command::Lab(options), Long("no-browser")) => options.browser = false,
+            (Command::Lab(options), Long("port")) => {
+                options.port = Some(parser.value()?.parse()?);
+            }
+            (Command::Bench(options), Long("peers")) => options.peers = true,
+            (Command::Bench(options), Long("quick")) => options.quick = true,
+            (Command::Test { filter }, Value(text)) if filter.is_none() => {
+                *filter = Some(text.string()?);
+            }
+            (_, other) => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(command)
+}
+
+impl Command {
+    /// Does it; the exit code tells whether all was well.
+    ///
+    /// # Errors
+    /// When something it needs could not be set up.
+    pub fn perform(self) -> Result<ExitCode> {
+        let workspace = Workspace::find()?;
+        match self {
+            Self::Help => {
+                print!("{HELP}");
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Lab(options) => lab::lab(&workspace, &options),
+            Self::Run { notebook } => run::run(&workspace, notebook.as_deref()),
+            Self::Test { filter } => test::test(&workspace, filter.as_deref()),
+            Self::Bench(options) => bench::bench(&workspace, &options),
+            Self::Tidy => tidy::tidy(&workspace),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command> {
+        parse_from(lexopt::Parser::from_args(arguments))
+    }
+
+    #[test]
+    fn commands_and_their_options() {
+        assert_eq!(parsed(&[]).unwrap(), Command::Help);
+        assert_eq!(parsed(&["tour"]).unwrap(), Command::Run { notebook: None });
+        assert_eq!(
+            parsed(&["run", "a.ipynb"]).unwrap(),
+            Command::Run {
+                notebook: Some("a.ipynb".into())
+            }
+        );
+        assert_eq!(
+            parsed(&["test", "tour"]).unwrap(),
+            Command::Test {
+                filter: Some("tour".into())
+            }
+        );
+        assert_eq!(
+            parsed(&["lab", "--no-browser", "--port", "9000"]).unwrap(),
+            Command::Lab(lab::Options {
+                browser: false,
+                port: Some(9000)
+            })
+        );
+        assert_eq!(
+            parsed(&["bench", "--peers"]).unwrap(),
+            Command::Bench(bench::Options {
+                peers: true,
+                quick: false
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_command_is_refused_by_name() {
+        let words = |arguments: &[&str]| parsed(arguments).unwrap_err().to_string();
+        assert!(words(&["lap"]).contains("no command `lap`"));
+        assert!(words(&["run"]).contains("cargo xtask run NOTEBOOK"));
+        assert!(words(&["tidy", "--peers"]).contains("--peers"));
+        assert!(words(&["test", "a", "b"]).contains('b'));
+    }
+}

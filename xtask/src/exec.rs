@@ -1,0 +1,150 @@
+//! Other programs: started without what `cargo run` added to our environment, and named when they fail.
+
+use anyhow::{Context, Result, bail};
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A command in a clean environment.
+///
+/// `cargo run` gave us variables about our own package and the toolchain's library folder. A
+/// kernel must not inherit those: it would find a libstd that a user's machine does not offer.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_cargos) {
+            command.env_remove(name);
+        }
+    }
+    if let Some(paths) = env::var_os("LD_LIBRARY_PATH") {
+        match without_cargos(&paths) {
+            Some(rest) => command.env("LD_LIBRARY_PATH", rest),
+            None => command.env_remove("LD_LIBRARY_PATH"),
+        };
+    }
+    command
+}
+
+/// Cargo itself, in the toolchain we were built with, building into the workspace's build folder.
+pub fn cargo(workspace: &crate::workspace::Workspace) -> Command {
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = command(program);
+    command
+        .current_dir(workspace.path(""))
+        .env("CARGO_TARGET_DIR", workspace.build(""));
+    command
+}
+
+/// Runs a command to its end, its output going where ours goes.
+///
+/// # Errors
+/// When it cannot be started or does not succeed.
+pub fn run(command: &mut Command) -> Result<()> {
+    announce(command);
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    if !status.success() {
+        bail!("`{}` failed: {status}", shown(command));
+    }
+    Ok(())
+}
+
+/// Says on stderr which command is about to run.
+pub fn announce(command: &Command) {
+    eprintln!("\x1b[2m$ {}\x1b[0m", shown(command));
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    std::iter::once(name)
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The first of these programs that is on the PATH.
+pub fn which(names: &[&str]) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let folders: Vec<_> = env::split_paths(&path).collect();
+    names
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+        .find(|candidate| candidate.is_file())
+}
+
+/// The PATH with a folder before all others.
+///
+/// # Errors
+/// When the folder's name cannot be part of a PATH.
+pub fn path_with(first: &[PathBuf]) -> Result<OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let all = first.iter().cloned().chain(env::split_paths(&path));
+    env::join_paths(all).context("a folder with a colon in its name cannot be on the PATH")
+}
+
+fn is_cargos(name: &str) -> bool {
+    let ours = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_NAME",
+        "CARGO_CRATE_NAME",
+        "CARGO_PRIMARY_PACKAGE",
+        "CARGO_TARGET_DIR",
+        "OUT_DIR",
+    ];
+    name == "CARGO" || ours.iter().any(|start| name.starts_with(start))
+}
+
+/// `None` when nothing is left.
+fn without_cargos(paths: &OsStr) -> Option<OsString> {
+    let cargos = |folder: &Path| {
+        folder.ends_with("deps")
+            || folder.ends_with("debug")
+            || folder.ends_with("release")
+            || folder
+                .components()
+                .any(|part| part.as_os_str() == "rustlib")
+            || (folder.ends_with("lib") && folder.join("rustlib").is_dir())
+    };
+    let rest: Vec<_> = env::split_paths(paths)
+        .filter(|folder| !folder.as_os_str().is_empty() && !cargos(folder))
+        .collect();
+    if rest.is_empty() {
+        return None;
+    }
+    env::join_paths(rest).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_toolchains_libraries_are_not_handed_on() {
+        let sysroot = "/rust/lib/rustlib/x86_64-unknown-linux-gnu/lib";
+        let given = format!("/checkout/target/debug/deps:{sysroot}:/opt/mpi/lib");
+        assert_eq!(
+            without_cargos(OsStr::new(&given)).as_deref(),
+            Some(OsStr::new("/opt/mpi/lib"))
+        );
+        assert_eq!(without_cargos(OsStr::new(sysroot)), None);
+    }
+
+    #[test]
+    fn a_failing_program_is_named() {
+        let error = run(command("false").arg("--why")).unwrap_err();
+        assert!(
+            error.to_string().contains("`false --why` failed"),
+            "{error}"
+        );
+        let error = run(&mut command("/nowhere/at-all")).unwrap_err();
+        assert!(
+            error.to_string().contains("cannot start `at-all`"),
+            "{error}"
+        );
+    }
+}

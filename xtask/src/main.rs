@@ -1,0 +1,29 @@
+//! The developer's commands: `cargo xtask help` lists them.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod bench;
+mod binaries;
+mod chromium;
+mod cli;
+mod exec;
+mod kernelspec;
+mod lab;
+mod leaks;
+mod python;
+mod run;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse().and_then(cli::Command::perform) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

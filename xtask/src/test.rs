@@ -1,0 +1,195 @@
+//! `cargo xtask test`: what CI runs, and nothing that CI runs beside it.
+
+use crate::leaks::{self, RUN_VARIABLE};
+use crate::{binaries, chromium, exec, kernelspec, python::Python, tidy, workspace::Workspace};
+use anyhow::{Context, Result};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::ops::AddAssign;
+use std::process::{Command, ExitCode, Stdio};
+
+/// How many checks and tests ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Count {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+/// Checks format, invariants and lints, and runs every test; with a filter only the tests whose
+/// names contain it.
+///
+/// # Errors
+/// When something it needs could not be set up.
+pub fn test(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCode> {
+    let mut count = Count::default();
+    if filter.is_none() {
+        count += check(
+            "format",
+            exec::run(exec::cargo(workspace).args(["fmt", "--all", "--check"])),
+        );
+        count += check("tidy", tidy::check(workspace));
+    }
+    let built = binaries::build(workspace);
+    let ready = built.is_ok();
+    count += check("build", built);
+    if ready {
+        if filter.is_none() {
+            count += check("clippy", clippy(workspace));
+        }
+        count += run_tests(workspace, filter)?;
+    }
+    println!(
+        "\n{} passed, {} failed, {} skipped",
+        count.passed, count.failed, count.skipped
+    );
+    Ok(if count.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn check(name: &str, outcome: Result<()>) -> Count {
+    match outcome {
+        Ok(()) => {
+            println!("check {name} ... ok");
+            Count {
+                passed: 1,
+                ..Count::default()
+            }
+        }
+        Err(error) => {
+            println!("check {name} ... FAILED: {error:#}");
+            Count {
+                failed: 1,
+                ..Count::default()
+            }
+        }
+    }
+}
+
+fn clippy(workspace: &Workspace) -> Result<()> {
+    exec::run(
+        exec::cargo(workspace)
+            .arg("clippy")
+            .args(binaries::SELECTION)
+            .args(["--all-targets", "--quiet", "--", "-D", "warnings"]),
+    )
+}
+
+fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Count> {
+    let python = Python::prepare(workspace)?;
+    kernelspec::install(workspace, &python)?;
+    let run = std::process::id().to_string();
+    let skips = workspace.build(format!("skipped-tests-{run}.txt"));
+    fs::write(&skips, "").with_context(|| format!("cannot write {}", skips.display()))?;
+    let mut command = exec::cargo(workspace);
+    command
+        .arg("test")
+        .args(binaries::SELECTION)
+        .arg("--no-fail-fast")
+        .args(filter)
+        .env(RUN_VARIABLE, &run)
+        .env("PHALANX_TEST_SKIPS", &skips)
+        .env("PHALANX_TEST_BIN", workspace.binaries())
+        .env("PHALANX_TEST_PYTHON", python.program("python"));
+    if let Some(browser) = chromium::find_or_install() {
+        command.env("PHALANX_TEST_CHROMIUM", browser);
+    }
+    let mut count = counted(&mut command)?;
+
+    let reasons = fs::read_to_string(&skips).unwrap_or_default();
+    fs::remove_file(&skips).ok();
+    for reason in reasons.lines() {
+        println!("skipped: {reason}");
+        // libtest knows no test that finds out at run time that it cannot run, and counts it as passed.
+        count.passed = count.passed.saturating_sub(1);
+        count.skipped += 1;
+    }
+    let left = leaks::left_behind(&run);
+    count += check(
+        "no process is left behind",
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(anyhow::anyhow!("still running: {}", left.join("; ")))
+        },
+    );
+    Ok(count)
+}
+
+/// Runs `cargo test`, shows what it prints and adds up its closing lines.
+fn counted(command: &mut Command) -> Result<Count> {
+    exec::announce(command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo test")?;
+    let mut count = Count::default();
+    let lines = BufReader::new(child.stdout.take().context("cargo test has no output")?);
+    for line in lines.split(b'\n') {
+        let line = line.context("cannot read what cargo test prints")?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        std::io::stdout().flush().ok();
+        if let Some(result) = closing_line(&line) {
+            count += result;
+        }
+    }
+    let status = child.wait().context("cannot wait for cargo test")?;
+    if !status.success() && count.failed == 0 {
+        // A test program that did not compile, or that died before its closing line.
+        count.failed += 1;
+    }
+    Ok(count)
+}
+
+/// `test result: ok. 3 passed; 0 failed; 1 ignored; …`
+fn closing_line(line: &str) -> Option<Count> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let mut count = Count::default();
+    for part in counts.split("; ") {
+        let (number, what) = part.split_once(' ')?;
+        let Ok(number) = number.parse() else { continue };
+        match what {
+            "passed" => count.passed = number,
+            "failed" => count.failed = number,
+            "ignored" => count.skipped = number,
+            _ => {}
+        }
+    }
+    Some(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_closing_lines_are_read() {
+        let line = "test result: FAILED. 12 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.31s";
+        let expected = Count {
+            passed: 12,
+            failed: 2,
+            skipped: 1,
+        };
+        assert_eq!(closing_line(line), Some(expected));
+        assert_eq!(closing_line("running 3 tests"), None);
+    }
+
+    #[test]
+    fn a_test_run_that_fails_without_a_closing_line_counts_as_failed() {
+        let script = "echo 'test result: ok. 1 passed; 0 failed; 0 ignored'; exit 101";
+        let count = counted(exec::command("sh").args(["-c", script])).unwrap();
+        assert_eq!((count.passed, count.failed), (1, 1));
+    }
+}

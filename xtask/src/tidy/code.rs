@@ -1,0 +1,124 @@
+//! `unsafe`, unfinished code, ignored tests, and tasks that nobody owns.
+
+use super::source::paths;
+use super::tree::File;
+use super::{Finding, Tree};
+
+/// The parts that may hold `unsafe`.
+const UNSAFE: [&str; 3] = ["crates/sys/", "crates/runtime/", "crates/phalanx/"];
+
+/// How many lines above an `unsafe` its reason may begin.
+const REASON_WITHIN: usize = 8;
+
+/// How many lines above a bare spawn the comment on its end may begin.
+const END_WITHIN: usize = 4;
+
+/// Macros that say "not finished" or "left over".
+const UNFINISHED: [&str; 3] = ["todo", "unimplemented", "dbg"];
+
+/// Reports what the compiler lets pass and we do not.
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    tree.rust().flat_map(check_file).collect()
+}
+
+fn check_file(file: &File) -> Vec<Finding> {
+    let lines: Vec<&str> = file.text.lines().collect();
+    let mut findings = Vec::new();
+    for (at, token) in file.tokens.iter().enumerate() {
+        let next = |offset: usize| {
+            let token = file.tokens.get(at + offset);
+            token.map_or("", |token| token.text.as_str())
+        };
+        if token.is_name && UNFINISHED.contains(&token.text.as_str()) && next(1) == "!" {
+            findings.push(file.finding(
+                token.line,
+                format!("`{}!` is for unfinished code", token.text),
+            ));
+        }
+        if token.text == "#" && next(1) == "[" && next(2) == "ignore" {
+            findings.push(file.finding(
+                token.line,
+                "a test that cannot run here says so at run time, visibly; none is ignored",
+            ));
+        }
+        if token.is_name && token.text == "unsafe" {
+            if !file.is_in(&UNSAFE) {
+                findings.push(file.finding(
+                    token.line,
+                    format!("`unsafe` belongs in one of {}", UNSAFE.join(" ")),
+                ));
+            } else if matches!(next(1), "{" | "impl")
+                && !said_above(&lines, token.line, REASON_WITHIN, "SAFETY:")
+            {
+                findings.push(file.finding(token.line, "`unsafe` without a `// SAFETY:` comment"));
+            }
+        }
+    }
+    for path in paths(&file.tokens) {
+        let bare = [["tokio", "spawn"].as_slice(), &["tokio", "task", "spawn"]];
+        let bare = bare.iter().any(|start| path.starts_with(start));
+        if bare && !said_above(&lines, path.line, END_WITHIN, "// Ends ") {
+            findings.push(file.finding(
+                path.line,
+                "a task has an owner: spawn it into a JoinSet, or say above what ends it (`// Ends when …`)",
+            ));
+        }
+    }
+    findings
+}
+
+/// Whether the line, or one of so many above it, contains these words.
+fn said_above(lines: &[&str], line: usize, within: usize, words: &str) -> bool {
+    let first = line.saturating_sub(within + 1);
+    lines[first..line.min(lines.len())]
+        .iter()
+        .any(|line| line.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(path: &str, source: &str) -> Vec<String> {
+        let findings = check(&Tree::of(&[(path, source)]));
+        findings.iter().map(Finding::to_string).collect()
+    }
+
+    #[test]
+    fn unfinished_code_is_found() {
+        for source in [
+            "fn f() { todo!() }",
+            "fn f() { unimplemented!(\"later\") }",
+            "fn f() { dbg!(1); }",
+            "#[test]\n#[ignore = \"slow\"]\nfn f() {}",
+        ] {
+            assert_eq!(messages("kernel/src/a.rs", source).len(), 1, "{source}");
+        }
+        assert_eq!(
+            messages("kernel/src/a.rs", "// todo!()\nlet todo = \"dbg!\";"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn a_bare_task_says_what_ends_it() {
+        let bare = messages("kernel/src/a.rs", "fn f() {\n    tokio::spawn(g());\n}");
+        assert!(bare[0].contains("JoinSet"), "{bare:?}");
+        let said = "fn f() {\n    // Ends when the handle is dropped.\n    tokio::spawn(g());\n}";
+        assert_eq!(messages("kernel/src/a.rs", said), [""; 0]);
+        assert_eq!(
+            messages("kernel/src/a.rs", "fn f() { tasks.spawn(g()); }"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn unsafe_has_its_places_and_its_reason() {
+        let reasoned = "// SAFETY: the child is ours.\nunsafe { fork() }";
+        assert_eq!(messages("crates/sys/src/a.rs", reasoned), [""; 0]);
+        let bare = messages("crates/sys/src/a.rs", "unsafe { fork() }");
+        assert!(bare[0].contains("SAFETY"), "{bare:?}");
+        let misplaced = messages("kernel/src/a.rs", reasoned);
+        assert!(misplaced[0].contains("crates/sys/"), "{misplaced:?}");
+    }
+}

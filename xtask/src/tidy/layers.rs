@@ -1,0 +1,128 @@
+//! Which part may import what, and who words errors for users.
+
+use super::source::paths;
+use super::{Finding, Tree};
+
+/// Paths that may be named in some places only.
+struct Layer {
+    /// What begins with one of these …
+    paths: &'static [&'static [&'static str]],
+    /// … is for these places only; with `within`, it is for all places but those.
+    only: &'static [&'static str],
+    within: &'static [&'static str],
+    why: &'static str,
+}
+
+const LAYERS: [Layer; 3] = [
+    Layer {
+        paths: &[&["evcxr"], &["salsa"]],
+        only: &["crates/evaluator/"],
+        within: &[""],
+        why: "only crates/evaluator knows evcxr",
+    },
+    Layer {
+        paths: &[&["zeromq"]],
+        only: &["crates/transport/"],
+        within: &[""],
+        why: "only crates/transport touches ZeroMQ",
+    },
+    Layer {
+        paths: &[
+            &["std", "fs"],
+            &["std", "net"],
+            &["std", "process"],
+            &["std", "os"],
+            &["std", "thread"],
+            &["tokio"],
+            &["rustix"],
+            &["zeromq"],
+        ],
+        only: &[],
+        within: &["crates/protocol/"],
+        why: "crates/protocol does no I/O",
+    },
+];
+
+/// The one place that builds what a user reads of a failure.
+const ERROR_DOOR: &str = "kernel/src/report/error.rs";
+
+/// Reports imports and error texts that are where they must not be.
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in tree.rust().filter(|file| !file.is_in(&["xtask/"])) {
+        for path in paths(&file.tokens) {
+            for layer in &LAYERS {
+                let here = file.is_in(layer.within) || layer.within == [""];
+                let named = layer.paths.iter().any(|start| path.starts_with(start));
+                if here && named && !file.is_in(layer.only) {
+                    let name = path.parts.join("::");
+                    findings.push(file.finding(path.line, format!("`{name}`: {}", layer.why)));
+                }
+            }
+        }
+        if file.path.starts_with("kernel/src/") && file.path != ERROR_DOOR {
+            for pair in file.tokens.windows(2) {
+                if pair[0].text == "ErrorOutput" && pair[1].text == "{" {
+                    let message = format!("only {ERROR_DOOR} words errors for users");
+                    findings.push(file.finding(pair[0].line, message));
+                }
+            }
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(path: &str, source: &str) -> Vec<String> {
+        let findings = check(&Tree::of(&[(path, source)]));
+        findings.iter().map(Finding::to_string).collect()
+    }
+
+    #[test]
+    fn imports_outside_their_layer_are_found() {
+        for (path, source, found) in [
+            ("kernel/src/a.rs", "use evcxr::EvalContext;", "evcxr"),
+            (
+                "engine/src/a.rs",
+                "\nuse zeromq::{Socket, SocketRecv};",
+                ":2",
+            ),
+            ("crates/protocol/src/a.rs", "use std::{fmt, fs};", "std::fs"),
+            (
+                "crates/protocol/src/a.rs",
+                "fn f() { tokio::spawn(g()); }",
+                "no I/O",
+            ),
+            (
+                "kernel/src/cell/a.rs",
+                "let e = ErrorOutput { ename };",
+                "words errors",
+            ),
+        ] {
+            let messages = messages(path, source);
+            assert!(
+                !messages.is_empty() && messages[0].contains(found),
+                "{source}: {messages:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn imports_in_their_layer_are_not() {
+        for (path, source) in [
+            ("crates/evaluator/src/a.rs", "use evcxr::EvalContext;"),
+            ("crates/transport/src/a.rs", "use zeromq::RouterSocket;"),
+            (
+                "crates/protocol/src/a.rs",
+                "use std::fmt; // std::fs is not for us",
+            ),
+            ("kernel/src/a.rs", "fn f() { Backend::Evcxr; }"),
+            (ERROR_DOOR, "let e = ErrorOutput { ename };"),
+        ] {
+            assert_eq!(messages(path, source), [""; 0], "{source}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `cargo xtask tidy`: the architecture's invariants, checked on what is committed.
+//!
+//! | module | what it checks |
+//! |---|---|
+//! | [`layers`] | which part may import what, and who words errors |
+//! | [`code`] | `unsafe`, unfinished code, ignored tests, tasks nobody owns |
+//! | [`size`] | lengths of files |
+//! | [`manifests`] | versions in one place |
+//! | [`words`] | names of machines and registries, and files that the documents name |
+//! | [`notebooks`] | notebooks without outputs and paths |
+//!
+//! Every check is a function from a [`Tree`] to its findings, and is tested with a sample that fails.
+
+mod code;
+mod layers;
+mod manifests;
+mod notebooks;
+mod size;
+mod source;
+mod tree;
+mod words;
+
+use crate::workspace::Workspace;
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+use tree::Tree;
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq)]
+struct Finding {
+    /// In the checkout.
+    path: String,
+    /// From 1; 0 for the file as a whole.
+    line: usize,
+    /// What is wrong and what to do instead.
+    message: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.path, self.message),
+            line => write!(f, "{}:{line}: {}", self.path, self.message),
+        }
+    }
+}
+
+/// Prints all findings.
+///
+/// # Errors
+/// When the sources cannot be read.
+pub fn tidy(workspace: &Workspace) -> Result<ExitCode> {
+    match check(workspace) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            eprintln!("{error}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Succeeds when there is nothing to mend.
+///
+/// # Errors
+/// With every finding, or when the sources cannot be read.
+pub fn check(workspace: &Workspace) -> Result<()> {
+    let tree = Tree::read(workspace)?;
+    let findings = findings(&tree);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<_> = findings.iter().map(Finding::to_string).collect();
+    bail!("{}\ntidy: {} to mend", lines.join("\n"), findings.len());
+}
+
+fn findings(tree: &Tree) -> Vec<Finding> {
+    [
+        layers::check(tree),
+        code::check(tree),
+        size::check(tree),
+        manifests::check(tree),
+        words::check(tree),
+        notebooks::check(tree),
+    ]
+    .concat()
+}

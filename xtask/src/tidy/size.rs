@@ -1,0 +1,54 @@
+//! Lengths of files: one concept a file.
+
+use super::{Finding, Tree};
+
+/// No file is longer, in lines.
+const LONGEST: usize = 800;
+/// Nine files of ten are at most this long, in lines.
+const P90: usize = 400;
+
+/// Reports files that are too long.
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    let code = tree
+        .files
+        .iter()
+        .filter(|file| file.path.ends_with(".rs") || file.path.ends_with(".py"));
+    let mut lengths: Vec<_> = code.map(|file| (file.text.lines().count(), file)).collect();
+    lengths.sort_by_key(|(length, _)| *length);
+    let too_long = |(length, file): &(usize, &super::tree::File), limit: usize| {
+        file.finding(
+            0,
+            format!("{length} lines, {limit} is the limit: split it by concept"),
+        )
+    };
+    let mut findings: Vec<_> = lengths
+        .iter()
+        .filter(|(length, _)| *length > LONGEST)
+        .map(|entry| too_long(entry, LONGEST))
+        .collect();
+    // With n files, the p90 is the length that at most n / 10 of them exceed.
+    let longer = lengths.iter().filter(|(length, _)| *length > P90);
+    let excess = longer.clone().count().saturating_sub(lengths.len() / 10);
+    findings.extend(longer.take(excess).map(|entry| too_long(entry, P90)));
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(lengths: &[usize]) -> usize {
+        let mut tree = Tree::default();
+        for (at, length) in lengths.iter().enumerate() {
+            tree.add(&format!("kernel/src/f{at}.rs"), "\n".repeat(*length));
+        }
+        check(&tree).len()
+    }
+
+    #[test]
+    fn lengths_have_limits() {
+        assert_eq!(found(&[801, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 1);
+        assert_eq!(found(&[800, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 0);
+        assert_eq!(found(&[500, 500, 1, 1, 1, 1, 1, 1, 1, 1]), 1);
+    }
+}

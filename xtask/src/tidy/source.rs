@@ -1,0 +1,170 @@
+//! Rust source as tokens and paths, so that comments and strings are never taken for code.
+
+use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
+
+/// A token that is neither blank nor comment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// As written.
+    pub text: String,
+    /// Whether it is a name or keyword.
+    pub is_name: bool,
+    /// From 1.
+    pub line: usize,
+}
+
+/// A path as code names it, a `use` tree written out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Path {
+    /// `["std", "fs", "read"]`.
+    pub parts: Vec<String>,
+    /// Where it begins.
+    pub line: usize,
+}
+
+impl Path {
+    /// Whether the path begins with these names.
+    pub fn starts_with(&self, start: &[&str]) -> bool {
+        self.parts.len() >= start.len() && start.iter().zip(&self.parts).all(|(a, b)| a == b)
+    }
+}
+
+/// Splits source into tokens.
+pub fn tokens(source: &str) -> Vec<Token> {
+    let (mut at, mut line) = (0, 1);
+    let mut tokens = Vec::new();
+    for token in tokenize(source, FrontmatterAllowed::No) {
+        let text = &source[at..at + token.len as usize];
+        at += token.len as usize;
+        let is_name = matches!(token.kind, TokenKind::Ident | TokenKind::RawIdent);
+        let blank = matches!(
+            token.kind,
+            TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. }
+        );
+        if !blank {
+            tokens.push(Token {
+                text: text.to_owned(),
+                is_name,
+                line,
+            });
+        }
+        line += text.matches('\n').count();
+    }
+    tokens
+}
+
+/// Every path of more than one name, and every single name that is imported.
+pub fn paths(tokens: &[Token]) -> Vec<Path> {
+    let mut paths = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let imported = at > 0 && matches!(tokens[at - 1].text.as_str(), "use" | "crate");
+        if !tokens[at].is_name || tokens[at].text == "use" {
+            at += 1;
+            continue;
+        }
+        let found = paths.len();
+        let end = read_path(tokens, at, &mut Vec::new(), &mut paths);
+        let single = paths[found..].iter().all(|path| path.parts.len() < 2);
+        if single && !imported {
+            paths.truncate(found);
+        }
+        at = end.max(at + 1);
+    }
+    paths
+}
+
+/// Reads one path, or a `use` tree, from a token on; answers where it ends.
+fn read_path(
+    tokens: &[Token],
+    mut at: usize,
+    prefix: &mut Vec<String>,
+    paths: &mut Vec<Path>,
+) -> usize {
+    let line = tokens.get(at).map_or(0, |token| token.line);
+    let depth = prefix.len();
+    while let Some(token) = tokens
+        .get(at)
+        .filter(|token| token.is_name || token.text == "*")
+    {
+        prefix.push(token.text.clone());
+        at += 1;
+        if !is_separator(tokens, at) {
+            break;
+        }
+        at += 2;
+        if tokens.get(at).is_some_and(|token| token.text == "{") {
+            at = read_group(tokens, at + 1, prefix, paths);
+            prefix.truncate(depth);
+            return at;
+        }
+    }
+    if prefix.len() > depth {
+        paths.push(Path {
+            parts: prefix.clone(),
+            line,
+        });
+    }
+    prefix.truncate(depth);
+    at
+}
+
+/// Reads the branches of a `use` tree up to its closing brace.
+fn read_group(
+    tokens: &[Token],
+    mut at: usize,
+    prefix: &mut Vec<String>,
+    paths: &mut Vec<Path>,
+) -> usize {
+    while let Some(token) = tokens.get(at) {
+        match token.text.as_str() {
+            "}" => return at + 1,
+            "," => at += 1,
+            "as" => at += 2,
+            _ => at = read_path(tokens, at, prefix, paths).max(at + 1),
+        }
+    }
+    at
+}
+
+fn is_separator(tokens: &[Token], at: usize) -> bool {
+    matches!(tokens.get(at..at + 2), Some([a, b]) if a.text == ":" && b.text == ":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(source: &str) -> Vec<String> {
+        let paths = paths(&tokens(source));
+        paths.iter().map(|path| path.parts.join("::")).collect()
+    }
+
+    #[test]
+    fn use_trees_are_written_out() {
+        assert_eq!(
+            shown("use std::{fs, io::{self, Read as R}, net::*};"),
+            ["std::fs", "std::io::self", "std::io::Read", "std::net::*"]
+        );
+        assert_eq!(
+            shown("use zeromq; extern crate evcxr;"),
+            ["zeromq", "evcxr"]
+        );
+        assert_eq!(shown("let x: u8 = std::fs::read(p);"), ["std::fs::read"]);
+    }
+
+    #[test]
+    fn comments_and_strings_are_not_code() {
+        assert_eq!(
+            shown("// std::fs::read\nlet x = \"std::fs\"; /* a::b */"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn lines_are_counted_through_comments_and_strings() {
+        let tokens = tokens("/* a\nb */\nlet x = \"\n\";\ny");
+        let last = tokens.last().unwrap();
+        assert_eq!((last.text.as_str(), last.line), ("y", 5));
+    }
+}

@@ -1,0 +1,114 @@
+//! The committed files, read once for all checks.
+
+use super::source::{Token, tokens};
+use crate::{exec, workspace::Workspace};
+use anyhow::{Context, Result, bail};
+use std::fs;
+
+/// The files that are, or are about to be, committed.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// Text files, by path.
+    pub files: Vec<File>,
+}
+
+/// One text file.
+#[derive(Debug)]
+pub struct File {
+    /// In the checkout, with `/`.
+    pub path: String,
+    /// Its content.
+    pub text: String,
+    /// The Rust tokens, without blanks and comments; empty for other files.
+    pub tokens: Vec<Token>,
+}
+
+impl Tree {
+    /// Reads what git tracks, and what it would add.
+    ///
+    /// # Errors
+    /// When git fails or a file cannot be read.
+    pub fn read(workspace: &Workspace) -> Result<Self> {
+        let listed = exec::command("git")
+            .current_dir(workspace.path(""))
+            .args([
+                "ls-files",
+                "-z",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+            ])
+            .output()
+            .context("cannot start git")?;
+        if !listed.status.success() {
+            bail!(
+                "git ls-files failed: {}",
+                String::from_utf8_lossy(&listed.stderr)
+            );
+        }
+        let mut tree = Self::default();
+        for path in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
+            let full = workspace.path(path);
+            // Deleted but not yet committed, or a picture.
+            if !full.exists() {
+                continue;
+            }
+            let bytes = fs::read(&full).with_context(|| format!("cannot read {path}"))?;
+            if let Ok(text) = String::from_utf8(bytes) {
+                tree.add(path, text);
+            }
+        }
+        tree.files.sort_by(|a, b| a.path.cmp(&b.path));
+        tree.files.dedup_by(|a, b| a.path == b.path);
+        Ok(tree)
+    }
+
+    /// Adds a file.
+    pub fn add(&mut self, path: &str, text: impl Into<String>) {
+        let text = text.into();
+        let tokens = if path.ends_with(".rs") {
+            tokens(&text)
+        } else {
+            Vec::new()
+        };
+        self.files.push(File {
+            path: path.to_owned(),
+            text,
+            tokens,
+        });
+    }
+
+    /// The Rust files.
+    pub fn rust(&self) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(|file| file.path.ends_with(".rs"))
+    }
+
+    /// A tree of samples.
+    #[cfg(test)]
+    pub fn of(files: &[(&str, &str)]) -> Self {
+        let mut tree = Self::default();
+        for (path, text) in files {
+            tree.add(path, *text);
+        }
+        tree
+    }
+}
+
+impl File {
+    /// Whether the file is in one of these folders, or is one of these files.
+    pub fn is_in(&self, places: &[&str]) -> bool {
+        places.iter().any(|place| match place.strip_suffix('/') {
+            Some(_) => self.path.starts_with(place),
+            None => self.path == *place,
+        })
+    }
+
+    /// A finding about this file.
+    pub fn finding(&self, line: usize, message: impl Into<String>) -> super::Finding {
+        super::Finding {
+            path: self.path.clone(),
+            line,
+            message: message.into(),
+        }
+    }
+}
