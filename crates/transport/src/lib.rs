@@ -1,1 +1,52 @@
-//! placeholder
+//! Frames, signing, sockets and connection files: the only crate that touches ZeroMQ.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`wire`] | frames to signed messages and back: [`SigningKey`], [`RawMessage`], [`Envelope`], [`Session`] |
+//! | [`socket`] | [`Socket`]: ROUTER, DEALER, PUB and SUB over `tcp://`, `ipc://` and `memory://` |
+//! | [`connection`] | the files peers find each other by: Jupyter's, ipyparallel's client and engine files |
+//!
+//! ```
+//! use phalanx_transport::{Endpoint, Envelope, Event, Kind, Session, SigningKey, Socket, SocketOptions};
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let session = Session::new("user", SigningKey::sha256("secret"));
+//!
+//! // `memory://name:0` instead of `tcp://127.0.0.1:0` gives the twin without the network.
+//! let any_port: Endpoint = "tcp://127.0.0.1:0".parse()?;
+//! let mut shell = Socket::bind(Kind::Router, &any_port, SocketOptions::default()).await?;
+//! let named = SocketOptions::default().identity("client");
+//! let mut client = Socket::connect(Kind::Dealer, shell.endpoint(), named).await?;
+//!
+//! let request = session.envelope("kernel_info_request", serde_json::json!({}), None);
+//! client.send(request.seal(session.key())?).await?;
+//!
+//! let (request, reply) = loop {
+//!     match shell.recv().await.ok_or("closed")? {
+//!         Event::Message(frames) => {
+//!             let request = Envelope::open(frames, session.key())?; // identities: ["client"]
+//!             let reply = session.envelope("kernel_info_reply", serde_json::json!({"status": "ok"}), Some(&request));
+//!             break (request, reply);                               // goes back where it came from
+//!         }
+//!         Event::Connected(peer) => assert_eq!(peer.to_string(), "client"),
+//!         _ => {}
+//!     }
+//! };
+//! shell.send(reply.seal(session.key())?).await?;
+//! let answer = client.recv_message().await.ok_or("closed")?;
+//! assert_eq!(Envelope::open(answer, session.key())?.parent_header, Some(request.header));
+//! shell.close(std::time::Duration::from_secs(1)).await?; // everything sent has left the process
+//! # Ok(()) }
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod connection;
+pub mod socket;
+pub mod wire;
+
+pub use connection::{ClientConnectionFile, ConnectionFileError, EngineConnectionFile};
+pub use socket::{
+    BindError, CloseError, ConnectError, Endpoint, Event, Frames, Identity, Kind, Receiver,
+    SendError, Sender, Socket, SocketOptions,
+};
+pub use wire::{Envelope, RawMessage, ReplayGuard, Scheme, Session, SigningKey, WireError};

@@ -1,0 +1,71 @@
+use serde::{Serialize, de::DeserializeOwned};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// What is wrong with a connection file.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionFileError {
+    /// It cannot be read.
+    #[error("cannot read connection file {path}: {error}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It cannot be written.
+    #[error("cannot write connection file {path}: {error}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is not a connection file of that kind.
+    #[error("{path} is not a connection file: {error}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// What is missing or wrong.
+        error: serde_json::Error,
+    },
+    /// It names something we do not have.
+    #[error("unsupported connection: {0}")]
+    Unsupported(String),
+}
+
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConnectionFileError> {
+    let bytes = std::fs::read(path).map_err(|error| ConnectionFileError::Read {
+        path: path.to_owned(),
+        error,
+    })?;
+    serde_json::from_slice(&bytes).map_err(|error| ConnectionFileError::Malformed {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Writes with mode 0600, and so that nobody ever reads half of it.
+pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ConnectionFileError> {
+    let failed = |error: std::io::Error| ConnectionFileError::Write {
+        path: path.to_owned(),
+        error,
+    };
+    let text = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut file = tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(0o600))
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    file.write_all(&text).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! The files by which peers find each other: read leniently, written strictly.
+
+mod file;
+mod parallel;
+
+pub use file::ConnectionFileError;
+pub use parallel::{ClientConnectionFile, ENGINE_ENVIRONMENT, EngineConnectionFile};
+
+use phalanx_protocol::jupyter::ConnectionInfo;
+use std::path::Path;
+
+/// Reads the connection file Jupyter starts a kernel with.
+///
+/// # Errors
+/// When it cannot be read or is not one.
+pub fn read_kernel_file(path: &Path) -> Result<ConnectionInfo, ConnectionFileError> {
+    file::read(path)
+}
+
+/// Writes a kernel's connection file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_kernel_file(path: &Path, info: &ConnectionInfo) -> Result<(), ConnectionFileError> {
+    file::write(path, info)
+}

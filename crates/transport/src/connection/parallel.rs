@@ -1,0 +1,220 @@
+use super::file::{self, ConnectionFileError};
+use crate::socket::{Endpoint, EndpointError};
+use crate::wire::{KeyError, SigningKey};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The environment variable in which ipyparallel's launchers give an engine its file's JSON.
+pub const ENGINE_ENVIRONMENT: &str = "IPP_CONNECTION_INFO";
+
+fn json() -> String {
+    "json".to_owned()
+}
+
+fn sha256() -> String {
+    "hmac-sha256".to_owned()
+}
+
+fn leastload() -> String {
+    "leastload".to_owned()
+}
+
+macro_rules! connection_file {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $(@default($default:literal))? $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub struct $name {
+            /// An SSH server to tunnel through; empty for none.
+            #[serde(default)]
+            pub ssh: String,
+            /// `tcp://address`, `ipc://path` or `memory://name`; with a port it makes an endpoint.
+            pub interface: String,
+            /// Port of registration and queries.
+            pub registration: u16,
+            $($(#[$field_doc])* $(#[serde(default = $default)])? pub $field: $type,)*
+            /// What signs the messages; empty for unsigned.
+            pub key: String,
+            /// Of CurveZMQ, which we do not have.
+            #[serde(default)]
+            pub curve_serverkey: Option<String>,
+            /// The controller's host name.
+            #[serde(default)]
+            pub location: String,
+            /// How messages are packed; `json`.
+            #[serde(default = "json")]
+            pub pack: String,
+            /// How messages are unpacked; `json`.
+            #[serde(default = "json")]
+            pub unpack: String,
+            /// `hmac-sha256`, …
+            #[serde(default = "sha256")]
+            pub signature_scheme: String,
+        }
+
+        impl $name {
+            /// Reads the file.
+            ///
+            /// # Errors
+            /// When it cannot be read, is not one, or asks for what we do not have.
+            pub fn read(path: &Path) -> Result<Self, ConnectionFileError> {
+                let file: Self = file::read(path)?;
+                file.supported()
+            }
+
+            /// Reads the file's text.
+            ///
+            /// # Errors
+            /// When it is not one, or asks for what we do not have.
+            pub fn from_json(text: &str) -> Result<Self, ConnectionFileError> {
+                let file: Self = serde_json::from_str(text).map_err(|error| {
+                    ConnectionFileError::Malformed { path: "the given text".into(), error }
+                })?;
+                file.supported()
+            }
+
+            /// Writes the file, readable by its owner alone.
+            ///
+            /// # Errors
+            /// When it cannot be written.
+            pub fn write(&self, path: &Path) -> Result<(), ConnectionFileError> {
+                file::write(path, self)
+            }
+
+            /// The endpoint of one of its ports.
+            ///
+            /// # Errors
+            /// When the file's interface is none.
+            pub fn endpoint(&self, port: u16) -> Result<Endpoint, EndpointError> {
+                Endpoint::of(&self.interface, port)
+            }
+
+            /// What signs the messages.
+            ///
+            /// # Errors
+            /// When the scheme is unknown.
+            pub fn signing_key(&self) -> Result<SigningKey, KeyError> {
+                SigningKey::from_file(&self.signature_scheme, &self.key)
+            }
+
+            fn supported(self) -> Result<Self, ConnectionFileError> {
+                if self.curve_serverkey.is_some() {
+                    return Err(ConnectionFileError::Unsupported("CurveZMQ (`curve_serverkey`)".into()));
+                }
+                if self.pack != "json" || self.unpack != "json" {
+                    return Err(ConnectionFileError::Unsupported(format!("packer `{}`", self.pack)));
+                }
+                self.signing_key().map_err(|error| ConnectionFileError::Unsupported(error.to_string()))?;
+                self.endpoint(self.registration)
+                    .map_err(|error| ConnectionFileError::Unsupported(error.to_string()))?;
+                Ok(self)
+            }
+        }
+    };
+}
+
+connection_file! {
+    /// `ipcontroller-client.json`: what a client needs to reach a controller.
+    ClientConnectionFile {
+        /// Port of the control channel.
+        control: u16,
+        /// Port of direct requests.
+        mux: u16,
+        /// Port of the task scheduler.
+        task: u16,
+        /// Its scheme: `leastload`, `lru`, …
+        @default("leastload") task_scheme: String,
+        /// Port on which the engines' output is published.
+        iopub: u16,
+        /// Port on which comings and goings of engines are published.
+        notification: u16,
+        /// Port of the broadcast scheduler.
+        broadcast: u16,
+    }
+}
+
+connection_file! {
+    /// `ipcontroller-engine.json`: what an engine needs to join a controller.
+    EngineConnectionFile {
+        /// Port of the control channel.
+        control: u16,
+        /// Port of direct requests.
+        mux: u16,
+        /// Port of the task scheduler.
+        task: u16,
+        /// Port the engine publishes to.
+        iopub: u16,
+        /// Port on which heartbeats are published.
+        hb_ping: u16,
+        /// Port to which they are sent back.
+        hb_pong: u16,
+        /// Ports of the broadcast scheduler's leaves; the engine takes number `id % len`.
+        broadcast: Vec<u16>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const CLIENT: &str = r#"{"ssh": "", "interface": "tcp://127.0.0.1", "registration": 46345,
+        "control": 57793, "mux": 35479, "task": 50535, "task_scheme": "leastload", "iopub": 39715,
+        "notification": 49305, "broadcast": 55471, "key": "c1fe7ca2-68640906d21e05f8a6c46ab3",
+        "curve_serverkey": null, "location": "vm", "pack": "json", "unpack": "json",
+        "signature_scheme": "hmac-sha256"}"#;
+
+    #[test]
+    fn a_recorded_client_file_is_read_and_written_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("security/client.json");
+        let file = ClientConnectionFile::from_json(CLIENT).unwrap();
+        assert_eq!(
+            file.endpoint(file.mux).unwrap().to_string(),
+            "tcp://127.0.0.1:35479"
+        );
+        file.write(&path).unwrap();
+        file.write(&path).unwrap();
+        assert_eq!(ClientConnectionFile::read(&path).unwrap(), file);
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let left = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(left, 1, "nothing but the file");
+    }
+
+    #[test]
+    fn an_engine_file_may_lack_what_has_a_default() {
+        let file = EngineConnectionFile::from_json(
+            r#"{"interface": "tcp://127.0.0.1", "registration": 1, "control": 2, "mux": 3, "task": 4,
+                "iopub": 5, "hb_ping": 6, "hb_pong": 7, "broadcast": [8, 9], "key": "", "more": 1}"#,
+        )
+        .unwrap();
+        assert_eq!((file.pack.as_str(), file.broadcast.len()), ("json", 2));
+    }
+
+    #[test]
+    fn what_we_do_not_have_is_named() {
+        for (from, to, named) in [
+            (
+                "\"curve_serverkey\": null",
+                "\"curve_serverkey\": \"x\"",
+                "CurveZMQ",
+            ),
+            ("\"pack\": \"json\"", "\"pack\": \"pickle\"", "pickle"),
+            ("hmac-sha256", "hmac-md5", "hmac-md5"),
+            ("tcp://", "udp://", "udp"),
+            ("\"mux\"", "\"mix\"", "mux"),
+        ] {
+            let error = ClientConnectionFile::from_json(&CLIENT.replace(from, to)).unwrap_err();
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = ClientConnectionFile::read(Path::new("/nowhere/client.json")).unwrap_err();
+        assert!(
+            error.to_string().contains("/nowhere/client.json"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,90 @@
+use super::driver::{Driver, Sent};
+use super::gauge::Gauges;
+use super::{CloseError, Event, Frames, Identity};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// What the handles ask of the task.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Close {
+        limit: Duration,
+        done: oneshot::Sender<Result<(), CloseError>>,
+    },
+}
+
+/// The task of one socket: ends when it is closed or when all its handles are dropped.
+pub(crate) async fn run<D: Driver>(
+    mut driver: D,
+    mut queue: mpsc::UnboundedReceiver<Frames>,
+    inbox: mpsc::Sender<Event>,
+    mut commands: mpsc::Receiver<Command>,
+    gauges: Arc<Gauges>,
+) {
+    let mut permit = None;
+    let mut unread = false;
+    let mut unsent = false;
+    while !(unread && unsent) {
+        tokio::select! {
+            // A slot for the event first, so that one that was received is never lost.
+            slot = inbox.reserve(), if permit.is_none() && !unread => match slot {
+                Ok(slot) => permit = Some(slot),
+                Err(_) => unread = true,
+            },
+            event = driver.recv(), if permit.is_some() || unread => {
+                if let Event::Disconnected(peer) = &event {
+                    gauges.forget(&peer.0);
+                }
+                if let Some(slot) = permit.take() {
+                    slot.send(event);
+                }
+            }
+            frames = queue.recv(), if !unsent && driver.ready() => match frames {
+                Some(frames) => hand_over(&mut driver, frames, &gauges).await,
+                None => unsent = true,
+            },
+            command = commands.recv() => match command {
+                Some(Command::Close { limit, done }) => {
+                    drop(done.send(close(driver, queue, limit, &gauges).await));
+                    return;
+                }
+                None => unsent = true,
+            },
+        }
+    }
+    while let Ok(frames) = queue.try_recv() {
+        hand_over(&mut driver, frames, &gauges).await;
+    }
+}
+
+async fn hand_over<D: Driver>(driver: &mut D, frames: Frames, gauges: &Gauges) {
+    let peer = frames.first().cloned().unwrap_or_default();
+    if driver.send(frames).await == Sent::NoPeer {
+        tracing::debug!(peer = %Identity(peer.clone()), "a message for a peer that is not there");
+        gauges.forget(&peer);
+    }
+}
+
+async fn close<D: Driver>(
+    mut driver: D,
+    mut queue: mpsc::UnboundedReceiver<Frames>,
+    limit: Duration,
+    gauges: &Gauges,
+) -> Result<(), CloseError> {
+    let end = Instant::now() + limit;
+    queue.close();
+    let drained = async {
+        while let Some(frames) = queue.recv().await {
+            hand_over(&mut driver, frames, gauges).await;
+        }
+    };
+    let drained = tokio::time::timeout_at(end, drained).await.is_ok();
+    let left = end.saturating_duration_since(Instant::now());
+    if driver.close(left).await && drained {
+        return Ok(());
+    }
+    let waiting: usize = gauges.all().iter().map(|gauge| gauge.waiting()).sum();
+    Err(CloseError(waiting.max(1)))
+}

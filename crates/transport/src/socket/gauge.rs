@@ -1,0 +1,182 @@
+//! What is on its way out, counted until the socket library has written it to the peer.
+//!
+//! zeromq queues up to 100,000 messages a peer, of any size, and shows none of it. So each message
+//! carries a frame that says when it is dropped, which is when it has been encoded for the peer.
+
+use super::Frames;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Messages that may wait for one peer.
+pub(crate) const MAX_MESSAGES: usize = 10_000;
+/// Bytes that may wait for one peer; one message of any size may, when nothing else waits.
+pub(crate) const MAX_BYTES: usize = 64 << 20;
+
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
+    freed: Notify,
+}
+
+struct Tracked {
+    frame: Bytes,
+    gauge: Arc<Gauge>,
+    cost: usize,
+}
+
+impl AsRef<[u8]> for Tracked {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.gauge.messages.fetch_sub(1, Ordering::AcqRel);
+        self.gauge.bytes.fetch_sub(self.cost, Ordering::AcqRel);
+        self.gauge.freed.notify_waiters();
+    }
+}
+
+impl Gauge {
+    /// Messages that have not been written yet.
+    pub fn waiting(&self) -> usize {
+        self.messages.load(Ordering::Acquire)
+    }
+
+    pub fn has_room_for(&self, frames: &Frames) -> bool {
+        self.has_room(cost(frames))
+    }
+
+    fn has_room(&self, cost: usize) -> bool {
+        let messages = self.messages.load(Ordering::Acquire);
+        let bytes = self.bytes.load(Ordering::Acquire);
+        messages == 0 || (messages < MAX_MESSAGES && bytes + cost <= MAX_BYTES)
+    }
+
+    /// Counts a message until it is dropped.
+    pub fn track(self: &Arc<Self>, frames: &mut Frames) {
+        let cost = cost(frames);
+        let Some(frame) = frames.pop() else { return };
+        self.messages.fetch_add(1, Ordering::AcqRel);
+        self.bytes.fetch_add(cost, Ordering::AcqRel);
+        frames.push(Bytes::from_owner(Tracked {
+            frame,
+            gauge: self.clone(),
+            cost,
+        }));
+    }
+
+    /// Waits until a message of that size may be sent; `false` when that takes too long.
+    pub async fn room(&self, cost: usize, limit: Duration) -> bool {
+        if self.has_room(cost) {
+            return true;
+        }
+        tokio::time::timeout(limit, async {
+            loop {
+                let freed = self.freed.notified();
+                if self.has_room(cost) {
+                    return;
+                }
+                freed.await;
+            }
+        })
+        .await
+        .is_ok()
+    }
+}
+
+/// The bytes of a message.
+pub(crate) fn cost(frames: &Frames) -> usize {
+    frames.iter().map(Bytes::len).sum()
+}
+
+/// The gauges of a socket: of each peer for ROUTER, else one.
+#[derive(Debug)]
+pub(crate) enum Gauges {
+    One(Arc<Gauge>),
+    PerPeer(Mutex<HashMap<Bytes, Arc<Gauge>>>),
+}
+
+impl Gauges {
+    pub fn of(&self, frames: &Frames) -> Arc<Gauge> {
+        match self {
+            Self::One(gauge) => gauge.clone(),
+            Self::PerPeer(peers) => {
+                let peer = frames.first().cloned().unwrap_or_default();
+                let mut peers = peers.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(gauge) = peers.get(&peer) {
+                    return gauge.clone();
+                }
+                // A copy, so that the key does not keep the read buffer it came in.
+                let peer = Bytes::copy_from_slice(&peer);
+                peers.entry(peer).or_default().clone()
+            }
+        }
+    }
+
+    /// Forgets a peer that has gone.
+    pub fn forget(&self, peer: &[u8]) {
+        if let Self::PerPeer(peers) = self {
+            peers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(peer);
+        }
+    }
+
+    pub fn all(&self) -> Vec<Arc<Gauge>> {
+        match self {
+            Self::One(gauge) => vec![gauge.clone()],
+            Self::PerPeer(peers) => peers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .values()
+                .cloned()
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_counts_until_its_last_copy_is_dropped() {
+        let gauge = Arc::new(Gauge::default());
+        let mut frames = vec![Bytes::from_static(b"a"), Bytes::new()];
+        gauge.track(&mut frames);
+        let copy = frames.clone();
+        assert_eq!(frames, [Bytes::from_static(b"a"), Bytes::new()]);
+        drop(frames);
+        assert_eq!(gauge.waiting(), 1);
+        drop(copy);
+        assert_eq!(gauge.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn room_is_refused_by_messages_and_by_bytes_but_never_to_the_only_message() {
+        let gauge = Arc::new(Gauge::default());
+        assert!(gauge.room(MAX_BYTES * 2, Duration::ZERO).await);
+        let mut large = vec![Bytes::from(vec![0; MAX_BYTES])];
+        gauge.track(&mut large);
+        assert!(!gauge.room(1, Duration::ZERO).await);
+        drop(large);
+        let many: Vec<Frames> = (0..MAX_MESSAGES)
+            .map(|_| {
+                let mut frames = vec![Bytes::new()];
+                gauge.track(&mut frames);
+                frames
+            })
+            .collect();
+        assert!(!gauge.room(0, Duration::ZERO).await);
+        drop(many);
+        assert!(gauge.room(1, Duration::ZERO).await);
+    }
+}

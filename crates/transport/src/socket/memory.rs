@@ -1,0 +1,258 @@
+//! Sockets within one process: the same semantics, no network. For tests.
+
+use super::driver::{Driver, Sent};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Identity, Kind, SocketOptions};
+use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How often a connecting socket looks whether somebody listens.
+const RETRY: Duration = Duration::from_millis(5);
+/// The first of the ports given to those who ask for any.
+const FIRST_PORT: u16 = 1024;
+
+/// One connection; unlike identities never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Link(u64);
+
+static LINKS: AtomicU64 = AtomicU64::new(0);
+
+// Unbounded, since the sender's gauge limits what waits in it.
+type Inbox = mpsc::UnboundedSender<Packet>;
+
+#[derive(Debug)]
+struct Packet {
+    link: Link,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Hello { peer: Peer },
+    Message(Frames),
+    Bye,
+}
+
+#[derive(Clone, Debug)]
+struct Peer {
+    identity: Identity,
+    kind: Kind,
+    inbox: Inbox,
+}
+
+type Listeners = HashMap<(String, u16), Peer>;
+
+fn listeners() -> MutexGuard<'static, Listeners> {
+    static LISTENERS: OnceLock<Mutex<Listeners>> = OnceLock::new();
+    LISTENERS
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) struct MemorySocket {
+    me: Peer,
+    inbox: mpsc::UnboundedReceiver<Packet>,
+    peers: HashMap<Link, Peer>,
+    by_identity: HashMap<Identity, Link>,
+    events: VecDeque<Event>,
+    bound: Vec<(String, u16)>,
+    target: Option<(String, u16)>,
+    connect_limit: Duration,
+}
+
+impl MemorySocket {
+    pub fn new(kind: Kind, options: &SocketOptions) -> Self {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let identity = options
+            .identity
+            .clone()
+            .unwrap_or_else(|| Identity(Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes())));
+        Self {
+            me: Peer {
+                identity,
+                kind,
+                inbox: sender,
+            },
+            inbox,
+            peers: HashMap::new(),
+            by_identity: HashMap::new(),
+            events: VecDeque::new(),
+            bound: Vec::new(),
+            target: None,
+            connect_limit: options.connect_limit,
+        }
+    }
+
+    fn add(&mut self, link: Link, peer: Peer) {
+        self.events
+            .push_back(Event::Connected(peer.identity.clone()));
+        if self.me.kind == Kind::Pub && peer.kind == Kind::Sub {
+            self.events.push_back(Event::Subscribed(Bytes::new()));
+        }
+        if let Some(old) = self.by_identity.insert(peer.identity.clone(), link) {
+            self.peers.remove(&old);
+        }
+        self.peers.insert(link, peer);
+    }
+
+    fn remove(&mut self, link: Link) {
+        if let Some(peer) = self.peers.remove(&link) {
+            self.by_identity.remove(&peer.identity);
+            self.events.push_back(Event::Disconnected(peer.identity));
+        }
+    }
+
+    fn try_connect(&mut self, target: &(String, u16)) -> bool {
+        let Some(peer) = listeners().get(target).cloned() else {
+            return false;
+        };
+        let link = Link(LINKS.fetch_add(1, Ordering::Relaxed));
+        let me = self.me.clone();
+        if !post(&peer, link, Body::Hello { peer: me }) {
+            return false;
+        }
+        self.add(link, peer);
+        true
+    }
+
+    fn take(&mut self, packet: Packet) {
+        match packet.body {
+            Body::Hello { peer } => self.add(packet.link, peer),
+            Body::Bye => self.remove(packet.link),
+            Body::Message(mut frames) => {
+                let Some(peer) = self.peers.get(&packet.link) else {
+                    return;
+                };
+                if self.me.kind == Kind::Router {
+                    frames.insert(0, peer.identity.0.clone());
+                }
+                self.events.push_back(Event::Message(frames));
+            }
+        }
+    }
+}
+
+fn post(peer: &Peer, link: Link, body: Body) -> bool {
+    peer.inbox.send(Packet { link, body }).is_ok()
+}
+
+impl Driver for MemorySocket {
+    async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
+        let refused = |reason: &str| BindError {
+            endpoint: endpoint.clone(),
+            reason: reason.to_owned(),
+        };
+        let Endpoint::Memory { name, port } = endpoint else {
+            return Err(refused("not in memory"));
+        };
+        let mut listeners = listeners();
+        let port = match *port {
+            0 => (FIRST_PORT..=u16::MAX)
+                .find(|port| !listeners.contains_key(&(name.clone(), *port)))
+                .ok_or_else(|| refused("no free port"))?,
+            port => port,
+        };
+        let key = (name.clone(), port);
+        if listeners.contains_key(&key) {
+            return Err(refused("address in use"));
+        }
+        listeners.insert(key.clone(), self.me.clone());
+        self.bound.push(key);
+        Ok(Endpoint::Memory {
+            name: name.clone(),
+            port,
+        })
+    }
+
+    async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
+        let refused = |reason: String| ConnectError {
+            endpoint: endpoint.clone(),
+            reason,
+        };
+        let Endpoint::Memory { name, port } = endpoint else {
+            return Err(refused("not in memory".to_owned()));
+        };
+        let target = (name.clone(), *port);
+        let limit = self.connect_limit;
+        let connected = async {
+            while !self.try_connect(&target) {
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        tokio::time::timeout(limit, connected)
+            .await
+            .map_err(|_| refused(format!("nobody answers within {limit:?}")))?;
+        self.target = Some(target);
+        Ok(())
+    }
+
+    fn ready(&self) -> bool {
+        // A DEALER keeps its messages until it is connected again.
+        self.target.is_none() || self.me.kind != Kind::Dealer || !self.peers.is_empty()
+    }
+
+    async fn send(&mut self, mut frames: Frames) -> Sent {
+        match self.me.kind {
+            Kind::Sub => Sent::NoPeer,
+            Kind::Pub => {
+                for (link, peer) in &self.peers {
+                    post(peer, *link, Body::Message(frames.clone()));
+                }
+                Sent::Yes
+            }
+            Kind::Router => {
+                let identity = Identity(frames.remove(0));
+                let link = self.by_identity.get(&identity);
+                match link.and_then(|link| Some((link, self.peers.get(link)?))) {
+                    Some((link, peer)) if post(peer, *link, Body::Message(frames)) => Sent::Yes,
+                    _ => Sent::NoPeer,
+                }
+            }
+            Kind::Dealer => match self.peers.iter().next() {
+                Some((link, peer)) if post(peer, *link, Body::Message(frames)) => Sent::Yes,
+                _ => Sent::NoPeer,
+            },
+        }
+    }
+
+    async fn recv(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            match (&self.target, self.peers.is_empty()) {
+                (Some(target), true) => {
+                    let target = target.clone();
+                    if !self.try_connect(&target) {
+                        tokio::time::sleep(RETRY).await;
+                    }
+                }
+                _ => {
+                    if let Some(packet) = self.inbox.recv().await {
+                        self.take(packet);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn close(self, _limit: Duration) -> bool {
+        true
+    }
+}
+
+impl Drop for MemorySocket {
+    fn drop(&mut self) {
+        let mut listeners = listeners();
+        for key in &self.bound {
+            listeners.remove(key);
+        }
+        for (link, peer) in &self.peers {
+            post(peer, *link, Body::Bye);
+        }
+    }
+}

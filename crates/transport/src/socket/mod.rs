@@ -1,0 +1,477 @@
+//! Sockets: one owned task each, behind cloneable [`Sender`]s and one [`Receiver`].
+
+mod actor;
+mod driver;
+mod endpoint;
+mod gauge;
+mod memory;
+mod zmq;
+
+pub use endpoint::{Endpoint, EndpointError};
+
+use actor::Command;
+use bytes::Bytes;
+use driver::Driver;
+use gauge::{Gauge, Gauges};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// The frames of one message.
+pub type Frames = Vec<Bytes>;
+
+/// Received messages that wait for their reader; then the peer is no longer read.
+const INBOX: usize = 256;
+
+/// How long [`Sender::send`] waits for a peer that does not read.
+pub const SEND_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long [`Socket::connect`] waits for the other side to listen.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a socket does with messages; RFCs 28 and 29 of ZeroMQ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Talks to many peers, each by the first frame. Also serves REQ (heartbeats): see [`echo`].
+    Router,
+    /// Talks to one peer; connects again when the connection breaks.
+    Dealer,
+    /// Publishes to every subscriber and says who subscribes (ZeroMQ's XPUB).
+    Pub,
+    /// Receives everything its publishers publish.
+    Sub,
+}
+
+/// The routing identity of a peer; shown as text where it is text.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity(pub Bytes);
+
+impl Identity {
+    /// As text, where it is text.
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_str() {
+            Some(text) if text.chars().all(|c| c.is_ascii_graphic()) => f.write_str(text),
+            _ => write!(f, "0x{:x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({self})")
+    }
+}
+
+impl From<&str> for Identity {
+    fn from(text: &str) -> Self {
+        Self(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl From<Bytes> for Identity {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+/// What a socket tells its reader.
+///
+/// Whatever a peer sent before it went comes before its `Disconnected`. A first message may come
+/// before `Connected`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A message; on a ROUTER its first frame is the sender's identity.
+    Message(Frames),
+    /// A peer is there.
+    Connected(Identity),
+    /// A peer is gone. A DEALER tries to reach it again.
+    Disconnected(Identity),
+    /// Somebody subscribed to a topic (PUB).
+    Subscribed(Bytes),
+    /// Somebody no longer does (PUB).
+    Unsubscribed(Bytes),
+}
+
+/// How a socket is made.
+#[derive(Clone, Debug)]
+pub struct SocketOptions {
+    identity: Option<Identity>,
+    send_limit: Duration,
+    connect_limit: Duration,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            identity: None,
+            send_limit: SEND_LIMIT,
+            connect_limit: CONNECT_LIMIT,
+        }
+    }
+}
+
+impl SocketOptions {
+    /// Names the socket to its peers; 1 to 255 bytes.
+    #[must_use]
+    pub fn identity(mut self, identity: impl Into<Identity>) -> Self {
+        self.identity = Some(identity.into());
+        self
+    }
+
+    /// See [`SEND_LIMIT`].
+    #[must_use]
+    pub fn send_limit(mut self, limit: Duration) -> Self {
+        self.send_limit = limit;
+        self
+    }
+
+    /// See [`CONNECT_LIMIT`].
+    #[must_use]
+    pub fn connect_limit(mut self, limit: Duration) -> Self {
+        self.connect_limit = limit;
+        self
+    }
+}
+
+/// A socket could not listen.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen at {endpoint}: {reason}")]
+pub struct BindError {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// Why.
+    pub reason: String,
+}
+
+/// A socket could not connect.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to {endpoint}: {reason}")]
+pub struct ConnectError {
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// Why.
+    pub reason: String,
+}
+
+/// A message was not sent.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SendError {
+    /// The peer does not read; nothing of the message was sent.
+    #[error("peer {peer} does not read its messages ({waiting} wait)")]
+    Stalled {
+        /// Which.
+        peer: Identity,
+        /// How many messages wait for it.
+        waiting: usize,
+    },
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+    /// A message needs a frame, on a ROUTER two.
+    #[error("a message without frames")]
+    Empty,
+}
+
+/// A socket was closed before all its messages had left.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0} messages were not sent in time")]
+pub struct CloseError(pub usize);
+
+/// Sends on a socket. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    kind: Kind,
+    // Unbounded, since what may wait in it is limited by the gauges.
+    queue: mpsc::UnboundedSender<Frames>,
+    commands: mpsc::Sender<Command>,
+    gauges: Arc<Gauges>,
+    limit: Duration,
+}
+
+impl Sender {
+    /// Sends a message, waiting while too much waits for that peer already.
+    ///
+    /// On a ROUTER the first frame names the peer; a message for a peer that is not there is
+    /// dropped, as ZeroMQ does.
+    ///
+    /// # Errors
+    /// When the peer does not read for the socket's send limit, or the socket is closed.
+    pub async fn send(&self, frames: Frames) -> Result<(), SendError> {
+        self.check(&frames)?;
+        let gauge = self.gauges.of(&frames);
+        if !gauge.room(gauge::cost(&frames), self.limit).await {
+            return Err(self.stalled(&frames, &gauge));
+        }
+        self.enqueue(frames, &gauge)
+    }
+
+    /// Sends a message unless it would have to wait.
+    ///
+    /// # Errors
+    /// When too much waits for that peer, or the socket is closed.
+    pub fn try_send(&self, frames: Frames) -> Result<(), SendError> {
+        self.check(&frames)?;
+        let gauge = self.gauges.of(&frames);
+        if !gauge.has_room_for(&frames) {
+            return Err(self.stalled(&frames, &gauge));
+        }
+        self.enqueue(frames, &gauge)
+    }
+
+    fn check(&self, frames: &Frames) -> Result<(), SendError> {
+        let least = if self.kind == Kind::Router { 2 } else { 1 };
+        if frames.len() < least {
+            return Err(SendError::Empty);
+        }
+        Ok(())
+    }
+
+    fn enqueue(&self, mut frames: Frames, gauge: &Arc<Gauge>) -> Result<(), SendError> {
+        gauge.track(&mut frames);
+        self.queue.send(frames).map_err(|_| SendError::Closed)
+    }
+
+    fn stalled(&self, frames: &Frames, gauge: &Gauge) -> SendError {
+        let peer = match self.kind {
+            Kind::Router => frames.first().cloned().unwrap_or_default(),
+            _ => Bytes::new(),
+        };
+        SendError::Stalled {
+            peer: Identity(peer),
+            waiting: gauge.waiting(),
+        }
+    }
+
+    /// Closes the socket once everything sent before has left this process.
+    ///
+    /// # Errors
+    /// When that takes longer than `limit`; the rest is dropped.
+    pub async fn close(&self, limit: Duration) -> Result<(), CloseError> {
+        let (done, closed) = oneshot::channel();
+        if self
+            .commands
+            .send(Command::Close { limit, done })
+            .await
+            .is_err()
+        {
+            return Ok(());
+        }
+        closed.await.unwrap_or(Ok(()))
+    }
+}
+
+/// Receives from a socket. Cancel-safe.
+#[derive(Debug)]
+pub struct Receiver {
+    inbox: mpsc::Receiver<Event>,
+}
+
+impl Receiver {
+    /// The next event; `None` once the socket is closed.
+    pub async fn recv(&mut self) -> Option<Event> {
+        self.inbox.recv().await
+    }
+
+    /// The next message; other events are passed over.
+    pub async fn recv_message(&mut self) -> Option<Frames> {
+        loop {
+            if let Event::Message(frames) = self.recv().await? {
+                return Some(frames);
+            }
+        }
+    }
+
+    /// What is there already.
+    pub fn try_recv(&mut self) -> Option<Event> {
+        self.inbox.try_recv().ok()
+    }
+}
+
+/// A bound or connected socket. It lives until it is closed or both its halves are dropped; what
+/// was sent before a drop still leaves as long as the process lives.
+#[derive(Debug)]
+pub struct Socket {
+    sender: Sender,
+    receiver: Receiver,
+    endpoint: Endpoint,
+}
+
+impl Socket {
+    /// Listens.
+    ///
+    /// # Errors
+    /// When the endpoint is taken or not ours to take.
+    pub async fn bind(
+        kind: Kind,
+        endpoint: &Endpoint,
+        options: SocketOptions,
+    ) -> Result<Self, BindError> {
+        match endpoint {
+            Endpoint::Memory { .. } => {
+                Self::bound(
+                    kind,
+                    memory::MemorySocket::new(kind, &options),
+                    endpoint,
+                    options,
+                )
+                .await
+            }
+            _ => match kind {
+                Kind::Router => {
+                    Self::bound(kind, zmq::Router::new(&options), endpoint, options).await
+                }
+                Kind::Dealer => {
+                    Self::bound(kind, zmq::Dealer::new(&options), endpoint, options).await
+                }
+                Kind::Pub => {
+                    Self::bound(kind, zmq::Publisher::new(&options), endpoint, options).await
+                }
+                Kind::Sub => {
+                    Self::bound(kind, zmq::Subscriber::new(&options), endpoint, options).await
+                }
+            },
+        }
+    }
+
+    /// Connects, waiting for the other side to listen.
+    ///
+    /// # Errors
+    /// When nobody listens there within the connect limit.
+    pub async fn connect(
+        kind: Kind,
+        endpoint: &Endpoint,
+        options: SocketOptions,
+    ) -> Result<Self, ConnectError> {
+        match endpoint {
+            Endpoint::Memory { .. } => {
+                Self::connected(
+                    kind,
+                    memory::MemorySocket::new(kind, &options),
+                    endpoint,
+                    options,
+                )
+                .await
+            }
+            _ => match kind {
+                Kind::Router => {
+                    Self::connected(kind, zmq::Router::new(&options), endpoint, options).await
+                }
+                Kind::Dealer => {
+                    Self::connected(kind, zmq::Dealer::new(&options), endpoint, options).await
+                }
+                Kind::Pub => {
+                    Self::connected(kind, zmq::Publisher::new(&options), endpoint, options).await
+                }
+                Kind::Sub => {
+                    Self::connected(kind, zmq::Subscriber::new(&options), endpoint, options).await
+                }
+            },
+        }
+    }
+
+    async fn bound<D: Driver>(
+        kind: Kind,
+        mut driver: D,
+        endpoint: &Endpoint,
+        options: SocketOptions,
+    ) -> Result<Self, BindError> {
+        let endpoint = driver.bind(endpoint).await?;
+        Ok(Self::start(kind, driver, endpoint, &options))
+    }
+
+    async fn connected<D: Driver>(
+        kind: Kind,
+        mut driver: D,
+        endpoint: &Endpoint,
+        options: SocketOptions,
+    ) -> Result<Self, ConnectError> {
+        driver.connect(endpoint).await?;
+        Ok(Self::start(kind, driver, endpoint.clone(), &options))
+    }
+
+    fn start<D: Driver>(
+        kind: Kind,
+        driver: D,
+        endpoint: Endpoint,
+        options: &SocketOptions,
+    ) -> Self {
+        let gauges = Arc::new(match kind {
+            Kind::Router => Gauges::PerPeer(Default::default()),
+            _ => Gauges::One(Default::default()),
+        });
+        let (queue, outgoing) = mpsc::unbounded_channel();
+        let (inbox, incoming) = mpsc::channel(INBOX);
+        let (commands, control) = mpsc::channel(1);
+        // Ends by itself when both halves are dropped.
+        tokio::spawn(actor::run(driver, outgoing, inbox, control, gauges.clone()));
+        Self {
+            sender: Sender {
+                kind,
+                queue,
+                commands,
+                gauges,
+                limit: options.send_limit,
+            },
+            receiver: Receiver { inbox: incoming },
+            endpoint,
+        }
+    }
+
+    /// Where it listens, with the port that was taken, or what it is connected to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// A sender for it.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// See [`Sender::send`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send(&self, frames: Frames) -> Result<(), SendError> {
+        self.sender.send(frames).await
+    }
+
+    /// See [`Receiver::recv`].
+    pub async fn recv(&mut self) -> Option<Event> {
+        self.receiver.recv().await
+    }
+
+    /// See [`Receiver::recv_message`].
+    pub async fn recv_message(&mut self) -> Option<Frames> {
+        self.receiver.recv_message().await
+    }
+
+    /// The two halves.
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// See [`Sender::close`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn close(self, limit: Duration) -> Result<(), CloseError> {
+        self.sender.close(limit).await
+    }
+}
+
+/// Sends every message back where it came from, until the socket is closed: Jupyter's heartbeat.
+pub async fn echo(socket: Socket) {
+    let (sender, mut receiver) = socket.split();
+    while let Some(frames) = receiver.recv_message().await {
+        if sender.try_send(frames) == Err(SendError::Closed) {
+            return;
+        }
+    }
+}

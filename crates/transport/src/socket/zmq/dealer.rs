@@ -1,0 +1,88 @@
+use super::super::driver::{Driver, Sent};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketOptions};
+use futures::channel::mpsc;
+use std::time::Duration;
+use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError};
+
+/// First and longest pause between two attempts to connect again.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
+
+/// zeromq's DEALER stays silent for ever when its peer goes; this one connects again.
+pub(crate) struct Dealer {
+    socket: DealerSocket,
+    monitor: mpsc::Receiver<SocketEvent>,
+    endpoint: Option<Endpoint>,
+    connected: bool,
+    pause: Duration,
+}
+
+impl Dealer {
+    pub fn new(options: &SocketOptions) -> Self {
+        let mut socket = DealerSocket::with_options(super::zmq_options(options));
+        let monitor = socket.monitor();
+        Self {
+            socket,
+            monitor,
+            endpoint: None,
+            connected: true,
+            pause: BACKOFF[0],
+        }
+    }
+}
+
+impl Driver for Dealer {
+    async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
+        super::bind(&mut self.socket, endpoint).await
+    }
+
+    async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
+        super::connect(&mut self.socket, endpoint).await?;
+        self.endpoint = Some(endpoint.clone());
+        Ok(())
+    }
+
+    fn ready(&self) -> bool {
+        self.connected
+    }
+
+    async fn send(&mut self, frames: Frames) -> Sent {
+        let Some(message) = super::message(frames) else {
+            return Sent::NoPeer;
+        };
+        match self.socket.send(message).await {
+            Ok(()) => Sent::Yes,
+            Err(ZmqError::ReturnToSender { .. }) => Sent::NoPeer,
+            Err(_) => Sent::NoPeer,
+        }
+    }
+
+    async fn recv(&mut self) -> Event {
+        loop {
+            if let (false, Some(endpoint)) = (self.connected, self.endpoint.clone()) {
+                tokio::time::sleep(self.pause).await;
+                self.pause = (self.pause * 2).min(BACKOFF[1]);
+                self.connected = super::connect(&mut self.socket, &endpoint).await.is_ok();
+                continue;
+            }
+            tokio::select! {
+                message = self.socket.recv() => match message {
+                    Ok(message) => return Event::Message(message.into_vec()),
+                    Err(_) => tokio::task::yield_now().await,
+                },
+                event = super::next_event(&mut self.monitor) => {
+                    match &event {
+                        Event::Disconnected(_) => self.connected = self.endpoint.is_none(),
+                        _ => self.pause = BACKOFF[0],
+                    }
+                    return event;
+                }
+            }
+        }
+    }
+
+    async fn close(self, limit: Duration) -> bool {
+        let backend = super::backend(&self.socket);
+        drop(self);
+        super::flushed(backend, limit).await
+    }
+}

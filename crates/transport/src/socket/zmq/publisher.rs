@@ -1,0 +1,68 @@
+use super::super::driver::{Driver, Sent};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketOptions};
+use futures::channel::mpsc;
+use std::time::Duration;
+use zeromq::{Socket, SocketEvent, SocketRecv, SocketSend, XPubSocket};
+
+/// An XPUB, since zeromq's PUB silently drops what exceeds 100,000 messages in one burst; XPUB
+/// hands each message to the connection itself and waits for it.
+pub(crate) struct Publisher {
+    socket: XPubSocket,
+    monitor: mpsc::Receiver<SocketEvent>,
+}
+
+impl Publisher {
+    pub fn new(options: &SocketOptions) -> Self {
+        let mut socket = XPubSocket::with_options(super::zmq_options(options));
+        let monitor = socket.monitor();
+        Self { socket, monitor }
+    }
+}
+
+impl Driver for Publisher {
+    async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
+        super::bind(&mut self.socket, endpoint).await
+    }
+
+    async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
+        super::connect(&mut self.socket, endpoint).await
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+
+    async fn send(&mut self, frames: Frames) -> Sent {
+        if let Some(message) = super::message(frames)
+            && let Err(error) = self.socket.send(message).await
+        {
+            tracing::debug!(%error, "a subscriber is gone");
+        }
+        Sent::Yes
+    }
+
+    async fn recv(&mut self) -> Event {
+        loop {
+            tokio::select! {
+                message = self.socket.recv() => {
+                    let Ok(message) = message else {
+                        tokio::task::yield_now().await;
+                        continue;
+                    };
+                    let Some(frame) = message.get(0) else { continue };
+                    match frame.first() {
+                        Some(1) => return Event::Subscribed(frame.slice(1..)),
+                        Some(0) => return Event::Unsubscribed(frame.slice(1..)),
+                        _ => {}
+                    }
+                }
+                event = super::next_event(&mut self.monitor) => return event,
+            }
+        }
+    }
+
+    async fn close(self, _limit: Duration) -> bool {
+        // Every send has written its message to the connection.
+        true
+    }
+}

@@ -1,0 +1,62 @@
+use super::super::driver::{Driver, Sent};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketOptions};
+use futures::channel::mpsc;
+use std::time::Duration;
+use zeromq::{RouterSocket, Socket, SocketEvent, SocketRecv, SocketSend};
+
+pub(crate) struct Router {
+    socket: RouterSocket,
+    monitor: mpsc::Receiver<SocketEvent>,
+}
+
+impl Router {
+    pub fn new(options: &SocketOptions) -> Self {
+        let mut socket = RouterSocket::with_options(super::zmq_options(options));
+        let monitor = socket.monitor();
+        Self { socket, monitor }
+    }
+}
+
+impl Driver for Router {
+    async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
+        super::bind(&mut self.socket, endpoint).await
+    }
+
+    async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
+        super::connect(&mut self.socket, endpoint).await
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+
+    async fn send(&mut self, frames: Frames) -> Sent {
+        let Some(message) = super::message(frames) else {
+            return Sent::NoPeer;
+        };
+        // Never waits: the gauge of a peer is full long before zeromq's queue for it, so the
+        // deadlock behind a full queue (zmq.rs issue 210) is out of reach.
+        match self.socket.send(message).await {
+            Ok(()) => Sent::Yes,
+            Err(_) => Sent::NoPeer,
+        }
+    }
+
+    async fn recv(&mut self) -> Event {
+        loop {
+            tokio::select! {
+                message = self.socket.recv() => match message {
+                    Ok(message) => return Event::Message(message.into_vec()),
+                    Err(_) => tokio::task::yield_now().await,
+                },
+                event = super::next_event(&mut self.monitor) => return event,
+            }
+        }
+    }
+
+    async fn close(self, limit: Duration) -> bool {
+        let backend = super::backend(&self.socket);
+        drop(self);
+        super::flushed(backend, limit).await
+    }
+}

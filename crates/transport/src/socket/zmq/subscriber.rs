@@ -1,0 +1,78 @@
+use super::super::driver::{Driver, Sent};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketOptions};
+use futures::channel::mpsc;
+use std::time::Duration;
+use zeromq::{Socket, SocketEvent, SocketRecv, SubSocket};
+
+/// Subscribed to everything; connects again by itself.
+pub(crate) struct Subscriber {
+    socket: SubSocket,
+    monitor: mpsc::Receiver<SocketEvent>,
+    subscribed: bool,
+}
+
+impl Subscriber {
+    pub fn new(options: &SocketOptions) -> Self {
+        let mut socket = SubSocket::with_options(super::zmq_options(options));
+        let monitor = socket.monitor();
+        Self {
+            socket,
+            monitor,
+            subscribed: false,
+        }
+    }
+
+    /// Before anybody is connected, so every peer is sent the subscription as it connects.
+    async fn subscribe(&mut self) -> Result<(), String> {
+        if !self.subscribed {
+            self.socket
+                .subscribe("")
+                .await
+                .map_err(|error| super::reason(&error))?;
+            self.subscribed = true;
+        }
+        Ok(())
+    }
+}
+
+impl Driver for Subscriber {
+    async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
+        self.subscribe().await.map_err(|reason| BindError {
+            endpoint: endpoint.clone(),
+            reason,
+        })?;
+        super::bind(&mut self.socket, endpoint).await
+    }
+
+    async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
+        self.subscribe().await.map_err(|reason| ConnectError {
+            endpoint: endpoint.clone(),
+            reason,
+        })?;
+        super::connect(&mut self.socket, endpoint).await
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+
+    async fn send(&mut self, _frames: Frames) -> Sent {
+        Sent::NoPeer
+    }
+
+    async fn recv(&mut self) -> Event {
+        loop {
+            tokio::select! {
+                message = self.socket.recv() => match message {
+                    Ok(message) => return Event::Message(message.into_vec()),
+                    Err(_) => tokio::task::yield_now().await,
+                },
+                event = super::next_event(&mut self.monitor) => return event,
+            }
+        }
+    }
+
+    async fn close(self, _limit: Duration) -> bool {
+        true
+    }
+}

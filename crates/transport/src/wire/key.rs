@@ -1,0 +1,201 @@
+use super::raw::RawMessage;
+use bytes::Bytes;
+use hmac::{Hmac, Mac};
+use std::fmt;
+use std::str::FromStr;
+
+/// The digest messages are signed with; `signature_scheme` of a connection file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `hmac-sha256`, Jupyter's default.
+    Sha256,
+    /// `hmac-sha384`.
+    Sha384,
+    /// `hmac-sha512`.
+    Sha512,
+}
+
+impl Scheme {
+    /// The name in connection files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "hmac-sha256",
+            Self::Sha384 => "hmac-sha384",
+            Self::Sha512 => "hmac-sha512",
+        }
+    }
+}
+
+/// Why a key cannot be made.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// A scheme we do not know; signing with another would fail on the first message.
+    #[error("unknown signature scheme `{0}` (known: hmac-sha256, hmac-sha384, hmac-sha512)")]
+    UnknownScheme(String),
+}
+
+impl FromStr for Scheme {
+    type Err = KeyError;
+
+    fn from_str(name: &str) -> Result<Self, KeyError> {
+        match name {
+            "hmac-sha256" => Ok(Self::Sha256),
+            "hmac-sha384" => Ok(Self::Sha384),
+            "hmac-sha512" => Ok(Self::Sha512),
+            other => Err(KeyError::UnknownScheme(other.to_owned())),
+        }
+    }
+}
+
+/// Signs messages and verifies signatures; an empty key does neither, as Jupyter has it.
+#[derive(Clone)]
+pub struct SigningKey {
+    scheme: Scheme,
+    secret: String,
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.scheme.as_str())
+    }
+}
+
+impl SigningKey {
+    /// A key for a scheme.
+    pub fn new(scheme: Scheme, secret: impl Into<String>) -> Self {
+        Self {
+            scheme,
+            secret: secret.into(),
+        }
+    }
+
+    /// A key for the default scheme.
+    pub fn sha256(secret: impl Into<String>) -> Self {
+        Self::new(Scheme::Sha256, secret)
+    }
+
+    /// A key nobody else has.
+    pub fn fresh(scheme: Scheme) -> Self {
+        Self::new(scheme, uuid::Uuid::new_v4().to_string())
+    }
+
+    /// The key of a connection file's `key` and `signature_scheme`.
+    ///
+    /// # Errors
+    /// When the scheme is unknown.
+    pub fn from_file(scheme: &str, key: &str) -> Result<Self, KeyError> {
+        Ok(Self::new(scheme.parse()?, key))
+    }
+
+    /// Its scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The secret, for connection files.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// The signature frame of a message: lower-case hex, empty for an empty key.
+    pub fn sign(&self, parts: [&[u8]; 4]) -> Bytes {
+        if self.secret.is_empty() {
+            return Bytes::new();
+        }
+        Bytes::from(match self.scheme {
+            Scheme::Sha256 => sign::<Hmac<sha2::Sha256>>(&self.secret, parts),
+            Scheme::Sha384 => sign::<Hmac<sha2::Sha384>>(&self.secret, parts),
+            Scheme::Sha512 => sign::<Hmac<sha2::Sha512>>(&self.secret, parts),
+        })
+    }
+
+    /// Whether a message bears the right signature; compared in constant time.
+    pub fn verifies(&self, message: &RawMessage) -> bool {
+        if self.secret.is_empty() {
+            return true;
+        }
+        let Ok(signature) = hex::decode(&message.signature) else {
+            return false;
+        };
+        let parts = message.signed_parts();
+        match self.scheme {
+            Scheme::Sha256 => verify::<Hmac<sha2::Sha256>>(&self.secret, parts, &signature),
+            Scheme::Sha384 => verify::<Hmac<sha2::Sha384>>(&self.secret, parts, &signature),
+            Scheme::Sha512 => verify::<Hmac<sha2::Sha512>>(&self.secret, parts, &signature),
+        }
+    }
+}
+
+fn digest<M: Mac + hmac::digest::KeyInit>(secret: &str, parts: [&[u8]; 4]) -> Option<M> {
+    // HMAC takes keys of any length, so there is always a digest.
+    let mut mac = <M as Mac>::new_from_slice(secret.as_bytes()).ok()?;
+    for part in parts {
+        mac.update(part);
+    }
+    Some(mac)
+}
+
+fn sign<M: Mac + hmac::digest::KeyInit>(secret: &str, parts: [&[u8]; 4]) -> String {
+    digest::<M>(secret, parts)
+        .map(|mac| hex::encode(mac.finalize().into_bytes()))
+        .unwrap_or_default()
+}
+
+fn verify<M: Mac + hmac::digest::KeyInit>(
+    secret: &str,
+    parts: [&[u8]; 4],
+    signature: &[u8],
+) -> bool {
+    digest::<M>(secret, parts).is_some_and(|mac| mac.verify_slice(signature).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(key: &SigningKey) -> RawMessage {
+        RawMessage::sign(
+            vec![],
+            ["{\"msg_id\": 1}", "{}", "{}", "{}"].map(Bytes::from),
+            vec![],
+            key,
+        )
+    }
+
+    #[test]
+    fn every_scheme_verifies_its_own_and_nothing_else() {
+        let keys = [Scheme::Sha256, Scheme::Sha384, Scheme::Sha512].map(SigningKey::fresh);
+        for (i, key) in keys.iter().enumerate() {
+            let signed = message(key);
+            for (j, other) in keys.iter().enumerate() {
+                assert_eq!(other.verifies(&signed), i == j);
+            }
+            for part in 0..4 {
+                let mut changed = signed.clone();
+                let slot = match part {
+                    0 => &mut changed.header,
+                    1 => &mut changed.parent_header,
+                    2 => &mut changed.metadata,
+                    _ => &mut changed.content,
+                };
+                *slot = Bytes::from_static(b"{ }");
+                assert!(!key.verifies(&changed));
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_key_neither_signs_nor_refuses() {
+        let key = SigningKey::sha256("");
+        let unsigned = message(&key);
+        assert!(unsigned.signature.is_empty());
+        assert!(key.verifies(&unsigned));
+        assert!(!SigningKey::sha256("secret").verifies(&unsigned));
+    }
+
+    #[test]
+    fn an_unknown_scheme_is_refused() {
+        let refused = SigningKey::from_file("hmac-md5", "secret").map(|_| ());
+        assert_eq!(refused, Err(KeyError::UnknownScheme("hmac-md5".into())));
+    }
+}

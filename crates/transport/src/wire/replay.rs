@@ -1,0 +1,77 @@
+use super::{RawMessage, WireError};
+use bytes::Bytes;
+use std::collections::{HashSet, VecDeque};
+
+/// How many signatures are remembered; jupyter_client's `digest_history_size`.
+const REMEMBERED: usize = 1 << 16;
+
+/// Refuses messages whose signature was seen before. Off unless a receiver asks it.
+#[derive(Debug, Default)]
+pub struct ReplayGuard {
+    seen: HashSet<Bytes>,
+    order: VecDeque<Bytes>,
+}
+
+impl ReplayGuard {
+    /// Admits a message once; unsigned messages always.
+    ///
+    /// # Errors
+    /// When its signature is among the last 65,536 admitted.
+    pub fn admit(&mut self, message: &RawMessage) -> Result<(), WireError> {
+        if message.signature.is_empty() {
+            return Ok(());
+        }
+        // A copy, so that remembering a signature does not keep the whole read buffer.
+        let signature = Bytes::copy_from_slice(&message.signature);
+        if !self.seen.insert(signature.clone()) {
+            return Err(WireError::Duplicate);
+        }
+        self.order.push_back(signature);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::SigningKey;
+
+    fn signed(key: &SigningKey, n: usize) -> RawMessage {
+        let header = Bytes::from(n.to_string());
+        RawMessage::sign(
+            vec![],
+            [header, Bytes::new(), Bytes::new(), Bytes::new()],
+            vec![],
+            key,
+        )
+    }
+
+    #[test]
+    fn a_message_is_admitted_once_while_it_is_remembered() {
+        let key = SigningKey::sha256("secret");
+        let mut guard = ReplayGuard::default();
+        guard.admit(&signed(&key, 0)).unwrap();
+        assert!(matches!(
+            guard.admit(&signed(&key, 0)),
+            Err(WireError::Duplicate)
+        ));
+        for n in 1..=REMEMBERED {
+            guard.admit(&signed(&key, n)).unwrap();
+        }
+        assert_eq!(guard.seen.len(), REMEMBERED);
+        guard.admit(&signed(&key, 0)).unwrap();
+    }
+
+    #[test]
+    fn unsigned_messages_are_not_counted() {
+        let mut guard = ReplayGuard::default();
+        for _ in 0..2 {
+            guard.admit(&signed(&SigningKey::sha256(""), 0)).unwrap();
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What every socket must do, over TCP, Unix sockets and memory alike.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use bytes::Bytes;
+use phalanx_transport::{Endpoint, Event, Frames, Kind, SendError, Socket, SocketOptions};
+use std::time::Duration;
+
+/// Far beyond what anything here takes.
+const LIMIT: Duration = Duration::from_secs(20);
+
+struct Place {
+    _folder: tempfile::TempDir,
+    endpoints: Vec<Endpoint>,
+}
+
+/// One free endpoint of each transport.
+fn places(test: &str) -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    Place {
+        endpoints: vec![
+            "tcp://127.0.0.1:0".parse().unwrap(),
+            Endpoint::Ipc(folder.path().join("socket")),
+            format!("memory://{test}:0").parse().unwrap(),
+        ],
+        _folder: folder,
+    }
+}
+
+fn frames(parts: &[&str]) -> Frames {
+    parts
+        .iter()
+        .map(|part| Bytes::copy_from_slice(part.as_bytes()))
+        .collect()
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, future)
+        .await
+        .expect("nothing happened in time")
+}
+
+async fn until(socket: &mut Socket, wanted: impl Fn(&Event) -> bool) -> Event {
+    soon(async {
+        loop {
+            let event = socket.recv().await.expect("the socket is open");
+            if wanted(&event) {
+                return event;
+            }
+        }
+    })
+    .await
+}
+
+async fn bind(kind: Kind, endpoint: &Endpoint) -> Socket {
+    Socket::bind(kind, endpoint, SocketOptions::default())
+        .await
+        .unwrap()
+}
+
+async fn connect(kind: Kind, to: &Socket, name: &str) -> Socket {
+    let options = SocketOptions::default().identity(name);
+    Socket::connect(kind, to.endpoint(), options).await.unwrap()
+}
+
+#[tokio::test]
+async fn messages_go_to_the_named_peer_and_back() {
+    for place in places("messages").endpoints.iter() {
+        let mut router = bind(Kind::Router, place).await;
+        let mut a = connect(Kind::Dealer, &router, "a").await;
+        let mut b = connect(Kind::Dealer, &router, "b").await;
+        a.send(frames(&["from a", ""])).await.unwrap();
+        b.send(frames(&["from b"])).await.unwrap();
+        for _ in 0..2 {
+            let got = soon(router.recv_message()).await.unwrap();
+            assert_eq!(got[1], Bytes::from([b"from ", &got[0][..]].concat()));
+            router.send(got).await.unwrap();
+        }
+        assert_eq!(
+            soon(a.recv_message()).await.unwrap(),
+            frames(&["from a", ""])
+        );
+        assert_eq!(soon(b.recv_message()).await.unwrap(), frames(&["from b"]));
+        router.send(frames(&["nobody", "x"])).await.unwrap();
+        assert_eq!(router.send(frames(&["a"])).await, Err(SendError::Empty));
+    }
+}
+
+#[tokio::test]
+async fn what_a_peer_sent_comes_before_its_end() {
+    for place in places("ends").endpoints.iter() {
+        let mut router = bind(Kind::Router, place).await;
+        let peer = connect(Kind::Dealer, &router, "peer").await;
+        for n in 0..500 {
+            peer.send(frames(&[&n.to_string()])).await.unwrap();
+        }
+        peer.close(LIMIT).await.unwrap();
+        let mut seen = 0;
+        let end = until(&mut router, |event| {
+            matches!(event, Event::Disconnected(_)) || matches!(event, Event::Message(_))
+        });
+        let mut event = end.await;
+        while let Event::Message(_) = event {
+            seen += 1;
+            event = until(&mut router, |event| !matches!(event, Event::Connected(_))).await;
+        }
+        assert_eq!((seen, event), (500, Event::Disconnected("peer".into())));
+    }
+}
+
+#[tokio::test]
+async fn close_returns_once_everything_has_left() {
+    for place in places("close").endpoints.iter() {
+        let mut router = bind(Kind::Router, place).await;
+        let large = Bytes::from(vec![7; 30_000_000]);
+        let peer = connect(Kind::Dealer, &router, "peer").await;
+        let reader = tokio::spawn(async move {
+            let message = soon(router.recv_message()).await.unwrap();
+            message[1].len()
+        });
+        peer.send(vec![large]).await.unwrap();
+        peer.close(LIMIT).await.unwrap();
+        assert_eq!(soon(reader).await.unwrap(), 30_000_000);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_socket_refuses_and_its_port_is_free() {
+    for place in places("refuses").endpoints.iter() {
+        let router = bind(Kind::Router, place).await;
+        let (sender, _receiver) = router.split();
+        sender.close(LIMIT).await.unwrap();
+        assert_eq!(
+            sender.send(frames(&["a", "b"])).await,
+            Err(SendError::Closed)
+        );
+    }
+}
+
+/// zeromq's DEALER stays silent when its peer goes away and comes back.
+#[tokio::test]
+async fn a_dealer_finds_its_router_again_and_nothing_sent_meanwhile_is_lost() {
+    for place in places("again").endpoints.iter() {
+        let mut router = bind(Kind::Router, place).await;
+        let endpoint = router.endpoint().clone();
+        let mut dealer = connect(Kind::Dealer, &router, "dealer").await;
+        until(&mut router, |event| matches!(event, Event::Connected(_))).await;
+        router.close(LIMIT).await.unwrap();
+        until(&mut dealer, |event| matches!(event, Event::Disconnected(_))).await;
+        dealer.send(frames(&["meanwhile"])).await.unwrap();
+        let mut router = bind(Kind::Router, &endpoint).await;
+        let message = soon(router.recv_message()).await.unwrap();
+        assert_eq!(message, frames(&["dealer", "meanwhile"]));
+        router.send(frames(&["dealer", "welcome"])).await.unwrap();
+        let answer = soon(dealer.recv_message()).await.unwrap();
+        assert_eq!(answer, frames(&["welcome"]));
+    }
+}
+
+/// zeromq's PUB loses what exceeds 100,000 messages of one burst.
+#[tokio::test]
+async fn a_burst_is_published_whole() {
+    const BURST: usize = 150_000;
+    for place in places("burst").endpoints.iter() {
+        let mut publisher = bind(Kind::Pub, place).await;
+        let mut subscriber = connect(Kind::Sub, &publisher, "subscriber").await;
+        until(&mut publisher, |event| {
+            matches!(event, Event::Subscribed(_))
+        })
+        .await;
+        let reader = tokio::spawn(async move {
+            for n in 0..BURST {
+                let message = soon(subscriber.recv_message()).await.unwrap();
+                assert_eq!(message[1], Bytes::from(n.to_string()));
+            }
+        });
+        for n in 0..BURST {
+            publisher
+                .send(frames(&["topic", &n.to_string()]))
+                .await
+                .unwrap();
+        }
+        reader.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn publishers_connect_to_a_bound_subscriber_too() {
+    for place in places("reverse").endpoints.iter() {
+        let mut subscriber = bind(Kind::Sub, place).await;
+        let mut publisher = connect(Kind::Pub, &subscriber, "publisher").await;
+        until(&mut publisher, |event| {
+            matches!(event, Event::Subscribed(_))
+        })
+        .await;
+        publisher.send(frames(&["topic", "text"])).await.unwrap();
+        let message = soon(subscriber.recv_message()).await.unwrap();
+        assert_eq!(message, frames(&["topic", "text"]));
+    }
+}
+
+#[tokio::test]
+async fn the_same_name_again_takes_over() {
+    for place in places("same").endpoints.iter() {
+        let mut router = bind(Kind::Router, place).await;
+        let first = connect(Kind::Dealer, &router, "same").await;
+        first.send(frames(&["first"])).await.unwrap();
+        soon(router.recv_message()).await.unwrap();
+        let mut second = connect(Kind::Dealer, &router, "same").await;
+        second.send(frames(&["second"])).await.unwrap();
+        soon(router.recv_message()).await.unwrap();
+        router.send(frames(&["same", "reply"])).await.unwrap();
+        assert_eq!(
+            soon(second.recv_message()).await.unwrap(),
+            frames(&["reply"])
+        );
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_listens_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for endpoint in [
+        "tcp://127.0.0.1:1".parse().unwrap(),
+        Endpoint::Ipc(folder.path().join("nobody")),
+        "memory://nobody:1".parse().unwrap(),
+    ] {
+        let options = SocketOptions::default().connect_limit(Duration::from_millis(50));
+        let error = Socket::connect(Kind::Dealer, &endpoint, options)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains(&endpoint.to_string()), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_an_error_that_names_it() {
+    for place in places("taken").endpoints.iter() {
+        let first = bind(Kind::Router, place).await;
+        let error = Socket::bind(Kind::Router, first.endpoint(), SocketOptions::default())
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains(&first.endpoint().to_string()),
+            "{error}"
+        );
+    }
+}
