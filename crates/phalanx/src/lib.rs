@@ -1,1 +1,39 @@
-//! placeholder
+//! The library notebooks use: `use phalanx::prelude::*;`.
+//!
+//! Everything here is a handle on something the kernel (or, in a `%%px` cell, the engine) holds:
+//! nothing lives in statics, of which every compiled cell has its own copy.
+//!
+//! | what | for |
+//! |---|---|
+//! | [`display`], [`html`], [`svg`], [`markdown`], … | rich values, any number per cell, updated in place through [`DisplayHandle`] |
+//! | [`AsyncResult`] | what a `%px` cell comes back as |
+//! | [`engine_id`] | which engine a `%%px` cell is running on |
+
+mod async_result;
+mod display;
+mod error;
+mod host;
+
+#[doc(hidden)]
+pub mod __cell;
+#[doc(hidden)]
+pub mod __magic;
+
+/// Everything a notebook wants in scope.
+pub mod prelude;
+
+pub use async_result::{AsyncResult, TaskMetadata};
+pub use display::{
+    DisplayHandle, MimeBundle, clear_output, display, html, json, latex, markdown, png, svg,
+};
+pub use error::Error;
+pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
+pub use phalanx_protocol::id::EngineId;
+
+/// Environment variable by which an engine tells its cells its number.
+const ENGINE_ID_VAR: &str = "PHALANX_ENGINE_ID";
+
+/// The number of the engine this code is running on, or `None` in the notebook's own process.
+pub fn engine_id() -> Option<u32> {
+    std::env::var(ENGINE_ID_VAR).ok()?.parse().ok()
+}

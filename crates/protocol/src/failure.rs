@@ -4,6 +4,7 @@
 
 use crate::id::{EngineId, MsgId};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A failure with everything needed to tell a user what failed and what to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,6 +102,17 @@ pub struct RemoteFailure {
     pub msg_id: Option<MsgId>,
     /// `execute` or `apply`.
     pub method: String,
+}
+
+impl fmt::Display for RemoteFailure {
+    /// `[0:execute]Panic: message`, as ipyparallel labels it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.engine {
+            Some(engine) => write!(f, "[{engine}:{}]", self.method)?,
+            None => f.write_str("[Engine Exception]")?,
+        }
+        write!(f, "{}: {}", self.ename, self.evalue)
+    }
 }
 
 /// One error of rustc, in the coordinates of the cell's source.

@@ -23,6 +23,15 @@ impl MimeBundle {
         self
     }
 
+    /// Adds one representation that is JSON, given as text.
+    ///
+    /// # Errors
+    /// When the text is not JSON.
+    pub fn with_json(self, mime: &str, text: &str) -> serde_json::Result<Self> {
+        let value: Value = serde_json::from_str(text)?;
+        Ok(self.with(mime, value))
+    }
+
     /// The plain text, if there is one.
     pub fn text(&self) -> Option<&str> {
         self.0.get("text/plain")?.as_str()

@@ -1,0 +1,55 @@
+//! What every compiled cell needs: the display of its last expression, and what the runtime calls.
+
+use phalanx_protocol::host::{MARKER_END, MARKER_START};
+use std::fmt::Debug;
+use std::io::Write;
+use std::panic;
+use std::sync::OnceLock;
+use std::thread::{self, ThreadId};
+
+/// Shows a value the way evcxr's protocol wants it; a unit value is not shown.
+pub fn show<T: Debug + ?Sized>(value: &T) {
+    if std::any::type_name::<T>() == "()" {
+        return;
+    }
+    let mut stdout = std::io::stdout().lock();
+    // A cell that closed its stdout cannot show anything.
+    let _ = writeln!(
+        stdout,
+        "EVCXR_BEGIN_CONTENT text/plain\n{value:?}\nEVCXR_END_CONTENT"
+    );
+}
+
+/// Tells the owner of a panic in the thread that runs the cells.
+pub(crate) fn report_panic(message: &str, location: &str) {
+    let end = format!("{MARKER_START}end-panic{MARKER_END}");
+    let report = format!("{MARKER_START}panic;{location}{MARKER_END}{message}{end}");
+    // One write, so that another thread's text does not fall between; nothing to do if it fails.
+    let _ = std::io::stderr().write_all(report.as_bytes());
+}
+
+/// Called by the runtime before the first cell, in the thread that runs all of them.
+///
+/// A panic there ends the cell, so its report is the cell's error and not text on stderr; other
+/// threads' panics are reported as ever.
+#[unsafe(no_mangle)]
+pub extern "C" fn phalanx_cell_begin() {
+    static CELLS: OnceLock<ThreadId> = OnceLock::new();
+    let cells = *CELLS.get_or_init(|| thread::current().id());
+    let elsewhere = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if thread::current().id() != cells {
+            return elsewhere(info);
+        }
+        let message = info.payload_as_str().unwrap_or("a value that is no text");
+        let location = info.location().map(ToString::to_string);
+        report_panic(message, &location.unwrap_or_default());
+    }));
+}
+
+/// Called by the runtime after every cell: flushes the stdout of the cells' own standard library.
+#[unsafe(no_mangle)]
+pub extern "C" fn phalanx_cell_end() {
+    // A cell that closed its stdout has nothing left to flush.
+    let _ = std::io::stdout().flush();
+}

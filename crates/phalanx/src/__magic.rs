@@ -1,0 +1,36 @@
+//! What a line magic within Rust text is lowered to.
+
+use crate::{__cell, AsyncResult, Error, host};
+use phalanx_protocol::host::{HostReply, HostRequest, MAGIC_FAILED};
+
+/// Runs a line magic as a statement.
+///
+/// A magic that fails ends the cell; the kernel, which knows why, reports it.
+pub fn run(line: &str) {
+    match call(line) {
+        Ok(_) => {}
+        Err(_) => fail(),
+    }
+}
+
+/// Runs a `%px` whose AsyncResult is wanted.
+///
+/// A magic that fails ends the cell; the kernel, which knows why, reports it.
+pub fn submit(line: &str) -> AsyncResult {
+    match call(line) {
+        Ok(HostReply::AsyncResult(id)) => AsyncResult::from_id(id.0),
+        _ => fail(),
+    }
+}
+
+fn call(line: &str) -> Result<HostReply, Error> {
+    host::call(&HostRequest::Magic {
+        line: line.to_owned(),
+    })
+}
+
+fn fail() -> ! {
+    __cell::report_panic(MAGIC_FAILED, "");
+    // Past the panic hook: the message is the kernel's.
+    std::panic::resume_unwind(Box::new(MAGIC_FAILED))
+}

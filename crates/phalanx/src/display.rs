@@ -1,0 +1,182 @@
+//! Rich values: shown where the cell is, any number of them, updated in place.
+
+use crate::error::Error;
+use crate::host;
+use phalanx_protocol::host::{HostReply, HostRequest, place_marker};
+use phalanx_protocol::output::{Display, Output};
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use phalanx_protocol::output::MimeBundle;
+
+/// Shows a value given in one or several representations.
+///
+/// ```no_run
+/// use phalanx::{MimeBundle, display};
+/// display(MimeBundle::plain("1 × 1").with("text/html", "<b>1 × 1</b>"))?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn display(data: MimeBundle) -> Result<DisplayHandle, Error> {
+    let handle = DisplayHandle { id: fresh_id() };
+    handle.send(data, false)?;
+    Ok(handle)
+}
+
+/// Shows HTML.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn html(text: impl Into<String>) -> Result<DisplayHandle, Error> {
+    text_of("text/html", text.into())
+}
+
+/// Shows an SVG image.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn svg(text: impl Into<String>) -> Result<DisplayHandle, Error> {
+    text_of("image/svg+xml", text.into())
+}
+
+/// Shows Markdown.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn markdown(text: impl Into<String>) -> Result<DisplayHandle, Error> {
+    text_of("text/markdown", text.into())
+}
+
+/// Shows LaTeX, dollar signs included: `$x^2$`.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn latex(text: impl Into<String>) -> Result<DisplayHandle, Error> {
+    text_of("text/latex", text.into())
+}
+
+/// Shows a PNG image, given as the bytes of the file.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn png(bytes: &[u8]) -> Result<DisplayHandle, Error> {
+    let plain = format!("PNG image, {} bytes", bytes.len());
+    display(MimeBundle::plain(plain).with("image/png", base64(bytes)))
+}
+
+/// Shows JSON, given as text, under a MIME type such as `application/json` or
+/// `application/vnd.vegalite.v5+json`.
+///
+/// # Errors
+/// When the text is not JSON, or the kernel does not answer.
+pub fn json(mime: &str, text: &str) -> Result<DisplayHandle, Error> {
+    let data = MimeBundle::plain(text)
+        .with_json(mime, text)
+        .map_err(|error| {
+            Error(phalanx_protocol::failure::Failure::Usage {
+                message: format!("{mime}: {error}"),
+                hint: None,
+            })
+        })?;
+    display(data)
+}
+
+/// Takes away what the cell has shown so far; with `wait`, only once the next output comes.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn clear_output(wait: bool) -> Result<(), Error> {
+    put(Output::ClearOutput { wait })
+}
+
+fn text_of(mime: &str, text: String) -> Result<DisplayHandle, Error> {
+    display(MimeBundle::plain(text.clone()).with(mime, text))
+}
+
+/// Something that was shown and can be shown anew in the same place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisplayHandle {
+    id: String,
+}
+
+impl DisplayHandle {
+    /// Shows this instead, wherever the display stands.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn update(&self, data: MimeBundle) -> Result<(), Error> {
+        self.send(data, true)
+    }
+
+    fn send(&self, data: MimeBundle, update: bool) -> Result<(), Error> {
+        put(Output::Display(Display {
+            data,
+            display_id: Some(self.id.clone()),
+            update,
+            ..Display::default()
+        }))
+    }
+}
+
+/// Hands an output to the owner and marks its place among the text.
+fn put(output: Output) -> Result<(), Error> {
+    match host::call(&HostRequest::Output(output))? {
+        HostReply::Place(place) => {
+            let mut stdout = std::io::stdout().lock();
+            // A cell that closed its stdout has no text to keep an order with.
+            let _ = write!(stdout, "{}", place_marker(place)).and_then(|()| stdout.flush());
+            Ok(())
+        }
+        other => Err(host::unexpected(&other)),
+    }
+}
+
+/// An id nobody else has: this process, this moment.
+fn fresh_id() -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    format!("{}-{}", std::process::id(), now.as_nanos())
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |value: u32, shift: u32| DIGITS[(value >> shift & 63) as usize] as char;
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
+        let value = byte(0) << 16 | byte(1) << 8 | byte(2);
+        text.push(digit(value, 18));
+        text.push(digit(value, 12));
+        text.push(if chunk.len() > 1 {
+            digit(value, 6)
+        } else {
+            '='
+        });
+        text.push(if chunk.len() > 2 {
+            digit(value, 0)
+        } else {
+            '='
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn base64_of_the_rfc() {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(super::base64(bytes.as_bytes()), text);
+        }
+    }
+}

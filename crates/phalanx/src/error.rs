@@ -1,0 +1,75 @@
+//! What goes wrong in the library, as `?` in a cell shows it.
+
+use phalanx_protocol::failure::{Failure, RemoteFailure};
+use std::fmt;
+
+/// A failure of a task, of several, or of the call itself.
+#[derive(Clone, PartialEq)]
+pub struct Error(pub(crate) Failure);
+
+impl Error {
+    /// The stable name: `TimeoutError`, `RemoteError`, `CompositeError`, …, as in ipyparallel's
+    /// `error.py`.
+    pub fn ename(&self) -> &str {
+        match &self.0 {
+            Failure::Compile { .. } => "CompileError",
+            Failure::Panic(_) => "Panic",
+            Failure::Error { .. } => "Error",
+            Failure::VariablesLost { .. } => "VariablesLost",
+            Failure::RuntimeDied { .. } => "RuntimeDied",
+            Failure::Interrupted { .. } => "Interrupted",
+            Failure::Usage { .. } => "UsageError",
+            Failure::NoEngines => "NoEngines",
+            Failure::Remote(_) => "RemoteError",
+            Failure::Composite { .. } => "CompositeError",
+            Failure::Timeout { .. } => "TimeoutError",
+            Failure::Environment { .. } | Failure::Internal { .. } => "InternalError",
+        }
+    }
+
+    /// The failures of the single engines, in engine order; empty when no engine was involved.
+    pub fn failures(&self) -> &[RemoteFailure] {
+        match &self.0 {
+            Failure::Remote(failure) => std::slice::from_ref(failure),
+            Failure::Composite { failures, .. } => failures,
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Failure::Remote(failure) => failure.fmt(f),
+            Failure::Composite { message, failures } => {
+                write!(f, "one or more exceptions raised in: {message}")?;
+                for failure in failures.iter().take(4) {
+                    write!(f, "\n{failure}")?;
+                }
+                match failures.len() {
+                    0..=4 => Ok(()),
+                    count => write!(f, "\n.... {} more exceptions ...", count - 4),
+                }
+            }
+            Failure::Usage { message, hint } | Failure::Environment { message, hint } => {
+                f.write_str(message)?;
+                hint.iter().try_for_each(|hint| write!(f, "\n{hint}"))
+            }
+            Failure::Timeout { message }
+            | Failure::Internal { message }
+            | Failure::Error { message } => f.write_str(message),
+            Failure::NoEngines => {
+                f.write_str("there are no engines: start some with %cluster start -n 4")
+            }
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {self}", self.ename())
+    }
+}
+
+impl std::error::Error for Error {}
