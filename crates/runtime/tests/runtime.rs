@@ -27,6 +27,7 @@ fn program() -> RuntimeConfig {
     RuntimeConfig {
         program: PathBuf::from(env!("CARGO_BIN_EXE_phalanx-echo-runtime")),
         args: Vec::new(),
+        env: Vec::new(),
     }
 }
 
@@ -191,6 +192,7 @@ async fn a_program_that_is_not_there_or_no_runtime_is_named() {
     let missing = RuntimeConfig {
         program: "/no/such/program".into(),
         args: Vec::new(),
+        env: Vec::new(),
     };
     let error = Runtime::start(missing).await.expect_err("no such program");
     assert!(matches!(&error, StartError::Spawn { .. }), "{error}");
@@ -198,7 +200,35 @@ async fn a_program_that_is_not_there_or_no_runtime_is_named() {
     let wrong = RuntimeConfig {
         program: "false".into(),
         args: Vec::new(),
+        env: Vec::new(),
     };
     let error = Runtime::start(wrong).await.expect_err("not a runtime");
     assert!(error.to_string().contains("exit status 1"), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_printed_before_a_host_call_comes_before_it() {
+    let mut session = Session::start().await;
+    let id = session.submit("print before\neprint also\nmagic %cluster status\nprint after");
+    let mut before = String::new();
+    let call = loop {
+        match session.next().await {
+            RuntimeEvent::Output {
+                output: Output::Stream { text, .. },
+                ..
+            } => before += &text,
+            RuntimeEvent::HostCall(call) => break call,
+            other => panic!("unexpected {other:?}"),
+        }
+    };
+    assert!(
+        before.contains("before\n") && before.contains("also\n"),
+        "{before:?}"
+    );
+    assert_eq!(call.run, Some(id));
+    call.reply.send(phalanx_protocol::host::HostReply::Done);
+    assert_eq!(
+        session.collect(id).await,
+        (vec![stdout("after\n")], Outcome::Completed)
+    );
 }

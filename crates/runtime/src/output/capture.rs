@@ -177,6 +177,16 @@ impl Capture {
         }
     }
 
+    /// Lets everything go that is held back, since something else is about to be shown.
+    pub(crate) fn release(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.last_line_at = None;
+            let line = std::mem::take(&mut run.last_line);
+            self.stream(StreamName::Stderr, line);
+        }
+        self.flush();
+    }
+
     /// What has come of all this since the last call.
     pub(crate) fn take(&mut self) -> Vec<Captured> {
         std::mem::take(&mut self.captured)

@@ -226,12 +226,32 @@ impl Actor {
                 let place = self.capture.place(output);
                 call.reply.send(HostReply::Place(place));
             }
-            request => self.backlog.push_back(RuntimeEvent::HostCall(HostCall {
-                run: self.capture.running(),
-                request,
-                reply: call.reply,
-            })),
+            request => {
+                self.catch_up();
+                self.backlog.push_back(RuntimeEvent::HostCall(HostCall {
+                    run: self.capture.running(),
+                    request,
+                    reply: call.reply,
+                }));
+            }
         }
+    }
+
+    /// What the cell printed before it called is shown before the call is answered.
+    fn catch_up(&mut self) {
+        let Started { stdout, stderr, .. } = &mut self.process;
+        for (name, pipe) in [(StreamName::Stdout, stdout), (StreamName::Stderr, stderr)] {
+            let buffer = &mut self.buffers[name as usize];
+            while let Ok(count) = pipe.try_read(buffer)
+                && count > 0
+            {
+                self.capture.push(name, &buffer[..count], Instant::now());
+            }
+        }
+        self.capture.release();
+        let captured = self.capture.take();
+        self.backlog
+            .extend(captured.into_iter().map(RuntimeEvent::from));
     }
 
     async fn request(&mut self, request: &RuntimeRequest) {

@@ -22,6 +22,8 @@ pub struct RuntimeConfig {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
+    /// Variables added to its environment.
+    pub env: Vec<(OsString, OsString)>,
 }
 
 /// Why a runtime did not start.

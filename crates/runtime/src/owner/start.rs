@@ -6,12 +6,14 @@ use phalanx_protocol::frame::Decoder;
 use phalanx_protocol::host::HOST_SOCKET_VAR;
 use phalanx_protocol::runtime::RuntimeReply;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// How long a runtime may take to say that it is ready; it has nothing to do but to load itself.
@@ -29,8 +31,8 @@ pub(super) struct Started {
     pub(super) control: UnixStream,
     pub(super) decoder: Decoder,
     pub(super) host: UnixListener,
-    pub(super) stdout: ChildStdout,
-    pub(super) stderr: ChildStderr,
+    pub(super) stdout: Receiver,
+    pub(super) stderr: Receiver,
 }
 
 pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError> {
@@ -48,6 +50,7 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError>
         .env(HOST_SOCKET_VAR, &host_path)
         // A panic with a backtrace costs 77 ms; who wants one sets RUST_LIB_BACKTRACE in a cell.
         .env("RUST_BACKTRACE", "0")
+        .envs(config.env.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -62,14 +65,9 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError>
     let not_ready = |what: &str| StartError::NotReady(what.to_owned());
     let pid = child.id().ok_or_else(|| not_ready("no process id"))?;
     let stdout = child.stdout.take().ok_or_else(|| not_ready("no stdout"))?;
-    let mut stderr = child.stderr.take().ok_or_else(|| not_ready("no stderr"))?;
-    for fd in [
-        std::os::fd::AsFd::as_fd(&stdout),
-        std::os::fd::AsFd::as_fd(&stderr),
-    ] {
-        // Beyond the system's limit the pipe stays as it is.
-        let _ = rustix::pipe::fcntl_setpipe_size(fd, PIPE_SIZE);
-    }
+    let stderr = child.stderr.take().ok_or_else(|| not_ready("no stderr"))?;
+    let stdout = pipe(stdout.into_owned_fd()).map_err(StartError::Folder)?;
+    let mut stderr = pipe(stderr.into_owned_fd()).map_err(StartError::Folder)?;
     let ready = async {
         tokio::select! {
             connected = ready(&listener) => connected,
@@ -101,6 +99,14 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError>
         }
         Err(_) => Err(not_ready("it said nothing in time")),
     }
+}
+
+/// One end of an output pipe, wide enough, to be read as bytes come.
+fn pipe(fd: io::Result<OwnedFd>) -> io::Result<Receiver> {
+    let fd = fd?;
+    // Beyond the system's limit the pipe stays as it is.
+    let _ = rustix::pipe::fcntl_setpipe_size(&fd, PIPE_SIZE);
+    Receiver::from_owned_fd(fd)
 }
 
 async fn ready(listener: &UnixListener) -> io::Result<(UnixStream, Decoder)> {
