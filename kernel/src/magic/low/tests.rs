@@ -1,0 +1,198 @@
+use super::*;
+
+fn options(line: &str) -> PxOptions {
+    match parse(line) {
+        Ok(Low::Px { options, .. }) => options,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn code(line: &str) -> &str {
+    match parse(line) {
+        Ok(Low::Px { code, .. }) => &line[code],
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn px_takes_options_and_then_code() {
+    assert_eq!(code("%px 1 + 1"), "1 + 1");
+    assert_eq!(code("%px  -x * 2 "), "-x * 2");
+    assert_eq!(code("%px -1"), "-1");
+    assert_eq!(code("%px --targets 0 -- --x"), "--x");
+    assert_eq!(code("%px -t [0, 1] f(1)"), "f(1)");
+    assert_eq!(code("%px -t -1 f(-1)"), "f(-1)");
+    assert_eq!(options("%px -t0 1").targets, Some((Targets::Id(0), 6..7)));
+    assert_eq!(
+        options("%px --targets=::2 1")
+            .targets
+            .unwrap()
+            .0
+            .to_string(),
+        "::2"
+    );
+    assert_eq!(options("%px -a -o ar 1").out.as_deref(), Some("ar"));
+}
+
+#[test]
+fn every_option_of_the_cell_magic_is_understood() {
+    let given = options(
+        "%%px --targets 1:3 --noblock --out=ar --group-outputs engine --no-stream --local --progress-after 0.5 --verbose",
+    );
+    assert_eq!(given.blocking, Some(Blocking::Return));
+    assert_eq!(given.streaming, Some(Streaming::AtTheEnd));
+    assert_eq!(given.group_by, Some(GroupBy::Engine));
+    assert_eq!(given.out.as_deref(), Some("ar"));
+    assert!(given.local);
+    assert_eq!(given.progress_after, Some(0.5));
+    assert_eq!(given.verbose, Some(true));
+    assert_eq!(
+        options("%%px -b --stream -r").group_by,
+        Some(GroupBy::Order)
+    );
+    assert_eq!(options("%%px -e").group_by, Some(GroupBy::Engine));
+}
+
+#[test]
+fn the_other_magics_are_understood() {
+    for (line, expected) in [
+        (
+            "%cluster start -n 4",
+            Low::Cluster(ClusterCommand::Start { engines: Some(4) }),
+        ),
+        (
+            "%cluster start --n=4",
+            Low::Cluster(ClusterCommand::Start { engines: Some(4) }),
+        ),
+        (
+            "%cluster  start",
+            Low::Cluster(ClusterCommand::Start { engines: None }),
+        ),
+        ("%cluster stop", Low::Cluster(ClusterCommand::Stop)),
+        ("%cluster status ", Low::Cluster(ClusterCommand::Status)),
+        ("%px?", Low::Help("px")),
+        ("%%px?", Low::Help("px")),
+        ("%cluster ?", Low::Help("cluster")),
+        ("%pxresult --help", Low::Help("pxresult")),
+        (
+            "%pxresult -o r -e",
+            Low::PxResult {
+                out: Some("r".into()),
+                group_by: Some(GroupBy::Engine),
+            },
+        ),
+    ] {
+        assert_eq!(parse(line), Ok(expected), "{line}");
+    }
+}
+
+#[test]
+fn errors_name_the_place_and_the_way_out() {
+    for (line, place, message, hint) in [
+        (
+            "%pxx 1",
+            "%pxx",
+            "unknown magic `%pxx`",
+            "did you mean `%px`?",
+        ),
+        (
+            "%%zebra",
+            "%%zebra",
+            "unknown magic `%%zebra`",
+            "the magics are %px,",
+        ),
+        ("%px", "%px", "needs Rust code", "%%px"),
+        (
+            "%px --bogus 1",
+            "--bogus",
+            "unknown option `--bogus`",
+            "goes after ` -- `",
+        ),
+        (
+            "%px --target 0 1",
+            "--target",
+            "unknown option `--target`",
+            "did you mean `--targets`?",
+        ),
+        ("%%px -z", "-z", "unknown option `-z`", "--targets"),
+        (
+            "%%px let x = 1;",
+            "let",
+            "`let` is not an option",
+            "the code goes below",
+        ),
+        (
+            "%%px --targets",
+            "--targets",
+            "needs a value",
+            "engines to run on",
+        ),
+        ("%%px --block=1", "--block=1", "takes no value", ""),
+        (
+            "%%px --targets 0:x",
+            "0:x",
+            "malformed targets `0:x`",
+            "a slice such as",
+        ),
+        ("%%px -o 1x", "1x", "cannot be the name", ""),
+        (
+            "%%px --group-outputs colour",
+            "colour",
+            "grouped by `colour`",
+            "`engine`",
+        ),
+        (
+            "%%px --progress-after soon",
+            "soon",
+            "number of seconds",
+            "0.5",
+        ),
+        ("%cluster", "%cluster", "needs a command", "start -n N"),
+        (
+            "%cluster strat -n 2",
+            "strat",
+            "no command `strat`",
+            "%cluster start",
+        ),
+        (
+            "%cluster start -n 0",
+            "0",
+            "not a number of engines",
+            "from 1",
+        ),
+        (
+            "%cluster start -n many",
+            "many",
+            "not a number of engines",
+            "from 1",
+        ),
+        (
+            "%cluster stop now",
+            "now",
+            "`now` is not an option",
+            "no options",
+        ),
+        (
+            "%%cluster start",
+            "%%cluster",
+            "not a cell magic",
+            "%cluster",
+        ),
+    ] {
+        let error = parse(line).unwrap_err();
+        assert_eq!(&line[error.span.clone()], place, "{line}");
+        assert!(error.message.contains(message), "{line}: {}", error.message);
+        let given = error.hint.unwrap_or_default();
+        assert!(given.contains(hint), "{line}: {given}");
+    }
+}
+
+#[test]
+fn help_names_every_option() {
+    for name in NAMES {
+        let text = crate::magic::help::help(name);
+        for option in crate::magic::help::option_names(name) {
+            assert!(text.contains(&option), "{name} {option}");
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The options of magics: which there are, and how they are read off a line.
+
+use super::MagicError;
+use std::ops::Range;
+
+/// One option of a magic.
+#[derive(Debug)]
+pub struct OptionSpec {
+    /// Which.
+    pub option: Opt,
+    /// The name after `--`.
+    pub long: &'static str,
+    /// The letter after `-`.
+    pub short: Option<char>,
+    /// What its value is called in help; `None` when it takes none.
+    pub value: Option<&'static str>,
+    /// One line of help.
+    pub help: &'static str,
+}
+
+/// Every option of every magic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opt {
+    Targets,
+    Block,
+    NoBlock,
+    Out,
+    GroupOutputs,
+    Order,
+    Engine,
+    Stream,
+    NoStream,
+    Local,
+    ProgressAfter,
+    Verbose,
+    NoVerbose,
+    Engines,
+}
+
+macro_rules! spec {
+    ($option:ident, $long:literal, $short:expr, $value:expr, $help:literal) => {
+        OptionSpec {
+            option: Opt::$option,
+            long: $long,
+            short: $short,
+            value: $value,
+            help: $help,
+        }
+    };
+}
+
+const TARGETS: OptionSpec = spec!(
+    Targets,
+    "targets",
+    Some('t'),
+    Some("SPEC"),
+    "engines to run on: `all`, `0`, `0,2`, `[0, 2]`, `-1`, `1:3`, `::2`"
+);
+const BLOCK: OptionSpec = spec!(
+    Block,
+    "block",
+    Some('b'),
+    None,
+    "wait for the engines (the default)"
+);
+const NOBLOCK: OptionSpec = spec!(
+    NoBlock,
+    "noblock",
+    Some('a'),
+    None,
+    "return at once, with an AsyncResult"
+);
+const STREAM: OptionSpec = spec!(
+    Stream,
+    "stream",
+    None,
+    None,
+    "show outputs as they arrive (the default)"
+);
+const NOSTREAM: OptionSpec = spec!(
+    NoStream,
+    "no-stream",
+    None,
+    None,
+    "show outputs at the end, grouped"
+);
+const PROGRESS: OptionSpec = spec!(
+    ProgressAfter,
+    "progress-after",
+    None,
+    Some("SECONDS"),
+    "show a bar after so many seconds; 0 at once, -1 never (default 2)"
+);
+const OUT: OptionSpec = spec!(
+    Out,
+    "out",
+    Some('o'),
+    Some("NAME"),
+    "store the AsyncResult in this local variable"
+);
+const GROUP: OptionSpec = spec!(
+    GroupOutputs,
+    "group-outputs",
+    None,
+    Some("type|engine|order"),
+    "how outputs shown at the end are grouped"
+);
+const ORDER: OptionSpec = spec!(
+    Order,
+    "collate",
+    Some('r'),
+    None,
+    "same as --group-outputs=order"
+);
+const ENGINE: OptionSpec = spec!(
+    Engine,
+    "by-engine",
+    Some('e'),
+    None,
+    "same as --group-outputs=engine"
+);
+const VERBOSE: OptionSpec = spec!(
+    Verbose,
+    "verbose",
+    None,
+    None,
+    "say on which engines a cell runs"
+);
+const NOVERBOSE: OptionSpec = spec!(
+    NoVerbose,
+    "no-verbose",
+    None,
+    None,
+    "do not say it (the default)"
+);
+const LOCAL: OptionSpec = spec!(
+    Local,
+    "local",
+    None,
+    None,
+    "run the cell locally too, while the engines run it"
+);
+const ENGINES: OptionSpec = spec!(
+    Engines,
+    "n",
+    Some('n'),
+    Some("N"),
+    "number of engines (default: one a core)"
+);
+
+/// Options of `%px` and `%%px`.
+pub const PX: &[OptionSpec] = &[
+    TARGETS, BLOCK, NOBLOCK, OUT, GROUP, ORDER, ENGINE, STREAM, NOSTREAM, LOCAL, PROGRESS, VERBOSE,
+    NOVERBOSE,
+];
+/// Options of `%pxresult`.
+pub const PXRESULT: &[OptionSpec] = &[OUT, GROUP, ORDER, ENGINE];
+/// Options of `%pxconfig`.
+pub const PXCONFIG: &[OptionSpec] = &[
+    TARGETS, BLOCK, NOBLOCK, STREAM, NOSTREAM, PROGRESS, VERBOSE, NOVERBOSE,
+];
+/// Options of `%cluster start`.
+pub const CLUSTER_START: &[OptionSpec] = &[ENGINES];
+
+/// One option as it was given.
+#[derive(Debug, PartialEq)]
+pub struct Given<'a> {
+    /// Which.
+    pub option: Opt,
+    /// Its value, if it takes one.
+    pub value: &'a str,
+    /// The value's bytes in the line, or the option's own.
+    pub span: Range<usize>,
+}
+
+/// What follows the options on the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Rust code: `-x` that is no option begins it, and so does anything after `--`.
+    Code,
+    /// Nothing may follow.
+    Nothing,
+}
+
+/// Reads options from byte `at` of a line on.
+///
+/// Returns them with the offset at which the rest of the line begins.
+///
+/// # Errors
+/// For an option that does not exist, a value that is missing or not wanted, and text that follows
+/// where nothing may.
+pub fn read<'a>(
+    line: &'a str,
+    mut at: usize,
+    specs: &'static [OptionSpec],
+    after: After,
+) -> Result<(Vec<Given<'a>>, usize), MagicError> {
+    let mut given = Vec::new();
+    loop {
+        at += line[at..].len() - line[at..].trim_start().len();
+        let word = word(&line[at..]);
+        let span = at..at + word.len();
+        if word == "--" && after == After::Code {
+            return Ok((given, span.end));
+        }
+        let option = if let Some(name) = word.strip_prefix("--") {
+            let name = name.split('=').next().unwrap_or(name);
+            match specs.iter().find(|spec| spec.long == name) {
+                Some(spec) => Some((spec, 2 + name.len())),
+                None => return Err(unknown(name, span, specs, after)),
+            }
+        } else if let Some(letter) = word.strip_prefix('-').and_then(|w| w.chars().next()) {
+            let spec = specs.iter().find(|spec| spec.short == Some(letter));
+            let whole = word.len() == 2 || spec.is_some_and(|spec| spec.value.is_some());
+            match spec {
+                Some(spec) if whole => Some((spec, 2)),
+                _ if after == After::Code => None,
+                _ => return Err(unknown_letter(letter, span, specs)),
+            }
+        } else {
+            None
+        };
+        let Some((spec, name_end)) = option else {
+            if after == After::Nothing && !word.is_empty() {
+                return Err(
+                    MagicError::new(span, format!("`{word}` is not an option")).hint(list(specs))
+                );
+            }
+            return Ok((given, at));
+        };
+        let rest = &word[name_end..];
+        let attached = rest.strip_prefix('=').unwrap_or(rest);
+        if spec.value.is_none() {
+            if !rest.is_empty() {
+                return Err(MagicError::new(
+                    span,
+                    format!("`--{}` takes no value", spec.long),
+                ));
+            }
+            given.push(Given {
+                option: spec.option,
+                value: "",
+                span: span.clone(),
+            });
+            at = span.end;
+        } else {
+            let value = if attached.is_empty() {
+                let from = at + word.len();
+                let from = from + line[from..].len() - line[from..].trim_start().len();
+                let value = self::word(&line[from..]);
+                from..from + value.len()
+            } else {
+                span.end - attached.len()..span.end
+            };
+            if value.is_empty() {
+                return Err(missing_value(spec, span));
+            }
+            at = value.end;
+            given.push(Given {
+                option: spec.option,
+                value: &line[value.clone()],
+                span: value,
+            });
+        }
+    }
+}
+
+/// The first word of a text; blanks within square brackets do not end it.
+fn word(text: &str) -> &str {
+    let mut depth = 0_usize;
+    let end = text.find(|c: char| {
+        match c {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c.is_whitespace() && depth == 0
+    });
+    match end {
+        Some(end) => &text[..end],
+        // A bracket that is not closed must not swallow the line.
+        None if depth > 0 => text.split_whitespace().next().unwrap_or(""),
+        None => text,
+    }
+}
+
+fn missing_value(spec: &OptionSpec, span: Range<usize>) -> MagicError {
+    let name = spec.value.unwrap_or("VALUE");
+    MagicError::new(span, format!("`--{}` needs a value: {name}", spec.long))
+        .hint(format!("--{}: {}", spec.long, spec.help))
+}
+
+fn unknown(
+    name: &str,
+    span: Range<usize>,
+    specs: &'static [OptionSpec],
+    after: After,
+) -> MagicError {
+    let near = nearest(name, specs.iter().map(|spec| spec.long));
+    let mut hint = match near {
+        Some(near) => format!("did you mean `--{near}`?"),
+        None => list(specs),
+    };
+    if after == After::Code {
+        hint.push_str(" (code that begins with `-` goes after ` -- `)");
+    }
+    MagicError::new(span, format!("unknown option `--{name}`")).hint(hint)
+}
+
+fn unknown_letter(letter: char, span: Range<usize>, specs: &'static [OptionSpec]) -> MagicError {
+    MagicError::new(span, format!("unknown option `-{letter}`")).hint(list(specs))
+}
+
+fn list(specs: &'static [OptionSpec]) -> String {
+    if specs.is_empty() {
+        return "it takes no options".to_owned();
+    }
+    let names: Vec<String> = specs
+        .iter()
+        .map(|spec| format!("--{}", spec.long))
+        .collect();
+    format!("its options are {}", names.join(", "))
+}
+
+/// The candidate most like a name, if any is like it at all.
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()) / 2)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,204 @@
+//! What a `%px` means here and now: what was typed, the defaults, and the engines that are there.
+
+use super::{MagicError, PxOptions, Targets};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::GroupBy;
+use phalanx_protocol::id::EngineId;
+use std::time::Duration;
+
+/// Whether a cell waits for the engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocking {
+    /// Until all are done.
+    Wait,
+    /// Not at all; its value is an AsyncResult.
+    Return,
+}
+
+/// When the engines' outputs are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streaming {
+    /// As they arrive.
+    AsTheyArrive,
+    /// Grouped, once all are there.
+    AtTheEnd,
+}
+
+/// What holds for options that are not given; changed by `%pxconfig`.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "as in `PxOptions`")]
+pub struct PxDefaults {
+    pub targets: Targets,
+    pub blocking: Blocking,
+    pub streaming: Streaming,
+    /// Seconds; negative is never.
+    pub progress_after: f64,
+    pub verbose: bool,
+}
+
+impl Default for PxDefaults {
+    fn default() -> Self {
+        Self {
+            targets: Targets::All,
+            blocking: Blocking::Wait,
+            streaming: Streaming::AsTheyArrive,
+            progress_after: 2.0,
+            verbose: false,
+        }
+    }
+}
+
+impl PxDefaults {
+    /// Takes over what `%pxconfig` was given.
+    pub fn set(&mut self, options: PxOptions) {
+        if let Some((targets, _)) = options.targets {
+            self.targets = targets;
+        }
+        self.blocking = options.blocking.unwrap_or(self.blocking);
+        self.streaming = options.streaming.unwrap_or(self.streaming);
+        self.progress_after = options.progress_after.unwrap_or(self.progress_after);
+        self.verbose = options.verbose.unwrap_or(self.verbose);
+    }
+}
+
+/// A `%px` that can be carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PxPlan {
+    /// The engines, in the order of results.
+    pub targets: Vec<EngineId>,
+    /// As the targets were named, for messages.
+    pub named: Targets,
+    /// Whether to wait.
+    pub blocking: Blocking,
+    /// When to show outputs.
+    pub streaming: Streaming,
+    /// How outputs shown at the end are grouped.
+    pub group_by: GroupBy,
+    /// The local variable for the AsyncResult.
+    pub out: Option<String>,
+    /// Whether the cell runs locally too.
+    pub local: bool,
+    /// When to show a bar; `None` is never.
+    pub progress_after: Option<Duration>,
+    /// Whether to say where the cell runs.
+    pub verbose: bool,
+}
+
+impl PxPlan {
+    /// Fills in what was not typed.
+    ///
+    /// # Errors
+    /// [`Failure::NoEngines`], or [`Failure::Usage`] for engines that do not exist.
+    pub fn new(
+        options: PxOptions,
+        defaults: &PxDefaults,
+        live: &[EngineId],
+    ) -> Result<Self, PlanError> {
+        if live.is_empty() {
+            return Err(PlanError::NoEngines);
+        }
+        let (named, span) = match options.targets {
+            Some((targets, span)) => (targets, span),
+            None => (defaults.targets.clone(), 0..0),
+        };
+        let targets = named.resolve(live).map_err(|message| {
+            let ids: Vec<String> = live.iter().map(ToString::to_string).collect();
+            MagicError::new(span, message).hint(format!("the engines are {}", ids.join(", ")))
+        })?;
+        let blocking = options.blocking.unwrap_or(defaults.blocking);
+        let streaming = if options.local {
+            Streaming::AtTheEnd
+        } else {
+            options.streaming.unwrap_or(defaults.streaming)
+        };
+        let progress = options.progress_after.unwrap_or(defaults.progress_after);
+        Ok(Self {
+            targets,
+            named,
+            blocking,
+            streaming,
+            group_by: options.group_by.unwrap_or_default(),
+            out: options.out,
+            local: options.local,
+            progress_after: Duration::try_from_secs_f64(progress).ok(),
+            verbose: options.verbose.unwrap_or(defaults.verbose),
+        })
+    }
+}
+
+/// Why a `%px` cannot be carried out.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// There are none at all.
+    #[error("there are no engines")]
+    NoEngines,
+    /// The targets do not exist.
+    #[error(transparent)]
+    Targets(#[from] MagicError),
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::NoEngines => Self::NoEngines,
+            PlanError::Targets(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::magic::{Low, parse};
+
+    fn plan(line: &str, live: &[u32]) -> Result<PxPlan, PlanError> {
+        let Low::Px { options, .. } = parse(line).unwrap() else {
+            panic!("{line}")
+        };
+        let live: Vec<EngineId> = live.iter().copied().map(EngineId).collect();
+        PxPlan::new(options, &PxDefaults::default(), &live)
+    }
+
+    #[test]
+    fn what_was_typed_wins_over_the_defaults() {
+        let plain = plan("%%px", &[0, 1]).unwrap();
+        assert_eq!(plain.targets, [EngineId(0), EngineId(1)]);
+        assert_eq!(plain.blocking, Blocking::Wait);
+        assert_eq!(plain.streaming, Streaming::AsTheyArrive);
+        assert_eq!(plain.progress_after, Some(Duration::from_secs(2)));
+
+        let typed = plan("%%px -a -t -1 -r --progress-after -1", &[0, 1]).unwrap();
+        assert_eq!(typed.targets, [EngineId(1)]);
+        assert_eq!(typed.blocking, Blocking::Return);
+        assert_eq!(typed.group_by, GroupBy::Order);
+        assert_eq!(typed.progress_after, None);
+        assert_eq!(
+            plan("%%px --local", &[0]).unwrap().streaming,
+            Streaming::AtTheEnd
+        );
+    }
+
+    #[test]
+    fn engines_that_are_not_there_are_named() {
+        assert_eq!(plan("%px 1", &[]), Err(PlanError::NoEngines));
+        let Err(PlanError::Targets(error)) = plan("%px -t 7 1", &[0, 2]) else {
+            panic!()
+        };
+        assert_eq!(error.message, "there is no engine 7");
+        assert_eq!(error.hint.as_deref(), Some("the engines are 0, 2"));
+        assert_eq!(error.span, 7..8);
+    }
+
+    #[test]
+    fn pxconfig_changes_the_defaults() {
+        let Low::PxConfig(options) = parse("%pxconfig --noblock -t 1 --progress-after 0").unwrap()
+        else {
+            panic!()
+        };
+        let mut defaults = PxDefaults::default();
+        defaults.set(options);
+        assert_eq!(defaults.targets, Targets::Id(1));
+        assert_eq!(defaults.blocking, Blocking::Return);
+        assert_eq!(defaults.streaming, Streaming::AsTheyArrive);
+    }
+}

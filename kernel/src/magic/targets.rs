@@ -1,0 +1,257 @@
+//! Which engines a magic means.
+
+use super::MagicError;
+use phalanx_protocol::id::EngineId;
+use std::fmt;
+use std::ops::Range;
+
+/// Targets as they were typed; ipyparallel's forms, parsed rather than evaluated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// Every engine.
+    All,
+    /// One engine; a negative number counts from the last engine.
+    Id(i64),
+    /// These, in this order.
+    List(Vec<i64>),
+    /// A Python slice of the ids.
+    Slice {
+        /// First position.
+        start: Option<i64>,
+        /// Position to stop before.
+        stop: Option<i64>,
+        /// Distance.
+        step: Option<i64>,
+    },
+}
+
+/// What can be typed for targets.
+const FORMS: &str = "targets are `all`, an id such as `0` or `-1`, a list such as `0,2` or `[0, 2]`, or a slice such as `1:3` or `::2`";
+
+impl Targets {
+    /// Parses what follows `--targets`, standing at `span` of its line.
+    ///
+    /// # Errors
+    /// When it is none of ipyparallel's forms.
+    pub fn parse(text: &str, span: Range<usize>) -> Result<Self, MagicError> {
+        let malformed = |what: &str| {
+            MagicError::new(span.clone(), format!("malformed targets `{text}`: {what}")).hint(FORMS)
+        };
+        let number = |part: &str| {
+            let part = part.trim();
+            part.parse::<i64>()
+                .map_err(|_| malformed(&format!("`{part}` is not a number")))
+        };
+        let inner = text.trim();
+        let unquoted = inner.trim_matches(|c| c == '"' || c == '\'');
+        if unquoted == "all" {
+            return Ok(Self::All);
+        }
+        if inner.contains(':') && !inner.starts_with('[') {
+            let parts: Vec<&str> = inner.split(':').collect();
+            if parts.len() > 3 {
+                return Err(malformed("a slice has at most three parts"));
+            }
+            let part = |at: usize| match parts.get(at).map(|part| part.trim()) {
+                None | Some("") => Ok(None),
+                Some(part) => number(part).map(Some),
+            };
+            let step = part(2)?;
+            if step == Some(0) {
+                return Err(malformed("the step of a slice cannot be 0"));
+            }
+            return Ok(Self::Slice {
+                start: part(0)?,
+                stop: part(1)?,
+                step,
+            });
+        }
+        let bracketed = inner
+            .strip_prefix('[')
+            .map(|rest| {
+                rest.strip_suffix(']')
+                    .ok_or_else(|| malformed("`]` is missing"))
+            })
+            .or_else(|| {
+                let rest = inner.strip_prefix('(')?;
+                Some(
+                    rest.strip_suffix(')')
+                        .ok_or_else(|| malformed("`)` is missing")),
+                )
+            })
+            .transpose()?;
+        let list = bracketed.unwrap_or(inner);
+        if bracketed.is_none() && !list.contains(',') {
+            return number(list).map(Self::Id);
+        }
+        let list = list.trim().strip_suffix(',').unwrap_or(list);
+        if list.trim().is_empty() {
+            return Err(malformed("the list is empty"));
+        }
+        list.split(',')
+            .map(number)
+            .collect::<Result<_, _>>()
+            .map(Self::List)
+    }
+
+    /// The engines meant among the live ones, which are in order of id.
+    ///
+    /// # Errors
+    /// When an engine is named that does not exist, or none is meant; the text says which.
+    pub fn resolve(&self, live: &[EngineId]) -> Result<Vec<EngineId>, String> {
+        let one = |id: i64| {
+            let found = if id < 0 {
+                usize::try_from(-id)
+                    .ok()
+                    .and_then(|back| live.len().checked_sub(back))
+                    .and_then(|at| live.get(at))
+            } else {
+                live.iter().find(|engine| i64::from(engine.0) == id)
+            };
+            found
+                .copied()
+                .ok_or_else(|| format!("there is no engine {id}"))
+        };
+        match self {
+            Self::All => Ok(live.to_vec()),
+            Self::Id(id) => one(*id).map(|id| vec![id]),
+            Self::List(ids) => {
+                let mut engines = Vec::new();
+                for id in ids {
+                    let engine = one(*id)?;
+                    if engines.contains(&engine) {
+                        return Err(format!("engine {engine} is named twice"));
+                    }
+                    engines.push(engine);
+                }
+                Ok(engines)
+            }
+            Self::Slice { start, stop, step } => {
+                let picked: Vec<EngineId> = slice(live.len(), *start, *stop, *step)
+                    .into_iter()
+                    .map(|at| live[at])
+                    .collect();
+                if picked.is_empty() {
+                    return Err(format!("`{self}` takes no engine"));
+                }
+                Ok(picked)
+            }
+        }
+    }
+}
+
+/// The positions a Python slice takes of a sequence of that length.
+fn slice(length: usize, start: Option<i64>, stop: Option<i64>, step: Option<i64>) -> Vec<usize> {
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    let step = step.unwrap_or(1);
+    let (low, high) = if step < 0 {
+        (-1, length - 1)
+    } else {
+        (0, length)
+    };
+    let clamp = |at: i64| {
+        (if at < 0 {
+            at.saturating_add(length)
+        } else {
+            at
+        })
+        .clamp(low, high)
+    };
+    let (first, last) = if step < 0 { (high, low) } else { (low, high) };
+    let mut at = start.map_or(first, clamp);
+    let stop = stop.map_or(last, clamp);
+    let mut positions = Vec::new();
+    while (step > 0 && at < stop) || (step < 0 && at > stop) {
+        positions.extend(usize::try_from(at));
+        at = at.saturating_add(step);
+    }
+    positions
+}
+
+impl fmt::Display for Targets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Id(id) => id.fmt(f),
+            Self::List(ids) => write!(f, "{ids:?}"),
+            Self::Slice { start, stop, step } => {
+                let text = |part: &Option<i64>| part.map_or(String::new(), |n| n.to_string());
+                write!(f, "{}:{}", text(start), text(stop))?;
+                step.map_or(Ok(()), |step| write!(f, ":{step}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(numbers: &[u32]) -> Vec<EngineId> {
+        numbers.iter().copied().map(EngineId).collect()
+    }
+
+    #[test]
+    fn every_form_of_ipyparallel_is_understood() {
+        for (text, expected) in [
+            ("all", &[0, 1, 4, 7][..]),
+            ("'all'", &[0, 1, 4, 7]),
+            ("0", &[0]),
+            ("7", &[7]),
+            ("-1", &[7]),
+            ("-4", &[0]),
+            ("0,4", &[0, 4]),
+            ("[4, 0]", &[4, 0]),
+            ("[1]", &[1]),
+            ("(0, -1)", &[0, 7]),
+            ("1,", &[1]),
+            (":", &[0, 1, 4, 7]),
+            ("::2", &[0, 4]),
+            ("1:3", &[1, 4]),
+            ("-2:", &[4, 7]),
+            ("::-1", &[7, 4, 1, 0]),
+            (":99", &[0, 1, 4, 7]),
+            ("-99:2", &[0, 1]),
+        ] {
+            let targets = Targets::parse(text, 0..0).unwrap();
+            assert_eq!(
+                targets.resolve(&ids(&[0, 1, 4, 7])),
+                Ok(ids(expected)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_said() {
+        for (text, what) in [
+            ("x", "`x` is not a number"),
+            ("1,x", "`x` is not a number"),
+            ("[0, 1", "`]` is missing"),
+            ("[]", "the list is empty"),
+            ("1:2:3:4", "at most three parts"),
+            ("::0", "cannot be 0"),
+            ("1:b", "`b` is not a number"),
+            ("1.5", "`1.5` is not a number"),
+        ] {
+            let error = Targets::parse(text, 3..5).unwrap_err();
+            assert!(error.message.contains(what), "{text}: {}", error.message);
+            assert_eq!(error.span, 3..5);
+            assert!(error.hint.is_some());
+        }
+        for (text, what) in [
+            ("2", "there is no engine 2"),
+            ("-5", "there is no engine -5"),
+            ("0,9", "there is no engine 9"),
+            ("0,0", "engine 0 is named twice"),
+            ("5:", "`5:` takes no engine"),
+        ] {
+            let targets = Targets::parse(text, 0..0).unwrap();
+            assert_eq!(
+                targets.resolve(&ids(&[0, 1, 4, 7])),
+                Err(what.to_owned()),
+                "{text}"
+            );
+        }
+    }
+}
