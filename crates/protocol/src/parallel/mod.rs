@@ -1,7 +1,27 @@
 //! Client, controller and engine: ipyparallel 9's messages, and our metadata on them.
+//!
+//! The JSON is ipyparallel's (`hub.py`, `task_scheduler.py`, `engine/kernel.py`); where it has more
+//! than one form for the same, all are read.
 
 mod cell;
 mod content;
+mod control;
+mod query;
+mod registration;
+mod task;
 
 pub use cell::{CellMetadata, EngineHandshake, PHALANX, Refusal, RefusalReason};
 pub use content::Content;
+pub use control::{
+    AbortReply, AbortRequest, ApplyReply, ClearReply, ClearRequest, ReplyStatus, ShutdownReply,
+    ShutdownRequest, Signal, SignalReply, SignalRequest,
+};
+pub use query::{
+    EngineQueue, HistoryReply, HistoryRequest, PurgeRequest, Purged, QueueReply, QueueRequest,
+    ResultRequest, Target, Tasks,
+};
+pub use registration::{
+    ConnectionReply, ConnectionRequest, ErrorContent, RegistrationNotification, RegistrationReply,
+    RegistrationRequest, ShutdownNotification, UnregistrationNotification, UnregistrationRequest,
+};
+pub use task::{Dependency, EngineInfo, ReplyMetadata, TaskMetadata};

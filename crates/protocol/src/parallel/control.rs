@@ -1,0 +1,115 @@
+use super::Content;
+use super::registration::content;
+use crate::id::MsgId;
+use serde::{Deserialize, Serialize};
+
+/// Drops requests that an engine has not begun.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AbortRequest {
+    /// Which; none means all.
+    #[serde(default)]
+    pub msg_ids: Vec<MsgId>,
+}
+
+/// Empties an engine's namespace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClearRequest {}
+
+/// Ends an engine, or (on the registration channel) the controller.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShutdownRequest {
+    /// Whether it should start again.
+    #[serde(default)]
+    pub restart: bool,
+}
+
+/// Sends an engine's process a signal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignalRequest {
+    /// Which.
+    pub sig: Signal,
+}
+
+/// A signal by number or by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Signal {
+    /// `2`.
+    Number(i32),
+    /// `"SIGINT"`.
+    Name(String),
+}
+
+macro_rules! status_replies {
+    ($($(#[$doc:meta])* $name:ident = $msg_type:literal;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+            pub struct $name {
+                /// How it went.
+                #[serde(flatten)]
+                pub status: ReplyStatus,
+            }
+
+            impl Content for $name { const MSG_TYPE: &'static str = $msg_type; }
+        )*
+    };
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum ReplyStatus {
+    /// As asked.
+    Ok,
+    /// It failed.
+    Error(super::ErrorContent),
+    /// It was dropped before it began.
+    Aborted,
+}
+
+status_replies! {
+    /// The answer to [`AbortRequest`].
+    AbortReply = "abort_reply";
+    /// The answer to [`ClearRequest`].
+    ClearReply = "clear_reply";
+    /// The answer to [`SignalRequest`]; stock engines call it `_request`.
+    SignalReply = "signal_reply";
+    /// The answer to [`ShutdownRequest`].
+    ShutdownReply = "shutdown_reply";
+    /// The answer to an `apply_request`; the result rides as buffers.
+    ApplyReply = "apply_reply";
+}
+
+content! {
+    AbortRequest = "abort_request";
+    ClearRequest = "clear_request";
+    ShutdownRequest = "shutdown_request";
+    SignalRequest = "signal_request";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json, to_value};
+
+    #[test]
+    fn signals_are_numbers_or_names() {
+        let number: SignalRequest = from_value(json!({"sig": 2})).unwrap();
+        assert_eq!(number.sig, Signal::Number(2));
+        let name: SignalRequest = from_value(json!({"sig": "SIGINT"})).unwrap();
+        assert_eq!(name.sig, Signal::Name("SIGINT".into()));
+    }
+
+    #[test]
+    fn the_status_is_part_of_the_content() {
+        let reply = ApplyReply {
+            status: ReplyStatus::Aborted,
+        };
+        assert_eq!(to_value(&reply).unwrap(), json!({"status": "aborted"}));
+        let failed: ApplyReply = from_value(json!({"status": "error", "ename": "EngineError",
+            "evalue": "gone", "traceback": [], "engine_info": {}}))
+        .unwrap();
+        assert!(matches!(failed.status, ReplyStatus::Error(e) if e.ename == "EngineError"));
+    }
+}

@@ -1,0 +1,171 @@
+use super::Content;
+use crate::id::{EngineId, EngineUuid};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+macro_rules! content {
+    ($($type:ty = $name:literal;)*) => {
+        $(impl Content for $type { const MSG_TYPE: &'static str = $name; })*
+    };
+}
+pub(super) use content;
+
+/// An engine wants to join. Its routing identity is its uuid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegistrationRequest {
+    /// The engine's uuid, which is also its session.
+    pub uuid: EngineUuid,
+    /// The id it would like to have (after a restart, the one it had).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<EngineId>,
+}
+
+/// The answer to [`RegistrationRequest`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum RegistrationReply {
+    /// The engine may connect its channels.
+    Ok {
+        /// The engine's id from now on.
+        id: EngineId,
+        /// Milliseconds between two heartbeats.
+        hb_period: u64,
+        /// The ports of the engine's connection file, again.
+        #[serde(default)]
+        connection_info: serde_json::Value,
+    },
+    /// It was refused.
+    Error(ErrorContent),
+}
+
+/// An engine leaves, or its nanny says that it has gone. Not answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnregistrationRequest {
+    /// Which.
+    pub id: EngineId,
+}
+
+/// A client asks which engines there are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionRequest {}
+
+/// The answer to [`ConnectionRequest`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum ConnectionReply {
+    /// The engines there are.
+    Ok {
+        /// By id, which JSON makes text.
+        #[serde(deserialize_with = "ids_from_text")]
+        engines: BTreeMap<EngineId, EngineUuid>,
+    },
+    /// Refused.
+    Error(ErrorContent),
+}
+
+/// serde reads the keys of a tagged enum's map as they are, text, never as the numbers they hold.
+fn ids_from_text<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<EngineId, EngineUuid>, D::Error> {
+    BTreeMap::<String, EngineUuid>::deserialize(deserializer)?
+        .into_iter()
+        .map(|(id, uuid)| match id.parse() {
+            Ok(id) => Ok((EngineId(id), uuid)),
+            Err(_) => Err(serde::de::Error::custom(format!("`{id}` is no engine id"))),
+        })
+        .collect()
+}
+
+/// An engine has joined; published to all clients. Again for each new subscriber, so that one that
+/// subscribed late misses none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegistrationNotification {
+    /// Its id.
+    pub id: EngineId,
+    /// Its uuid.
+    pub uuid: EngineUuid,
+}
+
+/// An engine has gone; published to all clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnregistrationNotification {
+    /// The id it had.
+    pub id: EngineId,
+    /// Its uuid.
+    pub uuid: EngineUuid,
+}
+
+/// The controller is about to end; published to all clients.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShutdownNotification {}
+
+/// An error as content: of a reply, or of an `error` on iopub.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ErrorContent {
+    /// The error's name: `EngineError`, `KeyError`, …
+    pub ename: String,
+    /// What it says.
+    pub evalue: String,
+    /// Lines for the reader.
+    #[serde(default)]
+    pub traceback: Vec<String>,
+    /// Which engine raised it; empty when none did.
+    #[serde(default)]
+    pub engine_info: serde_json::Map<String, serde_json::Value>,
+}
+
+content! {
+    RegistrationRequest = "registration_request";
+    RegistrationReply = "registration_reply";
+    UnregistrationRequest = "unregistration_request";
+    ConnectionRequest = "connection_request";
+    ConnectionReply = "connection_reply";
+    RegistrationNotification = "registration_notification";
+    UnregistrationNotification = "unregistration_notification";
+    ShutdownNotification = "shutdown_notification";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, from_value, json, to_value};
+
+    fn both_ways<T: Content + PartialEq + std::fmt::Debug>(value: T, wire: Value) {
+        assert_eq!(to_value(&value).unwrap(), wire);
+        assert_eq!(from_value::<T>(wire).unwrap(), value);
+    }
+
+    /// As recorded between ipyparallel 9.2 and its engines.
+    #[test]
+    fn messages_look_as_ipyparallel_s() {
+        let uuid = EngineUuid::new("9ff71e4a-bb7af82f8a3b2f02b53739d4");
+        both_ways(
+            RegistrationRequest {
+                uuid: uuid.clone(),
+                id: None,
+            },
+            json!({"uuid": "9ff71e4a-bb7af82f8a3b2f02b53739d4"}),
+        );
+        both_ways(
+            RegistrationReply::Ok {
+                id: EngineId(1),
+                hb_period: 1000,
+                connection_info: json!({"mux": 47473}),
+            },
+            json!({"id": 1, "status": "ok", "hb_period": 1000, "connection_info": {"mux": 47473}}),
+        );
+        both_ways(
+            ConnectionReply::Ok {
+                engines: [(EngineId(0), uuid.clone())].into(),
+            },
+            json!({"status": "ok", "engines": {"0": "9ff71e4a-bb7af82f8a3b2f02b53739d4"}}),
+        );
+        both_ways(
+            RegistrationNotification {
+                id: EngineId(1),
+                uuid,
+            },
+            json!({"id": 1, "uuid": "9ff71e4a-bb7af82f8a3b2f02b53739d4"}),
+        );
+    }
+}

@@ -1,0 +1,182 @@
+use crate::id::{EngineId, EngineUuid, MsgId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Metadata of a request: what the task scheduler and the user's records need.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskMetadata {
+    /// Tasks that must be done before.
+    #[serde(default)]
+    pub after: Dependency,
+    /// Tasks on whose engine it must run.
+    #[serde(default)]
+    pub follow: Dependency,
+    /// Seconds its dependencies may take; 0 for any.
+    #[serde(default, deserialize_with = "or_default")]
+    pub timeout: f64,
+    /// The engines it may run on; none means any.
+    #[serde(default, deserialize_with = "or_default")]
+    pub targets: Vec<EngineUuid>,
+    /// How often it is tried again after a failure.
+    #[serde(default, deserialize_with = "or_default")]
+    pub retries: u32,
+    /// The user's name for it.
+    #[serde(default)]
+    pub label: Option<String>,
+}
+
+fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// On other tasks.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Dependency {
+    /// Which.
+    pub dependencies: Vec<MsgId>,
+    /// Whether all of them count, or any one.
+    pub all: bool,
+    /// Whether a success counts.
+    pub success: bool,
+    /// Whether a failure counts.
+    pub failure: bool,
+}
+
+impl Default for Dependency {
+    fn default() -> Self {
+        Self {
+            dependencies: Vec::new(),
+            all: true,
+            success: true,
+            failure: false,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Dependency {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        fn yes() -> bool {
+            true
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Wire {
+            Nothing(()),
+            List(Vec<MsgId>),
+            Full {
+                #[serde(default)]
+                dependencies: Vec<MsgId>,
+                #[serde(default = "yes")]
+                all: bool,
+                #[serde(default = "yes")]
+                success: bool,
+                #[serde(default)]
+                failure: bool,
+            },
+        }
+        Ok(match Wire::deserialize(deserializer)? {
+            Wire::Nothing(()) => Self::default(),
+            Wire::List(dependencies) => Self {
+                dependencies,
+                ..Self::default()
+            },
+            Wire::Full {
+                dependencies,
+                all,
+                success,
+                failure,
+            } => Self {
+                dependencies,
+                all,
+                success,
+                failure,
+            },
+        })
+    }
+}
+
+/// Metadata of a reply; ipyparallel's clients and schedulers need `status` and `engine`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplyMetadata {
+    /// When it began.
+    #[serde(default)]
+    pub started: Option<DateTime<Utc>>,
+    /// `false` makes the scheduler try another engine.
+    #[serde(default = "met")]
+    pub dependencies_met: bool,
+    /// Who ran it.
+    #[serde(default)]
+    pub engine: Option<EngineUuid>,
+    /// `ok`, `error` or `aborted`.
+    #[serde(default)]
+    pub status: String,
+    /// Echoed from the request: it came through the broadcast scheduler.
+    #[serde(default)]
+    pub is_broadcast: bool,
+    /// Echoed from the request: the replies become one.
+    #[serde(default)]
+    pub is_coalescing: bool,
+    /// Echoed from the request: the client's msg_id for a broadcast.
+    #[serde(default)]
+    pub original_msg_id: String,
+    /// Echoed from the request.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// On errors: which engine raised it, doing what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_info: Option<EngineInfo>,
+}
+
+fn met() -> bool {
+    true
+}
+
+/// Which engine raised an error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EngineInfo {
+    /// Its uuid.
+    pub engine_uuid: EngineUuid,
+    /// Its id.
+    pub engine_id: EngineId,
+    /// `execute` or `apply`.
+    pub method: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+
+    #[test]
+    fn dependencies_come_as_lists_objects_or_nothing() {
+        let metadata = |after| {
+            from_value::<TaskMetadata>(json!({"after": after}))
+                .unwrap()
+                .after
+        };
+        assert_eq!(metadata(json!(null)), Dependency::default());
+        assert_eq!(metadata(json!(["a"])).dependencies, [MsgId::new("a")]);
+        let full = metadata(json!({"dependencies": ["a"], "all": false, "failure": true}));
+        assert_eq!((full.all, full.success, full.failure), (false, true, true));
+    }
+
+    #[test]
+    fn recorded_metadata_is_read() {
+        let task: TaskMetadata = from_value(json!({"after": [], "follow": [], "timeout": 0.0,
+            "targets": ["86b03f2d97574a4b94f676b48bb2fa1c"], "retries": 0, "label": null}))
+        .unwrap();
+        assert_eq!(task.targets.len(), 1);
+        assert_eq!(
+            from_value::<TaskMetadata>(json!({"label": "x"}))
+                .unwrap()
+                .retries,
+            0
+        );
+        let reply: ReplyMetadata = from_value(json!({"started": "2026-11-20T20:40:42.316885+00:00",
+            "dependencies_met": true, "engine": "86b03f2d97574a4b94f676b48bb2fa1c", "status": "ok"}))
+        .unwrap();
+        assert_eq!(reply.status, "ok");
+    }
+}
