@@ -9,7 +9,6 @@ mod cli;
 mod exec;
 mod kernelspec;
 mod lab;
-mod leaks;
 mod python;
 mod run;
 mod test;

@@ -1,12 +1,16 @@
 //! `cargo xtask test`: what CI runs, and nothing that CI runs beside it.
 
-use crate::leaks::{self, RUN_VARIABLE};
 use crate::{binaries, chromium, exec, kernelspec, python::Python, tidy, workspace::Workspace};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use phalanx_tests::processes::Mark;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::AddAssign;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+/// How long processes that are ending get when all tests are done.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How many checks and tests ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -89,8 +93,11 @@ fn clippy(workspace: &Workspace) -> Result<()> {
 fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Count> {
     let python = Python::prepare(workspace)?;
     kernelspec::install(workspace, &python)?;
-    let run = std::process::id().to_string();
-    let skips = workspace.build(format!("skipped-tests-{run}.txt"));
+    let mark = Mark {
+        name: "PHALANX_TEST_RUN",
+        value: std::process::id().to_string(),
+    };
+    let skips = workspace.build(format!("skipped-tests-{}.txt", mark.value));
     fs::write(&skips, "").with_context(|| format!("cannot write {}", skips.display()))?;
     let mut command = exec::cargo(workspace);
     command
@@ -98,7 +105,7 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Count> {
         .args(binaries::SELECTION)
         .arg("--no-fail-fast")
         .args(filter)
-        .env(RUN_VARIABLE, &run)
+        .env(mark.name, &mark.value)
         .env("PHALANX_TEST_SKIPS", &skips)
         .env("PHALANX_TEST_BIN", workspace.binaries())
         .env("PHALANX_TEST_PYTHON", python.program("python"));
@@ -115,16 +122,14 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Count> {
         count.passed = count.passed.saturating_sub(1);
         count.skipped += 1;
     }
-    let left = leaks::left_behind(&run);
-    count += check(
-        "no process is left behind",
-        if left.is_empty() {
-            Ok(())
-        } else {
-            Err(anyhow::anyhow!("still running: {}", left.join("; ")))
-        },
-    );
+    count += check("no process is left behind", nothing_left(&mark));
     Ok(count)
+}
+
+fn nothing_left(mark: &Mark) -> Result<()> {
+    let left = mark.left_behind(GRACE);
+    ensure!(left.is_empty(), "still running: {left:?}");
+    Ok(())
 }
 
 /// Runs `cargo test`, shows what it prints and adds up its closing lines.

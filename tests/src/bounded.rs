@@ -1,0 +1,99 @@
+//! Running a program, but not for ever.
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// What a program that ended had printed.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Passes it on if the program succeeded.
+    ///
+    /// # Panics
+    /// With all it printed, if it did not.
+    #[must_use]
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// Runs a program to its end without an input, in a process group of its own.
+///
+/// # Panics
+/// When it cannot be started, or takes longer than this; its group is killed then.
+#[must_use]
+pub fn run(command: &mut Command, limit: Duration) -> Finished {
+    let shown = format!("{command:?}");
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
+    let group = Pid::from_child(&child);
+    // One message; the waiting thread ends with the group at the latest.
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let output = match receiver.recv_timeout(limit) {
+        Ok(output) => output,
+        Err(_) => {
+            kill_process_group(group, Signal::KILL).ok();
+            let printed = receiver.recv_timeout(limit);
+            panic!("{shown} did not end within {limit:?}: {printed:#?}");
+        }
+    };
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output.unwrap_or_else(|error| panic!("cannot wait for {shown}: {error}"));
+    Finished {
+        code: status.code(),
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_printed_is_kept() {
+        let finished = run(
+            Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]),
+            Duration::from_secs(10),
+        );
+        assert_eq!(
+            (
+                finished.code,
+                finished.stdout.as_str(),
+                finished.stderr.as_str()
+            ),
+            (Some(3), "out\n", "err\n")
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "did not end within")]
+    fn a_program_that_does_not_end_is_ended() {
+        let endless = &mut Command::new("sh");
+        let _ = run(
+            endless.args(["-c", "while :; do :; done"]),
+            Duration::from_millis(20),
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! Notebooks: made for a test, executed as `cargo xtask run` does it, and read afterwards.
+
+use crate::bounded::{self, Finished};
+use crate::place::Place;
+use crate::prepared::{Prepared, checkout};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longest time a whole notebook may take; the first of a machine builds the notebooks' library.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// A notebook after its execution.
+#[derive(Debug)]
+pub struct Executed {
+    /// How the program that executed it ended, and what it printed.
+    pub finished: Finished,
+    cells: Vec<Value>,
+}
+
+/// Writes a notebook of these code cells, for our kernel.
+///
+/// # Panics
+/// When it cannot be written.
+#[must_use]
+pub fn write(place: &Place, name: &str, sources: &[&str]) -> PathBuf {
+    let cells: Vec<_> = sources
+        .iter()
+        .enumerate()
+        .map(|(at, source)| {
+            json!({
+                "cell_type": "code", "id": format!("cell-{at}"), "metadata": {},
+                "execution_count": null, "outputs": [], "source": source,
+            })
+        })
+        .collect();
+    let notebook = json!({
+        "cells": cells,
+        "metadata": {"kernelspec": {"name": "phalanx", "display_name": "Rust (Phalanx)"}},
+        "nbformat": 4, "nbformat_minor": 5,
+    });
+    let path = place.path(name);
+    fs::write(&path, notebook.to_string()).expect("the notebook can be written");
+    path
+}
+
+/// Executes a notebook through the installed kernelspec.
+///
+/// # Panics
+/// When that takes too long or leaves no executed notebook.
+#[must_use]
+pub fn execute(place: &Place, prepared: &Prepared, notebook: &Path) -> Executed {
+    let output = place.path("executed.ipynb");
+    let mut command = place.command(prepared, prepared.python());
+    command
+        .arg(checkout("xtask/python/run_notebook.py"))
+        .arg(notebook)
+        .arg("--output")
+        .arg(&output);
+    let finished = bounded::run(&mut command, LIMIT);
+    let text = fs::read_to_string(&output)
+        .unwrap_or_else(|error| panic!("no executed notebook: {error}\n{finished:#?}"));
+    let notebook: Value = serde_json::from_str(&text).expect("an executed notebook is JSON");
+    let cells = notebook["cells"].as_array().cloned().unwrap_or_default();
+    Executed { finished, cells }
+}
+
+impl Executed {
+    /// The outputs of the cell with this id.
+    ///
+    /// # Panics
+    /// When there is no such cell.
+    #[must_use]
+    pub fn cell(&self, id: &str) -> Outputs<'_> {
+        let cell = self.cells.iter().find(|cell| cell["id"] == id);
+        let cell = cell.unwrap_or_else(|| panic!("no cell `{id}`"));
+        Outputs {
+            executed: !cell["execution_count"].is_null(),
+            all: cell["outputs"].as_array().map_or(&[], Vec::as_slice),
+        }
+    }
+}
+
+/// What one cell put out.
+#[derive(Clone, Copy, Debug)]
+pub struct Outputs<'a> {
+    /// Whether the cell ran at all.
+    pub executed: bool,
+    /// The outputs, as the notebook format has them.
+    pub all: &'a [Value],
+}
+
+impl Outputs<'_> {
+    /// The text of all outputs, one after another: streams, and `text/plain` of displays and results.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let text = |output: &Value| {
+            let text = output.get("text").unwrap_or(&output["data"]["text/plain"]);
+            joined(text)
+        };
+        let texts: Vec<_> = self.all.iter().map(text).collect();
+        without_colours(&texts.join("\n"))
+    }
+
+    /// Every `text/html` shown, in order.
+    #[must_use]
+    pub fn html(&self) -> Vec<String> {
+        let html = self.all.iter().map(|output| &output["data"]["text/html"]);
+        html.filter(|html| !html.is_null()).map(joined).collect()
+    }
+
+    /// `ename`, `evalue` and the traceback of the error the cell ended with.
+    #[must_use]
+    pub fn error(&self) -> Option<(String, String, String)> {
+        let error = self
+            .all
+            .iter()
+            .find(|output| output["output_type"] == "error")?;
+        let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
+        let traceback = error["traceback"].as_array()?;
+        let lines: Vec<_> = traceback.iter().filter_map(Value::as_str).collect();
+        Some((
+            text("ename"),
+            text("evalue"),
+            without_colours(&lines.join("\n")),
+        ))
+    }
+}
+
+/// The notebook format has text as one string or as a list of lines.
+fn joined(text: &Value) -> String {
+    match text {
+        Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
+        other => other.as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Takes out the escape sequences that colour text.
+fn without_colours(text: &str) -> String {
+    let mut rest = text;
+    let mut plain = String::new();
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain += before;
+        rest = after.split_once('m').map_or("", |(_, rest)| rest);
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_read_without_colours() {
+        let all = [
+            json!({"output_type": "stream", "name": "stdout", "text": ["a\n", "b\n"]}),
+            json!({"output_type": "display_data", "data": {"text/html": "<b>x</b>", "text/plain": "\u{1b}[0;31mOut[0:1]: \u{1b}[0m4"}}),
+            json!({"output_type": "error", "ename": "Panic", "evalue": "no", "traceback": ["\u{1b}[31mno\u{1b}[0m", "here"]}),
+        ];
+        let outputs = Outputs {
+            executed: true,
+            all: &all,
+        };
+        assert_eq!(outputs.text(), "a\nb\n\nOut[0:1]: 4\n");
+        assert_eq!(outputs.html(), ["<b>x</b>"]);
+        let error = ("Panic".to_owned(), "no".to_owned(), "no\nhere".to_owned());
+        assert_eq!(outputs.error(), Some(error));
+    }
+}

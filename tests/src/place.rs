@@ -1,0 +1,81 @@
+//! A folder of a test's own, whose processes end with it.
+
+use crate::prepared::Prepared;
+use crate::processes::Mark;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long processes that are ending get; a kernel that lost its parent may look once a second.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A temporary folder, and a mark on everything started in it.
+///
+/// When it is dropped the folder goes, and a process that is still running fails the test.
+#[derive(Debug)]
+pub struct Place {
+    folder: TempDir,
+    mark: Mark,
+}
+
+impl Place {
+    /// An empty place.
+    ///
+    /// # Panics
+    /// When there is no room for one.
+    #[must_use]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a place is made, with effect on the disk"
+    )]
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            folder: TempDir::with_prefix("phalanx-test-").expect("a temporary folder"),
+            mark: Mark {
+                name: "PHALANX_TEST_PLACE",
+                value: format!("{}-{number}", std::process::id()),
+            },
+        }
+    }
+
+    /// A path in it.
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// A command that works in the place, finds our programs first, keeps Jupyter's files in the
+    /// place, and does not inherit what `cargo test` set for the test itself.
+    pub fn command(&self, prepared: &Prepared, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        command
+            .current_dir(self.folder.path())
+            .env(self.mark.name, &self.mark.value)
+            .env_remove("LD_LIBRARY_PATH")
+            .env_remove("CARGO_MANIFEST_DIR")
+            .env_remove("CARGO_TARGET_DIR")
+            .env("PATH", prepared.path())
+            .env("JUPYTER_CONFIG_DIR", self.path("jupyter/config"))
+            .env("JUPYTER_DATA_DIR", self.path("jupyter/data"))
+            .env("JUPYTER_RUNTIME_DIR", self.path("jupyter/runtime"))
+            .env("IPYTHONDIR", self.path("jupyter/ipython"));
+        command
+    }
+
+    /// Only the mark, on a command whose environment is the test's own affair.
+    pub fn mark<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env(self.mark.name, &self.mark.value)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let left = self.mark.left_behind(GRACE);
+        if !std::thread::panicking() {
+            assert!(left.is_empty(), "the test left processes behind: {left:#?}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Finds processes by a variable in the environment they were started with.
+//!
+//! A mark is inherited by everything a marked process starts, so it finds those that left their
+//! process group too.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// A variable and its value, unique to one test or one test run.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// The variable's name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
+/// A process that carries a mark.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Marked {
+    /// Its id.
+    pub pid: i32,
+    /// Its command line, words separated by blanks.
+    pub command: String,
+}
+
+impl Mark {
+    /// Every living process that carries the mark.
+    pub fn bearers(&self) -> Vec<Marked> {
+        let wanted = format!("{}={}", self.name, self.value);
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        entries
+            .flatten()
+            .filter_map(|entry| {
+                let pid = entry.file_name().to_str()?.parse().ok()?;
+                // Unreadable is another user's, or gone by now; a zombie's is empty.
+                let environment = fs::read(entry.path().join("environ")).ok()?;
+                let marked = environment
+                    .split(|byte| *byte == 0)
+                    .any(|variable| variable == wanted.as_bytes());
+                let words = fs::read(entry.path().join("cmdline")).ok()?;
+                let command = String::from_utf8_lossy(&words).replace('\0', " ");
+                marked.then(|| Marked {
+                    pid,
+                    command: command.trim().to_owned(),
+                })
+            })
+            .collect()
+    }
+
+    /// Waits for all bearers to end by themselves; those that are left when the time is over are
+    /// killed and named.
+    #[must_use]
+    pub fn left_behind(&self, grace: Duration) -> Vec<Marked> {
+        let deadline = Instant::now() + grace;
+        loop {
+            let bearers = self.bearers();
+            let Some(first) = bearers.first() else {
+                return bearers;
+            };
+            if !ends_before(first.pid, deadline) {
+                let left = self.bearers();
+                for pid in left.iter().filter_map(|bearer| Pid::from_raw(bearer.pid)) {
+                    kill_process(pid, Signal::KILL).ok();
+                }
+                return left;
+            }
+        }
+    }
+}
+
+/// Waits for a process to end; false when the time is over first.
+fn ends_before(pid: i32, deadline: Instant) -> bool {
+    let Some(pid) = Pid::from_raw(pid) else {
+        return true;
+    };
+    // No such process: it has ended.
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return true;
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    let left = Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
+    };
+    let mut descriptors = [PollFd::new(&process, PollFlags::IN)];
+    matches!(poll(&mut descriptors, Some(&left)), Ok(1..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    fn mark(name: &str) -> Mark {
+        Mark {
+            name: "PHALANX_TEST_SAMPLE",
+            value: format!("{name}-{}", std::process::id()),
+        }
+    }
+
+    /// `cat` waits for its input to end, which it does not while the child is held.
+    fn marked_cat(mark: &Mark) -> std::process::Child {
+        Command::new("cat")
+            .env(mark.name, &mark.value)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_process_that_ends_in_time_is_not_left_behind() {
+        let mark = mark("ends");
+        let mut child = marked_cat(&mark);
+        let found = mark.bearers();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].command, "cat");
+        assert_eq!(mark.left_behind(Duration::from_secs(5)), []);
+    }
+
+    #[test]
+    fn a_process_that_stays_is_named_and_killed() {
+        let mark = mark("stays");
+        let mut child = marked_cat(&mark);
+        let left = mark.left_behind(Duration::from_millis(10));
+        assert_eq!(left.len(), 1);
+        assert!(!child.wait().unwrap().success());
+    }
+}

@@ -1,0 +1,78 @@
+//! Both ways of installing the kernelspec.
+
+use phalanx_tests::bounded::run;
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout};
+use serde_json::Value;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+/// Longest time one command may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The kernelspecs that this Python's Jupyter lists, by name.
+fn listed(mut jupyter: Command) -> Value {
+    let list = run(jupyter.args(["kernelspec", "list", "--json"]), LIMIT).succeeded();
+    let list: Value = serde_json::from_str(&list.stdout).expect("JSON");
+    list["kernelspecs"].clone()
+}
+
+#[test]
+fn jupyter_installs_the_kernelspec_folder_as_it_is() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let jupyter = || place.command(&prepared, prepared.python_program("jupyter"));
+    let install = run(
+        jupyter()
+            .args(["kernelspec", "install", "--user", "--name", "phalanx"])
+            .arg(checkout("kernelspec/")),
+        LIMIT,
+    );
+    let _ = install.succeeded();
+    let phalanx = &listed(jupyter())["phalanx"];
+    let folder = phalanx["resource_dir"].as_str().expect("it is listed");
+    assert!(
+        folder.starts_with(place.path("").to_str().unwrap()),
+        "{folder}"
+    );
+    assert_eq!(phalanx["spec"]["argv"][0], "phalanx");
+    assert_eq!(phalanx["spec"]["language"], "rust");
+    for logo in ["logo-32x32.png", "logo-64x64.png", "logo-svg.svg"] {
+        assert!(phalanx["resources"].to_string().contains(logo), "{phalanx}");
+    }
+}
+
+#[test]
+fn phalanx_installs_itself_into_the_python_environment() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let environment = place.path("environment");
+    let venv = ["-m", "venv", "--without-pip"];
+    let mut make = place.command(&prepared, prepared.python());
+    let _ = run(make.args(venv).arg(&environment), LIMIT).succeeded();
+    // The activated environment is the one `--sys-prefix` means; Jupyter itself is another's.
+    let in_it = |program| {
+        let mut command = place.command(&prepared, program);
+        command
+            .env("VIRTUAL_ENV", &environment)
+            .env("JUPYTER_PATH", environment.join("share/jupyter"));
+        command
+    };
+    let mut install = in_it(prepared.binary("phalanx"));
+    let _ = run(install.args(["install", "--sys-prefix"]), LIMIT).succeeded();
+
+    let phalanx = &listed(in_it(prepared.python_program("jupyter")))["phalanx"];
+    let folder = environment.join("share/jupyter/kernels/phalanx");
+    assert_eq!(phalanx["resource_dir"], folder.to_str().unwrap());
+    assert_eq!(phalanx["spec"]["interrupt_mode"], "message");
+    let logo = fs::read(folder.join("logo-64x64.png")).expect("its logo");
+    assert_eq!(
+        logo,
+        fs::read(checkout("kernelspec/logo-64x64.png")).unwrap()
+    );
+}

@@ -1,0 +1,10 @@
+//! End-to-end tests: our programs as they are installed, driven by the clients people use.
+//!
+//! They run under `cargo xtask test`, which prepares what they need; under a bare `cargo test` they
+//! say that they are skipped. Every wait has a limit, and nothing a test starts outlives it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod install;
+mod nbclient;
+mod tour;

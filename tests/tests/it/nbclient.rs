@@ -1,0 +1,27 @@
+//! A failing cell stops a notebook, as nbclient, papermill and Run All rely on.
+
+use phalanx_tests::notebook::{execute, write};
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::Prepared;
+
+#[test]
+fn nbclient_stops_at_a_cell_that_panics() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let cells = [
+        "let x = 41;",
+        "let y = x + 1;\nprintln!(\"y is {y}\");\npanic!(\"stop at {y}\");",
+        "println!(\"never reached\");",
+    ];
+    let notebook = write(&place, "fails.ipynb", &cells);
+    let executed = execute(&place, &prepared, &notebook);
+    assert_eq!(executed.finished.code, Some(1), "{:#?}", executed.finished);
+    let (ename, evalue, traceback) = executed.cell("cell-1").error().expect("an error");
+    assert_eq!(ename, "Panic");
+    assert!(evalue.contains("stop at 42"), "{evalue}");
+    assert!(traceback.contains("stop at 42"), "{traceback}");
+    assert!(executed.cell("cell-1").text().contains("y is 42"));
+    assert!(!executed.cell("cell-2").executed);
+}

@@ -1,0 +1,98 @@
+//! The tour does what it says.
+
+use phalanx_tests::notebook::{Executed, execute};
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout};
+
+#[test]
+fn the_tour_shows_what_it_tells() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let tour = execute(&place, &prepared, &checkout("notebooks/tour.ipynb"));
+    assert_eq!(tour.finished.code, Some(0), "{:#?}", tour.finished);
+
+    let kept = tour.cell("kept").text();
+    assert!(kept.contains("1000000 points"), "{kept}");
+    assert!(tour.cell("convergence").html()[0].contains("<table>"));
+
+    engines_answer_under_their_labels(&tour);
+    an_async_result_tells_and_shows_again(&tour);
+
+    let bar = tour.cell("slow");
+    assert!(bar.text().contains("4/4"), "{bar:#?}");
+    assert!(tour.finished.stdout.contains("updates in place"));
+
+    a_panic_is_one_engines(&tour);
+    engines_may_differ(&tour);
+}
+
+fn engines_answer_under_their_labels(tour: &Executed) {
+    let hello = tour.cell("hello").text();
+    for engine in 0..4 {
+        let label = format!("[stdout:{engine}] engine {engine} is process");
+        assert!(hello.replace("\n", " ").contains(&label), "{hello}");
+        let result = format!("Out[{engine}:1]: {}", engine * engine);
+        assert!(hello.contains(&result), "{hello}");
+    }
+    let bars = tour.cell("bars").html();
+    for engine in 0..4 {
+        let name = format!("engine {engine}");
+        assert!(bars.iter().any(|bar| bar.contains(&name)), "{bars:?}");
+    }
+}
+
+fn an_async_result_tells_and_shows_again(tour: &Executed) {
+    let metadata = tour.cell("metadata-of").text();
+    for engine in 0..4 {
+        assert!(
+            metadata.contains(&format!("engine {engine}: Ok")),
+            "{metadata}"
+        );
+    }
+    assert!(metadata.contains("one after another"), "{metadata}");
+
+    for id in ["by-type", "by-engine", "by-order"] {
+        let shown = tour.cell(id);
+        for engine in 0..4 {
+            let result = format!("Out[{engine}:");
+            assert!(shown.text().contains(&result), "{id}: {shown:#?}");
+        }
+        assert_eq!(shown.html().len(), 8, "{id}: {shown:#?}");
+    }
+    let order = |id: &str| -> Vec<bool> {
+        let html = tour.cell(id).html();
+        html.iter().map(|html| html.contains("<progress")).collect()
+    };
+    // Two displays an engine: together by engine, all first ones first by order.
+    assert_eq!(order("by-engine"), [true, false].repeat(4));
+    assert_eq!(order("by-order"), [[true; 4], [false; 4]].concat());
+}
+
+fn a_panic_is_one_engines(tour: &Executed) {
+    let panic = tour.cell("panic");
+    let (_, evalue, traceback) = panic.error().expect("the cell fails");
+    let said = format!("{}\n{evalue}\n{traceback}", panic.text());
+    assert!(
+        said.contains("the matrix on engine 2 is singular"),
+        "{said}"
+    );
+    for engine in [0, 1, 3] {
+        let result = format!("Out[{engine}:");
+        assert!(panic.text().contains(&result), "{panic:#?}");
+        assert!(
+            !said.contains(&format!("matrix on engine {engine}")),
+            "{said}"
+        );
+    }
+}
+
+fn engines_may_differ(tour: &Executed) {
+    let either = tour.cell("either").text().replace('\n', " ");
+    assert!(either.contains("[stdout:0] 42 is 8 bytes"), "{either}");
+    for engine in 1..4 {
+        let label = format!("[stdout:{engine}] \"forty-two\" is 24 bytes");
+        assert!(either.contains(&label), "{either}");
+    }
+}
