@@ -43,8 +43,13 @@ const LAYERS: [Layer; 3] = [
     },
 ];
 
-/// The one place that builds what a user reads of a failure.
-const ERROR_DOOR: &str = "kernel/src/report/error.rs";
+/// What a user reads of a failure, and the one place that builds it.
+const DOORS: [(&str, &str); 2] = [
+    // The words …
+    ("ErrorReport", "kernel/src/report/error.rs"),
+    // … and the message that carries them.
+    ("ErrorOutput", "kernel/src/report/output.rs"),
+];
 
 /// Reports imports and error texts that are where they must not be.
 pub fn check(tree: &Tree) -> Vec<Finding> {
@@ -60,11 +65,18 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
                 }
             }
         }
-        if file.path.starts_with("kernel/src/") && file.path != ERROR_DOOR {
-            for pair in file.tokens.windows(2) {
-                if pair[0].text == "ErrorOutput" && pair[1].text == "{" {
-                    let message = format!("only {ERROR_DOOR} words errors for users");
-                    findings.push(file.finding(pair[0].line, message));
+        for three in file.tokens.windows(3) {
+            let [before, name, after] = three else {
+                continue;
+            };
+            for (door_of, door) in DOORS {
+                // Not a signature, a declaration or an `impl`.
+                let built = name.text == door_of
+                    && after.text == "{"
+                    && ![">", "struct", "impl", "for"].contains(&before.text.as_str());
+                if built && file.path.starts_with("kernel/src/") && file.path != door {
+                    let message = format!("only {door} builds an `{door_of}`");
+                    findings.push(file.finding(name.line, message));
                 }
             }
         }
@@ -98,8 +110,8 @@ mod tests {
             ),
             (
                 "kernel/src/cell/a.rs",
-                "let e = ErrorOutput { ename };",
-                "words errors",
+                "let e = ErrorReport { ename };",
+                "error.rs builds",
             ),
         ] {
             let messages = messages(path, source);
@@ -119,8 +131,11 @@ mod tests {
                 "crates/protocol/src/a.rs",
                 "use std::fmt; // std::fs is not for us",
             ),
-            ("kernel/src/a.rs", "fn f() { Backend::Evcxr; }"),
-            (ERROR_DOOR, "let e = ErrorOutput { ename };"),
+            (
+                "kernel/src/a.rs",
+                "fn f() -> ErrorReport { Backend::Evcxr; }",
+            ),
+            (DOORS[0].1, "let e = ErrorReport { ename };"),
         ] {
             assert_eq!(messages(path, source), [""; 0], "{source}");
         }
