@@ -1,1 +1,29 @@
-//! placeholder
+//! A client of a controller: engines, submissions, AsyncResults, and how their outputs are shown.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`client`] | [`Client`]: the connection, and what is asked of engines |
+//! | [`submission`] | [`Submission`]: compiled cells for engines, and what comes back when one is refused |
+//! | [`result`] | [`AsyncResult`]: what is known of the tasks of one submission |
+//! | [`render`] | outputs of several engines as what a notebook shows; pure |
+//! | `state` | everything the client decides: engines, artifacts, tasks; pure |
+//! | `wire`, `connect`, `actor` | messages, sockets, and the loop around the state |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod actor;
+pub mod client;
+mod connect;
+mod engine;
+pub mod render;
+mod request;
+pub mod result;
+mod state;
+pub mod submission;
+mod wire;
+
+pub use client::{CONTROL_TIMEOUT, Client, WaitError, host};
+pub use connect::ConnectError;
+pub use engine::{ClientEvent, Engine};
+pub use result::{AlreadyDone, AsyncResult, TaskEvent, TaskEventKind};
+pub use submission::{EngineCell, RefusedTask, Submission};

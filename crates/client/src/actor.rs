@@ -1,0 +1,327 @@
+//! The loop around the state: waits for the next event, lets the state decide, performs.
+
+use crate::client::Shared;
+use crate::connect::{Sockets, connection_request};
+use crate::request::{Request, TaskKey};
+use crate::result::AsyncResult;
+use crate::state::message::{Body, Outgoing};
+use crate::state::{Command, Event, Now, State, Ticket};
+use crate::submission::{Answer, RefusedTask};
+use crate::wire;
+use bytes::Bytes;
+use chrono::Utc;
+use phalanx_protocol::id::AsyncResultId;
+use phalanx_transport::socket;
+use phalanx_transport::{Envelope, Sender, Session};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// The engines are asked for once more after this time: an engine that came between the answer to
+/// the first request and our subscription to notifications would be missed.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
+
+/// What is still unsent is given this long when the client ends.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// What the loop works with.
+pub(crate) struct Actor {
+    pub session: Session,
+    pub state: State,
+    pub sockets: Sockets,
+    pub requests: mpsc::UnboundedReceiver<Request>,
+    /// For the answers to refusals; weak, so that the loop ends with the last handle.
+    pub answers: mpsc::WeakUnboundedSender<Request>,
+    pub shared: Arc<Shared>,
+    pub cancel: CancellationToken,
+}
+
+/// Who waits for what.
+struct Waiting {
+    results: HashMap<AsyncResultId, Held>,
+    tickets: HashMap<Ticket, oneshot::Sender<()>>,
+    issued: u64,
+}
+
+/// An AsyncResult whose tasks are under way.
+struct Held {
+    result: AsyncResult,
+    refused: mpsc::UnboundedSender<RefusedTask>,
+}
+
+/// A message on its way to a socket.
+type Outbox = mpsc::UnboundedSender<Outgoing>;
+
+impl Actor {
+    /// Runs until it is cancelled or the controller is gone; then every task has ended.
+    pub async fn run(mut self, engines: Event) {
+        let mut senders = JoinSet::new();
+        // Both unbounded: what a user asked for, and one failure for each of those at most.
+        let (failed, mut failures) = mpsc::unbounded_channel();
+        let mut outbox = |socket: &Sender| -> Outbox {
+            let (outbox, queue) = mpsc::unbounded_channel();
+            let (session, socket) = (self.session.clone(), socket.clone());
+            senders.spawn(forward(queue, socket, session, failed.clone()));
+            outbox
+        };
+        let (mux, control) = (outbox(&self.sockets.mux.0), outbox(&self.sockets.control.0));
+        let mut waiting = Waiting {
+            results: HashMap::new(),
+            tickets: HashMap::new(),
+            issued: 0,
+        };
+        let mut second_look = Some(Instant::now() + SECOND_LOOK);
+        let mut event = Some(engines);
+        loop {
+            if let Some(event) = event.take() {
+                let now = now();
+                for command in self.state.on(event, now) {
+                    self.perform(command, &mut waiting, &mux, &control);
+                }
+                self.shared.engines.send_if_modified(|known| {
+                    let joined = self.state.joined();
+                    let changed = *known != joined;
+                    *known = joined;
+                    changed
+                });
+                if self.state.ended() {
+                    break;
+                }
+            }
+            let deadline = [second_look, self.state.deadline()]
+                .into_iter()
+                .flatten()
+                .min();
+            event = tokio::select! {
+                () = self.cancel.cancelled() => Some(Event::Disconnected {
+                    reason: "the client was closed".to_owned(),
+                }),
+                Some(request) = self.requests.recv() => waiting.event(request),
+                received = self.sockets.mux.1.recv() => {
+                    self.opened(received).and_then(|envelope| wire::reply(&envelope))
+                }
+                received = self.sockets.iopub.recv() => self
+                    .opened(received)
+                    .and_then(|envelope| wire::published(&envelope, &self.session)),
+                received = self.sockets.control.1.recv() => {
+                    self.opened(received).and_then(|envelope| wire::reply(&envelope))
+                }
+                received = self.sockets.notification.recv() => {
+                    self.opened(received).and_then(|envelope| wire::notification(&envelope))
+                }
+                received = self.sockets.query.1.recv() => match received {
+                    None => Some(Event::Disconnected { reason: "its socket is closed".to_owned() }),
+                    Some(socket::Event::Disconnected(_)) => Some(Event::LinkDown),
+                    Some(socket::Event::Connected(_)) => Some(Event::LinkUp),
+                    received => self
+                        .opened(received)
+                        .and_then(|envelope| wire::connection_reply(&envelope)?.ok()),
+                },
+                Some(event) = failures.recv() => Some(event),
+                () = sleep_until(deadline) => {
+                    if second_look.is_some_and(|at| at <= Instant::now()) {
+                        second_look = None;
+                        self.look();
+                    }
+                    Some(Event::Tick)
+                }
+            };
+        }
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            if let Request::Submit { result, .. } = request {
+                result.fail_all("the connection to the controller is lost");
+            }
+        }
+        drop((mux, control));
+        while senders.join_next().await.is_some() {}
+        let Sockets {
+            mux,
+            control,
+            query,
+            ..
+        } = self.sockets;
+        for socket in [mux.0, control.0, query.0] {
+            if let Err(error) = socket.close(CLOSE_LIMIT).await {
+                tracing::debug!(%error, "closing a socket");
+            }
+        }
+    }
+
+    fn opened(&self, received: Option<socket::Event>) -> Option<Envelope> {
+        let Some(socket::Event::Message(frames)) = received else {
+            return None;
+        };
+        match Envelope::open(frames, self.session.key()) {
+            Ok(envelope) => Some(envelope),
+            Err(error) => {
+                tracing::warn!(%error, "a message from the controller is dropped");
+                None
+            }
+        }
+    }
+
+    fn perform(&self, command: Command, waiting: &mut Waiting, mux: &Outbox, control: &Outbox) {
+        match command {
+            Command::Send(outgoing) => {
+                let outbox = match outgoing.body {
+                    Body::Cell { .. } | Body::KernelInfo => mux,
+                    Body::Abort(_) | Body::Control(_) => control,
+                };
+                // Its task runs until the loop ends.
+                let _ = outbox.send(outgoing);
+            }
+            Command::Update(key, update) => {
+                if let Some(held) = waiting.results.get(&key.result) {
+                    held.result.apply(key.task, update);
+                    if held.result.settled() {
+                        waiting.results.remove(&key.result);
+                    }
+                }
+            }
+            Command::Refuse {
+                key,
+                reason,
+                state,
+                cell,
+            } => {
+                if let (Some(held), Some(answers)) =
+                    (waiting.results.get(&key.result), self.answers.upgrade())
+                {
+                    let engine = cell.engine;
+                    // A submitter that is gone drops the task, which ends it.
+                    let _ = held.refused.send(RefusedTask {
+                        task: key.task,
+                        engine,
+                        reason,
+                        state,
+                        cell: *cell,
+                        answer: Answer::new(key, engine, answers),
+                    });
+                }
+            }
+            Command::Notify(event) => self.shared.notify(&event),
+            Command::Answered(ticket) => {
+                if let Some(done) = waiting.tickets.remove(&ticket) {
+                    // Whoever asked may have stopped waiting.
+                    let _ = done.send(());
+                }
+            }
+            Command::Look => self.look(),
+        }
+    }
+
+    /// Asks again which engines there are.
+    fn look(&self) {
+        match connection_request(&self.session) {
+            Ok(frames) => {
+                if let Err(error) = self.sockets.query.0.try_send(frames) {
+                    tracing::debug!(%error, "asking the controller for its engines");
+                }
+            }
+            Err(error) => tracing::error!(%error, "a request does not serialise"),
+        }
+    }
+}
+
+impl Waiting {
+    fn event(&mut self, request: Request) -> Option<Event> {
+        Some(match request {
+            Request::Submit {
+                result,
+                cells,
+                refused,
+            } => {
+                let id = result.id();
+                self.results.insert(id, Held { result, refused });
+                Event::Submit {
+                    cells: cells
+                        .into_iter()
+                        .enumerate()
+                        .map(|(task, cell)| (TaskKey { result: id, task }, cell))
+                        .collect(),
+                }
+            }
+            Request::Resend { key, cell } => Event::Resend { key, cell },
+            Request::Fail { key, failure } => Event::Fail { key, failure },
+            Request::Abort { keys, done } => Event::Abort {
+                keys,
+                ticket: self.ticket(done),
+            },
+            Request::Control {
+                engines,
+                order,
+                done,
+            } => Event::Control {
+                engines,
+                order,
+                ticket: self.ticket(done),
+            },
+        })
+    }
+
+    fn ticket(&mut self, done: oneshot::Sender<()>) -> Ticket {
+        self.issued += 1;
+        let ticket = Ticket(self.issued);
+        self.tickets.insert(ticket, done);
+        ticket
+    }
+}
+
+/// Sends messages one after the other, so that a peer that does not read holds up nothing else.
+async fn forward(
+    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    socket: Sender,
+    session: Session,
+    failed: mpsc::UnboundedSender<Event>,
+) {
+    while let Some(outgoing) = queue.recv().await {
+        let msg_id = outgoing.msg_id.clone();
+        if let Err(message) = send(outgoing, &socket, &session).await {
+            // The loop may have ended already.
+            let _ = failed.send(Event::SendFailed { msg_id, message });
+        }
+    }
+}
+
+async fn send(outgoing: Outgoing, socket: &Sender, session: &Session) -> Result<(), String> {
+    let buffers = buffers(&outgoing.body).await?;
+    let frames = wire::request(&outgoing, session, buffers)
+        .seal(session.key())
+        .map_err(|error| error.to_string())?;
+    socket.send(frames).await.map_err(|error| error.to_string())
+}
+
+async fn buffers(body: &Body) -> Result<Vec<Bytes>, String> {
+    let Body::Cell { cell, buffers, .. } = body else {
+        return Ok(Vec::new());
+    };
+    let mut read = Vec::new();
+    for &index in buffers {
+        let Some((hash, path)) = cell.artifacts.get(index) else {
+            return Err(format!("the cell names {index} artifacts more than it has"));
+        };
+        let bytes = tokio::fs::read(path)
+            .await
+            .map_err(|error| format!("artifact {} ({hash}): {error}", path.display()))?;
+        read.push(Bytes::from(bytes));
+    }
+    Ok(read)
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn now() -> Now {
+    Now {
+        instant: Instant::now(),
+        utc: Utc::now(),
+    }
+}

@@ -1,0 +1,251 @@
+//! The handle on a connection to a controller.
+
+use crate::actor::Actor;
+use crate::connect::{self, ConnectError};
+use crate::engine::{ClientEvent, Engine};
+use crate::request::{ControlOrder, Request, Requests};
+use crate::result::AsyncResult;
+use crate::state::State;
+use crate::submission::Submission;
+use chrono::Utc;
+use phalanx_protocol::id::{AsyncResultId, EngineId};
+use phalanx_transport::{ClientConnectionFile, Session};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How long engines may take to answer something asked over control.
+pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection to a controller; clones share it. It ends with the last clone, and every task
+/// still under way then ends in failure.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+    requests: Requests,
+    _ends: Arc<DropGuard>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub engines: watch::Sender<Vec<Engine>>,
+    /// Unbounded: comings and goings of engines are few.
+    subscribers: Mutex<Vec<mpsc::UnboundedSender<ClientEvent>>>,
+    results: AtomicU64,
+}
+
+/// Engines did not come, or did not answer, in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WaitError {
+    /// Fewer engines than asked for.
+    #[error("{wanted} engines not ready in {} seconds. Currently ready: {ready}", timeout.as_secs_f64())]
+    NotReady {
+        /// How many were waited for.
+        wanted: usize,
+        /// How many there are.
+        ready: usize,
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// Some engines gave no answer.
+    #[error("no answer from engines within {} seconds", .0.as_secs_f64())]
+    NoAnswer(Duration),
+    /// The controller is gone.
+    #[error("the connection to the controller is lost")]
+    Disconnected,
+}
+
+impl Client {
+    /// Connects to the controller of a connection file.
+    ///
+    /// Engines that are there count as joined a moment later, once each is heard on every channel:
+    /// see [`wait_for_engines`](Self::wait_for_engines).
+    ///
+    /// # Errors
+    /// When nobody listens there, the key is wrong, or what listens is no controller.
+    pub async fn connect(file: &ClientConnectionFile) -> Result<Self, ConnectError> {
+        let session = Session::new(username(), file.signing_key()?);
+        let (sockets, engines) = connect::connect(file, &session).await?;
+        // Unbounded: see `Requests`.
+        let (requests, received) = mpsc::unbounded_channel();
+        let cancel = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            engines: watch::Sender::new(Vec::new()),
+            subscribers: Mutex::new(Vec::new()),
+            results: AtomicU64::new(0),
+        });
+        let prefix = format!("{}_{}", session.id(), std::process::id());
+        let actor = Actor {
+            state: State::new(prefix, host()),
+            session,
+            sockets,
+            requests: received,
+            answers: requests.downgrade(),
+            shared: Arc::clone(&shared),
+            cancel: cancel.clone(),
+        };
+        // Ends with the guard, or when the controller is gone.
+        tokio::spawn(actor.run(engines));
+        Ok(Self {
+            shared,
+            requests,
+            _ends: Arc::new(cancel.drop_guard()),
+        })
+    }
+
+    /// The engines that are there, by id.
+    pub fn engines(&self) -> Vec<Engine> {
+        self.shared.engines.borrow().clone()
+    }
+
+    /// What changes from now on.
+    pub fn events(&self) -> mpsc::UnboundedReceiver<ClientEvent> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.shared.subscribers().push(sender);
+        receiver
+    }
+
+    /// Runs cells on engines, one task per cell; returns at once.
+    ///
+    /// A task whose engine is not there ends in `EngineError`.
+    pub fn submit(&self, submission: Submission) -> AsyncResult {
+        let id = AsyncResultId(self.shared.results.fetch_add(1, Ordering::Relaxed) + 1);
+        let tasks = submission
+            .cells
+            .iter()
+            .map(|cell| (cell.engine, cell.source.clone()));
+        let requests = self.requests.clone();
+        let result = AsyncResult::new(id, submission.name, tasks, Utc::now(), requests);
+        let request = Request::Submit {
+            result: result.clone(),
+            cells: submission.cells,
+            refused: submission.refused,
+        };
+        if self.requests.send(request).is_err() {
+            result.fail_all("the connection to the controller is lost");
+        }
+        result
+    }
+
+    /// Waits until at least `n` engines are there.
+    ///
+    /// # Errors
+    /// When they are not in time, or the controller is gone.
+    pub async fn wait_for_engines(
+        &self,
+        n: usize,
+        timeout: Duration,
+    ) -> Result<Vec<Engine>, WaitError> {
+        let wait = self.wait_until(timeout, |engines| engines.len() >= n);
+        wait.await.map_err(|error| match error {
+            WaitError::NoAnswer(timeout) => WaitError::NotReady {
+                wanted: n,
+                ready: self.engines().len(),
+                timeout,
+            },
+            error => error,
+        })
+    }
+
+    /// Ends these engines and waits until the controller says that they are gone.
+    ///
+    /// # Errors
+    /// When they are not in time, or the controller is gone.
+    pub async fn shutdown_engines(
+        &self,
+        engines: &[EngineId],
+        timeout: Duration,
+    ) -> Result<(), WaitError> {
+        self.control(engines, ControlOrder::Shutdown, timeout)
+            .await?;
+        self.wait_until(timeout, |there| {
+            !there.iter().any(|engine| engines.contains(&engine.id))
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Sends a signal to engines: SIGINT (2) ends the cell that runs.
+    ///
+    /// # Errors
+    /// When they do not answer in [`CONTROL_TIMEOUT`], or the controller is gone.
+    pub async fn signal_engines(&self, engines: &[EngineId], signal: i32) -> Result<(), WaitError> {
+        let order = ControlOrder::Signal(signal);
+        self.control(engines, order, CONTROL_TIMEOUT).await
+    }
+
+    /// Makes engines forget everything they were told.
+    ///
+    /// # Errors
+    /// When they do not answer in [`CONTROL_TIMEOUT`], or the controller is gone.
+    pub async fn clear_engines(&self, engines: &[EngineId]) -> Result<(), WaitError> {
+        let order = ControlOrder::Clear;
+        self.control(engines, order, CONTROL_TIMEOUT).await
+    }
+
+    async fn control(
+        &self,
+        engines: &[EngineId],
+        order: ControlOrder,
+        timeout: Duration,
+    ) -> Result<(), WaitError> {
+        let (done, answered) = oneshot::channel();
+        let request = Request::Control {
+            engines: engines.to_vec(),
+            order,
+            done,
+        };
+        self.requests
+            .send(request)
+            .map_err(|_| WaitError::Disconnected)?;
+        match tokio::time::timeout(timeout, answered).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(WaitError::Disconnected),
+            Err(_) => Err(WaitError::NoAnswer(timeout)),
+        }
+    }
+
+    async fn wait_until(
+        &self,
+        timeout: Duration,
+        there: impl Fn(&[Engine]) -> bool,
+    ) -> Result<Vec<Engine>, WaitError> {
+        let mut engines = self.shared.engines.subscribe();
+        let wait = async {
+            tokio::select! {
+                found = engines.wait_for(|engines| there(engines)) => {
+                    found.map(|found| found.clone()).map_err(|_| WaitError::Disconnected)
+                }
+                () = self.requests.closed() => Err(WaitError::Disconnected),
+            }
+        };
+        tokio::time::timeout(timeout, wait)
+            .await
+            .unwrap_or(Err(WaitError::NoAnswer(timeout)))
+    }
+}
+
+impl Shared {
+    pub fn notify(&self, event: &ClientEvent) {
+        self.subscribers()
+            .retain(|subscriber| subscriber.send(event.clone()).is_ok());
+    }
+
+    fn subscribers(&self) -> std::sync::MutexGuard<'_, Vec<mpsc::UnboundedSender<ClientEvent>>> {
+        self.subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name of this machine, as engines name theirs in the handshake.
+pub fn host() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
+
+fn username() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "username".to_owned())
+}

@@ -1,0 +1,128 @@
+//! From a connection file to sockets on which the controller has answered.
+
+use crate::state::Event;
+use crate::wire;
+use phalanx_transport::wire::KeyError;
+use phalanx_transport::{
+    ClientConnectionFile, ConnectError as SocketError, Envelope, Frames, Kind, Receiver, Sender,
+    Session, Socket, SocketOptions, WireError,
+};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long the controller may take to answer the first request; ipyparallel's is the same.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a client could not connect.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The file's interface and ports make no endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] phalanx_transport::socket::EndpointError),
+    /// The file's signature scheme is unknown.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Nobody listens there.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The controller says no.
+    #[error("the controller at {endpoint} refused the connection: {reason}")]
+    Refused {
+        /// Where it is.
+        endpoint: String,
+        /// What it says.
+        reason: String,
+    },
+    /// Something listens there and does not answer as a controller does.
+    #[error("no controller answered at {endpoint} within {} s", ANSWER_TIMEOUT.as_secs())]
+    NoAnswer {
+        /// Where it was sought.
+        endpoint: String,
+    },
+    /// A message could not be made or sent.
+    #[error("cannot ask the controller at {endpoint}: {reason}")]
+    Send {
+        /// Where it is.
+        endpoint: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The sockets of a client, each in two halves.
+pub(crate) struct Sockets {
+    pub query: (Sender, Receiver),
+    pub mux: (Sender, Receiver),
+    pub control: (Sender, Receiver),
+    pub iopub: Receiver,
+    pub notification: Receiver,
+}
+
+/// Connects every channel and asks the controller which engines there are.
+pub(crate) async fn connect(
+    file: &ClientConnectionFile,
+    session: &Session,
+) -> Result<(Sockets, Event), ConnectError> {
+    let open = async |kind, port| -> Result<(Sender, Receiver), ConnectError> {
+        let options = match kind {
+            Kind::Dealer => SocketOptions::default().identity(session.id().as_str()),
+            _ => SocketOptions::default(),
+        };
+        let endpoint = file.endpoint(port)?;
+        Ok(Socket::connect(kind, &endpoint, options).await?.split())
+    };
+    // The subscriptions first, so that nothing is missed that happens after the answer.
+    let (notification, iopub) = tokio::try_join!(
+        open(Kind::Sub, file.notification),
+        open(Kind::Sub, file.iopub)
+    )?;
+    let (query, mux, control) = tokio::try_join!(
+        open(Kind::Dealer, file.registration),
+        open(Kind::Dealer, file.mux),
+        open(Kind::Dealer, file.control)
+    )?;
+    let mut sockets = Sockets {
+        query,
+        mux,
+        control,
+        iopub: iopub.1,
+        notification: notification.1,
+    };
+    let endpoint = file.endpoint(file.registration)?.to_string();
+    let asked = connection_request(session).map_err(|error| error.to_string());
+    let sent = match asked {
+        Ok(frames) => (sockets.query.0.send(frames).await).map_err(|error| error.to_string()),
+        Err(reason) => Err(reason),
+    };
+    sent.map_err(|reason| ConnectError::Send {
+        endpoint: endpoint.clone(),
+        reason,
+    })?;
+    let answer = answer(&mut sockets.query.1, session);
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(Some(Ok(engines))) => Ok((sockets, engines)),
+        Ok(Some(Err(reason))) => Err(ConnectError::Refused { endpoint, reason }),
+        Ok(None) | Err(_) => Err(ConnectError::NoAnswer { endpoint }),
+    }
+}
+
+/// Asks which engines there are.
+pub(crate) fn connection_request(session: &Session) -> Result<Frames, WireError> {
+    session
+        .envelope("connection_request", json!({}), None)
+        .seal(session.key())
+}
+
+async fn answer(query: &mut Receiver, session: &Session) -> Option<Result<Event, String>> {
+    loop {
+        let frames = query.recv_message().await?;
+        match Envelope::open(frames, session.key()) {
+            Ok(envelope) => {
+                if let Some(answer) = wire::connection_reply(&envelope) {
+                    return Some(answer);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "a message from the controller is dropped"),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Engines as a client knows them.
+
+use phalanx_protocol::id::{EngineId, EngineUuid};
+use phalanx_protocol::parallel::EngineHandshake;
+
+/// An engine that is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Engine {
+    /// Its number.
+    pub id: EngineId,
+    /// Its routing identity.
+    pub uuid: EngineUuid,
+    /// What it says of itself; `None` when it is not a Rust engine.
+    pub handshake: Option<EngineHandshake>,
+}
+
+/// A change a client learns of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientEvent {
+    /// An engine is there and will be heard; once more when more is known of it.
+    EngineJoined(Engine),
+    /// An engine is gone.
+    EngineLeft(EngineId),
+    /// The controller cannot be reached any more; every task has ended.
+    Disconnected {
+        /// Why.
+        reason: String,
+    },
+}

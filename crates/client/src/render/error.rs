@@ -1,0 +1,144 @@
+//! Failures of engines as the `ename`, `evalue` and `traceback` of one error message.
+//!
+//! The formats are those of ipyparallel's `error.py`: users and their tools know them.
+
+use phalanx_protocol::failure::{Failure, RemoteFailure};
+
+/// How many failures of a composite are told in full (`CompositeError.tb_limit`).
+pub const TRACEBACK_LIMIT: usize = 4;
+
+/// The parts of a Jupyter `error` message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorText {
+    /// The error's stable name.
+    pub ename: &'static str,
+    /// What it says in short.
+    pub evalue: String,
+    /// What it says at length, in lines.
+    pub traceback: Vec<String>,
+}
+
+/// The failures of an AsyncResult as one failure, or `None` where there are none.
+pub fn composite(name: &str, mut failures: Vec<RemoteFailure>) -> Option<Failure> {
+    match failures.len() {
+        0 => None,
+        1 => failures.pop().map(Box::new).map(Failure::Remote),
+        _ => Some(Failure::Composite {
+            message: name.to_owned(),
+            failures,
+        }),
+    }
+}
+
+/// A failure of one engine: `RemoteError`.
+pub fn remote_text(failure: &RemoteFailure) -> ErrorText {
+    let label = label(failure);
+    let mut traceback = vec![label.clone()];
+    traceback.extend(told(failure));
+    ErrorText {
+        ename: "RemoteError",
+        evalue: format!("{label} {}: {}", failure.ename, failure.evalue),
+        traceback,
+    }
+}
+
+/// Failures of several engines: `CompositeError`, the first [`TRACEBACK_LIMIT`] in full.
+pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
+    let shown = &failures[..failures.len().min(TRACEBACK_LIMIT)];
+    let more = failures.len() - shown.len();
+    let mut evalue = format!("one or more exceptions raised in: {name}");
+    let mut traceback = Vec::new();
+    for failure in shown {
+        let label = label(failure);
+        evalue.push_str(&format!("\n{label}{}: {}", failure.ename, failure.evalue));
+        traceback.push(format!("{label}:"));
+        traceback.extend(told(failure));
+        traceback.push(String::new());
+    }
+    if more > 0 {
+        evalue.push_str(&format!("\n.... {more} more exceptions ..."));
+        traceback.push(format!("... {more} more exceptions ..."));
+    }
+    ErrorText {
+        ename: "CompositeError",
+        evalue,
+        traceback,
+    }
+}
+
+/// `[0:execute]`, or `[Engine Exception]` where no engine is known.
+fn label(failure: &RemoteFailure) -> String {
+    match failure.engine {
+        Some(engine) => format!("[{engine}:{}]", failure.method),
+        None => "[Engine Exception]".to_owned(),
+    }
+}
+
+/// The traceback, or where there is none the error's own line.
+fn told(failure: &RemoteFailure) -> Vec<String> {
+    if failure.traceback.is_empty() {
+        vec![format!("{}: {}", failure.ename, failure.evalue)]
+    } else {
+        failure.traceback.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_protocol::id::EngineId;
+
+    fn failure(engine: Option<u32>) -> RemoteFailure {
+        RemoteFailure {
+            ename: "Panic".to_owned(),
+            evalue: "böse".to_owned(),
+            traceback: vec!["Panic: böse".to_owned(), "  at cell:1:2".to_owned()],
+            engine: engine.map(EngineId),
+            msg_id: None,
+            method: "execute".to_owned(),
+        }
+    }
+
+    #[test]
+    fn one_failure_is_a_remote_error() {
+        let Some(Failure::Remote(one)) = composite("%px", vec![failure(Some(1))]) else {
+            panic!("not a remote error");
+        };
+        let text = remote_text(&one);
+        assert_eq!(text.evalue, "[1:execute] Panic: böse");
+        assert_eq!(
+            text.traceback,
+            ["[1:execute]", "Panic: böse", "  at cell:1:2"]
+        );
+        assert_eq!(composite("%px", Vec::new()), None);
+    }
+
+    #[test]
+    fn several_failures_are_a_composite_error_with_four_in_full() {
+        let failures: Vec<_> = (0..6).map(|id| failure(Some(id))).collect();
+        let text = composite_text("%px", &failures);
+        assert_eq!(
+            text.evalue,
+            "one or more exceptions raised in: %px\
+             \n[0:execute]Panic: böse\n[1:execute]Panic: böse\
+             \n[2:execute]Panic: böse\n[3:execute]Panic: böse\
+             \n.... 2 more exceptions ..."
+        );
+        assert_eq!(
+            text.traceback[..4],
+            ["[0:execute]:", "Panic: böse", "  at cell:1:2", ""]
+        );
+        assert_eq!(text.traceback.len(), 17);
+        assert_eq!(text.traceback[16], "... 2 more exceptions ...");
+    }
+
+    #[test]
+    fn a_failure_without_engine_or_traceback_is_still_told() {
+        let mut bare = failure(None);
+        bare.traceback.clear();
+        assert_eq!(
+            remote_text(&bare).traceback,
+            ["[Engine Exception]", "Panic: böse"]
+        );
+    }
+}

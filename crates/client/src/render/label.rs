@@ -1,0 +1,106 @@
+//! Which engine an output is from.
+
+use phalanx_protocol::id::EngineId;
+use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
+use serde_json::json;
+
+/// Whether outputs are marked with their engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// `[stdout:0]`, `[stderr:0]`, `[output:0]`.
+    Engines,
+    /// Nothing: the view has a single target, given as a number. Results keep `Out[0:3]:`.
+    None,
+}
+
+impl Labels {
+    /// `[stdout:0] ` on a line of its own.
+    pub(crate) fn stream(self, name: StreamName, engine: EngineId) -> String {
+        match self {
+            Self::Engines => format!("[{}:{engine}] \n", name.as_str()),
+            Self::None => String::new(),
+        }
+    }
+
+    /// `[output:0]` as an output of its own, before the displays of an engine.
+    pub(crate) fn display(self, engine: EngineId) -> Option<Output> {
+        (self == Self::Engines).then(|| {
+            Output::Display(Display {
+                data: MimeBundle::plain(format!("[output:{engine}]")),
+                ..Display::default()
+            })
+        })
+    }
+}
+
+/// A display of an engine as one of the cell's: its id does not meet those of other engines.
+pub(crate) fn republished(display: &Display, engine: EngineId) -> Output {
+    let mut display = display.clone();
+    display.metadata.insert("engine".to_owned(), json!(engine));
+    display.display_id = display.display_id.map(|id| format!("engine-{engine}-{id}"));
+    Output::Display(display)
+}
+
+/// A result of an engine: `Out[0:3]: 42`, with the red ipyparallel gives it; other MIME types pass.
+pub(crate) fn result(data: &MimeBundle, engine: EngineId, execution_count: u32) -> Output {
+    let mut data = data.clone();
+    let text = data.text().unwrap_or_default();
+    let gap = if text.contains('\n') && !text.starts_with('\n') {
+        "\n"
+    } else {
+        ""
+    };
+    let text = format!("\x1b[0;31mOut[{engine}:{execution_count}]: \x1b[0m{gap}{text}");
+    data.0.insert("text/plain".to_owned(), text.into());
+    let mut metadata = serde_json::Map::new();
+    metadata.insert("engine".to_owned(), json!(engine));
+    Output::Display(Display {
+        data,
+        metadata,
+        ..Display::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_labelled_as_ipyparallel_does() {
+        for (text, shown) in [
+            ("5", "\x1b[0;31mOut[1:8]: \x1b[0m5"),
+            ("a\nb", "\x1b[0;31mOut[1:8]: \x1b[0m\na\nb"),
+            ("\na", "\x1b[0;31mOut[1:8]: \x1b[0m\na"),
+        ] {
+            let bundle = MimeBundle::plain(text).with("text/html", "<b>5</b>");
+            let Output::Display(display) = result(&bundle, EngineId(1), 8) else {
+                panic!("not a display");
+            };
+            assert_eq!(display.data.text(), Some(shown));
+            assert_eq!(display.data.0["text/html"], "<b>5</b>");
+            assert_eq!(display.metadata["engine"], 1);
+        }
+    }
+
+    #[test]
+    fn display_ids_of_engines_do_not_meet() {
+        let display = Display {
+            display_id: Some("bar".to_owned()),
+            update: true,
+            ..Display::default()
+        };
+        let ids: Vec<_> = [0, 1]
+            .map(|id| match republished(&display, EngineId(id)) {
+                Output::Display(display) => (display.display_id, display.update),
+                other => panic!("{other:?}"),
+            })
+            .into();
+        assert_eq!(
+            ids,
+            [
+                (Some("engine-0-bar".to_owned()), true),
+                (Some("engine-1-bar".to_owned()), true)
+            ]
+        );
+    }
+}

@@ -1,0 +1,57 @@
+//! What handles ask of the client's actor.
+
+use crate::result::AsyncResult;
+use crate::submission::{EngineCell, RefusedTask};
+use phalanx_protocol::failure::RemoteFailure;
+use phalanx_protocol::id::{AsyncResultId, EngineId};
+use tokio::sync::{mpsc, oneshot};
+
+/// To the actor; unbounded, since it carries what a user asks for, never what a peer sends.
+pub(crate) type Requests = mpsc::UnboundedSender<Request>;
+
+/// Names one task over all resends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TaskKey {
+    pub result: AsyncResultId,
+    pub task: usize,
+}
+
+/// What a handle asks.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Run these cells.
+    Submit {
+        result: AsyncResult,
+        cells: Vec<EngineCell>,
+        refused: mpsc::UnboundedSender<RefusedTask>,
+    },
+    /// Run this cell in place of one that was refused.
+    Resend { key: TaskKey, cell: EngineCell },
+    /// End a refused task.
+    Fail {
+        key: TaskKey,
+        failure: RemoteFailure,
+    },
+    /// Drop these tasks where they have not begun; answered once every engine has said so.
+    Abort {
+        keys: Vec<TaskKey>,
+        done: oneshot::Sender<()>,
+    },
+    /// Something for engines' control channel; answered once every engine has replied or left.
+    Control {
+        engines: Vec<EngineId>,
+        order: ControlOrder,
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What is asked of an engine itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ControlOrder {
+    /// End.
+    Shutdown,
+    /// Forget everything.
+    Clear,
+    /// Take this signal.
+    Signal(i32),
+}

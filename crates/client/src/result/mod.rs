@@ -1,0 +1,265 @@
+//! AsyncResult: what is known of the tasks of one submission, shared between those who ask.
+
+mod event;
+mod log;
+mod record;
+mod text;
+
+pub use event::{TaskEvent, TaskEventKind};
+pub(crate) use record::{ResultRecord, TaskEnd, Update};
+
+use crate::render::composite;
+use crate::request::{Request, Requests, TaskKey};
+use chrono::{DateTime, Utc};
+use phalanx_protocol::failure::{Failure, RemoteFailure};
+use phalanx_protocol::host::{AsyncResultSnapshot, TaskStatus};
+use phalanx_protocol::id::{AsyncResultId, EngineId};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// The outcome of a submission, known bit by bit; a handle, cheap to clone.
+///
+/// Every task ends in exactly one of completed, failed and aborted. A task's output may arrive
+/// after its end: [`wait`](Self::wait) and [`wait_for_output`](Self::wait_for_output) differ in that.
+#[derive(Clone)]
+pub struct AsyncResult(Arc<Shared>);
+
+struct Shared {
+    id: AsyncResultId,
+    len: usize,
+    requests: Requests,
+    state: Mutex<State>,
+    counts: watch::Sender<Counts>,
+}
+
+struct State {
+    record: ResultRecord,
+    /// Unbounded: a subscriber that stops reading must not stop the others. What is sent here has
+    /// passed the limits on what an engine may publish.
+    subscribers: Vec<mpsc::UnboundedSender<TaskEvent>>,
+}
+
+/// How many tasks have ended, and how many of those have all their output here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    ended: usize,
+    settled: usize,
+}
+
+/// Every task has ended, so there is nothing left to abort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("can't abort, every task is already done")]
+pub struct AlreadyDone;
+
+impl AsyncResult {
+    pub(crate) fn new(
+        id: AsyncResultId,
+        name: String,
+        tasks: impl Iterator<Item = (EngineId, String)>,
+        submitted: DateTime<Utc>,
+        requests: Requests,
+    ) -> Self {
+        let record = ResultRecord::new(name, tasks, submitted);
+        Self(Arc::new(Shared {
+            id,
+            len: record.len(),
+            requests,
+            state: Mutex::new(State {
+                record,
+                subscribers: Vec::new(),
+            }),
+            counts: watch::Sender::new(Counts::default()),
+        }))
+    }
+
+    /// Its number, by which the `phalanx` library names it.
+    pub fn id(&self) -> AsyncResultId {
+        self.0.id
+    }
+
+    /// What was run: `%px`, `execute`, …
+    pub fn name(&self) -> String {
+        self.state().record.name().to_owned()
+    }
+
+    /// How many tasks it has.
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Whether it has no tasks at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.len == 0
+    }
+
+    /// Whether every task has ended.
+    pub fn ready(&self) -> bool {
+        self.progress() == self.len()
+    }
+
+    /// How many tasks have ended.
+    pub fn progress(&self) -> usize {
+        self.0.counts.borrow().ended
+    }
+
+    /// Everything known now, without waiting.
+    pub fn snapshot(&self) -> AsyncResultSnapshot {
+        self.state().record.snapshot(Utc::now())
+    }
+
+    /// Seconds since submission, or the wall time once ready.
+    pub fn elapsed(&self) -> f64 {
+        self.state().record.elapsed(Utc::now())
+    }
+
+    /// Seconds from submission to the receipt of the last result so far.
+    pub fn wall_time(&self) -> f64 {
+        self.state().record.wall_time()
+    }
+
+    /// Seconds the engines spent on the tasks that have ended, one after the other.
+    pub fn serial_time(&self) -> f64 {
+        self.state().record.serial_time()
+    }
+
+    /// The failures so far as one: `Remote` for a single one, `Composite` for several.
+    pub fn failure(&self) -> Option<Failure> {
+        let state = self.state();
+        composite(state.record.name(), state.record.failures())
+    }
+
+    /// Waits until every task has ended, at most for `timeout`; whether they have.
+    pub async fn wait(&self, timeout: Option<Duration>) -> bool {
+        let len = self.len();
+        self.wait_until(timeout, |counts| counts.ended == len).await
+    }
+
+    /// Waits until every task has ended and its output is here, at most for `timeout`; whether so.
+    pub async fn wait_for_output(&self, timeout: Option<Duration>) -> bool {
+        let len = self.len();
+        self.wait_until(timeout, |counts| counts.settled == len)
+            .await
+    }
+
+    /// Drops the tasks that have not begun; they end as aborted. Returns once every engine has
+    /// answered. A task that runs is not stopped by this.
+    ///
+    /// # Errors
+    /// When every task has ended.
+    pub async fn abort(&self) -> Result<(), AlreadyDone> {
+        let keys: Vec<_> = self
+            .state()
+            .record
+            .pending()
+            .map(|task| TaskKey {
+                result: self.0.id,
+                task,
+            })
+            .collect();
+        if keys.is_empty() {
+            return Err(AlreadyDone);
+        }
+        let (done, answered) = oneshot::channel();
+        if self.0.requests.send(Request::Abort { keys, done }).is_ok() {
+            // An error means that the client has ended, and all tasks with it.
+            let _ = answered.await;
+        }
+        Ok(())
+    }
+
+    /// What has happened so far, then what happens; ends after the last task's output is here.
+    pub fn events(&self) -> mpsc::UnboundedReceiver<TaskEvent> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut state = self.state();
+        for event in state.record.replay() {
+            // The receiver is in scope, so this cannot fail.
+            let _ = sender.send(event);
+        }
+        if state.record.settled() < self.0.len {
+            state.subscribers.push(sender);
+        }
+        receiver
+    }
+
+    pub(crate) fn apply(&self, task: usize, update: Update) {
+        let mut state = self.state();
+        let Some(event) = state.record.apply(task, update) else {
+            return;
+        };
+        state
+            .subscribers
+            .retain(|subscriber| subscriber.send(event.clone()).is_ok());
+        let counts = Counts {
+            ended: state.record.ended(),
+            settled: state.record.settled(),
+        };
+        if counts.settled == self.0.len {
+            state.subscribers.clear();
+        }
+        drop(state);
+        self.0.counts.send_if_modified(|known| {
+            let changed = *known != counts;
+            *known = counts;
+            changed
+        });
+    }
+
+    /// Whether every task has ended with all its output here.
+    pub(crate) fn settled(&self) -> bool {
+        self.0.counts.borrow().settled == self.len()
+    }
+
+    /// Ends every task, where there is no actor to do so.
+    pub(crate) fn fail_all(&self, reason: &str) {
+        for task in 0..self.len() {
+            let failure = RemoteFailure {
+                ename: "EngineError".to_owned(),
+                evalue: reason.to_owned(),
+                traceback: Vec::new(),
+                engine: None,
+                msg_id: None,
+                method: "execute".to_owned(),
+            };
+            let end = TaskEnd {
+                status: TaskStatus::Error,
+                failure: Some(failure),
+                execution_count: None,
+                started: None,
+                completed: None,
+                received: Utc::now(),
+                state: None,
+            };
+            self.apply(task, Update::Ended(Box::new(end)));
+            self.apply(task, Update::OutputDone);
+        }
+    }
+
+    async fn wait_until(&self, timeout: Option<Duration>, done: impl Fn(&Counts) -> bool) -> bool {
+        let mut counts = self.0.counts.subscribe();
+        // The sender lives as long as `self`, so waiting ends only by the condition.
+        let wait = async { counts.wait_for(|counts| done(counts)).await.is_ok() };
+        match timeout {
+            None => wait.await,
+            Some(timeout) => tokio::time::timeout(timeout, wait).await.unwrap_or(false),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The record is consistent after every statement, so a panicked holder changes nothing.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for AsyncResult {
+    /// ipyparallel's: `<AsyncResult(%px): pending>`, `finished` or `failed`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = match (self.ready(), self.failure().is_some()) {
+            (false, _) => "pending",
+            (true, false) => "finished",
+            (true, true) => "failed",
+        };
+        write!(f, "<AsyncResult({}): {status}>", self.name())
+    }
+}

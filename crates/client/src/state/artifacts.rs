@@ -1,0 +1,226 @@
+//! Which machine has which artifact, so that each travels to a machine at most once.
+
+use phalanx_protocol::id::{ArtifactHash, EngineUuid, MsgId};
+use phalanx_protocol::parallel::EngineHandshake;
+use std::collections::HashMap;
+
+/// How a cell's artifacts get to its engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// The engine shares this machine's files: tell it the paths.
+    Paths,
+    /// These ride as buffers, by position; the engine's machine has the others.
+    Buffers(Vec<usize>),
+    /// Another message is carrying one of them to that machine: wait for it.
+    Hold,
+}
+
+/// A cache of artifacts that one or several engines use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Cache {
+    Host(String),
+    /// An engine that turned out not to share its host's.
+    Engine(EngineUuid),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Presence {
+    Present,
+    Travelling(MsgId),
+}
+
+/// Who has what.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    host: String,
+    caches: HashMap<Cache, HashMap<ArtifactHash, Presence>>,
+    alone: HashMap<EngineUuid, Cache>,
+}
+
+impl Ledger {
+    /// `host` is the name of this machine, as engines name theirs.
+    pub fn new(host: String) -> Self {
+        Self {
+            host,
+            caches: HashMap::new(),
+            alone: HashMap::new(),
+        }
+    }
+
+    /// Takes note of what a new engine has.
+    pub fn joined(&mut self, engine: &EngineUuid, handshake: &EngineHandshake) {
+        let cache = self.cache(engine, &handshake.host);
+        let known = self.caches.entry(cache).or_default();
+        for artifact in &handshake.artifacts {
+            known.insert(artifact.clone(), Presence::Present);
+        }
+    }
+
+    /// Decides how `artifacts` travel with the message `msg_id` to an engine on `host`.
+    pub fn plan(
+        &mut self,
+        engine: &EngineUuid,
+        host: &str,
+        msg_id: &MsgId,
+        artifacts: &[ArtifactHash],
+    ) -> Plan {
+        let cache = self.cache(engine, host);
+        if cache == Cache::Host(self.host.clone()) {
+            return Plan::Paths;
+        }
+        let known = self.caches.entry(cache).or_default();
+        let travelling = |artifact| matches!(known.get(artifact), Some(Presence::Travelling(_)));
+        if artifacts.iter().any(travelling) {
+            return Plan::Hold;
+        }
+        let missing: Vec<_> = (0..artifacts.len())
+            .filter(|&index| !known.contains_key(&artifacts[index]))
+            .collect();
+        for &index in &missing {
+            known.insert(
+                artifacts[index].clone(),
+                Presence::Travelling(msg_id.clone()),
+            );
+        }
+        Plan::Buffers(missing)
+    }
+
+    /// The engine says that it lacks these, whatever was believed: it is served on its own from
+    /// now on, since it neither reads this machine's files nor its host's cache.
+    pub fn lacks(&mut self, engine: &EngineUuid, artifacts: &[ArtifactHash]) {
+        let cache = Cache::Engine(engine.clone());
+        self.alone.insert(engine.clone(), cache.clone());
+        let known = self.caches.entry(cache).or_default();
+        for artifact in artifacts {
+            known.remove(artifact);
+        }
+    }
+
+    /// What the message carried has arrived; whether it carried anything.
+    pub fn arrived(&mut self, msg_id: &MsgId) -> bool {
+        let mut any = false;
+        for presence in self.caches.values_mut().flat_map(HashMap::values_mut) {
+            if *presence == Presence::Travelling(msg_id.clone()) {
+                *presence = Presence::Present;
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// What the message carried may not have arrived; whether it carried anything.
+    pub fn lost(&mut self, msg_id: &MsgId) -> bool {
+        let mut any = false;
+        let travelling = Presence::Travelling(msg_id.clone());
+        for known in self.caches.values_mut() {
+            let before = known.len();
+            known.retain(|_, presence| *presence != travelling);
+            any |= known.len() != before;
+        }
+        any
+    }
+
+    /// Forgets an engine.
+    pub fn left(&mut self, engine: &EngineUuid) {
+        if let Some(cache) = self.alone.remove(engine) {
+            self.caches.remove(&cache);
+        }
+    }
+
+    fn cache(&self, engine: &EngineUuid, host: &str) -> Cache {
+        self.alone
+            .get(engine)
+            .cloned()
+            .unwrap_or_else(|| Cache::Host(host.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hashes(names: &[&str]) -> Vec<ArtifactHash> {
+        names.iter().map(|name| ArtifactHash::new(*name)).collect()
+    }
+
+    fn msg(id: &str) -> MsgId {
+        MsgId::new(id)
+    }
+
+    fn engine(id: &str) -> EngineUuid {
+        EngineUuid::new(id)
+    }
+
+    #[test]
+    fn engines_of_this_machine_are_told_paths() {
+        let mut ledger = Ledger::new("here".to_owned());
+        let cell = hashes(&["std", "cell"]);
+        let plan = ledger.plan(&engine("a"), "here", &msg("1"), &cell);
+        assert_eq!(plan, Plan::Paths);
+        // A container with this machine's name sees other files.
+        ledger.lacks(&engine("a"), &cell);
+        let plan = ledger.plan(&engine("a"), "here", &msg("2"), &cell);
+        assert_eq!(plan, Plan::Buffers(vec![0, 1]));
+        let plan = ledger.plan(&engine("b"), "here", &msg("3"), &cell);
+        assert_eq!(plan, Plan::Paths);
+    }
+
+    #[test]
+    fn an_artifact_travels_to_a_machine_once() {
+        let mut ledger = Ledger::new("here".to_owned());
+        let cell = hashes(&["std", "cell"]);
+        let plan = ledger.plan(&engine("a"), "there", &msg("1"), &cell);
+        assert_eq!(plan, Plan::Buffers(vec![0, 1]));
+        let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
+        assert_eq!(plan, Plan::Hold);
+        assert!(ledger.arrived(&msg("1")));
+        assert!(!ledger.arrived(&msg("1")));
+        let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
+        assert_eq!(plan, Plan::Buffers(vec![]));
+        let plan = ledger.plan(&engine("b"), "there", &msg("3"), &hashes(&["std", "next"]));
+        assert_eq!(plan, Plan::Buffers(vec![1]));
+    }
+
+    #[test]
+    fn what_was_lost_on_the_way_travels_again() {
+        let mut ledger = Ledger::new("here".to_owned());
+        let cell = hashes(&["cell"]);
+        ledger.plan(&engine("a"), "there", &msg("1"), &cell);
+        assert!(ledger.lost(&msg("1")));
+        let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
+        assert_eq!(plan, Plan::Buffers(vec![0]));
+    }
+
+    #[test]
+    fn an_engine_with_a_cache_of_its_own_is_served_alone() {
+        let mut ledger = Ledger::new("here".to_owned());
+        let cell = hashes(&["std", "cell"]);
+        ledger.plan(&engine("a"), "there", &msg("1"), &cell);
+        ledger.arrived(&msg("1"));
+        ledger.lacks(&engine("b"), &cell);
+        let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
+        assert_eq!(plan, Plan::Buffers(vec![0, 1]));
+        let plan = ledger.plan(&engine("a"), "there", &msg("3"), &cell);
+        assert_eq!(plan, Plan::Buffers(vec![]));
+        ledger.left(&engine("b"));
+        assert!(ledger.alone.is_empty() && ledger.caches.len() == 1);
+    }
+
+    #[test]
+    fn what_an_engine_has_when_it_joins_need_not_travel() {
+        let mut ledger = Ledger::new("here".to_owned());
+        let cell = hashes(&["std", "cell"]);
+        let handshake = EngineHandshake {
+            version: String::new(),
+            host: "there".to_owned(),
+            target: String::new(),
+            libc: String::new(),
+            rustc: None,
+            artifacts: hashes(&["std"]),
+            state: phalanx_protocol::id::StateId::empty(),
+        };
+        ledger.joined(&engine("a"), &handshake);
+        let plan = ledger.plan(&engine("a"), "there", &msg("1"), &cell);
+        assert_eq!(plan, Plan::Buffers(vec![1]));
+    }
+}

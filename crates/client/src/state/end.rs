@@ -1,0 +1,71 @@
+//! The one end of a task.
+
+use super::Now;
+use super::message::Reply;
+use crate::result::TaskEnd;
+use phalanx_protocol::failure::RemoteFailure;
+use phalanx_protocol::host::TaskStatus;
+use phalanx_protocol::id::{EngineId, MsgId};
+
+/// How a task ended, before it is written down.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum End {
+    Ok { execution_count: Option<u32> },
+    Failed(RemoteFailure),
+    Aborted,
+}
+
+impl End {
+    /// As it is recorded: a failure that does not say where it happened is that of `engine`.
+    pub fn record(
+        self,
+        msg_id: Option<&MsgId>,
+        engine: Option<EngineId>,
+        reply: Option<Reply>,
+        now: Now,
+    ) -> TaskEnd {
+        let (status, execution_count, failure) = match self {
+            Self::Ok { execution_count } => (TaskStatus::Ok, execution_count, None),
+            Self::Failed(failure) => (TaskStatus::Error, None, Some(failure)),
+            Self::Aborted => (TaskStatus::Aborted, None, Some(aborted(msg_id))),
+        };
+        let failure = failure.map(|mut failure| {
+            failure.engine = failure.engine.or(engine);
+            failure.msg_id = failure.msg_id.or_else(|| msg_id.cloned());
+            failure
+        });
+        let (started, completed, state) = match reply {
+            Some(reply) => (reply.started, reply.completed, reply.state),
+            None => (None, None, None),
+        };
+        TaskEnd {
+            status,
+            failure,
+            execution_count,
+            started,
+            completed,
+            received: now.utc,
+            state,
+        }
+    }
+}
+
+fn aborted(msg_id: Option<&MsgId>) -> RemoteFailure {
+    let task = msg_id.map(|id| format!(" '{id}'")).unwrap_or_default();
+    failure(
+        "TaskAborted",
+        format!("task{task} was aborted before it began"),
+    )
+}
+
+/// A failure found here, in the name of an engine.
+pub(super) fn failure(ename: &str, evalue: String) -> RemoteFailure {
+    RemoteFailure {
+        ename: ename.to_owned(),
+        evalue,
+        traceback: Vec::new(),
+        engine: None,
+        msg_id: None,
+        method: "execute".to_owned(),
+    }
+}

@@ -1,0 +1,274 @@
+//! The engines there are, and greeting new ones.
+//!
+//! A new engine is asked for `kernel_info` over mux. It counts as joined once its reply is here
+//! *and* the `idle` of that request has come over iopub: then output of its first cell will come
+//! too. The question is asked again while either is missing.
+
+use crate::engine::Engine;
+use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
+use phalanx_protocol::parallel::EngineHandshake;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+/// After this long without both answers an engine is asked again; doubled each time.
+pub(crate) const GREETING_RETRY: Duration = Duration::from_millis(250);
+
+/// How often an engine is asked before it joins unanswered (a Python engine that runs a long task
+/// answers when it is done, and is known better then).
+pub(crate) const GREETINGS: u32 = 5;
+
+/// What greeting an engine calls for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Greeting {
+    /// Ask this engine under this id.
+    Ask(EngineUuid, MsgId),
+    /// It is there, or more is known of it.
+    Joined(Engine),
+}
+
+/// The engines the controller has announced.
+#[derive(Debug, Default)]
+pub(crate) struct Engines {
+    by_id: BTreeMap<EngineId, Entry>,
+    asked: HashMap<MsgId, EngineId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    uuid: EngineUuid,
+    handshake: Option<EngineHandshake>,
+    replied: bool,
+    heard: bool,
+    joined: bool,
+    asked: u32,
+    ask_again: Option<Instant>,
+}
+
+impl Engines {
+    /// Those that have joined, by id.
+    pub fn joined(&self) -> Vec<Engine> {
+        self.by_id
+            .iter()
+            .filter(|(_, entry)| entry.joined)
+            .map(|(&id, entry)| entry.engine(id))
+            .collect()
+    }
+
+    /// One that is registered, joined or not.
+    pub fn get(&self, id: EngineId) -> Option<Engine> {
+        self.by_id.get(&id).map(|entry| entry.engine(id))
+    }
+
+    /// The controller announced an engine; announcing it twice changes nothing.
+    pub fn registered(
+        &mut self,
+        id: EngineId,
+        uuid: EngineUuid,
+        now: Instant,
+        next_id: &mut impl FnMut() -> MsgId,
+    ) -> Option<Greeting> {
+        if self.by_id.get(&id).is_some_and(|entry| entry.uuid == uuid) {
+            return None;
+        }
+        let entry = Entry {
+            uuid,
+            handshake: None,
+            replied: false,
+            heard: false,
+            joined: false,
+            asked: 0,
+            ask_again: None,
+        };
+        self.by_id.insert(id, entry);
+        self.ask(id, now, next_id)
+    }
+
+    /// Those we know of and the controller does not.
+    pub fn missing(&self, there: &[(EngineId, EngineUuid)]) -> Vec<(EngineId, EngineUuid)> {
+        self.by_id
+            .iter()
+            .map(|(&id, entry)| (id, entry.uuid.clone()))
+            .filter(|known| !there.contains(known))
+            .collect()
+    }
+
+    /// The controller says that an engine is gone; the engine, if it was known.
+    pub fn left(&mut self, id: EngineId, uuid: &EngineUuid) -> Option<Engine> {
+        if self.by_id.get(&id)?.uuid != *uuid {
+            return None;
+        }
+        self.asked.retain(|_, asked| *asked != id);
+        Some(self.by_id.remove(&id)?.engine(id))
+    }
+
+    /// Whether `msg_id` is one of our questions.
+    pub fn is_greeting(&self, msg_id: &MsgId) -> bool {
+        self.asked.contains_key(msg_id)
+    }
+
+    /// An engine answered.
+    pub fn replied(
+        &mut self,
+        msg_id: &MsgId,
+        handshake: Option<EngineHandshake>,
+    ) -> Option<Greeting> {
+        let id = *self.asked.get(msg_id)?;
+        let entry = self.by_id.get_mut(&id)?;
+        let news = !entry.replied;
+        entry.replied = true;
+        entry.handshake = handshake;
+        if entry.joined {
+            self.asked.retain(|_, asked| *asked != id);
+            let engine = self.by_id.get(&id)?.engine(id);
+            return news.then_some(Greeting::Joined(engine));
+        }
+        self.join(id)
+    }
+
+    /// The `idle` of a question came over iopub.
+    pub fn heard(&mut self, msg_id: &MsgId) -> Option<Greeting> {
+        let id = *self.asked.get(msg_id)?;
+        self.by_id.get_mut(&id)?.heard = true;
+        self.join(id)
+    }
+
+    /// When [`tick`](Self::tick) is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.by_id.values().filter_map(|e| e.ask_again).min()
+    }
+
+    /// Asks again those whose time has come.
+    pub fn tick(&mut self, now: Instant, next_id: &mut impl FnMut() -> MsgId) -> Vec<Greeting> {
+        let due: Vec<_> = self
+            .by_id
+            .iter()
+            .filter(|(_, entry)| entry.ask_again.is_some_and(|at| at <= now))
+            .map(|(&id, _)| id)
+            .collect();
+        due.into_iter()
+            .filter_map(|id| self.ask(id, now, next_id))
+            .collect()
+    }
+
+    fn ask(
+        &mut self,
+        id: EngineId,
+        now: Instant,
+        next_id: &mut impl FnMut() -> MsgId,
+    ) -> Option<Greeting> {
+        let entry = self.by_id.get_mut(&id)?;
+        if entry.asked == GREETINGS {
+            entry.joined = true;
+            entry.ask_again = None;
+            return Some(Greeting::Joined(entry.engine(id)));
+        }
+        entry.ask_again = Some(now + GREETING_RETRY * 2u32.pow(entry.asked));
+        entry.asked += 1;
+        let msg_id = next_id();
+        self.asked.insert(msg_id.clone(), id);
+        Some(Greeting::Ask(entry.uuid.clone(), msg_id))
+    }
+
+    fn join(&mut self, id: EngineId) -> Option<Greeting> {
+        let entry = self.by_id.get_mut(&id)?;
+        if entry.joined || !(entry.replied && entry.heard) {
+            return None;
+        }
+        entry.joined = true;
+        entry.ask_again = None;
+        self.asked.retain(|_, asked| *asked != id);
+        Some(Greeting::Joined(self.by_id.get(&id)?.engine(id)))
+    }
+}
+
+impl Entry {
+    fn engine(&self, id: EngineId) -> Engine {
+        Engine {
+            id,
+            uuid: self.uuid.clone(),
+            handshake: self.handshake.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Ids(u32);
+
+    impl Ids {
+        fn next(&mut self) -> impl FnMut() -> MsgId {
+            || {
+                self.0 += 1;
+                MsgId::new(self.0.to_string())
+            }
+        }
+    }
+
+    fn uuid() -> EngineUuid {
+        EngineUuid::new("u")
+    }
+
+    fn ask(id: &str) -> Option<Greeting> {
+        Some(Greeting::Ask(uuid(), MsgId::new(id)))
+    }
+
+    #[test]
+    fn an_engine_joins_once_it_is_heard_on_both_channels() {
+        for reply_first in [true, false] {
+            let (mut engines, mut ids, now) = (Engines::default(), Ids(0), Instant::now());
+            let asked = engines.registered(EngineId(3), uuid(), now, &mut ids.next());
+            assert_eq!(asked, ask("1"));
+            assert!(engines.joined().is_empty());
+            let msg = MsgId::new("1");
+            let answers = if reply_first {
+                [engines.replied(&msg, None), engines.heard(&msg)]
+            } else {
+                [engines.heard(&msg), engines.replied(&msg, None)]
+            };
+            assert_eq!(answers[0], None);
+            assert!(matches!(&answers[1], Some(Greeting::Joined(e)) if e.id == EngineId(3)));
+            assert_eq!(engines.joined().len(), 1);
+            assert_eq!(engines.deadline(), None);
+            assert!(engines.asked.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_lost_idle_is_asked_for_again() {
+        let (mut engines, mut ids, now) = (Engines::default(), Ids(0), Instant::now());
+        engines.registered(EngineId(0), uuid(), now, &mut ids.next());
+        engines.replied(&MsgId::new("1"), None);
+        let again = engines.tick(now + GREETING_RETRY, &mut ids.next());
+        assert_eq!(again.into_iter().next(), ask("2"));
+        assert!(engines.heard(&MsgId::new("2")).is_some());
+    }
+
+    #[test]
+    fn a_silent_engine_joins_in_the_end_and_is_known_better_later() {
+        let (mut engines, mut ids, now) = (Engines::default(), Ids(0), Instant::now());
+        engines.registered(EngineId(0), uuid(), now, &mut ids.next());
+        let mut joined = Vec::new();
+        while let Some(at) = engines.deadline() {
+            joined = engines.tick(at, &mut ids.next());
+        }
+        assert!(matches!(&joined[..], [Greeting::Joined(_)]));
+        assert_eq!(ids.0, GREETINGS);
+        let late = engines.replied(&MsgId::new("1"), None);
+        assert!(matches!(late, Some(Greeting::Joined(_))));
+        assert_eq!(engines.replied(&MsgId::new("2"), None), None);
+    }
+
+    #[test]
+    fn an_engine_leaves_by_id_and_identity() {
+        let (mut engines, mut ids, now) = (Engines::default(), Ids(0), Instant::now());
+        engines.registered(EngineId(0), uuid(), now, &mut ids.next());
+        let twice = engines.registered(EngineId(0), uuid(), now, &mut ids.next());
+        assert_eq!(twice, None);
+        assert_eq!(engines.left(EngineId(0), &EngineUuid::new("other")), None);
+        assert!(engines.left(EngineId(0), &uuid()).is_some());
+        assert!(!engines.is_greeting(&MsgId::new("1")));
+        assert_eq!(engines.replied(&MsgId::new("1"), None), None);
+    }
+}

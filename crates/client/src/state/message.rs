@@ -1,0 +1,73 @@
+//! What the state learns from messages, and what it has sent.
+
+use crate::submission::EngineCell;
+use chrono::{DateTime, Utc};
+use phalanx_protocol::failure::RemoteFailure;
+use phalanx_protocol::id::{EngineUuid, MsgId, StateId};
+use phalanx_protocol::output::{MimeBundle, Output};
+use phalanx_protocol::parallel::{EngineHandshake, RefusalReason};
+
+/// A reply to one of our requests, from an engine or made by the controller in its name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reply {
+    pub parent: MsgId,
+    /// Whether the engine itself replied, so that an `idle` is to come over iopub.
+    pub by_engine: bool,
+    pub started: Option<DateTime<Utc>>,
+    pub completed: Option<DateTime<Utc>>,
+    /// The engine's state now, where it is one of ours.
+    pub state: Option<StateId>,
+    pub answer: Answer,
+}
+
+/// What a reply says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Ok { execution_count: Option<u32> },
+    Failed(RemoteFailure),
+    Aborted,
+    Refused(RefusalReason),
+    KernelInfo(Option<EngineHandshake>),
+}
+
+/// What an engine publishes on behalf of one of our requests.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Published {
+    Busy,
+    Idle,
+    Input {
+        code: String,
+        execution_count: u32,
+    },
+    Output(Output),
+    Result {
+        data: MimeBundle,
+        execution_count: u32,
+    },
+    Error(RemoteFailure),
+}
+
+/// A message to send to an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub engine: EngineUuid,
+    pub msg_id: MsgId,
+    pub body: Body,
+}
+
+/// What a message to an engine asks.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    /// Over mux: run this cell, with these of its artifacts (by position) as buffers.
+    Cell {
+        cell: Box<EngineCell>,
+        by_path: bool,
+        buffers: Vec<usize>,
+    },
+    /// Over mux: what are you?
+    KernelInfo,
+    /// Over control: drop these.
+    Abort(Vec<MsgId>),
+    /// Over control.
+    Control(crate::request::ControlOrder),
+}

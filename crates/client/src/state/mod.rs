@@ -1,0 +1,489 @@
+//! Everything a client knows and decides, without I/O and without a clock: event in, commands out.
+
+mod artifacts;
+mod end;
+mod engines;
+pub(crate) mod message;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use crate::engine::{ClientEvent, Engine};
+use crate::request::{ControlOrder, TaskKey};
+use crate::result::Update;
+use crate::submission::EngineCell;
+use artifacts::{Ledger, Plan};
+use chrono::{DateTime, Utc};
+use end::failure;
+use engines::{Engines, Greeting};
+use message::{Answer, Body, Outgoing, Published, Reply};
+use phalanx_protocol::failure::RemoteFailure;
+use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
+use phalanx_protocol::parallel::RefusalReason;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use tasks::{Consequence, Sending, Tasks};
+
+/// How long a broken connection may take to come back before the controller counts as gone.
+pub(crate) const LINK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The moment of an event, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub instant: Instant,
+    pub utc: DateTime<Utc>,
+}
+
+/// Names somebody who waits for an answer from engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ticket(pub u64);
+
+/// What happens to a client.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The user wants these cells run.
+    Submit { cells: Vec<(TaskKey, EngineCell)> },
+    /// The user sends this in place of a refused cell.
+    Resend { key: TaskKey, cell: EngineCell },
+    /// The user ends a refused task.
+    Fail {
+        key: TaskKey,
+        failure: RemoteFailure,
+    },
+    /// The user wants these dropped.
+    Abort { keys: Vec<TaskKey>, ticket: Ticket },
+    /// The user wants something of engines.
+    Control {
+        engines: Vec<EngineId>,
+        order: ControlOrder,
+        ticket: Ticket,
+    },
+    /// These are the engines the controller has.
+    Engines(Vec<(EngineId, EngineUuid)>),
+    /// The controller says that an engine is there.
+    Registered(EngineId, EngineUuid),
+    /// The controller says that an engine is gone.
+    Unregistered(EngineId, EngineUuid),
+    /// A reply to one of our requests.
+    Replied(Reply),
+    /// Something an engine published for one of our requests.
+    Published { parent: MsgId, published: Published },
+    /// A message was not sent.
+    SendFailed { msg_id: MsgId, message: String },
+    /// The connection broke; it is being made again.
+    LinkDown,
+    /// The connection is there (again).
+    LinkUp,
+    /// The controller cannot be reached any more.
+    Disconnected { reason: String },
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done about it.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Send this.
+    Send(Outgoing),
+    /// Something changed about a task.
+    Update(TaskKey, Update),
+    /// Ask the submitter.
+    Refuse {
+        key: TaskKey,
+        reason: RefusalReason,
+        state: StateId,
+        cell: Box<EngineCell>,
+    },
+    /// Tell whoever listens.
+    Notify(ClientEvent),
+    /// Every engine asked on this ticket has answered or left.
+    Answered(Ticket),
+    /// Ask the controller which engines there are.
+    Look,
+}
+
+/// A client's state.
+#[derive(Debug)]
+pub(crate) struct State {
+    session: String,
+    sent: u64,
+    engines: Engines,
+    ledger: Ledger,
+    tasks: Tasks,
+    /// Questions on the control channel.
+    asked: HashMap<MsgId, (EngineUuid, Ticket)>,
+    /// Until when the connection may take to come back.
+    link: Option<Instant>,
+    ended: bool,
+}
+
+impl State {
+    /// A client that knows of no engine. `host` is this machine's name; `session` begins every
+    /// message's id.
+    pub fn new(session: String, host: String) -> Self {
+        Self {
+            session,
+            sent: 0,
+            engines: Engines::default(),
+            ledger: Ledger::new(host),
+            tasks: Tasks::default(),
+            asked: HashMap::new(),
+            link: None,
+            ended: false,
+        }
+    }
+
+    /// The engines that have joined, by id.
+    pub fn joined(&self) -> Vec<Engine> {
+        self.engines.joined()
+    }
+
+    /// Whether the controller is gone for good; nothing more will be commanded.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// When [`Event::Tick`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadlines = [self.engines.deadline(), self.tasks.deadline(), self.link];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Takes an event and says what to do, in order.
+    pub fn on(&mut self, event: Event, now: Now) -> Vec<Command> {
+        let mut commands = Vec::new();
+        self.take(event, now, &mut commands);
+        commands
+    }
+
+    fn take(&mut self, event: Event, now: Now, commands: &mut Vec<Command>) {
+        match event {
+            Event::Submit { cells } => {
+                for (key, cell) in cells {
+                    self.submit(key, cell, 0, now, commands);
+                }
+            }
+            Event::Resend { key, cell } => {
+                if self.tasks.is_parked(key) {
+                    self.submit(key, cell, 0, now, commands);
+                }
+            }
+            Event::Fail { key, failure } => {
+                self.tasks.fail_parked(key, failure, now, commands);
+            }
+            Event::Abort { keys, ticket } => {
+                let asked = self.tasks.abort(&keys, now, commands);
+                self.abort(asked, ticket, commands);
+            }
+            Event::Control {
+                engines,
+                order,
+                ticket,
+            } => self.control(&engines, order, ticket, commands),
+            Event::Engines(engines) => {
+                for (id, uuid) in self.engines.missing(&engines) {
+                    self.left(id, &uuid, now, commands);
+                }
+                for (id, uuid) in engines {
+                    self.registered(id, uuid, now, commands);
+                }
+            }
+            Event::Registered(id, uuid) => self.registered(id, uuid, now, commands),
+            Event::Unregistered(id, uuid) => self.left(id, &uuid, now, commands),
+            Event::Replied(reply) => self.replied(reply, now, commands),
+            Event::Published { parent, published } => {
+                self.published(&parent, published, now, commands);
+            }
+            Event::SendFailed { msg_id, message } => {
+                self.answered(&msg_id, commands);
+                let failure = failure("EngineError", message);
+                self.tasks.fail(&msg_id, failure, now, commands);
+                if self.ledger.lost(&msg_id) {
+                    self.release(now, commands);
+                }
+            }
+            Event::LinkDown => {
+                self.link.get_or_insert(now.instant + LINK_TIMEOUT);
+            }
+            Event::LinkUp => {
+                if self.link.take().is_some() {
+                    commands.push(Command::Look);
+                }
+            }
+            Event::Disconnected { reason } => self.disconnected(reason, now, commands),
+            Event::Tick if self.link.is_some_and(|until| until <= now.instant) => {
+                let reason = format!("no connection for {} s", LINK_TIMEOUT.as_secs());
+                self.disconnected(reason, now, commands);
+            }
+            Event::Tick => {
+                let mut next = counter(&self.session, &mut self.sent);
+                let greetings = self.engines.tick(now.instant, &mut next);
+                drop(next);
+                for greeting in greetings {
+                    self.greet(Some(greeting), commands);
+                }
+                self.tasks.tick(now, commands);
+            }
+        }
+    }
+
+    fn submit(
+        &mut self,
+        key: TaskKey,
+        cell: EngineCell,
+        attempt: u32,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let msg_id = counter(&self.session, &mut self.sent)();
+        let Some(engine) = self.engines.get(cell.engine) else {
+            let gone = format!("Engine {} is not registered", cell.engine);
+            let uuid = EngineUuid::new("");
+            let task = Sending {
+                key,
+                uuid,
+                attempt,
+                sent: true,
+            };
+            self.tasks.begin(msg_id.clone(), task, cell);
+            let failure = failure("EngineError", gone);
+            self.tasks.fail(&msg_id, failure, now, commands);
+            return;
+        };
+        let host = engine.handshake.as_ref().map_or("", |h| h.host.as_str());
+        let plan = self
+            .ledger
+            .plan(&engine.uuid, host, &msg_id, &cell.metadata.artifacts);
+        let (by_path, buffers, sent) = match plan {
+            Plan::Paths => (true, Vec::new(), true),
+            Plan::Buffers(buffers) => (false, buffers, true),
+            Plan::Hold => (false, Vec::new(), false),
+        };
+        let uuid = engine.uuid;
+        let task = Sending {
+            key,
+            uuid: uuid.clone(),
+            attempt,
+            sent,
+        };
+        self.tasks.begin(msg_id.clone(), task, cell.clone());
+        if !sent {
+            return;
+        }
+        let update = Update::Sent {
+            msg_id: msg_id.clone(),
+            engine_uuid: Some(uuid.clone()),
+            at: now.utc,
+        };
+        commands.push(Command::Update(key, update));
+        commands.push(Command::Send(Outgoing {
+            engine: uuid,
+            msg_id,
+            body: Body::Cell {
+                cell: Box::new(cell),
+                by_path,
+                buffers,
+            },
+        }));
+    }
+
+    /// Artifacts have arrived, or are lost on the way: what waited for them goes out.
+    fn release(&mut self, now: Now, commands: &mut Vec<Command>) {
+        for (key, cell, attempt) in self.tasks.take_held() {
+            self.submit(key, cell, attempt, now, commands);
+        }
+    }
+
+    fn abort(
+        &mut self,
+        tasks: Vec<(EngineUuid, MsgId)>,
+        ticket: Ticket,
+        commands: &mut Vec<Command>,
+    ) {
+        let mut by_engine: Vec<(EngineUuid, Vec<MsgId>)> = Vec::new();
+        for (uuid, msg_id) in tasks {
+            match by_engine.last_mut() {
+                Some((last, ids)) if *last == uuid => ids.push(msg_id),
+                _ => by_engine.push((uuid, vec![msg_id])),
+            }
+        }
+        if by_engine.is_empty() {
+            commands.push(Command::Answered(ticket));
+        }
+        for (uuid, ids) in by_engine {
+            self.ask(uuid, Body::Abort(ids), ticket, commands);
+        }
+    }
+
+    fn control(
+        &mut self,
+        engines: &[EngineId],
+        order: ControlOrder,
+        ticket: Ticket,
+        commands: &mut Vec<Command>,
+    ) {
+        let there: Vec<_> = engines
+            .iter()
+            .filter_map(|&id| self.engines.get(id))
+            .collect();
+        if there.is_empty() {
+            commands.push(Command::Answered(ticket));
+        }
+        for engine in there {
+            self.ask(engine.uuid, Body::Control(order), ticket, commands);
+        }
+    }
+
+    fn ask(&mut self, engine: EngineUuid, body: Body, ticket: Ticket, commands: &mut Vec<Command>) {
+        let msg_id = counter(&self.session, &mut self.sent)();
+        self.asked.insert(msg_id.clone(), (engine.clone(), ticket));
+        commands.push(Command::Send(Outgoing {
+            engine,
+            msg_id,
+            body,
+        }));
+    }
+
+    fn answered(&mut self, msg_id: &MsgId, commands: &mut Vec<Command>) {
+        if let Some((_, ticket)) = self.asked.remove(msg_id)
+            && !self.asked.values().any(|(_, other)| *other == ticket)
+        {
+            commands.push(Command::Answered(ticket));
+        }
+    }
+
+    fn registered(
+        &mut self,
+        id: EngineId,
+        uuid: EngineUuid,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        if let Some(before) = self.engines.get(id)
+            && before.uuid != uuid
+        {
+            self.left(id, &before.uuid, now, commands);
+        }
+        let mut next = counter(&self.session, &mut self.sent);
+        let greeting = self.engines.registered(id, uuid, now.instant, &mut next);
+        drop(next);
+        self.greet(greeting, commands);
+    }
+
+    fn disconnected(&mut self, reason: String, now: Now, commands: &mut Vec<Command>) {
+        self.ended = true;
+        self.tasks.disconnected(&reason, now, commands);
+        for (_, (_, ticket)) in std::mem::take(&mut self.asked) {
+            commands.push(Command::Answered(ticket));
+        }
+        self.engines = Engines::default();
+        commands.push(Command::Notify(ClientEvent::Disconnected { reason }));
+    }
+
+    fn left(&mut self, id: EngineId, uuid: &EngineUuid, now: Now, commands: &mut Vec<Command>) {
+        let Some(engine) = self.engines.left(id, uuid) else {
+            return;
+        };
+        self.ledger.left(uuid);
+        self.tasks.engine_left(uuid, now);
+        let unanswered: Vec<_> = self
+            .asked
+            .iter()
+            .filter(|(_, (asked, _))| asked == uuid)
+            .map(|(msg_id, _)| msg_id.clone())
+            .collect();
+        for msg_id in unanswered {
+            self.answered(&msg_id, commands);
+        }
+        commands.push(Command::Notify(ClientEvent::EngineLeft(engine.id)));
+        // What the engine was carrying for its machine may not have arrived.
+        let mut lost = false;
+        for msg_id in self.tasks.sent_to(uuid) {
+            lost |= self.ledger.lost(&msg_id);
+        }
+        if lost {
+            self.release(now, commands);
+        }
+    }
+
+    fn replied(&mut self, reply: Reply, now: Now, commands: &mut Vec<Command>) {
+        self.answered(&reply.parent, commands);
+        if self.engines.is_greeting(&reply.parent) {
+            let handshake = match reply.answer {
+                Answer::KernelInfo(handshake) => handshake,
+                _ => None,
+            };
+            let greeting = self.engines.replied(&reply.parent, handshake);
+            self.greet(greeting, commands);
+            return;
+        }
+        // An engine keeps what came with a cell even where it does not run the cell.
+        let parent = reply.parent.clone();
+        let released = if reply.by_engine {
+            self.ledger.arrived(&parent)
+        } else {
+            self.ledger.lost(&parent)
+        };
+        if let Consequence::NeedArtifacts {
+            key,
+            uuid,
+            cell,
+            attempt,
+            artifacts,
+        } = self.tasks.replied(reply, now, commands)
+        {
+            self.ledger.lacks(&uuid, &artifacts);
+            self.submit(key, *cell, attempt, now, commands);
+        }
+        if released {
+            self.release(now, commands);
+        }
+    }
+
+    fn published(
+        &mut self,
+        parent: &MsgId,
+        published: Published,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        if self.engines.is_greeting(parent) {
+            if published == Published::Idle {
+                let greeting = self.engines.heard(parent);
+                self.greet(greeting, commands);
+            }
+            return;
+        }
+        // Our engines publish their input once they have all artifacts.
+        let begun = matches!(published, Published::Input { .. });
+        self.tasks.published(parent, published, now, commands);
+        if begun && self.ledger.arrived(parent) {
+            self.release(now, commands);
+        }
+    }
+
+    fn greet(&mut self, greeting: Option<Greeting>, commands: &mut Vec<Command>) {
+        match greeting {
+            None => {}
+            Some(Greeting::Ask(engine, msg_id)) => commands.push(Command::Send(Outgoing {
+                engine,
+                msg_id,
+                body: Body::KernelInfo,
+            })),
+            Some(Greeting::Joined(engine)) => {
+                if let Some(handshake) = &engine.handshake {
+                    self.ledger.joined(&engine.uuid, handshake);
+                }
+                commands.push(Command::Notify(ClientEvent::EngineJoined(engine)));
+            }
+        }
+    }
+}
+
+/// Message ids in the manner of jupyter_client: `<session>_<pid>_<n>`.
+fn counter<'a>(session: &'a str, sent: &'a mut u64) -> impl FnMut() -> MsgId + 'a {
+    move || {
+        *sent += 1;
+        MsgId::new(format!("{session}_{sent}"))
+    }
+}

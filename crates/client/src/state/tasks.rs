@@ -1,0 +1,381 @@
+//! The tasks that are under way, each from its submission to its last output.
+//!
+//! A task ends in exactly one of completed, failed, aborted ([`Update::Ended`]); its output is
+//! complete at iopub `idle` ([`Update::OutputDone`]), which may come before or after the reply.
+
+use super::end::{End, failure};
+use super::message::{Answer, Published, Reply};
+use super::{Command, Now};
+use crate::request::TaskKey;
+use crate::result::Update;
+use crate::submission::EngineCell;
+use phalanx_protocol::failure::RemoteFailure;
+use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, StateId};
+use phalanx_protocol::parallel::RefusalReason;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+/// How long a dead engine's tasks wait for the reply or the output that may be under way.
+pub(crate) const DEATH_GRACE: Duration = Duration::from_millis(50);
+
+/// How long after the reply, and after the last output, an `idle` is waited for.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a cell is sent again because its engine lacks artifacts: once for a path that does
+/// not lead there, once for a cache that is not its host's.
+pub(crate) const ATTEMPTS: u32 = 2;
+
+/// The tasks under way.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    by_msg: HashMap<MsgId, Task>,
+    /// Refused, and with whoever submitted them.
+    parked: HashSet<TaskKey>,
+}
+
+/// How a task goes out.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub key: TaskKey,
+    pub uuid: EngineUuid,
+    /// How often it was sent before, only for want of artifacts.
+    pub attempt: u32,
+    /// `false` while it waits for its artifacts to travel with another message.
+    pub sent: bool,
+}
+
+#[derive(Debug)]
+struct Task {
+    key: TaskKey,
+    engine: EngineId,
+    uuid: EngineUuid,
+    cell: EngineCell,
+    attempt: u32,
+    sent: bool,
+    ended: bool,
+    idle: bool,
+    engine_left: bool,
+    deadline: Option<Instant>,
+}
+
+/// What a reply calls for beyond updates.
+#[derive(Debug)]
+pub(crate) enum Consequence {
+    None,
+    /// Send the cell again, with these.
+    NeedArtifacts {
+        key: TaskKey,
+        uuid: EngineUuid,
+        cell: Box<EngineCell>,
+        attempt: u32,
+        artifacts: Vec<ArtifactHash>,
+    },
+}
+
+impl Tasks {
+    /// Takes a task that is sent, or held back until its artifacts have travelled.
+    pub fn begin(&mut self, msg_id: MsgId, sending: Sending, cell: EngineCell) {
+        self.parked.remove(&sending.key);
+        let task = Task {
+            key: sending.key,
+            engine: cell.engine,
+            uuid: sending.uuid,
+            cell,
+            attempt: sending.attempt,
+            sent: sending.sent,
+            ended: false,
+            idle: false,
+            engine_left: false,
+            deadline: None,
+        };
+        self.by_msg.insert(msg_id, task);
+    }
+
+    /// Whether the task was refused and its submitter has not answered.
+    pub fn is_parked(&self, key: TaskKey) -> bool {
+        self.parked.contains(&key)
+    }
+
+    /// Takes the tasks that are held back, for another attempt at sending them.
+    pub fn take_held(&mut self) -> Vec<(TaskKey, EngineCell, u32)> {
+        let held: Vec<_> = self
+            .by_msg
+            .iter()
+            .filter(|(_, task)| !task.sent && !task.ended)
+            .map(|(msg_id, task)| (task.key, msg_id.clone()))
+            .collect();
+        let mut taken: Vec<_> = held
+            .into_iter()
+            .filter_map(|(key, msg_id)| {
+                let task = self.by_msg.remove(&msg_id)?;
+                Some((key, task.cell, task.attempt))
+            })
+            .collect();
+        taken.sort_by_key(|(key, ..)| *key);
+        taken
+    }
+
+    /// What has to be asked so that these tasks are dropped; those that are with us end here.
+    pub fn abort(
+        &mut self,
+        keys: &[TaskKey],
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) -> Vec<(EngineUuid, MsgId)> {
+        let mut asked = Vec::new();
+        let mut ours = Vec::new();
+        for (msg_id, task) in &self.by_msg {
+            if keys.contains(&task.key) && !task.ended {
+                if task.sent {
+                    asked.push((task.uuid.clone(), msg_id.clone()));
+                } else {
+                    ours.push(msg_id.clone());
+                }
+            }
+        }
+        for msg_id in ours {
+            self.end(&msg_id, End::Aborted, None, now, commands);
+            self.settle(&msg_id, commands);
+        }
+        for &key in keys {
+            if self.parked.remove(&key) {
+                finish_parked(key, End::Aborted, now, commands);
+            }
+        }
+        asked.sort();
+        asked
+    }
+
+    /// Ends a task that was refused; ignored when it is not waiting for that.
+    pub fn fail_parked(
+        &mut self,
+        key: TaskKey,
+        failure: RemoteFailure,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        if self.parked.remove(&key) {
+            finish_parked(key, End::Failed(failure), now, commands);
+        }
+    }
+
+    /// Ends a task that could not be sent.
+    pub fn fail(
+        &mut self,
+        msg_id: &MsgId,
+        failure: RemoteFailure,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        self.end(msg_id, End::Failed(failure), None, now, commands);
+        self.settle(msg_id, commands);
+    }
+
+    /// An engine published something on behalf of a request; unknown requests are not ours.
+    pub fn published(
+        &mut self,
+        parent: &MsgId,
+        published: Published,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(task) = self.by_msg.get_mut(parent) else {
+            return;
+        };
+        if task.ended && !task.engine_left {
+            task.deadline = Some(now.instant + IDLE_TIMEOUT);
+        }
+        let key = task.key;
+        let update = match published {
+            Published::Busy => return,
+            Published::Idle => {
+                task.idle = true;
+                if task.ended {
+                    self.settle(parent, commands);
+                }
+                return;
+            }
+            Published::Input {
+                code,
+                execution_count,
+            } => Update::Input {
+                code,
+                execution_count,
+            },
+            Published::Output(output) => Update::Output(output),
+            Published::Result {
+                data,
+                execution_count,
+            } => Update::Result {
+                data,
+                execution_count,
+            },
+            Published::Error(mut failure) => {
+                failure.engine.get_or_insert(task.engine);
+                failure.msg_id.get_or_insert_with(|| parent.clone());
+                Update::Error(failure)
+            }
+        };
+        commands.push(Command::Update(key, update));
+    }
+
+    /// A reply came; a second reply to the same request is ignored.
+    pub fn replied(&mut self, reply: Reply, now: Now, commands: &mut Vec<Command>) -> Consequence {
+        let parent = &reply.parent;
+        let Some(task) = self.by_msg.get_mut(parent) else {
+            return Consequence::None;
+        };
+        if task.ended {
+            return Consequence::None;
+        }
+        let end = match reply.answer.clone() {
+            Answer::Refused(RefusalReason::NeedArtifacts { .. }) if task.attempt == ATTEMPTS => {
+                let engine = task.engine;
+                let text = format!("engine {engine} does not keep the artifacts it is sent");
+                End::Failed(failure("InternalError", text))
+            }
+            Answer::Refused(reason) => {
+                let parent = parent.clone();
+                return self.refused(&parent, reason, reply.state, commands);
+            }
+            Answer::Ok { execution_count } => End::Ok { execution_count },
+            Answer::KernelInfo(_) => End::Ok {
+                execution_count: None,
+            },
+            Answer::Aborted => End::Aborted,
+            Answer::Failed(failure) => End::Failed(failure),
+        };
+        let dropped = matches!(end, End::Aborted);
+        let from_engine = reply.by_engine && !task.engine_left;
+        task.deadline = Some(if from_engine {
+            now.instant + IDLE_TIMEOUT
+        } else {
+            now.instant + DEATH_GRACE
+        });
+        let idle = task.idle;
+        let parent = parent.clone();
+        self.end(&parent, end, Some(reply), now, commands);
+        if idle || dropped {
+            self.settle(&parent, commands);
+        }
+        Consequence::None
+    }
+
+    /// An engine is gone. What it or the controller said last may still be under way.
+    pub fn engine_left(&mut self, uuid: &EngineUuid, now: Now) {
+        for task in self.by_msg.values_mut().filter(|t| t.uuid == *uuid) {
+            task.engine_left = true;
+            task.deadline = Some(now.instant + DEATH_GRACE);
+        }
+    }
+
+    /// The messages that are with that engine.
+    pub fn sent_to(&self, uuid: &EngineUuid) -> Vec<MsgId> {
+        self.ids(|task| task.uuid == *uuid && task.sent)
+    }
+
+    /// Ends everything.
+    pub fn disconnected(&mut self, reason: &str, now: Now, commands: &mut Vec<Command>) {
+        for msg_id in self.ids(|_| true) {
+            let lost = format!("the connection to the controller is lost: {reason}");
+            self.fail(&msg_id, failure("EngineError", lost), now, commands);
+        }
+        for key in std::mem::take(&mut self.parked) {
+            let lost = format!("the connection to the controller is lost: {reason}");
+            finish_parked(
+                key,
+                End::Failed(failure("EngineError", lost)),
+                now,
+                commands,
+            );
+        }
+    }
+
+    /// When [`tick`](Self::tick) is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.by_msg.values().filter_map(|task| task.deadline).min()
+    }
+
+    /// Gives up waiting for what is overdue.
+    pub fn tick(&mut self, now: Now, commands: &mut Vec<Command>) {
+        for msg_id in self.ids(|task| task.deadline.is_some_and(|at| at <= now.instant)) {
+            if let Some(task) = self.by_msg.get(&msg_id) {
+                let died = format!("Engine {} died while running task '{msg_id}'", task.engine);
+                let failure = failure("EngineError", died);
+                self.end(&msg_id, End::Failed(failure), None, now, commands);
+            }
+            self.settle(&msg_id, commands);
+        }
+    }
+
+    fn refused(
+        &mut self,
+        parent: &MsgId,
+        reason: RefusalReason,
+        state: Option<StateId>,
+        commands: &mut Vec<Command>,
+    ) -> Consequence {
+        let Some(task) = self.by_msg.remove(parent) else {
+            return Consequence::None;
+        };
+        let key = task.key;
+        if let RefusalReason::NeedArtifacts { artifacts } = reason {
+            return Consequence::NeedArtifacts {
+                key,
+                uuid: task.uuid,
+                cell: Box::new(task.cell),
+                attempt: task.attempt + 1,
+                artifacts,
+            };
+        }
+        self.parked.insert(key);
+        commands.push(Command::Refuse {
+            key,
+            reason,
+            state: state.unwrap_or_else(StateId::empty),
+            cell: Box::new(task.cell),
+        });
+        Consequence::None
+    }
+
+    fn end(
+        &mut self,
+        msg_id: &MsgId,
+        end: End,
+        reply: Option<Reply>,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(task) = self.by_msg.get_mut(msg_id).filter(|task| !task.ended) else {
+            return;
+        };
+        task.ended = true;
+        let ended = end.record(Some(msg_id), Some(task.engine), reply, now);
+        commands.push(Command::Update(task.key, Update::Ended(Box::new(ended))));
+    }
+
+    /// All output of an ended task is here, or no more is expected.
+    fn settle(&mut self, msg_id: &MsgId, commands: &mut Vec<Command>) {
+        if let Some(task) = self.by_msg.remove(msg_id) {
+            commands.push(Command::Update(task.key, Update::OutputDone));
+        }
+    }
+
+    fn ids(&self, which: impl Fn(&Task) -> bool) -> Vec<MsgId> {
+        let mut ids: Vec<_> = self
+            .by_msg
+            .iter()
+            .filter(|(_, task)| which(task))
+            .map(|(msg_id, task)| (task.key, msg_id.clone()))
+            .collect();
+        ids.sort();
+        ids.into_iter().map(|(_, msg_id)| msg_id).collect()
+    }
+}
+
+/// Ends a task that is with its submitter, so that nothing is to come from an engine.
+fn finish_parked(key: TaskKey, end: End, now: Now, commands: &mut Vec<Command>) {
+    let ended = end.record(None, None, None, now);
+    commands.push(Command::Update(key, Update::Ended(Box::new(ended))));
+    commands.push(Command::Update(key, Update::OutputDone));
+}

@@ -1,0 +1,103 @@
+//! What is submitted to engines, and what comes back when an engine refuses it.
+
+use crate::request::{Request, Requests, TaskKey};
+use phalanx_protocol::failure::RemoteFailure;
+use phalanx_protocol::id::{ArtifactHash, EngineId, StateId};
+use phalanx_protocol::parallel::{CellMetadata, RefusalReason};
+use std::path::PathBuf;
+use tokio::sync::mpsc;
+
+/// Cells to run, one task per cell.
+#[derive(Debug)]
+pub struct Submission {
+    /// What the AsyncResult is called: `%px`, `execute`, …
+    pub name: String,
+    /// The cells, each with its engine; at most one per engine is usual, not required.
+    pub cells: Vec<EngineCell>,
+    /// Where tasks that an engine refused go; unbounded, since there is at most one per task.
+    pub refused: mpsc::UnboundedSender<RefusedTask>,
+}
+
+/// A compiled cell for one engine.
+#[derive(Clone, Debug)]
+pub struct EngineCell {
+    /// The engine.
+    pub engine: EngineId,
+    /// The source, which is what the engine publishes as `execute_input`.
+    pub source: String,
+    /// What the engine needs to know to run it; the client fills in `paths` and `buffers`.
+    pub metadata: CellMetadata,
+    /// Where the artifacts named in the metadata are on this machine.
+    pub artifacts: Vec<(ArtifactHash, PathBuf)>,
+}
+
+/// A task whose engine did not run it; answer with [`resend`](Self::resend) or
+/// [`fail`](Self::fail). Dropped unanswered, the task fails with `InternalError`.
+#[derive(Debug)]
+pub struct RefusedTask {
+    /// The task's position in the submission.
+    pub task: usize,
+    /// The engine.
+    pub engine: EngineId,
+    /// Why; never `NeedArtifacts`, which the client answers itself.
+    pub reason: RefusalReason,
+    /// The state the engine is in.
+    pub state: StateId,
+    /// What was refused.
+    pub cell: EngineCell,
+    pub(crate) answer: Answer,
+}
+
+impl RefusedTask {
+    /// Sends another cell in place of the one refused, to the same engine.
+    pub fn resend(mut self, cell: EngineCell) {
+        self.answer.give(|key| Request::Resend { key, cell });
+    }
+
+    /// Ends the task in failure.
+    pub fn fail(mut self, failure: RemoteFailure) {
+        self.answer.give(|key| Request::Fail { key, failure });
+    }
+}
+
+/// The right to answer one refusal once.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    key: Option<TaskKey>,
+    engine: EngineId,
+    requests: Requests,
+}
+
+impl Answer {
+    pub fn new(key: TaskKey, engine: EngineId, requests: Requests) -> Self {
+        Self {
+            key: Some(key),
+            engine,
+            requests,
+        }
+    }
+
+    fn give(&mut self, request: impl FnOnce(TaskKey) -> Request) {
+        if let Some(key) = self.key.take() {
+            // The client may be gone; then all its tasks have ended.
+            let _ = self.requests.send(request(key));
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let engine = self.engine;
+        self.give(|key| Request::Fail {
+            key,
+            failure: RemoteFailure {
+                ename: "InternalError".to_owned(),
+                evalue: format!("engine {engine} refused the cell and nothing else was sent"),
+                traceback: Vec::new(),
+                engine: Some(engine),
+                msg_id: None,
+                method: "execute".to_owned(),
+            },
+        });
+    }
+}
