@@ -65,9 +65,10 @@ impl Place {
         command
     }
 
-    /// Only the mark, on a command whose environment is the test's own affair.
-    pub fn mark<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.env(self.mark.name, &self.mark.value)
+    /// The mark as `VARIABLE=VALUE`, for a process whose environment is cleared.
+    #[must_use]
+    pub fn marking(&self) -> String {
+        format!("{}={}", self.mark.name, self.mark.value)
     }
 }
 

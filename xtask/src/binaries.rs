@@ -4,8 +4,9 @@ use crate::{exec, workspace::Workspace};
 use anyhow::Result;
 
 /// What is built is the whole workspace, with the lock file's versions: one selection of packages
-/// and one profile for tour, tests and benchmarks, so that evcxr is built once.
-pub const SELECTION: [&str; 3] = ["--release", "--locked", "--workspace"];
+/// and one profile for tour, tests and benchmarks, so that evcxr is built once. All features: the
+/// echo evaluator, which most tests use, is one.
+pub const SELECTION: [&str; 4] = ["--release", "--locked", "--workspace", "--all-features"];
 
 /// Builds `phalanx` and `phalanx-engine`.
 ///

@@ -6,5 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod install;
+mod lab;
+mod lone_engine;
 mod nbclient;
 mod tour;

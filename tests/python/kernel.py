@@ -1,0 +1,48 @@
+"""A running Phalanx kernel for the test programs beside this file."""
+
+import sys
+from contextlib import contextmanager
+
+from jupyter_client.manager import start_new_kernel
+
+# Seconds until a kernel must have answered, and for one cell: the first one may build the notebooks' library.
+STARTUP_TIMEOUT = 60
+CELL_TIMEOUT = 600
+
+
+class Kernel:
+    def __init__(self, manager, client):
+        self.manager = manager
+        self.client = client
+
+    def run(self, code):
+        """Runs a cell; answers its outputs as text, one item each. A failing cell ends the program."""
+        outputs = []
+
+        def keep(message):
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                outputs.append(content["text"])
+            elif message["msg_type"] in ("display_data", "execute_result"):
+                outputs.append(content["data"].get("text/plain", ""))
+            elif message["msg_type"] == "error":
+                outputs.append("\n".join(content["traceback"]))
+
+        reply = self.client.execute_interactive(code, output_hook=keep, timeout=CELL_TIMEOUT)
+        if reply["content"]["status"] != "ok":
+            sys.exit(f"cell failed: {code}\n" + "\n".join(outputs))
+        return outputs
+
+    @property
+    def pid(self):
+        return self.manager.provisioner.process.pid
+
+
+@contextmanager
+def running(name="phalanx"):
+    manager, client = start_new_kernel(kernel_name=name, startup_timeout=STARTUP_TIMEOUT)
+    try:
+        yield Kernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()

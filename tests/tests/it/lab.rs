@@ -1,0 +1,48 @@
+//! JupyterLab, used as a person does.
+
+use phalanx_tests::bounded::run;
+use phalanx_tests::notebook::write;
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout, chromium};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Longest time for the server, the browser and all cells.
+const LIMIT: Duration = Duration::from_secs(600);
+
+#[test]
+fn run_all_cells_in_jupyterlab_shows_values_and_html() {
+    let (Some(prepared), Some(chromium)) = (Prepared::get(), chromium()) else {
+        return;
+    };
+    let place = Place::new();
+    let cells = [
+        "let x = 41;",
+        "println!(\"x is {x}\");\nx + 1",
+        "phalanx::html(\"<b>bold</b> <i>words</i>\")?;",
+    ];
+    let notebook = write(&place, "lab.ipynb", &cells);
+    let screenshot = place.path("lab.png");
+    let mut command = place.command(&prepared, prepared.python());
+    command
+        .arg(checkout("tests/python/lab.py"))
+        .arg(notebook)
+        .arg("--chromium")
+        .arg(chromium)
+        .arg("--screenshot")
+        .arg(&screenshot);
+    let finished = run(&mut command, LIMIT).succeeded();
+    let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    assert_eq!(seen["dialogs"], json!([]), "{seen}");
+    let outputs: Vec<_> = seen["outputs"].as_array().unwrap().iter().collect();
+    let output = |cell: usize| outputs[cell].as_str().unwrap_or_default();
+    assert_eq!(output(0), "");
+    assert!(
+        output(1).contains("x is 41") && output(1).contains("42"),
+        "{seen}"
+    );
+    // Shown as HTML, not as its source.
+    assert!(output(2).contains("bold words"), "{seen}");
+    let picture = std::fs::read(screenshot).expect("a screenshot");
+    assert!(picture.starts_with(b"\x89PNG"));
+}

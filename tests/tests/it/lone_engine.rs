@@ -1,0 +1,48 @@
+//! An engine needs its one program and nothing else.
+
+use phalanx_tests::bounded::run;
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout, skip};
+use serde_json::Value;
+use std::process::Command;
+use std::time::Duration;
+
+/// Longest time for the cluster, the join and the cells.
+const LIMIT: Duration = Duration::from_secs(600);
+
+#[test]
+fn an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let mut probe = Command::new("unshare");
+    if run(probe.args(["--user", "--uts", "true"]), LIMIT).code != Some(0) {
+        skip("this machine allows no user namespace, in which the engine gets another host name");
+        return;
+    }
+    let place = Place::new();
+    let folder = place.path("far");
+    std::fs::create_dir(&folder).unwrap();
+    let mut command = place.command(&prepared, prepared.python());
+    command
+        .arg(checkout("tests/python/lone_engine.py"))
+        .arg(prepared.binary("phalanx-engine"))
+        .arg(&folder)
+        .args(["--mark", &place.marking()]);
+    let finished = run(&mut command, LIMIT).succeeded();
+    let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    let said = seen["outputs"].to_string();
+    assert!(said.contains("42"), "{said}");
+    assert!(said.contains("variables 0"), "{said}");
+    // The standard library came by wire too, and nothing is loaded from a toolchain.
+    assert!(said.contains("loaded "), "{said}");
+    assert!(
+        !said.contains("rustlib") && !said.contains(".rustup"),
+        "{said}"
+    );
+    // Nothing is left in the engine's folder but what was put there.
+    assert_eq!(
+        seen["kept"],
+        serde_json::json!(["engine.json", "phalanx-engine"])
+    );
+}

@@ -1,0 +1,283 @@
+"""Measures Phalanx and its peers in one run, the same cells in turn, and prints a table.
+
+Peers: evcxr_jupyter for cells (where it is installed), ipyparallel for `%px` and clusters.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import zmq
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+# Seconds one cell may take; the first cell of a session may build the notebook's library.
+CELL_TIMEOUT = 600
+# Milliseconds between attempts to reach a kernel that is not up yet; ZeroMQ's own 100 would be most
+# of what is measured.
+RECONNECT_MS = 5
+# Seconds a kernel is given to get ready in the background before its first cells, as a person does.
+WARM_UP = 10
+
+# What must be reached, from the design: ours at most this, or at most this part of the peer's.
+WANTED = {
+    "launch to kernel_info reply": (0.3, "s"),
+    "expression, empty namespace": (0.55, "of peer"),
+    "expression, 10 variables stored": (0.6, "of peer"),
+    "%px above local, 2 engines": (0.002, "s"),
+    "%px, 16 engines over 1": (1.15, "×"),
+    "cluster start, 4 engines": (0.2, "s"),
+}
+
+# Every repeat is a cell of its own, so that no kernel can answer from an earlier one.
+CELLS = {
+    "expression, empty namespace": lambda i: f"{i} + 1",
+    "println": lambda i: f'println!("{i}");',
+    "item": lambda i: f"fn item() -> i32 {{ {i} }}",
+    "iterator chain": lambda i: f"(0..{1000 + i}u64).map(|x| x * x).sum::<u64>()",
+    "let, warm": lambda i: f"let warm = {i};",
+}
+
+
+class Kernel:
+    """A running kernel and a client of it."""
+
+    def __init__(self, name, spec_dirs=()):
+        self.name = name
+        specs = KernelSpecManager()
+        specs.kernel_dirs = [*spec_dirs, *specs.kernel_dirs]
+        self.context = zmq.Context()
+        self.context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        self.manager = KernelManager(kernel_name=name, kernel_spec_manager=specs)
+        # What a kernel logs is not part of the table.
+        self.log = tempfile.TemporaryFile()
+        began = time.perf_counter()
+        self.manager.start_kernel(stdout=self.log, stderr=self.log)
+        self.client = self.manager.client(context=self.context)
+        self.client.start_channels()
+        self.client.kernel_info(reply=True, timeout=60)
+        self.ready_after = time.perf_counter() - began
+        self.client.wait_for_ready(timeout=60)
+
+    def run(self, code):
+        """Seconds from sending a cell until its reply and the end of its output are here."""
+        began = time.perf_counter()
+        msg_id = self.client.execute(code)
+        self._until_idle(msg_id, code)
+        reply = self.client.get_shell_msg(timeout=CELL_TIMEOUT)
+        while reply["parent_header"].get("msg_id") != msg_id:
+            reply = self.client.get_shell_msg(timeout=CELL_TIMEOUT)
+        took = time.perf_counter() - began
+        if reply["content"]["status"] != "ok":
+            content = reply["content"]
+            raise SystemExit(f"{self.name}: cell `{code}` failed: {content.get('ename')}: {content.get('evalue')}")
+        return took
+
+    def _until_idle(self, msg_id, code):
+        while True:
+            message = self.client.get_iopub_msg(timeout=CELL_TIMEOUT)
+            if message["parent_header"].get("msg_id") != msg_id:
+                continue
+            if message["msg_type"] == "error":
+                lines = "\n".join(message["content"]["traceback"])
+                raise SystemExit(f"{self.name}: cell `{code}` failed:\n{lines}")
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return
+
+    def stop(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel()
+        self.context.destroy(linger=0)
+        self.log.close()
+
+
+@contextmanager
+def kernel(*arguments):
+    started = Kernel(*arguments)
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+def median(seconds):
+    return statistics.median(seconds) if seconds else None
+
+
+def in_turn(kernels, cell, repeats):
+    """Medians of a cell on several kernels, interleaved so that all see the same machine."""
+    taken = {kernel.name: [] for kernel in kernels}
+    for i in range(repeats):
+        for kernel in kernels:
+            taken[kernel.name].append(kernel.run(cell(i)))
+    return {name: median(seconds) for name, seconds in taken.items()}
+
+
+class Table:
+    """Rows of name, ours, peer's."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def add(self, name, ours, peer=None, unit="s"):
+        self.rows[name] = (ours, peer, unit)
+        print(f"  {name}: {shown(ours, unit)}", file=sys.stderr, flush=True)
+
+    def print(self, peers):
+        print(f"\n{'':34} {'Phalanx':>10} {'peer':>10}  {'of peer':>7}  wanted")
+        missed = 0
+        for name, (ours, peer, unit) in self.rows.items():
+            ratio = f"{ours / peer:7.2f}" if peer else " " * 7
+            wanted, reached = verdict(name, ours, peer)
+            missed += reached is False
+            print(f"{name:34} {shown(ours, unit):>10} {shown(peer, unit):>10}  {ratio}  {wanted}")
+        print(f"\nPeers: {', '.join(peers)}. Medians; each repeat is a cell not seen before.")
+        if missed:
+            print(f"{missed} figures are not what is wanted.")
+
+
+def shown(value, unit):
+    if value is None:
+        return "-"
+    if unit != "s":
+        return f"{value:.2f} {unit}"
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.1f} ms"
+
+
+def verdict(name, ours, peer):
+    if name not in WANTED:
+        return "", None
+    limit, unit = WANTED[name]
+    if unit == "of peer":
+        if not peer:
+            return f"≤ {limit} of peer", None
+        reached = ours <= limit * peer
+        text = f"≤ {limit} of peer"
+    else:
+        reached = ours <= limit
+        text = f"≤ {shown(limit, unit)}"
+    return f"{text}  {'reached' if reached else 'NOT REACHED'}", reached
+
+
+def measure_cells(table, phalanx, peer, repeats):
+    kernels = [phalanx, *([peer] if peer else [])]
+    name = peer.name if peer else None
+    time.sleep(WARM_UP)
+    first = {kernel.name: kernel.run("0 + 0") for kernel in kernels}
+    table.add(f"first cell, {WARM_UP} s after launch", first["phalanx"], first.get(name))
+    first_let = {kernel.name: kernel.run("let first = 1;") for kernel in kernels}
+    table.add("first let of the session", first_let["phalanx"], first_let.get(name))
+    for kernel in kernels:
+        # Gone again, so that the namespace is empty, and everything is warm.
+        kernel.run("drop(first);")
+        for label, cell in CELLS.items():
+            if not label.startswith("let"):
+                kernel.run(cell(-1 if label == "println" else 7))
+    for label, cell in CELLS.items():
+        medians = in_turn(kernels, cell, repeats)
+        table.add(label, medians["phalanx"], medians.get(name))
+    for kernel in kernels:
+        kernel.run("\n".join(f"let v{i} = vec![{i}; {i + 1}];" for i in range(10)))
+    medians = in_turn(kernels, lambda i: f"{i} + 2", repeats)
+    table.add("expression, 10 variables stored", medians["phalanx"], medians.get(name))
+    for kernel in kernels:
+        kernel.run("40 + 2")
+    medians = in_turn(kernels, lambda _: "40 + 2", repeats)
+    table.add("an unchanged cell again", medians["phalanx"], medians.get(name))
+
+
+def measure_px(table, phalanx, python, repeats):
+    """`%px` of a trivial cell above the same cell locally, and clusters' starts."""
+    px = {}
+    for engines in (1, 2, 4, 16):
+        start = phalanx.run(f"%cluster start -n {engines}")
+        if engines == 4:
+            peer_start = python.run(cluster_start(4)) if python else None
+            table.add("cluster start, 4 engines", start, peer_start)
+        phalanx.run("%px 1000")
+        # Cells of the same length compiled each time, so that what differs is the way to the engines.
+        local, remote = [], []
+        for i in range(repeats):
+            local.append(phalanx.run(f"{engines * 1000 + i}"))
+            remote.append(phalanx.run(f"%px {engines * 1000 + i}"))
+        px[engines] = median(remote)
+        peer = None
+        if python and engines in (2, 4):
+            if engines == 2:
+                python.run(cluster_start(2))
+            python.run("%px 1")
+            times = [(python.run(f"%px {i}"), python.run(f"{i}")) for i in range(repeats)]
+            peer = median([a for a, _ in times]) - median([b for _, b in times])
+            python.run("cluster.stop_cluster_sync()")
+        name = f"%px above local, {engines} engine{'s' if engines > 1 else ''}"
+        table.add(name, median(remote) - median(local), peer)
+        phalanx.run("%cluster stop")
+    table.add("%px, 4 engines over 1", px[4] / px[1], unit="×")
+    table.add("%px, 16 engines over 1", px[16] / px[1], unit="×")
+
+
+def cluster_start(engines):
+    return f"""
+import logging, ipyparallel
+cluster = ipyparallel.Cluster(n={engines}, delay=0, log_level=logging.ERROR)
+client = cluster.start_and_connect_sync(activate=True)
+"""
+
+
+def measure_launch(table, names, specs, repeats):
+    taken = {name: [] for name in names}
+    for _ in range(repeats):
+        for name in names:
+            with kernel(name, specs) as started:
+                taken[name].append(started.ready_after)
+    peer = median(taken[names[1]]) if len(names) > 1 else None
+    table.add("launch to kernel_info reply", median(taken[names[0]]), peer)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--evcxr-jupyter", type=Path, help="the peer's program")
+    parser.add_argument("--no-px", action="store_true", help="leave out engines")
+    parser.add_argument("--quick", action="store_true", help="a few repeats only")
+    arguments = parser.parse_args()
+    repeats = 5 if arguments.quick else 31
+
+    table = Table()
+    peers = []
+    with ExitStack() as stack:
+        specs = []
+        if arguments.evcxr_jupyter:
+            peers.append("evcxr_jupyter")
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            specs.append(str(folder))
+            write_spec(folder / "evcxr_jupyter", arguments.evcxr_jupyter)
+        measure_launch(table, ["phalanx", *peers], specs, 3 if arguments.quick else 7)
+        phalanx = stack.enter_context(kernel("phalanx", specs))
+        peer = stack.enter_context(kernel("evcxr_jupyter", specs)) if peers else None
+        measure_cells(table, phalanx, peer, repeats)
+    if not arguments.no_px:
+        peers.append("ipyparallel")
+        with kernel("phalanx") as phalanx, kernel("python3") as python:
+            measure_px(table, phalanx, python, repeats)
+    table.print(peers)
+    return 0
+
+
+def write_spec(folder, program):
+    folder.mkdir()
+    spec = {
+        "argv": [str(program), "--control_file", "{connection_file}"],
+        "display_name": "evcxr_jupyter",
+        "language": "rust",
+        "interrupt_mode": "message",
+    }
+    (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
