@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`handle`] | the kernel's end of an evaluator process |
 //! | [`process`] | the evaluator process: requests in, answers out |
+//! | `folder` | build folders, kept from session to session |
 //! | `evcxr` | the real evaluator: contexts, prelude, build folders, the relay |
 //! | `echo` | its twin for tests: a few words, compiled in no time |
 
@@ -13,6 +14,7 @@
 mod echo;
 #[cfg(feature = "evcxr")]
 mod evcxr;
+mod folder;
 mod handle;
 mod process;
 

@@ -1,1 +1,12 @@
+//! The real evaluator: evcxr's contexts, driven over a relay that stands where their runtime would.
 
+mod diagnostics;
+mod engines;
+mod library;
+mod local;
+mod prelude;
+mod relay;
+mod source;
+mod start;
+
+pub(crate) use start::{hook, start};

@@ -1,6 +1,7 @@
 //! One task per evaluator process: passes requests in and events out.
 
 use super::{EvaluatorNotice, Order};
+use crate::folder::BuildFolder;
 use phalanx_protocol::evaluator::EvaluatorRequest;
 use phalanx_protocol::frame::{self, Decoder};
 use rustix::process::{Pid, Signal};
@@ -39,7 +40,7 @@ struct Actor {
 }
 
 pub(super) async fn run(
-    _folder: TempDir,
+    _folders: (TempDir, Option<BuildFolder>),
     listener: UnixListener,
     mut child: Child,
     mut orders: mpsc::UnboundedReceiver<Order>,

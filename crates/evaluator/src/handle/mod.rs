@@ -2,8 +2,9 @@
 
 mod actor;
 
-use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest};
-use std::ffi::OsString;
+use crate::folder::{self, BuildFolder};
+use crate::process::Backend;
+use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest, NamespaceKind};
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,20 +12,26 @@ use tokio::net::UnixListener;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
+/// Where evcxr builds.
+const BUILD_FOLDER_VAR: &str = "EVCXR_TMPDIR";
+
 /// How an evaluator process is started.
 #[derive(Clone, Debug)]
 pub struct EvaluatorConfig {
-    /// A program whose main calls [`process_main`](crate::process_main) when given `args`.
+    /// A program whose main calls [`process_main`](crate::process_main) when given
+    /// `evaluator --kind local|engines [--echo]`.
     pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<OsString>,
+    /// What it compiles for.
+    pub kind: NamespaceKind,
+    /// What it is built around.
+    pub backend: Backend,
 }
 
 /// Why an evaluator process did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The private folder for its socket could not be made.
-    #[error("no private folder for the evaluator's socket: {0}")]
+    /// The folder for its socket, or the one it builds in, could not be made.
+    #[error("no folder for the evaluator: {0}")]
     Folder(#[source] io::Error),
     /// The program could not be run.
     #[error("{} could not be started: {source}", program.display())]
@@ -80,7 +87,17 @@ impl Evaluator {
         let socket = folder.path().join("evaluator");
         let listener = UnixListener::bind(&socket).map_err(StartError::Folder)?;
         let mut command = Command::new(&config.program);
-        command.args(&config.args).env(crate::SOCKET_VAR, &socket);
+        command
+            .args(config.backend.args(config.kind))
+            .env(crate::SOCKET_VAR, &socket);
+        let build_folder = if config.backend.builds() {
+            build_folder(config.kind).map_err(StartError::Folder)?
+        } else {
+            None
+        };
+        if let Some(folder) = &build_folder {
+            command.env(BUILD_FOLDER_VAR, folder.path());
+        }
         for (name, _) in std::env::vars_os() {
             // A kernel that was itself started from a cell must not pass evcxr's variables on.
             if name.as_encoded_bytes().starts_with(b"EVCXR_IS_") {
@@ -102,7 +119,13 @@ impl Evaluator {
         // Unbounded: an event or a few per request, and cargo's lines.
         let (notices_tx, notices) = mpsc::unbounded_channel();
         // Ends when the handle is dropped or the process exits.
-        tokio::spawn(actor::run(folder, listener, child, commands, notices_tx));
+        tokio::spawn(actor::run(
+            (folder, build_folder),
+            listener,
+            child,
+            commands,
+            notices_tx,
+        ));
         Ok((Self { requests }, notices))
     }
 
@@ -121,4 +144,16 @@ impl Evaluator {
     pub fn kill(&self) {
         let _ = self.requests.send(Order::Kill);
     }
+}
+
+/// A kept folder to build in; without a cache folder evcxr makes one that is not kept.
+fn build_folder(kind: NamespaceKind) -> io::Result<Option<BuildFolder>> {
+    let Some(cache) = folder::cache_folder() else {
+        return Ok(None);
+    };
+    let kind = match kind {
+        NamespaceKind::Local => "local",
+        NamespaceKind::Engines => "engines",
+    };
+    BuildFolder::acquire(&cache, kind).map(Some)
 }

@@ -27,10 +27,41 @@ pub enum Backend {
     Echo,
 }
 
+impl Backend {
+    /// How `phalanx evaluator` is told.
+    pub(crate) fn args(self, kind: NamespaceKind) -> Vec<&'static str> {
+        let kind = match kind {
+            NamespaceKind::Local => "local",
+            NamespaceKind::Engines => "engines",
+        };
+        let words = ["evaluator", "--kind", kind];
+        let echo = match self {
+            #[cfg(feature = "evcxr")]
+            Self::Evcxr => None,
+            #[cfg(feature = "echo")]
+            Self::Echo => Some("--echo"),
+        };
+        words.into_iter().chain(echo).collect()
+    }
+
+    /// Whether it needs a build folder.
+    pub(crate) fn builds(self) -> bool {
+        match self {
+            #[cfg(feature = "evcxr")]
+            Self::Evcxr => true,
+            #[cfg(feature = "echo")]
+            Self::Echo => false,
+        }
+    }
+}
+
 /// Something that evaluates: evcxr, or its twin.
 pub(crate) trait Evaluate {
     /// What the compiled cells need of the machine that runs them.
     fn toolchain(&self) -> Toolchain;
+
+    /// Does what makes the first cells faster, while nobody is waiting.
+    fn warm_up(&mut self) {}
 
     /// Works on one request; what has to be run meanwhile goes over the link.
     fn answer(&mut self, work: Work) -> Result<Answer, Failure>;
@@ -72,7 +103,11 @@ fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
         Err(failure) => return link.send(&EvaluatorEvent::StartFailed { failure }),
     };
     link.send(&EvaluatorEvent::Ready(evaluator.toolchain()))?;
-    while let Ok(request) = work.recv() {
+    let mut waiting = work.try_recv().ok();
+    if waiting.is_none() {
+        evaluator.warm_up();
+    }
+    while let Some(request) = waiting.take().or_else(|| work.recv().ok()) {
         let Some(id) = link::id_of(&request) else {
             continue;
         };

@@ -1,0 +1,19 @@
+//! The evaluator process the tests start, which is also what evcxr starts as its child.
+
+use phalanx_evaluator::{Backend, hook, process_main};
+use phalanx_protocol::evaluator::NamespaceKind;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hook();
+    if std::env::args().any(|arg| arg == "runtime") {
+        return phalanx_runtime::process_main();
+    }
+    let engines = std::env::args().any(|arg| arg == "engines");
+    let kind = if engines {
+        NamespaceKind::Engines
+    } else {
+        NamespaceKind::Local
+    };
+    process_main(kind, Backend::Evcxr)
+}

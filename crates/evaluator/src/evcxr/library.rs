@@ -1,0 +1,107 @@
+//! The `phalanx` library as cells depend on it: its source is in this program, and is written to a
+//! folder named by what is in it.
+
+use include_dir::{Dir, include_dir};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hasher;
+use std::io;
+use std::path::{Path, PathBuf};
+
+static PHALANX: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../phalanx/src");
+static PROTOCOL: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../protocol/src");
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Writes the library unless it is there; answers the folder of the `phalanx` package.
+pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
+    let packages = [
+        (
+            "phalanx",
+            &PHALANX,
+            manifest("phalanx", PHALANX_DEPENDENCIES),
+        ),
+        (
+            "protocol",
+            &PROTOCOL,
+            manifest("phalanx-protocol", PROTOCOL_DEPENDENCIES),
+        ),
+    ];
+    let mut hasher = DefaultHasher::new();
+    for (_, sources, manifest) in &packages {
+        hasher.write(manifest.as_bytes());
+        hash(sources, &mut hasher);
+    }
+    let libraries = cache.join("library");
+    let folder = libraries.join(format!("{VERSION}-{:016x}", hasher.finish()));
+    let package = folder.join("phalanx");
+    if folder.is_dir() {
+        return Ok(package);
+    }
+    std::fs::create_dir_all(&libraries)?;
+    // Written aside and renamed, so that two kernels starting at once cannot see half of it.
+    let aside = tempfile::Builder::new()
+        .prefix("new-")
+        .tempdir_in(&libraries)?;
+    for (name, sources, manifest) in &packages {
+        let package = aside.path().join(name);
+        std::fs::create_dir_all(package.join("src"))?;
+        sources.extract(package.join("src"))?;
+        std::fs::write(package.join("Cargo.toml"), manifest)?;
+    }
+    match std::fs::rename(aside.path(), &folder) {
+        Ok(()) => Ok(package),
+        // Somebody else was faster.
+        Err(_) if folder.is_dir() => Ok(package),
+        Err(error) => Err(error),
+    }
+}
+
+fn hash(folder: &Dir<'_>, hasher: &mut DefaultHasher) {
+    for file in folder.files() {
+        hasher.write(file.path().as_os_str().as_encoded_bytes());
+        hasher.write(file.contents());
+    }
+    for folder in folder.dirs() {
+        hash(folder, hasher);
+    }
+}
+
+const PHALANX_DEPENDENCIES: &str = r#"
+phalanx-protocol = { path = "../protocol", default-features = false }
+chrono = { version = "0.4", default-features = false, features = ["std", "serde"] }
+"#;
+
+const PROTOCOL_DEPENDENCIES: &str = r#"
+serde = { version = "1", features = ["derive"] }
+serde_json = "1"
+chrono = { version = "0.4", default-features = false, features = ["std", "serde"] }
+thiserror = "2"
+
+[features]
+jupyter = []
+"#;
+
+fn manifest(name: &str, dependencies: &str) -> String {
+    format!(
+        "[package]\nname = \"{name}\"\nversion = \"{VERSION}\"\nedition = \"2024\"\n\
+         \n[workspace]\n\n[dependencies]{dependencies}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_is_written_once_and_whole() {
+        let cache = tempfile::tempdir().unwrap();
+        let package = write(cache.path()).unwrap();
+        assert!(package.join("src/lib.rs").is_file());
+        assert!(package.join("../protocol/src/host.rs").is_file());
+        assert_eq!(write(cache.path()).unwrap(), package);
+        let left = std::fs::read_dir(cache.path().join("library"))
+            .unwrap()
+            .count();
+        assert_eq!(left, 1, "nothing but the library is left");
+    }
+}

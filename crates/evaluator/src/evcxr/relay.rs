@@ -1,0 +1,249 @@
+//! The child that evcxr believes is its runtime.
+//!
+//! evcxr writes `LOAD_AND_RUN <library> <function>` on its stdin and waits for lines on its stdout.
+//! The relay carries the line to the evaluator process it belongs to, which has the cell run
+//! elsewhere, or assumes how it ends; the answer goes back as the lines evcxr knows. evcxr
+//! compiles; it never sees user output.
+
+use crate::process::{Interrupt, Link};
+use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::frame::{self, Decoder};
+use phalanx_protocol::runtime::Outcome;
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io::{self, BufRead, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use tempfile::TempDir;
+
+/// Environment variable that holds the path of the evaluator's socket for its relay.
+const SOCKET_VAR: &str = "PHALANX_RELAY_SOCKET";
+
+/// What evcxr wants to read once a cell is over.
+const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
+
+#[derive(Serialize, Deserialize)]
+enum FromRelay {
+    Started { pid: u32 },
+    Line(String),
+}
+
+#[derive(Serialize, Deserialize)]
+enum ToRelay {
+    /// Print these lines.
+    Lines(Vec<String>),
+    /// End: evcxr takes that for the loss of all variables.
+    Exit,
+}
+
+/// What the relay process does; does not return.
+pub(super) fn relay_main() -> ! {
+    let code = match carry() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("relay: {error}");
+            1
+        }
+    };
+    std::process::exit(code)
+}
+
+fn carry() -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let path = std::env::var_os(SOCKET_VAR).ok_or_else(|| io::Error::other("no evaluator"))?;
+    let mut stream = UnixStream::connect(path)?;
+    let mut decoder = Decoder::default();
+    let pid = std::process::id();
+    send(&mut stream, &FromRelay::Started { pid })?;
+    let mut stdout = io::stdout().lock();
+    for line in io::stdin().lock().lines() {
+        send(&mut stream, &FromRelay::Line(line?))?;
+        match receive(&mut stream, &mut decoder)? {
+            Some(ToRelay::Lines(lines)) => {
+                for line in lines {
+                    writeln!(stdout, "{line}")?;
+                }
+                stdout.flush()?;
+            }
+            Some(ToRelay::Exit) | None => break,
+        }
+    }
+    Ok(())
+}
+
+fn send<T: Serialize>(stream: &mut UnixStream, message: &T) -> io::Result<()> {
+    stream.write_all(&frame::encode(message).map_err(io::Error::other)?)
+}
+
+fn receive<T: DeserializeOwned>(
+    stream: &mut UnixStream,
+    decoder: &mut Decoder,
+) -> io::Result<Option<T>> {
+    let mut buffer = [0; 4096];
+    loop {
+        if let Some(message) = decoder.decode().map_err(io::Error::other)? {
+            return Ok(Some(message));
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Ok(None),
+            count => decoder.push(&buffer[..count]),
+        }
+    }
+}
+
+/// How the evaluator answers its relay.
+#[derive(Clone, Debug)]
+pub(super) enum Answering {
+    /// The kernel runs the cell and says how it ended.
+    Run,
+    /// Nothing runs; this is assumed, of the first run that evcxr asks for. Further ones (after
+    /// lost variables it compiles again) are assumed to have completed.
+    Assume(Outcome),
+}
+
+/// The evaluator's end of its relay.
+pub(super) struct Relay {
+    shared: Arc<Shared>,
+    folder: TempDir,
+}
+
+struct Shared {
+    link: Arc<Link>,
+    interrupt: Interrupt,
+    /// Held for a moment, never while a cell runs.
+    state: Mutex<State>,
+}
+
+struct State {
+    answering: Answering,
+    has_result: bool,
+    last: Option<CompiledCell>,
+    died: bool,
+}
+
+impl Relay {
+    /// Opens the socket and serves it from a thread of its own, for the life of the process.
+    pub(super) fn start(link: &Arc<Link>, interrupt: &Interrupt) -> io::Result<Self> {
+        let folder = TempDir::with_prefix("phalanx-relay-")?;
+        let listener = UnixListener::bind(folder.path().join("relay"))?;
+        let shared = Arc::new(Shared {
+            link: Arc::clone(link),
+            interrupt: interrupt.clone(),
+            state: Mutex::new(State {
+                answering: Answering::Assume(Outcome::Completed),
+                has_result: false,
+                last: None,
+                died: false,
+            }),
+        });
+        let serving = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("relay".into())
+            .spawn(move || {
+                // evcxr has one child at a time; a new one comes when the last has exited.
+                for stream in listener.incoming().flatten() {
+                    if let Err(error) = serving.serve(stream) {
+                        eprintln!("evaluator: the relay broke off: {error}");
+                    }
+                }
+            })?;
+        Ok(Self { shared, folder })
+    }
+
+    /// The command by which evcxr starts its child.
+    pub(super) fn command(&self) -> io::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env(SOCKET_VAR, self.folder.path().join("relay"));
+        Ok(command)
+    }
+
+    /// Sets how the runs of the next cell are answered.
+    pub(super) fn expect(&self, answering: Answering, has_result: bool) {
+        let mut state = self.shared.state();
+        state.answering = answering;
+        state.has_result = has_result;
+        state.last = None;
+        state.died = false;
+    }
+
+    /// The last cell that evcxr asked to run since then.
+    pub(super) fn last(&self) -> Option<CompiledCell> {
+        self.shared.state().last.clone()
+    }
+
+    /// Whether the runtime died in that run.
+    pub(super) fn died(&self) -> bool {
+        self.shared.state().died
+    }
+}
+
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
+        let mut decoder = Decoder::default();
+        while let Some(message) = receive(&mut stream, &mut decoder)? {
+            match message {
+                FromRelay::Started { pid } => self.interrupt.spare(pid),
+                FromRelay::Line(line) => {
+                    let answer = self.answer(&line)?;
+                    let over = matches!(answer, ToRelay::Exit);
+                    send(&mut stream, &answer)?;
+                    if over {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, line: &str) -> io::Result<ToRelay> {
+        let mut words = line.split(' ');
+        let (Some("LOAD_AND_RUN"), Some(library), Some(entry)) =
+            (words.next(), words.next(), words.next())
+        else {
+            return Err(io::Error::other(format!("evcxr said {line:?}")));
+        };
+        let (answering, has_result) = {
+            let state = self.state();
+            (state.answering.clone(), state.has_result)
+        };
+        let cell = CompiledCell {
+            artifact: PathBuf::from(library),
+            entry: entry.to_owned(),
+            has_result,
+        };
+        let outcome = match answering {
+            Answering::Run => self.link.run(cell.clone())?,
+            Answering::Assume(outcome) => outcome,
+        };
+        let mut state = self.state();
+        if let Answering::Assume(next) = &mut state.answering {
+            *next = Outcome::Completed;
+        }
+        state.last = Some(cell);
+        state.died = matches!(outcome, Outcome::Died { .. });
+        Ok(lines(&outcome))
+    }
+}
+
+/// An outcome in evcxr's words.
+fn lines(outcome: &Outcome) -> ToRelay {
+    let mut lines = match outcome {
+        Outcome::Completed => Vec::new(),
+        Outcome::Panicked(_) => vec!["EVCXR_PANIC_NOTIFICATION".to_owned()],
+        Outcome::Errored { .. } => vec!["EVCXR_ERROR_OCCURRED".to_owned()],
+        Outcome::VariablesLost(names) => names
+            .iter()
+            .map(|name| format!("EVCXR_VARIABLE_CHANGED_TYPE:{name}"))
+            .collect(),
+        Outcome::Died { .. } => return ToRelay::Exit,
+    };
+    lines.push(COMPLETE.to_owned());
+    ToRelay::Lines(lines)
+}

@@ -1,0 +1,142 @@
+//! What is done to a cell's source before evcxr sees it.
+
+use ra_ap_syntax::ast::{self, AstNode, HasModuleItem};
+use ra_ap_syntax::{Edition, SourceFile};
+
+/// What the parser wants around statements; the source stays on its own lines.
+const BEFORE: &str = "fn cell() {\n";
+const AFTER: &str = "\n}";
+
+/// Put before the last expression.
+const OPEN: &str = "&(";
+
+/// A source as evcxr gets it, and how to find the way back.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Prepared {
+    /// The text to evaluate.
+    pub(super) text: String,
+    /// Whether it ends in an expression.
+    pub(super) has_result: bool,
+    /// Line and column (from 1, in characters) where [`OPEN`] was put.
+    wrapped_at: Option<(usize, usize)>,
+}
+
+/// Makes the last expression `E` into `&(E)`.
+///
+/// evcxr shows it by `(E).evcxr_display()`. The prelude's trait is implemented for references, so
+/// that types which have an `evcxr_display` of their own, by a method or by another trait, keep
+/// theirs; a value has to be a reference for the prelude's to be found without a second compile.
+pub(super) fn prepare(source: &str) -> Prepared {
+    let plain = |has_result| Prepared {
+        text: source.to_owned(),
+        has_result,
+        wrapped_at: None,
+    };
+    let Some(expression) = last_expression(source) else {
+        return plain(false);
+    };
+    if matches!(expression, ast::Expr::RefExpr(_)) {
+        return plain(true);
+    }
+    let range = expression.syntax().text_range();
+    let start = usize::from(range.start()) - BEFORE.len();
+    let end = usize::from(range.end()) - BEFORE.len();
+    let (Some(before), Some(inside), Some(after)) = (
+        source.get(..start),
+        source.get(start..end),
+        source.get(end..),
+    ) else {
+        return plain(true);
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .map_or(0, |line| line.chars().count())
+        + 1;
+    Prepared {
+        text: format!("{before}{OPEN}{inside}){after}"),
+        has_result: true,
+        wrapped_at: Some((line, column)),
+    }
+}
+
+fn last_expression(source: &str) -> Option<ast::Expr> {
+    let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
+    if !parsed.errors().is_empty() {
+        return None;
+    }
+    let mut items = parsed.tree().items();
+    let (Some(ast::Item::Fn(function)), None) = (items.next(), items.next()) else {
+        return None;
+    };
+    function.body()?.stmt_list()?.tail_expr()
+}
+
+impl Prepared {
+    /// A source as it is.
+    pub(super) fn unchanged(source: &str) -> Self {
+        Self {
+            text: source.to_owned(),
+            has_result: last_expression(source).is_some(),
+            wrapped_at: None,
+        }
+    }
+
+    /// The column in the user's source of a place in the text evcxr was given.
+    pub(super) fn column(&self, line: usize, column: usize) -> usize {
+        match self.wrapped_at {
+            Some((at, start)) if at == line && column > start => {
+                column.saturating_sub(OPEN.len()).max(start)
+            }
+            _ => column,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: &str, text: &str, has_result: bool) {
+        let prepared = prepare(source);
+        assert_eq!(
+            (prepared.text.as_str(), prepared.has_result),
+            (text, has_result),
+            "{source:?}"
+        );
+    }
+
+    #[test]
+    fn the_last_expression_becomes_a_reference() {
+        check("1 + 1", "&(1 + 1)", true);
+        check("let x = 1;\nx", "let x = 1;\n&(x)", true);
+        check("\"größe\"  // why", "&(\"größe\")  // why", true);
+        check("if a { 1 } else { 2 }", "&(if a { 1 } else { 2 })", true);
+        check(
+            "xs.iter()\n    .sum::<u64>()",
+            "&(xs.iter()\n    .sum::<u64>())",
+            true,
+        );
+    }
+
+    #[test]
+    fn what_shows_nothing_or_is_a_reference_stays() {
+        check("let x = 1;", "let x = 1;", false);
+        check("&v", "&v", true);
+        check("fn f() {}", "fn f() {}", false);
+        check("", "", false);
+        check("} fn g() {", "} fn g() {", false);
+        check("let x = ", "let x = ", false);
+    }
+
+    #[test]
+    fn columns_find_their_way_back() {
+        let prepared = prepare("let x = 1; ü(x)");
+        assert_eq!(prepared.text, "let x = 1; &(ü(x))");
+        assert_eq!(prepared.column(1, 5), 5);
+        assert_eq!(prepared.column(1, 14), 12);
+        assert_eq!(prepared.column(1, 16), 14);
+        assert_eq!(prepared.column(2, 14), 14);
+    }
+}
