@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod install;
+mod ipyparallel_client;
+mod kernel_test;
 mod lab;
 mod lone_engine;
 mod nbclient;

@@ -1,0 +1,40 @@
+"""jupyter_kernel_test's conformance tests, for our kernel; run with `python kernel_test.py`."""
+
+import unittest
+
+from jupyter_kernel_test import IopubWelcomeTests, KernelTests
+
+
+class Phalanx(KernelTests):
+    kernel_name = "phalanx"
+    language_name = "rust"
+    file_extension = ".rs"
+
+    code_hello_world = 'println!("hello, world");'
+    code_stderr = 'eprintln!("oops");'
+    code_generate_error = 'panic!("meant to");'
+    code_execute_result = [
+        {"code": "6 * 7", "result": "42"},
+        {"code": "vec![1, 2, 3].len()", "result": "3"},
+        {"code": '"héllo"', "result": '"héllo"'},
+    ]
+    code_display_data = [{"code": 'phalanx::html("<b>shown</b>")?;', "mime": "text/html"}]
+    code_clear_output = "phalanx::clear_output(false)?;"
+
+    completion_samples = [{"text": 'let text = String::new(); text.is_em', "matches": {"is_empty()"}}]
+    code_inspect_sample = "String"
+    complete_code_samples = ["1 + 1", "let x = 1;", "fn f() {}", "%%px\n1", 'println!("{");']
+    incomplete_code_samples = ["fn f() {", "let x = vec![1,", 'let s = "open', "/* open"]
+    invalid_code_samples = ["fn f() }", "let x = (1];"]
+
+    supported_history_operations = ("tail", "range", "search")
+    code_history_pattern = "6 * ?"
+
+
+class Welcome(IopubWelcomeTests):
+    kernel_name = "phalanx"
+    support_iopub_welcome = True
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
