@@ -3,21 +3,24 @@
 use crate::request::ControlOrder;
 use crate::state::Event;
 use crate::state::message::{Answer, Body, Outgoing, Published, Reply};
-use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
-use phalanx_protocol::parallel::{CellMetadata, PHALANX, Refusal};
+use phalanx_protocol::parallel::{
+    AbortRequest, CellMetadata, ClearRequest, ConnectionReply, Content, PHALANX, Refusal,
+    RegistrationNotification, ReplyMetadata, ShutdownNotification, ShutdownRequest, Signal,
+    SignalRequest, UnregistrationNotification,
+};
 use phalanx_transport::{Envelope, Session};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// A message from an engine or, in its name, from the controller: the reply to one of our requests.
 pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
     let parent = parent(envelope)?;
     let metadata: ReplyMetadata = of(&Value::Object(envelope.metadata.clone()))?;
+    let engine = metadata.engine.as_ref().map(EngineUuid::as_str);
     let refusal: Option<Refusal> = envelope.metadata.get(PHALANX).and_then(of);
     let reason = refusal.as_ref().and_then(|refusal| refusal.reason.clone());
     let answer = match (reason, envelope.content["status"].as_str()) {
@@ -31,7 +34,7 @@ pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
             execution_count: envelope.content.get("execution_count").and_then(of),
         },
     };
-    let by_engine = metadata.engine.as_deref() == Some(envelope.header.session.as_str());
+    let by_engine = engine == Some(envelope.header.session.as_str());
     Some(Event::Replied(Reply {
         parent,
         by_engine,
@@ -82,49 +85,23 @@ pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<Event>
 
 /// What the controller announces about an engine.
 pub(crate) fn notification(envelope: &Envelope) -> Option<Event> {
-    #[derive(Deserialize)]
-    struct Announced {
-        id: EngineId,
-        uuid: EngineUuid,
+    if let Some(engine) = typed::<RegistrationNotification>(envelope) {
+        return Some(Event::Registered(engine.id, engine.uuid));
     }
-    let announced = || of::<Announced>(&envelope.content);
-    match envelope.header.msg_type.as_str() {
-        "registration_notification" => {
-            announced().map(|engine| Event::Registered(engine.id, engine.uuid))
-        }
-        "unregistration_notification" => {
-            announced().map(|engine| Event::Unregistered(engine.id, engine.uuid))
-        }
-        "shutdown_notification" => Some(Event::Disconnected {
-            reason: "the controller was shut down".to_owned(),
-        }),
-        _ => None,
+    if let Some(engine) = typed::<UnregistrationNotification>(envelope) {
+        return Some(Event::Unregistered(engine.id, engine.uuid));
     }
+    typed::<ShutdownNotification>(envelope).map(|_| Event::Disconnected {
+        reason: "the controller was shut down".to_owned(),
+    })
 }
 
-/// The controller's answer to `connection_request`: the engines there are.
-///
-/// # Errors
-/// What the controller says when it refuses.
+/// The controller's answer to `connection_request`: the engines there are, or why not.
 pub(crate) fn connection_reply(envelope: &Envelope) -> Option<Result<Event, String>> {
-    #[derive(Deserialize)]
-    struct Connected {
-        engines: BTreeMap<String, EngineUuid>,
-    }
-    if envelope.header.msg_type != "connection_reply" {
-        return None;
-    }
-    let answer = match of::<Connected>(&envelope.content) {
-        Some(connected) => Ok(Event::Engines(
-            connected
-                .engines
-                .into_iter()
-                .filter_map(|(id, uuid)| Some((EngineId(id.parse().ok()?), uuid)))
-                .collect(),
-        )),
-        None => Err(failure(&envelope.content).evalue),
-    };
-    Some(answer)
+    Some(match typed::<ConnectionReply>(envelope)? {
+        ConnectionReply::Ok { engines } => Ok(Event::Engines(engines.into_iter().collect())),
+        ConnectionReply::Error(error) => Err(format!("{}: {}", error.ename, error.evalue)),
+    })
 }
 
 /// A message to an engine. The artifacts that ride along are in the order of `buffers`.
@@ -133,22 +110,31 @@ pub(crate) fn request(
     session: &Session,
     buffers: Vec<bytes::Bytes>,
 ) -> Envelope {
-    let (msg_type, content) = match &outgoing.body {
-        Body::Cell { cell, .. } => (
+    let mut envelope = match &outgoing.body {
+        Body::Cell { cell, .. } => session.envelope(
             "execute_request",
             json!({"code": cell.source, "silent": false, "user_expressions": {}}),
+            None,
         ),
-        Body::KernelInfo => ("kernel_info_request", json!({})),
-        Body::Abort(ids) => ("abort_request", json!({"msg_ids": ids})),
-        Body::Control(ControlOrder::Shutdown) => ("shutdown_request", json!({"restart": false})),
-        Body::Control(ControlOrder::Clear) => ("clear_request", json!({})),
-        Body::Control(ControlOrder::Signal(signal)) => ("signal_request", json!({"sig": signal})),
+        Body::KernelInfo => session.envelope("kernel_info_request", json!({}), None),
+        Body::Abort(ids) => session.message(
+            &AbortRequest {
+                msg_ids: ids.clone(),
+            },
+            None,
+        ),
+        Body::Control(ControlOrder::Shutdown) => session.message(&ShutdownRequest::default(), None),
+        Body::Control(ControlOrder::Clear) => session.message(&ClearRequest::default(), None),
+        Body::Control(ControlOrder::Signal(signal)) => session.message(
+            &SignalRequest {
+                sig: Signal::Number(*signal),
+            },
+            None,
+        ),
     };
-    let mut envelope = session.envelope(msg_type, content, None);
     envelope.header.msg_id = outgoing.msg_id.as_str().to_owned();
-    envelope.identities = vec![bytes::Bytes::copy_from_slice(
-        outgoing.engine.as_str().as_bytes(),
-    )];
+    let engine = outgoing.engine.as_str().as_bytes();
+    envelope.identities = vec![bytes::Bytes::copy_from_slice(engine)];
     envelope.buffers = buffers;
     if let Body::Cell {
         cell,
@@ -166,24 +152,26 @@ pub(crate) fn request(
             buffers: buffers.clone(),
             ..cell.metadata.clone()
         };
-        envelope.metadata.insert("label".to_owned(), Value::Null);
+        let fields = [("label", Value::Null), (PHALANX, json!(metadata))];
         envelope
             .metadata
-            .insert(PHALANX.to_owned(), json!(metadata));
+            .extend(fields.map(|(name, value)| (name.to_owned(), value)));
     }
     envelope
+}
+
+/// The content, if the message is of that type and well-formed.
+fn typed<T: Content>(envelope: &Envelope) -> Option<T> {
+    envelope.content_of().unwrap_or_else(|error| {
+        let msg_type = &envelope.header.msg_type;
+        tracing::warn!(%error, msg_type, "a message from the controller is dropped");
+        None
+    })
 }
 
 fn parent(envelope: &Envelope) -> Option<MsgId> {
     let parent = envelope.parent_header.as_ref()?;
     Some(MsgId::new(parent.msg_id.clone()))
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ReplyMetadata {
-    engine: Option<String>,
-    started: Option<DateTime<Utc>>,
 }
 
 /// The failure in an `error` message or an error reply; absent fields are empty.
@@ -222,4 +210,128 @@ fn display(content: &Value, update: bool) -> Option<Display> {
 
 fn of<T: DeserializeOwned>(value: &Value) -> Option<T> {
     T::deserialize(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_protocol::id::SessionId;
+    use phalanx_protocol::parallel::RefusalReason;
+    use phalanx_transport::SigningKey;
+
+    fn session() -> Session {
+        let id = SessionId::new("client");
+        Session::with_id(id, "user", SigningKey::sha256("key"))
+    }
+
+    /// A message of engine `uuid` about our request.
+    fn message(msg_type: &str, content: Value, metadata: Value) -> Envelope {
+        let request = session().envelope("execute_request", json!({}), None);
+        let engine = Session::with_id(SessionId::new("uuid"), "e", SigningKey::sha256("key"));
+        let mut envelope = engine.envelope(msg_type, content, Some(&request));
+        envelope.metadata = serde_json::from_value(metadata).unwrap();
+        envelope
+    }
+
+    fn answer(content: Value, metadata: Value) -> Reply {
+        match reply(&message("execute_reply", content, metadata)) {
+            Some(Event::Replied(reply)) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn replies_are_read() {
+        let ok = answer(
+            json!({"status": "ok", "execution_count": 3, "payload": []}),
+            json!({"engine": "uuid", "started": "2026-11-20T20:40:39.232509Z", "status": "ok",
+                "phalanx": {"reason": null, "state": "s1"}}),
+        );
+        let count = Some(3);
+        assert_eq!(
+            ok.answer,
+            Answer::Ok {
+                execution_count: count
+            }
+        );
+        assert!(ok.by_engine && ok.started.is_some() && ok.completed.is_some());
+        assert_eq!(ok.state.unwrap().as_str(), "s1");
+
+        // Made by a stock scheduler for an engine that died.
+        let died = answer(
+            json!({"status": "error", "ename": "EngineError", "evalue": "died", "traceback": [],
+                "engine_info": {}}),
+            json!({"engine": "another", "status": "error"}),
+        );
+        assert!(!died.by_engine && died.completed.is_none());
+        let Answer::Failed(failure) = died.answer else {
+            panic!("not a failure");
+        };
+        assert_eq!(
+            (failure.ename.as_str(), failure.engine),
+            ("EngineError", None)
+        );
+
+        let aborted = answer(json!({"status": "aborted"}), json!({"engine": "uuid"}));
+        assert_eq!(aborted.answer, Answer::Aborted);
+        let refused = answer(
+            json!({"status": "error", "ename": "x", "evalue": "", "traceback": []}),
+            json!({"engine": "uuid", "phalanx": {"reason": {"kind": "state_mismatch"}, "state": "s"}}),
+        );
+        assert_eq!(
+            refused.answer,
+            Answer::Refused(RefusalReason::StateMismatch)
+        );
+    }
+
+    #[test]
+    fn publications_of_other_clients_requests_are_passed_over() {
+        let mut envelope = message("status", json!({"execution_state": "idle"}), json!({}));
+        assert!(matches!(
+            published(&envelope, &session()),
+            Some(Event::Published {
+                published: Published::Idle,
+                ..
+            })
+        ));
+        envelope.parent_header.as_mut().unwrap().session = "other".to_owned();
+        assert!(published(&envelope, &session()).is_none());
+        envelope.parent_header = None;
+        assert!(published(&envelope, &session()).is_none());
+    }
+
+    #[test]
+    fn malformed_publications_are_passed_over() {
+        for (msg_type, content) in [
+            ("stream", json!({"name": "stdin", "text": "x"})),
+            ("stream", json!({"name": "stdout"})),
+            ("display_data", json!({"data": 3})),
+            ("execute_result", json!({"data": {"text/plain": "1"}})),
+            ("status", json!([])),
+            ("comm_open", json!({})),
+        ] {
+            let envelope = message(msg_type, content.clone(), json!({}));
+            assert!(published(&envelope, &session()).is_none(), "{content}");
+        }
+    }
+
+    #[test]
+    fn displays_keep_their_id() {
+        let envelope = message(
+            "update_display_data",
+            json!({"data": {"text/plain": "é"}, "metadata": {}, "transient": {"display_id": "d"}}),
+            json!({}),
+        );
+        let Some(Event::Published {
+            published: Published::Output(Output::Display(display)),
+            ..
+        }) = published(&envelope, &session())
+        else {
+            panic!("not a display");
+        };
+        assert_eq!(
+            (display.display_id.as_deref(), display.update),
+            (Some("d"), true)
+        );
+    }
 }

@@ -1,0 +1,83 @@
+//! What an engine says of itself and of its machine.
+
+use phalanx_protocol::id::{ArtifactHash, StateId};
+use phalanx_protocol::parallel::EngineHandshake;
+
+/// The handshake of an engine that has run nothing.
+pub(crate) fn handshake(artifacts: Vec<ArtifactHash>) -> EngineHandshake {
+    EngineHandshake {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: host(),
+        target: target(),
+        libc: libc(),
+        rustc: None,
+        artifacts,
+        state: StateId::empty(),
+    }
+}
+
+/// The name of this machine, as clients name theirs.
+pub(crate) fn host() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
+
+fn target() -> String {
+    let env = if cfg!(target_env = "musl") {
+        "musl"
+    } else {
+        "gnu"
+    };
+    format!("{}-unknown-linux-{env}", std::env::consts::ARCH)
+}
+
+/// `gnu 2.36`, from what is mapped into this process; `gnu` alone where that does not say.
+fn libc() -> String {
+    let kind = if cfg!(target_env = "musl") {
+        "musl"
+    } else {
+        "gnu"
+    };
+    match gnu_version() {
+        Some(version) => format!("{kind} {version}"),
+        None => kind.to_owned(),
+    }
+}
+
+/// The C library announces itself in its file: `GNU C Library … release version 2.36.`
+fn gnu_version() -> Option<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let path = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(5))
+        .find(|path| {
+            path.rsplit('/')
+                .next()
+                .is_some_and(|name| name.starts_with("libc.so"))
+        })?;
+    let bytes = std::fs::read(path).ok()?;
+    let mark = b"release version ";
+    let at = bytes
+        .windows(mark.len())
+        .position(|window| window == mark)?
+        + mark.len();
+    let version: String = bytes[at..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit() || **byte == b'.')
+        .map(|&byte| char::from(byte))
+        .collect();
+    Some(version.trim_end_matches('.').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_described() {
+        let about = handshake(Vec::new());
+        assert!(!about.host.is_empty());
+        assert!(about.target.contains("linux"));
+        assert!(about.libc.starts_with("gnu 2."), "{}", about.libc);
+    }
+}

@@ -1,0 +1,299 @@
+//! Artifacts by their hash: those that come over the wire are kept in a cache that engines of one
+//! user on one machine share; those of a client on this machine are used where they are.
+
+use crate::machine::Unprepared;
+use bytes::Bytes;
+use phalanx_protocol::id::ArtifactHash;
+use phalanx_protocol::parallel::CellMetadata;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Names the folder for what is kept between sessions.
+pub(crate) const CACHE_VAR: &str = "PHALANX_CACHE_DIR";
+
+/// When the cache holds more than this many bytes at the start of an engine, the oldest go until
+/// half of it is left.
+const CACHE_LIMIT: u64 = 2 << 30;
+
+/// Longest list of artifacts an engine says it has.
+const LISTED: usize = 4096;
+
+/// The artifacts an engine has.
+#[derive(Debug)]
+pub(crate) struct Store {
+    folder: PathBuf,
+    /// The folder, where it is this engine's own and ends with it.
+    _own: Option<tempfile::TempDir>,
+    host: String,
+    /// Where each artifact that was used is; verified.
+    known: HashMap<ArtifactHash, PathBuf>,
+}
+
+impl Store {
+    /// Opens the shared cache, or one for this engine alone where no shared one can be had.
+    ///
+    /// # Errors
+    /// When not even a temporary folder can be made.
+    pub fn open(host: String) -> io::Result<Self> {
+        let shared = shared_folder().and_then(|folder| {
+            private(&folder)
+                .inspect_err(|error| {
+                    tracing::warn!(%error, folder = %folder.display(), "no shared cache");
+                })
+                .is_ok()
+                .then_some(folder)
+        });
+        let (folder, own) = match shared {
+            Some(folder) => (folder, None),
+            None => {
+                let own = tempfile::Builder::new()
+                    .prefix("phalanx-engine-")
+                    .tempdir()?;
+                (own.path().to_owned(), Some(own))
+            }
+        };
+        if let Err(error) = trim(&folder) {
+            tracing::warn!(%error, folder = %folder.display(), "the cache is not trimmed");
+        }
+        Ok(Self {
+            folder,
+            _own: own,
+            host,
+            known: HashMap::new(),
+        })
+    }
+
+    /// What is in the cache.
+    pub fn list(&self) -> Vec<ArtifactHash> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else {
+            return Vec::new();
+        };
+        entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|name| name.strip_suffix(".so").map(ArtifactHash::new))
+            .take(LISTED)
+            .collect()
+    }
+
+    /// Finds a cell's artifacts, in its order, and keeps those that came with it.
+    pub fn prepare(
+        &mut self,
+        cell: &CellMetadata,
+        buffers: &[Bytes],
+    ) -> Result<Vec<PathBuf>, Unprepared> {
+        for (position, bytes) in cell.buffers.iter().zip(buffers) {
+            let Some(hash) = cell.artifacts.get(*position) else {
+                let broken = format!("buffer {position} is none of the cell's artifacts");
+                return Err(Unprepared::Broken(broken));
+            };
+            if ArtifactHash::of(bytes) != *hash {
+                let broken = format!("artifact {hash} arrived with other bytes than announced");
+                return Err(Unprepared::Broken(broken));
+            }
+            let path = self.keep(hash, bytes).map_err(|error| {
+                let folder = self.folder.display();
+                Unprepared::Broken(format!(
+                    "artifact {hash} cannot be kept in {folder}: {error}"
+                ))
+            })?;
+            self.known.insert(hash.clone(), path);
+        }
+        let mut paths = Vec::new();
+        let mut missing = Vec::new();
+        for (position, hash) in cell.artifacts.iter().enumerate() {
+            let offered = cell
+                .paths
+                .get(position)
+                .filter(|_| cell.host == self.host)
+                .cloned();
+            match self.find(hash, offered) {
+                Some(path) => paths.push(path),
+                None => missing.push(hash.clone()),
+            }
+        }
+        if missing.is_empty() {
+            Ok(paths)
+        } else {
+            Err(Unprepared::Missing(missing))
+        }
+    }
+
+    fn find(&mut self, hash: &ArtifactHash, offered: Option<PathBuf>) -> Option<PathBuf> {
+        if let Some(path) = self.known.get(hash).filter(|path| path.exists()) {
+            return Some(path.clone());
+        }
+        let cached = self.path(hash);
+        let path = [Some(cached), offered]
+            .into_iter()
+            .flatten()
+            .find(|path| is(path, hash))?;
+        self.known.insert(hash.clone(), path.clone());
+        Some(path)
+    }
+
+    /// Writes an artifact so that other engines never see half of it.
+    fn keep(&self, hash: &ArtifactHash, bytes: &[u8]) -> io::Result<PathBuf> {
+        let path = self.path(hash);
+        let mut file = tempfile::Builder::new()
+            .permissions(std::fs::Permissions::from_mode(0o600))
+            .tempfile_in(&self.folder)?;
+        file.write_all(bytes)?;
+        file.persist(&path).map_err(|error| error.error)?;
+        Ok(path)
+    }
+
+    fn path(&self, hash: &ArtifactHash) -> PathBuf {
+        self.folder.join(format!("{hash}.so"))
+    }
+}
+
+fn is(path: &Path, hash: &ArtifactHash) -> bool {
+    // Nothing but a hash may name a file: what comes over the wire is not a path.
+    let plain = hash
+        .as_str()
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric());
+    plain && std::fs::read(path).is_ok_and(|bytes| ArtifactHash::of(&bytes) == *hash)
+}
+
+fn shared_folder() -> Option<PathBuf> {
+    let variable = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let cache = variable(CACHE_VAR)
+        .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("phalanx")))
+        .or_else(|| Some(variable("HOME")?.join(".cache/phalanx")))?;
+    Some(cache.join("artifacts"))
+}
+
+/// Makes the folder, for its owner alone.
+fn private(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+}
+
+/// Removes the oldest files where there are too many bytes. A file that is in use stays loaded.
+fn trim(folder: &Path) -> io::Result<()> {
+    let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        files.push((metadata.modified()?, metadata.len(), entry.path()));
+    }
+    let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
+    if total <= CACHE_LIMIT {
+        return Ok(());
+    }
+    files.sort();
+    for (_, size, path) in files {
+        if total <= CACHE_LIMIT / 2 {
+            break;
+        }
+        std::fs::remove_file(path)?;
+        total -= size;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_protocol::id::StateId;
+
+    fn store(folder: &Path) -> Store {
+        private(folder).unwrap();
+        Store {
+            folder: folder.to_owned(),
+            _own: None,
+            host: "here".to_owned(),
+            known: HashMap::new(),
+        }
+    }
+
+    fn cell(host: &str, artifacts: &[&[u8]], paths: Vec<PathBuf>) -> CellMetadata {
+        CellMetadata {
+            abi: "rustc 1".to_owned(),
+            host: host.to_owned(),
+            base: StateId::empty(),
+            next: StateId::new("1"),
+            entry: None,
+            has_result: false,
+            artifacts: artifacts
+                .iter()
+                .map(|bytes| ArtifactHash::of(bytes))
+                .collect(),
+            paths,
+            buffers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn artifacts_come_by_wire_once_for_all_engines_of_a_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        let mut first = store(&cache);
+        let mut sent = cell("there", &[b"std", b"cell"], Vec::new());
+        assert_eq!(
+            first.prepare(&sent, &[]),
+            Err(Unprepared::Missing(sent.artifacts.clone()))
+        );
+        sent.buffers = vec![0, 1];
+        let bytes = [b"std".as_slice(), b"cell"].map(Bytes::from_static);
+        let paths = first.prepare(&sent, &bytes).unwrap();
+        assert_eq!(std::fs::read(&paths[1]).unwrap(), b"cell");
+        sent.buffers.clear();
+        assert_eq!(store(&cache).prepare(&sent, &[]).unwrap(), paths);
+        assert_eq!(store(&cache).list().len(), 2);
+        let mode = std::fs::metadata(&cache).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn paths_are_used_on_their_own_machine_when_the_bytes_are_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cell.so");
+        std::fs::write(&path, b"cell").unwrap();
+        let mut store = store(&folder.path().join("cache"));
+        let there = cell("there", &[b"cell"], vec![path.clone()]);
+        assert!(store.prepare(&there, &[]).is_err());
+        let other = cell("here", &[b"other"], vec![path.clone()]);
+        assert!(store.prepare(&other, &[]).is_err());
+        let here = cell("here", &[b"cell"], vec![path.clone()]);
+        assert_eq!(store.prepare(&here, &[]).unwrap(), [path]);
+    }
+
+    #[test]
+    fn other_bytes_than_announced_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(&folder.path().join("cache"));
+        let mut sent = cell("there", &[b"cell"], Vec::new());
+        sent.buffers = vec![0];
+        let prepared = store.prepare(&sent, &[Bytes::from_static(b"evil")]);
+        assert!(matches!(prepared, Err(Unprepared::Broken(_))));
+        sent.buffers = vec![7];
+        let prepared = store.prepare(&sent, &[Bytes::from_static(b"cell")]);
+        assert!(matches!(prepared, Err(Unprepared::Broken(_))));
+        assert!(store.list().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_file_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        let mut sent = cell("there", &[b"cell"], Vec::new());
+        sent.buffers = vec![0];
+        let bytes = [Bytes::from_static(b"cell")];
+        let paths = store(&cache).prepare(&sent, &bytes).unwrap();
+        std::fs::write(&paths[0], b"half").unwrap();
+        sent.buffers.clear();
+        assert!(store(&cache).prepare(&sent, &[]).is_err());
+    }
+}

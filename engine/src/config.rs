@@ -1,0 +1,93 @@
+//! How an engine is started.
+
+use phalanx_protocol::id::EngineId;
+use phalanx_runtime::RuntimeConfig;
+use phalanx_transport::EngineConnectionFile;
+use std::ffi::OsString;
+use std::io;
+use std::time::Duration;
+
+/// How long a controller may be out of reach before its engines end.
+pub const UNREACHABLE: Duration = Duration::from_secs(10);
+
+/// How an engine is started.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The controller to join.
+    pub connection: EngineConnectionFile,
+    /// The id to ask for.
+    pub id: Option<EngineId>,
+    /// The program that runs cells.
+    pub runtime: RuntimeConfig,
+    /// The process whose end ends the engine.
+    pub parent: Option<u32>,
+    /// How long the controller may be out of reach; see [`UNREACHABLE`].
+    pub unreachable: Duration,
+}
+
+impl EngineConfig {
+    /// An engine whose runtimes are this very program with the argument `runtime`.
+    ///
+    /// # Errors
+    /// When the system does not say which program this is.
+    pub fn new(connection: EngineConnectionFile) -> io::Result<Self> {
+        Ok(Self {
+            connection,
+            id: None,
+            runtime: RuntimeConfig {
+                program: std::env::current_exe()?,
+                args: vec![OsString::from("runtime")],
+                env: Vec::new(),
+            },
+            parent: None,
+            unreachable: UNREACHABLE,
+        })
+    }
+}
+
+/// Why an engine ended, without fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It was asked to.
+    Shutdown,
+    /// The controller was out of reach for too long.
+    ControllerGone,
+    /// The process that started it is gone.
+    ParentGone,
+}
+
+/// Why an engine could not join, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The file's interface and ports make no endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] phalanx_transport::socket::EndpointError),
+    /// The file's signature scheme is unknown.
+    #[error(transparent)]
+    Key(#[from] phalanx_transport::wire::KeyError),
+    /// Nobody listens there.
+    #[error(transparent)]
+    Connect(#[from] phalanx_transport::ConnectError),
+    /// A message could not be made or sent.
+    #[error("cannot register with the controller at {endpoint}: {reason}")]
+    Send {
+        /// Where it is.
+        endpoint: String,
+        /// Why.
+        reason: String,
+    },
+    /// The controller says no.
+    #[error("the controller at {endpoint} refused this engine: {reason}")]
+    Refused {
+        /// Where it is.
+        endpoint: String,
+        /// What it says.
+        reason: String,
+    },
+    /// Something listens there and does not answer as a controller does.
+    #[error("no controller answered at {0}; is the key that of the running controller?")]
+    NoAnswer(String),
+    /// No place to keep artifacts.
+    #[error("no folder for artifacts: {0}")]
+    Cache(#[source] io::Error),
+}

@@ -1,0 +1,173 @@
+//! What happens to an engine, and what it does about it.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, RunId};
+use phalanx_protocol::output::Output;
+use phalanx_protocol::parallel::{CellMetadata, EngineInfo, ReplyMetadata, Signal};
+use phalanx_protocol::runtime::Outcome;
+use phalanx_transport::wire::Header;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Where a request came in, and where its reply goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Channel {
+    /// Direct requests.
+    Mux,
+    /// Load-balanced tasks.
+    Task,
+    /// Requests to many engines at once.
+    Broadcast,
+    /// What concerns the engine itself.
+    Control,
+}
+
+/// A request from a client.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub channel: Channel,
+    /// The frames that lead the reply back.
+    pub route: Vec<Bytes>,
+    pub header: Header,
+    /// What the reply's metadata repeats.
+    pub echo: ReplyMetadata,
+    pub ask: Ask,
+}
+
+impl Request {
+    pub fn msg_id(&self) -> MsgId {
+        MsgId::new(self.header.msg_id.clone())
+    }
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    /// Run a cell; `Err` says why it is not one for this engine.
+    Execute {
+        code: String,
+        silent: bool,
+        cell: Result<Box<CellMetadata>, String>,
+        buffers: Vec<Bytes>,
+    },
+    /// Call a function.
+    Apply,
+    /// Say what you are.
+    KernelInfo,
+    /// Drop these, or all, that have not begun.
+    Abort(Vec<MsgId>),
+    /// Forget everything.
+    Clear,
+    /// End.
+    Shutdown,
+    /// Take a signal.
+    Signal(Signal),
+    /// None of ours.
+    Unknown,
+}
+
+/// What happens.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A client asks something.
+    Requested(Box<Request>),
+    /// The artifacts of a run are here, or are not.
+    Prepared {
+        run: RunId,
+        artifacts: Result<Vec<PathBuf>, Unprepared>,
+    },
+    /// A new runtime is up.
+    RuntimeStarted,
+    /// No runtime could be started.
+    RuntimeFailed { message: String },
+    /// The runtime put something out.
+    RuntimeOutput { run: Option<RunId>, output: Output },
+    /// A run is over.
+    RuntimeEnded { run: RunId, outcome: Outcome },
+    /// The runtime is gone.
+    RuntimeExited { status: String },
+    /// Somebody on this machine wants the running cell ended.
+    Interrupt,
+}
+
+/// Why a run's artifacts are not here.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Unprepared {
+    /// They have to be sent.
+    Missing(Vec<ArtifactHash>),
+    /// What was sent is not what was announced, or could not be kept.
+    Broken(String),
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Publish on iopub.
+    Publish {
+        /// The request it belongs to.
+        parent: Option<Header>,
+        publication: Publication,
+    },
+    /// Answer a request.
+    Reply(Box<Reply>),
+    /// Find the artifacts of a run; answered by [`Event::Prepared`].
+    Prepare {
+        run: RunId,
+        cell: Box<CellMetadata>,
+        buffers: Vec<Bytes>,
+    },
+    /// Load a library into the runtime.
+    Load(PathBuf),
+    /// Run a cell in the runtime.
+    Run { run: RunId, cell: CompiledCell },
+    /// End the runtime; answered by its exit.
+    Kill,
+    /// Send the runtime a signal.
+    Signal(i32),
+    /// Start a runtime; answered by its start or failure.
+    StartRuntime,
+    /// Leave the controller and end.
+    Stop,
+}
+
+/// What is published.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Publication {
+    Status(&'static str),
+    Input { code: String, execution_count: u32 },
+    Output(Output),
+    Result { data: Value, execution_count: u32 },
+    Error(Value),
+}
+
+/// An answer to a request.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub request: Request,
+    pub msg_type: String,
+    pub content: Value,
+    pub metadata: Value,
+}
+
+/// Who the engine is.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub id: EngineId,
+    pub uuid: EngineUuid,
+}
+
+impl Identity {
+    /// As it stands in the errors this engine reports.
+    pub fn info(&self, method: &str) -> EngineInfo {
+        EngineInfo {
+            engine_uuid: self.uuid.clone(),
+            engine_id: self.id,
+            method: method.to_owned(),
+        }
+    }
+}
+
+/// The moment of an event.
+pub(crate) type Now = DateTime<Utc>;

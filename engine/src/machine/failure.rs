@@ -1,0 +1,105 @@
+//! What this engine reports when a cell fails.
+
+use super::event::Identity;
+use phalanx_protocol::failure::Panic;
+use phalanx_protocol::parallel::Signal;
+use serde_json::{Value, json};
+
+/// A failure as it goes into replies and `error` messages.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Failure {
+    pub ename: &'static str,
+    pub evalue: String,
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    pub fn new(ename: &'static str, evalue: impl Into<String>) -> Self {
+        Self {
+            ename,
+            evalue: evalue.into(),
+            hint: None,
+        }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The content of an error reply; of an `error` message too, which needs less of it.
+    pub fn content(&self, identity: &Identity, method: &str, execution_count: u32) -> Value {
+        let mut traceback = vec![format!("{}: {}", self.ename, self.evalue)];
+        traceback.extend(self.hint.iter().map(|hint| format!("  {hint}")));
+        json!({
+            "status": "error",
+            "ename": self.ename,
+            "evalue": self.evalue,
+            "traceback": traceback,
+            "execution_count": execution_count,
+            "engine_info": identity.info(method),
+            "user_expressions": {},
+            "payload": [],
+        })
+    }
+}
+
+pub(super) fn panicked(panic: Panic) -> Failure {
+    let failure = Failure::new("Panic", panic.message);
+    match panic.location {
+        Some(location) => failure.hint(format!("at {location}")),
+        None => failure,
+    }
+}
+
+pub(super) fn died(identity: &Identity, status: &str) -> Failure {
+    Failure::new(
+        "RuntimeDied",
+        format!(
+            "the runtime of engine {} died ({status}); every variable it held is lost",
+            identity.id
+        ),
+    )
+    .hint("a new runtime is up: run the cells that define the variables again")
+}
+
+pub(super) fn interrupted(identity: &Identity) -> Failure {
+    Failure::new(
+        "Interrupted",
+        format!(
+            "the cell was interrupted on engine {}; every variable it held is lost",
+            identity.id
+        ),
+    )
+    .hint("a new runtime is up: run the cells that define the variables again")
+}
+
+pub(super) fn not_for_us(identity: &Identity, why: &str) -> Failure {
+    Failure::new(
+        "UsageError",
+        format!(
+            "engine {} is a Rust engine and runs compiled cells: {why}",
+            identity.id
+        ),
+    )
+    .hint("send the cell from a Phalanx notebook with %%px, or use Python engines for Python code")
+}
+
+pub(super) fn wrong_abi(identity: &Identity, loaded: &str, wanted: &str) -> Failure {
+    Failure::new(
+        "UsageError",
+        format!(
+            "engine {} has loaded code of `{loaded}`, this cell was built by `{wanted}`",
+            identity.id
+        ),
+    )
+    .hint("restart the engines to change the toolchain")
+}
+
+pub(super) fn unknown_signal(signal: &Signal) -> Failure {
+    let name = match signal {
+        Signal::Number(number) => number.to_string(),
+        Signal::Name(name) => name.clone(),
+    };
+    Failure::new("UsageError", format!("there is no signal {name}"))
+}

@@ -1,0 +1,347 @@
+//! What an engine decides, without I/O and without a clock: event in, commands out.
+//!
+//! One cell runs at a time, in the order of arrival. What concerns the engine itself (abort, clear,
+//! shutdown, signals) and what it says of itself are answered at once, also while a cell runs.
+
+mod control;
+mod event;
+mod failure;
+mod finish;
+mod signal;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use event::{
+    Ask, Channel, Command, Event, Identity, Now, Publication, Reply, Request, Unprepared,
+};
+
+use failure::Failure;
+use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::id::{MsgId, RunId, StateId};
+use phalanx_protocol::output::Output;
+use phalanx_protocol::parallel::{CellMetadata, EngineHandshake, RefusalReason};
+use phalanx_protocol::runtime::Outcome;
+use serde_json::json;
+use std::collections::{HashSet, VecDeque};
+use std::path::PathBuf;
+
+/// An engine's state.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    identity: Identity,
+    /// What does not change of what the engine says of itself.
+    about: EngineHandshake,
+    runtime: RuntimeState,
+    state: StateId,
+    /// The compiler of the code the runtime has loaded.
+    abi: Option<String>,
+    /// Libraries the runtime has loaded besides cells.
+    loaded: HashSet<PathBuf>,
+    queue: VecDeque<Request>,
+    current: Option<Current>,
+    /// Requests to be dropped that have not come yet (they may wait in the scheduler).
+    aborted: VecDeque<MsgId>,
+    execution_count: u32,
+    runs: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RuntimeState {
+    /// A start is under way, or the old one is ending.
+    Awaited,
+    Up,
+    /// The last start failed; the next cell tries again.
+    Failed,
+}
+
+/// The cell that is being run.
+#[derive(Debug)]
+struct Current {
+    request: Request,
+    code: String,
+    silent: bool,
+    cell: CellMetadata,
+    run: RunId,
+    started: Now,
+    /// Set once the artifacts are here.
+    artifacts: Option<Vec<PathBuf>>,
+    running: bool,
+    interrupted: bool,
+    clear: bool,
+}
+
+/// How many requests that have not come are remembered as dropped.
+const ABORTED: usize = 4096;
+
+impl Machine {
+    /// An engine whose runtime is being started.
+    pub fn new(identity: Identity, about: EngineHandshake) -> Self {
+        Self {
+            identity,
+            about,
+            runtime: RuntimeState::Awaited,
+            state: StateId::empty(),
+            abi: None,
+            loaded: HashSet::new(),
+            queue: VecDeque::new(),
+            current: None,
+            aborted: VecDeque::new(),
+            execution_count: 0,
+            runs: 0,
+        }
+    }
+
+    /// Takes an event and says what to do, in order.
+    pub fn on(&mut self, event: Event, now: Now) -> Vec<Command> {
+        let mut commands = Vec::new();
+        match event {
+            Event::Requested(request) => self.requested(*request, now, &mut commands),
+            Event::Prepared { run, artifacts } => {
+                self.prepared(run, artifacts, &mut commands);
+            }
+            Event::RuntimeStarted => {
+                self.runtime = RuntimeState::Up;
+                self.run(&mut commands);
+            }
+            Event::RuntimeFailed { message } => {
+                self.runtime = RuntimeState::Failed;
+                if self.current.is_some() {
+                    let engine = self.identity.id;
+                    let text = format!("engine {engine} cannot start a runtime: {message}");
+                    self.fail(Failure::new("EngineError", text), &mut commands);
+                }
+            }
+            Event::RuntimeOutput { run, output } => self.output(run, output, &mut commands),
+            Event::RuntimeEnded { run, outcome } => {
+                if self
+                    .current
+                    .as_ref()
+                    .is_some_and(|c| c.run == run && c.running)
+                {
+                    self.ended(outcome, &mut commands);
+                }
+            }
+            Event::RuntimeExited { status } => self.exited(&status, &mut commands),
+            Event::Interrupt => self.interrupt(&mut commands),
+        }
+        self.next(now, &mut commands);
+        commands
+    }
+
+    /// What the engine says of itself now.
+    pub fn handshake(&self) -> EngineHandshake {
+        EngineHandshake {
+            rustc: self.abi.clone(),
+            state: self.state.clone(),
+            ..self.about.clone()
+        }
+    }
+
+    fn requested(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
+        match &request.ask {
+            Ask::Execute { .. } | Ask::Apply => {
+                let msg_id = request.msg_id();
+                if let Some(at) = self.aborted.iter().position(|id| *id == msg_id) {
+                    self.aborted.remove(at);
+                    self.reply_aborted(request, now, commands);
+                } else {
+                    self.queue.push_back(request);
+                }
+            }
+            _ => self.control(request, now, commands),
+        }
+    }
+
+    /// Takes the next cell, if none is being run.
+    fn next(&mut self, now: Now, commands: &mut Vec<Command>) {
+        while self.current.is_none() {
+            let Some(request) = self.queue.pop_front() else {
+                return;
+            };
+            self.begin(request, now, commands);
+        }
+    }
+
+    fn begin(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
+        status(&request, "busy", commands);
+        let Ask::Execute {
+            code,
+            silent,
+            cell,
+            buffers,
+        } = request.ask.clone()
+        else {
+            let why = "this is a Python function";
+            let failure = failure::not_for_us(&self.identity, why);
+            self.reply_failed(request, &failure, now, commands);
+            return;
+        };
+        let cell = match cell {
+            Ok(cell) => *cell,
+            Err(why) => {
+                let failure = failure::not_for_us(&self.identity, &why);
+                self.reply_failed(request, &failure, now, commands);
+                return;
+            }
+        };
+        if cell.base != self.state {
+            self.reply_refused(request, RefusalReason::StateMismatch, now, commands);
+            return;
+        }
+        if let Some(loaded) = &self.abi
+            && *loaded != cell.abi
+        {
+            let failure = failure::wrong_abi(&self.identity, loaded, &cell.abi);
+            self.reply_failed(request, &failure, now, commands);
+            return;
+        }
+        self.runs += 1;
+        let run = RunId(self.runs);
+        commands.push(Command::Prepare {
+            run,
+            cell: Box::new(cell.clone()),
+            buffers,
+        });
+        self.current = Some(Current {
+            request,
+            code,
+            silent,
+            cell,
+            run,
+            started: now,
+            artifacts: None,
+            running: false,
+            interrupted: false,
+            clear: false,
+        });
+    }
+
+    fn prepared(
+        &mut self,
+        run: RunId,
+        artifacts: Result<Vec<PathBuf>, Unprepared>,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(current) = self.current.as_mut().filter(|c| c.run == run) else {
+            return;
+        };
+        match artifacts {
+            Err(Unprepared::Missing(artifacts)) => {
+                self.refuse(RefusalReason::NeedArtifacts { artifacts }, commands);
+            }
+            Err(Unprepared::Broken(message)) => {
+                self.fail(Failure::new("EngineError", message), commands);
+            }
+            Ok(_) if current.interrupted => {
+                let failure = Failure::new("Interrupted", "the cell was interrupted before it ran");
+                self.fail(failure, commands);
+            }
+            Ok(artifacts) => {
+                current.artifacts = Some(artifacts);
+                if !current.silent {
+                    self.execution_count += 1;
+                    commands.push(Command::Publish {
+                        parent: Some(current.request.header.clone()),
+                        publication: Publication::Input {
+                            code: current.code.clone(),
+                            execution_count: self.execution_count,
+                        },
+                    });
+                }
+                self.run(commands);
+            }
+        }
+    }
+
+    /// Runs the current cell, if its artifacts and the runtime are here.
+    fn run(&mut self, commands: &mut Vec<Command>) {
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        let Some(artifacts) = &current.artifacts else {
+            return;
+        };
+        let Some(entry) = current.cell.entry.clone() else {
+            self.ended(Outcome::Completed, commands);
+            return;
+        };
+        match self.runtime {
+            RuntimeState::Awaited => return,
+            RuntimeState::Failed => {
+                self.runtime = RuntimeState::Awaited;
+                commands.push(Command::StartRuntime);
+                return;
+            }
+            RuntimeState::Up => {}
+        }
+        let Some((artifact, libraries)) = artifacts.split_last() else {
+            let text = "the cell names a function and no artifact that has it";
+            self.fail(Failure::new("InternalError", text), commands);
+            return;
+        };
+        for library in libraries {
+            if self.loaded.insert(library.clone()) {
+                commands.push(Command::Load(library.clone()));
+            }
+        }
+        self.abi = Some(current.cell.abi.clone());
+        current.running = true;
+        commands.push(Command::Run {
+            run: current.run,
+            cell: CompiledCell {
+                artifact: artifact.clone(),
+                entry,
+                has_result: current.cell.has_result,
+                lines: current.cell.lines.clone(),
+            },
+        });
+    }
+
+    fn output(&mut self, run: Option<RunId>, output: Output, commands: &mut Vec<Command>) {
+        let current = self.current.as_ref().filter(|c| Some(c.run) == run);
+        let parent = current.map(|current| current.request.header.clone());
+        let publication = match (output, current) {
+            (Output::Result(_), Some(current)) if current.silent => return,
+            (Output::Result(data), _) => Publication::Result {
+                data: json!(data),
+                execution_count: self.execution_count,
+            },
+            (output, _) => Publication::Output(output),
+        };
+        commands.push(Command::Publish {
+            parent,
+            publication,
+        });
+    }
+
+    /// The runtime is gone; a run it had has ended before.
+    fn exited(&mut self, status: &str, commands: &mut Vec<Command>) {
+        if let Some(current) = &self.current
+            && current.running
+        {
+            let outcome = Outcome::Died {
+                status: status.to_owned(),
+            };
+            self.ended(outcome, commands);
+        } else if self.runtime == RuntimeState::Up {
+            // It died between two cells, so nothing that was defined is left.
+            self.state = StateId::empty();
+        }
+        self.forget();
+        commands.push(Command::StartRuntime);
+    }
+
+    /// The runtime has nothing loaded any more.
+    fn forget(&mut self) {
+        self.runtime = RuntimeState::Awaited;
+        self.abi = None;
+        self.loaded.clear();
+    }
+}
+
+fn status(request: &Request, state: &'static str, commands: &mut Vec<Command>) {
+    commands.push(Command::Publish {
+        parent: Some(request.header.clone()),
+        publication: Publication::Status(state),
+    });
+}

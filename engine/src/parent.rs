@@ -1,0 +1,30 @@
+//! Noticing the end of the process that started the engine.
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::unix::AsyncFd;
+
+/// Returns once the process has ended; at once when there is none of that id.
+pub(crate) async fn ended(pid: Option<u32>) {
+    let Some(pid) = pid else {
+        return std::future::pending().await;
+    };
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return;
+    };
+    let Ok(process) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
+        return;
+    };
+    #[expect(
+        deprecated,
+        reason = "the sound way is unsafe, for types that lie about their descriptor; an OwnedFd does not"
+    )]
+    let watched = AsyncFd::new(process);
+    match watched {
+        // Readable means ended; an error of the poller cannot be waited out.
+        Ok(process) => drop(process.readable().await.map(drop)),
+        Err(error) => {
+            tracing::error!(%error, "the parent process cannot be watched");
+            std::future::pending().await
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The runtime an engine owns: at most one, started again when it is gone.
+
+use crate::machine::Event;
+use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::HostReply;
+use phalanx_protocol::id::RunId;
+use phalanx_runtime::{HostCall, Runtime, RuntimeConfig, RuntimeEvent, StartError};
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::PathBuf;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+type Start = JoinHandle<Result<(Runtime, mpsc::Receiver<RuntimeEvent>), StartError>>;
+
+/// The slot a runtime stands in.
+pub(crate) struct Slot {
+    config: RuntimeConfig,
+    state: State,
+}
+
+enum State {
+    Starting(Start),
+    Up(Runtime, mpsc::Receiver<RuntimeEvent>),
+    Empty,
+}
+
+impl Slot {
+    /// Starts the first runtime.
+    pub fn new(config: RuntimeConfig) -> Self {
+        let mut slot = Self {
+            config,
+            state: State::Empty,
+        };
+        slot.start();
+        slot
+    }
+
+    /// Starts another one. A start under way goes on.
+    pub fn start(&mut self) {
+        if !matches!(self.state, State::Starting(_)) {
+            // Awaited by `next`, aborted by `drop`.
+            self.state = State::Starting(tokio::spawn(Runtime::start(self.config.clone())));
+        }
+    }
+
+    pub fn load(&self, library: PathBuf) {
+        if let State::Up(runtime, _) = &self.state {
+            runtime.load(library);
+        }
+    }
+
+    pub fn run(&self, run: RunId, cell: CompiledCell) {
+        if let State::Up(runtime, _) = &self.state {
+            runtime.run(run, cell);
+        }
+    }
+
+    pub fn kill(&self) {
+        if let State::Up(runtime, _) = &self.state {
+            runtime.kill();
+        }
+    }
+
+    pub fn signal(&self, number: i32) {
+        if let State::Up(runtime, _) = &self.state
+            && let Some(pid) = i32::try_from(runtime.pid()).ok().and_then(Pid::from_raw)
+            && let Some(signal) = Signal::from_named_raw(number)
+            && let Err(error) = kill_process(pid, signal)
+        {
+            tracing::warn!(%error, number, "the runtime takes no signal");
+        }
+    }
+
+    /// What happens next; cancel-safe.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            match &mut self.state {
+                State::Empty => std::future::pending().await,
+                State::Starting(start) => {
+                    let started = start.await;
+                    self.state = State::Empty;
+                    match started {
+                        Ok(Ok((runtime, events))) => {
+                            self.state = State::Up(runtime, events);
+                            return Event::RuntimeStarted;
+                        }
+                        Ok(Err(error)) => {
+                            return Event::RuntimeFailed {
+                                message: error.to_string(),
+                            };
+                        }
+                        Err(error) => {
+                            return Event::RuntimeFailed {
+                                message: error.to_string(),
+                            };
+                        }
+                    }
+                }
+                State::Up(_, events) => match events.recv().await {
+                    Some(RuntimeEvent::HostCall(call)) => refuse(call),
+                    Some(RuntimeEvent::Output { run, output }) => {
+                        return Event::RuntimeOutput { run, output };
+                    }
+                    Some(RuntimeEvent::Ended { run, outcome }) => {
+                        return Event::RuntimeEnded { run, outcome };
+                    }
+                    Some(RuntimeEvent::Exited { status }) => {
+                        self.state = State::Empty;
+                        return Event::RuntimeExited { status };
+                    }
+                    None => {
+                        self.state = State::Empty;
+                        return Event::RuntimeExited {
+                            status: "its connection is closed".to_owned(),
+                        };
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let State::Starting(start) = &self.state {
+            start.abort();
+        }
+    }
+}
+
+/// Magics and AsyncResults are the kernel's, which an engine cannot reach.
+fn refuse(call: HostCall) {
+    call.reply.send(HostReply::Failed(Failure::Usage {
+        message: "magics and AsyncResults do not work on an engine".to_owned(),
+        hint: Some("use them in the notebook's own cells, without %%px".to_owned()),
+    }));
+}

@@ -1,0 +1,293 @@
+//! The loop around the machine: waits for the next event, lets the machine decide, performs.
+
+use crate::about;
+use crate::artifacts::Store;
+use crate::config::{EngineConfig, EngineError, Exit};
+use crate::link::{Channels, Heart, Joined, join, registration};
+use crate::machine::{Command, Event, Identity, Machine, Publication, Reply};
+use crate::parent;
+use crate::runtime::Slot;
+use crate::wire;
+use chrono::Utc;
+use phalanx_protocol::id::{EngineUuid, SessionId};
+use phalanx_protocol::parallel::UnregistrationRequest;
+use phalanx_transport::{Envelope, Kind, Receiver, Sender, Session, Socket, SocketOptions, socket};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What is still unsent is given this long when the engine ends.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Joins a controller and serves it until one of the reasons to end.
+///
+/// Cancelling `stop` ends it as a shutdown does. Nothing it started outlives it.
+///
+/// # Errors
+/// When it cannot join.
+pub async fn run(
+    config: EngineConfig,
+    signals: tokio::sync::mpsc::Receiver<crate::signals::Wish>,
+    stop: CancellationToken,
+) -> Result<Exit, EngineError> {
+    let uuid = EngineUuid::fresh();
+    let id = SessionId::new(uuid.as_str());
+    let session = Session::with_id(id, "engine", config.connection.signing_key()?);
+    let store = Store::open(about::host()).map_err(EngineError::Cache)?;
+    let runtime = Slot::new(config.runtime.clone());
+    let heart = Heart::start(&config.connection, uuid.as_str()).await?;
+    let joined = join(&config, &uuid, &session).await?;
+    let channels = Channels::connect(&config.connection, &joined).await?;
+    let iopub = config.connection.endpoint(config.connection.iopub)?;
+    let iopub = Socket::connect(Kind::Pub, &iopub, SocketOptions::default()).await?;
+    let Joined {
+        identity,
+        hb_period,
+        registration,
+    } = joined;
+    tracing::info!(id = %identity.id, %uuid, "joined");
+    let server = Server {
+        machine: Machine::new(identity.clone(), about::handshake(store.list())),
+        store: Arc::new(Mutex::new(store)),
+        preparations: JoinSet::new(),
+        session,
+        identity,
+        runtime,
+        channels,
+        iopub: iopub.split(),
+        registration,
+        heart,
+        hb_period,
+        lost_since: None,
+        parent: Box::pin(parent::ended(config.parent)),
+        config,
+        signals,
+        stop,
+    };
+    Ok(server.serve().await)
+}
+
+struct Server {
+    config: EngineConfig,
+    session: Session,
+    identity: Identity,
+    machine: Machine,
+    /// Shared with the one preparation that may be under way.
+    store: Arc<Mutex<Store>>,
+    preparations: JoinSet<Event>,
+    runtime: Slot,
+    channels: Channels,
+    iopub: (Sender, Receiver),
+    registration: (Sender, Receiver),
+    heart: Heart,
+    hb_period: Duration,
+    lost_since: Option<Instant>,
+    parent: Pin<Box<dyn Future<Output = ()> + Send>>,
+    signals: tokio::sync::mpsc::Receiver<crate::signals::Wish>,
+    stop: CancellationToken,
+}
+
+/// What the loop waits for.
+enum Next {
+    Event(Event),
+    Nothing,
+    Exit(Exit),
+}
+
+impl Server {
+    async fn serve(mut self) -> Exit {
+        let exit = loop {
+            match self.next().await {
+                Next::Event(event) => {
+                    if self.perform(event).await {
+                        break Exit::Shutdown;
+                    }
+                }
+                Next::Nothing => {}
+                Next::Exit(exit) => break exit,
+            }
+        };
+        tracing::info!(?exit, "ending");
+        self.leave(&exit).await;
+        exit
+    }
+
+    async fn next(&mut self) -> Next {
+        let deadline = self.deadline();
+        tokio::select! {
+            () = self.stop.cancelled() => Next::Exit(Exit::Shutdown),
+            () = &mut self.parent => Next::Exit(Exit::ParentGone),
+            Some(wish) = self.signals.recv() => match wish {
+                crate::signals::Wish::Interrupt => Next::Event(Event::Interrupt),
+                crate::signals::Wish::Stop => Next::Exit(Exit::Shutdown),
+            },
+            Some((channel, frames)) = self.channels.requests.recv() => {
+                match Envelope::open(frames, self.session.key()) {
+                    Ok(envelope) => match wire::request(channel, envelope) {
+                        Some(request) => Next::Event(Event::Requested(Box::new(request))),
+                        None => Next::Nothing,
+                    },
+                    Err(error) => {
+                        tracing::warn!(%error, ?channel, "a message is dropped");
+                        Next::Nothing
+                    }
+                }
+            }
+            event = self.runtime.next() => Next::Event(event),
+            Some(prepared) = self.preparations.join_next() => match prepared {
+                Ok(event) => Next::Event(event),
+                Err(error) => {
+                    tracing::error!(%error, "preparing artifacts");
+                    Next::Nothing
+                }
+            },
+            event = self.iopub.1.recv() => {
+                // Somebody listens: from now on nothing is lost, which this says.
+                if let Some(socket::Event::Subscribed(_)) = event {
+                    self.publish(None, Publication::Status("starting")).await;
+                }
+                Next::Nothing
+            }
+            event = self.registration.1.recv() => self.link(event).await,
+            () = sleep_until(deadline) => match deadline {
+                Some(deadline) if deadline <= Instant::now() => Next::Exit(Exit::ControllerGone),
+                _ => Next::Nothing,
+            },
+        }
+    }
+
+    /// When the controller counts as gone.
+    fn deadline(&self) -> Option<Instant> {
+        let lost = self.lost_since.map(|at| at + self.config.unreachable);
+        let heart = self.heart.deadline(self.hb_period);
+        [lost, heart].into_iter().flatten().min()
+    }
+
+    /// The connection to the hub breaks and comes back.
+    async fn link(&mut self, event: Option<socket::Event>) -> Next {
+        match event {
+            None => return Next::Exit(Exit::ControllerGone),
+            Some(socket::Event::Disconnected(_)) => {
+                self.lost_since.get_or_insert_with(Instant::now);
+            }
+            Some(socket::Event::Connected(_)) if self.lost_since.take().is_some() => {
+                // The controller has dropped this engine, or is another one: register again. One
+                // that still has it answers that the uuid is in use.
+                let id = Some(self.identity.id);
+                match registration(&self.identity.uuid, id, &self.session) {
+                    Ok(frames) => self.send(&self.registration.0, frames).await,
+                    Err(error) => tracing::error!(%error, "registering again"),
+                }
+            }
+            Some(_) => {}
+        }
+        Next::Nothing
+    }
+
+    /// Lets the machine decide about an event and does what it says; whether to end.
+    async fn perform(&mut self, event: Event) -> bool {
+        let mut stop = false;
+        for command in self.machine.on(event, Utc::now()) {
+            match command {
+                Command::Publish {
+                    parent,
+                    publication,
+                } => self.publish(parent, publication).await,
+                Command::Reply(reply) => self.reply(*reply).await,
+                Command::Prepare { run, cell, buffers } => {
+                    let store = Arc::clone(&self.store);
+                    self.preparations.spawn_blocking(move || {
+                        let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+                        let artifacts = store.prepare(&cell, &buffers);
+                        Event::Prepared { run, artifacts }
+                    });
+                }
+                Command::Load(library) => self.runtime.load(library),
+                Command::Run { run, cell } => self.runtime.run(run, cell),
+                Command::Kill => self.runtime.kill(),
+                Command::Signal(number) => self.runtime.signal(number),
+                Command::StartRuntime => self.runtime.start(),
+                Command::Stop => stop = true,
+            }
+        }
+        stop
+    }
+
+    async fn publish(
+        &self,
+        parent: Option<phalanx_transport::wire::Header>,
+        publication: Publication,
+    ) {
+        match wire::publication(parent, publication, &self.identity, &self.session) {
+            // Waits while the controller does not read, and so does the cell.
+            Ok(frames) => self.send(&self.iopub.0, frames).await,
+            Err(error) => tracing::error!(%error, "a publication does not serialise"),
+        }
+    }
+
+    async fn reply(&self, reply: Reply) {
+        let Some(sender) = self.channels.senders.get(&reply.request.channel) else {
+            return;
+        };
+        match wire::reply(reply, &self.session) {
+            Ok(frames) => self.send(sender, frames).await,
+            Err(error) => tracing::error!(%error, "a reply does not serialise"),
+        }
+    }
+
+    async fn send(&self, sender: &Sender, frames: socket::Frames) {
+        if let Err(error) = sender.send(frames).await {
+            tracing::error!(%error, "a message is lost");
+        }
+    }
+
+    /// Tells the controller, and lets what was said leave the process.
+    async fn leave(self, exit: &Exit) {
+        drop(self.runtime);
+        let mut sockets: Vec<_> = self.channels.senders.into_values().collect();
+        sockets.push(self.iopub.0);
+        if *exit != Exit::ControllerGone {
+            let request = UnregistrationRequest {
+                id: self.identity.id,
+            };
+            // Replies and output first: the controller takes what it knows of the engine away.
+            close(sockets).await;
+            sockets = Vec::new();
+            match self
+                .session
+                .message(&request, None)
+                .seal(self.session.key())
+            {
+                Ok(frames) => {
+                    if let Err(error) = self.registration.0.try_send(frames) {
+                        tracing::debug!(%error, "unregistering");
+                    }
+                }
+                Err(error) => tracing::error!(%error, "a request does not serialise"),
+            }
+        }
+        sockets.push(self.registration.0);
+        close(sockets).await;
+    }
+}
+
+async fn close(sockets: Vec<Sender>) {
+    let mut closing = JoinSet::new();
+    for socket in sockets {
+        closing.spawn(async move { socket.close(CLOSE_LIMIT).await });
+    }
+    while let Some(closed) = closing.join_next().await {
+        if let Ok(Err(error)) = closed {
+            tracing::debug!(%error, "closing a socket");
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,176 @@
+//! Between messages on sockets and the machine's events and commands.
+
+use crate::machine::{Ask, Channel, Identity, Publication, Reply, Request};
+use phalanx_protocol::output::Output;
+use phalanx_protocol::parallel::{
+    AbortRequest, CellMetadata, PHALANX, ReplyMetadata, SignalRequest,
+};
+use phalanx_transport::wire::Header;
+use phalanx_transport::{Envelope, Frames, Session, WireError};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// A message as a request; what is malformed is `None` and has been logged.
+pub(crate) fn request(channel: Channel, envelope: Envelope) -> Option<Request> {
+    let ask = match ask(&envelope) {
+        Ok(ask) => ask,
+        Err(error) => {
+            let msg_type = &envelope.header.msg_type;
+            tracing::warn!(%error, msg_type, "a malformed request is dropped");
+            return None;
+        }
+    };
+    // Requests have other metadata as well; only what a reply repeats is read.
+    let echo = ["is_broadcast", "is_coalescing", "original_msg_id", "label"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), envelope.metadata.get(key)?.clone())))
+        .collect::<Map<_, _>>();
+    let echo = ReplyMetadata::deserialize(Value::Object(echo));
+    let ask = match ask {
+        Ask::Execute {
+            code, silent, cell, ..
+        } => Ask::Execute {
+            code,
+            silent,
+            cell,
+            buffers: envelope.buffers,
+        },
+        ask => ask,
+    };
+    Some(Request {
+        channel,
+        route: envelope.identities,
+        header: envelope.header,
+        echo: echo.unwrap_or_else(|_| nothing_to_repeat()),
+        ask,
+    })
+}
+
+fn nothing_to_repeat() -> ReplyMetadata {
+    ReplyMetadata {
+        started: None,
+        dependencies_met: true,
+        engine: None,
+        status: String::new(),
+        is_broadcast: false,
+        is_coalescing: false,
+        original_msg_id: String::new(),
+        label: None,
+        engine_info: None,
+    }
+}
+
+fn ask(envelope: &Envelope) -> Result<Ask, WireError> {
+    #[derive(Deserialize)]
+    struct Execute {
+        code: String,
+        #[serde(default)]
+        silent: bool,
+    }
+    Ok(match envelope.header.msg_type.as_str() {
+        "execute_request" => {
+            let Execute { code, silent } = envelope.content()?;
+            Ask::Execute {
+                code,
+                silent,
+                cell: cell(envelope).map(Box::new),
+                buffers: Vec::new(),
+            }
+        }
+        "apply_request" => Ask::Apply,
+        "kernel_info_request" => Ask::KernelInfo,
+        "abort_request" => Ask::Abort(envelope.content::<AbortRequest>()?.msg_ids),
+        "clear_request" => Ask::Clear,
+        "shutdown_request" => Ask::Shutdown,
+        "signal_request" => Ask::Signal(envelope.content::<SignalRequest>()?.sig),
+        _ => Ask::Unknown,
+    })
+}
+
+fn cell(envelope: &Envelope) -> Result<CellMetadata, String> {
+    let Some(metadata) = envelope.metadata.get(PHALANX) else {
+        return Err("this is source without an artifact".to_owned());
+    };
+    CellMetadata::deserialize(metadata)
+        .map_err(|error| format!("`metadata.{PHALANX}` is not a cell's: {error}"))
+}
+
+/// A reply as frames for its channel.
+pub(crate) fn reply(reply: Reply, session: &Session) -> Result<Frames, WireError> {
+    let mut envelope = session.envelope(&reply.msg_type, reply.content, None);
+    envelope.identities = reply.request.route;
+    envelope.parent_header = Some(reply.request.header);
+    if let Value::Object(metadata) = reply.metadata {
+        envelope.metadata = metadata;
+    }
+    envelope.seal(session.key())
+}
+
+/// A publication as frames for iopub, under the topic `engine.<id>.<what>`.
+pub(crate) fn publication(
+    parent: Option<Header>,
+    publication: Publication,
+    identity: &Identity,
+    session: &Session,
+) -> Result<Frames, WireError> {
+    let (topic, msg_type, content) = published(publication);
+    let mut envelope = session.envelope(msg_type, content, None);
+    envelope.parent_header = parent;
+    envelope.identities = vec![format!("engine.{}.{topic}", identity.id).into()];
+    envelope
+        .metadata
+        .insert("engine".to_owned(), json!(identity.uuid));
+    envelope.seal(session.key())
+}
+
+/// The topic's last part (ipyparallel names streams there), the type and the content.
+fn published(publication: Publication) -> (&'static str, &'static str, Value) {
+    match publication {
+        Publication::Status(state) => ("status", "status", json!({"execution_state": state})),
+        Publication::Input {
+            code,
+            execution_count,
+        } => (
+            "execute_input",
+            "execute_input",
+            json!({"code": code, "execution_count": execution_count}),
+        ),
+        Publication::Result {
+            data,
+            execution_count,
+        } => (
+            "execute_result",
+            "execute_result",
+            json!({"data": data, "metadata": {}, "execution_count": execution_count}),
+        ),
+        Publication::Error(content) => ("error", "error", content),
+        Publication::Output(Output::Stream { name, text }) => {
+            (name.as_str(), "stream", json!({"name": name, "text": text}))
+        }
+        Publication::Output(Output::Display(display)) => {
+            let msg_type = if display.update {
+                "update_display_data"
+            } else {
+                "display_data"
+            };
+            let mut transient = Map::new();
+            if let Some(id) = display.display_id {
+                transient.insert("display_id".to_owned(), Value::String(id));
+            }
+            let content = json!({
+                "data": display.data,
+                "metadata": display.metadata,
+                "transient": transient,
+            });
+            (msg_type, msg_type, content)
+        }
+        Publication::Output(Output::Result(data)) => (
+            "execute_result",
+            "execute_result",
+            json!({"data": data, "metadata": {}, "execution_count": 0}),
+        ),
+        Publication::Output(Output::ClearOutput { wait }) => {
+            ("clear_output", "clear_output", json!({"wait": wait}))
+        }
+    }
+}
