@@ -1,1 +1,38 @@
-//! placeholder
+//! The controller: who is there, and who runs what; ipyparallel 9's wire protocol around it.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`hub`] | registrations, ids, heartbeats: a pure state machine |
+//! | [`scheduler`] | load-balanced tasks: a pure state machine |
+//! | `direct` | direct requests that are not answered yet |
+//! | `broadcast` | one request for many engines, their replies as many or as one |
+//! | `records` | what became of tasks, for the queries of clients |
+//! | `server` | the sockets and the loop around all of these |
+//! | [`cli`] | `phalanx controller` |
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), phalanx_controller::StartError> {
+//! use phalanx_controller::{Controller, ControllerConfig};
+//! let controller = Controller::start(ControllerConfig::default()).await?;
+//! println!("engines: phalanx-engine --file {}", controller.engine_path().display());
+//! let file = controller.client_file(); // for phalanx-client
+//! # drop(file.clone());
+//! controller.shutdown().await;
+//! # Ok(()) }
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod broadcast;
+pub mod cli;
+mod config;
+mod controller;
+mod direct;
+pub mod hub;
+mod records;
+pub mod scheduler;
+mod server;
+
+pub use cli::{ServerArgs, run_server};
+pub use config::ControllerConfig;
+pub use controller::{Controller, StartError};

@@ -1,0 +1,83 @@
+//! `phalanx controller`: the same controller as its own process.
+
+use crate::{Controller, ControllerConfig, scheduler::Scheme};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Options of `phalanx controller`; names are `ipcontroller`'s.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServerArgs {
+    /// Address to listen on. Anything but loopback is open to the network.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub ip: String,
+    /// Host name or address under which others reach this machine.
+    #[arg(long)]
+    pub location: Option<String>,
+    /// Folder for ipcontroller-client.json and ipcontroller-engine.json.
+    #[arg(long, default_value = ".")]
+    pub folder: PathBuf,
+    /// Part of the files' names.
+    #[arg(long, default_value = "")]
+    pub cluster_id: String,
+    /// Milliseconds between two heartbeats.
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(10..))]
+    pub ping: u64,
+    /// How engines of load-balanced tasks are chosen: leastload, lru, plainrandom, twobin, weighted.
+    #[arg(long, default_value = "leastload")]
+    pub scheme: Scheme,
+    /// Load-balanced tasks an engine may have at once; 0 for any number.
+    #[arg(long, default_value_t = 1)]
+    pub hwm: usize,
+}
+
+impl From<ServerArgs> for ControllerConfig {
+    fn from(args: ServerArgs) -> Self {
+        let interface = if args.ip.contains(':') {
+            format!("tcp://[{}]", args.ip.trim_matches(['[', ']']))
+        } else {
+            format!("tcp://{}", args.ip)
+        };
+        Self {
+            interface,
+            location: args.location,
+            heartbeat: Duration::from_millis(args.ping),
+            scheme: args.scheme,
+            hwm: args.hwm,
+            folder: Some(args.folder),
+            cluster_id: args.cluster_id,
+            ..Self::default()
+        }
+    }
+}
+
+/// Serves until SIGINT, SIGTERM or a client's shutdown request. Says on stdout where its files are.
+pub async fn run_server(args: ServerArgs) -> ExitCode {
+    let controller = match Controller::start(args.into()).await {
+        Ok(controller) => controller,
+        Err(error) => {
+            eprintln!("phalanx controller: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("clients: {}", controller.client_path().display());
+    println!("engines: {}", controller.engine_path().display());
+    let (mut interrupted, mut terminated) = match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
+        (Ok(interrupted), Ok(terminated)) => (interrupted, terminated),
+        (Err(error), _) | (_, Err(error)) => {
+            eprintln!("phalanx controller: cannot wait for signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    tokio::select! {
+        () = controller.ended() => {}
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    controller.shutdown().await;
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,41 @@
+use crate::scheduler::Scheme;
+use phalanx_transport::Scheme as SignatureScheme;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a controller is started.
+#[derive(Clone, Debug)]
+pub struct ControllerConfig {
+    /// Where it listens: `tcp://address` (loopback unless told otherwise), `ipc://path` or, for
+    /// tests, `memory://name`.
+    pub interface: String,
+    /// The host name under which others reach it, when it listens on all addresses.
+    pub location: Option<String>,
+    /// Time between two heartbeats; ipyparallel's `--ping`.
+    pub heartbeat: Duration,
+    /// How the engine of a load-balanced task is chosen.
+    pub scheme: Scheme,
+    /// Load-balanced tasks an engine may have at once; 0 for any number.
+    pub hwm: usize,
+    /// What signs the messages.
+    pub signature_scheme: SignatureScheme,
+    /// The folder for the connection files; `None` for a private temporary one.
+    pub folder: Option<PathBuf>,
+    /// Part of the files' names, as ipyparallel has it: `ipcontroller-<cluster_id>-client.json`.
+    pub cluster_id: String,
+}
+
+impl Default for ControllerConfig {
+    fn default() -> Self {
+        Self {
+            interface: "tcp://127.0.0.1".to_owned(),
+            location: None,
+            heartbeat: Duration::from_secs(3),
+            scheme: Scheme::default(),
+            hwm: 1,
+            signature_scheme: SignatureScheme::Sha256,
+            folder: None,
+            cluster_id: String::new(),
+        }
+    }
+}

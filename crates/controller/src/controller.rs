@@ -1,0 +1,128 @@
+use crate::config::ControllerConfig;
+use crate::server::{Channels, Server};
+use phalanx_transport::connection::ConnectionFileError;
+use phalanx_transport::socket::{BindError, EndpointError};
+use phalanx_transport::{ClientConnectionFile, EngineConnectionFile, Session, SigningKey};
+use std::path::{Path, PathBuf};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A controller could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configured interface is none.
+    #[error(transparent)]
+    Interface(#[from] EndpointError),
+    /// It cannot listen there.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A connection file cannot be written.
+    #[error(transparent)]
+    File(#[from] ConnectionFileError),
+    /// There is no folder for them.
+    #[error("cannot make a folder for the connection files: {0}")]
+    Folder(std::io::Error),
+}
+
+/// A running controller. Dropping it ends it; its connection files go with it.
+#[derive(Debug)]
+pub struct Controller {
+    client: (ClientConnectionFile, PathBuf),
+    engine: (EngineConnectionFile, PathBuf),
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+    ended: watch::Receiver<bool>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Controller {
+    /// Binds all sockets, writes the connection files (0600) and serves.
+    ///
+    /// # Errors
+    /// When a socket cannot be bound or a file not written.
+    pub async fn start(config: ControllerConfig) -> Result<Self, StartError> {
+        let session = Session::new("controller", SigningKey::fresh(config.signature_scheme));
+        let channels = Channels::bind(&config).await?;
+        let (client, engine) = channels.files(&config, &session);
+        let (folder, temporary) = match &config.folder {
+            Some(folder) => (folder.clone(), None),
+            None => {
+                let folder = tempfile::Builder::new()
+                    .prefix("phalanx-")
+                    .tempdir()
+                    .map_err(StartError::Folder)?;
+                (folder.path().to_owned(), Some(folder))
+            }
+        };
+        let name = match config.cluster_id.as_str() {
+            "" => "ipcontroller".to_owned(),
+            id => format!("ipcontroller-{id}"),
+        };
+        let client_path = folder.join(format!("{name}-client.json"));
+        let engine_path = folder.join(format!("{name}-engine.json"));
+        client.write(&client_path)?;
+        engine.write(&engine_path)?;
+
+        let cancel = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let (ending, ended) = watch::channel(false);
+        let server = Server::new(&config, session, &engine);
+        let token = cancel.clone();
+        tasks.spawn(async move {
+            server.run(channels, token).await;
+            ending.send_replace(true);
+        });
+        tasks.close();
+        Ok(Self {
+            client: (client, client_path),
+            engine: (engine, engine_path),
+            cancel,
+            tasks,
+            ended,
+            _folder: temporary,
+        })
+    }
+
+    /// What a client needs to reach it.
+    pub fn client_file(&self) -> &ClientConnectionFile {
+        &self.client.0
+    }
+
+    /// What an engine needs to join it.
+    pub fn engine_file(&self) -> &EngineConnectionFile {
+        &self.engine.0
+    }
+
+    /// Where the file for clients is.
+    pub fn client_path(&self) -> &Path {
+        &self.client.1
+    }
+
+    /// Where the file for engines is.
+    pub fn engine_path(&self) -> &Path {
+        &self.engine.1
+    }
+
+    /// Returns when it has ended, as it does when a client asks it to.
+    pub async fn ended(&self) {
+        // An error means that its task is gone, so it has ended.
+        drop(self.ended.clone().wait_for(|ended| *ended).await);
+    }
+
+    /// Ends it: tells the clients, lets everything that was sent leave, closes its sockets.
+    pub async fn shutdown(self) {
+        self.cancel.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        for path in [&self.client.1, &self.engine.1] {
+            // It may be gone already; a stale file would only mislead.
+            drop(std::fs::remove_file(path));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Direct requests that are not answered yet, so that each is when its engine ends. Pure.
+
+use bytes::Bytes;
+use phalanx_protocol::id::{EngineUuid, MsgId};
+use std::collections::HashMap;
+
+/// The channel a request came by and its answer goes back on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Direct requests.
+    Mux,
+    /// Abort, signals, shutdown.
+    Control,
+    /// One request for many engines.
+    Broadcast,
+}
+
+/// What is needed to answer a request in its engine's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Where it came by.
+    pub route: Route,
+    /// The client's identity.
+    pub client: Bytes,
+    /// Its header, as the engine got it.
+    pub header: Bytes,
+    /// Its type.
+    pub msg_type: String,
+    /// Counts up, so that the answers are given in order.
+    order: u64,
+}
+
+/// The requests each engine has.
+#[derive(Debug, Default)]
+pub struct Direct {
+    engines: HashMap<EngineUuid, HashMap<MsgId, Pending>>,
+    next: u64,
+}
+
+impl Direct {
+    /// A request is on its way to an engine.
+    pub fn sent(
+        &mut self,
+        engine: EngineUuid,
+        id: MsgId,
+        route: Route,
+        client: Bytes,
+        header: Bytes,
+        msg_type: String,
+    ) {
+        let order = self.next;
+        self.next += 1;
+        let pending = Pending {
+            route,
+            client,
+            header,
+            msg_type,
+            order,
+        };
+        self.engines.entry(engine).or_default().insert(id, pending);
+    }
+
+    /// A request is answered; `None` when the engine was not asked, or it was answered before.
+    pub fn take(&mut self, engine: &EngineUuid, id: &MsgId) -> Option<Pending> {
+        let requests = self.engines.get_mut(engine)?;
+        let pending = requests.remove(id);
+        if requests.is_empty() {
+            self.engines.remove(engine);
+        }
+        pending
+    }
+
+    /// An engine has gone; what it had not answered.
+    pub fn left(&mut self, engine: &EngineUuid) -> Vec<(MsgId, Pending)> {
+        let requests = self.engines.remove(engine).unwrap_or_default();
+        let mut pending: Vec<_> = requests.into_iter().collect();
+        pending.sort_by_key(|(_, pending)| pending.order);
+        pending
+    }
+
+    /// Requests to run something that an engine has not answered.
+    pub fn queued_on(&self, engine: &EngineUuid) -> Vec<MsgId> {
+        let requests = self.engines.get(engine);
+        requests.map_or_else(Vec::new, |requests| {
+            let mux = requests.iter().filter(|(_, p)| p.route != Route::Control);
+            mux.map(|(id, _)| id.clone()).collect()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_is_answered_once_by_the_engine_or_at_its_end() {
+        let (a, b) = (EngineUuid::new("a"), EngineUuid::new("b"));
+        let mut direct = Direct::default();
+        for (engine, id, route) in [
+            (&a, "1", Route::Mux),
+            (&b, "2", Route::Mux),
+            (&a, "3", Route::Control),
+            (&a, "4", Route::Broadcast),
+        ] {
+            direct.sent(
+                engine.clone(),
+                MsgId::new(id),
+                route,
+                Bytes::from_static(b"client"),
+                Bytes::new(),
+                "execute_request".to_owned(),
+            );
+        }
+        assert_eq!(direct.queued_on(&a).len(), 2);
+        assert_eq!(direct.take(&b, &MsgId::new("1")), None, "it was not asked");
+        assert!(direct.take(&a, &MsgId::new("1")).is_some());
+        assert_eq!(direct.take(&a, &MsgId::new("1")), None, "it has answered");
+        let left: Vec<_> = direct.left(&a).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(left, [MsgId::new("3"), MsgId::new("4")]);
+        assert_eq!(direct.left(&a), []);
+        assert!(direct.take(&b, &MsgId::new("2")).is_some());
+        assert!(direct.engines.is_empty());
+    }
+}

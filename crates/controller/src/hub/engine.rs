@@ -1,0 +1,100 @@
+use phalanx_protocol::id::EngineId;
+use std::time::Instant;
+
+/// A channel an engine connects to under its uuid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// Direct requests.
+    Mux,
+    /// Load-balanced tasks.
+    Task,
+    /// Abort, signals, shutdown; a stock engine's nanny connects here.
+    Control,
+    /// Returned heartbeats.
+    Heartbeat,
+}
+
+impl Channel {
+    const ALL: [Self; 4] = [Self::Mux, Self::Task, Self::Control, Self::Heartbeat];
+}
+
+/// How far an engine has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It has connected, but not asked to be an engine.
+    Unknown,
+    /// It has an id, but cannot be reached on every channel yet.
+    Registering(EngineId),
+    /// It has been announced.
+    Registered(EngineId),
+}
+
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub phase: Phase,
+    pub since: Instant,
+    pub heard: bool,
+    /// Since when a connection it had is missing.
+    pub lost: Option<Instant>,
+    connected: [bool; Channel::ALL.len()],
+    pongs: u32,
+    answered: bool,
+    misses: u32,
+}
+
+impl Engine {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            phase: Phase::Unknown,
+            since: now,
+            heard: false,
+            lost: None,
+            connected: [false; Channel::ALL.len()],
+            pongs: 0,
+            answered: true,
+            misses: 0,
+        }
+    }
+
+    pub fn connected(&mut self, channel: Channel) {
+        self.connected[channel as usize] = true;
+        if self.everywhere() {
+            self.lost = None;
+        }
+    }
+
+    pub fn disconnected(&mut self, channel: Channel, now: Instant) {
+        self.connected[channel as usize] = false;
+        self.lost.get_or_insert(now);
+    }
+
+    pub fn pong(&mut self) {
+        self.answered = true;
+        if self.everywhere() {
+            self.pongs += 1;
+        }
+    }
+
+    /// Counts a missed heartbeat, if the last was not answered.
+    pub fn beat(&mut self) -> u32 {
+        self.misses = if self.answered { 0 } else { self.misses + 1 };
+        // Before it is registered it need not answer.
+        self.answered = !matches!(self.phase, Phase::Registered(_));
+        self.misses
+    }
+
+    /// Whether it can be reached, and its output reaches us.
+    pub fn complete(&self) -> bool {
+        self.everywhere() && (self.heard || self.pongs >= 2)
+    }
+
+    /// Whether its process has ended: both channels it does its work by are closed. (A stock
+    /// engine's nanny may keep the control channel open.)
+    pub fn gone(&self) -> bool {
+        !self.connected[Channel::Mux as usize] && !self.connected[Channel::Task as usize]
+    }
+
+    fn everywhere(&self) -> bool {
+        self.connected.iter().all(|connected| *connected)
+    }
+}

@@ -1,0 +1,198 @@
+use super::*;
+use Channel::{Control, Heartbeat, Mux, Task};
+use HubCommand::{Accept, Joined, Left, Refuse};
+use HubEvent::{Beat, Connected, Disconnected, Heard, Pong, Register, Tick, Unregister};
+
+const CHANNELS: [Channel; 4] = [Mux, Task, Control, Heartbeat];
+
+fn uuid(name: &str) -> EngineUuid {
+    EngineUuid::new(name)
+}
+
+struct Case {
+    hub: Hub,
+    now: Instant,
+}
+
+impl Case {
+    fn new() -> Self {
+        Self {
+            hub: Hub::default(),
+            now: Instant::now(),
+        }
+    }
+
+    fn event(&mut self, event: HubEvent) -> Vec<HubCommand> {
+        self.hub.handle(event, self.now)
+    }
+
+    fn events(&mut self, events: impl IntoIterator<Item = HubEvent>) -> Vec<HubCommand> {
+        events
+            .into_iter()
+            .flat_map(|event| self.event(event))
+            .collect()
+    }
+
+    fn joined(&mut self, name: &str) -> Vec<HubCommand> {
+        let connected = CHANNELS.map(|channel| Connected(channel, uuid(name)));
+        let mut commands = self.event(Register(uuid(name), None));
+        commands.extend(self.events(connected));
+        commands.extend(self.event(Heard(uuid(name))));
+        commands
+    }
+}
+
+#[test]
+fn an_engine_has_joined_once_it_is_seen_everywhere_and_heard_in_whatever_order() {
+    let mut all: Vec<HubEvent> = CHANNELS.map(|channel| Connected(channel, uuid("a"))).into();
+    all.extend([Register(uuid("a"), None), Heard(uuid("a"))]);
+    for first in 0..all.len() {
+        all.rotate_left(1);
+        let mut case = Case::new();
+        let commands = case.events(all.clone());
+        // Heard before anything else is known of it does not count.
+        let expected = if all[0] == Heard(uuid("a")) {
+            assert!(case.hub.listens());
+            vec![Accept(uuid("a"), EngineId(0))]
+        } else {
+            vec![
+                Accept(uuid("a"), EngineId(0)),
+                Joined(EngineId(0), uuid("a")),
+            ]
+        };
+        assert_eq!(commands, expected, "rotated by {first}");
+    }
+}
+
+#[test]
+fn one_missing_channel_keeps_it_from_joining() {
+    for missing in CHANNELS {
+        let mut case = Case::new();
+        case.event(Register(uuid("a"), None));
+        for channel in CHANNELS {
+            if channel != missing {
+                case.event(Connected(channel, uuid("a")));
+            }
+        }
+        assert_eq!(case.event(Heard(uuid("a"))), []);
+        assert_eq!(case.hub.engines(), BTreeMap::new());
+        assert_eq!(
+            case.event(Connected(missing, uuid("a"))),
+            [Joined(EngineId(0), uuid("a"))]
+        );
+    }
+}
+
+#[test]
+fn an_engine_that_is_not_heard_joins_at_the_second_heartbeat() {
+    let mut case = Case::new();
+    case.event(Register(uuid("a"), None));
+    case.events(CHANNELS.map(|channel| Connected(channel, uuid("a"))));
+    assert_eq!(case.event(Pong(uuid("a"))), []);
+    assert_eq!(
+        case.event(Pong(uuid("a"))),
+        [Joined(EngineId(0), uuid("a"))]
+    );
+}
+
+#[test]
+fn ids_count_up_and_a_wanted_one_is_given_when_it_is_free() {
+    let mut case = Case::new();
+    case.joined("a");
+    case.joined("b");
+    assert_eq!(
+        case.event(Register(uuid("c"), Some(EngineId(1))))[0],
+        Accept(uuid("c"), EngineId(2))
+    );
+    case.event(Unregister(EngineId(1)));
+    assert_eq!(
+        case.event(Register(uuid("d"), Some(EngineId(1))))[0],
+        Accept(uuid("d"), EngineId(1))
+    );
+    assert_eq!(
+        case.event(Register(uuid("e"), None))[0],
+        Accept(uuid("e"), EngineId(3))
+    );
+    assert_eq!(
+        case.event(Register(uuid("f"), Some(EngineId(9))))[0],
+        Accept(uuid("f"), EngineId(9))
+    );
+    assert_eq!(
+        case.event(Register(uuid("g"), None))[0],
+        Accept(uuid("g"), EngineId(10))
+    );
+}
+
+#[test]
+fn a_uuid_registers_once() {
+    let mut case = Case::new();
+    case.joined("a");
+    let refused = [Refuse(uuid("a"), RefusedRegistration::UuidInUse)];
+    assert_eq!(case.event(Register(uuid("a"), None)), refused);
+}
+
+#[test]
+fn an_engine_whose_process_ends_has_left_at_once_and_once() {
+    let mut case = Case::new();
+    case.joined("a");
+    case.joined("b");
+    assert_eq!(case.event(Disconnected(Mux, uuid("a"))), []);
+    let left = [Left(EngineId(0), uuid("a"), LeftReason::Disconnected)];
+    assert_eq!(case.event(Disconnected(Task, uuid("a"))), left);
+    let rest = [Control, Heartbeat].map(|channel| Disconnected(channel, uuid("a")));
+    assert_eq!(case.events(rest), []);
+    assert_eq!(case.event(Unregister(EngineId(0))), []);
+    assert_eq!(case.hub.engines(), [(EngineId(1), uuid("b"))].into());
+}
+
+#[test]
+fn one_lost_connection_may_be_made_again() {
+    for made_again in [true, false] {
+        let mut case = Case::new();
+        case.joined("a");
+        case.event(Disconnected(Mux, uuid("a")));
+        if made_again {
+            case.event(Connected(Mux, uuid("a")));
+        }
+        case.now += RECONNECT_LIMIT;
+        let left = vec![Left(EngineId(0), uuid("a"), LeftReason::NotReconnected)];
+        assert_eq!(case.event(Tick), if made_again { vec![] } else { left });
+    }
+}
+
+#[test]
+fn an_engine_that_does_not_return_heartbeats_has_left() {
+    let mut case = Case::new();
+    case.joined("silent");
+    case.joined("well");
+    let mut left = vec![];
+    for beat in 0..=MAX_MISSES + 1 {
+        assert_eq!(left, [], "beat {beat}");
+        left = case.event(Beat);
+        case.event(Pong(uuid("well")));
+    }
+    assert_eq!(
+        left,
+        [Left(EngineId(0), uuid("silent"), LeftReason::Heartbeats)]
+    );
+    assert!(case.hub.id_of(&uuid("well")).is_some());
+}
+
+#[test]
+fn a_registration_that_is_never_completed_is_forgotten_without_a_word() {
+    let mut case = Case::new();
+    case.event(Register(uuid("a"), None));
+    case.now += REGISTRATION_LIMIT;
+    assert_eq!(case.event(Tick), []);
+    assert_eq!(
+        case.event(Register(uuid("a"), None)),
+        [Accept(uuid("a"), EngineId(1))]
+    );
+}
+
+#[test]
+fn peers_that_go_before_they_registered_leave_nothing_behind() {
+    let mut case = Case::new();
+    case.events([Connected(Mux, uuid("a")), Disconnected(Mux, uuid("a"))]);
+    assert!(case.hub.peers.is_empty());
+}

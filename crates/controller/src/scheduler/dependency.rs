@@ -1,0 +1,129 @@
+use phalanx_protocol::id::{EngineUuid, MsgId};
+use phalanx_protocol::parallel::Dependency;
+use std::collections::{HashMap, VecDeque};
+
+/// Ended tasks that are remembered for dependencies on them.
+const REMEMBERED: usize = 1 << 16;
+
+/// How tasks ended.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    by_id: HashMap<MsgId, Ending>,
+    order: VecDeque<MsgId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Ending {
+    pub ok: bool,
+    /// `None` when it never ran.
+    pub engine: Option<EngineUuid>,
+}
+
+impl Ended {
+    pub fn insert(&mut self, id: MsgId, ending: Ending) {
+        if self.by_id.insert(id.clone(), ending).is_none() {
+            self.order.push_back(id);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+    }
+
+    pub fn knows(&self, id: &MsgId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// Whether a dependency is met, wherever the tasks ran.
+    pub fn met(&self, dependency: &Dependency) -> bool {
+        self.check(dependency, |_| true)
+    }
+
+    /// Whether a dependency is met by tasks that ran on that engine.
+    pub fn met_on(&self, dependency: &Dependency, engine: &EngineUuid) -> bool {
+        self.check(dependency, |ending| ending.engine.as_ref() == Some(engine))
+    }
+
+    /// Whether it can never be met any more.
+    pub fn unreachable(&self, dependency: &Dependency) -> bool {
+        let mut against = dependency.dependencies.iter().map(|id| {
+            let ending = self.by_id.get(id);
+            ending.is_some_and(|ending| !counts(dependency, ending))
+        });
+        if dependency.dependencies.is_empty() {
+            false
+        } else if dependency.all {
+            against.any(|against| against)
+        } else {
+            against.all(|against| against)
+        }
+    }
+
+    fn check(&self, dependency: &Dependency, here: impl Fn(&Ending) -> bool) -> bool {
+        let mut met = dependency.dependencies.iter().map(|id| {
+            let ending = self.by_id.get(id);
+            ending.is_some_and(|ending| counts(dependency, ending) && here(ending))
+        });
+        if dependency.dependencies.is_empty() {
+            true
+        } else if dependency.all {
+            met.all(|met| met)
+        } else {
+            met.any(|met| met)
+        }
+    }
+}
+
+fn counts(dependency: &Dependency, ending: &Ending) -> bool {
+    if ending.ok {
+        dependency.success
+    } else {
+        dependency.failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_twelve_combinations_of_ipyparallel_s_dependencies() {
+        let mut ended = Ended::default();
+        for (id, ok) in [("ok", true), ("ok2", true), ("failed", false)] {
+            let engine = Some(EngineUuid::new(id));
+            ended.insert(MsgId::new(id), Ending { ok, engine });
+        }
+        let on = |ids: &[&str], all, success, failure| {
+            let dependency = Dependency {
+                dependencies: ids.iter().map(|id| MsgId::new(*id)).collect(),
+                all,
+                success,
+                failure,
+            };
+            (ended.met(&dependency), ended.unreachable(&dependency))
+        };
+        for (ids, all, success, failure, expected) in [
+            (&["ok", "ok2"][..], true, true, false, (true, false)),
+            (&["ok", "ok2"], true, false, true, (false, true)),
+            (&["ok", "failed"], true, true, false, (false, true)),
+            (&["ok", "failed"], true, true, true, (true, false)),
+            (&["ok", "failed"], false, true, false, (true, false)),
+            (&["ok", "failed"], false, false, true, (true, false)),
+            (&["failed"], false, true, false, (false, true)),
+            (&["failed"], true, false, true, (true, false)),
+            (&["ok", "pending"], true, true, false, (false, false)),
+            (&["ok", "pending"], false, true, false, (true, false)),
+            (&["failed", "pending"], false, true, false, (false, false)),
+            (&[], true, true, false, (true, false)),
+        ] {
+            assert_eq!(on(ids, all, success, failure), expected, "{ids:?} {all}");
+        }
+        let ok = Dependency {
+            dependencies: vec![MsgId::new("ok")],
+            ..Dependency::default()
+        };
+        assert!(ended.met_on(&ok, &EngineUuid::new("ok")));
+        assert!(!ended.met_on(&ok, &EngineUuid::new("ok2")));
+    }
+}

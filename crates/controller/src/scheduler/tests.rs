@@ -1,0 +1,267 @@
+use super::*;
+use bytes::Bytes;
+use phalanx_protocol::parallel::{Dependency, TaskMetadata};
+use phalanx_transport::{RawMessage, SigningKey};
+use std::time::Duration;
+
+fn engine(name: &str) -> EngineUuid {
+    EngineUuid::new(name)
+}
+
+fn id(name: &str) -> MsgId {
+    MsgId::new(name)
+}
+
+fn on(ids: &[&str]) -> Dependency {
+    Dependency {
+        dependencies: ids.iter().map(|name| id(name)).collect(),
+        ..Dependency::default()
+    }
+}
+
+/// A task that names itself in its header.
+fn task(name: &str, metadata: TaskMetadata) -> Task {
+    let parts = [name, "", "", ""].map(|part| Bytes::copy_from_slice(part.as_bytes()));
+    let request = RawMessage::sign(vec![], parts, vec![], &SigningKey::sha256(""));
+    Task::new(id(name), request, metadata)
+}
+
+/// What commands do, as text: `run t on a`, `reply …`, `fail t: …`.
+fn told(commands: Vec<SchedulerCommand>) -> Vec<String> {
+    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    commands
+        .into_iter()
+        .map(|command| match command {
+            SchedulerCommand::Run { engine, request } => {
+                format!("run {} on {engine}", text(&request.header))
+            }
+            SchedulerCommand::Reply(frames) => format!("reply {}", text(&frames[0])),
+            SchedulerCommand::Fail(task, reason) => format!("fail {}: {reason:?}", task.id),
+        })
+        .collect()
+}
+
+struct Case {
+    scheduler: Scheduler,
+    now: Instant,
+}
+
+impl Case {
+    fn new(hwm: usize, engines: &[&str]) -> Self {
+        let mut scheduler = Scheduler::new(Scheme::Leastload, hwm, 1);
+        for name in engines {
+            assert_eq!(scheduler.joined(engine(name)), []);
+        }
+        Self {
+            scheduler,
+            now: Instant::now(),
+        }
+    }
+
+    fn submit(&mut self, name: &str) -> Vec<String> {
+        self.submit_with(name, TaskMetadata::default())
+    }
+
+    fn submit_with(&mut self, name: &str, metadata: TaskMetadata) -> Vec<String> {
+        told(self.scheduler.submit(task(name, metadata), self.now))
+    }
+
+    fn reply(&mut self, from: &str, name: &str, verdict: Verdict) -> Vec<String> {
+        let reply = vec![Bytes::from(format!("{name} {verdict:?}"))];
+        let commands = self
+            .scheduler
+            .replied(&engine(from), &id(name), verdict, reply);
+        told(commands.expect("a task of that engine"))
+    }
+
+    fn left(&mut self, name: &str) -> Vec<String> {
+        told(self.scheduler.left(&engine(name)))
+    }
+}
+
+fn retries(retries: u32) -> TaskMetadata {
+    TaskMetadata {
+        retries,
+        ..TaskMetadata::default()
+    }
+}
+
+#[test]
+fn tasks_go_to_the_engine_with_the_fewest_and_wait_at_the_high_water_mark() {
+    let mut case = Case::new(2, &["a", "b"]);
+    assert_eq!(case.submit("1"), ["run 1 on a"]);
+    assert_eq!(case.submit("2"), ["run 2 on b"]);
+    assert_eq!(case.submit("3"), ["run 3 on a"]);
+    assert_eq!(case.submit("4"), ["run 4 on b"]);
+    assert_eq!(case.submit("5"), [""; 0]);
+    assert_eq!(case.submit("6"), [""; 0]);
+    assert_eq!(case.scheduler.waiting().len(), 2);
+    assert_eq!(
+        case.reply("b", "2", Verdict::Ok),
+        ["reply 2 Ok", "run 5 on b"]
+    );
+    assert_eq!(
+        case.reply("a", "1", Verdict::Failed),
+        ["reply 1 Failed", "run 6 on a"]
+    );
+}
+
+#[test]
+fn without_engines_tasks_wait_for_one() {
+    let mut case = Case::new(1, &[]);
+    assert_eq!(case.submit("1"), [""; 0]);
+    assert_eq!(told(case.scheduler.joined(engine("a"))), ["run 1 on a"]);
+}
+
+#[test]
+fn a_failed_task_is_tried_on_another_engine_and_then_answered() {
+    let mut case = Case::new(1, &["a", "b"]);
+    case.submit_with("1", retries(5));
+    assert_eq!(case.reply("a", "1", Verdict::Failed), ["run 1 on b"]);
+    assert_eq!(case.reply("b", "1", Verdict::Failed), ["reply 1 Failed"]);
+    assert_eq!(case.scheduler.waiting(), []);
+}
+
+#[test]
+fn an_engine_s_reply_to_a_task_it_does_not_have_is_nobody_s() {
+    let mut case = Case::new(1, &["a", "b"]);
+    case.submit("1");
+    let nobody = case
+        .scheduler
+        .replied(&engine("b"), &id("1"), Verdict::Ok, vec![]);
+    assert_eq!(nobody, None);
+}
+
+#[test]
+fn unmet_dependencies_cost_no_retry_and_end_when_all_engines_refused() {
+    let mut case = Case::new(1, &["a", "b"]);
+    case.submit("1");
+    assert_eq!(case.reply("a", "1", Verdict::Unmet), ["run 1 on b"]);
+    assert_eq!(case.reply("b", "1", Verdict::Unmet), ["reply 1 Unmet"]);
+}
+
+#[test]
+fn the_tasks_of_an_engine_that_dies_fail_or_are_tried_again() {
+    let mut case = Case::new(2, &["a", "b"]);
+    case.submit("1");
+    case.submit("2");
+    case.submit_with("3", retries(1));
+    assert_eq!(
+        case.left("a"),
+        ["fail 1: EngineDied(EngineUuid(\"a\"))", "run 3 on b"]
+    );
+    assert_eq!(
+        case.left("b"),
+        [
+            "fail 2: EngineDied(EngineUuid(\"b\"))",
+            "fail 3: EngineDied(EngineUuid(\"b\"))"
+        ]
+    );
+    assert_eq!(case.left("b"), [""; 0]);
+    assert_eq!(case.submit("4"), [""; 0]);
+    assert_eq!(told(case.scheduler.joined(engine("c"))), ["run 4 on c"]);
+}
+
+#[test]
+fn a_task_never_waits_for_ever_when_every_engine_has_failed() {
+    let mut case = Case::new(1, &["a"]);
+    case.submit_with("1", retries(3));
+    assert_eq!(case.left("a"), ["fail 1: EngineDied(EngineUuid(\"a\"))"]);
+    let mut case = Case::new(1, &["a", "b"]);
+    case.submit_with("1", retries(3));
+    assert_eq!(case.reply("a", "1", Verdict::Failed), ["run 1 on b"]);
+    assert_eq!(case.left("b"), ["reply 1 Failed"]);
+}
+
+#[test]
+fn targets_are_kept_to() {
+    let targets = |name: &str| TaskMetadata {
+        targets: vec![engine(name)],
+        ..TaskMetadata::default()
+    };
+    let mut case = Case::new(1, &["a", "b"]);
+    assert_eq!(case.submit_with("1", targets("b")), ["run 1 on b"]);
+    assert_eq!(case.submit_with("2", targets("b")), [""; 0]);
+    assert_eq!(case.submit("3"), ["run 3 on a"]);
+    assert_eq!(
+        case.left("b"),
+        [
+            "fail 1: EngineDied(EngineUuid(\"b\"))",
+            "fail 2: ImpossibleDependency"
+        ]
+    );
+    assert_eq!(
+        case.submit_with("4", targets("b")),
+        ["fail 4: ImpossibleDependency"]
+    );
+}
+
+#[test]
+fn tasks_run_after_what_they_depend_on() {
+    let after = |ids| TaskMetadata {
+        after: on(ids),
+        ..TaskMetadata::default()
+    };
+    let mut case = Case::new(0, &["a"]);
+    case.submit("1");
+    assert_eq!(case.submit_with("2", after(&["1"])), [""; 0]);
+    assert_eq!(case.submit_with("3", after(&["2"])), [""; 0]);
+    assert_eq!(
+        case.reply("a", "1", Verdict::Ok),
+        ["reply 1 Ok", "run 2 on a"]
+    );
+    assert_eq!(
+        case.reply("a", "2", Verdict::Failed),
+        ["reply 2 Failed", "fail 3: ImpossibleDependency"]
+    );
+    assert_eq!(case.submit_with("4", after(&["1"])), ["run 4 on a"]);
+    for impossible in [&["nobody"][..], &["5"]] {
+        assert_eq!(
+            case.submit_with("5", after(impossible)),
+            ["fail 5: InvalidDependency"]
+        );
+    }
+}
+
+#[test]
+fn tasks_follow_to_the_engine_of_what_they_depend_on() {
+    let follow = |ids| TaskMetadata {
+        follow: on(ids),
+        ..TaskMetadata::default()
+    };
+    let mut case = Case::new(0, &["a", "b"]);
+    case.submit("1");
+    case.submit("2");
+    case.reply("a", "1", Verdict::Ok);
+    case.reply("b", "2", Verdict::Ok);
+    assert_eq!(case.submit_with("3", follow(&["2"])), ["run 3 on b"]);
+    assert_eq!(
+        case.submit_with("4", follow(&["1", "2"])),
+        ["fail 4: ImpossibleDependency"]
+    );
+}
+
+#[test]
+fn a_task_that_waits_too_long_times_out() {
+    let timeout = TaskMetadata {
+        timeout: 2.5,
+        ..TaskMetadata::default()
+    };
+    let mut case = Case::new(1, &["a"]);
+    case.submit_with("1", timeout.clone());
+    case.submit_with("2", timeout);
+    case.now += Duration::from_millis(2499);
+    assert_eq!(told(case.scheduler.tick(case.now)), [""; 0]);
+    case.now += Duration::from_millis(1);
+    assert_eq!(told(case.scheduler.tick(case.now)), ["fail 2: Timeout"]);
+}
+
+#[test]
+fn only_tasks_that_wait_can_be_aborted_here() {
+    let mut case = Case::new(1, &["a"]);
+    case.submit("1");
+    case.submit("2");
+    let aborted = case.scheduler.abort(&[id("1"), id("2"), id("3")]);
+    assert_eq!(told(aborted), ["fail 2: Aborted"]);
+    assert_eq!(case.reply("a", "1", Verdict::Aborted), ["reply 1 Aborted"]);
+}

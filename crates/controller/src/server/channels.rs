@@ -1,0 +1,248 @@
+use super::incoming::Incoming;
+use super::iopub::IopubRelay;
+use crate::config::ControllerConfig;
+use crate::controller::StartError;
+use phalanx_transport::{
+    ClientConnectionFile, Endpoint, EngineConnectionFile, Kind, Sender, Session, Socket,
+    SocketOptions,
+};
+use serde_json::json;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// All sockets, bound. Of two, the first faces clients, the second engines.
+pub struct Channels {
+    registration: Socket,
+    mux: [Socket; 2],
+    task: [Socket; 2],
+    control: [Socket; 2],
+    broadcast: [Socket; 2],
+    iopub: [Socket; 2],
+    notification: Socket,
+    ping: Socket,
+    pong: Socket,
+}
+
+/// Binds one socket after the other.
+struct Binder<'a> {
+    interface: &'a str,
+    /// For `ipc`, whose ports are suffixes.
+    next: u16,
+}
+
+impl Binder<'_> {
+    async fn bind(&mut self, kind: Kind, name: &str) -> Result<Socket, StartError> {
+        self.next += 1;
+        let port = if self.interface.starts_with("ipc://") {
+            self.next
+        } else {
+            0
+        };
+        let endpoint = Endpoint::of(self.interface, port)?;
+        // Stock engines are ROUTERs too, and route their replies by these names.
+        let options = SocketOptions::default().identity(name);
+        Ok(Socket::bind(kind, &endpoint, options).await?)
+    }
+}
+
+impl Channels {
+    pub async fn bind(config: &ControllerConfig) -> Result<Self, StartError> {
+        let mut binder = Binder {
+            interface: &config.interface,
+            next: 0,
+        };
+        let mut routers = Vec::with_capacity(10);
+        for name in [
+            "registration",
+            "mux_in",
+            "mux_out",
+            "task_in",
+            "task_out",
+            "control_in",
+            "control_out",
+            "sub_scheduler_0",
+            "leaf_scheduler_0",
+            "hb_pong",
+        ] {
+            routers.push(binder.bind(Kind::Router, name).await?);
+        }
+        let [
+            registration,
+            mux_in,
+            mux_out,
+            task_in,
+            task_out,
+            control_in,
+            control_out,
+            sub,
+            leaf,
+            pong,
+        ] = <[Socket; 10]>::try_from(routers).unwrap_or_else(|_| unreachable!("ten were bound"));
+        Ok(Self {
+            registration,
+            mux: [mux_in, mux_out],
+            task: [task_in, task_out],
+            control: [control_in, control_out],
+            broadcast: [sub, leaf],
+            pong,
+            iopub: [
+                binder.bind(Kind::Pub, "iopub_out").await?,
+                binder.bind(Kind::Sub, "iopub_in").await?,
+            ],
+            notification: binder.bind(Kind::Pub, "notification").await?,
+            ping: binder.bind(Kind::Pub, "hb_ping").await?,
+        })
+    }
+
+    /// What clients and engines need to find these sockets.
+    pub fn files(
+        &self,
+        config: &ControllerConfig,
+        session: &Session,
+    ) -> (ClientConnectionFile, EngineConnectionFile) {
+        let [client, engine] = [0, 1];
+        let location = config.location.clone().unwrap_or_else(|| {
+            let system = rustix::system::uname();
+            system.nodename().to_string_lossy().into_owned()
+        });
+        let key = session.key().secret().to_owned();
+        let signature_scheme = session.key().scheme().as_str().to_owned();
+        let interface = config.interface.clone();
+        (
+            ClientConnectionFile {
+                ssh: String::new(),
+                interface: interface.clone(),
+                registration: port(&self.registration),
+                control: port(&self.control[client]),
+                mux: port(&self.mux[client]),
+                task: port(&self.task[client]),
+                task_scheme: config.scheme.as_str().to_owned(),
+                iopub: port(&self.iopub[client]),
+                notification: port(&self.notification),
+                broadcast: port(&self.broadcast[client]),
+                key: key.clone(),
+                curve_serverkey: None,
+                location: location.clone(),
+                pack: "json".to_owned(),
+                unpack: "json".to_owned(),
+                signature_scheme: signature_scheme.clone(),
+            },
+            EngineConnectionFile {
+                ssh: String::new(),
+                interface,
+                registration: port(&self.registration),
+                control: port(&self.control[engine]),
+                mux: port(&self.mux[engine]),
+                task: port(&self.task[engine]),
+                iopub: port(&self.iopub[engine]),
+                hb_ping: port(&self.ping),
+                hb_pong: port(&self.pong),
+                broadcast: vec![port(&self.broadcast[engine])],
+                key,
+                curve_serverkey: None,
+                location,
+                pack: "json".to_owned(),
+                unpack: "json".to_owned(),
+                signature_scheme,
+            },
+        )
+    }
+
+    pub fn split(self) -> (Senders, Incoming, IopubRelay) {
+        let (registration, registration_in) = self.registration.split();
+        let (mux, mux_in) = both(self.mux);
+        let (task, task_in) = both(self.task);
+        let (control, control_in) = both(self.control);
+        let (broadcast, broadcast_in) = both(self.broadcast);
+        let (notification, notification_in) = self.notification.split();
+        let (ping, ping_in) = self.ping.split();
+        let (pong, pong_in) = self.pong.split();
+        let [iopub_out, iopub_in] = self.iopub;
+        let iopub = IopubRelay::new(iopub_out, iopub_in);
+        let senders = Senders {
+            iopub: iopub.sender(),
+            registration,
+            mux,
+            task,
+            control,
+            broadcast,
+            notification,
+            ping,
+            pong,
+        };
+        let incoming = Incoming {
+            registration: registration_in,
+            mux: mux_in,
+            task: task_in,
+            control: control_in,
+            broadcast: broadcast_in,
+            notification: notification_in,
+            ping: ping_in,
+            pong: pong_in,
+        };
+        (senders, incoming, iopub)
+    }
+}
+
+fn both([client, engine]: [Socket; 2]) -> ([Sender; 2], [phalanx_transport::Receiver; 2]) {
+    let (client_out, client_in) = client.split();
+    let (engine_out, engine_in) = engine.split();
+    ([client_out, engine_out], [client_in, engine_in])
+}
+
+/// The part of a connection file that makes its address; for `ipc` the suffix of the path.
+fn port(socket: &Socket) -> u16 {
+    match socket.endpoint() {
+        Endpoint::Ipc(path) => {
+            let suffix = path.to_string_lossy();
+            let suffix = suffix.rsplit('-').next().map(str::to_owned);
+            suffix.and_then(|suffix| suffix.parse().ok()).unwrap_or(0)
+        }
+        endpoint => endpoint.port().unwrap_or(0),
+    }
+}
+
+/// The ports of an engine's connection file, as registration replies carry them.
+pub fn ports(file: &EngineConnectionFile) -> serde_json::Value {
+    json!({
+        "interface": file.interface, "registration": file.registration, "control": file.control,
+        "mux": file.mux, "task": file.task, "iopub": file.iopub, "hb_ping": file.hb_ping,
+        "hb_pong": file.hb_pong, "broadcast": file.broadcast,
+    })
+}
+
+/// The sending halves. Of two, the first faces clients, the second engines.
+pub struct Senders {
+    pub registration: Sender,
+    pub mux: [Sender; 2],
+    pub task: [Sender; 2],
+    pub control: [Sender; 2],
+    pub broadcast: [Sender; 2],
+    pub iopub: Sender,
+    pub notification: Sender,
+    pub ping: Sender,
+    pub pong: Sender,
+}
+
+impl Senders {
+    /// Closes all sockets once what was sent has left.
+    pub async fn close(self, limit: Duration) {
+        let mut closing = JoinSet::new();
+        let pairs = [self.mux, self.task, self.control, self.broadcast];
+        let single = [
+            self.registration,
+            self.iopub,
+            self.notification,
+            self.ping,
+            self.pong,
+        ];
+        for sender in pairs.into_iter().flatten().chain(single) {
+            closing.spawn(async move {
+                if let Err(error) = sender.close(limit).await {
+                    tracing::debug!(%error, "at the end");
+                }
+            });
+        }
+        closing.join_all().await;
+    }
+}

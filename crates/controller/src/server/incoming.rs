@@ -1,0 +1,67 @@
+use phalanx_transport::{Event, Receiver};
+
+/// Which socket something came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Registration and queries.
+    Registration,
+    /// Direct requests.
+    MuxClient,
+    /// Their replies.
+    MuxEngine,
+    /// Load-balanced tasks.
+    TaskClient,
+    /// Their replies.
+    TaskEngine,
+    /// Abort, signals, shutdown.
+    ControlClient,
+    /// Their replies.
+    ControlEngine,
+    /// One request for many engines.
+    BroadcastClient,
+    /// Their replies.
+    BroadcastEngine,
+    /// Heartbeats on their way out.
+    Ping,
+    /// Heartbeats that come back.
+    Pong,
+    /// Comings and goings.
+    Notification,
+}
+
+/// The receiving halves of all sockets but iopub's.
+pub struct Incoming {
+    pub registration: Receiver,
+    pub mux: [Receiver; 2],
+    pub task: [Receiver; 2],
+    pub control: [Receiver; 2],
+    pub broadcast: [Receiver; 2],
+    pub ping: Receiver,
+    pub pong: Receiver,
+    pub notification: Receiver,
+}
+
+impl Incoming {
+    /// Whatever comes next, by any of them. Cancel-safe.
+    pub async fn next(&mut self) -> (Port, Event) {
+        let [mux_client, mux_engine] = &mut self.mux;
+        let [task_client, task_engine] = &mut self.task;
+        let [control_client, control_engine] = &mut self.control;
+        let [broadcast_client, broadcast_engine] = &mut self.broadcast;
+        tokio::select! {
+            Some(event) = self.registration.recv() => (Port::Registration, event),
+            Some(event) = mux_client.recv() => (Port::MuxClient, event),
+            Some(event) = mux_engine.recv() => (Port::MuxEngine, event),
+            Some(event) = task_client.recv() => (Port::TaskClient, event),
+            Some(event) = task_engine.recv() => (Port::TaskEngine, event),
+            Some(event) = control_client.recv() => (Port::ControlClient, event),
+            Some(event) = control_engine.recv() => (Port::ControlEngine, event),
+            Some(event) = broadcast_client.recv() => (Port::BroadcastClient, event),
+            Some(event) = broadcast_engine.recv() => (Port::BroadcastEngine, event),
+            Some(event) = self.ping.recv() => (Port::Ping, event),
+            Some(event) = self.pong.recv() => (Port::Pong, event),
+            Some(event) = self.notification.recv() => (Port::Notification, event),
+            else => std::future::pending().await,
+        }
+    }
+}

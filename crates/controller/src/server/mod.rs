@@ -1,0 +1,169 @@
+//! The sockets and the loop around the state machines.
+
+mod channels;
+mod engines;
+mod incoming;
+mod iopub;
+mod query;
+mod relay;
+mod replies;
+mod tasks;
+
+pub use channels::Channels;
+
+use crate::broadcast::Broadcast;
+use crate::config::ControllerConfig;
+use crate::direct::Direct;
+use crate::hub::Hub;
+use crate::records::Records;
+use crate::scheduler::Scheduler;
+use channels::Senders;
+use incoming::Port;
+use phalanx_protocol::id::EngineUuid;
+use phalanx_transport::{
+    EngineConnectionFile, Event, Frames, Identity, SendError, Sender, Session,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How often timeouts are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// How long an engine's end is announced after the replies given in its place. Stock clients make
+/// up their own replies then, and complain of ours if it comes second.
+const NOTIFY_AFTER_REPLIES: Duration = Duration::from_millis(20);
+/// How long messages may take to leave when the controller ends.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// The controller's state and the loop that drives it.
+pub struct Server {
+    hub: Hub,
+    scheduler: Scheduler,
+    direct: Direct,
+    broadcast: Broadcast,
+    records: Records,
+    session: Session,
+    /// Of the engine's connection file, for registration replies.
+    connection_info: serde_json::Value,
+    heartbeat: Duration,
+    started: Instant,
+    /// The last two heartbeats; either may be returned.
+    pings: [String; 2],
+    /// Whether the iopub relay has to look who publishes.
+    listens: Arc<AtomicBool>,
+    /// Notifications that wait for their time.
+    announcements: VecDeque<(Instant, Frames)>,
+    ends: bool,
+}
+
+impl Server {
+    /// A server without engines.
+    pub fn new(config: &ControllerConfig, session: Session, engine: &EngineConnectionFile) -> Self {
+        let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+        Self {
+            hub: Hub::default(),
+            scheduler: Scheduler::new(config.scheme, config.hwm, seed),
+            direct: Direct::default(),
+            broadcast: Broadcast::default(),
+            records: Records::default(),
+            session,
+            connection_info: channels::ports(engine),
+            heartbeat: config.heartbeat,
+            started: Instant::now(),
+            pings: Default::default(),
+            listens: Arc::default(),
+            announcements: VecDeque::new(),
+            ends: false,
+        }
+    }
+
+    /// Serves until it is cancelled or a client asks it to end.
+    pub async fn run(mut self, channels: Channels, cancel: CancellationToken) {
+        let (senders, mut incoming, iopub) = channels.split();
+        // Unbounded, since the relay writes to it only while a registration is under way.
+        let (heard, mut published) = mpsc::unbounded_channel();
+        let relay = tokio::spawn(iopub.run(self.session.clone(), heard, self.listens.clone()));
+        let mut beat = tokio::time::interval(self.heartbeat);
+        let mut tick = tokio::time::interval(TICK);
+        while !self.ends {
+            let announcement = self.announcements.front().map(|(at, _)| *at);
+            tokio::select! {
+                (port, event) = incoming.next() => self.event(port, event, &senders),
+                Some(engine) = published.recv() => self.heard(engine, &senders),
+                _ = beat.tick() => self.beat(&senders),
+                _ = tick.tick() => self.tick(&senders),
+                () = until(announcement) => self.announce(&senders),
+                () = cancel.cancelled() => self.ends = true,
+            }
+        }
+        self.say_goodbye(&senders);
+        senders.close(CLOSE_LIMIT).await;
+        relay.abort();
+        // The result is that it was aborted.
+        drop(relay.await);
+    }
+
+    fn event(&mut self, port: Port, event: Event, senders: &Senders) {
+        match event {
+            Event::Message(frames) => self.message(port, frames, senders),
+            Event::Connected(peer) => self.connected(port, &peer, senders),
+            Event::Disconnected(peer) => self.disconnected(port, &peer, senders),
+            Event::Subscribed(_) => self.subscribed(port, senders),
+            Event::Unsubscribed(_) => {}
+        }
+    }
+
+    fn message(&mut self, port: Port, frames: Frames, senders: &Senders) {
+        match port {
+            Port::Registration => self.query(frames, senders),
+            Port::MuxClient | Port::ControlClient => self.request(port, frames, senders),
+            Port::MuxEngine | Port::ControlEngine => self.reply(port, frames, senders),
+            Port::TaskClient => self.task_request(frames, senders),
+            Port::TaskEngine => self.task_reply(frames, senders),
+            Port::BroadcastClient => self.broadcast_request(frames, senders),
+            Port::BroadcastEngine => self.broadcast_reply(frames, senders),
+            Port::Pong => self.pong(&frames, senders),
+            Port::Ping | Port::Notification => {}
+        }
+    }
+
+    fn say_goodbye(&mut self, senders: &Senders) {
+        let content = phalanx_protocol::parallel::ShutdownNotification {};
+        let notification = self.session.message(&content, None);
+        self.announcements.clear();
+        if let Ok(frames) = notification.seal(self.session.key()) {
+            post(&senders.notification, frames);
+        }
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends without ever waiting: a peer that does not read loses its messages, nobody else.
+fn post(sender: &Sender, frames: Frames) -> bool {
+    match sender.try_send(frames) {
+        Ok(()) => true,
+        Err(SendError::Closed) => false,
+        Err(error) => {
+            tracing::warn!(%error, "a message is dropped");
+            false
+        }
+    }
+}
+
+/// An engine's name as a peer shows it; `None` for peers that are none.
+fn engine_uuid(identity: &[u8]) -> Option<EngineUuid> {
+    std::str::from_utf8(identity).ok().map(EngineUuid::new)
+}
+
+fn shown(identity: Option<&bytes::Bytes>) -> Identity {
+    Identity(identity.cloned().unwrap_or_default())
+}

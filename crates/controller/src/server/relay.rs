@@ -1,0 +1,311 @@
+//! Direct requests and broadcasts, and their replies.
+
+use super::channels::Senders;
+use super::incoming::Port;
+use super::replies::{Failure, Head};
+use super::{Server, engine_uuid, post, shown};
+use crate::broadcast;
+use crate::direct::{Pending, Route};
+use bytes::Bytes;
+use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
+use phalanx_protocol::parallel::AbortRequest;
+use phalanx_transport::{Envelope, Frames, RawMessage, Sender, WireError};
+use serde_json::{Value, json};
+
+const CLIENTS: usize = 0;
+const ENGINES: usize = 1;
+
+impl Server {
+    /// A message whose signature is right; others are dropped, and who sent them is logged.
+    pub(super) fn admit(&self, port: Port, frames: Frames) -> Option<RawMessage> {
+        let peer = shown(frames.first());
+        RawMessage::verify(frames, self.session.key())
+            .map_err(|error| tracing::warn!(?port, %peer, %error, "a message is dropped"))
+            .ok()
+    }
+
+    fn sockets(senders: &Senders, route: Route) -> &[Sender; 2] {
+        match route {
+            Route::Mux => &senders.mux,
+            Route::Control => &senders.control,
+            Route::Broadcast => &senders.broadcast,
+        }
+    }
+
+    /// From a client to the engine it names.
+    pub(super) fn request(&mut self, port: Port, frames: Frames, senders: &Senders) {
+        let Some(mut message) = self.admit(port, frames) else {
+            return;
+        };
+        if message.identities.len() < 2 {
+            let peer = shown(message.identities.first());
+            return tracing::warn!(?port, %peer, "a request that names no engine");
+        }
+        message.identities.swap(0, 1);
+        let route = match port {
+            Port::ControlClient => Route::Control,
+            _ => Route::Mux,
+        };
+        if route == Route::Control {
+            self.intercept(&message, senders);
+        }
+        if let Err(error) = self.send_to_engine(route, message, senders) {
+            tracing::warn!(?port, %error, "a request is dropped");
+        }
+    }
+
+    /// Tasks that still wait here are not known to any engine, so an abort has to be served here.
+    fn intercept(&mut self, message: &RawMessage, senders: &Senders) {
+        let abort = Head::of(&message.header).is_ok_and(|head| head.msg_type == "abort_request");
+        if abort && let Ok(request) = serde_json::from_slice::<AbortRequest>(&message.content) {
+            let commands = self.scheduler.abort(&request.msg_ids);
+            self.perform(commands, senders);
+        }
+    }
+
+    /// Sends a request of identities `[engine, client, …]`, or answers it when that cannot be.
+    fn send_to_engine(
+        &mut self,
+        route: Route,
+        message: RawMessage,
+        senders: &Senders,
+    ) -> Result<(), WireError> {
+        let head = Head::of(&message.header)?;
+        let (id, msg_type) = (head.id(), head.msg_type.into_owned());
+        let Some(engine) = message
+            .identities
+            .first()
+            .and_then(|name| engine_uuid(name))
+        else {
+            return Ok(());
+        };
+        let client = message.identities.get(1).cloned().unwrap_or_default();
+        let header = message.header.clone();
+        let registered = self.hub.id_of(&engine);
+        if route == Route::Mux {
+            self.records
+                .submitted(id.clone(), header.clone(), Some(engine.clone()));
+        }
+        let answered = msg_type.ends_with("_request");
+        if answered {
+            self.direct
+                .sent(engine.clone(), id.clone(), route, client, header, msg_type);
+        }
+        let sent = registered.is_some()
+            && post(
+                &Self::sockets(senders, route)[ENGINES],
+                message.into_frames(),
+            );
+        if !sent && answered {
+            let evalue = match registered {
+                Some(number) => format!("Engine {number} does not read its requests"),
+                None => format!("There is no engine '{engine}'"),
+            };
+            let failure = Failure {
+                ename: "EngineError",
+                evalue,
+            };
+            if let Some(pending) = self.direct.take(&engine, &id) {
+                self.answer(&engine, &id, &pending, &failure.content(), senders);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a request of an engine that has ended.
+    pub(super) fn answer_for_dead(
+        &mut self,
+        number: EngineId,
+        engine: &EngineUuid,
+        id: &MsgId,
+        pending: &Pending,
+        senders: &Senders,
+    ) {
+        let content = if pending.msg_type == "shutdown_request" {
+            // It did as it was told.
+            json!({"status": "ok", "restart": false})
+        } else {
+            Failure::engine_died(number, id).content()
+        };
+        self.answer(engine, id, pending, &content, senders);
+    }
+
+    fn answer(
+        &mut self,
+        engine: &EngineUuid,
+        id: &MsgId,
+        pending: &Pending,
+        content: &Value,
+        senders: &Senders,
+    ) {
+        let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
+        let mut identities = vec![pending.client.clone()];
+        if pending.route != Route::Broadcast {
+            identities.push(name);
+        }
+        let reply = self.made_reply(
+            identities,
+            &pending.header,
+            &pending.msg_type,
+            Some(engine),
+            content,
+        );
+        match pending.route {
+            Route::Mux => self.records.replied(id, Some(engine), reply.clone()),
+            Route::Control => {}
+            Route::Broadcast => {
+                if let Some(one) = self.coalesce(engine, id, &reply) {
+                    if let Some(one) = one {
+                        post(&senders.broadcast[CLIENTS], one);
+                    }
+                    return;
+                }
+            }
+        }
+        post(
+            &Self::sockets(senders, pending.route)[CLIENTS],
+            reply.into_frames(),
+        );
+    }
+
+    /// From an engine to the client that asked it.
+    pub(super) fn reply(&mut self, port: Port, frames: Frames, senders: &Senders) {
+        let Some(mut message) = self.admit(port, frames) else {
+            return;
+        };
+        let Some(engine) = message
+            .identities
+            .first()
+            .and_then(|name| engine_uuid(name))
+        else {
+            return;
+        };
+        if message.identities.len() < 2 {
+            return tracing::warn!(?port, %engine, "a reply that names no client");
+        }
+        if let Ok(parent) = Head::of(&message.parent_header) {
+            let id = parent.id();
+            let asked = self.direct.take(&engine, &id).is_some();
+            if !asked && self.hub.id_of(&engine).is_none() {
+                // It was taken for gone, and answered in its place.
+                return tracing::warn!(%engine, task = %id, "a reply that comes too late");
+            }
+            if port == Port::MuxEngine {
+                self.records.replied(&id, Some(&engine), message.clone());
+            }
+        }
+        message.identities.swap(0, 1);
+        let route = match port {
+            Port::ControlEngine => Route::Control,
+            _ => Route::Mux,
+        };
+        post(
+            &Self::sockets(senders, route)[CLIENTS],
+            message.into_frames(),
+        );
+    }
+
+    /// From a client to every engine its metadata names.
+    pub(super) fn broadcast_request(&mut self, frames: Frames, senders: &Senders) {
+        let request = self
+            .admit(Port::BroadcastClient, frames)
+            .map(Envelope::parse);
+        let mut request = match request {
+            Some(Ok(request)) => request,
+            Some(Err(error)) => return tracing::warn!(%error, "a broadcast is dropped"),
+            None => return,
+        };
+        let original = request.msg_id();
+        let targets = broadcast::targets(&request.metadata);
+        let client = request.identities.first().cloned().unwrap_or_default();
+        request.metadata.insert("is_broadcast".into(), json!(true));
+        request
+            .metadata
+            .insert("original_msg_id".into(), json!(original));
+        if request.metadata.get("is_coalescing") == Some(&json!(true)) {
+            self.broadcast.collect(original.clone(), targets.clone());
+        }
+        for (engine, id) in targets {
+            let mut copy = request.clone();
+            copy.metadata
+                .insert("targets".into(), json!([[engine, id]]));
+            copy.header.msg_id = broadcast::engine_msg_id(&original, &engine)
+                .as_str()
+                .to_owned();
+            copy.identities = vec![
+                Bytes::copy_from_slice(engine.as_str().as_bytes()),
+                client.clone(),
+            ];
+            let sent = copy
+                .seal(self.session.key())
+                .and_then(RawMessage::split)
+                .and_then(|message| self.send_to_engine(Route::Broadcast, message, senders));
+            if let Err(error) = sent {
+                tracing::warn!(%error, "a broadcast is dropped");
+            }
+        }
+    }
+
+    pub(super) fn broadcast_reply(&mut self, frames: Frames, senders: &Senders) {
+        let Some(mut message) = self.admit(Port::BroadcastEngine, frames) else {
+            return;
+        };
+        let Some(engine) = message
+            .identities
+            .first()
+            .and_then(|name| engine_uuid(name))
+        else {
+            return;
+        };
+        let Ok(id) = Head::of(&message.parent_header).map(|parent| parent.id()) else {
+            return tracing::warn!(%engine, "a reply to nothing");
+        };
+        if self.direct.take(&engine, &id).is_none() {
+            return tracing::warn!(%engine, task = %id, "a reply that comes too late");
+        }
+        message.identities.remove(0);
+        match self.coalesce(&engine, &id, &message) {
+            Some(Some(one)) => {
+                post(&senders.broadcast[CLIENTS], one);
+            }
+            Some(None) => {}
+            None => {
+                post(&senders.broadcast[CLIENTS], message.into_frames());
+            }
+        }
+    }
+
+    /// `None` when this reply is its own; else it is kept until the last, which gives the one.
+    fn coalesce(
+        &mut self,
+        engine: &EngineUuid,
+        id: &MsgId,
+        reply: &RawMessage,
+    ) -> Option<Option<Frames>> {
+        let suffix = format!("_{engine}");
+        let original = MsgId::new(id.as_str().strip_suffix(&suffix)?);
+        if !self.broadcast.collects(&original) {
+            return None;
+        }
+        let mut reply = Envelope::parse(reply.clone()).ok()?;
+        let buffers = std::mem::take(&mut reply.buffers);
+        let one = self
+            .broadcast
+            .replied(&original, engine.clone(), &reply.content, buffers);
+        let Some(one) = one else { return Some(None) };
+        if let Some(error) = one.error {
+            reply.content = error;
+            reply.metadata.insert("status".into(), json!("error"));
+        }
+        reply.buffers = one.buffers;
+        for (key, value) in [
+            ("is_broadcast", json!(true)),
+            ("is_coalescing", json!(true)),
+            ("original_msg_id", json!(original)),
+            ("broadcast_targets", one.targets),
+        ] {
+            reply.metadata.insert(key.into(), value);
+        }
+        Some(reply.seal(self.session.key()).ok())
+    }
+}

@@ -1,0 +1,108 @@
+//! Replies made here, in the place of an engine.
+
+use super::Server;
+use crate::scheduler::FailReason;
+use bytes::Bytes;
+use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
+use phalanx_transport::{RawMessage, WireError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+
+/// The parts of a header that matter here.
+#[derive(Debug, Deserialize)]
+pub(super) struct Head<'a> {
+    #[serde(borrow)]
+    pub msg_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub msg_type: Cow<'a, str>,
+}
+
+impl<'a> Head<'a> {
+    pub fn of(bytes: &'a [u8]) -> Result<Self, WireError> {
+        serde_json::from_slice(bytes).map_err(|error| WireError::Malformed {
+            part: "header",
+            error,
+        })
+    }
+
+    pub fn id(&self) -> MsgId {
+        MsgId::new(self.msg_id.as_ref())
+    }
+}
+
+/// An error that goes on the wire.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub ename: &'static str,
+    pub evalue: String,
+}
+
+impl Failure {
+    pub fn engine_died(id: EngineId, task: &MsgId) -> Self {
+        Self {
+            ename: "EngineError",
+            evalue: format!("Engine {id} died while running task '{task}'"),
+        }
+    }
+
+    pub fn of_task(reason: &FailReason, task: &MsgId) -> Option<Self> {
+        let (ename, evalue) = match reason {
+            FailReason::EngineDied(uuid) => (
+                "EngineError",
+                format!("Engine '{uuid}' died while running task '{task}'"),
+            ),
+            FailReason::Timeout => (
+                "TaskTimeout",
+                format!("task '{task}' was not begun in time"),
+            ),
+            FailReason::ImpossibleDependency => (
+                "ImpossibleDependency",
+                format!("no engine can run task '{task}', nor will any be able to"),
+            ),
+            FailReason::InvalidDependency => (
+                "InvalidDependency",
+                format!("task '{task}' depends on a task that is unknown, or on itself"),
+            ),
+            FailReason::Aborted => return None,
+        };
+        Some(Self { ename, evalue })
+    }
+
+    pub fn content(&self) -> Value {
+        json!({
+            "status": "error", "ename": self.ename, "evalue": self.evalue,
+            "traceback": [format!("{}: {}", self.ename, self.evalue)], "engine_info": {},
+        })
+    }
+}
+
+impl Server {
+    /// A signed reply to a request of which only the header is known.
+    pub(super) fn made_reply(
+        &self,
+        identities: Vec<Bytes>,
+        request: &Bytes,
+        msg_type: &str,
+        engine: Option<&EngineUuid>,
+        content: &Value,
+    ) -> RawMessage {
+        let reply_type = match msg_type.strip_suffix("_request") {
+            Some(kind) => format!("{kind}_reply"),
+            None => "error".to_owned(),
+        };
+        let header = self.session.header(&reply_type);
+        let metadata = json!({
+            "status": content.get("status"), "engine": engine, "date": header.date,
+            "dependencies_met": true,
+        });
+        let json = |value: serde_json::Result<Vec<u8>>| Bytes::from(value.unwrap_or_default());
+        let parts = [
+            json(serde_json::to_vec(&header)),
+            request.clone(),
+            json(serde_json::to_vec(&metadata)),
+            json(serde_json::to_vec(content)),
+        ];
+        RawMessage::sign(identities, parts, vec![], self.session.key())
+    }
+}
