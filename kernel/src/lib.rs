@@ -1,5 +1,21 @@
 //! The kernel: speaks Jupyter to a frontend, runs cells here and on engines.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`session`] | which request is served when; the loop around it |
+//! | [`channel`] | the five channels |
+//! | [`cell`] | a cell as an ordered list of directives |
+//! | [`magic`] | magics: what was typed, what it means |
+//! | [`run`] | what a cell asks for, carried out |
+//! | [`report`] | outputs and failures as messages |
+//! | [`cli`] | the commands of `phalanx` |
+
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod cell;
+pub mod channel;
+pub mod cli;
 pub mod magic;
+pub mod report;
+pub mod run;
+pub mod session;

@@ -141,16 +141,16 @@ fn rust(cell: &str, span: Range<usize>, marks: &[Mark]) -> Directive {
 /// Where the magic is a value, a final `;` ends the statement around it; where it is a statement of
 /// its own, the whole line belongs to the magic.
 fn lowered(typed: &str, kind: MarkKind) -> String {
-    let (line, end) = match (kind, typed.strip_suffix(';')) {
-        (MarkKind::ValueMagic, Some(line)) => (line.trim_end(), ";"),
-        (MarkKind::ValueMagic, None) => (typed, ""),
-        _ => (typed, ";"),
+    let (call, line, end) = match (kind, typed.strip_suffix(';')) {
+        (MarkKind::ValueMagic, Some(line)) => ("submit", line.trim_end(), ";"),
+        (MarkKind::ValueMagic, None) => ("submit", typed, ""),
+        _ => ("run", typed, ";"),
     };
     let mut hashes = "##".to_owned();
     while line.contains(&format!("\"{hashes}")) {
         hashes.push('#');
     }
-    format!("phalanx::__magic::run(r{hashes}\"{line}\"{hashes}){end}")
+    format!("phalanx::__magic::{call}(r{hashes}\"{line}\"{hashes}){end}")
 }
 
 #[cfg(test)]

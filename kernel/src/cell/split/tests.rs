@@ -75,7 +75,7 @@ fn magics_between_rust_are_lowered() {
     );
     check(
         "let ar = %px --noblock f(\"##\");",
-        &["rust let ar = phalanx::__magic::run(r##\"%px --noblock f(\"##\")\"##);"]
+        &["rust let ar = phalanx::__magic::submit(r##\"%px --noblock f(\"##\")\"##);"]
             .map(|line| line.replace("r##", "r###").replace("\"##);", "\"###);"))
             .iter()
             .map(String::as_str)
@@ -83,7 +83,7 @@ fn magics_between_rust_are_lowered() {
     );
     check(
         "let ar = %px --noblock 1;\nar",
-        &["rust let ar = phalanx::__magic::run(r##\"%px --noblock 1\"##);\nar"],
+        &["rust let ar = phalanx::__magic::submit(r##\"%px --noblock 1\"##);\nar"],
     );
 }
 

@@ -1,0 +1,110 @@
+//! What stands at a place of a cell, for completion and inspection.
+
+use super::scan::{MarkKind, line_end, scan};
+use std::ops::Range;
+
+/// What a place belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AtCursor {
+    /// Rust, given with everything else blanked out, so that offsets stay.
+    Rust(String),
+    /// The Rust of a cell magic's body, given likewise.
+    Body(String),
+    /// The line of a magic, in bytes of the cell from its `%` on.
+    Magic(Range<usize>),
+    /// A `:` command, given with everything else blanked out.
+    Command(String),
+    /// A shell line.
+    Shell,
+}
+
+/// Byte offset of a place that is given in characters; the end of the text for one beyond it.
+pub fn byte_offset(text: &str, characters: usize) -> usize {
+    text.char_indices()
+        .nth(characters)
+        .map_or(text.len(), |(at, _)| at)
+}
+
+/// The place, in characters, of a byte offset.
+pub fn char_offset(text: &str, bytes: usize) -> usize {
+    text.char_indices()
+        .take_while(|(at, _)| *at < bytes)
+        .count()
+}
+
+/// What a byte offset of a cell belongs to.
+pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
+    let first = cell.find(|c: char| !c.is_whitespace()).unwrap_or(0);
+    if cell[first..].starts_with("%%") {
+        let end = line_end(cell, first);
+        if offset <= end {
+            return AtCursor::Magic(first..end);
+        }
+        return AtCursor::Body(only(cell, end..cell.len(), &[]));
+    }
+    let line_start = cell[..offset].rfind('\n').map_or(0, |at| at + 1);
+    let line = line_start..line_end(cell, offset);
+    let indent = cell[line.clone()].len() - cell[line.clone()].trim_start().len();
+    // A magic whose name is still to be typed is not one yet.
+    if matches!(cell[line.clone()].trim(), "%" | "%%") {
+        return AtCursor::Magic(line_start + indent..line.end);
+    }
+    let marks = scan(cell).marks;
+    for mark in &marks {
+        let end = line_end(cell, mark.span.start);
+        if !(mark.span.start..=end).contains(&offset) {
+            continue;
+        }
+        return match mark.kind {
+            MarkKind::Shell => AtCursor::Shell,
+            MarkKind::Command => AtCursor::Command(only(cell, mark.span.clone(), &[])),
+            _ => AtCursor::Magic(mark.span.start..end),
+        };
+    }
+    let marked: Vec<Range<usize>> = marks.into_iter().map(|mark| mark.span).collect();
+    AtCursor::Rust(only(cell, 0..cell.len(), &marked))
+}
+
+/// The cell with blanks for all but a stretch, and for what is marked within it.
+fn only(cell: &str, kept: Range<usize>, blanked: &[Range<usize>]) -> String {
+    let mut text = String::with_capacity(cell.len());
+    for (at, c) in cell.char_indices() {
+        let is_kept = kept.contains(&at) && !blanked.iter().any(|span| span.contains(&at));
+        if is_kept || c == '\n' {
+            text.push(c);
+        } else {
+            text.extend(std::iter::repeat_n(' ', c.len_utf8()));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_told_apart() {
+        let cell = ":dep a\nlet é = 1;\n%px x.y\nlet b = 2;\n!ls";
+        let at = |text: &str| at_cursor(cell, cell.find(text).unwrap());
+        assert_eq!(at("dep"), AtCursor::Command(only(cell, 0..6, &[])));
+        assert_eq!(at("x.y"), AtCursor::Magic(19..26));
+        assert_eq!(at("ls"), AtCursor::Shell);
+        let AtCursor::Rust(text) = at("b = 2") else {
+            panic!()
+        };
+        assert_eq!(text.len(), cell.len());
+        assert_eq!(text.trim(), "let é = 1;\n       \nlet b = 2;");
+        assert_eq!(at_cursor("1;\n  %", 6), AtCursor::Magic(5..6));
+        assert_eq!(at_cursor("\n%%px -t\nx", 6), AtCursor::Magic(1..8));
+        assert_eq!(at_cursor("%%px\nx", 6), AtCursor::Body("    \nx".into()));
+    }
+
+    #[test]
+    fn places_in_characters_and_bytes_agree() {
+        let text = "let e = \"👩‍👩‍👧\"; e.le";
+        let end = byte_offset(text, 20);
+        assert_eq!(char_offset(text, end), 20);
+        assert_eq!(byte_offset(text, 99), text.len());
+    }
+}

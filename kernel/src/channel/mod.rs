@@ -1,0 +1,216 @@
+//! The five channels to the frontend: shell, control, iopub, stdin, heartbeat.
+//!
+//! | file | what |
+//! |---|---|
+//! | `request.rs` | frames of shell and control as what is asked |
+//! | `iopub.rs` | everything that is published |
+//! | `outlet.rs` | where one cell's outputs go |
+
+mod iopub;
+mod outlet;
+mod request;
+
+pub use iopub::{IoPub, status};
+pub use outlet::{Loudness, Outlet};
+pub use request::{Asked, Request, Requester};
+
+use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
+use phalanx_protocol::jupyter::{IoPubWelcome, JupyterMessageContent};
+use phalanx_transport::socket::{self, EndpointError};
+use phalanx_transport::wire::KeyError;
+use phalanx_transport::{
+    BindError, CloseError, Endpoint, Envelope, Event, Frames, Kind, RawMessage, Receiver,
+    ReplayGuard, SendError, Sender, Session, SigningKey, Socket, SocketOptions,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// How long the last messages may take to leave when the kernel ends.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Which of the two request channels a request came by; its reply goes back there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// Requests in order.
+    Shell,
+    /// Requests that must not wait for a cell.
+    Control,
+}
+
+/// Why the channels could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A port is taken.
+    #[error("the {channel} channel: {source}")]
+    Bind {
+        /// Which channel.
+        channel: &'static str,
+        /// Why.
+        source: BindError,
+    },
+    /// The connection file's address is none.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The connection file's signature scheme is unknown.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// All channels, open.
+#[derive(Debug)]
+pub struct Channels {
+    session: Arc<Session>,
+    shell: (Sender, Receiver),
+    control: (Sender, Receiver),
+    stdin: (Sender, Receiver),
+    iopub: (IoPub, Receiver),
+    replays: ReplayGuard,
+    heartbeat: JoinHandle<()>,
+}
+
+impl Channels {
+    /// Listens on all five ports.
+    ///
+    /// # Errors
+    /// When a port is taken, or the connection file asks for what we do not have.
+    pub async fn open(info: &ConnectionInfo) -> Result<Self, OpenError> {
+        let key = SigningKey::from_file(&info.signature_scheme, &info.key)?;
+        let session = Arc::new(Session::new("kernel", key));
+        let shell = bind(info, "shell", Kind::Router, info.shell_port).await?;
+        let control = bind(info, "control", Kind::Router, info.control_port).await?;
+        let stdin = bind(info, "stdin", Kind::Router, info.stdin_port).await?;
+        let iopub = bind(info, "iopub", Kind::Pub, info.iopub_port).await?;
+        let heartbeat = bind(info, "heartbeat", Kind::Router, info.hb_port).await?;
+        let (iopub, subscriptions) = iopub.split();
+        Ok(Self {
+            shell: shell.split(),
+            control: control.split(),
+            stdin: stdin.split(),
+            iopub: (IoPub::new(Arc::clone(&session), iopub), subscriptions),
+            session,
+            replays: ReplayGuard::default(),
+            // On a task of its own, so that nothing that the kernel does delays it.
+            heartbeat: tokio::spawn(socket::echo(heartbeat)),
+        })
+    }
+
+    /// Where outputs go.
+    pub fn iopub(&self) -> &IoPub {
+        &self.iopub.0
+    }
+
+    /// The next request. Control comes first; cancel-safe.
+    pub async fn next(&mut self) -> Request {
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = self.control.1.recv() => (Channel::Control, event),
+                event = self.shell.1.recv() => (Channel::Shell, event),
+                event = self.iopub.1.recv() => {
+                    self.subscribed(event);
+                    continue;
+                }
+                event = self.stdin.1.recv() => {
+                    answer_unasked(event);
+                    continue;
+                }
+            };
+            match event {
+                (channel, Some(Event::Message(frames))) => {
+                    if let Some(request) = self.request(channel, frames) {
+                        return request;
+                    }
+                }
+                (_, Some(_)) => {}
+                // A closed channel has nothing more to say; the others go on.
+                (_, None) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// A request, unless it is not signed by the frontend.
+    fn request(&mut self, channel: Channel, frames: Frames) -> Option<Request> {
+        let from = frames.first().cloned().unwrap_or_default();
+        let opened = RawMessage::verify(frames, self.session.key()).and_then(|raw| {
+            self.replays.admit(&raw)?;
+            Envelope::parse(raw)
+        });
+        match opened {
+            Ok(envelope) => Some(Request::new(channel, envelope)),
+            Err(error) => {
+                tracing::warn!(?channel, ?from, %error, "dropped what is not a signed message");
+                None
+            }
+        }
+    }
+
+    /// Welcomes a subscriber (JEP 65), so that it knows from when on it misses nothing.
+    fn subscribed(&self, event: Option<Event>) {
+        if let Some(Event::Subscribed(topic)) = event {
+            let subscription = String::from_utf8_lossy(&topic).into_owned();
+            self.iopub.0.welcome(IoPubWelcome { subscription });
+        }
+    }
+
+    /// Sends a reply back to where its request came from.
+    pub async fn reply(&self, requester: &Requester, content: JupyterMessageContent) {
+        let sender = match requester.channel {
+            Channel::Shell => &self.shell.0,
+            Channel::Control => &self.control.0,
+        };
+        match requester
+            .envelope(&self.session, &content)
+            .seal(self.session.key())
+        {
+            Ok(frames) => log_send(sender.send(frames).await),
+            Err(error) => tracing::error!(%error, "a reply could not be encoded"),
+        }
+    }
+
+    /// Closes the channels once everything that was sent has left.
+    pub async fn close(self) {
+        self.heartbeat.abort();
+        let iopub = self.iopub.0.close(CLOSE_LIMIT);
+        let control = self.control.0.close(CLOSE_LIMIT);
+        let shell = self.shell.0.close(CLOSE_LIMIT);
+        for closed in <[_; 3]>::from(tokio::join!(iopub, control, shell)) {
+            log_close(closed);
+        }
+    }
+}
+
+async fn bind(
+    info: &ConnectionInfo,
+    channel: &'static str,
+    kind: Kind,
+    port: u16,
+) -> Result<Socket, OpenError> {
+    let scheme = match info.transport {
+        Transport::TCP => "tcp",
+        Transport::IPC => "ipc",
+    };
+    let endpoint = Endpoint::of(&format!("{scheme}://{}", info.ip), port)?;
+    Socket::bind(kind, &endpoint, SocketOptions::default())
+        .await
+        .map_err(|source| OpenError::Bind { channel, source })
+}
+
+/// An `input_reply` nobody waits for.
+fn answer_unasked(event: Option<Event>) {
+    if let Some(Event::Message(_)) = event {
+        tracing::debug!("dropped input that no cell waits for");
+    }
+}
+
+fn log_send(sent: Result<(), SendError>) {
+    if let Err(error) = sent {
+        tracing::warn!(%error, "a message to the frontend was not sent");
+    }
+}
+
+fn log_close(closed: Result<(), CloseError>) {
+    if let Err(error) = closed {
+        tracing::warn!(%error, "the kernel ends before all was sent");
+    }
+}

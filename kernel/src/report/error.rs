@@ -1,0 +1,234 @@
+//! The one door from a failure to what a user reads.
+//!
+//! The `ename`s are stable: users and tools match on them.
+
+use super::fault::{Fault, Place};
+use super::snippet;
+use phalanx_client::render::{composite_text, remote_text};
+use phalanx_protocol::failure::{Diagnostic, Failure, Panic, RemoteFailure};
+
+/// The parts of a Jupyter `error` message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorReport {
+    /// The error's stable name.
+    pub ename: String,
+    /// What it says in short, without colours.
+    pub evalue: String,
+    /// What it says at length, with colours; elements are joined by newlines.
+    pub traceback: Vec<String>,
+}
+
+const RED: &str = "\x1b[1;31m";
+const CYAN: &str = "\x1b[1;36m";
+const RESET: &str = "\x1b[0m";
+
+/// Tells a failure: what failed, where, and what to do now.
+pub fn report(fault: &Fault) -> ErrorReport {
+    let place = fault.place.as_ref();
+    match &fault.failure {
+        Failure::Compile { diagnostics } => compile(diagnostics, place),
+        Failure::Panic(panic) => panicked(panic, place),
+        Failure::Error { message } => plain("Error", message, None),
+        Failure::VariablesLost { names } => plain(
+            "VariablesLost",
+            &format!(
+                "the types of {} have changed, so the cell did not run",
+                list(names)
+            ),
+            Some("run the cells again that define these variables"),
+        ),
+        Failure::RuntimeDied { status, lost } => plain(
+            "RuntimeDied",
+            &format!(
+                "the process that ran the cell ended ({status}); {}",
+                losses(lost)
+            ),
+            hint_for(lost),
+        ),
+        Failure::Interrupted { lost } => plain(
+            "Interrupted",
+            &format!("the cell was interrupted; {}", losses(lost)),
+            hint_for(lost),
+        ),
+        Failure::Usage { message, hint } => usage(message, hint.as_deref(), place),
+        Failure::NoEngines => plain(
+            "NoEngines",
+            "connected to a controller, but there are no engines",
+            Some("start some with `%cluster start -n 4`, or see `%cluster status`"),
+        ),
+        Failure::Remote(failure) => remote(failure),
+        Failure::Composite { message, failures } => composite(message, failures),
+        Failure::Timeout { message } => plain("TimeoutError", message, None),
+        Failure::Environment { message, hint } => {
+            plain("EnvironmentError", message, hint.as_deref())
+        }
+        Failure::Internal { message } => plain(
+            "InternalError",
+            message,
+            Some("this is a fault of Phalanx, not of your code; please report it"),
+        ),
+    }
+}
+
+fn plain(ename: &str, message: &str, hint: Option<&str>) -> ErrorReport {
+    let mut traceback = vec![format!("{RED}{ename}{RESET}: {message}")];
+    traceback.extend(hint.map(hint_line));
+    ErrorReport {
+        ename: ename.to_owned(),
+        evalue: message.to_owned(),
+        traceback,
+    }
+}
+
+fn hint_line(hint: &str) -> String {
+    format!("{CYAN}help{RESET}: {hint}")
+}
+
+fn compile(diagnostics: &[Diagnostic], place: Option<&Place>) -> ErrorReport {
+    let first = diagnostics.first();
+    let mut evalue = first.map_or_else(
+        || "the cell does not compile".to_owned(),
+        |first| match &first.code {
+            Some(code) => format!("[{code}] {}", first.message),
+            None => first.message.clone(),
+        },
+    );
+    match diagnostics.len().saturating_sub(1) {
+        0 => {}
+        1 => evalue.push_str(" (and 1 more error)"),
+        more => evalue.push_str(&format!(" (and {more} more errors)")),
+    }
+    let nowhere = Place {
+        name: String::new(),
+        text: "".into(),
+        map: crate::cell::SourceMap::default(),
+        span: None,
+    };
+    let mut traceback = Vec::new();
+    for diagnostic in diagnostics {
+        if !traceback.is_empty() {
+            traceback.push(String::new());
+        }
+        let shown = match place {
+            Some(place) => snippet::diagnostic(diagnostic, place),
+            None => {
+                let unplaced = Diagnostic {
+                    spans: Vec::new(),
+                    ..diagnostic.clone()
+                };
+                snippet::diagnostic(&unplaced, &nowhere)
+            }
+        };
+        traceback.extend(shown.lines().map(str::to_owned));
+    }
+    if traceback.is_empty() {
+        traceback.push(format!("{RED}CompileError{RESET}: {evalue}"));
+    }
+    ErrorReport {
+        ename: "CompileError".to_owned(),
+        evalue,
+        traceback,
+    }
+}
+
+fn panicked(panic: &Panic, place: Option<&Place>) -> ErrorReport {
+    let mut report = plain("Panic", &panic.message, None);
+    if let Some(at) = panic.location.as_deref().and_then(|at| location(at, place)) {
+        report.traceback.push(at);
+    }
+    report
+}
+
+/// Where a panic was, in the cell where that is known: its line, and the line's text.
+fn location(location: &str, place: Option<&Place>) -> Option<String> {
+    let (rest, _column) = location.rsplit_once(':')?;
+    let (file, line) = rest.rsplit_once(':')?;
+    if file != "cell" {
+        // The file evcxr generates says nothing to the user; a dependency's file does.
+        return (!file.ends_with("src/lib.rs")).then(|| format!("  at {location}"));
+    }
+    let place = place?;
+    let line = place.map.line(line.parse().ok()?);
+    let text = place.text.lines().nth(line.checked_sub(1)?)?;
+    Some(format!("  at {}, line {line}: {}", place.name, text.trim()))
+}
+
+fn usage(message: &str, hint: Option<&str>, place: Option<&Place>) -> ErrorReport {
+    let mut report = plain("UsageError", message, hint);
+    if let Some(place) = place
+        && let Some(span) = &place.span
+    {
+        let shown = snippet::marked(message, place, span.clone());
+        report.traceback = shown.lines().map(str::to_owned).collect();
+        report.traceback.extend(hint.map(hint_line));
+    }
+    report
+}
+
+fn remote(failure: &RemoteFailure) -> ErrorReport {
+    let text = remote_text(failure);
+    let mut traceback = coloured(text.traceback, 1);
+    traceback.extend(remote_hint(failure).map(hint_line));
+    ErrorReport {
+        ename: text.ename.to_owned(),
+        evalue: text.evalue,
+        traceback,
+    }
+}
+
+fn composite(message: &str, failures: &[RemoteFailure]) -> ErrorReport {
+    let text = composite_text(message, failures);
+    let mut traceback = text.traceback;
+    let mut hints: Vec<&str> = failures.iter().filter_map(remote_hint).collect();
+    hints.dedup();
+    traceback.extend(hints.into_iter().map(hint_line));
+    ErrorReport {
+        ename: text.ename.to_owned(),
+        evalue: text.evalue,
+        traceback,
+    }
+}
+
+/// The first lines in the colour of errors.
+fn coloured(mut lines: Vec<String>, count: usize) -> Vec<String> {
+    for line in lines.iter_mut().take(count) {
+        *line = format!("{RED}{line}{RESET}");
+    }
+    lines
+}
+
+/// What to do about a failure that an engine or the controller reported.
+fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
+    match failure.ename.as_str() {
+        "EngineError" => Some(
+            "the engine is gone with its variables; `%cluster status` shows what is left, `%cluster stop` and `%cluster start -n N` begin anew",
+        ),
+        "RuntimeDied" => {
+            Some("the engine lives on, without its variables; run the cells again that define them")
+        }
+        "VariablesLost" => Some("run the cells again that define these variables"),
+        "TaskAborted" => Some("the task had not begun; run the cell again"),
+        _ => None,
+    }
+}
+
+fn losses(lost: &[String]) -> String {
+    match lost {
+        [] => "no variable is lost".to_owned(),
+        [one] => format!("the variable `{one}` is lost"),
+        _ => format!("the variables {} are lost", list(lost)),
+    }
+}
+
+fn hint_for(lost: &[String]) -> Option<&'static str> {
+    (!lost.is_empty())
+        .then_some("run the cells again that define them; functions and types are kept")
+}
+
+fn list(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

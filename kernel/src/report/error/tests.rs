@@ -1,0 +1,215 @@
+use super::*;
+use crate::cell::{DirectiveKind, split};
+use phalanx_protocol::failure::DiagnosticSpan;
+use phalanx_protocol::id::EngineId;
+
+fn place(cell: &str) -> Place {
+    Place {
+        name: "In[3]".into(),
+        text: cell.into(),
+        map: crate::cell::SourceMap::default(),
+        span: None,
+    }
+}
+
+fn diagnostic(message: &str, line: usize, columns: (usize, usize)) -> Diagnostic {
+    Diagnostic {
+        message: message.into(),
+        code: Some("E0425".into()),
+        spans: vec![DiagnosticSpan {
+            start_line: line,
+            start_column: columns.0,
+            end_line: line,
+            end_column: columns.1,
+            label: "not found".into(),
+            primary: true,
+        }],
+        help: vec!["define it".into()],
+        rendered: None,
+    }
+}
+
+/// The traceback without its colours.
+fn text(report: &ErrorReport) -> String {
+    let mut plain = String::new();
+    let mut rest = report.traceback.join("\n");
+    while let Some(at) = rest.find('\x1b') {
+        plain.push_str(&rest[..at]);
+        let end = rest[at..].find('m').unwrap();
+        rest = rest[at + end + 1..].to_owned();
+    }
+    plain + &rest
+}
+
+#[test]
+fn compile_errors_show_the_cells_lines_whatever_their_script() {
+    let cell = "let grüße = \"日本\"; žluť\n1";
+    let diagnostics = vec![
+        diagnostic("cannot find `žluť`", 1, (19, 23)),
+        diagnostic("another", 2, (1, 2)),
+    ];
+    let report = report(&Fault::at(Failure::Compile { diagnostics }, place(cell)));
+    assert_eq!(report.ename, "CompileError");
+    assert_eq!(
+        report.evalue,
+        "[E0425] cannot find `žluť` (and 1 more error)"
+    );
+    let text = text(&report);
+    for part in [
+        "error[E0425]: cannot find `žluť`",
+        "In[3]:1:19",
+        "^^^^ not found",
+        "help: define it",
+        "In[3]:2:1",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    // Double-width characters before the caret count double.
+    let source = text
+        .lines()
+        .find(|line| line.contains("žluť") && line.contains("| let"))
+        .unwrap();
+    let caret = text.lines().find(|line| line.contains("^^^^")).unwrap();
+    let before = |line: &str, at: usize| {
+        line[..at]
+            .chars()
+            .map(|c| if c > '\u{3000}' { 2 } else { 1 })
+            .sum::<usize>()
+    };
+    assert_eq!(
+        before(source, source.find("žluť").unwrap()),
+        before(caret, caret.find("^^^^").unwrap()),
+        "{text}"
+    );
+    assert!(report.traceback.join("\n").contains('\x1b'));
+}
+
+#[test]
+fn errors_in_a_part_of_the_cell_are_shown_where_they_are_in_the_cell() {
+    let cell = ":dep a\n\nlet b = 1;\nlet ar = %px --noblock 1;\nc";
+    let DirectiveKind::Rust(rust) = split(cell).remove(1).kind else {
+        panic!()
+    };
+    let place = Place {
+        map: rust.map,
+        ..place(cell)
+    };
+    let diagnostics = vec![
+        diagnostic("cannot find `c`", 3, (1, 2)),
+        diagnostic("x", 2, (10, 40)),
+    ];
+    let text = text(&report(&Fault::at(Failure::Compile { diagnostics }, place)));
+    assert!(text.contains("In[3]:5:1"), "{text}");
+    assert!(text.contains("In[3]:4:10"), "{text}");
+    assert!(text.contains("let ar = %px --noblock 1;"), "{text}");
+}
+
+#[test]
+fn a_span_outside_the_text_is_shown_at_its_end() {
+    let diagnostics = vec![
+        diagnostic("odd", 99, (7, 9)),
+        diagnostic("odder", 1, (50, 3)),
+    ];
+    let text = text(&report(&Fault::at(
+        Failure::Compile { diagnostics },
+        place("a"),
+    )));
+    assert!(text.contains("odd") && text.contains("odder"), "{text}");
+}
+
+#[test]
+fn panics_name_the_line_of_the_cell() {
+    let panic = |location: &str| {
+        Failure::Panic(Panic {
+            message: "böse".into(),
+            location: Some(location.into()),
+        })
+    };
+    let told = report(&Fault::at(
+        panic("cell:2:5"),
+        place("let a = 1;\n    f(a);"),
+    ));
+    assert_eq!(
+        (told.ename.as_str(), told.evalue.as_str()),
+        ("Panic", "böse")
+    );
+    assert_eq!(text(&told), "Panic: böse\n  at In[3], line 2: f(a);");
+    let told = report(&Fault::at(panic("src/lib.rs:97:1"), place("f()")));
+    assert_eq!(text(&told), "Panic: böse");
+    let told = report(&panic("/x/rayon/src/a.rs:9:1").into());
+    assert_eq!(text(&told), "Panic: böse\n  at /x/rayon/src/a.rs:9:1");
+}
+
+#[test]
+fn usage_errors_mark_what_is_wrong_and_say_what_to_type() {
+    let mut place = place("1;\n%px --bogus 1");
+    place.span = Some(7..14);
+    let failure = Failure::Usage {
+        message: "unknown option `--bogus`".into(),
+        hint: Some("did you mean `--block`?".into()),
+    };
+    let report = report(&Fault::at(failure, place));
+    assert_eq!(report.ename, "UsageError");
+    let text = text(&report);
+    for part in [
+        "unknown option `--bogus`",
+        "In[3]:2:5",
+        "^^^^^^^",
+        "help: did you mean `--block`?",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+}
+
+#[test]
+fn losses_are_named() {
+    let lost = vec!["a".to_owned(), "b".to_owned()];
+    let died = report(
+        &Failure::RuntimeDied {
+            status: "signal 11".into(),
+            lost: lost.clone(),
+        }
+        .into(),
+    );
+    assert_eq!(died.ename, "RuntimeDied");
+    assert_eq!(
+        died.evalue,
+        "the process that ran the cell ended (signal 11); the variables `a`, `b` are lost"
+    );
+    let stopped = report(&Failure::Interrupted { lost: vec![] }.into());
+    assert_eq!(
+        stopped.evalue,
+        "the cell was interrupted; no variable is lost"
+    );
+}
+
+#[test]
+fn engines_failures_carry_their_number_and_a_hint() {
+    let failure = |engine| RemoteFailure {
+        ename: "EngineError".into(),
+        evalue: "engine 1 died".into(),
+        traceback: vec![],
+        engine: Some(EngineId(engine)),
+        msg_id: None,
+        method: "execute".into(),
+    };
+    let one = report(&Failure::Remote(Box::new(failure(1))).into());
+    assert_eq!(one.ename, "RemoteError");
+    assert_eq!(one.evalue, "[1:execute] EngineError: engine 1 died");
+    assert!(text(&one).contains("%cluster status"));
+    let failures = (0..6).map(failure).collect();
+    let all = report(
+        &Failure::Composite {
+            message: "%px".into(),
+            failures,
+        }
+        .into(),
+    );
+    assert_eq!(all.ename, "CompositeError");
+    assert!(
+        all.evalue.ends_with("\n.... 2 more exceptions ..."),
+        "{}",
+        all.evalue
+    );
+    assert_eq!(text(&all).matches("%cluster status").count(), 1);
+}

@@ -1,0 +1,54 @@
+//! A failure on its way to the user.
+
+use crate::cell::SourceMap;
+use crate::magic::MagicError;
+use phalanx_protocol::failure::Failure;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A failure, and the text whose lines it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// What failed, and how.
+    pub failure: Failure,
+    /// Where.
+    pub place: Option<Place>,
+}
+
+/// The text a failure is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// What the text is called: `In[3]`.
+    pub name: String,
+    /// The text: a whole cell, or a magic's line.
+    pub text: Arc<str>,
+    /// From the places a failure names to places in the text.
+    pub map: SourceMap,
+    /// What is wrong, in bytes of the text, for failures that name no place themselves.
+    pub span: Option<Range<usize>>,
+}
+
+impl Fault {
+    /// A failure at a place.
+    pub fn at(failure: impl Into<Failure>, place: Place) -> Self {
+        Self {
+            failure: failure.into(),
+            place: Some(place),
+        }
+    }
+
+    /// A magic that cannot be obeyed, whose line begins at byte `start` of the place's text.
+    pub fn magic(error: MagicError, mut place: Place, start: usize) -> Self {
+        place.span = Some(start + error.span.start..start + error.span.end);
+        Self::at(error, place)
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            place: None,
+        }
+    }
+}

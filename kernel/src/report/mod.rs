@@ -1,0 +1,18 @@
+//! What a user reads: outputs as iopub messages, failures as `error` messages.
+//!
+//! | file | what |
+//! |---|---|
+//! | `fault.rs` | a failure together with the text it is about |
+//! | `error.rs` | the one door from a failure to `ename`, `evalue`, `traceback` and a hint |
+//! | `snippet.rs` | source lines with what is wrong in them |
+//! | `output.rs` | outputs as the messages that carry them |
+//! | `table.rs` | tables as text and HTML |
+
+mod error;
+mod fault;
+pub mod output;
+mod snippet;
+pub mod table;
+
+pub use error::{ErrorReport, report};
+pub use fault::{Fault, Place};

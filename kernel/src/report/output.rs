@@ -1,0 +1,74 @@
+//! Outputs as the messages that carry them.
+
+use phalanx_protocol::jupyter::media::{Media, MediaType};
+use phalanx_protocol::jupyter::{
+    ClearOutput, DisplayData, ErrorOutput, ExecuteResult, ExecutionCount, JupyterMessageContent,
+    Stdio, StreamContent, Transient, UpdateDisplayData,
+};
+use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
+use serde_json::Value;
+
+use super::ErrorReport;
+
+/// The iopub message of an output of a cell of that count.
+pub fn message(output: Output, count: usize) -> JupyterMessageContent {
+    match output {
+        Output::Stream { name, text } => StreamContent {
+            name: match name {
+                StreamName::Stdout => Stdio::Stdout,
+                StreamName::Stderr => Stdio::Stderr,
+            },
+            text,
+        }
+        .into(),
+        Output::Display(display) => self::display(display),
+        Output::Result(data) => ExecuteResult {
+            execution_count: ExecutionCount::new(count),
+            data: media(data),
+            metadata: serde_json::Map::new(),
+            transient: None,
+        }
+        .into(),
+        Output::ClearOutput { wait } => ClearOutput { wait }.into(),
+    }
+}
+
+fn display(display: Display) -> JupyterMessageContent {
+    let transient = Transient {
+        display_id: display.display_id,
+    };
+    if display.update {
+        UpdateDisplayData {
+            data: media(display.data),
+            metadata: display.metadata,
+            transient,
+        }
+        .into()
+    } else {
+        DisplayData {
+            data: media(display.data),
+            metadata: display.metadata,
+            transient: Some(transient),
+        }
+        .into()
+    }
+}
+
+/// The `error` message of a cell.
+pub fn error(report: &ErrorReport) -> JupyterMessageContent {
+    ErrorOutput {
+        ename: report.ename.clone(),
+        evalue: report.evalue.clone(),
+        traceback: report.traceback.clone(),
+    }
+    .into()
+}
+
+/// A bundle as jupyter-protocol has it.
+pub fn media(bundle: MimeBundle) -> Media {
+    let whole = Value::Object(bundle.0.clone());
+    serde_json::from_value(whole).unwrap_or_else(|_| {
+        // A value of another kind than its MIME type has is passed on as it is.
+        Media::new(bundle.0.into_iter().map(MediaType::Other).collect())
+    })
+}

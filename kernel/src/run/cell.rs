@@ -1,0 +1,97 @@
+//! A cell: its directives, one after the other.
+
+use super::{CellContext, Services, shell};
+use crate::cell::{Directive, DirectiveKind, RustText, SourceMap, split};
+use crate::magic::{self, Low, help};
+use crate::report::{Fault, Place};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::MAGIC_FAILED;
+use phalanx_protocol::output::MimeBundle;
+
+/// Runs a cell to its end; its outputs are published when this returns.
+///
+/// # Errors
+/// What the first directive that failed failed with; those after it are not carried out.
+pub async fn run_cell(
+    services: &Services,
+    context: &CellContext,
+    source: &str,
+) -> Result<(), Fault> {
+    for directive in split(source) {
+        if context.interrupted().is_cancelled() {
+            return Err(Failure::Interrupted { lost: Vec::new() }.into());
+        }
+        run_directive(services, context, source, directive).await?;
+    }
+    Ok(())
+}
+
+async fn run_directive(
+    services: &Services,
+    context: &CellContext,
+    source: &str,
+    directive: Directive,
+) -> Result<(), Fault> {
+    let start = directive.span.start;
+    let place = context.place(SourceMap::starting_at(source, start));
+    match directive.kind {
+        DirectiveKind::Rust(text) => evaluate(services, context, text).await,
+        DirectiveKind::Command(line) => command(services, context, line, place).await,
+        DirectiveKind::Shell(line) => Ok(shell::run(context, &line).await?),
+        DirectiveKind::Magic(line) => {
+            let low =
+                magic::parse(&line).map_err(|error| Fault::magic(error, place.clone(), start))?;
+            magic_line(context, low).await
+        }
+        DirectiveKind::CellMagic { line, body: _ } => {
+            let low =
+                magic::parse(&line).map_err(|error| Fault::magic(error, place.clone(), start))?;
+            magic_line(context, low).await
+        }
+    }
+}
+
+async fn evaluate(services: &Services, context: &CellContext, text: RustText) -> Result<(), Fault> {
+    let place = context.place(text.map);
+    let evaluated = services.local().evaluate(context, text.source).await;
+    let failure = match evaluated {
+        Ok(_) => return Ok(()),
+        Err(failure) => failure,
+    };
+    if matches!(&failure, Failure::Panic(panic) if panic.message == MAGIC_FAILED) {
+        return Err(context.take_magic_fault().unwrap_or_else(|| {
+            let failure = Failure::Usage {
+                message: "this magic has no value".to_owned(),
+                hint: Some("only `%px` has one, an AsyncResult".to_owned()),
+            };
+            Fault::at(failure, place)
+        }));
+    }
+    Err(Fault::at(failure, place))
+}
+
+/// A `:` command: evcxr's, and its answer.
+async fn command(
+    services: &Services,
+    context: &CellContext,
+    line: String,
+    place: Place,
+) -> Result<(), Fault> {
+    let evaluated = services.local().evaluate(context, line).await;
+    let evaluated = evaluated.map_err(|failure| Fault::at(failure, place))?;
+    if !evaluated.command_output.0.is_empty() {
+        context.outlet().display(evaluated.command_output).await;
+    }
+    Ok(())
+}
+
+async fn magic_line(context: &CellContext, low: Low) -> Result<(), Fault> {
+    match low {
+        Low::Help(name) => {
+            let text = MimeBundle::plain(help::help(name));
+            context.outlet().display(text).await;
+            Ok(())
+        }
+        _ => Err(Failure::NoEngines.into()),
+    }
+}

@@ -1,0 +1,280 @@
+//! The loop around the local namespace's state: waits, lets it decide, performs.
+
+use super::build::Build;
+use super::state::{Command, Event, JobId, State};
+use super::{CellCall, Order};
+use crate::run::{CellContext, Programs};
+use phalanx_evaluator::{Evaluator, EvaluatorNotice};
+use phalanx_protocol::evaluator::{Answer, NamespaceKind};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::output::StreamName;
+use phalanx_runtime::{Runtime, RuntimeEvent};
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
+
+struct Actor {
+    programs: Programs,
+    calls: mpsc::UnboundedSender<CellCall>,
+    variables: watch::Sender<Vec<String>>,
+    evaluator: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorNotice>)>,
+    runtime: Option<(Runtime, mpsc::Receiver<RuntimeEvent>)>,
+    jobs: HashMap<JobId, Job>,
+    next_job: u64,
+    /// The cell of each run that may still say something, and of what threads say after the last.
+    run: Option<(RunId, CellContext)>,
+}
+
+/// Something asked, with who waits for it.
+struct Job {
+    context: Option<CellContext>,
+    build: Option<Build>,
+    reply: oneshot::Sender<Result<Answer, Failure>>,
+}
+
+enum Arrived {
+    Order(Option<Order>),
+    Notice(Option<EvaluatorNotice>),
+    Runtime(Option<RuntimeEvent>),
+}
+
+pub(super) async fn run(
+    programs: Programs,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    calls: mpsc::UnboundedSender<CellCall>,
+    variables: watch::Sender<Vec<String>>,
+) {
+    let mut actor = Actor {
+        programs,
+        calls,
+        variables,
+        evaluator: None,
+        runtime: None,
+        jobs: HashMap::new(),
+        next_job: 0,
+        run: None,
+    };
+    let (mut state, commands) = State::new();
+    actor.perform_all(&mut state, commands).await;
+    loop {
+        let event = match actor.next(&mut orders).await {
+            Arrived::Order(None) => return,
+            Arrived::Order(Some(order)) => Some(actor.order(order)),
+            Arrived::Notice(notice) => Some(actor.notice(notice)),
+            Arrived::Runtime(event) => actor.runtime(event).await,
+        };
+        if let Some(event) = event {
+            let commands = state.handle(event);
+            actor.perform_all(&mut state, commands).await;
+            actor.variables.send_if_modified(|names| {
+                let changed = names != state.variables();
+                if changed {
+                    *names = state.variables().to_vec();
+                }
+                changed
+            });
+        }
+    }
+}
+
+impl Actor {
+    async fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) -> Arrived {
+        let notice = async {
+            match &mut self.evaluator {
+                Some((_, notices)) => notices.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let event = async {
+            match &mut self.runtime {
+                Some((_, events)) => events.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            order = orders.recv() => Arrived::Order(order),
+            notice = notice => Arrived::Notice(notice),
+            event = event => Arrived::Runtime(event),
+        }
+    }
+
+    fn order(&mut self, order: Order) -> Event {
+        self.next_job += 1;
+        let job = JobId(self.next_job);
+        let (context, reply, event) = match order {
+            Order::Interrupt => return Event::Interrupt,
+            Order::Evaluate {
+                context,
+                source,
+                reply,
+            } => (Some(context), reply, Event::Evaluate { job, source }),
+            Order::Analyse { analysis, reply } => (None, reply, Event::Analyse { job, analysis }),
+        };
+        let build = None;
+        self.jobs.insert(
+            job,
+            Job {
+                context,
+                build,
+                reply,
+            },
+        );
+        event
+    }
+
+    fn notice(&mut self, notice: Option<EvaluatorNotice>) -> Event {
+        let notice = notice.unwrap_or(EvaluatorNotice::Exited {
+            status: "without a word".to_owned(),
+            last_words: String::new(),
+        });
+        if matches!(notice, EvaluatorNotice::Exited { .. }) {
+            self.evaluator = None;
+        }
+        Event::Notice(notice)
+    }
+
+    async fn runtime(&mut self, event: Option<RuntimeEvent>) -> Option<Event> {
+        match event {
+            Some(RuntimeEvent::Output { run, output }) => {
+                if let Some(context) = self.context(run) {
+                    context.outlet().output(output).await;
+                }
+                None
+            }
+            Some(RuntimeEvent::HostCall(call)) => {
+                if let Some(context) = self.context(call.run).cloned() {
+                    // The kernel ends when nobody takes calls any more.
+                    let _ = self.calls.send(CellCall { context, call });
+                }
+                None
+            }
+            Some(RuntimeEvent::Ended { run, outcome }) => Some(Event::Ended { run, outcome }),
+            Some(RuntimeEvent::Exited { status }) => {
+                self.runtime = None;
+                Some(Event::Exited { status })
+            }
+            None => {
+                self.runtime = None;
+                let status = "without a word".to_owned();
+                Some(Event::Exited { status })
+            }
+        }
+    }
+
+    /// The cell to which what a run says belongs; threads that outlive their cell speak for it
+    /// until the next one runs.
+    fn context(&self, run: Option<RunId>) -> Option<&CellContext> {
+        let (last, context) = self.run.as_ref()?;
+        run.is_none_or(|run| run == *last).then_some(context)
+    }
+
+    async fn perform_all(&mut self, state: &mut State, commands: Vec<Command>) {
+        let mut commands = VecDeque::from(commands);
+        while let Some(command) = commands.pop_front() {
+            if let Some(event) = self.perform(command).await {
+                commands.extend(state.handle(event));
+            }
+        }
+    }
+
+    /// Performs a command; what it leads to at once is an event.
+    async fn perform(&mut self, command: Command) -> Option<Event> {
+        match command {
+            Command::StartEvaluator => {
+                // The old one, if it is still there, ends here.
+                self.evaluator = None;
+                match Evaluator::start(self.programs.evaluator(NamespaceKind::Local)).await {
+                    Ok(started) => self.evaluator = Some(started),
+                    Err(error) => {
+                        return Some(Event::EvaluatorNotStarted(not_started(&error)));
+                    }
+                }
+            }
+            Command::StartRuntime => match Runtime::start(self.programs.runtime()).await {
+                Ok(started) => {
+                    self.runtime = Some(started);
+                    return Some(Event::RuntimeStarted);
+                }
+                Err(error) => return Some(Event::RuntimeNotStarted(not_started(&error))),
+            },
+            Command::KillEvaluator => self.with_evaluator(Evaluator::kill),
+            Command::InterruptEvaluator => self.with_evaluator(Evaluator::interrupt),
+            Command::Send(request) => self.with_evaluator(|evaluator| evaluator.send(request)),
+            Command::KillRuntime => self.with_runtime(Runtime::kill),
+            Command::Load(library) => self.with_runtime(|runtime| runtime.load(library)),
+            Command::Run { job, run, cell } => {
+                self.end_build(job).await;
+                if let Some(context) = self.jobs.get(&job).and_then(|job| job.context.clone()) {
+                    self.run = Some((run, context));
+                }
+                self.with_runtime(|runtime| runtime.run(run, cell));
+            }
+            Command::Progress { job, line } => self.progress(job, &line).await,
+            Command::Lost { job, names } => self.tell_lost(job, &names).await,
+            Command::Answer { job, result } => {
+                self.end_build(job).await;
+                if let Some(job) = self.jobs.remove(&job) {
+                    // Who asked may have stopped waiting.
+                    let _ = job.reply.send(result);
+                }
+            }
+        }
+        None
+    }
+
+    fn with_evaluator(&self, act: impl FnOnce(&Evaluator)) {
+        if let Some((evaluator, _)) = &self.evaluator {
+            act(evaluator);
+        }
+    }
+
+    fn with_runtime(&self, act: impl FnOnce(&Runtime)) {
+        if let Some((runtime, _)) = &self.runtime {
+            act(runtime);
+        }
+    }
+
+    async fn progress(&mut self, id: JobId, line: &str) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let now = Instant::now();
+        let build = job
+            .build
+            .get_or_insert_with(|| Build::new(uuid::Uuid::new_v4().to_string(), now));
+        if let (Some(output), Some(context)) = (build.line(line, now), &job.context) {
+            context.outlet().output(output).await;
+        }
+    }
+
+    async fn end_build(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.get_mut(&id)
+            && let Some(output) = job
+                .build
+                .take()
+                .and_then(|build| build.finish(Instant::now()))
+            && let Some(context) = &job.context
+        {
+            context.outlet().output(output).await;
+        }
+    }
+
+    async fn tell_lost(&self, job: JobId, names: &[String]) {
+        if let Some(context) = self.jobs.get(&job).and_then(|job| job.context.as_ref()) {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            let text = format!(
+                "lost, because their types have changed: {}\n",
+                names.join(", ")
+            );
+            context.outlet().text(StreamName::Stderr, text).await;
+        }
+    }
+}
+
+fn not_started(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Environment {
+        message: error.to_string(),
+        hint: Some("`phalanx doctor` tells what is wrong on this machine".to_owned()),
+    }
+}

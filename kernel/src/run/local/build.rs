@@ -1,0 +1,123 @@
+//! What cargo says while it builds a cell's dependencies, as a display that is updated in place.
+
+use phalanx_protocol::output::{Display, MimeBundle, Output};
+use std::time::{Duration, Instant};
+
+/// Shortest time between two updates.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// How cargo begins the lines that tell of progress.
+const VERBS: [&str; 8] = [
+    "Updating",
+    "Locking",
+    "Adding",
+    "Downloading",
+    "Downloaded",
+    "Compiling",
+    "Building",
+    "Checking",
+];
+
+/// The progress of one build.
+#[derive(Debug)]
+pub(super) struct Build {
+    display_id: String,
+    started: Instant,
+    shown: Option<Instant>,
+    crates: usize,
+}
+
+impl Build {
+    /// Nothing is shown before cargo has said something.
+    pub(super) fn new(display_id: String, now: Instant) -> Self {
+        Self {
+            display_id,
+            started: now,
+            shown: None,
+            crates: 0,
+        }
+    }
+
+    /// Takes a line of cargo's; what is to be shown now.
+    pub(super) fn line(&mut self, line: &str, now: Instant) -> Option<Output> {
+        let line = line.trim();
+        let verb = line.split_whitespace().next()?;
+        if !VERBS.contains(&verb) {
+            return None;
+        }
+        if verb == "Compiling" {
+            self.crates += 1;
+        }
+        if self.shown.is_some_and(|shown| now < shown + INTERVAL) {
+            return None;
+        }
+        let text = format!("{line} ({}, {:.0} s)", self.count(), self.elapsed(now));
+        Some(self.show(text, now))
+    }
+
+    /// The build is over; what stays, if anything was shown.
+    pub(super) fn finish(mut self, now: Instant) -> Option<Output> {
+        self.shown?;
+        let text = format!("Built {} in {:.1} s", self.count(), self.elapsed(now));
+        Some(self.show(text, now))
+    }
+
+    fn count(&self) -> String {
+        match self.crates {
+            1 => "1 crate".to_owned(),
+            crates => format!("{crates} crates"),
+        }
+    }
+
+    fn elapsed(&self, now: Instant) -> f64 {
+        now.duration_since(self.started).as_secs_f64()
+    }
+
+    fn show(&mut self, text: String, now: Instant) -> Output {
+        let update = self.shown.replace(now).is_some();
+        Output::Display(Display {
+            data: MimeBundle::plain(text),
+            display_id: Some(self.display_id.clone()),
+            update,
+            ..Display::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_lines_update_one_display() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut build = Build::new("b".into(), start);
+        let mut shown = Vec::new();
+        for (millis, line) in [
+            (0, "warning: unused"),
+            (10, "   Compiling serde v1.0"),
+            (20, "   Compiling rand v0.9"),
+            (1200, "   Compiling a v1"),
+        ] {
+            shown.extend(build.line(line, at(millis)));
+        }
+        shown.extend(build.finish(at(2500)));
+        let told: Vec<_> = shown
+            .iter()
+            .map(|output| match output {
+                Output::Display(display) => (display.update, display.data.text().unwrap()),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (false, "Compiling serde v1.0 (1 crate, 0 s)"),
+                (true, "Compiling a v1 (3 crates, 1 s)"),
+                (true, "Built 3 crates in 2.5 s"),
+            ]
+        );
+        assert_eq!(Build::new("b".into(), start).finish(start), None);
+    }
+}

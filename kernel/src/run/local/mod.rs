@@ -1,0 +1,129 @@
+//! The local namespace: cells evaluated here, by an evaluator process and a runtime process.
+
+mod actor;
+mod build;
+mod state;
+
+pub use state::Analysis;
+
+use super::{CellContext, Programs};
+use phalanx_protocol::evaluator::{Answer, Completions, Documentation, Evaluated};
+use phalanx_protocol::failure::Failure;
+use phalanx_runtime::HostCall;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// The handle on the local namespace; clones share it. Its processes end with the last clone.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// Unbounded: a user's actions, one at a time.
+    orders: mpsc::UnboundedSender<Order>,
+    variables: watch::Receiver<Vec<String>>,
+}
+
+/// A call of the `phalanx` library, with the cell whose code made it.
+#[derive(Debug)]
+pub struct CellCall {
+    /// The cell.
+    pub context: CellContext,
+    /// The call.
+    pub call: HostCall,
+}
+
+#[derive(Debug)]
+enum Order {
+    Evaluate {
+        context: CellContext,
+        source: String,
+        reply: oneshot::Sender<Result<Answer, Failure>>,
+    },
+    Analyse {
+        analysis: Analysis,
+        reply: oneshot::Sender<Result<Answer, Failure>>,
+    },
+    Interrupt,
+}
+
+impl Local {
+    /// Starts the namespace's processes behind the caller's back.
+    ///
+    /// `calls` takes what cells ask of the kernel; it is unbounded because each call's code waits for its answer.
+    pub fn start(
+        programs: Programs,
+        calls: mpsc::UnboundedSender<CellCall>,
+    ) -> (Self, JoinHandle<()>) {
+        let (orders, received) = mpsc::unbounded_channel();
+        let (names, variables) = watch::channel(Vec::new());
+        let task = tokio::spawn(actor::run(programs, received, calls, names));
+        (Self { orders, variables }, task)
+    }
+
+    /// Evaluates Rust or a `:` command; outputs go to the cell's outlet.
+    ///
+    /// # Errors
+    /// However the cell failed.
+    pub async fn evaluate(
+        &self,
+        context: &CellContext,
+        source: String,
+    ) -> Result<Evaluated, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let context = context.clone();
+        self.order(Order::Evaluate {
+            context,
+            source,
+            reply,
+        });
+        match answer.await {
+            Ok(Ok(Answer::Evaluated(evaluated))) => Ok(evaluated),
+            // The cell outlived its evaluator.
+            Ok(Ok(_)) => Ok(Evaluated::default()),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(ending()),
+        }
+    }
+
+    /// Completions, unless the evaluator is busy or has none.
+    pub async fn complete(&self, source: String, offset: usize) -> Option<Completions> {
+        match self.analyse(Analysis::Complete { source, offset }).await? {
+            Answer::Completions(completions) => Some(completions),
+            _ => None,
+        }
+    }
+
+    /// Documentation, unless the evaluator is busy or has none.
+    pub async fn inspect(&self, source: String, offset: usize) -> Option<Documentation> {
+        match self.analyse(Analysis::Inspect { source, offset }).await? {
+            Answer::Inspected(documentation) => documentation,
+            _ => None,
+        }
+    }
+
+    /// The names of the variables, as of the last cell.
+    pub fn variables(&self) -> Vec<String> {
+        self.variables.borrow().clone()
+    }
+
+    /// Stops the running cell; without one, nothing happens.
+    pub fn interrupt(&self) {
+        self.order(Order::Interrupt);
+    }
+
+    async fn analyse(&self, analysis: Analysis) -> Option<Answer> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Analyse { analysis, reply });
+        answer.await.ok()?.ok()
+    }
+
+    fn order(&self, order: Order) {
+        // The actor ends only with the kernel; then nobody waits for an answer any more.
+        let _ = self.orders.send(order);
+    }
+}
+
+fn ending() -> Failure {
+    Failure::Environment {
+        message: "the kernel is ending".to_owned(),
+        hint: None,
+    }
+}

@@ -1,0 +1,573 @@
+//! What the local namespace does next: an evaluator and a runtime, each of which may fail, and the
+//! log from which a new evaluator learns what an old one knew. Pure.
+
+use phalanx_evaluator::EvaluatorNotice;
+use phalanx_protocol::evaluator::{
+    Answer, CompiledCell, EvaluatorEvent, EvaluatorRequest, RequestId, Toolchain,
+};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::runtime::Outcome;
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+
+/// One thing asked of the namespace; counts up from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct JobId(pub u64);
+
+/// What happens to the namespace.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A cell is to be evaluated.
+    Evaluate { job: JobId, source: String },
+    /// Completions or documentation are wanted, if they can be had now.
+    Analyse { job: JobId, analysis: Analysis },
+    /// The user wants the running cell to stop.
+    Interrupt,
+    /// The evaluator process could not be started.
+    EvaluatorNotStarted(Failure),
+    /// The evaluator process says something.
+    Notice(EvaluatorNotice),
+    /// The runtime process is up.
+    RuntimeStarted,
+    /// The runtime process could not be started.
+    RuntimeNotStarted(Failure),
+    /// A run is over.
+    Ended { run: RunId, outcome: Outcome },
+    /// The runtime process is gone.
+    Exited { status: String },
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    StartEvaluator,
+    KillEvaluator,
+    InterruptEvaluator,
+    Send(EvaluatorRequest),
+    StartRuntime,
+    KillRuntime,
+    Load(PathBuf),
+    Run {
+        job: JobId,
+        run: RunId,
+        cell: CompiledCell,
+    },
+    /// A line of cargo's that belongs to a job.
+    Progress {
+        job: JobId,
+        line: String,
+    },
+    /// These variables were lost on the way; the job goes on.
+    Lost {
+        job: JobId,
+        names: Vec<String>,
+    },
+    Answer {
+        job: JobId,
+        result: Result<Answer, Failure>,
+    },
+}
+
+/// A question about a place in a source, in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Analysis {
+    /// What may stand there.
+    Complete {
+        /// The source.
+        source: String,
+        /// The place.
+        offset: usize,
+    },
+    /// What stands there.
+    Inspect {
+        /// The source.
+        source: String,
+        /// The place.
+        offset: usize,
+    },
+}
+
+#[derive(Debug)]
+enum EvaluatorState {
+    Starting,
+    /// Learns what the session did; the next entry of the log, and the next of its outcomes.
+    Replaying {
+        entry: usize,
+        outcome: usize,
+    },
+    Ready,
+    /// Did not start. The next cell tries again.
+    Failed,
+}
+
+#[derive(Debug, PartialEq)]
+enum RuntimeState {
+    Starting,
+    Up {
+        loaded: bool,
+    },
+    /// Did not start. The next run tries again.
+    Failed,
+}
+
+/// A cell the evaluator has worked on, with the outcomes of its runs.
+#[derive(Debug)]
+struct Logged {
+    source: String,
+    outcomes: Vec<Outcome>,
+}
+
+/// The cell that is being evaluated.
+#[derive(Debug)]
+struct Current {
+    job: JobId,
+    request: RequestId,
+    source: String,
+    phase: Phase,
+    outcomes: Vec<Outcome>,
+    interrupted: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Compiling,
+    /// Compiled, but the runtime is not up.
+    Held(CompiledCell),
+    Running(RunId),
+    /// Running, while the evaluator that compiled it is gone.
+    Orphaned(RunId),
+}
+
+/// The state of the local namespace.
+#[derive(Debug)]
+pub(super) struct State {
+    evaluator: EvaluatorState,
+    runtime: RuntimeState,
+    toolchain: Option<Toolchain>,
+    waiting: VecDeque<(JobId, String)>,
+    current: Option<Current>,
+    analyses: HashMap<RequestId, JobId>,
+    log: Vec<Logged>,
+    variables: Vec<String>,
+    requests: u64,
+    runs: u64,
+}
+
+impl State {
+    /// Nothing has been evaluated; evaluator and runtime are being started.
+    pub(super) fn new() -> (Self, Vec<Command>) {
+        let state = Self {
+            evaluator: EvaluatorState::Starting,
+            runtime: RuntimeState::Starting,
+            toolchain: None,
+            waiting: VecDeque::new(),
+            current: None,
+            analyses: HashMap::new(),
+            log: Vec::new(),
+            variables: Vec::new(),
+            requests: 0,
+            runs: 0,
+        };
+        (state, vec![Command::StartEvaluator, Command::StartRuntime])
+    }
+
+    /// The names of the variables.
+    pub(super) fn variables(&self) -> &[String] {
+        &self.variables
+    }
+
+    /// Decides what an event leads to.
+    pub(super) fn handle(&mut self, event: Event) -> Vec<Command> {
+        let mut commands = Vec::new();
+        match event {
+            Event::Evaluate { job, source } => {
+                self.waiting.push_back((job, source));
+                self.start_next(&mut commands);
+            }
+            Event::Analyse { job, analysis } => self.analyse(job, analysis, &mut commands),
+            Event::Interrupt => self.interrupt(&mut commands),
+            Event::EvaluatorNotStarted(failure) => self.evaluator_failed(&failure, &mut commands),
+            Event::Notice(EvaluatorNotice::Event(event)) => self.evaluator(event, &mut commands),
+            Event::Notice(EvaluatorNotice::Progress(line)) => {
+                if let Some(current) = &self.current {
+                    let job = current.job;
+                    commands.push(Command::Progress { job, line });
+                }
+            }
+            Event::Notice(EvaluatorNotice::Exited { status, last_words }) => {
+                self.evaluator_exited(&status, &last_words, &mut commands);
+            }
+            Event::RuntimeStarted => {
+                self.runtime = RuntimeState::Up { loaded: false };
+                self.run_held(&mut commands);
+            }
+            Event::RuntimeNotStarted(failure) => self.runtime_failed(failure, &mut commands),
+            Event::Ended { run, outcome } => self.ended(run, outcome, &mut commands),
+            Event::Exited { status } => self.runtime_exited(&status, &mut commands),
+        }
+        commands
+    }
+
+    fn start_next(&mut self, commands: &mut Vec<Command>) {
+        if self.current.is_some() {
+            return;
+        }
+        match self.evaluator {
+            EvaluatorState::Ready => {}
+            EvaluatorState::Failed if !self.waiting.is_empty() => {
+                self.evaluator = EvaluatorState::Starting;
+                commands.push(Command::StartEvaluator);
+                return;
+            }
+            _ => return,
+        }
+        let Some((job, source)) = self.waiting.pop_front() else {
+            return;
+        };
+        let request = self.next_request();
+        commands.push(Command::Send(EvaluatorRequest::Evaluate {
+            id: request,
+            source: source.clone(),
+        }));
+        self.current = Some(Current {
+            job,
+            request,
+            source,
+            phase: Phase::Compiling,
+            outcomes: Vec::new(),
+            interrupted: false,
+        });
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    fn analyse(&mut self, job: JobId, analysis: Analysis, commands: &mut Vec<Command>) {
+        if self.current.is_some() || !matches!(self.evaluator, EvaluatorState::Ready) {
+            let result = Err(Failure::Timeout {
+                message: "the evaluator is busy".to_owned(),
+            });
+            commands.push(Command::Answer { job, result });
+            return;
+        }
+        let id = self.next_request();
+        self.analyses.insert(id, job);
+        commands.push(Command::Send(match analysis {
+            Analysis::Complete { source, offset } => EvaluatorRequest::Complete {
+                id,
+                source,
+                offset,
+                base: None,
+            },
+            Analysis::Inspect { source, offset } => EvaluatorRequest::Inspect {
+                id,
+                source,
+                offset,
+                base: None,
+            },
+        }));
+    }
+
+    fn interrupt(&mut self, commands: &mut Vec<Command>) {
+        for (job, _) in self.waiting.drain(..) {
+            let result = Err(Failure::Interrupted { lost: Vec::new() });
+            commands.push(Command::Answer { job, result });
+        }
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        match &current.phase {
+            // Compiling does not stop: the second time, the evaluator is ended.
+            Phase::Compiling if current.interrupted => commands.push(Command::KillEvaluator),
+            Phase::Compiling => commands.push(Command::InterruptEvaluator),
+            Phase::Held(_) => {
+                current.phase = Phase::Compiling;
+                let outcome = not_run();
+                current.outcomes.push(outcome.clone());
+                commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+            }
+            Phase::Running(_) | Phase::Orphaned(_) => commands.push(Command::KillRuntime),
+        }
+        current.interrupted = true;
+    }
+
+    fn evaluator(&mut self, event: EvaluatorEvent, commands: &mut Vec<Command>) {
+        match event {
+            EvaluatorEvent::Ready(toolchain) => {
+                self.toolchain = Some(toolchain);
+                self.run_held(commands);
+                self.replay(0, commands);
+            }
+            EvaluatorEvent::StartFailed { failure } => self.evaluator_failed(&failure, commands),
+            EvaluatorEvent::Run(cell) => self.run(cell, commands),
+            EvaluatorEvent::Answer { id, result } => self.answered(id, result, commands),
+        }
+    }
+
+    /// Has the evaluator work on an entry of the log, or go on with the session after the last.
+    fn replay(&mut self, entry: usize, commands: &mut Vec<Command>) {
+        match self.log.get(entry) {
+            Some(logged) => {
+                let source = logged.source.clone();
+                let id = self.next_request();
+                self.evaluator = EvaluatorState::Replaying { entry, outcome: 0 };
+                commands.push(Command::Send(EvaluatorRequest::Evaluate { id, source }));
+            }
+            None => {
+                self.evaluator = EvaluatorState::Ready;
+                self.start_next(commands);
+            }
+        }
+    }
+
+    fn run(&mut self, cell: CompiledCell, commands: &mut Vec<Command>) {
+        if let EvaluatorState::Replaying { entry, outcome } = &mut self.evaluator {
+            let known = self.log[*entry].outcomes.get(*outcome).cloned();
+            *outcome += 1;
+            let outcome = known.unwrap_or(Outcome::Completed);
+            commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+            return;
+        }
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        if current.interrupted {
+            // The interrupt came too late to stop the compiler, but not too late for the cell.
+            let outcome = not_run();
+            current.outcomes.push(outcome.clone());
+            commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+            return;
+        }
+        current.phase = Phase::Held(cell);
+        self.run_held(commands);
+    }
+
+    /// Runs the cell that is held back, once the runtime is ready for it.
+    fn run_held(&mut self, commands: &mut Vec<Command>) {
+        match &mut self.runtime {
+            RuntimeState::Starting => return,
+            RuntimeState::Failed => {
+                if self.is_held() {
+                    self.runtime = RuntimeState::Starting;
+                    commands.push(Command::StartRuntime);
+                }
+                return;
+            }
+            RuntimeState::Up { loaded } => {
+                let Some(toolchain) = &self.toolchain else {
+                    return;
+                };
+                if !std::mem::replace(loaded, true) {
+                    commands.push(Command::Load(toolchain.libstd.clone()));
+                }
+            }
+        }
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        if !matches!(current.phase, Phase::Held(_)) {
+            return;
+        }
+        self.runs += 1;
+        let run = RunId(self.runs);
+        if let Phase::Held(cell) = std::mem::replace(&mut current.phase, Phase::Running(run)) {
+            let job = current.job;
+            commands.push(Command::Run { job, run, cell });
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        let phase = self.current.as_ref().map(|current| &current.phase);
+        matches!(phase, Some(Phase::Held(_)))
+    }
+
+    fn ended(&mut self, run: RunId, outcome: Outcome, commands: &mut Vec<Command>) {
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        match current.phase {
+            Phase::Running(running) if running == run => {
+                if let Outcome::VariablesLost(names) = &outcome {
+                    let (job, names) = (current.job, names.clone());
+                    commands.push(Command::Lost { job, names });
+                }
+                current.outcomes.push(outcome.clone());
+                current.phase = Phase::Compiling;
+                commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+            }
+            Phase::Orphaned(running) if running == run => {
+                current.outcomes.push(outcome);
+                self.finish(Ok(Answer::Added), commands);
+            }
+            _ => {}
+        }
+    }
+
+    fn answered(
+        &mut self,
+        id: RequestId,
+        result: Result<Answer, Failure>,
+        commands: &mut Vec<Command>,
+    ) {
+        if let Some(job) = self.analyses.remove(&id) {
+            commands.push(Command::Answer { job, result });
+            return;
+        }
+        if let EvaluatorState::Replaying { entry, .. } = self.evaluator {
+            self.replay(entry + 1, commands);
+            return;
+        }
+        let is_current = |current: &Current| current.request == id;
+        if self.current.as_ref().is_some_and(is_current) {
+            self.finish(result, commands);
+            self.start_next(commands);
+        }
+    }
+
+    /// Ends the current job: what the evaluator says, and what its runs came to.
+    fn finish(&mut self, result: Result<Answer, Failure>, commands: &mut Vec<Command>) {
+        let Some(current) = self.current.take() else {
+            return;
+        };
+        let before = self.variables.clone();
+        if let Ok(Answer::Evaluated(evaluated)) = &result {
+            self.variables = names(&evaluated.variables);
+        }
+        let died = current
+            .outcomes
+            .iter()
+            .any(|outcome| matches!(outcome, Outcome::Died { .. }));
+        if died {
+            self.variables.clear();
+        }
+        let lost = || if died { before.clone() } else { Vec::new() };
+        let result = match (&result, current.outcomes.last()) {
+            // A cell that was done before the interrupt reached it has not been interrupted.
+            (Ok(_), None | Some(Outcome::Completed)) => result.clone(),
+            _ if current.interrupted => Err(Failure::Interrupted { lost: lost() }),
+            (Ok(_), Some(Outcome::Panicked(panic))) => Err(Failure::Panic(panic.clone())),
+            (Ok(_), Some(Outcome::Errored { message })) => Err(Failure::Error {
+                message: message.clone(),
+            }),
+            (Ok(_), Some(Outcome::Died { status })) => Err(Failure::RuntimeDied {
+                status: status.clone(),
+                lost: lost(),
+            }),
+            (Ok(_), Some(Outcome::VariablesLost(names))) => Err(Failure::VariablesLost {
+                names: names.clone(),
+            }),
+            _ => result.clone(),
+        };
+        let compiled = result.is_ok() || !current.outcomes.is_empty();
+        if compiled {
+            self.log.push(Logged {
+                source: current.source,
+                outcomes: current.outcomes,
+            });
+        }
+        let job = current.job;
+        commands.push(Command::Answer { job, result });
+    }
+
+    fn evaluator_failed(&mut self, failure: &Failure, commands: &mut Vec<Command>) {
+        self.evaluator = EvaluatorState::Failed;
+        for (job, _) in self.waiting.drain(..) {
+            let result = Err(failure.clone());
+            commands.push(Command::Answer { job, result });
+        }
+    }
+
+    fn evaluator_exited(&mut self, status: &str, last_words: &str, commands: &mut Vec<Command>) {
+        for (_, job) in self.analyses.drain() {
+            let result = Err(evaluator_gone(status, last_words));
+            commands.push(Command::Answer { job, result });
+        }
+        match self.evaluator {
+            // It has said why.
+            EvaluatorState::Failed => return,
+            // An evaluator that dies before it is of use would only die again.
+            EvaluatorState::Starting | EvaluatorState::Replaying { .. } => {
+                let failure = evaluator_gone(status, last_words);
+                self.evaluator_failed(&failure, commands);
+                return;
+            }
+            EvaluatorState::Ready => {}
+        }
+        self.evaluator = EvaluatorState::Starting;
+        commands.push(Command::StartEvaluator);
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        match current.phase {
+            // The cell goes on; the new evaluator hears of it when it is over.
+            Phase::Running(run) => current.phase = Phase::Orphaned(run),
+            _ => self.finish(Err(evaluator_gone(status, last_words)), commands),
+        }
+    }
+
+    fn runtime_failed(&mut self, failure: Failure, commands: &mut Vec<Command>) {
+        self.runtime = RuntimeState::Failed;
+        if !self.is_held() {
+            return;
+        }
+        if let Some(current) = &mut self.current {
+            let status = match &failure {
+                Failure::Environment { message, .. } => message.clone(),
+                _ => "it could not be started".to_owned(),
+            };
+            let outcome = Outcome::Died { status };
+            current.outcomes.push(outcome.clone());
+            current.phase = Phase::Compiling;
+            commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+        }
+    }
+
+    fn runtime_exited(&mut self, status: &str, commands: &mut Vec<Command>) {
+        self.runtime = RuntimeState::Starting;
+        commands.push(Command::StartRuntime);
+        if self.current.is_some() {
+            // `Ended` has told how.
+            return;
+        }
+        // A thread that outlived its cell took the process down. The evaluator still counts on the
+        // variables; a new one learns that they died with the last cell.
+        self.variables.clear();
+        if let Some(last) = self.log.last_mut() {
+            let died = Outcome::Died {
+                status: status.to_owned(),
+            };
+            match last.outcomes.last_mut() {
+                Some(outcome) => *outcome = died,
+                None => last.outcomes.push(died),
+            }
+            self.evaluator = EvaluatorState::Starting;
+            commands.push(Command::StartEvaluator);
+        }
+    }
+}
+
+/// The outcome of a cell that was interrupted before it began.
+fn not_run() -> Outcome {
+    Outcome::Errored {
+        message: "interrupted".to_owned(),
+    }
+}
+
+fn names(variables: &[(String, String)]) -> Vec<String> {
+    variables.iter().map(|(name, _)| name.clone()).collect()
+}
+
+fn evaluator_gone(status: &str, last_words: &str) -> Failure {
+    let mut message = format!("the process that compiles cells ended ({status})");
+    if !last_words.is_empty() {
+        message.push_str(":\n");
+        message.push_str(last_words);
+    }
+    Failure::Environment {
+        message,
+        hint: Some("nothing of the session is lost; run the cell again".to_owned()),
+    }
+}

@@ -1,0 +1,45 @@
+//! How the kernel's own processes are started.
+
+use phalanx_evaluator::{Backend, EvaluatorConfig};
+use phalanx_protocol::evaluator::NamespaceKind;
+use phalanx_runtime::RuntimeConfig;
+use std::io;
+use std::path::PathBuf;
+
+/// The program all processes are made of, and what they evaluate with.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    phalanx: PathBuf,
+    backend: Backend,
+}
+
+impl Programs {
+    /// Processes of the program that is running.
+    ///
+    /// # Errors
+    /// When the system does not say which that is.
+    pub fn current(backend: Backend) -> io::Result<Self> {
+        Ok(Self {
+            phalanx: std::env::current_exe()?,
+            backend,
+        })
+    }
+
+    /// An evaluator process.
+    pub fn evaluator(&self, kind: NamespaceKind) -> EvaluatorConfig {
+        EvaluatorConfig {
+            program: self.phalanx.clone(),
+            kind,
+            backend: self.backend,
+        }
+    }
+
+    /// A runtime process.
+    pub fn runtime(&self) -> RuntimeConfig {
+        RuntimeConfig {
+            program: self.phalanx.clone(),
+            args: vec!["runtime".into()],
+            env: Vec::new(),
+        }
+    }
+}

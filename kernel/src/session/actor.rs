@@ -1,0 +1,182 @@
+//! The loop around the session: waits, lets it decide, performs.
+
+use super::{Cell, Command, Event, Session};
+use crate::channel::{Channels, Loudness, OpenError, Outlet};
+use crate::report::report;
+use crate::run::{CellCall, CellContext, Local, Programs, Services, analyse, run_cell};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
+use std::io;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Why a kernel could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its channels could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The system does not let it hear signals.
+    #[error("signals cannot be handled: {0}")]
+    Signals(#[source] io::Error),
+}
+
+struct Actor {
+    channels: Channels,
+    services: Services,
+    /// The cell that is running.
+    running: Option<CellContext>,
+    /// Everything done on behalf of requests; each ends with an event or none.
+    tasks: JoinSet<Option<Event>>,
+}
+
+enum Arrived {
+    Event(Event),
+    Call(CellCall),
+    Terminate,
+    Nothing,
+}
+
+/// Serves a frontend until it says `shutdown` or the system says SIGTERM.
+///
+/// # Errors
+/// When the channels cannot be opened.
+pub async fn run(connection: ConnectionInfo, programs: Programs) -> Result<(), RunError> {
+    let channels = Channels::open(&connection).await?;
+    channels.iopub().starting().await;
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
+    // Ctrl-C in the terminal reaches every process there; frontends interrupt by message.
+    let _interrupts = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+    // Unbounded: each call's code waits for its answer.
+    let (calls_tx, mut calls) = mpsc::unbounded_channel();
+    let (local, local_task) = Local::start(programs, calls_tx);
+    let mut actor = Actor {
+        channels,
+        services: Services::new(local),
+        running: None,
+        tasks: JoinSet::new(),
+    };
+    let mut session = Session::new(connection);
+    loop {
+        let event = match actor.next(&mut calls, &mut terminate).await {
+            Arrived::Event(event) => event,
+            Arrived::Call(call) => {
+                actor.serve(call);
+                continue;
+            }
+            Arrived::Terminate => break,
+            Arrived::Nothing => continue,
+        };
+        if actor.perform_all(session.handle(event)).await == Next::Exit {
+            break;
+        }
+    }
+    actor.tasks.shutdown().await;
+    drop(actor.services);
+    // The namespace's processes end with its last handle; nothing is to outlive the kernel.
+    let _ = local_task.await;
+    actor.channels.close().await;
+    Ok(())
+}
+
+#[derive(PartialEq)]
+enum Next {
+    GoOn,
+    Exit,
+}
+
+impl Actor {
+    /// Requests come before the ends of cells, so that a failing cell aborts all that wait.
+    async fn next(
+        &mut self,
+        calls: &mut mpsc::UnboundedReceiver<CellCall>,
+        terminate: &mut Signal,
+    ) -> Arrived {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => Arrived::Terminate,
+            request = self.channels.next() => Arrived::Event(Event::Request(request)),
+            Some(call) = calls.recv() => Arrived::Call(call),
+            Some(done) = self.tasks.join_next() => match done {
+                Ok(Some(event)) => Arrived::Event(event),
+                Ok(None) => Arrived::Nothing,
+                Err(error) => {
+                    tracing::error!(%error, "a task of the kernel ended before its time");
+                    self.task_lost()
+                }
+            },
+        }
+    }
+
+    /// A task has panicked; if it was the cell's, the cell still has to end.
+    fn task_lost(&mut self) -> Arrived {
+        if self.running.is_none() {
+            return Arrived::Nothing;
+        }
+        let failure = Failure::Internal {
+            message: "a task of the kernel panicked".to_owned(),
+        };
+        Arrived::Event(Event::CellEnded {
+            result: Err(report(&failure.into())),
+            value: None,
+        })
+    }
+
+    async fn perform_all(&mut self, commands: Vec<Command>) -> Next {
+        for command in commands {
+            match command {
+                Command::Publish(from, content) => {
+                    self.channels.iopub().publish(&from, content).await;
+                }
+                Command::Reply(from, content) => self.channels.reply(&from, content).await,
+                Command::Run(cell) => self.run(cell),
+                Command::Interrupt => {
+                    if let Some(context) = &self.running {
+                        self.services.interrupt(context);
+                    }
+                }
+                Command::Complete(from, request) => {
+                    let services = self.services.clone();
+                    self.tasks.spawn(async move {
+                        let reply = analyse::complete(&services, request).await;
+                        Some(Event::Answered { from, reply })
+                    });
+                }
+                Command::Inspect(from, request) => {
+                    let services = self.services.clone();
+                    self.tasks.spawn(async move {
+                        let reply = analyse::inspect(&services, request).await;
+                        Some(Event::Answered { from, reply })
+                    });
+                }
+                Command::Exit => return Next::Exit,
+            }
+        }
+        Next::GoOn
+    }
+
+    fn run(&mut self, cell: Cell) {
+        let loudness = if cell.silent {
+            Loudness::Silent
+        } else {
+            Loudness::Loud
+        };
+        let iopub = self.channels.iopub().clone();
+        let outlet = Outlet::new(iopub, cell.from, cell.count, loudness);
+        let context = CellContext::new(outlet, &cell.source, cell.count);
+        self.running = Some(context.clone());
+        let services = self.services.clone();
+        self.tasks.spawn(async move {
+            let result = run_cell(&services, &context, &cell.source).await;
+            Some(Event::CellEnded {
+                result: result.map_err(|fault| report(&fault)),
+                value: context.outlet().result_text(),
+            })
+        });
+    }
+
+    fn serve(&mut self, call: CellCall) {
+        tracing::warn!(?call, "a call of the library");
+    }
+}

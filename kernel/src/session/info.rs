@@ -1,0 +1,70 @@
+//! Answers that need nothing but the kernel itself.
+
+use crate::cell::{Completeness, completeness};
+use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
+use phalanx_protocol::jupyter::{
+    CodeMirrorMode, HelpLink, IsCompleteReply, JupyterMessageContent, KernelInfoReply,
+    LanguageInfo, ReplyStatus, UnknownMessage,
+};
+use phalanx_transport::wire::VERSION as PROTOCOL_VERSION;
+
+/// Answers `kernel_info_request`.
+pub fn kernel_info() -> JupyterMessageContent {
+    let link = |text: &str, url: &str| HelpLink {
+        text: text.to_owned(),
+        url: url.to_owned(),
+    };
+    KernelInfoReply {
+        status: ReplyStatus::Ok,
+        protocol_version: PROTOCOL_VERSION.to_owned(),
+        implementation: "phalanx".to_owned(),
+        implementation_version: env!("CARGO_PKG_VERSION").to_owned(),
+        language_info: LanguageInfo {
+            name: "rust".to_owned(),
+            version: env!("CARGO_PKG_RUST_VERSION").to_owned(),
+            mimetype: Some("text/rust".to_owned()),
+            file_extension: Some(".rs".to_owned()),
+            pygments_lexer: Some("rust".to_owned()),
+            codemirror_mode: Some(CodeMirrorMode::Simple("rust".to_owned())),
+            nbconvert_exporter: None,
+        },
+        banner: format!(
+            "Phalanx {} - Rust, and `%%px` to run it on many engines at once",
+            env!("CARGO_PKG_VERSION")
+        ),
+        help_links: vec![
+            link("The Rust book", "https://doc.rust-lang.org/book/"),
+            link("The standard library", "https://doc.rust-lang.org/std/"),
+            link("Crates", "https://docs.rs/"),
+        ],
+        debugger: false,
+        error: None,
+    }
+    .into()
+}
+
+/// Answers `is_complete_request`.
+pub fn is_complete(source: &str) -> JupyterMessageContent {
+    match completeness(source) {
+        Completeness::Complete => IsCompleteReply::complete(),
+        Completeness::Incomplete { indent } => IsCompleteReply::incomplete(indent),
+        Completeness::Invalid => IsCompleteReply::invalid(),
+    }
+    .into()
+}
+
+/// Answers `connect_request`.
+pub fn connect_reply(connection: &ConnectionInfo) -> JupyterMessageContent {
+    UnknownMessage {
+        msg_type: "connect_reply".to_owned(),
+        content: serde_json::json!({
+            "status": "ok",
+            "shell_port": connection.shell_port,
+            "iopub_port": connection.iopub_port,
+            "stdin_port": connection.stdin_port,
+            "control_port": connection.control_port,
+            "hb_port": connection.hb_port,
+        }),
+    }
+    .into()
+}

@@ -1,0 +1,286 @@
+use super::*;
+use crate::channel::status;
+use phalanx_protocol::jupyter::connection_info::Transport;
+
+fn session() -> Session {
+    Session::new(ConnectionInfo {
+        ip: "127.0.0.1".into(),
+        transport: Transport::TCP,
+        shell_port: 1,
+        iopub_port: 2,
+        stdin_port: 3,
+        control_port: 4,
+        hb_port: 5,
+        key: String::new(),
+        signature_scheme: "hmac-sha256".into(),
+        kernel_name: None,
+    })
+}
+
+fn asks(from: &str, asked: Asked) -> Event {
+    Event::Request(Request {
+        from: Requester::nobody(from),
+        asked,
+    })
+}
+
+fn executes(from: &str) -> Event {
+    asks(
+        from,
+        Asked::Execute(ExecuteRequest::new(format!("source of {from}"))),
+    )
+}
+
+fn ended(failure: Option<Failure>) -> Event {
+    Event::CellEnded {
+        result: failure.map_or(Ok(()), |failure| Err(report(&failure.into()))),
+        value: None,
+    }
+}
+
+fn boom() -> Option<Failure> {
+    Some(Failure::Error {
+        message: "boom".into(),
+    })
+}
+
+/// One line of words per command.
+fn check(session: &mut Session, event: Event, expected: &[&str]) {
+    let seen: Vec<String> = session.handle(event).iter().map(told).collect();
+    assert_eq!(seen, expected);
+}
+
+fn told(command: &Command) -> String {
+    let content = |content: &JupyterMessageContent| match content {
+        JupyterMessageContent::Status(status) => status.execution_state.as_str().to_owned(),
+        JupyterMessageContent::ExecuteReply(reply) => {
+            format!("{:?} {}", reply.status, reply.execution_count.0).to_lowercase()
+        }
+        other => other.message_type().to_owned(),
+    };
+    match command {
+        Command::Publish(from, message) => format!("{}: {}", from.msg_id(), content(message)),
+        Command::Reply(from, message) => format!("{} <- {}", from.msg_id(), content(message)),
+        Command::Run(cell) => format!("run {} [{}]", cell.source, cell.count),
+        Command::Interrupt => "interrupt".into(),
+        Command::Complete(from, _) => format!("complete {}", from.msg_id()),
+        Command::Inspect(from, _) => format!("inspect {}", from.msg_id()),
+        Command::Exit => "exit".into(),
+    }
+}
+
+#[test]
+fn a_cell_is_busy_input_run_reply_idle_and_counts_from_one() {
+    let mut session = session();
+    check(
+        &mut session,
+        executes("a"),
+        &["a: busy", "a: execute_input", "run source of a [1]"],
+    );
+    check(&mut session, executes("b"), &[]);
+    check(
+        &mut session,
+        ended(None),
+        &[
+            "a <- ok 1",
+            "a: idle",
+            "b: busy",
+            "b: execute_input",
+            "run source of b [2]",
+        ],
+    );
+    check(&mut session, ended(None), &["b <- ok 2", "b: idle"]);
+}
+
+#[test]
+fn a_failed_cell_aborts_those_that_wait() {
+    let mut session = session();
+    session.handle(executes("a"));
+    session.handle(executes("b"));
+    session.handle(executes("c"));
+    check(
+        &mut session,
+        ended(boom()),
+        &[
+            "a: error",
+            "a <- error 1",
+            "a: idle",
+            "b: busy",
+            "b <- aborted 2",
+            "b: idle",
+            "c: busy",
+            "c <- aborted 2",
+            "c: idle",
+        ],
+    );
+    check(
+        &mut session,
+        executes("d"),
+        &["d: busy", "d: execute_input", "run source of d [2]"],
+    );
+}
+
+#[test]
+fn a_cell_may_ask_that_the_others_go_on() {
+    let mut session = session();
+    let request = ExecuteRequest {
+        stop_on_error: false,
+        ..ExecuteRequest::new("a".into())
+    };
+    session.handle(asks("a", Asked::Execute(request)));
+    session.handle(executes("b"));
+    check(
+        &mut session,
+        ended(boom()),
+        &[
+            "a: error",
+            "a <- error 1",
+            "a: idle",
+            "b: busy",
+            "b: execute_input",
+            "run source of b [2]",
+        ],
+    );
+}
+
+#[test]
+fn silent_cells_neither_show_nor_count() {
+    let mut session = session();
+    let request = ExecuteRequest {
+        silent: true,
+        ..ExecuteRequest::new("quiet".into())
+    };
+    check(
+        &mut session,
+        asks("a", Asked::Execute(request)),
+        &["a: busy", "run quiet [1]"],
+    );
+    check(&mut session, ended(boom()), &["a <- error 1", "a: idle"]);
+    let request = ExecuteRequest {
+        store_history: false,
+        ..ExecuteRequest::new("passing".into())
+    };
+    check(
+        &mut session,
+        asks("b", Asked::Execute(request)),
+        &["b: busy", "b: execute_input", "run passing [1]"],
+    );
+    check(&mut session, ended(None), &["b <- ok 1", "b: idle"]);
+    check(
+        &mut session,
+        executes("c"),
+        &["c: busy", "c: execute_input", "run source of c [1]"],
+    );
+}
+
+#[test]
+fn requests_are_served_while_a_cell_runs_and_busy_is_said_again() {
+    let mut session = session();
+    check(
+        &mut session,
+        asks("i", Asked::Interrupt),
+        &["i: busy", "i <- interrupt_reply", "i: idle"],
+    );
+    session.handle(executes("a"));
+    check(
+        &mut session,
+        asks("k", Asked::KernelInfo),
+        &["k: busy", "k <- kernel_info_reply", "k: idle", "a: busy"],
+    );
+    check(
+        &mut session,
+        asks("c", Asked::Complete(CompleteRequest::default())),
+        &["c: busy", "complete c"],
+    );
+    check(
+        &mut session,
+        asks("i", Asked::Interrupt),
+        &[
+            "i: busy",
+            "interrupt",
+            "i <- interrupt_reply",
+            "i: idle",
+            "a: busy",
+        ],
+    );
+    check(
+        &mut session,
+        Event::Answered {
+            from: Requester::nobody("c"),
+            reply: status(ExecutionState::Unknown),
+        },
+        &["c <- unknown", "c: idle", "a: busy"],
+    );
+    check(&mut session, ended(None), &["a <- ok 1", "a: idle"]);
+}
+
+#[test]
+fn every_request_ends_in_idle() {
+    for (asked, reply) in [
+        (Asked::KernelInfo, Some("kernel_info_reply")),
+        (Asked::Connect, Some("connect_reply")),
+        (
+            Asked::IsComplete(Default::default()),
+            Some("is_complete_reply"),
+        ),
+        (Asked::History(Default::default()), Some("history_reply")),
+        (Asked::CommInfo, Some("comm_info_reply")),
+        (Asked::Notice, None),
+        (
+            Asked::Unknown {
+                msg_type: "odd_request".into(),
+            },
+            Some("odd_reply"),
+        ),
+        (
+            Asked::Unknown {
+                msg_type: "odd".into(),
+            },
+            None,
+        ),
+        (
+            Asked::Malformed {
+                msg_type: "inspect_request".into(),
+                reason: "x".into(),
+            },
+            Some("inspect_reply"),
+        ),
+        (
+            Asked::Malformed {
+                msg_type: "execute_request".into(),
+                reason: "x".into(),
+            },
+            Some("error 1"),
+        ),
+    ] {
+        let mut session = session();
+        let mut expected = vec!["a: busy".to_owned()];
+        expected.extend(reply.map(|reply| format!("a <- {reply}")));
+        expected.push("a: idle".to_owned());
+        let seen: Vec<String> = session.handle(asks("a", asked)).iter().map(told).collect();
+        assert_eq!(seen, expected);
+    }
+}
+
+#[test]
+fn shutdown_answers_everything_first() {
+    let mut session = session();
+    session.handle(executes("a"));
+    session.handle(executes("b"));
+    check(
+        &mut session,
+        asks("s", Asked::Shutdown { restart: true }),
+        &[
+            "s: busy",
+            "a <- error 1",
+            "a: idle",
+            "b: busy",
+            "b <- aborted 2",
+            "b: idle",
+            "s <- shutdown_reply",
+            "s: idle",
+            "exit",
+        ],
+    );
+    check(&mut session, ended(None), &[]);
+}
