@@ -226,6 +226,7 @@ mod tests {
             next: StateId::new("1"),
             entry: None,
             has_result: false,
+            lines: Vec::new(),
             artifacts: artifacts
                 .iter()
                 .map(|bytes| ArtifactHash::of(bytes))

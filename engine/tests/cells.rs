@@ -1,0 +1,234 @@
+//! Cells on real engines: what comes back, and what happens when they fail.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use phalanx_client::render::{Labels, Streamer, grouped};
+use phalanx_protocol::host::{GroupBy, TaskStatus};
+use phalanx_protocol::id::EngineId;
+use phalanx_protocol::output::Output;
+use phalanx_protocol::parallel::RefusalReason;
+use std::time::Instant;
+use support::{Cluster, failure, ok};
+
+fn text(outputs: &[Output]) -> String {
+    outputs
+        .iter()
+        .map(|output| match output {
+            Output::Stream { text, .. } => text.clone(),
+            Output::Display(display) => {
+                let text = display.data.text().unwrap_or("(rich)");
+                format!("{text}\n")
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect::<String>()
+        .replace("\x1b[0;31m", "")
+        .replace("\x1b[0m", "")
+}
+
+#[tokio::test]
+async fn four_engines_print_show_and_yield() {
+    let mut cluster = Cluster::start(4).await;
+    let script = "print grüße, 世界\neprint err\nhtml <b>x</b>\nresult 42";
+    let result = cluster.everywhere(script, "empty", "1");
+    let mut events = result.events();
+    let tasks = cluster.done(&result).await;
+    assert_eq!(format!("{result:?}"), "<AsyncResult(%px): finished>");
+    assert_eq!((result.len(), result.progress()), (4, 4));
+    for (task, id) in tasks.iter().zip(0..) {
+        assert!(ok(task));
+        let metadata = &task.metadata;
+        assert_eq!(metadata.stdout, "grüße, 世界\n");
+        assert_eq!(metadata.stderr, "err\n");
+        assert_eq!(metadata.engine_id, Some(EngineId(id)));
+        assert_eq!(metadata.status, Some(TaskStatus::Ok));
+        assert_eq!(metadata.execution_count, Some(1));
+        assert_eq!(metadata.execute_input.as_deref(), Some(script));
+        assert_eq!(metadata.outputs.len(), 1);
+        let times = [
+            metadata.submitted,
+            metadata.started,
+            metadata.completed,
+            metadata.received,
+        ]
+        .map(Option::unwrap);
+        assert!(times.is_sorted(), "{times:?}");
+        assert!(metadata.msg_id.is_some() && metadata.engine_uuid.is_some());
+    }
+    let snapshot = result.snapshot();
+    let shown = text(&grouped(&snapshot, GroupBy::Type, false, Labels::Engines));
+    assert!(shown.starts_with("[stdout:0] \ngrüße, 世界\n[stdout:1] \n"));
+    assert!(shown.ends_with("Out[2:1]: 42\nOut[3:1]: 42\n"), "{shown}");
+
+    let mut streamer = Streamer::new(Labels::Engines);
+    let mut streamed = Vec::new();
+    while let Some(event) = events.recv().await {
+        streamed.extend(streamer.event(event, Instant::now()));
+    }
+    streamed.extend(streamer.finish());
+    let streamed = text(&streamed);
+    for id in 0..4 {
+        for part in [
+            format!("[stdout:{id}] \ngrüße, 世界\n"),
+            format!("[stderr:{id}] \nerr\n"),
+            format!("[output:{id}]\n"),
+            format!("Out[{id}:1]: 42\n"),
+        ] {
+            assert_eq!(streamed.matches(&part).count(), 1, "{part} in {streamed}");
+        }
+    }
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn one_panics_and_the_others_deliver() {
+    let mut cluster = Cluster::start(4).await;
+    let cells = (0..4)
+        .map(|id| {
+            let script = if id == 2 {
+                "print before\npanic bööm"
+            } else {
+                "print fine\nresult 1"
+            };
+            cluster.cell(EngineId(id), script, "empty", "1")
+        })
+        .collect();
+    let result = cluster.submit(cells);
+    let tasks = cluster.done(&result).await;
+    assert_eq!(format!("{result:?}"), "<AsyncResult(%px): failed>");
+    for (id, task) in tasks.iter().enumerate() {
+        if id == 2 {
+            let failure = failure(task);
+            assert_eq!(
+                (failure.ename.as_str(), failure.evalue.as_str()),
+                ("Panic", "bööm")
+            );
+            assert_eq!(failure.engine, Some(EngineId(2)));
+            assert_eq!(task.metadata.stdout, "before\n");
+            assert_eq!(task.metadata.status, Some(TaskStatus::Error));
+        } else {
+            assert!(ok(task));
+            assert_eq!(task.metadata.stdout, "fine\n");
+        }
+    }
+    // The panicked engine stands in a state of its own, and says so.
+    let next = cluster.everywhere("print again", "1", "2");
+    let refused = cluster.refusal().await;
+    assert_eq!(refused.engine, EngineId(2));
+    assert_eq!(refused.reason, RefusalReason::StateMismatch);
+    assert_eq!(refused.state.as_str(), "1~panicked");
+    let mut cell = refused.cell.clone();
+    cell.metadata.base = refused.state.clone();
+    refused.resend(cell);
+    let tasks = cluster.done(&next).await;
+    assert!(tasks.iter().all(ok));
+    assert!(tasks.iter().all(|task| task.metadata.stdout == "again\n"));
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn an_unanswered_refusal_ends_the_task() {
+    let mut cluster = Cluster::start(1).await;
+    let result = cluster.everywhere("print x", "elsewhere", "1");
+    drop(cluster.refusal().await);
+    let tasks = cluster.done(&result).await;
+    assert_eq!(failure(&tasks[0]).ename, "InternalError");
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn artifacts_travel_where_paths_do_not_lead() {
+    let mut cluster = Cluster::start(2).await;
+    let cells = cluster
+        .ids()
+        .into_iter()
+        .map(|id| {
+            let mut cell = cluster.cell(id, "print by wire", "empty", "1");
+            cell.metadata.host = "another machine".to_owned();
+            cell
+        })
+        .collect();
+    let result = cluster.submit(cells);
+    let tasks = cluster.done(&result).await;
+    assert!(tasks.iter().all(ok), "{tasks:#?}");
+    let cached = std::fs::read_dir(cluster.folder.path().join("cache/artifacts")).unwrap();
+    assert_eq!(cached.count(), 1, "one file for both engines");
+
+    let mut lost = cluster.cell(EngineId(0), "print gone", "1", "2");
+    lost.metadata.host = "another machine".to_owned();
+    std::fs::remove_file(&lost.artifacts[0].1).unwrap();
+    let result = cluster.submit(vec![lost]);
+    let tasks = cluster.done(&result).await;
+    assert!(failure(&tasks[0]).evalue.contains("cell"), "{tasks:#?}");
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn empty_and_long_outputs_arrive_whole() {
+    let mut cluster = Cluster::start(2).await;
+    let result = cluster.everywhere("", "empty", "1");
+    let tasks = cluster.done(&result).await;
+    assert!(
+        tasks
+            .iter()
+            .all(|task| ok(task) && task.metadata.stdout.is_empty())
+    );
+
+    let line = "x".repeat(99);
+    let script: String = (0..10_500).map(|_| format!("print {line}\n")).collect();
+    let result = cluster.everywhere(&script, "1", "2");
+    let tasks = cluster.done(&result).await;
+    for task in &tasks {
+        assert!(ok(task));
+        assert_eq!(task.metadata.stdout.len(), 10_500 * 100);
+        assert!(task.metadata.stdout.lines().all(|got| got == line));
+    }
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn carriage_returns_and_unfinished_lines() {
+    let mut cluster = Cluster::start(1).await;
+    let result = cluster.everywhere("write 10%\nwrite \r20%\nwrite  done", "empty", "1");
+    let tasks = cluster.done(&result).await;
+    assert!(tasks[0].metadata.stdout.contains("20%"), "{tasks:#?}");
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn queued_tasks_are_aborted_and_the_running_one_goes_on() {
+    let mut cluster = Cluster::start(1).await;
+    let id = EngineId(0);
+    let first = cluster.one(id, "print begun\nsleep 0.3", "empty", "1");
+    let mut events = first.events();
+    // Its first event says that it has begun.
+    events.recv().await.expect("an event");
+    let queued: Vec<_> = (0..3)
+        .map(|n| cluster.one(id, &format!("print {n}"), "1", "2"))
+        .collect();
+    for result in &queued {
+        result.abort().await.expect("not done yet");
+    }
+    for result in &queued {
+        let tasks = cluster.done(result).await;
+        assert_eq!(failure(&tasks[0]).ename, "TaskAborted");
+        assert_eq!(tasks[0].metadata.status, Some(TaskStatus::Aborted));
+    }
+    assert!(ok(&cluster.done(&first).await[0]));
+    assert!(first.abort().await.is_err());
+    let after = cluster.one(id, "print after", "1", "2");
+    assert!(ok(&cluster.done(&after).await[0]));
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn a_task_for_an_engine_that_is_not_there_fails() {
+    let mut cluster = Cluster::start(0).await;
+    let result = cluster.one(EngineId(7), "print x", "empty", "1");
+    let tasks = cluster.done(&result).await;
+    assert_eq!(failure(&tasks[0]).ename, "EngineError");
+    assert!(failure(&tasks[0]).evalue.contains('7'));
+    cluster.end().await;
+}
