@@ -143,6 +143,7 @@ impl Echo {
             artifact,
             entry: format!("run_{}", self.artifacts),
             has_result: lines.iter().any(|line| line.starts_with("result")),
+            lines: Vec::new(),
         })
     }
 }

@@ -240,6 +240,7 @@ async fn local_cells() {
         panic!("{outcome:?}")
     };
     assert_eq!(panic.message, "boom 1");
+    assert!(panic.location.unwrap().starts_with("cell:2:"));
     assert_eq!(s.shown(m, "größe").await, "=[1, 2, 3]");
     let (_, _, result) = s.cell(m, "lost").await;
     assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
@@ -296,6 +297,57 @@ async fn local_cells() {
             .await,
         "<<i>x</i>>after\n"
     );
+}
+
+/// Waits until cargo is at work for the evaluator of that process id.
+async fn compiling(evaluator: u32) {
+    let started = Instant::now();
+    let mut look = tokio::time::interval(Duration::from_millis(5));
+    while started.elapsed() < PATIENCE {
+        look.tick().await;
+        let busy = std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let parent = stat
+                .rsplit_once(')')
+                .and_then(|(_, rest)| rest.split(' ').nth(2));
+            stat.contains("(cargo)") && parent == Some(&evaluator.to_string())
+        });
+        if busy {
+            return;
+        }
+    }
+    panic!("no compiler is started");
+}
+
+#[tokio::test]
+async fn an_interrupted_compile_costs_nothing() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    s.evaluator.interrupt();
+    assert_eq!(s.shown(m, "let kept = 1; kept").await, "=1");
+    let id = s.id();
+    let source = "#[allow(long_running_const_eval)]\nconst LONG: u64 = { let mut i = 0u64; while i < 1 << 40 { i += 1; } i };\nLONG";
+    let source = source.to_owned();
+    s.evaluator.send(EvaluatorRequest::Evaluate { id, source });
+    compiling(s.evaluator.pid().unwrap()).await;
+    let began = Instant::now();
+    s.evaluator.interrupt();
+    let EvaluatorEvent::Answer { result, .. } = s.event().await else {
+        panic!("no answer")
+    };
+    println!("interrupted in {:?}", began.elapsed());
+    assert_eq!(result, Err(Failure::Interrupted { lost: Vec::new() }));
+    // While rust-analyzer is at work, before any compiler is started.
+    let id = s.id();
+    let source = "let v = [1u8; 3]; v.len()".to_owned();
+    s.evaluator.send(EvaluatorRequest::Evaluate { id, source });
+    s.evaluator.interrupt();
+    let EvaluatorEvent::Answer { result, .. } = s.event().await else {
+        panic!("no answer")
+    };
+    assert_eq!(result, Err(Failure::Interrupted { lost: Vec::new() }));
+    assert_eq!(s.shown(m, "kept").await, "=1");
 }
 
 #[tokio::test]

@@ -143,7 +143,7 @@ pub struct Compiled {
 }
 
 /// A cell as machine code.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CompiledCell {
     /// The library; the file stays as it is for the evaluator's life.
     pub artifact: PathBuf,
@@ -151,6 +151,9 @@ pub struct CompiledCell {
     pub entry: String,
     /// Whether the cell ends in an expression whose value is to be shown.
     pub has_result: bool,
+    /// Where lines of the compiled file stand in the cell (both from 1), for panics.
+    #[serde(default)]
+    pub lines: Vec<(u32, u32)>,
 }
 
 /// What the compiled cells need of the machine that runs them.

@@ -50,6 +50,7 @@ impl Session {
             artifact,
             entry: "run".into(),
             has_result: script.contains("result"),
+            ..CompiledCell::default()
         };
         self.runtime.run(RunId(self.runs), cell);
         RunId(self.runs)

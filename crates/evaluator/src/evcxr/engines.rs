@@ -116,7 +116,7 @@ impl<S: Clone> Engines<S> {
             (self.methods.add_dep)(&mut state, name, config)?;
         }
         self.relay
-            .expect(Answering::Assume(outcome.clone()), source.has_result);
+            .expect(Answering::Assume(outcome.clone()), source);
         (self.methods.eval)(&mut self.context, &source.text, state).map(drop)
     }
 

@@ -100,7 +100,7 @@ impl Local {
     }
 
     fn execute(&mut self, source: &Prepared) -> Result<EvalOutputs, Error> {
-        self.relay.expect(Answering::Run, source.has_result);
+        self.relay.expect(Answering::Run, source);
         self.context().execute(&source.text)
     }
 

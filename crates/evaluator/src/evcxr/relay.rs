@@ -5,6 +5,7 @@
 //! elsewhere, or assumes how it ends; the answer goes back as the lines evcxr knows. evcxr
 //! compiles; it never sees user output.
 
+use super::source::{self, Prepared};
 use crate::process::{Interrupt, Link};
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::frame::{self, Decoder};
@@ -119,6 +120,7 @@ struct Shared {
 struct State {
     answering: Answering,
     has_result: bool,
+    source: String,
     last: Option<CompiledCell>,
     died: bool,
 }
@@ -134,6 +136,7 @@ impl Relay {
             state: Mutex::new(State {
                 answering: Answering::Assume(Outcome::Completed),
                 has_result: false,
+                source: String::new(),
                 last: None,
                 died: false,
             }),
@@ -160,10 +163,11 @@ impl Relay {
     }
 
     /// Sets how the runs of the next cell are answered.
-    pub(super) fn expect(&self, answering: Answering, has_result: bool) {
+    pub(super) fn expect(&self, answering: Answering, cell: &Prepared) {
         let mut state = self.shared.state();
         state.answering = answering;
-        state.has_result = has_result;
+        state.has_result = cell.has_result;
+        state.source.clone_from(&cell.text);
         state.last = None;
         state.died = false;
     }
@@ -209,14 +213,16 @@ impl Shared {
         else {
             return Err(io::Error::other(format!("evcxr said {line:?}")));
         };
-        let (answering, has_result) = {
+        let (answering, has_result, lines) = {
             let state = self.state();
-            (state.answering.clone(), state.has_result)
+            let lines = source::line_map(&state.source);
+            (state.answering.clone(), state.has_result, lines)
         };
         let cell = CompiledCell {
             artifact: PathBuf::from(library),
             entry: entry.to_owned(),
             has_result,
+            lines,
         };
         let outcome = match answering {
             Answering::Run => self.link.run(cell.clone())?,
@@ -228,12 +234,12 @@ impl Shared {
         }
         state.last = Some(cell);
         state.died = matches!(outcome, Outcome::Died { .. });
-        Ok(lines(&outcome))
+        Ok(in_evcxrs_words(&outcome))
     }
 }
 
 /// An outcome in evcxr's words.
-fn lines(outcome: &Outcome) -> ToRelay {
+fn in_evcxrs_words(outcome: &Outcome) -> ToRelay {
     let mut lines = match outcome {
         Outcome::Completed => Vec::new(),
         Outcome::Panicked(_) => vec!["EVCXR_PANIC_NOTIFICATION".to_owned()],

@@ -2,6 +2,8 @@
 
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem};
 use ra_ap_syntax::{Edition, SourceFile};
+use std::collections::HashMap;
+use std::path::Path;
 
 /// What the parser wants around statements; the source stays on its own lines.
 const BEFORE: &str = "fn cell() {\n";
@@ -94,6 +96,40 @@ impl Prepared {
     }
 }
 
+/// Where evcxr keeps what it has compiled, below the build folder.
+const COMPILED: &str = "src/lib.rs";
+
+/// Lines of the file evcxr compiled last that are a line of this source and of no other place.
+pub(super) fn line_map(source: &str) -> Vec<(u32, u32)> {
+    let Some(folder) = std::env::var_os(crate::handle::BUILD_FOLDER_VAR) else {
+        return Vec::new();
+    };
+    // Without the file, panics are reported without their lines.
+    let compiled = std::fs::read_to_string(Path::new(&folder).join(COMPILED)).unwrap_or_default();
+    unique_lines(&compiled, source)
+}
+
+fn unique_lines(compiled: &str, source: &str) -> Vec<(u32, u32)> {
+    fn places(text: &str) -> HashMap<&str, Option<u32>> {
+        let mut places = HashMap::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let place = places.entry(line.trim()).or_insert(Some(number));
+            if *place != Some(number) {
+                *place = None;
+            }
+        }
+        places
+    }
+    let compiled = places(compiled);
+    let mut lines = places(source)
+        .into_iter()
+        .filter(|(line, _)| line.chars().any(char::is_alphanumeric))
+        .filter_map(|(line, place)| Some(((*compiled.get(line)?)?, place?)))
+        .collect::<Vec<_>>();
+    lines.sort_unstable();
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,5 +174,12 @@ mod tests {
         assert_eq!(prepared.column(1, 14), 12);
         assert_eq!(prepared.column(1, 16), 14);
         assert_eq!(prepared.column(2, 14), 14);
+    }
+
+    #[test]
+    fn lines_are_found_where_they_are_unmistakable() {
+        let compiled = "generated\nlet a = 1;\nx\n}\nx\n  panic!(\"no\")\n}\n";
+        let source = "let a = 1;\nx\n\npanic!(\"no\")\n}";
+        assert_eq!(unique_lines(compiled, source), [(2, 1), (6, 4)]);
     }
 }

@@ -3,6 +3,7 @@
 use super::engines::{Engines, Methods};
 use super::local::{Context, Local};
 use super::relay::{self, Answering, Relay};
+use super::source::Prepared;
 use super::{library, prelude};
 use crate::folder;
 use crate::process::{Evaluate, Interrupt, Link};
@@ -79,7 +80,8 @@ pub(crate) fn start(
 /// The context is left as it was.
 pub(super) fn warm_up(context: &mut EvalContext, relay: &Relay) {
     let before = context.state();
-    relay.expect(Answering::Assume(Outcome::Completed), false);
+    let nothing = Prepared::unchanged("");
+    relay.expect(Answering::Assume(Outcome::Completed), &nothing);
     // Only speed is lost if one of these fails, and the user's first cell will say why.
     let _ = context.eval("let phalanx_warm_up = vec![1].len();");
     let _ = context.eval_with_state("", before);

@@ -13,7 +13,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 
 /// Where evcxr builds.
-const BUILD_FOLDER_VAR: &str = "EVCXR_TMPDIR";
+pub(crate) const BUILD_FOLDER_VAR: &str = "EVCXR_TMPDIR";
 
 /// How an evaluator process is started.
 #[derive(Clone, Debug)]
@@ -47,6 +47,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Evaluator {
     requests: mpsc::UnboundedSender<Order>,
+    pid: Option<u32>,
 }
 
 /// What an evaluator process says.
@@ -115,6 +116,7 @@ impl Evaluator {
                 program: config.program.clone(),
                 source,
             })?;
+        let pid = child.id();
         let (requests, commands) = mpsc::unbounded_channel();
         // Unbounded: an event or a few per request, and cargo's lines.
         let (notices_tx, notices) = mpsc::unbounded_channel();
@@ -126,7 +128,7 @@ impl Evaluator {
             commands,
             notices_tx,
         ));
-        Ok((Self { requests }, notices))
+        Ok((Self { requests, pid }, notices))
     }
 
     /// Sends a request; requests are answered in order.
@@ -138,6 +140,11 @@ impl Evaluator {
     /// Ends cargo and rustc; the request that is compiling is answered `Failure::Interrupted`.
     pub fn interrupt(&self) {
         self.send(EvaluatorRequest::Interrupt);
+    }
+
+    /// The process id, as long as it has not ended at once.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
     }
 
     /// Ends the process at once; `Exited` follows.

@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+/// How long evcxr may use a compiler it starts after an interrupt.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Whether something can be interrupted, and whether it was. Shared by the threads of an evaluator.
 #[derive(Clone, Default)]
@@ -12,23 +16,28 @@ pub(crate) struct Interrupt(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    working: AtomicBool,
+    /// Requests that have come and are not answered.
+    pending: AtomicU32,
     interrupted: AtomicBool,
     /// The relay, which must live: evcxr would take its end for the loss of all variables.
     spared: AtomicU32,
 }
 
 impl Interrupt {
-    /// A request is being worked on.
+    /// A request has come.
     pub(super) fn begin(&self) {
-        self.0.interrupted.store(false, Ordering::SeqCst);
-        self.0.working.store(true, Ordering::SeqCst);
+        self.0.pending.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The request is done; whether it was interrupted.
-    pub(super) fn end(&self) -> bool {
-        self.0.working.store(false, Ordering::SeqCst);
+    /// Whether the request that is being worked on was interrupted.
+    pub(super) fn interrupted(&self) -> bool {
         self.0.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// A request is done.
+    pub(super) fn end(&self) {
+        self.0.pending.fetch_sub(1, Ordering::SeqCst);
+        self.0.interrupted.store(false, Ordering::SeqCst);
     }
 
     /// A child that is not part of any compile.
@@ -40,21 +49,30 @@ impl Interrupt {
         self.0.spared.store(pid, Ordering::SeqCst);
     }
 
-    /// Ends every descendant but the relay; nothing when nothing is being worked on.
+    /// Ends every descendant but the relay, and every one that evcxr starts from now on until it has
+    /// given the request up; nothing when nothing is being worked on.
     pub(super) fn now(&self) {
-        if !self.0.working.load(Ordering::SeqCst) {
+        let idle = self.0.pending.load(Ordering::SeqCst) == 0;
+        if idle || self.0.interrupted.swap(true, Ordering::SeqCst) {
             return;
         }
-        self.0.interrupted.store(true, Ordering::SeqCst);
-        let spared = self.0.spared.load(Ordering::SeqCst);
-        // Parents first, and again: cargo may have started another rustc meanwhile.
-        for _ in 0..2 {
-            for pid in descendants(std::process::id()).difference(&BTreeSet::from([spared])) {
-                if let Some(pid) = Pid::from_raw(*pid as i32) {
-                    // One that has just ended needs no ending.
-                    let _ = rustix::process::kill_process(pid, Signal::KILL);
-                }
+        let state = Arc::clone(&self.0);
+        // Ends with the request.
+        std::thread::spawn(move || {
+            while state.interrupted.load(Ordering::SeqCst) {
+                end_descendants(state.spared.load(Ordering::SeqCst));
+                std::thread::sleep(AGAIN);
             }
+        });
+    }
+}
+
+/// Ends every descendant of this process but one.
+fn end_descendants(spared: u32) {
+    for pid in descendants(std::process::id()).difference(&BTreeSet::from([spared])) {
+        if let Some(pid) = Pid::from_raw(*pid as i32) {
+            // One that has just ended needs no ending.
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
     }
 }

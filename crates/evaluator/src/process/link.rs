@@ -60,7 +60,8 @@ impl Link {
 }
 
 impl Reader {
-    /// Reads until the kernel closes the socket, then ends the process: there is nobody to work for.
+    /// Reads until the kernel closes the socket or dies, then ends everything: there is nobody to
+    /// work for.
     pub(super) fn read_all(
         mut self,
         work: &Sender<EvaluatorRequest>,
@@ -77,7 +78,7 @@ impl Reader {
                         decoder.push(&buffer[..count]);
                         continue;
                     }
-                    _ => std::process::exit(0),
+                    _ => end_group(),
                 },
                 Err(error) => {
                     eprintln!("evaluator: the kernel sent something that is no request: {error}");
@@ -90,13 +91,26 @@ impl Reader {
                     interrupt.now();
                     true
                 }
-                request => work.send(request).is_ok(),
+                request => {
+                    interrupt.begin();
+                    work.send(request).is_ok()
+                }
             };
             if !taken {
                 return;
             }
         }
     }
+}
+
+/// Ends this process and all it has started, cargo and rustc among them: it leads a process group.
+fn end_group() -> ! {
+    let own = rustix::process::getpid();
+    if rustix::process::getpgrp() == own {
+        // This ends the caller too.
+        let _ = rustix::process::kill_process_group(own, rustix::process::Signal::KILL);
+    }
+    std::process::exit(0)
 }
 
 /// The id that a request's answer carries.

@@ -11,7 +11,6 @@ use phalanx_protocol::evaluator::{
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
-use rustix::process::Signal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -84,7 +83,6 @@ pub fn process_main(kind: NamespaceKind, backend: Backend) -> ExitCode {
 }
 
 fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let interrupt = Interrupt::default();
     // Requests wait here for their turn; a user's actions, so few.
     let (work_tx, work) = mpsc::channel();
@@ -111,11 +109,21 @@ fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
         let Some(id) = link::id_of(&request) else {
             continue;
         };
-        interrupt.begin();
-        let mut result = evaluator.answer(request);
-        if interrupt.end() && result.is_err() {
-            result = Err(Failure::Interrupted { lost: Vec::new() });
-        }
+        let stopped = || Failure::Interrupted { lost: Vec::new() };
+        let result = if interrupt.interrupted() {
+            Err(stopped())
+        } else {
+            // A cell that was compiled before the interrupt could stop it is done all the same.
+            let result = evaluator.answer(request);
+            result.map_err(|failure| {
+                if interrupt.interrupted() {
+                    stopped()
+                } else {
+                    failure
+                }
+            })
+        };
+        interrupt.end();
         link.send(&EvaluatorEvent::Answer { id, result })?;
     }
     Ok(())

@@ -22,6 +22,9 @@ pub struct CellMetadata {
     pub entry: Option<String>,
     /// Whether the cell ends in an expression whose value is to be shown.
     pub has_result: bool,
+    /// Where lines of the compiled file stand in the cell (both from 1), for panics.
+    #[serde(default)]
+    pub lines: Vec<(u32, u32)>,
     /// What the cell needs, in load order, the cell itself last: libstd, then the cell.
     pub artifacts: Vec<ArtifactHash>,
     /// Where the artifacts are, for engines on the client's host; by position, may be shorter.

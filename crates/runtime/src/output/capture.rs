@@ -17,6 +17,9 @@ const BATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// go, but on different pipes.
 const ERROR_LINE_DELAY: Duration = Duration::from_millis(30);
 
+/// The file in which all cells are compiled, as panics name it.
+const COMPILED: &str = "src/lib.rs:";
+
 /// Most text a batch holds, in bytes; more goes out at once.
 const BATCH_BYTES: usize = 1 << 16;
 
@@ -57,6 +60,7 @@ struct Pipe {
 struct Run {
     id: RunId,
     has_result: bool,
+    lines: Vec<(u32, u32)>,
     panicked: bool,
     errored: bool,
     lost: Vec<String>,
@@ -66,9 +70,25 @@ struct Run {
     last_line_at: Option<Instant>,
 }
 
+impl Run {
+    /// A place in the file that was compiled as a place in the cell: `cell:3:5`. What is not of this
+    /// cell stays as it is.
+    fn locate(&self, location: String) -> String {
+        let found = location
+            .strip_prefix(COMPILED)
+            .and_then(|place| place.split_once(':'))
+            .and_then(|(line, column)| {
+                let at = line.parse::<u32>().ok()?;
+                let (_, line) = self.lines.iter().find(|(compiled, _)| *compiled == at)?;
+                Some(format!("cell:{line}:{column}"))
+            });
+        found.unwrap_or(location)
+    }
+}
+
 impl Capture {
     /// A cell begins.
-    pub(crate) fn start(&mut self, run: RunId, has_result: bool) {
+    pub(crate) fn start(&mut self, run: RunId, has_result: bool, lines: Vec<(u32, u32)>) {
         self.flush();
         for pipe in &mut self.pipes {
             pipe.ended = false;
@@ -76,6 +96,7 @@ impl Capture {
         self.run = Some(Run {
             id: run,
             has_result,
+            lines,
             panicked: false,
             errored: false,
             lost: Vec::new(),
@@ -228,10 +249,8 @@ impl Capture {
                 self.release_panic();
                 match &mut self.run {
                     Some(run) => {
-                        run.panic = Some(Panic {
-                            message,
-                            location: Some(location),
-                        })
+                        let location = Some(run.locate(location));
+                        run.panic = Some(Panic { message, location });
                     }
                     None => self.text(name, panic_text(&message, &location)),
                 }

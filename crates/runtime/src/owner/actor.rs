@@ -144,7 +144,7 @@ impl Actor {
                 self.request(&RuntimeRequest::Load { library }).await;
             }
             Event::Command(Some(Command::Run(run, cell))) => {
-                self.capture.start(run, cell.has_result);
+                self.capture.start(run, cell.has_result, cell.lines);
                 let (artifact, entry) = (cell.artifact, cell.entry);
                 self.request(&RuntimeRequest::Run {
                     run,

@@ -10,7 +10,7 @@ struct Cell {
 impl Cell {
     fn new(has_result: bool) -> Self {
         let mut capture = Capture::default();
-        capture.start(RUN, has_result);
+        capture.start(RUN, has_result, vec![(30, 3)]);
         Self {
             capture,
             now: Instant::now(),
@@ -100,12 +100,12 @@ fn representations_in_a_row_are_one_value() {
 fn a_panic_takes_its_message_from_the_hook_and_not_from_stderr() {
     let cell = Cell::new(false)
         .err("before\n")
-        .err("\x1b]phalanx;panic;src/lib.rs:3:5\x07boom\x1b]phalanx;end-panic\x07")
+        .err("\x1b]phalanx;panic;src/lib.rs:30:5\x07boom\x1b]phalanx;end-panic\x07")
         .out("EVCXR_PANIC_NOTIFICATION\n");
     let shown = cell.end();
     assert_eq!(shown[0], "stderr: \"before\\n\"");
     assert!(
-        shown[1].contains("boom") && shown[1].contains("src/lib.rs:3:5"),
+        shown[1].contains("boom") && shown[1].contains("cell:3:5"),
         "{shown:?}"
     );
     assert_eq!(shown.len(), 2);
