@@ -18,6 +18,12 @@ pub struct ServerArgs {
     /// Folder for ipcontroller-client.json and ipcontroller-engine.json.
     #[arg(long, default_value = ".")]
     pub folder: PathBuf,
+    /// Where the file for clients goes, if not into the folder.
+    #[arg(long)]
+    pub client_file: Option<PathBuf>,
+    /// Where the file for engines goes, if not into the folder.
+    #[arg(long)]
+    pub engine_file: Option<PathBuf>,
     /// Part of the files' names.
     #[arg(long, default_value = "")]
     pub cluster_id: String,
@@ -46,6 +52,8 @@ impl From<ServerArgs> for ControllerConfig {
             scheme: args.scheme,
             hwm: args.hwm,
             folder: Some(args.folder),
+            client_file: args.client_file,
+            engine_file: args.engine_file,
             cluster_id: args.cluster_id,
             ..Self::default()
         }

@@ -21,6 +21,10 @@ pub struct ControllerConfig {
     pub signature_scheme: SignatureScheme,
     /// The folder for the connection files; `None` for a private temporary one.
     pub folder: Option<PathBuf>,
+    /// Where the file for clients goes, if not into the folder under its usual name.
+    pub client_file: Option<PathBuf>,
+    /// Where the file for engines goes, if not into the folder under its usual name.
+    pub engine_file: Option<PathBuf>,
     /// Part of the files' names, as ipyparallel has it: `ipcontroller-<cluster_id>-client.json`.
     pub cluster_id: String,
 }
@@ -35,6 +39,8 @@ impl Default for ControllerConfig {
             hwm: 1,
             signature_scheme: SignatureScheme::Sha256,
             folder: None,
+            client_file: None,
+            engine_file: None,
             cluster_id: String::new(),
         }
     }

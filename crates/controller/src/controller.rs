@@ -45,8 +45,10 @@ impl Controller {
         let session = Session::new("controller", SigningKey::fresh(config.signature_scheme));
         let channels = Channels::bind(&config).await?;
         let (client, engine) = channels.files(&config, &session);
+        let both_named = config.client_file.is_some() && config.engine_file.is_some();
         let (folder, temporary) = match &config.folder {
             Some(folder) => (folder.clone(), None),
+            None if both_named => (PathBuf::new(), None),
             None => {
                 let folder = tempfile::Builder::new()
                     .prefix("phalanx-")
@@ -59,8 +61,15 @@ impl Controller {
             "" => "ipcontroller".to_owned(),
             id => format!("ipcontroller-{id}"),
         };
-        let client_path = folder.join(format!("{name}-client.json"));
-        let engine_path = folder.join(format!("{name}-engine.json"));
+        let usual = |whose: &str| folder.join(format!("{name}-{whose}.json"));
+        let client_path = config
+            .client_file
+            .clone()
+            .unwrap_or_else(|| usual("client"));
+        let engine_path = config
+            .engine_file
+            .clone()
+            .unwrap_or_else(|| usual("engine"));
         client.write(&client_path)?;
         engine.write(&engine_path)?;
 

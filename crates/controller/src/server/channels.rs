@@ -10,6 +10,12 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
+/// Messages that may wait for one peer. The server never waits, so this is what a client may have
+/// under way to one engine, beyond what the engine has read.
+const BACKLOG_MESSAGES: usize = 50_000;
+/// Bytes that may wait for one peer.
+const BACKLOG_BYTES: usize = 1 << 30;
+
 /// All sockets, bound. Of two, the first faces clients, the second engines.
 pub struct Channels {
     registration: Socket,
@@ -40,7 +46,9 @@ impl Binder<'_> {
         };
         let endpoint = Endpoint::of(self.interface, port)?;
         // Stock engines are ROUTERs too, and route their replies by these names.
-        let options = SocketOptions::default().identity(name);
+        let options = SocketOptions::default()
+            .identity(name)
+            .backlog(BACKLOG_MESSAGES, BACKLOG_BYTES);
         Ok(Socket::bind(kind, &endpoint, options).await?)
     }
 }

@@ -19,6 +19,22 @@ fn leastload() -> String {
     "leastload".to_owned()
 }
 
+/// ipyparallel's `disambiguate_url`: where a socket that listens on all addresses is.
+fn reached_at(endpoint: Endpoint, location: &str) -> Endpoint {
+    match endpoint {
+        Endpoint::Tcp { host, port } if matches!(host.as_str(), "0.0.0.0" | "*" | "::") => {
+            let here = rustix::system::uname().nodename().to_bytes() == location.as_bytes();
+            let host = if here || location.is_empty() {
+                "127.0.0.1".to_owned()
+            } else {
+                location.to_owned()
+            };
+            Endpoint::Tcp { host, port }
+        }
+        other => other,
+    }
+}
+
 macro_rules! connection_file {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $(@default($default:literal))? $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -80,12 +96,13 @@ macro_rules! connection_file {
                 file::write(path, self)
             }
 
-            /// The endpoint of one of its ports.
+            /// The endpoint of one of its ports. A controller that listens on all addresses is
+            /// reached at its location.
             ///
             /// # Errors
             /// When the file's interface is none.
             pub fn endpoint(&self, port: u16) -> Result<Endpoint, EndpointError> {
-                Endpoint::of(&self.interface, port)
+                Ok(reached_at(Endpoint::of(&self.interface, port)?, &self.location))
             }
 
             /// What signs the messages.
@@ -206,6 +223,21 @@ mod tests {
         ] {
             let error = ClientConnectionFile::from_json(&CLIENT.replace(from, to)).unwrap_err();
             assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_controller_that_listens_everywhere_is_reached_at_its_location() {
+        for (interface, location, expected) in [
+            ("tcp://0.0.0.0", "elsewhere", "tcp://elsewhere:5"),
+            ("tcp://*", "", "tcp://127.0.0.1:5"),
+            ("tcp://10.0.0.1", "elsewhere", "tcp://10.0.0.1:5"),
+        ] {
+            let text = CLIENT
+                .replace("tcp://127.0.0.1", interface)
+                .replace("\"vm\"", &format!("{location:?}"));
+            let file = ClientConnectionFile::from_json(&text).unwrap();
+            assert_eq!(file.endpoint(5).unwrap().to_string(), expected);
         }
     }
 

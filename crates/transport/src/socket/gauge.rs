@@ -11,13 +11,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Messages that may wait for one peer.
-pub(crate) const MAX_MESSAGES: usize = 10_000;
-/// Bytes that may wait for one peer; one message of any size may, when nothing else waits.
-pub(crate) const MAX_BYTES: usize = 64 << 20;
+/// How much may wait for one peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backlog {
+    /// Messages; below zeromq's own limit of 100,000, where it would begin to wait.
+    pub messages: usize,
+    /// Bytes; one message of any size may wait, when nothing else does.
+    pub bytes: usize,
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gauge {
+    most: Backlog,
     messages: AtomicUsize,
     bytes: AtomicUsize,
     freed: Notify,
@@ -44,6 +49,15 @@ impl Drop for Tracked {
 }
 
 impl Gauge {
+    pub fn new(most: Backlog) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            messages: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            freed: Notify::new(),
+        })
+    }
+
     /// Messages that have not been written yet.
     pub fn waiting(&self) -> usize {
         self.messages.load(Ordering::Acquire)
@@ -56,7 +70,7 @@ impl Gauge {
     fn has_room(&self, cost: usize) -> bool {
         let messages = self.messages.load(Ordering::Acquire);
         let bytes = self.bytes.load(Ordering::Acquire);
-        messages == 0 || (messages < MAX_MESSAGES && bytes + cost <= MAX_BYTES)
+        messages == 0 || (messages < self.most.messages && bytes + cost <= self.most.bytes)
     }
 
     /// Counts a message until it is dropped.
@@ -100,14 +114,28 @@ pub(crate) fn cost(frames: &Frames) -> usize {
 #[derive(Debug)]
 pub(crate) enum Gauges {
     One(Arc<Gauge>),
-    PerPeer(Mutex<HashMap<Bytes, Arc<Gauge>>>),
+    PerPeer {
+        most: Backlog,
+        peers: Mutex<HashMap<Bytes, Arc<Gauge>>>,
+    },
 }
 
 impl Gauges {
+    pub fn new(per_peer: bool, most: Backlog) -> Self {
+        if per_peer {
+            Self::PerPeer {
+                most,
+                peers: Mutex::default(),
+            }
+        } else {
+            Self::One(Gauge::new(most))
+        }
+    }
+
     pub fn of(&self, frames: &Frames) -> Arc<Gauge> {
         match self {
             Self::One(gauge) => gauge.clone(),
-            Self::PerPeer(peers) => {
+            Self::PerPeer { most, peers } => {
                 let peer = frames.first().cloned().unwrap_or_default();
                 let mut peers = peers.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(gauge) = peers.get(&peer) {
@@ -115,14 +143,17 @@ impl Gauges {
                 }
                 // A copy, so that the key does not keep the read buffer it came in.
                 let peer = Bytes::copy_from_slice(&peer);
-                peers.entry(peer).or_default().clone()
+                peers
+                    .entry(peer)
+                    .or_insert_with(|| Gauge::new(*most))
+                    .clone()
             }
         }
     }
 
     /// Forgets a peer that has gone.
     pub fn forget(&self, peer: &[u8]) {
-        if let Self::PerPeer(peers) = self {
+        if let Self::PerPeer { peers, .. } = self {
             peers
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -133,7 +164,7 @@ impl Gauges {
     pub fn all(&self) -> Vec<Arc<Gauge>> {
         match self {
             Self::One(gauge) => vec![gauge.clone()],
-            Self::PerPeer(peers) => peers
+            Self::PerPeer { peers, .. } => peers
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .values()
@@ -147,9 +178,14 @@ impl Gauges {
 mod tests {
     use super::*;
 
+    const MOST: Backlog = Backlog {
+        messages: 100,
+        bytes: 1000,
+    };
+
     #[tokio::test]
     async fn a_message_counts_until_its_last_copy_is_dropped() {
-        let gauge = Arc::new(Gauge::default());
+        let gauge = Gauge::new(MOST);
         let mut frames = vec![Bytes::from_static(b"a"), Bytes::new()];
         gauge.track(&mut frames);
         let copy = frames.clone();
@@ -162,13 +198,13 @@ mod tests {
 
     #[tokio::test]
     async fn room_is_refused_by_messages_and_by_bytes_but_never_to_the_only_message() {
-        let gauge = Arc::new(Gauge::default());
-        assert!(gauge.room(MAX_BYTES * 2, Duration::ZERO).await);
-        let mut large = vec![Bytes::from(vec![0; MAX_BYTES])];
+        let gauge = Gauge::new(MOST);
+        assert!(gauge.room(MOST.bytes * 2, Duration::ZERO).await);
+        let mut large = vec![Bytes::from(vec![0; MOST.bytes])];
         gauge.track(&mut large);
         assert!(!gauge.room(1, Duration::ZERO).await);
         drop(large);
-        let many: Vec<Frames> = (0..MAX_MESSAGES)
+        let many: Vec<Frames> = (0..MOST.messages)
             .map(|_| {
                 let mut frames = vec![Bytes::new()];
                 gauge.track(&mut frames);

@@ -12,7 +12,7 @@ pub use endpoint::{Endpoint, EndpointError};
 use actor::Command;
 use bytes::Bytes;
 use driver::Driver;
-use gauge::{Gauge, Gauges};
+use gauge::{Backlog, Gauge, Gauges};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +105,7 @@ pub struct SocketOptions {
     identity: Option<Identity>,
     send_limit: Duration,
     connect_limit: Duration,
+    backlog: Backlog,
 }
 
 impl Default for SocketOptions {
@@ -113,6 +114,10 @@ impl Default for SocketOptions {
             identity: None,
             send_limit: SEND_LIMIT,
             connect_limit: CONNECT_LIMIT,
+            backlog: Backlog {
+                messages: 10_000,
+                bytes: 64 << 20,
+            },
         }
     }
 }
@@ -129,6 +134,13 @@ impl SocketOptions {
     #[must_use]
     pub fn send_limit(mut self, limit: Duration) -> Self {
         self.send_limit = limit;
+        self
+    }
+
+    /// How many messages and bytes may wait for one peer (10,000 and 64 MiB; fewer than 100,000).
+    #[must_use]
+    pub fn backlog(mut self, messages: usize, bytes: usize) -> Self {
+        self.backlog = Backlog { messages, bytes };
         self
     }
 
@@ -402,10 +414,7 @@ impl Socket {
         endpoint: Endpoint,
         options: &SocketOptions,
     ) -> Self {
-        let gauges = Arc::new(match kind {
-            Kind::Router => Gauges::PerPeer(Default::default()),
-            _ => Gauges::One(Default::default()),
-        });
+        let gauges = Arc::new(Gauges::new(kind == Kind::Router, options.backlog));
         let (queue, outgoing) = mpsc::unbounded_channel();
         let (inbox, incoming) = mpsc::channel(INBOX);
         let (commands, control) = mpsc::channel(1);
