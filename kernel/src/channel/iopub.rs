@@ -27,28 +27,30 @@ impl IoPub {
     }
 
     /// Says that the kernel is starting, which no request has caused.
-    pub async fn starting(&self) {
+    pub(super) async fn starting(&self) {
         let content = status(ExecutionState::Starting);
         self.send(envelope(&self.session, &content, None)).await;
     }
 
-    pub(super) fn welcome(&self, welcome: IoPubWelcome) {
+    /// Welcomes a subscriber under the topic it has subscribed to.
+    pub(super) async fn welcome(&self, welcome: IoPubWelcome) {
         let topic = Bytes::from(welcome.subscription.clone());
-        let mut message = envelope(&self.session, &welcome.into(), None);
-        message.identities = vec![topic];
-        match message.seal(self.session.key()) {
-            Ok(frames) => log_send(self.sender.try_send(frames)),
-            Err(error) => tracing::error!(%error, "a welcome could not be encoded"),
-        }
+        let message = envelope(&self.session, &welcome.into(), None);
+        self.send_under(topic, message).await;
     }
 
     pub(super) async fn close(&self, limit: Duration) -> Result<(), CloseError> {
         self.sender.close(limit).await
     }
 
-    async fn send(&self, mut message: Envelope) {
-        // The topic; frontends subscribe to all.
-        message.identities = vec![Bytes::from(message.header.msg_type.clone())];
+    async fn send(&self, message: Envelope) {
+        // Frontends subscribe to all topics.
+        let topic = Bytes::from(message.header.msg_type.clone());
+        self.send_under(topic, message).await;
+    }
+
+    async fn send_under(&self, topic: Bytes, mut message: Envelope) {
+        message.identities = vec![topic];
         match message.seal(self.session.key()) {
             Ok(frames) => log_send(self.sender.send(frames).await),
             Err(error) => tracing::error!(%error, "a message could not be encoded"),

@@ -65,6 +65,7 @@ pub struct Channels {
     control: (Sender, Receiver),
     stdin: (Sender, Receiver),
     iopub: (IoPub, Receiver),
+    has_subscriber: bool,
     replays: ReplayGuard,
     heartbeat: JoinHandle<()>,
 }
@@ -89,6 +90,7 @@ impl Channels {
             stdin: stdin.split(),
             iopub: (IoPub::new(Arc::clone(&session), iopub), subscriptions),
             session,
+            has_subscriber: false,
             replays: ReplayGuard::default(),
             // On a task of its own, so that nothing that the kernel does delays it.
             heartbeat: tokio::spawn(socket::echo(heartbeat)),
@@ -108,7 +110,7 @@ impl Channels {
                 event = self.control.1.recv() => (Channel::Control, event),
                 event = self.shell.1.recv() => (Channel::Shell, event),
                 event = self.iopub.1.recv() => {
-                    self.subscribed(event);
+                    self.subscribed(event).await;
                     continue;
                 }
                 event = self.stdin.1.recv() => {
@@ -145,11 +147,15 @@ impl Channels {
         }
     }
 
-    /// Welcomes a subscriber (JEP 65), so that it knows from when on it misses nothing.
-    fn subscribed(&self, event: Option<Event>) {
+    /// Welcomes a subscriber (JEP 65), so that it knows from when on it misses nothing. The first
+    /// also hears that the kernel is starting.
+    async fn subscribed(&mut self, event: Option<Event>) {
         if let Some(Event::Subscribed(topic)) = event {
             let subscription = String::from_utf8_lossy(&topic).into_owned();
-            self.iopub.0.welcome(IoPubWelcome { subscription });
+            self.iopub.0.welcome(IoPubWelcome { subscription }).await;
+            if !std::mem::replace(&mut self.has_subscriber, true) {
+                self.iopub.0.starting().await;
+            }
         }
     }
 

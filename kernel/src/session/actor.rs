@@ -44,7 +44,6 @@ enum Arrived {
 /// When the channels cannot be opened.
 pub async fn run(connection: ConnectionInfo, programs: Programs) -> Result<(), RunError> {
     let channels = Channels::open(&connection).await?;
-    channels.iopub().starting().await;
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     // Ctrl-C in the terminal reaches every process there; frontends interrupt by message.
     let _interrupts = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;

@@ -118,9 +118,25 @@ struct Logged {
     outcomes: Vec<Outcome>,
 }
 
+/// A cell that waits for the evaluator.
+#[derive(Debug)]
+struct Waiting {
+    job: JobId,
+    source: String,
+    attempt: Attempt,
+}
+
+/// Whether an evaluator has already died over a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Attempt {
+    First,
+    Second,
+}
+
 /// The cell that is being evaluated.
 #[derive(Debug)]
 struct Current {
+    attempt: Attempt,
     job: JobId,
     request: RequestId,
     source: String,
@@ -145,7 +161,7 @@ pub(super) struct State {
     evaluator: EvaluatorState,
     runtime: RuntimeState,
     toolchain: Option<Toolchain>,
-    waiting: VecDeque<(JobId, String)>,
+    waiting: VecDeque<Waiting>,
     current: Option<Current>,
     analyses: HashMap<RequestId, JobId>,
     log: Vec<Logged>,
@@ -182,7 +198,11 @@ impl State {
         let mut commands = Vec::new();
         match event {
             Event::Evaluate { job, source } => {
-                self.waiting.push_back((job, source));
+                self.waiting.push_back(Waiting {
+                    job,
+                    source,
+                    attempt: Attempt::First,
+                });
                 self.start_next(&mut commands);
             }
             Event::Analyse { job, analysis } => self.analyse(job, analysis, &mut commands),
@@ -222,7 +242,12 @@ impl State {
             }
             _ => return,
         }
-        let Some((job, source)) = self.waiting.pop_front() else {
+        let Some(Waiting {
+            job,
+            source,
+            attempt,
+        }) = self.waiting.pop_front()
+        else {
             return;
         };
         let request = self.next_request();
@@ -231,6 +256,7 @@ impl State {
             source: source.clone(),
         }));
         self.current = Some(Current {
+            attempt,
             job,
             request,
             source,
@@ -272,7 +298,7 @@ impl State {
     }
 
     fn interrupt(&mut self, commands: &mut Vec<Command>) {
-        for (job, _) in self.waiting.drain(..) {
+        for Waiting { job, .. } in self.waiting.drain(..) {
             let result = Err(Failure::Interrupted { lost: Vec::new() });
             commands.push(Command::Answer { job, result });
         }
@@ -474,7 +500,7 @@ impl State {
 
     fn evaluator_failed(&mut self, failure: &Failure, commands: &mut Vec<Command>) {
         self.evaluator = EvaluatorState::Failed;
-        for (job, _) in self.waiting.drain(..) {
+        for Waiting { job, .. } in self.waiting.drain(..) {
             let result = Err(failure.clone());
             commands.push(Command::Answer { job, result });
         }
@@ -501,9 +527,20 @@ impl State {
         let Some(current) = &mut self.current else {
             return;
         };
+        let untouched = current.outcomes.is_empty() && !current.interrupted;
         match current.phase {
             // The cell goes on; the new evaluator hears of it when it is over.
             Phase::Running(run) => current.phase = Phase::Orphaned(run),
+            // It need not be the cell that the evaluator died of.
+            _ if untouched && current.attempt == Attempt::First => {
+                let (job, source) = (current.job, std::mem::take(&mut current.source));
+                self.waiting.push_front(Waiting {
+                    job,
+                    source,
+                    attempt: Attempt::Second,
+                });
+                self.current = None;
+            }
             _ => self.finish(Err(evaluator_gone(status, last_words)), commands),
         }
     }

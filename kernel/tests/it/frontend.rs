@@ -1,0 +1,425 @@
+//! A frontend with verbs for what tests do; it fails if the kernel says more than it is asked for.
+
+use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
+use phalanx_transport::connection::write_kernel_file;
+use phalanx_transport::{Endpoint, Envelope, Kind, Session, SigningKey, Socket, SocketOptions};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::process::{Child, Command};
+
+/// Longest wait for anything; a test that waits so long has failed.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A kernel process and everything connected to it.
+pub struct Frontend {
+    kernel: Child,
+    session: Session,
+    shell: Socket,
+    control: Socket,
+    stdin: Socket,
+    iopub: Socket,
+    heartbeat: Endpoint,
+    /// What was published, by the request that caused it.
+    published: BTreeMap<String, VecDeque<Envelope>>,
+    replies: Vec<Envelope>,
+    _folder: tempfile::TempDir,
+}
+
+/// How a cell went.
+#[derive(Debug)]
+pub struct Ran {
+    pub reply: Value,
+    /// One line each: see `told`.
+    pub outputs: Vec<String>,
+    pub messages: Vec<Envelope>,
+}
+
+impl Frontend {
+    /// A kernel with the echo evaluator, listened to on every channel.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with variables added to its environment.
+    pub async fn start_with(env: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kernel.json");
+        let info = connection();
+        write_kernel_file(&file, &info).unwrap();
+        let kernel = Command::new(env!("CARGO_BIN_EXE_phalanx"))
+            .args(["kernel", "--echo", "--connection-file"])
+            .arg(&file)
+            .env("PHALANX_LOG", "warn")
+            .env("JPY_PARENT_PID", std::process::id().to_string())
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let connect = async |kind, port| {
+            let endpoint = Endpoint::of("tcp://127.0.0.1", port).unwrap();
+            Socket::connect(kind, &endpoint, SocketOptions::default())
+                .await
+                .unwrap()
+        };
+        let session = Session::new("test", SigningKey::sha256(&*info.key));
+        let mut frontend = Self {
+            kernel,
+            session,
+            shell: connect(Kind::Dealer, info.shell_port).await,
+            control: connect(Kind::Dealer, info.control_port).await,
+            stdin: connect(Kind::Dealer, info.stdin_port).await,
+            iopub: connect(Kind::Sub, info.iopub_port).await,
+            heartbeat: Endpoint::of("tcp://127.0.0.1", info.hb_port).unwrap(),
+            published: BTreeMap::new(),
+            replies: Vec::new(),
+            _folder: folder,
+        };
+        // From the welcome on, nothing that is published is missed.
+        let welcome = frontend.next_published().await;
+        assert_eq!(welcome.header.msg_type, "iopub_welcome");
+        frontend
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.kernel.id().unwrap()
+    }
+
+    /// Runs a cell that succeeds.
+    pub async fn ok(&mut self, source: &str) -> Vec<String> {
+        let ran = self.execute(source).await;
+        assert_eq!(ran.reply["status"], "ok", "{source}: {ran:#?}");
+        ran.outputs
+    }
+
+    /// Runs a cell that fails; its outputs with the error's name and message as the last.
+    pub async fn fails(&mut self, source: &str) -> Vec<String> {
+        let ran = self.execute(source).await;
+        assert_eq!(ran.reply["status"], "error", "{source}: {ran:#?}");
+        ran.outputs
+    }
+
+    /// Runs a cell.
+    pub async fn execute(&mut self, source: &str) -> Ran {
+        let id = self.send_execute(source).await;
+        self.ran(&id).await
+    }
+
+    pub async fn send_execute(&mut self, source: &str) -> String {
+        self.send_shell(
+            "execute_request",
+            json!({
+                "code": source, "silent": false, "store_history": true, "user_expressions": {},
+                "allow_stdin": true, "stop_on_error": true,
+            }),
+        )
+        .await
+    }
+
+    pub async fn send_shell(&mut self, msg_type: &str, content: Value) -> String {
+        let message = self.session.envelope(msg_type, content, None);
+        let id = message.header.msg_id.clone();
+        let frames = message.seal(self.session.key()).unwrap();
+        self.shell.send(frames).await.unwrap();
+        id
+    }
+
+    pub async fn send_control(&mut self, msg_type: &str, content: Value) -> String {
+        let message = self.session.envelope(msg_type, content, None);
+        let id = message.header.msg_id.clone();
+        let frames = message.seal(self.session.key()).unwrap();
+        self.control.send(frames).await.unwrap();
+        id
+    }
+
+    /// Sends frames that no kernel may trust.
+    pub async fn send_raw(&mut self, message: Envelope, key: &SigningKey) {
+        self.shell.send(message.seal(key).unwrap()).await.unwrap();
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub async fn send_stdin(&mut self, msg_type: &str, content: Value) {
+        let message = self.session.envelope(msg_type, content, None);
+        let frames = message.seal(self.session.key()).unwrap();
+        self.stdin.send(frames).await.unwrap();
+    }
+
+    /// Asks something on shell; the reply's content, once the kernel is idle again.
+    pub async fn ask(&mut self, msg_type: &str, content: Value) -> Value {
+        let id = self.send_shell(msg_type, content).await;
+        let reply = self.reply(&id).await;
+        self.quiet(&id).await;
+        reply
+    }
+
+    /// Asks something on control; likewise.
+    pub async fn ask_control(&mut self, msg_type: &str, content: Value) -> Value {
+        let id = self.send_control(msg_type, content).await;
+        let reply = self.reply(&id).await;
+        self.quiet(&id).await;
+        reply
+    }
+
+    /// The reply to a cell, and what it put out between busy and idle.
+    pub async fn ran(&mut self, id: &str) -> Ran {
+        let reply = self.reply(id).await;
+        let messages = self.until_idle(id).await;
+        let outputs = messages.iter().filter_map(told).collect();
+        Ran {
+            reply,
+            outputs,
+            messages,
+        }
+    }
+
+    /// Waits until the kernel has gone through busy and idle for a request without output.
+    pub async fn quiet(&mut self, id: &str) {
+        let messages = self.until_idle(id).await;
+        assert!(messages.is_empty(), "{messages:#?}");
+    }
+
+    /// What a request caused, up to idle; busy must have come first.
+    pub async fn until_idle(&mut self, id: &str) -> Vec<Envelope> {
+        let mut messages: Vec<Envelope> = Vec::new();
+        let first = self.published_for(id).await;
+        assert_eq!(state(&first), Some("busy"), "{first:#?}");
+        loop {
+            let message = self.published_for(id).await;
+            match state(&message) {
+                Some("idle") => return messages,
+                // The kernel says again that it is busy after each request it served meanwhile.
+                Some("busy") => {}
+                _ => messages.push(message),
+            }
+        }
+    }
+
+    /// The next thing a request has caused.
+    pub async fn published_for(&mut self, id: &str) -> Envelope {
+        loop {
+            if let Some(message) = self.published.get_mut(id).and_then(VecDeque::pop_front) {
+                return message;
+            }
+            let message = self.next_published().await;
+            let Some(parent) = &message.parent_header else {
+                continue;
+            };
+            let parent = parent.msg_id.clone();
+            self.published.entry(parent).or_default().push_back(message);
+        }
+    }
+
+    /// Waits for an output of a running cell, such as what it prints once it has begun.
+    pub async fn wait_for(&mut self, id: &str, output: &str) {
+        loop {
+            let message = self.published_for(id).await;
+            if told(&message).as_deref() == Some(output) {
+                // As if the cell had just begun.
+                let busy =
+                    self.session
+                        .envelope("status", json!({"execution_state": "busy"}), None);
+                self.published
+                    .entry(id.to_owned())
+                    .or_default()
+                    .push_front(busy);
+                return;
+            }
+        }
+    }
+
+    async fn next_published(&mut self) -> Envelope {
+        let frames = limited("iopub", self.iopub.recv_message()).await.unwrap();
+        // The topic stands before the message.
+        Envelope::open(frames, self.session.key()).unwrap()
+    }
+
+    pub async fn reply(&mut self, id: &str) -> Value {
+        loop {
+            let parent = |reply: &Envelope| reply.parent_header.as_ref().unwrap().msg_id.clone();
+            if let Some(at) = self.replies.iter().position(|reply| parent(reply) == id) {
+                return self.replies.remove(at).content;
+            }
+            let received = async {
+                tokio::select! {
+                    frames = self.shell.recv_message() => frames,
+                    frames = self.control.recv_message() => frames,
+                }
+            };
+            let frames = limited("a reply", received).await.unwrap();
+            let reply = Envelope::open(frames, self.session.key()).unwrap();
+            assert_ne!(reply.header.session, self.session.id().as_str());
+            self.replies.push(reply);
+        }
+    }
+
+    /// Whether the heartbeat comes back as it was sent.
+    pub async fn heartbeat(&self) {
+        let mut socket = Socket::connect(Kind::Dealer, &self.heartbeat, SocketOptions::default())
+            .await
+            .unwrap();
+        let frames = vec![
+            bytes::Bytes::new(),
+            bytes::Bytes::from_static(b"any\0thing"),
+        ];
+        socket.send(frames.clone()).await.unwrap();
+        let back = limited("heartbeat", socket.recv_message()).await;
+        assert_eq!(back, Some(frames));
+    }
+
+    /// Shuts the kernel down and checks that nothing is left: no message, no process.
+    pub async fn stop(mut self) {
+        let family = family(self.pid());
+        let reply = self
+            .ask_control("shutdown_request", json!({"restart": false}))
+            .await;
+        assert_eq!(reply["status"], "ok");
+        self.gone(family).await;
+        self.nothing_left();
+    }
+
+    /// Waits until the kernel and all it has started are gone.
+    pub async fn gone(&mut self, family: Vec<OwnedFd>) {
+        let status = limited("the kernel's end", self.kernel.wait())
+            .await
+            .unwrap();
+        for process in family {
+            #[expect(deprecated, reason = "sound for an OwnedFd; the other way is unsafe")]
+            let process = AsyncFd::new(process).unwrap();
+            limited("a process's end", process.readable())
+                .await
+                .unwrap()
+                .retain_ready();
+        }
+        assert!(status.success(), "{status}");
+    }
+
+    /// Ends the kernel as the system does.
+    pub async fn terminate(mut self) {
+        let family = family(self.pid());
+        let pid = rustix::process::Pid::from_raw(self.pid() as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.gone(family).await;
+    }
+
+    fn nothing_left(&self) {
+        let left: Vec<_> = self
+            .published
+            .values()
+            .flatten()
+            .filter(|message| state(message).is_none())
+            .map(|message| (&message.header.msg_type, &message.content))
+            .collect();
+        assert!(left.is_empty(), "messages nobody asked for: {left:#?}");
+        assert!(
+            self.replies.is_empty(),
+            "replies to nothing: {:#?}",
+            self.replies
+        );
+    }
+}
+
+pub async fn limited<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, future)
+        .await
+        .unwrap_or_else(|_| panic!("waited for {what} in vain"))
+}
+
+/// A process and all its descendants, held so that their ends can be awaited.
+pub fn family(pid: u32) -> Vec<OwnedFd> {
+    let mut found = vec![pid];
+    let mut at = 0;
+    while let Some(pid) = found.get(at) {
+        at += 1;
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+        for task in tasks.into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(task.path().join("children"));
+            let children = children.unwrap_or_default();
+            found.extend(
+                children
+                    .split_whitespace()
+                    .map(|pid| pid.parse::<u32>().unwrap()),
+            );
+        }
+    }
+    found
+        .into_iter()
+        .filter_map(|pid| {
+            let pid = rustix::process::Pid::from_raw(pid as i32)?;
+            let flags = rustix::process::PidfdFlags::NONBLOCK;
+            rustix::process::pidfd_open(pid, flags).ok()
+        })
+        .collect()
+}
+
+/// Loopback with ports that were free a moment ago.
+pub fn connection() -> ConnectionInfo {
+    let listeners: Vec<_> = (0..5)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let port = |at: usize| listeners[at].local_addr().unwrap().port();
+    ConnectionInfo {
+        ip: "127.0.0.1".into(),
+        transport: Transport::TCP,
+        shell_port: port(0),
+        iopub_port: port(1),
+        stdin_port: port(2),
+        control_port: port(3),
+        hb_port: port(4),
+        key: "secret".into(),
+        signature_scheme: "hmac-sha256".into(),
+        kernel_name: None,
+    }
+}
+
+fn state(message: &Envelope) -> Option<&str> {
+    message.content["execution_state"].as_str()
+}
+
+/// An output in one line; `None` for what is none.
+pub fn told(message: &Envelope) -> Option<String> {
+    let content = &message.content;
+    let data = || {
+        let data = content["data"].as_object().unwrap();
+        let shown = data.iter().map(|(mime, value)| {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            match mime.as_str() {
+                "text/plain" => value,
+                mime => format!("{mime}={value}"),
+            }
+        });
+        plain(&shown.collect::<Vec<_>>().join(" | "))
+    };
+    let text = |key: &str| content[key].as_str().unwrap().to_owned();
+    Some(match message.header.msg_type.as_str() {
+        "execute_input" => return None,
+        "stream" => format!("{}: {}", text("name"), text("text")),
+        "execute_result" => format!("result: {}", data()),
+        "display_data" => format!("display: {}", data()),
+        "update_display_data" => format!("update: {}", data()),
+        "clear_output" => "clear".to_owned(),
+        "error" => format!("{}: {}", text("ename"), text("evalue")),
+        other => format!("{other}: {content}"),
+    })
+}
+
+/// A text without colours.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('\x1b') {
+        plain.push_str(&rest[..at]);
+        let end = rest[at..].find('m').map_or(rest.len(), |end| at + end + 1);
+        rest = &rest[end..];
+    }
+    plain + rest
+}

@@ -1,0 +1,10 @@
+//! The kernel over real loopback sockets, driven by a fake frontend; cells are the echo twin's.
+
+#![cfg(feature = "echo")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod frontend;
+mod local;
+mod protocol;
+
+use frontend::Frontend;

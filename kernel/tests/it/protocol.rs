@@ -1,0 +1,216 @@
+//! What every frontend relies on, whatever the cells are.
+
+use crate::Frontend;
+use crate::frontend::{connection, limited};
+use phalanx_transport::SigningKey;
+use phalanx_transport::connection::write_kernel_file;
+use serde_json::json;
+use std::process::Stdio;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn the_kernel_says_who_it_is_on_both_channels() {
+    let mut frontend = Frontend::start().await;
+    for reply in [
+        frontend.ask("kernel_info_request", json!({})).await,
+        frontend.ask_control("kernel_info_request", json!({})).await,
+    ] {
+        assert_eq!(reply["status"], "ok");
+        assert_eq!(reply["implementation"], "phalanx");
+        assert_eq!(reply["language_info"]["name"], "rust");
+        assert_eq!(reply["language_info"]["file_extension"], ".rs");
+        assert_eq!(reply["language_info"]["mimetype"], "text/rust");
+        let version = reply["protocol_version"].as_str().unwrap();
+        assert!(version.starts_with("5."), "{version}");
+    }
+    frontend.heartbeat().await;
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn every_request_is_answered() {
+    let mut frontend = Frontend::start().await;
+    let reply = frontend
+        .ask("comm_info_request", json!({"target_name": "x"}))
+        .await;
+    assert_eq!(reply["comms"], json!({}));
+    let reply = frontend.ask("connect_request", json!({})).await;
+    assert!(reply["shell_port"].is_u64());
+    let reply = frontend
+        .ask("is_complete_request", json!({"code": "fn f() {"}))
+        .await;
+    assert_eq!(
+        (&reply["status"], &reply["indent"]),
+        (&json!("incomplete"), &json!("    "))
+    );
+    let reply = frontend
+        .ask("is_complete_request", json!({"code": "1"}))
+        .await;
+    assert_eq!(reply["status"], "complete");
+    let reply = frontend.ask("nonsense_request", json!({"a": 1})).await;
+    assert_eq!(reply["status"], "error");
+    let reply = frontend.ask("execute_request", json!({"no": "code"})).await;
+    assert_eq!(reply["status"], "error");
+    assert_eq!(reply["ename"], "UsageError");
+    let id = frontend
+        .send_shell(
+            "comm_open",
+            json!({"comm_id": "c", "target_name": "t", "data": {}}),
+        )
+        .await;
+    let closed = frontend.until_idle(&id).await;
+    assert_eq!(closed[0].header.msg_type, "comm_close");
+    assert_eq!(closed[0].content["comm_id"], "c");
+    let id = frontend
+        .send_shell("comm_msg", json!({"comm_id": "c", "data": {}}))
+        .await;
+    frontend.quiet(&id).await;
+    frontend
+        .send_stdin("input_reply", json!({"value": "unasked", "status": "ok"}))
+        .await;
+    assert_eq!(
+        frontend.ok("print still here").await,
+        ["stdout: still here\n"]
+    );
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn the_history_holds_what_was_run() {
+    let mut frontend = Frontend::start().await;
+    frontend.ok("result 1").await;
+    frontend.ok("print 2").await;
+    let ask = json!({"hist_access_type": "tail", "n": 2, "output": true, "raw": true});
+    let reply = frontend.ask("history_request", ask).await;
+    assert_eq!(
+        reply["history"],
+        json!([[1, 1, ["result 1", "1"]], [1, 2, ["print 2", ""]]])
+    );
+    let ask =
+        json!({"hist_access_type": "search", "pattern": "pri*", "output": false, "raw": true});
+    let reply = frontend.ask("history_request", ask).await;
+    assert_eq!(reply["history"], json!([[1, 2, "print 2"]]));
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn completion_and_inspection_count_in_characters() {
+    let mut frontend = Frontend::start().await;
+    // Once a cell has run, the evaluator is there.
+    frontend.ok("let a = 1").await;
+    let reply = frontend
+        .ask(
+            "complete_request",
+            json!({"code": "print é pri", "cursor_pos": 11}),
+        )
+        .await;
+    assert_eq!(reply["matches"], json!(["print"]));
+    assert_eq!(
+        (&reply["cursor_start"], &reply["cursor_end"]),
+        (&json!(8), &json!(11))
+    );
+    let reply = frontend
+        .ask(
+            "complete_request",
+            json!({"code": "%%px --ta\né", "cursor_pos": 9}),
+        )
+        .await;
+    assert_eq!(reply["matches"], json!(["--targets"]));
+    let reply = frontend
+        .ask("complete_request", json!({"code": "%px", "cursor_pos": 3}))
+        .await;
+    assert_eq!(reply["matches"], json!(["%px", "%pxresult", "%pxconfig"]));
+    let reply = frontend
+        .ask(
+            "inspect_request",
+            json!({"code": "é print", "cursor_pos": 7}),
+        )
+        .await;
+    assert_eq!(reply["found"], true);
+    let reply = frontend
+        .ask("inspect_request", json!({"code": "%px 1", "cursor_pos": 2}))
+        .await;
+    assert!(
+        reply["data"]["text/plain"]
+            .as_str()
+            .unwrap()
+            .contains("--targets")
+    );
+    let reply = frontend
+        .ask(
+            "inspect_request",
+            json!({"code": "nothing", "cursor_pos": 3}),
+        )
+        .await;
+    assert_eq!(reply["found"], false);
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn messages_that_are_not_the_frontends_are_dropped() {
+    let mut frontend = Frontend::start().await;
+    let forged = frontend
+        .session()
+        .envelope("kernel_info_request", json!({}), None);
+    frontend
+        .send_raw(forged, &SigningKey::sha256("another"))
+        .await;
+    let reply = frontend.ask("kernel_info_request", json!({})).await;
+    assert_eq!(reply["status"], "ok");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn sigterm_ends_everything() {
+    let mut frontend = Frontend::start().await;
+    frontend.ok("print up").await;
+    let id = frontend.send_execute("print begun\nsleep 600").await;
+    frontend.wait_for(&id, "stdout: begun\n").await;
+    frontend.terminate().await;
+}
+
+async fn refused(file: &std::path::Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
+        .args(["kernel", "--echo", "--connection-file"])
+        .arg(file)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = limited("the kernel's end", output).await.unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test]
+async fn a_bad_connection_file_or_port_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kernel.json");
+    let missing = refused(&file).await;
+    assert!(
+        missing.contains("kernel.json") && missing.contains("No such file"),
+        "{missing}"
+    );
+    std::fs::write(&file, "not json").unwrap();
+    let malformed = refused(&file).await;
+    assert!(
+        malformed.contains("kernel.json is not a connection file"),
+        "{malformed}"
+    );
+    std::fs::write(&file, r#"{"ip": "127.0.0.1", "transport": "tcp"}"#).unwrap();
+    let lacking = refused(&file).await;
+    assert!(lacking.contains("shell_port"), "{lacking}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut info = connection();
+    info.iopub_port = taken.local_addr().unwrap().port();
+    write_kernel_file(&file, &info).unwrap();
+    let in_use = refused(&file).await;
+    assert!(
+        in_use.contains("iopub") && in_use.contains(&info.iopub_port.to_string()),
+        "{in_use}"
+    );
+    let mut info = connection();
+    info.signature_scheme = "hmac-md5".into();
+    write_kernel_file(&file, &info).unwrap();
+    let scheme = refused(&file).await;
+    assert!(scheme.contains("hmac-md5"), "{scheme}");
+}
