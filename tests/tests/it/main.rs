@@ -9,6 +9,7 @@ mod install;
 mod ipyparallel_client;
 mod kernel_test;
 mod lab;
+mod leaks;
 mod lone_engine;
 mod nbclient;
 mod tour;

@@ -1,0 +1,52 @@
+//! However a kernel ends, what it started ends with it.
+//!
+//! The check itself is [`Place`]'s, which looks for processes when it is dropped.
+
+use phalanx_tests::bounded::run;
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout};
+use serde_json::json;
+use std::fs;
+use std::time::Duration;
+
+/// Longest time for starting engines and ending all.
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn nothing_outlives_a_kernel_that_ends_by(way: &str) {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let spec = json!({
+        "argv": [prepared.binary("phalanx"), "kernel", "--echo", "--connection-file", "{connection_file}"],
+        "display_name": "Phalanx without rustc",
+        "language": "rust",
+        "interrupt_mode": "message",
+    });
+    let folder = place.path("jupyter/data/kernels/phalanx-echo");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("kernel.json"), spec.to_string()).unwrap();
+    let mut command = place.command(&prepared, prepared.python());
+    command.arg(checkout("tests/python/leaks.py")).arg(way);
+    let _ = run(&mut command, LIMIT).succeeded();
+}
+
+#[test]
+fn nothing_outlives_a_kernel_that_is_shut_down() {
+    nothing_outlives_a_kernel_that_ends_by("shutdown");
+}
+
+#[test]
+fn nothing_outlives_a_kernel_that_is_terminated() {
+    nothing_outlives_a_kernel_that_ends_by("terminate");
+}
+
+#[test]
+fn nothing_outlives_a_kernel_that_is_killed() {
+    nothing_outlives_a_kernel_that_ends_by("kill");
+}
+
+#[test]
+fn nothing_outlives_a_kernel_whose_server_is_gone() {
+    nothing_outlives_a_kernel_that_ends_by("abandon");
+}
