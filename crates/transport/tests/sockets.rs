@@ -109,6 +109,18 @@ async fn what_a_peer_sent_comes_before_its_end() {
 }
 
 #[tokio::test]
+async fn a_dropped_socket_is_gone_for_its_peer() {
+    for place in places("dropped").endpoints.iter() {
+        let mut router = bind(Kind::Router, place).await;
+        let peer = connect(Kind::Dealer, &router, "peer").await;
+        until(&mut router, |event| matches!(event, Event::Connected(_))).await;
+        drop(peer);
+        let gone = Event::Disconnected("peer".into());
+        until(&mut router, |event| *event == gone).await;
+    }
+}
+
+#[tokio::test]
 async fn close_returns_once_everything_has_left() {
     for place in places("close").endpoints.iter() {
         let mut router = bind(Kind::Router, place).await;

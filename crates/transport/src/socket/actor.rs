@@ -26,13 +26,16 @@ pub(crate) async fn run<D: Driver>(
     let mut permit = None;
     let mut unread = false;
     let mut unsent = false;
+    // A closed channel is always ready, so it must not be asked again.
+    let mut unheld = false;
     while !(unread && unsent) {
         tokio::select! {
             // A slot for the event first, so that one that was received is never lost.
-            slot = inbox.reserve(), if permit.is_none() && !unread => match slot {
-                Ok(slot) => permit = Some(slot),
-                Err(_) => unread = true,
-            },
+            Ok(slot) = inbox.reserve(), if permit.is_none() && !unread => permit = Some(slot),
+            () = inbox.closed(), if !unread => {
+                permit = None;
+                unread = true;
+            }
             event = driver.recv(), if permit.is_some() || unread => {
                 if let Event::Disconnected(peer) = &event {
                     gauges.forget(&peer.0);
@@ -45,12 +48,12 @@ pub(crate) async fn run<D: Driver>(
                 Some(frames) => hand_over(&mut driver, frames, &gauges).await,
                 None => unsent = true,
             },
-            command = commands.recv() => match command {
+            command = commands.recv(), if !unheld => match command {
                 Some(Command::Close { limit, done }) => {
                     drop(done.send(close(driver, queue, limit, &gauges).await));
                     return;
                 }
-                None => unsent = true,
+                None => unheld = true,
             },
         }
     }

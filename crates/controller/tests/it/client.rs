@@ -1,0 +1,146 @@
+use crate::cluster::soon;
+use phalanx_transport::{
+    ClientConnectionFile, Envelope, Frames, Kind, Receiver, Session, SigningKey, Socket,
+    SocketOptions,
+};
+use serde_json::{Value, json};
+
+pub struct Client {
+    pub session: Session,
+    pub query: Socket,
+    pub mux: Socket,
+    pub task: Socket,
+    pub broadcast: Socket,
+    pub iopub: Receiver,
+    pub notification: Receiver,
+}
+
+impl Client {
+    pub async fn connect(file: &ClientConnectionFile) -> Self {
+        let open = async |kind, port| {
+            let endpoint = file.endpoint(port).unwrap();
+            let options = SocketOptions::default();
+            Socket::connect(kind, &endpoint, options).await.unwrap()
+        };
+        Self {
+            session: Session::new("client", file.signing_key().unwrap()),
+            notification: open(Kind::Sub, file.notification).await.split().1,
+            iopub: open(Kind::Sub, file.iopub).await.split().1,
+            query: open(Kind::Dealer, file.registration).await,
+            mux: open(Kind::Dealer, file.mux).await,
+            task: open(Kind::Dealer, file.task).await,
+            broadcast: open(Kind::Dealer, file.broadcast).await,
+        }
+    }
+
+    pub fn open(&self, frames: Frames) -> Envelope {
+        Envelope::open(frames, self.session.key()).unwrap()
+    }
+
+    fn execute(&self, engine: Option<&str>, code: &str, metadata: Value) -> Envelope {
+        let mut request = self
+            .session
+            .envelope("execute_request", json!({"code": code}), None);
+        request.metadata = metadata.as_object().unwrap().clone();
+        request.identities = engine
+            .map(|name| name.to_owned().into())
+            .into_iter()
+            .collect();
+        request
+    }
+
+    /// A direct request; its msg_id.
+    pub async fn run(&self, engine: &str, code: &str) -> String {
+        let request = self.execute(Some(engine), code, json!({}));
+        let id = request.header.msg_id.clone();
+        self.mux
+            .send(request.seal(self.session.key()).unwrap())
+            .await
+            .unwrap();
+        id
+    }
+
+    /// A direct request signed by somebody who does not know the key.
+    pub async fn run_forged(&self, engine: &str, code: &str) {
+        let request = self.execute(Some(engine), code, json!({}));
+        let forged = request.seal(&SigningKey::sha256("guessed")).unwrap();
+        self.mux.send(forged).await.unwrap();
+    }
+
+    /// A load-balanced task; its msg_id.
+    pub async fn submit(&self, code: &str, metadata: Value) -> String {
+        let request = self.execute(None, code, metadata);
+        let id = request.header.msg_id.clone();
+        self.task
+            .send(request.seal(self.session.key()).unwrap())
+            .await
+            .unwrap();
+        id
+    }
+
+    /// One request for many engines; its msg_id.
+    pub async fn broadcast(&self, code: &str, targets: &[&str], coalescing: bool) -> String {
+        let targets: Vec<_> = targets
+            .iter()
+            .enumerate()
+            .map(|(id, uuid)| json!([uuid, id]))
+            .collect();
+        let metadata =
+            json!({"targets": targets, "is_broadcast": true, "is_coalescing": coalescing});
+        let request = self.execute(None, code, metadata);
+        let id = request.header.msg_id.clone();
+        self.broadcast
+            .send(request.seal(self.session.key()).unwrap())
+            .await
+            .unwrap();
+        id
+    }
+
+    pub async fn ask(&mut self, msg_type: &str, content: Value) -> Envelope {
+        let request = self.session.envelope(msg_type, content, None);
+        self.query
+            .send(request.seal(self.session.key()).unwrap())
+            .await
+            .unwrap();
+        let reply = soon(self.query.recv_message()).await.unwrap();
+        self.open(reply)
+    }
+
+    /// The next notification: its type and the engine's uuid.
+    pub async fn notified(&mut self) -> (String, String) {
+        let frames = soon(self.notification.recv_message()).await.unwrap();
+        let notification = self.open(frames);
+        let uuid = notification.content["uuid"].as_str().unwrap_or_default();
+        (notification.header.msg_type.clone(), uuid.to_owned())
+    }
+
+    pub async fn joined(&mut self, uuid: &str) {
+        while self.notified().await != ("registration_notification".to_owned(), uuid.to_owned()) {}
+    }
+
+    /// The text a request printed, up to its idle.
+    pub async fn printed(&mut self, msg_id: &str) -> String {
+        let mut text = String::new();
+        loop {
+            let frames = soon(self.iopub.recv_message()).await.unwrap();
+            let output = self.open(frames);
+            if output
+                .parent_header
+                .is_none_or(|parent| parent.msg_id != msg_id)
+            {
+                continue;
+            }
+            match output.content["execution_state"].as_str() {
+                Some("idle") => return text,
+                _ => text += output.content["text"].as_str().unwrap_or_default(),
+            }
+        }
+    }
+}
+
+/// The next reply on a channel: to which request, and its content.
+pub async fn reply(socket: &mut Socket, session: &Session) -> (String, Envelope) {
+    let frames = soon(socket.recv_message()).await.unwrap();
+    let reply = Envelope::open(frames, session.key()).unwrap();
+    (reply.parent_header.clone().unwrap().msg_id, reply)
+}

@@ -1,0 +1,51 @@
+use crate::client::Client;
+use crate::engine::Engine;
+use phalanx_controller::{Controller, ControllerConfig};
+use std::time::Duration;
+
+/// Far beyond what anything here takes.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, future)
+        .await
+        .expect("nothing happened in time")
+}
+
+pub struct Cluster {
+    pub controller: Controller,
+    _folder: tempfile::TempDir,
+}
+
+/// A controller on each transport. Its heartbeats are too rare to help anybody.
+pub async fn clusters(test: &str) -> Vec<Cluster> {
+    let mut clusters = Vec::new();
+    for transport in ["tcp://127.0.0.1", "memory://", "ipc://"] {
+        let folder = tempfile::tempdir().unwrap();
+        let interface = match transport {
+            "memory://" => format!("memory://{test}"),
+            "ipc://" => format!("ipc://{}", folder.path().join("at").display()),
+            tcp => tcp.to_owned(),
+        };
+        let config = ControllerConfig {
+            interface,
+            heartbeat: Duration::from_secs(600),
+            ..ControllerConfig::default()
+        };
+        clusters.push(Cluster {
+            controller: Controller::start(config).await.unwrap(),
+            _folder: folder,
+        });
+    }
+    clusters
+}
+
+impl Cluster {
+    pub async fn client(&self) -> Client {
+        Client::connect(self.controller.client_file()).await
+    }
+
+    pub async fn engine(&self, uuid: &str) -> Engine {
+        Engine::join(self.controller.engine_file(), uuid).await
+    }
+}

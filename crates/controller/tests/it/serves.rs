@@ -1,0 +1,264 @@
+use crate::client::reply;
+use crate::cluster::{LIMIT, clusters, soon};
+use phalanx_protocol::parallel::RegistrationReply;
+use serde_json::json;
+
+/// Its output is complete although nobody waited for anything but the notification.
+#[tokio::test]
+async fn the_first_cell_right_after_registration_loses_nothing() {
+    for cluster in clusters("first").await {
+        let mut client = cluster.client().await;
+        for round in 0..100 {
+            let uuid = format!("engine-{round}");
+            let engine = cluster.engine(&uuid).await;
+            client.joined(&uuid).await;
+            let id = client.run(&uuid, "hello").await;
+            assert_eq!(client.printed(&id).await, "hello");
+            let (parent, answer) = reply(&mut client.mux, &client.session).await;
+            assert_eq!(
+                (parent, answer.content["status"].as_str()),
+                (id, Some("ok"))
+            );
+            assert_eq!(answer.identities, [uuid.into_bytes()]);
+            engine.crash().await;
+        }
+        cluster.controller.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn whatever_an_engine_had_is_answered_when_it_ends() {
+    for cluster in clusters("ends").await {
+        let mut client = cluster.client().await;
+        let engine = cluster.engine("victim").await;
+        client.joined("victim").await;
+        let mut expected = vec![
+            client.run("victim", "hang").await,
+            client.run("victim", "hang").await,
+        ];
+        let task = client
+            .submit("hang", json!({"targets": ["victim"], "retries": 3}))
+            .await;
+        let cast = client.broadcast("hang", &["victim"], false).await;
+        let one = client.broadcast("hang", &["victim"], true).await;
+        // Everything has arrived once this is answered, since the engine reads in order.
+        client.run("victim", "there").await;
+        soon(client.mux.recv_message()).await.unwrap();
+        engine.crash().await;
+
+        for _ in 0..2 {
+            let (parent, answer) = reply(&mut client.mux, &client.session).await;
+            assert_eq!(parent, expected.remove(0));
+            assert_eq!(answer.header.msg_type, "execute_reply");
+            assert_eq!(answer.content["ename"], "EngineError");
+            assert_eq!(answer.metadata["engine"], "victim");
+        }
+        let (parent, answer) = reply(&mut client.task, &client.session).await;
+        assert_eq!(
+            (parent, &answer.content["ename"]),
+            (task, &json!("EngineError"))
+        );
+        let (parent, answer) = reply(&mut client.broadcast, &client.session).await;
+        assert_eq!(parent, format!("{cast}_victim"));
+        assert_eq!(answer.content["ename"], "EngineError");
+        let (_, answer) = reply(&mut client.broadcast, &client.session).await;
+        assert_eq!(answer.metadata["original_msg_id"], json!(one));
+        assert_eq!(answer.content["ename"], "EngineError");
+        assert_eq!(
+            client.notified().await,
+            (
+                "unregistration_notification".to_owned(),
+                "victim".to_owned()
+            )
+        );
+        let engines = client.ask("connection_request", json!({})).await;
+        assert_eq!(engines.content, json!({"status": "ok", "engines": {}}));
+        cluster.controller.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_an_engine_that_is_not_there_is_answered() {
+    for cluster in clusters("nobody").await {
+        let mut client = cluster.client().await;
+        let id = client.run("nobody", "x").await;
+        let (parent, answer) = reply(&mut client.mux, &client.session).await;
+        assert_eq!(
+            (parent, &answer.content["ename"]),
+            (id, &json!("EngineError"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn forged_messages_reach_nobody() {
+    for cluster in clusters("forged").await {
+        let mut client = cluster.client().await;
+        let _engine = cluster.engine("a").await;
+        client.joined("a").await;
+        client.run_forged("a", "forged").await;
+        client
+            .mux
+            .send(vec!["a".into(), "no message".into()])
+            .await
+            .unwrap();
+        let id = client.run("a", "honest").await;
+        let (parent, _) = reply(&mut client.mux, &client.session).await;
+        assert_eq!(parent, id);
+    }
+}
+
+#[tokio::test]
+async fn tasks_are_balanced_tried_again_and_end() {
+    for cluster in clusters("tasks").await {
+        let mut client = cluster.client().await;
+        let _engines = [cluster.engine("a").await, cluster.engine("b").await];
+        client.joined("a").await;
+        client.joined("b").await;
+        let mut ids = Vec::new();
+        for n in 0..20 {
+            ids.push(client.submit(&n.to_string(), json!({})).await);
+        }
+        let mut parents = Vec::new();
+        for _ in 0..20 {
+            parents.push(reply(&mut client.task, &client.session).await.0);
+        }
+        ids.sort();
+        parents.sort();
+        assert_eq!(parents, ids);
+        for code in ["fail", "unmet"] {
+            let id = client.submit(code, json!({"retries": 7})).await;
+            let (parent, answer) = reply(&mut client.task, &client.session).await;
+            assert_eq!(parent, id);
+            assert_eq!(
+                answer.content["status"],
+                if code == "fail" { "error" } else { "ok" }
+            );
+        }
+        let queue = client
+            .ask("queue_request", json!({"targets": null, "verbose": false}))
+            .await;
+        let completed = |id: &str| queue.content[id]["completed"].as_u64().unwrap();
+        assert_eq!(queue.content["unassigned"], 0);
+        assert_eq!(completed("0") + completed("1"), 22);
+        let history = client.ask("history_request", json!({})).await;
+        assert_eq!(history.content["history"].as_array().unwrap().len(), 22);
+    }
+}
+
+#[tokio::test]
+async fn a_broadcast_comes_back_as_many_or_as_one() {
+    for cluster in clusters("broadcast").await {
+        let mut client = cluster.client().await;
+        let _engines = [cluster.engine("a").await, cluster.engine("b").await];
+        client.joined("a").await;
+        client.joined("b").await;
+        let id = client.broadcast("x", &["a", "b"], false).await;
+        let mut parents = vec![
+            reply(&mut client.broadcast, &client.session).await.0,
+            reply(&mut client.broadcast, &client.session).await.0,
+        ];
+        parents.sort();
+        assert_eq!(parents, [format!("{id}_a"), format!("{id}_b")]);
+        let id = client.broadcast("x", &["b", "a"], true).await;
+        let (_, one) = reply(&mut client.broadcast, &client.session).await;
+        assert_eq!(one.metadata["original_msg_id"], json!(id));
+        assert_eq!(
+            one.metadata["broadcast_targets"],
+            json!([["b", 0], ["a", 1]])
+        );
+        assert_eq!(one.buffers, ["b", "a"]);
+    }
+}
+
+#[tokio::test]
+async fn results_are_there_for_other_clients_too() {
+    for cluster in clusters("results").await {
+        let mut client = cluster.client().await;
+        let _engine = cluster.engine("a").await;
+        client.joined("a").await;
+        let done = client.run("a", "x").await;
+        reply(&mut client.mux, &client.session).await;
+        let hangs = client.run("a", "hang").await;
+        let mut other = cluster.client().await;
+        let content = json!({"msg_ids": [hangs, done], "status_only": false});
+        // The second request may be on its way still.
+        let answer = soon(async {
+            loop {
+                let answer = other.ask("result_request", content.clone()).await;
+                if answer.header.msg_type == "result_reply" {
+                    return answer;
+                }
+            }
+        })
+        .await;
+        assert_eq!(answer.content["completed"], json!([done]));
+        assert_eq!(answer.content["pending"], json!([hangs]));
+        assert_eq!(answer.content[&done]["result_content"]["status"], "ok");
+        assert_eq!(answer.buffers, ["a"]);
+        other
+            .ask("purge_request", json!({"msg_ids": "all", "engine_ids": []}))
+            .await;
+        let answer = other.ask("result_request", content).await;
+        assert_eq!(answer.content["ename"], "KeyError");
+    }
+}
+
+#[tokio::test]
+async fn a_uuid_registers_once() {
+    for cluster in clusters("twice").await {
+        let mut client = cluster.client().await;
+        let _engine = cluster.engine("a").await;
+        client.joined("a").await;
+        let again = cluster.engine("a").await;
+        let RegistrationReply::Error(error) = again.registration else {
+            panic!("{:?}", again.registration);
+        };
+        assert!(error.evalue.contains("in use"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_that_comes_late_learns_who_is_there() {
+    for cluster in clusters("late").await {
+        let mut early = cluster.client().await;
+        let _engine = cluster.engine("a").await;
+        early.joined("a").await;
+        cluster.client().await.joined("a").await;
+    }
+}
+
+#[tokio::test]
+async fn ending_tells_the_clients_and_takes_the_files_along() {
+    for asked in [true, false] {
+        for cluster in clusters("ending").await {
+            let mut client = cluster.client().await;
+            let _engine = cluster.engine("a").await;
+            client.joined("a").await;
+            let path = cluster.controller.engine_path().to_owned();
+            assert!(path.exists());
+            if asked {
+                let reply = client.ask("shutdown_request", json!({})).await;
+                assert_eq!(reply.content["status"], "ok");
+                soon(cluster.controller.ended()).await;
+            }
+            tokio::time::timeout(LIMIT, cluster.controller.shutdown())
+                .await
+                .unwrap();
+            assert_eq!(client.notified().await.0, "shutdown_notification");
+            assert!(!path.exists());
+        }
+    }
+}
+
+#[tokio::test]
+async fn unknown_queries_are_answered_as_such() {
+    for cluster in clusters("bogus").await {
+        let mut client = cluster.client().await;
+        let answer = client.ask("bogus_request", json!({})).await;
+        assert_eq!(answer.header.msg_type, "hub_error");
+        assert_eq!(answer.content["ename"], "KeyError");
+        let answer = client.ask("result_request", json!({"msg_ids": 3})).await;
+        assert_eq!(answer.content["status"], "error");
+    }
+}
