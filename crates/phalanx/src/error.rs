@@ -23,7 +23,8 @@ impl Error {
             Failure::Remote(_) => "RemoteError",
             Failure::Composite { .. } => "CompositeError",
             Failure::Timeout { .. } => "TimeoutError",
-            Failure::Environment { .. } | Failure::Internal { .. } => "InternalError",
+            Failure::Environment { .. } => "EnvironmentError",
+            Failure::Internal { .. } => "InternalError",
         }
     }
 
