@@ -7,7 +7,6 @@ use phalanx_evaluator::Backend;
 use phalanx_transport::connection::read_kernel_file;
 use rustix::process::{Pid, Signal};
 use std::path::Path;
-use tracing_subscriber::EnvFilter;
 
 /// Environment variable in which Jupyter's server gives its process id.
 const PARENT: &str = "JPY_PARENT_PID";
@@ -18,14 +17,11 @@ pub(super) fn run(connection_file: &Path, backend: Option<Backend>) -> anyhow::R
         "give the connection file Jupyter writes; `jupyter kernel --kernel phalanx` starts a kernel with one",
     )?;
     end_with_parent()?;
-    log();
+    super::log();
     let backend = backend.context("built without evcxr; only the twin for tests is here")?;
     let programs =
         Programs::current(backend).context("the system does not say which program this is")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("no threads to serve with")?;
+    let runtime = super::threads()?;
     runtime.block_on(session::run(connection, programs)).context(
         "the kernel cannot serve; if a port is taken, another program has it: start the kernel again for new ports",
     )
@@ -45,13 +41,4 @@ fn end_with_parent() -> anyhow::Result<()> {
         return Ok(());
     }
     anyhow::bail!("the process that started the kernel is gone")
-}
-
-/// Logs to stderr, as `PHALANX_LOG` says; warnings without it.
-fn log() {
-    let filter = EnvFilter::try_from_env("PHALANX_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
 }

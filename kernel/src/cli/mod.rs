@@ -2,11 +2,13 @@
 
 mod kernel;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use phalanx_evaluator::Backend;
 use phalanx_protocol::evaluator::NamespaceKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
 
 /// A Rust kernel for Jupyter with parallel computing built in.
 #[derive(Debug, Parser)]
@@ -39,6 +41,10 @@ enum Command {
         #[arg(long)]
         echo: bool,
     },
+    /// Join a controller and run the cells it sends.
+    Engine(phalanx_engine::EngineArgs),
+    /// Serve engines and clients, as the kernel's own controller does.
+    Controller(phalanx_controller::ServerArgs),
     /// Run compiled cells for a kernel or an engine.
     #[command(hide = true)]
     Runtime,
@@ -71,6 +77,18 @@ pub fn main() -> ExitCode {
             let echo = false;
             evaluator(kind, echo)
         }
+        Command::Engine(args) => {
+            log();
+            let joined = phalanx_engine::cli::main(&args);
+            ended(joined.map(drop).map_err(Into::into))
+        }
+        Command::Controller(args) => {
+            log();
+            match threads() {
+                Ok(runtime) => runtime.block_on(phalanx_controller::run_server(args)),
+                Err(error) => ended(Err(error)),
+            }
+        }
         Command::Runtime => phalanx_runtime::process_main(),
     }
 }
@@ -84,6 +102,23 @@ fn ended(result: anyhow::Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Logs to stderr, as `PHALANX_LOG` says; warnings without it.
+fn log() {
+    let filter = EnvFilter::try_from_env("PHALANX_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// What serves everything at once.
+fn threads() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no threads to serve with")
 }
 
 fn evaluator(kind: Kind, echo: bool) -> ExitCode {

@@ -7,7 +7,7 @@ pub mod plan;
 pub mod targets;
 
 pub use low::{ClusterCommand, Low, PxOptions, parse};
-pub use plan::{Blocking, PxDefaults, PxPlan, Streaming};
+pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};
 pub use targets::Targets;
 
 use phalanx_protocol::failure::Failure;

@@ -1,12 +1,12 @@
 //! A cell: its directives, one after the other.
 
-use super::{CellContext, Services, shell};
+use super::magics::{self, Order, Standing};
+use super::{CellContext, Services, body, shell};
 use crate::cell::{Directive, DirectiveKind, RustText, SourceMap, split};
-use crate::magic::{self, Low, help};
+use crate::magic;
 use crate::report::{Fault, Place};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::MAGIC_FAILED;
-use phalanx_protocol::output::MimeBundle;
 
 /// Runs a cell to its end; its outputs are published when this returns.
 ///
@@ -38,20 +38,42 @@ async fn run_directive(
         DirectiveKind::Rust(text) => evaluate(services, context, text).await,
         DirectiveKind::Command(line) => command(services, context, line, place).await,
         DirectiveKind::Shell(line) => Ok(shell::run(context, &line).await?),
-        DirectiveKind::Magic(line) => {
-            let low =
-                magic::parse(&line).map_err(|error| Fault::magic(error, place.clone(), start))?;
-            magic_line(context, low).await
-        }
-        DirectiveKind::CellMagic { line, body: _ } => {
-            let low =
-                magic::parse(&line).map_err(|error| Fault::magic(error, place.clone(), start))?;
-            magic_line(context, low).await
+        DirectiveKind::Magic(line) => magic(services, context, place, start, &line, None).await,
+        DirectiveKind::CellMagic { line, body } => {
+            magic(services, context, place, start, &line, Some(body)).await
         }
     }
 }
 
-async fn evaluate(services: &Services, context: &CellContext, text: RustText) -> Result<(), Fault> {
+async fn magic(
+    services: &Services,
+    context: &CellContext,
+    place: Place,
+    start: usize,
+    line: &str,
+    body: Option<RustText>,
+) -> Result<(), Fault> {
+    let low = magic::parse(line).map_err(|error| Fault::magic(error, place.clone(), start))?;
+    let order = Order {
+        low,
+        line,
+        body,
+        place,
+        start,
+        standing: Standing::Alone,
+    };
+    magics::carry_out(services, context, order).await.map(drop)
+}
+
+/// Evaluates Rust locally.
+///
+/// # Errors
+/// However it failed; a magic within it that failed is reported as itself.
+pub(super) async fn evaluate(
+    services: &Services,
+    context: &CellContext,
+    text: RustText,
+) -> Result<(), Fault> {
     let place = context.place(text.map);
     let evaluated = services.local().evaluate(context, text.source).await;
     let failure = match evaluated {
@@ -77,21 +99,13 @@ async fn command(
     line: String,
     place: Place,
 ) -> Result<(), Fault> {
+    if line.starts_with(":dep ") {
+        return body::dependency(services, context, line, &place).await;
+    }
     let evaluated = services.local().evaluate(context, line).await;
     let evaluated = evaluated.map_err(|failure| Fault::at(failure, place))?;
     if !evaluated.command_output.0.is_empty() {
         context.outlet().display(evaluated.command_output).await;
     }
     Ok(())
-}
-
-async fn magic_line(context: &CellContext, low: Low) -> Result<(), Fault> {
-    match low {
-        Low::Help(name) => {
-            let text = MimeBundle::plain(help::help(name));
-            context.outlet().display(text).await;
-            Ok(())
-        }
-        _ => Err(Failure::NoEngines.into()),
-    }
 }

@@ -7,13 +7,30 @@
 //! | `local/` | the local namespace: evaluator, runtime, replay |
 //! | `cell.rs` | the directives of a cell, one after the other |
 //! | `shell.rs` | `!` lines |
+//! | `magics.rs`, `body.rs` | magics, and the code of a `%px` |
+//! | `cluster/` | the controller and the engines of this kernel |
+//! | `compile/` | cells compiled for engines, once for all in the same state |
+//! | `fanout/` | a cell on many engines: submitted, watched, shown |
+//! | `results.rs` | the AsyncResults the kernel holds |
+//! | `host.rs` | what the `phalanx` library asks while a cell runs |
+//! | `progress.rs`, `build.rs` | bars, and what cargo says |
 //! | `analyse.rs` | completion and inspection |
+//! | `services.rs` | all of it as one handle |
 
 pub mod analyse;
+mod body;
+mod build;
 mod cell;
+mod cluster;
+mod compile;
 mod context;
+mod fanout;
+pub mod host;
 mod local;
+mod magics;
 mod programs;
+mod progress;
+mod results;
 mod services;
 mod shell;
 
@@ -21,4 +38,4 @@ pub use cell::run_cell;
 pub use context::CellContext;
 pub use local::{CellCall, Local};
 pub use programs::Programs;
-pub use services::Services;
+pub use services::{Owners, Services};

@@ -34,6 +34,17 @@ impl Programs {
         }
     }
 
+    /// An engine process: the small program beside this one where there is one, else this program.
+    pub fn engine(&self) -> (PathBuf, &'static [&'static str]) {
+        let small = self.phalanx.with_file_name("phalanx-engine");
+        // The small program beside a kernel under test may have been built without the twin.
+        if is_twin(self.backend) || !small.is_file() {
+            (self.phalanx.clone(), &["engine"])
+        } else {
+            (small, &[])
+        }
+    }
+
     /// A runtime process.
     pub fn runtime(&self) -> RuntimeConfig {
         RuntimeConfig {
@@ -41,5 +52,17 @@ impl Programs {
             args: vec!["runtime".into()],
             env: Vec::new(),
         }
+    }
+}
+
+fn is_twin(backend: Backend) -> bool {
+    match backend {
+        #[cfg(feature = "echo")]
+        Backend::Echo => true,
+        #[allow(
+            unreachable_patterns,
+            reason = "which backends there are is a matter of features"
+        )]
+        _ => false,
     }
 }

@@ -3,7 +3,7 @@
 use super::{Cell, Command, Event, Session};
 use crate::channel::{Channels, Loudness, OpenError, Outlet};
 use crate::report::report;
-use crate::run::{CellCall, CellContext, Local, Programs, Services, analyse, run_cell};
+use crate::run::{CellCall, CellContext, Programs, Services, analyse, host, run_cell};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
 use std::io;
@@ -49,10 +49,10 @@ pub async fn run(connection: ConnectionInfo, programs: Programs) -> Result<(), R
     let _interrupts = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     // Unbounded: each call's code waits for its answer.
     let (calls_tx, mut calls) = mpsc::unbounded_channel();
-    let (local, local_task) = Local::start(programs, calls_tx);
+    let (services, owners) = Services::start(&programs, calls_tx);
     let mut actor = Actor {
         channels,
-        services: Services::new(local),
+        services,
         running: None,
         tasks: JoinSet::new(),
     };
@@ -72,9 +72,10 @@ pub async fn run(connection: ConnectionInfo, programs: Programs) -> Result<(), R
         }
     }
     actor.tasks.shutdown().await;
+    // What waits for an answer holds on to the services.
+    drop(calls);
     drop(actor.services);
-    // The namespace's processes end with its last handle; nothing is to outlive the kernel.
-    let _ = local_task.await;
+    owners.ended().await;
     actor.channels.close().await;
     Ok(())
 }
@@ -175,7 +176,13 @@ impl Actor {
         });
     }
 
-    fn serve(&mut self, call: CellCall) {
-        tracing::warn!(?call, "a call of the library");
+    /// Answers a call of the library, beside the cell that waits for it.
+    fn serve(&mut self, CellCall { context, call }: CellCall) {
+        let services = self.services.clone();
+        self.tasks.spawn(async move {
+            let reply = host::serve(&services, &context, call.request).await;
+            call.reply.send(reply);
+            None
+        });
     }
 }

@@ -235,6 +235,22 @@ impl Frontend {
         }
     }
 
+    /// Waits until the streams of a running cell have held all these texts.
+    pub async fn wait_for_text(&mut self, id: &str, texts: &[&str]) {
+        let mut seen = String::new();
+        let mut messages = VecDeque::new();
+        while !texts.iter().all(|text| seen.contains(text)) {
+            let message = self.published_for(id).await;
+            if let Some(text) = message.content["text"].as_str() {
+                seen.push_str(text);
+            }
+            messages.push_back(message);
+        }
+        let rest = self.published.entry(id.to_owned()).or_default();
+        messages.append(rest);
+        *rest = messages;
+    }
+
     async fn next_published(&mut self) -> Envelope {
         let frames = limited("iopub", self.iopub.recv_message()).await.unwrap();
         // The topic stands before the message.

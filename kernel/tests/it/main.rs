@@ -3,6 +3,7 @@
 #![cfg(feature = "echo")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cluster;
 mod frontend;
 mod local;
 mod protocol;

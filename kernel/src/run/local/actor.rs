@@ -1,8 +1,8 @@
 //! The loop around the local namespace's state: waits, lets it decide, performs.
 
-use super::build::Build;
 use super::state::{Command, Event, JobId, State};
 use super::{CellCall, Order};
+use crate::run::build::Build;
 use crate::run::{CellContext, Programs};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{Answer, NamespaceKind};

@@ -1,7 +1,6 @@
 //! The local namespace: cells evaluated here, by an evaluator process and a runtime process.
 
 mod actor;
-mod build;
 mod state;
 
 pub use state::Analysis;

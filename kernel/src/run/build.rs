@@ -20,7 +20,7 @@ const VERBS: [&str; 8] = [
 
 /// The progress of one build.
 #[derive(Debug)]
-pub(super) struct Build {
+pub struct Build {
     display_id: String,
     started: Instant,
     shown: Option<Instant>,
@@ -29,7 +29,7 @@ pub(super) struct Build {
 
 impl Build {
     /// Nothing is shown before cargo has said something.
-    pub(super) fn new(display_id: String, now: Instant) -> Self {
+    pub fn new(display_id: String, now: Instant) -> Self {
         Self {
             display_id,
             started: now,
@@ -39,7 +39,7 @@ impl Build {
     }
 
     /// Takes a line of cargo's; what is to be shown now.
-    pub(super) fn line(&mut self, line: &str, now: Instant) -> Option<Output> {
+    pub fn line(&mut self, line: &str, now: Instant) -> Option<Output> {
         let line = line.trim();
         let verb = line.split_whitespace().next()?;
         if !VERBS.contains(&verb) {
@@ -56,7 +56,7 @@ impl Build {
     }
 
     /// The build is over; what stays, if anything was shown.
-    pub(super) fn finish(mut self, now: Instant) -> Option<Output> {
+    pub fn finish(mut self, now: Instant) -> Option<Output> {
         self.shown?;
         let text = format!("Built {} in {:.1} s", self.count(), self.elapsed(now));
         Some(self.show(text, now))

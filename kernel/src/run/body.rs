@@ -1,0 +1,90 @@
+//! The code of a `%px`: what of it goes to the engines, and what concerns the whole session.
+
+use super::{CellContext, Services};
+use crate::cell::{DirectiveKind, RustText, SourceMap, split};
+use crate::report::{Fault, Place};
+use phalanx_protocol::failure::Failure;
+
+/// Adds the dependencies the code names, here and for the engines, and returns the code without
+/// them; its lines are those it had.
+///
+/// # Errors
+/// When a dependency cannot be had, or the code holds commands and magics that engines do not know.
+pub async fn prepare(
+    services: &Services,
+    context: &CellContext,
+    text: RustText,
+    place: &Place,
+) -> Result<RustText, Fault> {
+    let mut source = text.source.clone();
+    for directive in split(&text.source) {
+        let map = SourceMap::starting_at(&text.source, directive.span.start).within(&text.map);
+        let at = Place {
+            map,
+            ..place.clone()
+        };
+        match directive.kind {
+            DirectiveKind::Rust(_) => {}
+            DirectiveKind::Command(line) if line.starts_with(":dep ") => {
+                dependency(services, context, line, &at).await?;
+                source.replace_range(directive.span.clone(), &" ".repeat(directive.span.len()));
+            }
+            DirectiveKind::Command(line) => {
+                let message = format!("engines do not know `{line}`");
+                return Err(refused(
+                    message,
+                    "of the `:` commands, engines take `:dep` alone",
+                    at,
+                ));
+            }
+            DirectiveKind::Shell(line) => {
+                let message = format!("engines have no shell for `!{line}`");
+                return Err(refused(message, "use `std::process::Command`", at));
+            }
+            DirectiveKind::Magic(line) | DirectiveKind::CellMagic { line, .. } => {
+                let message = format!("engines do not know magics such as `{line}`");
+                return Err(refused(
+                    message,
+                    "put it on a line before `%px`, in a cell of its own",
+                    at,
+                ));
+            }
+        }
+    }
+    Ok(RustText {
+        source,
+        map: text.map,
+    })
+}
+
+/// Adds a dependency to the local namespace and to those of the engines.
+///
+/// # Errors
+/// When it cannot be resolved or built.
+pub async fn dependency(
+    services: &Services,
+    context: &CellContext,
+    line: String,
+    place: &Place,
+) -> Result<(), Fault> {
+    let spec = line.trim_start_matches(":dep").trim().to_owned();
+    services
+        .local()
+        .evaluate(context, line)
+        .await
+        .map_err(|failure| Fault::at(failure, place.clone()))?;
+    services
+        .fanout()
+        .compiler
+        .add_dependency(spec, context.clone())
+        .await
+        .map_err(|failure| Fault::at(failure, place.clone()))
+}
+
+fn refused(message: String, hint: &str, place: Place) -> Fault {
+    let failure = Failure::Usage {
+        message,
+        hint: Some(hint.to_owned()),
+    };
+    Fault::at(failure, place)
+}

@@ -1,0 +1,460 @@
+//! The loop around the evaluator for engines: one request at a time, and a new process with all the
+//! old one knew when it dies.
+
+use super::lineage::{Lineages, Origin};
+use super::{Compilation, Order, Task};
+use crate::run::build::Build;
+use crate::run::{CellContext, Programs};
+use phalanx_evaluator::{Evaluator, EvaluatorNotice};
+use phalanx_protocol::evaluator::{
+    Answer, Compiled, EvaluatorEvent, EvaluatorRequest, NamespaceKind, RequestId, Toolchain,
+};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::{ArtifactHash, StateId};
+use phalanx_protocol::runtime::Outcome;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+pub(super) async fn run(programs: Programs, orders: mpsc::UnboundedReceiver<Order>) {
+    let mut actor = Actor {
+        programs,
+        orders,
+        waiting: VecDeque::new(),
+        closed: false,
+        process: None,
+        lineages: Lineages::new(),
+        dependencies: Vec::new(),
+        requests: 0,
+        libstd: None,
+        build: None,
+    };
+    while let Some(order) = actor.next_order().await {
+        actor.obey(order).await;
+    }
+}
+
+struct Actor {
+    programs: Programs,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// Orders that came while another was worked on.
+    waiting: VecDeque<Order>,
+    closed: bool,
+    process: Option<Process>,
+    lineages: Lineages,
+    /// What every new evaluator is told first.
+    dependencies: Vec<String>,
+    requests: u64,
+    /// The hash of the standard library, which is the same for all cells.
+    libstd: Option<(PathBuf, ArtifactHash)>,
+    /// What cargo says, for the cell that waits for it.
+    build: Option<(CellContext, Build)>,
+}
+
+struct Process {
+    evaluator: Evaluator,
+    notices: mpsc::UnboundedReceiver<EvaluatorNotice>,
+    toolchain: Toolchain,
+}
+
+/// Why the evaluator gave no answer.
+enum Silence {
+    /// It ended.
+    Gone(Failure),
+    /// The kernel is ending.
+    Closing,
+}
+
+enum Heard {
+    Order(Option<Order>),
+    Notice(Option<EvaluatorNotice>),
+}
+
+impl Actor {
+    async fn next_order(&mut self) -> Option<Order> {
+        match self.waiting.pop_front() {
+            Some(order) => Some(order),
+            None if self.closed => None,
+            None => self.orders.recv().await,
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Interrupt => {}
+            Order::Warm => {
+                if let Err(failure) = self.ready().await {
+                    tracing::warn!(?failure, "the evaluator for engines did not start");
+                }
+            }
+            Order::Compile {
+                task,
+                context,
+                reply,
+            } => {
+                self.begin_build(context);
+                let result = self.compile(&task).await;
+                self.end_build().await;
+                // Who asked may have been interrupted.
+                let _ = reply.send(result);
+            }
+            Order::AddDependency {
+                spec,
+                context,
+                reply,
+            } => {
+                self.begin_build(Some(context));
+                let result = self.add_dependency(spec).await;
+                self.end_build().await;
+                let _ = reply.send(result);
+            }
+            Order::Complete {
+                source,
+                offset,
+                base,
+                reply,
+            } => {
+                let base = Some(base);
+                let answer = self.analyse(|id| EvaluatorRequest::Complete {
+                    id,
+                    source,
+                    offset,
+                    base,
+                });
+                let _ = reply.send(match answer.await {
+                    Some(Answer::Completions(completions)) => Some(completions),
+                    _ => None,
+                });
+            }
+            Order::Inspect {
+                source,
+                offset,
+                base,
+                reply,
+            } => {
+                let base = Some(base);
+                let answer = self.analyse(|id| EvaluatorRequest::Inspect {
+                    id,
+                    source,
+                    offset,
+                    base,
+                });
+                let _ = reply.send(match answer.await {
+                    Some(Answer::Inspected(documentation)) => documentation,
+                    _ => None,
+                });
+            }
+        }
+    }
+
+    /// Compiles a task, on a second evaluator if the first dies over it.
+    async fn compile(&mut self, task: &Task) -> Result<Compilation, Failure> {
+        match self.try_compile(task).await {
+            Ok(result) => result,
+            Err(Silence::Closing) => Err(super::ending()),
+            Err(Silence::Gone(_)) => match self.try_compile(task).await {
+                Ok(result) => result,
+                Err(Silence::Closing) => Err(super::ending()),
+                Err(Silence::Gone(failure)) => Err(failure),
+            },
+        }
+    }
+
+    async fn try_compile(&mut self, task: &Task) -> Result<Result<Compilation, Failure>, Silence> {
+        let toolchain = match self.ready().await {
+            Ok(toolchain) => toolchain,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let missing = match self.lineages.missing(&task.base) {
+            Ok(missing) => missing,
+            Err(foreign) => return Ok(Err(not_ours(&foreign))),
+        };
+        for (state, origin) in missing {
+            if let Err(failure) = self.step(state, origin).await? {
+                return Ok(Err(failure));
+            }
+        }
+        let next = StateId::fresh();
+        let origin = Origin {
+            base: task.base.clone(),
+            source: task.source.clone(),
+            outcome: if task.lost.is_empty() {
+                Outcome::Completed
+            } else {
+                Outcome::VariablesLost(task.lost.clone())
+            },
+        };
+        let compiled = match self.step(next.clone(), origin).await? {
+            Ok(compiled) => compiled,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let mut artifacts = Vec::new();
+        if let Some(cell) = &compiled.cell {
+            let hashed = self.hash(&toolchain.libstd, &cell.artifact).await;
+            match hashed {
+                Ok(hashed) => artifacts = hashed,
+                Err(failure) => return Ok(Err(failure)),
+            }
+        }
+        Ok(Ok(Compilation {
+            base: task.base.clone(),
+            next,
+            cell: compiled.cell,
+            toolchain,
+            artifacts,
+        }))
+    }
+
+    /// Has the evaluator make one state from another.
+    async fn step(
+        &mut self,
+        next: StateId,
+        origin: Origin,
+    ) -> Result<Result<Compiled, Failure>, Silence> {
+        let answer = self
+            .request(|id| EvaluatorRequest::Compile {
+                id,
+                source: origin.source.to_string(),
+                base: origin.base.clone(),
+                next: next.clone(),
+                outcome: origin.outcome.clone(),
+            })
+            .await?;
+        Ok(match answer {
+            Ok(Answer::Compiled(compiled)) => {
+                self.lineages.add(next, origin);
+                Ok(compiled)
+            }
+            Ok(other) => Err(Failure::Internal {
+                message: format!("the evaluator answered {other:?}"),
+            }),
+            Err(failure) => Err(failure),
+        })
+    }
+
+    async fn add_dependency(&mut self, spec: String) -> Result<(), Failure> {
+        self.ready().await?;
+        let answer = self
+            .request(|id| EvaluatorRequest::AddDependency {
+                id,
+                spec: spec.clone(),
+            })
+            .await;
+        match answer {
+            Ok(Ok(_)) => {
+                self.dependencies.push(spec);
+                Ok(())
+            }
+            Ok(Err(failure)) | Err(Silence::Gone(failure)) => Err(failure),
+            Err(Silence::Closing) => Err(super::ending()),
+        }
+    }
+
+    async fn analyse(
+        &mut self,
+        request: impl FnOnce(RequestId) -> EvaluatorRequest,
+    ) -> Option<Answer> {
+        self.process.as_ref()?;
+        self.request(request).await.ok()?.ok()
+    }
+
+    /// The toolchain of an evaluator that answers, started if need be.
+    async fn ready(&mut self) -> Result<Toolchain, Failure> {
+        if let Some(process) = &self.process {
+            return Ok(process.toolchain.clone());
+        }
+        self.lineages.forget_compiled();
+        let config = self.programs.evaluator(NamespaceKind::Engines);
+        let (evaluator, notices) =
+            Evaluator::start(config)
+                .await
+                .map_err(|error| Failure::Environment {
+                    message: error.to_string(),
+                    hint: Some("`phalanx doctor` tells what is wrong on this machine".to_owned()),
+                })?;
+        self.process = Some(Process {
+            evaluator,
+            notices,
+            toolchain: Toolchain::default(),
+        });
+        let toolchain = loop {
+            match self.hear().await {
+                Ok(EvaluatorEvent::Ready(toolchain)) => break toolchain,
+                Ok(EvaluatorEvent::StartFailed { failure }) => {
+                    self.process = None;
+                    return Err(failure);
+                }
+                Ok(_) => {}
+                Err(Silence::Gone(failure)) => return Err(failure),
+                Err(Silence::Closing) => {
+                    self.process = None;
+                    return Err(super::ending());
+                }
+            }
+        };
+        if let Some(process) = &mut self.process {
+            process.toolchain = toolchain.clone();
+        }
+        for spec in self.dependencies.clone() {
+            let told = self
+                .request(|id| EvaluatorRequest::AddDependency { id, spec })
+                .await;
+            match told {
+                Ok(Ok(_)) => {}
+                Ok(Err(failure)) | Err(Silence::Gone(failure)) => {
+                    self.process = None;
+                    return Err(failure);
+                }
+                Err(Silence::Closing) => return Err(super::ending()),
+            }
+        }
+        Ok(toolchain)
+    }
+
+    /// Sends a request and waits for its answer.
+    async fn request(
+        &mut self,
+        request: impl FnOnce(RequestId) -> EvaluatorRequest,
+    ) -> Result<Result<Answer, Failure>, Silence> {
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        if let Some(process) = &self.process {
+            process.evaluator.send(request(id));
+        }
+        loop {
+            match self.hear().await? {
+                EvaluatorEvent::Answer { id: of, result } if of == id => return Ok(result),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next event of the evaluator. Meanwhile cargo's lines are shown and interrupts obeyed.
+    async fn hear(&mut self) -> Result<EvaluatorEvent, Silence> {
+        loop {
+            let Some(process) = &mut self.process else {
+                return Err(Silence::Gone(gone("no process", "")));
+            };
+            let heard = tokio::select! {
+                order = self.orders.recv(), if !self.closed => Heard::Order(order),
+                notice = process.notices.recv() => Heard::Notice(notice),
+            };
+            match heard {
+                Heard::Order(None) => {
+                    self.closed = true;
+                    return Err(Silence::Closing);
+                }
+                Heard::Order(Some(Order::Interrupt)) => process.evaluator.interrupt(),
+                Heard::Order(Some(order)) => self.defer(order),
+                Heard::Notice(Some(EvaluatorNotice::Event(event))) => return Ok(event),
+                Heard::Notice(Some(EvaluatorNotice::Progress(line))) => self.progress(&line).await,
+                Heard::Notice(Some(EvaluatorNotice::Exited { status, last_words })) => {
+                    self.process = None;
+                    return Err(Silence::Gone(gone(&status, &last_words)));
+                }
+                Heard::Notice(None) => {
+                    self.process = None;
+                    return Err(Silence::Gone(gone("without a word", "")));
+                }
+            }
+        }
+    }
+
+    /// Keeps an order for later; questions that are only worth answering now are refused.
+    fn defer(&mut self, order: Order) {
+        match order {
+            Order::Complete { reply, .. } => {
+                let _ = reply.send(None);
+            }
+            Order::Inspect { reply, .. } => {
+                let _ = reply.send(None);
+            }
+            order => self.waiting.push_back(order),
+        }
+    }
+
+    async fn hash(
+        &mut self,
+        libstd: &Path,
+        cell: &Path,
+    ) -> Result<Vec<(ArtifactHash, PathBuf)>, Failure> {
+        let known = self.libstd.as_ref().filter(|(path, _)| path == libstd);
+        let libstd_hash = match known {
+            Some((_, hash)) => hash.clone(),
+            None => {
+                let hash = hash_file(libstd).await?;
+                self.libstd = Some((libstd.to_owned(), hash.clone()));
+                hash
+            }
+        };
+        Ok(vec![
+            (libstd_hash, libstd.to_owned()),
+            (hash_file(cell).await?, cell.to_owned()),
+        ])
+    }
+
+    fn begin_build(&mut self, context: Option<CellContext>) {
+        self.build = context.map(|context| {
+            let id = uuid::Uuid::new_v4().to_string();
+            (context, Build::new(id, Instant::now()))
+        });
+    }
+
+    async fn progress(&mut self, line: &str) {
+        if let Some((context, build)) = &mut self.build
+            && let Some(output) = build.line(line, Instant::now())
+        {
+            context.outlet().output(output).await;
+        }
+    }
+
+    async fn end_build(&mut self) {
+        if let Some((context, build)) = self.build.take()
+            && let Some(output) = build.finish(Instant::now())
+        {
+            context.outlet().output(output).await;
+        }
+    }
+}
+
+async fn hash_file(path: &Path) -> Result<ArtifactHash, Failure> {
+    let read = {
+        let path = path.to_owned();
+        // Reading and hashing some megabytes is no work for the threads that serve.
+        tokio::task::spawn_blocking(move || {
+            std::fs::read(path).map(|bytes| ArtifactHash::of(&bytes))
+        })
+    };
+    match read.await {
+        Ok(Ok(hash)) => Ok(hash),
+        Ok(Err(error)) => Err(Failure::Environment {
+            message: format!("cannot read {}: {error}", path.display()),
+            hint: None,
+        }),
+        Err(error) => Err(Failure::Internal {
+            message: format!("hashing {}: {error}", path.display()),
+        }),
+    }
+}
+
+fn gone(status: &str, last_words: &str) -> Failure {
+    let mut message = format!("the process that compiles cells for engines ended ({status})");
+    if !last_words.is_empty() {
+        message.push_str(":\n");
+        message.push_str(last_words);
+    }
+    Failure::Environment {
+        message,
+        hint: Some("nothing is lost; run the cell again".to_owned()),
+    }
+}
+
+fn not_ours(foreign: &super::lineage::Foreign) -> Failure {
+    Failure::Usage {
+        message: format!("an engine has run cells of another client ({foreign})"),
+        hint: Some(
+            "cells of several clients cannot follow each other on one engine; start a cluster of your own with `%cluster start`".to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,175 @@
+//! Which states engines can be in, and how each is made. Pure.
+//!
+//! A state is the outcome of one cell in another state, so every state has a lineage back to the
+//! empty one. What the evaluator has not compiled yet is compiled when a cell needs it.
+
+use phalanx_protocol::failure::Panic;
+use phalanx_protocol::id::StateId;
+use phalanx_protocol::runtime::Outcome;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// How a state is made.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Origin {
+    /// From which state.
+    pub(super) base: StateId,
+    /// By which cell.
+    pub(super) source: Arc<str>,
+    /// That ended how.
+    pub(super) outcome: Outcome,
+}
+
+/// A state that no cell of this session has made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("state {0} was made by another client")]
+pub(super) struct Foreign(pub(super) StateId);
+
+/// All states this session has made.
+#[derive(Debug)]
+pub(super) struct Lineages {
+    origins: HashMap<StateId, Origin>,
+    /// Those the evaluator has.
+    compiled: HashSet<StateId>,
+}
+
+impl Lineages {
+    /// Knows the empty state alone.
+    pub(super) fn new() -> Self {
+        Self {
+            origins: HashMap::new(),
+            compiled: HashSet::from([StateId::empty()]),
+        }
+    }
+
+    /// What has to be compiled, in this order, before a cell can be compiled from `state`.
+    ///
+    /// # Errors
+    /// When the state's lineage leads to one that is not ours.
+    pub(super) fn missing(&self, state: &StateId) -> Result<Vec<(StateId, Origin)>, Foreign> {
+        let mut steps = Vec::new();
+        let mut at = state.clone();
+        while !self.compiled.contains(&at) {
+            let origin = self.origin(&at).ok_or_else(|| Foreign(at.clone()))?;
+            let base = origin.base.clone();
+            steps.push((at, origin));
+            at = base;
+        }
+        steps.reverse();
+        Ok(steps)
+    }
+
+    /// The evaluator has compiled a cell: `state` is the one it leads to.
+    pub(super) fn add(&mut self, state: StateId, origin: Origin) {
+        self.compiled.insert(state.clone());
+        self.origins.insert(state, origin);
+    }
+
+    /// The evaluator is a new one, which has only the empty state.
+    pub(super) fn forget_compiled(&mut self) {
+        self.compiled = HashSet::from([StateId::empty()]);
+    }
+
+    fn origin(&self, state: &StateId) -> Option<Origin> {
+        if let Some(origin) = self.origins.get(state) {
+            return Some(origin.clone());
+        }
+        // The same cell from the same base, with another outcome than was assumed.
+        unfinished().into_iter().find_map(|outcome| {
+            let assumed = self.origins.iter().find(|(next, origin)| {
+                state.as_str().starts_with(next.as_str())
+                    && !matches!(origin.outcome, Outcome::Died { .. })
+                    && StateId::after(next, &outcome).as_ref() == Some(state)
+            });
+            let (_, origin) = assumed?;
+            Some(Origin {
+                outcome,
+                ..origin.clone()
+            })
+        })
+    }
+}
+
+/// Every outcome that leads to a state of its own, apart from completion.
+fn unfinished() -> [Outcome; 3] {
+    [
+        Outcome::Panicked(Panic {
+            message: String::new(),
+            location: None,
+        }),
+        Outcome::Errored {
+            message: String::new(),
+        },
+        Outcome::Died {
+            status: String::new(),
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(name: &str) -> StateId {
+        StateId::new(name)
+    }
+
+    fn completed(base: &str, source: &str) -> Origin {
+        Origin {
+            base: state(base),
+            source: source.into(),
+            outcome: Outcome::Completed,
+        }
+    }
+
+    fn steps(lineages: &Lineages, name: &str) -> Vec<String> {
+        let steps = lineages.missing(&state(name)).unwrap();
+        let told = steps.iter().map(|(state, origin)| {
+            let outcome = format!("{:?}", origin.outcome);
+            let outcome = outcome.split([' ', '(']).next().unwrap().to_owned();
+            format!("{} + {} -> {state} ({outcome})", origin.base, origin.source)
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn outcomes_that_occurred_are_compiled_when_they_are_needed() {
+        let mut lineages = Lineages::new();
+        lineages.add(state("a"), completed("empty", "A"));
+        assert!(steps(&lineages, "a").is_empty());
+        assert_eq!(
+            steps(&lineages, "a~panicked"),
+            ["empty + A -> a~panicked (Panicked)"]
+        );
+        assert_eq!(
+            steps(&lineages, "a~error"),
+            ["empty + A -> a~error (Errored)"]
+        );
+        let (name, origin) = lineages.missing(&state("a~died")).unwrap().remove(0);
+        lineages.add(name, origin);
+        lineages.add(state("b"), completed("a~died", "B"));
+        assert!(steps(&lineages, "b").is_empty());
+    }
+
+    #[test]
+    fn a_new_evaluator_learns_a_whole_lineage() {
+        let mut lineages = Lineages::new();
+        lineages.add(state("a"), completed("empty", "A"));
+        lineages.add(state("b"), completed("a", "B"));
+        lineages.forget_compiled();
+        assert_eq!(
+            steps(&lineages, "b~error"),
+            ["empty + A -> a (Completed)", "a + B -> b~error (Errored)"]
+        );
+    }
+
+    #[test]
+    fn states_of_others_are_refused() {
+        let lineages = Lineages::new();
+        assert_eq!(lineages.missing(&state("x")), Err(Foreign(state("x"))));
+        assert_eq!(
+            lineages.missing(&state("x~died")),
+            Err(Foreign(state("x~died")))
+        );
+    }
+}

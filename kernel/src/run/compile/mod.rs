@@ -1,0 +1,172 @@
+//! Cells compiled for engines, once for all that are in the same state.
+
+mod actor;
+mod lineage;
+
+use super::{CellContext, Programs};
+use phalanx_protocol::evaluator::{CompiledCell, Completions, Documentation, Toolchain};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::{ArtifactHash, StateId};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// The handle on the evaluator for engines; clones share it. Its process ends with the last clone.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    /// Unbounded: a user's cells, and at most one request per engine that was in another state.
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// A cell compiled from one state.
+#[derive(Clone, Debug)]
+pub struct Compilation {
+    /// The state it was compiled from.
+    pub base: StateId,
+    /// The state it leads to.
+    pub next: StateId,
+    /// What to run; `None` when the cell only adds items.
+    pub cell: Option<CompiledCell>,
+    /// What it needs of the machine.
+    pub toolchain: Toolchain,
+    /// What it needs, in load order, itself last.
+    pub artifacts: Vec<(ArtifactHash, PathBuf)>,
+}
+
+/// What is to be compiled.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// From which state.
+    pub base: StateId,
+    /// The source.
+    pub source: Arc<str>,
+    /// Variables the engine has lost because their types have changed.
+    pub lost: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Order {
+    /// Start the evaluator, since it will be wanted.
+    Warm,
+    Compile {
+        task: Task,
+        context: Option<CellContext>,
+        reply: oneshot::Sender<Result<Compilation, Failure>>,
+    },
+    AddDependency {
+        spec: String,
+        context: CellContext,
+        reply: oneshot::Sender<Result<(), Failure>>,
+    },
+    Complete {
+        source: String,
+        offset: usize,
+        base: StateId,
+        reply: oneshot::Sender<Option<Completions>>,
+    },
+    Inspect {
+        source: String,
+        offset: usize,
+        base: StateId,
+        reply: oneshot::Sender<Option<Documentation>>,
+    },
+    Interrupt,
+}
+
+impl Compiler {
+    /// A compiler whose process is started when it is first wanted.
+    pub fn start(programs: Programs) -> (Self, JoinHandle<()>) {
+        let (orders, received) = mpsc::unbounded_channel();
+        let task = tokio::spawn(actor::run(programs, received));
+        (Self { orders }, task)
+    }
+
+    /// Starts the process behind the caller's back.
+    pub fn warm(&self) {
+        self.order(Order::Warm);
+    }
+
+    /// Compiles a cell. Cargo's progress is shown in `context`'s cell, if there is one.
+    ///
+    /// # Errors
+    /// When it does not compile, or the state is not one of this session.
+    pub async fn compile(
+        &self,
+        task: Task,
+        context: Option<CellContext>,
+    ) -> Result<Compilation, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Compile {
+            task,
+            context,
+            reply,
+        });
+        answer.await.unwrap_or_else(|_| Err(ending()))
+    }
+
+    /// Adds a dependency for all states from now on.
+    ///
+    /// # Errors
+    /// When it cannot be resolved or built.
+    pub async fn add_dependency(&self, spec: String, context: CellContext) -> Result<(), Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::AddDependency {
+            spec,
+            context,
+            reply,
+        });
+        answer.await.unwrap_or_else(|_| Err(ending()))
+    }
+
+    /// Completions in a cell that would be compiled from `base`, unless the evaluator is busy.
+    pub async fn complete(
+        &self,
+        source: String,
+        offset: usize,
+        base: StateId,
+    ) -> Option<Completions> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Complete {
+            source,
+            offset,
+            base,
+            reply,
+        });
+        answer.await.ok()?
+    }
+
+    /// Documentation in a cell that would be compiled from `base`, unless the evaluator is busy.
+    pub async fn inspect(
+        &self,
+        source: String,
+        offset: usize,
+        base: StateId,
+    ) -> Option<Documentation> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Inspect {
+            source,
+            offset,
+            base,
+            reply,
+        });
+        answer.await.ok()?
+    }
+
+    /// Stops what is being compiled, if anything is.
+    pub fn interrupt(&self) {
+        self.order(Order::Interrupt);
+    }
+
+    fn order(&self, order: Order) {
+        // The actor ends only with the kernel; then nobody waits for an answer any more.
+        let _ = self.orders.send(order);
+    }
+}
+
+fn ending() -> Failure {
+    Failure::Environment {
+        message: "the kernel is ending".to_owned(),
+        hint: None,
+    }
+}

@@ -1,0 +1,17 @@
+//! A cell on many engines: compiled once for all in the same state, submitted, watched, shown.
+//!
+//! | file | what |
+//! |---|---|
+//! | `states.rs` | the state each engine is taken to be in |
+//! | `submit.rs` | from a plan to tasks under way |
+//! | `supervise.rs` | refused tasks: compiled for the engine's true state and sent again |
+//! | `show.rs` | outputs, a bar, and the failure at the end |
+
+mod show;
+mod states;
+mod submit;
+mod supervise;
+
+pub use show::{Shown, show, wait_with_bar};
+pub use states::States;
+pub use submit::{Fanout, Submitted};

@@ -1,0 +1,199 @@
+//! From a plan to tasks under way.
+
+use super::States;
+use super::supervise::{Supervised, supervise};
+use crate::magic::PxPlan;
+use crate::magic::Targets;
+use crate::run::CellContext;
+use crate::run::compile::{Compilation, Compiler, Task};
+use crate::run::results::{Held, Results};
+use phalanx_client::render::Labels;
+use phalanx_client::{Client, Engine, EngineCell, Submission};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
+use phalanx_protocol::parallel::CellMetadata;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+/// What running cells on engines takes. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Fanout {
+    /// Compiles cells for engines.
+    pub compiler: Compiler,
+    /// Where the engines stand.
+    pub states: States,
+    /// Where AsyncResults are kept.
+    pub results: Results,
+    /// The tasks that watch over submissions; each ends with its submission.
+    pub watchers: TaskTracker,
+}
+
+/// A cell that is under way on engines.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// The AsyncResult.
+    pub held: Held,
+    /// The client it went through.
+    pub client: Client,
+    /// The engines it went to.
+    pub engines: Vec<EngineId>,
+}
+
+impl Fanout {
+    /// Compiles a cell for the engines of a plan and submits it.
+    ///
+    /// Nothing runs anywhere unless the cell compiles for all of them.
+    ///
+    /// # Errors
+    /// When it does not compile, an engine is not a Rust engine, or the cell is interrupted.
+    pub async fn submit(
+        &self,
+        client: Client,
+        plan: &PxPlan,
+        source: &str,
+        context: &CellContext,
+    ) -> Result<Submitted, Failure> {
+        let engines = targets(&client, &plan.targets)?;
+        let source: Arc<str> = source.into();
+        let compiled = self.compile_all(&engines, &source, context).await?;
+        let (refused_tx, refused) = mpsc::unbounded_channel();
+        let mut cells = Vec::with_capacity(engines.len());
+        let mut sent = Vec::with_capacity(engines.len());
+        for engine in &engines {
+            let Some(compilation) = compiled.get(&self.states.of(engine)) else {
+                continue;
+            };
+            self.states.expect(&engine.uuid, compilation.next.clone());
+            cells.push(engine_cell(engine.id, &source, compilation));
+            sent.push((engine.uuid.clone(), compilation.next.clone()));
+        }
+        let result = client.submit(Submission {
+            name: "%px".to_owned(),
+            cells,
+            refused: refused_tx,
+        });
+        let labels = match plan.named {
+            Targets::Id(_) => Labels::None,
+            _ => Labels::Engines,
+        };
+        let held = self.results.hold(result, labels);
+        self.watchers.spawn(supervise(Supervised {
+            fanout: self.clone(),
+            result: held.result.clone(),
+            refused,
+            source,
+            sent,
+        }));
+        Ok(Submitted {
+            held,
+            client,
+            engines: plan.targets.clone(),
+        })
+    }
+
+    /// Compiles a cell once for each state among the engines.
+    async fn compile_all(
+        &self,
+        engines: &[Engine],
+        source: &Arc<str>,
+        context: &CellContext,
+    ) -> Result<HashMap<StateId, Compilation>, Failure> {
+        let mut compiled = HashMap::new();
+        for engine in engines {
+            let base = self.states.of(engine);
+            if compiled.contains_key(&base) {
+                continue;
+            }
+            let task = Task {
+                base: base.clone(),
+                source: Arc::clone(source),
+                lost: Vec::new(),
+            };
+            let compilation = tokio::select! {
+                compiled = self.compiler.compile(task, Some(context.clone())) => compiled?,
+                () = context.interrupted().cancelled() => {
+                    self.compiler.interrupt();
+                    return Err(Failure::Interrupted { lost: Vec::new() });
+                }
+            };
+            fits(engine, &compilation)?;
+            compiled.insert(base, compilation);
+        }
+        Ok(compiled)
+    }
+}
+
+/// The engines of these ids, which must all be Rust engines.
+fn targets(client: &Client, ids: &[EngineId]) -> Result<Vec<Engine>, Failure> {
+    let all = client.engines();
+    ids.iter()
+        .map(|id| {
+            let engine = all.iter().find(|engine| engine.id == *id);
+            let engine = engine.ok_or_else(|| gone(*id))?;
+            if engine.handshake.is_none() {
+                return Err(Failure::Usage {
+                    message: format!("engine {id} is not a Rust engine"),
+                    hint: Some("leave it out with `--targets`".to_owned()),
+                });
+            }
+            Ok(engine.clone())
+        })
+        .collect()
+}
+
+fn gone(id: EngineId) -> Failure {
+    Failure::Usage {
+        message: format!("engine {id} is gone"),
+        hint: Some("`%cluster status` shows which are there".to_owned()),
+    }
+}
+
+/// Whether an engine's machine can load what was compiled here.
+fn fits(engine: &Engine, compilation: &Compilation) -> Result<(), Failure> {
+    let ours = &compilation.toolchain;
+    let Some(theirs) = &engine.handshake else {
+        return Ok(());
+    };
+    // The twin for tests runs anywhere.
+    if theirs.target != ours.target && ours.target != "echo" {
+        return Err(Failure::Environment {
+            message: format!(
+                "engine {} on {} is built for {}, but cells are compiled for {}",
+                engine.id, theirs.host, theirs.target, ours.target
+            ),
+            hint: Some("run engines on machines of the kernel's kind".to_owned()),
+        });
+    }
+    Ok(())
+}
+
+/// A compiled cell as it is sent to one engine.
+pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilation) -> EngineCell {
+    let cell = compilation.cell.as_ref();
+    EngineCell {
+        engine,
+        source: source.to_owned(),
+        metadata: CellMetadata {
+            abi: compilation.toolchain.rustc.clone(),
+            host: phalanx_client::host(),
+            base: compilation.base.clone(),
+            next: compilation.next.clone(),
+            entry: cell.map(|cell| cell.entry.clone()),
+            has_result: cell.is_some_and(|cell| cell.has_result),
+            lines: cell.map_or_else(Vec::new, |cell| cell.lines.clone()),
+            artifacts: compilation
+                .artifacts
+                .iter()
+                .map(|(hash, _)| hash.clone())
+                .collect(),
+            paths: Vec::new(),
+            buffers: Vec::new(),
+        },
+        artifacts: compilation.artifacts.clone(),
+    }
+}
+
+/// Where each task of a submission went, and the state it should lead to.
+pub(super) type Sent = Vec<(EngineUuid, StateId)>;

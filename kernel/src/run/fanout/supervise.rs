@@ -1,0 +1,127 @@
+//! Watches over a submission: learns the states its tasks lead to, and serves those refused.
+
+use super::submit::{Fanout, Sent, engine_cell};
+use crate::report::report;
+use crate::run::compile::{Compilation, Task};
+use phalanx_client::{AsyncResult, RefusedTask, TaskEvent, TaskEventKind};
+use phalanx_protocol::failure::{Failure, RemoteFailure};
+use phalanx_protocol::id::{EngineId, StateId};
+use phalanx_protocol::parallel::RefusalReason;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// How often one task may be refused: a state changes at most once for each cell that is under way
+/// before it, so this is many cells.
+const MOST_REFUSALS: usize = 32;
+
+/// A submission to watch over.
+pub(super) struct Supervised {
+    pub(super) fanout: Fanout,
+    pub(super) result: AsyncResult,
+    pub(super) refused: mpsc::UnboundedReceiver<RefusedTask>,
+    pub(super) source: Arc<str>,
+    /// By task.
+    pub(super) sent: Sent,
+}
+
+/// What a cell was compiled again for.
+type Needed = (StateId, Vec<String>);
+
+/// Ends with the submission's last task.
+pub(super) async fn supervise(mut watched: Supervised) {
+    let mut events = watched.result.events();
+    let mut again: HashMap<Needed, Result<Compilation, Failure>> = HashMap::new();
+    let mut refusals: HashMap<usize, usize> = HashMap::new();
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => learn(&watched, event),
+                None => return,
+            },
+            Some(task) = watched.refused.recv() => {
+                let count = refusals.entry(task.task).or_default();
+                *count += 1;
+                if *count > MOST_REFUSALS {
+                    let engine = task.engine;
+                    task.fail(too_often(engine));
+                } else {
+                    serve(&mut watched, &mut again, task).await;
+                }
+            }
+        }
+    }
+}
+
+fn learn(watched: &Supervised, event: TaskEvent) {
+    if let TaskEventKind::Done {
+        state: Some(state), ..
+    } = event.kind
+        && let Some((engine, expected)) = watched.sent.get(event.task)
+    {
+        watched.fanout.states.learn(engine, expected, state);
+    }
+}
+
+/// Compiles the cell for the state the engine is in, once for all engines in it, and sends it.
+async fn serve(
+    watched: &mut Supervised,
+    again: &mut HashMap<Needed, Result<Compilation, Failure>>,
+    task: RefusedTask,
+) {
+    let lost = match &task.reason {
+        RefusalReason::VariablesLost { names } => names.clone(),
+        // The client answers requests for artifacts itself.
+        RefusalReason::StateMismatch | RefusalReason::NeedArtifacts { .. } => Vec::new(),
+    };
+    let needed = (task.state.clone(), lost);
+    if !again.contains_key(&needed) {
+        let task = Task {
+            base: needed.0.clone(),
+            source: Arc::clone(&watched.source),
+            lost: needed.1.clone(),
+        };
+        let compiled = watched.fanout.compiler.compile(task, None).await;
+        again.insert(needed.clone(), compiled);
+    }
+    match &again[&needed] {
+        Ok(compilation) => {
+            if let Some((engine, next)) = watched.sent.get_mut(task.task) {
+                *next = compilation.next.clone();
+                watched.fanout.states.expect(engine, next.clone());
+            }
+            let cell = engine_cell(task.engine, &watched.source, compilation);
+            task.resend(cell);
+        }
+        Err(failure) => {
+            if let Some((engine, next)) = watched.sent.get(task.task) {
+                watched.fanout.states.learn(engine, next, needed.0.clone());
+            }
+            let failure = not_compiled(task.engine, failure);
+            task.fail(failure);
+        }
+    }
+}
+
+fn not_compiled(engine: EngineId, failure: &Failure) -> RemoteFailure {
+    let told = report(&failure.clone().into());
+    RemoteFailure {
+        ename: told.ename,
+        evalue: told.evalue,
+        traceback: told.traceback,
+        engine: Some(engine),
+        msg_id: None,
+        method: "execute".to_owned(),
+    }
+}
+
+fn too_often(engine: EngineId) -> RemoteFailure {
+    RemoteFailure {
+        ename: "InternalError".to_owned(),
+        evalue: format!("engine {engine} refused the cell {MOST_REFUSALS} times"),
+        traceback: Vec::new(),
+        engine: Some(engine),
+        msg_id: None,
+        method: "execute".to_owned(),
+    }
+}

@@ -1,0 +1,105 @@
+//! What the `phalanx` library asks of the kernel while a cell runs.
+
+use super::fanout::wait_with_bar;
+use super::magics::{self, Order, Standing, limit};
+use super::results::Held;
+use super::{CellContext, Services};
+use crate::cell::SourceMap;
+use crate::magic;
+use crate::report::{Fault, Place};
+use phalanx_client::render::grouped;
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::{AsyncResultQuery, HostReply, HostRequest};
+use phalanx_protocol::id::AsyncResultId;
+use std::time::Duration;
+
+/// Answers one request.
+pub async fn serve(services: &Services, context: &CellContext, request: HostRequest) -> HostReply {
+    match request {
+        HostRequest::Output(output) => {
+            context.outlet().output(output).await;
+            HostReply::Done
+        }
+        HostRequest::Magic { line } => match run_magic(services, context, &line).await {
+            Ok(Some(id)) => HostReply::AsyncResult(id),
+            Ok(None) => HostReply::Done,
+            Err(fault) => {
+                let failure = fault.failure.clone();
+                context.set_magic_fault(fault);
+                HostReply::Failed(failure)
+            }
+        },
+        HostRequest::AsyncResult { id, query } => match services.results().get(id) {
+            Some(held) => answer(context, &held, query).await,
+            None => HostReply::Failed(unknown(id)),
+        },
+    }
+}
+
+async fn run_magic(
+    services: &Services,
+    context: &CellContext,
+    line: &str,
+) -> Result<Option<AsyncResultId>, Fault> {
+    // Which of the cell's lines it is cannot be known: the same code may run in a loop.
+    let place = Place {
+        name: "magic".to_owned(),
+        text: line.into(),
+        map: SourceMap::default(),
+        span: None,
+    };
+    let low = magic::parse(line).map_err(|error| Fault::magic(error, place.clone(), 0))?;
+    let order = Order {
+        low,
+        line,
+        body: None,
+        place,
+        start: 0,
+        standing: Standing::InRust,
+    };
+    magics::carry_out(services, context, order).await
+}
+
+async fn answer(context: &CellContext, held: &Held, query: AsyncResultQuery) -> HostReply {
+    let result = &held.result;
+    match query {
+        AsyncResultQuery::Snapshot => HostReply::Snapshot(Box::new(result.snapshot())),
+        AsyncResultQuery::Wait { timeout } => HostReply::Ready(result.wait(limit(timeout)).await),
+        AsyncResultQuery::WaitForOutput { timeout } => {
+            HostReply::Ready(result.wait_for_output(limit(timeout)).await)
+        }
+        AsyncResultQuery::WaitInteractive { interval, timeout } => {
+            let interval = Duration::try_from_secs_f64(interval).unwrap_or_default();
+            HostReply::Ready(wait_with_bar(context, held, interval, limit(timeout)).await)
+        }
+        AsyncResultQuery::Abort => match result.abort().await {
+            Ok(()) => HostReply::Done,
+            Err(error) => HostReply::Failed(Failure::Usage {
+                message: error.to_string(),
+                hint: None,
+            }),
+        },
+        AsyncResultQuery::DisplayOutputs {
+            group_by,
+            result_only,
+        } => {
+            if !result.ready() {
+                return HostReply::Failed(Failure::Timeout {
+                    message: "result not ready".to_owned(),
+                });
+            }
+            // The last output may come after the last result.
+            result.wait_for_output(None).await;
+            let outputs = grouped(&result.snapshot(), group_by, result_only, held.labels);
+            context.outlet().outputs(outputs).await;
+            HostReply::Done
+        }
+    }
+}
+
+fn unknown(id: AsyncResultId) -> Failure {
+    Failure::Usage {
+        message: format!("the kernel does not hold an AsyncResult {id}"),
+        hint: Some("AsyncResults do not outlive the kernel that made them".to_owned()),
+    }
+}

@@ -1,0 +1,150 @@
+//! A bar that is updated in place: how many tasks of an AsyncResult are done.
+
+use crate::report::table::escape;
+use phalanx_protocol::output::{Display, MimeBundle, Output};
+use std::time::{Duration, Instant};
+
+/// Shortest time between two updates.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Characters of the bar in text.
+const WIDTH: usize = 20;
+
+/// When a bar is shown and what it shows. Pure.
+#[derive(Debug)]
+pub struct Progress {
+    name: String,
+    total: usize,
+    display_id: String,
+    started: Instant,
+    /// When the bar appears; `None` for never.
+    appears: Option<Instant>,
+    interval: Duration,
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    /// A bar for `total` tasks that appears after a while, or never.
+    pub fn new(name: &str, total: usize, appears_after: Option<Duration>, now: Instant) -> Self {
+        Self {
+            name: name.to_owned(),
+            total,
+            display_id: uuid::Uuid::new_v4().to_string(),
+            started: now,
+            appears: appears_after.map(|after| now + after),
+            interval: INTERVAL,
+            shown: None,
+        }
+    }
+
+    /// With another time between updates, if it is not shorter than the shortest.
+    #[must_use]
+    pub fn every(mut self, interval: Duration) -> Self {
+        self.interval = interval.max(INTERVAL);
+        self
+    }
+
+    /// When [`tick`](Self::tick) is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.shown {
+            None => self.appears,
+            Some(shown) => Some(shown + self.interval),
+        }
+    }
+
+    /// Time has passed; what is to be shown now.
+    pub fn tick(&mut self, done: usize, now: Instant) -> Option<Output> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return None;
+        }
+        Some(self.show(done, now))
+    }
+
+    /// All is over; the state that stays, if a bar was shown and does not show it yet.
+    pub fn finish(&mut self, done: usize, now: Instant) -> Option<Output> {
+        self.shown?;
+        Some(self.show(done, now))
+    }
+
+    fn show(&mut self, done: usize, now: Instant) -> Output {
+        let update = self.shown.replace(now).is_some();
+        let elapsed = now.duration_since(self.started).as_secs_f64();
+        Output::Display(Display {
+            data: self.bundle(done, elapsed),
+            display_id: Some(self.display_id.clone()),
+            update,
+            ..Display::default()
+        })
+    }
+
+    fn bundle(&self, done: usize, elapsed: f64) -> MimeBundle {
+        let Self { name, total, .. } = self;
+        let part = if *total == 0 {
+            1.0
+        } else {
+            done as f64 / *total as f64
+        };
+        let filled = (part * WIDTH as f64) as usize;
+        let bar = "█".repeat(filled) + &" ".repeat(WIDTH - filled);
+        let percent = (part * 100.0) as usize;
+        let count = format!("{done}/{total} tasks [{elapsed:.1} s]");
+        let text = format!("{name}: {percent:3}%|{bar}| {count}");
+        let html = format!(
+            "<div>{}: <progress value=\"{done}\" max=\"{total}\"></progress> {percent}% {count}</div>",
+            escape(name)
+        );
+        MimeBundle::plain(text).with("text/html", html)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(output: Option<Output>) -> Option<(bool, String)> {
+        match output? {
+            Output::Display(display) => {
+                assert!(display.display_id.is_some());
+                let html = display.data.0["text/html"].as_str().unwrap();
+                assert!(html.contains("<progress"), "{html}");
+                Some((display.update, display.data.text().unwrap().to_owned()))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_bar_appears_in_time_is_updated_in_place_and_stays() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut progress = Progress::new("%px", 4, Some(Duration::from_secs(2)), start);
+        assert_eq!(progress.deadline(), Some(at(2000)));
+        assert_eq!(told(progress.tick(1, at(1999))), None);
+        let bar = "█████               ";
+        assert_eq!(
+            told(progress.tick(1, at(2000))),
+            Some((false, format!("%px:  25%|{bar}| 1/4 tasks [2.0 s]")))
+        );
+        assert_eq!(told(progress.tick(2, at(2050))), None);
+        assert_eq!(progress.deadline(), Some(at(2100)));
+        assert!(told(progress.tick(2, at(2100))).unwrap().0);
+        let last = told(progress.finish(4, at(3000))).unwrap();
+        assert_eq!(
+            last,
+            (
+                true,
+                format!("%px: 100%|{}| 4/4 tasks [3.0 s]", "█".repeat(20))
+            )
+        );
+    }
+
+    #[test]
+    fn a_short_run_and_a_run_without_a_bar_show_none() {
+        let now = Instant::now();
+        let mut short = Progress::new("%px", 1, Some(Duration::from_secs(2)), now);
+        assert_eq!(told(short.finish(1, now)), None);
+        let mut never = Progress::new("%px", 1, None, now);
+        assert_eq!(never.deadline(), None);
+        assert_eq!(told(never.tick(0, now + Duration::from_secs(99))), None);
+    }
+}

@@ -1,0 +1,425 @@
+//! Clusters and cells on engines.
+
+use crate::Frontend;
+use crate::frontend::{family, limited};
+use serde_json::json;
+
+/// Text of one stream, whatever messages it came in.
+fn stream(outputs: &[String], name: &str) -> String {
+    let prefix = format!("{name}: ");
+    outputs
+        .iter()
+        .filter_map(|output| output.strip_prefix(&prefix))
+        .collect()
+}
+
+async fn with_engines(count: usize) -> Frontend {
+    let mut frontend = Frontend::start().await;
+    let outputs = frontend.ok(&format!("%cluster start -n {count}")).await;
+    let said = stream(&outputs, "stdout");
+    assert!(
+        said.starts_with(&format!("Started {count} engine")),
+        "{outputs:?}"
+    );
+    frontend
+}
+
+#[tokio::test]
+async fn a_cell_runs_on_all_engines_and_each_is_named() {
+    let mut frontend = with_engines(4).await;
+    let outputs = frontend.ok("%%px\nprint hello").await;
+    let text = stream(&outputs, "stdout");
+    for engine in 0..4 {
+        assert!(
+            text.contains(&format!("[stdout:{engine}] \nhello\n")),
+            "{text}"
+        );
+    }
+    let outputs = frontend.ok("%px result 5").await;
+    let mut results = outputs.clone();
+    results.sort();
+    assert_eq!(
+        results,
+        (0..4)
+            .map(|n| format!("display: Out[{n}:2]: 5"))
+            .collect::<Vec<_>>()
+    );
+    let outputs = frontend.ok("%%px\nhtml <b>x</b>").await;
+    for engine in 0..4 {
+        let label = format!("display: [output:{engine}]");
+        let at = outputs.iter().position(|output| *output == label).unwrap();
+        assert_eq!(outputs[at + 1], "display: text/html=<b>x</b> | <b>x</b>");
+    }
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn targets_choose_engines_and_a_single_one_has_no_labels() {
+    let mut frontend = with_engines(3).await;
+    assert_eq!(
+        frontend.ok("%px --targets 1 print one").await,
+        ["stdout: one\n"]
+    );
+    assert_eq!(
+        frontend.ok("%px -t -1 print last").await,
+        ["stdout: last\n"]
+    );
+    let text = stream(&frontend.ok("%%px --targets ::2\nprint x").await, "stdout");
+    assert!(
+        text.contains("[stdout:0]") && text.contains("[stdout:2]"),
+        "{text}"
+    );
+    assert!(!text.contains("[stdout:1]"), "{text}");
+    frontend.ok("%pxconfig --targets 2 --no-stream").await;
+    assert_eq!(
+        frontend.ok("%px print configured").await,
+        ["stdout: configured\n"]
+    );
+    for (line, message) in [
+        ("%px --targets 7 print x", "there is no engine 7"),
+        (
+            "%px --targets 0:x print x",
+            "malformed targets `0:x`: `x` is not a number",
+        ),
+        ("%px --bogus print x", "unknown option `--bogus`"),
+        ("%%px --targets 0", "there is no Rust code to run"),
+    ] {
+        let outputs = frontend.fails(line).await;
+        assert_eq!(outputs, [format!("UsageError: {message}")], "{line}");
+    }
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn outputs_at_the_end_are_grouped() {
+    let mut frontend = with_engines(2).await;
+    let cell = "print out\neprint err\nhtml a\nhtml b\nresult 1";
+    let outputs = frontend.ok(&format!("%%px --no-stream\n{cell}")).await;
+    assert_eq!(
+        outputs,
+        [
+            "stdout: [stdout:0] \nout\n[stdout:1] \nout\n",
+            "stderr: [stderr:0] \nerr\n[stderr:1] \nerr\n",
+            "display: [output:0]",
+            "display: text/html=a | a",
+            "display: text/html=b | b",
+            "display: [output:1]",
+            "display: text/html=a | a",
+            "display: text/html=b | b",
+            "display: Out[0:1]: 1",
+            "display: Out[1:1]: 1",
+        ]
+    );
+    let outputs = frontend.ok(&format!("%%px --no-stream -e\n{cell}")).await;
+    let first_of_second = outputs
+        .iter()
+        .position(|o| o.contains("[stdout:1]"))
+        .unwrap();
+    assert!(
+        outputs[..first_of_second].contains(&"display: Out[0:2]: 1".to_owned()),
+        "{outputs:?}"
+    );
+    let outputs = frontend
+        .ok(&format!("%%px --no-stream --group-outputs=order\n{cell}"))
+        .await;
+    let displays: Vec<_> = outputs.iter().filter(|o| o.contains("text/html")).collect();
+    assert!(
+        displays[0].contains("=a") && displays[1].contains("=a"),
+        "{displays:?}"
+    );
+    assert!(
+        displays[2].contains("=b") && displays[3].contains("=b"),
+        "{displays:?}"
+    );
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_cell_that_does_not_wait_gives_an_async_result() {
+    let mut frontend = with_engines(2).await;
+    let outputs = frontend
+        .ok("%%px --noblock -o ar\nsleep 0.2\nprint late\nresult 3")
+        .await;
+    assert_eq!(outputs, ["result: <AsyncResult(%px): pending>"]);
+    let outputs = frontend.ok("show ar").await;
+    assert_eq!(outputs, ["stdout: phalanx::AsyncResult::from_id(1);\n"]);
+    let outputs = frontend.ok("%pxresult").await;
+    assert_eq!(
+        outputs,
+        [
+            "stdout: [stdout:0] \nlate\n[stdout:1] \nlate\n",
+            "display: Out[0:1]: 3",
+            "display: Out[1:1]: 3",
+        ]
+    );
+    assert_eq!(frontend.ok("%pxresult -o again\nshow again").await.len(), 1);
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn pxresult_without_a_result_says_so() {
+    let mut frontend = Frontend::start().await;
+    let outputs = frontend.fails("%pxresult").await;
+    assert_eq!(
+        outputs,
+        ["UsageError: %pxresult recalls last %px result, which has not yet been used."]
+    );
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn one_engines_failure_is_its_own_and_the_others_are_shown() {
+    let mut frontend = with_engines(3).await;
+    frontend.ok("%px let a = 1").await;
+    frontend.ok("%px -t 1 let b = 2").await;
+    // Only engine 1 has `b`.
+    let ran = frontend
+        .execute("%%px\nprint before\nshow b\nresult 9")
+        .await;
+    assert_eq!(ran.reply["ename"], "CompositeError");
+    let text = stream(&ran.outputs, "stdout");
+    assert!(text.contains("[stdout:1] \nbefore\n2\n"), "{text}");
+    assert!(
+        ran.outputs.contains(&"display: Out[1:3]: 9".to_owned()),
+        "{:?}",
+        ran.outputs
+    );
+    let error = ran.outputs.last().unwrap();
+    assert!(
+        error.contains("[0:execute]Panic") && error.contains("[2:execute]Panic"),
+        "{error}"
+    );
+    assert!(!error.contains("[1:execute]"), "{error}");
+    // They differ in state now, and still run the same cell.
+    let text = stream(&frontend.ok("%%px\nshow a").await, "stdout");
+    assert_eq!(text.matches("1\n").count(), 3, "{text}");
+    let one = frontend.fails("%%px -t 1\npanic alone").await;
+    assert_eq!(one.last().unwrap(), "RemoteError: [1:execute] Panic: alone");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn cells_follow_one_that_failed_unseen() {
+    let mut frontend = with_engines(2).await;
+    frontend.ok("%px let a = 1").await;
+    frontend.ok("%%px --noblock\nsleep 0.2\npanic late").await;
+    // Compiled for engines that have completed the last cell; they refuse it and get another.
+    let text = stream(&frontend.ok("%%px\nshow a").await, "stdout");
+    assert_eq!(text.matches("1\n").count(), 2, "{text}");
+    let outputs = frontend.ok("%%px\nlost old\nprint again").await;
+    assert_eq!(stream(&outputs, "stdout").matches("again\n").count(), 2);
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_cell_that_does_not_compile_runs_nowhere() {
+    let mut frontend = with_engines(2).await;
+    let ran = frontend
+        .execute("%%px\nprint x\ncompile-error no such thing")
+        .await;
+    assert_eq!(ran.outputs, ["CompileError: [E0425] no such thing"]);
+    let traceback = ran.reply["traceback"].to_string();
+    assert!(traceback.contains("In[2]:3:1"), "{traceback}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_engine_is_reported_and_the_others_go_on() {
+    let mut frontend = with_engines(3).await;
+    let pids = frontend.ok("%%px --no-stream\npid").await;
+    assert_eq!(pids.len(), 1);
+    let status = frontend.ok("%cluster status").await;
+    let row = status[0]
+        .lines()
+        .find(|line| line.starts_with("1 "))
+        .unwrap();
+    let pid = row.split_whitespace().nth(2).unwrap().parse().unwrap();
+    let id = frontend
+        .send_execute("%%px\nprint begun\nsleep 1\nprint done")
+        .await;
+    frontend
+        .wait_for_text(&id, &["[stdout:0]", "[stdout:1]", "[stdout:2]"])
+        .await;
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let ran = frontend.ran(&id).await;
+    assert_eq!(ran.reply["ename"], "RemoteError", "{:?}", ran.outputs);
+    assert!(
+        ran.reply["evalue"]
+            .as_str()
+            .unwrap()
+            .contains("EngineError"),
+        "{:?}",
+        ran.outputs
+    );
+    assert_eq!(
+        stream(&ran.outputs, "stdout").matches("done\n").count(),
+        2,
+        "{:?}",
+        ran.outputs
+    );
+    let status = frontend.ok("%cluster status").await;
+    assert!(status[0].contains("2 engines running"), "{status:?}");
+    assert!(status[0].contains("ended (signal: 9"), "{status:?}");
+    let text = stream(&frontend.ok("%px print on").await, "stdout");
+    assert_eq!(text.matches("on\n").count(), 2, "{text}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn an_engines_runtime_that_dies_costs_its_variables_only() {
+    let mut frontend = with_engines(2).await;
+    frontend.ok("%px let a = 1").await;
+    let outputs = frontend.fails("%px -t 0 abort").await;
+    let error = outputs.last().unwrap();
+    assert!(
+        error.contains("RemoteError: [0:execute] RuntimeDied"),
+        "{error}"
+    );
+    let outputs = frontend.fails("%px show a").await;
+    assert!(
+        stream(&outputs, "stdout").contains("[stdout:1] \n1\n"),
+        "{outputs:?}"
+    );
+    frontend.ok("%px let a = 2").await;
+    let text = stream(&frontend.ok("%px show a").await, "stdout");
+    assert_eq!(text.matches("2\n").count(), 2, "{text}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn an_interrupt_stops_the_engines() {
+    let mut frontend = with_engines(2).await;
+    let id = frontend.send_execute("%%px\nprint begun\nsleep 600").await;
+    frontend
+        .wait_for_text(&id, &["[stdout:0]", "[stdout:1]"])
+        .await;
+    frontend.ask_control("interrupt_request", json!({})).await;
+    let ran = frontend.ran(&id).await;
+    assert_eq!(ran.reply["status"], "error");
+    assert!(stream(&ran.outputs, "stderr").contains("Sending signal SIGINT to engines"));
+    assert!(
+        ran.outputs.last().unwrap().contains("Interrupted"),
+        "{:?}",
+        ran.outputs
+    );
+    let text = stream(&frontend.ok("%px print on").await, "stdout");
+    assert_eq!(text.matches("on\n").count(), 2, "{text}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_bar_is_shown_for_what_takes_time() {
+    let mut frontend = with_engines(2).await;
+    let outputs = frontend.ok("%%px --progress-after 0\nsleep 0.5").await;
+    assert!(
+        outputs[0].starts_with("display: ") && outputs[0].contains("<progress"),
+        "{outputs:?}"
+    );
+    assert!(outputs.len() > 2, "{outputs:?}");
+    let last = outputs.last().unwrap();
+    assert!(
+        last.starts_with("update: ") && last.contains("%px: 100%"),
+        "{last}"
+    );
+    assert!(
+        outputs
+            .iter()
+            .skip(1)
+            .all(|output| output.starts_with("update: ")),
+        "{outputs:?}"
+    );
+    assert!(
+        frontend
+            .ok("%%px --progress-after -1\nsleep 0.2")
+            .await
+            .is_empty()
+    );
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn the_local_run_comes_first_and_the_engines_follow() {
+    let mut frontend = with_engines(2).await;
+    let outputs = frontend.ok("%%px --local\nprint here").await;
+    assert_eq!(
+        outputs,
+        [
+            "stdout: here\n",
+            "stdout: [stdout:0] \nhere\n[stdout:1] \nhere\n"
+        ]
+    );
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn magics_within_running_code_work_and_fail_as_themselves() {
+    let mut frontend = with_engines(2).await;
+    let outputs = frontend
+        .ok("print first\nmagic %px print engine\nprint last")
+        .await;
+    let text = stream(&outputs, "stdout");
+    assert!(
+        text.starts_with("first\n") && text.ends_with("last\n"),
+        "{text}"
+    );
+    assert!(text.contains("[stdout:0] \nengine\n") && text.contains("[stdout:1] \nengine\n"));
+    let ran = frontend
+        .execute("print a\nmagic %px --targets 9 print x\nprint b")
+        .await;
+    assert_eq!(
+        ran.outputs,
+        ["stdout: a\n", "UsageError: there is no engine 9"]
+    );
+    let ran = frontend.execute("magic %px panic remote").await;
+    assert_eq!(ran.reply["ename"], "CompositeError");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_cluster_starts_by_itself_and_stops_when_told() {
+    let mut frontend = Frontend::start().await;
+    let status = frontend.ok("%cluster status").await;
+    assert!(status[0].contains("No cluster is running"), "{status:?}");
+    assert_eq!(
+        frontend.fails("%cluster stop").await,
+        ["UsageError: no cluster is running"]
+    );
+    let outputs = frontend.ok("%px -t 0 print up").await;
+    assert!(
+        outputs[0].contains("No cluster was running, so one was started"),
+        "{outputs:?}"
+    );
+    assert_eq!(outputs[1], "stdout: up\n");
+    let again = frontend.fails("%cluster start -n 2").await;
+    assert!(again[0].contains("is running already"), "{again:?}");
+    let before = family(frontend.pid()).len();
+    let outputs = frontend.ok("%cluster stop").await;
+    assert!(outputs[0].starts_with("stdout: Stopped "), "{outputs:?}");
+    assert!(family(frontend.pid()).len() < before);
+    // AsyncResults outlive their cluster, and are not mixed up with those of the next.
+    frontend.ok("%cluster start -n 1").await;
+    assert_eq!(frontend.ok("%px -t 0 --noblock print new").await.len(), 1);
+    assert_eq!(frontend.ok("%pxresult").await, ["stdout: new\n"]);
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_dependency_is_added_everywhere() {
+    let mut frontend = with_engines(1).await;
+    assert!(frontend.ok(":dep serde = \"1\"").await.is_empty());
+    let outputs = frontend
+        .ok("%%px -t 0\n:dep rand = \"0.9\"\nprint with rand")
+        .await;
+    assert_eq!(outputs, ["stdout: with rand\n"]);
+    let outputs = frontend.fails("%%px\n:vars\nprint x").await;
+    assert_eq!(outputs, ["UsageError: engines do not know `:vars`"]);
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn shutdown_with_work_under_way_leaves_nothing() {
+    let mut frontend = with_engines(2).await;
+    frontend.ok("%%px --noblock\nsleep 600").await;
+    limited("the end", frontend.stop()).await;
+}
