@@ -1,6 +1,6 @@
 //! The runtime an engine owns: at most one, started again when it is gone.
 
-use crate::machine::Event;
+use crate::machine::{Event, NOT_ON_ENGINES};
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::HostReply;
@@ -132,7 +132,7 @@ impl Drop for Slot {
 /// Magics and AsyncResults are the kernel's, which an engine cannot reach.
 fn refuse(call: HostCall) {
     call.reply.send(HostReply::Failed(Failure::Usage {
-        message: "magics and AsyncResults do not work on an engine".to_owned(),
-        hint: Some("use them in the notebook's own cells, without %%px".to_owned()),
+        message: NOT_ON_ENGINES.0.to_owned(),
+        hint: Some(NOT_ON_ENGINES.1.to_owned()),
     }));
 }

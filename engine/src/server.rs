@@ -84,7 +84,7 @@ struct Server {
     heart: Heart,
     hb_period: Duration,
     lost_since: Option<Instant>,
-    parent: Pin<Box<dyn Future<Output = ()> + Send>>,
+    parent: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     signals: tokio::sync::mpsc::Receiver<crate::signals::Wish>,
     stop: CancellationToken,
 }

@@ -4,13 +4,16 @@
 
 mod support;
 
+use phalanx_client::ClientEvent;
 use phalanx_client::render::{Labels, Streamer, grouped};
+use phalanx_engine::{EngineConfig, Exit};
 use phalanx_protocol::host::{GroupBy, TaskStatus};
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::RefusalReason;
 use std::time::Instant;
-use support::{Cluster, failure, ok};
+use support::{Cluster, PATIENCE, failure, ok};
+use tokio_util::sync::CancellationToken;
 
 fn text(outputs: &[Output]) -> String {
     outputs
@@ -230,5 +233,71 @@ async fn a_task_for_an_engine_that_is_not_there_fails() {
     let tasks = cluster.done(&result).await;
     assert_eq!(failure(&tasks[0]).ename, "EngineError");
     assert!(failure(&tasks[0]).evalue.contains('7'));
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn the_first_cell_of_a_new_engine_loses_no_output() {
+    let mut cluster = Cluster::start(0).await;
+    for _ in 0..30 {
+        let id = cluster.add(&[]).await;
+        let result = cluster.one(id, "print first\nresult 1", "empty", "1");
+        let tasks = cluster.done(&result).await;
+        assert_eq!(tasks[0].metadata.stdout, "first\n");
+        assert!(tasks[0].metadata.execute_result.is_some());
+        cluster
+            .client
+            .shutdown_engines(&[id], PATIENCE)
+            .await
+            .unwrap();
+    }
+    cluster.end().await;
+}
+
+/// The engine as a library, in this process, as the kernel's own binary offers it.
+#[tokio::test]
+async fn an_engine_runs_in_this_process_too() {
+    let mut cluster = Cluster::start(0).await;
+    let mut config = EngineConfig::new(cluster.controller.engine_file().clone()).unwrap();
+    config.runtime.program = env!("CARGO_BIN_EXE_phalanx-engine").into();
+    config.id = Some(EngineId(5));
+    let (_wishes, signals) = tokio::sync::mpsc::channel(1);
+    let stop = CancellationToken::new();
+    let engine = tokio::spawn(phalanx_engine::run(config, signals, stop.clone()));
+    let engines = cluster.client.wait_for_engines(1, PATIENCE).await.unwrap();
+    assert_eq!(engines[0].id, EngineId(5));
+    let handshake = engines[0].handshake.as_ref().expect("a Rust engine");
+    assert_eq!(handshake.host, phalanx_client::host());
+    assert_eq!(handshake.state.as_str(), "empty");
+    let result = cluster.one(EngineId(5), "print here", "empty", "1");
+    assert_eq!(cluster.done(&result).await[0].metadata.stdout, "here\n");
+    let mut events = cluster.client.events();
+    stop.cancel();
+    assert_eq!(engine.await.unwrap().unwrap(), Exit::Shutdown);
+    let event = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap();
+    assert_eq!(event, Some(ClientEvent::EngineLeft(EngineId(5))));
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn lost_variables_are_for_the_submitter_to_answer() {
+    let mut cluster = Cluster::start(1).await;
+    let result = cluster.everywhere("print once\nlost x", "empty", "1");
+    let refused = cluster.refusal().await;
+    let names = vec!["x".to_owned()];
+    assert_eq!(refused.reason, RefusalReason::VariablesLost { names });
+    assert_eq!(refused.state.as_str(), "empty");
+    let cell = cluster.cell(EngineId(0), "print again", "empty", "1");
+    refused.resend(cell);
+    assert!(ok(&cluster.done(&result).await[0]));
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn magics_are_for_the_notebooks_own_cells() {
+    let mut cluster = Cluster::start(1).await;
+    let result = cluster.everywhere("magic %px 1", "empty", "1");
+    let tasks = cluster.done(&result).await;
+    assert_eq!(failure(&tasks[0]).ename, "UsageError", "{tasks:#?}");
     cluster.end().await;
 }

@@ -2,8 +2,15 @@
 
 use super::event::Identity;
 use phalanx_protocol::failure::Panic;
+use phalanx_protocol::host::MAGIC_FAILED;
 use phalanx_protocol::parallel::Signal;
 use serde_json::{Value, json};
+
+/// Why the kernel's part of the `phalanx` library does not work in a cell here, and what to do.
+pub(crate) const NOT_ON_ENGINES: (&str, &str) = (
+    "magics and AsyncResults do not work on an engine",
+    "use them in the notebook's own cells, without %%px",
+);
 
 /// A failure as it goes into replies and `error` messages.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +52,10 @@ impl Failure {
 }
 
 pub(super) fn panicked(panic: Panic) -> Failure {
+    // That is how the library ends a cell whose call the owner refused, and an engine refuses all.
+    if panic.message == MAGIC_FAILED {
+        return Failure::new("UsageError", NOT_ON_ENGINES.0).hint(NOT_ON_ENGINES.1);
+    }
     let failure = Failure::new("Panic", panic.message);
     match panic.location {
         Some(location) => failure.hint(format!("at {location}")),

@@ -15,6 +15,8 @@ pub(crate) use event::{
     Ask, Channel, Command, Event, Identity, Now, Publication, Reply, Request, Unprepared,
 };
 
+pub(crate) use failure::NOT_ON_ENGINES;
+
 use failure::Failure;
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::id::{MsgId, RunId, StateId};

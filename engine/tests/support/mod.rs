@@ -91,8 +91,7 @@ impl Cluster {
     /// A script as the cell that leads from `base` to `next`.
     pub fn cell(&mut self, engine: EngineId, script: &str, base: &str, next: &str) -> EngineCell {
         self.cells += 1;
-        let artifact = format!("#!echo\n# {}\n{script}", self.cells);
-        let artifact = artifact.replace(&format!("# {}\n", self.cells), "");
+        let artifact = format!("#!echo\n{script}");
         let hash = ArtifactHash::of(artifact.as_bytes());
         let path = self.folder.path().join(format!("cell{}", self.cells));
         std::fs::write(&path, artifact).expect("a script");

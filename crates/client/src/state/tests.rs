@@ -1,1 +1,430 @@
+//! Races and orders of events, as lists.
 
+use super::engines::GREETING_RETRY;
+use super::tasks::{DEATH_GRACE, IDLE_TIMEOUT};
+use super::*;
+use phalanx_protocol::id::{ArtifactHash, AsyncResultId};
+use phalanx_protocol::output::{Output, StreamName};
+use phalanx_protocol::parallel::{CellMetadata, EngineHandshake};
+
+struct Client {
+    state: State,
+    start: Instant,
+    millis: u64,
+}
+
+impl Client {
+    /// A client on machine `here` with engines 0 to `n`, each on the machine named.
+    fn with(hosts: &[&str]) -> Self {
+        let mut client = Self {
+            state: State::new("s".to_owned(), "here".to_owned()),
+            start: Instant::now(),
+            millis: 0,
+        };
+        for (id, host) in (0..).zip(hosts) {
+            let asked = client.on(Event::Registered(EngineId(id), uuid(id)));
+            let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
+            client.on(Event::Replied(Reply {
+                answer: Answer::KernelInfo(Some(handshake(host))),
+                ..reply(&msg_id)
+            }));
+            let joined = client.published(&msg_id, Published::Idle);
+            assert_eq!(joined, [format!("joined {id}")]);
+        }
+        client.state.sent = 0;
+        client
+    }
+
+    fn on(&mut self, event: Event) -> Vec<String> {
+        let now = Now {
+            instant: self.start + Duration::from_millis(self.millis),
+            utc: DateTime::UNIX_EPOCH,
+        };
+        let commands = self.state.on(event, now);
+        commands.iter().filter_map(words).collect()
+    }
+
+    fn submit(&mut self, engines: &[u32]) -> Vec<String> {
+        let cells = engines
+            .iter()
+            .enumerate()
+            .map(|(task, &id)| (key(task), cell(id)))
+            .collect();
+        self.on(Event::Submit { cells })
+    }
+
+    fn published(&mut self, parent: &str, published: Published) -> Vec<String> {
+        let parent = MsgId::new(parent);
+        self.on(Event::Published { parent, published })
+    }
+
+    fn replied(&mut self, parent: &str, answer: Answer) -> Vec<String> {
+        self.on(Event::Replied(Reply {
+            answer,
+            ..reply(parent)
+        }))
+    }
+
+    /// A reply the controller makes in an engine's name.
+    fn decided(&mut self, parent: &str, answer: Answer) -> Vec<String> {
+        self.on(Event::Replied(Reply {
+            answer,
+            by_engine: false,
+            ..reply(parent)
+        }))
+    }
+
+    fn after(&mut self, wait: Duration) -> Vec<String> {
+        self.millis += wait.as_millis() as u64;
+        self.on(Event::Tick)
+    }
+}
+
+fn key(task: usize) -> TaskKey {
+    TaskKey {
+        result: AsyncResultId(1),
+        task,
+    }
+}
+
+fn uuid(id: u32) -> EngineUuid {
+    EngineUuid::new(format!("u{id}"))
+}
+
+fn handshake(host: &str) -> EngineHandshake {
+    EngineHandshake {
+        version: String::new(),
+        host: host.to_owned(),
+        target: String::new(),
+        libc: String::new(),
+        rustc: None,
+        artifacts: Vec::new(),
+        state: StateId::empty(),
+    }
+}
+
+fn cell(engine: u32) -> EngineCell {
+    EngineCell {
+        engine: EngineId(engine),
+        source: "x".to_owned(),
+        metadata: CellMetadata {
+            abi: String::new(),
+            host: "here".to_owned(),
+            base: StateId::empty(),
+            next: StateId::new("1"),
+            entry: None,
+            has_result: false,
+            lines: Vec::new(),
+            artifacts: vec![ArtifactHash::new("std"), ArtifactHash::new("cell")],
+            paths: Vec::new(),
+            buffers: Vec::new(),
+        },
+        artifacts: Vec::new(),
+    }
+}
+
+fn reply(parent: &str) -> Reply {
+    Reply {
+        parent: MsgId::new(parent),
+        by_engine: true,
+        started: None,
+        completed: None,
+        state: Some(StateId::new("now")),
+        answer: OK,
+    }
+}
+
+const OK: Answer = Answer::Ok {
+    execution_count: Some(1),
+};
+
+fn error(ename: &str) -> Answer {
+    Answer::Failed(failure(ename, "it says".to_owned()))
+}
+
+fn text(text: &str) -> Published {
+    Published::Output(Output::Stream {
+        name: StreamName::Stdout,
+        text: text.to_owned(),
+    })
+}
+
+fn words(command: &Command) -> Option<String> {
+    Some(match command {
+        Command::Send(outgoing) => {
+            let body = match &outgoing.body {
+                Body::Cell {
+                    by_path, buffers, ..
+                } => {
+                    if *by_path {
+                        "by path".to_owned()
+                    } else {
+                        format!("with {buffers:?}")
+                    }
+                }
+                Body::KernelInfo => "greeting".to_owned(),
+                Body::Abort(ids) => format!("abort {}", ids.len()),
+                Body::Control(order) => format!("{order:?}"),
+            };
+            format!("{} {} {body}", outgoing.engine, outgoing.msg_id)
+        }
+        Command::Update(key, update) => match update {
+            Update::Sent { .. } => return None,
+            Update::Ended(end) => {
+                let how = match &end.failure {
+                    None => "ok".to_owned(),
+                    Some(failure) => failure.ename.clone(),
+                };
+                format!("{} ends {how}", key.task)
+            }
+            Update::OutputDone => format!("{} settles", key.task),
+            Update::Output(_) | Update::Result { .. } => format!("{} puts out", key.task),
+            Update::Input { .. } => format!("{} starts", key.task),
+            Update::Error(failure) => format!("{} says {}", key.task, failure.ename),
+        },
+        Command::Refuse { key, state, .. } => format!("{} refused in {state}", key.task),
+        Command::Notify(ClientEvent::EngineJoined(engine)) => format!("joined {}", engine.id),
+        Command::Notify(ClientEvent::EngineLeft(id)) => format!("left {id}"),
+        Command::Notify(ClientEvent::Disconnected { .. }) => "disconnected".to_owned(),
+        Command::Answered(ticket) => format!("answered {}", ticket.0),
+        Command::Look => "look".to_owned(),
+    })
+}
+
+#[test]
+fn reply_and_idle_come_in_either_order() {
+    let mut client = Client::with(&["here"]);
+    assert_eq!(client.submit(&[0]), ["u0 s_1 by path"]);
+    assert_eq!(client.published("s_1", Published::Busy), [""; 0]);
+    assert_eq!(client.published("s_1", text("a")), ["0 puts out"]);
+    assert_eq!(client.replied("s_1", OK), ["0 ends ok"]);
+    assert_eq!(client.published("s_1", text("late")), ["0 puts out"]);
+    assert_eq!(client.published("s_1", Published::Idle), ["0 settles"]);
+
+    client.submit(&[0]);
+    assert_eq!(client.published("s_2", Published::Idle), [""; 0]);
+    assert_eq!(client.replied("s_2", OK), ["0 ends ok", "0 settles"]);
+    assert_eq!(client.state.deadline(), None);
+}
+
+#[test]
+fn a_task_ends_once_whoever_speaks_first() {
+    type Step = fn(&mut Client) -> Vec<String>;
+    let engine: Step = |client| client.replied("s_1", error("Panic"));
+    let controller: Step = |client| client.decided("s_1", error("EngineError"));
+    let left: Step = |client| client.on(Event::Unregistered(EngineId(0), uuid(0)));
+    let time: Step = |client| client.after(DEATH_GRACE);
+    let idle: Step = |client| client.published("s_1", Published::Idle);
+    let cases: [(&[Step], &str); 6] = [
+        (&[left, controller, time, idle], "EngineError"),
+        (&[controller, left, time, engine], "EngineError"),
+        // The engine's own word was under way when it left.
+        (&[left, engine, idle, time], "Panic"),
+        (&[left, engine, time, controller], "Panic"),
+        // A stock controller says nothing.
+        (&[left, time, engine, idle], "EngineError"),
+        (&[engine, idle, left, controller], "Panic"),
+    ];
+    for (number, (steps, ename)) in cases.into_iter().enumerate() {
+        let mut client = Client::with(&["here"]);
+        client.submit(&[0]);
+        let told: Vec<_> = steps
+            .iter()
+            .flat_map(|step| step(&mut client))
+            .filter(|line| line != "left 0")
+            .collect();
+        let wanted = [format!("0 ends {ename}"), "0 settles".to_owned()];
+        assert_eq!(told, wanted, "case {number}");
+        assert_eq!(client.state.deadline(), None, "case {number}");
+    }
+}
+
+#[test]
+fn what_a_dying_engine_said_last_is_not_lost() {
+    let mut client = Client::with(&["here"]);
+    client.submit(&[0]);
+    client.on(Event::Unregistered(EngineId(0), uuid(0)));
+    client.decided("s_1", error("EngineError"));
+    assert_eq!(client.published("s_1", text("last words")), ["0 puts out"]);
+    assert_eq!(client.after(DEATH_GRACE), ["0 settles"]);
+}
+
+#[test]
+fn a_lost_idle_is_not_waited_for_for_ever() {
+    let mut client = Client::with(&["here"]);
+    client.submit(&[0]);
+    client.replied("s_1", OK);
+    client.after(IDLE_TIMEOUT / 2);
+    // Output still comes, so it is still worth waiting.
+    client.published("s_1", text("late"));
+    assert_eq!(client.after(IDLE_TIMEOUT / 2), [""; 0]);
+    assert_eq!(client.after(IDLE_TIMEOUT / 2), ["0 settles"]);
+}
+
+#[test]
+fn a_refused_cell_is_asked_about_and_sent_again() {
+    let mut client = Client::with(&["here"]);
+    client.submit(&[0]);
+    let told = client.replied("s_1", Answer::Refused(RefusalReason::StateMismatch));
+    assert_eq!(told, ["0 refused in now"]);
+    assert_eq!(client.published("s_1", Published::Idle), [""; 0]);
+    let resend = || Event::Resend {
+        key: key(0),
+        cell: cell(0),
+    };
+    assert_eq!(client.on(resend()), ["u0 s_2 by path"]);
+    // Only one answer counts.
+    assert_eq!(client.on(resend()), [""; 0]);
+    assert_eq!(client.replied("s_2", OK), ["0 ends ok"]);
+    let failed = || Event::Fail {
+        key: key(0),
+        failure: failure("InternalError", String::new()),
+    };
+    assert_eq!(client.on(failed()), [""; 0]);
+
+    client.submit(&[0]);
+    client.replied("s_3", Answer::Refused(RefusalReason::StateMismatch));
+    let told = client.on(failed());
+    assert_eq!(told, ["0 ends InternalError", "0 settles"]);
+}
+
+#[test]
+fn artifacts_travel_once_to_a_machine_and_the_others_wait() {
+    let mut client = Client::with(&["there", "there", "there"]);
+    assert_eq!(client.submit(&[0, 1, 2]), ["u0 s_1 with [0, 1]"]);
+    let input = || Published::Input {
+        code: String::new(),
+        execution_count: 1,
+    };
+    let told = client.published("s_1", input());
+    assert_eq!(told, ["0 starts", "u1 s_4 with []", "u2 s_5 with []"]);
+    assert_eq!(client.submit(&[0]), ["u0 s_6 with []"]);
+}
+
+#[test]
+fn when_the_carrier_dies_another_carries() {
+    let mut client = Client::with(&["there", "there"]);
+    client.submit(&[0, 1]);
+    let told = client.on(Event::Unregistered(EngineId(0), uuid(0)));
+    assert_eq!(told, ["left 0", "u1 s_3 with [0, 1]"]);
+    let told = client.after(DEATH_GRACE);
+    assert_eq!(told, ["0 ends EngineError", "0 settles"]);
+}
+
+#[test]
+fn an_engine_that_lacks_artifacts_is_sent_them_but_not_for_ever() {
+    let need = || {
+        Answer::Refused(RefusalReason::NeedArtifacts {
+            artifacts: cell(0).metadata.artifacts,
+        })
+    };
+    let mut client = Client::with(&["here"]);
+    client.submit(&[0]);
+    assert_eq!(client.replied("s_1", need()), ["u0 s_2 with [0, 1]"]);
+    assert_eq!(client.replied("s_2", need()), ["u0 s_3 with [0, 1]"]);
+    assert_eq!(client.replied("s_3", need()), ["0 ends InternalError"]);
+}
+
+#[test]
+fn abort_reaches_tasks_wherever_they_are() {
+    let mut client = Client::with(&["there", "there", "here"]);
+    // Task 0 is sent, task 1 is held back, task 2 is refused, task 3 is done.
+    client.submit(&[0, 1, 2, 2]);
+    client.replied("s_3", Answer::Refused(RefusalReason::StateMismatch));
+    client.replied("s_4", OK);
+    client.published("s_4", Published::Idle);
+    let told = client.on(Event::Abort {
+        keys: (0..4).map(key).collect(),
+        ticket: Ticket(7),
+    });
+    assert_eq!(
+        told,
+        [
+            "1 ends TaskAborted",
+            "1 settles",
+            "2 ends TaskAborted",
+            "2 settles",
+            "u0 s_5 abort 1"
+        ]
+    );
+    assert_eq!(client.replied("s_5", OK), ["answered 7"]);
+    let told = client.replied("s_1", Answer::Aborted);
+    assert_eq!(told, ["0 ends TaskAborted", "0 settles"]);
+    let told = client.on(Event::Abort {
+        keys: vec![key(0)],
+        ticket: Ticket(8),
+    });
+    assert_eq!(told, ["answered 8"]);
+}
+
+#[test]
+fn who_asks_engines_is_answered_once_all_have_answered_or_left() {
+    let mut client = Client::with(&["here", "here"]);
+    let told = client.on(Event::Control {
+        engines: vec![EngineId(0), EngineId(1), EngineId(9)],
+        order: ControlOrder::Shutdown,
+        ticket: Ticket(1),
+    });
+    assert_eq!(told, ["u0 s_1 Shutdown", "u1 s_2 Shutdown"]);
+    assert_eq!(client.replied("s_1", OK), [""; 0]);
+    let told = client.on(Event::Unregistered(EngineId(1), uuid(1)));
+    assert_eq!(told, ["answered 1", "left 1"]);
+}
+
+#[test]
+fn the_second_look_finds_who_was_missed() {
+    let mut client = Client::with(&["here", "here"]);
+    let there = vec![(EngineId(1), uuid(1)), (EngineId(2), uuid(2))];
+    let told = client.on(Event::Engines(there));
+    assert_eq!(told, ["left 0", "u2 s_1 greeting"]);
+    // An id that is another engine now.
+    let told = client.on(Event::Registered(EngineId(1), uuid(5)));
+    assert_eq!(told, ["left 1", "u5 s_2 greeting"]);
+    let told = client.after(GREETING_RETRY);
+    assert_eq!(told, ["u5 s_3 greeting", "u2 s_4 greeting"]);
+}
+
+#[test]
+fn when_the_controller_is_gone_everything_ends() {
+    let mut client = Client::with(&["here", "here"]);
+    client.submit(&[0, 1]);
+    client.replied("s_2", Answer::Refused(RefusalReason::StateMismatch));
+    client.on(Event::Control {
+        engines: vec![EngineId(0)],
+        order: ControlOrder::Clear,
+        ticket: Ticket(1),
+    });
+    assert_eq!(client.on(Event::LinkDown), [""; 0]);
+    assert_eq!(client.after(LINK_TIMEOUT / 2), [""; 0]);
+    // It comes back and goes again: the time starts anew.
+    assert_eq!(client.on(Event::LinkUp), ["look"]);
+    client.on(Event::LinkDown);
+    assert_eq!(client.after(LINK_TIMEOUT / 2), [""; 0]);
+    let told = client.after(LINK_TIMEOUT / 2);
+    assert_eq!(
+        told,
+        [
+            "0 ends EngineError",
+            "0 settles",
+            "1 ends EngineError",
+            "1 settles",
+            "answered 1",
+            "disconnected"
+        ]
+    );
+    assert!(client.state.ended() && client.state.joined().is_empty());
+}
+
+#[test]
+fn what_cannot_be_sent_fails_its_task() {
+    let mut client = Client::with(&["there", "there"]);
+    client.submit(&[0, 1]);
+    let told = client.on(Event::SendFailed {
+        msg_id: MsgId::new("s_1"),
+        message: "no such file".to_owned(),
+    });
+    assert_eq!(
+        told,
+        ["0 ends EngineError", "0 settles", "u1 s_3 with [0, 1]"]
+    );
+}
