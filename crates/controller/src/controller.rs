@@ -51,7 +51,7 @@ impl Controller {
             None if both_named => (PathBuf::new(), None),
             None => {
                 let folder = tempfile::Builder::new()
-                    .prefix("phalanx-")
+                    .prefix("phalanx-controller-")
                     .tempdir()
                     .map_err(StartError::Folder)?;
                 (folder.path().to_owned(), Some(folder))

@@ -4,6 +4,7 @@ mod actor;
 mod driver;
 mod endpoint;
 mod gauge;
+mod guard;
 mod memory;
 mod zmq;
 

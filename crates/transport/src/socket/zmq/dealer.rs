@@ -1,5 +1,5 @@
 use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketOptions};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
 use futures::channel::mpsc;
 use std::time::Duration;
 use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError};
@@ -11,6 +11,7 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2
 pub(crate) struct Dealer {
     socket: DealerSocket,
     monitor: mpsc::Receiver<SocketEvent>,
+    guards: Vec<Guard>,
     endpoint: Option<Endpoint>,
     connected: bool,
     pause: Duration,
@@ -23,6 +24,7 @@ impl Dealer {
         Self {
             socket,
             monitor,
+            guards: Vec::new(),
             endpoint: None,
             connected: true,
             pause: BACKOFF[0],
@@ -32,7 +34,9 @@ impl Dealer {
 
 impl Driver for Dealer {
     async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        super::bind(&mut self.socket, endpoint).await
+        let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Dealer).await?;
+        self.guards.push(guard);
+        Ok(endpoint)
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
@@ -82,7 +86,8 @@ impl Driver for Dealer {
 
     async fn close(self, limit: Duration) -> bool {
         let backend = super::backend(&self.socket);
-        drop(self);
-        super::flushed(backend, limit).await
+        let guards = self.guards;
+        drop(self.socket);
+        super::flushed(backend, limit).await && super::close(guards, limit).await
     }
 }

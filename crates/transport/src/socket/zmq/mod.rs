@@ -10,7 +10,8 @@ pub(crate) use publisher::Publisher;
 pub(crate) use router::Router;
 pub(crate) use subscriber::Subscriber;
 
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Identity, SocketOptions};
+use super::guard::{Bound, Guard};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Identity, Kind, SocketOptions};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::mpsc;
@@ -34,25 +35,28 @@ fn zmq_options(options: &SocketOptions) -> zeromq::SocketOptions {
     zmq
 }
 
+/// Lets a guard listen, and zeromq behind it.
 async fn bind<S: zeromq::Socket>(
     socket: &mut S,
     endpoint: &Endpoint,
-) -> Result<Endpoint, BindError> {
-    let refused = |reason: String| BindError {
+    kind: Kind,
+) -> Result<(Endpoint, Guard), BindError> {
+    let bound = Bound::new(endpoint).await?;
+    let behind = socket.bind(&bound.inner.to_string()).await;
+    behind.map_err(|error| BindError {
         endpoint: endpoint.clone(),
-        reason,
-    };
-    // zeromq panics at it.
-    if *endpoint == Endpoint::Ipc("*".into()) {
-        return Err(refused("a path is needed".to_owned()));
+        reason: reason(&error),
+    })?;
+    Ok((bound.endpoint.clone(), bound.accept(kind)))
+}
+
+/// Closes guards whose zeromq sockets are closed.
+async fn close(guards: Vec<Guard>, limit: Duration) -> bool {
+    let mut all = true;
+    for guard in guards {
+        all &= guard.close(limit).await;
     }
-    match socket.bind(&endpoint.to_string()).await {
-        Ok(bound) => bound
-            .to_string()
-            .parse()
-            .map_err(|_| refused(format!("bound at {bound}"))),
-        Err(error) => Err(refused(reason(&error))),
-    }
+    all
 }
 
 async fn connect<S: zeromq::Socket>(

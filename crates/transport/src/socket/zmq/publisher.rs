@@ -1,5 +1,5 @@
 use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketOptions};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
 use futures::channel::mpsc;
 use std::time::Duration;
 use zeromq::{Socket, SocketEvent, SocketRecv, SocketSend, XPubSocket};
@@ -9,19 +9,26 @@ use zeromq::{Socket, SocketEvent, SocketRecv, SocketSend, XPubSocket};
 pub(crate) struct Publisher {
     socket: XPubSocket,
     monitor: mpsc::Receiver<SocketEvent>,
+    guards: Vec<Guard>,
 }
 
 impl Publisher {
     pub fn new(options: &SocketOptions) -> Self {
         let mut socket = XPubSocket::with_options(super::zmq_options(options));
         let monitor = socket.monitor();
-        Self { socket, monitor }
+        Self {
+            socket,
+            monitor,
+            guards: Vec::new(),
+        }
     }
 }
 
 impl Driver for Publisher {
     async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        super::bind(&mut self.socket, endpoint).await
+        let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Pub).await?;
+        self.guards.push(guard);
+        Ok(endpoint)
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
@@ -61,8 +68,9 @@ impl Driver for Publisher {
         }
     }
 
-    async fn close(self, _limit: Duration) -> bool {
-        // Every send has written its message to the connection.
-        true
+    async fn close(self, limit: Duration) -> bool {
+        // Every send has written its message to the connection, or to the guard.
+        drop(self.socket);
+        super::close(self.guards, limit).await
     }
 }

@@ -1,5 +1,5 @@
 use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketOptions};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
 use futures::channel::mpsc;
 use std::time::Duration;
 use zeromq::{RouterSocket, Socket, SocketEvent, SocketRecv, SocketSend};
@@ -7,19 +7,26 @@ use zeromq::{RouterSocket, Socket, SocketEvent, SocketRecv, SocketSend};
 pub(crate) struct Router {
     socket: RouterSocket,
     monitor: mpsc::Receiver<SocketEvent>,
+    guards: Vec<Guard>,
 }
 
 impl Router {
     pub fn new(options: &SocketOptions) -> Self {
         let mut socket = RouterSocket::with_options(super::zmq_options(options));
         let monitor = socket.monitor();
-        Self { socket, monitor }
+        Self {
+            socket,
+            monitor,
+            guards: Vec::new(),
+        }
     }
 }
 
 impl Driver for Router {
     async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        super::bind(&mut self.socket, endpoint).await
+        let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Router).await?;
+        self.guards.push(guard);
+        Ok(endpoint)
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
@@ -56,7 +63,8 @@ impl Driver for Router {
 
     async fn close(self, limit: Duration) -> bool {
         let backend = super::backend(&self.socket);
-        drop(self);
-        super::flushed(backend, limit).await
+        let guards = self.guards;
+        drop(self.socket);
+        super::flushed(backend, limit).await && super::close(guards, limit).await
     }
 }

@@ -1,5 +1,5 @@
 use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketOptions};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
 use futures::channel::mpsc;
 use std::time::Duration;
 use zeromq::{Socket, SocketEvent, SocketRecv, SubSocket};
@@ -8,6 +8,7 @@ use zeromq::{Socket, SocketEvent, SocketRecv, SubSocket};
 pub(crate) struct Subscriber {
     socket: SubSocket,
     monitor: mpsc::Receiver<SocketEvent>,
+    guards: Vec<Guard>,
     subscribed: bool,
 }
 
@@ -18,6 +19,7 @@ impl Subscriber {
         Self {
             socket,
             monitor,
+            guards: Vec::new(),
             subscribed: false,
         }
     }
@@ -41,7 +43,9 @@ impl Driver for Subscriber {
             endpoint: endpoint.clone(),
             reason,
         })?;
-        super::bind(&mut self.socket, endpoint).await
+        let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Sub).await?;
+        self.guards.push(guard);
+        Ok(endpoint)
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {

@@ -1,0 +1,211 @@
+//! What a peer announces, checked as the bytes come by (ZMTP 3.0, RFC 23). Pure.
+
+/// How large what a peer sends may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Bytes of all frames of one message.
+    pub message: u64,
+}
+
+/// Bytes of a command; READY needs less than a hundred.
+const COMMAND: u64 = 1 << 16;
+const GREETING: usize = 64;
+const MORE: u8 = 1;
+const LONG: u8 = 2;
+const IS_COMMAND: u8 = 4;
+
+impl Limits {
+    /// A quarter of the machine's memory for a message.
+    pub fn of_this_machine() -> Self {
+        let info = rustix::system::sysinfo();
+        let memory = u128::from(info.totalram) * u128::from(info.mem_unit.max(1));
+        Self {
+            message: u64::try_from(memory / 4).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Why a peer is not listened to any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("it does not speak ZMTP 3 with the NULL mechanism")]
+    Greeting,
+    #[error("a message of {0} bytes")]
+    TooLong(u64),
+    #[error("malformed frame flags {0:#04x}")]
+    Flags(u8),
+}
+
+/// Where in the stream of bytes we are.
+#[derive(Debug)]
+pub(super) struct Checker {
+    limits: Limits,
+    state: State,
+    /// Bytes of the message's frames so far.
+    message: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Greeting { seen: usize },
+    Flags,
+    Length { flags: u8, left: u8, length: u64 },
+    Body { left: u64 },
+}
+
+impl Checker {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: State::Greeting { seen: 0 },
+            message: 0,
+        }
+    }
+
+    /// Checks the next bytes, however they are cut.
+    pub fn check(&mut self, mut bytes: &[u8]) -> Result<(), Refused> {
+        while let Some((&first, rest)) = bytes.split_first() {
+            match &mut self.state {
+                State::Greeting { seen } => {
+                    if !greets(*seen, first) {
+                        return Err(Refused::Greeting);
+                    }
+                    *seen += 1;
+                    if *seen == GREETING {
+                        self.state = State::Flags;
+                    }
+                    bytes = rest;
+                }
+                State::Flags => {
+                    if first & !(MORE | LONG | IS_COMMAND) != 0 {
+                        return Err(Refused::Flags(first));
+                    }
+                    let left = if first & LONG == 0 { 1 } else { 8 };
+                    self.state = State::Length {
+                        flags: first,
+                        left,
+                        length: 0,
+                    };
+                    bytes = rest;
+                }
+                State::Length {
+                    flags,
+                    left,
+                    length,
+                } => {
+                    *length = *length << 8 | u64::from(first);
+                    *left -= 1;
+                    if *left == 0 {
+                        let (flags, length) = (*flags, *length);
+                        self.announced(flags, length)?;
+                    }
+                    bytes = rest;
+                }
+                State::Body { left } => {
+                    let taken = usize::try_from(*left).map_or(bytes.len(), |l| l.min(bytes.len()));
+                    *left -= taken as u64;
+                    if *left == 0 {
+                        self.state = State::Flags;
+                    }
+                    bytes = &bytes[taken..];
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn announced(&mut self, flags: u8, length: u64) -> Result<(), Refused> {
+        if flags & IS_COMMAND != 0 {
+            if length > COMMAND {
+                return Err(Refused::TooLong(length));
+            }
+        } else {
+            self.message = self.message.saturating_add(length);
+            if self.message > self.limits.message {
+                return Err(Refused::TooLong(self.message));
+            }
+            if flags & MORE == 0 {
+                self.message = 0;
+            }
+        }
+        self.state = if length == 0 {
+            State::Flags
+        } else {
+            State::Body { left: length }
+        };
+        Ok(())
+    }
+}
+
+/// Whether a byte may stand at that place of a greeting.
+fn greets(place: usize, byte: u8) -> bool {
+    const MECHANISM: &[u8; 20] = b"NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    match place {
+        0 => byte == 0xff,
+        9 => byte == 0x7f,
+        10 => byte >= 3,
+        12..32 => byte == MECHANISM[place - 12],
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn greeting() -> Vec<u8> {
+        let mut greeting = vec![0; GREETING];
+        (greeting[0], greeting[9], greeting[10]) = (0xff, 0x7f, 3);
+        greeting[12..16].copy_from_slice(b"NULL");
+        greeting
+    }
+
+    fn check(bytes: &[u8], cut: usize) -> Result<(), Refused> {
+        let mut checker = Checker::new(Limits { message: 1000 });
+        let mut stream = greeting();
+        stream.extend(bytes);
+        stream
+            .chunks(cut)
+            .try_for_each(|bytes| checker.check(bytes))
+    }
+
+    fn long(flags: u8, length: u64) -> Vec<u8> {
+        [&[flags | LONG][..], &length.to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn announced_lengths_are_checked_however_the_bytes_are_cut() {
+        let ready = [&[IS_COMMAND, 5][..], b"READY"].concat();
+        let small = [&[MORE, 2][..], b"id", &[0, 0]].concat();
+        let halves = [long(MORE, 600), vec![7; 600], long(0, 500)].concat();
+        let twice = [long(0, 600), vec![7; 600], long(0, 600)].concat();
+        for cut in [1, 2, 7, 10_000] {
+            assert_eq!(check(&ready, cut), Ok(()));
+            assert_eq!(check(&[ready.clone(), small.clone()].concat(), cut), Ok(()));
+            assert_eq!(check(&long(0, 1000), cut), Ok(()));
+            assert_eq!(
+                check(&long(0, 1 << 46), cut),
+                Err(Refused::TooLong(1 << 46))
+            );
+            assert_eq!(check(&halves, cut), Err(Refused::TooLong(1100)));
+            assert_eq!(check(&twice, cut), Ok(()));
+            assert_eq!(
+                check(&long(IS_COMMAND, 70_000), cut),
+                Err(Refused::TooLong(70_000))
+            );
+            assert_eq!(check(&[0xff], cut), Err(Refused::Flags(0xff)));
+        }
+    }
+
+    #[test]
+    fn other_greetings_are_refused() {
+        for (place, byte) in [(0, b'G'), (9, 0), (10, 1), (12, b'C')] {
+            let mut other = greeting();
+            other[place] = byte;
+            let mut checker = Checker::new(Limits { message: 1000 });
+            assert_eq!(checker.check(&other), Err(Refused::Greeting));
+        }
+        let mut checker = Checker::new(Limits { message: 1000 });
+        assert!(checker.check(b"GET / HTTP/1.1\r\n").is_err());
+    }
+}

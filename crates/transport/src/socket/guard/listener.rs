@@ -1,0 +1,98 @@
+use super::super::Endpoint;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// Where peers come in.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// One of them.
+pub(super) enum Peer {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Takes an endpoint; answers with the port that was taken.
+    pub async fn bind(endpoint: &Endpoint) -> io::Result<(Self, Endpoint)> {
+        match endpoint {
+            Endpoint::Tcp { host, port } => {
+                let address = if host == "*" { "0.0.0.0" } else { host };
+                let listener = TcpListener::bind((address, *port)).await?;
+                let bound = Endpoint::Tcp {
+                    host: host.clone(),
+                    port: listener.local_addr()?.port(),
+                };
+                Ok((Self::Tcp(listener), bound))
+            }
+            Endpoint::Ipc(path) => {
+                let listener = UnixListener::bind(path)?;
+                Ok((Self::Unix(listener, path.clone()), endpoint.clone()))
+            }
+            Endpoint::Memory { .. } => Err(io::Error::other("not a network")),
+        }
+    }
+
+    pub async fn accept(&self) -> io::Result<Peer> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Peer::Tcp(stream))
+            }
+            Self::Unix(listener, _) => Ok(Peer::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            // Gone already if its folder was removed.
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+macro_rules! delegate {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Self::Tcp($stream) => $call,
+            Self::Unix($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Peer {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        delegate!(self, stream => Pin::new(stream).poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self, stream => Pin::new(stream).poll_write(context, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, stream => Pin::new(stream).poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, stream => Pin::new(stream).poll_shutdown(context))
+    }
+}

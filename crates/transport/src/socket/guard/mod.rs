@@ -1,0 +1,154 @@
+//! Listens in zeromq's place and passes the bytes on to a Unix socket of its own.
+//!
+//! zeromq allocates whatever length a frame announces, before any signature is checked, and hands
+//! a slow subscriber's connection the time of all others. Here lengths are checked against a
+//! limit, each peer has a buffer of its own, one that does not read is cut off, and closing can
+//! wait until everything has left.
+
+mod frames;
+mod listener;
+mod pump;
+
+use super::{BindError, Endpoint, Kind};
+use frames::Limits;
+use listener::Listener;
+use pump::Patience;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+/// Bytes that may wait for a subscriber before it is cut off, having read nothing for
+/// [`STALL_LIMIT`].
+const SUBSCRIBER_BYTES: usize = 64 << 20;
+/// Bytes that may wait for any other peer here; what exceeds them waits with the sender.
+const PEER_BYTES: usize = 1 << 20;
+/// How long everybody waits for a subscriber whose buffer is full.
+pub(crate) const STALL_LIMIT: Duration = Duration::from_secs(1);
+/// Pause when no connection can be accepted, as when there are too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Longest path that surely fits into a Unix socket's address.
+const PATH_LIMIT: usize = 90;
+
+/// One listener and the connections it has accepted.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pumps: TaskTracker,
+    /// Ends the listener; the pumps end by themselves once both sides have.
+    _accepts: DropGuard,
+    _folder: Arc<TempDir>,
+}
+
+/// A guarded listener that does not accept yet.
+pub(crate) struct Bound {
+    /// Where it listens, with the port that was taken.
+    pub endpoint: Endpoint,
+    /// Where zeromq is to listen.
+    pub inner: Endpoint,
+    listener: Listener,
+    path: PathBuf,
+    folder: Arc<TempDir>,
+}
+
+impl Bound {
+    /// Takes the endpoint.
+    pub async fn new(endpoint: &Endpoint) -> Result<Self, BindError> {
+        let refused = |error: std::io::Error| BindError {
+            endpoint: endpoint.clone(),
+            reason: error.to_string(),
+        };
+        let (listener, bound) = Listener::bind(endpoint).await.map_err(refused)?;
+        let folder = folder().map_err(refused)?;
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
+        let path = folder.path().join(name);
+        Ok(Self {
+            endpoint: bound,
+            inner: Endpoint::Ipc(path.clone()),
+            listener,
+            path,
+            folder,
+        })
+    }
+
+    /// Accepts from now on, zeromq being there.
+    pub fn accept(self, kind: Kind) -> Guard {
+        let patience = match kind {
+            Kind::Pub => Patience {
+                bytes: SUBSCRIBER_BYTES,
+                stall: Some(STALL_LIMIT),
+            },
+            _ => Patience {
+                bytes: PEER_BYTES,
+                stall: None,
+            },
+        };
+        let pumps = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let accepting = accept(self.listener, self.path, patience, pumps.clone());
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = accepting => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        Guard {
+            pumps,
+            _accepts: stop.drop_guard(),
+            _folder: self.folder,
+        }
+    }
+}
+
+impl Guard {
+    /// Waits until all bytes have been passed on, zeromq having closed its side.
+    pub async fn close(self, limit: Duration) -> bool {
+        drop(self._accepts);
+        self.pumps.close();
+        tokio::time::timeout(limit, self.pumps.wait()).await.is_ok()
+    }
+}
+
+async fn accept(listener: Listener, path: PathBuf, patience: Patience, pumps: TaskTracker) {
+    let limits = Limits::of_this_machine();
+    loop {
+        let peer = match listener.accept().await {
+            Ok(peer) => peer,
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        match UnixStream::connect(&path).await {
+            Ok(inner) => drop(pumps.spawn(pump::pump(peer, inner, limits, patience))),
+            Err(error) => tracing::warn!(%error, "a connection cannot be passed on"),
+        }
+    }
+}
+
+/// The folder, of mode 0700, for zeromq's sockets: one a process, gone with the last of them.
+fn folder() -> std::io::Result<Arc<TempDir>> {
+    static SHARED: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(folder) = shared.upgrade() {
+        return Ok(folder);
+    }
+    let usual = std::env::temp_dir();
+    let parent = if usual.as_os_str().len() > PATH_LIMIT {
+        Path::new("/tmp")
+    } else {
+        &usual
+    };
+    let folder = tempfile::Builder::new()
+        .prefix("phalanx-sockets-")
+        .tempdir_in(parent)?;
+    let folder = Arc::new(folder);
+    *shared = Arc::downgrade(&folder);
+    Ok(folder)
+}

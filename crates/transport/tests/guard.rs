@@ -1,0 +1,134 @@
+//! Peers that are hostile or do not read harm nobody but themselves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use bytes::Bytes;
+use phalanx_transport::{Endpoint, Event, Kind, SendError, Socket, SocketOptions};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Far beyond what anything here takes.
+const LIMIT: Duration = Duration::from_secs(30);
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, future)
+        .await
+        .expect("nothing happened in time")
+}
+
+async fn bind(kind: Kind) -> Socket {
+    let endpoint: Endpoint = "tcp://127.0.0.1:0".parse().unwrap();
+    let options = SocketOptions::default().send_limit(Duration::from_millis(100));
+    Socket::bind(kind, &endpoint, options).await.unwrap()
+}
+
+async fn connect(kind: Kind, to: &Socket, name: &str) -> Socket {
+    let options = SocketOptions::default().identity(name);
+    Socket::connect(kind, to.endpoint(), options).await.unwrap()
+}
+
+async fn until(socket: &mut Socket, wanted: Event) {
+    soon(async { while socket.recv().await.expect("the socket is open") != wanted {} }).await;
+}
+
+/// A peer that greets as it should; then it is up to the test.
+async fn raw(socket: &Socket, socket_type: &str, identity: &str) -> TcpStream {
+    let port = socket.endpoint().port().unwrap();
+    let mut peer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut greeting = [0; 64];
+    (greeting[0], greeting[9], greeting[10]) = (0xff, 0x7f, 3);
+    greeting[12..16].copy_from_slice(b"NULL");
+    let mut ready = b"\x05READY".to_vec();
+    for (name, value) in [("Socket-Type", socket_type), ("Identity", identity)] {
+        ready.push(name.len() as u8);
+        ready.extend(name.as_bytes());
+        ready.extend((value.len() as u32).to_be_bytes());
+        ready.extend(value.as_bytes());
+    }
+    let mut bytes = greeting.to_vec();
+    bytes.extend([4, ready.len() as u8]);
+    bytes.extend(ready);
+    peer.write_all(&bytes).await.unwrap();
+    peer
+}
+
+/// Without the guard zeromq allocates what is announced and the process aborts.
+#[tokio::test]
+async fn a_hostile_length_ends_its_connection_and_nothing_else() {
+    let mut router = bind(Kind::Router).await;
+    let honest = connect(Kind::Dealer, &router, "honest").await;
+    let mut hostile = raw(&router, "DEALER", "hostile").await;
+    hostile.write_all(&[2]).await.unwrap();
+    hostile
+        .write_all(&(1u64 << 46).to_be_bytes())
+        .await
+        .unwrap();
+    let mut rest = Vec::new();
+    // Cut off: what was greeted, then the end.
+    drop(soon(hostile.read_to_end(&mut rest)).await);
+    honest
+        .send(vec![Bytes::from_static(b"still there")])
+        .await
+        .unwrap();
+    let message = soon(router.recv_message()).await.unwrap();
+    assert_eq!(message, ["honest", "still there"]);
+}
+
+/// zeromq hands its XPUB's subscribers every message in turn, waiting for each of them.
+#[tokio::test]
+async fn a_subscriber_that_does_not_read_is_cut_off_and_the_others_get_everything() {
+    const MESSAGES: usize = 150;
+    let mut publisher = bind(Kind::Pub).await;
+    let mut idle = raw(&publisher, "SUB", "idle").await;
+    idle.write_all(&[0, 1, 1]).await.unwrap();
+    until(&mut publisher, Event::Subscribed(Bytes::new())).await;
+    let mut reader = connect(Kind::Sub, &publisher, "reader").await;
+    until(&mut publisher, Event::Subscribed(Bytes::new())).await;
+    let read = tokio::spawn(async move {
+        for n in 0..MESSAGES {
+            let message = soon(reader.recv_message()).await.unwrap();
+            assert_eq!(message[0], n.to_string());
+        }
+    });
+    let large = Bytes::from(vec![0; 1 << 20]);
+    for n in 0..MESSAGES {
+        let message = vec![Bytes::from(n.to_string()), large.clone()];
+        soon(async { while publisher.send(message.clone()).await.is_err() {} }).await;
+    }
+    read.await.unwrap();
+    // What it was sent before it was cut off, and no more.
+    let mut seen = 0;
+    let mut chunk = vec![0; 1 << 20];
+    while let Ok(count @ 1..) = soon(idle.read(&mut chunk)).await {
+        seen += count;
+    }
+    assert!(seen < MESSAGES << 20, "{seen}");
+}
+
+/// zeromq queues 100,000 messages of any size for it, then stops for everybody.
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_refused_more_and_the_others_are_served() {
+    let mut router = bind(Kind::Router).await;
+    let _idle = raw(&router, "DEALER", "idle").await;
+    until(&mut router, Event::Connected("idle".into())).await;
+    let mut reader = connect(Kind::Dealer, &router, "reader").await;
+    until(&mut router, Event::Connected("reader".into())).await;
+    let large = Bytes::from(vec![0; 1 << 20]);
+    let refused = soon(async {
+        loop {
+            let message = vec![Bytes::from_static(b"idle"), large.clone()];
+            if let Err(error) = router.send(message).await {
+                return error;
+            }
+        }
+    })
+    .await;
+    assert!(
+        matches!(&refused, SendError::Stalled { peer, .. } if *peer == "idle".into()),
+        "{refused}"
+    );
+    let message = vec![Bytes::from_static(b"reader"), Bytes::from_static(b"x")];
+    router.send(message).await.unwrap();
+    assert_eq!(soon(reader.recv_message()).await.unwrap(), ["x"]);
+}
