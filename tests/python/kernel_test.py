@@ -2,10 +2,10 @@
 
 import unittest
 
-from jupyter_kernel_test import IopubWelcomeTests, KernelTests
+import jupyter_kernel_test
 
 
-class Phalanx(KernelTests):
+class Phalanx(jupyter_kernel_test.KernelTests):
     kernel_name = "phalanx"
     language_name = "rust"
     file_extension = ".rs"
@@ -31,7 +31,7 @@ class Phalanx(KernelTests):
     code_history_pattern = "6 * ?"
 
 
-class Welcome(IopubWelcomeTests):
+class Welcome(jupyter_kernel_test.IopubWelcomeTests):
     kernel_name = "phalanx"
     support_iopub_welcome = True
 

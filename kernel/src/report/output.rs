@@ -26,7 +26,8 @@ pub fn message(output: Output, count: usize) -> JupyterMessageContent {
             execution_count: ExecutionCount::new(count),
             data: media(data),
             metadata: serde_json::Map::new(),
-            transient: None,
+            // An object even when empty: clients validate it.
+            transient: Some(Transient { display_id: None }),
         }
         .into(),
         Output::ClearOutput { wait } => ClearOutput { wait }.into(),
