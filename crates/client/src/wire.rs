@@ -8,8 +8,8 @@ use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
 use phalanx_protocol::parallel::{
     AbortRequest, CellMetadata, ClearRequest, ConnectionReply, Content, PHALANX, Refusal,
-    RegistrationNotification, ReplyMetadata, ShutdownNotification, ShutdownRequest, Signal,
-    SignalRequest, UnregistrationNotification,
+    RegistrationNotification, ShutdownNotification, ShutdownRequest, Signal, SignalRequest,
+    UnregistrationNotification,
 };
 use phalanx_transport::{Envelope, Session};
 use serde::Deserialize;
@@ -19,8 +19,8 @@ use serde_json::{Map, Value, json};
 /// A message from an engine or, in its name, from the controller: the reply to one of our requests.
 pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
     let parent = parent(envelope)?;
-    let metadata: ReplyMetadata = of(&Value::Object(envelope.metadata.clone()))?;
-    let engine = metadata.engine.as_ref().map(EngineUuid::as_str);
+    // Field by field: the rest of the metadata differs between engines and is not needed.
+    let engine: Option<EngineUuid> = envelope.metadata.get("engine").and_then(of);
     let refusal: Option<Refusal> = envelope.metadata.get(PHALANX).and_then(of);
     let reason = refusal.as_ref().and_then(|refusal| refusal.reason.clone());
     let answer = match (reason, envelope.content["status"].as_str()) {
@@ -34,11 +34,11 @@ pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
             execution_count: envelope.content.get("execution_count").and_then(of),
         },
     };
-    let by_engine = engine == Some(envelope.header.session.as_str());
+    let by_engine = engine.is_some_and(|uuid| uuid.as_str() == envelope.header.session);
     Some(Event::Replied(Reply {
         parent,
         by_engine,
-        started: metadata.started,
+        started: envelope.metadata.get("started").and_then(of),
         completed: by_engine.then_some(envelope.header.date),
         state: refusal.map(|refusal| refusal.state),
         answer,
@@ -256,6 +256,15 @@ mod tests {
         );
         assert!(ok.by_engine && ok.started.is_some() && ok.completed.is_some());
         assert_eq!(ok.state.unwrap().as_str(), "s1");
+
+        // A stock engine names itself in the metadata, without the method.
+        let raised = answer(
+            json!({"status": "error", "ename": "ZeroDivisionError", "evalue": "division by zero",
+                "traceback": ["…"], "engine_info": {"engine_id": 1, "method": "execute"}}),
+            json!({"engine": "uuid", "status": "error",
+                "engine_info": {"engine_uuid": "uuid", "engine_id": 1}}),
+        );
+        assert!(raised.by_engine && matches!(raised.answer, Answer::Failed(_)));
 
         // Made by a stock scheduler for an engine that died.
         let died = answer(

@@ -71,7 +71,7 @@ pub(super) fn died(identity: &Identity, status: &str) -> Failure {
             identity.id
         ),
     )
-    .hint("a new runtime is up: run the cells that define the variables again")
+    .hint("a new runtime is started: run the cells that define the variables again")
 }
 
 pub(super) fn interrupted(identity: &Identity) -> Failure {
@@ -82,7 +82,7 @@ pub(super) fn interrupted(identity: &Identity) -> Failure {
             identity.id
         ),
     )
-    .hint("a new runtime is up: run the cells that define the variables again")
+    .hint("a new runtime is started: run the cells that define the variables again")
 }
 
 pub(super) fn not_for_us(identity: &Identity, why: &str) -> Failure {

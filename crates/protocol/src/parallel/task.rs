@@ -140,7 +140,8 @@ pub struct EngineInfo {
     pub engine_uuid: EngineUuid,
     /// Its id.
     pub engine_id: EngineId,
-    /// `execute` or `apply`.
+    /// `execute` or `apply`; stock engines leave it out of the metadata.
+    #[serde(default)]
     pub method: String,
 }
 
