@@ -9,7 +9,7 @@
 //! | `link`, `wire` | its connections to the controller, and the messages on them |
 //! | `artifacts` | what came over the wire, by hash |
 //! | `runtime` | the runtime process, started again when it is gone |
-//! | [`signals`], `parent` | what ends an engine from outside |
+//! | [`signals`], [`parent`] | what ends an engine from outside |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -19,7 +19,7 @@ pub mod cli;
 pub mod config;
 mod link;
 mod machine;
-mod parent;
+pub mod parent;
 mod runtime;
 mod server;
 pub mod signals;

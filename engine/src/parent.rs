@@ -4,7 +4,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 
 /// Returns once the process has ended; at once when there is none of that id.
-pub(crate) async fn ended(pid: Option<u32>) {
+pub async fn ended(pid: Option<u32>) {
     let Some(pid) = pid else {
         return std::future::pending().await;
     };

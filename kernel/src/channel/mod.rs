@@ -180,9 +180,10 @@ impl Channels {
         let iopub = self.iopub.0.close(CLOSE_LIMIT);
         let control = self.control.0.close(CLOSE_LIMIT);
         let shell = self.shell.0.close(CLOSE_LIMIT);
-        for closed in <[_; 3]>::from(tokio::join!(iopub, control, shell)) {
-            log_close(closed);
-        }
+        let (iopub, control, shell) = tokio::join!(iopub, control, shell);
+        log_close("iopub", iopub);
+        log_close("control", control);
+        log_close("shell", shell);
     }
 }
 
@@ -215,8 +216,8 @@ fn log_send(sent: Result<(), SendError>) {
     }
 }
 
-fn log_close(closed: Result<(), CloseError>) {
+fn log_close(channel: &str, closed: Result<(), CloseError>) {
     if let Err(error) = closed {
-        tracing::warn!(%error, "the kernel ends before all was sent");
+        tracing::warn!(channel, %error, "the kernel ends before all was sent");
     }
 }

@@ -5,7 +5,6 @@ use crate::session;
 use anyhow::Context;
 use phalanx_evaluator::Backend;
 use phalanx_transport::connection::read_kernel_file;
-use rustix::process::{Pid, Signal};
 use std::path::Path;
 
 /// Environment variable in which Jupyter's server gives its process id.
@@ -16,29 +15,19 @@ pub(super) fn run(connection_file: &Path, backend: Option<Backend>) -> anyhow::R
     let connection = read_kernel_file(connection_file).context(
         "give the connection file Jupyter writes; `jupyter kernel --kernel phalanx` starts a kernel with one",
     )?;
-    end_with_parent()?;
     super::log();
     let backend = backend.context("built without evcxr; only the twin for tests is here")?;
     let programs =
         Programs::current(backend).context("the system does not say which program this is")?;
     let runtime = super::threads()?;
-    runtime.block_on(session::run(connection, programs)).context(
+    runtime.block_on(session::run(connection, programs, parent())).context(
         "the kernel cannot serve; if a port is taken, another program has it: start the kernel again for new ports",
     )
 }
 
-/// Has the system end this process when the one that started it ends.
-fn end_with_parent() -> anyhow::Result<()> {
-    let expected = std::env::var(PARENT).ok().and_then(|pid| pid.parse().ok());
-    if expected.is_none() {
-        return Ok(());
-    }
-    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
-        .context("the system cannot tell of the parent's end")?;
-    // It may have ended before the signal was asked for.
-    let parent = rustix::process::getppid().map(Pid::as_raw_nonzero);
-    if parent.map(|pid| pid.get()) == expected || parent.is_some_and(|pid| pid.get() != 1) {
-        return Ok(());
-    }
-    anyhow::bail!("the process that started the kernel is gone")
+/// The process whose end is to end the kernel: what Jupyter says it is.
+fn parent() -> Option<u32> {
+    let parent: u32 = std::env::var(PARENT).ok()?.parse().ok()?;
+    // Kernels of a server that was started by init itself are told 1, which never ends.
+    (parent > 1).then_some(parent)
 }

@@ -1,5 +1,7 @@
 //! The commands of `phalanx`.
 
+mod doctor;
+mod install;
 mod kernel;
 
 use anyhow::Context;
@@ -30,6 +32,12 @@ enum Command {
         #[arg(long, hide = true)]
         echo: bool,
     },
+    /// Tell Jupyter of this kernel.
+    Install(install::InstallArgs),
+    /// Undo `install`.
+    Uninstall(install::UninstallArgs),
+    /// Tell what is wrong on this machine, and what mends it.
+    Doctor,
     /// Compile cells for a kernel.
     #[command(hide = true)]
     Evaluator {
@@ -68,6 +76,9 @@ pub fn main() -> ExitCode {
             let echo = false;
             ended(kernel::run(&connection_file, backend(echo)))
         }
+        Command::Install(args) => ended(install::install(&args)),
+        Command::Uninstall(args) => ended(install::uninstall(&args)),
+        Command::Doctor => doctor::run(),
         Command::Evaluator {
             kind,
             #[cfg(feature = "echo")]

@@ -56,8 +56,8 @@ pub fn report(fault: &Fault) -> ErrorReport {
             "connected to a controller, but there are no engines",
             Some("start some with `%cluster start -n 4`, or see `%cluster status`"),
         ),
-        Failure::Remote(failure) => remote(failure),
-        Failure::Composite { message, failures } => composite(message, failures),
+        Failure::Remote(failure) => remote(failure, place),
+        Failure::Composite { message, failures } => composite(message, failures, place),
         Failure::Timeout { message } => plain("TimeoutError", message, None),
         Failure::Environment { message, hint } => {
             plain("EnvironmentError", message, hint.as_deref())
@@ -165,9 +165,9 @@ fn usage(message: &str, hint: Option<&str>, place: Option<&Place>) -> ErrorRepor
     report
 }
 
-fn remote(failure: &RemoteFailure) -> ErrorReport {
+fn remote(failure: &RemoteFailure, place: Option<&Place>) -> ErrorReport {
     let text = remote_text(failure);
-    let mut traceback = coloured(text.traceback, 1);
+    let mut traceback = located(coloured(text.traceback, 1), place);
     traceback.extend(remote_hint(failure).map(hint_line));
     ErrorReport {
         ename: text.ename.to_owned(),
@@ -176,9 +176,9 @@ fn remote(failure: &RemoteFailure) -> ErrorReport {
     }
 }
 
-fn composite(message: &str, failures: &[RemoteFailure]) -> ErrorReport {
+fn composite(message: &str, failures: &[RemoteFailure], place: Option<&Place>) -> ErrorReport {
     let text = composite_text(message, failures);
-    let mut traceback = text.traceback;
+    let mut traceback = located(text.traceback, place);
     let mut hints: Vec<&str> = failures.iter().filter_map(remote_hint).collect();
     hints.dedup();
     traceback.extend(hints.into_iter().map(hint_line));
@@ -187,6 +187,16 @@ fn composite(message: &str, failures: &[RemoteFailure]) -> ErrorReport {
         evalue: text.evalue,
         traceback,
     }
+}
+
+/// Lines of an engine's traceback that name a place in the cell, with the cell's line.
+fn located(lines: Vec<String>, place: Option<&Place>) -> Vec<String> {
+    let told = |line: String| {
+        let at = line.trim_start().strip_prefix("at cell:");
+        let at = at.and_then(|at| location(&format!("cell:{at}"), place));
+        at.unwrap_or(line)
+    };
+    lines.into_iter().map(told).collect()
 }
 
 /// The first lines in the colour of errors.

@@ -4,7 +4,12 @@ use crate::cell::SourceMap;
 use crate::channel::Outlet;
 use crate::report::{Fault, Place};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long what an interrupted cell has asked for may take to stop: as long as engines may.
+const SETTLE_LIMIT: Duration = Duration::from_secs(6);
 
 /// A running cell, as seen by what runs on its behalf. Clones share it.
 #[derive(Clone, Debug)]
@@ -16,6 +21,9 @@ struct Inner {
     source: Arc<str>,
     name: String,
     interrupted: CancellationToken,
+    /// The code whose calls are still served is gone.
+    abandoned: CancellationToken,
+    calls: TaskTracker,
     /// Why a magic within the running Rust text failed. Held for an assignment.
     magic_fault: Mutex<Option<Fault>>,
 }
@@ -28,6 +36,8 @@ impl CellContext {
             source: source.into(),
             name: format!("In[{count}]"),
             interrupted: CancellationToken::new(),
+            abandoned: CancellationToken::new(),
+            calls: TaskTracker::new(),
             magic_fault: Mutex::default(),
         }))
     }
@@ -40,6 +50,31 @@ impl CellContext {
     /// Cancelled when the user interrupts the cell.
     pub fn interrupted(&self) -> &CancellationToken {
         &self.0.interrupted
+    }
+
+    /// Tracks what is done for calls of the cell's code.
+    pub fn calls(&self) -> &TaskTracker {
+        &self.0.calls
+    }
+
+    /// Cancelled when nobody waits for the cell's calls any more.
+    pub fn abandoned(&self) -> &CancellationToken {
+        &self.0.abandoned
+    }
+
+    /// Sees to it that a cell that failed puts out nothing after it has ended: what it has asked
+    /// for ends too, at once, or, where engines have to be stopped first, soon.
+    pub async fn settle(&self, failed: bool) {
+        if !failed {
+            // A thread that outlives the cell may still be asking.
+            return;
+        }
+        if self.0.interrupted.is_cancelled() {
+            self.0.calls.close();
+            // Those that do not end in time are ended.
+            let _ = tokio::time::timeout(SETTLE_LIMIT, self.0.calls.wait()).await;
+        }
+        self.0.abandoned.cancel();
     }
 
     /// A place in the cell.

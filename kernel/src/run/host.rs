@@ -30,7 +30,12 @@ pub async fn serve(services: &Services, context: &CellContext, request: HostRequ
             }
         },
         HostRequest::AsyncResult { id, query } => match services.results().get(id) {
-            Some(held) => answer(context, &held, query).await,
+            Some(held) => tokio::select! {
+                reply = answer(context, &held, query) => reply,
+                () = context.interrupted().cancelled() => {
+                    HostReply::Failed(Failure::Interrupted { lost: Vec::new() })
+                }
+            },
             None => HostReply::Failed(unknown(id)),
         },
     }

@@ -7,6 +7,7 @@ use crate::run::{CellCall, CellContext, Programs, Services, analyse, host, run_c
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
 use std::io;
+use std::pin::Pin;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -38,13 +39,20 @@ enum Arrived {
     Nothing,
 }
 
-/// Serves a frontend until it says `shutdown` or the system says SIGTERM.
+/// Serves a frontend until it says `shutdown`, the system says SIGTERM, or `parent` ends.
 ///
 /// # Errors
 /// When the channels cannot be opened.
-pub async fn run(connection: ConnectionInfo, programs: Programs) -> Result<(), RunError> {
+pub async fn run(
+    connection: ConnectionInfo,
+    programs: Programs,
+    parent: Option<u32>,
+) -> Result<(), RunError> {
     let channels = Channels::open(&connection).await?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
+    let mut ends = Ends {
+        terminate: signal(SignalKind::terminate()).map_err(RunError::Signals)?,
+        parent: Box::pin(phalanx_engine::parent::ended(parent)),
+    };
     // Ctrl-C in the terminal reaches every process there; frontends interrupt by message.
     let _interrupts = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     // Unbounded: each call's code waits for its answer.
@@ -58,7 +66,7 @@ pub async fn run(connection: ConnectionInfo, programs: Programs) -> Result<(), R
     };
     let mut session = Session::new(connection);
     loop {
-        let event = match actor.next(&mut calls, &mut terminate).await {
+        let event = match actor.next(&mut calls, &mut ends).await {
             Arrived::Event(event) => event,
             Arrived::Call(call) => {
                 actor.serve(call);
@@ -80,6 +88,22 @@ pub async fn run(connection: ConnectionInfo, programs: Programs) -> Result<(), R
     Ok(())
 }
 
+/// What ends a kernel apart from its frontend.
+struct Ends {
+    terminate: Signal,
+    parent: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Ends {
+    /// Returns when one of them has come. Cancel-safe; not to be called again after it returned.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            () = &mut self.parent => {}
+        }
+    }
+}
+
 #[derive(PartialEq)]
 enum Next {
     GoOn,
@@ -91,11 +115,11 @@ impl Actor {
     async fn next(
         &mut self,
         calls: &mut mpsc::UnboundedReceiver<CellCall>,
-        terminate: &mut Signal,
+        ends: &mut Ends,
     ) -> Arrived {
         tokio::select! {
             biased;
-            _ = terminate.recv() => Arrived::Terminate,
+            () = ends.next() => Arrived::Terminate,
             request = self.channels.next() => Arrived::Event(Event::Request(request)),
             Some(call) = calls.recv() => Arrived::Call(call),
             Some(done) = self.tasks.join_next() => match done {
@@ -169,6 +193,7 @@ impl Actor {
         let services = self.services.clone();
         self.tasks.spawn(async move {
             let result = run_cell(&services, &context, &cell.source).await;
+            context.settle(result.is_err()).await;
             Some(Event::CellEnded {
                 result: result.map_err(|fault| report(&fault)),
                 value: context.outlet().result_text(),
@@ -179,10 +204,13 @@ impl Actor {
     /// Answers a call of the library, beside the cell that waits for it.
     fn serve(&mut self, CellCall { context, call }: CellCall) {
         let services = self.services.clone();
-        self.tasks.spawn(async move {
-            let reply = host::serve(&services, &context, call.request).await;
-            call.reply.send(reply);
+        let calls = context.calls().clone();
+        self.tasks.spawn(calls.track_future(async move {
+            tokio::select! {
+                reply = host::serve(&services, &context, call.request) => call.reply.send(reply),
+                () = context.abandoned().cancelled() => {}
+            }
             None
-        });
+        }));
     }
 }

@@ -42,11 +42,11 @@ pub struct Ran {
 impl Frontend {
     /// A kernel with the echo evaluator, listened to on every channel.
     pub async fn start() -> Self {
-        Self::start_with(&[]).await
+        Self::start_for(std::process::id()).await
     }
 
-    /// The same, with variables added to its environment.
-    pub async fn start_with(env: &[(&str, &str)]) -> Self {
+    /// The same, told that it was started by this process.
+    pub async fn start_for(parent: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kernel.json");
         let info = connection();
@@ -55,8 +55,7 @@ impl Frontend {
             .args(["kernel", "--echo", "--connection-file"])
             .arg(&file)
             .env("PHALANX_LOG", "warn")
-            .env("JPY_PARENT_PID", std::process::id().to_string())
-            .envs(env.iter().copied())
+            .env("JPY_PARENT_PID", parent.to_string())
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod frontend;
+mod install;
 mod local;
 mod protocol;
 

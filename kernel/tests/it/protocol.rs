@@ -169,6 +169,20 @@ async fn sigterm_ends_everything() {
     frontend.terminate().await;
 }
 
+#[tokio::test]
+async fn the_end_of_the_server_ends_everything() {
+    let mut server = Command::new("sleep")
+        .arg("600")
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut frontend = Frontend::start_for(server.id().unwrap()).await;
+    frontend.ok("%cluster start -n 2").await;
+    let family = crate::frontend::family(frontend.pid());
+    server.kill().await.unwrap();
+    frontend.gone(family).await;
+}
+
 async fn refused(file: &std::path::Path) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
         .args(["kernel", "--echo", "--connection-file"])

@@ -213,3 +213,25 @@ fn engines_failures_carry_their_number_and_a_hint() {
     );
     assert_eq!(text(&all).matches("%cluster status").count(), 1);
 }
+
+#[test]
+fn an_engines_panic_names_the_line_of_the_cell() {
+    let failure = RemoteFailure {
+        ename: "Panic".into(),
+        evalue: "böse".into(),
+        traceback: vec!["Panic: böse".into(), "  at cell:1:7".into()],
+        engine: Some(EngineId(2)),
+        msg_id: None,
+        method: "execute".into(),
+    };
+    let cell = "%%px\nlet a = f();";
+    let place = Place {
+        map: crate::cell::SourceMap::starting_at(cell, 5),
+        ..place(cell)
+    };
+    let told = report(&Fault::at(Failure::Remote(Box::new(failure)), place));
+    assert_eq!(
+        text(&told),
+        "[2:execute]\nPanic: böse\n  at In[3], line 2: let a = f();"
+    );
+}

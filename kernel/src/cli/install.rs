@@ -1,0 +1,212 @@
+//! `phalanx install` and `phalanx uninstall`: the kernelspec by which Jupyter finds the kernel.
+
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The logos of the kernelspec, by file name.
+const LOGOS: [(&str, &[u8]); 3] = [
+    (
+        "logo-32x32.png",
+        include_bytes!("../../../kernelspec/logo-32x32.png"),
+    ),
+    (
+        "logo-64x64.png",
+        include_bytes!("../../../kernelspec/logo-64x64.png"),
+    ),
+    (
+        "logo-svg.svg",
+        include_bytes!("../../../kernelspec/logo-svg.svg"),
+    ),
+];
+
+/// The kernelspec as it stands in the repository; installing fills in what depends on the machine.
+const KERNELSPEC: &str = include_str!("../../../kernelspec/kernel.json");
+
+/// Where kernelspecs are kept.
+#[derive(clap::Args, Clone, Debug)]
+#[group(multiple = false)]
+pub(super) struct Location {
+    /// For this user alone (the default).
+    #[arg(long)]
+    user: bool,
+    /// In the Python environment that is active.
+    #[arg(long)]
+    sys_prefix: bool,
+    /// Under this prefix: DIR/share/jupyter/kernels.
+    #[arg(long, value_name = "DIR")]
+    prefix: Option<PathBuf>,
+}
+
+/// Options of `phalanx install`.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct InstallArgs {
+    #[command(flatten)]
+    location: Location,
+    /// The name Jupyter knows the kernel by.
+    #[arg(long, default_value = "phalanx")]
+    name: String,
+    /// The name users see.
+    #[arg(long)]
+    display_name: Option<String>,
+    /// Replace a kernelspec of that name that is not ours.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Options of `phalanx uninstall`.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct UninstallArgs {
+    #[command(flatten)]
+    location: Location,
+    /// The name Jupyter knows the kernel by.
+    #[arg(long, default_value = "phalanx")]
+    name: String,
+}
+
+/// `kernel.json`; <https://jupyter-client.readthedocs.io/en/latest/kernels.html#kernel-specs>.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct KernelSpec {
+    pub(super) argv: Vec<String>,
+    display_name: String,
+    language: String,
+    interrupt_mode: String,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, serde_json::Value>,
+}
+
+impl KernelSpec {
+    /// Whether it starts a kernel of ours.
+    pub(super) fn is_ours(&self) -> bool {
+        let program = self.argv.first().map(Path::new);
+        program
+            .and_then(Path::file_name)
+            .is_some_and(|name| name == "phalanx")
+    }
+
+    /// The one in a folder, if there is one.
+    pub(super) fn read(folder: &Path) -> Option<Self> {
+        let text = fs::read(folder.join("kernel.json")).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+/// Installs the kernelspec; says where.
+pub(super) fn install(args: &InstallArgs) -> anyhow::Result<()> {
+    let folder = args.location.folder(&args.name)?;
+    let theirs = folder.exists() && !KernelSpec::read(&folder).is_some_and(|spec| spec.is_ours());
+    if theirs && !args.force {
+        bail!(
+            "{} is a kernelspec of another program; choose another --name, or replace it with --force",
+            folder.display()
+        );
+    }
+    let mut spec: KernelSpec =
+        serde_json::from_str(KERNELSPEC).context("the built-in kernelspec")?;
+    let program =
+        std::env::current_exe().context("the system does not say which program this is")?;
+    let Some(first) = spec.argv.first_mut() else {
+        bail!("the built-in kernelspec starts nothing");
+    };
+    *first = program.display().to_string();
+    if let Some(name) = &args.display_name {
+        spec.display_name.clone_from(name);
+    }
+    match folder_of("cargo") {
+        // Jupyter expands the variable; desktops start it without a login shell's PATH.
+        Some(cargo) => {
+            let path = format!("{}:${{PATH}}", cargo.display());
+            spec.env.insert("PATH".to_owned(), path);
+        }
+        None => eprintln!(
+            "phalanx: no cargo on the PATH; cells cannot be compiled before Rust is installed and `phalanx install` has run again"
+        ),
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (name, bytes) in LOGOS {
+        write(&folder.join(name), bytes)?;
+    }
+    let json = serde_json::to_string_pretty(&spec).context("the kernelspec")?;
+    write(&folder.join("kernel.json"), json.as_bytes())?;
+    println!("Installed kernelspec {} in {}", args.name, folder.display());
+    Ok(())
+}
+
+/// Removes the kernelspec.
+pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<()> {
+    let folder = args.location.folder(&args.name)?;
+    let spec = KernelSpec::read(&folder)
+        .with_context(|| format!("there is no kernelspec in {}", folder.display()))?;
+    ensure!(
+        spec.is_ours(),
+        "{} is a kernelspec of another program; remove it with `jupyter kernelspec remove {}`",
+        folder.display(),
+        args.name
+    );
+    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    println!("Removed kernelspec {} from {}", args.name, folder.display());
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+impl Location {
+    /// The folder of a kernelspec.
+    fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let is_valid = !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        ensure!(
+            is_valid,
+            "`{name}` cannot be a kernelspec's name: letters, digits, `.`, `_` and `-` only"
+        );
+        let data = match (&self.prefix, self.sys_prefix) {
+            (Some(prefix), _) => prefix.join("share/jupyter"),
+            (None, true) => sys_prefix()?.join("share/jupyter"),
+            (None, false) => user_data()?,
+        };
+        Ok(data.join("kernels").join(name.to_lowercase()))
+    }
+}
+
+/// Jupyter's data folder of this user.
+pub(super) fn user_data() -> anyhow::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("JUPYTER_DATA_DIR") {
+        return Ok(folder.into());
+    }
+    let data = dirs::data_dir().context("there is no home folder; use --prefix or --sys-prefix")?;
+    Ok(data.join("jupyter"))
+}
+
+/// The prefix of the Python environment that is active.
+pub(super) fn sys_prefix() -> anyhow::Result<PathBuf> {
+    for variable in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
+        if let Some(prefix) = std::env::var_os(variable) {
+            return Ok(prefix.into());
+        }
+    }
+    let output = Command::new("python3")
+        .args(["-c", "import sys; print(sys.prefix)"])
+        .output()
+        .context("no Python environment is active, and there is no python3; use --prefix")?;
+    ensure!(
+        output.status.success(),
+        "python3 does not say its prefix; use --prefix"
+    );
+    let prefix = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok(prefix.into())
+}
+
+/// The folder on the PATH that has a program of this name.
+pub(super) fn folder_of(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).find(|folder| folder.join(program).is_file())
+}

@@ -1,0 +1,137 @@
+//! What `phalanx install`, `uninstall` and `doctor` do to a machine.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn phalanx(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_phalanx"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn the_kernelspec_is_installed_whole_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = folder.path().to_str().unwrap();
+    let installed = phalanx(&["install", "--prefix", prefix, "--display-name", "My Rust"]);
+    assert!(installed.status.success(), "{}", said(&installed));
+    let spec = folder.path().join("share/jupyter/kernels/phalanx");
+    let json: Value =
+        serde_json::from_slice(&std::fs::read(spec.join("kernel.json")).unwrap()).unwrap();
+    let argv: Vec<&str> = json["argv"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a.as_str().unwrap())
+        .collect();
+    assert_eq!(
+        Path::new(argv[0]).canonicalize().unwrap(),
+        Path::new(env!("CARGO_BIN_EXE_phalanx"))
+            .canonicalize()
+            .unwrap()
+    );
+    assert_eq!(
+        argv[1..],
+        ["kernel", "--connection-file", "{connection_file}"]
+    );
+    assert_eq!(json["display_name"], "My Rust");
+    assert_eq!(json["language"], "rust");
+    assert_eq!(json["interrupt_mode"], "message");
+    assert!(
+        json["env"]["PATH"].as_str().unwrap().ends_with(":${PATH}"),
+        "{json}"
+    );
+    for logo in ["logo-32x32.png", "logo-64x64.png", "logo-svg.svg"] {
+        assert!(
+            std::fs::metadata(spec.join(logo)).unwrap().len() > 100,
+            "{logo}"
+        );
+    }
+    // Again, as after an update.
+    assert!(phalanx(&["install", "--prefix", prefix]).status.success());
+    let removed = phalanx(&["uninstall", "--prefix", prefix]);
+    assert!(removed.status.success(), "{}", said(&removed));
+    assert!(!spec.exists());
+    let again = phalanx(&["uninstall", "--prefix", prefix]);
+    assert!(
+        !again.status.success() && said(&again).contains("there is no kernelspec"),
+        "{}",
+        said(&again)
+    );
+}
+
+#[test]
+fn the_users_folder_is_jupyters() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
+        .args(["install", "--name", "mine"])
+        .env("JUPYTER_DATA_DIR", folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(folder.path().join("kernels/mine/kernel.json").is_file());
+}
+
+#[test]
+fn kernelspecs_of_others_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = folder.path().to_str().unwrap();
+    let spec = folder.path().join("share/jupyter/kernels/rust");
+    std::fs::create_dir_all(&spec).unwrap();
+    std::fs::write(
+        spec.join("kernel.json"),
+        r#"{"argv": ["evcxr_jupyter"], "display_name": "Rust", "language": "rust", "interrupt_mode": "message"}"#,
+    )
+    .unwrap();
+    for command in ["install", "uninstall"] {
+        let output = phalanx(&[command, "--prefix", prefix, "--name", "rust"]);
+        assert!(!output.status.success());
+        assert!(
+            said(&output).contains("of another program"),
+            "{}",
+            said(&output)
+        );
+    }
+    let forced = phalanx(&["install", "--prefix", prefix, "--name", "rust", "--force"]);
+    assert!(forced.status.success(), "{}", said(&forced));
+    let named = phalanx(&["install", "--prefix", prefix, "--name", "no/name"]);
+    assert!(!named.status.success() && said(&named).contains("cannot be a kernelspec's name"));
+}
+
+#[test]
+fn the_doctor_names_what_is_missing_and_what_mends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
+        .arg("doctor")
+        .env("PATH", "")
+        .env("JUPYTER_DATA_DIR", folder.path())
+        .env("VIRTUAL_ENV", folder.path())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let text = said(&output);
+    for part in [
+        "wrong  rustc",
+        "https://rustup.rs",
+        "wrong  kernelspec",
+        "phalanx install",
+        "ok     loopback",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    let output = phalanx(&["--version"]);
+    assert_eq!(
+        said(&output).trim(),
+        concat!("phalanx ", env!("CARGO_PKG_VERSION"))
+    );
+}
