@@ -199,8 +199,10 @@ impl Driver for MemorySocket {
         match self.me.kind {
             Kind::Sub => Sent::NoPeer,
             Kind::Pub => {
+                // Copies, so that a subscriber that does not read does not hold up the publisher.
+                let copy: Frames = frames.iter().map(|f| Bytes::copy_from_slice(f)).collect();
                 for (link, peer) in &self.peers {
-                    post(peer, *link, Body::Message(frames.clone()));
+                    post(peer, *link, Body::Message(copy.clone()));
                 }
                 Sent::Yes
             }
