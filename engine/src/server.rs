@@ -9,6 +9,7 @@ use crate::parent;
 use crate::runtime::Slot;
 use crate::wire;
 use chrono::Utc;
+use phalanx_protocol::host::ENGINE_ID_VAR;
 use phalanx_protocol::id::{EngineUuid, SessionId};
 use phalanx_protocol::parallel::UnregistrationRequest;
 use phalanx_transport::{Envelope, Kind, Receiver, Sender, Session, Socket, SocketOptions, socket};
@@ -36,7 +37,6 @@ pub async fn run(
     let id = SessionId::new(uuid.as_str());
     let session = Session::with_id(id, "engine", config.connection.signing_key()?);
     let store = Store::open(about::host()).map_err(EngineError::Cache)?;
-    let runtime = Slot::new(config.runtime.clone());
     let heart = Heart::start(&config.connection, uuid.as_str()).await?;
     let joined = join(&config, &uuid, &session).await?;
     let channels = Channels::connect(&config.connection, &joined).await?;
@@ -48,13 +48,16 @@ pub async fn run(
         registration,
     } = joined;
     tracing::info!(id = %identity.id, %uuid, "joined");
+    let mut runtime = config.runtime.clone();
+    let number = identity.id.to_string();
+    runtime.env.push((ENGINE_ID_VAR.into(), number.into()));
     let server = Server {
         machine: Machine::new(identity.clone(), about::handshake(store.list())),
         store: Arc::new(Mutex::new(store)),
         preparations: JoinSet::new(),
         session,
         identity,
-        runtime,
+        runtime: Slot::new(runtime),
         channels,
         iopub: iopub.split(),
         registration,

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// Names the folder that everything kept stands below; else `phalanx` in the user's cache folder.
 const CACHE_VAR: &str = "PHALANX_CACHE_DIR";
 
+/// Where cargo builds, within a folder.
+const TARGET: &str = "target";
+
 /// Most evaluators of one kind that find a kept folder at the same time.
 const FOLDERS: u32 = 64;
 
@@ -48,7 +51,9 @@ impl BuildFolder {
                 .open(folders.join(format!("{name}.lock")))?;
             if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
                 let path = folders.join(name);
-                std::fs::create_dir_all(&path)?;
+                if !path.join(TARGET).is_dir() {
+                    seed(&folders, &path)?;
+                }
                 return Ok(Self { path, _lock: lock });
             }
         }
@@ -60,6 +65,80 @@ impl BuildFolder {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Gives a new folder what another one has built, so that no dependency is built twice.
+///
+/// The other may be in use. Cargo writes a fingerprint once the unit it stands for is complete; so
+/// the fingerprints are copied first, and whatever they stand for is whole when it is copied.
+fn seed(folders: &Path, new: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(new)?;
+    let newest = std::fs::read_dir(folders)?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path != new)
+        .filter_map(|path| Some((path.join(TARGET).metadata().ok()?.modified().ok()?, path)))
+        .max();
+    let Some((_, from)) = newest else {
+        return Ok(());
+    };
+    // Half a seed is as good as none: cargo builds what is missing.
+    let lock = from.join("Cargo.lock");
+    if lock.is_file() {
+        copy(&lock, &new.join("Cargo.lock"))?;
+    }
+    for part in [".fingerprint", "build", "deps"] {
+        for profile in profiles(&from.join(TARGET))? {
+            let below = profile.strip_prefix(&from).map_err(io::Error::other)?;
+            copy_tree(&profile.join(part), &new.join(below).join(part))?;
+        }
+    }
+    Ok(())
+}
+
+/// The folders of a target folder in which cargo builds: the host's, and that of each target.
+fn profiles(target: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut profiles = vec![target.join("debug")];
+    for entry in std::fs::read_dir(target)?.flatten() {
+        profiles.push(entry.path().join("debug"));
+    }
+    profiles.retain(|profile| profile.is_dir());
+    Ok(profiles)
+}
+
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)?.flatten() {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_tree(&from, &to)?;
+        } else if !is_cell(&from) {
+            copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file is a compiled cell, which nobody else wants.
+fn is_cell(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with("libcode_") || name.starts_with("libctx"))
+}
+
+/// Copies a file with its time, by which cargo sees what is fresh; one that is gone by now, or being
+/// replaced, is left out.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let Ok(modified) = from.metadata().and_then(|metadata| metadata.modified()) else {
+        return Ok(());
+    };
+    match std::fs::copy(from, to) {
+        Ok(_) => File::options().write(true).open(to)?.set_modified(modified),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -79,5 +158,27 @@ mod tests {
             BuildFolder::acquire(cache.path(), "local").unwrap().path(),
             path
         );
+    }
+
+    #[test]
+    fn a_new_folder_gets_what_another_has_built() {
+        let cache = tempfile::tempdir().unwrap();
+        let local = BuildFolder::acquire(cache.path(), "local").unwrap();
+        let built = local.path().join("target/triple/debug/deps");
+        std::fs::create_dir_all(&built).unwrap();
+        std::fs::write(built.join("libserde.rlib"), "code").unwrap();
+        std::fs::write(built.join("libcode_1.so"), "a cell").unwrap();
+        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(7);
+        let file = File::options()
+            .write(true)
+            .open(built.join("libserde.rlib"))
+            .unwrap();
+        file.set_modified(time).unwrap();
+
+        let engines = BuildFolder::acquire(cache.path(), "engines").unwrap();
+        let seeded = engines.path().join("target/triple/debug/deps");
+        let metadata = seeded.join("libserde.rlib").metadata().unwrap();
+        assert_eq!(metadata.modified().unwrap(), time);
+        assert!(!seeded.join("libcode_1.so").exists());
     }
 }

@@ -30,10 +30,10 @@ pub use error::Error;
 pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
 pub use phalanx_protocol::id::EngineId;
 
-/// Environment variable by which an engine tells its cells its number.
-const ENGINE_ID_VAR: &str = "PHALANX_ENGINE_ID";
-
 /// The number of the engine this code is running on, or `None` in the notebook's own process.
 pub fn engine_id() -> Option<u32> {
-    std::env::var(ENGINE_ID_VAR).ok()?.parse().ok()
+    std::env::var(phalanx_protocol::host::ENGINE_ID_VAR)
+        .ok()?
+        .parse()
+        .ok()
 }

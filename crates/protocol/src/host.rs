@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 /// Environment variable that holds the path of the owner's host socket.
 pub const HOST_SOCKET_VAR: &str = "PHALANX_HOST_SOCKET";
 
+/// Environment variable by which an engine tells its cells its number.
+pub const ENGINE_ID_VAR: &str = "PHALANX_ENGINE_ID";
+
 /// Starts every marker in the output of a cell: an OSC escape, invisible where nobody reads it.
 pub const MARKER_START: &str = "\x1b]phalanx;";
 /// Ends every marker.

@@ -92,7 +92,11 @@ impl Evaluator {
             .args(config.backend.args(config.kind))
             .env(crate::SOCKET_VAR, &socket);
         let build_folder = if config.backend.builds() {
-            build_folder(config.kind).map_err(StartError::Folder)?
+            let kind = config.kind;
+            // May copy what another folder has built.
+            let acquired = tokio::task::spawn_blocking(move || build_folder(kind)).await;
+            let acquired = acquired.unwrap_or_else(|error| Err(io::Error::other(error)));
+            acquired.map_err(StartError::Folder)?
         } else {
             None
         };
