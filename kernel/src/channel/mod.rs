@@ -92,7 +92,7 @@ impl Channels {
             session,
             has_subscriber: false,
             replays: ReplayGuard::default(),
-            // On a task of its own, so that nothing that the kernel does delays it.
+            // Ends when the channels are closed. On a task of its own, so that nothing delays it.
             heartbeat: tokio::spawn(socket::echo(heartbeat)),
         })
     }

@@ -50,6 +50,7 @@ impl Cluster {
     /// No cluster yet.
     pub fn new(programs: Programs) -> (Self, JoinHandle<()>) {
         let (orders, received) = mpsc::unbounded_channel();
+        // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(programs, received));
         (Self { orders }, task)
     }

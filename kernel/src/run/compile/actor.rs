@@ -1,6 +1,7 @@
 //! The loop around the evaluator for engines: one request at a time, and a new process with all the
 //! old one knew when it dies.
 
+use super::artifacts::Hashes;
 use super::lineage::{Lineages, Origin};
 use super::{Compilation, Order, Task};
 use crate::run::build::Build;
@@ -10,10 +11,9 @@ use phalanx_protocol::evaluator::{
     Answer, Compiled, EvaluatorEvent, EvaluatorRequest, NamespaceKind, RequestId, Toolchain,
 };
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::id::{ArtifactHash, StateId};
+use phalanx_protocol::id::StateId;
 use phalanx_protocol::runtime::Outcome;
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tokio::sync::mpsc;
 
@@ -27,7 +27,7 @@ pub(super) async fn run(programs: Programs, orders: mpsc::UnboundedReceiver<Orde
         lineages: Lineages::new(),
         dependencies: Vec::new(),
         requests: 0,
-        libstd: None,
+        hashes: Hashes::default(),
         build: None,
     };
     while let Some(order) = actor.next_order().await {
@@ -46,8 +46,7 @@ struct Actor {
     /// What every new evaluator is told first.
     dependencies: Vec<String>,
     requests: u64,
-    /// The hash of the standard library, which is the same for all cells.
-    libstd: Option<(PathBuf, ArtifactHash)>,
+    hashes: Hashes,
     /// What cargo says, for the cell that waits for it.
     build: Option<(CellContext, Build)>,
 }
@@ -191,7 +190,7 @@ impl Actor {
         };
         let mut artifacts = Vec::new();
         if let Some(cell) = &compiled.cell {
-            let hashed = self.hash(&toolchain.libstd, &cell.artifact).await;
+            let hashed = self.hashes.of(&toolchain.libstd, &cell.artifact).await;
             match hashed {
                 Ok(hashed) => artifacts = hashed,
                 Err(failure) => return Ok(Err(failure)),
@@ -374,26 +373,6 @@ impl Actor {
         }
     }
 
-    async fn hash(
-        &mut self,
-        libstd: &Path,
-        cell: &Path,
-    ) -> Result<Vec<(ArtifactHash, PathBuf)>, Failure> {
-        let known = self.libstd.as_ref().filter(|(path, _)| path == libstd);
-        let libstd_hash = match known {
-            Some((_, hash)) => hash.clone(),
-            None => {
-                let hash = hash_file(libstd).await?;
-                self.libstd = Some((libstd.to_owned(), hash.clone()));
-                hash
-            }
-        };
-        Ok(vec![
-            (libstd_hash, libstd.to_owned()),
-            (hash_file(cell).await?, cell.to_owned()),
-        ])
-    }
-
     fn begin_build(&mut self, context: Option<CellContext>) {
         self.build = context.map(|context| {
             let id = uuid::Uuid::new_v4().to_string();
@@ -415,26 +394,6 @@ impl Actor {
         {
             context.outlet().output(output).await;
         }
-    }
-}
-
-async fn hash_file(path: &Path) -> Result<ArtifactHash, Failure> {
-    let read = {
-        let path = path.to_owned();
-        // Reading and hashing some megabytes is no work for the threads that serve.
-        tokio::task::spawn_blocking(move || {
-            std::fs::read(path).map(|bytes| ArtifactHash::of(&bytes))
-        })
-    };
-    match read.await {
-        Ok(Ok(hash)) => Ok(hash),
-        Ok(Err(error)) => Err(Failure::Environment {
-            message: format!("cannot read {}: {error}", path.display()),
-            hint: None,
-        }),
-        Err(error) => Err(Failure::Internal {
-            message: format!("hashing {}: {error}", path.display()),
-        }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Cells compiled for engines, once for all that are in the same state.
 
 mod actor;
+mod artifacts;
 mod lineage;
 
 use super::{CellContext, Programs};
@@ -78,6 +79,7 @@ impl Compiler {
     /// A compiler whose process is started when it is first wanted.
     pub fn start(programs: Programs) -> (Self, JoinHandle<()>) {
         let (orders, received) = mpsc::unbounded_channel();
+        // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(programs, received));
         (Self { orders }, task)
     }

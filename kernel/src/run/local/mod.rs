@@ -53,6 +53,7 @@ impl Local {
     ) -> (Self, JoinHandle<()>) {
         let (orders, received) = mpsc::unbounded_channel();
         let (names, variables) = watch::channel(Vec::new());
+        // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(programs, received, calls, names));
         (Self { orders, variables }, task)
     }

@@ -1,6 +1,14 @@
 //! What the local namespace does next: an evaluator and a runtime, each of which may fail, and the
 //! log from which a new evaluator learns what an old one knew. Pure.
 
+mod death;
+mod event;
+mod part;
+
+pub use event::Analysis;
+pub(super) use event::{Command, Event, JobId};
+
+use part::{Attempt, Current, EvaluatorState, Logged, Phase, RuntimeState, Waiting};
 use phalanx_evaluator::EvaluatorNotice;
 use phalanx_protocol::evaluator::{
     Answer, CompiledCell, EvaluatorEvent, EvaluatorRequest, RequestId, Toolchain,
@@ -9,151 +17,6 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
-
-/// One thing asked of the namespace; counts up from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct JobId(pub u64);
-
-/// What happens to the namespace.
-#[derive(Debug)]
-pub(super) enum Event {
-    /// A cell is to be evaluated.
-    Evaluate { job: JobId, source: String },
-    /// Completions or documentation are wanted, if they can be had now.
-    Analyse { job: JobId, analysis: Analysis },
-    /// The user wants the running cell to stop.
-    Interrupt,
-    /// The evaluator process could not be started.
-    EvaluatorNotStarted(Failure),
-    /// The evaluator process says something.
-    Notice(EvaluatorNotice),
-    /// The runtime process is up.
-    RuntimeStarted,
-    /// The runtime process could not be started.
-    RuntimeNotStarted(Failure),
-    /// A run is over.
-    Ended { run: RunId, outcome: Outcome },
-    /// The runtime process is gone.
-    Exited { status: String },
-}
-
-/// What to do.
-#[derive(Debug)]
-pub(super) enum Command {
-    StartEvaluator,
-    KillEvaluator,
-    InterruptEvaluator,
-    Send(EvaluatorRequest),
-    StartRuntime,
-    KillRuntime,
-    Load(PathBuf),
-    Run {
-        job: JobId,
-        run: RunId,
-        cell: CompiledCell,
-    },
-    /// A line of cargo's that belongs to a job.
-    Progress {
-        job: JobId,
-        line: String,
-    },
-    /// These variables were lost on the way; the job goes on.
-    Lost {
-        job: JobId,
-        names: Vec<String>,
-    },
-    Answer {
-        job: JobId,
-        result: Result<Answer, Failure>,
-    },
-}
-
-/// A question about a place in a source, in bytes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Analysis {
-    /// What may stand there.
-    Complete {
-        /// The source.
-        source: String,
-        /// The place.
-        offset: usize,
-    },
-    /// What stands there.
-    Inspect {
-        /// The source.
-        source: String,
-        /// The place.
-        offset: usize,
-    },
-}
-
-#[derive(Debug)]
-enum EvaluatorState {
-    Starting,
-    /// Learns what the session did; the next entry of the log, and the next of its outcomes.
-    Replaying {
-        entry: usize,
-        outcome: usize,
-    },
-    Ready,
-    /// Did not start. The next cell tries again.
-    Failed,
-}
-
-#[derive(Debug, PartialEq)]
-enum RuntimeState {
-    Starting,
-    Up {
-        loaded: bool,
-    },
-    /// Did not start. The next run tries again.
-    Failed,
-}
-
-/// A cell the evaluator has worked on, with the outcomes of its runs.
-#[derive(Debug)]
-struct Logged {
-    source: String,
-    outcomes: Vec<Outcome>,
-}
-
-/// A cell that waits for the evaluator.
-#[derive(Debug)]
-struct Waiting {
-    job: JobId,
-    source: String,
-    attempt: Attempt,
-}
-
-/// Whether an evaluator has already died over a cell.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Attempt {
-    First,
-    Second,
-}
-
-/// The cell that is being evaluated.
-#[derive(Debug)]
-struct Current {
-    attempt: Attempt,
-    job: JobId,
-    request: RequestId,
-    source: String,
-    phase: Phase,
-    outcomes: Vec<Outcome>,
-    interrupted: bool,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Compiling,
-    /// Compiled, but the runtime is not up.
-    Held(CompiledCell),
-    Running(RunId),
-    /// Running, while the evaluator that compiled it is gone.
-    Orphaned(RunId),
-}
 
 /// The state of the local namespace.
 #[derive(Debug)]
@@ -497,93 +360,6 @@ impl State {
         let job = current.job;
         commands.push(Command::Answer { job, result });
     }
-
-    fn evaluator_failed(&mut self, failure: &Failure, commands: &mut Vec<Command>) {
-        self.evaluator = EvaluatorState::Failed;
-        for Waiting { job, .. } in self.waiting.drain(..) {
-            let result = Err(failure.clone());
-            commands.push(Command::Answer { job, result });
-        }
-    }
-
-    fn evaluator_exited(&mut self, status: &str, last_words: &str, commands: &mut Vec<Command>) {
-        for (_, job) in self.analyses.drain() {
-            let result = Err(evaluator_gone(status, last_words));
-            commands.push(Command::Answer { job, result });
-        }
-        match self.evaluator {
-            // It has said why.
-            EvaluatorState::Failed => return,
-            // An evaluator that dies before it is of use would only die again.
-            EvaluatorState::Starting | EvaluatorState::Replaying { .. } => {
-                let failure = evaluator_gone(status, last_words);
-                self.evaluator_failed(&failure, commands);
-                return;
-            }
-            EvaluatorState::Ready => {}
-        }
-        self.evaluator = EvaluatorState::Starting;
-        commands.push(Command::StartEvaluator);
-        let Some(current) = &mut self.current else {
-            return;
-        };
-        let untouched = current.outcomes.is_empty() && !current.interrupted;
-        match current.phase {
-            // The cell goes on; the new evaluator hears of it when it is over.
-            Phase::Running(run) => current.phase = Phase::Orphaned(run),
-            // It need not be the cell that the evaluator died of.
-            _ if untouched && current.attempt == Attempt::First => {
-                let (job, source) = (current.job, std::mem::take(&mut current.source));
-                self.waiting.push_front(Waiting {
-                    job,
-                    source,
-                    attempt: Attempt::Second,
-                });
-                self.current = None;
-            }
-            _ => self.finish(Err(evaluator_gone(status, last_words)), commands),
-        }
-    }
-
-    fn runtime_failed(&mut self, failure: Failure, commands: &mut Vec<Command>) {
-        self.runtime = RuntimeState::Failed;
-        if !self.is_held() {
-            return;
-        }
-        if let Some(current) = &mut self.current {
-            let status = match &failure {
-                Failure::Environment { message, .. } => message.clone(),
-                _ => "it could not be started".to_owned(),
-            };
-            let outcome = Outcome::Died { status };
-            current.outcomes.push(outcome.clone());
-            current.phase = Phase::Compiling;
-            commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
-        }
-    }
-
-    fn runtime_exited(&mut self, status: &str, commands: &mut Vec<Command>) {
-        self.runtime = RuntimeState::Starting;
-        commands.push(Command::StartRuntime);
-        if self.current.is_some() {
-            // `Ended` has told how.
-            return;
-        }
-        // A thread that outlived its cell took the process down. The evaluator still counts on the
-        // variables; a new one learns that they died with the last cell.
-        self.variables.clear();
-        if let Some(last) = self.log.last_mut() {
-            let died = Outcome::Died {
-                status: status.to_owned(),
-            };
-            match last.outcomes.last_mut() {
-                Some(outcome) => *outcome = died,
-                None => last.outcomes.push(died),
-            }
-            self.evaluator = EvaluatorState::Starting;
-            commands.push(Command::StartEvaluator);
-        }
-    }
 }
 
 /// The outcome of a cell that was interrupted before it began.
@@ -597,14 +373,5 @@ fn names(variables: &[(String, String)]) -> Vec<String> {
     variables.iter().map(|(name, _)| name.clone()).collect()
 }
 
-fn evaluator_gone(status: &str, last_words: &str) -> Failure {
-    let mut message = format!("the process that compiles cells ended ({status})");
-    if !last_words.is_empty() {
-        message.push_str(":\n");
-        message.push_str(last_words);
-    }
-    Failure::Environment {
-        message,
-        hint: Some("nothing of the session is lost; run the cell again".to_owned()),
-    }
-}
+#[cfg(test)]
+mod tests;

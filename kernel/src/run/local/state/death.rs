@@ -1,0 +1,113 @@
+//! Processes that do not start, and processes that die.
+
+use super::part::{Attempt, EvaluatorState, Phase, RuntimeState, Waiting};
+use super::{Command, State};
+use phalanx_protocol::evaluator::EvaluatorRequest;
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::runtime::Outcome;
+
+impl State {
+    pub(super) fn evaluator_failed(&mut self, failure: &Failure, commands: &mut Vec<Command>) {
+        self.evaluator = EvaluatorState::Failed;
+        for Waiting { job, .. } in self.waiting.drain(..) {
+            let result = Err(failure.clone());
+            commands.push(Command::Answer { job, result });
+        }
+    }
+
+    pub(super) fn evaluator_exited(
+        &mut self,
+        status: &str,
+        last_words: &str,
+        commands: &mut Vec<Command>,
+    ) {
+        for (_, job) in self.analyses.drain() {
+            let result = Err(evaluator_gone(status, last_words));
+            commands.push(Command::Answer { job, result });
+        }
+        match self.evaluator {
+            // It has said why.
+            EvaluatorState::Failed => return,
+            // An evaluator that dies before it is of use would only die again.
+            EvaluatorState::Starting | EvaluatorState::Replaying { .. } => {
+                let failure = evaluator_gone(status, last_words);
+                self.evaluator_failed(&failure, commands);
+                return;
+            }
+            EvaluatorState::Ready => {}
+        }
+        self.evaluator = EvaluatorState::Starting;
+        commands.push(Command::StartEvaluator);
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        let untouched = current.outcomes.is_empty() && !current.interrupted;
+        match current.phase {
+            // The cell goes on; the new evaluator hears of it when it is over.
+            Phase::Running(run) => current.phase = Phase::Orphaned(run),
+            // It need not be the cell that the evaluator died of.
+            _ if untouched && current.attempt == Attempt::First => {
+                let (job, source) = (current.job, std::mem::take(&mut current.source));
+                self.waiting.push_front(Waiting {
+                    job,
+                    source,
+                    attempt: Attempt::Second,
+                });
+                self.current = None;
+            }
+            _ => self.finish(Err(evaluator_gone(status, last_words)), commands),
+        }
+    }
+
+    pub(super) fn runtime_failed(&mut self, failure: Failure, commands: &mut Vec<Command>) {
+        self.runtime = RuntimeState::Failed;
+        if !self.is_held() {
+            return;
+        }
+        if let Some(current) = &mut self.current {
+            let status = match &failure {
+                Failure::Environment { message, .. } => message.clone(),
+                _ => "it could not be started".to_owned(),
+            };
+            let outcome = Outcome::Died { status };
+            current.outcomes.push(outcome.clone());
+            current.phase = Phase::Compiling;
+            commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+        }
+    }
+
+    pub(super) fn runtime_exited(&mut self, status: &str, commands: &mut Vec<Command>) {
+        self.runtime = RuntimeState::Starting;
+        commands.push(Command::StartRuntime);
+        if self.current.is_some() {
+            // `Ended` has told how.
+            return;
+        }
+        // A thread that outlived its cell took the process down. The evaluator still counts on the
+        // variables; a new one learns that they died with the last cell.
+        self.variables.clear();
+        if let Some(last) = self.log.last_mut() {
+            let died = Outcome::Died {
+                status: status.to_owned(),
+            };
+            match last.outcomes.last_mut() {
+                Some(outcome) => *outcome = died,
+                None => last.outcomes.push(died),
+            }
+            self.evaluator = EvaluatorState::Starting;
+            commands.push(Command::StartEvaluator);
+        }
+    }
+}
+
+fn evaluator_gone(status: &str, last_words: &str) -> Failure {
+    let mut message = format!("the process that compiles cells ended ({status})");
+    if !last_words.is_empty() {
+        message.push_str(":\n");
+        message.push_str(last_words);
+    }
+    Failure::Environment {
+        message,
+        hint: Some("nothing of the session is lost; run the cell again".to_owned()),
+    }
+}

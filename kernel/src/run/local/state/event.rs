@@ -1,0 +1,85 @@
+//! What happens to the local namespace, and what it wants done.
+
+use phalanx_evaluator::EvaluatorNotice;
+use phalanx_protocol::evaluator::{Answer, CompiledCell, EvaluatorRequest};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::runtime::Outcome;
+use std::path::PathBuf;
+
+/// One thing asked of the namespace; counts up from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::run::local) struct JobId(pub u64);
+
+/// What happens to the namespace.
+#[derive(Debug)]
+pub(in crate::run::local) enum Event {
+    /// A cell is to be evaluated.
+    Evaluate { job: JobId, source: String },
+    /// Completions or documentation are wanted, if they can be had now.
+    Analyse { job: JobId, analysis: Analysis },
+    /// The user wants the running cell to stop.
+    Interrupt,
+    /// The evaluator process could not be started.
+    EvaluatorNotStarted(Failure),
+    /// The evaluator process says something.
+    Notice(EvaluatorNotice),
+    /// The runtime process is up.
+    RuntimeStarted,
+    /// The runtime process could not be started.
+    RuntimeNotStarted(Failure),
+    /// A run is over.
+    Ended { run: RunId, outcome: Outcome },
+    /// The runtime process is gone.
+    Exited { status: String },
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(in crate::run::local) enum Command {
+    StartEvaluator,
+    KillEvaluator,
+    InterruptEvaluator,
+    Send(EvaluatorRequest),
+    StartRuntime,
+    KillRuntime,
+    Load(PathBuf),
+    Run {
+        job: JobId,
+        run: RunId,
+        cell: CompiledCell,
+    },
+    /// A line of cargo's that belongs to a job.
+    Progress {
+        job: JobId,
+        line: String,
+    },
+    /// These variables were lost on the way; the job goes on.
+    Lost {
+        job: JobId,
+        names: Vec<String>,
+    },
+    Answer {
+        job: JobId,
+        result: Result<Answer, Failure>,
+    },
+}
+
+/// A question about a place in a source, in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Analysis {
+    /// What may stand there.
+    Complete {
+        /// The source.
+        source: String,
+        /// The place.
+        offset: usize,
+    },
+    /// What stands there.
+    Inspect {
+        /// The source.
+        source: String,
+        /// The place.
+        offset: usize,
+    },
+}

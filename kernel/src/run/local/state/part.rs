@@ -1,0 +1,73 @@
+//! What the local namespace's state is made of.
+
+use super::JobId;
+use phalanx_protocol::evaluator::{CompiledCell, RequestId};
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::runtime::Outcome;
+
+#[derive(Debug)]
+pub(super) enum EvaluatorState {
+    Starting,
+    /// Learns what the session did; the next entry of the log, and the next of its outcomes.
+    Replaying {
+        entry: usize,
+        outcome: usize,
+    },
+    Ready,
+    /// Did not start. The next cell tries again.
+    Failed,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum RuntimeState {
+    Starting,
+    Up {
+        loaded: bool,
+    },
+    /// Did not start. The next run tries again.
+    Failed,
+}
+
+/// A cell the evaluator has worked on, with the outcomes of its runs.
+#[derive(Debug)]
+pub(super) struct Logged {
+    pub(super) source: String,
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+/// A cell that waits for the evaluator.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) job: JobId,
+    pub(super) source: String,
+    pub(super) attempt: Attempt,
+}
+
+/// Whether an evaluator has already died over a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Attempt {
+    First,
+    Second,
+}
+
+/// The cell that is being evaluated.
+#[derive(Debug)]
+pub(super) struct Current {
+    pub(super) attempt: Attempt,
+    pub(super) job: JobId,
+    pub(super) request: RequestId,
+    pub(super) source: String,
+    pub(super) phase: Phase,
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) interrupted: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    Compiling,
+    /// Compiled, but the runtime is not up.
+    Held(CompiledCell),
+    Running(RunId),
+    /// Running, while the evaluator that compiled it is gone.
+    Orphaned(RunId),
+}

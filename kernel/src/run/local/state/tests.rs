@@ -1,0 +1,376 @@
+use super::*;
+use phalanx_protocol::evaluator::Evaluated;
+use phalanx_protocol::failure::Panic;
+
+/// A namespace driven by words: what happens, and what it then wants done.
+struct Bench {
+    state: State,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            state: State::new().0,
+        }
+    }
+
+    /// With evaluator and runtime up.
+    fn up() -> Self {
+        let mut bench = Self::new();
+        bench.state.handle(Event::RuntimeStarted);
+        bench.state.handle(ready());
+        bench
+    }
+
+    fn check(&mut self, event: Event, expected: &[&str]) {
+        let commands = self.state.handle(event);
+        let seen: Vec<String> = commands.iter().map(told).collect();
+        assert_eq!(seen, expected);
+    }
+
+    fn evaluate(&mut self, job: u64, source: &str) {
+        self.state.handle(evaluate(job, source));
+    }
+}
+
+fn told(command: &Command) -> String {
+    match command {
+        Command::StartEvaluator => "start evaluator".into(),
+        Command::KillEvaluator => "kill evaluator".into(),
+        Command::InterruptEvaluator => "interrupt evaluator".into(),
+        Command::Send(EvaluatorRequest::Evaluate { id, source }) => {
+            format!("evaluate {} {source}", id.0)
+        }
+        Command::Send(EvaluatorRequest::Ran { outcome }) => {
+            let outcome = format!("{outcome:?}");
+            format!("ran {}", outcome.split([' ', '(', '{']).next().unwrap())
+        }
+        Command::Send(_) => "ask".into(),
+        Command::StartRuntime => "start runtime".into(),
+        Command::KillRuntime => "kill runtime".into(),
+        Command::Load(path) => format!("load {}", path.display()),
+        Command::Run { run, .. } => format!("run {run}"),
+        Command::Progress { line, .. } => format!("progress {line}"),
+        Command::Lost { names, .. } => format!("lost {}", names.join(" ")),
+        Command::Answer { job, result } => match result {
+            Ok(_) => format!("{} ok", job.0),
+            Err(Failure::Interrupted { lost }) => {
+                format!("{} interrupted {}", job.0, lost.join(" "))
+            }
+            Err(Failure::RuntimeDied { lost, .. }) => format!("{} died {}", job.0, lost.join(" ")),
+            Err(failure) => {
+                let failure = format!("{failure:?}");
+                format!(
+                    "{} {}",
+                    job.0,
+                    failure.split([' ', '(', '{']).next().unwrap()
+                )
+            }
+        },
+    }
+}
+
+fn evaluate(job: u64, source: &str) -> Event {
+    Event::Evaluate {
+        job: JobId(job),
+        source: source.into(),
+    }
+}
+
+fn ready() -> Event {
+    Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Ready(Toolchain {
+        libstd: "std".into(),
+        ..Toolchain::default()
+    })))
+}
+
+fn compiled() -> Event {
+    Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(CompiledCell {
+        artifact: "cell".into(),
+        entry: "f".into(),
+        has_result: false,
+        lines: Vec::new(),
+    })))
+}
+
+fn answered(id: u64, variables: &[&str]) -> Event {
+    let variables = variables
+        .iter()
+        .map(|name| ((*name).to_owned(), String::new()));
+    let evaluated = Evaluated {
+        variables: variables.collect(),
+        ..Evaluated::default()
+    };
+    Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Answer {
+        id: RequestId(id),
+        result: Ok(Answer::Evaluated(evaluated)),
+    }))
+}
+
+fn failed(id: u64, failure: Failure) -> Event {
+    Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Answer {
+        id: RequestId(id),
+        result: Err(failure),
+    }))
+}
+
+fn ended(run: u64, outcome: Outcome) -> Event {
+    Event::Ended {
+        run: RunId(run),
+        outcome,
+    }
+}
+
+fn evaluator_exited() -> Event {
+    Event::Notice(EvaluatorNotice::Exited {
+        status: "signal 9".into(),
+        last_words: String::new(),
+    })
+}
+
+fn died() -> Outcome {
+    Outcome::Died {
+        status: "signal 6".into(),
+    }
+}
+
+fn panicked() -> Outcome {
+    Outcome::Panicked(Panic {
+        message: "x".into(),
+        location: None,
+    })
+}
+
+#[test]
+fn a_cell_waits_for_the_evaluator_and_then_for_the_runtime() {
+    let mut bench = Bench::new();
+    bench.check(evaluate(1, "a"), &[]);
+    bench.check(ready(), &["evaluate 1 a"]);
+    bench.check(compiled(), &[]);
+    bench.check(Event::RuntimeStarted, &["load std", "run 1"]);
+    bench.check(ended(1, Outcome::Completed), &["ran Completed"]);
+    bench.check(answered(1, &["a"]), &["1 ok"]);
+    assert_eq!(bench.state.variables(), ["a"]);
+}
+
+#[test]
+fn outcomes_become_failures() {
+    for (outcome, expected) in [
+        (panicked(), "1 Panic"),
+        (
+            Outcome::Errored {
+                message: "e".into(),
+            },
+            "1 Error",
+        ),
+        (died(), "1 died "),
+    ] {
+        let mut bench = Bench::up();
+        bench.evaluate(1, "a");
+        bench.state.handle(compiled());
+        bench.state.handle(ended(1, outcome));
+        bench.check(answered(1, &[]), &[expected]);
+    }
+}
+
+#[test]
+fn a_dead_runtime_takes_the_variables_with_it_and_is_replaced() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.state.handle(answered(1, &["a", "b"]));
+    bench.evaluate(2, "b");
+    bench.check(compiled(), &["run 1"]);
+    bench.check(ended(1, died()), &["ran Died"]);
+    bench.check(
+        Event::Exited {
+            status: "signal 6".into(),
+        },
+        &["start runtime"],
+    );
+    bench.check(answered(2, &[]), &["2 died a b"]);
+    bench.check(Event::RuntimeStarted, &["load std"]);
+    assert!(bench.state.variables().is_empty());
+}
+
+#[test]
+fn a_runtime_that_dies_between_cells_makes_the_evaluator_forget() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.state.handle(compiled());
+    bench.state.handle(ended(1, Outcome::Completed));
+    bench.state.handle(answered(1, &["a"]));
+    bench.check(
+        Event::Exited {
+            status: "signal 11".into(),
+        },
+        &["start runtime", "start evaluator"],
+    );
+    bench.check(evaluate(2, "a"), &[]);
+    bench.check(ready(), &["evaluate 2 a"]);
+    bench.check(compiled(), &["ran Died"]);
+    bench.check(answered(2, &[]), &["evaluate 3 a"]);
+}
+
+#[test]
+fn a_new_evaluator_hears_of_every_cell_without_running_any() {
+    let mut bench = Bench::up();
+    for (job, outcome) in [(1, Outcome::Completed), (2, panicked())] {
+        bench.evaluate(job, &format!("cell {job}"));
+        bench.state.handle(compiled());
+        bench.state.handle(ended(job, outcome));
+        bench.state.handle(answered(job, &["a"]));
+    }
+    bench.evaluate(3, "bad");
+    bench.check(
+        failed(
+            3,
+            Failure::Compile {
+                diagnostics: vec![],
+            },
+        ),
+        &["3 Compile"],
+    );
+    bench.check(evaluator_exited(), &["start evaluator"]);
+    bench.check(evaluate(4, "next"), &[]);
+    bench.check(ready(), &["evaluate 4 cell 1"]);
+    bench.check(compiled(), &["ran Completed"]);
+    bench.check(answered(4, &["a"]), &["evaluate 5 cell 2"]);
+    bench.check(compiled(), &["ran Panicked"]);
+    bench.check(answered(5, &["a"]), &["evaluate 6 next"]);
+    assert_eq!(bench.state.variables(), ["a"]);
+}
+
+#[test]
+fn a_cell_the_evaluator_died_over_is_tried_once_more() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.check(evaluator_exited(), &["start evaluator"]);
+    bench.check(ready(), &["evaluate 2 a"]);
+    bench.check(evaluator_exited(), &["start evaluator", "1 Environment"]);
+    bench.check(ready(), &[]);
+}
+
+#[test]
+fn a_cell_outlives_the_evaluator_that_compiled_it() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.state.handle(compiled());
+    bench.check(evaluator_exited(), &["start evaluator"]);
+    bench.check(ended(1, Outcome::Completed), &["1 ok"]);
+    bench.check(ready(), &["evaluate 2 a"]);
+    bench.check(compiled(), &["ran Completed"]);
+}
+
+#[test]
+fn an_evaluator_that_does_not_start_fails_the_cells_and_the_next_tries_again() {
+    let mut bench = Bench::new();
+    bench.evaluate(1, "a");
+    let failure = Failure::Environment {
+        message: "no rustc".into(),
+        hint: None,
+    };
+    let not_started = EvaluatorEvent::StartFailed { failure };
+    bench.check(
+        Event::Notice(EvaluatorNotice::Event(not_started)),
+        &["1 Environment"],
+    );
+    bench.check(evaluator_exited(), &[]);
+    bench.check(evaluate(2, "b"), &["start evaluator"]);
+    bench.check(ready(), &["evaluate 1 b"]);
+}
+
+#[test]
+fn interrupts_do_what_the_moment_asks_for() {
+    let mut bench = Bench::up();
+    bench.check(Event::Interrupt, &[]);
+
+    bench.evaluate(1, "compiling");
+    bench.check(Event::Interrupt, &["interrupt evaluator"]);
+    bench.check(
+        failed(1, Failure::Interrupted { lost: vec![] }),
+        &["1 interrupted "],
+    );
+
+    bench.evaluate(2, "compiled just now");
+    bench.state.handle(Event::Interrupt);
+    bench.check(compiled(), &["ran Errored"]);
+    bench.check(answered(2, &["v"]), &["2 interrupted "]);
+
+    bench.evaluate(3, "running");
+    bench.check(compiled(), &["run 1"]);
+    bench.check(Event::Interrupt, &["kill runtime"]);
+    bench.check(ended(1, died()), &["ran Died"]);
+    bench.check(answered(3, &[]), &["3 interrupted v"]);
+
+    bench.evaluate(4, "does not stop compiling");
+    bench.check(Event::Interrupt, &["interrupt evaluator"]);
+    bench.check(Event::Interrupt, &["kill evaluator"]);
+    bench.check(evaluator_exited(), &["start evaluator", "4 interrupted "]);
+}
+
+#[test]
+fn an_interrupt_that_comes_too_late_undoes_nothing() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.state.handle(compiled());
+    bench.state.handle(ended(1, Outcome::Completed));
+    bench.state.handle(Event::Interrupt);
+    bench.check(answered(1, &["a"]), &["1 ok"]);
+}
+
+#[test]
+fn cells_that_wait_for_the_evaluator_can_be_interrupted() {
+    let mut bench = Bench::new();
+    bench.evaluate(1, "a");
+    bench.check(Event::Interrupt, &["1 interrupted "]);
+    bench.check(ready(), &[]);
+}
+
+#[test]
+fn a_runtime_that_does_not_start_fails_the_cell_and_the_next_tries_again() {
+    let mut bench = Bench::new();
+    bench.state.handle(ready());
+    bench.evaluate(1, "a");
+    bench.state.handle(compiled());
+    let failure = Failure::Environment {
+        message: "no process".into(),
+        hint: None,
+    };
+    bench.check(Event::RuntimeNotStarted(failure), &["ran Died"]);
+    bench.check(answered(1, &[]), &["1 died "]);
+    bench.evaluate(2, "b");
+    bench.check(compiled(), &["start runtime"]);
+    bench.check(Event::RuntimeStarted, &["load std", "run 1"]);
+}
+
+#[test]
+fn questions_are_answered_at_once_or_not_at_all() {
+    let ask = |job| Event::Analyse {
+        job: JobId(job),
+        analysis: Analysis::Complete {
+            source: "pri".into(),
+            offset: 3,
+        },
+    };
+    let mut bench = Bench::new();
+    bench.check(ask(1), &["1 Timeout"]);
+    bench.state.handle(ready());
+    bench.check(ask(2), &["ask"]);
+    bench.check(answered(1, &[]), &["2 ok"]);
+    bench.evaluate(3, "a");
+    bench.check(ask(4), &["4 Timeout"]);
+}
+
+#[test]
+fn lost_variables_are_told_and_the_cell_is_compiled_again() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.state.handle(compiled());
+    bench.check(
+        ended(1, Outcome::VariablesLost(vec!["v".into()])),
+        &["lost v", "ran VariablesLost"],
+    );
+    bench.check(compiled(), &["run 2"]);
+    bench.check(ended(2, Outcome::Completed), &["ran Completed"]);
+    bench.check(answered(1, &[]), &["1 ok"]);
+}
