@@ -132,3 +132,16 @@ async fn a_peer_that_does_not_read_is_refused_more_and_the_others_are_served() {
     router.send(message).await.unwrap();
     assert_eq!(soon(reader.recv_message()).await.unwrap(), ["x"]);
 }
+
+/// zeromq's XPUB keeps its connections open after it is dropped; closing would take its whole limit.
+#[tokio::test]
+async fn a_publisher_closes_as_soon_as_everything_has_left() {
+    let mut publisher = bind(Kind::Pub).await;
+    let mut subscriber = connect(Kind::Sub, &publisher, "subscriber").await;
+    until(&mut publisher, Event::Subscribed(Bytes::new())).await;
+    let message = vec![Bytes::from_static(b"topic"), Bytes::from_static(b"last")];
+    publisher.send(message.clone()).await.unwrap();
+    // The limit is one that only a test that fails would reach.
+    publisher.close(LIMIT).await.unwrap();
+    assert_eq!(soon(subscriber.recv_message()).await, Some(message));
+}

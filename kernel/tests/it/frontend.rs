@@ -54,7 +54,6 @@ impl Frontend {
         let kernel = Command::new(env!("CARGO_BIN_EXE_phalanx"))
             .args(["kernel", "--echo", "--connection-file"])
             .arg(&file)
-            .env("PHALANX_LOG", "warn")
             .env("JPY_PARENT_PID", parent.to_string())
             .stdin(Stdio::null())
             .kill_on_drop(true)

@@ -1,7 +1,11 @@
 use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
+use super::{
+    BindError, ConnectError, Endpoint, Event, Frames, Guard, Identity, Kind, SocketOptions,
+};
 use futures::channel::mpsc;
+use std::collections::HashSet;
 use std::time::Duration;
+use zeromq::util::PeerIdentity;
 use zeromq::{Socket, SocketEvent, SocketRecv, SocketSend, XPubSocket};
 
 /// An XPUB, since zeromq's PUB silently drops what exceeds 100,000 messages in one burst; XPUB
@@ -10,6 +14,8 @@ pub(crate) struct Publisher {
     socket: XPubSocket,
     monitor: mpsc::Receiver<SocketEvent>,
     guards: Vec<Guard>,
+    /// Who is connected.
+    peers: HashSet<Identity>,
 }
 
 impl Publisher {
@@ -20,6 +26,7 @@ impl Publisher {
             socket,
             monitor,
             guards: Vec::new(),
+            peers: HashSet::new(),
         }
     }
 }
@@ -63,13 +70,28 @@ impl Driver for Publisher {
                         _ => {}
                     }
                 }
-                event = super::next_event(&mut self.monitor) => return event,
+                event = super::next_event(&mut self.monitor) => {
+                    match &event {
+                        Event::Connected(peer) => drop(self.peers.insert(peer.clone())),
+                        Event::Disconnected(peer) => drop(self.peers.remove(peer)),
+                        _ => {}
+                    }
+                    return event;
+                }
             }
         }
     }
 
     async fn close(self, limit: Duration) -> bool {
         // Every send has written its message to the connection, or to the guard.
+        let backend = self.socket.backend();
+        for Identity(peer) in self.peers {
+            // A connection's reading half is kept alive by the task that would be woken by it, so
+            // dropping the socket alone does not close the connection.
+            if let Ok(peer) = PeerIdentity::try_from(peer) {
+                backend.peer_disconnected(&peer);
+            }
+        }
         drop(self.socket);
         super::close(self.guards, limit).await
     }
