@@ -269,6 +269,36 @@ async fn local_cells() {
         (1, 26)
     );
 
+    let (_, _, result) = s.cell(m, "struct Opaque;\nlet o = Opaque;\no").await;
+    let Err(Failure::Compile { diagnostics }) = result else {
+        panic!("{result:?}")
+    };
+    assert_eq!(
+        (
+            diagnostics[0].spans[0].start_line,
+            diagnostics[0].spans[0].end_column
+        ),
+        (3, 2)
+    );
+    assert!(
+        diagnostics[0].help[0].contains("derive(Debug)"),
+        "{diagnostics:?}"
+    );
+
+    let (_, _, result) = s
+        .cell(
+            m,
+            "let r = std::panic::catch_unwind(|| panic!(\"caught\"));",
+        )
+        .await;
+    let Err(Failure::Compile { diagnostics }) = result else {
+        panic!("{result:?}")
+    };
+    assert!(
+        diagnostics[0].message.contains("cannot be kept"),
+        "{diagnostics:?}"
+    );
+
     let (_, outcome, result) = s.cell(m, "std::process::exit(3)").await;
     assert_eq!(
         outcome,

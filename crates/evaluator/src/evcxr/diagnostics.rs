@@ -3,15 +3,13 @@
 use super::source::Prepared;
 use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
+use serde_json::Value;
 
 /// What went wrong with a cell.
 pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
     match error {
         Error::CompilationErrors(errors) => Failure::Compile {
-            diagnostics: errors
-                .iter()
-                .map(|error| diagnostic(error, source))
-                .collect(),
+            diagnostics: diagnostics(&errors, source),
         },
         Error::TypeRedefinedVariablesLost(names) => Failure::VariablesLost { names },
         // What evcxr refuses in its own words: closures, unnameable types, bad commands.
@@ -22,6 +20,16 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
             message: format!("the relay ended: {message}"),
         },
     }
+}
+
+/// Errors in the user's code; those in what evcxr puts around it only where there are no others.
+fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic> {
+    let mine = errors.iter().any(CompilationError::is_from_user_code);
+    errors
+        .iter()
+        .filter(|error| error.is_from_user_code() || !mine)
+        .map(|error| diagnostic(error, source))
+        .collect()
 }
 
 fn plain(message: String) -> Diagnostic {
@@ -38,23 +46,45 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
     if !error.json.is_object() {
         return plain(error.message());
     }
+    if error.level() != "error" {
+        // All that is left of an error in the code that evcxr makes to keep variables: a suggestion.
+        return Diagnostic {
+            help: vec![
+                "give the cell's variables explicit types, or put the code in braces".to_owned(),
+            ],
+            ..plain(format!(
+                "a variable of this cell cannot be kept: {}",
+                error.message()
+            ))
+        };
+    }
+    if let Some(diagnostic) = not_shown(error, source) {
+        return diagnostic;
+    }
+    // evcxr's stand-in for a label that rustc does not give.
+    let no_label = format!("error: {}", error.message());
     let mut spans = error
         .spanned_messages()
         .iter()
         .filter_map(|spanned| {
             let span = spanned.span.as_ref()?;
+            let label = spanned.label.clone();
             Some(DiagnosticSpan {
                 start_line: span.start_line,
                 start_column: source.column(span.start_line, span.start_column),
                 end_line: span.end_line,
                 end_column: source.column(span.end_line, span.end_column),
-                label: spanned.label.clone(),
+                label: if label == no_label {
+                    String::new()
+                } else {
+                    label
+                },
                 primary: spanned.is_primary,
             })
         })
         .collect::<Vec<_>>();
     spans.sort_by_key(|span| !span.primary);
-    let mut help = error.help();
+    let mut help = help(&error.json);
     help.extend(error.evcxr_extra_hint().map(str::to_owned));
     let elsewhere = !error.is_from_user_code() || spans.is_empty();
     Diagnostic {
@@ -64,4 +94,44 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
         help,
         rendered: elsewhere.then(|| error.rendered()),
     }
+}
+
+/// The last expression's type cannot be shown: rustc complains of code the user has not written.
+fn not_shown(error: &CompilationError, source: &Prepared) -> Option<Diagnostic> {
+    let message = error.message();
+    let (ty, _) = message
+        .strip_prefix('`')?
+        .split_once("` doesn't implement `Debug`")?;
+    if error.is_from_user_code() {
+        return None;
+    }
+    Some(Diagnostic {
+        spans: vec![DiagnosticSpan {
+            label: "this value cannot be shown".to_owned(),
+            ..source.last_expression.clone()?
+        }],
+        help: vec![format!(
+            "add `#[derive(Debug)]` to `{ty}`, or end the cell with `;`"
+        )],
+        code: error.code().map(str::to_owned),
+        message,
+        rendered: None,
+    })
+}
+
+/// rustc's suggestions, each with what it would put there.
+fn help(error: &Value) -> Vec<String> {
+    let children = error["children"].as_array().into_iter().flatten();
+    children
+        .filter(|child| child["level"] == "help")
+        .filter_map(|child| {
+            let message = child["message"].as_str()?;
+            let replacement = child["spans"][0]["suggested_replacement"].as_str();
+            Some(match replacement.map(str::trim) {
+                None | Some("") => message.to_owned(),
+                Some(text) if text.contains('\n') => format!("{message}:\n{text}"),
+                Some(text) => format!("{message}: `{text}`"),
+            })
+        })
+        .collect()
 }

@@ -166,7 +166,7 @@ impl Relay {
     pub(super) fn expect(&self, answering: Answering, cell: &Prepared) {
         let mut state = self.shared.state();
         state.answering = answering;
-        state.has_result = cell.has_result;
+        state.has_result = cell.has_result();
         state.source.clone_from(&cell.text);
         state.last = None;
         state.died = false;

@@ -1,8 +1,10 @@
 //! What is done to a cell's source before evcxr sees it.
 
+use phalanx_protocol::failure::DiagnosticSpan;
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem};
 use ra_ap_syntax::{Edition, SourceFile};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 /// What the parser wants around statements; the source stays on its own lines.
@@ -17,8 +19,8 @@ const OPEN: &str = "&(";
 pub(super) struct Prepared {
     /// The text to evaluate.
     pub(super) text: String,
-    /// Whether it ends in an expression.
-    pub(super) has_result: bool,
+    /// Where the user's last expression stands, if the source ends in one.
+    pub(super) last_expression: Option<DiagnosticSpan>,
     /// Line and column (from 1, in characters) where [`OPEN`] was put.
     wrapped_at: Option<(usize, usize)>,
 }
@@ -29,41 +31,31 @@ pub(super) struct Prepared {
 /// that types which have an `evcxr_display` of their own, by a method or by another trait, keep
 /// theirs; a value has to be a reference for the prelude's to be found without a second compile.
 pub(super) fn prepare(source: &str) -> Prepared {
-    let plain = |has_result| Prepared {
-        text: source.to_owned(),
-        has_result,
-        wrapped_at: None,
+    let plain = Prepared::unchanged(source);
+    let Some((expression, range)) = last_expression(source) else {
+        return plain;
     };
-    let Some(expression) = last_expression(source) else {
-        return plain(false);
-    };
+    let (before, rest) = source.split_at(range.start);
+    let (inside, after) = rest.split_at(range.end - range.start);
     if matches!(expression, ast::Expr::RefExpr(_)) {
-        return plain(true);
+        return plain;
     }
-    let range = expression.syntax().text_range();
-    let start = usize::from(range.start()) - BEFORE.len();
-    let end = usize::from(range.end()) - BEFORE.len();
-    let (Some(before), Some(inside), Some(after)) = (
-        source.get(..start),
-        source.get(start..end),
-        source.get(end..),
-    ) else {
-        return plain(true);
-    };
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .map_or(0, |line| line.chars().count())
-        + 1;
     Prepared {
         text: format!("{before}{OPEN}{inside}){after}"),
-        has_result: true,
-        wrapped_at: Some((line, column)),
+        wrapped_at: Some(position(before)),
+        ..plain
     }
 }
 
-fn last_expression(source: &str) -> Option<ast::Expr> {
+/// Line and column (from 1, in characters) just behind a text.
+fn position(text: &str) -> (usize, usize) {
+    let line = text.matches('\n').count() + 1;
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    (line, last.chars().count() + 1)
+}
+
+/// The last expression and its bytes, at character boundaries of the source.
+fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
     let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
     if !parsed.errors().is_empty() {
         return None;
@@ -72,7 +64,12 @@ fn last_expression(source: &str) -> Option<ast::Expr> {
     let (Some(ast::Item::Fn(function)), None) = (items.next(), items.next()) else {
         return None;
     };
-    function.body()?.stmt_list()?.tail_expr()
+    let expression = function.body()?.stmt_list()?.tail_expr()?;
+    let range = expression.syntax().text_range();
+    let start = usize::from(range.start()).checked_sub(BEFORE.len())?;
+    let end = usize::from(range.end()).checked_sub(BEFORE.len())?;
+    source.get(start..end)?;
+    Some((expression, start..end))
 }
 
 impl Prepared {
@@ -80,9 +77,25 @@ impl Prepared {
     pub(super) fn unchanged(source: &str) -> Self {
         Self {
             text: source.to_owned(),
-            has_result: last_expression(source).is_some(),
+            last_expression: last_expression(source).map(|(_, range)| {
+                let (start_line, start_column) = position(&source[..range.start]);
+                let (end_line, end_column) = position(&source[..range.end]);
+                DiagnosticSpan {
+                    start_line,
+                    start_column,
+                    end_line,
+                    end_column,
+                    label: String::new(),
+                    primary: true,
+                }
+            }),
             wrapped_at: None,
         }
+    }
+
+    /// Whether it ends in an expression, whose value is to be shown.
+    pub(super) fn has_result(&self) -> bool {
+        self.last_expression.is_some()
     }
 
     /// The column in the user's source of a place in the text evcxr was given.
@@ -137,7 +150,7 @@ mod tests {
     fn check(source: &str, text: &str, has_result: bool) {
         let prepared = prepare(source);
         assert_eq!(
-            (prepared.text.as_str(), prepared.has_result),
+            (prepared.text.as_str(), prepared.has_result()),
             (text, has_result),
             "{source:?}"
         );
