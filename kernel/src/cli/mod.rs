@@ -117,7 +117,8 @@ fn ended(result: anyhow::Result<()>) -> ExitCode {
 
 /// Logs to stderr, as `PHALANX_LOG` says; warnings without it.
 fn log() {
-    let filter = EnvFilter::try_from_env("PHALANX_LOG").unwrap_or_else(|_| EnvFilter::new("warn,zeromq=error"));
+    let filter = EnvFilter::try_from_env("PHALANX_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,zeromq=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -113,7 +113,10 @@ async fn start(
 ) -> Result<(), Failure> {
     // Compiling for engines comes next, and its evaluator takes a while to start.
     services.fanout().compiler.warm();
-    let started = services.cluster().start(engines, context).await?;
+    let started = services
+        .cluster()
+        .start(engines, context.interrupted().clone())
+        .await?;
     let text = format!(
         "{verb} {} in {:.2} s.\n",
         engines_in_words(started.engines),

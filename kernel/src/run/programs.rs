@@ -25,6 +25,15 @@ impl Programs {
         })
     }
 
+    /// Processes of another program, with the twin.
+    #[cfg(all(test, feature = "echo"))]
+    pub fn of(phalanx: PathBuf) -> Self {
+        Self {
+            phalanx,
+            backend: Backend::Echo,
+        }
+    }
+
     /// An evaluator process.
     pub fn evaluator(&self, kind: NamespaceKind) -> EvaluatorConfig {
         EvaluatorConfig {

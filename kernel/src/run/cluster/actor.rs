@@ -2,7 +2,7 @@
 
 use super::engines::EngineProcess;
 use super::{Order, Started, status};
-use crate::run::{CellContext, Programs};
+use crate::run::Programs;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use phalanx_client::Client;
@@ -12,6 +12,7 @@ use phalanx_protocol::id::EngineId;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// How long engines may take to register: generous, for machines that are busy.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -32,12 +33,12 @@ pub(super) async fn run(programs: Programs, mut orders: mpsc::UnboundedReceiver<
         match order {
             Order::Start {
                 engines,
-                context,
+                interrupted,
                 reply,
             } => {
                 let result = match &running {
                     Some(running) => Err(already(running)),
-                    None => start(&programs, engines, &context).await,
+                    None => start(&programs, engines, &interrupted).await,
                 };
                 let _ = reply.send(result.map(|(started, cluster)| {
                     running = Some(cluster);
@@ -86,7 +87,7 @@ fn already(running: &Running) -> Failure {
 async fn start(
     programs: &Programs,
     engines: Option<usize>,
-    context: &CellContext,
+    interrupted: &CancellationToken,
 ) -> Result<(Started, Running), Failure> {
     let began = Instant::now();
     let count = engines.unwrap_or_else(cores);
@@ -113,7 +114,7 @@ async fn start(
             joined.map(drop).map_err(|error| not_up("the engines did not register", &error))
         }
         failure = first_to_end(&mut processes) => Err(failure),
-        () = context.interrupted().cancelled() => Err(Failure::Interrupted { lost: Vec::new() }),
+        () = interrupted.cancelled() => Err(Failure::Interrupted { lost: Vec::new() }),
     };
     if let Err(failure) = joined {
         let failure = with_words(failure, &processes);
@@ -207,5 +208,41 @@ async fn end(running: Running) {
 async fn kill(engines: Vec<EngineProcess>) {
     for engine in engines {
         engine.kill().await;
+    }
+}
+
+#[cfg(all(test, feature = "echo"))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Starts two engines that are a shell script.
+    async fn start_script(script: &str, interrupted: &CancellationToken) -> Failure {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("phalanx");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let programs = Programs::of(program);
+        start(&programs, Some(2), interrupted)
+            .await
+            .map(drop)
+            .unwrap_err()
+    }
+
+    /// One test: a program that is being written cannot be started while another thread forks.
+    #[tokio::test]
+    async fn engines_that_do_not_come_up_are_told_of_and_not_waited_for() {
+        let failure = start_script("echo no luck >&2; exit 3", &CancellationToken::new()).await;
+        let Failure::Environment { message, .. } = failure else {
+            panic!("{failure:?}")
+        };
+        let ended = "ended before it had registered (exit status: 3)";
+        assert!(message.contains(ended), "{message}");
+        assert!(message.contains("printed:\nno luck"), "{message}");
+
+        let interrupted = CancellationToken::new();
+        interrupted.cancel();
+        let failure = start_script("exec sleep 600", &interrupted).await;
+        assert_eq!(failure, Failure::Interrupted { lost: Vec::new() });
     }
 }

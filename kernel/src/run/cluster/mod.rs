@@ -4,13 +4,14 @@ mod actor;
 mod engines;
 mod status;
 
-use super::{CellContext, Programs};
+use super::Programs;
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::MimeBundle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// The handle on the cluster; clones share it. The cluster ends with the last clone.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub struct Started {
 enum Order {
     Start {
         engines: Option<usize>,
-        context: CellContext,
+        interrupted: CancellationToken,
         reply: oneshot::Sender<Result<Started, Failure>>,
     },
     Stop {
@@ -59,16 +60,15 @@ impl Cluster {
     /// are registered.
     ///
     /// # Errors
-    /// When a cluster is running already, an engine does not come up, or the cell is interrupted.
+    /// When a cluster is running already, an engine does not come up, or `interrupted` is cancelled.
     pub async fn start(
         &self,
         engines: Option<usize>,
-        context: &CellContext,
+        interrupted: CancellationToken,
     ) -> Result<Started, Failure> {
-        let context = context.clone();
         self.ask(|reply| Order::Start {
             engines,
-            context,
+            interrupted,
             reply,
         })
         .await

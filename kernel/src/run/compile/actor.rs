@@ -233,7 +233,14 @@ impl Actor {
     }
 
     async fn add_dependency(&mut self, spec: String) -> Result<(), Failure> {
-        self.ready().await?;
+        if self.dependencies.contains(&spec) {
+            return Ok(());
+        }
+        if self.process.is_none() {
+            // An evaluator that is not wanted yet is told when it starts.
+            self.dependencies.push(spec);
+            return Ok(());
+        }
         let answer = self
             .request(|id| EvaluatorRequest::AddDependency {
                 id,
