@@ -102,7 +102,8 @@ fn not_shown(error: &CompilationError, source: &Prepared) -> Option<Diagnostic> 
     let (ty, _) = message
         .strip_prefix('`')?
         .split_once("` doesn't implement `Debug`")?;
-    if error.is_from_user_code() {
+    let places = error.spanned_messages().iter();
+    if places.filter(|place| place.span.is_some()).count() > 0 {
         return None;
     }
     Some(Diagnostic {
