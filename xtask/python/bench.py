@@ -170,10 +170,10 @@ def measure_cells(table, phalanx, peer, repeats):
     time.sleep(WARM_UP)
     first = {kernel.name: kernel.run("0 + 0") for kernel in kernels}
     table.add(f"first cell, {WARM_UP} s after launch", first["phalanx"], first.get(name))
-    first_let = {kernel.name: kernel.run("let first = 1;") for kernel in kernels}
+    first_let = {kernel.name: kernel.run("let first = String::new();") for kernel in kernels}
     table.add("first let of the session", first_let["phalanx"], first_let.get(name))
     for kernel in kernels:
-        # Gone again, so that the namespace is empty, and everything is warm.
+        # Moved out again, so that the namespace is empty, and everything is warm.
         kernel.run("drop(first);")
         for label, cell in CELLS.items():
             if not label.startswith("let"):

@@ -46,6 +46,8 @@ impl Python {
                 .args(["--disable-pip-version-check", "--requirement"])
                 .arg(workspace.path(REQUIREMENTS)),
         )?;
+        let home = python.folder.join("home");
+        fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
         // Written last, so that an installation cut short is begun anew.
         fs::write(&done, wanted).with_context(|| format!("cannot write {}", done.display()))?;
         Ok(python)
