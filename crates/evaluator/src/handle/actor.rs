@@ -77,7 +77,9 @@ pub(super) async fn run(
             }
             event => {
                 if let Err(error) = actor.handle(event).await {
-                    tracing::error!(%error, "the evaluator's socket failed");
+                    tracing::warn!(%error, "the evaluator's socket failed");
+                    // Its end is all that is still to be heard.
+                    actor.socket = None;
                     kill(pid);
                 }
             }
@@ -133,7 +135,10 @@ impl Actor {
             Event::Bytes(read) => {
                 let count = read?;
                 if count == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                    // The process is ending; its exit is the event that counts.
+                    self.socket = None;
+                    kill(self.child.id());
+                    return Ok(());
                 }
                 self.decoder.push(&self.buffer[..count]);
                 while let Some(event) = self.decoder.decode().map_err(io::Error::other)? {
