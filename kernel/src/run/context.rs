@@ -87,6 +87,23 @@ impl CellContext {
         }
     }
 
+    /// Where a magic within the cell's Rust text stands: the first line that reads like it.
+    pub fn place_of_magic(&self, line: &str) -> (Place, usize) {
+        match self.0.source.find(line) {
+            Some(start) => (self.place(SourceMap::default()), start),
+            // Made by the code itself.
+            None => {
+                let place = Place {
+                    name: "magic".to_owned(),
+                    text: line.into(),
+                    map: SourceMap::default(),
+                    span: None,
+                };
+                (place, 0)
+            }
+        }
+    }
+
     /// Keeps why a magic within the cell's Rust text failed: that ends the text by a panic, which
     /// is then reported as this. The first one counts.
     pub fn set_magic_fault(&self, fault: Fault) {

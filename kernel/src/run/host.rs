@@ -4,9 +4,8 @@ use super::fanout::wait_with_bar;
 use super::magics::{self, Order, Standing, limit};
 use super::results::Held;
 use super::{CellContext, Services};
-use crate::cell::SourceMap;
 use crate::magic;
-use crate::report::{Fault, Place};
+use crate::report::Fault;
 use phalanx_client::render::grouped;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{AsyncResultQuery, HostReply, HostRequest};
@@ -46,20 +45,14 @@ async fn run_magic(
     context: &CellContext,
     line: &str,
 ) -> Result<Option<AsyncResultId>, Fault> {
-    // Which of the cell's lines it is cannot be known: the same code may run in a loop.
-    let place = Place {
-        name: "magic".to_owned(),
-        text: line.into(),
-        map: SourceMap::default(),
-        span: None,
-    };
-    let low = magic::parse(line).map_err(|error| Fault::magic(error, place.clone(), 0))?;
+    let (place, start) = context.place_of_magic(line);
+    let low = magic::parse(line).map_err(|error| Fault::magic(error, place.clone(), start))?;
     let order = Order {
         low,
         line,
         body: None,
         place,
-        start: 0,
+        start,
         standing: Standing::InRust,
     };
     magics::carry_out(services, context, order).await

@@ -188,9 +188,11 @@ async fn px(
         .await
         .map_err(|failure| Fault::at(failure, code_place.clone()))?;
     let id = submitted.held.id;
+    // As it is returned, not as it is once its variable is made.
+    let handle = handle(&submitted);
     finish(services, context, &plan, &submitted, body, &code_place).await?;
     if plan.blocking == Blocking::Return && standing == Standing::Alone {
-        show_handle(context, &submitted).await;
+        context.outlet().output(handle).await;
     }
     Ok(id)
 }
@@ -241,7 +243,8 @@ async fn bind(
     services.local().evaluate(context, source).await.map(drop)
 }
 
-async fn show_handle(context: &CellContext, submitted: &Submitted) {
+/// An AsyncResult as the value of a cell.
+fn handle(submitted: &Submitted) -> Output {
     let result = &submitted.held.result;
     let state = match (result.ready(), result.failure()) {
         (false, _) => "pending",
@@ -249,10 +252,7 @@ async fn show_handle(context: &CellContext, submitted: &Submitted) {
         (true, Some(_)) => "failed",
     };
     let text = format!("<AsyncResult({}): {state}>", result.name());
-    context
-        .outlet()
-        .output(Output::Result(MimeBundle::plain(text)))
-        .await;
+    Output::Result(MimeBundle::plain(text))
 }
 
 async fn say_where(context: &CellContext, plan: &PxPlan) {

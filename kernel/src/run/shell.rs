@@ -45,7 +45,7 @@ pub async fn run(context: &CellContext, line: &str) -> Result<(), Failure> {
         }
     }
     let status = child.wait().await.ok().and_then(|status| status.code());
-    if status == Some(NOT_FOUND) && line.starts_with(|c: char| c.is_alphabetic() || c == '(') {
+    if status == Some(NOT_FOUND) && !line.contains(char::is_whitespace) {
         let hint = format!(
             "a line that begins with `!` goes to the shell; to negate in Rust, write `(!{line})`\n"
         );

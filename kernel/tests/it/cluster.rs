@@ -371,6 +371,11 @@ async fn magics_within_running_code_work_and_fail_as_themselves() {
         ran.outputs,
         ["stdout: a\n", "UsageError: there is no engine 9"]
     );
+    let ran = frontend
+        .execute("print a\nmagic %px compile-error there")
+        .await;
+    let traceback = ran.reply["traceback"].to_string();
+    assert!(traceback.contains("In[4]:2:11"), "{traceback}");
     let ran = frontend.execute("magic %px panic remote").await;
     assert_eq!(ran.reply["ename"], "CompositeError");
     frontend.stop().await;
