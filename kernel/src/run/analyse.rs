@@ -33,7 +33,8 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
         }
         AtCursor::Body(source) => {
             let known = services.complete_for_engines(source, offset).await;
-            known.unwrap_or_else(|| word_completions(cell, offset, &[]))
+            let words = word_completions(cell, offset, &services.engine_variables().await);
+            known.map_or(words.clone(), |known| merged(words, known))
         }
     };
     reply(cell, found).into()
@@ -105,6 +106,18 @@ fn word_completions(cell: &str, offset: usize, variables: &[String]) -> Completi
     let codes = known.filter(|code| code.starts_with(typed));
     let codes = codes.map(str::to_owned).collect();
     completions(word, codes, "instance")
+}
+
+/// What is known of the engines' variables, then what is known of Rust.
+fn merged(words: Completions, known: Completions) -> Completions {
+    if words.items.is_empty() || (words.start, words.end) != (known.start, known.end) {
+        return known;
+    }
+    let mut items = words.items;
+    let new = |item: &Completion| !items.iter().any(|other| other.code == item.code);
+    let more: Vec<Completion> = known.items.into_iter().filter(new).collect();
+    items.extend(more);
+    Completions { items, ..words }
 }
 
 /// The bytes of the identifier at an offset.

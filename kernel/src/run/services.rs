@@ -90,20 +90,36 @@ impl Services {
         self.defaults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Completions in a cell for engines: as the first engine's namespace stands.
+    /// Completions in a cell for engines: as the first engine's namespace stands, else what the
+    /// local one knows of Rust at large.
     pub async fn complete_for_engines(&self, source: String, offset: usize) -> Option<Completions> {
         let base = self.first_state().await;
-        self.fanout.compiler.complete(source, offset, base).await
+        let compiler = &self.fanout.compiler;
+        let found = compiler.complete(source.clone(), offset, base).await;
+        match found.filter(|found| !found.items.is_empty()) {
+            Some(found) => Some(found),
+            None => self.local.complete(source, offset).await,
+        }
     }
 
-    /// Documentation in a cell for engines.
+    /// Documentation in a cell for engines; likewise.
     pub async fn inspect_for_engines(
         &self,
         source: String,
         offset: usize,
     ) -> Option<Documentation> {
         let base = self.first_state().await;
-        self.fanout.compiler.inspect(source, offset, base).await
+        let compiler = &self.fanout.compiler;
+        match compiler.inspect(source.clone(), offset, base).await {
+            Some(found) => Some(found),
+            None => self.local.inspect(source, offset).await,
+        }
+    }
+
+    /// The names of the first engine's variables.
+    pub async fn engine_variables(&self) -> Vec<String> {
+        let state = self.first_state().await;
+        self.fanout.compiler.variables(state).await
     }
 
     async fn first_state(&self) -> StateId {

@@ -423,6 +423,23 @@ async fn a_dependency_is_added_everywhere() {
 }
 
 #[tokio::test]
+async fn completion_knows_the_engines_variables() {
+    let mut frontend = with_engines(1).await;
+    frontend.ok("%px let printed = 1").await;
+    let ask = json!({"code": "%%px\nlet x = pri", "cursor_pos": 16});
+    let reply = frontend.ask("complete_request", ask).await;
+    let matches: Vec<&str> = reply["matches"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| found.as_str().unwrap())
+        .collect();
+    assert!(matches.contains(&"printed"), "{matches:?}");
+    assert_eq!(reply["cursor_start"], 13);
+    frontend.stop().await;
+}
+
+#[tokio::test]
 async fn shutdown_with_work_under_way_leaves_nothing() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%%px --noblock\nsleep 600").await;

@@ -82,6 +82,9 @@ impl Actor {
     async fn obey(&mut self, order: Order) {
         match order {
             Order::Interrupt => {}
+            Order::Variables { state, reply } => {
+                let _ = reply.send(self.lineages.variables(&state));
+            }
             Order::Warm => {
                 if let Err(failure) = self.ready().await {
                     tracing::warn!(?failure, "the evaluator for engines did not start");
@@ -222,7 +225,8 @@ impl Actor {
             .await?;
         Ok(match answer {
             Ok(Answer::Compiled(compiled)) => {
-                self.lineages.add(next, origin);
+                let names = compiled.variables.iter().map(|(name, _)| name.clone());
+                self.lineages.add(next, origin, names.collect());
                 Ok(compiled)
             }
             Ok(other) => Err(Failure::Internal {
@@ -375,6 +379,9 @@ impl Actor {
             }
             Order::Inspect { reply, .. } => {
                 let _ = reply.send(None);
+            }
+            Order::Variables { state, reply } => {
+                let _ = reply.send(self.lineages.variables(&state));
             }
             order => self.waiting.push_back(order),
         }

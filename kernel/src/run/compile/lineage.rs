@@ -31,6 +31,8 @@ pub(super) struct Lineages {
     origins: HashMap<StateId, Origin>,
     /// Those the evaluator has.
     compiled: HashSet<StateId>,
+    /// The names of their variables.
+    variables: HashMap<StateId, Vec<String>>,
 }
 
 impl Lineages {
@@ -39,6 +41,7 @@ impl Lineages {
         Self {
             origins: HashMap::new(),
             compiled: HashSet::from([StateId::empty()]),
+            variables: HashMap::new(),
         }
     }
 
@@ -59,10 +62,16 @@ impl Lineages {
         Ok(steps)
     }
 
-    /// The evaluator has compiled a cell: `state` is the one it leads to.
-    pub(super) fn add(&mut self, state: StateId, origin: Origin) {
+    /// The evaluator has compiled a cell: `state` is the one it leads to, with these variables.
+    pub(super) fn add(&mut self, state: StateId, origin: Origin, variables: Vec<String>) {
         self.compiled.insert(state.clone());
+        self.variables.insert(state.clone(), variables);
         self.origins.insert(state, origin);
+    }
+
+    /// The names of a state's variables.
+    pub(super) fn variables(&self, state: &StateId) -> Vec<String> {
+        self.variables.get(state).cloned().unwrap_or_default()
     }
 
     /// The evaluator is a new one, which has only the empty state.
@@ -135,7 +144,7 @@ mod tests {
     #[test]
     fn outcomes_that_occurred_are_compiled_when_they_are_needed() {
         let mut lineages = Lineages::new();
-        lineages.add(state("a"), completed("empty", "A"));
+        lineages.add(state("a"), completed("empty", "A"), vec![]);
         assert!(steps(&lineages, "a").is_empty());
         assert_eq!(
             steps(&lineages, "a~panicked"),
@@ -146,16 +155,16 @@ mod tests {
             ["empty + A -> a~error (Errored)"]
         );
         let (name, origin) = lineages.missing(&state("a~died")).unwrap().remove(0);
-        lineages.add(name, origin);
-        lineages.add(state("b"), completed("a~died", "B"));
+        lineages.add(name, origin, vec![]);
+        lineages.add(state("b"), completed("a~died", "B"), vec![]);
         assert!(steps(&lineages, "b").is_empty());
     }
 
     #[test]
     fn a_new_evaluator_learns_a_whole_lineage() {
         let mut lineages = Lineages::new();
-        lineages.add(state("a"), completed("empty", "A"));
-        lineages.add(state("b"), completed("a", "B"));
+        lineages.add(state("a"), completed("empty", "A"), vec![]);
+        lineages.add(state("b"), completed("a", "B"), vec![]);
         lineages.forget_compiled();
         assert_eq!(
             steps(&lineages, "b~error"),

@@ -72,6 +72,10 @@ enum Order {
         base: StateId,
         reply: oneshot::Sender<Option<Documentation>>,
     },
+    Variables {
+        state: StateId,
+        reply: oneshot::Sender<Vec<String>>,
+    },
     Interrupt,
 }
 
@@ -153,6 +157,13 @@ impl Compiler {
             reply,
         });
         answer.await.ok()?
+    }
+
+    /// The names of the variables in a state, as far as they are known.
+    pub async fn variables(&self, state: StateId) -> Vec<String> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Variables { state, reply });
+        answer.await.unwrap_or_default()
     }
 
     /// Stops what is being compiled, if anything is.
