@@ -73,8 +73,10 @@ impl State {
             Event::EvaluatorNotStarted(failure) => self.evaluator_failed(&failure, &mut commands),
             Event::Notice(EvaluatorNotice::Event(event)) => self.evaluator(event, &mut commands),
             Event::Notice(EvaluatorNotice::Progress(line)) => {
-                if let Some(current) = &self.current {
-                    let job = current.job;
+                // While the evaluator starts, the first cell that waits for it shows what it builds.
+                let waiting = self.waiting.front().map(|waiting| waiting.job);
+                let current = self.current.as_ref().map(|current| current.job);
+                if let Some(job) = current.or(waiting) {
                     commands.push(Command::Progress { job, line });
                 }
             }

@@ -374,3 +374,12 @@ fn lost_variables_are_told_and_the_cell_is_compiled_again() {
     bench.check(ended(2, Outcome::Completed), &["ran Completed"]);
     bench.check(answered(1, &[]), &["1 ok"]);
 }
+
+#[test]
+fn what_is_built_while_the_evaluator_starts_is_shown_by_the_cell_that_waits() {
+    let line = || Event::Notice(EvaluatorNotice::Progress("Compiling serde".into()));
+    let mut bench = Bench::new();
+    bench.check(line(), &[]);
+    bench.evaluate(1, "1");
+    bench.check(line(), &["progress Compiling serde"]);
+}
