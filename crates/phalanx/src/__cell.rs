@@ -1,22 +1,25 @@
 //! What every compiled cell needs: the display of its last expression, and what the runtime calls.
 
 use phalanx_protocol::host::{MARKER_END, MARKER_START};
-use std::fmt::Debug;
+use std::fmt;
 use std::io::Write;
 use std::panic;
 use std::sync::OnceLock;
 use std::thread::{self, ThreadId};
 
-/// Shows a value the way evcxr's protocol wants it; a unit value is not shown.
-pub fn show<T: Debug + ?Sized>(value: &T) {
-    if std::any::type_name::<T>() == "()" {
+/// Shows a value the way evcxr's protocol wants it; a unit value, which the name of its type tells,
+/// is not shown.
+///
+/// Every cell compiles what calls this, so nothing here is generic.
+pub fn show(type_name: &str, value: fmt::Arguments<'_>) {
+    if type_name == "()" {
         return;
     }
     let mut stdout = std::io::stdout().lock();
     // A cell that closed its stdout cannot show anything.
     let _ = writeln!(
         stdout,
-        "EVCXR_BEGIN_CONTENT text/plain\n{value:?}\nEVCXR_END_CONTENT"
+        "EVCXR_BEGIN_CONTENT text/plain\n{value}\nEVCXR_END_CONTENT"
     );
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 pub(super) const ITEMS: &str = "\
 trait __PhalanxShown { fn evcxr_display(&self); }
 impl<T: std::fmt::Debug + ?Sized> __PhalanxShown for &T {
-    fn evcxr_display(&self) { phalanx::__cell::show::<T>(*self) }
+    fn evcxr_display(&self) { phalanx::__cell::show(std::any::type_name::<T>(), format_args!(\"{:?}\", self)) }
 }";
 
 /// The name and configuration of the dependency on the `phalanx` library.
