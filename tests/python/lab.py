@@ -91,7 +91,11 @@ def main():
             page.set_default_timeout(PAGE_TIMEOUT)
             expect.set_options(timeout=PAGE_TIMEOUT)
             open_notebook(page, address, arguments.notebook.name)
-            run_all(page, arguments.timeout * 1000)
+            try:
+                run_all(page, arguments.timeout * 1000)
+            except AssertionError:
+                print(page.locator(".jp-Notebook").first.inner_text(), file=sys.stderr)
+                raise
             cells = page.locator(".jp-CodeCell")
             outputs = [cells.nth(i).locator(".jp-Cell-outputWrapper").inner_text() for i in range(cells.count())]
             dialogs = page.locator(".jp-Dialog").all_inner_texts()

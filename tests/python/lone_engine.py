@@ -61,14 +61,15 @@ def main():
     with running() as kernel:
         kernel.run("%cluster start -n 1")
         status = "".join(kernel.run("%cluster status"))
-        files = {kind: re.search(rf"\S*-{kind}\.json", status)[0] for kind in ("engine", "client")}
-        shutil.copy2(files["engine"], home / "engine.json")
+        client_file = Path(re.search(r"\S*-client\.json", status)[0])
+        # A controller keeps its two files side by side.
+        shutil.copy2(client_file.with_name(client_file.name.replace("-client", "-engine")), home / "engine.json")
         engine = subprocess.Popen(
             ["unshare", "--user", "--map-root-user", "--uts", "sh", "-c", ELSEWHERE.replace("MARK", arguments.mark)],
             cwd=home,
         )
         try:
-            client = ipyparallel.Client(files["client"])
+            client = ipyparallel.Client(client_file)
             client.wait_for_engines(2, timeout=JOIN_TIMEOUT, interactive=False)
             kernel.run(f':dep tiny = {{ path = "{crate}" }}')
             print(json.dumps({"outputs": kernel.run(CELL), "kept": sorted(path.name for path in home.iterdir())}))

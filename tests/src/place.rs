@@ -2,6 +2,7 @@
 
 use crate::prepared::Prepared;
 use crate::processes::Mark;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,13 +12,18 @@ use tempfile::TempDir;
 /// How long processes that are ending get; a kernel that lost its parent may look once a second.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Where the programs that run in a place put their temporary files.
+const TEMPORARY: &str = "tmp";
+
 /// A temporary folder, and a mark on everything started in it.
 ///
-/// When it is dropped the folder goes, and a process that is still running fails the test.
+/// When it is dropped the folder goes; a process that is still running, or a temporary file of ours
+/// that is still there, fails the test.
 #[derive(Debug)]
 pub struct Place {
     folder: TempDir,
     mark: Mark,
+    files_may_stay: bool,
 }
 
 impl Place {
@@ -33,8 +39,11 @@ impl Place {
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = TempDir::with_prefix("phalanx-test-").expect("a temporary folder");
+        fs::create_dir(folder.path().join(TEMPORARY)).expect("a temporary folder");
         Self {
-            folder: TempDir::with_prefix("phalanx-test-").expect("a temporary folder"),
+            folder,
+            files_may_stay: false,
             mark: Mark {
                 name: "PHALANX_TEST_PLACE",
                 value: format!("{}-{number}", std::process::id()),
@@ -58,11 +67,25 @@ impl Place {
             .env_remove("CARGO_MANIFEST_DIR")
             .env_remove("CARGO_TARGET_DIR")
             .env("PATH", prepared.path())
+            .env("TMPDIR", self.path(TEMPORARY))
             .env("JUPYTER_CONFIG_DIR", self.path("jupyter/config"))
             .env("JUPYTER_DATA_DIR", self.path("jupyter/data"))
             .env("JUPYTER_RUNTIME_DIR", self.path("jupyter/runtime"))
             .env("IPYTHONDIR", self.path("jupyter/ipython"));
         command
+    }
+
+    /// For a test that kills the process that would remove its temporary files.
+    pub fn let_files_stay(&mut self) {
+        self.files_may_stay = true;
+    }
+
+    /// Temporary files of ours that are there.
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path(TEMPORARY)).into_iter().flatten();
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("phalanx")).collect()
     }
 
     /// The mark as `VARIABLE=VALUE`, for a process whose environment is cleared.
@@ -77,6 +100,9 @@ impl Drop for Place {
         let left = self.mark.left_behind(GRACE);
         if !std::thread::panicking() {
             assert!(left.is_empty(), "the test left processes behind: {left:#?}");
+            let files = self.files();
+            let fine = files.is_empty() || self.files_may_stay;
+            assert!(fine, "the test left files behind: {files:?}");
         }
     }
 }

@@ -67,7 +67,10 @@ pub fn chromium() -> Option<PathBuf> {
 /// A file of the checkout.
 #[must_use]
 pub fn checkout(relative: impl AsRef<Path>) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // Said by cargo as it runs the test; what it said as it built it may be another checkout.
+    let package = env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&package).join("..");
     root.canonicalize().unwrap_or(root).join(relative)
 }
 

@@ -12,12 +12,15 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// The workspace this program was built from.
+    /// The workspace in which `cargo xtask` was typed.
     ///
     /// # Errors
     /// When the checkout is gone.
     pub fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        // Said by cargo as it runs us; what it said as it built us may be another checkout.
+        let package = env::var_os("CARGO_MANIFEST_DIR");
+        let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&package).join("..");
         let root = root
             .canonicalize()
             .with_context(|| format!("no checkout at {}", root.display()))?;

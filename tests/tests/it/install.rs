@@ -25,7 +25,12 @@ fn jupyter_installs_the_kernelspec_folder_as_it_is() {
         return;
     };
     let place = Place::new();
-    let jupyter = || place.command(&prepared, prepared.python_program("jupyter"));
+    let jupyter = || {
+        let mut jupyter = place.command(&prepared, prepared.python_program("jupyter"));
+        // The environment has one of that name too.
+        jupyter.env("JUPYTER_PREFER_ENV_PATH", "0");
+        jupyter
+    };
     let install = run(
         jupyter()
             .args(["kernelspec", "install", "--user", "--name", "phalanx"])

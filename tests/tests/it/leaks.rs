@@ -16,7 +16,10 @@ fn nothing_outlives_a_kernel_that_ends_by(way: &str) {
     let Some(prepared) = Prepared::get() else {
         return;
     };
-    let place = Place::new();
+    let mut place = Place::new();
+    if way == "kill" {
+        place.let_files_stay();
+    }
     let spec = json!({
         "argv": [prepared.binary("phalanx"), "kernel", "--echo", "--connection-file", "{connection_file}"],
         "display_name": "Phalanx without rustc",

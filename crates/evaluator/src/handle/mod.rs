@@ -90,7 +90,9 @@ impl Evaluator {
         let mut command = Command::new(&config.program);
         command
             .args(config.backend.args(config.kind))
-            .env(crate::SOCKET_VAR, &socket);
+            .env(crate::SOCKET_VAR, &socket)
+            // It may be killed at any moment: what it puts there goes with our folder.
+            .env("TMPDIR", folder.path());
         let build_folder = if config.backend.builds() {
             let kind = config.kind;
             // May copy what another folder has built.

@@ -199,9 +199,12 @@ async fn stop(running: Running) -> usize {
     ids.len()
 }
 
-/// Ends a cluster at once, with the kernel.
+/// Ends a cluster with the kernel: no engine is told through the controller, each by a signal.
 async fn end(running: Running) {
-    kill(running.engines).await;
+    running.engines.iter().for_each(EngineProcess::ask_to_end);
+    for engine in running.engines {
+        engine.end().await;
+    }
     running.controller.shutdown().await;
 }
 

@@ -1,6 +1,7 @@
 //! Engine processes on this machine.
 
 use crate::run::Programs;
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
@@ -95,6 +96,15 @@ impl EngineProcess {
         {
             tracing::warn!(pid = self.pid, "an engine did not end when it was asked to");
             self.kill().await;
+        }
+    }
+
+    /// Asks the process to end, with its runtime and its files.
+    pub(super) fn ask_to_end(&self) {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid.filter(|_| self.child.id().is_some()) {
+            // A process that is gone already needs no asking.
+            let _ = kill_process(pid, Signal::TERM);
         }
     }
 
