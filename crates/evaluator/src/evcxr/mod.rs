@@ -8,5 +8,6 @@ mod prelude;
 mod relay;
 mod source;
 mod start;
+mod tools;
 
 pub(crate) use start::{hook, start};

@@ -4,7 +4,7 @@ use super::engines::{Engines, Methods};
 use super::local::{Context, Local};
 use super::relay::{self, Answering, Relay};
 use super::source::Prepared;
-use super::{library, prelude};
+use super::{library, prelude, tools};
 use crate::folder;
 use crate::process::{Evaluate, Interrupt, Link};
 use evcxr::{Error, EvalContext, EvalContextOutputs};
@@ -19,6 +19,7 @@ use std::sync::Arc;
 const IS_RUNTIME_VAR: &str = "EVCXR_IS_RUNTIME";
 
 pub(crate) fn hook() {
+    tools::tool_main();
     if std::env::var_os(IS_RUNTIME_VAR).is_some() {
         relay::relay_main();
     }

@@ -6,7 +6,7 @@ use crate::folder::{self, BuildFolder};
 use crate::process::Backend;
 use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest, NamespaceKind};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::net::UnixListener;
 use tokio::process::Command;
@@ -14,6 +14,13 @@ use tokio::sync::mpsc;
 
 /// Where evcxr builds.
 pub(crate) const BUILD_FOLDER_VAR: &str = "EVCXR_TMPDIR";
+
+/// Where our program stands as the tools that evcxr looks for.
+#[cfg_attr(
+    not(feature = "evcxr"),
+    expect(dead_code, reason = "only evcxr has tools")
+)]
+pub(crate) const TOOLS_VAR: &str = "PHALANX_TOOLS";
 
 /// How an evaluator process is started.
 #[derive(Clone, Debug)]
@@ -105,6 +112,15 @@ impl Evaluator {
         if let Some(folder) = &build_folder {
             command.env(BUILD_FOLDER_VAR, folder.path());
         }
+        if config.backend.builds() {
+            let tools = tools(folder.path(), &config.program).map_err(StartError::Folder)?;
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let path = std::iter::once(tools.clone()).chain(std::env::split_paths(&path));
+            let path = std::env::join_paths(path).map_err(io::Error::other);
+            command
+                .env("PATH", path.map_err(StartError::Folder)?)
+                .env(TOOLS_VAR, tools);
+        }
         for (name, _) in std::env::vars_os() {
             // A kernel that was itself started from a cell must not pass evcxr's variables on.
             if name.as_encoded_bytes().starts_with(b"EVCXR_IS_") {
@@ -157,6 +173,17 @@ impl Evaluator {
     pub fn kill(&self) {
         let _ = self.requests.send(Order::Kill);
     }
+}
+
+/// A folder in which our program stands as the tools that evcxr looks for.
+fn tools(folder: &Path, program: &Path) -> io::Result<PathBuf> {
+    let tools = folder.join("tools");
+    std::fs::create_dir(&tools)?;
+    let program = program.canonicalize()?;
+    for tool in ["cargo", "rustup"] {
+        std::os::unix::fs::symlink(&program, tools.join(tool))?;
+    }
+    Ok(tools)
 }
 
 /// A kept folder to build in; without a cache folder evcxr makes one that is not kept.

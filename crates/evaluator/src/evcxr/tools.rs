@@ -1,0 +1,266 @@
+//! A cargo that knows when it is not needed.
+//!
+//! evcxr runs `cargo build` for every cell, and cargo takes 20 to 30 ms to find that nothing but the
+//! cell has changed, a quarter of a small cell's time. So evcxr is given this program for its cargo:
+//! as long as the manifest, the lock file, the arguments and the environment are those of the last
+//! build, rustc is called the way cargo called it then. Everything else goes to the real cargo.
+//!
+//! evcxr asks `rustup which cargo` before it looks at the PATH, so that answer is given too.
+
+use crate::handle::TOOLS_VAR;
+use serde::{Deserialize, Serialize};
+use std::collections::hash_map::DefaultHasher;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// By which evcxr says where it wants to read which library was built.
+const LIBRARY_PATH_VAR: &str = "EVCXR_EXECUTION_SO_PATH";
+
+/// What every cell's crate is called, and the library that comes of it.
+const CELL_LIBRARY: &str = "libctx.so";
+const CELL_CRATE: &str = "--crate-name ctx ";
+
+/// How rustc was called for the last cell, below the crate's folder.
+const RECORD: &str = "target/phalanx-cell.json";
+
+/// How cargo announces, told to be verbose, what it runs.
+const RUNNING: &str = "Running `";
+
+/// If this process was started as one of the tools, works as it; does not return then.
+pub(super) fn tool_main() {
+    let Some(folder) = env::var_os(TOOLS_VAR).map(PathBuf::from) else {
+        return;
+    };
+    let mut arguments = env::args_os();
+    let name = arguments.next().map(PathBuf::from);
+    let name = name.as_deref().and_then(Path::file_name);
+    let arguments = arguments.collect::<Vec<_>>();
+    let error = match name.and_then(OsStr::to_str) {
+        Some("cargo") => cargo(&folder, &arguments),
+        Some("rustup") => rustup(&folder, &arguments),
+        _ => return,
+    };
+    eprintln!("{}: {error}", name.unwrap_or_default().display());
+    std::process::exit(101);
+}
+
+/// Answers where cargo is; everything else is the real rustup's.
+fn rustup(folder: &Path, arguments: &[OsString]) -> io::Error {
+    if arguments
+        .iter()
+        .map(OsString::as_os_str)
+        .eq(["which", "cargo"])
+    {
+        println!("{}", folder.join("cargo").display());
+        std::process::exit(0);
+    }
+    match without(folder, "rustup") {
+        Ok(mut rustup) => rustup.args(arguments).exec(),
+        Err(error) => error,
+    }
+}
+
+fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
+    let library = env::var_os(LIBRARY_PATH_VAR).map(PathBuf::from);
+    let (Some(library), true) = (
+        library,
+        arguments.first().is_some_and(|first| first == "build"),
+    ) else {
+        return match real_cargo(folder) {
+            Ok(mut cargo) => cargo.args(arguments).exec(),
+            Err(error) => error,
+        };
+    };
+    let key = key(arguments);
+    if let Some(call) = Call::recorded(key) {
+        // evcxr reads it once rustc has succeeded.
+        if fs::write(&library, call.library().as_os_str().as_encoded_bytes()).is_ok() {
+            // Returns only if rustc is gone, which cargo will find out about.
+            let _ = call.command().exec();
+        }
+    }
+    match build(folder, arguments, key) {
+        Ok(code) => std::process::exit(code),
+        Err(error) => error,
+    }
+}
+
+/// Everything a build depends on but the cell; `None` when that cannot be said in a few files, since
+/// a dependency by path may change at any time.
+fn key(arguments: &[OsString]) -> Option<u64> {
+    let manifest = fs::read_to_string("Cargo.toml").ok()?;
+    let (_, dependencies) = manifest.split_once("[dependencies]")?;
+    let mut lines = dependencies.lines();
+    if lines.any(|line| line.contains("path") && !line.starts_with("phalanx = ")) {
+        return None;
+    }
+    let mut hasher = DefaultHasher::new();
+    (&manifest, arguments).hash(&mut hasher);
+    fs::read("Cargo.lock").ok()?.hash(&mut hasher);
+    fs::read(".cargo/config.toml").ok().hash(&mut hasher);
+    let mut environment = env::vars_os().collect::<Vec<_>>();
+    // What is new in every session and means nothing to a build.
+    environment.retain(|(name, _)| {
+        !name.as_encoded_bytes().starts_with(b"PHALANX_") && name != "PATH" && name != "TMPDIR"
+    });
+    environment.sort();
+    environment.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// Runs the real cargo and remembers how it calls rustc.
+fn build(folder: &Path, arguments: &[OsString], key: Option<u64>) -> io::Result<i32> {
+    // Whatever comes of it, the last record is of another build.
+    let _ = fs::remove_file(RECORD);
+    let mut cargo = real_cargo(folder)?
+        .args(arguments)
+        .arg("-vv")
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut errors = io::stderr().lock();
+    if let Some(stderr) = cargo.stderr.take() {
+        for line in BufReader::new(stderr).split(b'\n') {
+            let line = line?;
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_start();
+            if let Some(call) = text.strip_prefix(RUNNING) {
+                if let (Some(key), true) = (key, call.contains(CELL_CRATE)) {
+                    record(call.trim_end().trim_end_matches('`'), key);
+                }
+            } else if !["Fresh ", "Dirty "]
+                .iter()
+                .any(|word| text.starts_with(word))
+            {
+                errors.write_all(&line)?;
+                errors.write_all(b"\n")?;
+            }
+        }
+    }
+    let status = cargo.wait()?;
+    Ok(status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()))
+}
+
+/// How rustc is called for a cell.
+#[derive(Serialize, Deserialize)]
+struct Call {
+    key: u64,
+    environment: Vec<(String, String)>,
+    program: String,
+    arguments: Vec<String>,
+}
+
+/// Keeps a call as cargo prints it: variables, program, arguments, quoted for a shell.
+fn record(call: &str, key: u64) {
+    let call = shell_words::split(call)
+        .ok()
+        .and_then(|words| Call::parse(words, key));
+    if let Some(json) = call.and_then(|call| serde_json::to_vec(&call).ok()) {
+        // Without a record the next cell takes the long way again.
+        let _ = fs::write(RECORD, json);
+    }
+}
+
+impl Call {
+    fn parse(words: Vec<String>, key: u64) -> Option<Self> {
+        let mut words = words.into_iter().peekable();
+        let mut environment = Vec::new();
+        while let Some((name, value)) = words.peek()?.split_once('=') {
+            environment.push((name.to_owned(), value.to_owned()));
+            words.next();
+        }
+        let call = Self {
+            key,
+            environment,
+            program: words.next()?,
+            // Without colours in rustc's own rendering, which cargo would take out.
+            arguments: words
+                .map(|word| word.replace("--json=diagnostic-rendered-ansi,", "--json="))
+                .collect(),
+        };
+        call.folder().is_some().then_some(call)
+    }
+
+    /// The record of a build that depended on just the same.
+    fn recorded(key: Option<u64>) -> Option<Self> {
+        let call: Self = serde_json::from_slice(&fs::read(RECORD).ok()?).ok()?;
+        (Some(call.key) == key).then_some(call)
+    }
+
+    fn folder(&self) -> Option<&str> {
+        let at = self.arguments.iter().position(|word| word == "--out-dir")?;
+        self.arguments.get(at + 1).map(String::as_str)
+    }
+
+    fn library(&self) -> PathBuf {
+        Path::new(self.folder().unwrap_or_default()).join(CELL_LIBRARY)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        command.args(&self.arguments).envs(environment);
+        command
+    }
+}
+
+/// The real cargo: the toolchain's own where rustup says which that is.
+fn real_cargo(folder: &Path) -> io::Result<Command> {
+    let asked =
+        without(folder, "rustup").and_then(|mut rustup| rustup.args(["which", "cargo"]).output());
+    match asked {
+        Ok(output) if output.status.success() => {
+            let path = String::from_utf8_lossy(&output.stdout);
+            let mut cargo = Command::new(path.trim());
+            cargo.env("PATH", path_without(folder)?);
+            Ok(cargo)
+        }
+        _ => without(folder, "cargo"),
+    }
+}
+
+/// A program as it is found where our own tools do not stand.
+fn without(folder: &Path, program: &str) -> io::Result<Command> {
+    let path = path_without(folder)?;
+    let found = env::split_paths(&path)
+        .map(|entry| entry.join(program))
+        .find(|path| path.is_file());
+    let found = found.ok_or_else(|| io::Error::other(format!("{program} is not on the PATH")))?;
+    let mut command = Command::new(found);
+    command.env("PATH", path);
+    Ok(command)
+}
+
+fn path_without(folder: &Path) -> io::Result<OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).filter(|entry| entry != folder);
+    env::join_paths(folders).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_read_as_cargo_prints_it() {
+        let printed = "CARGO_PKG_AUTHORS='' LD_LIBRARY_PATH='/a b:/c' /bin/rustc --crate-name ctx \
+                       --json=diagnostic-rendered-ansi,artifacts --check-cfg 'cfg(docsrs,test)' --out-dir /x/deps";
+        let call = Call::parse(shell_words::split(printed).unwrap(), 7).unwrap();
+        assert_eq!(call.program, "/bin/rustc");
+        assert_eq!(
+            call.environment[1],
+            ("LD_LIBRARY_PATH".into(), "/a b:/c".into())
+        );
+        assert_eq!(call.arguments[2..4], ["--json=artifacts", "--check-cfg"]);
+        assert_eq!(call.library(), Path::new("/x/deps/libctx.so"));
+        let no_folder = vec!["/bin/rustc".to_owned(), "--crate-name".to_owned()];
+        assert!(Call::parse(no_folder, 7).is_none());
+    }
+}
