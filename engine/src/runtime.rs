@@ -39,7 +39,7 @@ impl Slot {
     /// Starts another one. A start under way goes on.
     pub fn start(&mut self) {
         if !matches!(self.state, State::Starting(_)) {
-            // Awaited by `next`, aborted by `drop`.
+            // Ends when the process is up or not; awaited by `next`, aborted by `drop`.
             self.state = State::Starting(tokio::spawn(Runtime::start(self.config.clone())));
         }
     }

@@ -85,6 +85,7 @@ impl Server {
         let (senders, mut incoming, iopub) = channels.split();
         // Unbounded, since the relay writes to it only while a registration is under way.
         let (heard, mut published) = mpsc::unbounded_channel();
+        // Ends when this loop does, which aborts and awaits it.
         let relay = tokio::spawn(iopub.run(self.session.clone(), heard, self.listens.clone()));
         let mut beat = tokio::time::interval(self.heartbeat);
         let mut tick = tokio::time::interval(TICK);

@@ -91,6 +91,7 @@ impl Bound {
         let stop = CancellationToken::new();
         let accepting = accept(self.listener, self.path, patience, pumps.clone());
         let stopped = stop.clone();
+        // Ends when `stop` is cancelled, with the guard.
         tokio::spawn(async move {
             tokio::select! {
                 () = accepting => {}
