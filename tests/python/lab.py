@@ -29,6 +29,9 @@ QUIET = [
 # JupyterLab writes its address, with the token, when it is ready.
 ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+/lab\S*token=\w+)")
 
+# The status bar names the kernel once it is connected.
+IDLE = re.compile(r"Rust \(Phalanx\) \| Idle")
+
 
 def start_server(folder):
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", "--port=0"]
@@ -54,7 +57,8 @@ def open_notebook(page, address, name):
     base, token = address.split("?")
     page.goto(f"{base}/tree/{name}?{token}")
     page.locator(".jp-Notebook").first.wait_for()
-    expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first).to_be_visible()
+    # Before the kernel is connected, *Run All Cells* does nothing.
+    expect(page.locator("#jp-bottom-panel")).to_contain_text(IDLE)
 
 
 def run_all(page, timeout):
@@ -63,7 +67,7 @@ def run_all(page, timeout):
     # A cell that waits or runs has `[*]` for its number.
     last = page.locator(".jp-CodeCell .jp-InputPrompt").last
     expect(last).to_have_text(re.compile(r"\[\d+\]:"), timeout=timeout)
-    expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first).to_be_visible()
+    expect(page.locator("#jp-bottom-panel")).to_contain_text(IDLE)
 
 
 def main():
@@ -100,6 +104,8 @@ def main():
             outputs = [cells.nth(i).locator(".jp-Cell-outputWrapper").inner_text() for i in range(cells.count())]
             dialogs = page.locator(".jp-Dialog").all_inner_texts()
             if arguments.screenshot:
+                # The file browser is put away.
+                page.keyboard.press("Control+b")
                 cells.nth(arguments.scroll_to).evaluate("cell => cell.scrollIntoView({block: 'start'})")
                 page.screenshot(path=arguments.screenshot)
             browser.close()
