@@ -2,7 +2,9 @@
 //!
 //! Text of several engines is gathered for [`BATCH_INTERVAL`] and shown engine by engine, so that
 //! a label stands for many lines; a line is not torn apart by another engine's unless its engine
-//! leaves it unfinished for that long. Nothing waits when nothing was shown recently.
+//! leaves it unfinished for that long. Nothing waits when nothing was shown recently, but for the
+//! very first text of several engines: it is gathered for [`FIRST_INTERVAL`], so that a cell that is
+//! done by then is shown in the order of engines.
 
 use super::label::{self, Labels};
 use crate::result::{TaskEvent, TaskEventKind};
@@ -13,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// Shortest time between two batches.
 pub const BATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long the first text of several engines is gathered.
+pub const FIRST_INTERVAL: Duration = Duration::from_millis(30);
 
 /// Text beyond this many bytes is shown without waiting for the interval to pass.
 const BATCH_BYTES: usize = 1 << 20;
@@ -79,6 +84,9 @@ impl Streamer {
         }
         if self.waiting_bytes > BATCH_BYTES {
             return self.flush(now);
+        }
+        if self.labels == Labels::Engines && self.lanes.values().any(|l| !l.waiting.is_empty()) {
+            self.quiet_until.get_or_insert(now + FIRST_INTERVAL);
         }
         self.tick(now)
     }
@@ -339,16 +347,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_text_is_shown_at_once_and_the_rest_in_batches_by_engine() {
+    fn the_first_text_is_shown_soon_and_the_rest_in_batches_by_engine() {
         let mut cell = Cell::new(Labels::Engines);
         cell.out(0, 1, "b1\n");
+        assert_eq!(cell.streamer.deadline(), Some(cell.at(30)));
+        cell.tick(30);
         assert_eq!(cell.shown, ["stdout|[stdout:1] \nb1\n"]);
-        cell.out(10, 1, "b2\n");
-        cell.out(20, 0, "a1\n");
-        cell.out(30, 1, "b3\n");
+        cell.out(40, 1, "b2\n");
+        cell.out(50, 0, "a1\n");
+        cell.out(60, 1, "b3\n");
         assert_eq!(cell.shown.len(), 1);
-        assert_eq!(cell.streamer.deadline(), Some(cell.at(100)));
-        cell.tick(100);
+        assert_eq!(cell.streamer.deadline(), Some(cell.at(130)));
+        cell.tick(130);
         assert_eq!(
             cell.shown[1..],
             ["stdout|[stdout:0] \na1\n[stdout:1] \nb2\nb3\n"]
@@ -357,9 +367,29 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_that_is_done_at_once_is_shown_in_the_order_of_engines() {
+        let mut cell = Cell::new(Labels::Engines);
+        for engine in [2, 0, 1] {
+            let millis = u64::from(engine);
+            cell.out(millis, engine, "hi\n");
+            let result = TaskEventKind::Output(Output::Result(MimeBundle::plain("1")));
+            cell.event(millis, engine, result);
+        }
+        cell.finish();
+        let expected = [0, 1, 2].map(|engine| {
+            [
+                format!("stdout|[stdout:{engine}] \nhi\n"),
+                format!("Out[{engine}:0]: 1"),
+            ]
+        });
+        assert_eq!(cell.shown, expected.concat());
+    }
+
+    #[test]
     fn a_label_is_repeated_only_when_the_source_changes() {
         let mut cell = Cell::new(Labels::Engines);
         cell.out(0, 0, "1\n");
+        cell.tick(30);
         cell.out(200, 0, "2\n");
         cell.put(400, 0, StreamName::Stderr, "e\n");
         cell.out(600, 0, "3\n");
@@ -378,6 +408,7 @@ mod tests {
     fn lines_are_not_torn_unless_left_unfinished() {
         let mut cell = Cell::new(Labels::Engines);
         cell.out(0, 0, "10%");
+        cell.tick(30);
         cell.out(200, 1, "a1\nhalf");
         cell.out(210, 0, "\r20%");
         cell.out(220, 1, " whole\nrest");
@@ -474,7 +505,8 @@ mod tests {
     fn a_flood_does_not_wait_for_the_interval() {
         let mut cell = Cell::new(Labels::Engines);
         cell.out(0, 0, "x\n");
-        cell.out(1, 0, &"y".repeat(BATCH_BYTES + 1));
+        cell.tick(30);
+        cell.out(31, 0, &"y".repeat(BATCH_BYTES + 1));
         assert_eq!(cell.shown.len(), 2);
     }
 }
