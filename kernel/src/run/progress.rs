@@ -7,6 +7,13 @@ use std::time::{Duration, Instant};
 /// Shortest time between two updates.
 const INTERVAL: Duration = Duration::from_millis(100);
 
+/// A bar is updated this often in the time it has taken so far: a run of an hour needs no ten
+/// messages a second.
+const PER_INTERVAL: u32 = 20;
+
+/// But at least this often.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Characters of the bar in text.
 const WIDTH: usize = 20;
 
@@ -48,7 +55,11 @@ impl Progress {
     pub fn deadline(&self) -> Option<Instant> {
         match self.shown {
             None => self.appears,
-            Some(shown) => Some(shown + self.interval),
+            Some(shown) => {
+                let elapsed = shown.duration_since(self.started);
+                let interval = (elapsed / PER_INTERVAL).min(LONGEST_INTERVAL);
+                Some(shown + interval.max(self.interval))
+            }
         }
     }
 
@@ -128,12 +139,16 @@ mod tests {
         assert_eq!(told(progress.tick(2, at(2050))), None);
         assert_eq!(progress.deadline(), Some(at(2100)));
         assert!(told(progress.tick(2, at(2100))).unwrap().0);
-        let last = told(progress.finish(4, at(3000))).unwrap();
+        assert!(told(progress.tick(2, at(10_000))).unwrap().0);
+        assert_eq!(progress.deadline(), Some(at(10_500)));
+        assert!(told(progress.tick(2, at(3_600_000))).unwrap().0);
+        assert_eq!(progress.deadline(), Some(at(3_601_000)));
+        let last = told(progress.finish(4, at(3_600_100))).unwrap();
         assert_eq!(
             last,
             (
                 true,
-                format!("%px: 100%|{}| 4/4 tasks [3.0 s]", "█".repeat(20))
+                format!("%px: 100%|{}| 4/4 tasks [3600.1 s]", "█".repeat(20))
             )
         );
     }
