@@ -188,7 +188,7 @@ impl Server {
             let asked = self.direct.take(&engine, &id).is_some();
             if !asked && self.hub.id_of(&engine).is_none() {
                 // It was taken for gone, and answered in its place.
-                return tracing::warn!(%engine, task = %id, "a reply that comes too late");
+                return tracing::debug!(%engine, task = %id, "a reply that comes too late");
             }
             if port == Port::MuxEngine {
                 self.records.replied(&id, Some(&engine), message.clone());
@@ -261,7 +261,7 @@ impl Server {
             return tracing::warn!(%engine, "a reply to nothing");
         };
         if self.direct.take(&engine, &id).is_none() {
-            return tracing::warn!(%engine, task = %id, "a reply that comes too late");
+            return tracing::debug!(%engine, task = %id, "a reply that comes too late");
         }
         message.identities.remove(0);
         match self.coalesce(&engine, &id, &message) {
