@@ -94,6 +94,7 @@ fn ends_before(pid: i32, deadline: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
     use std::process::{Command, Stdio};
 
     fn mark(name: &str) -> Mark {
@@ -103,13 +104,20 @@ mod tests {
         }
     }
 
-    /// `cat` waits for its input to end, which it does not while the child is held.
+    /// `cat` waits for its input to end, which it does not while the child is held. It has answered
+    /// once, so it is past its exec, whose environment is not to be read before.
     fn marked_cat(mark: &Mark) -> std::process::Child {
-        Command::new("cat")
+        let mut child = Command::new("cat")
             .env(mark.name, &mark.value)
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
-            .unwrap()
+            .unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        let mut answer = [0];
+        let stdout = child.stdout.as_mut().unwrap();
+        stdout.read_exact(&mut answer).unwrap();
+        child
     }
 
     #[test]
