@@ -329,7 +329,7 @@ async fn local_cells() {
     );
 }
 
-/// Waits until cargo is at work for the evaluator of that process id.
+/// Waits until a compiler is at work for the evaluator of that process id: cargo, or rustc called in its place.
 async fn compiling(evaluator: u32) {
     let started = Instant::now();
     let mut look = tokio::time::interval(Duration::from_millis(5));
@@ -340,7 +340,8 @@ async fn compiling(evaluator: u32) {
             let parent = stat
                 .rsplit_once(')')
                 .and_then(|(_, rest)| rest.split(' ').nth(2));
-            stat.contains("(cargo)") && parent == Some(&evaluator.to_string())
+            let compiler = stat.contains("(cargo)") || stat.contains("(rustc)");
+            compiler && parent == Some(&evaluator.to_string())
         });
         if busy {
             return;
