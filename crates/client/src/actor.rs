@@ -44,6 +44,8 @@ struct Waiting {
     results: HashMap<AsyncResultId, Held>,
     tickets: HashMap<Ticket, oneshot::Sender<()>>,
     issued: u64,
+    /// Queries by their message.
+    queries: HashMap<String, oneshot::Sender<Envelope>>,
 }
 
 /// An AsyncResult whose tasks are under way.
@@ -72,6 +74,7 @@ impl Actor {
             results: HashMap::new(),
             tickets: HashMap::new(),
             issued: 0,
+            queries: HashMap::new(),
         };
         let mut second_look = Some(Instant::now() + SECOND_LOOK);
         let mut event = Some(engines);
@@ -99,7 +102,13 @@ impl Actor {
                 () = self.cancel.cancelled() => Some(Event::Disconnected {
                     reason: "the client was closed".to_owned(),
                 }),
-                Some(request) = self.requests.recv() => waiting.event(request),
+                Some(request) = self.requests.recv() => match request {
+                    Request::Query { msg_type, content, done } => {
+                        self.query(msg_type, content, done, &mut waiting);
+                        None
+                    }
+                    request => waiting.event(request),
+                },
                 received = self.sockets.mux.1.recv() => {
                     self.opened(received).and_then(|envelope| wire::reply(&envelope))
                 }
@@ -118,6 +127,7 @@ impl Actor {
                     Some(socket::Event::Connected(_)) => Some(Event::LinkUp),
                     received => self
                         .opened(received)
+                        .and_then(|envelope| waiting.answered(envelope))
                         .and_then(|envelope| wire::connection_reply(&envelope)?.ok()),
                 },
                 Some(event) = failures.recv() => Some(event),
@@ -214,6 +224,30 @@ impl Actor {
         }
     }
 
+    fn query(
+        &self,
+        msg_type: &str,
+        content: serde_json::Value,
+        done: oneshot::Sender<Envelope>,
+        waiting: &mut Waiting,
+    ) {
+        let request = self.session.envelope(msg_type, content, None);
+        let msg_id = request.header.msg_id.clone();
+        let sent = request
+            .seal(self.session.key())
+            .map_err(|error| error.to_string())
+            .and_then(|frames| {
+                let sent = self.sockets.query.0.try_send(frames);
+                sent.map_err(|error| error.to_string())
+            });
+        // Those whose askers have stopped waiting are forgotten when somebody else asks.
+        waiting.queries.retain(|_, done| !done.is_closed());
+        match sent {
+            Ok(()) => drop(waiting.queries.insert(msg_id, done)),
+            Err(error) => tracing::warn!(%error, msg_type, "a query is not sent"),
+        }
+    }
+
     /// Asks again which engines there are.
     fn look(&self) {
         match connection_request(&self.session) {
@@ -228,8 +262,23 @@ impl Actor {
 }
 
 impl Waiting {
+    /// Hands the answer to a query to whoever asked; gives back what answers none.
+    fn answered(&mut self, envelope: Envelope) -> Option<Envelope> {
+        let parent = envelope.parent_header.as_ref();
+        match parent.and_then(|parent| self.queries.remove(&parent.msg_id)) {
+            Some(done) => {
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(envelope);
+                None
+            }
+            None => Some(envelope),
+        }
+    }
+
     fn event(&mut self, request: Request) -> Option<Event> {
         Some(match request {
+            // Served by the actor itself, since nothing is decided about it.
+            Request::Query { .. } => return None,
             Request::Submit {
                 result,
                 cells,

@@ -185,6 +185,11 @@ impl Client {
         self.control(engines, order, CONTROL_TIMEOUT).await
     }
 
+    /// Asks the actor; refused once the client has ended.
+    pub(crate) fn request(&self, request: Request) -> Result<(), ()> {
+        self.requests.send(request).map_err(|_| ())
+    }
+
     async fn control(
         &self,
         engines: &[EngineId],

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`client`] | [`Client`]: the connection, and what is asked of engines |
+//! | [`hub`] | what the controller knows of everybody's tasks |
 //! | [`submission`] | [`Submission`]: compiled cells for engines, and what comes back when one is refused |
 //! | [`result`] | [`AsyncResult`]: what is known of the tasks of one submission |
 //! | [`render`] | outputs of several engines as what a notebook shows; pure |
@@ -15,6 +16,7 @@ mod actor;
 pub mod client;
 mod connect;
 mod engine;
+pub mod hub;
 pub mod render;
 mod request;
 pub mod result;
@@ -25,5 +27,6 @@ mod wire;
 pub use client::{CONTROL_TIMEOUT, Client, WaitError, host};
 pub use connect::ConnectError;
 pub use engine::{ClientEvent, Engine};
+pub use hub::{HubError, HubRecord, HubResult, Purge, QueueStatus, ResultStatus};
 pub use result::{AlreadyDone, AsyncResult, TaskEvent, TaskEventKind};
 pub use submission::{EngineCell, RefusedTask, Submission};

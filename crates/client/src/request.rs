@@ -4,6 +4,8 @@ use crate::result::AsyncResult;
 use crate::submission::{EngineCell, RefusedTask};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{AsyncResultId, EngineId};
+use phalanx_transport::Envelope;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 /// To the actor; unbounded, since it carries what a user asks for, never what a peer sends.
@@ -42,6 +44,12 @@ pub(crate) enum Request {
         engines: Vec<EngineId>,
         order: ControlOrder,
         done: oneshot::Sender<()>,
+    },
+    /// Something for the controller; answered with its reply, or dropped when it is gone.
+    Query {
+        msg_type: &'static str,
+        content: Value,
+        done: oneshot::Sender<Envelope>,
     },
 }
 

@@ -175,7 +175,7 @@ fn parent(envelope: &Envelope) -> Option<MsgId> {
 }
 
 /// The failure in an `error` message or an error reply; absent fields are empty.
-fn failure(content: &Value) -> RemoteFailure {
+pub(crate) fn failure(content: &Value) -> RemoteFailure {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct EngineInfo {

@@ -17,8 +17,9 @@ pub use control::{
     ShutdownRequest, Signal, SignalReply, SignalRequest,
 };
 pub use query::{
-    EngineQueue, HistoryReply, HistoryRequest, PurgeRequest, Purged, QueueReply, QueueRequest,
-    ResultRequest, Target, Tasks,
+    DbReply, DbRequest, EngineQueue, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest,
+    Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply, ResultRequest,
+    Target, TaskOutput, TaskResult, Tasks,
 };
 pub use registration::{
     ConnectionReply, ConnectionRequest, ErrorContent, RegistrationNotification, RegistrationReply,

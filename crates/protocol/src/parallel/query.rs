@@ -1,7 +1,9 @@
 use super::Content;
 use super::registration::content;
 use crate::id::{EngineId, EngineUuid, MsgId};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// An engine by id or by uuid.
@@ -81,6 +83,111 @@ pub struct ResultRequest {
     pub status_only: bool,
 }
 
+/// The answer to [`ResultRequest`]: the buffers of all results ride along, in the order of ids.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResultReply {
+    /// Tasks that have not ended.
+    pub pending: Vec<MsgId>,
+    /// Tasks that have.
+    pub completed: Vec<MsgId>,
+    /// What became of the completed ones, by msg_id; empty when only their status was asked for.
+    #[serde(flatten)]
+    pub results: BTreeMap<MsgId, TaskResult>,
+}
+
+/// What became of one task, as [`ResultReply`] has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// The request's header.
+    pub header: Value,
+    /// The request's metadata.
+    pub metadata: Value,
+    /// The reply's metadata.
+    pub result_metadata: Value,
+    /// The reply's header.
+    pub result_header: Value,
+    /// The reply's content.
+    pub result_content: Value,
+    /// When the controller had the reply.
+    pub received: Option<DateTime<Utc>>,
+    /// What the engine published.
+    pub io: TaskOutput,
+    /// How many of the buffers are this task's; stock hubs do not say (their clients know from
+    /// the pickles).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phalanx_buffers: Option<usize>,
+}
+
+/// What an engine published for a task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskOutput {
+    /// The code, of a cell.
+    pub execute_input: Option<String>,
+    /// The content of the `execute_result`.
+    pub execute_result: Option<Value>,
+    /// The content of the `error`.
+    pub error: Option<Value>,
+    /// Text on stdout.
+    #[serde(default)]
+    pub stdout: String,
+    /// Text on stderr.
+    #[serde(default)]
+    pub stderr: String,
+}
+
+/// Tasks whose records match.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DbRequest {
+    /// By key: a value to equal, or an object of operators (`$lt`, `$in`, `$glob`, …).
+    #[serde(default, deserialize_with = "or_default")]
+    pub query: Map<String, Value>,
+    /// The keys wanted; `None` for all but the buffers.
+    #[serde(default)]
+    pub keys: Option<Vec<String>>,
+}
+
+/// The answer to [`DbRequest`]. Buffers that were asked for ride along: for each record its
+/// request's, then its result's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DbReply {
+    /// Each with the keys that were wanted, and `msg_id`.
+    pub records: Vec<Map<String, Value>>,
+    /// How many of the buffers are each record's request's.
+    #[serde(default)]
+    pub buffer_lens: Option<Vec<usize>>,
+    /// How many are each record's result's.
+    #[serde(default)]
+    pub result_buffer_lens: Option<Vec<usize>>,
+}
+
+/// Runs tasks again, as new ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResubmitRequest {
+    /// Which.
+    pub msg_ids: Vec<MsgId>,
+}
+
+/// The answer to [`ResubmitRequest`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResubmitReply {
+    /// The new task's msg_id, by the old one's.
+    pub resubmitted: BTreeMap<MsgId, MsgId>,
+}
+
+/// How many tasks each engine has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadRequest {
+    /// Which engines; none means all.
+    #[serde(default)]
+    pub targets: Option<Vec<Target>>,
+}
+
+fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// Forgets results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PurgeRequest {
@@ -109,6 +216,9 @@ content! {
     HistoryReply = "history_reply";
     ResultRequest = "result_request";
     PurgeRequest = "purge_request";
+    DbRequest = "db_request";
+    ResubmitRequest = "resubmit_request";
+    LoadRequest = "load_request";
 }
 
 #[cfg(test)]
