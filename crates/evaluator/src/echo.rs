@@ -15,9 +15,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Every word a cell may begin a line with; what they do is said where they run, in the runtime.
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 16] = [
     "print", "write", "eprint", "result", "html", "panic", "error", "sleep", "exit", "abort",
-    "let", "show", "lost", "magic", "pid",
+    "let", "show", "move", "lost", "magic", "pid",
 ];
 
 type Variables = BTreeMap<String, String>;
@@ -80,8 +80,10 @@ impl Echo {
             return Ok(Answer::Evaluated(Evaluated {
                 command_output: MimeBundle::plain(format!("command: {command}")),
                 variables: self.local.clone().into_iter().collect(),
+                moved: Vec::new(),
             }));
         }
+        let mut moved = Vec::new();
         let mut lines = parse(source)?;
         loop {
             let cell = self.artifact(&lines)?;
@@ -92,12 +94,16 @@ impl Echo {
                     continue;
                 }
                 Outcome::Died { .. } => self.local.clear(),
-                Outcome::Completed => self.local.extend(defined(&lines)),
+                Outcome::Completed => {
+                    moved = take_moved(&mut self.local, &lines);
+                    self.local.extend(defined(&lines));
+                }
                 Outcome::Panicked(_) | Outcome::Errored { .. } => {}
             }
             return Ok(Answer::Evaluated(Evaluated {
                 command_output: MimeBundle::default(),
                 variables: self.local.clone().into_iter().collect(),
+                moved,
             }));
         }
     }
@@ -117,8 +123,12 @@ impl Echo {
                 message: format!("no state {base}"),
             })?;
         let mut lines = parse(source)?;
+        let mut moved = Vec::new();
         match outcome {
-            Outcome::Completed => variables.extend(defined(&lines)),
+            Outcome::Completed => {
+                moved = take_moved(&mut variables, &lines);
+                variables.extend(defined(&lines));
+            }
             Outcome::VariablesLost(names) => {
                 lines.retain(|line| !line.starts_with("lost"));
                 variables.retain(|name, _| !names.contains(name));
@@ -132,6 +142,7 @@ impl Echo {
         Ok(Answer::Compiled(Compiled {
             cell,
             variables: variables.into_iter().collect(),
+            moved,
         }))
     }
 
@@ -204,6 +215,13 @@ fn defined(lines: &[String]) -> Variables {
     lets.filter_map(|rest| rest.split_once('='))
         .map(|(name, _)| (name.trim().to_owned(), "text".to_owned()))
         .collect()
+}
+
+/// Takes the variables that a cell moves; answers their names.
+fn take_moved(variables: &mut Variables, lines: &[String]) -> Vec<String> {
+    let names = lines.iter().filter_map(|line| line.strip_prefix("move "));
+    let moved = names.filter(|name| variables.remove(*name).is_some());
+    moved.map(str::to_owned).collect()
 }
 
 /// The word that ends at the offset: where it begins, and it.

@@ -311,7 +311,7 @@ async fn local_cells() {
     let m = &mut machine;
     let (_, _, result) = s.cell(m, "größe").await;
     assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
-    assert_eq!(s.shown(m, "let after = 1; after").await, "=1");
+    assert_eq!(s.shown(m, "let after = vec![1]; after").await, "=[1]");
     let (_, _, result) = s.cell(m, ":vars").await;
     assert!(
         result
@@ -321,6 +321,8 @@ async fn local_cells() {
             .unwrap()
             .contains("after")
     );
+    let (_, _, result) = s.cell(m, "drop(after)").await;
+    assert_eq!(result.unwrap().moved, ["after"]);
     assert_eq!(s.shown(m, "use phalanx::prelude::*;").await, "");
     assert_eq!(
         s.shown(m, "phalanx::html(\"<i>x</i>\")?; println!(\"after\");")

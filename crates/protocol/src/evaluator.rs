@@ -131,6 +131,9 @@ pub struct Evaluated {
     pub command_output: crate::output::MimeBundle,
     /// The namespace's variables afterwards: name and type.
     pub variables: Vec<(String, String)>,
+    /// Variables the cell has moved, so that they are gone.
+    #[serde(default)]
+    pub moved: Vec<String>,
 }
 
 /// A cell compiled for engines.
@@ -140,6 +143,9 @@ pub struct Compiled {
     pub cell: Option<CompiledCell>,
     /// The variables of `next`: name and type.
     pub variables: Vec<(String, String)>,
+    /// Variables of `base` that the cell moves, so that `next` lacks them.
+    #[serde(default)]
+    pub moved: Vec<String>,
 }
 
 /// A cell as machine code.

@@ -19,7 +19,7 @@ pub struct CellContext(Arc<Inner>);
 struct Inner {
     outlet: Outlet,
     source: Arc<str>,
-    name: String,
+    count: usize,
     interrupted: CancellationToken,
     /// The code whose calls are still served is gone.
     abandoned: CancellationToken,
@@ -34,12 +34,17 @@ impl CellContext {
         Self(Arc::new(Inner {
             outlet,
             source: source.into(),
-            name: format!("In[{count}]"),
+            count,
             interrupted: CancellationToken::new(),
             abandoned: CancellationToken::new(),
             calls: TaskTracker::new(),
             magic_fault: Mutex::default(),
         }))
+    }
+
+    /// The cell's execution count.
+    pub fn count(&self) -> usize {
+        self.0.count
     }
 
     /// Where the cell's outputs go.
@@ -80,7 +85,7 @@ impl CellContext {
     /// A place in the cell.
     pub fn place(&self, map: SourceMap) -> Place {
         Place {
-            name: self.0.name.clone(),
+            name: format!("In[{}]", self.0.count),
             text: Arc::clone(&self.0.source),
             map,
             span: None,

@@ -12,6 +12,7 @@
 //! | `compile/` | cells compiled for engines, once for all in the same state |
 //! | `fanout/` | a cell on many engines: submitted, watched, shown |
 //! | `results.rs` | the AsyncResults the kernel holds |
+//! | `moved.rs` | which cell has moved a variable that is gone |
 //! | `host.rs` | what the `phalanx` library asks while a cell runs |
 //! | `progress.rs`, `build.rs` | bars, and what cargo says |
 //! | `analyse.rs` | completion and inspection |
@@ -28,6 +29,7 @@ mod fanout;
 pub mod host;
 mod local;
 mod magics;
+mod moved;
 mod programs;
 mod progress;
 mod results;
@@ -37,5 +39,6 @@ mod shell;
 pub use cell::run_cell;
 pub use context::CellContext;
 pub use local::{CellCall, Local};
+pub use moved::Moved;
 pub use programs::Programs;
 pub use services::{Owners, Services};

@@ -3,9 +3,9 @@
 //! evcxr's own committed state is never relied on: every cell is compiled from a state of ours.
 
 use super::diagnostics;
-use super::prelude::is_hidden;
 use super::relay::{Answering, Relay};
 use super::source::{Prepared, prepare};
+use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
 use evcxr::{Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{Answer, Compiled, Completions, EvaluatorRequest, Toolchain};
@@ -35,7 +35,7 @@ pub(super) struct Engines<S> {
 /// One state of a namespace.
 struct Namespace<S> {
     state: S,
-    variables: Vec<(String, String)>,
+    variables: Variables,
 }
 
 impl<S: Clone> Engines<S> {
@@ -82,6 +82,7 @@ impl<S: Clone> Engines<S> {
             other => (source, other.clone()),
         };
         let state = namespace.state.clone();
+        let before = namespace.variables.clone();
         let prepared = prepare(source);
         let mut result = self.eval(&prepared, state.clone(), &outcome);
         if let (Err(Error::CompilationErrors(_)), true) = (&result, prepared.text != source) {
@@ -94,12 +95,8 @@ impl<S: Clone> Engines<S> {
             }
         }
         result.map_err(|error| diagnostics::failure(error, &prepared))?;
-        let variables = self.context.variables_and_types();
-        let variables = variables.map(|(name, ty)| (name.to_owned(), ty.to_owned()));
-        let mut variables = variables
-            .filter(|(name, _)| !is_hidden(name))
-            .collect::<Vec<_>>();
-        variables.sort();
+        let variables = variables::shown(self.context.variables_and_types());
+        let moved = variables::moved(&before, &variables, self.relay.outcome().as_ref());
         let namespace = Namespace {
             state: (self.methods.state)(&self.context),
             variables: variables.clone(),
@@ -108,6 +105,7 @@ impl<S: Clone> Engines<S> {
         Ok(Answer::Compiled(Compiled {
             cell: self.relay.last(),
             variables,
+            moved,
         }))
     }
 

@@ -4,6 +4,7 @@ use super::diagnostics;
 use super::prelude::is_hidden;
 use super::relay::{Answering, Relay};
 use super::source::{Prepared, prepare};
+use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{
@@ -11,6 +12,7 @@ use phalanx_protocol::evaluator::{
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::MimeBundle;
+use phalanx_protocol::runtime::Outcome;
 use serde_json::Value;
 
 /// What evcxr says of a name it knows nothing of.
@@ -71,6 +73,7 @@ impl Local {
 
     fn evaluate(&mut self, source: &str) -> Result<Answer, Failure> {
         let prepared = prepare(source);
+        let before = self.variables();
         let mut result = self.execute(&prepared);
         if result.is_err() && prepared.text != source {
             // Types whose `evcxr_display` takes them by value are not found behind a reference.
@@ -84,19 +87,25 @@ impl Local {
         let command_output = match result {
             Ok(outputs) => bundle(outputs),
             // The kernel knows: it ran the cell.
-            Err(Error::SubprocessTerminated(_)) if self.relay.died() => MimeBundle::default(),
+            Err(Error::SubprocessTerminated(_))
+                if matches!(self.relay.outcome(), Some(Outcome::Died { .. })) =>
+            {
+                MimeBundle::default()
+            }
             Err(error) => return Err(diagnostics::failure(error, &prepared)),
         };
-        let variables = self.context().variables_and_types();
-        let variables = variables.map(|(name, ty)| (name.to_owned(), ty.to_owned()));
-        let mut variables = variables
-            .filter(|(name, _)| !is_hidden(name))
-            .collect::<Vec<_>>();
-        variables.sort();
+        let variables = self.variables();
+        let outcome = self.relay.outcome();
+        let moved = variables::moved(&before, &variables, outcome.as_ref());
         Ok(Answer::Evaluated(Evaluated {
             command_output,
             variables,
+            moved,
         }))
+    }
+
+    fn variables(&mut self) -> Variables {
+        variables::shown(self.context().variables_and_types())
     }
 
     fn execute(&mut self, source: &Prepared) -> Result<EvalOutputs, Error> {

@@ -9,5 +9,6 @@ mod relay;
 mod source;
 mod start;
 mod tools;
+mod variables;
 
 pub(crate) use start::{hook, start};

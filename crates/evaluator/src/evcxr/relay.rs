@@ -122,7 +122,8 @@ struct State {
     has_result: bool,
     source: String,
     last: Option<CompiledCell>,
-    died: bool,
+    /// How the last run ended.
+    outcome: Option<Outcome>,
 }
 
 impl Relay {
@@ -138,7 +139,7 @@ impl Relay {
                 has_result: false,
                 source: String::new(),
                 last: None,
-                died: false,
+                outcome: None,
             }),
         });
         let serving = Arc::clone(&shared);
@@ -169,7 +170,7 @@ impl Relay {
         state.has_result = cell.has_result();
         state.source.clone_from(&cell.text);
         state.last = None;
-        state.died = false;
+        state.outcome = None;
     }
 
     /// The last cell that evcxr asked to run since then.
@@ -177,9 +178,9 @@ impl Relay {
         self.shared.state().last.clone()
     }
 
-    /// Whether the runtime died in that run.
-    pub(super) fn died(&self) -> bool {
-        self.shared.state().died
+    /// How that run ended.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.shared.state().outcome.clone()
     }
 }
 
@@ -233,8 +234,9 @@ impl Shared {
             *next = Outcome::Completed;
         }
         state.last = Some(cell);
-        state.died = matches!(outcome, Outcome::Died { .. });
-        Ok(in_evcxrs_words(&outcome))
+        let words = in_evcxrs_words(&outcome);
+        state.outcome = Some(outcome);
+        Ok(words)
     }
 }
 

@@ -78,6 +78,9 @@ impl Namespace {
                 Some(value) => writeln!(out, "{value}")?,
                 None => return panicked(&format!("variable '{rest}' has gone missing")),
             },
+            "move" => {
+                self.variables.remove(rest);
+            }
             "panic" => return panicked(rest),
             "error" => {
                 eprintln!("{rest}");

@@ -85,6 +85,9 @@ impl Actor {
             Order::Variables { state, reply } => {
                 let _ = reply.send(self.lineages.variables(&state));
             }
+            Order::Moved { state, reply } => {
+                let _ = reply.send(self.lineages.moved(&state));
+            }
             Order::Warm => {
                 if let Err(failure) = self.ready().await {
                     tracing::warn!(?failure, "the evaluator for engines did not start");
@@ -181,6 +184,7 @@ impl Actor {
         let origin = Origin {
             base: task.base.clone(),
             source: task.source.clone(),
+            cell: task.cell,
             outcome: if task.lost.is_empty() {
                 Outcome::Completed
             } else {
@@ -226,7 +230,8 @@ impl Actor {
         Ok(match answer {
             Ok(Answer::Compiled(compiled)) => {
                 let names = compiled.variables.iter().map(|(name, _)| name.clone());
-                self.lineages.add(next, origin, names.collect());
+                self.lineages
+                    .add(next, origin, names.collect(), &compiled.moved);
                 Ok(compiled)
             }
             Ok(other) => Err(Failure::Internal {
@@ -382,6 +387,9 @@ impl Actor {
             }
             Order::Variables { state, reply } => {
                 let _ = reply.send(self.lineages.variables(&state));
+            }
+            Order::Moved { state, reply } => {
+                let _ = reply.send(self.lineages.moved(&state));
             }
             order => self.waiting.push_back(order),
         }

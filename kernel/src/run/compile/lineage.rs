@@ -3,6 +3,7 @@
 //! A state is the outcome of one cell in another state, so every state has a lineage back to the
 //! empty one. What the evaluator has not compiled yet is compiled when a cell needs it.
 
+use crate::run::Moved;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::runtime::Outcome;
@@ -16,6 +17,8 @@ pub(super) struct Origin {
     pub(super) base: StateId,
     /// By which cell.
     pub(super) source: Arc<str>,
+    /// Its execution count.
+    pub(super) cell: usize,
     /// That ended how.
     pub(super) outcome: Outcome,
 }
@@ -33,6 +36,8 @@ pub(super) struct Lineages {
     compiled: HashSet<StateId>,
     /// The names of their variables.
     variables: HashMap<StateId, Vec<String>>,
+    /// The variables that are gone because cells have moved them.
+    moved: HashMap<StateId, Moved>,
 }
 
 impl Lineages {
@@ -42,6 +47,7 @@ impl Lineages {
             origins: HashMap::new(),
             compiled: HashSet::from([StateId::empty()]),
             variables: HashMap::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -62,8 +68,18 @@ impl Lineages {
         Ok(steps)
     }
 
-    /// The evaluator has compiled a cell: `state` is the one it leads to, with these variables.
-    pub(super) fn add(&mut self, state: StateId, origin: Origin, variables: Vec<String>) {
+    /// The evaluator has compiled a cell: `state` is the one it leads to, with these variables and
+    /// without those that the cell moves.
+    pub(super) fn add(
+        &mut self,
+        state: StateId,
+        origin: Origin,
+        variables: Vec<String>,
+        moved: &[String],
+    ) {
+        let mut gone = self.moved(&origin.base);
+        gone.record(origin.cell, moved, variables.iter().map(String::as_str));
+        self.moved.insert(state.clone(), gone);
         self.compiled.insert(state.clone());
         self.variables.insert(state.clone(), variables);
         self.origins.insert(state, origin);
@@ -72,6 +88,11 @@ impl Lineages {
     /// The names of a state's variables.
     pub(super) fn variables(&self, state: &StateId) -> Vec<String> {
         self.variables.get(state).cloned().unwrap_or_default()
+    }
+
+    /// Which cells have moved the variables that are gone in a state.
+    pub(super) fn moved(&self, state: &StateId) -> Moved {
+        self.moved.get(state).cloned().unwrap_or_default()
     }
 
     /// The evaluator is a new one, which has only the empty state.
@@ -127,6 +148,7 @@ mod tests {
         Origin {
             base: state(base),
             source: source.into(),
+            cell: 1,
             outcome: Outcome::Completed,
         }
     }
@@ -144,7 +166,7 @@ mod tests {
     #[test]
     fn outcomes_that_occurred_are_compiled_when_they_are_needed() {
         let mut lineages = Lineages::new();
-        lineages.add(state("a"), completed("empty", "A"), vec![]);
+        lineages.add(state("a"), completed("empty", "A"), vec![], &[]);
         assert!(steps(&lineages, "a").is_empty());
         assert_eq!(
             steps(&lineages, "a~panicked"),
@@ -155,21 +177,35 @@ mod tests {
             ["empty + A -> a~error (Errored)"]
         );
         let (name, origin) = lineages.missing(&state("a~died")).unwrap().remove(0);
-        lineages.add(name, origin, vec![]);
-        lineages.add(state("b"), completed("a~died", "B"), vec![]);
+        lineages.add(name, origin, vec![], &[]);
+        lineages.add(state("b"), completed("a~died", "B"), vec![], &[]);
         assert!(steps(&lineages, "b").is_empty());
     }
 
     #[test]
     fn a_new_evaluator_learns_a_whole_lineage() {
         let mut lineages = Lineages::new();
-        lineages.add(state("a"), completed("empty", "A"), vec![]);
-        lineages.add(state("b"), completed("a", "B"), vec![]);
+        lineages.add(state("a"), completed("empty", "A"), vec![], &[]);
+        lineages.add(state("b"), completed("a", "B"), vec![], &[]);
         lineages.forget_compiled();
         assert_eq!(
             steps(&lineages, "b~error"),
             ["empty + A -> a (Completed)", "a + B -> b~error (Errored)"]
         );
+    }
+
+    #[test]
+    fn what_a_cell_has_moved_is_known_in_later_states() {
+        let mut lineages = Lineages::new();
+        let second = |base, source| Origin {
+            cell: 2,
+            ..completed(base, source)
+        };
+        lineages.add(state("a"), completed("empty", "A"), vec!["v".into()], &[]);
+        lineages.add(state("b"), second("a", "B"), vec![], &["v".into()]);
+        lineages.add(state("c"), second("b", "C"), vec![], &[]);
+        assert_eq!(lineages.moved(&state("a")).by("v"), None);
+        assert_eq!(lineages.moved(&state("c")).by("v"), Some(2));
     }
 
     #[test]

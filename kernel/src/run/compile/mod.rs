@@ -4,7 +4,7 @@ mod actor;
 mod artifacts;
 mod lineage;
 
-use super::{CellContext, Programs};
+use super::{CellContext, Moved, Programs};
 use phalanx_protocol::evaluator::{CompiledCell, Completions, Documentation, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{ArtifactHash, StateId};
@@ -44,6 +44,8 @@ pub struct Task {
     pub source: Arc<str>,
     /// Variables the engine has lost because their types have changed.
     pub lost: Vec<String>,
+    /// The execution count of the cell.
+    pub cell: usize,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,10 @@ enum Order {
     Variables {
         state: StateId,
         reply: oneshot::Sender<Vec<String>>,
+    },
+    Moved {
+        state: StateId,
+        reply: oneshot::Sender<Moved>,
     },
     Interrupt,
 }
@@ -163,6 +169,13 @@ impl Compiler {
     pub async fn variables(&self, state: StateId) -> Vec<String> {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Variables { state, reply });
+        answer.await.unwrap_or_default()
+    }
+
+    /// Which cells have moved the variables that are gone in a state.
+    pub async fn moved(&self, state: StateId) -> Moved {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Moved { state, reply });
         answer.await.unwrap_or_default()
     }
 

@@ -84,6 +84,7 @@ impl Fanout {
             result: held.result.clone(),
             refused,
             source,
+            cell: context.count(),
             sent,
         }));
         Ok(Submitted {
@@ -110,6 +111,7 @@ impl Fanout {
                 base: base.clone(),
                 source: Arc::clone(source),
                 lost: Vec::new(),
+                cell: context.count(),
             };
             let compilation = tokio::select! {
                 compiled = self.compiler.compile(task, Some(context.clone())) => compiled?,

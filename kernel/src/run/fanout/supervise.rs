@@ -21,6 +21,8 @@ pub(super) struct Supervised {
     pub(super) result: AsyncResult,
     pub(super) refused: mpsc::UnboundedReceiver<RefusedTask>,
     pub(super) source: Arc<str>,
+    /// The execution count of the cell.
+    pub(super) cell: usize,
     /// By task.
     pub(super) sent: Sent,
 }
@@ -80,6 +82,7 @@ async fn serve(
             base: needed.0.clone(),
             source: Arc::clone(&watched.source),
             lost: needed.1.clone(),
+            cell: watched.cell,
         };
         let compiled = watched.fanout.compiler.compile(task, None).await;
         again.insert(needed.clone(), compiled);

@@ -3,7 +3,7 @@
 use super::state::{Command, Event, JobId, State};
 use super::{CellCall, Order};
 use crate::run::build::Build;
-use crate::run::{CellContext, Programs};
+use crate::run::{CellContext, Moved, Programs};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{Answer, NamespaceKind};
 use phalanx_protocol::failure::Failure;
@@ -18,6 +18,7 @@ struct Actor {
     programs: Programs,
     calls: mpsc::UnboundedSender<CellCall>,
     variables: watch::Sender<Vec<String>>,
+    moved: watch::Sender<Moved>,
     evaluator: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorNotice>)>,
     runtime: Option<(Runtime, mpsc::Receiver<RuntimeEvent>)>,
     jobs: HashMap<JobId, Job>,
@@ -43,12 +44,13 @@ pub(super) async fn run(
     programs: Programs,
     mut orders: mpsc::UnboundedReceiver<Order>,
     calls: mpsc::UnboundedSender<CellCall>,
-    variables: watch::Sender<Vec<String>>,
+    (variables, moved): (watch::Sender<Vec<String>>, watch::Sender<Moved>),
 ) {
     let mut actor = Actor {
         programs,
         calls,
         variables,
+        moved,
         evaluator: None,
         runtime: None,
         jobs: HashMap::new(),
@@ -71,6 +73,13 @@ pub(super) async fn run(
                 let changed = names != state.variables();
                 if changed {
                     *names = state.variables().to_vec();
+                }
+                changed
+            });
+            actor.moved.send_if_modified(|moved| {
+                let changed = moved != state.moved();
+                if changed {
+                    moved.clone_from(state.moved());
                 }
                 changed
             });
@@ -108,7 +117,10 @@ impl Actor {
                 context,
                 source,
                 reply,
-            } => (Some(context), reply, Event::Evaluate { job, source }),
+            } => {
+                let cell = context.count();
+                (Some(context), reply, Event::Evaluate { job, cell, source })
+            }
             Order::Analyse { analysis, reply } => (None, reply, Event::Analyse { job, analysis }),
         };
         let build = None;

@@ -5,7 +5,7 @@ mod state;
 
 pub use state::Analysis;
 
-use super::{CellContext, Programs};
+use super::{CellContext, Moved, Programs};
 use phalanx_protocol::evaluator::{Answer, Completions, Documentation, Evaluated};
 use phalanx_protocol::failure::Failure;
 use phalanx_runtime::HostCall;
@@ -18,6 +18,7 @@ pub struct Local {
     /// Unbounded: a user's actions, one at a time.
     orders: mpsc::UnboundedSender<Order>,
     variables: watch::Receiver<Vec<String>>,
+    moved: watch::Receiver<Moved>,
 }
 
 /// A call of the `phalanx` library, with the cell whose code made it.
@@ -53,9 +54,15 @@ impl Local {
     ) -> (Self, JoinHandle<()>) {
         let (orders, received) = mpsc::unbounded_channel();
         let (names, variables) = watch::channel(Vec::new());
+        let (gone, moved) = watch::channel(Moved::default());
         // Ends when the last handle is gone.
-        let task = tokio::spawn(actor::run(programs, received, calls, names));
-        (Self { orders, variables }, task)
+        let task = tokio::spawn(actor::run(programs, received, calls, (names, gone)));
+        let local = Self {
+            orders,
+            variables,
+            moved,
+        };
+        (local, task)
     }
 
     /// Evaluates Rust or a `:` command; outputs go to the cell's outlet.
@@ -102,6 +109,11 @@ impl Local {
     /// The names of the variables, as of the last cell.
     pub fn variables(&self) -> Vec<String> {
         self.variables.borrow().clone()
+    }
+
+    /// Which cells have moved the variables that are gone, as of the last cell.
+    pub fn moved(&self) -> Moved {
+        self.moved.borrow().clone()
     }
 
     /// Stops the running cell; without one, nothing happens.

@@ -50,6 +50,7 @@ impl State {
                 let (job, source) = (current.job, std::mem::take(&mut current.source));
                 self.waiting.push_front(Waiting {
                     job,
+                    cell: current.cell,
                     source,
                     attempt: Attempt::Second,
                 });

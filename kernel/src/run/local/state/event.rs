@@ -14,8 +14,12 @@ pub(in crate::run::local) struct JobId(pub u64);
 /// What happens to the namespace.
 #[derive(Debug)]
 pub(in crate::run::local) enum Event {
-    /// A cell is to be evaluated.
-    Evaluate { job: JobId, source: String },
+    /// A cell, of this execution count, is to be evaluated.
+    Evaluate {
+        job: JobId,
+        cell: usize,
+        source: String,
+    },
     /// Completions or documentation are wanted, if they can be had now.
     Analyse { job: JobId, analysis: Analysis },
     /// The user wants the running cell to stop.

@@ -8,6 +8,7 @@ mod part;
 pub use event::Analysis;
 pub(super) use event::{Command, Event, JobId};
 
+use crate::run::Moved;
 use part::{Attempt, Current, EvaluatorState, Logged, Phase, RuntimeState, Waiting};
 use phalanx_evaluator::EvaluatorNotice;
 use phalanx_protocol::evaluator::{
@@ -29,6 +30,7 @@ pub(super) struct State {
     analyses: HashMap<RequestId, JobId>,
     log: Vec<Logged>,
     variables: Vec<String>,
+    moved: Moved,
     requests: u64,
     runs: u64,
 }
@@ -45,6 +47,7 @@ impl State {
             analyses: HashMap::new(),
             log: Vec::new(),
             variables: Vec::new(),
+            moved: Moved::default(),
             requests: 0,
             runs: 0,
         };
@@ -56,13 +59,19 @@ impl State {
         &self.variables
     }
 
+    /// Which cells have moved the variables that are gone.
+    pub(super) fn moved(&self) -> &Moved {
+        &self.moved
+    }
+
     /// Decides what an event leads to.
     pub(super) fn handle(&mut self, event: Event) -> Vec<Command> {
         let mut commands = Vec::new();
         match event {
-            Event::Evaluate { job, source } => {
+            Event::Evaluate { job, cell, source } => {
                 self.waiting.push_back(Waiting {
                     job,
+                    cell,
                     source,
                     attempt: Attempt::First,
                 });
@@ -109,6 +118,7 @@ impl State {
         }
         let Some(Waiting {
             job,
+            cell,
             source,
             attempt,
         }) = self.waiting.pop_front()
@@ -123,6 +133,7 @@ impl State {
         self.current = Some(Current {
             attempt,
             job,
+            cell,
             request,
             source,
             phase: Phase::Compiling,
@@ -326,6 +337,8 @@ impl State {
         let before = self.variables.clone();
         if let Ok(Answer::Evaluated(evaluated)) = &result {
             self.variables = names(&evaluated.variables);
+            let there = self.variables.iter().map(String::as_str);
+            self.moved.record(current.cell, &evaluated.moved, there);
         }
         let died = current
             .outcomes

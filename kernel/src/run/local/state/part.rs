@@ -39,6 +39,8 @@ pub(super) struct Logged {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) job: JobId,
+    /// Its execution count.
+    pub(super) cell: usize,
     pub(super) source: String,
     pub(super) attempt: Attempt,
 }
@@ -55,6 +57,8 @@ pub(super) enum Attempt {
 pub(super) struct Current {
     pub(super) attempt: Attempt,
     pub(super) job: JobId,
+    /// Its execution count.
+    pub(super) cell: usize,
     pub(super) request: RequestId,
     pub(super) source: String,
     pub(super) phase: Phase,

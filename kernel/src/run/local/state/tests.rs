@@ -73,6 +73,7 @@ fn told(command: &Command) -> String {
 fn evaluate(job: u64, source: &str) -> Event {
     Event::Evaluate {
         job: JobId(job),
+        cell: job as usize,
         source: source.into(),
     }
 }
@@ -382,4 +383,27 @@ fn what_is_built_while_the_evaluator_starts_is_shown_by_the_cell_that_waits() {
     bench.check(line(), &[]);
     bench.evaluate(1, "1");
     bench.check(line(), &["progress Compiling serde"]);
+}
+
+#[test]
+fn which_cell_has_moved_a_variable_is_known_even_if_it_panicked() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "let v = x");
+    bench.state.handle(compiled());
+    bench.state.handle(ended(1, Outcome::Completed));
+    bench.state.handle(answered(1, &["v"]));
+    bench.evaluate(2, "move v; panic");
+    bench.state.handle(compiled());
+    bench.state.handle(ended(2, panicked()));
+    let evaluated = Evaluated {
+        moved: vec!["v".into()],
+        ..Evaluated::default()
+    };
+    let answer = EvaluatorEvent::Answer {
+        id: RequestId(2),
+        result: Ok(Answer::Evaluated(evaluated)),
+    };
+    let answer = Event::Notice(EvaluatorNotice::Event(answer));
+    bench.check(answer, &["2 Panic"]);
+    assert_eq!(bench.state.moved().by("v"), Some(2));
 }

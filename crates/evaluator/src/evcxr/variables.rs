@@ -1,0 +1,56 @@
+//! The variables of a namespace, as the user knows them.
+
+use super::prelude::is_hidden;
+use phalanx_protocol::runtime::Outcome;
+
+/// Name and type, by name.
+pub(super) type Variables = Vec<(String, String)>;
+
+/// The user's among evcxr's variables.
+pub(super) fn shown<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> Variables {
+    let mut variables = all
+        .filter(|(name, _)| !is_hidden(name))
+        .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
+        .collect::<Vec<_>>();
+    variables.sort();
+    variables
+}
+
+/// Those that are gone because the cell has moved them: not with the runtime, nor because it was
+/// not run.
+pub(super) fn moved(
+    before: &Variables,
+    after: &Variables,
+    outcome: Option<&Outcome>,
+) -> Vec<String> {
+    let ran = matches!(
+        outcome,
+        Some(Outcome::Completed | Outcome::Panicked(_) | Outcome::Errored { .. })
+    );
+    let names = before.iter().map(|(name, _)| name);
+    names
+        .filter(|name| ran && !after.iter().any(|(left, _)| left == *name))
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_died_was_not_moved() {
+        let variables = |names: &[&str]| {
+            let all = names.iter().map(|name| (*name, "u8"));
+            shown(all.chain([("phalanx_cell_x", "u8")]))
+        };
+        let (before, after) = (variables(&["b", "a"]), variables(&["b", "c"]));
+        assert_eq!(before.len(), 2, "ours are not shown");
+        assert_eq!(moved(&before, &after, Some(&Outcome::Completed)), ["a"]);
+        let died = Outcome::Died {
+            status: String::new(),
+        };
+        assert!(moved(&before, &[].into(), Some(&died)).is_empty());
+        assert!(moved(&before, &after, None).is_empty());
+    }
+}
