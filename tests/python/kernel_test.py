@@ -22,6 +22,7 @@ class Phalanx(jupyter_kernel_test.KernelTests):
     code_clear_output = "phalanx::clear_output(false)?;"
 
     completion_samples = [{"text": 'let text = String::new(); text.is_em', "matches": {"is_empty()"}}]
+    code_page_something = "?String"
     code_inspect_sample = "String"
     complete_code_samples = ["1 + 1", "let x = 1;", "fn f() {}", "%%px\n1", 'println!("{");']
     incomplete_code_samples = ["fn f() {", "let x = vec![1,", 'let s = "open', "/* open"]

@@ -252,7 +252,9 @@ fn complete(source: &str, offset: usize) -> Answer {
 }
 
 fn inspect(source: &str, offset: usize) -> Answer {
-    let (_, word) = word_at(source, offset);
+    let rest = source.get(offset..).unwrap_or_default();
+    let end = rest.find(|c: char| !c.is_alphanumeric());
+    let (_, word) = word_at(source, end.map_or(source.len(), |end| offset + end));
     let known = WORDS.contains(&word);
     Answer::Inspected(known.then(|| Documentation {
         plain: format!("the echo word {word}"),

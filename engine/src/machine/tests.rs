@@ -89,6 +89,7 @@ fn request(id: &str, ask: Ask) -> Request {
             date: NOW,
             msg_type: msg_type.to_owned(),
             version: "5.4".to_owned(),
+            subshell_id: None,
         },
         echo: serde_json::from_str::<ReplyMetadata>(r#"{"label": "mine"}"#).unwrap(),
         ask,

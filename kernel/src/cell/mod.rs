@@ -6,16 +6,19 @@
 //! | `split.rs` | the ordered directives of a cell |
 //! | `source_map.rs` | how a place in evaluated text maps back to the cell |
 //! | `complete.rs` | whether a cell is ready to be run (`is_complete_request`) |
+//! | `help.rs` | cells that ask for help |
 //! | `cursor.rs` | what stands at a place, for completion and inspection |
 
 mod complete;
 mod cursor;
+mod help;
 mod scan;
 mod source_map;
 mod split;
 
 pub use complete::{Completeness, completeness};
 pub use cursor::{AtCursor, at_cursor, byte_offset, char_offset};
+pub use help::{HelpTopic, help_topic};
 pub use source_map::SourceMap;
 pub use split::split;
 

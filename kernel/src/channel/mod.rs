@@ -12,7 +12,7 @@ mod request;
 
 pub use iopub::{IoPub, status};
 pub use outlet::{Loudness, Outlet};
-pub use request::{Asked, Request, Requester};
+pub use request::{Asked, Request, Requester, SubshellId};
 
 use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
 use phalanx_protocol::jupyter::{IoPubWelcome, JupyterMessageContent};

@@ -2,8 +2,9 @@
 
 use super::{IoPub, Requester};
 use crate::report::output;
+use phalanx_protocol::jupyter::Payload;
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Publishes the outputs of one cell, under the request that asked for it. Clones share it.
 #[derive(Clone, Debug)]
@@ -12,8 +13,15 @@ pub struct Outlet {
     cause: Requester,
     count: usize,
     loudness: Loudness,
-    /// The text of the cell's value, for the history. Held for an assignment.
-    result: Arc<Mutex<Option<String>>>,
+    /// Held for an assignment.
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// What is known of the cell's outputs when it ends.
+#[derive(Debug, Default)]
+struct Kept {
+    value: Option<MimeBundle>,
+    payload: Vec<Payload>,
 }
 
 /// Whether outputs are published at all.
@@ -33,15 +41,14 @@ impl Outlet {
             cause,
             count,
             loudness,
-            result: Arc::default(),
+            kept: Arc::default(),
         }
     }
 
     /// Publishes one output; waits while frontends do not read.
     pub async fn output(&self, output: Output) {
         if let Output::Result(bundle) = &output {
-            let text = bundle.text().map(str::to_owned);
-            *self.result.lock().unwrap_or_else(PoisonError::into_inner) = text;
+            self.kept().value = Some(bundle.clone());
         }
         if self.loudness == Loudness::Loud {
             let message = output::message(output, self.count);
@@ -71,9 +78,35 @@ impl Outlet {
         .await;
     }
 
-    /// The text of the cell's value, if it had one.
-    pub fn result_text(&self) -> Option<String> {
-        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
-        result.clone()
+    /// Shows a page of help, where the frontend has a place for it.
+    pub fn page(&self, data: MimeBundle) {
+        self.kept().payload.push(Payload::Page {
+            data: output::media(data),
+            start: 0,
+        });
+    }
+
+    /// The cell's value, if it had one.
+    pub fn value(&self) -> Option<MimeBundle> {
+        self.kept().value.clone()
+    }
+
+    /// Takes what the frontend is to do besides.
+    pub fn take_payload(&self) -> Vec<Payload> {
+        std::mem::take(&mut self.kept().payload)
+    }
+
+    /// Where the outputs of an expression go that is evaluated after the cell: nowhere, but its
+    /// value is kept.
+    pub fn of_expression(&self) -> Self {
+        Self {
+            loudness: Loudness::Silent,
+            kept: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

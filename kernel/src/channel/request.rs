@@ -6,7 +6,9 @@ use phalanx_protocol::jupyter::{
     JupyterMessageContent, ShutdownRequest,
 };
 use phalanx_transport::{Envelope, Session};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::fmt;
 use std::sync::Arc;
 
 /// Who asked, by which message: what a reply and every output needs to find its way.
@@ -15,6 +17,31 @@ pub struct Requester {
     pub(super) channel: Channel,
     /// The request without its content.
     request: Arc<Envelope>,
+    subshell: Option<SubshellId>,
+}
+
+/// Names a subshell (JEP 91).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SubshellId(String);
+
+impl SubshellId {
+    /// One nobody else has.
+    pub fn fresh() -> Self {
+        Self(uuid::Uuid::new_v4().to_string())
+    }
+
+    /// One of that name, for tests.
+    #[cfg(test)]
+    pub fn named(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
+impl fmt::Display for SubshellId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// One request.
@@ -52,6 +79,17 @@ pub enum Asked {
         /// Whether another kernel will be started.
         restart: bool,
     },
+    /// `create_subshell_request`.
+    CreateSubshell,
+    /// `delete_subshell_request`.
+    DeleteSubshell {
+        /// Which.
+        id: SubshellId,
+    },
+    /// `list_subshell_request`.
+    ListSubshells,
+    /// `usage_request`, of the extension jupyter-resource-usage.
+    Usage,
     /// A comm the kernel does not have: the frontend is told that it is closed.
     CommOpen {
         /// Which.
@@ -77,15 +115,33 @@ impl Request {
     pub(super) fn new(channel: Channel, mut envelope: Envelope) -> Self {
         let content = envelope.content.take();
         let asked = asked(&envelope.header.msg_type, content);
+        let subshell = envelope.header.subshell_id.clone().map(SubshellId);
         let from = Requester {
             channel,
             request: Arc::new(envelope),
+            subshell,
         };
         Self { from, asked }
     }
 }
 
 fn asked(msg_type: &str, mut content: Value) -> Asked {
+    match msg_type {
+        "connect_request" => return Asked::Connect,
+        "create_subshell_request" => return Asked::CreateSubshell,
+        "list_subshell_request" => return Asked::ListSubshells,
+        "usage_request" => return Asked::Usage,
+        "delete_subshell_request" => {
+            return match SubshellId::deserialize(&content["subshell_id"]) {
+                Ok(id) => Asked::DeleteSubshell { id },
+                Err(error) => Asked::Malformed {
+                    msg_type: msg_type.to_owned(),
+                    reason: format!("subshell_id: {error}"),
+                },
+            };
+        }
+        _ => {}
+    }
     fill_in(msg_type, &mut content);
     let content = match JupyterMessageContent::from_type_and_content(msg_type, content) {
         Ok(content) => content,
@@ -112,7 +168,6 @@ fn asked(msg_type: &str, mut content: Value) -> Asked {
             comm_id: open.comm_id,
         },
         JupyterMessageContent::CommMsg(_) | JupyterMessageContent::CommClose(_) => Asked::Notice,
-        _ if msg_type == "connect_request" => Asked::Connect,
         _ => Asked::Unknown {
             msg_type: msg_type.to_owned(),
         },
@@ -152,16 +207,40 @@ impl Requester {
         &self.request.header.msg_id
     }
 
+    /// What the request calls itself.
+    pub fn msg_type(&self) -> &str {
+        &self.request.header.msg_type
+    }
+
+    /// The subshell it is for; none is the main shell.
+    pub fn subshell(&self) -> Option<&SubshellId> {
+        self.subshell.as_ref()
+    }
+
     /// A request that came from nowhere, for tests of what does not send.
     #[cfg(test)]
     pub fn nobody(msg_id: &str) -> Self {
+        Self::asking(msg_id, "test_request")
+    }
+
+    /// One of that type, likewise.
+    #[cfg(test)]
+    pub fn asking(msg_id: &str, msg_type: &str) -> Self {
         let key = phalanx_transport::SigningKey::sha256("");
-        let mut request = Session::new("test", key).envelope("test_request", Value::Null, None);
+        let mut request = Session::new("test", key).envelope(msg_type, Value::Null, None);
         request.header.msg_id = msg_id.to_owned();
         Self {
             channel: Channel::Shell,
             request: Arc::new(request),
+            subshell: None,
         }
+    }
+
+    /// The same, for a subshell.
+    #[cfg(test)]
+    pub fn within(mut self, subshell: &SubshellId) -> Self {
+        self.subshell = Some(subshell.clone());
+        self
     }
 }
 

@@ -139,7 +139,24 @@ fn word_at(text: &str, offset: usize) -> Range<usize> {
 pub async fn inspect(services: &Services, request: InspectRequest) -> JupyterMessageContent {
     let cell = &request.code;
     let offset = byte_offset(cell, request.cursor_pos);
-    let found = match at_cursor(cell, offset) {
+    let source = request.detail_level.is_some_and(|level| level > 0);
+    let found = describe(services, cell, offset, source).await;
+    InspectReply {
+        found: found.is_some(),
+        data: media(found.unwrap_or_default()),
+        ..InspectReply::default()
+    }
+    .into()
+}
+
+/// What is known of the name at a byte offset of a cell, with its source where that is wanted.
+pub async fn describe(
+    services: &Services,
+    cell: &str,
+    offset: usize,
+    _source: bool,
+) -> Option<MimeBundle> {
+    match at_cursor(cell, offset) {
         AtCursor::Magic(line) => magic_help(cell, line),
         AtCursor::Shell => None,
         AtCursor::Rust(source) | AtCursor::Command(source) => services
@@ -151,13 +168,7 @@ pub async fn inspect(services: &Services, request: InspectRequest) -> JupyterMes
             .inspect_for_engines(source, offset)
             .await
             .map(documentation),
-    };
-    InspectReply {
-        found: found.is_some(),
-        data: media(found.unwrap_or_default()),
-        ..InspectReply::default()
     }
-    .into()
 }
 
 fn documentation(documentation: Documentation) -> MimeBundle {

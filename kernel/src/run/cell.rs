@@ -1,12 +1,13 @@
 //! A cell: its directives, one after the other.
 
 use super::magics::{self, Order, Standing};
-use super::{CellContext, Services, body, shell};
-use crate::cell::{Directive, DirectiveKind, RustText, SourceMap, split};
+use super::{CellContext, Services, body, help, shell};
+use crate::cell::{Directive, DirectiveKind, RustText, SourceMap, help_topic, split};
 use crate::magic;
 use crate::report::{Fault, Place};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::MAGIC_FAILED;
+use phalanx_protocol::output::MimeBundle;
 
 /// Runs a cell to its end; its outputs are published when this returns.
 ///
@@ -17,6 +18,10 @@ pub async fn run_cell(
     context: &CellContext,
     source: &str,
 ) -> Result<(), Fault> {
+    if let Some(topic) = help_topic(source) {
+        help::show(services, context, &topic).await;
+        return Ok(());
+    }
     for directive in split(source) {
         if context.interrupted().is_cancelled() {
             return Err(Failure::Interrupted { lost: Vec::new() }.into());
@@ -24,6 +29,19 @@ pub async fn run_cell(
         run_directive(services, context, source, directive).await?;
     }
     Ok(())
+}
+
+/// Evaluates one of a request's `user_expressions`; its value, if it has one.
+///
+/// # Errors
+/// However it failed.
+pub async fn evaluate_expression(
+    services: &Services,
+    context: &CellContext,
+    source: &str,
+) -> Result<MimeBundle, Fault> {
+    run_cell(services, context, source).await?;
+    Ok(context.outlet().value().unwrap_or_default())
 }
 
 async fn run_directive(

@@ -47,6 +47,20 @@ impl CellContext {
         self.0.count
     }
 
+    /// The context of an expression that is evaluated once the cell is done.
+    pub fn of_expression(&self, name: &str, source: &str) -> Self {
+        Self(Arc::new(Inner {
+            outlet: self.0.outlet.of_expression(),
+            source: source.into(),
+            name: name.to_owned(),
+            count: self.0.count,
+            interrupted: self.0.interrupted.clone(),
+            abandoned: self.0.abandoned.clone(),
+            calls: self.0.calls.clone(),
+            magic_fault: Mutex::default(),
+        }))
+    }
+
     /// Where the cell's outputs go.
     pub fn outlet(&self) -> &Outlet {
         &self.0.outlet

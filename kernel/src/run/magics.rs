@@ -50,8 +50,7 @@ pub async fn carry_out(
 ) -> Result<Option<AsyncResultId>, Fault> {
     match order.low {
         Low::Help(name) => {
-            let text = MimeBundle::plain(help::help(name));
-            context.outlet().display(text).await;
+            context.outlet().page(MimeBundle::plain(help::help(name)));
             Ok(None)
         }
         Low::Cluster(command) => {

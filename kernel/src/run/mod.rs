@@ -12,6 +12,7 @@
 //! | `compile/` | cells compiled for engines, once for all in the same state |
 //! | `fanout/` | a cell on many engines: submitted, watched, shown |
 //! | `results.rs` | the AsyncResults the kernel holds |
+//! | `help.rs` | pages of help |
 //! | `moved.rs` | which cell has moved a variable that is gone |
 //! | `host.rs` | what the `phalanx` library asks while a cell runs |
 //! | `progress.rs`, `build.rs` | bars, and what cargo says |
@@ -26,6 +27,7 @@ mod cluster;
 mod compile;
 mod context;
 mod fanout;
+mod help;
 pub mod host;
 mod local;
 mod magics;
@@ -36,7 +38,7 @@ mod results;
 mod services;
 mod shell;
 
-pub use cell::run_cell;
+pub use cell::{evaluate_expression, run_cell};
 pub use context::CellContext;
 pub use local::{CellCall, Local};
 pub use moved::Moved;

@@ -1,13 +1,22 @@
 //! The loop around the session: waits, lets it decide, performs.
 
-use super::{Cell, Command, Event, Session};
-use crate::channel::{Channels, Loudness, OpenError, Outlet};
-use crate::report::report;
-use crate::run::{CellCall, CellContext, Programs, Services, analyse, host, run_cell};
+use super::history::History;
+use super::usage::Usage;
+use super::{Cell, CellId, Command, Event, Extras, Session};
+use crate::channel::{Channels, Loudness, OpenError, Outlet, Requester};
+use crate::report::{output, report};
+use crate::run::{
+    CellCall, CellContext, Programs, Services, analyse, evaluate_expression, host, run_cell,
+};
+use futures::FutureExt;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
+use phalanx_protocol::jupyter::{ExpressionResult, JupyterMessageContent};
+use std::collections::HashMap;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -26,9 +35,11 @@ pub enum RunError {
 struct Actor {
     channels: Channels,
     services: Services,
-    /// The cell that is running.
-    running: Option<CellContext>,
-    /// Everything done on behalf of requests; each ends with an event or none.
+    /// The cells that are running.
+    running: HashMap<CellId, CellContext>,
+    history: History,
+    usage: Usage,
+    /// Everything done on behalf of requests; each ends with an event or none, even by a panic.
     tasks: JoinSet<Option<Event>>,
 }
 
@@ -61,7 +72,9 @@ pub async fn run(
     let mut actor = Actor {
         channels,
         services,
-        running: None,
+        running: HashMap::new(),
+        history: History::open(),
+        usage: Usage::default(),
         tasks: JoinSet::new(),
     };
     let mut session = Session::new(connection);
@@ -75,6 +88,9 @@ pub async fn run(
             Arrived::Terminate => break,
             Arrived::Nothing => continue,
         };
+        if let Event::CellEnded { cell, .. } = &event {
+            actor.running.remove(cell);
+        }
         if actor.perform_all(session.handle(event)).await == Next::Exit {
             break;
         }
@@ -85,6 +101,7 @@ pub async fn run(
     drop(actor.services);
     owners.ended().await;
     actor.channels.close().await;
+    actor.history.close().await;
     Ok(())
 }
 
@@ -127,24 +144,10 @@ impl Actor {
                 Ok(None) => Arrived::Nothing,
                 Err(error) => {
                     tracing::error!(%error, "a task of the kernel ended before its time");
-                    self.task_lost()
+                    Arrived::Nothing
                 }
             },
         }
-    }
-
-    /// A task has panicked; if it was the cell's, the cell still has to end.
-    fn task_lost(&mut self) -> Arrived {
-        if self.running.is_none() {
-            return Arrived::Nothing;
-        }
-        let failure = Failure::Internal {
-            message: "a task of the kernel panicked".to_owned(),
-        };
-        Arrived::Event(Event::CellEnded {
-            result: Err(report(&failure.into())),
-            value: None,
-        })
     }
 
     async fn perform_all(&mut self, commands: Vec<Command>) -> Next {
@@ -156,28 +159,48 @@ impl Actor {
                 Command::Reply(from, content) => self.channels.reply(&from, content).await,
                 Command::Run(cell) => self.run(cell),
                 Command::Interrupt => {
-                    if let Some(context) = &self.running {
+                    for context in self.running.values() {
                         self.services.interrupt(context);
                     }
                 }
                 Command::Complete(from, request) => {
                     let services = self.services.clone();
-                    self.tasks.spawn(async move {
-                        let reply = analyse::complete(&services, request).await;
-                        Some(Event::Answered { from, reply })
-                    });
+                    let reply = async move { analyse::complete(&services, request).await };
+                    self.answer(from, reply);
                 }
                 Command::Inspect(from, request) => {
                     let services = self.services.clone();
-                    self.tasks.spawn(async move {
-                        let reply = analyse::inspect(&services, request).await;
-                        Some(Event::Answered { from, reply })
-                    });
+                    let reply = async move { analyse::inspect(&services, request).await };
+                    self.answer(from, reply);
+                }
+                Command::Remember { count, source } => self.history.add(count, source),
+                Command::RememberValue { count, value } => self.history.set_result(count, value),
+                Command::History(from, request) => {
+                    let reply = self.history.answer(request);
+                    self.answer(from, async { reply.await.into() });
+                }
+                Command::Usage(from) => {
+                    let reply = self.usage.measure(Instant::now());
+                    self.answer(from, async { reply });
                 }
                 Command::Exit => return Next::Exit,
             }
         }
         Next::GoOn
+    }
+
+    /// Answers a request beside everything else.
+    fn answer(
+        &mut self,
+        from: Requester,
+        reply: impl Future<Output = JupyterMessageContent> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move {
+            Some(match guarded(reply).await {
+                Ok(reply) => Event::Answered { from, reply },
+                Err(failure) => Event::Failed { from, failure },
+            })
+        });
     }
 
     fn run(&mut self, cell: Cell) {
@@ -187,16 +210,27 @@ impl Actor {
             Loudness::Loud
         };
         let iopub = self.channels.iopub().clone();
-        let outlet = Outlet::new(iopub, cell.from, cell.count, loudness);
+        let outlet = Outlet::new(iopub, cell.from.clone(), cell.count, loudness);
         let context = CellContext::new(outlet, &cell.source, cell.count);
-        self.running = Some(context.clone());
+        self.running.insert(cell.id, context.clone());
         let services = self.services.clone();
         self.tasks.spawn(async move {
-            let result = run_cell(&services, &context, &cell.source).await;
+            let ran = guarded(run_cell(&services, &context, &cell.source)).await;
+            let result = ran.unwrap_or_else(|failure| Err(failure.into()));
+            let value = context.outlet().value();
+            let mut extras = Extras {
+                payload: context.outlet().take_payload(),
+                ..Extras::default()
+            };
+            if result.is_ok() {
+                extras.expressions = expressions(&services, &context, &cell).await;
+            }
             context.settle(result.is_err()).await;
             Some(Event::CellEnded {
+                cell: cell.id,
                 result: result.map_err(|fault| report(&fault)),
-                value: context.outlet().result_text(),
+                value: value.and_then(|value| value.text().map(str::to_owned)),
+                extras,
             })
         });
     }
@@ -213,4 +247,43 @@ impl Actor {
             None
         }));
     }
+}
+
+/// The values of a cell's `user_expressions`; each fails for itself.
+async fn expressions(
+    services: &Services,
+    context: &CellContext,
+    cell: &Cell,
+) -> HashMap<String, ExpressionResult> {
+    let mut results = HashMap::new();
+    for (name, source) in &cell.user_expressions {
+        let context = context.of_expression(name, source);
+        let value = guarded(evaluate_expression(services, &context, source)).await;
+        let result = match value.unwrap_or_else(|failure| Err(failure.into())) {
+            Ok(value) => ExpressionResult::Ok {
+                data: output::media(value),
+                metadata: serde_json::Map::new(),
+            },
+            Err(fault) => {
+                let error = report(&fault);
+                ExpressionResult::Error {
+                    ename: error.ename,
+                    evalue: error.evalue,
+                    traceback: error.traceback,
+                }
+            }
+        };
+        results.insert(name.clone(), result);
+    }
+    results
+}
+
+/// What comes of some work; a panic in it is a failure like others, since somebody waits.
+async fn guarded<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .map_err(|_| Failure::Internal {
+            message: "a part of the kernel panicked; its log says where".to_owned(),
+        })
 }

@@ -1,12 +1,18 @@
 //! Answers that need nothing but the kernel itself.
 
 use crate::cell::{Completeness, completeness};
+use crate::channel::SubshellId;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
 use phalanx_protocol::jupyter::{
     CodeMirrorMode, HelpLink, IsCompleteReply, JupyterMessageContent, KernelInfoReply,
     LanguageInfo, ReplyStatus, UnknownMessage,
 };
 use phalanx_transport::wire::VERSION as PROTOCOL_VERSION;
+use serde_json::Value;
+
+/// Optional parts of the protocol that are there; the names are the specification's, ark's and
+/// ipykernel's.
+const SUPPORTED_FEATURES: [&str; 2] = ["kernel subshells", "iopub_welcome"];
 
 /// Answers `kernel_info_request`.
 pub fn kernel_info() -> JupyterMessageContent {
@@ -14,7 +20,7 @@ pub fn kernel_info() -> JupyterMessageContent {
         text: text.to_owned(),
         url: url.to_owned(),
     };
-    KernelInfoReply {
+    let reply = KernelInfoReply {
         status: ReplyStatus::Ok,
         protocol_version: PROTOCOL_VERSION.to_owned(),
         implementation: "phalanx".to_owned(),
@@ -39,8 +45,11 @@ pub fn kernel_info() -> JupyterMessageContent {
         ],
         debugger: false,
         error: None,
-    }
-    .into()
+    };
+    // jupyter-protocol does not know the field.
+    let mut content = serde_json::to_value(reply).unwrap_or_default();
+    content["supported_features"] = SUPPORTED_FEATURES.into();
+    unknown("kernel_info_reply", content)
 }
 
 /// Answers `is_complete_request`.
@@ -55,16 +64,37 @@ pub fn is_complete(source: &str) -> JupyterMessageContent {
 
 /// Answers `connect_request`.
 pub fn connect_reply(connection: &ConnectionInfo) -> JupyterMessageContent {
-    UnknownMessage {
-        msg_type: "connect_reply".to_owned(),
-        content: serde_json::json!({
-            "status": "ok",
-            "shell_port": connection.shell_port,
-            "iopub_port": connection.iopub_port,
-            "stdin_port": connection.stdin_port,
-            "control_port": connection.control_port,
-            "hb_port": connection.hb_port,
-        }),
-    }
-    .into()
+    let content = serde_json::json!({
+        "status": "ok",
+        "shell_port": connection.shell_port,
+        "iopub_port": connection.iopub_port,
+        "stdin_port": connection.stdin_port,
+        "control_port": connection.control_port,
+        "hb_port": connection.hb_port,
+    });
+    unknown("connect_reply", content)
+}
+
+/// Answers `create_subshell_request` (JEP 91).
+pub fn subshell_created(id: &SubshellId) -> JupyterMessageContent {
+    let content = serde_json::json!({"status": "ok", "subshell_id": id});
+    unknown("create_subshell_reply", content)
+}
+
+/// Answers `delete_subshell_request` (JEP 91).
+pub fn subshell_deleted() -> JupyterMessageContent {
+    unknown("delete_subshell_reply", serde_json::json!({"status": "ok"}))
+}
+
+/// Answers `list_subshell_request` (JEP 91).
+pub fn subshells<'a>(ids: impl Iterator<Item = &'a SubshellId>) -> JupyterMessageContent {
+    let ids: Vec<&SubshellId> = ids.collect();
+    let content = serde_json::json!({"status": "ok", "subshell_id": ids});
+    unknown("list_subshell_reply", content)
+}
+
+/// A message jupyter-protocol does not know.
+pub fn unknown(msg_type: &str, content: Value) -> JupyterMessageContent {
+    let msg_type = msg_type.to_owned();
+    UnknownMessage { msg_type, content }.into()
 }

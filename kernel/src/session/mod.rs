@@ -2,36 +2,57 @@
 //!
 //! [`Session`] is pure: events in, commands out. `actor.rs` waits, lets it decide, performs.
 //! Every request passes `open` (busy) and `close` (reply, idle).
+//!
+//! | file | what |
+//! |---|---|
+//! | `lane.rs` | the cells of the main shell, and of each subshell |
+//! | `info.rs` | answers that need nothing but the kernel itself |
+//! | `reply.rs` | replies to cells, and to what cannot be served |
+//! | `history/` | what was run, in this session and before |
+//! | `usage.rs` | what the kernel takes of the machine |
+//! | `actor.rs` | the loop |
 
 mod actor;
 mod history;
 mod info;
+mod lane;
+mod reply;
+mod usage;
 
 pub use actor::{RunError, run};
+pub use reply::Extras;
 
-use crate::channel::{Asked, Request, Requester, status};
+use crate::channel::{Asked, Request, Requester, SubshellId, status};
 use crate::report::{ErrorReport, output, report};
-use history::History;
+use lane::{Lane, Running};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
 use phalanx_protocol::jupyter::{
-    CommClose, CommInfoReply, CompleteRequest, ExecuteInput, ExecuteReply, ExecuteRequest,
-    ExecutionCount, ExecutionState, InspectRequest, InterruptReply, JupyterMessageContent,
-    ReplyError, ReplyStatus, ShutdownReply, UnknownMessage,
+    CommClose, CommInfoReply, CompleteRequest, ExecuteInput, ExecuteRequest, ExecutionCount,
+    ExecutionState, HistoryRequest, InspectRequest, InterruptReply, JupyterMessageContent,
+    ReplyStatus, ShutdownReply,
 };
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
+
+/// Names one run of a cell; counts up from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CellId(pub u64);
 
 /// What happens to a session.
 #[derive(Debug)]
 pub enum Event {
     /// A frontend asks something.
     Request(Request),
-    /// The running cell is done; its outputs are published.
+    /// A cell is done; its outputs are published.
     CellEnded {
+        /// Which.
+        cell: CellId,
         /// How.
         result: Result<(), ErrorReport>,
         /// The text of its value.
         value: Option<String>,
+        /// What its reply says besides.
+        extras: Extras,
     },
     /// What was asked elsewhere is answered.
     Answered {
@@ -39,6 +60,13 @@ pub enum Event {
         from: Requester,
         /// The answer.
         reply: JupyterMessageContent,
+    },
+    /// What was asked elsewhere will not be answered.
+    Failed {
+        /// Who asked.
+        from: Requester,
+        /// Why.
+        failure: Failure,
     },
 }
 
@@ -51,12 +79,30 @@ pub enum Command {
     Reply(Requester, JupyterMessageContent),
     /// Run a cell; `CellEnded` follows.
     Run(Cell),
-    /// Stop the running cell.
+    /// Stop every running cell.
     Interrupt,
     /// Find completions; `Answered` follows.
     Complete(Requester, CompleteRequest),
     /// Find documentation; `Answered` follows.
     Inspect(Requester, InspectRequest),
+    /// Keep a cell in the history.
+    Remember {
+        /// The number in `In[n]`.
+        count: usize,
+        /// The source.
+        source: String,
+    },
+    /// Keep the value of a cell in the history.
+    RememberValue {
+        /// The number in `In[n]`.
+        count: usize,
+        /// Its text.
+        value: String,
+    },
+    /// Look into the history; `Answered` follows.
+    History(Requester, HistoryRequest),
+    /// Measure what the kernel uses; `Answered` follows.
+    Usage(Requester),
     /// End everything.
     Exit,
 }
@@ -64,6 +110,8 @@ pub enum Command {
 /// A cell that is to be run.
 #[derive(Clone, Debug)]
 pub struct Cell {
+    /// This run of it.
+    pub id: CellId,
     /// Who asked; it travels with everything the cell causes.
     pub from: Requester,
     /// The source.
@@ -72,6 +120,10 @@ pub struct Cell {
     pub count: usize,
     /// Whether nothing of it is to be published.
     pub silent: bool,
+    /// Whether the frontend can be asked for input.
+    pub allow_stdin: bool,
+    /// What is to be evaluated once the cell is done, by name.
+    pub user_expressions: HashMap<String, String>,
 }
 
 /// The state of a session.
@@ -79,18 +131,9 @@ pub struct Cell {
 pub struct Session {
     connection: ConnectionInfo,
     next_count: usize,
-    running: Option<Running>,
-    /// `execute_request`s in order of arrival.
-    waiting: VecDeque<(Requester, ExecuteRequest)>,
-    history: History,
-}
-
-#[derive(Debug)]
-struct Running {
-    from: Requester,
-    count: usize,
-    silent: bool,
-    stop_on_error: bool,
+    cells: u64,
+    main: Lane,
+    subshells: BTreeMap<SubshellId, Lane>,
 }
 
 impl Session {
@@ -99,9 +142,9 @@ impl Session {
         Self {
             connection,
             next_count: 1,
-            running: None,
-            waiting: VecDeque::new(),
-            history: History::default(),
+            cells: 0,
+            main: Lane::default(),
+            subshells: BTreeMap::new(),
         }
     }
 
@@ -111,15 +154,23 @@ impl Session {
         match event {
             Event::Request(request) => self.request(request, &mut commands),
             Event::Answered { from, reply } => self.close(from, Some(reply), &mut commands),
-            Event::CellEnded { result, value } => self.cell_ended(result, value, &mut commands),
+            Event::Failed { from, failure } => {
+                let reply = reply::failed(self.next_count, from.msg_type(), failure);
+                self.close(from, reply, &mut commands);
+            }
+            Event::CellEnded {
+                cell,
+                result,
+                value,
+                extras,
+            } => self.cell_ended(cell, result, value, extras, &mut commands),
         }
         commands
     }
 
     fn request(&mut self, Request { from, asked }: Request, commands: &mut Vec<Command>) {
         if let Asked::Execute(request) = asked {
-            self.waiting.push_back((from, request));
-            self.start_next(commands);
+            self.execute(from, request, commands);
             return;
         }
         Self::open(&from, commands);
@@ -136,7 +187,14 @@ impl Session {
                 return;
             }
             Asked::IsComplete(request) => Some(info::is_complete(&request.code)),
-            Asked::History(request) => Some(self.history.answer(&request).into()),
+            Asked::History(request) => {
+                commands.push(Command::History(from, request));
+                return;
+            }
+            Asked::Usage => {
+                commands.push(Command::Usage(from));
+                return;
+            }
             Asked::CommInfo => Some(CommInfoReply::default().into()),
             Asked::CommOpen { comm_id } => {
                 let closed = CommClose {
@@ -147,32 +205,105 @@ impl Session {
                 None
             }
             Asked::Interrupt => {
-                if self.running.is_some() {
+                if self.lanes().any(|lane| lane.running.is_some()) {
                     commands.push(Command::Interrupt);
                 }
                 Some(InterruptReply::default().into())
             }
+            Asked::CreateSubshell => {
+                let id = SubshellId::fresh();
+                self.subshells.insert(id.clone(), Lane::default());
+                Some(info::subshell_created(&id))
+            }
+            Asked::ListSubshells => Some(info::subshells(self.open_subshells())),
+            Asked::DeleteSubshell { id } => self.delete_subshell(&from, &id, commands),
             Asked::Shutdown { restart } => {
                 self.shutdown(from, restart, commands);
                 return;
             }
-            Asked::Unknown { msg_type } => unknown(&msg_type),
+            Asked::Unknown { msg_type } => {
+                self.refused(&from, format!("the kernel does not know `{msg_type}`"))
+            }
             Asked::Malformed { msg_type, reason } => {
-                self.refused(&msg_type, format!("malformed {msg_type}: {reason}"))
+                self.refused(&from, format!("malformed {msg_type}: {reason}"))
             }
         };
         self.close(from, reply, commands);
     }
 
-    /// Begins the next cell, if none is running.
-    fn start_next(&mut self, commands: &mut Vec<Command>) {
-        if self.running.is_some() {
-            return;
+    /// Subshells that take requests.
+    fn open_subshells(&self) -> impl Iterator<Item = &SubshellId> {
+        let open = self.subshells.iter().filter(|(_, lane)| !lane.closing);
+        open.map(|(id, _)| id)
+    }
+
+    /// Deletes a subshell; a cell that it is running goes on to its end.
+    fn delete_subshell(
+        &mut self,
+        from: &Requester,
+        id: &SubshellId,
+        commands: &mut Vec<Command>,
+    ) -> Option<JupyterMessageContent> {
+        let Some(lane) = self.subshells.get_mut(id).filter(|lane| !lane.closing) else {
+            return self.refused(from, unknown_subshell(id));
+        };
+        lane.closing = true;
+        let waiting = std::mem::take(&mut lane.waiting);
+        if lane.running.is_none() {
+            self.subshells.remove(id);
         }
-        let Some((from, request)) = self.waiting.pop_front() else {
+        self.abort_waiting(waiting, commands);
+        Some(info::subshell_deleted())
+    }
+
+    fn execute(&mut self, from: Requester, request: ExecuteRequest, commands: &mut Vec<Command>) {
+        let id = from.subshell().cloned();
+        match self.lane(id.as_ref()).filter(|lane| !lane.closing) {
+            Some(lane) => {
+                lane.waiting.push_back((from, request));
+                self.start_next(id.as_ref(), commands);
+            }
+            None => {
+                Self::open(&from, commands);
+                let message = id.as_ref().map(unknown_subshell).unwrap_or_default();
+                let reply = self.refused(&from, message);
+                self.close(from, reply, commands);
+            }
+        }
+    }
+
+    fn lane(&mut self, id: Option<&SubshellId>) -> Option<&mut Lane> {
+        match id {
+            None => Some(&mut self.main),
+            Some(id) => self.subshells.get_mut(id),
+        }
+    }
+
+    fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        std::iter::once(&self.main).chain(self.subshells.values())
+    }
+
+    /// Begins the next cell of a lane, if none of its is running.
+    fn start_next(&mut self, id: Option<&SubshellId>, commands: &mut Vec<Command>) {
+        let count = self.next_count;
+        let cell = CellId(self.cells + 1);
+        let Some(lane) = self.lane(id) else {
             return;
         };
-        let count = self.next_count;
+        if lane.running.is_some() {
+            return;
+        }
+        let Some((from, request)) = lane.waiting.pop_front() else {
+            return;
+        };
+        lane.running = Some(Running {
+            cell,
+            from: from.clone(),
+            count,
+            silent: request.silent,
+            stop_on_error: request.stop_on_error,
+        });
+        self.cells = cell.0;
         Self::open(&from, commands);
         if !request.silent {
             let input = ExecuteInput {
@@ -181,71 +312,102 @@ impl Session {
             };
             commands.push(Command::Publish(from.clone(), input.into()));
             if request.store_history {
-                self.history.add(count, request.code.clone());
+                commands.push(Command::Remember {
+                    count,
+                    source: request.code.clone(),
+                });
                 self.next_count += 1;
             }
         }
-        self.running = Some(Running {
-            from: from.clone(),
-            count,
-            silent: request.silent,
-            stop_on_error: request.stop_on_error,
-        });
         commands.push(Command::Run(Cell {
+            id: cell,
             from,
             source: request.code,
             count,
             silent: request.silent,
+            allow_stdin: request.allow_stdin,
+            user_expressions: request.user_expressions.unwrap_or_default(),
         }));
     }
 
     fn cell_ended(
         &mut self,
+        cell: CellId,
         result: Result<(), ErrorReport>,
         value: Option<String>,
+        extras: Extras,
         commands: &mut Vec<Command>,
     ) {
-        let Some(running) = self.running.take() else {
+        let is_its = |lane: &Lane| lane.running.as_ref().is_some_and(|run| run.cell == cell);
+        let subshell = self.subshells.iter().find(|(_, lane)| is_its(lane));
+        let id = subshell.map(|(id, _)| id.clone());
+        let Some(running) = self
+            .lane(id.as_ref())
+            .and_then(|lane| lane.running.take_if(|run| run.cell == cell))
+        else {
             return;
         };
         if let Some(value) = value {
-            self.history.set_result(running.count, value);
+            let count = running.count;
+            commands.push(Command::RememberValue { count, value });
         }
         let failed = result.is_err();
         let reply = match result {
-            Ok(()) => execute_reply(running.count, ReplyStatus::Ok, None),
+            Ok(()) => reply::execute(running.count, ReplyStatus::Ok, None, extras),
             Err(error) => {
                 if !running.silent {
                     let message = output::error(&error);
                     commands.push(Command::Publish(running.from.clone(), message));
                 }
-                execute_reply(running.count, ReplyStatus::Error, Some(error))
+                reply::execute(running.count, ReplyStatus::Error, Some(error), extras)
             }
         };
         self.close(running.from, Some(reply), commands);
         if failed && running.stop_on_error {
-            self.abort_waiting(commands);
+            let lane = self.lane(id.as_ref());
+            let waiting = lane.map(|lane| std::mem::take(&mut lane.waiting));
+            self.abort_waiting(waiting.unwrap_or_default(), commands);
         }
-        self.start_next(commands);
+        if let Some(id) = &id
+            && self.subshells.get(id).is_some_and(|lane| lane.closing)
+        {
+            self.subshells.remove(id);
+        }
+        self.start_next(id.as_ref(), commands);
     }
 
-    /// Answers the cells that wait without running them.
-    fn abort_waiting(&mut self, commands: &mut Vec<Command>) {
-        for (from, _) in std::mem::take(&mut self.waiting) {
+    /// Answers cells without running them.
+    fn abort_waiting(
+        &self,
+        waiting: impl IntoIterator<Item = (Requester, ExecuteRequest)>,
+        commands: &mut Vec<Command>,
+    ) {
+        for (from, _) in waiting {
             Self::open(&from, commands);
-            let reply = execute_reply(self.next_count, ReplyStatus::Aborted, None);
+            let status = ReplyStatus::Aborted;
+            let reply = reply::execute(self.next_count, status, None, Extras::default());
             self.close(from, Some(reply), commands);
         }
     }
 
-    fn shutdown(&mut self, from: Requester, restart: bool, commands: &mut Vec<Command>) {
-        if let Some(running) = self.running.take() {
+    /// Answers all cells of a lane that is no more.
+    fn abort(&self, lane: Lane, commands: &mut Vec<Command>) {
+        if let Some(running) = lane.running {
             let failure = Failure::Interrupted { lost: Vec::new() };
             let error = report(&failure.into());
-            let reply = execute_reply(running.count, ReplyStatus::Error, Some(error));
+            let status = ReplyStatus::Error;
+            let reply = reply::execute(running.count, status, Some(error), Extras::default());
             self.close(running.from, Some(reply), commands);
         }
-        self.abort_waiting(commands);
+        self.abort_waiting(lane.waiting, commands);
+    }
+
+    fn shutdown(&mut self, from: Requester, restart: bool, commands: &mut Vec<Command>) {
+        let subshells = std::mem::take(&mut self.subshells).into_values();
+        let main = std::mem::take(&mut self.main);
+        for lane in std::iter::once(main).chain(subshells) {
+            self.abort(lane, commands);
+        }
         let reply = ShutdownReply {
             restart,
             status: ReplyStatus::Ok,
@@ -271,71 +433,20 @@ impl Session {
             commands.push(Command::Reply(from.clone(), reply));
         }
         commands.push(Command::Publish(from, status(ExecutionState::Idle)));
-        if let Some(running) = &self.running {
+        if let Some(running) = self.lanes().find_map(|lane| lane.running.as_ref()) {
             // Frontends show the last status they heard, and a cell is still running.
             let busy = status(ExecutionState::Busy);
             commands.push(Command::Publish(running.from.clone(), busy));
         }
     }
 
-    /// The reply to a request that cannot be served, where it is one that wants a reply.
-    fn refused(&self, msg_type: &str, message: String) -> Option<JupyterMessageContent> {
-        let error = report(
-            &Failure::Usage {
-                message,
-                hint: None,
-            }
-            .into(),
-        );
-        if msg_type == "execute_request" {
-            return Some(execute_reply(
-                self.next_count,
-                ReplyStatus::Error,
-                Some(error),
-            ));
-        }
-        error_reply(msg_type, &error)
+    fn refused(&self, from: &Requester, message: String) -> Option<JupyterMessageContent> {
+        reply::refused(self.next_count, from.msg_type(), message)
     }
 }
 
-fn unknown(msg_type: &str) -> Option<JupyterMessageContent> {
-    let failure = Failure::Usage {
-        message: format!("the kernel does not know `{msg_type}`"),
-        hint: None,
-    };
-    error_reply(msg_type, &report(&failure.into()))
-}
-
-fn error_reply(msg_type: &str, error: &ErrorReport) -> Option<JupyterMessageContent> {
-    let msg_type = format!("{}_reply", msg_type.strip_suffix("_request")?);
-    let content = serde_json::json!({
-        "status": "error",
-        "ename": error.ename,
-        "evalue": error.evalue,
-        "traceback": error.traceback,
-    });
-    Some(UnknownMessage { msg_type, content }.into())
-}
-
-fn execute_reply(
-    count: usize,
-    status: ReplyStatus,
-    error: Option<ErrorReport>,
-) -> JupyterMessageContent {
-    ExecuteReply {
-        status,
-        execution_count: ExecutionCount::new(count),
-        payload: Vec::new(),
-        user_expressions: Some(HashMap::new()),
-        error: error.map(|error| {
-            Box::new(ReplyError {
-                ename: error.ename,
-                evalue: error.evalue,
-                traceback: error.traceback,
-            })
-        }),
-    }
-    .into()
+fn unknown_subshell(id: &SubshellId) -> String {
+    format!("there is no subshell `{id}`")
 }
 
 #[cfg(test)]

@@ -31,8 +31,10 @@ fn executes(from: &str) -> Event {
     )
 }
 
-fn ended(failure: Option<Failure>) -> Event {
+fn ended(cell: u64, failure: Option<Failure>) -> Event {
     Event::CellEnded {
+        cell: CellId(cell),
+        extras: Extras::default(),
         result: failure.map_or(Ok(()), |failure| Err(report(&failure.into()))),
         value: None,
     }
@@ -65,6 +67,10 @@ fn told(command: &Command) -> String {
         Command::Interrupt => "interrupt".into(),
         Command::Complete(from, _) => format!("complete {}", from.msg_id()),
         Command::Inspect(from, _) => format!("inspect {}", from.msg_id()),
+        Command::Remember { count, source } => format!("remember {source} [{count}]"),
+        Command::RememberValue { count, value } => format!("remember value {value} [{count}]"),
+        Command::History(from, _) => format!("history {}", from.msg_id()),
+        Command::Usage(from) => format!("usage {}", from.msg_id()),
         Command::Exit => "exit".into(),
     }
 }
@@ -75,21 +81,27 @@ fn a_cell_is_busy_input_run_reply_idle_and_counts_from_one() {
     check(
         &mut session,
         executes("a"),
-        &["a: busy", "a: execute_input", "run source of a [1]"],
+        &[
+            "a: busy",
+            "a: execute_input",
+            "remember source of a [1]",
+            "run source of a [1]",
+        ],
     );
     check(&mut session, executes("b"), &[]);
     check(
         &mut session,
-        ended(None),
+        ended(1, None),
         &[
             "a <- ok 1",
             "a: idle",
             "b: busy",
             "b: execute_input",
+            "remember source of b [2]",
             "run source of b [2]",
         ],
     );
-    check(&mut session, ended(None), &["b <- ok 2", "b: idle"]);
+    check(&mut session, ended(2, None), &["b <- ok 2", "b: idle"]);
 }
 
 #[test]
@@ -100,7 +112,7 @@ fn a_failed_cell_aborts_those_that_wait() {
     session.handle(executes("c"));
     check(
         &mut session,
-        ended(boom()),
+        ended(1, boom()),
         &[
             "a: error",
             "a <- error 1",
@@ -116,7 +128,12 @@ fn a_failed_cell_aborts_those_that_wait() {
     check(
         &mut session,
         executes("d"),
-        &["d: busy", "d: execute_input", "run source of d [2]"],
+        &[
+            "d: busy",
+            "d: execute_input",
+            "remember source of d [2]",
+            "run source of d [2]",
+        ],
     );
 }
 
@@ -131,13 +148,14 @@ fn a_cell_may_ask_that_the_others_go_on() {
     session.handle(executes("b"));
     check(
         &mut session,
-        ended(boom()),
+        ended(1, boom()),
         &[
             "a: error",
             "a <- error 1",
             "a: idle",
             "b: busy",
             "b: execute_input",
+            "remember source of b [2]",
             "run source of b [2]",
         ],
     );
@@ -155,7 +173,7 @@ fn silent_cells_neither_show_nor_count() {
         asks("a", Asked::Execute(request)),
         &["a: busy", "run quiet [1]"],
     );
-    check(&mut session, ended(boom()), &["a <- error 1", "a: idle"]);
+    check(&mut session, ended(1, boom()), &["a <- error 1", "a: idle"]);
     let request = ExecuteRequest {
         store_history: false,
         ..ExecuteRequest::new("passing".into())
@@ -165,11 +183,16 @@ fn silent_cells_neither_show_nor_count() {
         asks("b", Asked::Execute(request)),
         &["b: busy", "b: execute_input", "run passing [1]"],
     );
-    check(&mut session, ended(None), &["b <- ok 1", "b: idle"]);
+    check(&mut session, ended(2, None), &["b <- ok 1", "b: idle"]);
     check(
         &mut session,
         executes("c"),
-        &["c: busy", "c: execute_input", "run source of c [1]"],
+        &[
+            "c: busy",
+            "c: execute_input",
+            "remember source of c [1]",
+            "run source of c [1]",
+        ],
     );
 }
 
@@ -211,7 +234,17 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_said_again() {
         },
         &["c <- unknown", "c: idle", "a: busy"],
     );
-    check(&mut session, ended(None), &["a <- ok 1", "a: idle"]);
+    check(
+        &mut session,
+        Event::Failed {
+            from: Requester::asking("d", "complete_request"),
+            failure: Failure::Internal {
+                message: "panicked".into(),
+            },
+        },
+        &["d <- complete_reply", "d: idle", "a: busy"],
+    );
+    check(&mut session, ended(1, None), &["a <- ok 1", "a: idle"]);
 }
 
 #[test]
@@ -223,7 +256,6 @@ fn every_request_ends_in_idle() {
             Asked::IsComplete(Default::default()),
             Some("is_complete_reply"),
         ),
-        (Asked::History(Default::default()), Some("history_reply")),
         (Asked::CommInfo, Some("comm_info_reply")),
         (Asked::Notice, None),
         (
@@ -254,10 +286,16 @@ fn every_request_ends_in_idle() {
         ),
     ] {
         let mut session = session();
+        let msg_type = match &asked {
+            Asked::Unknown { msg_type } | Asked::Malformed { msg_type, .. } => msg_type,
+            _ => "test_request",
+        };
+        let from = Requester::asking("a", msg_type);
         let mut expected = vec!["a: busy".to_owned()];
         expected.extend(reply.map(|reply| format!("a <- {reply}")));
         expected.push("a: idle".to_owned());
-        let seen: Vec<String> = session.handle(asks("a", asked)).iter().map(told).collect();
+        let event = Event::Request(Request { from, asked });
+        let seen: Vec<String> = session.handle(event).iter().map(told).collect();
         assert_eq!(seen, expected);
     }
 }
@@ -282,5 +320,119 @@ fn shutdown_answers_everything_first() {
             "exit",
         ],
     );
-    check(&mut session, ended(None), &[]);
+    check(&mut session, ended(1, None), &[]);
+}
+
+fn executes_within(subshell: &SubshellId, from: &str) -> Event {
+    Event::Request(Request {
+        from: Requester::nobody(from).within(subshell),
+        asked: Asked::Execute(ExecuteRequest::new(format!("source of {from}"))),
+    })
+}
+
+/// A session with one subshell.
+fn with_subshell() -> (Session, SubshellId) {
+    let mut session = session();
+    check(
+        &mut session,
+        asks("s", Asked::CreateSubshell),
+        &["s: busy", "s <- create_subshell_reply", "s: idle"],
+    );
+    let id = session.open_subshells().next().unwrap().clone();
+    (session, id)
+}
+
+#[test]
+fn a_subshell_runs_its_cells_beside_the_others() {
+    let (mut session, sub) = with_subshell();
+    session.handle(executes("a"));
+    session.handle(executes("b"));
+    check(
+        &mut session,
+        executes_within(&sub, "x"),
+        &[
+            "x: busy",
+            "x: execute_input",
+            "remember source of x [2]",
+            "run source of x [2]",
+        ],
+    );
+    check(&mut session, executes_within(&sub, "y"), &[]);
+    check(
+        &mut session,
+        asks("i", Asked::Interrupt),
+        &[
+            "i: busy",
+            "interrupt",
+            "i <- interrupt_reply",
+            "i: idle",
+            "a: busy",
+        ],
+    );
+    // What waits in one lane is not aborted by a failure in another.
+    check(
+        &mut session,
+        ended(2, boom()),
+        &[
+            "x: error",
+            "x <- error 2",
+            "x: idle",
+            "a: busy",
+            "y: busy",
+            "y <- aborted 3",
+            "y: idle",
+            "a: busy",
+        ],
+    );
+    check(
+        &mut session,
+        ended(1, None),
+        &[
+            "a <- ok 1",
+            "a: idle",
+            "b: busy",
+            "b: execute_input",
+            "remember source of b [3]",
+            "run source of b [3]",
+        ],
+    );
+}
+
+#[test]
+fn a_deleted_subshell_finishes_its_cell_and_takes_no_other() {
+    let (mut session, sub) = with_subshell();
+    session.handle(executes_within(&sub, "x"));
+    session.handle(executes_within(&sub, "y"));
+    let delete = |from: &str| asks(from, Asked::DeleteSubshell { id: sub.clone() });
+    check(
+        &mut session,
+        delete("d"),
+        &[
+            "d: busy",
+            "y: busy",
+            "y <- aborted 2",
+            "y: idle",
+            "x: busy",
+            "d <- delete_subshell_reply",
+            "d: idle",
+            "x: busy",
+        ],
+    );
+    check(
+        &mut session,
+        executes_within(&sub, "z"),
+        &["z: busy", "z <- test_reply", "z: idle", "x: busy"],
+    );
+    check(
+        &mut session,
+        delete("e"),
+        &["e: busy", "e <- test_reply", "e: idle", "x: busy"],
+    );
+    check(&mut session, ended(1, None), &["x <- ok 1", "x: idle"]);
+    assert!(session.subshells.is_empty());
+    check(
+        &mut session,
+        asks("l", Asked::ListSubshells),
+        &["l: busy", "l <- list_subshell_reply", "l: idle"],
+    );
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -48,12 +49,24 @@ impl Frontend {
     /// The same, told that it was started by this process.
     pub async fn start_for(parent: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("data");
+        Self::start_in(&home, folder, parent).await
+    }
+
+    /// One that keeps its history in a folder that outlives it.
+    pub async fn start_at_home(home: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(home, folder, std::process::id()).await
+    }
+
+    async fn start_in(home: &Path, folder: tempfile::TempDir, parent: u32) -> Self {
         let file = folder.path().join("kernel.json");
         let info = connection();
         write_kernel_file(&file, &info).unwrap();
         let kernel = Command::new(env!("CARGO_BIN_EXE_phalanx"))
             .args(["kernel", "--echo", "--connection-file"])
             .arg(&file)
+            .env("XDG_DATA_HOME", home)
             .env("JPY_PARENT_PID", parent.to_string())
             .stdin(Stdio::null())
             .kill_on_drop(true)
@@ -121,6 +134,17 @@ impl Frontend {
 
     pub async fn send_shell(&mut self, msg_type: &str, content: Value) -> String {
         let message = self.session.envelope(msg_type, content, None);
+        self.send_message(message).await
+    }
+
+    /// Sends a request to a subshell.
+    pub async fn send_within(&mut self, subshell: &str, msg_type: &str, content: Value) -> String {
+        let mut message = self.session.envelope(msg_type, content, None);
+        message.header.subshell_id = Some(subshell.to_owned());
+        self.send_message(message).await
+    }
+
+    async fn send_message(&mut self, message: Envelope) -> String {
         let id = message.header.msg_id.clone();
         let frames = message.seal(self.session.key()).unwrap();
         self.shell.send(frames).await.unwrap();

@@ -17,6 +17,10 @@ async fn the_kernel_says_who_it_is_on_both_channels() {
     ] {
         assert_eq!(reply["status"], "ok");
         assert_eq!(reply["implementation"], "phalanx");
+        assert_eq!(
+            reply["supported_features"],
+            json!(["kernel subshells", "iopub_welcome"])
+        );
         assert_eq!(reply["language_info"]["name"], "rust");
         assert_eq!(reply["language_info"]["file_extension"], ".rs");
         assert_eq!(reply["language_info"]["mimetype"], "text/rust");
@@ -90,6 +94,147 @@ async fn the_history_holds_what_was_run() {
         json!({"hist_access_type": "search", "pattern": "pri*", "output": false, "raw": true});
     let reply = frontend.ask("history_request", ask).await;
     assert_eq!(reply["history"], json!([[1, 2, "print 2"]]));
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_kernel_knows_what_others_ran_before_it() {
+    let home = tempfile::tempdir().unwrap();
+    for print in ["print 1", "print 2"] {
+        let mut frontend = Frontend::start_at_home(home.path()).await;
+        frontend.ok(print).await;
+        let id = frontend.send_execute("magic %px?").await;
+        frontend.ran(&id).await;
+        frontend.stop().await;
+    }
+    let mut frontend = Frontend::start_at_home(home.path()).await;
+    let ask = json!({"hist_access_type": "search", "pattern": "print*", "raw": true});
+    let reply = frontend.ask("history_request", ask).await;
+    assert_eq!(
+        reply["history"],
+        json!([[1, 1, "print 1"], [2, 1, "print 2"]])
+    );
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn help_is_a_page_in_the_reply() {
+    let mut frontend = Frontend::start().await;
+    for cell in ["%px?", "?px", "%%px?", "px??", "magic %px?"] {
+        let ran = frontend.execute(cell).await;
+        assert_eq!(ran.reply["status"], "ok", "{cell}");
+        assert!(ran.outputs.is_empty(), "{cell}: {:?}", ran.outputs);
+        let page = &ran.reply["payload"][0];
+        assert_eq!(page["source"], "page", "{cell}");
+        assert_eq!(page["start"], 0, "{cell}");
+        let text = page["data"]["text/plain"].as_str().unwrap();
+        assert!(text.contains("--targets"), "{cell}: {text}");
+    }
+    let ran = frontend.execute("print?").await;
+    assert_eq!(ran.reply["payload"][0]["source"], "page");
+    assert_eq!(
+        frontend.ok("?nothing").await,
+        ["stdout: Nothing is known of `nothing`.\n"]
+    );
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn user_expressions_are_evaluated_each_for_itself() {
+    let mut frontend = Frontend::start().await;
+    let ask = json!({
+        "code": "let a = 7\nprint said", "silent": false, "store_history": true,
+        "user_expressions": {"good": "result 5", "bad": "panic no", "worse": "what"},
+        "allow_stdin": false, "stop_on_error": true,
+    });
+    let id = frontend.send_shell("execute_request", ask.clone()).await;
+    let ran = frontend.ran(&id).await;
+    assert_eq!(ran.outputs, ["stdout: said\n"]);
+    let values = &ran.reply["user_expressions"];
+    assert_eq!(values["good"]["status"], "ok");
+    assert_eq!(values["good"]["data"]["text/plain"], "5");
+    assert_eq!(values["bad"]["status"], "error");
+    assert_eq!(values["bad"]["ename"], "Panic");
+    assert_eq!(values["worse"]["ename"], "CompileError");
+    let mut failing = ask;
+    failing["code"] = json!("panic first");
+    let id = frontend.send_shell("execute_request", failing).await;
+    let ran = frontend.ran(&id).await;
+    assert_eq!(ran.reply["status"], "error");
+    assert_eq!(ran.reply["user_expressions"], json!({}));
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn subshells_answer_while_a_cell_runs() {
+    let mut frontend = Frontend::start().await;
+    let reply = frontend
+        .ask_control("create_subshell_request", json!({}))
+        .await;
+    assert_eq!(reply["status"], "ok");
+    let subshell = reply["subshell_id"].as_str().unwrap().to_owned();
+    let reply = frontend
+        .ask_control("list_subshell_request", json!({}))
+        .await;
+    assert_eq!(reply["subshell_id"], json!([subshell]));
+    let main = frontend.send_execute("print begun\nsleep 600").await;
+    frontend.wait_for(&main, "stdout: begun\n").await;
+    for (cell, output) in [
+        ("%cluster status", "display: "),
+        ("!echo shell", "stdout: shell"),
+    ] {
+        let ask = json!({"code": cell, "silent": false, "store_history": false});
+        let id = frontend
+            .send_within(&subshell, "execute_request", ask)
+            .await;
+        let ran = frontend.ran(&id).await;
+        assert_eq!(ran.reply["status"], "ok", "{cell}");
+        assert!(ran.outputs[0].starts_with(output), "{:?}", ran.outputs);
+    }
+    let ask = json!({"code": "let wha", "cursor_pos": 3});
+    let id = frontend
+        .send_within(&subshell, "complete_request", ask)
+        .await;
+    assert_eq!(frontend.reply(&id).await["status"], "ok");
+    frontend.quiet(&id).await;
+    // Rust waits for its turn.
+    let ask = json!({"code": "print after", "silent": false, "store_history": true});
+    let rust = frontend
+        .send_within(&subshell, "execute_request", ask)
+        .await;
+    frontend.ask_control("interrupt_request", json!({})).await;
+    assert_eq!(frontend.ran(&main).await.reply["ename"], "Interrupted");
+    assert_eq!(frontend.ran(&rust).await.reply["ename"], "Interrupted");
+    let ask = json!({"subshell_id": subshell});
+    let reply = frontend
+        .ask_control("delete_subshell_request", ask.clone())
+        .await;
+    assert_eq!(reply["status"], "ok");
+    let reply = frontend.ask_control("delete_subshell_request", ask).await;
+    assert_eq!(reply["status"], "error");
+    let ask = json!({"code": "print no"});
+    let id = frontend
+        .send_within(&subshell, "execute_request", ask)
+        .await;
+    let reply = frontend.reply(&id).await;
+    assert_eq!(reply["ename"], "UsageError");
+    frontend.quiet(&id).await;
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn the_kernel_says_what_it_uses() {
+    let mut frontend = Frontend::start().await;
+    frontend.ok("print up").await;
+    for _ in 0..2 {
+        let usage = frontend.ask_control("usage_request", json!({})).await;
+        assert_eq!(usage["pid"], frontend.pid());
+        assert!(
+            usage["kernel_memory"].as_u64().unwrap() > 1 << 20,
+            "{usage}"
+        );
+        assert!(usage["host_virtual_memory"]["total"].as_u64() > usage["kernel_memory"].as_u64());
+    }
     frontend.stop().await;
 }
 

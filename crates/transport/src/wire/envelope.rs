@@ -24,6 +24,9 @@ pub struct Header {
     /// Of the protocol; without it jupyter_client takes the message for an old one.
     #[serde(default)]
     pub version: String,
+    /// The subshell it is for (JEP 91).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subshell_id: Option<String>,
 }
 
 impl From<jupyter::Header> for Header {
@@ -35,6 +38,7 @@ impl From<jupyter::Header> for Header {
             date: header.date,
             msg_type: header.msg_type,
             version: header.version,
+            subshell_id: None,
         }
     }
 }

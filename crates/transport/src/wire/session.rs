@@ -4,7 +4,7 @@ use phalanx_protocol::parallel::Content;
 use serde_json::{Map, Value};
 
 /// The version of Jupyter's messaging protocol in the headers we make.
-pub const VERSION: &str = "5.4";
+pub const VERSION: &str = "5.5";
 
 /// Who we are in the headers of the messages we make, and the key that signs them.
 #[derive(Clone, Debug)]
@@ -48,6 +48,7 @@ impl Session {
             date: chrono::Utc::now(),
             msg_type: msg_type.to_owned(),
             version: VERSION.to_owned(),
+            subshell_id: None,
         }
     }
 

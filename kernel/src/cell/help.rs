@@ -1,0 +1,90 @@
+//! Cells that ask for help: `?name`, `name?`, and with `??` for the source too.
+
+/// What help is wanted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HelpTopic {
+    /// A path, a magic or a command.
+    pub name: String,
+    /// Whether the source is wanted too.
+    pub source: bool,
+}
+
+/// The topic of a cell that asks for help and does nothing else.
+///
+/// `name?` is Rust as well; to apply `?` to a plain variable one writes `(name)?`.
+pub fn help_topic(cell: &str) -> Option<HelpTopic> {
+    let cell = cell.trim();
+    let (name, marks) = match cell.strip_prefix('?') {
+        Some(rest) => {
+            let name = rest.trim_start_matches('?');
+            (name, 1 + rest.len() - name.len())
+        }
+        None => {
+            let name = cell.trim_end_matches('?');
+            (name, cell.len() - name.len())
+        }
+    };
+    let name = name.trim();
+    let is_topic = (1..=2).contains(&marks) && is_name(name);
+    is_topic.then(|| HelpTopic {
+        name: name.to_owned(),
+        source: marks == 2,
+    })
+}
+
+/// Whether the text is a path, a field, a magic or a command, and nothing else.
+fn is_name(text: &str) -> bool {
+    let bare = text.trim_start_matches(['%', ':']);
+    let signs = text.len() - bare.len();
+    let mut parts = bare.split("::").flat_map(|part| part.split('.'));
+    let is_macro = signs == 0 && bare.ends_with('!');
+    signs <= 2
+        && parts.all(|part| {
+            let part = if is_macro {
+                part.trim_end_matches('!')
+            } else {
+                part
+            };
+            part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+                && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_is_asked_for_by_question_marks() {
+        for (cell, name, source) in [
+            ("?px", "px", false),
+            ("%px?", "%px", false),
+            (" ??%%px\n", "%%px", true),
+            ("? :dep", ":dep", false),
+            ("std::fs::read??", "std::fs::read", true),
+            ("text.len?", "text.len", false),
+            ("println!?", "println!", false),
+        ] {
+            let topic = HelpTopic {
+                name: name.to_owned(),
+                source,
+            };
+            assert_eq!(help_topic(cell), Some(topic), "{cell:?}");
+        }
+        for cell in [
+            "",
+            "?",
+            "a",
+            "a???",
+            "f()?",
+            "(a)?",
+            "let a = b?",
+            "a?\nb",
+            "1?",
+            "a b?",
+            "%px 1?",
+        ] {
+            assert_eq!(help_topic(cell), None, "{cell:?}");
+        }
+    }
+}

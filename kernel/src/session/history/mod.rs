@@ -1,0 +1,217 @@
+//! What was run, in this session and in those before it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `answer.rs` | the three ways of asking; pure |
+//! | `file.rs` | the file all sessions share |
+//! | `glob.rs` | the patterns of a search |
+
+mod answer;
+mod file;
+mod glob;
+
+use answer::{Entry, answer};
+use file::{HistoryFile, Record};
+use phalanx_protocol::jupyter::{HistoryReply, HistoryRequest};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// Where the history is kept, beneath the user's data folder.
+const FILE: &str = "phalanx/history.jsonl";
+
+/// The history, on a thread of its own since it reads and writes a file.
+#[derive(Debug)]
+pub struct History {
+    /// Unbounded: a user's cells.
+    orders: mpsc::Sender<Order>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Add { count: usize, source: String },
+    SetResult { count: usize, result: String },
+    Answer(HistoryRequest, oneshot::Sender<HistoryReply>),
+}
+
+impl History {
+    /// The history of this user; in memory alone where there is no data folder.
+    pub fn open() -> Self {
+        Self::at(dirs::data_dir().map(|folder| folder.join(FILE)))
+    }
+
+    fn at(path: Option<PathBuf>) -> Self {
+        let (orders, received) = mpsc::channel();
+        let mut keeper = Keeper {
+            file: path.map(HistoryFile::new),
+            session: None,
+            entries: Vec::new(),
+        };
+        let thread = std::thread::Builder::new().name("history".to_owned());
+        let thread = thread.spawn(move || {
+            for order in received {
+                keeper.obey(order);
+            }
+        });
+        if let Err(error) = &thread {
+            tracing::warn!(%error, "there is no history");
+        }
+        Self {
+            orders,
+            thread: thread.ok(),
+        }
+    }
+
+    /// Remembers a cell.
+    pub fn add(&self, count: usize, source: String) {
+        self.order(Order::Add { count, source });
+    }
+
+    /// Remembers the value of a cell that was added.
+    pub fn set_result(&self, count: usize, result: String) {
+        self.order(Order::SetResult { count, result });
+    }
+
+    /// Answers a request, once all that was added before is remembered.
+    pub fn answer(&self, request: HistoryRequest) -> impl Future<Output = HistoryReply> + use<> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Answer(request, reply));
+        async {
+            answer
+                .await
+                .unwrap_or_else(|_| HistoryReply::new(Vec::new()))
+        }
+    }
+
+    /// Waits until everything is written.
+    pub async fn close(self) {
+        drop(self.orders);
+        if let Some(thread) = self.thread {
+            // A thread that panicked has written what it could.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // Without a thread nothing is remembered, as it has said.
+        let _ = self.orders.send(order);
+    }
+}
+
+/// What the thread knows.
+struct Keeper {
+    file: Option<HistoryFile>,
+    /// The number of this session, once it has written something.
+    session: Option<usize>,
+    /// The cells of this session, which are remembered even where the file cannot be written.
+    entries: Vec<Entry>,
+}
+
+impl Keeper {
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Add { count, source } => {
+                self.write(|session| Record::source(session, count, &source));
+                self.entries.push(Entry {
+                    session: self.session.unwrap_or(1),
+                    line: count,
+                    source,
+                    result: None,
+                });
+            }
+            Order::SetResult { count, result } => {
+                self.write(|session| Record::result(session, count, &result));
+                let entry = self.entries.iter_mut().rfind(|entry| entry.line == count);
+                if let Some(entry) = entry {
+                    entry.result = Some(result);
+                }
+            }
+            Order::Answer(request, reply) => {
+                // The frontend may have stopped waiting.
+                let _ = reply.send(self.answer(&request));
+            }
+        }
+    }
+
+    fn answer(&self, request: &HistoryRequest) -> HistoryReply {
+        let mut entries = self
+            .file
+            .as_ref()
+            .map(HistoryFile::read)
+            .unwrap_or_default();
+        let session = self
+            .session
+            .unwrap_or_else(|| entries.iter().map(|entry| entry.session).max().unwrap_or(0) + 1);
+        entries.retain(|entry| Some(entry.session) != self.session);
+        entries.extend(self.entries.iter().cloned());
+        answer(&entries, session, request)
+    }
+
+    fn write<'a>(&mut self, record: impl FnOnce(usize) -> Record<'a>) {
+        let Some(file) = &self.file else {
+            self.session.get_or_insert(1);
+            return;
+        };
+        if let Err(error) = file.append(&mut self.session, record) {
+            tracing::warn!(%error, "the history is kept for this session only");
+            self.file = None;
+            self.session.get_or_insert(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    async fn asked(history: &History, request: &str) -> String {
+        let request = serde_json::from_str(request).unwrap();
+        serde_json::to_string(&history.answer(request).await.history).unwrap()
+    }
+
+    const TAIL: &str = r#"{"hist_access_type":"tail","n":9,"output":true,"raw":true}"#;
+
+    #[tokio::test]
+    async fn a_session_knows_those_before_it_and_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("phalanx/history.jsonl");
+        let first = History::at(Some(path.clone()));
+        first.add(1, "one".into());
+        first.set_result(1, "1".into());
+        let second = History::at(Some(path.clone()));
+        assert_eq!(asked(&first, TAIL).await, r#"[[1,1,["one","1"]]]"#);
+        second.add(1, "two\n\"é".into());
+        first.add(2, "three".into());
+        assert_eq!(
+            asked(&second, TAIL).await,
+            r#"[[1,1,["one","1"]],[1,2,["three",""]],[2,1,["two\n\"é",""]]]"#,
+            "what a session has run itself comes last"
+        );
+        let last_session = r#"{"hist_access_type":"range","session":-1,"start":1,"stop":2,"output":false,"raw":true}"#;
+        assert_eq!(asked(&second, last_session).await, r#"[[1,1,"one"]]"#);
+        first.close().await;
+        second.close().await;
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let third = History::at(Some(path));
+        let session = r#"{"hist_access_type":"range","session":0,"start":1,"stop":2,"output":false,"raw":true}"#;
+        assert_eq!(asked(&third, session).await, "[]");
+        third.add(1, "four".into());
+        assert_eq!(asked(&third, session).await, r#"[[3,1,"four"]]"#);
+        third.close().await;
+    }
+
+    #[tokio::test]
+    async fn where_nothing_can_be_written_the_session_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("phalanx");
+        std::fs::write(&taken, "a file, not a folder").unwrap();
+        let history = History::at(Some(taken.join("history.jsonl")));
+        history.add(1, "one".into());
+        assert_eq!(asked(&history, TAIL).await, r#"[[1,1,["one",""]]]"#);
+        history.close().await;
+    }
+}
