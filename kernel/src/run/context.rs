@@ -48,11 +48,10 @@ impl CellContext {
     }
 
     /// The context of an expression that is evaluated once the cell is done.
-    pub fn of_expression(&self, name: &str, source: &str) -> Self {
+    pub fn of_expression(&self, source: &str) -> Self {
         Self(Arc::new(Inner {
             outlet: self.0.outlet.of_expression(),
             source: source.into(),
-            name: name.to_owned(),
             count: self.0.count,
             interrupted: self.0.interrupted.clone(),
             abandoned: self.0.abandoned.clone(),

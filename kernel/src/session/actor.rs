@@ -196,7 +196,8 @@ impl Actor {
         reply: impl Future<Output = JupyterMessageContent> + Send + 'static,
     ) {
         self.tasks.spawn(async move {
-            Some(match guarded(reply).await {
+            let answered = async { Ok::<_, Failure>(reply.await) };
+            Some(match guarded(answered).await {
                 Ok(reply) => Event::Answered { from, reply },
                 Err(failure) => Event::Failed { from, failure },
             })
@@ -215,8 +216,7 @@ impl Actor {
         self.running.insert(cell.id, context.clone());
         let services = self.services.clone();
         self.tasks.spawn(async move {
-            let ran = guarded(run_cell(&services, &context, &cell.source)).await;
-            let result = ran.unwrap_or_else(|failure| Err(failure.into()));
+            let result = guarded(run_cell(&services, &context, &cell.source)).await;
             let value = context.outlet().value();
             let mut extras = Extras {
                 payload: context.outlet().take_payload(),
@@ -257,9 +257,9 @@ async fn expressions(
 ) -> HashMap<String, ExpressionResult> {
     let mut results = HashMap::new();
     for (name, source) in &cell.user_expressions {
-        let context = context.of_expression(name, source);
+        let context = context.of_expression(source);
         let value = guarded(evaluate_expression(services, &context, source)).await;
-        let result = match value.unwrap_or_else(|failure| Err(failure.into())) {
+        let result = match value {
             Ok(value) => ExpressionResult::Ok {
                 data: output::media(value),
                 metadata: serde_json::Map::new(),
@@ -279,11 +279,11 @@ async fn expressions(
 }
 
 /// What comes of some work; a panic in it is a failure like others, since somebody waits.
-async fn guarded<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    AssertUnwindSafe(work)
-        .catch_unwind()
-        .await
-        .map_err(|_| Failure::Internal {
+async fn guarded<T, E: From<Failure>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(result) => result,
+        Err(_) => Err(E::from(Failure::Internal {
             message: "a part of the kernel panicked; its log says where".to_owned(),
-        })
+        })),
+    }
 }
