@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`session`] | which request is served when; the loop around it |
 //! | [`channel`] | the five channels |
+//! | [`comm`] | widgets and other conversations between code and frontends |
 //! | [`cell`] | a cell as an ordered list of directives |
 //! | [`magic`] | magics: what was typed, what it means |
 //! | [`run`] | what a cell asks for, carried out |
@@ -15,6 +16,7 @@
 pub mod cell;
 pub mod channel;
 pub mod cli;
+pub mod comm;
 pub mod magic;
 pub mod report;
 pub mod run;

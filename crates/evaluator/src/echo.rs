@@ -15,9 +15,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Every word a cell may begin a line with; what they do is said where they run, in the runtime.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "print", "write", "eprint", "result", "html", "panic", "error", "sleep", "exit", "abort",
-    "let", "show", "move", "lost", "magic", "pid",
+    "let", "show", "move", "lost", "magic", "pid", "comm",
 ];
 
 type Variables = BTreeMap<String, String>;

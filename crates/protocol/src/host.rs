@@ -7,11 +7,13 @@
 //! A display must keep its place among the text printed around it, which travels through a pipe. So
 //! the owner answers [`HostReply::Place`], and the library prints [`place_marker`] on stdout there.
 
+use crate::comm::{CommEvent, CommRequest};
 use crate::failure::{Failure, RemoteFailure};
 use crate::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
 use crate::output::{Display, MimeBundle, Output};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Environment variable that holds the path of the owner's host socket.
 pub const HOST_SOCKET_VAR: &str = "PHALANX_HOST_SOCKET";
@@ -39,6 +41,8 @@ pub enum HostRequest {
         /// The line from its `%` on.
         line: String,
     },
+    /// Asks something of the comms the owner keeps.
+    Comm(CommRequest),
     /// Asks something of an AsyncResult the kernel holds.
     AsyncResult {
         /// Which one.
@@ -107,6 +111,10 @@ pub enum HostReply {
     AsyncResult(AsyncResultId),
     /// The state of an AsyncResult.
     Snapshot(Box<AsyncResultSnapshot>),
+    /// What a frontend has done; `None` when all is heard.
+    CommEvent(Option<CommEvent>),
+    /// The state of a widget; `None` when it is closed.
+    CommState(Option<Map<String, Value>>),
     /// It failed; the owner shows why when the cell ends by [`MAGIC_FAILED`].
     Failed(Failure),
 }

@@ -55,6 +55,11 @@ macro_rules! number_id {
 }
 
 text_id! {
+    /// Names a comm; whoever opens it chooses, and nobody else uses it again.
+    CommId
+}
+
+text_id! {
     /// Identifies one message; a task is known by its request's msg_id.
     MsgId
 }

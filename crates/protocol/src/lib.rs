@@ -5,11 +5,14 @@
 //! | [`id`] | the newtyped ids all others use |
 //! | [`frame`] | the length-prefixed form in which our own processes exchange messages |
 //! | [`output`], [`failure`] | what a cell produced, and how it failed, wherever it ran |
+//! | [`comm`] | comms between code and frontends, as the library and its owner exchange them |
 //! | [`host`] | the `phalanx` library in a cell and the process that owns its runtime |
 //! | [`runtime`] | a runtime process and its owner (kernel or engine) |
 //! | [`evaluator`] | the kernel and an evaluator process |
 //! | [`parallel`] | client, controller and engine: ipyparallel 9's wire protocol and our metadata on it |
 
+pub mod base64;
+pub mod comm;
 pub mod failure;
 pub mod frame;
 pub mod host;

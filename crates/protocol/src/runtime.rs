@@ -22,6 +22,11 @@ pub enum RuntimeRequest {
         /// Its entry function.
         entry: String,
     },
+    /// Lets the code hear what frontends have done with its comms: it asks its owner.
+    Hear {
+        /// Names this run in markers and answers.
+        run: RunId,
+    },
 }
 
 /// Runtime to owner.

@@ -2,6 +2,7 @@
 
 use super::log_send;
 use super::request::{Requester, envelope};
+use crate::comm::Publication;
 use bytes::Bytes;
 use phalanx_protocol::jupyter::{ExecutionState, IoPubWelcome, JupyterMessageContent, Status};
 use phalanx_transport::{CloseError, Envelope, Sender, Session};
@@ -23,6 +24,16 @@ impl IoPub {
     /// Publishes what a request has caused; waits while frontends do not read.
     pub async fn publish(&self, cause: &Requester, content: JupyterMessageContent) {
         let message = cause.envelope(&self.session, &content);
+        self.send(message).await;
+    }
+
+    /// Publishes a message with frames of its own.
+    pub async fn publish_comm(&self, publication: Publication) {
+        let mut message = publication
+            .cause
+            .envelope(&self.session, &publication.content);
+        message.metadata = publication.metadata;
+        message.buffers = publication.buffers;
         self.send(message).await;
     }
 

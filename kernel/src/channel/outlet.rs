@@ -1,7 +1,8 @@
 //! Where the outputs of one cell go.
 
 use super::{IoPub, Requester};
-use crate::report::output;
+use crate::report::{output, report};
+use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::Payload;
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,11 @@ impl Outlet {
             loudness,
             kept: Arc::default(),
         }
+    }
+
+    /// What everything published here belongs to.
+    pub fn cause(&self) -> &Requester {
+        &self.cause
     }
 
     /// Publishes one output; waits while frontends do not read.
@@ -108,5 +114,11 @@ impl Outlet {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes how something failed that no reply tells of.
+    pub async fn failure(&self, failure: Failure) {
+        let message = output::error(&report(&failure.into()));
+        self.iopub.publish(&self.cause, message).await;
     }
 }

@@ -1,13 +1,16 @@
 //! What a frontend asks.
 
 use super::Channel;
+use bytes::Bytes;
+use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage};
+use phalanx_protocol::id::CommId;
 use phalanx_protocol::jupyter::{
     CompleteRequest, ExecuteRequest, HistoryRequest, InspectRequest, IsCompleteRequest,
     JupyterMessageContent, ShutdownRequest,
 };
 use phalanx_transport::{Envelope, Session};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fmt;
 use std::sync::Arc;
 
@@ -69,7 +72,10 @@ pub enum Asked {
     /// `history_request`.
     History(HistoryRequest),
     /// `comm_info_request`.
-    CommInfo,
+    CommInfo {
+        /// Only comms of this target.
+        target: Option<String>,
+    },
     /// `connect_request`.
     Connect,
     /// `interrupt_request`.
@@ -90,13 +96,8 @@ pub enum Asked {
     ListSubshells,
     /// `usage_request`, of the extension jupyter-resource-usage.
     Usage,
-    /// A comm the kernel does not have: the frontend is told that it is closed.
-    CommOpen {
-        /// Which.
-        comm_id: phalanx_protocol::jupyter::CommId,
-    },
-    /// A message that wants no reply.
-    Notice,
+    /// `comm_open`, `comm_msg`, `comm_close`, none of which wants a reply.
+    Comm(CommEvent),
     /// Something we do not know.
     Unknown {
         /// What it calls itself.
@@ -114,8 +115,10 @@ pub enum Asked {
 impl Request {
     pub(super) fn new(channel: Channel, mut envelope: Envelope) -> Self {
         let content = envelope.content.take();
-        let asked = asked(&envelope.header.msg_type, content);
         let subshell = envelope.header.subshell_id.clone().map(SubshellId);
+        let metadata = std::mem::take(&mut envelope.metadata);
+        let buffers = std::mem::take(&mut envelope.buffers);
+        let asked = asked(&envelope.header.msg_type, content, metadata, buffers);
         let from = Requester {
             channel,
             request: Arc::new(envelope),
@@ -125,7 +128,12 @@ impl Request {
     }
 }
 
-fn asked(msg_type: &str, mut content: Value) -> Asked {
+fn asked(
+    msg_type: &str,
+    mut content: Value,
+    metadata: Map<String, Value>,
+    buffers: Vec<Bytes>,
+) -> Asked {
     match msg_type {
         "connect_request" => return Asked::Connect,
         "create_subshell_request" => return Asked::CreateSubshell,
@@ -152,6 +160,12 @@ fn asked(msg_type: &str, mut content: Value) -> Asked {
             };
         }
     };
+    let message = |comm_id, data| CommMessage {
+        comm_id: CommId::new(comm_id),
+        data,
+        metadata,
+        buffers: buffers.iter().map(|b| Buffer(b.to_vec())).collect(),
+    };
     match content {
         JupyterMessageContent::KernelInfoRequest(_) => Asked::KernelInfo,
         JupyterMessageContent::ExecuteRequest(request) => Asked::Execute(request),
@@ -159,15 +173,23 @@ fn asked(msg_type: &str, mut content: Value) -> Asked {
         JupyterMessageContent::InspectRequest(request) => Asked::Inspect(request),
         JupyterMessageContent::IsCompleteRequest(request) => Asked::IsComplete(request),
         JupyterMessageContent::HistoryRequest(request) => Asked::History(request),
-        JupyterMessageContent::CommInfoRequest(_) => Asked::CommInfo,
+        JupyterMessageContent::CommInfoRequest(request) => Asked::CommInfo {
+            target: request.target_name,
+        },
         JupyterMessageContent::InterruptRequest(_) => Asked::Interrupt,
         JupyterMessageContent::ShutdownRequest(ShutdownRequest { restart }) => {
             Asked::Shutdown { restart }
         }
-        JupyterMessageContent::CommOpen(open) => Asked::CommOpen {
-            comm_id: open.comm_id,
-        },
-        JupyterMessageContent::CommMsg(_) | JupyterMessageContent::CommClose(_) => Asked::Notice,
+        JupyterMessageContent::CommOpen(open) => Asked::Comm(CommEvent::Opened {
+            target: open.target_name,
+            message: message(open.comm_id, open.data),
+        }),
+        JupyterMessageContent::CommMsg(said) => {
+            Asked::Comm(CommEvent::Message(message(said.comm_id, said.data)))
+        }
+        JupyterMessageContent::CommClose(closed) => {
+            Asked::Comm(CommEvent::Closed(CommId::new(closed.comm_id)))
+        }
         _ => Asked::Unknown {
             msg_type: msg_type.to_owned(),
         },
@@ -184,6 +206,7 @@ fn fill_in(msg_type: &str, content: &mut Value) {
         }),
         "inspect_request" => json!({"detail_level": 0}),
         "shutdown_request" => json!({"restart": false}),
+        "comm_open" | "comm_msg" | "comm_close" => json!({"data": {}}),
         _ => return,
     };
     if let (Value::Object(content), Value::Object(defaults)) = (content, defaults) {

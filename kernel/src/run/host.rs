@@ -19,6 +19,8 @@ pub async fn serve(services: &Services, context: &CellContext, request: HostRequ
             context.outlet().output(output).await;
             HostReply::Done
         }
+        // The session, which owns the comms, has taken these.
+        HostRequest::Comm(_) => HostReply::Done,
         HostRequest::Magic { line } => match run_magic(services, context, &line).await {
             Ok(Some(id)) => HostReply::AsyncResult(id),
             Ok(None) => HostReply::Done,

@@ -4,12 +4,14 @@ use super::history::History;
 use super::usage::Usage;
 use super::{Cell, CellId, Command, Event, Extras, Session};
 use crate::channel::{Channels, Loudness, OpenError, Outlet, Requester};
+use crate::comm::Comms;
 use crate::report::{output, report};
 use crate::run::{
     CellCall, CellContext, Programs, Services, analyse, evaluate_expression, host, run_cell,
 };
 use futures::FutureExt;
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::HostRequest;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
 use phalanx_protocol::jupyter::{ExpressionResult, JupyterMessageContent};
 use std::collections::HashMap;
@@ -20,6 +22,7 @@ use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::sleep_until;
 
 /// Why a kernel could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -32,20 +35,22 @@ pub enum RunError {
     Signals(#[source] io::Error),
 }
 
-struct Actor {
-    channels: Channels,
-    services: Services,
+pub(super) struct Actor {
+    pub(super) channels: Channels,
+    pub(super) services: Services,
+    pub(super) comms: Comms,
     /// The cells that are running.
     running: HashMap<CellId, CellContext>,
     history: History,
     usage: Usage,
     /// Everything done on behalf of requests; each ends with an event or none, even by a panic.
-    tasks: JoinSet<Option<Event>>,
+    pub(super) tasks: JoinSet<Option<Event>>,
 }
 
 enum Arrived {
     Event(Event),
     Call(CellCall),
+    CommsDue,
     Terminate,
     Nothing,
 }
@@ -72,6 +77,7 @@ pub async fn run(
     let mut actor = Actor {
         channels,
         services,
+        comms: Comms::default(),
         running: HashMap::new(),
         history: History::open(),
         usage: Usage::default(),
@@ -82,7 +88,11 @@ pub async fn run(
         let event = match actor.next(&mut calls, &mut ends).await {
             Arrived::Event(event) => event,
             Arrived::Call(call) => {
-                actor.serve(call);
+                actor.serve(call).await;
+                continue;
+            }
+            Arrived::CommsDue => {
+                actor.comms_due().await;
                 continue;
             }
             Arrived::Terminate => break,
@@ -90,6 +100,7 @@ pub async fn run(
         };
         if let Event::CellEnded { cell, .. } = &event {
             actor.running.remove(cell);
+            actor.comms_settled().await;
         }
         if actor.perform_all(session.handle(event)).await == Next::Exit {
             break;
@@ -134,11 +145,15 @@ impl Actor {
         calls: &mut mpsc::UnboundedReceiver<CellCall>,
         ends: &mut Ends,
     ) -> Arrived {
+        let due = self.comms.deadline();
         tokio::select! {
             biased;
             () = ends.next() => Arrived::Terminate,
             request = self.channels.next() => Arrived::Event(Event::Request(request)),
             Some(call) = calls.recv() => Arrived::Call(call),
+            () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                Arrived::CommsDue
+            }
             Some(done) = self.tasks.join_next() => match done {
                 Ok(Some(event)) => Arrived::Event(event),
                 Ok(None) => Arrived::Nothing,
@@ -162,6 +177,10 @@ impl Actor {
                     for context in self.running.values() {
                         self.services.interrupt(context);
                     }
+                    if self.running.is_empty() {
+                        // It may be that the code is hearing what widgets say.
+                        self.services.local().interrupt();
+                    }
                 }
                 Command::Complete(from, request) => {
                     let services = self.services.clone();
@@ -183,6 +202,11 @@ impl Actor {
                     let reply = self.usage.measure(Instant::now());
                     self.answer(from, async { reply });
                 }
+                Command::CommInfo(from, target) => {
+                    let reply = self.comms.info(target.as_deref());
+                    self.answer(from, async { reply.into() });
+                }
+                Command::Comm(from, event) => self.comm(from, event).await,
                 Command::Exit => return Next::Exit,
             }
         }
@@ -198,7 +222,10 @@ impl Actor {
         self.tasks.spawn(async move {
             let answered = async { Ok::<_, Failure>(reply.await) };
             Some(match guarded(answered).await {
-                Ok(reply) => Event::Answered { from, reply },
+                Ok(reply) => Event::Answered {
+                    from,
+                    reply: Some(reply),
+                },
                 Err(failure) => Event::Failed { from, failure },
             })
         });
@@ -236,12 +263,19 @@ impl Actor {
     }
 
     /// Answers a call of the library, beside the cell that waits for it.
-    fn serve(&mut self, CellCall { context, call }: CellCall) {
+    async fn serve(&mut self, CellCall { context, call }: CellCall) {
+        let request = match call.request {
+            HostRequest::Comm(request) => {
+                self.comm_call(&context, request, call.reply).await;
+                return;
+            }
+            request => request,
+        };
         let services = self.services.clone();
         let calls = context.calls().clone();
         self.tasks.spawn(calls.track_future(async move {
             tokio::select! {
-                reply = host::serve(&services, &context, call.request) => call.reply.send(reply),
+                reply = host::serve(&services, &context, request) => call.reply.send(reply),
                 () = context.abandoned().cancelled() => {}
             }
             None

@@ -13,6 +13,7 @@
 //! | `actor.rs` | the loop |
 
 mod actor;
+mod comms;
 mod history;
 mod info;
 mod lane;
@@ -25,12 +26,12 @@ pub use reply::Extras;
 use crate::channel::{Asked, Request, Requester, SubshellId, status};
 use crate::report::{ErrorReport, output, report};
 use lane::{Lane, Running};
+use phalanx_protocol::comm::CommEvent;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
 use phalanx_protocol::jupyter::{
-    CommClose, CommInfoReply, CompleteRequest, ExecuteInput, ExecuteRequest, ExecutionCount,
-    ExecutionState, HistoryRequest, InspectRequest, InterruptReply, JupyterMessageContent,
-    ReplyStatus, ShutdownReply,
+    CompleteRequest, ExecuteInput, ExecuteRequest, ExecutionCount, ExecutionState, HistoryRequest,
+    InspectRequest, InterruptReply, JupyterMessageContent, ReplyStatus, ShutdownReply,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -58,8 +59,8 @@ pub enum Event {
     Answered {
         /// Who asked.
         from: Requester,
-        /// The answer.
-        reply: JupyterMessageContent,
+        /// The answer, where one is wanted.
+        reply: Option<JupyterMessageContent>,
     },
     /// What was asked elsewhere will not be answered.
     Failed {
@@ -79,7 +80,7 @@ pub enum Command {
     Reply(Requester, JupyterMessageContent),
     /// Run a cell; `CellEnded` follows.
     Run(Cell),
-    /// Stop every running cell.
+    /// Stop what is running, if anything is.
     Interrupt,
     /// Find completions; `Answered` follows.
     Complete(Requester, CompleteRequest),
@@ -103,6 +104,10 @@ pub enum Command {
     History(Requester, HistoryRequest),
     /// Measure what the kernel uses; `Answered` follows.
     Usage(Requester),
+    /// Tell which comms of this target, or of any, there are; `Answered` follows.
+    CommInfo(Requester, Option<String>),
+    /// Take in what a frontend has done with a comm; `Answered` follows.
+    Comm(Requester, CommEvent),
     /// End everything.
     Exit,
 }
@@ -153,7 +158,7 @@ impl Session {
         let mut commands = Vec::new();
         match event {
             Event::Request(request) => self.request(request, &mut commands),
-            Event::Answered { from, reply } => self.close(from, Some(reply), &mut commands),
+            Event::Answered { from, reply } => self.close(from, reply, &mut commands),
             Event::Failed { from, failure } => {
                 let reply = reply::failed(self.next_count, from.msg_type(), failure);
                 self.close(from, reply, &mut commands);
@@ -175,7 +180,7 @@ impl Session {
         }
         Self::open(&from, commands);
         let reply = match asked {
-            Asked::Execute(_) | Asked::Notice => None,
+            Asked::Execute(_) => None,
             Asked::KernelInfo => Some(info::kernel_info()),
             Asked::Connect => Some(info::connect_reply(&self.connection)),
             Asked::Complete(request) => {
@@ -195,19 +200,16 @@ impl Session {
                 commands.push(Command::Usage(from));
                 return;
             }
-            Asked::CommInfo => Some(CommInfoReply::default().into()),
-            Asked::CommOpen { comm_id } => {
-                let closed = CommClose {
-                    comm_id,
-                    data: serde_json::Map::new(),
-                };
-                commands.push(Command::Publish(from.clone(), closed.into()));
-                None
+            Asked::CommInfo { target } => {
+                commands.push(Command::CommInfo(from, target));
+                return;
+            }
+            Asked::Comm(event) => {
+                commands.push(Command::Comm(from, event));
+                return;
             }
             Asked::Interrupt => {
-                if self.lanes().any(|lane| lane.running.is_some()) {
-                    commands.push(Command::Interrupt);
-                }
+                commands.push(Command::Interrupt);
                 Some(InterruptReply::default().into())
             }
             Asked::CreateSubshell => {

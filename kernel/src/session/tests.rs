@@ -71,6 +71,8 @@ fn told(command: &Command) -> String {
         Command::RememberValue { count, value } => format!("remember value {value} [{count}]"),
         Command::History(from, _) => format!("history {}", from.msg_id()),
         Command::Usage(from) => format!("usage {}", from.msg_id()),
+        Command::CommInfo(from, _) => format!("comms {}", from.msg_id()),
+        Command::Comm(from, _) => format!("comm {}", from.msg_id()),
         Command::Exit => "exit".into(),
     }
 }
@@ -202,7 +204,7 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_said_again() {
     check(
         &mut session,
         asks("i", Asked::Interrupt),
-        &["i: busy", "i <- interrupt_reply", "i: idle"],
+        &["i: busy", "interrupt", "i <- interrupt_reply", "i: idle"],
     );
     session.handle(executes("a"));
     check(
@@ -230,7 +232,7 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_said_again() {
         &mut session,
         Event::Answered {
             from: Requester::nobody("c"),
-            reply: status(ExecutionState::Unknown),
+            reply: Some(status(ExecutionState::Unknown)),
         },
         &["c <- unknown", "c: idle", "a: busy"],
     );
@@ -256,8 +258,6 @@ fn every_request_ends_in_idle() {
             Asked::IsComplete(Default::default()),
             Some("is_complete_reply"),
         ),
-        (Asked::CommInfo, Some("comm_info_reply")),
-        (Asked::Notice, None),
         (
             Asked::Unknown {
                 msg_type: "odd_request".into(),

@@ -134,17 +134,18 @@ impl Frontend {
 
     pub async fn send_shell(&mut self, msg_type: &str, content: Value) -> String {
         let message = self.session.envelope(msg_type, content, None);
-        self.send_message(message).await
+        self.send_envelope(message).await
     }
 
     /// Sends a request to a subshell.
     pub async fn send_within(&mut self, subshell: &str, msg_type: &str, content: Value) -> String {
         let mut message = self.session.envelope(msg_type, content, None);
         message.header.subshell_id = Some(subshell.to_owned());
-        self.send_message(message).await
+        self.send_envelope(message).await
     }
 
-    async fn send_message(&mut self, message: Envelope) -> String {
+    /// Sends a message on shell as it is.
+    pub async fn send_envelope(&mut self, message: Envelope) -> String {
         let id = message.header.msg_id.clone();
         let frames = message.seal(self.session.key()).unwrap();
         self.shell.send(frames).await.unwrap();

@@ -153,6 +153,10 @@ impl Actor {
                 })
                 .await;
             }
+            Event::Command(Some(Command::Hear(run))) => {
+                self.capture.start(run, false, Vec::new());
+                self.request(&RuntimeRequest::Hear { run }).await;
+            }
             Event::Command(Some(Command::Kill)) => self.kill(),
             Event::Pipe(name, Ok(count)) if count > 0 => {
                 let bytes = &self.buffers[name as usize][..count];

@@ -83,6 +83,7 @@ pub enum RuntimeEvent {
 enum Command {
     Load(PathBuf),
     Run(RunId, CompiledCell),
+    Hear(RunId),
     Kill,
 }
 
@@ -114,6 +115,11 @@ impl Runtime {
     /// Runs a cell; one at a time, the next after [`RuntimeEvent::Ended`].
     pub fn run(&self, run: RunId, cell: CompiledCell) {
         self.command(Command::Run(run, cell));
+    }
+
+    /// Lets the code hear what frontends have done with its comms; a run like a cell's.
+    pub fn hear(&self, run: RunId) {
+        self.command(Command::Hear(run));
     }
 
     /// Ends the process at once; `Ended` with [`Outcome::Died`] and `Exited` follow.

@@ -2,6 +2,7 @@
 //!
 //! One instruction a line; the evaluator's echo twin has already refused what is not one.
 
+use phalanx_protocol::comm::CommRequest;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{
     HOST_SOCKET_VAR, HostReply, HostRequest, MAGIC_FAILED, MARKER_END, MARKER_START, place_marker,
@@ -53,6 +54,14 @@ impl Namespace {
         io::stdout().flush().map_err(|error| error.to_string())
     }
 
+    /// Prints what frontends have done.
+    pub(super) fn hear(&self) {
+        let next = || call(&HostRequest::Comm(CommRequest::NextEvent));
+        while let Ok(HostReply::CommEvent(Some(event))) = next() {
+            println!("{event:?}");
+        }
+    }
+
     fn step(&mut self, line: &str) -> io::Result<Step> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let mut out = io::stdout();
@@ -90,6 +99,10 @@ impl Namespace {
             "lost" => {
                 writeln!(out, "EVCXR_VARIABLE_CHANGED_TYPE:{rest}")?;
                 return Ok(Step::Stop);
+            }
+            "comm" => {
+                let reply = call(&HostRequest::Comm(serde_json::from_str(rest)?))?;
+                writeln!(out, "{}", serde_json::to_string(&reply)?)?;
             }
             "magic" => {
                 if let HostReply::Failed(_) = call(&HostRequest::Magic {

@@ -1,5 +1,6 @@
 //! Loading compiled cells and calling them: the one place where foreign code is entered.
 
+use super::listeners::Listeners;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use rustix::fs::MemfdFlags;
 use std::collections::HashSet;
@@ -17,7 +18,8 @@ const BEGIN_SYMBOL: &[u8] = b"phalanx_cell_begin\0";
 const END_SYMBOL: &[u8] = b"phalanx_cell_end\0";
 
 type Entry = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
-type Hook = unsafe extern "C" fn();
+/// A function of the `phalanx` library that the runtime calls.
+pub(super) type Hook = unsafe extern "C" fn();
 
 /// Every cell that was loaded, and the store that holds the user's variables.
 pub(super) struct Cells {
@@ -25,6 +27,7 @@ pub(super) struct Cells {
     store: *mut c_void,
     loaded: HashSet<PathBuf>,
     begun: bool,
+    listeners: Listeners,
     #[cfg(feature = "echo")]
     echo: super::echo::Namespace,
 }
@@ -35,6 +38,7 @@ impl Default for Cells {
             store: std::ptr::null_mut(),
             loaded: HashSet::new(),
             begun: false,
+            listeners: Listeners::default(),
             #[cfg(feature = "echo")]
             echo: Default::default(),
         }
@@ -72,12 +76,20 @@ impl Cells {
         if !self.begun {
             self.begun = call_hook(&library, BEGIN_SYMBOL);
         }
+        self.listeners.attach(&library);
         // SAFETY: the store is null or was made by an earlier cell's entry in this process, and all
         // cells are compiled by the same compiler from the same definition of the store. Panics are
         // caught inside, or abort.
         self.store = unsafe { run(self.store) };
         call_hook(&library, END_SYMBOL);
         Ok(())
+    }
+
+    /// Has the code hear what frontends have done with its comms.
+    pub(super) fn hear(&mut self) {
+        #[cfg(feature = "echo")]
+        self.echo.hear();
+        self.listeners.hear();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The runtime process: one thread that takes requests from its owner and performs them.
 
 mod library;
+mod listeners;
 
 #[cfg(feature = "echo")]
 mod echo;
@@ -71,6 +72,11 @@ fn serve() -> Result<(), ProcessError> {
                     message,
                 },
             },
+            RuntimeRequest::Hear { run } => {
+                cells.hear();
+                mark_end(run);
+                RuntimeReply::Ended { run }
+            }
         };
         control.send(&reply)?;
     }

@@ -23,6 +23,7 @@ struct Actor {
     runtime: Option<(Runtime, mpsc::Receiver<RuntimeEvent>)>,
     jobs: HashMap<JobId, Job>,
     next_job: u64,
+    hearings: HashMap<JobId, Hearing>,
     /// The cell of each run that may still say something, and of what threads say after the last.
     run: Option<(RunId, CellContext)>,
 }
@@ -32,6 +33,12 @@ struct Job {
     context: Option<CellContext>,
     build: Option<Build>,
     reply: oneshot::Sender<Result<Answer, Failure>>,
+}
+
+/// Code that is to hear something, with the frontend that waits until it has.
+struct Hearing {
+    context: CellContext,
+    heard: Option<oneshot::Sender<()>>,
 }
 
 enum Arrived {
@@ -55,6 +62,7 @@ pub(super) async fn run(
         runtime: None,
         jobs: HashMap::new(),
         next_job: 0,
+        hearings: HashMap::new(),
         run: None,
     };
     let (mut state, commands) = State::new();
@@ -113,6 +121,11 @@ impl Actor {
         let job = JobId(self.next_job);
         let (context, reply, event) = match order {
             Order::Interrupt => return Event::Interrupt,
+            Order::Hear { context, heard } => {
+                let heard = Some(heard);
+                self.hearings.insert(job, Hearing { context, heard });
+                return Event::Hear { hearing: job };
+            }
             Order::Evaluate {
                 context,
                 source,
@@ -221,6 +234,23 @@ impl Actor {
                     self.run = Some((run, context));
                 }
                 self.with_runtime(|runtime| runtime.run(run, cell));
+            }
+            Command::Hear { hearing, run } => {
+                if let Some(hearing) = self.hearings.get(&hearing) {
+                    self.run = Some((run, hearing.context.clone()));
+                }
+                self.with_runtime(|runtime| runtime.hear(run));
+            }
+            Command::Heard { hearing } => {
+                if let Some(hearing) = self.hearings.get_mut(&hearing) {
+                    // The session that waits for it cannot be gone.
+                    hearing.heard.take().map(|heard| heard.send(()));
+                }
+            }
+            Command::HearingOver { hearing, failure } => {
+                if let (Some(hearing), Some(failure)) = (self.hearings.remove(&hearing), failure) {
+                    hearing.context.outlet().failure(failure).await;
+                }
             }
             Command::Progress { job, line } => self.progress(job, &line).await,
             Command::Lost { job, names } => self.tell_lost(job, &names).await,

@@ -41,6 +41,10 @@ enum Order {
         analysis: Analysis,
         reply: oneshot::Sender<Result<Answer, Failure>>,
     },
+    Hear {
+        context: CellContext,
+        heard: oneshot::Sender<()>,
+    },
     Interrupt,
 }
 
@@ -88,6 +92,15 @@ impl Local {
             Ok(Err(failure)) => Err(failure),
             Err(_) => Err(ending()),
         }
+    }
+
+    /// Lets the code hear what frontends have done, on behalf of this request; its outputs, and a
+    /// failure, are published under that. Returns once it has heard, at once while a cell is on.
+    pub async fn hear(&self, context: CellContext) {
+        let (heard, wait) = oneshot::channel();
+        self.order(Order::Hear { context, heard });
+        // Dropped unused, the runtime is gone and hears nothing.
+        let _ = wait.await;
     }
 
     /// Completions, unless the evaluator is busy or has none.

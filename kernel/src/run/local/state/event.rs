@@ -22,6 +22,8 @@ pub(in crate::run::local) enum Event {
     },
     /// Completions or documentation are wanted, if they can be had now.
     Analyse { job: JobId, analysis: Analysis },
+    /// The code is to hear what frontends have done.
+    Hear { hearing: JobId },
     /// The user wants the running cell to stop.
     Interrupt,
     /// The evaluator process could not be started.
@@ -52,6 +54,20 @@ pub(in crate::run::local) enum Command {
         job: JobId,
         run: RunId,
         cell: CompiledCell,
+    },
+    /// Let the code hear what frontends have done.
+    Hear {
+        hearing: JobId,
+        run: RunId,
+    },
+    /// The frontend that waits may go on; the code may hear of it later.
+    Heard {
+        hearing: JobId,
+    },
+    /// The code has heard, or will not.
+    HearingOver {
+        hearing: JobId,
+        failure: Option<Failure>,
     },
     /// A line of cargo's that belongs to a job.
     Progress {

@@ -3,12 +3,14 @@
 
 mod death;
 mod event;
+mod hearing;
 mod part;
 
 pub use event::Analysis;
 pub(super) use event::{Command, Event, JobId};
 
 use crate::run::Moved;
+use hearing::Hearings;
 use part::{Attempt, Current, EvaluatorState, Logged, Phase, RuntimeState, Waiting};
 use phalanx_evaluator::EvaluatorNotice;
 use phalanx_protocol::evaluator::{
@@ -31,6 +33,7 @@ pub(super) struct State {
     log: Vec<Logged>,
     variables: Vec<String>,
     moved: Moved,
+    hearings: Hearings,
     requests: u64,
     runs: u64,
 }
@@ -48,6 +51,7 @@ impl State {
             log: Vec::new(),
             variables: Vec::new(),
             moved: Moved::default(),
+            hearings: Hearings::default(),
             requests: 0,
             runs: 0,
         };
@@ -78,6 +82,7 @@ impl State {
                 self.start_next(&mut commands);
             }
             Event::Analyse { job, analysis } => self.analyse(job, analysis, &mut commands),
+            Event::Hear { hearing } => self.hear(hearing, &mut commands),
             Event::Interrupt => self.interrupt(&mut commands),
             Event::EvaluatorNotStarted(failure) => self.evaluator_failed(&failure, &mut commands),
             Event::Notice(EvaluatorNotice::Event(event)) => self.evaluator(event, &mut commands),
@@ -178,6 +183,7 @@ impl State {
             let result = Err(Failure::Interrupted { lost: Vec::new() });
             commands.push(Command::Answer { job, result });
         }
+        self.interrupt_hearing(commands);
         let Some(current) = &mut self.current else {
             return;
         };
@@ -270,7 +276,7 @@ impl State {
         let Some(current) = &mut self.current else {
             return;
         };
-        if !matches!(current.phase, Phase::Held(_)) {
+        if !matches!(current.phase, Phase::Held(_)) || self.hearings.is_on() {
             return;
         }
         self.runs += 1;
@@ -287,6 +293,9 @@ impl State {
     }
 
     fn ended(&mut self, run: RunId, outcome: Outcome, commands: &mut Vec<Command>) {
+        if self.hearing_ended(run, &outcome, commands) {
+            return;
+        }
         let Some(current) = &mut self.current else {
             return;
         };
@@ -306,6 +315,7 @@ impl State {
             }
             _ => {}
         }
+        self.hear_next(commands);
     }
 
     fn answered(

@@ -50,6 +50,12 @@ fn told(command: &Command) -> String {
         Command::KillRuntime => "kill runtime".into(),
         Command::Load(path) => format!("load {}", path.display()),
         Command::Run { run, .. } => format!("run {run}"),
+        Command::Hear { hearing, run } => format!("hear {} as {run}", hearing.0),
+        Command::Heard { hearing } => format!("heard {}", hearing.0),
+        Command::HearingOver { hearing, failure } => match failure {
+            None => format!("over {}", hearing.0),
+            Some(failure) => format!("over {} {failure:?}", hearing.0),
+        },
         Command::Progress { line, .. } => format!("progress {line}"),
         Command::Lost { names, .. } => format!("lost {}", names.join(" ")),
         Command::Answer { job, result } => match result {
@@ -406,4 +412,48 @@ fn which_cell_has_moved_a_variable_is_known_even_if_it_panicked() {
     let answer = Event::Notice(EvaluatorNotice::Event(answer));
     bench.check(answer, &["2 Panic"]);
     assert_eq!(bench.state.moved().by("v"), Some(2));
+}
+
+fn hear(hearing: u64) -> Event {
+    Event::Hear {
+        hearing: JobId(hearing),
+    }
+}
+
+#[test]
+fn code_hears_between_cells_one_after_the_other() {
+    let mut bench = Bench::up();
+    bench.check(hear(1), &["hear 1 as 1"]);
+    bench.check(hear(2), &["heard 2"]);
+    bench.check(ended(1, Outcome::Completed), &["over 1", "hear 2 as 2"]);
+    bench.check(ended(2, Outcome::Completed), &["over 2"]);
+}
+
+#[test]
+fn a_frontend_does_not_wait_for_the_cell_before_its_message_is_heard() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.check(compiled(), &["run 1"]);
+    bench.check(hear(2), &["heard 2"]);
+    bench.check(
+        ended(1, Outcome::Completed),
+        &["ran Completed", "hear 2 as 2"],
+    );
+    bench.check(answered(1, &[]), &["1 ok"]);
+    bench.check(ended(2, Outcome::Completed), &["over 2"]);
+}
+
+#[test]
+fn a_compiled_cell_waits_until_the_code_has_heard() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.check(hear(2), &["hear 2 as 1"]);
+    bench.check(compiled(), &[]);
+    bench.check(ended(1, Outcome::Completed), &["over 2", "run 2"]);
+}
+
+#[test]
+fn nobody_hears_where_nothing_has_run() {
+    let mut bench = Bench::new();
+    bench.check(hear(1), &["over 1"]);
 }

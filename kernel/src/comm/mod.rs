@@ -1,0 +1,378 @@
+//! The comms of a session: which there are, what is known of each, who hears what. Pure.
+//!
+//! They outlive the runtime and any page: a widget is what stands here, and both the code's handle
+//! and the frontends' views follow it.
+
+mod control;
+mod model;
+mod unheard;
+
+use crate::channel::Requester;
+use bytes::Bytes;
+use control::{CONTROL_TARGET, update_states};
+use model::Model;
+use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::HostReply;
+use phalanx_protocol::id::CommId;
+use phalanx_protocol::jupyter::{self, CommClose, CommInfoReply, CommMsg, CommOpen};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+use unheard::{Unheard, is_update};
+
+/// Least time between two updates of one widget that its code sends; those between become one.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// All comms of a session.
+#[derive(Debug, Default)]
+pub struct Comms {
+    comms: BTreeMap<CommId, Comm>,
+    /// The targets of which frontends may open comms.
+    accepted: BTreeSet<String>,
+    unheard: Unheard,
+}
+
+#[derive(Debug)]
+struct Comm {
+    target: String,
+    model: Model,
+    /// Whether the code wants to hear of it.
+    observed: bool,
+    /// When the code's last update was sent.
+    updated: Option<Instant>,
+    /// What the code has changed since, and on whose behalf.
+    waiting: Option<(Requester, Model)>,
+}
+
+/// What is to be done for the comms.
+#[derive(Debug)]
+pub enum Command {
+    /// Publish this on iopub.
+    Publish(Publication),
+    /// Have the code hear what is unheard, on behalf of this request.
+    Wake(Requester),
+}
+
+/// A comm message to the frontends.
+#[derive(Debug)]
+pub struct Publication {
+    /// What caused it.
+    pub cause: Requester,
+    /// The message.
+    pub content: jupyter::JupyterMessageContent,
+    /// Open by protocol.
+    pub metadata: Map<String, Value>,
+    /// Raw frames.
+    pub buffers: Vec<Bytes>,
+}
+
+impl Comms {
+    /// What a frontend has done.
+    pub fn frontend(&mut self, from: &Requester, event: CommEvent) -> Vec<Command> {
+        let mut commands = Vec::new();
+        match event {
+            CommEvent::Opened { target, message } => {
+                self.opened(from, target, message, &mut commands);
+            }
+            CommEvent::Message(message) => self.said(from, message, &mut commands),
+            CommEvent::Closed(id) => {
+                if self.comms.remove(&id).is_some_and(|comm| comm.observed) {
+                    self.wake(from, CommEvent::Closed(id), &mut commands);
+                }
+            }
+        }
+        commands
+    }
+
+    /// The comms there are, of one target or of all.
+    pub fn info(&self, target: Option<&str>) -> CommInfoReply {
+        let comms = self
+            .comms
+            .iter()
+            .filter(|(_, comm)| target.is_none_or(|target| comm.target == target))
+            .map(|(id, comm)| {
+                let target_name = comm.target.clone();
+                (wire_id(id), jupyter::CommInfo { target_name })
+            });
+        CommInfoReply {
+            comms: comms.collect(),
+            ..CommInfoReply::default()
+        }
+    }
+
+    /// What the code asks, on behalf of the request that made it run.
+    pub fn library(
+        &mut self,
+        cause: &Requester,
+        request: CommRequest,
+        now: Instant,
+    ) -> (HostReply, Vec<Command>) {
+        let mut commands = Vec::new();
+        let reply = match request {
+            CommRequest::Open { target, comms } => {
+                for message in comms {
+                    self.open(cause, &target, message, &mut commands);
+                }
+                HostReply::Done
+            }
+            CommRequest::Send(message) => self.send(cause, message, now, &mut commands),
+            CommRequest::Close(ids) => {
+                for id in ids {
+                    if self.comms.remove(&id).is_some() {
+                        commands.push(closed(cause, &id));
+                    }
+                }
+                HostReply::Done
+            }
+            CommRequest::State(id) => {
+                let comm = self.comms.get(&id);
+                HostReply::CommState(comm.map(|comm| comm.model.state.clone()))
+            }
+            CommRequest::Observe(id) => match self.comms.get_mut(&id) {
+                Some(comm) => {
+                    comm.observed = true;
+                    HostReply::Done
+                }
+                None => HostReply::Failed(is_closed(&id)),
+            },
+            CommRequest::Accept(target) => {
+                self.accepted.insert(target);
+                HostReply::Done
+            }
+            CommRequest::NextEvent => HostReply::CommEvent(self.unheard.pop()),
+            CommRequest::Capture { comm_id, on } => {
+                // What was sent before is not to be captured.
+                commands.extend(self.flush());
+                let msg_id = if on { cause.msg_id() } else { "" };
+                let data = Map::from_iter([
+                    ("method".to_owned(), json!("update")),
+                    ("state".to_owned(), json!({"msg_id": msg_id})),
+                ]);
+                let reply = self.send(cause, message(comm_id, data), now, &mut commands);
+                commands.extend(self.flush());
+                reply
+            }
+        };
+        (reply, commands)
+    }
+
+    /// When [`Self::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        let waiting = self.comms.values().filter(|comm| comm.waiting.is_some());
+        waiting
+            .filter_map(|comm| Some(comm.updated? + UPDATE_INTERVAL))
+            .min()
+    }
+
+    /// Sends the updates that have waited long enough.
+    pub fn tick(&mut self, now: Instant) -> Vec<Command> {
+        self.send_waiting(|comm| {
+            comm.updated
+                .is_none_or(|at| now >= at + UPDATE_INTERVAL)
+                .then_some(now)
+        })
+    }
+
+    /// Sends all updates that wait: the code that made them has come to its end.
+    pub fn flush(&mut self) -> Vec<Command> {
+        self.send_waiting(|comm| comm.updated)
+    }
+
+    fn send_waiting(&mut self, due: impl Fn(&Comm) -> Option<Instant>) -> Vec<Command> {
+        let mut commands = Vec::new();
+        for (id, comm) in &mut self.comms {
+            if let Some(at) = due(comm)
+                && let Some((cause, update)) = comm.waiting.take()
+            {
+                comm.updated = Some(at);
+                commands.push(updated(&cause, id, &update, "update"));
+            }
+        }
+        commands
+    }
+
+    /// A frontend opens a comm; one that nobody here knows is closed.
+    fn opened(
+        &mut self,
+        from: &Requester,
+        target: String,
+        message: CommMessage,
+        commands: &mut Vec<Command>,
+    ) {
+        let observed = self.accepted.contains(&target);
+        if !observed && target != CONTROL_TARGET && target != WIDGET_TARGET {
+            commands.push(closed(from, &message.comm_id));
+            return;
+        }
+        let comm = Comm::new(&target, &message, observed);
+        self.comms.insert(message.comm_id.clone(), comm);
+        if observed {
+            self.wake(from, CommEvent::Opened { target, message }, commands);
+        }
+    }
+
+    /// A frontend sends something.
+    fn said(&mut self, from: &Requester, said: CommMessage, commands: &mut Vec<Command>) {
+        let Some(comm) = self.comms.get_mut(&said.comm_id) else {
+            // A page that shows what an earlier kernel had.
+            tracing::debug!(comm_id = %said.comm_id, "a message for a comm that is not there");
+            return;
+        };
+        let method = said.data.get("method").and_then(Value::as_str);
+        match (comm.target.as_str(), method) {
+            (CONTROL_TARGET, Some("request_states")) => {
+                let (data, buffers) = update_states(&self.comms);
+                let answer = CommMessage {
+                    buffers,
+                    ..message(said.comm_id, data)
+                };
+                commands.push(sent(from, answer));
+                return;
+            }
+            (WIDGET_TARGET, Some("request_state")) => {
+                commands.push(updated(from, &said.comm_id, &comm.model, "update"));
+                return;
+            }
+            (WIDGET_TARGET, Some("update")) => {
+                let update = Model::of(&said.data, said.buffers.clone());
+                if let Some((_, waiting)) = &mut comm.waiting {
+                    // The last one to change a value wins.
+                    update.state.keys().for_each(|key| waiting.forget(key));
+                }
+                // Every frontend hears of it, the one that did it too.
+                commands.push(updated(from, &said.comm_id, &update, "echo_update"));
+                comm.model.merge(update);
+            }
+            _ => {}
+        }
+        if comm.observed {
+            self.wake(from, CommEvent::Message(said), commands);
+        }
+    }
+
+    fn wake(&mut self, from: &Requester, event: CommEvent, commands: &mut Vec<Command>) {
+        self.unheard.push(event);
+        commands.push(Command::Wake(from.clone()));
+    }
+
+    fn open(
+        &mut self,
+        cause: &Requester,
+        target: &str,
+        message: CommMessage,
+        commands: &mut Vec<Command>,
+    ) {
+        let comm = Comm::new(target, &message, false);
+        self.comms.insert(message.comm_id.clone(), comm);
+        let content = CommOpen {
+            comm_id: wire_id(&message.comm_id),
+            target_name: target.to_owned(),
+            data: message.data,
+            target_module: None,
+        };
+        let (metadata, buffers) = (message.metadata, message.buffers);
+        commands.push(publish(cause, content.into(), metadata, buffers));
+    }
+
+    fn send(
+        &mut self,
+        cause: &Requester,
+        message: CommMessage,
+        now: Instant,
+        commands: &mut Vec<Command>,
+    ) -> HostReply {
+        let Some(comm) = self.comms.get_mut(&message.comm_id) else {
+            return HostReply::Failed(is_closed(&message.comm_id));
+        };
+        if comm.target == WIDGET_TARGET && is_update(&message) {
+            let update = Model::of(&message.data, message.buffers);
+            comm.model.merge(update.clone());
+            match &mut comm.waiting {
+                Some((_, waiting)) => waiting.merge(update),
+                waiting => *waiting = Some((cause.clone(), update)),
+            }
+            commands.extend(self.tick(now));
+            return HostReply::Done;
+        }
+        if let Some((cause, update)) = comm.waiting.take() {
+            commands.push(updated(&cause, &message.comm_id, &update, "update"));
+        }
+        commands.push(sent(cause, message));
+        HostReply::Done
+    }
+}
+
+impl Comm {
+    fn new(target: &str, first: &CommMessage, observed: bool) -> Self {
+        Self {
+            target: target.to_owned(),
+            model: Model::of(&first.data, first.buffers.clone()),
+            observed,
+            updated: None,
+            waiting: None,
+        }
+    }
+}
+
+fn message(comm_id: CommId, data: Map<String, Value>) -> CommMessage {
+    CommMessage {
+        comm_id,
+        data,
+        metadata: Map::new(),
+        buffers: Vec::new(),
+    }
+}
+
+fn updated(cause: &Requester, id: &CommId, model: &Model, method: &str) -> Command {
+    let (data, buffers) = model.message(method);
+    let message = CommMessage {
+        buffers,
+        ..message(id.clone(), data)
+    };
+    sent(cause, message)
+}
+
+fn sent(cause: &Requester, message: CommMessage) -> Command {
+    let content = CommMsg {
+        comm_id: wire_id(&message.comm_id),
+        data: message.data,
+    };
+    publish(cause, content.into(), message.metadata, message.buffers)
+}
+
+fn closed(cause: &Requester, id: &CommId) -> Command {
+    let content = CommClose {
+        comm_id: wire_id(id),
+        data: Map::new(),
+    };
+    publish(cause, content.into(), Map::new(), Vec::new())
+}
+
+fn publish(
+    cause: &Requester,
+    content: jupyter::JupyterMessageContent,
+    metadata: Map<String, Value>,
+    buffers: Vec<Buffer>,
+) -> Command {
+    Command::Publish(Publication {
+        cause: cause.clone(),
+        content,
+        metadata,
+        buffers: buffers.into_iter().map(|b| Bytes::from(b.0)).collect(),
+    })
+}
+
+fn wire_id(id: &CommId) -> jupyter::CommId {
+    jupyter::CommId(id.to_string())
+}
+
+fn is_closed(id: &CommId) -> Failure {
+    Failure::Usage {
+        message: format!("comm {id} is closed"),
+        hint: Some("a widget that was closed cannot be used again; make a new one".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

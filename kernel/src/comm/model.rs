@@ -1,0 +1,73 @@
+//! The state of one widget, with the binary values that stand beside it.
+
+use phalanx_protocol::comm::Buffer;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// The state of a widget: what `get_state` gives in ipywidgets.
+///
+/// Values that are bytes do not stand in the state; each has its path there and a frame of its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Model {
+    pub(super) state: Map<String, Value>,
+    /// By the path as JSON text: keys and indices.
+    buffers: BTreeMap<String, (Vec<Value>, Buffer)>,
+}
+
+impl Model {
+    /// The model that the data of an `update` or of a `comm_open` describes.
+    pub(super) fn of(data: &Map<String, Value>, buffers: Vec<Buffer>) -> Self {
+        let state = data.get("state").and_then(Value::as_object);
+        let paths = data.get("buffer_paths").and_then(Value::as_array);
+        let paths = paths.into_iter().flatten().filter_map(Value::as_array);
+        Self {
+            state: state.cloned().unwrap_or_default(),
+            buffers: paths
+                .zip(buffers)
+                .map(|(path, buffer)| (json!(path).to_string(), (path.clone(), buffer)))
+                .collect(),
+        }
+    }
+
+    /// Takes over every key of an update.
+    pub(super) fn merge(&mut self, update: Self) {
+        for (key, value) in update.state {
+            self.forget(&key);
+            self.state.insert(key, value);
+        }
+        self.buffers.extend(update.buffers);
+    }
+
+    /// Removes one key.
+    pub(super) fn forget(&mut self, key: &str) {
+        self.state.remove(key);
+        self.buffers
+            .retain(|_, (path, _)| path.first().and_then(Value::as_str) != Some(key));
+    }
+
+    /// The data of a message with that method, and its frames.
+    pub(super) fn message(&self, method: &str) -> (Map<String, Value>, Vec<Buffer>) {
+        let data = Map::from_iter([
+            ("method".to_owned(), json!(method)),
+            ("state".to_owned(), json!(self.state)),
+            ("buffer_paths".to_owned(), json!(self.paths())),
+        ]);
+        (data, self.frames())
+    }
+
+    /// Where the binary values stand, in the order of [`Self::frames`].
+    pub(super) fn paths(&self) -> Vec<&[Value]> {
+        self.buffers
+            .values()
+            .map(|(path, _)| path.as_slice())
+            .collect()
+    }
+
+    /// The binary values.
+    pub(super) fn frames(&self) -> Vec<Buffer> {
+        self.buffers
+            .values()
+            .map(|(_, buffer)| buffer.clone())
+            .collect()
+    }
+}

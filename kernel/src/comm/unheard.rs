@@ -1,0 +1,43 @@
+//! What frontends have done that the code has not heard of yet.
+
+use super::model::Model;
+use phalanx_protocol::comm::{CommEvent, CommMessage};
+use serde_json::Value;
+use std::collections::VecDeque;
+
+/// Most that is kept; a cell that does not listen for long loses the oldest.
+const LIMIT: usize = 1000;
+
+#[derive(Debug, Default)]
+pub(super) struct Unheard(VecDeque<CommEvent>);
+
+impl Unheard {
+    /// Keeps an event. Updates of a widget in a row are one: a slider that is dragged while a cell
+    /// runs is heard where it came to rest.
+    pub(super) fn push(&mut self, event: CommEvent) {
+        if let (CommEvent::Message(new), Some(CommEvent::Message(last))) =
+            (&event, self.0.back_mut())
+            && new.comm_id == last.comm_id
+            && is_update(new)
+            && is_update(last)
+        {
+            let mut model = Model::of(&last.data, std::mem::take(&mut last.buffers));
+            model.merge(Model::of(&new.data, new.buffers.clone()));
+            (last.data, last.buffers) = model.message("update");
+            return;
+        }
+        if self.0.len() == LIMIT {
+            self.0.pop_front();
+        }
+        self.0.push_back(event);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<CommEvent> {
+        self.0.pop_front()
+    }
+}
+
+/// Whether a message changes the state of a widget.
+pub(super) fn is_update(message: &CommMessage) -> bool {
+    message.data.get("method").and_then(Value::as_str) == Some("update")
+}

@@ -1,0 +1,108 @@
+//! Runs between cells, in which the code hears what frontends have done with its widgets.
+
+use super::part::{Phase, RuntimeState};
+use super::{Command, JobId, State};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::runtime::Outcome;
+use std::collections::VecDeque;
+
+/// The hearings that wait, and the one that is on.
+#[derive(Debug, Default)]
+pub(super) struct Hearings {
+    waiting: VecDeque<JobId>,
+    current: Option<(JobId, RunId)>,
+    interrupted: bool,
+}
+
+impl Hearings {
+    /// Whether the runtime is at it.
+    pub(super) fn is_on(&self) -> bool {
+        self.current.is_some()
+    }
+}
+
+impl State {
+    pub(super) fn hear(&mut self, hearing: JobId, commands: &mut Vec<Command>) {
+        self.hearings.waiting.push_back(hearing);
+        self.hear_next(commands);
+        if self.hearings.waiting.contains(&hearing) {
+            commands.push(Command::Heard { hearing });
+        }
+    }
+
+    /// Begins the next hearing, if the runtime does nothing else.
+    pub(super) fn hear_next(&mut self, commands: &mut Vec<Command>) {
+        let phase = self.current.as_ref().map(|current| &current.phase);
+        let running = matches!(phase, Some(Phase::Running(_) | Phase::Orphaned(_)));
+        if running || self.hearings.is_on() {
+            return;
+        }
+        if self.runtime != (RuntimeState::Up { loaded: true }) {
+            // It has run nothing, so there is nobody to hear.
+            self.end_waiting(commands);
+            return;
+        }
+        if let Some(hearing) = self.hearings.waiting.pop_front() {
+            self.runs += 1;
+            let run = RunId(self.runs);
+            self.hearings.current = Some((hearing, run));
+            self.hearings.interrupted = false;
+            commands.push(Command::Hear { hearing, run });
+        }
+    }
+
+    /// The user wants it to stop, if one is on.
+    pub(super) fn interrupt_hearing(&mut self, commands: &mut Vec<Command>) {
+        if self.hearings.is_on() {
+            self.hearings.interrupted = true;
+            commands.push(Command::KillRuntime);
+        }
+    }
+
+    /// A run is over; whether it was a hearing.
+    pub(super) fn hearing_ended(
+        &mut self,
+        run: RunId,
+        outcome: &Outcome,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        let Some((hearing, _)) = self
+            .hearings
+            .current
+            .take_if(|(_, current)| *current == run)
+        else {
+            return false;
+        };
+        let died = matches!(outcome, Outcome::Died { .. });
+        let lost = if died {
+            self.variables.clone()
+        } else {
+            Vec::new()
+        };
+        let failure = match outcome {
+            _ if died && self.hearings.interrupted => Some(Failure::Interrupted { lost }),
+            Outcome::Died { status } => Some(Failure::RuntimeDied {
+                status: status.clone(),
+                lost,
+            }),
+            Outcome::Panicked(panic) => Some(Failure::Panic(panic.clone())),
+            _ => None,
+        };
+        commands.push(Command::HearingOver { hearing, failure });
+        if died {
+            self.end_waiting(commands);
+        } else {
+            self.run_held(commands);
+            self.hear_next(commands);
+        }
+        true
+    }
+
+    fn end_waiting(&mut self, commands: &mut Vec<Command>) {
+        for hearing in self.hearings.waiting.drain(..) {
+            let failure = None;
+            commands.push(Command::HearingOver { hearing, failure });
+        }
+    }
+}

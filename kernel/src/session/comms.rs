@@ -1,0 +1,69 @@
+//! The comms beside the session: frontends' messages and the code's calls, performed.
+
+use super::Event;
+use super::actor::Actor;
+use crate::channel::{Loudness, Outlet, Requester};
+use crate::comm::Command;
+use crate::run::CellContext;
+use phalanx_protocol::comm::{CommEvent, CommRequest};
+use phalanx_runtime::HostReplier;
+use std::time::Instant;
+
+impl Actor {
+    /// Takes in what a frontend has done. Its request is over once the code has heard of it, so that
+    /// a slider is not dragged faster than the code follows; a running cell is not waited for.
+    pub(super) async fn comm(&mut self, from: Requester, event: CommEvent) {
+        let commands = self.comms.frontend(&from, event);
+        let woken = self.perform_comms(commands).await;
+        let local = self.services.local().clone();
+        self.tasks.spawn(async move {
+            for context in woken {
+                local.hear(context).await;
+            }
+            Some(Event::Answered { from, reply: None })
+        });
+    }
+
+    /// Answers a call of the code.
+    pub(super) async fn comm_call(
+        &mut self,
+        context: &CellContext,
+        request: CommRequest,
+        reply: HostReplier,
+    ) {
+        let cause = context.outlet().cause();
+        let (answer, commands) = self.comms.library(cause, request, Instant::now());
+        self.perform_comms(commands).await;
+        reply.send(answer);
+    }
+
+    /// Sends the updates that wait for their time.
+    pub(super) async fn comms_due(&mut self) {
+        let commands = self.comms.tick(Instant::now());
+        self.perform_comms(commands).await;
+    }
+
+    /// Sends all updates that wait, because a cell has come to its end.
+    pub(super) async fn comms_settled(&mut self) {
+        let commands = self.comms.flush();
+        self.perform_comms(commands).await;
+    }
+
+    /// Performs; answers on whose behalf the code is to be woken.
+    async fn perform_comms(&self, commands: Vec<Command>) -> Vec<CellContext> {
+        let mut woken = Vec::new();
+        for command in commands {
+            match command {
+                Command::Publish(publication) => {
+                    self.channels.iopub().publish_comm(publication).await;
+                }
+                Command::Wake(from) => {
+                    let iopub = self.channels.iopub().clone();
+                    let outlet = Outlet::new(iopub, from, 0, Loudness::Loud);
+                    woken.push(CellContext::new(outlet, "", 0));
+                }
+            }
+        }
+        woken
+    }
+}
