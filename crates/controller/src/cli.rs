@@ -1,6 +1,6 @@
 //! `phalanx controller`: the same controller as its own process.
 
-use crate::{Controller, ControllerConfig, scheduler::Scheme};
+use crate::{Controller, ControllerConfig, Database, scheduler::Scheme};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,12 +30,51 @@ pub struct ServerArgs {
     /// Milliseconds between two heartbeats.
     #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(10..))]
     pub ping: u64,
-    /// How engines of load-balanced tasks are chosen: leastload, lru, plainrandom, twobin, weighted.
+    /// How engines of load-balanced tasks are chosen: leastload, lru, plainrandom, pure, twobin,
+    /// weighted.
     #[arg(long, default_value = "leastload")]
     pub scheme: Scheme,
     /// Load-balanced tasks an engine may have at once; 0 for any number.
     #[arg(long, default_value_t = 1)]
     pub hwm: usize,
+    /// Where what became of tasks is kept, for get_result, db_query and resubmit.
+    #[arg(long, value_enum, default_value_t)]
+    pub db: Db,
+    /// The file of `--db sqlite`; without it tasks.db in the folder.
+    #[arg(long)]
+    pub db_file: Option<PathBuf>,
+    /// MiB of tasks that `--db memory` keeps; the oldest are forgotten.
+    #[arg(long, default_value_t = 64)]
+    pub db_memory: usize,
+}
+
+/// Where what became of tasks is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Db {
+    /// In memory.
+    #[default]
+    Memory,
+    /// In an SQLite database, which the next controller goes on with.
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+    /// Nowhere.
+    None,
+}
+
+impl ServerArgs {
+    fn database(&self) -> Database {
+        match self.db {
+            Db::Memory => Database::Memory {
+                bytes: self.db_memory << 20,
+            },
+            #[cfg(feature = "sqlite")]
+            Db::Sqlite => {
+                let usual = || self.folder.join("tasks.db");
+                Database::Sqlite(self.db_file.clone().unwrap_or_else(usual))
+            }
+            Db::None => Database::Memory { bytes: 0 },
+        }
+    }
 }
 
 impl From<ServerArgs> for ControllerConfig {
@@ -45,8 +84,10 @@ impl From<ServerArgs> for ControllerConfig {
         } else {
             format!("tcp://{}", args.ip)
         };
+        let database = args.database();
         Self {
             interface,
+            database,
             location: args.location,
             heartbeat: Duration::from_millis(args.ping),
             scheme: args.scheme,

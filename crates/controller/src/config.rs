@@ -17,6 +17,8 @@ pub struct ControllerConfig {
     pub scheme: Scheme,
     /// Load-balanced tasks an engine may have at once; 0 for any number.
     pub hwm: usize,
+    /// Where what became of tasks is kept, for the queries of clients.
+    pub database: Database,
     /// What signs the messages.
     pub signature_scheme: SignatureScheme,
     /// The folder for the connection files; `None` for a private temporary one.
@@ -29,6 +31,26 @@ pub struct ControllerConfig {
     pub cluster_id: String,
 }
 
+/// Where what became of tasks is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// In memory; the oldest tasks are forgotten.
+    Memory {
+        /// How many bytes they may take.
+        bytes: usize,
+    },
+    /// In a file, from one controller to the next, until they are purged.
+    #[cfg(feature = "sqlite")]
+    Sqlite(PathBuf),
+}
+
+impl Default for Database {
+    /// 64 MiB of memory.
+    fn default() -> Self {
+        Self::Memory { bytes: 64 << 20 }
+    }
+}
+
 impl Default for ControllerConfig {
     fn default() -> Self {
         Self {
@@ -37,6 +59,7 @@ impl Default for ControllerConfig {
             heartbeat: Duration::from_secs(3),
             scheme: Scheme::default(),
             hwm: 1,
+            database: Database::default(),
             signature_scheme: SignatureScheme::Sha256,
             folder: None,
             client_file: None,

@@ -1,5 +1,5 @@
 use crate::config::ControllerConfig;
-use crate::server::{Channels, Server};
+use crate::server::{self, Channels, Server};
 use phalanx_transport::connection::ConnectionFileError;
 use phalanx_transport::socket::{BindError, EndpointError};
 use phalanx_transport::{ClientConnectionFile, EngineConnectionFile, Session, SigningKey};
@@ -23,6 +23,10 @@ pub enum StartError {
     /// There is no folder for them.
     #[error("cannot make a folder for the connection files: {0}")]
     Folder(std::io::Error),
+    /// The database of tasks cannot be used.
+    #[cfg(feature = "sqlite")]
+    #[error(transparent)]
+    Database(#[from] crate::records::OpenError),
 }
 
 /// A running controller. Dropping it ends it; its connection files go with it.
@@ -43,6 +47,7 @@ impl Controller {
     /// When a socket cannot be bound or a file not written.
     pub async fn start(config: ControllerConfig) -> Result<Self, StartError> {
         let session = Session::new("controller", SigningKey::fresh(config.signature_scheme));
+        let store = server::store(&config.database, &session)?;
         let channels = Channels::bind(&config).await?;
         let (client, engine) = channels.files(&config, &session);
         let both_named = config.client_file.is_some() && config.engine_file.is_some();
@@ -76,7 +81,7 @@ impl Controller {
         let cancel = CancellationToken::new();
         let tasks = TaskTracker::new();
         let (ending, ended) = watch::channel(false);
-        let server = Server::new(&config, session, &engine);
+        let server = Server::new(&config, session, &engine, store);
         let token = cancel.clone();
         tasks.spawn(async move {
             server.run(channels, token).await;

@@ -6,7 +6,7 @@
 //! | [`scheduler`] | load-balanced tasks: a pure state machine |
 //! | `direct` | direct requests that are not answered yet |
 //! | `broadcast` | one request for many engines, their replies as many or as one |
-//! | `records` | what became of tasks, for the queries of clients |
+//! | `records` | what became of tasks, for the queries of clients: in memory or in SQLite |
 //! | `server` | the sockets and the loop around all of these |
 //! | [`cli`] | `phalanx controller` |
 //!
@@ -34,5 +34,7 @@ pub mod scheduler;
 mod server;
 
 pub use cli::{ServerArgs, run_server};
-pub use config::ControllerConfig;
+pub use config::{ControllerConfig, Database};
 pub use controller::{Controller, StartError};
+#[cfg(feature = "sqlite")]
+pub use records::OpenError;

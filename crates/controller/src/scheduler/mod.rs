@@ -42,6 +42,8 @@ pub struct Scheduler {
     ended: Ended,
     given: u64,
     random: u64,
+    /// Of the requests of all tasks.
+    bytes: usize,
 }
 
 impl Scheduler {
@@ -57,6 +59,7 @@ impl Scheduler {
             ended: Ended::default(),
             given: 0,
             random: seed,
+            bytes: 0,
         }
     }
 
@@ -66,6 +69,11 @@ impl Scheduler {
             (!matches!(record.place, Place::Running(_))).then(|| id.clone())
         };
         self.tasks.iter().filter_map(waits).collect()
+    }
+
+    /// The bytes of all tasks that have not ended.
+    pub fn queued_bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Tasks an engine has.
@@ -90,6 +98,7 @@ impl Scheduler {
         }
         let id = task.id.clone();
         let deadline = task.timeout.map(|timeout| now + timeout);
+        self.bytes += task.size();
         self.tasks.insert(id.clone(), Record::new(task, deadline));
         self.blocked.push(id.clone());
         self.unblock(&mut out);
@@ -216,7 +225,9 @@ impl Scheduler {
 
     fn finish(&mut self, id: &MsgId, ok: bool, engine: Option<EngineUuid>) -> Option<Record> {
         self.ended.insert(id.clone(), Ending { ok, engine });
-        self.tasks.remove(id)
+        let record = self.tasks.remove(id)?;
+        self.bytes -= record.task.size();
+        Some(record)
     }
 
     fn fail(&mut self, id: &MsgId, reason: FailReason, out: &mut Vec<SchedulerCommand>) {
@@ -322,6 +333,7 @@ impl Scheduler {
             record.place = Place::Running(worker.uuid.clone());
             record.given = self.given;
             out.push(SchedulerCommand::Run {
+                task: id.clone(),
                 engine: worker.uuid.clone(),
                 request: record.task.request.clone(),
             });

@@ -3,6 +3,9 @@ use phalanx_protocol::parallel::{Dependency, TaskMetadata};
 use phalanx_transport::{Frames, RawMessage};
 use std::time::{Duration, Instant};
 
+/// What a task takes beside its request: ids, allocations, the index.
+const OVERHEAD: usize = 512;
+
 /// A load-balanced task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
@@ -38,6 +41,14 @@ impl Task {
             retries: metadata.retries,
         }
     }
+
+    /// The bytes it takes while it is here, about.
+    pub fn size(&self) -> usize {
+        let request = &self.request;
+        let parts: usize = request.signed_parts().iter().map(|part| part.len()).sum();
+        let buffers: usize = request.buffers.iter().map(|buffer| buffer.len()).sum();
+        OVERHEAD + parts + buffers
+    }
 }
 
 /// What a reply says of its task.
@@ -56,9 +67,11 @@ pub enum Verdict {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SchedulerCommand {
-    /// Send the request to the engine.
+    /// Send a task's request to an engine.
     Run {
         /// Which.
+        task: MsgId,
+        /// On which engine.
         engine: EngineUuid,
         /// With the client's identity.
         request: RawMessage,

@@ -32,7 +32,9 @@ fn told(commands: Vec<SchedulerCommand>) -> Vec<String> {
     commands
         .into_iter()
         .map(|command| match command {
-            SchedulerCommand::Run { engine, request } => {
+            SchedulerCommand::Run {
+                engine, request, ..
+            } => {
                 format!("run {} on {engine}", text(&request.header))
             }
             SchedulerCommand::Reply(frames) => format!("reply {}", text(&frames[0])),

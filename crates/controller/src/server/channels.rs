@@ -51,6 +51,13 @@ impl Binder<'_> {
             .backlog(BACKLOG_MESSAGES, BACKLOG_BYTES);
         Ok(Socket::bind(kind, &endpoint, options).await?)
     }
+
+    async fn routers(&mut self, [client, engine]: [&str; 2]) -> Result<[Socket; 2], StartError> {
+        Ok([
+            self.bind(Kind::Router, client).await?,
+            self.bind(Kind::Router, engine).await?,
+        ])
+    }
 }
 
 impl Channels {
@@ -59,46 +66,21 @@ impl Channels {
             interface: &config.interface,
             next: 0,
         };
-        let mut routers = Vec::with_capacity(10);
-        for name in [
-            "registration",
-            "mux_in",
-            "mux_out",
-            "task_in",
-            "task_out",
-            "control_in",
-            "control_out",
-            "sub_scheduler_0",
-            "leaf_scheduler_0",
-            "hb_pong",
-        ] {
-            routers.push(binder.bind(Kind::Router, name).await?);
-        }
-        let [
-            registration,
-            mux_in,
-            mux_out,
-            task_in,
-            task_out,
-            control_in,
-            control_out,
-            sub,
-            leaf,
-            pong,
-        ] = <[Socket; 10]>::try_from(routers).unwrap_or_else(|_| unreachable!("ten were bound"));
         Ok(Self {
-            registration,
-            mux: [mux_in, mux_out],
-            task: [task_in, task_out],
-            control: [control_in, control_out],
-            broadcast: [sub, leaf],
-            pong,
+            registration: binder.bind(Kind::Router, "registration").await?,
+            mux: binder.routers(["mux_in", "mux_out"]).await?,
+            task: binder.routers(["task_in", "task_out"]).await?,
+            control: binder.routers(["control_in", "control_out"]).await?,
+            broadcast: binder
+                .routers(["sub_scheduler_0", "leaf_scheduler_0"])
+                .await?,
             iopub: [
                 binder.bind(Kind::Pub, "iopub_out").await?,
                 binder.bind(Kind::Sub, "iopub_in").await?,
             ],
             notification: binder.bind(Kind::Pub, "notification").await?,
             ping: binder.bind(Kind::Pub, "hb_ping").await?,
+            pong: binder.bind(Kind::Router, "hb_pong").await?,
         })
     }
 

@@ -42,8 +42,8 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Whatever comes next, by any of them. Cancel-safe.
-    pub async fn next(&mut self) -> (Port, Event) {
+    /// Whatever comes next, by any of them; new tasks only where they are wanted. Cancel-safe.
+    pub async fn next(&mut self, tasks: bool) -> (Port, Event) {
         let [mux_client, mux_engine] = &mut self.mux;
         let [task_client, task_engine] = &mut self.task;
         let [control_client, control_engine] = &mut self.control;
@@ -52,7 +52,7 @@ impl Incoming {
             Some(event) = self.registration.recv() => (Port::Registration, event),
             Some(event) = mux_client.recv() => (Port::MuxClient, event),
             Some(event) = mux_engine.recv() => (Port::MuxEngine, event),
-            Some(event) = task_client.recv() => (Port::TaskClient, event),
+            Some(event) = task_client.recv(), if tasks => (Port::TaskClient, event),
             Some(event) = task_engine.recv() => (Port::TaskEngine, event),
             Some(event) = control_client.recv() => (Port::ControlClient, event),
             Some(event) = control_engine.recv() => (Port::ControlEngine, event),

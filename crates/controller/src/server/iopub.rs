@@ -1,8 +1,11 @@
+use super::replies::Head;
 use super::{engine_uuid, shown};
-use phalanx_protocol::id::EngineUuid;
+use crate::records::Published;
+use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_transport::{Event, Frames, RawMessage, Receiver, Sender, Session, Socket};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
@@ -16,10 +19,21 @@ pub struct IopubRelay {
     engines: Receiver,
 }
 
+/// What the server wants to know of what is published.
+#[derive(Debug)]
+pub enum Seen {
+    /// This engine can be heard.
+    Engine(EngineUuid),
+    /// This belongs to the record of a task.
+    Published(MsgId, Published),
+}
+
 #[derive(Deserialize)]
-struct Published<'a> {
+struct Header<'a> {
     #[serde(borrow)]
-    session: std::borrow::Cow<'a, str>,
+    session: Cow<'a, str>,
+    #[serde(borrow)]
+    msg_type: Cow<'a, str>,
 }
 
 impl IopubRelay {
@@ -35,21 +49,27 @@ impl IopubRelay {
         self.clients.0.clone()
     }
 
-    /// Runs until a socket is closed. While somebody listens, tells who publishes.
+    /// Runs until a socket is closed. Tells what belongs to records and, while somebody listens,
+    /// who publishes.
     pub async fn run(
         mut self,
         session: Session,
-        heard: mpsc::UnboundedSender<EngineUuid>,
+        seen: mpsc::Sender<Seen>,
         listens: Arc<AtomicBool>,
     ) {
         loop {
             tokio::select! {
                 event = self.engines.recv() => match event {
                     Some(Event::Message(frames)) => {
-                        let Some(frames) = admit(frames, &session, &heard, &listens) else {
+                        let Some(message) = admit(frames, &session) else {
                             continue;
                         };
-                        if let Err(error) = self.clients.0.send(frames).await {
+                        let listened = listens.load(Ordering::Acquire);
+                        for each in look(&message, listened).into_iter().flatten() {
+                            // The server may be gone already.
+                            let _ = seen.send(each).await;
+                        }
+                        if let Err(error) = self.clients.0.send(message.into_frames()).await {
                             tracing::warn!(%error, "output is dropped");
                         }
                     }
@@ -78,26 +98,55 @@ impl IopubRelay {
     }
 }
 
-fn admit(
-    frames: Frames,
-    session: &Session,
-    heard: &mpsc::UnboundedSender<EngineUuid>,
-    listens: &AtomicBool,
-) -> Option<Frames> {
+fn admit(frames: Frames, session: &Session) -> Option<RawMessage> {
     let topic = shown(frames.first());
-    let message = match RawMessage::verify(frames, session.key()) {
-        Ok(message) => message,
-        Err(error) => {
-            tracing::warn!(%topic, %error, "output that is no message of ours");
-            return None;
-        }
-    };
-    if listens.load(Ordering::Acquire)
-        && let Ok(published) = serde_json::from_slice::<Published>(&message.header)
-        && let Some(engine) = engine_uuid(published.session.as_bytes())
-    {
-        // The server may be gone already.
-        drop(heard.send(engine));
+    RawMessage::verify(frames, session.key())
+        .map_err(|error| tracing::warn!(%topic, %error, "output that is no message of ours"))
+        .ok()
+}
+
+/// Who publishes, if that is wanted, and what belongs to a record.
+fn look(message: &RawMessage, who: bool) -> [Option<Seen>; 2] {
+    let topic = message.identities.first();
+    // Most messages say only that a task begins or ends; ours and ipykernel's say so in the topic.
+    let status = topic.is_some_and(|topic| topic.ends_with(b".status"));
+    if status && !who {
+        return [None, None];
     }
-    Some(message.into_frames())
+    let Ok(header) = serde_json::from_slice::<Header>(&message.header) else {
+        return [None, None];
+    };
+    let engine = who
+        .then(|| engine_uuid(header.session.as_bytes()))
+        .flatten();
+    let published = recorded(&header.msg_type, message);
+    [
+        engine.map(Seen::Engine),
+        published.map(|(task, published)| Seen::Published(task, published)),
+    ]
+}
+
+fn recorded(msg_type: &str, message: &RawMessage) -> Option<(MsgId, Published)> {
+    if !matches!(
+        msg_type,
+        "stream" | "execute_input" | "execute_result" | "error"
+    ) {
+        return None;
+    }
+    let task = Head::of(&message.parent_header).ok()?.id();
+    let mut content: Value = serde_json::from_slice(&message.content).ok()?;
+    let text = |content: &Value, field: &str| content[field].as_str().map(str::to_owned);
+    let published = match msg_type {
+        "stream" => {
+            let said = text(&content, "text")?;
+            match content["name"].as_str()? {
+                "stdout" => Published::Stdout(said),
+                _ => Published::Stderr(said),
+            }
+        }
+        "execute_input" => Published::Input(text(&content, "code")?),
+        "execute_result" => Published::Result(content.take()),
+        _ => Published::Error(content.take()),
+    };
+    Some((task, published))
 }

@@ -5,24 +5,28 @@ mod engines;
 mod incoming;
 mod iopub;
 mod query;
+mod records;
 mod relay;
 mod replies;
 mod tasks;
 
 pub use channels::Channels;
+pub use records::store;
 
 use crate::broadcast::Broadcast;
 use crate::config::ControllerConfig;
 use crate::direct::Direct;
 use crate::hub::Hub;
-use crate::records::Records;
+use crate::records::Store;
 use crate::scheduler::Scheduler;
 use channels::Senders;
 use incoming::Port;
+use iopub::Seen;
 use phalanx_protocol::id::EngineUuid;
 use phalanx_transport::{
     EngineConnectionFile, Event, Frames, Identity, SendError, Sender, Session,
 };
+use records::Records;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -35,6 +39,10 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long an engine's end is announced after the replies given in its place. Stock clients make
 /// up their own replies then, and complain of ours if it comes second.
 const NOTIFY_AFTER_REPLIES: Duration = Duration::from_millis(20);
+/// Bytes of tasks that may wait for an engine before no more are read.
+const QUEUED_BYTES: usize = 256 << 20;
+/// Outputs that may wait to be kept.
+const PUBLISHED: usize = 1024;
 /// How long messages may take to leave when the controller ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -61,14 +69,19 @@ pub struct Server {
 
 impl Server {
     /// A server without engines.
-    pub fn new(config: &ControllerConfig, session: Session, engine: &EngineConnectionFile) -> Self {
+    pub fn new(
+        config: &ControllerConfig,
+        session: Session,
+        engine: &EngineConnectionFile,
+        store: Store,
+    ) -> Self {
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
         Self {
             hub: Hub::default(),
             scheduler: Scheduler::new(config.scheme, config.hwm, seed),
             direct: Direct::default(),
             broadcast: Broadcast::default(),
-            records: Records::default(),
+            records: Records::new(store),
             session,
             connection_info: channels::ports(engine),
             heartbeat: config.heartbeat,
@@ -83,17 +96,22 @@ impl Server {
     /// Serves until it is cancelled or a client asks it to end.
     pub async fn run(mut self, channels: Channels, cancel: CancellationToken) {
         let (senders, mut incoming, iopub) = channels.split();
-        // Unbounded, since the relay writes to it only while a registration is under way.
-        let (heard, mut published) = mpsc::unbounded_channel();
+        // Bounded, so that engines that publish faster than it is kept are slowed down.
+        let (seen, mut published) = mpsc::channel(PUBLISHED);
         // Ends when this loop does, which aborts and awaits it.
-        let relay = tokio::spawn(iopub.run(self.session.clone(), heard, self.listens.clone()));
+        let relay = tokio::spawn(iopub.run(self.session.clone(), seen, self.listens.clone()));
         let mut beat = tokio::time::interval(self.heartbeat);
         let mut tick = tokio::time::interval(TICK);
         while !self.ends {
             let announcement = self.announcements.front().map(|(at, _)| *at);
+            let room = self.records.has_room();
+            let tasks = self.scheduler.queued_bytes() < QUEUED_BYTES;
             tokio::select! {
-                (port, event) = incoming.next() => self.event(port, event, &senders),
-                Some(engine) = published.recv() => self.heard(engine, &senders),
+                (port, event) = incoming.next(tasks), if room => self.event(port, event, &senders),
+                Some(seen) = published.recv(), if room => self.seen(seen, &senders),
+                answer = self.records.next() => if let Some((ticket, answer)) = answer {
+                    self.answered(ticket, answer, &senders);
+                },
                 _ = beat.tick() => self.beat(&senders),
                 _ = tick.tick() => self.tick(&senders),
                 () = until(announcement) => self.announce(&senders),
@@ -105,6 +123,14 @@ impl Server {
         relay.abort();
         // The result is that it was aborted.
         drop(relay.await);
+        self.records.close().await;
+    }
+
+    fn seen(&mut self, seen: Seen, senders: &Senders) {
+        match seen {
+            Seen::Engine(engine) => self.heard(engine, senders),
+            Seen::Published(task, published) => self.records.published(task, published),
+        }
     }
 
     fn event(&mut self, port: Port, event: Event, senders: &Senders) {

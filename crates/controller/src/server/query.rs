@@ -2,26 +2,26 @@
 
 use super::channels::Senders;
 use super::incoming::Port;
-use super::{Server, engine_uuid, post, shown};
+use super::records::Asked;
+use super::{Server, post, shown};
 use crate::hub::{HubEvent, RefusedRegistration};
+use crate::records::{BadQuery, Filter, Key, Query};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
-    ConnectionReply, EngineQueue, ErrorContent, HistoryReply, PurgeRequest, Purged, QueueReply,
-    QueueRequest, RegistrationReply, RegistrationRequest, ResultRequest, Target, Tasks,
-    UnregistrationRequest,
+    ConnectionReply, DbRequest, EngineQueue, ErrorContent, LoadRequest, PurgeRequest, Purged,
+    QueueReply, QueueRequest, RegistrationReply, RegistrationRequest, ResubmitRequest,
+    ResultRequest, Target, Tasks, UnregistrationRequest,
 };
 use phalanx_transport::{Envelope, Frames, WireError};
 use serde_json::{Map, Value, json};
 
 /// A query that cannot be answered, as stock clients expect it.
-fn hub_error(ename: &str, evalue: String) -> Value {
+pub(super) fn error(ename: &str, evalue: String) -> Value {
     let traceback = vec![format!("{ename}: {evalue}")];
     json!({"status": "error", "ename": ename, "evalue": evalue, "traceback": traceback,
         "engine_info": {}})
 }
-
-type Answer = Result<(&'static str, Value, Vec<Bytes>), WireError>;
 
 impl Server {
     pub(super) fn query(&mut self, frames: Frames, senders: &Senders) {
@@ -44,14 +44,12 @@ impl Server {
                 Err(error) => tracing::warn!(%peer, %error, "an unregistration is dropped"),
             },
             _ => {
-                let (msg_type, content, buffers) =
-                    self.answer_query(&request).unwrap_or_else(|error| {
-                        let error = hub_error("ValueError", error.to_string());
-                        ("hub_error", error, vec![])
-                    });
-                let mut reply = self.session.envelope(msg_type, content, Some(&request));
-                reply.buffers = buffers;
-                self.post_reply(reply, senders);
+                let content = Value::Null;
+                let empty = self.session.envelope("hub_error", content, Some(&request));
+                if let Err(wrong) = self.client_query(request, senders) {
+                    let content = error("ValueError", wrong.to_string());
+                    self.post_reply(Envelope { content, ..empty }, senders);
+                }
             }
         }
     }
@@ -96,145 +94,184 @@ impl Server {
         self.post_reply(reply, senders);
     }
 
-    fn answer_query(&mut self, request: &Envelope) -> Answer {
-        let value = |content: serde_json::Result<Value>| content.unwrap_or_default();
-        Ok(match request.header.msg_type.as_str() {
+    /// What needs no records is answered at once, the rest when the records are there.
+    fn client_query(&mut self, request: Envelope, senders: &Senders) -> Result<(), WireError> {
+        let (msg_type, content) = match request.header.msg_type.as_str() {
             "connection_request" => {
                 let reply = ConnectionReply::Ok {
                     engines: self.hub.engines(),
                 };
-                (
-                    "connection_reply",
-                    value(serde_json::to_value(reply)),
-                    vec![],
-                )
+                ("connection_reply", json(reply))
             }
             "queue_request" => {
-                let reply = self.queue(&request.content()?);
-                ("queue_reply", reply, vec![])
+                let content: QueueRequest = request.content()?;
+                match self.targets(content.targets.as_deref()) {
+                    Err(error) => ("hub_error", error),
+                    Ok(engines) => {
+                        let reply = self.queue(&engines, content.verbose);
+                        if content.verbose {
+                            let asked = Asked::Queue { reply, engines };
+                            let query = Query::Find {
+                                filter: Filter::ended(),
+                                buffers: false,
+                            };
+                            self.ask(request, asked, query, senders);
+                            return Ok(());
+                        }
+                        ("queue_reply", json(reply))
+                    }
+                }
             }
             "load_request" => {
-                let loads = self.hub.engines().into_iter().map(|(id, uuid)| {
-                    let load = self.scheduler.running_on(&uuid).len();
-                    (id.to_string(), json!(load))
-                });
-                let mut content: Map<_, _> = loads.collect();
-                content.insert("status".into(), json!("ok"));
-                ("load_reply", Value::Object(content), vec![])
+                let content: LoadRequest = request.content()?;
+                match self.targets(content.targets.as_deref()) {
+                    Err(error) => ("hub_error", error),
+                    Ok(engines) => ("load_reply", self.loads(engines)),
+                }
             }
             "history_request" => {
-                let reply = HistoryReply {
-                    status: "ok".to_owned(),
-                    history: self.records.history(),
-                };
-                ("history_reply", value(serde_json::to_value(reply)), vec![])
+                self.ask(request, Asked::History, Query::History, senders);
+                return Ok(());
             }
-            "result_request" => self.results(&request.content()?),
+            "result_request" => {
+                let ResultRequest {
+                    msg_ids: ids,
+                    status_only,
+                } = request.content()?;
+                let query = Query::Find {
+                    filter: Filter::tasks(&ids),
+                    buffers: !status_only,
+                };
+                let asked = Asked::Results { ids, status_only };
+                self.ask(request, asked, query, senders);
+                return Ok(());
+            }
+            "db_request" => match db_query(&request.content()?) {
+                Ok((keys, query)) => {
+                    self.ask(request, Asked::Db(keys), query, senders);
+                    return Ok(());
+                }
+                Err(bad) => ("db_reply", error("KeyError", bad.to_string())),
+            },
             "purge_request" => {
-                self.purge(&request.content()?);
-                ("purge_reply", json!({"status": "ok"}), vec![])
+                let content: PurgeRequest = request.content()?;
+                match self.purge(content) {
+                    Ok((asked, query)) => {
+                        self.ask(request, asked, query, senders);
+                        return Ok(());
+                    }
+                    Err(error) => ("purge_reply", error),
+                }
+            }
+            "resubmit_request" => {
+                let ResubmitRequest { msg_ids: ids } = request.content()?;
+                let query = Query::Find {
+                    filter: Filter::tasks(&ids),
+                    buffers: true,
+                };
+                self.ask(request, Asked::Resubmit(ids), query, senders);
+                return Ok(());
             }
             "shutdown_request" => {
                 tracing::info!("a client asks the controller to end");
                 self.ends = true;
-                ("shutdown_reply", json!({"status": "ok"}), vec![])
+                ("shutdown_reply", json!({"status": "ok"}))
             }
             other => {
                 let evalue = format!("\"Bad Message Type: '{other}'\"");
-                ("hub_error", hub_error("KeyError", evalue), vec![])
+                ("hub_error", error("KeyError", evalue))
             }
-        })
+        };
+        let reply = self.session.envelope(msg_type, content, Some(&request));
+        self.post_reply(reply, senders);
+        Ok(())
     }
 
-    fn queue(&self, request: &QueueRequest) -> Value {
-        let wanted = |id: EngineId, uuid: &EngineUuid| match &request.targets {
-            None => true,
-            Some(targets) => targets.iter().any(|target| match target {
-                Target::Id(other) => *other == id,
-                Target::Uuid(other) => other == uuid,
-            }),
+    /// The engines a query names; all when it names none.
+    fn targets(&self, targets: Option<&[Target]>) -> Result<Vec<(EngineId, EngineUuid)>, Value> {
+        let engines = self.hub.engines();
+        let Some(targets) = targets else {
+            return Ok(engines.into_iter().collect());
         };
-        let tasks = |ids: Vec<MsgId>| match request.verbose {
+        let find = |target: &Target| match target {
+            Target::Id(id) => engines.get(id).map(|uuid| (*id, uuid.clone())),
+            Target::Uuid(uuid) => self.hub.id_of(uuid).map(|id| (id, uuid.clone())),
+        };
+        let found = targets.iter().map(|target| {
+            let shown = match target {
+                Target::Id(id) => id.to_string(),
+                Target::Uuid(uuid) => uuid.to_string(),
+            };
+            find(target).ok_or_else(|| error("IndexError", format!("No such engine: {shown}")))
+        });
+        found.collect()
+    }
+
+    fn queue(&self, engines: &[(EngineId, EngineUuid)], verbose: bool) -> QueueReply {
+        let tasks = |ids: Vec<MsgId>| match verbose {
             true => Tasks::Ids(ids),
             false => Tasks::Count(ids.len()),
         };
-        let engines = self.hub.engines().into_iter();
-        let engines = engines
-            .filter(|(id, uuid)| wanted(*id, uuid))
-            .map(|(id, uuid)| {
-                let completed = if request.verbose {
-                    Tasks::Ids(self.records.ids_of(&uuid))
-                } else {
-                    Tasks::Count(self.records.completed_by(&uuid))
-                };
-                let queue = EngineQueue {
-                    queue: tasks(self.direct.queued_on(&uuid)),
-                    completed,
-                    tasks: tasks(self.scheduler.running_on(&uuid)),
-                };
-                (id.to_string(), queue)
-            });
-        let reply = QueueReply {
+        let engines = engines.iter().map(|(id, uuid)| {
+            let queue = EngineQueue {
+                queue: tasks(self.direct.queued_on(uuid)),
+                completed: Tasks::Count(self.records.completed_by(uuid)),
+                tasks: tasks(self.scheduler.running_on(uuid)),
+            };
+            (id.to_string(), queue)
+        });
+        QueueReply {
             status: "ok".to_owned(),
             unassigned: tasks(self.scheduler.waiting()),
             engines: engines.collect(),
-        };
-        serde_json::to_value(reply).unwrap_or_default()
-    }
-
-    fn results(&self, request: &ResultRequest) -> (&'static str, Value, Vec<Bytes>) {
-        let mut content = Map::new();
-        let mut buffers = Vec::new();
-        let (mut pending, mut completed) = (vec![], vec![]);
-        let mut ids = request.msg_ids.clone();
-        ids.sort();
-        for id in ids {
-            let Some(record) = self.records.get(&id) else {
-                let error = hub_error("KeyError", format!("'No such message: {id}'"));
-                return ("hub_error", error, vec![]);
-            };
-            let Some((reply, received)) = &record.result else {
-                pending.push(id);
-                continue;
-            };
-            if !request.status_only {
-                let json = |bytes: &Bytes| serde_json::from_slice(bytes).unwrap_or(Value::Null);
-                let entry = json!({
-                    "header": json(&record.header), "metadata": {},
-                    "result_metadata": json(&reply.metadata), "result_header": json(&reply.header),
-                    "result_content": json(&reply.content), "received": received,
-                    "io": {"execute_input": null, "execute_result": null, "error": null,
-                        "stdout": "", "stderr": ""},
-                });
-                content.insert(id.as_str().to_owned(), entry);
-                buffers.extend(reply.buffers.iter().cloned());
-            }
-            completed.push(id);
         }
-        content.insert("status".into(), json!("ok"));
-        content.insert("pending".into(), json!(pending));
-        content.insert("completed".into(), json!(completed));
-        ("result_reply", Value::Object(content), buffers)
     }
 
-    fn purge(&mut self, request: &PurgeRequest) {
-        let engines = self.hub.engines();
-        let named: Vec<EngineUuid> = request
-            .engine_ids
-            .iter()
-            .flatten()
-            .filter_map(|target| match target {
-                Target::Id(id) => engines.get(id).cloned(),
-                Target::Uuid(uuid) => engine_uuid(uuid.as_str().as_bytes()),
-            })
-            .collect();
-        self.records.purge(|id, record| match &request.msg_ids {
-            Some(Purged::All(_)) => true,
-            Some(Purged::Ids(ids)) if ids.contains(id) => true,
-            _ => record
-                .engine
-                .as_ref()
-                .is_some_and(|engine| named.contains(engine)),
+    fn loads(&self, engines: Vec<(EngineId, EngineUuid)>) -> Value {
+        let loads = engines.into_iter().map(|(id, uuid)| {
+            let load = self.direct.queued_on(&uuid).len() + self.scheduler.running_on(&uuid).len();
+            (id.to_string(), json!(load))
         });
+        let mut content: Map<_, _> = loads.collect();
+        content.insert("status".into(), json!("ok"));
+        Value::Object(content)
     }
+
+    fn purge(&self, request: PurgeRequest) -> Result<(Asked, Query), Value> {
+        let engines = self.targets(Some(&request.engine_ids.unwrap_or_default()))?;
+        let engines = engines.iter().map(|(_, uuid)| Filter::ended().by(uuid));
+        let mut filters: Vec<_> = engines.collect();
+        let ids = match request.msg_ids {
+            Some(Purged::All(_)) => {
+                let query = Query::Purge(vec![Filter::ended()]);
+                return Ok((Asked::Purged, query));
+            }
+            Some(Purged::Ids(ids)) => ids,
+            None => Vec::new(),
+        };
+        filters.push(Filter::tasks(&ids));
+        let query = Query::Find {
+            filter: Filter::tasks(&ids),
+            buffers: false,
+        };
+        Ok((Asked::Purge { ids, filters }, query))
+    }
+}
+
+fn db_query(request: &DbRequest) -> Result<(Option<Vec<Key>>, Query), BadQuery> {
+    let filter = Filter::parse(&request.query)?;
+    let key = |name: &String| Key::of(name).ok_or_else(|| BadQuery::Key(name.clone()));
+    let keys = request.keys.as_ref();
+    let keys = keys.map(|keys| keys.iter().map(key).collect::<Result<Vec<_>, _>>());
+    let keys = keys.transpose()?;
+    let buffers = keys
+        .iter()
+        .flatten()
+        .any(|key| matches!(key, Key::Buffers | Key::ResultBuffers));
+    Ok((keys, Query::Find { filter, buffers }))
+}
+
+fn json<T: serde::Serialize>(content: T) -> Value {
+    // Only maps with keys that are not text do not serialise, and no reply has any.
+    serde_json::to_value(content).unwrap_or_default()
 }

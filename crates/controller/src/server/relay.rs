@@ -6,6 +6,7 @@ use super::replies::{Failure, Head};
 use super::{Server, engine_uuid, post, shown};
 use crate::broadcast;
 use crate::direct::{Pending, Route};
+use crate::records::Queue;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::AbortRequest;
@@ -83,8 +84,8 @@ impl Server {
         let header = message.header.clone();
         let registered = self.hub.id_of(&engine);
         if route == Route::Mux {
-            self.records
-                .submitted(id.clone(), header.clone(), Some(engine.clone()));
+            let to = Some(engine.clone());
+            self.records.submitted(id.clone(), &message, to, Queue::Mux);
         }
         let answered = msg_type.ends_with("_request");
         if answered {
@@ -151,7 +152,7 @@ impl Server {
             content,
         );
         match pending.route {
-            Route::Mux => self.records.replied(id, Some(engine), reply.clone()),
+            Route::Mux => self.records.replied(id.clone(), Some(engine), &reply),
             Route::Control => {}
             Route::Broadcast => {
                 if let Some(one) = self.coalesce(engine, id, &reply) {
@@ -191,7 +192,7 @@ impl Server {
                 return tracing::debug!(%engine, task = %id, "a reply that comes too late");
             }
             if port == Port::MuxEngine {
-                self.records.replied(&id, Some(&engine), message.clone());
+                self.records.replied(id, Some(&engine), &message);
             }
         }
         message.identities.swap(0, 1);

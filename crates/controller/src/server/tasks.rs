@@ -4,6 +4,7 @@ use super::channels::Senders;
 use super::incoming::Port;
 use super::replies::{Failure, Head};
 use super::{Server, engine_uuid, post};
+use crate::records::Queue;
 use crate::scheduler::{SchedulerCommand, Task, Verdict};
 use bytes::Bytes;
 use phalanx_protocol::parallel::{ReplyMetadata, TaskMetadata};
@@ -28,7 +29,7 @@ impl Server {
             Err(error) => return tracing::warn!(task = %id, %error, "a task is dropped"),
         };
         self.records
-            .submitted(id.clone(), message.header.clone(), None);
+            .submitted(id.clone(), &message, None, Queue::Task);
         let task = Task::new(id, message, metadata);
         let commands = self.scheduler.submit(task, Instant::now());
         self.perform(commands, senders);
@@ -66,7 +67,7 @@ impl Server {
                     .iter()
                     .any(|c| matches!(c, SchedulerCommand::Reply(_)))
                 {
-                    self.records.replied(&id, Some(&engine), record);
+                    self.records.replied(id.clone(), Some(&engine), &record);
                 }
                 self.perform(commands, senders);
             }
@@ -78,9 +79,11 @@ impl Server {
         for command in commands {
             match command {
                 SchedulerCommand::Run {
+                    task,
                     engine,
                     mut request,
                 } => {
+                    self.records.assigned(task, engine.clone());
                     let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
                     request.identities.insert(0, name);
                     // An engine that does not read will miss its heartbeats.
@@ -95,7 +98,7 @@ impl Server {
                         None => json!({"status": "aborted"}),
                     };
                     let reply = self.task_failure(&task, &reason, &content);
-                    self.records.replied(&task.id, None, reply.clone());
+                    self.records.replied(task.id.clone(), None, &reply);
                     post(&senders.task[CLIENTS], reply.into_frames());
                 }
             }

@@ -4,7 +4,7 @@ use phalanx_controller::{Controller, ControllerConfig};
 use std::time::Duration;
 
 /// Far beyond what anything here takes.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, future)
@@ -41,6 +41,18 @@ pub async fn clusters(test: &str) -> Vec<Cluster> {
 }
 
 impl Cluster {
+    /// A controller over TCP.
+    pub async fn start(config: ControllerConfig) -> Self {
+        let config = ControllerConfig {
+            heartbeat: Duration::from_secs(600),
+            ..config
+        };
+        Self {
+            controller: Controller::start(config).await.unwrap(),
+            _folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
     pub async fn client(&self) -> Client {
         Client::connect(self.controller.client_file()).await
     }

@@ -6,5 +6,6 @@
 mod client;
 mod cluster;
 mod engine;
+mod queries;
 mod serves;
 mod stock;

@@ -172,39 +172,6 @@ async fn a_broadcast_comes_back_as_many_or_as_one() {
 }
 
 #[tokio::test]
-async fn results_are_there_for_other_clients_too() {
-    for cluster in clusters("results").await {
-        let mut client = cluster.client().await;
-        let _engine = cluster.engine("a").await;
-        client.joined("a").await;
-        let done = client.run("a", "x").await;
-        reply(&mut client.mux, &client.session).await;
-        let hangs = client.run("a", "hang").await;
-        let mut other = cluster.client().await;
-        let content = json!({"msg_ids": [hangs, done], "status_only": false});
-        // The second request may be on its way still.
-        let answer = soon(async {
-            loop {
-                let answer = other.ask("result_request", content.clone()).await;
-                if answer.header.msg_type == "result_reply" {
-                    return answer;
-                }
-            }
-        })
-        .await;
-        assert_eq!(answer.content["completed"], json!([done]));
-        assert_eq!(answer.content["pending"], json!([hangs]));
-        assert_eq!(answer.content[&done]["result_content"]["status"], "ok");
-        assert_eq!(answer.buffers, ["a"]);
-        other
-            .ask("purge_request", json!({"msg_ids": "all", "engine_ids": []}))
-            .await;
-        let answer = other.ask("result_request", content).await;
-        assert_eq!(answer.content["ename"], "KeyError");
-    }
-}
-
-#[tokio::test]
 async fn a_uuid_registers_once() {
     for cluster in clusters("twice").await {
         let mut client = cluster.client().await;
@@ -248,17 +215,5 @@ async fn ending_tells_the_clients_and_takes_the_files_along() {
             assert_eq!(client.notified().await.0, "shutdown_notification");
             assert!(!path.exists());
         }
-    }
-}
-
-#[tokio::test]
-async fn unknown_queries_are_answered_as_such() {
-    for cluster in clusters("bogus").await {
-        let mut client = cluster.client().await;
-        let answer = client.ask("bogus_request", json!({})).await;
-        assert_eq!(answer.header.msg_type, "hub_error");
-        assert_eq!(answer.content["ename"], "KeyError");
-        let answer = client.ask("result_request", json!({"msg_ids": 3})).await;
-        assert_eq!(answer.content["status"], "error");
     }
 }

@@ -1,0 +1,378 @@
+//! Queries of MongoDB's kind, as ipyparallel's `dictdb.py` has them. Pure.
+
+use super::record::{Key, Record};
+use chrono::{DateTime, Utc};
+use phalanx_protocol::id::{EngineUuid, MsgId};
+use serde_json::{Map, Value};
+use std::cmp::Ordering;
+
+/// A query that cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadQuery {
+    /// Records have no such key.
+    #[error("Bad record key: '{0}'")]
+    Key(String),
+    /// There is no such operator.
+    #[error("Unsupported operator: '{0}'")]
+    Operator(String),
+    /// An operator's operand is not of its type.
+    #[error("'{0}' takes {1}")]
+    Operand(&'static str, &'static str),
+}
+
+/// Which records are meant: those that pass all tests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter(Vec<(Key, Test)>);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Test {
+    Compare(Comparison, Value),
+    OneOf(Vec<Value>),
+    NoneOf(Vec<Value>),
+    All(Vec<Value>),
+    Mod(i64, i64),
+    Exists(bool),
+    Glob(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Lt,
+    Le,
+    Eq,
+    Ne,
+    Ge,
+    Gt,
+}
+
+impl Filter {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// When it names a key or an operator that does not exist, or gives one a wrong operand.
+    pub fn parse(query: &Map<String, Value>) -> Result<Self, BadQuery> {
+        let mut tests = Vec::new();
+        for (name, condition) in query {
+            let key = Key::of(name).ok_or_else(|| BadQuery::Key(name.clone()))?;
+            match condition {
+                Value::Object(operators) => {
+                    for (operator, operand) in operators {
+                        tests.push((key, Test::parse(operator, operand)?));
+                    }
+                }
+                value => tests.push((key, Test::Compare(Comparison::Eq, value.clone()))),
+            }
+        }
+        Ok(Self(tests))
+    }
+
+    /// These tasks.
+    pub fn tasks(ids: &[MsgId]) -> Self {
+        let ids = ids.iter().map(|id| Value::from(id.as_str())).collect();
+        Self(vec![(Key::MsgId, Test::OneOf(ids))])
+    }
+
+    /// Tasks that have ended.
+    pub fn ended() -> Self {
+        let ended = Test::Compare(Comparison::Ne, Value::Null);
+        Self(vec![(Key::ResultHeader, ended)])
+    }
+
+    /// Those of them that this engine ran.
+    pub fn by(mut self, engine: &EngineUuid) -> Self {
+        let by = Test::Compare(Comparison::Eq, Value::from(engine.as_str()));
+        self.0.push((Key::EngineUuid, by));
+        self
+    }
+
+    /// The only tasks that can be meant, where the query names them, so that they need not be
+    /// sought among all.
+    pub fn named(&self) -> Option<Vec<MsgId>> {
+        let id = |value: &Value| value.as_str().map(MsgId::new);
+        self.0.iter().find_map(|(key, test)| match test {
+            Test::Compare(Comparison::Eq, value) if *key == Key::MsgId => {
+                Some(id(value).into_iter().collect())
+            }
+            Test::OneOf(values) if *key == Key::MsgId => {
+                let mut ids: Vec<_> = values.iter().filter_map(id).collect();
+                ids.sort();
+                ids.dedup();
+                Some(ids)
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether a record is meant.
+    pub fn matches(&self, id: &MsgId, record: &Record) -> bool {
+        self.0
+            .iter()
+            .all(|(key, test)| test.passes(*key, &record.field(id, *key)))
+    }
+}
+
+impl Test {
+    fn parse(operator: &str, operand: &Value) -> Result<Self, BadQuery> {
+        let compare = |comparison| Self::Compare(comparison, operand.clone());
+        let list = |name| {
+            let list = operand.as_array().cloned();
+            list.ok_or(BadQuery::Operand(name, "a list"))
+        };
+        Ok(match operator {
+            "$lt" => compare(Comparison::Lt),
+            "$lte" => compare(Comparison::Le),
+            "$eq" => compare(Comparison::Eq),
+            "$ne" => compare(Comparison::Ne),
+            "$gte" => compare(Comparison::Ge),
+            "$gt" => compare(Comparison::Gt),
+            "$in" => Self::OneOf(list("$in")?),
+            "$nin" => Self::NoneOf(list("$nin")?),
+            "$all" => Self::All(list("$all")?),
+            "$mod" => {
+                let wrong = BadQuery::Operand("$mod", "[divisor, remainder]");
+                let [divisor, remainder] = list("$mod")?.try_into().map_err(|_| wrong.clone())?;
+                match (divisor.as_i64(), remainder.as_i64()) {
+                    (Some(divisor), Some(remainder)) if divisor != 0 => {
+                        Self::Mod(divisor, remainder)
+                    }
+                    _ => return Err(wrong),
+                }
+            }
+            "$exists" => {
+                let exists = operand.as_bool();
+                Self::Exists(exists.ok_or(BadQuery::Operand("$exists", "true or false"))?)
+            }
+            "$glob" => {
+                let glob = operand.as_str().map(str::to_owned);
+                Self::Glob(glob.ok_or(BadQuery::Operand("$glob", "a pattern"))?)
+            }
+            other => return Err(BadQuery::Operator(other.to_owned())),
+        })
+    }
+
+    fn passes(&self, key: Key, value: &Value) -> bool {
+        let same = |other: &Value| equal(key, value, other);
+        match self {
+            Self::Compare(Comparison::Eq, other) => same(other),
+            Self::Compare(Comparison::Ne, other) => !same(other),
+            Self::Compare(comparison, other) => {
+                order(key, value, other).is_some_and(|order| match comparison {
+                    Comparison::Lt => order.is_lt(),
+                    Comparison::Le => order.is_le(),
+                    Comparison::Eq => order.is_eq(),
+                    Comparison::Ne => order.is_ne(),
+                    Comparison::Ge => order.is_ge(),
+                    Comparison::Gt => order.is_gt(),
+                })
+            }
+            Self::OneOf(others) => others.iter().any(same),
+            Self::NoneOf(others) => !others.iter().any(same),
+            Self::All(wanted) => {
+                let list = value.as_array();
+                list.is_some_and(|list| wanted.iter().all(|each| list.contains(each)))
+            }
+            Self::Mod(divisor, remainder) => {
+                let number = value.as_i64();
+                number.is_some_and(|number| number.checked_rem_euclid(*divisor) == Some(*remainder))
+            }
+            Self::Exists(exists) => value.is_null() != *exists,
+            Self::Glob(pattern) => value.as_str().is_some_and(|text| glob(pattern, text)),
+        }
+    }
+}
+
+fn equal(key: Key, value: &Value, other: &Value) -> bool {
+    match (date(key, value), date(key, other)) {
+        (Some(value), Some(other)) => value == other,
+        _ => value == other,
+    }
+}
+
+/// `None` for what cannot be compared, as nothing with something.
+fn order(key: Key, value: &Value, other: &Value) -> Option<Ordering> {
+    if let (Some(value), Some(other)) = (date(key, value), date(key, other)) {
+        return Some(value.cmp(&other));
+    }
+    match (value, other) {
+        (Value::String(value), Value::String(other)) => Some(value.cmp(other)),
+        (Value::Number(value), Value::Number(other)) => {
+            value.as_f64()?.partial_cmp(&other.as_f64()?)
+        }
+        _ => None,
+    }
+}
+
+fn date(key: Key, value: &Value) -> Option<DateTime<Utc>> {
+    let text = value.as_str().filter(|_| key.is_date())?;
+    text.parse().ok()
+}
+
+/// Python's `fnmatch`: `*`, `?`, `[abc]`, `[!a-c]`.
+fn glob(pattern: &str, text: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    let (mut p, mut t) = (0, 0);
+    // Where the last star stands, and what it has taken so far ends.
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        let step = match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+                continue;
+            }
+            Some('?') => Some(1),
+            Some('[') => match class(&pattern[p..], text[t]) {
+                Some((true, length)) => Some(length),
+                Some((false, _)) => None,
+                None => (text[t] == '[').then_some(1),
+            },
+            Some(c) => (*c == text[t]).then_some(1),
+            None => None,
+        };
+        match (step, star) {
+            (Some(length), _) => {
+                p += length;
+                t += 1;
+            }
+            (None, Some((at, taken))) => {
+                star = Some((at, taken + 1));
+                p = at + 1;
+                t = taken + 1;
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+/// Whether a class at the pattern's begin has the character, and how long it is; `None` for a
+/// bracket that is not closed.
+fn class(pattern: &[char], c: char) -> Option<(bool, usize)> {
+    let negated = pattern.get(1) == Some(&'!');
+    let first = if negated { 2 } else { 1 };
+    // A bracket that comes first is one of the characters.
+    let end = (first + 1..pattern.len()).find(|&at| pattern[at] == ']')?;
+    let mut found = false;
+    let mut at = first;
+    while at < end {
+        if at + 2 < end && pattern[at + 1] == '-' {
+            found |= (pattern[at]..=pattern[at + 2]).contains(&c);
+            at += 3;
+        } else {
+            found |= pattern[at] == c;
+            at += 1;
+        }
+    }
+    Some((found != negated, end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Parts, Queue};
+    use super::*;
+    use bytes::Bytes;
+    use serde_json::json;
+
+    fn record() -> Record {
+        let part = |value: Value| Bytes::from(value.to_string());
+        let parts = |header, metadata| Parts {
+            header: part(header),
+            metadata: part(metadata),
+            content: part(json!({})),
+            buffers: None,
+        };
+        let request = parts(
+            json!({"date": "2026-11-20T20:40:39.231171Z", "session": "me"}),
+            json!({"label": "dview_1"}),
+        );
+        let reply = parts(json!({"date": "2026-11-20T20:40:40Z"}), json!({}));
+        Record {
+            reply: Some(reply),
+            ..Record::new(request, None, Queue::Task)
+        }
+    }
+
+    #[test]
+    fn operators_are_those_of_dictdb() {
+        let record = record();
+        for (query, expected) in [
+            (json!({}), true),
+            (json!({"msg_id": "1"}), true),
+            (json!({"msg_id": {"$in": ["2", "3"]}}), false),
+            (json!({"msg_id": {"$nin": ["2", "3"]}}), true),
+            (json!({"queue": "task", "client_uuid": "you"}), false),
+            (
+                json!({"submitted": {"$lt": "2026-11-20T21:40:39.5+01:00"}}),
+                true,
+            ),
+            (
+                json!({"submitted": {"$gt": "2026-11-20T21:40:39.5+01:00"}}),
+                false,
+            ),
+            (
+                json!({"submitted": {"$gte": "2026-11-20T20:40:39.231171+00:00"}}),
+                true,
+            ),
+            (
+                json!({"submitted": "2026-11-20T21:40:39.231171+01:00"}),
+                true,
+            ),
+            (json!({"completed": {"$ne": null}}), true),
+            (json!({"completed": null}), false),
+            (json!({"started": {"$lt": "2026-11-20T21:40:39Z"}}), false),
+            (json!({"engine_uuid": {"$exists": false}}), true),
+            (json!({"label": {"$glob": "dview_*"}}), true),
+            (json!({"label": {"$glob": "view_*"}}), false),
+            (json!({"label": {"$gt": "a", "$lt": "b"}}), false),
+        ] {
+            let filter = Filter::parse(query.as_object().unwrap()).unwrap();
+            assert_eq!(
+                filter.matches(&MsgId::new("1"), &record),
+                expected,
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_named() {
+        for (query, error) in [
+            (json!({"nonsense": 1}), BadQuery::Key("nonsense".to_owned())),
+            (
+                json!({"stdout": {"$regex": "."}}),
+                BadQuery::Operator("$regex".to_owned()),
+            ),
+            (
+                json!({"msg_id": {"$in": "1"}}),
+                BadQuery::Operand("$in", "a list"),
+            ),
+            (
+                json!({"msg_id": {"$mod": [0, 1]}}),
+                BadQuery::Operand("$mod", "[divisor, remainder]"),
+            ),
+        ] {
+            assert_eq!(Filter::parse(query.as_object().unwrap()), Err(error));
+        }
+    }
+
+    #[test]
+    fn globs_are_those_of_fnmatch() {
+        for (pattern, text, expected) in [
+            ("*", "", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abbd", false),
+            ("*b*", "abc", true),
+            ("a?c", "aéc", true),
+            ("a?c", "ac", false),
+            ("[ab]x", "bx", true),
+            ("[!ab]x", "bx", false),
+            ("[a-c]", "b", true),
+            ("[]]", "]", true),
+            ("[a", "[a", true),
+            ("**a", "ba", true),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,347 @@
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use phalanx_protocol::id::{EngineUuid, MsgId};
+use phalanx_protocol::parallel::TaskOutput;
+use phalanx_transport::RawMessage;
+use serde_json::{Value, json};
+
+/// Bytes of one text stream that are kept of a task.
+const MAX_TEXT: usize = 256 << 10;
+/// What a record costs beside what it holds: ids, allocations, the index.
+const OVERHEAD: usize = 512;
+
+/// What is remembered of one task; the parts of messages as they came, parsed when asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// The header, metadata, content of the request.
+    pub request: Parts,
+    /// Who ran it, or is to run it.
+    pub engine: Option<EngineUuid>,
+    /// The channel it came by.
+    pub queue: Option<Queue>,
+    /// The task that it was submitted again as.
+    pub resubmitted: Option<MsgId>,
+    /// The reply, once there is one.
+    pub reply: Option<Parts>,
+    /// When the reply came.
+    pub received: Option<DateTime<Utc>>,
+    /// What was published for it.
+    pub output: TaskOutput,
+}
+
+/// The channel a task came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// To one engine.
+    Mux,
+    /// Load-balanced.
+    Task,
+}
+
+impl Queue {
+    /// As records name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mux => "mux",
+            Self::Task => "task",
+        }
+    }
+
+    /// The queue of that name.
+    #[cfg(feature = "sqlite")]
+    pub fn of(name: &str) -> Option<Self> {
+        [Self::Mux, Self::Task]
+            .into_iter()
+            .find(|queue| queue.as_str() == name)
+    }
+}
+
+/// What is kept of a message.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// JSON.
+    pub header: Bytes,
+    /// JSON.
+    pub metadata: Bytes,
+    /// JSON.
+    pub content: Bytes,
+    /// `None` where they were too large to keep.
+    pub buffers: Option<Vec<Bytes>>,
+}
+
+impl Parts {
+    /// A copy, so that what is kept does not keep the memory it was read into; without the buffers
+    /// where they have more than `most` bytes.
+    pub fn copy(message: &RawMessage, most: usize) -> Self {
+        let size = message.buffers.iter().map(Bytes::len).sum::<usize>();
+        let buffers: &[Bytes] = if size > most { &[] } else { &message.buffers };
+        let fixed = [&message.header, &message.metadata, &message.content];
+        let all = || fixed.into_iter().chain(buffers);
+        let mut copy = Vec::with_capacity(all().map(Bytes::len).sum());
+        all().for_each(|part| copy.extend_from_slice(part));
+        let mut rest = Bytes::from(copy);
+        let mut next = |part: &Bytes| rest.split_to(part.len());
+        Self {
+            header: next(fixed[0]),
+            metadata: next(fixed[1]),
+            content: next(fixed[2]),
+            buffers: (size <= most).then(|| buffers.iter().map(next).collect()),
+        }
+    }
+
+    fn size(&self) -> usize {
+        let buffers = self.buffers.iter().flatten().map(Bytes::len).sum::<usize>();
+        self.header.len() + self.metadata.len() + self.content.len() + buffers
+    }
+}
+
+/// What engines publish for a task, as far as records keep it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Published {
+    /// Its code.
+    Input(String),
+    /// Text on stdout.
+    Stdout(String),
+    /// Text on stderr.
+    Stderr(String),
+    /// Its value: the content of the message.
+    Result(Value),
+    /// Its failure: the content of the message.
+    Error(Value),
+}
+
+/// A key of a record, and the column of a database: `hub.py`, `empty_record`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    MsgId,
+    Header,
+    Metadata,
+    Content,
+    Buffers,
+    Submitted,
+    ClientUuid,
+    EngineUuid,
+    Started,
+    Completed,
+    Resubmitted,
+    Received,
+    ResultHeader,
+    ResultMetadata,
+    ResultContent,
+    ResultBuffers,
+    Queue,
+    ExecuteInput,
+    ExecuteResult,
+    Error,
+    Stdout,
+    Stderr,
+    Label,
+}
+
+impl Key {
+    /// All of them, in ipyparallel's order.
+    pub const ALL: [Self; 23] = [
+        Self::MsgId,
+        Self::Header,
+        Self::Metadata,
+        Self::Content,
+        Self::Buffers,
+        Self::Submitted,
+        Self::ClientUuid,
+        Self::EngineUuid,
+        Self::Started,
+        Self::Completed,
+        Self::Resubmitted,
+        Self::Received,
+        Self::ResultHeader,
+        Self::ResultMetadata,
+        Self::ResultContent,
+        Self::ResultBuffers,
+        Self::Queue,
+        Self::ExecuteInput,
+        Self::ExecuteResult,
+        Self::Error,
+        Self::Stdout,
+        Self::Stderr,
+        Self::Label,
+    ];
+
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MsgId => "msg_id",
+            Self::Header => "header",
+            Self::Metadata => "metadata",
+            Self::Content => "content",
+            Self::Buffers => "buffers",
+            Self::Submitted => "submitted",
+            Self::ClientUuid => "client_uuid",
+            Self::EngineUuid => "engine_uuid",
+            Self::Started => "started",
+            Self::Completed => "completed",
+            Self::Resubmitted => "resubmitted",
+            Self::Received => "received",
+            Self::ResultHeader => "result_header",
+            Self::ResultMetadata => "result_metadata",
+            Self::ResultContent => "result_content",
+            Self::ResultBuffers => "result_buffers",
+            Self::Queue => "queue",
+            Self::ExecuteInput => "execute_input",
+            Self::ExecuteResult => "execute_result",
+            Self::Error => "error",
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::Label => "label",
+        }
+    }
+
+    /// The key of that name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.as_str() == name)
+    }
+
+    /// Whether it is a moment, which compares as one.
+    pub fn is_date(self) -> bool {
+        matches!(
+            self,
+            Self::Submitted | Self::Started | Self::Completed | Self::Received
+        )
+    }
+}
+
+impl Record {
+    /// A task that was submitted.
+    pub fn new(request: Parts, engine: Option<EngineUuid>, queue: Queue) -> Self {
+        Self {
+            request,
+            engine,
+            queue: Some(queue),
+            ..Self::default()
+        }
+    }
+
+    /// Takes what was published.
+    pub fn publish(&mut self, published: Published) {
+        match published {
+            Published::Input(code) => self.output.execute_input = Some(code),
+            Published::Stdout(text) => append(&mut self.output.stdout, &text),
+            Published::Stderr(text) => append(&mut self.output.stderr, &text),
+            Published::Result(content) => self.output.execute_result = Some(content),
+            Published::Error(content) => self.output.error = Some(content),
+        }
+    }
+
+    /// The bytes it takes.
+    pub fn size(&self) -> usize {
+        let output = &self.output;
+        let values = [&output.execute_result, &output.error];
+        let values = values.into_iter().flatten();
+        OVERHEAD
+            + self.request.size()
+            + self.reply.as_ref().map_or(0, Parts::size)
+            + output.stdout.len()
+            + output.stderr.len()
+            + output.execute_input.as_ref().map_or(0, String::len)
+            + values.map(|value| value.to_string().len()).sum::<usize>()
+    }
+
+    /// The value of a key; buffers ride beside the JSON, so that here they are null.
+    pub fn field(&self, id: &MsgId, key: Key) -> Value {
+        let reply = self.reply.as_ref();
+        let result = |part: fn(&Parts) -> &Bytes| reply.map_or(Value::Null, |r| json(part(r)));
+        match key {
+            Key::MsgId => json!(id),
+            Key::Header => json(&self.request.header),
+            Key::Metadata => json(&self.request.metadata),
+            Key::Content => json(&self.request.content),
+            Key::Buffers | Key::ResultBuffers => Value::Null,
+            Key::Submitted => member(&self.request.header, "date"),
+            Key::ClientUuid => member(&self.request.header, "session"),
+            Key::EngineUuid => json!(self.engine),
+            Key::Started => reply.map_or(Value::Null, |r| member(&r.metadata, "started")),
+            Key::Completed => reply.map_or(Value::Null, |r| member(&r.header, "date")),
+            Key::Resubmitted => json!(self.resubmitted),
+            Key::Received => json!(self.received),
+            Key::ResultHeader => result(|reply| &reply.header),
+            Key::ResultMetadata => result(|reply| &reply.metadata),
+            Key::ResultContent => result(|reply| &reply.content),
+            Key::Queue => json!(self.queue.map(Queue::as_str)),
+            Key::ExecuteInput => json!(self.output.execute_input),
+            Key::ExecuteResult => json!(self.output.execute_result),
+            Key::Error => json!(self.output.error),
+            Key::Stdout => json!(self.output.stdout),
+            Key::Stderr => json!(self.output.stderr),
+            Key::Label => member(&self.request.metadata, "label"),
+        }
+    }
+}
+
+fn json(bytes: &Bytes) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_default()
+}
+
+fn member(bytes: &Bytes, name: &str) -> Value {
+    json(bytes)
+        .get_mut(name)
+        .map(Value::take)
+        .unwrap_or_default()
+}
+
+fn append(kept: &mut String, text: &str) {
+    if kept.len() > MAX_TEXT {
+        return;
+    }
+    let room = MAX_TEXT - kept.len();
+    if text.len() <= room {
+        kept.push_str(text);
+    } else {
+        kept.push_str(&text[..text.floor_char_boundary(room)]);
+        kept.push_str("\n[the rest is not kept]\n");
+        // Beyond the limit, so that nothing comes after this.
+        while kept.len() <= MAX_TEXT {
+            kept.push('\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_transport::SigningKey;
+
+    #[test]
+    fn a_copy_has_the_parts_and_leaves_large_buffers_out() {
+        let parts = ["{\"a\":1}", "", "{}", "c"].map(|part| Bytes::from_static(part.as_bytes()));
+        let buffers = vec![Bytes::from_static(b"12"), Bytes::from_static(b"3")];
+        let message = RawMessage::sign(vec![], parts, buffers.clone(), &SigningKey::sha256(""));
+        let copy = Parts::copy(&message, 3);
+        assert_eq!(
+            (copy.header.as_ref(), copy.content.as_ref()),
+            (&b"{\"a\":1}"[..], &b"c"[..])
+        );
+        assert_eq!(copy.buffers, Some(buffers));
+        assert_eq!(Parts::copy(&message, 2).buffers, None);
+    }
+
+    #[test]
+    fn text_is_kept_up_to_a_limit_and_says_so() {
+        let mut record = Record::default();
+        for _ in 0..3 {
+            record.publish(Published::Stdout("é".repeat(MAX_TEXT / 3)));
+        }
+        let text = &record.output.stdout;
+        assert!(
+            text.contains("not kept") && text.len() < MAX_TEXT + 100,
+            "{}",
+            text.len()
+        );
+    }
+
+    #[test]
+    fn every_key_is_known_by_its_name() {
+        for key in Key::ALL {
+            assert_eq!(Key::of(key.as_str()), Some(key));
+        }
+        assert_eq!(Key::of("nonsense"), None);
+    }
+}

@@ -1,0 +1,410 @@
+//! What is remembered of tasks, and the queries whose answers come from there.
+
+use super::channels::Senders;
+use super::query::error;
+use super::{Server, post};
+use crate::config::Database;
+use crate::controller::StartError;
+#[cfg(feature = "sqlite")]
+use crate::records::Sqlite;
+use crate::records::{
+    Answer, Change, Filter, Key, Memory, Parts, Published, Query, Queue, Record, Store, Ticket,
+};
+use crate::scheduler::Task;
+use bytes::Bytes;
+use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
+use phalanx_protocol::parallel::{
+    DbReply, EngineQueue, HistoryReply, QueueReply, ResubmitReply, ResultReply, TaskMetadata,
+    TaskResult, Tasks,
+};
+use phalanx_transport::wire::Header;
+use phalanx_transport::{Envelope, RawMessage, Session};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+/// Who gets the results of tasks that are submitted again: no peer has this name, so nobody; they
+/// are asked for by query.
+const NOBODY: &[u8] = b"\0nobody";
+
+/// What is remembered, and who has asked for it.
+pub(super) struct Records {
+    store: Store,
+    /// Tasks each engine has answered.
+    completed: HashMap<EngineUuid, usize>,
+    asked: HashMap<Ticket, (Envelope, Asked)>,
+    issued: u64,
+}
+
+/// A query whose answer is made of records.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// The records of these tasks become a `result_reply`.
+    Results { ids: Vec<MsgId>, status_only: bool },
+    /// All ids become a `history_reply`.
+    History,
+    /// Records become a `db_reply` of these keys.
+    Db(Option<Vec<Key>>),
+    /// If all of these have ended, what the filters mean is to go.
+    Purge {
+        ids: Vec<MsgId>,
+        filters: Vec<Filter>,
+    },
+    /// It has gone.
+    Purged,
+    /// These are to be submitted again.
+    Resubmit(Vec<MsgId>),
+    /// What these engines have answered is missing in the reply.
+    Queue {
+        reply: QueueReply,
+        engines: Vec<(EngineId, EngineUuid)>,
+    },
+}
+
+impl Records {
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            completed: HashMap::new(),
+            asked: HashMap::new(),
+            issued: 0,
+        }
+    }
+
+    /// Whether new messages can be taken.
+    pub fn has_room(&self) -> bool {
+        self.store.has_room()
+    }
+
+    /// The next answer, or `None` when there may be room again.
+    pub async fn next(&mut self) -> Option<(Ticket, Answer)> {
+        self.store.next().await
+    }
+
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+
+    pub fn submitted(
+        &mut self,
+        id: MsgId,
+        request: &RawMessage,
+        engine: Option<EngineUuid>,
+        queue: Queue,
+    ) {
+        let request = Parts::copy(request, self.store.most());
+        let record = Box::new(Record::new(request, engine, queue));
+        self.store.change(Change::Submitted(id, record));
+    }
+
+    pub fn assigned(&mut self, id: MsgId, engine: EngineUuid) {
+        self.store.change(Change::Assigned(id, engine));
+    }
+
+    pub fn replied(&mut self, id: MsgId, engine: Option<&EngineUuid>, reply: &RawMessage) {
+        if let Some(engine) = engine {
+            match self.completed.get_mut(engine) {
+                Some(count) => *count += 1,
+                None => drop(self.completed.insert(engine.clone(), 1)),
+            }
+        }
+        self.store.change(Change::Replied {
+            id,
+            engine: engine.cloned(),
+            reply: Parts::copy(reply, self.store.most()),
+            received: chrono::Utc::now(),
+        });
+    }
+
+    pub fn published(&mut self, id: MsgId, published: Published) {
+        self.store.change(Change::Published(id, published));
+    }
+
+    /// How many tasks an engine has answered.
+    pub fn completed_by(&self, engine: &EngineUuid) -> usize {
+        self.completed.get(engine).copied().unwrap_or_default()
+    }
+
+    /// An engine has gone for good.
+    pub fn left(&mut self, engine: &EngineUuid) {
+        self.completed.remove(engine);
+    }
+}
+
+impl Server {
+    /// Asks for records on behalf of a client.
+    pub(super) fn ask(&mut self, request: Envelope, asked: Asked, query: Query, senders: &Senders) {
+        self.records.issued += 1;
+        let ticket = Ticket(self.records.issued);
+        self.records.asked.insert(ticket, (request, asked));
+        if let Some(answer) = self.records.store.ask(ticket, query) {
+            self.answered(ticket, answer, senders);
+        }
+    }
+
+    /// The records somebody asked for are there.
+    pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer, senders: &Senders) {
+        let Some((request, asked)) = self.records.asked.remove(&ticket) else {
+            return;
+        };
+        let reply_type = reply_type(&request);
+        let answer = match (asked, answer) {
+            (_, Answer::Failed(why)) => (error("RuntimeError", why), vec![]),
+            (Asked::Results { ids, status_only }, Answer::Records(records)) => {
+                results(ids, status_only, records)
+            }
+            (Asked::Db(keys), Answer::Records(records)) => found(keys, records),
+            (Asked::History, Answer::History(history)) => {
+                let status = "ok".to_owned();
+                (json(HistoryReply { status, history }), vec![])
+            }
+            (Asked::Purge { ids, filters }, Answer::Records(records)) => {
+                match pending(&ids, &records) {
+                    Some(id) => (error("IndexError", format!("msg pending: '{id}'")), vec![]),
+                    None => {
+                        let query = Query::Purge(filters);
+                        return self.ask(request, Asked::Purged, query, senders);
+                    }
+                }
+            }
+            (Asked::Purged, Answer::Purged) => (json!({"status": "ok"}), vec![]),
+            (Asked::Resubmit(ids), Answer::Records(records)) => {
+                (self.resubmit(&request, &ids, records, senders), vec![])
+            }
+            (Asked::Queue { reply, engines }, Answer::Records(records)) => {
+                (completed(reply, &engines, &records), vec![])
+            }
+            (asked, _) => return tracing::error!(?asked, "an answer to another question"),
+        };
+        let (content, buffers) = answer;
+        let mut reply = self.session.envelope(&reply_type, content, Some(&request));
+        reply.buffers = buffers;
+        match reply.seal(self.session.key()) {
+            Ok(frames) => drop(post(&senders.registration, frames)),
+            Err(error) => tracing::warn!(%error, "a reply is dropped"),
+        }
+    }
+
+    /// Submits tasks again, under new ids; where they may run stays as it was.
+    fn resubmit(
+        &mut self,
+        request: &Envelope,
+        ids: &[MsgId],
+        records: Vec<(MsgId, Record)>,
+        senders: &Senders,
+    ) -> Value {
+        let records: BTreeMap<_, _> = records.into_iter().collect();
+        let missing: Vec<_> = ids.iter().filter(|id| !records.contains_key(id)).collect();
+        if !missing.is_empty() {
+            let missing: Vec<_> = missing.iter().map(|id| id.as_str()).collect();
+            return error("KeyError", format!("No such msg(s): {missing:?}"));
+        }
+        let mut again = Vec::new();
+        for (old, record) in records {
+            match self.again(&record) {
+                Ok(task) => again.push((old, task)),
+                Err(why) => return error("ValueError", format!("task '{old}' {why}")),
+            }
+        }
+        let mut resubmitted = BTreeMap::new();
+        for (old, task) in again {
+            tracing::info!(client = %request.header.session, %old, new = %task.id, "resubmitted");
+            self.records
+                .submitted(task.id.clone(), &task.request, None, Queue::Task);
+            let change = Change::Resubmitted(old.clone(), task.id.clone());
+            self.records.store.change(change);
+            resubmitted.insert(old, task.id.clone());
+            let commands = self.scheduler.submit(task, Instant::now());
+            self.perform(commands, senders);
+        }
+        let mut content = json(ResubmitReply { resubmitted });
+        content["status"] = json!("ok");
+        content
+    }
+
+    /// The task of a record as a new one, or why it cannot be.
+    fn again(&self, record: &Record) -> Result<Task, String> {
+        let Some(buffers) = record.request.buffers.clone() else {
+            return Err("was too large to be kept".to_owned());
+        };
+        let broken = |error: serde_json::Error| format!("cannot be read: {error}");
+        let mut header: Header = serde_json::from_slice(&record.request.header).map_err(broken)?;
+        let fresh = self.session.header(&header.msg_type);
+        header.msg_id = fresh.msg_id;
+        header.date = fresh.date;
+        let mut metadata: Map<String, Value> =
+            serde_json::from_slice(&record.request.metadata).map_err(broken)?;
+        // They were met, or can no longer be.
+        metadata.remove("after");
+        metadata.remove("follow");
+        let bytes = |json: serde_json::Result<Vec<u8>>| json.map(Bytes::from).map_err(broken);
+        let parts = [
+            bytes(serde_json::to_vec(&header))?,
+            Bytes::from_static(b"{}"),
+            bytes(serde_json::to_vec(&metadata))?,
+            record.request.content.clone(),
+        ];
+        let metadata: TaskMetadata =
+            serde_json::from_value(Value::Object(metadata)).map_err(broken)?;
+        let nobody = vec![Bytes::from_static(NOBODY)];
+        let message = RawMessage::sign(nobody, parts, buffers, self.session.key());
+        Ok(Task::new(MsgId::new(header.msg_id), message, metadata))
+    }
+}
+
+fn reply_type(request: &Envelope) -> String {
+    let msg_type = &request.header.msg_type;
+    let kind = msg_type.strip_suffix("_request").unwrap_or(msg_type);
+    format!("{kind}_reply")
+}
+
+fn json<T: serde::Serialize>(content: T) -> Value {
+    // Only maps with keys that are not text do not serialise, and no reply has any.
+    serde_json::to_value(content).unwrap_or_default()
+}
+
+/// A task among those named that has not ended.
+fn pending<'a>(ids: &'a [MsgId], records: &[(MsgId, Record)]) -> Option<&'a MsgId> {
+    let unanswered = |id: &&MsgId| {
+        let mut records = records.iter();
+        records.any(|(other, record)| other == *id && record.reply.is_none())
+    };
+    ids.iter().find(unanswered)
+}
+
+/// ipyparallel's `get_results`: buffers in the order of ids.
+fn results(
+    mut ids: Vec<MsgId>,
+    status_only: bool,
+    records: Vec<(MsgId, Record)>,
+) -> (Value, Vec<Bytes>) {
+    let mut records: BTreeMap<_, _> = records.into_iter().collect();
+    let mut reply = ResultReply::default();
+    let mut buffers = Vec::new();
+    ids.sort();
+    ids.dedup();
+    for id in ids {
+        let Some(record) = records.remove(&id) else {
+            let evalue = format!(
+                "'No such message: {id} (unknown, purged, or too old: the oldest are forgotten)'"
+            );
+            return (error("KeyError", evalue), vec![]);
+        };
+        if record.reply.is_none() {
+            reply.pending.push(id);
+            continue;
+        }
+        if !status_only {
+            let kept = record
+                .reply
+                .as_ref()
+                .and_then(|reply| reply.buffers.clone());
+            let Some(kept) = kept else {
+                let evalue = format!("the result of {id} was too large to be kept");
+                return (error("ValueError", evalue), vec![]);
+            };
+            let field = |key| record.field(&id, key);
+            let result = TaskResult {
+                header: field(Key::Header),
+                metadata: field(Key::Metadata),
+                result_metadata: field(Key::ResultMetadata),
+                result_header: field(Key::ResultHeader),
+                result_content: field(Key::ResultContent),
+                received: record.received,
+                phalanx_buffers: Some(kept.len()),
+                io: record.output.clone(),
+            };
+            buffers.extend(kept);
+            reply.results.insert(id.clone(), result);
+        }
+        reply.completed.push(id);
+    }
+    let mut content = json(reply);
+    content["status"] = json!("ok");
+    (content, buffers)
+}
+
+/// ipyparallel's `db_query`.
+fn found(keys: Option<Vec<Key>>, records: Vec<(MsgId, Record)>) -> (Value, Vec<Bytes>) {
+    let wants = |key| keys.as_ref().is_some_and(|keys| keys.contains(&key));
+    let mut reply = DbReply {
+        buffer_lens: wants(Key::Buffers).then(Vec::new),
+        result_buffer_lens: wants(Key::ResultBuffers).then(Vec::new),
+        records: Vec::new(),
+    };
+    let mut buffers = Vec::new();
+    let shown = match &keys {
+        Some(keys) => keys.clone(),
+        None => Key::ALL.to_vec(),
+    };
+    for (id, mut record) in records {
+        let shown = shown.iter().copied().chain([Key::MsgId]);
+        let shown = shown.filter(|key| !matches!(key, Key::Buffers | Key::ResultBuffers));
+        let fields = shown.map(|key| (key.as_str().to_owned(), record.field(&id, key)));
+        reply.records.push(fields.collect());
+        let mut take = |lens: &mut Option<Vec<usize>>, parts: Option<&mut Parts>| {
+            if let Some(lens) = lens {
+                let taken = parts.and_then(|parts| parts.buffers.take());
+                let taken = taken.unwrap_or_default();
+                lens.push(taken.len());
+                buffers.extend(taken);
+            }
+        };
+        take(&mut reply.buffer_lens, Some(&mut record.request));
+        take(&mut reply.result_buffer_lens, record.reply.as_mut());
+    }
+    let mut content = json(reply);
+    content["status"] = json!("ok");
+    (content, buffers)
+}
+
+/// Fills in what each engine has answered, by id.
+fn completed(
+    mut reply: QueueReply,
+    engines: &[(EngineId, EngineUuid)],
+    records: &[(MsgId, Record)],
+) -> Value {
+    for (id, uuid) in engines {
+        let by = records
+            .iter()
+            .filter(|(_, record)| record.engine.as_ref() == Some(uuid));
+        let by = by.map(|(task, _)| task.clone()).collect();
+        if let Some(EngineQueue { completed, .. }) = reply.engines.get_mut(&id.to_string()) {
+            *completed = Tasks::Ids(by);
+        }
+    }
+    json(reply)
+}
+
+/// Opens what is remembered.
+///
+/// # Errors
+/// When there is a database that cannot be used.
+pub fn store(database: &Database, session: &Session) -> Result<Store, StartError> {
+    match database {
+        Database::Memory { bytes } => {
+            // Needed for what is in a file only.
+            let _ = session;
+            Ok(Store::Memory(Memory::new(*bytes)))
+        }
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite(path) => {
+            let store = Sqlite::open(path, |id| unanswered(session, id))?;
+            Ok(Store::Sqlite(store))
+        }
+    }
+}
+
+/// The answer to a task of a controller that is gone.
+#[cfg(feature = "sqlite")]
+fn unanswered(session: &Session, id: &MsgId) -> Parts {
+    let header = session.header("apply_reply");
+    let evalue = format!("the controller ended before task '{id}' was answered");
+    let bytes = |value: Value| Bytes::from(value.to_string());
+    Parts {
+        header: bytes(json(header)),
+        metadata: bytes(json!({"status": "error"})),
+        content: bytes(error("EngineError", evalue)),
+        buffers: Some(vec![]),
+    }
+}
