@@ -39,6 +39,15 @@ pub enum Failure {
         /// The variables that are lost with it.
         lost: Vec<String>,
     },
+    /// The user interrupted a cell that engines ran.
+    EnginesInterrupted {
+        /// What the engines that were stopped say.
+        stopped: Vec<RemoteFailure>,
+        /// Those that were done before.
+        finished: Vec<EngineId>,
+        /// Those that still run it, as far as is known.
+        running: Vec<EngineId>,
+    },
     /// What was typed cannot be done: unknown magic, bad option, malformed targets.
     Usage {
         /// What is wrong.

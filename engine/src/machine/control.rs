@@ -2,7 +2,6 @@
 
 use super::event::{Ask, Command, Request};
 use super::failure::{self, Failure};
-use super::signal;
 use super::{ABORTED, Machine, Now, RuntimeState, status};
 use phalanx_protocol::id::{MsgId, StateId};
 use phalanx_protocol::parallel::{PHALANX, Signal};
@@ -54,20 +53,20 @@ impl Machine {
     }
 
     fn signal(&mut self, request: Request, signal: &Signal, now: Now, commands: &mut Vec<Command>) {
-        let Some(number) = signal::number(signal) else {
+        let Some(number) = signal.number() else {
             let failure = failure::unknown_signal(signal);
             self.reply_failed(request, &failure, now, commands);
             return;
         };
         match number {
             0 => {}
-            signal::INTERRUPT => self.interrupt(commands),
-            signal::KILL => commands.push(Command::Kill),
-            signal::TERMINATE => {}
+            Signal::INTERRUPT => self.interrupt(commands),
+            Signal::KILL => commands.push(Command::Kill),
+            Signal::TERMINATE => {}
             other => commands.push(Command::Signal(other)),
         }
         self.answer(request, json!({"status": "ok"}), now, commands);
-        if number == signal::TERMINATE {
+        if number == Signal::TERMINATE {
             commands.push(Command::Stop);
         }
     }

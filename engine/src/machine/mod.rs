@@ -7,7 +7,6 @@ mod control;
 mod event;
 mod failure;
 mod finish;
-mod signal;
 #[cfg(test)]
 mod tests;
 

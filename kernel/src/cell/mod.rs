@@ -7,11 +7,13 @@
 //! | `source_map.rs` | how a place in evaluated text maps back to the cell |
 //! | `complete.rs` | whether a cell is ready to be run (`is_complete_request`) |
 //! | `help.rs` | cells that ask for help |
+//! | `items.rs` | what of a cell defines something |
 //! | `cursor.rs` | what stands at a place, for completion and inspection |
 
 mod complete;
 mod cursor;
 mod help;
+mod items;
 mod scan;
 mod source_map;
 mod split;
@@ -19,6 +21,7 @@ mod split;
 pub use complete::{Completeness, completeness};
 pub use cursor::{AtCursor, at_cursor, byte_offset, char_offset};
 pub use help::{HelpTopic, help_topic};
+pub use items::{Item, items};
 pub use source_map::SourceMap;
 pub use split::split;
 

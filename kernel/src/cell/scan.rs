@@ -72,7 +72,7 @@ pub(super) fn is_blank(text: &str) -> bool {
     ra_ap_rustc_lexer::tokenize(text, FrontmatterAllowed::No).all(|token| is_trivia(token.kind))
 }
 
-fn is_trivia(kind: TokenKind) -> bool {
+pub(super) fn is_trivia(kind: TokenKind) -> bool {
     matches!(
         kind,
         TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. }

@@ -1,5 +1,6 @@
 //! The commands of `phalanx`.
 
+mod cluster;
 mod doctor;
 mod install;
 mod kernel;
@@ -53,6 +54,9 @@ enum Command {
     Engine(phalanx_engine::EngineArgs),
     /// Serve engines and clients, as the kernel's own controller does.
     Controller(phalanx_controller::ServerArgs),
+    /// Start, stop and list clusters that outlive a notebook.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Run compiled cells for a kernel or an engine.
     #[command(hide = true)]
     Runtime,
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
                 Err(error) => ended(Err(error)),
             }
         }
+        Command::Cluster(command) => ended(cluster::run(command, backend)),
         Command::Runtime => phalanx_runtime::process_main(),
     }
 }

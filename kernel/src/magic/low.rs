@@ -1,12 +1,20 @@
 //! Magics as they were typed: validated, but not yet filled with defaults or matched to engines.
 
+use super::name::{self, MagicName, Suffix};
 use super::options::{self, After, Given, Opt, nearest};
-use super::{Blocking, MagicError, Streaming, Targets};
+use super::{Blocking, ClusterCommand, MagicError, Streaming, Targets, cluster};
 use phalanx_protocol::host::GroupBy;
+use phalanx_protocol::parallel::Signal;
 use std::ops::Range;
 
-/// Names of all magics.
-pub const NAMES: &[&str] = &["px", "pxresult", "pxconfig", "cluster"];
+/// A magic that was typed, and the set of magics it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Typed {
+    /// The suffix of its name; empty for the magics that are always there.
+    pub suffix: Suffix,
+    /// What it says.
+    pub low: Low,
+}
 
 /// A line magic, or the first line of a cell magic.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,24 +35,21 @@ pub enum Low {
     },
     /// `%pxconfig`.
     PxConfig(PxOptions),
+    /// `%autopx`.
+    AutoPx,
+    /// `%pxactivate`.
+    PxActivate {
+        /// What the names of the new magics end with.
+        suffix: Suffix,
+        /// What holds for them where nothing is given.
+        options: PxOptions,
+    },
     /// `%cluster`.
     Cluster(ClusterCommand),
+    /// `%engines`.
+    Engines,
     /// A magic followed by `?`.
-    Help(&'static str),
-}
-
-/// What follows `%cluster`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ClusterCommand {
-    /// `start -n N`.
-    Start {
-        /// Number of engines; `None` for one a core.
-        engines: Option<usize>,
-    },
-    /// `stop`.
-    Stop,
-    /// `status`.
-    Status,
+    Help(MagicName),
 }
 
 /// Options of `%px`, `%%px` and `%pxconfig`, each `None` when it was not given.
@@ -62,62 +67,86 @@ pub struct PxOptions {
     pub local: bool,
     /// Seconds.
     pub progress_after: Option<f64>,
+    pub signal: Option<Signal>,
     pub verbose: Option<bool>,
 }
 
-/// Most engines one command may start on this machine.
-const MOST_ENGINES: usize = 1024;
-
-/// Parses a magic's line, from its `%` or `%%` on.
+/// Parses a magic's line, from its `%` or `%%` on; `suffixes` are those that are activated.
 ///
 /// # Errors
 /// For unknown magics and options, malformed values and missing code; the span is in the line.
-pub fn parse(line: &str) -> Result<Low, MagicError> {
+pub fn parse(line: &str, suffixes: &[Suffix]) -> Result<Typed, MagicError> {
     let prefix = if line.starts_with("%%") { 2 } else { 1 };
     let is_cell = prefix == 2;
     let name_end = line[prefix..]
         .find(|c: char| !(c.is_alphanumeric() || c == '_'))
         .map_or(line.len(), |at| prefix + at);
     let typed = &line[prefix..name_end];
-    let Some(name) = NAMES.iter().copied().find(|name| *name == typed) else {
-        return Err(unknown_magic(typed, 0..name_end, is_cell));
+    let Some((name, suffix)) = name::resolve(typed, suffixes) else {
+        return Err(unknown_magic(typed, 0..name_end, is_cell, suffixes));
     };
     let rest = line[name_end..].trim();
     if matches!(rest, "?" | "??" | "-h" | "--help") {
-        return Ok(Low::Help(name));
+        let low = Low::Help(name);
+        return Ok(Typed { suffix, low });
     }
-    if is_cell && name != "px" {
+    if is_cell && name != MagicName::Px {
         return Err(
-            MagicError::new(0..name_end, format!("`{name}` is not a cell magic"))
-                .hint(format!("type `%{name}` on a line of its own")),
+            MagicError::new(0..name_end, format!("`{typed}` is not a cell magic"))
+                .hint(format!("type `%{typed}` on a line of its own")),
         );
     }
-    match name {
-        "px" => px(line, name_end, is_cell),
-        "pxresult" => {
-            let (given, _) = options::read(line, name_end, options::PXRESULT, After::Nothing)?;
+    let read = |specs, after| options::read(line, name_end, specs, after);
+    let low = match name {
+        MagicName::Px => px(line, name_end, is_cell),
+        MagicName::PxResult | MagicName::Result => {
+            let (given, _) = read(options::PXRESULT, After::Nothing)?;
             let options = px_options(&given)?;
             Ok(Low::PxResult {
                 out: options.out,
                 group_by: options.group_by,
             })
         }
-        "pxconfig" => {
-            let (given, _) = options::read(line, name_end, options::PXCONFIG, After::Nothing)?;
+        MagicName::PxConfig => {
+            let (given, _) = read(options::PXCONFIG, After::Nothing)?;
             px_options(&given).map(Low::PxConfig)
         }
-        _ => cluster(line, name_end).map(Low::Cluster),
-    }
+        MagicName::AutoPx => read(&[], After::Nothing).map(|_| Low::AutoPx),
+        MagicName::PxActivate => activate(line, name_end),
+        MagicName::Cluster => cluster::parse(line, name_end).map(Low::Cluster),
+        MagicName::Engines => read(&[], After::Nothing).map(|_| Low::Engines),
+    };
+    low.map(|low| Typed { suffix, low })
 }
 
-fn unknown_magic(name: &str, span: Range<usize>, is_cell: bool) -> MagicError {
+fn unknown_magic(
+    typed: &str,
+    span: Range<usize>,
+    is_cell: bool,
+    suffixes: &[Suffix],
+) -> MagicError {
     let sign = if is_cell { "%%" } else { "%" };
-    let names: Vec<String> = NAMES.iter().map(|name| format!("%{name}")).collect();
-    let hint = match nearest(name, NAMES.iter().copied()) {
+    let names = name::all(suffixes);
+    let hint = match nearest(typed, names.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{sign}{near}`?"),
-        None => format!("the magics are {} and %%px", names.join(", ")),
+        None => format!("the magics are %{} and %%px", names.join(", %")),
     };
-    MagicError::new(span, format!("unknown magic `{sign}{name}`")).hint(hint)
+    MagicError::new(span, format!("unknown magic `{sign}{typed}`")).hint(hint)
+}
+
+/// `%pxactivate`: options, then the suffix.
+fn activate(line: &str, at: usize) -> Result<Low, MagicError> {
+    let (given, end) = options::read(line, at, options::PXCONFIG, After::Code)?;
+    let options = px_options(&given)?;
+    let Some((text, place)) = cluster::argument(line, end)? else {
+        return Err(MagicError::new(0..at, "`%pxactivate` needs a suffix")
+            .hint("`%pxactivate -t ::2 _even` makes `%px_even`, `%%px_even` and their kin"));
+    };
+    let suffix = Suffix::parse(text).ok_or_else(|| {
+        MagicError::new(place, format!("`{text}` cannot be the suffix of magics"))
+            .hint("letters, digits and `_`, and no name of a magic that is there already")
+    })?;
+    Ok(Low::PxActivate { suffix, options })
 }
 
 fn px(line: &str, at: usize, is_cell: bool) -> Result<Low, MagicError> {
@@ -173,6 +202,7 @@ fn px_options(given: &[Given<'_>]) -> Result<PxOptions, MagicError> {
             Opt::Engine => options.group_by = Some(GroupBy::Engine),
             Opt::Local => options.local = true,
             Opt::ProgressAfter => options.progress_after = Some(seconds(value, span)?),
+            Opt::SignalOnInterrupt => options.signal = Some(signal(value, span)?),
             Opt::Verbose => options.verbose = Some(true),
             Opt::NoVerbose => options.verbose = Some(false),
             Opt::Engines => {}
@@ -218,47 +248,21 @@ fn variable(value: &str, span: &Range<usize>) -> Result<String, MagicError> {
     ))
 }
 
-fn cluster(line: &str, at: usize) -> Result<ClusterCommand, MagicError> {
-    let rest = &line[at..];
-    let start = at + rest.len() - rest.trim_start().len();
-    let word = line[start..].split_whitespace().next().unwrap_or("");
-    let span = start..start + word.len();
-    let nothing_follows = || options::read(line, span.end, &[], After::Nothing).map(|_| ());
-    match word {
-        "start" => {
-            let (given, _) = options::read(line, span.end, options::CLUSTER_START, After::Nothing)?;
-            let engines = given.last().map(engine_count).transpose()?;
-            Ok(ClusterCommand::Start { engines })
-        }
-        "stop" => nothing_follows().map(|()| ClusterCommand::Stop),
-        "status" => nothing_follows().map(|()| ClusterCommand::Status),
-        "" => {
-            Err(MagicError::new(0..at, "`%cluster` needs a command")
-                .hint("start -n N, stop or status"))
-        }
-        _ => {
-            let near = nearest(word, ["start", "stop", "status"].into_iter());
-            Err(
-                MagicError::new(span, format!("`%cluster` has no command `{word}`")).hint(
-                    near.map_or(
-                        "its commands are start -n N, stop and status".into(),
-                        |near| format!("did you mean `%cluster {near}`?"),
-                    ),
-                ),
-            )
-        }
+fn signal(value: &str, span: &Range<usize>) -> Result<Signal, MagicError> {
+    let signal = match value.parse() {
+        Ok(number) => Signal::Number(number),
+        Err(_) => Signal::Name(value.to_owned()),
+    };
+    if signal.number().is_some() {
+        return Ok(signal);
     }
-}
-
-fn engine_count(given: &Given<'_>) -> Result<usize, MagicError> {
-    match given.value.parse::<usize>() {
-        Ok(count) if (1..=MOST_ENGINES).contains(&count) => Ok(count),
-        _ => Err(MagicError::new(
-            given.span.clone(),
-            format!("`{}` is not a number of engines", given.value),
-        )
-        .hint(format!("a number from 1 to {MOST_ENGINES}"))),
-    }
+    let names: Vec<String> = Signal::names().collect();
+    Err(
+        MagicError::new(span.clone(), format!("there is no signal `{value}`")).hint(format!(
+            "a number from 0 (nothing) to 64, or one of {}",
+            names.join(", ")
+        )),
+    )
 }
 
 #[cfg(test)]

@@ -1,13 +1,29 @@
 //! Magics: first what was typed ([`low`]), then what it means here and now ([`plan`]).
+//!
+//! | file | what |
+//! |---|---|
+//! | `name.rs` | which magics there are, and those made by suffixes |
+//! | `options.rs`, `targets.rs` | what can be typed after them |
+//! | `low.rs`, `cluster.rs` | a line as it was typed |
+//! | `plan.rs` | what it means, with defaults and engines |
+//! | `sets.rs` | what each set of magics remembers |
+//! | `help.rs`, `complete.rs` | help and completion, made of the tables the parser reads |
 
+mod cluster;
+pub mod complete;
 pub mod help;
 pub mod low;
+pub mod name;
 mod options;
 pub mod plan;
+pub mod sets;
 pub mod targets;
 
-pub use low::{ClusterCommand, Low, PxOptions, parse};
+pub use cluster::ClusterCommand;
+pub use low::{Low, PxOptions, Typed, parse};
+pub use name::{MagicName, Suffix};
 pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};
+pub use sets::MagicSets;
 pub use targets::Targets;
 
 use phalanx_protocol::failure::Failure;
@@ -26,7 +42,7 @@ pub struct MagicError {
 }
 
 impl MagicError {
-    fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             span,

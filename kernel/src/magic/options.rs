@@ -32,6 +32,7 @@ pub enum Opt {
     NoStream,
     Local,
     ProgressAfter,
+    SignalOnInterrupt,
     Verbose,
     NoVerbose,
     Engines,
@@ -91,6 +92,13 @@ const PROGRESS: OptionSpec = spec!(
     Some("SECONDS"),
     "show a bar after so many seconds; 0 at once, -1 never (default 2)"
 );
+const SIGNAL: OptionSpec = spec!(
+    SignalOnInterrupt,
+    "signal-on-interrupt",
+    None,
+    Some("SIGNAL"),
+    "what engines get when a blocking cell is interrupted: a name or a number, 0 nothing (default SIGINT)"
+);
 const OUT: OptionSpec = spec!(
     Out,
     "out",
@@ -148,19 +156,38 @@ const ENGINES: OptionSpec = spec!(
     "number of engines (default: one a core)"
 );
 
+const ENGINES_WANTED: OptionSpec = spec!(
+    Engines,
+    "n",
+    Some('n'),
+    Some("N"),
+    "number of engines there are to be"
+);
+const TARGETS_ACTED: OptionSpec = spec!(
+    Targets,
+    "targets",
+    Some('t'),
+    Some("SPEC"),
+    "the engines it is done to (default: all)"
+);
+
 /// Options of `%px` and `%%px`.
 pub const PX: &[OptionSpec] = &[
-    TARGETS, BLOCK, NOBLOCK, OUT, GROUP, ORDER, ENGINE, STREAM, NOSTREAM, LOCAL, PROGRESS, VERBOSE,
-    NOVERBOSE,
+    TARGETS, BLOCK, NOBLOCK, OUT, GROUP, ORDER, ENGINE, STREAM, NOSTREAM, LOCAL, PROGRESS, SIGNAL,
+    VERBOSE, NOVERBOSE,
 ];
 /// Options of `%pxresult`.
 pub const PXRESULT: &[OptionSpec] = &[OUT, GROUP, ORDER, ENGINE];
-/// Options of `%pxconfig`.
+/// Options of `%pxconfig` and `%pxactivate`.
 pub const PXCONFIG: &[OptionSpec] = &[
-    TARGETS, BLOCK, NOBLOCK, STREAM, NOSTREAM, PROGRESS, VERBOSE, NOVERBOSE,
+    TARGETS, BLOCK, NOBLOCK, STREAM, NOSTREAM, PROGRESS, SIGNAL, VERBOSE, NOVERBOSE,
 ];
 /// Options of `%cluster start`.
 pub const CLUSTER_START: &[OptionSpec] = &[ENGINES];
+/// Options of `%cluster scale`.
+pub const CLUSTER_SCALE: &[OptionSpec] = &[ENGINES_WANTED];
+/// Options of commands for some of the engines.
+pub const TARGETED: &[OptionSpec] = &[TARGETS_ACTED];
 
 /// One option as it was given.
 #[derive(Debug, PartialEq)]

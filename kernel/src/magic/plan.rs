@@ -4,6 +4,7 @@ use super::{MagicError, PxOptions, Targets};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::id::EngineId;
+use phalanx_protocol::parallel::Signal;
 use std::time::Duration;
 
 /// Whether a cell waits for the engines.
@@ -33,6 +34,7 @@ pub struct PxDefaults {
     pub streaming: Streaming,
     /// Seconds; negative is never.
     pub progress_after: f64,
+    pub signal: Signal,
     pub verbose: bool,
 }
 
@@ -43,6 +45,7 @@ impl Default for PxDefaults {
             blocking: Blocking::Wait,
             streaming: Streaming::AsTheyArrive,
             progress_after: 2.0,
+            signal: Signal::Number(Signal::INTERRUPT),
             verbose: false,
         }
     }
@@ -57,6 +60,7 @@ impl PxDefaults {
         self.blocking = options.blocking.unwrap_or(self.blocking);
         self.streaming = options.streaming.unwrap_or(self.streaming);
         self.progress_after = options.progress_after.unwrap_or(self.progress_after);
+        self.signal = options.signal.unwrap_or_else(|| self.signal.clone());
         self.verbose = options.verbose.unwrap_or(self.verbose);
     }
 }
@@ -80,6 +84,8 @@ pub struct PxPlan {
     pub local: bool,
     /// When to show a bar; `None` is never.
     pub progress_after: Option<Duration>,
+    /// What engines get when the cell is interrupted.
+    pub signal: Signal,
     /// Whether to say where the cell runs.
     pub verbose: bool,
 }
@@ -121,8 +127,31 @@ impl PxPlan {
             out: options.out,
             local: options.local,
             progress_after: Duration::try_from_secs_f64(progress).ok(),
+            signal: options.signal.unwrap_or_else(|| defaults.signal.clone()),
             verbose: options.verbose.unwrap_or(defaults.verbose),
         })
+    }
+
+    /// The engines in ipyparallel's words: `all`, `1`, `[0, 1, 2, 3, ..., 8, 9, 10, 11]`.
+    pub fn engines_in_words(&self) -> String {
+        /// As many as are named at each end of a long list.
+        const ENDS: usize = 4;
+        let (head, tail) = match &self.named {
+            Targets::All => return "all".to_owned(),
+            Targets::Id(id) => return id.to_string(),
+            _ if self.targets.len() > 10 => (
+                &self.targets[..ENDS],
+                &self.targets[self.targets.len() - ENDS..],
+            ),
+            _ => (&self.targets[..], &[][..]),
+        };
+        let text = |ids: &[EngineId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut words = text(head);
+        if !tail.is_empty() {
+            words.push("...".to_owned());
+            words.extend(text(tail));
+        }
+        format!("[{}]", words.join(", "))
     }
 }
 
@@ -152,7 +181,7 @@ mod tests {
     use crate::magic::{Low, parse};
 
     fn plan(line: &str, live: &[u32]) -> Result<PxPlan, PlanError> {
-        let Low::Px { options, .. } = parse(line).unwrap() else {
+        let Low::Px { options, .. } = parse(line, &[]).unwrap().low else {
             panic!("{line}")
         };
         let live: Vec<EngineId> = live.iter().copied().map(EngineId).collect();
@@ -179,6 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn engines_are_named_in_ipyparallels_words() {
+        let live: Vec<u32> = (0..12).collect();
+        for (line, words) in [
+            ("%%px", "all"),
+            ("%%px -t -1", "-1"),
+            ("%%px -t ::5", "[0, 5, 10]"),
+            ("%%px -t :", "[0, 1, 2, 3, ..., 8, 9, 10, 11]"),
+        ] {
+            assert_eq!(plan(line, &live).unwrap().engines_in_words(), words);
+        }
+    }
+
+    #[test]
     fn engines_that_are_not_there_are_named() {
         assert_eq!(plan("%px 1", &[]), Err(PlanError::NoEngines));
         let Err(PlanError::Targets(error)) = plan("%px -t 7 1", &[0, 2]) else {
@@ -191,13 +233,14 @@ mod tests {
 
     #[test]
     fn pxconfig_changes_the_defaults() {
-        let Low::PxConfig(options) = parse("%pxconfig --noblock -t 1 --progress-after 0").unwrap()
-        else {
+        let line = "%pxconfig --noblock -t 1 --progress-after 0 --signal-on-interrupt SIGTERM";
+        let Low::PxConfig(options) = parse(line, &[]).unwrap().low else {
             panic!()
         };
         let mut defaults = PxDefaults::default();
         defaults.set(options);
         assert_eq!(defaults.targets, Targets::Id(1));
+        assert_eq!(defaults.signal.number(), Some(15));
         assert_eq!(defaults.blocking, Blocking::Return);
         assert_eq!(defaults.streaming, Streaming::AsTheyArrive);
     }

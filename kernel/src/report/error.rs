@@ -4,8 +4,9 @@
 
 use super::fault::{Fault, Place};
 use super::snippet;
-use phalanx_client::render::{composite_text, remote_text};
+use phalanx_client::render::{TRACEBACK_LIMIT, composite_text, remote_text};
 use phalanx_protocol::failure::{Diagnostic, Failure, Panic, RemoteFailure};
+use phalanx_protocol::id::EngineId;
 
 /// The parts of a Jupyter `error` message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,11 @@ pub fn report(fault: &Fault) -> ErrorReport {
             &format!("the cell was interrupted; {}", losses(lost)),
             hint_for(lost),
         ),
+        Failure::EnginesInterrupted {
+            stopped,
+            finished,
+            running,
+        } => engines_interrupted(stopped, finished, running),
         Failure::Usage { message, hint } => usage(message, hint.as_deref(), place),
         Failure::NoEngines => plain(
             "NoEngines",
@@ -78,6 +84,48 @@ fn plain(ename: &str, message: &str, hint: Option<&str>) -> ErrorReport {
         evalue: message.to_owned(),
         traceback,
     }
+}
+
+fn engines_interrupted(
+    stopped: &[RemoteFailure],
+    finished: &[EngineId],
+    running: &[EngineId],
+) -> ErrorReport {
+    let was = |engines: &[EngineId]| if engines.len() == 1 { "was" } else { "were" };
+    let ids: Vec<EngineId> = stopped
+        .iter()
+        .filter_map(|failure| failure.engine)
+        .collect();
+    let mut parts = Vec::new();
+    if !ids.is_empty() {
+        parts.push(format!("{} {} stopped", engines(&ids), was(&ids)));
+    }
+    if !finished.is_empty() {
+        parts.push(format!("{} had finished", engines(finished)));
+    }
+    if !running.is_empty() {
+        let verb = if running.len() == 1 { "goes" } else { "go" };
+        parts.push(format!("{} {verb} on with it", engines(running)));
+    }
+    let message = format!("the cell was interrupted; {}", parts.join("; "));
+    let hint = (!running.is_empty()).then_some(
+        "`%cluster restart -t N` begins anew with an engine that does not stop, without its variables",
+    );
+    let mut report = plain("Interrupted", &message, hint);
+    let told = stopped.iter().take(TRACEBACK_LIMIT);
+    report.traceback.extend(told.map(ToString::to_string));
+    let more = stopped.len().saturating_sub(TRACEBACK_LIMIT);
+    if more > 0 {
+        report.traceback.push(format!("... {more} more ..."));
+    }
+    report
+}
+
+/// `engine 1`, `engines 0, 2`.
+fn engines(ids: &[EngineId]) -> String {
+    let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let noun = if ids.len() == 1 { "engine" } else { "engines" };
+    format!("{noun} {}", names.join(", "))
 }
 
 fn hint_line(hint: &str) -> String {
@@ -211,7 +259,7 @@ fn coloured(mut lines: Vec<String>, count: usize) -> Vec<String> {
 fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
     match failure.ename.as_str() {
         "EngineError" => Some(
-            "the engine is gone with its variables; `%cluster status` shows what is left, `%cluster stop` and `%cluster start -n N` begin anew",
+            "the engine is gone with its variables; `%engines` shows what is left, `%cluster restart` begins anew",
         ),
         "RuntimeDied" => {
             Some("the engine lives on, without its variables; run the cells again that define them")

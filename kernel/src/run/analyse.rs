@@ -3,8 +3,9 @@
 
 use super::Services;
 use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset};
-use crate::magic::{help, low};
+use crate::magic::{self, Low, Targets, complete::Known, help, name};
 use crate::report::output::media;
+use crate::run::cluster::Registry;
 use phalanx_protocol::evaluator::{Completion, Completions, Documentation};
 use phalanx_protocol::jupyter::{
     CompleteReply, CompleteRequest, InspectReply, InspectRequest, JupyterMessageContent,
@@ -25,15 +26,26 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
     let cell = &request.code;
     let offset = byte_offset(cell, request.cursor_pos);
     let found = match at_cursor(cell, offset) {
-        AtCursor::Magic(line) => magic_completions(cell, line, offset),
+        AtCursor::Magic(line) => {
+            let found = magic_completions(services, cell, line.start, offset).await;
+            match found {
+                Some(found) => found,
+                // The Rust of a `%px` line.
+                None => engine_completions(services, cell, line.start, offset).await,
+            }
+        }
         AtCursor::Shell => Completions::default(),
         AtCursor::Rust(source) | AtCursor::Command(source) => {
             let known = services.local().complete(source, offset).await;
             known.unwrap_or_else(|| word_completions(cell, offset, &services.local().variables()))
         }
         AtCursor::Body(source) => {
-            let known = services.complete_for_engines(source, offset).await;
-            let words = word_completions(cell, offset, &services.engine_variables().await);
+            let targets = targets(services, cell);
+            let known = services
+                .complete_for_engines(source, offset, &targets)
+                .await;
+            let variables = services.engine_variables(&targets).await;
+            let words = word_completions(cell, offset, &variables);
             known.map_or(words.clone(), |known| merged(words, known))
         }
     };
@@ -73,25 +85,79 @@ fn completions(range: Range<usize>, codes: Vec<String>, kind: &str) -> Completio
     }
 }
 
-fn magic_completions(cell: &str, line: Range<usize>, offset: usize) -> Completions {
-    let typed = &cell[line.start..offset.max(line.start)];
-    let sign = if typed.starts_with("%%") { "%%" } else { "%" };
-    let name_end = typed.find(char::is_whitespace).unwrap_or(typed.len());
-    if name_end == typed.len() {
-        let names = low::NAMES.iter().map(|name| format!("{sign}{name}"));
-        let codes = names.filter(|name| name.starts_with(typed)).collect();
-        return completions(line.start..offset, codes, "magic");
+/// The engines the magic's line that begins a text is about.
+fn targets(services: &Services, text: &str) -> Targets {
+    let line = text.trim_start().lines().next().unwrap_or("");
+    let sets = services.sets();
+    match magic::parse(line, &sets.suffixes()) {
+        Ok(typed) => {
+            let typed_targets = match typed.low {
+                Low::Px { options, .. } => options.targets,
+                _ => None,
+            };
+            typed_targets.map_or_else(|| sets.targets(&typed.suffix), |(targets, _)| targets)
+        }
+        Err(_) => sets.targets(&magic::Suffix::default()),
     }
-    let name = typed[..name_end].trim_start_matches('%');
-    let start = line.start + typed.rfind(char::is_whitespace).map_or(0, |at| at + 1);
-    let word = &cell[start..offset];
-    let codes: Vec<String> = if name == "cluster" && !word.starts_with('-') {
-        ["start", "stop", "status"].map(str::to_owned).to_vec()
-    } else {
-        help::option_names(name)
+}
+
+/// Completions in a magic's line; `None` where its Rust begins.
+async fn magic_completions(
+    services: &Services,
+    cell: &str,
+    start: usize,
+    offset: usize,
+) -> Option<Completions> {
+    let typed = &cell[start..offset.max(start)];
+    let engines = services.engines().await;
+    let clusters = Registry::of_user().map_or_else(Vec::new, |registry| registry.list());
+    let known = Known {
+        suffixes: services.sets().suffixes(),
+        engines: engines.iter().map(|engine| engine.id).collect(),
+        clusters: clusters.into_iter().map(|c| c.cluster_id).collect(),
     };
-    let codes = codes.into_iter().filter(|code| code.starts_with(word));
-    completions(start..offset, codes.collect(), "magic")
+    let (span, codes) = magic::complete::complete(typed, &known)?;
+    Some(completions(
+        start + span.start..start + span.end,
+        codes,
+        "magic",
+    ))
+}
+
+/// Completions in the Rust of a `%px` line.
+async fn engine_completions(
+    services: &Services,
+    cell: &str,
+    start: usize,
+    offset: usize,
+) -> Completions {
+    let line = cell[start..].lines().next().unwrap_or("");
+    let suffixes = services.sets().suffixes();
+    let code = match magic::parse(line, &suffixes).map(|typed| typed.low) {
+        Ok(Low::Px { code, .. }) => start + code.start..start + line.len(),
+        _ => offset..offset,
+    };
+    let source: String = blanked(cell, &code);
+    let targets = targets(services, line);
+    let known = services
+        .complete_for_engines(source, offset, &targets)
+        .await;
+    let variables = services.engine_variables(&targets).await;
+    let words = word_completions(cell, offset, &variables);
+    known.map_or(words.clone(), |known| merged(words, known))
+}
+
+/// A text with blanks for all but a stretch, so that offsets stay.
+fn blanked(text: &str, kept: &Range<usize>) -> String {
+    let blank = |range: Range<usize>| -> String {
+        let bytes = text[range].bytes();
+        bytes
+            .map(|byte| if byte == b'\n' { '\n' } else { ' ' })
+            .collect()
+    };
+    let before = blank(0..kept.start);
+    let after = blank(kept.end..text.len());
+    format!("{before}{}{after}", &text[kept.clone()])
 }
 
 fn word_completions(cell: &str, offset: usize, variables: &[String]) -> Completions {
@@ -157,7 +223,7 @@ pub async fn describe(
     _source: bool,
 ) -> Option<MimeBundle> {
     match at_cursor(cell, offset) {
-        AtCursor::Magic(line) => magic_help(cell, line),
+        AtCursor::Magic(line) => magic_help(services, cell, line),
         AtCursor::Shell => None,
         AtCursor::Rust(source) | AtCursor::Command(source) => services
             .local()
@@ -165,7 +231,7 @@ pub async fn describe(
             .await
             .map(documentation),
         AtCursor::Body(source) => services
-            .inspect_for_engines(source, offset)
+            .inspect_for_engines(source, offset, &targets(services, cell))
             .await
             .map(documentation),
     }
@@ -175,10 +241,9 @@ fn documentation(documentation: Documentation) -> MimeBundle {
     MimeBundle::plain(documentation.plain).with("text/html", documentation.html)
 }
 
-fn magic_help(cell: &str, line: Range<usize>) -> Option<MimeBundle> {
+fn magic_help(services: &Services, cell: &str, line: Range<usize>) -> Option<MimeBundle> {
     let name = cell[line].trim_start_matches('%');
     let name = &name[word_at(name, 0)];
-    low::NAMES
-        .contains(&name)
-        .then(|| MimeBundle::plain(help::help(name)))
+    let (name, _) = name::resolve(name, &services.sets().suffixes())?;
+    Some(MimeBundle::plain(help::help(name)))
 }

@@ -53,7 +53,20 @@ async fn run_directive(
     let start = directive.span.start;
     let place = context.place(SourceMap::starting_at(source, start));
     match directive.kind {
-        DirectiveKind::Rust(text) => evaluate(services, context, text).await,
+        DirectiveKind::Rust(text) => {
+            let auto = services.sets().auto().cloned();
+            match auto {
+                None => evaluate(services, context, text).await,
+                Some(suffix) => {
+                    // As it was typed: what is lowered in it is lowered for this process.
+                    let text = RustText {
+                        source: source[directive.span].to_owned(),
+                        map: place.map.clone(),
+                    };
+                    magics::auto(services, context, suffix, text, place).await
+                }
+            }
+        }
         DirectiveKind::Command(line) => command(services, context, line, place).await,
         DirectiveKind::Shell(line) => Ok(shell::run(context, &line).await?),
         DirectiveKind::Magic(line) => magic(services, context, place, start, &line, None).await,
@@ -71,9 +84,11 @@ async fn magic(
     line: &str,
     body: Option<RustText>,
 ) -> Result<(), Fault> {
-    let low = magic::parse(line).map_err(|error| Fault::magic(error, place.clone(), start))?;
+    let suffixes = services.sets().suffixes();
+    let typed =
+        magic::parse(line, &suffixes).map_err(|error| Fault::magic(error, place.clone(), start))?;
     let order = Order {
-        low,
+        typed,
         line,
         body,
         place,

@@ -21,6 +21,8 @@ struct Inner {
     source: Arc<str>,
     count: usize,
     interrupted: CancellationToken,
+    /// The user does not want to wait for what the interrupt has begun.
+    insisted: CancellationToken,
     /// The code whose calls are still served is gone.
     abandoned: CancellationToken,
     calls: TaskTracker,
@@ -36,6 +38,7 @@ impl CellContext {
             source: source.into(),
             count,
             interrupted: CancellationToken::new(),
+            insisted: CancellationToken::new(),
             abandoned: CancellationToken::new(),
             calls: TaskTracker::new(),
             magic_fault: Mutex::default(),
@@ -54,6 +57,7 @@ impl CellContext {
             source: source.into(),
             count: self.0.count,
             interrupted: self.0.interrupted.clone(),
+            insisted: self.0.insisted.clone(),
             abandoned: self.0.abandoned.clone(),
             calls: self.0.calls.clone(),
             magic_fault: Mutex::default(),
@@ -68,6 +72,11 @@ impl CellContext {
     /// Cancelled when the user interrupts the cell.
     pub fn interrupted(&self) -> &CancellationToken {
         &self.0.interrupted
+    }
+
+    /// Cancelled when the user interrupts the cell once more.
+    pub fn insisted(&self) -> &CancellationToken {
+        &self.0.insisted
     }
 
     /// Tracks what is done for calls of the cell's code.

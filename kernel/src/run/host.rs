@@ -48,9 +48,11 @@ async fn run_magic(
     line: &str,
 ) -> Result<Option<AsyncResultId>, Fault> {
     let (place, start) = context.place_of_magic(line);
-    let low = magic::parse(line).map_err(|error| Fault::magic(error, place.clone(), start))?;
+    let suffixes = services.sets().suffixes();
+    let typed =
+        magic::parse(line, &suffixes).map_err(|error| Fault::magic(error, place.clone(), start))?;
     let order = Order {
-        low,
+        typed,
         line,
         body: None,
         place,

@@ -7,7 +7,7 @@
 //! | `local/` | the local namespace: evaluator, runtime, replay |
 //! | `cell.rs` | the directives of a cell, one after the other |
 //! | `shell.rs` | `!` lines |
-//! | `magics.rs`, `body.rs` | magics, and the code of a `%px` |
+//! | `magics/`, `body.rs` | magics, and the code of a `%px` |
 //! | `cluster/` | the controller and the engines of this kernel |
 //! | `compile/` | cells compiled for engines, once for all in the same state |
 //! | `fanout/` | a cell on many engines: submitted, watched, shown |
@@ -23,7 +23,7 @@ pub mod analyse;
 mod body;
 mod build;
 mod cell;
-mod cluster;
+pub mod cluster;
 mod compile;
 mod context;
 mod fanout;

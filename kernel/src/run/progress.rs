@@ -28,6 +28,8 @@ pub struct Progress {
     appears: Option<Instant>,
     interval: Duration,
     shown: Option<Instant>,
+    /// What stands there, to be said again where it was cleared away.
+    cleared: bool,
 }
 
 impl Progress {
@@ -41,6 +43,7 @@ impl Progress {
             appears: appears_after.map(|after| now + after),
             interval: INTERVAL,
             shown: None,
+            cleared: false,
         }
     }
 
@@ -71,6 +74,28 @@ impl Progress {
         Some(self.show(done, now))
     }
 
+    /// Time has passed and nothing is under way yet; what is to be shown now.
+    pub fn compiling(&mut self, now: Instant) -> Option<Output> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return None;
+        }
+        let Self { name, total, .. } = self;
+        let what = format!("{name}: compiling for {total} engine{}", plural(*total));
+        Some(self.say(&what, true, now))
+    }
+
+    /// Nothing will be under way; what stays, if anything was shown.
+    pub fn stop(&mut self, what: &str, now: Instant) -> Option<Output> {
+        self.shown?;
+        let what = format!("{}: {what}", self.name);
+        Some(self.say(&what, false, now))
+    }
+
+    /// The cell was cleared, and with it the bar: the next one is shown anew.
+    pub fn cleared(&mut self) {
+        self.cleared = true;
+    }
+
     /// All is over; the state that stays, if a bar was shown and does not show it yet.
     pub fn finish(&mut self, done: usize, now: Instant) -> Option<Output> {
         self.shown?;
@@ -78,10 +103,26 @@ impl Progress {
     }
 
     fn show(&mut self, done: usize, now: Instant) -> Output {
-        let update = self.shown.replace(now).is_some();
-        let elapsed = now.duration_since(self.started).as_secs_f64();
+        let bundle = self.bundle(done, self.elapsed(now));
+        self.output(bundle, now)
+    }
+
+    fn say(&mut self, what: &str, moving: bool, now: Instant) -> Output {
+        let text = format!("{what} [{:.1} s]", self.elapsed(now));
+        let bar = if moving { " <progress></progress>" } else { "" };
+        let html = format!("<div>{}{bar}</div>", escape(&text));
+        self.output(MimeBundle::plain(text).with("text/html", html), now)
+    }
+
+    fn elapsed(&self, now: Instant) -> f64 {
+        now.duration_since(self.started).as_secs_f64()
+    }
+
+    fn output(&mut self, data: MimeBundle, now: Instant) -> Output {
+        let shown = self.shown.replace(now).is_some();
+        let update = shown && !std::mem::take(&mut self.cleared);
         Output::Display(Display {
-            data: self.bundle(done, elapsed),
+            data,
             display_id: Some(self.display_id.clone()),
             update,
             ..Display::default()
@@ -106,6 +147,10 @@ impl Progress {
         );
         MimeBundle::plain(text).with("text/html", html)
     }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 #[cfg(test)]
@@ -151,6 +196,29 @@ mod tests {
                 format!("%px: 100%|{}| 4/4 tasks [3600.1 s]", "█".repeat(20))
             )
         );
+    }
+
+    #[test]
+    fn compiling_has_a_bar_of_its_own_in_the_same_place() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut progress = Progress::new("%px", 4, Some(Duration::from_secs(2)), start);
+        assert_eq!(progress.compiling(at(1999)), None);
+        assert_eq!(
+            told(progress.compiling(at(2000))),
+            Some((false, "%px: compiling for 4 engines [2.0 s]".into()))
+        );
+        assert!(told(progress.tick(0, at(2200))).unwrap().0);
+        progress.cleared();
+        assert!(!told(progress.tick(0, at(2400))).unwrap().0);
+        assert!(told(progress.tick(0, at(2600))).unwrap().0);
+        let mut failed = Progress::new("%px", 1, Some(Duration::ZERO), start);
+        assert_eq!(failed.stop("not compiled", at(1)), None);
+        assert!(failed.compiling(at(1)).is_some());
+        let Some(Output::Display(last)) = failed.stop("not compiled", at(500)) else {
+            panic!()
+        };
+        assert_eq!(last.data.text(), Some("%px: not compiled [0.5 s]"));
     }
 
     #[test]

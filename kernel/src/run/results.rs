@@ -2,7 +2,7 @@
 
 use phalanx_client::AsyncResult;
 use phalanx_client::render::Labels;
-use phalanx_protocol::id::AsyncResultId;
+use phalanx_protocol::id::{AsyncResultId, EngineId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,17 +28,17 @@ pub struct Results(
 #[derive(Debug, Default)]
 struct Table {
     held: HashMap<AsyncResultId, Held>,
-    last: Option<AsyncResultId>,
+    made: u64,
 }
 
 impl Results {
-    /// Keeps an AsyncResult; it becomes the last.
+    /// Keeps an AsyncResult.
     pub fn hold(&self, result: AsyncResult, labels: Labels) -> Held {
         let mut table = self.table();
-        let id = AsyncResultId(table.last.map_or(1, |last| last.0 + 1));
+        table.made += 1;
+        let id = AsyncResultId(table.made);
         let held = Held { id, result, labels };
         table.held.insert(id, held.clone());
-        table.last = Some(id);
         held
     }
 
@@ -47,10 +47,20 @@ impl Results {
         self.table().held.get(&id).cloned()
     }
 
-    /// The last one, which `%pxresult` recalls.
-    pub fn last(&self) -> Option<Held> {
-        let last = self.table().last?;
-        self.get(last)
+    /// How many tasks of this session have not ended, for each engine that has any.
+    pub fn pending(&self) -> HashMap<EngineId, usize> {
+        let pending: Vec<AsyncResult> = self
+            .table()
+            .held
+            .values()
+            .filter(|held| !held.result.ready())
+            .map(|held| held.result.clone())
+            .collect();
+        let mut tasks = HashMap::new();
+        for engine in pending.iter().flat_map(AsyncResult::pending) {
+            *tasks.entry(engine).or_default() += 1;
+        }
+        tasks
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

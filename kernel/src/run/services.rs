@@ -6,10 +6,11 @@ use super::fanout::{Fanout, States};
 use super::local::CellCall;
 use super::results::Results;
 use super::{CellContext, Local, Programs};
-use crate::magic::PxDefaults;
+use crate::magic::{MagicSets, Targets};
+use phalanx_client::Engine;
 use phalanx_protocol::evaluator::{Completions, Documentation};
-use phalanx_protocol::id::StateId;
-use std::sync::{Arc, Mutex, PoisonError};
+use phalanx_protocol::id::{EngineId, StateId};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -20,8 +21,8 @@ pub struct Services {
     local: Local,
     cluster: Cluster,
     fanout: Fanout,
-    /// What `%pxconfig` has set. Held for one look or change.
-    defaults: Arc<Mutex<PxDefaults>>,
+    /// What the sets of magics remember. Held for one look or change.
+    sets: Arc<Mutex<MagicSets>>,
 }
 
 /// The owners of all processes; they end once no handle on the services is left.
@@ -47,7 +48,7 @@ impl Services {
                 results: Results::default(),
                 watchers: watchers.clone(),
             },
-            defaults: Arc::default(),
+            sets: Arc::default(),
         };
         let owners = Owners {
             tasks: [cluster_task, local_task, compiler_task],
@@ -76,24 +77,20 @@ impl Services {
         &self.fanout.results
     }
 
-    /// What holds for `%px` where nothing is given.
-    pub fn defaults(&self) -> PxDefaults {
-        self.locked().clone()
+    /// What the sets of magics remember; not to be held across an await.
+    pub fn sets(&self) -> MutexGuard<'_, MagicSets> {
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what holds for `%px` where nothing is given.
-    pub fn set_defaults(&self, change: impl FnOnce(&mut PxDefaults)) {
-        change(&mut self.locked());
-    }
-
-    fn locked(&self) -> std::sync::MutexGuard<'_, PxDefaults> {
-        self.defaults.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Completions in a cell for engines: as the first engine's namespace stands, else what the
-    /// local one knows of Rust at large.
-    pub async fn complete_for_engines(&self, source: String, offset: usize) -> Option<Completions> {
-        let base = self.first_state().await;
+    /// Completions in a cell for engines: as the namespace of the first of them stands, else what
+    /// the local one knows of Rust at large.
+    pub async fn complete_for_engines(
+        &self,
+        source: String,
+        offset: usize,
+        targets: &Targets,
+    ) -> Option<Completions> {
+        let base = self.first_state(targets).await;
         let compiler = &self.fanout.compiler;
         let found = compiler.complete(source.clone(), offset, base).await;
         match found.filter(|found| !found.items.is_empty()) {
@@ -107,8 +104,9 @@ impl Services {
         &self,
         source: String,
         offset: usize,
+        targets: &Targets,
     ) -> Option<Documentation> {
-        let base = self.first_state().await;
+        let base = self.first_state(targets).await;
         let compiler = &self.fanout.compiler;
         match compiler.inspect(source.clone(), offset, base).await {
             Some(found) => Some(found),
@@ -116,20 +114,33 @@ impl Services {
         }
     }
 
-    /// The names of the first engine's variables.
-    pub async fn engine_variables(&self) -> Vec<String> {
-        let state = self.first_state().await;
+    /// The names of the variables of the first of these engines.
+    pub async fn engine_variables(&self, targets: &Targets) -> Vec<String> {
+        let state = self.first_state(targets).await;
         self.fanout.compiler.variables(state).await
     }
 
-    async fn first_state(&self) -> StateId {
+    /// The engines that are there.
+    pub async fn engines(&self) -> Vec<Engine> {
         let client = self.cluster.client().await;
-        let first = client.and_then(|client| client.engines().into_iter().next());
-        first.map_or_else(StateId::empty, |engine| self.fanout.states.of(&engine))
+        client.map_or_else(Vec::new, |client| client.engines())
     }
 
-    /// Stops a running cell, whatever it is doing.
+    async fn first_state(&self, targets: &Targets) -> StateId {
+        let engines = self.engines().await;
+        let ids: Vec<EngineId> = engines.iter().map(|engine| engine.id).collect();
+        let meant = targets.resolve(&ids).unwrap_or(ids);
+        let first = engines
+            .iter()
+            .find(|engine| meant.first() == Some(&engine.id));
+        first.map_or_else(StateId::empty, |engine| self.fanout.states.of(engine))
+    }
+
+    /// Stops a running cell, whatever it is doing; once more, and nothing is waited for.
     pub fn interrupt(&self, context: &CellContext) {
+        if context.interrupted().is_cancelled() {
+            context.insisted().cancel();
+        }
         context.interrupted().cancel();
         self.local.interrupt();
     }

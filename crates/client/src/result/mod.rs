@@ -104,6 +104,11 @@ impl AsyncResult {
         self.0.counts.borrow().ended
     }
 
+    /// The engines of the tasks that have not ended.
+    pub fn pending(&self) -> Vec<EngineId> {
+        self.state().record.pending_engines().collect()
+    }
+
     /// Everything known now, without waiting.
     pub fn snapshot(&self) -> AsyncResultSnapshot {
         self.state().record.snapshot(Utc::now())
@@ -128,6 +133,16 @@ impl AsyncResult {
     pub fn failure(&self) -> Option<Failure> {
         let state = self.state();
         composite(state.record.name(), state.record.failures())
+    }
+
+    /// The failures so far, in the order of the tasks.
+    pub fn failures(&self) -> Vec<RemoteFailure> {
+        self.state().record.failures()
+    }
+
+    /// The engines of all tasks, in their order.
+    pub fn engines(&self) -> Vec<EngineId> {
+        self.state().record.engines().collect()
     }
 
     /// Waits until every task has ended, at most for `timeout`; whether they have.

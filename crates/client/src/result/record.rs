@@ -119,6 +119,16 @@ impl ResultRecord {
             .map(|(index, _)| index)
     }
 
+    /// The engines of all tasks, in their order.
+    pub fn engines(&self) -> impl Iterator<Item = EngineId> {
+        self.tasks.iter().map(|task| task.engine)
+    }
+
+    /// The engines of the tasks that have not ended.
+    pub fn pending_engines(&self) -> impl Iterator<Item = EngineId> {
+        self.pending().map(|task| self.tasks[task].engine)
+    }
+
     /// Applies a change; the event it makes for subscribers, if any.
     pub fn apply(&mut self, index: usize, update: Update) -> Option<TaskEvent> {
         let task = self.tasks.get_mut(index)?;

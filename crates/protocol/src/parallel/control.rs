@@ -1,5 +1,6 @@
 use super::Content;
 use super::registration::content;
+use super::signal::Signal;
 use crate::id::MsgId;
 use serde::{Deserialize, Serialize};
 
@@ -28,16 +29,6 @@ pub struct ShutdownRequest {
 pub struct SignalRequest {
     /// Which.
     pub sig: Signal,
-}
-
-/// A signal by number or by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Signal {
-    /// `2`.
-    Number(i32),
-    /// `"SIGINT"`.
-    Name(String),
 }
 
 macro_rules! status_replies {

@@ -8,13 +8,14 @@ mod content;
 mod control;
 mod query;
 mod registration;
+mod signal;
 mod task;
 
 pub use cell::{CellMetadata, EngineHandshake, PHALANX, Refusal, RefusalReason};
 pub use content::Content;
 pub use control::{
     AbortReply, AbortRequest, ApplyReply, ClearReply, ClearRequest, ReplyStatus, ShutdownReply,
-    ShutdownRequest, Signal, SignalReply, SignalRequest,
+    ShutdownRequest, SignalReply, SignalRequest,
 };
 pub use query::{
     DbReply, DbRequest, EngineQueue, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest,
@@ -25,4 +26,5 @@ pub use registration::{
     ConnectionReply, ConnectionRequest, ErrorContent, RegistrationNotification, RegistrationReply,
     RegistrationRequest, ShutdownNotification, UnregistrationNotification, UnregistrationRequest,
 };
+pub use signal::Signal;
 pub use task::{Dependency, EngineInfo, ReplyMetadata, TaskMetadata};

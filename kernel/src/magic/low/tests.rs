@@ -1,5 +1,9 @@
 use super::*;
 
+fn parse(line: &str) -> Result<Low, MagicError> {
+    super::parse(line, &[]).map(|typed| typed.low)
+}
+
 fn options(line: &str) -> PxOptions {
     match parse(line) {
         Ok(Low::Px { options, .. }) => options,
@@ -70,10 +74,19 @@ fn the_other_magics_are_understood() {
         ),
         ("%cluster stop", Low::Cluster(ClusterCommand::Stop)),
         ("%cluster status ", Low::Cluster(ClusterCommand::Status)),
-        ("%px?", Low::Help("px")),
-        ("%%px?", Low::Help("px")),
-        ("%cluster ?", Low::Help("cluster")),
-        ("%pxresult --help", Low::Help("pxresult")),
+        ("%autopx", Low::AutoPx),
+        ("%engines", Low::Engines),
+        (
+            "%result",
+            Low::PxResult {
+                out: None,
+                group_by: None,
+            },
+        ),
+        ("%px?", Low::Help(MagicName::Px)),
+        ("%%px?", Low::Help(MagicName::Px)),
+        ("%cluster ?", Low::Help(MagicName::Cluster)),
+        ("%pxresult --help", Low::Help(MagicName::PxResult)),
         (
             "%pxresult -o r -e",
             Low::PxResult {
@@ -147,7 +160,7 @@ fn errors_name_the_place_and_the_way_out() {
             "number of seconds",
             "0.5",
         ),
-        ("%cluster", "%cluster", "needs a command", "start -n N"),
+        ("%cluster", "%cluster", "needs a command", "start [-n N]"),
         (
             "%cluster strat -n 2",
             "strat",
@@ -189,10 +202,89 @@ fn errors_name_the_place_and_the_way_out() {
 
 #[test]
 fn help_names_every_option() {
-    for name in NAMES {
+    for name in MagicName::ALL {
         let text = crate::magic::help::help(name);
-        for option in crate::magic::help::option_names(name) {
-            assert!(text.contains(&option), "{name} {option}");
+        assert!(text.contains(&format!("%{name}")), "{text}");
+        for spec in crate::magic::help::options(name) {
+            assert!(text.contains(&format!("--{}", spec.long)), "{text}");
         }
     }
+}
+
+#[test]
+fn clusters_are_scaled_restarted_connected_to_and_brought_up_to_date() {
+    let cluster = |line: &str| match parse(line) {
+        Ok(Low::Cluster(command)) => command,
+        other => panic!("{line}: {other:?}"),
+    };
+    for line in [
+        "%cluster scale 8",
+        "%cluster scale -n 8",
+        "%cluster scale --n=8",
+    ] {
+        assert_eq!(cluster(line), ClusterCommand::Scale { engines: 8 });
+    }
+    assert_eq!(
+        cluster("%cluster connect \"/a b/c.json\""),
+        ClusterCommand::Connect {
+            to: Some("/a b/c.json".into())
+        }
+    );
+    assert_eq!(
+        cluster("%cluster connect"),
+        ClusterCommand::Connect { to: None }
+    );
+    assert_eq!(
+        cluster("%cluster restart -t 1"),
+        ClusterCommand::Restart {
+            targets: Some((Targets::Id(1), 20..21))
+        }
+    );
+    assert_eq!(
+        cluster("%cluster sync"),
+        ClusterCommand::Sync { targets: None }
+    );
+    for line in [
+        "%cluster scale",
+        "%cluster scale 0",
+        "%cluster scale 1 2",
+        "%cluster scale -n 1 2",
+        "%cluster connect a b",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn suffixes_make_magics_once_they_are_activated() {
+    let Ok(Low::PxActivate { suffix, options }) = parse("%pxactivate -t ::2 --noblock _even")
+    else {
+        panic!("not activated")
+    };
+    assert_eq!(options.blocking, Some(Blocking::Return));
+    let typed = super::parse("%px_even -t 0 x()", std::slice::from_ref(&suffix)).unwrap();
+    assert_eq!(typed.suffix, suffix);
+    assert!(matches!(typed.low, Low::Px { .. }));
+    let error = parse("%px_even x()").unwrap_err();
+    assert_eq!(error.message, "unknown magic `%px_even`");
+    for line in [
+        "%pxactivate",
+        "%pxactivate result",
+        "%pxactivate a b",
+        "%pxactivate -",
+        "%pxactivate é-",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn signals_are_named_or_numbered() {
+    for (text, number) in [("SIGTERM", 15), ("KILL", 9), ("0", 0), ("10", 10)] {
+        let given = options(&format!("%px --signal-on-interrupt {text} 1"));
+        assert_eq!(given.signal.unwrap().number(), Some(number));
+    }
+    let error = parse("%px --signal-on-interrupt SIGNO 1").unwrap_err();
+    assert_eq!(error.message, "there is no signal `SIGNO`");
+    assert!(parse("%px --signal-on-interrupt 99 1").is_err());
 }

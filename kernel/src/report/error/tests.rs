@@ -196,7 +196,7 @@ fn engines_failures_carry_their_number_and_a_hint() {
     let one = report(&Failure::Remote(Box::new(failure(1))).into());
     assert_eq!(one.ename, "RemoteError");
     assert_eq!(one.evalue, "[1:execute] EngineError: engine 1 died");
-    assert!(text(&one).contains("%cluster status"));
+    assert!(text(&one).contains("%engines"));
     let failures = (0..6).map(failure).collect();
     let all = report(
         &Failure::Composite {
@@ -211,7 +211,7 @@ fn engines_failures_carry_their_number_and_a_hint() {
         "{}",
         all.evalue
     );
-    assert_eq!(text(&all).matches("%cluster status").count(), 1);
+    assert_eq!(text(&all).matches("%engines").count(), 1);
 }
 
 #[test]

@@ -1,251 +1,240 @@
-//! The owner of the cluster: starts it, stops it, and ends it with the kernel.
+//! The owner of the cluster: starts it, changes it, stops it, and ends it with the kernel.
 
-use super::engines::EngineProcess;
+use super::connect::{self, Connected};
+use super::local::{LocalCluster, already};
 use super::{Order, Started, status};
+use crate::magic::Targets;
 use crate::run::Programs;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use phalanx_client::Client;
-use phalanx_controller::{Controller, ControllerConfig};
+use phalanx_controller::ControllerConfig;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
-use std::fmt::Display;
-use std::time::{Duration, Instant};
+use phalanx_protocol::output::MimeBundle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How long engines may take to register: generous, for machines that are busy.
-const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// How long engines may take to leave the controller.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
-
-struct Running {
-    controller: Controller,
-    client: Client,
-    engines: Vec<EngineProcess>,
+/// The cluster cells run on.
+enum Running {
+    /// Started here; it ends with the kernel.
+    Own(Box<LocalCluster>),
+    /// Started elsewhere; it outlives the kernel.
+    Elsewhere(Connected),
 }
 
-pub(super) async fn run(programs: Programs, mut orders: mpsc::UnboundedReceiver<Order>) {
-    let mut running: Option<Running> = None;
-    while let Some(order) = orders.recv().await {
-        // Who asked may have stopped waiting.
-        match order {
-            Order::Start {
-                engines,
-                interrupted,
-                reply,
-            } => {
-                let result = match &running {
-                    Some(running) => Err(already(running)),
-                    None => start(&programs, engines, &interrupted).await,
-                };
-                let _ = reply.send(result.map(|(started, cluster)| {
-                    running = Some(cluster);
-                    started
-                }));
-            }
-            Order::Stop { reply } => {
-                let result = match running.take() {
-                    Some(running) => Ok(stop(running).await),
-                    None => Err(Failure::Usage {
-                        message: "no cluster is running".to_owned(),
-                        hint: Some("`%cluster start -n 4` starts one".to_owned()),
-                    }),
-                };
-                let _ = reply.send(result);
-            }
-            Order::Status { reply } => {
-                let bundle = match &mut running {
-                    Some(running) => {
-                        let file = running.controller.client_path().display().to_string();
-                        status::status(&running.client, &mut running.engines, &file)
-                    }
-                    None => status::none(),
-                };
-                let _ = reply.send(bundle);
-            }
-            Order::Client { reply } => {
-                let client = running.as_ref().map(|running| running.client.clone());
-                let _ = reply.send(client);
-            }
+impl Running {
+    fn client(&self) -> &Client {
+        match self {
+            Self::Own(cluster) => cluster.client(),
+            Self::Elsewhere(connected) => &connected.client,
         }
     }
-    if let Some(running) = running {
-        end(running).await;
+
+    fn engines(&self) -> usize {
+        self.client().engines().len()
     }
 }
 
-fn already(running: &Running) -> Failure {
-    let engines = status::count(running.client.engines().len());
-    Failure::Usage {
-        message: format!("a cluster of {engines} is running already"),
-        hint: Some("`%cluster stop` ends it".to_owned()),
+pub(super) async fn run(programs: Programs, orders: mpsc::UnboundedReceiver<Order>) {
+    let mut owner = Owner {
+        programs,
+        running: None,
+    };
+    owner.serve(orders).await;
+    if let Some(Running::Own(cluster)) = owner.running {
+        cluster.end().await;
     }
 }
 
-async fn start(
-    programs: &Programs,
-    engines: Option<usize>,
-    interrupted: &CancellationToken,
-) -> Result<(Started, Running), Failure> {
-    let began = Instant::now();
-    let count = engines.unwrap_or_else(cores);
-    let controller = Controller::start(ControllerConfig::default())
-        .await
-        .map_err(|error| not_up("the controller could not be started", &error))?;
-    let file = controller.engine_path().to_owned();
-    let mut processes = Vec::with_capacity(count);
-    for number in 0..count {
-        let engine = EngineProcess::start(programs, &file, number)
-            .map_err(|error| not_up("an engine could not be started", &error))?;
-        processes.push(engine);
-    }
-    let client = match Client::connect(controller.client_file()).await {
-        Ok(client) => client,
-        Err(error) => {
-            kill(processes).await;
-            controller.shutdown().await;
-            return Err(not_up("the controller does not answer", &error));
-        }
-    };
-    let joined = tokio::select! {
-        joined = client.wait_for_engines(count, START_LIMIT) => {
-            joined.map(drop).map_err(|error| not_up("the engines did not register", &error))
-        }
-        failure = first_to_end(&mut processes) => Err(failure),
-        () = interrupted.cancelled() => Err(Failure::Interrupted { lost: Vec::new() }),
-    };
-    if let Err(failure) = joined {
-        let failure = with_words(failure, &processes);
-        kill(processes).await;
-        controller.shutdown().await;
-        return Err(failure);
-    }
-    let started = Started {
-        engines: count,
-        took: began.elapsed(),
-    };
-    let running = Running {
-        controller,
-        client,
-        engines: processes,
-    };
-    Ok((started, running))
+struct Owner {
+    programs: Programs,
+    running: Option<Running>,
 }
 
-/// One engine a core.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// The failure of the first engine that ends before it is of use.
-async fn first_to_end(processes: &mut [EngineProcess]) -> Failure {
-    let mut ends: FuturesUnordered<_> = processes
-        .iter_mut()
-        .map(|process| async {
-            let status = process.ended().await;
-            (process.number, status)
-        })
-        .collect();
-    match ends.next().await {
-        Some((number, status)) => {
-            let status = status.map_or_else(String::new, |status| format!(" ({status})"));
-            Failure::Environment {
-                message: format!("engine {number} ended before it had registered{status}"),
-                hint: None,
+impl Owner {
+    async fn serve(&mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        while let Some(order) = orders.recv().await {
+            // Who asked may have stopped waiting.
+            match order {
+                Order::Start {
+                    engines,
+                    interrupted,
+                    reply,
+                } => {
+                    let _ = reply.send(self.start(engines, &interrupted).await);
+                }
+                Order::Stop { reply } => {
+                    let _ = reply.send(self.stop().await);
+                }
+                Order::Scale {
+                    engines,
+                    interrupted,
+                    reply,
+                } => {
+                    let _ = reply.send(self.scale(engines, &interrupted).await);
+                }
+                Order::Restart {
+                    targets,
+                    interrupted,
+                    reply,
+                } => {
+                    let _ = reply.send(self.restart(targets, &interrupted).await);
+                }
+                Order::Connect {
+                    to,
+                    interrupted,
+                    reply,
+                } => {
+                    let _ = reply.send(self.connect(to, &interrupted).await);
+                }
+                Order::Status { reply } => {
+                    let _ = reply.send(self.status());
+                }
+                Order::Pids { reply } => {
+                    let _ = reply.send(self.pids());
+                }
+                Order::Client { reply } => {
+                    let client = self
+                        .running
+                        .as_ref()
+                        .map(|running| running.client().clone());
+                    let _ = reply.send(client);
+                }
             }
         }
-        None => std::future::pending().await,
     }
-}
 
-/// A failure with what the engines printed, which is where the reason stands.
-fn with_words(failure: Failure, processes: &[EngineProcess]) -> Failure {
-    let Failure::Environment { mut message, hint } = failure else {
-        return failure;
-    };
-    for process in processes {
-        let words = process.last_words();
-        if !words.is_empty() {
-            message.push_str(&format!("\nengine {} printed:\n{words}", process.number));
+    async fn start(
+        &mut self,
+        engines: Option<usize>,
+        interrupted: &CancellationToken,
+    ) -> Result<Started, Failure> {
+        if let Some(running) = &self.running {
+            return Err(already(running.engines()));
+        }
+        let count = engines.unwrap_or_else(super::cores);
+        let config = ControllerConfig::default();
+        let (started, cluster) =
+            LocalCluster::start(&self.programs, config, count, interrupted).await?;
+        self.running = Some(Running::Own(Box::new(cluster)));
+        Ok(started)
+    }
+
+    /// Ends the cluster, or leaves it where it is not ours.
+    async fn stop(&mut self) -> Result<super::Stopped, Failure> {
+        match self.running.take() {
+            Some(Running::Own(cluster)) => Ok(super::Stopped::Ended {
+                engines: cluster.stop().await,
+            }),
+            Some(Running::Elsewhere(connected)) => Ok(super::Stopped::Left {
+                cluster: connected.name,
+            }),
+            None => Err(none()),
         }
     }
-    Failure::Environment { message, hint }
-}
 
-fn not_up(what: &str, error: &dyn Display) -> Failure {
-    Failure::Environment {
-        message: format!("{what}: {error}"),
-        hint: Some("`phalanx doctor` tells what is wrong on this machine".to_owned()),
-    }
-}
-
-/// Ends a cluster in order; how many engines it had.
-async fn stop(running: Running) -> usize {
-    let ids: Vec<EngineId> = running
-        .client
-        .engines()
-        .iter()
-        .map(|engine| engine.id)
-        .collect();
-    if let Err(error) = running.client.shutdown_engines(&ids, STOP_LIMIT).await {
-        tracing::warn!(%error, "engines did not answer when they were asked to end");
-    }
-    for engine in running.engines {
-        engine.end().await;
-    }
-    running.controller.shutdown().await;
-    ids.len()
-}
-
-/// Ends a cluster with the kernel: no engine is told through the controller, each by a signal.
-async fn end(running: Running) {
-    running.engines.iter().for_each(EngineProcess::ask_to_end);
-    for engine in running.engines {
-        engine.end().await;
-    }
-    running.controller.shutdown().await;
-}
-
-async fn kill(engines: Vec<EngineProcess>) {
-    for engine in engines {
-        engine.kill().await;
-    }
-}
-
-#[cfg(all(test, feature = "echo"))]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    /// Starts two engines that are a shell script.
-    async fn start_script(script: &str, interrupted: &CancellationToken) -> Failure {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("phalanx");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
-        let programs = Programs::of(program);
-        start(&programs, Some(2), interrupted)
-            .await
-            .map(drop)
-            .unwrap_err()
+    async fn scale(
+        &mut self,
+        engines: usize,
+        interrupted: &CancellationToken,
+    ) -> Result<(usize, usize), Failure> {
+        let programs = self.programs.clone();
+        let before = self
+            .own("scaled")?
+            .scale(&programs, engines, interrupted)
+            .await?;
+        Ok((before, engines))
     }
 
-    /// One test: a program that is being written cannot be started while another thread forks.
-    #[tokio::test]
-    async fn engines_that_do_not_come_up_are_told_of_and_not_waited_for() {
-        let failure = start_script("echo no luck >&2; exit 3", &CancellationToken::new()).await;
-        let Failure::Environment { message, .. } = failure else {
-            panic!("{failure:?}")
+    async fn restart(
+        &mut self,
+        targets: Option<Targets>,
+        interrupted: &CancellationToken,
+    ) -> Result<usize, Failure> {
+        let programs = self.programs.clone();
+        let cluster = self.own("restarted")?;
+        let ids = targets
+            .map(|targets| {
+                let mut there: Vec<EngineId> = cluster.engines().iter().map(|e| e.id()).collect();
+                there.sort_unstable();
+                targets.resolve(&there)
+            })
+            .transpose()
+            .map_err(|message| Failure::Usage {
+                message,
+                hint: Some("`%cluster status` shows which there are".to_owned()),
+            })?;
+        cluster.restart(&programs, ids, interrupted).await
+    }
+
+    async fn connect(
+        &mut self,
+        to: Option<String>,
+        interrupted: &CancellationToken,
+    ) -> Result<(String, usize), Failure> {
+        if let Some(running) = &self.running {
+            return Err(already(running.engines()));
+        }
+        let connected = tokio::select! {
+            connected = connect::connect(to) => connected?,
+            () = interrupted.cancelled() => {
+                return Err(Failure::Interrupted { lost: Vec::new() });
+            }
         };
-        let ended = "ended before it had registered (exit status: 3)";
-        assert!(message.contains(ended), "{message}");
-        assert!(message.contains("printed:\nno luck"), "{message}");
+        let told = (connected.name.clone(), connected.client.engines().len());
+        self.running = Some(Running::Elsewhere(connected));
+        Ok(told)
+    }
 
-        let interrupted = CancellationToken::new();
-        interrupted.cancel();
-        let failure = start_script("exec sleep 600", &interrupted).await;
-        assert_eq!(failure, Failure::Interrupted { lost: Vec::new() });
+    fn own(&mut self, what: &str) -> Result<&mut LocalCluster, Failure> {
+        match &mut self.running {
+            Some(Running::Own(cluster)) => Ok(cluster),
+            Some(Running::Elsewhere(connected)) => Err(Failure::Usage {
+                message: format!(
+                    "the cluster {} was not started by this notebook and cannot be {what} from it",
+                    connected.name
+                ),
+                hint: Some(
+                    "do it where it was started; engines that join it are seen here".to_owned(),
+                ),
+            }),
+            None => Err(none()),
+        }
+    }
+
+    fn status(&mut self) -> MimeBundle {
+        match &mut self.running {
+            Some(Running::Own(cluster)) => {
+                let file = cluster.client_path().display().to_string();
+                let where_ = format!("other clients connect with {file}");
+                let client = cluster.client().clone();
+                status::status(&client, cluster.engines(), &where_)
+            }
+            Some(Running::Elsewhere(connected)) => {
+                let where_ = format!("connected to {}", connected.name);
+                status::status(&connected.client, &mut [], &where_)
+            }
+            None => status::none(),
+        }
+    }
+
+    fn pids(&mut self) -> Vec<(EngineId, u32)> {
+        match &mut self.running {
+            Some(Running::Own(cluster)) => {
+                let engines = cluster.engines().iter_mut();
+                engines
+                    .filter_map(|engine| {
+                        engine.status().is_none().then(|| (engine.id(), engine.pid))
+                    })
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn none() -> Failure {
+    Failure::Usage {
+        message: "no cluster is running".to_owned(),
+        hint: Some("`%cluster start -n 4` starts one".to_owned()),
     }
 }

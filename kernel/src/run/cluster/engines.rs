@@ -1,6 +1,7 @@
 //! Engine processes on this machine.
 
 use crate::run::Programs;
+use phalanx_protocol::id::EngineId;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::VecDeque;
 use std::io;
@@ -65,6 +66,11 @@ impl EngineProcess {
             last_words,
             readers,
         })
+    }
+
+    /// The id of the engine that runs in it.
+    pub(super) fn id(&self) -> EngineId {
+        EngineId(u32::try_from(self.number).unwrap_or(u32::MAX))
     }
 
     /// Waits until the process has ended, and all it printed is read. Cancel-safe.

@@ -1,12 +1,27 @@
-//! The cluster of this kernel: a controller in this process, engines as processes beside it.
+//! The cluster cells run on.
+//!
+//! | file | what |
+//! |---|---|
+//! | `actor.rs` | its owner |
+//! | `local.rs`, `engines.rs` | a controller in this process, engines as processes beside it |
+//! | `connect.rs`, `registry.rs` | clusters that were started elsewhere |
+//! | `status.rs` | what there is, as a table |
 
 mod actor;
+mod connect;
 mod engines;
+mod local;
+mod registry;
 mod status;
 
+pub use local::LocalCluster;
+pub use registry::{ClusterRecord, Registry, began};
+
 use super::Programs;
+use crate::magic::Targets;
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::MimeBundle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +44,21 @@ pub struct Started {
     pub took: Duration,
 }
 
+/// What has become of a cluster that is used no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It has ended.
+    Ended {
+        /// How many engines it had.
+        engines: usize,
+    },
+    /// It was started elsewhere and goes on.
+    Left {
+        /// Its id, or its file.
+        cluster: String,
+    },
+}
+
 #[derive(Debug)]
 enum Order {
     Start {
@@ -37,7 +67,25 @@ enum Order {
         reply: oneshot::Sender<Result<Started, Failure>>,
     },
     Stop {
+        reply: oneshot::Sender<Result<Stopped, Failure>>,
+    },
+    Scale {
+        engines: usize,
+        interrupted: CancellationToken,
+        reply: oneshot::Sender<Result<(usize, usize), Failure>>,
+    },
+    Restart {
+        targets: Option<Targets>,
+        interrupted: CancellationToken,
         reply: oneshot::Sender<Result<usize, Failure>>,
+    },
+    Connect {
+        to: Option<String>,
+        interrupted: CancellationToken,
+        reply: oneshot::Sender<Result<(String, usize), Failure>>,
+    },
+    Pids {
+        reply: oneshot::Sender<Vec<(EngineId, u32)>>,
     },
     Status {
         reply: oneshot::Sender<MimeBundle>,
@@ -75,14 +123,75 @@ impl Cluster {
         .unwrap_or_else(|| Err(ending()))
     }
 
-    /// Ends the cluster; returns how many engines it had, once they are gone.
+    /// Ends the cluster, once its engines are gone; one that was started elsewhere goes on.
     ///
     /// # Errors
     /// When there is none.
-    pub async fn stop(&self) -> Result<usize, Failure> {
+    pub async fn stop(&self) -> Result<Stopped, Failure> {
         self.ask(|reply| Order::Stop { reply })
             .await
             .unwrap_or_else(|| Err(ending()))
+    }
+
+    /// Starts or ends engines until there are so many; how many there were, and are.
+    ///
+    /// # Errors
+    /// When there is no cluster of this kernel, or an engine does not come up.
+    pub async fn scale(
+        &self,
+        engines: usize,
+        interrupted: CancellationToken,
+    ) -> Result<(usize, usize), Failure> {
+        self.ask(|reply| Order::Scale {
+            engines,
+            interrupted,
+            reply,
+        })
+        .await
+        .unwrap_or_else(|| Err(ending()))
+    }
+
+    /// Begins anew with empty engines under the same ids; how many.
+    ///
+    /// # Errors
+    /// As [`scale`](Self::scale).
+    pub async fn restart(
+        &self,
+        targets: Option<Targets>,
+        interrupted: CancellationToken,
+    ) -> Result<usize, Failure> {
+        self.ask(|reply| Order::Restart {
+            targets,
+            interrupted,
+            reply,
+        })
+        .await
+        .unwrap_or_else(|| Err(ending()))
+    }
+
+    /// Uses a cluster that was started elsewhere; its name and how many engines it has.
+    ///
+    /// # Errors
+    /// When a cluster is running already, or that one cannot be found or does not answer.
+    pub async fn connect(
+        &self,
+        to: Option<String>,
+        interrupted: CancellationToken,
+    ) -> Result<(String, usize), Failure> {
+        self.ask(|reply| Order::Connect {
+            to,
+            interrupted,
+            reply,
+        })
+        .await
+        .unwrap_or_else(|| Err(ending()))
+    }
+
+    /// The processes of the engines that were started here and live.
+    pub async fn pids(&self) -> Vec<(EngineId, u32)> {
+        self.ask(|reply| Order::Pids { reply })
+            .await
+            .unwrap_or_default()
     }
 
     /// What there is, as a table.
@@ -109,4 +218,9 @@ fn ending() -> Failure {
         message: "the kernel is ending".to_owned(),
         hint: None,
     }
+}
+
+/// One engine a core.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -15,7 +15,7 @@ pub(super) fn none() -> MimeBundle {
 }
 
 /// The engines of a cluster: those the controller knows, and the processes that were started.
-pub(super) fn status(client: &Client, processes: &mut [EngineProcess], file: &str) -> MimeBundle {
+pub(super) fn status(client: &Client, processes: &mut [EngineProcess], how: &str) -> MimeBundle {
     let engines = client.engines();
     let mut rows: Vec<Vec<String>> = engines
         .iter()
@@ -33,10 +33,7 @@ pub(super) fn status(client: &Client, processes: &mut [EngineProcess], file: &st
         }
     }
     rows.sort_by_key(|row| row[0].parse::<u64>().unwrap_or(u64::MAX));
-    let title = format!(
-        "{} running; other clients connect with {file}",
-        super::status::count(engines.len())
-    );
+    let title = format!("{} running; {how}", count(engines.len()));
     table(
         &title,
         &["engine", "state", "pid", "host", "version"],

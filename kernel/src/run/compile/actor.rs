@@ -88,6 +88,9 @@ impl Actor {
             Order::Moved { state, reply } => {
                 let _ = reply.send(self.lineages.moved(&state));
             }
+            Order::Sources { state, reply } => {
+                let _ = reply.send(self.lineages.sources(&state));
+            }
             Order::Warm => {
                 if let Err(failure) = self.ready().await {
                     tracing::warn!(?failure, "the evaluator for engines did not start");
@@ -390,6 +393,9 @@ impl Actor {
             }
             Order::Moved { state, reply } => {
                 let _ = reply.send(self.lineages.moved(&state));
+            }
+            Order::Sources { state, reply } => {
+                let _ = reply.send(self.lineages.sources(&state));
             }
             order => self.waiting.push_back(order),
         }

@@ -68,6 +68,21 @@ impl Lineages {
         Ok(steps)
     }
 
+    /// The cells that led to a state, the first one first, as far as they are ours.
+    pub(super) fn sources(&self, state: &StateId) -> Vec<Arc<str>> {
+        let mut sources = Vec::new();
+        let mut at = state.clone();
+        while let Some(origin) = self.origin(&at) {
+            // A cell that was abandoned has left nothing behind.
+            if !matches!(origin.outcome, Outcome::Died { .. }) {
+                sources.push(origin.source);
+            }
+            at = origin.base;
+        }
+        sources.reverse();
+        sources
+    }
+
     /// The evaluator has compiled a cell: `state` is the one it leads to, with these variables and
     /// without those that the cell moves.
     pub(super) fn add(

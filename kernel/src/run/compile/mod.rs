@@ -82,6 +82,10 @@ enum Order {
         state: StateId,
         reply: oneshot::Sender<Moved>,
     },
+    Sources {
+        state: StateId,
+        reply: oneshot::Sender<Vec<Arc<str>>>,
+    },
     Interrupt,
 }
 
@@ -176,6 +180,13 @@ impl Compiler {
     pub async fn moved(&self, state: StateId) -> Moved {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Moved { state, reply });
+        answer.await.unwrap_or_default()
+    }
+
+    /// The cells that led to a state, the first one first, as far as they are this session's.
+    pub async fn sources(&self, state: StateId) -> Vec<Arc<str>> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Sources { state, reply });
         answer.await.unwrap_or_default()
     }
 

@@ -5,30 +5,22 @@ use crate::magic::{PxPlan, Streaming};
 use crate::run::CellContext;
 use crate::run::progress::Progress;
 use crate::run::results::Held;
-use phalanx_client::TaskEvent;
-use phalanx_client::render::{Streamer, grouped};
-use phalanx_protocol::failure::Failure;
+use phalanx_client::render::{Streamer, composite, grouped};
+use phalanx_client::{AsyncResult, TaskEvent};
+use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::host::GroupBy;
-use phalanx_protocol::output::StreamName;
+use phalanx_protocol::id::EngineId;
+use phalanx_protocol::output::{Output, StreamName};
+use phalanx_protocol::parallel::Signal;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-
-/// SIGINT, which ends the cell that runs on an engine.
-const INTERRUPT: i32 = 2;
 
 /// How long interrupted engines may take to say that they have stopped.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(5);
 
-/// How much of an AsyncResult is shown when all of it is there.
-#[derive(Clone, Copy, Debug)]
-pub struct Shown {
-    /// How outputs are grouped.
-    pub group_by: GroupBy,
-    /// Whether only results are shown.
-    pub result_only: bool,
-}
-
-/// Waits for what was submitted and shows it as its plan says.
+/// Waits for what was submitted and shows it as its plan says. Interrupted, it sends the engines the
+/// plan's signal and waits a while for them to stop; interrupted again, it waits no longer.
 ///
 /// # Errors
 /// The engines' failures as one. What the others put out is shown nevertheless.
@@ -36,50 +28,79 @@ pub async fn show(
     context: &CellContext,
     submitted: &Submitted,
     plan: &PxPlan,
+    progress: Progress,
 ) -> Result<(), Failure> {
     let held = &submitted.held;
-    let now = Instant::now();
-    let progress = Progress::new(
-        &held.result.name(),
-        held.result.len(),
-        plan.progress_after,
-        now,
-    );
     let view = match plan.streaming {
-        Streaming::AsTheyArrive => View::Streamed(Streamer::new(held.labels)),
+        Streaming::AsTheyArrive => View::Streamed(Box::new(Streamer::new(held.labels))),
         Streaming::AtTheEnd => View::Grouped(plan.group_by),
     };
-    let follow = Follow {
-        context,
-        held,
-        progress,
-        view,
-    };
+    let mut follow = Follow::new(context, held, progress, view);
     let stopped = tokio::select! {
-        () = follow.run() => false,
-        () = context.interrupted().cancelled() => true,
+        biased;
+        () = follow.run() => None,
+        () = context.interrupted().cancelled() => Some(held.result.pending()),
     };
-    if stopped {
-        interrupt(context, submitted).await;
+    if let Some(pending) = stopped {
+        let stop = stop(context, submitted, &plan.signal);
+        let ends = async { tokio::join!(stop, follow.run()) };
+        tokio::select! {
+            _ = ends => {}
+            () = tokio::time::sleep(INTERRUPT_LIMIT) => {}
+            () = context.insisted().cancelled() => {}
+            () = std::future::ready(()), if plan.signal.number() == Some(0) => {}
+        }
+        follow.finish().await;
+        return Err(interrupted(&held.result, &pending));
     }
+    follow.finish().await;
     match held.result.failure() {
         Some(failure) => Err(failure),
-        None if stopped => Err(Failure::Interrupted { lost: Vec::new() }),
         None => Ok(()),
     }
 }
 
-/// Ends the engines' cells, as ipyparallel does when a blocking cell is interrupted.
-async fn interrupt(context: &CellContext, submitted: &Submitted) {
-    let text = "Received Keyboard Interrupt. Sending signal SIGINT to engines...\n";
+/// Sends the engines that still run the cell the signal, as ipyparallel does.
+async fn stop(context: &CellContext, submitted: &Submitted, signal: &Signal) {
+    let number = match signal.number() {
+        Some(number) if number != 0 => number,
+        _ => return,
+    };
+    let text = format!("Received Keyboard Interrupt. Sending signal {signal} to engines...\n");
     context.outlet().text(StreamName::Stderr, text).await;
+    let result = &submitted.held.result;
+    let pending = result.pending();
     // Both fail only when there is nothing left to stop.
-    let _ = submitted.held.result.abort().await;
-    let _ = submitted
-        .client
-        .signal_engines(&submitted.engines, INTERRUPT)
-        .await;
-    submitted.held.result.wait(Some(INTERRUPT_LIMIT)).await;
+    let (_, _) = tokio::join!(
+        result.abort(),
+        submitted.client.signal_engines(&pending, number)
+    );
+}
+
+/// How a cell that was interrupted has ended; `pending` had not when it was.
+fn interrupted(result: &AsyncResult, pending: &[EngineId]) -> Failure {
+    let running = result.pending();
+    let failures = result.failures();
+    let of_pending = |failure: &RemoteFailure| {
+        let engine = failure.engine;
+        engine.is_some_and(|engine| pending.contains(&engine))
+    };
+    if !failures.iter().all(of_pending) {
+        // Some failed of themselves: that is what the user has to know.
+        return composite(&result.name(), failures)
+            .unwrap_or_else(|| Failure::Interrupted { lost: Vec::new() });
+    }
+    let stopped: Vec<EngineId> = failures
+        .iter()
+        .filter_map(|failure| failure.engine)
+        .collect();
+    let finished = result.engines().into_iter();
+    let finished = finished.filter(|id| !running.contains(id) && !stopped.contains(id));
+    Failure::EnginesInterrupted {
+        finished: finished.collect(),
+        running,
+        stopped: failures,
+    }
 }
 
 /// Waits for an AsyncResult with a bar, at most for `timeout`; whether it is ready.
@@ -95,24 +116,21 @@ pub async fn wait_with_bar(
         Some(Duration::ZERO),
         Instant::now(),
     );
-    let follow = Follow {
-        context,
-        held,
-        progress: progress.every(interval),
-        view: View::Nothing,
-    };
-    match timeout {
+    let mut follow = Follow::new(context, held, progress.every(interval), View::Nothing);
+    let ready = match timeout {
         Some(timeout) => tokio::time::timeout(timeout, follow.run()).await.is_ok(),
         None => {
             follow.run().await;
             true
         }
-    }
+    };
+    follow.finish().await;
+    ready
 }
 
 /// What is shown of the events of an AsyncResult.
 enum View {
-    Streamed(Streamer),
+    Streamed(Box<Streamer>),
     Grouped(GroupBy),
     Nothing,
 }
@@ -123,22 +141,44 @@ struct Follow<'a> {
     held: &'a Held,
     progress: Progress,
     view: View,
+    events: mpsc::UnboundedReceiver<TaskEvent>,
+    /// Outputs that are next to be published.
+    page: VecDeque<Output>,
 }
 
-impl Follow<'_> {
-    async fn run(mut self) {
-        let mut events = self.held.result.events();
+impl<'a> Follow<'a> {
+    fn new(context: &'a CellContext, held: &'a Held, progress: Progress, view: View) -> Self {
+        Self {
+            context,
+            held,
+            progress,
+            view,
+            events: held.result.events(),
+            page: VecDeque::new(),
+        }
+    }
+
+    /// Returns when all is over. Cancel-safe: what was not published yet is so by the next call, or
+    /// by [`finish`](Self::finish).
+    async fn run(&mut self) {
         loop {
+            self.publish().await;
             let deadline = self.deadline();
             tokio::select! {
-                event = events.recv() => match event {
-                    Some(event) => self.event(event, &mut events).await,
-                    None => break,
+                event = self.events.recv() => match event {
+                    Some(event) => self.event(event),
+                    None => return,
                 },
-                () = until(deadline) => self.tick().await,
+                () = until(deadline) => self.tick(),
             }
         }
-        self.finish().await;
+    }
+
+    async fn publish(&mut self) {
+        while let Some(output) = self.page.front() {
+            self.context.outlet().output(output.clone()).await;
+            self.page.pop_front();
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -153,29 +193,42 @@ impl Follow<'_> {
     }
 
     /// Takes an event and all that came with it, so that they are shown together.
-    async fn event(&mut self, event: TaskEvent, events: &mut mpsc::UnboundedReceiver<TaskEvent>) {
+    fn event(&mut self, event: TaskEvent) {
         let mut next = Some(event);
         while let Some(event) = next {
             if let View::Streamed(streamer) = &mut self.view {
                 let outputs = streamer.event(event, Instant::now());
-                self.context.outlet().outputs(outputs).await;
+                self.show(outputs);
             }
-            next = events.try_recv().ok();
+            next = self.events.try_recv().ok();
         }
     }
 
-    async fn tick(&mut self) {
+    fn tick(&mut self) {
         let now = Instant::now();
         if let View::Streamed(streamer) = &mut self.view {
             let outputs = streamer.tick(now);
-            self.context.outlet().outputs(outputs).await;
+            self.show(outputs);
         }
-        if let Some(bar) = self.progress.tick(self.held.result.progress(), now) {
-            self.context.outlet().output(bar).await;
-        }
+        let bar = self.progress.tick(self.held.result.progress(), now);
+        self.page.extend(bar);
     }
 
+    fn show(&mut self, outputs: Vec<Output>) {
+        if outputs
+            .iter()
+            .any(|output| matches!(output, Output::ClearOutput { .. }))
+        {
+            self.progress.cleared();
+        }
+        self.page.extend(outputs);
+    }
+
+    /// Shows what is left, and the bar as it stays.
     async fn finish(mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            self.event(event);
+        }
         let outputs = match &mut self.view {
             View::Streamed(streamer) => streamer.finish(),
             View::Grouped(group_by) => {
@@ -184,16 +237,16 @@ impl Follow<'_> {
             }
             View::Nothing => Vec::new(),
         };
-        let outlet = self.context.outlet();
         let done = self.held.result.progress();
-        if let Some(bar) = self.progress.finish(done, Instant::now()) {
-            outlet.output(bar).await;
-        }
-        outlet.outputs(outputs).await;
+        let bar = self.progress.finish(done, Instant::now());
+        self.page.extend(bar);
+        self.show(outputs);
+        self.publish().await;
     }
 }
 
-async fn until(deadline: Option<Instant>) {
+/// Returns at a moment; never, where there is none.
+pub async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,

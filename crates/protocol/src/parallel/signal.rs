@@ -1,0 +1,90 @@
+//! Signals by number or name, as `signal_request` has them.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A signal by number or by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Signal {
+    /// `2`.
+    Number(i32),
+    /// `"SIGINT"`.
+    Name(String),
+}
+
+/// The signals that have names here, with their numbers on Linux.
+const NAMES: [(&str, i32); 13] = [
+    ("HUP", 1),
+    ("INT", Signal::INTERRUPT),
+    ("QUIT", 3),
+    ("ABRT", 6),
+    ("KILL", Signal::KILL),
+    ("USR1", 10),
+    ("SEGV", 11),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", Signal::TERMINATE),
+    ("CONT", 18),
+    ("STOP", 19),
+];
+
+impl Signal {
+    /// Ends the running cell.
+    pub const INTERRUPT: i32 = 2;
+    /// Ends the runtime.
+    pub const KILL: i32 = 9;
+    /// Ends the engine.
+    pub const TERMINATE: i32 = 15;
+
+    /// The signal's number on Linux; `Some(0)` for the signal that does nothing, `None` for what is
+    /// no signal.
+    pub fn number(&self) -> Option<i32> {
+        match self {
+            Self::Number(number) => (0..=64).contains(number).then_some(*number),
+            Self::Name(name) => {
+                let name = name.strip_prefix("SIG").unwrap_or(name);
+                NAMES
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, number)| *number)
+            }
+        }
+    }
+
+    /// The names of all signals that have one: `SIGHUP`, …
+    pub fn names() -> impl Iterator<Item = String> {
+        NAMES.iter().map(|(name, _)| format!("SIG{name}"))
+    }
+}
+
+impl fmt::Display for Signal {
+    /// `SIGINT`, or `signal 34` for one without a name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.number();
+        match (NAMES.iter().find(|(_, known)| Some(*known) == number), self) {
+            (Some((name, _)), _) => write!(f, "SIG{name}"),
+            (None, Self::Number(number)) => write!(f, "signal {number}"),
+            (None, Self::Name(name)) => f.write_str(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_numbers_and_names() {
+        let name = |name: &str| Signal::Name(name.to_owned()).number();
+        assert_eq!(name("SIGINT"), Some(2));
+        assert_eq!(name("TERM"), Some(15));
+        assert_eq!(name("SIGBOGUS"), None);
+        assert_eq!(Signal::Number(9).number(), Some(9));
+        assert_eq!(Signal::Number(-1).number(), None);
+        assert_eq!(Signal::Number(2).to_string(), "SIGINT");
+        assert_eq!(Signal::Name("TERM".into()).to_string(), "SIGTERM");
+        assert_eq!(Signal::Number(34).to_string(), "signal 34");
+    }
+}

@@ -1,0 +1,267 @@
+//! The items of a cell: what of it defines something, and does nothing when it runs.
+
+use super::scan::is_trivia;
+use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
+use std::ops::Range;
+
+/// An item as it stands in a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// What it is and its name: `fn f`, `struct A`, `impl A`, `use std::fmt`.
+    pub name: String,
+    /// All of it, with its attributes.
+    pub text: String,
+}
+
+/// The items outside all blocks of some Rust, in order.
+pub fn items(source: &str) -> Vec<Item> {
+    let mut parser = Parser::new(source);
+    let mut items = Vec::new();
+    while parser.at < parser.tokens.len() {
+        items.extend(parser.statement());
+    }
+    items
+}
+
+struct Parser<'a> {
+    source: &'a str,
+    /// What is neither blank nor comment.
+    tokens: Vec<Range<usize>>,
+    at: usize,
+}
+
+/// How an item ends.
+enum End {
+    /// By `;`.
+    Semicolon,
+    /// By the `}` of its block, or by `;` where it has none.
+    Block,
+}
+
+impl<'a> Parser<'a> {
+    fn new(source: &'a str) -> Self {
+        let mut tokens = Vec::new();
+        let mut at = 0;
+        for token in tokenize(source, FrontmatterAllowed::No) {
+            let end = at + token.len as usize;
+            if !is_trivia(token.kind) && token.kind != TokenKind::Eof {
+                tokens.push(at..end);
+            }
+            at = end;
+        }
+        Self {
+            source,
+            tokens,
+            at: 0,
+        }
+    }
+
+    fn text(&self, at: usize) -> &'a str {
+        self.tokens
+            .get(at)
+            .map_or("", |token| &self.source[token.clone()])
+    }
+
+    /// Passes one statement; the item, if it is one.
+    fn statement(&mut self) -> Option<Item> {
+        let start = self.at;
+        let mut at = start;
+        while self.text(at) == "#" && self.text(at + 1) == "[" {
+            at = self.closed(at + 1);
+        }
+        if self.text(at) == "pub" {
+            at += 1;
+            if self.text(at) == "(" {
+                at = self.closed(at);
+            }
+        }
+        let named = at;
+        match self.item(at) {
+            Some((keyword, end)) => {
+                let stop = match end {
+                    End::Semicolon => self.after(keyword, |text| text == ";"),
+                    End::Block => self.after(keyword, |text| matches!(text, ";" | "}")),
+                };
+                self.at = stop;
+                let bytes = |from: usize, to: usize| {
+                    let last = &self.tokens[to - 1];
+                    &self.source[self.tokens[from].start..last.end]
+                };
+                Some(Item {
+                    name: short(bytes(named, stop)),
+                    text: bytes(start, stop).to_owned(),
+                })
+            }
+            None => {
+                self.at = self.skip(at).max(start + 1);
+                None
+            }
+        }
+    }
+
+    /// Where the keyword of an item stands that begins here, and how such items end.
+    fn item(&self, mut at: usize) -> Option<(usize, End)> {
+        loop {
+            let next = self.text(at + 1);
+            let end = match self.text(at) {
+                "fn" | "struct" | "enum" | "trait" | "mod" | "impl" => End::Block,
+                "macro_rules" if next == "!" => End::Block,
+                "union" | "auto" if is_word(next) => End::Block,
+                "use" | "static" | "type" => End::Semicolon,
+                "extern" if next == "crate" => End::Semicolon,
+                "extern" if next.starts_with('"') && self.text(at + 2) == "{" => End::Block,
+                "extern" if next.starts_with('"') => {
+                    at += 2;
+                    continue;
+                }
+                "extern" if next == "{" => End::Block,
+                "const" if matches!(next, "fn" | "unsafe" | "async" | "extern") => {
+                    at += 1;
+                    continue;
+                }
+                "const" if is_word(next) => End::Semicolon,
+                "unsafe" | "async" | "extern"
+                    if matches!(next, "fn" | "extern" | "impl" | "trait" | "unsafe" | "mod") =>
+                {
+                    at += 1;
+                    continue;
+                }
+                _ => return None,
+            };
+            return Some((at, end));
+        }
+    }
+
+    /// Passes a statement that is no item; where the next one begins.
+    fn skip(&self, start: usize) -> usize {
+        let block = matches!(
+            self.text(start),
+            "if" | "for" | "while" | "loop" | "match" | "unsafe" | "async" | "const" | "{"
+        );
+        let mut at = start;
+        loop {
+            at = self.after(at, |text| text == ";" || (block && text == "}"));
+            let ended = self.text(at.saturating_sub(1)) == ";" || at >= self.tokens.len();
+            if ended || !matches!(self.text(at), "else" | "." | "?") {
+                return at;
+            }
+        }
+    }
+
+    /// The place after the first token outside all brackets that is wanted; a closing bracket counts
+    /// as outside. The end, if there is none.
+    fn after(&self, mut at: usize, wanted: impl Fn(&str) -> bool) -> usize {
+        while at < self.tokens.len() {
+            let is_open = matches!(self.text(at), "(" | "[" | "{");
+            at = if is_open { self.closed(at) } else { at + 1 };
+            if wanted(self.text(at - 1)) {
+                return at;
+            }
+        }
+        at
+    }
+
+    /// The place after the bracket that closes the one at `at`.
+    fn closed(&self, mut at: usize) -> usize {
+        let mut depth = 0_usize;
+        while at < self.tokens.len() {
+            match self.text(at) {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            at += 1;
+            if depth == 0 {
+                break;
+            }
+        }
+        at
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    text.chars()
+        .next()
+        .is_some_and(|c| c.is_alphabetic() || c == '_')
+}
+
+/// An item's text up to where its parameters or its block begin.
+fn short(text: &str) -> String {
+    /// Characters of a name that are shown.
+    const LENGTH: usize = 60;
+    let end = match text.split_whitespace().next() {
+        Some("use" | "impl" | "macro_rules!") => text.find(['{', ';', '=']),
+        _ => text.find(['{', ';', '(', ':', '=', '<']),
+    };
+    let words: Vec<&str> = text[..end.unwrap_or(text.len())]
+        .split_whitespace()
+        .collect();
+    words.join(" ").chars().take(LENGTH).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(source: &str) -> Vec<String> {
+        items(source).into_iter().map(|item| item.name).collect()
+    }
+
+    #[test]
+    fn items_are_told_from_statements() {
+        let source = r#"
+use std::fmt::{self, Display};
+let a = vec![1, 2]; // fn not_this() {}
+/// A point.
+#[derive(Clone)]
+pub struct P { x: u32 }
+struct T(u8);
+impl Display for P { fn fmt(&self) {} }
+if a.len() > 1 { fn inner() {} } else { }
+const N: usize = 3;
+static S: &str = "fn s() {}";
+pub(crate) async unsafe fn é<T>(t: T) -> [u8; 2] where T: Copy { [0; 2] }
+macro_rules! m { () => {} }
+unsafe { a() };
+let b = match a { _ => { 1 } };
+const fn k() {}
+extern "C" { fn c(); }
+enum E { A }
+fn last() -> u32 { 1 }
+last()"#;
+        assert_eq!(
+            names(source),
+            [
+                "use std::fmt::",
+                "struct P",
+                "struct T",
+                "impl Display for P",
+                "const N",
+                "static S",
+                "async unsafe fn é",
+                "macro_rules! m",
+                "const fn k",
+                "extern \"C\"",
+                "enum E",
+                "fn last",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_item_is_whole_with_its_attributes() {
+        let found = items("let a = 1;\n#[inline]\nfn f() { \"}\"; }\na");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].text, "#[inline]\nfn f() { \"}\"; }");
+    }
+
+    #[test]
+    fn what_is_no_rust_has_no_items_and_an_end() {
+        for source in [
+            "", "}", "((", "#", "fn", "pub", "\"", "let x = ", "#[", "é ! ?",
+        ] {
+            let _ = items(source);
+        }
+        assert!(names("a + b").is_empty());
+    }
+}

@@ -1,0 +1,209 @@
+//! `%cluster` and what follows it.
+
+use super::options::{self, After, Given, Opt, OptionSpec, nearest};
+use super::{MagicError, Targets};
+use std::ops::Range;
+
+/// What follows `%cluster`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClusterCommand {
+    /// `start -n N`.
+    Start {
+        /// Number of engines; `None` for one a core.
+        engines: Option<usize>,
+    },
+    /// `stop`.
+    Stop,
+    /// `status`.
+    Status,
+    /// `scale -n N`.
+    Scale {
+        /// Number of engines there are to be.
+        engines: usize,
+    },
+    /// `restart`.
+    Restart {
+        /// Which engines, and where that is said.
+        targets: Option<(Targets, Range<usize>)>,
+    },
+    /// `connect [FILE|ID]`.
+    Connect {
+        /// A connection file or the id of a cluster; `None` for the one there is.
+        to: Option<String>,
+    },
+    /// `sync`.
+    Sync {
+        /// Which engines, and where that is said.
+        targets: Option<(Targets, Range<usize>)>,
+    },
+}
+
+/// Most engines one command may start on this machine.
+const MOST_ENGINES: usize = 1024;
+
+/// One command: its name, what may follow, and what it does.
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    pub(super) options: &'static [OptionSpec],
+    pub(super) usage: &'static str,
+    pub(super) about: &'static str,
+}
+
+/// All commands.
+pub(super) const COMMANDS: [Command; 7] = [
+    Command {
+        name: "start",
+        options: options::CLUSTER_START,
+        usage: "start [-n N]",
+        about: "starts a controller and engines on this machine",
+    },
+    Command {
+        name: "stop",
+        options: &[],
+        usage: "stop",
+        about: "ends them; a cluster connected to is left to itself",
+    },
+    Command {
+        name: "status",
+        options: &[],
+        usage: "status",
+        about: "tells how they are",
+    },
+    Command {
+        name: "scale",
+        options: options::CLUSTER_SCALE,
+        usage: "scale N",
+        about: "starts or ends engines until there are N",
+    },
+    Command {
+        name: "restart",
+        options: options::TARGETED,
+        usage: "restart [-t SPEC]",
+        about: "begins anew with empty engines under the same ids",
+    },
+    Command {
+        name: "connect",
+        options: &[],
+        usage: "connect [FILE|ID]",
+        about: "uses a cluster started elsewhere: by `phalanx cluster start`, `phalanx controller` or ipcontroller",
+    },
+    Command {
+        name: "sync",
+        options: options::TARGETED,
+        usage: "sync [-t SPEC]",
+        about: "gives engines that are behind the definitions (not the variables) the others have",
+    },
+];
+
+/// Parses what follows byte `at`.
+pub(super) fn parse(line: &str, at: usize) -> Result<ClusterCommand, MagicError> {
+    let rest = &line[at..];
+    let start = at + rest.len() - rest.trim_start().len();
+    let word = line[start..].split_whitespace().next().unwrap_or("");
+    let span = start..start + word.len();
+    let Some(command) = COMMANDS.iter().find(|command| command.name == word) else {
+        return Err(unknown(word, span, at));
+    };
+    let read = |after| options::read(line, span.end, command.options, after);
+    match command.name {
+        "start" => {
+            let (given, _) = read(After::Nothing)?;
+            let engines = given
+                .last()
+                .map(|given| engine_count(given.value, &given.span))
+                .transpose()?;
+            Ok(ClusterCommand::Start { engines })
+        }
+        "stop" => read(After::Nothing).map(|_| ClusterCommand::Stop),
+        "status" => read(After::Nothing).map(|_| ClusterCommand::Status),
+        "scale" => {
+            let (given, end) = read(After::Code)?;
+            let positional = argument(line, end)?;
+            let (value, place) = match (given.last(), &positional) {
+                (Some(given), None) => (given.value, given.span.clone()),
+                (None, Some((value, place))) => (*value, place.clone()),
+                _ => {
+                    return Err(MagicError::new(
+                        span,
+                        "`%cluster scale` needs one number of engines",
+                    )
+                    .hint("%cluster scale 4"));
+                }
+            };
+            let engines = engine_count(value, &place)?;
+            Ok(ClusterCommand::Scale { engines })
+        }
+        "connect" => {
+            let to = argument(line, span.end)?.map(|(value, _)| value.to_owned());
+            Ok(ClusterCommand::Connect { to })
+        }
+        name => {
+            let (given, _) = read(After::Nothing)?;
+            let targets = targets(&given)?;
+            Ok(if name == "restart" {
+                ClusterCommand::Restart { targets }
+            } else {
+                ClusterCommand::Sync { targets }
+            })
+        }
+    }
+}
+
+fn unknown(word: &str, span: Range<usize>, at: usize) -> MagicError {
+    let usages: Vec<&str> = COMMANDS.iter().map(|command| command.usage).collect();
+    let usages = usages.join(", ");
+    if word.is_empty() {
+        return MagicError::new(0..at, "`%cluster` needs a command").hint(usages);
+    }
+    let near = nearest(word, COMMANDS.iter().map(|command| command.name));
+    let hint = near.map_or(format!("its commands are {usages}"), |near| {
+        format!("did you mean `%cluster {near}`?")
+    });
+    MagicError::new(span, format!("`%cluster` has no command `{word}`")).hint(hint)
+}
+
+/// The one argument a line ends with, if there is any; blanks within quotes are part of it.
+pub(super) fn argument(line: &str, at: usize) -> Result<Option<(&str, Range<usize>)>, MagicError> {
+    let start = at + line[at..].len() - line[at..].trim_start().len();
+    let text = line[start..].trim_end();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    for quote in ['"', '\''] {
+        let inner = text
+            .strip_prefix(quote)
+            .and_then(|text| text.strip_suffix(quote));
+        if let Some(inner) = inner {
+            return Ok(Some((inner, start + 1..start + 1 + inner.len())));
+        }
+    }
+    let word = text.split_whitespace().next().unwrap_or(text);
+    if word.len() < text.len() {
+        let rest = start + word.len()..start + text.len();
+        return Err(MagicError::new(rest, "only one argument may be given")
+            .hint("put it in quotes if it holds blanks"));
+    }
+    Ok(Some((text, start..start + text.len())))
+}
+
+fn targets(given: &[Given<'_>]) -> Result<Option<(Targets, Range<usize>)>, MagicError> {
+    given
+        .iter()
+        .rfind(|given| given.option == Opt::Targets)
+        .map(|given| {
+            let targets = Targets::parse(given.value, given.span.clone())?;
+            Ok((targets, given.span.clone()))
+        })
+        .transpose()
+}
+
+fn engine_count(value: &str, span: &Range<usize>) -> Result<usize, MagicError> {
+    match value.parse::<usize>() {
+        Ok(count) if (1..=MOST_ENGINES).contains(&count) => Ok(count),
+        _ => Err(MagicError::new(
+            span.clone(),
+            format!("`{value}` is not a number of engines"),
+        )
+        .hint(format!("a number from 1 to {MOST_ENGINES}"))),
+    }
+}

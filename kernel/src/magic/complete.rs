@@ -1,0 +1,152 @@
+//! Completion of magics' lines: names, options, and what they take.
+
+use super::cluster::COMMANDS;
+use super::help;
+use super::name::{self, MagicName, Suffix};
+use super::options::{Opt, OptionSpec};
+use phalanx_protocol::id::EngineId;
+use phalanx_protocol::parallel::Signal;
+use std::ops::Range;
+
+/// What completion knows of the session.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The suffixes that are activated.
+    pub suffixes: Vec<Suffix>,
+    /// The engines there are.
+    pub engines: Vec<EngineId>,
+    /// The clusters that can be connected to.
+    pub clusters: Vec<String>,
+}
+
+/// What may stand at the end of `typed`, a magic's line from its `%` up to the cursor: the bytes
+/// of the line it replaces, and the texts. `None` where the line's Rust begins.
+pub fn complete(typed: &str, known: &Known) -> Option<(Range<usize>, Vec<String>)> {
+    let sign = if typed.starts_with("%%") { "%%" } else { "%" };
+    let Some(name_end) = typed.find(char::is_whitespace) else {
+        let names = name::all(&known.suffixes).into_iter();
+        let names = names.filter(|name| {
+            let resolved = name::resolve(name, &known.suffixes);
+            sign == "%" || resolved.is_some_and(|(name, _)| name == MagicName::Px)
+        });
+        let codes = names.map(|name| format!("{sign}{name}"));
+        let codes = codes.filter(|code| code.starts_with(typed)).collect();
+        return Some((0..typed.len(), codes));
+    };
+    let (name, _) = name::resolve(&typed[sign.len()..name_end], &known.suffixes)?;
+    let start = typed.rfind(char::is_whitespace).map_or(0, |at| {
+        at + typed[at..].chars().next().map_or(1, char::len_utf8)
+    });
+    let words: Vec<&str> = typed[name_end..start].split_whitespace().collect();
+    let (specs, commands) = specs(name, &words);
+    let word = &typed[start..];
+    let values = |spec: &OptionSpec| values(spec, known);
+    let spec_of = |word: &str| specs.iter().find(|spec| is(spec, word));
+    if let Some(spec) = words.last().and_then(|word| spec_of(word))
+        && spec.value.is_some()
+    {
+        return Some(matching(start, word, values(spec)));
+    }
+    if let Some((option, value)) = word.split_once('=')
+        && let Some(spec) = spec_of(option)
+    {
+        let at = start + option.len() + 1;
+        return Some(matching(at, value, values(spec)));
+    }
+    if commands {
+        let names = COMMANDS.iter().map(|command| command.name.to_owned());
+        return Some(matching(start, word, names.collect()));
+    }
+    if name == MagicName::Cluster && words.first() == Some(&"connect") {
+        return Some(matching(start, word, known.clusters.clone()));
+    }
+    if sign == "%" && name == MagicName::Px && !word.starts_with('-') {
+        return None;
+    }
+    let options = specs.iter().flat_map(|spec| {
+        let short = spec.short.map(|short| format!("-{short}"));
+        std::iter::once(format!("--{}", spec.long)).chain(short)
+    });
+    Some(matching(start, word, options.collect()))
+}
+
+/// The options that may follow, and whether a command must come first.
+fn specs(name: MagicName, words: &[&str]) -> (&'static [OptionSpec], bool) {
+    if name != MagicName::Cluster {
+        return (help::options(name), false);
+    }
+    let Some(first) = words.first() else {
+        return (&[], true);
+    };
+    let command = COMMANDS.iter().find(|command| command.name == *first);
+    (command.map_or(&[], |command| command.options), false)
+}
+
+fn is(spec: &OptionSpec, word: &str) -> bool {
+    let long = word.strip_prefix("--") == Some(spec.long);
+    long || spec.short.is_some_and(|short| {
+        word.strip_prefix('-')
+            .is_some_and(|word| word.chars().eq([short]))
+    })
+}
+
+/// What an option takes, as far as that can be listed.
+fn values(spec: &OptionSpec, known: &Known) -> Vec<String> {
+    match spec.option {
+        Opt::Targets => {
+            let fixed = ["all", ":", "::2"].map(str::to_owned);
+            let ids = known.engines.iter().map(ToString::to_string);
+            fixed.into_iter().chain(ids).collect()
+        }
+        Opt::GroupOutputs => ["type", "engine", "order"].map(str::to_owned).to_vec(),
+        Opt::SignalOnInterrupt => Signal::names().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn matching(start: usize, word: &str, codes: Vec<String>) -> (Range<usize>, Vec<String>) {
+    let codes = codes.into_iter().filter(|code| code.starts_with(word));
+    (start..start + word.len(), codes.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(typed: &str) -> Vec<String> {
+        let known = Known {
+            suffixes: Suffix::parse("_even").into_iter().collect(),
+            engines: vec![EngineId(0), EngineId(12)],
+            clusters: vec!["alpha".to_owned()],
+        };
+        complete(typed, &known).map_or(vec!["rust".to_owned()], |(span, codes)| {
+            assert_eq!(span.end, typed.len());
+            codes
+        })
+    }
+
+    #[test]
+    fn names_options_and_what_they_take_are_offered() {
+        for (typed, codes) in [
+            ("%pxr", &["%pxresult", "%pxresult_even"][..]),
+            ("%%", &["%%px", "%%px_even"]),
+            ("%autopx", &["%autopx", "%autopx_even"]),
+            ("%%px --t", &["--targets"]),
+            ("%%px_even --no-s", &["--no-stream"]),
+            ("%%px -t ", &["all", ":", "::2", "0", "12"]),
+            ("%%px --targets=1", &["12"]),
+            ("%%px --group-outputs e", &["engine"]),
+            ("%%px --signal-on-interrupt SIGI", &["SIGINT"]),
+            ("%px -t 0 va", &["rust"]),
+            ("%px --bl", &["--block"]),
+            ("%cluster st", &["start", "stop", "status"]),
+            ("%cluster sync --", &["--targets"]),
+            ("%cluster connect a", &["alpha"]),
+            ("%cluster start -", &["--n", "-n"]),
+            ("%é ", &["rust"]),
+            ("%engines --", &[]),
+        ] {
+            assert_eq!(offered(typed), codes, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The names of magics, and the suffixes under which sets of them are activated.
+
+use std::fmt;
+
+/// Every magic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MagicName {
+    /// `%px` and `%%px`.
+    Px,
+    /// `%pxresult`.
+    PxResult,
+    /// `%result`, ipyparallel's older name of `%pxresult`.
+    Result,
+    /// `%pxconfig`.
+    PxConfig,
+    /// `%autopx`.
+    AutoPx,
+    /// `%pxactivate`.
+    PxActivate,
+    /// `%cluster`.
+    Cluster,
+    /// `%engines`.
+    Engines,
+}
+
+impl MagicName {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Px,
+        Self::PxResult,
+        Self::Result,
+        Self::PxConfig,
+        Self::AutoPx,
+        Self::PxActivate,
+        Self::Cluster,
+        Self::Engines,
+    ];
+
+    /// As it is typed after `%`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Px => "px",
+            Self::PxResult => "pxresult",
+            Self::Result => "result",
+            Self::PxConfig => "pxconfig",
+            Self::AutoPx => "autopx",
+            Self::PxActivate => "pxactivate",
+            Self::Cluster => "cluster",
+            Self::Engines => "engines",
+        }
+    }
+
+    /// Whether an activated suffix makes another of it.
+    pub fn takes_suffix(self) -> bool {
+        matches!(
+            self,
+            Self::Px | Self::PxResult | Self::PxConfig | Self::AutoPx
+        )
+    }
+}
+
+impl fmt::Display for MagicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What `%pxactivate` appends to the names of magics; empty for the magics that are always there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Suffix(String);
+
+impl Suffix {
+    /// The suffix, if it can be part of a name and leaves no other magic's name meaning two things.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = text.chars().all(|c| c.is_alphanumeric() || c == '_');
+        let taken = MagicName::ALL
+            .iter()
+            .any(|name| name.takes_suffix() && resolve(&format!("{name}{text}"), &[]).is_some());
+        (!text.is_empty() && fits && !taken).then(|| Self(text.to_owned()))
+    }
+
+    /// As it is typed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which magic a name means: one that is always there, or one with a suffix that was activated.
+pub fn resolve(typed: &str, suffixes: &[Suffix]) -> Option<(MagicName, Suffix)> {
+    let plain = MagicName::ALL.iter().find(|name| name.as_str() == typed);
+    if let Some(name) = plain {
+        return Some((*name, Suffix::default()));
+    }
+    MagicName::ALL
+        .iter()
+        .filter(|name| name.takes_suffix())
+        .find_map(|name| {
+            let rest = typed.strip_prefix(name.as_str())?;
+            let suffix = suffixes.iter().find(|suffix| suffix.as_str() == rest)?;
+            Some((*name, suffix.clone()))
+        })
+}
+
+/// All names there are, with those of activated suffixes.
+pub fn all(suffixes: &[Suffix]) -> Vec<String> {
+    let plain = MagicName::ALL.iter().map(ToString::to_string);
+    let more = suffixes.iter().flat_map(|suffix| {
+        let names = MagicName::ALL.iter().filter(|name| name.takes_suffix());
+        names.map(move |name| format!("{name}{}", suffix.as_str()))
+    });
+    plain.chain(more).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn activated_suffixes_are_part_of_names() {
+        let even = Suffix::parse("_even").unwrap();
+        let known = [even.clone()];
+        assert_eq!(
+            resolve("px", &known),
+            Some((MagicName::Px, Suffix::default()))
+        );
+        assert_eq!(
+            resolve("px_even", &known),
+            Some((MagicName::Px, even.clone()))
+        );
+        assert_eq!(
+            resolve("pxresult_even", &known),
+            Some((MagicName::PxResult, even))
+        );
+        for unknown in ["px_even", "pxx", "result_even", "cluster_even"] {
+            assert_eq!(resolve(unknown, &[]), None, "{unknown}");
+        }
+        assert_eq!(resolve("result_even", &known), None);
+        assert!(all(&known).contains(&"autopx_even".to_owned()));
+    }
+
+    #[test]
+    fn a_suffix_must_not_take_another_magics_name() {
+        for text in ["", "result", "config", "activate", "a b", "-1"] {
+            assert_eq!(Suffix::parse(text), None, "{text}");
+        }
+        assert!(Suffix::parse("0").is_some());
+        assert!(Suffix::parse("é").is_some());
+    }
+}

@@ -1,0 +1,117 @@
+//! What each set of magics remembers: `%px`, `%pxresult`, `%pxconfig` and `%autopx` of one suffix
+//! have their targets, defaults and last result in common.
+
+use super::{PxDefaults, PxOptions, Suffix, Targets};
+use phalanx_protocol::id::AsyncResultId;
+use std::collections::BTreeMap;
+
+/// All sets; the one without a suffix is always there.
+#[derive(Debug)]
+pub struct MagicSets {
+    sets: BTreeMap<Suffix, MagicSet>,
+    /// The set to whose engines every cell goes.
+    auto: Option<Suffix>,
+}
+
+#[derive(Debug, Default)]
+struct MagicSet {
+    defaults: PxDefaults,
+    last: Option<AsyncResultId>,
+}
+
+impl Default for MagicSets {
+    fn default() -> Self {
+        Self {
+            sets: BTreeMap::from([(Suffix::default(), MagicSet::default())]),
+            auto: None,
+        }
+    }
+}
+
+impl MagicSets {
+    /// The suffixes that are activated.
+    pub fn suffixes(&self) -> Vec<Suffix> {
+        let all = self.sets.keys();
+        all.filter(|suffix| !suffix.as_str().is_empty())
+            .cloned()
+            .collect()
+    }
+
+    /// Makes a set, or makes it anew.
+    pub fn activate(&mut self, suffix: Suffix, options: PxOptions) {
+        let mut set = MagicSet::default();
+        set.defaults.set(options);
+        self.sets.insert(suffix, set);
+    }
+
+    /// What holds in a set where nothing is given.
+    pub fn defaults(&self, suffix: &Suffix) -> PxDefaults {
+        let set = self.sets.get(suffix);
+        set.map(|set| set.defaults.clone()).unwrap_or_default()
+    }
+
+    /// Changes what holds in a set where nothing is given.
+    pub fn configure(&mut self, suffix: &Suffix, options: PxOptions) {
+        self.set(suffix).defaults.set(options);
+    }
+
+    /// What a set's `%pxresult` recalls.
+    pub fn last(&self, suffix: &Suffix) -> Option<AsyncResultId> {
+        self.sets.get(suffix)?.last
+    }
+
+    /// A cell of a set was submitted.
+    pub fn submitted(&mut self, suffix: &Suffix, id: AsyncResultId) {
+        self.set(suffix).last = Some(id);
+    }
+
+    /// The set to whose engines every cell goes, if `%autopx` is on.
+    pub fn auto(&self) -> Option<&Suffix> {
+        self.auto.as_ref()
+    }
+
+    /// `%autopx`: on for this set, or off if any set's is on. Whether it is on now.
+    pub fn toggle_auto(&mut self, suffix: &Suffix) -> bool {
+        self.auto = match self.auto {
+            Some(_) => None,
+            None => Some(suffix.clone()),
+        };
+        self.auto.is_some()
+    }
+
+    /// The engines a set's cells go to where none are given.
+    pub fn targets(&self, suffix: &Suffix) -> Targets {
+        self.defaults(suffix).targets
+    }
+
+    fn set(&mut self, suffix: &Suffix) -> &mut MagicSet {
+        self.sets.entry(suffix.clone()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::magic::{Low, parse};
+
+    #[test]
+    fn sets_do_not_share_what_they_remember() {
+        let mut sets = MagicSets::default();
+        let plain = Suffix::default();
+        let Low::PxActivate { suffix, options } = parse("%pxactivate -t 0 0", &[]).unwrap().low
+        else {
+            panic!()
+        };
+        sets.activate(suffix.clone(), options);
+        assert_eq!(sets.suffixes(), [suffix.clone()]);
+        assert_eq!(sets.targets(&suffix), Targets::Id(0));
+        assert_eq!(sets.targets(&plain), Targets::All);
+        sets.submitted(&suffix, AsyncResultId(7));
+        assert_eq!(sets.last(&suffix), Some(AsyncResultId(7)));
+        assert_eq!(sets.last(&plain), None);
+        assert!(sets.toggle_auto(&suffix));
+        assert_eq!(sets.auto(), Some(&suffix));
+        assert!(!sets.toggle_auto(&plain));
+        assert_eq!(sets.auto(), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! Connecting to a cluster that was started elsewhere.
+
+use super::registry::{ClusterRecord, Registry};
+use phalanx_client::Client;
+use phalanx_protocol::failure::Failure;
+use phalanx_transport::ClientConnectionFile;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the engines of a cluster may take to be heard: longer than the heartbeat of a stock
+/// controller, which sets the pace there.
+const ENGINES_LIMIT: Duration = Duration::from_secs(10);
+
+/// A cluster that was started elsewhere.
+pub(super) struct Connected {
+    /// Its id, or its file.
+    pub(super) name: String,
+    /// The connection.
+    pub(super) client: Client,
+}
+
+/// Connects to the cluster of that id or connection file; without one, to the only one there is.
+pub(super) async fn connect(to: Option<String>) -> Result<Connected, Failure> {
+    let known = Registry::of_user().map_or_else(Vec::new, |registry| registry.list());
+    let (name, path, engines) = find(to.as_deref(), known)?;
+    let file = ClientConnectionFile::read(&path).map_err(|error| Failure::Usage {
+        message: error.to_string(),
+        hint: Some("give a client's connection file, such as ipcontroller-client.json, or the id of a cluster".to_owned()),
+    })?;
+    let client = Client::connect(&file)
+        .await
+        .map_err(|error| Failure::Environment {
+            message: format!("cannot connect to {name}: {error}"),
+            hint: Some(
+                "`phalanx cluster list` shows the clusters that run on this machine".to_owned(),
+            ),
+        })?;
+    // Engines may be fewer than were asked for; those there are will be told.
+    let _ = client.wait_for_engines(engines, ENGINES_LIMIT).await;
+    Ok(Connected { name, client })
+}
+
+type Found = (String, PathBuf, usize);
+
+fn find(to: Option<&str>, known: Vec<ClusterRecord>) -> Result<Found, Failure> {
+    let found = |record: ClusterRecord| (record.cluster_id, record.client_file, record.engines);
+    let ids: Vec<String> = known.iter().map(|known| known.cluster_id.clone()).collect();
+    let hint = match ids.as_slice() {
+        [] => "`phalanx cluster start -n 4 --daemonize` starts one".to_owned(),
+        _ => format!("those that run are {}", ids.join(", ")),
+    };
+    let Some(to) = to else {
+        let mut known = known.into_iter();
+        return match (known.next(), known.next()) {
+            (Some(one), None) => Ok(found(one)),
+            (None, _) => Err(usage("no cluster runs on this machine".to_owned(), hint)),
+            _ => Err(usage("there are several clusters".to_owned(), hint)),
+        };
+    };
+    if let Some(record) = known.into_iter().find(|record| record.cluster_id == to) {
+        return Ok(found(record));
+    }
+    let path = Path::new(to);
+    if path.is_file() {
+        // Any controller's: how many engines it has is not known, but one is worth waiting for.
+        return Ok((to.to_owned(), path.to_owned(), 1));
+    }
+    Err(usage(
+        format!("there is no cluster and no connection file `{to}`"),
+        hint,
+    ))
+}
+
+fn usage(message: String, hint: String) -> Failure {
+    Failure::Usage {
+        message,
+        hint: Some(hint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: &str) -> ClusterRecord {
+        ClusterRecord {
+            cluster_id: id.to_owned(),
+            pid: 1,
+            began: 1,
+            engines: 4,
+            launcher: "local".to_owned(),
+            client_file: format!("/{id}/client.json").into(),
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_named_by_id_by_file_or_by_being_the_only_one() {
+        let one = || vec![record("alpha")];
+        let expected = ("alpha".to_owned(), PathBuf::from("/alpha/client.json"), 4);
+        assert_eq!(find(None, one()), Ok(expected.clone()));
+        assert_eq!(find(Some("alpha"), one()), Ok(expected));
+        for (to, known, message) in [
+            (None, vec![], "no cluster runs"),
+            (None, vec![record("a"), record("b")], "several clusters"),
+            (
+                Some("/no/such.json"),
+                one(),
+                "no connection file `/no/such.json`",
+            ),
+        ] {
+            let Err(Failure::Usage {
+                message: told,
+                hint,
+            }) = find(to, known)
+            else {
+                panic!("{to:?}")
+            };
+            assert!(told.contains(message), "{told}");
+            assert!(hint.is_some());
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The clusters `phalanx cluster start` runs on this machine: a file for each, in a folder of the
+//! user's own.
+
+use rustix::process::{Pid, test_kill_process};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// A cluster as its file tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterRecord {
+    /// Its name.
+    pub cluster_id: String,
+    /// The process that owns it.
+    pub pid: u32,
+    /// When that process began, in ticks since the machine did: pids are used again.
+    pub began: u64,
+    /// How many engines were asked for.
+    pub engines: usize,
+    /// What started the engines.
+    pub launcher: String,
+    /// The connection file for clients.
+    pub client_file: PathBuf,
+}
+
+/// The folder of the files.
+#[derive(Clone, Debug)]
+pub struct Registry(PathBuf);
+
+impl Registry {
+    /// The user's: `phalanx/clusters` in the folder for data.
+    pub fn of_user() -> Option<Self> {
+        Some(Self(dirs::data_local_dir()?.join("phalanx/clusters")))
+    }
+
+    /// The folder for the connection files of a cluster; it is made, for this user alone.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(&self, cluster_id: &str) -> io::Result<PathBuf> {
+        let folder = self.0.join(cluster_id);
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
+        Ok(folder)
+    }
+
+    /// Tells others of a cluster.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn add(&self, record: &ClusterRecord) -> io::Result<()> {
+        let path = self.path(&record.cluster_id);
+        let whole = path.with_extension("new");
+        std::fs::write(&whole, serde_json::to_vec_pretty(record)?)?;
+        std::fs::rename(whole, path)
+    }
+
+    /// Forgets a cluster, with its folder.
+    pub fn remove(&self, cluster_id: &str) {
+        // What is gone already needs no removing.
+        let _ = std::fs::remove_file(self.path(cluster_id));
+        let _ = std::fs::remove_dir_all(self.0.join(cluster_id));
+    }
+
+    /// The clusters that run, by name; files of clusters that have ended without a word are removed.
+    pub fn list(&self) -> Vec<ClusterRecord> {
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let mut records: Vec<ClusterRecord> = entries
+            .filter(|entry| entry.path().extension().is_some_and(|ext| ext == "json"))
+            .filter_map(|entry| read(&entry.path()))
+            .filter(|record| {
+                let runs = record.runs();
+                if !runs {
+                    self.remove(&record.cluster_id);
+                }
+                runs
+            })
+            .collect();
+        records.sort_by(|a, b| a.cluster_id.cmp(&b.cluster_id));
+        records
+    }
+
+    fn path(&self, cluster_id: &str) -> PathBuf {
+        self.0.join(format!("{cluster_id}.json"))
+    }
+}
+
+impl ClusterRecord {
+    /// Whether the process that owns it is still there.
+    pub fn runs(&self) -> bool {
+        let alive = i32::try_from(self.pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .is_some_and(|pid| test_kill_process(pid).is_ok());
+        alive && began(self.pid) == Some(self.began)
+    }
+}
+
+/// When a process began, in ticks since the machine did.
+pub fn began(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before may hold anything; state is the first field after it, the start the twentieth.
+    let fields = &stat[stat.rfind(')')? + 1..];
+    let mut fields = fields.split_whitespace();
+    let state = fields.next()?;
+    (state != "Z").then(|| fields.nth(18)?.parse().ok())?
+}
+
+fn read(path: &Path) -> Option<ClusterRecord> {
+    let text = std::fs::read(path).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_that_ended_without_a_word_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry(folder.path().to_owned());
+        let pid = std::process::id();
+        let record = |name: &str, began| ClusterRecord {
+            cluster_id: name.to_owned(),
+            pid,
+            began,
+            engines: 4,
+            launcher: "local".to_owned(),
+            client_file: registry.folder(name).unwrap().join("client.json"),
+        };
+        let live = record("live", began(pid).unwrap());
+        registry.add(&live).unwrap();
+        // Another process had this pid.
+        registry.add(&record("dead", 1)).unwrap();
+        std::fs::write(folder.path().join("torn.json"), "{").unwrap();
+        assert_eq!(registry.list(), [live]);
+        assert!(!folder.path().join("dead").exists());
+        registry.remove("live");
+        assert!(registry.list().is_empty());
+    }
+}

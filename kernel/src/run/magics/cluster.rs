@@ -1,0 +1,164 @@
+//! `%cluster` and `%engines`.
+
+use super::sync;
+use crate::magic::ClusterCommand;
+use crate::report::{Fault, Place, table::table};
+use crate::run::cluster::Stopped;
+use crate::run::{CellContext, Services};
+use phalanx_client::{Client, Engine};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::EngineId;
+use phalanx_protocol::output::StreamName;
+use std::time::Instant;
+
+pub(super) async fn command(
+    services: &Services,
+    context: &CellContext,
+    command: ClusterCommand,
+    place: Place,
+    start: usize,
+) -> Result<(), Fault> {
+    let cluster = services.cluster();
+    let interrupted = context.interrupted().clone();
+    let began = Instant::now();
+    let said = match command {
+        ClusterCommand::Start { engines } => {
+            return Ok(self::start(services, context, engines, "Started").await?);
+        }
+        ClusterCommand::Status => {
+            let status = cluster.status().await;
+            context.outlet().display(status).await;
+            return Ok(());
+        }
+        ClusterCommand::Sync { targets } => {
+            return sync::sync(services, context, targets, place, start).await;
+        }
+        ClusterCommand::Stop => match cluster.stop().await? {
+            Stopped::Ended { engines } => format!("Stopped {}.\n", engines_in_words(engines)),
+            Stopped::Left { cluster } => {
+                format!("Disconnected from {cluster}, which goes on.\n")
+            }
+        },
+        ClusterCommand::Scale { engines } => {
+            let (before, now) = cluster.scale(engines, interrupted).await?;
+            format!(
+                "Scaled from {} to {now} in {:.2} s.{}\n",
+                engines_in_words(before),
+                began.elapsed().as_secs_f64(),
+                if now > before {
+                    " The new ones know nothing yet: `%cluster sync` gives them the definitions of the others."
+                } else {
+                    ""
+                }
+            )
+        }
+        ClusterCommand::Restart { targets } => {
+            let targets = targets.map(|(targets, _)| targets);
+            let engines = cluster.restart(targets, interrupted).await?;
+            format!(
+                "Restarted {} in {:.2} s.\n",
+                engines_in_words(engines),
+                began.elapsed().as_secs_f64()
+            )
+        }
+        ClusterCommand::Connect { to } => {
+            services.fanout().compiler.warm();
+            let (name, engines) = cluster.connect(to, interrupted).await?;
+            format!("Connected to {name}: {}.\n", engines_in_words(engines))
+        }
+    };
+    context.outlet().text(StreamName::Stdout, said).await;
+    Ok(())
+}
+
+async fn start(
+    services: &Services,
+    context: &CellContext,
+    engines: Option<usize>,
+    verb: &str,
+) -> Result<(), Failure> {
+    // Compiling for engines comes next, and its evaluator takes a while to start.
+    services.fanout().compiler.warm();
+    let started = services
+        .cluster()
+        .start(engines, context.interrupted().clone())
+        .await?;
+    let text = format!(
+        "{verb} {} in {:.2} s.\n",
+        engines_in_words(started.engines),
+        started.took.as_secs_f64()
+    );
+    context.outlet().text(StreamName::Stdout, text).await;
+    Ok(())
+}
+
+/// The client of the running cluster; without one, a local one is started, and said so.
+pub(super) async fn client(services: &Services, context: &CellContext) -> Result<Client, Failure> {
+    if let Some(client) = services.cluster().client().await {
+        return Ok(client);
+    }
+    let verb = "No cluster was running, so one was started on this machine:";
+    start(services, context, None, verb).await?;
+    services
+        .cluster()
+        .client()
+        .await
+        .ok_or_else(|| Failure::Internal {
+            message: "the cluster that was just started is gone".to_owned(),
+        })
+}
+
+/// `%engines`: where they run, what they do, and what they have.
+pub(super) async fn engines(services: &Services, context: &CellContext) {
+    let Some(client) = services.cluster().client().await else {
+        let status = services.cluster().status().await;
+        context.outlet().display(status).await;
+        return;
+    };
+    let engines = client.engines();
+    let pids = services.cluster().pids().await;
+    let busy = services.results().pending();
+    let mut rows = Vec::with_capacity(engines.len());
+    for engine in &engines {
+        let tasks = busy.get(&engine.id).copied().unwrap_or(0);
+        let state = services.fanout().states.of(engine);
+        let variables = services.fanout().compiler.variables(state).await;
+        rows.push(row(engine, &pids, tasks, &variables));
+    }
+    let headings = ["engine", "host", "pid", "tasks", "version", "variables"];
+    let title = engines_in_words(engines.len());
+    context
+        .outlet()
+        .display(table(&title, &headings, &rows))
+        .await;
+}
+
+fn row(
+    engine: &Engine,
+    pids: &[(EngineId, u32)],
+    tasks: usize,
+    variables: &[String],
+) -> Vec<String> {
+    let pid = pids.iter().find(|(id, _)| *id == engine.id);
+    let pid = pid.map_or_else(String::new, |(_, pid)| pid.to_string());
+    let (host, version) = match &engine.handshake {
+        Some(handshake) => (handshake.host.clone(), handshake.version.clone()),
+        None => (String::new(), "not a Rust engine".to_owned()),
+    };
+    vec![
+        engine.id.to_string(),
+        host,
+        pid,
+        tasks.to_string(),
+        version,
+        variables.join(", "),
+    ]
+}
+
+/// A number of engines in words.
+pub(super) fn engines_in_words(engines: usize) -> String {
+    match engines {
+        1 => "1 engine".to_owned(),
+        engines => format!("{engines} engines"),
+    }
+}

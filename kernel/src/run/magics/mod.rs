@@ -1,0 +1,146 @@
+//! Magics, carried out.
+//!
+//! | file | what |
+//! |---|---|
+//! | `px.rs` | `%px` and `%%px` |
+//! | `recall.rs` | `%pxresult` |
+//! | `cluster.rs` | `%cluster`, `%engines` |
+//! | `sync.rs` | `%cluster sync` |
+
+mod cluster;
+mod px;
+mod recall;
+mod sync;
+
+use super::{CellContext, Services};
+use crate::cell::{RustText, SourceMap};
+use crate::magic::{Low, PxOptions, Suffix, Typed, help};
+use crate::report::{Fault, Place};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::AsyncResultId;
+use phalanx_protocol::output::{MimeBundle, StreamName};
+use std::time::Duration;
+
+/// Where a magic was typed, which decides what its value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// On its own: an AsyncResult that is returned is shown as the cell's value.
+    Alone,
+    /// Within Rust text: its value is the Rust expression's.
+    InRust,
+}
+
+/// A magic that is to be carried out.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// What was typed, parsed.
+    pub typed: Typed,
+    /// The line, from its `%` on.
+    pub line: &'a str,
+    /// The body of a cell magic.
+    pub body: Option<RustText>,
+    /// Where the line stands.
+    pub place: Place,
+    /// The line's first byte in the place's text.
+    pub start: usize,
+    /// Where it was typed.
+    pub standing: Standing,
+}
+
+/// Carries out a magic; what a `%px` has submitted is its value.
+///
+/// # Errors
+/// However it failed.
+pub async fn carry_out(
+    services: &Services,
+    context: &CellContext,
+    order: Order<'_>,
+) -> Result<Option<AsyncResultId>, Fault> {
+    let Order {
+        typed: Typed { suffix, low },
+        line,
+        body,
+        place,
+        start,
+        standing,
+    } = order;
+    match low {
+        Low::Help(name) => {
+            context.outlet().page(MimeBundle::plain(help::help(name)));
+        }
+        Low::Cluster(command) => cluster::command(services, context, command, place, start).await?,
+        Low::Engines => cluster::engines(services, context).await,
+        Low::PxConfig(options) => services.sets().configure(&suffix, options),
+        Low::PxActivate { suffix, options } => services.sets().activate(suffix, options),
+        Low::AutoPx => {
+            let on = services.sets().toggle_auto(&suffix);
+            let state = if on { "enabled" } else { "disabled" };
+            let text = format!("%autopx {state}\n");
+            context.outlet().text(StreamName::Stdout, text).await;
+        }
+        Low::PxResult { out, group_by } => {
+            return recall::recall(services, context, &suffix, out, group_by, standing).await;
+        }
+        Low::Px { options, code } => {
+            let text = body.unwrap_or_else(|| RustText {
+                source: line[code.clone()].to_owned(),
+                map: SourceMap::starting_at(&place.text, start + code.start),
+            });
+            let order = px::PxOrder {
+                suffix,
+                options,
+                text,
+                place,
+                start,
+                standing,
+            };
+            return px::px(services, context, order).await.map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Rust text of a cell while `%autopx` is on: as if it stood below the `%%px` of that set.
+///
+/// # Errors
+/// However it failed.
+pub async fn auto(
+    services: &Services,
+    context: &CellContext,
+    suffix: Suffix,
+    text: RustText,
+    place: Place,
+) -> Result<(), Fault> {
+    let order = px::PxOrder {
+        suffix,
+        options: PxOptions::default(),
+        text,
+        place,
+        start: 0,
+        standing: Standing::Alone,
+    };
+    px::px(services, context, order).await.map(drop)
+}
+
+/// Makes an AsyncResult a variable of the local namespace.
+async fn bind(
+    services: &Services,
+    context: &CellContext,
+    name: &str,
+    id: AsyncResultId,
+) -> Result<(), Failure> {
+    let source = format!("let {name} = phalanx::AsyncResult::from_id({id});");
+    services.local().evaluate(context, source).await.map(drop)
+}
+
+/// A number of seconds as a time limit; what is none waits for ever.
+pub fn limit(seconds: Option<f64>) -> Option<Duration> {
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+fn no_variable_in_rust() -> Failure {
+    Failure::Usage {
+        message: "`--out` cannot make a variable within Rust code".to_owned(),
+        hint: Some("write `let ar = %px --noblock …;`".to_owned()),
+    }
+}

@@ -1,0 +1,189 @@
+//! `%px` and `%%px`.
+
+use super::{Standing, bind, cluster, no_variable_in_rust};
+use crate::cell::RustText;
+use crate::magic::{Blocking, PlanError, PxOptions, PxPlan, Suffix};
+use crate::report::{Fault, Place};
+use crate::run::fanout::{self, Submitted};
+use crate::run::progress::Progress;
+use crate::run::{CellContext, Services, body, cell};
+use phalanx_client::Client;
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::AsyncResultId;
+use phalanx_protocol::output::{MimeBundle, Output, StreamName};
+use std::time::Instant;
+
+/// A cell for engines, as it was ordered.
+pub(super) struct PxOrder {
+    pub(super) suffix: Suffix,
+    pub(super) options: PxOptions,
+    pub(super) text: RustText,
+    /// Where the magic's line stands.
+    pub(super) place: Place,
+    /// The line's first byte in the place's text.
+    pub(super) start: usize,
+    pub(super) standing: Standing,
+}
+
+pub(super) async fn px(
+    services: &Services,
+    context: &CellContext,
+    order: PxOrder,
+) -> Result<AsyncResultId, Fault> {
+    let PxOrder {
+        suffix,
+        options,
+        text,
+        place,
+        start,
+        standing,
+    } = order;
+    if options.out.is_some() && standing == Standing::InRust {
+        return Err(Fault::at(no_variable_in_rust(), place));
+    }
+    let body = body::prepare(services, context, text, &place).await?;
+    if body.source.trim().is_empty() {
+        return Err(Fault::at(no_code(), place));
+    }
+    let client = cluster::client(services, context).await?;
+    let live: Vec<_> = client.engines().iter().map(|engine| engine.id).collect();
+    let defaults = services.sets().defaults(&suffix);
+    let plan = PxPlan::new(options, &defaults, &live).map_err(|error| match error {
+        PlanError::Targets(error) => Fault::magic(error, place.clone(), start),
+        error => Fault::at(error, place.clone()),
+    })?;
+    if plan.verbose {
+        say_where(context, &plan).await;
+    }
+    let code_place = Place {
+        map: body.map.clone(),
+        ..place
+    };
+    let name = format!("%px{}", suffix.as_str());
+    let mut progress = Progress::new(
+        &name,
+        plan.targets.len(),
+        plan.progress_after,
+        Instant::now(),
+    );
+    let submitted = submit(
+        services,
+        context,
+        client,
+        &plan,
+        &body.source,
+        &mut progress,
+    )
+    .await;
+    let submitted = submitted.map_err(|failure| Fault::at(failure, code_place.clone()))?;
+    let id = submitted.held.id;
+    services.sets().submitted(&suffix, id);
+    // As it is returned, not as it is once its variable is made.
+    let handle = handle(&submitted);
+    finish(
+        services,
+        context,
+        &plan,
+        &submitted,
+        body,
+        &code_place,
+        progress,
+    )
+    .await?;
+    if plan.blocking == Blocking::Return && standing == Standing::Alone {
+        context.outlet().output(handle).await;
+    }
+    Ok(id)
+}
+
+/// Compiles and submits, with a bar while that takes its time.
+async fn submit(
+    services: &Services,
+    context: &CellContext,
+    client: Client,
+    plan: &PxPlan,
+    source: &str,
+    progress: &mut Progress,
+) -> Result<Submitted, Failure> {
+    let submitted = services.fanout().submit(client, plan, source, context);
+    tokio::pin!(submitted);
+    let submitted = loop {
+        let deadline = progress.deadline();
+        tokio::select! {
+            submitted = &mut submitted => break submitted,
+            () = fanout::until(deadline) => {
+                if let Some(bar) = progress.compiling(Instant::now()) {
+                    context.outlet().output(bar).await;
+                }
+            }
+        }
+    };
+    let now = Instant::now();
+    let bar = match (&submitted, plan.blocking) {
+        (Ok(_), Blocking::Wait) => None,
+        (Ok(_), Blocking::Return) => progress.stop("compiled and sent", now),
+        (Err(_), _) => progress.stop("not compiled", now),
+    };
+    if let Some(bar) = bar {
+        context.outlet().output(bar).await;
+    }
+    submitted
+}
+
+/// Everything that happens once a cell is under way: the variable, the local run, the outputs.
+async fn finish(
+    services: &Services,
+    context: &CellContext,
+    plan: &PxPlan,
+    submitted: &Submitted,
+    body: RustText,
+    place: &Place,
+    progress: Progress,
+) -> Result<(), Fault> {
+    let here = async {
+        if let Some(name) = &plan.out {
+            bind(services, context, name, submitted.held.id).await?;
+        }
+        if plan.local {
+            cell::evaluate(services, context, body).await?;
+        }
+        Ok::<(), Fault>(())
+    };
+    if plan.blocking == Blocking::Return {
+        return here.await;
+    }
+    let there = fanout::show(context, submitted, plan, progress);
+    if plan.local {
+        // The engines' outputs follow those of the local run.
+        let here = here.await;
+        there
+            .await
+            .map_err(|failure| Fault::at(failure, place.clone()))?;
+        return here;
+    }
+    let (here, there) = tokio::join!(here, there);
+    there.map_err(|failure| Fault::at(failure, place.clone()))?;
+    here
+}
+
+/// An AsyncResult as the value of a cell.
+fn handle(submitted: &Submitted) -> Output {
+    Output::Result(MimeBundle::plain(format!("{:?}", submitted.held.result)))
+}
+
+async fn say_where(context: &CellContext, plan: &PxPlan) {
+    let how = match plan.blocking {
+        Blocking::Wait => "Parallel",
+        Blocking::Return => "Async parallel",
+    };
+    let engines = plan.engines_in_words();
+    let text = format!("{how} execution on engine(s): {engines}\n");
+    context.outlet().text(StreamName::Stdout, text).await;
+}
+
+fn no_code() -> Failure {
+    Failure::Usage {
+        message: "there is no Rust code to run".to_owned(),
+        hint: Some("the code goes below the line of `%%px`".to_owned()),
+    }
+}

@@ -1,0 +1,46 @@
+//! `%pxresult`.
+
+use super::{Standing, bind, no_variable_in_rust};
+use crate::magic::Suffix;
+use crate::report::Fault;
+use crate::run::{CellContext, Services};
+use phalanx_client::render::grouped;
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::GroupBy;
+use phalanx_protocol::id::AsyncResultId;
+
+pub(super) async fn recall(
+    services: &Services,
+    context: &CellContext,
+    suffix: &Suffix,
+    out: Option<String>,
+    group_by: Option<GroupBy>,
+    standing: Standing,
+) -> Result<Option<AsyncResultId>, Fault> {
+    let last = services.sets().last(suffix);
+    let held = last.and_then(|last| services.results().get(last));
+    let held = held.ok_or_else(|| Failure::Usage {
+        message: "%pxresult recalls last %px result, which has not yet been used.".to_owned(),
+        hint: Some("run something with `%px` first".to_owned()),
+    })?;
+    if let Some(name) = out {
+        if standing == Standing::InRust {
+            return Err(no_variable_in_rust().into());
+        }
+        bind(services, context, &name, held.id).await?;
+        return Ok(Some(held.id));
+    }
+    tokio::select! {
+        _ = held.result.wait_for_output(None) => {}
+        () = context.interrupted().cancelled() => {
+            return Err(Failure::Interrupted { lost: Vec::new() }.into());
+        }
+    }
+    let snapshot = held.result.snapshot();
+    let outputs = grouped(&snapshot, group_by.unwrap_or_default(), false, held.labels);
+    context.outlet().outputs(outputs).await;
+    match held.result.failure() {
+        Some(failure) => Err(failure.into()),
+        None => Ok(Some(held.id)),
+    }
+}

@@ -1,0 +1,220 @@
+//! `%cluster sync`: definitions for engines that have missed them.
+
+use super::cluster::engines_in_words;
+use crate::cell::items;
+use crate::magic::{Blocking, MagicError, PxDefaults, PxOptions, PxPlan, Targets};
+use crate::report::{Fault, Place, report};
+use crate::run::{CellContext, Services};
+use phalanx_client::{Client, Engine};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::EngineId;
+use phalanx_protocol::output::StreamName;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What an engine has: the cells that led to its state, and its variables.
+struct Stand {
+    engine: EngineId,
+    sources: Vec<Arc<str>>,
+    variables: Vec<String>,
+}
+
+/// What engines lack that another has.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Lack {
+    /// The items of each cell that was missed, and their names.
+    cells: Vec<(String, Vec<String>)>,
+    variables: Vec<String>,
+}
+
+/// Replays on engines the definitions that the engine with the longest history has and they have
+/// not, and says what cannot be replayed: the values of variables.
+pub(super) async fn sync(
+    services: &Services,
+    context: &CellContext,
+    targets: Option<(Targets, Range<usize>)>,
+    place: Place,
+    start: usize,
+) -> Result<(), Fault> {
+    let client = services.cluster().client().await;
+    let client = client.ok_or(Failure::NoEngines)?;
+    let engines = client.engines();
+    let ids: Vec<EngineId> = engines.iter().map(|engine| engine.id).collect();
+    let (targets, span) = targets.unwrap_or((Targets::All, 0..0));
+    let wanted = targets
+        .resolve(&ids)
+        .map_err(|message| Fault::magic(MagicError::new(span, message), place, start))?;
+    let stands = stands(services, &engines).await;
+    // Of several that have run as much, the first: `max_by_key` would take the last.
+    let longest = stands.iter().rev().max_by_key(|stand| stand.sources.len());
+    let Some(model) = longest else {
+        return Err(Failure::NoEngines.into());
+    };
+    let mut behind: BTreeMap<Lack, Vec<EngineId>> = BTreeMap::new();
+    for stand in stands.iter().filter(|stand| wanted.contains(&stand.engine)) {
+        let lack = lack(model, stand);
+        if !lack.cells.is_empty() || !lack.variables.is_empty() {
+            behind.entry(lack).or_default().push(stand.engine);
+        }
+    }
+    if behind.is_empty() {
+        let text = format!("{} up to date.\n", engines_in_words(wanted.len()));
+        context.outlet().text(StreamName::Stdout, text).await;
+    }
+    for (lack, engines) in behind {
+        let failures = replay(services, context, &client, &lack, &engines).await?;
+        let text = told(&lack, &engines, &failures);
+        context.outlet().text(StreamName::Stdout, text).await;
+    }
+    Ok(())
+}
+
+async fn stands(services: &Services, engines: &[Engine]) -> Vec<Stand> {
+    let compiler = &services.fanout().compiler;
+    let mut stands = Vec::with_capacity(engines.len());
+    for engine in engines.iter().filter(|engine| engine.handshake.is_some()) {
+        let state = services.fanout().states.of(engine);
+        stands.push(Stand {
+            engine: engine.id,
+            sources: compiler.sources(state.clone()).await,
+            variables: compiler.variables(state).await,
+        });
+    }
+    stands
+}
+
+/// What one engine lacks that the model has.
+fn lack(model: &Stand, stand: &Stand) -> Lack {
+    let missed = model
+        .sources
+        .iter()
+        .filter(|source| !stand.sources.contains(source));
+    let cells = missed.filter_map(|source| {
+        let items = items(source);
+        let texts: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
+        let replayed = texts.join("\n");
+        // What was replayed before is the whole source of a cell of theirs.
+        let known = stand.sources.iter().any(|source| **source == *replayed);
+        let names = items.iter().map(|item| item.name.clone()).collect();
+        (!items.is_empty() && !known).then_some((replayed, names))
+    });
+    let variables = model.variables.iter();
+    let variables = variables.filter(|name| !stand.variables.contains(name));
+    Lack {
+        cells: cells.collect(),
+        variables: variables.cloned().collect(),
+    }
+}
+
+/// Runs the items of each missed cell, as a cell of their own; what failed.
+async fn replay(
+    services: &Services,
+    context: &CellContext,
+    client: &Client,
+    lack: &Lack,
+    engines: &[EngineId],
+) -> Result<Vec<String>, Failure> {
+    let ids = engines.iter().map(|id| i64::from(id.0)).collect();
+    let options = PxOptions {
+        targets: Some((Targets::List(ids), 0..0)),
+        blocking: Some(Blocking::Wait),
+        ..PxOptions::default()
+    };
+    let plan = PxPlan::new(options, &PxDefaults::default(), engines)?;
+    let mut failures = Vec::new();
+    for (source, names) in &lack.cells {
+        let submitted = services
+            .fanout()
+            .submit(client.clone(), &plan, source, context)
+            .await;
+        let failure = match submitted {
+            Err(failure @ Failure::Interrupted { .. }) => return Err(failure),
+            Err(failure) => Some(failure),
+            Ok(submitted) => {
+                let result = submitted.held.result;
+                tokio::select! {
+                    _ = result.wait(None) => result.failure(),
+                    () = context.interrupted().cancelled() => {
+                        return Err(Failure::Interrupted { lost: Vec::new() });
+                    }
+                }
+            }
+        };
+        if let Some(failure) = failure {
+            let why = report(&failure.into()).evalue;
+            failures.push(format!("{}: {why}", names.join(", ")));
+        }
+    }
+    Ok(failures)
+}
+
+fn told(lack: &Lack, engines: &[EngineId], failures: &[String]) -> String {
+    let ids: Vec<String> = engines.iter().map(ToString::to_string).collect();
+    let noun = if ids.len() == 1 { "Engine" } else { "Engines" };
+    let names: Vec<&str> = lack
+        .cells
+        .iter()
+        .flat_map(|(_, names)| names.iter().map(String::as_str))
+        .collect();
+    let mut text = format!("{noun} {}: ", ids.join(", "));
+    if names.is_empty() {
+        text.push_str("no definition was missing");
+    } else {
+        let _ = write!(text, "replayed {}", names.join(", "));
+    }
+    if !lack.variables.is_empty() {
+        let _ = write!(
+            text,
+            "; not replayed are the variables {} (run the cells that make them)",
+            lack.variables.join(", ")
+        );
+    }
+    text.push('\n');
+    for failure in failures {
+        let _ = writeln!(text, "  could not be replayed: {failure}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stand(engine: u32, sources: &[&str], variables: &[&str]) -> Stand {
+        Stand {
+            engine: EngineId(engine),
+            sources: sources.iter().map(|source| (*source).into()).collect(),
+            variables: variables.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn definitions_are_replayed_and_variables_named() {
+        let model = stand(
+            0,
+            &["fn f() {}\nlet a = 1;", "struct S;", "let b = 2;"],
+            &["a", "b"],
+        );
+        let late = lack(&model, &stand(2, &["struct S;"], &[]));
+        assert_eq!(
+            late.cells,
+            [("fn f() {}".to_owned(), vec!["fn f".to_owned()])]
+        );
+        assert_eq!(late.variables, ["a", "b"]);
+        assert_eq!(
+            told(&late, &[EngineId(2)], &[]),
+            "Engine 2: replayed fn f; not replayed are the variables a, b (run the cells that make them)\n"
+        );
+        // Once more, nothing is left to be replayed.
+        let again = lack(&model, &stand(2, &["struct S;", "fn f() {}"], &["a", "b"]));
+        assert_eq!(
+            again,
+            Lack {
+                cells: vec![],
+                variables: vec![]
+            }
+        );
+    }
+}
