@@ -17,7 +17,7 @@ impl Error {
             Failure::Error { .. } => "Error",
             Failure::VariablesLost { .. } => "VariablesLost",
             Failure::RuntimeDied { .. } => "RuntimeDied",
-            Failure::Interrupted { .. } => "Interrupted",
+            Failure::Interrupted { .. } | Failure::EnginesInterrupted { .. } => "Interrupted",
             Failure::Usage { .. } => "UsageError",
             Failure::NoEngines => "NoEngines",
             Failure::Remote(_) => "RemoteError",
@@ -33,6 +33,7 @@ impl Error {
         match &self.0 {
             Failure::Remote(failure) => std::slice::from_ref(failure),
             Failure::Composite { failures, .. } => failures,
+            Failure::EnginesInterrupted { stopped, .. } => stopped,
             _ => &[],
         }
     }
@@ -61,6 +62,12 @@ impl fmt::Display for Error {
             | Failure::Error { message } => f.write_str(message),
             Failure::NoEngines => {
                 f.write_str("there are no engines: start some with %cluster start -n 4")
+            }
+            Failure::EnginesInterrupted { stopped, .. } => {
+                f.write_str("the cell was interrupted")?;
+                stopped
+                    .iter()
+                    .try_for_each(|stopped| write!(f, "\n{stopped}"))
             }
             other => write!(f, "{other:?}"),
         }

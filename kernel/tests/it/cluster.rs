@@ -122,15 +122,19 @@ async fn outputs_at_the_end_are_grouped() {
     let outputs = frontend
         .ok(&format!("%%px --no-stream --group-outputs=order\n{cell}"))
         .await;
-    let displays: Vec<_> = outputs.iter().filter(|o| o.contains("text/html")).collect();
-    assert!(
-        displays[0].contains("=a") && displays[1].contains("=a"),
-        "{displays:?}"
-    );
-    assert!(
-        displays[2].contains("=b") && displays[3].contains("=b"),
-        "{displays:?}"
-    );
+    // The first of all engines in a row, then the second.
+    let rows: Vec<_> = outputs.iter().filter(|o| o.contains("text/html")).collect();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    for (row, shown) in rows.iter().zip(["a", "b"]) {
+        let figures = row
+            .matches(&format!("</figcaption>{shown}</figure>"))
+            .count();
+        assert_eq!(figures, 2, "{row}");
+        assert!(
+            row.ends_with(&format!("[output:0] {shown}\n[output:1] {shown}")),
+            "{row}"
+        );
+    }
     frontend.stop().await;
 }
 

@@ -7,6 +7,9 @@ use phalanx_protocol::failure::{Failure, RemoteFailure};
 /// How many failures of a composite are told in full (`CompositeError.tb_limit`).
 pub const TRACEBACK_LIMIT: usize = 4;
 
+/// The name of what is wrong with the code itself, whichever engine it is for.
+const COMPILE_ERROR: &str = "CompileError";
+
 /// The parts of a Jupyter `error` message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorText {
@@ -44,6 +47,9 @@ pub fn remote_text(failure: &RemoteFailure) -> ErrorText {
 
 /// Failures of several engines: `CompositeError`, the first [`TRACEBACK_LIMIT`] in full.
 pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
+    if let Some(text) = same_everywhere(failures) {
+        return text;
+    }
     let shown = &failures[..failures.len().min(TRACEBACK_LIMIT)];
     let more = failures.len() - shown.len();
     let mut evalue = format!("one or more exceptions raised in: {name}");
@@ -64,6 +70,26 @@ pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
         evalue,
         traceback,
     }
+}
+
+/// A cell that compiles for none of the engines in a state fails for each of them, and is told once.
+fn same_everywhere(failures: &[RemoteFailure]) -> Option<ErrorText> {
+    let first = failures.first()?;
+    let same = |failure: &RemoteFailure| {
+        failure.ename == COMPILE_ERROR
+            && failure.evalue == first.evalue
+            && failure.traceback == first.traceback
+    };
+    let engines: Vec<String> = failures
+        .iter()
+        .filter_map(|failure| failure.engine)
+        .map(|engine| engine.to_string())
+        .collect();
+    failures.iter().all(same).then(|| ErrorText {
+        ename: COMPILE_ERROR,
+        evalue: format!("[{}:{}] {}", engines.join(","), first.method, first.evalue),
+        traceback: told(first),
+    })
 }
 
 /// `[0:execute]`, or `[Engine Exception]` where no engine is known.
@@ -130,6 +156,18 @@ mod tests {
         );
         assert_eq!(text.traceback.len(), 17);
         assert_eq!(text.traceback[16], "... 2 more exceptions ...");
+    }
+
+    #[test]
+    fn what_does_not_compile_is_told_once() {
+        let mut failures: Vec<_> = [1, 3].map(|id| failure(Some(id))).into();
+        for failure in &mut failures {
+            failure.ename = "CompileError".to_owned();
+        }
+        let text = composite_text("%px", &failures);
+        assert_eq!(text.ename, "CompileError");
+        assert_eq!(text.evalue, "[1,3:execute] böse");
+        assert_eq!(text.traceback.len(), 2);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Outputs of finished or running tasks, grouped: `%pxresult`, `--no-stream`, `display_outputs`.
 
 use super::label::{self, Labels};
+use super::row::row;
 use phalanx_protocol::host::{AsyncResultSnapshot, GroupBy, TaskMetadata};
 use phalanx_protocol::id::EngineId;
-use phalanx_protocol::output::{Output, StreamName};
+use phalanx_protocol::output::{Display, Output, StreamName};
 
 /// Everything the tasks put out, in engine order within each group.
 ///
@@ -51,9 +52,7 @@ pub fn grouped(
                 .max()
                 .unwrap_or(0);
             for round in 0..rounds {
-                for task in &tasks {
-                    page.display(*task, round);
-                }
+                page.round(&tasks, round);
             }
         }
     }
@@ -109,9 +108,20 @@ impl Page {
         }
     }
 
-    /// One display of one engine, with its label.
-    fn display(&mut self, (engine, task): Task<'_>, round: usize) {
-        if let Some(display) = task.outputs.get(round) {
+    /// The display of that number of every engine that has so many: in a row where a page can show
+    /// them so, else one below the other with their labels.
+    fn round(&mut self, tasks: &[Task<'_>], round: usize) {
+        let displays: Vec<(EngineId, &Display)> = tasks
+            .iter()
+            .filter_map(|(engine, task)| Some((*engine, task.outputs.get(round)?)))
+            .collect();
+        if self.labels == Labels::Engines
+            && let Some(row) = row(&displays)
+        {
+            self.outputs.push(row);
+            return;
+        }
+        for (engine, display) in displays {
             self.outputs.extend(self.labels.display(engine));
             self.outputs.push(label::republished(display, engine));
         }
@@ -129,7 +139,7 @@ impl Page {
 mod tests {
     use super::*;
     use phalanx_protocol::host::TaskSnapshot;
-    use phalanx_protocol::output::{Display, MimeBundle};
+    use phalanx_protocol::output::MimeBundle;
 
     /// Engine 1 before engine 0, so that the order is seen to be the engines'.
     fn snapshot() -> AsyncResultSnapshot {

@@ -6,6 +6,7 @@
 mod error;
 mod grouped;
 mod label;
+mod row;
 mod streamed;
 
 pub use error::{ErrorText, TRACEBACK_LIMIT, composite, composite_text, remote_text};

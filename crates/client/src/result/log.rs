@@ -12,15 +12,33 @@ pub(crate) const KEPT_BYTES: usize = 64 << 20;
 const PIECE_BYTES: usize = 64 << 10;
 
 /// What one task has put out so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct OutputLog {
+    limit: usize,
     entries: VecDeque<Output>,
     bytes: usize,
     dropped: usize,
     clear_at_next: bool,
 }
 
+impl Default for OutputLog {
+    fn default() -> Self {
+        Self::with_limit(KEPT_BYTES)
+    }
+}
+
 impl OutputLog {
+    /// An empty log that keeps so many bytes.
+    pub fn with_limit(limit: usize) -> Self {
+        Self {
+            limit,
+            entries: VecDeque::new(),
+            bytes: 0,
+            dropped: 0,
+            clear_at_next: false,
+        }
+    }
+
     /// Adds an output. `ClearOutput` empties the log, updates change the display they name.
     pub fn push(&mut self, output: Output) {
         match output {
@@ -43,10 +61,8 @@ impl OutputLog {
 
     /// The text on one stream, carriage returns applied.
     pub fn text(&self, stream: StreamName) -> String {
-        let mut text = String::new();
-        if self.dropped > 0 && stream == StreamName::Stdout {
-            text = format!("[{} bytes of earlier output not kept]\n", self.dropped);
-        }
+        let note = self.note().filter(|_| stream == StreamName::Stdout);
+        let mut text = note.unwrap_or_default();
         for entry in &self.entries {
             if let Output::Stream { name, text: piece } = entry
                 && *name == stream
@@ -55,6 +71,12 @@ impl OutputLog {
             }
         }
         apply_carriage_returns(&text)
+    }
+
+    /// What tells the reader that the oldest output is gone, if it is.
+    pub fn note(&self) -> Option<String> {
+        let dropped = self.dropped;
+        (dropped > 0).then(|| format!("[{dropped} bytes of earlier output not kept]\n"))
     }
 
     /// The displays, in order.
@@ -68,7 +90,8 @@ impl OutputLog {
             .collect()
     }
 
-    fn clear(&mut self) {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
         self.entries.clear();
         self.bytes = 0;
         self.dropped = 0;
@@ -106,13 +129,22 @@ impl OutputLog {
         self.shrink();
     }
 
+    /// Drops the oldest until the limit holds: whole entries, and the beginning of a single text.
     fn shrink(&mut self) {
-        while self.bytes > KEPT_BYTES && self.entries.len() > 1 {
+        while self.bytes > self.limit && self.entries.len() > 1 {
             if let Some(oldest) = self.entries.pop_front() {
                 let gone = size(&oldest);
                 self.bytes -= gone;
                 self.dropped += gone;
             }
+        }
+        if self.bytes > self.limit
+            && let Some(Output::Stream { text, .. }) = self.entries.front_mut()
+        {
+            let excess = text.ceil_char_boundary(self.bytes - self.limit);
+            text.drain(..excess);
+            self.bytes -= excess;
+            self.dropped += excess;
         }
     }
 }

@@ -6,7 +6,9 @@ mod record;
 mod text;
 
 pub use event::{TaskEvent, TaskEventKind};
+pub(crate) use log::OutputLog;
 pub(crate) use record::{ResultRecord, TaskEnd, Update};
+pub(crate) use text::apply_carriage_returns;
 
 use crate::render::composite;
 use crate::request::{Request, Requests, TaskKey};

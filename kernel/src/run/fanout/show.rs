@@ -32,7 +32,10 @@ pub async fn show(
 ) -> Result<(), Failure> {
     let held = &submitted.held;
     let view = match plan.streaming {
-        Streaming::AsTheyArrive => View::Streamed(Box::new(Streamer::new(held.labels))),
+        Streaming::AsTheyArrive => View::Streamed(Box::new(Streamer::new(
+            held.labels,
+            uuid::Uuid::new_v4().to_string(),
+        ))),
         Streaming::AtTheEnd => View::Grouped(plan.group_by),
     };
     let mut follow = Follow::new(context, held, progress, view);

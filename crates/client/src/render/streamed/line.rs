@@ -1,0 +1,69 @@
+//! A line that an engine rewrites by carriage returns: a bar. Among those of other engines it cannot
+//! be rewritten as text, so it is a display of its own that is updated in place.
+
+use crate::result::apply_carriage_returns;
+use phalanx_protocol::id::EngineId;
+use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
+use serde_json::json;
+
+/// Longest line kept, in bytes: what is rewritten more often has its past dropped.
+const KEPT_BYTES: usize = 4 << 10;
+
+/// A line that is not yet ended.
+#[derive(Debug)]
+pub(super) struct LiveLine {
+    pub(super) name: StreamName,
+    engine: EngineId,
+    display_id: String,
+    /// All that was written to it.
+    written: String,
+    shown: Option<String>,
+}
+
+impl LiveLine {
+    pub(super) fn new(name: StreamName, engine: EngineId, display_id: String) -> Self {
+        Self {
+            name,
+            engine,
+            display_id,
+            written: String::new(),
+            shown: None,
+        }
+    }
+
+    /// More is written; what shows it, if that changes the line.
+    pub(super) fn write(&mut self, text: &str) -> Option<Output> {
+        self.written.push_str(text);
+        if self.written.len() > KEPT_BYTES {
+            self.written = apply_carriage_returns(&self.written);
+        }
+        let line = rewritten(&self.written);
+        if self.shown.as_ref() == Some(&line) {
+            return None;
+        }
+        let mut metadata = serde_json::Map::new();
+        metadata.insert("engine".to_owned(), json!(self.engine));
+        let display = Display {
+            data: MimeBundle::plain(format!("[{}:{}] {line}", self.name.as_str(), self.engine)),
+            metadata,
+            display_id: Some(self.display_id.clone()),
+            update: self.shown.is_some(),
+        };
+        self.shown = Some(line);
+        Some(Output::Display(display))
+    }
+}
+
+/// Whether a line is rewritten: it has a carriage return that does not merely end it.
+pub(super) fn is_rewritten(line: &str) -> bool {
+    let ended = line.strip_suffix('\n');
+    ended
+        .map_or(line, |line| line.trim_end_matches('\r'))
+        .contains('\r')
+}
+
+/// A line as it stands once its carriage returns have done their work.
+pub(super) fn rewritten(line: &str) -> String {
+    let line = line.trim_end_matches('\r');
+    apply_carriage_returns(line)
+}
