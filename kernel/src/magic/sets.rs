@@ -103,7 +103,7 @@ mod tests {
             panic!()
         };
         sets.activate(suffix.clone(), options);
-        assert_eq!(sets.suffixes(), [suffix.clone()]);
+        assert_eq!(sets.suffixes(), std::slice::from_ref(&suffix));
         assert_eq!(sets.targets(&suffix), Targets::Id(0));
         assert_eq!(sets.targets(&plain), Targets::All);
         sets.submitted(&suffix, AsyncResultId(7));
