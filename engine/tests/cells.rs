@@ -65,7 +65,7 @@ async fn four_engines_print_show_and_yield() {
     assert!(shown.starts_with("[stdout:0] \ngrüße, 世界\n[stdout:1] \n"));
     assert!(shown.ends_with("Out[2:1]: 42\nOut[3:1]: 42\n"), "{shown}");
 
-    let mut streamer = Streamer::new(Labels::Engines);
+    let mut streamer = Streamer::new(Labels::Engines, "cell".to_owned());
     let mut streamed = Vec::new();
     while let Some(event) = events.recv().await {
         streamed.extend(streamer.event(event, Instant::now()));
