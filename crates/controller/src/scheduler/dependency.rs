@@ -1,3 +1,4 @@
+use super::task::TaskNo;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::Dependency;
 use std::collections::{HashMap, VecDeque};
@@ -72,6 +73,38 @@ impl Ended {
         } else {
             met.any(|met| met)
         }
+    }
+}
+
+/// Tasks that wait for others, by what they wait for.
+#[derive(Debug, Default)]
+pub(super) struct Blocked {
+    waiting_for: HashMap<MsgId, Vec<TaskNo>>,
+    /// Those for which something has ended.
+    changed: VecDeque<TaskNo>,
+}
+
+impl Blocked {
+    /// A task waits for these.
+    pub fn insert<'a>(&mut self, no: TaskNo, ids: impl Iterator<Item = &'a MsgId>) {
+        for id in ids {
+            let waiting = self.waiting_for.entry(id.clone()).or_default();
+            // It is asked again whenever one of several has ended.
+            if !waiting.contains(&no) {
+                waiting.push(no);
+            }
+        }
+    }
+
+    /// A task has ended; who waited for it is to be looked at.
+    pub fn ended(&mut self, id: &MsgId) {
+        self.changed
+            .extend(self.waiting_for.remove(id).into_iter().flatten());
+    }
+
+    /// The next one to look at.
+    pub fn pop(&mut self) -> Option<TaskNo> {
+        self.changed.pop_front()
     }
 }
 

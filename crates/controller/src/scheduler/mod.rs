@@ -3,8 +3,12 @@
 //! Semantics are those of ipyparallel's `task_scheduler.py`, except that retries end: a task that
 //! has failed wherever it may run is answered, not kept for ever; and that the tasks of an engine
 //! that died are resolved at once, not after five seconds.
+//!
+//! What one event costs does not grow with the number of tasks that wait, be it for an engine or
+//! for each other; only tasks that were tried before or follow others are looked at one by one.
 
 mod dependency;
+mod ready;
 mod scheme;
 mod task;
 #[cfg(test)]
@@ -13,17 +17,18 @@ mod tests;
 pub use scheme::{Candidate, Scheme, UnknownScheme};
 pub use task::{FailReason, SchedulerCommand, Task, Verdict};
 
-use dependency::{Ended, Ending};
+use dependency::{Blocked, Ended, Ending};
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_transport::Frames;
-use std::collections::{HashMap, HashSet, VecDeque};
+use ready::Ready;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
-use task::{Place, Record};
+use task::{Place, Record, TaskNo};
 
 #[derive(Debug)]
 struct Worker {
     uuid: EngineUuid,
-    running: HashSet<MsgId>,
+    running: HashSet<TaskNo>,
     last: u64,
 }
 
@@ -34,12 +39,13 @@ pub struct Scheduler {
     /// Tasks an engine may have at once; 0 for any number.
     hwm: usize,
     workers: Vec<Worker>,
-    tasks: HashMap<MsgId, Record>,
-    /// In the order they came; may name tasks that no longer wait.
-    ready: VecDeque<MsgId>,
-    /// Waiting for other tasks.
-    blocked: Vec<MsgId>,
+    tasks: HashMap<TaskNo, Record>,
+    by_id: HashMap<MsgId, TaskNo>,
+    ready: Ready,
+    blocked: Blocked,
     ended: Ended,
+    deadlines: BTreeSet<(Instant, TaskNo)>,
+    next: TaskNo,
     given: u64,
     random: u64,
     /// Of the requests of all tasks.
@@ -51,24 +57,35 @@ impl Scheduler {
     pub fn new(scheme: Scheme, hwm: usize, seed: u64) -> Self {
         Self {
             scheme,
-            hwm,
+            hwm: if scheme == Scheme::Pure { 0 } else { hwm },
             workers: Vec::new(),
             tasks: HashMap::new(),
-            ready: VecDeque::new(),
-            blocked: Vec::new(),
+            by_id: HashMap::new(),
+            ready: Ready::default(),
+            blocked: Blocked::default(),
             ended: Ended::default(),
+            deadlines: BTreeSet::new(),
+            next: TaskNo(0),
             given: 0,
             random: seed,
             bytes: 0,
         }
     }
 
-    /// Tasks that wait for an engine.
+    /// Tasks that wait for an engine or for other tasks, oldest first.
     pub fn waiting(&self) -> Vec<MsgId> {
-        let waits = |(id, record): (&MsgId, &Record)| {
-            (!matches!(record.place, Place::Running(_))).then(|| id.clone())
+        let waits = |(no, record): (&TaskNo, &Record)| {
+            (record.place != Place::Running).then(|| (*no, record.task.id.clone()))
         };
-        self.tasks.iter().filter_map(waits).collect()
+        let mut waiting: Vec<_> = self.tasks.iter().filter_map(waits).collect();
+        waiting.sort();
+        waiting.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// How many tasks wait.
+    pub fn waiting_count(&self) -> usize {
+        let running: usize = self.workers.iter().map(|worker| worker.running.len()).sum();
+        self.tasks.len() - running
     }
 
     /// The bytes of all tasks that have not ended.
@@ -76,36 +93,36 @@ impl Scheduler {
         self.bytes
     }
 
-    /// Tasks an engine has.
+    /// Tasks an engine has, oldest first.
     pub fn running_on(&self, engine: &EngineUuid) -> Vec<MsgId> {
         let worker = self.workers.iter().find(|worker| worker.uuid == *engine);
-        worker.map_or_else(Vec::new, |worker| worker.running.iter().cloned().collect())
+        let mut running: Vec<_> = worker.into_iter().flat_map(|w| &w.running).collect();
+        running.sort();
+        let id = |no: &TaskNo| Some(self.tasks.get(no)?.task.id.clone());
+        running.into_iter().filter_map(id).collect()
     }
 
     /// Takes a task.
-    pub fn submit(&mut self, task: Task, now: Instant) -> Vec<SchedulerCommand> {
+    pub fn submit(&mut self, mut task: Task, now: Instant) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
+        if self.scheme == Scheme::Pure {
+            task = task.without_conditions();
+        }
         let known =
-            |id: &MsgId| *id != task.id && (self.ended.knows(id) || self.tasks.contains_key(id));
-        let mut named = task
-            .after
-            .dependencies
-            .iter()
-            .chain(&task.follow.dependencies);
-        if self.tasks.contains_key(&task.id) || !named.all(known) {
+            |id: &MsgId| *id != task.id && (self.ended.knows(id) || self.by_id.contains_key(id));
+        if self.by_id.contains_key(&task.id) || !task.depends_on().all(known) {
             out.push(SchedulerCommand::Fail(task, FailReason::InvalidDependency));
             return out;
         }
-        let id = task.id.clone();
+        let no = self.next;
+        self.next.0 += 1;
         let deadline = task.timeout.map(|timeout| now + timeout);
+        self.deadlines.extend(deadline.map(|at| (at, no)));
         self.bytes += task.size();
-        self.tasks.insert(id.clone(), Record::new(task, deadline));
-        self.blocked.push(id.clone());
-        self.unblock(&mut out);
-        if self.hopeless(&id, &mut out) {
-            self.unblock(&mut out);
-        }
-        self.assign(&mut out);
+        self.by_id.insert(task.id.clone(), no);
+        self.tasks.insert(no, Record::new(task, deadline));
+        self.consider(no, &mut out);
+        self.settle(&mut out);
         out
     }
 
@@ -128,22 +145,22 @@ impl Scheduler {
             return out;
         };
         let mut lost: Vec<_> = self.workers.remove(place).running.into_iter().collect();
-        lost.sort_by_key(|id| self.tasks.get(id).map(|record| record.given));
-        for id in lost {
-            let Some(record) = self.tasks.get_mut(&id) else {
+        lost.sort();
+        for no in lost {
+            let Some(record) = self.tasks.get_mut(&no) else {
                 continue;
             };
             if record.task.retries == 0 {
-                self.fail(&id, FailReason::EngineDied(uuid.clone()), &mut out);
+                self.fail(no, FailReason::EngineDied(uuid.clone()), &mut out);
             } else {
                 record.task.retries -= 1;
                 record.failed_on.push(uuid.clone());
                 record.died_on = Some(uuid.clone());
-                self.make_ready(id);
+                self.make_ready(no, &mut out);
             }
         }
-        for id in self.ready.iter().cloned().collect::<Vec<_>>() {
-            self.hopeless(&id, &mut out);
+        for no in self.ready.bound() {
+            self.end_if_hopeless(no, &mut out);
         }
         self.settle(&mut out);
         out
@@ -157,14 +174,13 @@ impl Scheduler {
         verdict: Verdict,
         reply: Frames,
     ) -> Option<Vec<SchedulerCommand>> {
-        let worker = self
-            .workers
-            .iter_mut()
-            .find(|worker| worker.uuid == *engine)?;
-        if !worker.running.remove(id) {
+        let no = *self.by_id.get(id)?;
+        let mut workers = self.workers.iter_mut();
+        let worker = workers.find(|worker| worker.uuid == *engine)?;
+        if !worker.running.remove(&no) {
             return None;
         }
-        let record = self.tasks.get_mut(id)?;
+        let record = self.tasks.get_mut(&no)?;
         let mut out = Vec::new();
         let again = match verdict {
             Verdict::Unmet => true,
@@ -177,10 +193,9 @@ impl Scheduler {
         if again {
             record.failed_on.push(engine.clone());
             record.failure = Some(reply);
-            self.make_ready(id.clone());
+            self.make_ready(no, &mut out);
         } else {
-            let ok = verdict == Verdict::Ok;
-            self.finish(id, ok, Some(engine.clone()));
+            self.finish(no, verdict == Verdict::Ok, Some(engine.clone()));
             out.push(SchedulerCommand::Reply(reply));
         }
         self.settle(&mut out);
@@ -191,9 +206,10 @@ impl Scheduler {
     pub fn abort(&mut self, ids: &[MsgId]) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
         for id in ids {
-            let waits = |record: &Record| !matches!(record.place, Place::Running(_));
-            if self.tasks.get(id).is_some_and(waits) {
-                self.fail(id, FailReason::Aborted, &mut out);
+            if let Some(no) = self.by_id.get(id).copied()
+                && self.waits(no)
+            {
+                self.fail(no, FailReason::Aborted, &mut out);
             }
         }
         self.settle(&mut out);
@@ -203,184 +219,161 @@ impl Scheduler {
     /// Fails the tasks whose time to begin is over.
     pub fn tick(&mut self, now: Instant) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
-        let late = |(id, record): (&MsgId, &Record)| {
-            let waits = !matches!(record.place, Place::Running(_));
-            (waits && record.deadline.is_some_and(|deadline| deadline <= now)).then(|| id.clone())
-        };
-        let late: Vec<_> = self.tasks.iter().filter_map(late).collect();
-        for id in late {
-            self.fail(&id, FailReason::Timeout, &mut out);
+        while let Some((at, no)) = self.deadlines.first().copied()
+            && at <= now
+        {
+            self.deadlines.pop_first();
+            if self.waits(no) {
+                self.fail(no, FailReason::Timeout, &mut out);
+            }
         }
         self.settle(&mut out);
         out
     }
 
-    fn make_ready(&mut self, id: MsgId) {
-        if let Some(record) = self.tasks.get_mut(&id) {
-            record.place = Place::Ready;
-            // Before those that have not been tried at all.
-            self.ready.push_front(id);
+    fn waits(&self, no: TaskNo) -> bool {
+        let record = self.tasks.get(&no);
+        record.is_some_and(|record| record.place != Place::Running)
+    }
+
+    /// Looks where a task stands whose dependencies may have changed.
+    fn consider(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
+        let Some(record) = self.tasks.get(&no) else {
+            return;
+        };
+        if record.place != Place::Blocked {
+            return;
+        }
+        let (after, follow) = (&record.task.after, &record.task.follow);
+        if self.ended.unreachable(after) || self.ended.unreachable(follow) {
+            self.fail(no, FailReason::ImpossibleDependency, out);
+        } else if self.ended.met(after) && self.ended.met(follow) {
+            self.make_ready(no, out);
+        } else {
+            let ended = &self.ended;
+            let open = record.task.depends_on().filter(|id| !ended.knows(id));
+            self.blocked.insert(no, open);
         }
     }
 
-    fn finish(&mut self, id: &MsgId, ok: bool, engine: Option<EngineUuid>) -> Option<Record> {
-        self.ended.insert(id.clone(), Ending { ok, engine });
-        let record = self.tasks.remove(id)?;
+    fn make_ready(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
+        if let Some(record) = self.tasks.get_mut(&no) {
+            record.place = Place::Ready;
+            self.ready.insert(no, record);
+            self.end_if_hopeless(no, out);
+        }
+    }
+
+    /// Forgets a task that has ended.
+    fn finish(&mut self, no: TaskNo, ok: bool, engine: Option<EngineUuid>) -> Option<Record> {
+        let record = self.tasks.remove(&no)?;
+        let id = record.task.id.clone();
+        self.by_id.remove(&id);
+        self.ready.remove(no, &record);
+        if let Some(deadline) = record.deadline {
+            self.deadlines.remove(&(deadline, no));
+        }
         self.bytes -= record.task.size();
+        self.blocked.ended(&id);
+        self.ended.insert(id, Ending { ok, engine });
         Some(record)
     }
 
-    fn fail(&mut self, id: &MsgId, reason: FailReason, out: &mut Vec<SchedulerCommand>) {
+    fn fail(&mut self, no: TaskNo, reason: FailReason, out: &mut Vec<SchedulerCommand>) {
         let engine = match &reason {
             FailReason::EngineDied(engine) => Some(engine.clone()),
             _ => None,
         };
-        if let Some(record) = self.finish(id, false, engine) {
+        if let Some(record) = self.finish(no, false, engine) {
             out.push(SchedulerCommand::Fail(record.task, reason));
         }
     }
 
+    /// Lets what has ended unblock others, and gives out what is ready.
     fn settle(&mut self, out: &mut Vec<SchedulerCommand>) {
-        self.unblock(out);
-        self.assign(out);
-    }
-
-    /// Moves the tasks whose dependencies are met on, and fails those whose never will be.
-    fn unblock(&mut self, out: &mut Vec<SchedulerCommand>) {
-        let mut changed = true;
-        while std::mem::take(&mut changed) {
-            for id in std::mem::take(&mut self.blocked) {
-                let Some(record) = self.tasks.get_mut(&id) else {
-                    continue;
-                };
-                let (after, follow) = (&record.task.after, &record.task.follow);
-                if self.ended.unreachable(after) || self.ended.unreachable(follow) {
-                    self.fail(&id, FailReason::ImpossibleDependency, out);
-                    changed = true;
-                } else if self.ended.met(after) && self.ended.met(follow) {
-                    record.place = Place::Ready;
-                    self.ready.push_back(id);
-                } else {
-                    self.blocked.push(id);
-                }
-            }
+        while let Some(no) = self.blocked.pop() {
+            self.consider(no, out);
         }
+        self.assign(out);
     }
 
     /// Gives ready tasks to engines, first come first served.
     fn assign(&mut self, out: &mut Vec<SchedulerCommand>) {
-        let mut kept = VecDeque::new();
-        let mut failed = false;
-        while let Some(id) = self.ready.pop_front() {
-            if !self.has_room() {
-                self.ready.push_front(id);
-                break;
+        loop {
+            let free = (0..self.workers.len()).filter(|place| self.has_room(*place));
+            let free: Vec<usize> = free.collect();
+            if free.is_empty() || self.ready.is_empty() {
+                return;
             }
-            match self.try_assign(&id, out) {
-                Assigned::Yes | Assigned::Gone => {}
-                Assigned::Failed => failed = true,
-                Assigned::Later => kept.push_back(id),
-            }
-        }
-        kept.append(&mut self.ready);
-        self.ready = kept;
-        if failed {
-            self.settle(out);
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.workers
-            .iter()
-            .any(|worker| self.hwm == 0 || worker.running.len() < self.hwm)
-    }
-
-    fn try_assign(&mut self, id: &MsgId, out: &mut Vec<SchedulerCommand>) -> Assigned {
-        let Some(record) = self.tasks.get(id) else {
-            return Assigned::Gone;
-        };
-        if !matches!(record.place, Place::Ready) {
-            return Assigned::Gone;
-        }
-        let may = self.eligible(record);
-        if may.is_empty() {
-            return if self.hopeless(id, out) {
-                Assigned::Failed
-            } else {
-                Assigned::Later
+            let (workers, tasks) = (&self.workers, &self.tasks);
+            let (ended, ready) = (&self.ended, &self.ready);
+            let may = |no: TaskNo, place: usize| {
+                let record = tasks.get(&no);
+                record.is_some_and(|record| record.may_run_on(&workers[place].uuid, ended))
             };
+            let first = ready.first(|no| free.iter().any(|place| may(no, *place)));
+            let Some(no) = first else { return };
+            let places: Vec<usize> = free.into_iter().filter(|place| may(no, *place)).collect();
+            let candidate = |place: &usize| Candidate {
+                load: workers[*place].running.len(),
+                last: workers[*place].last,
+            };
+            let candidates: Vec<_> = places.iter().map(candidate).collect();
+            let random = self.next_random();
+            let Some(chosen) = self.scheme.choose(&candidates, random) else {
+                return;
+            };
+            self.run(no, places[chosen], out);
         }
-        let free: Vec<usize> = may
-            .into_iter()
-            .filter(|place| self.hwm == 0 || self.workers[*place].running.len() < self.hwm)
-            .collect();
-        let candidates: Vec<Candidate> = free
-            .iter()
-            .map(|place| Candidate {
-                load: self.workers[*place].running.len(),
-                last: self.workers[*place].last,
-            })
-            .collect();
-        let random = self.next_random();
-        let Some(chosen) = self.scheme.choose(&candidates, random) else {
-            return Assigned::Later;
+    }
+
+    fn has_room(&self, place: usize) -> bool {
+        self.hwm == 0 || self.workers[place].running.len() < self.hwm
+    }
+
+    fn run(&mut self, no: TaskNo, place: usize, out: &mut Vec<SchedulerCommand>) {
+        let (worker, Some(record)) = (&mut self.workers[place], self.tasks.get_mut(&no)) else {
+            return;
         };
-        let worker = &mut self.workers[free[chosen]];
+        self.ready.remove(no, record);
         self.given += 1;
         worker.last = self.given;
-        worker.running.insert(id.clone());
-        if let Some(record) = self.tasks.get_mut(id) {
-            record.place = Place::Running(worker.uuid.clone());
-            record.given = self.given;
-            out.push(SchedulerCommand::Run {
-                task: id.clone(),
-                engine: worker.uuid.clone(),
-                request: record.task.request.clone(),
-            });
-        }
-        Assigned::Yes
-    }
-
-    /// The places of the engines that may run a task, busy ones too.
-    fn eligible(&self, record: &Record) -> Vec<usize> {
-        (0..self.workers.len())
-            .filter(|place| {
-                let uuid = &self.workers[*place].uuid;
-                record.may_run_on(uuid) && self.ended.met_on(&record.task.follow, uuid)
-            })
-            .collect()
+        worker.running.insert(no);
+        record.place = Place::Running;
+        out.push(SchedulerCommand::Run {
+            task: record.task.id.clone(),
+            engine: worker.uuid.clone(),
+            request: record.task.request.clone(),
+        });
     }
 
     /// Answers a ready task that no engine may run, unless one that joins later could.
-    fn hopeless(&mut self, id: &MsgId, out: &mut Vec<SchedulerCommand>) -> bool {
-        let none = |record: &Record| {
-            matches!(record.place, Place::Ready) && self.eligible(record).is_empty()
+    fn end_if_hopeless(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
+        let Some(record) = self.tasks.get_mut(&no) else {
+            return;
         };
-        if !self.tasks.get(id).is_some_and(none) {
-            return false;
+        let may = |worker: &Worker| record.may_run_on(&worker.uuid, &self.ended);
+        if record.place != Place::Ready || self.workers.iter().any(may) {
+            return;
         }
-        let Some(record) = self.tasks.get_mut(id) else {
-            return false;
-        };
         let alive = |uuid: &EngineUuid| self.workers.iter().any(|worker| worker.uuid == *uuid);
-        let tried = !record.failed_on.is_empty();
         let bound = record.task.targets.as_ref();
         let targets_gone = bound.is_some_and(|targets| !targets.iter().any(alive));
+        let tried = !record.failed_on.is_empty();
         let elsewhere = !record.task.follow.dependencies.is_empty();
         if !tried && !targets_gone && !elsewhere {
-            return false;
+            return;
         }
         if let Some(reply) = record.failure.take() {
-            self.finish(id, false, None);
+            self.finish(no, false, None);
             out.push(SchedulerCommand::Reply(reply));
-            return true;
+            return;
         }
         let reason = match record.died_on.take() {
             Some(engine) => FailReason::EngineDied(engine),
             None => FailReason::ImpossibleDependency,
         };
-        self.fail(id, reason, out);
-        true
+        self.fail(no, reason, out);
     }
 
     /// Xorshift: the schemes need variety, not secrecy.
@@ -391,11 +384,4 @@ impl Scheduler {
         self.random ^= self.random << 17;
         self.random
     }
-}
-
-enum Assigned {
-    Yes,
-    Later,
-    Failed,
-    Gone,
 }

@@ -10,6 +10,9 @@ pub enum Scheme {
     Lru,
     /// Any.
     Plainrandom,
+    /// One after the other, as ZeroMQ alone does it: without dependencies, targets, retries,
+    /// timeouts and limits.
+    Pure,
     /// The one with fewer tasks of two chosen at random.
     Twobin,
     /// The one longest without a new task of two chosen at random, idle ones more likely.
@@ -32,6 +35,7 @@ impl Scheme {
             Self::Leastload => "leastload",
             Self::Lru => "lru",
             Self::Plainrandom => "plainrandom",
+            Self::Pure => "pure",
             Self::Twobin => "twobin",
             Self::Weighted => "weighted",
         }
@@ -46,7 +50,7 @@ impl Scheme {
         let two = [(random % count) as usize, (random / count % count) as usize];
         match self {
             Self::Leastload => least(candidates, 0..candidates.len(), |c| (c.load as u64, c.last)),
-            Self::Lru => least(candidates, 0..candidates.len(), |c| (c.last, 0)),
+            Self::Lru | Self::Pure => least(candidates, 0..candidates.len(), |c| (c.last, 0)),
             Self::Plainrandom => Some(two[0]),
             Self::Twobin => least(candidates, two, |c| (c.load as u64, c.last)),
             Self::Weighted => weighted(candidates, random),
@@ -80,7 +84,7 @@ fn weighted(candidates: &[Candidate], random: u64) -> Option<usize> {
 
 /// A scheme of a name we do not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown scheme `{0}` (known: leastload, lru, plainrandom, twobin, weighted)")]
+#[error("unknown scheme `{0}` (known: leastload, lru, plainrandom, pure, twobin, weighted)")]
 pub struct UnknownScheme(String);
 
 impl FromStr for Scheme {
@@ -91,6 +95,7 @@ impl FromStr for Scheme {
             Self::Leastload,
             Self::Lru,
             Self::Plainrandom,
+            Self::Pure,
             Self::Twobin,
             Self::Weighted,
         ]
@@ -114,11 +119,19 @@ mod tests {
         assert_eq!(Scheme::Twobin.choose(&three, 3), Some(1), "of 0 and 1");
         assert_eq!(Scheme::Weighted.choose(&three, 0), Some(0));
         assert_eq!(Scheme::Weighted.choose(&three, u64::MAX), Some(2));
-        for name in ["leastload", "lru", "plainrandom", "twobin", "weighted"] {
+        assert_eq!(Scheme::Pure.choose(&three, 5), Some(0));
+        for name in [
+            "leastload",
+            "lru",
+            "plainrandom",
+            "pure",
+            "twobin",
+            "weighted",
+        ] {
             let scheme: Scheme = name.parse().unwrap();
             assert_eq!(scheme.as_str(), name);
             assert_eq!(scheme.choose(&[], 7), None);
         }
-        assert!("pure".parse::<Scheme>().is_err());
+        assert!("nonsense".parse::<Scheme>().is_err());
     }
 }

@@ -1,3 +1,4 @@
+use super::dependency::Ended;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{Dependency, TaskMetadata};
 use phalanx_transport::{Frames, RawMessage};
@@ -19,7 +20,7 @@ pub struct Task {
     pub follow: Dependency,
     /// How long it may wait.
     pub timeout: Option<Duration>,
-    /// The engines it may run on.
+    /// The engines it may run on, in order.
     pub targets: Option<Vec<EngineUuid>>,
     /// How often it may still be tried again.
     pub retries: u32,
@@ -31,15 +32,35 @@ impl Task {
         let timeout = Some(metadata.timeout)
             .filter(|seconds| *seconds > 0.0)
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let mut targets = metadata.targets;
+        targets.sort();
         Self {
             id,
             request,
             after: metadata.after,
             follow: metadata.follow,
             timeout,
-            targets: Some(metadata.targets).filter(|targets| !targets.is_empty()),
+            targets: Some(targets).filter(|targets| !targets.is_empty()),
             retries: metadata.retries,
         }
+    }
+
+    /// As ZeroMQ alone would place it: on any engine, at once, and never again.
+    pub fn without_conditions(self) -> Self {
+        Self {
+            after: Dependency::default(),
+            follow: Dependency::default(),
+            timeout: None,
+            targets: None,
+            retries: 0,
+            ..self
+        }
+    }
+
+    /// The tasks it waits for or follows.
+    pub fn depends_on(&self) -> impl Iterator<Item = &MsgId> {
+        let after = self.after.dependencies.iter();
+        after.chain(&self.follow.dependencies)
     }
 
     /// The bytes it takes while it is here, about.
@@ -97,6 +118,10 @@ pub enum FailReason {
     Aborted,
 }
 
+/// Numbers tasks in the order they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct TaskNo(pub u64);
+
 #[derive(Debug)]
 pub(super) struct Record {
     pub task: Task,
@@ -108,15 +133,13 @@ pub(super) struct Record {
     pub failure: Option<Frames>,
     /// The last that died with it.
     pub died_on: Option<EngineUuid>,
-    /// When it was given to an engine, counted in tasks.
-    pub given: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Blocked,
     Ready,
-    Running(#[expect(dead_code, reason = "for Debug")] EngineUuid),
+    Running,
 }
 
 impl Record {
@@ -128,12 +151,18 @@ impl Record {
             failed_on: Vec::new(),
             failure: None,
             died_on: None,
-            given: 0,
         }
     }
 
-    pub fn may_run_on(&self, uuid: &EngineUuid) -> bool {
+    /// Whether where it may run depends on more than its targets.
+    pub fn is_special(&self) -> bool {
+        !self.failed_on.is_empty() || !self.task.follow.dependencies.is_empty()
+    }
+
+    pub fn may_run_on(&self, uuid: &EngineUuid, ended: &Ended) -> bool {
         let targets = self.task.targets.as_ref();
-        targets.is_none_or(|targets| targets.contains(uuid)) && !self.failed_on.contains(uuid)
+        targets.is_none_or(|targets| targets.contains(uuid))
+            && !self.failed_on.contains(uuid)
+            && ended.met_on(&self.task.follow, uuid)
     }
 }

@@ -267,3 +267,69 @@ fn only_tasks_that_wait_can_be_aborted_here() {
     assert_eq!(told(aborted), ["fail 2: Aborted"]);
     assert_eq!(case.reply("a", "1", Verdict::Aborted), ["reply 1 Aborted"]);
 }
+
+#[test]
+fn an_older_task_for_a_busy_engine_does_not_hold_up_the_others() {
+    let bound = |name: &str| TaskMetadata {
+        targets: vec![engine(name)],
+        ..TaskMetadata::default()
+    };
+    let mut case = Case::new(1, &["a", "b"]);
+    case.submit_with("1", bound("a"));
+    case.submit_with("2", bound("a"));
+    case.submit("3");
+    assert_eq!(case.submit("4"), [""; 0]);
+    assert_eq!(
+        case.reply("b", "3", Verdict::Ok),
+        ["reply 3 Ok", "run 4 on b"]
+    );
+    case.submit("5");
+    // The oldest that may run there.
+    assert_eq!(
+        case.reply("a", "1", Verdict::Ok),
+        ["reply 1 Ok", "run 2 on a"]
+    );
+    assert_eq!(
+        case.reply("a", "2", Verdict::Ok),
+        ["reply 2 Ok", "run 5 on a"]
+    );
+}
+
+#[test]
+fn a_chain_of_dependencies_ends_at_once_when_it_breaks() {
+    let mut case = Case::new(1, &["a"]);
+    case.submit("0");
+    for n in 1..100 {
+        let before = (n - 1).to_string();
+        let metadata = TaskMetadata {
+            after: on(&[&before]),
+            ..TaskMetadata::default()
+        };
+        assert_eq!(case.submit_with(&n.to_string(), metadata), [""; 0]);
+    }
+    let told = case.reply("a", "0", Verdict::Failed);
+    assert_eq!(told.len(), 100);
+    assert_eq!(told[99], "fail 99: ImpossibleDependency");
+    assert_eq!(case.scheduler.waiting(), []);
+    assert_eq!(case.scheduler.queued_bytes(), 0);
+}
+
+#[test]
+fn the_pure_scheme_knows_no_conditions() {
+    let mut case = Case {
+        scheduler: Scheduler::new(Scheme::Pure, 1, 1),
+        now: Instant::now(),
+    };
+    case.scheduler.joined(engine("a"));
+    case.scheduler.joined(engine("b"));
+    let metadata = TaskMetadata {
+        targets: vec![engine("nobody")],
+        after: on(&["nothing"]),
+        retries: 3,
+        ..TaskMetadata::default()
+    };
+    assert_eq!(case.submit_with("1", metadata.clone()), ["run 1 on a"]);
+    assert_eq!(case.submit_with("2", metadata.clone()), ["run 2 on b"]);
+    assert_eq!(case.submit_with("3", metadata), ["run 3 on a"]);
+    assert_eq!(case.reply("a", "1", Verdict::Failed), ["reply 1 Failed"]);
+}

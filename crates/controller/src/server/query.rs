@@ -222,7 +222,10 @@ impl Server {
         });
         QueueReply {
             status: "ok".to_owned(),
-            unassigned: tasks(self.scheduler.waiting()),
+            unassigned: match verbose {
+                true => Tasks::Ids(self.scheduler.waiting()),
+                false => Tasks::Count(self.scheduler.waiting_count()),
+            },
             engines: engines.collect(),
         }
     }
