@@ -2,11 +2,13 @@ use super::incoming::Incoming;
 use super::iopub::IopubRelay;
 use crate::config::ControllerConfig;
 use crate::controller::StartError;
+use phalanx_transport::connection::LocalSockets;
 use phalanx_transport::{
     ClientConnectionFile, Endpoint, EngineConnectionFile, Kind, Sender, Session, Socket,
     SocketOptions,
 };
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -116,6 +118,7 @@ impl Channels {
                 pack: "json".to_owned(),
                 unpack: "json".to_owned(),
                 signature_scheme: signature_scheme.clone(),
+                phalanx_sockets: self.shortcuts(client),
             },
             EngineConnectionFile {
                 ssh: String::new(),
@@ -134,8 +137,27 @@ impl Channels {
                 pack: "json".to_owned(),
                 unpack: "json".to_owned(),
                 signature_scheme,
+                phalanx_sockets: self.shortcuts(engine),
             },
         )
+    }
+
+    /// What peers on this machine may connect to instead of a port.
+    fn shortcuts(&self, side: usize) -> Option<LocalSockets> {
+        let mut sockets = vec![&self.registration];
+        for pair in [
+            &self.mux,
+            &self.task,
+            &self.control,
+            &self.broadcast,
+            &self.iopub,
+        ] {
+            sockets.push(&pair[side]);
+        }
+        sockets.extend([&self.notification, &self.ping, &self.pong]);
+        let path = |socket: &Socket| Some((port(socket), socket.shortcut()?.to_owned()));
+        let paths: BTreeMap<_, _> = sockets.into_iter().filter_map(path).collect();
+        (!paths.is_empty()).then(|| LocalSockets::here(paths))
     }
 
     pub fn split(self) -> (Senders, Incoming, IopubRelay) {

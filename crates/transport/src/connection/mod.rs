@@ -4,7 +4,7 @@ mod file;
 mod parallel;
 
 pub use file::ConnectionFileError;
-pub use parallel::{ClientConnectionFile, ENGINE_ENVIRONMENT, EngineConnectionFile};
+pub use parallel::{ClientConnectionFile, ENGINE_ENVIRONMENT, EngineConnectionFile, LocalSockets};
 
 use phalanx_protocol::jupyter::ConnectionInfo;
 use std::path::Path;

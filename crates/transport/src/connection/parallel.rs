@@ -2,7 +2,8 @@ use super::file::{self, ConnectionFileError};
 use crate::socket::{Endpoint, EndpointError};
 use crate::wire::{KeyError, SigningKey};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// The environment variable in which ipyparallel's launchers give an engine its file's JSON.
 pub const ENGINE_ENVIRONMENT: &str = "IPP_CONNECTION_INFO";
@@ -23,7 +24,7 @@ fn leastload() -> String {
 fn reached_at(endpoint: Endpoint, location: &str) -> Endpoint {
     match endpoint {
         Endpoint::Tcp { host, port } if matches!(host.as_str(), "0.0.0.0" | "*" | "::") => {
-            let here = rustix::system::uname().nodename().to_bytes() == location.as_bytes();
+            let here = hostname() == location;
             let host = if here || location.is_empty() {
                 "127.0.0.1".to_owned()
             } else {
@@ -33,6 +34,36 @@ fn reached_at(endpoint: Endpoint, location: &str) -> Endpoint {
         }
         other => other,
     }
+}
+
+/// The Unix sockets behind a controller's ports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LocalSockets {
+    /// The name of the machine they are on.
+    pub host: String,
+    /// By port.
+    pub paths: BTreeMap<u16, PathBuf>,
+}
+
+impl LocalSockets {
+    /// The sockets of this machine.
+    pub fn here(paths: BTreeMap<u16, PathBuf>) -> Self {
+        Self {
+            host: hostname(),
+            paths,
+        }
+    }
+
+    /// The socket behind a port, where it can be reached from here.
+    fn of(&self, port: u16) -> Option<PathBuf> {
+        let path = self.paths.get(&port)?;
+        (self.host == hostname() && path.exists()).then(|| path.clone())
+    }
+}
+
+fn hostname() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().into_owned()
 }
 
 macro_rules! connection_file {
@@ -65,6 +96,9 @@ macro_rules! connection_file {
             /// `hmac-sha256`, …
             #[serde(default = "sha256")]
             pub signature_scheme: String,
+            /// Shortcuts for peers on the controller's machine; ours.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub phalanx_sockets: Option<LocalSockets>,
         }
 
         impl $name {
@@ -97,11 +131,15 @@ macro_rules! connection_file {
             }
 
             /// The endpoint of one of its ports. A controller that listens on all addresses is
-            /// reached at its location.
+            /// reached at its location, one on this machine by its Unix sockets.
             ///
             /// # Errors
             /// When the file's interface is none.
             pub fn endpoint(&self, port: u16) -> Result<Endpoint, EndpointError> {
+                let sockets = self.phalanx_sockets.as_ref();
+                if let Some(path) = sockets.and_then(|sockets| sockets.of(port)) {
+                    return Ok(Endpoint::Ipc(path));
+                }
                 Ok(reached_at(Endpoint::of(&self.interface, port)?, &self.location))
             }
 
@@ -248,5 +286,26 @@ mod tests {
             error.to_string().contains("/nowhere/client.json"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn peers_of_this_machine_take_the_socket_behind_the_port() {
+        let mut file = ClientConnectionFile::from_json(CLIENT).unwrap();
+        let network = file.endpoint(file.mux).unwrap();
+        assert!(matches!(network, Endpoint::Tcp { .. }));
+        let folder = tempfile::tempdir().unwrap();
+        let [there, gone] = ["there", "gone"].map(|name| folder.path().join(name));
+        std::fs::write(&there, "").unwrap();
+        let paths = [(file.mux, there.clone()), (file.task, gone)];
+        file.phalanx_sockets = Some(LocalSockets::here(paths.into()));
+        let text = serde_json::to_string(&file).unwrap();
+        let mut file = ClientConnectionFile::from_json(&text).unwrap();
+        assert_eq!(file.endpoint(file.mux), Ok(Endpoint::Ipc(there)));
+        for port in [file.task, file.iopub] {
+            assert!(matches!(file.endpoint(port), Ok(Endpoint::Tcp { .. })));
+        }
+        let sockets = file.phalanx_sockets.as_mut().unwrap();
+        sockets.host = "another".to_owned();
+        assert_eq!(file.endpoint(file.mux), Ok(network));
     }
 }

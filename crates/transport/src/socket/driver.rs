@@ -1,4 +1,5 @@
 use super::{BindError, ConnectError, Endpoint, Event, Frames};
+use std::path::Path;
 use std::time::Duration;
 
 /// What a socket library must provide: the seam between [`super::Socket`] and ZeroMQ.
@@ -8,6 +9,12 @@ pub(crate) trait Driver: Send + 'static {
         &mut self,
         endpoint: &Endpoint,
     ) -> impl Future<Output = Result<Endpoint, BindError>> + Send;
+
+    /// The Unix socket behind the listener, which peers of this machine and user may connect to:
+    /// they need no guard.
+    fn shortcut(&self) -> Option<&Path> {
+        None
+    }
 
     /// Connects.
     fn connect(

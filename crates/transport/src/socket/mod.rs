@@ -15,6 +15,7 @@ use bytes::Bytes;
 use driver::Driver;
 use gauge::{Backlog, Gauge, Gauges};
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -314,6 +315,7 @@ pub struct Socket {
     sender: Sender,
     receiver: Receiver,
     endpoint: Endpoint,
+    shortcut: Option<PathBuf>,
 }
 
 impl Socket {
@@ -396,7 +398,11 @@ impl Socket {
         options: SocketOptions,
     ) -> Result<Self, BindError> {
         let endpoint = driver.bind(endpoint).await?;
-        Ok(Self::start(kind, driver, endpoint, &options))
+        let shortcut = driver.shortcut().map(Path::to_owned);
+        Ok(Self {
+            shortcut,
+            ..Self::start(kind, driver, endpoint, &options)
+        })
     }
 
     async fn connected<D: Driver>(
@@ -431,12 +437,20 @@ impl Socket {
             },
             receiver: Receiver { inbox: incoming },
             endpoint,
+            shortcut: None,
         }
     }
 
     /// Where it listens, with the port that was taken, or what it is connected to.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// A Unix socket, in a folder of mode 0700, by which peers on this machine reach a socket that
+    /// listens without the detour over the network. Sockets that publish have none: a subscriber
+    /// that does not read must be cut off.
+    pub fn shortcut(&self) -> Option<&Path> {
+        self.shortcut.as_deref()
     }
 
     /// A sender for it.

@@ -40,6 +40,7 @@ pub(crate) struct Guard {
     pumps: TaskTracker,
     /// Ends the listener; the pumps end by themselves once both sides have.
     _accepts: DropGuard,
+    inner: PathBuf,
     _folder: Arc<TempDir>,
 }
 
@@ -89,6 +90,7 @@ impl Bound {
         };
         let pumps = TaskTracker::new();
         let stop = CancellationToken::new();
+        let inner = self.path.clone();
         let accepting = accept(self.listener, self.path, patience, pumps.clone());
         let stopped = stop.clone();
         // Ends when `stop` is cancelled, with the guard.
@@ -101,12 +103,18 @@ impl Bound {
         Guard {
             pumps,
             _accepts: stop.drop_guard(),
+            inner,
             _folder: self.folder,
         }
     }
 }
 
 impl Guard {
+    /// Where zeromq listens behind it.
+    pub fn inner(&self) -> &Path {
+        &self.inner
+    }
+
     /// Waits until all bytes have been passed on, zeromq having closed its side.
     pub async fn close(self, limit: Duration) -> bool {
         drop(self._accepts);

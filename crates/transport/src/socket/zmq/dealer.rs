@@ -1,6 +1,7 @@
 use super::super::driver::{Driver, Sent};
 use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
 use futures::channel::mpsc;
+use std::path::Path;
 use std::time::Duration;
 use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError};
 
@@ -37,6 +38,10 @@ impl Driver for Dealer {
         let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Dealer).await?;
         self.guards.push(guard);
         Ok(endpoint)
+    }
+
+    fn shortcut(&self) -> Option<&Path> {
+        self.guards.first().map(Guard::inner)
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {

@@ -1,6 +1,7 @@
 use super::super::driver::{Driver, Sent};
 use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
 use futures::channel::mpsc;
+use std::path::Path;
 use std::time::Duration;
 use zeromq::{RouterSocket, Socket, SocketEvent, SocketRecv, SocketSend};
 
@@ -27,6 +28,10 @@ impl Driver for Router {
         let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Router).await?;
         self.guards.push(guard);
         Ok(endpoint)
+    }
+
+    fn shortcut(&self) -> Option<&Path> {
+        self.guards.first().map(Guard::inner)
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {

@@ -1,6 +1,7 @@
 use super::super::driver::{Driver, Sent};
 use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
 use futures::channel::mpsc;
+use std::path::Path;
 use std::time::Duration;
 use zeromq::{Socket, SocketEvent, SocketRecv, SubSocket};
 
@@ -46,6 +47,10 @@ impl Driver for Subscriber {
         let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Sub).await?;
         self.guards.push(guard);
         Ok(endpoint)
+    }
+
+    fn shortcut(&self) -> Option<&Path> {
+        self.guards.first().map(Guard::inner)
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
