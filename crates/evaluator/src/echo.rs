@@ -9,15 +9,16 @@ use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::output::MimeBundle;
 use phalanx_protocol::runtime::Outcome;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Every word a cell may begin a line with; what they do is said where they run, in the runtime.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 20] = [
     "print", "write", "eprint", "result", "html", "panic", "error", "sleep", "exit", "abort",
-    "let", "show", "move", "lost", "magic", "pid", "comm",
+    "let", "show", "move", "lost", "magic", "pid", "comm", "fn", "call", "lines",
 ];
 
 type Variables = BTreeMap<String, String>;
@@ -28,6 +29,8 @@ struct Echo {
     artifacts: u32,
     local: Variables,
     states: BTreeMap<StateId, Variables>,
+    /// The functions of each state.
+    functions: BTreeMap<StateId, BTreeSet<String>>,
     libstd: std::path::PathBuf,
 }
 
@@ -41,6 +44,7 @@ pub(crate) fn start(link: &Arc<Link>) -> Result<Box<dyn Evaluate>, Failure> {
         artifacts: 0,
         local: Variables::new(),
         states: BTreeMap::from([(StateId::empty(), Variables::new())]),
+        functions: BTreeMap::new(),
         libstd,
     }))
 }
@@ -123,6 +127,16 @@ impl Echo {
                 message: format!("no state {base}"),
             })?;
         let mut lines = parse(source)?;
+        let mut functions = self.functions.get(base).cloned().unwrap_or_default();
+        functions.extend(lines.iter().filter_map(|line| function(line, "fn ")));
+        for (number, line) in source.lines().enumerate() {
+            if let Some(name) = function(line.trim(), "call ").filter(|n| !functions.contains(n)) {
+                let message = format!("cannot find function `{name}`");
+                return Err(Failure::Compile {
+                    diagnostics: vec![diagnostic(message, number + 1, line)],
+                });
+            }
+        }
         let mut moved = Vec::new();
         match outcome {
             Outcome::Completed => {
@@ -138,6 +152,7 @@ impl Echo {
             Outcome::Panicked(_) | Outcome::Errored { .. } => {}
         }
         let cell = Some(self.artifact(&lines)?).filter(|_| !lines.is_empty());
+        self.functions.insert(next.clone(), functions);
         self.states.insert(next, variables.clone());
         Ok(Answer::Compiled(Compiled {
             cell,
@@ -173,6 +188,10 @@ fn parse(source: &str) -> Result<Vec<String>, Failure> {
         let text = line.trim();
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         if text.is_empty() || text.starts_with("//") {
+            continue;
+        }
+        if word == "compile-sleep" {
+            std::thread::sleep(Duration::from_secs_f64(rest.parse().unwrap_or(0.0)));
             continue;
         }
         if WORDS.contains(&word) {
@@ -222,6 +241,13 @@ fn take_moved(variables: &mut Variables, lines: &[String]) -> Vec<String> {
     let names = lines.iter().filter_map(|line| line.strip_prefix("move "));
     let moved = names.filter(|name| variables.remove(*name).is_some());
     moved.map(str::to_owned).collect()
+}
+
+/// The function a line that begins so is about.
+fn function(line: &str, word: &str) -> Option<String> {
+    let name = line.strip_prefix(word)?;
+    let end = name.find(|c: char| !c.is_alphanumeric());
+    Some(name[..end.unwrap_or(name.len())].to_owned())
 }
 
 /// The word that ends at the offset: where it begins, and it.

@@ -101,7 +101,7 @@ impl Targets {
     pub fn resolve(&self, live: &[EngineId]) -> Result<Vec<EngineId>, String> {
         let one = |id: i64| {
             let found = if id < 0 {
-                usize::try_from(-id)
+                usize::try_from(id.unsigned_abs())
                     .ok()
                     .and_then(|back| live.len().checked_sub(back))
                     .and_then(|at| live.get(at))
@@ -242,6 +242,10 @@ mod tests {
         for (text, what) in [
             ("2", "there is no engine 2"),
             ("-5", "there is no engine -5"),
+            (
+                "-9223372036854775808",
+                "there is no engine -9223372036854775808",
+            ),
             ("0,9", "there is no engine 9"),
             ("0,0", "engine 0 is named twice"),
             ("5:", "`5:` takes no engine"),

@@ -5,7 +5,7 @@ use crate::frontend::{family, limited};
 use serde_json::json;
 
 /// Text of one stream, whatever messages it came in.
-fn stream(outputs: &[String], name: &str) -> String {
+pub fn stream(outputs: &[String], name: &str) -> String {
     let prefix = format!("{name}: ");
     outputs
         .iter()
@@ -13,7 +13,7 @@ fn stream(outputs: &[String], name: &str) -> String {
         .collect()
 }
 
-async fn with_engines(count: usize) -> Frontend {
+pub async fn with_engines(count: usize) -> Frontend {
     let mut frontend = Frontend::start().await;
     let outputs = frontend.ok(&format!("%cluster start -n {count}")).await;
     let said = stream(&outputs, "stdout");

@@ -8,6 +8,7 @@ mod comms;
 mod frontend;
 mod install;
 mod local;
+mod magics;
 mod protocol;
 
 use frontend::Frontend;

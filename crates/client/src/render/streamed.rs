@@ -2,7 +2,7 @@
 //!
 //! Text of several engines is gathered for [`BATCH_INTERVAL`] and shown engine by engine, so that
 //! a label stands for many lines; a line is not torn apart by another engine's unless its engine
-//! leaves it unfinished for that long. Nothing waits when nothing was shown recently, but for the
+//! leaves it unfinished for [`HOLD_LIMIT`]. Nothing waits when nothing was shown recently, but for the
 //! very first text of several engines: it is gathered for [`FIRST_INTERVAL`], so that a cell that is
 //! done by then is shown in the order of engines.
 //!
@@ -27,6 +27,10 @@ pub const BATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the first text of several engines is gathered.
 pub const FIRST_INTERVAL: Duration = Duration::from_millis(30);
+
+/// How long an unfinished line may wait for its end where showing it would tear it: engines send what
+/// they print in batches, and a batch may end anywhere.
+pub const HOLD_LIMIT: Duration = Duration::from_millis(500);
 
 /// Text beyond this many bytes is shown without waiting for the interval to pass.
 const BATCH_BYTES: usize = 1 << 20;
@@ -108,9 +112,6 @@ impl Streamer {
 
     /// All events have been taken; what is left to show.
     pub fn finish(&mut self) -> Vec<Output> {
-        for lane in self.lanes.values_mut() {
-            lane.held = true;
-        }
         self.show(None)
     }
 
@@ -131,18 +132,20 @@ impl Streamer {
         }
         let busy = lanes.values().filter(|lane| lane.waits()).count();
         for ((engine, _), lane) in &mut lanes {
-            let rest = match lane.waiting.back() {
-                Some(Output::Stream { name, .. }) if now.is_some() => {
+            let rest = match (lane.waiting.back(), now) {
+                (Some(Output::Stream { name, .. }), Some(now)) => {
                     let alone = busy == 1
                         && self
                             .last
                             .is_none_or(|last| last == Source::Stream(*engine, *name));
                     let labelled = self.labels == Labels::Engines;
-                    (labelled && !alone).then(|| lane.unfinished()).flatten()
+                    (labelled && !alone).then(|| lane.unfinished(now)).flatten()
                 }
                 _ => None,
             };
-            lane.held = rest.is_some();
+            if rest.is_none() {
+                lane.held = None;
+            }
             let waiting: Vec<Output> = lane.waiting.drain(..).collect();
             lane.waiting.extend(rest);
             for output in waiting {

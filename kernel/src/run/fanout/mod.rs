@@ -14,4 +14,4 @@ mod supervise;
 
 pub use show::{show, until, wait_with_bar};
 pub use states::States;
-pub use submit::{Fanout, Submitted};
+pub use submit::{Fanout, NAME, Submitted};

@@ -17,6 +17,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+/// What the AsyncResult of a cell is called, as in ipyparallel.
+pub const NAME: &str = "%px";
+
 /// What running cells on engines takes. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Fanout {
@@ -70,7 +73,7 @@ impl Fanout {
             sent.push((engine.uuid.clone(), compilation.next.clone()));
         }
         let result = client.submit(Submission {
-            name: "%px".to_owned(),
+            name: NAME.to_owned(),
             cells,
             refused: refused_tx,
         });

@@ -59,9 +59,8 @@ pub(super) async fn px(
         map: body.map.clone(),
         ..place
     };
-    let name = format!("%px{}", suffix.as_str());
     let mut progress = Progress::new(
-        &name,
+        fanout::NAME,
         plan.targets.len(),
         plan.progress_after,
         Instant::now(),

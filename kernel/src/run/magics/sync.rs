@@ -9,7 +9,7 @@ use phalanx_client::{Client, Engine};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::StreamName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
@@ -87,18 +87,22 @@ async fn stands(services: &Services, engines: &[Engine]) -> Vec<Stand> {
 
 /// What one engine lacks that the model has.
 fn lack(model: &Stand, stand: &Stand) -> Lack {
-    let missed = model
+    let had: HashSet<String> = stand
         .sources
         .iter()
-        .filter(|source| !stand.sources.contains(source));
-    let cells = missed.filter_map(|source| {
-        let items = items(source);
-        let texts: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
+        .flat_map(|source| items(source))
+        .map(|item| item.text)
+        .collect();
+    let cells = model.sources.iter().filter_map(|source| {
+        let missed = items(source);
+        let missed: Vec<_> = missed
+            .into_iter()
+            .filter(|item| !had.contains(&item.text))
+            .collect();
+        let texts: Vec<&str> = missed.iter().map(|item| item.text.as_str()).collect();
         let replayed = texts.join("\n");
-        // What was replayed before is the whole source of a cell of theirs.
-        let known = stand.sources.iter().any(|source| **source == *replayed);
-        let names = items.iter().map(|item| item.name.clone()).collect();
-        (!items.is_empty() && !known).then_some((replayed, names))
+        let names = missed.into_iter().map(|item| item.name).collect();
+        (!replayed.is_empty()).then_some((replayed, names))
     });
     let variables = model.variables.iter();
     let variables = variables.filter(|name| !stand.variables.contains(name));

@@ -1,10 +1,12 @@
 //! What one task has put out: what is not yet shown, and what can be shown again.
 
 use super::super::label::Labels;
+use super::HOLD_LIMIT;
 use super::line::LiveLine;
 use crate::result::OutputLog;
 use phalanx_protocol::output::{Output, StreamName};
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// Most bytes kept of a task for showing them again after another engine has cleared the cell.
 const KEPT_BYTES: usize = 256 << 10;
@@ -14,8 +16,8 @@ const KEPT_BYTES: usize = 256 << 10;
 pub(super) struct Lane {
     pub(super) waiting: VecDeque<Output>,
     pub(super) execution_count: u32,
-    /// An unfinished line was held back once.
-    pub(super) held: bool,
+    /// Since when an unfinished line is held back.
+    pub(super) held: Option<Instant>,
     /// Lines that are rewritten by carriage returns, one a stream at most.
     pub(super) lines: Vec<LiveLine>,
     /// What was shown of it, as far as it is kept.
@@ -31,7 +33,7 @@ impl Default for Lane {
         Self {
             waiting: VecDeque::new(),
             execution_count: 0,
-            held: false,
+            held: None,
             lines: Vec::new(),
             log: OutputLog::with_limit(KEPT_BYTES),
             cleared: false,
@@ -89,23 +91,25 @@ impl Lane {
         self.waiting.iter().map(text).sum()
     }
 
-    /// Takes the unfinished last line off `waiting`, unless it was held back before or is one that
-    /// rewrites itself.
-    pub(super) fn unfinished(&mut self) -> Option<Output> {
+    /// Takes the unfinished last line off `waiting`, unless it was held back for too long or is one
+    /// that rewrites itself.
+    pub(super) fn unfinished(&mut self, now: Instant) -> Option<Output> {
         let rewritten = |name| self.lines.iter().any(|line| line.name == name);
         let Some(Output::Stream { name, text }) = self.waiting.back_mut() else {
             return None;
         };
         let name = *name;
         let start = text.rfind('\n').map_or(0, |at| at + 1);
-        let held_before = self.held && start == 0;
-        if held_before || start == text.len() || text[start..].contains('\r') || rewritten(name) {
+        let held = self.held.filter(|_| start == 0);
+        let held_out = held.is_some_and(|since| now >= since + HOLD_LIMIT);
+        if held_out || start == text.len() || text[start..].contains('\r') || rewritten(name) {
             return None;
         }
         let line = text.split_off(start);
         if text.is_empty() {
             self.waiting.pop_back();
         }
+        self.held = Some(held.unwrap_or(now));
         Some(Output::Stream { name, text: line })
     }
 
@@ -117,6 +121,6 @@ impl Lane {
     fn clear(&mut self) {
         self.waiting.clear();
         self.cleared = true;
-        self.held = false;
+        self.held = None;
     }
 }

@@ -140,14 +140,17 @@ fn lines_are_not_torn_unless_left_unfinished() {
     cell.out(210, 0, "20 ");
     cell.out(220, 1, " whole\nrest");
     cell.tick(300);
-    // What was begun at 200 is complete now; what was begun since is held back once.
+    // What was begun at 200 is complete now; what was begun since is held back for a while.
+    let text = |cell: &Cell| cell.shown.concat().replace("stdout|", "");
+    let shown = "[stdout:0] \n10 \n[stdout:1] \na1\nhalf whole\n".to_owned();
     cell.tick(400);
+    cell.tick(700);
+    assert_eq!(text(&cell), shown);
+    cell.tick(800);
+    let shown = shown + "[stdout:0] \n20 \n[stdout:1] \nrest";
+    assert_eq!(text(&cell), shown);
     cell.finish();
-    let text = cell.shown.concat().replace("stdout|", "");
-    assert_eq!(
-        text,
-        "[stdout:0] \n10 \n[stdout:1] \na1\nhalf whole\n[stdout:0] \n20 \n[stdout:1] \nrest"
-    );
+    assert_eq!(text(&cell), shown);
 }
 
 #[test]
