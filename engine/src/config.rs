@@ -1,7 +1,7 @@
 //! How an engine is started.
 
 use phalanx_protocol::id::EngineId;
-use phalanx_runtime::RuntimeConfig;
+use phalanx_runtime::{Input, RuntimeConfig};
 use phalanx_transport::EngineConnectionFile;
 use std::ffi::OsString;
 use std::io;
@@ -38,6 +38,7 @@ impl EngineConfig {
                 program: std::env::current_exe()?,
                 args: vec![OsString::from("runtime")],
                 env: Vec::new(),
+                input: Input::Nothing,
             },
             parent: None,
             unreachable: UNREACHABLE,

@@ -6,6 +6,7 @@
 //! | what | for |
 //! |---|---|
 //! | [`display`], [`html`], [`svg`], [`markdown`], … | rich values, any number per cell, updated in place through [`DisplayHandle`] |
+//! | [`input()`], [`password`] | a line of the user's |
 //! | [`AsyncResult`] | what a `%px` cell comes back as |
 //! | [`engine_id`] | which engine a `%%px` cell is running on |
 
@@ -13,6 +14,7 @@ mod async_result;
 mod display;
 mod error;
 mod host;
+mod input;
 
 #[doc(hidden)]
 pub mod __cell;
@@ -27,6 +29,7 @@ pub use display::{
     DisplayHandle, MimeBundle, clear_output, display, html, json, latex, markdown, png, svg,
 };
 pub use error::Error;
+pub use input::{input, password};
 pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
 pub use phalanx_protocol::id::EngineId;
 

@@ -43,6 +43,15 @@ pub enum HostRequest {
     },
     /// Asks something of the comms the owner keeps.
     Comm(CommRequest),
+    /// Asks the user for a line: answered with [`HostReply::Input`].
+    Input {
+        /// What is asked.
+        prompt: String,
+        /// Whether the answer is not to be shown.
+        password: bool,
+    },
+    /// Somebody reads stdin; said by the runtime's owner, not by the library. Answered likewise.
+    ReadLine,
     /// Asks something of an AsyncResult the kernel holds.
     AsyncResult {
         /// Which one.
@@ -107,6 +116,8 @@ pub enum HostReply {
     Place(u64),
     /// Whether all tasks are done.
     Ready(bool),
+    /// What the user typed; `None` at the end of the input.
+    Input(Option<String>),
     /// What a magic made.
     AsyncResult(AsyncResultId),
     /// The state of an AsyncResult.

@@ -12,7 +12,7 @@ mod output;
 mod owner;
 mod process;
 
-pub use owner::{HostCall, HostReplier, Runtime, RuntimeConfig, RuntimeEvent, StartError};
+pub use owner::{HostCall, HostReplier, Input, Runtime, RuntimeConfig, RuntimeEvent, StartError};
 pub use process::process_main;
 
 /// Environment variable that holds the path of the owner's control socket.

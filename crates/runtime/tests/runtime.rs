@@ -6,7 +6,7 @@ use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::runtime::Outcome;
-use phalanx_runtime::{Runtime, RuntimeConfig, RuntimeEvent, StartError};
+use phalanx_runtime::{Input, Runtime, RuntimeConfig, RuntimeEvent, StartError};
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -28,6 +28,7 @@ fn program() -> RuntimeConfig {
         program: PathBuf::from(env!("CARGO_BIN_EXE_phalanx-echo-runtime")),
         args: Vec::new(),
         env: Vec::new(),
+        input: Input::Nothing,
     }
 }
 
@@ -194,6 +195,7 @@ async fn a_program_that_is_not_there_or_no_runtime_is_named() {
         program: "/no/such/program".into(),
         args: Vec::new(),
         env: Vec::new(),
+        input: Input::Nothing,
     };
     let error = Runtime::start(missing).await.expect_err("no such program");
     assert!(matches!(&error, StartError::Spawn { .. }), "{error}");
@@ -202,6 +204,7 @@ async fn a_program_that_is_not_there_or_no_runtime_is_named() {
         program: "false".into(),
         args: Vec::new(),
         env: Vec::new(),
+        input: Input::Nothing,
     };
     let error = Runtime::start(wrong).await.expect_err("not a runtime");
     assert!(error.to_string().contains("exit status 1"), "{error}");

@@ -3,16 +3,19 @@
 //! | file | what |
 //! |---|---|
 //! | `request.rs` | frames of shell and control as what is asked |
+//! | `stdin.rs` | lines cells ask the user for |
 //! | `iopub.rs` | everything that is published |
 //! | `outlet.rs` | where one cell's outputs go |
 
 mod iopub;
 mod outlet;
 mod request;
+mod stdin;
 
 pub use iopub::{IoPub, status};
 pub use outlet::{Loudness, Outlet};
 pub use request::{Asked, Request, Requester, SubshellId};
+pub use stdin::{Answer, Asker, Input};
 
 use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
 use phalanx_protocol::jupyter::{IoPubWelcome, JupyterMessageContent};
@@ -63,7 +66,7 @@ pub struct Channels {
     session: Arc<Session>,
     shell: (Sender, Receiver),
     control: (Sender, Receiver),
-    stdin: (Sender, Receiver),
+    stdin: (Input, Receiver),
     iopub: (IoPub, Receiver),
     has_subscriber: bool,
     replays: ReplayGuard,
@@ -84,10 +87,11 @@ impl Channels {
         let iopub = bind(info, "iopub", Kind::Pub, info.iopub_port).await?;
         let heartbeat = bind(info, "heartbeat", Kind::Router, info.hb_port).await?;
         let (iopub, subscriptions) = iopub.split();
+        let (stdin, answers) = stdin.split();
         Ok(Self {
             shell: shell.split(),
             control: control.split(),
-            stdin: stdin.split(),
+            stdin: (Input::new(Arc::clone(&session), stdin), answers),
             iopub: (IoPub::new(Arc::clone(&session), iopub), subscriptions),
             session,
             has_subscriber: false,
@@ -102,6 +106,11 @@ impl Channels {
         &self.iopub.0
     }
 
+    /// Where cells ask for lines.
+    pub fn input(&self) -> &Input {
+        &self.stdin.0
+    }
+
     /// The next request. Control comes first; cancel-safe.
     pub async fn next(&mut self) -> Request {
         loop {
@@ -114,7 +123,7 @@ impl Channels {
                     continue;
                 }
                 event = self.stdin.1.recv() => {
-                    answer_unasked(event);
+                    self.answered(event);
                     continue;
                 }
             };
@@ -131,20 +140,31 @@ impl Channels {
         }
     }
 
-    /// A request, unless it is not signed by the frontend.
     fn request(&mut self, channel: Channel, frames: Frames) -> Option<Request> {
+        let envelope = self.open_envelope(frames)?;
+        Some(Request::new(channel, envelope))
+    }
+
+    fn answered(&mut self, event: Option<Event>) {
+        if let Some(Event::Message(frames)) = event
+            && let Some(reply) = self.open_envelope(frames)
+        {
+            self.stdin.0.answered(reply);
+        }
+    }
+
+    /// A message, unless it is not signed by the frontend.
+    fn open_envelope(&mut self, frames: Frames) -> Option<Envelope> {
         let from = frames.first().cloned().unwrap_or_default();
         let opened = RawMessage::verify(frames, self.session.key()).and_then(|raw| {
             self.replays.admit(&raw)?;
             Envelope::parse(raw)
         });
-        match opened {
-            Ok(envelope) => Some(Request::new(channel, envelope)),
-            Err(error) => {
-                tracing::warn!(?channel, ?from, %error, "dropped what is not a signed message");
-                None
-            }
-        }
+        opened
+            .inspect_err(|error| {
+                tracing::warn!(?from, %error, "dropped what is not a signed message");
+            })
+            .ok()
     }
 
     /// Welcomes a subscriber (JEP 65), so that it knows from when on it misses nothing. The first
@@ -201,13 +221,6 @@ async fn bind(
     Socket::bind(kind, &endpoint, SocketOptions::default())
         .await
         .map_err(|source| OpenError::Bind { channel, source })
-}
-
-/// An `input_reply` nobody waits for.
-fn answer_unasked(event: Option<Event>) {
-    if let Some(Event::Message(_)) = event {
-        tracing::debug!("dropped input that no cell waits for");
-    }
 }
 
 fn log_send(sent: Result<(), SendError>) {

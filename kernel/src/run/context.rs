@@ -1,7 +1,7 @@
 //! What everything that one cell causes needs to know of it.
 
 use crate::cell::SourceMap;
-use crate::channel::Outlet;
+use crate::channel::{Asker, Outlet};
 use crate::report::{Fault, Place};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub struct CellContext(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     outlet: Outlet,
+    asker: Asker,
     source: Arc<str>,
     count: usize,
     interrupted: CancellationToken,
@@ -32,9 +33,10 @@ struct Inner {
 
 impl CellContext {
     /// The context of a cell.
-    pub fn new(outlet: Outlet, source: &str, count: usize) -> Self {
+    pub fn new(outlet: Outlet, asker: Asker, source: &str, count: usize) -> Self {
         Self(Arc::new(Inner {
             outlet,
+            asker,
             source: source.into(),
             count,
             interrupted: CancellationToken::new(),
@@ -54,6 +56,7 @@ impl CellContext {
     pub fn of_expression(&self, source: &str) -> Self {
         Self(Arc::new(Inner {
             outlet: self.0.outlet.of_expression(),
+            asker: self.0.asker.clone(),
             source: source.into(),
             count: self.0.count,
             interrupted: self.0.interrupted.clone(),
@@ -67,6 +70,11 @@ impl CellContext {
     /// Where the cell's outputs go.
     pub fn outlet(&self) -> &Outlet {
         &self.0.outlet
+    }
+
+    /// Whom the cell asks for lines.
+    pub fn asker(&self) -> &Asker {
+        &self.0.asker
     }
 
     /// Cancelled when the user interrupts the cell.

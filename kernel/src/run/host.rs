@@ -4,12 +4,14 @@ use super::fanout::wait_with_bar;
 use super::magics::{self, Order, Standing, limit};
 use super::results::Held;
 use super::{CellContext, Services};
+use crate::channel::Answer;
 use crate::magic;
 use crate::report::Fault;
 use phalanx_client::render::grouped;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{AsyncResultQuery, HostReply, HostRequest};
 use phalanx_protocol::id::AsyncResultId;
+use phalanx_protocol::output::StreamName;
 use std::time::Duration;
 
 /// Answers one request.
@@ -30,6 +32,20 @@ pub async fn serve(services: &Services, context: &CellContext, request: HostRequ
                 HostReply::Failed(failure)
             }
         },
+        HostRequest::Input { prompt, password } => match ask(context, prompt, password).await {
+            Err(failure) => HostReply::Failed(failure),
+            Ok(line) => HostReply::Input(line),
+        },
+        HostRequest::ReadLine => match ask(context, String::new(), false).await {
+            Ok(line) => HostReply::Input(line),
+            Err(failure) => {
+                if let Failure::Usage { message, .. } = &failure {
+                    let text = format!("stdin is empty: {message}\n");
+                    context.outlet().text(StreamName::Stderr, text).await;
+                }
+                HostReply::Failed(failure)
+            }
+        },
         HostRequest::AsyncResult { id, query } => match services.results().get(id) {
             Some(held) => tokio::select! {
                 reply = answer(context, &held, query) => reply,
@@ -39,6 +55,27 @@ pub async fn serve(services: &Services, context: &CellContext, request: HostRequ
             },
             None => HostReply::Failed(unknown(id)),
         },
+    }
+}
+
+/// Asks the user for a line; `None` at the end of the input.
+async fn ask(
+    context: &CellContext,
+    prompt: String,
+    password: bool,
+) -> Result<Option<String>, Failure> {
+    tokio::select! {
+        answer = context.asker().ask(prompt, password) => match answer {
+            Answer::Line(line) => Ok(Some(line)),
+            Answer::End => Ok(None),
+            Answer::Refused => Err(Failure::Usage {
+                message: "whoever runs this cell takes no questions".to_owned(),
+                hint: Some("run it from a notebook, or read from a file".to_owned()),
+            }),
+        },
+        () = context.interrupted().cancelled() => {
+            Err(Failure::Interrupted { lost: Vec::new() })
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use phalanx_evaluator::{Backend, EvaluatorConfig};
 use phalanx_protocol::evaluator::NamespaceKind;
-use phalanx_runtime::RuntimeConfig;
+use phalanx_runtime::{Input, RuntimeConfig};
 use std::io;
 use std::path::PathBuf;
 
@@ -60,6 +60,7 @@ impl Programs {
             program: self.phalanx.clone(),
             args: vec!["runtime".into()],
             env: Vec::new(),
+            input: Input::Asks,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::history::History;
 use super::usage::Usage;
 use super::{Cell, CellId, Command, Event, Extras, Session};
-use crate::channel::{Channels, Loudness, OpenError, Outlet, Requester};
+use crate::channel::{Asker, Channels, Loudness, OpenError, Outlet, Requester};
 use crate::comm::Comms;
 use crate::report::{output, report};
 use crate::run::{
@@ -14,6 +14,7 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::HostRequest;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
 use phalanx_protocol::jupyter::{ExpressionResult, JupyterMessageContent};
+use phalanx_runtime::HostCall;
 use std::collections::HashMap;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -239,7 +240,9 @@ impl Actor {
         };
         let iopub = self.channels.iopub().clone();
         let outlet = Outlet::new(iopub, cell.from.clone(), cell.count, loudness);
-        let context = CellContext::new(outlet, &cell.source, cell.count);
+        let input = self.channels.input().clone();
+        let asker = Asker::new(input, cell.from.clone(), cell.allow_stdin);
+        let context = CellContext::new(outlet, asker, &cell.source, cell.count);
         self.running.insert(cell.id, context.clone());
         let services = self.services.clone();
         self.tasks.spawn(async move {
@@ -264,9 +267,12 @@ impl Actor {
 
     /// Answers a call of the library, beside the cell that waits for it.
     async fn serve(&mut self, CellCall { context, call }: CellCall) {
-        let request = match call.request {
+        let HostCall {
+            request, mut reply, ..
+        } = call;
+        let request = match request {
             HostRequest::Comm(request) => {
-                self.comm_call(&context, request, call.reply).await;
+                self.comm_call(&context, request, reply).await;
                 return;
             }
             request => request,
@@ -275,7 +281,8 @@ impl Actor {
         let calls = context.calls().clone();
         self.tasks.spawn(calls.track_future(async move {
             tokio::select! {
-                reply = host::serve(&services, &context, request) => call.reply.send(reply),
+                answer = host::serve(&services, &context, request) => reply.send(answer),
+                () = reply.closed() => {}
                 () = context.abandoned().cancelled() => {}
             }
             None

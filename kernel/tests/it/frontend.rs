@@ -74,9 +74,9 @@ impl Frontend {
             .unwrap();
         let connect = async |kind, port| {
             let endpoint = Endpoint::of("tcp://127.0.0.1", port).unwrap();
-            Socket::connect(kind, &endpoint, SocketOptions::default())
-                .await
-                .unwrap()
+            // As clients do, so that the kernel can ask back whoever has sent a cell.
+            let options = SocketOptions::default().identity("frontend");
+            Socket::connect(kind, &endpoint, options).await.unwrap()
         };
         let session = Session::new("test", SigningKey::sha256(&*info.key));
         let mut frontend = Self {
@@ -173,6 +173,28 @@ impl Frontend {
         let message = self.session.envelope(msg_type, content, None);
         let frames = message.seal(self.session.key()).unwrap();
         self.stdin.send(frames).await.unwrap();
+    }
+
+    pub async fn send_stdin_message(&mut self, message: Envelope) {
+        let frames = message.seal(self.session.key()).unwrap();
+        self.stdin.send(frames).await.unwrap();
+    }
+
+    /// The next question of a cell.
+    pub async fn asked(&mut self) -> Envelope {
+        let frames = limited("a question", self.stdin.recv_message())
+            .await
+            .unwrap();
+        let question = Envelope::open(frames, self.session.key()).unwrap();
+        assert_eq!(question.header.msg_type, "input_request");
+        question
+    }
+
+    /// Answers the next question, whose prompt must be this.
+    pub async fn answer(&mut self, prompt: &str, line: &str) {
+        assert_eq!(self.asked().await.content["prompt"], prompt);
+        let reply = json!({"value": line, "status": "ok"});
+        self.send_stdin("input_reply", reply).await;
     }
 
     /// Asks something on shell; the reply's content, once the kernel is idle again.

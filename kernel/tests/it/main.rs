@@ -6,6 +6,7 @@
 mod cluster;
 mod comms;
 mod frontend;
+mod input;
 mod install;
 mod local;
 mod magics;

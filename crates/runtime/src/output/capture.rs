@@ -28,6 +28,8 @@ const BATCH_BYTES: usize = 1 << 16;
 pub(crate) enum Captured {
     /// Something to show; `None` when no cell is running (a thread outlived its cell).
     Output { run: Option<RunId>, output: Output },
+    /// The running cell asks for a line and then reads it from stdin; all before is shown.
+    InputRequest { prompt: String, password: bool },
     /// A run is over; all its output came before.
     Ended { run: RunId, outcome: Outcome },
 }
@@ -243,6 +245,13 @@ impl Capture {
                 if let Some(output) = self.places.remove(&place) {
                     self.flush();
                     self.output(output);
+                }
+            }
+            Token::InputRequest { prompt, password } => {
+                self.release();
+                if self.run.is_some() {
+                    let request = Captured::InputRequest { prompt, password };
+                    self.captured.push(request);
                 }
             }
             Token::PanicReport { location, message } => {

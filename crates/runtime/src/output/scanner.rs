@@ -24,6 +24,8 @@ pub(super) enum Token {
     VariableLost(String),
     /// The output of that number belongs here.
     Place(u64),
+    /// `evcxr_input` asks for a line, which it then reads from stdin.
+    InputRequest { prompt: String, password: bool },
     /// The panic hook's report.
     PanicReport { location: String, message: String },
     /// The run is over, and nothing of it follows.
@@ -36,6 +38,8 @@ const END_CONTENT: &[u8] = b"EVCXR_END_CONTENT";
 const PANICKED: &[u8] = b"EVCXR_PANIC_NOTIFICATION\n";
 const ERRORED: &[u8] = b"EVCXR_ERROR_OCCURRED\n";
 const LOST: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
+const ASKS: &[u8] = b"EVCXR_INPUT_REQUEST:";
+const ASKS_PASSWORD: &[u8] = b"EVCXR_INPUT_REQUEST_PASSWORD:";
 const OURS: &[u8] = MARKER_START.as_bytes();
 const END_PANIC: &[u8] = b"\x1b]phalanx;end-panic\x07";
 
@@ -132,22 +136,36 @@ fn evcxr(bytes: &[u8]) -> Found {
             Found::Marker(_, length) => return Found::Marker(token, length),
         }
     }
-    match starts(bytes, LOST) {
-        Found::Nothing => {}
-        Found::Partial => return Found::Partial,
-        Found::Marker(_, start) => {
-            return match field(&bytes[start..], b'\n') {
-                Field::Value(name) => {
-                    Found::Marker(Token::VariableLost(name.clone()), start + name.len() + 1)
-                }
-                Field::Partial => Found::Partial,
-                Field::TooLong => Found::Nothing,
-            };
+    for word in [LOST, ASKS, ASKS_PASSWORD] {
+        match starts(bytes, word) {
+            Found::Nothing => {}
+            Found::Partial => return Found::Partial,
+            Found::Marker(_, start) => {
+                return match field(&bytes[start..], b'\n') {
+                    Field::Value(value) => {
+                        let length = start + value.len() + 1;
+                        Found::Marker(named(word, value), length)
+                    }
+                    Field::Partial => Found::Partial,
+                    Field::TooLong => Found::Nothing,
+                };
+            }
         }
     }
     match starts(bytes, BEGIN_CONTENT) {
         Found::Marker(_, start) => content(bytes, start),
         other => other,
+    }
+}
+
+/// The marker of a line that holds one of these words and a value.
+fn named(word: &[u8], value: String) -> Token {
+    if word == LOST {
+        return Token::VariableLost(value);
+    }
+    Token::InputRequest {
+        prompt: value,
+        password: word == ASKS_PASSWORD,
     }
 }
 

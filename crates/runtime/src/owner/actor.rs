@@ -1,10 +1,12 @@
 //! One task per runtime process: waits for the next thing to happen, lets [`Capture`] decide what it
 //! means, and performs it.
 
-use super::host::{self, Arrived};
+use super::host::{self, Arrived, HostReplier};
 use super::start::{Started, describe};
+use super::stdin::StdinEvent;
 use super::{Command, HostCall, RuntimeEvent};
 use crate::output::{Capture, Captured};
+use phalanx_protocol::failure::Failure;
 use phalanx_protocol::frame;
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
@@ -41,6 +43,7 @@ enum Event {
     Pipe(StreamName, io::Result<usize>),
     Connected(io::Result<UnixStream>),
     Called(Arrived),
+    Stdin(StdinEvent),
     Tick,
     Sendable,
     Gone(String),
@@ -94,10 +97,7 @@ pub(super) async fn run(
             }
             event => actor.handle(event).await,
         }
-        let captured = actor.capture.take();
-        actor
-            .backlog
-            .extend(captured.into_iter().map(RuntimeEvent::from));
+        actor.collect();
     }
 }
 
@@ -112,6 +112,7 @@ impl Actor {
             child,
             control,
             host,
+            stdin,
             stdout,
             stderr,
             ..
@@ -132,6 +133,7 @@ impl Actor {
             read = control.read(word) => Event::Control(read),
             connected = host.accept() => Event::Connected(connected.map(|(stream, _)| stream)),
             Some(call) = self.calls.recv() => Event::Called(call),
+            event = stdin.next() => Event::Stdin(event),
             status = child.wait() => Event::Gone(status.map_or_else(|e| e.to_string(), describe)),
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => Event::Tick,
             Some(_) = self.connections.join_next() => Event::Sendable,
@@ -145,6 +147,7 @@ impl Actor {
             }
             Event::Command(Some(Command::Run(run, cell))) => {
                 self.capture.start(run, cell.has_result, cell.lines);
+                self.process.stdin.begin(Instant::now());
                 let (artifact, entry) = (cell.artifact, cell.entry);
                 self.request(&RuntimeRequest::Run {
                     run,
@@ -181,6 +184,14 @@ impl Actor {
                     }
                 });
             }
+            Event::Stdin(StdinEvent::Look) => {
+                if self.process.stdin.is_wanted(self.process.pid) {
+                    // A prompt may be on its way.
+                    self.catch_up();
+                    self.ask(HostRequest::ReadLine);
+                }
+            }
+            Event::Stdin(StdinEvent::Answered(answer)) => self.answered(answer),
             Event::Connected(Err(error)) => tracing::warn!(%error, "the host socket failed"),
             Event::Called(call) => self.called(call),
             Event::Tick => {
@@ -241,6 +252,43 @@ impl Actor {
         }
     }
 
+    /// Asks the kernel for a line on the cell's behalf.
+    fn ask(&mut self, request: HostRequest) {
+        if self.process.stdin.is_asking() {
+            return;
+        }
+        let (reply, answer) = HostReplier::new();
+        self.process.stdin.ask(answer);
+        self.called(Arrived { request, reply });
+    }
+
+    fn answered(&mut self, answer: Option<HostReply>) {
+        match answer {
+            Some(HostReply::Input(Some(line))) => self.process.stdin.answer(&line, Instant::now()),
+            // It is not to go on.
+            None | Some(HostReply::Failed(Failure::Interrupted { .. })) => {}
+            Some(_) => self.process.stdin.close(),
+        }
+    }
+
+    /// Passes on what has been captured.
+    fn collect(&mut self) {
+        for captured in self.capture.take() {
+            match captured {
+                Captured::Output { run, output } => {
+                    self.backlog.push_back(RuntimeEvent::Output { run, output });
+                }
+                Captured::InputRequest { prompt, password } => {
+                    self.ask(HostRequest::Input { prompt, password });
+                }
+                Captured::Ended { run, outcome } => {
+                    self.process.stdin.end();
+                    self.backlog.push_back(RuntimeEvent::Ended { run, outcome });
+                }
+            }
+        }
+    }
+
     /// What the cell printed before it called is shown before the call is answered.
     fn catch_up(&mut self) {
         let Started { stdout, stderr, .. } = &mut self.process;
@@ -253,9 +301,7 @@ impl Actor {
             }
         }
         self.capture.release();
-        let captured = self.capture.take();
-        self.backlog
-            .extend(captured.into_iter().map(RuntimeEvent::from));
+        self.collect();
     }
 
     async fn request(&mut self, request: &RuntimeRequest) {
@@ -287,10 +333,8 @@ impl Actor {
         if self.open[1] {
             drain(StreamName::Stderr, stderr, capture).await;
         }
-        capture.died(status);
-        let captured = capture.take();
-        self.backlog
-            .extend(captured.into_iter().map(RuntimeEvent::from));
+        self.capture.died(status);
+        self.collect();
         self.backlog.push_back(RuntimeEvent::Exited {
             status: status.to_owned(),
         });
@@ -312,13 +356,4 @@ async fn drain(name: StreamName, pipe: &mut (impl AsyncRead + Unpin), capture: &
         }
     };
     let _ = timeout(DRAIN_TIMEOUT, reading).await;
-}
-
-impl From<Captured> for RuntimeEvent {
-    fn from(captured: Captured) -> Self {
-        match captured {
-            Captured::Output { run, output } => Self::Output { run, output },
-            Captured::Ended { run, outcome } => Self::Ended { run, outcome },
-        }
-    }
 }

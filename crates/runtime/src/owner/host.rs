@@ -24,6 +24,17 @@ pub struct HostCall {
 pub struct HostReplier(oneshot::Sender<HostReply>);
 
 impl HostReplier {
+    /// A replier, and where its answer comes out.
+    pub(super) fn new() -> (Self, oneshot::Receiver<HostReply>) {
+        let (reply, answer) = oneshot::channel();
+        (Self(reply), answer)
+    }
+
+    /// Returns when nobody waits for the answer any more.
+    pub async fn closed(&mut self) {
+        self.0.closed().await;
+    }
+
     /// Sends the answer; a cell that is gone no longer wants it.
     pub fn send(self, reply: HostReply) {
         let _ = self.0.send(reply);
@@ -52,11 +63,8 @@ pub(super) async fn serve(
             count => decoder.push(&buffer[..count]),
         }
     };
-    let (reply, answer) = oneshot::channel();
-    let arrived = Arrived {
-        request,
-        reply: HostReplier(reply),
-    };
+    let (reply, answer) = HostReplier::new();
+    let arrived = Arrived { request, reply };
     if calls.send(arrived).await.is_err() {
         return Ok(());
     }

@@ -3,10 +3,13 @@
 mod actor;
 mod host;
 mod start;
+mod stdin;
 
 pub use host::{HostCall, HostReplier};
 
 use phalanx_protocol::evaluator::CompiledCell;
+#[cfg(doc)]
+use phalanx_protocol::host::HostRequest;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::Output;
 use phalanx_protocol::runtime::Outcome;
@@ -24,6 +27,17 @@ pub struct RuntimeConfig {
     pub args: Vec<OsString>,
     /// Variables added to its environment.
     pub env: Vec<(OsString, OsString)>,
+    /// What its cells read.
+    pub input: Input,
+}
+
+/// What the cells of a runtime read from stdin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing: they are at the end of it.
+    Nothing,
+    /// What the owner answers to [`HostRequest::Input`] and [`HostRequest::ReadLine`].
+    Asks,
 }
 
 /// Why a runtime did not start.

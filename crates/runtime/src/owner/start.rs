@@ -1,6 +1,7 @@
 //! Starting a runtime process: its sockets, its pipes, its first word.
 
-use super::{RuntimeConfig, StartError};
+use super::stdin::Stdin;
+use super::{Input, RuntimeConfig, StartError};
 use crate::CONTROL_SOCKET_VAR;
 use phalanx_protocol::frame::Decoder;
 use phalanx_protocol::host::HOST_SOCKET_VAR;
@@ -31,6 +32,7 @@ pub(super) struct Started {
     pub(super) control: UnixStream,
     pub(super) decoder: Decoder,
     pub(super) host: UnixListener,
+    pub(super) stdin: Stdin,
     pub(super) stdout: Receiver,
     pub(super) stderr: Receiver,
 }
@@ -44,6 +46,13 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError>
     let host_path = folder.path().join("host");
     let listener = UnixListener::bind(&control_path).map_err(StartError::Folder)?;
     let host = UnixListener::bind(&host_path).map_err(StartError::Folder)?;
+    let (stdin, theirs) = match config.input {
+        Input::Nothing => (Stdin::none(), Stdio::null()),
+        Input::Asks => {
+            let (stdin, theirs) = Stdin::create(folder.path()).map_err(StartError::Folder)?;
+            (stdin, theirs.into())
+        }
+    };
     let mut child = Command::new(&config.program)
         .args(&config.args)
         .env(CONTROL_SOCKET_VAR, &control_path)
@@ -51,7 +60,7 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError>
         // A panic with a backtrace costs 77 ms; who wants one sets RUST_LIB_BACKTRACE in a cell.
         .env("RUST_BACKTRACE", "0")
         .envs(config.env.iter().cloned())
-        .stdin(Stdio::null())
+        .stdin(theirs)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A group of its own: a terminal's Ctrl-C must not reach it, and ending it ends its children.
@@ -82,6 +91,7 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError>
             control,
             decoder,
             host,
+            stdin,
             stdout,
             stderr,
         }),

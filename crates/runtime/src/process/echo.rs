@@ -85,6 +85,28 @@ impl Namespace {
             "sleep" => std::thread::sleep(Duration::from_secs_f64(rest.parse().unwrap_or(0.0))),
             "exit" => std::process::exit(rest.parse().unwrap_or(1)),
             "abort" => std::process::abort(),
+            "read" => {
+                let mut line = String::new();
+                match io::stdin().read_line(&mut line)? {
+                    0 => writeln!(out, "end")?,
+                    _ => writeln!(out, "read {}", line.trim_end())?,
+                }
+            }
+            "request" => {
+                writeln!(out, "EVCXR_INPUT_REQUEST_PASSWORD:{rest}")?;
+                return self.step("read");
+            }
+            "ask" => {
+                let request = HostRequest::Input {
+                    prompt: rest.to_owned(),
+                    password: false,
+                };
+                match call(&request)? {
+                    HostReply::Input(Some(line)) => writeln!(out, "asked {line}")?,
+                    HostReply::Input(None) => writeln!(out, "end")?,
+                    _ => return panicked("no input"),
+                }
+            }
             "let" => {
                 let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
                 self.variables

@@ -55,6 +55,9 @@ fn shown(captured: Vec<Captured>) -> Vec<String> {
                     format!("stray {output}")
                 }
             }
+            Captured::InputRequest { prompt, password } => {
+                format!("asks {prompt:?}, password: {password}")
+            }
             Captured::Ended { outcome, .. } => format!("{outcome:?}"),
         })
         .collect()
@@ -232,4 +235,21 @@ fn a_lone_line_on_stderr_does_not_wait_for_the_end() {
     assert!(due <= cell.now + BATCH_INTERVAL);
     cell.capture.tick(due);
     assert_eq!(shown(cell.capture.take()), ["stderr: \"starting\\n\""]);
+}
+
+#[test]
+fn what_is_printed_before_a_question_is_shown_before_it() {
+    let cell = Cell::new(false)
+        .out("name? EVCXR_INPUT_REQUEST:first: name\nEVCXR_INPUT_")
+        .out("REQUEST_PASSWORD:secret\nafter\n");
+    assert_eq!(
+        cell.end(),
+        [
+            "stdout: \"name? \"",
+            "asks \"first: name\", password: false",
+            "asks \"secret\", password: true",
+            "stdout: \"after\\n\"",
+            "Completed",
+        ]
+    );
 }

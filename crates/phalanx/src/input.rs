@@ -1,0 +1,34 @@
+//! Asking the user.
+
+use crate::Error;
+use crate::host::{call, unexpected};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::{HostReply, HostRequest};
+
+/// Asks the user for a line; without its newline.
+///
+/// `std::io::stdin` works too, and asks without a prompt.
+///
+/// # Errors
+/// When the frontend takes no input, the user ends it (Ctrl-D), or this is an engine.
+pub fn input(prompt: impl Into<String>) -> Result<String, Error> {
+    ask(prompt.into(), false)
+}
+
+/// Asks the user for a line that is not shown while it is typed.
+///
+/// # Errors
+/// As [`input`].
+pub fn password(prompt: impl Into<String>) -> Result<String, Error> {
+    ask(prompt.into(), true)
+}
+
+fn ask(prompt: String, password: bool) -> Result<String, Error> {
+    match call(&HostRequest::Input { prompt, password })? {
+        HostReply::Input(Some(line)) => Ok(line),
+        HostReply::Input(None) => Err(Error(Failure::Error {
+            message: "the input ended".to_owned(),
+        })),
+        other => Err(unexpected(&other)),
+    }
+}

@@ -1,0 +1,328 @@
+//! The runtime's stdin: a FIFO whose owner notices that somebody waits for it, and asks for a line.
+//!
+//! The system tells nobody that a reader waits. So while a cell runs, the owner looks, a few times a
+//! second, whether a thread of the runtime, or of what it has started, sleeps in a `read` of the FIFO
+//! while that is empty (`/proc/PID/task/TID/syscall`). Reads of every kind are noticed alike: `std`'s,
+//! C's, those of child processes.
+
+use phalanx_protocol::host::HostReply;
+use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_setfl, mknodat};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio::net::unix::pipe::{self, Sender};
+use tokio::sync::oneshot;
+use tokio::time::sleep_until;
+
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_millis(25);
+
+/// Looking takes at most this share of the time: with a thousand threads it is done less often.
+const SHARE: u32 = 20;
+
+/// What happens to a runtime's stdin.
+pub(super) enum StdinEvent {
+    /// It is time to look whether somebody waits.
+    Look,
+    /// What was asked for is there; `None` when it will not come.
+    Answered(Option<HostReply>),
+}
+
+/// The owner's end of a runtime's stdin.
+pub(super) struct Stdin {
+    fifo: Option<Fifo>,
+    /// When to look next, while a cell runs and nothing is asked.
+    look: Option<Instant>,
+    question: Option<oneshot::Receiver<HostReply>>,
+    /// What is still to be written.
+    pending: Vec<u8>,
+}
+
+struct Fifo {
+    path: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+    /// A reading end of our own, so that there is always one; does not block.
+    own: File,
+    /// Without it, readers are at the end of their input.
+    writer: Option<Sender>,
+}
+
+impl Stdin {
+    /// A stdin at whose end the reader always is.
+    pub(super) fn none() -> Self {
+        Self {
+            fifo: None,
+            look: None,
+            question: None,
+            pending: Vec::new(),
+        }
+    }
+
+    /// A new FIFO in a private folder, and the end for the runtime.
+    pub(super) fn create(folder: &Path) -> io::Result<(Self, OwnedFd)> {
+        let path = folder.join("stdin");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        let read = || {
+            let flags = OFlags::NONBLOCK.bits() as i32;
+            OpenOptions::new()
+                .read(true)
+                .custom_flags(flags)
+                .open(&path)
+        };
+        let own = read()?;
+        let theirs = read()?;
+        // It had to be opened without waiting for a writer, but is to be read like a file.
+        fcntl_setfl(&theirs, OFlags::empty())?;
+        let metadata = own.metadata()?;
+        let fifo = Fifo {
+            identity: (metadata.dev(), metadata.ino()),
+            writer: Some(pipe::OpenOptions::new().open_sender(&path)?),
+            path,
+            own,
+        };
+        let stdin = Self {
+            fifo: Some(fifo),
+            ..Self::none()
+        };
+        Ok((stdin, theirs.into()))
+    }
+
+    /// A cell begins; it reads nothing that was meant for another.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.end();
+        let Some(fifo) = &mut self.fifo else { return };
+        let mut rest = [0; 4096];
+        while matches!(fifo.own.read(&mut rest), Ok(count) if count > 0) {}
+        if fifo.writer.is_none() {
+            match pipe::OpenOptions::new().open_sender(&fifo.path) {
+                Ok(writer) => fifo.writer = Some(writer),
+                Err(error) => tracing::warn!(%error, "cells have no stdin any more"),
+            }
+        }
+        self.look = fifo.writer.is_some().then(|| now + INTERVAL);
+    }
+
+    /// The cell is over.
+    pub(super) fn end(&mut self) {
+        self.look = None;
+        self.question = None;
+        self.pending.clear();
+    }
+
+    /// Whether an answer is being waited for.
+    pub(super) fn is_asking(&self) -> bool {
+        self.question.is_some()
+    }
+
+    /// Waits for the answer to a question, instead of looking.
+    pub(super) fn ask(&mut self, answer: oneshot::Receiver<HostReply>) {
+        self.look = None;
+        self.question = Some(answer);
+    }
+
+    /// Hands a line to whoever reads; from then on, looks again.
+    pub(super) fn answer(&mut self, line: &str, now: Instant) {
+        self.pending.extend_from_slice(line.as_bytes());
+        self.pending.push(b'\n');
+        self.look = Some(now + INTERVAL);
+    }
+
+    /// Nothing more can be read in this cell.
+    pub(super) fn close(&mut self) {
+        self.look = None;
+        if let Some(fifo) = &mut self.fifo {
+            fifo.writer = None;
+        }
+    }
+
+    /// What happens next; cancel-safe.
+    pub(super) async fn next(&mut self) -> StdinEvent {
+        loop {
+            let writer = self.fifo.as_ref().and_then(|fifo| fifo.writer.as_ref());
+            let pending = &mut self.pending;
+            let write = async {
+                match writer {
+                    Some(writer) if !pending.is_empty() => match writer.writable().await {
+                        Ok(()) => writer.try_write(pending),
+                        Err(error) => Err(error),
+                    },
+                    _ => std::future::pending().await,
+                }
+            };
+            let answer = async {
+                match &mut self.question {
+                    Some(answer) => answer.await.ok(),
+                    None => std::future::pending().await,
+                }
+            };
+            let look = self.look;
+            tokio::select! {
+                answer = answer => {
+                    self.question = None;
+                    return StdinEvent::Answered(answer);
+                }
+                () = sleep_until(look.unwrap_or_else(Instant::now).into()), if look.is_some() => {
+                    return StdinEvent::Look;
+                }
+                written = write => match written {
+                    Ok(count) => drop(self.pending.drain(..count)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    // There is always a reader: our own.
+                    Err(_) => self.pending.clear(),
+                },
+            }
+        }
+    }
+
+    /// Whether a process, or one that descends from it, waits for a line.
+    pub(super) fn is_wanted(&mut self, root: u32) -> bool {
+        let started = Instant::now();
+        let wanted = self.fifo.as_ref().is_some_and(|fifo| {
+            self.pending.is_empty()
+                && descendants(root).any(|process| waits_for(process, fifo.identity))
+                // A line that was not fetched yet is what it is waking up for.
+                && rustix::io::ioctl_fionread(&fifo.own) == Ok(0)
+        });
+        let now = Instant::now();
+        let pause = INTERVAL.max(SHARE * now.duration_since(started));
+        self.look = Some(now + pause);
+        wanted
+    }
+}
+
+/// A process and all that descend from it, as far as they can be seen.
+fn descendants(root: u32) -> impl Iterator<Item = u32> {
+    let mut found = vec![root];
+    std::iter::from_fn(move || {
+        let process = found.pop()?;
+        for thread in threads(process) {
+            let children = std::fs::read_to_string(thread.join("children"));
+            let children = children.unwrap_or_default();
+            found.extend(children.split_whitespace().flat_map(str::parse::<u32>));
+        }
+        Some(process)
+    })
+}
+
+fn threads(process: u32) -> impl Iterator<Item = PathBuf> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+    threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+}
+
+/// Whether a thread of the process sleeps in a read of that file.
+fn waits_for(process: u32, file: (u64, u64)) -> bool {
+    threads(process).any(|thread| {
+        let call = std::fs::read_to_string(thread.join("syscall"));
+        let descriptor = call.ok().as_deref().and_then(read_descriptor);
+        descriptor.is_some_and(|descriptor| {
+            std::fs::metadata(format!("/proc/{process}/fd/{descriptor}"))
+                .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == file)
+        })
+    })
+}
+
+/// The descriptor a thread is reading from, by what `/proc` says of its system call: number and
+/// arguments, the descriptor being the first of them; `running` when it is in none.
+fn read_descriptor(call: &str) -> Option<u64> {
+    let mut fields = call.split_whitespace();
+    let number: i64 = fields.next()?.parse().ok()?;
+    if !READS.contains(&number) {
+        return None;
+    }
+    let descriptor = fields.next()?.strip_prefix("0x")?;
+    u64::from_str_radix(descriptor, 16).ok()
+}
+
+/// `read`, `readv` and `splice`.
+#[cfg(target_arch = "x86_64")]
+const READS: [i64; 3] = [0, 19, 275];
+/// `read`, `readv` and `splice`, in the numbering newer architectures share.
+#[cfg(not(target_arch = "x86_64"))]
+const READS: [i64; 3] = [63, 65, 76];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn reads_are_told_from_other_calls() {
+        let read = READS[0];
+        let line = format!("{read} 0x3 0x7ffe 0x2000 0x0 0x0 0x0 0x7ffd 0x7f00\n");
+        assert_eq!(read_descriptor(&line), Some(3));
+        assert_eq!(read_descriptor("running\n"), None);
+        assert_eq!(read_descriptor("202 0x0 0x80\n"), None);
+        assert_eq!(read_descriptor("-1 0x0 0x80\n"), None);
+        assert_eq!(read_descriptor(""), None);
+    }
+
+    /// Waits until the reader does.
+    async fn wanted(stdin: &mut Stdin, root: u32) {
+        let looks = async {
+            loop {
+                match stdin.next().await {
+                    StdinEvent::Look if stdin.is_wanted(root) => return,
+                    _ => {}
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), looks)
+            .await
+            .expect("somebody to read");
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_that_reads_is_noticed_line_by_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut stdin, theirs) = Stdin::create(folder.path()).unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", "cat; echo end"])
+            .stdin(theirs)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        stdin.begin(Instant::now());
+        wanted(&mut stdin, child.id()).await;
+        stdin.answer("one", Instant::now());
+        wanted(&mut stdin, child.id()).await;
+        stdin.answer("zwei é", Instant::now());
+        wanted(&mut stdin, child.id()).await;
+        stdin.close();
+        let mut said = String::new();
+        let mut out = child.stdout.take().unwrap();
+        out.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "one\nzwei é\nend\n");
+        child.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_next_cell_gets_neither_the_rest_nor_the_end_of_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut stdin, theirs) = Stdin::create(folder.path()).unwrap();
+        let mut theirs = File::from(theirs);
+        stdin.begin(Instant::now());
+        stdin.answer("rest", Instant::now());
+        while !stdin.pending.is_empty() {
+            stdin.next().await;
+        }
+        stdin.close();
+        stdin.begin(Instant::now());
+        stdin.answer("new", Instant::now());
+        while !stdin.pending.is_empty() {
+            stdin.next().await;
+        }
+        let mut line = [0; 64];
+        let count = theirs.read(&mut line).unwrap();
+        assert_eq!(&line[..count], b"new\n");
+        stdin.close();
+        assert_eq!(theirs.read(&mut line).unwrap(), 0);
+    }
+}

@@ -1,0 +1,159 @@
+//! The stdin channel: lines cells ask the user for.
+
+use super::request::Requester;
+use phalanx_protocol::jupyter::{InputReply, InputRequest};
+use phalanx_transport::{Envelope, Sender, Session};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// Asks frontends for lines. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Input {
+    session: Arc<Session>,
+    sender: Sender,
+    /// Held for one look or change.
+    questions: Arc<Mutex<Vec<Question>>>,
+}
+
+/// Asks the frontend that has sent one cell, if it lets itself be asked.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    input: Input,
+    cause: Requester,
+    allowed: bool,
+}
+
+/// What comes of asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A line.
+    Line(String),
+    /// The user has ended the input.
+    End,
+    /// The frontend takes no input, or is gone.
+    Refused,
+}
+
+/// What jupyter_console sends for Ctrl-D.
+const END: &str = "\u{4}";
+
+impl Asker {
+    /// Asks for the cell of that request; `allowed` is its `allow_stdin`.
+    pub fn new(input: Input, cause: Requester, allowed: bool) -> Self {
+        Self {
+            input,
+            cause,
+            allowed,
+        }
+    }
+
+    /// Asks, and waits for the answer; drop the future to take the question back.
+    pub async fn ask(&self, prompt: String, password: bool) -> Answer {
+        if !self.allowed {
+            return Answer::Refused;
+        }
+        match self.input.ask(&self.cause, prompt, password).await {
+            Some(line) if line == END => Answer::End,
+            Some(line) => Answer::Line(line),
+            None => Answer::Refused,
+        }
+    }
+}
+
+/// A question whose answer is awaited.
+#[derive(Debug)]
+struct Question {
+    msg_id: String,
+    /// Whom it was sent to.
+    identities: Vec<bytes::Bytes>,
+    answer: oneshot::Sender<String>,
+}
+
+/// Removes its question when the answer is no longer awaited.
+struct Pending<'a> {
+    input: &'a Input,
+    msg_id: String,
+}
+
+impl Input {
+    pub(super) fn new(session: Arc<Session>, sender: Sender) -> Self {
+        Self {
+            session,
+            sender,
+            questions: Arc::default(),
+        }
+    }
+
+    /// Asks whoever has sent the request; waits until it answers, or for ever when it does not.
+    /// Drop the future to take the question back. `None` when it cannot be asked.
+    async fn ask(&self, cause: &Requester, prompt: String, password: bool) -> Option<String> {
+        let content = InputRequest { prompt, password };
+        let message = cause.envelope(&self.session, &content.into());
+        let msg_id = message.header.msg_id.clone();
+        let (answer, answered) = oneshot::channel();
+        self.questions().push(Question {
+            msg_id: msg_id.clone(),
+            identities: message.identities.clone(),
+            answer,
+        });
+        let _pending = Pending {
+            input: self,
+            msg_id,
+        };
+        let frames = match message.seal(self.session.key()) {
+            Ok(frames) => frames,
+            Err(error) => {
+                tracing::error!(%error, "a question could not be encoded");
+                return None;
+            }
+        };
+        if let Err(error) = self.sender.send(frames).await {
+            tracing::warn!(%error, "the frontend cannot be asked for input");
+            return None;
+        }
+        answered.await.ok()
+    }
+
+    /// Takes an answer: to the question it names, else to the oldest its sender was asked
+    /// (jupyter_client names none).
+    pub(super) fn answered(&self, reply: Envelope) {
+        if reply.header.msg_type != "input_reply" {
+            tracing::debug!(msg_type = reply.header.msg_type, "not an input_reply");
+            return;
+        }
+        let value = match reply.content::<InputReply>() {
+            Ok(reply) => reply.value,
+            Err(error) => {
+                tracing::warn!(%error, "an input_reply is malformed");
+                return;
+            }
+        };
+        let named = reply.parent_header.as_ref().map(|parent| &parent.msg_id);
+        let mut questions = self.questions();
+        let found = questions
+            .iter()
+            .position(|question| Some(&question.msg_id) == named)
+            .or_else(|| {
+                let mut asked = questions.iter();
+                asked.position(|question| question.identities == reply.identities)
+            });
+        match found {
+            // Who asked may have stopped waiting.
+            Some(at) => drop(questions.remove(at).answer.send(value)),
+            None => tracing::debug!("dropped input that no cell waits for"),
+        }
+    }
+
+    fn questions(&self) -> MutexGuard<'_, Vec<Question>> {
+        self.questions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let mut questions = self.input.questions();
+        questions.retain(|question| question.msg_id != self.msg_id);
+    }
+}

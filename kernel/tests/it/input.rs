@@ -1,0 +1,102 @@
+//! Cells that ask the user, by every way there is.
+
+use crate::Frontend;
+use serde_json::json;
+
+/// The text a cell printed.
+fn printed(outputs: &[String]) -> String {
+    let texts = outputs.iter().map(|output| {
+        let (_, text) = output.split_once(": ").unwrap_or(("", output));
+        text
+    });
+    texts.collect()
+}
+
+#[tokio::test]
+async fn plain_reads_ask_for_lines_until_the_input_ends() {
+    let mut frontend = Frontend::start().await;
+    let id = frontend
+        .send_execute("print before\nread\nread\nread\nread")
+        .await;
+    let question = frontend.asked().await;
+    assert_eq!(question.parent_header.as_ref().unwrap().msg_id, id);
+    assert_eq!(question.content, json!({"prompt": "", "password": false}));
+    frontend.wait_for_text(&id, &["before"]).await;
+    let first = json!({"value": "größe 👩‍👩‍👧", "status": "ok"});
+    frontend.send_stdin("input_reply", first).await;
+    frontend.answer("", "two\nlines").await;
+    frontend.answer("", "\u{4}").await;
+    let ran = frontend.ran(&id).await;
+    assert_eq!(ran.reply["status"], "ok");
+    assert_eq!(
+        printed(&ran.outputs),
+        "before\nread größe 👩‍👩‍👧\nread two\nread lines\nend\n"
+    );
+    // What ended was the input of that cell.
+    let id = frontend.send_execute("read").await;
+    frontend.answer("", "again").await;
+    assert_eq!(frontend.ran(&id).await.outputs, ["stdout: read again\n"]);
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn the_library_and_evcxr_s_markers_ask_with_a_prompt() {
+    let mut frontend = Frontend::start().await;
+    let id = frontend
+        .send_execute("ask your name?\nrequest secret\nask end?")
+        .await;
+    frontend.answer("your name?", "Ada").await;
+    let question = frontend.asked().await;
+    assert_eq!(
+        question.content,
+        json!({"prompt": "secret", "password": true})
+    );
+    // Answered by name, as JupyterLab does, among answers to other questions.
+    let stale = json!({"value": "stale", "status": "ok"});
+    let mut reply = frontend
+        .session()
+        .envelope("input_reply", stale, Some(&question));
+    reply.identities.clear();
+    reply.content["value"] = json!("named");
+    frontend.send_stdin_message(reply).await;
+    frontend.answer("end?", "\u{4}").await;
+    let ran = frontend.ran(&id).await;
+    assert_eq!(printed(&ran.outputs), "asked Ada\nread named\nend\n");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn where_nobody_can_be_asked_the_input_is_at_its_end_and_the_cell_says_why() {
+    let mut frontend = Frontend::start().await;
+    let ask = json!({"code": "read\nread", "silent": false, "allow_stdin": false});
+    let id = frontend.send_shell("execute_request", ask).await;
+    let ran = frontend.ran(&id).await;
+    assert_eq!(ran.reply["status"], "ok");
+    let text = printed(&ran.outputs);
+    assert!(text.contains("end\nend\n"), "{text}");
+    assert_eq!(text.matches("stdin is empty").count(), 1, "{text}");
+    let ask = json!({"code": "ask who?", "silent": false, "allow_stdin": false});
+    let id = frontend.send_shell("execute_request", ask).await;
+    assert_eq!(frontend.ran(&id).await.reply["ename"], "Panic");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_question_can_be_interrupted_and_its_answer_comes_too_late() {
+    let mut frontend = Frontend::start().await;
+    for cell in ["read", "ask who?"] {
+        let id = frontend.send_execute(cell).await;
+        frontend.asked().await;
+        frontend.ask_control("interrupt_request", json!({})).await;
+        let ran = frontend.ran(&id).await;
+        assert_eq!(ran.reply["ename"], "Interrupted", "{cell}");
+    }
+    let late = json!({"value": "late", "status": "ok"});
+    frontend.send_stdin("input_reply", late).await;
+    // Answered, so the late answer has been read.
+    frontend.ok("print after").await;
+    let id = frontend.send_execute("read").await;
+    frontend.answer("", "in time").await;
+    assert_eq!(frontend.ran(&id).await.outputs, ["stdout: read in time\n"]);
+    frontend.stop().await;
+}
