@@ -58,24 +58,25 @@ pub async fn serve(services: &Services, context: &CellContext, request: HostRequ
     }
 }
 
-/// Asks the user for a line; `None` at the end of the input.
+/// Asks the user for a line; `None` at the end of the input. Once the cell is interrupted, it waits
+/// for ever.
 async fn ask(
     context: &CellContext,
     prompt: String,
     password: bool,
 ) -> Result<Option<String>, Failure> {
-    tokio::select! {
-        answer = context.asker().ask(prompt, password) => match answer {
-            Answer::Line(line) => Ok(Some(line)),
-            Answer::End => Ok(None),
-            Answer::Refused => Err(Failure::Usage {
-                message: "whoever runs this cell takes no questions".to_owned(),
-                hint: Some("run it from a notebook, or read from a file".to_owned()),
-            }),
-        },
-        () = context.interrupted().cancelled() => {
-            Err(Failure::Interrupted { lost: Vec::new() })
-        }
+    let answer = tokio::select! {
+        answer = context.asker().ask(prompt, password) => answer,
+        // The code that asks is being ended. With an answer, it would go on.
+        () = context.interrupted().cancelled() => std::future::pending().await,
+    };
+    match answer {
+        Answer::Line(line) => Ok(Some(line)),
+        Answer::End => Ok(None),
+        Answer::Refused => Err(Failure::Usage {
+            message: "whoever runs this cell takes no questions".to_owned(),
+            hint: Some("run it from a notebook, or read from a file".to_owned()),
+        }),
     }
 }
 

@@ -279,14 +279,21 @@ impl Actor {
         };
         let services = self.services.clone();
         let calls = context.calls().clone();
-        self.tasks.spawn(calls.track_future(async move {
+        let asks = matches!(request, HostRequest::Input { .. } | HostRequest::ReadLine);
+        let served = async move {
             tokio::select! {
                 answer = host::serve(&services, &context, request) => reply.send(answer),
                 () = reply.closed() => {}
                 () = context.abandoned().cancelled() => {}
             }
             None
-        }));
+        };
+        if asks {
+            // Not waited for when the cell is interrupted: there is nothing to stop.
+            self.tasks.spawn(served);
+        } else {
+            self.tasks.spawn(calls.track_future(served));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Event;
 use super::actor::Actor;
-use crate::channel::{Loudness, Outlet, Requester};
+use crate::channel::{Asker, Loudness, Outlet, Requester};
 use crate::comm::Command;
 use crate::run::CellContext;
 use phalanx_protocol::comm::{CommEvent, CommRequest};
@@ -59,8 +59,11 @@ impl Actor {
                 }
                 Command::Wake(from) => {
                     let iopub = self.channels.iopub().clone();
+                    let input = self.channels.input().clone();
+                    // No cell is running, so frontends expect no question.
+                    let asker = Asker::new(input, from.clone(), false);
                     let outlet = Outlet::new(iopub, from, 0, Loudness::Loud);
-                    woken.push(CellContext::new(outlet, "", 0));
+                    woken.push(CellContext::new(outlet, asker, "", 0));
                 }
             }
         }

@@ -6,7 +6,6 @@ use super::start::{Started, describe};
 use super::stdin::StdinEvent;
 use super::{Command, HostCall, RuntimeEvent};
 use crate::output::{Capture, Captured};
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::frame;
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
@@ -266,7 +265,7 @@ impl Actor {
         match answer {
             Some(HostReply::Input(Some(line))) => self.process.stdin.answer(&line, Instant::now()),
             // It is not to go on.
-            None | Some(HostReply::Failed(Failure::Interrupted { .. })) => {}
+            None => {}
             Some(_) => self.process.stdin.close(),
         }
     }
