@@ -16,10 +16,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Every word a cell may begin a line with; what they do is said where they run, in the runtime.
-const WORDS: [&str; 20] = [
-    "print", "write", "eprint", "result", "html", "panic", "error", "sleep", "exit", "abort",
 const WORDS: &[&str] = &[
-    "let", "show", "move", "lost", "magic", "pid", "comm", "fn", "call", "lines", "read", "request", "ask",
+    "print", "write", "eprint", "result", "html", "panic", "error", "sleep", "exit", "abort",
+    "let", "show", "move", "lost", "magic", "pid", "comm", "fn", "call", "lines", "read",
+    "request", "ask",
 ];
 
 type Variables = BTreeMap<String, String>;
