@@ -23,6 +23,7 @@ def start_controller(program, folder):
     """The controller says where its connection files are before it serves."""
     files = {kind: folder / f"{kind}.json" for kind in ("client", "engine")}
     command = [program, "controller", "--client-file", files["client"], "--engine-file", files["engine"]]
+    command += ["--db", "sqlite", "--db-file", folder / "tasks.db"]
     controller = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     if not controller.stdout.readline():
         sys.exit(f"the controller ended: {controller.wait(timeout=TIMEOUT)}")
@@ -57,6 +58,15 @@ def uses(client):
     with balanced.temp_flags(after=[first]):
         yield "after", balanced.apply_async(lambda: 2).get(TIMEOUT)
     yield "queues", client.queue_status()["unassigned"]
+
+    with balanced.temp_flags(label="labelled"):
+        task = balanced.apply_async(lambda: 42)
+    task.get(TIMEOUT)
+    found = client.db_query({"label": {"$glob": "label*"}}, keys=["label"])
+    yield "records", [record["label"] for record in found if record["msg_id"] in task.msg_ids]
+    yield "resubmitted", client.resubmit(task.msg_ids).get(TIMEOUT)
+    client.purge_hub_results("all")
+    yield "history", client.hub_history()
 
 
 def main():

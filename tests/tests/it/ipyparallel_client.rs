@@ -36,6 +36,9 @@ fn a_stock_client_and_stock_engines_work_on_our_controller() {
         "errors": ["ZeroDivisionError", "ZeroDivisionError"],
         "after": 2,
         "queues": 0,
+        "records": ["labelled"],
+        "resubmitted": [42],
+        "history": [],
     });
     assert_eq!(seen, expected);
 }

@@ -75,6 +75,67 @@ try:
     assert task.get(LIMIT) == 42
     other = ipp.Client(client_file, timeout=LIMIT)
     assert other.get_result(task.msg_ids[0]).get(LIMIT) == 42
+    assert other.get_result(ran.msg_ids).stdout == ["hi\n"] * 2
+
+    history = rc.hub_history()
+    assert history[-1] == task.msg_ids[0] and ran.msg_ids[0] in history, history
+    verbose = rc.queue_status(targets=[0, 1], verbose=True)
+    assert task.msg_ids[0] in verbose[0]["completed"] + verbose[1]["completed"], verbose
+    with view.temp_flags(label="dview_label"):
+        labelled = view.apply_async(os.getpid)
+    labelled.get(LIMIT)
+    found = rc.db_query({"label": {"$glob": "dview_*"}}, keys=["label", "engine_uuid", "completed"])
+    assert [record["msg_id"] for record in found] == labelled.msg_ids, found
+    assert all(record["completed"] > ran.submitted[0] for record in found), found
+    since = rc.db_query({"submitted": {"$gt": task.submitted}}, keys="msg_id")
+    assert {record["msg_id"] for record in since} == set(labelled.msg_ids), since
+    buffers = rc.db_query({"msg_id": task.msg_ids[0]}, keys=["buffers", "result_buffers"])
+    assert buffers[0]["buffers"] and buffers[0]["result_buffers"], buffers
+    assert set(rc.db_query({"msg_id": task.msg_ids[0]})[0]) >= {"stdout", "queue", "resubmitted"}
+    try:
+        rc.db_query({"nonsense": 1})
+        raise AssertionError("no error")
+    except ipp.error.RemoteError as error:
+        assert error.ename == "KeyError", error
+
+    again = rc.resubmit(task.msg_ids)
+    assert again.msg_ids != task.msg_ids
+    assert again.get(LIMIT) == [42]
+    direct = rc[0].apply_async(lambda: 43)
+    direct.get(LIMIT)
+    assert rc.resubmit(direct.msg_ids).get(LIMIT) == [43]
+    for status in (other.result_status(task.msg_ids), other.result_status(again.msg_ids)):
+        assert status["pending"] == [] and len(status["completed"]) == 1, status
+    rc.purge_hub_results(task)
+    assert task.msg_ids[0] not in rc.hub_history()
+    rc.purge_hub_results(targets=[1])
+    assert rc._engines[1] not in {record["engine_uuid"] for record in rc.db_query({}, keys="engine_uuid")}
+    rc.purge_hub_results("all")
+    assert rc.hub_history() == []
+    with balanced.temp_flags(timeout=0.3, targets=[0]):
+        sleeping = balanced.apply_async(time.sleep, 1)
+        late = balanced.apply_async(os.getpid)
+    try:
+        late.get(LIMIT)
+        raise AssertionError("no timeout")
+    except ipp.error.RemoteError as error:
+        assert error.ename == "TaskTimeout", error
+    sleeping.get(LIMIT)
+
+    @ipp.depend(lambda: os.environ.get("CHOSEN") == "1")
+    def choosy():
+        return os.getpid()
+
+    chosen = rc[1].apply_async(os.getpid).get(LIMIT)
+    rc[1].execute("import os; os.environ['CHOSEN'] = '1'", block=False).get(LIMIT)
+    choosy.df = lambda: __import__("os").environ.get("CHOSEN") == "1"
+    assert [balanced.apply_async(choosy).get(LIMIT) for _ in range(4)] == [chosen] * 4
+    rc[1].execute("del os.environ['CHOSEN']", block=False).get(LIMIT)
+    try:
+        balanced.apply_async(choosy).get(LIMIT)
+        raise AssertionError("it ran")
+    except ipp.error.RemoteError as error:
+        assert error.ename == "UnmetDependency", error
     other.close()
 
     view.apply_async(len, b"x" * 20_000_000).get(LIMIT)
