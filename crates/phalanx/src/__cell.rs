@@ -15,11 +15,16 @@ pub fn show(type_name: &str, value: fmt::Arguments<'_>) {
     if type_name == "()" {
         return;
     }
+    content("text/plain", value);
+}
+
+/// Shows one representation of a value the way evcxr's protocol wants it.
+pub(crate) fn content(mime: &str, value: fmt::Arguments<'_>) {
     let mut stdout = std::io::stdout().lock();
     // A cell that closed its stdout cannot show anything.
     let _ = writeln!(
         stdout,
-        "EVCXR_BEGIN_CONTENT text/plain\n{value}\nEVCXR_END_CONTENT"
+        "EVCXR_BEGIN_CONTENT {mime}\n{value}\nEVCXR_END_CONTENT"
     );
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::host;
+use phalanx_protocol::base64;
 use phalanx_protocol::host::{HostReply, HostRequest, place_marker};
 use phalanx_protocol::output::{Display, Output};
 use std::io::Write;
@@ -63,7 +64,7 @@ pub fn latex(text: impl Into<String>) -> Result<DisplayHandle, Error> {
 /// When the kernel does not answer.
 pub fn png(bytes: &[u8]) -> Result<DisplayHandle, Error> {
     let plain = format!("PNG image, {} bytes", bytes.len());
-    display(MimeBundle::plain(plain).with("image/png", base64(bytes)))
+    display(MimeBundle::plain(plain).with("image/png", base64::encode(bytes)))
 }
 
 /// Shows JSON, given as text, under a MIME type such as `application/json` or
@@ -121,7 +122,7 @@ impl DisplayHandle {
 }
 
 /// Hands an output to the owner and marks its place among the text.
-fn put(output: Output) -> Result<(), Error> {
+pub(crate) fn put(output: Output) -> Result<(), Error> {
     match host::call(&HostRequest::Output(output))? {
         HostReply::Place(place) => {
             let mut stdout = std::io::stdout().lock();
@@ -134,49 +135,9 @@ fn put(output: Output) -> Result<(), Error> {
 }
 
 /// An id nobody else has: this process, this moment.
-fn fresh_id() -> String {
+pub(crate) fn fresh_id() -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     format!("{}-{}", std::process::id(), now.as_nanos())
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digit = |value: u32, shift: u32| DIGITS[(value >> shift & 63) as usize] as char;
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
-        let value = byte(0) << 16 | byte(1) << 8 | byte(2);
-        text.push(digit(value, 18));
-        text.push(digit(value, 12));
-        text.push(if chunk.len() > 1 {
-            digit(value, 6)
-        } else {
-            '='
-        });
-        text.push(if chunk.len() > 2 {
-            digit(value, 0)
-        } else {
-            '='
-        });
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn base64_of_the_rfc() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(super::base64(bytes.as_bytes()), text);
-        }
-    }
 }

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`display`], [`html`], [`svg`], [`markdown`], … | rich values, any number per cell, updated in place through [`DisplayHandle`] |
 //! | [`input()`], [`password`] | a line of the user's |
+//! | [`progress`] | a bar for loops |
+//! | [`widgets`] | sliders, buttons, bars, …: read and changed from both sides |
 //! | [`AsyncResult`] | what a `%px` cell comes back as |
 //! | [`engine_id`] | which engine a `%%px` cell is running on |
 
@@ -15,11 +17,16 @@ mod display;
 mod error;
 mod host;
 mod input;
+mod listeners;
+mod progress;
 
 #[doc(hidden)]
 pub mod __cell;
 #[doc(hidden)]
 pub mod __magic;
+
+/// What users move, click and read.
+pub mod widgets;
 
 /// Everything a notebook wants in scope.
 pub mod prelude;
@@ -32,6 +39,7 @@ pub use error::Error;
 pub use input::{input, password};
 pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
 pub use phalanx_protocol::id::EngineId;
+pub use progress::{Progress, progress};
 
 /// The number of the engine this code is running on, or `None` in the notebook's own process.
 pub fn engine_id() -> Option<u32> {

@@ -16,7 +16,7 @@ pub(super) fn update_states(comms: &BTreeMap<CommId, Comm>) -> (Map<String, Valu
     let mut buffers = Vec::new();
     for (id, comm) in comms
         .iter()
-        .filter(|(_, comm)| comm.target == WIDGET_TARGET)
+        .filter(|(_, comm)| comm.open && comm.target == WIDGET_TARGET)
     {
         let state = &comm.model.state;
         states.insert(

@@ -36,6 +36,8 @@ pub struct Comms {
 #[derive(Debug)]
 struct Comm {
     target: String,
+    /// A closed widget is of no more use in frontends, but its handle still knows its state.
+    open: bool,
     model: Model,
     /// Whether the code wants to hear of it.
     observed: bool,
@@ -77,8 +79,11 @@ impl Comms {
             }
             CommEvent::Message(message) => self.said(from, message, &mut commands),
             CommEvent::Closed(id) => {
-                if self.comms.remove(&id).is_some_and(|comm| comm.observed) {
-                    self.wake(from, CommEvent::Closed(id), &mut commands);
+                if let Some(comm) = self.comms.get_mut(&id).filter(|comm| comm.open) {
+                    comm.open = false;
+                    if comm.observed {
+                        self.wake(from, CommEvent::Closed(id), &mut commands);
+                    }
                 }
             }
         }
@@ -90,6 +95,7 @@ impl Comms {
         let comms = self
             .comms
             .iter()
+            .filter(|(_, comm)| comm.open)
             .filter(|(_, comm)| target.is_none_or(|target| comm.target == target))
             .map(|(id, comm)| {
                 let target_name = comm.target.clone();
@@ -119,9 +125,7 @@ impl Comms {
             CommRequest::Send(message) => self.send(cause, message, now, &mut commands),
             CommRequest::Close(ids) => {
                 for id in ids {
-                    if self.comms.remove(&id).is_some() {
-                        commands.push(closed(cause, &id));
-                    }
+                    self.close(cause, &id, &mut commands);
                 }
                 HostReply::Done
             }
@@ -134,7 +138,7 @@ impl Comms {
                     comm.observed = true;
                     HostReply::Done
                 }
-                None => HostReply::Failed(is_closed(&id)),
+                None => HostReply::Failed(no_comm(&id)),
             },
             CommRequest::Accept(target) => {
                 self.accepted.insert(target);
@@ -214,7 +218,8 @@ impl Comms {
 
     /// A frontend sends something.
     fn said(&mut self, from: &Requester, said: CommMessage, commands: &mut Vec<Command>) {
-        let Some(comm) = self.comms.get_mut(&said.comm_id) else {
+        let comm = self.comms.get_mut(&said.comm_id);
+        let Some(comm) = comm.filter(|comm| comm.open) else {
             // A page that shows what an earlier kernel had.
             tracing::debug!(comm_id = %said.comm_id, "a message for a comm that is not there");
             return;
@@ -252,8 +257,17 @@ impl Comms {
     }
 
     fn wake(&mut self, from: &Requester, event: CommEvent, commands: &mut Vec<Command>) {
-        self.unheard.push(event);
-        commands.push(Command::Wake(from.clone()));
+        if self.unheard.push(event) {
+            commands.push(Command::Wake(from.clone()));
+        }
+    }
+
+    fn close(&mut self, cause: &Requester, id: &CommId, commands: &mut Vec<Command>) {
+        if let Some(comm) = self.comms.get_mut(id).filter(|comm| comm.open) {
+            comm.open = false;
+            comm.waiting = None;
+            commands.push(closed(cause, id));
+        }
     }
 
     fn open(
@@ -283,8 +297,12 @@ impl Comms {
         commands: &mut Vec<Command>,
     ) -> HostReply {
         let Some(comm) = self.comms.get_mut(&message.comm_id) else {
-            return HostReply::Failed(is_closed(&message.comm_id));
+            return HostReply::Failed(no_comm(&message.comm_id));
         };
+        if !comm.open {
+            comm.model.merge(Model::of(&message.data, message.buffers));
+            return HostReply::Done;
+        }
         if comm.target == WIDGET_TARGET && is_update(&message) {
             let update = Model::of(&message.data, message.buffers);
             comm.model.merge(update.clone());
@@ -307,6 +325,7 @@ impl Comm {
     fn new(target: &str, first: &CommMessage, observed: bool) -> Self {
         Self {
             target: target.to_owned(),
+            open: true,
             model: Model::of(&first.data, first.buffers.clone()),
             observed,
             updated: None,
@@ -367,10 +386,10 @@ fn wire_id(id: &CommId) -> jupyter::CommId {
     jupyter::CommId(id.to_string())
 }
 
-fn is_closed(id: &CommId) -> Failure {
+fn no_comm(id: &CommId) -> Failure {
     Failure::Usage {
-        message: format!("comm {id} is closed"),
-        hint: Some("a widget that was closed cannot be used again; make a new one".to_owned()),
+        message: format!("the kernel has no comm {id}"),
+        hint: Some("comms and widgets do not outlive the kernel that made them".to_owned()),
     }
 }
 

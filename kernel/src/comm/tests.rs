@@ -87,7 +87,8 @@ fn observed_comms_wake_the_code_and_updates_in_a_row_are_one() {
     );
     let told = told(&comms.frontend(&asks("1"), drag(2)));
     assert_eq!(told.last().unwrap(), "wake 1");
-    comms.frontend(&asks("2"), drag(3));
+    let told = self::told(&comms.frontend(&asks("2"), drag(3)));
+    assert_eq!(told.len(), 1, "it is heard with the one before");
     comms.frontend(&asks("3"), click.clone());
     let mut heard = Vec::new();
     while let HostReply::CommEvent(Some(event)) =
@@ -213,4 +214,20 @@ fn an_output_widget_captures_what_one_request_puts_out() {
         );
         assert_eq!(told(&commands), [expected]);
     }
+}
+
+#[test]
+fn a_closed_widget_is_gone_from_frontends_but_not_from_the_code() {
+    let mut comms = Comms::default();
+    let now = Instant::now();
+    widget(&mut comms, "w", json!({"value": 3}), now);
+    let close = CommRequest::Close(vec![CommId::new("w")]);
+    let (_, commands) = comms.library(&asks("cell"), close, now);
+    assert_eq!(told(&commands), ["cell: comm_close w {}"]);
+    let late = says("w", json!({"method": "update", "state": {"value": 4}}));
+    assert!(comms.frontend(&asks("drag"), late).is_empty());
+    let (_, commands) = comms.library(&asks("cell"), update("w", json!({"value": 5})), now);
+    assert!(commands.is_empty());
+    assert_eq!(state(&mut comms, "w"), json!({"value": 5}));
+    assert!(comms.info(None).comms.is_empty());
 }

@@ -12,9 +12,9 @@ const LIMIT: usize = 1000;
 pub(super) struct Unheard(VecDeque<CommEvent>);
 
 impl Unheard {
-    /// Keeps an event. Updates of a widget in a row are one: a slider that is dragged while a cell
+    /// Keeps an event; whether it stands alone. Updates of a widget in a row are one: a slider that is dragged while a cell
     /// runs is heard where it came to rest.
-    pub(super) fn push(&mut self, event: CommEvent) {
+    pub(super) fn push(&mut self, event: CommEvent) -> bool {
         if let (CommEvent::Message(new), Some(CommEvent::Message(last))) =
             (&event, self.0.back_mut())
             && new.comm_id == last.comm_id
@@ -24,12 +24,13 @@ impl Unheard {
             let mut model = Model::of(&last.data, std::mem::take(&mut last.buffers));
             model.merge(Model::of(&new.data, new.buffers.clone()));
             (last.data, last.buffers) = model.message("update");
-            return;
+            return false;
         }
         if self.0.len() == LIMIT {
             self.0.pop_front();
         }
         self.0.push_back(event);
+        true
     }
 
     pub(super) fn pop(&mut self) -> Option<CommEvent> {

@@ -68,6 +68,7 @@ fn hash(folder: &Dir<'_>, hasher: &mut DefaultHasher) {
 
 const PHALANX_DEPENDENCIES: &str = r#"
 phalanx-protocol = { path = "../protocol", default-features = false }
+serde_json = "1"
 chrono = { version = "0.4", default-features = false, features = ["std", "serde"] }
 "#;
 

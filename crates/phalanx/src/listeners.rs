@@ -1,0 +1,146 @@
+//! Callbacks, kept in the process and not in statics, of which every cell has its own copy.
+//!
+//! The runtime tells each library it loads where their common place is. What stands there was made
+//! by one of them, and is the same type to all: they are compiled from one source by one compiler,
+//! and share one standard library.
+
+use crate::error::Error;
+use crate::host;
+use phalanx_protocol::comm::{CommEvent, CommRequest};
+use phalanx_protocol::host::{HostReply, HostRequest};
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Called with what a frontend has done with one comm.
+pub(crate) type Callback = Box<dyn FnMut(&CommEvent) + Send>;
+
+/// Where the common place is; told by the runtime.
+static PLACE: AtomicPtr<AtomicPtr<c_void>> = AtomicPtr::new(null_mut());
+
+#[derive(Default)]
+struct Listeners {
+    /// By comm, or by target for comms that frontends open. Held for a look or a change.
+    callbacks: Mutex<BTreeMap<String, Vec<Shared>>>,
+    /// A callback is being called; it may not wait for others.
+    is_hearing: AtomicBool,
+}
+
+type Shared = Arc<Mutex<Callback>>;
+
+/// Adds a callback for a comm or a target.
+pub(crate) fn listen(name: &str, callback: Callback) {
+    if let Some(listeners) = listeners() {
+        let mut callbacks = locked(&listeners.callbacks);
+        let of_name = callbacks.entry(name.to_owned()).or_default();
+        of_name.push(Arc::new(Mutex::new(callback)));
+    }
+}
+
+/// Removes all callbacks of a comm.
+pub(crate) fn forget(name: &str) {
+    if let Some(listeners) = listeners() {
+        let removed = locked(&listeners.callbacks).remove(name);
+        // What they hold may be anything, and is dropped without the lock.
+        drop(removed);
+    }
+}
+
+/// Calls the callbacks for what frontends have done with widgets since the cell began; how many
+/// events there were.
+///
+/// Between cells this happens by itself. A cell that runs long calls it now and then, if it wants
+/// its callbacks to be called while it runs.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn process_events() -> Result<usize, Error> {
+    let mut count = 0;
+    while hear_one()? {
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Takes one event and calls whoever listens; whether there was one.
+fn hear_one() -> Result<bool, Error> {
+    let Some(listeners) = listeners() else {
+        return Ok(false);
+    };
+    if listeners.is_hearing.swap(true, Ordering::AcqRel) {
+        return Ok(false);
+    }
+    let _hearing = Hearing(&listeners.is_hearing);
+    let event = match host::call(&HostRequest::Comm(CommRequest::NextEvent))? {
+        HostReply::CommEvent(Some(event)) => event,
+        HostReply::CommEvent(None) => return Ok(false),
+        other => return Err(host::unexpected(&other)),
+    };
+    let name = match &event {
+        CommEvent::Opened { target, .. } => target,
+        CommEvent::Message(message) => message.comm_id.as_str(),
+        CommEvent::Closed(id) => id.as_str(),
+    };
+    let of_name = locked(&listeners.callbacks).get(name).cloned();
+    for callback in of_name.into_iter().flatten() {
+        locked(&callback)(&event);
+    }
+    Ok(true)
+}
+
+/// Ends the hearing, also when a callback panics.
+struct Hearing<'a>(&'a AtomicBool);
+
+impl Drop for Hearing<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+fn listeners() -> Option<&'static Listeners> {
+    let place = PLACE.load(Ordering::Acquire);
+    // SAFETY: null, or what the runtime gave, which lives as long as the process.
+    let place = unsafe { place.as_ref() }?;
+    let mut found = place.load(Ordering::Acquire);
+    if found.is_null() {
+        let made = Box::into_raw(Box::<Listeners>::default()).cast();
+        match place.compare_exchange(null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => found = made,
+            Err(other) => {
+                // SAFETY: made above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(made.cast::<Listeners>()) });
+                found = other;
+            }
+        }
+    }
+    // SAFETY: made above, here or in another cell's copy of this function, and never freed. All
+    // access through it is synchronised.
+    unsafe { found.cast::<Listeners>().as_ref() }
+}
+
+fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A callback that has panicked is called again next time, like any other.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Called by the runtime for every library it loads.
+#[unsafe(no_mangle)]
+pub extern "C" fn phalanx_cell_attach(place: *mut AtomicPtr<c_void>) {
+    PLACE.store(place, Ordering::Release);
+}
+
+/// Called by the runtime between cells: one event is heard, so that its outputs are its own.
+#[unsafe(no_mangle)]
+pub extern "C" fn phalanx_cell_hear() {
+    let heard = catch_unwind(AssertUnwindSafe(hear_one));
+    let mut stdout = std::io::stdout().lock();
+    // A cell that closed its stdout has nothing to say there.
+    if heard.is_err() {
+        let _ = writeln!(stdout, "EVCXR_PANIC_NOTIFICATION");
+    }
+    let _ = stdout.flush();
+}

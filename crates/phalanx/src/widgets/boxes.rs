@@ -1,0 +1,102 @@
+//! Boxes: widgets beside or above each other.
+
+use super::build::{Builder, Kind};
+use super::model::Model;
+use super::widget;
+use serde_json::{Value, json};
+
+widget! {
+    /// Widgets beside each other.
+    HBox, Kind::control("HBox", "")
+}
+
+widget! {
+    /// Widgets above each other.
+    VBox, Kind::control("VBox", "")
+}
+
+/// A widget of any type, for lists of several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnyWidget(Model);
+
+impl AnyWidget {
+    pub(super) fn of(model: &Model) -> Self {
+        Self(model.clone())
+    }
+}
+
+/// What a box can hold: a tuple of widgets, or a list of widgets of one type (which
+/// [`AnyWidget`] is, too).
+pub trait Children {
+    #[doc(hidden)]
+    fn into_children(self) -> Vec<AnyWidget>;
+}
+
+impl<W: Into<AnyWidget>> Children for Vec<W> {
+    fn into_children(self) -> Vec<AnyWidget> {
+        self.into_iter().map(Into::into).collect()
+    }
+}
+
+impl<W: Into<AnyWidget>, const N: usize> Children for [W; N] {
+    fn into_children(self) -> Vec<AnyWidget> {
+        self.into_iter().map(Into::into).collect()
+    }
+}
+
+macro_rules! tuples {
+    ($first:ident $($rest:ident)*) => {
+        impl<$first: Into<AnyWidget>, $($rest: Into<AnyWidget>),*> Children for ($first, $($rest,)*) {
+            #[expect(non_snake_case, reason = "types and values have the same names")]
+            fn into_children(self) -> Vec<AnyWidget> {
+                let ($first, $($rest,)*) = self;
+                vec![$first.into(), $($rest.into()),*]
+            }
+        }
+
+        tuples!($($rest)*);
+    };
+    () => {};
+}
+
+tuples!(A B C D E F G H I J);
+
+macro_rules! boxes {
+    ($($name:ident),+) => {
+        $(impl $name {
+            /// One that holds these.
+            pub fn new(children: impl Children) -> Self {
+                Self::builder().children(children).build()
+            }
+
+            /// An empty one, unless something else is set.
+            pub fn builder() -> Builder<Self> {
+                Builder::of(json!({"box_style": "", "children": []}))
+            }
+
+            /// Changes what it holds.
+            pub fn set_children(&self, children: impl Children) {
+                self.0.set("children", references(children.into_children()));
+            }
+        }
+
+        impl Builder<$name> {
+            /// What it holds.
+            pub fn children(self, children: impl Children) -> Self {
+                self.state("children", references(children.into_children()))
+            }
+
+            /// The colour by its meaning: `"success"`, `"info"`, `"warning"`, `"danger"`.
+            pub fn box_style(self, style: &str) -> Self {
+                self.state("box_style", style)
+            }
+        })+
+    };
+}
+
+boxes!(HBox, VBox);
+
+fn references(children: Vec<AnyWidget>) -> Value {
+    let references = children.iter().map(|child| child.0.reference().into());
+    Value::Array(references.collect())
+}

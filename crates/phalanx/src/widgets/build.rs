@@ -1,0 +1,161 @@
+//! How widgets are made: a kind, and what is set of it before it is opened.
+
+use super::model::{Model, Opening};
+use serde_json::{Map, Value, json};
+use std::marker::PhantomData;
+
+const BASE: &str = "@jupyter-widgets/base";
+const CONTROLS: &str = "@jupyter-widgets/controls";
+
+/// What ipywidgets calls the parts of a widget.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// `IntSlider` for `IntSliderModel` and, unless `view` says otherwise, `IntSliderView`.
+    pub(super) name: &'static str,
+    pub(super) view: &'static str,
+    pub(super) module: &'static str,
+    pub(super) version: &'static str,
+    /// `SliderStyleModel`; empty where there is none.
+    pub(super) style: &'static str,
+}
+
+impl Kind {
+    /// A widget of ipywidgets' controls.
+    pub(super) const fn control(name: &'static str, style: &'static str) -> Self {
+        Self {
+            name,
+            view: name,
+            module: CONTROLS,
+            version: "2.0.0",
+            style,
+        }
+    }
+}
+
+/// A type of widget.
+pub trait Widget: Clone + Send + Sync + 'static {
+    #[doc(hidden)]
+    const KIND: Kind;
+    #[doc(hidden)]
+    fn from_model(model: Model) -> Self;
+}
+
+/// Sets what a widget begins with; [`build`](Self::build) makes it.
+#[must_use = "a widget is made by `build()`"]
+#[derive(Clone, Debug)]
+pub struct Builder<W> {
+    pub(super) parts: Parts,
+    kind: PhantomData<fn() -> W>,
+}
+
+/// The states of a widget and of what belongs to it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parts {
+    pub(super) state: Map<String, Value>,
+    layout: Map<String, Value>,
+    style: Map<String, Value>,
+}
+
+impl<W: Widget> Builder<W> {
+    /// A builder that begins with this state.
+    pub(super) fn of(state: Value) -> Self {
+        Self {
+            parts: Parts {
+                state: super::model::object(state),
+                ..Parts::default()
+            },
+            kind: PhantomData,
+        }
+    }
+
+    /// Makes the widget; nothing is shown yet.
+    pub fn build(self) -> W {
+        W::from_model(self.parts.open(W::KIND))
+    }
+
+    /// The text beside the widget; on a button, the text on it.
+    pub fn description(self, text: &str) -> Self {
+        self.state("description", text)
+    }
+
+    /// What is shown while the pointer rests on the widget.
+    pub fn tooltip(self, text: &str) -> Self {
+        self.state("tooltip", text)
+    }
+
+    /// Whether users cannot change it.
+    pub fn disabled(self, disabled: bool) -> Self {
+        self.state("disabled", disabled)
+    }
+
+    /// The width, as CSS has it: `"50%"`, `"20em"`.
+    pub fn width(self, width: &str) -> Self {
+        self.layout("width", width)
+    }
+
+    /// The height, as CSS has it.
+    pub fn height(self, height: &str) -> Self {
+        self.layout("height", height)
+    }
+
+    /// Any property of ipywidgets' `Layout`: `flex`, `margin`, `display`, …
+    pub fn layout(mut self, property: &str, value: &str) -> Self {
+        self.parts.layout.insert(property.to_owned(), json!(value));
+        self
+    }
+
+    /// Any property of the widget's style: `description_width`, `bar_color`, `handle_color`,
+    /// `button_color`, …
+    pub fn style(mut self, property: &str, value: &str) -> Self {
+        self.parts.style.insert(property.to_owned(), json!(value));
+        self
+    }
+
+    /// Any value of the widget's state, by its name in ipywidgets.
+    pub fn state(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.parts.set(key, value.into());
+        self
+    }
+}
+
+impl Parts {
+    pub(super) fn set(&mut self, key: &str, value: Value) {
+        self.state.insert(key.to_owned(), value);
+    }
+
+    /// Opens layout, style and widget, in this order.
+    fn open(self, kind: Kind) -> Model {
+        let mut openings = Vec::new();
+        let mut state = names(kind.module, kind.version, kind.name, kind.view);
+        let layout = with(names(BASE, "2.0.0", "Layout", "Layout"), self.layout);
+        let layout = Opening::new(layout);
+        state.insert("layout".to_owned(), json!(layout.reference()));
+        openings.push(layout);
+        if !kind.style.is_empty() {
+            let mut style = names(CONTROLS, "2.0.0", kind.style, "Style");
+            style.insert("_view_module".to_owned(), json!(BASE));
+            let style = Opening::new(with(style, self.style));
+            state.insert("style".to_owned(), json!(style.reference()));
+            openings.push(style);
+        }
+        openings.push(Opening::new(with(state, self.state)));
+        Model::open(openings)
+    }
+}
+
+fn names(module: &str, version: &str, name: &str, view: &str) -> Map<String, Value> {
+    super::model::object(json!({
+        "_model_module": module,
+        "_model_module_version": version,
+        "_model_name": format!("{name}Model"),
+        "_view_module": module,
+        "_view_module_version": version,
+        "_view_name": format!("{view}View"),
+    }))
+}
+
+fn with(mut names: Map<String, Value>, rest: Map<String, Value>) -> Map<String, Value> {
+    names.extend(rest);
+    names
+}

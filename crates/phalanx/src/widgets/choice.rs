@@ -1,0 +1,180 @@
+//! Choices: a button, a box to tick, one of several.
+
+use super::build::{Builder, Kind};
+use super::{described, widget};
+use serde_json::{Value, json};
+
+widget! {
+    /// A button.
+    Button, Kind::control("Button", "ButtonStyle")
+}
+
+widget! {
+    /// A box to tick.
+    Checkbox, Kind::control("Checkbox", "CheckboxStyle")
+}
+
+widget! {
+    /// One of several texts.
+    Dropdown, Kind::control("Dropdown", "DescriptionStyle")
+}
+
+described!(Button, Checkbox, Dropdown);
+
+impl Button {
+    /// One with that text on it.
+    pub fn new(description: &str) -> Self {
+        Self::builder().description(description).build()
+    }
+
+    /// One without text, unless some is set.
+    pub fn builder() -> Builder<Self> {
+        Builder::of(json!({
+            "button_style": "", "description": "", "disabled": false, "icon": "", "tooltip": null,
+        }))
+    }
+
+    /// Calls back whenever a user clicks.
+    pub fn on_click(&self, mut callback: impl FnMut(&Button) + Send + 'static) {
+        let button = self.clone();
+        self.0.on_message(Box::new(move |data| {
+            let content = data.get("content");
+            let event = content.and_then(|content| content.get("event"));
+            if event.and_then(Value::as_str) == Some("click") {
+                callback(&button);
+            }
+        }));
+    }
+}
+
+impl Builder<Button> {
+    /// The colour by its meaning: `"primary"`, `"success"`, `"info"`, `"warning"`, `"danger"`.
+    pub fn button_style(self, style: &str) -> Self {
+        self.state("button_style", style)
+    }
+
+    /// A symbol by its name in Font Awesome: `"play"`, `"check"`, …
+    pub fn icon(self, icon: &str) -> Self {
+        self.state("icon", icon)
+    }
+}
+
+impl Checkbox {
+    /// One that is not ticked, with that text beside it.
+    pub fn new(description: &str) -> Self {
+        Self::builder().description(description).build()
+    }
+
+    /// One that is not ticked, unless that is set.
+    pub fn builder() -> Builder<Self> {
+        Builder::of(json!({
+            "description": "", "description_allow_html": false, "disabled": false, "indent": true,
+            "value": false,
+        }))
+    }
+
+    /// Whether it is ticked, as it stands in the frontends.
+    pub fn value(&self) -> bool {
+        ticked(&self.0.get("value"))
+    }
+
+    /// Ticks it, or not.
+    pub fn set_value(&self, value: bool) {
+        self.0.set("value", value.into());
+    }
+
+    /// Calls back whenever a user changes it.
+    pub fn observe(&self, mut callback: impl FnMut(bool) + Send + 'static) {
+        let callback = move |value: &Value| callback(ticked(value));
+        self.0.on_change("value", Box::new(callback));
+    }
+}
+
+impl Builder<Checkbox> {
+    /// Whether it begins ticked.
+    pub fn value(self, value: bool) -> Self {
+        self.state("value", value)
+    }
+}
+
+impl Dropdown {
+    /// One with these options, the first of them chosen.
+    pub fn new<S: AsRef<str>>(options: impl IntoIterator<Item = S>) -> Self {
+        Self::builder().options(options).build()
+    }
+
+    /// One without options, unless some are set.
+    pub fn builder() -> Builder<Self> {
+        Builder::of(json!({
+            "_options_labels": [], "description": "", "description_allow_html": false,
+            "disabled": false, "index": null,
+        }))
+    }
+
+    /// The option chosen, as it stands in the frontends; empty when there is none.
+    pub fn value(&self) -> String {
+        let mut state = self.0.state();
+        let index = state.get("index").and_then(Value::as_u64);
+        let options = labels(state.remove("_options_labels"));
+        let chosen = index.and_then(|index| options.into_iter().nth(index as usize));
+        chosen.unwrap_or_default()
+    }
+
+    /// The number of the option chosen.
+    pub fn index(&self) -> Option<usize> {
+        self.0.get("index").as_u64().map(|index| index as usize)
+    }
+
+    /// The options.
+    pub fn options(&self) -> Vec<String> {
+        labels(Some(self.0.get("_options_labels")))
+    }
+
+    /// Chooses an option; nothing is chosen when there is none of that name.
+    pub fn set_value(&self, option: &str) {
+        let index = self.options().iter().position(|known| known == option);
+        self.0.set("index", json!(index));
+    }
+
+    /// Calls back with the option whenever a user chooses one.
+    pub fn observe(&self, mut callback: impl FnMut(String) + Send + 'static) {
+        let dropdown = self.clone();
+        let callback = move |index: &Value| {
+            let index = index.as_u64().map(|index| index as usize);
+            let chosen = index.and_then(|index| dropdown.options().into_iter().nth(index));
+            callback(chosen.unwrap_or_default());
+        };
+        self.0.on_change("index", Box::new(callback));
+    }
+}
+
+impl Builder<Dropdown> {
+    /// The options, the first of them chosen.
+    pub fn options<S: AsRef<str>>(mut self, options: impl IntoIterator<Item = S>) -> Self {
+        let labels: Vec<Value> = options.into_iter().map(|o| o.as_ref().into()).collect();
+        let first = (!labels.is_empty()).then_some(0);
+        self.parts.set("_options_labels", Value::Array(labels));
+        self.state("index", json!(first))
+    }
+
+    /// The option it begins with; call it after [`options`](Self::options).
+    pub fn value(self, option: &str) -> Self {
+        let labels = labels(self.parts.state.get("_options_labels").cloned());
+        let index = labels.iter().position(|known| known == option);
+        self.state("index", json!(index))
+    }
+}
+
+fn ticked(value: &Value) -> bool {
+    value.as_bool().unwrap_or_default()
+}
+
+fn labels(labels: Option<Value>) -> Vec<String> {
+    match labels {
+        Some(Value::Array(labels)) => labels
+            .into_iter()
+            .filter_map(|label| label.as_str().map(str::to_owned))
+            .collect(),
+        _ => Vec::new(),
+    }
+}

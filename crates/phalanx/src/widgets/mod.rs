@@ -1,0 +1,129 @@
+//! Widgets: what users move, click and read in the notebook, as values.
+//!
+//! ```no_run
+//! use phalanx::widgets::{Button, IntSlider, VBox};
+//! let slider = IntSlider::new(0..=100);
+//! let button = Button::new("double");
+//! let doubled = slider.clone();
+//! button.on_click(move |_| doubled.set_value(doubled.value() * 2));
+//! VBox::new((&slider, &button)).display();
+//! ```
+//!
+//! A widget is a handle, cheap to clone: the kernel holds its state, so what is read is what
+//! frontends show, also while a cell runs and after a page is reloaded. It stays until
+//! [`close`](IntSlider::close); dropping the handle closes nothing. Callbacks run between cells, or
+//! while a cell calls [`process_events`].
+//!
+//! The names are those of ipywidgets 8. Values that have no method here are reached by
+//! [`Builder::state`], [`Builder::layout`] and [`Builder::style`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `number.rs` | [`IntSlider`], [`FloatSlider`], [`IntProgress`], [`FloatProgress`] |
+//! | `text.rs` | [`HTML`], [`Text`] |
+//! | `choice.rs` | [`Button`], [`Checkbox`], [`Dropdown`] |
+//! | `boxes.rs` | [`HBox`], [`VBox`] |
+//! | `output.rs` | [`Output`] |
+//! | `build.rs` | how all of them are made |
+//! | `model.rs` | the handle |
+//! | `fallback.rs` | what they look like where there are no widgets |
+
+mod boxes;
+mod build;
+mod choice;
+pub(crate) mod fallback;
+mod model;
+mod number;
+mod output;
+mod text;
+
+pub use boxes::{AnyWidget, Children, HBox, VBox};
+pub use build::{Builder, Widget};
+pub use choice::{Button, Checkbox, Dropdown};
+pub use number::{FloatProgress, FloatSlider, IntProgress, IntSlider};
+pub use output::Output;
+pub use text::{HTML, Text};
+
+pub use crate::listeners::process_events;
+
+/// Declares a type of widget, with what all of them have.
+macro_rules! widget {
+    ($(#[$doc:meta])* $name:ident, $kind:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(crate::widgets::model::Model);
+
+        impl crate::widgets::Widget for $name {
+            const KIND: crate::widgets::build::Kind = $kind;
+
+            fn from_model(model: crate::widgets::model::Model) -> Self {
+                Self(model)
+            }
+
+        }
+
+        impl From<&$name> for crate::widgets::AnyWidget {
+            fn from(widget: &$name) -> Self {
+                Self::of(&widget.0)
+            }
+        }
+
+        impl From<$name> for crate::widgets::AnyWidget {
+            fn from(widget: $name) -> Self {
+                Self::of(&widget.0)
+            }
+        }
+
+        impl $name {
+            /// Shows the widget here; any number of times.
+            pub fn display(&self) {
+                self.0.display();
+            }
+
+            /// Takes the widget out of all frontends. The handle keeps the last state.
+            pub fn close(&self) {
+                self.0.close();
+            }
+
+            /// Changes any value of the state, by its name in ipywidgets.
+            pub fn set_state(&self, key: &str, value: impl Into<serde_json::Value>) {
+                self.0.set(key, value.into());
+            }
+
+            /// Changes a property of the layout: `width`, `visibility`, …
+            pub fn set_layout(&self, property: &str, value: &str) {
+                self.0.set_part("layout", property, value.into());
+            }
+
+            #[doc(hidden)]
+            pub fn evcxr_display(&self) {
+                self.0.show();
+            }
+        }
+    };
+}
+
+/// Adds what a widget with a description has.
+macro_rules! described {
+    ($($name:ident),+) => {
+        $(impl $name {
+            /// Changes the text beside the widget.
+            pub fn set_description(&self, text: &str) {
+                self.0.set("description", text.into());
+            }
+
+            /// Changes whether users can change it.
+            pub fn set_disabled(&self, disabled: bool) {
+                self.0.set("disabled", disabled.into());
+            }
+
+            /// Changes a property of the style: `bar_color`, `handle_color`, …
+            pub fn set_style(&self, property: &str, value: &str) {
+                self.0.set_part("style", property, value.into());
+            }
+        })+
+    };
+}
+
+use described;
+use widget;

@@ -1,0 +1,226 @@
+//! A widget's handle: the kernel holds the state, and every reading asks for it.
+
+use crate::host;
+use crate::{__cell, listeners};
+use phalanx_protocol::comm::{CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
+use phalanx_protocol::host::{HostReply, HostRequest};
+use phalanx_protocol::id::CommId;
+use phalanx_protocol::output::{Display, MimeBundle, Output};
+use serde_json::{Map, Value, json};
+use std::fs::File;
+use std::io::Read;
+
+/// The version of the widgets' message protocol we speak.
+const PROTOCOL_VERSION: &str = "2.1.0";
+
+/// The MIME type by which a frontend shows a widget.
+const VIEW_MIME: &str = "application/vnd.jupyter.widget-view+json";
+
+/// A widget as the kernel knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    id: CommId,
+}
+
+/// Called with the data of a message.
+type OnMessage = Box<dyn FnMut(&Map<String, Value>) + Send>;
+
+/// One model that is to be opened.
+pub(super) struct Opening {
+    pub(super) id: CommId,
+    pub(super) state: Map<String, Value>,
+}
+
+impl Opening {
+    pub(super) fn new(state: Map<String, Value>) -> Self {
+        Self {
+            id: fresh_id(),
+            state,
+        }
+    }
+
+    /// How other models name this one.
+    pub(super) fn reference(&self) -> String {
+        reference(&self.id)
+    }
+}
+
+impl Model {
+    /// Opens models in this order; the last is the widget, the others are parts of it.
+    pub(super) fn open(openings: Vec<Opening>) -> Self {
+        let id = openings.last().map(|opening| opening.id.clone());
+        let comms = openings.into_iter().map(|opening| CommMessage {
+            comm_id: opening.id,
+            data: object(json!({"state": opening.state, "buffer_paths": []})),
+            metadata: object(json!({"version": PROTOCOL_VERSION})),
+            buffers: Vec::new(),
+        });
+        ask(CommRequest::Open {
+            target: WIDGET_TARGET.to_owned(),
+            comms: comms.collect(),
+        });
+        Self {
+            id: id.unwrap_or_else(fresh_id),
+        }
+    }
+
+    /// How other models name this one.
+    pub(super) fn reference(&self) -> String {
+        reference(&self.id)
+    }
+
+    /// The whole state.
+    pub(super) fn state(&self) -> Map<String, Value> {
+        match ask(CommRequest::State(self.id.clone())) {
+            Some(HostReply::CommState(state)) => state.unwrap_or_default(),
+            _ => Map::new(),
+        }
+    }
+
+    /// One value of the state.
+    pub(super) fn get(&self, key: &str) -> Value {
+        self.state().remove(key).unwrap_or_default()
+    }
+
+    /// Changes one value.
+    pub(super) fn set(&self, key: &str, value: Value) {
+        self.update(Map::from_iter([(key.to_owned(), value)]));
+    }
+
+    /// Changes several values at once.
+    pub(super) fn update(&self, state: Map<String, Value>) {
+        self.send(json!({"method": "update", "state": state, "buffer_paths": []}));
+    }
+
+    fn send(&self, data: Value) {
+        ask(CommRequest::Send(CommMessage {
+            comm_id: self.id.clone(),
+            data: object(data),
+            metadata: Map::new(),
+            buffers: Vec::new(),
+        }));
+    }
+
+    /// Changes a value of the widget's layout or style, whichever that is.
+    pub(super) fn set_part(&self, part: &str, key: &str, value: Value) {
+        if let Some(id) = self.get(part).as_str().and_then(referred) {
+            Self { id }.set(key, value);
+        }
+    }
+
+    /// Calls back with the data of every message a frontend sends.
+    pub(super) fn on_message(&self, mut callback: OnMessage) {
+        listeners::listen(
+            self.id.as_str(),
+            Box::new(move |event| {
+                if let CommEvent::Message(message) = event {
+                    callback(&message.data);
+                }
+            }),
+        );
+        ask(CommRequest::Observe(self.id.clone()));
+    }
+
+    /// Calls back with the new value whenever a frontend changes it.
+    pub(super) fn on_change(&self, key: &'static str, mut callback: Box<dyn FnMut(&Value) + Send>) {
+        self.on_message(Box::new(move |data| {
+            let state = data.get("state").and_then(Value::as_object);
+            if let Some(value) = state.and_then(|state| state.get(key)) {
+                callback(value);
+            }
+        }));
+    }
+
+    /// Has the widget take over what the running cell puts out, or no longer.
+    pub(super) fn capture(&self, on: bool) {
+        let comm_id = self.id.clone();
+        ask(CommRequest::Capture { comm_id, on });
+    }
+
+    /// Takes the widget out of all frontends, with its layout and style.
+    pub(super) fn close(&self) {
+        let state = self.state();
+        let parts = ["layout", "style"].map(|part| state.get(part).and_then(Value::as_str));
+        let mut ids = vec![self.id.clone()];
+        ids.extend(parts.into_iter().flatten().filter_map(referred));
+        ask(CommRequest::Close(ids));
+        listeners::forget(self.id.as_str());
+    }
+
+    /// Shows the widget here.
+    pub(super) fn display(&self) {
+        let output = Output::Display(Display {
+            data: self.bundle(),
+            ..Display::default()
+        });
+        if let Err(error) = crate::display::put(output) {
+            eprintln!("phalanx: {error:?}");
+        }
+    }
+
+    /// Shows the widget as the value of the cell.
+    pub(super) fn show(&self) {
+        for (mime, value) in self.bundle().0 {
+            match value {
+                Value::String(text) => __cell::content(&mime, format_args!("{text}")),
+                value => __cell::content(&mime, format_args!("{value}")),
+            }
+        }
+    }
+
+    /// The widget for frontends that have widgets, and something like it for those that do not.
+    fn bundle(&self) -> MimeBundle {
+        let (plain, html) = self.fallback();
+        let view = json!({"version_major": 2, "version_minor": 0, "model_id": self.id});
+        MimeBundle::plain(plain)
+            .with("text/html", html)
+            .with(VIEW_MIME, view)
+    }
+
+    fn fallback(&self) -> (String, String) {
+        let state = self.state();
+        let children = state.get("children").and_then(Value::as_array);
+        let children = children.into_iter().flatten().filter_map(|child| {
+            let id = referred(child.as_str()?)?;
+            Some(Self { id }.fallback())
+        });
+        super::fallback::of(&state, children.collect())
+    }
+}
+
+/// Asks the kernel; what it does not answer is said on stderr, since nobody can do anything about
+/// it.
+fn ask(request: CommRequest) -> Option<HostReply> {
+    match host::call(&HostRequest::Comm(request)) {
+        Ok(reply) => Some(reply),
+        Err(error) => {
+            eprintln!("phalanx: {error:?}");
+            None
+        }
+    }
+}
+
+fn reference(id: &CommId) -> String {
+    format!("IPY_MODEL_{id}")
+}
+
+fn referred(reference: &str) -> Option<CommId> {
+    reference.strip_prefix("IPY_MODEL_").map(CommId::new)
+}
+
+/// An id nobody else has.
+fn fresh_id() -> CommId {
+    let mut bytes = [0; 16];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    if read.is_err() {
+        return CommId::new(crate::display::fresh_id());
+    }
+    CommId::new(bytes.map(|byte| format!("{byte:02x}")).concat())
+}
+
+pub(super) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,201 @@
+//! Numbers: sliders that users move, bars that code moves.
+
+use super::build::{Builder, Kind};
+use super::{described, widget};
+use serde_json::{Value, json};
+use std::ops::RangeInclusive;
+
+widget! {
+    /// A slider of whole numbers.
+    IntSlider, Kind::control("IntSlider", "SliderStyle")
+}
+
+widget! {
+    /// A slider of numbers.
+    FloatSlider, Kind::control("FloatSlider", "SliderStyle")
+}
+
+widget! {
+    /// A bar that counts.
+    IntProgress, Kind { view: "Progress", ..Kind::control("IntProgress", "ProgressStyle") }
+}
+
+widget! {
+    /// A bar that measures.
+    FloatProgress, Kind { view: "Progress", ..Kind::control("FloatProgress", "ProgressStyle") }
+}
+
+described!(IntSlider, FloatSlider, IntProgress, FloatProgress);
+
+/// What the number types have in common: a builder for the range, and the value.
+macro_rules! number {
+    ($name:ident, $number:ty, $read:ident, $initial:expr) => {
+        impl $name {
+            /// One over that range, at its beginning.
+            pub fn new(range: RangeInclusive<$number>) -> Self {
+                Self::builder().range(range).build()
+            }
+
+            /// From 0 to 100 (10 for floating point), unless something else is set.
+            pub fn builder() -> Builder<Self> {
+                Builder::of($initial)
+            }
+
+            /// The value, as it stands in the frontends.
+            pub fn value(&self) -> $number {
+                $read(&self.0.get("value"))
+            }
+
+            /// Changes the value.
+            pub fn set_value(&self, value: $number) {
+                self.0.set("value", json!(value));
+            }
+
+            /// Changes the highest value.
+            pub fn set_max(&self, max: $number) {
+                self.0.set("max", json!(max));
+            }
+        }
+
+        impl Builder<$name> {
+            /// Lowest and highest value, which begins at the lowest.
+            pub fn range(self, range: RangeInclusive<$number>) -> Self {
+                let (min, max) = range.into_inner();
+                self.min(min).max(max).value(min)
+            }
+
+            /// The lowest value.
+            pub fn min(self, min: $number) -> Self {
+                self.state("min", json!(min))
+            }
+
+            /// The highest value.
+            pub fn max(self, max: $number) -> Self {
+                self.state("max", json!(max))
+            }
+
+            /// The value it begins with.
+            pub fn value(self, value: $number) -> Self {
+                self.state("value", json!(value))
+            }
+
+            /// Lays it flat or stands it up.
+            pub fn vertical(self, vertical: bool) -> Self {
+                let orientation = if vertical { "vertical" } else { "horizontal" };
+                self.state("orientation", orientation)
+            }
+        }
+    };
+}
+
+number!(
+    IntSlider,
+    i64,
+    int,
+    slider(json!(0), json!(100), json!(1), "d")
+);
+number!(
+    FloatSlider,
+    f64,
+    float,
+    slider(json!(0.0), json!(10.0), json!(0.1), ".2f")
+);
+number!(IntProgress, i64, int, bar(json!(0), json!(100)));
+number!(FloatProgress, f64, float, bar(json!(0.0), json!(10.0)));
+
+/// What only sliders have.
+macro_rules! slider {
+    ($name:ident, $number:ty, $read:ident) => {
+        impl $name {
+            /// Calls back with the new value whenever a user moves the slider.
+            pub fn observe(&self, mut callback: impl FnMut($number) + Send + 'static) {
+                let callback = move |value: &Value| callback($read(value));
+                self.0.on_change("value", Box::new(callback));
+            }
+        }
+
+        impl Builder<$name> {
+            /// The distance between two values.
+            pub fn step(self, step: $number) -> Self {
+                self.state("step", json!(step))
+            }
+
+            /// Whether the value follows the pointer, or changes when it is let go.
+            pub fn continuous_update(self, continuous: bool) -> Self {
+                self.state("continuous_update", continuous)
+            }
+
+            /// Whether the value is shown beside the slider.
+            pub fn readout(self, readout: bool) -> Self {
+                self.state("readout", readout)
+            }
+        }
+    };
+}
+
+slider!(IntSlider, i64, int);
+slider!(FloatSlider, f64, float);
+
+/// What only bars have.
+macro_rules! bar {
+    ($name:ident, $number:ty) => {
+        impl $name {
+            /// Changes the colour by its meaning: `"success"`, `"info"`, `"warning"`, `"danger"`, or
+            /// `""`.
+            pub fn set_bar_style(&self, style: &str) {
+                self.0.set("bar_style", style.into());
+            }
+        }
+
+        impl Builder<$name> {
+            /// The colour by its meaning: `"success"`, `"info"`, `"warning"`, `"danger"`.
+            pub fn bar_style(self, style: &str) -> Self {
+                self.state("bar_style", style)
+            }
+        }
+    };
+}
+
+bar!(IntProgress, i64);
+bar!(FloatProgress, f64);
+
+fn slider(zero: Value, max: Value, step: Value, format: &str) -> Value {
+    json!({
+        "behavior": "drag-tap",
+        "continuous_update": true,
+        "description": "",
+        "description_allow_html": false,
+        "disabled": false,
+        "max": max,
+        "min": zero,
+        "orientation": "horizontal",
+        "readout": true,
+        "readout_format": format,
+        "step": step,
+        "value": zero,
+    })
+}
+
+fn bar(zero: Value, max: Value) -> Value {
+    json!({
+        "bar_style": "",
+        "description": "",
+        "description_allow_html": false,
+        "max": max,
+        "min": zero,
+        "orientation": "horizontal",
+        "value": zero,
+    })
+}
+
+/// A frontend may send 3 as 3.0.
+fn int(value: &Value) -> i64 {
+    value
+        .as_i64()
+        .or_else(|| value.as_f64().map(|value| value as i64))
+        .unwrap_or_default()
+}
+
+fn float(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_default()
+}

@@ -1,0 +1,81 @@
+//! An area for outputs: text, images, whatever a piece of code puts out.
+
+use super::build::{Builder, Kind};
+use super::widget;
+use crate::display::MimeBundle;
+use serde_json::{Value, json};
+
+widget! {
+    /// An area that takes over what code puts out.
+    Output, Kind {
+        name: "Output",
+        view: "Output",
+        module: "@jupyter-widgets/output",
+        version: "1.0.0",
+        style: "",
+    }
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Output {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// An empty one, unless something else is set.
+    pub fn builder() -> Builder<Self> {
+        Builder::of(json!({"msg_id": "", "outputs": []}))
+    }
+
+    /// Runs a piece of code; what it puts out appears here and not under the cell.
+    pub fn capture<T>(&self, code: impl FnOnce() -> T) -> T {
+        let _capture = Capture::begin(self);
+        code()
+    }
+
+    /// Adds text, as if code had printed it.
+    pub fn append_stdout(&self, text: &str) {
+        self.append(json!({"output_type": "stream", "name": "stdout", "text": text}));
+    }
+
+    /// Adds something rich.
+    pub fn append_display(&self, data: MimeBundle) {
+        self.append(json!({"output_type": "display_data", "data": data.0, "metadata": {}}));
+    }
+
+    /// Takes everything away.
+    pub fn clear_output(&self) {
+        self.0.set("outputs", json!([]));
+    }
+
+    fn append(&self, output: Value) {
+        let mut outputs = match self.0.get("outputs") {
+            Value::Array(outputs) => outputs,
+            _ => Vec::new(),
+        };
+        outputs.push(output);
+        self.0.set("outputs", Value::Array(outputs));
+    }
+}
+
+/// Ends the capture, also when the code panics.
+struct Capture<'a>(&'a Output);
+
+impl<'a> Capture<'a> {
+    fn begin(output: &'a Output) -> Self {
+        output.0.capture(true);
+        Self(output)
+    }
+}
+
+impl Drop for Capture<'_> {
+    fn drop(&mut self) {
+        self.0.0.capture(false);
+    }
+}

@@ -1,0 +1,101 @@
+//! Text: shown, and typed.
+
+use super::build::{Builder, Kind};
+use super::{described, widget};
+use serde_json::{Value, json};
+
+widget! {
+    /// HTML that can be changed.
+    HTML, Kind::control("HTML", "HTMLStyle")
+}
+
+widget! {
+    /// A line of text that users type.
+    Text, Kind::control("Text", "TextStyle")
+}
+
+described!(HTML, Text);
+
+impl HTML {
+    /// One that shows this.
+    pub fn new(html: &str) -> Self {
+        Self::builder().value(html).build()
+    }
+
+    /// An empty one, unless something else is set.
+    pub fn builder() -> Builder<Self> {
+        Builder::of(json!({
+            "description": "", "description_allow_html": false, "placeholder": "\u{200b}",
+            "value": "",
+        }))
+    }
+
+    /// The HTML.
+    pub fn value(&self) -> String {
+        text(&self.0.get("value"))
+    }
+
+    /// Changes the HTML.
+    pub fn set_value(&self, html: &str) {
+        self.0.set("value", html.into());
+    }
+}
+
+impl Builder<HTML> {
+    /// The HTML.
+    pub fn value(self, html: &str) -> Self {
+        self.state("value", html)
+    }
+}
+
+impl Text {
+    /// An empty one with that text beside it.
+    pub fn new(description: &str) -> Self {
+        Self::builder().description(description).build()
+    }
+
+    /// An empty one, unless something else is set.
+    pub fn builder() -> Builder<Self> {
+        Builder::of(json!({
+            "continuous_update": true, "description": "", "description_allow_html": false,
+            "disabled": false, "placeholder": "\u{200b}", "value": "",
+        }))
+    }
+
+    /// The text, as it stands in the frontends.
+    pub fn value(&self) -> String {
+        text(&self.0.get("value"))
+    }
+
+    /// Changes the text.
+    pub fn set_value(&self, value: &str) {
+        self.0.set("value", value.into());
+    }
+
+    /// Calls back with the new text whenever a user changes it.
+    pub fn observe(&self, mut callback: impl FnMut(String) + Send + 'static) {
+        let callback = move |value: &Value| callback(text(value));
+        self.0.on_change("value", Box::new(callback));
+    }
+}
+
+impl Builder<Text> {
+    /// The text it begins with.
+    pub fn value(self, value: &str) -> Self {
+        self.state("value", value)
+    }
+
+    /// What is shown as long as there is no text.
+    pub fn placeholder(self, text: &str) -> Self {
+        self.state("placeholder", text)
+    }
+
+    /// Whether the text changes with every key, or when the line is left or entered.
+    pub fn continuous_update(self, continuous: bool) -> Self {
+        self.state("continuous_update", continuous)
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
