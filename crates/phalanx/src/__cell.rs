@@ -1,5 +1,6 @@
 //! What every compiled cell needs: the display of its last expression, and what the runtime calls.
 
+use crate::table::debug::{self, may_be_table};
 use phalanx_protocol::host::{MARKER_END, MARKER_START};
 use std::fmt;
 use std::io::Write;
@@ -13,6 +14,14 @@ use std::thread::{self, ThreadId};
 /// Every cell compiles what calls this, so nothing here is generic.
 pub fn show(type_name: &str, value: fmt::Arguments<'_>) {
     if type_name == "()" {
+        return;
+    }
+    if may_be_table(type_name) {
+        let text = value.to_string();
+        content("text/plain", format_args!("{text}"));
+        if let Some(table) = debug::table(type_name, &text) {
+            content("text/html", format_args!("{}", table.to_html()));
+        }
         return;
     }
     content("text/plain", value);

@@ -21,9 +21,26 @@ pub use phalanx_protocol::output::MimeBundle;
 /// # Errors
 /// When the kernel does not answer.
 pub fn display(data: MimeBundle) -> Result<DisplayHandle, Error> {
-    let handle = DisplayHandle { id: fresh_id() };
+    display_as(&fresh_id(), data)
+}
+
+/// Shows a value under an id of the caller's choice, by which other cells can
+/// [update](update_display) it.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn display_as(id: &str, data: MimeBundle) -> Result<DisplayHandle, Error> {
+    let handle = DisplayHandle { id: id.to_owned() };
     handle.send(data, false)?;
     Ok(handle)
+}
+
+/// Shows something else wherever a display of this id stands.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn update_display(id: &str, data: MimeBundle) -> Result<(), Error> {
+    DisplayHandle { id: id.to_owned() }.update(data)
 }
 
 /// Shows HTML.
@@ -63,8 +80,36 @@ pub fn latex(text: impl Into<String>) -> Result<DisplayHandle, Error> {
 /// # Errors
 /// When the kernel does not answer.
 pub fn png(bytes: &[u8]) -> Result<DisplayHandle, Error> {
-    let plain = format!("PNG image, {} bytes", bytes.len());
-    display(MimeBundle::plain(plain).with("image/png", base64::encode(bytes)))
+    image("image/png", bytes)
+}
+
+/// Shows a JPEG image, given as the bytes of the file.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn jpeg(bytes: &[u8]) -> Result<DisplayHandle, Error> {
+    image("image/jpeg", bytes)
+}
+
+fn image(mime: &str, bytes: &[u8]) -> Result<DisplayHandle, Error> {
+    let plain = format!("{mime}, {} bytes", bytes.len());
+    display(MimeBundle::plain(plain).with(mime, base64::encode(bytes)))
+}
+
+/// Shows a plot, given as the JSON of its Vega-Lite specification.
+///
+/// # Errors
+/// When the text is not JSON, or the kernel does not answer.
+pub fn vega_lite(specification: &str) -> Result<DisplayHandle, Error> {
+    json("application/vnd.vegalite.v5+json", specification)
+}
+
+/// Shows a plot, given as the JSON of a plotly figure: `{"data": […], "layout": {…}}`.
+///
+/// # Errors
+/// When the text is not JSON, or the kernel does not answer.
+pub fn plotly(figure: &str) -> Result<DisplayHandle, Error> {
+    json("application/vnd.plotly.v1+json", figure)
 }
 
 /// Shows JSON, given as text, under a MIME type such as `application/json` or
@@ -103,6 +148,11 @@ pub struct DisplayHandle {
 }
 
 impl DisplayHandle {
+    /// The id by which it can be updated.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Shows this instead, wherever the display stands.
     ///
     /// # Errors

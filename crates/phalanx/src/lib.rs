@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`display`], [`html`], [`svg`], [`markdown`], … | rich values, any number per cell, updated in place through [`DisplayHandle`] |
 //! | [`input()`], [`password`] | a line of the user's |
+//! | [`table`] | tables; arrays and data frames are shown so by themselves |
 //! | [`progress`] | a bar for loops |
 //! | [`widgets`] | sliders, buttons, bars, …: read and changed from both sides |
 //! | [`AsyncResult`] | what a `%px` cell comes back as |
@@ -19,6 +20,7 @@ mod host;
 mod input;
 mod listeners;
 mod progress;
+mod table;
 
 #[doc(hidden)]
 pub mod __cell;
@@ -33,13 +35,15 @@ pub mod prelude;
 
 pub use async_result::{AsyncResult, TaskMetadata};
 pub use display::{
-    DisplayHandle, MimeBundle, clear_output, display, html, json, latex, markdown, png, svg,
+    DisplayHandle, MimeBundle, clear_output, display, display_as, html, jpeg, json, latex,
+    markdown, plotly, png, svg, update_display, vega_lite,
 };
 pub use error::Error;
 pub use input::{input, password};
 pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
 pub use phalanx_protocol::id::EngineId;
 pub use progress::{Progress, progress};
+pub use table::{Table, ToTable, table};
 
 /// The number of the engine this code is running on, or `None` in the notebook's own process.
 pub fn engine_id() -> Option<u32> {

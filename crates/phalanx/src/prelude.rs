@@ -1,4 +1,5 @@
 pub use crate::{
-    AsyncResult, DisplayHandle, EngineId, GroupBy, MimeBundle, clear_output, display, engine_id,
-    html, json, latex, markdown, png, progress, svg,
+    AsyncResult, DisplayHandle, EngineId, GroupBy, MimeBundle, Table, ToTable, clear_output,
+    display, display_as, engine_id, html, jpeg, json, latex, markdown, plotly, png, progress, svg,
+    table, update_display, vega_lite,
 };

@@ -1,0 +1,173 @@
+//! Tables found in what `{:?}` writes of the arrays and data frames people use.
+//!
+//! This library knows no type of `ndarray` or `polars`, which would have to be built for every
+//! notebook. Their texts are tables already; a name of a type says which.
+
+use super::Table;
+
+/// The table in a value's text, if the value is of a type that has one.
+pub(crate) fn table(type_name: &str, text: &str) -> Option<Table> {
+    match kind(type_name)? {
+        Kind::Array => array(text),
+        Kind::Frame => frame(text),
+    }
+}
+
+/// Whether a value of this type may have one.
+pub(crate) fn may_be_table(type_name: &str) -> bool {
+    kind(type_name).is_some()
+}
+
+enum Kind {
+    Array,
+    Frame,
+}
+
+fn kind(type_name: &str) -> Option<Kind> {
+    let type_name = type_name.trim_start_matches('&').trim_start_matches("mut ");
+    if type_name.starts_with("ndarray::ArrayBase<") {
+        Some(Kind::Array)
+    } else if type_name.starts_with("polars") {
+        Some(Kind::Frame)
+    } else {
+        None
+    }
+}
+
+/// `[[1, 2],\n [3, 4]], shape=[2, 2], strides=[2, 1], layout=Cc (0x5), const ndim=2`.
+fn array(text: &str) -> Option<Table> {
+    let (values, about) = text.split_once(", shape=")?;
+    let shape = about.split_inclusive(']').next()?;
+    let rows: Vec<Vec<String>> = match items(values)? {
+        Items::Rows(rows) => rows
+            .into_iter()
+            .map(|row| match row {
+                // A row that is left out.
+                "..." => Some(vec!["…".to_owned()]),
+                row => match items(row)? {
+                    Items::Cells(cells) => Some(cells),
+                    Items::Rows(_) => None,
+                },
+            })
+            .collect::<Option<_>>()?,
+        Items::Cells(cells) => vec![cells],
+    };
+    Some(Table {
+        caption: format!("shape {shape}"),
+        header: Vec::new(),
+        rows,
+    })
+}
+
+enum Items<'a> {
+    Rows(Vec<&'a str>),
+    Cells(Vec<String>),
+}
+
+/// What stands between two brackets; `None` when it is more than numbers and such.
+fn items(list: &str) -> Option<Items<'_>> {
+    let body = list.trim().strip_prefix('[')?.strip_suffix(']')?;
+    if body.contains(['"', '\'', '{']) {
+        return None;
+    }
+    let mut items = Vec::new();
+    let (mut depth, mut start) = (0_usize, 0);
+    for (at, c) in body.char_indices() {
+        match c {
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth = depth.checked_sub(1)?,
+            ',' if depth == 0 => {
+                items.push(body[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(body[start..].trim());
+    items.retain(|item| !item.is_empty());
+    if body.contains('[') {
+        return Some(Items::Rows(items));
+    }
+    let cell = |item: &str| match item {
+        "..." => "…".to_owned(),
+        item => item.to_owned(),
+    };
+    Some(Items::Cells(items.into_iter().map(cell).collect()))
+}
+
+/// A table of box-drawing characters, its header above a double line.
+fn frame(text: &str) -> Option<Table> {
+    let (caption, body) = text.split_once('┌')?;
+    let mut header: Vec<String> = Vec::new();
+    let mut rows = Vec::new();
+    let mut in_header = true;
+    for line in body.lines().skip(1) {
+        if line.starts_with('╞') {
+            in_header = false;
+        }
+        let Some(line) = line
+            .strip_prefix('│')
+            .and_then(|line| line.strip_suffix('│'))
+        else {
+            continue;
+        };
+        let cells = line.split(['│', '┆']).map(|cell| cell.trim().to_owned());
+        if !in_header {
+            rows.push(cells.collect());
+            continue;
+        }
+        for (at, cell) in cells.enumerate() {
+            match header.get_mut(at) {
+                None => header.push(cell),
+                // Name and type stand above each other.
+                Some(_) if cell == "---" || cell.is_empty() => {}
+                Some(name) => *name = format!("{name} ({cell})"),
+            }
+        }
+    }
+    Some(Table {
+        caption: caption.trim().to_owned(),
+        header,
+        rows,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_of_one_and_two_dimensions() {
+        let name = "ndarray::ArrayBase<ndarray::OwnedRepr<f64>, ndarray::Dim<[usize; 2]>>";
+        assert!(may_be_table(name));
+        let two = "[[1.0, 2.5],\n [3.0, -4.0]], shape=[2, 2], strides=[2, 1], layout=Cc (0x5)";
+        let table = |text| super::table(name, text);
+        assert_eq!(
+            table(two).unwrap().to_plain(),
+            "shape [2, 2]\n1.0  2.5\n3.0  -4.0"
+        );
+        let one = "[1, 2, ..., 9], shape=[600], strides=[1], layout=CFcf (0xf), const ndim=1";
+        assert_eq!(table(one).unwrap().rows, [["1", "2", "…", "9"]]);
+        let three = "[[[1]]], shape=[1, 1, 1], strides=[1, 1, 1]";
+        assert_eq!(table(three), None);
+        let texts = "[\"a, b\"], shape=[1], strides=[1]";
+        assert_eq!(table(texts), None);
+    }
+
+    #[test]
+    fn data_frames() {
+        let text = "shape: (2, 2)\n\
+                    ┌─────┬─────┐\n\
+                    │ a   ┆ b   │\n\
+                    │ --- ┆ --- │\n\
+                    │ i64 ┆ str │\n\
+                    ╞═════╪═════╡\n\
+                    │ 1   ┆ x   │\n\
+                    │ 2   ┆     │\n\
+                    └─────┴─────┘";
+        let table = table("polars_core::frame::DataFrame", text).unwrap();
+        assert_eq!(table.caption, "shape: (2, 2)");
+        assert_eq!(table.header, ["a (i64)", "b (str)"]);
+        assert_eq!(table.rows, [["1", "x"], ["2", ""]]);
+    }
+}
