@@ -5,6 +5,7 @@ text of every code cell's output area, and takes a screenshot when asked for one
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -61,6 +62,34 @@ def open_notebook(page, address, name):
     expect(page.locator("#jp-bottom-panel")).to_contain_text(IDLE)
 
 
+@contextlib.contextmanager
+def opened(notebook, chromium, width=1280, height=900):
+    """A page that shows a notebook with its kernel connected; if what is done with it fails, what it
+    shows is printed."""
+    server, address = start_server(notebook.resolve().parent)
+    try:
+        with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+            options = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+            browser = playwright.chromium.launch_persistent_context(
+                profile,
+                executable_path=chromium,
+                args=options,
+                viewport={"width": width, "height": height},
+            )
+            page = browser.pages[0]
+            page.set_default_timeout(PAGE_TIMEOUT)
+            expect.set_options(timeout=PAGE_TIMEOUT)
+            open_notebook(page, address, notebook.name)
+            try:
+                yield page
+            except Exception:
+                print(page.locator(".jp-Notebook").first.inner_text(), file=sys.stderr)
+                raise
+            browser.close()
+    finally:
+        stop_server(server)
+
+
 def run_all(page, timeout):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -81,36 +110,16 @@ def main():
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
 
-    server, address = start_server(arguments.notebook.resolve().parent)
-    try:
-        with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-            options = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-            browser = playwright.chromium.launch_persistent_context(
-                profile,
-                executable_path=arguments.chromium,
-                args=options,
-                viewport={"width": width, "height": height},
-            )
-            page = browser.pages[0]
-            page.set_default_timeout(PAGE_TIMEOUT)
-            expect.set_options(timeout=PAGE_TIMEOUT)
-            open_notebook(page, address, arguments.notebook.name)
-            try:
-                run_all(page, arguments.timeout * 1000)
-            except AssertionError:
-                print(page.locator(".jp-Notebook").first.inner_text(), file=sys.stderr)
-                raise
-            cells = page.locator(".jp-CodeCell")
-            outputs = [cells.nth(i).locator(".jp-Cell-outputWrapper").inner_text() for i in range(cells.count())]
-            dialogs = page.locator(".jp-Dialog").all_inner_texts()
-            if arguments.screenshot:
-                # The file browser is put away.
-                page.keyboard.press("Control+b")
-                cells.nth(arguments.scroll_to).evaluate("cell => cell.scrollIntoView({block: 'start'})")
-                page.screenshot(path=arguments.screenshot)
-            browser.close()
-    finally:
-        stop_server(server)
+    with opened(arguments.notebook, arguments.chromium, width, height) as page:
+        run_all(page, arguments.timeout * 1000)
+        cells = page.locator(".jp-CodeCell")
+        outputs = [cells.nth(i).locator(".jp-Cell-outputWrapper").inner_text() for i in range(cells.count())]
+        dialogs = page.locator(".jp-Dialog").all_inner_texts()
+        if arguments.screenshot:
+            # The file browser is put away.
+            page.keyboard.press("Control+b")
+            cells.nth(arguments.scroll_to).evaluate("cell => cell.scrollIntoView({block: 'start'})")
+            page.screenshot(path=arguments.screenshot)
     print(json.dumps({"outputs": outputs, "dialogs": dialogs}))
     return 0
 

@@ -28,6 +28,8 @@ pub(super) fn is_script(path: &Path) -> bool {
 #[derive(Default)]
 pub(super) struct Namespace {
     variables: BTreeMap<String, String>,
+    /// It has run a script, so what frontends do is for it.
+    is_used: bool,
 }
 
 /// How one instruction leaves the script.
@@ -38,6 +40,7 @@ enum Step {
 
 impl Namespace {
     pub(super) fn run(&mut self, artifact: &Path) -> Result<(), String> {
+        self.is_used = true;
         let script = std::fs::read_to_string(artifact).map_err(|error| error.to_string())?;
         for line in script
             .lines()
@@ -56,6 +59,9 @@ impl Namespace {
 
     /// Prints what frontends have done.
     pub(super) fn hear(&self) {
+        if !self.is_used {
+            return;
+        }
         let next = || call(&HostRequest::Comm(CommRequest::NextEvent));
         while let Ok(HostReply::CommEvent(Some(event))) = next() {
             println!("{event:?}");

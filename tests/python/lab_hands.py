@@ -1,0 +1,172 @@
+"""Does in JupyterLab what a person does with hands and eyes: moves a slider, watches a bar, presses stop,
+asks for completions, reads a compile error, reloads the page.
+
+Every step waits for what the page then shows. Prints what it saw as JSON; pictures of it go to a folder
+when one is named.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from lab import IDLE, expect, opened
+
+# Milliseconds a cell may take; the first one builds the notebooks' library.
+CELL_TIMEOUT = 600_000
+
+# In the order in which `main` needs them.
+CELLS = [
+    """use phalanx::widgets::*;
+let slider = IntSlider::builder().range(0..=10).value(3).description("n").build();
+let square = HTML::new("nothing moved yet");
+slider.observe({
+    let square = square.clone();
+    move |n| square.set_value(&format!("<b>{n} squared is {}</b>", n * n))
+});
+VBox::new((&slider, &square))""",
+    "slider.value()",
+    """for _ in phalanx::progress(0..60).description("working") {
+    std::thread::sleep(std::time::Duration::from_millis(50));
+}""",
+    'println!("for ever");\nloop { std::thread::sleep(std::time::Duration::from_millis(10)); }',
+    'let count: u32 = "three";',
+    'let text = "hello";\ntext.to_upp',
+]
+
+
+class Hands:
+    def __init__(self, page, pictures):
+        self.page = page
+        self.pictures = pictures
+
+    def cell(self, number):
+        return self.page.locator(".jp-CodeCell").nth(number)
+
+    def output(self, number):
+        return self.cell(number).locator(".jp-Cell-outputWrapper")
+
+    def start(self, number):
+        self.cell(number).locator(".jp-InputArea-editor").click()
+        self.page.keyboard.press("Control+Enter")
+
+    def run(self, number):
+        self.start(number)
+        prompt = self.cell(number).locator(".jp-InputPrompt")
+        expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=CELL_TIMEOUT)
+
+    def press_on_slider(self, key, times):
+        self.page.locator(".widget-slider .noUi-handle").first.focus()
+        for _ in range(times):
+            self.page.keyboard.press(key)
+
+    def picture(self, name):
+        if self.pictures:
+            self.page.screenshot(path=self.pictures / f"{name}.png")
+
+
+def slide(hands):
+    hands.run(0)
+    hands.press_on_slider("ArrowRight", 4)
+    # Written by the callback, in Rust.
+    expect(hands.output(0)).to_contain_text("7 squared is 49")
+    hands.run(1)
+    hands.picture("slider")
+    return hands.output(1).inner_text()
+
+
+def watch_bar(hands):
+    hands.start(2)
+    seen = []
+    for _ in range(3):
+        known = seen[-1] if seen else 0
+        value = hands.page.wait_for_function(
+            """known => {
+                const bar = document.querySelector(".jp-OutputArea-output progress");
+                return bar && bar.value > known ? bar.value : false;
+            }""",
+            arg=known,
+            timeout=CELL_TIMEOUT,
+        ).json_value()
+        seen.append(value)
+        if len(seen) == 2:
+            hands.picture("bar")
+    expect(hands.output(2)).to_contain_text("60/60")
+    return seen
+
+
+def stop(hands):
+    hands.start(3)
+    expect(hands.output(3)).to_contain_text("for ever", timeout=CELL_TIMEOUT)
+    hands.page.locator("[data-jp-item-name=interrupt] button, [data-command='notebook:interrupt-kernel']").first.click()
+    expect(hands.output(3)).to_contain_text("Interrupted")
+    hands.picture("interrupted")
+    return hands.output(3).inner_text()
+
+
+def misspell(hands):
+    hands.run(4)
+    expect(hands.output(4)).to_contain_text("mismatched types")
+    hands.picture("error")
+    return hands.output(4).inner_text()
+
+
+def complete(hands):
+    editor = hands.cell(5).locator(".jp-InputArea-editor")
+    editor.click()
+    hands.page.keyboard.press("Control+End")
+    hands.page.keyboard.press("Tab")
+    completer = hands.page.locator(".jp-Completer")
+    expect(completer).to_contain_text("to_uppercase")
+    hands.picture("completion")
+    found = completer.inner_text()
+    hands.page.keyboard.press("Escape")
+    return found
+
+
+def reload(hands):
+    page = hands.page
+    page.keyboard.press("Control+s")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    page.locator(".jp-Notebook").first.wait_for()
+    expect(page.locator("#jp-bottom-panel")).to_contain_text(IDLE)
+    expect(hands.output(0).locator(".widget-readout")).to_have_text("7")
+    hands.press_on_slider("ArrowRight", 1)
+    expect(hands.output(0)).to_contain_text("8 squared is 64")
+    hands.picture("reloaded")
+    return hands.output(0).inner_text()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("notebook", type=Path, help="is written")
+    parser.add_argument("--chromium", required=True, help="the browser's program")
+    parser.add_argument("--pictures", type=Path, help="a folder")
+    arguments = parser.parse_args()
+    cells = [
+        {"cell_type": "code", "id": f"c{n}", "metadata": {}, "execution_count": None, "outputs": [], "source": source}
+        for n, source in enumerate(CELLS)
+    ]
+    kernelspec = {"name": "phalanx", "display_name": "Rust (Phalanx)"}
+    notebook = {"cells": cells, "metadata": {"kernelspec": kernelspec}, "nbformat": 4, "nbformat_minor": 5}
+    arguments.notebook.write_text(json.dumps(notebook))
+    if arguments.pictures:
+        arguments.pictures.mkdir(parents=True, exist_ok=True)
+    with opened(arguments.notebook, arguments.chromium, height=1000) as page:
+        hands = Hands(page, arguments.pictures)
+        seen = {
+            "slider": slide(hands),
+            "bar": watch_bar(hands),
+            "error": misspell(hands),
+            "completion": complete(hands),
+            "reloaded": reload(hands),
+            "stop": stop(hands),
+        }
+    print(json.dumps(seen))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
