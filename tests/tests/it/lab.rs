@@ -46,3 +46,27 @@ fn run_all_cells_in_jupyterlab_shows_values_and_html() {
     let picture = std::fs::read(screenshot).expect("a screenshot");
     assert!(picture.starts_with(b"\x89PNG"));
 }
+
+#[test]
+fn sliders_bars_stop_completion_errors_and_a_page_reloaded() {
+    let (Some(prepared), Some(chromium)) = (Prepared::get(), chromium()) else {
+        return;
+    };
+    let place = Place::new();
+    let mut command = place.command(&prepared, prepared.python());
+    command
+        .arg(checkout("tests/python/lab_hands.py"))
+        .arg(place.path("hands.ipynb"))
+        .arg("--chromium")
+        .arg(chromium);
+    let finished = run(&mut command, LIMIT).succeeded();
+    let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    let text = |step: &str| seen[step].as_str().unwrap_or_default();
+    assert!(text("slider").contains('7'), "{seen}");
+    let bar: Vec<f64> = serde_json::from_value(seen["bar"].clone()).expect("numbers");
+    assert!(bar.len() == 3 && bar.is_sorted(), "{seen}");
+    assert!(text("error").contains("E0308"), "{seen}");
+    assert!(text("completion").contains("to_uppercase"), "{seen}");
+    assert!(text("reloaded").contains("8 squared is 64"), "{seen}");
+    assert!(text("stop").contains("Interrupted"), "{seen}");
+}
