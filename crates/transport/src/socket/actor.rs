@@ -1,5 +1,5 @@
 use super::driver::{Driver, Sent};
-use super::gauge::Gauges;
+use super::gauge::{Gauges, Unread};
 use super::{CloseError, Event, Frames, Identity};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,25 @@ pub(crate) enum Command {
     },
 }
 
+/// Where received messages wait for their reader.
+pub(crate) struct Inbox {
+    pub events: mpsc::Sender<Event>,
+    pub unread: Arc<Unread>,
+}
+
+impl Inbox {
+    /// Waits for room for one more, by number and by bytes.
+    async fn reserve(&self) -> Result<mpsc::Permit<'_, Event>, mpsc::error::SendError<()>> {
+        self.unread.room().await;
+        self.events.reserve().await
+    }
+}
+
 /// The task of one socket: ends when it is closed or when all its handles are dropped.
 pub(crate) async fn run<D: Driver>(
     mut driver: D,
     mut queue: mpsc::UnboundedReceiver<Frames>,
-    inbox: mpsc::Sender<Event>,
+    inbox: Inbox,
     mut commands: mpsc::Receiver<Command>,
     gauges: Arc<Gauges>,
 ) {
@@ -32,7 +46,7 @@ pub(crate) async fn run<D: Driver>(
         tokio::select! {
             // A slot for the event first, so that one that was received is never lost.
             Ok(slot) = inbox.reserve(), if permit.is_none() && !unread => permit = Some(slot),
-            () = inbox.closed(), if !unread => {
+            () = inbox.events.closed(), if !unread => {
                 permit = None;
                 unread = true;
             }
@@ -41,6 +55,7 @@ pub(crate) async fn run<D: Driver>(
                     gauges.forget(&peer.0);
                 }
                 if let Some(slot) = permit.take() {
+                    inbox.unread.put(&event);
                     slot.send(event);
                 }
             }

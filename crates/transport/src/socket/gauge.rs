@@ -3,7 +3,7 @@
 //! zeromq queues up to 100,000 messages a peer, of any size, and shows none of it. So each message
 //! carries a frame that says when it is dropped, which is when it has been encoded for the peer.
 
-use super::Frames;
+use super::{Event, Frames};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -102,6 +102,52 @@ impl Gauge {
         })
         .await
         .is_ok()
+    }
+}
+
+/// The bytes of received messages that wait for their reader. Once there are enough of them, no
+/// more is read from the peers until some are taken.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    most: usize,
+    bytes: AtomicUsize,
+    taken: Notify,
+}
+
+impl Unread {
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            bytes: AtomicUsize::new(0),
+            taken: Notify::new(),
+        })
+    }
+
+    /// Returns when the next message may be read.
+    pub async fn room(&self) {
+        loop {
+            let taken = self.taken.notified();
+            if self.bytes.load(Ordering::Acquire) < self.most {
+                return;
+            }
+            taken.await;
+        }
+    }
+
+    /// A message waits from now on.
+    pub fn put(&self, event: &Event) {
+        if let Event::Message(frames) = event {
+            self.bytes.fetch_add(cost(frames), Ordering::AcqRel);
+        }
+    }
+
+    /// Its reader has it.
+    pub fn take(&self, event: &Event) {
+        if let Event::Message(frames) = event {
+            self.bytes.fetch_sub(cost(frames), Ordering::AcqRel);
+            // One task waits at most; a permit that is left is used up by its next look.
+            self.taken.notify_one();
+        }
     }
 }
 
@@ -214,5 +260,22 @@ mod tests {
         assert!(!gauge.room(0, Duration::ZERO).await);
         drop(many);
         assert!(gauge.room(1, Duration::ZERO).await);
+    }
+
+    #[tokio::test]
+    async fn nothing_more_is_read_while_enough_bytes_wait_for_their_reader() {
+        let unread = Unread::new(1000);
+        let large = Event::Message(vec![Bytes::from(vec![0; 1000])]);
+        unread.room().await;
+        unread.put(&large);
+        let waits = unread.room();
+        tokio::pin!(waits);
+        tokio::select! {
+            biased;
+            () = &mut waits => panic!("there is no room"),
+            () = std::future::ready(()) => {}
+        }
+        unread.take(&large);
+        waits.await;
     }
 }

@@ -10,10 +10,10 @@ mod zmq;
 
 pub use endpoint::{Endpoint, EndpointError};
 
-use actor::Command;
+use actor::{Command, Inbox};
 use bytes::Bytes;
 use driver::Driver;
-use gauge::{Backlog, Gauge, Gauges};
+use gauge::{Backlog, Gauge, Gauges, Unread};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub type Frames = Vec<Bytes>;
 
 /// Received messages that wait for their reader; then the peer is no longer read.
 const INBOX: usize = 256;
+/// Bytes of them, beyond which the same holds; one message may have any number.
+const INBOX_BYTES: usize = 64 << 20;
 
 /// How long [`Sender::send`] waits for a peer that does not read.
 pub const SEND_LIMIT: Duration = Duration::from_secs(5);
@@ -285,12 +287,15 @@ impl Sender {
 #[derive(Debug)]
 pub struct Receiver {
     inbox: mpsc::Receiver<Event>,
+    unread: Arc<Unread>,
 }
 
 impl Receiver {
     /// The next event; `None` once the socket is closed.
     pub async fn recv(&mut self) -> Option<Event> {
-        self.inbox.recv().await
+        let event = self.inbox.recv().await?;
+        self.unread.take(&event);
+        Some(event)
     }
 
     /// The next message; other events are passed over.
@@ -304,7 +309,9 @@ impl Receiver {
 
     /// What is there already.
     pub fn try_recv(&mut self) -> Option<Event> {
-        self.inbox.try_recv().ok()
+        let event = self.inbox.try_recv().ok()?;
+        self.unread.take(&event);
+        Some(event)
     }
 }
 
@@ -423,7 +430,12 @@ impl Socket {
     ) -> Self {
         let gauges = Arc::new(Gauges::new(kind == Kind::Router, options.backlog));
         let (queue, outgoing) = mpsc::unbounded_channel();
-        let (inbox, incoming) = mpsc::channel(INBOX);
+        let (events, incoming) = mpsc::channel(INBOX);
+        let unread = Unread::new(INBOX_BYTES);
+        let inbox = Inbox {
+            events,
+            unread: unread.clone(),
+        };
         let (commands, control) = mpsc::channel(1);
         // Ends by itself when both halves are dropped.
         tokio::spawn(actor::run(driver, outgoing, inbox, control, gauges.clone()));
@@ -435,7 +447,10 @@ impl Socket {
                 gauges,
                 limit: options.send_limit,
             },
-            receiver: Receiver { inbox: incoming },
+            receiver: Receiver {
+                inbox: incoming,
+                unread,
+            },
             endpoint,
             shortcut: None,
         }

@@ -52,7 +52,22 @@ impl FromStr for Scheme {
 pub struct SigningKey {
     scheme: Scheme,
     secret: String,
+    digest: Digest,
 }
+
+/// A digest that has taken the key in already, since every message begins with that.
+#[derive(Clone)]
+enum Digest {
+    Unsigned,
+    /// Would be of a key the digest does not take; HMAC takes all of them.
+    Unusable,
+    Sha256(Hmac<sha2::Sha256>),
+    Sha384(Hmac<sha2::Sha384>),
+    Sha512(Hmac<sha2::Sha512>),
+}
+
+/// Bytes of the longest signature, of SHA-512.
+const LONGEST: usize = 64;
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,9 +78,17 @@ impl fmt::Debug for SigningKey {
 impl SigningKey {
     /// A key for a scheme.
     pub fn new(scheme: Scheme, secret: impl Into<String>) -> Self {
+        let secret = secret.into();
+        let digest = match scheme {
+            _ if secret.is_empty() => Digest::Unsigned,
+            Scheme::Sha256 => keyed(&secret).map_or(Digest::Unusable, Digest::Sha256),
+            Scheme::Sha384 => keyed(&secret).map_or(Digest::Unusable, Digest::Sha384),
+            Scheme::Sha512 => keyed(&secret).map_or(Digest::Unusable, Digest::Sha512),
+        };
         Self {
             scheme,
-            secret: secret.into(),
+            secret,
+            digest,
         }
     }
 
@@ -99,54 +122,51 @@ impl SigningKey {
 
     /// The signature frame of a message: lower-case hex, empty for an empty key.
     pub fn sign(&self, parts: [&[u8]; 4]) -> Bytes {
-        if self.secret.is_empty() {
-            return Bytes::new();
+        match &self.digest {
+            Digest::Unsigned | Digest::Unusable => Bytes::new(),
+            Digest::Sha256(keyed) => sign(keyed, parts),
+            Digest::Sha384(keyed) => sign(keyed, parts),
+            Digest::Sha512(keyed) => sign(keyed, parts),
         }
-        Bytes::from(match self.scheme {
-            Scheme::Sha256 => sign::<Hmac<sha2::Sha256>>(&self.secret, parts),
-            Scheme::Sha384 => sign::<Hmac<sha2::Sha384>>(&self.secret, parts),
-            Scheme::Sha512 => sign::<Hmac<sha2::Sha512>>(&self.secret, parts),
-        })
     }
 
     /// Whether a message bears the right signature; compared in constant time.
     pub fn verifies(&self, message: &RawMessage) -> bool {
-        if self.secret.is_empty() {
-            return true;
-        }
-        let Ok(signature) = hex::decode(&message.signature) else {
-            return false;
-        };
-        let parts = message.signed_parts();
-        match self.scheme {
-            Scheme::Sha256 => verify::<Hmac<sha2::Sha256>>(&self.secret, parts, &signature),
-            Scheme::Sha384 => verify::<Hmac<sha2::Sha384>>(&self.secret, parts, &signature),
-            Scheme::Sha512 => verify::<Hmac<sha2::Sha512>>(&self.secret, parts, &signature),
+        let mut signature = [0; LONGEST];
+        let length = message.signature.len() / 2;
+        let decoded = signature
+            .get_mut(..length)
+            .is_some_and(|bytes| hex::decode_to_slice(&message.signature, bytes).is_ok());
+        let (parts, signature) = (message.signed_parts(), &signature[..length.min(LONGEST)]);
+        match &self.digest {
+            Digest::Unsigned => true,
+            Digest::Unusable => false,
+            _ if !decoded => false,
+            Digest::Sha256(keyed) => verify(keyed, parts, signature),
+            Digest::Sha384(keyed) => verify(keyed, parts, signature),
+            Digest::Sha512(keyed) => verify(keyed, parts, signature),
         }
     }
 }
 
-fn digest<M: Mac + hmac::digest::KeyInit>(secret: &str, parts: [&[u8]; 4]) -> Option<M> {
-    // HMAC takes keys of any length, so there is always a digest.
-    let mut mac = <M as Mac>::new_from_slice(secret.as_bytes()).ok()?;
+fn keyed<M: Mac + hmac::digest::KeyInit>(secret: &str) -> Option<M> {
+    <M as Mac>::new_from_slice(secret.as_bytes()).ok()
+}
+
+fn digest<M: Mac + Clone>(keyed: &M, parts: [&[u8]; 4]) -> M {
+    let mut mac = keyed.clone();
     for part in parts {
         mac.update(part);
     }
-    Some(mac)
+    mac
 }
 
-fn sign<M: Mac + hmac::digest::KeyInit>(secret: &str, parts: [&[u8]; 4]) -> String {
-    digest::<M>(secret, parts)
-        .map(|mac| hex::encode(mac.finalize().into_bytes()))
-        .unwrap_or_default()
+fn sign<M: Mac + Clone>(keyed: &M, parts: [&[u8]; 4]) -> Bytes {
+    Bytes::from(hex::encode(digest(keyed, parts).finalize().into_bytes()))
 }
 
-fn verify<M: Mac + hmac::digest::KeyInit>(
-    secret: &str,
-    parts: [&[u8]; 4],
-    signature: &[u8],
-) -> bool {
-    digest::<M>(secret, parts).is_some_and(|mac| mac.verify_slice(signature).is_ok())
+fn verify<M: Mac + Clone>(keyed: &M, parts: [&[u8]; 4], signature: &[u8]) -> bool {
+    digest(keyed, parts).verify_slice(signature).is_ok()
 }
 
 #[cfg(test)]
