@@ -154,7 +154,8 @@ impl Server {
                 Next::Nothing
             }
             event = self.registration.1.recv() => self.link(event).await,
-            () = sleep_until(deadline) => match deadline {
+            // By now the heart may have beaten.
+            () = sleep_until(deadline) => match self.deadline() {
                 Some(deadline) if deadline <= Instant::now() => Next::Exit(Exit::ControllerGone),
                 _ => Next::Nothing,
             },

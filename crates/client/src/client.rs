@@ -5,7 +5,7 @@ use crate::connect::{self, ConnectError};
 use crate::engine::{ClientEvent, Engine};
 use crate::request::{ControlOrder, Request, Requests};
 use crate::result::AsyncResult;
-use crate::state::State;
+use crate::state::{Event, State};
 use crate::submission::Submission;
 use chrono::Utc;
 use phalanx_protocol::id::{AsyncResultId, EngineId};
@@ -25,6 +25,8 @@ pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Client {
     shared: Arc<Shared>,
     requests: Requests,
+    /// Engines the controller had when the connection was made.
+    announced: usize,
     _ends: Arc<DropGuard>,
 }
 
@@ -86,13 +88,24 @@ impl Client {
             shared: Arc::clone(&shared),
             cancel: cancel.clone(),
         };
+        let announced = match &engines {
+            Event::Engines(engines) => engines.len(),
+            _ => 0,
+        };
         // Ends with the guard, or when the controller is gone.
         tokio::spawn(actor.run(engines));
         Ok(Self {
             shared,
             requests,
+            announced,
             _ends: Arc::new(cancel.drop_guard()),
         })
+    }
+
+    /// How many engines the controller had when the connection was made; each is there once it is
+    /// heard.
+    pub fn announced(&self) -> usize {
+        self.announced
     }
 
     /// The engines that are there, by id.

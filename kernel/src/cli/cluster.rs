@@ -300,8 +300,10 @@ fn status(record: &ClusterRecord) -> anyhow::Result<()> {
         let client = Client::connect(&file)
             .await
             .context("the cluster's controller does not answer")?;
-        // Engines that have ended are not waited for any longer.
-        let _ = client.wait_for_engines(record.engines, ENGINES_LIMIT).await;
+        // One that has died since is not heard, and missing in the table.
+        let _ = client
+            .wait_for_engines(client.announced(), ENGINES_LIMIT)
+            .await;
         let rows: Vec<Vec<String>> = client
             .engines()
             .iter()

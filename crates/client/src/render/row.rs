@@ -10,10 +10,10 @@ const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"]
 const SVG: &str = "image/svg+xml";
 const HTML: &str = "text/html";
 
-/// One display of each engine as one output, if a page can show them all side by side. Those that
-/// will be updated stay on their own, since an update names one of them.
+/// One display of each engine as one output, if a page can show them all side by side. What has
+/// been updated is shown as it stands now; an update that comes later finds it no more.
 pub(super) fn row(displays: &[(EngineId, &Display)]) -> Option<Output> {
-    if displays.len() < 2 || displays.iter().any(|(_, d)| d.display_id.is_some()) {
+    if displays.len() < 2 {
         return None;
     }
     let mut html =
@@ -114,15 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_or_will_be_updated_stays_alone() {
+    fn what_is_no_picture_stays_alone() {
         let png = display("image/png", "iVBORw0=");
         let text = display("application/json", "{}");
         let broken = display("image/png", "\"><script>");
-        let updated = Display {
-            display_id: Some("d".to_owned()),
-            ..png.clone()
-        };
-        for other in [text, broken, updated] {
+        for other in [text, broken] {
             assert_eq!(row(&[(EngineId(0), &png), (EngineId(1), &other)]), None);
         }
         assert_eq!(row(&[(EngineId(0), &png)]), None);

@@ -22,7 +22,7 @@ pub(super) struct Connected {
 /// Connects to the cluster of that id or connection file; without one, to the only one there is.
 pub(super) async fn connect(to: Option<String>) -> Result<Connected, Failure> {
     let known = Registry::of_user().map_or_else(Vec::new, |registry| registry.list());
-    let (name, path, engines) = find(to.as_deref(), known)?;
+    let (name, path) = find(to.as_deref(), known)?;
     let file = ClientConnectionFile::read(&path).map_err(|error| Failure::Usage {
         message: error.to_string(),
         hint: Some("give a client's connection file, such as ipcontroller-client.json, or the id of a cluster".to_owned()),
@@ -35,15 +35,17 @@ pub(super) async fn connect(to: Option<String>) -> Result<Connected, Failure> {
                 "`phalanx cluster list` shows the clusters that run on this machine".to_owned(),
             ),
         })?;
-    // Engines may be fewer than were asked for; those there are will be told.
-    let _ = client.wait_for_engines(engines, ENGINES_LIMIT).await;
+    // One that has died since is not heard; those that are will be told.
+    let _ = client
+        .wait_for_engines(client.announced(), ENGINES_LIMIT)
+        .await;
     Ok(Connected { name, client })
 }
 
-type Found = (String, PathBuf, usize);
+type Found = (String, PathBuf);
 
 fn find(to: Option<&str>, known: Vec<ClusterRecord>) -> Result<Found, Failure> {
-    let found = |record: ClusterRecord| (record.cluster_id, record.client_file, record.engines);
+    let found = |record: ClusterRecord| (record.cluster_id, record.client_file);
     let ids: Vec<String> = known.iter().map(|known| known.cluster_id.clone()).collect();
     let hint = match ids.as_slice() {
         [] => "`phalanx cluster start -n 4 --daemonize` starts one".to_owned(),
@@ -62,8 +64,7 @@ fn find(to: Option<&str>, known: Vec<ClusterRecord>) -> Result<Found, Failure> {
     }
     let path = Path::new(to);
     if path.is_file() {
-        // Any controller's: how many engines it has is not known, but one is worth waiting for.
-        return Ok((to.to_owned(), path.to_owned(), 1));
+        return Ok((to.to_owned(), path.to_owned()));
     }
     Err(usage(
         format!("there is no cluster and no connection file `{to}`"),
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn a_cluster_is_named_by_id_by_file_or_by_being_the_only_one() {
         let one = || vec![record("alpha")];
-        let expected = ("alpha".to_owned(), PathBuf::from("/alpha/client.json"), 4);
+        let expected = ("alpha".to_owned(), PathBuf::from("/alpha/client.json"));
         assert_eq!(find(None, one()), Ok(expected.clone()));
         assert_eq!(find(Some("alpha"), one()), Ok(expected));
         for (to, known, message) in [
