@@ -64,7 +64,7 @@ pub enum EvaluatorRequest {
     },
     /// Ends cargo and rustc; the request that is compiling is answered [`Failure::Interrupted`].
     Interrupt,
-    /// Completions at a byte offset of the source.
+    /// Local: completions at a byte offset of the source.
     Complete {
         /// Names the answer.
         id: RequestId,
@@ -72,10 +72,8 @@ pub enum EvaluatorRequest {
         source: String,
         /// Offset in bytes.
         offset: usize,
-        /// Engines only: the state the cell would be compiled from.
-        base: Option<StateId>,
     },
-    /// Documentation at a byte offset of the source.
+    /// Local: documentation at a byte offset of the source.
     Inspect {
         /// Names the answer.
         id: RequestId,
@@ -83,8 +81,6 @@ pub enum EvaluatorRequest {
         source: String,
         /// Offset in bytes.
         offset: usize,
-        /// Engines only: the state the cell would be compiled from.
-        base: Option<StateId>,
     },
 }
 

@@ -36,7 +36,7 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
         }
         AtCursor::Shell => Completions::default(),
         AtCursor::Rust(source) | AtCursor::Command(source) => {
-            let known = services.local().complete(source, offset).await;
+            let known = services.complete(source, offset).await;
             known.unwrap_or_else(|| word_completions(cell, offset, &services.local().variables()))
         }
         AtCursor::Body(source) => {
@@ -225,11 +225,10 @@ pub async fn describe(
     match at_cursor(cell, offset) {
         AtCursor::Magic(line) => magic_help(services, cell, line),
         AtCursor::Shell => None,
-        AtCursor::Rust(source) | AtCursor::Command(source) => services
-            .local()
-            .inspect(source, offset)
-            .await
-            .map(documentation),
+        AtCursor::Rust(source) | AtCursor::Command(source) => {
+            let found = services.inspect(source, offset).await;
+            found.map(documentation)
+        }
         AtCursor::Body(source) => services
             .inspect_for_engines(source, offset, &targets(services, cell))
             .await

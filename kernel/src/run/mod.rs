@@ -17,9 +17,11 @@
 //! | `host.rs` | what the `phalanx` library asks while a cell runs |
 //! | `progress.rs`, `build.rs` | bars, and what cargo says |
 //! | `analyse.rs` | completion and inspection |
+//! | `analyst/` | an evaluator for them alone, while the other is busy |
 //! | `services.rs` | all of it as one handle |
 
 pub mod analyse;
+mod analyst;
 mod body;
 mod build;
 mod cell;

@@ -1,24 +1,32 @@
 //! Everything a cell may use, as one handle.
 
+use super::analyst::Analyst;
+use super::analyst::context::{self, Behind};
 use super::cluster::Cluster;
 use super::compile::Compiler;
 use super::fanout::{Fanout, States};
-use super::local::CellCall;
+use super::local::{Analysis, CellCall};
 use super::results::Results;
 use super::{CellContext, Local, Programs};
 use crate::magic::{MagicSets, Targets};
 use phalanx_client::Engine;
-use phalanx_protocol::evaluator::{Completions, Documentation};
+use phalanx_protocol::evaluator::{Answer, Completions, Documentation};
 use phalanx_protocol::id::{EngineId, StateId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
+
+/// How long a question may wait for an evaluator that starts; then what is known without one has to
+/// do. It goes on starting.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Everything a cell may use; clones share it.
 #[derive(Clone, Debug)]
 pub struct Services {
     local: Local,
+    analyst: Analyst,
     cluster: Cluster,
     fanout: Fanout,
     /// What the sets of magics remember. Held for one look or change.
@@ -28,7 +36,7 @@ pub struct Services {
 /// The owners of all processes; they end once no handle on the services is left.
 #[derive(Debug)]
 pub struct Owners {
-    tasks: [JoinHandle<()>; 3],
+    tasks: [JoinHandle<()>; 4],
     watchers: TaskTracker,
 }
 
@@ -39,8 +47,10 @@ impl Services {
         let (cluster, cluster_task) = Cluster::new(programs.clone());
         let (compiler, compiler_task) = Compiler::start(programs.clone());
         let watchers = TaskTracker::new();
+        let (analyst, analyst_task) = Analyst::new(programs.clone());
         let services = Self {
             local,
+            analyst,
             cluster,
             fanout: Fanout {
                 compiler,
@@ -51,7 +61,7 @@ impl Services {
             sets: Arc::default(),
         };
         let owners = Owners {
-            tasks: [cluster_task, local_task, compiler_task],
+            tasks: [cluster_task, local_task, compiler_task, analyst_task],
             watchers,
         };
         (services, owners)
@@ -82,21 +92,29 @@ impl Services {
         self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Completions in a cell for engines: as the namespace of the first of them stands, else what
-    /// the local one knows of Rust at large.
+    /// Completions in a local cell.
+    pub async fn complete(&self, source: String, offset: usize) -> Option<Completions> {
+        let analysis = Analysis::Complete { source, offset };
+        let answer = self.analyse(Behind::nothing(analysis), Whose::Local).await;
+        completions(answer)
+    }
+
+    /// Documentation in a local cell.
+    pub async fn inspect(&self, source: String, offset: usize) -> Option<Documentation> {
+        let analysis = Analysis::Inspect { source, offset };
+        let answer = self.analyse(Behind::nothing(analysis), Whose::Local).await;
+        documentation(answer)
+    }
+
+    /// Completions in a cell for engines: behind the cells that the first of them has run.
     pub async fn complete_for_engines(
         &self,
         source: String,
         offset: usize,
         targets: &Targets,
     ) -> Option<Completions> {
-        let base = self.first_state(targets).await;
-        let compiler = &self.fanout.compiler;
-        let found = compiler.complete(source.clone(), offset, base).await;
-        match found.filter(|found| !found.items.is_empty()) {
-            Some(found) => Some(found),
-            None => self.local.complete(source, offset).await,
-        }
+        let analysis = Analysis::Complete { source, offset };
+        completions(self.analyse_for_engines(analysis, targets).await)
     }
 
     /// Documentation in a cell for engines; likewise.
@@ -106,12 +124,35 @@ impl Services {
         offset: usize,
         targets: &Targets,
     ) -> Option<Documentation> {
-        let base = self.first_state(targets).await;
-        let compiler = &self.fanout.compiler;
-        match compiler.inspect(source.clone(), offset, base).await {
-            Some(found) => Some(found),
-            None => self.local.inspect(source, offset).await,
+        let analysis = Analysis::Inspect { source, offset };
+        documentation(self.analyse_for_engines(analysis, targets).await)
+    }
+
+    async fn analyse_for_engines(&self, analysis: Analysis, targets: &Targets) -> Option<Answer> {
+        let state = self.first_state(targets).await;
+        let cells = self.fanout.compiler.sources(state).await;
+        let question = Behind::nothing(analysis).cells(&cells);
+        self.analyse(question, Whose::Engines).await
+    }
+
+    async fn analyse(&self, question: Behind, whose: Whose) -> Option<Answer> {
+        let answer = self.analyse_anyhow(question, whose);
+        tokio::time::timeout(PATIENCE, answer).await.ok().flatten()
+    }
+
+    /// Asks the evaluator for local cells or, while that is busy, the one for analysis alone.
+    async fn analyse_anyhow(&self, question: Behind, whose: Whose) -> Option<Answer> {
+        if let Ok(answer) = self.local.analyse(question.analysis.clone()).await {
+            return Some(question.answer(answer));
         }
+        let cells = self.local.sources().await;
+        let question = match whose {
+            Whose::Local => question.cells(&cells),
+            Whose::Engines => question,
+        };
+        let dependencies = context::dependencies(&cells);
+        let asked = self.analyst.ask(dependencies, question.analysis.clone());
+        Some(question.answer(asked.await?))
     }
 
     /// The names of the variables of the first of these engines.
@@ -143,6 +184,27 @@ impl Services {
         }
         context.interrupted().cancel();
         self.local.interrupt();
+    }
+}
+
+/// Whose names a question is about.
+#[derive(Clone, Copy)]
+enum Whose {
+    Local,
+    Engines,
+}
+
+fn completions(answer: Option<Answer>) -> Option<Completions> {
+    match answer? {
+        Answer::Completions(completions) => Some(completions),
+        _ => None,
+    }
+}
+
+fn documentation(answer: Option<Answer>) -> Option<Documentation> {
+    match answer? {
+        Answer::Inspected(documentation) => documentation,
+        _ => None,
     }
 }
 

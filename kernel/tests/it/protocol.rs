@@ -228,6 +228,27 @@ async fn subshells_answer_while_a_cell_runs() {
 }
 
 #[tokio::test]
+async fn completion_and_inspection_are_answered_while_a_cell_runs() {
+    let mut frontend = Frontend::start().await;
+    let main = frontend.send_execute("print begun\nsleep 600").await;
+    frontend.wait_for(&main, "stdout: begun\n").await;
+    let ask = json!({"code": "resu", "cursor_pos": 4});
+    let reply = frontend.ask("complete_request", ask).await;
+    // A word of the evaluator's, not one of Rust's.
+    assert_eq!(reply["matches"], json!(["result"]));
+    assert_eq!(
+        (&reply["cursor_start"], &reply["cursor_end"]),
+        (&json!(0), &json!(4))
+    );
+    let ask = json!({"code": "print", "cursor_pos": 2, "detail_level": 0});
+    let reply = frontend.ask("inspect_request", ask).await;
+    assert_eq!(reply["found"], true);
+    frontend.ask_control("interrupt_request", json!({})).await;
+    assert_eq!(frontend.ran(&main).await.reply["ename"], "Interrupted");
+    frontend.stop().await;
+}
+
+#[tokio::test]
 async fn the_kernel_says_what_it_uses() {
     let mut frontend = Frontend::start().await;
     frontend.ok("print up").await;

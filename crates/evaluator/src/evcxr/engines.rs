@@ -8,7 +8,7 @@ use super::source::{Prepared, prepare};
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
 use evcxr::{Error, EvalContext, EvalOutputs};
-use phalanx_protocol::evaluator::{Answer, Compiled, Completions, EvaluatorRequest, Toolchain};
+use phalanx_protocol::evaluator::{Answer, Compiled, EvaluatorRequest, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::runtime::Outcome;
@@ -164,13 +164,6 @@ impl<S: Clone> Evaluate for Engines<S> {
                 ..
             } => self.compile(&source, &base, next, &outcome),
             EvaluatorRequest::AddDependency { spec, .. } => self.add_dependency(&spec),
-            // Knowing the engines' names needs a context with completion per state.
-            EvaluatorRequest::Complete { offset, .. } => Ok(Answer::Completions(Completions {
-                start: offset,
-                end: offset,
-                items: Vec::new(),
-            })),
-            EvaluatorRequest::Inspect { .. } => Ok(Answer::Inspected(None)),
             other => Err(Failure::Internal {
                 message: format!("the engines' evaluator does not answer {other:?}"),
             }),

@@ -117,42 +117,6 @@ impl Actor {
                 self.end_build().await;
                 let _ = reply.send(result);
             }
-            Order::Complete {
-                source,
-                offset,
-                base,
-                reply,
-            } => {
-                let base = Some(base);
-                let answer = self.analyse(|id| EvaluatorRequest::Complete {
-                    id,
-                    source,
-                    offset,
-                    base,
-                });
-                let _ = reply.send(match answer.await {
-                    Some(Answer::Completions(completions)) => Some(completions),
-                    _ => None,
-                });
-            }
-            Order::Inspect {
-                source,
-                offset,
-                base,
-                reply,
-            } => {
-                let base = Some(base);
-                let answer = self.analyse(|id| EvaluatorRequest::Inspect {
-                    id,
-                    source,
-                    offset,
-                    base,
-                });
-                let _ = reply.send(match answer.await {
-                    Some(Answer::Inspected(documentation)) => documentation,
-                    _ => None,
-                });
-            }
         }
     }
 
@@ -269,14 +233,6 @@ impl Actor {
         }
     }
 
-    async fn analyse(
-        &mut self,
-        request: impl FnOnce(RequestId) -> EvaluatorRequest,
-    ) -> Option<Answer> {
-        self.process.as_ref()?;
-        self.request(request).await.ok()?.ok()
-    }
-
     /// The toolchain of an evaluator that answers, started if need be.
     async fn ready(&mut self) -> Result<Toolchain, Failure> {
         if let Some(process) = &self.process {
@@ -379,15 +335,9 @@ impl Actor {
         }
     }
 
-    /// Keeps an order for later; questions that are only worth answering now are refused.
+    /// Keeps an order for later, unless it can be obeyed at once.
     fn defer(&mut self, order: Order) {
         match order {
-            Order::Complete { reply, .. } => {
-                let _ = reply.send(None);
-            }
-            Order::Inspect { reply, .. } => {
-                let _ = reply.send(None);
-            }
             Order::Variables { state, reply } => {
                 let _ = reply.send(self.lineages.variables(&state));
             }

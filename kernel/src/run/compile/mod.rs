@@ -5,7 +5,7 @@ mod artifacts;
 mod lineage;
 
 use super::{CellContext, Moved, Programs};
-use phalanx_protocol::evaluator::{CompiledCell, Completions, Documentation, Toolchain};
+use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{ArtifactHash, StateId};
 use std::path::PathBuf;
@@ -61,18 +61,6 @@ enum Order {
         spec: String,
         context: CellContext,
         reply: oneshot::Sender<Result<(), Failure>>,
-    },
-    Complete {
-        source: String,
-        offset: usize,
-        base: StateId,
-        reply: oneshot::Sender<Option<Completions>>,
-    },
-    Inspect {
-        source: String,
-        offset: usize,
-        base: StateId,
-        reply: oneshot::Sender<Option<Documentation>>,
     },
     Variables {
         state: StateId,
@@ -133,40 +121,6 @@ impl Compiler {
             reply,
         });
         answer.await.unwrap_or_else(|_| Err(ending()))
-    }
-
-    /// Completions in a cell that would be compiled from `base`, unless the evaluator is busy.
-    pub async fn complete(
-        &self,
-        source: String,
-        offset: usize,
-        base: StateId,
-    ) -> Option<Completions> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Complete {
-            source,
-            offset,
-            base,
-            reply,
-        });
-        answer.await.ok()?
-    }
-
-    /// Documentation in a cell that would be compiled from `base`, unless the evaluator is busy.
-    pub async fn inspect(
-        &self,
-        source: String,
-        offset: usize,
-        base: StateId,
-    ) -> Option<Documentation> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Inspect {
-            source,
-            offset,
-            base,
-            reply,
-        });
-        answer.await.ok()?
     }
 
     /// The names of the variables in a state, as far as they are known.

@@ -70,7 +70,12 @@ pub(super) async fn run(
     loop {
         let event = match actor.next(&mut orders).await {
             Arrived::Order(None) => return,
-            Arrived::Order(Some(order)) => Some(actor.order(order)),
+            Arrived::Order(Some(Order::Sources(reply))) => {
+                // Who asked may have stopped waiting.
+                let _ = reply.send(state.sources());
+                None
+            }
+            Arrived::Order(Some(order)) => actor.order(order),
             Arrived::Notice(notice) => Some(actor.notice(notice)),
             Arrived::Runtime(event) => actor.runtime(event).await,
         };
@@ -116,15 +121,16 @@ impl Actor {
         }
     }
 
-    fn order(&mut self, order: Order) -> Event {
+    fn order(&mut self, order: Order) -> Option<Event> {
         self.next_job += 1;
         let job = JobId(self.next_job);
         let (context, reply, event) = match order {
-            Order::Interrupt => return Event::Interrupt,
+            Order::Interrupt => return Some(Event::Interrupt),
+            Order::Sources(_) => return None,
             Order::Hear { context, heard } => {
                 let heard = Some(heard);
                 self.hearings.insert(job, Hearing { context, heard });
-                return Event::Hear { hearing: job };
+                return Some(Event::Hear { hearing: job });
             }
             Order::Evaluate {
                 context,
@@ -145,7 +151,7 @@ impl Actor {
                 reply,
             },
         );
-        event
+        Some(event)
     }
 
     fn notice(&mut self, notice: Option<EvaluatorNotice>) -> Event {

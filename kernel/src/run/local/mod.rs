@@ -6,7 +6,7 @@ mod state;
 pub use state::Analysis;
 
 use super::{CellContext, Moved, Programs};
-use phalanx_protocol::evaluator::{Answer, Completions, Documentation, Evaluated};
+use phalanx_protocol::evaluator::{Answer, Evaluated};
 use phalanx_protocol::failure::Failure;
 use phalanx_runtime::HostCall;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -45,6 +45,7 @@ enum Order {
         context: CellContext,
         heard: oneshot::Sender<()>,
     },
+    Sources(oneshot::Sender<Vec<String>>),
     Interrupt,
 }
 
@@ -103,20 +104,21 @@ impl Local {
         let _ = wait.await;
     }
 
-    /// Completions, unless the evaluator is busy or has none.
-    pub async fn complete(&self, source: String, offset: usize) -> Option<Completions> {
-        match self.analyse(Analysis::Complete { source, offset }).await? {
-            Answer::Completions(completions) => Some(completions),
-            _ => None,
-        }
+    /// Answers a question about a text.
+    ///
+    /// # Errors
+    /// When the evaluator is busy, or there is none.
+    pub async fn analyse(&self, analysis: Analysis) -> Result<Answer, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Analyse { analysis, reply });
+        answer.await.map_err(|_| ending())?
     }
 
-    /// Documentation, unless the evaluator is busy or has none.
-    pub async fn inspect(&self, source: String, offset: usize) -> Option<Documentation> {
-        match self.analyse(Analysis::Inspect { source, offset }).await? {
-            Answer::Inspected(documentation) => documentation,
-            _ => None,
-        }
+    /// What was evaluated, in order, and what is being.
+    pub async fn sources(&self) -> Vec<String> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Sources(reply));
+        answer.await.unwrap_or_default()
     }
 
     /// The names of the variables, as of the last cell.
@@ -132,12 +134,6 @@ impl Local {
     /// Stops the running cell; without one, nothing happens.
     pub fn interrupt(&self) {
         self.order(Order::Interrupt);
-    }
-
-    async fn analyse(&self, analysis: Analysis) -> Option<Answer> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Analyse { analysis, reply });
-        answer.await.ok()?.ok()
     }
 
     fn order(&self, order: Order) {

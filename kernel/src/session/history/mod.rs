@@ -185,6 +185,8 @@ mod tests {
         assert_eq!(asked(&first, TAIL).await, r#"[[1,1,["one","1"]]]"#);
         second.add(1, "two\n\"é".into());
         first.add(2, "three".into());
+        // Answered, so it is written.
+        asked(&first, TAIL).await;
         assert_eq!(
             asked(&second, TAIL).await,
             r#"[[1,1,["one","1"]],[1,2,["three",""]],[2,1,["two\n\"é",""]]]"#,

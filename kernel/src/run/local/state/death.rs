@@ -13,6 +13,10 @@ impl State {
             let result = Err(failure.clone());
             commands.push(Command::Answer { job, result });
         }
+        for (job, _) in self.questions.drain(..) {
+            let result = Err(failure.clone());
+            commands.push(Command::Answer { job, result });
+        }
     }
 
     pub(super) fn evaluator_exited(

@@ -1,7 +1,7 @@
 //! What happens to the local namespace, and what it wants done.
 
 use phalanx_evaluator::EvaluatorNotice;
-use phalanx_protocol::evaluator::{Answer, CompiledCell, EvaluatorRequest};
+use phalanx_protocol::evaluator::{Answer, CompiledCell, EvaluatorRequest, RequestId};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
@@ -83,6 +83,37 @@ pub(in crate::run::local) enum Command {
         job: JobId,
         result: Result<Answer, Failure>,
     },
+}
+
+impl Analysis {
+    /// The request to an evaluator.
+    pub fn request(self, id: RequestId) -> EvaluatorRequest {
+        match self {
+            Self::Complete { source, offset } => EvaluatorRequest::Complete { id, source, offset },
+            Self::Inspect { source, offset } => EvaluatorRequest::Inspect { id, source, offset },
+        }
+    }
+
+    /// The same question, with another text before it.
+    pub fn behind(self, mut text: String) -> Self {
+        let shift = text.len();
+        match self {
+            Self::Complete { source, offset } => {
+                text.push_str(&source);
+                Self::Complete {
+                    source: text,
+                    offset: shift + offset,
+                }
+            }
+            Self::Inspect { source, offset } => {
+                text.push_str(&source);
+                Self::Inspect {
+                    source: text,
+                    offset: shift + offset,
+                }
+            }
+        }
+    }
 }
 
 /// A question about a place in a source, in bytes.

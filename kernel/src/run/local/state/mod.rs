@@ -30,6 +30,8 @@ pub(super) struct State {
     waiting: VecDeque<Waiting>,
     current: Option<Current>,
     analyses: HashMap<RequestId, JobId>,
+    /// Questions that wait for an evaluator that starts.
+    questions: Vec<(JobId, Analysis)>,
     log: Vec<Logged>,
     variables: Vec<String>,
     moved: Moved,
@@ -48,6 +50,7 @@ impl State {
             waiting: VecDeque::new(),
             current: None,
             analyses: HashMap::new(),
+            questions: Vec::new(),
             log: Vec::new(),
             variables: Vec::new(),
             moved: Moved::default(),
@@ -153,6 +156,14 @@ impl State {
     }
 
     fn analyse(&mut self, job: JobId, analysis: Analysis, commands: &mut Vec<Command>) {
+        let starts = matches!(
+            self.evaluator,
+            EvaluatorState::Starting | EvaluatorState::Replaying { .. }
+        );
+        if starts && self.current.is_none() {
+            self.questions.push((job, analysis));
+            return;
+        }
         if self.current.is_some() || !matches!(self.evaluator, EvaluatorState::Ready) {
             let result = Err(Failure::Timeout {
                 message: "the evaluator is busy".to_owned(),
@@ -162,20 +173,14 @@ impl State {
         }
         let id = self.next_request();
         self.analyses.insert(id, job);
-        commands.push(Command::Send(match analysis {
-            Analysis::Complete { source, offset } => EvaluatorRequest::Complete {
-                id,
-                source,
-                offset,
-                base: None,
-            },
-            Analysis::Inspect { source, offset } => EvaluatorRequest::Inspect {
-                id,
-                source,
-                offset,
-                base: None,
-            },
-        }));
+        commands.push(Command::Send(analysis.request(id)));
+    }
+
+    /// What was evaluated, and what is being.
+    pub(super) fn sources(&self) -> Vec<String> {
+        let logged = self.log.iter().map(|logged| &logged.source);
+        let current = self.current.as_ref().map(|current| &current.source);
+        logged.chain(current).cloned().collect()
     }
 
     fn interrupt(&mut self, commands: &mut Vec<Command>) {
@@ -226,6 +231,9 @@ impl State {
             }
             None => {
                 self.evaluator = EvaluatorState::Ready;
+                for (job, analysis) in std::mem::take(&mut self.questions) {
+                    self.analyse(job, analysis, commands);
+                }
                 self.start_next(commands);
             }
         }
