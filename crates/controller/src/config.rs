@@ -17,6 +17,9 @@ pub struct ControllerConfig {
     pub scheme: Scheme,
     /// Load-balanced tasks an engine may have at once; 0 for any number.
     pub hwm: usize,
+    /// Bytes of load-balanced tasks that may wait here; while more do, no new ones are read, so
+    /// that they wait with the clients.
+    pub queued_bytes: usize,
     /// Where what became of tasks is kept, for the queries of clients.
     pub database: Database,
     /// What signs the messages.
@@ -59,6 +62,7 @@ impl Default for ControllerConfig {
             heartbeat: Duration::from_secs(3),
             scheme: Scheme::default(),
             hwm: 1,
+            queued_bytes: 256 << 20,
             database: Database::default(),
             signature_scheme: SignatureScheme::Sha256,
             folder: None,

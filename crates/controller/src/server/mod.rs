@@ -39,8 +39,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long an engine's end is announced after the replies given in its place. Stock clients make
 /// up their own replies then, and complain of ours if it comes second.
 const NOTIFY_AFTER_REPLIES: Duration = Duration::from_millis(20);
-/// Bytes of tasks that may wait for an engine before no more are read.
-const QUEUED_BYTES: usize = 256 << 20;
 /// Outputs that may wait to be kept.
 const PUBLISHED: usize = 1024;
 /// How long messages may take to leave when the controller ends.
@@ -57,6 +55,7 @@ pub struct Server {
     /// Of the engine's connection file, for registration replies.
     connection_info: serde_json::Value,
     heartbeat: Duration,
+    queued_bytes: usize,
     started: Instant,
     /// The last two heartbeats; either may be returned.
     pings: [String; 2],
@@ -85,6 +84,7 @@ impl Server {
             session,
             connection_info: channels::ports(engine),
             heartbeat: config.heartbeat,
+            queued_bytes: config.queued_bytes,
             started: Instant::now(),
             pings: Default::default(),
             listens: Arc::default(),
@@ -105,7 +105,7 @@ impl Server {
         while !self.ends {
             let announcement = self.announcements.front().map(|(at, _)| *at);
             let room = self.records.has_room();
-            let tasks = self.scheduler.queued_bytes() < QUEUED_BYTES;
+            let tasks = self.scheduler.queued_bytes() < self.queued_bytes;
             tokio::select! {
                 (port, event) = incoming.next(tasks), if room => self.event(port, event, &senders),
                 Some(seen) = published.recv(), if room => self.seen(seen, &senders),

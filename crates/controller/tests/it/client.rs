@@ -1,9 +1,10 @@
 use crate::cluster::soon;
 use phalanx_transport::{
-    ClientConnectionFile, Envelope, Frames, Kind, Receiver, Session, SigningKey, Socket,
+    ClientConnectionFile, Envelope, Frames, Kind, Receiver, SendError, Session, SigningKey, Socket,
     SocketOptions,
 };
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 pub struct Client {
     pub session: Session,
@@ -76,6 +77,25 @@ impl Client {
             .await
             .unwrap();
         id
+    }
+
+    /// Submits many tasks of the same code, waiting for the controller as it must.
+    pub fn submitter(&self, code: &str, count: usize) -> JoinHandle<()> {
+        let (code, session, task) = (
+            code.to_owned(),
+            self.session.clone(),
+            self.task.sender().clone(),
+        );
+        // Ends once everything is sent; the test waits for it.
+        tokio::spawn(async move {
+            for _ in 0..count {
+                let request = session.envelope("execute_request", json!({"code": code}), None);
+                let frames = request.seal(session.key()).unwrap();
+                while let Err(error) = task.send(frames.clone()).await {
+                    assert!(matches!(error, SendError::Stalled { .. }), "{error}");
+                }
+            }
+        })
     }
 
     /// One request for many engines; its msg_id.

@@ -1,5 +1,6 @@
 use crate::client::reply;
-use crate::cluster::{LIMIT, clusters, soon};
+use crate::cluster::{Cluster, LIMIT, clusters, soon};
+use phalanx_controller::ControllerConfig;
 use phalanx_protocol::parallel::RegistrationReply;
 use serde_json::json;
 
@@ -144,6 +145,40 @@ async fn tasks_are_balanced_tried_again_and_end() {
         let history = client.ask("history_request", json!({})).await;
         assert_eq!(history.content["history"].as_array().unwrap().len(), 22);
     }
+}
+
+/// What waits here is bounded; the rest waits with the client until there is an engine.
+#[tokio::test]
+async fn a_flood_of_tasks_waits_with_the_client() {
+    const SIZE: usize = 10_000;
+    const MOST: usize = 20;
+    const TASKS: usize = 100;
+    let config = ControllerConfig {
+        queued_bytes: MOST * SIZE,
+        ..ControllerConfig::default()
+    };
+    let cluster = Cluster::start(config).await;
+    let mut client = cluster.client().await;
+    let large = "x".repeat(SIZE);
+    let sending = client.submitter(&large, TASKS);
+    let unassigned = soon(async {
+        loop {
+            let content = json!({"targets": null, "verbose": false});
+            let queue = client.ask("queue_request", content).await;
+            let waiting = queue.content["unassigned"].as_u64().unwrap();
+            // Each is a little more than its code.
+            if waiting >= MOST as u64 - 2 {
+                return waiting;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(unassigned.await <= MOST as u64);
+    let _engine = cluster.engine("a").await;
+    for _ in 0..TASKS {
+        reply(&mut client.task, &client.session).await;
+    }
+    soon(sending).await.unwrap();
 }
 
 #[tokio::test]
