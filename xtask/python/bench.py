@@ -32,6 +32,12 @@ WANTED = {
     "%px above local, 2 engines": (0.002, "s"),
     "%px, 16 engines over 1": (1.15, "×"),
     "cluster start, 4 engines": (0.2, "s"),
+    "no-op apply_sync, one engine": (0.0003, "s"),
+    "no-op apply_sync, 4 engines": (0.0008, "s"),
+    # 50,000 tasks a second.
+    "load-balanced no-op, of 10000": (0.00002, "s"),
+    # 1 GB/s in all.
+    "push 100 MB to 4 engines": (0.4, "s"),
 }
 
 # Every repeat is a cell of its own, so that no kernel can answer from an earlier one.
@@ -42,6 +48,61 @@ CELLS = {
     "iterator chain": lambda i: f"(0..{1000 + i}u64).map(|x| x * x).sum::<u64>()",
     "let, warm": lambda i: f"let warm = {i};",
 }
+
+
+# Each prints how many seconds one repeat took, in its own words for ours and for ipyparallel.
+CALLS = {
+    "no-op apply_sync, one engine": (
+        1000,
+        "for _ in 0..{n} { one.apply_sync(|| ())?; }",
+        "for _ in range({n}): one.apply_sync(noop)",
+    ),
+    "no-op apply_sync, 4 engines": (
+        500,
+        "for _ in 0..{n} { all.apply_sync(|| ())?; }",
+        "for _ in range({n}): all_engines.apply_sync(noop)",
+    ),
+    "load-balanced no-op, of 1000": (
+        1000,
+        "balanced.map(|_: u32| (), 0..{n}u32).chunksize(1).submit()?.get()?;",
+        "balanced.map_async(noop_of, range({n}), chunksize=1).get()",
+    ),
+    "load-balanced no-op, of 10000": (
+        10000,
+        "balanced.map(|_: u32| (), 0..{n}u32).chunksize(1).submit()?.get()?;",
+        "balanced.map_async(noop_of, range({n}), chunksize=1).get()",
+    ),
+    "map of 10000 items, 4 engines": (
+        1,
+        "all.map_sync(|x: u64| x + 1, 0..10000u64)?;",
+        "all_engines.map_sync(lambda x: x + 1, range(10000))",
+    ),
+    "push 100 MB to 4 engines": (
+        1,
+        'all.push("pushed", &large)?;',
+        "all_engines.push({'pushed': large}, block=True)",
+    ),
+    "pull 100 MB from one engine": (
+        1,
+        'let pulled: Vec<f64> = one.pull("pushed")?; assert_eq!(pulled.len(), large.len());',
+        "assert len(one.pull('pushed', block=True)) == len(large)",
+    ),
+}
+
+CALLS_PROLOGUE = """
+use phalanx::prelude::*;
+let rc = Client::connect()?;
+let (one, all, balanced) = (rc.view(0), rc.all(), rc.load_balanced_view());
+let large = vec![0f64; 12_500_000];
+"""
+CALLS_PROLOGUE_PEER = """
+import time
+one, all_engines, balanced = client[0], client[:], client.load_balanced_view()
+# What travels without being pickled, as an array of numpy would.
+large = bytes(100_000_000)
+def noop(): pass
+def noop_of(_): pass
+"""
 
 
 class Kernel:
@@ -67,6 +128,7 @@ class Kernel:
     def run(self, code):
         """Seconds from sending a cell until its reply and the end of its output are here."""
         began = time.perf_counter()
+        self.printed = ""
         msg_id = self.client.execute(code)
         self._until_idle(msg_id, code)
         reply = self.client.get_shell_msg(timeout=CELL_TIMEOUT)
@@ -86,6 +148,8 @@ class Kernel:
             if message["msg_type"] == "error":
                 lines = "\n".join(message["content"]["traceback"])
                 raise SystemExit(f"{self.name}: cell `{code}` failed:\n{lines}")
+            if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+                self.printed += message["content"]["text"]
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 return
 
@@ -146,6 +210,8 @@ def shown(value, unit):
         return "-"
     if unit != "s":
         return f"{value:.2f} {unit}"
+    if value < 0.001:
+        return f"{value * 1e6:.0f} µs"
     return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.1f} ms"
 
 
@@ -221,6 +287,35 @@ def measure_px(table, phalanx, python, repeats):
     table.add("%px, 16 engines over 1", px[16] / px[1], unit="×")
 
 
+def measure_calls(table, phalanx, python):
+    """Functions on 4 engines, each called by its own loop within one cell."""
+    phalanx.run("%cluster start -n 4")
+    phalanx.run(CALLS_PROLOGUE)
+    python.run(cluster_start(4))
+    python.run(CALLS_PROLOGUE_PEER)
+    for name, (repeats, ours, peer) in CALLS.items():
+        ours, peer = (code.replace("{n}", str(repeats)) for code in (ours, peer))
+        ours = f"""
+let began = std::time::Instant::now();
+{ours}
+println!("{{}}", began.elapsed().as_secs_f64() / {repeats} as f64);
+"""
+        peer = f"""
+began = time.perf_counter()
+{peer}
+print((time.perf_counter() - began) / {repeats})
+"""
+        taken = []
+        for kernel, code in ((phalanx, ours), (python, peer)):
+            # Once before, so that what is loaded or compiled at the first call is there.
+            for _ in range(2):
+                kernel.run(code)
+            taken.append(float(kernel.printed.split()[-1]))
+        table.add(name, *taken)
+    python.run("cluster.stop_cluster_sync()")
+    phalanx.run("%cluster stop")
+
+
 def cluster_start(engines):
     return f"""
 import logging, ipyparallel
@@ -264,6 +359,7 @@ def main():
         peers.append("ipyparallel")
         with kernel("phalanx") as phalanx, kernel("python3") as python:
             measure_px(table, phalanx, python, repeats)
+            measure_calls(table, phalanx, python)
     table.print(peers)
     return 0
 
