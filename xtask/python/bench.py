@@ -29,6 +29,8 @@ WANTED = {
     "launch to kernel_info reply": (0.3, "s"),
     "expression, empty namespace": (0.55, "of peer"),
     "expression, 10 variables stored": (0.6, "of peer"),
+    "an unchanged cell again": (0.005, "s"),
+    "an unchanged %px again, 4 engines": (0.01, "s"),
     "%px above local, 2 engines": (0.002, "s"),
     "%px, 16 engines over 1": (1.15, "×"),
     "cluster start, 4 engines": (0.2, "s"),
@@ -200,7 +202,7 @@ class Table:
             wanted, reached = verdict(name, ours, peer)
             missed += reached is False
             print(f"{name:34} {shown(ours, unit):>10} {shown(peer, unit):>10}  {ratio}  {wanted}")
-        print(f"\nPeers: {', '.join(peers)}. Medians; each repeat is a cell not seen before.")
+        print(f"\nPeers: {', '.join(peers)}. Medians; each repeat is a cell not seen before, but for those said to be run again.")
         if missed:
             print(f"{missed} figures are not what is wanted.")
 
@@ -272,6 +274,10 @@ def measure_px(table, phalanx, python, repeats):
             local.append(phalanx.run(f"{engines * 1000 + i}"))
             remote.append(phalanx.run(f"%px {engines * 1000 + i}"))
         px[engines] = median(remote)
+        if engines == 4:
+            phalanx.run("%px 40 + 2")
+            again = median([phalanx.run("%px 40 + 2") for _ in range(repeats)])
+            table.add("an unchanged %px again, 4 engines", again)
         peer = None
         if python and engines in (2, 4):
             if engines == 2:

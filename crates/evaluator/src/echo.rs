@@ -171,6 +171,7 @@ impl Echo {
             entry: format!("run_{}", self.artifacts),
             has_result: lines.iter().any(|line| line.starts_with("result")),
             lines: Vec::new(),
+            dropped: Vec::new(),
         })
     }
 }

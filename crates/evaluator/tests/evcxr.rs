@@ -33,6 +33,8 @@ struct Machine {
     runtime: Runtime,
     events: mpsc::Receiver<RuntimeEvent>,
     runs: u64,
+    /// Every one that was run.
+    artifacts: Vec<PathBuf>,
 }
 
 impl Machine {
@@ -49,11 +51,13 @@ impl Machine {
             runtime,
             events,
             runs: 0,
+            artifacts: Vec::new(),
         }
     }
 
     async fn run(&mut self, cell: CompiledCell) -> (String, Outcome) {
         self.runs += 1;
+        self.artifacts.push(cell.artifact.clone());
         self.runtime.run(RunId(self.runs), cell);
         let mut shown = String::new();
         loop {
@@ -176,6 +180,13 @@ impl Session {
         assert!(result.is_ok(), "{source}: {result:?}");
         assert_eq!(outcome, Some(Outcome::Completed), "{source}");
         shown
+    }
+
+    /// Evaluates a local cell that has to run to its end; the milliseconds it took too.
+    async fn timed(&mut self, machine: &mut Machine, source: &str) -> (String, f64) {
+        let began = Instant::now();
+        let shown = self.shown(machine, source).await;
+        (shown, began.elapsed().as_secs_f64() * 1e3)
     }
 
     async fn compile(
@@ -469,4 +480,271 @@ async fn engines_with_different_histories() {
         matches!(unknown, Err(Failure::Internal { .. })),
         "{unknown:?}"
     );
+}
+
+/// A type that is defined anew costs the variables of its old definition, and no others.
+#[tokio::test]
+async fn redefinitions() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    let noisy = "impl Drop for A { fn drop(&mut self) { println!(\"dropped {}\", self.x) } }";
+    s.shown(
+        m,
+        &format!("#[derive(Debug)] struct A {{ x: u64 }}\n{noisy}"),
+    )
+    .await;
+    s.shown(
+        m,
+        "let mut a = A { x: 7 }; let v = vec![A { x: 8 }]; let kept = vec![1, 2];",
+    )
+    .await;
+    // The same definition, with another method.
+    s.shown(
+        m,
+        &format!("#[derive(Debug, Clone)] struct A {{ x: u64 }}\n{noisy}\nimpl A {{ fn f(&self) -> u64 {{ self.x * 2 }} }}"),
+    )
+    .await;
+    assert_eq!(s.shown(m, "a.x += 1; a.f()").await, "=16");
+
+    // What does not compile costs nothing.
+    let (_, outcome, result) = s.cell(m, "struct A { x: String }\na.x.len()").await;
+    assert_eq!(outcome, None);
+    let Err(Failure::Compile { diagnostics }) = result else {
+        panic!("{result:?}")
+    };
+    assert!(
+        diagnostics[0].help.iter().any(|help| help.contains("`a`")),
+        "{diagnostics:?}"
+    );
+    assert_eq!(s.shown(m, "a.x += 1; a.f() + v.len() as u64").await, "=19");
+
+    // The old values are dropped as what they are.
+    let (shown, outcome, result) = s
+        .cell(
+            m,
+            "#[derive(Debug)] struct A { x: String }\nlet a = A { x: \"new\".into() };",
+        )
+        .await;
+    assert_eq!(outcome, Some(Outcome::Completed));
+    let mut lines = shown.lines().collect::<Vec<_>>();
+    lines.sort_unstable();
+    assert_eq!(lines, ["dropped 8", "dropped 9"]);
+    let evaluated = result.unwrap();
+    let names = evaluated.variables.iter().map(|(name, _)| name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["a", "kept"]);
+    assert!(evaluated.moved.is_empty());
+    assert_eq!(s.shown(m, "&a").await, "=A { x: \"new\" }");
+    assert_eq!(s.shown(m, "kept.len()").await, "=2");
+    let (_, _, result) = s.cell(m, "v.len()").await;
+    assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
+
+    // Another number of parameters, over another item.
+    s.shown(m, "struct B(A); let b = B(A { x: \"in b\".into() });")
+        .await;
+    s.shown(m, "#[derive(Debug)] struct A<T>(T);\nstruct B(A<u8>);")
+        .await;
+    assert_eq!(s.shown(m, "A(1)").await, "=A(1)");
+
+    // One that panics has redefined all the same.
+    s.shown(m, "let a = A(5);").await;
+    let (_, outcome, _) = s.cell(m, "struct A(u8, u8);\npanic!(\"no\")").await;
+    assert!(matches!(outcome, Some(Outcome::Panicked(_))));
+    let (_, _, result) = s.cell(m, "a.0").await;
+    assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
+    assert_eq!(s.shown(m, "A(1, 2).1").await, "=2");
+}
+
+/// An unchanged cell in a namespace of the same shape is not compiled again.
+#[tokio::test]
+async fn cells_that_are_run_again() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    /// Whether the last cell was the same code as one before.
+    fn again(machine: &Machine) -> bool {
+        let (last, before) = machine.artifacts.split_last().unwrap();
+        before.contains(last)
+    }
+    assert_eq!(s.shown(m, "1 + 1").await, "=2");
+    for _ in 0..4 {
+        let (shown, ms) = s.timed(m, "1 + 1").await;
+        assert_eq!(shown, "=2");
+        println!("run again: {ms:.1} ms");
+        assert!(again(m));
+    }
+    let definition = "let mut x = vec![1];";
+    s.shown(m, definition).await;
+    s.shown(m, definition).await;
+    assert!(
+        !again(m),
+        "the second run finds a variable that the first did not"
+    );
+    s.shown(m, definition).await;
+    assert!(again(m));
+    for n in 2..5 {
+        assert_eq!(
+            s.shown(m, "x.push(1);\nprintln!(\"{}\", x.len())").await,
+            format!("{n}\n")
+        );
+        assert_eq!(again(m), n > 2);
+    }
+
+    // Statics and thread-locals are new ones each time.
+    let counter = "use std::sync::atomic::{AtomicU32, Ordering};\nstatic COUNT: AtomicU32 = AtomicU32::new(0);\n\
+                   thread_local! { static OWN: std::cell::Cell<u32> = const { std::cell::Cell::new(0) }; }\n\
+                   OWN.with(|own| own.set(own.get() + 1));\n\
+                   COUNT.fetch_add(1, Ordering::SeqCst) + OWN.with(|own| own.get())";
+    for run in 0..6 {
+        assert_eq!(s.shown(m, counter).await, "=1");
+        assert_eq!(again(m), run >= 2, "run {run}");
+    }
+
+    // A panic in between; its line is known in a cell that was not compiled again.
+    let moody = "let n = 1;\nif x.len() > 3 { panic!(\"too long\") }\nn";
+    s.shown(m, "x.truncate(1);").await;
+    for _ in 0..2 {
+        assert_eq!(s.shown(m, moody).await, "=1");
+    }
+    assert_eq!(s.shown(m, moody).await, "=1");
+    assert!(again(m));
+    s.shown(m, "x.extend([1, 2, 3]);").await;
+    let (_, outcome, result) = s.cell(m, moody).await;
+    let Some(Outcome::Panicked(panic)) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(panic.location.unwrap().starts_with("cell:2:"));
+    assert!(
+        result
+            .unwrap()
+            .variables
+            .iter()
+            .all(|(name, _)| name != "n")
+    );
+    let (_, _, result) = s.cell(m, "n").await;
+    assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
+    s.shown(m, "x.truncate(1);").await;
+    assert_eq!(s.shown(m, moody).await, "=1");
+    assert_eq!(s.shown(m, "n + 1").await, "=2");
+
+    // A cell that moves a variable fails the second time.
+    s.shown(m, "let gone = vec![1];").await;
+    s.shown(m, "drop(gone)").await;
+    let (_, _, result) = s.cell(m, "drop(gone)").await;
+    assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
+
+    // Another type under the same name, and another function.
+    s.shown(m, "fn twice(n: usize) -> usize { n * 2 }").await;
+    for _ in 0..3 {
+        assert_eq!(s.shown(m, "twice(x.len())").await, "=2");
+    }
+    assert!(again(m));
+    s.shown(m, "fn twice(n: usize) -> usize { n * 20 }").await;
+    assert_eq!(s.shown(m, "twice(x.len())").await, "=20");
+    s.shown(m, "let x = \"four\";").await;
+    assert_eq!(s.shown(m, "twice(x.len())").await, "=80");
+    s.shown(m, "let x = 1;\nconst fn f() -> usize { 1 }").await;
+
+    // Options count, and so does what a cell reads while it is compiled.
+    assert_eq!(s.shown(m, "x").await, "=1");
+    assert_eq!(s.shown(m, "x").await, "=1");
+    assert!(again(m));
+    let (_, _, result) = s.cell(m, ":opt 0").await;
+    result.unwrap();
+    s.shown(m, "x").await;
+    assert!(!again(m));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("text");
+    let reads = format!("println!(\"{{}}\", include_str!({file:?}))");
+    for text in ["one", "two", "three", "four"] {
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(s.shown(m, &reads).await, format!("{text}\n"));
+    }
+}
+
+/// The same for engines, whose namespaces fork.
+#[tokio::test]
+async fn cells_of_engines_that_redefine_or_run_again() {
+    let mut session = Session::start(NamespaceKind::Engines).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    let state = StateId::new;
+    let names = |compiled: &Compiled| {
+        let names = compiled.variables.iter().map(|(name, _)| name.clone());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let definition = "#[derive(Debug)] struct A { x: u64 }\nimpl Drop for A { fn drop(&mut self) { println!(\"dropped {}\", self.x) } }";
+    let a = s
+        .compile(
+            definition,
+            &StateId::empty(),
+            &state("a"),
+            Outcome::Completed,
+        )
+        .await
+        .unwrap();
+    m.run(a.cell.unwrap()).await;
+    let b = s
+        .compile(
+            "let a = A { x: 7 }; let n = 1;",
+            &state("a"),
+            &state("b"),
+            Outcome::Completed,
+        )
+        .await
+        .unwrap();
+    m.run(b.cell.unwrap()).await;
+
+    // Twice from the same state: what one costs is there for the other.
+    let redefined = "#[derive(Debug)] struct A { x: String }\nlet b = A { x: \"new\".into() };";
+    let c = s
+        .compile(redefined, &state("b"), &state("c"), Outcome::Completed)
+        .await
+        .unwrap();
+    assert_eq!(names(&c), "b n");
+    let cell = c.cell.unwrap();
+    assert_eq!(cell.dropped, ["a"]);
+    let other = s
+        .compile("a.x + n", &state("b"), &state("d"), Outcome::Completed)
+        .await
+        .unwrap();
+    assert_eq!(m.run(other.cell.unwrap()).await.0, "=8");
+    assert_eq!(m.run(cell).await.0, "dropped 7\n");
+    let d = s
+        .compile("&b", &state("c"), &state("e"), Outcome::Completed)
+        .await
+        .unwrap();
+    assert_eq!(m.run(d.cell.unwrap()).await.0, "=A { x: \"new\" }");
+
+    // Run again on the engines that ran it, and on others in a state of the same shape.
+    let source = "static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(n_start());\n\
+                  const fn n_start() -> u32 { 3 }\nCOUNT.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + n";
+    let mut base = state("e");
+    let mut artifacts = Vec::new();
+    for run in 0..4 {
+        let next = state(&format!("run-{run}"));
+        let compiled = s
+            .compile(source, &base, &next, Outcome::Completed)
+            .await
+            .unwrap();
+        let cell = compiled.cell.unwrap();
+        artifacts.push(cell.artifact.clone());
+        assert_eq!(m.run(cell).await.0, "=4", "run {run}");
+        base = next;
+    }
+    assert_ne!(artifacts[0], artifacts[1], "the first has added the items");
+    assert_eq!(artifacts[1], artifacts[2]);
+    assert_eq!(artifacts[2], artifacts[3]);
+    let panicked = s
+        .compile(
+            source,
+            &base,
+            &state("p"),
+            Outcome::Panicked(phalanx_protocol::failure::Panic {
+                message: String::new(),
+                location: None,
+            }),
+        )
+        .await;
+    assert_eq!(names(&panicked.unwrap()), "b n");
 }

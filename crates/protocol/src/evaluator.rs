@@ -156,6 +156,9 @@ pub struct CompiledCell {
     /// Where lines of the compiled file stand in the cell (both from 1), for panics.
     #[serde(default)]
     pub lines: Vec<(u32, u32)>,
+    /// Variables that are dropped before it runs, since it defines their types anew.
+    #[serde(default)]
+    pub dropped: Vec<String>,
 }
 
 /// What the compiled cells need of the machine that runs them.

@@ -48,6 +48,7 @@ impl Session {
         let artifact = self.folder.path().join(format!("cell{}", self.runs));
         std::fs::write(&artifact, format!("#!echo\n{script}")).expect("a script");
         let cell = CompiledCell {
+            dropped: Vec::new(),
             artifact,
             entry: "run".into(),
             has_result: script.contains("result"),

@@ -290,6 +290,7 @@ impl Machine {
         commands.push(Command::Run {
             run: current.run,
             cell: CompiledCell {
+                dropped: Vec::new(),
                 artifact: artifact.clone(),
                 entry,
                 has_result: current.cell.has_result,

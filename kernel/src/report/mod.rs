@@ -4,15 +4,18 @@
 //! |---|---|
 //! | `fault.rs` | a failure together with the text it is about |
 //! | `error.rs` | the one door from a failure to `ename`, `evalue`, `traceback` and a hint |
+//! | `notice.rs` | what a cell is told while it goes on |
 //! | `snippet.rs` | source lines with what is wrong in them |
 //! | `output.rs` | outputs as the messages that carry them |
 //! | `table.rs` | tables as text and HTML |
 
 mod error;
 mod fault;
+mod notice;
 pub mod output;
 mod snippet;
 pub mod table;
 
 pub use error::{ErrorReport, report};
 pub use fault::{Fault, Place};
+pub use notice::{Notice, notice};

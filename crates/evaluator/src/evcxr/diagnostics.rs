@@ -85,6 +85,17 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
         .collect::<Vec<_>>();
     spans.sort_by_key(|span| !span.primary);
     let mut help = help(&error.json);
+    let message = error.message();
+    let dropped = source.dropped.iter();
+    help.extend(
+        dropped
+            .filter(|name| message.contains(&format!("`{name}`")))
+            .map(|name| {
+                format!(
+                    "this cell defines the type of `{name}` anew, so it cannot use the old value"
+                )
+            }),
+    );
     help.extend(error.evcxr_extra_hint().map(str::to_owned));
     let elsewhere = !error.is_from_user_code() || spans.is_empty();
     Diagnostic {

@@ -2,8 +2,11 @@
 //!
 //! evcxr's own committed state is never relied on: every cell is compiled from a state of ours.
 
+use super::definitions::Definitions;
 use super::diagnostics;
+use super::pretence::{self, Pretence};
 use super::relay::{Answering, Relay};
+use super::shape::{Memory, Shape};
 use super::source::{Prepared, prepare};
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
@@ -13,6 +16,7 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::runtime::Outcome;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// What a context can do with a state. evcxr's state type is public but has no name outside, so
 /// everything here is generic over it.
@@ -27,7 +31,9 @@ pub(super) struct Engines<S> {
     toolchain: Toolchain,
     context: EvalContext,
     methods: Methods<S>,
-    states: HashMap<StateId, Namespace<S>>,
+    /// Those in which a cell left a namespace as it was are the same.
+    states: HashMap<StateId, Arc<Namespace<S>>>,
+    memory: Memory,
     /// Dependencies that every state gets before its next cell.
     dependencies: BTreeMap<String, String>,
 }
@@ -36,6 +42,8 @@ pub(super) struct Engines<S> {
 struct Namespace<S> {
     state: S,
     variables: Variables,
+    definitions: Arc<Definitions>,
+    shape: Shape,
 }
 
 impl<S: Clone> Engines<S> {
@@ -44,17 +52,21 @@ impl<S: Clone> Engines<S> {
         relay: Relay,
         toolchain: Toolchain,
         methods: Methods<S>,
+        shape: Shape,
     ) -> Self {
-        let first = Namespace {
+        let first = Arc::new(Namespace {
             state: (methods.state)(&context),
             variables: Vec::new(),
-        };
+            definitions: Arc::default(),
+            shape,
+        });
         Self {
             relay,
             toolchain,
             context,
             methods,
             states: HashMap::from([(StateId::empty(), first)]),
+            memory: Memory::default(),
             dependencies: BTreeMap::new(),
         }
     }
@@ -66,47 +78,87 @@ impl<S: Clone> Engines<S> {
         next: StateId,
         outcome: &Outcome,
     ) -> Result<Answer, Failure> {
-        let namespace = self.states.get(base).ok_or_else(|| Failure::Internal {
+        let base = self.states.get(base).ok_or_else(|| Failure::Internal {
             message: format!("no namespace is known in state {base}"),
         })?;
-        let names = || {
-            namespace
-                .variables
-                .iter()
-                .map(|(name, _)| name.clone())
-                .collect()
-        };
+        let base = Arc::clone(base);
+        if *outcome == Outcome::Completed
+            && let Some(cell) = self.memory.recall(&base.shape, source)
+        {
+            let variables = variables::shown(&base.variables);
+            self.states.insert(next, base);
+            return Ok(Answer::Compiled(Compiled {
+                cell: Some(cell),
+                variables,
+                moved: Vec::new(),
+            }));
+        }
+        let names = || base.variables.iter().map(|(name, _)| name.clone());
         // A runtime that died has no variables left; its items are where they were before the cell.
         let (source, outcome) = match outcome {
-            Outcome::Died { .. } => ("();", Outcome::VariablesLost(names())),
+            Outcome::Died { .. } => ("();", Outcome::VariablesLost(names().collect())),
             other => (source, other.clone()),
         };
-        let state = namespace.state.clone();
-        let before = namespace.variables.clone();
-        let prepared = prepare(source);
+        let dropped = base.definitions.lost(source, &base.variables);
+        let state = self.without(&base, &dropped)?;
+        let prepared = prepare(source).dropping(dropped.clone());
         let mut result = self.eval(&prepared, state.clone(), &outcome);
-        if let (Err(Error::CompilationErrors(_)), true) = (&result, prepared.text != source) {
+        let plain = Prepared::unchanged(source).dropping(dropped.clone());
+        if let (Err(Error::CompilationErrors(_)), true) = (&result, prepared.text != plain.text) {
             // Types whose `evcxr_display` takes them by value are not found behind a reference.
-            if self
-                .eval(&Prepared::unchanged(source), state, &outcome)
-                .is_ok()
-            {
+            if self.eval(&plain, state, &outcome).is_ok() {
                 result = Ok(());
             }
         }
         result.map_err(|error| diagnostics::failure(error, &prepared))?;
-        let variables = variables::shown(self.context.variables_and_types());
-        let moved = variables::moved(&before, &variables, self.relay.outcome().as_ref());
+        let all = variables::all(self.context.variables_and_types());
+        let emitted = self.relay.emitted();
+        let mut definitions = base.definitions.as_ref().clone();
+        definitions.add(source);
         let namespace = Namespace {
             state: (self.methods.state)(&self.context),
-            variables: variables.clone(),
+            definitions: Arc::new(definitions),
+            shape: match self.relay.last() {
+                Some(_) => base.shape.after(&emitted, source, &all),
+                None => base.shape.after_failure(&all),
+            },
+            variables: all,
         };
-        self.states.insert(next, namespace);
-        Ok(Answer::Compiled(Compiled {
+        if let (Outcome::Completed, Some(cell)) = (outcome, self.relay.last()) {
+            let shapes = (&base.shape, &namespace.shape);
+            self.memory.remember(shapes, source, &emitted, cell);
+        }
+        let moved = variables::moved(
+            &base.variables,
+            &namespace.variables,
+            self.relay.outcome().as_ref(),
+        );
+        let compiled = Compiled {
             cell: self.relay.last(),
-            variables,
-            moved,
-        }))
+            variables: variables::shown(&namespace.variables),
+            moved: moved
+                .into_iter()
+                .filter(|name| !dropped.contains(name))
+                .collect(),
+        };
+        self.states.insert(next, Arc::new(namespace));
+        Ok(Answer::Compiled(compiled))
+    }
+
+    /// A namespace's state without variables that are to be dropped.
+    fn without(&mut self, base: &Namespace<S>, dropped: &[String]) -> Result<S, Failure> {
+        if dropped.is_empty() {
+            return Ok(base.state.clone());
+        }
+        let (text, outcome) = pretence::forgetting(dropped);
+        let prepared = Prepared::unchanged(&text);
+        let _pretence = Pretence::begin().map_err(|error| Failure::Environment {
+            message: format!("the build folder cannot be written to: {error}"),
+            hint: None,
+        })?;
+        self.eval(&prepared, base.state.clone(), &outcome)
+            .map_err(|error| diagnostics::failure(error, &prepared))?;
+        Ok((self.methods.state)(&self.context))
     }
 
     fn eval(&mut self, source: &Prepared, mut state: S, outcome: &Outcome) -> Result<(), Error> {
@@ -141,6 +193,7 @@ impl<S: Clone> Engines<S> {
         (self.methods.add_dep)(&mut state, &name, &config)
             .map_err(|error| diagnostics::failure(error, &Prepared::unchanged(spec)))?;
         self.dependencies.insert(name, config);
+        self.memory.forget();
         Ok(Answer::Added)
     }
 }

@@ -1,9 +1,12 @@
 //! The kernel's own namespace: cells run as they are compiled, and evcxr hears how each ended.
 
+use super::definitions::Definitions;
 use super::diagnostics;
 use super::prelude::is_hidden;
+use super::pretence::{self, Pretence};
 use super::relay::{Answering, Relay};
-use super::source::{Prepared, prepare};
+use super::shape::{Memory, Shape};
+use super::source::{Prepared, declared, has_commands, prepare};
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
@@ -18,16 +21,35 @@ use serde_json::Value;
 /// What evcxr says of a name it knows nothing of.
 const NO_DOCUMENTATION: &str = "No documentation found";
 
+/// Commands after which a namespace is what it was.
+const ASKING: [&str; 9] = [
+    ":doc",
+    ":explain",
+    ":help",
+    ":last_compile_dir",
+    ":show_deps",
+    ":t",
+    ":type",
+    ":vars",
+    ":version",
+];
+
+/// Commands after which nothing is left of a namespace.
+const CLEARING: [&str; 2] = [":clear", ":restart"];
+
 pub(super) struct Local {
-    pub(super) relay: Relay,
-    pub(super) toolchain: Toolchain,
-    pub(super) context: Context,
+    relay: Relay,
+    toolchain: Toolchain,
+    context: Context,
+    definitions: Definitions,
+    shape: Shape,
+    memory: Memory,
 }
 
 /// evcxr's context, which can be warmed up until its first cell.
-pub(super) enum Context {
-    Fresh(Box<EvalContext>),
-    Used(Box<CommandContext>),
+enum Context {
+    Fresh(EvalContext),
+    Used(CommandContext),
     /// Between the two.
     Moving,
 }
@@ -56,68 +78,192 @@ impl Evaluate for Local {
 }
 
 impl Local {
-    fn context(&mut self) -> &mut CommandContext {
-        if !matches!(self.context, Context::Used(_)) {
-            let used = match std::mem::replace(&mut self.context, Context::Moving) {
-                Context::Fresh(context) => CommandContext::with_eval_context(*context),
-                Context::Used(context) => *context,
-                Context::Moving => unreachable!("a context is moved in one step"),
-            };
-            self.context = Context::Used(Box::new(used));
+    pub(super) fn new(
+        context: EvalContext,
+        relay: Relay,
+        toolchain: Toolchain,
+        shape: Shape,
+    ) -> Self {
+        Self {
+            relay,
+            toolchain,
+            context: Context::Fresh(context),
+            definitions: Definitions::default(),
+            shape,
+            memory: Memory::default(),
         }
+    }
+
+    fn context(&mut self) -> Result<&mut CommandContext, Failure> {
+        self.context = match std::mem::replace(&mut self.context, Context::Moving) {
+            Context::Fresh(context) => Context::Used(CommandContext::with_eval_context(context)),
+            moved => moved,
+        };
         match &mut self.context {
-            Context::Used(context) => context,
-            _ => unreachable!("it was just made so"),
+            Context::Used(context) => Ok(context),
+            Context::Fresh(_) | Context::Moving => Err(Failure::Internal {
+                message: "evcxr's context is gone".to_owned(),
+            }),
         }
     }
 
     fn evaluate(&mut self, source: &str) -> Result<Answer, Failure> {
-        let prepared = prepare(source);
-        let before = self.variables();
-        let mut result = self.execute(&prepared);
-        if result.is_err() && prepared.text != source {
-            // Types whose `evcxr_display` takes them by value are not found behind a reference.
-            if let Err(Error::CompilationErrors(_)) = &result {
-                let plain = Prepared::unchanged(source);
-                if let Ok(outputs) = self.execute(&plain) {
-                    result = Ok(outputs);
-                }
+        self.obey_commands(source);
+        let before = self.variables()?;
+        let mut answering = Answering::Run;
+        if let Some(cell) = self.memory.recall(&self.shape, source) {
+            let outcome = self.relay.run(cell).map_err(kernel_gone)?;
+            if leaves_no_trace(&outcome, source) {
+                return Ok(Answer::Evaluated(Evaluated {
+                    variables: variables::shown(&before),
+                    ..Evaluated::default()
+                }));
             }
+            answering = Answering::Ended(outcome);
         }
+        let dropped = self.definitions.lost(source, &before);
+        self.forget(&dropped)?;
+        let (prepared, result) = self.execute_as_fits(source, &dropped, answering)?;
+        let outcome = self.relay.outcome();
+        if result.is_ok() {
+            self.definitions.add(source);
+        } else if outcome.is_none() {
+            // It did not compile, and the variables are still there.
+            self.know(&dropped)?;
+        }
+        let after = self.variables()?;
+        self.remember(source, outcome.as_ref(), result.is_ok(), &after);
         let command_output = match result {
             Ok(outputs) => bundle(outputs),
             // The kernel knows: it ran the cell.
             Err(Error::SubprocessTerminated(_))
-                if matches!(self.relay.outcome(), Some(Outcome::Died { .. })) =>
+                if matches!(outcome, Some(Outcome::Died { .. })) =>
             {
                 MimeBundle::default()
             }
             Err(error) => return Err(diagnostics::failure(error, &prepared)),
         };
-        let variables = self.variables();
-        let outcome = self.relay.outcome();
-        let moved = variables::moved(&before, &variables, outcome.as_ref());
+        let variables = variables::shown(&after);
+        let moved = variables::moved(&before, &after, outcome.as_ref());
         Ok(Answer::Evaluated(Evaluated {
             command_output,
             variables,
-            moved,
+            moved: moved
+                .into_iter()
+                .filter(|name| !dropped.contains(name))
+                .collect(),
         }))
     }
 
-    fn variables(&mut self) -> Variables {
-        variables::shown(self.context().variables_and_types())
+    /// What the commands of a source change of what is known beside evcxr.
+    fn obey_commands(&mut self, source: &str) {
+        if !has_commands(source) {
+            return;
+        }
+        let words = || {
+            let lines = source.lines().map(str::trim_start);
+            let commands = lines.filter(|line| line.starts_with([':', '!']));
+            commands.map(|line| line.split_whitespace().next().unwrap_or_default())
+        };
+        if words().all(|word| ASKING.contains(&word)) {
+            return;
+        }
+        self.memory.forget();
+        if words().any(|word| CLEARING.contains(&word)) {
+            self.definitions = Definitions::default();
+        }
     }
 
-    fn execute(&mut self, source: &Prepared) -> Result<EvalOutputs, Error> {
-        self.relay.expect(Answering::Run, source);
-        self.context().execute(&source.text)
+    /// Evaluates a cell, in the form in which it compiles.
+    fn execute_as_fits(
+        &mut self,
+        source: &str,
+        dropped: &[String],
+        answering: Answering,
+    ) -> Result<(Prepared, Result<EvalOutputs, Error>), Failure> {
+        let prepared = prepare(source).dropping(dropped.to_vec());
+        let result = self.execute(&prepared, answering.clone())?;
+        let plain = Prepared::unchanged(source).dropping(dropped.to_vec());
+        if matches!(result, Err(Error::CompilationErrors(_))) && plain.text != prepared.text {
+            // Types whose `evcxr_display` takes them by value are not found behind a reference.
+            if let Ok(outputs) = self.execute(&plain, answering)? {
+                return Ok((plain, Ok(outputs)));
+            }
+        }
+        Ok((prepared, result))
+    }
+
+    /// Has evcxr forget variables that are to be dropped.
+    fn forget(&mut self, dropped: &[String]) -> Result<(), Failure> {
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        self.pretend(pretence::forgetting(dropped))
+    }
+
+    /// Has evcxr know variables again that were not dropped after all.
+    fn know(&mut self, dropped: &[String]) -> Result<(), Failure> {
+        let shape = &self.shape;
+        let declarations = dropped.iter().filter_map(|name| shape.declaration(name));
+        let declarations = declarations.collect::<Vec<_>>();
+        if declarations.is_empty() {
+            return Ok(());
+        }
+        self.pretend(pretence::knowing(&declarations))
+    }
+
+    fn pretend(&mut self, (text, outcome): (String, Outcome)) -> Result<(), Failure> {
+        let prepared = Prepared::unchanged(&text);
+        let _pretence = Pretence::begin().map_err(|error| Failure::Environment {
+            message: format!("the build folder cannot be written to: {error}"),
+            hint: None,
+        })?;
+        let result = self.execute(&prepared, Answering::Assume(outcome))?;
+        result.map_err(|error| diagnostics::failure(error, &prepared))?;
+        Ok(())
+    }
+
+    /// Takes note of what a cell has made of the namespace.
+    fn remember(
+        &mut self,
+        source: &str,
+        outcome: Option<&Outcome>,
+        is_done: bool,
+        after: &Variables,
+    ) {
+        let shape = match outcome {
+            Some(_) if is_done => self.shape.after(&self.relay.emitted(), source, after),
+            _ => self.shape.after_failure(after),
+        };
+        if let (Some(Outcome::Completed), Some(cell)) = (outcome, self.relay.last()) {
+            let shapes = (&self.shape, &shape);
+            let emitted = self.relay.emitted();
+            self.memory.remember(shapes, source, &emitted, cell);
+        }
+        self.shape = shape;
+    }
+
+    fn variables(&mut self) -> Result<Variables, Failure> {
+        Ok(variables::all(self.context()?.variables_and_types()))
+    }
+
+    fn execute(
+        &mut self,
+        source: &Prepared,
+        answering: Answering,
+    ) -> Result<Result<EvalOutputs, Error>, Failure> {
+        self.relay.expect(answering, source);
+        Ok(self.context()?.execute(&source.text))
     }
 
     fn complete(&mut self, source: &str, offset: usize) -> Answer {
         // Outside user code (in a comment, behind the end) there is nothing to complete.
-        let found = self.context().completions(source, offset);
+        let found = self
+            .context()
+            .ok()
+            .and_then(|context| context.completions(source, offset).ok());
         let completions = found.map_or_else(
-            |_| Completions {
+            || Completions {
                 start: offset,
                 end: offset,
                 items: Vec::new(),
@@ -144,12 +290,32 @@ impl Local {
         let offset = (0..=offset.min(source.len()))
             .rev()
             .find(|at| source.is_char_boundary(*at));
-        let found = self.context().hover_at(source, offset.unwrap_or(0)).ok();
+        let offset = offset.unwrap_or(0);
+        let found = self
+            .context()
+            .ok()
+            .and_then(|context| context.hover_at(source, offset).ok());
         Answer::Inspected(
             found
                 .filter(|(plain, _)| plain != NO_DOCUMENTATION)
                 .map(|(plain, html)| Documentation { plain, html }),
         )
+    }
+}
+
+/// Whether a cell that had been run in this shape before, and was compiled to just this, has left
+/// the namespace as it was: always, unless it declares variables and has not come to storing them.
+pub(super) fn leaves_no_trace(outcome: &Outcome, source: &str) -> bool {
+    match outcome {
+        Outcome::Completed => true,
+        Outcome::Panicked(_) | Outcome::Errored { .. } => declared(source).is_empty(),
+        Outcome::VariablesLost(_) | Outcome::Died { .. } => false,
+    }
+}
+
+fn kernel_gone(error: std::io::Error) -> Failure {
+    Failure::Internal {
+        message: format!("the kernel is gone: {error}"),
     }
 }
 

@@ -1,11 +1,15 @@
 //! The real evaluator: evcxr's contexts, driven over a relay that stands where their runtime would.
 
+mod definitions;
 mod diagnostics;
+mod emitted;
 mod engines;
 mod library;
 mod local;
 mod prelude;
+mod pretence;
 mod relay;
+mod shape;
 mod source;
 mod start;
 mod tools;

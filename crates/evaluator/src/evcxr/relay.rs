@@ -5,6 +5,7 @@
 //! elsewhere, or assumes how it ends; the answer goes back as the lines evcxr knows. evcxr
 //! compiles; it never sees user output.
 
+use super::emitted::Emitted;
 use super::source::{self, Prepared};
 use crate::process::{Interrupt, Link};
 use phalanx_protocol::evaluator::CompiledCell;
@@ -99,6 +100,8 @@ fn receive<T: DeserializeOwned>(
 pub(super) enum Answering {
     /// The kernel runs the cell and says how it ended.
     Run,
+    /// The kernel has run it already, and it ended like this. Whatever evcxr asks for then is run.
+    Ended(Outcome),
     /// Nothing runs; this is assumed, of the first run that evcxr asks for. Further ones (after
     /// lost variables it compiles again) are assumed to have completed.
     Assume(Outcome),
@@ -119,8 +122,8 @@ struct Shared {
 
 struct State {
     answering: Answering,
-    has_result: bool,
-    source: String,
+    cell: Prepared,
+    emitted: Emitted,
     last: Option<CompiledCell>,
     /// How the last run ended.
     outcome: Option<Outcome>,
@@ -136,8 +139,8 @@ impl Relay {
             interrupt: interrupt.clone(),
             state: Mutex::new(State {
                 answering: Answering::Assume(Outcome::Completed),
-                has_result: false,
-                source: String::new(),
+                cell: Prepared::unchanged(""),
+                emitted: Emitted::default(),
                 last: None,
                 outcome: None,
             }),
@@ -167,8 +170,7 @@ impl Relay {
     pub(super) fn expect(&self, answering: Answering, cell: &Prepared) {
         let mut state = self.shared.state();
         state.answering = answering;
-        state.has_result = cell.has_result();
-        state.source.clone_from(&cell.text);
+        state.cell = cell.clone();
         state.last = None;
         state.outcome = None;
     }
@@ -176,6 +178,19 @@ impl Relay {
     /// The last cell that evcxr asked to run since then.
     pub(super) fn last(&self) -> Option<CompiledCell> {
         self.shared.state().last.clone()
+    }
+
+    /// Has the kernel run a cell of which evcxr need not know.
+    ///
+    /// # Errors
+    /// When the kernel is gone.
+    pub(super) fn run(&self, cell: CompiledCell) -> io::Result<Outcome> {
+        self.shared.link.run(cell)
+    }
+
+    /// What evcxr had compiled for it.
+    pub(super) fn emitted(&self) -> Emitted {
+        self.shared.state().emitted.clone()
     }
 
     /// How that run ended.
@@ -214,25 +229,29 @@ impl Shared {
         else {
             return Err(io::Error::other(format!("evcxr said {line:?}")));
         };
-        let (answering, has_result, lines) = {
-            let state = self.state();
-            let lines = source::line_map(&state.source);
-            (state.answering.clone(), state.has_result, lines)
-        };
-        let cell = CompiledCell {
-            artifact: PathBuf::from(library),
-            entry: entry.to_owned(),
-            has_result,
-            lines,
+        let library = PathBuf::from(library);
+        let emitted = Emitted::read(&library);
+        let (answering, cell) = {
+            let mut state = self.state();
+            let cell = CompiledCell {
+                artifact: library,
+                entry: entry.to_owned(),
+                has_result: state.cell.has_result(),
+                lines: source::line_map(&emitted.source, &state.cell.text),
+                dropped: state.cell.dropped.clone(),
+            };
+            state.emitted = emitted;
+            let next = match &state.answering {
+                Answering::Assume(_) => Answering::Assume(Outcome::Completed),
+                Answering::Run | Answering::Ended(_) => Answering::Run,
+            };
+            (std::mem::replace(&mut state.answering, next), cell)
         };
         let outcome = match answering {
             Answering::Run => self.link.run(cell.clone())?,
-            Answering::Assume(outcome) => outcome,
+            Answering::Ended(outcome) | Answering::Assume(outcome) => outcome,
         };
         let mut state = self.state();
-        if let Answering::Assume(next) = &mut state.answering {
-            *next = Outcome::Completed;
-        }
         state.last = Some(cell);
         let words = in_evcxrs_words(&outcome);
         state.outcome = Some(outcome);

@@ -1,11 +1,10 @@
 //! What is done to a cell's source before evcxr sees it.
 
 use phalanx_protocol::failure::DiagnosticSpan;
-use ra_ap_syntax::ast::{self, AstNode, HasModuleItem};
-use ra_ap_syntax::{Edition, SourceFile};
-use std::collections::HashMap;
+use ra_ap_syntax::ast::{self, AstNode, HasModuleItem, HasName};
+use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::path::Path;
 
 /// What the parser wants around statements; the source stays on its own lines.
 const BEFORE: &str = "fn cell() {\n";
@@ -21,8 +20,20 @@ pub(super) struct Prepared {
     pub(super) text: String,
     /// Where the user's last expression stands, if the source ends in one.
     pub(super) last_expression: Option<DiagnosticSpan>,
-    /// Line and column (from 1, in characters) where [`OPEN`] was put.
-    wrapped_at: Option<(usize, usize)>,
+    /// Variables that are dropped before it runs, since it defines their types anew.
+    pub(super) dropped: Vec<String>,
+    /// What was put into the user's text, in order.
+    inserted: Vec<Insertion>,
+}
+
+/// Text that was put into a source.
+#[derive(Clone, Debug, PartialEq)]
+struct Insertion {
+    /// Line and column (from 1, in characters) in the text it was put into.
+    line: usize,
+    column: usize,
+    /// In characters.
+    length: usize,
 }
 
 /// Makes the last expression `E` into `&(E)`.
@@ -42,8 +53,18 @@ pub(super) fn prepare(source: &str) -> Prepared {
     }
     Prepared {
         text: format!("{before}{OPEN}{inside}){after}"),
-        wrapped_at: Some(position(before)),
+        inserted: vec![insertion(before, OPEN)],
         ..plain
+    }
+}
+
+/// Text that is put behind other text.
+fn insertion(before: &str, text: &str) -> Insertion {
+    let (line, column) = position(before);
+    Insertion {
+        line,
+        column,
+        length: text.chars().count(),
     }
 }
 
@@ -72,6 +93,55 @@ fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
     Some((expression, start..end))
 }
 
+/// The items among a cell's statements, as evcxr finds them.
+pub(super) fn items(source: &str) -> Vec<ast::Item> {
+    statements(source).filter_map(ast::Item::cast).collect()
+}
+
+/// The variables a cell declares, and whether each is mutable.
+pub(super) fn declared(source: &str) -> BTreeMap<String, bool> {
+    let patterns = statements(source)
+        .filter_map(ast::LetStmt::cast)
+        .filter_map(|statement| statement.pat());
+    let names = patterns.flat_map(|pattern| {
+        let nodes = pattern.syntax().descendants();
+        nodes.filter_map(ast::IdentPat::cast).collect::<Vec<_>>()
+    });
+    names
+        .filter_map(|pattern| {
+            let name = pattern.name()?.text().to_string();
+            Some((name, pattern.mut_token().is_some()))
+        })
+        .collect()
+}
+
+/// Whether evcxr finds commands in a source: it looks in front of the first line of Rust.
+pub(super) fn has_commands(source: &str) -> bool {
+    source[..start(source)]
+        .lines()
+        .any(|line| line.trim_start().starts_with([':', '!']))
+}
+
+/// Where the Rust of a source begins, in bytes.
+fn start(source: &str) -> usize {
+    let is_before = |line: &&str| {
+        let text = line.trim_start();
+        text.is_empty() || text.starts_with(':') || line.starts_with('!') || line.starts_with("//")
+    };
+    let before = source.split_inclusive('\n').take_while(is_before);
+    before.map(str::len).sum()
+}
+
+/// The statements of a cell, behind its commands.
+fn statements(source: &str) -> impl Iterator<Item = SyntaxNode> {
+    let source = source.get(start(source)..).unwrap_or_default();
+    let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
+    let function = parsed.tree().syntax().children().find_map(ast::Fn::cast);
+    let body = function.and_then(|function| function.body()?.stmt_list());
+    body.into_iter()
+        .flat_map(|body| body.syntax().children().collect::<Vec<_>>())
+}
+
 impl Prepared {
     /// A source as it is.
     pub(super) fn unchanged(source: &str) -> Self {
@@ -89,7 +159,8 @@ impl Prepared {
                     primary: true,
                 }
             }),
-            wrapped_at: None,
+            dropped: Vec::new(),
+            inserted: Vec::new(),
         }
     }
 
@@ -98,31 +169,47 @@ impl Prepared {
         self.last_expression.is_some()
     }
 
+    /// Has variables dropped before the cell runs: what they are is known to the code that made
+    /// them, to this cell's no more.
+    pub(super) fn dropping(mut self, variables: Vec<String>) -> Self {
+        if variables.is_empty() {
+            return self;
+        }
+        // In a block, so that evcxr does not keep it; the runtime looks for it by its name.
+        let text = format!(
+            "{{ #[unsafe(no_mangle)] extern \"C\" fn phalanx_cell_drops(store: *mut std::ffi::c_void) \
+             {{ unsafe {{ ::phalanx::__cell::drop_variables(store, &{variables:?}) }} }} }}; "
+        );
+        let at = start(&self.text);
+        let inserted = insertion(&self.text[..at], &text);
+        self.text.insert_str(at, &text);
+        for other in &mut self.inserted {
+            if other.line == inserted.line {
+                other.column += inserted.length;
+            }
+        }
+        self.inserted.insert(0, inserted);
+        self.dropped = variables;
+        self
+    }
+
     /// The column in the user's source of a place in the text evcxr was given.
     pub(super) fn column(&self, line: usize, column: usize) -> usize {
-        match self.wrapped_at {
-            Some((at, start)) if at == line && column > start => {
-                column.saturating_sub(OPEN.len()).max(start)
-            }
-            _ => column,
-        }
+        let insertions = self.inserted.iter().rev();
+        insertions
+            .filter(|insertion| insertion.line == line)
+            .fold(column, |column, insertion| {
+                if column > insertion.column {
+                    (column.saturating_sub(insertion.length)).max(insertion.column)
+                } else {
+                    column
+                }
+            })
     }
 }
 
-/// Where evcxr keeps what it has compiled, below the build folder.
-const COMPILED: &str = "src/lib.rs";
-
-/// Lines of the file evcxr compiled last that are a line of this source and of no other place.
-pub(super) fn line_map(source: &str) -> Vec<(u32, u32)> {
-    let Some(folder) = std::env::var_os(crate::handle::BUILD_FOLDER_VAR) else {
-        return Vec::new();
-    };
-    // Without the file, panics are reported without their lines.
-    let compiled = std::fs::read_to_string(Path::new(&folder).join(COMPILED)).unwrap_or_default();
-    unique_lines(&compiled, source)
-}
-
-fn unique_lines(compiled: &str, source: &str) -> Vec<(u32, u32)> {
+/// Lines of the file evcxr has compiled that are a line of this source and of no other place.
+pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
     fn places(text: &str) -> HashMap<&str, Option<u32>> {
         let mut places = HashMap::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -190,9 +277,39 @@ mod tests {
     }
 
     #[test]
+    fn dropping_variables_moves_nothing_for_the_user() {
+        let prepared = prepare("let x = 1; f(x)").dropping(vec!["a".to_owned()]);
+        assert!(prepared.text.contains(r#"&["a"]"#), "{}", prepared.text);
+        for (user, what) in [(1, "let x"), (5, "x = 1"), (12, "f(x)"), (14, "x)")] {
+            let at = prepared.text.rfind(what).unwrap() + 1;
+            assert_eq!(prepared.column(1, at), user, "{what}");
+        }
+        let second_line = prepare("// why\n\nx").dropping(vec!["a".to_owned()]);
+        assert!(second_line.text.starts_with("// why\n\n{"));
+    }
+
+    #[test]
+    fn commands_are_found_in_front_of_the_code() {
+        assert!(has_commands(":dep x"));
+        assert!(has_commands("// why\n\n  :opt 2\n1"));
+        assert!(!has_commands("let x\n: u8 = 1;"));
+        assert!(!has_commands("1 + 1"));
+    }
+
+    #[test]
+    fn declared_variables_are_found_in_every_pattern() {
+        let source = ":opt 1\nlet mut a = 1; let (b, mut c) = f(); let S { d, e: [mut f, ..] } = g();\nlet a = 2; { let inner = 1; }";
+        let found = declared(source);
+        let found = found
+            .iter()
+            .map(|(name, mutable)| format!("{name}{}", u8::from(*mutable)));
+        assert_eq!(found.collect::<Vec<_>>().join(" "), "a0 b0 c1 d0 f1");
+    }
+
+    #[test]
     fn lines_are_found_where_they_are_unmistakable() {
         let compiled = "generated\nlet a = 1;\nx\n}\nx\n  panic!(\"no\")\n}\n";
         let source = "let a = 1;\nx\n\npanic!(\"no\")\n}";
-        assert_eq!(unique_lines(compiled, source), [(2, 1), (6, 4)]);
+        assert_eq!(line_map(compiled, source), [(2, 1), (6, 4)]);
     }
 }

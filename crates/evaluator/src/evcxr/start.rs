@@ -1,10 +1,12 @@
 //! Bringing an evaluator up: the relay, the context, the prelude, the warm-up.
 
 use super::engines::{Engines, Methods};
-use super::local::{Context, Local};
+use super::local::Local;
 use super::relay::{self, Answering, Relay};
+use super::shape::Shape;
 use super::source::Prepared;
-use super::{library, prelude, tools};
+use super::variables;
+use super::{library, prelude, pretence, tools};
 use crate::folder;
 use crate::process::{Evaluate, Interrupt, Link};
 use evcxr::{Error, EvalContext, EvalContextOutputs};
@@ -51,28 +53,32 @@ pub(crate) fn start(
     let command = relay
         .command()
         .map_err(|error| environment(format!("no relay: {error}"), ""))?;
+    pretence::end_any().map_err(|error| environment(format!("the build folder: {error}"), ""))?;
     let (mut context, outputs) =
         EvalContext::with_subprocess_command(command).map_err(not_started)?;
     drain(outputs);
     let mut state = context.state();
     let (name, config) = prelude::dependency(&library);
     state.add_dep(name, &config).map_err(not_started)?;
+    let items = Prepared::unchanged(prelude::ITEMS);
+    relay.expect(Answering::Assume(Outcome::Completed), &items);
     context
-        .eval_with_state(prelude::ITEMS, state)
+        .eval_with_state(&items.text, state)
         .map_err(not_started)?;
+    let shape = Shape::default().after(
+        &relay.emitted(),
+        &items.text,
+        &variables::all(context.variables_and_types()),
+    );
     Ok(match kind {
-        NamespaceKind::Local => Box::new(Local {
-            relay,
-            toolchain,
-            context: Context::Fresh(Box::new(context)),
-        }),
+        NamespaceKind::Local => Box::new(Local::new(context, relay, toolchain, shape)),
         NamespaceKind::Engines => {
             let methods = Methods {
                 state: EvalContext::state,
                 eval: EvalContext::eval_with_state,
                 add_dep: |state, name, config| state.add_dep(name, config),
             };
-            Box::new(Engines::new(context, relay, toolchain, methods))
+            Box::new(Engines::new(context, relay, toolchain, methods, shape))
         }
     })
 }

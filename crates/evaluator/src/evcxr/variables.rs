@@ -6,14 +6,19 @@ use phalanx_protocol::runtime::Outcome;
 /// Name and type, by name.
 pub(super) type Variables = Vec<(String, String)>;
 
-/// The user's among evcxr's variables.
-pub(super) fn shown<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> Variables {
-    let mut variables = all
-        .filter(|(name, _)| !is_hidden(name))
+/// All of evcxr's variables.
+pub(super) fn all<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Variables {
+    let mut variables = variables
         .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
         .collect::<Vec<_>>();
     variables.sort();
     variables
+}
+
+/// The user's among them.
+pub(super) fn shown(variables: &Variables) -> Variables {
+    let shown = variables.iter().filter(|(name, _)| !is_hidden(name));
+    shown.cloned().collect()
 }
 
 /// Those that are gone because the cell has moved them: not with the runtime, nor because it was
@@ -29,7 +34,7 @@ pub(super) fn moved(
     );
     let names = before.iter().map(|(name, _)| name);
     names
-        .filter(|name| ran && !after.iter().any(|(left, _)| left == *name))
+        .filter(|name| ran && !is_hidden(name) && !after.iter().any(|(left, _)| left == *name))
         .cloned()
         .collect()
 }
@@ -41,8 +46,8 @@ mod tests {
     #[test]
     fn what_died_was_not_moved() {
         let variables = |names: &[&str]| {
-            let all = names.iter().map(|name| (*name, "u8"));
-            shown(all.chain([("phalanx_cell_x", "u8")]))
+            let names = names.iter().map(|name| (*name, "u8"));
+            shown(&all(names.chain([("phalanx_cell_x", "u8")])))
         };
         let (before, after) = (variables(&["b", "a"]), variables(&["b", "c"]));
         assert_eq!(before.len(), 2, "ours are not shown");

@@ -14,18 +14,23 @@ use std::path::{Path, PathBuf};
 /// Exported by the `phalanx` library in every cell: called before the first cell, in the thread
 /// that runs all of them.
 const BEGIN_SYMBOL: &[u8] = b"phalanx_cell_begin\0";
+/// Exported by a cell that defines types anew: drops the variables that have the old ones.
+const DROPS_SYMBOL: &[u8] = b"phalanx_cell_drops\0";
 /// Exported by the `phalanx` library in every cell: flushes the cells' own stdout.
 const END_SYMBOL: &[u8] = b"phalanx_cell_end\0";
 
 type Entry = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 /// A function of the `phalanx` library that the runtime calls.
 pub(super) type Hook = unsafe extern "C" fn();
+type Drops = unsafe extern "C" fn(*mut c_void);
 
 /// Every cell that was loaded, and the store that holds the user's variables.
 pub(super) struct Cells {
     /// evcxr's variable store: made by the first cell that has variables, passed to every other.
     store: *mut c_void,
     loaded: HashSet<PathBuf>,
+    /// How many copies of libraries were loaded.
+    copies: u64,
     begun: bool,
     listeners: Listeners,
     #[cfg(feature = "echo")]
@@ -37,6 +42,7 @@ impl Default for Cells {
         Self {
             store: std::ptr::null_mut(),
             loaded: HashSet::new(),
+            copies: 0,
             begun: false,
             listeners: Listeners::default(),
             #[cfg(feature = "echo")]
@@ -69,7 +75,9 @@ impl Cells {
         } else {
             // Running a cell again gives it new statics, as evcxr's users expect; the loader would
             // hand out the library it already has.
-            open_copy(artifact).map_err(|error| format!("{}: {error}", artifact.display()))?
+            self.copies += 1;
+            open_copy(artifact, self.copies)
+                .map_err(|error| format!("{}: {error}", artifact.display()))?
         };
         // SAFETY: the evaluator compiled the library with an entry of this type under this name.
         let run = unsafe { library.get::<Entry>(entry.as_bytes()) }.map_err(|e| e.to_string())?;
@@ -77,6 +85,11 @@ impl Cells {
             self.begun = call_hook(&library, BEGIN_SYMBOL);
         }
         self.listeners.attach(&library);
+        // SAFETY: the evaluator alone has a cell export this name, as a function of this type.
+        if let Ok(drops) = unsafe { library.get::<Drops>(DROPS_SYMBOL) } {
+            // SAFETY: as for the cell's entry; panics are caught inside.
+            unsafe { drops(self.store) };
+        }
         // SAFETY: the store is null or was made by an earlier cell's entry in this process, and all
         // cells are compiled by the same compiler from the same definition of the store. Panics are
         // caught inside, or abort.
@@ -101,11 +114,23 @@ fn open(path: &Path, flags: i32) -> Result<ManuallyDrop<Library>, String> {
         .map_err(|error| error.to_string())
 }
 
-fn open_copy(artifact: &Path) -> io::Result<ManuallyDrop<Library>> {
+/// Loads a library as if it were another one.
+fn open_copy(artifact: &Path, number: u64) -> io::Result<ManuallyDrop<Library>> {
     let mut copy = File::from(rustix::fs::memfd_create("cell", MemfdFlags::CLOEXEC)?);
     io::copy(&mut File::open(artifact)?, &mut copy)?;
-    let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+    let path = copy_path(copy.as_raw_fd(), number);
     open(Path::new(&path), RTLD_NOW | RTLD_LOCAL).map_err(io::Error::other)
+}
+
+/// A way to a descriptor that no other copy has taken: the loader takes what it finds on the same
+/// way for the same library, and descriptors are used again.
+fn copy_path(descriptor: i32, number: u64) -> String {
+    let digits = number.to_string().into_bytes();
+    let detour = digits.into_iter().map(|digit| {
+        let slashes = usize::from(digit.saturating_sub(b'0')) + 1;
+        format!(".{}", "/".repeat(slashes))
+    });
+    format!("/proc/self/fd/{}{descriptor}", detour.collect::<String>())
 }
 
 /// Calls an exported function without arguments; whether there was one.
@@ -118,5 +143,21 @@ fn call_hook(library: &Library, symbol: &[u8]) -> bool {
             true
         }
         Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_copy_has_a_way_of_its_own_to_the_same_file() {
+        let file = tempfile::tempfile().unwrap();
+        let paths = (0..300).map(|number| copy_path(file.as_raw_fd(), number));
+        let paths = paths.collect::<HashSet<_>>();
+        assert_eq!(paths.len(), 300);
+        for path in paths {
+            assert!(Path::new(&path).exists(), "{path}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::States;
 use super::supervise::{Supervised, supervise};
 use crate::magic::PxPlan;
 use crate::magic::Targets;
+use crate::report::{Notice, notice};
 use crate::run::CellContext;
 use crate::run::compile::{Compilation, Compiler, Task};
 use crate::run::results::{Held, Results};
@@ -11,8 +12,9 @@ use phalanx_client::render::Labels;
 use phalanx_client::{Client, Engine, EngineCell, Submission};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
+use phalanx_protocol::output::StreamName;
 use phalanx_protocol::parallel::CellMetadata;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -61,6 +63,13 @@ impl Fanout {
         let engines = targets(&client, &plan.targets)?;
         let source: Arc<str> = source.into();
         let compiled = self.compile_all(&engines, &source, context).await?;
+        let cells = compiled.values().filter_map(|made| made.cell.as_ref());
+        let dropped = cells.flat_map(|cell| cell.dropped.iter().cloned());
+        let dropped = dropped.collect::<BTreeSet<_>>();
+        if !dropped.is_empty() {
+            let told = notice(&Notice::Dropped(dropped.into_iter().collect()));
+            context.outlet().text(StreamName::Stderr, told).await;
+        }
         let (refused_tx, refused) = mpsc::unbounded_channel();
         let mut cells = Vec::with_capacity(engines.len());
         let mut sent = Vec::with_capacity(engines.len());

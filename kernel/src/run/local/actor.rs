@@ -2,6 +2,7 @@
 
 use super::state::{Command, Event, JobId, State};
 use super::{CellCall, Order};
+use crate::report::{Notice, notice};
 use crate::run::build::Build;
 use crate::run::{CellContext, Moved, Programs};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
@@ -259,7 +260,7 @@ impl Actor {
                 }
             }
             Command::Progress { job, line } => self.progress(job, &line).await,
-            Command::Lost { job, names } => self.tell_lost(job, &names).await,
+            Command::Tell { job, notice } => self.tell(job, &notice).await,
             Command::Answer { job, result } => {
                 self.end_build(job).await;
                 if let Some(job) = self.jobs.remove(&job) {
@@ -308,14 +309,12 @@ impl Actor {
         }
     }
 
-    async fn tell_lost(&self, job: JobId, names: &[String]) {
+    async fn tell(&self, job: JobId, told: &Notice) {
         if let Some(context) = self.jobs.get(&job).and_then(|job| job.context.as_ref()) {
-            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let text = format!(
-                "lost, because their types have changed: {}\n",
-                names.join(", ")
-            );
-            context.outlet().text(StreamName::Stderr, text).await;
+            context
+                .outlet()
+                .text(StreamName::Stderr, notice(told))
+                .await;
         }
     }
 }

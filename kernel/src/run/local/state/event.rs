@@ -1,5 +1,6 @@
 //! What happens to the local namespace, and what it wants done.
 
+use crate::report::Notice;
 use phalanx_evaluator::EvaluatorNotice;
 use phalanx_protocol::evaluator::{Answer, CompiledCell, EvaluatorRequest, RequestId};
 use phalanx_protocol::failure::Failure;
@@ -74,10 +75,10 @@ pub(in crate::run::local) enum Command {
         job: JobId,
         line: String,
     },
-    /// These variables were lost on the way; the job goes on.
-    Lost {
+    /// Something happened on the way; the job goes on.
+    Tell {
         job: JobId,
-        names: Vec<String>,
+        notice: Notice,
     },
     Answer {
         job: JobId,

@@ -9,6 +9,7 @@ mod part;
 pub use event::Analysis;
 pub(super) use event::{Command, Event, JobId};
 
+use crate::report::Notice;
 use crate::run::Moved;
 use hearing::Hearings;
 use part::{Attempt, Current, EvaluatorState, Logged, Phase, RuntimeState, Waiting};
@@ -291,6 +292,10 @@ impl State {
         let run = RunId(self.runs);
         if let Phase::Held(cell) = std::mem::replace(&mut current.phase, Phase::Running(run)) {
             let job = current.job;
+            if !cell.dropped.is_empty() && current.outcomes.is_empty() {
+                let notice = Notice::Dropped(cell.dropped.clone());
+                commands.push(Command::Tell { job, notice });
+            }
             commands.push(Command::Run { job, run, cell });
         }
     }
@@ -310,8 +315,8 @@ impl State {
         match current.phase {
             Phase::Running(running) if running == run => {
                 if let Outcome::VariablesLost(names) = &outcome {
-                    let (job, names) = (current.job, names.clone());
-                    commands.push(Command::Lost { job, names });
+                    let (job, notice) = (current.job, Notice::Lost(names.clone()));
+                    commands.push(Command::Tell { job, notice });
                 }
                 current.outcomes.push(outcome.clone());
                 current.phase = Phase::Compiling;

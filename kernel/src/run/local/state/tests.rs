@@ -57,7 +57,10 @@ fn told(command: &Command) -> String {
             Some(failure) => format!("over {} {failure:?}", hearing.0),
         },
         Command::Progress { line, .. } => format!("progress {line}"),
-        Command::Lost { names, .. } => format!("lost {}", names.join(" ")),
+        Command::Tell { notice, .. } => match notice {
+            Notice::Lost(names) => format!("lost {}", names.join(" ")),
+            Notice::Dropped(names) => format!("dropped {}", names.join(" ")),
+        },
         Command::Answer { job, result } => match result {
             Ok(_) => format!("{} ok", job.0),
             Err(Failure::Interrupted { lost }) => {
@@ -97,6 +100,7 @@ fn compiled() -> Event {
         entry: "f".into(),
         has_result: false,
         lines: Vec::new(),
+        dropped: Vec::new(),
     })))
 }
 
@@ -458,4 +462,16 @@ fn a_compiled_cell_waits_until_the_code_has_heard() {
 fn nobody_hears_where_nothing_has_run() {
     let mut bench = Bench::new();
     bench.check(hear(1), &["over 1"]);
+}
+
+#[test]
+fn variables_that_a_cell_costs_are_named_before_it_runs() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "struct A");
+    let cell = CompiledCell {
+        dropped: vec!["a".into(), "b".into()],
+        ..CompiledCell::default()
+    };
+    let compiled = Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));
+    bench.check(compiled, &["dropped a b", "load std", "run 1"]);
 }

@@ -1,0 +1,143 @@
+//! What a namespace's items say of its types, and which variables a cell would make unreadable.
+//!
+//! rustc's `TypeId`, by which evcxr checks what it reads, names a type's place in the crate and not
+//! what it is made of: a struct that is defined anew keeps its id. So before a cell is compiled
+//! that defines something anew, the variables whose types reach it have to go.
+//!
+//! What a type reaches is decided by names, and in doubt it is reached.
+
+mod read;
+
+use read::{Item, Items, first_name, read_cell, read_type};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Types everybody has in scope, until a glob import brings others of the same name.
+const PRELUDE: [&str; 5] = ["Box", "Option", "Result", "String", "Vec"];
+
+/// Crates whose globs bring none of [`PRELUDE`] that could take its place.
+const TAME: [&str; 4] = ["alloc", "core", "phalanx", "std"];
+
+/// The items of a namespace, as far as they decide about types.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Definitions {
+    items: BTreeMap<String, Arc<Item>>,
+    globs: BTreeSet<String>,
+}
+
+/// What a cell defines anew.
+#[derive(Default)]
+struct Changes {
+    names: BTreeSet<String>,
+    /// Names that may mean something else in items, of which rustc knows nothing; in the types of
+    /// variables it sees to that itself.
+    in_items: BTreeSet<String>,
+}
+
+impl Definitions {
+    /// The variables, given by name and type, that cannot be read any more once a cell has been
+    /// compiled.
+    pub(super) fn lost(&self, source: &str, variables: &[(String, String)]) -> Vec<String> {
+        if variables.is_empty() {
+            return Vec::new();
+        }
+        let changes = self.changes(&read_cell(source));
+        if changes.names.is_empty() && changes.in_items.is_empty() {
+            return Vec::new();
+        }
+        let redefined = |(name, item): (&String, &Arc<Item>)| {
+            item.is_type() && self.reaches(name, &changes, &mut BTreeSet::new())
+        };
+        let types_change = self.items.iter().any(redefined);
+        let is_lost = |ty: &str| {
+            let ty = read_type(ty);
+            let mut seen = BTreeSet::new();
+            let mut reached = ty.refers.iter();
+            reached.any(|name| self.reaches(name, &changes, &mut seen))
+                || (types_change && self.erased(&ty, &mut BTreeSet::new()))
+        };
+        variables
+            .iter()
+            .filter(|(_, ty)| is_lost(ty))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// A cell has been compiled, and its items are those of the namespace now.
+    pub(super) fn add(&mut self, source: &str) {
+        let Items { named, globs } = read_cell(source);
+        let named = named.into_iter().map(|(name, item)| (name, Arc::new(item)));
+        self.items.extend(named);
+        self.globs.extend(globs);
+    }
+
+    fn changes(&self, cell: &Items) -> Changes {
+        let mut changes = Changes::default();
+        for (name, item) in &cell.named {
+            let Some(old) = self.items.get(name) else {
+                // It takes the place of what was meant by the name before.
+                changes.names.insert(name.clone());
+                continue;
+            };
+            if old.definition != item.definition {
+                changes.names.insert(name.clone());
+            }
+            for (head, associated) in &old.associated {
+                let new = item.associated.get(head);
+                if new.map_or("", |new| &new.text) != associated.text {
+                    changes.names.extend(associated.concerns.iter().cloned());
+                }
+            }
+        }
+        for glob in cell.globs.difference(&self.globs) {
+            let Some(first) = first_name(glob) else {
+                continue;
+            };
+            let local = cell.named.get(first);
+            match local.or(self.items.get(first).map(Arc::as_ref)) {
+                Some(item) => changes.in_items.extend(item.defines.iter().cloned()),
+                None if TAME.contains(&first) => {}
+                None => changes.in_items.extend(PRELUDE.map(str::to_owned)),
+            }
+        }
+        changes
+    }
+
+    /// Whether what a name means depends on something that changes.
+    fn reaches(&self, name: &str, changes: &Changes, seen: &mut BTreeSet<String>) -> bool {
+        if changes.names.contains(name) {
+            return true;
+        }
+        if !seen.insert(name.to_owned()) {
+            return false;
+        }
+        match self.items.get(name) {
+            Some(item) => item
+                .refers
+                .iter()
+                .any(|next| changes.in_items.contains(next) || self.reaches(next, changes, seen)),
+            // Perhaps from one of the namespace's own modules, of which everything is imported.
+            None => self
+                .globs
+                .iter()
+                .filter_map(|glob| first_name(glob))
+                .filter(|first| self.items.contains_key(*first))
+                .any(|first| self.reaches(first, changes, seen)),
+        }
+    }
+
+    /// Whether values may hold values of any type.
+    fn erased(&self, item: &Item, seen: &mut BTreeSet<String>) -> bool {
+        item.erased
+            || item.refers.iter().any(|name| {
+                seen.insert(name.clone())
+                    && self
+                        .items
+                        .get(name)
+                        .is_some_and(|item| self.erased(item, seen))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests;

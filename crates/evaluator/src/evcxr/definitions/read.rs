@@ -1,0 +1,358 @@
+//! What the items of a source say of types: the part of each that decides how its values lie in
+//! memory, and the names it refers to.
+
+use ra_ap_syntax::ast::{self, AstNode, HasGenericParams, HasModuleItem, HasName, HasTypeBounds};
+use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One item, under the name by which evcxr replaces it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Item {
+    /// What decides about values; the same text means the same layout, if all it refers to is
+    /// the same.
+    pub(super) definition: String,
+    /// What it refers to: the first names of paths, and every name in the input of macros.
+    pub(super) refers: BTreeSet<String>,
+    /// Types, traits and constants in it.
+    pub(super) defines: BTreeSet<String>,
+    /// Whether values of it may hold values of any type, which code can ask for by that type.
+    pub(super) erased: bool,
+    /// What its impl blocks say of types, by their heads.
+    pub(super) associated: BTreeMap<String, Associated>,
+}
+
+/// Types and constants of one impl block.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Associated {
+    pub(super) text: String,
+    /// What changes with them.
+    pub(super) concerns: BTreeSet<String>,
+}
+
+/// The items of a cell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Items {
+    pub(super) named: BTreeMap<String, Item>,
+    /// Paths from which everything is imported.
+    pub(super) globs: BTreeSet<String>,
+}
+
+/// What a type, as evcxr writes it down for a variable, refers to.
+pub(super) fn read_type(ty: &str) -> Item {
+    let source = format!("type T = {ty};");
+    let parsed = SourceFile::parse(&source, Edition::Edition2024);
+    let mut item = Item::default();
+    if let Some(ast::Item::TypeAlias(alias)) = parsed.tree().items().next()
+        && let Some(ty) = alias.ty()
+    {
+        item.read(ty.syntax());
+    }
+    item
+}
+
+/// The items of a cell, named the way evcxr names them.
+pub(super) fn read_cell(source: &str) -> Items {
+    let mut items = Items::default();
+    let mut last = None;
+    for item in super::super::source::items(source) {
+        match &item {
+            ast::Item::Use(import) => items.import(import),
+            ast::Item::Impl(block) => {
+                let owner = last.clone().unwrap_or_default();
+                let named: &mut Item = items.named.entry(owner).or_default();
+                let (head, associated) = associated(block);
+                let known = named.associated.entry(head).or_default();
+                known.text += &associated.text;
+                known.concerns.extend(associated.concerns);
+            }
+            _ => {
+                let Some(name) = name_of(&item) else { continue };
+                let mut read = Item::default();
+                read.read(item.syntax());
+                if !matches!(item, ast::Item::MacroRules(_)) {
+                    last = Some(name.clone());
+                }
+                items.named.insert(name, read);
+            }
+        }
+    }
+    // Blocks that belong to no item of the cell cannot be replaced, only added.
+    items.named.remove("");
+    items
+}
+
+fn name_of(item: &ast::Item) -> Option<String> {
+    let name = match item {
+        ast::Item::Const(item) => item.name(),
+        ast::Item::Enum(item) => item.name(),
+        ast::Item::Fn(item) => item.name(),
+        ast::Item::MacroRules(item) => item.name(),
+        ast::Item::MacroDef(item) => item.name(),
+        ast::Item::Module(item) => item.name(),
+        ast::Item::Static(item) => item.name(),
+        ast::Item::Struct(item) => item.name(),
+        ast::Item::Trait(item) => item.name(),
+        ast::Item::TypeAlias(item) => item.name(),
+        ast::Item::Union(item) => item.name(),
+        _ => None,
+    };
+    name.map(|name| name.text().to_string())
+}
+
+impl Items {
+    fn import(&mut self, import: &ast::Use) {
+        if let Some(tree) = import.use_tree() {
+            self.import_tree(&tree, "");
+        }
+    }
+
+    fn import_tree(&mut self, tree: &ast::UseTree, before: &str) {
+        let path = tree.path().map(|path| path.syntax().text().to_string());
+        let path = match (path, before) {
+            (None, before) => before.to_owned(),
+            (Some(path), "") => path,
+            (Some(path), before) if path == "self" => before.to_owned(),
+            (Some(path), before) => format!("{before}::{path}"),
+        };
+        if let Some(list) = tree.use_tree_list() {
+            for inner in list.use_trees() {
+                self.import_tree(&inner, &path);
+            }
+        } else if tree.star_token().is_some() {
+            self.globs.insert(path);
+        } else {
+            let own = path.rsplit("::").next().unwrap_or_default();
+            let renamed = tree.rename().and_then(|rename| rename.name());
+            let name = renamed.map_or_else(|| own.to_owned(), |name| name.text().to_string());
+            let item = Item {
+                refers: first_name(&path)
+                    .filter(|first| **first != name)
+                    .map(str::to_owned)
+                    .into_iter()
+                    .collect(),
+                erased: path.split("::").any(|part| ERASING.contains(&part)),
+                definition: path,
+                ..Item::default()
+            };
+            self.named.insert(name, item);
+        }
+    }
+}
+
+/// The name by which a path is found.
+pub(super) fn first_name(path: &str) -> Option<&str> {
+    let mut parts = path.split("::").map(str::trim);
+    parts.find(|part| !matches!(*part, "" | "crate" | "self" | "super"))
+}
+
+/// Traits and crates whose objects can be asked what they are.
+const ERASING: [&str; 5] = ["Any", "anyhow", "eyre", "color_eyre", "miette"];
+
+/// Attributes that add nothing to a type's values.
+const HARMLESS: [&str; 6] = [
+    "doc",
+    "allow",
+    "warn",
+    "expect",
+    "must_use",
+    "non_exhaustive",
+];
+const HARMLESS_DERIVES: [&str; 11] = [
+    "Clone",
+    "Copy",
+    "Debug",
+    "Default",
+    "Deserialize",
+    "Eq",
+    "Hash",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Serialize",
+];
+
+impl Item {
+    fn read(&mut self, node: &SyntaxNode) {
+        match node.kind() {
+            SyntaxKind::ATTR if is_harmless(node) => return,
+            // Only what can be computed while compiling decides about types.
+            SyntaxKind::FN if !decides(node) => return self.read_signature(node),
+            SyntaxKind::IMPL => {
+                if let Some(block) = ast::Impl::cast(node.clone()) {
+                    let (head, associated) = associated(&block);
+                    self.definition += &format!("{head} {{ {} }} ", associated.text);
+                    self.refers.extend(associated.concerns);
+                }
+                return;
+            }
+            SyntaxKind::PATH => self.refer(node),
+            SyntaxKind::STRUCT
+            | SyntaxKind::ENUM
+            | SyntaxKind::UNION
+            | SyntaxKind::TYPE_ALIAS
+            | SyntaxKind::TRAIT
+            | SyntaxKind::CONST
+            | SyntaxKind::MODULE => self.define(node),
+            SyntaxKind::DYN_TRAIT_TYPE => self.erased |= mentions(node, &["Any", "Error"]),
+            _ => {}
+        }
+        for child in node.children_with_tokens() {
+            match child {
+                NodeOrToken::Node(child) => self.read(&child),
+                NodeOrToken::Token(token) => self.token(&token),
+            }
+        }
+        if let Some(parameters) = ast::AnyHasGenericParams::cast(node.clone())
+            .and_then(|generic| generic.generic_param_list())
+        {
+            for parameter in parameters.generic_params() {
+                let name = match parameter {
+                    ast::GenericParam::TypeParam(parameter) => parameter.name(),
+                    ast::GenericParam::ConstParam(parameter) => parameter.name(),
+                    ast::GenericParam::LifetimeParam(_) => None,
+                };
+                if let Some(name) = name {
+                    let name: &str = &name.text();
+                    self.refers.remove(name);
+                }
+            }
+        }
+    }
+
+    /// A function's name and, in a trait, what stands in its table: all but the body.
+    fn read_signature(&mut self, node: &SyntaxNode) {
+        let in_trait = node
+            .parent()
+            .and_then(|list| list.parent())
+            .is_some_and(|owner| owner.kind() == SyntaxKind::TRAIT);
+        if !in_trait {
+            self.definition += "fn ";
+            return;
+        }
+        for child in node.children_with_tokens() {
+            match child {
+                NodeOrToken::Node(body) if body.kind() == SyntaxKind::BLOCK_EXPR => {}
+                NodeOrToken::Node(child) => self.read(&child),
+                NodeOrToken::Token(token) => self.token(&token),
+            }
+        }
+    }
+
+    fn refer(&mut self, path: &SyntaxNode) {
+        let qualifies = path
+            .parent()
+            .is_some_and(|parent| parent.kind() == SyntaxKind::PATH);
+        if qualifies {
+            return;
+        }
+        let segments = path.descendants().filter(|node| {
+            // Those of the path itself, not of its arguments.
+            node.kind() == SyntaxKind::NAME_REF
+                && node.ancestors().nth(1).is_some_and(|segment| {
+                    segment.kind() == SyntaxKind::PATH_SEGMENT
+                        && segment
+                            .ancestors()
+                            .skip(1)
+                            .take_while(|up| up.kind() == SyntaxKind::PATH)
+                            .any(|up| up == *path)
+                })
+        });
+        let names = segments.map(|name| name.text().to_string());
+        let names = names.collect::<Vec<_>>();
+        self.erased |= names.iter().any(|name| ERASING.contains(&name.as_str()));
+        let first = names
+            .into_iter()
+            .find(|name| !matches!(name.as_str(), "crate" | "self" | "super" | "Self"));
+        self.refers.extend(first);
+    }
+
+    fn define(&mut self, node: &SyntaxNode) {
+        let name = node.children().find_map(ast::Name::cast);
+        self.defines
+            .extend(name.map(|name| name.text().to_string()));
+        if let Some(item) = ast::Trait::cast(node.clone())
+            && let Some(bounds) = item.type_bound_list()
+        {
+            self.erased |= mentions(bounds.syntax(), &["Any", "Error"]);
+        }
+    }
+
+    fn token(&mut self, token: &SyntaxToken) {
+        if token.kind().is_trivia() {
+            return;
+        }
+        self.definition += token.text();
+        self.definition.push(' ');
+        let in_macro = token
+            .parent()
+            .is_some_and(|parent| parent.kind() == SyntaxKind::TOKEN_TREE);
+        if in_macro && token.kind() == SyntaxKind::IDENT {
+            self.refers.insert(token.text().to_owned());
+            self.erased |= ERASING.contains(&token.text());
+        }
+    }
+
+    /// Whether it defines types, of which there may be values.
+    pub(super) fn is_type(&self) -> bool {
+        !self.defines.is_empty()
+    }
+}
+
+/// Whether a function can decide about types: evaluated by the compiler, or with types in it.
+fn decides(function: &SyntaxNode) -> bool {
+    let is_const = function
+        .children_with_tokens()
+        .any(|child| child.kind() == SyntaxKind::CONST_KW);
+    let types = [SyntaxKind::STRUCT, SyntaxKind::ENUM, SyntaxKind::UNION];
+    is_const
+        || function
+            .descendants()
+            .any(|node| types.contains(&node.kind()))
+}
+
+fn mentions(node: &SyntaxNode, names: &[&str]) -> bool {
+    node.descendants()
+        .filter_map(ast::NameRef::cast)
+        .any(|name| names.iter().any(|other| name.text() == *other))
+}
+
+fn is_harmless(attribute: &SyntaxNode) -> bool {
+    let mut names = attribute
+        .descendants_with_tokens()
+        .filter_map(NodeOrToken::into_token)
+        .filter(|token| token.kind() == SyntaxKind::IDENT)
+        .map(|token| token.text().to_owned());
+    match names.next().as_deref() {
+        Some("derive") => names.all(|name| {
+            let path = ["serde", "std", "core"];
+            HARMLESS_DERIVES.contains(&name.as_str()) || path.contains(&name.as_str())
+        }),
+        Some(name) => HARMLESS.contains(&name),
+        None => false,
+    }
+}
+
+/// The head of an impl block, and its types and constants.
+fn associated(block: &ast::Impl) -> (String, Associated) {
+    let mut head = Item::default();
+    for child in block.syntax().children_with_tokens() {
+        match child {
+            NodeOrToken::Node(list) if list.kind() == SyntaxKind::ASSOC_ITEM_LIST => {}
+            NodeOrToken::Node(child) => head.read(&child),
+            NodeOrToken::Token(token) => head.token(&token),
+        }
+    }
+    let mut inside = Item::default();
+    let items = block.assoc_item_list().into_iter();
+    for item in items.flat_map(|list| list.assoc_items()) {
+        match item {
+            ast::AssocItem::Fn(function) if !decides(function.syntax()) => {}
+            item => inside.read(item.syntax()),
+        }
+    }
+    let associated = Associated {
+        text: inside.definition,
+        concerns: head.refers,
+    };
+    (head.definition, associated)
+}

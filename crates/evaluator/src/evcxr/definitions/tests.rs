@@ -1,0 +1,185 @@
+use super::*;
+
+/// Which of the variables `name: type` a cell costs, in a namespace made by earlier cells.
+fn lost(cells: &[&str], variables: &[&str], cell: &str) -> String {
+    let mut definitions = Definitions::default();
+    for cell in cells {
+        definitions.add(cell);
+    }
+    let variables = variables.iter().map(|variable| {
+        let (name, ty) = variable.split_once(": ").unwrap();
+        (name.to_owned(), ty.to_owned())
+    });
+    definitions
+        .lost(cell, &variables.collect::<Vec<_>>())
+        .join(" ")
+}
+
+#[test]
+fn a_type_that_is_defined_anew_takes_its_variables_along() {
+    let cells = [
+        "struct A { x: u64 }",
+        "struct B { a: A }\nenum C { X(Vec<B>) }",
+    ];
+    let variables = [
+        "a: A",
+        "v: Vec<A>",
+        "b: B",
+        "c: Option<C>",
+        "n: u64",
+        "s: String",
+    ];
+    let check = |cell: &str, expected: &str| {
+        assert_eq!(lost(&cells, &variables, cell), expected, "{cell}");
+    };
+    check("struct A { x: String }", "a v b c");
+    check("struct A(u64);", "a v b c");
+    check("struct B { a: A, b: u8 }", "b c");
+    check("enum A { X }\nlet a = A::X;", "a v b c");
+    check("struct A<T> { x: T }", "a v b c");
+    check("#[repr(packed)] struct A { x: u64 }", "a v b c");
+    check("fn A() {}", "a v b c");
+    check("use std::fmt::Error as A;", "a v b c");
+}
+
+#[test]
+fn what_stays_as_it_was_costs_nothing() {
+    let cells = ["struct A { x: u64 }\nimpl A { fn f(&self) -> u64 { 1 } }"];
+    let check = |cell: &str| assert_eq!(lost(&cells, &["a: A"], cell), "", "{cell}");
+    check(cells[0]);
+    check("struct A {\n    x: u64, // a comment\n}");
+    check("/// A.\n#[derive(Debug, Clone)] struct A { x: u64 }");
+    check("struct A { x: u64 }\nimpl A { fn f(&self) -> u64 { 2 } fn g() {} }");
+    check("impl Iterator for A { type Item = u8; fn next(&mut self) -> Option<u8> { None } }");
+    check("impl Drop for A { fn drop(&mut self) {} }");
+    check("struct B { a: A }");
+    check("fn x() -> u64 { 3 }");
+    check("a.x");
+    check("use std::collections::*;");
+}
+
+#[test]
+fn whatever_decides_about_a_layout_counts() {
+    let check = |first: &str, variable: &str, cell: &str| {
+        assert_ne!(lost(&[first], &[variable], cell), "", "{cell}");
+    };
+    check(
+        "const N: usize = 4; struct A([u8; N]);",
+        "a: A",
+        "const N: usize = 8;",
+    );
+    check(
+        "const fn n() -> usize { 4 } struct A([u8; n()]);",
+        "a: A",
+        "const fn n() -> usize { 8 }",
+    );
+    check("type T = u8; struct A(T);", "a: A", "type T = u64;");
+    check(
+        "mod m { pub struct A(pub u8); pub fn f() {} }",
+        "a: m::A",
+        "mod m { pub struct A(pub u64); pub fn f() {} }",
+    );
+    check(
+        "mod m { pub struct A(pub u8); }\nuse m::*;",
+        "a: A",
+        "mod m { pub struct A(pub u64); }",
+    );
+    check(
+        "mod m { pub struct A(pub u8); pub struct B(pub u64); }\nuse m::A as X; struct W(X);",
+        "w: W",
+        "use m::B as X;",
+    );
+    check(
+        "use std::collections::BTreeMap as M; struct A(M<u8, u8>);",
+        "a: A",
+        "use std::collections::HashMap as M;",
+    );
+    check(
+        "trait T { fn f(&self); }",
+        "b: Box<dyn T>",
+        "trait T { fn f(&self); fn g(&self) {} }",
+    );
+    check(
+        "macro_rules! fields { () => { u8 } } struct A(fields!());",
+        "a: A",
+        "macro_rules! fields { () => { u64 } }",
+    );
+    check(
+        "macro_rules! make { ($n:ident) => { pub struct $n(u8); } } mod m { make!(A); }",
+        "a: m::A",
+        "macro_rules! make { ($n:ident) => { pub struct $n(u64); } }",
+    );
+    check(
+        "struct X; impl Iterator for X { type Item = u8; fn next(&mut self) -> Option<u8> { None } }",
+        "p: std::iter::Peekable<X>",
+        "struct X; impl Iterator for X { type Item = u64; fn next(&mut self) -> Option<u64> { None } }",
+    );
+    check(
+        "trait T { type O; } struct X; impl T for X { type O = u8; } struct A(<X as T>::O);",
+        "a: A",
+        "struct X; impl T for X { type O = u64; }",
+    );
+    check(
+        "struct X; impl X { const N: usize = 4; } struct A([u8; X::N]);",
+        "a: A",
+        "struct X; impl X { const N: usize = 8; }",
+    );
+    check(
+        "fn f() { struct L(u8); }",
+        "b: Box<dyn std::any::Any>",
+        "fn f() { struct L(u64); }",
+    );
+}
+
+#[test]
+fn a_name_that_takes_the_place_of_another_counts() {
+    let struct_s = ["struct S { name: String }"];
+    assert_eq!(lost(&struct_s, &["s: S"], "struct String(u8);"), "s");
+    let module = "mod m { pub struct String(pub u8); }";
+    assert_eq!(lost(&[struct_s[0], module], &["s: S"], "use m::*;"), "s");
+    assert_eq!(lost(&struct_s, &["s: S"], "use heapless::*;"), "s");
+    // rustc tells these types apart.
+    assert_eq!(lost(&[], &["s: Vec<String>"], "use heapless::*;"), "");
+    assert_eq!(
+        lost(
+            &[],
+            &["m: std::collections::HashMap<u8, u8>"],
+            "use std::collections::HashMap;"
+        ),
+        ""
+    );
+}
+
+#[test]
+fn what_can_hold_anything_goes_with_any_type() {
+    let cells = [
+        "struct A { x: u64 }",
+        "use anyhow::Result;",
+        "trait Shape: std::any::Any {} struct Boxed { inner: Box<dyn Shape> }",
+    ];
+    let variables = [
+        "any: Box<dyn std::any::Any>",
+        "error: Box<dyn std::error::Error>",
+        "result: Result<u8>",
+        "boxed: Boxed",
+        "f: Box<dyn Fn() -> u8>",
+    ];
+    let cell = "struct A { x: String }";
+    assert_eq!(lost(&cells, &variables, cell), "any error result boxed");
+    assert_eq!(lost(&cells, &variables, "struct New;"), "");
+    assert_eq!(lost(&cells, &variables, "fn f() {}"), "");
+}
+
+#[test]
+fn names_that_are_no_references_do_not_count() {
+    let cells = ["enum Shape { Circle, Square } struct W<T> { len: usize, t: T }"];
+    let variables = ["s: Shape", "w: W<u8>"];
+    for cell in [
+        "struct Circle;",
+        "fn len() -> usize { 1 }",
+        "struct T;",
+        "struct t;",
+    ] {
+        assert_eq!(lost(&cells, &variables, cell), "", "{cell}");
+    }
+}

@@ -1,0 +1,152 @@
+//! What evcxr made of a cell: the crate it had compiled, and what that compile has read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Where evcxr keeps what it has compiled, below the build folder.
+const SOURCE: &str = "src/lib.rs";
+const MANIFEST: &str = "Cargo.toml";
+
+/// What rustc read for a cell, beside the library.
+const DEP_INFO: &str = "ctx.d";
+
+/// The line at which evcxr's function for a cell begins.
+const ENTRY: &str = "\npub extern \"C\" fn run_user_code_";
+const EXPORTED: &str = "#[unsafe(no_mangle)]";
+/// What stands between the items and the function, if anything does.
+const RUNTIME: &str = "mod evcxr_internal_runtime {\n";
+const QUESTION: &str = "struct EvcxrUserCodeError {}";
+/// Where a function without any code of the user begins.
+const NO_CODE: &str = "mut x: *mut std::os::raw::c_void)";
+const ASYNC: &str = "\n.block_on(async {\n";
+
+/// The crate of one cell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Emitted {
+    pub(super) source: String,
+    pub(super) manifest: String,
+    /// Whether it was made of more than its source: files, or variables of the environment.
+    pub(super) reads_outside: bool,
+}
+
+/// The parts of a crate's source that tell of its namespace.
+#[derive(Debug, PartialEq)]
+pub(super) struct Parts<'a> {
+    /// The items, and imports that are repeated each time they are evaluated.
+    pub(super) items: &'a str,
+    /// evcxr's modes; `None` where a cell has no code that would show them.
+    pub(super) modes: Option<Modes>,
+    /// The variables it begins with, and whether each is mutable.
+    pub(super) variables: BTreeMap<&'a str, bool>,
+}
+
+/// How evcxr wraps code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Modes {
+    pub(super) question_mark: bool,
+    pub(super) is_async: bool,
+}
+
+impl Emitted {
+    /// Reads what evcxr has just had compiled to `library`.
+    pub(super) fn read(library: &Path) -> Self {
+        let folder = build_folder().unwrap_or_default();
+        let read = |name| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let dep_info = library.with_file_name(DEP_INFO);
+        // Without it nothing is known of what was read.
+        let dep_info = std::fs::read_to_string(dep_info);
+        Self {
+            source: read(SOURCE),
+            manifest: read(MANIFEST),
+            reads_outside: dep_info.map_or(true, |dep_info| reads_outside(&dep_info)),
+        }
+    }
+
+    pub(super) fn parts(&self) -> Option<Parts<'_>> {
+        let (before, function) = self.source.split_at(self.source.rfind(ENTRY)?);
+        let mut items = before.strip_suffix(EXPORTED)?;
+        if let Some(at) = items.rfind(RUNTIME) {
+            items = &items[..at];
+        }
+        let mut question_mark = false;
+        if let Some(at) = items.rfind(QUESTION) {
+            question_mark = true;
+            items = items[..at].trim_end();
+        }
+        let (_, code) = function.split_once('(')?;
+        let has_code = !code.trim_start().starts_with(NO_CODE);
+        Some(Parts {
+            items,
+            modes: has_code.then(|| Modes {
+                question_mark,
+                is_async: code.contains(ASYNC),
+            }),
+            variables: function.lines().filter_map(loaded).collect(),
+        })
+    }
+}
+
+/// The folder in which evcxr builds.
+pub(super) fn build_folder() -> Option<PathBuf> {
+    std::env::var_os(crate::handle::BUILD_FOLDER_VAR).map(PathBuf::from)
+}
+
+/// The variable that a line takes from the store, and whether it is mutable.
+fn loaded(line: &str) -> Option<(&str, bool)> {
+    let (name, rest) = line.strip_prefix("let ")?.split_once(" = ")?;
+    rest.starts_with("evcxr_variable_store.take_variable::<")
+        .then(|| match name.strip_prefix("mut ") {
+            Some(name) => (name, true),
+            None => (name, false),
+        })
+}
+
+/// Whether rustc's list of what it has read holds more than the cell's source.
+fn reads_outside(dep_info: &str) -> bool {
+    dep_info.lines().any(|line| {
+        line.starts_with("# env-dep:")
+            || line
+                .split_once(": ")
+                .is_some_and(|(_, files)| files.split_whitespace().any(|file| file != SOURCE))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_compile_has_read_is_known() {
+        assert!(!reads_outside(
+            "/x/ctx.d: src/lib.rs\n\n/x/libctx.so: src/lib.rs\n\nsrc/lib.rs:\n"
+        ));
+        assert!(reads_outside("/x/libctx.so: src/lib.rs /etc/hosts\n"));
+        assert!(reads_outside(
+            "/x/libctx.so: src/lib.rs\n\n# env-dep:HOME=/root\n"
+        ));
+    }
+
+    #[test]
+    fn a_crate_is_taken_apart() {
+        let emitted = |source: &str| Emitted {
+            source: source.to_owned(),
+            ..Emitted::default()
+        };
+        let with_code = emitted(
+            "fn f() {}\nuse a::*;\n            struct EvcxrUserCodeError {}\nimpl\nmod evcxr_internal_runtime {\nx\n}\n\
+             #[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_7(\nmut evcxr_variable_store: X\n\
+             let mut a = evcxr_variable_store.take_variable::<u8>(stringify!(a));\n\
+             let b = evcxr_variable_store.take_variable::<u8>(stringify!(b));\nlet c = 1;\n}\n",
+        );
+        let parts = with_code.parts().unwrap();
+        assert_eq!(parts.items, "fn f() {}\nuse a::*;");
+        assert_eq!(parts.variables, BTreeMap::from([("a", true), ("b", false)]));
+        assert!(parts.modes.unwrap().question_mark);
+        let items = emitted(
+            "fn f() {}\nuse a::*;\n#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_7(\n\
+             mut x: *mut std::os::raw::c_void) -> *mut std::os::raw::c_void {x}\n}\n",
+        );
+        assert_eq!(items.parts().unwrap().modes, None);
+        assert_eq!(items.parts().unwrap().items.trim_end(), parts.items);
+    }
+}

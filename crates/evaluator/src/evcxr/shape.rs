@@ -1,0 +1,210 @@
+//! What a cell's compile depends on besides the cell, and the cells that need none.
+//!
+//! A cell that ran to its end and left the namespace's shape as it found it would be compiled to
+//! the same code again; so what was compiled is run again.
+
+use super::emitted::{Emitted, Modes};
+use super::source;
+use super::variables::Variables;
+use phalanx_protocol::evaluator::CompiledCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Most cells that are remembered.
+const MOST_CELLS: usize = 1024;
+
+/// The shape of a namespace: everything evcxr puts around a cell, except for the options, whose
+/// change makes a [`Memory`] forget everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Shape {
+    items: Arc<str>,
+    manifest: Arc<str>,
+    modes: Modes,
+    /// Type, and whether it is mutable, where that is known.
+    variables: BTreeMap<String, (String, Option<bool>)>,
+}
+
+impl Shape {
+    /// The shape a cell has left, evcxr having taken it for good; the variables are all there are,
+    /// evcxr's own too.
+    pub(super) fn after(&self, emitted: &Emitted, source: &str, variables: &Variables) -> Self {
+        let Some(parts) = emitted.parts() else {
+            return self.after_failure(variables);
+        };
+        let declared = source::declared(source);
+        let is_mutable = |name: &str| match declared.get(name) {
+            Some(mutable) => Some(*mutable),
+            None => parts.variables.get(name).copied(),
+        };
+        let variables = variables
+            .iter()
+            .map(|(name, ty)| (name.clone(), (ty.clone(), is_mutable(name))));
+        Self {
+            items: without_repetition(parts.items).into(),
+            manifest: emitted.manifest.as_str().into(),
+            modes: parts.modes.unwrap_or(self.modes),
+            variables: variables.collect(),
+        }
+    }
+
+    /// The shape after a cell that evcxr has given up.
+    pub(super) fn after_failure(&self, variables: &Variables) -> Self {
+        let mut shape = self.clone();
+        let is_left = |name: &String| variables.iter().any(|(left, _)| left == name);
+        shape.variables.retain(|name, _| is_left(name));
+        shape
+    }
+
+    /// How a variable would be declared: `mut a: u8`.
+    pub(super) fn declaration(&self, name: &str) -> Option<String> {
+        let (ty, mutable) = self.variables.get(name)?;
+        let mutable = if *mutable == Some(true) { "mut " } else { "" };
+        Some(format!("{mutable}{name}: {ty}"))
+    }
+
+    fn is_known(&self) -> bool {
+        self.variables
+            .values()
+            .all(|(_, mutable)| mutable.is_some())
+    }
+}
+
+/// Items, without the imports that evcxr appends each time they are evaluated.
+fn without_repetition(items: &str) -> String {
+    let items = items.trim_end();
+    let is_import = |line: &&str| line.starts_with("use ") && line.ends_with(';');
+    let imports = items.rsplit('\n').take_while(is_import);
+    let length = imports.clone().map(|line| line.len() + 1).sum::<usize>();
+    let imports = imports.collect::<BTreeSet<_>>();
+    let mut text = items[..items.len().saturating_sub(length)].to_owned();
+    for import in imports {
+        text.push('\n');
+        text += import;
+    }
+    text
+}
+
+/// Compiled cells that can be run again as they are, by shape and source.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    cells: HashMap<Shape, HashMap<String, CompiledCell>>,
+    count: usize,
+}
+
+impl Memory {
+    /// What a cell would be compiled to.
+    pub(super) fn recall(&self, shape: &Shape, source: &str) -> Option<CompiledCell> {
+        self.cells.get(shape)?.get(source).cloned()
+    }
+
+    /// A cell that ran to its end.
+    pub(super) fn remember(
+        &mut self,
+        (before, after): (&Shape, &Shape),
+        source: &str,
+        emitted: &Emitted,
+        cell: CompiledCell,
+    ) {
+        if before != after
+            || !after.is_known()
+            || emitted.reads_outside
+            || !cell.dropped.is_empty()
+            || super::tools::depends_on_paths(&emitted.manifest)
+        {
+            return;
+        }
+        if self.count == MOST_CELLS {
+            self.forget();
+        }
+        let cells = self.cells.entry(after.clone()).or_default();
+        if cells.insert(source.to_owned(), cell).is_none() {
+            self.count += 1;
+        }
+    }
+
+    /// Something has changed that shapes do not tell.
+    pub(super) fn forget(&mut self) {
+        self.cells.clear();
+        self.count = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ITEMS: &str = "fn f() {}\nuse a::*;";
+
+    fn emitted(items: &str, loads: &str) -> Emitted {
+        Emitted {
+            source: format!(
+                "{items}\n#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\nmut e: S)\n{loads}}}"
+            ),
+            ..Emitted::default()
+        }
+    }
+
+    fn variables(all: &[&str]) -> Variables {
+        let all = all.iter().map(|name| ((*name).to_owned(), "u8".to_owned()));
+        all.collect()
+    }
+
+    #[test]
+    fn a_cell_that_defines_a_variable_is_remembered_from_its_second_run_on() {
+        let mut memory = Memory::default();
+        let source = "let mut x = 1;";
+        let first = Shape::default().after(&emitted(ITEMS, ""), "0", &variables(&[]));
+        let compiled = emitted(ITEMS, "");
+        let second = first.after(&compiled, source, &variables(&["x"]));
+        memory.remember(
+            (&first, &second),
+            source,
+            &compiled,
+            CompiledCell::default(),
+        );
+        assert_eq!(memory.recall(&second, source), None);
+        let load = "let mut x = evcxr_variable_store.take_variable::<u8>(stringify!(x));\n";
+        let compiled = emitted(&format!("{ITEMS}\nuse a::*;"), load);
+        let third = second.after(&compiled, source, &variables(&["x"]));
+        assert_eq!(second, third, "an import that is repeated changes nothing");
+        memory.remember(
+            (&second, &third),
+            source,
+            &compiled,
+            CompiledCell::default(),
+        );
+        assert!(memory.recall(&third, source).is_some());
+        assert!(memory.recall(&third, "let x = 1;").is_none());
+
+        let immutable = third.after(&emitted(ITEMS, load), "let x = 2;", &variables(&["x"]));
+        assert_eq!(memory.recall(&immutable, source), None);
+        let moved = third.after(&emitted(ITEMS, load), "drop(x)", &variables(&[]));
+        assert_eq!(memory.recall(&moved, source), None);
+        let item = third.after(&emitted("fn f() { g() }", load), "", &variables(&["x"]));
+        assert_eq!(memory.recall(&item, source), None);
+        memory.forget();
+        assert_eq!(memory.recall(&third, source), None);
+    }
+
+    #[test]
+    fn what_reads_the_outside_is_not_remembered() {
+        let mut memory = Memory::default();
+        let shape = Shape::default().after(&emitted(ITEMS, ""), "0", &variables(&[]));
+        let mut remember = |emitted: &Emitted| {
+            let cell = CompiledCell::default();
+            memory.remember((&shape, &shape), "s", emitted, cell);
+            memory.recall(&shape, "s").is_some()
+        };
+        let outside = Emitted {
+            reads_outside: true,
+            ..emitted(ITEMS, "")
+        };
+        assert!(!remember(&outside));
+        let path = Emitted {
+            manifest: "[dependencies]\nmine = { path = \"/mine\" }\n".to_owned(),
+            ..emitted(ITEMS, "")
+        };
+        assert!(!remember(&path));
+        assert!(remember(&emitted(ITEMS, "")));
+    }
+}

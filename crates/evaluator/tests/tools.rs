@@ -1,0 +1,131 @@
+//! The stand-in for cargo, between a program that takes it for cargo and a cargo that notes its calls.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+const MANIFEST: &str = "[package]\nname = \"ctx\"\n\n[dependencies]\n\
+                        phalanx = { path = \"/library\" }\n";
+
+/// A crate as evcxr makes it, with a cargo and a rustc that write down that they were called.
+struct Crate {
+    folder: TempDir,
+}
+
+impl Crate {
+    fn new() -> Self {
+        let made = Self {
+            folder: TempDir::new().unwrap(),
+        };
+        for folder in ["tools", "real", "crate/.cargo", "crate/target"] {
+            fs::create_dir_all(made.path(folder)).unwrap();
+        }
+        let tests = std::env::current_exe().unwrap();
+        let program = tests
+            .ancestors()
+            .nth(2)
+            .unwrap()
+            .join("examples/evaluator_program");
+        symlink(program, made.path("tools/cargo")).unwrap();
+        let (log, rustc) = (made.path("log"), made.path("real/rustc"));
+        made.script(
+            "real/cargo",
+            &format!(
+                "echo cargo >> {log:?}\n\
+                 echo '     Running `A=1 {} --crate-name ctx --out-dir /out -C metadata=1`' >&2\n\
+                 echo '   Compiling something' >&2",
+                rustc.display()
+            ),
+        );
+        made.script("real/rustc", &format!("echo rustc >> {log:?}"));
+        made.write("crate/Cargo.toml", MANIFEST);
+        made.write("crate/Cargo.lock", "version = 4\n");
+        made.write("crate/.cargo/config.toml", "[net]\n");
+        made
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn script(&self, name: &str, lines: &str) {
+        self.write(name, &format!("#!/bin/sh\n{lines}\n"));
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(self.path(name), mode).unwrap();
+    }
+
+    /// Has a cell built; who was called, and what was said on stderr.
+    fn build(&self, arguments: &[&str]) -> (String, String) {
+        let tools = self.path("tools");
+        let path = [tools.as_path(), &self.path("real"), Path::new("/bin")];
+        let output = Command::new(tools.join("cargo"))
+            .args(["build", "--message-format=json"])
+            .args(arguments)
+            .current_dir(self.path("crate"))
+            .env("PATH", std::env::join_paths(path).unwrap())
+            .env("PHALANX_TOOLS", &tools)
+            .env("EVCXR_EXECUTION_SO_PATH", self.path("crate/so"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let log = self.path("log");
+        let called = fs::read_to_string(&log).unwrap_or_default();
+        fs::remove_file(log).unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (called.replace('\n', " ").trim().to_owned(), said)
+    }
+
+    fn check(&self, expected: &str, why: &str) {
+        assert_eq!(self.build(&[]).0, expected, "{why}");
+    }
+}
+
+#[test]
+fn cargo_is_called_only_when_something_besides_the_cell_has_changed() {
+    let made = Crate::new();
+    let (called, said) = made.build(&[]);
+    assert_eq!(called, "cargo");
+    assert_eq!(
+        said, "   Compiling something\n",
+        "rustc's call is not shown"
+    );
+    made.check("rustc", "nothing has changed");
+    let library = fs::read_to_string(made.path("crate/so")).unwrap();
+    assert_eq!(library, "/out/libctx.so");
+    made.check("rustc", "nothing has changed again");
+
+    made.write("crate/Cargo.toml", &format!("{MANIFEST}serde = \"1\"\n"));
+    made.check("cargo", "the manifest has changed");
+    made.check("rustc", "the new manifest is known");
+    made.write("crate/Cargo.lock", "version = 4\n# other\n");
+    made.check("cargo", "the lock file has changed");
+    made.check("rustc", "the new lock file is known");
+    made.write("crate/.cargo/config.toml", "[net]\noffline = true\n");
+    made.check("cargo", "cargo's options have changed");
+    made.check("rustc", "the new options are known");
+    assert_eq!(made.build(&["--offline"]).0, "cargo");
+
+    let path = format!("{MANIFEST}mine = {{ path = \"/mine\" }}\n");
+    made.write("crate/Cargo.toml", &path);
+    made.check("cargo", "there is a path dependency");
+    made.check("cargo", "a path dependency may change at any time");
+    made.write("crate/Cargo.toml", MANIFEST);
+    made.check("cargo", "the path dependency is gone");
+    made.check("rustc", "the old manifest is known again");
+}
+
+#[test]
+fn a_rustc_that_is_gone_is_cargos_business() {
+    let made = Crate::new();
+    made.check("cargo", "the first build");
+    fs::remove_file(made.path("real/rustc")).unwrap();
+    made.check("cargo", "the recorded rustc is not there");
+}
