@@ -548,7 +548,9 @@ async fn redefinitions() {
 
     // One that panics has redefined all the same.
     s.shown(m, "let a = A(5);").await;
-    let (_, outcome, _) = s.cell(m, "struct A(u8, u8);\npanic!(\"no\")").await;
+    let (_, outcome, _) = s
+        .cell(m, "struct A(u8, u8); struct B;\npanic!(\"no\")")
+        .await;
     assert!(matches!(outcome, Some(Outcome::Panicked(_))));
     let (_, _, result) = s.cell(m, "a.0").await;
     assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
@@ -649,7 +651,7 @@ async fn cells_that_are_run_again() {
     assert_eq!(s.shown(m, "x").await, "=1");
     assert_eq!(s.shown(m, "x").await, "=1");
     assert!(again(m));
-    let (_, _, result) = s.cell(m, ":opt 0").await;
+    let (_, _, result) = s.cell(m, ":efmt {:?}").await;
     result.unwrap();
     s.shown(m, "x").await;
     assert!(!again(m));
@@ -668,7 +670,7 @@ async fn cells_of_engines_that_redefine_or_run_again() {
     let mut session = Session::start(NamespaceKind::Engines).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
-    let state = StateId::new;
+    let state = |name: &str| StateId::new(name);
     let names = |compiled: &Compiled| {
         let names = compiled.variables.iter().map(|(name, _)| name.clone());
         names.collect::<Vec<_>>().join(" ")
@@ -686,7 +688,7 @@ async fn cells_of_engines_that_redefine_or_run_again() {
     m.run(a.cell.unwrap()).await;
     let b = s
         .compile(
-            "let a = A { x: 7 }; let n = 1;",
+            "let a = A { x: 7 }; let n = 1u64;",
             &state("a"),
             &state("b"),
             Outcome::Completed,
@@ -718,11 +720,11 @@ async fn cells_of_engines_that_redefine_or_run_again() {
 
     // Run again on the engines that ran it, and on others in a state of the same shape.
     let source = "static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(n_start());\n\
-                  const fn n_start() -> u32 { 3 }\nCOUNT.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + n";
+                  const fn n_start() -> u32 { 3 }\nCOUNT.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + n as u32";
     let mut base = state("e");
     let mut artifacts = Vec::new();
     for run in 0..4 {
-        let next = state(&format!("run-{run}"));
+        let next = StateId::new(format!("run-{run}"));
         let compiled = s
             .compile(source, &base, &next, Outcome::Completed)
             .await
