@@ -212,8 +212,7 @@ impl Item {
                     ast::GenericParam::LifetimeParam(_) => None,
                 };
                 if let Some(name) = name {
-                    let name: &str = &name.text();
-                    self.refers.remove(name);
+                    self.refers.remove(name.text());
                 }
             }
         }
@@ -281,6 +280,9 @@ impl Item {
         if token.kind().is_trivia() {
             return;
         }
+        if token.kind() == SyntaxKind::COMMA && is_last(token) {
+            return;
+        }
         self.definition += token.text();
         self.definition.push(' ');
         let in_macro = token
@@ -296,6 +298,22 @@ impl Item {
     pub(super) fn is_type(&self) -> bool {
         !self.defines.is_empty()
     }
+}
+
+/// Whether a comma stands behind the last of some fields or variants, where it may as well not be.
+fn is_last(comma: &SyntaxToken) -> bool {
+    let list = [SyntaxKind::RECORD_FIELD_LIST, SyntaxKind::VARIANT_LIST];
+    let in_list = comma
+        .parent()
+        .is_some_and(|parent| list.contains(&parent.kind()));
+    let mut behind = comma
+        .siblings_with_tokens(ra_ap_syntax::Direction::Next)
+        .skip(1);
+    in_list
+        && behind.all(|next| match next {
+            NodeOrToken::Token(token) => token.kind().is_trivia() || token.text() == "}",
+            NodeOrToken::Node(_) => false,
+        })
 }
 
 /// Whether a function can decide about types: evaluated by the compiler, or with types in it.
