@@ -71,6 +71,7 @@ impl Place {
             .env("JUPYTER_CONFIG_DIR", self.path("jupyter/config"))
             .env("JUPYTER_DATA_DIR", self.path("jupyter/data"))
             .env("JUPYTER_RUNTIME_DIR", self.path("jupyter/runtime"))
+            .env("XDG_DATA_HOME", self.path("data"))
             .env("IPYTHONDIR", self.path("jupyter/ipython"));
         command
     }

@@ -74,21 +74,26 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// Listens on all five ports.
+    /// Listens on all five ports; answers with those that were taken where any were asked for.
     ///
     /// # Errors
     /// When a port is taken, or the connection file asks for what we do not have.
-    pub async fn open(info: &ConnectionInfo) -> Result<Self, OpenError> {
+    pub async fn open(mut info: ConnectionInfo) -> Result<(Self, ConnectionInfo), OpenError> {
         let key = SigningKey::from_file(&info.signature_scheme, &info.key)?;
         let session = Arc::new(Session::new("kernel", key));
-        let shell = bind(info, "shell", Kind::Router, info.shell_port).await?;
-        let control = bind(info, "control", Kind::Router, info.control_port).await?;
-        let stdin = bind(info, "stdin", Kind::Router, info.stdin_port).await?;
-        let iopub = bind(info, "iopub", Kind::Pub, info.iopub_port).await?;
-        let heartbeat = bind(info, "heartbeat", Kind::Router, info.hb_port).await?;
+        let shell = bind(&info, "shell", Kind::Router, info.shell_port).await?;
+        info.shell_port = shell.endpoint().port().unwrap_or(info.shell_port);
+        let control = bind(&info, "control", Kind::Router, info.control_port).await?;
+        info.control_port = control.endpoint().port().unwrap_or(info.control_port);
+        let stdin = bind(&info, "stdin", Kind::Router, info.stdin_port).await?;
+        info.stdin_port = stdin.endpoint().port().unwrap_or(info.stdin_port);
+        let iopub = bind(&info, "iopub", Kind::Pub, info.iopub_port).await?;
+        info.iopub_port = iopub.endpoint().port().unwrap_or(info.iopub_port);
+        let heartbeat = bind(&info, "heartbeat", Kind::Router, info.hb_port).await?;
+        info.hb_port = heartbeat.endpoint().port().unwrap_or(info.hb_port);
         let (iopub, subscriptions) = iopub.split();
         let (stdin, answers) = stdin.split();
-        Ok(Self {
+        let channels = Self {
             shell: shell.split(),
             control: control.split(),
             stdin: (Input::new(Arc::clone(&session), stdin), answers),
@@ -98,7 +103,8 @@ impl Channels {
             replays: ReplayGuard::default(),
             // Ends when the channels are closed. On a task of its own, so that nothing delays it.
             heartbeat: tokio::spawn(socket::echo(heartbeat)),
-        })
+        };
+        Ok((channels, info))
     }
 
     /// Where outputs go.

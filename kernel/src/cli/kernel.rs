@@ -1,20 +1,21 @@
 //! `phalanx kernel`: what Jupyter starts.
 
 use crate::run::Programs;
-use crate::session;
+use crate::session::{self, Connection};
 use anyhow::Context;
 use phalanx_evaluator::Backend;
 use phalanx_transport::connection::read_kernel_file;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Environment variable in which Jupyter's server gives its process id.
 const PARENT: &str = "JPY_PARENT_PID";
 
 /// Serves a frontend until it, or the process that started the kernel, is done.
-pub(super) fn run(connection_file: &Path, backend: Option<Backend>) -> anyhow::Result<()> {
-    let connection = read_kernel_file(connection_file).context(
-        "give the connection file Jupyter writes; `jupyter kernel --kernel phalanx` starts a kernel with one",
-    )?;
+pub(super) fn run(
+    connection_file: Option<PathBuf>,
+    backend: Option<Backend>,
+) -> anyhow::Result<()> {
+    let connection = connection(connection_file)?;
     super::log();
     let backend = backend.context("built without evcxr; only the twin for tests is here")?;
     let programs =
@@ -23,6 +24,35 @@ pub(super) fn run(connection_file: &Path, backend: Option<Backend>) -> anyhow::R
     runtime.block_on(session::run(connection, programs, parent())).context(
         "the kernel cannot serve; if a port is taken, another program has it: start the kernel again for new ports",
     )
+}
+
+/// The connection of a file that is there, or a new one that is to be written.
+fn connection(file: Option<PathBuf>) -> anyhow::Result<Connection> {
+    if let Some(file) = &file
+        && file.exists()
+    {
+        let info = read_kernel_file(file).context(
+            "give the connection file Jupyter writes; without one, the kernel writes it itself",
+        )?;
+        return Ok(Connection::Given(info));
+    }
+    let file = match file {
+        Some(file) => file,
+        None => runtime_folder()
+            .context("there is no home folder; use --connection-file")?
+            .join(format!("kernel-{}.json", std::process::id())),
+    };
+    Ok(Connection::Announced(file))
+}
+
+/// Where Jupyter looks for connection files.
+fn runtime_folder() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    variable("JUPYTER_RUNTIME_DIR").or_else(|| {
+        let data = variable("JUPYTER_DATA_DIR");
+        let data = data.or_else(|| Some(dirs::data_dir()?.join("jupyter")))?;
+        Some(data.join("runtime"))
+    })
 }
 
 /// The process whose end is to end the kernel: what Jupyter says it is.

@@ -25,9 +25,10 @@ struct Arguments {
 enum Command {
     /// Serve a frontend: what Jupyter starts.
     Kernel {
-        /// Jupyter's connection file.
+        /// Jupyter's connection file. One that is not there is written; without the option, in
+        /// Jupyter's runtime folder.
         #[arg(long, short = 'f')]
-        connection_file: PathBuf,
+        connection_file: Option<PathBuf>,
         /// Evaluate with the twin for tests.
         #[cfg(feature = "echo")]
         #[arg(long, hide = true)]
@@ -78,7 +79,7 @@ pub fn main() -> ExitCode {
         } => {
             #[cfg(not(feature = "echo"))]
             let echo = false;
-            ended(kernel::run(&connection_file, backend(echo)))
+            ended(kernel::run(connection_file, backend(echo)))
         }
         Command::Install(args) => ended(install::install(&args)),
         Command::Uninstall(args) => ended(install::uninstall(&args)),

@@ -2,7 +2,7 @@
 //! without it while it is busy.
 
 use super::Services;
-use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset};
+use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset, items};
 use crate::magic::{self, Low, Targets, complete::Known, help, name};
 use crate::report::output::media;
 use crate::run::cluster::Registry;
@@ -220,8 +220,39 @@ pub async fn describe(
     services: &Services,
     cell: &str,
     offset: usize,
-    _source: bool,
+    source: bool,
 ) -> Option<MimeBundle> {
+    let about = explain(services, cell, offset).await;
+    if !source {
+        return about;
+    }
+    let name = &cell[word_at(cell, offset)];
+    let cells = services.local().sources().await;
+    match (definition(&cells, name), about) {
+        (None, about) => about,
+        (Some(text), about) => {
+            let about = about
+                .as_ref()
+                .and_then(MimeBundle::text)
+                .unwrap_or_default();
+            let page = format!("{text}\n\n{about}");
+            Some(MimeBundle::plain(page.trim_end()))
+        }
+    }
+}
+
+/// The item of that name as the newest of the cells has it.
+fn definition(cells: &[String], name: &str) -> Option<String> {
+    let items = cells.iter().rev().flat_map(|cell| items(cell));
+    let mut named = items.filter(|item| {
+        let mut words = item.name.split_whitespace();
+        let defines = !matches!(words.next(), Some("impl" | "use"));
+        defines && words.next_back() == Some(name)
+    });
+    named.next().map(|item| item.text)
+}
+
+async fn explain(services: &Services, cell: &str, offset: usize) -> Option<MimeBundle> {
     match at_cursor(cell, offset) {
         AtCursor::Magic(line) => magic_help(services, cell, line),
         AtCursor::Shell => None,
@@ -245,4 +276,22 @@ fn magic_help(services: &Services, cell: &str, line: Range<usize>) -> Option<Mim
     let name = &name[word_at(name, 0)];
     let (name, _) = name::resolve(name, &services.sets().suffixes())?;
     Some(MimeBundle::plain(help::help(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::definition;
+
+    #[test]
+    fn the_newest_definition_counts() {
+        let cells = [
+            "fn f() { 1 }",
+            "/* f */ use a::f;",
+            "pub fn f() { 2 }\nstruct A; impl A {}",
+        ];
+        let cells = cells.map(str::to_owned);
+        assert_eq!(definition(&cells, "f").as_deref(), Some("pub fn f() { 2 }"));
+        assert_eq!(definition(&cells, "A").as_deref(), Some("struct A;"));
+        assert_eq!(definition(&cells, "g"), None);
+    }
 }

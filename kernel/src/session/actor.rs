@@ -1,9 +1,10 @@
 //! The loop around the session: waits, lets it decide, performs.
 
+use super::connection::{Connection, ConnectionError};
 use super::history::History;
 use super::usage::Usage;
 use super::{Cell, CellId, Command, Event, Extras, Session};
-use crate::channel::{Asker, Channels, Loudness, OpenError, Outlet, Requester};
+use crate::channel::{Asker, Channels, Loudness, Outlet, Requester};
 use crate::comm::Comms;
 use crate::report::{output, report};
 use crate::run::{
@@ -12,7 +13,6 @@ use crate::run::{
 use futures::FutureExt;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::HostRequest;
-use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
 use phalanx_protocol::jupyter::{ExpressionResult, JupyterMessageContent};
 use phalanx_runtime::HostCall;
 use std::collections::HashMap;
@@ -28,9 +28,9 @@ use tokio::time::sleep_until;
 /// Why a kernel could not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Its channels could not be opened.
+    /// It has no channels.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Connection(#[from] ConnectionError),
     /// The system does not let it hear signals.
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
@@ -59,19 +59,19 @@ enum Arrived {
 /// Serves a frontend until it says `shutdown`, the system says SIGTERM, or `parent` ends.
 ///
 /// # Errors
-/// When the channels cannot be opened.
+/// When the channels cannot be opened, or not be announced.
 pub async fn run(
-    connection: ConnectionInfo,
+    connection: Connection,
     programs: Programs,
     parent: Option<u32>,
 ) -> Result<(), RunError> {
-    let channels = Channels::open(&connection).await?;
+    let (channels, connection, announcement) = connection.open().await?;
     let mut ends = Ends {
         terminate: signal(SignalKind::terminate()).map_err(RunError::Signals)?,
+        interrupt: signal(SignalKind::interrupt()).map_err(RunError::Signals)?,
+        by_hand: announcement.is_some(),
         parent: Box::pin(phalanx_engine::parent::ended(parent)),
     };
-    // Ctrl-C in the terminal reaches every process there; frontends interrupt by message.
-    let _interrupts = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     // Unbounded: each call's code waits for its answer.
     let (calls_tx, mut calls) = mpsc::unbounded_channel();
     let (services, owners) = Services::start(&programs, calls_tx);
@@ -120,6 +120,10 @@ pub async fn run(
 /// What ends a kernel apart from its frontend.
 struct Ends {
     terminate: Signal,
+    /// Ctrl-C in the terminal reaches every process there; frontends interrupt by message.
+    interrupt: Signal,
+    /// Started by hand, where Ctrl-C is meant for the kernel.
+    by_hand: bool,
     parent: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -128,6 +132,7 @@ impl Ends {
     async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv(), if self.by_hand => {}
             () = &mut self.parent => {}
         }
     }

@@ -10,10 +10,12 @@
 //! | `reply.rs` | replies to cells, and to what cannot be served |
 //! | `history/` | what was run, in this session and before |
 //! | `usage.rs` | what the kernel takes of the machine |
+//! | `connection.rs` | where a kernel serves, and how frontends learn of it |
 //! | `actor.rs` | the loop |
 
 mod actor;
 mod comms;
+mod connection;
 mod history;
 mod info;
 mod lane;
@@ -21,6 +23,7 @@ mod reply;
 mod usage;
 
 pub use actor::{RunError, run};
+pub use connection::Connection;
 pub use reply::Extras;
 
 use crate::channel::{Asked, Request, Requester, SubshellId, status};

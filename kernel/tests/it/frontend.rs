@@ -1,16 +1,17 @@
 //! A frontend with verbs for what tests do; it fails if the kernel says more than it is asked for.
 
 use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
-use phalanx_transport::connection::write_kernel_file;
+use phalanx_transport::connection::{read_kernel_file, write_kernel_file};
 use phalanx_transport::{Endpoint, Envelope, Kind, Session, SigningKey, Socket, SocketOptions};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// Longest wait for anything; a test that waits so long has failed.
@@ -24,7 +25,7 @@ pub struct Frontend {
     control: Socket,
     stdin: Socket,
     iopub: Socket,
-    heartbeat: Endpoint,
+    info: ConnectionInfo,
     /// What was published, by the request that caused it.
     published: BTreeMap<String, VecDeque<Envelope>>,
     replies: Vec<Envelope>,
@@ -60,41 +61,96 @@ impl Frontend {
     }
 
     async fn start_in(home: &Path, folder: tempfile::TempDir, parent: u32) -> Self {
-        let file = folder.path().join("kernel.json");
         let info = connection();
+        let file = folder.path().join("kernel.json");
         write_kernel_file(&file, &info).unwrap();
-        let kernel = Command::new(env!("CARGO_BIN_EXE_phalanx"))
-            .args(["kernel", "--echo", "--connection-file"])
-            .arg(&file)
-            .env("XDG_DATA_HOME", home)
-            .env("JPY_PARENT_PID", parent.to_string())
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let connect = async |kind, port| {
-            let endpoint = Endpoint::of("tcp://127.0.0.1", port).unwrap();
-            // As clients do, so that the kernel can ask back whoever has sent a cell.
-            let options = SocketOptions::default().identity("frontend");
-            Socket::connect(kind, &endpoint, options).await.unwrap()
+        let mut command = kernel(home);
+        command.arg("--connection-file").arg(&file);
+        command.env("JPY_PARENT_PID", parent.to_string());
+        Self::connect(command.spawn().unwrap(), info, folder).await
+    }
+
+    /// A kernel that serves as a connection file says.
+    pub async fn start_at(info: ConnectionInfo, folder: tempfile::TempDir) -> Self {
+        let file = folder.path().join("kernel.json");
+        write_kernel_file(&file, &info).unwrap();
+        let mut command = kernel(folder.path());
+        command.arg("--connection-file").arg(&file);
+        Self::connect(command.spawn().unwrap(), info, folder).await
+    }
+
+    /// A kernel that is started by hand, and the connection file it has written.
+    pub async fn start_by_hand() -> (Self, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = kernel(folder.path());
+        command.env("JUPYTER_RUNTIME_DIR", folder.path().join("runtime"));
+        let mut kernel = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(kernel.stdout.take().unwrap()).lines();
+        let file = loop {
+            let line = limited("a hint", lines.next_line()).await.unwrap().unwrap();
+            if let Some(file) = line.trim().strip_prefix("--existing ") {
+                break PathBuf::from(file);
+            }
         };
-        let session = Session::new("test", SigningKey::sha256(&*info.key));
+        let info = read_kernel_file(&file).unwrap();
+        (Self::connect(kernel, info, folder).await, file)
+    }
+
+    async fn connect(kernel: Child, info: ConnectionInfo, folder: tempfile::TempDir) -> Self {
+        let scheme = info.signature_scheme.parse().unwrap();
+        let session = Session::new("test", SigningKey::new(scheme, &*info.key));
         let mut frontend = Self {
             kernel,
             session,
-            shell: connect(Kind::Dealer, info.shell_port).await,
-            control: connect(Kind::Dealer, info.control_port).await,
-            stdin: connect(Kind::Dealer, info.stdin_port).await,
-            iopub: connect(Kind::Sub, info.iopub_port).await,
-            heartbeat: Endpoint::of("tcp://127.0.0.1", info.hb_port).unwrap(),
+            shell: connect(&info, Kind::Dealer, info.shell_port, "frontend").await,
+            control: connect(&info, Kind::Dealer, info.control_port, "frontend").await,
+            stdin: connect(&info, Kind::Dealer, info.stdin_port, "frontend").await,
+            iopub: connect(&info, Kind::Sub, info.iopub_port, "frontend").await,
+            info,
             published: BTreeMap::new(),
             replies: Vec::new(),
             _folder: folder,
         };
-        // From the welcome on, nothing that is published is missed.
-        let welcome = frontend.next_published().await;
-        assert_eq!(welcome.header.msg_type, "iopub_welcome");
+        frontend.welcomed().await;
         frontend
+    }
+
+    /// Vanishes without a word, and comes back as another.
+    pub async fn reconnect(&mut self, identity: &str) {
+        let info = &self.info;
+        self.shell = connect(info, Kind::Dealer, info.shell_port, identity).await;
+        self.control = connect(info, Kind::Dealer, info.control_port, identity).await;
+        self.stdin = connect(info, Kind::Dealer, info.stdin_port, identity).await;
+        self.iopub = connect(info, Kind::Sub, info.iopub_port, identity).await;
+        self.published.clear();
+        self.welcomed().await;
+    }
+
+    /// From the welcome on, nothing that is published is missed.
+    async fn welcomed(&mut self) {
+        let welcome = self.next_published().await;
+        assert_eq!(welcome.header.msg_type, "iopub_welcome");
+    }
+
+    /// Sends a cell from another frontend, and waits for the reply that frontend gets.
+    pub async fn execute_beside(&mut self, source: &str) -> Value {
+        let info = &self.info;
+        let mut shell = connect(info, Kind::Dealer, info.shell_port, "beside").await;
+        let ask = json!({"code": source, "silent": false});
+        let request = self.session.envelope("execute_request", ask, None);
+        let id = request.header.msg_id.clone();
+        let frames = request.seal(self.session.key()).unwrap();
+        shell.send(frames).await.unwrap();
+        let frames = limited("a reply", shell.recv_message()).await.unwrap();
+        let reply = Envelope::open(frames, self.session.key()).unwrap();
+        assert_eq!(reply.parent_header.unwrap().msg_id, id);
+        self.until_idle(&id).await;
+        reply.content
+    }
+
+    /// Sends frames that are no message.
+    pub async fn send_frames(&mut self, frames: Vec<bytes::Bytes>) {
+        self.shell.send(frames).await.unwrap();
     }
 
     pub fn pid(&self) -> u32 {
@@ -323,9 +379,8 @@ impl Frontend {
 
     /// Whether the heartbeat comes back as it was sent.
     pub async fn heartbeat(&self) {
-        let mut socket = Socket::connect(Kind::Dealer, &self.heartbeat, SocketOptions::default())
-            .await
-            .unwrap();
+        let info = &self.info;
+        let mut socket = connect(info, Kind::Dealer, info.hb_port, "heart").await;
         let frames = vec![
             bytes::Bytes::new(),
             bytes::Bytes::from_static(b"any\0thing"),
@@ -418,6 +473,26 @@ pub fn family(pid: u32) -> Vec<OwnedFd> {
             rustix::process::pidfd_open(pid, flags).ok()
         })
         .collect()
+}
+
+/// The program with the echo evaluator, its history in a folder.
+fn kernel(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx"));
+    command
+        .args(["kernel", "--echo"])
+        .env("XDG_DATA_HOME", home)
+        .env("JPY_PARENT_PID", std::process::id().to_string())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+async fn connect(info: &ConnectionInfo, kind: Kind, port: u16, identity: &str) -> Socket {
+    let interface = format!("{}://{}", info.transport, info.ip);
+    let endpoint = Endpoint::of(&interface, port).unwrap();
+    // As clients do, so that the kernel can ask back whoever has sent a cell.
+    let options = SocketOptions::default().identity(identity);
+    Socket::connect(kind, &endpoint, options).await.unwrap()
 }
 
 /// Loopback with ports that were free a moment ago.

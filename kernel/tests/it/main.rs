@@ -6,6 +6,7 @@
 mod cluster;
 mod comms;
 mod frontend;
+mod hostile;
 mod input;
 mod install;
 mod local;

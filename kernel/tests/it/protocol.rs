@@ -2,9 +2,11 @@
 
 use crate::Frontend;
 use crate::frontend::{connection, limited};
+use phalanx_protocol::jupyter::connection_info::Transport;
 use phalanx_transport::SigningKey;
 use phalanx_transport::connection::write_kernel_file;
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use tokio::process::Command;
 
@@ -357,6 +359,43 @@ async fn the_end_of_the_server_ends_everything() {
     frontend.gone(family).await;
 }
 
+#[tokio::test]
+async fn a_kernel_started_by_hand_says_where_it_is() {
+    let (mut frontend, file) = Frontend::start_by_hand().await;
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(frontend.ok("print there").await, ["stdout: there\n"]);
+    let reply = frontend.ask("connect_request", json!({})).await;
+    assert_ne!(reply["shell_port"], 0);
+    frontend.heartbeat().await;
+    frontend.stop().await;
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn other_transports_and_signatures_serve_alike() {
+    for scheme in ["hmac-sha384", "hmac-sha512"] {
+        let mut info = connection();
+        info.signature_scheme = scheme.to_owned();
+        let mut frontend = Frontend::start_at(info, tempfile::tempdir().unwrap()).await;
+        assert_eq!(frontend.ok("print 1").await, ["stdout: 1\n"], "{scheme}");
+        frontend.stop().await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut info = connection();
+    info.transport = Transport::IPC;
+    info.ip = folder.path().join("kernel-ipc").display().to_string();
+    (info.shell_port, info.iopub_port, info.stdin_port) = (1, 2, 3);
+    (info.control_port, info.hb_port) = (4, 5);
+    let mut frontend = Frontend::start_at(info, folder).await;
+    assert_eq!(frontend.ok("print 1").await, ["stdout: 1\n"]);
+    frontend.heartbeat().await;
+    let id = frontend.send_execute("read").await;
+    frontend.answer("", "over ipc").await;
+    assert_eq!(frontend.ran(&id).await.outputs, ["stdout: read over ipc\n"]);
+    frontend.stop().await;
+}
+
 async fn refused(file: &std::path::Path) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
         .args(["kernel", "--echo", "--connection-file"])
@@ -373,11 +412,6 @@ async fn refused(file: &std::path::Path) -> String {
 async fn a_bad_connection_file_or_port_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kernel.json");
-    let missing = refused(&file).await;
-    assert!(
-        missing.contains("kernel.json") && missing.contains("No such file"),
-        "{missing}"
-    );
     std::fs::write(&file, "not json").unwrap();
     let malformed = refused(&file).await;
     assert!(

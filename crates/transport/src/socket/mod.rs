@@ -325,6 +325,34 @@ pub struct Socket {
     shortcut: Option<PathBuf>,
 }
 
+/// Goes on with the driver of a kind for an endpoint: the one place that knows which there are.
+macro_rules! with_driver {
+    ($kind:expr, $endpoint:expr, $options:expr, |$driver:ident| $then:expr) => {
+        match ($endpoint, $kind) {
+            (Endpoint::Memory { .. }, kind) => {
+                let $driver = memory::MemorySocket::new(kind, $options);
+                $then
+            }
+            (_, Kind::Router) => {
+                let $driver = zmq::Router::new($options);
+                $then
+            }
+            (_, Kind::Dealer) => {
+                let $driver = zmq::Dealer::new($options);
+                $then
+            }
+            (_, Kind::Pub) => {
+                let $driver = zmq::Publisher::new($options);
+                $then
+            }
+            (_, Kind::Sub) => {
+                let $driver = zmq::Subscriber::new($options);
+                $then
+            }
+        }
+    };
+}
+
 impl Socket {
     /// Listens.
     ///
@@ -335,31 +363,9 @@ impl Socket {
         endpoint: &Endpoint,
         options: SocketOptions,
     ) -> Result<Self, BindError> {
-        match endpoint {
-            Endpoint::Memory { .. } => {
-                Self::bound(
-                    kind,
-                    memory::MemorySocket::new(kind, &options),
-                    endpoint,
-                    options,
-                )
-                .await
-            }
-            _ => match kind {
-                Kind::Router => {
-                    Self::bound(kind, zmq::Router::new(&options), endpoint, options).await
-                }
-                Kind::Dealer => {
-                    Self::bound(kind, zmq::Dealer::new(&options), endpoint, options).await
-                }
-                Kind::Pub => {
-                    Self::bound(kind, zmq::Publisher::new(&options), endpoint, options).await
-                }
-                Kind::Sub => {
-                    Self::bound(kind, zmq::Subscriber::new(&options), endpoint, options).await
-                }
-            },
-        }
+        with_driver!(kind, endpoint, &options, |driver| {
+            Self::bound(kind, driver, endpoint, options).await
+        })
     }
 
     /// Connects, waiting for the other side to listen.
@@ -371,31 +377,9 @@ impl Socket {
         endpoint: &Endpoint,
         options: SocketOptions,
     ) -> Result<Self, ConnectError> {
-        match endpoint {
-            Endpoint::Memory { .. } => {
-                Self::connected(
-                    kind,
-                    memory::MemorySocket::new(kind, &options),
-                    endpoint,
-                    options,
-                )
-                .await
-            }
-            _ => match kind {
-                Kind::Router => {
-                    Self::connected(kind, zmq::Router::new(&options), endpoint, options).await
-                }
-                Kind::Dealer => {
-                    Self::connected(kind, zmq::Dealer::new(&options), endpoint, options).await
-                }
-                Kind::Pub => {
-                    Self::connected(kind, zmq::Publisher::new(&options), endpoint, options).await
-                }
-                Kind::Sub => {
-                    Self::connected(kind, zmq::Subscriber::new(&options), endpoint, options).await
-                }
-            },
-        }
+        with_driver!(kind, endpoint, &options, |driver| {
+            Self::connected(kind, driver, endpoint, options).await
+        })
     }
 
     async fn bound<D: Driver>(

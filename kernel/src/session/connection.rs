@@ -1,0 +1,89 @@
+//! Where a kernel serves, and how frontends learn of it.
+
+use crate::channel::{Channels, OpenError};
+use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
+use phalanx_transport::ConnectionFileError;
+use phalanx_transport::connection::write_kernel_file;
+use std::path::{Path, PathBuf};
+
+/// Where a kernel is to serve.
+#[derive(Clone, Debug)]
+pub enum Connection {
+    /// Where whoever started it has said.
+    Given(ConnectionInfo),
+    /// Anywhere on this machine, said in a file that is written.
+    Announced(PathBuf),
+}
+
+/// The file by which frontends find a kernel; removed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Announcement(PathBuf);
+
+impl Connection {
+    /// Opens the channels, and says where they are.
+    pub(super) async fn open(
+        self,
+    ) -> Result<(Channels, ConnectionInfo, Option<Announcement>), ConnectionError> {
+        match self {
+            Self::Given(info) => {
+                let (channels, info) = Channels::open(info).await?;
+                Ok((channels, info, None))
+            }
+            Self::Announced(file) => {
+                let (channels, info) = Channels::open(anywhere()).await?;
+                write_kernel_file(&file, &info)?;
+                let announcement = Announcement(file);
+                announcement.say();
+                Ok((channels, info, Some(announcement)))
+            }
+        }
+    }
+}
+
+/// Why a kernel has no channels.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// They could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// They could not be announced.
+    #[error(transparent)]
+    File(#[from] ConnectionFileError),
+}
+
+/// Loopback, at free ports, with a new key.
+fn anywhere() -> ConnectionInfo {
+    ConnectionInfo {
+        ip: "127.0.0.1".to_owned(),
+        transport: Transport::TCP,
+        shell_port: 0,
+        iopub_port: 0,
+        stdin_port: 0,
+        control_port: 0,
+        hb_port: 0,
+        key: uuid::Uuid::new_v4().to_string(),
+        signature_scheme: "hmac-sha256".to_owned(),
+        kernel_name: Some("phalanx".to_owned()),
+    }
+}
+
+impl Announcement {
+    /// Tells whoever started the kernel by hand how to connect, in ipykernel's words.
+    fn say(&self) {
+        println!("To connect another client to this kernel, use:");
+        println!("    --existing {}", self.0.display());
+        println!("Ctrl-C ends it.");
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(self.path()) {
+            tracing::warn!(%error, "the connection file stays");
+        }
+    }
+}
