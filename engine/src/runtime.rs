@@ -56,6 +56,12 @@ impl Slot {
         }
     }
 
+    pub fn interrupt(&self) {
+        if let State::Up(runtime, _) = &self.state {
+            runtime.interrupt();
+        }
+    }
+
     pub fn kill(&self) {
         if let State::Up(runtime, _) = &self.state {
             runtime.kill();

@@ -210,6 +210,7 @@ impl Server {
                 }
                 Command::Load(library) => self.runtime.load(library),
                 Command::Run { run, cell } => self.runtime.run(run, cell),
+                Command::Interrupt => self.runtime.interrupt(),
                 Command::Kill => self.runtime.kill(),
                 Command::Signal(number) => self.runtime.signal(number),
                 Command::StartRuntime => self.runtime.start(),

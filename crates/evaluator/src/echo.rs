@@ -17,9 +17,40 @@ use tempfile::TempDir;
 
 /// Every word a cell may begin a line with; what they do is said where they run, in the runtime.
 const WORDS: &[&str] = &[
-    "print", "write", "eprint", "result", "html", "panic", "error", "sleep", "exit", "abort",
-    "let", "show", "move", "lost", "magic", "pid", "comm", "fn", "call", "lines", "read",
-    "request", "ask",
+    "print",
+    "write",
+    "eprint",
+    "result",
+    "html",
+    "panic",
+    "error",
+    "sleep",
+    "exit",
+    "abort",
+    "let",
+    "show",
+    "move",
+    "lost",
+    "magic",
+    "pid",
+    "comm",
+    "fn",
+    "call",
+    "lines",
+    "read",
+    "request",
+    "ask",
+    "fault",
+    "overflow",
+    "spin",
+    "allocate",
+    "rest",
+    "work",
+    "start",
+    "wait",
+    "open",
+    "close",
+    "until-interrupted",
 ];
 
 type Variables = BTreeMap<String, String>;
@@ -103,7 +134,7 @@ impl Echo {
                     moved = take_moved(&mut self.local, &lines);
                     self.local.extend(defined(&lines));
                 }
-                Outcome::Panicked(_) | Outcome::Errored { .. } => {}
+                Outcome::Panicked(_) | Outcome::Errored { .. } | Outcome::Abandoned { .. } => {}
             }
             return Ok(Answer::Evaluated(Evaluated {
                 command_output: MimeBundle::default(),
@@ -150,7 +181,7 @@ impl Echo {
                 variables.extend(defined(&lines));
             }
             Outcome::Died { .. } => variables.clear(),
-            Outcome::Panicked(_) | Outcome::Errored { .. } => {}
+            Outcome::Panicked(_) | Outcome::Errored { .. } | Outcome::Abandoned { .. } => {}
         }
         let cell = Some(self.artifact(&lines)?).filter(|_| !lines.is_empty());
         self.functions.insert(next.clone(), functions);

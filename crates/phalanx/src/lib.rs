@@ -11,6 +11,7 @@
 //! | [`progress`] | a bar for loops |
 //! | [`widgets`] | sliders, buttons, bars, …: read and changed from both sides |
 //! | [`AsyncResult`] | what a `%px` cell comes back as |
+//! | [`interrupted`] | whether the user wants the cell to stop |
 //! | [`engine_id`] | which engine a `%%px` cell is running on |
 
 mod async_result;
@@ -18,6 +19,7 @@ mod display;
 mod error;
 mod host;
 mod input;
+mod interrupt;
 mod listeners;
 mod progress;
 mod table;
@@ -40,6 +42,7 @@ pub use display::{
 };
 pub use error::Error;
 pub use input::{input, password};
+pub use interrupt::interrupted;
 pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
 pub use phalanx_protocol::id::EngineId;
 pub use progress::{Progress, progress};

@@ -1,5 +1,5 @@
 pub use crate::{
     AsyncResult, DisplayHandle, EngineId, GroupBy, MimeBundle, Table, ToTable, clear_output,
-    display, display_as, engine_id, html, input, jpeg, json, latex, markdown, password, plotly,
-    png, progress, svg, table, update_display, vega_lite,
+    display, display_as, engine_id, html, input, interrupted, jpeg, json, latex, markdown,
+    password, plotly, png, progress, svg, table, update_display, vega_lite,
 };

@@ -27,13 +27,42 @@ pub enum RuntimeRequest {
         /// Names this run in markers and answers.
         run: RunId,
     },
+    /// To a snapshot: take over. Answered with [`RuntimeReply::Ready`].
+    Wake,
+    /// Takes snapshots from now on, or does without.
+    Snapshots {
+        /// Whether it does.
+        on: bool,
+    },
 }
 
 /// Runtime to owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum RuntimeReply {
-    /// The process is up.
-    Ready,
+    /// The process is up, or a snapshot has taken over.
+    Ready {
+        /// Its process id.
+        pid: u32,
+    },
+    /// The first word on a connection of its own: a snapshot sleeps at its other end, which holds
+    /// everything as it is now. It replaces the one before.
+    Asleep {
+        /// Its process id.
+        pid: u32,
+        /// The last run whose effects it has.
+        after: Option<RunId>,
+        /// The processes that cells had started.
+        children: Vec<u32>,
+        /// Threads that were there and waited; a snapshot does not have them.
+        threads: Vec<String>,
+    },
+    /// No snapshot could be taken; the one before is out of date.
+    Unprotected {
+        /// The last run.
+        after: Option<RunId>,
+        /// Why.
+        why: Unprotected,
+    },
     /// A library was loaded.
     Loaded,
     /// A library could not be loaded; nothing ran.
@@ -50,6 +79,48 @@ pub enum RuntimeReply {
     },
 }
 
+/// Why a runtime has no snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Unprotected {
+    /// The user does not want one.
+    Off,
+    /// These threads were at work; a copy of a process has but the one that copies.
+    Threads(Vec<String>),
+    /// The system refused.
+    Failed(String),
+}
+
+/// Owner to the process above the runtime.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum SupervisorRequest {
+    /// Ends a runtime process.
+    Kill {
+        /// Which.
+        pid: u32,
+    },
+    /// Ends what a runtime process that is gone has started since its snapshot was taken.
+    Settle {
+        /// The snapshot.
+        snapshot: u32,
+        /// What had been started before.
+        spared: Vec<u32>,
+    },
+}
+
+/// The process above the runtime to its owner.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum SupervisorReply {
+    /// A child has ended.
+    Ended {
+        /// Which.
+        pid: u32,
+        /// Its wait status.
+        status: i32,
+    },
+    /// [`SupervisorRequest::Settle`] is done.
+    Settled,
+}
+
 /// How a run of a compiled cell ended, as the owner learns it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
@@ -64,6 +135,11 @@ pub enum Outcome {
     },
     /// These variables had changed type; the cell did not run.
     VariablesLost(Vec<String>),
+    /// The process ended, and a snapshot took over: everything is as it was before the cell.
+    Abandoned {
+        /// `signal 11 (SIGSEGV)`, `exit status 3`, …
+        status: String,
+    },
     /// The process ended; all variables are gone.
     Died {
         /// `signal 11 (SIGSEGV)`, `exit status 3`, …
@@ -75,14 +151,15 @@ impl crate::id::StateId {
     /// The state of an engine in which a cell compiled towards `next` ended in `outcome`.
     ///
     /// Both sides derive it alike, so no names need to be exchanged. Lost variables mean that the
-    /// cell did not run, so there is no such state and the engine keeps the one it had.
+    /// cell did not run, an abandoned cell has left nothing behind: there is no such state then, and
+    /// the engine keeps the one it had.
     pub fn after(next: &Self, outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Completed => Some(next.clone()),
             Outcome::Panicked(_) => Some(Self::new(format!("{next}~panicked"))),
             Outcome::Errored { .. } => Some(Self::new(format!("{next}~error"))),
             Outcome::Died { .. } => Some(Self::new(format!("{next}~died"))),
-            Outcome::VariablesLost(_) => None,
+            Outcome::VariablesLost(_) | Outcome::Abandoned { .. } => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`process`] | the runtime process: loads cells and calls them; holds the user's variables and nothing else |
+//! | [`process`] | the runtime process: loads cells and calls them; holds the user's variables and nothing else; its snapshots, and the process above them |
 //! | [`output`] | from the bytes on its two pipes to ordered, attributed [`Output`](phalanx_protocol::output::Output)s; pure |
 //! | [`owner`] | the other end: starts the process, feeds it cells, reports what happens |
 
@@ -17,3 +17,10 @@ pub use process::process_main;
 
 /// Environment variable that holds the path of the owner's control socket.
 const CONTROL_SOCKET_VAR: &str = "PHALANX_CONTROL_SOCKET";
+
+/// The page that owner and runtime share, beside the control socket.
+const PAGE_FILE: &str = "page";
+/// Where on the page the owner writes that the cell is asked to stop.
+const STOP_WORD: usize = 0;
+/// Where on the page a cell that looks at the other writes that it does.
+const ASKED_WORD: usize = 1;

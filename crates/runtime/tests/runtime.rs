@@ -2,105 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use phalanx_protocol::evaluator::CompiledCell;
-use phalanx_protocol::id::RunId;
-use phalanx_protocol::output::{Output, StreamName};
+mod session;
+
+use phalanx_protocol::output::Output;
 use phalanx_protocol::runtime::Outcome;
 use phalanx_runtime::{Input, Runtime, RuntimeConfig, RuntimeEvent, StartError};
+use session::{PATIENCE, Session, stdout};
 use std::path::PathBuf;
-use std::time::Duration;
-use tempfile::TempDir;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
-
-/// No test waits longer for one event.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Session {
-    runtime: Runtime,
-    events: mpsc::Receiver<RuntimeEvent>,
-    folder: TempDir,
-    runs: u64,
-}
-
-fn program() -> RuntimeConfig {
-    RuntimeConfig {
-        program: PathBuf::from(env!("CARGO_BIN_EXE_phalanx-echo-runtime")),
-        args: Vec::new(),
-        env: Vec::new(),
-        input: Input::Nothing,
-    }
-}
-
-impl Session {
-    async fn start() -> Self {
-        let (runtime, events) = Runtime::start(program()).await.expect("a runtime");
-        Self {
-            runtime,
-            events,
-            folder: TempDir::new().expect("a folder"),
-            runs: 0,
-        }
-    }
-
-    fn submit(&mut self, script: &str) -> RunId {
-        self.runs += 1;
-        let artifact = self.folder.path().join(format!("cell{}", self.runs));
-        std::fs::write(&artifact, format!("#!echo\n{script}")).expect("a script");
-        let cell = CompiledCell {
-            dropped: Vec::new(),
-            artifact,
-            entry: "run".into(),
-            has_result: script.contains("result"),
-            ..CompiledCell::default()
-        };
-        self.runtime.run(RunId(self.runs), cell);
-        RunId(self.runs)
-    }
-
-    async fn next(&mut self) -> RuntimeEvent {
-        timeout(PATIENCE, self.events.recv())
-            .await
-            .expect("an event in time")
-            .expect("an event")
-    }
-
-    /// Runs a script; its output in the order of arrival, streams merged, and its outcome.
-    async fn run(&mut self, script: &str) -> (Vec<Output>, Outcome) {
-        let id = self.submit(script);
-        self.collect(id).await
-    }
-
-    async fn collect(&mut self, id: RunId) -> (Vec<Output>, Outcome) {
-        let mut outputs = Vec::<Output>::new();
-        loop {
-            match self.next().await {
-                RuntimeEvent::Output { run, output } => {
-                    assert_eq!(run, Some(id));
-                    match (outputs.last_mut(), output) {
-                        (
-                            Some(Output::Stream { name: last, text }),
-                            Output::Stream { name, text: more },
-                        ) if *last == name => text.push_str(&more),
-                        (_, output) => outputs.push(output),
-                    }
-                }
-                RuntimeEvent::Ended { run, outcome } => {
-                    assert_eq!(run, id);
-                    return (outputs, outcome);
-                }
-                other => panic!("unexpected {other:?}"),
-            }
-        }
-    }
-}
-
-fn stdout(text: &str) -> Output {
-    Output::Stream {
-        name: StreamName::Stdout,
-        text: text.into(),
-    }
-}
 
 #[tokio::test]
 async fn cells_share_variables_and_their_output_is_complete() {
@@ -135,9 +44,10 @@ async fn a_panic_costs_nothing_but_the_cell() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_process_is_told_with_its_signal() {
+async fn without_a_snapshot_the_end_of_the_process_is_told_with_its_signal() {
     for (script, status) in [("abort", "signal 6 (SIGABRT)"), ("exit 3", "exit status 3")] {
         let mut session = Session::start().await;
+        session.runtime.set_snapshots(false);
         let (outputs, outcome) = session.run(&format!("print last words\n{script}")).await;
         assert_eq!(outputs, [stdout("last words\n")]);
         assert_eq!(

@@ -42,7 +42,7 @@ impl Machine {
         if let Some(current) = &mut self.current {
             current.interrupted = true;
             if current.running {
-                commands.push(Command::Kill);
+                commands.push(Command::Interrupt);
             }
         }
     }

@@ -122,6 +122,8 @@ pub(crate) enum Command {
     Load(PathBuf),
     /// Run a cell in the runtime.
     Run { run: RunId, cell: CompiledCell },
+    /// Stop the cell that runs; answered by its end.
+    Interrupt,
     /// End the runtime; answered by its exit.
     Kill,
     /// Send the runtime a signal.

@@ -63,26 +63,41 @@ pub(super) fn panicked(panic: Panic) -> Failure {
     }
 }
 
-pub(super) fn died(identity: &Identity, status: &str) -> Failure {
-    Failure::new(
-        "RuntimeDied",
-        format!(
-            "the runtime of engine {} died ({status}); every variable it held is lost",
-            identity.id
-        ),
-    )
-    .hint("a new runtime is started: run the cells that define the variables again")
+/// What is left of an engine's variables when the process that had them has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// A snapshot took over: all from before the cell.
+    All,
+    Nothing,
 }
 
-pub(super) fn interrupted(identity: &Identity) -> Failure {
-    Failure::new(
-        "Interrupted",
-        format!(
-            "the cell was interrupted on engine {}; every variable it held is lost",
-            identity.id
-        ),
-    )
-    .hint("a new runtime is started: run the cells that define the variables again")
+impl Left {
+    fn told(self, failure: Failure) -> Failure {
+        match self {
+            Self::All => failure,
+            Self::Nothing => failure
+                .hint("a new runtime is started: run the cells that define the variables again"),
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::All => "every variable from before the cell is kept",
+            Self::Nothing => "every variable it held is lost",
+        }
+    }
+}
+
+pub(super) fn died(identity: &Identity, status: &str, left: Left) -> Failure {
+    let (id, words) = (identity.id, left.words());
+    let text = format!("the cell ended the runtime of engine {id} ({status}); {words}");
+    left.told(Failure::new("RuntimeDied", text))
+}
+
+pub(super) fn interrupted(identity: &Identity, left: Left) -> Failure {
+    let (id, words) = (identity.id, left.words());
+    let text = format!("the cell was interrupted on engine {id}; {words}");
+    left.told(Failure::new("Interrupted", text))
 }
 
 pub(super) fn not_for_us(identity: &Identity, why: &str) -> Failure {

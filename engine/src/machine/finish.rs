@@ -1,7 +1,7 @@
 //! The ends of a cell, and the replies that tell of them.
 
 use super::event::{Command, Publication, Reply, Request};
-use super::failure::{self, Failure};
+use super::failure::{self, Failure, Left};
 use super::{Ask, Machine, Now, status};
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{PHALANX, Refusal, RefusalReason, ReplyMetadata};
@@ -33,11 +33,23 @@ impl Machine {
             Outcome::VariablesLost(names) => {
                 self.refuse(RefusalReason::VariablesLost { names }, commands);
             }
+            Outcome::Abandoned { .. } if interrupted => {
+                self.fail(failure::interrupted(&self.identity, Left::All), commands);
+            }
+            Outcome::Abandoned { status } => {
+                self.fail(failure::died(&self.identity, &status, Left::All), commands);
+            }
             Outcome::Died { .. } if interrupted => {
-                self.fail(failure::interrupted(&self.identity), commands);
+                self.fail(
+                    failure::interrupted(&self.identity, Left::Nothing),
+                    commands,
+                );
             }
             Outcome::Died { status } => {
-                self.fail(failure::died(&self.identity, &status), commands);
+                self.fail(
+                    failure::died(&self.identity, &status, Left::Nothing),
+                    commands,
+                );
             }
         }
     }

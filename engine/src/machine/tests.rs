@@ -160,6 +160,7 @@ fn words(command: &Command) -> String {
         Command::Prepare { .. } => "prepare".to_owned(),
         Command::Load(path) => format!("load {}", path.display()),
         Command::Run { cell, .. } => format!("run {}", cell.artifact.display()),
+        Command::Interrupt => "interrupt".to_owned(),
         Command::Kill => "kill".to_owned(),
         Command::Signal(number) => format!("signal {number}"),
         Command::StartRuntime => "start runtime".to_owned(),
@@ -215,6 +216,13 @@ fn each_outcome_has_its_state_and_its_name() {
             },
             "RuntimeDied",
             "1~died",
+        ),
+        (
+            Outcome::Abandoned {
+                status: "signal 9".to_owned(),
+            },
+            "RuntimeDied",
+            "empty",
         ),
     ] {
         let mut engine = Engine::up();
@@ -328,7 +336,7 @@ fn what_has_not_begun_can_be_aborted_even_before_it_comes() {
 }
 
 #[test]
-fn an_interrupt_costs_the_running_cell_and_its_runtime() {
+fn an_interrupt_without_a_snapshot_costs_the_running_cell_and_its_runtime() {
     let mut engine = Engine::up();
     let sigint = || Ask::Signal(Signal::Name("SIGINT".to_owned()));
     let told = engine.asked("i", sigint());
@@ -336,7 +344,7 @@ fn an_interrupt_costs_the_running_cell_and_its_runtime() {
     engine.begins("a", "empty", "1");
     engine.asked("b", cell("1~died", "2"));
     let told = engine.asked("j", sigint());
-    assert_eq!(told[1], "kill");
+    assert_eq!(told[1], "interrupt");
     let status = || "signal 9".to_owned();
     let told = engine.ended(Outcome::Died { status: status() });
     assert_eq!(
@@ -361,6 +369,30 @@ fn an_interrupt_costs_the_running_cell_and_its_runtime() {
         engine.told(Event::RuntimeStarted),
         ["load /std", "run /cell"]
     );
+}
+
+#[test]
+fn an_interrupt_costs_the_running_cell_and_nothing_else() {
+    let mut engine = Engine::up();
+    engine.begins("a", "empty", "1");
+    engine.asked("b", cell("empty", "2"));
+    assert_eq!(engine.told(Event::Interrupt), ["interrupt"]);
+    let status = "signal 9".to_owned();
+    let told = engine.ended(Outcome::Abandoned { status });
+    assert_eq!(
+        told,
+        [
+            "a error Interrupted",
+            "a execute_reply error",
+            "a idle",
+            "b busy",
+            "prepare"
+        ]
+    );
+    engine.runs = 2;
+    let artifacts = vec!["/std".into(), "/cell".into()];
+    // The snapshot has loaded what its process had.
+    assert_eq!(engine.prepared(Ok(artifacts)), ["b input 2", "run /cell"]);
 }
 
 #[test]

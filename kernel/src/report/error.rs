@@ -40,10 +40,7 @@ pub fn report(fault: &Fault) -> ErrorReport {
         ),
         Failure::RuntimeDied { status, lost } => plain(
             "RuntimeDied",
-            &format!(
-                "the process that ran the cell ended ({status}); {}",
-                losses(lost)
-            ),
+            &format!("the cell ended its process ({status}); {}", losses(lost)),
             hint_for(lost),
         ),
         Failure::Interrupted { lost } => plain(
@@ -261,9 +258,6 @@ fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
         "EngineError" => Some(
             "the engine is gone with its variables; `%engines` shows what is left, `%cluster restart` begins anew",
         ),
-        "RuntimeDied" => {
-            Some("the engine lives on, without its variables; run the cells again that define them")
-        }
         "VariablesLost" => Some("run the cells again that define these variables"),
         "TaskAborted" => Some("the task had not begun; run the cell again"),
         _ => None,
@@ -272,7 +266,7 @@ fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
 
 fn losses(lost: &[String]) -> String {
     match lost {
-        [] => "no variable is lost".to_owned(),
+        [] => "every variable from before it is kept".to_owned(),
         [one] => format!("the variable `{one}` is lost"),
         _ => format!("the variables {} are lost", list(lost)),
     }

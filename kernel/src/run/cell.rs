@@ -1,7 +1,7 @@
 //! A cell: its directives, one after the other.
 
 use super::magics::{self, Order, Standing};
-use super::{CellContext, Services, body, help, shell};
+use super::{CellContext, Services, body, help, shell, snapshots};
 use crate::cell::{Directive, DirectiveKind, RustText, SourceMap, help_topic, split};
 use crate::magic;
 use crate::report::{Fault, Place};
@@ -132,6 +132,9 @@ async fn command(
     line: String,
     place: Place,
 ) -> Result<(), Fault> {
+    if line == ":snapshot" || line.starts_with(":snapshot ") {
+        return snapshots::turn(services, context, &line, place).await;
+    }
     if line.starts_with(":dep ") {
         return body::dependency(services, context, line, &place).await;
     }

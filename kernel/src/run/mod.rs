@@ -39,6 +39,7 @@ mod progress;
 mod results;
 mod services;
 mod shell;
+mod snapshots;
 
 pub use cell::{evaluate_expression, run_cell};
 pub use context::CellContext;

@@ -271,7 +271,7 @@ async fn a_killed_engine_is_reported_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn an_engines_runtime_that_dies_costs_its_variables_only() {
+async fn an_engines_runtime_that_dies_costs_its_cell_only() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%px let a = 1").await;
     let outputs = frontend.fails("%px -t 0 abort").await;
@@ -279,6 +279,22 @@ async fn an_engines_runtime_that_dies_costs_its_variables_only() {
     assert!(
         error.contains("RemoteError: [0:execute] RuntimeDied"),
         "{error}"
+    );
+    let text = stream(&frontend.ok("%px show a").await, "stdout");
+    assert_eq!(text.matches("1\n").count(), 2, "{text}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_without_a_snapshot_loses_its_variables_and_goes_on() {
+    let mut frontend = with_engines(2).await;
+    frontend.ok("%px let a = 1").await;
+    // A thread at work: its process cannot be copied.
+    frontend.ok("%px -t 0 work busy").await;
+    let outputs = frontend.fails("%px -t 0 abort").await;
+    assert!(
+        stream(&outputs, "stderr").contains("without a snapshot"),
+        "{outputs:?}"
     );
     let outputs = frontend.fails("%px show a").await;
     assert!(
@@ -294,6 +310,7 @@ async fn an_engines_runtime_that_dies_costs_its_variables_only() {
 #[tokio::test]
 async fn an_interrupt_stops_the_engines() {
     let mut frontend = with_engines(2).await;
+    frontend.ok("%px let kept = 1 2 3").await;
     let id = frontend.send_execute("%%px\nprint begun\nsleep 600").await;
     frontend
         .wait_for_text(&id, &["[stdout:0]", "[stdout:1]"])
@@ -307,8 +324,8 @@ async fn an_interrupt_stops_the_engines() {
         "{:?}",
         ran.outputs
     );
-    let text = stream(&frontend.ok("%px print on").await, "stdout");
-    assert_eq!(text.matches("on\n").count(), 2, "{text}");
+    let text = stream(&frontend.ok("%px show kept").await, "stdout");
+    assert_eq!(text.matches("1 2 3\n").count(), 2, "{text}");
     frontend.stop().await;
 }
 

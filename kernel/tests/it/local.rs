@@ -142,15 +142,37 @@ async fn an_interrupt_stops_the_running_cell_and_nothing_else() {
     assert_eq!(ran.reply["ename"], "Interrupted");
     assert_eq!(
         ran.outputs,
-        ["Interrupted: the cell was interrupted; the variable `a` is lost"]
+        ["Interrupted: the cell was interrupted; every variable from before it is kept"]
     );
-    assert_eq!(frontend.ok("let b = 2\nshow b").await, ["stdout: 2\n"]);
+    assert_eq!(frontend.ok("show a").await, ["stdout: 1\n"]);
     frontend.stop().await;
 }
 
 #[tokio::test]
-async fn a_crash_names_what_is_lost_and_the_session_goes_on() {
+async fn a_crash_costs_the_cell_and_no_variable() {
     let mut frontend = Frontend::start().await;
+    frontend.ok("let kept = 1 2 3").await;
+    for crash in ["abort", "fault", "overflow", "exit 3", "exit 0"] {
+        let began = std::time::Instant::now();
+        let cell = format!("let kept = spoilt\nprint last words\n{crash}");
+        let outputs = frontend.fails(&cell).await;
+        println!("{crash}: idle again after {:?}", began.elapsed());
+        assert_eq!(outputs[0], "stdout: last words\n");
+        let error = outputs.last().unwrap();
+        assert!(error.starts_with("RuntimeDied: "), "{error}");
+        assert!(
+            error.ends_with("every variable from before it is kept"),
+            "{error}"
+        );
+        assert_eq!(frontend.ok("show kept").await, ["stdout: 1 2 3\n"]);
+    }
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_snapshot_a_crash_names_what_is_lost_and_the_session_goes_on() {
+    let mut frontend = Frontend::start().await;
+    frontend.ok(":snapshot 0").await;
     frontend.ok("let a = 1\nlet b = 2").await;
     let outputs = frontend.fails("print last words\nabort").await;
     assert_eq!(outputs[0], "stdout: last words\n");
@@ -166,6 +188,10 @@ async fn a_crash_names_what_is_lost_and_the_session_goes_on() {
         error.last().unwrap().contains("the variable `a` is lost"),
         "{error:?}"
     );
+    frontend.ok(":snapshot 1").await;
+    frontend.ok("let a = 4").await;
+    frontend.fails("exit 3").await;
+    assert_eq!(frontend.ok("show a").await, ["stdout: 4\n"]);
     frontend.stop().await;
 }
 

@@ -127,8 +127,8 @@ impl Local {
         let outcome = self.relay.outcome();
         if result.is_ok() {
             self.definitions.add(source);
-        } else if outcome.is_none() {
-            // It did not compile, and the variables are still there.
+        } else if matches!(outcome, None | Some(Outcome::Abandoned { .. })) {
+            // It did not compile, or is as if it had not run: the variables are still there.
             self.know(&dropped)?;
         }
         let after = self.variables()?;
@@ -136,8 +136,11 @@ impl Local {
         let command_output = match result {
             Ok(outputs) => bundle(outputs),
             // The kernel knows: it ran the cell.
-            Err(Error::SubprocessTerminated(_))
-                if matches!(outcome, Some(Outcome::Died { .. })) =>
+            Err(_)
+                if matches!(
+                    outcome,
+                    Some(Outcome::Died { .. } | Outcome::Abandoned { .. })
+                ) =>
             {
                 MimeBundle::default()
             }
@@ -307,7 +310,7 @@ impl Local {
 /// the namespace as it was: always, unless it declares variables and has not come to storing them.
 pub(super) fn leaves_no_trace(outcome: &Outcome, source: &str) -> bool {
     match outcome {
-        Outcome::Completed => true,
+        Outcome::Completed | Outcome::Abandoned { .. } => true,
         Outcome::Panicked(_) | Outcome::Errored { .. } => declared(source).is_empty(),
         Outcome::VariablesLost(_) | Outcome::Died { .. } => false,
     }

@@ -36,6 +36,8 @@ enum FromRelay {
 enum ToRelay {
     /// Print these lines.
     Lines(Vec<String>),
+    /// Print something that is not text: evcxr gives the cell up, and is where it was before it.
+    Abandon,
     /// End: evcxr takes that for the loss of all variables.
     Exit,
 }
@@ -67,6 +69,10 @@ fn carry() -> io::Result<()> {
                 for line in lines {
                     writeln!(stdout, "{line}")?;
                 }
+                stdout.flush()?;
+            }
+            Some(ToRelay::Abandon) => {
+                stdout.write_all(b"\xff\n")?;
                 stdout.flush()?;
             }
             Some(ToRelay::Exit) | None => break,
@@ -269,6 +275,7 @@ fn in_evcxrs_words(outcome: &Outcome) -> ToRelay {
             .iter()
             .map(|name| format!("EVCXR_VARIABLE_CHANGED_TYPE:{name}"))
             .collect(),
+        Outcome::Abandoned { .. } => return ToRelay::Abandon,
         Outcome::Died { .. } => return ToRelay::Exit,
     };
     lines.push(COMPLETE.to_owned());

@@ -169,6 +169,29 @@ impl Capture {
         self.flush();
     }
 
+    /// The process is gone and a snapshot is in its place; everything it has written has been pushed.
+    pub(crate) fn abandon(&mut self, status: &str) {
+        for name in [StreamName::Stdout, StreamName::Stderr] {
+            // What it has left half written says nothing of what comes next.
+            let tokens = self.pipe(name).scanner.finish();
+            self.tokens(name, tokens);
+            let rest = self.pipe(name).text.finish();
+            self.text(name, rest);
+        }
+        if self.run.is_some() {
+            self.finish_run(Some(Outcome::Abandoned {
+                status: status.to_owned(),
+            }));
+        }
+        self.flush();
+    }
+
+    /// Something the cell's owner has to say, on stderr.
+    pub(crate) fn notice(&mut self, text: String) {
+        self.release();
+        self.stream(StreamName::Stderr, text);
+    }
+
     /// When [`Self::tick`] has something to do, if nothing else happens.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let batch = self.last_batch.filter(|_| !self.batch.is_empty());

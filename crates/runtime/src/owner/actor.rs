@@ -4,18 +4,27 @@
 use super::host::{self, Arrived, HostReplier};
 use super::start::{Started, describe};
 use super::stdin::StdinEvent;
+use super::takeover::{Protection, Sleeper};
+use super::wire::Wire;
 use super::{Command, HostCall, RuntimeEvent};
 use crate::output::{Capture, Captured};
-use phalanx_protocol::frame;
+use crate::{ASKED_WORD, STOP_WORD};
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
-use phalanx_protocol::runtime::{RuntimeReply, RuntimeRequest};
+use phalanx_protocol::runtime::{
+    Outcome, RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest,
+};
 use rustix::process::{Pid, Signal};
 use std::collections::VecDeque;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -36,9 +45,19 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long after the runtime's word the end markers may take on pipes that a cell redirected.
 const MARKER_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long a cell that is asked to stop may take when it cannot be abandoned, or has looked whether
+/// it is asked.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long the runtime's processes may take to end once they are told to.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
 enum Event {
     Command(Option<Command>),
-    Control(io::Result<usize>),
+    Control(io::Result<RuntimeReply>),
+    Supervisor(io::Result<SupervisorReply>),
+    Snapshot(io::Result<UnixStream>),
+    Arrived(Option<Sleeper>),
     Pipe(StreamName, io::Result<usize>),
     Connected(io::Result<UnixStream>),
     Called(Arrived),
@@ -48,37 +67,65 @@ enum Event {
     Gone(String),
 }
 
-struct Actor {
-    process: Started,
-    capture: Capture,
+pub(super) struct Actor {
+    pub(super) process: Started,
+    pub(super) pid: Arc<AtomicU32>,
+    pub(super) capture: Capture,
+    pub(super) protection: Protection,
+    /// Connections that have not said yet that they are snapshots.
+    pub(super) newcomers: JoinSet<Option<Sleeper>>,
+    pub(super) control_open: bool,
+    supervisor_open: bool,
+    /// All processes but those that have left it.
+    group: Option<Pid>,
+    /// Libraries that every process has to load.
+    pub(super) loaded: Vec<PathBuf>,
+    /// Whether the user knows of cells without a snapshot.
+    pub(super) told: bool,
+    /// When a cell that was asked to stop is stopped.
+    grace: Option<Instant>,
+    /// No snapshot is to take over any more.
+    ending: bool,
     backlog: VecDeque<RuntimeEvent>,
     events: mpsc::Sender<RuntimeEvent>,
     calls_tx: mpsc::Sender<Arrived>,
     calls: mpsc::Receiver<Arrived>,
     connections: JoinSet<()>,
     open: [bool; 2],
-    buffers: [Vec<u8>; 3],
+    pub(super) buffers: [Vec<u8>; 2],
     /// A run the runtime says is over while its markers are still to come.
     overdue: Option<(RunId, Instant)>,
 }
 
 pub(super) async fn run(
     process: Started,
+    pid: Arc<AtomicU32>,
     mut commands: mpsc::UnboundedReceiver<Command>,
     events: mpsc::Sender<RuntimeEvent>,
 ) {
     // Calls of one process at a time; each waits for its answer, so few are ever queued.
     let (calls_tx, calls) = mpsc::channel(16);
+    let group = process.child.id().and_then(|id| Pid::from_raw(id as i32));
     let mut actor = Actor {
         process,
+        pid,
         capture: Capture::default(),
+        protection: Protection::default(),
+        newcomers: JoinSet::new(),
+        control_open: true,
+        supervisor_open: true,
+        group,
+        loaded: Vec::new(),
+        told: false,
+        grace: None,
+        ending: false,
         backlog: VecDeque::new(),
         events,
         calls_tx,
         calls,
         connections: JoinSet::new(),
         open: [true; 2],
-        buffers: [vec![0; READ], vec![0; READ], vec![0; 4096]],
+        buffers: [vec![0; READ], vec![0; READ]],
         overdue: None,
     };
     loop {
@@ -86,13 +133,22 @@ pub(super) async fn run(
         match event {
             Event::Command(None) => {
                 // The handle is gone: nobody wants to know more.
-                actor.kill();
-                let _ = actor.process.child.wait().await;
+                actor.end().await;
                 return;
             }
             Event::Gone(status) => {
                 actor.died(&status).await;
                 return;
+            }
+            Event::Supervisor(Ok(SupervisorReply::Ended { pid, status }))
+                if pid == actor.process.pid =>
+            {
+                let status = describe(ExitStatus::from_raw(status));
+                actor.settle_overdue();
+                if actor.ending || !actor.take_over(&status).await {
+                    actor.died(&status).await;
+                    return;
+                }
             }
             event => actor.handle(event).await,
         }
@@ -103,20 +159,21 @@ pub(super) async fn run(
 impl Actor {
     async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Event {
         let room = self.backlog.len() < BACKLOG;
-        let due = match (self.capture.deadline(), self.overdue) {
-            (Some(tick), Some((_, overdue))) => Some(tick.min(overdue)),
-            (tick, overdue) => tick.or(overdue.map(|(_, at)| at)),
-        };
+        let overdue = self.overdue.map(|(_, at)| at);
+        let due = [self.capture.deadline(), overdue, self.grace];
+        let due = due.into_iter().flatten().min();
         let Started {
             child,
+            supervisor,
             control,
+            snapshots,
             host,
             stdin,
             stdout,
             stderr,
             ..
         } = &mut self.process;
-        let [out, err, word] = &mut self.buffers;
+        let [out, err] = &mut self.buffers;
         tokio::select! {
             command = commands.recv()=> Event::Command(command),
             permit = self.events.reserve(), if !self.backlog.is_empty() => {
@@ -129,7 +186,10 @@ impl Actor {
             }
             read = stdout.read(out), if room && self.open[0] => Event::Pipe(StreamName::Stdout, read),
             read = stderr.read(err), if room && self.open[1] => Event::Pipe(StreamName::Stderr, read),
-            read = control.read(word) => Event::Control(read),
+            reply = control.next(), if self.control_open => Event::Control(reply),
+            reply = supervisor.next(), if self.supervisor_open => Event::Supervisor(reply),
+            connected = snapshots.accept() => Event::Snapshot(connected.map(|(stream, _)| stream)),
+            Some(Ok(sleeper)) = self.newcomers.join_next() => Event::Arrived(sleeper),
             connected = host.accept() => Event::Connected(connected.map(|(stream, _)| stream)),
             Some(call) = self.calls.recv() => Event::Called(call),
             event = stdin.next() => Event::Stdin(event),
@@ -142,11 +202,13 @@ impl Actor {
     async fn handle(&mut self, event: Event) {
         match event {
             Event::Command(Some(Command::Load(library))) => {
+                self.loaded.push(library.clone());
                 self.request(&RuntimeRequest::Load { library }).await;
             }
             Event::Command(Some(Command::Run(run, cell))) => {
                 self.capture.start(run, cell.has_result, cell.lines);
                 self.process.stdin.begin(Instant::now());
+                self.begin();
                 let (artifact, entry) = (cell.artifact, cell.entry);
                 self.request(&RuntimeRequest::Run {
                     run,
@@ -157,9 +219,14 @@ impl Actor {
             }
             Event::Command(Some(Command::Hear(run))) => {
                 self.capture.start(run, false, Vec::new());
+                self.begin();
                 self.request(&RuntimeRequest::Hear { run }).await;
             }
-            Event::Command(Some(Command::Kill)) => self.kill(),
+            Event::Command(Some(Command::Interrupt)) => self.interrupt().await,
+            Event::Command(Some(Command::Snapshots(on))) => {
+                self.request(&RuntimeRequest::Snapshots { on }).await;
+            }
+            Event::Command(Some(Command::Kill)) => self.kill().await,
             Event::Pipe(name, Ok(count)) if count > 0 => {
                 let bytes = &self.buffers[name as usize][..count];
                 self.capture.push(name, bytes, Instant::now());
@@ -168,13 +235,21 @@ impl Actor {
                 self.open[name as usize] = false;
                 self.capture.closed(name);
             }
-            Event::Control(Ok(count)) if count > 0 => {
-                let bytes = &self.buffers[2][..count];
-                self.process.decoder.push(bytes);
-                self.replies();
+            Event::Control(Ok(reply)) => self.reply(reply),
+            Event::Control(Err(error)) => {
+                self.control_open = false;
+                if error.kind() != io::ErrorKind::UnexpectedEof {
+                    tracing::error!(%error, "the runtime sent something that is no reply");
+                    self.kill().await;
+                }
+                // Otherwise it is ending; its exit is the event that counts.
             }
-            // The process is ending; its exit is the event that counts.
-            Event::Control(_) => self.kill(),
+            Event::Snapshot(Ok(stream)) => self.newcomers_push(stream),
+            Event::Snapshot(Err(error)) => tracing::warn!(%error, "the control socket failed"),
+            Event::Arrived(Some(sleeper)) => self.protection.arrived(sleeper),
+            // The end of a child that runs no cells; the supervisor's own is told by `Gone`.
+            Event::Supervisor(reply) => self.supervisor_open &= reply.is_ok(),
+            Event::Arrived(None) => {}
             Event::Connected(Ok(stream)) => {
                 let calls = self.calls_tx.clone();
                 self.connections.spawn(async move {
@@ -199,31 +274,91 @@ impl Actor {
                 if let Some((run, _)) = self.overdue.take_if(|(_, at)| now >= *at) {
                     self.capture.end(run);
                 }
+                if self.grace.take_if(|at| now >= *at).is_some() {
+                    self.stop_runner().await;
+                }
             }
             Event::Sendable | Event::Gone(_) | Event::Command(None) => {}
         }
     }
 
-    fn replies(&mut self) {
-        loop {
-            match self.process.decoder.decode::<RuntimeReply>() {
-                Ok(Some(RuntimeReply::Ended { run })) => {
-                    if self.capture.running() == Some(run) {
-                        self.overdue = Some((run, Instant::now() + MARKER_TIMEOUT));
+    pub(super) fn reply(&mut self, reply: RuntimeReply) {
+        match reply {
+            RuntimeReply::Ended { run } => {
+                if self.capture.running() == Some(run) {
+                    self.overdue = Some((run, Instant::now() + MARKER_TIMEOUT));
+                }
+            }
+            RuntimeReply::LoadFailed { run, message } => self.load_failed(run, &message),
+            RuntimeReply::Unprotected { after, why } => {
+                self.unprotected(&why);
+                self.protection.missing(after, why);
+            }
+            RuntimeReply::Ready { .. } | RuntimeReply::Loaded | RuntimeReply::Asleep { .. } => {}
+        }
+    }
+
+    pub(super) fn newcomers_push(&mut self, stream: UnixStream) {
+        self.newcomers.spawn(Sleeper::arrived(Wire::new(stream)));
+    }
+
+    /// Passes on what has been captured.
+    pub(super) fn collect(&mut self) {
+        for captured in self.capture.take() {
+            match captured {
+                Captured::Output { run, output } => {
+                    self.backlog.push_back(RuntimeEvent::Output { run, output });
+                }
+                Captured::InputRequest { prompt, password } => {
+                    self.ask(HostRequest::Input { prompt, password });
+                }
+                Captured::Ended { run, outcome } => {
+                    self.process.stdin.end();
+                    self.grace = None;
+                    if !matches!(outcome, Outcome::Abandoned { .. }) {
+                        self.protection.stands(run);
                     }
-                }
-                Ok(Some(RuntimeReply::LoadFailed { run, message })) => {
-                    self.load_failed(run, &message)
-                }
-                Ok(Some(RuntimeReply::Ready | RuntimeReply::Loaded)) => {}
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(%error, "the runtime sent something that is no reply");
-                    self.kill();
-                    return;
+                    self.backlog.push_back(RuntimeEvent::Ended { run, outcome });
                 }
             }
         }
+    }
+
+    /// A run begins that nobody has asked to stop.
+    fn begin(&mut self) {
+        self.grace = None;
+        for word in self.process.page.words() {
+            word.store(0, Ordering::SeqCst);
+        }
+    }
+
+    /// A run that the runtime has said is over is over, though its process has ended since.
+    fn settle_overdue(&mut self) {
+        if let Some((run, _)) = self.overdue.take() {
+            self.read_pipes();
+            self.capture.end(run);
+            self.collect();
+        }
+    }
+
+    /// Stops the running cell, or asks it to stop.
+    async fn interrupt(&mut self) {
+        if self.capture.running().is_none() {
+            return;
+        }
+        let words = self.process.page.words();
+        words[STOP_WORD].store(1, Ordering::SeqCst);
+        let looks = words[ASKED_WORD].load(Ordering::SeqCst) != 0;
+        if self.grace.take().is_some() || (self.protection.is_ready() && !looks) {
+            self.stop_runner().await;
+        } else {
+            self.grace = Some(Instant::now() + GRACE);
+        }
+    }
+
+    async fn stop_runner(&mut self) {
+        let pid = self.process.pid;
+        self.tell_supervisor(&SupervisorRequest::Kill { pid }).await;
     }
 
     /// A cell that cannot be loaded did not run; it fails as the loader says.
@@ -270,60 +405,44 @@ impl Actor {
         }
     }
 
-    /// Passes on what has been captured.
-    fn collect(&mut self) {
-        for captured in self.capture.take() {
-            match captured {
-                Captured::Output { run, output } => {
-                    self.backlog.push_back(RuntimeEvent::Output { run, output });
-                }
-                Captured::InputRequest { prompt, password } => {
-                    self.ask(HostRequest::Input { prompt, password });
-                }
-                Captured::Ended { run, outcome } => {
-                    self.process.stdin.end();
-                    self.backlog.push_back(RuntimeEvent::Ended { run, outcome });
-                }
-            }
-        }
-    }
-
     /// What the cell printed before it called is shown before the call is answered.
     fn catch_up(&mut self) {
-        let Started { stdout, stderr, .. } = &mut self.process;
-        for (name, pipe) in [(StreamName::Stdout, stdout), (StreamName::Stderr, stderr)] {
-            let buffer = &mut self.buffers[name as usize];
-            while let Ok(count) = pipe.try_read(buffer)
-                && count > 0
-            {
-                self.capture.push(name, &buffer[..count], Instant::now());
-            }
-        }
+        self.read_pipes();
         self.capture.release();
         self.collect();
     }
 
     async fn request(&mut self, request: &RuntimeRequest) {
-        let sent = match frame::encode(request) {
-            Ok(bytes) => self.process.control.write_all(&bytes).await,
-            Err(error) => Err(io::Error::other(error)),
-        };
-        if let Err(error) = sent {
-            tracing::error!(%error, "the runtime takes no more requests");
-            self.kill();
+        if let Err(error) = self.process.control.send(request).await {
+            // It is ending; its exit is the event that counts.
+            tracing::warn!(%error, "the runtime takes no more requests");
         }
     }
 
-    fn kill(&mut self) {
-        if let Some(pid) = Pid::from_raw(self.process.pid as i32) {
+    /// Ends the process that runs cells, for good.
+    async fn kill(&mut self) {
+        self.ending = true;
+        self.stop_runner().await;
+    }
+
+    /// Ends every process of the runtime, and those that cells have started.
+    async fn end(&mut self) {
+        // The supervisor ends when its connection does.
+        self.process.supervisor.close().await;
+        let ended = timeout(END_TIMEOUT, self.process.child.wait()).await;
+        if ended.is_err() {
+            tracing::error!("the runtime's processes do not end");
+        }
+        // Where the supervisor was killed, others of its group may be left.
+        if let Some(group) = self.group {
             // A group that is already gone needs no ending.
-            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
     }
 
     async fn died(mut self, status: &str) {
         // What it started must not outlive it.
-        self.kill();
+        self.end().await;
         let Started { stdout, stderr, .. } = &mut self.process;
         let capture = &mut self.capture;
         if self.open[0] {

@@ -2,8 +2,11 @@
 
 mod actor;
 mod host;
+mod notice;
 mod start;
 mod stdin;
+mod takeover;
+mod wire;
 
 pub use host::{HostCall, HostReplier};
 
@@ -16,6 +19,8 @@ use phalanx_protocol::runtime::Outcome;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::mpsc;
 
 /// How a runtime process is started.
@@ -63,7 +68,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Runtime {
     commands: mpsc::UnboundedSender<Command>,
-    pid: u32,
+    pid: Arc<AtomicU32>,
 }
 
 /// What happens in a runtime.
@@ -98,6 +103,8 @@ enum Command {
     Load(PathBuf),
     Run(RunId, CompiledCell),
     Hear(RunId),
+    Interrupt,
+    Snapshots(bool),
     Kill,
 }
 
@@ -113,11 +120,16 @@ impl Runtime {
         config: RuntimeConfig,
     ) -> Result<(Self, mpsc::Receiver<RuntimeEvent>), StartError> {
         let started = start::start(&config).await?;
-        let pid = started.pid;
+        let pid = Arc::new(AtomicU32::new(started.pid));
         let (commands, commands_rx) = mpsc::unbounded_channel();
         let (events_tx, events) = mpsc::channel(actor::EVENTS);
         // Ends when the handle is dropped or the process exits.
-        tokio::spawn(actor::run(started, commands_rx, events_tx));
+        tokio::spawn(actor::run(
+            started,
+            Arc::clone(&pid),
+            commands_rx,
+            events_tx,
+        ));
         Ok((Self { commands, pid }, events))
     }
 
@@ -136,14 +148,31 @@ impl Runtime {
         self.command(Command::Hear(run));
     }
 
-    /// Ends the process at once; `Ended` with [`Outcome::Died`] and `Exited` follow.
+    /// Stops the running cell; without one, nothing happens.
+    ///
+    /// Where there is a snapshot it takes over, and [`Outcome::Abandoned`] follows. Without one, and
+    /// where the cell has looked whether it is to stop (`phalanx::interrupted`), it is given two
+    /// seconds to end by itself; a second interrupt does not wait.
+    pub fn interrupt(&self) {
+        self.command(Command::Interrupt);
+    }
+
+    /// Keeps a snapshot from now on, or does without, which saves memory and a copy of the page
+    /// tables after each cell. It is on to begin with, unless `PHALANX_SNAPSHOTS=0` is set.
+    pub fn set_snapshots(&self, on: bool) {
+        self.command(Command::Snapshots(on));
+    }
+
+    /// Ends the runtime at once, snapshot included; `Ended` with [`Outcome::Died`] and `Exited`
+    /// follow.
     pub fn kill(&self) {
         self.command(Command::Kill);
     }
 
-    /// The process id.
+    /// The id of the process that runs cells. A snapshot that takes over has another, so ask each
+    /// time rather than keep it.
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.pid.load(Ordering::SeqCst)
     }
 
     fn command(&self, command: Command) {

@@ -1,19 +1,21 @@
 //! Starting a runtime process: its sockets, its pipes, its first word.
 
 use super::stdin::Stdin;
+use super::wire::Wire;
 use super::{Input, RuntimeConfig, StartError};
-use crate::CONTROL_SOCKET_VAR;
-use phalanx_protocol::frame::Decoder;
+use crate::{CONTROL_SOCKET_VAR, PAGE_FILE};
 use phalanx_protocol::host::HOST_SOCKET_VAR;
-use phalanx_protocol::runtime::RuntimeReply;
+use phalanx_protocol::runtime::{RuntimeReply, SupervisorReply};
+use phalanx_sys::page::SharedPage;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
+use tokio::net::UnixListener;
 use tokio::net::unix::pipe::Receiver;
-use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -23,18 +25,23 @@ const READY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Size asked for the output pipes, in bytes: room for what a cell prints between two reads.
 const PIPE_SIZE: usize = 1 << 20;
 
-/// A runtime process that is up.
+/// A runtime that is up.
 pub(super) struct Started {
     /// Holds the sockets; 0700, and removed with the last reference to the process.
     pub(super) _folder: TempDir,
+    /// The supervisor, which leads the process group.
     pub(super) child: Child,
+    pub(super) supervisor: Wire,
+    /// The process that runs cells.
     pub(super) pid: u32,
-    pub(super) control: UnixStream,
-    pub(super) decoder: Decoder,
+    pub(super) control: Wire,
+    /// Where snapshots connect.
+    pub(super) snapshots: UnixListener,
     pub(super) host: UnixListener,
     pub(super) stdin: Stdin,
     pub(super) stdout: Receiver,
     pub(super) stderr: Receiver,
+    pub(super) page: SharedPage,
 }
 
 pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError> {
@@ -53,6 +60,7 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError>
             (stdin, theirs.into())
         }
     };
+    let page = SharedPage::create(&folder.path().join(PAGE_FILE)).map_err(StartError::Folder)?;
     let mut child = Command::new(&config.program)
         .args(&config.args)
         .env(CONTROL_SOCKET_VAR, &control_path)
@@ -64,15 +72,14 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError>
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A group of its own: a terminal's Ctrl-C must not reach it, and ending it ends its children.
+        // It ends with our end of its connection, and takes along what cells have started.
         .process_group(0)
-        .kill_on_drop(true)
         .spawn()
         .map_err(|source| StartError::Spawn {
             program: config.program.clone(),
             source,
         })?;
     let not_ready = |what: &str| StartError::NotReady(what.to_owned());
-    let pid = child.id().ok_or_else(|| not_ready("no process id"))?;
     let stdout = child.stdout.take().ok_or_else(|| not_ready("no stdout"))?;
     let stderr = child.stderr.take().ok_or_else(|| not_ready("no stderr"))?;
     let stdout = pipe(stdout.into_owned_fd()).map_err(StartError::Folder)?;
@@ -84,16 +91,18 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError>
         }
     };
     match timeout(READY_TIMEOUT, ready).await {
-        Ok(Ok((control, decoder))) => Ok(Started {
+        Ok(Ok(ready)) => Ok(Started {
             _folder: folder,
             child,
-            pid,
-            control,
-            decoder,
+            supervisor: ready.supervisor,
+            pid: ready.pid,
+            control: ready.control,
+            snapshots: listener,
             host,
             stdin,
             stdout,
             stderr,
+            page,
         }),
         Ok(Err(error)) => {
             let mut said = String::new();
@@ -119,24 +128,40 @@ fn pipe(fd: io::Result<OwnedFd>) -> io::Result<Receiver> {
     Receiver::from_owned_fd(fd)
 }
 
-async fn ready(listener: &UnixListener) -> io::Result<(UnixStream, Decoder)> {
-    let (mut control, _) = listener.accept().await?;
-    let mut decoder = Decoder::default();
-    let mut buffer = [0; 256];
-    loop {
-        if let Some(RuntimeReply::Ready) = decoder.decode().map_err(io::Error::other)? {
-            return Ok((control, decoder));
+struct Ready {
+    supervisor: Wire,
+    control: Wire,
+    pid: u32,
+}
+
+/// The supervisor connects first, then the process that runs cells.
+async fn ready(listener: &UnixListener) -> io::Result<Ready> {
+    let mut supervisor = Wire::new(listener.accept().await?.0);
+    let up = async {
+        let mut control = Wire::new(listener.accept().await?.0);
+        match control.next().await? {
+            RuntimeReply::Ready { pid } => Ok((control, pid)),
+            _ => Err(io::Error::other("it did not say that it is ready")),
         }
-        match control.read(&mut buffer).await? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => decoder.push(&buffer[..count]),
+    };
+    let (control, pid) = tokio::select! {
+        up = up => up?,
+        said = supervisor.next() => {
+            let SupervisorReply::Ended { status, .. } = said? else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            return Err(io::Error::other(describe(ExitStatus::from_raw(status))));
         }
-    }
+    };
+    Ok(Ready {
+        supervisor,
+        control,
+        pid,
+    })
 }
 
 /// Says how a process ended: `signal 11 (SIGSEGV)`, `exit status 3`.
 pub(super) fn describe(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
     match (status.signal(), status.code()) {
         (Some(signal), _) => match signal_name(signal) {
             Some(name) => format!("signal {signal} ({name})"),

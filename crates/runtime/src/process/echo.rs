@@ -2,17 +2,23 @@
 //!
 //! One instruction a line; the evaluator's echo twin has already refused what is not one.
 
+use crate::{ASKED_WORD, STOP_WORD};
 use phalanx_protocol::comm::CommRequest;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{
     HOST_SOCKET_VAR, HostReply, HostRequest, MAGIC_FAILED, MARKER_END, MARKER_START, place_marker,
 };
 use phalanx_protocol::output::{Display, MimeBundle, Output};
+use phalanx_sys::page::SharedPage;
+use phalanx_sys::threads::{self, Thread};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// First line of every such artifact.
@@ -25,11 +31,13 @@ pub(super) fn is_script(path: &Path) -> bool {
 }
 
 /// The variables of scripts.
-#[derive(Default)]
 pub(super) struct Namespace {
     variables: BTreeMap<String, String>,
     /// It has run a script, so what frontends do is for it.
     is_used: bool,
+    /// Both ends of connections.
+    connections: BTreeMap<String, (UnixStream, UnixStream)>,
+    page: Arc<SharedPage>,
 }
 
 /// How one instruction leaves the script.
@@ -39,6 +47,15 @@ enum Step {
 }
 
 impl Namespace {
+    pub(super) fn new(page: Arc<SharedPage>) -> Self {
+        Self {
+            variables: BTreeMap::new(),
+            is_used: false,
+            connections: BTreeMap::new(),
+            page,
+        }
+    }
+
     pub(super) fn run(&mut self, artifact: &Path) -> Result<(), String> {
         self.is_used = true;
         let script = std::fs::read_to_string(artifact).map_err(|error| error.to_string())?;
@@ -113,6 +130,58 @@ impl Namespace {
                     _ => return panicked("no input"),
                 }
             }
+            "fault" => super::library::fault(),
+            "overflow" => writeln!(out, "{}", deep(1))?,
+            "spin" => loop {
+                std::hint::spin_loop();
+            },
+            "allocate" => {
+                let filled = vec![1_u8; rest.parse::<usize>().unwrap_or(1) << 20];
+                writeln!(out, "{}", std::hint::black_box(&filled).len())?;
+            }
+            "until-interrupted" => {
+                self.page.words()[ASKED_WORD].store(1, Ordering::SeqCst);
+                // Tells whoever waits for it that it looks.
+                if !rest.is_empty() {
+                    File::create(rest)?;
+                }
+                while self.page.words()[STOP_WORD].load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+            }
+            // A thread that outlives the cell, and waits or works.
+            "rest" => {
+                thread(rest, || {
+                    loop {
+                        std::thread::park();
+                    }
+                })?;
+                let waits = |thread: &Thread| thread.name == rest && thread.idle;
+                while !threads::others()?.iter().any(waits) {
+                    std::thread::yield_now();
+                }
+            }
+            "work" => thread(rest, || {
+                loop {
+                    std::hint::spin_loop();
+                }
+            })?,
+            // A process that outlives the cell.
+            "start" => drop(shell(rest).spawn()?),
+            "wait" => out.write_all(&shell(rest).output()?.stdout)?,
+            // A connection to itself: what is closed here must be closed for the other end.
+            "open" => drop(
+                self.connections
+                    .insert(rest.to_owned(), UnixStream::pair()?),
+            ),
+            "close" => {
+                let mut text = String::new();
+                if let Some((near, mut far)) = self.connections.remove(rest) {
+                    drop(near);
+                    far.read_to_string(&mut text)?;
+                }
+                writeln!(out, "closed {text}")?;
+            }
             "let" => {
                 let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
                 self.variables
@@ -150,6 +219,33 @@ impl Namespace {
         }
         Ok(Step::Next)
     }
+}
+
+/// Calls itself until the stack is full.
+fn deep(depth: u64) -> u64 {
+    if depth == 0 {
+        return 0;
+    }
+    std::hint::black_box(deep(std::hint::black_box(depth + 1))) + 1
+}
+
+/// Starts a thread and waits until it has begun.
+fn thread(name: &str, work: fn()) -> io::Result<()> {
+    let (begun, wait) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    // Ends with the process.
+    thread.spawn(move || {
+        // The other end waits for it.
+        let _ = begun.send(());
+        work();
+    })?;
+    wait.recv().map_err(io::Error::other)
+}
+
+fn shell(line: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(line);
+    command
 }
 
 fn content(out: &mut io::Stdout, mime: &str, text: &str) -> io::Result<()> {

@@ -1,7 +1,9 @@
 //! Loading compiled cells and calling them: the one place where foreign code is entered.
 
 use super::listeners::Listeners;
+use crate::{ASKED_WORD, STOP_WORD};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
+use phalanx_sys::page::SharedPage;
 use rustix::fs::MemfdFlags;
 use std::collections::HashSet;
 use std::ffi::c_void;
@@ -10,6 +12,8 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 /// Exported by the `phalanx` library in every cell: called before the first cell, in the thread
 /// that runs all of them.
@@ -19,6 +23,11 @@ const DROPS_SYMBOL: &[u8] = b"phalanx_cell_drops\0";
 /// Exported by the `phalanx` library in every cell: flushes the cells' own stdout.
 const END_SYMBOL: &[u8] = b"phalanx_cell_end\0";
 
+/// Exported by the `phalanx` library in every cell: told where it reads that the cell is to stop,
+/// and where it writes that it has looked.
+const PAGE_SYMBOL: &[u8] = b"phalanx_cell_page\0";
+
+type ShowPage = unsafe extern "C" fn(*const AtomicU32, *const AtomicU32);
 type Entry = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 /// A function of the `phalanx` library that the runtime calls.
 pub(super) type Hook = unsafe extern "C" fn();
@@ -33,12 +42,14 @@ pub(super) struct Cells {
     copies: u64,
     begun: bool,
     listeners: Listeners,
+    page: Arc<SharedPage>,
     #[cfg(feature = "echo")]
     echo: super::echo::Namespace,
 }
 
-impl Default for Cells {
-    fn default() -> Self {
+impl Cells {
+    /// No cells; `page` is the one shared with the owner.
+    pub(super) fn new(page: Arc<SharedPage>) -> Self {
         Self {
             store: std::ptr::null_mut(),
             loaded: HashSet::new(),
@@ -46,12 +57,11 @@ impl Default for Cells {
             begun: false,
             listeners: Listeners::default(),
             #[cfg(feature = "echo")]
-            echo: Default::default(),
+            echo: super::echo::Namespace::new(Arc::clone(&page)),
+            page,
         }
     }
-}
 
-impl Cells {
     /// Loads a library whose symbols all later cells may use.
     pub(super) fn load(&mut self, path: &Path) -> Result<(), String> {
         #[cfg(feature = "echo")]
@@ -85,6 +95,7 @@ impl Cells {
             self.begun = call_hook(&library, BEGIN_SYMBOL);
         }
         self.listeners.attach(&library);
+        self.show_page(&library);
         // SAFETY: the evaluator alone has a cell export this name, as a function of this type.
         if let Ok(drops) = unsafe { library.get::<Drops>(DROPS_SYMBOL) } {
             // SAFETY: as for the cell's entry; panics are caught inside.
@@ -96,6 +107,16 @@ impl Cells {
         self.store = unsafe { run(self.store) };
         call_hook(&library, END_SYMBOL);
         Ok(())
+    }
+
+    /// Tells a library that was just loaded where it reads that it is to stop.
+    fn show_page(&self, library: &Library) {
+        // SAFETY: only the `phalanx` library exports this name, as a function of this type.
+        if let Ok(show) = unsafe { library.get::<ShowPage>(PAGE_SYMBOL) } {
+            let words = self.page.words();
+            // SAFETY: as above; the page lives as long as the process, as `Cells` does.
+            unsafe { show(&raw const words[STOP_WORD], &raw const words[ASKED_WORD]) };
+        }
     }
 
     /// Has the code hear what frontends have done with its comms.
@@ -144,6 +165,13 @@ fn call_hook(library: &Library, symbol: &[u8]) -> bool {
         }
         Err(_) => false,
     }
+}
+
+/// Writes where nothing is, as a broken cell does.
+#[cfg(feature = "echo")]
+pub(super) fn fault() {
+    // SAFETY: none; the process ends here, which is what the script asks for.
+    unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };
 }
 
 #[cfg(test)]

@@ -174,12 +174,12 @@ fn losses_are_named() {
     assert_eq!(died.ename, "RuntimeDied");
     assert_eq!(
         died.evalue,
-        "the process that ran the cell ended (signal 11); the variables `a`, `b` are lost"
+        "the cell ended its process (signal 11); the variables `a`, `b` are lost"
     );
     let stopped = report(&Failure::Interrupted { lost: vec![] }.into());
     assert_eq!(
         stopped.evalue,
-        "the cell was interrupted; no variable is lost"
+        "the cell was interrupted; every variable from before it is kept"
     );
 }
 

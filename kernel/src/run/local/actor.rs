@@ -22,6 +22,8 @@ struct Actor {
     moved: watch::Sender<Moved>,
     evaluator: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorNotice>)>,
     runtime: Option<(Runtime, mpsc::Receiver<RuntimeEvent>)>,
+    /// What the user has said of them.
+    snapshots: Option<bool>,
     jobs: HashMap<JobId, Job>,
     next_job: u64,
     hearings: HashMap<JobId, Hearing>,
@@ -61,6 +63,7 @@ pub(super) async fn run(
         moved,
         evaluator: None,
         runtime: None,
+        snapshots: None,
         jobs: HashMap::new(),
         next_job: 0,
         hearings: HashMap::new(),
@@ -128,6 +131,11 @@ impl Actor {
         let (context, reply, event) = match order {
             Order::Interrupt => return Some(Event::Interrupt),
             Order::Sources(_) => return None,
+            Order::Snapshots { on } => {
+                self.snapshots = Some(on);
+                self.with_runtime(|runtime| runtime.set_snapshots(on));
+                return None;
+            }
             Order::Hear { context, heard } => {
                 let heard = Some(heard);
                 self.hearings.insert(job, Hearing { context, heard });
@@ -225,6 +233,9 @@ impl Actor {
             }
             Command::StartRuntime => match Runtime::start(self.programs.runtime()).await {
                 Ok(started) => {
+                    if let Some(on) = self.snapshots {
+                        started.0.set_snapshots(on);
+                    }
                     self.runtime = Some(started);
                     return Some(Event::RuntimeStarted);
                 }
@@ -233,7 +244,7 @@ impl Actor {
             Command::KillEvaluator => self.with_evaluator(Evaluator::kill),
             Command::InterruptEvaluator => self.with_evaluator(Evaluator::interrupt),
             Command::Send(request) => self.with_evaluator(|evaluator| evaluator.send(request)),
-            Command::KillRuntime => self.with_runtime(Runtime::kill),
+            Command::InterruptRuntime => self.with_runtime(Runtime::interrupt),
             Command::Load(library) => self.with_runtime(|runtime| runtime.load(library)),
             Command::Run { job, run, cell } => {
                 self.end_build(job).await;

@@ -47,6 +47,9 @@ enum Order {
     },
     Sources(oneshot::Sender<Vec<String>>),
     Interrupt,
+    Snapshots {
+        on: bool,
+    },
 }
 
 impl Local {
@@ -129,6 +132,11 @@ impl Local {
     /// Which cells have moved the variables that are gone, as of the last cell.
     pub fn moved(&self) -> Moved {
         self.moved.borrow().clone()
+    }
+
+    /// Whether a snapshot of the process that runs the cells is kept, for when one brings it down.
+    pub fn set_snapshots(&self, on: bool) {
+        self.order(Order::Snapshots { on });
     }
 
     /// Stops the running cell; without one, nothing happens.

@@ -49,7 +49,7 @@ pub(in crate::run::local) enum Command {
     InterruptEvaluator,
     Send(EvaluatorRequest),
     StartRuntime,
-    KillRuntime,
+    InterruptRuntime,
     Load(PathBuf),
     Run {
         job: JobId,

@@ -56,7 +56,7 @@ impl State {
     pub(super) fn interrupt_hearing(&mut self, commands: &mut Vec<Command>) {
         if self.hearings.is_on() {
             self.hearings.interrupted = true;
-            commands.push(Command::KillRuntime);
+            commands.push(Command::InterruptRuntime);
         }
     }
 

@@ -203,7 +203,7 @@ impl State {
                 current.outcomes.push(outcome.clone());
                 commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
             }
-            Phase::Running(_) | Phase::Orphaned(_) => commands.push(Command::KillRuntime),
+            Phase::Running(_) | Phase::Orphaned(_) => commands.push(Command::InterruptRuntime),
         }
         current.interrupted = true;
     }
@@ -379,17 +379,20 @@ impl State {
             (Ok(_), Some(Outcome::Errored { message })) => Err(Failure::Error {
                 message: message.clone(),
             }),
-            (Ok(_), Some(Outcome::Died { status })) => Err(Failure::RuntimeDied {
-                status: status.clone(),
-                lost: lost(),
-            }),
+            (Ok(_), Some(Outcome::Died { status } | Outcome::Abandoned { status })) => {
+                Err(Failure::RuntimeDied {
+                    status: status.clone(),
+                    lost: lost(),
+                })
+            }
             (Ok(_), Some(Outcome::VariablesLost(names))) => Err(Failure::VariablesLost {
                 names: names.clone(),
             }),
             _ => result.clone(),
         };
         let compiled = result.is_ok() || !current.outcomes.is_empty();
-        if compiled {
+        let abandoned = matches!(current.outcomes.last(), Some(Outcome::Abandoned { .. }));
+        if compiled && !abandoned {
             self.log.push(Logged {
                 source: current.source,
                 outcomes: current.outcomes,
@@ -402,8 +405,8 @@ impl State {
 
 /// The outcome of a cell that was interrupted before it began.
 fn not_run() -> Outcome {
-    Outcome::Errored {
-        message: "interrupted".to_owned(),
+    Outcome::Abandoned {
+        status: "interrupted".to_owned(),
     }
 }
 

@@ -47,7 +47,7 @@ fn told(command: &Command) -> String {
         }
         Command::Send(_) => "ask".into(),
         Command::StartRuntime => "start runtime".into(),
-        Command::KillRuntime => "kill runtime".into(),
+        Command::InterruptRuntime => "interrupt runtime".into(),
         Command::Load(path) => format!("load {}", path.display()),
         Command::Run { run, .. } => format!("run {run}"),
         Command::Hear { hearing, run } => format!("hear {} as {run}", hearing.0),
@@ -304,12 +304,12 @@ fn interrupts_do_what_the_moment_asks_for() {
 
     bench.evaluate(2, "compiled just now");
     bench.state.handle(Event::Interrupt);
-    bench.check(compiled(), &["ran Errored"]);
+    bench.check(compiled(), &["ran Abandoned"]);
     bench.check(answered(2, &["v"]), &["2 interrupted "]);
 
     bench.evaluate(3, "running");
     bench.check(compiled(), &["run 1"]);
-    bench.check(Event::Interrupt, &["kill runtime"]);
+    bench.check(Event::Interrupt, &["interrupt runtime"]);
     bench.check(ended(1, died()), &["ran Died"]);
     bench.check(answered(3, &[]), &["3 interrupted v"]);
 
@@ -317,6 +317,32 @@ fn interrupts_do_what_the_moment_asks_for() {
     bench.check(Event::Interrupt, &["interrupt evaluator"]);
     bench.check(Event::Interrupt, &["kill evaluator"]);
     bench.check(evaluator_exited(), &["start evaluator", "4 interrupted "]);
+}
+
+#[test]
+fn an_abandoned_cell_leaves_everything_as_it_was() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.check(compiled(), &["run 1"]);
+    bench.check(ended(1, Outcome::Completed), &["ran Completed"]);
+    bench.check(answered(1, &["v"]), &["1 ok"]);
+    let abandoned = || Outcome::Abandoned {
+        status: "signal 11".to_owned(),
+    };
+    bench.evaluate(2, "crashes");
+    bench.check(compiled(), &["run 2"]);
+    bench.check(ended(2, abandoned()), &["ran Abandoned"]);
+    bench.check(answered(2, &["v"]), &["2 died "]);
+    assert_eq!(bench.state.variables(), ["v"]);
+    bench.evaluate(3, "is stopped");
+    bench.check(compiled(), &["run 3"]);
+    bench.check(Event::Interrupt, &["interrupt runtime"]);
+    bench.check(ended(3, abandoned()), &["ran Abandoned"]);
+    bench.check(answered(3, &["v"]), &["3 interrupted "]);
+    assert_eq!(bench.state.variables(), ["v"]);
+    // A new evaluator hears of the first cell alone.
+    bench.check(evaluator_exited(), &["start evaluator"]);
+    bench.check(ready(), &["evaluate 4 a"]);
 }
 
 #[test]

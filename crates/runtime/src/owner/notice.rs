@@ -1,0 +1,30 @@
+//! What a cell's owner tells of its protection, as text among the cell's own on stderr.
+
+use phalanx_protocol::runtime::Unprotected;
+
+/// That a cell runs without a snapshot, and what follows from it.
+pub(super) fn unprotected(why: &Unprotected) -> Option<String> {
+    let because = match why {
+        Unprotected::Off => return None,
+        Unprotected::Threads(names) => format!("threads are at work ({})", list(names)),
+        Unprotected::Failed(message) => format!("its process cannot be copied ({message})"),
+    };
+    Some(format!(
+        "phalanx: this cell runs without a snapshot, because {because}: a crash or an interrupt \
+         costs all variables; code that looks at `phalanx::interrupted()` can stop by itself\n"
+    ))
+}
+
+/// That threads of earlier cells are gone, though variables that refer to them are not.
+pub(super) fn without_threads(names: &[String]) -> String {
+    format!(
+        "phalanx: threads of earlier cells are not part of a snapshot ({}): what waits for them \
+         waits for ever, an interrupt ends it\n",
+        list(names)
+    )
+}
+
+fn list(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}

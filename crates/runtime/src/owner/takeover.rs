@@ -1,0 +1,222 @@
+//! A snapshot takes over from a process that a cell has brought down.
+
+use super::actor::Actor;
+use super::notice;
+use super::wire::Wire;
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::output::StreamName;
+use phalanx_protocol::runtime::{
+    RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest, Unprotected,
+};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// How long a snapshot that was being taken when its process died may take to say so.
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long what the cell has started may take to end.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a snapshot may take to wake; its memory may have to come back from disk.
+const WAKE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often a pipe is read at most for what is in it: more than it holds.
+const MOST_READS: usize = 256;
+
+/// A snapshot, asleep.
+pub(super) struct Sleeper {
+    wire: Wire,
+    pid: u32,
+    after: Option<RunId>,
+    children: Vec<u32>,
+    threads: Vec<String>,
+}
+
+impl Sleeper {
+    /// Waits for the first word of one; `None` if it ended before.
+    pub(super) async fn arrived(mut wire: Wire) -> Option<Self> {
+        match wire.next().await {
+            Ok(RuntimeReply::Asleep {
+                pid,
+                after,
+                children,
+                threads,
+            }) => Some(Self {
+                wire,
+                pid,
+                after,
+                children,
+                threads,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// What stands behind the running process.
+#[derive(Default)]
+pub(super) struct Protection {
+    sleeper: Option<Sleeper>,
+    /// After which run there was none, and why.
+    missing: Option<(Option<RunId>, Unprotected)>,
+    /// The last run whose effects are there.
+    standing: Option<RunId>,
+}
+
+impl Protection {
+    /// A snapshot replaces the one before.
+    pub(super) fn arrived(&mut self, sleeper: Sleeper) {
+        self.missing = None;
+        self.sleeper = Some(sleeper);
+    }
+
+    pub(super) fn missing(&mut self, after: Option<RunId>, why: Unprotected) {
+        self.sleeper = None;
+        self.missing = Some((after, why));
+    }
+
+    /// A run is over and has left its effects.
+    pub(super) fn stands(&mut self, run: RunId) {
+        self.standing = Some(run);
+    }
+
+    /// Whether a snapshot has everything as it was before the running cell.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sleeper
+            .as_ref()
+            .is_some_and(|sleeper| sleeper.after == self.standing)
+    }
+
+    /// Whether it is still to be seen if there is one.
+    fn is_open(&self) -> bool {
+        let known = self.missing.as_ref().map(|(after, _)| *after);
+        !self.is_ready() && known != Some(self.standing)
+    }
+}
+
+impl Actor {
+    /// Has a snapshot take over from a process that ended with `status`; whether there was one.
+    pub(super) async fn take_over(&mut self, status: &str) -> bool {
+        let deadline = Instant::now() + ARRIVAL_LIMIT;
+        while self.protection.is_open() {
+            let arriving = self.next_arrival();
+            if !matches!(
+                tokio::time::timeout_at(deadline.into(), arriving).await,
+                Ok(true)
+            ) {
+                break;
+            }
+        }
+        if !self.protection.is_ready() {
+            return false;
+        }
+        let Some(sleeper) = self.protection.sleeper.take() else {
+            return false;
+        };
+        let threads = sleeper.threads.clone();
+        if let Err(error) = self.wake(sleeper).await {
+            tracing::error!(%error, "a snapshot does not take over");
+            return false;
+        }
+        tracing::info!(status, "a snapshot took over");
+        if !threads.is_empty() {
+            let text = notice::without_threads(&threads);
+            self.capture.notice(text);
+        }
+        self.capture.abandon(status);
+        self.collect();
+        true
+    }
+
+    /// Waits for something that tells of a snapshot; false when nothing more can.
+    async fn next_arrival(&mut self) -> bool {
+        tokio::select! {
+            accepted = self.process.snapshots.accept() => match accepted {
+                Ok((stream, _)) => self.newcomers_push(stream),
+                Err(_) => return false,
+            },
+            Some(Ok(sleeper)) = self.newcomers.join_next() => {
+                if let Some(sleeper) = sleeper {
+                    self.protection.arrived(sleeper);
+                }
+            }
+            reply = self.process.control.next(), if self.control_open => match reply {
+                Ok(reply) => self.reply(reply),
+                Err(_) => self.control_open = false,
+            },
+        }
+        true
+    }
+
+    async fn wake(&mut self, mut sleeper: Sleeper) -> io::Result<()> {
+        let snapshot = sleeper.pid;
+        let spared = std::mem::take(&mut sleeper.children);
+        self.tell_supervisor(&SupervisorRequest::Settle { snapshot, spared })
+            .await;
+        let settled = async {
+            loop {
+                if let SupervisorReply::Settled = self.process.supervisor.next().await? {
+                    return Ok::<_, io::Error>(());
+                }
+            }
+        };
+        timeout(SETTLE_LIMIT, settled).await??;
+        // Nobody of the cell's is left who could write more.
+        self.read_pipes();
+        sleeper.wire.send(&RuntimeRequest::Wake).await?;
+        let woken = timeout(WAKE_LIMIT, sleeper.wire.next()).await??;
+        let RuntimeReply::Ready { pid } = woken else {
+            return Err(io::Error::other("it said something else"));
+        };
+        self.process.control = sleeper.wire;
+        self.control_open = true;
+        self.process.pid = pid;
+        self.pid.store(pid, Ordering::SeqCst);
+        // It may be older than one of them.
+        for library in self.loaded.clone() {
+            let request = RuntimeRequest::Load { library };
+            self.process.control.send(&request).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the user once that a cell runs without a snapshot.
+    pub(super) fn unprotected(&mut self, why: &Unprotected) {
+        if self.told || self.capture.running().is_none() {
+            return;
+        }
+        if let Some(text) = notice::unprotected(why) {
+            self.told = true;
+            self.capture.notice(text);
+        }
+    }
+
+    pub(super) async fn tell_supervisor(&mut self, request: &SupervisorRequest) {
+        if let Err(error) = self.process.supervisor.send(request).await {
+            // Its end is the event that counts.
+            tracing::warn!(%error, "the runtime's supervisor takes no more requests");
+        }
+    }
+
+    /// Reads what is in the pipes, without waiting for more.
+    pub(super) fn read_pipes(&mut self) {
+        let pipes = [
+            (StreamName::Stdout, &self.process.stdout),
+            (StreamName::Stderr, &self.process.stderr),
+        ];
+        for (name, pipe) in pipes {
+            let buffer = &mut self.buffers[name as usize];
+            // A process that an earlier cell has started may never stop writing.
+            for _ in 0..MOST_READS {
+                match pipe.try_read(buffer) {
+                    Ok(count) if count > 0 => {
+                        self.capture.push(name, &buffer[..count], Instant::now());
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+}

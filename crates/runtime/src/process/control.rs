@@ -1,0 +1,67 @@
+//! A connection to the owner, as the runtime's processes use it: one message at a time.
+
+use super::ProcessError;
+use phalanx_protocol::frame::{self, Decoder};
+use rustix::io::retry_on_intr;
+use serde::{Serialize, de::DeserializeOwned};
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+pub(super) struct Control {
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+impl Control {
+    pub(super) fn connect(path: &Path) -> Result<Self, ProcessError> {
+        Ok(Self {
+            stream: UnixStream::connect(path)?,
+            decoder: Decoder::default(),
+        })
+    }
+
+    /// The same connection for the process that only keeps it open.
+    pub(super) fn into_stream(self) -> UnixStream {
+        self.stream
+    }
+
+    pub(super) fn send(&mut self, message: &impl Serialize) -> Result<(), ProcessError> {
+        self.stream.write_all(&frame::encode(message)?)?;
+        Ok(())
+    }
+
+    /// Waits for a message; `None` once the owner has closed the connection.
+    pub(super) fn receive<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ProcessError> {
+        loop {
+            if let Some(message) = self.take()? {
+                return Ok(Some(message));
+            }
+            if !self.read()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// A message that has already been read.
+    pub(super) fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ProcessError> {
+        Ok(self.decoder.decode()?)
+    }
+
+    /// Waits for bytes; whether there were any.
+    pub(super) fn read(&mut self) -> Result<bool, ProcessError> {
+        let mut buffer = [0; 4096];
+        // Code of cells may have set handlers for signals.
+        let count = retry_on_intr(|| rustix::io::read(&self.stream, &mut buffer));
+        let count = count.map_err(std::io::Error::from)?;
+        self.decoder.push(&buffer[..count]);
+        Ok(count > 0)
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

@@ -1,0 +1,156 @@
+//! The process that runs cells: one thread that takes requests from its owner and performs them.
+
+use super::ProcessError;
+use super::control::Control;
+use super::library::Cells;
+use super::oom::Score;
+use super::snapshot::{Snapshots, Taken};
+use crate::PAGE_FILE;
+use crate::output::end_marker;
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::runtime::{RuntimeReply, RuntimeRequest};
+use phalanx_sys::page::SharedPage;
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Turns snapshots off for every runtime below, when it is `0`.
+const SNAPSHOTS_VAR: &str = "PHALANX_SNAPSHOTS";
+
+/// Serves the owner until it closes the connection. Its parent is the supervisor.
+pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
+    // A busy cell hears of nothing. The supervisor has one thread, so it is the process that counts.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
+    let score = Score::own();
+    score.raise();
+    // A crash is told of by its signal; writing gigabytes to disk first would only keep the user
+    // waiting. One byte rather than none: that is what a handler of core files takes for no.
+    let limit = Rlimit {
+        current: Some(1),
+        ..rustix::process::getrlimit(Resource::Core)
+    };
+    // Where it may not be set, a crash takes longer.
+    let _ = setrlimit(Resource::Core, limit);
+    let page = SharedPage::open(&path.with_file_name(PAGE_FILE))?;
+    let on = std::env::var_os(SNAPSHOTS_VAR).is_none_or(|value| value != "0");
+    let mut runner = Runner {
+        control: Control::connect(path)?,
+        cells: Cells::new(Arc::new(page)),
+        snapshots: Snapshots::new(path.to_owned(), score, on),
+        last: None,
+    };
+    let pid = std::process::id();
+    runner.control.send(&RuntimeReply::Ready { pid })?;
+    runner.take_snapshot()?;
+    while let Some(request) = runner.control.receive()? {
+        runner.perform(request)?;
+    }
+    Ok(())
+}
+
+struct Runner {
+    control: Control,
+    cells: Cells,
+    snapshots: Snapshots,
+    last: Option<RunId>,
+}
+
+impl Runner {
+    fn perform(&mut self, request: RuntimeRequest) -> Result<(), ProcessError> {
+        match request {
+            RuntimeRequest::Load { library } => {
+                let reply = match self.cells.load(&library) {
+                    Ok(()) => RuntimeReply::Loaded,
+                    Err(message) => RuntimeReply::LoadFailed { run: None, message },
+                };
+                self.control.send(&reply)?;
+                self.take_snapshot().map(drop)
+            }
+            RuntimeRequest::Run {
+                run,
+                artifact,
+                entry,
+            } => {
+                // Threads that were at work then may have done theirs.
+                if !self.snapshots.is_taken() && self.take_snapshot()? == Process::Snapshot {
+                    // The cell has run, in the process that is gone.
+                    return Ok(());
+                }
+                let reply = match self.cells.run(&artifact, &entry) {
+                    Ok(()) => {
+                        mark_end(run);
+                        RuntimeReply::Ended { run }
+                    }
+                    Err(message) => RuntimeReply::LoadFailed {
+                        run: Some(run),
+                        message,
+                    },
+                };
+                self.ran(run, &reply)
+            }
+            RuntimeRequest::Hear { run } => {
+                self.cells.hear();
+                mark_end(run);
+                self.ran(run, &RuntimeReply::Ended { run })
+            }
+            RuntimeRequest::Snapshots { on } => {
+                self.snapshots.turn(on);
+                self.take_snapshot().map(drop)
+            }
+            // This process is awake.
+            RuntimeRequest::Wake => Ok(()),
+        }
+    }
+
+    /// The user's code has run: the owner hears of it first.
+    fn ran(&mut self, run: RunId, reply: &RuntimeReply) -> Result<(), ProcessError> {
+        self.last = Some(run);
+        self.control.send(reply)?;
+        self.take_snapshot().map(drop)
+    }
+
+    /// Takes a snapshot of everything as it is now; the owner hears of it, or why there is none.
+    ///
+    /// Returns in each process that comes of it, in a snapshot once it has taken over.
+    fn take_snapshot(&mut self) -> Result<Process, ProcessError> {
+        let mut process = Process::Same;
+        loop {
+            match self.snapshots.take(self.last) {
+                Ok(Taken::Running) => return Ok(process),
+                Ok(Taken::TookOver(control)) => {
+                    self.control = control;
+                    process = Process::Snapshot;
+                }
+                Err(why) => {
+                    let after = self.last;
+                    let reply = RuntimeReply::Unprotected { after, why };
+                    return self.control.send(&reply).map(|()| process);
+                }
+            }
+        }
+    }
+}
+
+/// Which process a function returns in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Process {
+    Same,
+    Snapshot,
+}
+
+/// Writes the end marker to both pipes, behind everything the cell has written.
+fn mark_end(run: RunId) {
+    let marker = end_marker(run);
+    // Straight to the descriptors: our own buffered stdout is not the cells'. A cell that closed
+    // them has no output left to order, and the owner hears of the end on the control socket too.
+    for fd in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        let mut rest = marker.as_bytes();
+        while !rest.is_empty() {
+            match rustix::io::retry_on_intr(|| rustix::io::write(fd, rest)) {
+                Ok(written) => rest = &rest[written..],
+                Err(_) => break,
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Sleeping copies of the runtime: what takes over when a cell brings the process down.
+//!
+//! A copy is made after everything that changes the namespace, so that the next cell finds one
+//! ready, and a process that is killed while it is idle has one too. It costs no memory until the
+//! running process changes some. It shares the running process's open files rather than having
+//! copies of its own (see [`fork_sibling`]); when it takes over, files that the abandoned cell has
+//! opened are closed, and one that it has closed answers every use with an error.
+//!
+//! A copy has but the thread that copies. Threads of earlier cells that wait (idle pools) are to its
+//! code as if they went on waiting for ever, and the user is told when that matters. While threads
+//! are at work there is no copy: what they hold (locks, half-made changes) would stay that way.
+
+use super::ProcessError;
+use super::control::Control;
+use super::oom::Score;
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::runtime::{RuntimeReply, RuntimeRequest, Unprotected};
+use phalanx_sys::children;
+use phalanx_sys::descriptors::{Descriptors, Standard};
+use phalanx_sys::fork::{Forked, exit_at_once, fork_sibling};
+use phalanx_sys::threads;
+use rustix::process::{Pid, Signal, getppid, pidfd_send_signal, set_parent_process_death_signal};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often is looked whether all threads wait: those of a pool that has just done its work look
+/// for more before they do.
+const LOOKS: u32 = 8;
+const BETWEEN_LOOKS: Duration = Duration::from_micros(250);
+
+/// Keeps the snapshot of this process.
+pub(super) struct Snapshots {
+    path: PathBuf,
+    supervisor: Option<Pid>,
+    standard: Standard,
+    score: Score,
+    on: bool,
+    current: Option<Snapshot>,
+}
+
+struct Snapshot {
+    process: OwnedFd,
+    /// Its connection: the open files are shared, so it is open as long as it is open here.
+    _connection: UnixStream,
+}
+
+/// Whether a snapshot is wanted.
+struct Awake(bool);
+
+/// Which process goes on.
+pub(super) enum Taken {
+    /// The one that was running.
+    Running,
+    /// A snapshot that has taken over; the owner is at the other end.
+    TookOver(Control),
+}
+
+impl Snapshots {
+    pub(super) fn new(path: PathBuf, score: Score, on: bool) -> Self {
+        Self {
+            path,
+            supervisor: getppid(),
+            standard: Standard::copy(),
+            score,
+            on,
+            current: None,
+        }
+    }
+
+    /// Whether there is one that a cell could be abandoned for.
+    pub(super) fn is_taken(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Takes snapshots from now on, or does without.
+    pub(super) fn turn(&mut self, on: bool) {
+        self.on = on;
+        if !on {
+            self.forget();
+        }
+    }
+
+    /// Takes one in place of the last, which is out of date.
+    ///
+    /// Returns in two processes: at once in this one, and in the snapshot once it has taken over.
+    pub(super) fn take(&mut self, after: Option<RunId>) -> Result<Taken, Unprotected> {
+        let taken = self.try_take(after);
+        if taken.is_err() {
+            self.forget();
+        }
+        taken
+    }
+
+    fn try_take(&mut self, after: Option<RunId>) -> Result<Taken, Unprotected> {
+        if !self.on {
+            return Err(Unprotected::Off);
+        }
+        let failed = |error: &dyn std::fmt::Display| Unprotected::Failed(error.to_string());
+        let waiting = waiting_threads()?;
+        let mut control = Control::connect(&self.path).map_err(|error| failed(&error))?;
+        let children = children::of_all_threads();
+        let open = Descriptors::now().map_err(|error| failed(&error))?;
+        match fork_sibling().map_err(|error| failed(&error))? {
+            Forked::Parent(sibling) => {
+                self.forget();
+                self.score.of(sibling.pid);
+                self.current = Some(Snapshot {
+                    process: sibling.pidfd,
+                    _connection: control.into_stream(),
+                });
+                Ok(Taken::Running)
+            }
+            Forked::Child => {
+                // Nothing of this process's may be dropped before it is on its own: closing a file
+                // here closes it for the one that runs, and exit handlers are that one's too.
+                let asleep = RuntimeReply::Asleep {
+                    pid: std::process::id(),
+                    after,
+                    children: children
+                        .iter()
+                        .map(|pid| pid.as_raw_pid().unsigned_abs())
+                        .collect(),
+                    threads: waiting,
+                };
+                match self.sleep(&mut control, &asleep) {
+                    Ok(Awake(true)) => {}
+                    Ok(Awake(false)) | Err(_) => exit_at_once(0),
+                }
+                match self.get_up(&mut control, &open) {
+                    Ok(()) => Ok(Taken::TookOver(control)),
+                    Err(_) => exit_at_once(1),
+                }
+            }
+        }
+    }
+
+    /// The snapshot: waits until it is wanted, or will never be.
+    fn sleep(&self, control: &mut Control, asleep: &RuntimeReply) -> Result<Awake, ProcessError> {
+        set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from)?;
+        if getppid() != self.supervisor {
+            return Ok(Awake(false));
+        }
+        control.send(asleep)?;
+        let request = control.receive()?;
+        Ok(Awake(matches!(request, Some(RuntimeRequest::Wake))))
+    }
+
+    /// The process it was copied from is gone, so its files are this one's.
+    fn get_up(&mut self, control: &mut Control, open: &Descriptors) -> Result<(), ProcessError> {
+        open.restore(&self.standard)?;
+        // What was the snapshot before this one.
+        self.current = None;
+        self.score.raise();
+        let pid = std::process::id();
+        control.send(&RuntimeReply::Ready { pid })
+    }
+
+    fn forget(&mut self) {
+        if let Some(snapshot) = self.current.take() {
+            // One that has ended by itself needs no ending.
+            let _ = pidfd_send_signal(&snapshot.process, Signal::KILL);
+        }
+    }
+}
+
+/// The threads that wait, when all do.
+fn waiting_threads() -> Result<Vec<String>, Unprotected> {
+    let failed = |error: std::io::Error| Unprotected::Failed(error.to_string());
+    let mut busy = Vec::new();
+    for _ in 0..LOOKS {
+        if threads::count().map_err(failed)? == 1 {
+            return Ok(Vec::new());
+        }
+        let others = threads::others().map_err(failed)?;
+        if others.iter().all(|thread| thread.idle) {
+            return Ok(names(others));
+        }
+        busy = others.into_iter().filter(|thread| !thread.idle).collect();
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    Err(Unprotected::Threads(names(busy)))
+}
+
+/// The names of threads, each once.
+fn names(threads: Vec<threads::Thread>) -> Vec<String> {
+    let mut names: Vec<String> = threads.into_iter().map(|thread| thread.name).collect();
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,165 @@
+//! A runtime process under test, running scripts instead of compiled cells.
+
+#![allow(dead_code, reason = "not every test file needs all of it")]
+
+use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::id::RunId;
+use phalanx_protocol::output::{Output, StreamName};
+use phalanx_protocol::runtime::Outcome;
+use phalanx_runtime::{Input, Runtime, RuntimeConfig, RuntimeEvent};
+use rustix::process::{Pid, Signal};
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// No test waits longer for one event.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Session {
+    pub runtime: Runtime,
+    pub events: mpsc::Receiver<RuntimeEvent>,
+    pub folder: TempDir,
+    runs: u64,
+}
+
+pub fn program() -> RuntimeConfig {
+    RuntimeConfig {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_phalanx-echo-runtime")),
+        args: Vec::new(),
+        env: Vec::new(),
+        input: Input::Nothing,
+    }
+}
+
+impl Session {
+    pub async fn start() -> Self {
+        let (runtime, events) = Runtime::start(program()).await.expect("a runtime");
+        Self {
+            runtime,
+            events,
+            folder: TempDir::new().expect("a folder"),
+            runs: 0,
+        }
+    }
+
+    pub fn submit(&mut self, script: &str) -> RunId {
+        self.runs += 1;
+        let artifact = self.folder.path().join(format!("cell{}", self.runs));
+        std::fs::write(&artifact, format!("#!echo\n{script}")).expect("a script");
+        let cell = CompiledCell {
+            artifact,
+            entry: "run".into(),
+            has_result: script.contains("result"),
+            ..CompiledCell::default()
+        };
+        self.runtime.run(RunId(self.runs), cell);
+        RunId(self.runs)
+    }
+
+    pub async fn next(&mut self) -> RuntimeEvent {
+        timeout(PATIENCE, self.events.recv())
+            .await
+            .expect("an event in time")
+            .expect("an event")
+    }
+
+    /// Runs a script; its output in the order of arrival, streams merged, and its outcome.
+    pub async fn run(&mut self, script: &str) -> (Vec<Output>, Outcome) {
+        let id = self.submit(script);
+        self.collect(id).await
+    }
+
+    pub async fn collect(&mut self, id: RunId) -> (Vec<Output>, Outcome) {
+        let mut outputs = Vec::<Output>::new();
+        loop {
+            match self.next().await {
+                RuntimeEvent::Output { run, output } => {
+                    assert_eq!(run, Some(id));
+                    match (outputs.last_mut(), output) {
+                        (
+                            Some(Output::Stream { name: last, text }),
+                            Output::Stream { name, text: more },
+                        ) if *last == name => text.push_str(&more),
+                        (_, output) => outputs.push(output),
+                    }
+                }
+                RuntimeEvent::Ended { run, outcome } => {
+                    assert_eq!(run, id);
+                    return (outputs, outcome);
+                }
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+}
+
+pub fn stdout(text: &str) -> Output {
+    Output::Stream {
+        name: StreamName::Stdout,
+        text: text.into(),
+    }
+}
+
+/// Waits for something that no event tells of.
+pub async fn until(mut done: impl FnMut() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("it comes in time");
+}
+
+impl Session {
+    /// A file for scripts to write to.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The process whose id a script writes to a file.
+    pub async fn pid_in(&self, name: &str) -> u32 {
+        let path = self.file(name);
+        let read = || std::fs::read_to_string(&path).unwrap_or_default();
+        until(|| read().ends_with('\n')).await;
+        read().trim().parse().expect("a process id")
+    }
+}
+
+pub fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid as i32).expect("a process id");
+    rustix::process::kill_process(pid, Signal::KILL).expect("the process is there");
+}
+
+/// Whether a process is there and has not ended.
+pub fn lives(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")
+}
+
+/// Whether a process waits for something.
+pub fn sleeps(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| fields[0] == "S")
+}
+
+pub fn parent_of(pid: u32) -> u32 {
+    stat(pid).expect("the process is there")[1]
+        .parse()
+        .expect("a process id")
+}
+
+pub fn children_of(pid: u32) -> Vec<u32> {
+    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let listed = listed.expect("the process is there");
+    listed
+        .split_whitespace()
+        .map(|pid| pid.parse().expect("a process id"))
+        .collect()
+}
+
+/// The fields of `/proc/…/stat` from the state on.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}

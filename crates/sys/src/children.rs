@@ -1,0 +1,63 @@
+//! The processes below this one.
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::fs;
+
+/// The children of this process, which has one thread. Its orphaned descendants are among them when
+/// it is a subreaper.
+pub fn list() -> Vec<Pid> {
+    let own = rustix::process::getpid().as_raw_pid();
+    let listed = fs::read_to_string(format!("/proc/self/task/{own}/children"));
+    let listed = listed.unwrap_or_default();
+    let pids = listed.split_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.filter_map(Pid::from_raw).collect()
+}
+
+/// The children of all threads of this process.
+pub fn of_all_threads() -> Vec<Pid> {
+    let threads = fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let listed = threads.filter_map(|entry| fs::read_to_string(entry.path().join("children")).ok());
+    let pids = listed.flat_map(|listed| {
+        let pids = listed.split_whitespace().filter_map(|pid| pid.parse().ok());
+        pids.collect::<Vec<i32>>()
+    });
+    pids.filter_map(Pid::from_raw).collect()
+}
+
+/// When a process began, in ticks since the system started.
+pub fn start_time(pid: Pid) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
+    // The name, in parentheses, may hold anything; the time is the twentieth field behind it.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Ends the children that `wanted` names, and theirs, until none is left; tells of each that ended.
+///
+/// For a subreaper, to which the children of each child it ends fall.
+pub fn end(wanted: impl Fn(Pid) -> bool, mut ended: impl FnMut(Pid, i32)) {
+    loop {
+        let victims: Vec<Pid> = list().into_iter().filter(|pid| wanted(*pid)).collect();
+        if victims.is_empty() {
+            return;
+        }
+        for pid in &victims {
+            // Ours and not waited for, so the number is nobody else's.
+            let _ = kill_process(*pid, Signal::KILL);
+        }
+        for pid in victims {
+            if let Ok(Some((pid, status))) = waitpid(Some(pid), WaitOptions::empty()) {
+                ended(pid, status.as_raw());
+            }
+        }
+    }
+}
+
+/// A child that has ended, with its raw wait status; without waiting.
+pub fn reap() -> Option<(Pid, i32)> {
+    let reaped = rustix::process::wait(WaitOptions::NOHANG).ok().flatten();
+    reaped.map(|(pid, status)| (pid, status.as_raw()))
+}

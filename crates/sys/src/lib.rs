@@ -1,0 +1,19 @@
+//! The few system calls that no library has in the form needed here, behind safe functions.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`fork`] | children that are copies of this process, one kind of which shares its open files |
+//! | [`descriptors`] | which files are open, and putting that back as it was |
+//! | [`children`] | the processes below this one: who they are, ending them |
+//! | [`signals`] | signals as something to be read |
+//! | [`threads`] | the other threads of this process |
+//! | [`page`] | a page of memory that several processes share |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod children;
+pub mod descriptors;
+pub mod fork;
+pub mod page;
+pub mod signals;
+pub mod threads;
