@@ -312,13 +312,25 @@ async fn local_cells() {
     );
 
     let (_, outcome, result) = s.cell(m, "std::process::exit(3)").await;
-    assert_eq!(
-        outcome,
-        Some(Outcome::Died {
-            status: "exit status 3".into()
-        })
-    );
-    assert_eq!(result.unwrap().variables, []);
+    let status = "exit status 3".to_owned();
+    assert_eq!(outcome, Some(Outcome::Abandoned { status }));
+    assert!(!result.unwrap().variables.is_empty());
+    assert_eq!(s.shown(m, "größe").await, "=[1, 2, 3]");
+
+    // A runtime that dies with everything it held.
+    let (id, source) = (s.id(), "größe.len()".to_owned());
+    s.evaluator.send(EvaluatorRequest::Evaluate { id, source });
+    assert!(matches!(s.event().await, EvaluatorEvent::Run(_)));
+    let status = "signal 9".to_owned();
+    let outcome = Outcome::Died { status };
+    s.evaluator.send(EvaluatorRequest::Ran { outcome });
+    let EvaluatorEvent::Answer { result, .. } = s.event().await else {
+        panic!("no answer")
+    };
+    let Ok(Answer::Evaluated(evaluated)) = result else {
+        panic!("{result:?}")
+    };
+    assert_eq!(evaluated.variables, []);
     machine = Machine::start(&s.toolchain).await;
     let m = &mut machine;
     let (_, _, result) = s.cell(m, "größe").await;

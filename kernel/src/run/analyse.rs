@@ -253,6 +253,8 @@ fn definition(cells: &[String], name: &str) -> Option<String> {
 }
 
 async fn explain(services: &Services, cell: &str, offset: usize) -> Option<MimeBundle> {
+    // evcxr explains the name that ends at the offset.
+    let offset = word_at(cell, offset).end;
     match at_cursor(cell, offset) {
         AtCursor::Magic(line) => magic_help(services, cell, line),
         AtCursor::Shell => None,

@@ -12,4 +12,5 @@ mod lab;
 mod leaks;
 mod lone_engine;
 mod nbclient;
+mod session;
 mod tour;

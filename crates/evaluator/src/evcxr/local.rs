@@ -293,16 +293,17 @@ impl Local {
         let offset = (0..=offset.min(source.len()))
             .rev()
             .find(|at| source.is_char_boundary(*at));
-        let offset = offset.unwrap_or(0);
-        let found = self
-            .context()
-            .ok()
-            .and_then(|context| context.hover_at(source, offset).ok());
-        Answer::Inspected(
-            found
-                .filter(|(plain, _)| plain != NO_DOCUMENTATION)
-                .map(|(plain, html)| Documentation { plain, html }),
-        )
+        let name = &source[..offset.unwrap_or(0)];
+        // A method is one only when it is called.
+        let found = self.hover(name).or_else(|| self.hover(&format!("{name}(")));
+        Answer::Inspected(found)
+    }
+
+    /// What is known of the name at the end of a source.
+    fn hover(&mut self, source: &str) -> Option<Documentation> {
+        let context = self.context().ok()?;
+        let (plain, html) = context.hover_at(source, source.len()).ok()?;
+        (plain != NO_DOCUMENTATION).then_some(Documentation { plain, html })
     }
 }
 

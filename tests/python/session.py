@@ -1,0 +1,96 @@
+"""A notebook's user: types when asked, reads much output, asks while a cell runs.
+
+Prints, as JSON, what came back.
+"""
+
+import json
+
+from kernel import CELL_TIMEOUT, running
+
+READS = """
+println!("who?");
+let mut first = String::new();
+std::io::stdin().read_line(&mut first)?;
+let second = std::thread::spawn(|| std::io::stdin().lines().next().unwrap().unwrap()).join().unwrap();
+let third = std::process::Command::new("head").arg("-n1").stdout(std::process::Stdio::piped()).spawn()?.wait_with_output()?;
+println!("{first:?} {second:?} {:?}", String::from_utf8_lossy(&third.stdout));
+"""
+ASKS = 'println!("{} {}", phalanx::input("name? ")?, phalanx::password("secret? ")?);'
+LINES = 'for i in 0..100_000 { println!("{i}"); }'
+PIECES = """
+use std::io::Write;
+for i in 0..1_000 { print!("<{i}>"); std::io::stdout().flush().unwrap(); }
+"""
+BYTES = 'use std::io::Write; std::io::stdout().write_all(b"a\\xff\\xfeb\\n").unwrap();'
+THREAD = """
+std::thread::spawn(|| { for i in 0..3 { println!("thread {i}"); } }).join().unwrap();
+eprintln!("done");
+"""
+DEFINES = "let mut names: Vec<String> = Vec::new(); fn shout(text: &str) -> String { text.to_uppercase() }"
+BUSY = 'println!("busy"); std::thread::sleep(std::time::Duration::from_secs(3600));'
+
+
+class User:
+    def __init__(self, client):
+        self.client = client
+
+    def run(self, code, answers=()):
+        """Runs a cell and answers its questions; what it printed, in how many messages, and the prompts."""
+        answers, prompts, texts = list(answers), [], []
+
+        def answer(message):
+            prompts.append([message["content"]["prompt"], message["content"]["password"]])
+            self.client.input(answers.pop(0))
+
+        def keep(message):
+            if message["msg_type"] == "stream":
+                texts.append(message["content"]["text"])
+            elif message["msg_type"] == "error":
+                texts.append("\n".join(message["content"]["traceback"]))
+
+        self.client.execute_interactive(
+            code, output_hook=keep, stdin_hook=answer, allow_stdin=True, timeout=CELL_TIMEOUT
+        )
+        return "".join(texts), len(texts), prompts
+
+    def complete_while_busy(self, code):
+        """Completions that come while a cell runs, which is interrupted afterwards."""
+        busy = self.client.execute(BUSY)
+        while True:
+            message = self.client.get_iopub_msg(timeout=CELL_TIMEOUT)
+            if message["parent_header"].get("msg_id") == busy and message["msg_type"] == "stream":
+                break
+        matches = []
+        while not matches:
+            asked = self.client.complete(code)
+            matches = self.reply(asked)["matches"]
+        self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
+        return matches, self.reply(busy)["ename"]
+
+    def reply(self, msg_id):
+        while True:
+            reply = self.client.get_shell_msg(timeout=CELL_TIMEOUT)
+            if reply["parent_header"].get("msg_id") == msg_id:
+                return reply["content"]
+
+
+def main():
+    with running() as kernel:
+        user = User(kernel.client)
+        text, _, prompts = user.run(READS, ["Ada", "größe", "line"])
+        answers = {"reads": [text, prompts]}
+        text, _, prompts = user.run(ASKS, ["name", "word"])
+        answers["asks"] = [text, prompts]
+        text, messages, _ = user.run(LINES)
+        answers["lines"] = [text == "".join(f"{i}\n" for i in range(100_000)), messages]
+        text, messages, _ = user.run(PIECES)
+        answers["pieces"] = [text == "".join(f"<{i}>" for i in range(1_000)), messages]
+        answers["bytes"] = user.run(BYTES)[0]
+        answers["thread"] = user.run(THREAD)[0]
+        user.run(DEFINES)
+        answers["busy"] = user.complete_while_busy("names.is_em")
+    print(json.dumps(answers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+//! What a user does besides running cells: typing when asked, reading much, asking meanwhile.
+
+use phalanx_tests::bounded::run;
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Longest time for all of it.
+const LIMIT: Duration = Duration::from_secs(900);
+
+#[test]
+fn a_session_answers_reads_prints_and_completes() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let mut command = place.command(&prepared, prepared.python());
+    command.arg(checkout("tests/python/session.py"));
+    let finished = run(&mut command, LIMIT).succeeded();
+    let answers: Value = serde_json::from_str(finished.stdout.trim()).unwrap();
+    let plain = json!(["", false]);
+    assert_eq!(
+        answers["reads"],
+        json!([
+            "who?\n\"Ada\\n\" \"größe\" \"line\\n\"\n",
+            [plain, plain, plain]
+        ])
+    );
+    assert_eq!(
+        answers["asks"],
+        json!(["name word\n", [["name? ", false], ["secret? ", true]]])
+    );
+    for (what, most) in [("lines", 1_000), ("pieces", 200)] {
+        assert_eq!(answers[what][0], true, "{what} are complete and in order");
+        let messages = answers[what][1].as_u64().unwrap();
+        assert!(messages <= most, "{what}: {messages} messages");
+    }
+    assert_eq!(answers["bytes"], "a\u{fffd}\u{fffd}b\n");
+    let thread = answers["thread"].as_str().unwrap();
+    assert!(
+        thread.contains("thread 0\nthread 1\nthread 2\n"),
+        "{thread}"
+    );
+    assert_eq!(answers["busy"], json!([["is_empty()"], "Interrupted"]));
+}
