@@ -3,9 +3,19 @@
 import unittest
 
 import jupyter_kernel_test
+from kernel import CELL_TIMEOUT
 
 
 class Phalanx(jupyter_kernel_test.KernelTests):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # A kernel's first cell may wait for the notebooks' library to be built.
+        cls.kc.execute_interactive("1", timeout=CELL_TIMEOUT, store_history=False)
+
+    def execute_helper(self, code, timeout=CELL_TIMEOUT, **options):
+        return super().execute_helper(code, timeout, **options)
+
     kernel_name = "phalanx"
     language_name = "rust"
     file_extension = ".rs"

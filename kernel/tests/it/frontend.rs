@@ -318,6 +318,14 @@ impl Frontend {
         }
     }
 
+    /// Waits until a cell that was sent is being run.
+    pub async fn begun(&mut self, id: &str) {
+        let first = self.published_for(id).await;
+        assert_eq!(state(&first), Some("busy"), "{first:#?}");
+        let published = self.published.entry(id.to_owned()).or_default();
+        published.push_front(first);
+    }
+
     /// Waits for an output of a running cell, such as what it prints once it has begun.
     pub async fn wait_for(&mut self, id: &str, output: &str) {
         loop {

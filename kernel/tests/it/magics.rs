@@ -411,7 +411,7 @@ async fn an_interrupt_says_which_engines_it_stopped() {
 async fn the_signal_of_an_interrupt_is_chosen() {
     let mut frontend = with_engines(2).await;
     let id = frontend
-        .send_execute("%%px --signal-on-interrupt 0\nprint begun\nsleep 0.5\nprint unseen")
+        .send_execute("%%px --signal-on-interrupt 0\nprint begun\nsleep 5\nprint unseen")
         .await;
     frontend
         .wait_for_text(&id, &["[stdout:0]", "[stdout:1]"])
@@ -446,6 +446,7 @@ async fn the_signal_of_an_interrupt_is_chosen() {
     let id = frontend
         .send_execute("%%px --signal-on-interrupt SIGTERM -t 0\nsleep 600")
         .await;
+    frontend.begun(&id).await;
     frontend.ask_control("interrupt_request", json!({})).await;
     let ran = frontend.ran(&id).await;
     assert_eq!(ran.reply["status"], "error");

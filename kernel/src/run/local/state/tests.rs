@@ -499,5 +499,5 @@ fn variables_that_a_cell_costs_are_named_before_it_runs() {
         ..CompiledCell::default()
     };
     let compiled = Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));
-    bench.check(compiled, &["load std", "dropped a b", "run 1"]);
+    bench.check(compiled, &["dropped a b", "run 1"]);
 }
