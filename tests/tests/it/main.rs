@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod crashes;
 mod install;
 mod ipyparallel_client;
 mod kernel_test;

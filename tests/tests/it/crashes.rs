@@ -1,0 +1,77 @@
+//! Whatever a cell does to the process it runs in, the variables from before it are there.
+
+use phalanx_tests::bounded::run;
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout, skip};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Longest time for all of it; two dependencies are built.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+fn texts(answer: &Value) -> String {
+    let outputs = answer.as_array().into_iter().flatten();
+    outputs.filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn a_crash_costs_one_cell() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let mut command = place.command(&prepared, prepared.python());
+    command.arg(checkout("tests/python/crashes.py"));
+    let finished = run(&mut command, LIMIT).succeeded();
+    let answers: Value = serde_json::from_str(finished.stdout.trim()).unwrap();
+    let kept = json!(["[1, 2, 3]"]);
+    for (crash, status) in [
+        ("segfault", "signal 11 (SIGSEGV)"),
+        ("abort", "signal 6 (SIGABRT)"),
+        ("stack overflow", "signal 6 (SIGABRT)"),
+        ("exit", "exit status 3"),
+        ("kill -9", "signal 9 (SIGKILL)"),
+        ("with pools", "signal 6 (SIGABRT)"),
+    ] {
+        let told = texts(&answers[crash]["outputs"]);
+        let expected = format!(
+            "RuntimeDied: the cell ended its process ({status}); every variable from before it is kept"
+        );
+        assert!(told.ends_with(&expected), "{crash}: {told}");
+        assert_eq!(answers[crash]["kept"], kept, "{crash}");
+    }
+    for interrupted in ["busy loop", "sleep", "lost threads"] {
+        let answer = &answers[interrupted];
+        println!(
+            "{interrupted}: {:.0} ms from interrupt to idle",
+            answer["milliseconds"].as_f64().unwrap()
+        );
+        assert!(
+            texts(&answer["outputs"]).contains("begun\nInterrupted: "),
+            "{answer}"
+        );
+        assert_eq!(answer["kept"], kept, "{interrupted}");
+    }
+    match answers["memory"]["skipped"].as_str() {
+        Some(reason) => skip(reason),
+        None => {
+            let told = texts(&answers["memory"]["outputs"]);
+            assert!(told.contains("signal 9"), "{told}");
+            assert_eq!(answers["memory"]["kept"], kept);
+        }
+    }
+
+    let redefined = answers["redefined"].as_array().unwrap();
+    assert!(texts(&redefined[1]).contains("`a`"), "{redefined:?}");
+    assert!(
+        texts(&redefined[2]).contains("cannot find value `a`"),
+        "{redefined:?}"
+    );
+
+    assert!(texts(&answers["pools"]).ends_with("499500"), "{answers}");
+    let told = texts(&answers["with pools"]["outputs"]);
+    assert!(
+        told.contains("threads of earlier cells are not part of a snapshot"),
+        "{told}"
+    );
+}
