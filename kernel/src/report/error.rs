@@ -41,7 +41,9 @@ pub fn report(fault: &Fault) -> ErrorReport {
         Failure::RuntimeDied { status, lost } => plain(
             "RuntimeDied",
             &format!("the cell ended its process ({status}); {}", losses(lost)),
-            hint_for(lost),
+            hint_for(lost).or(status.contains("SIGKILL").then_some(
+                "if nobody killed it, memory has run out: the system kills what asks for too much",
+            )),
         ),
         Failure::Interrupted { lost } => plain(
             "Interrupted",
