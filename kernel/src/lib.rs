@@ -6,6 +6,7 @@
 //! | [`channel`] | the five channels |
 //! | [`comm`] | widgets and other conversations between code and frontends |
 //! | [`cell`] | a cell as an ordered list of directives |
+//! | [`command`] | `:` commands: what there is, what was typed |
 //! | [`magic`] | magics: what was typed, what it means |
 //! | [`run`] | what a cell asks for, carried out |
 //! | [`report`] | outputs and failures as messages |
@@ -17,6 +18,7 @@ pub mod cell;
 pub mod channel;
 pub mod cli;
 pub mod comm;
+pub mod command;
 pub mod magic;
 pub mod report;
 pub mod run;

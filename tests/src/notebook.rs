@@ -58,15 +58,23 @@ pub fn execute(place: &Place, prepared: &Prepared, notebook: &Path) -> Executed 
         .arg(notebook)
         .arg("--output")
         .arg(&output);
-    let finished = bounded::run(&mut command, LIMIT);
-    let text = fs::read_to_string(&output)
-        .unwrap_or_else(|error| panic!("no executed notebook: {error}\n{finished:#?}"));
-    let notebook: Value = serde_json::from_str(&text).expect("an executed notebook is JSON");
-    let cells = notebook["cells"].as_array().cloned().unwrap_or_default();
-    Executed { finished, cells }
+    Executed::read(bounded::run(&mut command, LIMIT), &output)
 }
 
 impl Executed {
+    /// A notebook that a program has executed and written.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn read(finished: Finished, output: &Path) -> Self {
+        let text = fs::read_to_string(output)
+            .unwrap_or_else(|error| panic!("no executed notebook: {error}\n{finished:#?}"));
+        let notebook: Value = serde_json::from_str(&text).expect("an executed notebook is JSON");
+        let cells = notebook["cells"].as_array().cloned().unwrap_or_default();
+        Self { finished, cells }
+    }
+
     /// The outputs of the cell with this id.
     ///
     /// # Panics

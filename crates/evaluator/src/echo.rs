@@ -113,7 +113,11 @@ impl Evaluate for Echo {
 impl Echo {
     fn evaluate(&mut self, source: &str) -> Result<Answer, Failure> {
         if let Some(command) = source.trim().strip_prefix(':') {
+            if matches!(command, "clear" | "restart") {
+                self.local.clear();
+            }
             return Ok(Answer::Evaluated(Evaluated {
+                toolchain: None,
                 command_output: MimeBundle::plain(format!("command: {command}")),
                 variables: self.local.clone().into_iter().collect(),
                 moved: Vec::new(),
@@ -137,6 +141,7 @@ impl Echo {
                 Outcome::Panicked(_) | Outcome::Errored { .. } | Outcome::Abandoned { .. } => {}
             }
             return Ok(Answer::Evaluated(Evaluated {
+                toolchain: None,
                 command_output: MimeBundle::default(),
                 variables: self.local.clone().into_iter().collect(),
                 moved,

@@ -40,6 +40,23 @@ pub(crate) fn content(mime: &str, value: fmt::Arguments<'_>) {
     );
 }
 
+/// A type's name without the paths: `Option<String>`.
+pub fn short(type_name: &str) -> String {
+    let mut name = String::with_capacity(type_name.len());
+    let mut word = 0;
+    for c in type_name.chars() {
+        if c == ':' {
+            name.truncate(word);
+            continue;
+        }
+        name.push(c);
+        if !(c.is_alphanumeric() || c == '_') {
+            word = name.len();
+        }
+    }
+    name
+}
+
 /// Tells the owner of a panic in the thread that runs the cells.
 pub(crate) fn report_panic(message: &str, location: &str) {
     let end = format!("{MARKER_START}end-panic{MARKER_END}");

@@ -130,6 +130,10 @@ pub struct Evaluated {
     /// Variables the cell has moved, so that they are gone.
     #[serde(default)]
     pub moved: Vec<String>,
+    /// The toolchain cells are compiled with from now on, where that has changed: the runtime has
+    /// to begin anew.
+    #[serde(default)]
+    pub toolchain: Option<Toolchain>,
 }
 
 /// A cell compiled for engines.

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 /// Owner to runtime.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum RuntimeRequest {
+    /// Takes over a setting; not answered.
+    Set(Setting),
     /// Loads a library that cells need (libstd) before any of them, globally.
     Load {
         /// The file.
@@ -33,6 +35,20 @@ pub enum RuntimeRequest {
     Snapshots {
         /// Whether it does.
         on: bool,
+    },
+}
+
+/// Something of the process that cells see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Setting {
+    /// The working folder.
+    Folder(PathBuf),
+    /// An environment variable.
+    Variable {
+        /// Its name: not empty, without `=` and NUL.
+        name: String,
+        /// Its value: without NUL.
+        value: String,
     },
 }
 

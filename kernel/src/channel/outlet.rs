@@ -92,6 +92,12 @@ impl Outlet {
         });
     }
 
+    /// The kernel, and the frontend's session with it, is to end once the cell is done.
+    pub fn quit(&self) {
+        let keepkernel = false;
+        self.kept().payload.push(Payload::AskExit { keepkernel });
+    }
+
     /// The cell's value, if it had one.
     pub fn value(&self) -> Option<MimeBundle> {
         self.kept().value.clone()

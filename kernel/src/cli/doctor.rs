@@ -1,44 +1,89 @@
 //! `phalanx doctor`: what is wrong on this machine, and the command that mends it.
 
-use super::install::{KernelSpec, folder_of, sys_prefix, user_data};
+use super::install::{InstallArgs, KernelSpec, folder_of, install, sys_prefix, user_data};
+use anyhow::{Context, bail, ensure};
+use phalanx_evaluator::Backend;
+use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// What one look has found.
-struct Finding {
-    what: &'static str,
-    found: Result<String, Trouble>,
-}
-
 /// Something that is wrong, and what mends it.
 struct Trouble {
     wrong: String,
-    mend: &'static str,
+    mend: Mend,
 }
 
-fn trouble(wrong: impl Into<String>, mend: &'static str) -> Trouble {
+/// What mends something.
+#[derive(Clone, Copy)]
+enum Mend {
+    /// A command, which can be run from here.
+    Command(&'static [&'static str]),
+    /// `phalanx install`.
+    Install,
+    /// Something only a person can do.
+    Advice(&'static str),
+}
+
+impl fmt::Display for Mend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(words) => f.write_str(&words.join(" ")),
+            Self::Install => f.write_str("phalanx install"),
+            Self::Advice(advice) => f.write_str(advice),
+        }
+    }
+}
+
+impl Mend {
+    /// Mends, if that can be done from here.
+    fn carry_out(self, backend: Option<Backend>) -> anyhow::Result<()> {
+        match self {
+            Self::Command(words) => {
+                let (program, arguments) = words.split_first().context("an empty command")?;
+                let status = Command::new(program).args(arguments).status();
+                let status = status.with_context(|| format!("`{program}` could not be run"))?;
+                ensure!(status.success(), "`{}` failed: {status}", words.join(" "));
+                Ok(())
+            }
+            Self::Install => install(&InstallArgs::mending(), backend),
+            Self::Advice(advice) => bail!("this has to be done by hand: {advice}"),
+        }
+    }
+}
+
+fn trouble(wrong: impl Into<String>, mend: Mend) -> Trouble {
     Trouble {
         wrong: wrong.into(),
         mend,
     }
 }
 
-/// Looks at everything a kernel needs; fails when something it cannot do without is missing.
-pub(super) fn run() -> ExitCode {
-    let findings = [
-        ("rustc", rustc()),
-        ("cargo", cargo()),
-        ("rust-src", rust_src()),
-        ("linker", linker()),
-        ("loopback", loopback()),
-        ("engine", engine()),
-        ("jupyter", jupyter()),
-        ("kernelspec", kernelspec()),
-    ]
-    .map(|(what, found)| Finding { what, found });
+/// Everything a kernel needs, in an order in which it can be mended.
+const CHECKS: [(&str, fn() -> Result<String, Trouble>); 8] = [
+    ("rustc", rustc),
+    ("cargo", cargo),
+    ("rust-src", rust_src),
+    ("linker", linker),
+    ("loopback", loopback),
+    ("engine", engine),
+    ("jupyter", jupyter),
+    ("kernelspec", kernelspec),
+];
+
+/// Looks at everything a kernel needs, and mends what is wrong if `fix` is set; fails when something
+/// is wrong in the end.
+pub(super) fn run(fix: bool, backend: Option<Backend>) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    for Finding { what, found } in findings {
+    for (what, check) in CHECKS {
+        let mut found = check();
+        if let (Err(Trouble { wrong, mend }), true) = (&found, fix) {
+            println!("wrong  {what}: {wrong}\n       mending it: {mend}");
+            found = match mend.carry_out(backend) {
+                Ok(()) => check(),
+                Err(error) => Err(trouble(format!("it was not mended: {error:#}"), *mend)),
+            };
+        }
         match found {
             Ok(found) => println!("ok     {what}: {found}"),
             Err(Trouble { wrong, mend }) => {
@@ -50,7 +95,7 @@ pub(super) fn run() -> ExitCode {
     code
 }
 
-const INSTALL_RUST: &str = "install Rust with rustup: https://rustup.rs";
+const INSTALL_RUST: Mend = Mend::Advice("install Rust with rustup: https://rustup.rs");
 
 /// The first line a program prints, if it runs and succeeds.
 fn first_line(program: &str, args: &[&str]) -> Option<String> {
@@ -72,7 +117,10 @@ fn rustc() -> Result<String, Trouble> {
     let order = |version: &str| (part(version, 0), part(version, 1));
     if order(number) < order(wanted) {
         let wrong = format!("{version}, but {wanted} is needed");
-        return Err(trouble(wrong, "rustup update"));
+        return Err(trouble(
+            wrong,
+            Mend::Command(&["rustup", "update", "stable"]),
+        ));
     }
     Ok(version)
 }
@@ -82,7 +130,7 @@ fn cargo() -> Result<String, Trouble> {
 }
 
 fn rust_src() -> Result<String, Trouble> {
-    let mend = "rustup component add rust-src";
+    let mend = Mend::Command(&["rustup", "component", "add", "rust-src"]);
     let sysroot = first_line("rustc", &["--print", "sysroot"])
         .ok_or_else(|| trouble("there is no rustc to ask", INSTALL_RUST))?;
     let library = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
@@ -101,7 +149,7 @@ fn linker() -> Result<String, Trouble> {
         Some(folder) => Ok(folder.join("cc").display().to_string()),
         None => Err(trouble(
             "no C compiler `cc` on the PATH, which Rust links with",
-            "apt-get install gcc (or your system's equivalent)",
+            Mend::Advice("apt-get install gcc (or your system's equivalent)"),
         )),
     }
 }
@@ -111,14 +159,14 @@ fn loopback() -> Result<String, Trouble> {
         Ok(_) => Ok("ports can be opened on 127.0.0.1".to_owned()),
         Err(error) => Err(trouble(
             format!("no port can be opened on 127.0.0.1: {error}"),
-            "allow connections on the loopback interface",
+            Mend::Advice("allow connections on the loopback interface"),
         )),
     }
 }
 
 fn engine() -> Result<String, Trouble> {
     let this = std::env::current_exe()
-        .map_err(|error| trouble(error.to_string(), "run phalanx by its path"))?;
+        .map_err(|error| trouble(error.to_string(), Mend::Advice("run phalanx by its path")))?;
     let small = this.with_file_name("phalanx-engine");
     Ok(if small.is_file() {
         small.display().to_string()
@@ -135,7 +183,12 @@ fn jupyter() -> Result<String, Trouble> {
         .map(|_| {
             folder_of("jupyter").map_or_else(String::new, |folder| folder.display().to_string())
         })
-        .ok_or_else(|| trouble("no jupyter on the PATH", "pip install jupyterlab"))
+        .ok_or_else(|| {
+            trouble(
+                "no jupyter on the PATH",
+                Mend::Command(&["python3", "-m", "pip", "install", "jupyterlab"]),
+            )
+        })
 }
 
 fn kernelspec() -> Result<String, Trouble> {
@@ -149,12 +202,24 @@ fn kernelspec() -> Result<String, Trouble> {
         let runs = Path::new(&program).is_file() || folder_of(&program).is_some();
         if !runs {
             let wrong = format!("{} starts {program}, which is not there", folder.display());
-            return Err(trouble(wrong, "phalanx install"));
+            return Err(trouble(wrong, Mend::Install));
+        }
+        let this = std::env::current_exe().ok();
+        if Path::new(&program).is_absolute() && this.as_deref() != Some(Path::new(&program)) {
+            let wrong = format!("{} starts another phalanx: {program}", folder.display());
+            return Err(trouble(wrong, Mend::Install));
+        }
+        // A frontend started from a desktop has no login shell's PATH.
+        let path = spec.env.get("PATH").cloned().unwrap_or_default();
+        let path = path.replace("${PATH}", "/usr/local/bin:/usr/bin:/bin");
+        if !std::env::split_paths(&path).any(|folder| folder.join("cargo").is_file()) {
+            let wrong = format!("{} does not say where cargo is", folder.display());
+            return Err(trouble(wrong, Mend::Install));
         }
         return Ok(folder.display().to_string());
     }
     Err(trouble(
         "not installed for this user or environment",
-        "phalanx install",
+        Mend::Install,
     ))
 }

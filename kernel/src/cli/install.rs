@@ -1,6 +1,7 @@
 //! `phalanx install` and `phalanx uninstall`: the kernelspec by which Jupyter finds the kernel.
 
 use anyhow::{Context, bail, ensure};
+use phalanx_evaluator::Backend;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -55,6 +56,31 @@ pub(super) struct InstallArgs {
     /// Replace a kernelspec of that name that is not ours.
     #[arg(long)]
     force: bool,
+    /// Write the kernelspec into this folder and no more; `jupyter kernelspec install DIR` takes it
+    /// from there, under the folder's name.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["user", "sys_prefix", "prefix"])]
+    spec: Option<PathBuf>,
+    /// Do not build what every notebook begins with; the first cell does it then.
+    #[arg(long)]
+    no_build: bool,
+}
+
+impl InstallArgs {
+    /// What mends an installation: that of the user, as it is made without options.
+    pub(super) fn mending() -> Self {
+        Self {
+            location: Location {
+                user: true,
+                sys_prefix: false,
+                prefix: None,
+            },
+            name: "phalanx".to_owned(),
+            display_name: None,
+            force: false,
+            spec: None,
+            no_build: false,
+        }
+    }
 }
 
 /// Options of `phalanx uninstall`.
@@ -75,7 +101,7 @@ pub(super) struct KernelSpec {
     language: String,
     interrupt_mode: String,
     #[serde(default)]
-    env: BTreeMap<String, String>,
+    pub(super) env: BTreeMap<String, String>,
     #[serde(flatten)]
     rest: BTreeMap<String, serde_json::Value>,
 }
@@ -97,8 +123,11 @@ impl KernelSpec {
 }
 
 /// Installs the kernelspec; says where.
-pub(super) fn install(args: &InstallArgs) -> anyhow::Result<()> {
-    let folder = args.location.folder(&args.name)?;
+pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::Result<()> {
+    let folder = match &args.spec {
+        Some(folder) => folder.clone(),
+        None => args.location.folder(&args.name)?,
+    };
     let theirs = folder.exists() && !KernelSpec::read(&folder).is_some_and(|spec| spec.is_ours());
     if theirs && !args.force {
         bail!(
@@ -133,7 +162,18 @@ pub(super) fn install(args: &InstallArgs) -> anyhow::Result<()> {
     }
     let json = serde_json::to_string_pretty(&spec).context("the kernelspec")?;
     write(&folder.join("kernel.json"), json.as_bytes())?;
+    if args.spec.is_some() {
+        println!("Wrote a kernelspec to {}", folder.display());
+        return Ok(());
+    }
     println!("Installed kernelspec {} in {}", args.name, folder.display());
+    if let (Some(backend), false) = (backend, args.no_build)
+        && let Err(error) = super::prepare::prepare(backend)
+    {
+        eprintln!(
+            "phalanx: the first cell will have to wait, since the notebooks' library could not be built: {error:#}"
+        );
+    }
     Ok(())
 }
 

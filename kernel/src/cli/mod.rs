@@ -4,6 +4,7 @@ mod cluster;
 mod doctor;
 mod install;
 mod kernel;
+mod prepare;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -39,7 +40,11 @@ enum Command {
     /// Undo `install`.
     Uninstall(install::UninstallArgs),
     /// Tell what is wrong on this machine, and what mends it.
-    Doctor,
+    Doctor {
+        /// Mend what can be mended from here.
+        #[arg(long)]
+        fix: bool,
+    },
     /// Compile cells for a kernel.
     #[command(hide = true)]
     Evaluator {
@@ -81,9 +86,9 @@ pub fn main() -> ExitCode {
             let echo = false;
             ended(kernel::run(connection_file, backend(echo)))
         }
-        Command::Install(args) => ended(install::install(&args)),
+        Command::Install(args) => ended(install::install(&args, backend(false))),
         Command::Uninstall(args) => ended(install::uninstall(&args)),
-        Command::Doctor => doctor::run(),
+        Command::Doctor { fix } => doctor::run(fix, backend(false)),
         Command::Evaluator {
             kind,
             #[cfg(feature = "echo")]

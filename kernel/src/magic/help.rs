@@ -32,6 +32,11 @@ pub fn help(name: MagicName) -> String {
     text
 }
 
+/// What a magic does, in one line.
+pub fn about(name: MagicName) -> &'static str {
+    told(name).1.lines().next().unwrap_or_default()
+}
+
 fn told(name: MagicName) -> (&'static str, &'static str) {
     match name {
         MagicName::Px => (

@@ -22,6 +22,7 @@ pub mod targets;
 pub use cluster::ClusterCommand;
 pub use low::{Low, PxOptions, Typed, parse};
 pub use name::{MagicName, Suffix};
+pub use options::nearest;
 pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};
 pub use sets::MagicSets;
 pub use targets::Targets;

@@ -1,8 +1,10 @@
 //! Completion and inspection: magics by their tables, Rust by the evaluator, and by what is known
 //! without it while it is busy.
 
-use super::Services;
+use super::{Services, paths};
 use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset, items};
+use crate::command::complete::{self as command, Expected};
+use crate::command::{Values, help as command_help, table};
 use crate::magic::{self, Low, Targets, complete::Known, help, name};
 use crate::report::output::media;
 use crate::run::cluster::Registry;
@@ -34,11 +36,28 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
                 None => engine_completions(services, cell, line.start, offset).await,
             }
         }
-        AtCursor::Shell => Completions::default(),
-        AtCursor::Rust(source) | AtCursor::Command(source) => {
-            let known = services.complete(source, offset).await;
-            known.unwrap_or_else(|| word_completions(cell, offset, &services.local().variables()))
+        AtCursor::Shell => {
+            let line = cell[..offset].rfind('\n').map_or(0, |at| at + 1);
+            let start = cell[line..offset].find('!').map_or(offset, |at| line + at);
+            let typed = &cell[start..offset];
+            expected(services, start, typed, command::complete_shell(typed)).unwrap_or_default()
         }
+        AtCursor::Command(source) => {
+            let start = source.len() - source.trim_start().len();
+            let typed = &cell[start.min(offset)..offset];
+            let variables = services.local().variables();
+            let known = command::complete(typed, &variables);
+            match expected(services, start, typed, known) {
+                Some(found) => found,
+                None => {
+                    // The Rust behind the command's name.
+                    let name = typed.find(char::is_whitespace).unwrap_or(typed.len());
+                    let source = " ".repeat(start + name) + &source[start + name..];
+                    rust_completions(services, cell, source, offset).await
+                }
+            }
+        }
+        AtCursor::Rust(source) => rust_completions(services, cell, source, offset).await,
         AtCursor::Body(source) => {
             let targets = targets(services, cell);
             let known = services
@@ -50,6 +69,38 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
         }
     };
     reply(cell, found).into()
+}
+
+async fn rust_completions(
+    services: &Services,
+    cell: &str,
+    source: String,
+    offset: usize,
+) -> Completions {
+    let known = services.complete(source, offset).await;
+    known.unwrap_or_else(|| word_completions(cell, offset, &services.local().variables()))
+}
+
+/// What may stand at the end of a line that begins at byte `start`; `None` where its Rust begins.
+fn expected(
+    services: &Services,
+    start: usize,
+    typed: &str,
+    expected: Expected,
+) -> Option<Completions> {
+    let (span, codes, kind) = match expected {
+        Expected::Words(span, codes) => (span, codes, "magic"),
+        Expected::Path(span, kind) => {
+            let paths = paths::beginning_with(services.surroundings(), &typed[span.clone()], kind);
+            (span, paths, "path")
+        }
+        Expected::Rust => return None,
+    };
+    Some(completions(
+        start + span.start..start + span.end,
+        codes,
+        kind,
+    ))
 }
 
 fn reply(cell: &str, found: Completions) -> CompleteReply {
@@ -258,9 +309,16 @@ async fn explain(services: &Services, cell: &str, offset: usize) -> Option<MimeB
     match at_cursor(cell, offset) {
         AtCursor::Magic(line) => magic_help(services, cell, line),
         AtCursor::Shell => None,
-        AtCursor::Rust(source) | AtCursor::Command(source) => {
-            let found = services.inspect(source, offset).await;
-            found.map(documentation)
+        AtCursor::Rust(source) => services.inspect(source, offset).await.map(documentation),
+        AtCursor::Command(source) => {
+            let start = source.len() - source.trim_start().len();
+            let name = source[start..].split_whitespace().next().unwrap_or("");
+            let spec = table::find(name)?;
+            if offset > start + name.len() && spec.values == Values::Rust {
+                let source = " ".repeat(start + name.len()) + &source[start + name.len()..];
+                return services.inspect(source, offset).await.map(documentation);
+            }
+            Some(MimeBundle::plain(command_help::of(spec)))
         }
         AtCursor::Body(source) => services
             .inspect_for_engines(source, offset, &targets(services, cell))

@@ -1,6 +1,6 @@
 //! The code of a `%px`: what of it goes to the engines, and what concerns the whole session.
 
-use super::{CellContext, Services};
+use super::{CellContext, Services, dependency};
 use crate::cell::{DirectiveKind, RustText, SourceMap, split};
 use crate::report::{Fault, Place};
 use phalanx_protocol::failure::Failure;
@@ -26,7 +26,8 @@ pub async fn prepare(
         match directive.kind {
             DirectiveKind::Rust(_) => {}
             DirectiveKind::Command(line) if line.starts_with(":dep ") => {
-                dependency(services, context, line, &at).await?;
+                let argument = line.trim_start_matches(":dep").trim();
+                dependency::add(services, context, argument, &at).await?;
                 source.replace_range(directive.span.clone(), &" ".repeat(directive.span.len()));
             }
             DirectiveKind::Command(line) => {
@@ -55,30 +56,6 @@ pub async fn prepare(
         source,
         map: text.map,
     })
-}
-
-/// Adds a dependency to the local namespace and to those of the engines.
-///
-/// # Errors
-/// When it cannot be resolved or built.
-pub async fn dependency(
-    services: &Services,
-    context: &CellContext,
-    line: String,
-    place: &Place,
-) -> Result<(), Fault> {
-    let spec = line.trim_start_matches(":dep").trim().to_owned();
-    services
-        .local()
-        .evaluate(context, line)
-        .await
-        .map_err(|failure| Fault::at(failure, place.clone()))?;
-    services
-        .fanout()
-        .compiler
-        .add_dependency(spec, context.clone())
-        .await
-        .map_err(|failure| Fault::at(failure, place.clone()))
 }
 
 fn refused(message: String, hint: &str, place: Place) -> Fault {

@@ -1,13 +1,14 @@
 //! A cell: its directives, one after the other.
 
 use super::magics::{self, Order, Standing};
-use super::{CellContext, Services, body, help, shell, snapshots};
+use super::{CellContext, Services, commands, help, shell};
 use crate::cell::{Directive, DirectiveKind, RustText, SourceMap, help_topic, split};
 use crate::magic;
 use crate::report::{Fault, Place};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::MAGIC_FAILED;
-use phalanx_protocol::output::MimeBundle;
+use phalanx_protocol::output::{MimeBundle, StreamName};
+use std::time::Instant;
 
 /// Runs a cell to its end; its outputs are published when this returns.
 ///
@@ -22,6 +23,21 @@ pub async fn run_cell(
         help::show(services, context, &topic).await;
         return Ok(());
     }
+    if services.timing() {
+        context.timer().begin(Instant::now());
+    }
+    let result = run_directives(services, context, source).await;
+    if let Some(told) = context.timer().end(Instant::now()) {
+        context.outlet().text(StreamName::Stdout, told).await;
+    }
+    result
+}
+
+async fn run_directives(
+    services: &Services,
+    context: &CellContext,
+    source: &str,
+) -> Result<(), Fault> {
     for directive in split(source) {
         if context.interrupted().is_cancelled() {
             return Err(Failure::Interrupted { lost: Vec::new() }.into());
@@ -67,8 +83,17 @@ async fn run_directive(
                 }
             }
         }
-        DirectiveKind::Command(line) => command(services, context, line, place).await,
-        DirectiveKind::Shell(line) => Ok(shell::run(context, &line).await?),
+        DirectiveKind::Command(line) => {
+            let order = commands::Order {
+                line: &line,
+                start,
+                source,
+            };
+            commands::carry_out(services, context, order).await
+        }
+        DirectiveKind::Shell(line) => {
+            Ok(shell::run(context, services.surroundings(), &line).await?)
+        }
         DirectiveKind::Magic(line) => magic(services, context, place, start, &line, None).await,
         DirectiveKind::CellMagic { line, body } => {
             magic(services, context, place, start, &line, Some(body)).await
@@ -122,26 +147,6 @@ pub(super) async fn evaluate(
             Fault::at(failure, place)
         }));
     }
+    let failure = services.local().moved().explain(failure);
     Err(Fault::at(failure, place))
-}
-
-/// A `:` command: evcxr's, and its answer.
-async fn command(
-    services: &Services,
-    context: &CellContext,
-    line: String,
-    place: Place,
-) -> Result<(), Fault> {
-    if line == ":snapshot" || line.starts_with(":snapshot ") {
-        return snapshots::turn(services, context, &line, place).await;
-    }
-    if line.starts_with(":dep ") {
-        return body::dependency(services, context, line, &place).await;
-    }
-    let evaluated = services.local().evaluate(context, line).await;
-    let evaluated = evaluated.map_err(|failure| Fault::at(failure, place))?;
-    if !evaluated.command_output.0.is_empty() {
-        context.outlet().display(evaluated.command_output).await;
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! What everything that one cell causes needs to know of it.
 
+use super::timer::Timer;
 use crate::cell::SourceMap;
 use crate::channel::{Asker, Outlet};
 use crate::report::{Fault, Place};
@@ -27,6 +28,7 @@ struct Inner {
     /// The code whose calls are still served is gone.
     abandoned: CancellationToken,
     calls: TaskTracker,
+    timer: Timer,
     /// Why a magic within the running Rust text failed. Held for an assignment.
     magic_fault: Mutex<Option<Fault>>,
 }
@@ -43,6 +45,7 @@ impl CellContext {
             insisted: CancellationToken::new(),
             abandoned: CancellationToken::new(),
             calls: TaskTracker::new(),
+            timer: Timer::default(),
             magic_fault: Mutex::default(),
         }))
     }
@@ -63,6 +66,7 @@ impl CellContext {
             insisted: self.0.insisted.clone(),
             abandoned: self.0.abandoned.clone(),
             calls: self.0.calls.clone(),
+            timer: Timer::default(),
             magic_fault: Mutex::default(),
         }))
     }
@@ -85,6 +89,11 @@ impl CellContext {
     /// Cancelled when the user interrupts the cell once more.
     pub fn insisted(&self) -> &CancellationToken {
         &self.0.insisted
+    }
+
+    /// How long the cell takes.
+    pub fn timer(&self) -> &Timer {
+        &self.0.timer
     }
 
     /// Tracks what is done for calls of the cell's code.

@@ -7,6 +7,8 @@
 //! | `local/` | the local namespace: evaluator, runtime, replay |
 //! | `cell.rs` | the directives of a cell, one after the other |
 //! | `shell.rs` | `!` lines |
+//! | `commands.rs`, `dependency.rs` | `:` commands |
+//! | `surroundings.rs`, `timer.rs` | the folder and environment of cells; how long they take |
 //! | `magics/`, `body.rs` | magics, and the code of a `%px` |
 //! | `cluster/` | the controller and the engines of this kernel |
 //! | `compile/` | cells compiled for engines, once for all in the same state |
@@ -16,7 +18,7 @@
 //! | `moved.rs` | which cell has moved a variable that is gone |
 //! | `host.rs` | what the `phalanx` library asks while a cell runs |
 //! | `progress.rs`, `build.rs` | bars, and what cargo says |
-//! | `analyse.rs` | completion and inspection |
+//! | `analyse.rs`, `paths.rs` | completion and inspection |
 //! | `analyst/` | an evaluator for them alone, while the other is busy |
 //! | `services.rs` | all of it as one handle |
 
@@ -26,20 +28,25 @@ mod body;
 mod build;
 mod cell;
 pub mod cluster;
+mod commands;
 mod compile;
 mod context;
+mod dependency;
 mod fanout;
 mod help;
 pub mod host;
 mod local;
 mod magics;
 mod moved;
+mod paths;
 mod programs;
 mod progress;
 mod results;
 mod services;
 mod shell;
 mod snapshots;
+mod surroundings;
+mod timer;
 
 pub use cell::{evaluate_expression, run_cell};
 pub use context::CellContext;
@@ -47,3 +54,4 @@ pub use local::{CellCall, Local};
 pub use moved::Moved;
 pub use programs::Programs;
 pub use services::{Owners, Services};
+pub use surroundings::Surroundings;

@@ -7,11 +7,13 @@ use super::compile::Compiler;
 use super::fanout::{Fanout, States};
 use super::local::{Analysis, CellCall};
 use super::results::Results;
-use super::{CellContext, Local, Programs};
+use super::{CellContext, Local, Programs, Surroundings};
 use crate::magic::{MagicSets, Targets};
 use phalanx_client::Engine;
 use phalanx_protocol::evaluator::{Answer, Completions, Documentation};
 use phalanx_protocol::id::{EngineId, StateId};
+use phalanx_protocol::runtime::Setting;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -31,6 +33,9 @@ pub struct Services {
     fanout: Fanout,
     /// What the sets of magics remember. Held for one look or change.
     sets: Arc<Mutex<MagicSets>>,
+    surroundings: Surroundings,
+    /// Whether every cell tells how long it took.
+    timing: Arc<AtomicBool>,
 }
 
 /// The owners of all processes; they end once no handle on the services is left.
@@ -43,7 +48,8 @@ pub struct Owners {
 impl Services {
     /// Starts what is always there. `calls` takes what cells ask of the kernel.
     pub fn start(programs: &Programs, calls: mpsc::UnboundedSender<CellCall>) -> (Self, Owners) {
-        let (local, local_task) = Local::start(programs.clone(), calls);
+        let surroundings = Surroundings::default();
+        let (local, local_task) = Local::start(programs.clone(), surroundings.clone(), calls);
         let (cluster, cluster_task) = Cluster::new(programs.clone());
         let (compiler, compiler_task) = Compiler::start(programs.clone());
         let watchers = TaskTracker::new();
@@ -59,6 +65,8 @@ impl Services {
                 watchers: watchers.clone(),
             },
             sets: Arc::default(),
+            surroundings,
+            timing: Arc::default(),
         };
         let owners = Owners {
             tasks: [cluster_task, local_task, compiler_task, analyst_task],
@@ -85,6 +93,27 @@ impl Services {
     /// The AsyncResults of this session.
     pub fn results(&self) -> &Results {
         &self.fanout.results
+    }
+
+    /// The folder and the environment cells run in.
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
+    /// Changes the folder or the environment cells run in.
+    pub fn set(&self, setting: Setting) {
+        self.surroundings.set(setting.clone());
+        self.local.set(setting);
+    }
+
+    /// Whether every cell tells how long it took.
+    pub fn timing(&self) -> bool {
+        self.timing.load(Ordering::Relaxed)
+    }
+
+    /// Turns that on or off; answers which.
+    pub fn toggle_timing(&self) -> bool {
+        !self.timing.fetch_not(Ordering::Relaxed)
     }
 
     /// What the sets of magics remember; not to be held across an await.

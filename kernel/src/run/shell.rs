@@ -1,6 +1,6 @@
 //! `!` lines: a command of the shell, its output streamed as it comes.
 
-use super::CellContext;
+use super::{CellContext, Surroundings};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
 use std::process::Stdio;
@@ -17,8 +17,14 @@ const NOT_FOUND: i32 = 127;
 ///
 /// # Errors
 /// When there is no shell, or the cell is interrupted: then the command and its children are ended.
-pub async fn run(context: &CellContext, line: &str) -> Result<(), Failure> {
-    let mut child = Command::new("sh")
+pub async fn run(
+    context: &CellContext,
+    surroundings: &Surroundings,
+    line: &str,
+) -> Result<(), Failure> {
+    let mut command = Command::new("sh");
+    surroundings.surround(&mut command);
+    let mut child = command
         .arg("-c")
         .arg(line)
         .stdin(Stdio::null())

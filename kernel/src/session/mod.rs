@@ -357,6 +357,7 @@ impl Session {
             commands.push(Command::RememberValue { count, value });
         }
         let failed = result.is_err();
+        let quits = extras.quits();
         let reply = match result {
             Ok(()) => reply::execute(running.count, ReplyStatus::Ok, None, extras),
             Err(error) => {
@@ -368,6 +369,11 @@ impl Session {
             }
         };
         self.close(running.from, Some(reply), commands);
+        if quits {
+            self.abort_all(commands);
+            commands.push(Command::Exit);
+            return;
+        }
         if failed && running.stop_on_error {
             let lane = self.lane(id.as_ref());
             let waiting = lane.map(|lane| std::mem::take(&mut lane.waiting));
@@ -407,12 +413,16 @@ impl Session {
         self.abort_waiting(lane.waiting, commands);
     }
 
-    fn shutdown(&mut self, from: Requester, restart: bool, commands: &mut Vec<Command>) {
+    fn abort_all(&mut self, commands: &mut Vec<Command>) {
         let subshells = std::mem::take(&mut self.subshells).into_values();
         let main = std::mem::take(&mut self.main);
         for lane in std::iter::once(main).chain(subshells) {
             self.abort(lane, commands);
         }
+    }
+
+    fn shutdown(&mut self, from: Requester, restart: bool, commands: &mut Vec<Command>) {
+        self.abort_all(commands);
         let reply = ShutdownReply {
             restart,
             status: ReplyStatus::Ok,

@@ -17,6 +17,14 @@ pub struct Extras {
     pub expressions: HashMap<String, ExpressionResult>,
 }
 
+impl Extras {
+    /// Whether the cell asked for the end of the kernel.
+    pub(super) fn quits(&self) -> bool {
+        let asks = |payload: &Payload| matches!(payload, Payload::AskExit { .. });
+        self.payload.iter().any(asks)
+    }
+}
+
 /// The reply to an `execute_request`.
 pub(super) fn execute(
     count: usize,

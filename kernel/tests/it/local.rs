@@ -64,9 +64,9 @@ async fn failures_fail_the_cell_and_say_where() {
     );
 
     let ran = frontend
-        .execute(":vars\n\ncompile-error does not fit")
+        .execute(":show_deps\n\ncompile-error does not fit")
         .await;
-    assert_eq!(ran.outputs[0], "display: command: vars");
+    assert_eq!(ran.outputs[0], "display: command: show_deps");
     assert_eq!(
         ran.outputs.last().unwrap(),
         "CompileError: [E0425] does not fit"
@@ -218,7 +218,10 @@ async fn a_dead_evaluator_is_replaced_and_the_variables_stay() {
     let pid = rustix::process::Pid::from_raw(evaluator as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     assert_eq!(frontend.ok("show a").await, ["stdout: 1\n"]);
-    assert_eq!(frontend.ok(":vars").await, ["display: command: vars"]);
+    assert_eq!(
+        frontend.ok(":show_deps").await,
+        ["display: command: show_deps"]
+    );
     frontend.stop().await;
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod crashes;
+mod foreign_tour;
 mod install;
 mod ipyparallel_client;
 mod kernel_test;

@@ -1,5 +1,6 @@
 //! evcxr's errors as failures, in the coordinates of the user's source.
 
+use super::limits::{self, plain};
 use super::source::Prepared;
 use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
@@ -12,9 +13,9 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
             diagnostics: diagnostics(&errors, source),
         },
         Error::TypeRedefinedVariablesLost(names) => Failure::VariablesLost { names },
-        // What evcxr refuses in its own words: closures, unnameable types, bad commands.
+        // What evcxr refuses in its own words: closures, unnameable types, dependencies.
         Error::Message(message) => Failure::Compile {
-            diagnostics: vec![plain(message)],
+            diagnostics: vec![limits::told(&message, source)],
         },
         Error::SubprocessTerminated(message) => Failure::Internal {
             message: format!("the relay ended: {message}"),
@@ -32,19 +33,9 @@ fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic
         .collect()
 }
 
-fn plain(message: String) -> Diagnostic {
-    Diagnostic {
-        message,
-        code: None,
-        spans: Vec::new(),
-        help: Vec::new(),
-        rendered: None,
-    }
-}
-
 fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
     if !error.json.is_object() {
-        return plain(error.message());
+        return limits::told(&error.message(), source);
     }
     if error.level() != "error" {
         // All that is left of an error in the code that evcxr makes to keep variables: a suggestion.
@@ -112,7 +103,7 @@ fn not_shown(error: &CompilationError, source: &Prepared) -> Option<Diagnostic> 
     let message = error.message();
     let (ty, _) = message
         .strip_prefix('`')?
-        .split_once("` doesn't implement `Debug`")?;
+        .split_once("` doesn't implement `")?;
     let places = error.spanned_messages().iter();
     if places.filter(|place| place.span.is_some()).count() > 0 {
         return None;
@@ -122,9 +113,11 @@ fn not_shown(error: &CompilationError, source: &Prepared) -> Option<Diagnostic> 
             label: "this value cannot be shown".to_owned(),
             ..source.last_expression.clone()?
         }],
-        help: vec![format!(
-            "add `#[derive(Debug)]` to `{ty}`, or end the cell with `;`"
-        )],
+        help: vec![if message.contains("`Debug`") {
+            format!("add `#[derive(Debug)]` to `{ty}`, or end the cell with `;`")
+        } else {
+            "values are shown as `:fmt` says; `:fmt {:?}` is what it says at first".to_owned()
+        }],
         code: error.code().map(str::to_owned),
         message,
         rendered: None,

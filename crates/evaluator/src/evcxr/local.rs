@@ -2,11 +2,11 @@
 
 use super::definitions::Definitions;
 use super::diagnostics;
-use super::prelude::is_hidden;
+use super::prelude::{Shown, is_hidden};
 use super::pretence::{self, Pretence};
 use super::relay::{Answering, Relay};
 use super::shape::{Memory, Shape};
-use super::source::{Prepared, declared, has_commands, prepare};
+use super::source::{Prepared, declared, prepare};
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
@@ -17,33 +17,21 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::MimeBundle;
 use phalanx_protocol::runtime::Outcome;
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// What evcxr says of a name it knows nothing of.
 const NO_DOCUMENTATION: &str = "No documentation found";
 
-/// Commands after which a namespace is what it was.
-const ASKING: [&str; 9] = [
-    ":doc",
-    ":explain",
-    ":help",
-    ":last_compile_dir",
-    ":show_deps",
-    ":t",
-    ":type",
-    ":vars",
-    ":version",
-];
-
-/// Commands after which nothing is left of a namespace.
-const CLEARING: [&str; 2] = [":clear", ":restart"];
-
 pub(super) struct Local {
-    relay: Relay,
-    toolchain: Toolchain,
+    pub(super) relay: Relay,
+    pub(super) toolchain: Toolchain,
     context: Context,
-    definitions: Definitions,
-    shape: Shape,
-    memory: Memory,
+    pub(super) shown: Shown,
+    /// The folder of the `phalanx` library.
+    pub(super) library: PathBuf,
+    pub(super) definitions: Definitions,
+    pub(super) shape: Shape,
+    pub(super) memory: Memory,
 }
 
 /// evcxr's context, which can be warmed up until its first cell.
@@ -83,11 +71,14 @@ impl Local {
         relay: Relay,
         toolchain: Toolchain,
         shape: Shape,
+        library: PathBuf,
     ) -> Self {
         Self {
             relay,
             toolchain,
             context: Context::Fresh(context),
+            shown: Shown::default(),
+            library,
             definitions: Definitions::default(),
             shape,
             memory: Memory::default(),
@@ -108,7 +99,9 @@ impl Local {
     }
 
     fn evaluate(&mut self, source: &str) -> Result<Answer, Failure> {
-        self.obey_commands(source);
+        if source.starts_with(':') && !source.starts_with("::") {
+            return self.command(source);
+        }
         let before = self.variables()?;
         let mut answering = Answering::Run;
         if let Some(cell) = self.memory.recall(&self.shape, source) {
@@ -155,26 +148,8 @@ impl Local {
                 .into_iter()
                 .filter(|name| !dropped.contains(name))
                 .collect(),
+            toolchain: None,
         }))
-    }
-
-    /// What the commands of a source change of what is known beside evcxr.
-    fn obey_commands(&mut self, source: &str) {
-        if !has_commands(source) {
-            return;
-        }
-        let words = || {
-            let lines = source.lines().map(str::trim_start);
-            let commands = lines.filter(|line| line.starts_with([':', '!']));
-            commands.map(|line| line.split_whitespace().next().unwrap_or_default())
-        };
-        if words().all(|word| ASKING.contains(&word)) {
-            return;
-        }
-        self.memory.forget();
-        if words().any(|word| CLEARING.contains(&word)) {
-            self.definitions = Definitions::default();
-        }
     }
 
     /// Evaluates a cell, in the form in which it compiles.
@@ -246,11 +221,11 @@ impl Local {
         self.shape = shape;
     }
 
-    fn variables(&mut self) -> Result<Variables, Failure> {
+    pub(super) fn variables(&mut self) -> Result<Variables, Failure> {
         Ok(variables::all(self.context()?.variables_and_types()))
     }
 
-    fn execute(
+    pub(super) fn execute(
         &mut self,
         source: &Prepared,
         answering: Answering,
@@ -323,7 +298,7 @@ fn kernel_gone(error: std::io::Error) -> Failure {
     }
 }
 
-fn bundle(outputs: EvalOutputs) -> MimeBundle {
+pub(super) fn bundle(outputs: EvalOutputs) -> MimeBundle {
     let entries = outputs.content_by_mime_type.into_iter();
     MimeBundle(
         entries

@@ -1,10 +1,12 @@
 //! The real evaluator: evcxr's contexts, driven over a relay that stands where their runtime would.
 
+mod commands;
 mod definitions;
 mod diagnostics;
 mod emitted;
 mod engines;
 mod library;
+mod limits;
 mod local;
 mod prelude;
 mod pretence;

@@ -2,16 +2,78 @@
 
 use std::path::Path;
 
-/// The items every cell is compiled with.
-///
-/// The trait makes evcxr's first attempt at showing the last expression succeed for every `Debug`
-/// type, which halves the time of such a cell: see [`super::source`]. It is implemented for
-/// references, and so loses against any other `evcxr_display`.
-pub(super) const ITEMS: &str = "\
-trait __PhalanxShown { fn evcxr_display(&self); }
-impl<T: std::fmt::Debug + ?Sized> __PhalanxShown for &T {
-    fn evcxr_display(&self) { phalanx::__cell::show(std::any::type_name::<T>(), format_args!(\"{:?}\", self)) }
-}";
+/// How the last expression is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Shown {
+    /// What `:fmt` has set.
+    pub(super) format: String,
+    /// What `:types` has set.
+    pub(super) types: bool,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self {
+            format: "{:?}".to_owned(),
+            types: false,
+        }
+    }
+}
+
+impl Shown {
+    /// With what evcxr has answered to `:fmt` and `:types`.
+    #[must_use]
+    pub(super) fn told(&self, answer: &str) -> Self {
+        let mut shown = self.clone();
+        for line in answer.lines() {
+            if let Some(format) = line.strip_prefix("Output format: ") {
+                format.clone_into(&mut shown.format);
+            } else if let Some(types) = line.strip_prefix("Types: ") {
+                shown.types = types == "true";
+            }
+        }
+        shown
+    }
+
+    /// The items every cell is compiled with.
+    ///
+    /// The trait makes evcxr's first attempt at showing the last expression succeed for every type
+    /// with the format's trait, which halves the time of such a cell: see [`super::source`]. It is
+    /// implemented for references, and so loses against any other `evcxr_display`.
+    pub(super) fn items(&self) -> String {
+        let wanted = trait_of(&self.format);
+        let value = if self.types {
+            let format = format!(": {{}} = {}", self.format);
+            format!("{format:?}, phalanx::__cell::short(std::any::type_name::<T>()), self")
+        } else {
+            format!("{:?}, self", self.format)
+        };
+        format!(
+            "trait __PhalanxShown {{ fn evcxr_display(&self); }}\n\
+             impl<T: std::fmt::{wanted} + ?Sized> __PhalanxShown for &T {{\n    \
+             fn evcxr_display(&self) {{ phalanx::__cell::show(std::any::type_name::<T>(), format_args!({value})) }}\n}}"
+        )
+    }
+}
+
+/// The trait by which a format with one placeholder formats.
+fn trait_of(format: &str) -> &'static str {
+    let placeholder = format.replace("{{", "").replace("}}", "");
+    let kind = placeholder
+        .split_once('}')
+        .and_then(|(before, _)| before.rsplit_once(':'))
+        .and_then(|(_, options)| options.chars().last());
+    match kind {
+        Some('?') => "Debug",
+        Some('x') => "LowerHex",
+        Some('X') => "UpperHex",
+        Some('o') => "Octal",
+        Some('b') => "Binary",
+        Some('e') => "LowerExp",
+        Some('E') => "UpperExp",
+        _ => "Display",
+    }
+}
 
 /// The name and configuration of the dependency on the `phalanx` library.
 pub(super) fn dependency(library: &Path) -> (&'static str, String) {
@@ -24,4 +86,44 @@ pub(super) fn dependency(library: &Path) -> (&'static str, String) {
 /// Whether a name is ours and none of the user's business.
 pub(super) fn is_hidden(name: &str) -> bool {
     name.starts_with("__Phalanx") || name.starts_with("phalanx_cell_") || name.starts_with("evcxr_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prelude_follows_what_evcxr_was_told() {
+        let shown = Shown::default();
+        assert!(shown.items().contains("T: std::fmt::Debug + ?Sized"));
+        let shown = shown.told("Output format: <{:#.3}>\nTypes: true\n");
+        let items = shown.items();
+        assert!(items.contains("T: std::fmt::Display + ?Sized"), "{items}");
+        assert!(
+            items.contains("\": {} = <{:#.3}>\", phalanx::__cell::short("),
+            "{items}"
+        );
+        assert_eq!(
+            shown.told("Types: false"),
+            Shown {
+                types: false,
+                ..shown
+            }
+        );
+    }
+
+    #[test]
+    fn every_format_has_its_trait() {
+        for (format, wanted) in [
+            ("{:?}", "Debug"),
+            ("{:#?}", "Debug"),
+            ("{}", "Display"),
+            ("{:>8.2}", "Display"),
+            ("0x{:04x}", "LowerHex"),
+            ("{{:?}} {}", "Display"),
+            ("{:", "Display"),
+        ] {
+            assert_eq!(trait_of(format), wanted, "{format}");
+        }
+    }
 }

@@ -115,13 +115,6 @@ pub(super) fn declared(source: &str) -> BTreeMap<String, bool> {
         .collect()
 }
 
-/// Whether evcxr finds commands in a source: it looks in front of the first line of Rust.
-pub(super) fn has_commands(source: &str) -> bool {
-    source[..start(source)]
-        .lines()
-        .any(|line| line.trim_start().starts_with([':', '!']))
-}
-
 /// Where the Rust of a source begins, in bytes.
 fn start(source: &str) -> usize {
     let is_before = |line: &&str| {
@@ -286,14 +279,6 @@ mod tests {
         }
         let second_line = prepare("// why\n\nx").dropping(vec!["a".to_owned()]);
         assert!(second_line.text.starts_with("// why\n\n{"));
-    }
-
-    #[test]
-    fn commands_are_found_in_front_of_the_code() {
-        assert!(has_commands(":dep x"));
-        assert!(has_commands("// why\n\n  :opt 2\n1"));
-        assert!(!has_commands("let x\n: u8 = 1;"));
-        assert!(!has_commands("1 + 1"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use evcxr::{Error, EvalContext, EvalContextOutputs};
 use phalanx_protocol::evaluator::{NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(crate) fn start(
     link: &Arc<Link>,
     interrupt: &Interrupt,
 ) -> Result<Box<dyn Evaluate>, Failure> {
-    let toolchain = toolchain()?;
+    let toolchain = toolchain(Path::new("rustc"))?;
     let cache = folder::cache_folder()
         .ok_or_else(|| environment("no cache folder", "set PHALANX_CACHE_DIR"))?;
     let library = library::write(&cache).map_err(|error| {
@@ -60,7 +60,7 @@ pub(crate) fn start(
     let mut state = context.state();
     let (name, config) = prelude::dependency(&library);
     state.add_dep(name, &config).map_err(not_started)?;
-    let items = Prepared::unchanged(prelude::ITEMS);
+    let items = Prepared::unchanged(&prelude::Shown::default().items());
     relay.expect(Answering::Assume(Outcome::Completed), &items);
     context
         .eval_with_state(&items.text, state)
@@ -71,7 +71,7 @@ pub(crate) fn start(
         &variables::all(context.variables_and_types()),
     );
     Ok(match kind {
-        NamespaceKind::Local => Box::new(Local::new(context, relay, toolchain, shape)),
+        NamespaceKind::Local => Box::new(Local::new(context, relay, toolchain, shape, library)),
         NamespaceKind::Engines => {
             let methods = Methods {
                 state: EvalContext::state,
@@ -105,7 +105,9 @@ fn drain(outputs: EvalContextOutputs) {
     });
 }
 
-fn toolchain() -> Result<Toolchain, Failure> {
+/// What cells that this rustc compiles need.
+pub(super) fn toolchain(program: &Path) -> Result<Toolchain, Failure> {
+    let rustc = |args: &[&str]| rustc(program, args);
     let verbose = rustc(&["-vV"])?;
     let sysroot = rustc(&["--print", "sysroot"])?;
     let target = verbose
@@ -149,10 +151,10 @@ fn toolchain() -> Result<Toolchain, Failure> {
     })
 }
 
-fn rustc(args: &[&str]) -> Result<String, Failure> {
+fn rustc(program: &Path, args: &[&str]) -> Result<String, Failure> {
     let hint = "install Rust from https://rustup.rs, and see that rustc and cargo are on the PATH of \
                 the program that starts the kernel; `phalanx doctor` finds out more";
-    let output = Command::new("rustc")
+    let output = Command::new(program)
         .args(args)
         .output()
         .map_err(|error| environment(format!("rustc could not be run: {error}"), hint))?;
@@ -180,7 +182,7 @@ fn not_started(error: Error) -> Failure {
     )
 }
 
-fn environment(message: impl Into<String>, hint: &str) -> Failure {
+pub(super) fn environment(message: impl Into<String>, hint: &str) -> Failure {
     Failure::Environment {
         message: message.into(),
         hint: Some(hint.to_owned()).filter(|hint| !hint.is_empty()),

@@ -201,6 +201,9 @@ impl Actor {
 
     async fn handle(&mut self, event: Event) {
         match event {
+            Event::Command(Some(Command::Set(setting))) => {
+                self.request(&RuntimeRequest::Set(setting)).await;
+            }
             Event::Command(Some(Command::Load(library))) => {
                 self.loaded.push(library.clone());
                 self.request(&RuntimeRequest::Load { library }).await;

@@ -15,7 +15,7 @@ use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::host::HostRequest;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::Output;
-use phalanx_protocol::runtime::Outcome;
+use phalanx_protocol::runtime::{Outcome, Setting};
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -100,6 +100,7 @@ pub enum RuntimeEvent {
 /// What the handle asks of the actor. Unbounded: one at a time, by a user's action.
 #[derive(Debug)]
 enum Command {
+    Set(Setting),
     Load(PathBuf),
     Run(RunId, CompiledCell),
     Hear(RunId),
@@ -136,6 +137,11 @@ impl Runtime {
     /// Loads a library that cells need, before the first of them.
     pub fn load(&self, library: PathBuf) {
         self.command(Command::Load(library));
+    }
+
+    /// Changes the folder or the environment of the process.
+    pub fn set(&self, setting: Setting) {
+        self.command(Command::Set(setting));
     }
 
     /// Runs a cell; one at a time, the next after [`RuntimeEvent::Ended`].

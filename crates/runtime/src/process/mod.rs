@@ -11,6 +11,7 @@ mod library;
 mod listeners;
 mod oom;
 mod runner;
+mod setting;
 mod snapshot;
 mod supervisor;
 

@@ -4,6 +4,7 @@ use super::ProcessError;
 use super::control::Control;
 use super::library::Cells;
 use super::oom::Score;
+use super::setting::take_over;
 use super::snapshot::{Snapshots, Taken};
 use crate::PAGE_FILE;
 use crate::output::end_marker;
@@ -59,6 +60,10 @@ struct Runner {
 impl Runner {
     fn perform(&mut self, request: RuntimeRequest) -> Result<(), ProcessError> {
         match request {
+            RuntimeRequest::Set(setting) => {
+                take_over(setting);
+                self.take_snapshot().map(drop)
+            }
             RuntimeRequest::Load { library } => {
                 let reply = match self.cells.load(&library) {
                     Ok(()) => RuntimeReply::Loaded,

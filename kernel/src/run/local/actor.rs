@@ -4,7 +4,7 @@ use super::state::{Command, Event, JobId, State};
 use super::{CellCall, Order};
 use crate::report::{Notice, notice};
 use crate::run::build::Build;
-use crate::run::{CellContext, Moved, Programs};
+use crate::run::{CellContext, Moved, Programs, Surroundings};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{Answer, NamespaceKind};
 use phalanx_protocol::failure::Failure;
@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 struct Actor {
     programs: Programs,
+    surroundings: Surroundings,
     calls: mpsc::UnboundedSender<CellCall>,
     variables: watch::Sender<Vec<String>>,
     moved: watch::Sender<Moved>,
@@ -29,6 +30,8 @@ struct Actor {
     hearings: HashMap<JobId, Hearing>,
     /// The cell of each run that may still say something, and of what threads say after the last.
     run: Option<(RunId, CellContext)>,
+    /// When that run began.
+    began: Instant,
 }
 
 /// Something asked, with who waits for it.
@@ -52,12 +55,14 @@ enum Arrived {
 
 pub(super) async fn run(
     programs: Programs,
+    surroundings: Surroundings,
     mut orders: mpsc::UnboundedReceiver<Order>,
     calls: mpsc::UnboundedSender<CellCall>,
     (variables, moved): (watch::Sender<Vec<String>>, watch::Sender<Moved>),
 ) {
     let mut actor = Actor {
         programs,
+        surroundings,
         calls,
         variables,
         moved,
@@ -68,6 +73,7 @@ pub(super) async fn run(
         next_job: 0,
         hearings: HashMap::new(),
         run: None,
+        began: Instant::now(),
     };
     let (mut state, commands) = State::new();
     actor.perform_all(&mut state, commands).await;
@@ -141,6 +147,10 @@ impl Actor {
                 self.hearings.insert(job, Hearing { context, heard });
                 return Some(Event::Hear { hearing: job });
             }
+            Order::Set(setting) => {
+                self.with_runtime(|runtime| runtime.set(setting));
+                return None;
+            }
             Order::Evaluate {
                 context,
                 source,
@@ -189,7 +199,12 @@ impl Actor {
                 }
                 None
             }
-            Some(RuntimeEvent::Ended { run, outcome }) => Some(Event::Ended { run, outcome }),
+            Some(RuntimeEvent::Ended { run, outcome }) => {
+                if let Some(context) = self.context(Some(run)) {
+                    context.timer().add(self.began.elapsed());
+                }
+                Some(Event::Ended { run, outcome })
+            }
             Some(RuntimeEvent::Exited { status }) => {
                 self.runtime = None;
                 Some(Event::Exited { status })
@@ -231,10 +246,14 @@ impl Actor {
                     }
                 }
             }
+            // The old one, if it is still there, ends here.
             Command::StartRuntime => match Runtime::start(self.programs.runtime()).await {
                 Ok(started) => {
                     if let Some(on) = self.snapshots {
                         started.0.set_snapshots(on);
+                    }
+                    for setting in self.surroundings.settings() {
+                        started.0.set(setting);
                     }
                     self.runtime = Some(started);
                     return Some(Event::RuntimeStarted);
@@ -250,6 +269,7 @@ impl Actor {
                 self.end_build(job).await;
                 if let Some(context) = self.jobs.get(&job).and_then(|job| job.context.clone()) {
                     self.run = Some((run, context));
+                    self.began = Instant::now();
                 }
                 self.with_runtime(|runtime| runtime.run(run, cell));
             }

@@ -5,9 +5,10 @@ mod state;
 
 pub use state::Analysis;
 
-use super::{CellContext, Moved, Programs};
+use super::{CellContext, Moved, Programs, Surroundings};
 use phalanx_protocol::evaluator::{Answer, Evaluated};
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::runtime::Setting;
 use phalanx_runtime::HostCall;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -45,6 +46,7 @@ enum Order {
         context: CellContext,
         heard: oneshot::Sender<()>,
     },
+    Set(Setting),
     Sources(oneshot::Sender<Vec<String>>),
     Interrupt,
     Snapshots {
@@ -58,13 +60,20 @@ impl Local {
     /// `calls` takes what cells ask of the kernel; it is unbounded because each call's code waits for its answer.
     pub fn start(
         programs: Programs,
+        surroundings: Surroundings,
         calls: mpsc::UnboundedSender<CellCall>,
     ) -> (Self, JoinHandle<()>) {
         let (orders, received) = mpsc::unbounded_channel();
         let (names, variables) = watch::channel(Vec::new());
         let (gone, moved) = watch::channel(Moved::default());
         // Ends when the last handle is gone.
-        let task = tokio::spawn(actor::run(programs, received, calls, (names, gone)));
+        let task = tokio::spawn(actor::run(
+            programs,
+            surroundings,
+            received,
+            calls,
+            (names, gone),
+        ));
         let local = Self {
             orders,
             variables,
@@ -132,6 +141,11 @@ impl Local {
     /// Which cells have moved the variables that are gone, as of the last cell.
     pub fn moved(&self) -> Moved {
         self.moved.borrow().clone()
+    }
+
+    /// Has the runtime take over a setting; new runtimes learn it from the surroundings.
+    pub fn set(&self, setting: Setting) {
+        self.order(Order::Set(setting));
     }
 
     /// Whether a snapshot of the process that runs the cells is kept, for when one brings it down.

@@ -9,6 +9,7 @@ mod part;
 pub use event::Analysis;
 pub(super) use event::{Command, Event, JobId};
 
+use crate::command::Doer;
 use crate::report::Notice;
 use crate::run::Moved;
 use hearing::Hearings;
@@ -392,7 +393,17 @@ impl State {
         };
         let compiled = result.is_ok() || !current.outcomes.is_empty();
         let abandoned = matches!(current.outcomes.last(), Some(Outcome::Abandoned { .. }));
-        if compiled && !abandoned {
+        let toolchain = match &result {
+            Ok(Answer::Evaluated(evaluated)) => evaluated.toolchain.clone(),
+            _ => None,
+        };
+        let renewed = toolchain.is_some();
+        self.toolchain = toolchain.or(self.toolchain.take());
+        if renewed || result.is_ok() && is_renewal(&current.source) {
+            self.runtime = RuntimeState::Starting;
+            commands.push(Command::StartRuntime);
+        }
+        if compiled && !abandoned && !current.source.trim().is_empty() {
             self.log.push(Logged {
                 source: current.source,
                 outcomes: current.outcomes,
@@ -408,6 +419,12 @@ fn not_run() -> Outcome {
     Outcome::Abandoned {
         status: "interrupted".to_owned(),
     }
+}
+
+/// Whether a source is a command after which evcxr counts on a new runtime.
+fn is_renewal(source: &str) -> bool {
+    let spec = crate::command::table::find(source.trim());
+    spec.is_some_and(|spec| spec.doer == Doer::Renewal)
 }
 
 fn names(variables: &[(String, String)]) -> Vec<String> {

@@ -1,0 +1,132 @@
+//! `:` commands: evcxr's own, and what has to follow for our part.
+
+use super::definitions::Definitions;
+use super::local::{Local, bundle};
+use super::prelude;
+use super::relay::Answering;
+use super::source::Prepared;
+use super::{diagnostics, start, variables};
+use evcxr::EvalOutputs;
+use phalanx_protocol::evaluator::{Answer, Evaluated, Toolchain};
+use phalanx_protocol::failure::Failure;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The MIME type of text.
+const TEXT: &str = "text/plain";
+
+/// Commands after which a cell is compiled to what it was compiled to before.
+const ASKING: [&str; 9] = [
+    ":doc",
+    ":explain",
+    ":help",
+    ":last_compile_dir",
+    ":show_deps",
+    ":t",
+    ":type",
+    ":vars",
+    ":version",
+];
+
+impl Local {
+    /// Has evcxr obey one command.
+    pub(super) fn command(&mut self, line: &str) -> Result<Answer, Failure> {
+        let (name, argument) = line.split_once(' ').unwrap_or((line.trim(), ""));
+        let toolchain = match (name, argument.trim()) {
+            (":toolchain", "") => None,
+            (":toolchain", wanted) => Some(toolchain(wanted)?),
+            _ => None,
+        };
+        if !ASKING.contains(&name) {
+            self.memory.forget();
+        }
+        let mut outputs = self.obey(line)?;
+        if name == ":clear" {
+            self.definitions = Definitions::default();
+            self.restore()?;
+        }
+        self.follow(outputs.get(TEXT).unwrap_or_default().to_owned())?;
+        let toolchain = toolchain.filter(|toolchain| *toolchain != self.toolchain);
+        if let Some(toolchain) = &toolchain {
+            // Variables live in memory that the other standard library has laid out.
+            self.obey(":restart")?;
+            self.toolchain = toolchain.clone();
+        }
+        if name == ":show_deps" {
+            outputs = without_ours(outputs);
+        }
+        Ok(Answer::Evaluated(Evaluated {
+            command_output: bundle(outputs),
+            variables: variables::shown(&self.variables()?),
+            moved: Vec::new(),
+            toolchain,
+        }))
+    }
+
+    fn obey(&mut self, source: &str) -> Result<EvalOutputs, Failure> {
+        let prepared = Prepared::unchanged(source);
+        let result = self.execute(&prepared, Answering::Run)?;
+        result.map_err(|error| diagnostics::failure(error, &prepared))
+    }
+
+    /// Makes the prelude anew where the command has changed how values are shown.
+    fn follow(&mut self, answer: String) -> Result<(), Failure> {
+        let shown = self.shown.told(&answer);
+        if shown == self.shown {
+            return Ok(());
+        }
+        if self.obey(&shown.items()).is_err() {
+            let wrong = shown.format;
+            let before = format!(":fmt {}", self.shown.format);
+            self.obey(&before)?;
+            return Err(Failure::Usage {
+                message: format!("values cannot be formatted by `{wrong}`"),
+                hint: Some("a format has one placeholder, such as `{:?}` or `{:.3}`".to_owned()),
+            });
+        }
+        self.shown = shown;
+        Ok(())
+    }
+
+    /// Gives a namespace that was cleared what every namespace begins with.
+    fn restore(&mut self) -> Result<(), Failure> {
+        let (name, config) = prelude::dependency(&self.library);
+        self.obey(&format!(":dep {name} = {config}"))?;
+        let items = self.shown.items();
+        self.obey(&items).map(drop)
+    }
+}
+
+/// The dependencies without the one that is always there.
+fn without_ours(mut outputs: EvalOutputs) -> EvalOutputs {
+    if let Some(text) = outputs.content_by_mime_type.get_mut(TEXT) {
+        let theirs = text.lines().filter(|line| !line.starts_with("phalanx = "));
+        *text = theirs.map(|line| format!("{line}\n")).collect();
+        if text.is_empty() {
+            outputs.content_by_mime_type.remove(TEXT);
+        }
+    }
+    outputs
+}
+
+/// The toolchain of that name.
+fn toolchain(name: &str) -> Result<Toolchain, Failure> {
+    let hint = || Some("`rustup toolchain list` shows those that are installed".to_owned());
+    let asked = Command::new("rustup")
+        .args(["which", "rustc", "--toolchain", name])
+        .output();
+    match asked {
+        Ok(output) if output.status.success() => {
+            let path = String::from_utf8_lossy(&output.stdout);
+            start::toolchain(&PathBuf::from(path.trim()))
+        }
+        Ok(output) => Err(Failure::Usage {
+            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            hint: hint(),
+        }),
+        Err(error) => Err(start::environment(
+            format!("rustup could not be run: {error}"),
+            "toolchains are rustup's: install Rust with it",
+        )),
+    }
+}

@@ -1,0 +1,121 @@
+//! Completion of commands' lines: names, and what may follow them.
+
+use super::table::{self, COMMANDS, Values};
+use std::ops::Range;
+
+/// What may stand at the end of a command's line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expected {
+    /// One of these texts, for these bytes of the line.
+    Words(Range<usize>, Vec<String>),
+    /// A path, of which this much is typed.
+    Path(Range<usize>, PathKind),
+    /// Rust, which evaluators know.
+    Rust,
+}
+
+/// Which paths are meant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PathKind {
+    /// Folders alone.
+    Folder,
+    /// Folders and files.
+    Any,
+}
+
+/// What may stand at the end of `typed`, a line from its `:` up to the cursor.
+pub fn complete(typed: &str, variables: &[String]) -> Expected {
+    let Some(name_end) = typed.find(char::is_whitespace) else {
+        let names = COMMANDS.iter().map(|spec| spec.name.to_owned());
+        return words(0..typed.len(), names, typed);
+    };
+    let Some(spec) = table::find(&typed[..name_end]) else {
+        return Expected::Words(typed.len()..typed.len(), Vec::new());
+    };
+    let start = typed.len() - typed[name_end..].trim_start().len();
+    let argument = &typed[start..];
+    let span = start..typed.len();
+    match spec.values {
+        Values::Closed(values) | Values::Open(values) => {
+            words(span, values.iter().map(ToString::to_string), argument)
+        }
+        Values::Variable => words(span, variables.iter().cloned(), argument),
+        Values::Command => {
+            let bare = argument.trim_start_matches(':');
+            let names = COMMANDS.iter().map(|spec| spec.name[1..].to_owned());
+            words(typed.len() - bare.len()..typed.len(), names, bare)
+        }
+        Values::Folder => Expected::Path(span, PathKind::Folder),
+        // The path of a line of Cargo.toml, up to its quote; else a name is a folder's or unknown.
+        Values::Crate => match argument.rfind('"') {
+            Some(quote) if is_path(&argument[..quote]) => {
+                Expected::Path(start + quote + 1..typed.len(), PathKind::Folder)
+            }
+            _ if argument.contains('=') => Expected::Words(span.end..span.end, Vec::new()),
+            _ => Expected::Path(span, PathKind::Folder),
+        },
+        Values::Rust => Expected::Rust,
+        Values::Free => Expected::Words(span.end..span.end, Vec::new()),
+    }
+}
+
+/// Whether a text ends where the value of a `path` begins.
+fn is_path(before: &str) -> bool {
+    let before = before.trim_end();
+    before
+        .strip_suffix('=')
+        .is_some_and(|before| before.trim_end().ends_with("path"))
+}
+
+/// What may stand at the end of `typed`, a shell line from its `!` up to the cursor.
+pub fn complete_shell(typed: &str) -> Expected {
+    let start = typed
+        .rfind([' ', '\t', '=', '>', '<', '|', ';', '&'])
+        .map_or(1, |at| at + 1);
+    let first = typed[1..start].trim().is_empty();
+    let span = start.min(typed.len())..typed.len();
+    if first && !typed[span.clone()].contains('/') {
+        // A program's name.
+        return Expected::Words(span.end..span.end, Vec::new());
+    }
+    Expected::Path(span, PathKind::Any)
+}
+
+fn words(span: Range<usize>, all: impl Iterator<Item = String>, typed: &str) -> Expected {
+    Expected::Words(span, all.filter(|word| word.starts_with(typed)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_values_and_paths_are_completed() {
+        let texts = |typed: &str| match complete(typed, &["größe".into(), "v".into()]) {
+            Expected::Words(span, codes) => (span, codes.join(" ")),
+            other => panic!("{typed}: {other:?}"),
+        };
+        assert_eq!(texts(":ti"), (0..3, ":time :time_passes :timing".into()));
+        assert_eq!(texts(":efmt {:"), (6..8, "{:?} {:#?}".into()));
+        assert_eq!(texts(":opt "), (5..5, "0 1 2 3 s z".into()));
+        assert_eq!(texts(":type grö"), (6..10, "größe".into()));
+        assert_eq!(texts(":help :qu"), (7..9, "quit".into()));
+        assert_eq!(texts(":nothing x"), (10..10, String::new()));
+        assert_eq!(texts(":dep a = \"1"), (11..11, String::new()));
+        let folder = |span| Expected::Path(span, PathKind::Folder);
+        assert_eq!(complete(":cd a/b", &[]), folder(4..7));
+        assert_eq!(complete(":dep ./", &[]), folder(5..7));
+        assert_eq!(complete(":dep a = { path = \"../x", &[]), folder(19..23));
+        assert_eq!(complete(":time v.le", &[]), Expected::Rust);
+    }
+
+    #[test]
+    fn paths_of_shell_lines_are_completed() {
+        let path = |span| Expected::Path(span, PathKind::Any);
+        assert_eq!(complete_shell("!ls pa"), path(4..6));
+        assert_eq!(complete_shell("!cat a >b/"), path(8..10));
+        assert_eq!(complete_shell("!./ru"), path(1..5));
+        assert_eq!(complete_shell("!l"), Expected::Words(2..2, Vec::new()));
+        assert_eq!(complete_shell("!"), Expected::Words(1..1, Vec::new()));
+    }
+}

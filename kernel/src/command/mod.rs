@@ -1,0 +1,163 @@
+//! `:` commands: what there is ([`table`]), and what was typed.
+
+pub mod complete;
+pub mod help;
+pub mod table;
+
+use crate::magic::nearest;
+use phalanx_protocol::failure::Failure;
+use std::ops::Range;
+pub use table::{CommandSpec, Doer, Values};
+
+/// A command as it was typed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommandCall {
+    /// Which.
+    pub spec: &'static CommandSpec,
+    /// What follows its name, trimmed; empty for nothing.
+    pub argument: String,
+    /// Where that stands, in bytes of the line; the whole line when nothing follows.
+    pub span: Range<usize>,
+}
+
+/// A command that does not exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnknownCommand {
+    /// As it was typed, with its `:`.
+    pub name: String,
+    /// Where it stands, in bytes of the line.
+    pub span: Range<usize>,
+}
+
+/// Reads a line, from its `:` on.
+///
+/// # Errors
+/// When there is no such command.
+pub fn parse(line: &str) -> Result<CommandCall, UnknownCommand> {
+    let name_end = line.find(char::is_whitespace).unwrap_or(line.len());
+    let name = &line[..name_end];
+    let Some(spec) = table::find(name) else {
+        return Err(UnknownCommand {
+            name: name.to_owned(),
+            span: 0..name_end,
+        });
+    };
+    let argument = line[name_end..].trim();
+    let span = if argument.is_empty() {
+        0..line.trim_end().len()
+    } else {
+        let start = line.len() - line[name_end..].trim_start().len();
+        start..start + argument.len()
+    };
+    Ok(CommandCall {
+        spec,
+        argument: argument.to_owned(),
+        span,
+    })
+}
+
+impl CommandCall {
+    /// Whether what follows the name is one of the values there are.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(&self) -> Result<(), Failure> {
+        let Values::Closed(values) = self.spec.values else {
+            return Ok(());
+        };
+        let may_be_left_out = self.spec.usage.starts_with('[');
+        let fits = match self.argument.as_str() {
+            "" => may_be_left_out,
+            argument => values.contains(&argument),
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(Failure::Usage {
+            message: match self.argument.as_str() {
+                "" => format!("`{}` needs a value", self.spec.name),
+                argument => format!("`{}` does not take `{argument}`", self.spec.name),
+            },
+            hint: Some(format!("type one of {}", values.join(", "))),
+        })
+    }
+}
+
+impl From<UnknownCommand> for Failure {
+    fn from(UnknownCommand { name, .. }: UnknownCommand) -> Self {
+        let names = table::COMMANDS.iter().map(|spec| spec.name);
+        let near = nearest(&name, names);
+        Self::Usage {
+            message: format!("unknown command `{name}`"),
+            hint: Some(near.map_or_else(
+                || "`:help` lists all commands".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_name_and_what_follows() {
+        for (line, name, argument, span) in [
+            (":vars", ":vars", "", 0..5),
+            (":dep  größe = \"1\"  ", ":dep", "größe = \"1\"", 6..19),
+            (":fmt {:#?}", ":fmt", "{:#?}", 5..10),
+        ] {
+            let call = parse(line).unwrap();
+            assert_eq!(
+                (call.spec.name, call.argument.as_str(), call.span),
+                (name, argument, span)
+            );
+        }
+    }
+
+    #[test]
+    fn a_command_that_does_not_exist_is_named_with_one_that_does() {
+        let unknown = parse(":dpe a").unwrap_err();
+        assert_eq!(unknown.span, 0..4);
+        assert_eq!(
+            Failure::from(unknown),
+            Failure::Usage {
+                message: "unknown command `:dpe`".into(),
+                hint: Some("did you mean `:dep`?".into()),
+            }
+        );
+        let Failure::Usage { hint, .. } = parse(":überhauptnichtsdergleichenjemals")
+            .unwrap_err()
+            .into()
+        else {
+            panic!()
+        };
+        assert_eq!(hint.as_deref(), Some("`:help` lists all commands"));
+    }
+
+    #[test]
+    fn a_value_that_is_none_is_refused() {
+        for (line, fits) in [
+            (":opt 3", true),
+            (":opt", true),
+            (":opt 9z", false),
+            (":offline 1", true),
+            (":offline", false),
+            (":offline ja", false),
+            (":fmt {:x}", true),
+            (":efmt {:x}", false),
+        ] {
+            assert_eq!(parse(line).unwrap().check().is_ok(), fits, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_every_command_is_told_apart() {
+        let names: Vec<_> = table::COMMANDS.iter().map(|spec| spec.name).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(names, sorted);
+    }
+}

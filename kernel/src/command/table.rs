@@ -1,0 +1,312 @@
+//! All commands: read by the parser, by help and by completion.
+
+/// One command.
+#[derive(Debug, PartialEq)]
+pub struct CommandSpec {
+    /// As it is typed.
+    pub name: &'static str,
+    /// What may follow, as help shows it.
+    pub usage: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// What may be completed behind it.
+    pub values: Values,
+    /// Who does it.
+    pub doer: Doer,
+}
+
+/// What may follow a command.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Values {
+    /// Nothing, or what cannot be known.
+    Free,
+    /// One of these.
+    Closed(&'static [&'static str]),
+    /// One of these, among others.
+    Open(&'static [&'static str]),
+    /// A folder.
+    Folder,
+    /// A crate: a name, or the path of a folder that has one.
+    Crate,
+    /// Rust.
+    Rust,
+    /// The name of a variable.
+    Variable,
+    /// A command's name.
+    Command,
+}
+
+/// Who does what a command says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Doer {
+    /// evcxr alone.
+    Evcxr,
+    /// evcxr, after which the runtime begins anew.
+    Renewal,
+    /// `:cd`
+    ChangeFolder,
+    /// `:dep`
+    Dependency,
+    /// `:env`
+    Environment,
+    /// `:help`
+    Help,
+    /// `:last_error_json`
+    LastErrorJson,
+    /// `:quit`
+    Quit,
+    /// `:snapshot`
+    Snapshot,
+    /// `:time`
+    Time,
+    /// `:timing`
+    Timing,
+    /// `:vars`
+    Variables,
+    /// `:version`
+    Version,
+}
+
+const SWITCH: Values = Values::Closed(&["0", "1"]);
+
+/// Every command, by name.
+pub const COMMANDS: &[CommandSpec] = &[
+    evcxr(
+        ":allow_static_linking",
+        "0|1",
+        SWITCH,
+        "whether dependencies may be linked into each cell (1 at first)",
+    ),
+    evcxr(
+        ":build_env",
+        "NAME=VALUE",
+        Values::Free,
+        "sets an environment variable for compiling alone",
+    ),
+    evcxr(
+        ":cache",
+        "[MIB]",
+        Values::Free,
+        "size of evcxr's cache of compiled crates, 0 for none; build folders are kept without it",
+    ),
+    ours(
+        ":cd",
+        "[DIR]",
+        Values::Folder,
+        Doer::ChangeFolder,
+        "changes the working folder of cells, `!` lines and relative dependencies",
+    ),
+    ours(
+        ":clear",
+        "",
+        Values::Free,
+        Doer::Renewal,
+        "forgets all variables, functions, types and dependencies",
+    ),
+    evcxr(
+        ":clear_cache",
+        "",
+        Values::Free,
+        "empties the cache of `:cache`",
+    ),
+    evcxr(
+        ":codegen_backend",
+        "[NAME]",
+        Values::Open(&["cranelift", "llvm"]),
+        "shows or sets what rustc makes code with (nightly)",
+    ),
+    ours(
+        ":dep",
+        "NAME [= SPEC] | DIR",
+        Values::Crate,
+        Doer::Dependency,
+        "adds a dependency, here and for the engines: a crate's name, a line of Cargo.toml, or the folder of a crate",
+    ),
+    evcxr(
+        ":doc",
+        "NAME",
+        Values::Rust,
+        "shows the documentation of a variable, keyword, type or module",
+    ),
+    evcxr(
+        ":efmt",
+        "[FORMAT]",
+        Values::Closed(&["{}", "{:?}", "{:#?}"]),
+        "shows or sets how errors that leave a cell through `?` are formatted",
+    ),
+    ours(
+        ":env",
+        "[NAME=VALUE]",
+        Values::Free,
+        Doer::Environment,
+        "sets an environment variable for cells, `!` lines and compiling, or lists those set",
+    ),
+    evcxr(":explain", "", Values::Free, "explains the last error"),
+    evcxr(
+        ":fmt",
+        "[FORMAT]",
+        Values::Open(&["{:?}", "{:#?}", "{}"]),
+        "sets how values are shown, `{:?}` without one",
+    ),
+    ours(
+        ":help",
+        "[NAME]",
+        Values::Command,
+        Doer::Help,
+        "lists commands and magics, or tells of one",
+    ),
+    evcxr(
+        ":internal_debug",
+        "",
+        Values::Free,
+        "turns evcxr's own debugging output on and off",
+    ),
+    evcxr(
+        ":last_compile_dir",
+        "",
+        Values::Free,
+        "shows the folder cells are compiled in",
+    ),
+    ours(
+        ":last_error_json",
+        "",
+        Values::Free,
+        Doer::LastErrorJson,
+        "shows the last compile errors as rustc gave them",
+    ),
+    evcxr(
+        ":linker",
+        "[NAME]",
+        Values::Closed(&["lld", "mold", "system"]),
+        "shows or sets the linker",
+    ),
+    evcxr(
+        ":load_config",
+        "[--quiet]",
+        Values::Closed(&["--quiet"]),
+        "loads `evcxr.toml`, `init.evcxr` and `prelude.rs` again",
+    ),
+    evcxr(
+        ":offline",
+        "0|1",
+        SWITCH,
+        "whether cargo does without the network",
+    ),
+    evcxr(
+        ":opt",
+        "[LEVEL]",
+        Values::Closed(&["0", "1", "2", "3", "s", "z"]),
+        "sets the level of optimisation, or changes between 0 and 2",
+    ),
+    evcxr(
+        ":preserve_vars_on_panic",
+        "0|1",
+        SWITCH,
+        "whether variables outlive a panic (1 at first)",
+    ),
+    ours(":quit", "", Values::Free, Doer::Quit, "ends the kernel"),
+    ours(
+        ":restart",
+        "",
+        Values::Free,
+        Doer::Renewal,
+        "begins a new process for cells: variables are lost, functions, types and dependencies kept",
+    ),
+    evcxr(
+        ":sccache",
+        "0|1",
+        SWITCH,
+        "whether dependencies are compiled through sccache",
+    ),
+    evcxr(":show_deps", "", Values::Free, "shows the dependencies"),
+    ours(
+        ":snapshot",
+        "0|1",
+        SWITCH,
+        Doer::Snapshot,
+        "whether a crash or an interrupt costs one cell (1 at first) or all variables",
+    ),
+    evcxr(":t", "NAME", Values::Variable, "short for `:type`"),
+    ours(
+        ":time",
+        "[CODE]",
+        Values::Rust,
+        Doer::Time,
+        "runs the code, or the rest of the cell, and tells how long that took",
+    ),
+    evcxr(
+        ":time_passes",
+        "",
+        Values::Free,
+        "has rustc tell how long its passes take (nightly)",
+    ),
+    ours(
+        ":timing",
+        "",
+        Values::Free,
+        Doer::Timing,
+        "tells how long every cell took, or no longer does",
+    ),
+    evcxr(
+        ":toolchain",
+        "[NAME]",
+        Values::Free,
+        "shows or sets the toolchain that compiles cells",
+    ),
+    evcxr(
+        ":type",
+        "NAME",
+        Values::Variable,
+        "shows the type of a variable",
+    ),
+    evcxr(
+        ":types",
+        "",
+        Values::Free,
+        "shows values with their types, or no longer does",
+    ),
+    ours(
+        ":vars",
+        "",
+        Values::Free,
+        Doer::Variables,
+        "lists the variables and their types",
+    ),
+    ours(
+        ":version",
+        "",
+        Values::Free,
+        Doer::Version,
+        "shows the versions of Phalanx and of what it stands on",
+    ),
+];
+
+/// The command of that name, with its `:`.
+pub fn find(name: &str) -> Option<&'static CommandSpec> {
+    COMMANDS.iter().find(|spec| spec.name == name)
+}
+
+const fn evcxr(
+    name: &'static str,
+    usage: &'static str,
+    values: Values,
+    about: &'static str,
+) -> CommandSpec {
+    ours(name, usage, values, Doer::Evcxr, about)
+}
+
+const fn ours(
+    name: &'static str,
+    usage: &'static str,
+    values: Values,
+    doer: Doer,
+    about: &'static str,
+) -> CommandSpec {
+    CommandSpec {
+        name,
+        usage,
+        about,
+        values,
+        doer,
+    }
+}

@@ -1,0 +1,347 @@
+//! `:` commands, carried out.
+
+use super::{CellContext, Services, dependency, snapshots};
+use crate::cell::{RustText, SourceMap};
+use crate::command::{self, CommandCall, Doer, help, table};
+use crate::magic;
+use crate::report::table::table as shown_table;
+use crate::report::{Fault, Place};
+use phalanx_protocol::evaluator::Evaluated;
+use phalanx_protocol::failure::{Diagnostic, Failure};
+use phalanx_protocol::output::{MimeBundle, StreamName};
+use phalanx_protocol::runtime::Setting;
+use std::ops::Range;
+use std::time::Instant;
+
+/// A command that is to be carried out.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The line, from its `:` on.
+    pub line: &'a str,
+    /// The line's first byte in the cell.
+    pub start: usize,
+    /// The cell, for places in it.
+    pub source: &'a str,
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// However it failed.
+pub async fn carry_out(
+    services: &Services,
+    context: &CellContext,
+    order: Order<'_>,
+) -> Result<(), Fault> {
+    let call = command::parse(order.line).map_err(|unknown| {
+        let place = order.place(context, unknown.span.clone());
+        Fault::at(unknown, place)
+    })?;
+    let place = order.place(context, call.span.clone());
+    let argument = call.argument.as_str();
+    if let Err(failure) = call.check() {
+        return Err(Fault::at(failure, place));
+    }
+    match call.spec.doer {
+        Doer::Dependency => {
+            let added = dependency::add(services, context, argument, &place).await;
+            added.map_err(|fault| Fault::at(refused(fault.failure, &call), place))
+        }
+        Doer::Evcxr | Doer::Renewal => {
+            let evaluated = evcxr(services, context, order.line, &call, place).await?;
+            show(context, evaluated.command_output).await;
+            Ok(())
+        }
+        Doer::ChangeFolder => change_folder(services, context, argument, place).await,
+        Doer::Environment => environment(services, context, &call, place).await,
+        Doer::Help => {
+            show(
+                context,
+                tell(argument).map_err(|failure| Fault::at(failure, place))?,
+            )
+            .await;
+            Ok(())
+        }
+        Doer::LastErrorJson => last_error(services, context).await,
+        Doer::Quit => {
+            context.outlet().quit();
+            Ok(())
+        }
+        Doer::Snapshot => {
+            snapshots::turn(services, context, argument == "1").await;
+            Ok(())
+        }
+        Doer::Time if argument.is_empty() => {
+            context.timer().begin(Instant::now());
+            Ok(())
+        }
+        Doer::Time => time(services, context, order, &call).await,
+        Doer::Timing => {
+            let on = services.toggle_timing();
+            say(
+                context,
+                if on {
+                    "Timing: true\n"
+                } else {
+                    "Timing: false\n"
+                },
+            )
+            .await;
+            Ok(())
+        }
+        Doer::Variables => {
+            let variables = services.local().evaluate(context, String::new()).await;
+            let variables = variables.map_err(|failure| Fault::at(failure, place))?;
+            show(context, list(&variables.variables)).await;
+            Ok(())
+        }
+        Doer::Version => version(services, context, order.line, &call, place).await,
+    }
+}
+
+impl Order<'_> {
+    fn place(&self, context: &CellContext, span: Range<usize>) -> Place {
+        Place {
+            span: Some(self.start + span.start..self.start + span.end),
+            ..context.place(SourceMap::starting_at(self.source, self.start))
+        }
+    }
+}
+
+/// Has evcxr obey; what it refuses in its own words is a wrong argument.
+async fn evcxr(
+    services: &Services,
+    context: &CellContext,
+    line: &str,
+    call: &CommandCall,
+    place: Place,
+) -> Result<Evaluated, Fault> {
+    let evaluated = services.local().evaluate(context, line.to_owned()).await;
+    evaluated.map_err(|failure| Fault::at(refused(failure, call), place))
+}
+
+/// What evcxr or cargo say of a command they do not obey, as a wrong argument.
+pub(super) fn refused(failure: Failure, call: &CommandCall) -> Failure {
+    let Some(message) = own_words(&failure) else {
+        return failure;
+    };
+    let usage = format!("type `{} {}`", call.spec.name, call.spec.usage);
+    let hint = match &failure {
+        Failure::Compile { diagnostics } => {
+            diagnostics.iter().find_map(|one| one.help.first().cloned())
+        }
+        _ => None,
+    };
+    Failure::Usage {
+        message: message.to_owned(),
+        hint: hint.or_else(|| Some(usage).filter(|_| !call.spec.usage.is_empty())),
+    }
+}
+
+/// What evcxr says of a command it does not obey.
+fn own_words(failure: &Failure) -> Option<&str> {
+    let Failure::Compile { diagnostics } = failure else {
+        return None;
+    };
+    match diagnostics.as_slice() {
+        [
+            Diagnostic {
+                message,
+                code: None,
+                rendered: None,
+                ..
+            },
+        ] => Some(message.trim()),
+        _ => None,
+    }
+}
+
+async fn show(context: &CellContext, answer: MimeBundle) {
+    if !answer.0.is_empty() {
+        context.outlet().display(answer).await;
+    }
+}
+
+async fn say(context: &CellContext, text: impl Into<String>) {
+    context.outlet().text(StreamName::Stdout, text).await;
+}
+
+async fn change_folder(
+    services: &Services,
+    context: &CellContext,
+    argument: &str,
+    place: Place,
+) -> Result<(), Fault> {
+    let typed = if argument.is_empty() { "~" } else { argument };
+    let surroundings = services.surroundings();
+    let folder = surroundings.resolve(typed);
+    let wrong = |why: String| {
+        let failure = Failure::Usage {
+            message: format!("{} {why}", folder.display()),
+            hint: Some("relative paths begin at the working folder".to_owned()),
+        };
+        Fault::at(failure, place.clone())
+    };
+    let whole = folder.canonicalize();
+    let whole = whole.map_err(|error| wrong(format!("cannot be entered: {error}")))?;
+    if !whole.is_dir() {
+        return Err(wrong("is not a folder".to_owned()));
+    }
+    let text = format!("{}\n", whole.display());
+    services.set(Setting::Folder(whole));
+    say(context, text).await;
+    Ok(())
+}
+
+async fn environment(
+    services: &Services,
+    context: &CellContext,
+    call: &CommandCall,
+    place: Place,
+) -> Result<(), Fault> {
+    if call.argument.is_empty() {
+        let variables = services.surroundings().variables();
+        let rows = variables.into_iter().map(|(name, value)| vec![name, value]);
+        let rows: Vec<_> = rows.collect();
+        let title = if rows.is_empty() {
+            "No environment variable has been set by `:env`"
+        } else {
+            "Environment"
+        };
+        show(context, shown_table(title, &["Variable", "Value"], &rows)).await;
+        return Ok(());
+    }
+    let Some((name, value)) = variable(&call.argument) else {
+        let failure = Failure::Usage {
+            message: format!("`{}` is not of the form NAME=VALUE", call.argument),
+            hint: Some("type `:env NAME=VALUE`".to_owned()),
+        };
+        return Err(Fault::at(failure, place));
+    };
+    let setting = Setting::Variable {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    // evcxr's is for compiling.
+    let line = format!(":env {name}={value}");
+    evcxr(services, context, &line, call, place).await?;
+    services.set(setting);
+    say(context, format!("Set {name}={value}\n")).await;
+    Ok(())
+}
+
+/// A variable the system takes.
+fn variable(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.split_once('=')?;
+    let (name, value) = (name.trim(), value.trim());
+    let fine = !name.is_empty() && !name.contains(char::is_whitespace) && !text.contains('\0');
+    fine.then_some((name, value))
+}
+
+fn tell(argument: &str) -> Result<MimeBundle, Failure> {
+    if argument.is_empty() {
+        return Ok(help::overview());
+    }
+    let bare = argument.trim_start_matches('%');
+    if let Some((name, _)) = magic::name::resolve(bare, &[]) {
+        return Ok(MimeBundle::plain(magic::help::help(name)));
+    }
+    let name = format!(":{}", argument.trim_start_matches(':'));
+    match table::find(&name) {
+        Some(spec) => Ok(MimeBundle::plain(help::of(spec))),
+        None => Err(command::UnknownCommand { name, span: 0..0 }.into()),
+    }
+}
+
+/// evcxr gives it as an error.
+async fn last_error(services: &Services, context: &CellContext) -> Result<(), Fault> {
+    let line = ":last_error_json".to_owned();
+    let failure = match services.local().evaluate(context, line).await {
+        Ok(_) => return Ok(()),
+        Err(failure) => failure,
+    };
+    match own_words(&failure) {
+        Some("") => say(context, "There has been no compile error.\n").await,
+        Some(json) => say(context, format!("{json}\n")).await,
+        None => return Err(failure.into()),
+    }
+    Ok(())
+}
+
+async fn time(
+    services: &Services,
+    context: &CellContext,
+    order: Order<'_>,
+    call: &CommandCall,
+) -> Result<(), Fault> {
+    let text = RustText {
+        source: call.argument.clone(),
+        map: SourceMap::starting_at(order.source, order.start + call.span.start),
+    };
+    let before = context.timer().ran();
+    let began = Instant::now();
+    super::cell::evaluate(services, context, text).await?;
+    let ran = context.timer().ran().saturating_sub(before);
+    say(context, super::timer::told(began.elapsed(), ran)).await;
+    Ok(())
+}
+
+fn list(variables: &[(String, String)]) -> MimeBundle {
+    let rows: Vec<_> = variables
+        .iter()
+        .map(|(name, ty)| vec![name.clone(), ty.clone()])
+        .collect();
+    let title = match rows.len() {
+        0 => "No variables".to_owned(),
+        1 => "1 variable".to_owned(),
+        count => format!("{count} variables"),
+    };
+    shown_table(&title, &["Variable", "Type"], &rows)
+}
+
+async fn version(
+    services: &Services,
+    context: &CellContext,
+    line: &str,
+    call: &CommandCall,
+    place: Place,
+) -> Result<(), Fault> {
+    let evcxr = evcxr(services, context, line, call, place).await?;
+    let evcxr = evcxr
+        .command_output
+        .text()
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let text = format!("Phalanx {} (evcxr {evcxr})", env!("CARGO_PKG_VERSION"));
+    show(context, MimeBundle::plain(text)).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_have_a_name_and_a_value() {
+        for (text, expected) in [
+            ("A=1", Some(("A", "1"))),
+            ("A = b=c d", Some(("A", "b=c d"))),
+            ("Größe=", Some(("Größe", ""))),
+            ("A", None),
+            ("=1", None),
+            ("a b=1", None),
+            ("A=\0", None),
+        ] {
+            assert_eq!(variable(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn help_is_given_on_commands_and_magics_with_or_without_their_signs() {
+        for name in ["dep", ":dep", "px", "%%px", ""] {
+            assert!(tell(name).is_ok(), "{name}");
+        }
+        assert!(tell("nothing").is_err());
+    }
+}

@@ -1,0 +1,247 @@
+//! `:dep`: which crate is meant, and adding it here and for the engines.
+
+use super::{CellContext, Services, Surroundings};
+use crate::report::{Fault, Place};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::output::StreamName;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// What a crate's folder holds.
+const MANIFEST: &str = "Cargo.toml";
+
+/// A dependency as evcxr takes it: `name = configuration`, with absolute paths, or a name alone.
+#[derive(Clone, Debug, PartialEq)]
+struct Resolved {
+    spec: String,
+    /// The folder whose crate a name turned out to be.
+    found: Option<PathBuf>,
+}
+
+/// Why a `:dep` makes no sense.
+#[derive(Clone, Debug, PartialEq)]
+struct Trouble {
+    message: String,
+    hint: Option<String>,
+}
+
+/// Adds a dependency to the local namespace and to those of the engines.
+///
+/// # Errors
+/// When it cannot be resolved or built.
+pub async fn add(
+    services: &Services,
+    context: &CellContext,
+    argument: &str,
+    place: &Place,
+) -> Result<(), Fault> {
+    let resolved = resolve(argument, services.surroundings())
+        .map_err(|Trouble { message, hint }| Failure::Usage { message, hint })
+        .map_err(|failure| Fault::at(failure, place.clone()))?;
+    if let Some(folder) = &resolved.found {
+        let text = format!("Using the crate in {}.\n", folder.display());
+        context.outlet().text(StreamName::Stdout, text).await;
+    }
+    let line = format!(":dep {}", resolved.spec);
+    services
+        .local()
+        .evaluate(context, line)
+        .await
+        .map_err(|failure| Fault::at(failure, place.clone()))?;
+    services
+        .fanout()
+        .compiler
+        .add_dependency(resolved.spec, context.clone())
+        .await
+        .map_err(|failure| Fault::at(failure, place.clone()))
+}
+
+fn resolve(argument: &str, surroundings: &Surroundings) -> Result<Resolved, Trouble> {
+    if argument.is_empty() {
+        return Err(trouble(
+            "`:dep` needs a crate",
+            "write `:dep rand`, `:dep rand = \"0.9\"` or `:dep ./folder`",
+        ));
+    }
+    if argument.starts_with(['.', '/', '~']) {
+        let folder = surroundings.resolve(argument);
+        return by_folder(&folder).map(|spec| Resolved { spec, found: None });
+    }
+    match argument.split_once('=') {
+        Some((name, config)) => {
+            let spec = by_config(name.trim(), config.trim(), surroundings)?;
+            Ok(Resolved { spec, found: None })
+        }
+        None => {
+            let folder = surroundings.resolve(argument);
+            if !folder.join(MANIFEST).is_file() {
+                let spec = argument.to_owned();
+                return Ok(Resolved { spec, found: None });
+            }
+            let spec = by_folder(&folder)?;
+            let found = Some(folder);
+            Ok(Resolved { spec, found })
+        }
+    }
+}
+
+/// The dependency on the crate in a folder.
+fn by_folder(folder: &Path) -> Result<String, Trouble> {
+    let folder = if folder.ends_with(MANIFEST) {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
+    };
+    let whole = folder.canonicalize();
+    let whole = whole.map_err(|error| cannot_read(folder, &error))?;
+    let manifest = whole.join(MANIFEST);
+    let text =
+        std::fs::read_to_string(&manifest).map_err(|error| cannot_read(&manifest, &error))?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| Trouble {
+        message: format!("{} is not what cargo reads: {error}", manifest.display()),
+        hint: None,
+    })?;
+    match table.get("package").and_then(|package| package.get("name")) {
+        Some(Value::String(name)) => Ok(format!("{name} = {{ path = {} }}", quoted(&whole))),
+        _ if table.contains_key("workspace") => Err(trouble(
+            format!("{} is a workspace, not a crate", whole.display()),
+            members(&table),
+        )),
+        _ => Err(trouble(
+            format!("{} names no package", manifest.display()),
+            "a crate's Cargo.toml has a `[package]` with a `name`",
+        )),
+    }
+}
+
+fn members(workspace: &Table) -> String {
+    let members = workspace.get("workspace");
+    let members = members.and_then(|workspace| workspace.get("members"));
+    let members = members.and_then(Value::as_array).into_iter().flatten();
+    let members: Vec<&str> = members.filter_map(Value::as_str).collect();
+    match members.as_slice() {
+        [] => "name the folder of one of its crates".to_owned(),
+        members => format!(
+            "name the folder of one of its crates: {}",
+            members.join(", ")
+        ),
+    }
+}
+
+/// A line of `[dependencies]`, its path made absolute.
+fn by_config(name: &str, config: &str, surroundings: &Surroundings) -> Result<String, Trouble> {
+    let parsed: Result<Table, _> = format!("dependency = {config}").parse();
+    let table = parsed.map_err(|error: toml::de::Error| {
+        let message = format!(
+            "`{config}` is not what Cargo.toml takes: {}",
+            error.message()
+        );
+        trouble(
+            message,
+            "write it as in Cargo.toml: `name = \"1\"` or `name = { … }`",
+        )
+    })?;
+    let Some(Value::Table(mut table)) = table.get("dependency").cloned() else {
+        return Ok(format!("{name} = {config}"));
+    };
+    let Some(Value::String(path)) = table.get("path") else {
+        return Ok(format!("{name} = {config}"));
+    };
+    let folder = surroundings.resolve(path);
+    let whole = folder.canonicalize();
+    let whole = whole.map_err(|error| cannot_read(&folder, &error))?;
+    let whole = Value::String(whole.display().to_string());
+    table.insert("path".to_owned(), whole);
+    Ok(format!("{name} = {}", Value::Table(table)))
+}
+
+fn quoted(path: &Path) -> Value {
+    Value::String(path.display().to_string())
+}
+
+fn cannot_read(path: &Path, error: &std::io::Error) -> Trouble {
+    let message = format!("{} cannot be read: {error}", path.display());
+    trouble(
+        message,
+        "relative paths begin at the working folder: see `:cd`",
+    )
+}
+
+fn trouble(message: impl Into<String>, hint: impl Into<String>) -> Trouble {
+    Trouble {
+        message: message.into(),
+        hint: Some(hint.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_protocol::runtime::Setting;
+    use std::fs;
+
+    fn crate_in(folder: &Path, manifest: &str) {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join(MANIFEST), manifest).unwrap();
+    }
+
+    #[test]
+    fn a_crate_is_named_by_its_name_its_folder_or_a_line_of_a_manifest() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        crate_in(&root.join("my lib"), "[package]\nname = \"my-lib\"\n");
+        crate_in(&root.join("mylib"), "[package]\nname = \"mylib\"\n");
+        crate_in(&root, "[package]\nname = \"root\"\n");
+        let at = Surroundings::default();
+        at.set(Setting::Folder(root.clone()));
+        let root = root.display();
+        for (argument, spec) in [
+            ("rand", "rand".to_owned()),
+            ("rand = \"0.9\"", "rand = \"0.9\"".to_owned()),
+            (
+                "a={version = \"1\", features = [\"x\"]}",
+                "a = {version = \"1\", features = [\"x\"]}".to_owned(),
+            ),
+            (".", format!("root = {{ path = \"{root}\" }}")),
+            ("./Cargo.toml", format!("root = {{ path = \"{root}\" }}")),
+            (
+                "./my lib",
+                format!("my-lib = {{ path = \"{root}/my lib\" }}"),
+            ),
+            ("mylib", format!("mylib = {{ path = \"{root}/mylib\" }}")),
+            (
+                "b = { path = \"mylib\" }",
+                format!("b = {{ path = \"{root}/mylib\" }}"),
+            ),
+        ] {
+            let resolved = resolve(argument, &at).unwrap();
+            assert_eq!(resolved.spec, spec, "{argument}");
+            assert_eq!(resolved.found.is_some(), argument == "mylib");
+        }
+    }
+
+    #[test]
+    fn what_is_no_crate_says_why() {
+        let root = tempfile::tempdir().unwrap();
+        crate_in(
+            &root.path().join("ws"),
+            "[workspace]\nmembers = [\"one\", \"two\"]\n",
+        );
+        crate_in(&root.path().join("bad"), "[package\n");
+        let at = Surroundings::default();
+        at.set(Setting::Folder(root.path().to_owned()));
+        for (argument, part) in [
+            ("", "needs a crate"),
+            ("./nowhere", "cannot be read"),
+            ("./ws", "one, two"),
+            ("ws", "one, two"),
+            ("./bad", "is not what cargo reads"),
+            ("größe = 1.0.0", "is not what Cargo.toml takes"),
+            ("a = { path = \"nowhere\" }", "cannot be read"),
+        ] {
+            let trouble = resolve(argument, &at).unwrap_err();
+            let said = format!("{} {}", trouble.message, trouble.hint.unwrap_or_default());
+            assert!(said.contains(part), "{argument}: {said}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What a session has changed of the folder and the environment its cells run in.
+
+use phalanx_protocol::runtime::Setting;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::process::Command;
+
+/// The folder and the variables of `:cd` and `:env`; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings(
+    /// Held for a look or an assignment.
+    Arc<Mutex<Changed>>,
+);
+
+#[derive(Debug, Default)]
+struct Changed {
+    folder: Option<PathBuf>,
+    variables: BTreeMap<String, String>,
+}
+
+impl Surroundings {
+    /// The working folder.
+    pub fn folder(&self) -> PathBuf {
+        let changed = self.changed().folder.clone();
+        changed
+            .or_else(|| std::env::current_dir().ok())
+            .unwrap_or_else(|| PathBuf::from("/"))
+    }
+
+    /// The folder a path means: relative to the working folder, `~` for the user's own.
+    pub fn resolve(&self, path: &str) -> PathBuf {
+        resolve(path, &self.folder(), dirs::home_dir().as_deref())
+    }
+
+    /// The variables that were set, by name.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        self.changed().variables.clone()
+    }
+
+    /// Takes over a setting.
+    pub fn set(&self, setting: Setting) {
+        let mut changed = self.changed();
+        match setting {
+            Setting::Folder(folder) => changed.folder = Some(folder),
+            Setting::Variable { name, value } => {
+                changed.variables.insert(name, value);
+            }
+        }
+    }
+
+    /// Everything a process has to be told that does not know yet.
+    pub fn settings(&self) -> Vec<Setting> {
+        let changed = self.changed();
+        let folder = changed.folder.clone().map(Setting::Folder);
+        let variables = changed.variables.iter();
+        let variables = variables.map(|(name, value)| Setting::Variable {
+            name: name.clone(),
+            value: value.clone(),
+        });
+        folder.into_iter().chain(variables).collect()
+    }
+
+    /// Has a program run in these surroundings.
+    pub fn surround(&self, command: &mut Command) {
+        let changed = self.changed();
+        if let Some(folder) = &changed.folder {
+            command.current_dir(folder);
+        }
+        command.envs(&changed.variables);
+    }
+
+    fn changed(&self) -> MutexGuard<'_, Changed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn resolve(path: &str, folder: &Path, home: Option<&Path>) -> PathBuf {
+    let mut parts = Path::new(path).components();
+    let first = parts.next();
+    match (first, home) {
+        (Some(first), Some(home)) if first.as_os_str() == OsStr::new("~") => {
+            home.join(parts.as_path())
+        }
+        _ => folder.join(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_relative_to_the_working_folder() {
+        let folder = Path::new("/a/b");
+        let home = Some(Path::new("/h"));
+        for (path, resolved) in [
+            ("c", "/a/b/c"),
+            ("../ü", "/a/b/../ü"),
+            ("/x", "/x"),
+            ("~", "/h"),
+            ("~/y z", "/h/y z"),
+            ("~a", "/a/b/~a"),
+        ] {
+            assert_eq!(resolve(path, folder, home), Path::new(resolved), "{path}");
+        }
+        assert_eq!(resolve("~", folder, None), Path::new("/a/b/~"));
+    }
+
+    #[test]
+    fn what_was_set_is_told_to_new_processes() {
+        let surroundings = Surroundings::default();
+        assert!(surroundings.settings().is_empty());
+        let variable = |value: &str| Setting::Variable {
+            name: "A".into(),
+            value: value.into(),
+        };
+        surroundings.set(variable("1"));
+        surroundings.set(variable("2"));
+        surroundings.set(Setting::Folder("/x".into()));
+        assert_eq!(
+            surroundings.settings(),
+            [Setting::Folder("/x".into()), variable("2")]
+        );
+        assert_eq!(surroundings.folder(), Path::new("/x"));
+    }
+}
