@@ -3,6 +3,7 @@
 //! The cell is lexed by rustc's own lexer, so strings, comments, lifetimes and characters are what
 //! rustc takes them for. A line counts only where a statement could start.
 
+use crate::command::table;
 use ra_ap_rustc_lexer::{Cursor, FrontmatterAllowed, Token, TokenKind, is_id_start};
 use std::ops::Range;
 
@@ -166,6 +167,9 @@ impl Scanner<'_> {
                 name.is_some_and(is_id_start).then_some(MarkKind::TopMagic)
             }
             TokenKind::Colon if named && may_start && depth == 0 => Some(MarkKind::Command),
+            TokenKind::Colon if named && depth == 0 && self.behind_expression() => {
+                Some(MarkKind::Command)
+            }
             TokenKind::Bang if may_start && depth == 0 && after.is_some_and(|c| c != '\n') => {
                 Some(MarkKind::Shell)
             }
@@ -176,6 +180,15 @@ impl Scanner<'_> {
     fn first_on_line(&self) -> bool {
         let start = self.source[..self.at].rfind('\n').map_or(0, |at| at + 1);
         self.source[start..self.at].trim().is_empty()
+    }
+
+    /// Whether a command that exists begins a line behind an expression without `;`: but for the
+    /// names, Rust could go on like this too (`trait A` and `:B` on a line of its own).
+    fn behind_expression(&self) -> bool {
+        let line = &self.source[self.at..line_end(self.source, self.at)];
+        let name = line.split(char::is_whitespace).next().unwrap_or_default();
+        let within = self.top().0.statement == Statement::Within;
+        within && self.first_on_line() && table::find(name).is_some()
     }
 
     /// Whether the last token is an `=` that assigns: no other token follows it in Rust with `%`.

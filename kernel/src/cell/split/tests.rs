@@ -40,6 +40,9 @@ fn commands_and_shell_lines_split_the_cell_in_order() {
             "rust 1",
         ],
     );
+    check("a.len()\n:vars", &["rust a.len()", "command :vars"]);
+    check("trait A\n:Vars {}", &["rust trait A\n:Vars {}"]);
+    check("let a\n:vars = 1;", &["rust let a\n:vars = 1;"]);
     check("fn f() {\n:vars\n}", &["rust fn f() {\n:vars\n}"]);
     check("::std::process::id()", &["rust ::std::process::id()"]);
     check("let a =\n!true;", &["rust let a =\n!true;"]);

@@ -109,7 +109,6 @@ fn answered(id: u64, variables: &[&str]) -> Event {
         .iter()
         .map(|name| ((*name).to_owned(), String::new()));
     let evaluated = Evaluated {
-        toolchain: None,
         variables: variables.collect(),
         ..Evaluated::default()
     };
@@ -435,7 +434,6 @@ fn which_cell_has_moved_a_variable_is_known_even_if_it_panicked() {
     bench.state.handle(compiled());
     bench.state.handle(ended(2, panicked()));
     let evaluated = Evaluated {
-        toolchain: None,
         moved: vec!["v".into()],
         ..Evaluated::default()
     };
