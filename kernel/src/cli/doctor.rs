@@ -59,8 +59,11 @@ fn trouble(wrong: impl Into<String>, mend: Mend) -> Trouble {
     }
 }
 
+/// Looks at one thing, and says what it is or what is wrong.
+type Check = fn() -> Result<String, Trouble>;
+
 /// Everything a kernel needs, in an order in which it can be mended.
-const CHECKS: [(&str, fn() -> Result<String, Trouble>); 8] = [
+const CHECKS: [(&str, Check); 8] = [
     ("rustc", rustc),
     ("cargo", cargo),
     ("rust-src", rust_src),
