@@ -1,10 +1,9 @@
 //! Artifacts by their hash: those that come over the wire are kept in a cache that engines of one
 //! user on one machine share; those of a client on this machine are used where they are.
 
-use crate::machine::Unprepared;
+use crate::machine::{Shipment, Unprepared};
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
-use phalanx_protocol::parallel::CellMetadata;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -78,15 +77,15 @@ impl Store {
             .collect()
     }
 
-    /// Finds a cell's artifacts, in its order, and keeps those that came with it.
+    /// Finds artifacts, in their order, and keeps those that came with the request.
     pub fn prepare(
         &mut self,
-        cell: &CellMetadata,
+        shipment: &Shipment,
         buffers: &[Bytes],
     ) -> Result<Vec<PathBuf>, Unprepared> {
-        for (position, bytes) in cell.buffers.iter().zip(buffers) {
-            let Some(hash) = cell.artifacts.get(*position) else {
-                let broken = format!("buffer {position} is none of the cell's artifacts");
+        for (position, bytes) in shipment.buffers.iter().zip(buffers) {
+            let Some(hash) = shipment.artifacts.get(*position) else {
+                let broken = format!("buffer {position} is none of the artifacts");
                 return Err(Unprepared::Broken(broken));
             };
             if ArtifactHash::of(bytes) != *hash {
@@ -103,11 +102,11 @@ impl Store {
         }
         let mut paths = Vec::new();
         let mut missing = Vec::new();
-        for (position, hash) in cell.artifacts.iter().enumerate() {
-            let offered = cell
+        for (position, hash) in shipment.artifacts.iter().enumerate() {
+            let offered = shipment
                 .paths
                 .get(position)
-                .filter(|_| cell.host == self.host)
+                .filter(|_| shipment.host == self.host)
                 .cloned();
             match self.find(hash, offered) {
                 Some(path) => paths.push(path),
@@ -206,7 +205,6 @@ fn trim(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use phalanx_protocol::id::StateId;
 
     fn store(folder: &Path) -> Store {
         private(folder).unwrap();
@@ -218,15 +216,9 @@ mod tests {
         }
     }
 
-    fn cell(host: &str, artifacts: &[&[u8]], paths: Vec<PathBuf>) -> CellMetadata {
-        CellMetadata {
-            abi: "rustc 1".to_owned(),
+    fn cell(host: &str, artifacts: &[&[u8]], paths: Vec<PathBuf>) -> Shipment {
+        Shipment {
             host: host.to_owned(),
-            base: StateId::empty(),
-            next: StateId::new("1"),
-            entry: None,
-            has_result: false,
-            lines: Vec::new(),
             artifacts: artifacts
                 .iter()
                 .map(|bytes| ArtifactHash::of(bytes))

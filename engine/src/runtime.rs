@@ -5,7 +5,7 @@ use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::RunId;
-use phalanx_runtime::{HostCall, Runtime, RuntimeConfig, RuntimeEvent, StartError};
+use phalanx_runtime::{FunctionCall, HostCall, Runtime, RuntimeConfig, RuntimeEvent, StartError};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::PathBuf;
 use tokio::sync::mpsc;
@@ -62,6 +62,12 @@ impl Slot {
         }
     }
 
+    pub fn call(&self, run: RunId, call: FunctionCall) {
+        if let State::Up(runtime, _) = &self.state {
+            runtime.call(run, call);
+        }
+    }
+
     pub fn kill(&self) {
         if let State::Up(runtime, _) = &self.state {
             runtime.kill();
@@ -107,6 +113,9 @@ impl Slot {
                     Some(RuntimeEvent::HostCall(call)) => refuse(call),
                     Some(RuntimeEvent::Output { run, output }) => {
                         return Event::RuntimeOutput { run, output };
+                    }
+                    Some(RuntimeEvent::Value { run, value }) => {
+                        return Event::RuntimeValue { run, value };
                     }
                     Some(RuntimeEvent::Ended { run, outcome }) => {
                         return Event::RuntimeEnded { run, outcome };

@@ -200,17 +200,22 @@ impl Server {
                     publication,
                 } => self.publish(parent, publication).await,
                 Command::Reply(reply) => self.reply(*reply).await,
-                Command::Prepare { run, cell, buffers } => {
+                Command::Prepare {
+                    run,
+                    shipment,
+                    buffers,
+                } => {
                     let store = Arc::clone(&self.store);
                     self.preparations.spawn_blocking(move || {
                         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-                        let artifacts = store.prepare(&cell, &buffers);
+                        let artifacts = store.prepare(&shipment, &buffers);
                         Event::Prepared { run, artifacts }
                     });
                 }
                 Command::Load(library) => self.runtime.load(library),
                 Command::Run { run, cell } => self.runtime.run(run, cell),
                 Command::Interrupt => self.runtime.interrupt(),
+                Command::Call { run, call } => self.runtime.call(run, call),
                 Command::Kill => self.runtime.kill(),
                 Command::Signal(number) => self.runtime.signal(number),
                 Command::StartRuntime => self.runtime.start(),

@@ -2,12 +2,11 @@
 
 use crate::machine::{Ask, Channel, Identity, Publication, Reply, Request};
 use phalanx_protocol::output::Output;
-use phalanx_protocol::parallel::{
-    AbortRequest, CellMetadata, PHALANX, ReplyMetadata, SignalRequest,
-};
+use phalanx_protocol::parallel::{AbortRequest, PHALANX, ReplyMetadata, SignalRequest};
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, Frames, Session, WireError};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 /// A message as a request; what is malformed is `None` and has been logged.
@@ -33,6 +32,10 @@ pub(crate) fn request(channel: Channel, envelope: Envelope) -> Option<Request> {
             code,
             silent,
             cell,
+            buffers: envelope.buffers,
+        },
+        Ask::Apply { call, .. } => Ask::Apply {
+            call,
             buffers: envelope.buffers,
         },
         ask => ask,
@@ -73,11 +76,14 @@ fn ask(envelope: &Envelope) -> Result<Ask, WireError> {
             Ask::Execute {
                 code,
                 silent,
-                cell: cell(envelope).map(Box::new),
+                cell: metadata(envelope).map(Box::new),
                 buffers: Vec::new(),
             }
         }
-        "apply_request" => Ask::Apply,
+        "apply_request" => Ask::Apply {
+            call: metadata(envelope).map(Box::new),
+            buffers: Vec::new(),
+        },
         "kernel_info_request" => Ask::KernelInfo,
         "abort_request" => Ask::Abort(envelope.content::<AbortRequest>()?.msg_ids),
         "clear_request" => Ask::Clear,
@@ -87,12 +93,17 @@ fn ask(envelope: &Envelope) -> Result<Ask, WireError> {
     })
 }
 
-fn cell(envelope: &Envelope) -> Result<CellMetadata, String> {
+/// Our metadata of a cell or a call.
+fn metadata<T: DeserializeOwned>(envelope: &Envelope) -> Result<T, String> {
     let Some(metadata) = envelope.metadata.get(PHALANX) else {
-        return Err("this is source without an artifact".to_owned());
+        let what = match envelope.header.msg_type.as_str() {
+            "apply_request" => "this is a Python function",
+            _ => "this is source without an artifact",
+        };
+        return Err(what.to_owned());
     };
-    CellMetadata::deserialize(metadata)
-        .map_err(|error| format!("`metadata.{PHALANX}` is not a cell's: {error}"))
+    T::deserialize(metadata)
+        .map_err(|error| format!("`metadata.{PHALANX}` does not tell what to run: {error}"))
 }
 
 /// A reply as frames for its channel.
@@ -103,6 +114,7 @@ pub(crate) fn reply(reply: Reply, session: &Session) -> Result<Frames, WireError
     if let Value::Object(metadata) = reply.metadata {
         envelope.metadata = metadata;
     }
+    envelope.buffers = reply.buffers;
     envelope.seal(session.key())
 }
 
@@ -169,6 +181,7 @@ fn published(publication: Publication) -> (&'static str, &'static str, Value) {
             "execute_result",
             json!({"data": data, "metadata": {}, "execution_count": 0}),
         ),
+        Publication::Output(Output::Data(data)) => ("data_message", "data_message", json!(data)),
         Publication::Output(Output::ClearOutput { wait }) => {
             ("clear_output", "clear_output", json!({"wait": wait}))
         }

@@ -4,8 +4,8 @@
 
 mod support;
 
-use phalanx_client::ClientEvent;
 use phalanx_client::render::{Labels, Streamer, grouped};
+use phalanx_client::{ClientEvent, EngineTask};
 use phalanx_engine::{EngineConfig, Exit};
 use phalanx_protocol::host::{GroupBy, TaskStatus};
 use phalanx_protocol::id::EngineId;
@@ -122,7 +122,9 @@ async fn one_panics_and_the_others_deliver() {
     assert_eq!(refused.engine, EngineId(2));
     assert_eq!(refused.reason, RefusalReason::StateMismatch);
     assert_eq!(refused.state.as_str(), "1~panicked");
-    let mut cell = refused.cell.clone();
+    let EngineTask::Cell(mut cell) = refused.work.clone() else {
+        panic!("no cell");
+    };
     cell.metadata.base = refused.state.clone();
     refused.resend(cell);
     let tasks = cluster.done(&next).await;

@@ -7,6 +7,7 @@ use crate::result::AsyncResult;
 use crate::state::message::{Body, Outgoing};
 use crate::state::{Command, Event, Now, State, Ticket};
 use crate::submission::{Answer, RefusedTask};
+use crate::task::EngineTask;
 use crate::wire;
 use bytes::Bytes;
 use chrono::Utc;
@@ -57,6 +58,14 @@ struct Held {
 /// A message on its way to a socket.
 type Outbox = mpsc::UnboundedSender<Outgoing>;
 
+/// The ways out.
+struct Outboxes {
+    mux: Outbox,
+    control: Outbox,
+    /// To the scheduler.
+    task: Outbox,
+}
+
 impl Actor {
     /// Runs until it is cancelled or the controller is gone; then every task has ended.
     pub async fn run(mut self, engines: Event) {
@@ -69,7 +78,11 @@ impl Actor {
             senders.spawn(forward(queue, socket, session, failed.clone()));
             outbox
         };
-        let (mux, control) = (outbox(&self.sockets.mux.0), outbox(&self.sockets.control.0));
+        let outboxes = Outboxes {
+            mux: outbox(&self.sockets.mux.0),
+            control: outbox(&self.sockets.control.0),
+            task: outbox(&self.sockets.task.0),
+        };
         let mut waiting = Waiting {
             results: HashMap::new(),
             tickets: HashMap::new(),
@@ -82,7 +95,7 @@ impl Actor {
             if let Some(event) = event.take() {
                 let now = now();
                 for command in self.state.on(event, now) {
-                    self.perform(command, &mut waiting, &mux, &control);
+                    self.perform(command, &mut waiting, &outboxes);
                 }
                 self.shared.engines.send_if_modified(|known| {
                     let joined = self.state.joined();
@@ -110,6 +123,9 @@ impl Actor {
                     request => waiting.event(request),
                 },
                 received = self.sockets.mux.1.recv() => {
+                    self.opened(received).and_then(|envelope| wire::reply(&envelope))
+                }
+                received = self.sockets.task.1.recv() => {
                     self.opened(received).and_then(|envelope| wire::reply(&envelope))
                 }
                 received = self.sockets.iopub.recv() => self
@@ -146,15 +162,16 @@ impl Actor {
                 result.fail_all("the connection to the controller is lost");
             }
         }
-        drop((mux, control));
+        drop(outboxes);
         while senders.join_next().await.is_some() {}
         let Sockets {
             mux,
             control,
+            task,
             query,
             ..
         } = self.sockets;
-        for socket in [mux.0, control.0, query.0] {
+        for socket in [mux.0, control.0, task.0, query.0] {
             if let Err(error) = socket.close(CLOSE_LIMIT).await {
                 tracing::debug!(%error, "closing a socket");
             }
@@ -174,12 +191,13 @@ impl Actor {
         }
     }
 
-    fn perform(&self, command: Command, waiting: &mut Waiting, mux: &Outbox, control: &Outbox) {
+    fn perform(&self, command: Command, waiting: &mut Waiting, outboxes: &Outboxes) {
         match command {
             Command::Send(outgoing) => {
                 let outbox = match outgoing.body {
-                    Body::Cell { .. } | Body::KernelInfo => mux,
-                    Body::Abort(_) | Body::Control(_) => control,
+                    _ if outgoing.engine.is_none() => &outboxes.task,
+                    Body::Work { .. } | Body::KernelInfo => &outboxes.mux,
+                    Body::Abort(_) | Body::Control(_) => &outboxes.control,
                 };
                 // Its task runs until the loop ends.
                 let _ = outbox.send(outgoing);
@@ -196,19 +214,19 @@ impl Actor {
                 key,
                 reason,
                 state,
-                cell,
+                engine,
+                work,
             } => {
                 if let (Some(held), Some(answers)) =
                     (waiting.results.get(&key.result), self.answers.upgrade())
                 {
-                    let engine = cell.engine;
                     // A submitter that is gone drops the task, which ends it.
                     let _ = held.refused.send(RefusedTask {
                         task: key.task,
                         engine,
                         reason,
                         state,
-                        cell: *cell,
+                        work: *work,
                         answer: Answer::new(key, engine, answers),
                     });
                 }
@@ -281,20 +299,20 @@ impl Waiting {
             Request::Query { .. } => return None,
             Request::Submit {
                 result,
-                cells,
+                tasks,
                 refused,
             } => {
                 let id = result.id();
                 self.results.insert(id, Held { result, refused });
                 Event::Submit {
-                    cells: cells
+                    tasks: tasks
                         .into_iter()
                         .enumerate()
-                        .map(|(task, cell)| (TaskKey { result: id, task }, cell))
+                        .map(|(task, work)| (TaskKey { result: id, task }, work))
                         .collect(),
                 }
             }
-            Request::Resend { key, cell } => Event::Resend { key, cell },
+            Request::Resend { key, work } => Event::Resend { key, work },
             Request::Fail { key, failure } => Event::Fail { key, failure },
             Request::Abort { keys, done } => Event::Abort {
                 keys,
@@ -345,18 +363,21 @@ async fn send(outgoing: Outgoing, socket: &Sender, session: &Session) -> Result<
 }
 
 async fn buffers(body: &Body) -> Result<Vec<Bytes>, String> {
-    let Body::Cell { cell, buffers, .. } = body else {
+    let Body::Work { work, buffers, .. } = body else {
         return Ok(Vec::new());
     };
     let mut read = Vec::new();
     for &index in buffers {
-        let Some((hash, path)) = cell.artifacts.get(index) else {
-            return Err(format!("the cell names {index} artifacts more than it has"));
+        let Some((hash, path)) = work.artifacts().get(index) else {
+            return Err(format!("artifact {index} is none of the task's"));
         };
         let bytes = tokio::fs::read(path)
             .await
             .map_err(|error| format!("artifact {} ({hash}): {error}", path.display()))?;
         read.push(Bytes::from(bytes));
+    }
+    if let EngineTask::Call(call) = &**work {
+        read.push(call.args.clone());
     }
     Ok(read)
 }

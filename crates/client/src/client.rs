@@ -120,26 +120,29 @@ impl Client {
         receiver
     }
 
-    /// Runs cells on engines, one task per cell; returns at once.
+    /// Runs cells and functions on engines; returns at once.
     ///
     /// A task whose engine is not there ends in `EngineError`.
     pub fn submit(&self, submission: Submission) -> AsyncResult {
         let id = AsyncResultId(self.shared.results.fetch_add(1, Ordering::Relaxed) + 1);
-        let tasks = submission
-            .cells
-            .iter()
-            .map(|cell| (cell.engine, cell.source.clone()));
         let requests = self.requests.clone();
+        let tasks = &submission.tasks;
         let result = AsyncResult::new(id, submission.name, tasks, Utc::now(), requests);
         let request = Request::Submit {
             result: result.clone(),
-            cells: submission.cells,
+            tasks: submission.tasks,
             refused: submission.refused,
         };
         if self.requests.send(request).is_err() {
             result.fail_all("the connection to the controller is lost");
         }
         result
+    }
+
+    /// An AsyncResult of tasks that are not submitted here.
+    pub(crate) fn unsubmitted(&self, name: &str, tasks: usize) -> AsyncResult {
+        let id = AsyncResultId(self.shared.results.fetch_add(1, Ordering::Relaxed) + 1);
+        AsyncResult::unsubmitted(id, name.to_owned(), tasks, self.requests.clone())
     }
 
     /// Waits until at least `n` engines are there.

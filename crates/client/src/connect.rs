@@ -53,6 +53,8 @@ pub enum ConnectError {
 pub(crate) struct Sockets {
     pub query: (Sender, Receiver),
     pub mux: (Sender, Receiver),
+    /// The scheduler's.
+    pub task: (Sender, Receiver),
     pub control: (Sender, Receiver),
     pub iopub: Receiver,
     pub notification: Receiver,
@@ -76,14 +78,16 @@ pub(crate) async fn connect(
         open(Kind::Sub, file.notification),
         open(Kind::Sub, file.iopub)
     )?;
-    let (query, mux, control) = tokio::try_join!(
+    let (query, mux, task, control) = tokio::try_join!(
         open(Kind::Dealer, file.registration),
         open(Kind::Dealer, file.mux),
+        open(Kind::Dealer, file.task),
         open(Kind::Dealer, file.control)
     )?;
     let mut sockets = Sockets {
         query,
         mux,
+        task,
         control,
         iopub: iopub.1,
         notification: notification.1,

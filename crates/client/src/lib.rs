@@ -5,6 +5,7 @@
 //! | [`client`] | [`Client`]: the connection, and what is asked of engines |
 //! | [`hub`] | what the controller knows of everybody's tasks |
 //! | [`submission`] | [`Submission`]: compiled cells for engines, and what comes back when one is refused |
+//! | [`task`] | what one task runs, and where: a cell or a call, on an engine or load-balanced |
 //! | [`result`] | [`AsyncResult`]: what is known of the tasks of one submission |
 //! | [`render`] | outputs of several engines as what a notebook shows; pure |
 //! | `state` | everything the client decides: engines, artifacts, tasks; pure |
@@ -13,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod actor;
+mod adopted;
 pub mod client;
 mod connect;
 mod engine;
@@ -22,11 +24,13 @@ mod request;
 pub mod result;
 mod state;
 pub mod submission;
+pub mod task;
 mod wire;
 
 pub use client::{CONTROL_TIMEOUT, Client, WaitError, host};
 pub use connect::ConnectError;
 pub use engine::{ClientEvent, Engine};
 pub use hub::{HubError, HubRecord, HubResult, Purge, QueueStatus, ResultStatus};
-pub use result::{AlreadyDone, AsyncResult, TaskEvent, TaskEventKind};
+pub use result::{AlreadyDone, AsyncResult, TaskEvent, TaskEventKind, TaskOutcome};
 pub use submission::{EngineCell, RefusedTask, Submission};
+pub use task::{Balanced, EngineCall, EngineTask, Placement};

@@ -1,7 +1,8 @@
 //! What handles ask of the client's actor.
 
 use crate::result::AsyncResult;
-use crate::submission::{EngineCell, RefusedTask};
+use crate::submission::RefusedTask;
+use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{AsyncResultId, EngineId};
 use phalanx_transport::Envelope;
@@ -21,14 +22,14 @@ pub(crate) struct TaskKey {
 /// What a handle asks.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Run these cells.
+    /// Run these.
     Submit {
         result: AsyncResult,
-        cells: Vec<EngineCell>,
+        tasks: Vec<EngineTask>,
         refused: mpsc::UnboundedSender<RefusedTask>,
     },
-    /// Run this cell in place of one that was refused.
-    Resend { key: TaskKey, cell: EngineCell },
+    /// Run this in place of what was refused.
+    Resend { key: TaskKey, work: EngineTask },
     /// End a refused task.
     Fail {
         key: TaskKey,

@@ -1,19 +1,20 @@
 //! What is submitted to engines, and what comes back when an engine refuses it.
 
 use crate::request::{Request, Requests, TaskKey};
+use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{ArtifactHash, EngineId, StateId};
 use phalanx_protocol::parallel::{CellMetadata, RefusalReason};
 use std::path::PathBuf;
 use tokio::sync::mpsc;
 
-/// Cells to run, one task per cell.
+/// What to run.
 #[derive(Debug)]
 pub struct Submission {
     /// What the AsyncResult is called: `%px`, `execute`, …
     pub name: String,
-    /// The cells, each with its engine; at most one per engine is usual, not required.
-    pub cells: Vec<EngineCell>,
+    /// The tasks; at most one per engine is usual, not required.
+    pub tasks: Vec<EngineTask>,
     /// Where tasks that an engine refused go; unbounded, since there is at most one per task.
     pub refused: mpsc::UnboundedSender<RefusedTask>,
 }
@@ -44,14 +45,15 @@ pub struct RefusedTask {
     /// The state the engine is in.
     pub state: StateId,
     /// What was refused.
-    pub cell: EngineCell,
+    pub work: EngineTask,
     pub(crate) answer: Answer,
 }
 
 impl RefusedTask {
-    /// Sends another cell in place of the one refused, to the same engine.
-    pub fn resend(mut self, cell: EngineCell) {
-        self.answer.give(|key| Request::Resend { key, cell });
+    /// Sends something else in place of what was refused.
+    pub fn resend(mut self, work: impl Into<EngineTask>) {
+        let work = work.into();
+        self.answer.give(|key| Request::Resend { key, work });
     }
 
     /// Ends the task in failure.

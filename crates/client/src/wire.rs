@@ -3,13 +3,14 @@
 use crate::request::ControlOrder;
 use crate::state::Event;
 use crate::state::message::{Answer, Body, Outgoing, Published, Reply};
+use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
 use phalanx_protocol::parallel::{
-    AbortRequest, CellMetadata, ClearRequest, ConnectionReply, Content, PHALANX, Refusal,
-    RegistrationNotification, ShutdownNotification, ShutdownRequest, Signal, SignalRequest,
-    UnregistrationNotification,
+    AbortRequest, CallMetadata, CellMetadata, ClearRequest, ConnectionReply, Content, PHALANX,
+    Refusal, RegistrationNotification, ShutdownNotification, ShutdownRequest, Signal,
+    SignalRequest, TaskMetadata, UnregistrationNotification,
 };
 use phalanx_transport::{Envelope, Session};
 use serde::Deserialize;
@@ -32,12 +33,16 @@ pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
         }
         (None, _) => Answer::Ok {
             execution_count: envelope.content.get("execution_count").and_then(of),
+            value: envelope.buffers.first().cloned(),
         },
     };
-    let by_engine = engine.is_some_and(|uuid| uuid.as_str() == envelope.header.session);
+    let by_engine = engine
+        .as_ref()
+        .is_some_and(|uuid| uuid.as_str() == envelope.header.session);
     Some(Event::Replied(Reply {
         parent,
         by_engine,
+        engine,
         started: envelope.metadata.get("started").and_then(of),
         completed: by_engine.then_some(envelope.header.date),
         state: refusal.map(|refusal| refusal.state),
@@ -74,11 +79,13 @@ pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<Event>
             data: content.get("data").and_then(of::<MimeBundle>)?,
             execution_count: content.get("execution_count").and_then(of)?,
         },
+        "data_message" => Published::Output(Output::Data(of(content)?)),
         "error" => Published::Error(failure(content)),
         _ => return None,
     };
     Some(Event::Published {
         parent: parent(envelope)?,
+        engine: envelope.metadata.get("engine").and_then(of),
         published,
     })
 }
@@ -111,11 +118,14 @@ pub(crate) fn request(
     buffers: Vec<bytes::Bytes>,
 ) -> Envelope {
     let mut envelope = match &outgoing.body {
-        Body::Cell { cell, .. } => session.envelope(
-            "execute_request",
-            json!({"code": cell.source, "silent": false, "user_expressions": {}}),
-            None,
-        ),
+        Body::Work { work, .. } => match &**work {
+            EngineTask::Cell(cell) => session.envelope(
+                "execute_request",
+                json!({"code": cell.source, "silent": false, "user_expressions": {}}),
+                None,
+            ),
+            EngineTask::Call(_) => session.envelope("apply_request", json!({}), None),
+        },
         Body::KernelInfo => session.envelope("kernel_info_request", json!({}), None),
         Body::Abort(ids) => session.message(
             &AbortRequest {
@@ -133,31 +143,66 @@ pub(crate) fn request(
         ),
     };
     envelope.header.msg_id = outgoing.msg_id.as_str().to_owned();
-    let engine = outgoing.engine.as_str().as_bytes();
-    envelope.identities = vec![bytes::Bytes::copy_from_slice(engine)];
+    if let Some(engine) = &outgoing.engine {
+        let engine = engine.as_str().as_bytes();
+        envelope.identities = vec![bytes::Bytes::copy_from_slice(engine)];
+    }
     envelope.buffers = buffers;
-    if let Body::Cell {
-        cell,
+    if let Body::Work {
+        work,
         by_path,
         buffers,
+        targets,
     } = &outgoing.body
     {
-        let paths = cell.artifacts.iter().map(|(_, path)| path.clone());
-        let metadata = CellMetadata {
-            paths: if *by_path {
-                paths.collect()
-            } else {
-                Vec::new()
-            },
-            buffers: buffers.clone(),
-            ..cell.metadata.clone()
-        };
-        let fields = [("label", Value::Null), (PHALANX, json!(metadata))];
-        envelope
-            .metadata
-            .extend(fields.map(|(name, value)| (name.to_owned(), value)));
+        envelope.metadata = metadata(work, *by_path, buffers, targets);
     }
     envelope
+}
+
+/// The metadata of a task's request: ours, and what the scheduler heeds.
+fn metadata(
+    work: &EngineTask,
+    by_path: bool,
+    buffers: &[usize],
+    targets: &[EngineUuid],
+) -> Map<String, Value> {
+    let paths = if by_path {
+        let paths = work.artifacts().iter().map(|(_, path)| path.clone());
+        paths.collect()
+    } else {
+        Vec::new()
+    };
+    let buffers = buffers.to_vec();
+    let ours = match work {
+        EngineTask::Cell(cell) => json!(CellMetadata {
+            paths,
+            buffers,
+            ..cell.metadata.clone()
+        }),
+        EngineTask::Call(call) => json!(CallMetadata {
+            paths,
+            buffers,
+            ..call.metadata.clone()
+        }),
+    };
+    let mut metadata = Map::new();
+    if let Some(balanced) = work.dependencies() {
+        let heeded = json!(TaskMetadata {
+            after: balanced.after.clone(),
+            follow: balanced.follow.clone(),
+            timeout: balanced.timeout,
+            targets: targets.to_vec(),
+            retries: balanced.retries,
+            label: None,
+        });
+        if let Value::Object(heeded) = heeded {
+            metadata = heeded;
+        }
+    }
+    metadata.insert("label".to_owned(), json!(work.label()));
+    metadata.insert(PHALANX.to_owned(), ours);
+    metadata
 }
 
 /// The content, if the message is of that type and well-formed.
@@ -251,7 +296,8 @@ mod tests {
         assert_eq!(
             ok.answer,
             Answer::Ok {
-                execution_count: count
+                execution_count: count,
+                value: None
             }
         );
         assert!(ok.by_engine && ok.started.is_some() && ok.completed.is_some());

@@ -1,5 +1,7 @@
 //! What every compiled cell needs: the display of its last expression, and what the runtime calls.
 
+use crate::function::Travels;
+use crate::namespace;
 use crate::table::debug::{self, may_be_table};
 use phalanx_protocol::host::{MARKER_END, MARKER_START};
 use std::any::Any;
@@ -111,5 +113,21 @@ pub unsafe fn drop_variables(store: *mut c_void, names: &[&str]) {
         let variable = store.variables.remove(*name);
         // A panic is reported where panics are; the variable is gone all the same.
         let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(variable)));
+    }
+}
+
+/// Puts a variable's value where functions find it: a hidden cell of an engine, before a function
+/// that refers to it.
+pub fn publish<T: Travels>(name: &str, value: &T) {
+    if let Err(error) = namespace::set(name, value) {
+        panic!("{error}");
+    }
+}
+
+/// The value that was pushed under a name: a hidden cell of an engine, before a cell that mentions it.
+pub fn pushed<T: Travels>(name: &str) -> T {
+    match namespace::get(name) {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
     }
 }

@@ -11,8 +11,16 @@ use std::os::unix::net::UnixStream;
 ///
 /// Text printed before comes first: stdout is flushed.
 pub(crate) fn call(request: &HostRequest) -> Result<HostReply, Error> {
-    match exchange(request) {
-        Ok(HostReply::Failed(failure)) => Err(Error(failure)),
+    call_with(request, &[]).map(|(reply, _)| reply)
+}
+
+/// The same, with the raw frames that a request and its answer announce.
+pub(crate) fn call_with(
+    request: &HostRequest,
+    raw: &[Vec<u8>],
+) -> Result<(HostReply, Vec<Vec<u8>>), Error> {
+    match exchange(request, raw) {
+        Ok((HostReply::Failed(failure), _)) => Err(Error(failure)),
         Ok(reply) => Ok(reply),
         Err(error) => Err(Error(Failure::Internal {
             message: format!("the kernel does not answer: {error}"),
@@ -20,21 +28,51 @@ pub(crate) fn call(request: &HostRequest) -> Result<HostReply, Error> {
     }
 }
 
-fn exchange(request: &HostRequest) -> io::Result<HostReply> {
+fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Vec<Vec<u8>>)> {
     io::stdout().flush()?;
     let path = std::env::var_os(HOST_SOCKET_VAR)
         .ok_or_else(|| io::Error::other("this program was not started by a kernel"))?;
     let mut stream = UnixStream::connect(path)?;
     stream.write_all(&frame::encode(request).map_err(io::Error::other)?)?;
-    let mut decoder = Decoder::default();
-    let mut buffer = vec![0; 1 << 14];
-    loop {
-        if let Some(reply) = decoder.decode().map_err(io::Error::other)? {
-            return Ok(reply);
+    for raw in raw {
+        stream.write_all(&frame::raw_head(raw).map_err(io::Error::other)?)?;
+        stream.write_all(raw)?;
+    }
+    let mut stream = Incoming {
+        stream,
+        decoder: Decoder::default(),
+    };
+    let reply = loop {
+        match stream.decoder.decode::<HostReply>() {
+            Ok(Some(reply)) => break reply,
+            Ok(None) => stream.read()?,
+            Err(error) => return Err(io::Error::other(error)),
         }
-        match stream.read(&mut buffer)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => decoder.push(&buffer[..count]),
+    };
+    let mut frames = Vec::new();
+    while frames.len() < reply.raw_frames() {
+        match stream.decoder.raw().map_err(io::Error::other)? {
+            Some(frame) => frames.push(frame),
+            None => stream.read()?,
+        }
+    }
+    Ok((reply, frames))
+}
+
+struct Incoming {
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+impl Incoming {
+    fn read(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 1 << 16];
+        match self.stream.read(&mut buffer)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                self.decoder.push(&buffer[..count]);
+                Ok(())
+            }
         }
     }
 }

@@ -10,43 +10,66 @@
 //! | [`table`] | tables; arrays and data frames are shown so by themselves |
 //! | [`progress`] | a bar for loops |
 //! | [`widgets`] | sliders, buttons, bars, …: read and changed from both sides |
-//! | [`AsyncResult`] | what a `%px` cell comes back as |
+//! | [`Client`], [`Cluster`] | the session's engines, and what the hub knows |
+//! | [`DirectView`], [`LoadBalancedView`] | functions on engines: `apply`, `map`, `push`, `pull`, `scatter`, `gather` |
+//! | [`Function`], [`task!`], [`Reference`] | what engines call, and with what |
+//! | [`AsyncResult`] | what is submitted comes back as: results, metadata, timing, outputs |
+//! | [`namespace`], [`publish_data`], [`depend`] | what a function does on its engine |
 //! | [`interrupted`] | whether the user wants the cell to stop |
 //! | [`engine_id`] | which engine a `%%px` cell is running on |
 
 mod async_result;
+mod client;
 mod display;
+mod engine;
 mod error;
+mod function;
 mod host;
 mod input;
 mod interrupt;
 mod listeners;
 mod progress;
 mod table;
+mod view;
 
 #[doc(hidden)]
 pub mod __cell;
 #[doc(hidden)]
 pub mod __magic;
 
+pub mod namespace;
 /// What users move, click and read.
 pub mod widgets;
 
 /// Everything a notebook wants in scope.
 pub mod prelude;
 
-pub use async_result::{AsyncResult, TaskMetadata};
+/// serde, for types that travel: `#[derive(Serialize, Deserialize)]` works without a `:dep`.
+pub use serde;
+
+pub use async_result::{
+    AsyncHubResult, AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, Items, Many, One,
+    Outputs, ResultFuture, Shape, StreamedOutput, TaskMetadata,
+};
+pub use client::{Client, Cluster, ClusterBuilder, EngineQueue, QueueStatus, ResultStatus};
 pub use display::{
     DisplayHandle, MimeBundle, clear_output, display, display_as, html, jpeg, json, latex,
     markdown, plotly, png, svg, update_display, vega_lite,
 };
+pub use engine::{depend, publish_data, require};
 pub use error::Error;
+pub use function::{Argument, Arguments, Function, IntoFunction, Reference, Travels, With};
 pub use input::{input, password};
 pub use interrupt::interrupted;
+pub use phalanx_protocol::apply::Dependency;
 pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
-pub use phalanx_protocol::id::EngineId;
+pub use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 pub use progress::{Progress, progress};
 pub use table::{Table, ToTable, table};
+pub use view::{
+    DirectView, Imap, IntoTargets, IntoTasks, Item, LoadBalancedView, Map, ParallelFunction,
+    RemoteFunction, Scatter, StepBy, Stepped,
+};
 
 /// The number of the engine this code is running on, or `None` in the notebook's own process.
 pub fn engine_id() -> Option<u32> {

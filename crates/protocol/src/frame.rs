@@ -1,5 +1,7 @@
 //! The form in which our own processes exchange messages over Unix sockets:
 //! four bytes of length (big endian), then that many bytes of JSON.
+//!
+//! A message may announce raw frames, which follow it: a length likewise, then bytes as they are.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -32,6 +34,17 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     Ok(bytes)
 }
 
+/// The length that goes before the bytes of a raw frame.
+///
+/// # Errors
+/// When there are more than [`MAX_FRAME`] of them.
+pub fn raw_head(bytes: &[u8]) -> Result<[u8; 4], FrameError> {
+    if bytes.len() > MAX_FRAME {
+        return Err(FrameError::TooLong(bytes.len()));
+    }
+    Ok((bytes.len() as u32).to_be_bytes())
+}
+
 /// Collects bytes as they arrive and yields whole messages.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -54,6 +67,30 @@ impl Decoder {
     /// # Errors
     /// When the peer sent something that is not a message; the connection is then of no more use.
     pub fn decode<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+        let Some(length) = self.whole()? else {
+            return Ok(None);
+        };
+        let frame = &self.bytes[self.start + 4..][..length];
+        let message = serde_json::from_slice(frame)?;
+        self.pass(4 + length);
+        Ok(Some(message))
+    }
+
+    /// The next whole raw frame, or `None` until more bytes are pushed.
+    ///
+    /// # Errors
+    /// When its length is beyond [`MAX_FRAME`]; the connection is then of no more use.
+    pub fn raw(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
+        let Some(length) = self.whole()? else {
+            return Ok(None);
+        };
+        let frame = self.bytes[self.start + 4..][..length].to_vec();
+        self.pass(4 + length);
+        Ok(Some(frame))
+    }
+
+    /// The length of the next frame, if all of it is here.
+    fn whole(&self) -> Result<Option<usize>, FrameError> {
         let rest = &self.bytes[self.start..];
         let Some((head, body)) = rest.split_first_chunk::<4>() else {
             return Ok(None);
@@ -62,16 +99,17 @@ impl Decoder {
         if length > MAX_FRAME {
             return Err(FrameError::TooLong(length));
         }
-        let Some(frame) = body.get(..length) else {
-            return Ok(None);
-        };
-        let message = serde_json::from_slice(frame)?;
-        self.start += 4 + length;
+        Ok(Some(length).filter(|_| body.len() >= length))
+    }
+
+    fn pass(&mut self, count: usize) {
+        self.start += count;
         if self.start > 1 << 16 {
             self.bytes.drain(..self.start);
             self.start = 0;
+            // A large frame is no reason to keep so much.
+            self.bytes.shrink_to(1 << 16);
         }
-        Ok(Some(message))
     }
 }
 
@@ -92,6 +130,22 @@ mod tests {
             }
         }
         assert_eq!(seen, ["Grüße", ""]);
+    }
+
+    #[test]
+    fn raw_frames_follow_their_message() {
+        let mut bytes = encode(&2).unwrap();
+        for raw in [&b"\xff\0"[..], b""] {
+            bytes.extend(raw_head(raw).unwrap());
+            bytes.extend(raw);
+        }
+        let mut decoder = Decoder::default();
+        decoder.push(&bytes[..bytes.len() - 1]);
+        assert_eq!(decoder.decode::<u8>().unwrap(), Some(2));
+        assert_eq!(decoder.raw().unwrap().unwrap(), b"\xff\0");
+        assert_eq!(decoder.raw().unwrap(), None);
+        decoder.push(&bytes[bytes.len() - 1..]);
+        assert_eq!(decoder.raw().unwrap().unwrap(), b"");
     }
 
     #[test]

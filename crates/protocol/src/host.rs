@@ -7,6 +7,7 @@
 //! A display must keep its place among the text printed around it, which travels through a pipe. So
 //! the owner answers [`HostReply::Place`], and the library prints [`place_marker`] on stdout there.
 
+use crate::apply::{Apply, ClientRequest};
 use crate::comm::{CommEvent, CommRequest};
 use crate::failure::{Failure, RemoteFailure};
 use crate::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
@@ -14,6 +15,7 @@ use crate::output::{Display, MimeBundle, Output};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Environment variable that holds the path of the owner's host socket.
 pub const HOST_SOCKET_VAR: &str = "PHALANX_HOST_SOCKET";
@@ -52,6 +54,10 @@ pub enum HostRequest {
     },
     /// Somebody reads stdin; said by the runtime's owner, not by the library. Answered likewise.
     ReadLine,
+    /// Calls a function on engines: answered with [`HostReply::AsyncResult`].
+    Apply(Box<Apply>),
+    /// Asks something of the cluster.
+    Client(Box<ClientRequest>),
     /// Asks something of an AsyncResult the kernel holds.
     AsyncResult {
         /// Which one.
@@ -61,11 +67,40 @@ pub enum HostRequest {
     },
 }
 
+impl HostRequest {
+    /// How many raw frames follow.
+    pub fn raw_frames(&self) -> usize {
+        match self {
+            Self::Apply(apply) => apply.args,
+            _ => 0,
+        }
+    }
+}
+
 /// What an AsyncResult can be asked; the names are ipyparallel's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum AsyncResultQuery {
     /// Everything known so far, without waiting: answered with [`HostReply::Snapshot`].
     Snapshot,
+    /// How far it is: answered with [`HostReply::Progress`].
+    Progress,
+    /// What came of these tasks so far: answered with [`HostReply::Values`].
+    Values {
+        /// The first.
+        from: usize,
+        /// One past the last.
+        to: usize,
+    },
+    /// Waits until more than `seen` tasks are done: answered with [`HostReply::Ended`] for those
+    /// after them, in the order in which they ended, or none in time.
+    Next {
+        /// How many are known to be done.
+        seen: usize,
+        /// Seconds; `None` waits for ever.
+        timeout: Option<f64>,
+    },
+    /// Shows outputs as they arrive, until all are here or another call ends it.
+    StreamOutput,
     /// Waits until every task is done: answered with [`HostReply::Ready`].
     Wait {
         /// Seconds; `None` waits for ever.
@@ -112,6 +147,16 @@ pub enum GroupBy {
 pub enum HostReply {
     /// Done, nothing to tell.
     Done,
+    /// These tasks are done.
+    Ended(Vec<usize>),
+    /// How far an AsyncResult is.
+    Progress(Progress),
+    /// What came of tasks; a raw frame follows for each, empty where there is no value.
+    Values(Vec<Option<Result<EngineOf, RemoteFailure>>>),
+    /// The engines there are.
+    Engines(Vec<EngineId>),
+    /// What was asked for, as the hub says it.
+    Json(serde_json::Value),
     /// Print [`place_marker`] of this number.
     Place(u64),
     /// Whether all tasks are done.
@@ -128,6 +173,40 @@ pub enum HostReply {
     CommState(Option<Map<String, Value>>),
     /// It failed; the owner shows why when the cell ends by [`MAGIC_FAILED`].
     Failed(Failure),
+}
+
+/// The engine that ran a task.
+pub type EngineOf = Option<EngineId>;
+
+impl HostReply {
+    /// How many raw frames follow.
+    pub fn raw_frames(&self) -> usize {
+        match self {
+            Self::Values(values) => values.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// How far an AsyncResult is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What was run.
+    pub name: String,
+    /// How many tasks there are.
+    pub tasks: usize,
+    /// How many of them are done.
+    pub ended: usize,
+    /// How many of those failed.
+    pub failed: usize,
+    /// How many items the tasks stand for.
+    pub items: usize,
+    /// How many of them are done.
+    pub items_ended: usize,
+    /// Seconds since submission, or the wall time once ready.
+    pub elapsed: f64,
+    /// Seconds the engines have spent, one after the other.
+    pub serial: f64,
 }
 
 /// Message of the panic by which a failed magic ends a cell; the owner reports the failure instead.
@@ -150,7 +229,7 @@ pub struct TaskSnapshot {
     /// The metadata record, with ipyparallel's keys.
     pub metadata: TaskMetadata,
     /// How it ended; `None` while pending.
-    pub result: Option<Result<ExecuteReply, RemoteFailure>>,
+    pub result: Option<Result<(), RemoteFailure>>,
 }
 
 /// Metadata of one task; the keys are those of ipyparallel's `client.py`.
@@ -192,6 +271,9 @@ pub struct TaskMetadata {
     pub outputs: Vec<Display>,
     /// The user's name for the task.
     pub label: Option<String>,
+    /// The latest values it has published, by name.
+    #[serde(default)]
+    pub data: BTreeMap<String, Value>,
 }
 
 /// How a task ended.

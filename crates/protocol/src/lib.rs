@@ -6,17 +6,21 @@
 //! | [`frame`] | the length-prefixed form in which our own processes exchange messages |
 //! | [`output`], [`failure`] | what a cell produced, and how it failed, wherever it ran |
 //! | [`comm`] | comms between code and frontends, as the library and its owner exchange them |
+//! | [`native`] | a runtime process and the libraries it loads |
 //! | [`host`] | the `phalanx` library in a cell and the process that owns its runtime |
+//! | [`apply`] | likewise, about functions, engines and the hub |
 //! | [`runtime`] | a runtime process and its owner (kernel or engine) |
 //! | [`evaluator`] | the kernel and an evaluator process |
 //! | [`parallel`] | client, controller and engine: ipyparallel 9's wire protocol and our metadata on it |
 
+pub mod apply;
 pub mod base64;
 pub mod comm;
 pub mod failure;
 pub mod frame;
 pub mod host;
 pub mod id;
+pub mod native;
 pub mod output;
 
 #[cfg(feature = "jupyter")]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The same output in several representations, by MIME type.
 ///
@@ -88,6 +89,8 @@ pub enum Output {
     Display(Display),
     /// The value of the cell's last expression.
     Result(MimeBundle),
+    /// Values published while a function runs, by name: ipyparallel's `data_message`.
+    Data(BTreeMap<String, Value>),
     /// Takes away what the cell has shown so far.
     ClearOutput {
         /// Only once the next output arrives.

@@ -36,6 +36,15 @@ pub enum RuntimeRequest {
         /// Whether it does.
         on: bool,
     },
+    /// Loads a library and calls a function of it; a raw frame follows, its arguments.
+    Call {
+        /// Names this run in markers and answers.
+        run: RunId,
+        /// The library.
+        artifact: PathBuf,
+        /// Bytes from the library's base to the function, a [`Trampoline`](crate::native::Trampoline).
+        offset: u64,
+    },
 }
 
 /// Something of the process that cells see.
@@ -87,6 +96,14 @@ pub enum RuntimeReply {
         run: Option<RunId>,
         /// What the loader said.
         message: String,
+    },
+    /// The function returned; a raw frame follows, what it gave back. `Ended` comes next.
+    Called {
+        /// Which run.
+        run: RunId,
+        /// Whether it has changed the engine's namespace. A snapshot follows then; otherwise the one
+        /// that is there remains good.
+        changed: bool,
     },
     /// The entry function returned, and its output is flushed to both pipes.
     Ended {

@@ -12,7 +12,9 @@ mod output;
 mod owner;
 mod process;
 
-pub use owner::{HostCall, HostReplier, Input, Runtime, RuntimeConfig, RuntimeEvent, StartError};
+pub use owner::{
+    FunctionCall, HostCall, HostReplier, Input, Runtime, RuntimeConfig, RuntimeEvent, StartError,
+};
 pub use process::process_main;
 
 /// Environment variable that holds the path of the owner's control socket.

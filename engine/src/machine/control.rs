@@ -29,7 +29,7 @@ impl Machine {
                 commands.push(Command::Stop);
             }
             Ask::Signal(signal) => self.signal(request, &signal, now, commands),
-            Ask::Unknown | Ask::Execute { .. } | Ask::Apply => {
+            Ask::Unknown | Ask::Execute { .. } | Ask::Apply { .. } => {
                 let text = format!("engines do not answer `{}`", request.header.msg_type);
                 let failure = Failure::new("UsageError", text);
                 self.reply_failed(request, &failure, now, commands);

@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, RunId};
 use phalanx_protocol::output::Output;
-use phalanx_protocol::parallel::{CellMetadata, EngineInfo, ReplyMetadata, Signal};
+use phalanx_protocol::parallel::{CallMetadata, CellMetadata, EngineInfo, ReplyMetadata, Signal};
 use phalanx_protocol::runtime::Outcome;
+use phalanx_runtime::FunctionCall;
 use phalanx_transport::wire::Header;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -52,8 +53,11 @@ pub(crate) enum Ask {
         cell: Result<Box<CellMetadata>, String>,
         buffers: Vec<Bytes>,
     },
-    /// Call a function.
-    Apply,
+    /// Call a function; `Err` says why it is not one for this engine.
+    Apply {
+        call: Result<Box<CallMetadata>, String>,
+        buffers: Vec<Bytes>,
+    },
     /// Say what you are.
     KernelInfo,
     /// Drop these, or all, that have not begun.
@@ -84,6 +88,8 @@ pub(crate) enum Event {
     RuntimeFailed { message: String },
     /// The runtime put something out.
     RuntimeOutput { run: Option<RunId>, output: Output },
+    /// What a called function gave back; its end follows.
+    RuntimeValue { run: RunId, value: Vec<u8> },
     /// A run is over.
     RuntimeEnded { run: RunId, outcome: Outcome },
     /// The runtime is gone.
@@ -115,7 +121,7 @@ pub(crate) enum Command {
     /// Find the artifacts of a run; answered by [`Event::Prepared`].
     Prepare {
         run: RunId,
-        cell: Box<CellMetadata>,
+        shipment: Shipment,
         buffers: Vec<Bytes>,
     },
     /// Load a library into the runtime.
@@ -124,6 +130,8 @@ pub(crate) enum Command {
     Run { run: RunId, cell: CompiledCell },
     /// Stop the cell that runs; answered by its end.
     Interrupt,
+    /// Call a function in the runtime.
+    Call { run: RunId, call: FunctionCall },
     /// End the runtime; answered by its exit.
     Kill,
     /// Send the runtime a signal.
@@ -151,6 +159,20 @@ pub(crate) struct Reply {
     pub msg_type: String,
     pub content: Value,
     pub metadata: Value,
+    pub buffers: Vec<Bytes>,
+}
+
+/// The artifacts of a request, and how they come.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Shipment {
+    /// The client's machine, to whose paths `paths` refer.
+    pub host: String,
+    /// In load order.
+    pub artifacts: Vec<ArtifactHash>,
+    /// By position, may be shorter.
+    pub paths: Vec<PathBuf>,
+    /// Which come as buffers: the i-th buffer is `artifacts[buffers[i]]`.
+    pub buffers: Vec<usize>,
 }
 
 /// Who the engine is.

@@ -5,6 +5,7 @@ use phalanx_protocol::failure::Panic;
 use phalanx_protocol::host::MAGIC_FAILED;
 use phalanx_protocol::parallel::Signal;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// Why the kernel's part of the `phalanx` library does not work in a cell here, and what to do.
 pub(crate) const NOT_ON_ENGINES: (&str, &str) = (
@@ -15,15 +16,15 @@ pub(crate) const NOT_ON_ENGINES: (&str, &str) = (
 /// A failure as it goes into replies and `error` messages.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Failure {
-    pub ename: &'static str,
+    pub ename: Cow<'static, str>,
     pub evalue: String,
     pub hint: Option<String>,
 }
 
 impl Failure {
-    pub fn new(ename: &'static str, evalue: impl Into<String>) -> Self {
+    pub fn new(ename: impl Into<Cow<'static, str>>, evalue: impl Into<String>) -> Self {
         Self {
-            ename,
+            ename: ename.into(),
             evalue: evalue.into(),
             hint: None,
         }
@@ -80,23 +81,23 @@ impl Left {
         }
     }
 
-    fn words(self) -> &'static str {
+    fn words(self, what: &str) -> String {
         match self {
-            Self::All => "every variable from before the cell is kept",
-            Self::Nothing => "every variable it held is lost",
+            Self::All => format!("every variable from before the {what} is kept"),
+            Self::Nothing => "every variable it held is lost".to_owned(),
         }
     }
 }
 
-pub(super) fn died(identity: &Identity, status: &str, left: Left) -> Failure {
-    let (id, words) = (identity.id, left.words());
-    let text = format!("the cell ended the runtime of engine {id} ({status}); {words}");
+pub(super) fn died(identity: &Identity, what: &str, status: &str, left: Left) -> Failure {
+    let (id, words) = (identity.id, left.words(what));
+    let text = format!("the {what} ended the runtime of engine {id} ({status}); {words}");
     left.told(Failure::new("RuntimeDied", text))
 }
 
-pub(super) fn interrupted(identity: &Identity, left: Left) -> Failure {
-    let (id, words) = (identity.id, left.words());
-    let text = format!("the cell was interrupted on engine {id}; {words}");
+pub(super) fn interrupted(identity: &Identity, what: &str, left: Left) -> Failure {
+    let (id, words) = (identity.id, left.words(what));
+    let text = format!("the {what} was interrupted on engine {id}; {words}");
     left.told(Failure::new("Interrupted", text))
 }
 

@@ -2,11 +2,24 @@
 
 use super::event::{Command, Publication, Reply, Request};
 use super::failure::{self, Failure, Left};
+use super::work::{self, Work};
 use super::{Ask, Machine, Now, status};
+use bytes::Bytes;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{PHALANX, Refusal, RefusalReason, ReplyMetadata};
 use phalanx_protocol::runtime::Outcome;
 use serde_json::{Value, json};
+
+/// ipyparallel's scheduler tries another engine when it reads this name.
+const UNMET: &str = "UnmetDependency";
+
+/// As ipyparallel names it in errors.
+fn method(request: &Request) -> &'static str {
+    match request.ask {
+        Ask::Apply { .. } => "apply",
+        _ => "execute",
+    }
+}
 
 impl Machine {
     /// The current cell has run, in one way or another.
@@ -14,16 +27,23 @@ impl Machine {
         let Some(current) = &self.current else {
             return;
         };
-        if let Some(state) = StateId::after(&current.cell.next, &outcome) {
-            self.state = state;
-        }
-        if matches!(outcome, Outcome::Died { .. }) {
-            self.runtime = super::RuntimeState::Awaited;
-            if current.clear {
-                self.state = StateId::empty();
+        let died = matches!(outcome, Outcome::Died { .. });
+        match &current.work {
+            Work::Cell { cell, .. } => {
+                if let Some(state) = StateId::after(&cell.next, &outcome) {
+                    self.state = state;
+                }
+                if died && current.clear {
+                    self.state = StateId::empty();
+                }
             }
+            // A call leads to no state of its own, but takes all there is with it.
+            Work::Call { .. } if died => self.state = StateId::empty(),
+            Work::Call { .. } => {}
         }
-        let interrupted = current.interrupted;
+        if died {
+            self.runtime = super::RuntimeState::Awaited;
+        }
         match outcome {
             Outcome::Completed => self.complete(commands),
             Outcome::Panicked(panic) => self.fail(failure::panicked(panic), commands),
@@ -33,31 +53,40 @@ impl Machine {
             Outcome::VariablesLost(names) => {
                 self.refuse(RefusalReason::VariablesLost { names }, commands);
             }
-            Outcome::Abandoned { .. } if interrupted => {
-                self.fail(failure::interrupted(&self.identity, Left::All), commands);
-            }
-            Outcome::Abandoned { status } => {
-                self.fail(failure::died(&self.identity, &status, Left::All), commands);
-            }
-            Outcome::Died { .. } if interrupted => {
-                self.fail(
-                    failure::interrupted(&self.identity, Left::Nothing),
-                    commands,
-                );
-            }
-            Outcome::Died { status } => {
-                self.fail(
-                    failure::died(&self.identity, &status, Left::Nothing),
-                    commands,
-                );
-            }
+            Outcome::Abandoned { status } => self.stopped(&status, Left::All, commands),
+            Outcome::Died { status } => self.stopped(&status, Left::Nothing, commands),
         }
     }
 
+    /// The process that ran the current cell has ended.
+    fn stopped(&mut self, status: &str, left: Left, commands: &mut Vec<Command>) {
+        let Some(current) = &self.current else {
+            return;
+        };
+        let what = current.work.noun();
+        let failure = if current.interrupted {
+            failure::interrupted(&self.identity, what, left)
+        } else {
+            failure::died(&self.identity, what, status, left)
+        };
+        self.fail(failure, commands);
+    }
+
     fn complete(&mut self, commands: &mut Vec<Command>) {
+        if let Some(failure) = self.current.as_ref().and_then(|c| work::raised(&c.work)) {
+            self.fail(failure, commands);
+            return;
+        }
         let Some(current) = self.current.take() else {
             return;
         };
+        if let Work::Call { value, .. } = current.work {
+            let content = json!({"status": "ok"});
+            let metadata = self.metadata(&current.request, "ok", current.started, None);
+            let buffers = vec![value.into()];
+            self.reply_with(current.request, content, metadata, buffers, commands);
+            return;
+        }
         let content = json!({
             "status": "ok",
             "execution_count": self.execution_count,
@@ -73,14 +102,18 @@ impl Machine {
         let Some(current) = self.current.take() else {
             return;
         };
-        let content = failure.content(&self.identity, "execute", self.execution_count);
-        if !current.silent {
+        let method = current.work.method();
+        let content = failure.content(&self.identity, method, self.execution_count);
+        if !matches!(current.work, Work::Cell { silent: true, .. }) {
             commands.push(Command::Publish {
                 parent: Some(current.request.header.clone()),
                 publication: Publication::Error(content.clone()),
             });
         }
-        let metadata = self.metadata(&current.request, "error", current.started, None);
+        let mut metadata = self.metadata(&current.request, "error", current.started, None);
+        if failure.ename == UNMET {
+            metadata["dependencies_met"] = json!(false);
+        }
         self.reply(current.request, content, metadata, commands);
     }
 
@@ -89,7 +122,7 @@ impl Machine {
         let Some(current) = self.current.take() else {
             return;
         };
-        if current.artifacts.is_some() && !current.silent {
+        if current.artifacts.is_some() && !current.work.is_silent() {
             self.execution_count -= 1;
         }
         self.reply_with_refusal(current.request, reason, current.started, commands);
@@ -113,23 +146,24 @@ impl Machine {
         started: Now,
         commands: &mut Vec<Command>,
     ) {
-        // ipyparallel's scheduler tries another engine when it reads `UnmetDependency`.
         let (ename, evalue) = match &reason {
             RefusalReason::StateMismatch => (
                 "EngineError",
                 format!("the cell was not compiled from state {}", self.state),
             ),
-            RefusalReason::NeedArtifacts { artifacts } => (
-                "UnmetDependency",
-                format!("{} artifacts are not here", artifacts.len()),
-            ),
+            RefusalReason::NeedArtifacts { artifacts } => {
+                (UNMET, format!("{} artifacts are not here", artifacts.len()))
+            }
             RefusalReason::VariablesLost { names } => (
                 "VariablesLost",
                 format!("the types of {} have changed", names.join(", ")),
             ),
         };
-        let content =
-            Failure::new(ename, evalue).content(&self.identity, "execute", self.execution_count);
+        let content = Failure::new(ename, evalue).content(
+            &self.identity,
+            method(&request),
+            self.execution_count,
+        );
         let metadata = self.metadata(&request, "error", started, Some(reason));
         self.reply(request, content, metadata, commands);
     }
@@ -142,11 +176,7 @@ impl Machine {
         now: Now,
         commands: &mut Vec<Command>,
     ) {
-        let method = match request.ask {
-            Ask::Apply => "apply",
-            _ => "execute",
-        };
-        let content = failure.content(&self.identity, method, self.execution_count);
+        let content = failure.content(&self.identity, method(&request), self.execution_count);
         commands.push(Command::Publish {
             parent: Some(request.header.clone()),
             publication: Publication::Error(content.clone()),
@@ -175,6 +205,17 @@ impl Machine {
         metadata: Value,
         commands: &mut Vec<Command>,
     ) {
+        self.reply_with(request, content, metadata, Vec::new(), commands);
+    }
+
+    fn reply_with(
+        &mut self,
+        request: Request,
+        content: Value,
+        metadata: Value,
+        buffers: Vec<Bytes>,
+        commands: &mut Vec<Command>,
+    ) {
         let msg_type = request.header.msg_type.replace("_request", "_reply");
         let header = request.header.clone();
         commands.push(Command::Reply(Box::new(Reply {
@@ -182,6 +223,7 @@ impl Machine {
             msg_type,
             content,
             metadata,
+            buffers,
         })));
         commands.push(Command::Publish {
             parent: Some(header),
@@ -204,7 +246,7 @@ impl Machine {
             dependencies_met: !need,
             engine: Some(self.identity.uuid.clone()),
             status: status.to_owned(),
-            engine_info: failed.then(|| self.identity.info("execute")),
+            engine_info: failed.then(|| self.identity.info(method(request))),
             ..request.echo.clone()
         };
         let mut metadata = json!(metadata);

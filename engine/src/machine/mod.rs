@@ -9,9 +9,10 @@ mod failure;
 mod finish;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub(crate) use event::{
-    Ask, Channel, Command, Event, Identity, Now, Publication, Reply, Request, Unprepared,
+    Ask, Channel, Command, Event, Identity, Now, Publication, Reply, Request, Shipment, Unprepared,
 };
 
 pub(crate) use failure::NOT_ON_ENGINES;
@@ -20,11 +21,13 @@ use failure::Failure;
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::id::{MsgId, RunId, StateId};
 use phalanx_protocol::output::Output;
-use phalanx_protocol::parallel::{CellMetadata, EngineHandshake, RefusalReason};
+use phalanx_protocol::parallel::{EngineHandshake, RefusalReason};
 use phalanx_protocol::runtime::Outcome;
+use phalanx_runtime::FunctionCall;
 use serde_json::json;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
+use work::Work;
 
 /// An engine's state.
 #[derive(Debug)]
@@ -59,9 +62,7 @@ enum RuntimeState {
 #[derive(Debug)]
 struct Current {
     request: Request,
-    code: String,
-    silent: bool,
-    cell: CellMetadata,
+    work: Work,
     run: RunId,
     started: Now,
     /// Set once the artifacts are here.
@@ -113,6 +114,7 @@ impl Machine {
                 }
             }
             Event::RuntimeOutput { run, output } => self.output(run, output, &mut commands),
+            Event::RuntimeValue { run, value } => self.value(run, value),
             Event::RuntimeEnded { run, outcome } => {
                 if self
                     .current
@@ -140,7 +142,7 @@ impl Machine {
 
     fn requested(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
         match &request.ask {
-            Ask::Execute { .. } | Ask::Apply => {
+            Ask::Execute { .. } | Ask::Apply { .. } => {
                 let msg_id = request.msg_id();
                 if let Some(at) = self.aborted.iter().position(|id| *id == msg_id) {
                     self.aborted.remove(at);
@@ -165,34 +167,24 @@ impl Machine {
 
     fn begin(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
         status(&request, "busy", commands);
-        let Ask::Execute {
-            code,
-            silent,
-            cell,
-            buffers,
-        } = request.ask.clone()
-        else {
-            let why = "this is a Python function";
-            let failure = failure::not_for_us(&self.identity, why);
-            self.reply_failed(request, &failure, now, commands);
-            return;
-        };
-        let cell = match cell {
-            Ok(cell) => *cell,
+        let (work, shipment, buffers) = match work::accept(request.ask.clone()) {
+            Ok(accepted) => accepted,
             Err(why) => {
                 let failure = failure::not_for_us(&self.identity, &why);
                 self.reply_failed(request, &failure, now, commands);
                 return;
             }
         };
-        if cell.base != self.state {
+        if let Work::Cell { cell, .. } = &work
+            && cell.base != self.state
+        {
             self.reply_refused(request, RefusalReason::StateMismatch, now, commands);
             return;
         }
         if let Some(loaded) = &self.abi
-            && *loaded != cell.abi
+            && loaded != work.abi()
         {
-            let failure = failure::wrong_abi(&self.identity, loaded, &cell.abi);
+            let failure = failure::wrong_abi(&self.identity, loaded, work.abi());
             self.reply_failed(request, &failure, now, commands);
             return;
         }
@@ -200,14 +192,12 @@ impl Machine {
         let run = RunId(self.runs);
         commands.push(Command::Prepare {
             run,
-            cell: Box::new(cell.clone()),
+            shipment,
             buffers,
         });
         self.current = Some(Current {
             request,
-            code,
-            silent,
-            cell,
+            work,
             run,
             started: now,
             artifacts: None,
@@ -239,12 +229,17 @@ impl Machine {
             }
             Ok(artifacts) => {
                 current.artifacts = Some(artifacts);
-                if !current.silent {
+                if let Work::Cell {
+                    code,
+                    silent: false,
+                    ..
+                } = &current.work
+                {
                     self.execution_count += 1;
                     commands.push(Command::Publish {
                         parent: Some(current.request.header.clone()),
                         publication: Publication::Input {
-                            code: current.code.clone(),
+                            code: code.clone(),
                             execution_count: self.execution_count,
                         },
                     });
@@ -262,10 +257,10 @@ impl Machine {
         let Some(artifacts) = &current.artifacts else {
             return;
         };
-        let Some(entry) = current.cell.entry.clone() else {
+        if current.work.is_nothing() {
             self.ended(Outcome::Completed, commands);
             return;
-        };
+        }
         match self.runtime {
             RuntimeState::Awaited => return,
             RuntimeState::Failed => {
@@ -276,7 +271,7 @@ impl Machine {
             RuntimeState::Up => {}
         }
         let Some((artifact, libraries)) = artifacts.split_last() else {
-            let text = "the cell names a function and no artifact that has it";
+            let text = "there is a function to run and no artifact that has it";
             self.fail(Failure::new("InternalError", text), commands);
             return;
         };
@@ -285,25 +280,46 @@ impl Machine {
                 commands.push(Command::Load(library.clone()));
             }
         }
-        self.abi = Some(current.cell.abi.clone());
+        self.abi = Some(current.work.abi().to_owned());
         current.running = true;
-        commands.push(Command::Run {
-            run: current.run,
-            cell: CompiledCell {
-                dropped: Vec::new(),
-                artifact: artifact.clone(),
-                entry,
-                has_result: current.cell.has_result,
-                lines: current.cell.lines.clone(),
+        let run = current.run;
+        let artifact = artifact.clone();
+        commands.push(match &current.work {
+            Work::Cell { cell, .. } => Command::Run {
+                run,
+                cell: CompiledCell {
+                    dropped: Vec::new(),
+                    artifact,
+                    entry: cell.entry.clone().unwrap_or_default(),
+                    has_result: cell.has_result,
+                    lines: cell.lines.clone(),
+                },
+            },
+            Work::Call { call, args, .. } => Command::Call {
+                run,
+                call: FunctionCall {
+                    artifact,
+                    offset: call.offset.unwrap_or_default(),
+                    args: args.clone(),
+                },
             },
         });
+    }
+
+    /// What a call gave back is kept until its end.
+    fn value(&mut self, run: RunId, given: Vec<u8>) {
+        if let Some(current) = self.current.as_mut().filter(|c| c.run == run)
+            && let Work::Call { value, .. } = &mut current.work
+        {
+            *value = given;
+        }
     }
 
     fn output(&mut self, run: Option<RunId>, output: Output, commands: &mut Vec<Command>) {
         let current = self.current.as_ref().filter(|c| Some(c.run) == run);
         let parent = current.map(|current| current.request.header.clone());
         let publication = match (output, current) {
-            (Output::Result(_), Some(current)) if current.silent => return,
+            (Output::Result(_), Some(current)) if current.work.is_silent() => return,
             (Output::Result(data), _) => Publication::Result {
                 data: json!(data),
                 execution_count: self.execution_count,

@@ -5,7 +5,7 @@ use chrono::DateTime;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid};
 use phalanx_protocol::output::{MimeBundle, StreamName};
-use phalanx_protocol::parallel::{PHALANX, ReplyMetadata, Signal};
+use phalanx_protocol::parallel::{CallMetadata, CellMetadata, PHALANX, ReplyMetadata, Signal};
 use phalanx_transport::wire::Header;
 use serde_json::Value;
 
@@ -71,7 +71,7 @@ impl Engine {
 fn request(id: &str, ask: Ask) -> Request {
     let msg_type = match ask {
         Ask::Execute { .. } => "execute_request",
-        Ask::Apply => "apply_request",
+        Ask::Apply { .. } => "apply_request",
         Ask::KernelInfo => "kernel_info_request",
         Ask::Abort(_) => "abort_request",
         Ask::Clear => "clear_request",
@@ -161,6 +161,7 @@ fn words(command: &Command) -> String {
         Command::Load(path) => format!("load {}", path.display()),
         Command::Run { cell, .. } => format!("run {}", cell.artifact.display()),
         Command::Interrupt => "interrupt".to_owned(),
+        Command::Call { call, .. } => format!("call {}", call.offset),
         Command::Kill => "kill".to_owned(),
         Command::Signal(number) => format!("signal {number}"),
         Command::StartRuntime => "start runtime".to_owned(),
@@ -263,7 +264,13 @@ fn a_cell_that_does_not_fit_is_refused_and_nothing_changes() {
 #[test]
 fn python_and_other_compilers_are_told_what_is_needed() {
     let mut engine = Engine::up();
-    let told = engine.asked("a", Ask::Apply);
+    let told = engine.asked(
+        "a",
+        Ask::Apply {
+            call: Err("this is a Python function".to_owned()),
+            buffers: Vec::new(),
+        },
+    );
     assert_eq!(
         told,
         [
@@ -463,4 +470,98 @@ fn shutdown_is_answered_and_odd_requests_are_refused() {
     assert_eq!(told[1], "signal 10");
     let told = engine.asked("s", Ask::Shutdown);
     assert_eq!(told, ["s busy", "s shutdown_reply ok", "s idle", "stop"]);
+}
+
+fn call() -> Ask {
+    Ask::Apply {
+        call: Ok(Box::new(CallMetadata {
+            abi: "rustc 1".to_owned(),
+            host: "here".to_owned(),
+            offset: Some(16),
+            artifacts: vec![ArtifactHash::new("std"), ArtifactHash::new("cell")],
+            paths: Vec::new(),
+            buffers: Vec::new(),
+        })),
+        buffers: vec!["args".into()],
+    }
+}
+
+impl Engine {
+    fn gave(&mut self, value: &[u8]) {
+        let run = RunId(self.runs);
+        let value = value.to_vec();
+        assert_eq!(self.told(Event::RuntimeValue { run, value }), [""; 0]);
+    }
+
+    fn calls(&mut self, id: &str) -> Vec<String> {
+        self.asked(id, call());
+        self.runs += 1;
+        self.prepared(Ok(vec!["/std".into(), "/cell".into()]))
+    }
+}
+
+#[test]
+fn functions_are_called_in_turn_with_cells_and_change_no_state() {
+    let mut engine = Engine::up();
+    engine.begins("a", "empty", "1");
+    assert_eq!(engine.asked("b", call()), [""; 0]);
+    let told = engine.ended(Outcome::Completed);
+    assert_eq!(told, ["a execute_reply ok", "a idle", "b busy", "prepare"]);
+    engine.runs += 1;
+    let told = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
+    assert_eq!(told, ["call 16"]);
+    engine.gave(b"P1");
+    let told = engine.ended(Outcome::Completed);
+    assert_eq!(told, ["b apply_reply ok", "b idle"]);
+    assert_eq!(engine.state(), "1");
+}
+
+#[test]
+fn calls_that_fail_say_how() {
+    let mut engine = Engine::up();
+    engine.calls("a");
+    engine.gave(br#"X{"ename": "DeserializeError", "evalue": "argument 1"}"#);
+    let told = engine.ended(Outcome::Completed);
+    let expected = ["a error DeserializeError", "a apply_reply error", "a idle"];
+    assert_eq!(told, expected);
+    engine.calls("b");
+    engine.gave(b"");
+    let panic = Panic {
+        message: "boom".to_owned(),
+        location: None,
+    };
+    let told = engine.ended(Outcome::Panicked(panic));
+    assert_eq!(told, ["b error Panic", "b apply_reply error", "b idle"]);
+    engine.begins("c", "empty", "1");
+    engine.ended(Outcome::Completed);
+    engine.calls("d");
+    let status = "signal 11".to_owned();
+    let told = engine.ended(Outcome::Died { status });
+    assert_eq!(told[0], "d error RuntimeDied");
+    assert_eq!(engine.state(), "empty");
+    let told = engine.calls("e");
+    assert_eq!(told, [""; 0]);
+}
+
+#[test]
+fn artifacts_may_come_without_a_call() {
+    let mut engine = Engine::new();
+    let Ask::Apply {
+        call: Ok(mut call),
+        buffers,
+    } = call()
+    else {
+        panic!("no call");
+    };
+    call.offset = None;
+    engine.asked(
+        "a",
+        Ask::Apply {
+            call: Ok(call),
+            buffers,
+        },
+    );
+    engine.runs += 1;
+    let told = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
+    assert_eq!(told, ["a apply_reply ok", "a idle"]);
 }

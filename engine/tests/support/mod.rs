@@ -117,7 +117,7 @@ impl Cluster {
     pub fn submit(&self, cells: Vec<EngineCell>) -> AsyncResult {
         self.client.submit(Submission {
             name: "%px".to_owned(),
-            cells,
+            tasks: cells.into_iter().map(Into::into).collect(),
             refused: self.refusals.clone(),
         })
     }

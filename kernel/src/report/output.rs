@@ -30,6 +30,11 @@ pub fn message(output: Output, count: usize) -> JupyterMessageContent {
             transient: Some(Transient { display_id: None }),
         }
         .into(),
+        // Of functions on engines; there is no message for it to a frontend.
+        Output::Data(data) => self::display(Display {
+            data: MimeBundle::plain(serde_json::json!(data).to_string()),
+            ..Display::default()
+        }),
         Output::ClearOutput { wait } => ClearOutput { wait }.into(),
     }
 }

@@ -1,22 +1,79 @@
 //! What the `phalanx` library asks of the kernel while a cell runs.
 
-use super::fanout::wait_with_bar;
+use super::fanout::{self, wait_with_bar};
 use super::magics::{self, Order, Standing, limit};
 use super::results::Held;
-use super::{CellContext, Services};
+use super::{CellContext, Services, functions};
 use crate::channel::Answer;
 use crate::magic;
 use crate::report::Fault;
+use bytes::Bytes;
 use phalanx_client::render::grouped;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{AsyncResultQuery, HostReply, HostRequest};
 use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::StreamName;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Answers one request.
-pub async fn serve(services: &Services, context: &CellContext, request: HostRequest) -> HostReply {
+pub async fn serve(
+    services: &Services,
+    context: &CellContext,
+    request: HostRequest,
+    raw: Vec<Bytes>,
+) -> (HostReply, Vec<Bytes>) {
+    if let HostRequest::AsyncResult {
+        id,
+        query: AsyncResultQuery::Values { from, to },
+    } = request
+    {
+        return match services.results().get(id) {
+            Some(held) => values(&held, from..to),
+            None => (HostReply::Failed(unknown(id)), Vec::new()),
+        };
+    }
+    (plain(services, context, request, raw).await, Vec::new())
+}
+
+/// What came of tasks, and their values.
+fn values(held: &Held, tasks: Range<usize>) -> (HostReply, Vec<Bytes>) {
+    let to = tasks.end.min(held.result.len());
+    let outcomes = held.result.outcomes(tasks.start.min(to)..to);
+    let mut raw = Vec::with_capacity(outcomes.len());
+    let told = outcomes.into_iter().map(|outcome| match outcome {
+        Some(Ok((engine, value))) => {
+            raw.push(value);
+            Some(Ok(engine))
+        }
+        other => {
+            raw.push(Bytes::new());
+            other.map(|outcome| outcome.map(|(engine, _)| engine))
+        }
+    });
+    let told = told.collect();
+    (HostReply::Values(told), raw)
+}
+
+async fn plain(
+    services: &Services,
+    context: &CellContext,
+    request: HostRequest,
+    raw: Vec<Bytes>,
+) -> HostReply {
     match request {
+        HostRequest::Apply(apply) => match functions::apply(services, context, *apply, raw).await {
+            Ok(held) => HostReply::AsyncResult(held.id),
+            Err(failure) => HostReply::Failed(failure),
+        },
+        HostRequest::Client(request) => tokio::select! {
+            reply = functions::query(services, context, *request) => {
+                reply.unwrap_or_else(HostReply::Failed)
+            }
+            () = context.interrupted().cancelled() => {
+                HostReply::Failed(Failure::Interrupted { lost: Vec::new() })
+            }
+        },
         HostRequest::Output(output) => {
             context.outlet().output(output).await;
             HostReply::Done
@@ -103,6 +160,15 @@ async fn run_magic(
 async fn answer(context: &CellContext, held: &Held, query: AsyncResultQuery) -> HostReply {
     let result = &held.result;
     match query {
+        AsyncResultQuery::Progress => HostReply::Progress(held.progress()),
+        AsyncResultQuery::Values { from, to } => values(held, from..to).0,
+        AsyncResultQuery::Next { seen, timeout } => {
+            HostReply::Ended(result.ended_since(seen, limit(timeout)).await)
+        }
+        AsyncResultQuery::StreamOutput => {
+            fanout::stream(context, held).await;
+            HostReply::Done
+        }
         AsyncResultQuery::Snapshot => HostReply::Snapshot(Box::new(result.snapshot())),
         AsyncResultQuery::Wait { timeout } => HostReply::Ready(result.wait(limit(timeout)).await),
         AsyncResultQuery::WaitForOutput { timeout } => {

@@ -13,6 +13,7 @@
 //! | `cluster/` | the controller and the engines of this kernel |
 //! | `compile/` | cells compiled for engines, once for all in the same state |
 //! | `fanout/` | a cell on many engines: submitted, watched, shown |
+//! | `functions/` | functions of the notebook, called on engines |
 //! | `results.rs` | the AsyncResults the kernel holds |
 //! | `help.rs` | pages of help |
 //! | `moved.rs` | which cell has moved a variable that is gone |
@@ -33,6 +34,7 @@ mod compile;
 mod context;
 mod dependency;
 mod fanout;
+mod functions;
 mod help;
 pub mod host;
 mod local;

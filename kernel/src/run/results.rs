@@ -2,8 +2,9 @@
 
 use phalanx_client::AsyncResult;
 use phalanx_client::render::Labels;
-use phalanx_protocol::id::{AsyncResultId, EngineId};
-use std::collections::HashMap;
+use phalanx_protocol::host::Progress;
+use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An AsyncResult that can be named.
@@ -15,10 +16,55 @@ pub struct Held {
     pub result: AsyncResult,
     /// How its outputs are labelled.
     pub labels: Labels,
+    /// How many items each task stands for; empty where each is one.
+    sizes: Arc<[usize]>,
 }
 
-/// All AsyncResults of a session, kept for its life since a variable may name any of them. Clones
-/// share them.
+/// Most AsyncResults that are kept. Beyond, those that were done first are forgotten.
+const KEPT: usize = 4096;
+
+/// Most bytes of functions' results that are kept.
+const KEPT_BYTES: usize = 1 << 30;
+
+impl Held {
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        let result = &self.result;
+        let ended = result.progress();
+        Progress {
+            name: result.name(),
+            tasks: result.len(),
+            ended,
+            failed: result.failed(),
+            items: self.items(),
+            items_ended: self.items_ended(),
+            elapsed: result.elapsed(),
+            serial: result.serial_time(),
+        }
+    }
+
+    /// How many items there are.
+    pub fn items(&self) -> usize {
+        match &*self.sizes {
+            [] => self.result.len(),
+            sizes => sizes.iter().sum(),
+        }
+    }
+
+    /// How many items are done.
+    pub fn items_ended(&self) -> usize {
+        match &*self.sizes {
+            [] => self.result.progress(),
+            sizes => {
+                let ended = self.result.ended();
+                ended.iter().filter_map(|task| sizes.get(*task)).sum()
+            }
+        }
+    }
+}
+
+/// The AsyncResults of a session, since variables name them: the latest, within limits. Clones share
+/// them.
 #[derive(Clone, Debug, Default)]
 pub struct Results(
     /// Held for one look-up.
@@ -27,17 +73,28 @@ pub struct Results(
 
 #[derive(Debug, Default)]
 struct Table {
-    held: HashMap<AsyncResultId, Held>,
+    held: BTreeMap<AsyncResultId, Held>,
     made: u64,
 }
 
 impl Results {
     /// Keeps an AsyncResult.
     pub fn hold(&self, result: AsyncResult, labels: Labels) -> Held {
+        self.hold_items(result, labels, Vec::new())
+    }
+
+    /// Keeps an AsyncResult whose tasks stand for so many items each.
+    pub fn hold_items(&self, result: AsyncResult, labels: Labels, sizes: Vec<usize>) -> Held {
         let mut table = self.table();
+        table.shrink();
         table.made += 1;
         let id = AsyncResultId(table.made);
-        let held = Held { id, result, labels };
+        let held = Held {
+            id,
+            result,
+            labels,
+            sizes: sizes.into(),
+        };
         table.held.insert(id, held.clone());
         held
     }
@@ -45,6 +102,36 @@ impl Results {
     /// The one of that name.
     pub fn get(&self, id: AsyncResultId) -> Option<Held> {
         self.table().held.get(&id).cloned()
+    }
+
+    /// All of them, the oldest first.
+    pub fn all(&self) -> Vec<Held> {
+        self.table().held.values().cloned().collect()
+    }
+
+    /// The one that these tasks are all of.
+    pub fn of_tasks(&self, tasks: &[MsgId]) -> Option<Held> {
+        let is = |held: &Held| {
+            let ids = held.result.ids();
+            ids.len() == tasks.len() && ids.iter().map(|(id, _)| id).eq(tasks)
+        };
+        self.all().into_iter().find(is)
+    }
+
+    /// The tasks of all, in order, and whether they have ended.
+    pub fn tasks(&self) -> Vec<(MsgId, bool)> {
+        self.all()
+            .iter()
+            .flat_map(|held| held.result.ids())
+            .collect()
+    }
+
+    /// Forgets these, or all, where they are done.
+    pub fn purge(&self, which: &[AsyncResultId]) {
+        let named = |id: &AsyncResultId| which.is_empty() || which.contains(id);
+        self.table()
+            .held
+            .retain(|id, held| !named(id) || !held.result.ready());
     }
 
     /// How many tasks of this session have not ended, for each engine that has any.
@@ -65,5 +152,22 @@ impl Results {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Makes room: what was done first goes, never what is under way.
+    fn shrink(&mut self) {
+        let mut bytes: usize = self.held.values().map(|held| held.result.bytes()).sum();
+        let ids: Vec<AsyncResultId> = self.held.keys().copied().collect();
+        for id in ids {
+            if self.held.len() < KEPT && bytes <= KEPT_BYTES {
+                return;
+            }
+            if let Some(held) = self.held.get(&id).filter(|held| held.result.ready()) {
+                bytes -= held.result.bytes();
+                self.held.remove(&id);
+            }
+        }
     }
 }

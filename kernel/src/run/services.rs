@@ -5,6 +5,7 @@ use super::analyst::context::{self, Behind};
 use super::cluster::Cluster;
 use super::compile::Compiler;
 use super::fanout::{Fanout, States};
+use super::functions::Functions;
 use super::local::{Analysis, CellCall};
 use super::results::Results;
 use super::{CellContext, Local, Programs, Surroundings};
@@ -31,6 +32,7 @@ pub struct Services {
     analyst: Analyst,
     cluster: Cluster,
     fanout: Fanout,
+    functions: Functions,
     /// What the sets of magics remember. Held for one look or change.
     sets: Arc<Mutex<MagicSets>>,
     surroundings: Surroundings,
@@ -64,6 +66,7 @@ impl Services {
                 results: Results::default(),
                 watchers: watchers.clone(),
             },
+            functions: Functions::default(),
             sets: Arc::default(),
             surroundings,
             timing: Arc::default(),
@@ -88,6 +91,11 @@ impl Services {
     /// Cells on engines.
     pub fn fanout(&self) -> &Fanout {
         &self.fanout
+    }
+
+    /// Functions on engines.
+    pub fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     /// The AsyncResults of this session.

@@ -273,7 +273,10 @@ impl Actor {
     /// Answers a call of the library, beside the cell that waits for it.
     async fn serve(&mut self, CellCall { context, call }: CellCall) {
         let HostCall {
-            request, mut reply, ..
+            request,
+            raw,
+            mut reply,
+            ..
         } = call;
         let request = match request {
             HostRequest::Comm(request) => {
@@ -287,7 +290,9 @@ impl Actor {
         let asks = matches!(request, HostRequest::Input { .. } | HostRequest::ReadLine);
         let served = async move {
             tokio::select! {
-                answer = host::serve(&services, &context, request) => reply.send(answer),
+                (answer, raw) = host::serve(&services, &context, request, raw) => {
+                    reply.send_with(answer, raw);
+                }
                 () = reply.closed() => {}
                 () = context.abandoned().cancelled() => {}
             }

@@ -7,12 +7,14 @@
 
 mod crashes;
 mod foreign_tour;
+mod functions;
 mod install;
 mod ipyparallel_client;
 mod kernel_test;
 mod lab;
 mod leaks;
 mod lone_engine;
+mod members;
 mod nbclient;
 mod session;
 mod tour;

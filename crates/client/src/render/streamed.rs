@@ -205,6 +205,7 @@ impl Streamer {
                 self.last = Some(Source::Result);
                 page.push(label::result(&data, engine, lane.execution_count));
             }
+            Output::Data(_) => {}
             clear @ Output::ClearOutput { .. } => {
                 self.last = None;
                 page.push(clear);

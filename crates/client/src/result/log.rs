@@ -154,7 +154,7 @@ fn size(output: &Output) -> usize {
         Output::Stream { text, .. } => text.len(),
         Output::Display(display) => display_size(display),
         Output::Result(data) => bundle_size(&data.0),
-        Output::ClearOutput { .. } => 0,
+        Output::ClearOutput { .. } | Output::Data(_) => 0,
     }
 }
 

@@ -7,15 +7,17 @@ mod text;
 
 pub use event::{TaskEvent, TaskEventKind};
 pub(crate) use log::OutputLog;
+pub use record::TaskOutcome;
 pub(crate) use record::{ResultRecord, TaskEnd, Update};
 pub(crate) use text::apply_carriage_returns;
 
 use crate::render::composite;
 use crate::request::{Request, Requests, TaskKey};
+use crate::task::EngineTask;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::host::{AsyncResultSnapshot, TaskStatus};
-use phalanx_protocol::id::{AsyncResultId, EngineId};
+use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -59,11 +61,23 @@ impl AsyncResult {
     pub(crate) fn new(
         id: AsyncResultId,
         name: String,
-        tasks: impl Iterator<Item = (EngineId, String)>,
+        tasks: &[EngineTask],
         submitted: DateTime<Utc>,
         requests: Requests,
     ) -> Self {
-        let record = ResultRecord::new(name, tasks, submitted);
+        Self::of(id, ResultRecord::new(name, tasks, submitted), requests)
+    }
+
+    pub(crate) fn unsubmitted(
+        id: AsyncResultId,
+        name: String,
+        tasks: usize,
+        requests: Requests,
+    ) -> Self {
+        Self::of(id, ResultRecord::unsubmitted(name, tasks), requests)
+    }
+
+    fn of(id: AsyncResultId, record: ResultRecord, requests: Requests) -> Self {
         Self(Arc::new(Shared {
             id,
             len: record.len(),
@@ -129,6 +143,41 @@ impl AsyncResult {
     /// Seconds the engines spent on the tasks that have ended, one after the other.
     pub fn serial_time(&self) -> f64 {
         self.state().record.serial_time()
+    }
+
+    /// What came of these tasks, as far as they have ended. The first byte of what they yielded says
+    /// in which form it is (`phalanx_protocol::native::value`).
+    pub fn outcomes(&self, tasks: std::ops::Range<usize>) -> Vec<Option<TaskOutcome>> {
+        self.state().record.outcomes(tasks)
+    }
+
+    /// Waits until more than `seen` tasks have ended, or all; those after them, in the order of
+    /// their ends. None in time gives none.
+    pub async fn ended_since(&self, seen: usize, timeout: Option<Duration>) -> Vec<usize> {
+        let len = self.len();
+        self.wait_until(timeout, |counts| counts.ended > seen || counts.ended == len)
+            .await;
+        self.state().record.ended_since(seen).to_vec()
+    }
+
+    /// The tasks that have ended, in the order of their ends.
+    pub fn ended(&self) -> Vec<usize> {
+        self.state().record.ended_since(0).to_vec()
+    }
+
+    /// How many tasks have failed.
+    pub fn failed(&self) -> usize {
+        self.state().record.failed()
+    }
+
+    /// The tasks' ids, as far as they were sent, and whether they have ended.
+    pub fn ids(&self) -> Vec<(MsgId, bool)> {
+        self.state().record.ids()
+    }
+
+    /// How many bytes the values of functions take.
+    pub fn bytes(&self) -> usize {
+        self.state().record.bytes()
     }
 
     /// The failures so far as one: `Remote` for a single one, `Composite` for several.
@@ -202,12 +251,11 @@ impl AsyncResult {
 
     pub(crate) fn apply(&self, task: usize, update: Update) {
         let mut state = self.state();
-        let Some(event) = state.record.apply(task, update) else {
-            return;
-        };
-        state
-            .subscribers
-            .retain(|subscriber| subscriber.send(event.clone()).is_ok());
+        if let Some(event) = state.record.apply(task, update) {
+            state
+                .subscribers
+                .retain(|subscriber| subscriber.send(event.clone()).is_ok());
+        }
         let counts = Counts {
             ended: state.record.ended(),
             settled: state.record.settled(),
@@ -228,6 +276,11 @@ impl AsyncResult {
         self.0.counts.borrow().settled == self.len()
     }
 
+    /// Whether nobody but the caller holds it.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
     /// Ends every task, where there is no actor to do so.
     pub(crate) fn fail_all(&self, reason: &str) {
         for task in 0..self.len() {
@@ -239,18 +292,24 @@ impl AsyncResult {
                 msg_id: None,
                 method: "execute".to_owned(),
             };
-            let end = TaskEnd {
-                status: TaskStatus::Error,
-                failure: Some(failure),
-                execution_count: None,
-                started: None,
-                completed: None,
-                received: Utc::now(),
-                state: None,
-            };
-            self.apply(task, Update::Ended(Box::new(end)));
-            self.apply(task, Update::OutputDone);
+            self.fail(task, failure);
         }
+    }
+
+    /// Ends a task in failure, where there is no actor to do so.
+    pub(crate) fn fail(&self, task: usize, failure: RemoteFailure) {
+        let end = TaskEnd {
+            status: TaskStatus::Error,
+            failure: Some(failure),
+            execution_count: None,
+            value: None,
+            started: None,
+            completed: None,
+            received: Utc::now(),
+            state: None,
+        };
+        self.apply(task, Update::Ended(Box::new(end)));
+        self.apply(task, Update::OutputDone);
     }
 
     async fn wait_until(&self, timeout: Option<Duration>, done: impl Fn(&Counts) -> bool) -> bool {

@@ -2,13 +2,17 @@
 
 use super::event::{TaskEvent, TaskEventKind};
 use super::log::OutputLog;
+use crate::task::EngineTask;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::{
     AsyncResultSnapshot, ExecuteReply, TaskMetadata, TaskSnapshot, TaskStatus,
 };
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
+use phalanx_protocol::native::value;
 use phalanx_protocol::output::{MimeBundle, Output, StreamName};
+use std::ops::Range;
 
 /// A change to one task.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +23,10 @@ pub(crate) enum Update {
         engine_uuid: Option<EngineUuid>,
         at: DateTime<Utc>,
     },
+    /// It was sent under this id, by somebody, at some time.
+    Known { msg_id: MsgId },
+    /// The scheduler has given it to this engine.
+    Placed { id: EngineId, uuid: EngineUuid },
     /// The engine published what it runs.
     Input { code: String, execution_count: u32 },
     /// It put something out.
@@ -43,6 +51,8 @@ pub(crate) struct TaskEnd {
     /// `Some` unless it ran to its end.
     pub failure: Option<RemoteFailure>,
     pub execution_count: Option<u32>,
+    /// What a function gave back.
+    pub value: Option<Bytes>,
     pub started: Option<DateTime<Utc>>,
     pub completed: Option<DateTime<Utc>>,
     pub received: DateTime<Utc>,
@@ -50,16 +60,22 @@ pub(crate) struct TaskEnd {
     pub state: Option<StateId>,
 }
 
+/// What came of a task: its engine and what it yielded, or how it failed.
+pub type TaskOutcome = Result<(Option<EngineId>, Bytes), RemoteFailure>;
+
 /// The tasks of one AsyncResult.
 #[derive(Debug)]
 pub(crate) struct ResultRecord {
     name: String,
     tasks: Vec<TaskRecord>,
+    /// Those that have ended, in the order of their ends.
+    order: Vec<usize>,
+    failed: usize,
 }
 
 #[derive(Debug)]
 struct TaskRecord {
-    engine: EngineId,
+    engine: Option<EngineId>,
     metadata: TaskMetadata,
     log: OutputLog,
     end: Option<TaskEnd>,
@@ -67,19 +83,23 @@ struct TaskRecord {
 }
 
 impl ResultRecord {
-    /// A record of tasks just submitted: one per engine.
-    pub fn new(
-        name: String,
-        tasks: impl Iterator<Item = (EngineId, String)>,
-        submitted: DateTime<Utc>,
-    ) -> Self {
+    /// A record of tasks just submitted.
+    pub fn new(name: String, tasks: &[EngineTask], submitted: DateTime<Utc>) -> Self {
         let tasks = tasks
-            .map(|(engine, source)| TaskRecord {
-                engine,
+            .iter()
+            .map(|task| TaskRecord {
+                engine: task.engine(),
                 metadata: TaskMetadata {
                     submitted: Some(submitted),
-                    engine_id: Some(engine),
-                    execute_input: Some(source),
+                    engine_id: task.engine(),
+                    execute_input: task.source().map(str::to_owned),
+                    label: task.label().map(str::to_owned),
+                    after: task
+                        .dependencies()
+                        .map_or_else(Vec::new, |b| b.after.dependencies.clone()),
+                    follow: task
+                        .dependencies()
+                        .map_or_else(Vec::new, |b| b.follow.dependencies.clone()),
                     ..TaskMetadata::default()
                 },
                 log: OutputLog::default(),
@@ -87,7 +107,29 @@ impl ResultRecord {
                 output_done: false,
             })
             .collect();
-        Self { name, tasks }
+        Self {
+            name,
+            tasks,
+            order: Vec::new(),
+            failed: 0,
+        }
+    }
+
+    /// A record of tasks that were submitted elsewhere.
+    pub fn unsubmitted(name: String, tasks: usize) -> Self {
+        let task = || TaskRecord {
+            engine: None,
+            metadata: TaskMetadata::default(),
+            log: OutputLog::default(),
+            end: None,
+            output_done: false,
+        };
+        Self {
+            name,
+            tasks: std::iter::repeat_with(task).take(tasks).collect(),
+            order: Vec::new(),
+            failed: 0,
+        }
     }
 
     /// The name of what was run.
@@ -102,7 +144,7 @@ impl ResultRecord {
 
     /// How many have ended.
     pub fn ended(&self) -> usize {
-        self.tasks.iter().filter(|task| task.end.is_some()).count()
+        self.order.len()
     }
 
     /// How many have ended with all their output here.
@@ -121,21 +163,27 @@ impl ResultRecord {
 
     /// The engines of all tasks, in their order.
     pub fn engines(&self) -> impl Iterator<Item = EngineId> {
-        self.tasks.iter().map(|task| task.engine)
+        self.tasks.iter().filter_map(|task| task.engine)
     }
 
     /// The engines of the tasks that have not ended.
     pub fn pending_engines(&self) -> impl Iterator<Item = EngineId> {
-        self.pending().map(|task| self.tasks[task].engine)
+        self.pending().filter_map(|task| self.tasks[task].engine)
     }
 
     /// Applies a change; the event it makes for subscribers, if any.
     pub fn apply(&mut self, index: usize, update: Update) -> Option<TaskEvent> {
         let task = self.tasks.get_mut(index)?;
-        let kind = task.apply(update)?;
+        let pending = task.end.is_none();
+        let kind = task.apply(update);
+        if let (true, Some(end)) = (pending, &task.end) {
+            self.order.push(index);
+            self.failed += usize::from(end.failure.is_some());
+        }
+        let kind = kind?;
         Some(TaskEvent {
             task: index,
-            engine: task.engine,
+            engine: task.engine?,
             kind,
         })
     }
@@ -144,10 +192,13 @@ impl ResultRecord {
     pub fn replay(&self) -> Vec<TaskEvent> {
         let mut events = Vec::new();
         for (index, task) in self.tasks.iter().enumerate() {
+            let Some(engine) = task.engine else {
+                continue;
+            };
             let mut push = |kind| {
                 events.push(TaskEvent {
                     task: index,
-                    engine: task.engine,
+                    engine,
                     kind,
                 });
             };
@@ -201,6 +252,44 @@ impl ResultRecord {
             .sum()
     }
 
+    /// Those that have ended after the first `seen`, in the order of their ends.
+    pub fn ended_since(&self, seen: usize) -> &[usize] {
+        self.order.get(seen..).unwrap_or_default()
+    }
+
+    /// How many have failed.
+    pub fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// What came of these tasks, as far as they have ended, and which engine ran them.
+    pub fn outcomes(&self, tasks: Range<usize>) -> Vec<Option<TaskOutcome>> {
+        let tasks = self.tasks.get(tasks).unwrap_or_default();
+        tasks.iter().map(TaskRecord::outcome).collect()
+    }
+
+    /// The tasks' ids, as far as they have any, and whether they have ended.
+    pub fn ids(&self) -> Vec<(MsgId, bool)> {
+        let ids = self.tasks.iter().filter_map(|task| {
+            let id = task.metadata.msg_id.clone()?;
+            Some((id, task.end.is_some()))
+        });
+        ids.collect()
+    }
+
+    /// How many bytes the values of functions take.
+    pub fn bytes(&self) -> usize {
+        let value = |task: &TaskRecord| task.end.as_ref()?.value.as_ref().map(Bytes::len);
+        self.tasks.iter().filter_map(value).sum()
+    }
+
+    /// What came of these tasks, where they ended well.
+    #[cfg(test)]
+    pub fn values(&self, tasks: Range<usize>) -> Vec<Option<Bytes>> {
+        let tasks = self.tasks.get(tasks).unwrap_or_default();
+        tasks.iter().map(TaskRecord::value).collect()
+    }
+
     /// The failures, in the order of tasks.
     pub fn failures(&self) -> Vec<RemoteFailure> {
         self.tasks
@@ -232,12 +321,26 @@ impl TaskRecord {
                 self.metadata.engine_uuid = engine_uuid.or(self.metadata.engine_uuid.take());
                 None
             }
+            Update::Known { msg_id } => {
+                self.metadata.msg_id = Some(msg_id);
+                None
+            }
+            Update::Placed { id, uuid } => {
+                self.engine = Some(id);
+                self.metadata.engine_id = Some(id);
+                self.metadata.engine_uuid = Some(uuid);
+                None
+            }
             Update::Input {
                 code,
                 execution_count,
             } => {
                 self.metadata.execute_input = Some(code);
                 self.count(execution_count)
+            }
+            Update::Output(Output::Data(data)) => {
+                self.metadata.data.extend(data);
+                None
             }
             Update::Output(output) => {
                 self.log.push(output.clone());
@@ -288,21 +391,37 @@ impl TaskRecord {
         Some(event)
     }
 
+    /// What came of it, if it ended well: what the function gave back, or the cell's reply.
+    fn value(&self) -> Option<Bytes> {
+        let end = self.end.as_ref().filter(|end| end.failure.is_none())?;
+        if let Some(value) = &end.value {
+            return Some(value.clone());
+        }
+        let reply = ExecuteReply {
+            engine_id: self.engine,
+            execution_count: self.metadata.execution_count.unwrap_or_default(),
+            execute_result: self.metadata.execute_result.clone(),
+        };
+        let mut bytes = vec![value::JSON];
+        serde_json::to_writer(&mut bytes, &reply).ok()?;
+        Some(bytes.into())
+    }
+
+    fn outcome(&self) -> Option<TaskOutcome> {
+        let end = self.end.as_ref()?;
+        Some(match (&end.failure, self.value()) {
+            (Some(failure), _) => Err(failure.clone()),
+            (None, value) => Ok((self.engine, value.unwrap_or_default())),
+        })
+    }
+
     fn snapshot(&self) -> TaskSnapshot {
         let mut metadata = self.metadata.clone();
         metadata.stdout = self.log.text(StreamName::Stdout);
         metadata.stderr = self.log.text(StreamName::Stderr);
         metadata.outputs = self.log.displays();
-        let failure = self.end.as_ref().map(|end| end.failure.clone());
-        let result = match failure {
-            None => None,
-            Some(Some(failure)) => Some(Err(failure)),
-            Some(None) => Some(Ok(ExecuteReply {
-                engine_id: Some(self.engine),
-                execution_count: self.metadata.execution_count.unwrap_or_default(),
-                execute_result: self.metadata.execute_result.clone(),
-            })),
-        };
+        let end = self.end.as_ref();
+        let result = end.map(|end| end.failure.clone().map_or(Ok(()), Err));
         TaskSnapshot { metadata, result }
     }
 }
@@ -329,8 +448,8 @@ mod tests {
     }
 
     fn record() -> ResultRecord {
-        let engines = [0, 1].map(|id| (EngineId(id), "x + 1".to_owned()));
-        ResultRecord::new("%px".to_owned(), engines.into_iter(), at(0))
+        let tasks = [0, 1].map(|id| crate::state::tests::cell(id).into());
+        ResultRecord::new("%px".to_owned(), &tasks, at(0))
     }
 
     fn end(started: i64, completed: i64, failure: Option<RemoteFailure>) -> Update {
@@ -342,6 +461,7 @@ mod tests {
             },
             failure,
             execution_count: Some(3),
+            value: None,
             started: Some(at(started)),
             completed: Some(at(completed)),
             received: at(completed + 5),
@@ -397,9 +517,11 @@ mod tests {
                 execution_count: 3,
             },
         );
-        let Some(Ok(reply)) = &record.snapshot(at(1)).tasks[0].result else {
-            panic!("not a success");
-        };
+        let values = record.values(0..2);
+        assert_eq!(values[1], None);
+        let (&tag, json) = values[0].as_ref().unwrap().split_first().unwrap();
+        assert_eq!(tag, value::JSON);
+        let reply: ExecuteReply = serde_json::from_slice(json).unwrap();
         assert_eq!(format!("{reply:?}"), "<ExecuteReply[3]: 42>");
         assert_eq!((record.ended(), record.settled()), (1, 0));
         record.apply(0, Update::OutputDone);

@@ -3,6 +3,7 @@
 use super::Now;
 use super::message::Reply;
 use crate::result::TaskEnd;
+use bytes::Bytes;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, MsgId};
@@ -10,7 +11,10 @@ use phalanx_protocol::id::{EngineId, MsgId};
 /// How a task ended, before it is written down.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum End {
-    Ok { execution_count: Option<u32> },
+    Ok {
+        execution_count: Option<u32>,
+        value: Option<Bytes>,
+    },
     Failed(RemoteFailure),
     Aborted,
 }
@@ -19,19 +23,26 @@ impl End {
     /// As it is recorded: a failure that does not say where it happened is that of `engine`.
     pub fn record(
         self,
-        msg_id: Option<&MsgId>,
+        task: Option<(&MsgId, &str)>,
         engine: Option<EngineId>,
         reply: Option<Reply>,
         now: Now,
     ) -> TaskEnd {
-        let (status, execution_count, failure) = match self {
-            Self::Ok { execution_count } => (TaskStatus::Ok, execution_count, None),
-            Self::Failed(failure) => (TaskStatus::Error, None, Some(failure)),
-            Self::Aborted => (TaskStatus::Aborted, None, Some(aborted(msg_id))),
+        let msg_id = task.map(|(msg_id, _)| msg_id);
+        let (status, execution_count, value, failure) = match self {
+            Self::Ok {
+                execution_count,
+                value,
+            } => (TaskStatus::Ok, execution_count, value, None),
+            Self::Failed(failure) => (TaskStatus::Error, None, None, Some(failure)),
+            Self::Aborted => (TaskStatus::Aborted, None, None, Some(aborted(msg_id))),
         };
         let failure = failure.map(|mut failure| {
             failure.engine = failure.engine.or(engine);
             failure.msg_id = failure.msg_id.or_else(|| msg_id.cloned());
+            if let (Some((_, method)), true) = (task, failure.method.is_empty()) {
+                failure.method = method.to_owned();
+            }
             failure
         });
         let (started, completed, state) = match reply {
@@ -42,6 +53,7 @@ impl End {
             status,
             failure,
             execution_count,
+            value,
             started,
             completed,
             received: now.utc,
@@ -66,6 +78,7 @@ pub(super) fn failure(ename: &str, evalue: String) -> RemoteFailure {
         traceback: Vec::new(),
         engine: None,
         msg_id: None,
-        method: "execute".to_owned(),
+        // That of the task it happens to.
+        method: String::new(),
     }
 }

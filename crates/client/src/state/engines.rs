@@ -59,6 +59,12 @@ impl Engines {
         self.by_id.get(&id).map(|entry| entry.engine(id))
     }
 
+    /// The number of the engine with this identity.
+    pub fn id(&self, uuid: &EngineUuid) -> Option<EngineId> {
+        let found = self.by_id.iter().find(|(_, entry)| entry.uuid == *uuid);
+        found.map(|(&id, _)| id)
+    }
+
     /// The controller announced an engine; announcing it twice changes nothing.
     pub fn registered(
         &mut self,

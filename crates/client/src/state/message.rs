@@ -1,6 +1,7 @@
 //! What the state learns from messages, and what it has sent.
 
-use crate::submission::EngineCell;
+use crate::task::EngineTask;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineUuid, MsgId, StateId};
@@ -13,6 +14,8 @@ pub(crate) struct Reply {
     pub parent: MsgId,
     /// Whether the engine itself replied, so that an `idle` is to come over iopub.
     pub by_engine: bool,
+    /// Who ran it, or died over it.
+    pub engine: Option<EngineUuid>,
     pub started: Option<DateTime<Utc>>,
     pub completed: Option<DateTime<Utc>>,
     /// The engine's state now, where it is one of ours.
@@ -23,7 +26,11 @@ pub(crate) struct Reply {
 /// What a reply says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
-    Ok { execution_count: Option<u32> },
+    Ok {
+        execution_count: Option<u32>,
+        /// What a function gave back.
+        value: Option<Bytes>,
+    },
     Failed(RemoteFailure),
     Aborted,
     Refused(RefusalReason),
@@ -50,7 +57,8 @@ pub(crate) enum Published {
 /// A message to send to an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
-    pub engine: EngineUuid,
+    /// `None` for what the scheduler places.
+    pub engine: Option<EngineUuid>,
     pub msg_id: MsgId,
     pub body: Body,
 }
@@ -58,11 +66,13 @@ pub(crate) struct Outgoing {
 /// What a message to an engine asks.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
-    /// Over mux: run this cell, with these of its artifacts (by position) as buffers.
-    Cell {
-        cell: Box<EngineCell>,
+    /// Over mux, or to the scheduler: run this, with these of its artifacts (by position) as buffers.
+    Work {
+        work: Box<EngineTask>,
         by_path: bool,
         buffers: Vec<usize>,
+        /// The engines a scheduler may choose among; none means all.
+        targets: Vec<EngineUuid>,
     },
     /// Over mux: what are you?
     KernelInfo,

@@ -6,12 +6,12 @@ mod engines;
 pub(crate) mod message;
 mod tasks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::engine::{ClientEvent, Engine};
 use crate::request::{ControlOrder, TaskKey};
 use crate::result::Update;
-use crate::submission::EngineCell;
+use crate::task::EngineTask;
 use artifacts::{Ledger, Plan};
 use chrono::{DateTime, Utc};
 use end::failure;
@@ -20,7 +20,7 @@ use message::{Answer, Body, Outgoing, Published, Reply};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::parallel::RefusalReason;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 use tasks::{Consequence, Sending, Tasks};
 
@@ -41,10 +41,10 @@ pub(crate) struct Ticket(pub u64);
 /// What happens to a client.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The user wants these cells run.
-    Submit { cells: Vec<(TaskKey, EngineCell)> },
-    /// The user sends this in place of a refused cell.
-    Resend { key: TaskKey, cell: EngineCell },
+    /// The user wants these run.
+    Submit { tasks: Vec<(TaskKey, EngineTask)> },
+    /// The user sends this in place of what was refused.
+    Resend { key: TaskKey, work: EngineTask },
     /// The user ends a refused task.
     Fail {
         key: TaskKey,
@@ -67,7 +67,11 @@ pub(crate) enum Event {
     /// A reply to one of our requests.
     Replied(Reply),
     /// Something an engine published for one of our requests.
-    Published { parent: MsgId, published: Published },
+    Published {
+        parent: MsgId,
+        engine: Option<EngineUuid>,
+        published: Published,
+    },
     /// A message was not sent.
     SendFailed { msg_id: MsgId, message: String },
     /// The connection broke; it is being made again.
@@ -92,7 +96,8 @@ pub(crate) enum Command {
         key: TaskKey,
         reason: RefusalReason,
         state: StateId,
-        cell: Box<EngineCell>,
+        engine: EngineId,
+        work: Box<EngineTask>,
     },
     /// Tell whoever listens.
     Notify(ClientEvent),
@@ -158,14 +163,14 @@ impl State {
 
     fn take(&mut self, event: Event, now: Now, commands: &mut Vec<Command>) {
         match event {
-            Event::Submit { cells } => {
-                for (key, cell) in cells {
-                    self.submit(key, cell, 0, now, commands);
+            Event::Submit { tasks } => {
+                for (key, work) in tasks {
+                    self.submit(key, work, 0, now, commands);
                 }
             }
-            Event::Resend { key, cell } => {
+            Event::Resend { key, work } => {
                 if self.tasks.is_parked(key) {
-                    self.submit(key, cell, 0, now, commands);
+                    self.submit(key, work, 0, now, commands);
                 }
             }
             Event::Fail { key, failure } => {
@@ -191,9 +196,11 @@ impl State {
             Event::Registered(id, uuid) => self.registered(id, uuid, now, commands),
             Event::Unregistered(id, uuid) => self.left(id, &uuid, now, commands),
             Event::Replied(reply) => self.replied(reply, now, commands),
-            Event::Published { parent, published } => {
-                self.published(&parent, published, now, commands);
-            }
+            Event::Published {
+                parent,
+                engine,
+                published,
+            } => self.published(&parent, engine, published, now, commands),
             Event::SendFailed { msg_id, message } => {
                 self.answered(&msg_id, commands);
                 let failure = failure("EngineError", message);
@@ -230,30 +237,23 @@ impl State {
     fn submit(
         &mut self,
         key: TaskKey,
-        cell: EngineCell,
+        work: EngineTask,
         attempt: u32,
         now: Now,
         commands: &mut Vec<Command>,
     ) {
         let msg_id = counter(&self.session, &mut self.sent)();
-        let Some(engine) = self.engines.get(cell.engine) else {
-            let gone = format!("Engine {} is not registered", cell.engine);
-            let uuid = EngineUuid::new("");
-            let task = Sending {
-                key,
-                uuid,
-                attempt,
-                sent: true,
-            };
-            self.tasks.begin(msg_id.clone(), task, cell);
-            let failure = failure("EngineError", gone);
-            self.tasks.fail(&msg_id, failure, now, commands);
+        let Some(id) = work.engine() else {
+            self.submit_balanced(msg_id, key, work, attempt, now, commands);
+            return;
+        };
+        let Some(engine) = self.engines.get(id) else {
+            let gone = format!("Engine {id} is not registered");
+            self.refuse(msg_id, key, work, gone, now, commands);
             return;
         };
         let host = engine.handshake.as_ref().map_or("", |h| h.host.as_str());
-        let plan = self
-            .ledger
-            .plan(&engine.uuid, host, &msg_id, &cell.metadata.artifacts);
+        let plan = self.ledger.plan(&engine.uuid, host, &msg_id, work.hashes());
         let (by_path, buffers, sent) = match plan {
             Plan::Paths => (true, Vec::new(), true),
             Plan::Buffers(buffers) => (false, buffers, true),
@@ -262,11 +262,11 @@ impl State {
         let uuid = engine.uuid;
         let task = Sending {
             key,
-            uuid: uuid.clone(),
+            uuid: Some(uuid.clone()),
             attempt,
             sent,
         };
-        self.tasks.begin(msg_id.clone(), task, cell.clone());
+        self.tasks.begin(msg_id.clone(), task, work.clone());
         if !sent {
             return;
         }
@@ -277,34 +277,107 @@ impl State {
         };
         commands.push(Command::Update(key, update));
         commands.push(Command::Send(Outgoing {
-            engine: uuid,
+            engine: Some(uuid),
             msg_id,
-            body: Body::Cell {
-                cell: Box::new(cell),
+            body: Body::Work {
+                work: Box::new(work),
                 by_path,
                 buffers,
+                targets: Vec::new(),
             },
         }));
     }
 
+    /// A task for the scheduler. Engines of this machine find its artifacts; if it comes back since
+    /// the one that was chosen lacks them, they ride along.
+    fn submit_balanced(
+        &mut self,
+        msg_id: MsgId,
+        key: TaskKey,
+        work: EngineTask,
+        attempt: u32,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let wanted = work.dependencies().map_or(&[][..], |b| &b.targets);
+        let targets: Vec<_> = wanted
+            .iter()
+            .filter_map(|&id| Some(self.engines.get(id)?.uuid))
+            .collect();
+        if targets.is_empty() && !wanted.is_empty() {
+            let gone = "none of the engines it is for is registered".to_owned();
+            self.refuse(msg_id, key, work, gone, now, commands);
+            return;
+        }
+        let task = Sending {
+            key,
+            uuid: None,
+            attempt,
+            sent: true,
+        };
+        self.tasks.begin(msg_id.clone(), task, work.clone());
+        let update = Update::Sent {
+            msg_id: msg_id.clone(),
+            engine_uuid: None,
+            at: now.utc,
+        };
+        commands.push(Command::Update(key, update));
+        let artifacts = work.artifacts().len();
+        commands.push(Command::Send(Outgoing {
+            engine: None,
+            msg_id,
+            body: Body::Work {
+                work: Box::new(work),
+                by_path: true,
+                buffers: (0..artifacts).filter(|_| attempt > 0).collect(),
+                targets,
+            },
+        }));
+    }
+
+    /// A task that can go nowhere ends at once.
+    fn refuse(
+        &mut self,
+        msg_id: MsgId,
+        key: TaskKey,
+        work: EngineTask,
+        why: String,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let task = Sending {
+            key,
+            uuid: None,
+            attempt: 0,
+            sent: true,
+        };
+        self.tasks.begin(msg_id.clone(), task, work);
+        let failure = failure("EngineError", why);
+        self.tasks.fail(&msg_id, failure, now, commands);
+    }
+
     /// Artifacts have arrived, or are lost on the way: what waited for them goes out.
     fn release(&mut self, now: Now, commands: &mut Vec<Command>) {
-        for (key, cell, attempt) in self.tasks.take_held() {
-            self.submit(key, cell, attempt, now, commands);
+        for (key, work, attempt) in self.tasks.take_held() {
+            self.submit(key, work, attempt, now, commands);
         }
     }
 
     fn abort(
         &mut self,
-        tasks: Vec<(EngineUuid, MsgId)>,
+        tasks: Vec<(Option<EngineUuid>, MsgId)>,
         ticket: Ticket,
         commands: &mut Vec<Command>,
     ) {
-        let mut by_engine: Vec<(EngineUuid, Vec<MsgId>)> = Vec::new();
+        let mut by_engine: BTreeMap<EngineUuid, Vec<MsgId>> = BTreeMap::new();
         for (uuid, msg_id) in tasks {
-            match by_engine.last_mut() {
-                Some((last, ids)) if *last == uuid => ids.push(msg_id),
-                _ => by_engine.push((uuid, vec![msg_id])),
+            // Nobody knows who will get what the scheduler places: all are told.
+            let uuids = match uuid {
+                Some(uuid) => vec![uuid],
+                None => self.engines.joined().into_iter().map(|e| e.uuid).collect(),
+            };
+            for uuid in uuids {
+                by_engine.entry(uuid).or_default().push(msg_id.clone());
             }
         }
         if by_engine.is_empty() {
@@ -338,7 +411,7 @@ impl State {
         let msg_id = counter(&self.session, &mut self.sent)();
         self.asked.insert(msg_id.clone(), (engine.clone(), ticket));
         commands.push(Command::Send(Outgoing {
-            engine,
+            engine: Some(engine),
             msg_id,
             body,
         }));
@@ -424,16 +497,19 @@ impl State {
         } else {
             self.ledger.lost(&parent)
         };
+        let engine = self.known(reply.engine.clone());
         if let Consequence::NeedArtifacts {
             key,
             uuid,
-            cell,
+            work,
             attempt,
             artifacts,
-        } = self.tasks.replied(reply, now, commands)
+        } = self.tasks.replied(reply, engine, now, commands)
         {
-            self.ledger.lacks(&uuid, &artifacts);
-            self.submit(key, *cell, attempt, now, commands);
+            if let Some(uuid) = uuid {
+                self.ledger.lacks(&uuid, &artifacts);
+            }
+            self.submit(key, *work, attempt, now, commands);
         }
         if released {
             self.release(now, commands);
@@ -443,6 +519,7 @@ impl State {
     fn published(
         &mut self,
         parent: &MsgId,
+        engine: Option<EngineUuid>,
         published: Published,
         now: Now,
         commands: &mut Vec<Command>,
@@ -456,17 +533,25 @@ impl State {
         }
         // Our engines publish their input once they have all artifacts.
         let begun = matches!(published, Published::Input { .. });
-        self.tasks.published(parent, published, now, commands);
+        let engine = self.known(engine);
+        self.tasks
+            .published(parent, engine, published, now, commands);
         if begun && self.ledger.arrived(parent) {
             self.release(now, commands);
         }
+    }
+
+    /// An engine with its number.
+    fn known(&self, uuid: Option<EngineUuid>) -> Option<(EngineId, EngineUuid)> {
+        let uuid = uuid?;
+        Some((self.engines.id(&uuid)?, uuid))
     }
 
     fn greet(&mut self, greeting: Option<Greeting>, commands: &mut Vec<Command>) {
         match greeting {
             None => {}
             Some(Greeting::Ask(engine, msg_id)) => commands.push(Command::Send(Outgoing {
-                engine,
+                engine: Some(engine),
                 msg_id,
                 body: Body::KernelInfo,
             })),

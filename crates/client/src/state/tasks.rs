@@ -8,7 +8,7 @@ use super::message::{Answer, Published, Reply};
 use super::{Command, Now};
 use crate::request::TaskKey;
 use crate::result::Update;
-use crate::submission::EngineCell;
+use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::parallel::RefusalReason;
@@ -37,7 +37,8 @@ pub(crate) struct Tasks {
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub key: TaskKey,
-    pub uuid: EngineUuid,
+    /// `None` while the scheduler has not said whom it chose.
+    pub uuid: Option<EngineUuid>,
     /// How often it was sent before, only for want of artifacts.
     pub attempt: u32,
     /// `false` while it waits for its artifacts to travel with another message.
@@ -47,9 +48,9 @@ pub(crate) struct Sending {
 #[derive(Debug)]
 struct Task {
     key: TaskKey,
-    engine: EngineId,
-    uuid: EngineUuid,
-    cell: EngineCell,
+    engine: Option<EngineId>,
+    uuid: Option<EngineUuid>,
+    work: EngineTask,
     attempt: u32,
     sent: bool,
     ended: bool,
@@ -65,8 +66,8 @@ pub(crate) enum Consequence {
     /// Send the cell again, with these.
     NeedArtifacts {
         key: TaskKey,
-        uuid: EngineUuid,
-        cell: Box<EngineCell>,
+        uuid: Option<EngineUuid>,
+        work: Box<EngineTask>,
         attempt: u32,
         artifacts: Vec<ArtifactHash>,
     },
@@ -74,13 +75,13 @@ pub(crate) enum Consequence {
 
 impl Tasks {
     /// Takes a task that is sent, or held back until its artifacts have travelled.
-    pub fn begin(&mut self, msg_id: MsgId, sending: Sending, cell: EngineCell) {
+    pub fn begin(&mut self, msg_id: MsgId, sending: Sending, work: EngineTask) {
         self.parked.remove(&sending.key);
         let task = Task {
             key: sending.key,
-            engine: cell.engine,
+            engine: work.engine(),
             uuid: sending.uuid,
-            cell,
+            work,
             attempt: sending.attempt,
             sent: sending.sent,
             ended: false,
@@ -97,7 +98,7 @@ impl Tasks {
     }
 
     /// Takes the tasks that are held back, for another attempt at sending them.
-    pub fn take_held(&mut self) -> Vec<(TaskKey, EngineCell, u32)> {
+    pub fn take_held(&mut self) -> Vec<(TaskKey, EngineTask, u32)> {
         let held: Vec<_> = self
             .by_msg
             .iter()
@@ -108,7 +109,7 @@ impl Tasks {
             .into_iter()
             .filter_map(|(key, msg_id)| {
                 let task = self.by_msg.remove(&msg_id)?;
-                Some((key, task.cell, task.attempt))
+                Some((key, task.work, task.attempt))
             })
             .collect();
         taken.sort_by_key(|(key, ..)| *key);
@@ -121,13 +122,13 @@ impl Tasks {
         keys: &[TaskKey],
         now: Now,
         commands: &mut Vec<Command>,
-    ) -> Vec<(EngineUuid, MsgId)> {
+    ) -> Vec<(Option<EngineUuid>, MsgId)> {
         let mut asked = Vec::new();
         let mut ours = Vec::new();
         for (msg_id, task) in &self.by_msg {
             if keys.contains(&task.key) && !task.ended {
                 if task.sent {
-                    asked.push((task.uuid.clone(), msg_id.clone()));
+                    asked.push((task.placed().cloned(), msg_id.clone()));
                 } else {
                     ours.push(msg_id.clone());
                 }
@@ -175,6 +176,7 @@ impl Tasks {
     pub fn published(
         &mut self,
         parent: &MsgId,
+        engine: Option<(EngineId, EngineUuid)>,
         published: Published,
         now: Now,
         commands: &mut Vec<Command>,
@@ -182,6 +184,7 @@ impl Tasks {
         let Some(task) = self.by_msg.get_mut(parent) else {
             return;
         };
+        task.place(engine, commands);
         if task.ended && !task.engine_left {
             task.deadline = Some(now.instant + IDLE_TIMEOUT);
         }
@@ -211,7 +214,7 @@ impl Tasks {
                 execution_count,
             },
             Published::Error(mut failure) => {
-                failure.engine.get_or_insert(task.engine);
+                failure.engine = failure.engine.or(task.engine);
                 failure.msg_id.get_or_insert_with(|| parent.clone());
                 Update::Error(failure)
             }
@@ -220,7 +223,13 @@ impl Tasks {
     }
 
     /// A reply came; a second reply to the same request is ignored.
-    pub fn replied(&mut self, reply: Reply, now: Now, commands: &mut Vec<Command>) -> Consequence {
+    pub fn replied(
+        &mut self,
+        reply: Reply,
+        engine: Option<(EngineId, EngineUuid)>,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) -> Consequence {
         let parent = &reply.parent;
         let Some(task) = self.by_msg.get_mut(parent) else {
             return Consequence::None;
@@ -228,19 +237,26 @@ impl Tasks {
         if task.ended {
             return Consequence::None;
         }
+        task.place(engine, commands);
         let end = match reply.answer.clone() {
             Answer::Refused(RefusalReason::NeedArtifacts { .. }) if task.attempt == ATTEMPTS => {
-                let engine = task.engine;
-                let text = format!("engine {engine} does not keep the artifacts it is sent");
+                let text = "the engine does not keep the artifacts it is sent".to_owned();
                 End::Failed(failure("InternalError", text))
             }
             Answer::Refused(reason) => {
                 let parent = parent.clone();
                 return self.refused(&parent, reason, reply.state, commands);
             }
-            Answer::Ok { execution_count } => End::Ok { execution_count },
+            Answer::Ok {
+                execution_count,
+                value,
+            } => End::Ok {
+                execution_count,
+                value,
+            },
             Answer::KernelInfo(_) => End::Ok {
                 execution_count: None,
+                value: None,
             },
             Answer::Aborted => End::Aborted,
             Answer::Failed(failure) => End::Failed(failure),
@@ -263,7 +279,9 @@ impl Tasks {
 
     /// An engine is gone. What it or the controller said last may still be under way.
     pub fn engine_left(&mut self, uuid: &EngineUuid, now: Now) {
-        for task in self.by_msg.values_mut().filter(|t| t.uuid == *uuid) {
+        // The scheduler answers for what it has placed.
+        let with = |task: &&mut Task| task.placed() == Some(uuid);
+        for task in self.by_msg.values_mut().filter(with) {
             task.engine_left = true;
             task.deadline = Some(now.instant + DEATH_GRACE);
         }
@@ -271,7 +289,7 @@ impl Tasks {
 
     /// The messages that are with that engine.
     pub fn sent_to(&self, uuid: &EngineUuid) -> Vec<MsgId> {
-        self.ids(|task| task.uuid == *uuid && task.sent)
+        self.ids(|task| task.uuid.as_ref() == Some(uuid) && task.sent)
     }
 
     /// Ends everything.
@@ -300,7 +318,8 @@ impl Tasks {
     pub fn tick(&mut self, now: Now, commands: &mut Vec<Command>) {
         for msg_id in self.ids(|task| task.deadline.is_some_and(|at| at <= now.instant)) {
             if let Some(task) = self.by_msg.get(&msg_id) {
-                let died = format!("Engine {} died while running task '{msg_id}'", task.engine);
+                let engine = task.engine.map_or("?".to_owned(), |id| id.to_string());
+                let died = format!("Engine {engine} died while running task '{msg_id}'");
                 let failure = failure("EngineError", died);
                 self.end(&msg_id, End::Failed(failure), None, now, commands);
             }
@@ -323,17 +342,21 @@ impl Tasks {
             return Consequence::NeedArtifacts {
                 key,
                 uuid: task.uuid,
-                cell: Box::new(task.cell),
+                work: Box::new(task.work),
                 attempt: task.attempt + 1,
                 artifacts,
             };
         }
+        let Some(engine) = task.engine else {
+            return Consequence::None;
+        };
         self.parked.insert(key);
         commands.push(Command::Refuse {
             key,
             reason,
             state: state.unwrap_or_else(StateId::empty),
-            cell: Box::new(task.cell),
+            engine,
+            work: Box::new(task.work),
         });
         Consequence::None
     }
@@ -350,7 +373,8 @@ impl Tasks {
             return;
         };
         task.ended = true;
-        let ended = end.record(Some(msg_id), Some(task.engine), reply, now);
+        let method = task.work.method();
+        let ended = end.record(Some((msg_id, method)), task.engine, reply, now);
         commands.push(Command::Update(task.key, Update::Ended(Box::new(ended))));
     }
 
@@ -370,6 +394,25 @@ impl Tasks {
             .collect();
         ids.sort();
         ids.into_iter().map(|(_, msg_id)| msg_id).collect()
+    }
+}
+
+impl Task {
+    /// The engine it was addressed to.
+    fn placed(&self) -> Option<&EngineUuid> {
+        self.uuid.as_ref().filter(|_| self.work.engine().is_some())
+    }
+
+    /// It turns out who has it.
+    fn place(&mut self, engine: Option<(EngineId, EngineUuid)>, commands: &mut Vec<Command>) {
+        if let Some((id, uuid)) = engine
+            && self.work.engine().is_none()
+            && self.uuid.as_ref() != Some(&uuid)
+        {
+            self.engine = Some(id);
+            self.uuid = Some(uuid.clone());
+            commands.push(Command::Update(self.key, Update::Placed { id, uuid }));
+        }
     }
 }
 

@@ -3,8 +3,11 @@
 use super::engines::GREETING_RETRY;
 use super::tasks::{DEATH_GRACE, IDLE_TIMEOUT};
 use super::*;
+use crate::submission::EngineCell;
+use crate::task::{Balanced, EngineCall, Placement};
 use phalanx_protocol::id::{ArtifactHash, AsyncResultId};
 use phalanx_protocol::output::{Output, StreamName};
+use phalanx_protocol::parallel::CallMetadata;
 use phalanx_protocol::parallel::{CellMetadata, EngineHandshake};
 
 struct Client {
@@ -45,17 +48,21 @@ impl Client {
     }
 
     fn submit(&mut self, engines: &[u32]) -> Vec<String> {
-        let cells = engines
+        let tasks = engines
             .iter()
             .enumerate()
-            .map(|(task, &id)| (key(task), cell(id)))
+            .map(|(task, &id)| (key(task), cell(id).into()))
             .collect();
-        self.on(Event::Submit { cells })
+        self.on(Event::Submit { tasks })
     }
 
     fn published(&mut self, parent: &str, published: Published) -> Vec<String> {
         let parent = MsgId::new(parent);
-        self.on(Event::Published { parent, published })
+        self.on(Event::Published {
+            parent,
+            engine: None,
+            published,
+        })
     }
 
     fn replied(&mut self, parent: &str, answer: Answer) -> Vec<String> {
@@ -103,7 +110,7 @@ fn handshake(host: &str) -> EngineHandshake {
     }
 }
 
-fn cell(engine: u32) -> EngineCell {
+pub(crate) fn cell(engine: u32) -> EngineCell {
     EngineCell {
         engine: EngineId(engine),
         source: "x".to_owned(),
@@ -127,6 +134,7 @@ fn reply(parent: &str) -> Reply {
     Reply {
         parent: MsgId::new(parent),
         by_engine: true,
+        engine: None,
         started: None,
         completed: None,
         state: Some(StateId::new("now")),
@@ -136,6 +144,7 @@ fn reply(parent: &str) -> Reply {
 
 const OK: Answer = Answer::Ok {
     execution_count: Some(1),
+    value: None,
 };
 
 fn error(ename: &str) -> Answer {
@@ -153,7 +162,7 @@ fn words(command: &Command) -> Option<String> {
     Some(match command {
         Command::Send(outgoing) => {
             let body = match &outgoing.body {
-                Body::Cell {
+                Body::Work {
                     by_path, buffers, ..
                 } => {
                     if *by_path {
@@ -166,10 +175,13 @@ fn words(command: &Command) -> Option<String> {
                 Body::Abort(ids) => format!("abort {}", ids.len()),
                 Body::Control(order) => format!("{order:?}"),
             };
-            format!("{} {} {body}", outgoing.engine, outgoing.msg_id)
+            let engine = outgoing.engine.as_ref().map_or("-", EngineUuid::as_str);
+            format!("{engine} {} {body}", outgoing.msg_id)
         }
         Command::Update(key, update) => match update {
             Update::Sent { .. } => return None,
+            Update::Known { .. } => return None,
+            Update::Placed { id, .. } => format!("{} on {id}", key.task),
             Update::Ended(end) => {
                 let how = match &end.failure {
                     None => "ok".to_owned(),
@@ -270,7 +282,7 @@ fn a_refused_cell_is_asked_about_and_sent_again() {
     assert_eq!(client.published("s_1", Published::Idle), [""; 0]);
     let resend = || Event::Resend {
         key: key(0),
-        cell: cell(0),
+        work: cell(0).into(),
     };
     assert_eq!(client.on(resend()), ["u0 s_2 by path"]);
     // Only one answer counts.
@@ -427,4 +439,73 @@ fn what_cannot_be_sent_fails_its_task() {
         told,
         ["0 ends EngineError", "0 settles", "u1 s_3 with [0, 1]"]
     );
+}
+
+fn balanced(targets: &[u32]) -> EngineTask {
+    EngineTask::Call(EngineCall {
+        placement: Placement::Balanced(Balanced {
+            targets: targets.iter().map(|&id| EngineId(id)).collect(),
+            ..Balanced::default()
+        }),
+        metadata: CallMetadata {
+            abi: String::new(),
+            host: "here".to_owned(),
+            offset: Some(1),
+            artifacts: vec![ArtifactHash::new("std"), ArtifactHash::new("cell")],
+            paths: Vec::new(),
+            buffers: Vec::new(),
+        },
+        artifacts: vec![
+            (ArtifactHash::new("std"), "/std".into()),
+            (ArtifactHash::new("cell"), "/cell".into()),
+        ],
+        args: Default::default(),
+        label: None,
+    })
+}
+
+#[test]
+fn it_turns_out_who_runs_a_balanced_task() {
+    let mut client = Client::with(&["here", "here"]);
+    let tasks = vec![(key(0), balanced(&[])), (key(1), balanced(&[7]))];
+    let told = client.on(Event::Submit { tasks });
+    assert_eq!(told[0], "- s_1 by path");
+    assert_eq!(told[1..], ["1 ends EngineError", "1 settles"]);
+    let told = client.on(Event::Published {
+        parent: MsgId::new("s_1"),
+        engine: Some(uuid(1)),
+        published: text("a"),
+    });
+    assert_eq!(told, ["0 on 1", "0 puts out"]);
+    // Its engine dies; the scheduler gives it to another and answers in its name.
+    client.on(Event::Unregistered(EngineId(1), uuid(1)));
+    assert_eq!(client.after(DEATH_GRACE * 2), [""; 0]);
+    let told = client.on(Event::Replied(Reply {
+        engine: Some(uuid(0)),
+        ..reply("s_1")
+    }));
+    assert_eq!(told, ["0 on 0", "0 ends ok"]);
+}
+
+#[test]
+fn artifacts_a_balanced_task_lacks_ride_along_the_next_time() {
+    let mut client = Client::with(&["there"]);
+    let tasks = vec![(key(0), balanced(&[]))];
+    client.on(Event::Submit { tasks });
+    let artifacts = vec![ArtifactHash::new("cell")];
+    let lacks = Answer::Refused(RefusalReason::NeedArtifacts { artifacts });
+    let told = client.replied("s_1", lacks);
+    assert_eq!(told, ["- s_2 by path"]);
+    assert_eq!(client.replied("s_2", OK), ["0 ends ok"]);
+}
+
+#[test]
+fn every_engine_is_told_of_a_balanced_task_that_is_dropped() {
+    let mut client = Client::with(&["here", "here"]);
+    let tasks = vec![(key(0), balanced(&[]))];
+    client.on(Event::Submit { tasks });
+    let ticket = Ticket(1);
+    let keys = vec![key(0)];
+    let told = client.on(Event::Abort { keys, ticket });
+    assert_eq!(told, ["u0 s_2 abort 1", "u1 s_3 abort 1"]);
 }

@@ -70,6 +70,8 @@ const PHALANX_DEPENDENCIES: &str = r#"
 phalanx-protocol = { path = "../protocol", default-features = false }
 serde_json = "1"
 chrono = { version = "0.4", default-features = false, features = ["std", "serde"] }
+postcard = { version = "1", default-features = false }
+serde = { version = "1", features = ["derive"] }
 "#;
 
 const PROTOCOL_DEPENDENCIES: &str = r#"

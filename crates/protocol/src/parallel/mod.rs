@@ -3,6 +3,7 @@
 //! The JSON is ipyparallel's (`hub.py`, `task_scheduler.py`, `engine/kernel.py`); where it has more
 //! than one form for the same, all are read.
 
+mod call;
 mod cell;
 mod content;
 mod control;
@@ -11,6 +12,7 @@ mod registration;
 mod signal;
 mod task;
 
+pub use call::CallMetadata;
 pub use cell::{CellMetadata, EngineHandshake, PHALANX, Refusal, RefusalReason};
 pub use content::Content;
 pub use control::{

@@ -1,3 +1,4 @@
+pub use crate::apply::Dependency;
 use crate::id::{EngineId, EngineUuid, MsgId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,10 +7,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskMetadata {
     /// Tasks that must be done before.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dependency")]
     pub after: Dependency,
     /// Tasks on whose engine it must run.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dependency")]
     pub follow: Dependency,
     /// Seconds its dependencies may take; 0 for any.
     #[serde(default, deserialize_with = "or_default")]
@@ -31,70 +32,23 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// On other tasks.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Dependency {
-    /// Which.
-    pub dependencies: Vec<MsgId>,
-    /// Whether all of them count, or any one.
-    pub all: bool,
-    /// Whether a success counts.
-    pub success: bool,
-    /// Whether a failure counts.
-    pub failure: bool,
-}
-
-impl Default for Dependency {
-    fn default() -> Self {
-        Self {
-            dependencies: Vec::new(),
-            all: true,
-            success: true,
-            failure: false,
-        }
+/// ipyparallel sends nothing, a list of ids, or all of it.
+fn dependency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Dependency, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Wire {
+        Nothing(()),
+        List(Vec<MsgId>),
+        Full(Dependency),
     }
-}
-
-impl<'de> Deserialize<'de> for Dependency {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        fn yes() -> bool {
-            true
-        }
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Wire {
-            Nothing(()),
-            List(Vec<MsgId>),
-            Full {
-                #[serde(default)]
-                dependencies: Vec<MsgId>,
-                #[serde(default = "yes")]
-                all: bool,
-                #[serde(default = "yes")]
-                success: bool,
-                #[serde(default)]
-                failure: bool,
-            },
-        }
-        Ok(match Wire::deserialize(deserializer)? {
-            Wire::Nothing(()) => Self::default(),
-            Wire::List(dependencies) => Self {
-                dependencies,
-                ..Self::default()
-            },
-            Wire::Full {
-                dependencies,
-                all,
-                success,
-                failure,
-            } => Self {
-                dependencies,
-                all,
-                success,
-                failure,
-            },
-        })
-    }
+    Ok(match Wire::deserialize(deserializer)? {
+        Wire::Nothing(()) => Dependency::default(),
+        Wire::List(dependencies) => Dependency {
+            dependencies,
+            ..Dependency::default()
+        },
+        Wire::Full(dependency) => dependency,
+    })
 }
 
 /// Metadata of a reply; ipyparallel's clients and schedulers need `status` and `engine`.

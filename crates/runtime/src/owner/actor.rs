@@ -1,6 +1,7 @@
 //! One task per runtime process: waits for the next thing to happen, lets [`Capture`] decide what it
 //! means, and performs it.
 
+use super::calls::{Calls, End};
 use super::host::{self, Arrived, HostReplier};
 use super::start::{Started, describe};
 use super::stdin::StdinEvent;
@@ -55,6 +56,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 enum Event {
     Command(Option<Command>),
     Control(io::Result<RuntimeReply>),
+    Value(RunId, io::Result<Vec<u8>>),
     Supervisor(io::Result<SupervisorReply>),
     Snapshot(io::Result<UnixStream>),
     Arrived(Option<Sleeper>),
@@ -71,6 +73,7 @@ pub(super) struct Actor {
     pub(super) process: Started,
     pub(super) pid: Arc<AtomicU32>,
     pub(super) capture: Capture,
+    pub(super) function: Calls,
     pub(super) protection: Protection,
     /// Connections that have not said yet that they are snapshots.
     pub(super) newcomers: JoinSet<Option<Sleeper>>,
@@ -86,7 +89,7 @@ pub(super) struct Actor {
     grace: Option<Instant>,
     /// No snapshot is to take over any more.
     ending: bool,
-    backlog: VecDeque<RuntimeEvent>,
+    pub(super) backlog: VecDeque<RuntimeEvent>,
     events: mpsc::Sender<RuntimeEvent>,
     calls_tx: mpsc::Sender<Arrived>,
     calls: mpsc::Receiver<Arrived>,
@@ -110,6 +113,7 @@ pub(super) async fn run(
         process,
         pid,
         capture: Capture::default(),
+        function: Calls::default(),
         protection: Protection::default(),
         newcomers: JoinSet::new(),
         control_open: true,
@@ -144,6 +148,7 @@ pub(super) async fn run(
                 if pid == actor.process.pid =>
             {
                 let status = describe(ExitStatus::from_raw(status));
+                actor.hear_out();
                 actor.settle_overdue();
                 if actor.ending || !actor.take_over(&status).await {
                     actor.died(&status).await;
@@ -174,6 +179,7 @@ impl Actor {
             ..
         } = &mut self.process;
         let [out, err] = &mut self.buffers;
+        let announced = self.function.announced();
         tokio::select! {
             command = commands.recv()=> Event::Command(command),
             permit = self.events.reserve(), if !self.backlog.is_empty() => {
@@ -186,7 +192,7 @@ impl Actor {
             }
             read = stdout.read(out), if room && self.open[0] => Event::Pipe(StreamName::Stdout, read),
             read = stderr.read(err), if room && self.open[1] => Event::Pipe(StreamName::Stderr, read),
-            reply = control.next(), if self.control_open => Event::Control(reply),
+            event = hear(control, announced), if self.control_open => event,
             reply = supervisor.next(), if self.supervisor_open => Event::Supervisor(reply),
             connected = snapshots.accept() => Event::Snapshot(connected.map(|(stream, _)| stream)),
             Some(Ok(sleeper)) = self.newcomers.join_next() => Event::Arrived(sleeper),
@@ -225,6 +231,7 @@ impl Actor {
                 self.begin();
                 self.request(&RuntimeRequest::Hear { run }).await;
             }
+            Event::Command(Some(Command::Call(run, call))) => self.call(run, call),
             Event::Command(Some(Command::Interrupt)) => self.interrupt().await,
             Event::Command(Some(Command::Snapshots(on))) => {
                 self.request(&RuntimeRequest::Snapshots { on }).await;
@@ -239,7 +246,8 @@ impl Actor {
                 self.capture.closed(name);
             }
             Event::Control(Ok(reply)) => self.reply(reply),
-            Event::Control(Err(error)) => {
+            Event::Value(run, Ok(value)) => self.returned(run, value),
+            Event::Control(Err(error)) | Event::Value(_, Err(error)) => {
                 self.control_open = false;
                 if error.kind() != io::ErrorKind::UnexpectedEof {
                     tracing::error!(%error, "the runtime sent something that is no reply");
@@ -292,6 +300,7 @@ impl Actor {
                     self.overdue = Some((run, Instant::now() + MARKER_TIMEOUT));
                 }
             }
+            RuntimeReply::Called { run, changed } => self.function.announce(run, changed),
             RuntimeReply::LoadFailed { run, message } => self.load_failed(run, &message),
             RuntimeReply::Unprotected { after, why } => {
                 self.unprotected(&why);
@@ -318,17 +327,28 @@ impl Actor {
                 Captured::Ended { run, outcome } => {
                     self.process.stdin.end();
                     self.grace = None;
-                    if !matches!(outcome, Outcome::Abandoned { .. }) {
-                        self.protection.stands(run);
+                    if let Some(end) = self.function.ended(run, outcome) {
+                        self.ended(end);
                     }
-                    self.backlog.push_back(RuntimeEvent::Ended { run, outcome });
                 }
             }
         }
     }
 
+    pub(super) fn ended(&mut self, end: End) {
+        let End {
+            run,
+            outcome,
+            stands,
+        } = end;
+        if stands {
+            self.protection.stands(run);
+        }
+        self.backlog.push_back(RuntimeEvent::Ended { run, outcome });
+    }
+
     /// A run begins that nobody has asked to stop.
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.grace = None;
         for word in self.process.page.words() {
             word.store(0, Ordering::SeqCst);
@@ -368,6 +388,7 @@ impl Actor {
     fn load_failed(&mut self, run: Option<RunId>, message: &str) {
         tracing::error!(message, "a library could not be loaded");
         if let Some(run) = run {
+            self.function.not_begun();
             self.capture.fail(run, message);
         }
     }
@@ -383,6 +404,7 @@ impl Actor {
                 self.backlog.push_back(RuntimeEvent::HostCall(HostCall {
                     run: self.capture.running(),
                     request,
+                    raw: call.raw,
                     reply: call.reply,
                 }));
             }
@@ -396,7 +418,11 @@ impl Actor {
         }
         let (reply, answer) = HostReplier::new();
         self.process.stdin.ask(answer);
-        self.called(Arrived { request, reply });
+        self.called(Arrived {
+            request,
+            raw: Vec::new(),
+            reply,
+        });
     }
 
     fn answered(&mut self, answer: Option<HostReply>) {
@@ -456,14 +482,24 @@ impl Actor {
         }
         self.capture.died(status);
         self.collect();
-        self.backlog.push_back(RuntimeEvent::Exited {
-            status: status.to_owned(),
+        let status = status.to_owned();
+        self.cut_off(Outcome::Died {
+            status: status.clone(),
         });
+        self.backlog.push_back(RuntimeEvent::Exited { status });
         for event in self.backlog {
             if self.events.send(event).await.is_err() {
                 return;
             }
         }
+    }
+}
+
+/// What the runtime says next: a reply, or the value it has announced. Cancel-safe.
+async fn hear(control: &mut Wire, announced: Option<RunId>) -> Event {
+    match announced {
+        Some(run) => Event::Value(run, control.raw().await),
+        None => Event::Control(control.next().await),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The host socket: calls of the `phalanx` library, one connection each.
 
+use bytes::Bytes;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
@@ -15,17 +16,22 @@ pub struct HostCall {
     pub run: Option<RunId>,
     /// What is asked.
     pub request: HostRequest,
+    /// The raw frames that came with it.
+    pub raw: Vec<Bytes>,
     /// Where the answer goes.
     pub reply: HostReplier,
 }
 
 /// Answers one [`HostCall`]; dropped unused, the library reports that its owner does not answer.
 #[derive(Debug)]
-pub struct HostReplier(oneshot::Sender<HostReply>);
+pub struct HostReplier(oneshot::Sender<Answer>);
+
+/// An answer, and the raw frames it announces.
+pub(super) type Answer = (HostReply, Vec<Bytes>);
 
 impl HostReplier {
     /// A replier, and where its answer comes out.
-    pub(super) fn new() -> (Self, oneshot::Receiver<HostReply>) {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
         (Self(reply), answer)
     }
@@ -37,13 +43,19 @@ impl HostReplier {
 
     /// Sends the answer; a cell that is gone no longer wants it.
     pub fn send(self, reply: HostReply) {
-        let _ = self.0.send(reply);
+        self.send_with(reply, Vec::new());
+    }
+
+    /// Sends the answer and the raw frames it announces.
+    pub fn send_with(self, reply: HostReply, raw: Vec<Bytes>) {
+        let _ = self.0.send((reply, raw));
     }
 }
 
 /// A call as the actor receives it.
 pub(super) struct Arrived {
     pub(super) request: HostRequest,
+    pub(super) raw: Vec<Bytes>,
     pub(super) reply: HostReplier,
 }
 
@@ -53,10 +65,23 @@ pub(super) async fn serve(
     calls: tokio::sync::mpsc::Sender<Arrived>,
 ) -> io::Result<()> {
     let mut decoder = Decoder::default();
-    let mut buffer = vec![0; 1 << 14];
+    let mut buffer = vec![0; 1 << 16];
+    let mut request = None;
+    let mut raw = Vec::new();
     let request = loop {
-        if let Some(request) = decoder.decode().map_err(io::Error::other)? {
-            break request;
+        if request.is_none() {
+            request = decoder.decode::<HostRequest>().map_err(io::Error::other)?;
+        }
+        if let Some(known) = &request {
+            while raw.len() < known.raw_frames()
+                && let Some(frame) = decoder.raw().map_err(io::Error::other)?
+            {
+                raw.push(Bytes::from(frame));
+            }
+        }
+        match request {
+            Some(whole) if raw.len() == whole.raw_frames() => break whole,
+            part => request = part,
         }
         match stream.read(&mut buffer).await? {
             0 => return Ok(()),
@@ -64,13 +89,22 @@ pub(super) async fn serve(
         }
     };
     let (reply, answer) = HostReplier::new();
-    let arrived = Arrived { request, reply };
+    let arrived = Arrived {
+        request,
+        raw,
+        reply,
+    };
     if calls.send(arrived).await.is_err() {
         return Ok(());
     }
-    if let Ok(reply) = answer.await {
+    if let Ok((reply, raw)) = answer.await {
         let bytes = frame::encode(&reply).map_err(io::Error::other)?;
         stream.write_all(&bytes).await?;
+        for raw in raw {
+            let head = frame::raw_head(&raw).map_err(io::Error::other)?;
+            stream.write_all(&head).await?;
+            stream.write_all(&raw).await?;
+        }
     }
     Ok(())
 }

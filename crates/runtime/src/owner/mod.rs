@@ -1,6 +1,7 @@
 //! The owner's end of a runtime process: starts it, feeds it cells, reports what happens.
 
 mod actor;
+mod calls;
 mod host;
 mod notice;
 mod start;
@@ -83,6 +84,13 @@ pub enum RuntimeEvent {
     },
     /// The `phalanx` library asks something that only the kernel can answer.
     HostCall(HostCall),
+    /// What a called function gave back; its end follows.
+    Value {
+        /// Which run.
+        run: RunId,
+        /// The bytes; none where it panicked.
+        value: Vec<u8>,
+    },
     /// A run is over.
     Ended {
         /// Which.
@@ -97,6 +105,17 @@ pub enum RuntimeEvent {
     },
 }
 
+/// A function of a library, and its arguments.
+#[derive(Clone, Debug)]
+pub struct FunctionCall {
+    /// The library.
+    pub artifact: PathBuf,
+    /// Bytes from the library's base to the function.
+    pub offset: u64,
+    /// The arguments, as the function reads them.
+    pub args: bytes::Bytes,
+}
+
 /// What the handle asks of the actor. Unbounded: one at a time, by a user's action.
 #[derive(Debug)]
 enum Command {
@@ -106,6 +125,7 @@ enum Command {
     Hear(RunId),
     Interrupt,
     Snapshots(bool),
+    Call(RunId, FunctionCall),
     Kill,
 }
 
@@ -171,6 +191,12 @@ impl Runtime {
 
     /// Ends the runtime at once, snapshot included; `Ended` with [`Outcome::Died`] and `Exited`
     /// follow.
+    /// Calls a function; in turn with cells, and ended like them, after its value.
+    pub fn call(&self, run: RunId, call: FunctionCall) {
+        self.command(Command::Call(run, call));
+    }
+
+    /// Ends the process at once; `Ended` with [`Outcome::Died`] and `Exited` follow.
     pub fn kill(&self) {
         self.command(Command::Kill);
     }

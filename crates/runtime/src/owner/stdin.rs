@@ -5,6 +5,7 @@
 //! while that is empty (`/proc/PID/task/TID/syscall`). Reads of every kind are noticed alike: `std`'s,
 //! C's, those of child processes.
 
+use super::host::Answer;
 use phalanx_protocol::host::HostReply;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_setfl, mknodat};
 use std::fs::{File, OpenOptions};
@@ -36,7 +37,7 @@ pub(super) struct Stdin {
     fifo: Option<Fifo>,
     /// When to look next, while a cell runs and nothing is asked.
     look: Option<Instant>,
-    question: Option<oneshot::Receiver<HostReply>>,
+    question: Option<oneshot::Receiver<Answer>>,
     /// What is still to be written.
     pending: Vec<u8>,
 }
@@ -119,7 +120,7 @@ impl Stdin {
     }
 
     /// Waits for the answer to a question, instead of looking.
-    pub(super) fn ask(&mut self, answer: oneshot::Receiver<HostReply>) {
+    pub(super) fn ask(&mut self, answer: oneshot::Receiver<Answer>) {
         self.look = None;
         self.question = Some(answer);
     }
@@ -163,7 +164,7 @@ impl Stdin {
             tokio::select! {
                 answer = answer => {
                     self.question = None;
-                    return StdinEvent::Answered(answer);
+                    return StdinEvent::Answered(answer.map(|(answer, _)| answer));
                 }
                 () = sleep_until(look.unwrap_or_else(Instant::now).into()), if look.is_some() => {
                     return StdinEvent::Look;

@@ -6,7 +6,7 @@ use super::wire::Wire;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
 use phalanx_protocol::runtime::{
-    RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest, Unprotected,
+    Outcome, RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest, Unprotected,
 };
 use std::io;
 use std::sync::atomic::Ordering;
@@ -127,6 +127,9 @@ impl Actor {
         }
         self.capture.abandon(status);
         self.collect();
+        self.cut_off(Outcome::Abandoned {
+            status: status.to_owned(),
+        });
         true
     }
 

@@ -1,15 +1,23 @@
 //! One connection to a process of the runtime.
 
+use bytes::{Buf, Bytes};
 use phalanx_protocol::frame::{self, Decoder};
 use serde::{Serialize, de::DeserializeOwned};
+use std::collections::VecDeque;
 use std::io;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
+
+/// Most bytes taken at once.
+const READ: usize = 1 << 16;
 
 pub(super) struct Wire {
     stream: UnixStream,
     decoder: Decoder,
     buffer: Vec<u8>,
+    /// What is sent while waiting for messages: more than the connection holds, which the other end
+    /// may never take.
+    outgoing: VecDeque<Bytes>,
 }
 
 impl Wire {
@@ -17,13 +25,27 @@ impl Wire {
         Self {
             stream,
             decoder: Decoder::default(),
-            buffer: vec![0; 4096],
+            buffer: Vec::new(),
+            outgoing: VecDeque::new(),
         }
     }
 
     pub(super) async fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
         let bytes = frame::encode(message).map_err(io::Error::other)?;
+        if !self.outgoing.is_empty() {
+            self.outgoing.push_back(bytes.into());
+            return Ok(());
+        }
         self.stream.write_all(&bytes).await
+    }
+
+    /// Sends a message and the raw frame it announces, as far as they can be sent at once; the rest
+    /// follows while [`next`](Self::next) or [`raw`](Self::raw) waits.
+    pub(super) fn send_with(&mut self, message: &impl Serialize, raw: Bytes) -> io::Result<()> {
+        let mut bytes = frame::encode(message).map_err(io::Error::other)?;
+        bytes.extend(frame::raw_head(&raw).map_err(io::Error::other)?);
+        self.outgoing.extend([bytes.into(), raw]);
+        self.flush()
     }
 
     /// Lets the other end see that nothing more comes.
@@ -35,13 +57,80 @@ impl Wire {
     /// The next message; an error of kind `UnexpectedEof` when the other end is closed. Cancel-safe.
     pub(super) async fn next<T: DeserializeOwned>(&mut self) -> io::Result<T> {
         loop {
-            if let Some(message) = self.decoder.decode().map_err(io::Error::other)? {
+            if let Some(message) = self.take()? {
                 return Ok(message);
             }
-            match self.stream.read(&mut self.buffer).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => self.decoder.push(&self.buffer[..count]),
+            self.turn().await?;
+        }
+    }
+
+    /// The raw frame that the last message announced. Cancel-safe.
+    pub(super) async fn raw(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            if let Some(raw) = self.take_raw()? {
+                return Ok(raw);
+            }
+            self.turn().await?;
+        }
+    }
+
+    /// A message that has been read.
+    pub(super) fn take<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        self.decoder.decode().map_err(io::Error::other)
+    }
+
+    /// A raw frame that has been read.
+    pub(super) fn take_raw(&mut self) -> io::Result<Option<Vec<u8>>> {
+        self.decoder.raw().map_err(io::Error::other)
+    }
+
+    /// Reads what is there, without waiting for more.
+    pub(super) fn read_all(&mut self) {
+        while matches!(self.read(), Ok(true)) {}
+    }
+
+    /// Whether there was something to read.
+    fn read(&mut self) -> io::Result<bool> {
+        self.buffer.resize(READ, 0);
+        match self.stream.try_read(&mut self.buffer) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                self.decoder.push(&self.buffer[..count]);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until something can be read or sent, and does it.
+    async fn turn(&mut self) -> io::Result<()> {
+        let mut interest = Interest::READABLE;
+        if !self.outgoing.is_empty() {
+            interest |= Interest::WRITABLE;
+        }
+        let ready = self.stream.ready(interest).await?;
+        if ready.is_writable() {
+            self.flush()?;
+        }
+        if ready.is_readable() {
+            self.read()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while let Some(first) = self.outgoing.front_mut() {
+            if first.is_empty() {
+                self.outgoing.pop_front();
+                continue;
+            }
+            match self.stream.try_write(first) {
+                Ok(count) => first.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 }

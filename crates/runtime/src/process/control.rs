@@ -32,6 +32,31 @@ impl Control {
         Ok(())
     }
 
+    /// A message and the raw frame it announces.
+    pub(super) fn send_with(
+        &mut self,
+        message: &impl Serialize,
+        raw: &[u8],
+    ) -> Result<(), ProcessError> {
+        let head = frame::raw_head(raw)?;
+        self.send(message)?;
+        self.stream.write_all(&head)?;
+        self.stream.write_all(raw)?;
+        Ok(())
+    }
+
+    /// Waits for the raw frame that follows a message.
+    pub(super) fn raw(&mut self) -> Result<Vec<u8>, ProcessError> {
+        loop {
+            if let Some(raw) = self.decoder.raw()? {
+                return Ok(raw);
+            }
+            if !self.read()? {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+    }
+
     /// Waits for a message; `None` once the owner has closed the connection.
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ProcessError> {
         loop {
@@ -51,7 +76,7 @@ impl Control {
 
     /// Waits for bytes; whether there were any.
     pub(super) fn read(&mut self) -> Result<bool, ProcessError> {
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; 1 << 16];
         // Code of cells may have set handlers for signals.
         let count = retry_on_intr(|| rustix::io::read(&self.stream, &mut buffer));
         let count = count.map_err(std::io::Error::from)?;

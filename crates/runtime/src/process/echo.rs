@@ -38,6 +38,9 @@ pub(super) struct Namespace {
     /// Both ends of connections.
     connections: BTreeMap<String, (UnixStream, UnixStream)>,
     page: Arc<SharedPage>,
+    /// What a call of the script was given, and what it gives back.
+    input: Vec<u8>,
+    output: Vec<u8>,
 }
 
 /// How one instruction leaves the script.
@@ -51,6 +54,8 @@ impl Namespace {
         Self {
             variables: BTreeMap::new(),
             is_used: false,
+            input: Vec::new(),
+            output: Vec::new(),
             connections: BTreeMap::new(),
             page,
         }
@@ -85,6 +90,14 @@ impl Namespace {
         }
     }
 
+    /// Runs the script as a function.
+    pub(super) fn call(&mut self, artifact: &Path, input: &[u8]) -> Result<Vec<u8>, String> {
+        self.input = input.to_vec();
+        self.output.clear();
+        self.run(artifact)?;
+        Ok(std::mem::take(&mut self.output))
+    }
+
     fn step(&mut self, line: &str) -> io::Result<Step> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let mut out = io::stdout();
@@ -104,6 +117,8 @@ impl Namespace {
             "eprint" => eprintln!("{rest}"),
             "result" => content(&mut out, "text/plain", rest)?,
             "html" => return html(rest),
+            "return" => self.output = rest.as_bytes().to_vec(),
+            "return-input" => self.output = std::mem::take(&mut self.input),
             "pid" => writeln!(out, "{}", std::process::id())?,
             "sleep" => std::thread::sleep(Duration::from_secs_f64(rest.parse().unwrap_or(0.0))),
             "exit" => std::process::exit(rest.parse().unwrap_or(1)),
@@ -183,6 +198,7 @@ impl Namespace {
                 writeln!(out, "closed {text}")?;
             }
             "let" => {
+                super::call::changed();
                 let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
                 self.variables
                     .insert(name.trim().to_owned(), value.trim().to_owned());
@@ -192,6 +208,7 @@ impl Namespace {
                 None => return panicked(&format!("variable '{rest}' has gone missing")),
             },
             "move" => {
+                super::call::changed();
                 self.variables.remove(rest);
             }
             "panic" => return panicked(rest),

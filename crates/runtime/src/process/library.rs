@@ -5,7 +5,7 @@ use crate::{ASKED_WORD, STOP_WORD};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use phalanx_sys::page::SharedPage;
 use rustix::fs::MemfdFlags;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
@@ -40,6 +40,8 @@ pub(super) struct Cells {
     loaded: HashSet<PathBuf>,
     /// How many copies of libraries were loaded.
     copies: u64,
+    /// Where libraries whose functions are called are loaded.
+    bases: HashMap<PathBuf, usize>,
     begun: bool,
     listeners: Listeners,
     page: Arc<SharedPage>,
@@ -54,6 +56,7 @@ impl Cells {
             store: std::ptr::null_mut(),
             loaded: HashSet::new(),
             copies: 0,
+            bases: HashMap::new(),
             begun: false,
             listeners: Listeners::default(),
             #[cfg(feature = "echo")]
@@ -89,6 +92,7 @@ impl Cells {
             open_copy(artifact, self.copies)
                 .map_err(|error| format!("{}: {error}", artifact.display()))?
         };
+        super::call::attach(&library, artifact);
         // SAFETY: the evaluator compiled the library with an entry of this type under this name.
         let run = unsafe { library.get::<Entry>(entry.as_bytes()) }.map_err(|e| e.to_string())?;
         if !self.begun {
@@ -124,6 +128,42 @@ impl Cells {
         #[cfg(feature = "echo")]
         self.echo.hear();
         self.listeners.hear();
+    }
+
+    /// Loads a library, unless it is, and calls the function at an offset; what it gives back.
+    ///
+    /// # Errors
+    /// With the loader's message, when the library cannot be had; nothing ran then.
+    pub(super) fn call(
+        &mut self,
+        artifact: &Path,
+        offset: u64,
+        input: &[u8],
+    ) -> Result<Vec<u8>, String> {
+        #[cfg(feature = "echo")]
+        if super::echo::is_script(artifact) {
+            return self.echo.call(artifact, input);
+        }
+        // Loaded before, it is the same one.
+        let library = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
+        let base = match self.bases.get(artifact) {
+            Some(base) => *base,
+            None => {
+                let base = super::call::base(&library)?;
+                super::call::attach(&library, artifact);
+                self.listeners.attach(&library);
+                self.show_page(&library);
+                self.loaded.insert(artifact.to_owned());
+                self.bases.insert(artifact.to_owned(), base);
+                base
+            }
+        };
+        if !self.begun {
+            self.begun = call_hook(&library, BEGIN_SYMBOL);
+        }
+        let output = super::call::call(base, offset, input);
+        call_hook(&library, END_SYMBOL);
+        Ok(output)
     }
 }
 

@@ -6,6 +6,7 @@
 //!                       └── what cells have started and left behind
 //! ```
 
+mod call;
 mod control;
 mod library;
 mod listeners;

@@ -1,11 +1,11 @@
 //! The process that runs cells: one thread that takes requests from its owner and performs them.
 
-use super::ProcessError;
 use super::control::Control;
 use super::library::Cells;
 use super::oom::Score;
 use super::setting::take_over;
 use super::snapshot::{Snapshots, Taken};
+use super::{ProcessError, call};
 use crate::PAGE_FILE;
 use crate::output::end_marker;
 use phalanx_protocol::id::RunId;
@@ -94,6 +94,17 @@ impl Runner {
                 };
                 self.ran(run, &reply)
             }
+            RuntimeRequest::Call {
+                run,
+                artifact,
+                offset,
+            } => {
+                let input = self.control.raw()?;
+                if !self.snapshots.is_taken() && self.take_snapshot()? == Process::Snapshot {
+                    return Ok(());
+                }
+                self.call(run, &artifact, offset, input)
+            }
             RuntimeRequest::Hear { run } => {
                 self.cells.hear();
                 mark_end(run);
@@ -105,6 +116,50 @@ impl Runner {
             }
             // This process is awake.
             RuntimeRequest::Wake => Ok(()),
+        }
+    }
+
+    /// Calls a function. The snapshot stays good unless the function has changed the namespace: what
+    /// else it leaves behind (statics of its library) is not worth one for each of many short calls.
+    fn call(
+        &mut self,
+        run: RunId,
+        artifact: &Path,
+        offset: u64,
+        input: Vec<u8>,
+    ) -> Result<(), ProcessError> {
+        let before = call::changes();
+        match self.cells.call(artifact, offset, &input) {
+            Ok(output) => {
+                // A snapshot would keep it.
+                drop(input);
+                let changed = call::changes() != before;
+                self.returned(run, changed, output)?;
+                mark_end(run);
+                let reply = RuntimeReply::Ended { run };
+                if changed {
+                    self.ran(run, &reply)
+                } else {
+                    self.control.send(&reply)
+                }
+            }
+            Err(message) => {
+                let run = Some(run);
+                let reply = RuntimeReply::LoadFailed { run, message };
+                self.control.send(&reply)
+            }
+        }
+    }
+
+    fn returned(&mut self, run: RunId, changed: bool, output: Vec<u8>) -> Result<(), ProcessError> {
+        let reply = RuntimeReply::Called { run, changed };
+        match self.control.send_with(&reply, &output) {
+            // Too much for one frame: the owner sees that nothing came of it.
+            Err(ProcessError::Frame(error)) => {
+                eprintln!("the function gave back too much: {error}");
+                self.control.send_with(&reply, &[])
+            }
+            sent => sent,
         }
     }
 

@@ -6,7 +6,7 @@ use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::runtime::Outcome;
-use phalanx_runtime::{Input, Runtime, RuntimeConfig, RuntimeEvent};
+use phalanx_runtime::{FunctionCall, Input, Runtime, RuntimeConfig, RuntimeEvent};
 use rustix::process::{Pid, Signal};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,10 +44,15 @@ impl Session {
         }
     }
 
-    pub fn submit(&mut self, script: &str) -> RunId {
+    fn artifact(&mut self, script: &str) -> PathBuf {
         self.runs += 1;
         let artifact = self.folder.path().join(format!("cell{}", self.runs));
         std::fs::write(&artifact, format!("#!echo\n{script}")).expect("a script");
+        artifact
+    }
+
+    pub fn submit(&mut self, script: &str) -> RunId {
+        let artifact = self.artifact(script);
         let cell = CompiledCell {
             artifact,
             entry: "run".into(),
@@ -56,6 +61,35 @@ impl Session {
         };
         self.runtime.run(RunId(self.runs), cell);
         RunId(self.runs)
+    }
+
+    /// Calls a script as a function.
+    pub fn submit_call(&mut self, script: &str, args: Vec<u8>) -> RunId {
+        let call = FunctionCall {
+            artifact: self.artifact(script),
+            offset: 0,
+            args: args.into(),
+        };
+        self.runtime.call(RunId(self.runs), call);
+        RunId(self.runs)
+    }
+
+    /// What a call gives back, if it comes that far, and its outcome. Output is left out.
+    pub async fn call(&mut self, script: &str, args: Vec<u8>) -> (Option<Vec<u8>>, Outcome) {
+        let id = self.submit_call(script, args);
+        self.collect_call(id).await
+    }
+
+    pub async fn collect_call(&mut self, id: RunId) -> (Option<Vec<u8>>, Outcome) {
+        let mut given = None;
+        loop {
+            match self.next().await {
+                RuntimeEvent::Value { run, value } if run == id => given = Some(value),
+                RuntimeEvent::Ended { run, outcome } if run == id => return (given, outcome),
+                RuntimeEvent::Output { run, .. } if run == Some(id) => {}
+                other => panic!("unexpected {other:?}"),
+            }
+        }
     }
 
     pub async fn next(&mut self) -> RuntimeEvent {

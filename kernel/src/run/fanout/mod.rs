@@ -12,6 +12,6 @@ mod states;
 mod submit;
 mod supervise;
 
-pub use show::{show, until, wait_with_bar};
+pub use show::{show, stream, until, wait_with_bar};
 pub use states::States;
 pub use submit::{Fanout, NAME, Submitted};

@@ -115,7 +115,7 @@ pub async fn wait_with_bar(
 ) -> bool {
     let progress = Progress::new(
         &held.result.name(),
-        held.result.len(),
+        held.items(),
         Some(Duration::ZERO),
         Instant::now(),
     );
@@ -129,6 +129,16 @@ pub async fn wait_with_bar(
     };
     follow.finish().await;
     ready
+}
+
+/// Shows the outputs of an AsyncResult as they arrive, first what has arrived, until all are here.
+pub async fn stream(context: &CellContext, held: &Held) {
+    let progress = Progress::new(&held.result.name(), held.items(), None, Instant::now());
+    let id = uuid::Uuid::new_v4().to_string();
+    let view = View::Streamed(Box::new(Streamer::new(held.labels, id)));
+    let mut follow = Follow::new(context, held, progress, view);
+    follow.run().await;
+    follow.finish().await;
 }
 
 /// What is shown of the events of an AsyncResult.
@@ -213,7 +223,7 @@ impl<'a> Follow<'a> {
             let outputs = streamer.tick(now);
             self.show(outputs);
         }
-        let bar = self.progress.tick(self.held.result.progress(), now);
+        let bar = self.progress.tick(self.held.items_ended(), now);
         self.page.extend(bar);
     }
 
@@ -240,7 +250,7 @@ impl<'a> Follow<'a> {
             }
             View::Nothing => Vec::new(),
         };
-        let done = self.held.result.progress();
+        let done = self.held.items_ended();
         let bar = self.progress.finish(done, Instant::now());
         self.page.extend(bar);
         self.show(outputs);

@@ -9,7 +9,7 @@ use crate::run::CellContext;
 use crate::run::compile::{Compilation, Compiler, Task};
 use crate::run::results::{Held, Results};
 use phalanx_client::render::Labels;
-use phalanx_client::{Client, Engine, EngineCell, Submission};
+use phalanx_client::{AsyncResult, Client, Engine, EngineCell, Submission};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
 use phalanx_protocol::output::StreamName;
@@ -60,7 +60,33 @@ impl Fanout {
         source: &str,
         context: &CellContext,
     ) -> Result<Submitted, Failure> {
-        let engines = targets(&client, &plan.targets)?;
+        let result = self
+            .run(&client, NAME, &plan.targets, source, context)
+            .await?;
+        let labels = match plan.named {
+            Targets::Id(_) => Labels::None,
+            _ => Labels::Engines,
+        };
+        Ok(Submitted {
+            held: self.results.hold(result, labels),
+            client,
+            engines: plan.targets.clone(),
+        })
+    }
+
+    /// Compiles a cell for engines and submits it under a name; what comes of it is not kept.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub async fn run(
+        &self,
+        client: &Client,
+        name: &str,
+        ids: &[EngineId],
+        source: &str,
+        context: &CellContext,
+    ) -> Result<AsyncResult, Failure> {
+        let engines = targets(client, ids)?;
         let source: Arc<str> = source.into();
         let compiled = self.compile_all(&engines, &source, context).await?;
         let cells = compiled.values().filter_map(|made| made.cell.as_ref());
@@ -78,32 +104,23 @@ impl Fanout {
                 continue;
             };
             self.states.expect(&engine.uuid, compilation.next.clone());
-            cells.push(engine_cell(engine.id, &source, compilation));
+            cells.push(engine_cell(engine.id, &source, compilation).into());
             sent.push((engine.uuid.clone(), compilation.next.clone()));
         }
         let result = client.submit(Submission {
-            name: NAME.to_owned(),
-            cells,
+            name: name.to_owned(),
+            tasks: cells,
             refused: refused_tx,
         });
-        let labels = match plan.named {
-            Targets::Id(_) => Labels::None,
-            _ => Labels::Engines,
-        };
-        let held = self.results.hold(result, labels);
         self.watchers.spawn(supervise(Supervised {
             fanout: self.clone(),
-            result: held.result.clone(),
+            result: result.clone(),
             refused,
             source,
             cell: context.count(),
             sent,
         }));
-        Ok(Submitted {
-            held,
-            client,
-            engines: plan.targets.clone(),
-        })
+        Ok(result)
     }
 
     /// Compiles a cell once for each state among the engines.

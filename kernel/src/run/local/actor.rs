@@ -6,7 +6,7 @@ use crate::report::{Notice, notice};
 use crate::run::build::Build;
 use crate::run::{CellContext, Moved, Programs, Surroundings};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
-use phalanx_protocol::evaluator::{Answer, NamespaceKind};
+use phalanx_protocol::evaluator::{Answer, NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
@@ -21,6 +21,7 @@ struct Actor {
     calls: mpsc::UnboundedSender<CellCall>,
     variables: watch::Sender<Vec<String>>,
     moved: watch::Sender<Moved>,
+    toolchain: watch::Sender<Option<Toolchain>>,
     evaluator: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorNotice>)>,
     runtime: Option<(Runtime, mpsc::Receiver<RuntimeEvent>)>,
     /// What the user has said of them.
@@ -33,6 +34,13 @@ struct Actor {
     /// When that run began.
     began: Instant,
 }
+
+/// What the handle is told of.
+type Told = (
+    watch::Sender<Vec<String>>,
+    watch::Sender<Moved>,
+    watch::Sender<Option<Toolchain>>,
+);
 
 /// Something asked, with who waits for it.
 struct Job {
@@ -58,7 +66,7 @@ pub(super) async fn run(
     surroundings: Surroundings,
     mut orders: mpsc::UnboundedReceiver<Order>,
     calls: mpsc::UnboundedSender<CellCall>,
-    (variables, moved): (watch::Sender<Vec<String>>, watch::Sender<Moved>),
+    (variables, moved, toolchain): Told,
 ) {
     let mut actor = Actor {
         programs,
@@ -66,6 +74,7 @@ pub(super) async fn run(
         calls,
         variables,
         moved,
+        toolchain,
         evaluator: None,
         runtime: None,
         snapshots: None,
@@ -96,6 +105,13 @@ pub(super) async fn run(
                 let changed = names != state.variables();
                 if changed {
                     *names = state.variables().to_vec();
+                }
+                changed
+            });
+            actor.toolchain.send_if_modified(|known| {
+                let changed = known.as_ref() != state.toolchain();
+                if changed {
+                    *known = state.toolchain().cloned();
                 }
                 changed
             });
@@ -199,6 +215,8 @@ impl Actor {
                 }
                 None
             }
+            // Nobody calls functions here.
+            Some(RuntimeEvent::Value { .. }) => None,
             Some(RuntimeEvent::Ended { run, outcome }) => {
                 if let Some(context) = self.context(Some(run)) {
                     context.timer().add(self.began.elapsed());

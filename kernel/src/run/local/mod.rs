@@ -6,7 +6,7 @@ mod state;
 pub use state::Analysis;
 
 use super::{CellContext, Moved, Programs, Surroundings};
-use phalanx_protocol::evaluator::{Answer, Evaluated};
+use phalanx_protocol::evaluator::{Answer, Evaluated, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Setting;
 use phalanx_runtime::HostCall;
@@ -20,6 +20,7 @@ pub struct Local {
     orders: mpsc::UnboundedSender<Order>,
     variables: watch::Receiver<Vec<String>>,
     moved: watch::Receiver<Moved>,
+    toolchain: watch::Receiver<Option<Toolchain>>,
 }
 
 /// A call of the `phalanx` library, with the cell whose code made it.
@@ -66,18 +67,20 @@ impl Local {
         let (orders, received) = mpsc::unbounded_channel();
         let (names, variables) = watch::channel(Vec::new());
         let (gone, moved) = watch::channel(Moved::default());
+        let (ready, toolchain) = watch::channel(None);
         // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(
             programs,
             surroundings,
             received,
             calls,
-            (names, gone),
+            (names, gone, ready),
         ));
         let local = Self {
             orders,
             variables,
             moved,
+            toolchain,
         };
         (local, task)
     }
@@ -131,6 +134,11 @@ impl Local {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Sources(reply));
         answer.await.unwrap_or_default()
+    }
+
+    /// What cells are compiled with, once the evaluator has started.
+    pub fn toolchain(&self) -> Option<Toolchain> {
+        self.toolchain.borrow().clone()
     }
 
     /// The names of the variables, as of the last cell.

@@ -6,7 +6,7 @@ use crate::magic::{Blocking, PlanError, PxOptions, PxPlan, Suffix};
 use crate::report::{Fault, Place};
 use crate::run::fanout::{self, Submitted};
 use crate::run::progress::Progress;
-use crate::run::{CellContext, Services, body, cell};
+use crate::run::{CellContext, Services, body, cell, functions};
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::AsyncResultId;
@@ -104,7 +104,11 @@ async fn submit(
     source: &str,
     progress: &mut Progress,
 ) -> Result<Submitted, Failure> {
-    let submitted = services.fanout().submit(client, plan, source, context);
+    let submitted = async {
+        functions::materialise(services, context, &client, &plan.targets, source).await?;
+        let fanout = services.fanout();
+        fanout.submit(client.clone(), plan, source, context).await
+    };
     tokio::pin!(submitted);
     let submitted = loop {
         let deadline = progress.deadline();

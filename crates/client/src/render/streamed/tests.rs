@@ -68,6 +68,7 @@ impl Cell {
                 }
                 Output::ClearOutput { wait } => format!("clear (wait {wait})"),
                 Output::Result(_) => panic!("a bare result"),
+                Output::Data(_) => panic!("data are not shown"),
             });
         }
     }

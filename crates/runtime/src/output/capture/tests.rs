@@ -48,6 +48,7 @@ fn shown(captured: Vec<Captured>) -> Vec<String> {
                     }
                     Output::Result(data) => format!("result: {}", data.text().unwrap_or("-")),
                     Output::ClearOutput { .. } => "clear".to_owned(),
+                    Output::Data(values) => format!("data: {values:?}"),
                 };
                 if run == Some(RUN) {
                     output

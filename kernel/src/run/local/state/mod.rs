@@ -68,6 +68,11 @@ impl State {
         &self.variables
     }
 
+    /// What cells are compiled with, once the evaluator has said so.
+    pub(super) fn toolchain(&self) -> Option<&Toolchain> {
+        self.toolchain.as_ref()
+    }
+
     /// Which cells have moved the variables that are gone.
     pub(super) fn moved(&self) -> &Moved {
         &self.moved

@@ -1,0 +1,107 @@
+//! AsyncResults of tasks that the hub knows of: ipyparallel's `AsyncHubResult`.
+
+use crate::client::Client;
+use crate::hub::{HubError, HubResult, POLL_INTERVAL};
+use crate::result::{AsyncResult, TaskEnd, Update};
+use phalanx_protocol::failure::RemoteFailure;
+use phalanx_protocol::host::TaskStatus;
+use phalanx_protocol::id::MsgId;
+use phalanx_protocol::output::{Output, StreamName};
+
+impl Client {
+    /// The results of tasks, whoever submitted them. The hub is asked for them every
+    /// [`POLL_INTERVAL`] until all have ended or nobody holds what is returned any more.
+    pub fn adopt(&self, tasks: Vec<MsgId>) -> AsyncResult {
+        let result = self.unsubmitted("hub", tasks.len());
+        for (task, msg_id) in tasks.iter().enumerate() {
+            let msg_id = msg_id.clone();
+            result.apply(task, Update::Known { msg_id });
+        }
+        let (client, watched) = (self.clone(), result.clone());
+        // Ends when all tasks have ended, the hub refuses, or nobody else holds the result.
+        tokio::spawn(async move { watch(&client, &watched, tasks).await });
+        result
+    }
+}
+
+async fn watch(client: &Client, result: &AsyncResult, tasks: Vec<MsgId>) {
+    let mut pending: Vec<(usize, MsgId)> = tasks.into_iter().enumerate().collect();
+    while !pending.is_empty() && !result.is_abandoned() {
+        let ids: Vec<MsgId> = pending.iter().map(|(_, id)| id.clone()).collect();
+        let found = match client.hub_results(&ids).await {
+            Ok(found) => found,
+            Err(error) => return give_up(result, &pending, &error),
+        };
+        let mut left = Vec::new();
+        for ((task, id), found) in pending.into_iter().zip(found) {
+            match found {
+                Some(found) => apply(client, result, task, found),
+                None => left.push((task, id)),
+            }
+        }
+        pending = left;
+        if !pending.is_empty() {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+}
+
+fn give_up(result: &AsyncResult, pending: &[(usize, MsgId)], error: &HubError) {
+    for (task, msg_id) in pending {
+        let (ename, evalue) = match error {
+            HubError::Refused { ename, evalue } => (ename.clone(), evalue.clone()),
+            other => ("EngineError".to_owned(), other.to_string()),
+        };
+        let failure = RemoteFailure {
+            ename,
+            evalue,
+            traceback: Vec::new(),
+            engine: None,
+            msg_id: Some(msg_id.clone()),
+            method: "apply".to_owned(),
+        };
+        result.fail(*task, failure);
+    }
+}
+
+fn apply(client: &Client, result: &AsyncResult, task: usize, found: HubResult) {
+    let engines = client.engines();
+    let ran = engines
+        .iter()
+        .find(|engine| found.engine.as_ref() == Some(&engine.uuid));
+    if let Some(engine) = ran {
+        let (id, uuid) = (engine.id, engine.uuid.clone());
+        result.apply(task, Update::Placed { id, uuid });
+    }
+    if let Some(at) = found.submitted {
+        let msg_id = found.msg_id.clone();
+        let engine_uuid = found.engine.clone();
+        let sent = Update::Sent {
+            msg_id,
+            engine_uuid,
+            at,
+        };
+        result.apply(task, sent);
+    }
+    for (name, text) in [
+        (StreamName::Stdout, found.output.stdout),
+        (StreamName::Stderr, found.output.stderr),
+    ] {
+        if !text.is_empty() {
+            result.apply(task, Update::Output(Output::Stream { name, text }));
+        }
+    }
+    let end = TaskEnd {
+        status: found.status,
+        failure: found.failure,
+        execution_count: None,
+        value: found.buffers.into_iter().next(),
+        started: found.started,
+        completed: found.completed,
+        received: found.received.unwrap_or_else(chrono::Utc::now),
+        state: None,
+    };
+    debug_assert!(end.failure.is_some() || end.status == TaskStatus::Ok);
+    result.apply(task, Update::Ended(Box::new(end)));
+    result.apply(task, Update::OutputDone);
+}

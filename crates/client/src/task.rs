@@ -1,0 +1,131 @@
+//! What one task runs, and where.
+
+use crate::submission::EngineCell;
+use bytes::Bytes;
+use phalanx_protocol::id::{ArtifactHash, EngineId};
+use phalanx_protocol::parallel::{CallMetadata, Dependency};
+use std::path::PathBuf;
+
+/// What one task runs.
+#[derive(Clone, Debug)]
+pub enum EngineTask {
+    /// A compiled cell, on its engine.
+    Cell(EngineCell),
+    /// A function.
+    Call(EngineCall),
+}
+
+/// A function to call with arguments.
+#[derive(Clone, Debug)]
+pub struct EngineCall {
+    /// Who calls it.
+    pub placement: Placement,
+    /// What the engine needs to know to call it; the client fills in `paths` and `buffers`.
+    pub metadata: CallMetadata,
+    /// Where the artifacts named in the metadata are on this machine.
+    pub artifacts: Vec<(ArtifactHash, PathBuf)>,
+    /// The arguments, as the function reads them.
+    pub args: Bytes,
+    /// The user's name for the task.
+    pub label: Option<String>,
+}
+
+/// Which engine gets a task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Placement {
+    /// This one.
+    Engine(EngineId),
+    /// The one the scheduler chooses.
+    Balanced(Balanced),
+}
+
+/// What the scheduler is to heed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Balanced {
+    /// The engines it may choose among; none means all.
+    pub targets: Vec<EngineId>,
+    /// Tasks that must have ended before.
+    pub after: Dependency,
+    /// Tasks on whose engine it must run.
+    pub follow: Dependency,
+    /// Seconds it may wait for these; 0 for any.
+    pub timeout: f64,
+    /// How often it is tried again after a failure.
+    pub retries: u32,
+}
+
+impl EngineTask {
+    /// The engine it is for, unless the scheduler chooses.
+    pub fn engine(&self) -> Option<EngineId> {
+        match self {
+            Self::Cell(cell) => Some(cell.engine),
+            Self::Call(call) => match call.placement {
+                Placement::Engine(engine) => Some(engine),
+                Placement::Balanced(_) => None,
+            },
+        }
+    }
+
+    /// The source of a cell.
+    pub(crate) fn source(&self) -> Option<&str> {
+        match self {
+            Self::Cell(cell) => Some(&cell.source),
+            Self::Call(_) => None,
+        }
+    }
+
+    /// What it needs, in load order, and where that is on this machine.
+    pub(crate) fn artifacts(&self) -> &[(ArtifactHash, PathBuf)] {
+        match self {
+            Self::Cell(cell) => &cell.artifacts,
+            Self::Call(call) => &call.artifacts,
+        }
+    }
+
+    /// What it needs, in load order.
+    pub(crate) fn hashes(&self) -> &[ArtifactHash] {
+        match self {
+            Self::Cell(cell) => &cell.metadata.artifacts,
+            Self::Call(call) => &call.metadata.artifacts,
+        }
+    }
+
+    /// The user's name for it.
+    pub(crate) fn label(&self) -> Option<&str> {
+        match self {
+            Self::Cell(_) => None,
+            Self::Call(call) => call.label.as_deref(),
+        }
+    }
+
+    /// What it waits for, and whom it follows.
+    pub(crate) fn dependencies(&self) -> Option<&Balanced> {
+        match self {
+            Self::Call(EngineCall {
+                placement: Placement::Balanced(balanced),
+                ..
+            }) => Some(balanced),
+            _ => None,
+        }
+    }
+
+    /// As ipyparallel names it in errors.
+    pub(crate) fn method(&self) -> &'static str {
+        match self {
+            Self::Cell(_) => "execute",
+            Self::Call(_) => "apply",
+        }
+    }
+}
+
+impl From<EngineCell> for EngineTask {
+    fn from(cell: EngineCell) -> Self {
+        Self::Cell(cell)
+    }
+}
+
+impl From<EngineCall> for EngineTask {
+    fn from(call: EngineCall) -> Self {
+        Self::Call(call)
+    }
+}

@@ -1,0 +1,305 @@
+//! The handle on tasks under way: what they yield, and everything known of them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `shape.rs` | how the values of tasks make up a result |
+//! | `handle.rs` | what does not depend on the values: waiting, timing, metadata, outputs |
+//! | `iter.rs` | items as they arrive |
+//! | `future.rs` | `.await` |
+
+mod future;
+mod handle;
+mod iter;
+mod shape;
+
+pub use future::ResultFuture;
+pub use handle::{AsyncResultHandle, Outputs, StreamedOutput};
+pub use iter::Items;
+pub use phalanx_protocol::host::TaskMetadata;
+pub use shape::{Chunks, Many, One, Shape};
+
+use crate::error::Error;
+use crate::function::Travels;
+use phalanx_protocol::failure::{Failure, RemoteFailure};
+use phalanx_protocol::host::{AsyncResultQuery, ExecuteReply, HostReply, HostRequest};
+use phalanx_protocol::id::{AsyncResultId, EngineId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::time::Duration;
+
+/// The results of code sent to engines, ready or still to come.
+///
+/// `R` is what a call yields, and `S` how the calls make up the result: [`One`], [`Many`] or
+/// [`Chunks`]. Members and semantics are those of ipyparallel's `AsyncResult`
+/// (`client/asyncresult.py`); those that do not depend on the values are [`AsyncResultHandle`]'s. The
+/// kernel holds what is known; this is a handle, cheap to clone.
+pub struct AsyncResult<R: Travels = ExecuteReply, S: Shape = Many> {
+    handle: AsyncResultHandle,
+    ordered: bool,
+    values: PhantomData<fn() -> (R, S)>,
+}
+
+/// What a map comes back as: the items of all its tasks, in the order of the inputs, or, if
+/// `ordered(false)`, as they arrive when it is iterated over.
+pub type AsyncMapResult<R> = AsyncResult<R, Chunks>;
+
+/// Tasks that the hub knows of, whoever submitted them.
+pub type AsyncHubResult<R> = AsyncResult<R, Many>;
+
+impl AsyncResult {
+    /// The handle on the kernel's AsyncResult of that number.
+    #[doc(hidden)]
+    pub fn from_id(id: u64) -> Self {
+        Self::new(AsyncResultId(id))
+    }
+}
+
+impl<R: Travels, S: Shape> AsyncResult<R, S> {
+    pub(crate) fn new(id: AsyncResultId) -> Self {
+        Self::of(AsyncResultHandle::new(id))
+    }
+
+    pub(crate) fn of(handle: AsyncResultHandle) -> Self {
+        Self {
+            handle,
+            ordered: true,
+            values: PhantomData,
+        }
+    }
+
+    pub(crate) fn unordered(mut self) -> Self {
+        self.ordered = false;
+        self
+    }
+
+    pub(crate) fn handle(&self) -> AsyncResultHandle {
+        self.handle.clone()
+    }
+
+    /// Waits and gives the result.
+    ///
+    /// # Errors
+    /// One task's failure as `RemoteError`, several as `CompositeError`.
+    pub fn get(&self) -> Result<S::All<R>, Error> {
+        self.wait()?;
+        self.collect()
+    }
+
+    /// Waits for that long and gives the result.
+    ///
+    /// # Errors
+    /// `TimeoutError` when it is not ready then; else as [`get`](Self::get).
+    pub fn get_timeout(&self, timeout: Duration) -> Result<S::All<R>, Error> {
+        if self.wait_timeout(timeout)? {
+            self.collect()
+        } else {
+            Err(handle::not_ready())
+        }
+    }
+
+    /// Waits and gives what came of each task, failures among them.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn get_each(&self) -> Result<Vec<Result<S::Task<R>, Error>>, Error> {
+        self.wait()?;
+        self.task_values(0, self.tasks())
+    }
+
+    /// Gives the result as soon as one task has failed, or all have ended.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_first_exception(&self) -> Result<S::All<R>, Error> {
+        let mut seen = 0;
+        while seen < self.tasks() {
+            let ended = self.next_ended(seen)?;
+            seen += ended.len();
+            for task in ended {
+                if let Some(Err(error)) = self.task_values(task, task + 1)?.pop() {
+                    return Err(error);
+                }
+            }
+        }
+        self.collect()
+    }
+
+    /// Another name of [`get`](Self::get), from Python's futures.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn result(&self) -> Result<S::All<R>, Error> {
+        self.get()
+    }
+
+    /// Another name of [`get`](Self::get).
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn r(&self) -> Result<S::All<R>, Error> {
+        self.get()
+    }
+
+    /// Waits and gives the results by engine.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and when several tasks ran on one engine.
+    pub fn get_dict(&self) -> Result<BTreeMap<EngineId, S::Task<R>>, Error> {
+        self.wait()?;
+        let engines = self.engine_ids();
+        let values = self.successes()?;
+        let mut dict = BTreeMap::new();
+        for (engine, value) in engines.into_iter().zip(values) {
+            let Some(engine) = engine else { continue };
+            if dict.insert(engine, value).is_some() {
+                let ran = self.engine_ids();
+                let count = ran.iter().filter(|id| **id == Some(engine)).count();
+                return Err(Error(Failure::Usage {
+                    message: format!("Cannot build dict, {count} jobs ran on engine #{engine}"),
+                    hint: None,
+                }));
+            }
+        }
+        Ok(dict)
+    }
+
+    /// Another name of [`get_dict`](Self::get_dict).
+    ///
+    /// # Errors
+    /// As [`get_dict`](Self::get_dict).
+    pub fn result_dict(&self) -> Result<BTreeMap<EngineId, S::Task<R>>, Error> {
+        self.get_dict()
+    }
+
+    /// What one task yielded; counts from 0.
+    ///
+    /// # Errors
+    /// `TimeoutError` when it is not done, its failure when it failed.
+    pub fn at(&self, task: usize) -> Result<S::Task<R>, Error> {
+        let value = self.task_values(task, task + 1)?.pop();
+        value.unwrap_or_else(|| {
+            Err(Error(Failure::Usage {
+                message: format!("there is no task {task}: there are {}", self.tasks()),
+                hint: None,
+            }))
+        })
+    }
+
+    /// Each task as an AsyncResult of its own.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn split(&self) -> Result<Vec<Self>, Error> {
+        let parts = self.handle.split()?;
+        let part = |handle| Self {
+            handle,
+            ordered: self.ordered,
+            values: PhantomData,
+        };
+        Ok(parts.into_iter().map(part).collect())
+    }
+
+    /// Several AsyncResults as one, of the kind that a list of `R` has.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn join(parts: &[Self]) -> Result<Self, Error> {
+        let parts: Vec<_> = parts.iter().map(|part| part.handle.clone()).collect();
+        Ok(Self {
+            handle: AsyncResultHandle::join(&parts)?,
+            ordered: true,
+            values: PhantomData,
+        })
+    }
+
+    fn collect(&self) -> Result<S::All<R>, Error> {
+        S::all(self.successes()?)
+    }
+
+    /// What all tasks yielded, or their failures as one.
+    fn successes(&self) -> Result<Vec<S::Task<R>>, Error> {
+        let mut values = Vec::new();
+        let mut failures = Vec::<RemoteFailure>::new();
+        for value in self.task_values(0, self.tasks())? {
+            match value {
+                Ok(value) => values.push(value),
+                Err(Error(Failure::Remote(failure))) => failures.push(*failure),
+                Err(error) => return Err(error),
+            }
+        }
+        match failures.len() {
+            0 => Ok(values),
+            1 => Err(Error(Failure::Remote(Box::new(failures.remove(0))))),
+            _ => Err(Error(Failure::Composite {
+                message: self.name(),
+                failures,
+            })),
+        }
+    }
+
+    /// What came of these tasks.
+    fn task_values(&self, from: usize, to: usize) -> Result<Vec<Result<S::Task<R>, Error>>, Error> {
+        let mut all = Vec::with_capacity(to.saturating_sub(from));
+        for part in self.handle.parts(from, to) {
+            let request = HostRequest::AsyncResult {
+                id: part.id,
+                query: AsyncResultQuery::Values {
+                    from: part.from,
+                    to: part.to,
+                },
+            };
+            let (reply, raw) = crate::host::call_with(&request, &[])?;
+            let HostReply::Values(values) = reply else {
+                return Err(crate::host::unexpected(&reply));
+            };
+            all.extend(
+                values
+                    .into_iter()
+                    .zip(raw)
+                    .map(|(value, bytes)| match value {
+                        None => Err(handle::not_ready()),
+                        Some(Err(failure)) => Err(Error(Failure::Remote(Box::new(failure)))),
+                        Some(Ok(_)) => S::task(&bytes),
+                    }),
+            );
+        }
+        Ok(all)
+    }
+}
+
+impl<R: Travels, S: Shape> Deref for AsyncResult<R, S> {
+    type Target = AsyncResultHandle;
+
+    fn deref(&self) -> &AsyncResultHandle {
+        &self.handle
+    }
+}
+
+impl<R: Travels, S: Shape> Clone for AsyncResult<R, S> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<R: Travels, S: Shape> PartialEq for AsyncResult<R, S> {
+    fn eq(&self, other: &Self) -> bool {
+        self.handle == other.handle
+    }
+}
+
+impl<R: Travels, S: Shape> fmt::Debug for AsyncResult<R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = std::any::type_name::<S>();
+        let kind = if name.ends_with("Chunks") {
+            "AsyncMapResult"
+        } else {
+            "AsyncResult"
+        };
+        self.handle.describe(kind, f)
+    }
+}

@@ -1,0 +1,398 @@
+//! The cluster of this session: its engines, and what the hub knows.
+
+use crate::async_result::{AsyncHubResult, Many};
+use crate::function::Travels;
+use crate::view::{DirectView, IntoTargets, LoadBalancedView};
+use crate::{AsyncResult, Error, host};
+use phalanx_protocol::apply::ClientRequest;
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::{HostReply, HostRequest};
+use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// The connection to the session's cluster. It has no state of its own: make one wherever needed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Client(());
+
+/// Starts a cluster of this session.
+#[derive(Clone, Copy, Debug)]
+pub struct Cluster(());
+
+/// How a cluster is started: `Cluster::builder().n(4).start_and_connect()?`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClusterBuilder {
+    engines: Option<usize>,
+}
+
+impl Cluster {
+    /// A cluster of engines on this machine.
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder::default()
+    }
+
+    /// Ends the session's cluster.
+    ///
+    /// # Errors
+    /// When none is running.
+    pub fn stop() -> Result<(), Error> {
+        done(ClientRequest::Stop)
+    }
+}
+
+impl ClusterBuilder {
+    /// How many engines; one a core unless set.
+    #[must_use]
+    pub fn n(mut self, engines: usize) -> Self {
+        self.engines = Some(engines);
+        self
+    }
+
+    /// Starts them and waits until they are there.
+    ///
+    /// # Errors
+    /// When a cluster is running already, or an engine does not come up.
+    pub fn start_and_connect(self) -> Result<Client, Error> {
+        engines(ClientRequest::Start {
+            engines: self.engines,
+        })
+        .map(|_| Client(()))
+    }
+}
+
+/// What engines have done and have to do, by `queue_status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// By engine.
+    pub engines: BTreeMap<EngineId, EngineQueue>,
+    /// Load-balanced tasks that wait for an engine: how many, or which.
+    pub unassigned: Value,
+}
+
+/// What one engine has done and has to do: how many tasks, or which.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EngineQueue {
+    /// Direct tasks it has not answered.
+    pub queue: Value,
+    /// Tasks it has answered.
+    pub completed: Value,
+    /// Load-balanced tasks it has not answered.
+    pub tasks: Value,
+}
+
+/// Which tasks have ended, by `result_status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultStatus {
+    /// Those that have not.
+    pub pending: Vec<MsgId>,
+    /// Those that have.
+    pub completed: Vec<MsgId>,
+}
+
+impl Client {
+    /// The cluster that `%cluster start` or [`Cluster::builder`] has started.
+    ///
+    /// # Errors
+    /// When none is running.
+    pub fn connect() -> Result<Self, Error> {
+        engines(ClientRequest::Engines).map(|_| Self(()))
+    }
+
+    /// The ids of the engines there are, in order.
+    pub fn ids(&self) -> Vec<EngineId> {
+        engines(ClientRequest::Engines).unwrap_or_default()
+    }
+
+    /// How many engines there are.
+    pub fn len(&self) -> usize {
+        self.ids().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ids().is_empty()
+    }
+
+    /// Views on each engine: `for view in rc.iter()`.
+    pub fn iter(&self) -> impl Iterator<Item = DirectView<crate::One>> + use<> {
+        self.ids()
+            .into_iter()
+            .map(|id| DirectView::new(Some(vec![id])))
+    }
+
+    /// A view on all engines there are now: `rc[:]`.
+    ///
+    /// # Panics
+    /// Never; without engines, using the view is an error.
+    pub fn all(&self) -> DirectView<Many> {
+        DirectView::new(Some(self.ids()))
+    }
+
+    /// A view on these engines: `rc.view(0)`, `rc.view(1..3)`, `rc.view([0, 2])`.
+    ///
+    /// Engines that are not there are an error when the view is used.
+    pub fn view<T: IntoTargets>(&self, targets: T) -> DirectView<T::Shape> {
+        let ids = self.ids();
+        match targets.resolve(&ids) {
+            Ok(targets) => DirectView::new(Some(targets)),
+            Err(error) => std::panic::panic_any(error.to_string()),
+        }
+    }
+
+    /// A view on these engines.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub fn try_view<T: IntoTargets>(&self, targets: T) -> Result<DirectView<T::Shape>, Error> {
+        Ok(DirectView::new(Some(targets.resolve(&self.ids())?)))
+    }
+
+    /// A view on all engines there are whenever it is used: `direct_view("all")`.
+    pub fn direct_view(&self) -> DirectView<Many> {
+        DirectView::new(None)
+    }
+
+    /// A view on all engines, given work in one go. Here that is every direct view: a function
+    /// travels to a machine once.
+    pub fn broadcast_view(&self) -> DirectView<Many> {
+        self.direct_view()
+    }
+
+    /// A view for tasks that may run on any engine.
+    pub fn load_balanced_view(&self) -> LoadBalancedView {
+        LoadBalancedView::new()
+    }
+
+    /// Waits until at least so many engines are there.
+    ///
+    /// # Errors
+    /// `TimeoutError` when they are not in time.
+    pub fn wait_for_engines(&self, n: usize, timeout: Option<Duration>) -> Result<(), Error> {
+        let timeout = timeout.map(|timeout| timeout.as_secs_f64());
+        engines(ClientRequest::WaitForEngines {
+            engines: n,
+            timeout,
+        })
+        .map(drop)
+    }
+
+    /// What all engines have done and have to do; with `verbose`, by ids instead of counts.
+    ///
+    /// # Errors
+    /// When the controller does not answer.
+    pub fn queue_status(&self, verbose: bool) -> Result<QueueStatus, Error> {
+        self.queue_status_of(&[], verbose)
+    }
+
+    pub(crate) fn queue_status_of(
+        &self,
+        engines: &[EngineId],
+        verbose: bool,
+    ) -> Result<QueueStatus, Error> {
+        json(ClientRequest::QueueStatus {
+            engines: engines.to_vec(),
+            verbose,
+        })
+    }
+
+    /// Which of these tasks have ended.
+    ///
+    /// # Errors
+    /// When the hub does not know one of them.
+    pub fn result_status(&self, tasks: &[MsgId]) -> Result<ResultStatus, Error> {
+        let tasks = tasks.to_vec();
+        json(ClientRequest::ResultStatus { tasks })
+    }
+
+    /// The results of tasks of this session or of another, as `R`s.
+    ///
+    /// # Errors
+    /// When the hub does not know one of them.
+    pub fn get_result<R: Travels>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
+        let tasks = tasks.to_vec();
+        async_result(ClientRequest::GetResult { tasks }).map(AsyncResult::new)
+    }
+
+    /// Runs tasks again, as the hub remembers them, on any engine.
+    ///
+    /// # Errors
+    /// When the hub no longer knows one of them.
+    pub fn resubmit<R: Travels>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
+        let tasks = tasks.to_vec();
+        async_result(ClientRequest::Resubmit { tasks }).map(AsyncResult::new)
+    }
+
+    /// The tasks of all clients that the hub remembers, in the order they were submitted.
+    ///
+    /// # Errors
+    /// When the hub does not answer.
+    pub fn hub_history(&self) -> Result<Vec<MsgId>, Error> {
+        json(ClientRequest::HubHistory)
+    }
+
+    /// The hub's records that match a query of MongoDB's kind, given as JSON:
+    /// `rc.db_query(r#"{"label": {"$glob": "fit*"}}"#, &["msg_id", "started"])?`.
+    ///
+    /// # Errors
+    /// When it is no query, or the hub does not answer.
+    pub fn db_query(&self, query: &str, keys: &[&str]) -> Result<Vec<Map<String, Value>>, Error> {
+        let query = serde_json::from_str(query).map_err(|error| {
+            Error(Failure::Usage {
+                message: format!("the query is no JSON object: {error}"),
+                hint: None,
+            })
+        })?;
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        json(ClientRequest::DbQuery {
+            query,
+            keys: Some(keys).filter(|keys| !keys.is_empty()),
+        })
+    }
+
+    /// Makes the hub forget these tasks' results.
+    ///
+    /// # Errors
+    /// When one of them has not ended.
+    pub fn purge_hub_results(&self, tasks: &[MsgId]) -> Result<(), Error> {
+        let (tasks, engines) = (tasks.to_vec(), Vec::new());
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        done(ClientRequest::Purge { tasks, engines })
+    }
+
+    /// Makes the kernel forget all results that are ready: AsyncResults on them are of no more use.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn purge_local_results(&self) -> Result<(), Error> {
+        let results = Vec::<AsyncResultId>::new();
+        done(ClientRequest::PurgeLocal { results })
+    }
+
+    /// Makes kernel and hub forget all results of tasks that have ended.
+    ///
+    /// # Errors
+    /// When the hub does not answer.
+    pub fn purge_everything(&self) -> Result<(), Error> {
+        self.purge_local_results()?;
+        done(ClientRequest::Purge {
+            tasks: Vec::new(),
+            engines: Vec::new(),
+        })
+    }
+
+    /// The tasks this session has submitted, in order.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn history(&self) -> Result<Vec<MsgId>, Error> {
+        json(ClientRequest::History)
+    }
+
+    /// The tasks of this session that have not ended.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn outstanding(&self) -> Result<Vec<MsgId>, Error> {
+        json(ClientRequest::Outstanding)
+    }
+
+    /// Drops these tasks, or all, where they have not begun.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn abort(&self, tasks: &[MsgId]) -> Result<(), Error> {
+        let tasks = tasks.to_vec();
+        done(ClientRequest::Abort { tasks })
+    }
+
+    /// Waits until these tasks, or all of this session, have ended, at most for that long; whether
+    /// they have.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn wait(&self, tasks: &[MsgId], timeout: Option<Duration>) -> Result<bool, Error> {
+        let request = ClientRequest::Wait {
+            tasks: tasks.to_vec(),
+            timeout: timeout.map(|timeout| timeout.as_secs_f64()),
+        };
+        match ask(request)? {
+            HostReply::Ready(ready) => Ok(ready),
+            other => Err(host::unexpected(&other)),
+        }
+    }
+
+    /// Sends a signal, by number, to all engines; SIGINT (2) ends what they run.
+    ///
+    /// # Errors
+    /// When they do not answer.
+    pub fn send_signal(&self, signal: i32) -> Result<(), Error> {
+        let engines = self.ids();
+        done(ClientRequest::Signal { signal, engines })
+    }
+
+    /// Makes all engines forget everything they were told.
+    ///
+    /// # Errors
+    /// When they do not answer.
+    pub fn clear(&self) -> Result<(), Error> {
+        done(ClientRequest::Clear {
+            engines: self.ids(),
+        })
+    }
+
+    /// Ends all engines, and the controller too if `hub`.
+    ///
+    /// # Errors
+    /// When they do not answer.
+    pub fn shutdown(&self, hub: bool) -> Result<(), Error> {
+        let engines = self.ids();
+        done(ClientRequest::Shutdown { engines, hub })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<Client of engines {:?}>", self.ids())
+    }
+}
+
+fn ask(request: ClientRequest) -> Result<HostReply, Error> {
+    host::call(&HostRequest::Client(Box::new(request)))
+}
+
+pub(crate) fn done(request: ClientRequest) -> Result<(), Error> {
+    match ask(request)? {
+        HostReply::Done => Ok(()),
+        other => Err(host::unexpected(&other)),
+    }
+}
+
+pub(crate) fn async_result(request: ClientRequest) -> Result<AsyncResultId, Error> {
+    match ask(request)? {
+        HostReply::AsyncResult(id) => Ok(id),
+        other => Err(host::unexpected(&other)),
+    }
+}
+
+fn engines(request: ClientRequest) -> Result<Vec<EngineId>, Error> {
+    match ask(request)? {
+        HostReply::Engines(ids) => Ok(ids),
+        other => Err(host::unexpected(&other)),
+    }
+}
+
+fn json<T: serde::de::DeserializeOwned>(request: ClientRequest) -> Result<T, Error> {
+    match ask(request)? {
+        HostReply::Json(value) => serde_json::from_value(value).map_err(|error| {
+            Error(Failure::Internal {
+                message: format!("the kernel's answer cannot be read: {error}"),
+            })
+        }),
+        other => Err(host::unexpected(&other)),
+    }
+}

@@ -1,0 +1,54 @@
+//! What a function does on the engine that calls it.
+
+use crate::Error;
+use crate::function::Travels;
+use phalanx_protocol::native::Raised;
+use phalanx_protocol::output::Output;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Publishes values while a function runs: `ar.data()` has the latest under each name.
+///
+/// # Errors
+/// When a value is none that JSON has, or this is no engine.
+pub fn publish_data<T: Serialize>(name: &str, value: &T) -> Result<(), Error> {
+    if crate::engine_id().is_none() {
+        return Err(Error(phalanx_protocol::failure::Failure::Usage {
+            message: "data is published by functions that run on engines".to_owned(),
+            hint: None,
+        }));
+    }
+    let value = serde_json::to_value(value).map_err(|error| {
+        Error(phalanx_protocol::failure::Failure::Usage {
+            message: format!("'{name}' cannot be published: {error}"),
+            hint: None,
+        })
+    })?;
+    let data = BTreeMap::from([(name.to_owned(), value)]);
+    crate::display::put(Output::Data(data))
+}
+
+/// Goes on only where the condition holds: elsewhere the scheduler tries another engine
+/// (ipyparallel's `@depend`). Call it first thing in a load-balanced function.
+pub fn depend(condition: bool) {
+    if !condition {
+        unmet("the function's condition does not hold on this engine");
+    }
+}
+
+/// The value of a name in this engine's namespace; without it, the scheduler tries another engine
+/// (ipyparallel's `@require`).
+pub fn require<T: Travels>(name: &str) -> T {
+    match crate::namespace::get(name) {
+        Ok(value) => value,
+        Err(error) => unmet(&error.to_string()),
+    }
+}
+
+fn unmet(why: &str) -> ! {
+    // Past the panic hook: this is no panic.
+    std::panic::resume_unwind(Box::new(Raised {
+        ename: "UnmetDependency".to_owned(),
+        evalue: why.to_owned(),
+    }))
+}

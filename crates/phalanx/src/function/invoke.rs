@@ -1,0 +1,177 @@
+//! What can be called, and with which parameters.
+
+use super::args::{Failed, Travels, read};
+use super::codec::{decode, encode};
+use super::{Function, trampoline};
+use crate::Error;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Code that is made anew on an engine, from what it captures, and called there.
+#[doc(hidden)]
+pub trait Invoke<P>: Sized + 'static {
+    /// What it returns.
+    type Output: Travels;
+
+    /// Makes it from what it captures.
+    fn prepare(captures: &[u8]) -> Result<Self, String>;
+
+    /// Calls it.
+    fn invoke(&self, parameters: P) -> Self::Output;
+}
+
+/// A function without captures.
+#[doc(hidden)]
+pub struct Bare<F>(F);
+
+/// A function with captures.
+#[doc(hidden)]
+pub struct With<F, C>(F, C);
+
+/// What engines can call with parameters `P`: an `fn`, a closure that captures nothing, a
+/// [`Function`], or what [`task!`](crate::task!) makes.
+#[diagnostic::on_unimplemented(
+    message = "engines cannot call `{Self}`",
+    label = "not a function with parameters and result that can travel",
+    note = "parameters and result must be owned and serde types; a closure's parameters need their types: `|x: f64| …`",
+    note = "a closure that captures variables names them: `task!([k] |x: f64| k * x)`"
+)]
+pub trait IntoFunction<P> {
+    /// What it returns.
+    type Output: Travels;
+
+    /// As engines call it.
+    ///
+    /// # Errors
+    /// When the code is not in a library that was compiled for the notebook.
+    fn into_function(self) -> Result<Function<P, Self::Output>, Error>;
+}
+
+impl<P, R: Travels> IntoFunction<P> for Function<P, R> {
+    type Output = R;
+
+    fn into_function(self) -> Result<Function<P, R>, Error> {
+        Ok(self)
+    }
+}
+
+impl<P, R: Travels> IntoFunction<P> for &Function<P, R> {
+    type Output = R;
+
+    fn into_function(self) -> Result<Function<P, R>, Error> {
+        Ok(self.clone())
+    }
+}
+
+/// What [`task!`](crate::task!) makes fails late, so that it can be given where a function is wanted.
+impl<P, R: Travels> IntoFunction<P> for Result<Function<P, R>, Error> {
+    type Output = R;
+
+    fn into_function(self) -> Result<Function<P, R>, Error> {
+        self
+    }
+}
+
+macro_rules! callable {
+    ($task:ident $($param:ident $place:literal),*) => {
+        #[diagnostic::do_not_recommend]
+        impl<F, R, $($param),*> IntoFunction<($($param,)*)> for F
+        where
+            F: Fn($($param),*) -> R + Copy + 'static,
+            R: Travels,
+            $($param: Travels,)*
+        {
+            type Output = R;
+
+            fn into_function(self) -> Result<Function<($($param,)*), R>, Error> {
+                const {
+                    assert!(
+                        size_of::<F>() == 0,
+                        "this closure captures variables, which do not travel by themselves: name them with task!, as in `task!([k] |x: f64| k * x)`"
+                    );
+                }
+                Function::locate::<Bare<F>>(std::any::type_name::<F>(), Vec::new())
+            }
+        }
+
+        #[allow(unused_variables)]
+        impl<F, R, $($param),*> Invoke<($($param,)*)> for Bare<F>
+        where
+            F: Fn($($param),*) -> R + Copy + 'static,
+            R: Travels,
+            $($param: Travels,)*
+        {
+            type Output = R;
+
+            fn prepare(_: &[u8]) -> Result<Self, String> {
+                Ok(Self(trampoline::conjure::<F>()))
+            }
+
+            #[allow(non_snake_case)]
+            fn invoke(&self, ($($param,)*): ($($param,)*)) -> R {
+                (self.0)($($param),*)
+            }
+        }
+
+        impl<F, C, R, $($param),*> Invoke<($($param,)*)> for With<F, C>
+        where
+            F: Fn(&C, $($param),*) -> R + Copy + 'static,
+            C: DeserializeOwned + 'static,
+            R: Travels,
+            $($param: Travels,)*
+        {
+            type Output = R;
+
+            fn prepare(captures: &[u8]) -> Result<Self, String> {
+                Ok(Self(trampoline::conjure::<F>(), decode(captures)?))
+            }
+
+            #[allow(non_snake_case)]
+            fn invoke(&self, ($($param,)*): ($($param,)*)) -> R {
+                (self.0)(&self.1, $($param),*)
+            }
+        }
+
+        impl With<(), ()> {
+            /// A closure with what it captures.
+            #[doc(hidden)]
+            pub fn $task<F, C, R, $($param),*>(
+                captures: C,
+                _: F,
+            ) -> Result<Function<($($param,)*), R>, Error>
+            where
+                F: Fn(&C, $($param),*) -> R + Copy + 'static,
+                C: Serialize + DeserializeOwned + 'static,
+                R: Travels,
+                $($param: Travels,)*
+            {
+                const {
+                    assert!(
+                        size_of::<F>() == 0,
+                        "this closure captures variables that task! does not name: add them to the list in brackets"
+                    );
+                }
+                let captures = encode(&captures)?;
+                Function::locate::<With<F, C>>(std::any::type_name::<F>(), captures)
+            }
+        }
+
+        #[allow(unused_variables, unused_mut)]
+        impl<$($param: Travels),*> Parameters for ($($param,)*) {
+            fn read(mut from: &[u8]) -> Result<Self, Failed> {
+                Ok(($(read::<$param>(&mut from, $place)?,)*))
+            }
+        }
+    };
+}
+
+/// A tuple of parameters.
+pub(super) trait Parameters: Sized {
+    /// Takes the arguments apart.
+    fn read(from: &[u8]) -> Result<Self, Failed>;
+}
+
+callable!(task0);
+callable!(task1 A 0);
+callable!(task2 A 0, B 1);
+callable!(task3 A 0, B 1, C3 2);

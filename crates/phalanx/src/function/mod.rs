@@ -1,0 +1,162 @@
+//! Functions that travel: code of the notebook as (library, offset), with what it captures.
+//!
+//! | file | what |
+//! |---|---|
+//! | `invoke.rs` | what can be called with which parameters |
+//! | `trampoline.rs` | the C function an engine calls, and where it is: unsafe |
+//! | `args.rs` | values and references on their way to parameters |
+//! | `codec.rs` | the bytes of all this |
+
+mod args;
+mod codec;
+mod invoke;
+mod trampoline;
+
+pub use args::{Argument, Arguments, Reference, Travels};
+pub use invoke::{IntoFunction, Invoke, With};
+
+pub(crate) use args::{Encoded, encode_items};
+pub(crate) use codec::{decode, encode, from_value};
+pub(crate) use trampoline::attach;
+
+use crate::Error;
+use invoke::Parameters;
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+
+/// A function that engines can call, with parameters `P` (a tuple) and result `R`.
+///
+/// Made from any `fn` or closure that captures nothing, and by [`task!`](crate::task!) from one that
+/// captures. Cheap to clone; may be kept in a variable.
+pub struct Function<P, R> {
+    pub(crate) name: String,
+    pub(crate) artifact: PathBuf,
+    /// Where its trampolines are: for one call, and for many items.
+    pub(crate) single: u64,
+    pub(crate) many: Option<u64>,
+    pub(crate) captures: Vec<u8>,
+    types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Function<P, R> {
+    /// Locates what `I` calls. `captures` is what `I` is made from on the engine.
+    fn locate<I: Invoke<P, Output = R>>(name: &str, captures: Vec<u8>) -> Result<Self, Error>
+    where
+        P: Parameters + Travels,
+        R: Travels,
+    {
+        let (artifact, single) = trampoline::locate(trampoline::single::<I, P>)?;
+        let (_, many) = trampoline::locate(trampoline::many::<I, P>)?;
+        Ok(Self {
+            name: short(name),
+            artifact,
+            single,
+            many: Some(many),
+            captures,
+            types: PhantomData,
+        })
+    }
+
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
+    /// The function's name, as AsyncResults show it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl<P, R> Clone for Function<P, R> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            artifact: self.artifact.clone(),
+            captures: self.captures.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<P, R> fmt::Debug for Function<P, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<Function {}>", self.name)
+    }
+}
+
+/// `ctx::sleep_here` as `sleep_here`; closures have no name.
+fn short(name: &str) -> String {
+    if name.contains("{{closure}}") {
+        return "<closure>".to_owned();
+    }
+    let path = name.split('<').next().unwrap_or(name);
+    path.rsplit("::").next().unwrap_or(path).to_owned()
+}
+
+/// A closure with what it captures, named and serialised: `task!([k] |x: f64| k * x)`.
+///
+/// Captured variables are copied when the task is made. Within the closure each is a value of its
+/// own, cloned for every call; `&name` borrows it instead, which is better for large data:
+///
+/// ```ignore
+/// let ys = lbv.map_sync(task!([k, &table] |x: usize| k * table[x]), 0..100)?;
+/// ```
+#[macro_export]
+macro_rules! task {
+    ([$($captures:tt)*] $($closure:tt)*) => {
+        $crate::__task!(@captures [] [] [$($captures)*] $($closure)*)
+    };
+}
+
+/// The steps of [`task!`](crate::task!).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __task {
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [& $name:ident $(, $($rest:tt)*)?] $($closure:tt)*) => {
+        $crate::__task!(@captures [$($value,)* $name.clone(),] [$($bind)* (ref $name)] [$($($rest)*)?] $($closure)*)
+    };
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [$name:ident $(, $($rest:tt)*)?] $($closure:tt)*) => {
+        $crate::__task!(@captures [$($value,)* $name.clone(),] [$($bind)* (own $name)] [$($($rest)*)?] $($closure)*)
+    };
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] move $($closure:tt)*) => {
+        $crate::__task!(@captures [$($value,)*] [$($bind)*] [] $($closure)*)
+    };
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] || $body:expr) => {
+        $crate::With::task0(($($value,)*), |captured| {
+            $crate::__task!(@bind captured [] [$($bind)*]);
+            $body
+        })
+    };
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$a:tt $(: $ta:ty)? $(,)?| $body:expr) => {
+        $crate::With::task1(($($value,)*), |captured, $a $(: $ta)?| {
+            $crate::__task!(@bind captured [] [$($bind)*]);
+            $body
+        })
+    };
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$a:tt $(: $ta:ty)?, $b:tt $(: $tb:ty)? $(,)?| $body:expr) => {
+        $crate::With::task2(($($value,)*), |captured, $a $(: $ta)?, $b $(: $tb)?| {
+            $crate::__task!(@bind captured [] [$($bind)*]);
+            $body
+        })
+    };
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$a:tt $(: $ta:ty)?, $b:tt $(: $tb:ty)?, $c:tt $(: $tc:ty)? $(,)?| $body:expr) => {
+        $crate::With::task3(($($value,)*), |captured, $a $(: $ta)?, $b $(: $tb)?, $c $(: $tc)?| {
+            $crate::__task!(@bind captured [] [$($bind)*]);
+            $body
+        })
+    };
+    (@bind $captured:ident [$($pattern:ident)*] [(ref $name:ident) $($rest:tt)*]) => {
+        $crate::__task!(@bind $captured [$($pattern)* $name] [$($rest)*]);
+    };
+    (@bind $captured:ident [$($pattern:ident)*] [(own $name:ident) $($rest:tt)*]) => {
+        $crate::__task!(@bind $captured [$($pattern)* $name] [$($rest)*]);
+        #[allow(unused_variables)]
+        let $name = $name.clone();
+    };
+    (@bind $captured:ident [$($pattern:ident)*] []) => {
+        #[allow(unused_variables)]
+        let ($($pattern,)*) = $captured;
+    };
+}

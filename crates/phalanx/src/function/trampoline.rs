@@ -1,0 +1,165 @@
+//! The C functions an engine calls, and where they are.
+
+use super::args::Failed;
+use super::codec::{decode, take};
+use super::invoke::{Invoke, Parameters};
+use crate::Error;
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::native::{Attachment, Give, Raised, Trampoline, value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ffi::{c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// What the runtime told this library when it loaded it.
+static ATTACHMENT: AtomicPtr<Attachment> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Called by the runtime when it has loaded this library.
+#[unsafe(no_mangle)]
+pub extern "C" fn phalanx_cell_loaded(attachment: *const Attachment) {
+    ATTACHMENT.store(attachment.cast_mut(), Ordering::Release);
+}
+
+/// What the runtime told this library; `None` outside a runtime.
+pub(crate) fn attach() -> Option<&'static Attachment> {
+    // SAFETY: null, or an attachment that lives as long as the process.
+    unsafe { ATTACHMENT.load(Ordering::Acquire).as_ref() }
+}
+
+/// `Dl_info` of `dlfcn.h`.
+#[repr(C)]
+struct DlInfo {
+    file_name: *const c_char,
+    file_base: *mut c_void,
+    symbol_name: *const c_char,
+    symbol_address: *mut c_void,
+}
+
+unsafe extern "C" {
+    fn dladdr(address: *const c_void, info: *mut DlInfo) -> c_int;
+}
+
+/// The library a function is in, and where in it.
+pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
+    let nowhere = |why: &str| {
+        Error(Failure::Usage {
+            message: format!("engines cannot be given this function: {why}"),
+            hint: Some("functions for engines are written in a notebook's cells".to_owned()),
+        })
+    };
+    let attachment = attach().ok_or_else(|| nowhere("this program is no notebook"))?;
+    // SAFETY: the runtime gives a path in UTF-8 that lives as long as the process.
+    let artifact = unsafe {
+        std::str::from_utf8_unchecked(std::slice::from_raw_parts(
+            attachment.artifact,
+            attachment.artifact_len,
+        ))
+    };
+    let mut info = DlInfo {
+        file_name: std::ptr::null(),
+        file_base: std::ptr::null_mut(),
+        symbol_name: std::ptr::null(),
+        symbol_address: std::ptr::null_mut(),
+    };
+    let address = function as usize;
+    // SAFETY: `info` is a valid place for the answer.
+    if unsafe { dladdr(address as *const c_void, &mut info) } == 0 {
+        return Err(nowhere("the loader does not know where it is"));
+    }
+    Ok((artifact.into(), (address - info.file_base as usize) as u64))
+}
+
+/// A function that captures nothing, out of nothing.
+pub(super) fn conjure<F: Copy + 'static>() -> F {
+    const { assert!(size_of::<F>() == 0) }
+    // SAFETY: a value of no size has no bytes that could be wrong, and whoever has the type's name
+    // had a value of it when the function was located.
+    unsafe { std::mem::MaybeUninit::<F>::uninit().assume_init() }
+}
+
+/// Calls `I` once, with the arguments given.
+pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: Parameters + 'static>(
+    input: *const u8,
+    len: usize,
+    to: *mut c_void,
+    give: Give,
+) {
+    // SAFETY: the runtime gives bytes that are valid during the call.
+    let input = unsafe { std::slice::from_raw_parts(input, len) };
+    let output = caught(|| {
+        let (function, args) = prepared::<I, P>(input)?;
+        answer(&function.invoke(P::read(args)?))
+    });
+    // SAFETY: the bytes are valid during the call, which copies them.
+    unsafe { give(to, output.as_ptr(), output.len()) };
+}
+
+/// Calls `I` for every item given.
+pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: DeserializeOwned + 'static>(
+    input: *const u8,
+    len: usize,
+    to: *mut c_void,
+    give: Give,
+) {
+    // SAFETY: as above.
+    let input = unsafe { std::slice::from_raw_parts(input, len) };
+    let output = caught(|| {
+        let (function, items) = prepared::<I, P>(input)?;
+        // A tuple of one is written as what is in it.
+        let items: Vec<P> = decode(items).map_err(|why| Failed::unreadable::<Vec<P>>(0, &why))?;
+        let outputs: Vec<I::Output> = items
+            .into_iter()
+            .map(|item| function.invoke(item))
+            .collect();
+        answer(&outputs)
+    });
+    // SAFETY: as above.
+    unsafe { give(to, output.as_ptr(), output.len()) };
+}
+
+fn prepared<I: Invoke<P>, P>(mut input: &[u8]) -> Result<(I, &[u8]), Failed> {
+    let captures = take(&mut input).unwrap_or_default();
+    let function = I::prepare(captures).map_err(|why| Failed {
+        ename: "DeserializeError",
+        evalue: format!("what the function captures cannot be read: {why}"),
+    })?;
+    Ok((function, input))
+}
+
+fn answer<R: Serialize>(result: &R) -> Result<Vec<u8>, Failed> {
+    postcard::to_extend(result, vec![value::POSTCARD]).map_err(|error| Failed {
+        ename: "SerializeError",
+        evalue: format!(
+            "the result, a {}, cannot be serialised: {error}",
+            std::any::type_name::<R>()
+        ),
+    })
+}
+
+/// What the function gives back; nothing where it panicked, which is told as a cell tells it.
+fn caught(call: impl FnOnce() -> Result<Vec<u8>, Failed>) -> Vec<u8> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(output)) => output,
+        Ok(Err(failed)) => raised(failed.ename, failed.evalue),
+        Err(payload) => match payload.downcast::<Raised>() {
+            Ok(given_up) => raised(&given_up.ename, given_up.evalue),
+            Err(_) => {
+                println!("EVCXR_PANIC_NOTIFICATION");
+                Vec::new()
+            }
+        },
+    }
+}
+
+fn raised(ename: &str, evalue: String) -> Vec<u8> {
+    let mut bytes = vec![value::RAISED];
+    let raised = Raised {
+        ename: ename.to_owned(),
+        evalue,
+    };
+    // Two texts always serialise.
+    let _ = serde_json::to_writer(&mut bytes, &raised);
+    bytes
+}

@@ -1,0 +1,174 @@
+//! What functions and cells of one runtime share by name: the engine's namespace, as functions see
+//! it. `push` fills it, `pull` and [`Reference`](crate::Reference) read it.
+
+use crate::Error;
+use crate::function::{Travels, attach, decode, encode};
+use phalanx_protocol::failure::Failure;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+/// The values by name, in bytes: every library of the process has its own types.
+type Store = Mutex<BTreeMap<String, Entry>>;
+
+struct Entry {
+    type_name: String,
+    bytes: Vec<u8>,
+}
+
+/// Why a name has no value of the type wanted.
+pub(crate) struct Unknown {
+    pub(crate) ename: &'static str,
+    pub(crate) evalue: String,
+}
+
+/// The value of a name in this engine's namespace.
+///
+/// # Errors
+/// When there is none, or it is of another type.
+pub fn get<T: Travels>(name: &str) -> Result<T, Error> {
+    read(name).map_err(|unknown| {
+        Error(Failure::Usage {
+            message: unknown.evalue,
+            hint: None,
+        })
+    })
+}
+
+/// Gives a name in this engine's namespace a value, for functions called later and for `pull`.
+///
+/// # Errors
+/// When the value cannot be serialised.
+pub fn set<T: Travels>(name: &str, value: &T) -> Result<(), Error> {
+    put(name, std::any::type_name::<T>(), encode(value)?);
+    Ok(())
+}
+
+/// The names that [`set`] and `push` have given a value.
+pub fn names() -> Vec<String> {
+    with(|store| store.keys().cloned().collect())
+}
+
+/// Takes a name out of the namespace; whether it was there.
+pub fn remove(name: &str) -> bool {
+    changed();
+    with(|store| store.remove(name).is_some())
+}
+
+pub(crate) fn put(name: &str, type_name: &str, bytes: Vec<u8>) {
+    changed();
+    let entry = Entry {
+        type_name: type_name.to_owned(),
+        bytes,
+    };
+    with(|store| store.insert(name.to_owned(), entry));
+}
+
+pub(crate) fn read<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, Unknown> {
+    let wanted = std::any::type_name::<T>();
+    with(|store| {
+        let entry = store.get(name).ok_or_else(|| Unknown {
+            ename: "NameError",
+            evalue: format!("name '{name}' is not defined on this engine"),
+        })?;
+        if plain(&entry.type_name) != plain(wanted) {
+            return Err(Unknown {
+                ename: "TypeError",
+                evalue: format!(
+                    "'{name}' is of type {} on this engine, and {} is wanted",
+                    plain(&entry.type_name),
+                    plain(wanted)
+                ),
+            });
+        }
+        decode(&entry.bytes).map_err(|why| Unknown {
+            ename: "DeserializeError",
+            evalue: format!("'{name}' cannot be read as {wanted}: {why}"),
+        })
+    })
+}
+
+/// The runtime keeps a copy of its process from after this call.
+fn changed() {
+    if let Some(attachment) = attach() {
+        // SAFETY: the runtime gives a counter that lives as long as the process.
+        unsafe { &*attachment.changes }.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A type's name without the crates and modules of its parts: cells are crates of their own.
+fn plain(name: &str) -> String {
+    let mut plain = String::new();
+    let mut word = String::new();
+    let mut chars = name.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == ':' && chars.peek() == Some(&':') {
+            chars.next();
+            word.clear();
+        } else if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+        } else {
+            plain.push_str(&word);
+            word.clear();
+            plain.push(c);
+        }
+    }
+    plain + &word
+}
+
+fn with<T>(act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
+    static ALONE: Store = Mutex::new(BTreeMap::new());
+    let store = match attach() {
+        None => &ALONE,
+        Some(attachment) => {
+            // SAFETY: the runtime gives a place that lives as long as the process.
+            let place = unsafe { &*attachment.shared };
+            let mut store = place.load(Ordering::Acquire).cast::<Store>();
+            if store.is_null() {
+                let new = Box::into_raw(Box::new(Store::default()));
+                match place.compare_exchange(
+                    std::ptr::null_mut(),
+                    new.cast(),
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                ) {
+                    Ok(_) => store = new,
+                    Err(other) => {
+                        // SAFETY: it was made above and nobody has seen it.
+                        drop(unsafe { Box::from_raw(new) });
+                        store = other.cast();
+                    }
+                }
+            }
+            // SAFETY: made above by this or another library of the process; all are compiled by the
+            // same compiler against the same shared standard library, of whose types it consists.
+            unsafe { &*store }
+        }
+    };
+    act(&mut store.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_values_of_their_type_alone() {
+        set("größe", &vec![1.5f64]).unwrap();
+        assert_eq!(get::<Vec<f64>>("größe").unwrap(), [1.5]);
+        let wrong = get::<Vec<f32>>("größe").unwrap_err().to_string();
+        assert!(
+            wrong.contains("Vec<f64>") && wrong.contains("Vec<f32>"),
+            "{wrong}"
+        );
+        assert!(get::<u8>("nothing").is_err());
+        assert!(names().contains(&"größe".to_owned()));
+        assert!(remove("größe") && !remove("größe"));
+    }
+
+    #[test]
+    fn types_of_cells_have_the_name_they_were_given() {
+        let name = "alloc::vec::Vec<(ctx_3::Point, [core::option::Option<u8>; 3])>";
+        assert_eq!(plain(name), "Vec<(Point, [Option<u8>; 3])>");
+    }
+}

@@ -1,0 +1,271 @@
+//! Tasks on the engine that the scheduler chooses.
+
+use super::submit::{Args, Submit};
+use super::{Imap, IntoTargets, Item, Map};
+use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape};
+use crate::function::{Arguments, IntoFunction, Travels};
+use crate::{AsyncMapResult, Client, Error};
+use phalanx_protocol::apply::{ApplyPlacement, Dependency, Heeds};
+use phalanx_protocol::id::MsgId;
+use std::fmt;
+use std::time::Duration;
+
+/// Tasks that a task depends on: ids, AsyncResults, or a [`Dependency`] that says what counts.
+pub trait IntoTasks {
+    /// What it depends on.
+    fn into_dependency(self) -> Dependency;
+}
+
+fn on(dependencies: Vec<MsgId>) -> Dependency {
+    Dependency {
+        dependencies,
+        ..Dependency::default()
+    }
+}
+
+impl IntoTasks for Dependency {
+    fn into_dependency(self) -> Dependency {
+        self
+    }
+}
+
+impl IntoTasks for MsgId {
+    fn into_dependency(self) -> Dependency {
+        on(vec![self])
+    }
+}
+
+impl IntoTasks for Vec<MsgId> {
+    fn into_dependency(self) -> Dependency {
+        on(self)
+    }
+}
+
+impl<R: Travels, S: Shape> IntoTasks for &AsyncResult<R, S> {
+    fn into_dependency(self) -> Dependency {
+        on(self.msg_ids())
+    }
+}
+
+impl<R: Travels, S: Shape> IntoTasks for &[AsyncResult<R, S>] {
+    fn into_dependency(self) -> Dependency {
+        on(self.iter().flat_map(|result| result.msg_ids()).collect())
+    }
+}
+
+impl<R: Travels, S: Shape> IntoTasks for &Vec<AsyncResult<R, S>> {
+    fn into_dependency(self) -> Dependency {
+        self.as_slice().into_dependency()
+    }
+}
+
+impl IntoTasks for &AsyncResultHandle {
+    fn into_dependency(self) -> Dependency {
+        on(self.msg_ids())
+    }
+}
+
+/// Engines among which the scheduler chooses one for each task; made by
+/// [`Client::load_balanced_view`].
+///
+/// What the scheduler heeds is set as in `lbv.clone().after(&ar).retries(2)`.
+#[derive(Clone)]
+pub struct LoadBalancedView {
+    heeds: Heeds,
+    label: Option<String>,
+}
+
+impl LoadBalancedView {
+    pub(crate) fn new() -> Self {
+        Self {
+            heeds: Heeds::default(),
+            label: None,
+        }
+    }
+
+    /// Only these engines.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub fn targets(mut self, targets: impl IntoTargets) -> Result<Self, Error> {
+        self.heeds.targets = targets.resolve(&Client::connect()?.ids())?;
+        Ok(self)
+    }
+
+    /// Only after these tasks have ended.
+    #[must_use]
+    pub fn after(mut self, tasks: impl IntoTasks) -> Self {
+        self.heeds.after = tasks.into_dependency();
+        self
+    }
+
+    /// Only on an engine on which these tasks ran.
+    #[must_use]
+    pub fn follow(mut self, tasks: impl IntoTasks) -> Self {
+        self.heeds.follow = tasks.into_dependency();
+        self
+    }
+
+    /// Fails with `TaskTimeout` what waits longer for its dependencies.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.heeds.timeout = timeout.as_secs_f64();
+        self
+    }
+
+    /// Tries a task that fails again on another engine, so many times.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.heeds.retries = retries;
+        self
+    }
+
+    /// The user's name for the tasks.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Calls a function without arguments; returns at once.
+    ///
+    /// # Errors
+    /// When it cannot be submitted.
+    pub fn apply_async<F: IntoFunction<()>>(
+        &self,
+        function: F,
+    ) -> Result<AsyncResult<F::Output, One>, Error> {
+        self.apply_async_with(function, ())
+    }
+
+    /// Calls a function with these arguments; returns at once.
+    ///
+    /// # Errors
+    /// When it cannot be submitted.
+    pub fn apply_async_with<P, F, A>(
+        &self,
+        function: F,
+        arguments: A,
+    ) -> Result<AsyncResult<F::Output, One>, Error>
+    where
+        F: IntoFunction<P>,
+        A: Arguments<P>,
+    {
+        Submit {
+            function: &function.into_function()?,
+            placement: ApplyPlacement::Balanced {
+                tasks: 1,
+                heeds: self.heeds.clone(),
+            },
+            args: Args::Shared(arguments.encode_all()?),
+            label: self.label.clone(),
+            pushes: Vec::new(),
+        }
+        .submit()
+    }
+
+    /// Calls a function without arguments; waits for its result.
+    ///
+    /// # Errors
+    /// When it cannot be submitted, or failed.
+    pub fn apply_sync<F: IntoFunction<()>>(&self, function: F) -> Result<F::Output, Error> {
+        self.apply_async(function)?.get()
+    }
+
+    /// Calls a function with these arguments; waits for its result.
+    ///
+    /// # Errors
+    /// When it cannot be submitted, or failed.
+    pub fn apply_sync_with<P, F, A>(&self, function: F, arguments: A) -> Result<F::Output, Error>
+    where
+        F: IntoFunction<P>,
+        A: Arguments<P>,
+    {
+        self.apply_async_with(function, arguments)?.get()
+    }
+
+    /// Another name of [`apply_async`](Self::apply_async).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn apply<F: IntoFunction<()>>(
+        &self,
+        function: F,
+    ) -> Result<AsyncResult<F::Output, One>, Error> {
+        self.apply_async(function)
+    }
+
+    /// Calls a function for each item, so many to a task: `lbv.map(f, 0..100).chunksize(4).submit()?`.
+    pub fn map<A, F, I>(&self, function: F, items: I) -> Map<A, F, I>
+    where
+        A: Travels,
+        F: IntoFunction<(A,)>,
+        I: IntoIterator,
+    {
+        Map::balanced(self.heeds.clone(), self.label.clone(), function, items)
+    }
+
+    /// Calls a function for each item; waits for the results.
+    ///
+    /// # Errors
+    /// When it cannot be submitted, or an item failed.
+    pub fn map_sync<A, F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, Error>
+    where
+        A: Travels,
+        F: IntoFunction<(A,)>,
+        I: IntoIterator,
+        I::Item: Item<A>,
+    {
+        self.map(function, items).sync()
+    }
+
+    /// Calls a function for each item; returns at once.
+    ///
+    /// # Errors
+    /// When it cannot be submitted.
+    pub fn map_async<A, F, I>(
+        &self,
+        function: F,
+        items: I,
+    ) -> Result<AsyncMapResult<F::Output>, Error>
+    where
+        A: Travels,
+        F: IntoFunction<(A,)>,
+        I: IntoIterator,
+        I::Item: Item<A>,
+    {
+        self.map(function, items).submit()
+    }
+
+    /// Calls a function for items that are taken from the input as they are needed; iterates over
+    /// the results.
+    ///
+    /// # Errors
+    /// When engines cannot call the function.
+    pub fn imap<A, F, I>(
+        &self,
+        function: F,
+        items: I,
+    ) -> Result<Imap<A, F::Output, I::IntoIter>, Error>
+    where
+        A: Travels,
+        F: IntoFunction<(A,)>,
+        I: IntoIterator,
+        I::Item: Item<A>,
+    {
+        Ok(Imap::new(
+            self.clone(),
+            function.into_function()?,
+            items.into_iter(),
+        ))
+    }
+}
+
+impl fmt::Debug for LoadBalancedView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.heeds.targets.is_empty() {
+            return f.write_str("<LoadBalancedView None>");
+        }
+        write!(f, "<LoadBalancedView {:?}>", self.heeds.targets)
+    }
+}

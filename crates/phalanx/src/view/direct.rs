@@ -1,0 +1,341 @@
+//! Functions on each engine of a view.
+
+use super::submit::{Args, Submit};
+use super::{Map, ParallelFunction, RemoteFunction};
+use crate::async_result::{AsyncResult, Many, Shape};
+use crate::function::{Arguments, Encoded, Function, IntoFunction, Travels};
+use crate::{Client, Error};
+use phalanx_protocol::apply::{ApplyPlacement, ClientRequest, Pushed};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::ExecuteReply;
+use phalanx_protocol::id::EngineId;
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::Path;
+
+/// Engines that are given work one by one; `S` says whether results come as one value or as a list.
+///
+/// Made by [`Client::view`], [`Client::all`] and [`Client::direct_view`]. A handle: cheap to clone.
+pub struct DirectView<S: Shape = Many> {
+    /// `None` for all engines there are whenever it is used.
+    targets: Option<Vec<EngineId>>,
+    label: Option<String>,
+    shape: PhantomData<fn() -> S>,
+}
+
+impl<S: Shape> DirectView<S> {
+    pub(crate) fn new(targets: Option<Vec<EngineId>>) -> Self {
+        Self {
+            targets,
+            label: None,
+            shape: PhantomData,
+        }
+    }
+
+    /// The same view, whose tasks have a name in the hub's records.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// The engines.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn targets(&self) -> Result<Vec<EngineId>, Error> {
+        let targets = match &self.targets {
+            Some(targets) => targets.clone(),
+            None => Client::connect()?.ids(),
+        };
+        if targets.is_empty() {
+            return Err(Error(Failure::NoEngines));
+        }
+        Ok(targets)
+    }
+
+    /// Calls a function without arguments on every engine; returns at once.
+    ///
+    /// # Errors
+    /// When it cannot be submitted.
+    pub fn apply_async<F: IntoFunction<()>>(
+        &self,
+        function: F,
+    ) -> Result<AsyncResult<F::Output, S>, Error> {
+        self.apply_async_with(function, ())
+    }
+
+    /// Calls a function on every engine with these arguments; returns at once. An argument may be a
+    /// [`Reference`](crate::Reference).
+    ///
+    /// # Errors
+    /// When it cannot be submitted.
+    pub fn apply_async_with<P, F, A>(
+        &self,
+        function: F,
+        arguments: A,
+    ) -> Result<AsyncResult<F::Output, S>, Error>
+    where
+        F: IntoFunction<P>,
+        A: Arguments<P>,
+    {
+        let args = Args::Shared(arguments.encode_all()?);
+        self.send(&function.into_function()?, args, Vec::new())
+    }
+
+    /// Calls a function without arguments on every engine; waits for the results.
+    ///
+    /// # Errors
+    /// When it cannot be submitted, or failed on an engine.
+    pub fn apply_sync<F: IntoFunction<()>>(&self, function: F) -> Result<S::All<F::Output>, Error> {
+        self.apply_async(function)?.get()
+    }
+
+    /// Calls a function on every engine with these arguments; waits for the results.
+    ///
+    /// # Errors
+    /// When it cannot be submitted, or failed on an engine.
+    pub fn apply_sync_with<P, F, A>(
+        &self,
+        function: F,
+        arguments: A,
+    ) -> Result<S::All<F::Output>, Error>
+    where
+        F: IntoFunction<P>,
+        A: Arguments<P>,
+    {
+        self.apply_async_with(function, arguments)?.get()
+    }
+
+    /// Another name of [`apply_async`](Self::apply_async).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn apply<F: IntoFunction<()>>(
+        &self,
+        function: F,
+    ) -> Result<AsyncResult<F::Output, S>, Error> {
+        self.apply_async(function)
+    }
+
+    /// Calls a function for each item, the items spread over the engines in runs of equal length.
+    pub fn map<A, F, I>(&self, function: F, items: I) -> Map<A, F, I>
+    where
+        A: Travels,
+        F: IntoFunction<(A,)>,
+        I: IntoIterator,
+    {
+        Map::direct(self.targets.clone(), self.label.clone(), function, items)
+    }
+
+    /// The same; waits for the results.
+    ///
+    /// # Errors
+    /// When it cannot be submitted, or an item failed.
+    pub fn map_sync<A, F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, Error>
+    where
+        A: Travels,
+        F: IntoFunction<(A,)>,
+        I: IntoIterator,
+        I::Item: super::Item<A>,
+    {
+        self.map(function, items).submit()?.get()
+    }
+
+    /// The same; returns at once.
+    ///
+    /// # Errors
+    /// When it cannot be submitted.
+    pub fn map_async<A, F, I>(
+        &self,
+        function: F,
+        items: I,
+    ) -> Result<crate::AsyncMapResult<F::Output>, Error>
+    where
+        A: Travels,
+        F: IntoFunction<(A,)>,
+        I: IntoIterator,
+        I::Item: super::Item<A>,
+    {
+        self.map(function, items).submit()
+    }
+
+    /// The items of a map as they arrive, in order.
+    ///
+    /// # Errors
+    /// When it cannot be submitted.
+    pub fn imap<A, F, I>(
+        &self,
+        function: F,
+        items: I,
+    ) -> Result<crate::Items<F::Output, crate::Chunks>, Error>
+    where
+        A: Travels,
+        F: IntoFunction<(A,)>,
+        I: IntoIterator,
+        I::Item: super::Item<A>,
+    {
+        Ok(self.map(function, items).submit()?.into_iter())
+    }
+
+    /// Runs Rust source in the engines' namespaces, as `%px --noblock` does; returns at once.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn execute(
+        &self,
+        source: impl Into<String>,
+    ) -> Result<AsyncResult<ExecuteReply, S>, Error> {
+        let request = ClientRequest::Execute {
+            source: source.into(),
+            engines: self.targets()?,
+        };
+        Ok(AsyncResult::new(crate::client::async_result(request)?))
+    }
+
+    /// Runs a file of Rust source likewise.
+    ///
+    /// # Errors
+    /// When it cannot be read, or does not compile.
+    pub fn run(&self, file: impl AsRef<Path>) -> Result<AsyncResult<ExecuteReply, S>, Error> {
+        let file = file.as_ref();
+        let source = std::fs::read_to_string(file).map_err(|error| {
+            Error(Failure::Environment {
+                message: format!("{} cannot be read: {error}", file.display()),
+                hint: None,
+            })
+        })?;
+        self.execute(source)
+    }
+
+    /// A function with this view: called, it runs on the view's engines.
+    ///
+    /// # Errors
+    /// When engines cannot call it.
+    pub fn remote<P, F: IntoFunction<P>>(
+        &self,
+        function: F,
+    ) -> Result<RemoteFunction<P, F::Output, S>, Error> {
+        Ok(RemoteFunction::new(self.clone(), function.into_function()?))
+    }
+
+    /// A function of a list with this view: called with a list, each engine calls it with a part.
+    ///
+    /// # Errors
+    /// When engines cannot call it.
+    pub fn parallel<A: Travels, F: IntoFunction<(Vec<A>,)>>(
+        &self,
+        function: F,
+    ) -> Result<ParallelFunction<A, F::Output>, Error> {
+        Ok(ParallelFunction::new(
+            self.targets.clone(),
+            function.into_function()?,
+        ))
+    }
+
+    /// Waits until these engines have nothing of this session to do; at most for that long.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn wait(&self, timeout: Option<std::time::Duration>) -> Result<bool, Error> {
+        Client::connect()?.wait(&[], timeout)
+    }
+
+    /// What the engines have done and have to do.
+    ///
+    /// # Errors
+    /// When the controller does not answer.
+    pub fn queue_status(&self) -> Result<crate::QueueStatus, Error> {
+        Client::connect()?.queue_status_of(&self.targets()?, false)
+    }
+
+    /// Drops what has not begun on any engine.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn abort(&self) -> Result<(), Error> {
+        Client::connect()?.abort(&[])
+    }
+
+    /// Makes the engines forget everything they were told.
+    ///
+    /// # Errors
+    /// When they do not answer.
+    pub fn clear(&self) -> Result<(), Error> {
+        crate::client::done(ClientRequest::Clear {
+            engines: self.targets()?,
+        })
+    }
+
+    /// Ends the engines.
+    ///
+    /// # Errors
+    /// When they do not answer.
+    pub fn shutdown(&self) -> Result<(), Error> {
+        let engines = self.targets()?;
+        crate::client::done(ClientRequest::Shutdown {
+            engines,
+            hub: false,
+        })
+    }
+
+    /// Makes the hub forget the results of these engines' tasks.
+    ///
+    /// # Errors
+    /// When the controller does not answer.
+    pub fn purge_results(&self) -> Result<(), Error> {
+        crate::client::done(ClientRequest::Purge {
+            tasks: Vec::new(),
+            engines: self.targets()?,
+        })
+    }
+
+    pub(super) fn send<P, R: Travels>(
+        &self,
+        function: &Function<P, R>,
+        args: Args,
+        pushes: Vec<Pushed>,
+    ) -> Result<AsyncResult<R, S>, Error> {
+        Submit {
+            function,
+            placement: ApplyPlacement::Engines(self.targets()?),
+            args,
+            label: self.label.clone(),
+            pushes,
+        }
+        .submit()
+    }
+
+    pub(super) fn call_encoded<P, R: Travels>(
+        &self,
+        function: &Function<P, R>,
+        args: Encoded,
+    ) -> Result<AsyncResult<R, S>, Error> {
+        self.send(function, Args::Shared(args), Vec::new())
+    }
+}
+
+impl<S: Shape> Clone for DirectView<S> {
+    fn clone(&self) -> Self {
+        Self {
+            targets: self.targets.clone(),
+            label: self.label.clone(),
+            shape: PhantomData,
+        }
+    }
+}
+
+impl<S: Shape> fmt::Debug for DirectView<S> {
+    /// ipyparallel's: `<DirectView [0, 1, 2,...]>`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let targets = match &self.targets {
+            None => "all".to_owned(),
+            Some(targets) => format!("{targets:?}"),
+        };
+        if targets.chars().count() > 16 {
+            let short: String = targets.chars().take(12).collect();
+            return write!(f, "<DirectView {short}...]>");
+        }
+        write!(f, "<DirectView {targets}>")
+    }
+}

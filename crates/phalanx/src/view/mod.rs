@@ -1,0 +1,28 @@
+//! Views: which engines are meant, and how they are given work.
+//!
+//! | file | what |
+//! |---|---|
+//! | `targets.rs` | which engines |
+//! | `direct.rs` | [`DirectView`]: functions on each of them |
+//! | `data.rs` | values to and from their namespaces |
+//! | `balanced.rs` | [`LoadBalancedView`]: each task on the engine the scheduler chooses |
+//! | `map.rs` | maps of either |
+//! | `wrappers.rs` | functions with their view |
+//! | `submit.rs` | the request all come down to |
+
+mod balanced;
+mod data;
+mod direct;
+mod imap;
+mod map;
+mod submit;
+mod targets;
+mod wrappers;
+
+pub use balanced::{IntoTasks, LoadBalancedView};
+pub use data::Scatter;
+pub use direct::DirectView;
+pub use imap::Imap;
+pub use map::{Item, Map};
+pub use targets::{IntoTargets, StepBy, Stepped};
+pub use wrappers::{ParallelFunction, RemoteFunction};

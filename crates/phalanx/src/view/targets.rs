@@ -1,0 +1,196 @@
+//! Which engines a view is on.
+
+use crate::Error;
+use crate::async_result::{Many, One, Shape};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::EngineId;
+use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
+
+/// What names engines: `0`, `-1` (the last), `1..3`, `..2`, `..`, `[0, 2]`, a list of ids, `"all"`.
+///
+/// A number and the numbers of a list are engine ids; ranges count the engines there are, like
+/// Python's slices of `rc.ids`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no engines",
+    note = "write `rc.view(0)`, `rc.view(1..3)`, `rc.view([0, 2])` or `rc.all()`"
+)]
+pub trait IntoTargets {
+    /// Whether results come as one value, or as one from each engine.
+    type Shape: Shape;
+
+    /// The engines, of those there are.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error>;
+}
+
+impl IntoTargets for i64 {
+    type Shape = One;
+
+    fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
+        if self < 0 {
+            let place = usize::try_from(self.unsigned_abs()).unwrap_or(usize::MAX);
+            let found = ids.len().checked_sub(place).and_then(|at| ids.get(at));
+            return found.map(|id| vec![*id]).ok_or_else(|| no_such(self, ids));
+        }
+        let found = ids.iter().find(|id| i64::from(id.0) == self);
+        found.map(|id| vec![*id]).ok_or_else(|| no_such(self, ids))
+    }
+}
+
+macro_rules! one {
+    ($($number:ty),*) => {$(
+        impl IntoTargets for $number {
+            type Shape = One;
+
+            fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
+                i64::try_from(self).unwrap_or(i64::MAX).resolve(ids)
+            }
+        }
+    )*};
+}
+
+one!(i32, u32, usize);
+
+impl IntoTargets for EngineId {
+    type Shape = One;
+
+    fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
+        i64::from(self.0).resolve(ids)
+    }
+}
+
+macro_rules! slices {
+    ($($range:ty),*) => {$(
+        impl IntoTargets for $range {
+            type Shape = Many;
+
+            fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
+                let bound = |bound: std::ops::Bound<&i32>, from: bool| {
+                    let count = ids.len();
+                    let place = |at: i32| match usize::try_from(at) {
+                        Ok(at) => at.min(count),
+                        Err(_) => count.saturating_sub(at.unsigned_abs() as usize),
+                    };
+                    match bound {
+                        std::ops::Bound::Included(&at) if from => place(at),
+                        std::ops::Bound::Included(&-1) => count,
+                        std::ops::Bound::Included(&at) => place(at.saturating_add(1)),
+                        std::ops::Bound::Excluded(&at) => place(at),
+                        std::ops::Bound::Unbounded if from => 0,
+                        std::ops::Bound::Unbounded => count,
+                    }
+                };
+                use std::ops::RangeBounds;
+                let from = bound(RangeBounds::<i32>::start_bound(&self), true);
+                let to = bound(RangeBounds::<i32>::end_bound(&self), false);
+                Ok(ids.get(from..to).unwrap_or_default().to_vec())
+            }
+        }
+    )*};
+}
+
+slices!(
+    Range<i32>,
+    RangeFrom<i32>,
+    RangeTo<i32>,
+    RangeInclusive<i32>,
+    RangeToInclusive<i32>,
+    RangeFull
+);
+
+/// Every so manieth: `rc.view((..).step_by(2))` is `rc[::2]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Stepped(usize);
+
+/// `step_by` for `..`.
+pub trait StepBy {
+    /// Every `step`-th engine, the first among them.
+    fn step_by(self, step: usize) -> Stepped;
+}
+
+impl StepBy for RangeFull {
+    fn step_by(self, step: usize) -> Stepped {
+        Stepped(step.max(1))
+    }
+}
+
+impl IntoTargets for Stepped {
+    type Shape = Many;
+
+    fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
+        Ok(ids.iter().step_by(self.0).copied().collect())
+    }
+}
+
+macro_rules! lists {
+    ($([$($generic:tt)*] $list:ty),*) => {$(
+        impl<$($generic)*> IntoTargets for $list
+        where
+            T: IntoTargets<Shape = One> + Clone,
+        {
+            type Shape = Many;
+
+            fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
+                let mut all = Vec::new();
+                for one in self.iter().cloned() {
+                    all.extend(one.resolve(ids)?);
+                }
+                Ok(all)
+            }
+        }
+    )*};
+}
+
+lists!([T, const N: usize] [T; N], [T] Vec<T>, [T] &[T], [T] &Vec<T>);
+
+impl IntoTargets for &str {
+    type Shape = Many;
+
+    fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
+        if self == "all" {
+            return Ok(ids.to_vec());
+        }
+        Err(Error(Failure::Usage {
+            message: format!("\"{self}\" names no engines"),
+            hint: Some("\"all\" does; others are numbers, ranges and lists".to_owned()),
+        }))
+    }
+}
+
+fn no_such(wanted: i64, ids: &[EngineId]) -> Error {
+    Error(Failure::Usage {
+        message: format!("No such engine: {wanted}"),
+        hint: Some(format!("there are {ids:?}")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(targets: impl IntoTargets) -> Vec<u32> {
+        let ids = [0, 2, 5, 7].map(EngineId);
+        let found = targets.resolve(&ids).unwrap_or_default();
+        found.into_iter().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn engines_are_named_as_in_python() {
+        assert_eq!((of(5), of(-1), of(1)), (vec![5], vec![7], vec![]));
+        assert_eq!(
+            (of(1..3), of(..-1), of(-2..)),
+            (vec![2, 5], vec![0, 2, 5], vec![5, 7])
+        );
+        assert_eq!(
+            (of(..), of(..=1), of(3..1)),
+            (vec![0, 2, 5, 7], vec![0, 2], vec![])
+        );
+        assert_eq!(
+            (of([0, 7]), of(vec![5usize]), of("all").len()),
+            (vec![0, 7], vec![5], 4)
+        );
+        assert_eq!(of(StepBy::step_by(.., 2)), [0, 5]);
+    }
+}

@@ -1,0 +1,52 @@
+//! Between a runtime process and the libraries it loads, which are compiled apart from it: C types.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicPtr, AtomicU64};
+
+/// A function of a cell, as an engine calls it: `input` and `len` are its arguments, and it calls
+/// `give` once, with `to`, for what it gives back. It does not unwind.
+pub type Trampoline =
+    unsafe extern "C" fn(input: *const u8, len: usize, to: *mut c_void, give: Give);
+
+/// Takes the bytes a function gives back; it copies them.
+pub type Give = unsafe extern "C" fn(to: *mut c_void, bytes: *const u8, len: usize);
+
+/// Name of the function by which a library learns where it is; the `phalanx` library exports it
+/// from every cell, as an [`Attach`].
+pub const ATTACH_SYMBOL: &[u8] = b"phalanx_cell_loaded\0";
+
+/// Takes an [`Attachment`] that lives as long as the process.
+pub type Attach = unsafe extern "C" fn(*const Attachment);
+
+/// What a library is told when it has been loaded.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Attachment {
+    /// The file the library was loaded from, in UTF-8: the one that other processes can load too.
+    pub artifact: *const u8,
+    /// How many bytes that is.
+    pub artifact_len: usize,
+    /// A place for what all libraries of the process share; null until one of them fills it.
+    pub shared: *const AtomicPtr<c_void>,
+    /// Counts the changes of what is shared, which functions leave behind.
+    pub changes: *const AtomicU64,
+}
+
+/// First byte of what a function gives back, or of a cell's value: how the rest is to be read.
+pub mod value {
+    /// A value in postcard's form.
+    pub const POSTCARD: u8 = b'P';
+    /// A value in JSON.
+    pub const JSON: u8 = b'J';
+    /// A [`Raised`](super::Raised) in JSON: the call failed.
+    pub const RAISED: u8 = b'X';
+}
+
+/// Why a call gave no value, where it did not panic.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Raised {
+    /// The stable error name; `UnmetDependency` has a scheduler try another engine.
+    pub ename: String,
+    /// The message.
+    pub evalue: String,
+}

@@ -1,0 +1,24 @@
+use crate::id::ArtifactHash;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// `metadata.phalanx` of an `apply_request` for a Rust engine. The last buffer is the arguments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallMetadata {
+    /// `rustc --version` the artifacts were built with; the engine refuses another.
+    pub abi: String,
+    /// Host name of the client, to whose paths `paths` refer.
+    pub host: String,
+    /// Bytes from the library's base to the function; `None` when the artifacts are only to be kept
+    /// for later calls.
+    pub offset: Option<u64>,
+    /// What the call needs, in load order, the function's library last.
+    pub artifacts: Vec<ArtifactHash>,
+    /// Where the artifacts are, for engines on the client's host; by position, may be shorter.
+    #[serde(default)]
+    pub paths: Vec<PathBuf>,
+    /// Which artifacts ride as buffers before the arguments, as in
+    /// [`CellMetadata`](super::CellMetadata).
+    #[serde(default)]
+    pub buffers: Vec<usize>,
+}

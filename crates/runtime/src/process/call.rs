@@ -1,0 +1,97 @@
+//! Calling a function of a loaded library by its place in it.
+
+use libloading::os::unix::Library;
+use phalanx_protocol::native::{ATTACH_SYMBOL, Attach, Attachment, Trampoline};
+use std::ffi::{c_char, c_int, c_void};
+use std::path::Path;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+/// What all libraries of this process share; they fill it.
+static SHARED: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Their changes of it.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// How often functions have changed what the libraries share.
+pub(super) fn changes() -> u64 {
+    CHANGES.load(Ordering::Relaxed)
+}
+
+/// Counts a change made by what is no library.
+#[cfg(feature = "echo")]
+pub(super) fn changed() {
+    CHANGES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// `Dl_info` of `dlfcn.h`.
+#[repr(C)]
+struct DlInfo {
+    file_name: *const c_char,
+    file_base: *mut c_void,
+    symbol_name: *const c_char,
+    symbol_address: *mut c_void,
+}
+
+unsafe extern "C" {
+    fn dladdr(address: *const c_void, info: *mut DlInfo) -> c_int;
+}
+
+/// Tells a library where it is; those that are none of ours take no notice.
+pub(super) fn attach(library: &Library, artifact: &Path) {
+    // SAFETY: only the `phalanx` library exports this name, as a function of this type.
+    let Ok(attach) = (unsafe { library.get::<Attach>(ATTACH_SYMBOL) }) else {
+        return;
+    };
+    // One per library, which are never unloaded either.
+    let artifact: &'static str = artifact.display().to_string().leak();
+    let attachment: &'static Attachment = Box::leak(Box::new(Attachment {
+        artifact: artifact.as_ptr(),
+        artifact_len: artifact.len(),
+        shared: &SHARED,
+        changes: &CHANGES,
+    }));
+    // SAFETY: the attachment and what it points to live as long as the process.
+    unsafe { attach(attachment) };
+}
+
+/// Where the library is loaded.
+pub(super) fn base(library: &Library) -> Result<usize, String> {
+    // SAFETY: the symbol is only looked at as an address.
+    let symbol = unsafe { library.get::<Attach>(ATTACH_SYMBOL) }.map_err(|e| e.to_string())?;
+    let mut info = DlInfo {
+        file_name: std::ptr::null(),
+        file_base: std::ptr::null_mut(),
+        symbol_name: std::ptr::null(),
+        symbol_address: std::ptr::null_mut(),
+    };
+    // SAFETY: `info` is a valid place for the answer, and the address belongs to a library.
+    if unsafe { dladdr(*symbol as *const c_void, &mut info) } == 0 {
+        return Err("the loader does not know where the library is".to_owned());
+    }
+    Ok(info.file_base as usize)
+}
+
+/// Calls the function at `base + offset`; what it gives back.
+pub(super) fn call(base: usize, offset: u64, input: &[u8]) -> Vec<u8> {
+    unsafe extern "C" fn give(to: *mut c_void, bytes: *const u8, len: usize) {
+        // SAFETY: `to` is the vector below, which outlives the call; the function gives bytes that
+        // are valid while this runs.
+        let (to, bytes) = unsafe {
+            (
+                &mut *to.cast::<Vec<u8>>(),
+                std::slice::from_raw_parts(bytes, len),
+            )
+        };
+        to.extend_from_slice(bytes);
+    }
+    let mut output = Vec::new();
+    // SAFETY: the offset is that of a trampoline in the library of this hash, as the loader told
+    // whoever compiled it; it is signed with the request. A wrong one costs this process, which is
+    // what the process is for.
+    let function = unsafe { std::mem::transmute::<usize, Trampoline>(base + offset as usize) };
+    // SAFETY: input and output outlive the call, and trampolines do not unwind.
+    unsafe {
+        function(input.as_ptr(), input.len(), (&raw mut output).cast(), give);
+    }
+    output
+}

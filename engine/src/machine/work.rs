@@ -1,0 +1,126 @@
+//! What an engine runs: cells and calls.
+
+use super::event::{Ask, Shipment};
+use super::failure::Failure;
+use bytes::Bytes;
+use phalanx_protocol::native::{Raised, value};
+use phalanx_protocol::parallel::{CallMetadata, CellMetadata};
+
+/// What is run.
+#[derive(Debug)]
+pub(super) enum Work {
+    Cell {
+        code: String,
+        silent: bool,
+        cell: CellMetadata,
+    },
+    Call {
+        call: CallMetadata,
+        args: Bytes,
+        /// What it gave back, once it has.
+        value: Vec<u8>,
+    },
+}
+
+impl Work {
+    /// The compiler of its code.
+    pub(super) fn abi(&self) -> &str {
+        match self {
+            Self::Cell { cell, .. } => &cell.abi,
+            Self::Call { call, .. } => &call.abi,
+        }
+    }
+
+    /// What users call it.
+    pub(super) fn noun(&self) -> &'static str {
+        match self {
+            Self::Cell { .. } => "cell",
+            Self::Call { .. } => "call",
+        }
+    }
+
+    /// As ipyparallel names it in errors.
+    pub(super) fn method(&self) -> &'static str {
+        match self {
+            Self::Cell { .. } => "execute",
+            Self::Call { .. } => "apply",
+        }
+    }
+
+    /// Whether there is nothing to run.
+    pub(super) fn is_nothing(&self) -> bool {
+        match self {
+            Self::Cell { cell, .. } => cell.entry.is_none(),
+            Self::Call { call, .. } => call.offset.is_none(),
+        }
+    }
+
+    /// Whether nothing but its reply and what it prints is wanted.
+    pub(super) fn is_silent(&self) -> bool {
+        match self {
+            Self::Cell { silent, .. } => *silent,
+            Self::Call { .. } => true,
+        }
+    }
+}
+
+/// What a request wants run, what that needs, and the buffers with artifacts.
+///
+/// # Errors
+/// Why it cannot be run here.
+pub(super) fn accept(ask: Ask) -> Result<(Work, Shipment, Vec<Bytes>), String> {
+    match ask {
+        Ask::Execute {
+            code,
+            silent,
+            cell,
+            buffers,
+        } => {
+            let cell = *cell?;
+            let shipment = Shipment {
+                host: cell.host.clone(),
+                artifacts: cell.artifacts.clone(),
+                paths: cell.paths.clone(),
+                buffers: cell.buffers.clone(),
+            };
+            Ok((Work::Cell { code, silent, cell }, shipment, buffers))
+        }
+        Ask::Apply { call, mut buffers } => {
+            let call = *call?;
+            let args = buffers.pop().ok_or("the call came without arguments")?;
+            let shipment = Shipment {
+                host: call.host.clone(),
+                artifacts: call.artifacts.clone(),
+                paths: call.paths.clone(),
+                buffers: call.buffers.clone(),
+            };
+            let value = Vec::new();
+            Ok((Work::Call { call, args, value }, shipment, buffers))
+        }
+        _ => Err("this is nothing to run".to_owned()),
+    }
+}
+
+/// Why a call that came to its end has no value.
+pub(super) fn raised(work: &Work) -> Option<Failure> {
+    let Work::Call {
+        value: given, call, ..
+    } = work
+    else {
+        return None;
+    };
+    match given.split_first() {
+        Some((&value::RAISED, raised)) => Some(match serde_json::from_slice::<Raised>(raised) {
+            Ok(raised) => Failure::new(raised.ename, raised.evalue),
+            Err(error) => {
+                Failure::new("InternalError", format!("a failure is unreadable: {error}"))
+            }
+        }),
+        Some(_) => None,
+        None if call.offset.is_none() => None,
+        None => Some(Failure::new(
+            "EngineError",
+            "the function gave back nothing, or more than fits in a message",
+        )),
+    }
+}

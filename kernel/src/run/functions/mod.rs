@@ -1,0 +1,163 @@
+//! Functions of the notebook, called on engines.
+//!
+//! | file | what |
+//! |---|---|
+//! | `names.rs` | what the engines' namespaces hold besides variables; pure |
+//! | `types.rs` | types as their names tell them, written so that they compile; pure |
+//! | `namespace.rs` | variables for functions, and pushed values for cells |
+//! | `library.rs` | the libraries of functions, by content |
+//! | `query.rs` | what else the library asks of the cluster |
+
+mod library;
+mod names;
+mod namespace;
+mod query;
+mod types;
+
+pub use namespace::materialise;
+pub use query::query;
+
+use super::results::Held;
+use super::{CellContext, Services};
+use bytes::Bytes;
+use library::Libraries;
+use names::Names;
+use phalanx_client::render::Labels;
+use phalanx_client::{Balanced, Client, EngineCall, EngineTask, Placement, Submission};
+use phalanx_protocol::apply::{Apply, ApplyPlacement};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::{ArtifactHash, EngineId};
+use phalanx_protocol::parallel::CallMetadata;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+
+/// What calling functions takes. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Functions {
+    libraries: Libraries,
+    /// Held for one look or change.
+    names: Arc<Mutex<Names>>,
+}
+
+impl Functions {
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Calls a function on engines; returns once it is on its way.
+///
+/// # Errors
+/// When there are no engines, its library cannot be read, or what it refers to is not there.
+pub async fn apply(
+    services: &Services,
+    context: &CellContext,
+    apply: Apply,
+    args: Vec<Bytes>,
+) -> Result<Held, Failure> {
+    let client = client(services).await?;
+    let toolchain = services.local().toolchain().ok_or_else(not_started)?;
+    let libraries = &services.functions().libraries;
+    let artifacts = libraries.of(&toolchain.libstd, &apply.artifact).await?;
+    let engines = engines(&client, &apply.placement)?;
+    namespace::publish(services, context, &client, &engines, &apply.references).await?;
+    let metadata = CallMetadata {
+        abi: toolchain.rustc,
+        host: phalanx_client::host(),
+        offset: Some(apply.offset),
+        artifacts: artifacts.iter().map(|(hash, _)| hash.clone()).collect(),
+        paths: Vec::new(),
+        buffers: Vec::new(),
+    };
+    for (engine, pushed) in engines
+        .iter()
+        .flat_map(|id| apply.pushes.iter().map(move |p| (id, p)))
+    {
+        if let Some(engine) = client.engines().iter().find(|e| e.id == *engine) {
+            services.functions().names().pushed(&engine.uuid, pushed);
+        }
+    }
+    let labels = match &apply.placement {
+        ApplyPlacement::Engines(engines) if engines.len() == 1 => Labels::None,
+        _ => Labels::Engines,
+    };
+    let tasks = tasks(apply.placement, &metadata, &artifacts, apply.label, &args)?;
+    let result = client.submit(Submission {
+        name: apply.name,
+        tasks,
+        // Only cells are refused.
+        refused: mpsc::unbounded_channel().0,
+    });
+    Ok(services.results().hold_items(result, labels, apply.sizes))
+}
+
+/// One task for each engine, or as many as the scheduler is given.
+fn tasks(
+    placement: ApplyPlacement,
+    metadata: &CallMetadata,
+    artifacts: &[(ArtifactHash, PathBuf)],
+    label: Option<String>,
+    args: &[Bytes],
+) -> Result<Vec<EngineTask>, Failure> {
+    let places: Vec<Placement> = match placement {
+        ApplyPlacement::Engines(engines) => engines.into_iter().map(Placement::Engine).collect(),
+        ApplyPlacement::Balanced { tasks, heeds } => {
+            let balanced = Balanced {
+                targets: heeds.targets,
+                after: heeds.after,
+                follow: heeds.follow,
+                timeout: heeds.timeout,
+                retries: heeds.retries,
+            };
+            vec![Placement::Balanced(balanced); tasks]
+        }
+    };
+    if args.len() != 1 && args.len() != places.len() {
+        return Err(Failure::Internal {
+            message: format!("{} arguments for {} tasks", args.len(), places.len()),
+        });
+    }
+    let call = |(task, placement)| {
+        let args = args.get(task).or(args.first()).cloned().unwrap_or_default();
+        EngineTask::Call(EngineCall {
+            placement,
+            metadata: metadata.clone(),
+            artifacts: artifacts.to_vec(),
+            args,
+            label: label.clone(),
+        })
+    };
+    Ok(places.into_iter().enumerate().map(call).collect())
+}
+
+/// The engines a function may be called on.
+fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>, Failure> {
+    let there: Vec<EngineId> = client.engines().iter().map(|engine| engine.id).collect();
+    let wanted = match placement {
+        ApplyPlacement::Engines(engines) => engines.clone(),
+        ApplyPlacement::Balanced { heeds, .. } if heeds.targets.is_empty() => there.clone(),
+        ApplyPlacement::Balanced { heeds, .. } => heeds.targets.clone(),
+    };
+    if wanted.is_empty() {
+        return Err(Failure::NoEngines);
+    }
+    Ok(wanted)
+}
+
+async fn client(services: &Services) -> Result<Client, Failure> {
+    let client = services.cluster().client().await;
+    client.ok_or_else(|| Failure::Usage {
+        message: "no cluster is running".to_owned(),
+        hint: Some(
+            "`%cluster start -n 4` starts one, as does `Cluster::builder().n(4).start_and_connect()?`"
+                .to_owned(),
+        ),
+    })
+}
+
+fn not_started() -> Failure {
+    Failure::Internal {
+        message: "a function is to be called before the evaluator has started".to_owned(),
+    }
+}

@@ -1,0 +1,113 @@
+//! What the engines' namespaces hold besides variables. Pure.
+//!
+//! A value can be in two places of an engine: it is a variable of its cells, or it is in bytes where
+//! functions find it. Which is newer decides what has to be done before a cell or a function uses it.
+
+use phalanx_protocol::apply::Pushed;
+use phalanx_protocol::id::{EngineUuid, StateId};
+use std::collections::{BTreeMap, HashMap};
+
+/// A value that functions find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Given {
+    /// Put there by the notebook; no variable yet.
+    Pushed { type_name: String },
+    /// Copied from variables as they were in this state.
+    Copied { state: StateId },
+}
+
+/// What functions find on each engine, by name.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    engines: HashMap<EngineUuid, HashMap<String, Given>>,
+}
+
+impl Names {
+    /// The notebook puts a value there.
+    pub(super) fn pushed(&mut self, engine: &EngineUuid, pushed: &Pushed) {
+        let type_name = pushed.type_name.clone();
+        self.of(engine)
+            .insert(pushed.name.clone(), Given::Pushed { type_name });
+    }
+
+    /// A variable, or the value of an expression, was copied there.
+    pub(super) fn copied(&mut self, engine: &EngineUuid, name: &str, state: StateId) {
+        self.of(engine)
+            .insert(name.to_owned(), Given::Copied { state });
+    }
+
+    /// A pushed value has become a variable.
+    pub(super) fn bound(&mut self, engine: &EngineUuid, name: &str) {
+        self.of(engine).remove(name);
+    }
+
+    /// Whether functions find the value as it is in this state.
+    pub(super) fn is_current(&self, engine: &EngineUuid, name: &str, state: &StateId) -> bool {
+        match self.engines.get(engine).and_then(|names| names.get(name)) {
+            Some(Given::Pushed { .. }) => true,
+            Some(Given::Copied { state: then }) => then == state,
+            None => false,
+        }
+    }
+
+    /// The pushed values that have to become variables of these engines before a cell that mentions
+    /// those words is compiled: name and type, and the engines concerned.
+    pub(super) fn to_bind(
+        &self,
+        engines: &[EngineUuid],
+        words: impl Fn(&str) -> bool,
+    ) -> BTreeMap<(String, String), Vec<EngineUuid>> {
+        let mut found: BTreeMap<_, Vec<EngineUuid>> = BTreeMap::new();
+        for engine in engines {
+            for (name, given) in self.engines.get(engine).into_iter().flatten() {
+                if let Given::Pushed { type_name } = given
+                    && words(name)
+                {
+                    let key = (name.clone(), type_name.clone());
+                    found.entry(key).or_default().push(engine.clone());
+                }
+            }
+        }
+        found
+    }
+
+    /// An engine is gone, or has forgotten everything.
+    pub(super) fn forget(&mut self, engine: &EngineUuid) {
+        self.engines.remove(engine);
+    }
+
+    fn of(&mut self, engine: &EngineUuid) -> &mut HashMap<String, Given> {
+        self.engines.entry(engine.clone()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_newer_counts() {
+        let (engine, other) = (EngineUuid::new("a"), EngineUuid::new("b"));
+        let (s, t) = (StateId::new("s"), StateId::new("t"));
+        let mut names = Names::default();
+        assert!(!names.is_current(&engine, "x", &s));
+        names.copied(&engine, "x", s.clone());
+        assert!(names.is_current(&engine, "x", &s) && !names.is_current(&engine, "x", &t));
+        let pushed = Pushed {
+            name: "x".to_owned(),
+            type_name: "u8".to_owned(),
+        };
+        names.pushed(&engine, &pushed);
+        assert!(names.is_current(&engine, "x", &t));
+        let engines = [engine.clone(), other];
+        assert!(names.to_bind(&engines, |word| word == "y").is_empty());
+        let found = names.to_bind(&engines, |word| word == "x");
+        let key = ("x".to_owned(), "u8".to_owned());
+        assert_eq!(found[&key], [engine.clone()]);
+        names.bound(&engine, "x");
+        assert!(!names.is_current(&engine, "x", &t));
+        names.pushed(&engine, &pushed);
+        names.forget(&engine);
+        assert!(names.to_bind(&engines, |_| true).is_empty());
+    }
+}

@@ -1,0 +1,163 @@
+//! Variables for functions, and pushed values for cells: cells of ours that go before.
+
+use super::types;
+use crate::run::{CellContext, Services};
+use phalanx_client::Client;
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::{EngineId, EngineUuid};
+use std::collections::HashSet;
+
+/// Sees to it that functions on these engines find the names and expressions they refer to.
+///
+/// # Errors
+/// When an engine cannot evaluate one of them.
+pub(super) async fn publish(
+    services: &Services,
+    context: &CellContext,
+    client: &Client,
+    engines: &[EngineId],
+    references: &[String],
+) -> Result<(), Failure> {
+    let fanout = services.fanout();
+    for reference in references {
+        let mut behind = Vec::new();
+        for engine in client.engines().iter().filter(|e| engines.contains(&e.id)) {
+            let state = fanout.states.of(engine);
+            let current = services
+                .functions()
+                .names()
+                .is_current(&engine.uuid, reference, &state);
+            // A name that is no variable is one that functions have set, or nobody has.
+            let variable =
+                !is_name(reference) || fanout.compiler.variables(state).await.contains(reference);
+            if !current && variable {
+                behind.push((engine.id, engine.uuid.clone()));
+            }
+        }
+        if behind.is_empty() {
+            continue;
+        }
+        let source = format!("phalanx::__cell::publish({reference:?}, &({reference}));");
+        let ids: Vec<EngineId> = behind.iter().map(|(id, _)| *id).collect();
+        run(services, context, client, &ids, &source)
+            .await
+            .map_err(|failure| not_published(reference, failure))?;
+        for engine in client.engines() {
+            if ids.contains(&engine.id) {
+                let state = fanout.states.of(&engine);
+                let mut names = services.functions().names();
+                names.copied(&engine.uuid, reference, state);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes pushed values variables of these engines, where the source of a cell mentions them.
+///
+/// # Errors
+/// When the type of one does not compile there.
+pub async fn materialise(
+    services: &Services,
+    context: &CellContext,
+    client: &Client,
+    engines: &[EngineId],
+    source: &str,
+) -> Result<(), Failure> {
+    let uuids: Vec<EngineUuid> = client
+        .engines()
+        .into_iter()
+        .filter(|engine| engines.contains(&engine.id))
+        .map(|engine| engine.uuid)
+        .collect();
+    let mentioned = words(source);
+    let found = services
+        .functions()
+        .names()
+        .to_bind(&uuids, |name| mentioned.contains(name));
+    for ((name, type_name), uuids) in found {
+        let ty = types::source(&type_name);
+        let source = format!("let mut {name}: {ty} = phalanx::__cell::pushed({name:?});");
+        let ids: Vec<EngineId> = client
+            .engines()
+            .iter()
+            .filter(|engine| uuids.contains(&engine.uuid))
+            .map(|engine| engine.id)
+            .collect();
+        run(services, context, client, &ids, &source)
+            .await
+            .map_err(|failure| not_bound(&name, &ty, failure))?;
+        for uuid in &uuids {
+            services.functions().names().bound(uuid, &name);
+        }
+    }
+    Ok(())
+}
+
+/// Runs a cell of ours and waits for it.
+async fn run(
+    services: &Services,
+    context: &CellContext,
+    client: &Client,
+    engines: &[EngineId],
+    source: &str,
+) -> Result<(), Failure> {
+    let fanout = services.fanout();
+    let result = fanout
+        .run(client, "phalanx", engines, source, context)
+        .await?;
+    tokio::select! {
+        _ = result.wait(None) => {}
+        () = context.interrupted().cancelled() => {
+            return Err(Failure::Interrupted { lost: Vec::new() });
+        }
+    }
+    match result.failure() {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}
+
+/// Everything in a source that could be a name: in strings too, where `{name}` stands for a value.
+fn words(source: &str) -> HashSet<&str> {
+    let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    source.split(|c| !part_of_name(c)).collect()
+}
+
+fn is_name(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+fn first(failure: &Failure) -> Option<String> {
+    let Failure::Compile { diagnostics } = failure else {
+        return None;
+    };
+    Some(diagnostics.first()?.message.clone())
+}
+
+fn not_published(reference: &str, failure: Failure) -> Failure {
+    match first(&failure) {
+        Some(why) => Failure::Usage {
+            message: format!("the engines cannot evaluate `{reference}` for a function: {why}"),
+            hint: Some(
+                "a `%%px` cell defines it, and its type derives Serialize and Deserialize"
+                    .to_owned(),
+            ),
+        },
+        None => failure,
+    }
+}
+
+fn not_bound(name: &str, ty: &str, failure: Failure) -> Failure {
+    match first(&failure) {
+        Some(why) => Failure::Usage {
+            message: format!("the pushed `{name}`, a `{ty}`, is no variable on the engines: {why}"),
+            hint: Some(format!(
+                "define the type in a `%%px` cell first, or read it with `let {name}: … = phalanx::namespace::get(\"{name}\")?;`"
+            )),
+        },
+        None => failure,
+    }
+}

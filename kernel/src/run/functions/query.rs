@@ -1,0 +1,243 @@
+//! What the library asks of the cluster, beside functions.
+
+use super::{Functions, client, materialise};
+use crate::run::magics::limit;
+use crate::run::results::Held;
+use crate::run::{CellContext, Services};
+use phalanx_client::render::Labels;
+use phalanx_client::{AsyncResult, Client, HubError, Purge, WaitError};
+use phalanx_protocol::apply::ClientRequest;
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::HostReply;
+use phalanx_protocol::id::{EngineId, MsgId};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long engines are waited for where no time is given.
+const ENGINES_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long engines may take to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers one request.
+///
+/// # Errors
+/// When there is no cluster, or it does not do as asked.
+pub async fn query(
+    services: &Services,
+    context: &CellContext,
+    request: ClientRequest,
+) -> Result<HostReply, Failure> {
+    match request {
+        ClientRequest::Start { engines } => {
+            services.fanout().compiler.warm();
+            let interrupted = context.interrupted().clone();
+            services.cluster().start(engines, interrupted).await?;
+            return Ok(HostReply::Engines(ids(&client(services).await?)));
+        }
+        ClientRequest::Stop => {
+            services.cluster().stop().await?;
+            return Ok(HostReply::Done);
+        }
+        ClientRequest::PurgeLocal { results } => {
+            services.results().purge(&results);
+            return Ok(HostReply::Done);
+        }
+        ClientRequest::History => {
+            let tasks = services.results().tasks();
+            let all: Vec<MsgId> = tasks.into_iter().map(|(id, _)| id).collect();
+            return Ok(HostReply::Json(json!(all)));
+        }
+        ClientRequest::Outstanding => {
+            let tasks = services.results().tasks().into_iter();
+            let pending: Vec<MsgId> = tasks
+                .filter(|(_, ended)| !ended)
+                .map(|(id, _)| id)
+                .collect();
+            return Ok(HostReply::Json(json!(pending)));
+        }
+        ClientRequest::Wait { tasks, timeout } => {
+            let results = of_tasks(services, &tasks);
+            let all = async {
+                for result in results {
+                    result.wait(None).await;
+                }
+            };
+            let ready = match limit(timeout) {
+                Some(timeout) => tokio::time::timeout(timeout, all).await.is_ok(),
+                None => {
+                    all.await;
+                    true
+                }
+            };
+            return Ok(HostReply::Ready(ready));
+        }
+        ClientRequest::Abort { tasks } => {
+            for result in of_tasks(services, &tasks) {
+                // One that is done has nothing to drop.
+                let _ = result.abort().await;
+            }
+            return Ok(HostReply::Done);
+        }
+        _ => {}
+    }
+    let client = client(services).await?;
+    of_client(services, context, &client, request).await
+}
+
+async fn of_client(
+    services: &Services,
+    context: &CellContext,
+    client: &Client,
+    request: ClientRequest,
+) -> Result<HostReply, Failure> {
+    Ok(match request {
+        ClientRequest::WaitForEngines { engines, timeout } => {
+            let timeout = limit(timeout).unwrap_or(ENGINES_TIMEOUT);
+            let there = client.wait_for_engines(engines, timeout).await;
+            let there = there.map_err(waited)?;
+            HostReply::Engines(there.iter().map(|engine| engine.id).collect())
+        }
+        ClientRequest::Execute { source, engines } => HostReply::AsyncResult(
+            execute(services, context, client, &source, &engines)
+                .await?
+                .id,
+        ),
+        ClientRequest::Signal { signal, engines } => {
+            client
+                .signal_engines(&engines, signal)
+                .await
+                .map_err(waited)?;
+            HostReply::Done
+        }
+        ClientRequest::Clear { engines } => {
+            client.clear_engines(&engines).await.map_err(waited)?;
+            services.functions().forget(client, &engines);
+            HostReply::Done
+        }
+        ClientRequest::Shutdown { engines, hub } => {
+            let ended = client.shutdown_engines(&engines, SHUTDOWN_TIMEOUT).await;
+            ended.map_err(waited)?;
+            if hub {
+                client.shutdown_hub().await.map_err(asked)?;
+            }
+            HostReply::Done
+        }
+        ClientRequest::QueueStatus { engines, verbose } => {
+            let status = client.queue_status(&engines, verbose).await;
+            let status = status.map_err(asked)?;
+            HostReply::Json(json!({"engines": status.engines, "unassigned": status.unassigned}))
+        }
+        ClientRequest::ResultStatus { tasks } => {
+            let status = client.result_status(&tasks).await.map_err(asked)?;
+            HostReply::Json(json!({"pending": status.pending, "completed": status.completed}))
+        }
+        ClientRequest::HubHistory => {
+            HostReply::Json(json!(client.hub_history().await.map_err(asked)?))
+        }
+        ClientRequest::DbQuery { query, keys } => {
+            let records = client.db_query(query, keys).await.map_err(asked)?;
+            let fields: Vec<_> = records.into_iter().map(|record| record.fields).collect();
+            HostReply::Json(json!(fields))
+        }
+        ClientRequest::GetResult { tasks } => match services.results().of_tasks(&tasks) {
+            Some(held) => HostReply::AsyncResult(held.id),
+            None => {
+                // Unknown ones are told of at once.
+                client.result_status(&tasks).await.map_err(asked)?;
+                adopt(services, client, tasks)
+            }
+        },
+        ClientRequest::Resubmit { tasks } => {
+            let again = client.resubmit(&tasks).await.map_err(asked)?;
+            adopt(services, client, again)
+        }
+        ClientRequest::Purge { tasks, engines } => {
+            let purge = if tasks.is_empty() && engines.is_empty() {
+                Purge::All
+            } else {
+                Purge::Some { tasks, engines }
+            };
+            client.purge_hub_results(purge).await.map_err(asked)?;
+            HostReply::Done
+        }
+        // Answered without a client, or by asking for one.
+        _ => HostReply::Engines(ids(client)),
+    })
+}
+
+impl Functions {
+    /// These engines have forgotten everything.
+    fn forget(&self, client: &Client, engines: &[EngineId]) {
+        for engine in client.engines() {
+            if engines.contains(&engine.id) {
+                self.names().forget(&engine.uuid);
+            }
+        }
+    }
+}
+
+async fn execute(
+    services: &Services,
+    context: &CellContext,
+    client: &Client,
+    source: &str,
+    engines: &[EngineId],
+) -> Result<Held, Failure> {
+    materialise(services, context, client, engines, source).await?;
+    let fanout = services.fanout();
+    let result = fanout
+        .run(client, "execute", engines, source, context)
+        .await?;
+    let labels = match engines {
+        [_] => Labels::None,
+        _ => Labels::Engines,
+    };
+    Ok(services.results().hold(result, labels))
+}
+
+fn adopt(services: &Services, client: &Client, tasks: Vec<MsgId>) -> HostReply {
+    let result = client.adopt(tasks);
+    HostReply::AsyncResult(services.results().hold(result, Labels::Engines).id)
+}
+
+/// The AsyncResults these tasks are of; all, where none are named.
+fn of_tasks(services: &Services, tasks: &[MsgId]) -> Vec<AsyncResult> {
+    let all = services.results().all().into_iter();
+    let wanted = |result: &AsyncResult| {
+        tasks.is_empty() || result.ids().iter().any(|(id, _)| tasks.contains(id))
+    };
+    all.map(|held| held.result).filter(wanted).collect()
+}
+
+fn ids(client: &Client) -> Vec<EngineId> {
+    client.engines().iter().map(|engine| engine.id).collect()
+}
+
+fn waited(error: WaitError) -> Failure {
+    match error {
+        WaitError::Disconnected => Failure::Environment {
+            message: error.to_string(),
+            hint: Some("`%cluster status` tells what is left".to_owned()),
+        },
+        other => Failure::Timeout {
+            message: other.to_string(),
+        },
+    }
+}
+
+fn asked(error: HubError) -> Failure {
+    match error {
+        HubError::Refused { .. } => Failure::Usage {
+            message: format!("the controller says {error}"),
+            hint: None,
+        },
+        HubError::NoAnswer => Failure::Timeout {
+            message: error.to_string(),
+        },
+        other => Failure::Environment {
+            message: other.to_string(),
+            hint: None,
+        },
+    }
+}

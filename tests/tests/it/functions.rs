@@ -1,0 +1,70 @@
+//! The notebooks on functions and AsyncResults do what they say.
+
+use phalanx_tests::notebook::{Executed, execute};
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout};
+
+fn executed(name: &str) -> Option<(Place, Executed)> {
+    let prepared = Prepared::get()?;
+    let place = Place::new();
+    let notebook = execute(&place, &prepared, &checkout("notebooks").join(name));
+    assert_eq!(notebook.finished.code, Some(0), "{:#?}", notebook.finished);
+    Some((place, notebook))
+}
+
+fn says(notebook: &Executed, cell: &str, what: &str) {
+    let text = notebook.cell(cell).text();
+    assert!(text.contains(what), "{cell}: {text}");
+}
+
+#[test]
+fn the_asyncresult_notebook_agrees_with_ipyparallel() {
+    let Some((_place, notebook)) = executed("asyncresult.ipynb") else {
+        return;
+    };
+    says(&notebook, "pids", "4");
+    let known = notebook.cell("pid-map").text();
+    assert_eq!(
+        known.matches("as the others know: true").count(),
+        4,
+        "{known}"
+    );
+    says(&notebook, "timing", "4 of 4 done");
+    let records = notebook.cell("timing").text();
+    let record = "Ok, \"hi\\n\", began after it was submitted: true";
+    assert_eq!(records.matches(record).count(), 4, "{records}");
+    says(&notebook, "scatter", "Engine IDs: [0.0, 1.0, 2.0, 3.0]");
+    says(&notebook, "scatter", "0: 0\n1: 1\n2: 2\n3: 3");
+    says(
+        &notebook,
+        "map-chunks",
+        "chunks of 1: in order true\nchunks of 4: in order true",
+    );
+    says(&notebook, "map-unordered", "20 items, all there: true");
+    // ipyparallel's documentation has the same digits.
+    let rms = "58.028845747399714 locally, 58.028845747399714 on engines";
+    says(&notebook, "rms", rms);
+    says(
+        &notebook,
+        "failures",
+        "false\none or more exceptions raised in",
+    );
+    says(&notebook, "failures", "[3:apply]Panic: no luck");
+}
+
+#[test]
+fn the_progress_notebook_has_every_square_and_its_bars_finish() {
+    let Some((_place, notebook)) = executed("progress.ipynb") else {
+        return;
+    };
+    says(&notebook, "submit", "submitted: true");
+    let squares: String = (0..100u64).map(|x| format!("{}, ", x * x)).collect();
+    says(&notebook, "iterate", &squares);
+    says(&notebook, "bar", "100/100");
+    says(&notebook, "bar", "100 of 100");
+    let bars = notebook.cell("own-bar").html();
+    assert!(
+        bars.iter().any(|bar| bar.contains("value=\"100\"")),
+        "{bars:?}"
+    );
+}
