@@ -77,6 +77,7 @@ impl Machine {
                         shown += &format!("<{}>", display.data.text().unwrap_or("?"))
                     }
                     Output::ClearOutput { .. } => shown += "clear",
+                    Output::Data(_) => shown += "data",
                 },
                 RuntimeEvent::Ended { outcome, .. } => return (shown, outcome),
                 other => panic!("unexpected {other:?}"),

@@ -48,7 +48,7 @@ pub mod prelude;
 pub use serde;
 
 pub use async_result::{
-    AsyncHubResult, AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, Items, Many, One,
+    AsyncHubResult, AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, Each, Items, Many, One,
     Outputs, ResultFuture, Shape, StreamedOutput, TaskMetadata,
 };
 pub use client::{Client, Cluster, ClusterBuilder, EngineQueue, QueueStatus, ResultStatus};

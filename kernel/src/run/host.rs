@@ -41,15 +41,14 @@ fn values(held: &Held, tasks: Range<usize>) -> (HostReply, Vec<Bytes>) {
     let to = tasks.end.min(held.result.len());
     let outcomes = held.result.outcomes(tasks.start.min(to)..to);
     let mut raw = Vec::with_capacity(outcomes.len());
-    let told = outcomes.into_iter().map(|outcome| match outcome {
-        Some(Ok((engine, value))) => {
-            raw.push(value);
-            Some(Ok(engine))
-        }
-        other => {
-            raw.push(Bytes::new());
-            other.map(|outcome| outcome.map(|(engine, _)| engine))
-        }
+    let told = outcomes.into_iter().map(|outcome| {
+        let (told, value) = match outcome {
+            Some(Ok((engine, value))) => (Some(Ok(engine)), value),
+            Some(Err(failure)) => (Some(Err(failure)), Bytes::new()),
+            None => (None, Bytes::new()),
+        };
+        raw.push(value);
+        told
     });
     let told = told.collect();
     (HostReply::Values(told), raw)

@@ -421,7 +421,11 @@ impl TaskRecord {
         metadata.stderr = self.log.text(StreamName::Stderr);
         metadata.outputs = self.log.displays();
         let end = self.end.as_ref();
-        let result = end.map(|end| end.failure.clone().map_or(Ok(()), Err));
+        let result = match end.map(|end| &end.failure) {
+            None => None,
+            Some(None) => Some(Ok(())),
+            Some(Some(failure)) => Some(Err(failure.clone())),
+        };
         TaskSnapshot { metadata, result }
     }
 }

@@ -29,6 +29,9 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::time::Duration;
 
+/// What came of each of several tasks.
+pub type Each<T> = Vec<Result<T, Error>>;
+
 /// The results of code sent to engines, ready or still to come.
 ///
 /// `R` is what a call yields, and `S` how the calls make up the result: [`One`], [`Many`] or
@@ -103,7 +106,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub fn get_each(&self) -> Result<Vec<Result<S::Task<R>, Error>>, Error> {
+    pub fn get_each(&self) -> Result<Each<S::Task<R>>, Error> {
         self.wait()?;
         self.task_values(0, self.tasks())
     }
@@ -240,7 +243,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     }
 
     /// What came of these tasks.
-    fn task_values(&self, from: usize, to: usize) -> Result<Vec<Result<S::Task<R>, Error>>, Error> {
+    fn task_values(&self, from: usize, to: usize) -> Result<Each<S::Task<R>>, Error> {
         let mut all = Vec::with_capacity(to.saturating_sub(from));
         for part in self.handle.parts(from, to) {
             let request = HostRequest::AsyncResult {

@@ -76,7 +76,7 @@ pub(super) fn conjure<F: Copy + 'static>() -> F {
     const { assert!(size_of::<F>() == 0) }
     // SAFETY: a value of no size has no bytes that could be wrong, and whoever has the type's name
     // had a value of it when the function was located.
-    unsafe { std::mem::MaybeUninit::<F>::uninit().assume_init() }
+    unsafe { std::ptr::NonNull::<F>::dangling().read() }
 }
 
 /// Calls `I` once, with the arguments given.

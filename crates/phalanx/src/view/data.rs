@@ -14,9 +14,11 @@ fn receive(name: String, type_name: String, bytes: Vec<u8>) {
     namespace::put(&name, &type_name, bytes);
 }
 
-fn receiver() -> Result<Function<(String, String, Vec<u8>), ()>, Error> {
-    let receive: Function<(String, String, Vec<u8>), ()> =
-        IntoFunction::<(String, String, Vec<u8>)>::into_function(receive)?;
+/// A name, a type's name, and bytes.
+type Parcel = (String, String, Vec<u8>);
+
+fn receiver() -> Result<Function<Parcel, ()>, Error> {
+    let receive: Function<Parcel, ()> = IntoFunction::<Parcel>::into_function(receive)?;
     Ok(receive.named("push"))
 }
 

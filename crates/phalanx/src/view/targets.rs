@@ -184,7 +184,7 @@ mod tests {
             (vec![2, 5], vec![0, 2, 5], vec![5, 7])
         );
         assert_eq!(
-            (of(..), of(..=1), of(3..1)),
+            (of(..), of(..=1), of(2..2)),
             (vec![0, 2, 5, 7], vec![0, 2], vec![])
         );
         assert_eq!(

@@ -103,7 +103,7 @@ mod tests {
         assert!(names.to_bind(&engines, |word| word == "y").is_empty());
         let found = names.to_bind(&engines, |word| word == "x");
         let key = ("x".to_owned(), "u8".to_owned());
-        assert_eq!(found[&key], [engine.clone()]);
+        assert!(found[&key].iter().eq([&engine]));
         names.bound(&engine, "x");
         assert!(!names.is_current(&engine, "x", &t));
         names.pushed(&engine, &pushed);
