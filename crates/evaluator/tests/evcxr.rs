@@ -312,6 +312,29 @@ async fn local_cells() {
         "{diagnostics:?}"
     );
 
+    for (cell, line, helped) in [
+        (
+            "fn f() -> usize {\n    größe.len()\n}",
+            2,
+            "is a variable of the notebook",
+        ),
+        ("let a = 1;\nuse foolib::bar;", 2, ":dep foolib"),
+        ("\nlet open = \"ü", 2, ""),
+        ("fn f() {\n    let a = 1\n    let b = 2;\n}", 2, "add `;`"),
+    ] {
+        let (_, _, result) = s.cell(m, cell).await;
+        let Err(Failure::Compile { diagnostics }) = result else {
+            panic!("{result:?}")
+        };
+        let [diagnostic] = diagnostics.as_slice() else {
+            panic!("{diagnostics:?}")
+        };
+        assert_eq!(diagnostic.spans[0].start_line, line, "{diagnostic:?}");
+        assert_eq!(diagnostic.rendered, None);
+        let help = diagnostic.help.concat();
+        assert!(help.contains(helped), "{diagnostic:?}");
+    }
+
     let (_, outcome, result) = s.cell(m, "std::process::exit(3)").await;
     let status = "exit status 3".to_owned();
     assert_eq!(outcome, Some(Outcome::Abandoned { status }));

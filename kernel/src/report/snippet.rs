@@ -1,6 +1,10 @@
 //! Source lines with what is wrong in them, as rustc shows them.
 
 use super::Place;
+use annotate_snippets::renderer::{
+    DEFAULT_EMPHASIS_STYLE as EMPHASIS, DEFAULT_ERROR_STYLE as ERROR,
+    DEFAULT_LINE_NUM_STYLE as LINES,
+};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
 use std::ops::Range;
@@ -10,7 +14,7 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &Place) -> String {
     if diagnostic.spans.is_empty()
         && let Some(rendered) = &diagnostic.rendered
     {
-        return rendered.trim_end().to_owned();
+        return coloured(rendered.trim_end());
     }
     let title = Level::ERROR.primary_title(diagnostic.message.as_str());
     let title = match &diagnostic.code {
@@ -29,6 +33,31 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &Place) -> String {
     let help = diagnostic.help.iter();
     let group = group.elements(help.map(|help| Level::HELP.message(help.as_str())));
     Renderer::styled().render(&[group])
+}
+
+/// An error as rustc has rendered it, in the colours it would have had on a terminal.
+fn coloured(rendered: &str) -> String {
+    let lines = rendered.lines().map(|line| {
+        let marked = line
+            .trim_start()
+            .trim_start_matches(|c: char| c.is_ascii_digit());
+        let gutter = match marked.trim_start().chars().next() {
+            Some('|' | '=') => line.find(['|', '=']).map_or(0, |at| at + 1),
+            _ if marked.starts_with("-->") => line.find('>').map_or(0, |at| at + 1),
+            _ => 0,
+        };
+        let (gutter, text) = line.split_at(gutter);
+        if !gutter.is_empty() {
+            return format!("{LINES}{gutter}{LINES:#}{text}");
+        }
+        match line.split_once(": ") {
+            Some((level, text)) if level.starts_with("error") => {
+                format!("{ERROR}{level}{ERROR:#}{EMPHASIS}: {text}{EMPHASIS:#}")
+            }
+            _ => line.to_owned(),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn annotation<'a>(place: &Place, span: &'a DiagnosticSpan) -> Annotation<'a> {
@@ -73,4 +102,26 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
             .char_indices()
             .nth(column.saturating_sub(1))
             .map_or(line.len(), |(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::coloured;
+
+    #[test]
+    fn an_error_elsewhere_is_coloured_and_says_what_it_said() {
+        let rendered = "error[E0308]: mismatched: types\n  --> /größe/src/lib.rs:10:1\n   |\n10 | a || b\n   |   ^^ here\n   = help: none";
+        let shown = coloured(rendered);
+        let lines = shown.lines().collect::<Vec<_>>();
+        assert!(
+            lines[0].starts_with("\x1b[1m\x1b[91merror[E0308]\x1b[0m"),
+            "{shown:?}"
+        );
+        assert!(lines[3].ends_with("\x1b[0m a || b"), "{shown:?}");
+        let plain = shown.split('\x1b').map(|part| match part.split_once('m') {
+            Some((code, text)) if code.starts_with('[') => text,
+            _ => part,
+        });
+        assert_eq!(plain.collect::<String>(), rendered);
+    }
 }

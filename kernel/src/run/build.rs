@@ -55,10 +55,15 @@ impl Build {
         Some(self.show(text, now))
     }
 
-    /// The build is over; what stays, if anything was shown.
-    pub fn finish(mut self, now: Instant) -> Option<Output> {
+    /// The build is over, whether or not it was done; what stays, if anything was shown.
+    pub fn finish(mut self, done: bool, now: Instant) -> Option<Output> {
         self.shown?;
-        let text = format!("Built {} in {:.1} s", self.count(), self.elapsed(now));
+        let (count, elapsed) = (self.count(), self.elapsed(now));
+        let text = if done {
+            format!("Built {count} in {elapsed:.1} s")
+        } else {
+            format!("Stopped building at {count}, after {elapsed:.1} s")
+        };
         Some(self.show(text, now))
     }
 
@@ -102,7 +107,7 @@ mod tests {
         ] {
             shown.extend(build.line(line, at(millis)));
         }
-        shown.extend(build.finish(at(2500)));
+        shown.extend(build.finish(true, at(2500)));
         let told: Vec<_> = shown
             .iter()
             .map(|output| match output {
@@ -118,6 +123,13 @@ mod tests {
                 (true, "Built 3 crates in 2.5 s"),
             ]
         );
-        assert_eq!(Build::new("b".into(), start).finish(start), None);
+        let mut stopped = Build::new("b".into(), start);
+        stopped.line("Compiling a v1", at(0));
+        let Some(Output::Display(last)) = stopped.finish(false, at(1500)) else {
+            panic!("nothing is shown")
+        };
+        let said = last.data.text().unwrap();
+        assert_eq!(said, "Stopped building at 1 crate, after 1.5 s");
+        assert_eq!(Build::new("b".into(), start).finish(true, start), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{CellContext, Services, dependency, snapshots};
 use crate::cell::{RustText, SourceMap};
-use crate::command::{self, CommandCall, Doer, help, table};
+use crate::command::{self, CommandCall, Doer, Values, help, table};
 use crate::magic;
 use crate::report::table::table as shown_table;
 use crate::report::{Fault, Place};
@@ -125,6 +125,8 @@ pub(super) fn refused(failure: Failure, call: &CommandCall) -> Failure {
     let Some(message) = own_words(&failure) else {
         return failure;
     };
+    // Cargo says itself what is wrong with a dependency, and one of few values was not misspelt.
+    let is_told = matches!(call.spec.values, Values::Crate | Values::Closed(_));
     let usage = format!("type `{} {}`", call.spec.name, call.spec.usage);
     let hint = match &failure {
         Failure::Compile { diagnostics } => {
@@ -134,7 +136,7 @@ pub(super) fn refused(failure: Failure, call: &CommandCall) -> Failure {
     };
     Failure::Usage {
         message: message.to_owned(),
-        hint: hint.or_else(|| Some(usage).filter(|_| !call.spec.usage.is_empty())),
+        hint: hint.or_else(|| Some(usage).filter(|_| !call.spec.usage.is_empty() && !is_told)),
     }
 }
 

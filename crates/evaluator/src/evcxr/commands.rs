@@ -54,6 +54,10 @@ impl Local {
         }
         if name == ":show_deps" {
             outputs = without_ours(outputs);
+        } else if (name, argument.trim()) == (":toolchain", "") {
+            // evcxr's answer is empty until one has been set.
+            let text = format!("Toolchain: {}\n", self.toolchain.rustc);
+            outputs.content_by_mime_type.insert(TEXT.to_owned(), text);
         }
         Ok(Answer::Evaluated(Evaluated {
             command_output: bundle(outputs),

@@ -1,6 +1,7 @@
 //! evcxr's errors as failures, in the coordinates of the user's source.
 
 use super::limits::{self, plain};
+use super::places::places;
 use super::source::Prepared;
 use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
@@ -23,14 +24,24 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
     }
 }
 
-/// Errors in the user's code; those in what evcxr puts around it only where there are no others.
+/// Errors in the user's code; those in what evcxr puts around it, and what is left of them, only
+/// where there are no others.
 fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic> {
-    let mine = errors.iter().any(CompilationError::is_from_user_code);
-    errors
-        .iter()
-        .filter(|error| error.is_from_user_code() || !mine)
-        .map(|error| diagnostic(error, source))
-        .collect()
+    let is_of_user = |error: &&CompilationError| {
+        error.is_from_user_code() || !places(&error.json, source).is_empty()
+    };
+    let is_error = |error: &&CompilationError| error.level() == "error";
+    let is_both = |error: &&CompilationError| is_of_user(error) && is_error(error);
+    let all = || errors.iter();
+    let chosen = if all().any(|error| is_both(&error)) {
+        all().filter(is_both).collect::<Vec<_>>()
+    } else if all().any(|error| is_of_user(&error)) {
+        all().filter(is_of_user).collect()
+    } else {
+        all().collect()
+    };
+    let diagnostics = chosen.into_iter().map(|error| diagnostic(error, source));
+    diagnostics.collect()
 }
 
 fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
@@ -75,6 +86,9 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
         })
         .collect::<Vec<_>>();
     spans.sort_by_key(|span| !span.primary);
+    if spans.is_empty() {
+        spans = places(&error.json, source);
+    }
     let mut help = help(&error.json);
     let message = error.message();
     let dropped = source.dropped.iter();
@@ -88,13 +102,12 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
             }),
     );
     help.extend(error.evcxr_extra_hint().map(str::to_owned));
-    let elsewhere = !error.is_from_user_code() || spans.is_empty();
     Diagnostic {
         message: error.message(),
         code: error.code().map(str::to_owned),
+        rendered: spans.is_empty().then(|| error.rendered()),
         spans,
         help,
-        rendered: elsewhere.then(|| error.rendered()),
     }
 }
 
@@ -131,6 +144,9 @@ fn help(error: &Value) -> Vec<String> {
         .filter(|child| child["level"] == "help")
         .filter_map(|child| {
             let message = child["message"].as_str()?;
+            if let Some(help) = limits::crate_to_add(message) {
+                return Some(help);
+            }
             let replacement = child["spans"][0]["suggested_replacement"].as_str();
             Some(match replacement.map(str::trim) {
                 None | Some("") => message.to_owned(),

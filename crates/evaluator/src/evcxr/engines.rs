@@ -4,6 +4,7 @@
 
 use super::definitions::Definitions;
 use super::diagnostics;
+use super::limits;
 use super::pretence::{self, Pretence};
 use super::relay::{Answering, Relay};
 use super::shape::{Memory, Shape};
@@ -110,7 +111,10 @@ impl<S: Clone> Engines<S> {
                 result = Ok(());
             }
         }
-        result.map_err(|error| diagnostics::failure(error, &prepared))?;
+        result.map_err(|error| {
+            let failure = diagnostics::failure(error, &prepared);
+            limits::explain_items(failure, &prepared, &base.variables)
+        })?;
         let all = variables::all(self.context.variables_and_types());
         let emitted = self.relay.emitted();
         let mut definitions = base.definitions.as_ref().clone();

@@ -1,7 +1,7 @@
 //! What evcxr and cargo refuse in words of their own, in ours: what cannot be kept and what to do.
 
-use super::source::Prepared;
-use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
+use super::source::{self, Prepared};
+use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 
 /// How cargo begins the lines that tell of progress.
 const PROGRESS: [&str; 10] = [
@@ -92,7 +92,12 @@ fn cargos(message: &str) -> Diagnostic {
         let first = line.split_whitespace().next().unwrap_or_default();
         !PROGRESS.contains(&first)
     });
-    let text = lines.collect::<Vec<_>>().join("\n");
+    let mut lines = lines.map(str::trim_end).collect::<Vec<_>>();
+    lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
+    // The package that evcxr makes up to try the dependency.
+    let text = lines
+        .join("\n")
+        .replace("package `evcxr_dummy_validate_dep`", "the notebook");
     let text = text.trim();
     let mut told = plain(text.strip_prefix("error: ").unwrap_or(text).to_owned());
     let unreachable = [
@@ -109,6 +114,47 @@ fn cargos(message: &str) -> Diagnostic {
         told.help.push(help.to_owned());
     }
     told
+}
+
+/// What adds a crate here, where rustc says what would add it elsewhere.
+pub(super) fn crate_to_add(help: &str) -> Option<String> {
+    let (_, rest) = help.split_once("use `cargo add ")?;
+    let (name, _) = rest.split_once('`')?;
+    Some(format!(
+        "if you wanted to use a crate named `{name}`, add it with `:dep {name}`"
+    ))
+}
+
+/// Adds to errors about variables that items cannot see what to do instead.
+pub(super) fn explain_items(
+    mut failure: Failure,
+    source: &Prepared,
+    variables: &[(String, String)],
+) -> Failure {
+    let Failure::Compile { diagnostics } = &mut failure else {
+        return failure;
+    };
+    let lines = source::item_lines(&source.text);
+    let declared = source::declared(&source.text);
+    for diagnostic in diagnostics {
+        let name = match diagnostic.code.as_deref() {
+            Some("E0425") => diagnostic.message.split('`').nth(1).unwrap_or_default(),
+            _ => continue,
+        };
+        let is_variable =
+            declared.contains_key(name) || variables.iter().any(|(known, _)| known == name);
+        let first = diagnostic.spans.first();
+        let is_in_item = first.is_some_and(|span| {
+            let mut lines = lines.iter();
+            lines.any(|lines| lines.contains(&span.start_line))
+        });
+        if is_variable && is_in_item {
+            diagnostic.help = vec![format!(
+                "`{name}` is a variable of the notebook, which functions do not see: hand it over as an argument, or make it a `const` or a `static`"
+            )];
+        }
+    }
+    failure
 }
 
 /// Where a source defines a variable.
@@ -201,12 +247,57 @@ mod tests {
     }
 
     #[test]
+    fn items_are_told_that_they_do_not_see_variables() {
+        let source = Prepared::unchanged("let here = 1;\nfn f() -> u8 {\n    größe\n}\nhere");
+        let missing = |name: &str, line| Diagnostic {
+            code: Some("E0425".to_owned()),
+            spans: vec![DiagnosticSpan {
+                start_line: line,
+                start_column: 5,
+                end_line: line,
+                end_column: 10,
+                label: String::new(),
+                primary: true,
+            }],
+            ..plain(format!("cannot find value `{name}` in this scope"))
+        };
+        let variables = [("größe".to_owned(), "u8".to_owned())];
+        for (name, line, helped) in [
+            ("größe", 3, true),
+            ("here", 3, true),
+            ("größe", 5, false),
+            ("unknown", 3, false),
+        ] {
+            let diagnostics = vec![missing(name, line)];
+            let failure = Failure::Compile { diagnostics };
+            let Failure::Compile { diagnostics } = explain_items(failure, &source, &variables)
+            else {
+                panic!()
+            };
+            assert_eq!(!diagnostics[0].help.is_empty(), helped, "{name} {line}");
+        }
+    }
+
+    #[test]
+    fn a_crate_is_added_the_way_it_is_added_here() {
+        let help = "if you wanted to use a crate named `rand`, use `cargo add rand` to add it to your `Cargo.toml`";
+        let here = crate_to_add(help).unwrap();
+        assert!(here.ends_with("add it with `:dep rand`"), "{here}");
+        assert_eq!(crate_to_add("consider importing this"), None);
+    }
+
+    #[test]
     fn cargos_message_stands_without_its_progress() {
         let source = Prepared::unchanged("");
         let message = "    Updating index\nerror: no matching package named `x` found\nlocation searched: here";
         assert_eq!(
             told(message, &source).message,
             "no matching package named `x` found\nlocation searched: here"
+        );
+        let message = "error: failed\n    \n\npackage `evcxr_dummy_validate_dep` depends on `x`";
+        assert_eq!(
+            told(message, &source).message,
+            "failed\n\nthe notebook depends on `x`"
         );
         let message = format!(
             "{NO_ERRORS}\n   Compiling a v1\nerror: failed to download `b`\n\nCaused by:\n  no\n{STDOUT}{{}}\n"

@@ -2,6 +2,7 @@
 
 use super::definitions::Definitions;
 use super::diagnostics;
+use super::limits;
 use super::prelude::{Shown, is_hidden};
 use super::pretence::{self, Pretence};
 use super::relay::{Answering, Relay};
@@ -137,7 +138,10 @@ impl Local {
             {
                 MimeBundle::default()
             }
-            Err(error) => return Err(diagnostics::failure(error, &prepared)),
+            Err(error) => {
+                let failure = diagnostics::failure(error, &prepared);
+                return Err(limits::explain_items(failure, &prepared, &before));
+            }
         };
         let variables = variables::shown(&after);
         let moved = variables::moved(&before, &after, outcome.as_ref());

@@ -4,7 +4,7 @@ use phalanx_protocol::failure::DiagnosticSpan;
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// What the parser wants around statements; the source stays on its own lines.
 const BEFORE: &str = "fn cell() {\n";
@@ -96,6 +96,22 @@ fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
 /// The items among a cell's statements, as evcxr finds them.
 pub(super) fn items(source: &str) -> Vec<ast::Item> {
     statements(source).filter_map(ast::Item::cast).collect()
+}
+
+/// The lines of each item of a cell, from 1.
+pub(super) fn item_lines(source: &str) -> Vec<RangeInclusive<usize>> {
+    let behind = start(source);
+    let line = |at: usize| {
+        let before = source.as_bytes().get(..at).unwrap_or_default();
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
+    };
+    let items = items(source).into_iter().filter_map(|item| {
+        let range = item.syntax().text_range();
+        let place = |at: usize| (behind + at).checked_sub(BEFORE.len());
+        let (start, end) = (usize::from(range.start()), usize::from(range.end()));
+        Some(line(place(start)?)..=line(place(end)?))
+    });
+    items.collect()
 }
 
 /// The variables a cell declares, and whether each is mutable.

@@ -103,7 +103,7 @@ impl Actor {
             } => {
                 self.begin_build(context);
                 let result = self.compile(&task).await;
-                self.end_build().await;
+                self.end_build(result.is_ok()).await;
                 // Who asked may have been interrupted.
                 let _ = reply.send(result);
             }
@@ -114,7 +114,7 @@ impl Actor {
             } => {
                 self.begin_build(Some(context));
                 let result = self.add_dependency(spec).await;
-                self.end_build().await;
+                self.end_build(result.is_ok()).await;
                 let _ = reply.send(result);
             }
         }
@@ -366,9 +366,9 @@ impl Actor {
         }
     }
 
-    async fn end_build(&mut self) {
+    async fn end_build(&mut self, done: bool) {
         if let Some((context, build)) = self.build.take()
-            && let Some(output) = build.finish(Instant::now())
+            && let Some(output) = build.finish(done, Instant::now())
         {
             context.outlet().output(output).await;
         }

@@ -284,7 +284,7 @@ impl Actor {
             Command::InterruptRuntime => self.with_runtime(Runtime::interrupt),
             Command::Load(library) => self.with_runtime(|runtime| runtime.load(library)),
             Command::Run { job, run, cell } => {
-                self.end_build(job).await;
+                self.end_build(job, true).await;
                 if let Some(context) = self.jobs.get(&job).and_then(|job| job.context.clone()) {
                     self.run = Some((run, context));
                     self.began = Instant::now();
@@ -311,7 +311,7 @@ impl Actor {
             Command::Progress { job, line } => self.progress(job, &line).await,
             Command::Tell { job, notice } => self.tell(job, &notice).await,
             Command::Answer { job, result } => {
-                self.end_build(job).await;
+                self.end_build(job, result.is_ok()).await;
                 if let Some(job) = self.jobs.remove(&job) {
                     // Who asked may have stopped waiting.
                     let _ = job.reply.send(result);
@@ -346,12 +346,12 @@ impl Actor {
         }
     }
 
-    async fn end_build(&mut self, id: JobId) {
+    async fn end_build(&mut self, id: JobId, done: bool) {
         if let Some(job) = self.jobs.get_mut(&id)
             && let Some(output) = job
                 .build
                 .take()
-                .and_then(|build| build.finish(Instant::now()))
+                .and_then(|build| build.finish(done, Instant::now()))
             && let Some(context) = &job.context
         {
             context.outlet().output(output).await;

@@ -1,0 +1,135 @@
+//! Places of errors that evcxr takes for its own: in imports, which it puts elsewhere, and in
+//! tokens that go on behind the cell's end.
+
+use super::source::Prepared;
+use phalanx_protocol::failure::DiagnosticSpan;
+use serde_json::Value;
+
+/// The file that evcxr has compiled, as rustc names it.
+const FILE: &str = "src/lib.rs";
+
+/// A place in that file, as rustc tells it. Columns are from 1, in characters.
+struct Told<'a> {
+    /// The first line of it.
+    line: &'a str,
+    start: usize,
+    /// Where it ends on that line.
+    end: usize,
+}
+
+/// Where an error of rustc's stands in the user's source, as far as its lines are found there.
+pub(super) fn places(error: &Value, source: &Prepared) -> Vec<DiagnosticSpan> {
+    let spans = error["spans"].as_array().into_iter().flatten();
+    let mut places = spans
+        .filter(|span| span["file_name"] == FILE)
+        .filter_map(|span| {
+            let told = told(span)?;
+            let (line, start, end) =
+                same_line(&told, &source.text).or_else(|| import(&told, &source.text))?;
+            Some(DiagnosticSpan {
+                start_line: line,
+                start_column: source.column(line, start),
+                end_line: line,
+                end_column: source.column(line, end),
+                label: span["label"].as_str().unwrap_or_default().to_owned(),
+                primary: span["is_primary"] == true,
+            })
+        })
+        .collect::<Vec<_>>();
+    places.sort_by_key(|place| !place.primary);
+    places
+}
+
+fn told(span: &Value) -> Option<Told<'_>> {
+    let text = &span["text"][0];
+    let column = |name: &str| usize::try_from(text[name].as_u64()?).ok();
+    let line = text["text"].as_str()?;
+    Some(Told {
+        line,
+        start: column("highlight_start")?,
+        end: column("highlight_end")?.min(line.chars().count() + 1),
+    })
+}
+
+/// The line (from 1) of the source that is the one told of, and the columns there.
+fn same_line(told: &Told<'_>, source: &str) -> Option<(usize, usize, usize)> {
+    let wanted = told.line.trim();
+    let (number, line) = (1..)
+        .zip(source.lines())
+        .find(|(_, line)| line.trim() == wanted)?;
+    let indented = |line: &str| line.chars().take_while(|c| c.is_whitespace()).count();
+    let (here, there) = (indented(line), indented(told.line));
+    let column = |at: usize| (at + here).saturating_sub(there).max(1);
+    Some((number, column(told.start), column(told.end)))
+}
+
+/// The name in an import of the source that is the one told of.
+fn import(told: &Told<'_>, source: &str) -> Option<(usize, usize, usize)> {
+    if !told.line.trim_start().starts_with("use ") {
+        return None;
+    }
+    let length = told.end.checked_sub(told.start)?;
+    let name = told.line.chars().skip(told.start.checked_sub(1)?);
+    let name = name.take(length).collect::<Vec<_>>();
+    let mut is_import = false;
+    for (number, line) in (1..).zip(source.lines()) {
+        let start = line.trim_start();
+        is_import |= start.starts_with("use ") || start.starts_with("pub use ");
+        let line_chars = line.chars().collect::<Vec<_>>();
+        let is_part = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric() || *c == '_');
+        let at = (0..line_chars.len()).find(|at| {
+            line_chars[*at..].starts_with(&name)
+                && !is_part(line_chars.get(at + length))
+                && !is_part(at.checked_sub(1).and_then(|before| line_chars.get(before)))
+        });
+        if let Some(at) = at.filter(|_| is_import) {
+            return Some((number, at + 1, at + 1 + length));
+        }
+        is_import &= !line.contains(';');
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(line: &str, (start, end): (usize, usize), source: &str, found: Option<[usize; 3]>) {
+        let error = json!({"spans": [{
+            "file_name": FILE,
+            "is_primary": true,
+            "label": "here",
+            "text": [
+                {"text": line, "highlight_start": start, "highlight_end": end},
+                {"text": "evcxr_variable_store", "highlight_start": 1, "highlight_end": 2},
+            ],
+        }]});
+        let places = places(&error, &Prepared::unchanged(source));
+        let place = places.first();
+        let place = place.map(|place| [place.start_line, place.start_column, place.end_column]);
+        assert_eq!(place, found, "{line:?} in {source:?}");
+    }
+
+    #[test]
+    fn places_are_found_by_their_line() {
+        let source = "// ü\n  let größe = \"open";
+        check("let größe = \"open", (13, 18), source, Some([2, 15, 20]));
+        check(
+            "    let größe = \"open",
+            (17, 99),
+            source,
+            Some([2, 15, 20]),
+        );
+        check("something.else()", (1, 3), source, None);
+    }
+
+    #[test]
+    fn imports_are_found_by_their_names() {
+        let source = "let foolish = 1;\nuse a::{\n    größe, foo::bar,\n};";
+        check("use a::foo::bar;", (8, 11), source, Some([3, 12, 15]));
+        check("use a::größe;", (8, 13), source, Some([3, 5, 10]));
+        check("use a::foolish;", (8, 15), source, None);
+        check("use foo;", (5, 8), "use foo;", Some([1, 5, 8]));
+    }
+}
