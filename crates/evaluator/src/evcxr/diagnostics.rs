@@ -25,23 +25,20 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
 }
 
 /// Errors in the user's code; those in what evcxr puts around it, and what is left of them, only
-/// where there are no others.
+/// where there are no others. Warnings are none, though evcxr gives those of dependencies too.
 fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic> {
-    let is_of_user = |error: &&CompilationError| {
-        error.is_from_user_code() || !places(&error.json, source).is_empty()
+    let rank = |error: &CompilationError| {
+        let is_of_user = error.is_from_user_code() || !places(&error.json, source).is_empty();
+        match (error.level(), is_of_user) {
+            ("error", true) => Some(0),
+            ("warning", _) => None,
+            (_, true) => Some(1),
+            (_, false) => Some(2),
+        }
     };
-    let is_error = |error: &&CompilationError| error.level() == "error";
-    let is_both = |error: &&CompilationError| is_of_user(error) && is_error(error);
-    let all = || errors.iter();
-    let chosen = if all().any(|error| is_both(&error)) {
-        all().filter(is_both).collect::<Vec<_>>()
-    } else if all().any(|error| is_of_user(&error)) {
-        all().filter(is_of_user).collect()
-    } else {
-        all().collect()
-    };
-    let diagnostics = chosen.into_iter().map(|error| diagnostic(error, source));
-    diagnostics.collect()
+    let best = errors.iter().filter_map(rank).min();
+    let told = errors.iter().filter(|error| rank(error) == best);
+    told.map(|error| diagnostic(error, source)).collect()
 }
 
 fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {

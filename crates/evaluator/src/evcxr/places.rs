@@ -63,14 +63,21 @@ fn same_line(told: &Told<'_>, source: &str) -> Option<(usize, usize, usize)> {
     Some((number, column(told.start), column(told.end)))
 }
 
-/// The name in an import of the source that is the one told of.
+/// The name in an import of the source that is the one told of, or the last of its path.
 fn import(told: &Told<'_>, source: &str) -> Option<(usize, usize, usize)> {
     if !told.line.trim_start().starts_with("use ") {
         return None;
     }
     let length = told.end.checked_sub(told.start)?;
-    let name = told.line.chars().skip(told.start.checked_sub(1)?);
-    let name = name.take(length).collect::<Vec<_>>();
+    let path = told.line.chars().skip(told.start.checked_sub(1)?);
+    let path = path.take(length).collect::<String>();
+    let last = path.rsplit("::").next().unwrap_or_default();
+    import_of(&path, source).or_else(|| import_of(last, source))
+}
+
+/// Where the source imports something, by what it calls it.
+fn import_of(name: &str, source: &str) -> Option<(usize, usize, usize)> {
+    let name = name.chars().collect::<Vec<_>>();
     let mut is_import = false;
     for (number, line) in (1..).zip(source.lines()) {
         let start = line.trim_start();
@@ -79,11 +86,11 @@ fn import(told: &Told<'_>, source: &str) -> Option<(usize, usize, usize)> {
         let is_part = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric() || *c == '_');
         let at = (0..line_chars.len()).find(|at| {
             line_chars[*at..].starts_with(&name)
-                && !is_part(line_chars.get(at + length))
+                && !is_part(line_chars.get(at + name.len()))
                 && !is_part(at.checked_sub(1).and_then(|before| line_chars.get(before)))
         });
         if let Some(at) = at.filter(|_| is_import) {
-            return Some((number, at + 1, at + 1 + length));
+            return Some((number, at + 1, at + 1 + name.len()));
         }
         is_import &= !line.contains(';');
     }
@@ -130,6 +137,7 @@ mod tests {
         check("use a::foo::bar;", (8, 11), source, Some([3, 12, 15]));
         check("use a::größe;", (8, 13), source, Some([3, 5, 10]));
         check("use a::foolish;", (8, 15), source, None);
+        check("use a::b::größe;", (5, 16), source, Some([3, 5, 10]));
         check("use foo;", (5, 8), "use foo;", Some([1, 5, 8]));
     }
 }
