@@ -1,6 +1,7 @@
 //! What stands at a place of a cell, for completion and inspection.
 
 use super::scan::{MarkKind, line_end, scan};
+use crate::command::table::COMMANDS;
 use std::ops::Range;
 
 /// What a place belongs to.
@@ -49,6 +50,10 @@ pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
     if matches!(cell[line.clone()].trim(), "%" | "%%") {
         return AtCursor::Magic(line_start + indent..line.end);
     }
+    if is_beginning_of_command(cell, line_start + indent, line.end) {
+        let name = line_start + indent..line.end;
+        return AtCursor::Command(only(cell, name, &[]));
+    }
     let marks = scan(cell).marks;
     for mark in &marks {
         let end = line_end(cell, mark.span.start);
@@ -63,6 +68,21 @@ pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
     }
     let marked: Vec<Range<usize>> = marks.into_iter().map(|mark| mark.span).collect();
     AtCursor::Rust(only(cell, 0..cell.len(), &marked))
+}
+
+/// Whether a line holds the first letters of a command, where a whole one would be taken for it.
+fn is_beginning_of_command(cell: &str, start: usize, end: usize) -> bool {
+    let typed = cell[start..end].trim_end();
+    let Some(whole) = COMMANDS.iter().find(|spec| spec.name.starts_with(typed)) else {
+        return false;
+    };
+    if typed.is_empty() {
+        return false;
+    }
+    let cell = [&cell[..start], whole.name, &cell[end..]].concat();
+    let marks = scan(&cell).marks;
+    let mut commands = marks.iter().filter(|mark| mark.kind == MarkKind::Command);
+    commands.any(|mark| mark.span.start == start)
 }
 
 /// The cell with blanks for all but a stretch, and for what is marked within it.
@@ -97,6 +117,11 @@ mod tests {
         assert_eq!(text.trim(), "let é = 1;\n       \nlet b = 2;");
         assert_eq!(at_cursor("1;\n  %", 6), AtCursor::Magic(5..6));
         assert_eq!(at_cursor("\n%%px -t\nx", 6), AtCursor::Magic(1..8));
+        assert_eq!(at_cursor(":", 1), AtCursor::Command(":".into()));
+        let behind = AtCursor::Command("\n:va".replace('\n', "\u{20}\u{20}\n"));
+        assert_eq!(at_cursor("é\n:va", 6), behind);
+        assert_eq!(at_cursor("f(\n:va", 6), AtCursor::Rust("f(\n:va".into()));
+        assert_eq!(at_cursor("\"\n:", 3), AtCursor::Rust("\"\n:".into()));
         assert_eq!(at_cursor("%%px\nx", 6), AtCursor::Body("    \nx".into()));
     }
 

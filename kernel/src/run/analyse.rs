@@ -14,6 +14,7 @@ use phalanx_protocol::jupyter::{
 };
 use phalanx_protocol::output::MimeBundle;
 use serde_json::json;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Rust's keywords that begin something worth completing.
@@ -103,7 +104,10 @@ fn expected(
     ))
 }
 
-fn reply(cell: &str, found: Completions) -> CompleteReply {
+fn reply(cell: &str, mut found: Completions) -> CompleteReply {
+    // A variable and what it shadows have the same name.
+    let mut seen = HashSet::new();
+    found.items.retain(|item| seen.insert(item.code.clone()));
     let start = char_offset(cell, found.start);
     let end = char_offset(cell, found.end);
     let types: Vec<_> = found
@@ -340,7 +344,15 @@ fn magic_help(services: &Services, cell: &str, line: Range<usize>) -> Option<Mim
 
 #[cfg(test)]
 mod tests {
-    use super::definition;
+    use super::{completions, definition, reply};
+
+    #[test]
+    fn what_has_one_name_is_offered_once() {
+        let codes = ["gr", "größe", "gr"].map(str::to_owned).to_vec();
+        let reply = reply("ö gr", completions(3..5, codes, "instance"));
+        assert_eq!(reply.matches, ["gr", "größe"]);
+        assert_eq!((reply.cursor_start, reply.cursor_end), (2, 4));
+    }
 
     #[test]
     fn the_newest_definition_counts() {
