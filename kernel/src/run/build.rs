@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// Shortest time between two updates.
 const INTERVAL: Duration = Duration::from_millis(100);
 
+/// Longest time between two.
+const TICK: Duration = Duration::from_secs(1);
+
 /// How cargo begins the lines that tell of progress.
 const VERBS: [&str; 8] = [
     "Updating",
@@ -23,6 +26,8 @@ const VERBS: [&str; 8] = [
 pub struct Build {
     display_id: String,
     started: Instant,
+    /// What cargo said last of those it said that are worth showing.
+    line: String,
     shown: Option<Instant>,
     crates: usize,
 }
@@ -33,6 +38,7 @@ impl Build {
         Self {
             display_id,
             started: now,
+            line: String::new(),
             shown: None,
             crates: 0,
         }
@@ -51,18 +57,39 @@ impl Build {
         if self.shown.is_some_and(|shown| now < shown + INTERVAL) {
             return None;
         }
-        let text = format!("{line} ({}, {:.0} s)", self.count(), self.elapsed(now));
-        Some(self.show(text, now))
+        line.clone_into(&mut self.line);
+        Some(self.still(now))
+    }
+
+    /// When the time that has passed is to be shown again, if cargo says nothing until then.
+    pub fn due(&self) -> Option<Instant> {
+        self.shown.map(|shown| shown + TICK)
+    }
+
+    /// Shows the time that has passed.
+    pub fn tick(&mut self, now: Instant) -> Option<Output> {
+        let is_due = self.due().is_some_and(|due| due <= now);
+        is_due.then(|| self.still(now))
+    }
+
+    fn still(&mut self, now: Instant) -> Output {
+        let (count, elapsed) = (self.count(), self.elapsed(now));
+        let text = match self.crates {
+            0 => format!("{} ({elapsed:.0} s)", self.line),
+            _ => format!("{} ({count}, {elapsed:.0} s)", self.line),
+        };
+        self.show(text, now)
     }
 
     /// The build is over, whether or not it was done; what stays, if anything was shown.
     pub fn finish(mut self, done: bool, now: Instant) -> Option<Output> {
         self.shown?;
         let (count, elapsed) = (self.count(), self.elapsed(now));
-        let text = if done {
-            format!("Built {count} in {elapsed:.1} s")
-        } else {
-            format!("Stopped building at {count}, after {elapsed:.1} s")
+        let text = match (done, self.crates) {
+            (true, 0) => format!("Ready after {elapsed:.1} s"),
+            (true, _) => format!("Built {count} in {elapsed:.1} s"),
+            (false, 0) => format!("Stopped after {elapsed:.1} s"),
+            (false, _) => format!("Stopped building at {count}, after {elapsed:.1} s"),
         };
         Some(self.show(text, now))
     }
@@ -86,6 +113,14 @@ impl Build {
             update,
             ..Display::default()
         })
+    }
+}
+
+/// Waits until a moment comes, for ever if there is none.
+pub async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -123,6 +158,17 @@ mod tests {
                 (true, "Built 3 crates in 2.5 s"),
             ]
         );
+        let mut slow = Build::new("b".into(), start);
+        assert_eq!(slow.due(), None);
+        slow.line("Updating crates.io index", at(0));
+        assert_eq!(slow.due(), Some(at(1000)));
+        assert_eq!(slow.tick(at(999)), None);
+        let Some(Output::Display(still)) = slow.tick(at(1000)) else {
+            panic!("the time is not told")
+        };
+        let said = still.data.text().unwrap();
+        assert_eq!(said, "Updating crates.io index (1 s)");
+        assert_eq!(slow.due(), Some(at(2000)));
         let mut stopped = Build::new("b".into(), start);
         stopped.line("Compiling a v1", at(0));
         let Some(Output::Display(last)) = stopped.finish(false, at(1500)) else {

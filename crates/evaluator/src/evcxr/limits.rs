@@ -4,7 +4,7 @@ use super::source::{self, Prepared};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 
 /// How cargo begins the lines that tell of progress.
-const PROGRESS: [&str; 10] = [
+pub(super) const PROGRESS: [&str; 10] = [
     "Updating",
     "Locking",
     "Adding",

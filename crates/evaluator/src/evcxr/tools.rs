@@ -7,6 +7,7 @@
 //!
 //! evcxr asks `rustup which cargo` before it looks at the PATH, so that answer is given too.
 
+use super::limits::PROGRESS;
 use crate::handle::TOOLS_VAR;
 use serde::{Deserialize, Serialize};
 use std::collections::hash_map::DefaultHasher;
@@ -25,6 +26,7 @@ const LIBRARY_PATH_VAR: &str = "EVCXR_EXECUTION_SO_PATH";
 /// What every cell's crate is called, and the library that comes of it.
 const CELL_LIBRARY: &str = "libctx.so";
 const CELL_CRATE: &str = "--crate-name ctx ";
+const CELL_COMPILING: &str = "Compiling ctx ";
 
 /// While this folder is there, nothing is built: what evcxr asks for will not be run.
 pub(super) const PRETENCE: &str = "target/phalanx-pretence";
@@ -71,14 +73,22 @@ fn rustup(folder: &Path, arguments: &[OsString]) -> io::Error {
 
 fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     let library = env::var_os(LIBRARY_PATH_VAR).map(PathBuf::from);
-    let (Some(library), true) = (
-        library,
-        arguments.first().is_some_and(|first| first == "build"),
-    ) else {
-        return match real_cargo(folder) {
-            Ok(mut cargo) => cargo.args(arguments).exec(),
-            Err(error) => error,
-        };
+    let is_option = |argument: &&OsString| argument.as_encoded_bytes().starts_with(b"-");
+    let command = arguments.iter().find(|argument| !is_option(argument));
+    let command = command.and_then(|command| command.to_str());
+    let library = match (command, library) {
+        (Some("build"), Some(library)) => library,
+        // It fetches what evcxr wants to know of a dependency.
+        (Some("metadata"), _) => match observed(folder, arguments, |_| false) {
+            Ok(code) => std::process::exit(code),
+            Err(error) => return error,
+        },
+        _ => {
+            return match real_cargo(folder) {
+                Ok(mut cargo) => cargo.args(arguments).exec(),
+                Err(error) => error,
+            };
+        }
     };
     if Path::new(PRETENCE).is_dir() {
         match pretend(&library) {
@@ -141,27 +151,52 @@ pub(super) fn depends_on_paths(manifest: &str) -> bool {
 fn build(folder: &Path, arguments: &[OsString], key: Option<u64>) -> io::Result<i32> {
     // Whatever comes of it, the last record is of another build.
     let _ = fs::remove_file(RECORD);
+    let mut arguments = arguments.to_vec();
+    arguments.push("-vv".into());
+    observed(folder, &arguments, |line| {
+        if let Some(call) = line.strip_prefix(RUNNING) {
+            if let (Some(key), true) = (key, call.contains(CELL_CRATE)) {
+                record(call.trim_end().trim_end_matches('`'), key);
+            }
+            return true;
+        }
+        ["Fresh ", "Dirty "]
+            .iter()
+            .any(|word| line.starts_with(word))
+    })
+}
+
+/// Runs the real cargo. What it says of its progress goes to the evaluator, which shows it, and not
+/// to evcxr, which passes on but a part of it; `taken` says which other lines nobody else needs.
+fn observed(
+    folder: &Path,
+    arguments: &[OsString],
+    mut taken: impl FnMut(&str) -> bool,
+) -> io::Result<i32> {
     let mut cargo = real_cargo(folder)?
         .args(arguments)
-        .arg("-vv")
         .stderr(Stdio::piped())
         .spawn()?;
     let mut errors = io::stderr().lock();
+    let evaluator = PathBuf::from(format!(
+        "/proc/{}/fd/2",
+        std::os::unix::process::parent_id()
+    ));
+    let mut evaluator = fs::OpenOptions::new().append(true).open(evaluator).ok();
     if let Some(stderr) = cargo.stderr.take() {
         for line in BufReader::new(stderr).split(b'\n') {
-            let line = line?;
-            let text = String::from_utf8_lossy(&line);
+            let mut line = line?;
+            let text = String::from_utf8_lossy(&line).into_owned();
             let text = text.trim_start();
-            if let Some(call) = text.strip_prefix(RUNNING) {
-                if let (Some(key), true) = (key, call.contains(CELL_CRATE)) {
-                    record(call.trim_end().trim_end_matches('`'), key);
-                }
-            } else if !["Fresh ", "Dirty "]
-                .iter()
-                .any(|word| text.starts_with(word))
-            {
-                errors.write_all(&line)?;
-                errors.write_all(b"\n")?;
+            if taken(text) || text.starts_with(CELL_COMPILING) {
+                continue;
+            }
+            let word = text.split_whitespace().next().unwrap_or_default();
+            line.push(b'\n');
+            match &mut evaluator {
+                // Whole lines: others write there too.
+                Some(evaluator) if PROGRESS.contains(&word) => evaluator.write_all(&line)?,
+                _ => errors.write_all(&line)?,
             }
         }
     }

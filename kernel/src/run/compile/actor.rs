@@ -4,7 +4,7 @@
 use super::artifacts::Hashes;
 use super::lineage::{Lineages, Origin};
 use super::{Compilation, Order, Task};
-use crate::run::build::Build;
+use crate::run::build::{Build, at};
 use crate::run::{CellContext, Programs};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{
@@ -68,6 +68,7 @@ enum Silence {
 enum Heard {
     Order(Option<Order>),
     Notice(Option<EvaluatorNotice>),
+    Tick,
 }
 
 impl Actor {
@@ -310,9 +311,11 @@ impl Actor {
             let Some(process) = &mut self.process else {
                 return Err(Silence::Gone(gone("no process", "")));
             };
+            let due = self.build.as_ref().and_then(|(_, build)| build.due());
             let heard = tokio::select! {
                 order = self.orders.recv(), if !self.closed => Heard::Order(order),
                 notice = process.notices.recv() => Heard::Notice(notice),
+                () = at(due) => Heard::Tick,
             };
             match heard {
                 Heard::Order(None) => {
@@ -327,6 +330,7 @@ impl Actor {
                     self.process = None;
                     return Err(Silence::Gone(gone(&status, &last_words)));
                 }
+                Heard::Tick => self.tick().await,
                 Heard::Notice(None) => {
                     self.process = None;
                     return Err(Silence::Gone(gone("without a word", "")));
@@ -361,6 +365,14 @@ impl Actor {
     async fn progress(&mut self, line: &str) {
         if let Some((context, build)) = &mut self.build
             && let Some(output) = build.line(line, Instant::now())
+        {
+            context.outlet().output(output).await;
+        }
+    }
+
+    async fn tick(&mut self) {
+        if let Some((context, build)) = &mut self.build
+            && let Some(output) = build.tick(Instant::now())
         {
             context.outlet().output(output).await;
         }

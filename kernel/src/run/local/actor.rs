@@ -3,7 +3,7 @@
 use super::state::{Command, Event, JobId, State};
 use super::{CellCall, Order};
 use crate::report::{Notice, notice};
-use crate::run::build::Build;
+use crate::run::build::{Build, at};
 use crate::run::{CellContext, Moved, Programs, Surroundings};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{Answer, NamespaceKind, Toolchain};
@@ -59,6 +59,8 @@ enum Arrived {
     Order(Option<Order>),
     Notice(Option<EvaluatorNotice>),
     Runtime(Option<RuntimeEvent>),
+    /// A build has gone on for a while.
+    Tick,
 }
 
 pub(super) async fn run(
@@ -97,6 +99,10 @@ pub(super) async fn run(
             Arrived::Order(Some(order)) => actor.order(order),
             Arrived::Notice(notice) => Some(actor.notice(notice)),
             Arrived::Runtime(event) => actor.runtime(event).await,
+            Arrived::Tick => {
+                actor.tick().await;
+                None
+            }
         };
         if let Some(event) = event {
             let commands = state.handle(event);
@@ -140,10 +146,13 @@ impl Actor {
                 None => std::future::pending().await,
             }
         };
+        let builds = self.jobs.values().filter_map(|job| job.build.as_ref());
+        let due = builds.filter_map(Build::due).min();
         tokio::select! {
             order = orders.recv() => Arrived::Order(order),
             notice = notice => Arrived::Notice(notice),
             event = event => Arrived::Runtime(event),
+            () = at(due) => Arrived::Tick,
         }
     }
 
@@ -343,6 +352,16 @@ impl Actor {
             .get_or_insert_with(|| Build::new(uuid::Uuid::new_v4().to_string(), now));
         if let (Some(output), Some(context)) = (build.line(line, now), &job.context) {
             context.outlet().output(output).await;
+        }
+    }
+
+    async fn tick(&mut self) {
+        let now = Instant::now();
+        for job in self.jobs.values_mut() {
+            let output = job.build.as_mut().and_then(|build| build.tick(now));
+            if let (Some(output), Some(context)) = (output, &job.context) {
+                context.outlet().output(output).await;
+            }
         }
     }
 
