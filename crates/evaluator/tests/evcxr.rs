@@ -264,7 +264,8 @@ async fn local_cells() {
     assert_eq!(
         outcome,
         Some(Outcome::Errored {
-            message: "invalid digit found in string".into()
+            message: "invalid digit found in string".into(),
+            failure: None,
         })
     );
     assert_eq!(shown, "[before\n]");

@@ -3,8 +3,10 @@
 use crate::function::Travels;
 use crate::namespace;
 use crate::table::debug::{self, may_be_table};
-use phalanx_protocol::host::{MARKER_END, MARKER_START};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::{ErrorText, MARKER_END, MARKER_START};
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fmt;
@@ -67,13 +69,59 @@ pub(crate) fn report_panic(message: &str, location: &str) {
     let _ = std::io::stderr().write_all(report.as_bytes());
 }
 
+/// How evcxr's code prints an error that leaves a cell through `?`, and whoever else prints a
+/// variable and nothing else.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __eprintln {
+    ($format:literal, $value:ident) => {
+        $crate::__cell::report_error(::std::format_args!($format, $value))
+    };
+    ($($arguments:tt)*) => {
+        ::std::eprintln!($($arguments)*)
+    };
+}
+
+pub use crate::__eprintln as eprintln;
+
+thread_local! {
+    /// The library's error that was formatted last, and its text.
+    static FORMATTED: RefCell<Option<(String, Failure)>> = const { RefCell::new(None) };
+}
+
+/// Notes that an error of the library was formatted.
+pub(crate) fn formatted(text: &str, failure: &Failure) {
+    FORMATTED.set(Some((text.to_owned(), failure.clone())));
+}
+
+/// Prints an error on stderr, in the thread that runs the cells so that its owner can tell it from
+/// other text.
+pub fn report_error(error: fmt::Arguments<'_>) {
+    FORMATTED.set(None);
+    let text = error.to_string();
+    if CELLS.get() != Some(&thread::current().id()) {
+        return std::eprintln!("{text}");
+    }
+    let formatted = FORMATTED.take().filter(|(formatted, _)| *formatted == text);
+    let failure = formatted.map(|(_, failure)| Box::new(failure));
+    let Ok(report) = serde_json::to_string(&ErrorText { text, failure }) else {
+        return;
+    };
+    let end = format!("{MARKER_START}end-error{MARKER_END}");
+    let report = format!("{MARKER_START}error{MARKER_END}{report}{end}");
+    // As for a panic.
+    let _ = std::io::stderr().write_all(report.as_bytes());
+}
+
+/// The thread that runs the cells.
+static CELLS: OnceLock<ThreadId> = OnceLock::new();
+
 /// Called by the runtime before the first cell, in the thread that runs all of them.
 ///
 /// A panic there ends the cell, so its report is the cell's error and not text on stderr; other
 /// threads' panics are reported as ever.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_cell_begin() {
-    static CELLS: OnceLock<ThreadId> = OnceLock::new();
     let cells = *CELLS.get_or_init(|| thread::current().id());
     let elsewhere = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

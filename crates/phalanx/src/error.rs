@@ -1,5 +1,6 @@
 //! What goes wrong in the library, as `?` in a cell shows it.
 
+use crate::__cell::formatted;
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use std::fmt;
 
@@ -41,7 +42,17 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        let text = Text(&self.0).to_string();
+        formatted(&text, &self.0);
+        f.write_str(&text)
+    }
+}
+
+struct Text<'a>(&'a Failure);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
             Failure::Remote(failure) => failure.fmt(f),
             Failure::Composite { message, failures } => {
                 write!(f, "one or more exceptions raised in: {message}")?;

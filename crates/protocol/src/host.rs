@@ -33,6 +33,16 @@ pub fn place_marker(place: u64) -> String {
     format!("{MARKER_START}place;{place}{MARKER_END}")
 }
 
+/// What the library prints on stderr, between `error` markers and as JSON, for an error that may be
+/// leaving the cell through `?`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorText {
+    /// The error as it is formatted.
+    pub text: String,
+    /// What it is, where it is the library's own.
+    pub failure: Option<Box<Failure>>,
+}
+
 /// Library to owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum HostRequest {

@@ -1,6 +1,6 @@
 //! Between a runtime process and its owner, over the runtime's control socket.
 
-use crate::failure::Panic;
+use crate::failure::{Failure, Panic};
 use crate::id::RunId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -165,6 +165,8 @@ pub enum Outcome {
     Errored {
         /// The error's text.
         message: String,
+        /// What it was, where it was the library's.
+        failure: Option<Box<Failure>>,
     },
     /// These variables had changed type; the cell did not run.
     VariablesLost(Vec<String>),

@@ -47,7 +47,7 @@ impl Machine {
         match outcome {
             Outcome::Completed => self.complete(commands),
             Outcome::Panicked(panic) => self.fail(failure::panicked(panic), commands),
-            Outcome::Errored { message } => {
+            Outcome::Errored { message, .. } => {
                 self.fail(Failure::new("Error", message), commands);
             }
             Outcome::VariablesLost(names) => {

@@ -207,10 +207,10 @@ fn each_outcome_has_its_state_and_its_name() {
         message: "boom".to_owned(),
         location: None,
     };
-    let message = "no".to_owned();
+    let (message, failure) = ("no".to_owned(), None);
     for (outcome, ename, state) in [
         (Outcome::Panicked(panic), "Panic", "1~panicked"),
-        (Outcome::Errored { message }, "Error", "1~error"),
+        (Outcome::Errored { message, failure }, "Error", "1~error"),
         (
             Outcome::Died {
                 status: "signal 9".to_owned(),

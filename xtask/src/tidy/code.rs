@@ -29,6 +29,10 @@ fn check_file(file: &File) -> Vec<Finding> {
             let token = file.tokens.get(at + offset);
             token.map_or("", |token| token.text.as_str())
         };
+        let before = |offset: usize| {
+            let token = at.checked_sub(offset).and_then(|at| file.tokens.get(at));
+            token.map_or("", |token| token.text.as_str())
+        };
         if token.is_name && UNFINISHED.contains(&token.text.as_str()) && next(1) == "!" {
             findings.push(file.finding(
                 token.line,
@@ -41,7 +45,9 @@ fn check_file(file: &File) -> Vec<Finding> {
                 "a test that cannot run here says so at run time, visibly; none is ignored",
             ));
         }
-        if token.is_name && token.text == "unsafe" {
+        // The type of a function is no code: whoever calls it has the block.
+        let is_type = next(1) == "extern" && matches!(before(1), "=" | ":" | "<" | "(" | "&");
+        if token.is_name && token.text == "unsafe" && !is_type {
             if !file.is_in(&UNSAFE) {
                 findings.push(file.finding(
                     token.line,
@@ -125,5 +131,7 @@ mod tests {
         assert!(bare[0].contains("SAFETY"), "{bare:?}");
         let misplaced = messages("kernel/src/a.rs", reasoned);
         assert!(misplaced[0].contains("crates/sys/"), "{misplaced:?}");
+        let named = "pub type F = unsafe extern \"C\" fn();";
+        assert_eq!(messages("crates/protocol/src/a.rs", named), [""; 0]);
     }
 }

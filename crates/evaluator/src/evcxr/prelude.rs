@@ -37,6 +37,9 @@ impl Shown {
 
     /// The items every cell is compiled with.
     ///
+    /// The macro prints the error that leaves a cell through `?`, for which evcxr calls `eprintln!`,
+    /// so that the runtime knows what it is.
+    ///
     /// The trait makes evcxr's first attempt at showing the last expression succeed for every type
     /// with the format's trait, which halves the time of such a cell: see [`super::source`]. It is
     /// implemented for references, and so loses against any other `evcxr_display`.
@@ -49,7 +52,8 @@ impl Shown {
             format!("{:?}, self", self.format)
         };
         format!(
-            "trait __PhalanxShown {{ fn evcxr_display(&self); }}\n\
+            "use phalanx::__cell::eprintln;\n\
+             trait __PhalanxShown {{ fn evcxr_display(&self); }}\n\
              impl<T: std::fmt::{wanted} + ?Sized> __PhalanxShown for &T {{\n    \
              fn evcxr_display(&self) {{ phalanx::__cell::show(std::any::type_name::<T>(), format_args!({value})) }}\n}}"
         )

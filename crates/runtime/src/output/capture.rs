@@ -3,6 +3,7 @@
 use super::scanner::{Scanner, Token};
 use super::text::TextDecoder;
 use phalanx_protocol::failure::Panic;
+use phalanx_protocol::host::ErrorText;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::{MimeBundle, Output, StreamName};
 use phalanx_protocol::runtime::Outcome;
@@ -70,6 +71,8 @@ struct Run {
     /// The last line on stderr, kept until it is known not to be the text of a `?` error.
     last_line: String,
     last_line_at: Option<Instant>,
+    /// The last error that was printed as one leaving the cell is.
+    report: Option<ErrorText>,
 }
 
 impl Run {
@@ -105,6 +108,7 @@ impl Capture {
             panic: None,
             last_line: String::new(),
             last_line_at: None,
+            report: None,
         });
     }
 
@@ -150,6 +154,7 @@ impl Capture {
         if self.running() == Some(run) {
             self.finish_run(Some(Outcome::Errored {
                 message: message.to_owned(),
+                failure: None,
             }));
         }
     }
@@ -287,6 +292,18 @@ impl Capture {
                     None => self.text(name, panic_text(&message, &location)),
                 }
             }
+            Token::ErrorReport(report) => {
+                self.release_panic();
+                let text = format!("{}\n", report.text);
+                match &mut self.run {
+                    Some(run) => {
+                        let before = std::mem::replace(&mut run.last_line, text);
+                        run.report = Some(report);
+                        self.stream(StreamName::Stderr, before);
+                    }
+                    None => self.text(name, text),
+                }
+            }
             Token::End(id) => {
                 if self.run.as_ref().is_some_and(|run| run.id == id) {
                     self.pipe(name).ended = true;
@@ -393,9 +410,16 @@ impl Capture {
                     location: None,
                 }))
             } else if run.errored {
-                Outcome::Errored {
-                    message: line.trim_end_matches('\n').to_owned(),
-                }
+                run.report.take().map_or_else(
+                    || Outcome::Errored {
+                        message: line.trim_end_matches('\n').to_owned(),
+                        failure: None,
+                    },
+                    |ErrorText { text, failure }| Outcome::Errored {
+                        message: text,
+                        failure,
+                    },
+                )
             } else if !run.lost.is_empty() {
                 Outcome::VariablesLost(std::mem::take(&mut run.lost))
             } else {

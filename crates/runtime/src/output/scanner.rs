@@ -6,7 +6,7 @@
 //! recognised anywhere.
 
 use memchr::memmem;
-use phalanx_protocol::host::{MARKER_END, MARKER_START};
+use phalanx_protocol::host::{ErrorText, MARKER_END, MARKER_START};
 use phalanx_protocol::id::RunId;
 
 /// What stands in the bytes.
@@ -28,6 +28,8 @@ pub(super) enum Token {
     InputRequest { prompt: String, password: bool },
     /// The panic hook's report.
     PanicReport { location: String, message: String },
+    /// An error that may be leaving the cell through `?`.
+    ErrorReport(ErrorText),
     /// The run is over, and nothing of it follows.
     End(RunId),
 }
@@ -42,6 +44,7 @@ const ASKS: &[u8] = b"EVCXR_INPUT_REQUEST:";
 const ASKS_PASSWORD: &[u8] = b"EVCXR_INPUT_REQUEST_PASSWORD:";
 const OURS: &[u8] = MARKER_START.as_bytes();
 const END_PANIC: &[u8] = b"\x1b]phalanx;end-panic\x07";
+const END_ERROR: &[u8] = b"\x1b]phalanx;end-error\x07";
 
 /// Longest name or number in a marker, in bytes; what is longer is text that looks like one.
 const MAX_FIELD: usize = 4096;
@@ -230,6 +233,15 @@ fn ours(bytes: &[u8]) -> Found {
                 },
                 length + end + END_PANIC.len(),
             ),
+        },
+        None if inside == "error" => match memmem::find(&bytes[length..], END_ERROR) {
+            None => Found::Partial,
+            Some(end) => match serde_json::from_slice(&bytes[length..length + end]) {
+                Ok(error) => {
+                    Found::Marker(Token::ErrorReport(error), length + end + END_ERROR.len())
+                }
+                Err(_) => Found::Nothing,
+            },
         },
         _ => Found::Nothing,
     }

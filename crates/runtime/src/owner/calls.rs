@@ -226,6 +226,7 @@ mod tests {
         calls.not_begun();
         let lost = Outcome::Errored {
             message: "no such file".to_owned(),
+            failure: None,
         };
         assert_eq!(calls.ended(RUN, lost.clone()), end(false, lost));
     }

@@ -144,6 +144,7 @@ fn unfinished() -> [Outcome; 3] {
         }),
         Outcome::Errored {
             message: String::new(),
+            failure: None,
         },
         Outcome::Died {
             status: String::new(),

@@ -1,4 +1,5 @@
 use super::*;
+use phalanx_protocol::failure::Failure;
 
 const RUN: RunId = RunId(1);
 
@@ -137,7 +138,35 @@ fn the_text_of_a_question_mark_error_is_the_error_and_not_stderr() {
         cell.end(),
         [
             "stderr: \"earlier\\n\"",
-            "Errored { message: \"file not found\" }"
+            "Errored { message: \"file not found\", failure: None }"
+        ]
+    );
+}
+
+#[test]
+fn an_error_is_told_whole_and_as_what_it_is() {
+    let error = ErrorText {
+        text: "two\nlines".to_owned(),
+        failure: Some(Box::new(Failure::NoEngines)),
+    };
+    let report = serde_json::to_string(&error).unwrap();
+    let report = format!("\x1b]phalanx;error\x07{report}\x1b]phalanx;end-error\x07");
+    let cell = Cell::new(false).err("earlier\n").err(&report);
+    assert_eq!(
+        cell.out("EVCXR_ERROR_OCCURRED\n").end(),
+        [
+            "stderr: \"earlier\\n\"",
+            "Errored { message: \"two\\nlines\", failure: Some(NoEngines) }"
+        ]
+    );
+    // One that did not leave the cell is text.
+    let cell = Cell::new(false).err(&report).err("later\n");
+    assert_eq!(
+        cell.end(),
+        [
+            "stderr: \"two\\nlines\\n\"",
+            "stderr: \"later\\n\"",
+            "Completed"
         ]
     );
 }

@@ -382,9 +382,11 @@ impl State {
             (Ok(_), None | Some(Outcome::Completed)) => result.clone(),
             _ if current.interrupted => Err(Failure::Interrupted { lost: lost() }),
             (Ok(_), Some(Outcome::Panicked(panic))) => Err(Failure::Panic(panic.clone())),
-            (Ok(_), Some(Outcome::Errored { message })) => Err(Failure::Error {
-                message: message.clone(),
-            }),
+            (Ok(_), Some(Outcome::Errored { message, failure })) => {
+                let message = message.clone();
+                let failure = failure.as_deref().cloned();
+                Err(failure.unwrap_or(Failure::Error { message }))
+            }
             (Ok(_), Some(Outcome::Died { status } | Outcome::Abandoned { status })) => {
                 Err(Failure::RuntimeDied {
                     status: status.clone(),

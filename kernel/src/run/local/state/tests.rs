@@ -171,6 +171,7 @@ fn outcomes_become_failures() {
         (
             Outcome::Errored {
                 message: "e".into(),
+                failure: None,
             },
             "1 Error",
         ),
