@@ -8,6 +8,7 @@ use phalanx_protocol::evaluator::{
     RequestId, Toolchain,
 };
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::{RunId, StateId};
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::runtime::Outcome;
@@ -80,6 +81,9 @@ impl Machine {
                     Output::Data(_) => shown += "data",
                 },
                 RuntimeEvent::Ended { outcome, .. } => return (shown, outcome),
+                RuntimeEvent::HostCall(call) => {
+                    call.reply.send(HostReply::Failed(Failure::NoEngines))
+                }
                 other => panic!("unexpected {other:?}"),
             }
         }
@@ -269,6 +273,14 @@ async fn local_cells() {
         })
     );
     assert_eq!(shown, "[before\n]");
+
+    // The library's own error, in the cell's copy of the library.
+    let (shown, outcome, _) = s.cell(m, "phalanx::Client::connect()?;").await;
+    let Some(Outcome::Errored { message, failure }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(failure.as_deref(), Some(&Failure::NoEngines));
+    assert!(message.contains("%cluster start") && shown.is_empty());
 
     let (_, _, result) = s.cell(m, "let ü = \"ß\"; let n: u8 = \"zwölf\";").await;
     let Err(Failure::Compile { diagnostics }) = result else {

@@ -99,7 +99,8 @@ pub(crate) fn formatted(text: &str, failure: &Failure) {
 pub fn report_error(error: fmt::Arguments<'_>) {
     FORMATTED.set(None);
     let text = error.to_string();
-    if CELLS.get() != Some(&thread::current().id()) {
+    // Cells run in the main thread.
+    if thread::current().name() != Some("main") {
         return std::eprintln!("{text}");
     }
     let formatted = FORMATTED.take().filter(|(formatted, _)| *formatted == text);
@@ -113,15 +114,13 @@ pub fn report_error(error: fmt::Arguments<'_>) {
     let _ = std::io::stderr().write_all(report.as_bytes());
 }
 
-/// The thread that runs the cells.
-static CELLS: OnceLock<ThreadId> = OnceLock::new();
-
 /// Called by the runtime before the first cell, in the thread that runs all of them.
 ///
 /// A panic there ends the cell, so its report is the cell's error and not text on stderr; other
 /// threads' panics are reported as ever.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_cell_begin() {
+    static CELLS: OnceLock<ThreadId> = OnceLock::new();
     let cells = *CELLS.get_or_init(|| thread::current().id());
     let elsewhere = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
