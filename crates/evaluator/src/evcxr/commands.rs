@@ -53,7 +53,7 @@ impl Local {
             self.toolchain = toolchain.clone();
         }
         if name == ":show_deps" {
-            outputs = without_ours(outputs);
+            outputs = self.without_ours(outputs);
         } else if (name, argument.trim()) == (":toolchain", "") {
             // evcxr's answer is empty until one has been set.
             let text = format!("Toolchain: {}\n", self.toolchain.rustc);
@@ -94,23 +94,28 @@ impl Local {
 
     /// Gives a namespace that was cleared what every namespace begins with.
     fn restore(&mut self) -> Result<(), Failure> {
-        let (name, config) = prelude::dependency(&self.library);
-        self.obey(&format!(":dep {name} = {config}"))?;
+        for (name, config) in prelude::dependencies(&self.library) {
+            self.obey(&format!(":dep {name} = {config}"))?;
+        }
         let items = self.shown.items();
         self.obey(&items).map(drop)
     }
-}
 
-/// The dependencies without the one that is always there.
-fn without_ours(mut outputs: EvalOutputs) -> EvalOutputs {
-    if let Some(text) = outputs.content_by_mime_type.get_mut(TEXT) {
-        let theirs = text.lines().filter(|line| !line.starts_with("phalanx = "));
-        *text = theirs.map(|line| format!("{line}\n")).collect();
-        if text.is_empty() {
-            outputs.content_by_mime_type.remove(TEXT);
+    /// The dependencies without those that are always there.
+    fn without_ours(&self, mut outputs: EvalOutputs) -> EvalOutputs {
+        let ours = prelude::dependencies(&self.library);
+        let ours = ours.map(|(name, config)| format!("{name} = {config}"));
+        if let Some(text) = outputs.content_by_mime_type.get_mut(TEXT) {
+            let theirs = text
+                .lines()
+                .filter(|line| !ours.iter().any(|our| our == line));
+            *text = theirs.map(|line| format!("{line}\n")).collect();
+            if text.is_empty() {
+                outputs.content_by_mime_type.remove(TEXT);
+            }
         }
+        outputs
     }
-    outputs
 }
 
 /// The toolchain of that name.

@@ -79,12 +79,17 @@ fn trait_of(format: &str) -> &'static str {
     }
 }
 
-/// The name and configuration of the dependency on the `phalanx` library.
-pub(super) fn dependency(library: &Path) -> (&'static str, String) {
-    (
-        "phalanx",
-        format!("{{ path = {:?} }}", library.display().to_string()),
-    )
+/// What every namespace depends on, by name and configuration: the `phalanx` library, and serde,
+/// which `phalanx` is built with anyway and the code of its derives names.
+pub(super) fn dependencies(library: &Path) -> [(&'static str, String); 2] {
+    let path = library.display().to_string();
+    [
+        ("phalanx", format!("{{ path = {path:?} }}")),
+        (
+            "serde",
+            "{ version = \"1\", features = [\"derive\"] }".to_owned(),
+        ),
+    ]
 }
 
 /// Whether a name is ours and none of the user's business.

@@ -58,8 +58,9 @@ pub(crate) fn start(
         EvalContext::with_subprocess_command(command).map_err(not_started)?;
     drain(outputs);
     let mut state = context.state();
-    let (name, config) = prelude::dependency(&library);
-    state.add_dep(name, &config).map_err(not_started)?;
+    for (name, config) in prelude::dependencies(&library) {
+        state.add_dep(name, &config).map_err(not_started)?;
+    }
     let items = Prepared::unchanged(&prelude::Shown::default().items());
     relay.expect(Answering::Assume(Outcome::Completed), &items);
     context
