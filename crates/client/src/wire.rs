@@ -235,7 +235,8 @@ pub(crate) fn failure(content: &Value) -> RemoteFailure {
         traceback: content.get("traceback").and_then(of).unwrap_or_default(),
         engine: engine.engine_id,
         msg_id: None,
-        method: engine.method.unwrap_or_else(|| "execute".to_owned()),
+        // Where it is not said, it is what the task was.
+        method: engine.method.unwrap_or_default(),
     }
 }
 

@@ -326,6 +326,21 @@ impl Client {
         }
     }
 
+    /// Waits likewise, showing a bar; whether they have all ended.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn wait_interactive(&self, tasks: &[MsgId]) -> Result<bool, Error> {
+        let tasks = match tasks {
+            [] => self.outstanding()?,
+            tasks => tasks.to_vec(),
+        };
+        if tasks.is_empty() {
+            return Ok(true);
+        }
+        self.get_result::<()>(&tasks)?.wait_interactive()
+    }
+
     /// Sends a signal, by number, to all engines; SIGINT (2) ends what they run.
     ///
     /// # Errors

@@ -9,8 +9,8 @@ use std::fmt;
 pub struct Error(pub(crate) Failure);
 
 impl Error {
-    /// The stable name: `TimeoutError`, `RemoteError`, `CompositeError`, …, as in ipyparallel's
-    /// `error.py`.
+    /// The stable name: `TimeoutError`, `CompositeError`, …, as in ipyparallel's `error.py`. An error
+    /// that came back from one task has the name it had there: `Panic`, `EngineError`, …
     pub fn ename(&self) -> &str {
         match &self.0 {
             Failure::Compile { .. } => "CompileError",
@@ -21,7 +21,7 @@ impl Error {
             Failure::Interrupted { .. } | Failure::EnginesInterrupted { .. } => "Interrupted",
             Failure::Usage { .. } => "UsageError",
             Failure::NoEngines => "NoEngines",
-            Failure::Remote(_) => "RemoteError",
+            Failure::Remote(failure) => &failure.ename,
             Failure::Composite { .. } => "CompositeError",
             Failure::Timeout { .. } => "TimeoutError",
             Failure::Environment { .. } => "EnvironmentError",

@@ -68,3 +68,43 @@ fn the_progress_notebook_has_every_square_and_its_bars_finish() {
         "{bars:?}"
     );
 }
+
+#[test]
+fn every_error_of_a_task_comes_back() {
+    let Some((_place, notebook)) = executed("errors.ipynb") else {
+        return;
+    };
+    says(&notebook, "crash", "[1:apply]RuntimeDied: the call ended");
+    says(&notebook, "crash", "SIGABRT");
+    says(&notebook, "crash", "[7, 7, 7]");
+    says(&notebook, "panics", ".... 6 more exceptions ...");
+    says(&notebook, "panics", "0\n1\nPanic\n3");
+    says(&notebook, "timeout", "Result not ready.");
+    says(
+        &notebook,
+        "timeout",
+        "Interrupted: the call was interrupted",
+    );
+    for error in ["ImpossibleDependency", "TaskTimeout", "UnmetDependency"] {
+        says(&notebook, "dependencies", error);
+    }
+    says(&notebook, "abort", "TaskAborted");
+    says(&notebook, "abort", "\n3");
+    let unread = "DeserializeError: argument 1 cannot be read as";
+    says(&notebook, "values", unread);
+    says(&notebook, "task", "[3.0, 6.0]");
+    for (cell, words) in [
+        ("captures", "name them with task!"),
+        ("no-serde", "serde types"),
+    ] {
+        let (ename, _, traceback) = notebook.cell(cell).error().expect("an error");
+        assert_eq!(ename, "CompileError");
+        assert!(traceback.contains(words), "{cell}: {traceback}");
+    }
+    says(
+        &notebook,
+        "killed",
+        "EngineError\n[0, 1, 2, 3, 4, 5, 6, 7, 8]",
+    );
+    says(&notebook, "killed", "Panic: always");
+}

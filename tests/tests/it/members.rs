@@ -1,10 +1,10 @@
-//! The table of `docs/asyncresult.md` names members that there are.
+//! The tables of `docs/asyncresult.md` name every member of ipyparallel's, and members that there are.
 
 use phalanx_tests::prepared::checkout;
 use std::fs;
 
 /// Everything ipyparallel's AsyncResult has (`client/asyncresult.py`), without private names.
-const MEMBERS: [&str; 40] = [
+const ASYNC_RESULT: &[&str] = &[
     "get",
     "result",
     "r",
@@ -47,30 +47,169 @@ const MEMBERS: [&str; 40] = [
     "label",
 ];
 
+/// The same of its Client (`client/client.py`), without what it has deprecated.
+const CLIENT: &[&str] = &[
+    "Client",
+    "ids",
+    "len",
+    "direct_view",
+    "load_balanced_view",
+    "broadcast_view",
+    "executor",
+    "block",
+    "outstanding",
+    "history",
+    "results",
+    "metadata",
+    "queue_status",
+    "result_status",
+    "get_result",
+    "hub_history",
+    "db_query",
+    "purge_local_results",
+    "purge_hub_results",
+    "purge_results",
+    "purge_everything",
+    "resubmit",
+    "abort",
+    "clear",
+    "shutdown",
+    "send_signal",
+    "wait",
+    "wait_interactive",
+    "wait_for_engines",
+    "become_dask",
+    "stop_dask",
+    "activate",
+    "close",
+];
+
+/// Of its DirectView (`client/view.py`).
+const DIRECT_VIEW: &[&str] = &[
+    "apply",
+    "apply_async",
+    "apply_sync",
+    "execute",
+    "run",
+    "map",
+    "map_async",
+    "map_sync",
+    "imap",
+    "push",
+    "update",
+    "pull",
+    "get",
+    "scatter",
+    "gather",
+    "sync_imports",
+    "importer",
+    "remote",
+    "parallel",
+    "use_dill",
+    "use_cloudpickle",
+    "use_pickle",
+    "set_flags",
+    "temp_flags",
+    "abort",
+    "wait",
+    "queue_status",
+    "get_result",
+    "purge_results",
+    "shutdown",
+    "clear",
+    "activate",
+    "track",
+    "targets",
+];
+
+/// Of its LoadBalancedView (`client/view.py`).
+const LOAD_BALANCED_VIEW: &[&str] = &[
+    "apply",
+    "apply_async",
+    "apply_sync",
+    "map",
+    "map_async",
+    "map_sync",
+    "imap",
+    "targets",
+    "after",
+    "follow",
+    "timeout",
+    "retries",
+    "label",
+    "set_flags",
+    "temp_flags",
+    "register_joblib_backend",
+];
+
+/// A section of the page: its members, what its variable is called, and where its Rust forms are.
+const SECTIONS: [(&str, &[&str], &str, &[&str]); 4] = [
+    (
+        "## AsyncResult",
+        ASYNC_RESULT,
+        "ar.",
+        &[
+            "async_result/mod.rs",
+            "async_result/handle.rs",
+            "async_result/iter.rs",
+            "async_result/future.rs",
+        ],
+    ),
+    ("## Client", CLIENT, "rc.", &["client.rs"]),
+    (
+        "## DirectView",
+        DIRECT_VIEW,
+        "dv.",
+        &["view/direct.rs", "view/data.rs"],
+    ),
+    (
+        "## LoadBalancedView",
+        LOAD_BALANCED_VIEW,
+        "lbv.",
+        &["view/balanced.rs"],
+    ),
+];
+
 #[test]
 fn every_member_has_its_row_and_what_the_rows_name_is_there() {
-    let table = fs::read_to_string(checkout("docs/asyncresult.md")).expect("the table");
-    let rows: Vec<[&str; 2]> = table
-        .lines()
-        .filter_map(|line| {
-            let mut columns = line.strip_prefix("| `")?.split(" | ");
-            Some([columns.next()?, columns.next()?])
-        })
-        .collect();
-    for member in MEMBERS {
-        let has = |row: &&[&str; 2]| words(row[0]).any(|word| word == member);
-        assert!(rows.iter().any(|row| has(&row)), "no row for {member}");
-    }
-    let source = ["mod.rs", "handle.rs", "iter.rs", "future.rs"].map(|file| {
-        let path = checkout("crates/phalanx/src/async_result").join(file);
-        fs::read_to_string(path).expect("the library's source")
-    });
-    let source = source.concat();
-    for [python, rust] in rows {
-        for call in rust.split("ar.").skip(1) {
-            let name = words(call).next().unwrap_or_default();
-            let known = name == "await" || source.contains(&format!("fn {name}"));
-            assert!(known, "{python}: there is no {name}");
+    let page = fs::read_to_string(checkout("docs/asyncresult.md")).expect("the page");
+    for (title, members, variable, files) in SECTIONS {
+        let (_, section) = page.split_once(&format!("{title}\n")).expect(title);
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let rows: Vec<[&str; 2]> = section
+            .lines()
+            .filter_map(|line| {
+                let mut columns = line.strip_prefix("| `")?.split(" | ");
+                Some([columns.next()?, columns.next()?])
+            })
+            .collect();
+        for member in members {
+            let has = |row: &&[&str; 2]| words(row[0]).any(|word| word == *member);
+            assert!(
+                rows.iter().any(|row| has(&row)),
+                "{title}: no row for {member}"
+            );
+        }
+        let source: String = files
+            .iter()
+            .map(|file| checkout("crates/phalanx/src").join(file))
+            .map(|path| fs::read_to_string(path).expect("the library's source"))
+            .collect();
+        for [python, rust] in rows {
+            let calls = rust.match_indices(variable).filter(|(at, _)| {
+                let before = rust[..*at].chars().next_back();
+                !before.is_some_and(char::is_alphanumeric)
+            });
+            for (at, _) in calls {
+                let call = &rust[at + variable.len()..];
+                let call = call.strip_prefix("clone().").unwrap_or(call);
+                let name = words(call).next().unwrap_or_default();
+                let known = name == "await"
+                    || [format!("fn {name}("), format!("fn {name}<")]
+                        .iter()
+                        .any(|head| source.contains(head));
+                assert!(known, "{title}: {python}: there is no {name}");
+            }
         }
     }
 }

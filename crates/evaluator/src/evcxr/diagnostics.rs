@@ -28,7 +28,9 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
 /// where there are no others. Warnings are none, though evcxr gives those of dependencies too.
 fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic> {
     let rank = |error: &CompilationError| {
-        let is_of_user = error.is_from_user_code() || !places(&error.json, source).is_empty();
+        let is_of_user = error.is_from_user_code()
+            || asserted(error).is_some()
+            || !places(&error.json, source).is_empty();
         match (error.level(), is_of_user) {
             ("error", true) => Some(0),
             ("warning", _) => None,
@@ -57,7 +59,7 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
             ))
         };
     }
-    if let Some(diagnostic) = not_shown(error, source) {
+    if let Some(diagnostic) = not_shown(error, source).or_else(|| asserted(error)) {
         return diagnostic;
     }
     // evcxr's stand-in for a label that rustc does not give.
@@ -86,7 +88,7 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
     if spans.is_empty() {
         spans = places(&error.json, source);
     }
-    let mut help = help(&error.json);
+    let mut help = advice(&error.json);
     let message = error.message();
     let dropped = source.dropped.iter();
     help.extend(
@@ -132,6 +134,42 @@ fn not_shown(error: &CompilationError, source: &Prepared) -> Option<Diagnostic> 
         message,
         rendered: None,
     })
+}
+
+/// What a library tells its users where a constant of it cannot be computed, as `phalanx` does of
+/// closures that capture: the places rustc names are all in the library.
+fn asserted(error: &CompilationError) -> Option<Diagnostic> {
+    let message = error.message();
+    let said = message.strip_prefix("evaluation panicked: ")?;
+    // One without a message is for the library's authors.
+    let is_told = !error.is_from_user_code() && !said.starts_with("assertion failed");
+    is_told.then(|| plain(said.to_owned()))
+}
+
+/// What helps: a library's own words where it has some (`#[diagnostic::on_unimplemented]`), rustc's
+/// otherwise.
+fn advice(error: &Value) -> Vec<String> {
+    /// How rustc's own notes on a trait that is not implemented begin.
+    const RUSTCS: [&str; 6] = [
+        "required ",
+        "the full ",
+        "consider ",
+        "this error originates",
+        "the trait ",
+        "`",
+    ];
+    let children = error["children"].as_array().into_iter().flatten();
+    let words: Vec<String> = children
+        .filter(|child| child["level"] == "note" && child["spans"][0].is_null())
+        .filter_map(|child| child["message"].as_str())
+        .filter(|note| !RUSTCS.iter().any(|start| note.starts_with(start)))
+        .map(str::to_owned)
+        .collect();
+    if error["code"]["code"] == "E0277" && !words.is_empty() {
+        words
+    } else {
+        help(error)
+    }
 }
 
 /// rustc's suggestions, each with what it would put there.

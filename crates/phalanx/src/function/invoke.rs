@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 /// Code that is made anew on an engine, from what it captures, and called there.
 #[doc(hidden)]
-pub trait Invoke<P>: Sized + 'static {
+pub trait Invoke<P>: Sized {
     /// What it returns.
     type Output: Travels;
 
@@ -77,7 +77,7 @@ macro_rules! callable {
         #[diagnostic::do_not_recommend]
         impl<F, R, $($param),*> IntoFunction<($($param,)*)> for F
         where
-            F: Fn($($param),*) -> R + Copy + 'static,
+            F: Fn($($param),*) -> R + Copy,
             R: Travels,
             $($param: Travels,)*
         {
@@ -97,7 +97,7 @@ macro_rules! callable {
         #[allow(unused_variables)]
         impl<F, R, $($param),*> Invoke<($($param,)*)> for Bare<F>
         where
-            F: Fn($($param),*) -> R + Copy + 'static,
+            F: Fn($($param),*) -> R + Copy,
             R: Travels,
             $($param: Travels,)*
         {
@@ -115,7 +115,7 @@ macro_rules! callable {
 
         impl<F, C, R, $($param),*> Invoke<($($param,)*)> for With<F, C>
         where
-            F: Fn(&C, $($param),*) -> R + Copy + 'static,
+            F: Fn(&C, $($param),*) -> R + Copy,
             C: DeserializeOwned + 'static,
             R: Travels,
             $($param: Travels,)*
@@ -140,7 +140,7 @@ macro_rules! callable {
                 _: F,
             ) -> Result<Function<($($param,)*), R>, Error>
             where
-                F: Fn(&C, $($param),*) -> R + Copy + 'static,
+                F: Fn(&C, $($param),*) -> R + Copy,
                 C: Serialize + DeserializeOwned + 'static,
                 R: Travels,
                 $($param: Travels,)*

@@ -72,7 +72,7 @@ pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
 }
 
 /// A function that captures nothing, out of nothing.
-pub(super) fn conjure<F: Copy + 'static>() -> F {
+pub(super) fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) }
     // SAFETY: a value of no size has no bytes that could be wrong, and whoever has the type's name
     // had a value of it when the function was located.

@@ -233,7 +233,7 @@ impl<S: Shape> DirectView<S> {
         ))
     }
 
-    /// Waits until these engines have nothing of this session to do; at most for that long.
+    /// Waits until all tasks of this session have ended, at most for that long; whether they have.
     ///
     /// # Errors
     /// When the kernel does not answer.
@@ -249,7 +249,7 @@ impl<S: Shape> DirectView<S> {
         Client::connect()?.queue_status_of(&self.targets()?, false)
     }
 
-    /// Drops what has not begun on any engine.
+    /// Drops every task of this session that has not begun, on any engine.
     ///
     /// # Errors
     /// When the kernel does not answer.

@@ -12,7 +12,7 @@ use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToIncl
 /// Python's slices of `rc.ids`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` names no engines",
-    note = "write `rc.view(0)`, `rc.view(1..3)`, `rc.view([0, 2])` or `rc.all()`"
+    note = "write `rc.view(0)`, `rc.view(1..3)`, `rc.view([0, 2])` or `rc.all()`; numbers are `i32` or `EngineId`"
 )]
 pub trait IntoTargets {
     /// Whether results come as one value, or as one from each engine.
@@ -25,39 +25,29 @@ pub trait IntoTargets {
     fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error>;
 }
 
-impl IntoTargets for i64 {
+/// The one kind of number, so that rustc knows what `0` is, and with it what comes back.
+impl IntoTargets for i32 {
     type Shape = One;
 
     fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
-        if self < 0 {
-            let place = usize::try_from(self.unsigned_abs()).unwrap_or(usize::MAX);
+        let Ok(id) = u32::try_from(self) else {
+            let place = self.unsigned_abs() as usize;
             let found = ids.len().checked_sub(place).and_then(|at| ids.get(at));
             return found.map(|id| vec![*id]).ok_or_else(|| no_such(self, ids));
-        }
-        let found = ids.iter().find(|id| i64::from(id.0) == self);
-        found.map(|id| vec![*id]).ok_or_else(|| no_such(self, ids))
+        };
+        EngineId(id).resolve(ids)
     }
 }
-
-macro_rules! one {
-    ($($number:ty),*) => {$(
-        impl IntoTargets for $number {
-            type Shape = One;
-
-            fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
-                i64::try_from(self).unwrap_or(i64::MAX).resolve(ids)
-            }
-        }
-    )*};
-}
-
-one!(i32, u32, usize);
 
 impl IntoTargets for EngineId {
     type Shape = One;
 
     fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
-        i64::from(self.0).resolve(ids)
+        if ids.contains(&self) {
+            Ok(vec![self])
+        } else {
+            Err(no_such(self, ids))
+        }
     }
 }
 
@@ -159,7 +149,7 @@ impl IntoTargets for &str {
     }
 }
 
-fn no_such(wanted: i64, ids: &[EngineId]) -> Error {
+fn no_such(wanted: impl std::fmt::Display, ids: &[EngineId]) -> Error {
     Error(Failure::Usage {
         message: format!("No such engine: {wanted}"),
         hint: Some(format!("there are {ids:?}")),
@@ -188,7 +178,7 @@ mod tests {
             (vec![0, 2, 5, 7], vec![0, 2], vec![])
         );
         assert_eq!(
-            (of([0, 7]), of(vec![5usize]), of("all").len()),
+            (of([0, 7]), of(vec![EngineId(5)]), of("all").len()),
             (vec![0, 7], vec![5], 4)
         );
         assert_eq!(of(StepBy::step_by(.., 2)), [0, 5]);
