@@ -12,8 +12,15 @@ fn executed(name: &str) -> Option<(Place, Executed)> {
     Some((place, notebook))
 }
 
-fn says(notebook: &Executed, cell: &str, what: &str) {
+/// What a cell shows, without empty lines: pieces of a stream come one after the other.
+fn lines(notebook: &Executed, cell: &str) -> String {
     let text = notebook.cell(cell).text();
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn says(notebook: &Executed, cell: &str, what: &str) {
+    let text = lines(notebook, cell);
     assert!(text.contains(what), "{cell}: {text}");
 }
 
