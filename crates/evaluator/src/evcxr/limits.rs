@@ -90,7 +90,7 @@ fn cargos(message: &str) -> Diagnostic {
     };
     let lines = message.trim().lines().filter(|line| {
         let first = line.split_whitespace().next().unwrap_or_default();
-        !PROGRESS.contains(&first)
+        !PROGRESS.contains(&first) && !line.starts_with("warning: spurious network error")
     });
     let mut lines = lines.map(str::trim_end).collect::<Vec<_>>();
     lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
@@ -100,20 +100,27 @@ fn cargos(message: &str) -> Diagnostic {
         .replace("package `evcxr_dummy_validate_dep`", "the notebook");
     let text = text.trim();
     let mut told = plain(text.strip_prefix("error: ").unwrap_or(text).to_owned());
-    let unreachable = [
-        "failed to fetch",
-        "Could not resolve host",
-        "failed to download",
-        "Couldn't resolve host",
-    ];
-    if unreachable.iter().any(|part| text.contains(part)) {
-        let help = "without a network, `:offline 1` makes do with what this machine has";
+    if is_unreachable(text) {
+        let help = "there is no network, and this machine does not have all of it yet";
         told.help.push(help.to_owned());
     } else if text.contains("--offline was specified") || text.contains("offline mode") {
         let help = "this machine does not have it yet: `:offline 0` lets cargo fetch it";
         told.help.push(help.to_owned());
     }
     told
+}
+
+/// Whether cargo says that it has not reached what it wanted to fetch.
+pub(super) fn is_unreachable(said: &str) -> bool {
+    let parts = [
+        "failed to fetch",
+        "failed to download",
+        "download of ",
+        "network error",
+        "Could not resolve host",
+        "Couldn't resolve host",
+    ];
+    parts.iter().any(|part| said.contains(part))
 }
 
 /// What adds a crate here, where rustc says what would add it elsewhere.
@@ -304,6 +311,6 @@ mod tests {
         );
         let told = told(&message, &source);
         assert_eq!(told.message, "failed to download `b`\n\nCaused by:\n  no");
-        assert!(told.help[0].contains(":offline 1"));
+        assert!(told.help[0].contains("no network"));
     }
 }

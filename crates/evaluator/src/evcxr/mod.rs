@@ -8,6 +8,7 @@ mod engines;
 mod library;
 mod limits;
 mod local;
+mod locks;
 mod places;
 mod prelude;
 mod pretence;

@@ -7,7 +7,8 @@
 //!
 //! evcxr asks `rustup which cargo` before it looks at the PATH, so that answer is given too.
 
-use super::limits::PROGRESS;
+use super::limits::{self, PROGRESS};
+use super::locks::Lock;
 use crate::handle::TOOLS_VAR;
 use serde::{Deserialize, Serialize};
 use std::collections::hash_map::DefaultHasher;
@@ -27,6 +28,11 @@ const LIBRARY_PATH_VAR: &str = "EVCXR_EXECUTION_SO_PATH";
 const CELL_LIBRARY: &str = "libctx.so";
 const CELL_CRATE: &str = "--crate-name ctx ";
 const CELL_COMPILING: &str = "Compiling ctx ";
+
+const OFFLINE: &str = "--offline";
+
+/// How often cargo asks again before it takes the network for gone; cargo's own 3 take 11 s.
+const RETRY_VAR: &str = "CARGO_NET_RETRY";
 
 /// While this folder is there, nothing is built: what evcxr asks for will not be run.
 pub(super) const PRETENCE: &str = "target/phalanx-pretence";
@@ -79,10 +85,13 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     let library = match (command, library) {
         (Some("build"), Some(library)) => library,
         // It fetches what evcxr wants to know of a dependency.
-        (Some("metadata"), _) => match observed(folder, arguments, |_| false) {
-            Ok(code) => std::process::exit(code),
-            Err(error) => return error,
-        },
+        (Some("metadata"), _) => {
+            let lock = Lock::restore(arguments);
+            match resolved(folder, arguments, lock, |_| false) {
+                Ok(code) => std::process::exit(code),
+                Err(error) => return error,
+            }
+        }
         _ => {
             return match real_cargo(folder) {
                 Ok(mut cargo) => cargo.args(arguments).exec(),
@@ -96,6 +105,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
             Err(error) => return error,
         }
     }
+    let lock = Lock::restore(arguments);
     let key = key(arguments);
     if let Some(call) = Call::recorded(key) {
         // evcxr reads it once rustc has succeeded.
@@ -104,7 +114,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
             let _ = call.command().exec();
         }
     }
-    match build(folder, arguments, key) {
+    match build(folder, arguments, lock, key) {
         Ok(code) => std::process::exit(code),
         Err(error) => error,
     }
@@ -148,12 +158,17 @@ pub(super) fn depends_on_paths(manifest: &str) -> bool {
 }
 
 /// Runs the real cargo and remembers how it calls rustc.
-fn build(folder: &Path, arguments: &[OsString], key: Option<u64>) -> io::Result<i32> {
+fn build(
+    folder: &Path,
+    arguments: &[OsString],
+    lock: Option<Lock>,
+    key: Option<u64>,
+) -> io::Result<i32> {
     // Whatever comes of it, the last record is of another build.
     let _ = fs::remove_file(RECORD);
     let mut arguments = arguments.to_vec();
     arguments.push("-vv".into());
-    observed(folder, &arguments, |line| {
+    resolved(folder, &arguments, lock, |line| {
         if let Some(call) = line.strip_prefix(RUNNING) {
             if let (Some(key), true) = (key, call.contains(CELL_CRATE)) {
                 record(call.trim_end().trim_end_matches('`'), key);
@@ -166,18 +181,43 @@ fn build(folder: &Path, arguments: &[OsString], key: Option<u64>) -> io::Result<
     })
 }
 
-/// Runs the real cargo. What it says of its progress goes to the evaluator, which shows it, and not
-/// to evcxr, which passes on but a part of it; `taken` says which other lines nobody else needs.
+/// Runs the real cargo, and once more with what this machine has if there is no network.
+fn resolved(
+    folder: &Path,
+    arguments: &[OsString],
+    lock: Option<Lock>,
+    mut taken: impl FnMut(&str) -> bool,
+) -> io::Result<i32> {
+    let (mut code, mut errors) = observed(folder, arguments, &mut taken)?;
+    let is_offline = arguments.iter().any(|argument| argument == OFFLINE);
+    if code != 0 && !is_offline && limits::is_unreachable(&String::from_utf8_lossy(&errors)) {
+        let mut arguments = arguments.to_vec();
+        arguments.push(OFFLINE.into());
+        let (again, others) = observed(folder, &arguments, &mut taken)?;
+        if again == 0 {
+            (code, errors) = (again, others);
+        }
+    }
+    io::stderr().write_all(&errors)?;
+    if let Some(lock) = lock {
+        lock.end(code == 0)?;
+    }
+    Ok(code)
+}
+
+/// Runs the real cargo; its exit code, and what it says. Of that, what tells of its progress goes to
+/// the evaluator at once, which shows it; `taken` says which other lines nobody needs.
 fn observed(
     folder: &Path,
     arguments: &[OsString],
     mut taken: impl FnMut(&str) -> bool,
-) -> io::Result<i32> {
-    let mut cargo = real_cargo(folder)?
-        .args(arguments)
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut errors = io::stderr().lock();
+) -> io::Result<(i32, Vec<u8>)> {
+    let mut command = real_cargo(folder)?;
+    if env::var_os(RETRY_VAR).is_none() {
+        command.env(RETRY_VAR, "1");
+    }
+    let mut cargo = command.args(arguments).stderr(Stdio::piped()).spawn()?;
+    let mut errors = Vec::new();
     let evaluator = PathBuf::from(format!(
         "/proc/{}/fd/2",
         std::os::unix::process::parent_id()
@@ -196,14 +236,14 @@ fn observed(
             match &mut evaluator {
                 // Whole lines: others write there too.
                 Some(evaluator) if PROGRESS.contains(&word) => evaluator.write_all(&line)?,
-                _ => errors.write_all(&line)?,
+                _ => errors.extend(line),
             }
         }
     }
     let status = cargo.wait()?;
-    Ok(status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()))
+    let code = status.code();
+    let code = code.unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    Ok((code, errors))
 }
 
 /// How rustc is called for a cell.

@@ -1,0 +1,193 @@
+//! Which versions a set of dependencies has been given, kept from session to session.
+//!
+//! evcxr changes the manifest under cargo all the time (without dependencies, with one that is to be
+//! tried, with all of them), and cargo forgets each time what the lock file held of the others. So
+//! cargo would ask the index again in every session, which takes a network, and builds anew whatever
+//! has had a release. Here every set of dependencies finds the versions it had.
+
+use crate::folder::cache_folder;
+use crate::handle::BUILD_FOLDER_VAR;
+use std::collections::hash_map::DefaultHasher;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where they stand in the cache folder.
+const FOLDER: &str = "locks";
+
+/// Most that are kept.
+const MOST: usize = 256;
+
+/// By which rust-analyzer has cargo use a copy of the lock file.
+const COPY_VAR: &str = "CARGO_RESOLVER_LOCKFILE_PATH";
+
+/// The package that evcxr makes up to try a dependency.
+const TRIAL: &str = "name = \"evcxr_dummy_validate_dep\"";
+
+/// The lock file of one call of cargo.
+pub(super) struct Lock {
+    /// The one that cargo uses.
+    used: PathBuf,
+    /// The one that is kept.
+    kept: PathBuf,
+    /// What cargo is to find when a trial is over, if this is one.
+    before: Option<Option<Vec<u8>>>,
+}
+
+impl Lock {
+    /// Gives cargo the versions it has found before for the manifest of this call; `None` where the
+    /// manifest is none of evcxr's.
+    pub(super) fn restore(arguments: &[OsString]) -> Option<Self> {
+        let folder = PathBuf::from(env::var_os(BUILD_FOLDER_VAR)?);
+        let path = manifest_path(arguments).unwrap_or(env::current_dir().ok()?.join("Cargo.toml"));
+        if path.parent()?.canonicalize().ok()? != folder.canonicalize().ok()? {
+            return None;
+        }
+        let manifest = fs::read_to_string(path).ok()?;
+        let used = env::var_os(COPY_VAR).map_or(folder.join("Cargo.lock"), PathBuf::from);
+        Some(Self::begin(&manifest, used, &cache_folder()?.join(FOLDER)))
+    }
+
+    fn begin(manifest: &str, used: PathBuf, locks: &Path) -> Self {
+        let kept = locks.join(format!("{:016x}.lock", key(manifest)));
+        let before = manifest.contains(TRIAL).then(|| fs::read(&used).ok());
+        if let Ok(known) = fs::read(&kept)
+            && fs::read(&used).ok().as_ref() != Some(&known)
+        {
+            // Without it cargo asks the index, as it does for what is not known.
+            let _ = fs::write(&used, known);
+        }
+        Self { used, kept, before }
+    }
+
+    /// Cargo is done, with or without success.
+    ///
+    /// # Errors
+    /// When the lock file that was there before a trial cannot be put back.
+    pub(super) fn end(self, is_success: bool) -> io::Result<()> {
+        if is_success {
+            // What is not kept is asked for again.
+            let _ = self.keep();
+        }
+        match self.before {
+            Some(Some(before)) => fs::write(&self.used, before),
+            Some(None) if self.used.exists() => fs::remove_file(&self.used),
+            _ => Ok(()),
+        }
+    }
+
+    fn keep(&self) -> io::Result<()> {
+        let found = fs::read(&self.used)?;
+        if fs::read(&self.kept).is_ok_and(|kept| kept == found) {
+            return Ok(());
+        }
+        let folder = self.kept.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        forget_oldest(folder)?;
+        // Written aside and renamed: other sessions read it.
+        let aside = tempfile::NamedTempFile::new_in(folder)?;
+        fs::write(aside.path(), found)?;
+        aside.persist(&self.kept)?;
+        Ok(())
+    }
+}
+
+/// Makes room for one more.
+fn forget_oldest(folder: &Path) -> io::Result<()> {
+    let locks = fs::read_dir(folder)?.flatten();
+    let mut locks = locks
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect::<Vec<_>>();
+    locks.sort();
+    let excess = (locks.len() + 1).saturating_sub(MOST);
+    for (_, path) in locks.into_iter().take(excess) {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// The package and its dependencies, in whatever order they are written; nothing else of a manifest
+/// decides about versions.
+fn key(manifest: &str) -> u64 {
+    let (_, dependencies) = manifest.split_once("[dependencies]").unwrap_or_default();
+    let lines = dependencies.lines().map(str::trim);
+    let mut lines = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>();
+    lines.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    (manifest.contains(TRIAL), lines).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The manifest that is named among arguments.
+fn manifest_path(arguments: &[OsString]) -> Option<PathBuf> {
+    let at = arguments
+        .iter()
+        .position(|argument| argument == OsStr::new("--manifest-path"))?;
+    arguments.get(at + 1).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(name: &str, dependencies: &str) -> String {
+        format!("[package]\nname = \"{name}\"\n\n[dependencies]\n{dependencies}\n")
+    }
+
+    #[test]
+    fn a_set_of_dependencies_finds_the_versions_it_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let (used, locks) = (folder.path().join("Cargo.lock"), folder.path().join("l"));
+        let begin = |manifest: &str| Lock::begin(manifest, used.clone(), &locks);
+        let read = || fs::read_to_string(&used).unwrap_or_default();
+
+        let one = manifest("ctx", "a = \"1\"\nb = \"1\"");
+        let lock = begin(&one);
+        fs::write(&used, "a and b").unwrap();
+        lock.end(true).unwrap();
+        // evcxr begins each session without any.
+        fs::write(&used, "nothing").unwrap();
+        begin(&manifest("ctx", "")).end(true).unwrap();
+        assert_eq!(read(), "nothing");
+        begin(&manifest("ctx", "b = \"1\"\na = \"1\""))
+            .end(true)
+            .unwrap();
+        assert_eq!(read(), "a and b");
+
+        let trial = manifest("evcxr_dummy_validate_dep", "c = \"1\"");
+        let lock = begin(&trial);
+        fs::write(&used, "c").unwrap();
+        lock.end(true).unwrap();
+        assert_eq!(
+            read(),
+            "a and b",
+            "what was there before a trial is there again"
+        );
+        let lock = begin(&trial);
+        assert_eq!(read(), "c");
+        lock.end(false).unwrap();
+        assert_eq!(read(), "a and b");
+
+        let failed = manifest("ctx", "d = \"1\"");
+        let lock = begin(&failed);
+        fs::write(&used, "half").unwrap();
+        lock.end(false).unwrap();
+        begin(&one).end(true).unwrap();
+        fs::write(&used, "other").unwrap();
+        begin(&failed);
+        assert_eq!(read(), "other");
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..MOST {
+            fs::write(folder.path().join(format!("{number}.lock")), "").unwrap();
+        }
+        forget_oldest(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MOST - 1);
+    }
+}
