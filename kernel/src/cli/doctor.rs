@@ -1,6 +1,8 @@
 //! `phalanx doctor`: what is wrong on this machine, and the command that mends it.
 
-use super::install::{InstallArgs, KernelSpec, folder_of, install, sys_prefix, user_data};
+use super::install::{
+    InstallArgs, KernelSpec, folder_of, install, rustups_folder, sys_prefix, user_data,
+};
 use anyhow::{Context, bail, ensure};
 use phalanx_evaluator::Backend;
 use std::fmt;
@@ -98,7 +100,15 @@ pub(super) fn run(fix: bool, backend: Option<Backend>) -> ExitCode {
     code
 }
 
-const INSTALL_RUST: Mend = Mend::Advice("install Rust with rustup: https://rustup.rs");
+/// How there comes to be a Rust.
+fn get_rust() -> Mend {
+    Mend::Advice(match rustups_folder() {
+        Some(_) => {
+            "Rust is there, in ~/.cargo/bin; a new terminal has it on the PATH, and notebooks once `phalanx install` has run"
+        }
+        None => "install Rust with rustup: https://rustup.rs",
+    })
+}
 
 /// The first line a program prints, if it runs and succeeds.
 fn first_line(program: &str, args: &[&str]) -> Option<String> {
@@ -110,7 +120,7 @@ fn first_line(program: &str, args: &[&str]) -> Option<String> {
 
 fn rustc() -> Result<String, Trouble> {
     let version = first_line("rustc", &["--version"])
-        .ok_or_else(|| trouble("no rustc on the PATH", INSTALL_RUST))?;
+        .ok_or_else(|| trouble("no rustc on the PATH", get_rust()))?;
     let wanted = env!("CARGO_PKG_RUST_VERSION");
     let number = version.split_whitespace().nth(1).unwrap_or_default();
     let part = |version: &str, at: usize| {
@@ -129,13 +139,13 @@ fn rustc() -> Result<String, Trouble> {
 }
 
 fn cargo() -> Result<String, Trouble> {
-    first_line("cargo", &["--version"]).ok_or_else(|| trouble("no cargo on the PATH", INSTALL_RUST))
+    first_line("cargo", &["--version"]).ok_or_else(|| trouble("no cargo on the PATH", get_rust()))
 }
 
 fn rust_src() -> Result<String, Trouble> {
     let mend = Mend::Command(&["rustup", "component", "add", "rust-src"]);
     let sysroot = first_line("rustc", &["--print", "sysroot"])
-        .ok_or_else(|| trouble("there is no rustc to ask", INSTALL_RUST))?;
+        .ok_or_else(|| trouble("there is no rustc to ask", get_rust()))?;
     let library = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
     if library.is_dir() {
         Ok(library.display().to_string())

@@ -146,7 +146,7 @@ pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::R
     if let Some(name) = &args.display_name {
         spec.display_name.clone_from(name);
     }
-    match folder_of("cargo") {
+    match folder_of("cargo").or_else(rustups_folder) {
         // Jupyter expands the variable; desktops start it without a login shell's PATH.
         Some(cargo) => {
             let path = format!("{}:${{PATH}}", cargo.display());
@@ -180,10 +180,13 @@ pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::R
 /// Removes the kernelspec.
 pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<()> {
     let folder = args.location.folder(&args.name)?;
-    let spec = KernelSpec::read(&folder)
-        .with_context(|| format!("there is no kernelspec in {}", folder.display()))?;
     ensure!(
-        spec.is_ours(),
+        folder.join("kernel.json").is_file(),
+        "there is no kernelspec in {}",
+        folder.display()
+    );
+    ensure!(
+        KernelSpec::read(&folder).is_some_and(|spec| spec.is_ours()),
         "{} is a kernelspec of another program; remove it with `jupyter kernelspec remove {}`",
         folder.display(),
         args.name
@@ -243,6 +246,16 @@ pub(super) fn sys_prefix() -> anyhow::Result<PathBuf> {
     );
     let prefix = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Ok(prefix.into())
+}
+
+/// The folder in which rustup puts cargo, if it is there: on the PATH in new terminals alone.
+pub(super) fn rustups_folder() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").filter(|home| !home.is_empty());
+    let home = home.map(PathBuf::from);
+    let folder = home
+        .or_else(|| Some(dirs::home_dir()?.join(".cargo")))?
+        .join("bin");
+    folder.join("cargo").is_file().then_some(folder)
 }
 
 /// The folder on the PATH that has a program of this name.

@@ -86,7 +86,7 @@ fn kernelspecs_of_others_are_left_alone() {
     std::fs::create_dir_all(&spec).unwrap();
     std::fs::write(
         spec.join("kernel.json"),
-        r#"{"argv": ["evcxr_jupyter"], "display_name": "Rust", "language": "rust", "interrupt_mode": "message"}"#,
+        r#"{"argv": ["evcxr_jupyter"], "display_name": "Rust", "language": "rust"}"#,
     )
     .unwrap();
     for command in ["install", "uninstall"] {
@@ -110,6 +110,7 @@ fn the_doctor_names_what_is_missing_and_what_mends_it() {
     let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
         .arg("doctor")
         .env("PATH", "")
+        .env("CARGO_HOME", folder.path())
         .env("JUPYTER_DATA_DIR", folder.path())
         .env("VIRTUAL_ENV", folder.path())
         .output()
@@ -125,6 +126,28 @@ fn the_doctor_names_what_is_missing_and_what_mends_it() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+#[test]
+fn a_cargo_that_is_not_on_the_path_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let cargo = folder.path().join("bin");
+    std::fs::create_dir(&cargo).unwrap();
+    std::fs::write(cargo.join("cargo"), "").unwrap();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx"));
+        command.args(args).env("PATH", "");
+        command.env("CARGO_HOME", folder.path());
+        command.env("JUPYTER_DATA_DIR", folder.path());
+        said(&command.output().unwrap())
+    };
+    let text = run(&["doctor"]);
+    assert!(text.contains("Rust is there"), "{text}");
+    run(&["install", "--no-build"]);
+    let spec = folder.path().join("kernels/phalanx/kernel.json");
+    let json: Value = serde_json::from_slice(&std::fs::read(spec).unwrap()).unwrap();
+    let path = format!("{}:${{PATH}}", cargo.display());
+    assert_eq!(json["env"]["PATH"], path);
 }
 
 #[test]
