@@ -33,6 +33,10 @@ WANTED = {
     "an unchanged %px again, 4 engines": (0.01, "s"),
     "%px above local, 2 engines": (0.002, "s"),
     "%px, 16 engines over 1": (1.15, "×"),
+    "%px, 64 engines over 1": (1.5, "×"),
+    "40,000 lines of 4 engines": (0.4, "s"),
+    "their messages over their text": (1.2, "×"),
+    "of them lost": (0, "lines"),
     "cluster start, 4 engines": (0.2, "s"),
     "no-op apply_sync, one engine": (0.0003, "s"),
     "no-op apply_sync, 4 engines": (0.0008, "s"),
@@ -41,6 +45,9 @@ WANTED = {
     # 1 GB/s in all.
     "push 100 MB to 4 engines": (0.4, "s"),
 }
+
+# Lines each of four engines prints, flushed one by one, in the measurement of streaming.
+LINES = 10_000
 
 # Every repeat is a cell of its own, so that no kernel can answer from an earlier one.
 CELLS = {
@@ -127,12 +134,12 @@ class Kernel:
         self.ready_after = time.perf_counter() - began
         self.client.wait_for_ready(timeout=60)
 
-    def run(self, code):
+    def run(self, code, shown=None):
         """Seconds from sending a cell until its reply and the end of its output are here."""
         began = time.perf_counter()
         self.printed = ""
         msg_id = self.client.execute(code)
-        self._until_idle(msg_id, code)
+        self._until_idle(msg_id, code, shown)
         reply = self.client.get_shell_msg(timeout=CELL_TIMEOUT)
         while reply["parent_header"].get("msg_id") != msg_id:
             reply = self.client.get_shell_msg(timeout=CELL_TIMEOUT)
@@ -142,7 +149,7 @@ class Kernel:
             raise SystemExit(f"{self.name}: cell `{code}` failed: {content.get('ename')}: {content.get('evalue')}")
         return took
 
-    def _until_idle(self, msg_id, code):
+    def _until_idle(self, msg_id, code, shown):
         while True:
             message = self.client.get_iopub_msg(timeout=CELL_TIMEOUT)
             if message["parent_header"].get("msg_id") != msg_id:
@@ -154,6 +161,8 @@ class Kernel:
                 self.printed += message["content"]["text"]
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 return
+            if shown is not None:
+                shown.add(message)
 
     def stop(self):
         self.client.stop_channels()
@@ -262,7 +271,7 @@ def measure_cells(table, phalanx, peer, repeats):
 def measure_px(table, phalanx, python, repeats):
     """`%px` of a trivial cell above the same cell locally, and clusters' starts."""
     px = {}
-    for engines in (1, 2, 4, 16):
+    for engines in (1, 2, 4, 16, 64):
         start = phalanx.run(f"%cluster start -n {engines}")
         if engines == 4:
             peer_start = python.run(cluster_start(4)) if python else None
@@ -291,6 +300,51 @@ def measure_px(table, phalanx, python, repeats):
         phalanx.run("%cluster stop")
     table.add("%px, 4 engines over 1", px[4] / px[1], unit="×")
     table.add("%px, 16 engines over 1", px[16] / px[1], unit="×")
+    table.add("%px, 64 engines over 1", px[64] / px[1], unit="×")
+
+
+class Shown:
+    """What a cell has shown: bytes of the messages' content, and the text as it stands in the end."""
+
+    def __init__(self):
+        self.size = 0
+        self.texts = {}
+
+    def add(self, message):
+        if message["msg_type"] == "execute_input":
+            return
+        content = message["content"]
+        self.size += len(json.dumps(content, ensure_ascii=False).encode())
+        place = content.get("transient", {}).get("display_id", len(self.texts))
+        self.texts[place] = content.get("text") or content.get("data", {}).get("text/plain", "")
+
+    def lines(self):
+        return sum(text.count("a line of a flood") for text in self.texts.values())
+
+
+def measure_streaming(table, phalanx, python):
+    """Lines of four engines as they arrive in a cell, beyond what the same cell takes without any."""
+
+    def flood(kernel, cell):
+        without = min(kernel.run(cell(0)) for _ in range(3))
+        shown = Shown()
+        took = kernel.run(cell(LINES), shown)
+        return took - without, shown
+
+    phalanx.run("%cluster start -n 4")
+    rust = 'for i in 0..{} {{ println!("{{i}}: a line of a flood"); std::io::Write::flush(&mut std::io::stdout())?; }}'
+    took, shown = flood(phalanx, lambda n: f"%%px --progress-after -1\n{rust.format(n)}")
+    phalanx.run("%cluster stop")
+    peer_took, peer = None, None
+    if python:
+        python.run(cluster_start(4))
+        code = "for i in range({}): print(f'{{i}}: a line of a flood', flush=True)"
+        peer_took, peer = flood(python, lambda n: f"%%px\n{code.format(n)}")
+        python.run("cluster.stop_cluster_sync()")
+    text = 4 * sum(len(f"{i}: a line of a flood\n") for i in range(LINES))
+    table.add("40,000 lines of 4 engines", took, peer_took)
+    table.add("their messages over their text", shown.size / text, peer and peer.size / text, unit="×")
+    table.add("of them lost", 4 * LINES - shown.lines(), peer and 4 * LINES - peer.lines(), unit="lines")
 
 
 def measure_calls(table, phalanx, python):
@@ -365,6 +419,7 @@ def main():
         peers.append("ipyparallel")
         with kernel("phalanx") as phalanx, kernel("python3") as python:
             measure_px(table, phalanx, python, repeats)
+            measure_streaming(table, phalanx, python)
             measure_calls(table, phalanx, python)
     table.print(peers)
     return 0

@@ -283,6 +283,10 @@ async fn late_engines_are_brought_up_to_date() {
     frontend.ok("%cluster scale 3").await;
     let failed = frontend.fails("%%px -t 2\ncall g").await;
     assert!(failed[0].starts_with("CompileError"), "{failed:?}");
+    // Where it compiles for some only, it is said for whom it does not.
+    let ran = frontend.execute("%%px\ncall g").await;
+    let traceback = ran.reply["traceback"].to_string();
+    assert!(traceback.contains("so it is on engine 2"), "{traceback}");
     assert_eq!(
         frontend.ok("%cluster sync").await,
         [

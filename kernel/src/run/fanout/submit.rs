@@ -143,7 +143,9 @@ impl Fanout {
                 cell: context.count(),
             };
             let compilation = tokio::select! {
-                compiled = self.compiler.compile(task, Some(context.clone())) => compiled?,
+                compiled = self.compiler.compile(task, Some(context.clone())) => {
+                    compiled.map_err(|failure| self.of_some(failure, engines, &base))?
+                }
                 () = context.interrupted().cancelled() => {
                     self.compiler.interrupt();
                     return Err(Failure::Interrupted { lost: Vec::new() });
@@ -153,6 +155,28 @@ impl Fanout {
             compiled.insert(base, compilation);
         }
         Ok(compiled)
+    }
+}
+
+impl Fanout {
+    /// Says whose failure it is, where the cell fails for engines in one state and others are in
+    /// another.
+    fn of_some(&self, failure: Failure, engines: &[Engine], base: &StateId) -> Failure {
+        let (these, others): (Vec<&Engine>, Vec<&Engine>) = engines
+            .iter()
+            .partition(|engine| self.states.of(engine) == *base);
+        let Failure::Compile { mut diagnostics } = failure else {
+            return failure;
+        };
+        if let Some(last) = diagnostics.last_mut().filter(|_| !others.is_empty()) {
+            let ids: Vec<String> = these.iter().map(|engine| engine.id.to_string()).collect();
+            let noun = if ids.len() == 1 { "engine" } else { "engines" };
+            last.help.push(format!(
+                "so it is on {noun} {}, which have run other cells than the rest; `%cluster sync` gives engines the definitions they lack",
+                ids.join(", ")
+            ));
+        }
+        Failure::Compile { diagnostics }
     }
 }
 
