@@ -258,3 +258,52 @@ async fn a_port_in_use_is_an_error_that_names_it() {
         );
     }
 }
+
+/// In `zeromq`, peers that connect and leave at the same time can stop all threads of a runtime for good.
+#[test]
+fn peers_that_come_and_go_at_once_stop_nothing() {
+    const ROUNDS: usize = 1000;
+    const PEERS: usize = 6;
+
+    fn threads() -> tokio::runtime::Runtime {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all().build().unwrap()
+    }
+    let (ours, theirs) = (threads(), threads());
+    let (done, ended) = std::sync::mpsc::channel();
+    let their_handle = theirs.handle().clone();
+    ours.spawn(async move {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..ROUNDS {
+            let endpoint = Endpoint::Ipc(folder.path().join(round.to_string()));
+            let mut router = bind(Kind::Router, &endpoint).await;
+            let together = std::sync::Arc::new(tokio::sync::Barrier::new(PEERS));
+            let peers: Vec<_> = (0..PEERS)
+                .map(|_| {
+                    let endpoint = router.endpoint().clone();
+                    let together = together.clone();
+                    their_handle.spawn(async move {
+                        together.wait().await;
+                        let options = SocketOptions::default();
+                        let dealer = Socket::connect(Kind::Dealer, &endpoint, options);
+                        let dealer = dealer.await.unwrap();
+                        dealer.send(frames(&["here"])).await.unwrap();
+                        dealer.sender().close(LIMIT).await.unwrap();
+                    })
+                })
+                .collect();
+            for _ in 0..PEERS {
+                until(&mut router, |event| matches!(event, Event::Message(_))).await;
+            }
+            for peer in peers {
+                peer.await.unwrap();
+            }
+        }
+        done.send(()).unwrap();
+    });
+    let ended = ended.recv_timeout(LIMIT * 6);
+    // A runtime that stands still cannot be waited for.
+    ours.shutdown_background();
+    theirs.shutdown_background();
+    assert_eq!(ended, Ok(()), "the sockets stand still");
+}

@@ -6,6 +6,7 @@ mod endpoint;
 mod gauge;
 mod guard;
 mod memory;
+mod thread;
 mod zmq;
 
 pub use endpoint::{Endpoint, EndpointError};
@@ -325,29 +326,30 @@ pub struct Socket {
     shortcut: Option<PathBuf>,
 }
 
-/// Goes on with the driver of a kind for an endpoint: the one place that knows which there are.
+/// Goes on with the driver of a kind for an endpoint: the one place that knows which there are, and
+/// where they work.
 macro_rules! with_driver {
     ($kind:expr, $endpoint:expr, $options:expr, |$driver:ident| $then:expr) => {
         match ($endpoint, $kind) {
             (Endpoint::Memory { .. }, kind) => {
                 let $driver = memory::MemorySocket::new(kind, $options);
-                $then
+                $then.await
             }
             (_, Kind::Router) => {
                 let $driver = zmq::Router::new($options);
-                $then
+                thread::run($then).await
             }
             (_, Kind::Dealer) => {
                 let $driver = zmq::Dealer::new($options);
-                $then
+                thread::run($then).await
             }
             (_, Kind::Pub) => {
                 let $driver = zmq::Publisher::new($options);
-                $then
+                thread::run($then).await
             }
             (_, Kind::Sub) => {
                 let $driver = zmq::Subscriber::new($options);
-                $then
+                thread::run($then).await
             }
         }
     };
@@ -363,8 +365,9 @@ impl Socket {
         endpoint: &Endpoint,
         options: SocketOptions,
     ) -> Result<Self, BindError> {
-        with_driver!(kind, endpoint, &options, |driver| {
-            Self::bound(kind, driver, endpoint, options).await
+        let endpoint = endpoint.clone();
+        with_driver!(kind, &endpoint, &options, |driver| {
+            Self::bound(kind, driver, endpoint, options)
         })
     }
 
@@ -377,18 +380,19 @@ impl Socket {
         endpoint: &Endpoint,
         options: SocketOptions,
     ) -> Result<Self, ConnectError> {
-        with_driver!(kind, endpoint, &options, |driver| {
-            Self::connected(kind, driver, endpoint, options).await
+        let endpoint = endpoint.clone();
+        with_driver!(kind, &endpoint, &options, |driver| {
+            Self::connected(kind, driver, endpoint, options)
         })
     }
 
     async fn bound<D: Driver>(
         kind: Kind,
         mut driver: D,
-        endpoint: &Endpoint,
+        endpoint: Endpoint,
         options: SocketOptions,
     ) -> Result<Self, BindError> {
-        let endpoint = driver.bind(endpoint).await?;
+        let endpoint = driver.bind(&endpoint).await?;
         let shortcut = driver.shortcut().map(Path::to_owned);
         Ok(Self {
             shortcut,
@@ -399,11 +403,11 @@ impl Socket {
     async fn connected<D: Driver>(
         kind: Kind,
         mut driver: D,
-        endpoint: &Endpoint,
+        endpoint: Endpoint,
         options: SocketOptions,
     ) -> Result<Self, ConnectError> {
-        driver.connect(endpoint).await?;
-        Ok(Self::start(kind, driver, endpoint.clone(), &options))
+        driver.connect(&endpoint).await?;
+        Ok(Self::start(kind, driver, endpoint, &options))
     }
 
     fn start<D: Driver>(
