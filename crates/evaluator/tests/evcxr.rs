@@ -258,6 +258,25 @@ async fn local_cells() {
     };
     assert_eq!(panic.message, "boom 1");
     assert!(panic.location.unwrap().starts_with("cell:2:"));
+    // evcxr gives each statement a line of its own.
+    let (_, outcome, _) = s
+        .cell(
+            m,
+            "let n = 1;\nprint!(\"a\"); if n == 1 { panic!(\"b\") } n",
+        )
+        .await;
+    let Some(Outcome::Panicked(panic)) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(panic.location.unwrap().starts_with("cell:2:"));
+    // Where rustc would import something of that name, evcxr has the suggestion only.
+    let (_, _, result) = s.cell(m, "use std::time::Duration; id * 2").await;
+    let Err(Failure::Compile { diagnostics }) = result else {
+        panic!("{result:?}")
+    };
+    assert_eq!(diagnostics.len(), 1, "{diagnostics:#?}");
+    assert_eq!(diagnostics[0].code.as_deref(), Some("E0425"));
+    assert!(diagnostics[0].message.contains("`id`"), "{diagnostics:#?}");
     assert_eq!(s.shown(m, "größe").await, "=[1, 2, 3]");
     let (_, _, result) = s.cell(m, "lost").await;
     assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");

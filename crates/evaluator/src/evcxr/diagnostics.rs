@@ -47,8 +47,11 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
     if !error.json.is_object() {
         return limits::told(&error.message(), source);
     }
-    if error.level() != "error" {
-        // All that is left of an error in the code that evcxr makes to keep variables: a suggestion.
+    if is_suggestion(error) {
+        if let Some(unresolved) = unresolved(error, source) {
+            return unresolved;
+        }
+        // All that is left of an error in the code that evcxr makes to keep variables.
         return Diagnostic {
             help: vec![
                 "give the cell's variables explicit types, or put the code in braces".to_owned(),
@@ -108,6 +111,32 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
         spans,
         help,
     }
+}
+
+/// evcxr replaces an error outside the user's code by its first suggestion that is within.
+fn is_suggestion(error: &CompilationError) -> bool {
+    error.json.is_object() && error.level() != "error"
+}
+
+/// A name in the last expression is not known, and something of that name could be imported.
+fn unresolved(error: &CompilationError, source: &Prepared) -> Option<Diagnostic> {
+    let message = error.message();
+    if !message.starts_with("consider importing") {
+        return None;
+    }
+    let import = error.json["spans"][0]["suggested_replacement"]
+        .as_str()?
+        .trim();
+    let name = import.trim_end_matches(';').rsplit("::").next()?;
+    Some(Diagnostic {
+        code: Some("E0425".to_owned()),
+        spans: vec![DiagnosticSpan {
+            label: format!("`{name}` is not found in this scope"),
+            ..source.last_expression.clone()?
+        }],
+        help: vec![format!("{message}: `{import}`")],
+        ..plain(format!("cannot find `{name}` in this scope"))
+    })
 }
 
 /// The last expression's type cannot be shown: rustc complains of code the user has not written.

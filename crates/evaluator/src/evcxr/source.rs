@@ -217,24 +217,52 @@ impl Prepared {
     }
 }
 
-/// Lines of the file evcxr has compiled that are a line of this source and of no other place.
+/// Lines of the file evcxr has compiled, and the line of this source each is from, where that is
+/// unmistakable: the same line on both sides, a part of one line of the source (evcxr gives each
+/// statement a line of its own), or one around a line of the source (the last expression).
 pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
     fn places(text: &str) -> HashMap<&str, Option<u32>> {
         let mut places = HashMap::new();
         for (number, line) in (1..).zip(text.lines()) {
-            let place = places.entry(line.trim()).or_insert(Some(number));
+            let line = line.trim();
+            if !line.chars().any(char::is_alphanumeric) {
+                continue;
+            }
+            let place = places.entry(line).or_insert(Some(number));
             if *place != Some(number) {
                 *place = None;
             }
         }
         places
     }
-    let compiled = places(compiled);
-    let mut lines = places(source)
-        .into_iter()
-        .filter(|(line, _)| line.chars().any(char::is_alphanumeric))
-        .filter_map(|(line, place)| Some(((*compiled.get(line)?)?, place?)))
-        .collect::<Vec<_>>();
+    /// The only line for which this holds, if it stands at one place.
+    fn only(places: &HashMap<&str, Option<u32>>, holds: impl Fn(&str) -> bool) -> Option<u32> {
+        let mut found = places.iter().filter(|(line, _)| holds(line));
+        match (found.next(), found.next()) {
+            (Some((_, place)), None) => *place,
+            _ => None,
+        }
+    }
+    let (compiled, source) = (places(compiled), places(source));
+    let mut lines = HashMap::new();
+    for (line, place) in &source {
+        let Some(place) = *place else { continue };
+        let at = match compiled.get(line) {
+            Some(at) => *at,
+            None => only(&compiled, |around| around.contains(line)),
+        };
+        lines.extend(at.map(|at| (at, place)));
+    }
+    for (part, at) in &compiled {
+        let Some(at) = at.filter(|at| !lines.contains_key(at)) else {
+            continue;
+        };
+        if !source.contains_key(part) {
+            let place = only(&source, |line| line.contains(part));
+            lines.extend(place.map(|place| (at, place)));
+        }
+    }
+    let mut lines: Vec<_> = lines.into_iter().collect();
     lines.sort_unstable();
     lines
 }
@@ -312,5 +340,8 @@ mod tests {
         let compiled = "generated\nlet a = 1;\nx\n}\nx\n  panic!(\"no\")\n}\n";
         let source = "let a = 1;\nx\n\npanic!(\"no\")\n}";
         assert_eq!(line_map(compiled, source), [(2, 1), (6, 4)]);
+        let compiled = "let a = f();\nif a { g() }\nlet b = f();\nshow(&(h(a)))\ng()\n";
+        let source = "let a = f(); if a { g() }\nlet b = f();\nh(a)\n";
+        assert_eq!(line_map(compiled, source), [(1, 1), (2, 1), (3, 2), (4, 3)]);
     }
 }
