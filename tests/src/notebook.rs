@@ -101,13 +101,20 @@ pub struct Outputs<'a> {
 
 impl Outputs<'_> {
     /// The text of all outputs, one after another: streams, and `text/plain` of displays and results.
+    /// Bars of magics are left out: whether one appears is a matter of time.
     #[must_use]
     pub fn text(&self) -> String {
         let text = |output: &Value| {
             let text = output.get("text").unwrap_or(&output["data"]["text/plain"]);
             joined(text)
         };
-        let texts: Vec<_> = self.all.iter().map(text).collect();
+        let is_bar = |text: &String| text.starts_with("%px: ") && text.ends_with(" s]");
+        let texts: Vec<_> = self
+            .all
+            .iter()
+            .map(text)
+            .filter(|text| !is_bar(text))
+            .collect();
         without_colours(&texts.join("\n"))
     }
 

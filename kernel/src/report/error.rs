@@ -23,6 +23,9 @@ const RED: &str = "\x1b[1;31m";
 const CYAN: &str = "\x1b[1;36m";
 const RESET: &str = "\x1b[0m";
 
+/// The file evcxr generates: where in it a panic was says nothing to the user.
+const GENERATED: &str = "src/lib.rs";
+
 /// Tells a failure: what failed, where, and what to do now.
 pub fn report(fault: &Fault) -> ErrorReport {
     let place = fault.place.as_ref();
@@ -191,8 +194,7 @@ fn location(location: &str, place: Option<&Place>) -> Option<String> {
     let (rest, _column) = location.rsplit_once(':')?;
     let (file, line) = rest.rsplit_once(':')?;
     if file != "cell" {
-        // The file evcxr generates says nothing to the user; a dependency's file does.
-        return (!file.ends_with("src/lib.rs")).then(|| format!("  at {location}"));
+        return (file != GENERATED).then(|| format!("  at {location}"));
     }
     let place = place?;
     let line = place.map.line(line.parse().ok()?);
@@ -239,11 +241,17 @@ fn composite(message: &str, failures: &[RemoteFailure], place: Option<&Place>) -
 /// Lines of an engine's traceback that name a place in the cell, with the cell's line.
 fn located(lines: Vec<String>, place: Option<&Place>) -> Vec<String> {
     let told = |line: String| {
-        let at = line.trim_start().strip_prefix("at cell:");
-        let at = at.and_then(|at| location(&format!("cell:{at}"), place));
-        at.unwrap_or(line)
+        let Some(at) = line.trim_start().strip_prefix("at ") else {
+            return Some(line);
+        };
+        let (file, _) = at.split_once(':').unwrap_or_default();
+        match file {
+            "cell" => location(at, place).or(Some(line)),
+            GENERATED => None,
+            _ => Some(line),
+        }
     };
-    lines.into_iter().map(told).collect()
+    lines.into_iter().filter_map(told).collect()
 }
 
 /// The first lines in the colour of errors.

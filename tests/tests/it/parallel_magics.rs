@@ -130,7 +130,7 @@ fn failures(ran: &Executed) {
     assert_eq!(traceback.matches("E0425").count(), 1, "{traceback}");
 
     let timed = ran.cell("timeit").text();
-    assert_eq!(timed.matches("59628255 in ").count(), 4, "{timed}");
+    assert_eq!(timed.matches("59628256 in ").count(), 4, "{timed}");
     let local = ran.cell("locally").text();
     assert!(
         local.starts_with("hello from None\n[stdout:0] \nhello from Some(0)\n"),

@@ -138,6 +138,21 @@ fn panics_name_the_line_of_the_cell() {
     assert_eq!(text(&told), "Panic: böse");
     let told = report(&panic("/x/rayon/src/a.rs:9:1").into());
     assert_eq!(text(&told), "Panic: böse\n  at /x/rayon/src/a.rs:9:1");
+    // An engine's traceback is told likewise.
+    let lines = [
+        "Panic: böse",
+        "  at cell:2:5",
+        "  at src/lib.rs:97:1",
+        "  at noon",
+    ];
+    let told = located(
+        lines.map(str::to_owned).to_vec(),
+        Some(&place("let a = 1;\nf(a);")),
+    );
+    assert_eq!(
+        told,
+        ["Panic: böse", "  at In[3], line 2: f(a);", "  at noon"]
+    );
 }
 
 #[test]

@@ -22,6 +22,11 @@ use tokio_util::task::TaskTracker;
 /// What the AsyncResult of a cell is called, as in ipyparallel.
 pub const NAME: &str = "%px";
 
+/// The codes rustc has for names it does not find.
+const UNRESOLVED: [&str; 7] = [
+    "E0405", "E0412", "E0422", "E0425", "E0432", "E0433", "E0599",
+];
+
 /// What running cells on engines takes. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Fanout {
@@ -168,11 +173,18 @@ impl Fanout {
         let Failure::Compile { mut diagnostics } = failure else {
             return failure;
         };
-        if let Some(last) = diagnostics.last_mut().filter(|_| !others.is_empty()) {
+        let unresolved = diagnostics.iter_mut().rfind(|diagnostic| {
+            let code = diagnostic.code.as_deref();
+            code.is_some_and(|code| UNRESOLVED.contains(&code))
+        });
+        if let Some(unresolved) = unresolved.filter(|_| !others.is_empty()) {
             let ids: Vec<String> = these.iter().map(|engine| engine.id.to_string()).collect();
-            let noun = if ids.len() == 1 { "engine" } else { "engines" };
-            last.help.push(format!(
-                "so it is on {noun} {}, which have run other cells than the rest; `%cluster sync` gives engines the definitions they lack",
+            let (noun, verb) = match ids.len() {
+                1 => ("engine", "has"),
+                _ => ("engines", "have"),
+            };
+            unresolved.help.push(format!(
+                "so it is on {noun} {}, which {verb} run other cells than the rest; `%cluster sync` gives engines the definitions they lack (variables need their cells run there)",
                 ids.join(", ")
             ));
         }
