@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod crashes;
+mod examples;
 mod foreign_tour;
 mod functions;
 mod install;

@@ -1,0 +1,201 @@
+//! The notebooks of examples do what they tell their readers.
+
+use phalanx_tests::notebook::{Executed, execute};
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout};
+
+/// Executes a notebook, in a kernel and a place of its own, and hands it to `check`.
+fn example(name: &str, check: impl FnOnce(&Executed)) {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let notebook = execute(&place, &prepared, &checkout("notebooks").join(name));
+    let finished = &notebook.finished;
+    assert_eq!(finished.code, Some(0), "{name}: {finished:#?}");
+    check(&notebook);
+}
+
+fn says(notebook: &Executed, cell: &str, what: &[&str]) {
+    let text = notebook.cell(cell).text();
+    for what in what {
+        assert!(text.contains(what), "{cell} does not say `{what}`: {text}");
+    }
+}
+
+fn draws(notebook: &Executed, cell: &str) {
+    let outputs = notebook.cell(cell).all;
+    let drawn = |output: &serde_json::Value| !output["data"]["image/svg+xml"].is_null();
+    assert!(outputs.iter().any(drawn), "{cell}: {outputs:#?}");
+}
+
+/// The lines of a cell's text. What is printed comes in any number of outputs, so empty ones do not count.
+fn lines(notebook: &Executed, cell: &str) -> Vec<String> {
+    let text = notebook.cell(cell).text();
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines.map(str::to_owned).collect()
+}
+
+/// The words of the line that begins so.
+fn line<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
+    let line = text.lines().find_map(|line| line.strip_prefix(begin));
+    let line = line.unwrap_or_else(|| panic!("no line `{begin}`: {text}"));
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn tasks_depend_on_engines_and_on_each_other() {
+    example("dependencies.ipynb", |notebook| {
+        says(notebook, "depend", &["all on engine 0: true"]);
+        says(notebook, "depend", &["engines: [0, 0, 0, 0, 0, 0]"]);
+        says(notebook, "require", &["sums: [14.0, 14.0, 14.0, 14.0]"]);
+        says(notebook, "require", &["engines: [2, 2, 2, 2]"]);
+        says(notebook, "impossible", &["'nowhere' is not defined"]);
+        let graph = notebook.cell("graph").text();
+        let never = "ImpossibleDependency";
+        for (what, ends) in [
+            ("any of both succeeded", &["runs", "runs", "on", "0"][..]),
+            ("any of both failed", &["runs", "runs", "on", "1"]),
+            ("all of both ended", &["runs", never]),
+            ("all of both succeeded", &[never, never]),
+            ("all of both failed", &[never, never]),
+            ("the good one succeeded", &["runs", "runs", "on", "0"]),
+            ("the good one failed", &[never, never]),
+            ("the bad one failed", &["runs", "runs", "on", "1"]),
+        ] {
+            assert_eq!(line(&graph, what), ends, "{what}");
+        }
+        // On either engine: whose task ended first is open.
+        let either = line(&graph, "any of both ended");
+        assert_eq!(either[..3], ["runs", "runs", "on"]);
+        says(notebook, "timeout", &["TaskTimeout"]);
+    });
+    example("dagdeps.ipynb", |notebook| {
+        says(notebook, "random", &["32 tasks, 96 edges"]);
+        says(notebook, "submit", &["32 of 32 done"]);
+        says(notebook, "check", &["96 of 96 edges kept"]);
+        draws(notebook, "plot");
+    });
+}
+
+#[test]
+fn results_are_had_as_they_arrive() {
+    example("itermapresult.ipynb", |notebook| {
+        let engines = lines(notebook, "direct");
+        let here = |engine: usize| format!("engine {engine} is here");
+        assert_eq!(engines[..4], (0..4).map(here).collect::<Vec<_>>());
+        says(notebook, "ordered", &["100 tasks of 1, in order: true"]);
+        says(notebook, "ordered", &["25 tasks of 4, in order: true"]);
+        says(notebook, "unordered", &["all 100 are there: true"]);
+        says(notebook, "get", &["[10000, 98, 97] … [2, 1, 0]"]);
+        says(notebook, "imap", &["the first square above 500 is 529"]);
+    });
+    example("customresults.ipynb", |notebook| {
+        says(notebook, "submit", &["100 items in 50 tasks"]);
+        says(notebook, "loop", &["100 items, 100 greetings"]);
+        assert_eq!(lines(notebook, "check"), ["true", "550 ms slept"]);
+    });
+}
+
+#[test]
+fn counts_add_up_over_engines() {
+    example("wordcount.ipynb", |notebook| {
+        let begin = r#"[(19, "the"), (17, "of"), (13, "was"), (12, "it"), (8, "a")]"#;
+        says(notebook, "count", &[begin]);
+        let top = ["   19 the", "   17 of", "   13 was", "   12 it"];
+        assert_eq!(lines(notebook, "parallel")[..4], top);
+        says(notebook, "parallel", &["as without engines: true"]);
+        draws(notebook, "plot");
+    });
+    example("histogram.ipynb", |notebook| {
+        says(notebook, "phistogram", &["39999 of 40000 counted"]);
+        says(notebook, "check", &["40000 numbers, the same counts: true"]);
+        says(notebook, "check", &["68 % within one standard deviation"]);
+        draws(notebook, "plot");
+    });
+    example("pidigits.ipynb", |notebook| {
+        let digits = "3.141592653589793238462643383279…5256375678";
+        says(notebook, "digits", &[digits]);
+        says(notebook, "one", &["2500 pairs"]);
+        let pairs = "most often 65: 124 times; least often 88: 80 times";
+        says(notebook, "all", &["9999 pairs", pairs, "9999998372"]);
+        draws(notebook, "plot");
+    });
+}
+
+#[test]
+fn simulations_agree_with_theory() {
+    example("montecarlo.ipynb", |notebook| {
+        says(notebook, "submit", &["all there: true", "30 prices"]);
+        says(notebook, "check", &["less than 1 away: true"]);
+        says(notebook, "check", &["dearer with volatility: true"]);
+        says(notebook, "check", &["Asian ones cheaper: true"]);
+        draws(notebook, "plot");
+    });
+    example("randommatrices.ipynb", |notebook| {
+        says(notebook, "known", &["[-1.6180, -0.6180, 0.6180, 1.6180]"]);
+        says(notebook, "ensemble", &["4000 distances"]);
+        says(notebook, "wigner", &["less than 0.1 away: true"]);
+        draws(notebook, "wigner");
+    });
+    example("wave.ipynb", |notebook| {
+        says(notebook, "connect", &["engine 0 has rows 0 to 9"]);
+        says(notebook, "connect", &["engine 3 has rows 30 to 39"]);
+        says(notebook, "compare", &["of 1600 points"]);
+        says(notebook, "compare", &["as on one processor: true"]);
+        draws(notebook, "plot");
+    });
+}
+
+#[test]
+fn tasks_are_profiled_and_counted() {
+    example("profiler.ipynb", |notebook| {
+        says(notebook, "run", &["64/64", "64 tasks, 2.11 s of naps"]);
+        says(notebook, "figures", &["no nap was too short: true"]);
+        let bars = "64 bars on 4 engines, one at a time: true";
+        says(notebook, "gantt", &[bars]);
+        draws(notebook, "gantt");
+    });
+    example("throughput.ipynb", |notebook| {
+        let tasks = notebook.cell("tasks").text();
+        let rows = tasks
+            .lines()
+            .filter_map(|row| row.split_whitespace().next());
+        assert_eq!(rows.collect::<Vec<_>>(), ["tasks", "4", "16", "64", "256"]);
+        says(notebook, "map", &["404 tasks echoed"]);
+    });
+}
+
+#[test]
+fn engines_talk_to_each_other_and_to_servers() {
+    example("interengine.ipynb", |notebook| {
+        says(
+            notebook,
+            "all-to-all",
+            &["4 engines have the addresses of 4"],
+        );
+        says(notebook, "connect", &["engine 0 is connected to [1, 2, 3]"]);
+        says(notebook, "send", &["engine 0 got 103", "engine 3 got 102"]);
+        assert_eq!(lines(notebook, "tree"), ["0", "  1", "    3", "  2"]);
+        says(notebook, "allreduce", &["engine 0 has 499500"]);
+        says(notebook, "total", &["[499500, 499500, 499500, 499500]"]);
+    });
+    example("merge.ipynb", |notebook| {
+        says(notebook, "remote", &["the same: true"]);
+        says(
+            notebook,
+            "merge",
+            &["[0, 3, 5, 6, 6, 7, 8, 9, 9, 10, 10, 11,"],
+        );
+        says(notebook, "left", &["[[], [], []]"]);
+    });
+    example("spider.ipynb", |notebook| {
+        let links = r#"This is page 0: ["/page0", "/page1", "/page2"]"#;
+        says(notebook, "fetch", &[links]);
+        says(
+            notebook,
+            "spider",
+            &["25 pages seen", "the last: This is page 24"],
+        );
+    });
+}
