@@ -293,6 +293,9 @@ async fn local_cells() {
     );
     assert_eq!(shown, "[before\n]");
 
+    let moved = "let moved = vec![1];\nfor x in moved { print!(\"{x}\") }";
+    assert_eq!(s.shown(m, moved).await, "1");
+
     // The library's own error, in the cell's copy of the library.
     let (shown, outcome, _) = s.cell(m, "phalanx::Client::connect()?;").await;
     let Some(Outcome::Errored { message, failure }) = outcome else {

@@ -44,6 +44,8 @@ pub mod widgets;
 /// Everything a notebook wants in scope.
 pub mod prelude;
 
+/// chrono, for the timestamps of tasks: `phalanx::chrono::DateTime<phalanx::chrono::Utc>`.
+pub use chrono;
 /// serde, for types that travel: `#[derive(Serialize, Deserialize)]` works without a `:dep`.
 pub use serde;
 

@@ -40,7 +40,13 @@ fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic
     };
     let best = errors.iter().filter_map(rank).min();
     let told = errors.iter().filter(|error| rank(error) == best);
-    told.map(|error| diagnostic(error, source)).collect()
+    let mut diagnostics: Vec<Diagnostic> = Vec::new();
+    for diagnostic in told.map(|error| diagnostic(error, source)) {
+        if !diagnostics.contains(&diagnostic) {
+            diagnostics.push(diagnostic);
+        }
+    }
+    diagnostics
 }
 
 fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {

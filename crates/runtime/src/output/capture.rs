@@ -436,7 +436,10 @@ impl Capture {
         self.release_panic();
         if has_result && let Some(data) = self.bundle.take() {
             self.flush_batch();
-            self.output(Output::Result(data));
+            // evcxr's second way of showing a value shows the unit too.
+            if data.0.len() != 1 || data.text() != Some("()") {
+                self.output(Output::Result(data));
+            }
         }
         self.flush();
         for output in std::mem::take(&mut self.places).into_values() {
