@@ -1,0 +1,223 @@
+//! An evaluator and the runtime its cells run in, driven by hand.
+
+use phalanx_evaluator::{Backend, Evaluator, EvaluatorConfig, EvaluatorNotice};
+use phalanx_protocol::evaluator::{
+    Answer, Compiled, CompiledCell, Evaluated, EvaluatorEvent, EvaluatorRequest, NamespaceKind,
+    RequestId, Toolchain,
+};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::HostReply;
+use phalanx_protocol::id::{RunId, StateId};
+use phalanx_protocol::output::{Output, StreamName};
+use phalanx_protocol::runtime::Outcome;
+use phalanx_runtime::{Input, Runtime, RuntimeConfig, RuntimeEvent};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// rustc may have to build the library first.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+pub fn program() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples/evaluator_program")
+}
+
+pub struct Machine {
+    pub runtime: Runtime,
+    pub events: mpsc::Receiver<RuntimeEvent>,
+    pub runs: u64,
+    /// Every one that was run.
+    pub artifacts: Vec<PathBuf>,
+}
+
+impl Machine {
+    pub async fn start(toolchain: &Toolchain) -> Self {
+        let config = RuntimeConfig {
+            program: program(),
+            args: vec!["runtime".into()],
+            env: Vec::new(),
+            input: Input::Nothing,
+        };
+        let (runtime, events) = Runtime::start(config).await.expect("a runtime");
+        runtime.load(toolchain.libstd.clone());
+        Self {
+            runtime,
+            events,
+            runs: 0,
+            artifacts: Vec::new(),
+        }
+    }
+
+    pub async fn run(&mut self, cell: CompiledCell) -> (String, Outcome) {
+        self.runs += 1;
+        self.artifacts.push(cell.artifact.clone());
+        self.runtime.run(RunId(self.runs), cell);
+        let mut shown = String::new();
+        loop {
+            let event = timeout(PATIENCE, self.events.recv())
+                .await
+                .expect("in time")
+                .expect("an event");
+            match event {
+                RuntimeEvent::Output { output, .. } => match output {
+                    Output::Stream {
+                        name: StreamName::Stdout,
+                        text,
+                    } => shown += &text,
+                    Output::Stream { text, .. } => shown += &format!("[{text}]"),
+                    Output::Result(data) => shown += &format!("={}", data.text().unwrap_or("?")),
+                    Output::Display(display) => {
+                        shown += &format!("<{}>", display.data.text().unwrap_or("?"))
+                    }
+                    Output::ClearOutput { .. } => shown += "clear",
+                    Output::Data(_) => shown += "data",
+                },
+                RuntimeEvent::Ended { outcome, .. } => return (shown, outcome),
+                RuntimeEvent::HostCall(call) => {
+                    call.reply.send(HostReply::Failed(Failure::NoEngines))
+                }
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+}
+
+pub struct Session {
+    pub evaluator: Evaluator,
+    pub notices: mpsc::UnboundedReceiver<EvaluatorNotice>,
+    pub toolchain: Toolchain,
+    pub requests: u64,
+}
+
+impl Session {
+    pub async fn start(kind: NamespaceKind) -> Self {
+        let config = EvaluatorConfig {
+            program: program(),
+            kind,
+            backend: Backend::Evcxr,
+        };
+        let (evaluator, mut notices) = Evaluator::start(config).await.expect("an evaluator");
+        let toolchain = loop {
+            match timeout(PATIENCE, notices.recv())
+                .await
+                .expect("in time")
+                .expect("a notice")
+            {
+                EvaluatorNotice::Event(EvaluatorEvent::Ready(toolchain)) => break toolchain,
+                EvaluatorNotice::Progress(_) => {}
+                other => panic!("not ready: {other:?}"),
+            }
+        };
+        Self {
+            evaluator,
+            notices,
+            toolchain,
+            requests: 0,
+        }
+    }
+
+    pub fn id(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    pub async fn event(&mut self) -> EvaluatorEvent {
+        loop {
+            match timeout(PATIENCE, self.notices.recv())
+                .await
+                .expect("in time")
+                .expect("a notice")
+            {
+                EvaluatorNotice::Event(event) => return event,
+                EvaluatorNotice::Progress(_) => {}
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+
+    /// Evaluates a local cell; what it showed, how it ended, what the evaluator answered.
+    pub async fn cell(
+        &mut self,
+        machine: &mut Machine,
+        source: &str,
+    ) -> (String, Option<Outcome>, Result<Evaluated, Failure>) {
+        let id = self.id();
+        let began = Instant::now();
+        self.evaluator.send(EvaluatorRequest::Evaluate {
+            id,
+            source: source.to_owned(),
+        });
+        let (mut shown, mut last) = (String::new(), None);
+        loop {
+            match self.event().await {
+                EvaluatorEvent::Run(cell) => {
+                    let (text, outcome) = machine.run(cell).await;
+                    shown = text;
+                    last = Some(outcome.clone());
+                    self.evaluator.send(EvaluatorRequest::Ran { outcome });
+                }
+                EvaluatorEvent::Answer { result, .. } => {
+                    println!(
+                        "{:>6.0?} ms  {source:?}",
+                        began.elapsed().as_secs_f64() * 1e3
+                    );
+                    let evaluated = result.map(|answer| match answer {
+                        Answer::Evaluated(evaluated) => evaluated,
+                        other => panic!("unexpected {other:?}"),
+                    });
+                    return (shown, last, evaluated);
+                }
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+
+    pub async fn shown(&mut self, machine: &mut Machine, source: &str) -> String {
+        let (shown, outcome, result) = self.cell(machine, source).await;
+        assert!(result.is_ok(), "{source}: {result:?}");
+        assert_eq!(outcome, Some(Outcome::Completed), "{source}");
+        shown
+    }
+
+    /// Evaluates a local cell that has to run to its end; the milliseconds it took too.
+    pub async fn timed(&mut self, machine: &mut Machine, source: &str) -> (String, f64) {
+        let began = Instant::now();
+        let shown = self.shown(machine, source).await;
+        (shown, began.elapsed().as_secs_f64() * 1e3)
+    }
+
+    pub async fn compile(
+        &mut self,
+        source: &str,
+        base: &StateId,
+        next: &StateId,
+        outcome: Outcome,
+    ) -> Result<Compiled, Failure> {
+        let id = self.id();
+        let (source, base, next) = (source.to_owned(), base.clone(), next.clone());
+        self.evaluator.send(EvaluatorRequest::Compile {
+            id,
+            source,
+            base,
+            next,
+            outcome,
+        });
+        match self.event().await {
+            EvaluatorEvent::Answer {
+                result: Ok(Answer::Compiled(compiled)),
+                ..
+            } => Ok(compiled),
+            EvaluatorEvent::Answer {
+                result: Err(failure),
+                ..
+            } => Err(failure),
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+}
