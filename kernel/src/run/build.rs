@@ -160,14 +160,14 @@ mod tests {
         );
         let mut slow = Build::new("b".into(), start);
         assert_eq!(slow.due(), None);
-        slow.line("Updating crates.io index", at(0));
+        slow.line("Updating the index", at(0));
         assert_eq!(slow.due(), Some(at(1000)));
         assert_eq!(slow.tick(at(999)), None);
         let Some(Output::Display(still)) = slow.tick(at(1000)) else {
             panic!("the time is not told")
         };
         let said = still.data.text().unwrap();
-        assert_eq!(said, "Updating crates.io index (1 s)");
+        assert_eq!(said, "Updating the index (1 s)");
         assert_eq!(slow.due(), Some(at(2000)));
         let mut stopped = Build::new("b".into(), start);
         stopped.line("Compiling a v1", at(0));
