@@ -99,8 +99,7 @@ pub(crate) fn formatted(text: &str, failure: &Failure) {
 pub fn report_error(error: fmt::Arguments<'_>) {
     FORMATTED.set(None);
     let text = error.to_string();
-    // Cells run in the main thread.
-    if thread::current().name() != Some("main") {
+    if !in_main_thread() {
         return std::eprintln!("{text}");
     }
     let formatted = FORMATTED.take().filter(|(formatted, _)| *formatted == text);
@@ -112,6 +111,17 @@ pub fn report_error(error: fmt::Arguments<'_>) {
     let report = format!("{MARKER_START}error{MARKER_END}{report}{end}");
     // As for a panic.
     let _ = std::io::stderr().write_all(report.as_bytes());
+}
+
+/// Whether this is the main thread, which runs the cells; their standard library, loaded later than
+/// the process began, does not know.
+fn in_main_thread() -> bool {
+    let thread = std::fs::read_link("/proc/thread-self").ok();
+    let known = thread.as_ref().and_then(|thread| thread.to_str());
+    known.is_some_and(|thread| {
+        let mut parts = thread.split('/');
+        parts.next() == parts.nth(1)
+    })
 }
 
 /// Called by the runtime before the first cell, in the thread that runs all of them.

@@ -6,7 +6,7 @@ use phalanx_tests::prepared::{Prepared, checkout};
 use std::time::Duration;
 
 /// Longest time for all of them.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1200);
 
 #[test]
 fn the_kernel_conforms() {

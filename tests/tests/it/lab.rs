@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Longest time for the server, the browser and all cells.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1200);
 
 #[test]
 fn run_all_cells_in_jupyterlab_shows_values_and_html() {

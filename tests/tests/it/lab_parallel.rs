@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Longest time for the server, the browser and all cells.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1200);
 
 #[test]
 fn plots_of_engines_and_their_bars_are_shown_in_jupyterlab() {

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Longest time for the cluster, the join and the cells.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1200);
 
 #[test]
 fn an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate() {

@@ -257,7 +257,8 @@ pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
         let Some(at) = at.filter(|at| !lines.contains_key(at)) else {
             continue;
         };
-        if !source.contains_key(part) {
+        let is_one = only(&compiled, |line| line.contains(part)) == Some(at);
+        if is_one && !source.contains_key(part) {
             let place = only(&source, |line| line.contains(part));
             lines.extend(place.map(|place| (at, place)));
         }
