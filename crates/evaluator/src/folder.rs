@@ -97,6 +97,24 @@ fn seed(folders: &Path, new: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes what rustc keeps of the cells it has compiled in a folder, which a session that was killed
+/// may have left half made: rustc then takes functions for being there that are not.
+pub(crate) fn forget_cells(build: &Path) -> io::Result<()> {
+    for profile in profiles(&build.join(TARGET))? {
+        let kept = match std::fs::read_dir(profile.join("incremental")) {
+            Ok(kept) => kept,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in kept.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(b"ctx-") {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The folders of a target folder in which cargo builds: the host's, and that of each target.
 fn profiles(target: &Path) -> io::Result<Vec<PathBuf>> {
     let mut profiles = vec![target.join("debug")];
@@ -158,6 +176,22 @@ mod tests {
             BuildFolder::acquire(cache.path(), "local").unwrap().path(),
             path
         );
+    }
+
+    #[test]
+    fn what_rustc_keeps_of_cells_can_be_forgotten() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = BuildFolder::acquire(cache.path(), "local").unwrap();
+        forget_cells(folder.path()).unwrap_err();
+        let profile = folder.path().join("target/triple/debug");
+        std::fs::create_dir_all(profile.join("deps")).unwrap();
+        forget_cells(folder.path()).unwrap();
+        for kept in ["ctx-1/s-1", "serde-1/s-1"] {
+            std::fs::create_dir_all(profile.join("incremental").join(kept)).unwrap();
+        }
+        forget_cells(folder.path()).unwrap();
+        assert!(!profile.join("incremental/ctx-1").exists());
+        assert!(profile.join("incremental/serde-1").exists());
     }
 
     #[test]

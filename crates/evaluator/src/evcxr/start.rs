@@ -1,5 +1,6 @@
 //! Bringing an evaluator up: the relay, the context, the prelude, the warm-up.
 
+use super::emitted;
 use super::engines::{Engines, Methods};
 use super::local::Local;
 use super::relay::{self, Answering, Relay};
@@ -63,9 +64,17 @@ pub(crate) fn start(
     }
     let items = Prepared::unchanged(&prelude::Shown::default().items());
     relay.expect(Answering::Assume(Outcome::Completed), &items);
-    context
-        .eval_with_state(&items.text, state)
-        .map_err(not_started)?;
+    if let Err(error) = context.eval_with_state(&items.text, state.clone()) {
+        // Without what an earlier session may have spoilt.
+        let forgotten = emitted::build_folder().map(|folder| folder::forget_cells(&folder));
+        if !matches!(forgotten, Some(Ok(()))) {
+            return Err(not_started(error));
+        }
+        relay.expect(Answering::Assume(Outcome::Completed), &items);
+        context
+            .eval_with_state(&items.text, state)
+            .map_err(not_started)?;
+    }
     let shape = Shape::default().after(
         &relay.emitted(),
         &items.text,
