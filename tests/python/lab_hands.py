@@ -13,8 +13,16 @@ from pathlib import Path
 
 from lab import IDLE, expect, opened
 
+# JupyterLab asks at its first start whether it may tell news.
+NO_NEWS = ".Toastify { display: none }"
+
 # Milliseconds a cell may take; the first one builds the notebooks' library.
 CELL_TIMEOUT = 600_000
+
+# JupyterLab itself gives up after a second, and a slow machine's first answer takes longer: a person
+# presses Tab again.
+COMPLETIONS = 20
+COMPLETION_TIMEOUT = 5_000
 
 # In the order in which `main` needs them.
 CELLS = [
@@ -63,7 +71,8 @@ class Hands:
 
     def picture(self, name):
         if self.pictures:
-            self.page.screenshot(path=self.pictures / f"{name}.png")
+            panel = self.page.locator(".jp-NotebookPanel").first
+            panel.screenshot(path=self.pictures / f"{name}.png", style=NO_NEWS)
 
 
 def slide(hands):
@@ -116,9 +125,15 @@ def complete(hands):
     editor = hands.cell(5).locator(".jp-InputArea-editor")
     editor.click()
     hands.page.keyboard.press("Control+End")
-    hands.page.keyboard.press("Tab")
     completer = hands.page.locator(".jp-Completer")
-    expect(completer).to_contain_text("to_uppercase")
+    for attempt in range(COMPLETIONS):
+        hands.page.keyboard.press("Tab")
+        try:
+            expect(completer).to_contain_text("to_uppercase", timeout=COMPLETION_TIMEOUT)
+            break
+        except AssertionError:
+            if attempt == COMPLETIONS - 1:
+                raise
     hands.picture("completion")
     found = completer.inner_text()
     hands.page.keyboard.press("Escape")
@@ -132,6 +147,7 @@ def reload(hands):
     page.reload()
     page.locator(".jp-Notebook").first.wait_for()
     expect(page.locator("#jp-bottom-panel")).to_contain_text(IDLE)
+    hands.cell(0).locator(".jp-InputArea-editor").click()
     expect(hands.output(0).locator(".widget-readout")).to_have_text("7")
     hands.press_on_slider("ArrowRight", 1)
     expect(hands.output(0)).to_contain_text("8 squared is 64")
@@ -154,7 +170,7 @@ def main():
     arguments.notebook.write_text(json.dumps(notebook))
     if arguments.pictures:
         arguments.pictures.mkdir(parents=True, exist_ok=True)
-    with opened(arguments.notebook, arguments.chromium, height=1000) as page:
+    with opened(arguments.notebook, arguments.chromium, width=1200, height=1000) as page:
         hands = Hands(page, arguments.pictures)
         seen = {
             "slider": slide(hands),
