@@ -140,9 +140,15 @@ def complete(hands):
     return found
 
 
+def is_save(response):
+    return "/api/contents/" in response.url and response.request.method == "PUT" and response.ok
+
+
 def reload(hands):
     page = hands.page
-    page.keyboard.press("Control+s")
+    # A page that is reloaded before its notebook has been written comes back without outputs.
+    with page.expect_response(is_save):
+        page.keyboard.press("Control+s")
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
     page.locator(".jp-Notebook").first.wait_for()
