@@ -76,6 +76,12 @@ enum Kind {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    let code = run();
+    phalanx_transport::socket::leave();
+    code
+}
+
+fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Kernel {
             connection_file,

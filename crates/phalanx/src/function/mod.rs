@@ -100,7 +100,7 @@ fn short(name: &str) -> String {
 /// Captured variables are copied when the task is made. Within the closure each is a value of its
 /// own, cloned for every call; `&name` borrows it instead, which is better for large data:
 ///
-/// ```ignore
+/// ```text
 /// let ys = lbv.map_sync(task!([k, &table] |x: usize| k * table[x]), 0..100)?;
 /// ```
 #[macro_export]

@@ -326,6 +326,12 @@ pub struct Socket {
     shortcut: Option<PathBuf>,
 }
 
+/// Leaves nothing of this process's sockets in the temporary folder. For a process that is about to
+/// end: sockets close in a thread of their own, which it does not wait for.
+pub fn leave() {
+    guard::remove_folder();
+}
+
 /// Goes on with the driver of a kind for an endpoint: the one place that knows which there are, and
 /// where they work.
 macro_rules! with_driver {

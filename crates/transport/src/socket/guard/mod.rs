@@ -141,9 +141,20 @@ async fn accept(listener: Listener, path: PathBuf, patience: Patience, pumps: Ta
     }
 }
 
+/// The folder there is.
+static SHARED: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+
+/// Removes the folder, though sockets that are still closing may be in it.
+pub(super) fn remove_folder() {
+    let shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(folder) = shared.upgrade() {
+        // What cannot be removed now is not removed by who is left either.
+        let _ = std::fs::remove_dir_all(folder.path());
+    }
+}
+
 /// The folder, of mode 0700, for zeromq's sockets: one a process, gone with the last of them.
 fn folder() -> std::io::Result<Arc<TempDir>> {
-    static SHARED: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(folder) = shared.upgrade() {
         return Ok(folder);

@@ -1,0 +1,18 @@
+//! A process that ends before its sockets have closed leaves nothing behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use phalanx_transport::{Kind, Socket, SocketOptions, socket};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folder_of_open_sockets_can_be_left() {
+    let endpoint = "tcp://127.0.0.1:0".parse().unwrap();
+    let options = SocketOptions::default();
+    let router = Socket::bind(Kind::Router, &endpoint, options)
+        .await
+        .unwrap();
+    let folder = router.shortcut().unwrap().parent().unwrap().to_owned();
+    assert!(folder.is_dir());
+    socket::leave();
+    assert!(!folder.exists());
+}
