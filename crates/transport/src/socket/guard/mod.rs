@@ -141,22 +141,24 @@ async fn accept(listener: Listener, path: PathBuf, patience: Patience, pumps: Ta
     }
 }
 
-/// The folder there is.
-static SHARED: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+/// The folder there was last, and whether a socket still has it.
+static SHARED: Mutex<Option<(PathBuf, Weak<TempDir>)>> = Mutex::new(None);
 
 /// Removes the folder, though sockets that are still closing may be in it.
 pub(super) fn remove_folder() {
     let shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(folder) = shared.upgrade() {
+    // Also where no socket has it any more: the last one may be removing it in a thread that will
+    // not come to its end.
+    if let Some((folder, _)) = &*shared {
         // What cannot be removed now is not removed by who is left either.
-        let _ = std::fs::remove_dir_all(folder.path());
+        let _ = std::fs::remove_dir_all(folder);
     }
 }
 
 /// The folder, of mode 0700, for zeromq's sockets: one a process, gone with the last of them.
 fn folder() -> std::io::Result<Arc<TempDir>> {
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(folder) = shared.upgrade() {
+    if let Some(folder) = shared.as_ref().and_then(|(_, folder)| folder.upgrade()) {
         return Ok(folder);
     }
     let usual = std::env::temp_dir();
@@ -169,6 +171,6 @@ fn folder() -> std::io::Result<Arc<TempDir>> {
         .prefix("phalanx-sockets-")
         .tempdir_in(parent)?;
     let folder = Arc::new(folder);
-    *shared = Arc::downgrade(&folder);
+    *shared = Some((folder.path().to_owned(), Arc::downgrade(&folder)));
     Ok(folder)
 }
