@@ -120,6 +120,12 @@ impl Store {
         }
     }
 
+    /// Where the artifacts are, if all were used before and are still there.
+    pub fn known(&self, shipment: &Shipment) -> Option<Vec<PathBuf>> {
+        let known = |hash| self.known.get(hash).filter(|path| path.exists()).cloned();
+        shipment.artifacts.iter().map(known).collect()
+    }
+
     fn find(&mut self, hash: &ArtifactHash, offered: Option<PathBuf>) -> Option<PathBuf> {
         if let Some(path) = self.known.get(hash).filter(|path| path.exists()) {
             return Some(path.clone());

@@ -4,7 +4,7 @@ use crate::about;
 use crate::artifacts::Store;
 use crate::config::{EngineConfig, EngineError, Exit};
 use crate::link::{Channels, Heart, Joined, join, registration};
-use crate::machine::{Command, Event, Identity, Machine, Publication, Reply};
+use crate::machine::{Command, Event, Identity, Machine, Publication, Reply, Shipment};
 use crate::parent;
 use crate::runtime::Slot;
 use crate::wire;
@@ -13,6 +13,8 @@ use phalanx_protocol::host::ENGINE_ID_VAR;
 use phalanx_protocol::id::{EngineUuid, SessionId};
 use phalanx_protocol::parallel::UnregistrationRequest;
 use phalanx_transport::{Envelope, Kind, Receiver, Sender, Session, Socket, SocketOptions, socket};
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -193,7 +195,8 @@ impl Server {
     /// Lets the machine decide about an event and does what it says; whether to end.
     async fn perform(&mut self, event: Event) -> bool {
         let mut stop = false;
-        for command in self.machine.on(event, Utc::now()) {
+        let mut commands = VecDeque::from(self.machine.on(event, Utc::now()));
+        while let Some(command) = commands.pop_front() {
             match command {
                 Command::Publish {
                     parent,
@@ -205,6 +208,12 @@ impl Server {
                     shipment,
                     buffers,
                 } => {
+                    if let Some(known) = self.known(&shipment) {
+                        let artifacts = Ok(known);
+                        let event = Event::Prepared { run, artifacts };
+                        commands.extend(self.machine.on(event, Utc::now()));
+                        continue;
+                    }
                     let store = Arc::clone(&self.store);
                     self.preparations.spawn_blocking(move || {
                         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -223,6 +232,14 @@ impl Server {
             }
         }
         stop
+    }
+
+    /// Artifacts that need no search, which other threads would be asked for.
+    fn known(&self, shipment: &Shipment) -> Option<Vec<PathBuf>> {
+        let store = self.store.try_lock().ok()?;
+        store
+            .known(shipment)
+            .filter(|_| shipment.buffers.is_empty())
     }
 
     async fn publish(

@@ -97,12 +97,13 @@ impl Actor {
                 for command in self.state.on(event, now) {
                     self.perform(command, &mut waiting, &outboxes);
                 }
-                self.shared.engines.send_if_modified(|known| {
-                    let joined = self.state.joined();
-                    let changed = *known != joined;
-                    *known = joined;
-                    changed
-                });
+                if let Some(joined) = self.state.news() {
+                    self.shared.engines.send_if_modified(|known| {
+                        let changed = *known != joined;
+                        *known = joined;
+                        changed
+                    });
+                }
                 if self.state.ended() {
                     break;
                 }

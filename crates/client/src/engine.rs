@@ -2,6 +2,7 @@
 
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::parallel::EngineHandshake;
+use std::sync::Arc;
 
 /// An engine that is there.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,7 +12,7 @@ pub struct Engine {
     /// Its routing identity.
     pub uuid: EngineUuid,
     /// What it says of itself; `None` when it is not a Rust engine.
-    pub handshake: Option<EngineHandshake>,
+    pub handshake: Option<Arc<EngineHandshake>>,
 }
 
 /// A change a client learns of.

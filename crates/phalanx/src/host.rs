@@ -4,7 +4,7 @@ use crate::Error;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{HOST_SOCKET_VAR, HostReply, HostRequest};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::net::UnixStream;
 
 /// Asks the owner something and waits for its answer.
@@ -32,12 +32,16 @@ fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Ve
     io::stdout().flush()?;
     let path = std::env::var_os(HOST_SOCKET_VAR)
         .ok_or_else(|| io::Error::other("this program was not started by a kernel"))?;
-    let mut stream = UnixStream::connect(path)?;
-    stream.write_all(&frame::encode(request).map_err(io::Error::other)?)?;
+    let stream = UnixStream::connect(path)?;
+    // Many small frames in few pieces.
+    let mut outgoing = BufWriter::new(&stream);
+    outgoing.write_all(&frame::encode(request).map_err(io::Error::other)?)?;
     for raw in raw {
-        stream.write_all(&frame::raw_head(raw).map_err(io::Error::other)?)?;
-        stream.write_all(raw)?;
+        outgoing.write_all(&frame::raw_head(raw).map_err(io::Error::other)?)?;
+        outgoing.write_all(raw)?;
     }
+    outgoing.flush()?;
+    drop(outgoing);
     let mut stream = Incoming {
         stream,
         decoder: Decoder::default(),

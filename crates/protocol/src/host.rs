@@ -100,6 +100,8 @@ pub enum AsyncResultQuery {
         from: usize,
         /// One past the last.
         to: usize,
+        /// Whether to wait until every task is done; else it is what there is now.
+        wait: bool,
     },
     /// Waits until more than `seen` tasks are done: answered with [`HostReply::Ended`] for those
     /// after them, in the order in which they ended, or none in time.

@@ -25,10 +25,17 @@ pub async fn serve(
 ) -> (HostReply, Vec<Bytes>) {
     if let HostRequest::AsyncResult {
         id,
-        query: AsyncResultQuery::Values { from, to },
+        query: AsyncResultQuery::Values { from, to, wait },
     } = request
     {
         return match services.results().get(id) {
+            Some(held) if wait => tokio::select! {
+                _ = held.result.wait(None) => values(&held, from..to),
+                () = context.interrupted().cancelled() => {
+                    let interrupted = Failure::Interrupted { lost: Vec::new() };
+                    (HostReply::Failed(interrupted), Vec::new())
+                }
+            },
             Some(held) => values(&held, from..to),
             None => (HostReply::Failed(unknown(id)), Vec::new()),
         };
@@ -160,7 +167,7 @@ async fn answer(context: &CellContext, held: &Held, query: AsyncResultQuery) -> 
     let result = &held.result;
     match query {
         AsyncResultQuery::Progress => HostReply::Progress(held.progress()),
-        AsyncResultQuery::Values { from, to } => values(held, from..to).0,
+        AsyncResultQuery::Values { from, to, .. } => values(held, from..to).0,
         AsyncResultQuery::Next { seen, timeout } => {
             HostReply::Ended(result.ended_since(seen, limit(timeout)).await)
         }

@@ -4,7 +4,7 @@ use phalanx_client::AsyncResult;
 use phalanx_client::render::Labels;
 use phalanx_protocol::host::Progress;
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An AsyncResult that can be named.
@@ -71,10 +71,22 @@ pub struct Results(
     Arc<Mutex<Table>>,
 );
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
     held: BTreeMap<AsyncResultId, Held>,
+    /// Those that were not done when they were looked at last.
+    under_way: BTreeSet<AsyncResultId>,
+    /// What the others take.
+    bytes: usize,
     made: u64,
+    most: usize,
+    most_bytes: usize,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self::with_limits(KEPT, KEPT_BYTES)
+    }
 }
 
 impl Results {
@@ -96,6 +108,7 @@ impl Results {
             sizes: sizes.into(),
         };
         table.held.insert(id, held.clone());
+        table.under_way.insert(id);
         held
     }
 
@@ -128,10 +141,13 @@ impl Results {
 
     /// Forgets these, or all, where they are done.
     pub fn purge(&self, which: &[AsyncResultId]) {
+        let mut table = self.table();
         let named = |id: &AsyncResultId| which.is_empty() || which.contains(id);
-        self.table()
-            .held
-            .retain(|id, held| !named(id) || !held.result.ready());
+        let done = table.held.values().filter(|held| held.result.ready());
+        let gone: Vec<_> = done.map(|held| held.id).filter(named).collect();
+        for id in gone {
+            table.remove(id);
+        }
     }
 
     /// How many tasks of this session have not ended, for each engine that has any.
@@ -156,18 +172,48 @@ impl Results {
 }
 
 impl Table {
+    fn with_limits(most: usize, most_bytes: usize) -> Self {
+        Self {
+            held: BTreeMap::new(),
+            under_way: BTreeSet::new(),
+            bytes: 0,
+            made: 0,
+            most,
+            most_bytes,
+        }
+    }
+
     /// Makes room: what was done first goes, never what is under way.
     fn shrink(&mut self) {
-        let mut bytes: usize = self.held.values().map(|held| held.result.bytes()).sum();
-        let ids: Vec<AsyncResultId> = self.held.keys().copied().collect();
-        for id in ids {
-            if self.held.len() < KEPT && bytes <= KEPT_BYTES {
+        let mut bytes = 0;
+        self.under_way.retain(|id| {
+            let Some(held) = self.held.get(id) else {
+                return false;
+            };
+            let (ready, size) = (held.result.ready(), held.result.bytes());
+            *if ready { &mut self.bytes } else { &mut bytes } += size;
+            !ready
+        });
+        let excess =
+            |table: &Self| table.held.len() >= table.most || table.bytes + bytes > table.most_bytes;
+        if !excess(self) {
+            return;
+        }
+        let done = self.held.keys().filter(|id| !self.under_way.contains(id));
+        let done: Vec<AsyncResultId> = done.copied().collect();
+        for id in done {
+            if !excess(self) {
                 return;
             }
-            if let Some(held) = self.held.get(&id).filter(|held| held.result.ready()) {
-                bytes -= held.result.bytes();
-                self.held.remove(&id);
-            }
+            self.remove(id);
+        }
+    }
+
+    fn remove(&mut self, id: AsyncResultId) {
+        if let Some(held) = self.held.remove(&id)
+            && !self.under_way.remove(&id)
+        {
+            self.bytes -= held.result.bytes();
         }
     }
 }

@@ -71,6 +71,9 @@ pub(crate) struct ResultRecord {
     /// Those that have ended, in the order of their ends.
     order: Vec<usize>,
     failed: usize,
+    settled: usize,
+    /// Of what functions gave back.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -112,6 +115,8 @@ impl ResultRecord {
             tasks,
             order: Vec::new(),
             failed: 0,
+            settled: 0,
+            bytes: 0,
         }
     }
 
@@ -129,6 +134,8 @@ impl ResultRecord {
             tasks: std::iter::repeat_with(task).take(tasks).collect(),
             order: Vec::new(),
             failed: 0,
+            settled: 0,
+            bytes: 0,
         }
     }
 
@@ -149,7 +156,7 @@ impl ResultRecord {
 
     /// How many have ended with all their output here.
     pub fn settled(&self) -> usize {
-        self.tasks.iter().filter(|task| task.settled()).count()
+        self.settled
     }
 
     /// The positions and ids of the tasks that have not ended.
@@ -174,11 +181,13 @@ impl ResultRecord {
     /// Applies a change; the event it makes for subscribers, if any.
     pub fn apply(&mut self, index: usize, update: Update) -> Option<TaskEvent> {
         let task = self.tasks.get_mut(index)?;
-        let pending = task.end.is_none();
+        let (pending, settled) = (task.end.is_none(), task.settled());
         let kind = task.apply(update);
+        self.settled += usize::from(task.settled() && !settled);
         if let (true, Some(end)) = (pending, &task.end) {
             self.order.push(index);
             self.failed += usize::from(end.failure.is_some());
+            self.bytes += end.value.as_ref().map_or(0, Bytes::len);
         }
         let kind = kind?;
         Some(TaskEvent {
@@ -279,8 +288,7 @@ impl ResultRecord {
 
     /// How many bytes the values of functions take.
     pub fn bytes(&self) -> usize {
-        let value = |task: &TaskRecord| task.end.as_ref()?.value.as_ref().map(Bytes::len);
-        self.tasks.iter().filter_map(value).sum()
+        self.bytes
     }
 
     /// What came of these tasks, where they ended well.

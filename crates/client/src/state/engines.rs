@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::EngineHandshake;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// After this long without both answers an engine is asked again; doubled each time.
@@ -31,12 +32,14 @@ pub(crate) enum Greeting {
 pub(crate) struct Engines {
     by_id: BTreeMap<EngineId, Entry>,
     asked: HashMap<MsgId, EngineId>,
+    /// Whether what [`news`](Self::news) told last is still so.
+    told: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
     uuid: EngineUuid,
-    handshake: Option<EngineHandshake>,
+    handshake: Option<Arc<EngineHandshake>>,
     replied: bool,
     heard: bool,
     joined: bool,
@@ -52,6 +55,11 @@ impl Engines {
             .filter(|(_, entry)| entry.joined)
             .map(|(&id, entry)| entry.engine(id))
             .collect()
+    }
+
+    /// Those that have joined, unless nothing has changed since this was asked.
+    pub fn news(&mut self) -> Option<Vec<Engine>> {
+        (!std::mem::replace(&mut self.told, true)).then(|| self.joined())
     }
 
     /// One that is registered, joined or not.
@@ -86,6 +94,7 @@ impl Engines {
             ask_again: None,
         };
         self.by_id.insert(id, entry);
+        self.told = false;
         self.ask(id, now, next_id)
     }
 
@@ -104,6 +113,7 @@ impl Engines {
             return None;
         }
         self.asked.retain(|_, asked| *asked != id);
+        self.told = false;
         Some(self.by_id.remove(&id)?.engine(id))
     }
 
@@ -122,7 +132,8 @@ impl Engines {
         let entry = self.by_id.get_mut(&id)?;
         let news = !entry.replied;
         entry.replied = true;
-        entry.handshake = handshake;
+        entry.handshake = handshake.map(Arc::new);
+        self.told = false;
         if entry.joined {
             self.asked.retain(|_, asked| *asked != id);
             let engine = self.by_id.get(&id)?.engine(id);
@@ -166,6 +177,7 @@ impl Engines {
         if entry.asked == GREETINGS {
             entry.joined = true;
             entry.ask_again = None;
+            self.told = false;
             return Some(Greeting::Joined(entry.engine(id)));
         }
         entry.ask_again = Some(now + GREETING_RETRY * 2u32.pow(entry.asked));
@@ -182,6 +194,7 @@ impl Engines {
         }
         entry.joined = true;
         entry.ask_again = None;
+        self.told = false;
         self.asked.retain(|_, asked| *asked != id);
         Some(Greeting::Joined(self.by_id.get(&id)?.engine(id)))
     }

@@ -138,9 +138,9 @@ impl State {
         }
     }
 
-    /// The engines that have joined, by id.
-    pub fn joined(&self) -> Vec<Engine> {
-        self.engines.joined()
+    /// The engines that have joined, by id, unless nothing has changed since this was asked.
+    pub fn news(&mut self) -> Option<Vec<Engine>> {
+        self.engines.news()
     }
 
     /// Whether the controller is gone for good; nothing more will be commanded.

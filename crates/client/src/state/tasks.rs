@@ -12,7 +12,7 @@ use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::parallel::RefusalReason;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// How long a dead engine's tasks wait for the reply or the output that may be under way.
@@ -29,6 +29,8 @@ pub(crate) const ATTEMPTS: u32 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     by_msg: HashMap<MsgId, Task>,
+    /// When each of them that waits for something is given up.
+    deadlines: BTreeSet<(Instant, MsgId)>,
     /// Refused, and with whoever submitted them.
     parked: HashSet<TaskKey>,
 }
@@ -108,7 +110,7 @@ impl Tasks {
         let mut taken: Vec<_> = held
             .into_iter()
             .filter_map(|(key, msg_id)| {
-                let task = self.by_msg.remove(&msg_id)?;
+                let task = self.forget(&msg_id)?;
                 Some((key, task.work, task.attempt))
             })
             .collect();
@@ -125,8 +127,9 @@ impl Tasks {
     ) -> Vec<(Option<EngineUuid>, MsgId)> {
         let mut asked = Vec::new();
         let mut ours = Vec::new();
+        let wanted: HashSet<&TaskKey> = keys.iter().collect();
         for (msg_id, task) in &self.by_msg {
-            if keys.contains(&task.key) && !task.ended {
+            if wanted.contains(&task.key) && !task.ended {
                 if task.sent {
                     asked.push((task.placed().cloned(), msg_id.clone()));
                 } else {
@@ -186,7 +189,12 @@ impl Tasks {
         };
         task.place(engine, commands);
         if task.ended && !task.engine_left {
-            task.deadline = Some(now.instant + IDLE_TIMEOUT);
+            wait(
+                &mut self.deadlines,
+                parent,
+                task,
+                now.instant + IDLE_TIMEOUT,
+            );
         }
         let key = task.key;
         let update = match published {
@@ -263,12 +271,13 @@ impl Tasks {
         };
         let dropped = matches!(end, End::Aborted);
         let from_engine = reply.by_engine && !task.engine_left;
-        task.deadline = Some(if from_engine {
-            now.instant + IDLE_TIMEOUT
+        let limit = if from_engine {
+            IDLE_TIMEOUT
         } else {
-            now.instant + DEATH_GRACE
-        });
+            DEATH_GRACE
+        };
         let idle = task.idle;
+        wait(&mut self.deadlines, parent, task, now.instant + limit);
         let parent = parent.clone();
         self.end(&parent, end, Some(reply), now, commands);
         if idle || dropped {
@@ -280,10 +289,12 @@ impl Tasks {
     /// An engine is gone. What it or the controller said last may still be under way.
     pub fn engine_left(&mut self, uuid: &EngineUuid, now: Now) {
         // The scheduler answers for what it has placed.
-        let with = |task: &&mut Task| task.placed() == Some(uuid);
-        for task in self.by_msg.values_mut().filter(with) {
-            task.engine_left = true;
-            task.deadline = Some(now.instant + DEATH_GRACE);
+        for (msg_id, task) in &mut self.by_msg {
+            if task.placed() == Some(uuid) {
+                task.engine_left = true;
+                let until = now.instant + DEATH_GRACE;
+                wait(&mut self.deadlines, msg_id, task, until);
+            }
         }
     }
 
@@ -311,12 +322,19 @@ impl Tasks {
 
     /// When [`tick`](Self::tick) is due.
     pub fn deadline(&self) -> Option<Instant> {
-        self.by_msg.values().filter_map(|task| task.deadline).min()
+        self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// Gives up waiting for what is overdue.
     pub fn tick(&mut self, now: Now, commands: &mut Vec<Command>) {
-        for msg_id in self.ids(|task| task.deadline.is_some_and(|at| at <= now.instant)) {
+        let due = self
+            .deadlines
+            .iter()
+            .take_while(|(at, _)| *at <= now.instant);
+        let due = due.filter_map(|(_, id)| Some((self.by_msg.get(id)?.key, id.clone())));
+        let mut due: Vec<_> = due.collect();
+        due.sort();
+        for (_, msg_id) in due {
             if let Some(task) = self.by_msg.get(&msg_id) {
                 let engine = task.engine.map_or("?".to_owned(), |id| id.to_string());
                 let died = format!("Engine {engine} died while running task '{msg_id}'");
@@ -334,7 +352,7 @@ impl Tasks {
         state: Option<StateId>,
         commands: &mut Vec<Command>,
     ) -> Consequence {
-        let Some(task) = self.by_msg.remove(parent) else {
+        let Some(task) = self.forget(parent) else {
             return Consequence::None;
         };
         let key = task.key;
@@ -380,9 +398,17 @@ impl Tasks {
 
     /// All output of an ended task is here, or no more is expected.
     fn settle(&mut self, msg_id: &MsgId, commands: &mut Vec<Command>) {
-        if let Some(task) = self.by_msg.remove(msg_id) {
+        if let Some(task) = self.forget(msg_id) {
             commands.push(Command::Update(task.key, Update::OutputDone));
         }
+    }
+
+    fn forget(&mut self, msg_id: &MsgId) -> Option<Task> {
+        let task = self.by_msg.remove(msg_id)?;
+        if let Some(at) = task.deadline {
+            self.deadlines.remove(&(at, msg_id.clone()));
+        }
+        Some(task)
     }
 
     fn ids(&self, which: impl Fn(&Task) -> bool) -> Vec<MsgId> {
@@ -414,6 +440,19 @@ impl Task {
             commands.push(Command::Update(self.key, Update::Placed { id, uuid }));
         }
     }
+}
+
+/// A task waits for something until then.
+fn wait(
+    deadlines: &mut BTreeSet<(Instant, MsgId)>,
+    msg_id: &MsgId,
+    task: &mut Task,
+    until: Instant,
+) {
+    if let Some(before) = task.deadline.replace(until) {
+        deadlines.remove(&(before, msg_id.clone()));
+    }
+    deadlines.insert((until, msg_id.clone()));
 }
 
 /// Ends a task that is with its submitter, so that nothing is to come from an engine.

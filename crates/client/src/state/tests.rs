@@ -424,7 +424,7 @@ fn when_the_controller_is_gone_everything_ends() {
             "disconnected"
         ]
     );
-    assert!(client.state.ended() && client.state.joined().is_empty());
+    assert!(client.state.ended() && client.state.engines.joined().is_empty());
 }
 
 #[test]

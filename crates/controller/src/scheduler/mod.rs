@@ -2,7 +2,8 @@
 //!
 //! Semantics are those of ipyparallel's `task_scheduler.py`, except that retries end: a task that
 //! has failed wherever it may run is answered, not kept for ever; and that the tasks of an engine
-//! that died are resolved at once, not after five seconds.
+//! that died are resolved at once, not after five seconds; and that tasks which are left without any
+//! engine wait for one only as long as a restart of the engines takes.
 //!
 //! What one event costs does not grow with the number of tasks that wait, be it for an engine or
 //! for each other; only tasks that were tried before or follow others are looked at one by one.
@@ -22,8 +23,12 @@ use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_transport::Frames;
 use ready::Ready;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use task::{Place, Record, TaskNo};
+
+/// How long tasks wait for an engine after the last one has gone: one that is started in its place
+/// may come.
+pub const WITHOUT_ENGINES: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Worker {
@@ -45,6 +50,10 @@ pub struct Scheduler {
     blocked: Blocked,
     ended: Ended,
     deadlines: BTreeSet<(Instant, TaskNo)>,
+    /// Whether there has been an engine: before the first, tasks wait for it however long it takes.
+    manned: bool,
+    /// Until when the tasks that the last engine has left behind wait for another.
+    abandoned: Option<Instant>,
     next: TaskNo,
     given: u64,
     random: u64,
@@ -65,6 +74,8 @@ impl Scheduler {
             blocked: Blocked::default(),
             ended: Ended::default(),
             deadlines: BTreeSet::new(),
+            manned: false,
+            abandoned: None,
             next: TaskNo(0),
             given: 0,
             random: seed,
@@ -123,12 +134,15 @@ impl Scheduler {
         self.tasks.insert(no, Record::new(task, deadline));
         self.consider(no, &mut out);
         self.settle(&mut out);
+        self.look_for_engines(now);
         out
     }
 
     /// An engine can take tasks.
     pub fn joined(&mut self, uuid: EngineUuid) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
+        self.manned = true;
+        self.abandoned = None;
         self.workers.push(Worker {
             uuid,
             running: HashSet::new(),
@@ -139,7 +153,7 @@ impl Scheduler {
     }
 
     /// An engine has gone: its tasks are tried elsewhere where retries are left, else failed.
-    pub fn left(&mut self, uuid: &EngineUuid) -> Vec<SchedulerCommand> {
+    pub fn left(&mut self, uuid: &EngineUuid, now: Instant) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
         let Some(place) = self.workers.iter().position(|worker| worker.uuid == *uuid) else {
             return out;
@@ -163,6 +177,7 @@ impl Scheduler {
             self.end_if_hopeless(no, &mut out);
         }
         self.settle(&mut out);
+        self.look_for_engines(now);
         out
     }
 
@@ -216,9 +231,16 @@ impl Scheduler {
         out
     }
 
-    /// Fails the tasks whose time to begin is over.
+    /// Fails the tasks whose time to begin is over, and those for which no engine has come.
     pub fn tick(&mut self, now: Instant) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
+        if self.abandoned.take_if(|until| *until <= now).is_some() {
+            let mut left: Vec<_> = self.tasks.keys().copied().collect();
+            left.sort();
+            for no in left {
+                self.fail(no, FailReason::NoEngines, &mut out);
+            }
+        }
         while let Some((at, no)) = self.deadlines.first().copied()
             && at <= now
         {
@@ -229,6 +251,13 @@ impl Scheduler {
         }
         self.settle(&mut out);
         out
+    }
+
+    /// Tasks that no engine is there for are given up after a while.
+    fn look_for_engines(&mut self, now: Instant) {
+        if self.manned && self.workers.is_empty() && !self.tasks.is_empty() {
+            self.abandoned.get_or_insert(now + WITHOUT_ENGINES);
+        }
     }
 
     fn waits(&self, no: TaskNo) -> bool {
@@ -276,6 +305,9 @@ impl Scheduler {
         self.bytes -= record.task.size();
         self.blocked.ended(&id);
         self.ended.insert(id, Ending { ok, engine });
+        if self.tasks.is_empty() {
+            self.abandoned = None;
+        }
         Some(record)
     }
 

@@ -114,6 +114,8 @@ pub enum FailReason {
     ImpossibleDependency,
     /// It depends on a task nobody knows, or on itself.
     InvalidDependency,
+    /// All engines have gone, and none has come since.
+    NoEngines,
     /// Somebody asked for it.
     Aborted,
 }

@@ -77,7 +77,16 @@ impl Case {
     }
 
     fn left(&mut self, name: &str) -> Vec<String> {
-        told(self.scheduler.left(&engine(name)))
+        told(self.scheduler.left(&engine(name), self.now))
+    }
+
+    fn joined(&mut self, name: &str) -> Vec<String> {
+        told(self.scheduler.joined(engine(name)))
+    }
+
+    fn after(&mut self, time: Duration) -> Vec<String> {
+        self.now += time;
+        told(self.scheduler.tick(self.now))
     }
 }
 
@@ -112,7 +121,7 @@ fn tasks_go_to_the_engine_with_the_fewest_and_wait_at_the_high_water_mark() {
 fn without_engines_tasks_wait_for_one() {
     let mut case = Case::new(1, &[]);
     assert_eq!(case.submit("1"), [""; 0]);
-    assert_eq!(told(case.scheduler.joined(engine("a"))), ["run 1 on a"]);
+    assert_eq!(case.joined("a"), ["run 1 on a"]);
 }
 
 #[test]
@@ -161,7 +170,7 @@ fn the_tasks_of_an_engine_that_dies_fail_or_are_tried_again() {
     );
     assert_eq!(case.left("b"), [""; 0]);
     assert_eq!(case.submit("4"), [""; 0]);
-    assert_eq!(told(case.scheduler.joined(engine("c"))), ["run 4 on c"]);
+    assert_eq!(case.joined("c"), ["run 4 on c"]);
 }
 
 #[test]
@@ -173,6 +182,73 @@ fn a_task_never_waits_for_ever_when_every_engine_has_failed() {
     case.submit_with("1", retries(3));
     assert_eq!(case.reply("a", "1", Verdict::Failed), ["run 1 on b"]);
     assert_eq!(case.left("b"), ["reply 1 Failed"]);
+}
+
+#[test]
+fn tasks_that_the_last_engine_leaves_behind_wait_for_another_only_so_long() {
+    let after = |ids| TaskMetadata {
+        after: on(ids),
+        ..TaskMetadata::default()
+    };
+    let mut case = Case::new(1, &["a", "b"]);
+    for name in ["1", "2", "3"] {
+        case.submit(name);
+    }
+    case.submit_with("4", retries(2));
+    case.submit_with("5", after(&["4"]));
+    assert_eq!(
+        case.left("a"),
+        ["fail 1: EngineDied(EngineUuid(\"a\"))"],
+        "another is there"
+    );
+    assert_eq!(case.after(WITHOUT_ENGINES), [""; 0]);
+    assert_eq!(case.left("b"), ["fail 2: EngineDied(EngineUuid(\"b\"))"]);
+    assert_eq!(
+        case.after(WITHOUT_ENGINES - Duration::from_millis(1)),
+        [""; 0]
+    );
+    assert_eq!(
+        case.after(Duration::from_millis(1)),
+        [
+            "fail 3: NoEngines",
+            "fail 4: NoEngines",
+            "fail 5: NoEngines"
+        ]
+    );
+    assert_eq!(case.scheduler.waiting(), []);
+    assert_eq!(case.scheduler.queued_bytes(), 0);
+    // What is sent then waits as long, whatever was waited for before.
+    assert_eq!(case.submit("5"), [""; 0]);
+    assert_eq!(case.after(WITHOUT_ENGINES / 2), [""; 0]);
+    case.scheduler.abort(&[id("5")]);
+    assert_eq!(case.submit("6"), [""; 0]);
+    assert_eq!(case.after(WITHOUT_ENGINES / 2), [""; 0]);
+    assert_eq!(case.after(WITHOUT_ENGINES), ["fail 6: NoEngines"]);
+    assert_eq!(case.joined("c"), [""; 0]);
+    assert_eq!(case.submit("7"), ["run 7 on c"]);
+}
+
+#[test]
+fn an_engine_that_is_started_again_in_time_takes_what_waited() {
+    let mut case = Case::new(1, &["a"]);
+    case.submit("1");
+    case.submit("2");
+    case.left("a");
+    assert_eq!(case.after(WITHOUT_ENGINES / 2), [""; 0]);
+    assert_eq!(case.joined("a again"), ["run 2 on a again"]);
+    assert_eq!(case.after(WITHOUT_ENGINES), [""; 0]);
+    assert_eq!(case.reply("a again", "2", Verdict::Ok), ["reply 2 Ok"]);
+    // Nothing waits, so nothing is given up.
+    case.left("a again");
+    assert_eq!(case.after(WITHOUT_ENGINES * 2), [""; 0]);
+}
+
+#[test]
+fn before_the_first_engine_tasks_wait_as_long_as_it_takes() {
+    let mut case = Case::new(1, &[]);
+    case.submit("1");
+    assert_eq!(case.after(WITHOUT_ENGINES * 100), [""; 0]);
+    assert_eq!(case.joined("a"), ["run 1 on a"]);
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Server {
             self.answer_for_dead(id, &uuid, &msg_id, &pending, senders);
             replied = true;
         }
-        let commands = self.scheduler.left(&uuid);
+        let commands = self.scheduler.left(&uuid, Instant::now());
         replied |= !commands.is_empty();
         self.perform(commands, senders);
         self.records.left(&uuid);

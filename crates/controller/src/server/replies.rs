@@ -64,6 +64,10 @@ impl Failure {
                 "InvalidDependency",
                 format!("task '{task}' depends on a task that is unknown, or on itself"),
             ),
+            FailReason::NoEngines => (
+                "NoEngines",
+                format!("no engine is left to run task '{task}': start engines and send it again"),
+            ),
             FailReason::Aborted => return None,
         };
         Some(Self { ename, evalue })

@@ -382,7 +382,7 @@ impl AsyncResultHandle {
             return vec![Range {
                 id: range.id,
                 from: range.from + from,
-                to: range.to.min(range.from + to),
+                to: range.to.min(range.from.saturating_add(to)),
             }];
         }
         let mut parts = Vec::new();

@@ -86,7 +86,6 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// One task's failure as `RemoteError`, several as `CompositeError`.
     pub fn get(&self) -> Result<S::All<R>, Error> {
-        self.wait()?;
         self.collect()
     }
 
@@ -107,8 +106,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// When the kernel does not answer.
     pub fn get_each(&self) -> Result<Each<S::Task<R>>, Error> {
-        self.wait()?;
-        self.task_values(0, self.tasks())
+        self.values(0, usize::MAX, true)
     }
 
     /// Gives the result as soon as one task has failed, or all have ended.
@@ -150,9 +148,8 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// As [`get`](Self::get), and when several tasks ran on one engine.
     pub fn get_dict(&self) -> Result<BTreeMap<EngineId, S::Task<R>>, Error> {
-        self.wait()?;
-        let engines = self.engine_ids();
         let values = self.successes()?;
+        let engines = self.engine_ids();
         let mut dict = BTreeMap::new();
         for (engine, value) in engines.into_iter().zip(values) {
             let Some(engine) = engine else { continue };
@@ -221,11 +218,11 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         S::all(self.successes()?)
     }
 
-    /// What all tasks yielded, or their failures as one.
+    /// Waits; what all tasks yielded, or their failures as one.
     fn successes(&self) -> Result<Vec<S::Task<R>>, Error> {
         let mut values = Vec::new();
         let mut failures = Vec::<RemoteFailure>::new();
-        for value in self.task_values(0, self.tasks())? {
+        for value in self.values(0, usize::MAX, true)? {
             match value {
                 Ok(value) => values.push(value),
                 Err(Error(Failure::Remote(failure))) => failures.push(*failure),
@@ -242,15 +239,20 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         }
     }
 
-    /// What came of these tasks.
+    /// What came of these tasks so far.
     fn task_values(&self, from: usize, to: usize) -> Result<Each<S::Task<R>>, Error> {
-        let mut all = Vec::with_capacity(to.saturating_sub(from));
+        self.values(from, to, false)
+    }
+
+    fn values(&self, from: usize, to: usize, wait: bool) -> Result<Each<S::Task<R>>, Error> {
+        let mut all = Vec::new();
         for part in self.handle.parts(from, to) {
             let request = HostRequest::AsyncResult {
                 id: part.id,
                 query: AsyncResultQuery::Values {
                     from: part.from,
                     to: part.to,
+                    wait,
                 },
             };
             let (reply, raw) = crate::host::call_with(&request, &[])?;

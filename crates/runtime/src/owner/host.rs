@@ -5,7 +5,7 @@ use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
 use std::io;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
@@ -99,12 +99,15 @@ pub(super) async fn serve(
     }
     if let Ok((reply, raw)) = answer.await {
         let bytes = frame::encode(&reply).map_err(io::Error::other)?;
+        // Many small frames in few pieces.
+        let mut stream = BufWriter::new(stream);
         stream.write_all(&bytes).await?;
         for raw in raw {
             let head = frame::raw_head(&raw).map_err(io::Error::other)?;
             stream.write_all(&head).await?;
             stream.write_all(&raw).await?;
         }
+        stream.flush().await?;
     }
     Ok(())
 }

@@ -4,10 +4,13 @@ use super::ProcessError;
 use phalanx_protocol::frame::{self, Decoder};
 use rustix::io::retry_on_intr;
 use serde::{Serialize, de::DeserializeOwned};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+
+/// Most bytes that are put together to be sent at once.
+const PIECE: usize = 1 << 14;
 
 pub(super) struct Control {
     stream: UnixStream,
@@ -32,16 +35,21 @@ impl Control {
         Ok(())
     }
 
-    /// A message and the raw frame it announces.
+    /// A message, the raw frame it announces, and the message after that; small ones as one piece,
+    /// so that the owner wakes once.
     pub(super) fn send_with(
         &mut self,
         message: &impl Serialize,
         raw: &[u8],
+        after: &impl Serialize,
     ) -> Result<(), ProcessError> {
+        let mut stream = BufWriter::with_capacity(PIECE, &self.stream);
         let head = frame::raw_head(raw)?;
-        self.send(message)?;
-        self.stream.write_all(&head)?;
-        self.stream.write_all(raw)?;
+        stream.write_all(&frame::encode(message)?)?;
+        stream.write_all(&head)?;
+        stream.write_all(raw)?;
+        stream.write_all(&frame::encode(after)?)?;
+        stream.flush()?;
         Ok(())
     }
 

@@ -134,14 +134,13 @@ impl Runner {
                 // A snapshot would keep it.
                 drop(input);
                 let changed = call::changes() != before;
-                self.returned(run, changed, output)?;
                 mark_end(run);
-                let reply = RuntimeReply::Ended { run };
+                self.returned(run, changed, output)?;
                 if changed {
-                    self.ran(run, &reply)
-                } else {
-                    self.control.send(&reply)
+                    self.last = Some(run);
+                    self.take_snapshot()?;
                 }
+                Ok(())
             }
             Err(message) => {
                 let run = Some(run);
@@ -153,11 +152,12 @@ impl Runner {
 
     fn returned(&mut self, run: RunId, changed: bool, output: Vec<u8>) -> Result<(), ProcessError> {
         let reply = RuntimeReply::Called { run, changed };
-        match self.control.send_with(&reply, &output) {
+        let ended = RuntimeReply::Ended { run };
+        match self.control.send_with(&reply, &output, &ended) {
             // Too much for one frame: the owner sees that nothing came of it.
             Err(ProcessError::Frame(error)) => {
                 eprintln!("the function gave back too much: {error}");
-                self.control.send_with(&reply, &[])
+                self.control.send_with(&reply, &[], &ended)
             }
             sent => sent,
         }
