@@ -7,6 +7,7 @@
 //! | [`output`], [`failure`] | what a cell produced, and how it failed, wherever it ran |
 //! | [`comm`] | comms between code and frontends, as the library and its owner exchange them |
 //! | [`native`] | a runtime process and the libraries it loads |
+//! | [`segment`] | processes of one machine, in place of large data |
 //! | [`host`] | the `phalanx` library in a cell and the process that owns its runtime |
 //! | [`apply`] | likewise, about functions, engines and the hub |
 //! | [`runtime`] | a runtime process and its owner (kernel or engine) |
@@ -22,6 +23,7 @@ pub mod host;
 pub mod id;
 pub mod native;
 pub mod output;
+pub mod segment;
 
 #[cfg(feature = "jupyter")]
 pub mod evaluator;

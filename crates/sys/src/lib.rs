@@ -7,6 +7,7 @@
 //! | [`children`] | the processes below this one: who they are, ending them |
 //! | [`signals`] | signals as something to be read |
 //! | [`threads`] | the other threads of this process |
+//! | [`segment`] | large data in files without names, which processes hand each other |
 //! | [`page`] | a page of memory that several processes share |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -15,5 +16,6 @@ pub mod children;
 pub mod descriptors;
 pub mod fork;
 pub mod page;
+pub mod segment;
 pub mod signals;
 pub mod threads;

@@ -1,0 +1,96 @@
+//! Large data between processes of one machine: a file in memory, and the few bytes that stand for it.
+//!
+//! Wherever arguments and values travel as bytes, a reference may stand in their place. Whoever has
+//! sent one keeps the file open until the receiver has opened it, through `/proc`. The file is
+//! sealed: it never changes. It has no name, so it is gone with the last process that has it open or
+//! mapped, however that ends.
+
+use std::path::PathBuf;
+
+/// What is smaller than this many bytes is not worth a file.
+pub const LEAST: usize = 1 << 20;
+
+/// How many bytes a reference is.
+pub const REFERENCE: usize = 48;
+
+/// What a reference begins with, and arguments and values never do.
+const MARK: [u8; 8] = [0xff; 8];
+
+/// Bytes of a sealed file that another process has open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentRef {
+    /// Who has the file open.
+    pub pid: u32,
+    /// As which descriptor.
+    pub fd: u32,
+    /// The file's device, by which another file under that number is noticed.
+    pub device: u64,
+    /// The file's inode.
+    pub inode: u64,
+    /// Where in the file the bytes begin.
+    pub offset: u64,
+    /// How many bytes.
+    pub len: u64,
+}
+
+impl SegmentRef {
+    /// What is sent in place of the bytes.
+    pub fn to_bytes(&self) -> [u8; REFERENCE] {
+        let mut bytes = [0; REFERENCE];
+        let process = u64::from(self.pid) << 32 | u64::from(self.fd);
+        let words = [process, self.device, self.inode, self.offset, self.len];
+        bytes[..8].copy_from_slice(&MARK);
+        for (place, word) in bytes[8..].chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The reference, if the bytes are one.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; REFERENCE] = bytes.try_into().ok()?;
+        let mut words = bytes.chunks_exact(8).map(|word| {
+            let word = <[u8; 8]>::try_from(word).unwrap_or_default();
+            u64::from_le_bytes(word)
+        });
+        if words.next()? != u64::from_le_bytes(MARK) {
+            return None;
+        }
+        let process = words.next()?;
+        Some(Self {
+            pid: u32::try_from(process >> 32).ok()?,
+            fd: process as u32,
+            device: words.next()?,
+            inode: words.next()?,
+            offset: words.next()?,
+            len: words.next()?,
+        })
+    }
+
+    /// Where the file can be opened while its owner has it open.
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", self.pid, self.fd).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_comes_back_as_it_was_and_nothing_else_is_one() {
+        let reference = SegmentRef {
+            pid: u32::MAX,
+            fd: 7,
+            device: 1,
+            inode: u64::MAX,
+            offset: 64,
+            len: 1 << 40,
+        };
+        let bytes = reference.to_bytes();
+        assert_eq!(SegmentRef::from_bytes(&bytes), Some(reference));
+        assert_eq!(SegmentRef::from_bytes(&bytes[1..]), None);
+        assert_eq!(SegmentRef::from_bytes(&[0; REFERENCE]), None);
+        assert_eq!(SegmentRef::from_bytes(b""), None);
+    }
+}

@@ -1,0 +1,247 @@
+//! Large data in files without names, which processes of one machine hand each other by reference
+//! (`phalanx_protocol::segment`).
+//!
+//! Bytes here are either themselves or a reference to such a file. A reference made here keeps its
+//! file open as long as a clone of it lives.
+
+use bytes::Bytes;
+use phalanx_protocol::segment::{REFERENCE, SegmentRef};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
+
+/// Makes a reference to a new file with these bytes.
+///
+/// # Errors
+/// When there is no memory for it.
+pub fn place(bytes: &[u8]) -> io::Result<Bytes> {
+    let file = File::from(memfd_create(
+        c"phalanx",
+        MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
+    )?);
+    file.write_all_at(bytes, 0)?;
+    fcntl_add_seals(&file, sealed() | SealFlags::SEAL)?;
+    let metadata = file.metadata()?;
+    let reference = SegmentRef {
+        pid: 0,
+        fd: 0,
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        offset: 0,
+        len: bytes.len() as u64,
+    };
+    held(&Arc::new(file), reference)
+}
+
+/// Opens the files that others have referred to, so that the references are this process's; other
+/// bytes stay what they are.
+///
+/// # Errors
+/// When one is gone.
+pub fn hold(all: Vec<Bytes>) -> io::Result<Vec<Bytes>> {
+    let mut open = HashMap::new();
+    let hold = |bytes: Bytes| {
+        let Some(reference) = SegmentRef::from_bytes(&bytes) else {
+            return Ok(bytes);
+        };
+        let key = (reference.pid, reference.fd);
+        let file = match open.get(&key) {
+            Some(file) => Arc::clone(file),
+            None => {
+                let file = Arc::new(opened(&reference)?);
+                open.insert(key, Arc::clone(&file));
+                file
+            }
+        };
+        held(&file, reference)
+    };
+    all.into_iter().map(hold).collect()
+}
+
+/// The bytes that are referred to, mapped; other bytes stay what they are.
+///
+/// # Errors
+/// When they are gone, or there is no room to map them.
+pub fn resolve(bytes: Bytes) -> io::Result<Bytes> {
+    let Some(reference) = SegmentRef::from_bytes(&bytes) else {
+        return Ok(bytes);
+    };
+    let file = opened(&reference)?;
+    let from = usize::try_from(reference.offset).map_err(io::Error::other)?;
+    let len = usize::try_from(reference.len).map_err(io::Error::other)?;
+    let whole = Mapping::of(&file, from + len)?;
+    Ok(Bytes::from_owner(whole).slice(from..))
+}
+
+/// Whether bytes are a reference to a file that this process cannot open.
+pub fn is_out_of_reach(bytes: &[u8]) -> bool {
+    SegmentRef::from_bytes(bytes).is_some_and(|reference| opened(&reference).is_err())
+}
+
+/// What has to hold for bytes to stay as they are.
+fn sealed() -> SealFlags {
+    SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE
+}
+
+/// Opens the file, if it is the one that is meant.
+fn opened(reference: &SegmentRef) -> io::Result<File> {
+    let file = File::open(reference.path())?;
+    let metadata = file.metadata()?;
+    let end = reference.offset.checked_add(reference.len);
+    let same = (metadata.dev(), metadata.ino()) == (reference.device, reference.inode)
+        && end.is_some_and(|end| end <= metadata.len());
+    if !same || !fcntl_get_seals(&file)?.contains(sealed()) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(file)
+}
+
+/// A reference to this process's file.
+fn held(file: &Arc<File>, reference: SegmentRef) -> io::Result<Bytes> {
+    let reference = SegmentRef {
+        pid: std::process::id(),
+        fd: u32::try_from(file.as_raw_fd()).map_err(io::Error::other)?,
+        ..reference
+    };
+    Ok(Bytes::from_owner(Held {
+        reference: reference.to_bytes(),
+        _file: Arc::clone(file),
+    }))
+}
+
+/// A reference, and what it refers to.
+struct Held {
+    reference: [u8; REFERENCE],
+    _file: Arc<File>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.reference
+    }
+}
+
+/// The beginning of a sealed file.
+struct Mapping {
+    start: *const u8,
+    len: usize,
+}
+
+// SAFETY: the file is sealed, so the bytes never change; they are mapped until the value is dropped.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn of(file: &File, len: usize) -> io::Result<Self> {
+        if len == 0 {
+            let start = std::ptr::NonNull::<u8>::dangling().as_ptr();
+            return Ok(Self { start, len });
+        }
+        // SAFETY: the system chooses a place where nothing is.
+        let start = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                len,
+                ProtFlags::READ,
+                MapFlags::SHARED,
+                file,
+                0,
+            )
+        }?;
+        Ok(Self {
+            start: start.cast(),
+            len,
+        })
+    }
+}
+
+impl AsRef<[u8]> for Mapping {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: mapped as long as `self` lives, or of no length; the seals keep the file as long
+        // as it was when it was mapped.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            // SAFETY: our mapping, and what borrows from it is gone. Unmapping it does not fail.
+            let _ = unsafe { munmap(self.start.cast_mut().cast(), self.len) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn large() -> Vec<u8> {
+        (0..3_000_000u32).map(|number| number as u8).collect()
+    }
+
+    #[test]
+    fn what_is_placed_is_read_through_its_reference() {
+        let bytes = large();
+        let placed = place(&bytes).unwrap();
+        assert_eq!(placed.len(), REFERENCE);
+        assert!(!is_out_of_reach(&placed));
+        let read = resolve(placed.clone()).unwrap();
+        // Whoever has mapped it does not need the owner any more.
+        drop(placed);
+        assert_eq!(read, bytes);
+    }
+
+    #[test]
+    fn what_is_held_outlives_its_owner() {
+        let placed = place(&large()).unwrap();
+        let plain = Bytes::from_static(b"plain");
+        let copies = vec![Bytes::copy_from_slice(&placed), plain.clone()];
+        let kept = hold(copies).unwrap();
+        let copy = Bytes::copy_from_slice(&placed);
+        drop(placed);
+        assert!(is_out_of_reach(&copy) && resolve(copy).is_err());
+        assert_eq!(resolve(kept[0].clone()).unwrap(), large());
+        assert_eq!(kept[1], plain);
+    }
+
+    #[test]
+    fn another_file_under_the_same_number_is_not_taken() {
+        let placed = place(b"one").unwrap();
+        let mut reference = SegmentRef::from_bytes(&placed).unwrap();
+        for change in [
+            |r: &mut SegmentRef| r.inode += 1,
+            |r: &mut SegmentRef| r.len += 1,
+            |r: &mut SegmentRef| r.offset = u64::MAX,
+        ] {
+            let right = reference.clone();
+            change(&mut reference);
+            assert!(is_out_of_reach(&reference.to_bytes()));
+            reference = right;
+        }
+        // One that could still change.
+        let open = memfd_create(c"open", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING);
+        let open = File::from(open.unwrap());
+        open.write_all_at(b"one", 0).unwrap();
+        let metadata = open.metadata().unwrap();
+        let open = SegmentRef {
+            fd: open.as_raw_fd() as u32,
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            ..reference
+        };
+        assert!(is_out_of_reach(&open.to_bytes()));
+    }
+
+    #[test]
+    fn nothing_can_be_placed_too() {
+        let placed = place(b"").unwrap();
+        assert_eq!(resolve(placed).unwrap(), Bytes::new());
+    }
+}
