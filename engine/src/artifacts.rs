@@ -4,6 +4,8 @@
 use crate::machine::{Shipment, Unprepared};
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
+use phalanx_protocol::segment::SegmentRef;
+use phalanx_sys::segment;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -100,6 +102,10 @@ impl Store {
             })?;
             self.known.insert(hash.clone(), path);
         }
+        if self.lacks(&shipment.host, &shipment.args) {
+            // Sent again, the data comes along as the artifacts do.
+            return Err(Unprepared::Missing(shipment.artifacts.clone()));
+        }
         let mut paths = Vec::new();
         let mut missing = Vec::new();
         for (position, hash) in shipment.artifacts.iter().enumerate() {
@@ -120,10 +126,20 @@ impl Store {
         }
     }
 
-    /// Where the artifacts are, if all were used before and are still there.
+    /// Where the artifacts are, if all were used before and are still there, as is what the arguments
+    /// refer to.
     pub fn known(&self, shipment: &Shipment) -> Option<Vec<PathBuf>> {
+        if self.lacks(&shipment.host, &shipment.args) {
+            return None;
+        }
         let known = |hash| self.known.get(hash).filter(|path| path.exists()).cloned();
         shipment.artifacts.iter().map(known).collect()
+    }
+
+    /// Whether these are a reference to data of another machine, or of a container of this one.
+    fn lacks(&self, host: &str, args: &[u8]) -> bool {
+        SegmentRef::from_bytes(args).is_some()
+            && (host != self.host || segment::is_out_of_reach(args))
     }
 
     fn find(&mut self, hash: &ArtifactHash, offered: Option<PathBuf>) -> Option<PathBuf> {
@@ -231,7 +247,27 @@ mod tests {
                 .collect(),
             paths,
             buffers: Vec::new(),
+            args: Bytes::new(),
         }
+    }
+
+    #[test]
+    fn data_that_is_out_of_reach_has_to_be_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(&folder.path().join("cache"));
+        let data = segment::place(b"data").unwrap();
+        let mut call = |host, args: &Bytes| {
+            let mut call = cell(host, &[b"library"], Vec::new());
+            call.artifacts.clear();
+            call.args = args.clone();
+            store.prepare(&call, &[])
+        };
+        assert_eq!(call("here", &data), Ok(Vec::new()));
+        assert!(call("there", &data).is_err());
+        assert_eq!(call("there", &Bytes::from_static(b"data")), Ok(Vec::new()));
+        let copy = Bytes::copy_from_slice(&data);
+        drop(data);
+        assert!(call("here", &copy).is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::wire;
 use bytes::Bytes;
 use chrono::Utc;
 use phalanx_protocol::id::AsyncResultId;
+use phalanx_sys::segment;
 use phalanx_transport::socket;
 use phalanx_transport::{Envelope, Sender, Session};
 use std::collections::HashMap;
@@ -364,7 +365,13 @@ async fn send(outgoing: Outgoing, socket: &Sender, session: &Session) -> Result<
 }
 
 async fn buffers(body: &Body) -> Result<Vec<Bytes>, String> {
-    let Body::Work { work, buffers, .. } = body else {
+    let Body::Work {
+        work,
+        buffers,
+        by_path,
+        ..
+    } = body
+    else {
         return Ok(Vec::new());
     };
     let mut read = Vec::new();
@@ -378,7 +385,12 @@ async fn buffers(body: &Body) -> Result<Vec<Bytes>, String> {
         read.push(Bytes::from(bytes));
     }
     if let EngineTask::Call(call) = &**work {
-        read.push(call.args.clone());
+        // Engines of this machine open what the arguments refer to, as they do artifacts.
+        read.push(if *by_path && buffers.is_empty() {
+            call.args.clone()
+        } else {
+            segment::resolve(call.args.clone()).map_err(|error| format!("its data: {error}"))?
+        });
     }
     Ok(read)
 }

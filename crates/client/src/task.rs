@@ -24,7 +24,8 @@ pub struct EngineCall {
     pub metadata: CallMetadata,
     /// Where the artifacts named in the metadata are on this machine.
     pub artifacts: Vec<(ArtifactHash, PathBuf)>,
-    /// The arguments, as the function reads them.
+    /// The arguments, as the function reads them, or a reference to a file with them
+    /// (`phalanx_sys::segment`), which is open as long as a clone of these bytes lives.
     pub args: Bytes,
     /// The user's name for the task.
     pub label: Option<String>,

@@ -1,10 +1,14 @@
 //! One call to the process that owns this runtime.
 
 use crate::Error;
+use crate::shared::beside::Source;
+use crate::shared::memory::Chunk;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{HOST_SOCKET_VAR, HostReply, HostRequest};
+use phalanx_protocol::segment::SegmentRef;
 use std::io::{self, BufWriter, Read, Write};
+use std::ops::Deref;
 use std::os::unix::net::UnixStream;
 
 /// Asks the owner something and waits for its answer.
@@ -18,7 +22,7 @@ pub(crate) fn call(request: &HostRequest) -> Result<HostReply, Error> {
 pub(crate) fn call_with(
     request: &HostRequest,
     raw: &[Vec<u8>],
-) -> Result<(HostReply, Vec<Vec<u8>>), Error> {
+) -> Result<(HostReply, Vec<Frame>), Error> {
     match exchange(request, raw) {
         Ok((HostReply::Failed(failure), _)) => Err(Error(failure)),
         Ok(reply) => Ok(reply),
@@ -28,7 +32,7 @@ pub(crate) fn call_with(
     }
 }
 
-fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Vec<Vec<u8>>)> {
+fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Vec<Frame>)> {
     io::stdout().flush()?;
     let path = std::env::var_os(HOST_SOCKET_VAR)
         .ok_or_else(|| io::Error::other("this program was not started by a kernel"))?;
@@ -56,11 +60,47 @@ fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Ve
     let mut frames = Vec::new();
     while frames.len() < reply.raw_frames() {
         match stream.decoder.raw().map_err(io::Error::other)? {
-            Some(frame) => frames.push(frame),
+            Some(frame) => frames.push(Frame::open(frame)?),
             None => stream.read()?,
         }
     }
+    // The owner keeps what its references refer to until the connection is closed.
     Ok((reply, frames))
+}
+
+/// A raw frame: itself, or mapped.
+#[doc(hidden)]
+pub enum Frame {
+    Near(Vec<u8>),
+    Mapped(Chunk),
+}
+
+impl Frame {
+    fn open(bytes: Vec<u8>) -> io::Result<Self> {
+        Ok(match SegmentRef::from_bytes(&bytes) {
+            None => Self::Near(bytes),
+            Some(reference) => Self::Mapped(Chunk::open(&reference)?),
+        })
+    }
+
+    /// What begins there, for a value to find what is beside it.
+    pub(crate) fn from(&self, at: usize) -> Option<Source<'_>> {
+        Some(match self {
+            Self::Near(bytes) => Source::Passing(bytes.get(at..)?),
+            Self::Mapped(chunk) => Source::Chunk(chunk.part(at..chunk.len())?),
+        })
+    }
+}
+
+impl Deref for Frame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Near(bytes) => bytes,
+            Self::Mapped(chunk) => chunk,
+        }
+    }
 }
 
 struct Incoming {

@@ -13,6 +13,7 @@
 //! | [`Client`], [`Cluster`] | the session's engines, and what the hub knows |
 //! | [`DirectView`], [`LoadBalancedView`] | functions on engines: `apply`, `map`, `push`, `pull`, `scatter`, `gather` |
 //! | [`Function`], [`task!`], [`Reference`] | what engines call, and with what |
+//! | [`Shared`] | large plain data that engines of one machine look at where it is |
 //! | [`AsyncResult`] | what is submitted comes back as: results, metadata, timing, outputs |
 //! | [`namespace`], [`publish_data`], [`depend`] | what a function does on its engine |
 //! | [`interrupted`] | whether the user wants the cell to stop |
@@ -29,6 +30,7 @@ mod input;
 mod interrupt;
 mod listeners;
 mod progress;
+mod shared;
 mod table;
 mod view;
 
@@ -67,10 +69,11 @@ pub use phalanx_protocol::apply::Dependency;
 pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
 pub use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 pub use progress::{Progress, progress};
+pub use shared::{Plain, Shared};
 pub use table::{Table, ToTable, table};
 pub use view::{
-    DirectView, Imap, IntoTargets, IntoTasks, Item, LoadBalancedView, Map, ParallelFunction,
-    RemoteFunction, Scatter, StepBy, Stepped,
+    DirectView, Imap, IntoSpread, IntoTargets, IntoTasks, Item, LoadBalancedView, Map,
+    ParallelFunction, RemoteFunction, Scatter, Spread, StepBy, Stepped,
 };
 
 /// The number of the engine this code is running on, or `None` in the notebook's own process.

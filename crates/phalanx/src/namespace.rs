@@ -2,7 +2,7 @@
 //! it. `push` fills it, `pull` and [`Reference`](crate::Reference) read it.
 
 use crate::Error;
-use crate::function::{Travels, attach, decode, encode};
+use crate::function::{Kept, Parts, Travels, attach};
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ type Store = Mutex<BTreeMap<String, Entry>>;
 
 struct Entry {
     type_name: String,
-    bytes: Vec<u8>,
+    value: Kept,
 }
 
 /// Why a name has no value of the type wanted.
@@ -40,7 +40,7 @@ pub fn get<T: Travels>(name: &str) -> Result<T, Error> {
 /// # Errors
 /// When the value cannot be serialised.
 pub fn set<T: Travels>(name: &str, value: &T) -> Result<(), Error> {
-    put(name, std::any::type_name::<T>(), encode(value)?);
+    put(name, std::any::type_name::<T>(), Parts::of(value)?.into());
     Ok(())
 }
 
@@ -55,11 +55,11 @@ pub fn remove(name: &str) -> bool {
     with(|store| store.remove(name).is_some())
 }
 
-pub(crate) fn put(name: &str, type_name: &str, bytes: Vec<u8>) {
+pub(crate) fn put(name: &str, type_name: &str, value: Kept) {
     changed();
     let entry = Entry {
         type_name: type_name.to_owned(),
-        bytes,
+        value,
     };
     with(|store| store.insert(name.to_owned(), entry));
 }
@@ -81,7 +81,7 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, Unkn
                 ),
             });
         }
-        decode(&entry.bytes).map_err(|why| Unknown {
+        entry.value.decode().map_err(|why| Unknown {
             ename: "DeserializeError",
             evalue: format!("'{name}' cannot be read as {wanted}: {why}"),
         })
@@ -97,7 +97,7 @@ fn changed() {
 }
 
 /// A type's name without the crates and modules of its parts: cells are crates of their own.
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     let mut plain = String::new();
     let mut word = String::new();
     let mut chars = name.chars().peekable();

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU64};
 
 /// A function of a cell, as an engine calls it: `input` and `len` are its arguments, and it calls
 /// `give` once, with `to`, for what it gives back. It does not unwind.
+///
+/// Either may be a [`SegmentRef`](crate::segment::SegmentRef). The file of the one that is given back
+/// belongs to whoever has called.
 pub type Trampoline =
     unsafe extern "C" fn(input: *const u8, len: usize, to: *mut c_void, give: Give);
 
@@ -36,6 +39,9 @@ pub struct Attachment {
 pub mod value {
     /// A value in postcard's form.
     pub const POSTCARD: u8 = b'P';
+    /// A value that has plain data beside it: seven zeros, eight bytes that say how long it is
+    /// (little endian), itself as above; then, from the next multiple of 64 bytes on, the data.
+    pub const BESIDE: u8 = b'S';
     /// A value in JSON.
     pub const JSON: u8 = b'J';
     /// A [`Raised`](super::Raised) in JSON: the call failed.

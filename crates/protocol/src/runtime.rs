@@ -31,6 +31,8 @@ pub enum RuntimeRequest {
     },
     /// To a snapshot: take over. Answered with [`RuntimeReply::Ready`].
     Wake,
+    /// What the last call gave back has been opened, where it was a reference.
+    Taken,
     /// Takes snapshots from now on, or does without.
     Snapshots {
         /// Whether it does.

@@ -89,7 +89,7 @@ pub(crate) enum Event {
     /// The runtime put something out.
     RuntimeOutput { run: Option<RunId>, output: Output },
     /// What a called function gave back; its end follows.
-    RuntimeValue { run: RunId, value: Vec<u8> },
+    RuntimeValue { run: RunId, value: Bytes },
     /// A run is over.
     RuntimeEnded { run: RunId, outcome: Outcome },
     /// The runtime is gone.
@@ -173,6 +173,8 @@ pub(crate) struct Shipment {
     pub paths: Vec<PathBuf>,
     /// Which come as buffers: the i-th buffer is `artifacts[buffers[i]]`.
     pub buffers: Vec<usize>,
+    /// The arguments of a call, which may refer to data on the client's machine.
+    pub args: Bytes,
 }
 
 /// Who the engine is.

@@ -83,7 +83,7 @@ impl Machine {
         if let Work::Call { value, .. } = current.work {
             let content = json!({"status": "ok"});
             let metadata = self.metadata(&current.request, "ok", current.started, None);
-            let buffers = vec![value.into()];
+            let buffers = vec![value];
             self.reply_with(current.request, content, metadata, buffers, commands);
             return;
         }

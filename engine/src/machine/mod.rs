@@ -17,6 +17,7 @@ pub(crate) use event::{
 
 pub(crate) use failure::NOT_ON_ENGINES;
 
+use bytes::Bytes;
 use failure::Failure;
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::id::{MsgId, RunId, StateId};
@@ -307,7 +308,7 @@ impl Machine {
     }
 
     /// What a call gave back is kept until its end.
-    fn value(&mut self, run: RunId, given: Vec<u8>) {
+    fn value(&mut self, run: RunId, given: Bytes) {
         if let Some(current) = self.current.as_mut().filter(|c| c.run == run)
             && let Work::Call { value, .. } = &mut current.work
         {

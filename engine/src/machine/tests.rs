@@ -490,7 +490,13 @@ impl Engine {
     fn gave(&mut self, value: &[u8]) {
         let run = RunId(self.runs);
         let value = value.to_vec();
-        assert_eq!(self.told(Event::RuntimeValue { run, value }), [""; 0]);
+        assert_eq!(
+            self.told(Event::RuntimeValue {
+                run,
+                value: value.into()
+            }),
+            [""; 0]
+        );
     }
 
     fn calls(&mut self, id: &str) -> Vec<String> {

@@ -18,7 +18,7 @@ pub(super) enum Work {
         call: CallMetadata,
         args: Bytes,
         /// What it gave back, once it has.
-        value: Vec<u8>,
+        value: Bytes,
     },
 }
 
@@ -82,6 +82,7 @@ pub(super) fn accept(ask: Ask) -> Result<(Work, Shipment, Vec<Bytes>), String> {
                 artifacts: cell.artifacts.clone(),
                 paths: cell.paths.clone(),
                 buffers: cell.buffers.clone(),
+                args: Bytes::new(),
             };
             Ok((Work::Cell { code, silent, cell }, shipment, buffers))
         }
@@ -93,8 +94,9 @@ pub(super) fn accept(ask: Ask) -> Result<(Work, Shipment, Vec<Bytes>), String> {
                 artifacts: call.artifacts.clone(),
                 paths: call.paths.clone(),
                 buffers: call.buffers.clone(),
+                args: args.clone(),
             };
-            let value = Vec::new();
+            let value = Bytes::new();
             Ok((Work::Call { call, args, value }, shipment, buffers))
         }
         _ => Err("this is nothing to run".to_owned()),

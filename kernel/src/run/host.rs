@@ -13,6 +13,8 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{AsyncResultQuery, HostReply, HostRequest};
 use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::StreamName;
+use phalanx_protocol::segment::LEAST;
+use phalanx_sys::segment;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -30,13 +32,13 @@ pub async fn serve(
     {
         return match services.results().get(id) {
             Some(held) if wait => tokio::select! {
-                _ = held.result.wait(None) => values(&held, from..to),
+                _ = held.result.wait(None) => placed(values(&held, from..to)).await,
                 () = context.interrupted().cancelled() => {
                     let interrupted = Failure::Interrupted { lost: Vec::new() };
                     (HostReply::Failed(interrupted), Vec::new())
                 }
             },
-            Some(held) => values(&held, from..to),
+            Some(held) => placed(values(&held, from..to)).await,
             None => (HostReply::Failed(unknown(id)), Vec::new()),
         };
     }
@@ -59,6 +61,22 @@ fn values(held: &Held, tasks: Range<usize>) -> (HostReply, Vec<Bytes>) {
     });
     let told = told.collect();
     (HostReply::Values(told), raw)
+}
+
+/// What is large goes by way of memory that the library maps.
+async fn placed((told, raw): (HostReply, Vec<Bytes>)) -> (HostReply, Vec<Bytes>) {
+    if raw.iter().all(|value| value.len() < LEAST) {
+        return (told, raw);
+    }
+    let all = raw.clone();
+    let place = |value: Bytes| match value.len() {
+        ..LEAST => value,
+        // Where there is no memory for a second copy, it goes as it is.
+        _ => segment::place(&value).unwrap_or(value),
+    };
+    let placed =
+        tokio::task::spawn_blocking(move || all.into_iter().map(place).collect::<Vec<_>>());
+    (told, placed.await.unwrap_or(raw))
 }
 
 async fn plain(

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::function::{Travels, from_value};
+use crate::host::Frame;
 use phalanx_protocol::failure::Failure;
 
 /// How the values of an AsyncResult's tasks make up its result.
@@ -13,7 +14,7 @@ pub trait Shape: Clone + 'static {
 
     /// What one task has yielded.
     #[doc(hidden)]
-    fn task<R: Travels>(bytes: &[u8]) -> Result<Self::Task<R>, Error>;
+    fn task<R: Travels>(value: &Frame) -> Result<Self::Task<R>, Error>;
 
     /// Puts the tasks' values together.
     #[doc(hidden)]
@@ -36,8 +37,8 @@ impl Shape for One {
     type Task<R: Travels> = R;
     type All<R: Travels> = R;
 
-    fn task<R: Travels>(bytes: &[u8]) -> Result<R, Error> {
-        from_value(bytes)
+    fn task<R: Travels>(value: &Frame) -> Result<R, Error> {
+        from_value(value)
     }
 
     fn all<R: Travels>(tasks: Vec<R>) -> Result<R, Error> {
@@ -53,8 +54,8 @@ impl Shape for Many {
     type Task<R: Travels> = R;
     type All<R: Travels> = Vec<R>;
 
-    fn task<R: Travels>(bytes: &[u8]) -> Result<R, Error> {
-        from_value(bytes)
+    fn task<R: Travels>(value: &Frame) -> Result<R, Error> {
+        from_value(value)
     }
 
     fn all<R: Travels>(tasks: Vec<R>) -> Result<Vec<R>, Error> {
@@ -66,8 +67,8 @@ impl Shape for Chunks {
     type Task<R: Travels> = Vec<R>;
     type All<R: Travels> = Vec<R>;
 
-    fn task<R: Travels>(bytes: &[u8]) -> Result<Vec<R>, Error> {
-        from_value(bytes)
+    fn task<R: Travels>(value: &Frame) -> Result<Vec<R>, Error> {
+        from_value(value)
     }
 
     fn all<R: Travels>(tasks: Vec<Vec<R>>) -> Result<Vec<R>, Error> {

@@ -1,10 +1,14 @@
 //! Values and references on their way to a function's parameters.
 
-use super::codec::{decode, encode, put, take};
+use super::codec::{Kept, Parts, Taken, put, take, word};
 use crate::Error;
 use crate::namespace;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use crate::shared::beside::{Areas, Source};
+use crate::shared::memory::{ALIGN, Chunk};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::any::Any;
 use std::fmt;
 
 /// What can travel between the notebook and engines: every type that implements serde's `Serialize`
@@ -31,18 +35,31 @@ impl fmt::Display for Reference {
     }
 }
 
-/// Arguments as bytes.
-#[derive(Debug, Default)]
+/// Arguments as bytes, and the plain data that they leave beside them.
+#[derive(Default)]
 pub struct Encoded {
-    pub(crate) bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
+    pub(super) areas: Areas,
     pub(crate) references: Vec<String>,
 }
 
 impl Encoded {
     /// Appends a value that is in bytes already.
-    pub(crate) fn value(&mut self, bytes: &[u8]) {
-        self.bytes.push(VALUE);
-        put(&mut self.bytes, bytes);
+    pub(crate) fn value(&mut self, parts: Parts) {
+        if parts.bytes.len() < FAR {
+            let at = self.areas.append(parts.areas);
+            self.bytes.push(VALUE);
+            self.bytes.extend_from_slice(&at.to_le_bytes());
+            put(&mut self.bytes, &parts.bytes);
+        } else {
+            // Written from where they are; what is beside them follows.
+            let len = parts.bytes.len() as u64;
+            let at = self.areas.add(Chunk::of(parts.bytes));
+            self.areas.append(parts.areas);
+            self.bytes.push(FAR_VALUE);
+            self.bytes.extend_from_slice(&at.to_le_bytes());
+            self.bytes.extend_from_slice(&len.to_le_bytes());
+        }
     }
 
     /// Appends a reference.
@@ -55,6 +72,11 @@ impl Encoded {
 
 const VALUE: u8 = 0;
 const REFERENCE: u8 = 1;
+/// A value whose bytes are beside the arguments, since they are many.
+const FAR_VALUE: u8 = 2;
+
+/// How many bytes are many.
+const FAR: usize = 1 << 16;
 
 /// What can be given for a parameter of type `A`: a value of it, or a [`Reference`] to one.
 #[diagnostic::on_unimplemented(
@@ -70,7 +92,7 @@ pub trait Argument<A> {
 #[diagnostic::do_not_recommend]
 impl<A: Serialize> Argument<A> for A {
     fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
-        to.value(&encode(self)?);
+        to.value(Parts::of(self)?);
         Ok(())
     }
 }
@@ -124,28 +146,123 @@ macro_rules! arguments {
 arguments!(A X, B Y);
 arguments!(A X, B Y, C Z);
 
-/// Items for a map: as many as go with one task.
-pub(crate) fn encode_items<A: Serialize>(items: &[A]) -> Result<Vec<u8>, Error> {
-    encode(items)
+/// Arguments as they have come.
+pub(super) struct Reader<'a> {
+    pub(super) rest: &'a [u8],
+    pub(super) beside: &'a Beside<'a>,
+}
+
+/// What has come beside arguments.
+pub(super) struct Beside<'a> {
+    pub(super) bytes: &'a [u8],
+    /// The same, where it can be kept.
+    pub(super) chunk: Option<Chunk>,
+}
+
+impl<'a> Beside<'a> {
+    fn from(&'a self, at: usize) -> Option<Source<'a>> {
+        let bytes = self.bytes.get(at..)?;
+        Some(match &self.chunk {
+            Some(chunk) => Source::Chunk(chunk.part(at..chunk.len())?),
+            None => Source::Passing(bytes),
+        })
+    }
+}
+
+/// An argument.
+pub(super) enum Given<'a> {
+    Value(Taken<'a>),
+    Reference(&'a [u8]),
+}
+
+impl<'a> Reader<'a> {
+    /// A value as it is, for longer than the call.
+    fn keep(&self, value: Taken<'_>) -> Kept {
+        let chunk = |bytes: &[u8]| {
+            let from = bytes
+                .as_ptr()
+                .addr()
+                .wrapping_sub(self.beside.bytes.as_ptr().addr());
+            let kept = self.beside.chunk.as_ref();
+            let kept = kept.and_then(|chunk| chunk.part(from..from.checked_add(bytes.len())?));
+            kept.unwrap_or_else(|| Chunk::copy(bytes))
+        };
+        let beside = match value.beside {
+            Source::Chunk(beside) => beside,
+            Source::Passing(bytes) => Chunk::copy(bytes),
+            Source::Areas(_) => Chunk::copy(&[]),
+        };
+        Kept::Chunks(chunk(value.bytes), beside)
+    }
+
+    /// Takes the next argument; `None` where it is cut off.
+    #[inline(never)]
+    pub(super) fn next(&mut self) -> Option<Given<'a>> {
+        let (&tag, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        if tag == REFERENCE {
+            return Some(Given::Reference(take(&mut self.rest)?));
+        }
+        let at = usize::try_from(word(self.rest)?).ok()?;
+        self.rest = self.rest.get(8..)?;
+        if tag == VALUE {
+            let bytes = take(&mut self.rest)?;
+            // Nothing beside it is the rule.
+            let beside = self.beside.from(at).unwrap_or(Source::Passing(&[]));
+            return Some(Given::Value(Taken { bytes, beside }));
+        }
+        let end = at.checked_add(usize::try_from(word(self.rest)?).ok()?)?;
+        self.rest = self.rest.get(8..)?;
+        let behind = self.beside.from(end.next_multiple_of(ALIGN));
+        Some(Given::Value(Taken {
+            bytes: self.beside.bytes.get(at..end)?,
+            beside: behind.unwrap_or(Source::Passing(&[])),
+        }))
+    }
+}
+
+/// A value that is kept as it came: a parameter of functions of ours.
+pub(crate) struct Undecoded(pub(crate) Kept);
+
+impl Serialize for Undecoded {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom("it is not ours to write"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Undecoded {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom("it is not ours to read"))
+    }
 }
 
 /// The argument for the parameter at this place, as the engine reads it.
 pub(super) fn read<A: DeserializeOwned + 'static>(
-    from: &mut &[u8],
+    from: &mut Reader<'_>,
     place: usize,
 ) -> Result<A, Failed> {
-    let broken = || Failed::unreadable::<A>(place, "it is cut off");
-    let (&tag, rest) = from.split_first().ok_or_else(broken)?;
-    *from = rest;
-    let bytes = take(from).ok_or_else(broken)?;
-    if tag == VALUE {
-        return decode(bytes).map_err(|why| Failed::unreadable::<A>(place, &why));
+    let given = from.next();
+    let given = given.ok_or_else(|| Failed::unreadable::<A>(place, "it is cut off"))?;
+    match given {
+        Given::Value(taken) => {
+            let mut kept: Option<A> = None;
+            let as_it_is = (&mut kept as &mut dyn Any).downcast_mut::<Option<Undecoded>>();
+            if let Some(as_it_is) = as_it_is {
+                *as_it_is = Some(Undecoded(from.keep(taken)));
+            } else {
+                let read = taken.decode();
+                kept = Some(read.map_err(|why| Failed::unreadable::<A>(place, &why))?);
+            }
+            kept.ok_or_else(|| Failed::unreadable::<A>(place, "it is not there"))
+        }
+        Given::Reference(name) => {
+            let name = String::from_utf8_lossy(name);
+            namespace::read::<A>(&name).map_err(|error| Failed {
+                ename: error.ename,
+                evalue: error.evalue,
+            })
+        }
     }
-    let name = String::from_utf8_lossy(bytes);
-    namespace::read::<A>(&name).map_err(|error| Failed {
-        ename: error.ename,
-        evalue: error.evalue,
-    })
 }
 
 /// Why a function was not called.

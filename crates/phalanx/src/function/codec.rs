@@ -1,20 +1,42 @@
-//! Bytes of values: postcard's, and lengths before them.
+//! Bytes of values: postcard's, and plain data beside them.
 
 use crate::Error;
+use crate::host::Frame;
+use crate::shared::beside::{Areas, Source, reading, why_not, writing};
+use crate::shared::memory::{ALIGN, Chunk};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
-/// A value as bytes.
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
-    postcard::to_extend(value, Vec::new()).map_err(|error| {
-        let name = std::any::type_name::<T>();
-        Error(Failure::Usage {
-            message: format!("a value of type {name} cannot be serialised: {error}"),
-            hint: Some("lengths must be known, and `#[serde(…)]` attributes fit a format that does not describe itself".to_owned()),
+/// A value in bytes, and the plain data that it leaves beside them.
+#[derive(Clone, Default)]
+pub struct Parts {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) areas: Areas,
+}
+
+impl Parts {
+    /// A value as bytes.
+    pub(crate) fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
+        Self::after(Vec::new(), value).map_err(|why| {
+            let name = std::any::type_name::<T>();
+            Error(Failure::Usage {
+                message: format!("a value of type {name} cannot be serialised: {why}"),
+                hint: Some("lengths must be known, and `#[serde(…)]` attributes fit a format that does not describe itself".to_owned()),
+            })
         })
-    })
+    }
+
+    /// The same, after other bytes.
+    pub(super) fn after<T: Serialize + ?Sized>(
+        bytes: Vec<u8>,
+        value: &T,
+    ) -> Result<Self, postcard::Error> {
+        let (written, areas) = writing(|| postcard::to_extend(value, bytes));
+        written.map(|bytes| Self { bytes, areas })
+    }
 }
 
 /// Bytes as a value; the message says why not.
@@ -22,15 +44,27 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(format!("{} bytes are left over", rest.len())),
-        Err(error) => Err(error.to_string()),
+        // postcard does not keep what a type says of its failure.
+        Err(error) => Err(why_not().unwrap_or_else(|| error.to_string())),
     }
 }
 
+/// A value that has not left this process.
+#[cfg(test)]
+pub(crate) fn decode_parts<T: DeserializeOwned>(parts: &Parts) -> Result<T, String> {
+    let areas = Source::Areas(Arc::new(parts.areas.clone()));
+    reading(areas, || decode(&parts.bytes))
+}
+
 /// What came of a task as a value.
-pub(crate) fn from_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let read = match bytes.split_first() {
+pub(crate) fn from_value<T: DeserializeOwned>(frame: &Frame) -> Result<T, Error> {
+    let read = match frame.split_first() {
         Some((&value::JSON, json)) => serde_json::from_slice(json).map_err(|e| e.to_string()),
         Some((&value::POSTCARD, bytes)) => decode(bytes),
+        Some((&value::BESIDE, _)) => match Taken::of_value(frame) {
+            Some(taken) => taken.decode(),
+            None => Err("it is cut off".to_owned()),
+        },
         _ => Err("it is of no known form".to_owned()),
     };
     read.map_err(|why| {
@@ -40,6 +74,39 @@ pub(crate) fn from_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> 
             hint: Some("it was made with another definition of that type".to_owned()),
         })
     })
+}
+
+/// A value as it has come.
+pub struct Taken<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) beside: Source<'a>,
+}
+
+impl<'a> Taken<'a> {
+    /// Reads it.
+    pub(crate) fn decode<T: DeserializeOwned>(self) -> Result<T, String> {
+        let Self { bytes, beside } = self;
+        reading(beside, || decode(bytes))
+    }
+
+    /// What a function gave back that has plain data beside it: see [`BESIDE`](value::BESIDE).
+    fn of_value(frame: &'a Frame) -> Option<Self> {
+        let len = usize::try_from(word(frame.get(8..)?)?).ok()?;
+        let end = len.checked_add(HEAD)?;
+        Some(Self {
+            // Of the same form as without that.
+            bytes: frame.get(HEAD + 1..end)?,
+            beside: frame.from(end.next_multiple_of(ALIGN))?,
+        })
+    }
+}
+
+/// How many bytes go before arguments, and before values that have plain data beside them.
+pub(super) const HEAD: usize = 16;
+
+/// The number in the first eight bytes.
+pub(super) fn word(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
 /// Appends bytes with their length before them.
@@ -55,4 +122,30 @@ pub(super) fn take<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
         rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
     *from = rest;
     Some(bytes)
+}
+
+/// A value that is kept as it came.
+#[derive(Clone)]
+pub(crate) enum Kept {
+    /// It was made in this process.
+    Parts(Vec<u8>, Arc<Areas>),
+    /// It came from another: its bytes, and what is beside them.
+    Chunks(Chunk, Chunk),
+}
+
+impl Kept {
+    /// Reads it.
+    pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, String> {
+        let (bytes, beside) = match self {
+            Self::Parts(bytes, areas) => (bytes.as_slice(), Source::Areas(Arc::clone(areas))),
+            Self::Chunks(bytes, beside) => (&**bytes, Source::Chunk(beside.clone())),
+        };
+        Taken { bytes, beside }.decode()
+    }
+}
+
+impl From<Parts> for Kept {
+    fn from(parts: Parts) -> Self {
+        Self::Parts(parts.bytes, Arc::new(parts.areas))
+    }
 }

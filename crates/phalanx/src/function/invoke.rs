@@ -1,7 +1,7 @@
 //! What can be called, and with which parameters.
 
-use super::args::{Failed, Travels, read};
-use super::codec::{decode, encode};
+use super::args::{Failed, Reader, Travels, read};
+use super::codec::{Parts, Taken};
 use super::{Function, trampoline};
 use crate::Error;
 use serde::Serialize;
@@ -14,7 +14,7 @@ pub trait Invoke<P>: Sized {
     type Output: Travels;
 
     /// Makes it from what it captures.
-    fn prepare(captures: &[u8]) -> Result<Self, String>;
+    fn prepare(captures: Option<Taken<'_>>) -> Result<Self, String>;
 
     /// Calls it.
     fn invoke(&self, parameters: P) -> Self::Output;
@@ -90,7 +90,7 @@ macro_rules! callable {
                         "this closure captures variables, which do not travel by themselves: name them with task!, as in `task!([k] |x: f64| k * x)`"
                     );
                 }
-                Function::locate::<Bare<F>>(std::any::type_name::<F>(), Vec::new())
+                Function::locate::<Bare<F>>(std::any::type_name::<F>(), Parts::default())
             }
         }
 
@@ -103,7 +103,7 @@ macro_rules! callable {
         {
             type Output = R;
 
-            fn prepare(_: &[u8]) -> Result<Self, String> {
+            fn prepare(_: Option<Taken<'_>>) -> Result<Self, String> {
                 Ok(Self(trampoline::conjure::<F>()))
             }
 
@@ -122,8 +122,9 @@ macro_rules! callable {
         {
             type Output = R;
 
-            fn prepare(captures: &[u8]) -> Result<Self, String> {
-                Ok(Self(trampoline::conjure::<F>(), decode(captures)?))
+            fn prepare(captures: Option<Taken<'_>>) -> Result<Self, String> {
+                let captures = captures.ok_or("they did not come")?;
+                Ok(Self(trampoline::conjure::<F>(), captures.decode()?))
             }
 
             #[allow(non_snake_case)]
@@ -151,15 +152,15 @@ macro_rules! callable {
                         "this closure captures variables that task! does not name: add them to the list in brackets"
                     );
                 }
-                let captures = encode(&captures)?;
+                let captures = Parts::of(&captures)?;
                 Function::locate::<With<F, C>>(std::any::type_name::<F>(), captures)
             }
         }
 
         #[allow(unused_variables, unused_mut)]
         impl<$($param: Travels),*> Parameters for ($($param,)*) {
-            fn read(mut from: &[u8]) -> Result<Self, Failed> {
-                Ok(($(read::<$param>(&mut from, $place)?,)*))
+            fn read(from: &mut Reader<'_>) -> Result<Self, Failed> {
+                Ok(($(read::<$param>(from, $place)?,)*))
             }
         }
     };
@@ -168,7 +169,7 @@ macro_rules! callable {
 /// A tuple of parameters.
 pub(super) trait Parameters: Sized {
     /// Takes the arguments apart.
-    fn read(from: &[u8]) -> Result<Self, Failed>;
+    fn read(from: &mut Reader<'_>) -> Result<Self, Failed>;
 }
 
 callable!(task0);

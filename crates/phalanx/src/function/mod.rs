@@ -5,9 +5,11 @@
 //! | `invoke.rs` | what can be called with which parameters |
 //! | `trampoline.rs` | the C function an engine calls, and where it is: unsafe |
 //! | `args.rs` | values and references on their way to parameters |
-//! | `codec.rs` | the bytes of all this |
+//! | `codec.rs` | the bytes of values |
+//! | `blob.rs` | arguments and values as they are handed on |
 
 mod args;
+mod blob;
 mod codec;
 mod invoke;
 mod trampoline;
@@ -15,8 +17,11 @@ mod trampoline;
 pub use args::{Argument, Arguments, Reference, Travels};
 pub use invoke::{IntoFunction, Invoke, With};
 
-pub(crate) use args::{Encoded, encode_items};
-pub(crate) use codec::{decode, encode, from_value};
+pub(crate) use args::{Encoded, Undecoded};
+pub(crate) use blob::Frames;
+#[cfg(test)]
+pub(crate) use codec::decode_parts;
+pub(crate) use codec::{Kept, Parts, from_value};
 pub(crate) use trampoline::attach;
 
 use crate::Error;
@@ -35,13 +40,13 @@ pub struct Function<P, R> {
     /// Where its trampolines are: for one call, and for many items.
     pub(crate) single: u64,
     pub(crate) many: Option<u64>,
-    pub(crate) captures: Vec<u8>,
+    pub(crate) captures: Parts,
     types: PhantomData<fn(P) -> R>,
 }
 
 impl<P, R> Function<P, R> {
     /// Locates what `I` calls. `captures` is what `I` is made from on the engine.
-    fn locate<I: Invoke<P, Output = R>>(name: &str, captures: Vec<u8>) -> Result<Self, Error>
+    fn locate<I: Invoke<P, Output = R>>(name: &str, captures: Parts) -> Result<Self, Error>
     where
         P: Parameters + Travels,
         R: Travels,

@@ -1,7 +1,8 @@
 //! The C functions an engine calls, and where they are.
 
-use super::args::Failed;
-use super::codec::{decode, take};
+use super::args::{Failed, Reader, read};
+use super::blob::{Input, given};
+use super::codec::{Parts, Taken};
 use super::invoke::{Invoke, Parameters};
 use crate::Error;
 use phalanx_protocol::failure::Failure;
@@ -86,14 +87,12 @@ pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: Parameters + 'static>(
     to: *mut c_void,
     give: Give,
 ) {
-    // SAFETY: the runtime gives bytes that are valid during the call.
-    let input = unsafe { std::slice::from_raw_parts(input, len) };
-    let output = caught(|| {
-        let (function, args) = prepared::<I, P>(input)?;
-        answer(&function.invoke(P::read(args)?))
-    });
-    // SAFETY: the bytes are valid during the call, which copies them.
-    unsafe { give(to, output.as_ptr(), output.len()) };
+    let call = |captures: Option<Taken<'_>>, mut args: Reader<'_>| {
+        let function = I::prepare(captures).map_err(uncaptured)?;
+        answer(&function.invoke(P::read(&mut args)?))
+    };
+    // SAFETY: what the runtime gives is handed on.
+    unsafe { served(input, len, to, give, call) };
 }
 
 /// Calls `I` for every item given.
@@ -103,39 +102,65 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: DeserializeOwned + 'static
     to: *mut c_void,
     give: Give,
 ) {
-    // SAFETY: as above.
-    let input = unsafe { std::slice::from_raw_parts(input, len) };
-    let output = caught(|| {
-        let (function, items) = prepared::<I, P>(input)?;
+    let call = |captures: Option<Taken<'_>>, mut args: Reader<'_>| {
+        let function = I::prepare(captures).map_err(uncaptured)?;
         // A tuple of one is written as what is in it.
-        let items: Vec<P> = decode(items).map_err(|why| Failed::unreadable::<Vec<P>>(0, &why))?;
+        let items: Vec<P> = read(&mut args, 0)?;
         let outputs: Vec<I::Output> = items
             .into_iter()
             .map(|item| function.invoke(item))
             .collect();
         answer(&outputs)
-    });
+    };
     // SAFETY: as above.
+    unsafe { served(input, len, to, give, call) };
+}
+
+/// Takes arguments apart, calls, and gives back what comes of it.
+///
+/// # Safety
+/// `input` and `len` are bytes that are valid during the call, and `give` can be called with `to`.
+unsafe fn served(
+    input: *const u8,
+    len: usize,
+    to: *mut c_void,
+    give: Give,
+    call: impl FnOnce(Option<Taken<'_>>, Reader<'_>) -> Result<Vec<u8>, Failed>,
+) {
+    // SAFETY: the caller's.
+    let input = unsafe { std::slice::from_raw_parts(input, len) };
+    let output = caught(|| {
+        let broken = |evalue: String| Failed {
+            ename: "DeserializeError",
+            evalue,
+        };
+        let input = Input::open(input).map_err(broken)?;
+        let cut_off = || broken("the arguments are cut off".to_owned());
+        let beside = input.beside().ok_or_else(cut_off)?;
+        let (captures, args) = input.apart(&beside).ok_or_else(cut_off)?;
+        call(captures, args)
+    });
+    // SAFETY: the bytes are valid during the call, which copies them.
     unsafe { give(to, output.as_ptr(), output.len()) };
 }
 
-fn prepared<I: Invoke<P>, P>(mut input: &[u8]) -> Result<(I, &[u8]), Failed> {
-    let captures = take(&mut input).unwrap_or_default();
-    let function = I::prepare(captures).map_err(|why| Failed {
+fn uncaptured(why: String) -> Failed {
+    Failed {
         ename: "DeserializeError",
         evalue: format!("what the function captures cannot be read: {why}"),
-    })?;
-    Ok((function, input))
+    }
 }
 
 fn answer<R: Serialize>(result: &R) -> Result<Vec<u8>, Failed> {
-    postcard::to_extend(result, vec![value::POSTCARD]).map_err(|error| Failed {
+    let failed = |why: String| Failed {
         ename: "SerializeError",
         evalue: format!(
-            "the result, a {}, cannot be serialised: {error}",
+            "the result, a {}, cannot be serialised: {why}",
             std::any::type_name::<R>()
         ),
-    })
+    };
+    let parts = Parts::after(vec![value::POSTCARD], result).map_err(|e| failed(e.to_string()))?;
+    given(parts).map_err(|e| failed(format!("there is no memory to share it: {e}")))
 }
 
 /// What the function gives back; nothing where it panicked, which is told as a cell tells it.

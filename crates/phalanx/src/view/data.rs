@@ -1,41 +1,38 @@
 //! Values to and from the engines' namespaces.
 
 use super::DirectView;
+use super::scatter::{IntoSpread, Scatter};
 use super::submit::Args;
 use crate::async_result::{AsyncMapResult, AsyncResult, Chunks, Many, One, Shape};
-use crate::function::{Argument, Encoded, Function, IntoFunction, Travels, encode};
+use crate::function::{Argument, Encoded, Function, IntoFunction, Parts, Travels, Undecoded};
 use crate::{Error, namespace};
 use phalanx_protocol::apply::Pushed;
 use serde::Serialize;
-use std::time::Duration;
 
-/// Puts bytes under a name: what an engine does with what is pushed.
-fn receive(name: String, type_name: String, bytes: Vec<u8>) {
-    namespace::put(&name, &type_name, bytes);
+/// Puts a value under a name: what an engine does with what is pushed.
+fn receive(name: String, type_name: String, Undecoded(value): Undecoded) {
+    namespace::put(&name, &type_name, value);
 }
 
-/// A name, a type's name, and bytes.
-type Parcel = (String, String, Vec<u8>);
+/// A name, a type's name, and a value.
+pub(super) type Parcel = (String, String, Undecoded);
 
-fn receiver() -> Result<Function<Parcel, ()>, Error> {
+pub(super) fn receiver() -> Result<Function<Parcel, ()>, Error> {
     let receive: Function<Parcel, ()> = IntoFunction::<Parcel>::into_function(receive)?;
     Ok(receive.named("push"))
 }
 
 /// A value that is on its way under a name.
-fn parcel(name: &str, type_name: &str, bytes: &[u8]) -> Result<Encoded, Error> {
+pub(super) fn parcel(name: &str, type_name: &str, value: Parts) -> Result<Encoded, Error> {
     let mut parcel = Encoded::default();
     name.to_owned().encode(&mut parcel)?;
     type_name.to_owned().encode(&mut parcel)?;
-    // As a `Vec<u8>` is written: its length, then itself.
-    let mut whole = encode(&bytes.len())?;
-    whole.extend_from_slice(bytes);
-    parcel.value(&whole);
+    parcel.value(value);
     Ok(parcel)
 }
 
 /// The type that is pushed for a value of type `T`, where the two differ: a `str` arrives as `String`.
-fn pushed_type<T: ?Sized>() -> String {
+pub(super) fn pushed_type<T: ?Sized>() -> String {
     let name = std::any::type_name::<T>().trim_start_matches('&');
     match name {
         "str" => std::any::type_name::<String>().to_owned(),
@@ -66,7 +63,7 @@ impl<S: Shape> DirectView<S> {
         value: &T,
     ) -> Result<AsyncResult<(), S>, Error> {
         let type_name = pushed_type::<T>();
-        let parcel = parcel(name, &type_name, &encode(value)?)?;
+        let parcel = parcel(name, &type_name, Parts::of(value)?)?;
         let pushed = Pushed {
             name: name.to_owned(),
             type_name,
@@ -113,18 +110,9 @@ impl<S: Shape> DirectView<S> {
     }
 
     /// Spreads items over the engines, in runs of equal length: each gets its part as a `Vec` under
-    /// the name.
-    pub fn scatter<T, I>(&self, name: &str, items: I) -> Scatter<T, S>
-    where
-        T: Serialize,
-        I: IntoIterator<Item = T>,
-    {
-        Scatter {
-            view: self.clone(),
-            name: name.to_owned(),
-            items: items.into_iter().collect(),
-            flatten: false,
-        }
+    /// the name, or of [`Shared`](crate::Shared) data as `Shared`.
+    pub fn scatter<I: IntoSpread>(&self, name: &str, items: I) -> Scatter<I::Spread, S> {
+        Scatter::new(self.clone(), name, items.into_spread())
     }
 
     /// The lists that engines hold under a name, put together in the order of engines; iterates as
@@ -146,70 +134,6 @@ impl DirectView<One> {
     /// When it does not have it, or not as a list of `T`.
     pub fn gather_sync<T: Travels>(&self, name: &str) -> Result<Vec<T>, Error> {
         self.gather(name)?.get()
-    }
-}
-
-/// Items on their way to engines; [`submit`](Self::submit) or [`wait`](Self::wait) sends them.
-#[must_use = "nothing is sent before `submit()` or `wait()`"]
-pub struct Scatter<T, S: Shape> {
-    view: DirectView<S>,
-    name: String,
-    items: Vec<T>,
-    flatten: bool,
-}
-
-impl<T: Serialize, S: Shape> Scatter<T, S> {
-    /// Whether an engine that gets a single item gets it bare rather than in a list. There must be
-    /// as many items as engines then.
-    pub fn flatten(mut self, flatten: bool) -> Self {
-        self.flatten = flatten;
-        self
-    }
-
-    /// Sends the items; returns at once.
-    ///
-    /// # Errors
-    /// When they cannot be serialised or submitted.
-    pub fn submit(self) -> Result<AsyncResult<(), Many>, Error> {
-        let engines = self.view.targets()?;
-        let parts = super::map::partition(self.items.len(), engines.len());
-        let bare = self.flatten && parts.iter().all(|part| part.len() == 1);
-        let type_name = if bare {
-            pushed_type::<T>()
-        } else {
-            format!("alloc::vec::Vec<{}>", std::any::type_name::<T>())
-        };
-        let mut tasks = Vec::new();
-        for part in parts {
-            let items = &self.items[part];
-            let bytes = match items {
-                [item] if bare => encode(item)?,
-                items => encode(items)?,
-            };
-            tasks.push(parcel(&self.name, &type_name, &bytes)?);
-        }
-        let pushed = Pushed {
-            name: self.name,
-            type_name,
-        };
-        let view = DirectView::<Many>::new(Some(engines));
-        view.send(&receiver()?, Args::Each(tasks), vec![pushed])
-    }
-
-    /// Sends the items and waits until the engines have them.
-    ///
-    /// # Errors
-    /// When they cannot be serialised or submitted.
-    pub fn wait(self) -> Result<(), Error> {
-        self.submit()?.get().map(drop)
-    }
-
-    /// The same, at most for that long; whether they have them.
-    ///
-    /// # Errors
-    /// When they cannot be serialised or submitted.
-    pub fn wait_timeout(self, timeout: Duration) -> Result<bool, Error> {
-        self.submit()?.wait_timeout(timeout)
     }
 }
 

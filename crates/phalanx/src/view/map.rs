@@ -2,7 +2,7 @@
 
 use super::submit::{Args, Submit};
 use crate::async_result::{AsyncMapResult, AsyncResult, Chunks};
-use crate::function::{IntoFunction, Travels, encode_items};
+use crate::function::{IntoFunction, Parts, Travels};
 use crate::{Client, Error};
 use phalanx_protocol::apply::{ApplyPlacement, Heeds};
 use phalanx_protocol::failure::Failure;
@@ -139,7 +139,7 @@ where
         let mut tasks = Vec::with_capacity(parts.len());
         for part in parts {
             let count = part.len();
-            tasks.push((encode_items(&items[part])?, count));
+            tasks.push((Parts::of(&items[part])?, count));
         }
         let function = self.function.into_function()?;
         let submit = Submit {

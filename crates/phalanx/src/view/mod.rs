@@ -5,6 +5,7 @@
 //! | `targets.rs` | which engines |
 //! | `direct.rs` | [`DirectView`]: functions on each of them |
 //! | `data.rs` | values to and from their namespaces |
+//! | `scatter.rs` | items spread over them |
 //! | `balanced.rs` | [`LoadBalancedView`]: each task on the engine the scheduler chooses |
 //! | `map.rs` | maps of either |
 //! | `wrappers.rs` | functions with their view |
@@ -15,14 +16,15 @@ mod data;
 mod direct;
 mod imap;
 mod map;
+mod scatter;
 mod submit;
 mod targets;
 mod wrappers;
 
 pub use balanced::{IntoTasks, LoadBalancedView};
-pub use data::Scatter;
 pub use direct::DirectView;
 pub use imap::Imap;
 pub use map::{Item, Map};
+pub use scatter::{IntoSpread, Scatter, Spread};
 pub use targets::{IntoTargets, StepBy, Stepped};
 pub use wrappers::{ParallelFunction, RemoteFunction};

@@ -1,7 +1,7 @@
 //! The request that all submissions come down to.
 
 use crate::async_result::{AsyncResult, Shape};
-use crate::function::{Encoded, Function, Travels};
+use crate::function::{Encoded, Frames, Function, Parts, Travels};
 use crate::{Error, host};
 use phalanx_protocol::apply::{Apply, ApplyPlacement, Pushed};
 use phalanx_protocol::failure::Failure;
@@ -22,8 +22,8 @@ pub(super) enum Args {
     Shared(Encoded),
     /// Each its own arguments.
     Each(Vec<Encoded>),
-    /// Each its own items: their bytes, and how many.
-    Items(Vec<(Vec<u8>, usize)>),
+    /// Each its own items, and how many.
+    Items(Vec<(Parts, usize)>),
 }
 
 impl<P, R: Travels> Submit<'_, P, R> {
@@ -33,25 +33,22 @@ impl<P, R: Travels> Submit<'_, P, R> {
         let mut references = Vec::new();
         let mut sizes = Vec::new();
         let mut offset = function.single;
-        let mut raw = Vec::new();
+        let mut given = Vec::new();
         match self.args {
-            Args::Shared(args) => {
-                references = args.references;
-                raw.push(with_captures(&function.captures, &args.bytes));
-            }
-            Args::Each(tasks) => {
-                for args in tasks {
-                    references.extend(args.references);
-                    raw.push(with_captures(&function.captures, &args.bytes));
-                }
-            }
+            Args::Shared(args) => given.push(args),
+            Args::Each(tasks) => given = tasks,
             Args::Items(tasks) => {
                 offset = function.many.ok_or_else(not_for_items)?;
-                for (bytes, count) in tasks {
-                    raw.push(with_captures(&function.captures, &bytes));
+                for (items, count) in tasks {
+                    let mut args = Encoded::default();
+                    args.value(items);
+                    given.push(args);
                     sizes.push(count);
                 }
             }
+        }
+        for args in &mut given {
+            references.append(&mut args.references);
         }
         references.sort();
         references.dedup();
@@ -60,26 +57,19 @@ impl<P, R: Travels> Submit<'_, P, R> {
             artifact: function.artifact.clone(),
             offset,
             placement: self.placement,
-            args: raw.len(),
+            args: given.len(),
             sizes,
             label: self.label,
             references,
             pushes: self.pushes,
         };
         let request = HostRequest::Apply(Box::new(apply));
-        match host::call_with(&request, &raw)?.0 {
+        let frames = Frames::of(&function.captures, given)?;
+        match host::call_with(&request, &frames.frames)?.0 {
             HostReply::AsyncResult(id) => Ok(AsyncResult::new(id)),
             other => Err(host::unexpected(&other)),
         }
     }
-}
-
-fn with_captures(captures: &[u8], args: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(8 + captures.len() + args.len());
-    bytes.extend_from_slice(&(captures.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(captures);
-    bytes.extend_from_slice(args);
-    bytes
 }
 
 fn not_for_items() -> Error {

@@ -81,7 +81,7 @@ impl<A: Travels, R: Travels> ParallelFunction<A, R> {
         let mut tasks = Vec::new();
         for part in parts {
             let mut args = Encoded::default();
-            args.value(&crate::function::encode_items(&items[part])?);
+            args.value(crate::function::Parts::of(&items[part])?);
             tasks.push(args);
         }
         Submit {

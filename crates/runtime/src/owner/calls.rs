@@ -2,8 +2,11 @@
 
 use super::actor::Actor;
 use super::{FunctionCall, RuntimeEvent};
+use bytes::Bytes;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::{Outcome, RuntimeRequest};
+use phalanx_protocol::segment::SegmentRef;
+use phalanx_sys::segment;
 
 /// The call that is under way, if any.
 #[derive(Debug, Default)]
@@ -124,10 +127,25 @@ impl Actor {
     }
 
     pub(super) fn returned(&mut self, run: RunId, value: Vec<u8>) {
+        let value = self.taken(value.into());
         self.backlog.push_back(RuntimeEvent::Value { run, value });
         if let Some(end) = self.function.returned() {
             self.ended(end);
         }
+    }
+
+    /// A value that is large is mapped; the runtime need not keep it any more then.
+    fn taken(&mut self, value: Bytes) -> Bytes {
+        if SegmentRef::from_bytes(&value).is_none() {
+            return value;
+        }
+        let value = segment::resolve(value).unwrap_or_else(|error| {
+            // It is answered with nothing, which its caller is told of.
+            tracing::warn!(%error, "what a function gave back is gone");
+            Bytes::new()
+        });
+        self.process.control.queue(&RuntimeRequest::Taken);
+        value
     }
 
     /// Hears what a process that is gone has said to its last.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
+use phalanx_protocol::segment::SegmentRef;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::net::UnixStream;
@@ -102,10 +103,14 @@ pub(super) async fn serve(
         // Many small frames in few pieces.
         let mut stream = BufWriter::new(stream);
         stream.write_all(&bytes).await?;
-        for raw in raw {
-            let head = frame::raw_head(&raw).map_err(io::Error::other)?;
+        for raw in &raw {
+            let head = frame::raw_head(raw).map_err(io::Error::other)?;
             stream.write_all(&head).await?;
-            stream.write_all(&raw).await?;
+            stream.write_all(raw).await?;
+        }
+        if raw.iter().any(|raw| SegmentRef::from_bytes(raw).is_some()) {
+            // The library hangs up once it has opened them.
+            stream.read(&mut buffer).await?;
         }
         stream.flush().await?;
     }

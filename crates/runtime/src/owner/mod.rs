@@ -89,7 +89,7 @@ pub enum RuntimeEvent {
         /// Which run.
         run: RunId,
         /// The bytes; none where it panicked.
-        value: Vec<u8>,
+        value: bytes::Bytes,
     },
     /// A run is over.
     Ended {

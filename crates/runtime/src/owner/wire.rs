@@ -48,6 +48,14 @@ impl Wire {
         self.flush()
     }
 
+    /// Sends a message while [`next`](Self::next) or [`raw`](Self::raw) waits.
+    pub(super) fn queue(&mut self, message: &impl Serialize) {
+        // What cannot be encoded or sent is told of by the connection's next use.
+        if let Ok(bytes) = frame::encode(message) {
+            self.outgoing.push_back(bytes.into());
+        }
+    }
+
     /// Lets the other end see that nothing more comes.
     pub(super) async fn close(&mut self) {
         // A connection that is broken already is closed.

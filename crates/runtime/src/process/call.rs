@@ -2,7 +2,9 @@
 
 use libloading::os::unix::Library;
 use phalanx_protocol::native::{ATTACH_SYMBOL, Attach, Attachment, Trampoline};
+use phalanx_protocol::segment::SegmentRef;
 use std::ffi::{c_char, c_int, c_void};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -69,6 +71,14 @@ pub(super) fn base(library: &Library) -> Result<usize, String> {
         return Err("the loader does not know where the library is".to_owned());
     }
     Ok(info.file_base as usize)
+}
+
+/// The file that was given back, if it is one.
+pub(super) fn file(output: &[u8]) -> Option<OwnedFd> {
+    let reference = SegmentRef::from_bytes(output)?;
+    let fd = RawFd::try_from(reference.fd).ok()?;
+    // SAFETY: whoever gives a reference back leaves the file to its caller.
+    (reference.pid == std::process::id()).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Calls the function at `base + offset`; what it gives back.

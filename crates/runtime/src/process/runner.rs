@@ -13,6 +13,7 @@ use phalanx_protocol::runtime::{RuntimeReply, RuntimeRequest};
 use phalanx_sys::page::SharedPage;
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
         cells: Cells::new(Arc::new(page)),
         snapshots: Snapshots::new(path.to_owned(), score, on),
         last: None,
+        given: None,
     };
     let pid = std::process::id();
     runner.control.send(&RuntimeReply::Ready { pid })?;
@@ -55,6 +57,8 @@ struct Runner {
     cells: Cells,
     snapshots: Snapshots,
     last: Option<RunId>,
+    /// What the last call gave back, where it is a file the owner may not have opened yet.
+    given: Option<OwnedFd>,
 }
 
 impl Runner {
@@ -114,6 +118,10 @@ impl Runner {
                 self.snapshots.turn(on);
                 self.take_snapshot().map(drop)
             }
+            RuntimeRequest::Taken => {
+                self.given = None;
+                Ok(())
+            }
             // This process is awake.
             RuntimeRequest::Wake => Ok(()),
         }
@@ -128,6 +136,8 @@ impl Runner {
         offset: u64,
         input: Vec<u8>,
     ) -> Result<(), ProcessError> {
+        // The owner asks for the next thing once it has the last.
+        self.given = None;
         let before = call::changes();
         match self.cells.call(artifact, offset, &input) {
             Ok(output) => {
@@ -151,6 +161,7 @@ impl Runner {
     }
 
     fn returned(&mut self, run: RunId, changed: bool, output: Vec<u8>) -> Result<(), ProcessError> {
+        self.given = call::file(&output);
         let reply = RuntimeReply::Called { run, changed };
         let ended = RuntimeReply::Ended { run };
         match self.control.send_with(&reply, &output, &ended) {

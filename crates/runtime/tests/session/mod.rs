@@ -84,7 +84,7 @@ impl Session {
         let mut given = None;
         loop {
             match self.next().await {
-                RuntimeEvent::Value { run, value } if run == id => given = Some(value),
+                RuntimeEvent::Value { run, value } if run == id => given = Some(value.to_vec()),
                 RuntimeEvent::Ended { run, outcome } if run == id => return (given, outcome),
                 RuntimeEvent::Output { run, .. } if run == Some(id) => {}
                 other => panic!("unexpected {other:?}"),

@@ -28,6 +28,8 @@ use phalanx_protocol::apply::{Apply, ApplyPlacement};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{ArtifactHash, EngineId};
 use phalanx_protocol::parallel::CallMetadata;
+use phalanx_sys::segment;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
@@ -56,6 +58,8 @@ pub async fn apply(
     apply: Apply,
     args: Vec<Bytes>,
 ) -> Result<Held, Failure> {
+    // Whoever sent it keeps it until this is answered.
+    let args = segment::hold(args).map_err(out_of_reach)?;
     let client = client(services).await?;
     let toolchain = services.local().toolchain().ok_or_else(not_started)?;
     let libraries = &services.functions().libraries;
@@ -154,6 +158,13 @@ async fn client(services: &Services) -> Result<Client, Failure> {
                 .to_owned(),
         ),
     })
+}
+
+fn out_of_reach(error: io::Error) -> Failure {
+    Failure::Environment {
+        message: format!("the arguments cannot be taken over from the process that runs cells: {error}"),
+        hint: Some("each large argument takes a file descriptor until its tasks have ended: see `ulimit -n`".to_owned()),
+    }
 }
 
 fn not_started() -> Failure {

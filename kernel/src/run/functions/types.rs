@@ -1,7 +1,7 @@
 //! Types as `std::any::type_name` tells them, written so that they compile in another cell. Pure.
 
 /// Public paths of types whose own path is private.
-const PUBLIC: [(&str, &str); 30] = [
+const PUBLIC: [(&str, &str); 31] = [
     ("alloc::string::String", "std::string::String"),
     ("alloc::vec::Vec", "std::vec::Vec"),
     ("alloc::boxed::Box", "std::boxed::Box"),
@@ -57,6 +57,7 @@ const PUBLIC: [(&str, &str); 30] = [
     ("core::cell::Cell", "std::cell::Cell"),
     ("core::cell::RefCell", "std::cell::RefCell"),
     ("core::marker::PhantomData", "std::marker::PhantomData"),
+    ("phalanx::shared::Shared", "phalanx::Shared"),
     ("phalanx_protocol::id::EngineId", "phalanx::EngineId"),
     ("phalanx_protocol::id::MsgId", "phalanx::MsgId"),
 ];
@@ -118,6 +119,7 @@ mod tests {
             (type_name::<()>(), "()"),
             (type_name::<&'static str>(), "&str"),
             (type_name::<std::ops::Range<i32>>(), "std::ops::Range<i32>"),
+            ("phalanx::shared::Shared<[f64]>", "phalanx::Shared<[f64]>"),
         ] {
             assert_eq!(source(name), wanted);
         }

@@ -1,0 +1,260 @@
+//! Arguments and values as they are handed on: bytes, or a reference to a file that has them.
+//!
+//! Arguments begin with two numbers of eight bytes: how long their bytes are, and where in these the
+//! captures of the function are. What is beside them begins at the next multiple of 64 bytes.
+
+use super::args::{Beside, Encoded, Given, Reader};
+use super::codec::{HEAD, Parts, Taken, word};
+use crate::Error;
+use crate::shared::beside::Areas;
+use crate::shared::memory::{ALIGN, Chunk, Filling};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::native::value;
+use phalanx_protocol::segment::{LEAST, SegmentRef};
+use std::fs::File;
+use std::io;
+use std::os::fd::IntoRawFd;
+
+/// What is handed on: a frame for each task.
+pub(crate) struct Frames {
+    pub(crate) frames: Vec<Vec<u8>>,
+    /// What references among them refer to: to be kept until the receiver has opened it.
+    _file: Option<File>,
+}
+
+impl Frames {
+    /// Arguments, with the captures of the function they are for.
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    pub(crate) fn of(captures: &Parts, tasks: Vec<Encoded>) -> Result<Self, Error> {
+        let mut frames = Vec::with_capacity(tasks.len());
+        let mut filling = None;
+        for mut task in tasks {
+            let captures_at = task.bytes.len() as u64;
+            if !captures.bytes.is_empty() {
+                task.value(captures.clone());
+            }
+            let head = [task.bytes.len() as u64, captures_at];
+            let whole = Whole {
+                head: head.map(u64::to_le_bytes).concat(),
+                bytes: task.bytes,
+                areas: task.areas,
+            };
+            frames.push(whole.written(&mut filling).map_err(no_memory)?);
+        }
+        let file = filling.map(Filling::seal).transpose().map_err(no_memory)?;
+        Ok(Self {
+            frames,
+            _file: file,
+        })
+    }
+}
+
+/// What a function gives back, of the form that `phalanx_protocol::native::value` describes.
+///
+/// # Errors
+/// When there is no memory for it.
+#[inline(never)]
+pub(super) fn given(parts: Parts) -> io::Result<Vec<u8>> {
+    let Parts { bytes, areas } = parts;
+    let mut head = Vec::new();
+    if areas.len() > 0 {
+        head.extend_from_slice(&[value::BESIDE, 0, 0, 0, 0, 0, 0, 0]);
+        head.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    }
+    let mut filling = None;
+    let whole = Whole { head, bytes, areas };
+    let frame = whole.written(&mut filling)?;
+    if let Some(filling) = filling {
+        // From now on the caller's.
+        let _ = filling.seal()?.into_raw_fd();
+    }
+    Ok(frame)
+}
+
+/// Bytes, and what is beside them.
+struct Whole {
+    head: Vec<u8>,
+    bytes: Vec<u8>,
+    areas: Areas,
+}
+
+impl Whole {
+    /// As one frame. What is large goes to a file that all share, or to none where there is no such
+    /// thing.
+    fn written(mut self, filling: &mut Option<Filling>) -> io::Result<Vec<u8>> {
+        let len = self.head.len() + self.bytes.len() + self.areas.len() as usize;
+        if len >= LEAST {
+            if filling.is_none() {
+                *filling = Filling::begin();
+            }
+            if let Some(filling) = filling {
+                let from = filling.align();
+                filling.write(&self.head)?;
+                filling.write(&self.bytes)?;
+                for area in self.areas.iter() {
+                    filling.align();
+                    filling.write(area)?;
+                }
+                return Ok(filling.reference(from)?.to_bytes().to_vec());
+            }
+        }
+        if self.head.is_empty() {
+            return Ok(self.bytes);
+        }
+        self.head.append(&mut self.bytes);
+        for area in self.areas.iter() {
+            let aligned = self.head.len().next_multiple_of(ALIGN);
+            self.head.resize(aligned, 0);
+            self.head.extend_from_slice(area);
+        }
+        Ok(self.head)
+    }
+}
+
+fn no_memory(error: io::Error) -> Error {
+    Error(Failure::Environment {
+        message: format!("there is no memory to share this data with engines: {error}"),
+        hint: Some("what engines hold of pushed data counts too; `dv.clear()` frees it".to_owned()),
+    })
+}
+
+/// Arguments that have come: themselves, or mapped.
+pub(super) struct Input<'a> {
+    bytes: &'a [u8],
+    chunk: Option<Chunk>,
+}
+
+impl<'a> Input<'a> {
+    /// Maps what a reference refers to.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
+        let chunk = match SegmentRef::from_bytes(bytes) {
+            None => None,
+            Some(reference) => Some(Chunk::open(&reference).map_err(|error| {
+                format!(
+                    "the {} bytes it is given are no longer where process {} had them: {error}",
+                    reference.len, reference.pid
+                )
+            })?),
+        };
+        Ok(Self { bytes, chunk })
+    }
+
+    /// What is beside the arguments; `None` where they are cut off.
+    pub(super) fn beside(&self) -> Option<Beside<'_>> {
+        let bytes = self.bytes();
+        let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;
+        let from = end.next_multiple_of(ALIGN).min(bytes.len());
+        let chunk = self.chunk.as_ref();
+        Some(Beside {
+            bytes: bytes.get(from..)?,
+            chunk: chunk.and_then(|chunk| chunk.part(from..chunk.len())),
+        })
+    }
+
+    /// The captures, if there are any, and the arguments.
+    pub(super) fn apart<'b>(
+        &'b self,
+        beside: &'b Beside<'b>,
+    ) -> Option<(Option<Taken<'b>>, Reader<'b>)> {
+        let bytes = self.bytes();
+        let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;
+        let captures = usize::try_from(word(bytes.get(8..)?)?).ok()?;
+        let bytes = bytes.get(HEAD..end)?;
+        let reader = |rest| Reader { rest, beside };
+        let taken = match bytes.get(captures..)? {
+            [] => None,
+            rest => match reader(rest).next()? {
+                Given::Value(taken) => Some(taken),
+                Given::Reference(_) => return None,
+            },
+        };
+        Some((taken, reader(bytes.get(..captures)?)))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.chunk {
+            Some(chunk) => chunk,
+            None => self.bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::Kept;
+    use crate::function::args::{Undecoded, read};
+    use crate::shared::Shared;
+
+    /// Reads a capture and two arguments the way an engine does.
+    fn read_back(frame: &[u8]) -> (Vec<u64>, Vec<f64>, Shared<[f64]>, Kept) {
+        let input = Input::open(frame).unwrap();
+        let beside = input.beside().unwrap();
+        let (captures, mut arguments) = input.apart(&beside).unwrap();
+        let captures = captures.unwrap().decode().unwrap();
+        let list = read(&mut arguments, 0).map_err(|e| e.evalue).unwrap();
+        let shared = read(&mut arguments, 1).map_err(|e| e.evalue).unwrap();
+        let Undecoded(kept) = read(&mut arguments, 2).map_err(|e| e.evalue).unwrap();
+        assert!(read::<u8>(&mut arguments, 3).is_err());
+        (captures, list, shared, kept)
+    }
+
+    #[test]
+    fn arguments_of_every_size_are_read_as_they_were_written() {
+        for items in [3, 5_000, 500_000] {
+            let captures: Vec<u64> = (0..items / 2).collect();
+            let list: Vec<f64> = (0..items).map(|i| i as f64).collect();
+            let shared: Shared<[f64]> = list.iter().map(|x| x * 2.0).collect();
+            let task = || {
+                let mut encoded = Encoded::default();
+                encoded.value(Parts::of(&list).unwrap());
+                encoded.value(Parts::of(&shared).unwrap());
+                encoded.value(Parts::of(&shared.slice(1..)).unwrap());
+                encoded
+            };
+            let captured = Parts::of(&captures).unwrap();
+            let frames = Frames::of(&captured, vec![task(), task()]).unwrap();
+            for frame in &frames.frames {
+                let large = SegmentRef::from_bytes(frame).is_some();
+                assert_eq!(large, items == 500_000);
+                let read = read_back(frame);
+                assert_eq!((read.0, read.1), (captures.clone(), list.clone()));
+                assert_eq!(read.2, shared);
+                assert_eq!(read.3.decode::<Shared<[f64]>>().unwrap(), shared.slice(1..));
+            }
+            let kept = read_back(&frames.frames[1]);
+            let gone = frames.frames[1].clone();
+            drop(frames);
+            // What was read stays, and nobody else gets at it.
+            assert_eq!(kept.2, shared);
+            assert_eq!(
+                Input::open(&gone).is_err(),
+                SegmentRef::from_bytes(&gone).is_some()
+            );
+        }
+    }
+
+    #[test]
+    fn arguments_that_are_cut_off_are_an_error() {
+        let mut task = Encoded::default();
+        task.value(Parts::of(&Shared::new(vec![1u8; 10_000])).unwrap());
+        let frames = Frames::of(&Parts::default(), vec![task]).unwrap();
+        let whole = &frames.frames[0];
+        for len in [0, 7, 15, 20, whole.len() - 1] {
+            let input = Input::open(&whole[..len]).unwrap();
+            let Some(beside) = input.beside() else {
+                continue;
+            };
+            let read = match input.apart(&beside) {
+                Some((_, mut arguments)) => read::<Shared<[u8]>>(&mut arguments, 0).is_ok(),
+                None => false,
+            };
+            assert!(!read, "{len}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Plain data on its way, beside the bytes of the value it is in.
+
+use super::memory::{ALIGN, Chunk};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// Plain data beside a value, each at its place: counted from where all of it begins.
+#[derive(Clone, Default)]
+pub(crate) struct Areas {
+    list: Vec<(u64, Chunk)>,
+    end: u64,
+}
+
+impl Areas {
+    /// Adds data; its place.
+    pub fn add(&mut self, chunk: Chunk) -> u64 {
+        let place = self.end;
+        self.end = (place + chunk.len() as u64).next_multiple_of(ALIGN as u64);
+        self.list.push((place, chunk));
+        place
+    }
+
+    /// Adds other data as it is; where it begins.
+    pub fn append(&mut self, other: Areas) -> u64 {
+        let place = self.end;
+        let moved = other.list.into_iter();
+        self.list
+            .extend(moved.map(|(at, chunk)| (place + at, chunk)));
+        self.end = place + other.end;
+        place
+    }
+
+    /// Everything, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Chunk> {
+        self.list.iter().map(|(_, chunk)| chunk)
+    }
+
+    /// How many bytes all of it takes.
+    pub fn len(&self) -> u64 {
+        self.end
+    }
+}
+
+/// Where plain data is while a value is read.
+#[derive(Clone)]
+pub(crate) enum Source<'a> {
+    /// It is still where it was written from.
+    Areas(Arc<Areas>),
+    /// It came in memory that can be kept.
+    Chunk(Chunk),
+    /// It came in bytes that are gone once the value has been read.
+    Passing(&'a [u8]),
+}
+
+thread_local! {
+    /// What the value that is being written leaves beside it.
+    static WRITTEN: RefCell<Option<Areas>> = const { RefCell::new(None) };
+    /// Where the value that is being read finds it.
+    static READ: RefCell<Option<Reading>> = const { RefCell::new(None) };
+    /// Why the last value could not be read.
+    static WHY_NOT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Says why a value cannot be read, in formats that do not keep that.
+pub(super) fn fails(why: &str) {
+    WHY_NOT.set(Some(why.to_owned()));
+}
+
+/// Why the value that was read last could not be, if it is known.
+pub(crate) fn why_not() -> Option<String> {
+    WHY_NOT.take()
+}
+
+/// A [`Source`] that does not say how long it lives.
+enum Reading {
+    Areas(Arc<Areas>),
+    Chunk(Chunk),
+    Passing(*const u8, usize),
+}
+
+/// Writes a value; what it leaves beside it.
+pub(crate) fn writing<T>(write: impl FnOnce() -> T) -> (T, Areas) {
+    let before = WRITTEN.replace(Some(Areas::default()));
+    let written = write();
+    (written, WRITTEN.replace(before).unwrap_or_default())
+}
+
+/// Leaves data beside the value that is being written; its place. `None` where a value is written
+/// for somebody else.
+pub(super) fn put(chunk: &Chunk) -> Option<u64> {
+    WRITTEN.with_borrow_mut(|areas| Some(areas.as_mut()?.add(chunk.clone())))
+}
+
+/// Reads a value that has data beside it.
+pub(crate) fn reading<T>(source: Source<'_>, read: impl FnOnce() -> T) -> T {
+    struct Before(Option<Reading>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            READ.set(self.0.take());
+        }
+    }
+    let source = match source {
+        Source::Areas(areas) => Reading::Areas(areas),
+        Source::Chunk(chunk) => Reading::Chunk(chunk),
+        Source::Passing(bytes) => Reading::Passing(bytes.as_ptr(), bytes.len()),
+    };
+    WHY_NOT.set(None);
+    // Put back when reading panics, too: the bytes may be gone by then.
+    let _before = Before(READ.replace(Some(source)));
+    read()
+}
+
+/// The data of that length at a place beside the value that is being read.
+pub(super) fn take(place: u64, len: u64) -> Option<Chunk> {
+    let from = usize::try_from(place).ok()?;
+    let to = from.checked_add(usize::try_from(len).ok()?)?;
+    READ.with_borrow(|source| match source.as_ref()? {
+        Reading::Areas(areas) => {
+            let mut list = areas.list.iter();
+            let (_, chunk) = list.find(|(at, chunk)| *at == place && chunk.len() as u64 == len)?;
+            Some(chunk.clone())
+        }
+        Reading::Chunk(chunk) => chunk.part(from..to),
+        Reading::Passing(start, len) => {
+            // SAFETY: `reading` has not returned, and was given bytes that outlive it.
+            let bytes = unsafe { std::slice::from_raw_parts(*start, *len) };
+            Some(Chunk::copy(bytes.get(from..to)?))
+        }
+    })
+}

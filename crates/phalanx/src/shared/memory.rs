@@ -1,0 +1,275 @@
+//! Bytes that stay where they are, and files without names that other processes can map.
+
+use phalanx_protocol::segment::SegmentRef;
+use std::any::Any;
+use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
+use std::fs::File;
+use std::io;
+use std::ops::{Deref, Range};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
+
+/// Where plain data begins in a file: every primitive type can stand there.
+pub(crate) const ALIGN: usize = 64;
+
+unsafe extern "C" {
+    fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
+    fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+    fn mmap(
+        at: *mut c_void,
+        len: usize,
+        access: c_int,
+        flags: c_int,
+        fd: c_int,
+        from: c_long,
+    ) -> *mut c_void;
+    fn munmap(at: *mut c_void, len: usize) -> c_int;
+}
+
+// `linux/memfd.h`, `linux/fcntl.h`, `sys/mman.h`.
+const MFD_CLOEXEC: c_uint = 1;
+const MFD_ALLOW_SEALING: c_uint = 2;
+const F_ADD_SEALS: c_int = 1033;
+const F_GET_SEALS: c_int = 1034;
+/// Neither its length nor its bytes change.
+const SEALED: c_int = 0x2 | 0x4 | 0x8;
+const F_SEAL_SEAL: c_int = 0x1;
+const PROT_READ: c_int = 1;
+const MAP_SHARED: c_int = 1;
+
+/// Bytes that neither move nor change while a clone of this lives.
+#[derive(Clone)]
+pub struct Chunk {
+    start: *const u8,
+    len: usize,
+    keep: Arc<dyn Any + Send + Sync>,
+}
+
+// SAFETY: what is pointed to never changes, and is kept alive by something that is Send and Sync.
+unsafe impl Send for Chunk {}
+// SAFETY: as above.
+unsafe impl Sync for Chunk {}
+
+/// Memory aligned for every type.
+#[repr(C, align(64))]
+struct Line([u8; ALIGN]);
+
+impl Chunk {
+    /// What `keep` owns.
+    ///
+    /// # Safety
+    /// The bytes are initialised, and neither move nor change while `keep` lives.
+    pub unsafe fn new(start: *const u8, len: usize, keep: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { start, len, keep }
+    }
+
+    /// These bytes, which need no alignment.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        let keep = Arc::new(bytes);
+        let (start, len) = (keep.as_ptr(), keep.len());
+        Self { start, len, keep }
+    }
+
+    /// A copy, aligned for every type.
+    pub fn copy(bytes: &[u8]) -> Self {
+        let mut lines = Vec::with_capacity(bytes.len().div_ceil(ALIGN));
+        for part in bytes.chunks(ALIGN) {
+            let mut line = Line([0; ALIGN]);
+            line.0[..part.len()].copy_from_slice(part);
+            lines.push(line);
+        }
+        let keep = Arc::new(lines);
+        let (start, len) = (keep.as_ptr().cast(), bytes.len());
+        Self { start, len, keep }
+    }
+
+    /// A part of it.
+    pub fn part(&self, range: Range<usize>) -> Option<Self> {
+        let part = self.get(range)?;
+        Some(Self {
+            start: part.as_ptr(),
+            len: part.len(),
+            keep: Arc::clone(&self.keep),
+        })
+    }
+
+    /// Maps what another process refers to.
+    ///
+    /// # Errors
+    /// When it is gone, or there is no room to map it.
+    pub fn open(reference: &SegmentRef) -> io::Result<Self> {
+        let file = File::open(reference.path())?;
+        let metadata = file.metadata()?;
+        // SAFETY: the descriptor is open, and the command takes no argument.
+        let seals = unsafe { fcntl(file.as_raw_fd(), F_GET_SEALS) };
+        let end = reference.offset.checked_add(reference.len);
+        let Some(end) = end.filter(|end| *end <= metadata.len()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let same = (metadata.dev(), metadata.ino()) == (reference.device, reference.inode);
+        if !same || seals < 0 || seals & SEALED != SEALED {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let whole = Mapping::of(&file, usize::try_from(end).map_err(io::Error::other)?)?;
+        let (start, len) = (whole.start, whole.len);
+        let whole = Self {
+            start,
+            len,
+            keep: Arc::new(whole),
+        };
+        let from = usize::try_from(reference.offset).map_err(io::Error::other)?;
+        whole
+            .part(from..len)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: as `new` asks of its caller.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}
+
+/// The beginning of a sealed file.
+struct Mapping {
+    start: *const u8,
+    len: usize,
+}
+
+// SAFETY: the file is sealed, so the bytes never change; they are mapped until the value is dropped.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn of(file: &File, len: usize) -> io::Result<Self> {
+        if len == 0 {
+            let start = std::ptr::NonNull::<u8>::dangling().as_ptr();
+            return Ok(Self { start, len });
+        }
+        let (at, fd) = (std::ptr::null_mut(), file.as_raw_fd());
+        // SAFETY: the system chooses a place where nothing is.
+        let start = unsafe { mmap(at, len, PROT_READ, MAP_SHARED, fd, 0) };
+        if start.addr() == usize::MAX {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self {
+            start: start.cast_const().cast(),
+            len,
+        })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            // SAFETY: our mapping, and nobody keeps it any more. Unmapping it does not fail.
+            let _ = unsafe { munmap(self.start.cast_mut().cast(), self.len) };
+        }
+    }
+}
+
+/// A file without a name, in memory, that is being filled.
+pub(crate) struct Filling {
+    file: File,
+    end: u64,
+}
+
+impl Filling {
+    /// An empty one; `None` where there is no such thing, or other processes could not open it.
+    pub fn begin() -> Option<Self> {
+        // SAFETY: the name ends with a zero.
+        let fd = unsafe { memfd_create(c"phalanx".as_ptr(), MFD_CLOEXEC | MFD_ALLOW_SEALING) };
+        if fd < 0 {
+            return None;
+        }
+        // SAFETY: it was made above, and nobody else knows of it.
+        let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        let filling = Self { file, end: 0 };
+        let path = filling.reference(0).ok()?.path();
+        File::open(path).is_ok().then_some(filling)
+    }
+
+    /// Goes on at a place where any type can stand; which that is.
+    pub fn align(&mut self) -> u64 {
+        self.end = self.end.next_multiple_of(ALIGN as u64);
+        self.end
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.end)?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// What has been written since `from`, for other processes.
+    ///
+    /// # Errors
+    /// When the system does not know the file.
+    pub fn reference(&self, from: u64) -> io::Result<SegmentRef> {
+        let metadata = self.file.metadata()?;
+        Ok(SegmentRef {
+            pid: std::process::id(),
+            fd: u32::try_from(self.file.as_raw_fd()).map_err(io::Error::other)?,
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            offset: from,
+            len: self.end - from,
+        })
+    }
+
+    /// Nothing changes any more.
+    ///
+    /// # Errors
+    /// When the system does not seal it.
+    pub fn seal(self) -> io::Result<File> {
+        // SAFETY: the descriptor is open, and the command takes a number.
+        if unsafe { fcntl(self.file.as_raw_fd(), F_ADD_SEALS, SEALED | F_SEAL_SEAL) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(self.file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_mapped_by_its_reference_and_needs_its_owner_no_more() {
+        let mut filling = Filling::begin().unwrap();
+        filling.write(b"first").unwrap();
+        let from = filling.align();
+        assert_eq!(from, ALIGN as u64);
+        filling.write(b"second").unwrap();
+        let reference = filling.reference(from).unwrap();
+        assert!(Chunk::open(&reference).is_err(), "it could still change");
+        let file = filling.seal().unwrap();
+        let chunk = Chunk::open(&reference).unwrap();
+        drop(file);
+        assert_eq!(&*chunk, b"second");
+        assert!(Chunk::open(&reference).is_err());
+        let part = chunk.part(1..3).unwrap();
+        assert!(chunk.part(5..7).is_none());
+        drop(chunk);
+        assert_eq!(&*part, b"ec");
+    }
+
+    #[test]
+    fn copies_are_aligned() {
+        for len in [0, 1, 64, 65] {
+            let bytes = vec![7; len];
+            let copy = Chunk::copy(&bytes);
+            assert_eq!(&*copy, bytes);
+            assert_eq!(copy.as_ptr().addr() % ALIGN, 0);
+        }
+    }
+}

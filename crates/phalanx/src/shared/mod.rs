@@ -1,0 +1,355 @@
+//! Large plain data that processes of one machine look at together.
+//!
+//! | file | what |
+//! |---|---|
+//! | `plain.rs` | what it can be made of: unsafe |
+//! | `memory.rs` | files without names, mapped: unsafe |
+//! | `beside.rs` | plain data on its way, beside the bytes of the value it is in |
+
+pub(crate) mod beside;
+pub(crate) mod memory;
+mod plain;
+
+pub use plain::Plain;
+
+use memory::Chunk;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::any::type_name;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Bound, Deref, RangeBounds};
+use std::sync::Arc;
+
+/// How many items [`Debug`](fmt::Debug) shows of more.
+const SHOWN: usize = 100;
+
+/// Data of less than this many bytes is written where it is; it is copied on arrival.
+const BESIDE: usize = 1 << 12;
+
+/// A slice of plain data that does not change, and that engines of one machine look at where it is:
+/// `Shared<[f64]>`.
+///
+/// Made from a `Vec` without a copy. Pushed, scattered, given to a function, captured by
+/// [`task!`](crate::task!) or returned, it is written once to memory that all processes of the
+/// machine map read-only; engines on other machines are sent its bytes. Cheap to clone; a part of it
+/// ([`slice`](Self::slice)) is the same memory, which lives as long as anybody looks at it, whatever
+/// becomes of the sender.
+///
+/// ```text
+/// let table: Shared<[f64]> = (0..10_000_000).map(|i| (i as f64).sqrt()).collect();
+/// dv.push("table", &table)?;
+/// dv.scatter("part", &table).wait()?;
+/// let sums = dv.apply_sync_with(|t: Shared<[f64]>| t.iter().sum::<f64>(), Reference("part"))?;
+/// ```
+pub struct Shared<S: ?Sized> {
+    chunk: Chunk,
+    /// How many items; their size may be nothing.
+    count: usize,
+    slice: PhantomData<S>,
+}
+
+impl<T: Plain> Shared<[T]> {
+    /// The items of a list, which stay where they are.
+    pub fn new(items: Vec<T>) -> Self {
+        let items = Arc::new(items);
+        let (start, len) = (items.as_ptr().cast(), size_of_val(items.as_slice()));
+        let count = items.len();
+        // SAFETY: plain data is initialised bytes, which the list keeps in place while it lives, and
+        // nobody can change it any more.
+        let chunk = unsafe { Chunk::new(start, len, items) };
+        Self::of(chunk, count)
+    }
+
+    /// A part of it: the same memory.
+    ///
+    /// # Panics
+    /// When the range ends beyond the last item, as slices do.
+    pub fn slice(&self, range: impl RangeBounds<usize>) -> Self {
+        let from = match range.start_bound() {
+            Bound::Included(from) => *from,
+            Bound::Excluded(before) => before + 1,
+            Bound::Unbounded => 0,
+        };
+        let to = match range.end_bound() {
+            Bound::Included(last) => last + 1,
+            Bound::Excluded(to) => *to,
+            Bound::Unbounded => self.count,
+        };
+        let count = self[from..to].len();
+        let bytes = from * size_of::<T>()..to * size_of::<T>();
+        let chunk = self.chunk.part(bytes).unwrap_or_else(|| self.chunk.clone());
+        Self::of(chunk, count)
+    }
+
+    /// Whether the bytes are that many items, where items can stand.
+    fn checked(chunk: Chunk, count: usize) -> Option<Self> {
+        let chunk = if chunk.as_ptr().addr().is_multiple_of(align_of::<T>()) {
+            chunk
+        } else {
+            Chunk::copy(&chunk)
+        };
+        (count.checked_mul(size_of::<T>()) == Some(chunk.len())).then(|| Self::of(chunk, count))
+    }
+
+    fn of(chunk: Chunk, count: usize) -> Self {
+        Self {
+            chunk,
+            count,
+            slice: PhantomData,
+        }
+    }
+}
+
+impl<T: Plain> Deref for Shared<[T]> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: the bytes are `count` items, aligned for them: either they were such a list, or
+        // `checked` has looked. Any bytes are plain data, and they never change.
+        unsafe { std::slice::from_raw_parts(self.chunk.as_ptr().cast(), self.count) }
+    }
+}
+
+impl<T: Plain> AsRef<[T]> for Shared<[T]> {
+    fn as_ref(&self) -> &[T] {
+        self
+    }
+}
+
+impl<S: ?Sized> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Self {
+            chunk: self.chunk.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<T: Plain + fmt::Debug> fmt::Debug for Shared<[T]> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.count <= SHOWN {
+            return (**self).fmt(f);
+        }
+        let more = format!("… {} in all", self.count);
+        let first = self.iter().take(SHOWN).map(|item| item as &dyn fmt::Debug);
+        f.debug_list()
+            .entries(first)
+            .entry(&format_args!("{more}"))
+            .finish()
+    }
+}
+
+impl<T: Plain + PartialEq> PartialEq for Shared<[T]> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: Plain> Default for Shared<[T]> {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl<T: Plain> From<Vec<T>> for Shared<[T]> {
+    fn from(items: Vec<T>) -> Self {
+        Self::new(items)
+    }
+}
+
+impl<T: Plain> From<&[T]> for Shared<[T]> {
+    fn from(items: &[T]) -> Self {
+        Self::new(items.to_vec())
+    }
+}
+
+impl<T: Plain> FromIterator<T> for Shared<[T]> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Self::new(items.into_iter().collect())
+    }
+}
+
+/// How it is written: what the items are, how many, and either their bytes or where these are.
+type Written<'a> = (&'a str, u64, u64, Option<u64>, Raw<'a>);
+
+impl<T: Plain> Serialize for Shared<[T]> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let place = (self.chunk.len() >= BESIDE)
+            .then(|| beside::put(&self.chunk))
+            .flatten();
+        let bytes = match place {
+            Some(_) => &[],
+            None => &*self.chunk,
+        };
+        let (size, count) = (size_of::<T>() as u64, self.count as u64);
+        let written: Written<'_> = (type_name::<T>(), size, count, place, Raw(bytes));
+        written.serialize(serializer)
+    }
+}
+
+impl<'de, T: Plain> Deserialize<'de> for Shared<[T]> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (name, size, count, place, Bytes(bytes)) =
+            <(String, u64, u64, Option<u64>, Bytes)>::deserialize(deserializer)?;
+        let wanted = (type_name::<T>(), size_of::<T>() as u64);
+        found(&name, size, count, place, bytes, wanted)
+            .and_then(|chunk| {
+                Self::checked(chunk, count as usize)
+                    .ok_or_else(|| "there are fewer or more bytes than items".to_owned())
+            })
+            .map_err(|why| {
+                beside::fails(&why);
+                D::Error::custom(why)
+            })
+    }
+}
+
+/// The bytes of items that were written, if they are what is wanted.
+#[inline(never)]
+fn found(
+    name: &str,
+    size: u64,
+    count: u64,
+    place: Option<u64>,
+    bytes: Vec<u8>,
+    wanted: (&str, u64),
+) -> Result<Chunk, String> {
+    use crate::namespace::plain;
+    if (plain(name), size) != (plain(wanted.0), wanted.1) {
+        return Err(format!(
+            "it is of type Shared<[{}]> (items of {size} bytes), and Shared<[{}]> (of {}) is wanted",
+            plain(name),
+            plain(wanted.0),
+            wanted.1
+        ));
+    }
+    match place {
+        None => Ok(Chunk::copy(&bytes)),
+        Some(place) => size
+            .checked_mul(count)
+            .and_then(|len| beside::take(place, len))
+            .ok_or_else(|| "its data did not come with it".to_owned()),
+    }
+}
+
+struct Raw<'a>(&'a [u8]);
+
+impl Serialize for Raw<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+struct Bytes(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes(bytes.to_vec()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Bytes, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = items.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(Bytes(bytes))
+            }
+        }
+        deserializer.deserialize_bytes(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::{Parts, decode_parts};
+
+    fn there_and_back<T: Plain>(items: &Shared<[T]>) -> Result<Shared<[T]>, String> {
+        decode_parts(&Parts::of(items).unwrap())
+    }
+
+    #[test]
+    fn a_list_is_not_copied_and_neither_are_its_parts() {
+        let items = vec![1.5f64; 1000];
+        let start = items.as_ptr();
+        let shared = Shared::new(items);
+        assert_eq!(shared.as_ptr(), start);
+        let part = shared.clone().slice(10..=20);
+        assert_eq!(part.as_ptr(), shared[10..].as_ptr());
+        assert_eq!((part.len(), shared.slice(..).len()), (11, 1000));
+        // What is large is written beside the value, once.
+        let back = there_and_back(&shared).unwrap();
+        assert_eq!(back.as_ptr(), start);
+        drop(shared);
+        assert_eq!(back.iter().sum::<f64>(), 1500.0);
+    }
+
+    #[test]
+    fn nothing_and_items_of_no_size_are_data_too() {
+        assert_eq!(there_and_back(&Shared::<[u8]>::default()).unwrap().len(), 0);
+        let nothings = Shared::new(vec![[0u64; 0]; 5]);
+        assert_eq!(there_and_back(&nothings).unwrap().len(), 5);
+        assert_eq!(nothings.slice(2..).len(), 3);
+        let empty = Shared::new(vec![1u128; 3]).slice(3..);
+        assert!(there_and_back(&empty).unwrap().is_empty());
+    }
+
+    #[test]
+    fn arrays_and_types_of_ones_own_are_plain() {
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[repr(C)]
+        struct Particle {
+            position: [f64; 3],
+            mass: f64,
+        }
+        // SAFETY: four numbers, one after the other.
+        unsafe impl Plain for Particle {}
+        let one = Particle {
+            position: [1.0, 2.0, 3.0],
+            mass: 4.0,
+        };
+        for count in [1, 1000] {
+            let particles = Shared::new(vec![one; count]);
+            assert_eq!(there_and_back(&particles).unwrap(), particles);
+        }
+    }
+
+    #[test]
+    fn other_items_than_were_written_are_refused() {
+        for count in [1, 10_000] {
+            let parts = Parts::of(&Shared::new(vec![1.0f64; count])).unwrap();
+            let error = decode_parts::<Shared<[i64]>>(&parts).unwrap_err();
+            assert!(
+                error.contains("Shared<[f64]>") && error.contains("Shared<[i64]>"),
+                "{error}"
+            );
+            let error = decode_parts::<Shared<[f32]>>(&parts).unwrap_err();
+            assert!(error.contains("items of 8 bytes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn other_formats_have_all_of_it() {
+        let shared: Shared<[u16]> = (0..10_000).collect();
+        let json = serde_json::to_string(&shared).unwrap();
+        let back: Shared<[u16]> = serde_json::from_str(&json).unwrap();
+        assert_eq!(back, shared);
+    }
+
+    #[test]
+    fn few_items_are_shown_of_many() {
+        assert_eq!(format!("{:?}", Shared::new(vec![1, 2])), "[1, 2]");
+        let many = format!("{:?}", Shared::new(vec![0u8; 1000]));
+        assert!(many.ends_with("0, … 1000 in all]"), "{many}");
+    }
+}

@@ -1,0 +1,35 @@
+//! Types that are nothing but their bytes.
+
+/// What [`Shared`](crate::Shared) can hold: numbers, arrays of them, and types of your own that are
+/// nothing but numbers.
+///
+/// # Safety
+/// Every pattern of bytes is a value of the type, and it has no padding: `#[repr(C)]` and fields that
+/// are `Plain` and fill it.
+///
+/// ```text
+/// #[derive(Clone, Copy)]
+/// #[repr(C)]
+/// struct Particle { position: [f64; 3], mass: f64 }
+/// unsafe impl phalanx::Plain for Particle {}
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not known to be plain data, which several processes can look at",
+    note = "numbers and arrays of them are; other types are pushed as they are, or in a `Vec`",
+    note = "for a `#[repr(C)]` type of plain fields without padding: `unsafe impl phalanx::Plain for {Self} {{}}`"
+)]
+pub unsafe trait Plain: Copy + Send + Sync + 'static {}
+
+macro_rules! plain {
+    ($($number:ty)*) => {
+        $(
+            // SAFETY: a number fills its bytes, and all patterns are numbers.
+            unsafe impl Plain for $number {}
+        )*
+    };
+}
+
+plain!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64);
+
+// SAFETY: an array is its items, one after the other.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
