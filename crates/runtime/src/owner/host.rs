@@ -110,7 +110,7 @@ pub(super) async fn serve(
         }
         if raw.iter().any(|raw| SegmentRef::from_bytes(raw).is_some()) {
             // The library hangs up once it has opened them.
-            stream.read(&mut buffer).await?;
+            while stream.read(&mut buffer).await? > 0 {}
         }
         stream.flush().await?;
     }
