@@ -24,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 /// What is still unsent is given this long when the engine ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long the reply to a small call may wait for the replies to those that came with it.
+const HOLD: Duration = Duration::from_millis(5);
+
 /// Joins a controller and serves it until one of the reasons to end.
 ///
 /// Cancelling `stop` ends it as a shutdown does. Nothing it started outlives it.
@@ -66,6 +69,7 @@ pub async fn run(
         heart,
         hb_period,
         lost_since: None,
+        flush: None,
         parent: Box::pin(parent::ended(config.parent)),
         config,
         signals,
@@ -89,6 +93,8 @@ struct Server {
     heart: Heart,
     hb_period: Duration,
     lost_since: Option<Instant>,
+    /// When replies have waited for others long enough.
+    flush: Option<Instant>,
     parent: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     signals: tokio::sync::mpsc::Receiver<crate::signals::Wish>,
     stop: CancellationToken,
@@ -121,6 +127,7 @@ impl Server {
 
     async fn next(&mut self) -> Next {
         let deadline = self.deadline();
+        let flush = self.flush;
         tokio::select! {
             () = self.stop.cancelled() => Next::Exit(Exit::Shutdown),
             () = &mut self.parent => Next::Exit(Exit::ParentGone),
@@ -131,7 +138,7 @@ impl Server {
             Some((channel, frames)) = self.channels.requests.recv() => {
                 match Envelope::open(frames, self.session.key()) {
                     Ok(envelope) => match wire::request(channel, envelope) {
-                        Some(request) => Next::Event(Event::Requested(Box::new(request))),
+                        Some(event) => Next::Event(event),
                         None => Next::Nothing,
                     },
                     Err(error) => {
@@ -141,6 +148,7 @@ impl Server {
                 }
             }
             event = self.runtime.next() => Next::Event(event),
+            () = sleep_until(flush) => Next::Event(Event::Flush),
             Some(prepared) = self.preparations.join_next() => match prepared {
                 Ok(event) => Next::Event(event),
                 Err(error) => {
@@ -231,6 +239,10 @@ impl Server {
                 Command::Stop => stop = true,
             }
         }
+        self.flush = match self.machine.holds_replies() {
+            true => self.flush.or_else(|| Some(Instant::now() + HOLD)),
+            false => None,
+        };
         stop
     }
 

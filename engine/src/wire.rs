@@ -1,16 +1,18 @@
 //! Between messages on sockets and the machine's events and commands.
 
-use crate::machine::{Ask, Channel, Identity, Publication, Reply, Request};
+use crate::machine::{Ask, Channel, Event, Identity, Publication, Reply, Request};
+use bytes::Bytes;
 use phalanx_protocol::output::Output;
-use phalanx_protocol::parallel::{AbortRequest, PHALANX, ReplyMetadata, SignalRequest};
+use phalanx_protocol::parallel::{AbortRequest, BATCH, PHALANX, ReplyMetadata, SignalRequest};
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, Frames, Session, WireError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
-/// A message as a request; what is malformed is `None` and has been logged.
-pub(crate) fn request(channel: Channel, envelope: Envelope) -> Option<Request> {
+/// A message as one request or several; what is malformed is `None` and has been logged.
+pub(crate) fn request(channel: Channel, envelope: Envelope) -> Option<Event> {
     let ask = match ask(&envelope) {
         Ok(ask) => ask,
         Err(error) => {
@@ -40,13 +42,46 @@ pub(crate) fn request(channel: Channel, envelope: Envelope) -> Option<Request> {
         },
         ask => ask,
     };
-    Some(Request {
+    let request = Request {
         channel,
         route: envelope.identities,
         header: envelope.header,
         echo: echo.unwrap_or_else(|_| nothing_to_repeat()),
+        batched: false,
         ask,
+    };
+    let ids = envelope.metadata.get(BATCH).map(Vec::<String>::deserialize);
+    Some(match ids {
+        Some(Ok(ids)) => Event::Batch(apart(&request, ids)),
+        Some(Err(error)) => {
+            tracing::warn!(%error, "a malformed batch is dropped");
+            return None;
+        }
+        None => Event::Requested(Box::new(request)),
     })
+}
+
+/// The calls of one message.
+fn apart(request: &Request, ids: Vec<String>) -> Vec<Request> {
+    let Ask::Apply { call, buffers } = &request.ask else {
+        return Vec::new();
+    };
+    let (artifacts, args) = buffers.split_at(buffers.len().saturating_sub(ids.len()));
+    let call = |(msg_id, args): (String, &Bytes)| Request {
+        channel: request.channel,
+        route: request.route.clone(),
+        header: Header {
+            msg_id,
+            ..request.header.clone()
+        },
+        echo: request.echo.clone(),
+        batched: true,
+        ask: Ask::Apply {
+            call: call.clone(),
+            buffers: artifacts.iter().chain([args]).cloned().collect(),
+        },
+    };
+    ids.into_iter().zip(args).map(call).collect()
 }
 
 fn nothing_to_repeat() -> ReplyMetadata {
@@ -60,6 +95,7 @@ fn nothing_to_repeat() -> ReplyMetadata {
         original_msg_id: String::new(),
         label: None,
         engine_info: None,
+        phalanx_batch: Vec::new(),
     }
 }
 
@@ -81,7 +117,7 @@ fn ask(envelope: &Envelope) -> Result<Ask, WireError> {
             }
         }
         "apply_request" => Ask::Apply {
-            call: metadata(envelope).map(Box::new),
+            call: metadata(envelope).map(Arc::new),
             buffers: Vec::new(),
         },
         "kernel_info_request" => Ask::KernelInfo,

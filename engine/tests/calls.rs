@@ -8,6 +8,7 @@ use bytes::Bytes;
 use phalanx_client::{AsyncResult, Balanced, EngineCall, Placement, Submission};
 use phalanx_protocol::id::{ArtifactHash, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, Dependency};
+use std::sync::Arc;
 use support::{Cluster, failure, ok};
 use tokio::sync::mpsc;
 
@@ -19,17 +20,17 @@ impl Cluster {
         std::fs::write(&path, artifact).expect("a script");
         EngineCall {
             placement,
-            metadata: CallMetadata {
+            metadata: Arc::new(CallMetadata {
                 abi: "rustc 1".to_owned(),
                 host: phalanx_client::host(),
                 offset: Some(0),
                 artifacts: vec![hash.clone()],
                 paths: Vec::new(),
                 buffers: Vec::new(),
-            },
-            artifacts: vec![(hash, path)],
+            }),
+            artifacts: Arc::new([(hash, path)]),
             args: Bytes::from_static(args),
-            label: Some("mine".to_owned()),
+            label: Some("mine".into()),
         }
     }
 
@@ -114,10 +115,73 @@ async fn megabytes_come_back_as_they_went() {
     cluster.end().await;
 }
 
+/// Calls that differ in their arguments alone.
+fn alike(one: &EngineCall, count: usize) -> Vec<EngineCall> {
+    let call = |n: usize| EngineCall {
+        args: Bytes::from(format!("P{n}")),
+        ..one.clone()
+    };
+    (0..count).map(call).collect()
+}
+
+#[tokio::test]
+async fn many_small_tasks_travel_together_and_each_is_its_own() {
+    let cluster = Cluster::start(3).await;
+    let anywhere = Placement::Balanced(Arc::default());
+    let quiet = cluster.function(anywhere.clone(), "return-input", b"");
+    let called = cluster.call(alike(&quiet, 3000));
+    let tasks = cluster.done(&called).await;
+    let mut ids = std::collections::HashSet::new();
+    for (n, (task, outcome)) in tasks.iter().zip(called.outcomes(0..3000)).enumerate() {
+        let metadata = &task.metadata;
+        assert!(ok(task) && outcome.unwrap().unwrap().1 == format!("P{n}"));
+        assert!(metadata.started.unwrap() <= metadata.completed.unwrap());
+        assert!(metadata.submitted.unwrap() <= metadata.received.unwrap());
+        assert!(metadata.engine_id.is_some() && metadata.label.as_deref() == Some("mine"));
+        assert!(ids.insert(metadata.msg_id.clone().unwrap()));
+    }
+    let loud = cluster.function(anywhere, "print-input\nreturn-input", b"");
+    let called = cluster.call(alike(&loud, 500));
+    for (n, task) in cluster.done(&called).await.iter().enumerate() {
+        assert_eq!(task.metadata.stdout, format!("P{n}\n"));
+    }
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn a_map_whose_engines_all_die_comes_to_an_end() {
+    let mut cluster = Cluster::start(2).await;
+    let with = |retries| {
+        let balanced = Balanced {
+            retries,
+            ..Balanced::default()
+        };
+        Placement::Balanced(Arc::new(balanced))
+    };
+    let once = cluster.function(with(0), "sleep 0.1\nreturn-input", b"");
+    let again = cluster.function(with(3), "sleep 0.1\nreturn-input", b"");
+    let maps = [once, again].map(|call| cluster.call(alike(&call, 20)));
+    maps[0].ended_since(0, None).await;
+    for child in cluster.engines.values_mut() {
+        child.start_kill().expect("it can be killed");
+    }
+    for map in &maps {
+        let mut enames = std::collections::BTreeSet::new();
+        for task in cluster.done(map).await {
+            if !ok(&task) {
+                enames.insert(failure(&task).ename.clone());
+            }
+        }
+        enames.remove("EngineError");
+        assert_eq!(enames.into_iter().collect::<Vec<_>>(), ["NoEngines"]);
+    }
+    cluster.controller.shutdown().await;
+}
+
 #[tokio::test]
 async fn balanced_tasks_say_who_ran_them() {
     let cluster = Cluster::start(2).await;
-    let anywhere = || Placement::Balanced(Balanced::default());
+    let anywhere = || Placement::Balanced(Arc::default());
     let calls = (0..20).map(|_| cluster.function(anywhere(), "print x\nreturn-input", b"P1"));
     let called = cluster.call(calls.collect());
     let tasks = cluster.done(&called).await;
@@ -127,13 +191,13 @@ async fn balanced_tasks_say_who_ran_them() {
         assert!(task.metadata.engine_id.is_some() && task.metadata.engine_uuid.is_some());
     }
     let first = tasks[0].metadata.msg_id.clone().expect("an id");
-    let follow = Placement::Balanced(Balanced {
+    let follow = Placement::Balanced(Arc::new(Balanced {
         follow: Dependency {
             dependencies: vec![first.clone()],
             ..Dependency::default()
         },
         ..Balanced::default()
-    });
+    }));
     let called = cluster.call(vec![cluster.function(follow, "return P", b"")]);
     let followed = cluster.done(&called).await;
     assert_eq!(followed[0].metadata.engine_id, tasks[0].metadata.engine_id);

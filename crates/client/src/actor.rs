@@ -348,17 +348,19 @@ async fn forward(
     failed: mpsc::UnboundedSender<Event>,
 ) {
     while let Some(outgoing) = queue.recv().await {
-        let msg_id = outgoing.msg_id.clone();
-        if let Err(message) = send(outgoing, &socket, &session).await {
-            // The loop may have ended already.
-            let _ = failed.send(Event::SendFailed { msg_id, message });
+        if let Err(message) = send(&outgoing, &socket, &session).await {
+            for msg_id in outgoing.ids().cloned() {
+                let message = message.clone();
+                // The loop may have ended already.
+                let _ = failed.send(Event::SendFailed { msg_id, message });
+            }
         }
     }
 }
 
-async fn send(outgoing: Outgoing, socket: &Sender, session: &Session) -> Result<(), String> {
+async fn send(outgoing: &Outgoing, socket: &Sender, session: &Session) -> Result<(), String> {
     let buffers = buffers(&outgoing.body).await?;
-    let frames = wire::request(&outgoing, session, buffers)
+    let frames = wire::request(outgoing, session, buffers)
         .seal(session.key())
         .map_err(|error| error.to_string())?;
     socket.send(frames).await.map_err(|error| error.to_string())
@@ -369,6 +371,7 @@ async fn buffers(body: &Body) -> Result<Vec<Bytes>, String> {
         work,
         buffers,
         by_path,
+        more,
         ..
     } = body
     else {
@@ -391,6 +394,7 @@ async fn buffers(body: &Body) -> Result<Vec<Bytes>, String> {
         } else {
             segment::resolve(call.args.clone()).map_err(|error| format!("its data: {error}"))?
         });
+        read.extend(more.iter().map(|(_, args)| args.clone()));
     }
     Ok(read)
 }

@@ -89,7 +89,7 @@ impl Client {
             cancel: cancel.clone(),
         };
         let announced = match &engines {
-            Event::Engines(engines) => engines.len(),
+            Event::Engines { engines, .. } => engines.len(),
             _ => 0,
         };
         // Ends with the guard, or when the controller is gone.

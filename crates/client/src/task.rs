@@ -5,6 +5,7 @@ use bytes::Bytes;
 use phalanx_protocol::id::{ArtifactHash, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, Dependency};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What one task runs.
 #[derive(Clone, Debug)]
@@ -15,20 +16,20 @@ pub enum EngineTask {
     Call(EngineCall),
 }
 
-/// A function to call with arguments.
+/// A function to call with arguments. Calls that share what they point to may travel together.
 #[derive(Clone, Debug)]
 pub struct EngineCall {
     /// Who calls it.
     pub placement: Placement,
     /// What the engine needs to know to call it; the client fills in `paths` and `buffers`.
-    pub metadata: CallMetadata,
+    pub metadata: Arc<CallMetadata>,
     /// Where the artifacts named in the metadata are on this machine.
-    pub artifacts: Vec<(ArtifactHash, PathBuf)>,
+    pub artifacts: Arc<[(ArtifactHash, PathBuf)]>,
     /// The arguments, as the function reads them, or a reference to a file with them
     /// (`phalanx_sys::segment`), which is open as long as a clone of these bytes lives.
     pub args: Bytes,
     /// The user's name for the task.
-    pub label: Option<String>,
+    pub label: Option<Arc<str>>,
 }
 
 /// Which engine gets a task.
@@ -37,7 +38,7 @@ pub enum Placement {
     /// This one.
     Engine(EngineId),
     /// The one the scheduler chooses.
-    Balanced(Balanced),
+    Balanced(Arc<Balanced>),
 }
 
 /// What the scheduler is to heed.
@@ -53,6 +54,20 @@ pub struct Balanced {
     pub timeout: f64,
     /// How often it is tried again after a failure.
     pub retries: u32,
+}
+
+impl EngineCall {
+    /// Whether the scheduler may be given both at once: they differ in their arguments alone.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let placed = match (&self.placement, &other.placement) {
+            (Placement::Balanced(ours), Placement::Balanced(theirs)) => Arc::ptr_eq(ours, theirs),
+            _ => false,
+        };
+        placed
+            && Arc::ptr_eq(&self.metadata, &other.metadata)
+            && Arc::ptr_eq(&self.artifacts, &other.artifacts)
+            && self.label == other.label
+    }
 }
 
 impl EngineTask {

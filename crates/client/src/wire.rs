@@ -8,8 +8,8 @@ use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
 use phalanx_protocol::parallel::{
-    AbortRequest, CallMetadata, CellMetadata, ClearRequest, ConnectionReply, Content, PHALANX,
-    Refusal, RegistrationNotification, ShutdownNotification, ShutdownRequest, Signal,
+    AbortRequest, BATCH, CallMetadata, CellMetadata, ClearRequest, ConnectionReply, Content, Ended,
+    PHALANX, Refusal, RegistrationNotification, ShutdownNotification, ShutdownRequest, Signal,
     SignalRequest, TaskMetadata, UnregistrationNotification,
 };
 use phalanx_transport::{Envelope, Session};
@@ -19,6 +19,9 @@ use serde_json::{Map, Value, json};
 
 /// A message from an engine or, in its name, from the controller: the reply to one of our requests.
 pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
+    if let Some(ended) = envelope.metadata.get(BATCH) {
+        return batch(envelope, of(ended)?);
+    }
     let parent = parent(envelope)?;
     // Field by field: the rest of the metadata differs between engines and is not needed.
     let engine: Option<EngineUuid> = envelope.metadata.get("engine").and_then(of);
@@ -46,8 +49,30 @@ pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
         started: envelope.metadata.get("started").and_then(of),
         completed: by_engine.then_some(envelope.header.date),
         state: refusal.map(|refusal| refusal.state),
+        settled: false,
         answer,
     }))
+}
+
+/// The ends of tasks that ended well, in one message.
+fn batch(envelope: &Envelope, ended: Vec<Ended>) -> Option<Event> {
+    let engine: Option<EngineUuid> = envelope.metadata.get("engine").and_then(of);
+    let state: Option<Refusal> = envelope.metadata.get(PHALANX).and_then(of);
+    let replies = ended.into_iter().zip(&envelope.buffers);
+    let replies = replies.map(|(ended, value)| Reply {
+        parent: ended.msg_id,
+        by_engine: true,
+        engine: engine.clone(),
+        started: Some(ended.started),
+        completed: Some(ended.completed),
+        state: state.as_ref().map(|known| known.state.clone()),
+        settled: !ended.output,
+        answer: Answer::Ok {
+            execution_count: None,
+            value: Some(value.clone()),
+        },
+    });
+    Some(Event::Batch(replies.collect()))
 }
 
 /// Something an engine published for a request of ours; other clients' are passed over.
@@ -106,7 +131,13 @@ pub(crate) fn notification(envelope: &Envelope) -> Option<Event> {
 /// The controller's answer to `connection_request`: the engines there are, or why not.
 pub(crate) fn connection_reply(envelope: &Envelope) -> Option<Result<Event, String>> {
     Some(match typed::<ConnectionReply>(envelope)? {
-        ConnectionReply::Ok { engines } => Ok(Event::Engines(engines.into_iter().collect())),
+        ConnectionReply::Ok {
+            engines,
+            phalanx_batches,
+        } => Ok(Event::Engines {
+            engines: engines.into_iter().collect(),
+            batches: phalanx_batches,
+        }),
         ConnectionReply::Error(error) => Err(format!("{}: {}", error.ename, error.evalue)),
     })
 }
@@ -153,9 +184,14 @@ pub(crate) fn request(
         by_path,
         buffers,
         targets,
+        more,
     } = &outgoing.body
     {
         envelope.metadata = metadata(work, *by_path, buffers, targets);
+        if !more.is_empty() {
+            let ids: Vec<&MsgId> = outgoing.ids().collect();
+            envelope.metadata.insert(BATCH.to_owned(), json!(ids));
+        }
     }
     envelope
 }
@@ -183,7 +219,7 @@ fn metadata(
         EngineTask::Call(call) => json!(CallMetadata {
             paths,
             buffers,
-            ..call.metadata.clone()
+            ..CallMetadata::clone(&call.metadata)
         }),
     };
     let mut metadata = Map::new();
@@ -195,6 +231,7 @@ fn metadata(
             targets: targets.to_vec(),
             retries: balanced.retries,
             label: None,
+            phalanx_batch: Vec::new(),
         });
         if let Value::Object(heeded) = heeded {
             metadata = heeded;

@@ -62,6 +62,7 @@ pub(crate) fn registration(
     let request = RegistrationRequest {
         uuid: uuid.clone(),
         id,
+        phalanx_batches: true,
     };
     session.message(&request, None).seal(session.key())
 }

@@ -26,6 +26,7 @@ impl Machine {
             Ask::Shutdown => {
                 let content = json!({"status": "ok", "restart": false});
                 self.answer(request, content, now, commands);
+                self.flush(commands);
                 commands.push(Command::Stop);
             }
             Ask::Signal(signal) => self.signal(request, &signal, now, commands),
@@ -67,6 +68,7 @@ impl Machine {
         }
         self.answer(request, json!({"status": "ok"}), now, commands);
         if number == Signal::TERMINATE {
+            self.flush(commands);
             commands.push(Command::Stop);
         }
     }

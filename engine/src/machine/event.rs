@@ -11,6 +11,7 @@ use phalanx_runtime::FunctionCall;
 use phalanx_transport::wire::Header;
 use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Where a request came in, and where its reply goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +35,9 @@ pub(crate) struct Request {
     pub header: Header,
     /// What the reply's metadata repeats.
     pub echo: ReplyMetadata,
+    /// It came with others in one message, and its reply may go with theirs; without output, nothing
+    /// is published for it.
+    pub batched: bool,
     pub ask: Ask,
 }
 
@@ -55,7 +59,7 @@ pub(crate) enum Ask {
     },
     /// Call a function; `Err` says why it is not one for this engine.
     Apply {
-        call: Result<Box<CallMetadata>, String>,
+        call: Result<Arc<CallMetadata>, String>,
         buffers: Vec<Bytes>,
     },
     /// Say what you are.
@@ -77,6 +81,10 @@ pub(crate) enum Ask {
 pub(crate) enum Event {
     /// A client asks something.
     Requested(Box<Request>),
+    /// A client asks for several calls that differ in their arguments alone.
+    Batch(Vec<Request>),
+    /// Replies have waited for others long enough.
+    Flush,
     /// The artifacts of a run are here, or are not.
     Prepared {
         run: RunId,

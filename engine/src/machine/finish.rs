@@ -81,6 +81,12 @@ impl Machine {
             return;
         };
         if let Work::Call { value, .. } = current.work {
+            if current.request.batched {
+                let times = (current.started, self.now);
+                let (request, output) = (current.request, current.published);
+                self.hold(request, times, output, value, commands);
+                return;
+            }
             let content = json!({"status": "ok"});
             let metadata = self.metadata(&current.request, "ok", current.started, None);
             let buffers = vec![value];

@@ -3,6 +3,7 @@
 //! One cell runs at a time, in the order of arrival. What concerns the engine itself (abort, clear,
 //! shutdown, signals) and what it says of itself are answered at once, also while a cell runs.
 
+mod batch;
 mod control;
 mod event;
 mod failure;
@@ -17,17 +18,19 @@ pub(crate) use event::{
 
 pub(crate) use failure::NOT_ON_ENGINES;
 
+use batch::Held;
 use bytes::Bytes;
 use failure::Failure;
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::id::{MsgId, RunId, StateId};
 use phalanx_protocol::output::Output;
-use phalanx_protocol::parallel::{EngineHandshake, RefusalReason};
+use phalanx_protocol::parallel::{CallMetadata, EngineHandshake, RefusalReason};
 use phalanx_protocol::runtime::Outcome;
 use phalanx_runtime::FunctionCall;
 use serde_json::json;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use work::Work;
 
 /// An engine's state.
@@ -43,6 +46,12 @@ pub(crate) struct Machine {
     /// Libraries the runtime has loaded besides cells.
     loaded: HashSet<PathBuf>,
     queue: VecDeque<Request>,
+    /// Replies that wait for those to come.
+    held: Held,
+    /// Where the artifacts of the last call are, for calls that came with it.
+    found: Option<(Arc<CallMetadata>, Vec<PathBuf>)>,
+    /// The time of the event.
+    now: Now,
     current: Option<Current>,
     /// Requests to be dropped that have not come yet (they may wait in the scheduler).
     aborted: VecDeque<MsgId>,
@@ -71,6 +80,8 @@ struct Current {
     running: bool,
     interrupted: bool,
     clear: bool,
+    /// Whether something was published for it.
+    published: bool,
 }
 
 /// How many requests that have not come are remembered as dropped.
@@ -87,6 +98,9 @@ impl Machine {
             abi: None,
             loaded: HashSet::new(),
             queue: VecDeque::new(),
+            held: Held::default(),
+            found: None,
+            now: Now::default(),
             current: None,
             aborted: VecDeque::new(),
             execution_count: 0,
@@ -97,7 +111,14 @@ impl Machine {
     /// Takes an event and says what to do, in order.
     pub fn on(&mut self, event: Event, now: Now) -> Vec<Command> {
         let mut commands = Vec::new();
+        self.now = now;
         match event {
+            Event::Batch(requests) => {
+                for request in requests {
+                    self.requested(request, now, &mut commands);
+                }
+            }
+            Event::Flush => self.flush(&mut commands),
             Event::Requested(request) => self.requested(*request, now, &mut commands),
             Event::Prepared { run, artifacts } => {
                 self.prepared(run, artifacts, &mut commands);
@@ -167,8 +188,10 @@ impl Machine {
     }
 
     fn begin(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
-        status(&request, "busy", commands);
-        let (work, shipment, buffers) = match work::accept(request.ask.clone()) {
+        if !request.batched {
+            status(&request, "busy", commands);
+        }
+        let (work, buffers) = match work::accept(request.ask.clone()) {
             Ok(accepted) => accepted,
             Err(why) => {
                 let failure = failure::not_for_us(&self.identity, &why);
@@ -191,11 +214,13 @@ impl Machine {
         }
         self.runs += 1;
         let run = RunId(self.runs);
-        commands.push(Command::Prepare {
-            run,
-            shipment,
-            buffers,
-        });
+        let shipment = work.shipment();
+        let found = match (&work, &self.found) {
+            (Work::Call { call, .. }, Some((last, found))) if Arc::ptr_eq(call, last) => {
+                Some(found.clone())
+            }
+            _ => None,
+        };
         self.current = Some(Current {
             request,
             work,
@@ -205,7 +230,16 @@ impl Machine {
             running: false,
             interrupted: false,
             clear: false,
+            published: false,
         });
+        match found {
+            Some(found) => self.prepared(run, Ok(found), commands),
+            None => commands.push(Command::Prepare {
+                run,
+                shipment,
+                buffers,
+            }),
+        }
     }
 
     fn prepared(
@@ -229,6 +263,9 @@ impl Machine {
                 self.fail(failure, commands);
             }
             Ok(artifacts) => {
+                if let Work::Call { call, .. } = &current.work {
+                    self.found = Some((Arc::clone(call), artifacts.clone()));
+                }
                 current.artifacts = Some(artifacts);
                 if let Work::Cell {
                     code,
@@ -317,8 +354,13 @@ impl Machine {
     }
 
     fn output(&mut self, run: Option<RunId>, output: Output, commands: &mut Vec<Command>) {
-        let current = self.current.as_ref().filter(|c| Some(c.run) == run);
-        let parent = current.map(|current| current.request.header.clone());
+        let mut current = self.current.as_mut().filter(|c| Some(c.run) == run);
+        if let Some(current) = &mut current {
+            current.published = true;
+        }
+        let parent = current
+            .as_ref()
+            .map(|current| current.request.header.clone());
         let publication = match (output, current) {
             (Output::Result(_), Some(current)) if current.work.is_silent() => return,
             (Output::Result(data), _) => Publication::Result {

@@ -5,7 +5,9 @@ use chrono::DateTime;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid};
 use phalanx_protocol::output::{MimeBundle, StreamName};
-use phalanx_protocol::parallel::{CallMetadata, CellMetadata, PHALANX, ReplyMetadata, Signal};
+use phalanx_protocol::parallel::{
+    BATCH, CallMetadata, CellMetadata, PHALANX, ReplyMetadata, Signal,
+};
 use phalanx_transport::wire::Header;
 use serde_json::Value;
 
@@ -63,6 +65,12 @@ impl Engine {
         self.told(Event::RuntimeEnded { run, outcome })
     }
 
+    /// The call that is under way gives something back and ends.
+    fn returns(&mut self) -> Vec<String> {
+        self.gave(b"P");
+        self.ended(Outcome::Completed)
+    }
+
     fn state(&self) -> &str {
         self.machine.state.as_str()
     }
@@ -92,6 +100,7 @@ fn request(id: &str, ask: Ask) -> Request {
             subshell_id: None,
         },
         echo: serde_json::from_str::<ReplyMetadata>(r#"{"label": "mine"}"#).unwrap(),
+        batched: false,
         ask,
     }
 }
@@ -148,8 +157,11 @@ fn words(command: &Command) -> String {
             assert_eq!(reply.metadata["label"], "mine");
             assert_eq!(reply.metadata["status"], reply.content["status"]);
             let reason = text(&reply.metadata[PHALANX]["reason"], "kind");
+            let ended = reply.metadata[BATCH].as_array();
+            let ended = ended.map(|ended| ended.iter().map(of_batch).collect::<Vec<_>>());
+            let ended = ended.map_or_else(String::new, |ended| format!("of {}", ended.join(",")));
             format!(
-                "{} {} {} {reason}",
+                "{} {} {} {reason}{ended}",
                 reply.request.header.msg_id,
                 reply.msg_type,
                 text(&reply.content, "status")
@@ -167,6 +179,15 @@ fn words(command: &Command) -> String {
         Command::StartRuntime => "start runtime".to_owned(),
         Command::Stop => "stop".to_owned(),
     }
+}
+
+fn of_batch(ended: &Value) -> String {
+    let output = if ended["output"] == true {
+        " output"
+    } else {
+        ""
+    };
+    text(ended, "msg_id") + output
 }
 
 fn text(value: &Value, field: &str) -> String {
@@ -474,7 +495,7 @@ fn shutdown_is_answered_and_odd_requests_are_refused() {
 
 fn call() -> Ask {
     Ask::Apply {
-        call: Ok(Box::new(CallMetadata {
+        call: Ok(Arc::new(CallMetadata {
             abi: "rustc 1".to_owned(),
             host: "here".to_owned(),
             offset: Some(16),
@@ -549,6 +570,77 @@ fn calls_that_fail_say_how() {
     assert_eq!(told, [""; 0]);
 }
 
+/// Calls of one message.
+fn batch(ids: &[&str]) -> Event {
+    let alike = request("", call());
+    let one = |id: &&str| Request {
+        header: Header {
+            msg_id: (*id).to_owned(),
+            ..alike.header.clone()
+        },
+        batched: true,
+        ..alike.clone()
+    };
+    Event::Batch(ids.iter().map(one).collect())
+}
+
+#[test]
+fn small_calls_of_one_message_are_answered_by_one() {
+    let mut engine = Engine::up();
+    assert_eq!(engine.told(batch(&["a", "b", "c"])), ["prepare"]);
+    engine.runs = 1;
+    let began = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
+    assert_eq!(began, ["load /std", "call 16"]);
+    assert_eq!(engine.returns(), ["call 16"], "a waits");
+    assert!(engine.machine.holds_replies());
+    engine.runs = 2;
+    // Only what puts something out is told to have ended.
+    let stream = Output::Stream {
+        name: StreamName::Stdout,
+        text: "x".to_owned(),
+    };
+    let run = Some(RunId(2));
+    let output = Event::RuntimeOutput {
+        run,
+        output: stream,
+    };
+    assert_eq!(engine.told(output), ["b output"]);
+    assert_eq!(engine.returns(), ["b idle", "call 16"]);
+    engine.runs = 3;
+    assert_eq!(
+        engine.told(Event::Flush),
+        ["a apply_reply ok of a,b output"]
+    );
+    assert_eq!(
+        engine.returns(),
+        ["c apply_reply ok of c"],
+        "nothing follows"
+    );
+    assert!(!engine.machine.holds_replies());
+}
+
+#[test]
+fn a_call_that_fails_among_others_is_answered_alone() {
+    let mut engine = Engine::up();
+    engine.told(batch(&["a", "b", "c", "d"]));
+    engine.runs = 1;
+    engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
+    engine.returns();
+    engine.runs = 2;
+    let panic = Outcome::Panicked(Panic {
+        message: "boom".to_owned(),
+        location: None,
+    });
+    assert_eq!(
+        engine.ended(panic),
+        ["b error Panic", "b apply_reply error", "b idle", "call 16"]
+    );
+    engine.runs = 3;
+    let dropped = engine.asked("x", Ask::Abort(vec![MsgId::new("d")]));
+    assert_eq!(dropped[..3], ["x busy", "d busy", "d apply_reply aborted"]);
+    assert_eq!(engine.returns(), ["a apply_reply ok of a,c"]);
+}
+
 #[test]
 fn artifacts_may_come_without_a_call() {
     let mut engine = Engine::new();
@@ -559,7 +651,7 @@ fn artifacts_may_come_without_a_call() {
     else {
         panic!("no call");
     };
-    call.offset = None;
+    Arc::make_mut(&mut call).offset = None;
     engine.asked(
         "a",
         Ask::Apply {

@@ -5,6 +5,7 @@ use super::failure::Failure;
 use bytes::Bytes;
 use phalanx_protocol::native::{Raised, value};
 use phalanx_protocol::parallel::{CallMetadata, CellMetadata};
+use std::sync::Arc;
 
 /// What is run.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub(super) enum Work {
         cell: CellMetadata,
     },
     Call {
-        call: CallMetadata,
+        call: Arc<CallMetadata>,
         args: Bytes,
         /// What it gave back, once it has.
         value: Bytes,
@@ -47,6 +48,26 @@ impl Work {
         }
     }
 
+    /// What it needs, and how that comes.
+    pub(super) fn shipment(&self) -> Shipment {
+        match self {
+            Self::Cell { cell, .. } => Shipment {
+                host: cell.host.clone(),
+                artifacts: cell.artifacts.clone(),
+                paths: cell.paths.clone(),
+                buffers: cell.buffers.clone(),
+                args: Bytes::new(),
+            },
+            Self::Call { call, args, .. } => Shipment {
+                host: call.host.clone(),
+                artifacts: call.artifacts.clone(),
+                paths: call.paths.clone(),
+                buffers: call.buffers.clone(),
+                args: args.clone(),
+            },
+        }
+    }
+
     /// Whether there is nothing to run.
     pub(super) fn is_nothing(&self) -> bool {
         match self {
@@ -64,11 +85,11 @@ impl Work {
     }
 }
 
-/// What a request wants run, what that needs, and the buffers with artifacts.
+/// What a request wants run, and the buffers with artifacts.
 ///
 /// # Errors
 /// Why it cannot be run here.
-pub(super) fn accept(ask: Ask) -> Result<(Work, Shipment, Vec<Bytes>), String> {
+pub(super) fn accept(ask: Ask) -> Result<(Work, Vec<Bytes>), String> {
     match ask {
         Ask::Execute {
             code,
@@ -77,27 +98,13 @@ pub(super) fn accept(ask: Ask) -> Result<(Work, Shipment, Vec<Bytes>), String> {
             buffers,
         } => {
             let cell = *cell?;
-            let shipment = Shipment {
-                host: cell.host.clone(),
-                artifacts: cell.artifacts.clone(),
-                paths: cell.paths.clone(),
-                buffers: cell.buffers.clone(),
-                args: Bytes::new(),
-            };
-            Ok((Work::Cell { code, silent, cell }, shipment, buffers))
+            Ok((Work::Cell { code, silent, cell }, buffers))
         }
         Ask::Apply { call, mut buffers } => {
-            let call = *call?;
+            let call = call?;
             let args = buffers.pop().ok_or("the call came without arguments")?;
-            let shipment = Shipment {
-                host: call.host.clone(),
-                artifacts: call.artifacts.clone(),
-                paths: call.paths.clone(),
-                buffers: call.buffers.clone(),
-                args: args.clone(),
-            };
             let value = Bytes::new();
-            Ok((Work::Call { call, args, value }, shipment, buffers))
+            Ok((Work::Call { call, args, value }, buffers))
         }
         _ => Err("this is nothing to run".to_owned()),
     }

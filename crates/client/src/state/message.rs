@@ -20,6 +20,8 @@ pub(crate) struct Reply {
     pub completed: Option<DateTime<Utc>>,
     /// The engine's state now, where it is one of ours.
     pub state: Option<StateId>,
+    /// Whether it has put nothing out, so that no `idle` is to come.
+    pub settled: bool,
     pub answer: Answer,
 }
 
@@ -73,6 +75,8 @@ pub(crate) enum Body {
         buffers: Vec<usize>,
         /// The engines a scheduler may choose among; none means all.
         targets: Vec<EngineUuid>,
+        /// Tasks that differ in their arguments alone, and ride along.
+        more: Vec<(MsgId, Bytes)>,
     },
     /// Over mux: what are you?
     KernelInfo,
@@ -80,4 +84,15 @@ pub(crate) enum Body {
     Abort(Vec<MsgId>),
     /// Over control.
     Control(crate::request::ControlOrder),
+}
+
+impl Outgoing {
+    /// The tasks it carries, or itself.
+    pub fn ids(&self) -> impl Iterator<Item = &MsgId> {
+        let more = match &self.body {
+            Body::Work { more, .. } => more.as_slice(),
+            _ => &[],
+        };
+        std::iter::once(&self.msg_id).chain(more.iter().map(|(msg_id, _)| msg_id))
+    }
 }

@@ -1,6 +1,7 @@
 //! Everything a client knows and decides, without I/O and without a clock: event in, commands out.
 
 mod artifacts;
+mod batch;
 mod end;
 mod engines;
 pub(crate) mod message;
@@ -59,13 +60,19 @@ pub(crate) enum Event {
         ticket: Ticket,
     },
     /// These are the engines the controller has.
-    Engines(Vec<(EngineId, EngineUuid)>),
+    Engines {
+        engines: Vec<(EngineId, EngineUuid)>,
+        /// Whether its scheduler takes several tasks in one message.
+        batches: bool,
+    },
     /// The controller says that an engine is there.
     Registered(EngineId, EngineUuid),
     /// The controller says that an engine is gone.
     Unregistered(EngineId, EngineUuid),
     /// A reply to one of our requests.
     Replied(Reply),
+    /// Several at once.
+    Batch(Vec<Reply>),
     /// Something an engine published for one of our requests.
     Published {
         parent: MsgId,
@@ -119,6 +126,8 @@ pub(crate) struct State {
     asked: HashMap<MsgId, (EngineUuid, Ticket)>,
     /// Until when the connection may take to come back.
     link: Option<Instant>,
+    /// Whether the scheduler takes several tasks in one message.
+    batches: bool,
     ended: bool,
 }
 
@@ -134,6 +143,7 @@ impl State {
             tasks: Tasks::default(),
             asked: HashMap::new(),
             link: None,
+            batches: false,
             ended: false,
         }
     }
@@ -167,6 +177,9 @@ impl State {
                 for (key, work) in tasks {
                     self.submit(key, work, 0, now, commands);
                 }
+                if self.batches {
+                    *commands = batch::gather(std::mem::take(commands));
+                }
             }
             Event::Resend { key, work } => {
                 if self.tasks.is_parked(key) {
@@ -185,7 +198,8 @@ impl State {
                 order,
                 ticket,
             } => self.control(&engines, order, ticket, commands),
-            Event::Engines(engines) => {
+            Event::Engines { engines, batches } => {
+                self.batches = batches;
                 for (id, uuid) in self.engines.missing(&engines) {
                     self.left(id, &uuid, now, commands);
                 }
@@ -196,6 +210,11 @@ impl State {
             Event::Registered(id, uuid) => self.registered(id, uuid, now, commands),
             Event::Unregistered(id, uuid) => self.left(id, &uuid, now, commands),
             Event::Replied(reply) => self.replied(reply, now, commands),
+            Event::Batch(replies) => {
+                for reply in replies {
+                    self.replied(reply, now, commands);
+                }
+            }
             Event::Published {
                 parent,
                 engine,
@@ -284,6 +303,7 @@ impl State {
                 by_path,
                 buffers,
                 targets: Vec::new(),
+                more: Vec::new(),
             },
         }));
     }
@@ -331,6 +351,7 @@ impl State {
                 by_path: true,
                 buffers: (0..artifacts).filter(|_| attempt > 0).collect(),
                 targets,
+                more: Vec::new(),
             },
         }));
     }

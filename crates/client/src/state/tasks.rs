@@ -269,7 +269,7 @@ impl Tasks {
             Answer::Aborted => End::Aborted,
             Answer::Failed(failure) => End::Failed(failure),
         };
-        let dropped = matches!(end, End::Aborted);
+        let over = reply.settled || matches!(end, End::Aborted);
         let from_engine = reply.by_engine && !task.engine_left;
         let limit = if from_engine {
             IDLE_TIMEOUT
@@ -280,7 +280,7 @@ impl Tasks {
         wait(&mut self.deadlines, parent, task, now.instant + limit);
         let parent = parent.clone();
         self.end(&parent, end, Some(reply), now, commands);
-        if idle || dropped {
+        if idle || over {
             self.settle(&parent, commands);
         }
         Consequence::None

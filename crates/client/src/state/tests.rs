@@ -9,6 +9,7 @@ use phalanx_protocol::id::{ArtifactHash, AsyncResultId};
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::parallel::CallMetadata;
 use phalanx_protocol::parallel::{CellMetadata, EngineHandshake};
+use std::sync::Arc;
 
 struct Client {
     state: State,
@@ -138,6 +139,7 @@ fn reply(parent: &str) -> Reply {
         started: None,
         completed: None,
         state: Some(StateId::new("now")),
+        settled: false,
         answer: OK,
     }
 }
@@ -163,9 +165,15 @@ fn words(command: &Command) -> Option<String> {
         Command::Send(outgoing) => {
             let body = match &outgoing.body {
                 Body::Work {
-                    by_path, buffers, ..
+                    by_path,
+                    buffers,
+                    more,
+                    ..
                 } => {
-                    if *by_path {
+                    if !more.is_empty() {
+                        let ids: Vec<_> = outgoing.ids().map(MsgId::as_str).collect();
+                        format!("for {}", ids.join(","))
+                    } else if *by_path {
                         "by path".to_owned()
                     } else {
                         format!("with {buffers:?}")
@@ -387,7 +395,10 @@ fn who_asks_engines_is_answered_once_all_have_answered_or_left() {
 fn the_second_look_finds_who_was_missed() {
     let mut client = Client::with(&["here", "here"]);
     let there = vec![(EngineId(1), uuid(1)), (EngineId(2), uuid(2))];
-    let told = client.on(Event::Engines(there));
+    let told = client.on(Event::Engines {
+        engines: there,
+        batches: false,
+    });
     assert_eq!(told, ["left 0", "u2 s_1 greeting"]);
     // An id that is another engine now.
     let told = client.on(Event::Registered(EngineId(1), uuid(5)));
@@ -443,22 +454,22 @@ fn what_cannot_be_sent_fails_its_task() {
 
 fn balanced(targets: &[u32]) -> EngineTask {
     EngineTask::Call(EngineCall {
-        placement: Placement::Balanced(Balanced {
+        placement: Placement::Balanced(Arc::new(Balanced {
             targets: targets.iter().map(|&id| EngineId(id)).collect(),
             ..Balanced::default()
-        }),
-        metadata: CallMetadata {
+        })),
+        metadata: Arc::new(CallMetadata {
             abi: String::new(),
             host: "here".to_owned(),
             offset: Some(1),
             artifacts: vec![ArtifactHash::new("std"), ArtifactHash::new("cell")],
             paths: Vec::new(),
             buffers: Vec::new(),
-        },
-        artifacts: vec![
+        }),
+        artifacts: Arc::new([
             (ArtifactHash::new("std"), "/std".into()),
             (ArtifactHash::new("cell"), "/cell".into()),
-        ],
+        ]),
         args: Default::default(),
         label: None,
     })
@@ -508,4 +519,36 @@ fn every_engine_is_told_of_a_balanced_task_that_is_dropped() {
     let keys = vec![key(0)];
     let told = client.on(Event::Abort { keys, ticket });
     assert_eq!(told, ["u0 s_2 abort 1", "u1 s_3 abort 1"]);
+}
+
+#[test]
+fn tasks_that_differ_in_their_arguments_alone_travel_together() {
+    let mut client = Client::with(&["here"]);
+    let told = client.on(Event::Engines {
+        engines: vec![(EngineId(0), uuid(0))],
+        batches: true,
+    });
+    assert_eq!(told, [""; 0]);
+    let (one, other) = (balanced(&[]), balanced(&[]));
+    let tasks = [&one, &one, &other, &one, &one].into_iter().cloned();
+    let tasks = tasks.enumerate().map(|(n, task)| (key(n), task)).collect();
+    let told = client.on(Event::Submit { tasks });
+    assert_eq!(
+        told,
+        ["- s_1 for s_1,s_2", "- s_3 by path", "- s_4 for s_4,s_5"]
+    );
+    // Each ends by itself.
+    let settled = |parent, settled| Reply {
+        settled,
+        ..reply(parent)
+    };
+    let replies = vec![settled("s_1", true), settled("s_4", false)];
+    let told = client.on(Event::Batch(replies));
+    assert_eq!(told, ["0 ends ok", "0 settles", "3 ends ok"]);
+    assert_eq!(client.published("s_4", Published::Idle), ["3 settles"]);
+    assert_eq!(client.replied("s_2", error("Panic")), ["1 ends Panic"]);
+    let lacks = Answer::Refused(RefusalReason::NeedArtifacts {
+        artifacts: vec![ArtifactHash::new("cell")],
+    });
+    assert_eq!(client.replied("s_5", lacks), ["- s_6 by path"]);
 }

@@ -105,6 +105,11 @@ impl Hub {
             .collect()
     }
 
+    /// Whether a peer of that name is an engine, or may become one.
+    pub fn knows(&self, uuid: &EngineUuid) -> bool {
+        self.peers.contains_key(uuid)
+    }
+
     /// The id of a registered engine.
     pub fn id_of(&self, uuid: &EngineUuid) -> Option<EngineId> {
         match self.peers.get(uuid)?.phase {

@@ -9,6 +9,7 @@
 //! for each other; only tasks that were tried before or follow others are looked at one by one.
 
 mod dependency;
+mod pace;
 mod ready;
 mod scheme;
 mod task;
@@ -16,10 +17,12 @@ mod task;
 mod tests;
 
 pub use scheme::{Candidate, Scheme, UnknownScheme};
-pub use task::{FailReason, SchedulerCommand, Task, Verdict};
+pub use task::{BatchNo, FailReason, SchedulerCommand, Task, Verdict};
 
 use dependency::{Blocked, Ended, Ending};
+use pace::Pace;
 use phalanx_protocol::id::{EngineUuid, MsgId};
+use phalanx_protocol::parallel::Ended as End;
 use phalanx_transport::Frames;
 use ready::Ready;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -41,7 +44,7 @@ struct Worker {
 #[derive(Debug)]
 pub struct Scheduler {
     scheme: Scheme,
-    /// Tasks an engine may have at once; 0 for any number.
+    /// Tasks an engine may have at once; 0 for any number. Small ones of one batch count as one.
     hwm: usize,
     workers: Vec<Worker>,
     tasks: HashMap<TaskNo, Record>,
@@ -54,6 +57,7 @@ pub struct Scheduler {
     manned: bool,
     /// Until when the tasks that the last engine has left behind wait for another.
     abandoned: Option<Instant>,
+    paces: HashMap<BatchNo, Pace>,
     next: TaskNo,
     given: u64,
     random: u64,
@@ -76,6 +80,7 @@ impl Scheduler {
             deadlines: BTreeSet::new(),
             manned: false,
             abandoned: None,
+            paces: HashMap::new(),
             next: TaskNo(0),
             given: 0,
             random: seed,
@@ -131,6 +136,9 @@ impl Scheduler {
         self.deadlines.extend(deadline.map(|at| (at, no)));
         self.bytes += task.size();
         self.by_id.insert(task.id.clone(), no);
+        if let Some(batch) = task.batch {
+            self.paces.entry(batch).or_default().left += 1;
+        }
         self.tasks.insert(no, Record::new(task, deadline));
         self.consider(no, &mut out);
         self.settle(&mut out);
@@ -213,6 +221,31 @@ impl Scheduler {
             self.finish(no, verdict == Verdict::Ok, Some(engine.clone()));
             out.push(SchedulerCommand::Reply(reply));
         }
+        self.settle(&mut out);
+        Some(out)
+    }
+
+    /// An engine says that several tasks of a batch have ended well; their replies are with the
+    /// caller. `None` where it has none of them.
+    pub fn ended(&mut self, engine: &EngineUuid, ended: &[End]) -> Option<Vec<SchedulerCommand>> {
+        let worker = self.workers.iter_mut().find(|w| w.uuid == *engine)?;
+        let nos = ended.iter().filter_map(|end| self.by_id.get(&end.msg_id));
+        let nos: Vec<_> = nos
+            .copied()
+            .filter(|no| worker.running.remove(no))
+            .collect();
+        let first = self.tasks.get(nos.first()?)?;
+        if let Some(pace) = first
+            .task
+            .batch
+            .and_then(|batch| self.paces.get_mut(&batch))
+        {
+            pace.ended(ended);
+        }
+        for no in nos {
+            self.finish(no, true, Some(engine.clone()));
+        }
+        let mut out = Vec::new();
         self.settle(&mut out);
         Some(out)
     }
@@ -303,6 +336,14 @@ impl Scheduler {
             self.deadlines.remove(&(deadline, no));
         }
         self.bytes -= record.task.size();
+        if let Some(batch) = record.task.batch
+            && let Some(pace) = self.paces.get_mut(&batch)
+        {
+            pace.left -= 1;
+            if pace.left == 0 {
+                self.paces.remove(&batch);
+            }
+        }
         self.blocked.ended(&id);
         self.ended.insert(id, Ending { ok, engine });
         if self.tasks.is_empty() {
@@ -356,6 +397,34 @@ impl Scheduler {
                 return;
             };
             self.run(no, places[chosen], out);
+            self.run_along(no, places[chosen], out);
+        }
+    }
+
+    /// Gives an engine more small tasks of the batch it has just been given one of; not more than
+    /// its share of what waits.
+    fn run_along(&mut self, no: TaskNo, place: usize, out: &mut Vec<SchedulerCommand>) {
+        let batch = self.tasks.get(&no).and_then(|record| record.task.batch);
+        let Some(pace) = batch.and_then(|batch| self.paces.get(&batch)).copied() else {
+            return;
+        };
+        let share = |waiting: usize| (waiting + 1).div_ceil(self.workers.len());
+        let waiting = |record| self.ready.alike(record).1;
+        let most = self
+            .tasks
+            .get(&no)
+            .map_or(1, |record| share(waiting(record)));
+        for _ in 1..pace.at_once().min(most) {
+            let next = self
+                .tasks
+                .get(&no)
+                .and_then(|record| self.ready.alike(record).0);
+            match next {
+                Some(next) if self.tasks.get(&next).is_some_and(|r| r.task.batch == batch) => {
+                    self.run(next, place, out);
+                }
+                _ => return,
+            }
         }
     }
 
@@ -376,6 +445,7 @@ impl Scheduler {
             task: record.task.id.clone(),
             engine: worker.uuid.clone(),
             request: record.task.request.clone(),
+            batch: record.task.batch,
         });
     }
 

@@ -58,6 +58,19 @@ impl Ready {
         special.into_iter().find(|no| can_run(*no)).or(head)
     }
 
+    /// The tasks of the same conditions as this one's that wait: the oldest, and how many. None of
+    /// one that has its own.
+    pub fn alike(&self, record: &Record) -> (Option<TaskNo>, usize) {
+        let group = if record.is_special() {
+            None
+        } else if let Some(targets) = &record.task.targets {
+            self.targeted.get(targets)
+        } else {
+            Some(&self.open)
+        };
+        group.map_or((None, 0), |group| (group.first().copied(), group.len()))
+    }
+
     /// The tasks that not every engine may run, oldest first.
     pub fn bound(&self) -> Vec<TaskNo> {
         let targeted = self.targeted.values().flatten();

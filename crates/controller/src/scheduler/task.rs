@@ -24,7 +24,13 @@ pub struct Task {
     pub targets: Option<Vec<EngineUuid>>,
     /// How often it may still be tried again.
     pub retries: u32,
+    /// The message it came with, where that brought others like it; its request is not signed then.
+    pub batch: Option<BatchNo>,
 }
+
+/// Names a message with several tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchNo(pub u64);
 
 impl Task {
     /// A task of a client's request.
@@ -42,6 +48,7 @@ impl Task {
             timeout,
             targets: Some(targets).filter(|targets| !targets.is_empty()),
             retries: metadata.retries,
+            batch: None,
         }
     }
 
@@ -94,8 +101,10 @@ pub enum SchedulerCommand {
         task: MsgId,
         /// On which engine.
         engine: EngineUuid,
-        /// With the client's identity.
+        /// With the client's identity; not signed where it came with a batch.
         request: RawMessage,
+        /// The message it came with; tasks of the same that follow each other may travel together.
+        batch: Option<BatchNo>,
     },
     /// Send an engine's reply, as it came, to its client.
     Reply(Frames),

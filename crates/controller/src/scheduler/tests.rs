@@ -76,6 +76,33 @@ impl Case {
         told(commands.expect("a task of that engine"))
     }
 
+    /// Tasks of one message.
+    fn submit_batch(&mut self, batch: u64, names: impl Iterator<Item = u32>) -> Vec<String> {
+        let batch = Some(BatchNo(batch));
+        let mut out = Vec::new();
+        for name in names {
+            let task = task(&name.to_string(), TaskMetadata::default());
+            out.extend(self.scheduler.submit(Task { batch, ..task }, self.now));
+        }
+        told(out)
+    }
+
+    /// Tasks of a batch have ended well, each in so many microseconds.
+    fn ended(&mut self, from: &str, names: std::ops::Range<u32>, micros: i64) -> Vec<String> {
+        let ended = names.map(|name| End {
+            msg_id: id(&name.to_string()),
+            started: chrono::DateTime::UNIX_EPOCH,
+            completed: chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::microseconds(micros),
+            output: false,
+        });
+        let ended: Vec<_> = ended.collect();
+        told(
+            self.scheduler
+                .ended(&engine(from), &ended)
+                .expect("tasks of that engine"),
+        )
+    }
+
     fn left(&mut self, name: &str) -> Vec<String> {
         told(self.scheduler.left(&engine(name), self.now))
     }
@@ -249,6 +276,56 @@ fn before_the_first_engine_tasks_wait_as_long_as_it_takes() {
     case.submit("1");
     assert_eq!(case.after(WITHOUT_ENGINES * 100), [""; 0]);
     assert_eq!(case.joined("a"), ["run 1 on a"]);
+}
+
+fn runs(names: std::ops::Range<u32>, engine: &str) -> Vec<String> {
+    names
+        .map(|name| format!("run {name} on {engine}"))
+        .collect()
+}
+
+#[test]
+fn small_tasks_of_a_batch_go_several_at_once_and_long_ones_alone() {
+    let mut case = Case::new(1, &["a", "b"]);
+    let told = case.submit_batch(1, 0..100);
+    assert_eq!(told, ["run 0 on a", "run 1 on b"]);
+    assert_eq!(case.ended("a", 0..1, 5), runs(2..6, "a"));
+    assert_eq!(case.ended("b", 1..2, 5), runs(6..10, "b"));
+    assert_eq!(case.ended("a", 2..6, 5), runs(10..26, "a"));
+    // As long as some are under way, the engine gets no more.
+    assert_eq!(case.ended("b", 6..8, 5), [""; 0]);
+    assert_eq!(case.ended("b", 8..10, 5), runs(26..42, "b"));
+    // A share of what is left: others are to have some too.
+    assert_eq!(case.ended("a", 10..26, 5), runs(42..71, "a"));
+    assert_eq!(case.ended("b", 26..42, 20_000), runs(71..72, "b"));
+    // One that fails is tried alone, elsewhere.
+    assert_eq!(case.reply("a", "42", Verdict::Failed), ["reply 42 Failed"]);
+    assert_eq!(
+        case.left("a").last().expect("the last"),
+        "fail 70: EngineDied(EngineUuid(\"a\"))"
+    );
+    assert_eq!(case.ended("b", 71..72, 20_000), runs(72..73, "b"));
+    for n in 72..100 {
+        case.ended("b", n..n + 1, 20_000);
+    }
+    assert_eq!(case.scheduler.queued_bytes(), 0);
+    assert!(case.scheduler.paces.is_empty());
+    assert_eq!(case.scheduler.ended(&engine("a"), &[]), None);
+}
+
+#[test]
+fn tasks_of_different_messages_do_not_go_together() {
+    let mut case = Case::new(1, &["a"]);
+    case.submit_batch(1, 0..4);
+    case.submit("4");
+    case.submit_batch(2, 5..8);
+    assert_eq!(case.ended("a", 0..1, 5), runs(1..4, "a"));
+    assert_eq!(case.ended("a", 1..4, 5), runs(4..5, "a"));
+    assert_eq!(
+        case.reply("a", "4", Verdict::Ok),
+        ["reply 4 Ok", "run 5 on a"]
+    );
+    assert_eq!(case.ended("a", 5..6, 5), runs(6..8, "a"));
 }
 
 #[test]

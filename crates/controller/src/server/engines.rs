@@ -57,6 +57,7 @@ impl Server {
 
     pub(super) fn tick(&mut self, senders: &Senders) {
         self.hub_event(HubEvent::Tick, senders);
+        self.takes_batches.retain(|uuid| self.hub.knows(uuid));
         let commands = self.scheduler.tick(Instant::now());
         self.perform(commands, senders);
     }

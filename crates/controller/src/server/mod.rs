@@ -1,5 +1,6 @@
 //! The sockets and the loop around the state machines.
 
+mod batch;
 mod channels;
 mod engines;
 mod incoming;
@@ -27,7 +28,7 @@ use phalanx_transport::{
     EngineConnectionFile, Event, Frames, Identity, SendError, Sender, Session,
 };
 use records::Records;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -56,6 +57,10 @@ pub struct Server {
     connection_info: serde_json::Value,
     heartbeat: Duration,
     queued_bytes: usize,
+    /// The engines that take several tasks in one message.
+    takes_batches: HashSet<EngineUuid>,
+    /// Messages with several tasks that have come.
+    batches: u64,
     started: Instant,
     /// The last two heartbeats; either may be returned.
     pings: [String; 2],
@@ -85,6 +90,8 @@ impl Server {
             connection_info: channels::ports(engine),
             heartbeat: config.heartbeat,
             queued_bytes: config.queued_bytes,
+            takes_batches: HashSet::new(),
+            batches: 0,
             started: Instant::now(),
             pings: Default::default(),
             listens: Arc::default(),

@@ -35,6 +35,9 @@ impl Server {
             "registration_request" => match request.content::<RegistrationRequest>() {
                 // Its routing identity is its uuid, so that its reply finds it.
                 Ok(content) => {
+                    if content.phalanx_batches {
+                        self.takes_batches.insert(content.uuid.clone());
+                    }
                     self.hub_event(HubEvent::Register(content.uuid, content.id), senders);
                 }
                 Err(error) => tracing::warn!(%peer, %error, "a registration is dropped"),
@@ -100,6 +103,7 @@ impl Server {
             "connection_request" => {
                 let reply = ConnectionReply::Ok {
                     engines: self.hub.engines(),
+                    phalanx_batches: true,
                 };
                 ("connection_reply", json(reply))
             }

@@ -3,10 +3,11 @@
 use super::channels::Senders;
 use super::incoming::Port;
 use super::replies::{Failure, Head};
-use super::{Server, engine_uuid, post};
+use super::{Server, batch, engine_uuid, post};
 use crate::records::Queue;
-use crate::scheduler::{SchedulerCommand, Task, Verdict};
+use crate::scheduler::{BatchNo, SchedulerCommand, Task, Verdict};
 use bytes::Bytes;
+use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{ReplyMetadata, TaskMetadata};
 use phalanx_transport::{Frames, RawMessage};
 use serde_json::json;
@@ -14,6 +15,20 @@ use std::time::Instant;
 
 const CLIENTS: usize = 0;
 const ENGINES: usize = 1;
+
+/// Tasks of one batch for one engine.
+struct Together {
+    engine: EngineUuid,
+    batch: BatchNo,
+    tasks: Vec<(MsgId, RawMessage)>,
+}
+
+/// Sends a task to an engine. One that does not read will miss its heartbeats.
+fn run(engine: &EngineUuid, mut request: RawMessage, senders: &Senders) {
+    let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
+    request.identities.insert(0, name);
+    post(&senders.task[ENGINES], request.into_frames());
+}
 
 impl Server {
     pub(super) fn task_request(&mut self, frames: Frames, senders: &Senders) {
@@ -24,14 +39,72 @@ impl Server {
             Ok(head) => head.id(),
             Err(error) => return tracing::warn!(%error, "a task is dropped"),
         };
-        let metadata = match serde_json::from_slice::<TaskMetadata>(&message.metadata) {
+        let mut metadata = match serde_json::from_slice::<TaskMetadata>(&message.metadata) {
             Ok(metadata) => metadata,
             Err(error) => return tracing::warn!(task = %id, %error, "a task is dropped"),
         };
+        if !metadata.phalanx_batch.is_empty() {
+            let ids = std::mem::take(&mut metadata.phalanx_batch);
+            return self.batch_request(&message, ids, &metadata, senders);
+        }
         self.records
             .submitted(id.clone(), &message, None, Queue::Task);
         let task = Task::new(id, message, metadata);
         let commands = self.scheduler.submit(task, Instant::now());
+        self.perform(commands, senders);
+    }
+
+    /// Several tasks that came in one message: to the scheduler they are as any others.
+    fn batch_request(
+        &mut self,
+        message: &RawMessage,
+        ids: Vec<MsgId>,
+        metadata: &TaskMetadata,
+        senders: &Senders,
+    ) {
+        let tasks = match batch::apart(message, ids) {
+            Ok(tasks) => tasks,
+            Err(error) => return tracing::warn!(%error, "a batch of tasks is dropped"),
+        };
+        self.batches += 1;
+        let batch = Some(BatchNo(self.batches));
+        let now = Instant::now();
+        let mut commands = Vec::new();
+        for (id, request) in tasks {
+            self.records
+                .submitted(id.clone(), &request, None, Queue::Task);
+            let task = Task::new(id, request, metadata.clone());
+            commands.extend(self.scheduler.submit(Task { batch, ..task }, now));
+        }
+        self.perform(commands, senders);
+    }
+
+    /// Tasks of a batch that ended well: the message goes on as it is.
+    fn batch_reply(
+        &mut self,
+        engine: &EngineUuid,
+        message: RawMessage,
+        metadata: &ReplyMetadata,
+        senders: &Senders,
+    ) {
+        let Some(commands) = self.scheduler.ended(engine, &metadata.phalanx_batch) else {
+            return tracing::warn!(%engine, "replies that come too late");
+        };
+        match batch::replies(&message, metadata) {
+            Ok(replies) => {
+                for (ended, reply) in replies {
+                    match reply {
+                        Ok(reply) => {
+                            let id = ended.msg_id.clone();
+                            self.records.replied(id, Some(engine), &reply);
+                        }
+                        Err(error) => tracing::warn!(%error, "a reply is not recorded"),
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "replies are not recorded"),
+        }
+        post(&senders.task[CLIENTS], message.into_frames());
         self.perform(commands, senders);
     }
 
@@ -50,7 +123,14 @@ impl Server {
         if message.identities.len() < 2 {
             return tracing::warn!(%engine, "a reply that names no client");
         }
-        let verdict = match serde_json::from_slice::<ReplyMetadata>(&message.metadata) {
+        let metadata = serde_json::from_slice::<ReplyMetadata>(&message.metadata);
+        if let Ok(metadata) = &metadata
+            && !metadata.phalanx_batch.is_empty()
+        {
+            message.identities.swap(0, 1);
+            return self.batch_reply(&engine, message, metadata, senders);
+        }
+        let verdict = match metadata {
             Ok(metadata) if !metadata.dependencies_met => Verdict::Unmet,
             Ok(metadata) if metadata.status == "ok" => Verdict::Ok,
             Ok(metadata) if metadata.status == "aborted" => Verdict::Aborted,
@@ -76,18 +156,42 @@ impl Server {
     }
 
     pub(super) fn perform(&mut self, commands: Vec<SchedulerCommand>, senders: &Senders) {
+        // The tasks of batches that go to engines together.
+        let mut together: Vec<Together> = Vec::new();
         for command in commands {
             match command {
                 SchedulerCommand::Run {
                     task,
                     engine,
-                    mut request,
+                    request,
+                    batch,
                 } => {
-                    self.records.assigned(task, engine.clone());
-                    let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
-                    request.identities.insert(0, name);
-                    // An engine that does not read will miss its heartbeats.
-                    post(&senders.task[ENGINES], request.into_frames());
+                    self.records.assigned(task.clone(), engine.clone());
+                    let open = together.iter().position(|open| open.engine == engine);
+                    match (open, batch) {
+                        (Some(open), Some(batch)) if together[open].batch == batch => {
+                            together[open].tasks.push((task, request));
+                            continue;
+                        }
+                        // What an engine gets comes in order.
+                        (Some(open), _) => self.send_together(together.remove(open), senders),
+                        (None, _) => {}
+                    }
+                    match batch {
+                        Some(batch) if self.takes_batches.contains(&engine) => {
+                            let tasks = vec![(task, request)];
+                            together.push(Together {
+                                engine,
+                                batch,
+                                tasks,
+                            });
+                        }
+                        Some(_) => {
+                            let request = batch::signed(request, self.session.key());
+                            run(&engine, request, senders);
+                        }
+                        None => run(&engine, request, senders),
+                    }
                 }
                 SchedulerCommand::Reply(frames) => {
                     post(&senders.task[CLIENTS], frames);
@@ -102,6 +206,17 @@ impl Server {
                     post(&senders.task[CLIENTS], reply.into_frames());
                 }
             }
+        }
+        for open in together {
+            self.send_together(open, senders);
+        }
+    }
+
+    fn send_together(&self, together: Together, senders: &Senders) {
+        match batch::together(together.tasks, self.session.key()) {
+            Some(Ok(request)) => run(&together.engine, request, senders),
+            Some(Err(error)) => tracing::error!(%error, "tasks do not serialise"),
+            None => {}
         }
     }
 

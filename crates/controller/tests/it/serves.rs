@@ -73,7 +73,7 @@ async fn whatever_an_engine_had_is_answered_when_it_ends() {
             )
         );
         let engines = client.ask("connection_request", json!({})).await;
-        assert_eq!(engines.content, json!({"status": "ok", "engines": {}}));
+        assert_eq!(engines.content["engines"], json!({}));
         cluster.controller.shutdown().await;
     }
 }

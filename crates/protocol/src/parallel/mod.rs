@@ -3,6 +3,7 @@
 //! The JSON is ipyparallel's (`hub.py`, `task_scheduler.py`, `engine/kernel.py`); where it has more
 //! than one form for the same, all are read.
 
+mod batch;
 mod call;
 mod cell;
 mod content;
@@ -12,6 +13,7 @@ mod registration;
 mod signal;
 mod task;
 
+pub use batch::{BATCH, Ended};
 pub use call::CallMetadata;
 pub use cell::{CellMetadata, EngineHandshake, PHALANX, Refusal, RefusalReason};
 pub use content::Content;

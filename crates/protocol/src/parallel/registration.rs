@@ -18,6 +18,13 @@ pub struct RegistrationRequest {
     /// The id it would like to have (after a restart, the one it had).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<EngineId>,
+    /// Whether it takes several tasks in one message ([`BATCH`](super::BATCH)).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub phalanx_batches: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The answer to [`RegistrationRequest`].
@@ -58,6 +65,9 @@ pub enum ConnectionReply {
         /// By id, which JSON makes text.
         #[serde(deserialize_with = "ids_from_text")]
         engines: BTreeMap<EngineId, EngineUuid>,
+        /// Whether its scheduler takes several tasks in one message ([`BATCH`](super::BATCH)).
+        #[serde(default, skip_serializing_if = "is_false")]
+        phalanx_batches: bool,
     },
     /// Refused.
     Error(ErrorContent),
@@ -143,6 +153,7 @@ mod tests {
             RegistrationRequest {
                 uuid: uuid.clone(),
                 id: None,
+                phalanx_batches: false,
             },
             json!({"uuid": "9ff71e4a-bb7af82f8a3b2f02b53739d4"}),
         );
@@ -157,6 +168,7 @@ mod tests {
         both_ways(
             ConnectionReply::Ok {
                 engines: [(EngineId(0), uuid.clone())].into(),
+                phalanx_batches: false,
             },
             json!({"status": "ok", "engines": {"0": "9ff71e4a-bb7af82f8a3b2f02b53739d4"}}),
         );

@@ -1,3 +1,4 @@
+use super::Ended;
 pub use crate::apply::Dependency;
 use crate::id::{EngineId, EngineUuid, MsgId};
 use chrono::{DateTime, Utc};
@@ -24,6 +25,9 @@ pub struct TaskMetadata {
     /// The user's name for it.
     #[serde(default)]
     pub label: Option<String>,
+    /// The tasks the message stands for, where there are several ([`BATCH`](super::BATCH)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phalanx_batch: Vec<MsgId>,
 }
 
 fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
@@ -81,6 +85,9 @@ pub struct ReplyMetadata {
     /// On errors: which engine raised it, doing what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_info: Option<EngineInfo>,
+    /// The ends of several tasks of a batch ([`BATCH`](super::BATCH)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phalanx_batch: Vec<Ended>,
 }
 
 fn met() -> bool {

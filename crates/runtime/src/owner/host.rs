@@ -108,11 +108,11 @@ pub(super) async fn serve(
             stream.write_all(&head).await?;
             stream.write_all(raw).await?;
         }
+        stream.flush().await?;
         if raw.iter().any(|raw| SegmentRef::from_bytes(raw).is_some()) {
             // The library hangs up once it has opened them.
             while stream.read(&mut buffer).await? > 0 {}
         }
-        stream.flush().await?;
     }
     Ok(())
 }

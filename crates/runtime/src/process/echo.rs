@@ -118,6 +118,7 @@ impl Namespace {
             "result" => content(&mut out, "text/plain", rest)?,
             "html" => return html(rest),
             "return" => self.output = rest.as_bytes().to_vec(),
+            "print-input" => writeln!(out, "{}", String::from_utf8_lossy(&self.input))?,
             "return-input" => self.output = std::mem::take(&mut self.input),
             "pid" => writeln!(out, "{}", std::process::id())?,
             "sleep" => std::thread::sleep(Duration::from_secs_f64(rest.parse().unwrap_or(0.0))),

@@ -86,7 +86,7 @@ pub async fn apply(
         ApplyPlacement::Engines(engines) if engines.len() == 1 => Labels::None,
         _ => Labels::Engines,
     };
-    let tasks = tasks(apply.placement, &metadata, &artifacts, apply.label, &args)?;
+    let tasks = tasks(apply.placement, metadata, &artifacts, apply.label, &args)?;
     let result = client.submit(Submission {
         name: apply.name,
         tasks,
@@ -99,7 +99,7 @@ pub async fn apply(
 /// One task for each engine, or as many as the scheduler is given.
 fn tasks(
     placement: ApplyPlacement,
-    metadata: &CallMetadata,
+    metadata: CallMetadata,
     artifacts: &[(ArtifactHash, PathBuf)],
     label: Option<String>,
     args: &[Bytes],
@@ -107,13 +107,13 @@ fn tasks(
     let places: Vec<Placement> = match placement {
         ApplyPlacement::Engines(engines) => engines.into_iter().map(Placement::Engine).collect(),
         ApplyPlacement::Balanced { tasks, heeds } => {
-            let balanced = Balanced {
+            let balanced = Arc::new(Balanced {
                 targets: heeds.targets,
                 after: heeds.after,
                 follow: heeds.follow,
                 timeout: heeds.timeout,
                 retries: heeds.retries,
-            };
+            });
             vec![Placement::Balanced(balanced); tasks]
         }
     };
@@ -122,12 +122,15 @@ fn tasks(
             message: format!("{} arguments for {} tasks", args.len(), places.len()),
         });
     }
+    let metadata = Arc::new(metadata);
+    let artifacts: Arc<[_]> = artifacts.into();
+    let label: Option<Arc<str>> = label.map(Into::into);
     let call = |(task, placement)| {
         let args = args.get(task).or(args.first()).cloned().unwrap_or_default();
         EngineTask::Call(EngineCall {
             placement,
-            metadata: metadata.clone(),
-            artifacts: artifacts.to_vec(),
+            metadata: Arc::clone(&metadata),
+            artifacts: Arc::clone(&artifacts),
             args,
             label: label.clone(),
         })

@@ -1,0 +1,70 @@
+//! Small tasks for the scheduler that ride in one message.
+
+use super::Command;
+use super::message::{Body, Outgoing};
+use crate::task::EngineTask;
+use phalanx_protocol::segment::SegmentRef;
+
+/// Most tasks in one message.
+const TASKS: usize = 512;
+
+/// Most bytes of the arguments of a task that rides with others.
+const BYTES: usize = 1 << 10;
+
+/// Puts messages together that follow each other and differ in their ids and arguments alone.
+pub(super) fn gather(commands: Vec<Command>) -> Vec<Command> {
+    let mut gathered = Vec::with_capacity(commands.len());
+    // Where the message is that others may ride with.
+    let mut first: Option<usize> = None;
+    for command in commands {
+        match command {
+            Command::Send(outgoing) => {
+                let open = first.and_then(|at| match gathered.get_mut(at) {
+                    Some(Command::Send(first)) => Some(first),
+                    _ => None,
+                });
+                if let Some(outgoing) = ride(open, outgoing) {
+                    first = Some(gathered.len());
+                    gathered.push(Command::Send(outgoing));
+                }
+            }
+            other => gathered.push(other),
+        }
+    }
+    gathered
+}
+
+/// Lets a message ride with another; gives it back where it cannot.
+fn ride(first: Option<&mut Outgoing>, outgoing: Outgoing) -> Option<Outgoing> {
+    let Some(first) = first else {
+        return Some(outgoing);
+    };
+    let (
+        Body::Work {
+            work: ours,
+            buffers,
+            more,
+            ..
+        },
+        Body::Work {
+            work: theirs,
+            buffers: artifacts,
+            ..
+        },
+    ) = (&mut first.body, &outgoing.body)
+    else {
+        return Some(outgoing);
+    };
+    let (EngineTask::Call(ours), EngineTask::Call(theirs)) = (&**ours, &**theirs) else {
+        return Some(outgoing);
+    };
+    // What arguments refer to has to be found before each.
+    let is_small = |args: &[u8]| args.len() <= BYTES && SegmentRef::from_bytes(args).is_none();
+    let small = is_small(&ours.args) && is_small(&theirs.args);
+    let room = more.len() + 1 < TASKS;
+    if !(room && small && buffers.is_empty() && artifacts.is_empty() && ours.is_like(theirs)) {
+        return Some(outgoing);
+    }
+    more.push((outgoing.msg_id, theirs.args.clone()));
+    None
+}

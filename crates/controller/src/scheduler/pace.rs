@@ -1,0 +1,89 @@
+//! How many small tasks an engine is given at once.
+
+use phalanx_protocol::parallel::Ended;
+use std::time::Duration;
+
+/// How long the tasks of one message may take an engine together, about: long against the way of a
+/// message, short against what users notice.
+const ENOUGH: Duration = Duration::from_millis(4);
+
+/// Most tasks in one message to an engine.
+const MOST: usize = 256;
+
+/// What one more message may have over the largest before it: estimates of few tasks are poor.
+const GROWTH: usize = 4;
+
+/// How long the tasks of one batch take, as far as they have ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    /// Its tasks that have not ended.
+    pub left: usize,
+    /// What one takes; `None` before the first has ended.
+    mean: Option<Duration>,
+    /// Most tasks that ended with one message.
+    largest: usize,
+}
+
+impl Pace {
+    /// Tasks have ended, which an engine had at once.
+    pub fn ended(&mut self, tasks: &[Ended]) {
+        let took = tasks
+            .iter()
+            .filter_map(|task| (task.completed - task.started).to_std().ok());
+        let took: Duration = took.sum();
+        let Ok(count) = u32::try_from(tasks.len().max(1)) else {
+            return;
+        };
+        let mean = took / count;
+        self.mean = Some(self.mean.map_or(mean, |before| (before + mean) / 2));
+        self.largest = self.largest.max(tasks.len());
+    }
+
+    /// How many an engine may be given at once.
+    pub fn at_once(&self) -> usize {
+        let Some(mean) = self.mean else { return 1 };
+        let enough = ENOUGH.as_nanos() / mean.as_nanos().max(1);
+        let most = MOST.min(self.largest * GROWTH).max(1);
+        usize::try_from(enough).unwrap_or(most).clamp(1, most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{DateTime, TimeDelta};
+    use phalanx_protocol::id::MsgId;
+
+    fn tasks(count: usize, micros: i64) -> Vec<Ended> {
+        let ended = Ended {
+            msg_id: MsgId::new("1"),
+            started: DateTime::UNIX_EPOCH,
+            completed: DateTime::UNIX_EPOCH + TimeDelta::microseconds(micros),
+            output: false,
+        };
+        vec![ended; count]
+    }
+
+    #[test]
+    fn short_tasks_go_in_more_and_more_at_once_and_long_ones_alone() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.at_once(), 1);
+        for (count, next) in [(1, 4), (4, 16), (16, 64), (64, 256), (256, 256)] {
+            pace.ended(&tasks(count, 5));
+            assert_eq!(pace.at_once(), next);
+        }
+        for _ in 0..3 {
+            pace.ended(&tasks(1, 10_000));
+        }
+        assert_eq!(pace.at_once(), 1);
+
+        let mut pace = Pace::default();
+        pace.ended(&tasks(1, 1000));
+        assert_eq!(pace.at_once(), 4);
+        pace.ended(&tasks(4, 1000));
+        assert_eq!(pace.at_once(), 4, "as many as are enough");
+        // Clocks that went backwards.
+        pace.ended(&tasks(4, -5));
+        assert!(pace.at_once() >= 4);
+    }
+}

@@ -1,0 +1,177 @@
+//! Several tasks in one message: taken apart for the scheduler, put together for engines.
+
+use bytes::Bytes;
+use phalanx_protocol::id::MsgId;
+use phalanx_protocol::parallel::{BATCH, Ended, ReplyMetadata};
+use phalanx_transport::wire::Header;
+use phalanx_transport::{RawMessage, SigningKey, WireError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// The tasks of a client's message, each with a request of its own that is not signed.
+///
+/// # Errors
+/// When a part is not what it should be.
+pub(super) fn apart(
+    message: &RawMessage,
+    ids: Vec<MsgId>,
+) -> Result<Vec<(MsgId, RawMessage)>, WireError> {
+    let mut header: Header = read("header", &message.header)?;
+    let mut metadata: Map<String, Value> = read("metadata", &message.metadata)?;
+    metadata.remove(BATCH);
+    let metadata = written("metadata", &metadata)?;
+    let artifacts = message.buffers.len().saturating_sub(ids.len());
+    let (artifacts, args) = message.buffers.split_at(artifacts);
+    let mut tasks = Vec::with_capacity(ids.len());
+    for (id, args) in ids.into_iter().zip(args) {
+        id.as_str().clone_into(&mut header.msg_id);
+        let request = RawMessage {
+            identities: message.identities.clone(),
+            signature: Bytes::new(),
+            header: written("header", &header)?,
+            parent_header: message.parent_header.clone(),
+            metadata: metadata.clone(),
+            content: message.content.clone(),
+            buffers: artifacts.iter().chain([args]).cloned().collect(),
+        };
+        tasks.push((id, request));
+    }
+    Ok(tasks)
+}
+
+/// One message of tasks that came in one, for an engine that takes such; `None` without any.
+pub(super) fn together(
+    tasks: Vec<(MsgId, RawMessage)>,
+    key: &SigningKey,
+) -> Option<Result<RawMessage, WireError>> {
+    let (ids, mut requests): (Vec<MsgId>, Vec<RawMessage>) = tasks.into_iter().unzip();
+    let args = requests
+        .iter_mut()
+        .filter_map(|request| request.buffers.pop());
+    let args: Vec<Bytes> = args.collect();
+    let mut message = requests.into_iter().next()?;
+    message.buffers.extend(args);
+    let marked = read("metadata", &message.metadata).and_then(|mut metadata: Map<_, _>| {
+        metadata.insert(BATCH.to_owned(), json!(ids));
+        written("metadata", &metadata)
+    });
+    Some(marked.map(|metadata| {
+        message.metadata = metadata;
+        signed(message, key)
+    }))
+}
+
+/// A request that was not signed yet.
+pub(super) fn signed(message: RawMessage, key: &SigningKey) -> RawMessage {
+    let RawMessage {
+        identities,
+        header,
+        parent_header,
+        metadata,
+        content,
+        buffers,
+        ..
+    } = message;
+    let parts = [header, parent_header, metadata, content];
+    RawMessage::sign(identities, parts, buffers, key)
+}
+
+/// The reply to one task of several, for its record; not signed.
+///
+/// # Errors
+/// When a part is not what it should be.
+pub(super) fn replies<'a>(
+    message: &'a RawMessage,
+    metadata: &'a ReplyMetadata,
+) -> Result<impl Iterator<Item = (&'a Ended, Result<RawMessage, WireError>)>, WireError> {
+    let header: Header = read("header", &message.header)?;
+    let ended = metadata.phalanx_batch.iter().zip(&message.buffers);
+    Ok(ended.map(move |(ended, value)| {
+        let header = Header {
+            date: ended.completed,
+            ..header.clone()
+        };
+        let metadata = ReplyMetadata {
+            started: Some(ended.started),
+            dependencies_met: true,
+            engine: metadata.engine.clone(),
+            status: metadata.status.clone(),
+            is_broadcast: false,
+            is_coalescing: false,
+            original_msg_id: String::new(),
+            label: metadata.label.clone(),
+            engine_info: None,
+            phalanx_batch: Vec::new(),
+        };
+        let reply = written("header", &header).and_then(|header| {
+            Ok(RawMessage {
+                identities: Vec::new(),
+                signature: Bytes::new(),
+                header,
+                parent_header: Bytes::from_static(b"{}"),
+                metadata: written("metadata", &metadata)?,
+                content: message.content.clone(),
+                buffers: vec![value.clone()],
+            })
+        });
+        (ended, reply)
+    }))
+}
+
+fn read<T: DeserializeOwned>(part: &'static str, bytes: &[u8]) -> Result<T, WireError> {
+    serde_json::from_slice(bytes).map_err(|error| WireError::Malformed { part, error })
+}
+
+fn written<T: Serialize>(part: &'static str, value: &T) -> Result<Bytes, WireError> {
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|error| WireError::Malformed { part, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_transport::Session;
+
+    #[test]
+    fn what_is_taken_apart_is_put_together_for_the_engine() {
+        let key = SigningKey::sha256("secret");
+        let session = Session::new("client", key.clone());
+        let ids = ["a", "b", "c"].map(MsgId::new);
+        let mut sent = session.envelope("apply_request", json!({}), None);
+        sent.identities = vec![Bytes::from_static(b"client")];
+        sent.metadata.insert(BATCH.to_owned(), json!(ids));
+        sent.metadata.insert("label".to_owned(), json!("mine"));
+        sent.buffers = vec![Bytes::from_static(b"code")];
+        sent.buffers.extend(["1", "2", "3"].map(Bytes::from));
+        let sent = RawMessage::verify(sent.seal(&key).unwrap(), &key).unwrap();
+
+        let tasks = apart(&sent, ids.to_vec()).unwrap();
+        for ((id, request), args) in tasks.iter().zip(["1", "2", "3"]) {
+            let header: Header = read("header", &request.header).unwrap();
+            assert_eq!(header.msg_id, id.as_str());
+            assert_eq!(request.buffers, ["code", args].map(Bytes::from));
+            let metadata: Value = read("metadata", &request.metadata).unwrap();
+            assert_eq!(metadata, json!({"label": "mine"}));
+            assert!(key.verifies(&signed(request.clone(), &key)));
+        }
+        let two = together(tasks[1..].to_vec(), &key).unwrap().unwrap();
+        assert!(key.verifies(&two));
+        assert_eq!(two.buffers, ["code", "2", "3"].map(Bytes::from));
+        let metadata: Value = read("metadata", &two.metadata).unwrap();
+        assert_eq!(metadata, json!({"label": "mine", BATCH: ["b", "c"]}));
+        assert!(together(vec![], &key).is_none());
+    }
+
+    #[test]
+    fn a_batch_without_arguments_for_all_has_only_those_that_have_some() {
+        let key = SigningKey::sha256("");
+        let session = Session::new("client", key.clone());
+        let mut sent = session.envelope("apply_request", json!({}), None);
+        sent.buffers = vec![Bytes::from_static(b"1")];
+        let sent = RawMessage::verify(sent.seal(&key).unwrap(), &key).unwrap();
+        let tasks = apart(&sent, vec![MsgId::new("a"), MsgId::new("b")]).unwrap();
+        assert_eq!(tasks.len(), 1);
+    }
+}
