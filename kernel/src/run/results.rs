@@ -196,16 +196,12 @@ impl Table {
         });
         let excess =
             |table: &Self| table.held.len() >= table.most || table.bytes + bytes > table.most_bytes;
-        if !excess(self) {
-            return;
-        }
-        let done = self.held.keys().filter(|id| !self.under_way.contains(id));
-        let done: Vec<AsyncResultId> = done.copied().collect();
-        for id in done {
-            if !excess(self) {
+        while excess(self) {
+            let mut ids = self.held.keys();
+            let Some(done) = ids.find(|id| !self.under_way.contains(id)).copied() else {
                 return;
-            }
-            self.remove(id);
+            };
+            self.remove(done);
         }
     }
 

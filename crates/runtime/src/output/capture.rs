@@ -149,6 +149,14 @@ impl Capture {
         }
     }
 
+    /// The run is over, and everything it has written has been pushed.
+    pub(crate) fn over(&mut self, run: RunId) {
+        if self.running() == Some(run) {
+            self.finish_text();
+            self.finish_run(None);
+        }
+    }
+
     /// The cell could not be loaded, so it did not run.
     pub(crate) fn fail(&mut self, run: RunId, message: &str) {
         if self.running() == Some(run) {
@@ -176,19 +184,23 @@ impl Capture {
 
     /// The process is gone and a snapshot is in its place; everything it has written has been pushed.
     pub(crate) fn abandon(&mut self, status: &str) {
-        for name in [StreamName::Stdout, StreamName::Stderr] {
-            // What it has left half written says nothing of what comes next.
-            let tokens = self.pipe(name).scanner.finish();
-            self.tokens(name, tokens);
-            let rest = self.pipe(name).text.finish();
-            self.text(name, rest);
-        }
+        self.finish_text();
         if self.run.is_some() {
             self.finish_run(Some(Outcome::Abandoned {
                 status: status.to_owned(),
             }));
         }
         self.flush();
+    }
+
+    /// What was left half written says nothing of what comes next.
+    fn finish_text(&mut self) {
+        for name in [StreamName::Stdout, StreamName::Stderr] {
+            let tokens = self.pipe(name).scanner.finish();
+            self.tokens(name, tokens);
+            let rest = self.pipe(name).text.finish();
+            self.text(name, rest);
+        }
     }
 
     /// Something the cell's owner has to say, on stderr.

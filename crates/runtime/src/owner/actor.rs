@@ -295,6 +295,12 @@ impl Actor {
 
     pub(super) fn reply(&mut self, reply: RuntimeReply) {
         match reply {
+            // A process that has called a function says so behind everything the function has written;
+            // markers for each of many small calls would cost more than most of these do.
+            RuntimeReply::Ended { run } if self.function.is(run) => {
+                self.read_pipes();
+                self.capture.over(run);
+            }
             RuntimeReply::Ended { run } => {
                 if self.capture.running() == Some(run) {
                     self.overdue = Some((run, Instant::now() + MARKER_TIMEOUT));

@@ -47,6 +47,11 @@ impl Calls {
         });
     }
 
+    /// Whether a run is the call that is under way.
+    pub fn is(&self, run: RunId) -> bool {
+        self.current.as_ref().is_some_and(|call| call.run == run)
+    }
+
     /// The function did not run: its end is all that comes.
     pub fn not_begun(&mut self) {
         if let Some(call) = &mut self.current {

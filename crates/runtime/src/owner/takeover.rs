@@ -8,6 +8,7 @@ use phalanx_protocol::output::StreamName;
 use phalanx_protocol::runtime::{
     Outcome, RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest, Unprotected,
 };
+use rustix::io::retry_on_intr;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -203,7 +204,8 @@ impl Actor {
         }
     }
 
-    /// Reads what is in the pipes, without waiting for more.
+    /// Reads what is in the pipes, without waiting for more. Straight from the descriptors: what was
+    /// written before something that is known may be news to the poller.
     pub(super) fn read_pipes(&mut self) {
         let pipes = [
             (StreamName::Stdout, &self.process.stdout),
@@ -213,7 +215,7 @@ impl Actor {
             let buffer = &mut self.buffers[name as usize];
             // A process that an earlier cell has started may never stop writing.
             for _ in 0..MOST_READS {
-                match pipe.try_read(buffer) {
+                match retry_on_intr(|| rustix::io::read(pipe, &mut *buffer)) {
                     Ok(count) if count > 0 => {
                         self.capture.push(name, &buffer[..count], Instant::now());
                     }

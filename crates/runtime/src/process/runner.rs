@@ -144,7 +144,6 @@ impl Runner {
                 // A snapshot would keep it.
                 drop(input);
                 let changed = call::changes() != before;
-                mark_end(run);
                 self.returned(run, changed, output)?;
                 if changed {
                     self.last = Some(run);
