@@ -8,6 +8,7 @@
 //! | `server` | the loop around it |
 //! | `link`, `wire` | its connections to the controller, and the messages on them |
 //! | `artifacts` | what came over the wire, by hash |
+//! | `handed` | large values that clients of this machine take over |
 //! | `runtime` | the runtime process, started again when it is gone |
 //! | [`signals`], [`parent`] | what ends an engine from outside |
 
@@ -17,6 +18,7 @@ mod about;
 mod artifacts;
 pub mod cli;
 pub mod config;
+mod handed;
 mod link;
 mod machine;
 pub mod parent;

@@ -3,6 +3,7 @@
 use crate::about;
 use crate::artifacts::Store;
 use crate::config::{EngineConfig, EngineError, Exit};
+use crate::handed::Handed;
 use crate::link::{Channels, Heart, Joined, join, registration};
 use crate::machine::{Command, Event, Identity, Machine, Publication, Reply, Shipment};
 use crate::parent;
@@ -63,6 +64,7 @@ pub async fn run(
         session,
         identity,
         runtime: Slot::new(runtime),
+        handed: Handed::default(),
         channels,
         iopub: iopub.split(),
         registration,
@@ -87,6 +89,7 @@ struct Server {
     store: Arc<Mutex<Store>>,
     preparations: JoinSet<Event>,
     runtime: Slot,
+    handed: Handed,
     channels: Channels,
     iopub: (Sender, Receiver),
     registration: (Sender, Receiver),
@@ -137,6 +140,7 @@ impl Server {
             },
             Some((channel, frames)) = self.channels.requests.recv() => {
                 match Envelope::open(frames, self.session.key()) {
+                    Ok(envelope) if self.handed.hears(&envelope) => Next::Nothing,
                     Ok(envelope) => match wire::request(channel, envelope) {
                         Some(event) => Next::Event(event),
                         None => Next::Nothing,
@@ -266,7 +270,11 @@ impl Server {
         }
     }
 
-    async fn reply(&self, reply: Reply) {
+    async fn reply(&mut self, mut reply: Reply) {
+        let client = &reply.request.header.session;
+        for buffer in &mut reply.buffers {
+            *buffer = self.handed.hand(client, std::mem::take(buffer));
+        }
         let Some(sender) = self.channels.senders.get(&reply.request.channel) else {
             return;
         };

@@ -11,7 +11,9 @@ use crate::task::EngineTask;
 use crate::wire;
 use bytes::Bytes;
 use chrono::Utc;
-use phalanx_protocol::id::AsyncResultId;
+use phalanx_protocol::id::{AsyncResultId, MsgId};
+use phalanx_protocol::parallel::TAKEN;
+use phalanx_protocol::segment::SegmentRef;
 use phalanx_sys::segment;
 use phalanx_transport::socket;
 use phalanx_transport::{Envelope, Sender, Session};
@@ -73,10 +75,18 @@ impl Actor {
         let mut senders = JoinSet::new();
         // Both unbounded: what a user asked for, and one failure for each of those at most.
         let (failed, mut failures) = mpsc::unbounded_channel();
+        // Without it, engines send everything over the sockets.
+        let probe = segment::place(b"phalanx").unwrap_or_default();
         let mut outbox = |socket: &Sender| -> Outbox {
             let (outbox, queue) = mpsc::unbounded_channel();
             let (session, socket) = (self.session.clone(), socket.clone());
-            senders.spawn(forward(queue, socket, session, failed.clone()));
+            senders.spawn(forward(
+                queue,
+                socket,
+                session,
+                probe.clone(),
+                failed.clone(),
+            ));
             outbox
         };
         let outboxes = Outboxes {
@@ -124,12 +134,8 @@ impl Actor {
                     }
                     request => waiting.event(request),
                 },
-                received = self.sockets.mux.1.recv() => {
-                    self.opened(received).and_then(|envelope| wire::reply(&envelope))
-                }
-                received = self.sockets.task.1.recv() => {
-                    self.opened(received).and_then(|envelope| wire::reply(&envelope))
-                }
+                received = self.sockets.mux.1.recv() => self.replied(received, &outboxes),
+                received = self.sockets.task.1.recv() => self.replied(received, &outboxes),
                 received = self.sockets.iopub.recv() => self
                     .opened(received)
                     .and_then(|envelope| wire::published(&envelope, &self.session)),
@@ -193,13 +199,46 @@ impl Actor {
         }
     }
 
+    /// A reply. What it refers to is taken over, and its engine told so.
+    fn replied(&self, received: Option<socket::Event>, outboxes: &Outboxes) -> Option<Event> {
+        let mut envelope = self.opened(received)?;
+        let far = |value: &Bytes| SegmentRef::from_bytes(value).is_some();
+        if !envelope.buffers.iter().any(far) {
+            return wire::reply(&envelope);
+        }
+        let Some(engine) = wire::engine(&envelope) else {
+            return wire::reply(&envelope);
+        };
+        for reference in std::mem::take(&mut envelope.buffers) {
+            if !far(&reference) {
+                envelope.buffers.push(reference);
+                continue;
+            }
+            match segment::hold(vec![reference.clone()]) {
+                Ok(taken) => envelope.buffers.extend(taken),
+                Err(error) => {
+                    tracing::warn!(%error, %engine, "a value is gone");
+                    envelope.buffers.push(Bytes::new());
+                    wire::lose_value(&mut envelope, &error);
+                }
+            }
+            // The other end of it ends after this loop.
+            let _ = outboxes.control.send(Outgoing {
+                engine: Some(engine.clone()),
+                msg_id: MsgId::new(self.session.header(TAKEN).msg_id),
+                body: Body::Taken(reference),
+            });
+        }
+        wire::reply(&envelope)
+    }
+
     fn perform(&self, command: Command, waiting: &mut Waiting, outboxes: &Outboxes) {
         match command {
             Command::Send(outgoing) => {
                 let outbox = match outgoing.body {
                     _ if outgoing.engine.is_none() => &outboxes.task,
                     Body::Work { .. } | Body::KernelInfo => &outboxes.mux,
-                    Body::Abort(_) | Body::Control(_) => &outboxes.control,
+                    Body::Abort(_) | Body::Taken(_) | Body::Control(_) => &outboxes.control,
                 };
                 // Its task runs until the loop ends.
                 let _ = outbox.send(outgoing);
@@ -345,10 +384,11 @@ async fn forward(
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
     socket: Sender,
     session: Session,
+    probe: Bytes,
     failed: mpsc::UnboundedSender<Event>,
 ) {
     while let Some(outgoing) = queue.recv().await {
-        if let Err(message) = send(&outgoing, &socket, &session).await {
+        if let Err(message) = send(&outgoing, &socket, &session, &probe).await {
             for msg_id in outgoing.ids().cloned() {
                 let message = message.clone();
                 // The loop may have ended already.
@@ -358,8 +398,18 @@ async fn forward(
     }
 }
 
-async fn send(outgoing: &Outgoing, socket: &Sender, session: &Session) -> Result<(), String> {
-    let buffers = buffers(&outgoing.body).await?;
+async fn send(
+    outgoing: &Outgoing,
+    socket: &Sender,
+    session: &Session,
+    probe: &Bytes,
+) -> Result<(), String> {
+    let buffers = match &outgoing.body {
+        // An engine that can open this can hand over large values the same way.
+        Body::KernelInfo => vec![probe.clone()],
+        Body::Taken(reference) => vec![reference.clone()],
+        body => buffers(body).await?,
+    };
     let frames = wire::request(outgoing, session, buffers)
         .seal(session.key())
         .map_err(|error| error.to_string())?;

@@ -10,7 +10,7 @@ use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
 use phalanx_protocol::parallel::{
     AbortRequest, BATCH, CallMetadata, CellMetadata, ClearRequest, ConnectionReply, Content, Ended,
     PHALANX, Refusal, RegistrationNotification, ShutdownNotification, ShutdownRequest, Signal,
-    SignalRequest, TaskMetadata, UnregistrationNotification,
+    SignalRequest, TAKEN, TaskMetadata, UnregistrationNotification,
 };
 use phalanx_transport::{Envelope, Session};
 use serde::Deserialize;
@@ -24,7 +24,7 @@ pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
     }
     let parent = parent(envelope)?;
     // Field by field: the rest of the metadata differs between engines and is not needed.
-    let engine: Option<EngineUuid> = envelope.metadata.get("engine").and_then(of);
+    let engine = engine(envelope);
     let refusal: Option<Refusal> = envelope.metadata.get(PHALANX).and_then(of);
     let reason = refusal.as_ref().and_then(|refusal| refusal.reason.clone());
     let answer = match (reason, envelope.content["status"].as_str()) {
@@ -56,7 +56,7 @@ pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
 
 /// The ends of tasks that ended well, in one message.
 fn batch(envelope: &Envelope, ended: Vec<Ended>) -> Option<Event> {
-    let engine: Option<EngineUuid> = envelope.metadata.get("engine").and_then(of);
+    let engine = engine(envelope);
     let state: Option<Refusal> = envelope.metadata.get(PHALANX).and_then(of);
     let replies = ended.into_iter().zip(&envelope.buffers);
     let replies = replies.map(|(ended, value)| Reply {
@@ -73,6 +73,24 @@ fn batch(envelope: &Envelope, ended: Vec<Ended>) -> Option<Event> {
         },
     });
     Some(Event::Batch(replies.collect()))
+}
+
+/// The engine that replied.
+pub(crate) fn engine(envelope: &Envelope) -> Option<EngineUuid> {
+    envelope.metadata.get("engine").and_then(of)
+}
+
+/// The engine that replied has ended with its value, which was large: it has failed after all. In a
+/// reply for several tasks, the value stays empty.
+pub(crate) fn lose_value(envelope: &mut Envelope, error: &std::io::Error) {
+    if !envelope.metadata.contains_key(BATCH) {
+        envelope.content = json!({
+            "status": "error",
+            "ename": "EngineError",
+            "evalue": format!("the engine ended before its value was taken over: {error}"),
+            "traceback": [],
+        });
+    }
 }
 
 /// Something an engine published for a request of ours; other clients' are passed over.
@@ -158,6 +176,7 @@ pub(crate) fn request(
             EngineTask::Call(_) => session.envelope("apply_request", json!({}), None),
         },
         Body::KernelInfo => session.envelope("kernel_info_request", json!({}), None),
+        Body::Taken(_) => session.envelope(TAKEN, json!({}), None),
         Body::Abort(ids) => session.message(
             &AbortRequest {
                 msg_ids: ids.clone(),

@@ -73,6 +73,14 @@ impl SegmentRef {
     }
 }
 
+/// How many bytes are meant: those that are referred to, or these.
+pub fn size(bytes: &[u8]) -> u64 {
+    match SegmentRef::from_bytes(bytes) {
+        Some(reference) => reference.len,
+        None => bytes.len() as u64,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +100,6 @@ mod tests {
         assert_eq!(SegmentRef::from_bytes(&bytes[1..]), None);
         assert_eq!(SegmentRef::from_bytes(&[0; REFERENCE]), None);
         assert_eq!(SegmentRef::from_bytes(b""), None);
+        assert_eq!((size(&bytes), size(b"abc")), (1 << 40, 3));
     }
 }

@@ -14,6 +14,14 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many files of others a process keeps open at most; it does with maps of any more, of which
+/// there may be ten times as many.
+const MOST_HELD: usize = 256;
+
+/// How many are open now.
+static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// Makes a reference to a new file with these bytes.
 ///
@@ -35,11 +43,11 @@ pub fn place(bytes: &[u8]) -> io::Result<Bytes> {
         offset: 0,
         len: bytes.len() as u64,
     };
-    held(&Arc::new(file), reference)
+    held(&Open::new(file), reference)
 }
 
-/// Opens the files that others have referred to, so that the references are this process's; other
-/// bytes stay what they are.
+/// Takes over what others have referred to: the references are this process's then, or the bytes
+/// themselves, mapped, where it has many files open. Other bytes stay what they are.
 ///
 /// # Errors
 /// When one is gone.
@@ -53,7 +61,11 @@ pub fn hold(all: Vec<Bytes>) -> io::Result<Vec<Bytes>> {
         let file = match open.get(&key) {
             Some(file) => Arc::clone(file),
             None => {
-                let file = Arc::new(opened(&reference)?);
+                let file = opened(&reference)?;
+                if HELD.load(Ordering::Relaxed) >= MOST_HELD {
+                    return mapped(&file, &reference);
+                }
+                let file = Open::new(file);
                 open.insert(key, Arc::clone(&file));
                 file
             }
@@ -71,10 +83,13 @@ pub fn resolve(bytes: Bytes) -> io::Result<Bytes> {
     let Some(reference) = SegmentRef::from_bytes(&bytes) else {
         return Ok(bytes);
     };
-    let file = opened(&reference)?;
+    mapped(&opened(&reference)?, &reference)
+}
+
+fn mapped(file: &File, reference: &SegmentRef) -> io::Result<Bytes> {
     let from = usize::try_from(reference.offset).map_err(io::Error::other)?;
     let len = usize::try_from(reference.len).map_err(io::Error::other)?;
-    let whole = Mapping::of(&file, from + len)?;
+    let whole = Mapping::of(file, from + len)?;
     Ok(Bytes::from_owner(whole).slice(from..))
 }
 
@@ -102,10 +117,10 @@ fn opened(reference: &SegmentRef) -> io::Result<File> {
 }
 
 /// A reference to this process's file.
-fn held(file: &Arc<File>, reference: SegmentRef) -> io::Result<Bytes> {
+fn held(file: &Arc<Open>, reference: SegmentRef) -> io::Result<Bytes> {
     let reference = SegmentRef {
         pid: std::process::id(),
-        fd: u32::try_from(file.as_raw_fd()).map_err(io::Error::other)?,
+        fd: u32::try_from(file.0.as_raw_fd()).map_err(io::Error::other)?,
         ..reference
     };
     Ok(Bytes::from_owner(Held {
@@ -117,7 +132,23 @@ fn held(file: &Arc<File>, reference: SegmentRef) -> io::Result<Bytes> {
 /// A reference, and what it refers to.
 struct Held {
     reference: [u8; REFERENCE],
-    _file: Arc<File>,
+    _file: Arc<Open>,
+}
+
+/// A file that is counted.
+struct Open(File);
+
+impl Open {
+    fn new(file: File) -> Arc<Self> {
+        HELD.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self(file))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl AsRef<[u8]> for Held {
@@ -237,6 +268,21 @@ mod tests {
             ..reference
         };
         assert!(is_out_of_reach(&open.to_bytes()));
+    }
+
+    #[test]
+    fn more_than_a_process_keeps_open_is_mapped() {
+        let placed: Vec<_> = (0..MOST_HELD)
+            .map(|number| place(&[number as u8; 3]).unwrap())
+            .collect();
+        let copies = placed
+            .iter()
+            .map(|placed| Bytes::copy_from_slice(placed))
+            .collect();
+        let held = hold(copies).unwrap();
+        assert_eq!(held[7], [7; 3][..]);
+        drop(placed);
+        assert_eq!(resolve(held[200].clone()).unwrap(), [200; 3][..]);
     }
 
     #[test]

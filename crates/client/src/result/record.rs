@@ -12,6 +12,7 @@ use phalanx_protocol::host::{
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::native::value;
 use phalanx_protocol::output::{MimeBundle, Output, StreamName};
+use phalanx_protocol::segment::size;
 use std::ops::Range;
 
 /// A change to one task.
@@ -187,7 +188,8 @@ impl ResultRecord {
         if let (true, Some(end)) = (pending, &task.end) {
             self.order.push(index);
             self.failed += usize::from(end.failure.is_some());
-            self.bytes += end.value.as_ref().map_or(0, Bytes::len);
+            let size = end.value.as_ref().map_or(0, |value| size(value));
+            self.bytes += usize::try_from(size).unwrap_or(usize::MAX / 2);
         }
         let kind = kind?;
         Some(TaskEvent {

@@ -82,6 +82,8 @@ pub(crate) enum Body {
     KernelInfo,
     /// Over control: drop these.
     Abort(Vec<MsgId>),
+    /// Over control: what a reply referred to has been taken over.
+    Taken(Bytes),
     /// Over control.
     Control(crate::request::ControlOrder),
 }

@@ -180,6 +180,7 @@ fn words(command: &Command) -> Option<String> {
                     }
                 }
                 Body::KernelInfo => "greeting".to_owned(),
+                Body::Taken(_) => "taken".to_owned(),
                 Body::Abort(ids) => format!("abort {}", ids.len()),
                 Body::Control(order) => format!("{order:?}"),
             };

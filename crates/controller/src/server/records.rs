@@ -17,6 +17,8 @@ use phalanx_protocol::parallel::{
     DbReply, EngineQueue, HistoryReply, QueueReply, ResubmitReply, ResultReply, TaskMetadata,
     TaskResult, Tasks,
 };
+use phalanx_protocol::segment::SegmentRef;
+use phalanx_sys::segment;
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, RawMessage, Session};
 use serde_json::{Map, Value, json};
@@ -85,6 +87,22 @@ impl Records {
         self.store.close().await;
     }
 
+    /// A message with what it refers to: whoever asks for the record later does not find that any
+    /// more.
+    fn copy(&self, message: &RawMessage) -> Parts {
+        let most = self.store.most();
+        let far = |buffer: &Bytes| SegmentRef::from_bytes(buffer).is_some();
+        if !message.buffers.iter().any(far) {
+            return Parts::copy(message, most);
+        }
+        let mut whole = message.clone();
+        for buffer in &mut whole.buffers {
+            // Out of reach, it stays a reference, which its reader cannot follow either.
+            *buffer = segment::resolve(buffer.clone()).unwrap_or_else(|_| buffer.clone());
+        }
+        Parts::copy(&whole, most)
+    }
+
     pub fn submitted(
         &mut self,
         id: MsgId,
@@ -92,7 +110,7 @@ impl Records {
         engine: Option<EngineUuid>,
         queue: Queue,
     ) {
-        let request = Parts::copy(request, self.store.most());
+        let request = self.copy(request);
         let record = Box::new(Record::new(request, engine, queue));
         self.store.change(Change::Submitted(id, record));
     }
@@ -111,7 +129,7 @@ impl Records {
         self.store.change(Change::Replied {
             id,
             engine: engine.cloned(),
-            reply: Parts::copy(reply, self.store.most()),
+            reply: self.copy(reply),
             received: chrono::Utc::now(),
         });
     }

@@ -16,6 +16,10 @@ pub struct AbortRequest {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClearRequest {}
 
+/// The type of a message that is not answered: what a reply referred to (`crate::segment`) has been
+/// taken over, so that the engine need not keep it. Its buffer is the reference.
+pub const TAKEN: &str = "taken";
+
 /// Ends an engine, or (on the registration channel) the controller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShutdownRequest {

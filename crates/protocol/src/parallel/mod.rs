@@ -19,7 +19,7 @@ pub use cell::{CellMetadata, EngineHandshake, PHALANX, Refusal, RefusalReason};
 pub use content::Content;
 pub use control::{
     AbortReply, AbortRequest, ApplyReply, ClearReply, ClearRequest, ReplyStatus, ShutdownReply,
-    ShutdownRequest, SignalReply, SignalRequest,
+    ShutdownRequest, SignalReply, SignalRequest, TAKEN,
 };
 pub use query::{
     DbReply, DbRequest, EngineQueue, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest,

@@ -139,18 +139,19 @@ impl Actor {
         }
     }
 
-    /// A value that is large is mapped; the runtime need not keep it any more then.
+    /// A value that is large is taken over; the runtime need not keep it any more then.
     fn taken(&mut self, value: Bytes) -> Bytes {
         if SegmentRef::from_bytes(&value).is_none() {
             return value;
         }
-        let value = segment::resolve(value).unwrap_or_else(|error| {
-            // It is answered with nothing, which its caller is told of.
+        let taken = segment::hold(vec![value]).map(|mut all| all.pop());
+        let value = taken.unwrap_or_else(|error| {
             tracing::warn!(%error, "what a function gave back is gone");
-            Bytes::new()
+            None
         });
         self.process.control.queue(&RuntimeRequest::Taken);
-        value
+        // Where it is gone, the caller is told that nothing came.
+        value.unwrap_or_default()
     }
 
     /// Hears what a process that is gone has said to its last.

@@ -1,0 +1,111 @@
+//! Large values that clients of this machine are handed by reference.
+
+use bytes::Bytes;
+use phalanx_protocol::parallel::TAKEN;
+use phalanx_protocol::segment::{SegmentRef, size};
+use phalanx_sys::segment;
+use phalanx_transport::Envelope;
+use std::collections::HashSet;
+
+/// How many bytes are kept for clients that have not taken them over; more goes over the sockets,
+/// which have a limit too.
+const MOST: u64 = 1 << 30;
+
+/// What clients have not taken over yet.
+#[derive(Debug, Default)]
+pub(crate) struct Handed {
+    /// The sessions of clients whose memory this process can open, so that they can open its.
+    clients: HashSet<String>,
+    values: HashSet<Bytes>,
+    bytes: u64,
+}
+
+impl Handed {
+    /// Whether a message was for this alone.
+    pub fn hears(&mut self, message: &Envelope) -> bool {
+        let reference = message.buffers.first();
+        match message.header.msg_type.as_str() {
+            "kernel_info_request" => {
+                let probe = reference.filter(|probe| SegmentRef::from_bytes(probe).is_some());
+                if probe.is_some_and(|probe| !segment::is_out_of_reach(probe)) {
+                    self.clients.insert(message.header.session.clone());
+                }
+                false
+            }
+            TAKEN => {
+                if let Some(value) = reference.and_then(|reference| self.values.take(reference)) {
+                    self.bytes -= size(&value);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A value on its way to a client: as it is, or whole where the client cannot open it.
+    pub fn hand(&mut self, session: &str, value: Bytes) -> Bytes {
+        if SegmentRef::from_bytes(&value).is_none() {
+            return value;
+        }
+        let bytes = self.bytes + size(&value);
+        if bytes > MOST || !self.clients.contains(session) {
+            return segment::resolve(value).unwrap_or_else(|error| {
+                tracing::warn!(%error, "a value cannot be mapped");
+                Bytes::new()
+            });
+        }
+        if self.values.insert(value.clone()) {
+            self.bytes = bytes;
+        }
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_transport::{Session, SigningKey};
+    use serde_json::json;
+
+    fn message(session: &Session, msg_type: &str, buffer: &Bytes) -> Envelope {
+        let mut message = session.envelope(msg_type, json!({}), None);
+        message.buffers = vec![Bytes::copy_from_slice(buffer)];
+        message
+    }
+
+    #[test]
+    fn a_value_is_kept_until_its_client_has_taken_it_over() {
+        let mut handed = Handed::default();
+        let session = Session::new("client", SigningKey::sha256(""));
+        let id = session.id().as_str();
+        let value = segment::place(b"value").unwrap();
+        let reference = Bytes::copy_from_slice(&value);
+        // A client that has shown nothing, or something that is not there.
+        assert_eq!(handed.hand(id, value.clone()), b"value"[..]);
+        let gone = Bytes::copy_from_slice(&segment::place(b"").unwrap());
+        assert!(!handed.hears(&message(&session, "kernel_info_request", &gone)));
+        assert_eq!(handed.hand(id, value.clone()), b"value"[..]);
+
+        let probe = segment::place(b"probe").unwrap();
+        assert!(!handed.hears(&message(&session, "kernel_info_request", &probe)));
+        assert_eq!(handed.hand(id, value), reference);
+        assert_eq!(handed.hand("another", probe.clone()), b"probe"[..]);
+        assert_eq!(handed.hand(id, Bytes::from_static(b"P1")), b"P1"[..]);
+        assert_eq!(segment::resolve(reference.clone()).unwrap(), b"value"[..]);
+
+        let taken = message(&session, TAKEN, &reference);
+        assert!(handed.hears(&taken) && handed.hears(&taken));
+        assert!(segment::is_out_of_reach(&reference));
+        assert_eq!(handed.bytes, 0);
+    }
+
+    #[test]
+    fn clients_that_take_nothing_over_cost_a_limited_amount() {
+        let mut handed = Handed::default();
+        let session = Session::new("client", SigningKey::sha256(""));
+        let value = segment::place(b"value").unwrap();
+        handed.hears(&message(&session, "kernel_info_request", &value));
+        handed.bytes = MOST;
+        assert_eq!(handed.hand(session.id().as_str(), value), b"value"[..]);
+    }
+}
