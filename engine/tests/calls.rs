@@ -8,6 +8,8 @@ use bytes::Bytes;
 use phalanx_client::{AsyncResult, Balanced, EngineCall, Placement, Submission};
 use phalanx_protocol::id::{ArtifactHash, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, Dependency};
+use phalanx_protocol::segment::SegmentRef;
+use phalanx_sys::segment;
 use std::sync::Arc;
 use support::{Cluster, failure, ok};
 use tokio::sync::mpsc;
@@ -176,6 +178,53 @@ async fn a_map_whose_engines_all_die_comes_to_an_end() {
         assert_eq!(enames.into_iter().collect::<Vec<_>>(), ["NoEngines"]);
     }
     cluster.controller.shutdown().await;
+}
+
+#[tokio::test]
+async fn large_data_goes_by_reference_and_whoever_takes_it_over_has_it() {
+    let cluster = Cluster::start(2).await;
+    let value = async |call: EngineCall| {
+        let called = cluster.call(vec![call]);
+        let tasks = cluster.done(&called).await;
+        assert!(ok(&tasks[0]), "{tasks:?}");
+        match called.outcomes(0..1).remove(0) {
+            Some(Ok((_, value))) => (called, value),
+            other => panic!("{other:?}"),
+        }
+    };
+    let bytes: &'static [u8] = vec![b'P'; 3 << 20].leak();
+    let anywhere = Placement::Balanced(Balanced::default());
+    for place in [on(0), on(1), anywhere] {
+        let call = cluster.function(place.clone(), "return-placed", bytes);
+        let (called, placed) = value(call).await;
+        assert!(SegmentRef::from_bytes(&placed).is_some());
+        // What ran before goes, what the client holds stays.
+        value(cluster.function(place.clone(), "return P", b"")).await;
+        assert!(segment::resolve(placed.clone()).expect("a value") == bytes);
+
+        // As arguments they are a reference still.
+        let mut call = cluster.function(place, "return-input", b"");
+        call.args = placed.clone();
+        let (_, back) = value(call).await;
+        drop((called, placed));
+        assert!(segment::resolve(back).expect("a value") == bytes);
+    }
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn a_call_whose_data_is_gone_ends() {
+    let cluster = Cluster::start(1).await;
+    for place in [on(0), Placement::Balanced(Balanced::default())] {
+        let mut call = cluster.function(place, "return-input", b"");
+        let placed = segment::place(b"P").expect("a file");
+        call.args = Bytes::copy_from_slice(&placed);
+        drop(placed);
+        let called = cluster.call(vec![call]);
+        let tasks = cluster.done(&called).await;
+        assert_eq!(failure(&tasks[0]).ename, "EngineError");
+    }
+    cluster.end().await;
 }
 
 #[tokio::test]
