@@ -44,6 +44,8 @@ WANTED = {
     "load-balanced no-op, of 10000": (0.00002, "s"),
     # 1 GB/s in all.
     "push 100 MB to 4 engines": (0.4, "s"),
+    # 4 GB/s in all.
+    "push 100 MB to 4 engines, Shared": (0.1, "s"),
 }
 
 # Lines each of four engines prints, flushed one by one, in the measurement of streaming.
@@ -91,10 +93,36 @@ CALLS = {
         'all.push("pushed", &large)?;',
         "all_engines.push({'pushed': large}, block=True)",
     ),
+    # The peer has one kind of data for both.
+    "push 100 MB to 4 engines, Shared": (
+        1,
+        'all.push("shared", &shared)?;',
+        "all_engines.push({'pushed': large}, block=True)",
+    ),
     "pull 100 MB from one engine": (
         1,
         'let pulled: Vec<f64> = one.pull("pushed")?; assert_eq!(pulled.len(), large.len());',
         "assert len(one.pull('pushed', block=True)) == len(large)",
+    ),
+    "pull 100 MB from one engine, Shared": (
+        1,
+        'let pulled: Shared<[f64]> = one.pull("shared")?; assert_eq!(pulled.len(), large.len());',
+        "assert len(one.pull('pushed', block=True)) == len(large)",
+    ),
+    "scatter 100 MB over 4 engines": (
+        1,
+        'all.scatter("part", &large).wait()?;',
+        "all_engines.scatter('part', large, block=True)",
+    ),
+    "scatter 100 MB over 4 engines, Shared": (
+        1,
+        'all.scatter("shared_part", &shared).wait()?;',
+        "all_engines.scatter('part', large, block=True)",
+    ),
+    "gather 100 MB from 4 engines": (
+        1,
+        'let gathered: Vec<f64> = all.gather("part")?.get()?; assert_eq!(gathered.len(), large.len());',
+        "assert all_engines.gather('part', block=True)",
     ),
 }
 
@@ -103,6 +131,7 @@ use phalanx::prelude::*;
 let rc = Client::connect()?;
 let (one, all, balanced) = (rc.view(0), rc.all(), rc.load_balanced_view());
 let large = vec![0f64; 12_500_000];
+let shared = Shared::new(large.clone());
 """
 CALLS_PROLOGUE_PEER = """
 import time

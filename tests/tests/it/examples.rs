@@ -163,6 +163,13 @@ fn tasks_are_profiled_and_counted() {
             .filter_map(|row| row.split_whitespace().next());
         assert_eq!(rows.collect::<Vec<_>>(), ["tasks", "4", "16", "64", "256"]);
         says(notebook, "map", &["404 tasks echoed"]);
+        let halves = [
+            "2000000 of 4000000 numbers, their sum is 1999999000000",
+            "2000000 of 4000000 numbers, their sum is 5999999000000",
+        ];
+        says(notebook, "shared-px", &halves);
+        let found = "table[1999²] is 3996001, 4000000 halves end with 1999999.5";
+        says(notebook, "shared-task", &[found]);
     });
 }
 
