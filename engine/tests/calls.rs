@@ -193,7 +193,7 @@ async fn large_data_goes_by_reference_and_whoever_takes_it_over_has_it() {
         }
     };
     let bytes: &'static [u8] = vec![b'P'; 3 << 20].leak();
-    let anywhere = Placement::Balanced(Balanced::default());
+    let anywhere = Placement::Balanced(Arc::default());
     for place in [on(0), on(1), anywhere] {
         let call = cluster.function(place.clone(), "return-placed", bytes);
         let (called, placed) = value(call).await;
@@ -215,7 +215,7 @@ async fn large_data_goes_by_reference_and_whoever_takes_it_over_has_it() {
 #[tokio::test]
 async fn a_call_whose_data_is_gone_ends() {
     let cluster = Cluster::start(1).await;
-    for place in [on(0), Placement::Balanced(Balanced::default())] {
+    for place in [on(0), Placement::Balanced(Arc::default())] {
         let mut call = cluster.function(place, "return-input", b"");
         let placed = segment::place(b"P").expect("a file");
         call.args = Bytes::copy_from_slice(&placed);
