@@ -110,7 +110,7 @@ struct Incoming {
 
 impl Incoming {
     fn read(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 1 << 16];
+        let mut buffer = [0; 1 << 14];
         match self.stream.read(&mut buffer)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             count => {

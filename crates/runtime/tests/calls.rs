@@ -4,7 +4,9 @@
 
 mod session;
 
+use phalanx_protocol::output::Output;
 use phalanx_protocol::runtime::Outcome;
+use phalanx_runtime::RuntimeEvent;
 use rustix::process::{Pid, Signal, kill_process};
 use session::{Session, children_of, parent_of, stdout, until};
 
@@ -104,4 +106,26 @@ async fn a_process_that_dies_with_half_of_its_arguments_unread_holds_nothing_up(
         .call("show kept\nreturn-input", vec![8; 8 << 20])
         .await;
     assert!(value == Some(vec![8; 8 << 20]));
+}
+
+#[tokio::test]
+async fn what_each_of_many_calls_prints_is_its_own() {
+    let mut session = Session::start().await;
+    for round in 0..200 {
+        let script = "print-input\nreturn 1";
+        let id = session.submit_call(script, format!("{round}").into_bytes());
+        let mut printed = String::new();
+        loop {
+            match session.next().await {
+                RuntimeEvent::Output {
+                    run,
+                    output: Output::Stream { text, .. },
+                } if run == Some(id) => printed.push_str(&text),
+                RuntimeEvent::Value { run, .. } if run == id => {}
+                RuntimeEvent::Ended { run, .. } if run == id => break,
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        assert_eq!(printed, format!("{round}\n"));
+    }
 }

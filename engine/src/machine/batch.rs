@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Most replies in one message.
 const MOST: usize = 256;
 
+/// Bytes of values beyond which they are sent.
+const MOST_BYTES: usize = 1 << 20;
+
 /// Replies that wait for those to come.
 #[derive(Debug, Default)]
 pub(super) struct Held {
@@ -17,6 +20,7 @@ pub(super) struct Held {
     first: Option<Request>,
     ended: Vec<Ended>,
     values: Vec<Bytes>,
+    bytes: usize,
 }
 
 impl Machine {
@@ -54,13 +58,15 @@ impl Machine {
             completed,
             output,
         });
+        self.held.bytes += value.len();
         self.held.values.push(value);
         let follows = self
             .queue
             .front()
             .is_some_and(|next| are_alike(next, &request));
         self.held.first.get_or_insert(request);
-        if !follows || self.held.ended.len() == MOST {
+        let full = self.held.ended.len() >= MOST || self.held.bytes >= MOST_BYTES;
+        if !follows || full {
             self.flush(commands);
         }
     }

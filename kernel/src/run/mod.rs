@@ -44,6 +44,7 @@ mod paths;
 mod programs;
 mod progress;
 mod results;
+mod retention;
 mod services;
 mod shell;
 mod snapshots;

@@ -1,10 +1,11 @@
 //! The AsyncResults the kernel holds for the `phalanx` library.
 
+use super::retention::{Retained, Retention};
 use phalanx_client::AsyncResult;
 use phalanx_client::render::Labels;
 use phalanx_protocol::host::Progress;
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An AsyncResult that can be named.
@@ -19,12 +20,6 @@ pub struct Held {
     /// How many items each task stands for; empty where each is one.
     sizes: Arc<[usize]>,
 }
-
-/// Most AsyncResults that are kept. Beyond, those that were done first are forgotten.
-const KEPT: usize = 4096;
-
-/// Most bytes of functions' results that are kept.
-const KEPT_BYTES: usize = 1 << 30;
 
 impl Held {
     /// How far it is.
@@ -71,21 +66,19 @@ pub struct Results(
     Arc<Mutex<Table>>,
 );
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Table {
-    held: BTreeMap<AsyncResultId, Held>,
-    /// Those that were not done when they were looked at last.
-    under_way: BTreeSet<AsyncResultId>,
-    /// What the others take.
-    bytes: usize,
+    held: Retention<Held>,
     made: u64,
-    most: usize,
-    most_bytes: usize,
 }
 
-impl Default for Table {
-    fn default() -> Self {
-        Self::with_limits(KEPT, KEPT_BYTES)
+impl Retained for Held {
+    fn is_done(&self) -> bool {
+        self.result.ready()
+    }
+
+    fn bytes(&self) -> usize {
+        self.result.bytes()
     }
 }
 
@@ -98,7 +91,6 @@ impl Results {
     /// Keeps an AsyncResult whose tasks stand for so many items each.
     pub fn hold_items(&self, result: AsyncResult, labels: Labels, sizes: Vec<usize>) -> Held {
         let mut table = self.table();
-        table.shrink();
         table.made += 1;
         let id = AsyncResultId(table.made);
         let held = Held {
@@ -108,18 +100,17 @@ impl Results {
             sizes: sizes.into(),
         };
         table.held.insert(id, held.clone());
-        table.under_way.insert(id);
         held
     }
 
     /// The one of that name.
     pub fn get(&self, id: AsyncResultId) -> Option<Held> {
-        self.table().held.get(&id).cloned()
+        self.table().held.get(id).cloned()
     }
 
     /// All of them, the oldest first.
     pub fn all(&self) -> Vec<Held> {
-        self.table().held.values().cloned().collect()
+        self.table().held.iter().cloned().collect()
     }
 
     /// The one that these tasks are all of.
@@ -141,13 +132,8 @@ impl Results {
 
     /// Forgets these, or all, where they are done.
     pub fn purge(&self, which: &[AsyncResultId]) {
-        let mut table = self.table();
-        let named = |id: &AsyncResultId| which.is_empty() || which.contains(id);
-        let done = table.held.values().filter(|held| held.result.ready());
-        let gone: Vec<_> = done.map(|held| held.id).filter(named).collect();
-        for id in gone {
-            table.remove(id);
-        }
+        let named = |id: AsyncResultId| which.is_empty() || which.contains(&id);
+        self.table().held.forget(named);
     }
 
     /// How many tasks of this session have not ended, for each engine that has any.
@@ -155,7 +141,7 @@ impl Results {
         let pending: Vec<AsyncResult> = self
             .table()
             .held
-            .values()
+            .iter()
             .filter(|held| !held.result.ready())
             .map(|held| held.result.clone())
             .collect();
@@ -168,48 +154,5 @@ impl Results {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Table {
-    fn with_limits(most: usize, most_bytes: usize) -> Self {
-        Self {
-            held: BTreeMap::new(),
-            under_way: BTreeSet::new(),
-            bytes: 0,
-            made: 0,
-            most,
-            most_bytes,
-        }
-    }
-
-    /// Makes room: what was done first goes, never what is under way.
-    fn shrink(&mut self) {
-        let mut bytes = 0;
-        self.under_way.retain(|id| {
-            let Some(held) = self.held.get(id) else {
-                return false;
-            };
-            let (ready, size) = (held.result.ready(), held.result.bytes());
-            *if ready { &mut self.bytes } else { &mut bytes } += size;
-            !ready
-        });
-        let excess =
-            |table: &Self| table.held.len() >= table.most || table.bytes + bytes > table.most_bytes;
-        while excess(self) {
-            let mut ids = self.held.keys();
-            let Some(done) = ids.find(|id| !self.under_way.contains(id)).copied() else {
-                return;
-            };
-            self.remove(done);
-        }
-    }
-
-    fn remove(&mut self, id: AsyncResultId) {
-        if let Some(held) = self.held.remove(&id)
-            && !self.under_way.remove(&id)
-        {
-            self.bytes -= held.result.bytes();
-        }
     }
 }

@@ -158,6 +158,7 @@ pub(super) async fn run(
             event => actor.handle(event).await,
         }
         actor.collect();
+        actor.pass_on();
     }
 }
 
@@ -245,8 +246,14 @@ impl Actor {
                 self.open[name as usize] = false;
                 self.capture.closed(name);
             }
-            Event::Control(Ok(reply)) => self.reply(reply),
-            Event::Value(run, Ok(value)) => self.returned(run, value),
+            Event::Control(Ok(reply)) => {
+                self.reply(reply);
+                self.hear_rest();
+            }
+            Event::Value(run, Ok(value)) => {
+                self.returned(run, value);
+                self.hear_rest();
+            }
             Event::Control(Err(error)) | Event::Value(_, Err(error)) => {
                 self.control_open = false;
                 if error.kind() != io::ErrorKind::UnexpectedEof {
@@ -338,6 +345,16 @@ impl Actor {
                     }
                 }
             }
+        }
+    }
+
+    /// Sends what there is room for.
+    fn pass_on(&mut self) {
+        while !self.backlog.is_empty()
+            && let Ok(permit) = self.events.try_reserve()
+            && let Some(event) = self.backlog.pop_front()
+        {
+            permit.send(event);
         }
     }
 

@@ -158,6 +158,11 @@ impl Actor {
     pub(super) fn hear_out(&mut self) {
         // Its snapshot has the connection too, so there is no end of it.
         self.process.control.read_all();
+        self.hear_rest();
+    }
+
+    /// Hears what has come with the last message.
+    pub(super) fn hear_rest(&mut self) {
         loop {
             if let Some(run) = self.function.announced() {
                 let Ok(Some(value)) = self.process.control.take_raw() else {

@@ -66,7 +66,7 @@ pub(super) async fn serve(
     calls: tokio::sync::mpsc::Sender<Arrived>,
 ) -> io::Result<()> {
     let mut decoder = Decoder::default();
-    let mut buffer = vec![0; 1 << 16];
+    let mut buffer = vec![0; 1 << 14];
     let mut request = None;
     let mut raw = Vec::new();
     let request = loop {

@@ -9,12 +9,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+/// Most bytes taken at once.
+const READ: usize = 1 << 16;
+
 /// Most bytes that are put together to be sent at once.
 const PIECE: usize = 1 << 14;
 
 pub(super) struct Control {
     stream: UnixStream,
     decoder: Decoder,
+    buffer: Vec<u8>,
 }
 
 impl Control {
@@ -22,6 +26,7 @@ impl Control {
         Ok(Self {
             stream: UnixStream::connect(path)?,
             decoder: Decoder::default(),
+            buffer: vec![0; READ],
         })
     }
 
@@ -84,11 +89,10 @@ impl Control {
 
     /// Waits for bytes; whether there were any.
     pub(super) fn read(&mut self) -> Result<bool, ProcessError> {
-        let mut buffer = [0; 1 << 16];
         // Code of cells may have set handlers for signals.
-        let count = retry_on_intr(|| rustix::io::read(&self.stream, &mut buffer));
+        let count = retry_on_intr(|| rustix::io::read(&self.stream, &mut *self.buffer));
         let count = count.map_err(std::io::Error::from)?;
-        self.decoder.push(&buffer[..count]);
+        self.decoder.push(&self.buffer[..count]);
         Ok(count > 0)
     }
 }

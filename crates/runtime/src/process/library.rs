@@ -41,7 +41,7 @@ pub(super) struct Cells {
     /// How many copies of libraries were loaded.
     copies: u64,
     /// Where libraries whose functions are called are loaded.
-    bases: HashMap<PathBuf, usize>,
+    bases: HashMap<PathBuf, (ManuallyDrop<Library>, usize)>,
     begun: bool,
     listeners: Listeners,
     page: Arc<SharedPage>,
@@ -144,25 +144,24 @@ impl Cells {
         if super::echo::is_script(artifact) {
             return self.echo.call(artifact, input);
         }
-        // Loaded before, it is the same one.
-        let library = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
-        let base = match self.bases.get(artifact) {
-            Some(base) => *base,
-            None => {
-                let base = super::call::base(&library)?;
-                super::call::attach(&library, artifact);
-                self.listeners.attach(&library);
-                self.show_page(&library);
-                self.loaded.insert(artifact.to_owned());
-                self.bases.insert(artifact.to_owned(), base);
-                base
-            }
+        if !self.bases.contains_key(artifact) {
+            // Loaded before, it is the same one.
+            let library = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
+            let base = super::call::base(&library)?;
+            super::call::attach(&library, artifact);
+            self.listeners.attach(&library);
+            self.show_page(&library);
+            self.loaded.insert(artifact.to_owned());
+            self.bases.insert(artifact.to_owned(), (library, base));
+        }
+        let Some((library, base)) = self.bases.get(artifact) else {
+            return Err("the library is not loaded".to_owned());
         };
         if !self.begun {
-            self.begun = call_hook(&library, BEGIN_SYMBOL);
+            self.begun = call_hook(library, BEGIN_SYMBOL);
         }
-        let output = super::call::call(base, offset, input);
-        call_hook(&library, END_SYMBOL);
+        let output = super::call::call(*base, offset, input);
+        call_hook(library, END_SYMBOL);
         Ok(output)
     }
 }
