@@ -208,13 +208,17 @@ impl Server {
     async fn perform(&mut self, event: Event) -> bool {
         let mut stop = false;
         let mut commands = VecDeque::from(self.machine.on(event, Utc::now()));
-        while let Some(command) = commands.pop_front() {
+        while let Some(command) = next_command(&mut commands) {
             match command {
                 Command::Publish {
                     parent,
                     publication,
                 } => self.publish(parent, publication).await,
-                Command::Reply(reply) => self.reply(*reply).await,
+                Command::Reply(reply) => {
+                    self.reply(*reply).await;
+                    // It leaves before what follows is made.
+                    tokio::task::yield_now().await;
+                }
                 Command::Prepare {
                     run,
                     shipment,
@@ -318,6 +322,19 @@ impl Server {
         sockets.push(self.registration.0);
         close(sockets).await;
     }
+}
+
+/// The next to be performed: the runtime is set to work before anything is told, which comes before
+/// what the runtime does all the same.
+fn next_command(commands: &mut VecDeque<Command>) -> Option<Command> {
+    let works = |command: &Command| {
+        matches!(
+            command,
+            Command::Prepare { .. } | Command::Load(_) | Command::Run { .. } | Command::Call { .. }
+        )
+    };
+    let first = commands.iter().position(works).unwrap_or(0);
+    commands.remove(first)
 }
 
 async fn close(sockets: Vec<Sender>) {

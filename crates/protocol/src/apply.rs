@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
-/// Calls a function on engines: answered with the AsyncResult. Raw frames follow, the arguments.
+/// Calls a function on engines: answered with the AsyncResult, or with what came of the tasks once all
+/// have ended. Raw frames follow, the arguments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Apply {
     /// What the AsyncResult is called: the function's name.
@@ -26,6 +27,8 @@ pub struct Apply {
     pub references: Vec<String>,
     /// What the call puts into the engines' namespaces.
     pub pushes: Vec<Pushed>,
+    /// Whether what came of the tasks is waited for.
+    pub wait: bool,
 }
 
 /// A name put into the engines' namespaces.

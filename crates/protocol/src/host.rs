@@ -64,7 +64,8 @@ pub enum HostRequest {
     },
     /// Somebody reads stdin; said by the runtime's owner, not by the library. Answered likewise.
     ReadLine,
-    /// Calls a function on engines: answered with [`HostReply::AsyncResult`].
+    /// Calls a function on engines: answered with [`HostReply::AsyncResult`], or, where it waits,
+    /// [`HostReply::Values`].
     Apply(Box<Apply>),
     /// Asks something of the cluster.
     Client(Box<ClientRequest>),

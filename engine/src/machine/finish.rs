@@ -8,6 +8,7 @@ use bytes::Bytes;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{PHALANX, Refusal, RefusalReason, ReplyMetadata};
 use phalanx_protocol::runtime::Outcome;
+use phalanx_protocol::segment::SegmentRef;
 use serde_json::{Value, json};
 
 /// ipyparallel's scheduler tries another engine when it reads this name.
@@ -81,7 +82,8 @@ impl Machine {
             return;
         };
         if let Work::Call { value, .. } = current.work {
-            if current.request.batched {
+            // What has to be taken over by its client goes alone.
+            if current.request.batched && SegmentRef::from_bytes(&value).is_none() {
                 let times = (current.started, self.now);
                 let (request, output) = (current.request, current.published);
                 self.hold(request, times, output, value, commands);

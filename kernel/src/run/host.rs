@@ -25,24 +25,38 @@ pub async fn serve(
     request: HostRequest,
     raw: Vec<Bytes>,
 ) -> (HostReply, Vec<Bytes>) {
-    if let HostRequest::AsyncResult {
-        id,
-        query: AsyncResultQuery::Values { from, to, wait },
-    } = request
-    {
-        return match services.results().get(id) {
-            Some(held) if wait => tokio::select! {
-                _ = held.result.wait(None) => placed(values(&held, from..to)).await,
-                () = context.interrupted().cancelled() => {
-                    let interrupted = Failure::Interrupted { lost: Vec::new() };
-                    (HostReply::Failed(interrupted), Vec::new())
-                }
-            },
+    match request {
+        HostRequest::AsyncResult {
+            id,
+            query: AsyncResultQuery::Values { from, to, wait },
+        } => match services.results().get(id) {
+            Some(held) if wait => awaited(context, &held, from..to).await,
             Some(held) => placed(values(&held, from..to)).await,
             None => (HostReply::Failed(unknown(id)), Vec::new()),
-        };
+        },
+        HostRequest::Apply(apply) if apply.wait => {
+            match functions::apply(services, context, *apply, raw).await {
+                Ok(held) => awaited(context, &held, 0..held.result.len()).await,
+                Err(failure) => (HostReply::Failed(failure), Vec::new()),
+            }
+        }
+        request => (plain(services, context, request, raw).await, Vec::new()),
     }
-    (plain(services, context, request, raw).await, Vec::new())
+}
+
+/// What has come of tasks once all of them have ended.
+async fn awaited(
+    context: &CellContext,
+    held: &Held,
+    tasks: Range<usize>,
+) -> (HostReply, Vec<Bytes>) {
+    tokio::select! {
+        _ = held.result.wait(None) => placed(values(held, tasks)).await,
+        () = context.interrupted().cancelled() => {
+            let interrupted = Failure::Interrupted { lost: Vec::new() };
+            (HostReply::Failed(interrupted), Vec::new())
+        }
+    }
 }
 
 /// What came of tasks, and their values.

@@ -20,8 +20,9 @@ pub use shape::{Chunks, Many, One, Shape};
 
 use crate::error::Error;
 use crate::function::Travels;
+use crate::host::Frame;
 use phalanx_protocol::failure::{Failure, RemoteFailure};
-use phalanx_protocol::host::{AsyncResultQuery, ExecuteReply, HostReply, HostRequest};
+use phalanx_protocol::host::{AsyncResultQuery, EngineOf, ExecuteReply, HostReply, HostRequest};
 use phalanx_protocol::id::{AsyncResultId, EngineId};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -220,23 +221,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
 
     /// Waits; what all tasks yielded, or their failures as one.
     fn successes(&self) -> Result<Vec<S::Task<R>>, Error> {
-        let mut values = Vec::new();
-        let mut failures = Vec::<RemoteFailure>::new();
-        for value in self.values(0, usize::MAX, true)? {
-            match value {
-                Ok(value) => values.push(value),
-                Err(Error(Failure::Remote(failure))) => failures.push(*failure),
-                Err(error) => return Err(error),
-            }
-        }
-        match failures.len() {
-            0 => Ok(values),
-            1 => Err(Error(Failure::Remote(Box::new(failures.remove(0))))),
-            _ => Err(Error(Failure::Composite {
-                message: self.name(),
-                failures,
-            })),
-        }
+        successes::<R, S>(self.values(0, usize::MAX, true)?, || self.name())
     }
 
     /// What came of these tasks so far.
@@ -259,18 +244,46 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
             let HostReply::Values(values) = reply else {
                 return Err(crate::host::unexpected(&reply));
             };
-            all.extend(
-                values
-                    .into_iter()
-                    .zip(raw)
-                    .map(|(value, bytes)| match value {
-                        None => Err(handle::not_ready()),
-                        Some(Err(failure)) => Err(Error(Failure::Remote(Box::new(failure)))),
-                        Some(Ok(_)) => S::task(&bytes),
-                    }),
-            );
+            all.extend(tasks::<R, S>(values, raw));
         }
         Ok(all)
+    }
+}
+
+/// What came of tasks, from what the kernel says and the frames with it.
+pub(crate) fn tasks<R: Travels, S: Shape>(
+    values: Vec<Option<Result<EngineOf, RemoteFailure>>>,
+    frames: Vec<Frame>,
+) -> impl Iterator<Item = Result<S::Task<R>, Error>> {
+    let all = values.into_iter().zip(frames);
+    all.map(|(value, bytes)| match value {
+        None => Err(handle::not_ready()),
+        Some(Err(failure)) => Err(Error(Failure::Remote(Box::new(failure)))),
+        Some(Ok(_)) => S::task(&bytes),
+    })
+}
+
+/// What all tasks yielded, or their failures as one, of that name.
+pub(crate) fn successes<R: Travels, S: Shape>(
+    each: Each<S::Task<R>>,
+    name: impl FnOnce() -> String,
+) -> Result<Vec<S::Task<R>>, Error> {
+    let mut values = Vec::new();
+    let mut failures = Vec::<RemoteFailure>::new();
+    for value in each {
+        match value {
+            Ok(value) => values.push(value),
+            Err(Error(Failure::Remote(failure))) => failures.push(*failure),
+            Err(error) => return Err(error),
+        }
+    }
+    match failures.len() {
+        0 => Ok(values),
+        1 => Err(Error(Failure::Remote(Box::new(failures.remove(0))))),
+        _ => Err(Error(Failure::Composite {
+            message: name(),
+            failures,
+        })),
     }
 }
 

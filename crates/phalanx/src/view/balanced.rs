@@ -3,7 +3,7 @@
 use super::submit::{Args, Submit};
 use super::{Imap, IntoTargets, Item, Map};
 use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape};
-use crate::function::{Arguments, IntoFunction, Travels};
+use crate::function::{Arguments, Function, IntoFunction, Travels};
 use crate::{AsyncMapResult, Client, Error};
 use phalanx_protocol::apply::{ApplyPlacement, Dependency, Heeds};
 use phalanx_protocol::id::MsgId;
@@ -151,17 +151,21 @@ impl LoadBalancedView {
         F: IntoFunction<P>,
         A: Arguments<P>,
     {
+        let args = Args::Shared(arguments.encode_all()?);
+        self.submission(&function.into_function()?, args).submit()
+    }
+
+    fn submission<'a, P, R>(&self, function: &'a Function<P, R>, args: Args) -> Submit<'a, P, R> {
         Submit {
-            function: &function.into_function()?,
+            function,
             placement: ApplyPlacement::Balanced {
                 tasks: 1,
                 heeds: self.heeds.clone(),
             },
-            args: Args::Shared(arguments.encode_all()?),
+            args,
             label: self.label.clone(),
             pushes: Vec::new(),
         }
-        .submit()
     }
 
     /// Calls a function without arguments; waits for its result.
@@ -169,7 +173,7 @@ impl LoadBalancedView {
     /// # Errors
     /// When it cannot be submitted, or failed.
     pub fn apply_sync<F: IntoFunction<()>>(&self, function: F) -> Result<F::Output, Error> {
-        self.apply_async(function)?.get()
+        self.apply_sync_with(function, ())
     }
 
     /// Calls a function with these arguments; waits for its result.
@@ -181,7 +185,9 @@ impl LoadBalancedView {
         F: IntoFunction<P>,
         A: Arguments<P>,
     {
-        self.apply_async_with(function, arguments)?.get()
+        let args = Args::Shared(arguments.encode_all()?);
+        let function = function.into_function()?;
+        self.submission(&function, args).call::<One, _>()
     }
 
     /// Another name of [`apply_async`](Self::apply_async).

@@ -88,7 +88,7 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// When it cannot be submitted, or failed on an engine.
     pub fn apply_sync<F: IntoFunction<()>>(&self, function: F) -> Result<S::All<F::Output>, Error> {
-        self.apply_async(function)?.get()
+        self.apply_sync_with(function, ())
     }
 
     /// Calls a function on every engine with these arguments; waits for the results.
@@ -104,7 +104,9 @@ impl<S: Shape> DirectView<S> {
         F: IntoFunction<P>,
         A: Arguments<P>,
     {
-        self.apply_async_with(function, arguments)?.get()
+        let args = Args::Shared(arguments.encode_all()?);
+        let function = function.into_function()?;
+        self.submission(&function, args, Vec::new())?.call::<S, _>()
     }
 
     /// Another name of [`apply_async`](Self::apply_async).
@@ -296,14 +298,22 @@ impl<S: Shape> DirectView<S> {
         args: Args,
         pushes: Vec<Pushed>,
     ) -> Result<AsyncResult<R, S>, Error> {
-        Submit {
+        self.submission(function, args, pushes)?.submit()
+    }
+
+    fn submission<'a, P, R>(
+        &self,
+        function: &'a Function<P, R>,
+        args: Args,
+        pushes: Vec<Pushed>,
+    ) -> Result<Submit<'a, P, R>, Error> {
+        Ok(Submit {
             function,
             placement: ApplyPlacement::Engines(self.targets()?),
             args,
             label: self.label.clone(),
             pushes,
-        }
-        .submit()
+        })
     }
 
     pub(super) fn call_encoded<P, R: Travels>(

@@ -1,8 +1,9 @@
 //! The request that all submissions come down to.
 
-use crate::async_result::{AsyncResult, Shape};
+use crate::Error;
+use crate::async_result::{AsyncResult, Shape, successes, tasks};
 use crate::function::{Encoded, Frames, Function, Parts, Travels};
-use crate::{Error, host};
+use crate::host::{self, Frame};
 use phalanx_protocol::apply::{Apply, ApplyPlacement, Pushed};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{HostReply, HostRequest};
@@ -29,6 +30,25 @@ pub(super) enum Args {
 impl<P, R: Travels> Submit<'_, P, R> {
     /// Sends it off.
     pub fn submit<S: Shape, T: Travels>(self) -> Result<AsyncResult<T, S>, Error> {
+        match self.ask(false)?.0 {
+            HostReply::AsyncResult(id) => Ok(AsyncResult::new(id)),
+            other => Err(host::unexpected(&other)),
+        }
+    }
+
+    /// Sends it off and waits for what comes of it.
+    pub fn call<S: Shape, T: Travels>(self) -> Result<S::All<T>, Error> {
+        let name = self.function.name.clone();
+        match self.ask(true)? {
+            (HostReply::Values(values), frames) => {
+                let each = tasks::<T, S>(values, frames).collect();
+                S::all(successes::<T, S>(each, || name)?)
+            }
+            (other, _) => Err(host::unexpected(&other)),
+        }
+    }
+
+    fn ask(self, wait: bool) -> Result<(HostReply, Vec<Frame>), Error> {
         let function = self.function;
         let mut references = Vec::new();
         let mut sizes = Vec::new();
@@ -62,13 +82,11 @@ impl<P, R: Travels> Submit<'_, P, R> {
             label: self.label,
             references,
             pushes: self.pushes,
+            wait,
         };
         let request = HostRequest::Apply(Box::new(apply));
         let frames = Frames::of(&function.captures, given)?;
-        match host::call_with(&request, &frames.frames)?.0 {
-            HostReply::AsyncResult(id) => Ok(AsyncResult::new(id)),
-            other => Err(host::unexpected(&other)),
-        }
+        host::call_with(&request, &frames.frames)
     }
 }
 
