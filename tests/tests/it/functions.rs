@@ -83,7 +83,11 @@ fn every_error_of_a_task_comes_back() {
     };
     says(&notebook, "crash", "[1:apply]RuntimeDied: the call ended");
     says(&notebook, "crash", "SIGABRT");
-    says(&notebook, "crash", "[7, 7, 7]");
+    says(
+        &notebook,
+        "crash",
+        "[7, 7, 7]\n[750000.0, 750000.0, 750000.0]",
+    );
     says(&notebook, "panics", ".... 6 more exceptions ...");
     says(&notebook, "panics", "0\n1\nPanic\n3");
     says(&notebook, "timeout", "Result not ready.");
@@ -99,6 +103,8 @@ fn every_error_of_a_task_comes_back() {
     says(&notebook, "abort", "\n3");
     let unread = "DeserializeError: argument 1 cannot be read as";
     says(&notebook, "values", unread);
+    let other = "'table' is of type Shared<[f64]> on this engine, and Shared<[f32]> is wanted";
+    says(&notebook, "values", other);
     says(&notebook, "task", "[3.0, 6.0]");
     for (cell, words) in [
         ("captures", "name them with task!"),
