@@ -46,9 +46,14 @@ pub fn require<T: Travels>(name: &str) -> T {
 }
 
 fn unmet(why: &str) -> ! {
+    raise("UnmetDependency", why.to_owned())
+}
+
+/// Leaves the function that was called, with this failure.
+pub(crate) fn raise(ename: &str, evalue: String) -> ! {
     // Past the panic hook: this is no panic.
     std::panic::resume_unwind(Box::new(Raised {
-        ename: "UnmetDependency".to_owned(),
-        evalue: why.to_owned(),
+        ename: ename.to_owned(),
+        evalue,
     }))
 }

@@ -76,7 +76,7 @@ pub enum Frame {
 }
 
 impl Frame {
-    fn open(bytes: Vec<u8>) -> io::Result<Self> {
+    pub(crate) fn open(bytes: Vec<u8>) -> io::Result<Self> {
         Ok(match SegmentRef::from_bytes(&bytes) {
             None => Self::Near(bytes),
             Some(reference) => Self::Mapped(Chunk::open(&reference)?),

@@ -66,6 +66,14 @@ pub(crate) fn put(name: &str, type_name: &str, value: Kept) {
 
 pub(crate) fn read<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, Unknown> {
     let wanted = std::any::type_name::<T>();
+    kept(name, wanted)?.decode().map_err(|why| Unknown {
+        ename: "DeserializeError",
+        evalue: format!("'{name}' cannot be read as {wanted}: {why}"),
+    })
+}
+
+/// The value of a name, if it is of the type of that name.
+pub(crate) fn kept(name: &str, wanted: &str) -> Result<Kept, Unknown> {
     with(|store| {
         let entry = store.get(name).ok_or_else(|| Unknown {
             ename: "NameError",
@@ -81,10 +89,7 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, Unkn
                 ),
             });
         }
-        entry.value.decode().map_err(|why| Unknown {
-            ename: "DeserializeError",
-            evalue: format!("'{name}' cannot be read as {wanted}: {why}"),
-        })
+        Ok(entry.value.clone())
     })
 }
 

@@ -4,7 +4,7 @@
 //! captures of the function are. What is beside them begins at the next multiple of 64 bytes.
 
 use super::args::{Beside, Encoded, Given, Reader};
-use super::codec::{HEAD, Parts, Taken, word};
+use super::codec::{HEAD, Kept, Parts, Taken, word};
 use crate::Error;
 use crate::shared::beside::Areas;
 use crate::shared::memory::{ALIGN, Chunk, Filling};
@@ -13,6 +13,7 @@ use phalanx_protocol::native::value;
 use phalanx_protocol::segment::{LEAST, SegmentRef};
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::IntoRawFd;
 
 /// What is handed on: a frame for each task.
@@ -58,13 +59,33 @@ impl Frames {
 #[inline(never)]
 pub(super) fn given(parts: Parts) -> io::Result<Vec<u8>> {
     let Parts { bytes, areas } = parts;
+    let head = head(bytes.len(), &areas);
+    give(Whole { head, bytes, areas })
+}
+
+/// The same, of a value that was kept as it came.
+///
+/// # Errors
+/// As there.
+pub(super) fn given_kept(kept: Kept) -> io::Result<Vec<u8>> {
+    let (bytes, areas) = kept.apart();
+    let mut head = head(1 + bytes.len(), &areas);
+    head.push(value::POSTCARD);
+    give(Whole { head, bytes, areas })
+}
+
+/// What goes before a value that has something beside it.
+fn head(len: usize, areas: &Areas) -> Vec<u8> {
     let mut head = Vec::new();
     if areas.len() > 0 {
         head.extend_from_slice(&[value::BESIDE, 0, 0, 0, 0, 0, 0, 0]);
-        head.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        head.extend_from_slice(&(len as u64).to_le_bytes());
     }
+    head
+}
+
+fn give(whole: Whole<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8>> {
     let mut filling = None;
-    let whole = Whole { head, bytes, areas };
     let frame = whole.written(&mut filling)?;
     if let Some(filling) = filling {
         // From now on the caller's.
@@ -74,13 +95,13 @@ pub(super) fn given(parts: Parts) -> io::Result<Vec<u8>> {
 }
 
 /// Bytes, and what is beside them.
-struct Whole {
+struct Whole<B> {
     head: Vec<u8>,
-    bytes: Vec<u8>,
+    bytes: B,
     areas: Areas,
 }
 
-impl Whole {
+impl<B: Deref<Target = [u8]>> Whole<B> {
     /// As one frame. What is large goes to a file that all share, or to none where there is no such
     /// thing.
     fn written(mut self, filling: &mut Option<Filling>) -> io::Result<Vec<u8>> {
@@ -100,10 +121,7 @@ impl Whole {
                 return Ok(filling.reference(from)?.to_bytes().to_vec());
             }
         }
-        if self.head.is_empty() {
-            return Ok(self.bytes);
-        }
-        self.head.append(&mut self.bytes);
+        self.head.extend_from_slice(&self.bytes);
         for area in self.areas.iter() {
             let aligned = self.head.len().next_multiple_of(ALIGN);
             self.head.resize(aligned, 0);
@@ -187,8 +205,9 @@ impl<'a> Input<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::Kept;
     use crate::function::args::{Undecoded, read};
+    use crate::function::from_value;
+    use crate::host::Frame;
     use crate::shared::Shared;
 
     /// Reads a capture and two arguments the way an engine does.
@@ -237,6 +256,41 @@ mod tests {
                 SegmentRef::from_bytes(&gone).is_some()
             );
         }
+    }
+
+    #[test]
+    fn values_are_read_as_they_were_given_back() {
+        type Value = (Vec<f64>, Shared<[u64]>);
+        for items in [2, 5_000, 300_000] {
+            let value: Value = (vec![0.5; items], (0..items as u64).collect());
+            let parts = || Parts::after(vec![value::POSTCARD], &value).unwrap();
+            let read = |frame: Vec<u8>| {
+                let reference = SegmentRef::from_bytes(&frame);
+                assert_eq!(reference.is_some(), items == 300_000);
+                let read = from_value::<Value>(&Frame::open(frame).unwrap()).unwrap();
+                assert_eq!(read, value);
+                // The file is the caller's.
+                reference.map(|file| std::fs::File::open(file.path()).unwrap());
+            };
+            read(given(parts()).unwrap());
+            read(given_kept(Parts::of(&value).unwrap().into()).unwrap());
+            let mut task = Encoded::default();
+            task.value(Parts::of(&value).unwrap());
+            let frames = Frames::of(&Parts::default(), vec![task]).unwrap();
+            let input = Input::open(&frames.frames[0]).unwrap();
+            let beside = input.beside().unwrap();
+            let (_, mut arguments) = input.apart(&beside).unwrap();
+            let kept = read_kept(&mut arguments);
+            assert_eq!(kept.decode::<Value>().unwrap(), value);
+            read(given_kept(kept).unwrap());
+        }
+        let small = Parts::after(vec![value::POSTCARD], &7u8).unwrap();
+        assert_eq!(given(small).unwrap(), [value::POSTCARD, 7]);
+    }
+
+    fn read_kept(arguments: &mut Reader<'_>) -> Kept {
+        let Undecoded(kept) = read(arguments, 0).map_err(|e| e.evalue).unwrap();
+        kept
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::shared::beside::{Areas, Source, reading, why_not, writing};
 use crate::shared::memory::{ALIGN, Chunk};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::value;
+use postcard::ser_flavors::Flavor;
+use postcard::serialize_with_flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -34,8 +36,31 @@ impl Parts {
         bytes: Vec<u8>,
         value: &T,
     ) -> Result<Self, postcard::Error> {
-        let (written, areas) = writing(|| postcard::to_extend(value, bytes));
+        let (written, areas) = writing(|| serialize_with_flavor(value, Buffer(bytes)));
         written.map(|bytes| Self { bytes, areas })
+    }
+}
+
+/// Takes several bytes at once, which postcard's own takes one by one.
+struct Buffer(Vec<u8>);
+
+impl Flavor for Buffer {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
     }
 }
 
@@ -128,16 +153,30 @@ pub(super) fn take<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
 #[derive(Clone)]
 pub(crate) enum Kept {
     /// It was made in this process.
-    Parts(Vec<u8>, Arc<Areas>),
+    Parts(Chunk, Arc<Areas>),
     /// It came from another: its bytes, and what is beside them.
     Chunks(Chunk, Chunk),
 }
 
 impl Kept {
+    /// Its bytes, and what is beside them.
+    pub(super) fn apart(self) -> (Chunk, Areas) {
+        match self {
+            Self::Parts(bytes, areas) => (bytes, Arc::unwrap_or_clone(areas)),
+            Self::Chunks(bytes, beside) => {
+                let mut areas = Areas::default();
+                if !beside.is_empty() {
+                    areas.add(beside);
+                }
+                (bytes, areas)
+            }
+        }
+    }
+
     /// Reads it.
     pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, String> {
         let (bytes, beside) = match self {
-            Self::Parts(bytes, areas) => (bytes.as_slice(), Source::Areas(Arc::clone(areas))),
+            Self::Parts(bytes, areas) => (&**bytes, Source::Areas(Arc::clone(areas))),
             Self::Chunks(bytes, beside) => (&**bytes, Source::Chunk(beside.clone())),
         };
         Taken { bytes, beside }.decode()
@@ -146,6 +185,6 @@ impl Kept {
 
 impl From<Parts> for Kept {
     fn from(parts: Parts) -> Self {
-        Self::Parts(parts.bytes, Arc::new(parts.areas))
+        Self::Parts(Chunk::of(parts.bytes), Arc::new(parts.areas))
     }
 }

@@ -1,7 +1,7 @@
 //! The C functions an engine calls, and where they are.
 
-use super::args::{Failed, Reader, read};
-use super::blob::{Input, given};
+use super::args::{Failed, Reader, Undecoded, read};
+use super::blob::{Input, given, given_kept};
 use super::codec::{Parts, Taken};
 use super::invoke::{Invoke, Parameters};
 use crate::Error;
@@ -9,6 +9,7 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::{Attachment, Give, Raised, Trampoline, value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -151,7 +152,7 @@ fn uncaptured(why: String) -> Failed {
     }
 }
 
-fn answer<R: Serialize>(result: &R) -> Result<Vec<u8>, Failed> {
+fn answer<R: Serialize + 'static>(result: &R) -> Result<Vec<u8>, Failed> {
     let failed = |why: String| Failed {
         ename: "SerializeError",
         evalue: format!(
@@ -159,8 +160,14 @@ fn answer<R: Serialize>(result: &R) -> Result<Vec<u8>, Failed> {
             std::any::type_name::<R>()
         ),
     };
-    let parts = Parts::after(vec![value::POSTCARD], result).map_err(|e| failed(e.to_string()))?;
-    given(parts).map_err(|e| failed(format!("there is no memory to share it: {e}")))
+    let kept = (result as &dyn Any).downcast_ref::<Undecoded>();
+    let frame = match kept {
+        Some(Undecoded(kept)) => given_kept(kept.clone()),
+        None => {
+            given(Parts::after(vec![value::POSTCARD], result).map_err(|e| failed(e.to_string()))?)
+        }
+    };
+    frame.map_err(|e| failed(format!("there is no memory to share it: {e}")))
 }
 
 /// What the function gives back; nothing where it panicked, which is told as a cell tells it.

@@ -14,6 +14,14 @@ fn receive(name: String, type_name: String, Undecoded(value): Undecoded) {
     namespace::put(&name, &type_name, value);
 }
 
+/// What an engine does when a name is pulled: the value goes back as it came.
+fn fetch(name: String, type_name: String) -> Undecoded {
+    match namespace::kept(&name, &type_name) {
+        Ok(kept) => Undecoded(kept),
+        Err(unknown) => crate::engine::raise(unknown.ename, unknown.evalue),
+    }
+}
+
 /// A name, a type's name, and a value.
 pub(super) type Parcel = (String, String, Undecoded);
 
@@ -92,13 +100,14 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// When it cannot be submitted.
     pub fn pull_async<T: Travels>(&self, name: &str) -> Result<AsyncResult<T, S>, Error> {
-        fn same<T>(value: T) -> T {
-            value
-        }
-        let function: Function<(T,), T> = IntoFunction::<(T,)>::into_function(same::<T>)?;
+        let fetch: Function<(String, String), Undecoded> =
+            IntoFunction::<(String, String)>::into_function(fetch)?;
         let mut args = Encoded::default();
-        args.reference(name);
-        self.call_encoded(&function.named("pull"), args)
+        name.to_owned().encode(&mut args)?;
+        std::any::type_name::<T>().to_owned().encode(&mut args)?;
+        args.references.push(name.to_owned());
+        let fetched = self.call_encoded(&fetch.named("pull"), args)?;
+        Ok(AsyncResult::of(fetched.handle()))
     }
 
     /// Another name of [`pull`](Self::pull).
