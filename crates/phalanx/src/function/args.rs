@@ -62,6 +62,13 @@ impl Encoded {
         }
     }
 
+    /// Appends a value that is at another place of the same file.
+    pub(super) fn elsewhere(&mut self, from: u64, len: u64) {
+        self.bytes.push(ELSEWHERE);
+        self.bytes.extend_from_slice(&from.to_le_bytes());
+        self.bytes.extend_from_slice(&len.to_le_bytes());
+    }
+
     /// Appends a reference.
     pub(crate) fn reference(&mut self, name: &str) {
         self.bytes.push(REFERENCE);
@@ -74,6 +81,8 @@ const VALUE: u8 = 0;
 const REFERENCE: u8 = 1;
 /// A value whose bytes are beside the arguments, since they are many.
 const FAR_VALUE: u8 = 2;
+/// Captures that all tasks of a file share.
+pub(super) const ELSEWHERE: u8 = 3;
 
 /// How many bytes are many.
 const FAR: usize = 1 << 16;

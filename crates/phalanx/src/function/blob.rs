@@ -3,7 +3,7 @@
 //! Arguments begin with two numbers of eight bytes: how long their bytes are, and where in these the
 //! captures of the function are. What is beside them begins at the next multiple of 64 bytes.
 
-use super::args::{Beside, Encoded, Given, Reader};
+use super::args::{Beside, ELSEWHERE, Encoded, Given, Reader};
 use super::codec::{HEAD, Kept, Parts, Taken, word};
 use crate::Error;
 use crate::shared::beside::Areas;
@@ -31,10 +31,21 @@ impl Frames {
     pub(crate) fn of(captures: &Parts, tasks: Vec<Encoded>) -> Result<Self, Error> {
         let mut frames = Vec::with_capacity(tasks.len());
         let mut filling = None;
+        // Large captures are written once for all tasks, which then are in the same file.
+        let len = captures.bytes.len() as u64 + captures.areas.len();
+        if tasks.len() > 1 && len >= LEAST as u64 {
+            filling = Filling::begin();
+        }
+        let once = match &mut filling {
+            None => None,
+            Some(filling) => Some(written_once(captures, filling).map_err(no_memory)?),
+        };
         for mut task in tasks {
             let captures_at = task.bytes.len() as u64;
-            if !captures.bytes.is_empty() {
-                task.value(captures.clone());
+            match once {
+                Some((from, len)) => task.elsewhere(from, len),
+                None if captures.bytes.is_empty() => {}
+                None => task.value(captures.clone()),
             }
             let head = [task.bytes.len() as u64, captures_at];
             let whole = Whole {
@@ -42,7 +53,11 @@ impl Frames {
                 bytes: task.bytes,
                 areas: task.areas,
             };
-            frames.push(whole.written(&mut filling).map_err(no_memory)?);
+            let frame = match (&mut filling, once) {
+                (Some(filling), Some(_)) => whole.far(filling),
+                _ => whole.written(&mut filling),
+            };
+            frames.push(frame.map_err(no_memory)?);
         }
         let file = filling.map(Filling::seal).transpose().map_err(no_memory)?;
         Ok(Self {
@@ -50,6 +65,20 @@ impl Frames {
             _file: file,
         })
     }
+}
+
+/// Captures that all tasks have: where they are in the file, and how many bytes.
+fn written_once(captures: &Parts, filling: &mut Filling) -> io::Result<(u64, u64)> {
+    let from = filling.align();
+    let whole = Whole {
+        head: [captures.bytes.len() as u64, 0]
+            .map(u64::to_le_bytes)
+            .concat(),
+        bytes: captures.bytes.as_slice(),
+        areas: captures.areas.clone(),
+    };
+    let written = SegmentRef::from_bytes(&whole.far(filling)?);
+    Ok((from, written.map_or(0, |written| written.len)))
 }
 
 /// What a function gives back, of the form that `phalanx_protocol::native::value` describes.
@@ -111,14 +140,7 @@ impl<B: Deref<Target = [u8]>> Whole<B> {
                 *filling = Filling::begin();
             }
             if let Some(filling) = filling {
-                let from = filling.align();
-                filling.write(&self.head)?;
-                filling.write(&self.bytes)?;
-                for area in self.areas.iter() {
-                    filling.align();
-                    filling.write(area)?;
-                }
-                return Ok(filling.reference(from)?.to_bytes().to_vec());
+                return self.far(filling);
             }
         }
         self.head.extend_from_slice(&self.bytes);
@@ -128,6 +150,20 @@ impl<B: Deref<Target = [u8]>> Whole<B> {
             self.head.extend_from_slice(area);
         }
         Ok(self.head)
+    }
+}
+
+impl<B: Deref<Target = [u8]>> Whole<B> {
+    /// In that file.
+    fn far(self, filling: &mut Filling) -> io::Result<Vec<u8>> {
+        let from = filling.align();
+        filling.write(&self.head)?;
+        filling.write(&self.bytes)?;
+        for area in self.areas.iter() {
+            filling.align();
+            filling.write(area)?;
+        }
+        Ok(filling.reference(from)?.to_bytes().to_vec())
     }
 }
 
@@ -142,6 +178,8 @@ fn no_memory(error: io::Error) -> Error {
 pub(super) struct Input<'a> {
     bytes: &'a [u8],
     chunk: Option<Chunk>,
+    /// The captures, where all tasks share them.
+    captures: Option<Chunk>,
 }
 
 impl<'a> Input<'a> {
@@ -150,16 +188,35 @@ impl<'a> Input<'a> {
     /// # Errors
     /// When it is gone.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
-        let chunk = match SegmentRef::from_bytes(bytes) {
-            None => None,
-            Some(reference) => Some(Chunk::open(&reference).map_err(|error| {
+        let Some(reference) = SegmentRef::from_bytes(bytes) else {
+            return Ok(Self {
+                bytes,
+                chunk: None,
+                captures: None,
+            });
+        };
+        let open = |reference: &SegmentRef| {
+            Chunk::open(reference).map_err(|error| {
                 format!(
                     "the {} bytes it is given are no longer where process {} had them: {error}",
                     reference.len, reference.pid
                 )
+            })
+        };
+        let chunk = open(&reference)?;
+        let captures = match captured_elsewhere(&chunk) {
+            None => None,
+            Some((offset, len)) => Some(open(&SegmentRef {
+                offset,
+                len,
+                ..reference
             })?),
         };
-        Ok(Self { bytes, chunk })
+        Ok(Self {
+            bytes,
+            chunk: Some(chunk),
+            captures,
+        })
     }
 
     /// What is beside the arguments; `None` where they are cut off.
@@ -186,6 +243,7 @@ impl<'a> Input<'a> {
         let reader = |rest| Reader { rest, beside };
         let taken = match bytes.get(captures..)? {
             [] => None,
+            _ if self.captures.is_some() => Some(Taken::of_chunk(self.captures.as_ref()?)?),
             rest => match reader(rest).next()? {
                 Given::Value(taken) => Some(taken),
                 Given::Reference(_) => return None,
@@ -199,6 +257,16 @@ impl<'a> Input<'a> {
             Some(chunk) => chunk,
             None => self.bytes,
         }
+    }
+}
+
+/// Where the captures are in the file, if they are not among the arguments.
+fn captured_elsewhere(whole: &[u8]) -> Option<(u64, u64)> {
+    let at = usize::try_from(word(whole.get(8..)?)?).ok()?;
+    let given = whole.get(HEAD..)?.get(at..)?;
+    match given.split_first()? {
+        (&ELSEWHERE, rest) => Some((word(rest)?, word(rest.get(8..)?)?)),
+        _ => None,
     }
 }
 
@@ -255,6 +323,33 @@ mod tests {
                 Input::open(&gone).is_err(),
                 SegmentRef::from_bytes(&gone).is_some()
             );
+        }
+    }
+
+    #[test]
+    fn large_captures_are_written_once_for_all_tasks() {
+        let captured: (Vec<u64>, Shared<[f64]>) =
+            ((0..100_000).collect(), Shared::new(vec![0.25; 200_000]));
+        let parts = Parts::of(&captured).unwrap();
+        let task = |number: u32| {
+            let mut task = Encoded::default();
+            task.value(Parts::of(&number).unwrap());
+            task
+        };
+        let frames = Frames::of(&parts, (0..100).map(task).collect()).unwrap();
+        for (number, frame) in frames.frames.iter().enumerate() {
+            let reference = SegmentRef::from_bytes(frame).unwrap();
+            assert!(
+                reference.offset + reference.len < 2_500_000,
+                "{reference:?}"
+            );
+            let input = Input::open(frame).unwrap();
+            let beside = input.beside().unwrap();
+            let (captures, mut arguments) = input.apart(&beside).unwrap();
+            let read_back = captures.unwrap().decode::<(Vec<u64>, Shared<[f64]>)>();
+            assert_eq!(read_back.unwrap(), captured);
+            let given: u32 = read(&mut arguments, 0).map_err(|e| e.evalue).unwrap();
+            assert_eq!(given as usize, number);
         }
     }
 

@@ -114,6 +114,16 @@ impl<'a> Taken<'a> {
         reading(beside, || decode(bytes))
     }
 
+    /// Captures that all tasks share.
+    pub(super) fn of_chunk(chunk: &'a Chunk) -> Option<Self> {
+        let end = usize::try_from(word(chunk)?).ok()?.checked_add(HEAD)?;
+        let from = end.next_multiple_of(ALIGN).min(chunk.len());
+        Some(Self {
+            bytes: chunk.get(HEAD..end)?,
+            beside: Source::Chunk(chunk.part(from..chunk.len())?),
+        })
+    }
+
     /// What a function gave back that has plain data beside it: see [`BESIDE`](value::BESIDE).
     fn of_value(frame: &'a Frame) -> Option<Self> {
         let len = usize::try_from(word(frame.get(8..)?)?).ok()?;
