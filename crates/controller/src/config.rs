@@ -15,7 +15,8 @@ pub struct ControllerConfig {
     pub heartbeat: Duration,
     /// How the engine of a load-balanced task is chosen.
     pub scheme: Scheme,
-    /// Load-balanced tasks an engine may have at once; 0 for any number.
+    /// Load-balanced tasks an engine may have at once; 0 for any number. Tasks of one submission that
+    /// take next to no time go several at once, and count as one.
     pub hwm: usize,
     /// Bytes of load-balanced tasks that may wait here; while more do, no new ones are read, so
     /// that they wait with the clients.
