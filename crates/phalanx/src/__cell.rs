@@ -1,13 +1,12 @@
 //! What every compiled cell needs: the display of its last expression, and what the runtime calls.
 
+use crate::__store::VariableStore;
 use crate::function::Travels;
 use crate::namespace;
 use crate::table::debug::{self, may_be_table};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{ErrorText, MARKER_END, MARKER_START};
-use std::any::Any;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fmt;
 use std::io::Write;
@@ -150,26 +149,14 @@ pub extern "C" fn phalanx_cell_end() {
     let _ = std::io::stdout().flush();
 }
 
-/// evcxr's store, in which the variables are between cells: as evcxr 0.22 defines it within every
-/// cell. They are boxed, so dropping one needs no knowledge of its type.
-struct VariableStore {
-    variables: HashMap<String, Box<dyn Any>>,
-}
-
 /// Drops variables, whose types the cell that calls this does not know any more.
 ///
 /// # Safety
 /// The store is null, or what evcxr has passed to a cell in this process.
 pub unsafe fn drop_variables(store: *mut c_void, names: &[&str]) {
-    // SAFETY: the caller's; every cell defines the store like this, and one after the other uses
-    // it, compiled by the same compiler.
-    let Some(store) = (unsafe { store.cast::<VariableStore>().as_mut() }) else {
-        return;
-    };
-    for name in names {
-        let variable = store.variables.remove(*name);
-        // A panic is reported where panics are; the variable is gone all the same.
-        let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(variable)));
+    // SAFETY: the caller's; one cell after the other uses it.
+    if let Some(store) = unsafe { store.cast::<VariableStore>().as_mut() } {
+        store.drop_variables(names);
     }
 }
 

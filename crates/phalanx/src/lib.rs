@@ -38,6 +38,8 @@ mod view;
 pub mod __cell;
 #[doc(hidden)]
 pub mod __magic;
+#[doc(hidden)]
+pub mod __store;
 
 pub mod namespace;
 /// What users move, click and read.

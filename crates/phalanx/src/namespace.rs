@@ -2,7 +2,7 @@
 //! it. `push` fills it, `pull` and [`Reference`](crate::Reference) read it.
 
 use crate::Error;
-use crate::function::{Kept, Parts, Travels, attach};
+use crate::function::{Kept, Loaded, Parts, Travels, loaded};
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -95,9 +95,8 @@ pub(crate) fn kept(name: &str, wanted: &str) -> Result<Kept, Unknown> {
 
 /// The runtime keeps a copy of its process from after this call.
 fn changed() {
-    if let Some(attachment) = attach() {
-        // SAFETY: the runtime gives a counter that lives as long as the process.
-        unsafe { &*attachment.changes }.fetch_add(1, Ordering::Relaxed);
+    if let Some(cell) = loaded() {
+        cell.changes.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -123,11 +122,9 @@ pub(crate) fn plain(name: &str) -> String {
 
 fn with<T>(act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
     static ALONE: Store = Mutex::new(BTreeMap::new());
-    let store = match attach() {
+    let store = match loaded() {
         None => &ALONE,
-        Some(attachment) => {
-            // SAFETY: the runtime gives a place that lives as long as the process.
-            let place = unsafe { &*attachment.shared };
+        Some(Loaded { shared: place, .. }) => {
             let mut store = place.load(Ordering::Acquire).cast::<Store>();
             if store.is_null() {
                 let new = Box::into_raw(Box::new(Store::default()));

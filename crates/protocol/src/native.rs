@@ -14,17 +14,19 @@ pub type Trampoline =
 /// Takes the bytes a function gives back; it copies them.
 pub type Give = unsafe extern "C" fn(to: *mut c_void, bytes: *const u8, len: usize);
 
-/// Name of the function by which a library learns where it is; the `phalanx` library exports it
-/// from every cell, as an [`Attach`].
+/// Name of the function by which the `phalanx` library learns of a library that uses it; found from
+/// every cell, as an [`Attach`].
 pub const ATTACH_SYMBOL: &[u8] = b"phalanx_cell_loaded\0";
 
 /// Takes an [`Attachment`] that lives as long as the process.
 pub type Attach = unsafe extern "C" fn(*const Attachment);
 
-/// What a library is told when it has been loaded.
+/// A library that has been loaded, and what all libraries of the process share.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Attachment {
+    /// The address the library is loaded at.
+    pub base: usize,
     /// The file the library was loaded from, in UTF-8: the one that other processes can load too.
     pub artifact: *const u8,
     /// How many bytes that is.

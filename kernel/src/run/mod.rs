@@ -25,6 +25,7 @@
 
 pub mod analyse;
 mod analyst;
+mod artifacts;
 mod body;
 mod build;
 mod cell;

@@ -2,6 +2,7 @@
 
 use super::analyst::Analyst;
 use super::analyst::context::{self, Behind};
+use super::artifacts::Artifacts;
 use super::cluster::Cluster;
 use super::compile::Compiler;
 use super::fanout::{Fanout, States};
@@ -53,7 +54,8 @@ impl Services {
         let surroundings = Surroundings::default();
         let (local, local_task) = Local::start(programs.clone(), surroundings.clone(), calls);
         let (cluster, cluster_task) = Cluster::new(programs.clone());
-        let (compiler, compiler_task) = Compiler::start(programs.clone());
+        let artifacts = Artifacts::default();
+        let (compiler, compiler_task) = Compiler::start(programs.clone(), artifacts.clone());
         let watchers = TaskTracker::new();
         let (analyst, analyst_task) = Analyst::new(programs.clone());
         let services = Self {
@@ -66,7 +68,7 @@ impl Services {
                 results: Results::default(),
                 watchers: watchers.clone(),
             },
-            functions: Functions::default(),
+            functions: Functions::new(artifacts),
             sets: Arc::default(),
             surroundings,
             timing: Arc::default(),

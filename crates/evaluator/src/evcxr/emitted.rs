@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where evcxr keeps what it has compiled, below the build folder.
-const SOURCE: &str = "src/lib.rs";
+pub(super) const SOURCE: &str = "src/lib.rs";
 const MANIFEST: &str = "Cargo.toml";
 
 /// What rustc read for a cell, beside the library.
 const DEP_INFO: &str = "ctx.d";
 
 /// The line at which evcxr's function for a cell begins.
-const ENTRY: &str = "\npub extern \"C\" fn run_user_code_";
+pub(super) const ENTRY: &str = "\npub extern \"C\" fn run_user_code_";
 const EXPORTED: &str = "#[unsafe(no_mangle)]";
-/// What stands between the items and the function, if anything does.
-const RUNTIME: &str = "mod evcxr_internal_runtime {\n";
+/// What stands between the items and the function, if anything does: evcxr's own definitions.
+pub(super) const RUNTIME: &str = "mod evcxr_internal_runtime {\n";
 const QUESTION: &str = "struct EvcxrUserCodeError {}";
 /// Where a function without any code of the user begins.
 const NO_CODE: &str = "mut x: *mut std::os::raw::c_void)";

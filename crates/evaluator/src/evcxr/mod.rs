@@ -14,8 +14,11 @@ mod prelude;
 mod pretence;
 mod relay;
 mod shape;
+mod shared;
+mod small;
 mod source;
 mod start;
+mod store;
 mod tools;
 mod variables;
 

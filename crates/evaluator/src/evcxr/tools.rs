@@ -7,8 +7,11 @@
 //!
 //! evcxr asks `rustup which cargo` before it looks at the PATH, so that answer is given too.
 
+use super::emitted::SOURCE;
 use super::limits::{self, PROGRESS};
 use super::locks::Lock;
+use super::shared::{self, Referring};
+use super::{small, store};
 use crate::handle::TOOLS_VAR;
 use serde::{Deserialize, Serialize};
 use std::collections::hash_map::DefaultHasher;
@@ -105,13 +108,16 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
             Err(error) => return error,
         }
     }
+    if let Err(error) = store::share(Path::new(SOURCE)) {
+        return error;
+    }
     let lock = Lock::restore(arguments);
     let key = key(arguments);
     if let Some(call) = Call::recorded(key) {
         // evcxr reads it once rustc has succeeded.
         if fs::write(&library, call.library().as_os_str().as_encoded_bytes()).is_ok() {
             // Returns only if rustc is gone, which cargo will find out about.
-            let _ = call.command().exec();
+            call.exec();
         }
     }
     match build(folder, arguments, lock, key) {
@@ -253,6 +259,8 @@ struct Call {
     environment: Vec<(String, String)>,
     program: String,
     arguments: Vec<String>,
+    /// The library that cells are linked to, where there is one.
+    shared: Option<PathBuf>,
 }
 
 /// Keeps a call as cargo prints it: variables, program, arguments, quoted for a shell.
@@ -260,6 +268,10 @@ fn record(call: &str, key: u64) {
     let call = shell_words::split(call)
         .ok()
         .and_then(|words| Call::parse(words, key));
+    let call = call.map(|call| Call {
+        shared: shared::make(&call.program, &call.arguments),
+        ..call
+    });
     if let Some(json) = call.and_then(|call| serde_json::to_vec(&call).ok()) {
         // Without a record the next cell takes the long way again.
         let _ = fs::write(RECORD, json);
@@ -282,6 +294,7 @@ impl Call {
             arguments: words
                 .map(|word| word.replace("--json=diagnostic-rendered-ansi,", "--json="))
                 .collect(),
+            shared: None,
         };
         call.folder().is_some().then_some(call)
     }
@@ -289,7 +302,8 @@ impl Call {
     /// The record of a build that depended on just the same.
     fn recorded(key: Option<u64>) -> Option<Self> {
         let call: Self = serde_json::from_slice(&fs::read(RECORD).ok()?).ok()?;
-        (Some(call.key) == key).then_some(call)
+        let is_whole = call.shared.as_ref().is_none_or(|shared| shared.is_file());
+        (Some(call.key) == key && is_whole).then_some(call)
     }
 
     fn folder(&self) -> Option<&str> {
@@ -301,11 +315,25 @@ impl Call {
         Path::new(self.folder().unwrap_or_default()).join(CELL_LIBRARY)
     }
 
-    fn command(&self) -> Command {
+    /// Becomes rustc; returns only if it cannot.
+    fn exec(&self) {
         let mut command = Command::new(&self.program);
         let environment = self.environment.iter().map(|(name, value)| (name, value));
-        command.args(&self.arguments).envs(environment);
-        command
+        command.envs(environment);
+        let source = fs::read_to_string(SOURCE).unwrap_or_default();
+        if small::is_small(&source) {
+            command.args(small::arguments(&self.arguments));
+        } else {
+            command.args(&self.arguments);
+        }
+        let referring = self.shared.as_ref().map(|shared| {
+            command.args(shared::arguments(shared));
+            Referring::begin(Path::new(SOURCE))
+        });
+        if !matches!(referring, Some(Err(_))) {
+            // What it fails with is cargo's to find out about.
+            let _ = command.exec();
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) use blob::Frames;
 #[cfg(test)]
 pub(crate) use codec::decode_parts;
 pub(crate) use codec::{Kept, Parts, from_value};
-pub(crate) use trampoline::attach;
+pub(crate) use trampoline::{Loaded, loaded};
 
 use crate::Error;
 use invoke::Parameters;

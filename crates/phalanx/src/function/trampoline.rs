@@ -10,24 +10,52 @@ use phalanx_protocol::native::{Attachment, Give, Raised, Trampoline, value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What the runtime told this library when it loaded it.
-static ATTACHMENT: AtomicPtr<Attachment> = AtomicPtr::new(std::ptr::null_mut());
-
-/// Called by the runtime when it has loaded this library.
-#[unsafe(no_mangle)]
-pub extern "C" fn phalanx_cell_loaded(attachment: *const Attachment) {
-    ATTACHMENT.store(attachment.cast_mut(), Ordering::Release);
+/// A cell that was loaded, and what the runtime shares with all of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Loaded {
+    artifact: &'static str,
+    /// A place for what all libraries of the process share; null until one of them fills it.
+    pub shared: &'static AtomicPtr<c_void>,
+    /// Counts the changes of what is shared.
+    pub changes: &'static AtomicU64,
 }
 
-/// What the runtime told this library; `None` outside a runtime.
-pub(crate) fn attach() -> Option<&'static Attachment> {
-    // SAFETY: null, or an attachment that lives as long as the process.
-    unsafe { ATTACHMENT.load(Ordering::Acquire).as_ref() }
+/// The cells, by the addresses they are loaded at. Held for one look or one addition.
+static CELLS: Mutex<BTreeMap<usize, Loaded>> = Mutex::new(BTreeMap::new());
+
+fn cells() -> MutexGuard<'static, BTreeMap<usize, Loaded>> {
+    CELLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Called by the runtime when it has loaded a cell.
+#[unsafe(no_mangle)]
+pub extern "C" fn phalanx_cell_loaded(attachment: *const Attachment) {
+    // SAFETY: the runtime gives an attachment that lives as long as the process, as does all it
+    // points to; its path is in UTF-8.
+    let loaded = unsafe {
+        attachment.as_ref().and_then(|attachment| {
+            let artifact = std::slice::from_raw_parts(attachment.artifact, attachment.artifact_len);
+            let loaded = Loaded {
+                artifact: std::str::from_utf8_unchecked(artifact),
+                shared: attachment.shared.as_ref()?,
+                changes: attachment.changes.as_ref()?,
+            };
+            Some((attachment.base, loaded))
+        })
+    };
+    cells().extend(loaded);
+}
+
+/// What all cells share; `None` outside a runtime.
+pub(crate) fn loaded() -> Option<Loaded> {
+    cells().values().next().copied()
 }
 
 /// `Dl_info` of `dlfcn.h`.
@@ -51,14 +79,6 @@ pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
             hint: Some("functions for engines are written in a notebook's cells".to_owned()),
         })
     };
-    let attachment = attach().ok_or_else(|| nowhere("this program is no notebook"))?;
-    // SAFETY: the runtime gives a path in UTF-8 that lives as long as the process.
-    let artifact = unsafe {
-        std::str::from_utf8_unchecked(std::slice::from_raw_parts(
-            attachment.artifact,
-            attachment.artifact_len,
-        ))
-    };
     let mut info = DlInfo {
         file_name: std::ptr::null(),
         file_base: std::ptr::null_mut(),
@@ -70,7 +90,10 @@ pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
     if unsafe { dladdr(address as *const c_void, &mut info) } == 0 {
         return Err(nowhere("the loader does not know where it is"));
     }
-    Ok((artifact.into(), (address - info.file_base as usize) as u64))
+    let base = info.file_base as usize;
+    let cell = cells().get(&base).copied();
+    let cell = cell.ok_or_else(|| nowhere("it is in no cell of a notebook"))?;
+    Ok((cell.artifact.into(), (address - base) as u64))
 }
 
 /// A function that captures nothing, out of nothing.

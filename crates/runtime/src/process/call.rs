@@ -3,7 +3,7 @@
 use libloading::os::unix::Library;
 use phalanx_protocol::native::{ATTACH_SYMBOL, Attach, Attachment, Trampoline};
 use phalanx_protocol::segment::SegmentRef;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::c_void;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -25,21 +25,14 @@ pub(super) fn changed() {
     CHANGES.fetch_add(1, Ordering::Relaxed);
 }
 
-/// `Dl_info` of `dlfcn.h`.
+/// The beginning of `link_map` of `link.h`.
 #[repr(C)]
-struct DlInfo {
-    file_name: *const c_char,
-    file_base: *mut c_void,
-    symbol_name: *const c_char,
-    symbol_address: *mut c_void,
+struct LinkMap {
+    address: usize,
 }
 
-unsafe extern "C" {
-    fn dladdr(address: *const c_void, info: *mut DlInfo) -> c_int;
-}
-
-/// Tells a library where it is; those that are none of ours take no notice.
-pub(super) fn attach(library: &Library, artifact: &Path) {
+/// Tells the `phalanx` library that a cell uses where the cell is; those without take no notice.
+pub(super) fn attach(library: &Library, artifact: &Path, base: usize) {
     // SAFETY: only the `phalanx` library exports this name, as a function of this type.
     let Ok(attach) = (unsafe { library.get::<Attach>(ATTACH_SYMBOL) }) else {
         return;
@@ -47,6 +40,7 @@ pub(super) fn attach(library: &Library, artifact: &Path) {
     // One per library, which are never unloaded either.
     let artifact: &'static str = artifact.display().to_string().leak();
     let attachment: &'static Attachment = Box::leak(Box::new(Attachment {
+        base,
         artifact: artifact.as_ptr(),
         artifact_len: artifact.len(),
         shared: &SHARED,
@@ -58,19 +52,18 @@ pub(super) fn attach(library: &Library, artifact: &Path) {
 
 /// Where the library is loaded.
 pub(super) fn base(library: &Library) -> Result<usize, String> {
-    // SAFETY: the symbol is only looked at as an address.
-    let symbol = unsafe { library.get::<Attach>(ATTACH_SYMBOL) }.map_err(|e| e.to_string())?;
-    let mut info = DlInfo {
-        file_name: std::ptr::null(),
-        file_base: std::ptr::null_mut(),
-        symbol_name: std::ptr::null(),
-        symbol_address: std::ptr::null_mut(),
+    let mut place: *mut LinkMap = std::ptr::null_mut();
+    // SAFETY: the handle is that of a library that is never unloaded, and for this request the loader
+    // stores one pointer where it is told to.
+    let failed = unsafe {
+        let handle = std::ptr::read(library).into_raw();
+        libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut place).cast())
     };
-    // SAFETY: `info` is a valid place for the answer, and the address belongs to a library.
-    if unsafe { dladdr(*symbol as *const c_void, &mut info) } == 0 {
-        return Err("the loader does not know where the library is".to_owned());
+    // SAFETY: null, or the loader's own entry for the library, which lives as long as that.
+    match unsafe { place.as_ref() } {
+        Some(found) if failed == 0 => Ok(found.address),
+        _ => Err("the loader does not know where the library is".to_owned()),
     }
-    Ok(info.file_base as usize)
 }
 
 /// The file that was given back, if it is one.

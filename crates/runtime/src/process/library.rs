@@ -15,15 +15,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-/// Exported by the `phalanx` library in every cell: called before the first cell, in the thread
+/// Exported by the `phalanx` library of every cell: called before the first cell, in the thread
 /// that runs all of them.
 const BEGIN_SYMBOL: &[u8] = b"phalanx_cell_begin\0";
 /// Exported by a cell that defines types anew: drops the variables that have the old ones.
 const DROPS_SYMBOL: &[u8] = b"phalanx_cell_drops\0";
-/// Exported by the `phalanx` library in every cell: flushes the cells' own stdout.
+/// Exported by the `phalanx` library of every cell: flushes the cells' own stdout.
 const END_SYMBOL: &[u8] = b"phalanx_cell_end\0";
 
-/// Exported by the `phalanx` library in every cell: told where it reads that the cell is to stop,
+/// Exported by the `phalanx` library of every cell: told where it reads that the cell is to stop,
 /// and where it writes that it has looked.
 const PAGE_SYMBOL: &[u8] = b"phalanx_cell_page\0";
 
@@ -92,7 +92,7 @@ impl Cells {
             open_copy(artifact, self.copies)
                 .map_err(|error| format!("{}: {error}", artifact.display()))?
         };
-        super::call::attach(&library, artifact);
+        super::call::attach(&library, artifact, super::call::base(&library)?);
         // SAFETY: the evaluator compiled the library with an entry of this type under this name.
         let run = unsafe { library.get::<Entry>(entry.as_bytes()) }.map_err(|e| e.to_string())?;
         if !self.begun {
@@ -148,7 +148,7 @@ impl Cells {
             // Loaded before, it is the same one.
             let library = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
             let base = super::call::base(&library)?;
-            super::call::attach(&library, artifact);
+            super::call::attach(&library, artifact, base);
             self.listeners.attach(&library);
             self.show_page(&library);
             self.loaded.insert(artifact.to_owned());

@@ -1,9 +1,9 @@
 //! The loop around the evaluator for engines: one request at a time, and a new process with all the
 //! old one knew when it dies.
 
-use super::artifacts::Hashes;
 use super::lineage::{Lineages, Origin};
 use super::{Compilation, Order, Task};
+use crate::run::artifacts::Artifacts;
 use crate::run::build::{Build, at};
 use crate::run::{CellContext, Programs};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
@@ -17,7 +17,11 @@ use std::collections::VecDeque;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-pub(super) async fn run(programs: Programs, orders: mpsc::UnboundedReceiver<Order>) {
+pub(super) async fn run(
+    programs: Programs,
+    artifacts: Artifacts,
+    orders: mpsc::UnboundedReceiver<Order>,
+) {
     let mut actor = Actor {
         programs,
         orders,
@@ -27,7 +31,7 @@ pub(super) async fn run(programs: Programs, orders: mpsc::UnboundedReceiver<Orde
         lineages: Lineages::new(),
         dependencies: Vec::new(),
         requests: 0,
-        hashes: Hashes::default(),
+        artifacts,
         build: None,
     };
     while let Some(order) = actor.next_order().await {
@@ -46,7 +50,7 @@ struct Actor {
     /// What every new evaluator is told first.
     dependencies: Vec<String>,
     requests: u64,
-    hashes: Hashes,
+    artifacts: Artifacts,
     /// What cargo says, for the cell that waits for it.
     build: Option<(CellContext, Build)>,
 }
@@ -165,7 +169,7 @@ impl Actor {
         };
         let mut artifacts = Vec::new();
         if let Some(cell) = &compiled.cell {
-            let hashed = self.hashes.of(&toolchain.libstd, &cell.artifact).await;
+            let hashed = self.artifacts.of(&toolchain.libstd, &cell.artifact).await;
             match hashed {
                 Ok(hashed) => artifacts = hashed,
                 Err(failure) => return Ok(Err(failure)),

@@ -1,9 +1,9 @@
 //! Cells compiled for engines, once for all that are in the same state.
 
 mod actor;
-mod artifacts;
 mod lineage;
 
+use super::artifacts::Artifacts;
 use super::{CellContext, Moved, Programs};
 use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -79,10 +79,10 @@ enum Order {
 
 impl Compiler {
     /// A compiler whose process is started when it is first wanted.
-    pub fn start(programs: Programs) -> (Self, JoinHandle<()>) {
+    pub(super) fn start(programs: Programs, artifacts: Artifacts) -> (Self, JoinHandle<()>) {
         let (orders, received) = mpsc::unbounded_channel();
         // Ends when the last handle is gone.
-        let task = tokio::spawn(actor::run(programs, received));
+        let task = tokio::spawn(actor::run(programs, artifacts, received));
         (Self { orders }, task)
     }
 

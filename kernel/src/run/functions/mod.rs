@@ -5,10 +5,8 @@
 //! | `names.rs` | what the engines' namespaces hold besides variables; pure |
 //! | `types.rs` | types as their names tell them, written so that they compile; pure |
 //! | `namespace.rs` | variables for functions, and pushed values for cells |
-//! | `library.rs` | the libraries of functions, by content |
 //! | `query.rs` | what else the library asks of the cluster |
 
-mod library;
 mod names;
 mod namespace;
 mod query;
@@ -17,10 +15,10 @@ mod types;
 pub use namespace::materialise;
 pub use query::query;
 
+use super::artifacts::Artifacts;
 use super::results::Held;
 use super::{CellContext, Services};
 use bytes::Bytes;
-use library::Libraries;
 use names::Names;
 use phalanx_client::render::Labels;
 use phalanx_client::{Balanced, Client, EngineCall, EngineTask, Placement, Submission};
@@ -35,14 +33,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 /// What calling functions takes. Clones share it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Functions {
-    libraries: Libraries,
+    artifacts: Artifacts,
     /// Held for one look or change.
     names: Arc<Mutex<Names>>,
 }
 
 impl Functions {
+    pub(super) fn new(artifacts: Artifacts) -> Self {
+        Self {
+            artifacts,
+            names: Arc::default(),
+        }
+    }
+
     fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,8 +67,8 @@ pub async fn apply(
     let args = segment::hold(args).map_err(out_of_reach)?;
     let client = client(services).await?;
     let toolchain = services.local().toolchain().ok_or_else(not_started)?;
-    let libraries = &services.functions().libraries;
-    let artifacts = libraries.of(&toolchain.libstd, &apply.artifact).await?;
+    let artifacts = &services.functions().artifacts;
+    let artifacts = artifacts.of(&toolchain.libstd, &apply.artifact).await?;
     let engines = engines(&client, &apply.placement)?;
     namespace::publish(services, context, &client, &engines, &apply.references).await?;
     let metadata = CallMetadata {

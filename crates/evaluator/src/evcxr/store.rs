@@ -1,0 +1,56 @@
+//! Cells use the store of variables that the `phalanx` library has, and do not compile their own.
+
+use super::emitted::{ENTRY, RUNTIME};
+use std::io;
+use std::path::Path;
+
+/// What takes the place of evcxr's module.
+const SHARED: &str = "pub use phalanx::__store::*;";
+
+/// Replaces the definition in a crate's source, if it has one. Everything else stays where it is, to
+/// the byte, since evcxr knows by its place what an error is about.
+pub(super) fn share(source: &Path) -> io::Result<()> {
+    // What cannot be read is rustc's business.
+    let text = std::fs::read_to_string(source).unwrap_or_default();
+    match shared(&text) {
+        Some(text) => std::fs::write(source, text),
+        None => Ok(()),
+    }
+}
+
+fn shared(text: &str) -> Option<String> {
+    let entry = text.rfind(ENTRY)?;
+    let begin = text[..entry].rfind(RUNTIME)? + RUNTIME.len();
+    let end = begin + text[begin..entry].rfind("\n}\n")?;
+    let module = text.get(begin..end)?.as_bytes();
+    let blank = |byte: &u8| if *byte == b'\n' { '\n' } else { ' ' };
+    let (first, rest) = module.split_at_checked(SHARED.len())?;
+    let rest: String = rest.iter().map(blank).collect();
+    let in_place = !first.contains(&b'\n');
+    in_place.then(|| format!("{}{SHARED}{rest}{}", &text[..begin], &text[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_moves_but_the_module() {
+        let before = "fn größe() {}\nmod evcxr_internal_runtime {\n// Copyright 2020 The Evcxr Authors.\n// And more.\nstruct Ä {\n}\n}\n\
+                      #[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\n}\n";
+        let after = shared(before).unwrap();
+        assert_eq!(after.len(), before.len());
+        assert_eq!(after.lines().count(), before.lines().count());
+        let entry = before.rfind("#[unsafe").unwrap();
+        assert_eq!(after[entry..], before[entry..]);
+        assert!(
+            after.contains("runtime {\npub use phalanx::__store::*; "),
+            "{after}"
+        );
+        assert!(!after.contains('Ä'));
+        assert_eq!(
+            shared("fn f() {}\npub extern \"C\" fn run_user_code_1("),
+            None
+        );
+    }
+}

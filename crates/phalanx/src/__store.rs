@@ -1,0 +1,122 @@
+//! evcxr's store, in which the variables are between cells.
+//!
+//! Every cell that has variables brings evcxr's own definition of it, and compiles it: the larger
+//! part of the time such a cell takes. This is the same, made once; the evaluator puts it in
+//! that one's place. Follows `evcxr_internal_runtime.rs` of evcxr 0.22.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::panic;
+use std::sync::Arc;
+
+/// What a cell prints, with a variable's name, when the variable is not what it was compiled for.
+pub const VARIABLE_CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
+/// What a cell prints when an error has left it through `?`.
+pub const USER_ERROR_OCCURRED: &str = "EVCXR_ERROR_OCCURRED";
+
+/// The variables, by name. They are boxed, so dropping one needs no knowledge of its type.
+#[derive(Debug, Default)]
+pub struct VariableStore {
+    variables: HashMap<String, Box<dyn Any>>,
+}
+
+impl VariableStore {
+    /// Keeps a variable's value.
+    pub fn put_variable<T: 'static>(&mut self, name: &str, value: T) {
+        self.put(name, Box::new(value));
+    }
+
+    /// Whether a variable, if it is there, is of a type; tells the kernel when it is not.
+    pub fn check_variable<T: 'static>(&mut self, name: &str) -> bool {
+        self.check(name, TypeId::of::<T>())
+    }
+
+    /// Gives a variable's value back.
+    ///
+    /// # Panics
+    /// When it is not there, or was not checked.
+    pub fn take_variable<T: 'static>(&mut self, name: &str) -> T {
+        match self.take(name).downcast() {
+            Ok(value) => *value,
+            Err(_) => panic!("Variable changed type"),
+        }
+    }
+
+    /// What is shared by cells under a name, made by the first that asks.
+    ///
+    /// # Panics
+    /// When it is of another type.
+    pub fn lazy_arc<T: 'static, F: FnOnce() -> T>(&mut self, name: &str, create: F) -> Arc<T> {
+        if !self.variables.contains_key(name) {
+            self.put(name, Box::new(Arc::new(create())));
+        }
+        let shared = self.variables.get(name);
+        match shared.and_then(|shared| shared.downcast_ref()) {
+            Some(shared) => Arc::clone(shared),
+            None => panic!("lazy_arc {name} changed type"),
+        }
+    }
+
+    /// Takes all the variables of another store.
+    pub fn merge(&mut self, mut other: VariableStore) {
+        self.variables.extend(other.variables.drain());
+    }
+
+    fn put(&mut self, name: &str, value: Box<dyn Any>) {
+        self.variables.insert(name.to_owned(), value);
+    }
+
+    fn check(&mut self, name: &str, expected: TypeId) -> bool {
+        let there = self.variables.get(name);
+        if there.is_none_or(|variable| variable.as_ref().type_id() == expected) {
+            return true;
+        }
+        // The kernel says it to the user; evcxr's own words on stderr would be said twice.
+        println!("{VARIABLE_CHANGED_TYPE}{name}");
+        false
+    }
+
+    fn take(&mut self, name: &str) -> Box<dyn Any> {
+        match self.variables.remove(name) {
+            Some(value) => value,
+            None => panic!("Variable '{name}' has gone missing"),
+        }
+    }
+
+    /// Drops variables whose types the code that calls this does not know any more.
+    pub(crate) fn drop_variables(&mut self, names: &[&str]) {
+        for name in names {
+            let variable = self.variables.remove(*name);
+            // A panic is reported where panics are; the variable is gone all the same.
+            let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(variable)));
+        }
+    }
+}
+
+/// A store for all cells to come; it lives as long as the process.
+pub fn create_variable_store() -> *mut VariableStore {
+    Box::into_raw(Box::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_had_back_as_what_they_were() {
+        let mut store = VariableStore::default();
+        store.put_variable("größe", vec![1, 2]);
+        assert!(store.check_variable::<Vec<i32>>("größe"));
+        assert!(!store.check_variable::<Vec<u8>>("größe"));
+        assert!(store.check_variable::<u8>("nothing"), "it will be missing");
+        assert_eq!(store.take_variable::<Vec<i32>>("größe"), [1, 2]);
+        let taken = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+            store.take_variable::<Vec<i32>>("größe")
+        }));
+        assert!(taken.is_err(), "it is gone");
+        let first = store.lazy_arc("runtime", || 7);
+        assert_eq!(store.lazy_arc("runtime", || 8), first);
+        store.drop_variables(&["runtime", "nothing"]);
+        assert_eq!(*store.lazy_arc("runtime", || 8), 8);
+    }
+}

@@ -1,0 +1,146 @@
+//! What compiled code needs to be loaded elsewhere, by content.
+
+use object::endian::Endianness;
+use object::read::elf::{Dyn, FileHeader};
+use object::{elf, read};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::ArtifactHash;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// Remembers what is in the libraries it was asked for. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Artifacts(
+    /// Held for one look-up.
+    Arc<Mutex<HashMap<PathBuf, Known>>>,
+);
+
+/// A library as it was when it was last read.
+#[derive(Clone, Debug)]
+struct Known {
+    modified: SystemTime,
+    hash: ArtifactHash,
+    /// The names of the libraries it refers to.
+    needed: Vec<String>,
+}
+
+/// A library is taken once what it needs has been.
+enum Visit {
+    Look,
+    Take,
+}
+
+impl Artifacts {
+    /// What a cell's library needs, in load order: the standard library, libraries that were built
+    /// with the cell and stand beside it, itself.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(super) async fn of(
+        &self,
+        libstd: &Path,
+        library: &Path,
+    ) -> Result<Vec<(ArtifactHash, PathBuf)>, Failure> {
+        let mut artifacts = vec![(self.known(libstd).await?.hash, libstd.to_owned())];
+        let mut seen = HashSet::new();
+        let mut wanted = vec![(library.to_owned(), Visit::Look)];
+        while let Some((path, visit)) = wanted.pop() {
+            match visit {
+                Visit::Take => artifacts.push((self.known(&path).await?.hash, path)),
+                Visit::Look if seen.insert(path.clone()) => {
+                    let needed = self.known(&path).await?.needed.into_iter();
+                    let beside = needed.map(|name| library.with_file_name(name));
+                    wanted.push((path, Visit::Take));
+                    let beside = beside.filter(|beside| beside.is_file());
+                    wanted.extend(beside.map(|beside| (beside, Visit::Look)));
+                }
+                Visit::Look => {}
+            }
+        }
+        Ok(artifacts)
+    }
+
+    async fn known(&self, path: &Path) -> Result<Known, Failure> {
+        let unreadable = |error: io::Error| Failure::Environment {
+            message: format!("cannot read {}: {error}", path.display()),
+            hint: None,
+        };
+        let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+        let modified = modified.map_err(unreadable)?;
+        let known = {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(path).cloned()
+        };
+        if let Some(known) = known.filter(|known| known.modified == modified) {
+            return Ok(known);
+        }
+        let bytes = tokio::fs::read(path).await.map_err(unreadable)?;
+        // Some megabytes are no work for the threads that serve.
+        let look = tokio::task::spawn_blocking(move || Known {
+            modified,
+            hash: ArtifactHash::of(&bytes),
+            // What is no library needs none.
+            needed: needed(&bytes).unwrap_or_default(),
+        });
+        let look = look.await.map_err(|error| Failure::Internal {
+            message: format!("hashing {}: {error}", path.display()),
+        })?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(path.to_owned(), look.clone());
+        Ok(look)
+    }
+}
+
+/// The libraries that a library names as those it needs (`DT_NEEDED`).
+fn needed(library: &[u8]) -> read::Result<Vec<String>> {
+    let header = elf::FileHeader64::<Endianness>::parse(library)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, library)?;
+    let Some((entries, strings)) = sections.dynamic(endian, library)? else {
+        return Ok(Vec::new());
+    };
+    let strings = sections.strings(endian, library, strings)?;
+    entries
+        .iter()
+        .filter(|entry| entry.tag(endian) == elf::DT_NEEDED)
+        .map(|entry| {
+            let name = entry.string(endian, strings)?;
+            Ok(String::from_utf8_lossy(name).into_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_tells_what_it_needs() {
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let needed = needed(&program).unwrap();
+        assert!(needed.iter().any(|name| name.starts_with("libc.so")));
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_again_once_it_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (std, cell) = (folder.path().join("std"), folder.path().join("cell"));
+        std::fs::write(&std, "std").unwrap();
+        std::fs::write(&cell, "1").unwrap();
+        let artifacts = Artifacts::default();
+        let first = artifacts.of(&std, &cell).await.unwrap();
+        assert_eq!(first[0], (ArtifactHash::of(b"std"), std.clone()));
+        assert_eq!(first[1], (ArtifactHash::of(b"1"), cell.clone()));
+        std::fs::write(&cell, "2").unwrap();
+        let later = SystemTime::now() + std::time::Duration::from_secs(1);
+        let file = std::fs::File::open(&cell).unwrap();
+        file.set_modified(later).unwrap();
+        let second = artifacts.of(&std, &cell).await.unwrap();
+        assert_eq!(second[1].0, ArtifactHash::of(b"2"));
+        std::fs::remove_file(&cell).unwrap();
+        assert!(artifacts.of(&std, &cell).await.is_err());
+    }
+}
