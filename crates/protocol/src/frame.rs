@@ -62,6 +62,11 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Whether bytes were pushed that no message was made of yet.
+    pub fn is_begun(&self) -> bool {
+        self.bytes.len() > self.start
+    }
+
     /// The next whole message, or `None` until more bytes are pushed.
     ///
     /// # Errors

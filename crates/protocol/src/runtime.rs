@@ -76,6 +76,8 @@ pub enum RuntimeReply {
     Asleep {
         /// Its process id.
         pid: u32,
+        /// How many the runtime's processes had taken with it. One with a higher number is newer.
+        number: u32,
         /// The last run whose effects it has.
         after: Option<RunId>,
         /// The processes that cells had started.

@@ -26,3 +26,5 @@ const PAGE_FILE: &str = "page";
 const STOP_WORD: usize = 0;
 /// Where on the page a cell that looks at the other writes that it does.
 const ASKED_WORD: usize = 1;
+/// Where on the page the runtime's processes count the snapshots they take.
+const SNAPSHOTS_WORD: usize = 2;

@@ -66,8 +66,14 @@ async fn a_process_that_is_killed_while_it_is_idle_costs_nothing() {
     for round in 0..3 {
         session.run(&format!("let kept = {round}")).await;
         let pid = session.runtime.pid();
-        // It waits for a request once it has its snapshot.
-        session::until(|| session::sleeps(pid)).await;
+        // Its snapshot is the first that was taken after the cell.
+        let supervisor = session::parent_of(pid);
+        let before = session::children_of(supervisor);
+        session::until(|| {
+            let now = session::children_of(supervisor);
+            now.iter().any(|child| !before.contains(child))
+        })
+        .await;
         session::kill(pid);
         session::until(|| session.runtime.pid() != pid).await;
         let (outputs, _) = session.run("show kept\npid").await;

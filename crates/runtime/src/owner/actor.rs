@@ -239,6 +239,11 @@ impl Actor {
             }
             Event::Command(Some(Command::Kill)) => self.kill().await,
             Event::Pipe(name, Ok(count)) if count > 0 => {
+                if !self.told {
+                    // That the cell runs without a snapshot was said before; with these bytes it
+                    // may be over.
+                    self.hear_out();
+                }
                 let bytes = &self.buffers[name as usize][..count];
                 self.capture.push(name, bytes, Instant::now());
             }
@@ -373,8 +378,8 @@ impl Actor {
     /// A run begins that nobody has asked to stop.
     pub(super) fn begin(&mut self) {
         self.grace = None;
-        for word in self.process.page.words() {
-            word.store(0, Ordering::SeqCst);
+        for word in [STOP_WORD, ASKED_WORD] {
+            self.process.page.words()[word].store(0, Ordering::SeqCst);
         }
     }
 

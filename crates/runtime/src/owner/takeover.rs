@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// How long a snapshot that was being taken when its process died may take to say so.
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(1);
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long what the cell has started may take to end.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
@@ -30,6 +30,7 @@ const MOST_READS: usize = 256;
 pub(super) struct Sleeper {
     wire: Wire,
     pid: u32,
+    number: u32,
     after: Option<RunId>,
     children: Vec<u32>,
     threads: Vec<String>,
@@ -41,12 +42,14 @@ impl Sleeper {
         match wire.next().await {
             Ok(RuntimeReply::Asleep {
                 pid,
+                number,
                 after,
                 children,
                 threads,
             }) => Some(Self {
                 wire,
                 pid,
+                number,
                 after,
                 children,
                 threads,
@@ -60,6 +63,8 @@ impl Sleeper {
 #[derive(Default)]
 pub(super) struct Protection {
     sleeper: Option<Sleeper>,
+    /// The number of the newest one heard of.
+    newest: u32,
     /// After which run there was none, and why.
     missing: Option<(Option<RunId>, Unprotected)>,
     /// The last run whose effects are there.
@@ -67,10 +72,13 @@ pub(super) struct Protection {
 }
 
 impl Protection {
-    /// A snapshot replaces the one before.
+    /// A snapshot replaces the one before, which may be heard of later.
     pub(super) fn arrived(&mut self, sleeper: Sleeper) {
-        self.missing = None;
-        self.sleeper = Some(sleeper);
+        if sleeper.number > self.newest {
+            self.newest = sleeper.number;
+            self.missing = None;
+            self.sleeper = Some(sleeper);
+        }
     }
 
     pub(super) fn missing(&mut self, after: Option<RunId>, why: Unprotected) {
@@ -223,5 +231,36 @@ impl Actor {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::UnixStream;
+
+    fn sleeper(number: u32, after: RunId) -> Sleeper {
+        let (stream, _) = UnixStream::pair().unwrap();
+        Sleeper {
+            wire: Wire::new(stream),
+            pid: number,
+            number,
+            after: Some(after),
+            children: Vec::new(),
+            threads: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_newest_snapshot_counts_in_whatever_order_they_are_heard_of() {
+        let (first, second) = (RunId(1), RunId(2));
+        let mut protection = Protection::default();
+        protection.stands(second);
+        protection.arrived(sleeper(8, second));
+        assert!(protection.is_ready());
+        protection.arrived(sleeper(7, first));
+        assert!(protection.is_ready(), "the older one is gone");
+        protection.arrived(sleeper(9, first));
+        assert!(!protection.is_ready());
     }
 }

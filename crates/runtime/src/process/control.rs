@@ -2,12 +2,14 @@
 
 use super::ProcessError;
 use phalanx_protocol::frame::{self, Decoder};
-use rustix::io::retry_on_intr;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
 use serde::{Serialize, de::DeserializeOwned};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 /// Most bytes taken at once.
 const READ: usize = 1 << 16;
@@ -79,6 +81,22 @@ impl Control {
             if !self.read()? {
                 return Ok(None);
             }
+        }
+    }
+
+    /// Waits for a message no longer than `limit`; whether there is one, or the owner has closed the
+    /// connection.
+    pub(super) fn is_readable(&self, limit: Duration) -> Result<bool, ProcessError> {
+        if self.decoder.is_begun() {
+            return Ok(true);
+        }
+        let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+        let mut waited = [PollFd::new(&self.stream, PollFlags::IN)];
+        match poll(&mut waited, Some(&limit)) {
+            Ok(ready) => Ok(ready > 0),
+            // Code of cells may have set handlers for signals.
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(io::Error::from(error).into()),
         }
     }
 

@@ -16,6 +16,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long after a cell its snapshot is taken, unless something is to run before: on a machine with
+/// more engines than cores, the cells of the others come first.
+const REST: Duration = Duration::from_millis(20);
 
 /// Turns snapshots off for every runtime below, when it is `0`.
 const SNAPSHOTS_VAR: &str = "PHALANX_SNAPSHOTS";
@@ -34,19 +39,20 @@ pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
     };
     // Where it may not be set, a crash takes longer.
     let _ = setrlimit(Resource::Core, limit);
-    let page = SharedPage::open(&path.with_file_name(PAGE_FILE))?;
+    let page = Arc::new(SharedPage::open(&path.with_file_name(PAGE_FILE))?);
     let on = std::env::var_os(SNAPSHOTS_VAR).is_none_or(|value| value != "0");
     let mut runner = Runner {
         control: Control::connect(path)?,
-        cells: Cells::new(Arc::new(page)),
-        snapshots: Snapshots::new(path.to_owned(), score, on),
+        cells: Cells::new(Arc::clone(&page)),
+        snapshots: Snapshots::new(path.to_owned(), page, score, on),
         last: None,
         given: None,
+        is_stale: false,
     };
     let pid = std::process::id();
     runner.control.send(&RuntimeReply::Ready { pid })?;
     runner.take_snapshot()?;
-    while let Some(request) = runner.control.receive()? {
+    while let Some(request) = runner.next()? {
         runner.perform(request)?;
     }
     Ok(())
@@ -59,30 +65,41 @@ struct Runner {
     last: Option<RunId>,
     /// What the last call gave back, where it is a file the owner may not have opened yet.
     given: Option<OwnedFd>,
+    /// The snapshot, if there is one, lacks something.
+    is_stale: bool,
 }
 
 impl Runner {
+    /// The next request; `None` once the owner has closed the connection. What the last one has left
+    /// is in a snapshot soon, but not while others of a cluster may still be at work on it.
+    fn next(&mut self) -> Result<Option<RuntimeRequest>, ProcessError> {
+        if self.is_stale && !self.control.is_readable(REST)? {
+            self.take_snapshot()?;
+        }
+        self.control.receive()
+    }
+
     fn perform(&mut self, request: RuntimeRequest) -> Result<(), ProcessError> {
         match request {
             RuntimeRequest::Set(setting) => {
                 take_over(setting);
-                self.take_snapshot().map(drop)
+                self.is_stale = true;
+                Ok(())
             }
             RuntimeRequest::Load { library } => {
                 let reply = match self.cells.load(&library) {
                     Ok(()) => RuntimeReply::Loaded,
                     Err(message) => RuntimeReply::LoadFailed { run: None, message },
                 };
-                self.control.send(&reply)?;
-                self.take_snapshot().map(drop)
+                self.is_stale = true;
+                self.control.send(&reply)
             }
             RuntimeRequest::Run {
                 run,
                 artifact,
                 entry,
             } => {
-                // Threads that were at work then may have done theirs.
-                if !self.snapshots.is_taken() && self.take_snapshot()? == Process::Snapshot {
+                if self.protect()? == Process::Snapshot {
                     // The cell has run, in the process that is gone.
                     return Ok(());
                 }
@@ -104,7 +121,7 @@ impl Runner {
                 offset,
             } => {
                 let input = self.control.raw()?;
-                if !self.snapshots.is_taken() && self.take_snapshot()? == Process::Snapshot {
+                if self.protect()? == Process::Snapshot {
                     return Ok(());
                 }
                 self.call(run, &artifact, offset, input)
@@ -176,8 +193,18 @@ impl Runner {
     /// The user's code has run: the owner hears of it first.
     fn ran(&mut self, run: RunId, reply: &RuntimeReply) -> Result<(), ProcessError> {
         self.last = Some(run);
-        self.control.send(reply)?;
-        self.take_snapshot().map(drop)
+        self.is_stale = true;
+        self.control.send(reply)
+    }
+
+    /// Sees to it that there is a snapshot before code runs. Threads that were at work when the last
+    /// one was tried may have done theirs.
+    fn protect(&mut self) -> Result<Process, ProcessError> {
+        if self.is_stale || !self.snapshots.is_taken() {
+            self.take_snapshot()
+        } else {
+            Ok(Process::Same)
+        }
     }
 
     /// Takes a snapshot of everything as it is now; the owner hears of it, or why there is none.
@@ -185,6 +212,7 @@ impl Runner {
     /// Returns in each process that comes of it, in a snapshot once it has taken over.
     fn take_snapshot(&mut self) -> Result<Process, ProcessError> {
         let mut process = Process::Same;
+        self.is_stale = false;
         loop {
             match self.snapshots.take(self.last) {
                 Ok(Taken::Running) => return Ok(process),

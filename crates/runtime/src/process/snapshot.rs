@@ -1,6 +1,6 @@
 //! Sleeping copies of the runtime: what takes over when a cell brings the process down.
 //!
-//! A copy is made after everything that changes the namespace, so that the next cell finds one
+//! A copy is made soon after everything that changes the namespace, so that the next cell finds one
 //! ready, and a process that is killed while it is idle has one too. It costs no memory until the
 //! running process changes some. It shares the running process's open files rather than having
 //! copies of its own (see [`fork_sibling`]); when it takes over, files that the abandoned cell has
@@ -13,16 +13,20 @@
 use super::ProcessError;
 use super::control::Control;
 use super::oom::Score;
+use crate::SNAPSHOTS_WORD;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::{RuntimeReply, RuntimeRequest, Unprotected};
 use phalanx_sys::children;
 use phalanx_sys::descriptors::{Descriptors, Standard};
 use phalanx_sys::fork::{Forked, exit_at_once, fork_sibling};
+use phalanx_sys::page::SharedPage;
 use phalanx_sys::threads;
 use rustix::process::{Pid, Signal, getppid, pidfd_send_signal, set_parent_process_death_signal};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often is looked whether all threads wait: those of a pool that has just done its work look
@@ -33,6 +37,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_micros(250);
 /// Keeps the snapshot of this process.
 pub(super) struct Snapshots {
     path: PathBuf,
+    page: Arc<SharedPage>,
     supervisor: Option<Pid>,
     standard: Standard,
     score: Score,
@@ -58,9 +63,10 @@ pub(super) enum Taken {
 }
 
 impl Snapshots {
-    pub(super) fn new(path: PathBuf, score: Score, on: bool) -> Self {
+    pub(super) fn new(path: PathBuf, page: Arc<SharedPage>, score: Score, on: bool) -> Self {
         Self {
             path,
+            page,
             supervisor: getppid(),
             standard: Standard::copy(),
             score,
@@ -102,6 +108,8 @@ impl Snapshots {
         let mut control = Control::connect(&self.path).map_err(|error| failed(&error))?;
         let children = children::of_all_threads();
         let open = Descriptors::now().map_err(|error| failed(&error))?;
+        let taken = &self.page.words()[SNAPSHOTS_WORD];
+        let number = taken.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         match fork_sibling().map_err(|error| failed(&error))? {
             Forked::Parent(sibling) => {
                 self.forget();
@@ -117,6 +125,7 @@ impl Snapshots {
                 // here closes it for the one that runs, and exit handlers are that one's too.
                 let asleep = RuntimeReply::Asleep {
                     pid: std::process::id(),
+                    number,
                     after,
                     children: children
                         .iter()

@@ -171,11 +171,6 @@ pub fn lives(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")
 }
 
-/// Whether a process waits for something.
-pub fn sleeps(pid: u32) -> bool {
-    stat(pid).is_some_and(|fields| fields[0] == "S")
-}
-
 pub fn parent_of(pid: u32) -> u32 {
     stat(pid).expect("the process is there")[1]
         .parse()
