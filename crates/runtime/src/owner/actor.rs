@@ -239,7 +239,8 @@ impl Actor {
             }
             Event::Command(Some(Command::Kill)) => self.kill().await,
             Event::Pipe(name, Ok(count)) if count > 0 => {
-                if !self.told {
+                let running = self.capture.running();
+                if !self.told && running.is_some_and(|run| !self.function.is(run)) {
                     // That the cell runs without a snapshot was said before; with these bytes it
                     // may be over.
                     self.hear_out();

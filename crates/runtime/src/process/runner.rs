@@ -164,7 +164,7 @@ impl Runner {
                 self.returned(run, changed, output)?;
                 if changed {
                     self.last = Some(run);
-                    self.take_snapshot()?;
+                    self.is_stale = true;
                 }
                 Ok(())
             }
