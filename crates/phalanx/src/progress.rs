@@ -76,7 +76,7 @@ impl<I: FusedIterator> FusedIterator for Progress<I> {}
 
 /// The bar itself; what every loop compiles of it is not generic.
 #[derive(Debug)]
-struct Bar {
+pub(crate) struct Bar {
     description: String,
     total: Option<usize>,
     done: usize,
@@ -95,7 +95,7 @@ struct Shown {
 }
 
 impl Bar {
-    fn new(total: Option<usize>) -> Self {
+    pub(crate) fn new(total: Option<usize>) -> Self {
         Self {
             description: String::new(),
             total,
@@ -106,7 +106,7 @@ impl Bar {
     }
 
     /// Shows the bar, when the first item is asked for.
-    fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         if self.shown.is_none() {
             let now = Instant::now();
             let handle = display(self.bundle(Duration::ZERO, false)).ok();
@@ -126,6 +126,16 @@ impl Bar {
         if let Some(shown) = &mut self.shown
             && now - shown.last >= INTERVAL
         {
+            shown.last = now;
+            self.update(now, false);
+        }
+    }
+
+    /// So many items are done.
+    pub(crate) fn reach(&mut self, done: usize) {
+        self.done = done;
+        let now = Instant::now();
+        if let Some(shown) = &mut self.shown {
             shown.last = now;
             self.update(now, false);
         }

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::host;
+use crate::progress::Bar;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{
@@ -13,7 +14,10 @@ use phalanx_protocol::output::Display;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Least time between two looks at tasks that are waited for.
+const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The outputs a task has shown: its displays, in order.
 pub type Outputs = Vec<Display>;
@@ -158,11 +162,31 @@ impl AsyncResultHandle {
         interval: Duration,
         timeout: Option<Duration>,
     ) -> Result<bool, Error> {
+        if self.ranges.len() > 1 {
+            return self.wait_joined(interval, timeout);
+        }
         let interval = interval.as_secs_f64();
         self.wait_for(timeout, |timeout| AsyncResultQuery::WaitInteractive {
             interval,
             timeout,
         })
+    }
+
+    /// Waits for what was joined, with one bar over all of it.
+    fn wait_joined(&self, interval: Duration, timeout: Option<Duration>) -> Result<bool, Error> {
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let mut bar = Bar::new(Some(self.len()));
+        bar.begin();
+        loop {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let pause = interval.max(LEAST_INTERVAL);
+            let pause = left.map_or(pause, |left| left.min(pause));
+            let is_ready = self.wait_timeout(pause)?;
+            bar.reach(self.progress());
+            if is_ready || left.is_some_and(|left| left.is_zero()) {
+                return Ok(is_ready);
+            }
+        }
     }
 
     /// How many items are done: calls, or the items of a map.
@@ -552,9 +576,9 @@ impl AsyncResultHandle {
         timeout: Option<Duration>,
         query: impl Fn(Option<f64>) -> AsyncResultQuery,
     ) -> Result<bool, Error> {
-        let until = timeout.map(|timeout| std::time::Instant::now() + timeout);
+        let until = timeout.map(|timeout| Instant::now() + timeout);
         for range in self.ranges.iter() {
-            let left = until.map(|at| at.saturating_duration_since(std::time::Instant::now()));
+            let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             let left = left.map(|left| left.as_secs_f64());
             match self.ask(range.id, query(left))? {
                 HostReply::Ready(true) => {}
