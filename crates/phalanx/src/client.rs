@@ -1,6 +1,6 @@
 //! The cluster of this session: its engines, and what the hub knows.
 
-use crate::async_result::{AsyncHubResult, Many};
+use crate::async_result::{AsyncHubResult, AsyncResultHandle, Many};
 use crate::function::Travels;
 use crate::view::{DirectView, IntoTargets, LoadBalancedView};
 use crate::{AsyncResult, Error, host};
@@ -213,7 +213,10 @@ impl Client {
     /// When the hub does not know one of them.
     pub fn get_result<R: Travels>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
         let tasks = tasks.to_vec();
-        async_result(ClientRequest::GetResult { tasks }).map(AsyncResult::new)
+        match ask(ClientRequest::GetResult { tasks })? {
+            HostReply::Tasks(ranges) => Ok(AsyncResult::of(AsyncResultHandle::of_ranges(ranges))),
+            other => Err(host::unexpected(&other)),
+        }
     }
 
     /// Runs tasks again, as the hub remembers them, on any engine.

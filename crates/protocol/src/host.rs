@@ -178,6 +178,8 @@ pub enum HostReply {
     Input(Option<String>),
     /// What a magic made.
     AsyncResult(AsyncResultId),
+    /// The tasks that were asked for, in order.
+    Tasks(Vec<TaskRange>),
     /// The state of an AsyncResult.
     Snapshot(Box<AsyncResultSnapshot>),
     /// What a frontend has done; `None` when all is heard.
@@ -199,6 +201,17 @@ impl HostReply {
             _ => 0,
         }
     }
+}
+
+/// Some tasks of one AsyncResult.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRange {
+    /// The AsyncResult.
+    pub id: AsyncResultId,
+    /// The first of the tasks.
+    pub from: usize,
+    /// One past the last; all from `from` on where it is `usize::MAX`.
+    pub to: usize,
 }
 
 /// How far an AsyncResult is.

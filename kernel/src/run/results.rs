@@ -3,9 +3,9 @@
 use super::retention::{Retained, Retention};
 use phalanx_client::AsyncResult;
 use phalanx_client::render::Labels;
-use phalanx_protocol::host::Progress;
+use phalanx_protocol::host::{Progress, TaskRange};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An AsyncResult that can be named.
@@ -113,13 +113,28 @@ impl Results {
         self.table().held.iter().cloned().collect()
     }
 
-    /// The one that these tasks are all of.
-    pub fn of_tasks(&self, tasks: &[MsgId]) -> Option<Held> {
-        let is = |held: &Held| {
-            let ids = held.result.ids();
-            ids.len() == tasks.len() && ids.iter().map(|(id, _)| id).eq(tasks)
-        };
-        self.all().into_iter().find(is)
+    /// Where these tasks are, if all of them are of this session.
+    pub fn ranges(&self, tasks: &[MsgId]) -> Option<Vec<TaskRange>> {
+        let wanted: HashSet<&MsgId> = tasks.iter().collect();
+        let mut places = HashMap::new();
+        for held in self.all() {
+            let ids = held.result.ids().into_iter().enumerate();
+            let ids = ids.filter(|(_, (id, _))| wanted.contains(id));
+            places.extend(ids.map(|(at, (id, _))| (id, (held.id, at))));
+        }
+        let mut ranges: Vec<TaskRange> = Vec::new();
+        for task in tasks {
+            let (id, at) = *places.get(task)?;
+            match ranges.last_mut() {
+                Some(range) if range.id == id && range.to == at => range.to += 1,
+                _ => ranges.push(TaskRange {
+                    id,
+                    from: at,
+                    to: at + 1,
+                }),
+            }
+        }
+        Some(ranges)
     }
 
     /// The tasks of all, in order, and whether they have ended.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{
     AsyncResultQuery, AsyncResultSnapshot, GroupBy, HostReply, HostRequest, Progress, TaskMetadata,
-    TaskSnapshot,
+    TaskRange, TaskSnapshot,
 };
 use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::Display;
@@ -26,16 +26,7 @@ pub type Outputs = Vec<Display>;
 #[derive(Clone, PartialEq, Eq)]
 pub struct AsyncResultHandle {
     /// Ranges of tasks of AsyncResults of the kernel: one, unless it was joined or split.
-    ranges: Arc<[Range]>,
-}
-
-/// Some tasks of one AsyncResult of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) id: AsyncResultId,
-    pub(super) from: usize,
-    /// One past the last; all from `from` on where it is `usize::MAX`.
-    pub(super) to: usize,
+    ranges: Arc<[TaskRange]>,
 }
 
 /// Streams outputs until it is dropped.
@@ -56,13 +47,19 @@ impl Drop for StreamedOutput {
 
 impl AsyncResultHandle {
     pub(super) fn new(id: AsyncResultId) -> Self {
-        let all = Range {
+        let all = TaskRange {
             id,
             from: 0,
             to: usize::MAX,
         };
         Self {
             ranges: Arc::new([all]),
+        }
+    }
+
+    pub(crate) fn of_ranges(ranges: Vec<TaskRange>) -> Self {
+        Self {
+            ranges: ranges.into(),
         }
     }
 
@@ -360,7 +357,7 @@ impl AsyncResultHandle {
         let mut parts = Vec::new();
         for range in self.ranges_now()? {
             for task in range.from..range.to {
-                let one = Range {
+                let one = TaskRange {
                     from: task,
                     to: task + 1,
                     ..range
@@ -390,10 +387,10 @@ impl AsyncResultHandle {
     }
 
     /// The ranges, their ends known.
-    fn ranges_now(&self) -> Result<Vec<Range>, Error> {
+    fn ranges_now(&self) -> Result<Vec<TaskRange>, Error> {
         let all = self.ranges.iter().zip(self.progresses_of_all()?);
         Ok(all
-            .map(|(range, progress)| Range {
+            .map(|(range, progress)| TaskRange {
                 to: range.to.min(progress.tasks),
                 ..*range
             })
@@ -401,9 +398,9 @@ impl AsyncResultHandle {
     }
 
     /// Where tasks `from` to `to` of this are.
-    pub(super) fn parts(&self, from: usize, to: usize) -> Vec<Range> {
+    pub(super) fn parts(&self, from: usize, to: usize) -> Vec<TaskRange> {
         if let [range] = *self.ranges {
-            return vec![Range {
+            return vec![TaskRange {
                 id: range.id,
                 from: range.from + from,
                 to: range.to.min(range.from.saturating_add(to)),
@@ -415,7 +412,7 @@ impl AsyncResultHandle {
             let length = range.to - range.from;
             let (start, end) = (from.max(before), to.min(before + length));
             if start < end {
-                parts.push(Range {
+                parts.push(TaskRange {
                     id: range.id,
                     from: range.from + start - before,
                     to: range.from + end - before,
@@ -429,7 +426,7 @@ impl AsyncResultHandle {
     /// The tasks that have ended after the first `seen`, in the order of their ends; waits for one.
     pub(super) fn next_ended(&self, seen: usize) -> Result<Vec<usize>, Error> {
         if let [
-            Range {
+            TaskRange {
                 id,
                 from: 0,
                 to: usize::MAX,
@@ -512,7 +509,7 @@ impl AsyncResultHandle {
     fn is_whole(&self) -> bool {
         matches!(
             *self.ranges,
-            [Range {
+            [TaskRange {
                 from: 0,
                 to: usize::MAX,
                 ..
@@ -521,7 +518,7 @@ impl AsyncResultHandle {
     }
 
     fn progresses_of_all(&self) -> Result<Vec<Progress>, Error> {
-        let progress = |range: &Range| match self.ask(range.id, AsyncResultQuery::Progress)? {
+        let progress = |range: &TaskRange| match self.ask(range.id, AsyncResultQuery::Progress)? {
             HostReply::Progress(progress) => Ok(progress),
             other => Err(host::unexpected(&other)),
         };

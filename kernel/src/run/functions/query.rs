@@ -8,8 +8,8 @@ use phalanx_client::render::Labels;
 use phalanx_client::{AsyncResult, Client, HubError, Purge, WaitError};
 use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::host::HostReply;
-use phalanx_protocol::id::{EngineId, MsgId};
+use phalanx_protocol::host::{HostReply, TaskRange};
+use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use serde_json::json;
 use std::time::Duration;
 
@@ -140,17 +140,19 @@ async fn of_client(
             let fields: Vec<_> = records.into_iter().map(|record| record.fields).collect();
             HostReply::Json(json!(fields))
         }
-        ClientRequest::GetResult { tasks } => match services.results().of_tasks(&tasks) {
-            Some(held) => HostReply::AsyncResult(held.id),
+        ClientRequest::GetResult { tasks } => match services.results().ranges(&tasks) {
+            Some(ranges) => HostReply::Tasks(ranges),
             None => {
                 // Unknown ones are told of at once.
                 client.result_status(&tasks).await.map_err(asked)?;
-                adopt(services, client, tasks)
+                let to = tasks.len();
+                let id = adopt(services, client, tasks);
+                HostReply::Tasks(vec![TaskRange { id, from: 0, to }])
             }
         },
         ClientRequest::Resubmit { tasks } => {
             let again = client.resubmit(&tasks).await.map_err(asked)?;
-            adopt(services, client, again)
+            HostReply::AsyncResult(adopt(services, client, again))
         }
         ClientRequest::Purge { tasks, engines } => {
             let purge = if tasks.is_empty() && engines.is_empty() {
@@ -196,9 +198,9 @@ async fn execute(
     Ok(services.results().hold(result, labels))
 }
 
-fn adopt(services: &Services, client: &Client, tasks: Vec<MsgId>) -> HostReply {
+fn adopt(services: &Services, client: &Client, tasks: Vec<MsgId>) -> AsyncResultId {
     let result = client.adopt(tasks);
-    HostReply::AsyncResult(services.results().hold(result, Labels::Engines).id)
+    services.results().hold(result, Labels::Engines).id
 }
 
 /// The AsyncResults these tasks are of; all, where none are named.
