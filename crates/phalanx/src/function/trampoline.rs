@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, AtomicU64};
@@ -79,21 +80,38 @@ pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
             hint: Some("functions for engines are written in a notebook's cells".to_owned()),
         })
     };
+    let unknown = || nowhere("the loader does not know where it is");
+    let address = function as usize;
+    let (base, file) = library_of(address).ok_or_else(unknown)?;
+    let cell = cells().get(&base).copied();
+    let artifact = match cell {
+        Some(cell) => cell.artifact.into(),
+        // A function of the library itself, where that is a library of its own.
+        None if library_of(locate as *const () as usize).is_some_and(|(own, _)| own == base) => {
+            file
+        }
+        None => return Err(nowhere("it is in no cell of a notebook")),
+    };
+    Ok((artifact, (address - base) as u64))
+}
+
+/// Where the library that an address is in is loaded, and from which file.
+fn library_of(address: usize) -> Option<(usize, PathBuf)> {
     let mut info = DlInfo {
         file_name: std::ptr::null(),
         file_base: std::ptr::null_mut(),
         symbol_name: std::ptr::null(),
         symbol_address: std::ptr::null_mut(),
     };
-    let address = function as usize;
     // SAFETY: `info` is a valid place for the answer.
-    if unsafe { dladdr(address as *const c_void, &mut info) } == 0 {
-        return Err(nowhere("the loader does not know where it is"));
+    let found = unsafe { dladdr(address as *const c_void, &mut info) } != 0;
+    if !found || info.file_name.is_null() {
+        return None;
     }
-    let base = info.file_base as usize;
-    let cell = cells().get(&base).copied();
-    let cell = cell.ok_or_else(|| nowhere("it is in no cell of a notebook"))?;
-    Ok((cell.artifact.into(), (address - base) as u64))
+    // SAFETY: the loader's name of a library, which ends with a zero and is there as long as that.
+    let file = unsafe { CStr::from_ptr(info.file_name) };
+    let file = OsStr::from_bytes(file.to_bytes());
+    Some((info.file_base as usize, file.into()))
 }
 
 /// A function that captures nothing, out of nothing.
