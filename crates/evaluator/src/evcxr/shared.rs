@@ -24,6 +24,13 @@ const REFERENCE: &str = "extern crate phalanx_shared;\n";
 /// Where it is made, below the crate's folder.
 const WORK: &str = "target/phalanx-shared";
 
+/// Asks the linker for one thread: for as little as a cell, starting others takes longer than they
+/// save. Only LLVM's knows it, which is rustc's own on most machines.
+const ONE_THREAD: &str = "-Clink-arg=-Wl,--threads=1";
+
+/// There if the linker knows it; below the folder above.
+const KNOWN: &str = "one-thread";
+
 /// Options that make it, among those that make a cell; each with its value.
 const TAKEN: [&str; 2] = ["-L", "--target"];
 const TAKEN_FLAGS: [&str; 4] = [
@@ -45,9 +52,15 @@ pub(super) fn make(program: &str, arguments: &[String]) -> Option<PathBuf> {
         return Some(shared);
     }
     // Without it the library is linked into every cell, which only takes longer.
-    link(program, arguments, version)
-        .and_then(|made| fs::rename(made, &shared))
-        .ok()?;
+    let known = Path::new(WORK).join(KNOWN);
+    let made = match link(program, arguments, version, Some(ONE_THREAD)) {
+        Ok(made) => fs::write(known, "").map(|()| made),
+        Err(_) => {
+            let _ = fs::remove_file(known);
+            link(program, arguments, version, None)
+        }
+    };
+    made.and_then(|made| fs::rename(made, &shared)).ok()?;
     Some(shared)
 }
 
@@ -61,7 +74,12 @@ fn is_current(shared: &Path, library: &Path) -> bool {
 }
 
 /// Has rustc link it; aside, since this process may be ended at any moment.
-fn link(program: &str, arguments: &[String], version: &str) -> io::Result<PathBuf> {
+fn link(
+    program: &str,
+    arguments: &[String],
+    version: &str,
+    option: Option<&str>,
+) -> io::Result<PathBuf> {
     let work = Path::new(WORK);
     fs::create_dir_all(work)?;
     let source = work.join("lib.rs");
@@ -76,7 +94,8 @@ fn link(program: &str, arguments: &[String], version: &str) -> io::Result<PathBu
         ])
         .args(["--emit=link", "-Cprefer-dynamic", "--out-dir", WORK])
         .arg(format!("-Cextra-filename=-{version}"))
-        .arg(format!("-Cmetadata={version}"));
+        .arg(format!("-Cmetadata={version}"))
+        .args(option);
     for pair in arguments.windows(2) {
         let (option, value) = (pair[0].as_str(), pair[1].as_str());
         let is_flag = option == "-C" && TAKEN_FLAGS.iter().any(|flag| value.starts_with(flag));
@@ -94,9 +113,13 @@ fn link(program: &str, arguments: &[String], version: &str) -> io::Result<PathBu
 }
 
 /// What a call for a cell that refers to the library has besides.
-pub(super) fn arguments(shared: &Path) -> [String; 2] {
+pub(super) fn arguments(shared: &Path) -> Vec<String> {
     let shared = shared.display();
-    ["--extern".to_owned(), format!("{CRATE}={shared}")]
+    let mut arguments = vec!["--extern".to_owned(), format!("{CRATE}={shared}")];
+    if Path::new(WORK).join(KNOWN).exists() {
+        arguments.push(ONE_THREAD.to_owned());
+    }
+    arguments
 }
 
 /// A cell's source that refers to the library, until it is dropped.

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// How long after a cell its snapshot is taken, unless something is to run before: on a machine with
 /// more engines than cores, the cells of the others come first.
-const REST: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(50);
 
 /// Turns snapshots off for every runtime below, when it is `0`.
 const SNAPSHOTS_VAR: &str = "PHALANX_SNAPSHOTS";
