@@ -19,7 +19,7 @@ const LIBRARY: &str = "libphalanx-";
 const SOURCE: &str = "extern crate phalanx;\n";
 
 /// By which a cell asks to be linked to it; at the end of its source, where it moves nothing.
-const REFERENCE: &str = "extern crate phalanx_shared;\n";
+const REFERENCE: &str = "extern crate phalanx_shared as _;\n";
 
 /// Where it is made, below the crate's folder.
 const WORK: &str = "target/phalanx-shared";
@@ -156,7 +156,7 @@ mod tests {
         fs::write(&source, "fn größe() {}\n").unwrap();
         let referring = Referring::begin(&source).unwrap();
         let text = fs::read_to_string(&source).unwrap();
-        assert_eq!(text, "fn größe() {}\nextern crate phalanx_shared;\n");
+        assert_eq!(text, "fn größe() {}\nextern crate phalanx_shared as _;\n");
         drop(referring);
         assert_eq!(fs::read_to_string(&source).unwrap(), "fn größe() {}\n");
     }
