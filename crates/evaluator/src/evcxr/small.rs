@@ -1,34 +1,30 @@
-//! Small cells are compiled in one piece, and nothing of that is kept for the next.
+//! Small cells are compiled in few pieces, and nothing of that is kept for the next.
 //!
 //! What rustc keeps pays for a notebook with items: they are most of each cell's crate. A cell
 //! without has little that could be used again, and keeping it is a tenth of its time. Calls of the
-//! `phalanx` library are much code in few words, the same in many cells.
+//! `phalanx` library are much code in few words, which several pieces have ready sooner.
 
 /// Most characters, but for white space, of a crate that is small.
 const LIMIT: usize = 2000;
 
 const KEPT: &str = "incremental=";
-const PARTS: &str = "codegen-units=";
-const ONE_PART: &str = "codegen-units=1";
+const PIECES: &str = "codegen-units=";
 
 /// How a crate speaks of the library, and how it does where evcxr and the prelude made it.
 const LIBRARY: &str = "phalanx::";
 const INTERNAL: &str = "phalanx::__";
 
-pub(super) fn is_small(source: &str) -> bool {
+/// In how many pieces a crate is compiled, if it is small.
+pub(super) fn pieces(source: &str) -> Option<u32> {
+    let characters = source.chars().filter(|c| !c.is_whitespace());
+    let is_small = characters.take(LIMIT).count() < LIMIT;
     let mut mentions = source.match_indices(LIBRARY);
     let calls_library = mentions.any(|(at, _)| !source[at..].starts_with(INTERNAL));
-    let is_short = source
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .take(LIMIT)
-        .count()
-        < LIMIT;
-    is_short && !calls_library
+    is_small.then_some(if calls_library { 4 } else { 1 })
 }
 
 /// The arguments for rustc with which a small crate is compiled.
-pub(super) fn arguments(arguments: &[String]) -> Vec<String> {
+pub(super) fn arguments(arguments: &[String], pieces: u32) -> Vec<String> {
     let mut small = Vec::with_capacity(arguments.len());
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -36,7 +32,7 @@ pub(super) fn arguments(arguments: &[String]) -> Vec<String> {
             Some(value) if argument == "-C" && value.starts_with(KEPT) => {
                 rest.next();
             }
-            _ if argument.starts_with(PARTS) => small.push(ONE_PART.to_owned()),
+            _ if argument.starts_with(PIECES) => small.push(format!("{PIECES}{pieces}")),
             _ => small.push(argument.clone()),
         }
     }
@@ -48,27 +44,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_crate_is_compiled_in_one_piece() {
+    fn of_a_small_crate_nothing_is_kept() {
         let call =
             "-C opt-level=2 -C codegen-units=16 -C incremental=/x -C strip=debuginfo -C rpath";
         let call: Vec<String> = call.split(' ').map(str::to_owned).collect();
         assert_eq!(
-            arguments(&call).join(" "),
+            arguments(&call, 1).join(" "),
             "-C opt-level=2 -C codegen-units=1 -C strip=debuginfo -C rpath"
         );
     }
 
     #[test]
     fn white_space_makes_no_crate_large() {
-        assert!(is_small(&format!("fn größe() {{{}}}", "\n ".repeat(LIMIT))));
-        assert!(!is_small(&"ä".repeat(LIMIT)));
+        let spacious = format!("fn größe() {{{}}}", "\n ".repeat(LIMIT));
+        assert_eq!(pieces(&spacious), Some(1));
+        assert_eq!(pieces(&"ä".repeat(LIMIT)), None);
     }
 
     #[test]
-    fn calls_of_the_library_make_it_large() {
-        assert!(is_small("use phalanx::__cell::eprintln;\nfn größe() {}"));
-        assert!(!is_small(
-            "use phalanx::__cell::eprintln;\nuse phalanx::prelude::*;"
-        ));
+    fn calls_of_the_library_are_more_than_they_look() {
+        let prelude = "use phalanx::__cell::eprintln;\n";
+        assert_eq!(pieces(&format!("{prelude}fn größe() {{}}")), Some(1));
+        let calling = format!("{prelude}use phalanx::prelude::*;");
+        assert_eq!(pieces(&calling), Some(4));
     }
 }

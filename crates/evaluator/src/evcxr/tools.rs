@@ -321,11 +321,10 @@ impl Call {
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         command.envs(environment);
         let source = fs::read_to_string(SOURCE).unwrap_or_default();
-        if small::is_small(&source) {
-            command.args(small::arguments(&self.arguments));
-        } else {
-            command.args(&self.arguments);
-        }
+        match small::pieces(&source) {
+            Some(pieces) => command.args(small::arguments(&self.arguments, pieces)),
+            None => command.args(&self.arguments),
+        };
         let referring = self.shared.as_ref().map(|shared| {
             command.args(shared::arguments(shared));
             Referring::begin(Path::new(SOURCE))

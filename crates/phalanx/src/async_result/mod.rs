@@ -230,29 +230,45 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     }
 
     fn values(&self, from: usize, to: usize, wait: bool) -> Result<Each<S::Task<R>>, Error> {
-        let mut all = Vec::new();
-        for part in self.handle.parts(from, to) {
-            let request = HostRequest::AsyncResult {
-                id: part.id,
-                query: AsyncResultQuery::Values {
-                    from: part.from,
-                    to: part.to,
-                    wait,
-                },
-            };
-            let (reply, raw) = crate::host::call_with(&request, &[])?;
-            let HostReply::Values(values) = reply else {
-                return Err(crate::host::unexpected(&reply));
-            };
-            all.extend(tasks::<R, S>(values, raw));
-        }
-        Ok(all)
+        let (values, frames) = values(&self.handle, from, to, wait)?;
+        Ok(tasks::<R, S>(values, frames).collect())
     }
+}
+
+/// What the kernel says of each task, beside the frames with what they have yielded.
+pub(crate) type Values = Vec<Option<Result<EngineOf, RemoteFailure>>>;
+
+/// What came of these tasks; without their types, so that it is not compiled in every cell.
+#[inline(never)]
+fn values(
+    handle: &AsyncResultHandle,
+    from: usize,
+    to: usize,
+    wait: bool,
+) -> Result<(Values, Vec<Frame>), Error> {
+    let mut all = (Vec::new(), Vec::new());
+    for part in handle.parts(from, to) {
+        let request = HostRequest::AsyncResult {
+            id: part.id,
+            query: AsyncResultQuery::Values {
+                from: part.from,
+                to: part.to,
+                wait,
+            },
+        };
+        let (reply, frames) = crate::host::call_with(&request, &[])?;
+        let HostReply::Values(values) = reply else {
+            return Err(crate::host::unexpected(&reply));
+        };
+        all.0.extend(values);
+        all.1.extend(frames);
+    }
+    Ok(all)
 }
 
 /// What came of tasks, from what the kernel says and the frames with it.
 pub(crate) fn tasks<R: Travels, S: Shape>(
-    values: Vec<Option<Result<EngineOf, RemoteFailure>>>,
+    values: Values,
     frames: Vec<Frame>,
 ) -> impl Iterator<Item = Result<S::Task<R>, Error>> {
     let all = values.into_iter().zip(frames);

@@ -84,7 +84,8 @@ pub(crate) fn decode_parts<T: DeserializeOwned>(parts: &Parts) -> Result<T, Stri
 /// What came of a task as a value.
 pub(crate) fn from_value<T: DeserializeOwned>(frame: &Frame) -> Result<T, Error> {
     let read = match frame.split_first() {
-        Some((&value::JSON, json)) => serde_json::from_slice(json).map_err(|e| e.to_string()),
+        Some((&value::JSON, json)) => json_value(json)
+            .and_then(|value| T::deserialize(value).map_err(|error| error.to_string())),
         Some((&value::POSTCARD, bytes)) => decode(bytes),
         Some((&value::BESIDE, _)) => match Taken::of_value(frame) {
             Some(taken) => taken.decode(),
@@ -99,6 +100,12 @@ pub(crate) fn from_value<T: DeserializeOwned>(frame: &Frame) -> Result<T, Error>
             hint: Some("it was made with another definition of that type".to_owned()),
         })
     })
+}
+
+/// Parsed apart from the type that it becomes, so that the parser is not compiled in every cell.
+#[inline(never)]
+fn json_value(json: &[u8]) -> Result<serde_json::Value, String> {
+    serde_json::from_slice(json).map_err(|error| error.to_string())
 }
 
 /// A value as it has come.

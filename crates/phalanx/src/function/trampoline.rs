@@ -134,7 +134,7 @@ pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: Parameters + 'static>(
         answer(&function.invoke(P::read(&mut args)?))
     };
     // SAFETY: what the runtime gives is handed on.
-    unsafe { served(input, len, to, give, call) };
+    unsafe { served(input, len, to, give, &call) };
 }
 
 /// Calls `I` for every item given.
@@ -155,20 +155,18 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: DeserializeOwned + 'static
         answer(&outputs)
     };
     // SAFETY: as above.
-    unsafe { served(input, len, to, give, call) };
+    unsafe { served(input, len, to, give, &call) };
 }
+
+/// Calls a function with its captures and arguments.
+type Call = dyn Fn(Option<Taken<'_>>, Reader<'_>) -> Result<Vec<u8>, Failed>;
 
 /// Takes arguments apart, calls, and gives back what comes of it.
 ///
 /// # Safety
 /// `input` and `len` are bytes that are valid during the call, and `give` can be called with `to`.
-unsafe fn served(
-    input: *const u8,
-    len: usize,
-    to: *mut c_void,
-    give: Give,
-    call: impl FnOnce(Option<Taken<'_>>, Reader<'_>) -> Result<Vec<u8>, Failed>,
-) {
+#[inline(never)]
+unsafe fn served(input: *const u8, len: usize, to: *mut c_void, give: Give, call: &Call) {
     // SAFETY: the caller's.
     let input = unsafe { std::slice::from_raw_parts(input, len) };
     let output = caught(|| {
