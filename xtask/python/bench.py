@@ -6,6 +6,7 @@ Peers: evcxr_jupyter for cells (where it is installed), ipyparallel for `%px` an
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -44,6 +45,7 @@ WANTED = {
     "load-balanced no-op, of 10000": (0.00002, "s"),
     # 1 GB/s in all.
     "push 100 MB to 4 engines": (0.4, "s"),
+    "memory, controller and 4 engines": (60, "MiB"),
     # 4 GB/s in all.
     "push 100 MB to 4 engines, Shared": (0.1, "s"),
 }
@@ -82,6 +84,12 @@ CALLS = {
         10000,
         "balanced.map(|_: u32| (), 0..{n}u32).chunksize(1).submit()?.get()?;",
         "balanced.map_async(noop_of, range({n}), chunksize=1).get()",
+    ),
+    "load-balanced no-op, of 100000": (
+        100000,
+        "balanced.map(|_: u32| (), 0..{n}u32).chunksize(1).submit()?.get()?;",
+        # Minutes.
+        None,
     ),
     "map of 10000 items, 4 engines": (
         1,
@@ -161,6 +169,7 @@ class Kernel:
         self.client.start_channels()
         self.client.kernel_info(reply=True, timeout=60)
         self.ready_after = time.perf_counter() - began
+        self.pid = self.manager.provisioner.pid
         self.client.wait_for_ready(timeout=60)
 
     def run(self, code, shown=None):
@@ -382,27 +391,75 @@ def measure_calls(table, phalanx, python):
     phalanx.run(CALLS_PROLOGUE)
     python.run(cluster_start(4))
     python.run(CALLS_PROLOGUE_PEER)
+    measure_memory(table, python)
+    before = [memory(processes_of(kernel.pid)) for kernel in (phalanx, python)]
+    table.add("memory of all, before the calls", *before, unit="MiB")
     for name, (repeats, ours, peer) in CALLS.items():
-        ours, peer = (code.replace("{n}", str(repeats)) for code in (ours, peer))
         ours = f"""
 let began = std::time::Instant::now();
 {ours}
 println!("{{}}", began.elapsed().as_secs_f64() / {repeats} as f64);
 """
-        peer = f"""
+        peer = peer and f"""
 began = time.perf_counter()
 {peer}
 print((time.perf_counter() - began) / {repeats})
 """
         taken = []
         for kernel, code in ((phalanx, ours), (python, peer)):
+            if not code:
+                continue
             # Once before, so that what is loaded or compiled at the first call is there.
             for _ in range(2):
-                kernel.run(code)
+                kernel.run(code.replace("{n}", str(repeats)))
             taken.append(float(kernel.printed.split()[-1]))
         table.add(name, *taken)
+    after = [memory(processes_of(kernel.pid)) for kernel in (phalanx, python)]
+    table.add("memory of all, after the calls", *after, unit="MiB")
     python.run("cluster.stop_cluster_sync()")
     phalanx.run("%cluster stop")
+
+
+def measure_memory(table, python):
+    """A controller and 4 engines by themselves: ours as a server, the peer's as a kernel has started them."""
+    program = KernelSpecManager().get_kernel_spec("phalanx").argv[0]
+    command = [program, "cluster", "start", "-n", "4", "--cluster-id", "bench"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as cluster:
+        # The engines are there once it says so.
+        cluster.stdout.readline()
+        ours = memory(processes_of(cluster.pid))
+        cluster.terminate()
+        cluster.stdout.read()
+    peer = memory(processes_of(python.pid) - {python.pid})
+    table.add("memory, controller and 4 engines", ours, peer, unit="MiB")
+
+
+def processes_of(pid):
+    """A process and all it has started."""
+    parents = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(process.name)] = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            pass
+    found = set()
+    more = {pid}
+    while more:
+        found |= more
+        more = {process for process, parent in parents.items() if parent in found} - found
+    return found
+
+
+def memory(processes):
+    """MiB of processes; what several share counts once."""
+    total = 0
+    for process in processes:
+        try:
+            lines = (Path("/proc") / str(process) / "smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
 
 
 def cluster_start(engines):
