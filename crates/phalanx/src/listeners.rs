@@ -1,4 +1,5 @@
-//! Callbacks, kept in the process and not in statics, of which every cell has its own copy.
+//! Callbacks, kept in the process and not in statics, of which there is a copy for each build of
+//! this library that cells are linked to.
 //!
 //! The runtime tells each library it loads where their common place is. What stands there was made
 //! by one of them, and is the same type to all: they are compiled from one source by one compiler,

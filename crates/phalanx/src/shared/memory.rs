@@ -134,7 +134,7 @@ impl Deref for Chunk {
     }
 }
 
-/// The beginning of a sealed file.
+/// The beginning of a sealed file; as in `sys`, on which a notebook's library does not depend.
 struct Mapping {
     start: *const u8,
     len: usize,

@@ -25,7 +25,7 @@ pub struct CellMetadata {
     /// Where lines of the compiled file stand in the cell (both from 1), for panics.
     #[serde(default)]
     pub lines: Vec<(u32, u32)>,
-    /// What the cell needs, in load order, the cell itself last: libstd, then the cell.
+    /// What the cell needs, in load order, the cell itself last: libstd, libraries built with it, the cell.
     pub artifacts: Vec<ArtifactHash>,
     /// Where the artifacts are, for engines on the client's host; by position, may be shorter.
     #[serde(default)]

@@ -7,9 +7,9 @@ use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::AtomicPtr;
 
-/// Exported by the `phalanx` library in every cell: told where the shared place is.
+/// Exported by the `phalanx` library of every cell: told where the shared place is.
 const ATTACH_SYMBOL: &[u8] = b"phalanx_cell_attach\0";
-/// Exported by the `phalanx` library in every cell: asks the owner what frontends have done, and
+/// Exported by the `phalanx` library of every cell: asks the owner what frontends have done, and
 /// calls whoever wants to know.
 const HEAR_SYMBOL: &[u8] = b"phalanx_cell_hear\0";
 
