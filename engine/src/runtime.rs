@@ -68,6 +68,12 @@ impl Slot {
         }
     }
 
+    pub fn recall(&self) {
+        if let State::Up(runtime, _) = &self.state {
+            runtime.recall();
+        }
+    }
+
     pub fn kill(&self) {
         if let State::Up(runtime, _) = &self.state {
             runtime.kill();
@@ -116,6 +122,9 @@ impl Slot {
                     }
                     Some(RuntimeEvent::Value { run, value }) => {
                         return Event::RuntimeValue { run, value };
+                    }
+                    Some(RuntimeEvent::Recalled { run }) => {
+                        return Event::RuntimeRecalled { run };
                     }
                     Some(RuntimeEvent::Ended { run, outcome }) => {
                         return Event::RuntimeEnded { run, outcome };

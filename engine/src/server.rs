@@ -241,6 +241,7 @@ impl Server {
                 Command::Run { run, cell } => self.runtime.run(run, cell),
                 Command::Interrupt => self.runtime.interrupt(),
                 Command::Call { run, call } => self.runtime.call(run, call),
+                Command::Recall => self.runtime.recall(),
                 Command::Kill => self.runtime.kill(),
                 Command::Signal(number) => self.runtime.signal(number),
                 Command::StartRuntime => self.runtime.start(),

@@ -29,6 +29,7 @@ impl Cluster {
                 artifacts: vec![hash.clone()],
                 paths: Vec::new(),
                 buffers: Vec::new(),
+                quiet: false,
             }),
             artifacts: Arc::new([(hash, path)]),
             args: Bytes::from_static(args),

@@ -48,8 +48,8 @@ pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
         engine,
         started: envelope.metadata.get("started").and_then(of),
         completed: by_engine.then_some(envelope.header.date),
+        settled: refusal.as_ref().is_some_and(|refusal| refusal.settled),
         state: refusal.map(|refusal| refusal.state),
-        settled: false,
         answer,
     }))
 }

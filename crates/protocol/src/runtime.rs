@@ -31,7 +31,7 @@ pub enum RuntimeRequest {
     },
     /// To a snapshot: take over. Answered with [`RuntimeReply::Ready`].
     Wake,
-    /// What the last call gave back has been opened, where it was a reference.
+    /// What the first of the calls that gave back references gave back has been opened.
     Taken,
     /// Takes snapshots from now on, or does without.
     Snapshots {
@@ -101,13 +101,20 @@ pub enum RuntimeReply {
         /// What the loader said.
         message: String,
     },
-    /// The function returned; a raw frame follows, what it gave back. `Ended` comes next.
+    /// The function returned, and its run is over; a raw frame follows, what it gave back.
     Called {
         /// Which run.
         run: RunId,
         /// Whether it has changed the engine's namespace. A snapshot follows then; otherwise the one
         /// that is there remains good.
         changed: bool,
+        /// Bytes that had been written to stdout and stderr by then, modulo 2³².
+        written: [u32; 2],
+    },
+    /// A call was taken back before it had begun.
+    Recalled {
+        /// Which run.
+        run: RunId,
     },
     /// The entry function returned, and its output is flushed to both pipes.
     Ended {

@@ -28,3 +28,9 @@ const STOP_WORD: usize = 0;
 const ASKED_WORD: usize = 1;
 /// Where on the page the runtime's processes count the snapshots they take.
 const SNAPSHOTS_WORD: usize = 2;
+/// Where on the page the owner writes up to which run calls that have not begun are not to begin.
+const RECALL_WORD: usize = 3;
+/// Where on the page the owner counts, before and after it reads one of the pipes.
+const READING_WORD: usize = 4;
+/// Where on the page the owner counts the bytes it has read from stdout and stderr, modulo 2³².
+const READ_WORDS: [usize; 2] = [5, 6];

@@ -4,11 +4,13 @@
 
 mod session;
 
+use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::Output;
 use phalanx_protocol::runtime::Outcome;
 use phalanx_runtime::RuntimeEvent;
 use rustix::process::{Pid, Signal, kill_process};
 use session::{Session, children_of, parent_of, stdout, until};
+use std::collections::HashMap;
 
 /// The process that sleeps behind the one that runs, once it is another than `before`.
 async fn snapshot(session: &Session, before: Option<u32>) -> u32 {
@@ -130,4 +132,113 @@ async fn what_each_of_many_calls_prints_is_its_own() {
         }
         assert_eq!(printed, format!("{round}\n"));
     }
+}
+
+/// Ends, values and texts of calls, in the order in which they ended.
+async fn collect(session: &mut Session, count: usize) -> Vec<(u64, String)> {
+    let mut printed = HashMap::<_, String>::new();
+    let mut values = HashMap::new();
+    let mut all = Vec::new();
+    while all.len() < count {
+        match session.next().await {
+            RuntimeEvent::Output {
+                run: Some(run),
+                output: Output::Stream { name, text },
+            } => {
+                let name = name.as_str();
+                printed
+                    .entry(run)
+                    .or_default()
+                    .push_str(&format!("{name}: {text}"));
+            }
+            RuntimeEvent::Value { run, value } => {
+                values.insert(run, String::from_utf8_lossy(&value).into_owned());
+            }
+            RuntimeEvent::Ended { run, outcome } => {
+                let printed = printed.remove(&run).unwrap_or_default();
+                let value = values.remove(&run).unwrap_or_default();
+                let outcome = match outcome {
+                    Outcome::Completed => String::new(),
+                    outcome => format!("{outcome:?}"),
+                };
+                all.push((run.0, printed + &value + &outcome));
+            }
+            RuntimeEvent::Recalled { run } => all.push((run.0, "recalled".to_owned())),
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn calls_that_are_sent_ahead_keep_their_output_and_their_order() {
+    let mut session = Session::start().await;
+    let mut expected = Vec::new();
+    for round in 0..300 {
+        let text = format!("{round}");
+        let (script, told) = match round % 4 {
+            0 => ("print-input\nreturn 1", format!("stdout: {round}\n1")),
+            1 => ("return 2", "2".to_owned()),
+            2 => ("eprint oh\nreturn 3", "stderr: oh\n3".to_owned()),
+            // Larger than a pipe.
+            _ => ("lines 30000\nreturn 4", "4".to_owned()),
+        };
+        let run = session.submit_call(script, text.into_bytes());
+        expected.push((run.0, told));
+    }
+    let all = collect(&mut session, 300).await;
+    for ((run, told), (expected_run, expected)) in all.into_iter().zip(expected) {
+        assert_eq!(run, expected_run);
+        if expected == "4" {
+            let lines = told.replace("stdout: ", "");
+            assert_eq!(
+                lines.lines().count(),
+                30_001,
+                "{}",
+                &told[..200.min(told.len())]
+            );
+            assert!(lines.ends_with("4"));
+        } else {
+            assert_eq!(told, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_ahead_of_a_crash_comes_back() {
+    let mut session = Session::start().await;
+    for crash in ["abort", "fault", "exit 0"] {
+        session.call("let kept = 1", Vec::new()).await;
+        let first = session.submit_call("print a\nreturn 1", Vec::new());
+        let crash = session.submit_call(&format!("print b\n{crash}"), Vec::new());
+        let third = session.submit_call("print c\nreturn 3", Vec::new());
+        let fourth = session.submit_call("let kept = spoilt", Vec::new());
+        let all = collect(&mut session, 4).await;
+        assert_eq!(all[0], (first.0, "stdout: a\n1".to_owned()));
+        assert_eq!(all[1].0, crash.0);
+        assert!(all[1].1.starts_with("stdout: b\nAbandoned"), "{all:?}");
+        let back = |run: RunId| (run.0, "recalled".to_owned());
+        assert_eq!(all[2..], [back(third), back(fourth)]);
+        assert_eq!(session.run("show kept").await.0, [stdout("1\n")]);
+    }
+}
+
+#[tokio::test]
+async fn calls_that_have_not_begun_can_be_taken_back() {
+    let mut session = Session::start().await;
+    // So that an interrupt only asks.
+    session.runtime.set_snapshots(false);
+    let first = session.submit_call("write on\nuntil-interrupted\nreturn 1", Vec::new());
+    let second = session.submit_call("return 2", Vec::new());
+    let third = session.submit_call("return 3", Vec::new());
+    // It has begun.
+    session.next().await;
+    session.runtime.recall();
+    session.runtime.interrupt();
+    let all = collect(&mut session, 3).await;
+    assert!(all[0].0 == first.0 && all[0].1.ends_with('1'), "{all:?}");
+    let back = |run: RunId| (run.0, "recalled".to_owned());
+    assert_eq!(all[1..], [back(second), back(third)]);
+    let fourth = session.submit_call("return 4", Vec::new());
+    assert_eq!(collect(&mut session, 1).await, [(fourth.0, "4".to_owned())]);
 }

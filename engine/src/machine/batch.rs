@@ -1,6 +1,7 @@
 //! Replies to small calls that came in one message: they go back in few.
 
-use super::event::{Command, Publication, Reply, Request};
+use super::event::{Command, Reply, Request};
+use super::finish::idle;
 use super::{Ask, Machine, Now};
 use bytes::Bytes;
 use phalanx_protocol::parallel::{BATCH, Ended};
@@ -47,10 +48,7 @@ impl Machine {
             self.flush(commands);
         }
         if output {
-            commands.push(Command::Publish {
-                parent: Some(request.header.clone()),
-                publication: Publication::Status("idle"),
-            });
+            idle(request.header.clone(), commands);
         }
         self.held.ended.push(Ended {
             msg_id: request.msg_id(),
@@ -61,8 +59,9 @@ impl Machine {
         self.held.bytes += value.len();
         self.held.values.push(value);
         let follows = self
-            .queue
-            .front()
+            .ahead
+            .first()
+            .or(self.queue.front())
             .is_some_and(|next| are_alike(next, &request));
         self.held.first.get_or_insert(request);
         let full = self.held.ended.len() >= MOST || self.held.bytes >= MOST_BYTES;
@@ -89,7 +88,7 @@ impl Machine {
 }
 
 /// Whether both came in one message.
-fn are_alike(one: &Request, other: &Request) -> bool {
+pub(super) fn are_alike(one: &Request, other: &Request) -> bool {
     match (&one.ask, &other.ask) {
         (
             Ask::Apply {

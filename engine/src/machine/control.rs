@@ -78,11 +78,9 @@ impl Machine {
             .into_iter()
             .partition(|request: &Request| ids.is_empty() || ids.contains(&request.msg_id()));
         self.queue = kept;
-        let mut come = self
-            .current
-            .iter()
-            .map(|c| c.request.msg_id())
-            .collect::<Vec<_>>();
+        self.drop_ahead(ids, commands);
+        let current = self.current.iter().map(|c| c.request.msg_id());
+        let mut come = current.chain(self.ahead.ids()).collect::<Vec<_>>();
         for request in dropped {
             come.push(request.msg_id());
             self.reply_aborted(request, now, commands);

@@ -35,8 +35,7 @@ pub(crate) struct Request {
     pub header: Header,
     /// What the reply's metadata repeats.
     pub echo: ReplyMetadata,
-    /// It came with others in one message, and its reply may go with theirs; without output, nothing
-    /// is published for it.
+    /// It came with others in one message, and its reply may go with theirs.
     pub batched: bool,
     pub ask: Ask,
 }
@@ -44,6 +43,11 @@ pub(crate) struct Request {
 impl Request {
     pub fn msg_id(&self) -> MsgId {
         MsgId::new(self.header.msg_id.clone())
+    }
+
+    /// Whether nothing is published for it unless it puts something out.
+    pub fn is_quiet(&self) -> bool {
+        self.batched || matches!(&self.ask, Ask::Apply { call: Ok(call), .. } if call.quiet)
     }
 }
 
@@ -98,6 +102,8 @@ pub(crate) enum Event {
     RuntimeOutput { run: Option<RunId>, output: Output },
     /// What a called function gave back; its end follows.
     RuntimeValue { run: RunId, value: Bytes },
+    /// A call that was sent ahead has not begun, and will not.
+    RuntimeRecalled { run: RunId },
     /// A run is over.
     RuntimeEnded { run: RunId, outcome: Outcome },
     /// The runtime is gone.
@@ -138,8 +144,10 @@ pub(crate) enum Command {
     Run { run: RunId, cell: CompiledCell },
     /// Stop the cell that runs; answered by its end.
     Interrupt,
-    /// Call a function in the runtime.
+    /// Call a function in the runtime, after those it has been given before.
     Call { run: RunId, call: FunctionCall },
+    /// Take back the calls that have not begun; answered for each by its end or its return.
+    Recall,
     /// End the runtime; answered by its exit.
     Kill,
     /// Send the runtime a signal.

@@ -4,11 +4,11 @@ use super::event::{Command, Publication, Reply, Request};
 use super::failure::{self, Failure, Left};
 use super::work::{self, Work};
 use super::{Ask, Machine, Now, status};
-use bytes::Bytes;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{PHALANX, Refusal, RefusalReason, ReplyMetadata};
 use phalanx_protocol::runtime::Outcome;
 use phalanx_protocol::segment::SegmentRef;
+use phalanx_transport::wire::Header;
 use serde_json::{Value, json};
 
 /// ipyparallel's scheduler tries another engine when it reads this name.
@@ -29,6 +29,9 @@ impl Machine {
             return;
         };
         let died = matches!(outcome, Outcome::Died { .. });
+        let took = self.now - current.started;
+        let took = (outcome == Outcome::Completed).then_some(took);
+        self.ahead.took(&current.work, took);
         match &current.work {
             Work::Cell { cell, .. } => {
                 if let Some(state) = StateId::after(&cell.next, &outcome) {
@@ -43,6 +46,7 @@ impl Machine {
             Work::Call { .. } => {}
         }
         if died {
+            self.lose_ahead();
             self.runtime = super::RuntimeState::Awaited;
         }
         match outcome {
@@ -89,10 +93,27 @@ impl Machine {
                 self.hold(request, times, output, value, commands);
                 return;
             }
-            let content = json!({"status": "ok"});
-            let metadata = self.metadata(&current.request, "ok", current.started, None);
-            let buffers = vec![value];
-            self.reply_with(current.request, content, metadata, buffers, commands);
+            let request = current.request;
+            let mut metadata = self.metadata(&request, "ok", current.started, None);
+            let settled = request.is_quiet() && !current.published;
+            if settled {
+                metadata[PHALANX] = json!(Refusal {
+                    reason: None,
+                    state: self.state.clone(),
+                    settled,
+                });
+            }
+            let header = request.header.clone();
+            commands.push(Command::Reply(Box::new(Reply {
+                msg_type: "apply_reply".to_owned(),
+                request,
+                content: json!({"status": "ok"}),
+                metadata,
+                buffers: vec![value],
+            })));
+            if !settled {
+                idle(header, commands);
+            }
             return;
         }
         let content = json!({
@@ -213,17 +234,6 @@ impl Machine {
         metadata: Value,
         commands: &mut Vec<Command>,
     ) {
-        self.reply_with(request, content, metadata, Vec::new(), commands);
-    }
-
-    fn reply_with(
-        &mut self,
-        request: Request,
-        content: Value,
-        metadata: Value,
-        buffers: Vec<Bytes>,
-        commands: &mut Vec<Command>,
-    ) {
         let msg_type = request.header.msg_type.replace("_request", "_reply");
         let header = request.header.clone();
         commands.push(Command::Reply(Box::new(Reply {
@@ -231,12 +241,9 @@ impl Machine {
             msg_type,
             content,
             metadata,
-            buffers,
+            buffers: Vec::new(),
         })));
-        commands.push(Command::Publish {
-            parent: Some(header),
-            publication: Publication::Status("idle"),
-        });
+        idle(header, commands);
     }
 
     /// ipyparallel's metadata of a reply, and ours.
@@ -261,7 +268,16 @@ impl Machine {
         metadata[PHALANX] = json!(Refusal {
             reason,
             state: self.state.clone(),
+            settled: false,
         });
         metadata
     }
+}
+
+/// Nothing of a request follows.
+pub(super) fn idle(header: Header, commands: &mut Vec<Command>) {
+    commands.push(Command::Publish {
+        parent: Some(header),
+        publication: Publication::Status("idle"),
+    });
 }

@@ -3,6 +3,7 @@
 //! One cell runs at a time, in the order of arrival. What concerns the engine itself (abort, clear,
 //! shutdown, signals) and what it says of itself are answered at once, also while a cell runs.
 
+mod ahead;
 mod batch;
 mod control;
 mod event;
@@ -18,6 +19,7 @@ pub(crate) use event::{
 
 pub(crate) use failure::NOT_ON_ENGINES;
 
+use ahead::Ahead;
 use batch::Held;
 use bytes::Bytes;
 use failure::Failure;
@@ -53,6 +55,7 @@ pub(crate) struct Machine {
     /// The time of the event.
     now: Now,
     current: Option<Current>,
+    ahead: Ahead,
     /// Requests to be dropped that have not come yet (they may wait in the scheduler).
     aborted: VecDeque<MsgId>,
     execution_count: u32,
@@ -80,6 +83,8 @@ struct Current {
     running: bool,
     interrupted: bool,
     clear: bool,
+    /// It was aborted after it had been sent ahead.
+    dropped: bool,
     /// Whether something was published for it.
     published: bool,
 }
@@ -102,6 +107,7 @@ impl Machine {
             found: None,
             now: Now::default(),
             current: None,
+            ahead: Ahead::default(),
             aborted: VecDeque::new(),
             execution_count: 0,
             runs: 0,
@@ -146,6 +152,7 @@ impl Machine {
                     self.ended(outcome, &mut commands);
                 }
             }
+            Event::RuntimeRecalled { run } => self.recalled(run, now, &mut commands),
             Event::RuntimeExited { status } => self.exited(&status, &mut commands),
             Event::Interrupt => self.interrupt(&mut commands),
         }
@@ -179,16 +186,17 @@ impl Machine {
 
     /// Takes the next cell, if none is being run.
     fn next(&mut self, now: Now, commands: &mut Vec<Command>) {
-        while self.current.is_none() {
+        while self.current.is_none() && !self.next_ahead(now) {
             let Some(request) = self.queue.pop_front() else {
                 return;
             };
             self.begin(request, now, commands);
         }
+        self.send_ahead(now, commands);
     }
 
     fn begin(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
-        if !request.batched {
+        if !request.is_quiet() {
             status(&request, "busy", commands);
         }
         let (work, buffers) = match work::accept(request.ask.clone()) {
@@ -230,6 +238,7 @@ impl Machine {
             running: false,
             interrupted: false,
             clear: false,
+            dropped: false,
             published: false,
         });
         match found {

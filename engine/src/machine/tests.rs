@@ -174,6 +174,7 @@ fn words(command: &Command) -> String {
         Command::Run { cell, .. } => format!("run {}", cell.artifact.display()),
         Command::Interrupt => "interrupt".to_owned(),
         Command::Call { call, .. } => format!("call {}", call.offset),
+        Command::Recall => "recall".to_owned(),
         Command::Kill => "kill".to_owned(),
         Command::Signal(number) => format!("signal {number}"),
         Command::StartRuntime => "start runtime".to_owned(),
@@ -502,6 +503,7 @@ fn call() -> Ask {
             artifacts: vec![ArtifactHash::new("std"), ArtifactHash::new("cell")],
             paths: Vec::new(),
             buffers: Vec::new(),
+            quiet: false,
         })),
         buffers: vec!["args".into()],
     }
@@ -591,7 +593,8 @@ fn small_calls_of_one_message_are_answered_by_one() {
     engine.runs = 1;
     let began = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
     assert_eq!(began, ["load /std", "call 16"]);
-    assert_eq!(engine.returns(), ["call 16"], "a waits");
+    let sent = engine.returns();
+    assert_eq!(sent, ["call 16", "call 16"], "a waits, c is sent ahead");
     assert!(engine.machine.holds_replies());
     engine.runs = 2;
     // Only what puts something out is told to have ended.
@@ -605,7 +608,7 @@ fn small_calls_of_one_message_are_answered_by_one() {
         output: stream,
     };
     assert_eq!(engine.told(output), ["b output"]);
-    assert_eq!(engine.returns(), ["b idle", "call 16"]);
+    assert_eq!(engine.returns(), ["b idle"]);
     engine.runs = 3;
     assert_eq!(
         engine.told(Event::Flush),
@@ -633,12 +636,51 @@ fn a_call_that_fails_among_others_is_answered_alone() {
     });
     assert_eq!(
         engine.ended(panic),
-        ["b error Panic", "b apply_reply error", "b idle", "call 16"]
+        ["b error Panic", "b apply_reply error", "b idle"]
     );
     engine.runs = 3;
-    let dropped = engine.asked("x", Ask::Abort(vec![MsgId::new("d")]));
-    assert_eq!(dropped[..3], ["x busy", "d busy", "d apply_reply aborted"]);
-    assert_eq!(engine.returns(), ["a apply_reply ok of a,c"]);
+    let told = engine.asked("x", Ask::Abort(vec![MsgId::new("d")]));
+    assert_eq!(told, ["x busy", "recall", "x abort_reply ok", "x idle"]);
+    assert_eq!(engine.returns(), [""; 0]);
+    let run = RunId(4);
+    let told = engine.told(Event::RuntimeRecalled { run });
+    assert_eq!(told, ["d busy", "d apply_reply aborted", "d idle"]);
+    assert_eq!(engine.told(Event::Flush), ["a apply_reply ok of a,c"]);
+}
+
+#[test]
+fn calls_the_runtime_gives_back_are_sent_again_in_their_order() {
+    let mut engine = Engine::up();
+    engine.told(batch(&["a", "b", "c", "d", "e"]));
+    engine.runs = 1;
+    engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
+    assert_eq!(engine.returns().len(), 4);
+    engine.runs = 2;
+    // The process is gone, and another has taken over.
+    let status = "signal 9".to_owned();
+    let told = engine.ended(Outcome::Abandoned { status });
+    assert_eq!(told[0], "b error RuntimeDied");
+    for run in [3, 4] {
+        let run = RunId(run);
+        assert_eq!(engine.told(Event::RuntimeRecalled { run }), [""; 0]);
+    }
+    let run = RunId(5);
+    let told = engine.told(Event::RuntimeRecalled { run });
+    assert_eq!(told, ["call 16"], "c alone, since b was not quick");
+    engine.runs = 6;
+    assert_eq!(engine.returns(), ["call 16", "call 16"]);
+    // Nothing is left of this one.
+    engine.runs = 7;
+    let status = "signal 9".to_owned();
+    let told = engine.ended(Outcome::Died { status });
+    assert_eq!(told[0], "d error RuntimeDied");
+    let status = "signal 9".to_owned();
+    let told = engine.told(Event::RuntimeExited { status });
+    assert_eq!(told, ["start runtime"]);
+    let began = engine.told(Event::RuntimeStarted);
+    assert_eq!(began, ["load /std", "call 16"]);
+    engine.runs = 9;
+    assert_eq!(engine.returns(), ["a apply_reply ok of a,c,e"]);
 }
 
 #[test]

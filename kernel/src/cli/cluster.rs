@@ -130,7 +130,7 @@ fn start(registry: &Registry, args: StartArgs, backend: Option<Backend>) -> anyh
     let programs =
         Programs::current(backend).context("the system does not say which program this is")?;
     let engines = args.n.map_or_else(cores, usize::from);
-    super::threads()?.block_on(serve(registry, &programs, cluster_id, engines))
+    super::serving()?.block_on(serve(registry, &programs, cluster_id, engines))
 }
 
 /// Runs a cluster until it is told to end.
@@ -295,7 +295,7 @@ fn list(registry: &Registry, output: OutputForm) -> anyhow::Result<()> {
 }
 
 fn status(record: &ClusterRecord) -> anyhow::Result<()> {
-    super::threads()?.block_on(async {
+    super::serving()?.block_on(async {
         let file = ClientConnectionFile::read(&record.client_file)?;
         let client = Client::connect(&file)
             .await

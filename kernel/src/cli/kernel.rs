@@ -20,10 +20,9 @@ pub(super) fn run(
     let backend = backend.context("built without evcxr; only the twin for tests is here")?;
     let programs =
         Programs::current(backend).context("the system does not say which program this is")?;
-    let runtime = super::threads()?;
-    // In a thread of the runtime's own: what it is told then comes from the threads beside it.
-    let serving = runtime.spawn(session::run(connection, programs, parent()));
-    runtime.block_on(serving).context("the kernel broke off")?.context(
+    let runtime = super::serving()?;
+    let serving = session::run(connection, programs, parent());
+    runtime.block_on(serving).context(
         "the kernel cannot serve; if a port is taken, another program has it: start the kernel again for new ports",
     )
 }

@@ -111,7 +111,7 @@ fn run() -> ExitCode {
         }
         Command::Controller(args) => {
             log();
-            match threads() {
+            match serving() {
                 Ok(runtime) => runtime.block_on(phalanx_controller::run_server(args)),
                 Err(error) => ended(Err(error)),
             }
@@ -142,12 +142,13 @@ fn log() {
         .init();
 }
 
-/// What serves everything at once.
-fn threads() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+/// What serves everything at once, in one thread: a message passes through many hands, and to wake
+/// another thread for each costs more than what it does. What takes long is done elsewhere.
+fn serving() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("no threads to serve with")
+        .context("no runtime to serve with")
 }
 
 fn evaluator(kind: Kind, echo: bool) -> ExitCode {

@@ -13,7 +13,7 @@ use phalanx_protocol::failure::Failure;
 pub(super) fn prepare(backend: Backend) -> anyhow::Result<()> {
     let programs =
         Programs::current(backend).context("the system does not say which program this is")?;
-    super::threads()?.block_on(async {
+    super::serving()?.block_on(async {
         let config = programs.evaluator(NamespaceKind::Local);
         let (_evaluator, mut notices) = Evaluator::start(config).await?;
         while let Some(notice) = notices.recv().await {

@@ -8,15 +8,20 @@ use phalanx_protocol::id::ArtifactHash;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+
+/// What a library needs, in load order, itself last.
+pub(super) type Needed = Arc<[(ArtifactHash, PathBuf)]>;
 
 /// Remembers what is in the libraries it was asked for. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Artifacts(
+pub(super) struct Artifacts {
     /// Held for one look-up.
-    Arc<Mutex<HashMap<PathBuf, Known>>>,
-);
+    libraries: Arc<Mutex<HashMap<PathBuf, Known>>>,
+    /// The answer for each library; what stands beside it is built before it. Held for one look-up.
+    answers: Arc<Mutex<HashMap<PathBuf, (SystemTime, Needed)>>>,
+}
 
 /// A library as it was when it was last read.
 #[derive(Clone, Debug)]
@@ -39,7 +44,18 @@ impl Artifacts {
     ///
     /// # Errors
     /// When one of them cannot be read.
-    pub(super) async fn of(
+    pub(super) async fn of(&self, libstd: &Path, library: &Path) -> Result<Needed, Failure> {
+        let modified = modified(library)?;
+        let known = held(&self.answers).get(library).cloned();
+        if let Some((_, needed)) = known.filter(|(then, _)| *then == modified) {
+            return Ok(needed);
+        }
+        let needed: Needed = self.find(libstd, library).await?.into();
+        held(&self.answers).insert(library.to_owned(), (modified, Arc::clone(&needed)));
+        Ok(needed)
+    }
+
+    async fn find(
         &self,
         libstd: &Path,
         library: &Path,
@@ -64,20 +80,13 @@ impl Artifacts {
     }
 
     async fn known(&self, path: &Path) -> Result<Known, Failure> {
-        let unreadable = |error: io::Error| Failure::Environment {
-            message: format!("cannot read {}: {error}", path.display()),
-            hint: None,
-        };
-        let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
-        let modified = modified.map_err(unreadable)?;
-        let known = {
-            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            known.get(path).cloned()
-        };
+        let modified = modified(path)?;
+        let known = held(&self.libraries).get(path).cloned();
         if let Some(known) = known.filter(|known| known.modified == modified) {
             return Ok(known);
         }
-        let bytes = tokio::fs::read(path).await.map_err(unreadable)?;
+        let bytes = tokio::fs::read(path).await;
+        let bytes = bytes.map_err(|error| unreadable(path, &error))?;
         // Some megabytes are no work for the threads that serve.
         let look = tokio::task::spawn_blocking(move || Known {
             modified,
@@ -88,9 +97,24 @@ impl Artifacts {
         let look = look.await.map_err(|error| Failure::Internal {
             message: format!("hashing {}: {error}", path.display()),
         })?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(path.to_owned(), look.clone());
+        held(&self.libraries).insert(path.to_owned(), look.clone());
         Ok(look)
+    }
+}
+
+fn held<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn modified(path: &Path) -> Result<SystemTime, Failure> {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::Environment {
+        message: format!("cannot read {}: {error}", path.display()),
+        hint: None,
     }
 }
 

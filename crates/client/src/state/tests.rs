@@ -466,6 +466,7 @@ fn balanced(targets: &[u32]) -> EngineTask {
             artifacts: vec![ArtifactHash::new("std"), ArtifactHash::new("cell")],
             paths: Vec::new(),
             buffers: Vec::new(),
+            quiet: false,
         }),
         artifacts: Arc::new([
             (ArtifactHash::new("std"), "/std".into()),

@@ -43,6 +43,9 @@ pub struct Refusal {
     pub reason: Option<RefusalReason>,
     /// The engine's state now.
     pub state: StateId,
+    /// Nothing was published for the request, and no `idle` follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
 }
 
 /// Why an engine did not run a cell.

@@ -157,6 +157,11 @@ impl Capture {
         }
     }
 
+    /// The run has not begun after all.
+    pub(crate) fn forget(&mut self, run: RunId) {
+        self.run.take_if(|current| current.id == run);
+    }
+
     /// The cell could not be loaded, so it did not run.
     pub(crate) fn fail(&mut self, run: RunId, message: &str) {
         if self.running() == Some(run) {

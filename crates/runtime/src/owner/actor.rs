@@ -1,11 +1,12 @@
 //! One task per runtime process: waits for the next thing to happen, lets [`Capture`] decide what it
 //! means, and performs it.
 
-use super::calls::{Calls, End};
+use super::calls::{Calls, Returned};
 use super::host::{self, Arrived, HostReplier};
 use super::start::{Started, describe};
 use super::stdin::StdinEvent;
 use super::takeover::{Protection, Sleeper};
+use super::text::Text;
 use super::wire::Wire;
 use super::{Command, HostCall, RuntimeEvent};
 use crate::output::{Capture, Captured};
@@ -37,9 +38,6 @@ pub(super) const EVENTS: usize = 256;
 /// Events kept here before the pipes are left unread.
 const BACKLOG: usize = 64;
 
-/// Most bytes taken from a pipe at once.
-const READ: usize = 1 << 16;
-
 /// How long the pipes of a dead process are read: a child it left behind may hold them open.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -56,11 +54,12 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 enum Event {
     Command(Option<Command>),
     Control(io::Result<RuntimeReply>),
-    Value(RunId, io::Result<Vec<u8>>),
+    Value(io::Result<Vec<u8>>),
     Supervisor(io::Result<SupervisorReply>),
     Snapshot(io::Result<UnixStream>),
     Arrived(Option<Sleeper>),
-    Pipe(StreamName, io::Result<usize>),
+    /// There is something to read.
+    Pipe(StreamName),
     Connected(io::Result<UnixStream>),
     Called(Arrived),
     Stdin(StdinEvent),
@@ -73,7 +72,8 @@ pub(super) struct Actor {
     pub(super) process: Started,
     pub(super) pid: Arc<AtomicU32>,
     pub(super) capture: Capture,
-    pub(super) function: Calls,
+    pub(super) calls: Calls,
+    pub(super) text: Text,
     pub(super) protection: Protection,
     /// Connections that have not said yet that they are snapshots.
     pub(super) newcomers: JoinSet<Option<Sleeper>>,
@@ -91,11 +91,10 @@ pub(super) struct Actor {
     ending: bool,
     pub(super) backlog: VecDeque<RuntimeEvent>,
     events: mpsc::Sender<RuntimeEvent>,
-    calls_tx: mpsc::Sender<Arrived>,
-    calls: mpsc::Receiver<Arrived>,
+    host_tx: mpsc::Sender<Arrived>,
+    host_calls: mpsc::Receiver<Arrived>,
     connections: JoinSet<()>,
     open: [bool; 2],
-    pub(super) buffers: [Vec<u8>; 2],
     /// A run the runtime says is over while its markers are still to come.
     overdue: Option<(RunId, Instant)>,
 }
@@ -107,13 +106,14 @@ pub(super) async fn run(
     events: mpsc::Sender<RuntimeEvent>,
 ) {
     // Calls of one process at a time; each waits for its answer, so few are ever queued.
-    let (calls_tx, calls) = mpsc::channel(16);
+    let (host_tx, host_calls) = mpsc::channel(16);
     let group = process.child.id().and_then(|id| Pid::from_raw(id as i32));
     let mut actor = Actor {
         process,
         pid,
         capture: Capture::default(),
-        function: Calls::default(),
+        calls: Calls::default(),
+        text: Text::default(),
         protection: Protection::default(),
         newcomers: JoinSet::new(),
         control_open: true,
@@ -125,11 +125,10 @@ pub(super) async fn run(
         ending: false,
         backlog: VecDeque::new(),
         events,
-        calls_tx,
-        calls,
+        host_tx,
+        host_calls,
         connections: JoinSet::new(),
         open: [true; 2],
-        buffers: [vec![0; READ], vec![0; READ]],
         overdue: None,
     };
     loop {
@@ -179,8 +178,7 @@ impl Actor {
             stderr,
             ..
         } = &mut self.process;
-        let [out, err] = &mut self.buffers;
-        let announced = self.function.announced();
+        let announced = self.calls.announced().is_some();
         tokio::select! {
             command = commands.recv()=> Event::Command(command),
             permit = self.events.reserve(), if !self.backlog.is_empty() => {
@@ -191,14 +189,14 @@ impl Actor {
                     Event::Command(None)
                 }
             }
-            read = stdout.read(out), if room && self.open[0] => Event::Pipe(StreamName::Stdout, read),
-            read = stderr.read(err), if room && self.open[1] => Event::Pipe(StreamName::Stderr, read),
+            _ = stdout.readable(), if room && self.open[0] => Event::Pipe(StreamName::Stdout),
+            _ = stderr.readable(), if room && self.open[1] => Event::Pipe(StreamName::Stderr),
             event = hear(control, announced), if self.control_open => event,
             reply = supervisor.next(), if self.supervisor_open => Event::Supervisor(reply),
             connected = snapshots.accept() => Event::Snapshot(connected.map(|(stream, _)| stream)),
             Some(Ok(sleeper)) = self.newcomers.join_next() => Event::Arrived(sleeper),
             connected = host.accept() => Event::Connected(connected.map(|(stream, _)| stream)),
-            Some(call) = self.calls.recv() => Event::Called(call),
+            Some(call) = self.host_calls.recv() => Event::Called(call),
             event = stdin.next() => Event::Stdin(event),
             status = child.wait() => Event::Gone(status.map_or_else(|e| e.to_string(), describe)),
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => Event::Tick,
@@ -233,34 +231,32 @@ impl Actor {
                 self.request(&RuntimeRequest::Hear { run }).await;
             }
             Event::Command(Some(Command::Call(run, call))) => self.call(run, call),
+            Event::Command(Some(Command::Recall)) => self.recall(),
             Event::Command(Some(Command::Interrupt)) => self.interrupt().await,
             Event::Command(Some(Command::Snapshots(on))) => {
                 self.request(&RuntimeRequest::Snapshots { on }).await;
             }
             Event::Command(Some(Command::Kill)) => self.kill().await,
-            Event::Pipe(name, Ok(count)) if count > 0 => {
-                let running = self.capture.running();
-                if !self.told && running.is_some_and(|run| !self.function.is(run)) {
-                    // That the cell runs without a snapshot was said before; with these bytes it
-                    // may be over.
-                    self.hear_out();
+            Event::Pipe(name) => match self.read_pipe(name) {
+                None => {}
+                Some(0) => {
+                    self.open[name as usize] = false;
+                    self.capture.closed(name);
                 }
-                let bytes = &self.buffers[name as usize][..count];
-                self.capture.push(name, bytes, Instant::now());
-            }
-            Event::Pipe(name, _) => {
-                self.open[name as usize] = false;
-                self.capture.closed(name);
-            }
+                // That a cell runs without a snapshot was said before; with these bytes it may be
+                // over.
+                Some(_) if !self.told || self.calls.running().is_some() => self.hear_out(),
+                Some(_) => self.let_go(),
+            },
             Event::Control(Ok(reply)) => {
                 self.reply(reply);
-                self.hear_rest();
+                self.hear_more();
             }
-            Event::Value(run, Ok(value)) => {
-                self.returned(run, value);
-                self.hear_rest();
+            Event::Value(Ok(value)) => {
+                self.returned(value);
+                self.hear_more();
             }
-            Event::Control(Err(error)) | Event::Value(_, Err(error)) => {
+            Event::Control(Err(error)) | Event::Value(Err(error)) => {
                 self.control_open = false;
                 if error.kind() != io::ErrorKind::UnexpectedEof {
                     tracing::error!(%error, "the runtime sent something that is no reply");
@@ -275,7 +271,7 @@ impl Actor {
             Event::Supervisor(reply) => self.supervisor_open &= reply.is_ok(),
             Event::Arrived(None) => {}
             Event::Connected(Ok(stream)) => {
-                let calls = self.calls_tx.clone();
+                let calls = self.host_tx.clone();
                 self.connections.spawn(async move {
                     if let Err(error) = host::serve(stream, calls).await {
                         tracing::debug!(%error, "a host call broke off");
@@ -308,18 +304,23 @@ impl Actor {
 
     pub(super) fn reply(&mut self, reply: RuntimeReply) {
         match reply {
-            // A process that has called a function says so behind everything the function has written;
-            // markers for each of many small calls would cost more than most of these do.
-            RuntimeReply::Ended { run } if self.function.is(run) => {
-                self.read_pipes();
-                self.capture.over(run);
-            }
             RuntimeReply::Ended { run } => {
                 if self.capture.running() == Some(run) {
                     self.overdue = Some((run, Instant::now() + MARKER_TIMEOUT));
                 }
             }
-            RuntimeReply::Called { run, changed } => self.function.announce(run, changed),
+            // A process that has called a function says so behind everything the function has written;
+            // markers for each of many small calls would cost more than most of these do.
+            RuntimeReply::Called {
+                run,
+                changed,
+                written,
+            } => self.calls.announce(Returned {
+                run,
+                changed,
+                written,
+            }),
+            RuntimeReply::Recalled { run } => self.recalled(run),
             RuntimeReply::LoadFailed { run, message } => self.load_failed(run, &message),
             RuntimeReply::Unprotected { after, why } => {
                 self.unprotected(&why);
@@ -346,9 +347,7 @@ impl Actor {
                 Captured::Ended { run, outcome } => {
                     self.process.stdin.end();
                     self.grace = None;
-                    if let Some(end) = self.function.ended(run, outcome) {
-                        self.ended(end);
-                    }
+                    self.ended(run, outcome);
                 }
             }
         }
@@ -364,16 +363,21 @@ impl Actor {
         }
     }
 
-    pub(super) fn ended(&mut self, end: End) {
-        let End {
-            run,
-            outcome,
-            stands,
-        } = end;
-        if stands {
+    fn ended(&mut self, run: RunId, outcome: Outcome) {
+        // Cells leave something behind.
+        let changed = self.calls.over(run).unwrap_or(true);
+        if changed && !matches!(outcome, Outcome::Abandoned { .. }) {
             self.protection.stands(run);
         }
         self.backlog.push_back(RuntimeEvent::Ended { run, outcome });
+        self.start_next();
+    }
+
+    /// Hears what else there is, after a message.
+    fn hear_more(&mut self) {
+        if self.hear_rest() || self.is_text_pending() {
+            self.hear_out();
+        }
     }
 
     /// A run begins that nobody has asked to stop.
@@ -388,6 +392,7 @@ impl Actor {
     fn settle_overdue(&mut self) {
         if let Some((run, _)) = self.overdue.take() {
             self.read_pipes();
+            self.let_go();
             self.capture.end(run);
             self.collect();
         }
@@ -417,7 +422,6 @@ impl Actor {
     fn load_failed(&mut self, run: Option<RunId>, message: &str) {
         tracing::error!(message, "a library could not be loaded");
         if let Some(run) = run {
-            self.function.not_begun();
             self.capture.fail(run, message);
         }
     }
@@ -425,6 +429,10 @@ impl Actor {
     fn called(&mut self, call: Arrived) {
         match call.request {
             HostRequest::Output(output) => {
+                if self.calls.running().is_some() {
+                    // Of the call that runs, by now.
+                    self.hear_out();
+                }
                 let place = self.capture.place(output);
                 call.reply.send(HostReply::Place(place));
             }
@@ -466,6 +474,7 @@ impl Actor {
     /// What the cell printed before it called is shown before the call is answered.
     fn catch_up(&mut self) {
         self.read_pipes();
+        self.hear_out();
         self.capture.release();
         self.collect();
     }
@@ -501,6 +510,7 @@ impl Actor {
     async fn died(mut self, status: &str) {
         // What it started must not outlive it.
         self.end().await;
+        let lost = self.lose_calls();
         let Started { stdout, stderr, .. } = &mut self.process;
         let capture = &mut self.capture;
         if self.open[0] {
@@ -511,10 +521,9 @@ impl Actor {
         }
         self.capture.died(status);
         self.collect();
+        let recalled = lost.into_iter().map(|run| RuntimeEvent::Recalled { run });
+        self.backlog.extend(recalled);
         let status = status.to_owned();
-        self.cut_off(Outcome::Died {
-            status: status.clone(),
-        });
         self.backlog.push_back(RuntimeEvent::Exited { status });
         for event in self.backlog {
             if self.events.send(event).await.is_err() {
@@ -525,15 +534,15 @@ impl Actor {
 }
 
 /// What the runtime says next: a reply, or the value it has announced. Cancel-safe.
-async fn hear(control: &mut Wire, announced: Option<RunId>) -> Event {
+async fn hear(control: &mut Wire, announced: bool) -> Event {
     match announced {
-        Some(run) => Event::Value(run, control.raw().await),
-        None => Event::Control(control.next().await),
+        true => Event::Value(control.raw().await),
+        false => Event::Control(control.next().await),
     }
 }
 
 async fn drain(name: StreamName, pipe: &mut (impl AsyncRead + Unpin), capture: &mut Capture) {
-    let mut buffer = vec![0; READ];
+    let mut buffer = [0; 1 << 12];
     let reading = async {
         while let Ok(count) = pipe.read(&mut buffer).await
             && count > 0

@@ -1,142 +1,155 @@
-//! The value of a called function and its end, which come on different ways.
+//! The calls that are under way, in the order in which the runtime takes them. Several are sent
+//! ahead, so that short ones follow each other without waiting for their owner.
 
 use super::actor::Actor;
 use super::{FunctionCall, RuntimeEvent};
+use crate::RECALL_WORD;
 use bytes::Bytes;
 use phalanx_protocol::id::RunId;
-use phalanx_protocol::runtime::{Outcome, RuntimeRequest};
+use phalanx_protocol::runtime::RuntimeRequest;
 use phalanx_protocol::segment::SegmentRef;
 use phalanx_sys::segment;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
-/// The call that is under way, if any.
+/// The calls that are under way.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    current: Option<Call>,
-}
-
-#[derive(Debug)]
-struct Call {
-    run: RunId,
-    /// The value comes next on the control socket.
-    announced: bool,
-    returned: bool,
-    /// Whether it leaves something behind in the namespace.
+    /// The first is the one that runs, as far as is known.
+    flying: VecDeque<RunId>,
+    /// What was said of the first; its value comes next on the control socket.
+    announced: Option<Returned>,
+    /// What the first has left behind, once its value is here.
     changed: bool,
-    /// Its end, which came before its value.
-    ended: Option<Outcome>,
 }
 
-/// The end of a run.
-#[derive(Debug, PartialEq)]
-pub(super) struct End {
+/// A function has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Returned {
     pub run: RunId,
-    pub outcome: Outcome,
-    /// Whether the runtime is another one than before: a snapshot from before it is out of date.
-    pub stands: bool,
+    /// Whether it leaves something behind in the namespace.
+    pub changed: bool,
+    /// What had been written to the two pipes by then, in bytes, modulo 2³².
+    pub written: [u32; 2],
 }
 
 impl Calls {
-    /// A function is called.
-    pub fn begin(&mut self, run: RunId) {
-        self.current = Some(Call {
-            run,
-            announced: false,
-            returned: false,
-            changed: false,
-            ended: None,
-        });
+    /// A function is to be called; whether nothing is before it.
+    pub fn begin(&mut self, run: RunId) -> bool {
+        self.flying.push_back(run);
+        self.flying.len() == 1
     }
 
-    /// Whether a run is the call that is under way.
-    pub fn is(&self, run: RunId) -> bool {
-        self.current.as_ref().is_some_and(|call| call.run == run)
+    /// The one that runs, as far as is known.
+    pub fn running(&self) -> Option<RunId> {
+        self.flying.front().copied()
     }
 
-    /// The function did not run: its end is all that comes.
-    pub fn not_begun(&mut self) {
-        if let Some(call) = &mut self.current {
-            call.returned = true;
-        }
-    }
-
-    /// The value comes next on the control socket.
-    pub fn announce(&mut self, run: RunId, changed: bool) {
-        if let Some(call) = self.current.as_mut().filter(|call| call.run == run) {
-            call.announced = true;
-            call.changed = changed;
+    /// The value of the one that runs comes next on the control socket.
+    pub fn announce(&mut self, returned: Returned) {
+        if self.running() == Some(returned.run) {
+            self.announced = Some(returned);
         }
     }
 
     /// The run whose value comes next on the control socket.
     pub fn announced(&self) -> Option<RunId> {
-        let call = self.current.as_ref()?;
-        (call.announced && !call.returned).then_some(call.run)
+        self.announced.map(|returned| returned.run)
     }
 
-    /// The value is here; the end that waited for it.
-    pub fn returned(&mut self) -> Option<End> {
-        let call = self.current.as_mut()?;
-        call.returned = true;
-        let outcome = call.ended.take()?;
-        self.end(outcome)
+    /// The value is here.
+    pub fn returned(&mut self) -> Option<Returned> {
+        let returned = self.announced.take()?;
+        self.changed = returned.changed;
+        Some(returned)
     }
 
-    /// The end of any run; that of a call whose value is not here is held back.
-    pub fn ended(&mut self, run: RunId, outcome: Outcome) -> Option<End> {
-        let gone = matches!(outcome, Outcome::Abandoned { .. } | Outcome::Died { .. });
-        match &mut self.current {
-            Some(call) if call.run == run && (call.returned || gone) => self.end(outcome),
-            Some(call) if call.run == run => {
-                call.ended = Some(outcome);
-                None
-            }
-            _ => Some(End {
-                run,
-                stands: !matches!(outcome, Outcome::Abandoned { .. }),
-                outcome,
-            }),
-        }
+    /// A run is over; whether it leaves something behind, where it was a call.
+    pub fn over(&mut self, run: RunId) -> Option<bool> {
+        self.flying.pop_front_if(|flying| *flying == run)?;
+        self.announced = None;
+        Some(std::mem::take(&mut self.changed))
     }
 
-    /// The process is gone: the run whose end waits for a value that will not come.
-    pub fn cut_off(&mut self) -> Option<RunId> {
-        let call = self.current.take_if(|call| call.ended.is_some())?;
-        Some(call.run)
+    /// The process is gone: those it has not begun.
+    pub fn not_begun(&mut self) -> Vec<RunId> {
+        let begun = self.flying.len().min(1);
+        self.flying.drain(begun..).collect()
     }
 
-    fn end(&mut self, outcome: Outcome) -> Option<End> {
-        let call = self.current.take()?;
-        Some(End {
-            run: call.run,
-            stands: call.changed && !matches!(outcome, Outcome::Abandoned { .. }),
-            outcome,
-        })
+    /// The last of those under way.
+    fn last(&self) -> Option<RunId> {
+        self.flying.back().copied()
     }
 }
 
 impl Actor {
-    /// Calls a function; its arguments are sent while other things happen.
+    /// Calls a function after those that are under way; its arguments are sent while other things
+    /// happen.
     pub(super) fn call(&mut self, run: RunId, call: FunctionCall) {
-        self.capture.start(run, false, Vec::new());
-        self.function.begin(run);
-        self.begin();
+        if self.calls.begin(run) {
+            self.start_call(run);
+        }
         let request = RuntimeRequest::Call {
             run,
             artifact: call.artifact,
             offset: call.offset,
         };
         if let Err(error) = self.process.control.send_with(&request, call.args) {
-            self.function.not_begun();
+            self.hear_out();
             self.capture.fail(run, &format!("the arguments: {error}"));
         }
     }
 
-    pub(super) fn returned(&mut self, run: RunId, value: Vec<u8>) {
+    pub(super) fn start_call(&mut self, run: RunId) {
+        self.capture.start(run, false, Vec::new());
+        self.begin();
+    }
+
+    /// Takes back what the runtime has not begun; it says which.
+    pub(super) fn recall(&mut self) {
+        if let Some(last) = self.calls.last() {
+            // Runs of one process do not come near a number of 32 bits.
+            self.process.page.words()[RECALL_WORD].store(last.0 as u32, Ordering::SeqCst);
+        }
+    }
+
+    /// A call was not begun, and will not be.
+    pub(super) fn recalled(&mut self, run: RunId) {
+        if self.calls.over(run).is_some() {
+            self.capture.forget(run);
+            self.collect();
+            self.backlog.push_back(RuntimeEvent::Recalled { run });
+            self.start_next();
+        }
+    }
+
+    /// The next call, if any, is the one that runs.
+    pub(super) fn start_next(&mut self) {
+        if let Some(next) = self.calls.running()
+            && self.capture.running().is_none()
+        {
+            self.start_call(next);
+        }
+    }
+
+    /// The process is gone, and with it what it was sent ahead.
+    pub(super) fn lose_calls(&mut self) -> Vec<RunId> {
+        self.let_go();
+        self.calls.not_begun()
+    }
+
+    /// The value of a function is here, which is its end; whether pipes had to be read for it.
+    pub(super) fn returned(&mut self, value: Vec<u8>) -> bool {
+        let Some(Returned { run, written, .. }) = self.calls.returned() else {
+            return false;
+        };
         let value = self.taken(value.into());
         self.backlog.push_back(RuntimeEvent::Value { run, value });
-        if let Some(end) = self.function.returned() {
-            self.ended(end);
-        }
+        let read = self.let_go_up_to(written);
+        self.capture.over(run);
+        self.collect();
+        read
     }
 
     /// A value that is large is taken over; the runtime need not keep it any more then.
@@ -154,33 +167,34 @@ impl Actor {
         value.unwrap_or_default()
     }
 
-    /// Hears what a process that is gone has said to its last.
+    /// Hears everything the process has said, and lets go of what it has written since.
     pub(super) fn hear_out(&mut self) {
-        // Its snapshot has the connection too, so there is no end of it.
-        self.process.control.read_all();
-        self.hear_rest();
+        // What is written by a call is read after the word about the calls before it: those words
+        // came first.
+        loop {
+            // Its snapshot has the connection too, so there is no end of it.
+            self.process.control.read_all();
+            if !self.hear_rest() {
+                break;
+            }
+        }
+        self.let_go();
     }
 
-    /// Hears what has come with the last message.
-    pub(super) fn hear_rest(&mut self) {
+    /// Hears what has come with the last message; whether pipes had to be read for it.
+    pub(super) fn hear_rest(&mut self) -> bool {
+        let mut read = false;
         loop {
-            if let Some(run) = self.function.announced() {
+            if self.calls.announced().is_some() {
                 let Ok(Some(value)) = self.process.control.take_raw() else {
-                    return;
+                    return read;
                 };
-                self.returned(run, value);
+                read |= self.returned(value);
             }
             let Ok(Some(reply)) = self.process.control.take() else {
-                return;
+                return read;
             };
             self.reply(reply);
-        }
-    }
-
-    /// No value comes any more for an end that waits for it.
-    pub(super) fn cut_off(&mut self, outcome: Outcome) {
-        if let Some(run) = self.function.cut_off() {
-            self.backlog.push_back(RuntimeEvent::Ended { run, outcome });
         }
     }
 }
@@ -190,73 +204,48 @@ mod tests {
     use super::*;
 
     const RUN: RunId = RunId(7);
+    const NEXT: RunId = RunId(8);
 
-    fn end(stands: bool, outcome: Outcome) -> Option<End> {
-        Some(End {
+    #[test]
+    fn calls_end_one_after_the_other() {
+        let mut calls = Calls::default();
+        assert!(calls.begin(RUN));
+        assert!(!calls.begin(NEXT));
+        for (run, changed) in [(RUN, true), (NEXT, false)] {
+            let returned = Returned {
+                run,
+                changed,
+                written: [3, 0],
+            };
+            assert_eq!(calls.running(), Some(run));
+            assert_eq!(calls.announced(), None);
+            calls.announce(returned);
+            assert_eq!(calls.announced(), Some(run));
+            assert_eq!(calls.returned(), Some(returned));
+            assert_eq!(calls.announced(), None);
+            assert_eq!(calls.over(run), Some(changed));
+        }
+        assert_eq!(calls.running(), None);
+        assert_eq!(
+            calls.over(RUN),
+            None,
+            "what is no call has effects of its own"
+        );
+    }
+
+    #[test]
+    fn a_process_that_is_gone_has_begun_one() {
+        let mut calls = Calls::default();
+        assert_eq!(calls.not_begun(), []);
+        calls.begin(RUN);
+        calls.begin(NEXT);
+        calls.announce(Returned {
             run: RUN,
-            outcome,
-            stands,
-        })
-    }
-
-    fn abandoned() -> Outcome {
-        Outcome::Abandoned {
-            status: "signal 9".to_owned(),
-        }
-    }
-
-    #[test]
-    fn value_and_end_come_in_any_order() {
-        for changed in [false, true] {
-            let mut calls = Calls::default();
-            calls.begin(RUN);
-            assert_eq!(calls.announced(), None);
-            calls.announce(RUN, changed);
-            assert_eq!(calls.announced(), Some(RUN));
-            assert_eq!(calls.returned(), None);
-            assert_eq!(calls.announced(), None);
-            let ended = calls.ended(RUN, Outcome::Completed);
-            assert_eq!(ended, end(changed, Outcome::Completed));
-
-            calls.begin(RUN);
-            assert_eq!(calls.ended(RUN, Outcome::Completed), None);
-            calls.announce(RUN, changed);
-            assert_eq!(calls.returned(), end(changed, Outcome::Completed));
-            assert_eq!(calls.cut_off(), None);
-        }
-    }
-
-    #[test]
-    fn a_call_whose_process_is_gone_does_not_wait_for_a_value() {
-        let mut calls = Calls::default();
-        calls.begin(RUN);
-        calls.announce(RUN, true);
-        assert_eq!(calls.ended(RUN, abandoned()), end(false, abandoned()));
+            changed: true,
+            written: [0, 0],
+        });
+        assert_eq!(calls.not_begun(), [NEXT]);
+        assert_eq!(calls.over(RUN), Some(false), "its value has not come");
         assert_eq!(calls.announced(), None);
-
-        calls.begin(RUN);
-        assert_eq!(calls.ended(RUN, Outcome::Completed), None);
-        assert_eq!(calls.cut_off(), Some(RUN));
-        assert_eq!(calls.cut_off(), None);
-    }
-
-    #[test]
-    fn cells_end_at_once_and_leave_their_effects() {
-        let mut calls = Calls::default();
-        let ended = calls.ended(RUN, Outcome::Completed);
-        assert_eq!(ended, end(true, Outcome::Completed));
-        assert_eq!(calls.ended(RUN, abandoned()), end(false, abandoned()));
-    }
-
-    #[test]
-    fn a_function_that_was_not_found_has_no_value_to_wait_for() {
-        let mut calls = Calls::default();
-        calls.begin(RUN);
-        calls.not_begun();
-        let lost = Outcome::Errored {
-            message: "no such file".to_owned(),
-            failure: None,
-        };
-        assert_eq!(calls.ended(RUN, lost.clone()), end(false, lost));
     }
 }

@@ -7,6 +7,7 @@ mod notice;
 mod start;
 mod stdin;
 mod takeover;
+mod text;
 mod wire;
 
 pub use host::{HostCall, HostReplier};
@@ -91,6 +92,11 @@ pub enum RuntimeEvent {
         /// The bytes; none where it panicked.
         value: bytes::Bytes,
     },
+    /// A call was not begun, and will not be: it was taken back, or sent to a process that is gone.
+    Recalled {
+        /// Which run.
+        run: RunId,
+    },
     /// A run is over.
     Ended {
         /// Which.
@@ -126,6 +132,7 @@ enum Command {
     Interrupt,
     Snapshots(bool),
     Call(RunId, FunctionCall),
+    Recall,
     Kill,
 }
 
@@ -189,14 +196,18 @@ impl Runtime {
         self.command(Command::Snapshots(on));
     }
 
-    /// Ends the runtime at once, snapshot included; `Ended` with [`Outcome::Died`] and `Exited`
-    /// follow.
-    /// Calls a function; in turn with cells, and ended like them, after its value.
+    /// Calls a function; in turn with cells, and ended like them, after its value. More may follow
+    /// before it has ended: each ends, or is [recalled](RuntimeEvent::Recalled).
     pub fn call(&self, run: RunId, call: FunctionCall) {
         self.command(Command::Call(run, call));
     }
 
-    /// Ends the process at once; `Ended` with [`Outcome::Died`] and `Exited` follow.
+    /// Takes calls back that have not begun: they end, or are [recalled](RuntimeEvent::Recalled).
+    pub fn recall(&self) {
+        self.command(Command::Recall);
+    }
+
+    /// Ends the process at once, snapshot included; `Ended` with [`Outcome::Died`] and `Exited` follow.
     pub fn kill(&self) {
         self.command(Command::Kill);
     }

@@ -1,14 +1,13 @@
 //! A snapshot takes over from a process that a cell has brought down.
 
+use super::RuntimeEvent;
 use super::actor::Actor;
 use super::notice;
 use super::wire::Wire;
 use phalanx_protocol::id::RunId;
-use phalanx_protocol::output::StreamName;
 use phalanx_protocol::runtime::{
-    Outcome, RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest, Unprotected,
+    RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest, Unprotected,
 };
-use rustix::io::retry_on_intr;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -22,9 +21,6 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a snapshot may take to wake; its memory may have to come back from disk.
 const WAKE_LIMIT: Duration = Duration::from_secs(5);
-
-/// How often a pipe is read at most for what is in it: more than it holds.
-const MOST_READS: usize = 256;
 
 /// A snapshot, asleep.
 pub(super) struct Sleeper {
@@ -134,11 +130,11 @@ impl Actor {
             let text = notice::without_threads(&threads);
             self.capture.notice(text);
         }
+        let lost = self.lose_calls();
         self.capture.abandon(status);
         self.collect();
-        self.cut_off(Outcome::Abandoned {
-            status: status.to_owned(),
-        });
+        let recalled = lost.into_iter().map(|run| RuntimeEvent::Recalled { run });
+        self.backlog.extend(recalled);
         true
     }
 
@@ -177,6 +173,7 @@ impl Actor {
         timeout(SETTLE_LIMIT, settled).await??;
         // Nobody of the cell's is left who could write more.
         self.read_pipes();
+        self.let_go();
         sleeper.wire.send(&RuntimeRequest::Wake).await?;
         let woken = timeout(WAKE_LIMIT, sleeper.wire.next()).await??;
         let RuntimeReply::Ready { pid } = woken else {
@@ -209,27 +206,6 @@ impl Actor {
         if let Err(error) = self.process.supervisor.send(request).await {
             // Its end is the event that counts.
             tracing::warn!(%error, "the runtime's supervisor takes no more requests");
-        }
-    }
-
-    /// Reads what is in the pipes, without waiting for more. Straight from the descriptors: what was
-    /// written before something that is known may be news to the poller.
-    pub(super) fn read_pipes(&mut self) {
-        let pipes = [
-            (StreamName::Stdout, &self.process.stdout),
-            (StreamName::Stderr, &self.process.stderr),
-        ];
-        for (name, pipe) in pipes {
-            let buffer = &mut self.buffers[name as usize];
-            // A process that an earlier cell has started may never stop writing.
-            for _ in 0..MOST_READS {
-                match retry_on_intr(|| rustix::io::read(pipe, &mut *buffer)) {
-                    Ok(count) if count > 0 => {
-                        self.capture.push(name, &buffer[..count], Instant::now());
-                    }
-                    _ => break,
-                }
-            }
         }
     }
 }

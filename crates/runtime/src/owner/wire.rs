@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes};
 use phalanx_protocol::frame::{self, Decoder};
+use rustix::io::retry_on_intr;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::VecDeque;
 use std::io;
@@ -10,6 +11,9 @@ use tokio::net::UnixStream;
 
 /// Most bytes taken at once.
 const READ: usize = 1 << 16;
+
+/// Most bytes that are put together with their message, so that the other end wakes once.
+const PIECE: usize = 1 << 14;
 
 pub(super) struct Wire {
     stream: UnixStream,
@@ -44,7 +48,12 @@ impl Wire {
     pub(super) fn send_with(&mut self, message: &impl Serialize, raw: Bytes) -> io::Result<()> {
         let mut bytes = frame::encode(message).map_err(io::Error::other)?;
         bytes.extend(frame::raw_head(&raw).map_err(io::Error::other)?);
-        self.outgoing.extend([bytes.into(), raw]);
+        if raw.len() <= PIECE {
+            bytes.extend(&raw);
+            self.outgoing.push_back(bytes.into());
+        } else {
+            self.outgoing.extend([bytes.into(), raw]);
+        }
         self.flush()
     }
 
@@ -92,21 +101,26 @@ impl Wire {
         self.decoder.raw().map_err(io::Error::other)
     }
 
-    /// Reads what is there, without waiting for more.
+    /// Reads what is there, without waiting for more. Straight from the descriptor: what was sent
+    /// before something that is known may be news to the poller.
     pub(super) fn read_all(&mut self) {
-        while matches!(self.read(), Ok(true)) {}
+        self.buffer.resize(READ, 0);
+        while let Ok(count @ 1..) =
+            retry_on_intr(|| rustix::io::read(&self.stream, &mut *self.buffer))
+        {
+            self.decoder.push(&self.buffer[..count]);
+        }
     }
 
-    /// Whether there was something to read.
-    fn read(&mut self) -> io::Result<bool> {
+    fn read(&mut self) -> io::Result<()> {
         self.buffer.resize(READ, 0);
         match self.stream.try_read(&mut self.buffer) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => {
                 self.decoder.push(&self.buffer[..count]);
-                Ok(true)
+                Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -42,20 +42,18 @@ impl Control {
         Ok(())
     }
 
-    /// A message, the raw frame it announces, and the message after that; small ones as one piece,
-    /// so that the owner wakes once.
+    /// A message and the raw frame it announces; small ones as one piece, so that the owner wakes
+    /// once.
     pub(super) fn send_with(
         &mut self,
         message: &impl Serialize,
         raw: &[u8],
-        after: &impl Serialize,
     ) -> Result<(), ProcessError> {
         let mut stream = BufWriter::with_capacity(PIECE, &self.stream);
         let head = frame::raw_head(raw)?;
         stream.write_all(&frame::encode(message)?)?;
         stream.write_all(&head)?;
         stream.write_all(raw)?;
-        stream.write_all(&frame::encode(after)?)?;
         stream.flush()?;
         Ok(())
     }

@@ -15,6 +15,7 @@ mod runner;
 mod setting;
 mod snapshot;
 mod supervisor;
+mod written;
 
 #[cfg(feature = "echo")]
 mod echo;

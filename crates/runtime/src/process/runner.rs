@@ -5,6 +5,7 @@ use super::library::Cells;
 use super::oom::Score;
 use super::setting::take_over;
 use super::snapshot::{Snapshots, Taken};
+use super::written::Written;
 use super::{ProcessError, call};
 use crate::PAGE_FILE;
 use crate::output::end_marker;
@@ -12,6 +13,7 @@ use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::{RuntimeReply, RuntimeRequest};
 use phalanx_sys::page::SharedPage;
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -44,9 +46,10 @@ pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
     let mut runner = Runner {
         control: Control::connect(path)?,
         cells: Cells::new(Arc::clone(&page)),
-        snapshots: Snapshots::new(path.to_owned(), page, score, on),
+        snapshots: Snapshots::new(path.to_owned(), Arc::clone(&page), score, on),
         last: None,
-        given: None,
+        given: VecDeque::new(),
+        written: Written::new(page)?,
         is_stale: false,
     };
     let pid = std::process::id();
@@ -63,8 +66,9 @@ struct Runner {
     cells: Cells,
     snapshots: Snapshots,
     last: Option<RunId>,
-    /// What the last call gave back, where it is a file the owner may not have opened yet.
-    given: Option<OwnedFd>,
+    /// What calls gave back, where it is a file the owner may not have opened yet.
+    given: VecDeque<OwnedFd>,
+    written: Written,
     /// The snapshot, if there is one, lacks something.
     is_stale: bool,
 }
@@ -121,6 +125,9 @@ impl Runner {
                 offset,
             } => {
                 let input = self.control.raw()?;
+                if self.written.is_recalled(run) {
+                    return self.control.send(&RuntimeReply::Recalled { run });
+                }
                 if self.protect()? == Process::Snapshot {
                     return Ok(());
                 }
@@ -136,7 +143,7 @@ impl Runner {
                 self.take_snapshot().map(drop)
             }
             RuntimeRequest::Taken => {
-                self.given = None;
+                self.given.pop_front();
                 Ok(())
             }
             // This process is awake.
@@ -153,8 +160,6 @@ impl Runner {
         offset: u64,
         input: Vec<u8>,
     ) -> Result<(), ProcessError> {
-        // The owner asks for the next thing once it has the last.
-        self.given = None;
         let before = call::changes();
         match self.cells.call(artifact, offset, &input) {
             Ok(output) => {
@@ -177,14 +182,17 @@ impl Runner {
     }
 
     fn returned(&mut self, run: RunId, changed: bool, output: Vec<u8>) -> Result<(), ProcessError> {
-        self.given = call::file(&output);
-        let reply = RuntimeReply::Called { run, changed };
-        let ended = RuntimeReply::Ended { run };
-        match self.control.send_with(&reply, &output, &ended) {
+        self.given.extend(call::file(&output));
+        let reply = RuntimeReply::Called {
+            run,
+            changed,
+            written: self.written.now(),
+        };
+        match self.control.send_with(&reply, &output) {
             // Too much for one frame: the owner sees that nothing came of it.
             Err(ProcessError::Frame(error)) => {
                 eprintln!("the function gave back too much: {error}");
-                self.control.send_with(&reply, &[], &ended)
+                self.control.send_with(&reply, &[])
             }
             sent => sent,
         }

@@ -14,7 +14,7 @@ pub enum Endpoint {
     },
     /// `ipc://path`.
     Ipc(PathBuf),
-    /// `memory://name:port`: within this process, for tests; port 0 takes a free one.
+    /// `memory://name:port`: within this process; port 0 takes a free one.
     Memory {
         /// Keeps apart what runs at once.
         name: String,

@@ -1,16 +1,18 @@
-//! Sockets within one process: the same semantics, no network. For tests.
+//! Sockets within one process: the same semantics, no network.
 
 use super::driver::{Driver, Sent};
 use super::{BindError, ConnectError, Endpoint, Event, Frames, Identity, Kind, SocketOptions};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How often a connecting socket looks whether somebody listens.
-const RETRY: Duration = Duration::from_millis(5);
+/// How long a connecting socket waits before it looks again whether somebody listens: at first, and
+/// at most.
+const RETRY: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 /// The first of the ports given to those who ask for any.
 const FIRST_PORT: u16 = 1024;
 
@@ -53,6 +55,23 @@ fn listeners() -> MutexGuard<'static, Listeners> {
         .unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Where the socket behind a shortcut listens in memory.
+pub(crate) fn behind(shortcut: &Path) -> Endpoint {
+    Endpoint::Memory {
+        name: shortcut.display().to_string(),
+        port: FIRST_PORT,
+    }
+}
+
+/// The same endpoint in memory, where the socket that listens there is of this process.
+pub(crate) fn within(endpoint: &Endpoint) -> Option<Endpoint> {
+    let Endpoint::Ipc(path) = endpoint else {
+        return None;
+    };
+    let there = (path.display().to_string(), FIRST_PORT);
+    listeners().contains_key(&there).then(|| behind(path))
+}
+
 pub(crate) struct MemorySocket {
     me: Peer,
     inbox: mpsc::UnboundedReceiver<Packet>,
@@ -62,6 +81,7 @@ pub(crate) struct MemorySocket {
     bound: Vec<(String, u16)>,
     target: Option<(String, u16)>,
     connect_limit: Duration,
+    pause: Duration,
 }
 
 impl MemorySocket {
@@ -84,7 +104,14 @@ impl MemorySocket {
             bound: Vec::new(),
             target: None,
             connect_limit: options.connect_limit,
+            pause: RETRY[0],
         }
+    }
+
+    /// Whether somebody of that name is connected.
+    pub fn has(&self, peer: &Bytes) -> bool {
+        // Most sockets have nobody near.
+        !self.by_identity.is_empty() && self.by_identity.contains_key(&Identity(peer.clone()))
     }
 
     fn add(&mut self, link: Link, peer: Peer) {
@@ -97,6 +124,7 @@ impl MemorySocket {
             self.peers.remove(&old);
         }
         self.peers.insert(link, peer);
+        self.pause = RETRY[0];
     }
 
     fn remove(&mut self, link: Link) {
@@ -180,7 +208,7 @@ impl Driver for MemorySocket {
         let limit = self.connect_limit;
         let connected = async {
             while !self.try_connect(&target) {
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(RETRY[0]).await;
             }
         };
         tokio::time::timeout(limit, connected)
@@ -230,7 +258,8 @@ impl Driver for MemorySocket {
                 (Some(target), true) => {
                     let target = target.clone();
                     if !self.try_connect(&target) {
-                        tokio::time::sleep(RETRY).await;
+                        tokio::time::sleep(self.pause).await;
+                        self.pause = (self.pause * 2).min(RETRY[1]);
                     }
                 }
                 _ => {

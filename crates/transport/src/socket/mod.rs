@@ -6,6 +6,7 @@ mod endpoint;
 mod gauge;
 mod guard;
 mod memory;
+mod near;
 mod thread;
 mod zmq;
 
@@ -342,7 +343,7 @@ macro_rules! with_driver {
                 $then.await
             }
             (_, Kind::Router) => {
-                let $driver = zmq::Router::new($options);
+                let $driver = near::Near::new(zmq::Router::new($options), $kind, $options);
                 thread::run($then).await
             }
             (_, Kind::Dealer) => {
@@ -386,7 +387,12 @@ impl Socket {
         endpoint: &Endpoint,
         options: SocketOptions,
     ) -> Result<Self, ConnectError> {
-        let endpoint = endpoint.clone();
+        let within = match kind {
+            Kind::Dealer => memory::within(endpoint),
+            // A subscriber that does not read must be cut off.
+            _ => None,
+        };
+        let endpoint = within.unwrap_or_else(|| endpoint.clone());
         with_driver!(kind, &endpoint, &options, |driver| {
             Self::connected(kind, driver, endpoint, options)
         })

@@ -171,7 +171,7 @@ impl Actor {
         if let Some(cell) = &compiled.cell {
             let hashed = self.artifacts.of(&toolchain.libstd, &cell.artifact).await;
             match hashed {
-                Ok(hashed) => artifacts = hashed,
+                Ok(needed) => artifacts = needed.to_vec(),
                 Err(failure) => return Ok(Err(failure)),
             }
         }

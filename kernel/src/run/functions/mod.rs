@@ -15,7 +15,7 @@ mod types;
 pub use namespace::materialise;
 pub use query::query;
 
-use super::artifacts::Artifacts;
+use super::artifacts::{Artifacts, Needed};
 use super::results::Held;
 use super::{CellContext, Services};
 use bytes::Bytes;
@@ -24,11 +24,10 @@ use phalanx_client::render::Labels;
 use phalanx_client::{Balanced, Client, EngineCall, EngineTask, Placement, Submission};
 use phalanx_protocol::apply::{Apply, ApplyPlacement};
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::id::{ArtifactHash, EngineId};
+use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::CallMetadata;
 use phalanx_sys::segment;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
@@ -78,6 +77,7 @@ pub async fn apply(
         artifacts: artifacts.iter().map(|(hash, _)| hash.clone()).collect(),
         paths: Vec::new(),
         buffers: Vec::new(),
+        quiet: true,
     };
     for (engine, pushed) in engines
         .iter()
@@ -105,7 +105,7 @@ pub async fn apply(
 fn tasks(
     placement: ApplyPlacement,
     metadata: CallMetadata,
-    artifacts: &[(ArtifactHash, PathBuf)],
+    artifacts: &Needed,
     label: Option<String>,
     args: &[Bytes],
 ) -> Result<Vec<EngineTask>, Failure> {
@@ -128,14 +128,13 @@ fn tasks(
         });
     }
     let metadata = Arc::new(metadata);
-    let artifacts: Arc<[_]> = artifacts.into();
     let label: Option<Arc<str>> = label.map(Into::into);
     let call = |(task, placement)| {
         let args = args.get(task).or(args.first()).cloned().unwrap_or_default();
         EngineTask::Call(EngineCall {
             placement,
             metadata: Arc::clone(&metadata),
-            artifacts: Arc::clone(&artifacts),
+            artifacts: Arc::clone(artifacts),
             args,
             label: label.clone(),
         })

@@ -225,7 +225,7 @@ impl Actor {
                 None
             }
             // Nobody calls functions here.
-            Some(RuntimeEvent::Value { .. }) => None,
+            Some(RuntimeEvent::Value { .. } | RuntimeEvent::Recalled { .. }) => None,
             Some(RuntimeEvent::Ended { run, outcome }) => {
                 if let Some(context) = self.context(Some(run)) {
                     context.timer().add(self.began.elapsed());

@@ -1,0 +1,59 @@
+//! How much this process and those before it have written to the two pipes.
+
+use crate::{READ_WORDS, READING_WORD, RECALL_WORD};
+use phalanx_protocol::id::RunId;
+use phalanx_sys::page::SharedPage;
+use rustix::io::{fcntl_dupfd_cloexec, ioctl_fionread};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The first descriptor for our own copies: low ones are the cells'.
+const LEAST_DESCRIPTOR: i32 = 64;
+
+/// Tells what has been written, by what the owner has read and what is still in the pipes.
+pub(super) struct Written {
+    page: Arc<SharedPage>,
+    /// Cells may put something else in the place of their own.
+    pipes: [OwnedFd; 2],
+}
+
+impl Written {
+    pub(super) fn new(page: Arc<SharedPage>) -> io::Result<Self> {
+        let copy = |pipe: BorrowedFd<'_>| fcntl_dupfd_cloexec(pipe, LEAST_DESCRIPTOR);
+        let pipes = [
+            copy(rustix::stdio::stdout())?,
+            copy(rustix::stdio::stderr())?,
+        ];
+        Ok(Self { page, pipes })
+    }
+
+    /// Bytes that have been written to stdout and stderr, modulo 2³².
+    pub(super) fn now(&self) -> [u32; 2] {
+        let words = self.page.words();
+        loop {
+            let begun = words[READING_WORD].load(Ordering::SeqCst);
+            if begun.is_multiple_of(2) {
+                let of = |at: usize| {
+                    // What is no pipe holds nothing for the owner.
+                    let waits = ioctl_fionread(&self.pipes[at]).unwrap_or_default();
+                    let read = words[READ_WORDS[at]].load(Ordering::SeqCst);
+                    read.wrapping_add(waits as u32)
+                };
+                let written = [of(0), of(1)];
+                if words[READING_WORD].load(Ordering::SeqCst) == begun {
+                    return written;
+                }
+            }
+            // The owner is reading, which takes it a moment.
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether the owner has taken a call back.
+    pub(super) fn is_recalled(&self, run: RunId) -> bool {
+        let last = self.page.words()[RECALL_WORD].load(Ordering::SeqCst);
+        run.0 <= u64::from(last)
+    }
+}

@@ -1,0 +1,150 @@
+//! Small calls that are sent to the runtime while another runs, so that it need not wait for this
+//! process between two of them.
+
+use super::batch::are_alike;
+use super::event::{Command, Request};
+use super::work::{self, Work};
+use super::{Current, Machine, Now};
+use chrono::TimeDelta;
+use phalanx_protocol::id::{MsgId, RunId};
+use phalanx_protocol::parallel::CallMetadata;
+use phalanx_runtime::FunctionCall;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Most calls that wait in the runtime.
+const MOST: usize = 16;
+
+/// A call that took no longer is followed by others that were sent ahead: one that takes longer holds
+/// up no more than that many.
+const QUICK: TimeDelta = TimeDelta::milliseconds(1);
+
+/// Calls the runtime has got besides the current one.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    /// In the order in which it takes them.
+    calls: VecDeque<Current>,
+    /// Those it has given back, until it has none.
+    returned: Vec<Request>,
+    /// The function whose last call was quick.
+    quick: Option<Arc<CallMetadata>>,
+}
+
+impl Ahead {
+    /// The first of them.
+    pub(super) fn first(&self) -> Option<&Request> {
+        self.calls.front().map(|call| &call.request)
+    }
+
+    /// Their ids.
+    pub(super) fn ids(&self) -> impl Iterator<Item = MsgId> {
+        self.calls.iter().map(|call| call.request.msg_id())
+    }
+
+    /// Learns how long a call took, where it came to its end.
+    pub(super) fn took(&mut self, work: &Work, time: Option<TimeDelta>) {
+        self.quick = match (work, time) {
+            (Work::Call { call, .. }, Some(time)) if time <= QUICK => Some(Arc::clone(call)),
+            _ => None,
+        };
+    }
+
+    fn is_quick(&self, work: &Work) -> bool {
+        match (work, &self.quick) {
+            (Work::Call { call, .. }, Some(quick)) => Arc::ptr_eq(call, quick),
+            _ => false,
+        }
+    }
+}
+
+impl Machine {
+    /// The call that was sent ahead first is the current one; whether there was any.
+    pub(super) fn next_ahead(&mut self, now: Now) -> bool {
+        if let Some(next) = self.ahead.calls.pop_front() {
+            self.current = Some(Current {
+                started: now,
+                ..next
+            });
+            return true;
+        }
+        for request in std::mem::take(&mut self.ahead.returned).into_iter().rev() {
+            self.queue.push_front(request);
+        }
+        false
+    }
+
+    /// Sends calls ahead that are like the current one, while those are quick.
+    pub(super) fn send_ahead(&mut self, now: Now, commands: &mut Vec<Command>) {
+        let Some(current) = &self.current else { return };
+        if !(current.running && self.ahead.is_quick(&current.work)) {
+            return;
+        }
+        let Some(artifact) = current.artifacts.as_ref().and_then(|all| all.last()) else {
+            return;
+        };
+        while self.ahead.calls.len() < MOST
+            && let Some(request) = self
+                .queue
+                .pop_front_if(|next| are_alike(next, &current.request))
+        {
+            let Ok((work, _)) = work::accept(request.ask.clone()) else {
+                // What is like a call that runs is one.
+                return self.queue.push_front(request);
+            };
+            self.runs += 1;
+            let run = RunId(self.runs);
+            if let Work::Call { call, args, .. } = &work {
+                commands.push(Command::Call {
+                    run,
+                    call: FunctionCall {
+                        artifact: artifact.clone(),
+                        offset: call.offset.unwrap_or_default(),
+                        args: args.clone(),
+                    },
+                });
+            }
+            self.ahead.calls.push_back(Current {
+                request,
+                work,
+                run,
+                started: now,
+                artifacts: current.artifacts.clone(),
+                running: true,
+                interrupted: false,
+                clear: false,
+                dropped: false,
+                published: false,
+            });
+        }
+    }
+
+    /// Drops calls that were sent ahead, as far as they have not begun.
+    pub(super) fn drop_ahead(&mut self, ids: &[MsgId], commands: &mut Vec<Command>) {
+        let mut any = false;
+        for call in &mut self.ahead.calls {
+            call.dropped |= ids.is_empty() || ids.contains(&call.request.msg_id());
+            any |= call.dropped;
+        }
+        if any {
+            commands.push(Command::Recall);
+        }
+    }
+
+    /// The runtime has given a call back that it has not begun.
+    pub(super) fn recalled(&mut self, run: RunId, now: Now, commands: &mut Vec<Command>) {
+        let Some(current) = self.current.take_if(|current| current.run == run) else {
+            return;
+        };
+        if current.dropped {
+            self.reply_aborted(current.request, now, commands);
+        } else {
+            self.ahead.returned.push(current.request);
+        }
+    }
+
+    /// The process is gone for good, and with it what it was sent ahead.
+    pub(super) fn lose_ahead(&mut self) {
+        let lost = self.ahead.calls.drain(..).map(|call| call.request);
+        self.ahead.returned.extend(lost);
+    }
+}
