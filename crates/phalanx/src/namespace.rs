@@ -79,7 +79,7 @@ pub(crate) fn kept(name: &str, wanted: &str) -> Result<Kept, Unknown> {
             ename: "NameError",
             evalue: format!("name '{name}' is not defined on this engine"),
         })?;
-        if plain(&entry.type_name) != plain(wanted) {
+        if own(&entry.type_name) != own(wanted) {
             return Err(Unknown {
                 ename: "TypeError",
                 evalue: format!(
@@ -100,24 +100,34 @@ fn changed() {
     }
 }
 
-/// A type's name without the crates and modules of its parts: cells are crates of their own.
+/// A type's name without the crates and modules of its parts.
 pub(crate) fn plain(name: &str) -> String {
-    let mut plain = String::new();
-    let mut word = String::new();
-    let mut chars = name.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c == ':' && chars.peek() == Some(&':') {
-            chars.next();
-            word.clear();
-        } else if c.is_alphanumeric() || c == '_' {
-            word.push(c);
-        } else {
-            plain.push_str(&word);
-            word.clear();
-            plain.push(c);
-        }
+    with_paths(name, |_| false)
+}
+
+/// A type's name without the crates that are cells: each is a crate of its own.
+fn own(name: &str) -> String {
+    with_paths(name, |path| !CELLS.iter().any(|cell| path.starts_with(cell)))
+}
+
+/// How evcxr names the crates that it compiles cells as.
+const CELLS: [&str; 2] = ["ctx", "user_code"];
+
+/// A type's name in which paths are whole where `whole` says so, and otherwise their last part.
+fn with_paths(name: &str, whole: impl Fn(&str) -> bool) -> String {
+    let part_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut rest = name;
+    let mut text = String::new();
+    while !rest.is_empty() {
+        let end = rest.find(|c| !part_of_path(c)).unwrap_or(rest.len());
+        let path = &rest[..end];
+        let last = path.rsplit(':').next().unwrap_or(path);
+        text.push_str(if whole(path) { path } else { last });
+        let after = rest[end..].chars().next().map_or(0, char::len_utf8);
+        text.push_str(&rest[end..end + after]);
+        rest = &rest[end + after..];
     }
-    plain + &word
+    text
 }
 
 fn with<T>(act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
@@ -172,5 +182,8 @@ mod tests {
     fn types_of_cells_have_the_name_they_were_given() {
         let name = "alloc::vec::Vec<(ctx_3::Point, [core::option::Option<u8>; 3])>";
         assert_eq!(plain(name), "Vec<(Point, [Option<u8>; 3])>");
+        let other = "alloc::vec::Vec<(user_code_5::a::Point, [core::option::Option<u8>; 3])>";
+        assert_eq!(own(name), own(other));
+        assert_ne!(own("a::b::C"), own("a::d::C"));
     }
 }

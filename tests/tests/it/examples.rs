@@ -82,6 +82,19 @@ fn tasks_depend_on_engines_and_on_each_other() {
 }
 
 #[test]
+fn ndarrays_travel_by_every_road() {
+    example("arrays.ipynb", |notebook| {
+        says(notebook, "functions", &["[[7, 10],\n [15, 22]]"]);
+        says(notebook, "functions", &["[3, 7]\n", "[3.0, 7.0]"]);
+        says(notebook, "px", &["[10, 22] [0.0, 0.25, 0.5]"]);
+        says(notebook, "px", &["[10, 22] [0.75, 1.0]"]);
+        says(notebook, "pull", &["[10, 22]"]);
+        says(notebook, "pull", &["[0.0, 0.25, 0.5, 0.75, 1.0]"]);
+        says(notebook, "shared", &["[999000.0, 999000.0]"]);
+    });
+}
+
+#[test]
 fn results_are_had_as_they_arrive() {
     example("itermapresult.ipynb", |notebook| {
         let engines = lines(notebook, "direct");

@@ -96,7 +96,8 @@ fn every_error_of_a_task_comes_back() {
         "timeout",
         "Interrupted: the call was interrupted",
     );
-    for error in ["ImpossibleDependency", "TaskTimeout", "UnmetDependency"] {
+    let unmet = "requires: the function's condition does not hold on this engine";
+    for error in ["ImpossibleDependency", "TaskTimeout", unmet] {
         says(&notebook, "dependencies", error);
     }
     says(&notebook, "abort", "TaskAborted");

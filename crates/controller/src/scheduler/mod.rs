@@ -178,6 +178,7 @@ impl Scheduler {
                 record.task.retries -= 1;
                 record.failed_on.push(uuid.clone());
                 record.died_on = Some(uuid.clone());
+                record.unmet = None;
                 self.make_ready(no, &mut out);
             }
         }
@@ -205,20 +206,22 @@ impl Scheduler {
         }
         let record = self.tasks.get_mut(&no)?;
         let mut out = Vec::new();
+        let ok = verdict == Verdict::Ok;
         let again = match verdict {
-            Verdict::Unmet => true,
+            Verdict::Unmet(why) => Some((None, Some(why))),
+            Verdict::Lacking => Some((Some(reply.clone()), None)),
             Verdict::Failed if record.task.retries > 0 => {
                 record.task.retries -= 1;
-                true
+                Some((Some(reply.clone()), None))
             }
-            _ => false,
+            _ => None,
         };
-        if again {
+        if let Some((failure, unmet)) = again {
             record.failed_on.push(engine.clone());
-            record.failure = Some(reply);
+            (record.failure, record.unmet) = (failure, unmet);
             self.make_ready(no, &mut out);
         } else {
-            self.finish(no, verdict == Verdict::Ok, Some(engine.clone()));
+            self.finish(no, ok, Some(engine.clone()));
             out.push(SchedulerCommand::Reply(reply));
         }
         self.settle(&mut out);
@@ -308,7 +311,7 @@ impl Scheduler {
         }
         let (after, follow) = (&record.task.after, &record.task.follow);
         if self.ended.unreachable(after) || self.ended.unreachable(follow) {
-            self.fail(no, FailReason::ImpossibleDependency, out);
+            self.fail(no, FailReason::ImpossibleDependency(None), out);
         } else if self.ended.met(after) && self.ended.met(follow) {
             self.make_ready(no, out);
         } else {
@@ -473,7 +476,7 @@ impl Scheduler {
         }
         let reason = match record.died_on.take() {
             Some(engine) => FailReason::EngineDied(engine),
-            None => FailReason::ImpossibleDependency,
+            None => FailReason::ImpossibleDependency(record.unmet.take()),
         };
         self.fail(no, reason, out);
     }

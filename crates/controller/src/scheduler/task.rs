@@ -80,7 +80,7 @@ impl Task {
 }
 
 /// What a reply says of its task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It succeeded.
     Ok,
@@ -88,8 +88,10 @@ pub enum Verdict {
     Failed,
     /// It was aborted.
     Aborted,
-    /// That engine cannot run it; another might.
-    Unmet,
+    /// That engine cannot run it, for want of this; another might.
+    Unmet(String),
+    /// That engine cannot run it as it came, and says so to its client; another might.
+    Lacking,
 }
 
 /// What is to be done.
@@ -119,8 +121,9 @@ pub enum FailReason {
     EngineDied(EngineUuid),
     /// It was not begun in time.
     Timeout,
-    /// What it depends on can never come true.
-    ImpossibleDependency,
+    /// What it depends on can never come true: what the last engine that could not run it lacked, if
+    /// it came to that.
+    ImpossibleDependency(Option<String>),
     /// It depends on a task nobody knows, or on itself.
     InvalidDependency,
     /// All engines have gone, and none has come since.
@@ -142,6 +145,8 @@ pub(super) struct Record {
     pub failed_on: Vec<EngineUuid>,
     /// What the last of them answered.
     pub failure: Option<Frames>,
+    /// What the last of them lacked.
+    pub unmet: Option<String>,
     /// The last that died with it.
     pub died_on: Option<EngineUuid>,
 }
@@ -161,6 +166,7 @@ impl Record {
             deadline,
             failed_on: Vec::new(),
             failure: None,
+            unmet: None,
             died_on: None,
         }
     }

@@ -174,8 +174,41 @@ fn an_engine_s_reply_to_a_task_it_does_not_have_is_nobody_s() {
 fn unmet_dependencies_cost_no_retry_and_end_when_all_engines_refused() {
     let mut case = Case::new(1, &["a", "b"]);
     case.submit("1");
-    assert_eq!(case.reply("a", "1", Verdict::Unmet), ["run 1 on b"]);
-    assert_eq!(case.reply("b", "1", Verdict::Unmet), ["reply 1 Unmet"]);
+    let lacks = |what: &str| Verdict::Unmet(what.to_owned());
+    assert_eq!(case.reply("a", "1", lacks("x")), ["run 1 on b"]);
+    let why = r#"fail 1: ImpossibleDependency(Some("y"))"#;
+    assert_eq!(case.reply("b", "1", lacks("y")), [why]);
+    // An engine that dies answers for itself, and what failed with what it failed with.
+    case.submit_with("2", retries(1));
+    assert_eq!(case.reply("a", "2", lacks("x")), ["run 2 on b"]);
+    let died = r#"fail 2: EngineDied(EngineUuid("b"))"#;
+    assert_eq!(case.left("b"), [died]);
+    case.joined("b");
+    assert_eq!(case.submit_with("3", retries(1)), ["run 3 on b"]);
+    assert_eq!(case.reply("b", "3", lacks("x")), ["run 3 on a"]);
+    assert_eq!(case.reply("a", "3", Verdict::Failed), ["reply 3 Failed"]);
+}
+
+#[test]
+fn tasks_that_some_engine_could_run_are_not_refused_by_those_they_are_not_for() {
+    let mut case = Case::new(1, &["a", "b", "c"]);
+    let metadata = TaskMetadata {
+        targets: vec![engine("a"), engine("b")],
+        ..TaskMetadata::default()
+    };
+    case.submit_with("1", metadata);
+    let lacks = |what: &str| Verdict::Unmet(what.to_owned());
+    assert_eq!(case.reply("a", "1", lacks("x")), ["run 1 on b"]);
+    let why = r#"fail 1: ImpossibleDependency(Some("y"))"#;
+    assert_eq!(case.reply("b", "1", lacks("y")), [why]);
+}
+
+#[test]
+fn an_engine_that_wants_a_task_sent_otherwise_tells_its_client() {
+    let mut case = Case::new(1, &["a", "b"]);
+    case.submit("1");
+    assert_eq!(case.reply("a", "1", Verdict::Lacking), ["run 1 on b"]);
+    assert_eq!(case.reply("b", "1", Verdict::Lacking), ["reply 1 Lacking"]);
 }
 
 #[test]
@@ -342,12 +375,12 @@ fn targets_are_kept_to() {
         case.left("b"),
         [
             "fail 1: EngineDied(EngineUuid(\"b\"))",
-            "fail 2: ImpossibleDependency"
+            "fail 2: ImpossibleDependency(None)"
         ]
     );
     assert_eq!(
         case.submit_with("4", targets("b")),
-        ["fail 4: ImpossibleDependency"]
+        ["fail 4: ImpossibleDependency(None)"]
     );
 }
 
@@ -367,7 +400,7 @@ fn tasks_run_after_what_they_depend_on() {
     );
     assert_eq!(
         case.reply("a", "2", Verdict::Failed),
-        ["reply 2 Failed", "fail 3: ImpossibleDependency"]
+        ["reply 2 Failed", "fail 3: ImpossibleDependency(None)"]
     );
     assert_eq!(case.submit_with("4", after(&["1"])), ["run 4 on a"]);
     for impossible in [&["nobody"][..], &["5"]] {
@@ -392,7 +425,7 @@ fn tasks_follow_to_the_engine_of_what_they_depend_on() {
     assert_eq!(case.submit_with("3", follow(&["2"])), ["run 3 on b"]);
     assert_eq!(
         case.submit_with("4", follow(&["1", "2"])),
-        ["fail 4: ImpossibleDependency"]
+        ["fail 4: ImpossibleDependency(None)"]
     );
 }
 
@@ -462,7 +495,7 @@ fn a_chain_of_dependencies_ends_at_once_when_it_breaks() {
     }
     let told = case.reply("a", "0", Verdict::Failed);
     assert_eq!(told.len(), 100);
-    assert_eq!(told[99], "fail 99: ImpossibleDependency");
+    assert_eq!(told[99], "fail 99: ImpossibleDependency(None)");
     assert_eq!(case.scheduler.waiting(), []);
     assert_eq!(case.scheduler.queued_bytes(), 0);
 }

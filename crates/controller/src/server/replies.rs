@@ -56,9 +56,14 @@ impl Failure {
                 "TaskTimeout",
                 format!("task '{task}' was not begun in time"),
             ),
-            FailReason::ImpossibleDependency => (
+            FailReason::ImpossibleDependency(why) => (
                 "ImpossibleDependency",
-                format!("no engine can run task '{task}', nor will any be able to"),
+                match why {
+                    Some(why) if !why.is_empty() => {
+                        format!("no engine has what task '{task}' requires: {why}")
+                    }
+                    _ => format!("no engine can run task '{task}', nor will any be able to"),
+                },
             ),
             FailReason::InvalidDependency => (
                 "InvalidDependency",

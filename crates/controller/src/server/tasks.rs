@@ -8,8 +8,9 @@ use crate::records::Queue;
 use crate::scheduler::{BatchNo, SchedulerCommand, Task, Verdict};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
-use phalanx_protocol::parallel::{ReplyMetadata, TaskMetadata};
+use phalanx_protocol::parallel::{Refusal, ReplyMetadata, TaskMetadata};
 use phalanx_transport::{Frames, RawMessage};
+use serde::Deserialize;
 use serde_json::json;
 use std::time::Instant;
 
@@ -28,6 +29,27 @@ fn run(engine: &EngineUuid, mut request: RawMessage, senders: &Senders) {
     let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
     request.identities.insert(0, name);
     post(&senders.task[ENGINES], request.into_frames());
+}
+
+/// What a reply says that has an unmet dependency.
+fn unmet(reply: &RawMessage) -> Verdict {
+    #[derive(Deserialize)]
+    struct Metadata {
+        phalanx: Option<Refusal>,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(default)]
+        evalue: String,
+    }
+    let refusal = serde_json::from_slice(&reply.metadata)
+        .ok()
+        .and_then(|metadata: Metadata| metadata.phalanx?.reason);
+    if refusal.is_some() {
+        return Verdict::Lacking;
+    }
+    let content = serde_json::from_slice(&reply.content);
+    Verdict::Unmet(content.map_or_else(|_| String::new(), |content: Content| content.evalue))
 }
 
 impl Server {
@@ -131,7 +153,7 @@ impl Server {
             return self.batch_reply(&engine, message, metadata, senders);
         }
         let verdict = match metadata {
-            Ok(metadata) if !metadata.dependencies_met => Verdict::Unmet,
+            Ok(metadata) if !metadata.dependencies_met => unmet(&message),
             Ok(metadata) if metadata.status == "ok" => Verdict::Ok,
             Ok(metadata) if metadata.status == "aborted" => Verdict::Aborted,
             _ => Verdict::Failed,

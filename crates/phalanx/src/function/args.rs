@@ -17,6 +17,7 @@ use std::fmt;
     message = "values of type `{Self}` cannot travel to engines and back",
     label = "this is neither serialised nor deserialised by serde",
     note = "derive it for a type of your own: `#[derive(Serialize, Deserialize)]`",
+    note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.16\", features = [\"serde\"] }}`",
     note = "parameters and results of functions that engines call are owned: `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
 )]
 pub trait Travels: Serialize + DeserializeOwned + 'static {}
@@ -87,10 +88,11 @@ pub(super) const ELSEWHERE: u8 = 3;
 /// How many bytes are many.
 const FAR: usize = 1 << 16;
 
-/// What can be given for a parameter of type `A`: a value of it, or a [`Reference`] to one.
+/// What can be given for a parameter of type `A`: a value of it, borrowed or not, or a [`Reference`]
+/// to one on the engine.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given for a parameter of type `{A}`",
-    label = "not a `{A}`, and no `Reference` to one"
+    label = "no `{A}` that serde can serialise, and no `Reference` to one"
 )]
 pub trait Argument<A> {
     /// Appends it.
@@ -106,6 +108,28 @@ impl<A: Serialize> Argument<A> for A {
     }
 }
 
+#[diagnostic::do_not_recommend]
+impl<A: Serialize> Argument<A> for &A {
+    fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
+        (**self).encode(to)
+    }
+}
+
+impl Argument<String> for &str {
+    fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
+        to.value(Parts::of(*self)?);
+        Ok(())
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize> Argument<Vec<T>> for &[T] {
+    fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
+        to.value(Parts::of(*self)?);
+        Ok(())
+    }
+}
+
 impl<A> Argument<A> for Reference {
     fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
         to.reference(self.0);
@@ -116,6 +140,8 @@ impl<A> Argument<A> for Reference {
 /// What can be given for parameters `P`: nothing for none, one value for one, a tuple for several.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given for the parameters `{P}`",
+    note = "an argument is a value of its parameter's type, borrowed or not, or a `Reference`; the type is a serde type",
+    note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.16\", features = [\"serde\"] }}`",
     note = "several arguments are given as a tuple: `(1.0, Reference(\"id\"))`"
 )]
 pub trait Arguments<P> {

@@ -33,7 +33,7 @@ pub struct With<F, C>(F, C);
 #[diagnostic::on_unimplemented(
     message = "engines cannot call `{Self}`",
     label = "not a function with parameters and result that can travel",
-    note = "parameters and result must be owned and serde types; a closure's parameters need their types: `|x: f64| …`",
+    note = "parameters and result must be owned and serde types, for which other crates often need their `serde` feature; a closure's parameters need their types: `|x: f64| …`",
     note = "a closure that captures variables names them: `task!([k] |x: f64| k * x)`"
 )]
 pub trait IntoFunction<P> {

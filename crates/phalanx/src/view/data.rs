@@ -39,15 +39,23 @@ pub(super) fn parcel(name: &str, type_name: &str, value: Parts) -> Result<Encode
     Ok(parcel)
 }
 
-/// The type that is pushed for a value of type `T`, where the two differ: a `str` arrives as `String`.
+/// The type that is pushed for a value of type `T`, where the two differ: what borrows arrives as
+/// what owns, a `str` as `String`.
 pub(super) fn pushed_type<T: ?Sized>() -> String {
     let name = std::any::type_name::<T>().trim_start_matches('&');
-    match name {
-        "str" => std::any::type_name::<String>().to_owned(),
-        slice if slice.starts_with('[') && !slice.contains(';') => {
-            format!("alloc::vec::Vec<{}>", &slice[1..slice.len() - 1])
+    if name == "str" {
+        return std::any::type_name::<String>().to_owned();
+    }
+    let inner = name.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let is_length = |it: &str| it.chars().all(|c| c.is_ascii_digit());
+    match inner {
+        Some(item) if !item.rsplit_once("; ").is_some_and(|(_, n)| is_length(n)) => {
+            format!("alloc::vec::Vec<{item}>")
         }
-        name => name.to_owned(),
+        // An ndarray that borrows its items.
+        _ => name
+            .replace("ndarray::ViewRepr<&mut ", "ndarray::ViewRepr<&")
+            .replace("ndarray::ViewRepr<&", "ndarray::data_repr::OwnedRepr<"),
     }
 }
 
@@ -150,5 +158,19 @@ impl<R: Travels> AsyncResult<Vec<R>, Many> {
     /// The lists of all tasks as one.
     fn as_chunks(&self) -> AsyncResult<R, Chunks> {
         AsyncResult::of(self.handle())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_borrows_arrives_as_what_owns() {
+        assert_eq!(pushed_type::<&str>(), "alloc::string::String");
+        assert_eq!(pushed_type::<[u8]>(), "alloc::vec::Vec<u8>");
+        assert_eq!(pushed_type::<[[u8; 3]]>(), "alloc::vec::Vec<[u8; 3]>");
+        assert_eq!(pushed_type::<&[[u8; 3]; 2]>(), "[[u8; 3]; 2]");
+        assert_eq!(pushed_type::<(u8, [u8; 3])>(), "(u8, [u8; 3])");
     }
 }

@@ -76,22 +76,41 @@ pub async fn materialise(
         .names()
         .to_bind(&uuids, |name| mentioned.contains(name));
     for ((name, type_name), uuids) in found {
-        let ty = types::source(&type_name);
-        let source = format!("let mut {name}: {ty} = phalanx::__cell::pushed({name:?});");
         let ids: Vec<EngineId> = client
             .engines()
             .iter()
             .filter(|engine| uuids.contains(&engine.uuid))
             .map(|engine| engine.id)
             .collect();
-        run(services, context, client, &ids, &source)
-            .await
-            .map_err(|failure| not_bound(&name, &ty, failure))?;
+        bind(services, context, client, &ids, &name, &type_name).await?;
         for uuid in &uuids {
             services.functions().names().bound(uuid, &name);
         }
     }
     Ok(())
+}
+
+/// Makes one pushed value a variable, of the first way of writing its type that compiles.
+async fn bind(
+    services: &Services,
+    context: &CellContext,
+    client: &Client,
+    engines: &[EngineId],
+    name: &str,
+    type_name: &str,
+) -> Result<(), Failure> {
+    let mut first = None;
+    for ty in types::sources(type_name) {
+        let source = format!("let mut {name}: {ty} = phalanx::__cell::pushed({name:?});");
+        match run(services, context, client, engines, &source).await {
+            Ok(()) => return Ok(()),
+            Err(failure @ Failure::Compile { .. }) => {
+                first.get_or_insert_with(|| not_bound(name, &ty, failure));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    first.map_or(Ok(()), Err)
 }
 
 /// Runs a cell of ours and waits for it.

@@ -1,7 +1,10 @@
 //! Types as `std::any::type_name` tells them, written so that they compile in another cell. Pure.
+//!
+//! A type's name has the modules where it is defined, which may be private: crates export what is
+//! in them elsewhere. Where is known of some; of others the usual places are tried.
 
 /// Public paths of types whose own path is private.
-const PUBLIC: [(&str, &str); 31] = [
+const PUBLIC: [(&str, &str); 46] = [
     ("alloc::string::String", "std::string::String"),
     ("alloc::vec::Vec", "std::vec::Vec"),
     ("alloc::boxed::Box", "std::boxed::Box"),
@@ -57,6 +60,24 @@ const PUBLIC: [(&str, &str); 31] = [
     ("core::cell::Cell", "std::cell::Cell"),
     ("core::cell::RefCell", "std::cell::RefCell"),
     ("core::marker::PhantomData", "std::marker::PhantomData"),
+    ("ndarray::data_repr::OwnedRepr", "ndarray::OwnedRepr"),
+    ("ndarray::dimension::dim::Dim", "ndarray::Dim"),
+    (
+        "ndarray::dimension::dynindeximpl::IxDynImpl",
+        "ndarray::IxDynImpl",
+    ),
+    ("chrono::datetime::DateTime", "chrono::DateTime"),
+    ("chrono::naive::date::NaiveDate", "chrono::NaiveDate"),
+    ("chrono::naive::datetime::NaiveDateTime", "chrono::NaiveDateTime"),
+    ("chrono::naive::time::NaiveTime", "chrono::NaiveTime"),
+    ("chrono::offset::fixed::FixedOffset", "chrono::FixedOffset"),
+    ("chrono::offset::local::Local", "chrono::Local"),
+    ("chrono::offset::utc::Utc", "chrono::Utc"),
+    ("chrono::time_delta::TimeDelta", "chrono::TimeDelta"),
+    ("polars_core::frame::DataFrame", "polars::prelude::DataFrame"),
+    ("polars_core::series::Series", "polars::prelude::Series"),
+    ("serde_json::map::Map", "serde_json::Map"),
+    ("serde_json::value::Value", "serde_json::Value"),
     ("phalanx::shared::Shared", "phalanx::Shared"),
     ("phalanx_protocol::id::EngineId", "phalanx::EngineId"),
     ("phalanx_protocol::id::MsgId", "phalanx::MsgId"),
@@ -65,35 +86,65 @@ const PUBLIC: [(&str, &str); 31] = [
 /// How evcxr names the crate it compiles a cell as.
 const CELLS: [&str; 2] = ["ctx", "user_code"];
 
-/// The type of that name, as source.
-pub(super) fn source(type_name: &str) -> String {
+/// Where a crate may export a type of its own.
+#[derive(Clone, Copy)]
+enum Export {
+    /// Where it is defined.
+    Module,
+    /// At its root.
+    Root,
+    /// At the root of the crate that it is a part of, as `polars_core` is of `polars`.
+    Whole,
+    /// In the prelude of that.
+    Prelude,
+}
+
+/// The type of that name as source, the likeliest first: one of these compiles.
+pub(super) fn sources(type_name: &str) -> Vec<String> {
+    use Export::{Module, Prelude, Root, Whole};
+    let mut sources = Vec::new();
+    for export in [Module, Root, Whole, Prelude] {
+        let source = source(type_name, export);
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    sources
+}
+
+fn source(type_name: &str, export: Export) -> String {
     let mut source = String::new();
     let mut path = String::new();
     for c in type_name.chars() {
         if c.is_alphanumeric() || c == '_' || c == ':' {
             path.push(c);
         } else {
-            source.push_str(&public(&path));
+            source.push_str(&public(&path, export));
             path.clear();
             source.push(c);
         }
     }
-    source + &public(&path)
+    source + &public(&path, export)
 }
 
-fn public(path: &str) -> String {
+fn public(path: &str, export: Export) -> String {
     if let Some((_, public)) = PUBLIC.iter().find(|(private, _)| *private == path) {
         return (*public).to_owned();
     }
     let Some((first, rest)) = path.split_once("::") else {
         return path.to_owned();
     };
-    if CELLS.iter().any(|name| first.starts_with(name)) {
-        return rest.rsplit("::").next().unwrap_or(rest).to_owned();
+    let name = rest.rsplit("::").next().unwrap_or(rest);
+    if CELLS.iter().any(|cells| first.starts_with(cells)) {
+        return name.to_owned();
     }
-    match first {
-        "core" | "alloc" => format!("std::{rest}"),
-        _ => path.to_owned(),
+    let whole = first.split('_').next().unwrap_or(first);
+    match (first, export) {
+        ("core" | "alloc" | "std", _) => format!("std::{rest}"),
+        (_, Export::Module) => path.to_owned(),
+        (_, Export::Root) => format!("{first}::{name}"),
+        (_, Export::Whole) => format!("{whole}::{name}"),
+        (_, Export::Prelude) => format!("{whole}::prelude::{name}"),
     }
 }
 
@@ -105,10 +156,10 @@ mod tests {
     #[test]
     fn types_of_the_standard_library_have_public_paths() {
         type Nested = std::collections::HashMap<String, Vec<(Option<u8>, [f64; 3])>>;
-        let nested = source(type_name::<Nested>());
+        let nested = sources(type_name::<Nested>());
         assert_eq!(
             nested,
-            "std::collections::HashMap<std::string::String, std::vec::Vec<(std::option::Option<u8>, [f64; 3])>>"
+            ["std::collections::HashMap<std::string::String, std::vec::Vec<(std::option::Option<u8>, [f64; 3])>>"]
         );
         for (name, wanted) in [
             (type_name::<std::time::Duration>(), "std::time::Duration"),
@@ -121,17 +172,35 @@ mod tests {
             (type_name::<std::ops::Range<i32>>(), "std::ops::Range<i32>"),
             ("phalanx::shared::Shared<[f64]>", "phalanx::Shared<[f64]>"),
         ] {
-            assert_eq!(source(name), wanted);
+            assert_eq!(sources(name), [wanted]);
         }
     }
 
     #[test]
     fn types_of_cells_go_by_their_own_name() {
-        assert_eq!(source("ctx::Point"), "Point");
+        assert_eq!(sources("ctx::Point"), ["Point"]);
         assert_eq!(
-            source("alloc::vec::Vec<ctx::a::Point>"),
-            "std::vec::Vec<Point>"
+            sources("alloc::vec::Vec<ctx::a::Point>"),
+            ["std::vec::Vec<Point>"]
         );
-        assert_eq!(source("ndarray::ArrayBase<f64>"), "ndarray::ArrayBase<f64>");
+    }
+
+    #[test]
+    fn types_of_other_crates_are_looked_for_where_crates_export_them() {
+        let matrix = "ndarray::ArrayBase<ndarray::data_repr::OwnedRepr<f64>, ndarray::dimension::dim::Dim<[usize; 2]>>";
+        assert_eq!(
+            sources(matrix)[0],
+            "ndarray::ArrayBase<ndarray::OwnedRepr<f64>, ndarray::Dim<[usize; 2]>>"
+        );
+        assert_eq!(
+            sources("alloc::vec::Vec<ab_core::a::B<ctx::C>>"),
+            [
+                "std::vec::Vec<ab_core::a::B<C>>",
+                "std::vec::Vec<ab_core::B<C>>",
+                "std::vec::Vec<ab::B<C>>",
+                "std::vec::Vec<ab::prelude::B<C>>",
+            ]
+        );
+        assert_eq!(sources("uuid::Uuid").len(), 2);
     }
 }
