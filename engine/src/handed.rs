@@ -1,4 +1,5 @@
-//! Large values that clients of this machine are handed by reference.
+//! Large values that clients of this machine are handed by reference, and large arguments that other
+//! engines of this machine are.
 
 use bytes::Bytes;
 use phalanx_protocol::parallel::TAKEN;
@@ -6,6 +7,7 @@ use phalanx_protocol::segment::{SegmentRef, size};
 use phalanx_sys::segment;
 use phalanx_transport::Envelope;
 use std::collections::HashSet;
+use std::io;
 
 /// How many bytes are kept for clients that have not taken them over; more goes over the sockets,
 /// which have a limit too.
@@ -40,6 +42,18 @@ impl Handed {
             }
             _ => false,
         }
+    }
+
+    /// Keeps the arguments of a call for other engines of this machine, until the client says that
+    /// none needs them any more.
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    pub fn keep(&mut self, arguments: &[u8]) -> io::Result<Bytes> {
+        let kept = segment::place(arguments)?;
+        self.values.insert(kept.clone());
+        self.bytes += size(&kept);
+        Ok(kept)
     }
 
     /// A value on its way to a client: as it is, or whole where the client cannot open it.
@@ -96,6 +110,17 @@ mod tests {
         let taken = message(&session, TAKEN, &reference);
         assert!(handed.hears(&taken) && handed.hears(&taken));
         assert!(segment::is_out_of_reach(&reference));
+        assert_eq!(handed.bytes, 0);
+    }
+
+    #[test]
+    fn arguments_are_kept_until_no_engine_needs_them() {
+        let mut handed = Handed::default();
+        let kept = Bytes::copy_from_slice(&handed.keep(b"arguments").unwrap());
+        assert_eq!(segment::resolve(kept.clone()).unwrap(), b"arguments"[..]);
+        let session = Session::new("client", SigningKey::sha256(""));
+        assert!(handed.hears(&message(&session, TAKEN, &kept)));
+        assert!(segment::is_out_of_reach(&kept));
         assert_eq!(handed.bytes, 0);
     }
 

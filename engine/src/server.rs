@@ -5,10 +5,13 @@ use crate::artifacts::Store;
 use crate::config::{EngineConfig, EngineError, Exit};
 use crate::handed::Handed;
 use crate::link::{Channels, Heart, Joined, join, registration};
-use crate::machine::{Command, Event, Identity, Machine, Publication, Reply, Shipment};
+use crate::machine::{
+    Ask, Command, Event, Identity, Machine, Publication, Reply, Request, Shipment,
+};
 use crate::parent;
 use crate::runtime::Slot;
 use crate::wire;
+use bytes::Bytes;
 use chrono::Utc;
 use phalanx_protocol::host::ENGINE_ID_VAR;
 use phalanx_protocol::id::{EngineUuid, SessionId};
@@ -205,8 +208,11 @@ impl Server {
     }
 
     /// Lets the machine decide about an event and does what it says; whether to end.
-    async fn perform(&mut self, event: Event) -> bool {
+    async fn perform(&mut self, mut event: Event) -> bool {
         let mut stop = false;
+        if let Event::Requested(request) = &mut event {
+            self.keep(request).await;
+        }
         let mut commands = VecDeque::from(self.machine.on(event, Utc::now()));
         while let Some(command) = next_command(&mut commands) {
             match command {
@@ -253,6 +259,31 @@ impl Server {
             false => None,
         };
         stop
+    }
+
+    /// Keeps the arguments of a call for other engines of this machine, where it wants that; others may
+    /// be waiting for them.
+    async fn keep(&mut self, request: &mut Request) {
+        let Ask::Apply {
+            call: Ok(call),
+            buffers,
+        } = &mut request.ask
+        else {
+            return;
+        };
+        let Some(args) = buffers.last_mut().filter(|_| call.keep) else {
+            return;
+        };
+        let kept = self.handed.keep(args).unwrap_or_else(|error| {
+            tracing::warn!(%error, "arguments are not kept for other engines");
+            Bytes::new()
+        });
+        if !kept.is_empty() {
+            args.clone_from(&kept);
+            Arc::make_mut(call).host = about::host();
+        }
+        self.publish(Some(request.header.clone()), Publication::Kept(kept))
+            .await;
     }
 
     /// Artifacts that need no search, which other threads would be asked for.

@@ -3,7 +3,9 @@
 use crate::machine::{Ask, Channel, Event, Identity, Publication, Reply, Request};
 use bytes::Bytes;
 use phalanx_protocol::output::Output;
-use phalanx_protocol::parallel::{AbortRequest, BATCH, PHALANX, ReplyMetadata, SignalRequest};
+use phalanx_protocol::parallel::{
+    AbortRequest, BATCH, KEPT, PHALANX, ReplyMetadata, SignalRequest,
+};
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, Frames, Session, WireError};
 use serde::Deserialize;
@@ -161,8 +163,13 @@ pub(crate) fn publication(
     identity: &Identity,
     session: &Session,
 ) -> Result<Frames, WireError> {
+    let buffers = match &publication {
+        Publication::Kept(reference) => vec![reference.clone()],
+        _ => Vec::new(),
+    };
     let (topic, msg_type, content) = published(publication);
     let mut envelope = session.envelope(msg_type, content, None);
+    envelope.buffers = buffers;
     envelope.parent_header = parent;
     envelope.identities = vec![format!("engine.{}.{topic}", identity.id).into()];
     envelope
@@ -218,6 +225,7 @@ fn published(publication: Publication) -> (&'static str, &'static str, Value) {
             json!({"data": data, "metadata": {}, "execution_count": 0}),
         ),
         Publication::Output(Output::Data(data)) => ("data_message", "data_message", json!(data)),
+        Publication::Kept(_) => (KEPT, KEPT, json!({})),
         Publication::Output(Output::ClearOutput { wait }) => {
             ("clear_output", "clear_output", json!({"wait": wait}))
         }

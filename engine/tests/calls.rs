@@ -30,6 +30,7 @@ impl Cluster {
                 paths: Vec::new(),
                 buffers: Vec::new(),
                 quiet: false,
+                keep: false,
             }),
             artifacts: Arc::new([(hash, path)]),
             args: Bytes::from_static(args),
@@ -48,6 +49,21 @@ impl Cluster {
 
 fn on(id: u32) -> Placement {
     Placement::Engine(EngineId(id))
+}
+
+#[tokio::test]
+async fn arguments_that_are_to_be_kept_for_others_are_read_where_they_are_kept() {
+    let mut cluster = Cluster::start(1).await;
+    for keep in [false, true] {
+        let mut call = cluster.function(on(0), "print-input\nreturn P", b"these");
+        Arc::make_mut(&mut call.metadata).keep = keep;
+        let called = cluster.call(vec![call]);
+        let tasks = cluster.done(&called).await;
+        assert!(ok(&tasks[0]), "{tasks:?}");
+        // Kept, what comes to the runtime is a reference, which is no text.
+        assert_eq!(tasks[0].metadata.stdout == "these\n", !keep);
+    }
+    cluster.end().await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::client::Shared;
 use crate::connect::{Sockets, connection_request};
 use crate::request::{Request, TaskKey};
 use crate::result::AsyncResult;
+use crate::state::data::Route;
 use crate::state::message::{Body, Outgoing};
 use crate::state::{Command, Event, Now, State, Ticket};
 use crate::submission::{Answer, RefusedTask};
@@ -421,6 +422,7 @@ async fn buffers(body: &Body) -> Result<Vec<Bytes>, String> {
         work,
         buffers,
         by_path,
+        data,
         more,
         ..
     } = body
@@ -439,10 +441,11 @@ async fn buffers(body: &Body) -> Result<Vec<Bytes>, String> {
     }
     if let EngineTask::Call(call) = &**work {
         // Engines of this machine open what the arguments refer to, as they do artifacts.
-        read.push(if *by_path && buffers.is_empty() {
-            call.args.clone()
-        } else {
-            segment::resolve(call.args.clone()).map_err(|error| format!("its data: {error}"))?
+        read.push(match data {
+            Some(Route::There { reference, .. }) => reference.clone(),
+            _ if *by_path && buffers.is_empty() => call.args.clone(),
+            _ => segment::resolve_arguments(call.args.clone())
+                .map_err(|error| format!("its data: {error}"))?,
         });
         read.extend(more.iter().map(|(_, args)| args.clone()));
     }

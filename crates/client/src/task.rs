@@ -4,6 +4,7 @@ use crate::submission::EngineCell;
 use bytes::Bytes;
 use phalanx_protocol::id::{ArtifactHash, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, Dependency};
+use phalanx_protocol::segment::SegmentRef;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -79,6 +80,16 @@ impl EngineTask {
                 Placement::Engine(engine) => Some(engine),
                 Placement::Balanced(_) => None,
             },
+        }
+    }
+
+    /// A reference to the arguments of a function, where they are in a file.
+    pub(crate) fn far_args(&self) -> Option<&Bytes> {
+        match self {
+            Self::Cell(_) => None,
+            Self::Call(call) => {
+                Some(&call.args).filter(|args| SegmentRef::from_bytes(args).is_some())
+            }
         }
     }
 

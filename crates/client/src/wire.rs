@@ -2,6 +2,7 @@
 
 use crate::request::ControlOrder;
 use crate::state::Event;
+use crate::state::data::Route;
 use crate::state::message::{Answer, Body, Outgoing, Published, Reply};
 use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
@@ -9,8 +10,8 @@ use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
 use phalanx_protocol::parallel::{
     AbortRequest, BATCH, CallMetadata, CellMetadata, ClearRequest, ConnectionReply, Content, Ended,
-    PHALANX, Refusal, RegistrationNotification, ShutdownNotification, ShutdownRequest, Signal,
-    SignalRequest, TAKEN, TaskMetadata, UnregistrationNotification,
+    KEPT, PHALANX, Refusal, RegistrationNotification, ShutdownNotification, ShutdownRequest,
+    Signal, SignalRequest, TAKEN, TaskMetadata, UnregistrationNotification,
 };
 use phalanx_transport::{Envelope, Session};
 use serde::Deserialize;
@@ -67,9 +68,13 @@ fn batch(envelope: &Envelope, ended: Vec<Ended>) -> Option<Event> {
         completed: Some(ended.completed),
         state: state.as_ref().map(|known| known.state.clone()),
         settled: !ended.output,
-        answer: Answer::Ok {
-            execution_count: None,
-            value: Some(value.clone()),
+        answer: match value.is_empty() {
+            // Every value has a first byte that says what it is.
+            true => Answer::Failed(failure(&lost("it is gone"))),
+            false => Answer::Ok {
+                execution_count: None,
+                value: Some(value.clone()),
+            },
         },
     });
     Some(Event::Batch(replies.collect()))
@@ -84,13 +89,18 @@ pub(crate) fn engine(envelope: &Envelope) -> Option<EngineUuid> {
 /// reply for several tasks, the value stays empty.
 pub(crate) fn lose_value(envelope: &mut Envelope, error: &std::io::Error) {
     if !envelope.metadata.contains_key(BATCH) {
-        envelope.content = json!({
-            "status": "error",
-            "ename": "EngineError",
-            "evalue": format!("the engine ended before its value was taken over: {error}"),
-            "traceback": [],
-        });
+        envelope.content = lost(&error.to_string());
     }
+}
+
+/// The content of a reply whose value is gone.
+fn lost(why: &str) -> Value {
+    json!({
+        "status": "error",
+        "ename": "EngineError",
+        "evalue": format!("the engine ended before its value was taken over: {why}"),
+        "traceback": [],
+    })
 }
 
 /// Something an engine published for a request of ours; other clients' are passed over.
@@ -122,6 +132,7 @@ pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<Event>
             data: content.get("data").and_then(of::<MimeBundle>)?,
             execution_count: content.get("execution_count").and_then(of)?,
         },
+        KEPT => Published::Kept(envelope.buffers.first().cloned().unwrap_or_default()),
         "data_message" => Published::Output(Output::Data(of(content)?)),
         "error" => Published::Error(failure(content)),
         _ => return None,
@@ -202,11 +213,12 @@ pub(crate) fn request(
         work,
         by_path,
         buffers,
+        data,
         targets,
         more,
     } = &outgoing.body
     {
-        envelope.metadata = metadata(work, *by_path, buffers, targets);
+        envelope.metadata = metadata(work, *by_path, buffers, data.as_ref(), targets);
         if !more.is_empty() {
             let ids: Vec<&MsgId> = outgoing.ids().collect();
             envelope.metadata.insert(BATCH.to_owned(), json!(ids));
@@ -220,6 +232,7 @@ fn metadata(
     work: &EngineTask,
     by_path: bool,
     buffers: &[usize],
+    data: Option<&Route>,
     targets: &[EngineUuid],
 ) -> Map<String, Value> {
     let paths = if by_path {
@@ -235,11 +248,24 @@ fn metadata(
             buffers,
             ..cell.metadata.clone()
         }),
-        EngineTask::Call(call) => json!(CallMetadata {
-            paths,
-            buffers,
-            ..CallMetadata::clone(&call.metadata)
-        }),
+        EngineTask::Call(call) => {
+            let mut metadata = CallMetadata {
+                paths,
+                buffers,
+                ..CallMetadata::clone(&call.metadata)
+            };
+            match data {
+                Some(Route::Carry) => {
+                    metadata.keep = true;
+                    // It ends with its `idle`, before which it says where they are.
+                    metadata.quiet = false;
+                }
+                // What the arguments refer to is there, not here.
+                Some(Route::There { host, .. }) => metadata.host.clone_from(host),
+                Some(Route::Hold) | None => {}
+            }
+            json!(metadata)
+        }
     };
     let mut metadata = Map::new();
     if let Some(balanced) = work.dependencies() {
@@ -445,5 +471,34 @@ mod tests {
             (display.display_id.as_deref(), display.update),
             (Some("d"), true)
         );
+    }
+
+    #[test]
+    fn values_that_are_gone_fail_their_tasks_alone() {
+        let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let mut single = message("apply_reply", json!({"status": "ok"}), json!({}));
+        lose_value(&mut single, &gone);
+        let Some(Event::Replied(single)) = reply(&single) else {
+            panic!("no reply");
+        };
+        let ended = |id: &str| {
+            json!({"msg_id": id, "started": "2026-11-20T20:40:39Z",
+                "completed": "2026-11-20T20:40:39Z", "output": false})
+        };
+        let metadata = json!({BATCH: [ended("1"), ended("2")]});
+        let mut both = message("apply_reply", json!({"status": "ok"}), metadata);
+        both.buffers = vec!["P".into(), Default::default()];
+        lose_value(&mut both, &gone);
+        let Some(Event::Batch(both)) = reply(&both) else {
+            panic!("no replies");
+        };
+        assert!(matches!(both[0].answer, Answer::Ok { .. }));
+        for lost in [&single.answer, &both[1].answer] {
+            let Answer::Failed(failure) = lost else {
+                panic!("{lost:?}");
+            };
+            assert_eq!(failure.ename, "EngineError");
+            assert!(failure.evalue.contains("before its value was taken over"));
+        }
     }
 }

@@ -107,7 +107,9 @@ pub(crate) fn plain(name: &str) -> String {
 
 /// A type's name without the crates that are cells: each is a crate of its own.
 fn own(name: &str) -> String {
-    with_paths(name, |path| !CELLS.iter().any(|cell| path.starts_with(cell)))
+    with_paths(name, |path| {
+        !CELLS.iter().any(|cell| path.starts_with(cell))
+    })
 }
 
 /// How evcxr names the crates that it compiles cells as.

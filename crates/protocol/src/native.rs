@@ -50,6 +50,43 @@ pub mod value {
     pub const RAISED: u8 = b'X';
 }
 
+/// Arguments as a function takes them.
+pub mod arguments {
+    /// How many bytes go first: how long the arguments are, and where among them the captures of the
+    /// function are, each in eight bytes (little endian).
+    pub const HEAD: usize = 16;
+
+    /// What the captures begin with where they are at another place of the same file, or of the same
+    /// bytes: where, and how many bytes, as above.
+    pub const ELSEWHERE: u8 = 3;
+
+    /// Captures that are at another place.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Elsewhere {
+        /// Where it says so: before the two numbers.
+        pub at: usize,
+        /// Where they begin.
+        pub from: u64,
+        /// How many bytes.
+        pub len: u64,
+    }
+
+    /// Where the captures are, unless they are among the arguments.
+    pub fn elsewhere(arguments: &[u8]) -> Option<Elsewhere> {
+        let word = |at: usize| {
+            let bytes = arguments.get(at..)?.first_chunk()?;
+            Some(u64::from_le_bytes(*bytes))
+        };
+        let at = HEAD.checked_add(usize::try_from(word(8)?).ok()?)?;
+        if *arguments.get(at)? != ELSEWHERE {
+            return None;
+        }
+        let at = at + 1;
+        let (from, len) = (word(at)?, word(at + 8)?);
+        Some(Elsewhere { at, from, len })
+    }
+}
+
 /// Why a call gave no value, where it did not panic.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Raised {

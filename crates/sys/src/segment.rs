@@ -5,6 +5,7 @@
 //! file open as long as a clone of it lives.
 
 use bytes::Bytes;
+use phalanx_protocol::native::arguments::{Elsewhere, elsewhere};
 use phalanx_protocol::segment::{REFERENCE, SegmentRef};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -15,6 +16,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Where captures begin in bytes.
+const ALIGN: usize = 64;
 
 /// How many files of others a process keeps open at most; it does with maps of any more, of which
 /// there may be ten times as many.
@@ -84,6 +88,36 @@ pub fn resolve(bytes: Bytes) -> io::Result<Bytes> {
         return Ok(bytes);
     };
     mapped(&opened(&reference)?, &reference)
+}
+
+/// The bytes of arguments that are referred to, with the captures that they have together with those
+/// of other tasks; other bytes stay what they are.
+///
+/// # Errors
+/// As for [`resolve`].
+pub fn resolve_arguments(bytes: Bytes) -> io::Result<Bytes> {
+    let Some(reference) = SegmentRef::from_bytes(&bytes) else {
+        return Ok(bytes);
+    };
+    let file = opened(&reference)?;
+    let own = mapped(&file, &reference)?;
+    let Some(Elsewhere { at, from, len }) = elsewhere(&own) else {
+        return Ok(own);
+    };
+    let captures = SegmentRef {
+        offset: from,
+        len,
+        ..reference
+    };
+    opened(&captures)?;
+    let captures = mapped(&file, &captures)?;
+    let from = own.len().next_multiple_of(ALIGN);
+    let mut whole = Vec::with_capacity(from + captures.len());
+    whole.extend_from_slice(&own);
+    whole.resize(from, 0);
+    whole.extend_from_slice(&captures);
+    whole[at..at + 8].copy_from_slice(&(from as u64).to_le_bytes());
+    Ok(whole.into())
 }
 
 fn mapped(file: &File, reference: &SegmentRef) -> io::Result<Bytes> {
@@ -212,6 +246,7 @@ impl Drop for Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use phalanx_protocol::native::arguments::ELSEWHERE;
 
     fn large() -> Vec<u8> {
         (0..3_000_000u32).map(|number| number as u8).collect()
@@ -283,6 +318,29 @@ mod tests {
         assert_eq!(held[7], [7; 3][..]);
         drop(placed);
         assert_eq!(resolve(held[200].clone()).unwrap(), [200; 3][..]);
+    }
+
+    #[test]
+    fn arguments_come_with_the_captures_that_are_elsewhere() {
+        // The captures, and at 64 the arguments of a task: its own byte, then where the captures are.
+        let word = |number: u64| number.to_le_bytes();
+        let mut file = b"captures".to_vec();
+        file.resize(64, 0);
+        let own = [&word(18)[..], &word(1), &[7, ELSEWHERE], &word(0), &word(8)].concat();
+        file.extend_from_slice(&own);
+        let placed = place(&file).unwrap();
+        let reference = SegmentRef {
+            offset: 64,
+            len: own.len() as u64,
+            ..SegmentRef::from_bytes(&placed).unwrap()
+        };
+        let whole = resolve_arguments(Bytes::copy_from_slice(&reference.to_bytes())).unwrap();
+        let found = elsewhere(&whole).unwrap();
+        let (from, len) = (found.from as usize, found.len as usize);
+        assert_eq!(whole[from..from + len], b"captures"[..]);
+        assert_eq!(whole[16], 7);
+        let plain = resolve_arguments(placed).unwrap();
+        assert_eq!(plain, file);
     }
 
     #[test]

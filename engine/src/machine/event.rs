@@ -162,9 +162,17 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Publication {
     Status(&'static str),
-    Input { code: String, execution_count: u32 },
+    Input {
+        code: String,
+        execution_count: u32,
+    },
     Output(Output),
-    Result { data: Value, execution_count: u32 },
+    /// The arguments of a call are kept, there.
+    Kept(Bytes),
+    Result {
+        data: Value,
+        execution_count: u32,
+    },
     Error(Value),
 }
 

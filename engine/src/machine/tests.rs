@@ -141,6 +141,7 @@ fn words(command: &Command) -> String {
         } => {
             let parent = parent.as_ref().map_or("-", |header| &header.msg_id);
             match publication {
+                Publication::Kept(_) => "kept".to_owned(),
                 Publication::Status(state) => format!("{parent} {state}"),
                 Publication::Input {
                     execution_count, ..
@@ -504,6 +505,7 @@ fn call() -> Ask {
             paths: Vec::new(),
             buffers: Vec::new(),
             quiet: false,
+            keep: false,
         })),
         buffers: vec!["args".into()],
     }

@@ -243,7 +243,10 @@ async fn answer(context: &CellContext, held: &Held, query: AsyncResultQuery) -> 
 
 fn unknown(id: AsyncResultId) -> Failure {
     Failure::Usage {
-        message: format!("the kernel does not hold an AsyncResult {id}"),
-        hint: Some("AsyncResults do not outlive the kernel that made them".to_owned()),
+        message: format!("the kernel does not hold AsyncResult {id} any more"),
+        hint: Some(
+            "it keeps the latest 4096, of 1 GiB in all, and those under way; none outlives the kernel"
+                .to_owned(),
+        ),
     }
 }

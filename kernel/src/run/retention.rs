@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most AsyncResults that are kept. Beyond, those that were done first are forgotten.
 const KEPT: usize = 4096;
 
-/// Most bytes of functions' results that are kept.
+/// Most bytes of results that are kept, those of what functions gave back and those of the tasks.
 const KEPT_BYTES: usize = 1 << 30;
 
 /// Something that is done one day, and takes memory.
@@ -154,6 +154,18 @@ mod tests {
             insert(&mut results, id, false, 1000);
         }
         assert_eq!(kept(&results), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn one_that_is_larger_than_all_may_be_is_there_until_the_next() {
+        let mut results = Retention::with_limits(100, 100);
+        let large = insert(&mut results, 1, false, 0);
+        large.0.set((true, 1000));
+        assert!(results.get(AsyncResultId(1)).is_some());
+        insert(&mut results, 2, true, 5);
+        assert_eq!((kept(&results), results.bytes), (vec![2], 0));
+        insert(&mut results, 3, true, 5);
+        assert_eq!((kept(&results), results.bytes), (vec![2, 3], 5));
     }
 
     #[test]

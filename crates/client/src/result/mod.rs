@@ -175,7 +175,7 @@ impl AsyncResult {
         self.state().record.ids()
     }
 
-    /// How many bytes the values of functions take.
+    /// How many bytes this takes, about: mostly the values of functions.
     pub fn bytes(&self) -> usize {
         self.state().record.bytes()
     }

@@ -15,6 +15,9 @@ use phalanx_protocol::output::{MimeBundle, Output, StreamName};
 use phalanx_protocol::segment::size;
 use std::ops::Range;
 
+/// What the ids of a task take, beside its record.
+const IDS: usize = 128;
+
 /// A change to one task.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Update {
@@ -288,9 +291,9 @@ impl ResultRecord {
         ids.collect()
     }
 
-    /// How many bytes the values of functions take.
+    /// How many bytes this takes, about: mostly the values of functions.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.tasks.len() * (size_of::<TaskRecord>() + IDS)
     }
 
     /// What came of these tasks, where they ended well.

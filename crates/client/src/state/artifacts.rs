@@ -17,7 +17,8 @@ pub(crate) enum Plan {
 
 /// A cache of artifacts that one or several engines use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Cache {
+pub(crate) enum Cache {
+    /// That of a machine.
     Host(String),
     /// An engine that turned out not to share its host's.
     Engine(EngineUuid),
@@ -125,6 +126,12 @@ impl Ledger {
         if let Some(cache) = self.alone.remove(engine) {
             self.caches.remove(&cache);
         }
+    }
+
+    /// The cache of an engine on `host`, unless it reads the files of this machine.
+    pub fn far(&self, engine: &EngineUuid, host: &str) -> Option<Cache> {
+        let cache = self.cache(engine, host);
+        (cache != Cache::Host(self.host.clone())).then_some(cache)
     }
 
     fn cache(&self, engine: &EngineUuid, host: &str) -> Cache {

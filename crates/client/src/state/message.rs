@@ -1,5 +1,6 @@
 //! What the state learns from messages, and what it has sent.
 
+use super::data::Route;
 use crate::task::EngineTask;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -49,6 +50,8 @@ pub(crate) enum Published {
         execution_count: u32,
     },
     Output(Output),
+    /// It keeps what the request has carried, there.
+    Kept(Bytes),
     Result {
         data: MimeBundle,
         execution_count: u32,
@@ -73,6 +76,8 @@ pub(crate) enum Body {
         work: Box<EngineTask>,
         by_path: bool,
         buffers: Vec<usize>,
+        /// How its arguments travel, where they are large and the engine is on another machine.
+        data: Option<Route>,
         /// The engines a scheduler may choose among; none means all.
         targets: Vec<EngineUuid>,
         /// Tasks that differ in their arguments alone, and ride along.

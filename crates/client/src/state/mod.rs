@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod batch;
+pub(crate) mod data;
 mod end;
 mod engines;
 pub(crate) mod message;
@@ -14,7 +15,9 @@ use crate::request::{ControlOrder, TaskKey};
 use crate::result::Update;
 use crate::task::EngineTask;
 use artifacts::{Ledger, Plan};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use data::{Deposits, Route};
 use end::failure;
 use engines::{Engines, Greeting};
 use message::{Answer, Body, Outgoing, Published, Reply};
@@ -121,6 +124,8 @@ pub(crate) struct State {
     sent: u64,
     engines: Engines,
     ledger: Ledger,
+    /// Large arguments on other machines.
+    data: Deposits,
     tasks: Tasks,
     /// Questions on the control channel.
     asked: HashMap<MsgId, (EngineUuid, Ticket)>,
@@ -140,6 +145,7 @@ impl State {
             sent: 0,
             engines: Engines::default(),
             ledger: Ledger::new(host),
+            data: Deposits::default(),
             tasks: Tasks::default(),
             asked: HashMap::new(),
             link: None,
@@ -168,7 +174,36 @@ impl State {
     pub fn on(&mut self, event: Event, now: Now) -> Vec<Command> {
         let mut commands = Vec::new();
         self.take(event, now, &mut commands);
+        self.free(now, &mut commands);
         commands
+    }
+
+    /// Large arguments on other machines are given up with the last task that is given them.
+    fn free(&mut self, now: Now, commands: &mut Vec<Command>) {
+        let mut seen = 0;
+        while !self.data.is_empty() && seen < commands.len() {
+            let next = &commands[seen];
+            seen += 1;
+            let Command::Update(key, Update::OutputDone) = next else {
+                continue;
+            };
+            let freed = self.data.ended(*key);
+            for (engine, reference) in freed.taken {
+                self.taken(engine, reference, commands);
+            }
+            if freed.lost {
+                self.release(now, commands);
+            }
+        }
+    }
+
+    /// An engine need not keep this any more.
+    fn taken(&mut self, engine: EngineUuid, reference: Bytes, commands: &mut Vec<Command>) {
+        commands.push(Command::Send(Outgoing {
+            engine: Some(engine),
+            msg_id: counter(&self.session, &mut self.sent)(),
+            body: Body::Taken(reference),
+        }));
     }
 
     fn take(&mut self, event: Event, now: Now, commands: &mut Vec<Command>) {
@@ -272,7 +307,20 @@ impl State {
             return;
         };
         let host = engine.handshake.as_ref().map_or("", |h| h.host.as_str());
-        let plan = self.ledger.plan(&engine.uuid, host, &msg_id, work.hashes());
+        let far = match work.far_args() {
+            Some(args) => self.ledger.far(&engine.uuid, host).zip(Some(args)),
+            None => None,
+        };
+        let data = far
+            .as_ref()
+            .map(|(cache, args)| self.data.plan(cache, host, args, key));
+        let plan = match data {
+            Some(Route::Hold) => Plan::Hold,
+            _ => self.ledger.plan(&engine.uuid, host, &msg_id, work.hashes()),
+        };
+        if let (Some((cache, args)), Some(Route::Carry), Plan::Buffers(_)) = (far, &data, &plan) {
+            self.data.carried(cache, args.clone(), key);
+        }
         let (by_path, buffers, sent) = match plan {
             Plan::Paths => (true, Vec::new(), true),
             Plan::Buffers(buffers) => (false, buffers, true),
@@ -302,6 +350,7 @@ impl State {
                 work: Box::new(work),
                 by_path,
                 buffers,
+                data,
                 targets: Vec::new(),
                 more: Vec::new(),
             },
@@ -350,6 +399,7 @@ impl State {
                 work: Box::new(work),
                 by_path: true,
                 buffers: (0..artifacts).filter(|_| attempt > 0).collect(),
+                data: None,
                 targets,
                 more: Vec::new(),
             },
@@ -479,6 +529,7 @@ impl State {
             return;
         };
         self.ledger.left(uuid);
+        self.data.left(uuid);
         self.tasks.engine_left(uuid, now);
         let unanswered: Vec<_> = self
             .asked
@@ -552,6 +603,10 @@ impl State {
             }
             return;
         }
+        if let Published::Kept(reference) = published {
+            self.kept(parent, engine, reference, now, commands);
+            return;
+        }
         // Our engines publish their input once they have all artifacts.
         let begun = matches!(published, Published::Input { .. });
         let engine = self.known(engine);
@@ -559,6 +614,25 @@ impl State {
             .published(parent, engine, published, now, commands);
         if begun && self.ledger.arrived(parent) {
             self.release(now, commands);
+        }
+    }
+
+    /// An engine keeps arguments for others of its machine, which may have waited for that.
+    fn kept(
+        &mut self,
+        parent: &MsgId,
+        engine: Option<EngineUuid>,
+        reference: Bytes,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(engine) = engine.filter(|_| !reference.is_empty()) else {
+            return;
+        };
+        let key = self.tasks.key(parent);
+        match key.is_some_and(|key| self.data.kept(key, &engine, &reference)) {
+            true => self.release(now, commands),
+            false => self.taken(engine, reference, commands),
         }
     }
 

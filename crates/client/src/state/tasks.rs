@@ -99,6 +99,11 @@ impl Tasks {
         self.parked.contains(&key)
     }
 
+    /// The task of a message.
+    pub fn key(&self, msg_id: &MsgId) -> Option<TaskKey> {
+        self.by_msg.get(msg_id).map(|task| task.key)
+    }
+
     /// Takes the tasks that are held back, for another attempt at sending them.
     pub fn take_held(&mut self) -> Vec<(TaskKey, EngineTask, u32)> {
         let held: Vec<_> = self
@@ -198,7 +203,7 @@ impl Tasks {
         }
         let key = task.key;
         let update = match published {
-            Published::Busy => return,
+            Published::Busy | Published::Kept(_) => return,
             Published::Idle => {
                 task.idle = true;
                 if task.ended {

@@ -9,6 +9,7 @@ use phalanx_protocol::id::{ArtifactHash, AsyncResultId};
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::parallel::CallMetadata;
 use phalanx_protocol::parallel::{CellMetadata, EngineHandshake};
+use phalanx_protocol::segment::SegmentRef;
 use std::sync::Arc;
 
 struct Client {
@@ -168,9 +169,19 @@ fn words(command: &Command) -> Option<String> {
                     by_path,
                     buffers,
                     more,
+                    data,
                     ..
                 } => {
-                    if !more.is_empty() {
+                    let data = data.as_ref().map(|data| match data {
+                        Route::Carry => "its data".to_owned(),
+                        Route::There { host, reference } => {
+                            format!("{} at {host}", String::from_utf8_lossy(reference))
+                        }
+                        Route::Hold => "nothing".to_owned(),
+                    });
+                    if let Some(data) = data {
+                        format!("with {buffers:?} and {data}")
+                    } else if !more.is_empty() {
                         let ids: Vec<_> = outgoing.ids().map(MsgId::as_str).collect();
                         format!("for {}", ids.join(","))
                     } else if *by_path {
@@ -467,6 +478,7 @@ fn balanced(targets: &[u32]) -> EngineTask {
             paths: Vec::new(),
             buffers: Vec::new(),
             quiet: false,
+            keep: false,
         }),
         artifacts: Arc::new([
             (ArtifactHash::new("std"), "/std".into()),
@@ -553,4 +565,125 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
         artifacts: vec![ArtifactHash::new("cell")],
     });
     assert_eq!(client.replied("s_5", lacks), ["- s_6 by path"]);
+}
+
+/// A call on an engine, with large arguments.
+fn large(engine: u32, args: &Bytes) -> EngineTask {
+    match balanced(&[]) {
+        EngineTask::Call(call) => EngineTask::Call(EngineCall {
+            placement: Placement::Engine(EngineId(engine)),
+            args: args.clone(),
+            ..call
+        }),
+        cell => cell,
+    }
+}
+
+impl Client {
+    /// Calls with the same large arguments, once what they call is everywhere.
+    fn share(&mut self, engines: &[u32]) -> Vec<String> {
+        let args = Bytes::copy_from_slice(
+            &SegmentRef {
+                pid: 1,
+                fd: 2,
+                device: 3,
+                inode: 4,
+                offset: 0,
+                len: 5,
+            }
+            .to_bytes(),
+        );
+        let tasks = engines.iter().enumerate();
+        let tasks = tasks.map(|(n, &engine)| (key(n), large(engine, &args)));
+        let tasks = tasks.collect();
+        self.on(Event::Submit { tasks })
+    }
+
+    fn keeps(&mut self, engine: u32, parent: &str) -> Vec<String> {
+        self.on(Event::Published {
+            parent: MsgId::new(parent),
+            engine: Some(uuid(engine)),
+            published: Published::Kept(Bytes::from_static(b"kept")),
+        })
+    }
+
+    fn over(&mut self, parent: &str) -> Vec<String> {
+        let mut told = self.replied(parent, OK);
+        told.extend(self.published(parent, Published::Idle));
+        told
+    }
+}
+
+#[test]
+fn large_arguments_travel_to_a_machine_once_and_are_given_up_with_the_last_task() {
+    let mut client = Client::with(&["here", "there", "there", "beyond"]);
+    let told = client.share(&[0, 1, 2, 3]);
+    let sent = [
+        "u0 s_1 by path",
+        "u1 s_2 with [0, 1] and its data",
+        "u3 s_4 with [0, 1] and its data",
+    ];
+    assert_eq!(told, sent);
+    // The second engine of the machine waits for both, its libraries and its arguments.
+    let told = client.keeps(1, "s_2");
+    assert_eq!(told, [""; 0]);
+    assert_eq!(
+        client.published("s_2", Published::Idle),
+        [""; 0],
+        "no reply yet"
+    );
+    let told = client.replied("s_2", OK);
+    let next = "u2 s_6 with [] and kept at there";
+    assert_eq!(told, ["1 ends ok", "1 settles", next]);
+    assert_eq!(client.keeps(3, "s_4"), [""; 0]);
+    let told = client.over("s_4");
+    assert_eq!(told, ["3 ends ok", "3 settles", "u3 s_7 taken"]);
+    let told = client.over("s_6");
+    assert_eq!(told, ["2 ends ok", "2 settles", "u1 s_8 taken"]);
+    assert_eq!(client.over("s_1"), ["0 ends ok", "0 settles"]);
+    assert!(client.state.data.is_empty());
+}
+
+#[test]
+fn large_arguments_that_are_lost_on_the_way_travel_again() {
+    let mut client = Client::with(&["there", "there"]);
+    // What they call is there already.
+    client.share(&[0]);
+    client.keeps(0, "s_1");
+    client.over("s_1");
+    assert!(client.state.data.is_empty());
+    let told = client.share(&[0, 1]);
+    assert_eq!(told, ["u0 s_3 with [] and its data"]);
+    // The first engine ends; or has no memory for them, and says so too late.
+    client.on(Event::Unregistered(EngineId(0), uuid(0)));
+    let told = client.after(DEATH_GRACE * 2);
+    let again = "u1 s_5 with [] and its data";
+    assert_eq!(told, ["0 ends EngineError", "0 settles", again]);
+    assert_eq!(client.keeps(0, "s_3"), ["u0 s_6 taken"]);
+    assert_eq!(client.keeps(1, "s_5"), [""; 0]);
+    assert_eq!(
+        client.over("s_5"),
+        ["1 ends ok", "1 settles", "u1 s_7 taken"]
+    );
+}
+
+#[test]
+fn an_engine_that_cannot_follow_a_reference_is_sent_the_arguments_itself() {
+    let mut client = Client::with(&["there", "there"]);
+    client.share(&[0]);
+    client.keeps(0, "s_1");
+    client.over("s_1");
+    client.share(&[0, 1]);
+    let told = client.keeps(0, "s_3");
+    assert_eq!(told, ["u1 s_5 with [] and kept at there"]);
+    let lacks = Answer::Refused(RefusalReason::NeedArtifacts {
+        artifacts: Vec::new(),
+    });
+    let told = client.replied("s_5", lacks);
+    assert_eq!(told, ["u1 s_6 with [0, 1] and its data"]);
+    assert_eq!(client.keeps(1, "s_6"), [""; 0]);
+    client.over("s_3");
+    let told = client.over("s_6");
+    assert_eq!(told[..2], ["1 ends ok", "1 settles"]);
+    assert_eq!(told.len(), 4, "both engines may forget them: {told:?}");
 }

@@ -23,6 +23,7 @@ use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, RawMessage, Session};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::time::Instant;
 
 /// Who gets the results of tasks that are submitted again: no peer has this name, so nobody; they
@@ -89,7 +90,7 @@ impl Records {
 
     /// A message with what it refers to: whoever asks for the record later does not find that any
     /// more.
-    fn copy(&self, message: &RawMessage) -> Parts {
+    fn copy(&self, message: &RawMessage, resolve: fn(Bytes) -> io::Result<Bytes>) -> Parts {
         let most = self.store.most();
         let far = |buffer: &Bytes| SegmentRef::from_bytes(buffer).is_some();
         if !message.buffers.iter().any(far) {
@@ -98,7 +99,7 @@ impl Records {
         let mut whole = message.clone();
         for buffer in &mut whole.buffers {
             // Out of reach, it stays a reference, which its reader cannot follow either.
-            *buffer = segment::resolve(buffer.clone()).unwrap_or_else(|_| buffer.clone());
+            *buffer = resolve(buffer.clone()).unwrap_or_else(|_| buffer.clone());
         }
         Parts::copy(&whole, most)
     }
@@ -110,7 +111,7 @@ impl Records {
         engine: Option<EngineUuid>,
         queue: Queue,
     ) {
-        let request = self.copy(request);
+        let request = self.copy(request, segment::resolve_arguments);
         let record = Box::new(Record::new(request, engine, queue));
         self.store.change(Change::Submitted(id, record));
     }
@@ -129,7 +130,7 @@ impl Records {
         self.store.change(Change::Replied {
             id,
             engine: engine.cloned(),
-            reply: self.copy(reply),
+            reply: self.copy(reply, segment::resolve),
             received: chrono::Utc::now(),
         });
     }
@@ -243,7 +244,10 @@ impl Server {
     /// The task of a record as a new one, or why it cannot be.
     fn again(&self, record: &Record) -> Result<Task, String> {
         let Some(buffers) = record.request.buffers.clone() else {
-            return Err("was too large to be kept".to_owned());
+            let most = self.records.store.most() >> 20;
+            return Err(format!(
+                "is not kept, since its arguments are more than {most} MiB: submit it anew"
+            ));
         };
         let broken = |error: serde_json::Error| format!("cannot be read: {error}");
         let mut header: Header = serde_json::from_slice(&record.request.header).map_err(broken)?;
@@ -318,7 +322,9 @@ fn results(
                 .as_ref()
                 .and_then(|reply| reply.buffers.clone());
             let Some(kept) = kept else {
-                let evalue = format!("the result of {id} was too large to be kept");
+                let evalue = format!(
+                    "the result of {id} is not kept, since it is larger than one may be: whoever submitted it has it"
+                );
                 return (error("ValueError", evalue), vec![]);
             };
             let field = |key| record.field(&id, key);

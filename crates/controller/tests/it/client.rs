@@ -61,6 +61,18 @@ impl Client {
         id
     }
 
+    /// A direct request with so many bytes in a buffer; its msg_id.
+    pub async fn run_large(&self, engine: &str, code: &str, bytes: usize) -> String {
+        let mut request = self.execute(Some(engine), code, json!({}));
+        request.buffers = vec![vec![0; bytes].into()];
+        let id = request.header.msg_id.clone();
+        self.mux
+            .send(request.seal(self.session.key()).unwrap())
+            .await
+            .unwrap();
+        id
+    }
+
     /// A direct request signed by somebody who does not know the key.
     pub async fn run_forged(&self, engine: &str, code: &str) {
         let request = self.execute(Some(engine), code, json!({}));

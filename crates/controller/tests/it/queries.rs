@@ -209,6 +209,37 @@ async fn what_is_not_kept_still_reaches_whoever_asked_for_it() {
     assert_eq!(answer.content["ename"], "KeyError");
 }
 
+/// A quarter of what is kept in all is the most that is kept of one message.
+#[tokio::test]
+async fn what_is_too_large_to_be_kept_is_told_to_be() {
+    const MIB: usize = 1 << 20;
+    let config = ControllerConfig {
+        database: Database::Memory { bytes: 4 * MIB },
+        ..ControllerConfig::default()
+    };
+    let cluster = Cluster::start(config).await;
+    let mut client = cluster.client().await;
+    let _engine = cluster.engine("a").await;
+    client.joined("a").await;
+    let small = client.run_large("a", "x", MIB).await;
+    reply(&mut client.mux, &client.session).await;
+    let large = client.run_large("a", "x", MIB + 1).await;
+    let (parent, answer) = reply(&mut client.mux, &client.session).await;
+    assert_eq!((parent, is_ok(&answer)), (large.clone(), true));
+    let again = client
+        .ask("resubmit_request", json!({"msg_ids": [large]}))
+        .await;
+    let told = again.content["evalue"].as_str().unwrap();
+    assert!(
+        told.contains("its arguments are more than 1 MiB: submit it anew"),
+        "{told}"
+    );
+    let again = client
+        .ask("resubmit_request", json!({"msg_ids": [small]}))
+        .await;
+    assert!(is_ok(&again), "{:?}", again.content);
+}
+
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_database_outlives_its_controller() {

@@ -5,6 +5,7 @@ use crate::Error;
 use crate::namespace;
 use crate::shared::beside::{Areas, Source};
 use crate::shared::memory::{ALIGN, Chunk};
+use phalanx_protocol::native::arguments::ELSEWHERE;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -82,8 +83,6 @@ const VALUE: u8 = 0;
 const REFERENCE: u8 = 1;
 /// A value whose bytes are beside the arguments, since they are many.
 const FAR_VALUE: u8 = 2;
-/// Captures that all tasks of a file share.
-pub(super) const ELSEWHERE: u8 = 3;
 
 /// How many bytes are many.
 const FAR: usize = 1 << 16;

@@ -3,12 +3,13 @@
 //! Arguments begin with two numbers of eight bytes: how long their bytes are, and where in these the
 //! captures of the function are. What is beside them begins at the next multiple of 64 bytes.
 
-use super::args::{Beside, ELSEWHERE, Encoded, Given, Reader};
-use super::codec::{HEAD, Kept, Parts, Taken, word};
+use super::args::{Beside, Encoded, Given, Reader};
+use super::codec::{Kept, Parts, Taken, word};
 use crate::Error;
 use crate::shared::beside::Areas;
 use crate::shared::memory::{ALIGN, Chunk, Filling};
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::native::arguments::{HEAD, elsewhere};
 use phalanx_protocol::native::value;
 use phalanx_protocol::segment::{LEAST, SegmentRef};
 use std::fs::File;
@@ -189,10 +190,15 @@ impl<'a> Input<'a> {
     /// When it is gone.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let Some(reference) = SegmentRef::from_bytes(bytes) else {
+            let captures = elsewhere(bytes).and_then(|elsewhere| {
+                let from = usize::try_from(elsewhere.from).ok()?;
+                let to = from.checked_add(usize::try_from(elsewhere.len).ok()?)?;
+                Some(Chunk::copy(bytes.get(from..to)?))
+            });
             return Ok(Self {
                 bytes,
                 chunk: None,
-                captures: None,
+                captures,
             });
         };
         let open = |reference: &SegmentRef| {
@@ -204,11 +210,11 @@ impl<'a> Input<'a> {
             })
         };
         let chunk = open(&reference)?;
-        let captures = match captured_elsewhere(&chunk) {
+        let captures = match elsewhere(&chunk) {
             None => None,
-            Some((offset, len)) => Some(open(&SegmentRef {
-                offset,
-                len,
+            Some(elsewhere) => Some(open(&SegmentRef {
+                offset: elsewhere.from,
+                len: elsewhere.len,
                 ..reference
             })?),
         };
@@ -257,16 +263,6 @@ impl<'a> Input<'a> {
             Some(chunk) => chunk,
             None => self.bytes,
         }
-    }
-}
-
-/// Where the captures are in the file, if they are not among the arguments.
-fn captured_elsewhere(whole: &[u8]) -> Option<(u64, u64)> {
-    let at = usize::try_from(word(whole.get(8..)?)?).ok()?;
-    let given = whole.get(HEAD..)?.get(at..)?;
-    match given.split_first()? {
-        (&ELSEWHERE, rest) => Some((word(rest)?, word(rest.get(8..)?)?)),
-        _ => None,
     }
 }
 
@@ -350,6 +346,25 @@ mod tests {
             assert_eq!(read_back.unwrap(), captured);
             let given: u32 = read(&mut arguments, 0).map_err(|e| e.evalue).unwrap();
             assert_eq!(given as usize, number);
+            // On another machine, the same bytes: this task's, and the captures behind them.
+            let own = Chunk::open(&reference).unwrap();
+            let found = elsewhere(&own).unwrap();
+            let (offset, len) = (found.from, found.len);
+            let captures = SegmentRef {
+                offset,
+                len,
+                ..reference
+            };
+            let mut sent = own.to_vec();
+            sent.resize(sent.len().next_multiple_of(ALIGN), 0);
+            let from = (sent.len() as u64).to_le_bytes();
+            sent[found.at..found.at + 8].copy_from_slice(&from);
+            sent.extend_from_slice(&Chunk::open(&captures).unwrap());
+            let input = Input::open(&sent).unwrap();
+            let beside = input.beside().unwrap();
+            let (captures, _) = input.apart(&beside).unwrap();
+            let read_back = captures.unwrap().decode::<(Vec<u64>, Shared<[f64]>)>();
+            assert_eq!(read_back.unwrap(), captured);
         }
     }
 

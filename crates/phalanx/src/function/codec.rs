@@ -5,6 +5,7 @@ use crate::host::Frame;
 use crate::shared::beside::{Areas, Source, reading, why_not, writing};
 use crate::shared::memory::{ALIGN, Chunk};
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::native::arguments::HEAD;
 use phalanx_protocol::native::value;
 use postcard::ser_flavors::Flavor;
 use postcard::serialize_with_flavor;
@@ -142,9 +143,6 @@ impl<'a> Taken<'a> {
         })
     }
 }
-
-/// How many bytes go before arguments, and before values that have plain data beside them.
-pub(super) const HEAD: usize = 16;
 
 /// The number in the first eight bytes.
 pub(super) fn word(bytes: &[u8]) -> Option<u64> {

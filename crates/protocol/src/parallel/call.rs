@@ -25,4 +25,8 @@ pub struct CallMetadata {
     /// one that puts nothing out needs no `busy` and no `idle`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quiet: bool,
+    /// Whether other engines of the machine are to find the arguments with this one, which says where
+    /// ([`KEPT`](super::KEPT)) and keeps them until they are [`TAKEN`](super::TAKEN).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
 }

@@ -20,6 +20,10 @@ pub struct ClearRequest {}
 /// taken over, so that the engine need not keep it. Its buffer is the reference.
 pub const TAKEN: &str = "taken";
 
+/// The type of what an engine publishes once it keeps the arguments of a call for other engines of its
+/// machine: its buffer is a reference to them, or nothing where they could not be kept.
+pub const KEPT: &str = "kept";
+
 /// Ends an engine, or (on the registration channel) the controller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShutdownRequest {

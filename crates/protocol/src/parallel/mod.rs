@@ -18,8 +18,8 @@ pub use call::CallMetadata;
 pub use cell::{CellMetadata, EngineHandshake, PHALANX, Refusal, RefusalReason};
 pub use content::Content;
 pub use control::{
-    AbortReply, AbortRequest, ApplyReply, ClearReply, ClearRequest, ReplyStatus, ShutdownReply,
-    ShutdownRequest, SignalReply, SignalRequest, TAKEN,
+    AbortReply, AbortRequest, ApplyReply, ClearReply, ClearRequest, KEPT, ReplyStatus,
+    ShutdownReply, ShutdownRequest, SignalReply, SignalRequest, TAKEN,
 };
 pub use query::{
     DbReply, DbRequest, EngineQueue, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest,

@@ -78,6 +78,7 @@ pub async fn apply(
         paths: Vec::new(),
         buffers: Vec::new(),
         quiet: true,
+        keep: false,
     };
     for (engine, pushed) in engines
         .iter()

@@ -68,13 +68,19 @@ const PUBLIC: [(&str, &str); 46] = [
     ),
     ("chrono::datetime::DateTime", "chrono::DateTime"),
     ("chrono::naive::date::NaiveDate", "chrono::NaiveDate"),
-    ("chrono::naive::datetime::NaiveDateTime", "chrono::NaiveDateTime"),
+    (
+        "chrono::naive::datetime::NaiveDateTime",
+        "chrono::NaiveDateTime",
+    ),
     ("chrono::naive::time::NaiveTime", "chrono::NaiveTime"),
     ("chrono::offset::fixed::FixedOffset", "chrono::FixedOffset"),
     ("chrono::offset::local::Local", "chrono::Local"),
     ("chrono::offset::utc::Utc", "chrono::Utc"),
     ("chrono::time_delta::TimeDelta", "chrono::TimeDelta"),
-    ("polars_core::frame::DataFrame", "polars::prelude::DataFrame"),
+    (
+        "polars_core::frame::DataFrame",
+        "polars::prelude::DataFrame",
+    ),
     ("polars_core::series::Series", "polars::prelude::Series"),
     ("serde_json::map::Map", "serde_json::Map"),
     ("serde_json::value::Value", "serde_json::Value"),
@@ -159,7 +165,9 @@ mod tests {
         let nested = sources(type_name::<Nested>());
         assert_eq!(
             nested,
-            ["std::collections::HashMap<std::string::String, std::vec::Vec<(std::option::Option<u8>, [f64; 3])>>"]
+            [
+                "std::collections::HashMap<std::string::String, std::vec::Vec<(std::option::Option<u8>, [f64; 3])>>"
+            ]
         );
         for (name, wanted) in [
             (type_name::<std::time::Duration>(), "std::time::Duration"),

@@ -1,0 +1,127 @@
+//! Which machine has which large arguments, so that those that several engines of a machine are given
+//! travel to it once. Pure.
+//!
+//! One engine is sent them, keeps them and says where; the others are told that. Once no task needs
+//! them any more, it is told so.
+
+use super::artifacts::Cache;
+use crate::request::TaskKey;
+use bytes::Bytes;
+use phalanx_protocol::id::EngineUuid;
+use std::collections::{HashMap, HashSet};
+
+/// How large arguments get to an engine of another machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// With its message, to be kept for other engines of the machine.
+    Carry,
+    /// An engine of that machine has them there.
+    There {
+        /// The machine.
+        host: String,
+        /// A reference that its engines can follow.
+        reference: Bytes,
+    },
+    /// Another message is carrying them to that machine: wait for it.
+    Hold,
+}
+
+/// Arguments as a machine, or an engine by itself, is to have them.
+type Place = (Cache, Bytes);
+
+#[derive(Debug)]
+struct Deposit {
+    presence: Presence,
+    /// The tasks that have not ended, held ones too.
+    users: HashSet<TaskKey>,
+}
+
+#[derive(Debug)]
+enum Presence {
+    /// With the message of this task.
+    Travelling(TaskKey),
+    /// This engine keeps them.
+    There(EngineUuid, Bytes),
+}
+
+/// What the end of tasks leads to.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Freed {
+    /// These engines need not keep these any more.
+    pub taken: Vec<(EngineUuid, Bytes)>,
+    /// Whether tasks that wait have to be sent some other way.
+    pub lost: bool,
+}
+
+/// Who has what.
+#[derive(Debug, Default)]
+pub(crate) struct Deposits(HashMap<Place, Deposit>);
+
+impl Deposits {
+    /// Whether nothing is anywhere, or on its way.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Decides how arguments get to an engine.
+    pub fn plan(&mut self, cache: &Cache, host: &str, args: &Bytes, key: TaskKey) -> Route {
+        let Some(deposit) = self.0.get_mut(&(cache.clone(), args.clone())) else {
+            return Route::Carry;
+        };
+        deposit.users.insert(key);
+        match &deposit.presence {
+            Presence::Travelling(_) => Route::Hold,
+            Presence::There(_, reference) => Route::There {
+                host: host.to_owned(),
+                reference: reference.clone(),
+            },
+        }
+    }
+
+    /// A task's message carries them.
+    pub fn carried(&mut self, cache: Cache, args: Bytes, key: TaskKey) {
+        let deposit = Deposit {
+            presence: Presence::Travelling(key),
+            users: HashSet::from([key]),
+        };
+        self.0.insert((cache, args), deposit);
+    }
+
+    /// An engine keeps what a task's message has carried to it; whether somebody wants that.
+    pub fn kept(&mut self, key: TaskKey, engine: &EngineUuid, reference: &Bytes) -> bool {
+        let travelling = |deposit: &&mut Deposit| matches!(deposit.presence, Presence::Travelling(carrier) if carrier == key);
+        match self.0.values_mut().find(travelling) {
+            Some(deposit) => {
+                deposit.presence = Presence::There(engine.clone(), reference.clone());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// All of a task is here, or it could not be sent.
+    pub fn ended(&mut self, key: TaskKey) -> Freed {
+        let mut freed = Freed::default();
+        self.0.retain(|_, deposit| {
+            deposit.users.remove(&key);
+            match &deposit.presence {
+                Presence::Travelling(carrier) if *carrier == key => {
+                    freed.lost = true;
+                    false
+                }
+                Presence::There(engine, reference) if deposit.users.is_empty() => {
+                    freed.taken.push((engine.clone(), reference.clone()));
+                    false
+                }
+                _ => true,
+            }
+        });
+        freed
+    }
+
+    /// An engine is gone, with what it kept.
+    pub fn left(&mut self, engine: &EngineUuid) {
+        let gone = |deposit: &Deposit| matches!(&deposit.presence, Presence::There(keeper, _) if keeper == engine);
+        self.0.retain(|_, deposit| !gone(deposit));
+    }
+}
