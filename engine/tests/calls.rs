@@ -53,7 +53,7 @@ fn on(id: u32) -> Placement {
 
 #[tokio::test]
 async fn arguments_that_are_to_be_kept_for_others_are_read_where_they_are_kept() {
-    let mut cluster = Cluster::start(1).await;
+    let cluster = Cluster::start(1).await;
     for keep in [false, true] {
         let mut call = cluster.function(on(0), "print-input\nreturn P", b"these");
         Arc::make_mut(&mut call.metadata).keep = keep;
