@@ -28,7 +28,7 @@ pub(crate) const ATTEMPTS: u32 = 2;
 /// The tasks under way.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    by_msg: HashMap<MsgId, Task>,
+    by_msg: HashMap<MsgId, Box<Task>>,
     /// When each of them that waits for something is given up.
     deadlines: BTreeSet<(Instant, MsgId)>,
     /// Refused, and with whoever submitted them.
@@ -91,7 +91,7 @@ impl Tasks {
             engine_left: false,
             deadline: None,
         };
-        self.by_msg.insert(msg_id, task);
+        self.by_msg.insert(msg_id, Box::new(task));
     }
 
     /// Whether the task was refused and its submitter has not answered.
@@ -281,11 +281,13 @@ impl Tasks {
         } else {
             DEATH_GRACE
         };
-        let idle = task.idle;
-        wait(&mut self.deadlines, parent, task, now.instant + limit);
+        let over = over || task.idle;
+        if !over {
+            wait(&mut self.deadlines, parent, task, now.instant + limit);
+        }
         let parent = parent.clone();
         self.end(&parent, end, Some(reply), now, commands);
-        if idle || over {
+        if over {
             self.settle(&parent, commands);
         }
         Consequence::None
@@ -408,7 +410,7 @@ impl Tasks {
         }
     }
 
-    fn forget(&mut self, msg_id: &MsgId) -> Option<Task> {
+    fn forget(&mut self, msg_id: &MsgId) -> Option<Box<Task>> {
         let task = self.by_msg.remove(msg_id)?;
         if let Some(at) = task.deadline {
             self.deadlines.remove(&(at, msg_id.clone()));

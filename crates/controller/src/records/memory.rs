@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Debug)]
 pub struct Memory {
     /// Each with the bytes that were counted for it.
-    by_id: HashMap<MsgId, (Record, usize)>,
+    by_id: HashMap<MsgId, (Box<Record>, usize)>,
     order: VecDeque<MsgId>,
     bytes: usize,
     limit: usize,
@@ -31,7 +31,7 @@ impl Memory {
     /// Remembers.
     pub fn change(&mut self, change: Change) {
         match change {
-            Change::Submitted(id, record) => self.insert(id, *record),
+            Change::Submitted(id, record) => self.insert(id, record),
             Change::Assigned(id, engine) => {
                 self.update(&id, |record| record.engine = Some(engine));
             }
@@ -74,7 +74,7 @@ impl Memory {
         let mut found = Found::default();
         for id in self.matching(filter) {
             if let Some((record, _)) = self.by_id.get(&id) {
-                let mut record = record.clone();
+                let mut record = Record::clone(record);
                 if !buffers {
                     record.request.buffers = None;
                     record
@@ -109,7 +109,7 @@ impl Memory {
         }
     }
 
-    fn insert(&mut self, id: MsgId, record: Record) {
+    fn insert(&mut self, id: MsgId, record: Box<Record>) {
         let size = record.size();
         self.bytes += size;
         match self.by_id.insert(id.clone(), (record, size)) {

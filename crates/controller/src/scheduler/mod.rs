@@ -47,7 +47,7 @@ pub struct Scheduler {
     /// Tasks an engine may have at once; 0 for any number. Small ones of one batch count as one.
     hwm: usize,
     workers: Vec<Worker>,
-    tasks: HashMap<TaskNo, Record>,
+    tasks: HashMap<TaskNo, Box<Record>>,
     by_id: HashMap<MsgId, TaskNo>,
     ready: Ready,
     blocked: Blocked,
@@ -90,7 +90,7 @@ impl Scheduler {
 
     /// Tasks that wait for an engine or for other tasks, oldest first.
     pub fn waiting(&self) -> Vec<MsgId> {
-        let waits = |(no, record): (&TaskNo, &Record)| {
+        let waits = |(no, record): (&TaskNo, &Box<Record>)| {
             (record.place != Place::Running).then(|| (*no, record.task.id.clone()))
         };
         let mut waiting: Vec<_> = self.tasks.iter().filter_map(waits).collect();
@@ -139,7 +139,7 @@ impl Scheduler {
         if let Some(batch) = task.batch {
             self.paces.entry(batch).or_default().left += 1;
         }
-        self.tasks.insert(no, Record::new(task, deadline));
+        self.tasks.insert(no, Box::new(Record::new(task, deadline)));
         self.consider(no, &mut out);
         self.settle(&mut out);
         self.look_for_engines(now);
@@ -330,7 +330,7 @@ impl Scheduler {
     }
 
     /// Forgets a task that has ended.
-    fn finish(&mut self, no: TaskNo, ok: bool, engine: Option<EngineUuid>) -> Option<Record> {
+    fn finish(&mut self, no: TaskNo, ok: bool, engine: Option<EngineUuid>) -> Option<Box<Record>> {
         let record = self.tasks.remove(&no)?;
         let id = record.task.id.clone();
         self.by_id.remove(&id);

@@ -474,7 +474,10 @@ impl Actor {
     /// What the cell printed before it called is shown before the call is answered.
     fn catch_up(&mut self) {
         self.read_pipes();
-        self.hear_out();
+        match self.calls.running() {
+            Some(_) => self.hear_out(),
+            None => self.let_go(),
+        }
         self.capture.release();
         self.collect();
     }

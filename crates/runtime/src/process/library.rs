@@ -41,12 +41,19 @@ pub(super) struct Cells {
     /// How many copies of libraries were loaded.
     copies: u64,
     /// Where libraries whose functions are called are loaded.
-    bases: HashMap<PathBuf, (ManuallyDrop<Library>, usize)>,
+    bases: HashMap<PathBuf, Called>,
     begun: bool,
     listeners: Listeners,
     page: Arc<SharedPage>,
     #[cfg(feature = "echo")]
     echo: super::echo::Namespace,
+}
+
+/// A library whose functions are called.
+struct Called {
+    library: ManuallyDrop<Library>,
+    base: usize,
+    end: Option<Hook>,
 }
 
 impl Cells {
@@ -140,11 +147,11 @@ impl Cells {
         offset: u64,
         input: &[u8],
     ) -> Result<Vec<u8>, String> {
-        #[cfg(feature = "echo")]
-        if super::echo::is_script(artifact) {
-            return self.echo.call(artifact, input);
-        }
         if !self.bases.contains_key(artifact) {
+            #[cfg(feature = "echo")]
+            if super::echo::is_script(artifact) {
+                return self.echo.call(artifact, input);
+            }
             // Loaded before, it is the same one.
             let library = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
             let base = super::call::base(&library)?;
@@ -152,16 +159,21 @@ impl Cells {
             self.listeners.attach(&library);
             self.show_page(&library);
             self.loaded.insert(artifact.to_owned());
-            self.bases.insert(artifact.to_owned(), (library, base));
+            let end = hook(&library, END_SYMBOL);
+            let called = Called { library, base, end };
+            self.bases.insert(artifact.to_owned(), called);
         }
-        let Some((library, base)) = self.bases.get(artifact) else {
+        let Some(Called { library, base, end }) = self.bases.get(artifact) else {
             return Err("the library is not loaded".to_owned());
         };
         if !self.begun {
             self.begun = call_hook(library, BEGIN_SYMBOL);
         }
         let output = super::call::call(*base, offset, input);
-        call_hook(library, END_SYMBOL);
+        if let Some(end) = end {
+            // SAFETY: it takes nothing and does not unwind, and its library is never unloaded.
+            unsafe { end() };
+        }
         Ok(output)
     }
 }
@@ -195,15 +207,20 @@ fn copy_path(descriptor: i32, number: u64) -> String {
 
 /// Calls an exported function without arguments; whether there was one.
 fn call_hook(library: &Library, symbol: &[u8]) -> bool {
-    // SAFETY: only the `phalanx` library exports these names, as functions of this type.
-    match unsafe { library.get::<Hook>(symbol) } {
-        Ok(hook) => {
-            // SAFETY: as above; the functions take nothing and do not unwind.
-            unsafe { hook() };
-            true
-        }
-        Err(_) => false,
+    let hook = hook(library, symbol);
+    if let Some(hook) = hook {
+        // SAFETY: it takes nothing and does not unwind, and its library is never unloaded.
+        unsafe { hook() };
     }
+    hook.is_some()
+}
+
+/// An exported function without arguments.
+fn hook(library: &Library, symbol: &[u8]) -> Option<Hook> {
+    // SAFETY: only the `phalanx` library exports these names, as functions of this type.
+    unsafe { library.get::<Hook>(symbol) }
+        .ok()
+        .map(|hook| *hook)
 }
 
 /// Writes where nothing is, as a broken cell does.
