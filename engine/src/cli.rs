@@ -44,6 +44,9 @@ pub enum CliError {
     /// The system refuses something.
     #[error(transparent)]
     System(#[from] std::io::Error),
+    /// It panicked, which is a fault of ours.
+    #[error("the engine broke off: {0}")]
+    BrokeOff(#[from] tokio::task::JoinError),
     /// The engine could not join.
     #[error(transparent)]
     Engine(#[from] crate::EngineError),
@@ -81,8 +84,10 @@ pub fn main(args: &EngineArgs) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    // As a task: to wake the future a runtime blocks on takes a system call each time.
+    let serving = runtime.spawn(async {
         let signals = crate::signals::listen()?;
         Ok(crate::run(config, signals, CancellationToken::new()).await?)
-    })
+    });
+    runtime.block_on(serving)?
 }

@@ -28,6 +28,7 @@ use phalanx_protocol::id::{MsgId, RunId, StateId};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{CallMetadata, EngineHandshake, RefusalReason};
 use phalanx_protocol::runtime::Outcome;
+use phalanx_protocol::segment::SegmentRef;
 use phalanx_runtime::FunctionCall;
 use serde_json::json;
 use std::collections::{HashSet, VecDeque};
@@ -224,7 +225,11 @@ impl Machine {
         let run = RunId(self.runs);
         let shipment = work.shipment();
         let found = match (&work, &self.found) {
-            (Work::Call { call, .. }, Some((last, found))) if Arc::ptr_eq(call, last) => {
+            (Work::Call { call, args, .. }, Some((last, found)))
+                if call.buffers.is_empty()
+                    && SegmentRef::from_bytes(args).is_none()
+                    && (Arc::ptr_eq(call, last) || call == last) =>
+            {
                 Some(found.clone())
             }
             _ => None,
@@ -405,6 +410,7 @@ impl Machine {
     fn forget(&mut self) {
         self.runtime = RuntimeState::Awaited;
         self.abi = None;
+        self.found = None;
         self.loaded.clear();
     }
 }

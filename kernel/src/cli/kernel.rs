@@ -21,8 +21,9 @@ pub(super) fn run(
     let programs =
         Programs::current(backend).context("the system does not say which program this is")?;
     let runtime = super::serving()?;
-    let serving = session::run(connection, programs, parent());
-    runtime.block_on(serving).context(
+    // As a task: to wake the future a runtime blocks on takes a system call each time.
+    let serving = runtime.spawn(session::run(connection, programs, parent()));
+    runtime.block_on(serving).context("the kernel broke off")?.context(
         "the kernel cannot serve; if a port is taken, another program has it: start the kernel again for new ports",
     )
 }

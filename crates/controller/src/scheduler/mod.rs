@@ -90,10 +90,10 @@ impl Scheduler {
 
     /// Tasks that wait for an engine or for other tasks, oldest first.
     pub fn waiting(&self) -> Vec<MsgId> {
-        let waits = |(no, record): (&TaskNo, &Box<Record>)| {
-            (record.place != Place::Running).then(|| (*no, record.task.id.clone()))
-        };
-        let mut waiting: Vec<_> = self.tasks.iter().filter_map(waits).collect();
+        let waits = |record: &Record| record.place != Place::Running;
+        let waiting = self.tasks.iter().filter(|(_, record)| waits(record));
+        let waiting = waiting.map(|(no, record)| (*no, record.task.id.clone()));
+        let mut waiting: Vec<_> = waiting.collect();
         waiting.sort();
         waiting.into_iter().map(|(_, id)| id).collect()
     }
