@@ -19,6 +19,8 @@ from jupyter_client.manager import KernelManager
 
 # Seconds one cell may take; the first cell of a session may build the notebook's library.
 CELL_TIMEOUT = 600
+# Seconds a flood may take; ipyparallel's sometimes does not come to its end.
+FLOOD_TIMEOUT = 90
 # Milliseconds between attempts to reach a kernel that is not up yet; ZeroMQ's own 100 would be most
 # of what is measured.
 RECONNECT_MS = 5
@@ -151,6 +153,10 @@ def noop_of(_): pass
 """
 
 
+class TooLong(Exception):
+    """A flood of output did not come to its end in time."""
+
+
 class Kernel:
     """A running kernel and a client of it."""
 
@@ -188,7 +194,10 @@ class Kernel:
         return took
 
     def _until_idle(self, msg_id, code, shown):
+        end = time.perf_counter() + FLOOD_TIMEOUT
         while True:
+            if shown is not None and time.perf_counter() > end:
+                raise TooLong
             message = self.client.get_iopub_msg(timeout=CELL_TIMEOUT)
             if message["parent_header"].get("msg_id") != msg_id:
                 continue
@@ -201,6 +210,10 @@ class Kernel:
                 return
             if shown is not None:
                 shown.add(message)
+
+    def restart(self):
+        self.manager.restart_kernel(now=True)
+        self.client.wait_for_ready(timeout=60)
 
     def stop(self):
         self.client.stop_channels()
@@ -377,8 +390,12 @@ def measure_streaming(table, phalanx, python):
     if python:
         python.run(cluster_start(4))
         code = "for i in range({}): print(f'{{i}}: a line of a flood', flush=True)"
-        peer_took, peer = flood(python, lambda n: f"%%px\n{code.format(n)}")
-        python.run("cluster.stop_cluster_sync()")
+        try:
+            peer_took, peer = flood(python, lambda n: f"%%px\n{code.format(n)}")
+            python.run("cluster.stop_cluster_sync()")
+        except TooLong:
+            print(f"ipyparallel's flood did not end within {FLOOD_TIMEOUT} s", file=sys.stderr)
+            python.restart()
     text = 4 * sum(len(f"{i}: a line of a flood\n") for i in range(LINES))
     table.add("40,000 lines of 4 engines", took, peer_took)
     table.add("their messages over their text", shown.size / text, peer and peer.size / text, unit="×")

@@ -10,6 +10,7 @@ use phalanx_protocol::segment::SegmentRef;
 use std::io::{self, BufWriter, Read, Write};
 use std::ops::Deref;
 use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
 
 /// Asks the owner something and waits for its answer.
 ///
@@ -34,9 +35,8 @@ pub(crate) fn call_with(
 
 fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Vec<Frame>)> {
     io::stdout().flush()?;
-    let path = std::env::var_os(HOST_SOCKET_VAR)
-        .ok_or_else(|| io::Error::other("this program was not started by a kernel"))?;
-    let stream = UnixStream::connect(path)?;
+    let connection = Connection::take()?;
+    let stream = connection.stream;
     // Many small frames in few pieces.
     let mut outgoing = BufWriter::new(&stream);
     outgoing.write_all(&frame::encode(request).map_err(io::Error::other)?)?;
@@ -65,7 +65,47 @@ fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Ve
         }
     }
     // The owner keeps what its references refer to until the connection is closed.
+    if frames.iter().all(|frame| matches!(frame, Frame::Near(_))) {
+        let stream = stream.stream;
+        Connection {
+            stream,
+            ..connection
+        }
+        .put_back();
+    }
     Ok((reply, frames))
+}
+
+/// A connection to the owner. One call at a time uses it.
+struct Connection {
+    /// Whose it is: a copy of the process finds it too, and must leave it alone.
+    process: u32,
+    stream: UnixStream,
+}
+
+/// Those that no call uses.
+static IDLE: Mutex<Vec<Connection>> = Mutex::new(Vec::new());
+
+impl Connection {
+    /// One that no call uses, or a new one.
+    fn take() -> io::Result<Self> {
+        let process = std::process::id();
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(connection) = idle.pop() {
+            if connection.process == process {
+                return Ok(connection);
+            }
+        }
+        let path = std::env::var_os(HOST_SOCKET_VAR)
+            .ok_or_else(|| io::Error::other("this program was not started by a kernel"))?;
+        let stream = UnixStream::connect(path)?;
+        Ok(Self { process, stream })
+    }
+
+    fn put_back(self) {
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(self);
+    }
 }
 
 /// A raw frame: itself, or mapped.

@@ -1,8 +1,8 @@
 //! Between the `phalanx` library in a cell and the process that owns its runtime.
 //!
-//! The library opens the Unix socket named by [`HOST_SOCKET_VAR`], sends one [`HostRequest`], reads
-//! one [`HostReply`] and closes. A connection per call keeps no state in the cell's statics (every
-//! cell's library has its own copy of those) and may be used from any thread.
+//! The library connects to the Unix socket named by [`HOST_SOCKET_VAR`], sends one [`HostRequest`] and
+//! reads one [`HostReply`]; then another call, of any thread, may use the connection. One whose reply
+//! refers to files is closed once they are open.
 //!
 //! A display must keep its place among the text printed around it, which travels through a pipe. So
 //! the owner answers [`HostReply::Place`], and the library prints [`place_marker`] on stdout there.

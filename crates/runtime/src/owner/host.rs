@@ -1,4 +1,4 @@
-//! The host socket: calls of the `phalanx` library, one connection each.
+//! The host socket: calls of the `phalanx` library, as many connections as are under way at once.
 
 use bytes::Bytes;
 use phalanx_protocol::frame::{self, Decoder};
@@ -60,16 +60,54 @@ pub(super) struct Arrived {
     pub(super) reply: HostReplier,
 }
 
-/// Serves one connection; ends early when the library hangs up.
+/// Serves one connection until the library hangs up: one call after the other.
 pub(super) async fn serve(
     mut stream: UnixStream,
     calls: tokio::sync::mpsc::Sender<Arrived>,
 ) -> io::Result<()> {
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 1 << 14];
+    // What the last answer referred to: the library hangs up once it has opened it.
+    let mut referred = Vec::new();
+    while let Some((request, raw)) = receive(&mut stream, &mut decoder, &mut buffer).await? {
+        referred.clear();
+        let (reply, answer) = HostReplier::new();
+        let arrived = Arrived {
+            request,
+            raw,
+            reply,
+        };
+        if calls.send(arrived).await.is_err() {
+            return Ok(());
+        }
+        let Ok((reply, raw)) = answer.await else {
+            return Ok(());
+        };
+        let bytes = frame::encode(&reply).map_err(io::Error::other)?;
+        // Many small frames in few pieces.
+        let mut outgoing = BufWriter::new(&mut stream);
+        outgoing.write_all(&bytes).await?;
+        for raw in &raw {
+            let head = frame::raw_head(raw).map_err(io::Error::other)?;
+            outgoing.write_all(&head).await?;
+            outgoing.write_all(raw).await?;
+        }
+        outgoing.flush().await?;
+        referred = raw;
+        referred.retain(|raw| SegmentRef::from_bytes(raw).is_some());
+    }
+    Ok(())
+}
+
+/// The next call and the raw frames that come with it; `None` once the library hangs up.
+async fn receive(
+    stream: &mut UnixStream,
+    decoder: &mut Decoder,
+    buffer: &mut [u8],
+) -> io::Result<Option<(HostRequest, Vec<Bytes>)>> {
     let mut request = None;
     let mut raw = Vec::new();
-    let request = loop {
+    loop {
         if request.is_none() {
             request = decoder.decode::<HostRequest>().map_err(io::Error::other)?;
         }
@@ -81,38 +119,12 @@ pub(super) async fn serve(
             }
         }
         match request {
-            Some(whole) if raw.len() == whole.raw_frames() => break whole,
+            Some(whole) if raw.len() == whole.raw_frames() => return Ok(Some((whole, raw))),
             part => request = part,
         }
-        match stream.read(&mut buffer).await? {
-            0 => return Ok(()),
+        match stream.read(buffer).await? {
+            0 => return Ok(None),
             count => decoder.push(&buffer[..count]),
         }
-    };
-    let (reply, answer) = HostReplier::new();
-    let arrived = Arrived {
-        request,
-        raw,
-        reply,
-    };
-    if calls.send(arrived).await.is_err() {
-        return Ok(());
     }
-    if let Ok((reply, raw)) = answer.await {
-        let bytes = frame::encode(&reply).map_err(io::Error::other)?;
-        // Many small frames in few pieces.
-        let mut stream = BufWriter::new(stream);
-        stream.write_all(&bytes).await?;
-        for raw in &raw {
-            let head = frame::raw_head(raw).map_err(io::Error::other)?;
-            stream.write_all(&head).await?;
-            stream.write_all(raw).await?;
-        }
-        stream.flush().await?;
-        if raw.iter().any(|raw| SegmentRef::from_bytes(raw).is_some()) {
-            // The library hangs up once it has opened them.
-            while stream.read(&mut buffer).await? > 0 {}
-        }
-    }
-    Ok(())
 }
