@@ -36,12 +36,18 @@ impl Crate {
             "real/cargo",
             &format!(
                 "echo cargo >> {log:?}\n\
-                 echo '     Running `A=1 {} --crate-name ctx --out-dir /out -C metadata=1`' >&2\n\
+                 echo '     Running `A=1 {} --crate-name ctx --emit=dep-info,link --out-dir /out -C metadata=1`' >&2\n\
                  echo 'warning: something' >&2",
                 rustc.display()
             ),
         );
-        made.script("real/rustc", &format!("echo rustc >> {log:?}"));
+        made.script(
+            "real/rustc",
+            &format!(
+                "echo rustc >> {log:?}\n\
+                 case $* in *--emit=metadata*) echo looks >> {log:?};; esac"
+            ),
+        );
         made.write("crate/Cargo.toml", MANIFEST);
         made.write("crate/Cargo.lock", "version = 4\n");
         made.write("crate/.cargo/config.toml", "[net]\n");
@@ -64,15 +70,22 @@ impl Crate {
 
     /// Has a cell built; who was called, and what was said on stderr.
     fn build(&self, arguments: &[&str]) -> (String, String) {
+        self.cargo("build", arguments)
+    }
+
+    fn cargo(&self, command: &str, arguments: &[&str]) -> (String, String) {
         let tools = self.path("tools");
         let path = [tools.as_path(), &self.path("real"), Path::new("/bin")];
-        let output = Command::new(tools.join("cargo"))
-            .args(["build", "--message-format=json"])
+        let mut cargo = Command::new(tools.join("cargo"));
+        if command == "build" {
+            cargo.env("EVCXR_EXECUTION_SO_PATH", self.path("crate/so"));
+        }
+        let output = cargo
+            .args([command, "--message-format=json"])
             .args(arguments)
             .current_dir(self.path("crate"))
             .env("PATH", std::env::join_paths(path).unwrap())
             .env("PHALANX_TOOLS", &tools)
-            .env("EVCXR_EXECUTION_SO_PATH", self.path("crate/so"))
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -117,6 +130,17 @@ fn cargo_is_called_only_when_something_besides_the_cell_has_changed() {
     made.write("crate/Cargo.toml", MANIFEST);
     made.check("cargo", "the path dependency is gone");
     made.check("rustc", "the old manifest is known again");
+}
+
+#[test]
+fn what_is_wrong_with_a_cell_is_asked_of_rustc_alone() {
+    let made = Crate::new();
+    assert_eq!(made.cargo("check", &[]).0, "cargo", "nothing was built");
+    made.check("cargo", "the first build");
+    assert_eq!(made.cargo("check", &[]).0, "rustc looks");
+    made.check("rustc", "a check changes nothing");
+    made.write("crate/Cargo.lock", "version = 4\n# other\n");
+    assert_eq!(made.cargo("check", &[]).0, "cargo", "something has changed");
 }
 
 #[test]

@@ -200,10 +200,11 @@ fn advice(error: &Value) -> Vec<String> {
         .filter(|note| !RUSTCS.iter().any(|start| note.starts_with(start)))
         .map(str::to_owned)
         .collect();
-    if error["code"]["code"] == "E0277" && !words.is_empty() {
-        words
-    } else {
-        help(error)
+    match error["code"]["code"].as_str() {
+        Some("E0277") if !words.is_empty() => words,
+        // What was expected and what was found is in rustc's note alone.
+        Some("E0631") => words,
+        _ => help(error),
     }
 }
 

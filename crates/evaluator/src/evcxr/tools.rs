@@ -3,7 +3,9 @@
 //! evcxr runs `cargo build` for every cell, and cargo takes 20 to 30 ms to find that nothing but the
 //! cell has changed, a quarter of a small cell's time. So evcxr is given this program for its cargo:
 //! as long as the manifest, the lock file, the arguments and the environment are those of the last
-//! build, rustc is called the way cargo called it then. Everything else goes to the real cargo.
+//! build, rustc is called the way cargo called it then. So it is when evcxr only wants to know what is
+//! wrong with a cell, for which cargo would first build all dependencies once more. Everything else
+//! goes to the real cargo.
 //!
 //! evcxr asks `rustup which cargo` before it looks at the PATH, so that answer is given too.
 
@@ -33,6 +35,13 @@ const CELL_CRATE: &str = "--crate-name ctx ";
 const CELL_COMPILING: &str = "Compiling ctx ";
 
 const OFFLINE: &str = "--offline";
+
+/// What rustc is to make of a cell, and what it is to make when it only looks.
+const EMIT: &str = "--emit=";
+const METADATA: &str = "--emit=metadata";
+
+/// How evcxr asks what is wrong with a cell.
+const CHECK: &str = "check";
 
 /// How often cargo asks again before it takes the network for gone; cargo's own 3 take 11 s.
 const RETRY_VAR: &str = "CARGO_NET_RETRY";
@@ -87,6 +96,15 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     let command = command.and_then(|command| command.to_str());
     let library = match (command, library) {
         (Some("build"), Some(library)) => library,
+        (Some(CHECK), _) => {
+            if let Some(call) = Call::recorded(key(&as_build(arguments))) {
+                call.check();
+            }
+            return match real_cargo(folder) {
+                Ok(mut cargo) => cargo.args(arguments).exec(),
+                Err(error) => error,
+            };
+        }
         // It fetches what evcxr wants to know of a dependency.
         (Some("metadata"), _) => {
             let lock = Lock::restore(arguments);
@@ -147,11 +165,24 @@ fn key(arguments: &[OsString]) -> Option<u64> {
     let mut environment = env::vars_os().collect::<Vec<_>>();
     // What is new in every session and means nothing to a build.
     environment.retain(|(name, _)| {
-        !name.as_encoded_bytes().starts_with(b"PHALANX_") && name != "PATH" && name != "TMPDIR"
+        let is_ours = name.as_encoded_bytes().starts_with(b"PHALANX_");
+        !is_ours
+            && !["PATH", "TMPDIR", LIBRARY_PATH_VAR]
+                .iter()
+                .any(|new| name == new)
     });
     environment.sort();
     environment.hash(&mut hasher);
     Some(hasher.finish())
+}
+
+/// The arguments of the build that a check is about.
+fn as_build(arguments: &[OsString]) -> Vec<OsString> {
+    let build = |argument: &OsString| match argument == CHECK {
+        true => "build".into(),
+        false => argument.clone(),
+    };
+    arguments.iter().map(build).collect()
 }
 
 /// Whether a manifest of evcxr's names dependencies that may change at any time.
@@ -333,6 +364,25 @@ impl Call {
             // What it fails with is cargo's to find out about.
             let _ = command.exec();
         }
+    }
+
+    /// Becomes a rustc that only looks; returns only if it cannot.
+    fn check(&self) {
+        let mut command = Command::new(&self.program);
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        command.envs(environment);
+        let arguments = small::arguments(&self.arguments, 1);
+        // What it fails with is cargo's to find out about.
+        let _ = command
+            .args(
+                arguments
+                    .iter()
+                    .map(|argument| match argument.starts_with(EMIT) {
+                        true => METADATA,
+                        false => argument,
+                    }),
+            )
+            .exec();
     }
 }
 

@@ -14,6 +14,7 @@ use std::fmt;
 
 /// What can travel between the notebook and engines: every type that implements serde's `Serialize`
 /// and `Deserialize` and borrows nothing.
+#[cfg(not(rust_analyzer))]
 #[diagnostic::on_unimplemented(
     message = "values of type `{Self}` cannot travel to engines and back",
     label = "this is neither serialised nor deserialised by serde",
@@ -23,8 +24,18 @@ use std::fmt;
 )]
 pub trait Travels: Serialize + DeserializeOwned + 'static {}
 
+#[cfg(not(rust_analyzer))]
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + 'static> Travels for T {}
+
+/// As evcxr's rust-analyzer has it, which finds the types of a cell's variables without expanding
+/// derives: a type of the notebook seems to implement nothing of serde's there, and what functions
+/// of such types yield would be of no known type. rustc decides what travels.
+#[cfg(rust_analyzer)]
+pub trait Travels {}
+
+#[cfg(rust_analyzer)]
+impl<T> Travels for T {}
 
 /// What an engine's namespace holds under a name, or the value of an expression over its variables:
 /// an argument that may be another value on every engine.
@@ -87,8 +98,8 @@ const FAR_VALUE: u8 = 2;
 /// How many bytes are many.
 const FAR: usize = 1 << 16;
 
-/// What can be given for a parameter of type `A`: a value of it, borrowed or not, or a [`Reference`]
-/// to one on the engine.
+/// What can be given for a parameter of type `A`: a value of it, what borrows one (`&A`, `&str` for a
+/// `String`, a slice or an array for a `Vec`), or a [`Reference`] to one on the engine.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given for a parameter of type `{A}`",
     label = "no `{A}` that serde can serialise, and no `Reference` to one"
@@ -99,34 +110,34 @@ pub trait Argument<A> {
     fn encode(&self, to: &mut Encoded) -> Result<(), Error>;
 }
 
-#[diagnostic::do_not_recommend]
-impl<A: Serialize> Argument<A> for A {
-    fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
-        to.value(Parts::of(self)?);
-        Ok(())
-    }
+/// What is written like a value of the parameter's type.
+macro_rules! written {
+    ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<$($generic)*> Argument<$param> for $given {
+            fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
+                let $this = self;
+                to.value(Parts::of($value)?);
+                Ok(())
+            }
+        }
+    )*};
 }
 
-#[diagnostic::do_not_recommend]
-impl<A: Serialize> Argument<A> for &A {
-    fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
-        (**self).encode(to)
-    }
-}
-
-impl Argument<String> for &str {
-    fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
-        to.value(Parts::of(*self)?);
-        Ok(())
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: Serialize> Argument<Vec<T>> for &[T] {
-    fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
-        to.value(Parts::of(*self)?);
-        Ok(())
-    }
+written! {
+    [A: Travels] A => A, |value| value;
+    [A: Travels] &A => A, |value| *value;
+    [A: Travels] &&A => A, |value| **value;
+    [] &str => String, |text| *text;
+    [] &&str => String, |text| **text;
+    [T: Travels] &[T] => Vec<T>, |items| *items;
+    [T: Travels, const N: usize] [T; N] => Vec<T>, |items| items.as_slice();
+    [T: Travels, const N: usize] &[T; N] => Vec<T>, |items| items.as_slice();
+    [] &[&str] => Vec<String>, |items| *items;
+    [] Vec<&str> => Vec<String>, |items| items;
+    [] &Vec<&str> => Vec<String>, |items| *items;
+    [const N: usize] [&str; N] => Vec<String>, |items| items.as_slice();
+    [const N: usize] &[&str; N] => Vec<String>, |items| items.as_slice();
 }
 
 impl<A> Argument<A> for Reference {
@@ -139,6 +150,7 @@ impl<A> Argument<A> for Reference {
 /// What can be given for parameters `P`: nothing for none, one value for one, a tuple for several.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given for the parameters `{P}`",
+    label = "not what the function takes",
     note = "an argument is a value of its parameter's type, borrowed or not, or a `Reference`; the type is a serde type",
     note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.16\", features = [\"serde\"] }}`",
     note = "several arguments are given as a tuple: `(1.0, Reference(\"id\"))`"
@@ -179,6 +191,9 @@ macro_rules! arguments {
 
 arguments!(A X, B Y);
 arguments!(A X, B Y, C Z);
+arguments!(A X, B Y, C Z, D W);
+arguments!(A X, B Y, C Z, D W, E V);
+arguments!(A X, B Y, C Z, D W, E V, F U);
 
 /// Arguments as they have come.
 pub(super) struct Reader<'a> {

@@ -173,6 +173,9 @@ pub(super) trait Parameters: Sized {
 }
 
 callable!(task0);
-callable!(task1 A 0);
-callable!(task2 A 0, B 1);
-callable!(task3 A 0, B 1, C3 2);
+callable!(task1 P1 0);
+callable!(task2 P1 0, P2 1);
+callable!(task3 P1 0, P2 1, P3 2);
+callable!(task4 P1 0, P2 1, P3 2, P4 3);
+callable!(task5 P1 0, P2 1, P3 2, P4 3, P5 4);
+callable!(task6 P1 0, P2 1, P3 2, P4 3, P5 4, P6 5);

@@ -120,10 +120,10 @@ macro_rules! task {
 #[macro_export]
 macro_rules! __task {
     (@captures [$($value:expr,)*] [$($bind:tt)*] [& $name:ident $(, $($rest:tt)*)?] $($closure:tt)*) => {
-        $crate::__task!(@captures [$($value,)* $name.clone(),] [$($bind)* (ref $name)] [$($($rest)*)?] $($closure)*)
+        $crate::__task!(@captures [$($value,)* $name.to_owned(),] [$($bind)* (ref $name)] [$($($rest)*)?] $($closure)*)
     };
     (@captures [$($value:expr,)*] [$($bind:tt)*] [$name:ident $(, $($rest:tt)*)?] $($closure:tt)*) => {
-        $crate::__task!(@captures [$($value,)* $name.clone(),] [$($bind)* (own $name)] [$($($rest)*)?] $($closure)*)
+        $crate::__task!(@captures [$($value,)* $name.to_owned(),] [$($bind)* (own $name)] [$($($rest)*)?] $($closure)*)
     };
     (@captures [$($value:expr,)*] [$($bind:tt)*] [] move $($closure:tt)*) => {
         $crate::__task!(@captures [$($value,)*] [$($bind)*] [] $($closure)*)
@@ -134,20 +134,38 @@ macro_rules! __task {
             $body
         })
     };
-    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$a:tt $(: $ta:ty)? $(,)?| $body:expr) => {
-        $crate::With::task1(($($value,)*), |captured, $a $(: $ta)?| {
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)? $(,)?| $body:expr) => {
+        $crate::With::task1(($($value,)*), |captured, $p1 $(: $t1)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
             $body
         })
     };
-    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$a:tt $(: $ta:ty)?, $b:tt $(: $tb:ty)? $(,)?| $body:expr) => {
-        $crate::With::task2(($($value,)*), |captured, $a $(: $ta)?, $b $(: $tb)?| {
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)?, $p2:tt $(: $t2:ty)? $(,)?| $body:expr) => {
+        $crate::With::task2(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
             $body
         })
     };
-    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$a:tt $(: $ta:ty)?, $b:tt $(: $tb:ty)?, $c:tt $(: $tc:ty)? $(,)?| $body:expr) => {
-        $crate::With::task3(($($value,)*), |captured, $a $(: $ta)?, $b $(: $tb)?, $c $(: $tc)?| {
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)?, $p2:tt $(: $t2:ty)?, $p3:tt $(: $t3:ty)? $(,)?| $body:expr) => {
+        $crate::With::task3(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?| {
+            $crate::__task!(@bind captured [] [$($bind)*]);
+            $body
+        })
+    };
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)?, $p2:tt $(: $t2:ty)?, $p3:tt $(: $t3:ty)?, $p4:tt $(: $t4:ty)? $(,)?| $body:expr) => {
+        $crate::With::task4(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?| {
+            $crate::__task!(@bind captured [] [$($bind)*]);
+            $body
+        })
+    };
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)?, $p2:tt $(: $t2:ty)?, $p3:tt $(: $t3:ty)?, $p4:tt $(: $t4:ty)?, $p5:tt $(: $t5:ty)? $(,)?| $body:expr) => {
+        $crate::With::task5(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?, $p5 $(: $t5)?| {
+            $crate::__task!(@bind captured [] [$($bind)*]);
+            $body
+        })
+    };
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)?, $p2:tt $(: $t2:ty)?, $p3:tt $(: $t3:ty)?, $p4:tt $(: $t4:ty)?, $p5:tt $(: $t5:ty)?, $p6:tt $(: $t6:ty)? $(,)?| $body:expr) => {
+        $crate::With::task6(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?, $p5 $(: $t5)?, $p6 $(: $t6)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
             $body
         })

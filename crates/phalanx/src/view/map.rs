@@ -10,23 +10,40 @@ use phalanx_protocol::id::EngineId;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// An item of a map's input: a value of the function's parameter, or a reference to one.
+/// An item of a map's input: a value of the function's parameter, or what borrows one (`&A`, `&str`
+/// for a `String`, a slice or an array for a `Vec`).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no item for a function with a parameter of type `{A}`",
+    label = "the items are not `{A}`"
+)]
 pub trait Item<A> {
     /// The value.
     #[doc(hidden)]
     fn item(self) -> A;
 }
 
-impl<A> Item<A> for A {
-    fn item(self) -> A {
-        self
-    }
+/// What a value of the parameter's type is made of.
+macro_rules! items {
+    ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<$($generic)*> Item<$param> for $given {
+            fn item(self) -> $param {
+                let $this = self;
+                $value
+            }
+        }
+    )*};
 }
 
-impl<A: Clone> Item<A> for &A {
-    fn item(self) -> A {
-        self.clone()
-    }
+items! {
+    [A] A => A, |value| value;
+    [A: Clone] &A => A, |value| value.clone();
+    [A: Clone] &&A => A, |value| A::clone(value);
+    [] &str => String, |text| text.to_owned();
+    [] &&str => String, |text| (*text).to_owned();
+    [T: Clone] &[T] => Vec<T>, |items| items.to_vec();
+    [T, const N: usize] [T; N] => Vec<T>, |items| items.into();
+    [T: Clone, const N: usize] &[T; N] => Vec<T>, |items| items.to_vec();
 }
 
 /// A map that is being described; [`submit`](Self::submit) or [`sync`](Self::sync) sends it.
