@@ -31,6 +31,8 @@ pub use client::{CONTROL_TIMEOUT, Client, WaitError, host};
 pub use connect::ConnectError;
 pub use engine::{ClientEvent, Engine};
 pub use hub::{HubError, HubRecord, HubResult, Purge, QueueStatus, ResultStatus};
-pub use result::{AlreadyDone, AsyncResult, TaskEvent, TaskEventKind, TaskOutcome};
+pub use result::{
+    AlreadyDone, AsyncResult, Part, Selection, TaskEvent, TaskEventKind, TaskOutcome,
+};
 pub use submission::{EngineCell, RefusedTask, Submission};
 pub use task::{Balanced, EngineCall, EngineTask, Placement};

@@ -309,8 +309,8 @@ impl Client {
     /// # Errors
     /// When the kernel does not answer.
     pub fn abort(&self, tasks: &[MsgId]) -> Result<(), Error> {
-        let tasks = tasks.to_vec();
-        done(ClientRequest::Abort { tasks })
+        let (tasks, engines) = (tasks.to_vec(), Vec::new());
+        done(ClientRequest::Abort { tasks, engines })
     }
 
     /// Waits until these tasks, or all of this session, have ended, at most for that long; whether

@@ -54,8 +54,8 @@ pub use chrono;
 pub use serde;
 
 pub use async_result::{
-    AsyncHubResult, AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, Each, Items, Many, One,
-    Outputs, ResultFuture, Shape, StreamedOutput, TaskMetadata,
+    AsyncHubResult, AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, DoneAndPending, Each,
+    Items, Many, One, Outputs, ResultFuture, ReturnWhen, Shape, StreamedOutput, TaskMetadata,
 };
 pub use client::{Client, Cluster, ClusterBuilder, EngineQueue, QueueStatus, ResultStatus};
 pub use display::{

@@ -131,16 +131,6 @@ impl Bar {
         }
     }
 
-    /// So many items are done.
-    pub(crate) fn reach(&mut self, done: usize) {
-        self.done = done;
-        let now = Instant::now();
-        if let Some(shown) = &mut self.shown {
-            shown.last = now;
-            self.update(now, false);
-        }
-    }
-
     /// There are no more items.
     fn finish(&mut self) {
         self.done += usize::from(std::mem::take(&mut self.is_working));

@@ -190,6 +190,9 @@ pub enum ClientRequest {
     Abort {
         /// Which; none means all.
         tasks: Vec<MsgId>,
+        /// On which engines; none means on any.
+        #[serde(default)]
+        engines: Vec<EngineId>,
     },
     /// Waits until tasks have ended: answered with [`HostReply::Ready`](crate::host::HostReply::Ready).
     Wait {

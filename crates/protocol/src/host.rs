@@ -69,10 +69,10 @@ pub enum HostRequest {
     Apply(Box<Apply>),
     /// Asks something of the cluster.
     Client(Box<ClientRequest>),
-    /// Asks something of an AsyncResult the kernel holds.
+    /// Asks something of AsyncResults the kernel holds.
     AsyncResult {
-        /// Which one.
-        id: AsyncResultId,
+        /// Which of their tasks, as one: counted from 0, range by range.
+        of: Vec<TaskRange>,
         /// What.
         query: AsyncResultQuery,
     },
@@ -95,6 +95,8 @@ pub enum AsyncResultQuery {
     Snapshot,
     /// How far it is: answered with [`HostReply::Progress`].
     Progress,
+    /// Where its tasks are: answered with [`HostReply::Tasks`], the ends of all ranges known.
+    Ranges,
     /// What came of these tasks so far: answered with [`HostReply::Values`].
     Values {
         /// The first.
@@ -107,8 +109,8 @@ pub enum AsyncResultQuery {
     /// Waits until more than `seen` tasks are done: answered with [`HostReply::Ended`] for those
     /// after them, in the order in which they ended, or none in time.
     Next {
-        /// How many are known to be done.
-        seen: usize,
+        /// How many of each range are known to be done.
+        seen: Vec<usize>,
         /// Seconds; `None` waits for ever.
         timeout: Option<f64>,
     },

@@ -2,12 +2,13 @@
 
 use super::fanout::{self, wait_with_bar};
 use super::magics::{self, Order, Standing, limit};
-use super::results::Held;
+use super::results::Chosen;
 use super::{CellContext, Services, functions};
 use crate::channel::Answer;
 use crate::magic;
 use crate::report::Fault;
 use bytes::Bytes;
+use phalanx_client::Selection;
 use phalanx_client::render::grouped;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{AsyncResultQuery, HostReply, HostRequest};
@@ -27,16 +28,16 @@ pub async fn serve(
 ) -> (HostReply, Vec<Bytes>) {
     match request {
         HostRequest::AsyncResult {
-            id,
+            of,
             query: AsyncResultQuery::Values { from, to, wait },
-        } => match services.results().get(id) {
-            Some(held) if wait => awaited(context, &held, from..to).await,
-            Some(held) => placed(values(&held, from..to)).await,
-            None => (HostReply::Failed(unknown(id)), Vec::new()),
+        } => match services.results().choose(&of) {
+            Ok(chosen) if wait => awaited(context, &chosen.tasks, from..to).await,
+            Ok(chosen) => placed(values(&chosen.tasks, from..to)).await,
+            Err(id) => (HostReply::Failed(unknown(id)), Vec::new()),
         },
         HostRequest::Apply(apply) if apply.wait => {
             match functions::apply(services, context, *apply, raw).await {
-                Ok(held) => awaited(context, &held, 0..held.result.len()).await,
+                Ok(held) => awaited(context, &held.result.into(), 0..usize::MAX).await,
                 Err(failure) => (HostReply::Failed(failure), Vec::new()),
             }
         }
@@ -47,11 +48,11 @@ pub async fn serve(
 /// What has come of tasks once all of them have ended.
 async fn awaited(
     context: &CellContext,
-    held: &Held,
+    result: &Selection,
     tasks: Range<usize>,
 ) -> (HostReply, Vec<Bytes>) {
     tokio::select! {
-        _ = held.result.wait(None) => placed(values(held, tasks)).await,
+        _ = result.wait(None) => placed(values(result, tasks)).await,
         () = context.interrupted().cancelled() => {
             let interrupted = Failure::Interrupted { lost: Vec::new() };
             (HostReply::Failed(interrupted), Vec::new())
@@ -60,9 +61,8 @@ async fn awaited(
 }
 
 /// What came of tasks, and their values.
-fn values(held: &Held, tasks: Range<usize>) -> (HostReply, Vec<Bytes>) {
-    let to = tasks.end.min(held.result.len());
-    let outcomes = held.result.outcomes(tasks.start.min(to)..to);
+fn values(result: &Selection, tasks: Range<usize>) -> (HostReply, Vec<Bytes>) {
+    let outcomes = result.outcomes(tasks);
     let mut raw = Vec::with_capacity(outcomes.len());
     let told = outcomes.into_iter().map(|outcome| {
         let (told, value) = match outcome {
@@ -141,14 +141,14 @@ async fn plain(
                 HostReply::Failed(failure)
             }
         },
-        HostRequest::AsyncResult { id, query } => match services.results().get(id) {
-            Some(held) => tokio::select! {
-                reply = answer(context, &held, query) => reply,
+        HostRequest::AsyncResult { of, query } => match services.results().choose(&of) {
+            Ok(chosen) => tokio::select! {
+                reply = answer(context, &chosen, query) => reply,
                 () = context.interrupted().cancelled() => {
                     HostReply::Failed(Failure::Interrupted { lost: Vec::new() })
                 }
             },
-            None => HostReply::Failed(unknown(id)),
+            Err(id) => HostReply::Failed(unknown(id)),
         },
     }
 }
@@ -195,16 +195,17 @@ async fn run_magic(
     magics::carry_out(services, context, order).await
 }
 
-async fn answer(context: &CellContext, held: &Held, query: AsyncResultQuery) -> HostReply {
-    let result = &held.result;
+async fn answer(context: &CellContext, chosen: &Chosen, query: AsyncResultQuery) -> HostReply {
+    let result = &chosen.tasks;
     match query {
-        AsyncResultQuery::Progress => HostReply::Progress(held.progress()),
-        AsyncResultQuery::Values { from, to, .. } => values(held, from..to).0,
+        AsyncResultQuery::Progress => HostReply::Progress(chosen.progress()),
+        AsyncResultQuery::Ranges => HostReply::Tasks(chosen.ranges()),
+        AsyncResultQuery::Values { from, to, .. } => values(result, from..to).0,
         AsyncResultQuery::Next { seen, timeout } => {
-            HostReply::Ended(result.ended_since(seen, limit(timeout)).await)
+            HostReply::Ended(result.ended_since(&seen, limit(timeout)).await)
         }
         AsyncResultQuery::StreamOutput => {
-            fanout::stream(context, held).await;
+            fanout::stream(context, chosen).await;
             HostReply::Done
         }
         AsyncResultQuery::Snapshot => HostReply::Snapshot(Box::new(result.snapshot())),
@@ -214,7 +215,7 @@ async fn answer(context: &CellContext, held: &Held, query: AsyncResultQuery) -> 
         }
         AsyncResultQuery::WaitInteractive { interval, timeout } => {
             let interval = Duration::try_from_secs_f64(interval).unwrap_or_default();
-            HostReply::Ready(wait_with_bar(context, held, interval, limit(timeout)).await)
+            HostReply::Ready(wait_with_bar(context, chosen, interval, limit(timeout)).await)
         }
         AsyncResultQuery::Abort => match result.abort().await {
             Ok(()) => HostReply::Done,
@@ -234,7 +235,7 @@ async fn answer(context: &CellContext, held: &Held, query: AsyncResultQuery) -> 
             }
             // The last output may come after the last result.
             result.wait_for_output(None).await;
-            let outputs = grouped(&result.snapshot(), group_by, result_only, held.labels);
+            let outputs = grouped(&result.snapshot(), group_by, result_only, chosen.labels);
             context.outlet().outputs(outputs).await;
             HostReply::Done
         }

@@ -1,11 +1,12 @@
 //! The AsyncResults the kernel holds for the `phalanx` library.
 
 use super::retention::{Retained, Retention};
-use phalanx_client::AsyncResult;
 use phalanx_client::render::Labels;
+use phalanx_client::{AsyncResult, Part, Selection};
 use phalanx_protocol::host::{Progress, TaskRange};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An AsyncResult that can be named.
@@ -21,27 +22,90 @@ pub struct Held {
     sizes: Arc<[usize]>,
 }
 
-impl Held {
-    /// How far it is.
+/// Tasks that something is asked of, or that are shown: all of one AsyncResult, some of it, or some
+/// of several.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The AsyncResult of each part.
+    ids: Vec<AsyncResultId>,
+    /// What is known.
+    pub tasks: Selection,
+    /// How their outputs are labelled.
+    pub labels: Labels,
+    /// How many items each task stands for; empty where each is one.
+    sizes: Arc<[usize]>,
+}
+
+impl From<&Held> for Chosen {
+    fn from(held: &Held) -> Self {
+        Self {
+            ids: vec![held.id],
+            tasks: held.result.clone().into(),
+            labels: held.labels,
+            sizes: Arc::clone(&held.sizes),
+        }
+    }
+}
+
+impl Chosen {
+    /// Some tasks of these.
+    fn some(parts: Vec<(Held, Range<usize>)>) -> Self {
+        let part = |(held, tasks): &(Held, Range<usize>)| Part {
+            result: held.result.clone(),
+            tasks: tasks.clone(),
+        };
+        let tasks: Selection = parts.iter().map(part).collect();
+        let mut sizes = Vec::new();
+        if parts.iter().any(|(held, _)| !held.sizes.is_empty()) {
+            for ((held, _), part) in parts.iter().zip(tasks.parts()) {
+                match held.sizes.get(part.tasks.clone()) {
+                    Some(own) if !held.sizes.is_empty() => sizes.extend(own),
+                    _ => sizes.extend(part.tasks.clone().map(|_| 1)),
+                }
+            }
+        }
+        Self {
+            labels: match tasks.len() {
+                1 => Labels::None,
+                _ => Labels::Engines,
+            },
+            ids: parts.iter().map(|(held, _)| held.id).collect(),
+            tasks,
+            sizes: sizes.into(),
+        }
+    }
+
+    /// Where the tasks are.
+    pub fn ranges(&self) -> Vec<TaskRange> {
+        let parts = self.ids.iter().zip(self.tasks.parts());
+        parts
+            .map(|(id, part)| TaskRange {
+                id: *id,
+                from: part.tasks.start,
+                to: part.tasks.end,
+            })
+            .collect()
+    }
+
+    /// How far they are.
     pub fn progress(&self) -> Progress {
-        let result = &self.result;
-        let ended = result.progress();
+        let tasks = &self.tasks;
         Progress {
-            name: result.name(),
-            tasks: result.len(),
-            ended,
-            failed: result.failed(),
+            name: tasks.name(),
+            tasks: tasks.len(),
+            ended: tasks.progress(),
+            failed: tasks.failed(),
             items: self.items(),
             items_ended: self.items_ended(),
-            elapsed: result.elapsed(),
-            serial: result.serial_time(),
+            elapsed: tasks.elapsed(),
+            serial: tasks.serial_time(),
         }
     }
 
     /// How many items there are.
     pub fn items(&self) -> usize {
         match &*self.sizes {
-            [] => self.result.len(),
+            [] => self.tasks.len(),
             sizes => sizes.iter().sum(),
         }
     }
@@ -49,9 +113,9 @@ impl Held {
     /// How many items are done.
     pub fn items_ended(&self) -> usize {
         match &*self.sizes {
-            [] => self.result.progress(),
+            [] => self.tasks.progress(),
             sizes => {
-                let ended = self.result.ended();
+                let ended = self.tasks.ended();
                 ended.iter().filter_map(|task| sizes.get(*task)).sum()
             }
         }
@@ -108,6 +172,24 @@ impl Results {
         self.table().held.get(id).cloned()
     }
 
+    /// These tasks.
+    ///
+    /// # Errors
+    /// The AsyncResult that is not there.
+    pub fn choose(&self, ranges: &[TaskRange]) -> Result<Chosen, AsyncResultId> {
+        let held = |id| self.get(id).ok_or(id);
+        if let [range] = ranges {
+            let held = held(range.id)?;
+            if range.from == 0 && range.to >= held.result.len() {
+                return Ok(Chosen::from(&held));
+            }
+        }
+        let parts = ranges
+            .iter()
+            .map(|range| Ok((held(range.id)?, range.from..range.to)));
+        Ok(Chosen::some(parts.collect::<Result<_, _>>()?))
+    }
+
     /// All of them, the oldest first.
     pub fn all(&self) -> Vec<Held> {
         self.table().held.iter().cloned().collect()
@@ -118,9 +200,8 @@ impl Results {
         let wanted: HashSet<&MsgId> = tasks.iter().collect();
         let mut places = HashMap::new();
         for held in self.all() {
-            let ids = held.result.ids().into_iter().enumerate();
-            let ids = ids.filter(|(_, (id, _))| wanted.contains(id));
-            places.extend(ids.map(|(at, (id, _))| (id, (held.id, at))));
+            let here = held.result.tasks_where(|id, _, _| wanted.contains(id));
+            places.extend(here.into_iter().map(|(at, id)| (id, (held.id, at))));
         }
         let mut ranges: Vec<TaskRange> = Vec::new();
         for task in tasks {

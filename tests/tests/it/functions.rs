@@ -51,6 +51,17 @@ fn the_asyncresult_notebook_agrees_with_ipyparallel() {
     // ipyparallel's documentation has the same digits.
     let rms = "58.028845747399714 locally, 58.028845747399714 on engines";
     says(&notebook, "rms", rms);
+    // Their type is the notebook's own, and was not written anywhere.
+    for word in [("alpha", 5), ("be", 3), ("gamma", 5)] {
+        let word = format!("Word {{ text: {:?}, letters: {} }}", word.0, word.1);
+        says(&notebook, "join", &word);
+    }
+    says(&notebook, "join", "3 tasks: [");
+    says(
+        &notebook,
+        "split",
+        "[0, 1, 4, 9], 4 items\n[16, 25, 36, 49], 4 items\n[64, 81], 2 items\n3 of 3 tasks\nof nothing: []",
+    );
     says(
         &notebook,
         "failures",
@@ -109,6 +120,7 @@ fn every_error_of_a_task_comes_back() {
     says(&notebook, "task", "[3.0, 6.0]");
     for (cell, words) in [
         ("captures", "name them with task!"),
+        ("captures", "let ys = lbv.map_sync(|x: f64| k * x"),
         ("no-serde", "serde types"),
     ] {
         let (ename, _, traceback) = notebook.cell(cell).error().expect("an error");

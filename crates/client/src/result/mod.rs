@@ -3,12 +3,14 @@
 mod event;
 mod log;
 mod record;
+mod selection;
 mod text;
 
 pub use event::{TaskEvent, TaskEventKind};
 pub(crate) use log::OutputLog;
 pub use record::TaskOutcome;
 pub(crate) use record::{ResultRecord, TaskEnd, Update};
+pub use selection::{Part, Selection};
 pub(crate) use text::apply_carriage_returns;
 
 use crate::render::composite;
@@ -19,6 +21,7 @@ use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::host::{AsyncResultSnapshot, TaskStatus};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -42,7 +45,30 @@ struct State {
     record: ResultRecord,
     /// Unbounded: a subscriber that stops reading must not stop the others. What is sent here has
     /// passed the limits on what an engine may publish.
-    subscribers: Vec<mpsc::UnboundedSender<TaskEvent>>,
+    subscribers: Vec<Subscriber>,
+}
+
+/// Somebody who wants to know what happens to some of the tasks.
+struct Subscriber {
+    tasks: Range<usize>,
+    /// The number that the first of them has for the subscriber.
+    first: usize,
+    events: mpsc::UnboundedSender<TaskEvent>,
+}
+
+impl Subscriber {
+    /// Tells of an event; whether there is still somebody who listens.
+    fn tell(&self, event: &TaskEvent) -> bool {
+        if !self.tasks.contains(&event.task) {
+            return !self.events.is_closed();
+        }
+        let task = self.first + event.task - self.tasks.start;
+        let event = TaskEvent {
+            task,
+            ..event.clone()
+        };
+        self.events.send(event).is_ok()
+    }
 }
 
 /// How many tasks have ended, and how many of those have all their output here.
@@ -123,6 +149,14 @@ impl AsyncResult {
     /// The engines of the tasks that have not ended.
     pub fn pending(&self) -> Vec<EngineId> {
         self.state().record.pending_engines().collect()
+    }
+
+    /// The tasks of which this holds: by their ids, their engines, whether they have ended.
+    pub fn tasks_where(
+        &self,
+        holds: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
+    ) -> Vec<(usize, MsgId)> {
+        self.state().record.tasks_where(holds)
     }
 
     /// Everything known now, without waiting.
@@ -215,10 +249,16 @@ impl AsyncResult {
     /// # Errors
     /// When every task has ended.
     pub async fn abort(&self) -> Result<(), AlreadyDone> {
+        self.abort_tasks(|_| true).await
+    }
+
+    /// The same of some of them.
+    async fn abort_tasks(&self, meant: impl Fn(usize) -> bool) -> Result<(), AlreadyDone> {
         let keys: Vec<_> = self
             .state()
             .record
             .pending()
+            .filter(|task| meant(*task))
             .map(|task| TaskKey {
                 result: self.0.id,
                 task,
@@ -238,30 +278,48 @@ impl AsyncResult {
     /// What has happened so far, then what happens; ends after the last task's output is here.
     pub fn events(&self) -> mpsc::UnboundedReceiver<TaskEvent> {
         let (sender, receiver) = mpsc::unbounded_channel();
+        self.subscribe(0..self.len(), 0, sender);
+        receiver
+    }
+
+    /// The same of some of the tasks, the first of which has that number for the receiver.
+    fn subscribe(
+        &self,
+        tasks: Range<usize>,
+        first: usize,
+        events: mpsc::UnboundedSender<TaskEvent>,
+    ) {
+        let subscriber = Subscriber {
+            tasks,
+            first,
+            events,
+        };
         let mut state = self.state();
         for event in state.record.replay() {
-            // The receiver is in scope, so this cannot fail.
-            let _ = sender.send(event);
+            // Whoever does not listen any more is found out below.
+            let _ = subscriber.tell(&event);
         }
-        if state.record.settled() < self.0.len {
-            state.subscribers.push(sender);
+        if !state.record.is_settled(&subscriber.tasks) {
+            state.subscribers.push(subscriber);
         }
-        receiver
     }
 
     pub(crate) fn apply(&self, task: usize, update: Update) {
         let mut state = self.state();
-        if let Some(event) = state.record.apply(task, update) {
-            state
-                .subscribers
-                .retain(|subscriber| subscriber.send(event.clone()).is_ok());
+        let State {
+            record,
+            subscribers,
+        } = &mut *state;
+        let settled = record.settled();
+        if let Some(event) = record.apply(task, update) {
+            subscribers.retain(|subscriber| subscriber.tell(&event));
         }
         let counts = Counts {
-            ended: state.record.ended(),
-            settled: state.record.settled(),
+            ended: record.ended(),
+            settled: record.settled(),
         };
-        if counts.settled == self.0.len {
-            state.subscribers.clear();
+        if counts.settled > settled {
+            subscribers.retain(|subscriber| !record.is_settled(&subscriber.tasks));
         }
         drop(state);
         self.0.counts.send_if_modified(|known| {

@@ -64,6 +64,25 @@ pub(crate) struct TaskEnd {
     pub state: Option<StateId>,
 }
 
+/// How far some tasks are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TaskCounts {
+    pub ended: usize,
+    pub failed: usize,
+    pub settled: usize,
+}
+
+/// How long some tasks took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct TaskTimes {
+    /// The first.
+    pub submitted: Option<DateTime<Utc>>,
+    /// The last so far.
+    pub received: Option<DateTime<Utc>>,
+    /// Seconds the engines spent, one after the other.
+    pub serial: f64,
+}
+
 /// What came of a task: its engine and what it yielded, or how it failed.
 pub type TaskOutcome = Result<(Option<EngineId>, Bytes), RemoteFailure>;
 
@@ -177,9 +196,72 @@ impl ResultRecord {
         self.tasks.iter().filter_map(|task| task.engine)
     }
 
+    /// The tasks of which this holds, of those that have an id.
+    pub fn tasks_where(
+        &self,
+        holds: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
+    ) -> Vec<(usize, MsgId)> {
+        let of = |(at, task): (usize, &TaskRecord)| {
+            let id = task.metadata.msg_id.as_ref()?;
+            holds(id, task.engine, task.end.is_some()).then(|| (at, id.clone()))
+        };
+        self.tasks.iter().enumerate().filter_map(of).collect()
+    }
+
     /// The engines of the tasks that have not ended.
     pub fn pending_engines(&self) -> impl Iterator<Item = EngineId> {
         self.pending().filter_map(|task| self.tasks[task].engine)
+    }
+
+    /// How many of these tasks have ended, failed among them, and have all their output here.
+    pub fn counts(&self, tasks: &Range<usize>) -> TaskCounts {
+        if tasks.start == 0 && tasks.end >= self.len() {
+            return TaskCounts {
+                ended: self.ended(),
+                failed: self.failed,
+                settled: self.settled,
+            };
+        }
+        let mut counts = TaskCounts::default();
+        for task in self.in_range(tasks) {
+            counts.ended += usize::from(task.end.is_some());
+            let failed = task.end.as_ref().is_some_and(|end| end.failure.is_some());
+            counts.failed += usize::from(failed);
+            counts.settled += usize::from(task.settled());
+        }
+        counts
+    }
+
+    /// Whether these tasks have ended with all their output here.
+    pub fn is_settled(&self, tasks: &Range<usize>) -> bool {
+        let all = tasks.start == 0 && tasks.end >= self.len();
+        match all {
+            true => self.settled == self.len(),
+            false => self.in_range(tasks).iter().all(TaskRecord::settled),
+        }
+    }
+
+    /// When these tasks were submitted and received, and what the engines spent on them.
+    pub fn times(&self, tasks: &Range<usize>) -> TaskTimes {
+        let all = self.in_range(tasks).iter().map(|task| &task.metadata);
+        TaskTimes {
+            submitted: all.clone().filter_map(|task| task.submitted).min(),
+            received: all.clone().filter_map(|task| task.received).max(),
+            serial: all
+                .filter_map(|task| Some(seconds(task.started?, task.completed?)))
+                .sum(),
+        }
+    }
+
+    /// Everything known of these tasks now.
+    pub fn snapshots(&self, tasks: &Range<usize>) -> Vec<TaskSnapshot> {
+        let tasks = self.in_range(tasks).iter();
+        tasks.map(TaskRecord::snapshot).collect()
+    }
+
+    fn in_range(&self, tasks: &Range<usize>) -> &[TaskRecord] {
+        let to = tasks.end.min(self.tasks.len());
+        self.tasks.get(tasks.start..to).unwrap_or_default()
     }
 
     /// Applies a change; the event it makes for subscribers, if any.
@@ -243,32 +325,35 @@ impl ResultRecord {
 
     /// Seconds since the earliest submission, or [`Self::wall_time`] once all have ended.
     pub fn elapsed(&self, now: DateTime<Utc>) -> f64 {
-        if self.ended() == self.len() {
-            return self.wall_time();
-        }
-        self.submitted().map_or(0.0, |from| seconds(from, now))
+        let all = self.times(&(0..self.len()));
+        all.elapsed((self.ended() < self.len()).then_some(now))
     }
 
     /// Seconds from the earliest submission to the latest receipt.
     pub fn wall_time(&self) -> f64 {
-        let last = self.tasks.iter().filter_map(|t| t.metadata.received).max();
-        match (self.submitted(), last) {
-            (Some(from), Some(to)) => seconds(from, to),
-            _ => 0.0,
-        }
+        self.times(&(0..self.len())).elapsed(None)
     }
 
     /// Seconds the engines spent, one after the other.
     pub fn serial_time(&self) -> f64 {
-        self.tasks
-            .iter()
-            .filter_map(|task| Some(seconds(task.metadata.started?, task.metadata.completed?)))
-            .sum()
+        self.times(&(0..self.len())).serial
     }
 
     /// Those that have ended after the first `seen`, in the order of their ends.
     pub fn ended_since(&self, seen: usize) -> &[usize] {
         self.order.get(seen..).unwrap_or_default()
+    }
+
+    /// Those of these tasks that have ended after the first `seen` of them, in the order of their ends.
+    pub fn ended_of(&self, tasks: &Range<usize>, seen: usize) -> impl Iterator<Item = usize> {
+        // Of all of them, those that are seen need not be looked at.
+        let all = tasks.start == 0 && tasks.end >= self.len();
+        let (order, seen) = match all {
+            true => (self.ended_since(seen), 0),
+            false => (&*self.order, seen),
+        };
+        let own = order.iter().filter(move |task| tasks.contains(task));
+        own.skip(seen).copied()
     }
 
     /// How many have failed.
@@ -310,9 +395,24 @@ impl ResultRecord {
             .filter_map(|task| task.end.as_ref()?.failure.clone())
             .collect()
     }
+}
 
-    fn submitted(&self) -> Option<DateTime<Utc>> {
-        self.tasks.iter().filter_map(|t| t.metadata.submitted).min()
+impl TaskTimes {
+    /// Those of these tasks and of others.
+    pub fn and(self, others: Self) -> Self {
+        Self {
+            submitted: self.submitted.into_iter().chain(others.submitted).min(),
+            received: self.received.max(others.received),
+            serial: self.serial + others.serial,
+        }
+    }
+
+    /// Seconds from the first submission to the last receipt, or to `now` where some have not ended.
+    pub fn elapsed(&self, now: Option<DateTime<Utc>>) -> f64 {
+        match (self.submitted, now.or(self.received)) {
+            (Some(from), Some(to)) => seconds(from, to),
+            _ => 0.0,
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! evcxr's errors as failures, in the coordinates of the user's source.
 
+use super::emitted;
 use super::limits::{self, plain};
-use super::places::places;
+use super::places::{self, places};
 use super::source::Prepared;
 use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
@@ -68,8 +69,16 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
             ))
         };
     }
-    if let Some(diagnostic) = not_shown(error, source).or_else(|| asserted(error)) {
+    if let Some(diagnostic) = not_shown(error, source) {
         return diagnostic;
+    }
+    if let Some(asserted) = asserted(error) {
+        let compiled = emitted::source();
+        let place = places::closure(&error.json, &compiled, source);
+        return Diagnostic {
+            spans: place.into_iter().collect(),
+            ..asserted
+        };
     }
     // evcxr's stand-in for a label that rustc does not give.
     let no_label = format!("error: {}", error.message());

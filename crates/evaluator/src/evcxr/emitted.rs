@@ -47,6 +47,12 @@ pub(super) struct Modes {
     pub(super) is_async: bool,
 }
 
+/// What evcxr has had compiled last; nothing where that cannot be read.
+pub(super) fn source() -> String {
+    let folder = build_folder().unwrap_or_default();
+    std::fs::read_to_string(folder.join(SOURCE)).unwrap_or_default()
+}
+
 impl Emitted {
     /// Reads what evcxr has just had compiled to `library`.
     pub(super) fn read(library: &Path) -> Self {

@@ -40,6 +40,41 @@ pub(super) fn places(error: &Value, source: &Prepared) -> Vec<DiagnosticSpan> {
     places
 }
 
+/// The closure that an error names, by its place in `compiled`, which is what evcxr has had compiled.
+pub(super) fn closure(error: &Value, compiled: &str, source: &Prepared) -> Option<DiagnosticSpan> {
+    let children = error["children"].as_array().into_iter().flatten();
+    let mut messages = children.filter_map(|child| child["message"].as_str());
+    let [line, start, end_line, end] = messages.find_map(|message| {
+        let (_, place) = message.split_once("{closure@")?;
+        let (place, _) = place.strip_prefix(FILE)?.split_once('}')?;
+        let numbers = place.split([':', ' ']).filter(|part| !part.is_empty());
+        let numbers = numbers
+            .map(str::parse::<usize>)
+            .collect::<Result<Vec<_>, _>>();
+        <[usize; 4]>::try_from(numbers.ok()?).ok()
+    })?;
+    let text = compiled.lines().nth(line.checked_sub(1)?)?;
+    let width = text.chars().count() + 1;
+    let told = Told {
+        line: text,
+        start,
+        end: if end_line == line {
+            end.min(width)
+        } else {
+            width
+        },
+    };
+    let (line, start, end) = same_line(&told, &source.text)?;
+    Some(DiagnosticSpan {
+        start_line: line,
+        start_column: source.column(line, start),
+        end_line: line,
+        end_column: source.column(line, end),
+        label: "this closure".to_owned(),
+        primary: true,
+    })
+}
+
 fn told(span: &Value) -> Option<Told<'_>> {
     let text = &span["text"][0];
     let column = |name: &str| usize::try_from(text[name].as_u64()?).ok();
@@ -129,6 +164,25 @@ mod tests {
             Some([2, 15, 20]),
         );
         check("something.else()", (1, 3), source, None);
+    }
+
+    #[test]
+    fn a_closure_is_found_by_the_place_it_is_named_by() {
+        let note = "while instantiating `fn <{closure@src/lib.rs:2:17: 2:25} as X<(f64,)>>::f`";
+        let error = json!({"children": [{"message": "other"}, {"message": note}]});
+        let compiled = "generated\n    dv.map_sync(|x: f64| k * x, &xs)\n";
+        let source = Prepared::unchanged("let dv = all;\ndv.map_sync(|x: f64| k * x, &xs)");
+        let place = closure(&error, compiled, &source).unwrap();
+        assert_eq!(
+            (place.start_line, place.start_column, place.end_column),
+            (2, 13, 21)
+        );
+        assert_eq!(
+            closure(&error, "generated\nsomething else\n", &source),
+            None
+        );
+        let elsewhere = json!({"children": [{"message": "{closure@/lib.rs:2:17: 2:25}"}]});
+        assert_eq!(closure(&elsewhere, compiled, &source), None);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use crate::error::Error;
 use crate::host;
-use crate::progress::Bar;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{
@@ -14,10 +13,7 @@ use phalanx_protocol::output::Display;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Least time between two looks at tasks that are waited for.
-const LEAST_INTERVAL: Duration = Duration::from_millis(10);
+use std::time::Duration;
 
 /// The outputs a task has shown: its displays, in order.
 pub type Outputs = Vec<Display>;
@@ -25,8 +21,21 @@ pub type Outputs = Vec<Display>;
 /// Everything of an AsyncResult that does not depend on what its tasks yield.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AsyncResultHandle {
-    /// Ranges of tasks of AsyncResults of the kernel: one, unless it was joined or split.
+    /// Ranges of tasks of AsyncResults of the kernel: one, unless it was joined.
     ranges: Arc<[TaskRange]>,
+}
+
+/// When [`wait_when`](super::AsyncResult::wait_when) has waited enough, as in Python's
+/// `concurrent.futures`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReturnWhen {
+    /// Once all tasks have ended.
+    #[default]
+    AllCompleted,
+    /// Once a task has ended.
+    FirstCompleted,
+    /// Once a task has failed, or all have ended.
+    FirstException,
 }
 
 /// Streams outputs until it is dropped.
@@ -52,9 +61,7 @@ impl AsyncResultHandle {
             from: 0,
             to: usize::MAX,
         };
-        Self {
-            ranges: Arc::new([all]),
-        }
+        Self::of_ranges(vec![all])
     }
 
     pub(crate) fn of_ranges(ranges: Vec<TaskRange>) -> Self {
@@ -65,20 +72,12 @@ impl AsyncResultHandle {
 
     /// What was run: `%px`, the name of a function, …
     pub fn name(&self) -> String {
-        self.progresses().map_or_else(
-            |_| String::new(),
-            |progress| {
-                progress
-                    .into_iter()
-                    .next()
-                    .map_or_else(String::new, |p| p.name)
-            },
-        )
+        self.now().map_or_else(|_| String::new(), |now| now.name)
     }
 
     /// Whether every task is done, well or not.
     pub fn ready(&self) -> bool {
-        self.counted().is_ok_and(|(ended, _, tasks)| ended == tasks)
+        self.now().is_ok_and(|now| now.ended == now.tasks)
     }
 
     /// Another name of [`ready`](Self::ready), from Python's futures.
@@ -91,14 +90,14 @@ impl AsyncResultHandle {
     /// # Errors
     /// When it is not ready.
     pub fn successful(&self) -> Result<bool, Error> {
-        let (ended, failed, tasks) = self.counted()?;
-        if ended < tasks {
+        let now = self.now()?;
+        if now.ended < now.tasks {
             return Err(Error(Failure::Usage {
                 message: "Cannot check successful() if not done.".to_owned(),
                 hint: Some("`wait()` first".to_owned()),
             }));
         }
-        Ok(failed == 0)
+        Ok(now.failed == 0)
     }
 
     /// Waits until every task is done.
@@ -106,7 +105,7 @@ impl AsyncResultHandle {
     /// # Errors
     /// When the kernel does not answer.
     pub fn wait(&self) -> Result<(), Error> {
-        self.wait_for(None, |timeout| AsyncResultQuery::Wait { timeout })
+        self.is_ready_after(AsyncResultQuery::Wait { timeout: None })
             .map(drop)
     }
 
@@ -115,7 +114,9 @@ impl AsyncResultHandle {
     /// # Errors
     /// When the kernel does not answer.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool, Error> {
-        self.wait_for(Some(timeout), |timeout| AsyncResultQuery::Wait { timeout })
+        self.is_ready_after(AsyncResultQuery::Wait {
+            timeout: Some(timeout.as_secs_f64()),
+        })
     }
 
     /// Waits until the output of every task has arrived too, or for that long.
@@ -123,8 +124,8 @@ impl AsyncResultHandle {
     /// # Errors
     /// When the kernel does not answer.
     pub fn wait_for_output(&self, timeout: Option<Duration>) -> Result<bool, Error> {
-        self.wait_for(timeout, |timeout| AsyncResultQuery::WaitForOutput {
-            timeout,
+        self.is_ready_after(AsyncResultQuery::WaitForOutput {
+            timeout: timeout.map(|timeout| timeout.as_secs_f64()),
         })
     }
 
@@ -134,7 +135,7 @@ impl AsyncResultHandle {
     /// # Errors
     /// When the kernel does not answer.
     pub fn wait_for_send(&self, _timeout: Option<Duration>) -> Result<bool, Error> {
-        self.counted().map(|_| true)
+        self.now().map(|_| true)
     }
 
     /// Whether every task has been sent.
@@ -159,53 +160,31 @@ impl AsyncResultHandle {
         interval: Duration,
         timeout: Option<Duration>,
     ) -> Result<bool, Error> {
-        if self.ranges.len() > 1 {
-            return self.wait_joined(interval, timeout);
-        }
-        let interval = interval.as_secs_f64();
-        self.wait_for(timeout, |timeout| AsyncResultQuery::WaitInteractive {
-            interval,
-            timeout,
+        self.is_ready_after(AsyncResultQuery::WaitInteractive {
+            interval: interval.as_secs_f64(),
+            timeout: timeout.map(|timeout| timeout.as_secs_f64()),
         })
-    }
-
-    /// Waits for what was joined, with one bar over all of it.
-    fn wait_joined(&self, interval: Duration, timeout: Option<Duration>) -> Result<bool, Error> {
-        let until = timeout.map(|timeout| Instant::now() + timeout);
-        let mut bar = Bar::new(Some(self.len()));
-        bar.begin();
-        loop {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let pause = interval.max(LEAST_INTERVAL);
-            let pause = left.map_or(pause, |left| left.min(pause));
-            let is_ready = self.wait_timeout(pause)?;
-            bar.reach(self.progress());
-            if is_ready || left.is_some_and(|left| left.is_zero()) {
-                return Ok(is_ready);
-            }
-        }
     }
 
     /// How many items are done: calls, or the items of a map.
     pub fn progress(&self) -> usize {
-        self.sum(|progress| progress.items_ended)
+        self.now().map_or(0, |now| now.items_ended)
     }
 
     /// How many items there are.
     #[expect(clippy::len_without_is_empty, reason = "there is always a task")]
     pub fn len(&self) -> usize {
-        self.sum(|progress| progress.items)
+        self.now().map_or(0, |now| now.items)
     }
 
     /// How many tasks there are.
     pub fn tasks(&self) -> usize {
-        self.sum(|progress| progress.tasks)
+        self.now().map_or(0, |now| now.tasks)
     }
 
     /// Time since submission; once ready, the [`wall_time`](Self::wall_time).
     pub fn elapsed(&self) -> Duration {
-        let longest = |all: Vec<Progress>| all.iter().map(|p| p.elapsed).fold(0.0, f64::max);
-        seconds(self.progresses().map_or(0.0, longest))
+        seconds(self.now().map_or(0.0, |now| now.elapsed))
     }
 
     /// Time from the first submission to the last reply.
@@ -315,10 +294,7 @@ impl AsyncResultHandle {
                 hint: None,
             }));
         }
-        for range in self.ranges.iter() {
-            self.done_after(range.id, AsyncResultQuery::Abort)?;
-        }
-        Ok(())
+        self.done_after(AsyncResultQuery::Abort)
     }
 
     /// Shows all outputs under the current cell: stdout, stderr, displays and results, as
@@ -328,14 +304,10 @@ impl AsyncResultHandle {
     /// `TimeoutError` when it is not ready.
     pub fn display_outputs(&self, group_by: GroupBy) -> Result<(), Error> {
         self.when_ready()?;
-        for range in self.ranges.iter() {
-            let query = AsyncResultQuery::DisplayOutputs {
-                group_by,
-                result_only: false,
-            };
-            self.done_after(range.id, query)?;
-        }
-        Ok(())
+        self.done_after(AsyncResultQuery::DisplayOutputs {
+            group_by,
+            result_only: false,
+        })
     }
 
     /// Shows outputs under the current cell as they arrive, first what has arrived; until all are
@@ -343,10 +315,8 @@ impl AsyncResultHandle {
     pub fn stream_output(&self) -> StreamedOutput {
         let handle = self.clone();
         let worker = std::thread::spawn(move || {
-            for range in handle.ranges.iter() {
-                // Nobody hears why it broke off; the outputs are kept and can be displayed.
-                let _ = handle.done_after(range.id, AsyncResultQuery::StreamOutput);
-            }
+            // Nobody hears why it broke off; the outputs are kept and can be displayed.
+            let _ = handle.done_after(AsyncResultQuery::StreamOutput);
         });
         StreamedOutput {
             worker: Some(worker),
@@ -356,145 +326,70 @@ impl AsyncResultHandle {
     pub(super) fn split(&self) -> Result<Vec<Self>, Error> {
         let mut parts = Vec::new();
         for range in self.ranges_now()? {
-            for task in range.from..range.to {
-                let one = TaskRange {
-                    from: task,
-                    to: task + 1,
-                    ..range
-                };
-                parts.push(Self {
-                    ranges: Arc::new([one]),
-                });
-            }
+            let one = |task| TaskRange {
+                from: task,
+                to: task + 1,
+                ..range
+            };
+            parts.extend((range.from..range.to).map(|task| Self::of_ranges(vec![one(task)])));
         }
         Ok(parts)
     }
 
-    pub(super) fn join(parts: &[Self]) -> Result<Self, Error> {
-        let mut ranges = Vec::new();
-        for part in parts {
-            ranges.extend(part.ranges_now()?);
-        }
+    pub(crate) fn join(parts: &[Self]) -> Result<Self, Error> {
+        let ranges = parts.iter().flat_map(|part| part.ranges.iter());
+        let ranges: Vec<TaskRange> = ranges.copied().collect();
         if ranges.is_empty() {
             return Err(Error(Failure::Usage {
-                message: "there is nothing to join".to_owned(),
+                message: "Must specify at least one AsyncResult to join".to_owned(),
                 hint: None,
             }));
         }
-        Ok(Self {
-            ranges: ranges.into(),
-        })
+        Ok(Self::of_ranges(ranges))
     }
 
     /// The ranges, their ends known.
-    fn ranges_now(&self) -> Result<Vec<TaskRange>, Error> {
-        let all = self.ranges.iter().zip(self.progresses_of_all()?);
-        Ok(all
-            .map(|(range, progress)| TaskRange {
-                to: range.to.min(progress.tasks),
-                ..*range
-            })
-            .collect())
+    pub(super) fn ranges_now(&self) -> Result<Vec<TaskRange>, Error> {
+        match self.ask(AsyncResultQuery::Ranges)? {
+            HostReply::Tasks(ranges) => Ok(ranges),
+            other => Err(host::unexpected(&other)),
+        }
     }
 
-    /// Where tasks `from` to `to` of this are.
-    pub(super) fn parts(&self, from: usize, to: usize) -> Vec<TaskRange> {
-        if let [range] = *self.ranges {
-            return vec![TaskRange {
-                id: range.id,
-                from: range.from + from,
-                to: range.to.min(range.from.saturating_add(to)),
-            }];
+    /// The tasks of each range that have ended after the first so many of it; waits for one.
+    pub(crate) fn next_ended(
+        &self,
+        seen: &[usize],
+        timeout: Option<Duration>,
+    ) -> Result<Vec<usize>, Error> {
+        let query = AsyncResultQuery::Next {
+            seen: seen.to_vec(),
+            timeout: timeout.map(|timeout| timeout.as_secs_f64()),
+        };
+        match self.ask(query)? {
+            HostReply::Ended(ended) => Ok(ended),
+            other => Err(host::unexpected(&other)),
         }
-        let mut parts = Vec::new();
-        let mut before = 0;
-        for range in self.ranges.iter() {
-            let length = range.to - range.from;
-            let (start, end) = (from.max(before), to.min(before + length));
-            if start < end {
-                parts.push(TaskRange {
-                    id: range.id,
-                    from: range.from + start - before,
-                    to: range.from + end - before,
-                });
-            }
-            before += length;
-        }
-        parts
-    }
-
-    /// The tasks that have ended after the first `seen`, in the order of their ends; waits for one.
-    pub(super) fn next_ended(&self, seen: usize) -> Result<Vec<usize>, Error> {
-        if let [
-            TaskRange {
-                id,
-                from: 0,
-                to: usize::MAX,
-            },
-        ] = *self.ranges
-        {
-            let timeout = None;
-            let query = AsyncResultQuery::Next { seen, timeout };
-            return match self.ask(id, query)? {
-                HostReply::Ended(ended) => Ok(ended),
-                other => Err(host::unexpected(&other)),
-            };
-        }
-        // Parts of several: in the order of tasks, one after the other.
-        let mut before = 0;
-        for range in self.ranges.iter() {
-            let length = range.to - range.from;
-            if seen < before + length {
-                let task = range.from + seen - before;
-                let mut known = 0;
-                loop {
-                    let query = AsyncResultQuery::Next {
-                        seen: known,
-                        timeout: None,
-                    };
-                    let ended = match self.ask(range.id, query)? {
-                        HostReply::Ended(ended) => ended,
-                        other => return Err(host::unexpected(&other)),
-                    };
-                    if ended.contains(&task) {
-                        return Ok(vec![seen]);
-                    }
-                    known += ended.len();
-                }
-            }
-            before += length;
-        }
-        Ok(Vec::new())
     }
 
     pub(super) fn describe(&self, kind: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok((ended, failed, tasks)) = self.counted() else {
+        let Ok(now) = self.now() else {
             return write!(f, "<{kind}>");
         };
-        let state = match (ended == tasks, failed) {
+        let state = match (now.ended == now.tasks, now.failed) {
             (false, _) => "pending",
             (true, 0) => "finished",
             (true, _) => "failed",
         };
-        write!(f, "<{kind}({}): {state}>", self.name())
+        write!(f, "<{kind}({}): {state}>", now.name)
     }
 
-    fn each<T>(&self, mut f: impl FnMut(&TaskSnapshot) -> T) -> Vec<T> {
-        let mut all = Vec::new();
-        for range in self.ranges.iter() {
-            if let Ok(snapshot) = self.snapshot(range.id) {
-                let to = range.to.min(snapshot.tasks.len());
-                all.extend(snapshot.tasks[range.from.min(to)..to].iter().map(&mut f));
-            }
-        }
-        all
-    }
-
-    fn snapshot(&self, id: AsyncResultId) -> Result<AsyncResultSnapshot, Error> {
-        match self.ask(id, AsyncResultQuery::Snapshot)? {
-            HostReply::Snapshot(snapshot) => Ok(*snapshot),
-            other => Err(host::unexpected(&other)),
-        }
+    fn each<T>(&self, f: impl FnMut(&TaskSnapshot) -> T) -> Vec<T> {
+        let snapshot = match self.ask(AsyncResultQuery::Snapshot) {
+            Ok(HostReply::Snapshot(snapshot)) => *snapshot,
+            _ => AsyncResultSnapshot::default(),
+        };
+        snapshot.tasks.iter().map(f).collect()
     }
 
     fn when_ready(&self) -> Result<Vec<TaskMetadata>, Error> {
@@ -505,96 +400,42 @@ impl AsyncResultHandle {
         }
     }
 
-    /// Whether all of it is one AsyncResult of the kernel.
-    fn is_whole(&self) -> bool {
-        matches!(
-            *self.ranges,
-            [TaskRange {
-                from: 0,
-                to: usize::MAX,
-                ..
-            }]
-        )
+    /// Whether a task has failed so far.
+    pub(super) fn has_failed(&self) -> Result<bool, Error> {
+        Ok(self.now()?.failed > 0)
     }
 
-    fn progresses_of_all(&self) -> Result<Vec<Progress>, Error> {
-        let progress = |range: &TaskRange| match self.ask(range.id, AsyncResultQuery::Progress)? {
+    /// How far it is.
+    fn now(&self) -> Result<Progress, Error> {
+        match self.ask(AsyncResultQuery::Progress)? {
             HostReply::Progress(progress) => Ok(progress),
             other => Err(host::unexpected(&other)),
-        };
-        self.ranges.iter().map(progress).collect()
-    }
-
-    /// How far each range is.
-    fn progresses(&self) -> Result<Vec<Progress>, Error> {
-        if self.is_whole() {
-            return self.progresses_of_all();
         }
-        let mut all = Vec::new();
-        for (range, whole) in self.ranges.iter().zip(self.progresses_of_all()?) {
-            let snapshot = self.snapshot(range.id)?;
-            let to = range.to.min(snapshot.tasks.len());
-            let tasks = &snapshot.tasks[range.from.min(to)..to];
-            let ended = tasks.iter().filter(|task| task.result.is_some()).count();
-            let failed = tasks
-                .iter()
-                .filter(|task| matches!(task.result, Some(Err(_))));
-            all.push(Progress {
-                tasks: tasks.len(),
-                ended,
-                failed: failed.count(),
-                items: tasks.len(),
-                items_ended: ended,
-                ..whole
-            });
+    }
+
+    fn is_ready_after(&self, query: AsyncResultQuery) -> Result<bool, Error> {
+        match self.ask(query)? {
+            HostReply::Ready(ready) => Ok(ready),
+            other => Err(host::unexpected(&other)),
         }
-        Ok(all)
     }
 
-    /// How many tasks have ended, failed, and are there at all.
-    fn counted(&self) -> Result<(usize, usize, usize), Error> {
-        let all = self.progresses()?;
-        Ok(all.iter().fold((0, 0, 0), |sum, progress| {
-            (
-                sum.0 + progress.ended,
-                sum.1 + progress.failed,
-                sum.2 + progress.tasks,
-            )
-        }))
-    }
-
-    fn sum(&self, count: impl Fn(&Progress) -> usize) -> usize {
-        self.progresses()
-            .map_or(0, |all| all.iter().map(count).sum())
-    }
-
-    fn wait_for(
-        &self,
-        timeout: Option<Duration>,
-        query: impl Fn(Option<f64>) -> AsyncResultQuery,
-    ) -> Result<bool, Error> {
-        let until = timeout.map(|timeout| Instant::now() + timeout);
-        for range in self.ranges.iter() {
-            let left = until.map(|at| at.saturating_duration_since(Instant::now()));
-            let left = left.map(|left| left.as_secs_f64());
-            match self.ask(range.id, query(left))? {
-                HostReply::Ready(true) => {}
-                HostReply::Ready(false) => return Ok(false),
-                other => return Err(host::unexpected(&other)),
-            }
-        }
-        Ok(true)
-    }
-
-    fn done_after(&self, id: AsyncResultId, query: AsyncResultQuery) -> Result<(), Error> {
-        match self.ask(id, query)? {
+    fn done_after(&self, query: AsyncResultQuery) -> Result<(), Error> {
+        match self.ask(query)? {
             HostReply::Done => Ok(()),
             other => Err(host::unexpected(&other)),
         }
     }
 
-    fn ask(&self, id: AsyncResultId, query: AsyncResultQuery) -> Result<HostReply, Error> {
-        host::call(&HostRequest::AsyncResult { id, query })
+    fn ask(&self, query: AsyncResultQuery) -> Result<HostReply, Error> {
+        host::call(&self.request(query))
+    }
+
+    pub(super) fn request(&self, query: AsyncResultQuery) -> HostRequest {
+        HostRequest::AsyncResult {
+            of: self.ranges.to_vec(),
+            query,
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The items of an AsyncResult, as they arrive.
 
+use super::ends::Ends;
 use super::{AsyncResult, Chunks, Many, Shape};
 use crate::Error;
 use crate::function::Travels;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 /// Yields items as they arrive: in the order of tasks, or, of an unordered map, as tasks end.
 ///
@@ -11,12 +12,12 @@ use std::collections::{HashMap, VecDeque};
 pub struct Items<R: Travels, S: Shape> {
     result: AsyncResult<R, S>,
     ready: VecDeque<Result<R, Error>>,
-    /// How many tasks are known to have ended.
-    seen: usize,
+    /// The tasks that are known to have ended; `None` before the first is asked for.
+    ends: Option<Ends>,
     /// The next task to give, where the order counts.
     next: usize,
     /// Tasks that ended before their turn.
-    early: HashMap<usize, ()>,
+    early: HashSet<usize>,
     failed: bool,
 }
 
@@ -44,47 +45,48 @@ impl<R: Travels, S: Itemised> Items<R, S> {
         Self {
             result,
             ready: VecDeque::new(),
-            seen: 0,
+            ends: None,
             next: 0,
-            early: HashMap::new(),
+            early: HashSet::new(),
             failed: false,
         }
     }
 
     /// Takes what has ended; waits for something that has.
     fn advance(&mut self) -> Result<(), Error> {
-        let ended = self.result.next_ended(self.seen)?;
-        self.seen += ended.len();
+        let ends = match &mut self.ends {
+            Some(ends) => ends,
+            None => self.ends.insert(Ends::of(&self.result.handle)?),
+        };
+        let ended = match ends.is_over() {
+            true => Vec::new(),
+            false => ends.next(&self.result.handle, None)?,
+        };
         if !self.result.ordered {
-            for task in ended {
-                self.take(task)?;
+            // Those that follow each other are had at once.
+            for run in ended.chunk_by(|task, next| task + 1 == *next) {
+                if let Some(from) = run.first() {
+                    self.take(*from, from + run.len())?;
+                }
             }
             return Ok(());
         }
-        self.early.extend(ended.into_iter().map(|task| (task, ())));
+        self.early.extend(ended);
         let from = self.next;
-        while self.early.remove(&self.next).is_some() {
+        while self.early.remove(&self.next) {
             self.next += 1;
         }
-        for (task, value) in (from..self.next).zip(self.result.task_values(from, self.next)?) {
-            self.give(task, value);
-        }
-        Ok(())
+        self.take(from, self.next)
     }
 
-    fn take(&mut self, task: usize) -> Result<(), Error> {
-        let value = self.result.task_values(task, task + 1)?.pop();
-        if let Some(value) = value {
-            self.give(task, value);
+    fn take(&mut self, from: usize, to: usize) -> Result<(), Error> {
+        for value in self.result.task_values(from, to)? {
+            match value {
+                Ok(value) => self.ready.extend(S::items::<R>(value).into_iter().map(Ok)),
+                Err(error) => self.ready.push_back(Err(error)),
+            }
         }
         Ok(())
-    }
-
-    fn give(&mut self, _task: usize, value: Result<S::Task<R>, Error>) {
-        match value {
-            Ok(value) => self.ready.extend(S::items::<R>(value).into_iter().map(Ok)),
-            Err(error) => self.ready.push_back(Err(error)),
-        }
     }
 }
 
@@ -96,7 +98,7 @@ impl<R: Travels, S: Itemised> Iterator for Items<R, S> {
             if let Some(item) = self.ready.pop_front() {
                 return Some(item);
             }
-            if self.failed || self.seen >= self.result.tasks() {
+            if self.failed || self.ends.as_ref().is_some_and(Ends::is_over) {
                 return None;
             }
             if let Err(error) = self.advance() {

@@ -4,16 +4,18 @@
 //! |---|---|
 //! | `shape.rs` | how the values of tasks make up a result |
 //! | `handle.rs` | what does not depend on the values: waiting, timing, metadata, outputs |
+//! | `ends.rs` | the ends of tasks, one after the other |
 //! | `iter.rs` | items as they arrive |
 //! | `future.rs` | `.await` |
 
+mod ends;
 mod future;
 mod handle;
 mod iter;
 mod shape;
 
 pub use future::ResultFuture;
-pub use handle::{AsyncResultHandle, Outputs, StreamedOutput};
+pub use handle::{AsyncResultHandle, Outputs, ReturnWhen, StreamedOutput};
 pub use iter::Items;
 pub use phalanx_protocol::host::TaskMetadata;
 pub use shape::{Chunks, Many, One, Shape};
@@ -21,14 +23,18 @@ pub use shape::{Chunks, Many, One, Shape};
 use crate::error::Error;
 use crate::function::Travels;
 use crate::host::Frame;
+use ends::Ends;
 use phalanx_protocol::failure::{Failure, RemoteFailure};
-use phalanx_protocol::host::{AsyncResultQuery, EngineOf, ExecuteReply, HostReply, HostRequest};
+use phalanx_protocol::host::{AsyncResultQuery, EngineOf, ExecuteReply, HostReply};
 use phalanx_protocol::id::{AsyncResultId, EngineId};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::time::Duration;
+
+/// Tasks that have ended, and tasks that have not.
+pub type DoneAndPending<T> = (Vec<T>, Vec<T>);
 
 /// What came of each of several tasks.
 pub type Each<T> = Vec<Result<T, Error>>;
@@ -115,11 +121,9 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn get_first_exception(&self) -> Result<S::All<R>, Error> {
-        let mut seen = 0;
-        while seen < self.tasks() {
-            let ended = self.next_ended(seen)?;
-            seen += ended.len();
-            for task in ended {
+        let mut ends = Ends::of(&self.handle)?;
+        while !ends.is_over() {
+            for task in ends.next(&self.handle, None)? {
                 if let Some(Err(error)) = self.task_values(task, task + 1)?.pop() {
                     return Err(error);
                 }
@@ -188,31 +192,41 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         })
     }
 
-    /// Each task as an AsyncResult of its own.
+    /// Each task as an AsyncResult of its own: with one value, or, of a map, with its items.
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub fn split(&self) -> Result<Vec<Self>, Error> {
-        let parts = self.handle.split()?;
-        let part = |handle| Self {
-            handle,
-            ordered: self.ordered,
-            values: PhantomData,
-        };
-        Ok(parts.into_iter().map(part).collect())
+    pub fn split(&self) -> Result<Vec<AsyncResult<R, S::Part>>, Error> {
+        Ok(self
+            .handle
+            .split()?
+            .into_iter()
+            .map(AsyncResult::of)
+            .collect())
     }
 
-    /// Several AsyncResults as one, of the kind that a list of `R` has.
+    /// Several AsyncResults as one, with the values of all tasks in a list.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn join(parts: &[Self]) -> Result<AsyncResult<R, S::Joined>, Error> {
+        let parts: Vec<_> = parts.iter().map(|part| part.handle.clone()).collect();
+        AsyncResultHandle::join(&parts).map(AsyncResult::of)
+    }
+
+    /// Waits until so many tasks have ended, at most for that long; those that have, and those that
+    /// have not.
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub fn join(parts: &[Self]) -> Result<Self, Error> {
-        let parts: Vec<_> = parts.iter().map(|part| part.handle.clone()).collect();
-        Ok(Self {
-            handle: AsyncResultHandle::join(&parts)?,
-            ordered: true,
-            values: PhantomData,
-        })
+    pub fn wait_when(
+        &self,
+        when: ReturnWhen,
+        timeout: Option<Duration>,
+    ) -> Result<DoneAndPending<AsyncResult<R, S::Part>>, Error> {
+        let (done, pending) = ends::wait_when(&self.handle, when, timeout)?;
+        let all = |handles: Vec<_>| handles.into_iter().map(AsyncResult::of).collect();
+        Ok((all(done), all(pending)))
     }
 
     fn collect(&self) -> Result<S::All<R>, Error> {
@@ -246,24 +260,12 @@ fn values(
     to: usize,
     wait: bool,
 ) -> Result<(Values, Vec<Frame>), Error> {
-    let mut all = (Vec::new(), Vec::new());
-    for part in handle.parts(from, to) {
-        let request = HostRequest::AsyncResult {
-            id: part.id,
-            query: AsyncResultQuery::Values {
-                from: part.from,
-                to: part.to,
-                wait,
-            },
-        };
-        let (reply, frames) = crate::host::call_with(&request, &[])?;
-        let HostReply::Values(values) = reply else {
-            return Err(crate::host::unexpected(&reply));
-        };
-        all.0.extend(values);
-        all.1.extend(frames);
+    let request = handle.request(AsyncResultQuery::Values { from, to, wait });
+    let (reply, frames) = crate::host::call_with(&request, &[])?;
+    match reply {
+        HostReply::Values(values) => Ok((values, frames)),
+        other => Err(crate::host::unexpected(&other)),
     }
-    Ok(all)
 }
 
 /// What came of tasks, from what the kernel says and the frames with it.

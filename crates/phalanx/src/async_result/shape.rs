@@ -11,6 +11,10 @@ pub trait Shape: Clone + 'static {
     type Task<R: Travels>;
     /// What all of them yield.
     type All<R: Travels>;
+    /// How the values of one of the tasks make up a result.
+    type Part: Shape;
+    /// How the values of several such results make up one.
+    type Joined: Shape;
 
     /// What one task has yielded.
     #[doc(hidden)]
@@ -36,6 +40,8 @@ pub struct Chunks;
 impl Shape for One {
     type Task<R: Travels> = R;
     type All<R: Travels> = R;
+    type Part = Self;
+    type Joined = Many;
 
     fn task<R: Travels>(value: &Frame) -> Result<R, Error> {
         from_value(value)
@@ -53,6 +59,8 @@ impl Shape for One {
 impl Shape for Many {
     type Task<R: Travels> = R;
     type All<R: Travels> = Vec<R>;
+    type Part = One;
+    type Joined = Self;
 
     fn task<R: Travels>(value: &Frame) -> Result<R, Error> {
         from_value(value)
@@ -66,6 +74,8 @@ impl Shape for Many {
 impl Shape for Chunks {
     type Task<R: Travels> = Vec<R>;
     type All<R: Travels> = Vec<R>;
+    type Part = Self;
+    type Joined = Self;
 
     fn task<R: Travels>(value: &Frame) -> Result<Vec<R>, Error> {
         from_value(value)

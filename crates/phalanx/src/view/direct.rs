@@ -251,12 +251,15 @@ impl<S: Shape> DirectView<S> {
         Client::connect()?.queue_status_of(&self.targets()?, false)
     }
 
-    /// Drops every task of this session that has not begun, on any engine.
+    /// Drops every task of this session that has not begun on one of the engines.
     ///
     /// # Errors
     /// When the kernel does not answer.
     pub fn abort(&self) -> Result<(), Error> {
-        Client::connect()?.abort(&[])
+        crate::client::done(ClientRequest::Abort {
+            tasks: Vec::new(),
+            engines: self.targets()?,
+        })
     }
 
     /// Makes the engines forget everything they were told.

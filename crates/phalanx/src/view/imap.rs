@@ -1,14 +1,10 @@
 //! A map over an input that is taken as it is needed.
 
 use super::{Item, LoadBalancedView};
-use crate::async_result::{AsyncResult, One};
+use crate::async_result::{AsyncResult, AsyncResultHandle, One};
 use crate::function::{Function, Travels};
 use crate::{Client, Error};
 use std::collections::VecDeque;
-use std::time::Duration;
-
-/// How often it is looked which of several tasks has ended, where their order does not count.
-const POLL: Duration = Duration::from_millis(2);
 
 /// Results of a function for items of an input, at most so many at a time under way.
 ///
@@ -74,19 +70,16 @@ where
         Ok(())
     }
 
-    fn ended(&mut self) -> Option<AsyncResult<R, One>> {
-        if self.ordered {
-            return self.under_way.pop_front();
+    /// What is next to be given: the first that was sent, or one that has ended.
+    fn ended(&mut self) -> Result<Option<AsyncResult<R, One>>, Error> {
+        if self.ordered || self.under_way.len() < 2 {
+            return Ok(self.under_way.pop_front());
         }
-        loop {
-            if self.under_way.is_empty() {
-                return None;
-            }
-            if let Some(at) = self.under_way.iter().position(|result| result.ready()) {
-                return self.under_way.remove(at);
-            }
-            std::thread::sleep(POLL);
-        }
+        let all: Vec<_> = self.under_way.iter().map(AsyncResult::handle).collect();
+        let ended = AsyncResultHandle::join(&all)?.next_ended(&vec![0; all.len()], None)?;
+        Ok(self
+            .under_way
+            .remove(ended.first().copied().unwrap_or_default()))
     }
 }
 
@@ -104,7 +97,13 @@ where
             self.cancelled = true;
             return Some(Err(error));
         }
-        let result = self.ended()?.get();
-        Some(result)
+        match self.ended() {
+            Ok(result) => Some(result?.get()),
+            Err(error) => {
+                self.cancelled = true;
+                self.under_way.clear();
+                Some(Err(error))
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Maps: a function called for each item.
 
 use super::submit::{Args, Submit};
-use crate::async_result::{AsyncMapResult, AsyncResult, Chunks};
+use crate::async_result::{AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks};
 use crate::function::{IntoFunction, Parts, Travels};
 use crate::{Client, Error};
 use phalanx_protocol::apply::{ApplyPlacement, Heeds};
@@ -124,10 +124,7 @@ where
     {
         let items: Vec<A> = self.items.into_iter().map(Item::item).collect();
         if items.is_empty() {
-            return Err(Error(Failure::Usage {
-                message: "there are no items to map over".to_owned(),
-                hint: None,
-            }));
+            return Ok(AsyncResult::of(AsyncResultHandle::of_ranges(Vec::new())));
         }
         let (placement, parts) = match self.place {
             Place::Direct(targets) => {

@@ -2,7 +2,7 @@
 
 use super::DirectView;
 use super::submit::{Args, Submit};
-use crate::async_result::{AsyncResult, Chunks, Many, Shape};
+use crate::async_result::{AsyncResult, AsyncResultHandle, Chunks, Many, Shape};
 use crate::function::{Arguments, Encoded, Function, Travels};
 use crate::{Client, Error};
 use phalanx_protocol::apply::ApplyPlacement;
@@ -74,6 +74,9 @@ impl<A: Travels, R: Travels> ParallelFunction<A, R> {
         };
         if engines.is_empty() {
             return Err(Error(phalanx_protocol::failure::Failure::NoEngines));
+        }
+        if items.is_empty() {
+            return Ok(AsyncResult::of(AsyncResultHandle::of_ranges(Vec::new())));
         }
         let mut parts = super::map::partition(items.len(), engines.len());
         parts.retain(|part| !part.is_empty());

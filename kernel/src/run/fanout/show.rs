@@ -4,7 +4,7 @@ use super::Submitted;
 use crate::magic::{PxPlan, Streaming};
 use crate::run::CellContext;
 use crate::run::progress::Progress;
-use crate::run::results::Held;
+use crate::run::results::Chosen;
 use phalanx_client::render::{Streamer, composite, grouped};
 use phalanx_client::{AsyncResult, TaskEvent};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
@@ -38,7 +38,8 @@ pub async fn show(
         ))),
         Streaming::AtTheEnd => View::Grouped(plan.group_by),
     };
-    let mut follow = Follow::new(context, held, progress, view);
+    let chosen = Chosen::from(held);
+    let mut follow = Follow::new(context, &chosen, progress, view);
     let stopped = tokio::select! {
         biased;
         () = follow.run() => None,
@@ -109,17 +110,17 @@ fn interrupted(result: &AsyncResult, pending: &[EngineId]) -> Failure {
 /// Waits for an AsyncResult with a bar, at most for `timeout`; whether it is ready.
 pub async fn wait_with_bar(
     context: &CellContext,
-    held: &Held,
+    chosen: &Chosen,
     interval: Duration,
     timeout: Option<Duration>,
 ) -> bool {
     let progress = Progress::new(
-        &held.result.name(),
-        held.items(),
+        &chosen.tasks.name(),
+        chosen.items(),
         Some(Duration::ZERO),
         Instant::now(),
     );
-    let mut follow = Follow::new(context, held, progress.every(interval), View::Nothing);
+    let mut follow = Follow::new(context, chosen, progress.every(interval), View::Nothing);
     let ready = match timeout {
         Some(timeout) => tokio::time::timeout(timeout, follow.run()).await.is_ok(),
         None => {
@@ -132,11 +133,11 @@ pub async fn wait_with_bar(
 }
 
 /// Shows the outputs of an AsyncResult as they arrive, first what has arrived, until all are here.
-pub async fn stream(context: &CellContext, held: &Held) {
-    let progress = Progress::new(&held.result.name(), held.items(), None, Instant::now());
+pub async fn stream(context: &CellContext, chosen: &Chosen) {
+    let progress = Progress::new(&chosen.tasks.name(), chosen.items(), None, Instant::now());
     let id = uuid::Uuid::new_v4().to_string();
-    let view = View::Streamed(Box::new(Streamer::new(held.labels, id)));
-    let mut follow = Follow::new(context, held, progress, view);
+    let view = View::Streamed(Box::new(Streamer::new(chosen.labels, id)));
+    let mut follow = Follow::new(context, chosen, progress, view);
     follow.run().await;
     follow.finish().await;
 }
@@ -151,7 +152,7 @@ enum View {
 /// An AsyncResult being followed to its end.
 struct Follow<'a> {
     context: &'a CellContext,
-    held: &'a Held,
+    chosen: &'a Chosen,
     progress: Progress,
     view: View,
     events: mpsc::UnboundedReceiver<TaskEvent>,
@@ -160,13 +161,13 @@ struct Follow<'a> {
 }
 
 impl<'a> Follow<'a> {
-    fn new(context: &'a CellContext, held: &'a Held, progress: Progress, view: View) -> Self {
+    fn new(context: &'a CellContext, chosen: &'a Chosen, progress: Progress, view: View) -> Self {
         Self {
             context,
-            held,
+            chosen,
             progress,
             view,
-            events: held.result.events(),
+            events: chosen.tasks.events(),
             page: VecDeque::new(),
         }
     }
@@ -223,7 +224,7 @@ impl<'a> Follow<'a> {
             let outputs = streamer.tick(now);
             self.show(outputs);
         }
-        let bar = self.progress.tick(self.held.items_ended(), now);
+        let bar = self.progress.tick(self.chosen.items_ended(), now);
         self.page.extend(bar);
     }
 
@@ -245,12 +246,12 @@ impl<'a> Follow<'a> {
         let outputs = match &mut self.view {
             View::Streamed(streamer) => streamer.finish(),
             View::Grouped(group_by) => {
-                let snapshot = self.held.result.snapshot();
-                grouped(&snapshot, *group_by, false, self.held.labels)
+                let snapshot = self.chosen.tasks.snapshot();
+                grouped(&snapshot, *group_by, false, self.chosen.labels)
             }
             View::Nothing => Vec::new(),
         };
-        let done = self.held.items_ended();
+        let done = self.chosen.items_ended();
         let bar = self.progress.finish(done, Instant::now());
         self.page.extend(bar);
         self.show(outputs);

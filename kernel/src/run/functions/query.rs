@@ -5,7 +5,7 @@ use crate::run::magics::limit;
 use crate::run::results::Held;
 use crate::run::{CellContext, Services};
 use phalanx_client::render::Labels;
-use phalanx_client::{AsyncResult, Client, HubError, Purge, WaitError};
+use phalanx_client::{Client, HubError, Part, Purge, Selection, WaitError};
 use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{HostReply, TaskRange};
@@ -57,26 +57,16 @@ pub async fn query(
             return Ok(HostReply::Json(json!(pending)));
         }
         ClientRequest::Wait { tasks, timeout } => {
-            let results = of_tasks(services, &tasks);
-            let all = async {
-                for result in results {
-                    result.wait(None).await;
-                }
-            };
-            let ready = match limit(timeout) {
-                Some(timeout) => tokio::time::timeout(timeout, all).await.is_ok(),
-                None => {
-                    all.await;
-                    true
-                }
-            };
-            return Ok(HostReply::Ready(ready));
+            let waited = selected(services, |id, _, _| tasks.is_empty() || tasks.contains(id));
+            return Ok(HostReply::Ready(waited.wait(limit(timeout)).await));
         }
-        ClientRequest::Abort { tasks } => {
-            for result in of_tasks(services, &tasks) {
-                // One that is done has nothing to drop.
-                let _ = result.abort().await;
-            }
+        ClientRequest::Abort { tasks, engines } => {
+            let meant = selected(services, |id, engine, ended| {
+                let on = engine.is_some_and(|engine| engines.contains(&engine));
+                !ended && (tasks.is_empty() || tasks.contains(id)) && (engines.is_empty() || on)
+            });
+            // Those that are done are not dropped.
+            let _ = meant.abort().await;
             return Ok(HostReply::Done);
         }
         _ => {}
@@ -203,13 +193,22 @@ fn adopt(services: &Services, client: &Client, tasks: Vec<MsgId>) -> AsyncResult
     services.results().hold(result, Labels::Engines).id
 }
 
-/// The AsyncResults these tasks are of; all, where none are named.
-fn of_tasks(services: &Services, tasks: &[MsgId]) -> Vec<AsyncResult> {
-    let all = services.results().all().into_iter();
-    let wanted = |result: &AsyncResult| {
-        tasks.is_empty() || result.ids().iter().any(|(id, _)| tasks.contains(id))
-    };
-    all.map(|held| held.result).filter(wanted).collect()
+/// Tasks of this session, by their ids, their engines, and whether they have ended.
+fn selected(
+    services: &Services,
+    meant: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
+) -> Selection {
+    let mut parts = Vec::new();
+    for held in services.results().all() {
+        let tasks = held.result.tasks_where(&meant);
+        for run in tasks.chunk_by(|(task, _), (next, _)| task + 1 == *next) {
+            parts.extend(run.first().map(|(first, _)| Part {
+                result: held.result.clone(),
+                tasks: *first..first + run.len(),
+            }));
+        }
+    }
+    parts.into_iter().collect()
 }
 
 fn ids(client: &Client) -> Vec<EngineId> {

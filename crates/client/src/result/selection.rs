@@ -1,0 +1,436 @@
+//! Some tasks of one AsyncResult or of several, as one: what is split, joined or asked for by id.
+
+use super::record::{TaskCounts, TaskTimes};
+use super::{AlreadyDone, AsyncResult, TaskEvent, TaskOutcome};
+use crate::render::composite;
+use chrono::Utc;
+use phalanx_protocol::failure::{Failure, RemoteFailure};
+use phalanx_protocol::host::AsyncResultSnapshot;
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// Tasks of one AsyncResult that follow each other.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The AsyncResult.
+    pub result: AsyncResult,
+    /// Which of its tasks.
+    pub tasks: Range<usize>,
+}
+
+/// Parts as one: their tasks are counted from 0, part by part.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    parts: Vec<Part>,
+}
+
+impl From<AsyncResult> for Selection {
+    fn from(result: AsyncResult) -> Self {
+        let tasks = 0..result.len();
+        Self {
+            parts: vec![Part { result, tasks }],
+        }
+    }
+}
+
+impl FromIterator<Part> for Selection {
+    /// What is beyond an AsyncResult's tasks is left out.
+    fn from_iter<I: IntoIterator<Item = Part>>(parts: I) -> Self {
+        let within = |part: Part| {
+            let to = part.tasks.end.min(part.result.len());
+            let from = part.tasks.start.min(to);
+            Part {
+                tasks: from..to,
+                ..part
+            }
+        };
+        Self {
+            parts: parts.into_iter().map(within).collect(),
+        }
+    }
+}
+
+impl Selection {
+    /// What was run, by the first of them.
+    pub fn name(&self) -> String {
+        let first = self.parts.first();
+        first.map_or_else(String::new, |part| part.result.name())
+    }
+
+    /// The parts.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// How many tasks there are.
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.tasks.len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many have ended.
+    pub fn progress(&self) -> usize {
+        self.counts().ended
+    }
+
+    /// How many have failed.
+    pub fn failed(&self) -> usize {
+        self.counts().failed
+    }
+
+    /// Whether every one has ended.
+    pub fn ready(&self) -> bool {
+        self.progress() == self.len()
+    }
+
+    /// Seconds since the first was submitted, or until the last was received once all have ended.
+    pub fn elapsed(&self) -> f64 {
+        let now = (!self.ready()).then(Utc::now);
+        self.times().elapsed(now)
+    }
+
+    /// Seconds the engines spent on those that have ended, one after the other.
+    pub fn serial_time(&self) -> f64 {
+        self.times().serial
+    }
+
+    /// Everything known now, without waiting.
+    pub fn snapshot(&self) -> AsyncResultSnapshot {
+        let tasks = |part: &Part| part.result.state().record.snapshots(&part.tasks);
+        AsyncResultSnapshot {
+            name: self.name(),
+            tasks: self.parts.iter().flat_map(tasks).collect(),
+            elapsed: self.elapsed(),
+        }
+    }
+
+    /// What came of these tasks, as far as they have ended.
+    pub fn outcomes(&self, tasks: Range<usize>) -> Vec<Option<TaskOutcome>> {
+        let mut all = Vec::new();
+        for (part, first) in self.numbered() {
+            let from = tasks.start.saturating_sub(first).min(part.tasks.len());
+            let to = tasks.end.saturating_sub(first).min(part.tasks.len());
+            if from < to {
+                let tasks = part.tasks.start + from..part.tasks.start + to;
+                all.extend(part.result.outcomes(tasks));
+            }
+        }
+        all
+    }
+
+    /// The failures so far as one.
+    pub fn failure(&self) -> Option<Failure> {
+        composite(&self.name(), self.failures())
+    }
+
+    fn failures(&self) -> Vec<RemoteFailure> {
+        let outcomes = self.outcomes(0..usize::MAX).into_iter().flatten();
+        outcomes.filter_map(Result::err).collect()
+    }
+
+    /// The tasks of each part that have ended after the first so many of it, in the order of their
+    /// ends; waits for one. None in time, or when all had ended, gives none.
+    pub async fn ended_since(&self, seen: &[usize], limit: Option<Duration>) -> Vec<usize> {
+        let known = || self.ended_after(|part| seen.get(part).copied().unwrap_or_default());
+        if seen.iter().sum::<usize>() < self.len() {
+            self.wait_for_any(limit, || !known().is_empty()).await;
+        }
+        known()
+    }
+
+    /// The tasks that have ended.
+    pub fn ended(&self) -> Vec<usize> {
+        self.ended_after(|_| 0)
+    }
+
+    fn ended_after(&self, seen: impl Fn(usize) -> usize) -> Vec<usize> {
+        let mut ended = Vec::new();
+        for (number, (part, first)) in self.numbered().enumerate() {
+            let state = part.result.state();
+            let own = state.record.ended_of(&part.tasks, seen(number));
+            ended.extend(own.map(|task| first + task - part.tasks.start));
+        }
+        ended
+    }
+
+    /// Waits until every task has ended, at most for `limit`; whether they have.
+    pub async fn wait(&self, limit: Option<Duration>) -> bool {
+        self.wait_for_all(limit, |counts| counts.ended).await
+    }
+
+    /// Waits until every task has ended and its output is here, at most for `limit`; whether so.
+    pub async fn wait_for_output(&self, limit: Option<Duration>) -> bool {
+        self.wait_for_all(limit, |counts| counts.settled).await
+    }
+
+    /// Drops the tasks that have not begun, as [`AsyncResult::abort`] does.
+    ///
+    /// # Errors
+    /// When every task has ended.
+    pub async fn abort(&self) -> Result<(), AlreadyDone> {
+        if self.ready() {
+            return Err(AlreadyDone);
+        }
+        // All of one result at once, however many parts it is in.
+        let mut results: BTreeMap<usize, (&AsyncResult, Vec<&Range<usize>>)> = BTreeMap::new();
+        for part in &self.parts {
+            let entry = results.entry(Arc::as_ptr(&part.result.0).addr());
+            let (_, own) = entry.or_insert_with(|| (&part.result, Vec::new()));
+            own.push(&part.tasks);
+        }
+        for (result, own) in results.into_values() {
+            let meant = |task| own.iter().any(|tasks| tasks.contains(&task));
+            // One that is done has nothing to drop.
+            let _ = result.abort_tasks(meant).await;
+        }
+        Ok(())
+    }
+
+    /// What has happened so far, then what happens; ends after the last task's output is here.
+    pub fn events(&self) -> mpsc::UnboundedReceiver<TaskEvent> {
+        // Unbounded as those of one AsyncResult are.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        for (part, first) in self.numbered() {
+            part.result
+                .subscribe(part.tasks.clone(), first, sender.clone());
+        }
+        receiver
+    }
+
+    /// The parts, each with the number of its first task.
+    fn numbered(&self) -> impl Iterator<Item = (&Part, usize)> {
+        self.parts.iter().scan(0, |first, part| {
+            let here = *first;
+            *first += part.tasks.len();
+            Some((part, here))
+        })
+    }
+
+    fn counts(&self) -> TaskCounts {
+        let mut all = TaskCounts::default();
+        for part in &self.parts {
+            let counts = part.result.state().record.counts(&part.tasks);
+            all.ended += counts.ended;
+            all.failed += counts.failed;
+            all.settled += counts.settled;
+        }
+        all
+    }
+
+    fn times(&self) -> TaskTimes {
+        let times = |part: &Part| part.result.state().record.times(&part.tasks);
+        let all = self.parts.iter().map(times);
+        all.fold(TaskTimes::default(), TaskTimes::and)
+    }
+
+    /// Waits until all tasks are counted, at most for `limit`; whether they are.
+    async fn wait_for_all(
+        &self,
+        limit: Option<Duration>,
+        count: impl Fn(TaskCounts) -> usize,
+    ) -> bool {
+        let wait = async {
+            for part in &self.parts {
+                let mut changes = part.result.0.counts.subscribe();
+                let counted = || count(part.result.state().record.counts(&part.tasks));
+                // Fails only without the result, which `part` holds.
+                let _ = changes.wait_for(|_| counted() == part.tasks.len()).await;
+            }
+        };
+        within(limit, wait).await
+    }
+
+    /// Waits until something holds that a change of any part may bring about, at most for `limit`.
+    async fn wait_for_any(&self, limit: Option<Duration>, holds: impl Fn() -> bool) {
+        let parts = self.parts.iter();
+        let mut changes: Vec<_> = parts.map(|part| part.result.0.counts.subscribe()).collect();
+        let wait = async {
+            loop {
+                changes.iter_mut().for_each(|one| one.mark_unchanged());
+                if holds() {
+                    return;
+                }
+                let mut next: Vec<_> = changes
+                    .iter_mut()
+                    .map(|one| Box::pin(one.changed()))
+                    .collect();
+                poll_fn(|context| {
+                    let mut next = next.iter_mut();
+                    match next.any(|one| one.as_mut().poll(context).is_ready()) {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    }
+                })
+                .await;
+            }
+        };
+        within(limit, wait).await;
+    }
+}
+
+/// Waits at most so long; whether it was long enough.
+async fn within(limit: Option<Duration>, wait: impl Future<Output = ()>) -> bool {
+    match limit {
+        None => {
+            wait.await;
+            true
+        }
+        Some(limit) => timeout(limit, wait).await.is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{TaskEnd, Update};
+    use super::*;
+    use crate::request::Request;
+    use chrono::{DateTime, TimeDelta};
+    use phalanx_protocol::host::TaskStatus;
+    use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
+
+    const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    /// Tasks on engines 0, 1, …, sent a second after each other.
+    fn result(id: u64, tasks: usize) -> (AsyncResult, mpsc::UnboundedReceiver<Request>) {
+        let (requests, asked) = mpsc::unbounded_channel();
+        let name = format!("f{id}");
+        let result = AsyncResult::unsubmitted(AsyncResultId(id), name, tasks, requests);
+        for task in 0..tasks {
+            let (id, uuid) = (EngineId(task as u32), EngineUuid::from("x"));
+            result.apply(
+                task,
+                Update::Placed {
+                    id,
+                    uuid: uuid.clone(),
+                },
+            );
+            let sent = Update::Sent {
+                msg_id: MsgId::from(format!("{id}-{task}")),
+                engine_uuid: Some(uuid),
+                at: at(task as i64),
+            };
+            result.apply(task, sent);
+        }
+        (result, asked)
+    }
+
+    fn end(result: &AsyncResult, task: usize, received: i64) {
+        let end = TaskEnd {
+            status: TaskStatus::Ok,
+            failure: None,
+            execution_count: None,
+            value: None,
+            started: Some(at(received - 2)),
+            completed: Some(at(received - 1)),
+            received: at(received),
+            state: None,
+        };
+        result.apply(task, Update::Ended(Box::new(end)));
+        result.apply(task, Update::OutputDone);
+    }
+
+    fn select(parts: &[(&AsyncResult, Range<usize>)]) -> Selection {
+        let part = |(result, tasks): &(&AsyncResult, Range<usize>)| Part {
+            result: AsyncResult::clone(result),
+            tasks: tasks.clone(),
+        };
+        parts.iter().map(part).collect()
+    }
+
+    #[tokio::test]
+    async fn a_part_is_ready_when_its_own_tasks_are() {
+        let (whole, _asked) = result(1, 3);
+        let part = select(&[(&whole, 1..2)]);
+        let mut events = part.events();
+        assert!(!part.wait(Some(Duration::ZERO)).await);
+        end(&whole, 2, 7);
+        assert_eq!((part.progress(), part.ready()), (0, false));
+        let waiting = tokio::spawn({
+            let part = part.clone();
+            async move { part.wait_for_output(PATIENCE).await && part.wait(PATIENCE).await }
+        });
+        end(&whole, 1, 9);
+        assert!(waiting.await.unwrap());
+        assert_eq!(
+            (part.len(), part.elapsed(), part.serial_time()),
+            (1, 8.0, 1.0)
+        );
+        assert_eq!(part.snapshot().tasks.len(), 1);
+        assert_eq!(part.outcomes(0..usize::MAX).len(), 1);
+        let mut seen = Vec::new();
+        while let Some(event) = events.recv().await {
+            seen.push((event.task, event.engine.0));
+        }
+        assert_eq!(
+            seen,
+            [(0, 1), (0, 1)],
+            "the other tasks' events are not its own"
+        );
+        assert!(!whole.ready());
+        assert_eq!(part.abort().await, Err(AlreadyDone));
+    }
+
+    #[tokio::test]
+    async fn what_is_joined_ends_in_the_order_in_which_its_tasks_do() {
+        let ((a, _), (b, _)) = (result(1, 3), result(2, 1));
+        let joined = select(&[(&a, 1..usize::MAX), (&b, 0..1), (&a, 0..1)]);
+        assert_eq!((joined.len(), joined.name()), (4, "f1".to_owned()));
+        assert!(
+            joined
+                .ended_since(&[0, 0, 0], Some(Duration::ZERO))
+                .await
+                .is_empty()
+        );
+        let waiting = tokio::spawn({
+            let joined = joined.clone();
+            async move { joined.ended_since(&[0, 0, 0], PATIENCE).await }
+        });
+        end(&b, 0, 5);
+        assert_eq!(waiting.await.unwrap(), [2]);
+        end(&a, 2, 6);
+        assert_eq!(joined.ended_since(&[0, 1, 0], PATIENCE).await, [1]);
+        end(&a, 0, 7);
+        end(&a, 1, 8);
+        assert_eq!(joined.ended_since(&[1, 1, 0], PATIENCE).await, [0, 3]);
+        assert_eq!(joined.ended_since(&[2, 1, 1], None).await, [] as [usize; 0]);
+        assert_eq!(joined.ended(), [1, 0, 2, 3]);
+        assert!(joined.wait(None).await);
+        assert_eq!((joined.elapsed(), joined.serial_time()), (8.0, 4.0));
+    }
+
+    #[tokio::test]
+    async fn of_a_part_only_its_own_tasks_are_dropped() {
+        let (whole, mut asked) = result(1, 3);
+        let part = select(&[(&whole, 1..3)]);
+        end(&whole, 1, 3);
+        let aborting = tokio::spawn(async move { part.abort().await });
+        let Some(Request::Abort { keys, done }) = asked.recv().await else {
+            panic!("nothing is asked")
+        };
+        assert_eq!(keys.iter().map(|key| key.task).collect::<Vec<_>>(), [2]);
+        done.send(()).unwrap();
+        aborting.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn nothing_is_ready() {
+        let nothing = select(&[]);
+        assert!(nothing.is_empty() && nothing.ready() && nothing.wait(None).await);
+        assert!(nothing.ended_since(&[], None).await.is_empty());
+        assert_eq!((nothing.elapsed(), nothing.name()), (0.0, String::new()));
+    }
+}

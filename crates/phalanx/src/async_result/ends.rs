@@ -1,0 +1,80 @@
+//! The ends of tasks, one after the other.
+
+use super::AsyncResultHandle;
+use super::handle::ReturnWhen;
+use crate::Error;
+use phalanx_protocol::host::TaskRange;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// How many tasks are known to have ended, range by range.
+pub(super) struct Ends {
+    /// One past the last task of each range, all tasks counted.
+    to: Vec<usize>,
+    seen: Vec<usize>,
+}
+
+impl Ends {
+    /// None are known yet.
+    pub(super) fn of(handle: &AsyncResultHandle) -> Result<Self, Error> {
+        let ranges = handle.ranges_now()?;
+        let to = ranges.iter().scan(0, |to, range: &TaskRange| {
+            *to += range.to - range.from;
+            Some(*to)
+        });
+        Ok(Self {
+            to: to.collect(),
+            seen: vec![0; ranges.len()],
+        })
+    }
+
+    /// Whether all tasks are known to have ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.seen.iter().sum::<usize>() >= self.to.last().copied().unwrap_or_default()
+    }
+
+    /// The tasks that have ended since; waits for one, at most so long.
+    pub(super) fn next(
+        &mut self,
+        handle: &AsyncResultHandle,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<usize>, Error> {
+        let ended = handle.next_ended(&self.seen, timeout)?;
+        for task in &ended {
+            let range = self.to.partition_point(|to| to <= task);
+            if let Some(seen) = self.seen.get_mut(range) {
+                *seen += 1;
+            }
+        }
+        Ok(ended)
+    }
+}
+
+/// Waits until so many tasks have ended, at most for that long; those that have, and the others.
+pub(super) fn wait_when(
+    handle: &AsyncResultHandle,
+    when: ReturnWhen,
+    timeout: Option<Duration>,
+) -> Result<(Vec<AsyncResultHandle>, Vec<AsyncResultHandle>), Error> {
+    let until = timeout.map(|timeout| Instant::now() + timeout);
+    let mut ends = Ends::of(handle)?;
+    let mut ended = HashSet::new();
+    while !ends.is_over() {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let now = ends.next(handle, left)?;
+        let is_late = now.is_empty();
+        ended.extend(now);
+        let is_enough = match when {
+            ReturnWhen::AllCompleted => false,
+            ReturnWhen::FirstCompleted => true,
+            ReturnWhen::FirstException => handle.has_failed()?,
+        };
+        if is_late || is_enough {
+            break;
+        }
+    }
+    let all = handle.split()?.into_iter().enumerate();
+    let (done, pending): (Vec<_>, Vec<_>) = all.partition(|(task, _)| ended.contains(task));
+    let handles = |tasks: Vec<(usize, AsyncResultHandle)>| tasks.into_iter().map(|(_, one)| one);
+    Ok((handles(done).collect(), handles(pending).collect()))
+}
