@@ -133,7 +133,9 @@ impl Client {
 
     /// A view on these engines: `rc.view(0)`, `rc.view(1..3)`, `rc.view([0, 2])`.
     ///
-    /// Engines that are not there are an error when the view is used.
+    /// # Panics
+    /// When one of them is not there; [`try_view`](Self::try_view) is an error then.
+    #[track_caller]
     pub fn view<T: IntoTargets>(&self, targets: T) -> DirectView<T::Shape> {
         let ids = self.ids();
         match targets.resolve(&ids) {

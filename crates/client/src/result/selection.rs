@@ -310,7 +310,7 @@ mod tests {
         let name = format!("f{id}");
         let result = AsyncResult::unsubmitted(AsyncResultId(id), name, tasks, requests);
         for task in 0..tasks {
-            let (id, uuid) = (EngineId(task as u32), EngineUuid::from("x"));
+            let (id, uuid) = (EngineId(task as u32), EngineUuid::new("x"));
             result.apply(
                 task,
                 Update::Placed {
@@ -319,7 +319,7 @@ mod tests {
                 },
             );
             let sent = Update::Sent {
-                msg_id: MsgId::from(format!("{id}-{task}")),
+                msg_id: MsgId::new(format!("{id}-{task}")),
                 engine_uuid: Some(uuid),
                 at: at(task as i64),
             };

@@ -16,6 +16,10 @@ pub trait Shape: Clone + 'static {
     /// How the values of several such results make up one.
     type Joined: Shape;
 
+    /// Whether there is one task, whose value is the result.
+    #[doc(hidden)]
+    const IS_ONE: bool = false;
+
     /// What one task has yielded.
     #[doc(hidden)]
     fn task<R: Travels>(value: &Frame) -> Result<Self::Task<R>, Error>;
@@ -42,6 +46,7 @@ impl Shape for One {
     type All<R: Travels> = R;
     type Part = Self;
     type Joined = Many;
+    const IS_ONE: bool = true;
 
     fn task<R: Travels>(value: &Frame) -> Result<R, Error> {
         from_value(value)

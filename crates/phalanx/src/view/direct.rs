@@ -339,16 +339,44 @@ impl<S: Shape> Clone for DirectView<S> {
 }
 
 impl<S: Shape> fmt::Debug for DirectView<S> {
-    /// ipyparallel's: `<DirectView [0, 1, 2,...]>`.
+    /// ipyparallel's: `<DirectView [0, 1, 2,...]>`, and `<DirectView 0>` of a single engine.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let targets = match &self.targets {
             None => "all".to_owned(),
-            Some(targets) => format!("{targets:?}"),
+            Some(targets) => match targets.as_slice() {
+                [engine] if S::IS_ONE => engine.to_string(),
+                targets => format!("{targets:?}"),
+            },
         };
         if targets.chars().count() > 16 {
             let short: String = targets.chars().take(12).collect();
             return write!(f, "<DirectView {short}...]>");
         }
         write!(f, "<DirectView {targets}>")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::One;
+
+    #[test]
+    fn views_are_shown_as_ipyparallel_shows_them() {
+        let on = |engines: std::ops::Range<u32>| Some(engines.map(EngineId).collect());
+        assert_eq!(
+            format!("{:?}", DirectView::<One>::new(on(3..4))),
+            "<DirectView 3>"
+        );
+        assert_eq!(
+            format!("{:?}", DirectView::<Many>::new(on(3..4))),
+            "<DirectView [3]>"
+        );
+        let many = format!("{:?}", DirectView::<Many>::new(on(0..16)));
+        assert_eq!(many, "<DirectView [0, 1, 2, 3,...]>");
+        assert_eq!(
+            format!("{:?}", DirectView::<Many>::new(None)),
+            "<DirectView all>"
+        );
     }
 }
