@@ -84,8 +84,12 @@ impl State {
     pub(super) fn runtime_exited(&mut self, status: &str, commands: &mut Vec<Command>) {
         self.runtime = RuntimeState::Starting;
         commands.push(Command::StartRuntime);
-        if self.current.is_some() {
-            // `Ended` has told how.
+        if let Some(current) = &self.current {
+            // `Ended` has told how, unless the run had not reached the runtime.
+            if let Phase::Running(run) | Phase::Orphaned(run) = current.phase {
+                let status = status.to_owned();
+                self.ended(run, Outcome::Died { status }, commands);
+            }
             return;
         }
         // A thread that outlived its cell took the process down. The evaluator still counts on the

@@ -224,6 +224,19 @@ fn a_runtime_that_dies_between_cells_makes_the_evaluator_forget() {
 }
 
 #[test]
+fn a_run_that_has_not_reached_its_runtime_ends_with_it() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.state.handle(compiled());
+    let exited = Event::Exited {
+        status: "signal 9".into(),
+    };
+    bench.check(exited, &["start runtime", "ran Died"]);
+    bench.check(ended(1, died()), &[]);
+    bench.check(answered(1, &[]), &["1 RuntimeDied"]);
+}
+
+#[test]
 fn a_new_evaluator_hears_of_every_cell_without_running_any() {
     let mut bench = Bench::up();
     for (job, outcome) in [(1, Outcome::Completed), (2, panicked())] {
