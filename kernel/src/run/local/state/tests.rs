@@ -233,7 +233,7 @@ fn a_run_that_has_not_reached_its_runtime_ends_with_it() {
     };
     bench.check(exited, &["start runtime", "ran Died"]);
     bench.check(ended(1, died()), &[]);
-    bench.check(answered(1, &[]), &["1 RuntimeDied"]);
+    bench.check(answered(1, &[]), &["1 died "]);
 }
 
 #[test]
