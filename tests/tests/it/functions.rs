@@ -120,7 +120,6 @@ fn every_error_of_a_task_comes_back() {
     says(&notebook, "task", "[3.0, 6.0]");
     for (cell, words) in [
         ("captures", "name them with task!"),
-        ("captures", "let ys = lbv.map_sync(|x: f64| k * x"),
         ("no-serde", "serde types"),
     ] {
         let (ename, _, traceback) = notebook.cell(cell).error().expect("an error");

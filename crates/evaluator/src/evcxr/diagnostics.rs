@@ -58,6 +58,16 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
         if let Some(unresolved) = unresolved(error, source) {
             return unresolved;
         }
+        if error.message().contains("`fn With::<(), ()>::task") {
+            // What is left of what `task!` says, where it was written.
+            return Diagnostic {
+                spans: places(&error.json, source),
+                ..plain(
+                    "this closure captures variables that task! does not name: add them to the list in brackets"
+                        .to_owned(),
+                )
+            };
+        }
         // All that is left of an error in the code that evcxr makes to keep variables.
         return Diagnostic {
             help: vec![
