@@ -274,16 +274,16 @@ impl Server {
         let Some(args) = buffers.last_mut().filter(|_| call.keep) else {
             return;
         };
-        let kept = self.handed.keep(args).unwrap_or_else(|error| {
-            tracing::warn!(%error, "arguments are not kept for other engines");
-            Bytes::new()
-        });
-        if !kept.is_empty() {
-            args.clone_from(&kept);
-            Arc::make_mut(call).host = about::host();
+        match self.handed.keep(args) {
+            Ok(kept) => {
+                args.clone_from(&kept);
+                Arc::make_mut(call).host = about::host();
+                let parent = Some(request.header.clone());
+                self.publish(parent, Publication::Kept(Some(kept))).await;
+            }
+            // Those who wait for them are sent them once this call has ended.
+            Err(error) => tracing::warn!(%error, "arguments are not kept for other engines"),
         }
-        self.publish(Some(request.header.clone()), Publication::Kept(kept))
-            .await;
     }
 
     /// Artifacts that need no search, which other threads would be asked for.

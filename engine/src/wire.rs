@@ -164,7 +164,7 @@ pub(crate) fn publication(
     session: &Session,
 ) -> Result<Frames, WireError> {
     let buffers = match &publication {
-        Publication::Kept(reference) => vec![reference.clone()],
+        Publication::Kept(Some(reference)) => vec![reference.clone()],
         _ => Vec::new(),
     };
     let (topic, msg_type, content) = published(publication);

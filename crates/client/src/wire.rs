@@ -132,7 +132,7 @@ pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<Event>
             data: content.get("data").and_then(of::<MimeBundle>)?,
             execution_count: content.get("execution_count").and_then(of)?,
         },
-        KEPT => Published::Kept(envelope.buffers.first().cloned().unwrap_or_default()),
+        KEPT => Published::Kept(envelope.buffers.first().cloned()),
         "data_message" => Published::Output(Output::Data(of(content)?)),
         "error" => Published::Error(failure(content)),
         _ => return None,

@@ -167,8 +167,8 @@ pub(crate) enum Publication {
         execution_count: u32,
     },
     Output(Output),
-    /// The arguments of a call are kept, there.
-    Kept(Bytes),
+    /// The arguments of a call are kept there; or the artifacts that came with it are.
+    Kept(Option<Bytes>),
     Result {
         data: Value,
         execution_count: u32,

@@ -281,21 +281,28 @@ impl Machine {
                     self.found = Some((Arc::clone(call), artifacts.clone()));
                 }
                 current.artifacts = Some(artifacts);
-                if let Work::Cell {
-                    code,
-                    silent: false,
-                    ..
-                } = &current.work
-                {
-                    self.execution_count += 1;
-                    commands.push(Command::Publish {
-                        parent: Some(current.request.header.clone()),
-                        publication: Publication::Input {
+                let publication = match &current.work {
+                    Work::Cell {
+                        code,
+                        silent: false,
+                        ..
+                    } => {
+                        self.execution_count += 1;
+                        Some(Publication::Input {
                             code: code.clone(),
                             execution_count: self.execution_count,
-                        },
-                    });
-                }
+                        })
+                    }
+                    // Other engines of the machine may be waiting for what came along.
+                    Work::Call { call, .. } if !call.buffers.is_empty() => {
+                        Some(Publication::Kept(None))
+                    }
+                    _ => None,
+                };
+                commands.extend(publication.map(|publication| Command::Publish {
+                    parent: Some(current.request.header.clone()),
+                    publication,
+                }));
                 self.run(commands);
             }
         }

@@ -141,7 +141,7 @@ fn words(command: &Command) -> String {
         } => {
             let parent = parent.as_ref().map_or("-", |header| &header.msg_id);
             match publication {
-                Publication::Kept(_) => "kept".to_owned(),
+                Publication::Kept(_) => format!("{parent} kept"),
                 Publication::Status(state) => format!("{parent} {state}"),
                 Publication::Input {
                     execution_count, ..
@@ -493,6 +493,19 @@ fn shutdown_is_answered_and_odd_requests_are_refused() {
     assert_eq!(told[1], "signal 10");
     let told = engine.asked("s", Ask::Shutdown);
     assert_eq!(told, ["s busy", "s shutdown_reply ok", "s idle", "stop"]);
+}
+
+#[test]
+fn what_came_with_a_call_is_told_to_be_here_before_the_call_runs() {
+    let mut engine = Engine::new();
+    let mut ask = call();
+    if let Ask::Apply { call: Ok(call), .. } = &mut ask {
+        Arc::make_mut(call).buffers = vec![1];
+    }
+    engine.asked("a", ask);
+    engine.runs += 1;
+    let told = engine.prepared(Ok(vec!["std".into(), "cell".into()]));
+    assert_eq!(told[0], "a kept", "{told:?}");
 }
 
 fn call() -> Ask {

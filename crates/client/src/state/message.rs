@@ -50,8 +50,8 @@ pub(crate) enum Published {
         execution_count: u32,
     },
     Output(Output),
-    /// It keeps what the request has carried, there.
-    Kept(Bytes),
+    /// It keeps the arguments that the request has carried there; or the artifacts.
+    Kept(Option<Bytes>),
     Result {
         data: MimeBundle,
         execution_count: u32,

@@ -603,12 +603,12 @@ impl State {
             }
             return;
         }
-        if let Published::Kept(reference) = published {
+        if let Published::Kept(Some(reference)) = published {
             self.kept(parent, engine, reference, now, commands);
             return;
         }
         // Our engines publish their input once they have all artifacts.
-        let begun = matches!(published, Published::Input { .. });
+        let begun = matches!(published, Published::Input { .. } | Published::Kept(_));
         let engine = self.known(engine);
         self.tasks
             .published(parent, engine, published, now, commands);
@@ -626,7 +626,7 @@ impl State {
         now: Now,
         commands: &mut Vec<Command>,
     ) {
-        let Some(engine) = engine.filter(|_| !reference.is_empty()) else {
+        let Some(engine) = engine else {
             return;
         };
         let key = self.tasks.key(parent);

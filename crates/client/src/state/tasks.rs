@@ -25,6 +25,9 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// not lead there, once for a cache that is not its host's.
 pub(crate) const ATTEMPTS: u32 = 2;
 
+/// For how many tasks room is kept while there are none.
+const FEW: usize = 1024;
+
 /// The tasks under way.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
@@ -412,6 +415,10 @@ impl Tasks {
 
     fn forget(&mut self, msg_id: &MsgId) -> Option<Box<Task>> {
         let task = self.by_msg.remove(msg_id)?;
+        if self.by_msg.is_empty() {
+            // The room of a hundred thousand tasks is a hundred megabytes.
+            self.by_msg.shrink_to(FEW);
+        }
         if let Some(at) = task.deadline {
             self.deadlines.remove(&(at, msg_id.clone()));
         }

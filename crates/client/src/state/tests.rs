@@ -603,7 +603,7 @@ impl Client {
         self.on(Event::Published {
             parent: MsgId::new(parent),
             engine: Some(uuid(engine)),
-            published: Published::Kept(Bytes::from_static(b"kept")),
+            published: Published::Kept(Some(Bytes::from_static(b"kept"))),
         })
     }
 
@@ -625,16 +625,10 @@ fn large_arguments_travel_to_a_machine_once_and_are_given_up_with_the_last_task(
     ];
     assert_eq!(told, sent);
     // The second engine of the machine waits for both, its libraries and its arguments.
-    let told = client.keeps(1, "s_2");
-    assert_eq!(told, [""; 0]);
-    assert_eq!(
-        client.published("s_2", Published::Idle),
-        [""; 0],
-        "no reply yet"
-    );
-    let told = client.replied("s_2", OK);
-    let next = "u2 s_6 with [] and kept at there";
-    assert_eq!(told, ["1 ends ok", "1 settles", next]);
+    assert_eq!(client.keeps(1, "s_2"), [""; 0]);
+    let told = client.published("s_2", Published::Kept(None));
+    assert_eq!(told, ["u2 s_6 with [] and kept at there"]);
+    assert_eq!(client.over("s_2"), ["1 ends ok", "1 settles"]);
     assert_eq!(client.keeps(3, "s_4"), [""; 0]);
     let told = client.over("s_4");
     assert_eq!(told, ["3 ends ok", "3 settles", "u3 s_7 taken"]);

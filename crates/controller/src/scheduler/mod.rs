@@ -33,6 +33,9 @@ use task::{Place, Record, TaskNo};
 /// may come.
 pub const WITHOUT_ENGINES: Duration = Duration::from_secs(10);
 
+/// For how many tasks room is kept while there are none.
+const FEW: usize = 1024;
+
 #[derive(Debug)]
 struct Worker {
     uuid: EngineUuid,
@@ -351,6 +354,9 @@ impl Scheduler {
         self.ended.insert(id, Ending { ok, engine });
         if self.tasks.is_empty() {
             self.abandoned = None;
+            // The room of a hundred thousand tasks is a hundred megabytes.
+            self.tasks.shrink_to(FEW);
+            self.by_id.shrink_to(FEW);
         }
         Some(record)
     }

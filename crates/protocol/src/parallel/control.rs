@@ -20,8 +20,8 @@ pub struct ClearRequest {}
 /// taken over, so that the engine need not keep it. Its buffer is the reference.
 pub const TAKEN: &str = "taken";
 
-/// The type of what an engine publishes once it keeps the arguments of a call for other engines of its
-/// machine: its buffer is a reference to them, or nothing where they could not be kept.
+/// The type of what an engine publishes once it keeps what came with a call for other engines of its
+/// machine: a buffer is a reference to the arguments; without one, it has all artifacts.
 pub const KEPT: &str = "kept";
 
 /// Ends an engine, or (on the registration channel) the controller.
