@@ -7,6 +7,7 @@
 //! | [`children`] | the processes below this one: who they are, ending them |
 //! | [`signals`] | signals as something to be read |
 //! | [`threads`] | the other threads of this process |
+//! | [`heap`] | giving free memory back |
 //! | [`segment`] | large data in files without names, which processes hand each other |
 //! | [`page`] | a page of memory that several processes share |
 
@@ -15,6 +16,7 @@
 pub mod children;
 pub mod descriptors;
 pub mod fork;
+pub mod heap;
 pub mod page;
 pub mod segment;
 pub mod signals;

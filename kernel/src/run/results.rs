@@ -5,9 +5,13 @@ use phalanx_client::render::Labels;
 use phalanx_client::{AsyncResult, Part, Selection};
 use phalanx_protocol::host::{Progress, TaskRange};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
+use phalanx_sys::heap;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// So many bytes of results that were forgotten are worth giving back to the system.
+const MUCH: usize = 64 << 20;
 
 /// An AsyncResult that can be named.
 #[derive(Clone, Debug)]
@@ -164,6 +168,11 @@ impl Results {
             sizes: sizes.into(),
         };
         table.held.insert(id, held.clone());
+        let forgotten = table.held.has_forgotten(MUCH);
+        drop(table);
+        if forgotten {
+            heap::trim();
+        }
         held
     }
 
@@ -229,7 +238,13 @@ impl Results {
     /// Forgets these, or all, where they are done.
     pub fn purge(&self, which: &[AsyncResultId]) {
         let named = |id: AsyncResultId| which.is_empty() || which.contains(&id);
-        self.table().held.forget(named);
+        let mut table = self.table();
+        table.held.forget(named);
+        let forgotten = table.held.has_forgotten(MUCH);
+        drop(table);
+        if forgotten {
+            heap::trim();
+        }
     }
 
     /// How many tasks of this session have not ended, for each engine that has any.

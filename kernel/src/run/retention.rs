@@ -26,6 +26,8 @@ pub(super) struct Retention<T> {
     under_way: BTreeSet<AsyncResultId>,
     /// What the others take.
     bytes: usize,
+    /// What those took that were forgotten since this was asked.
+    forgotten: usize,
     most: usize,
     most_bytes: usize,
 }
@@ -42,6 +44,7 @@ impl<T> Retention<T> {
             held: BTreeMap::new(),
             under_way: BTreeSet::new(),
             bytes: 0,
+            forgotten: 0,
             most,
             most_bytes,
         }
@@ -59,6 +62,15 @@ impl<T> Retention<T> {
 }
 
 impl<T: Retained> Retention<T> {
+    /// Whether so many bytes were forgotten since it last said so.
+    pub(super) fn has_forgotten(&mut self, bytes: usize) -> bool {
+        let many = self.forgotten >= bytes;
+        if many {
+            self.forgotten = 0;
+        }
+        many
+    }
+
     /// Keeps one, and makes room for it.
     pub(super) fn insert(&mut self, id: AsyncResultId, one: T) {
         self.shrink();
@@ -95,9 +107,11 @@ impl<T: Retained> Retention<T> {
     }
 
     fn remove(&mut self, id: AsyncResultId) {
-        if let Some(one) = self.held.remove(&id)
-            && !self.under_way.remove(&id)
-        {
+        let Some(one) = self.held.remove(&id) else {
+            return;
+        };
+        self.forgotten += one.bytes();
+        if !self.under_way.remove(&id) {
             self.bytes -= one.bytes();
         }
     }
@@ -187,5 +201,6 @@ mod tests {
         assert_eq!(results.bytes, 35);
         results.forget(|id| id != AsyncResultId(4));
         assert_eq!((kept(&results), results.bytes), (vec![4], 5));
+        assert!(results.has_forgotten(100) && !results.has_forgotten(1));
     }
 }
