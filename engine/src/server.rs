@@ -11,7 +11,6 @@ use crate::machine::{
 use crate::parent;
 use crate::runtime::Slot;
 use crate::wire;
-use bytes::Bytes;
 use chrono::Utc;
 use phalanx_protocol::host::ENGINE_ID_VAR;
 use phalanx_protocol::id::{EngineUuid, SessionId};
