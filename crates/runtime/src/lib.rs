@@ -30,6 +30,14 @@ const ASKED_WORD: usize = 1;
 const SNAPSHOTS_WORD: usize = 2;
 /// Where on the page the owner writes up to which run calls that have not begun are not to begin.
 const RECALL_WORD: usize = 3;
+/// Where on the page stands whether code runs, so that none is stopped that has come to its end.
+const RUN_WORD: usize = 7;
+/// Nothing runs.
+const IDLE: u32 = 0;
+/// Code runs; the runtime's process writes it, and [`IDLE`] once it is done.
+const RUNNING: u32 = 1;
+/// The owner has the process ended: nothing more is heard of it.
+const CONDEMNED: u32 = 2;
 /// Where on the page the owner counts, before and after it reads one of the pipes.
 const READING_WORD: usize = 4;
 /// Where on the page the owner counts the bytes it has read from stdout and stderr, modulo 2³².

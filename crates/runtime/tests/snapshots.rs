@@ -245,3 +245,21 @@ fn told(outputs: &[Output], what: &str) -> bool {
         matches!(output, Output::Stream { name: StreamName::Stderr, text } if text.contains(what))
     })
 }
+
+#[tokio::test]
+async fn an_interrupt_that_meets_the_end_of_a_cell_loses_nothing() {
+    let mut session = Session::start().await;
+    session.run("let kept = 1").await;
+    for round in 0..300 {
+        let id = session.submit(&format!("let round = {round}"));
+        // From before it begins until after it has ended.
+        for _ in 0..round % 40 {
+            tokio::task::yield_now().await;
+        }
+        session.runtime.interrupt();
+        let (_, outcome) = session.collect(id).await;
+        let kept = matches!(outcome, Outcome::Completed | Outcome::Abandoned { .. });
+        assert!(kept, "round {round}: {outcome:?}");
+    }
+    assert_eq!(session.run("show kept").await.0, [stdout("1\n")]);
+}

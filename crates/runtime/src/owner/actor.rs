@@ -10,7 +10,7 @@ use super::text::Text;
 use super::wire::Wire;
 use super::{Command, HostCall, RuntimeEvent};
 use crate::output::{Capture, Captured};
-use crate::{ASKED_WORD, STOP_WORD};
+use crate::{ASKED_WORD, CONDEMNED, RUN_WORD, RUNNING, STOP_WORD};
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
@@ -47,6 +47,9 @@ const MARKER_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a cell that is asked to stop may take when it cannot be abandoned, or has looked whether
 /// it is asked.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long until a run that has not begun is stopped.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// How long the runtime's processes may take to end once they are told to.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -413,7 +416,23 @@ impl Actor {
         }
     }
 
+    /// Ends the process if it runs something. What has come to its end stands, and its snapshot does
+    /// not have it yet.
     async fn stop_runner(&mut self) {
+        let word = &self.process.page.words()[RUN_WORD];
+        let order = Ordering::SeqCst;
+        if word
+            .compare_exchange(RUNNING, CONDEMNED, order, order)
+            .is_ok()
+        {
+            self.kill_runner().await;
+        } else if self.capture.running().is_some() {
+            // It has not begun, or its end is on the way.
+            self.grace = Some(Instant::now() + AGAIN);
+        }
+    }
+
+    async fn kill_runner(&mut self) {
         let pid = self.process.pid;
         self.tell_supervisor(&SupervisorRequest::Kill { pid }).await;
     }
@@ -492,7 +511,7 @@ impl Actor {
     /// Ends the process that runs cells, for good.
     async fn kill(&mut self) {
         self.ending = true;
-        self.stop_runner().await;
+        self.kill_runner().await;
     }
 
     /// Ends every process of the runtime, and those that cells have started.

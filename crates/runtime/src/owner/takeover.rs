@@ -4,6 +4,7 @@ use super::RuntimeEvent;
 use super::actor::Actor;
 use super::notice;
 use super::wire::Wire;
+use crate::{IDLE, RUN_WORD};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::{
     RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest, Unprotected,
@@ -174,6 +175,7 @@ impl Actor {
         // Nobody of the cell's is left who could write more.
         self.read_pipes();
         self.let_go();
+        self.process.page.words()[RUN_WORD].store(IDLE, Ordering::SeqCst);
         sleeper.wire.send(&RuntimeRequest::Wake).await?;
         let woken = timeout(WAKE_LIMIT, sleeper.wire.next()).await??;
         let RuntimeReply::Ready { pid } = woken else {

@@ -7,8 +7,8 @@ use super::setting::take_over;
 use super::snapshot::{Snapshots, Taken};
 use super::written::Written;
 use super::{ProcessError, call};
-use crate::PAGE_FILE;
 use crate::output::end_marker;
+use crate::{IDLE, PAGE_FILE, RUN_WORD, RUNNING};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::{RuntimeReply, RuntimeRequest};
 use phalanx_sys::page::SharedPage;
@@ -18,6 +18,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long after a cell its snapshot is taken, unless something is to run before: on a machine with
@@ -49,7 +50,8 @@ pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
         snapshots: Snapshots::new(path.to_owned(), Arc::clone(&page), score, on),
         last: None,
         given: VecDeque::new(),
-        written: Written::new(page)?,
+        written: Written::new(Arc::clone(&page))?,
+        page,
         is_stale: false,
     };
     let pid = std::process::id();
@@ -68,6 +70,7 @@ struct Runner {
     last: Option<RunId>,
     /// What calls gave back, where it is a file the owner may not have opened yet.
     given: VecDeque<OwnedFd>,
+    page: Arc<SharedPage>,
     written: Written,
     /// The snapshot, if there is one, lacks something.
     is_stale: bool,
@@ -107,7 +110,8 @@ impl Runner {
                     // The cell has run, in the process that is gone.
                     return Ok(());
                 }
-                let reply = match self.cells.run(&artifact, &entry) {
+                let ran = self.guard(|cells| cells.run(&artifact, &entry));
+                let reply = match ran {
                     Ok(()) => {
                         mark_end(run);
                         RuntimeReply::Ended { run }
@@ -134,7 +138,7 @@ impl Runner {
                 self.call(run, &artifact, offset, input)
             }
             RuntimeRequest::Hear { run } => {
-                self.cells.hear();
+                self.guard(Cells::hear);
                 mark_end(run);
                 self.ran(run, &RuntimeReply::Ended { run })
             }
@@ -151,6 +155,21 @@ impl Runner {
         }
     }
 
+    /// Runs code of the user's. The owner that stops it and its own end exclude each other.
+    fn guard<T>(&mut self, run: impl FnOnce(&mut Cells) -> T) -> T {
+        let order = Ordering::SeqCst;
+        self.page.words()[RUN_WORD].store(RUNNING, order);
+        let ran = run(&mut self.cells);
+        let word = &self.page.words()[RUN_WORD];
+        if word.compare_exchange(RUNNING, IDLE, order, order).is_err() {
+            // The end is coming from outside; the snapshot goes on without what has run.
+            loop {
+                std::thread::park();
+            }
+        }
+        ran
+    }
+
     /// Calls a function. The snapshot stays good unless the function has changed the namespace: what
     /// else it leaves behind (statics of its library) is not worth one for each of many short calls.
     fn call(
@@ -161,7 +180,8 @@ impl Runner {
         input: Vec<u8>,
     ) -> Result<(), ProcessError> {
         let before = call::changes();
-        match self.cells.call(artifact, offset, &input) {
+        let called = self.guard(|cells| cells.call(artifact, offset, &input));
+        match called {
             Ok(output) => {
                 // A snapshot would keep it.
                 drop(input);
