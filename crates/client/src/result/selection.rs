@@ -359,6 +359,7 @@ mod tests {
         assert!(!part.wait(Some(Duration::ZERO)).await);
         end(&whole, 2, 7);
         assert_eq!((part.progress(), part.ready()), (0, false));
+        // Ends when the part has; awaited below.
         let waiting = tokio::spawn({
             let part = part.clone();
             async move { part.wait_for_output(PATIENCE).await && part.wait(PATIENCE).await }

@@ -135,7 +135,7 @@ try:
         balanced.apply_async(choosy).get(LIMIT)
         raise AssertionError("it ran")
     except ipp.error.RemoteError as error:
-        assert error.ename == "UnmetDependency", error
+        assert error.ename == "ImpossibleDependency", error
     other.close()
 
     view.apply_async(len, b"x" * 20_000_000).get(LIMIT)
