@@ -396,6 +396,7 @@ mod tests {
                 .await
                 .is_empty()
         );
+        // Ends when a task has; awaited below.
         let waiting = tokio::spawn({
             let joined = joined.clone();
             async move { joined.ended_since(&[0, 0, 0], PATIENCE).await }
@@ -418,6 +419,7 @@ mod tests {
         let (whole, mut asked) = result(1, 3);
         let part = select(&[(&whole, 1..3)]);
         end(&whole, 1, 3);
+        // Ends when it is answered; awaited below.
         let aborting = tokio::spawn(async move { part.abort().await });
         let Some(Request::Abort { keys, done }) = asked.recv().await else {
             panic!("nothing is asked")
