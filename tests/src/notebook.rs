@@ -101,21 +101,25 @@ pub struct Outputs<'a> {
 
 impl Outputs<'_> {
     /// The text of all outputs, one after another: streams, and `text/plain` of displays and results.
-    /// Bars of magics are left out: whether one appears is a matter of time.
+    /// What a cell prints in a row is one text, in however many messages it came. Bars of magics are
+    /// left out: whether one appears is a matter of time.
     #[must_use]
     pub fn text(&self) -> String {
-        let text = |output: &Value| {
-            let text = output.get("text").unwrap_or(&output["data"]["text/plain"]);
-            joined(text)
-        };
-        let is_bar = |text: &String| text.starts_with("%px: ") && text.ends_with(" s]");
-        let texts: Vec<_> = self
-            .all
-            .iter()
-            .map(text)
-            .filter(|text| !is_bar(text))
-            .collect();
-        without_colours(&texts.join("\n"))
+        let mut all = String::new();
+        let mut last = None;
+        for output in self.all {
+            let text = joined(output.get("text").unwrap_or(&output["data"]["text/plain"]));
+            if text.starts_with("%px: ") && text.ends_with(" s]") {
+                continue;
+            }
+            let stream = output.get("name");
+            if last.is_some_and(|last| last != stream || stream.is_none()) {
+                all.push('\n');
+            }
+            all.push_str(&text);
+            last = Some(stream);
+        }
+        without_colours(&all)
     }
 
     /// Every `text/html` shown, in order.
