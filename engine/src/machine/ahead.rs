@@ -143,8 +143,13 @@ impl Machine {
     }
 
     /// The process is gone for good, and with it what it was sent ahead.
-    pub(super) fn lose_ahead(&mut self) {
-        let lost = self.ahead.calls.drain(..).map(|call| call.request);
-        self.ahead.returned.extend(lost);
+    pub(super) fn lose_ahead(&mut self, commands: &mut Vec<Command>) {
+        for call in std::mem::take(&mut self.ahead.calls) {
+            if call.dropped {
+                self.reply_aborted(call.request, self.now, commands);
+            } else {
+                self.ahead.returned.push(call.request);
+            }
+        }
     }
 }

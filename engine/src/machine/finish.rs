@@ -46,7 +46,7 @@ impl Machine {
             Work::Call { .. } => {}
         }
         if died {
-            self.lose_ahead();
+            self.lose_ahead(commands);
             self.runtime = super::RuntimeState::Awaited;
         }
         match outcome {

@@ -684,18 +684,19 @@ fn calls_the_runtime_gives_back_are_sent_again_in_their_order() {
     assert_eq!(told, ["call 16"], "c alone, since b was not quick");
     engine.runs = 6;
     assert_eq!(engine.returns(), ["call 16", "call 16"]);
-    // Nothing is left of this one.
+    // Nothing is left of this one, and what was aborted in it is not begun in the next.
     engine.runs = 7;
+    let told = engine.asked("x", Ask::Abort(vec![MsgId::new("e")]));
+    assert_eq!(told, ["x busy", "recall", "x abort_reply ok", "x idle"]);
     let status = "signal 9".to_owned();
     let told = engine.ended(Outcome::Died { status });
-    assert_eq!(told[0], "d error RuntimeDied");
+    assert_eq!(told[..2], ["e busy", "e apply_reply aborted"]);
+    assert_eq!(told[3], "d error RuntimeDied");
     let status = "signal 9".to_owned();
     let told = engine.told(Event::RuntimeExited { status });
     assert_eq!(told, ["start runtime"]);
-    let began = engine.told(Event::RuntimeStarted);
-    assert_eq!(began, ["load /std", "call 16"]);
-    engine.runs = 9;
-    assert_eq!(engine.returns(), ["a apply_reply ok of a,c,e"]);
+    assert_eq!(engine.told(Event::RuntimeStarted), [""; 0]);
+    assert_eq!(engine.told(Event::Flush), ["a apply_reply ok of a,c"]);
 }
 
 #[test]
