@@ -90,8 +90,9 @@ impl Connection {
     /// One that no call uses, or a new one.
     fn take() -> io::Result<Self> {
         let process = std::process::id();
-        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(connection) = idle.pop() {
+        // Not locked while it connects: a copy of the process made meanwhile would find it so for ever.
+        let next = || IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        while let Some(connection) = next() {
             if connection.process == process {
                 return Ok(connection);
             }
