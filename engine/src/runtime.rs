@@ -1,9 +1,9 @@
 //! The runtime an engine owns: at most one, started again when it is gone.
 
-use crate::machine::{Event, NOT_ON_ENGINES};
+use crate::machine::{Event, NOBODY_TO_ASK, NOT_ON_ENGINES};
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::host::HostReply;
+use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
 use phalanx_runtime::{FunctionCall, HostCall, Runtime, RuntimeConfig, RuntimeEvent, StartError};
 use rustix::process::{Pid, Signal, kill_process};
@@ -153,10 +153,14 @@ impl Drop for Slot {
     }
 }
 
-/// Magics and AsyncResults are the kernel's, which an engine cannot reach.
+/// Magics and AsyncResults are the kernel's, which an engine cannot reach; the user neither.
 fn refuse(call: HostCall) {
+    let (message, hint) = match call.request {
+        HostRequest::Input { .. } | HostRequest::ReadLine => NOBODY_TO_ASK,
+        _ => NOT_ON_ENGINES,
+    };
     call.reply.send(HostReply::Failed(Failure::Usage {
-        message: NOT_ON_ENGINES.0.to_owned(),
-        hint: Some(NOT_ON_ENGINES.1.to_owned()),
+        message: message.to_owned(),
+        hint: Some(hint.to_owned()),
     }));
 }

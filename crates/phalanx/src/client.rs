@@ -63,24 +63,25 @@ impl ClusterBuilder {
     }
 }
 
-/// What engines have done and have to do, by `queue_status`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct QueueStatus {
+/// What engines have done and have to do: how many tasks, by [`Client::queue_status`], or which, by
+/// [`Client::queue_status_verbose`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus<Tasks = usize> {
     /// By engine.
-    pub engines: BTreeMap<EngineId, EngineQueue>,
-    /// Load-balanced tasks that wait for an engine: how many, or which.
-    pub unassigned: Value,
+    pub engines: BTreeMap<EngineId, EngineQueue<Tasks>>,
+    /// Load-balanced tasks that wait for an engine.
+    pub unassigned: Tasks,
 }
 
 /// What one engine has done and has to do: how many tasks, or which.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EngineQueue {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineQueue<Tasks = usize> {
     /// Direct tasks it has not answered.
-    pub queue: Value,
+    pub queue: Tasks,
     /// Tasks it has answered.
-    pub completed: Value,
+    pub completed: Tasks,
     /// Load-balanced tasks it has not answered.
-    pub tasks: Value,
+    pub tasks: Tasks,
 }
 
 /// Which tasks have ended, by `result_status`.
@@ -181,22 +182,29 @@ impl Client {
         .map(drop)
     }
 
-    /// What all engines have done and have to do; with `verbose`, by ids instead of counts.
+    /// How many tasks all engines have done and have to do.
     ///
     /// # Errors
     /// When the controller does not answer.
-    pub fn queue_status(&self, verbose: bool) -> Result<QueueStatus, Error> {
-        self.queue_status_of(&[], verbose)
+    pub fn queue_status(&self) -> Result<QueueStatus, Error> {
+        self.queue_status_of(&[])
     }
 
-    pub(crate) fn queue_status_of(
-        &self,
-        engines: &[EngineId],
-        verbose: bool,
-    ) -> Result<QueueStatus, Error> {
+    /// Which tasks they are.
+    ///
+    /// # Errors
+    /// As [`queue_status`](Self::queue_status).
+    pub fn queue_status_verbose(&self) -> Result<QueueStatus<Vec<MsgId>>, Error> {
+        json(ClientRequest::QueueStatus {
+            engines: Vec::new(),
+            verbose: true,
+        })
+    }
+
+    pub(crate) fn queue_status_of(&self, engines: &[EngineId]) -> Result<QueueStatus, Error> {
         json(ClientRequest::QueueStatus {
             engines: engines.to_vec(),
-            verbose,
+            verbose: false,
         })
     }
 

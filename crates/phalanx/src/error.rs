@@ -2,9 +2,12 @@
 
 use crate::__cell::formatted;
 use phalanx_protocol::failure::{Failure, RemoteFailure};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::fmt;
 
 /// A failure of a task, of several, or of the call itself.
+///
+/// It travels, so a function that engines call may return it: `Result<f64, phalanx::Error>`.
 #[derive(Clone, PartialEq)]
 pub struct Error(pub(crate) Failure);
 
@@ -80,7 +83,17 @@ impl fmt::Display for Text<'_> {
                     .iter()
                     .try_for_each(|stopped| write!(f, "\n{stopped}"))
             }
-            other => write!(f, "{other:?}"),
+            Failure::Interrupted { .. } => f.write_str("the cell was interrupted"),
+            Failure::Compile { diagnostics } => {
+                f.write_str("the code does not compile")?;
+                let mut each = diagnostics.iter();
+                each.try_for_each(|one| write!(f, "\n{}", one.message))
+            }
+            Failure::Panic(panic) => f.write_str(&panic.message),
+            Failure::VariablesLost { names } => {
+                write!(f, "the types of {} have changed", names.join(", "))
+            }
+            Failure::RuntimeDied { status, .. } => write!(f, "its process has ended ({status})"),
         }
     }
 }
@@ -92,3 +105,37 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+// As text, since failures are written in a way that only formats which describe themselves can read.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let text = serde_json::to_string(&self.0).map_err(ser::Error::custom)?;
+        to.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        serde_json::from_str(&text)
+            .map(Self)
+            .map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::{Parts, decode_parts};
+
+    #[test]
+    fn an_error_is_what_a_function_gives_back() {
+        let error = Error(Failure::Usage {
+            message: "größe".to_owned(),
+            hint: None,
+        });
+        let given: Result<u8, Error> = Err(error);
+        let parts = Parts::of(&given).unwrap();
+        assert_eq!(decode_parts::<Result<u8, Error>>(&parts), Ok(given));
+    }
+}

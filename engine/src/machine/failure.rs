@@ -13,6 +13,12 @@ pub(crate) const NOT_ON_ENGINES: (&str, &str) = (
     "use them in the notebook's own cells, without %%px",
 );
 
+/// Why nobody is asked for input in a cell here, and what to do.
+pub(crate) const NOBODY_TO_ASK: (&str, &str) = (
+    "an engine takes no input: nobody sits in front of it",
+    "ask in the notebook, and give the engines the answer: as an argument, or by `push`",
+);
+
 /// A failure as it goes into replies and `error` messages.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Failure {

@@ -17,7 +17,7 @@ pub(crate) use event::{
     Ask, Channel, Command, Event, Identity, Now, Publication, Reply, Request, Shipment, Unprepared,
 };
 
-pub(crate) use failure::NOT_ON_ENGINES;
+pub(crate) use failure::{NOBODY_TO_ASK, NOT_ON_ENGINES};
 
 use ahead::Ahead;
 use batch::Held;

@@ -28,6 +28,14 @@ const GENERATED: &str = "src/lib.rs";
 
 /// Tells a failure: what failed, where, and what to do now.
 pub fn report(fault: &Fault) -> ErrorReport {
+    let mut report = report_failure(fault);
+    report
+        .traceback
+        .extend(fault.help.as_deref().map(hint_line));
+    report
+}
+
+fn report_failure(fault: &Fault) -> ErrorReport {
     let place = fault.place.as_ref();
     match &fault.failure {
         Failure::Compile { diagnostics } => compile(diagnostics, place),
@@ -66,7 +74,11 @@ pub fn report(fault: &Fault) -> ErrorReport {
         ),
         Failure::Remote(failure) => remote(failure, place),
         Failure::Composite { message, failures } => composite(message, failures, place),
-        Failure::Timeout { message } => plain("TimeoutError", message, None),
+        Failure::Timeout { message } => plain(
+            "TimeoutError",
+            message,
+            Some("what was waited for goes on: look again later, or wait longer"),
+        ),
         Failure::Environment { message, hint } => {
             plain("EnvironmentError", message, hint.as_deref())
         }
@@ -75,6 +87,28 @@ pub fn report(fault: &Fault) -> ErrorReport {
             message,
             Some("this is a fault of Phalanx, not of your code; please report it"),
         ),
+    }
+}
+
+/// A failure to compile text that is not the cell's, such as a string it has given to `execute`: with
+/// that text's lines in it.
+pub fn elsewhere(failure: Failure, name: &str, text: &str) -> Failure {
+    let Failure::Compile { diagnostics } = failure else {
+        return failure;
+    };
+    let place = Place {
+        name: name.to_owned(),
+        text: text.into(),
+        map: crate::cell::SourceMap::default(),
+        span: None,
+    };
+    let told = |diagnostic: Diagnostic| Diagnostic {
+        rendered: Some(snippet::without_colours(&diagnostic, &place)),
+        spans: Vec::new(),
+        ..diagnostic
+    };
+    Failure::Compile {
+        diagnostics: diagnostics.into_iter().map(told).collect(),
     }
 }
 
@@ -266,10 +300,19 @@ fn coloured(mut lines: Vec<String>, count: usize) -> Vec<String> {
 fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
     match failure.ename.as_str() {
         "EngineError" => Some(
-            "the engine is gone with its variables; `%engines` shows what is left, `%cluster restart` begins anew",
+            "the engine is gone with its variables; `%engines` shows what is left, `%cluster restart` begins anew; with `.retries(2)`, a load-balanced view has other engines take over",
         ),
         "VariablesLost" => Some("run the cells again that define these variables"),
         "TaskAborted" => Some("the task had not begun; run the cell again"),
+        "TaskTimeout" => Some(
+            "the task is dropped; `.timeout(…)` of the view says how long it waits for an engine and for what it depends on",
+        ),
+        "ImpossibleDependency" => Some(
+            "`Dependency` says which endings of a task count, success or failure; what functions require is pushed, or defined by a `%%px` cell",
+        ),
+        "UnmetDependency" | "NameError" => {
+            Some("`push` gives the engines a value, and a `%%px` cell defines a variable there")
+        }
         _ => None,
     }
 }

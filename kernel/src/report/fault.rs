@@ -13,6 +13,8 @@ pub struct Fault {
     pub failure: Failure,
     /// Where.
     pub place: Option<Place>,
+    /// What else to do now, beside what the failure itself calls for.
+    pub help: Option<String>,
 }
 
 /// The text a failure is about.
@@ -34,6 +36,7 @@ impl Fault {
         Self {
             failure: failure.into(),
             place: Some(place),
+            help: None,
         }
     }
 
@@ -49,6 +52,7 @@ impl From<Failure> for Fault {
         Self {
             failure,
             place: None,
+            help: None,
         }
     }
 }

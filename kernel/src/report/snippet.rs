@@ -16,6 +16,15 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &Place) -> String {
     {
         return coloured(rendered.trim_end());
     }
+    shown(diagnostic, place, &Renderer::styled())
+}
+
+/// One error of rustc with lines of the text it is about.
+pub(super) fn without_colours(diagnostic: &Diagnostic, place: &Place) -> String {
+    shown(diagnostic, place, &Renderer::plain())
+}
+
+fn shown(diagnostic: &Diagnostic, place: &Place, renderer: &Renderer) -> String {
     let title = Level::ERROR.primary_title(diagnostic.message.as_str());
     let title = match &diagnostic.code {
         Some(code) => title.id(code.as_str()),
@@ -32,7 +41,7 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &Place) -> String {
     }
     let help = diagnostic.help.iter();
     let group = group.elements(help.map(|help| Level::HELP.message(help.as_str())));
-    Renderer::styled().render(&[group])
+    renderer.render(&[group])
 }
 
 /// An error as rustc has rendered it, in the colours it would have had on a terminal.

@@ -148,5 +148,25 @@ pub(super) async fn evaluate(
         }));
     }
     let failure = services.local().moved().explain(failure);
-    Err(Fault::at(failure, place))
+    let help = match failure {
+        Failure::Interrupted { .. } => going_on(services),
+        _ => None,
+    };
+    Err(Fault {
+        help,
+        ..Fault::at(failure, place)
+    })
+}
+
+/// What to do about tasks that go on on engines after a cell that may have waited for them.
+fn going_on(services: &Services) -> Option<String> {
+    let tasks = services.results().tasks();
+    let going_on = match tasks.iter().filter(|(_, ended)| !ended).count() {
+        0 => return None,
+        1 => "a task goes on".to_owned(),
+        count => format!("{count} tasks go on"),
+    };
+    Some(format!(
+        "{going_on} on engines: `Client::connect()?.abort(&[])?` drops what has not begun, `.send_signal(2)?` ends what runs"
+    ))
 }

@@ -31,13 +31,12 @@ pub async fn serve(
             of,
             query: AsyncResultQuery::Values { from, to, wait },
         } => match services.results().choose(&of) {
-            Ok(chosen) if wait => awaited(context, &chosen.tasks, from..to).await,
-            Ok(chosen) => placed(values(&chosen.tasks, from..to)).await,
+            Ok(chosen) => awaited(context, &chosen.tasks, from..to, wait).await,
             Err(id) => (HostReply::Failed(unknown(id)), Vec::new()),
         },
         HostRequest::Apply(apply) if apply.wait => {
             match functions::apply(services, context, *apply, raw).await {
-                Ok(held) => awaited(context, &held.result.into(), 0..usize::MAX).await,
+                Ok(held) => awaited(context, &held.result.into(), 0..usize::MAX, true).await,
                 Err(failure) => (HostReply::Failed(failure), Vec::new()),
             }
         }
@@ -45,14 +44,21 @@ pub async fn serve(
     }
 }
 
-/// What has come of tasks once all of them have ended.
+/// What has come of tasks; with `wait`, once all of them have ended.
 async fn awaited(
     context: &CellContext,
     result: &Selection,
     tasks: Range<usize>,
+    wait: bool,
 ) -> (HostReply, Vec<Bytes>) {
+    let whole = async {
+        if wait {
+            result.wait(None).await;
+        }
+        result.whole(tasks.clone()).await;
+    };
     tokio::select! {
-        _ = result.wait(None) => placed(values(result, tasks)).await,
+        () = whole => placed(values(result, tasks)).await,
         () = context.interrupted().cancelled() => {
             let interrupted = Failure::Interrupted { lost: Vec::new() };
             (HostReply::Failed(interrupted), Vec::new())

@@ -1,16 +1,33 @@
-//! Which cell has moved a variable that is gone.
+//! Which cell has moved a variable that is gone, or should have defined one and failed.
 
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
 
-/// Variables that were moved, each with the execution count of the cell that moved it.
+/// Variables that are not there, and the execution counts of the cells that is due to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Moved(BTreeMap<String, usize>);
+pub struct Moved {
+    moved: BTreeMap<String, usize>,
+    /// Those that a cell would have defined, had it not failed.
+    undefined: BTreeMap<String, usize>,
+}
 
 impl Moved {
     /// The cell that moved a variable, if that is why it is gone.
     pub fn by(&self, variable: &str) -> Option<usize> {
-        self.0.get(variable).copied()
+        self.moved.get(variable).copied()
+    }
+
+    /// Why a variable is not there, and what to do.
+    fn why(&self, name: &str) -> Option<String> {
+        match (self.undefined.get(name), self.by(name)) {
+            (Some(cell), moved) if moved.is_none_or(|moved| moved <= *cell) => Some(format!(
+                "In[{cell}] failed, so `{name}`, which it defines, is not there: what a cell defines stays if the cell succeeds; let what may fail be a cell of its own"
+            )),
+            (_, Some(cell)) => Some(format!(
+                "`{name}` was moved by In[{cell}] and is gone: give that cell a copy (`{name}.clone()`) or a reference (`&{name}`), or define `{name}` again"
+            )),
+            _ => None,
+        }
     }
 
     /// Adds to errors about variables that do not exist which cell has moved them.
@@ -24,11 +41,9 @@ impl Moved {
                 let Some(name) = name.map(str::to_owned) else {
                     continue;
                 };
-                if let Some(cell) = self.by(&name) {
+                if let Some(why) = self.why(&name) {
                     // What rustc suggests instead has a name like it, and nothing to do with it.
-                    diagnostic.help = vec![format!(
-                        "`{name}` was moved by In[{cell}] and is gone: give that cell a copy (`{name}.clone()`) or a reference (`&{name}`), or define `{name}` again"
-                    )];
+                    diagnostic.help = vec![why];
                 }
             }
         }
@@ -42,11 +57,40 @@ impl Moved {
         moved: &[String],
         variables: impl IntoIterator<Item = &'a str>,
     ) {
-        self.0.extend(moved.iter().map(|name| (name.clone(), cell)));
+        let moved = moved.iter().map(|name| (name.clone(), cell));
+        self.moved.extend(moved);
         for name in variables {
-            self.0.remove(name);
+            self.moved.remove(name);
+            self.undefined.remove(name);
         }
     }
+
+    /// A cell that began to run has failed; these variables are there now.
+    pub(super) fn failed(&mut self, cell: usize, source: &str, variables: &[String]) {
+        for name in bound(source) {
+            if !variables.iter().any(|there| there == name) {
+                self.undefined.insert(name.to_owned(), cell);
+            }
+        }
+    }
+}
+
+/// The names that `let` statements bind, more or less: what is wrongly taken for one does no harm.
+fn bound(source: &str) -> impl Iterator<Item = &str> {
+    let of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let begins = move |at: usize| !source[..at].ends_with(of_name);
+    let lets = source
+        .match_indices("let ")
+        .filter(move |(at, _)| begins(*at));
+    let patterns = lets.map(|(at, word)| {
+        let rest = &source[at + word.len()..];
+        &rest[..rest.find(['=', ':', ';']).unwrap_or(rest.len())]
+    });
+    let words = patterns.flat_map(move |pattern| pattern.split(move |c| !of_name(c)));
+    words.filter(|word| {
+        let first = word.chars().next();
+        first.is_some_and(|c| c.is_lowercase() || c == '_') && !matches!(*word, "mut" | "ref" | "_")
+    })
 }
 
 #[cfg(test)]
@@ -82,5 +126,28 @@ mod tests {
         assert_eq!(moved.by("a"), None);
         assert_eq!(moved.by("b"), Some(3));
         assert_eq!(moved.by("c"), Some(4));
+    }
+
+    #[test]
+    fn what_a_cell_that_failed_would_have_defined_is_explained() {
+        let mut moved = Moved::default();
+        moved.record(3, &["slow".into()], []);
+        let source =
+            "let slow = f()?; let (mut a, Some(größe)) = slow; pallet = 1; let kept: u8 = 2;";
+        moved.failed(3, source, &["kept".into()]);
+        for name in ["slow", "a", "größe"] {
+            let why = moved.why(name).unwrap();
+            assert!(
+                why.starts_with(&format!("In[3] failed, so `{name}`")),
+                "{why}"
+            );
+        }
+        for name in ["kept", "Some", "mut", "pallet", "f", "u8"] {
+            assert_eq!(moved.why(name), None);
+        }
+        moved.record(4, &[], ["a"]);
+        assert_eq!(moved.why("a"), None);
+        moved.record(5, &["slow".into()], []);
+        assert!(moved.why("slow").unwrap().contains("moved by In[5]"));
     }
 }

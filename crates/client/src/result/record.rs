@@ -241,6 +241,17 @@ impl ResultRecord {
         }
     }
 
+    /// Whether these tasks' outcomes are whole as far as they have ended: a cell's reply tells what it
+    /// has shown, which comes by another way than its end.
+    pub fn is_whole(&self, tasks: &Range<usize>) -> bool {
+        let shows = |task: &&TaskRecord| {
+            let end = task.end.as_ref();
+            end.is_some_and(|end| end.failure.is_none() && end.value.is_none())
+        };
+        let mut cells = self.in_range(tasks).iter().filter(shows);
+        cells.all(TaskRecord::settled)
+    }
+
     /// When these tasks were submitted and received, and what the engines spent on them.
     pub fn times(&self, tasks: &Range<usize>) -> TaskTimes {
         let all = self.in_range(tasks).iter().map(|task| &task.metadata);

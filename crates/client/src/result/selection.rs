@@ -114,15 +114,27 @@ impl Selection {
         }
     }
 
+    /// Waits until [`outcomes`](Self::outcomes) tells all of what came of these tasks, as far as they
+    /// have ended: of a cell, what it has shown too.
+    pub async fn whole(&self, tasks: Range<usize>) {
+        let is_whole = || {
+            self.numbered().all(|(part, first)| {
+                let own = within_part(part, first, &tasks);
+                part.result.state().record.is_whole(&own)
+            })
+        };
+        if !is_whole() {
+            self.wait_for_any(None, is_whole).await;
+        }
+    }
+
     /// What came of these tasks, as far as they have ended.
     pub fn outcomes(&self, tasks: Range<usize>) -> Vec<Option<TaskOutcome>> {
         let mut all = Vec::new();
         for (part, first) in self.numbered() {
-            let from = tasks.start.saturating_sub(first).min(part.tasks.len());
-            let to = tasks.end.saturating_sub(first).min(part.tasks.len());
-            if from < to {
-                let tasks = part.tasks.start + from..part.tasks.start + to;
-                all.extend(part.result.outcomes(tasks));
+            let own = within_part(part, first, &tasks);
+            if !own.is_empty() {
+                all.extend(part.result.outcomes(own));
             }
         }
         all
@@ -278,6 +290,13 @@ impl Selection {
     }
 }
 
+/// Those of the tasks that are this part's, whose first one is `first`, as its result counts them.
+fn within_part(part: &Part, first: usize, tasks: &Range<usize>) -> Range<usize> {
+    let from = tasks.start.saturating_sub(first).min(part.tasks.len());
+    let to = tasks.end.saturating_sub(first).min(part.tasks.len());
+    part.tasks.start + from..part.tasks.start + to.max(from)
+}
+
 /// Waits at most so long; whether it was long enough.
 async fn within(limit: Option<Duration>, wait: impl Future<Output = ()>) -> bool {
     match limit {
@@ -329,6 +348,11 @@ mod tests {
     }
 
     fn end(result: &AsyncResult, task: usize, received: i64) {
+        reply(result, task, received);
+        result.apply(task, Update::OutputDone);
+    }
+
+    fn reply(result: &AsyncResult, task: usize, received: i64) {
         let end = TaskEnd {
             status: TaskStatus::Ok,
             failure: None,
@@ -340,7 +364,6 @@ mod tests {
             state: None,
         };
         result.apply(task, Update::Ended(Box::new(end)));
-        result.apply(task, Update::OutputDone);
     }
 
     fn select(parts: &[(&AsyncResult, Range<usize>)]) -> Selection {
@@ -427,6 +450,24 @@ mod tests {
         assert_eq!(keys.iter().map(|key| key.task).collect::<Vec<_>>(), [2]);
         done.send(()).unwrap();
         aborting.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_cells_have_shown_is_waited_for() {
+        let (cells, _requests) = result(1, 2);
+        let both = select(&[(&cells, 0..2)]);
+        both.whole(0..2).await;
+        reply(&cells, 0, 3);
+        both.whole(1..2).await;
+        // Ends when the output is here; awaited below.
+        let mut waiting = tokio::spawn({
+            let both = both.clone();
+            async move { both.whole(0..1).await }
+        });
+        let early = timeout(Duration::from_millis(20), &mut waiting).await;
+        assert!(early.is_err(), "nothing that the cell has shown was here");
+        cells.apply(0, Update::OutputDone);
+        waiting.await.unwrap();
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@
 use crate::engine::Engine;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::EngineHandshake;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,9 @@ pub(crate) const GREETING_RETRY: Duration = Duration::from_millis(250);
 /// How often an engine is asked before it joins unanswered (a Python engine that runs a long task
 /// answers when it is done, and is known better then).
 pub(crate) const GREETINGS: u32 = 5;
+
+/// Engines that have left whose numbers are remembered.
+const DEPARTED: usize = 256;
 
 /// What greeting an engine calls for.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +35,8 @@ pub(crate) enum Greeting {
 pub(crate) struct Engines {
     by_id: BTreeMap<EngineId, Entry>,
     asked: HashMap<MsgId, EngineId>,
+    /// Those that left last, the oldest first: errors of their tasks may come later.
+    departed: VecDeque<(EngineUuid, EngineId)>,
     /// Whether what [`news`](Self::news) told last is still so.
     told: bool,
 }
@@ -67,10 +72,13 @@ impl Engines {
         self.by_id.get(&id).map(|entry| entry.engine(id))
     }
 
-    /// The number of the engine with this identity.
+    /// The number of the engine with this identity, or that it had before it left.
     pub fn id(&self, uuid: &EngineUuid) -> Option<EngineId> {
         let found = self.by_id.iter().find(|(_, entry)| entry.uuid == *uuid);
-        found.map(|(&id, _)| id)
+        let departed = || self.departed.iter().find(|(engine, _)| engine == uuid);
+        found
+            .map(|(&id, _)| id)
+            .or_else(|| departed().map(|(_, id)| *id))
     }
 
     /// The controller announced an engine; announcing it twice changes nothing.
@@ -114,6 +122,10 @@ impl Engines {
         }
         self.asked.retain(|_, asked| *asked != id);
         self.told = false;
+        self.departed.push_back((uuid.clone(), id));
+        if self.departed.len() > DEPARTED {
+            self.departed.pop_front();
+        }
         Some(self.by_id.remove(&id)?.engine(id))
     }
 
@@ -287,6 +299,8 @@ mod tests {
         assert_eq!(twice, None);
         assert_eq!(engines.left(EngineId(0), &EngineUuid::new("other")), None);
         assert!(engines.left(EngineId(0), &uuid()).is_some());
+        // Errors of its tasks, which may come later, name it.
+        assert_eq!(engines.id(&uuid()), Some(EngineId(0)));
         assert!(!engines.is_greeting(&MsgId::new("1")));
         assert_eq!(engines.replied(&MsgId::new("1"), None), None);
     }

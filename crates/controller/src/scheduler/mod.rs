@@ -17,7 +17,7 @@ mod task;
 mod tests;
 
 pub use scheme::{Candidate, Scheme, UnknownScheme};
-pub use task::{BatchNo, FailReason, SchedulerCommand, Task, Verdict};
+pub use task::{BatchNo, FailReason, Impossible, SchedulerCommand, Task, Verdict};
 
 use dependency::{Blocked, Ended, Ending};
 use pace::Pace;
@@ -314,7 +314,8 @@ impl Scheduler {
         }
         let (after, follow) = (&record.task.after, &record.task.follow);
         if self.ended.unreachable(after) || self.ended.unreachable(follow) {
-            self.fail(no, FailReason::ImpossibleDependency(None), out);
+            let reason = FailReason::ImpossibleDependency(Impossible::Ended);
+            self.fail(no, reason, out);
         } else if self.ended.met(after) && self.ended.met(follow) {
             self.make_ready(no, out);
         } else {
@@ -482,7 +483,10 @@ impl Scheduler {
         }
         let reason = match record.died_on.take() {
             Some(engine) => FailReason::EngineDied(engine),
-            None => FailReason::ImpossibleDependency(record.unmet.take()),
+            None => FailReason::ImpossibleDependency(match record.unmet.take() {
+                Some(why) if !why.is_empty() => Impossible::Unmet(why),
+                _ => Impossible::Nowhere,
+            }),
         };
         self.fail(no, reason, out);
     }

@@ -121,15 +121,25 @@ pub enum FailReason {
     EngineDied(EngineUuid),
     /// It was not begun in time.
     Timeout,
-    /// What it depends on can never come true: what the last engine that could not run it lacked, if
-    /// it came to that.
-    ImpossibleDependency(Option<String>),
+    /// What it depends on can never come true.
+    ImpossibleDependency(Impossible),
     /// It depends on a task nobody knows, or on itself.
     InvalidDependency,
     /// All engines have gone, and none has come since.
     NoEngines,
     /// Somebody asked for it.
     Aborted,
+}
+
+/// Why a dependency can never be met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Impossible {
+    /// A task has ended otherwise than it asks.
+    Ended,
+    /// No engine has what the function requires: what the last of them said it lacked.
+    Unmet(String),
+    /// No engine that it is allowed to run on is there.
+    Nowhere,
 }
 
 /// Numbers tasks in the order they came.

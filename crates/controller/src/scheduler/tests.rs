@@ -176,7 +176,7 @@ fn unmet_dependencies_cost_no_retry_and_end_when_all_engines_refused() {
     case.submit("1");
     let lacks = |what: &str| Verdict::Unmet(what.to_owned());
     assert_eq!(case.reply("a", "1", lacks("x")), ["run 1 on b"]);
-    let why = r#"fail 1: ImpossibleDependency(Some("y"))"#;
+    let why = r#"fail 1: ImpossibleDependency(Unmet("y"))"#;
     assert_eq!(case.reply("b", "1", lacks("y")), [why]);
     // An engine that dies answers for itself, and what failed with what it failed with.
     case.submit_with("2", retries(1));
@@ -199,7 +199,7 @@ fn tasks_that_some_engine_could_run_are_not_refused_by_those_they_are_not_for() 
     case.submit_with("1", metadata);
     let lacks = |what: &str| Verdict::Unmet(what.to_owned());
     assert_eq!(case.reply("a", "1", lacks("x")), ["run 1 on b"]);
-    let why = r#"fail 1: ImpossibleDependency(Some("y"))"#;
+    let why = r#"fail 1: ImpossibleDependency(Unmet("y"))"#;
     assert_eq!(case.reply("b", "1", lacks("y")), [why]);
 }
 
@@ -375,12 +375,12 @@ fn targets_are_kept_to() {
         case.left("b"),
         [
             "fail 1: EngineDied(EngineUuid(\"b\"))",
-            "fail 2: ImpossibleDependency(None)"
+            "fail 2: ImpossibleDependency(Nowhere)"
         ]
     );
     assert_eq!(
         case.submit_with("4", targets("b")),
-        ["fail 4: ImpossibleDependency(None)"]
+        ["fail 4: ImpossibleDependency(Nowhere)"]
     );
 }
 
@@ -400,7 +400,7 @@ fn tasks_run_after_what_they_depend_on() {
     );
     assert_eq!(
         case.reply("a", "2", Verdict::Failed),
-        ["reply 2 Failed", "fail 3: ImpossibleDependency(None)"]
+        ["reply 2 Failed", "fail 3: ImpossibleDependency(Ended)"]
     );
     assert_eq!(case.submit_with("4", after(&["1"])), ["run 4 on a"]);
     for impossible in [&["nobody"][..], &["5"]] {
@@ -425,7 +425,7 @@ fn tasks_follow_to_the_engine_of_what_they_depend_on() {
     assert_eq!(case.submit_with("3", follow(&["2"])), ["run 3 on b"]);
     assert_eq!(
         case.submit_with("4", follow(&["1", "2"])),
-        ["fail 4: ImpossibleDependency(None)"]
+        ["fail 4: ImpossibleDependency(Nowhere)"]
     );
 }
 
@@ -495,7 +495,7 @@ fn a_chain_of_dependencies_ends_at_once_when_it_breaks() {
     }
     let told = case.reply("a", "0", Verdict::Failed);
     assert_eq!(told.len(), 100);
-    assert_eq!(told[99], "fail 99: ImpossibleDependency(None)");
+    assert_eq!(told[99], "fail 99: ImpossibleDependency(Ended)");
     assert_eq!(case.scheduler.waiting(), []);
     assert_eq!(case.scheduler.queued_bytes(), 0);
 }

@@ -2,7 +2,7 @@
 
 use super::channels::Senders;
 use super::incoming::Port;
-use super::{NOTIFY_AFTER_REPLIES, Server, engine_uuid, post};
+use super::{DEPARTED, NOTIFY_AFTER_REPLIES, Server, engine_uuid, post};
 use crate::hub::{Channel, HubCommand, HubEvent};
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::parallel::{RegistrationNotification, UnregistrationNotification};
@@ -94,6 +94,10 @@ impl Server {
 
     /// Resolves everything an engine had, then announces that it has gone.
     fn left(&mut self, id: EngineId, uuid: EngineUuid, senders: &Senders) {
+        self.departed.push_back((uuid.clone(), id));
+        if self.departed.len() > DEPARTED {
+            self.departed.pop_front();
+        }
         let mut replied = false;
         for (msg_id, pending) in self.direct.left(&uuid) {
             self.answer_for_dead(id, &uuid, &msg_id, &pending, senders);

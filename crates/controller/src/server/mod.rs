@@ -23,7 +23,7 @@ use crate::scheduler::Scheduler;
 use channels::Senders;
 use incoming::Port;
 use iopub::Seen;
-use phalanx_protocol::id::EngineUuid;
+use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_transport::{
     EngineConnectionFile, Event, Frames, Identity, SendError, Sender, Session,
 };
@@ -42,6 +42,8 @@ const TICK: Duration = Duration::from_millis(250);
 const NOTIFY_AFTER_REPLIES: Duration = Duration::from_millis(20);
 /// Outputs that may wait to be kept.
 const PUBLISHED: usize = 1024;
+/// Engines that have left whose numbers are remembered, for errors that name them.
+const DEPARTED: usize = 256;
 /// How long messages may take to leave when the controller ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -57,6 +59,8 @@ pub struct Server {
     connection_info: serde_json::Value,
     heartbeat: Duration,
     queued_bytes: usize,
+    /// The engines that left last, the oldest first.
+    departed: VecDeque<(EngineUuid, EngineId)>,
     /// The engines that take several tasks in one message.
     takes_batches: HashSet<EngineUuid>,
     /// Messages with several tasks that have come.
@@ -90,6 +94,7 @@ impl Server {
             connection_info: channels::ports(engine),
             heartbeat: config.heartbeat,
             queued_bytes: config.queued_bytes,
+            departed: VecDeque::new(),
             takes_batches: HashSet::new(),
             batches: 0,
             started: Instant::now(),

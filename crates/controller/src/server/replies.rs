@@ -1,7 +1,7 @@
 //! Replies made here, in the place of an engine.
 
 use super::Server;
-use crate::scheduler::FailReason;
+use crate::scheduler::{FailReason, Impossible};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_transport::{RawMessage, WireError};
@@ -46,12 +46,23 @@ impl Failure {
         }
     }
 
-    pub fn of_task(reason: &FailReason, task: &MsgId) -> Option<Self> {
+    /// Why a load-balanced task failed; `departed` are the numbers of engines that have left.
+    pub fn of_task<'a>(
+        reason: &FailReason,
+        task: &MsgId,
+        departed: impl IntoIterator<Item = &'a (EngineUuid, EngineId)>,
+    ) -> Option<Self> {
         let (ename, evalue) = match reason {
-            FailReason::EngineDied(uuid) => (
-                "EngineError",
-                format!("Engine '{uuid}' died while running task '{task}'"),
-            ),
+            FailReason::EngineDied(uuid) => {
+                let mut departed = departed.into_iter();
+                return Some(match departed.find(|(engine, _)| engine == uuid) {
+                    Some((_, id)) => Self::engine_died(*id, task),
+                    None => Self {
+                        ename: "EngineError",
+                        evalue: format!("Engine '{uuid}' died while running task '{task}'"),
+                    },
+                });
+            }
             FailReason::Timeout => (
                 "TaskTimeout",
                 format!("task '{task}' was not begun in time"),
@@ -59,10 +70,15 @@ impl Failure {
             FailReason::ImpossibleDependency(why) => (
                 "ImpossibleDependency",
                 match why {
-                    Some(why) if !why.is_empty() => {
+                    Impossible::Unmet(why) => {
                         format!("no engine has what task '{task}' requires: {why}")
                     }
-                    _ => format!("no engine can run task '{task}', nor will any be able to"),
+                    Impossible::Ended => format!(
+                        "task '{task}' can never run: a task that it depends on has ended otherwise than it asks"
+                    ),
+                    Impossible::Nowhere => format!(
+                        "task '{task}' can never run: no engine that it may run on is there"
+                    ),
                 },
             ),
             FailReason::InvalidDependency => (

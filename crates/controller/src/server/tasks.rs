@@ -219,7 +219,7 @@ impl Server {
                     post(&senders.task[CLIENTS], frames);
                 }
                 SchedulerCommand::Fail(task, reason) => {
-                    let content = match Failure::of_task(&reason, &task.id) {
+                    let content = match Failure::of_task(&reason, &task.id, &self.departed) {
                         Some(failure) => failure.content(),
                         None => json!({"status": "aborted"}),
                     };

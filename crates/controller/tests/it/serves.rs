@@ -55,10 +55,9 @@ async fn whatever_an_engine_had_is_answered_when_it_ends() {
             assert_eq!(answer.metadata["engine"], "victim");
         }
         let (parent, answer) = reply(&mut client.task, &client.session).await;
-        assert_eq!(
-            (parent, &answer.content["ename"]),
-            (task, &json!("EngineError"))
-        );
+        assert_eq!(answer.content["ename"], "EngineError");
+        let died = format!("Engine 0 died while running task '{task}'");
+        assert_eq!((parent, &answer.content["evalue"]), (task, &json!(died)));
         let (parent, answer) = reply(&mut client.broadcast, &client.session).await;
         assert_eq!(parent, format!("{cast}_victim"));
         assert_eq!(answer.content["ename"], "EngineError");

@@ -248,7 +248,7 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// When the controller does not answer.
     pub fn queue_status(&self) -> Result<crate::QueueStatus, Error> {
-        Client::connect()?.queue_status_of(&self.targets()?, false)
+        Client::connect()?.queue_status_of(&self.targets()?)
     }
 
     /// Drops every task of this session that has not begun on one of the engines.

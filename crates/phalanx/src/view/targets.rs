@@ -150,6 +150,9 @@ impl IntoTargets for &str {
 }
 
 fn no_such(wanted: impl std::fmt::Display, ids: &[EngineId]) -> Error {
+    if ids.is_empty() {
+        return Error(Failure::NoEngines);
+    }
     Error(Failure::Usage {
         message: format!("No such engine: {wanted}"),
         hint: Some(format!("there are {ids:?}")),

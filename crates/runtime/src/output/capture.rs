@@ -2,6 +2,7 @@
 
 use super::scanner::{Scanner, Token};
 use super::text::TextDecoder;
+use phalanx_protocol::failure::Failure;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::host::ErrorText;
 use phalanx_protocol::id::RunId;
@@ -445,7 +446,12 @@ impl Capture {
         });
         let id = run.id;
         let has_result = run.has_result && outcome == Outcome::Completed;
-        if !matches!(outcome, Outcome::Errored { .. } | Outcome::VariablesLost(_)) {
+        // A call of the library ends with this in a cell that is interrupted: the cell's end tells it.
+        let interrupted = run.report.as_ref().is_some_and(|report| {
+            matches!(report.failure.as_deref(), Some(Failure::Interrupted { .. }))
+        });
+        let told = matches!(outcome, Outcome::Errored { .. } | Outcome::VariablesLost(_));
+        if !told && !interrupted {
             self.stream(StreamName::Stderr, line);
         }
         // Put back for the attribution of what is still held.

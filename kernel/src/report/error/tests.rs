@@ -199,6 +199,29 @@ fn losses_are_named() {
 }
 
 #[test]
+fn what_does_not_compile_in_a_string_is_shown_with_the_strings_lines() {
+    let diagnostics = vec![diagnostic("expected expression", 2, (9, 10))];
+    let failure = Failure::Compile { diagnostics };
+    let failure = elsewhere(failure, "execute", "1\nlet y = ;");
+    let report = report(&Fault::at(failure, place("dv.execute(source)?")));
+    assert_eq!(report.ename, "CompileError");
+    let text = text(&report);
+    for part in ["execute:2:9", "let y = ;", "^ not found"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert!(!text.contains("dv.execute"), "{text}");
+}
+
+#[test]
+fn what_else_to_do_comes_last() {
+    let fault = Fault {
+        help: Some("stop them".into()),
+        ..Failure::Interrupted { lost: Vec::new() }.into()
+    };
+    assert!(text(&report(&fault)).ends_with("help: stop them"));
+}
+
+#[test]
 fn engines_failures_carry_their_number_and_a_hint() {
     let failure = |engine| RemoteFailure {
         ename: "EngineError".into(),

@@ -1,6 +1,7 @@
 //! What the library asks of the cluster, beside functions.
 
 use super::{Functions, client, materialise};
+use crate::report::elsewhere;
 use crate::run::magics::limit;
 use crate::run::results::Held;
 use crate::run::{CellContext, Services};
@@ -180,7 +181,8 @@ async fn execute(
     let fanout = services.fanout();
     let result = fanout
         .run(client, "execute", engines, source, context)
-        .await?;
+        .await
+        .map_err(|failure| elsewhere(failure, "execute", source))?;
     let labels = match engines {
         [_] => Labels::None,
         _ => Labels::Engines,

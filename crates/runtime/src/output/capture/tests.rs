@@ -172,6 +172,25 @@ fn an_error_is_told_whole_and_as_what_it_is() {
 }
 
 #[test]
+fn that_a_call_of_the_library_was_interrupted_is_no_text() {
+    let error = ErrorText {
+        text: "the cell was interrupted".to_owned(),
+        failure: Some(Box::new(Failure::Interrupted { lost: Vec::new() })),
+    };
+    let report = serde_json::to_string(&error).unwrap();
+    let report = format!("\x1b]phalanx;error\x07{report}\x1b]phalanx;end-error\x07");
+    let mut cell = Cell::new(false).err("earlier\n").err(&report);
+    cell.capture.abandon("signal 9");
+    assert_eq!(
+        shown(cell.capture.take()),
+        [
+            "stderr: \"earlier\\n\"",
+            "Abandoned { status: \"signal 9\" }"
+        ]
+    );
+}
+
+#[test]
 fn lost_variables_are_named() {
     let cell = Cell::new(false)
         .err("The type of the variable a was redefined, so was lost.\n")

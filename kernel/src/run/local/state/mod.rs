@@ -398,6 +398,10 @@ impl State {
             }),
             _ => result.clone(),
         };
+        if result.is_err() && !current.outcomes.is_empty() {
+            let (cell, source) = (current.cell, &current.source);
+            self.moved.failed(cell, source, &self.variables);
+        }
         let compiled = result.is_ok() || !current.outcomes.is_empty();
         let abandoned = matches!(current.outcomes.last(), Some(Outcome::Abandoned { .. }));
         let toolchain = match &result {

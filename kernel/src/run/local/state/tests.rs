@@ -1,6 +1,6 @@
 use super::*;
 use phalanx_protocol::evaluator::Evaluated;
-use phalanx_protocol::failure::Panic;
+use phalanx_protocol::failure::{Diagnostic, Panic};
 
 /// A namespace driven by words: what happens, and what it then wants done.
 struct Bench {
@@ -458,6 +458,29 @@ fn which_cell_has_moved_a_variable_is_known_even_if_it_panicked() {
     let answer = Event::Notice(EvaluatorNotice::Event(answer));
     bench.check(answer, &["2 Panic"]);
     assert_eq!(bench.state.moved().by("v"), Some(2));
+}
+
+#[test]
+fn what_a_cell_that_panicked_would_have_defined_is_known() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "let v = x; panic");
+    bench.state.handle(compiled());
+    bench.state.handle(ended(1, panicked()));
+    bench.check(answered(1, &[]), &["1 Panic"]);
+    let diagnostic = Diagnostic {
+        message: "cannot find value `v` in this scope".into(),
+        code: Some("E0425".into()),
+        spans: Vec::new(),
+        help: Vec::new(),
+        rendered: None,
+    };
+    let failure = Failure::Compile {
+        diagnostics: vec![diagnostic],
+    };
+    let Failure::Compile { diagnostics } = bench.state.moved().explain(failure) else {
+        panic!()
+    };
+    assert!(diagnostics[0].help[0].starts_with("In[1] failed"));
 }
 
 fn hear(hearing: u64) -> Event {
