@@ -221,8 +221,10 @@ impl Server {
                 } => self.publish(parent, publication).await,
                 Command::Reply(reply) => {
                     self.reply(*reply).await;
-                    // It leaves before what follows is made.
-                    tokio::task::yield_now().await;
+                    if !commands.is_empty() {
+                        // It leaves before what follows is made.
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Command::Prepare {
                     run,

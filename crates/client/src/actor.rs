@@ -4,6 +4,7 @@ use crate::client::Shared;
 use crate::connect::{Sockets, connection_request};
 use crate::request::{Request, TaskKey};
 use crate::result::AsyncResult;
+use crate::state::batch;
 use crate::state::data::Route;
 use crate::state::message::{Body, Outgoing};
 use crate::state::{Command, Event, Now, State, Ticket};
@@ -18,7 +19,7 @@ use phalanx_protocol::segment::SegmentRef;
 use phalanx_sys::segment;
 use phalanx_transport::socket;
 use phalanx_transport::{Envelope, Sender, Session};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +32,11 @@ const SECOND_LOOK: Duration = Duration::from_millis(500);
 
 /// What is still unsent is given this long when the client ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Tasks that are submitted at once: those that may travel in one message.
+const PART: usize = batch::TASKS;
+
+const LOST: &str = "the connection to the controller is lost";
 
 /// What the loop works with.
 pub(crate) struct Actor {
@@ -103,6 +109,9 @@ impl Actor {
         };
         let mut second_look = Some(Instant::now() + SECOND_LOOK);
         let mut event = Some(engines);
+        // The rest of what is being submitted, in parts: the first are with engines before the last
+        // are made.
+        let mut parts = VecDeque::new();
         loop {
             if let Some(event) = event.take() {
                 let now = now();
@@ -120,6 +129,9 @@ impl Actor {
                     break;
                 }
             }
+            if !parts.is_empty() {
+                tokio::task::yield_now().await;
+            }
             let deadline = [second_look, self.state.deadline()]
                 .into_iter()
                 .flatten()
@@ -128,10 +140,15 @@ impl Actor {
                 () = self.cancel.cancelled() => Some(Event::Disconnected {
                     reason: "the client was closed".to_owned(),
                 }),
-                Some(request) = self.requests.recv() => match request {
+                () = std::future::ready(()), if !parts.is_empty() => parts.pop_front(),
+                Some(request) = self.requests.recv(), if parts.is_empty() => match request {
                     Request::Query { msg_type, content, done } => {
                         self.query(msg_type, content, done, &mut waiting);
                         None
+                    }
+                    Request::Submit { result, tasks, refused } => {
+                        parts = waiting.submit(result, tasks, refused);
+                        parts.pop_front()
                     }
                     request => waiting.event(request),
                 },
@@ -165,10 +182,11 @@ impl Actor {
                 }
             };
         }
+        waiting.give_up(parts);
         self.requests.close();
         while let Ok(request) = self.requests.try_recv() {
             if let Request::Submit { result, .. } = request {
-                result.fail_all("the connection to the controller is lost");
+                result.fail_all(LOST);
             }
         }
         drop(outboxes);
@@ -335,25 +353,43 @@ impl Waiting {
         }
     }
 
+    /// Takes tasks; they are submitted in parts.
+    fn submit(
+        &mut self,
+        result: AsyncResult,
+        tasks: Vec<EngineTask>,
+        refused: mpsc::UnboundedSender<RefusedTask>,
+    ) -> VecDeque<Event> {
+        let id = result.id();
+        if !tasks.is_empty() {
+            self.results.insert(id, Held { result, refused });
+        }
+        let tasks = tasks.into_iter().enumerate();
+        let mut tasks = tasks.map(|(task, work)| (TaskKey { result: id, task }, work));
+        let part = || Some(tasks.by_ref().take(PART).collect());
+        std::iter::from_fn(part)
+            .take_while(|part: &Vec<_>| !part.is_empty())
+            .map(|tasks| Event::Submit { tasks })
+            .collect()
+    }
+
+    /// The client ends before these were submitted.
+    fn give_up(&self, parts: VecDeque<Event>) {
+        let keys = parts.iter().filter_map(|part| match part {
+            Event::Submit { tasks } => Some(tasks.first()?.0),
+            _ => None,
+        });
+        for key in keys {
+            if let Some(held) = self.results.get(&key.result) {
+                held.result.fail_all(LOST);
+            }
+        }
+    }
+
     fn event(&mut self, request: Request) -> Option<Event> {
         Some(match request {
-            // Served by the actor itself, since nothing is decided about it.
-            Request::Query { .. } => return None,
-            Request::Submit {
-                result,
-                tasks,
-                refused,
-            } => {
-                let id = result.id();
-                self.results.insert(id, Held { result, refused });
-                Event::Submit {
-                    tasks: tasks
-                        .into_iter()
-                        .enumerate()
-                        .map(|(task, work)| (TaskKey { result: id, task }, work))
-                        .collect(),
-                }
-            }
+            // Served by the actor itself: nothing is decided about the one, the other is several.
+            Request::Query { .. } | Request::Submit { .. } => return None,
             Request::Resend { key, work } => Event::Resend { key, work },
             Request::Fail { key, failure } => Event::Fail { key, failure },
             Request::Abort { keys, done } => Event::Abort {

@@ -481,9 +481,11 @@ mod tests {
         let Some(Event::Replied(single)) = reply(&single) else {
             panic!("no reply");
         };
-        let ended = |id: &str| {
-            json!({"msg_id": id, "started": "2026-11-20T20:40:39Z",
-                "completed": "2026-11-20T20:40:39Z", "output": false})
+        let ended = |id: &str| Ended {
+            msg_id: MsgId::new(id),
+            started: Default::default(),
+            completed: Default::default(),
+            output: false,
         };
         let metadata = json!({BATCH: [ended("1"), ended("2")]});
         let mut both = message("apply_reply", json!({"status": "ok"}), metadata);

@@ -103,7 +103,7 @@ async fn echo(
     running: &mut JoinSet<Result<(), Failed>>,
 ) -> Result<(), Failed> {
     let key = file.signing_key()?;
-    let session = Session::with_id(SessionId::new(&uuid), "engine", key);
+    let session = Session::with_id(SessionId::new(uuid.as_str()), "engine", key);
     let dealer = async |port| -> Result<Socket, Failed> {
         let options = SocketOptions::default().identity(uuid.as_str());
         Ok(Socket::connect(Kind::Dealer, &file.endpoint(port)?, options).await?)

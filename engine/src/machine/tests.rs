@@ -6,7 +6,7 @@ use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid};
 use phalanx_protocol::output::{MimeBundle, StreamName};
 use phalanx_protocol::parallel::{
-    BATCH, CallMetadata, CellMetadata, PHALANX, ReplyMetadata, Signal,
+    BATCH, CallMetadata, CellMetadata, Ended, PHALANX, ReplyMetadata, Signal,
 };
 use phalanx_transport::wire::Header;
 use serde_json::Value;
@@ -184,12 +184,9 @@ fn words(command: &Command) -> String {
 }
 
 fn of_batch(ended: &Value) -> String {
-    let output = if ended["output"] == true {
-        " output"
-    } else {
-        ""
-    };
-    text(ended, "msg_id") + output
+    let ended: Ended = serde_json::from_value(ended.clone()).unwrap();
+    let output = if ended.output { " output" } else { "" };
+    format!("{}{output}", ended.msg_id)
 }
 
 fn text(value: &Value, field: &str) -> String {

@@ -161,7 +161,7 @@ fn asked(
         }
     };
     let message = |comm_id, data| CommMessage {
-        comm_id: CommId::new(comm_id),
+        comm_id: CommId::new(String::from(comm_id)),
         data,
         metadata,
         buffers: buffers.iter().map(|b| Buffer(b.to_vec())).collect(),
@@ -188,7 +188,7 @@ fn asked(
             Asked::Comm(CommEvent::Message(message(said.comm_id, said.data)))
         }
         JupyterMessageContent::CommClose(closed) => {
-            Asked::Comm(CommEvent::Closed(CommId::new(closed.comm_id)))
+            Asked::Comm(CommEvent::Closed(CommId::new(String::from(closed.comm_id))))
         }
         _ => Asked::Unknown {
             msg_type: msg_type.to_owned(),

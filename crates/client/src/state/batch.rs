@@ -6,7 +6,7 @@ use crate::task::EngineTask;
 use phalanx_protocol::segment::SegmentRef;
 
 /// Most tasks in one message.
-const TASKS: usize = 512;
+pub(crate) const TASKS: usize = 512;
 
 /// Most bytes of the arguments of a task that rides with others.
 const BYTES: usize = 1 << 10;

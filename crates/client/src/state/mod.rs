@@ -1,7 +1,7 @@
 //! Everything a client knows and decides, without I/O and without a clock: event in, commands out.
 
 mod artifacts;
-mod batch;
+pub(crate) mod batch;
 pub(crate) mod data;
 mod end;
 mod engines;

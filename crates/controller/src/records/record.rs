@@ -89,6 +89,18 @@ impl Parts {
         }
     }
 
+    /// The parts as they are, which keeps the memory they are in; without the buffers where they
+    /// have more than `most` bytes.
+    pub fn of(message: &RawMessage, most: usize) -> Self {
+        let size = message.buffers.iter().map(Bytes::len).sum::<usize>();
+        Self {
+            header: message.header.clone(),
+            metadata: message.metadata.clone(),
+            content: message.content.clone(),
+            buffers: (size <= most).then(|| message.buffers.clone()),
+        }
+    }
+
     fn size(&self) -> usize {
         let buffers = self.buffers.iter().flatten().map(Bytes::len).sum::<usize>();
         self.header.len() + self.metadata.len() + self.content.len() + buffers

@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use phalanx_protocol::id::MsgId;
-use phalanx_protocol::parallel::{BATCH, Ended, ReplyMetadata};
+use phalanx_protocol::parallel::{BATCH, ReplyMetadata};
 use phalanx_transport::wire::Header;
 use phalanx_transport::{RawMessage, SigningKey, WireError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use std::ops::Range;
 
-/// The tasks of a client's message, each with a request of its own that is not signed.
+/// The tasks of a client's message, each with a request of its own that is not signed. They lie
+/// together in memory of their own, for records to keep.
 ///
 /// # Errors
 /// When a part is not what it should be.
@@ -17,27 +19,37 @@ pub(super) fn apart(
     message: &RawMessage,
     ids: Vec<MsgId>,
 ) -> Result<Vec<(MsgId, RawMessage)>, WireError> {
-    let mut header: Header = read("header", &message.header)?;
+    // Not as `Header`: the date stays as it came.
+    let mut header: Map<String, Value> = read("header", &message.header)?;
     let mut metadata: Map<String, Value> = read("metadata", &message.metadata)?;
     metadata.remove(BATCH);
-    let metadata = written("metadata", &metadata)?;
     let artifacts = message.buffers.len().saturating_sub(ids.len());
     let (artifacts, args) = message.buffers.split_at(artifacts);
-    let mut tasks = Vec::with_capacity(ids.len());
+
+    let mut memory = Memory::default();
+    let metadata = memory.json("metadata", &metadata)?;
+    let content = memory.copy(&message.content);
+    let artifacts: Vec<_> = artifacts.iter().map(|bytes| memory.copy(bytes)).collect();
+    let mut parts = Vec::with_capacity(ids.len());
     for (id, args) in ids.into_iter().zip(args) {
-        id.as_str().clone_into(&mut header.msg_id);
+        header.insert("msg_id".to_owned(), Value::from(id.as_str()));
+        parts.push((id, memory.json("header", &header)?, memory.copy(args)));
+    }
+    let memory = memory.whole();
+    let tasks = parts.into_iter().map(|(id, header, args)| {
+        let buffers = artifacts.iter().chain([&args]);
         let request = RawMessage {
             identities: message.identities.clone(),
             signature: Bytes::new(),
-            header: written("header", &header)?,
+            header: memory.slice(header),
             parent_header: message.parent_header.clone(),
-            metadata: metadata.clone(),
-            content: message.content.clone(),
-            buffers: artifacts.iter().chain([args]).cloned().collect(),
+            metadata: memory.slice(metadata.clone()),
+            content: memory.slice(content.clone()),
+            buffers: buffers.map(|part| memory.slice(part.clone())).collect(),
         };
-        tasks.push((id, request));
-    }
-    Ok(tasks)
+        (id, request)
+    });
+    Ok(tasks.collect())
 }
 
 /// One message of tasks that came in one, for an engine that takes such; `None` without any.
@@ -77,46 +89,79 @@ pub(super) fn signed(message: RawMessage, key: &SigningKey) -> RawMessage {
     RawMessage::sign(identities, parts, buffers, key)
 }
 
-/// The reply to one task of several, for its record; not signed.
+/// The replies to the tasks of a batch that ended, for their records; not signed. They lie together
+/// in memory of their own.
 ///
 /// # Errors
 /// When a part is not what it should be.
-pub(super) fn replies<'a>(
-    message: &'a RawMessage,
-    metadata: &'a ReplyMetadata,
-) -> Result<impl Iterator<Item = (&'a Ended, Result<RawMessage, WireError>)>, WireError> {
-    let header: Header = read("header", &message.header)?;
-    let ended = metadata.phalanx_batch.iter().zip(&message.buffers);
-    Ok(ended.map(move |(ended, value)| {
-        let header = Header {
-            date: ended.completed,
-            ..header.clone()
+pub(super) fn replies(
+    message: &RawMessage,
+    metadata: &ReplyMetadata,
+) -> Result<Vec<(MsgId, RawMessage)>, WireError> {
+    let mut header: Header = read("header", &message.header)?;
+    let mut of_one = ReplyMetadata {
+        started: None,
+        dependencies_met: true,
+        engine: metadata.engine.clone(),
+        status: metadata.status.clone(),
+        is_broadcast: false,
+        is_coalescing: false,
+        original_msg_id: String::new(),
+        label: metadata.label.clone(),
+        engine_info: None,
+        phalanx_batch: Vec::new(),
+    };
+    let mut memory = Memory::default();
+    let content = memory.copy(&message.content);
+    let mut parts = Vec::with_capacity(message.buffers.len());
+    for (ended, value) in metadata.phalanx_batch.iter().zip(&message.buffers) {
+        header.date = ended.completed;
+        of_one.started = Some(ended.started);
+        let header = memory.json("header", &header)?;
+        let metadata = memory.json("metadata", &of_one)?;
+        parts.push((ended, header, metadata, memory.copy(value)));
+    }
+    let memory = memory.whole();
+    let replies = parts.into_iter().map(|(ended, header, metadata, value)| {
+        let reply = RawMessage {
+            identities: Vec::new(),
+            signature: Bytes::new(),
+            header: memory.slice(header),
+            parent_header: Bytes::from_static(b"{}"),
+            metadata: memory.slice(metadata),
+            content: memory.slice(content.clone()),
+            buffers: vec![memory.slice(value)],
         };
-        let metadata = ReplyMetadata {
-            started: Some(ended.started),
-            dependencies_met: true,
-            engine: metadata.engine.clone(),
-            status: metadata.status.clone(),
-            is_broadcast: false,
-            is_coalescing: false,
-            original_msg_id: String::new(),
-            label: metadata.label.clone(),
-            engine_info: None,
-            phalanx_batch: Vec::new(),
-        };
-        let reply = written("header", &header).and_then(|header| {
-            Ok(RawMessage {
-                identities: Vec::new(),
-                signature: Bytes::new(),
-                header,
-                parent_header: Bytes::from_static(b"{}"),
-                metadata: written("metadata", &metadata)?,
-                content: message.content.clone(),
-                buffers: vec![value.clone()],
-            })
-        });
-        (ended, reply)
-    }))
+        (ended.msg_id.clone(), reply)
+    });
+    Ok(replies.collect())
+}
+
+/// What parts of many messages are written to, one behind the other.
+#[derive(Default)]
+struct Memory(Vec<u8>);
+
+impl Memory {
+    fn whole(self) -> Bytes {
+        Bytes::from(self.0.into_boxed_slice())
+    }
+
+    fn copy(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.0.len();
+        self.0.extend_from_slice(bytes);
+        start..self.0.len()
+    }
+
+    fn json<T: Serialize>(
+        &mut self,
+        part: &'static str,
+        value: &T,
+    ) -> Result<Range<usize>, WireError> {
+        let start = self.0.len();
+        serde_json::to_writer(&mut self.0, value)
+            .map_err(|error| WireError::Malformed { part, error })?;
+        Ok(start..self.0.len())
+    }
 }
 
 fn read<T: DeserializeOwned>(part: &'static str, bytes: &[u8]) -> Result<T, WireError> {

@@ -30,6 +30,10 @@ use std::time::Instant;
 /// are asked for by query.
 const NOBODY: &[u8] = b"\0nobody";
 
+/// How parts of a message, without more than so many bytes of buffers, come to be kept:
+/// [`Parts::copy`], or [`Parts::of`] where they are in memory of their own.
+pub(super) type Keep = fn(&RawMessage, usize) -> Parts;
+
 /// What is remembered, and who has asked for it.
 pub(super) struct Records {
     store: Store,
@@ -90,18 +94,23 @@ impl Records {
 
     /// A message with what it refers to: whoever asks for the record later does not find that any
     /// more.
-    fn copy(&self, message: &RawMessage, resolve: fn(Bytes) -> io::Result<Bytes>) -> Parts {
+    fn kept(
+        &self,
+        message: &RawMessage,
+        resolve: fn(Bytes) -> io::Result<Bytes>,
+        keep: Keep,
+    ) -> Parts {
         let most = self.store.most();
         let far = |buffer: &Bytes| SegmentRef::from_bytes(buffer).is_some();
         if !message.buffers.iter().any(far) {
-            return Parts::copy(message, most);
+            return keep(message, most);
         }
         let mut whole = message.clone();
         for buffer in &mut whole.buffers {
             // Out of reach, it stays a reference, which its reader cannot follow either.
             *buffer = resolve(buffer.clone()).unwrap_or_else(|_| buffer.clone());
         }
-        Parts::copy(&whole, most)
+        keep(&whole, most)
     }
 
     pub fn submitted(
@@ -110,8 +119,9 @@ impl Records {
         request: &RawMessage,
         engine: Option<EngineUuid>,
         queue: Queue,
+        keep: Keep,
     ) {
-        let request = self.copy(request, segment::resolve_arguments);
+        let request = self.kept(request, segment::resolve_arguments, keep);
         let record = Box::new(Record::new(request, engine, queue));
         self.store.change(Change::Submitted(id, record));
     }
@@ -120,7 +130,13 @@ impl Records {
         self.store.change(Change::Assigned(id, engine));
     }
 
-    pub fn replied(&mut self, id: MsgId, engine: Option<&EngineUuid>, reply: &RawMessage) {
+    pub fn replied(
+        &mut self,
+        id: MsgId,
+        engine: Option<&EngineUuid>,
+        reply: &RawMessage,
+        keep: Keep,
+    ) {
         if let Some(engine) = engine {
             match self.completed.get_mut(engine) {
                 Some(count) => *count += 1,
@@ -130,7 +146,7 @@ impl Records {
         self.store.change(Change::Replied {
             id,
             engine: engine.cloned(),
-            reply: self.copy(reply, segment::resolve),
+            reply: self.kept(reply, segment::resolve, keep),
             received: chrono::Utc::now(),
         });
     }
@@ -229,7 +245,7 @@ impl Server {
         for (old, task) in again {
             tracing::info!(client = %request.header.session, %old, new = %task.id, "resubmitted");
             self.records
-                .submitted(task.id.clone(), &task.request, None, Queue::Task);
+                .submitted(task.id.clone(), &task.request, None, Queue::Task, Parts::of);
             let change = Change::Resubmitted(old.clone(), task.id.clone());
             self.records.store.change(change);
             resubmitted.insert(old, task.id.clone());

@@ -6,7 +6,7 @@ use super::replies::{Failure, Head};
 use super::{Server, engine_uuid, post, shown};
 use crate::broadcast;
 use crate::direct::{Pending, Route};
-use crate::records::Queue;
+use crate::records::{Parts, Queue};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::AbortRequest;
@@ -85,7 +85,8 @@ impl Server {
         let registered = self.hub.id_of(&engine);
         if route == Route::Mux {
             let to = Some(engine.clone());
-            self.records.submitted(id.clone(), &message, to, Queue::Mux);
+            self.records
+                .submitted(id.clone(), &message, to, Queue::Mux, Parts::copy);
         }
         let answered = msg_type.ends_with("_request");
         if answered {
@@ -152,7 +153,9 @@ impl Server {
             content,
         );
         match pending.route {
-            Route::Mux => self.records.replied(id.clone(), Some(engine), &reply),
+            Route::Mux => self
+                .records
+                .replied(id.clone(), Some(engine), &reply, Parts::of),
             Route::Control => {}
             Route::Broadcast => {
                 if let Some(one) = self.coalesce(engine, id, &reply) {
@@ -192,7 +195,8 @@ impl Server {
                 return tracing::debug!(%engine, task = %id, "a reply that comes too late");
             }
             if port == Port::MuxEngine {
-                self.records.replied(id, Some(&engine), &message);
+                self.records
+                    .replied(id, Some(&engine), &message, Parts::copy);
             }
         }
         message.identities.swap(0, 1);

@@ -4,7 +4,7 @@ use super::channels::Senders;
 use super::incoming::Port;
 use super::replies::{Failure, Head};
 use super::{Server, batch, engine_uuid, post};
-use crate::records::Queue;
+use crate::records::{Parts, Queue};
 use crate::scheduler::{BatchNo, SchedulerCommand, Task, Verdict};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
@@ -70,7 +70,7 @@ impl Server {
             return self.batch_request(&message, ids, &metadata, senders);
         }
         self.records
-            .submitted(id.clone(), &message, None, Queue::Task);
+            .submitted(id.clone(), &message, None, Queue::Task, Parts::copy);
         let task = Task::new(id, message, metadata);
         let commands = self.scheduler.submit(task, Instant::now());
         self.perform(commands, senders);
@@ -94,7 +94,7 @@ impl Server {
         let mut commands = Vec::new();
         for (id, request) in tasks {
             self.records
-                .submitted(id.clone(), &request, None, Queue::Task);
+                .submitted(id.clone(), &request, None, Queue::Task, Parts::of);
             let task = Task::new(id, request, metadata.clone());
             commands.extend(self.scheduler.submit(Task { batch, ..task }, now));
         }
@@ -114,14 +114,8 @@ impl Server {
         };
         match batch::replies(&message, metadata) {
             Ok(replies) => {
-                for (ended, reply) in replies {
-                    match reply {
-                        Ok(reply) => {
-                            let id = ended.msg_id.clone();
-                            self.records.replied(id, Some(engine), &reply);
-                        }
-                        Err(error) => tracing::warn!(%error, "a reply is not recorded"),
-                    }
+                for (id, reply) in replies {
+                    self.records.replied(id, Some(engine), &reply, Parts::of);
                 }
             }
             Err(error) => tracing::warn!(%error, "replies are not recorded"),
@@ -169,7 +163,8 @@ impl Server {
                     .iter()
                     .any(|c| matches!(c, SchedulerCommand::Reply(_)))
                 {
-                    self.records.replied(id.clone(), Some(&engine), &record);
+                    self.records
+                        .replied(id.clone(), Some(&engine), &record, Parts::copy);
                 }
                 self.perform(commands, senders);
             }
@@ -224,7 +219,8 @@ impl Server {
                         None => json!({"status": "aborted"}),
                     };
                     let reply = self.task_failure(&task, &reason, &content);
-                    self.records.replied(task.id.clone(), None, &reply);
+                    self.records
+                        .replied(task.id.clone(), None, &reply, Parts::of);
                     post(&senders.task[CLIENTS], reply.into_frames());
                 }
             }

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 /// tasks that ended well. As many buffers are what they gave back.
 pub const BATCH: &str = "phalanx_batch";
 
-/// The end of one task of a batch.
+/// The end of one task of a batch. Times are precise to a microsecond.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Row", into = "Row")]
 pub struct Ended {
     /// Which.
     pub msg_id: MsgId,
@@ -25,6 +26,30 @@ pub struct Ended {
     /// When it was done.
     pub completed: DateTime<Utc>,
     /// Whether it has put something out, so that an `idle` comes over iopub when all of that is sent.
-    #[serde(default)]
     pub output: bool,
+}
+
+/// How it travels: times in microseconds since 1970. To write and read names and dates would be most
+/// of the work for a small task.
+type Row = (MsgId, i64, i64, bool);
+
+impl From<Ended> for Row {
+    fn from(ended: Ended) -> Self {
+        let times = [ended.started, ended.completed].map(|at| at.timestamp_micros());
+        (ended.msg_id, times[0], times[1], ended.output)
+    }
+}
+
+impl TryFrom<Row> for Ended {
+    type Error = &'static str;
+
+    fn try_from((msg_id, started, completed, output): Row) -> Result<Self, Self::Error> {
+        let time = |at| DateTime::from_timestamp_micros(at).ok_or("a time that no calendar has");
+        Ok(Self {
+            msg_id,
+            started: time(started)?,
+            completed: time(completed)?,
+            output,
+        })
+    }
 }
