@@ -159,6 +159,11 @@ pub(super) async fn run(
             }
             event => actor.handle(event).await,
         }
+        // Calls that were asked for together are sent together.
+        if commands.is_empty() {
+            // Where it cannot be, the next look at the connection says so.
+            let _ = actor.process.control.flush();
+        }
         actor.collect();
         actor.pass_on();
     }

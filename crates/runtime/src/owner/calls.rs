@@ -95,7 +95,7 @@ impl Actor {
             artifact: call.artifact,
             offset: call.offset,
         };
-        if let Err(error) = self.process.control.send_with(&request, call.args) {
+        if let Err(error) = self.process.control.queue_with(&request, call.args) {
             self.hear_out();
             self.capture.fail(run, &format!("the arguments: {error}"));
         }

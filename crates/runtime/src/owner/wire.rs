@@ -5,7 +5,7 @@ use phalanx_protocol::frame::{self, Decoder};
 use rustix::io::retry_on_intr;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
@@ -14,6 +14,9 @@ const READ: usize = 1 << 16;
 
 /// Most bytes that are put together with their message, so that the other end wakes once.
 const PIECE: usize = 1 << 14;
+
+/// Most pieces that are sent at once.
+const PIECES: usize = 16;
 
 pub(super) struct Wire {
     stream: UnixStream,
@@ -43,9 +46,9 @@ impl Wire {
         self.stream.write_all(&bytes).await
     }
 
-    /// Sends a message and the raw frame it announces, as far as they can be sent at once; the rest
-    /// follows while [`next`](Self::next) or [`raw`](Self::raw) waits.
-    pub(super) fn send_with(&mut self, message: &impl Serialize, raw: Bytes) -> io::Result<()> {
+    /// Sends a message and the raw frame it announces with the next [`flush`](Self::flush), or while
+    /// [`next`](Self::next) or [`raw`](Self::raw) waits.
+    pub(super) fn queue_with(&mut self, message: &impl Serialize, raw: Bytes) -> io::Result<()> {
         let mut bytes = frame::encode(message).map_err(io::Error::other)?;
         bytes.extend(frame::raw_head(&raw).map_err(io::Error::other)?);
         if raw.len() <= PIECE {
@@ -54,7 +57,7 @@ impl Wire {
         } else {
             self.outgoing.extend([bytes.into(), raw]);
         }
-        self.flush()
+        Ok(())
     }
 
     /// Sends a message while [`next`](Self::next) or [`raw`](Self::raw) waits.
@@ -141,18 +144,30 @@ impl Wire {
         Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        while let Some(first) = self.outgoing.front_mut() {
-            if first.is_empty() {
+    /// Sends what can be sent at once.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        loop {
+            while self.outgoing.front().is_some_and(Bytes::is_empty) {
                 self.outgoing.pop_front();
-                continue;
             }
-            match self.stream.try_write(first) {
-                Ok(count) => first.advance(count),
+            if self.outgoing.is_empty() {
+                return Ok(());
+            }
+            let pieces = self.outgoing.iter().take(PIECES);
+            let pieces: Vec<_> = pieces.map(|piece| IoSlice::new(piece)).collect();
+            match self.stream.try_write_vectored(&pieces) {
+                Ok(sent) => self.sent(sent),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+    }
+
+    fn sent(&mut self, mut count: usize) {
+        for piece in &mut self.outgoing {
+            let of_piece = count.min(piece.len());
+            piece.advance(of_piece);
+            count -= of_piece;
+        }
     }
 }
