@@ -64,7 +64,9 @@ pub use display::{
 };
 pub use engine::{depend, publish_data, require};
 pub use error::Error;
-pub use function::{Argument, Arguments, Function, IntoFunction, Reference, Travels, With};
+pub use function::{
+    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, Travels, With,
+};
 pub use input::{input, password};
 pub use interrupt::interrupted;
 pub use phalanx_protocol::apply::Dependency;

@@ -29,14 +29,15 @@ pub struct Bare<F>(F);
 pub struct With<F, C>(F, C);
 
 /// What engines can call with parameters `P`: an `fn`, a closure that captures nothing, a
-/// [`Function`], or what [`task!`](crate::task!) makes.
+/// [`Function`], or what [`task!`](crate::task!) makes. `M` tells functions apart of which some
+/// parameters borrow, as that of `fn norm(xs: &[f64]) -> f64` does, whose `P` is `(Vec<f64>,)`.
 #[diagnostic::on_unimplemented(
     message = "engines cannot call `{Self}`",
     label = "not a function with parameters and result that can travel",
     note = "parameters and result must be owned and serde types, for which other crates often need their `serde` feature; a closure's parameters need their types: `|x: f64| …`",
     note = "a closure that captures variables names them: `task!([k] |x: f64| k * x)`"
 )]
-pub trait IntoFunction<P> {
+pub trait IntoFunction<P, M = ()> {
     /// What it returns.
     type Output: Travels;
 
@@ -84,12 +85,7 @@ macro_rules! callable {
             type Output = R;
 
             fn into_function(self) -> Result<Function<($($param,)*), R>, Error> {
-                const {
-                    assert!(
-                        size_of::<F>() == 0,
-                        "this closure captures variables, which do not travel by themselves: name them with task!, as in `task!([k] |x: f64| k * x)`"
-                    );
-                }
+                trampoline::captures_nothing::<F>();
                 Function::locate::<Bare<F>>(std::any::type_name::<F>(), Parts::default())
             }
         }

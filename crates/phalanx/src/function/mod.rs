@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `invoke.rs` | what can be called with which parameters |
+//! | `lend.rs` | parameters that borrow what they are given |
 //! | `trampoline.rs` | the C function an engine calls, and where it is: unsafe |
 //! | `args.rs` | values and references on their way to parameters |
 //! | `codec.rs` | the bytes of values |
@@ -12,10 +13,12 @@ mod args;
 mod blob;
 mod codec;
 mod invoke;
+mod lend;
 mod trampoline;
 
 pub use args::{Argument, Arguments, Reference, Travels};
 pub use invoke::{IntoFunction, Invoke, With};
+pub use lend::{ByRef, Lend};
 
 pub(crate) use args::{Encoded, Undecoded};
 pub(crate) use blob::Frames;
@@ -129,44 +132,79 @@ macro_rules! __task {
         $crate::__task!(@captures [$($value,)*] [$($bind)*] [] $($closure)*)
     };
     (@captures [$($value:expr,)*] [$($bind:tt)*] [] || $body:expr) => {
+        $crate::__task!(@call [$($value,)*] [$($bind)*] [] [] $body)
+    };
+    (@captures [$($value:expr,)*] [$($bind:tt)*] [] | $($params:tt)*) => {
+        $crate::__task!(@params [$($value,)*] [$($bind)*] [] [] $($params)*)
+    };
+    (@params $values:tt $bind:tt $param:tt $lent:tt | $body:expr) => {
+        $crate::__task!(@call $values $bind $param $lent $body)
+    };
+    (@params $values:tt $bind:tt $param:tt $lent:tt $p:tt : & $life:lifetime $($rest:tt)*) => {
+        $crate::__task!(@params $values $bind $param $lent $p : & $($rest)*)
+    };
+    (@params $values:tt $bind:tt [$($param:tt)*] [$($lent:tt)*] $p:tt : & mut $($rest:tt)*) => {
+        compile_error!("parameters of functions that engines call are values, or borrowed as `&T`: there is nothing of the caller's to change")
+    };
+    (@params $values:tt $bind:tt [$($param:tt)*] [$($lent:tt)*] $p:tt : & $t:ty $(, $($rest:tt)*)?) => {
+        // `held` is another name in every round.
+        $crate::__task!(@params $values $bind [$($param)* (held: <$t as $crate::Lend>::Held)] [$($lent)* (held $p $t)] $($($rest)*)?)
+    };
+    (@params $values:tt $bind:tt [$($param:tt)*] [$($lent:tt)*] $p:tt : & $t:ty | $body:expr) => {
+        $crate::__task!(@call $values $bind [$($param)* (held: <$t as $crate::Lend>::Held)] [$($lent)* (held $p $t)] $body)
+    };
+    (@params $values:tt $bind:tt [$($param:tt)*] $lent:tt $p:tt $(: $t:ty)? , $($rest:tt)*) => {
+        $crate::__task!(@params $values $bind [$($param)* ($p $(: $t)?)] $lent $($rest)*)
+    };
+    (@params $values:tt $bind:tt [$($param:tt)*] $lent:tt $p:tt $(: $t:ty)? | $body:expr) => {
+        $crate::__task!(@call $values $bind [$($param)* ($p $(: $t)?)] $lent $body)
+    };
+    (@call [$($value:expr,)*] [$($bind:tt)*] [] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::With::task0(($($value,)*), |captured| {
             $crate::__task!(@bind captured [] [$($bind)*]);
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
-    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)? $(,)?| $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::With::task1(($($value,)*), |captured, $p1 $(: $t1)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
-    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)?, $p2:tt $(: $t2:ty)? $(,)?| $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::With::task2(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
-    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)?, $p2:tt $(: $t2:ty)?, $p3:tt $(: $t3:ty)? $(,)?| $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::With::task3(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
-    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)?, $p2:tt $(: $t2:ty)?, $p3:tt $(: $t3:ty)?, $p4:tt $(: $t4:ty)? $(,)?| $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::With::task4(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
-    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)?, $p2:tt $(: $t2:ty)?, $p3:tt $(: $t3:ty)?, $p4:tt $(: $t4:ty)?, $p5:tt $(: $t5:ty)? $(,)?| $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?) ($p5:tt $(: $t5:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::With::task5(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?, $p5 $(: $t5)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
-    (@captures [$($value:expr,)*] [$($bind:tt)*] [] |$p1:tt $(: $t1:ty)?, $p2:tt $(: $t2:ty)?, $p3:tt $(: $t3:ty)?, $p4:tt $(: $t4:ty)?, $p5:tt $(: $t5:ty)?, $p6:tt $(: $t6:ty)? $(,)?| $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?) ($p5:tt $(: $t5:ty)?) ($p6:tt $(: $t6:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::With::task6(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?, $p5 $(: $t5)?, $p6 $(: $t6)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };

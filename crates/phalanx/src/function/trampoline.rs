@@ -114,6 +114,17 @@ fn library_of(address: usize) -> Option<(usize, PathBuf)> {
     Some((info.file_base as usize, file.into()))
 }
 
+/// Refuses at compile time what captures something.
+#[inline(always)]
+pub(super) fn captures_nothing<F>() {
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "this closure captures variables, which do not travel by themselves: name them with task!, as in `task!([k] |x: f64| k * x)`"
+        );
+    }
+}
+
 /// A function that captures nothing, out of nothing.
 pub(super) fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) }

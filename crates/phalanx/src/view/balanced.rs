@@ -142,13 +142,13 @@ impl LoadBalancedView {
     ///
     /// # Errors
     /// When it cannot be submitted.
-    pub fn apply_async_with<P, F, A>(
+    pub fn apply_async_with<P, M, F, A>(
         &self,
         function: F,
         arguments: A,
     ) -> Result<AsyncResult<F::Output, One>, Error>
     where
-        F: IntoFunction<P>,
+        F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
         let args = Args::Shared(arguments.encode_all()?);
@@ -180,9 +180,9 @@ impl LoadBalancedView {
     ///
     /// # Errors
     /// When it cannot be submitted, or failed.
-    pub fn apply_sync_with<P, F, A>(&self, function: F, arguments: A) -> Result<F::Output, Error>
+    pub fn apply_sync_with<P, M, F, A>(&self, function: F, arguments: A) -> Result<F::Output, Error>
     where
-        F: IntoFunction<P>,
+        F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
         let args = Args::Shared(arguments.encode_all()?);
@@ -202,10 +202,10 @@ impl LoadBalancedView {
     }
 
     /// Calls a function for each item, so many to a task: `lbv.map(f, 0..100).chunksize(4).submit()?`.
-    pub fn map<A, F, I>(&self, function: F, items: I) -> Map<A, F, I>
+    pub fn map<A, M, F, I>(&self, function: F, items: I) -> Map<A, M, F, I>
     where
         A: Travels,
-        F: IntoFunction<(A,)>,
+        F: IntoFunction<(A,), M>,
         I: IntoIterator,
     {
         Map::balanced(self.heeds.clone(), self.label.clone(), function, items)
@@ -215,10 +215,10 @@ impl LoadBalancedView {
     ///
     /// # Errors
     /// When it cannot be submitted, or an item failed.
-    pub fn map_sync<A, F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, Error>
+    pub fn map_sync<A, M, F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, Error>
     where
         A: Travels,
-        F: IntoFunction<(A,)>,
+        F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: Item<A>,
     {
@@ -229,14 +229,14 @@ impl LoadBalancedView {
     ///
     /// # Errors
     /// When it cannot be submitted.
-    pub fn map_async<A, F, I>(
+    pub fn map_async<A, M, F, I>(
         &self,
         function: F,
         items: I,
     ) -> Result<AsyncMapResult<F::Output>, Error>
     where
         A: Travels,
-        F: IntoFunction<(A,)>,
+        F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: Item<A>,
     {
@@ -248,14 +248,14 @@ impl LoadBalancedView {
     ///
     /// # Errors
     /// When engines cannot call the function.
-    pub fn imap<A, F, I>(
+    pub fn imap<A, M, F, I>(
         &self,
         function: F,
         items: I,
     ) -> Result<Imap<A, F::Output, I::IntoIter>, Error>
     where
         A: Travels,
-        F: IntoFunction<(A,)>,
+        F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: Item<A>,
     {

@@ -70,13 +70,13 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When it cannot be submitted.
-    pub fn apply_async_with<P, F, A>(
+    pub fn apply_async_with<P, M, F, A>(
         &self,
         function: F,
         arguments: A,
     ) -> Result<AsyncResult<F::Output, S>, Error>
     where
-        F: IntoFunction<P>,
+        F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
         let args = Args::Shared(arguments.encode_all()?);
@@ -95,13 +95,13 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When it cannot be submitted, or failed on an engine.
-    pub fn apply_sync_with<P, F, A>(
+    pub fn apply_sync_with<P, M, F, A>(
         &self,
         function: F,
         arguments: A,
     ) -> Result<S::All<F::Output>, Error>
     where
-        F: IntoFunction<P>,
+        F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
         let args = Args::Shared(arguments.encode_all()?);
@@ -121,10 +121,10 @@ impl<S: Shape> DirectView<S> {
     }
 
     /// Calls a function for each item, the items spread over the engines in runs of equal length.
-    pub fn map<A, F, I>(&self, function: F, items: I) -> Map<A, F, I>
+    pub fn map<A, M, F, I>(&self, function: F, items: I) -> Map<A, M, F, I>
     where
         A: Travels,
-        F: IntoFunction<(A,)>,
+        F: IntoFunction<(A,), M>,
         I: IntoIterator,
     {
         Map::direct(self.targets.clone(), self.label.clone(), function, items)
@@ -134,10 +134,10 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When it cannot be submitted, or an item failed.
-    pub fn map_sync<A, F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, Error>
+    pub fn map_sync<A, M, F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, Error>
     where
         A: Travels,
-        F: IntoFunction<(A,)>,
+        F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: super::Item<A>,
     {
@@ -148,14 +148,14 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When it cannot be submitted.
-    pub fn map_async<A, F, I>(
+    pub fn map_async<A, M, F, I>(
         &self,
         function: F,
         items: I,
     ) -> Result<crate::AsyncMapResult<F::Output>, Error>
     where
         A: Travels,
-        F: IntoFunction<(A,)>,
+        F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: super::Item<A>,
     {
@@ -166,14 +166,14 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When it cannot be submitted.
-    pub fn imap<A, F, I>(
+    pub fn imap<A, M, F, I>(
         &self,
         function: F,
         items: I,
     ) -> Result<crate::Items<F::Output, crate::Chunks>, Error>
     where
         A: Travels,
-        F: IntoFunction<(A,)>,
+        F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: super::Item<A>,
     {
@@ -214,7 +214,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When engines cannot call it.
-    pub fn remote<P, F: IntoFunction<P>>(
+    pub fn remote<P, M, F: IntoFunction<P, M>>(
         &self,
         function: F,
     ) -> Result<RemoteFunction<P, F::Output, S>, Error> {
@@ -225,7 +225,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When engines cannot call it.
-    pub fn parallel<A: Travels, F: IntoFunction<(Vec<A>,)>>(
+    pub fn parallel<A: Travels, M, F: IntoFunction<(Vec<A>,), M>>(
         &self,
         function: F,
     ) -> Result<ParallelFunction<A, F::Output>, Error> {

@@ -48,14 +48,14 @@ items! {
 
 /// A map that is being described; [`submit`](Self::submit) or [`sync`](Self::sync) sends it.
 #[must_use = "nothing is sent before `submit()` or `sync()`"]
-pub struct Map<A, F, I> {
+pub struct Map<A, M, F, I> {
     place: Place,
     label: Option<String>,
     function: F,
     items: I,
     chunksize: usize,
     ordered: bool,
-    parameter: PhantomData<fn(A)>,
+    parameter: PhantomData<fn(A, M)>,
 }
 
 enum Place {
@@ -63,10 +63,10 @@ enum Place {
     Balanced(Heeds),
 }
 
-impl<A, F, I> Map<A, F, I>
+impl<A, M, F, I> Map<A, M, F, I>
 where
     A: Travels,
-    F: IntoFunction<(A,)>,
+    F: IntoFunction<(A,), M>,
     I: IntoIterator,
 {
     fn new(place: Place, label: Option<String>, function: F, items: I) -> Self {

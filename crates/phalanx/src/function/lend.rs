@@ -1,0 +1,141 @@
+//! Parameters that borrow what they are given: `fn norm(xs: &[f64]) -> f64`.
+
+use super::args::Travels;
+use super::codec::{Parts, Taken};
+use super::invoke::{IntoFunction, Invoke};
+use super::{Function, trampoline};
+use crate::Error;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+/// What functions that engines call may borrow: every type that travels, `[T]`, `str` and `Path`.
+#[diagnostic::on_unimplemented(
+    message = "engines cannot call a function that borrows a `{Self}`",
+    label = "nothing that owns it can travel",
+    note = "a function that engines call may borrow what serde can write and read, a slice of it, a `str` or a `Path`"
+)]
+pub trait Lend {
+    /// What travels, and lives on the engine while the function runs.
+    type Held: Travels;
+
+    /// Borrows from it.
+    fn lend(held: &Self::Held) -> &Self;
+}
+
+impl<T: Travels> Lend for T {
+    type Held = T;
+
+    fn lend(held: &T) -> &T {
+        held
+    }
+}
+
+impl<T: Travels> Lend for [T] {
+    type Held = Vec<T>;
+
+    fn lend(held: &Vec<T>) -> &[T] {
+        held
+    }
+}
+
+impl Lend for str {
+    type Held = String;
+
+    fn lend(held: &String) -> &str {
+        held
+    }
+}
+
+impl Lend for Path {
+    type Held = PathBuf;
+
+    fn lend(held: &PathBuf) -> &Path {
+        held
+    }
+}
+
+/// Says in [`IntoFunction`] that a parameter is a `&B`.
+pub struct ByRef<B: ?Sized>(PhantomData<fn(&B)>);
+
+/// Says that a parameter is a value.
+pub struct ByValue;
+
+/// A function without captures of which some parameters borrow, as `M` says.
+struct Lent<F, M>(F, PhantomData<M>);
+
+/// `lent!(ref P1, own P2)`: functions like `fn(&P1, P2) -> R`.
+macro_rules! lent {
+    (@sorted [$($bound:tt)*] [$($mark:ty,)*] [$($held:ty,)*] [$($given:ty,)*] [$($call:expr,)*] [$($name:ident)*]) => {
+        #[cfg(not(rust_analyzer))]
+        #[diagnostic::do_not_recommend]
+        impl<F, R, $($bound)*> IntoFunction<($($held,)*), ($($mark,)*)> for F
+        where
+            F: Fn($($given),*) -> R + Copy,
+            R: Travels,
+        {
+            type Output = R;
+
+            fn into_function(self) -> Result<Function<($($held,)*), R>, Error> {
+                trampoline::captures_nothing::<F>();
+                let name = std::any::type_name::<F>();
+                Function::locate::<Lent<F, ($($mark,)*)>>(name, Parts::default())
+            }
+        }
+
+        impl<F, R, $($bound)*> Invoke<($($held,)*)> for Lent<F, ($($mark,)*)>
+        where
+            F: Fn($($given),*) -> R + Copy,
+            R: Travels,
+        {
+            type Output = R;
+
+            fn prepare(_: Option<Taken<'_>>) -> Result<Self, String> {
+                Ok(Self(trampoline::conjure::<F>(), PhantomData))
+            }
+
+            #[allow(non_snake_case)]
+            fn invoke(&self, ($($name,)*): ($($held,)*)) -> R {
+                (self.0)($($call),*)
+            }
+        }
+    };
+    (@sort [$($bound:tt)*] [$($mark:tt)*] [$($held:tt)*] [$($given:tt)*] [$($call:tt)*] [$($name:ident)*] own $one:ident, $($rest:tt)*) => {
+        lent!(@sort [$($bound)* $one: Travels,] [$($mark)* ByValue,] [$($held)* $one,] [$($given)* $one,] [$($call)* $one,] [$($name)* $one] $($rest)*);
+    };
+    (@sort [$($bound:tt)*] [$($mark:tt)*] [$($held:tt)*] [$($given:tt)*] [$($call:tt)*] [$($name:ident)*] ref $one:ident, $($rest:tt)*) => {
+        lent!(@sort [$($bound)* $one: Lend + ?Sized,] [$($mark)* ByRef<$one>,] [$($held)* $one::Held,] [$($given)* &$one,] [$($call)* $one::lend(&$one),] [$($name)* $one] $($rest)*);
+    };
+    (@sort $bounds:tt $marks:tt $helds:tt $givens:tt $calls:tt $names:tt) => {
+        lent!(@sorted $bounds $marks $helds $givens $calls $names);
+    };
+    ($($kind:tt $param:ident),*) => {
+        lent!(@sort [] [] [] [] [] [] $($kind $param,)*);
+    };
+}
+
+lent!(ref P1);
+lent!(ref P1, own P2);
+lent!(own P1, ref P2);
+lent!(ref P1, ref P2);
+lent!(ref P1, own P2, own P3);
+lent!(own P1, ref P2, own P3);
+lent!(own P1, own P2, ref P3);
+lent!(ref P1, ref P2, own P3);
+lent!(ref P1, own P2, ref P3);
+lent!(own P1, ref P2, ref P3);
+lent!(ref P1, ref P2, ref P3);
+lent!(ref P1, own P2, own P3, own P4);
+lent!(own P1, ref P2, own P3, own P4);
+lent!(own P1, own P2, ref P3, own P4);
+lent!(own P1, own P2, own P3, ref P4);
+lent!(ref P1, ref P2, own P3, own P4);
+lent!(ref P1, own P2, ref P3, own P4);
+lent!(ref P1, own P2, own P3, ref P4);
+lent!(own P1, ref P2, ref P3, own P4);
+lent!(own P1, ref P2, own P3, ref P4);
+lent!(own P1, own P2, ref P3, ref P4);
+lent!(ref P1, ref P2, ref P3, own P4);
+lent!(ref P1, ref P2, own P3, ref P4);
+lent!(ref P1, own P2, ref P3, ref P4);
+lent!(own P1, ref P2, ref P3, ref P4);
+lent!(ref P1, ref P2, ref P3, ref P4);
