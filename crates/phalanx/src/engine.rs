@@ -1,17 +1,16 @@
 //! What a function does on the engine that calls it.
 
 use crate::Error;
-use crate::function::Travels;
+use crate::function::{Sendable, Travels};
 use phalanx_protocol::native::Raised;
 use phalanx_protocol::output::Output;
-use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Publishes values while a function runs: `ar.data()` has the latest under each name.
 ///
 /// # Errors
 /// When a value is none that JSON has, or this is no engine.
-pub fn publish_data<T: Serialize>(name: &str, value: &T) -> Result<(), Error> {
+pub fn publish_data<T: Sendable>(name: &str, value: &T) -> Result<(), Error> {
     if crate::engine_id().is_none() {
         return Err(Error(phalanx_protocol::failure::Failure::Usage {
             message: "data is published by functions that run on engines".to_owned(),

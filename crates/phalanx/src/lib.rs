@@ -65,7 +65,7 @@ pub use display::{
 pub use engine::{depend, publish_data, require};
 pub use error::Error;
 pub use function::{
-    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, Travels, With,
+    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, Sendable, Travels, With,
 };
 pub use input::{input, password};
 pub use interrupt::interrupted;

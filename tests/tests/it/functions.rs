@@ -118,14 +118,22 @@ fn every_error_of_a_task_comes_back() {
     let other = "'table' is of type Shared<[f64]> on this engine, and Shared<[f32]> is wanted";
     says(&notebook, "values", other);
     says(&notebook, "task", "[3.0, 6.0]");
-    for (cell, words) in [
-        ("captures", "name them with task!"),
-        ("no-serde", "serde types"),
+    for (cell, words, marked) in [
+        ("captures", "name them with task!", "^^^^^^^^ this closure"),
+        ("no-serde", "derive(Serialize, Deserialize)", "^^^^"),
+        ("push-no-serde", "derive(Serialize, Deserialize)", "^^^^^^"),
+        ("task-no-serde", "derive(Serialize, Deserialize)", "^^^^^"),
+        ("task-unnamed", "add them to the list in brackets", "^^^^^"),
+        ("text", "|s: String| count(&s)", "^^^^^^^^"),
     ] {
         let (ename, _, traceback) = notebook.cell(cell).error().expect("an error");
         assert_eq!(ename, "CompileError");
-        assert!(traceback.contains(words), "{cell}: {traceback}");
+        for words in [words, marked] {
+            assert!(traceback.contains(words), "{cell}: {traceback}");
+        }
+        assert_eq!(traceback.matches("error").count(), 1, "{cell}: {traceback}");
     }
+    says(&notebook, "borrows", "[5.0, 13.0]\n[10.0, 26.0]\n[1, 2]");
     says(
         &notebook,
         "killed",

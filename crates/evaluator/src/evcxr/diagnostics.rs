@@ -2,6 +2,7 @@
 
 use super::emitted;
 use super::limits::{self, plain};
+use super::ours;
 use super::places::{self, places};
 use super::source::Prepared;
 use evcxr::{CompilationError, Error};
@@ -40,13 +41,18 @@ fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic
         }
     };
     let best = errors.iter().filter_map(rank).min();
-    let told = errors.iter().filter(|error| rank(error) == best);
+    let told = (0..).zip(errors).filter(|(_, error)| rank(error) == best);
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
-    for diagnostic in told.map(|error| diagnostic(error, source)) {
+    for (at, error) in told {
+        let mut diagnostic = diagnostic(error, source);
+        if diagnostic.spans.is_empty() && asserted(error).is_some() {
+            diagnostic.spans = instantiated(errors.get(at + 1..).unwrap_or_default(), source);
+        }
         if !diagnostics.contains(&diagnostic) {
             diagnostics.push(diagnostic);
         }
     }
+    ours::without_consequences(&mut diagnostics);
     diagnostics
 }
 
@@ -55,8 +61,9 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
         return limits::told(&error.message(), source);
     }
     if is_suggestion(error) {
-        if let Some(unresolved) = unresolved(error, source) {
-            return unresolved;
+        let left = unresolved(error, source).or_else(|| ours::not_travelling(&error.json, source));
+        if let Some(left) = left {
+            return left;
         }
         if error.message().contains("`fn With::<(), ()>::task") {
             // What is left of what `task!` says, where it was written.
@@ -129,13 +136,24 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
             }),
     );
     help.extend(error.evcxr_extra_hint().map(str::to_owned));
-    Diagnostic {
+    let diagnostic = Diagnostic {
         message: error.message(),
         code: error.code().map(str::to_owned),
         rendered: spans.is_empty().then(|| error.rendered()),
         spans,
         help,
-    }
+    };
+    ours::told(diagnostic, &error.json)
+}
+
+/// Where the user's code needs what an error is in, as rustc's notes behind the error tell.
+fn instantiated(behind: &[CompilationError], source: &Prepared) -> Vec<DiagnosticSpan> {
+    let mut notes = behind.iter().take_while(|error| error.level() == "note");
+    let found = notes.find_map(|note| {
+        let places = places(&note.json, source);
+        (!places.is_empty()).then_some(places)
+    });
+    found.unwrap_or_default()
 }
 
 /// evcxr replaces an error outside the user's code by its first suggestion that is within.

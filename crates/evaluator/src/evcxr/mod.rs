@@ -9,6 +9,7 @@ mod library;
 mod limits;
 mod local;
 mod locks;
+mod ours;
 mod places;
 mod prelude;
 mod pretence;

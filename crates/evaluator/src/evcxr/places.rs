@@ -21,9 +21,8 @@ struct Told<'a> {
 pub(super) fn places(error: &Value, source: &Prepared) -> Vec<DiagnosticSpan> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut places = spans
-        .filter(|span| span["file_name"] == FILE)
         .filter_map(|span| {
-            let told = told(span)?;
+            let told = told(written(span)?)?;
             let (line, start, end) =
                 same_line(&told, &source.text).or_else(|| import(&told, &source.text))?;
             Some(DiagnosticSpan {
@@ -40,29 +39,52 @@ pub(super) fn places(error: &Value, source: &Prepared) -> Vec<DiagnosticSpan> {
     places
 }
 
+/// Where in the cell a span is, or the call of the macro that it comes from.
+fn written(span: &Value) -> Option<&Value> {
+    let mut span = span;
+    while span["file_name"] != FILE {
+        span = &span["expansion"]["span"];
+        if span.is_null() {
+            return None;
+        }
+    }
+    Some(span)
+}
+
 /// The closure that an error names, by its place in `compiled`, which is what evcxr has had compiled.
 pub(super) fn closure(error: &Value, compiled: &str, source: &Prepared) -> Option<DiagnosticSpan> {
-    let children = error["children"].as_array().into_iter().flatten();
-    let mut messages = children.filter_map(|child| child["message"].as_str());
-    let [line, start] = messages.find_map(|message| {
+    let texts = |of: &str, text: &str| {
+        let all = error[of].as_array().into_iter().flatten();
+        let texts = all.filter_map(|one| one[text].as_str());
+        texts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // Which of the two it is differs from one rustc to another.
+    let labels = texts("spans", "label").into_iter();
+    let mut messages = labels.chain(texts("children", "message"));
+    let [line, start, end] = messages.find_map(|message| {
         let (_, place) = message.split_once("{closure@")?;
         let (file, place) = place.split_once('}')?.0.split_once(':')?;
         // rustc shortens paths.
         if !FILE.ends_with(file) {
             return None;
         }
-        let mut numbers = place.split([':', ' ']).map(str::parse::<usize>);
-        Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
+        let mut numbers = place.split([':', ' ']).filter(|word| !word.is_empty());
+        let mut number = || numbers.next()?.parse::<usize>().ok();
+        let (line, start) = (number()?, number()?);
+        Some([line, start, number().and(number()).unwrap_or_default()])
     })?;
-    let text = compiled.lines().nth(line.checked_sub(1)?)?;
-    let head = text.chars().enumerate().skip(start.checked_sub(1)?);
-    let bars = head.filter(|(_, c)| *c == '|').map(|(at, _)| at + 2);
-    let told = Told {
-        line: text,
-        start,
-        end: bars.take(2).last()?,
-    };
-    let (line, start, end) = same_line(&told, &source.text)?;
+    let text = compiled.lines().nth(line.checked_sub(1)?).unwrap_or_default();
+    let (line, start, end) = head(text, start)
+        .filter(|found| end == 0 || *found == end)
+        .and_then(|end| {
+            let told = Told {
+                line: text,
+                start,
+                end,
+            };
+            same_line(&told, &source.text)
+        })
+        .or_else(|| only_head(end.checked_sub(start)?, start, &source.text))?;
     Some(DiagnosticSpan {
         start_line: line,
         start_column: source.column(line, start),
@@ -71,6 +93,33 @@ pub(super) fn closure(error: &Value, compiled: &str, source: &Prepared) -> Optio
         label: "this closure".to_owned(),
         primary: true,
     })
+}
+
+/// Where the head of a closure that begins at this column ends: `|x: f64|`.
+fn head(line: &str, start: usize) -> Option<usize> {
+    let head = line.chars().enumerate().skip(start.checked_sub(1)?);
+    let bars = head.filter(|(_, c)| *c == '|').map(|(at, _)| at + 2);
+    bars.take(2).last()
+}
+
+/// The only head of a closure that is so long: evcxr may have had something else compiled since.
+/// Of several the one at that column.
+fn only_head(len: usize, column: usize, source: &str) -> Option<(usize, usize, usize)> {
+    let heads = (1..).zip(source.lines()).flat_map(|(number, line)| {
+        let starts = line.chars().enumerate().filter(|(_, c)| *c == '|');
+        let found = starts.filter_map(move |(at, _)| {
+            let end = head(line, at + 1)?;
+            (end - at - 1 == len).then_some((number, at + 1, end))
+        });
+        found.collect::<Vec<_>>()
+    });
+    let heads = heads.collect::<Vec<_>>();
+    let mut there = heads.iter().filter(|(_, at, _)| *at == column);
+    match (heads.as_slice(), there.next(), there.next()) {
+        ([one], _, _) => Some(*one),
+        (_, Some(one), None) => Some(*one),
+        _ => None,
+    }
 }
 
 fn told(span: &Value) -> Option<Told<'_>> {
@@ -170,18 +219,47 @@ mod tests {
             let note = format!("while instantiating `fn <{{closure@{place}}} as X<(f64,)>>::f`");
             json!({"children": [{"message": "other"}, {"message": note}]})
         };
+        let labelled = |place: &str| {
+            let label = format!("evaluation of `X::<{{closure@{place}}}>::{{constant#0}}` failed here");
+            json!({"spans": [{"file_name": "/core/src/panic.rs", "label": label}]})
+        };
         let compiled = "generated\n    dv.map_sync(|x: f64| k * x, &xs)\n";
         let source = Prepared::unchanged("let dv = all;\ndv.map_sync(|x: f64| k * x, &xs)");
         for place in ["lib.rs:2:17", "src/lib.rs:2:17: 2:25"] {
-            let place = closure(&error(place), compiled, &source).unwrap();
-            assert_eq!(
-                (place.start_line, place.start_column, place.end_column),
-                (2, 13, 21)
-            );
+            for error in [error(place), labelled(place)] {
+                let place = closure(&error, compiled, &source).unwrap();
+                assert_eq!(
+                    (place.start_line, place.start_column, place.end_column),
+                    (2, 13, 21)
+                );
+            }
         }
         let other = "generated\nsomething else\n";
         assert_eq!(closure(&error("lib.rs:2:17"), other, &source), None);
+        // The file is another by now; what rustc says of the closure's length helps.
+        let place = closure(&error("lib.rs:1:17: 1:25"), other, &source).unwrap();
+        assert_eq!([place.start_column, place.end_column], [13, 21]);
+        let two = Prepared::unchanged("f(|x: f64| k);\n   f(|y: f64| k)");
+        let place = closure(&error("lib.rs:9:6: 9:14"), other, &two).unwrap();
+        assert_eq!([place.start_line, place.start_column], [2, 6]);
+        assert_eq!(closure(&error("lib.rs:9:8: 9:16"), other, &two), None);
         assert_eq!(closure(&error("mod.rs:2:17"), compiled, &source), None);
+    }
+
+    #[test]
+    fn what_a_macro_makes_is_where_it_is_called() {
+        let call = json!({
+            "file_name": FILE,
+            "text": [{"text": "f(task!([k] || k))", "highlight_start": 3, "highlight_end": 18}],
+        });
+        let inner = json!({"file_name": "/x/mod.rs", "expansion": {"span": call}});
+        let error = json!({"spans": [
+            {"file_name": "/x/mod.rs", "is_primary": true, "expansion": {"span": inner}},
+            {"file_name": "/x/other.rs", "expansion": null},
+        ]});
+        let found = places(&error, &Prepared::unchanged("1;\nf(task!([k] || k))"));
+        let found = found.iter().map(|place| [place.start_line, place.start_column]);
+        assert_eq!(found.collect::<Vec<_>>(), [[2, 3]]);
     }
 
     #[test]

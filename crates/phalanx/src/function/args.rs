@@ -18,9 +18,9 @@ use std::fmt;
 #[diagnostic::on_unimplemented(
     message = "values of type `{Self}` cannot travel to engines and back",
     label = "this is neither serialised nor deserialised by serde",
-    note = "derive it for a type of your own: `#[derive(Serialize, Deserialize)]`",
+    note = "derive what it needs for a type of your own: `#[derive(Serialize, Deserialize)]`",
     note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.16\", features = [\"serde\"] }}`",
-    note = "parameters and results of functions that engines call are owned: `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
+    note = "what functions give back is owned: `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
 )]
 pub trait Travels: Serialize + DeserializeOwned + 'static {}
 
@@ -36,6 +36,18 @@ pub trait Travels {}
 
 #[cfg(rust_analyzer)]
 impl<T> Travels for T {}
+
+/// What can be sent to engines: every type that implements serde's `Serialize`, borrowed or not.
+#[diagnostic::on_unimplemented(
+    message = "values of type `{Self}` cannot be sent to engines",
+    label = "this is not serialised by serde",
+    note = "derive what it needs for a type of your own: `#[derive(Serialize, Deserialize)]`",
+    note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.16\", features = [\"serde\"] }}`"
+)]
+pub trait Sendable: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + ?Sized> Sendable for T {}
 
 /// What an engine's namespace holds under a name, or the value of an expression over its variables:
 /// an argument that may be another value on every engine.

@@ -34,7 +34,8 @@ pub struct With<F, C>(F, C);
 #[diagnostic::on_unimplemented(
     message = "engines cannot call `{Self}`",
     label = "not a function with parameters and result that can travel",
-    note = "parameters and result must be owned and serde types, for which other crates often need their `serde` feature; a closure's parameters need their types: `|x: f64| …`",
+    note = "parameters and result are types that serde reads and writes: of one of your own, `#[derive(Serialize, Deserialize)]`; other crates often need their `serde` feature",
+    note = "up to four parameters may borrow (`xs: &[f64]`), and the result is owned; a closure's parameters need their types: `|x: f64| …`",
     note = "a closure that captures variables names them: `task!([k] |x: f64| k * x)`"
 )]
 pub trait IntoFunction<P, M = ()> {
@@ -70,6 +71,14 @@ impl<P, R: Travels> IntoFunction<P> for Result<Function<P, R>, Error> {
 
     fn into_function(self) -> Result<Function<P, R>, Error> {
         self
+    }
+}
+
+impl With<(), ()> {
+    /// What a closure captures.
+    #[doc(hidden)]
+    pub fn captured<T: Travels>(value: T) -> T {
+        value
     }
 }
 

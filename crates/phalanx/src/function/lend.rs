@@ -139,3 +139,60 @@ lent!(ref P1, ref P2, own P3, ref P4);
 lent!(ref P1, own P2, ref P3, ref P4);
 lent!(own P1, ref P2, ref P3, ref P4);
 lent!(ref P1, ref P2, ref P3, ref P4);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::any::type_name;
+
+    /// The parameters that engines call it with.
+    fn parameters<P, M, F: IntoFunction<P, M>>(_: F) -> &'static str {
+        type_name::<P>()
+    }
+
+    fn norm(xs: &[f64]) -> f64 {
+        xs.iter().map(|x| x * x).sum::<f64>().sqrt()
+    }
+
+    #[test]
+    fn what_is_borrowed_travels_as_what_owns_it() {
+        assert_eq!(parameters(norm), type_name::<(Vec<f64>,)>());
+        assert_eq!(parameters(|x: f64| x), type_name::<(f64,)>());
+        assert_eq!(parameters(|x: &f64| *x), type_name::<(f64,)>());
+        let three = |xs: &[f64], by: f64, names: &Vec<String>| names.len() as f64 * by * xs[0];
+        let wanted = type_name::<(Vec<f64>, f64, Vec<String>)>();
+        assert_eq!(parameters(three), wanted);
+        let four = |_: u8, xs: &[u64], _: u8, ys: &[u64]| xs.len() + ys.len();
+        let wanted = type_name::<(u8, Vec<u64>, u8, Vec<u64>)>();
+        assert_eq!(parameters(four), wanted);
+    }
+
+    #[test]
+    fn functions_are_lent_what_has_come() {
+        fn call<F, M, P, R: Travels>(_: F, given: P) -> R
+        where
+            Lent<F, M>: Invoke<P, Output = R>,
+            F: IntoFunction<P, M>,
+        {
+            let made = Lent::<F, M>::prepare(None).ok().unwrap();
+            made.invoke(given)
+        }
+        assert_eq!(call(norm, (vec![3.0, 4.0],)), 5.0);
+        let scaled = |by: f64, xs: &[f64]| xs.iter().map(|x| by * x).collect::<Vec<_>>();
+        assert_eq!(call(scaled, (2.0, vec![1.0, 2.0])), [2.0, 4.0]);
+        let of_text = |text: &str, path: &Path| text.len() + path.as_os_str().len();
+        let given = ("größe".to_owned(), PathBuf::from("/tmp"));
+        let made = Lent::<_, (ByRef<str>, ByRef<Path>)>(of_text, PhantomData);
+        assert_eq!(made.invoke(given), 11);
+    }
+
+    #[test]
+    fn tasks_may_borrow_too() {
+        // Only what they are made of can be seen outside a cell.
+        let task = crate::task!([] |xs: &[f64], by: f64, text: &'static str,| xs.len() as f64 * by + text.len() as f64);
+        fn takes<P>(_: &Result<Function<P, f64>, Error>) -> &'static str {
+            type_name::<P>()
+        }
+        assert_eq!(takes(&task), type_name::<(Vec<f64>, f64, String)>());
+    }
+}

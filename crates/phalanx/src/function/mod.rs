@@ -16,7 +16,7 @@ mod invoke;
 mod lend;
 mod trampoline;
 
-pub use args::{Argument, Arguments, Reference, Travels};
+pub use args::{Argument, Arguments, Reference, Sendable, Travels};
 pub use invoke::{IntoFunction, Invoke, With};
 pub use lend::{ByRef, Lend};
 
@@ -123,10 +123,10 @@ macro_rules! task {
 #[macro_export]
 macro_rules! __task {
     (@captures [$($value:expr,)*] [$($bind:tt)*] [& $name:ident $(, $($rest:tt)*)?] $($closure:tt)*) => {
-        $crate::__task!(@captures [$($value,)* $name.to_owned(),] [$($bind)* (ref $name)] [$($($rest)*)?] $($closure)*)
+        $crate::__task!(@captures [$($value,)* $crate::With::captured($name.to_owned()),] [$($bind)* (ref $name)] [$($($rest)*)?] $($closure)*)
     };
     (@captures [$($value:expr,)*] [$($bind:tt)*] [$name:ident $(, $($rest:tt)*)?] $($closure:tt)*) => {
-        $crate::__task!(@captures [$($value,)* $name.to_owned(),] [$($bind)* (own $name)] [$($($rest)*)?] $($closure)*)
+        $crate::__task!(@captures [$($value,)* $crate::With::captured($name.to_owned()),] [$($bind)* (own $name)] [$($($rest)*)?] $($closure)*)
     };
     (@captures [$($value:expr,)*] [$($bind:tt)*] [] move $($closure:tt)*) => {
         $crate::__task!(@captures [$($value,)*] [$($bind)*] [] $($closure)*)

@@ -4,10 +4,9 @@ use super::DirectView;
 use super::scatter::{IntoSpread, Scatter};
 use super::submit::Args;
 use crate::async_result::{AsyncMapResult, AsyncResult, Chunks, Many, One, Shape};
-use crate::function::{Argument, Encoded, Function, IntoFunction, Parts, Travels, Undecoded};
+use crate::function::{Argument, Encoded, Function, IntoFunction, Parts, Sendable, Travels, Undecoded};
 use crate::{Error, namespace};
 use phalanx_protocol::apply::Pushed;
-use serde::Serialize;
 
 /// Puts a value under a name: what an engine does with what is pushed.
 fn receive(name: String, type_name: String, Undecoded(value): Undecoded) {
@@ -65,7 +64,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When it cannot be serialised or submitted.
-    pub fn push<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
+    pub fn push<T: Sendable + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
         self.push_async(name, value)?.get().map(drop)
     }
 
@@ -73,7 +72,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// As there.
-    pub fn push_async<T: Serialize + ?Sized>(
+    pub fn push_async<T: Sendable + ?Sized>(
         &self,
         name: &str,
         value: &T,
@@ -91,7 +90,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// As there.
-    pub fn update<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
+    pub fn update<T: Sendable + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
         self.push(name, value)
     }
 

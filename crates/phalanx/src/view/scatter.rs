@@ -6,10 +6,9 @@ use super::map::partition;
 use super::submit::Args;
 use crate::Error;
 use crate::async_result::{AsyncResult, Many, Shape};
-use crate::function::Parts;
+use crate::function::{Parts, Sendable};
 use crate::shared::{Plain, Shared};
 use phalanx_protocol::apply::Pushed;
-use serde::Serialize;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ pub struct List<T>(Vec<T>);
 
 impl<I: IntoIterator> IntoSpread for I
 where
-    I::Item: Serialize,
+    I::Item: Sendable,
 {
     type Spread = List<I::Item>;
 
@@ -68,7 +67,7 @@ impl<T: Plain> IntoSpread for &Shared<[T]> {
     }
 }
 
-impl<T: Serialize> Spread for List<T> {
+impl<T: Sendable> Spread for List<T> {
     fn count(&self) -> usize {
         self.0.len()
     }
