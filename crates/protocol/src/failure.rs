@@ -94,6 +94,35 @@ pub struct Panic {
     pub location: Option<String>,
 }
 
+/// The file in which all cells are compiled, as panics name it.
+const COMPILED: &str = "src/lib.rs:";
+
+/// What stands between a place in that file and the library that was made of it.
+const OF: &str = " of ";
+
+impl Panic {
+    /// Says which library's source a place is in, where it is in one and not in the cell that ran:
+    /// `library` is a path or a hash.
+    #[must_use]
+    pub fn of_library(mut self, library: &str) -> Self {
+        if let Some(location) = &mut self.location
+            && location.starts_with(COMPILED)
+        {
+            location.push_str(OF);
+            location.push_str(library);
+        }
+        self
+    }
+
+    /// The line (from 1), and the library, that a location names which [`of_library`](Self::of_library)
+    /// has made.
+    pub fn in_library(location: &str) -> Option<(usize, &str)> {
+        let (place, library) = location.strip_prefix(COMPILED)?.split_once(OF)?;
+        let (line, _) = place.split_once(':')?;
+        Some((line.parse().ok()?, library))
+    }
+}
+
 /// A failure with the names that go on the wire, and the engine it belongs to.
 ///
 /// `ename`s are those of ipyparallel's `error.py` and of design section 9.

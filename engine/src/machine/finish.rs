@@ -29,6 +29,8 @@ impl Machine {
             return;
         };
         let died = matches!(outcome, Outcome::Died { .. });
+        let panicked = matches!(outcome, Outcome::Panicked(_));
+        let library = current.work.library().filter(|_| panicked).cloned();
         let took = self.now - current.started;
         let took = (outcome == Outcome::Completed).then_some(took);
         self.ahead.took(&current.work, took);
@@ -51,7 +53,13 @@ impl Machine {
         }
         match outcome {
             Outcome::Completed => self.complete(commands),
-            Outcome::Panicked(panic) => self.fail(failure::panicked(panic), commands),
+            Outcome::Panicked(panic) => {
+                let panic = match library {
+                    Some(library) => panic.of_library(library.as_str()),
+                    None => panic,
+                };
+                self.fail(failure::panicked(panic), commands);
+            }
             Outcome::Errored { message, .. } => {
                 self.fail(Failure::new("Error", message), commands);
             }

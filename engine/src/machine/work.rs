@@ -3,6 +3,7 @@
 use super::event::{Ask, Shipment};
 use super::failure::Failure;
 use bytes::Bytes;
+use phalanx_protocol::id::ArtifactHash;
 use phalanx_protocol::native::{Raised, value};
 use phalanx_protocol::parallel::{CallMetadata, CellMetadata};
 use std::sync::Arc;
@@ -65,6 +66,14 @@ impl Work {
                 buffers: call.buffers.clone(),
                 args: args.clone(),
             },
+        }
+    }
+
+    /// The library that the code is in: what it needs stands before it.
+    pub(super) fn library(&self) -> Option<&ArtifactHash> {
+        match self {
+            Self::Cell { cell, .. } => cell.artifacts.last(),
+            Self::Call { call, .. } => call.artifacts.last(),
         }
     }
 

@@ -225,6 +225,9 @@ fn panicked(panic: &Panic, place: Option<&Place>) -> ErrorReport {
 
 /// Where a panic was, in the cell where that is known: its line, and the line's text.
 fn location(location: &str, place: Option<&Place>) -> Option<String> {
+    if location.starts_with("In[") {
+        return Some(format!("  at {location}"));
+    }
     let (rest, _column) = location.rsplit_once(':')?;
     let (file, line) = rest.rsplit_once(':')?;
     if file != "cell" {
@@ -233,7 +236,12 @@ fn location(location: &str, place: Option<&Place>) -> Option<String> {
     let place = place?;
     let line = place.map.line(line.parse().ok()?);
     let text = place.text.lines().nth(line.checked_sub(1)?)?;
-    Some(format!("  at {}, line {line}: {}", place.name, text.trim()))
+    Some(format!("  at {}", line_of(&place.name, line, text)))
+}
+
+/// A line of a cell, as tracebacks name it.
+pub fn line_of(cell: &str, line: usize, text: &str) -> String {
+    format!("{cell}, line {line}: {}", text.trim())
 }
 
 fn usage(message: &str, hint: Option<&str>, place: Option<&Place>) -> ErrorReport {

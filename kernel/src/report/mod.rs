@@ -16,6 +16,6 @@ pub mod output;
 mod snippet;
 pub mod table;
 
-pub use error::{ErrorReport, elsewhere, report};
+pub use error::{ErrorReport, elsewhere, line_of, report};
 pub use fault::{Fault, Place};
 pub use notice::{Notice, notice};

@@ -55,6 +55,13 @@ impl Artifacts {
         Ok(needed)
     }
 
+    /// The library of that content, if it has been asked for.
+    pub(super) fn library(&self, hash: &ArtifactHash) -> Option<PathBuf> {
+        let libraries = held(&self.libraries);
+        let mut found = libraries.iter().filter(|(_, known)| known.hash == *hash);
+        found.next().map(|(path, _)| path.clone())
+    }
+
     async fn find(
         &self,
         libstd: &Path,

@@ -26,7 +26,11 @@ pub async fn run_cell(
     if services.timing() {
         context.timer().begin(Instant::now());
     }
-    let result = run_directives(services, context, source).await;
+    services.sources().runs(context.count(), source);
+    let mut result = run_directives(services, context, source).await;
+    if let Err(fault) = &mut result {
+        services.sources().tell(fault);
+    }
     if let Some(told) = context.timer().end(Instant::now()) {
         context.outlet().text(StreamName::Stdout, told).await;
     }

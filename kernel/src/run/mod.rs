@@ -49,6 +49,7 @@ mod retention;
 mod services;
 mod shell;
 mod snapshots;
+mod sources;
 mod surroundings;
 mod timer;
 

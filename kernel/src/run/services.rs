@@ -9,6 +9,7 @@ use super::fanout::{Fanout, States};
 use super::functions::Functions;
 use super::local::{Analysis, CellCall};
 use super::results::Results;
+use super::sources::Sources;
 use super::{CellContext, Local, Programs, Surroundings};
 use crate::magic::{MagicSets, Targets};
 use phalanx_client::Engine;
@@ -34,6 +35,7 @@ pub struct Services {
     cluster: Cluster,
     fanout: Fanout,
     functions: Functions,
+    sources: Sources,
     /// What the sets of magics remember. Held for one look or change.
     sets: Arc<Mutex<MagicSets>>,
     surroundings: Surroundings,
@@ -68,6 +70,7 @@ impl Services {
                 results: Results::default(),
                 watchers: watchers.clone(),
             },
+            sources: Sources::new(artifacts.clone()),
             functions: Functions::new(artifacts),
             sets: Arc::default(),
             surroundings,
@@ -93,6 +96,11 @@ impl Services {
     /// Cells on engines.
     pub fn fanout(&self) -> &Fanout {
         &self.fanout
+    }
+
+    /// The cells that have run.
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// Functions on engines.

@@ -144,8 +144,14 @@ mod tests {
 
         let mut all = vec![
             of("values of type `N` cannot be sent to engines", "E0277"),
-            of("the trait bound `N: serde::Serialize` is not satisfied", "E0277"),
-            of("the method `wait` exists for struct `Scatter<List<N>, Many>`, but …", "E0599"),
+            of(
+                "the trait bound `N: serde::Serialize` is not satisfied",
+                "E0277",
+            ),
+            of(
+                "the method `wait` exists for struct `Scatter<List<N>, Many>`, but …",
+                "E0599",
+            ),
             of("mismatched types", "E0308"),
         ];
         without_consequences(&mut all);

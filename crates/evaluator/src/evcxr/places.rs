@@ -73,7 +73,10 @@ pub(super) fn closure(error: &Value, compiled: &str, source: &Prepared) -> Optio
         let (line, start) = (number()?, number()?);
         Some([line, start, number().and(number()).unwrap_or_default()])
     })?;
-    let text = compiled.lines().nth(line.checked_sub(1)?).unwrap_or_default();
+    let text = compiled
+        .lines()
+        .nth(line.checked_sub(1)?)
+        .unwrap_or_default();
     let (line, start, end) = head(text, start)
         .filter(|found| end == 0 || *found == end)
         .and_then(|end| {
@@ -220,7 +223,8 @@ mod tests {
             json!({"children": [{"message": "other"}, {"message": note}]})
         };
         let labelled = |place: &str| {
-            let label = format!("evaluation of `X::<{{closure@{place}}}>::{{constant#0}}` failed here");
+            let label =
+                format!("evaluation of `X::<{{closure@{place}}}>::{{constant#0}}` failed here");
             json!({"spans": [{"file_name": "/core/src/panic.rs", "label": label}]})
         };
         let compiled = "generated\n    dv.map_sync(|x: f64| k * x, &xs)\n";
@@ -258,7 +262,9 @@ mod tests {
             {"file_name": "/x/other.rs", "expansion": null},
         ]});
         let found = places(&error, &Prepared::unchanged("1;\nf(task!([k] || k))"));
-        let found = found.iter().map(|place| [place.start_line, place.start_column]);
+        let found = found
+            .iter()
+            .map(|place| [place.start_line, place.start_column]);
         assert_eq!(found.collect::<Vec<_>>(), [[2, 3]]);
     }
 

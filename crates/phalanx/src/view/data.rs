@@ -4,7 +4,9 @@ use super::DirectView;
 use super::scatter::{IntoSpread, Scatter};
 use super::submit::Args;
 use crate::async_result::{AsyncMapResult, AsyncResult, Chunks, Many, One, Shape};
-use crate::function::{Argument, Encoded, Function, IntoFunction, Parts, Sendable, Travels, Undecoded};
+use crate::function::{
+    Argument, Encoded, Function, IntoFunction, Parts, Sendable, Travels, Undecoded,
+};
 use crate::{Error, namespace};
 use phalanx_protocol::apply::Pushed;
 

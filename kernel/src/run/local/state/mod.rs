@@ -153,6 +153,7 @@ impl State {
             source,
             phase: Phase::Compiling,
             outcomes: Vec::new(),
+            library: None,
             interrupted: false,
         });
     }
@@ -302,6 +303,7 @@ impl State {
                 let notice = Notice::Dropped(cell.dropped.clone());
                 commands.push(Command::Tell { job, notice });
             }
+            current.library = Some(cell.artifact.clone());
             commands.push(Command::Run { job, run, cell });
         }
     }
@@ -381,7 +383,11 @@ impl State {
             // A cell that was done before the interrupt reached it has not been interrupted.
             (Ok(_), None | Some(Outcome::Completed)) => result.clone(),
             _ if current.interrupted => Err(Failure::Interrupted { lost: lost() }),
-            (Ok(_), Some(Outcome::Panicked(panic))) => Err(Failure::Panic(panic.clone())),
+            (Ok(_), Some(Outcome::Panicked(panic))) => {
+                let library = current.library.unwrap_or_default();
+                let library = library.display().to_string();
+                Err(Failure::Panic(panic.clone().of_library(&library)))
+            }
             (Ok(_), Some(Outcome::Errored { message, failure })) => {
                 let message = message.clone();
                 let failure = failure.as_deref().cloned();

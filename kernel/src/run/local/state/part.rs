@@ -4,6 +4,7 @@ use super::JobId;
 use phalanx_protocol::evaluator::{CompiledCell, RequestId};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
+use std::path::PathBuf;
 
 #[derive(Debug)]
 pub(super) enum EvaluatorState {
@@ -63,6 +64,8 @@ pub(super) struct Current {
     pub(super) source: String,
     pub(super) phase: Phase,
     pub(super) outcomes: Vec<Outcome>,
+    /// What ran last.
+    pub(super) library: Option<PathBuf>,
     pub(super) interrupted: bool,
 }
 

@@ -1,0 +1,182 @@
+//! Where in the notebook code stands that is in no part of the cell that ran it: functions of earlier
+//! cells, and those that engines were given.
+//!
+//! A cell's library holds the items of all cells before it. Beside the library is what it was compiled
+//! from, and a line of that is looked for in the cells.
+
+use super::artifacts::Artifacts;
+use crate::report::{Fault, line_of};
+use phalanx_protocol::failure::{Failure, Panic, RemoteFailure};
+use phalanx_protocol::id::ArtifactHash;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many bytes of cells are kept; older ones are forgotten.
+const MOST: usize = 1 << 22;
+
+/// How many lines before one are compared where it stands at several places.
+const AROUND: usize = 20;
+
+/// The cells that have run. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Sources {
+    artifacts: Artifacts,
+    /// Held for one look or change.
+    cells: Arc<Mutex<Cells>>,
+}
+
+/// Texts of cells and their numbers, the oldest first.
+#[derive(Debug, Default)]
+struct Cells {
+    list: VecDeque<(usize, Arc<str>)>,
+    bytes: usize,
+}
+
+impl Sources {
+    pub(super) fn new(artifacts: Artifacts) -> Self {
+        Self {
+            artifacts,
+            cells: Arc::default(),
+        }
+    }
+
+    /// A cell is going to run.
+    pub(super) fn runs(&self, count: usize, source: &str) {
+        self.cells
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(count, source.into());
+    }
+
+    /// Says of panics where in the notebook they were.
+    pub(super) fn tell(&self, fault: &mut Fault) {
+        match &mut fault.failure {
+            Failure::Panic(panic) => {
+                if let Some(line) = panic.location.as_deref().and_then(|at| self.find(at)) {
+                    panic.location = Some(line);
+                }
+            }
+            Failure::Remote(failure) => self.tell_remote(failure),
+            Failure::Composite { failures, .. } => {
+                failures.iter_mut().for_each(|one| self.tell_remote(one));
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_remote(&self, failure: &mut RemoteFailure) {
+        for line in &mut failure.traceback {
+            let at = line.trim_start().strip_prefix("at ");
+            if let Some(found) = at.and_then(|at| self.find(at)) {
+                *line = format!("  at {found}");
+            }
+        }
+    }
+
+    fn find(&self, location: &str) -> Option<String> {
+        let (line, library) = Panic::in_library(location)?;
+        let library = match library.starts_with('/') {
+            true => PathBuf::from(library),
+            false => self.artifacts.library(&ArtifactHash::new(library))?,
+        };
+        let compiled = std::fs::read_to_string(library.with_extension("rs")).ok()?;
+        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.find(&compiled, line)
+    }
+}
+
+impl Cells {
+    fn add(&mut self, count: usize, source: Arc<str>) {
+        self.bytes += source.len();
+        self.list.push_back((count, source));
+        while self.bytes > MOST && self.list.len() > 1 {
+            if let Some((_, oldest)) = self.list.pop_front() {
+                self.bytes -= oldest.len();
+            }
+        }
+    }
+
+    /// The line of a cell that a line of a compiled file is. Of several it is that with most lines
+    /// before it that are the same, and of those the newest.
+    fn find(&self, compiled: &str, line: usize) -> Option<String> {
+        let compiled: Vec<&str> = compiled.lines().take(line).map(str::trim).collect();
+        let wanted = compiled.get(line.checked_sub(1)?)?;
+        if !wanted.chars().any(char::is_alphanumeric) {
+            return None;
+        }
+        let mut best: Option<(usize, String)> = None;
+        for (count, source) in self.list.iter().rev() {
+            let lines: Vec<&str> = source.lines().map(str::trim).collect();
+            for (at, _) in (0..).zip(&lines).filter(|(_, line)| *line == wanted) {
+                let both = compiled.iter().rev().zip(lines[..=at].iter().rev());
+                let same = both.take(AROUND).take_while(|(a, b)| a == b).count();
+                if best.as_ref().is_none_or(|(most, _)| same > *most) {
+                    let told = line_of(&format!("In[{count}]"), at + 1, wanted);
+                    best = Some((same, told));
+                }
+            }
+        }
+        best.map(|(_, told)| told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(cells: &[&str], compiled: &str, line: usize, found: Option<&str>) {
+        let mut all = Cells::default();
+        for (count, cell) in (1..).zip(cells) {
+            all.add(count, (*cell).into());
+        }
+        assert_eq!(all.find(compiled, line).as_deref(), found, "{compiled:?}");
+    }
+
+    #[test]
+    fn a_line_is_found_in_the_cell_it_is_from() {
+        let cells = [
+            "fn f(x: u8) -> u8 {\n    assert!(x > 1);\n    x\n}",
+            "fn g() {}\nfn h(x: u8) -> u8 {\n    assert!(x > 1);\n    x\n}",
+            "f(0)",
+        ];
+        let compiled = "use a::*;\nfn f(x: u8) -> u8 {\nassert!(x > 1);\nx\n}\nfn h(x: u8) -> u8 {\nassert!(x > 1);\nx\n}";
+        check(&cells, compiled, 3, Some("In[1], line 2: assert!(x > 1);"));
+        check(&cells, compiled, 7, Some("In[2], line 3: assert!(x > 1);"));
+        check(&cells, compiled, 1, None);
+        check(&cells, compiled, 5, None);
+        check(&cells, compiled, 99, None);
+        check(&cells, compiled, 0, None);
+    }
+
+    #[test]
+    fn of_the_same_the_newest_counts() {
+        check(&["f();", "f();"], "f();", 1, Some("In[2], line 1: f();"));
+    }
+
+    #[test]
+    fn panics_in_functions_of_other_cells_are_told_where_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("libcode_1.so");
+        std::fs::write(folder.path().join("libcode_1.rs"), "generated\nv[i]\n").unwrap();
+        let sources = Sources::new(Artifacts::default());
+        sources.runs(4, "fn f(v: &[u8], i: usize) -> u8 {\n    v[i]\n}");
+        let panic = Panic {
+            message: "out of bounds".to_owned(),
+            location: Some("src/lib.rs:2:5".to_owned()),
+        };
+        let panic = panic.of_library(&library.display().to_string());
+        let mut fault = Fault::from(Failure::Panic(panic.clone()));
+        sources.tell(&mut fault);
+        let report = crate::report::report(&fault);
+        assert_eq!(report.traceback[1], "  at In[4], line 2: v[i]");
+        // What cannot be found says nothing of what the user has not written.
+        let gone = panic.location.unwrap().replace("libcode_1", "libcode_2");
+        let mut fault = Fault::from(Failure::Panic(Panic {
+            message: "out of bounds".to_owned(),
+            location: Some(gone),
+        }));
+        sources.tell(&mut fault);
+        assert_eq!(crate::report::report(&fault).traceback.len(), 1);
+    }
+}
