@@ -4,8 +4,15 @@
 //! sent one keeps the file open until the receiver has opened it, through `/proc`. The file is
 //! sealed: it never changes. It has no name, so it is gone with the last process that has it open or
 //! mapped, however that ends.
+//!
+//! Parts of what is meant may be in other files, so that what is sent again is not written again. The
+//! file has a hole there, and what fills it is said behind the reference.
 
 use std::path::PathBuf;
+
+/// Where plain data begins in files that is not written again when it is sent again: on a page,
+/// however large those of a machine are.
+pub const PAGE: usize = 1 << 16;
 
 /// What is smaller than this many bytes is not worth a file.
 pub const LEAST: usize = 1 << 20;
@@ -15,6 +22,41 @@ pub const REFERENCE: usize = 48;
 
 /// What a reference begins with, and arguments and values never do.
 const MARK: [u8; 8] = [0xff; 8];
+
+/// A part of the bytes that are meant which is in another file: where they are mapped there is a hole
+/// to be filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Where the part is in what is meant.
+    pub at: u64,
+    /// Where it is to be found.
+    pub segment: SegmentRef,
+}
+
+impl Link {
+    /// What is sent behind the reference.
+    pub fn to_bytes(&self) -> [u8; REFERENCE] {
+        let mut bytes = self.segment.to_bytes();
+        bytes[..8].copy_from_slice(&self.at.to_le_bytes());
+        bytes
+    }
+
+    /// All that stand behind a reference.
+    pub fn all(bytes: &[u8]) -> Vec<Self> {
+        if SegmentRef::from_bytes(bytes).is_none() {
+            return Vec::new();
+        }
+        let behind = bytes.chunks_exact(REFERENCE).skip(1);
+        let link = |bytes: &[u8]| {
+            let (at, rest) = bytes.split_first_chunk()?;
+            Some(Self {
+                at: u64::from_le_bytes(*at),
+                segment: SegmentRef::from_bytes(&[&MARK, rest].concat())?,
+            })
+        };
+        behind.filter_map(link).collect()
+    }
+}
 
 /// Bytes of a sealed file that another process has open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,9 +88,12 @@ impl SegmentRef {
         bytes
     }
 
-    /// The reference, if the bytes are one.
+    /// The reference, if the bytes are one: alone, or with [`Link`]s behind it.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; REFERENCE] = bytes.try_into().ok()?;
+        if !bytes.len().is_multiple_of(REFERENCE) {
+            return None;
+        }
+        let bytes: &[u8; REFERENCE] = bytes.first_chunk()?;
         let mut words = bytes.chunks_exact(8).map(|word| {
             let word = <[u8; 8]>::try_from(word).unwrap_or_default();
             u64::from_le_bytes(word)
@@ -96,7 +141,18 @@ mod tests {
             len: 1 << 40,
         };
         let bytes = reference.to_bytes();
-        assert_eq!(SegmentRef::from_bytes(&bytes), Some(reference));
+        assert_eq!(SegmentRef::from_bytes(&bytes), Some(reference.clone()));
+        assert_eq!(Link::all(&bytes), []);
+        let links = [7, 1 << 20].map(|at| Link {
+            at,
+            segment: reference.clone(),
+        });
+        let linked = [bytes, links[0].to_bytes(), links[1].to_bytes()].concat();
+        assert_eq!(SegmentRef::from_bytes(&linked), Some(reference));
+        assert_eq!(Link::all(&linked), links);
+        assert_eq!(SegmentRef::from_bytes(&linked[1..]), None);
+        assert_eq!(SegmentRef::from_bytes(&linked[..60]), None);
+        assert_eq!(Link::all(&[0; REFERENCE * 2]), []);
         assert_eq!(SegmentRef::from_bytes(&bytes[1..]), None);
         assert_eq!(SegmentRef::from_bytes(&[0; REFERENCE]), None);
         assert_eq!(SegmentRef::from_bytes(b""), None);

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use phalanx_protocol::native::arguments::{Elsewhere, elsewhere};
-use phalanx_protocol::segment::{REFERENCE, SegmentRef};
+use phalanx_protocol::segment::{Link, PAGE, REFERENCE, SegmentRef};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::collections::HashMap;
@@ -47,7 +47,7 @@ pub fn place(bytes: &[u8]) -> io::Result<Bytes> {
         offset: 0,
         len: bytes.len() as u64,
     };
-    held(&Open::new(file), reference)
+    held(vec![(Open::new(file), reference)], &[])
 }
 
 /// Takes over what others have referred to: the references are this process's then, or the bytes
@@ -61,20 +61,26 @@ pub fn hold(all: Vec<Bytes>) -> io::Result<Vec<Bytes>> {
         let Some(reference) = SegmentRef::from_bytes(&bytes) else {
             return Ok(bytes);
         };
-        let key = (reference.pid, reference.fd);
-        let file = match open.get(&key) {
-            Some(file) => Arc::clone(file),
-            None => {
-                let file = opened(&reference)?;
-                if HELD.load(Ordering::Relaxed) >= MOST_HELD {
-                    return mapped(&file, &reference);
+        let links = Link::all(&bytes);
+        let others = links.iter().map(|link| link.segment.clone());
+        let mut files = Vec::new();
+        for reference in std::iter::once(reference).chain(others) {
+            let key = (reference.pid, reference.fd);
+            let file = match open.get(&key) {
+                Some(file) => Arc::clone(file),
+                None => {
+                    let file = opened(&reference)?;
+                    if HELD.load(Ordering::Relaxed) >= MOST_HELD {
+                        return resolve(bytes);
+                    }
+                    let file = Open::new(file);
+                    open.insert(key, Arc::clone(&file));
+                    file
                 }
-                let file = Open::new(file);
-                open.insert(key, Arc::clone(&file));
-                file
-            }
-        };
-        held(&file, reference)
+            };
+            files.push((file, reference));
+        }
+        held(files, &links)
     };
     all.into_iter().map(hold).collect()
 }
@@ -87,7 +93,7 @@ pub fn resolve(bytes: Bytes) -> io::Result<Bytes> {
     let Some(reference) = SegmentRef::from_bytes(&bytes) else {
         return Ok(bytes);
     };
-    mapped(&opened(&reference)?, &reference)
+    mapped(&opened(&reference)?, &reference, &Link::all(&bytes))
 }
 
 /// The bytes of arguments that are referred to, with the captures that they have together with those
@@ -100,7 +106,7 @@ pub fn resolve_arguments(bytes: Bytes) -> io::Result<Bytes> {
         return Ok(bytes);
     };
     let file = opened(&reference)?;
-    let own = mapped(&file, &reference)?;
+    let own = mapped(&file, &reference, &Link::all(&bytes))?;
     let Some(Elsewhere { at, from, len }) = elsewhere(&own) else {
         return Ok(own);
     };
@@ -110,7 +116,7 @@ pub fn resolve_arguments(bytes: Bytes) -> io::Result<Bytes> {
         ..reference
     };
     opened(&captures)?;
-    let captures = mapped(&file, &captures)?;
+    let captures = mapped(&file, &captures, &[])?;
     let from = own.len().next_multiple_of(ALIGN);
     let mut whole = Vec::with_capacity(from + captures.len());
     whole.extend_from_slice(&own);
@@ -120,16 +126,21 @@ pub fn resolve_arguments(bytes: Bytes) -> io::Result<Bytes> {
     Ok(whole.into())
 }
 
-fn mapped(file: &File, reference: &SegmentRef) -> io::Result<Bytes> {
+fn mapped(file: &File, reference: &SegmentRef, links: &[Link]) -> io::Result<Bytes> {
     let from = usize::try_from(reference.offset).map_err(io::Error::other)?;
     let len = usize::try_from(reference.len).map_err(io::Error::other)?;
-    let whole = Mapping::of(file, from + len)?;
+    let mut whole = Mapping::of(file, from + len)?;
+    for link in links {
+        whole.fill(&opened(&link.segment)?, reference.offset, link)?;
+    }
     Ok(Bytes::from_owner(whole).slice(from..))
 }
 
 /// Whether bytes are a reference to a file that this process cannot open.
 pub fn is_out_of_reach(bytes: &[u8]) -> bool {
-    SegmentRef::from_bytes(bytes).is_some_and(|reference| opened(&reference).is_err())
+    let of_links = Link::all(bytes).into_iter().map(|link| link.segment);
+    let mut all = SegmentRef::from_bytes(bytes).into_iter().chain(of_links);
+    all.any(|reference| opened(&reference).is_err())
 }
 
 /// What has to hold for bytes to stay as they are.
@@ -150,23 +161,37 @@ fn opened(reference: &SegmentRef) -> io::Result<File> {
     Ok(file)
 }
 
-/// A reference to this process's file.
-fn held(file: &Arc<Open>, reference: SegmentRef) -> io::Result<Bytes> {
-    let reference = SegmentRef {
-        pid: std::process::id(),
-        fd: u32::try_from(file.0.as_raw_fd()).map_err(io::Error::other)?,
-        ..reference
-    };
+/// A reference to this process's files: the first, and those that the links are to.
+fn held(files: Vec<(Arc<Open>, SegmentRef)>, links: &[Link]) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(files.len() * REFERENCE);
+    let mut kept = Vec::with_capacity(files.len());
+    for (number, (file, reference)) in files.into_iter().enumerate() {
+        let segment = SegmentRef {
+            pid: std::process::id(),
+            fd: u32::try_from(file.0.as_raw_fd()).map_err(io::Error::other)?,
+            ..reference
+        };
+        let link = number.checked_sub(1).and_then(|number| links.get(number));
+        bytes.extend_from_slice(&match link {
+            None => segment.to_bytes(),
+            Some(link) => Link {
+                at: link.at,
+                segment,
+            }
+            .to_bytes(),
+        });
+        kept.push(file);
+    }
     Ok(Bytes::from_owner(Held {
-        reference: reference.to_bytes(),
-        _file: Arc::clone(file),
+        reference: bytes,
+        _files: kept,
     }))
 }
 
 /// A reference, and what it refers to.
 struct Held {
-    reference: [u8; REFERENCE],
-    _file: Arc<Open>,
+    reference: Vec<u8>,
+    _files: Vec<Arc<Open>>,
 }
 
 /// A file that is counted.
@@ -223,6 +248,26 @@ impl Mapping {
             start: start.cast(),
             len,
         })
+    }
+
+    /// Maps a part of another file where this one has a hole. What is meant begins at `from`.
+    fn fill(&mut self, file: &File, from: u64, link: &Link) -> io::Result<()> {
+        let number = |number: u64| usize::try_from(number).map_err(io::Error::other);
+        let (at, len) = (
+            number(from)?.saturating_add(number(link.at)?),
+            number(link.segment.len)?,
+        );
+        let is_within = at.checked_add(len).is_some_and(|end| end <= self.len);
+        let is_on_pages = (at as u64 | link.segment.offset).is_multiple_of(PAGE as u64);
+        if len == 0 || !is_within || !is_on_pages {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let start = self.start.wrapping_add(at).cast_mut().cast();
+        let (flags, offset) = (MapFlags::SHARED | MapFlags::FIXED, link.segment.offset);
+        // SAFETY: the place is within our mapping, of which nobody has borrowed yet, and begins on a
+        // page; that the last page is replaced as a whole leaves it within, too.
+        let filled = unsafe { mmap(start, len, ProtFlags::READ, flags, file, offset) };
+        filled.map(drop).map_err(Into::into)
     }
 }
 
@@ -318,6 +363,66 @@ mod tests {
         assert_eq!(held[7], [7; 3][..]);
         drop(placed);
         assert_eq!(resolve(held[200].clone()).unwrap(), [200; 3][..]);
+    }
+
+    #[test]
+    fn holes_are_filled_from_other_files() {
+        let other = vec![vec![1u8; PAGE], vec![7u8; PAGE + 100]].concat();
+        let other = place(&other).unwrap();
+        let segment = SegmentRef {
+            offset: PAGE as u64,
+            len: PAGE as u64 + 100,
+            ..SegmentRef::from_bytes(&other).unwrap()
+        };
+        let mut own = vec![2u8; 4 * PAGE];
+        own[PAGE..2 * PAGE + 100].fill(0);
+        let own = place(&own).unwrap();
+        let reference = SegmentRef {
+            offset: 64,
+            len: 4 * PAGE as u64 - 64,
+            ..SegmentRef::from_bytes(&own).unwrap()
+        };
+        let with = |at: u64, segment: &SegmentRef| {
+            let segment = segment.clone();
+            let link = Link { at, segment }.to_bytes();
+            Bytes::from([reference.to_bytes(), link].concat())
+        };
+        let at = PAGE as u64 - 64;
+        let linked = with(at, &segment);
+        for bytes in [resolve(linked.clone()), resolve_arguments(linked.clone())] {
+            let bytes = bytes.unwrap();
+            assert_eq!(bytes.len() as u64, reference.len);
+            let at = at as usize;
+            assert!(bytes[..at].iter().all(|byte| *byte == 2));
+            let filled = &bytes[at..at + PAGE + 100];
+            assert!(filled.iter().all(|byte| *byte == 7));
+            // Whole pages are: who links leaves the rest of the last one alone.
+            assert_eq!(bytes[at + 2 * PAGE], 2);
+        }
+        // Whoever takes it over needs neither owner any more.
+        let kept = hold(vec![Bytes::copy_from_slice(&linked)]).unwrap();
+        drop((own, other));
+        assert!(is_out_of_reach(&linked) && !is_out_of_reach(&kept[0]));
+        assert_eq!(resolve(kept[0].clone()).unwrap()[at as usize], 7);
+        let held = Link::all(&kept[0]).remove(0).segment;
+        let beyond = SegmentRef {
+            len: held.len + 1,
+            ..held.clone()
+        };
+        let crooked = SegmentRef {
+            offset: 64,
+            ..held.clone()
+        };
+        let far = u64::MAX - 64;
+        let own = SegmentRef::from_bytes(&kept[0]).unwrap();
+        for (at, segment) in [(at, &beyond), (at, &crooked), (far, &held), (at + 1, &held)] {
+            let link = Link {
+                at,
+                segment: segment.clone(),
+            };
+            let broken = [own.to_bytes(), link.to_bytes()].concat();
+            assert!(resolve(broken.into()).is_err(), "{link:?}");
+        }
     }
 
     #[test]

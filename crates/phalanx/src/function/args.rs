@@ -80,7 +80,7 @@ impl Encoded {
             // Written from where they are; what is beside them follows.
             let len = parts.bytes.len() as u64;
             let at = self.areas.add(Chunk::of(parts.bytes));
-            self.areas.append(parts.areas);
+            self.areas.append_here(parts.areas);
             self.bytes.push(FAR_VALUE);
             self.bytes.extend_from_slice(&at.to_le_bytes());
             self.bytes.extend_from_slice(&len.to_le_bytes());

@@ -7,11 +7,11 @@ use super::args::{Beside, Encoded, Given, Reader};
 use super::codec::{Kept, Parts, Taken, word};
 use crate::Error;
 use crate::shared::beside::Areas;
-use crate::shared::memory::{ALIGN, Chunk, Filling};
+use crate::shared::memory::{ALIGN, Chunk, Filled, Filling};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::arguments::{HEAD, elsewhere};
 use phalanx_protocol::native::value;
-use phalanx_protocol::segment::{LEAST, SegmentRef};
+use phalanx_protocol::segment::{LEAST, Link, SegmentRef};
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
@@ -21,7 +21,7 @@ use std::os::fd::IntoRawFd;
 pub(crate) struct Frames {
     pub(crate) frames: Vec<Vec<u8>>,
     /// What references among them refer to: to be kept until the receiver has opened it.
-    _file: Option<File>,
+    _file: Option<Filled>,
 }
 
 impl Frames {
@@ -55,8 +55,8 @@ impl Frames {
                 areas: task.areas,
             };
             let frame = match (&mut filling, once) {
-                (Some(filling), Some(_)) => whole.far(filling),
-                _ => whole.written(&mut filling),
+                (Some(filling), Some(_)) => whole.far(filling, Again::Linked),
+                _ => whole.written(&mut filling, Again::Linked),
             };
             frames.push(frame.map_err(no_memory)?);
         }
@@ -70,7 +70,6 @@ impl Frames {
 
 /// Captures that all tasks have: where they are in the file, and how many bytes.
 fn written_once(captures: &Parts, filling: &mut Filling) -> io::Result<(u64, u64)> {
-    let from = filling.align();
     let whole = Whole {
         head: [captures.bytes.len() as u64, 0]
             .map(u64::to_le_bytes)
@@ -78,8 +77,8 @@ fn written_once(captures: &Parts, filling: &mut Filling) -> io::Result<(u64, u64
         bytes: captures.bytes.as_slice(),
         areas: captures.areas.clone(),
     };
-    let written = SegmentRef::from_bytes(&whole.far(filling)?);
-    Ok((from, written.map_or(0, |written| written.len)))
+    let written = SegmentRef::from_bytes(&whole.far(filling, Again::Written)?);
+    Ok(written.map_or((0, 0), |written| (written.offset, written.len)))
 }
 
 /// What a function gives back, of the form that `phalanx_protocol::native::value` describes.
@@ -116,12 +115,21 @@ fn head(len: usize, areas: &Areas) -> Vec<u8> {
 
 fn give(whole: Whole<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8>> {
     let mut filling = None;
-    let frame = whole.written(&mut filling)?;
+    let frame = whole.written(&mut filling, Again::Written)?;
     if let Some(filling) = filling {
         // From now on the caller's.
-        let _ = filling.seal()?.into_raw_fd();
+        let _ = filling.seal()?.into_file().map(File::into_raw_fd);
     }
     Ok(frame)
+}
+
+/// What becomes of data that has been written to a file before.
+#[derive(Clone, Copy)]
+enum Again {
+    /// It is not written again.
+    Linked,
+    /// It is: the receiver wants a single file.
+    Written,
 }
 
 /// Bytes, and what is beside them.
@@ -134,20 +142,20 @@ struct Whole<B> {
 impl<B: Deref<Target = [u8]>> Whole<B> {
     /// As one frame. What is large goes to a file that all share, or to none where there is no such
     /// thing.
-    fn written(mut self, filling: &mut Option<Filling>) -> io::Result<Vec<u8>> {
+    fn written(mut self, filling: &mut Option<Filling>, again: Again) -> io::Result<Vec<u8>> {
         let len = self.head.len() + self.bytes.len() + self.areas.len() as usize;
         if len >= LEAST {
             if filling.is_none() {
                 *filling = Filling::begin();
             }
             if let Some(filling) = filling {
-                return self.far(filling);
+                return self.far(filling, again);
             }
         }
         self.head.extend_from_slice(&self.bytes);
-        for area in self.areas.iter() {
-            let aligned = self.head.len().next_multiple_of(ALIGN);
-            self.head.resize(aligned, 0);
+        let base = self.head.len().next_multiple_of(ALIGN);
+        for (place, area) in self.areas.iter() {
+            self.head.resize(base + *place as usize, 0);
             self.head.extend_from_slice(area);
         }
         Ok(self.head)
@@ -156,15 +164,26 @@ impl<B: Deref<Target = [u8]>> Whole<B> {
 
 impl<B: Deref<Target = [u8]>> Whole<B> {
     /// In that file.
-    fn far(self, filling: &mut Filling) -> io::Result<Vec<u8>> {
+    fn far(self, filling: &mut Filling, again: Again) -> io::Result<Vec<u8>> {
+        let len = self.head.len() + self.bytes.len();
+        if self.areas.on_pages() {
+            filling.align_page(len.next_multiple_of(ALIGN) as u64);
+        }
         let from = filling.align();
         filling.write(&self.head)?;
         filling.write(&self.bytes)?;
-        for area in self.areas.iter() {
-            filling.align();
-            filling.write(area)?;
+        let base = (from + len as u64).next_multiple_of(ALIGN as u64);
+        let mut links = Vec::new();
+        for (place, area) in self.areas.iter() {
+            filling.go_to(base + place);
+            match again {
+                Again::Linked => links.extend(filling.write_once(area, from)?),
+                Again::Written => filling.write(area)?,
+            }
         }
-        Ok(filling.reference(from)?.to_bytes().to_vec())
+        let mut bytes = filling.reference(from)?.to_bytes().to_vec();
+        bytes.extend(links.iter().flat_map(Link::to_bytes));
+        Ok(bytes)
     }
 }
 
@@ -201,22 +220,25 @@ impl<'a> Input<'a> {
                 captures,
             });
         };
-        let open = |reference: &SegmentRef| {
-            Chunk::open(reference).map_err(|error| {
+        let open = |reference: &SegmentRef, links: &[Link]| {
+            Chunk::open_linked(reference, links).map_err(|error| {
                 format!(
                     "the {} bytes it is given are no longer where process {} had them: {error}",
                     reference.len, reference.pid
                 )
             })
         };
-        let chunk = open(&reference)?;
+        let chunk = open(&reference, &Link::all(bytes))?;
         let captures = match elsewhere(&chunk) {
             None => None,
-            Some(elsewhere) => Some(open(&SegmentRef {
-                offset: elsewhere.from,
-                len: elsewhere.len,
-                ..reference
-            })?),
+            Some(elsewhere) => {
+                let captures = SegmentRef {
+                    offset: elsewhere.from,
+                    len: elsewhere.len,
+                    ..reference
+                };
+                Some(open(&captures, &[])?)
+            }
         };
         Ok(Self {
             bytes,
@@ -313,8 +335,9 @@ mod tests {
             let kept = read_back(&frames.frames[1]);
             let gone = frames.frames[1].clone();
             drop(frames);
-            // What was read stays, and nobody else gets at it.
+            // What was read stays, and nobody else gets at it once there is nothing to send again.
             assert_eq!(kept.2, shared);
+            drop(shared);
             assert_eq!(
                 Input::open(&gone).is_err(),
                 SegmentRef::from_bytes(&gone).is_some()
@@ -366,6 +389,65 @@ mod tests {
             let read_back = captures.unwrap().decode::<(Vec<u64>, Shared<[f64]>)>();
             assert_eq!(read_back.unwrap(), captured);
         }
+    }
+
+    #[test]
+    fn data_that_is_sent_again_is_not_written_again() {
+        use std::os::unix::fs::MetadataExt;
+        let table: Shared<[f64]> = (0..500_000).map(f64::from).collect();
+        let other: Shared<[u64]> = (0..200_000).collect();
+        let captures = Parts::of(&table).unwrap();
+        let send = |number: u32, captures: &Parts| {
+            let mut task = Encoded::default();
+            task.value(Parts::of(&number).unwrap());
+            task.value(Parts::of(&(1u8, &table)).unwrap());
+            task.value(Parts::of(&vec![number; 100_000]).unwrap());
+            task.value(Parts::of(&other).unwrap());
+            task.value(Parts::of(&table.slice(1..)).unwrap());
+            Frames::of(captures, vec![task]).unwrap()
+        };
+        let allocated = |frames: &Frames| {
+            let own = SegmentRef::from_bytes(&frames.frames[0]).unwrap();
+            std::fs::metadata(own.path()).unwrap().blocks() * 512
+        };
+        let check = |frames: &Frames, number: u32| {
+            let input = Input::open(&frames.frames[0]).unwrap();
+            let beside = input.beside().unwrap();
+            let (captures, mut arguments) = input.apart(&beside).unwrap();
+            if let Some(captures) = captures {
+                assert_eq!(captures.decode::<Shared<[f64]>>().unwrap(), table);
+            }
+            let why = |failed: crate::function::args::Failed| failed.evalue;
+            assert_eq!(read::<u32>(&mut arguments, 0).map_err(why).unwrap(), number);
+            let kept = read_kept(&mut arguments);
+            let (one, back): (u8, Shared<[f64]>) = kept.decode().unwrap();
+            assert_eq!((one, &back), (1, &table));
+            let list: Vec<u32> = read(&mut arguments, 2).map_err(why).unwrap();
+            assert_eq!(list, vec![number; 100_000]);
+            let back: Shared<[u64]> = read(&mut arguments, 3).map_err(why).unwrap();
+            assert_eq!(back, other);
+            let part: Shared<[f64]> = read(&mut arguments, 4).map_err(why).unwrap();
+            assert_eq!(part, table.slice(1..));
+        };
+        let first = send(1, &Parts::default());
+        assert_eq!(Link::all(&first.frames[0]), []);
+        check(&first, 1);
+        let large = allocated(&first);
+        // The receiver has it, or not: what is kept is the sender's.
+        drop(first);
+        let second = send(2, &Parts::default());
+        assert_eq!(Link::all(&second.frames[0]).len(), 2);
+        check(&second, 2);
+        // Of large data only the part that begins on no page.
+        assert!(allocated(&second) < large - 5_000_000, "{large}");
+        let third = send(3, &captures);
+        assert_eq!(Link::all(&third.frames[0]).len(), 3);
+        check(&third, 3);
+        // A result is a single file that is its receiver's.
+        let given = given(Parts::after(vec![value::POSTCARD], &table).unwrap()).unwrap();
+        assert_eq!(Link::all(&given), []);
+        let back = from_value::<Shared<[f64]>>(&Frame::open(given).unwrap());
+        assert_eq!(back.unwrap(), table);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Plain data on its way, beside the bytes of the value it is in.
 
 use super::memory::{ALIGN, Chunk};
+use phalanx_protocol::segment::{LEAST, PAGE};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 pub(crate) struct Areas {
     list: Vec<(u64, Chunk)>,
     end: u64,
+    on_pages: bool,
 }
 
 impl Areas {
@@ -20,8 +22,35 @@ impl Areas {
         place
     }
 
+    /// Adds data that may have been written to a file before; its place. So that others can map it from
+    /// there, it has pages of its own.
+    pub fn add_shared(&mut self, chunk: Chunk) -> u64 {
+        if chunk.len() < LEAST {
+            return self.add(chunk);
+        }
+        self.on_pages = true;
+        self.end = self.end.next_multiple_of(PAGE as u64);
+        let place = self.add(chunk);
+        self.end = self.end.next_multiple_of(PAGE as u64);
+        place
+    }
+
+    /// Whether some of it has pages of its own.
+    pub fn on_pages(&self) -> bool {
+        self.on_pages
+    }
+
     /// Adds other data as it is; where it begins.
     pub fn append(&mut self, other: Areas) -> u64 {
+        if other.on_pages {
+            self.on_pages = true;
+            self.end = self.end.next_multiple_of(PAGE as u64);
+        }
+        self.append_here(other)
+    }
+
+    /// Adds other data right behind what is there.
+    pub fn append_here(&mut self, other: Areas) -> u64 {
         let place = self.end;
         let moved = other.list.into_iter();
         self.list
@@ -30,9 +59,9 @@ impl Areas {
         place
     }
 
-    /// Everything, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Chunk> {
-        self.list.iter().map(|(_, chunk)| chunk)
+    /// Everything with its place, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &(u64, Chunk)> {
+        self.list.iter()
     }
 
     /// How many bytes all of it takes.
@@ -88,7 +117,7 @@ pub(crate) fn writing<T>(write: impl FnOnce() -> T) -> (T, Areas) {
 /// Leaves data beside the value that is being written; its place. `None` where a value is written
 /// for somebody else.
 pub(super) fn put(chunk: &Chunk) -> Option<u64> {
-    WRITTEN.with_borrow_mut(|areas| Some(areas.as_mut()?.add(chunk.clone())))
+    WRITTEN.with_borrow_mut(|areas| Some(areas.as_mut()?.add_shared(chunk.clone())))
 }
 
 /// Reads a value that has data beside it.

@@ -1,6 +1,6 @@
 //! Bytes that stay where they are, and files without names that other processes can map.
 
-use phalanx_protocol::segment::SegmentRef;
+use phalanx_protocol::segment::{LEAST, Link, PAGE, SegmentRef};
 use std::any::Any;
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::fs::File;
@@ -8,7 +8,8 @@ use std::io;
 use std::ops::{Deref, Range};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Where plain data begins in a file: every primitive type can stand there.
 pub(crate) const ALIGN: usize = 64;
@@ -37,6 +38,13 @@ const SEALED: c_int = 0x2 | 0x4 | 0x8;
 const F_SEAL_SEAL: c_int = 0x1;
 const PROT_READ: c_int = 1;
 const MAP_SHARED: c_int = 1;
+const MAP_FIXED: c_int = 0x10;
+
+/// How many files are kept open for data that may be sent again; more is written again.
+const MOST_KEPT: usize = 64;
+
+/// How many are.
+static KEPT: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes that neither move nor change while a clone of this lives.
 #[derive(Clone)]
@@ -44,6 +52,26 @@ pub struct Chunk {
     start: *const u8,
     len: usize,
     keep: Arc<dyn Any + Send + Sync>,
+    written: Option<Arc<Written>>,
+}
+
+/// Where all of some data is in a file, once it has been written to one.
+struct Written {
+    start: usize,
+    len: usize,
+    place: OnceLock<Place>,
+}
+
+/// A sealed file, and where in it.
+struct Place {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        KEPT.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 // SAFETY: what is pointed to never changes, and is kept alive by something that is Send and Sync.
@@ -61,14 +89,69 @@ impl Chunk {
     /// # Safety
     /// The bytes are initialised, and neither move nor change while `keep` lives.
     pub unsafe fn new(start: *const u8, len: usize, keep: Arc<dyn Any + Send + Sync>) -> Self {
-        Self { start, len, keep }
+        Self {
+            start,
+            len,
+            keep,
+            written: None,
+        }
+    }
+
+    /// The same, for data that may be sent several times: it is written to a file once.
+    pub fn sent_again(mut self) -> Self {
+        if self.written.is_some() {
+            return self;
+        }
+        self.written = (self.len >= LEAST).then(|| {
+            Arc::new(Written {
+                start: self.start.addr(),
+                len: self.len,
+                place: OnceLock::new(),
+            })
+        });
+        self
+    }
+
+    /// The file that has these bytes, and where, if it is known and others can map them from there.
+    fn written(&self) -> Option<(Arc<File>, u64)> {
+        let written = self.written.as_ref()?;
+        let place = written.place.get()?;
+        let from = self.start.addr().checked_sub(written.start)?;
+        let offset = place.offset + from as u64;
+        (self.len >= LEAST && offset.is_multiple_of(PAGE as u64))
+            .then(|| (Arc::clone(&place.file), offset))
+    }
+
+    /// Remembers that all of it has been written there.
+    fn is_at(&self, file: &Arc<File>, offset: u64) {
+        let Some(written) = &self.written else {
+            return;
+        };
+        let is_whole = (written.start, written.len) == (self.start.addr(), self.len);
+        if !is_whole || written.place.get().is_some() {
+            return;
+        }
+        if KEPT.fetch_add(1, Ordering::Relaxed) >= MOST_KEPT {
+            KEPT.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        // Another thread's is dropped, and counted so.
+        let _ = written.place.set(Place {
+            file: Arc::clone(file),
+            offset,
+        });
     }
 
     /// These bytes, which need no alignment.
     pub fn of(bytes: Vec<u8>) -> Self {
         let keep = Arc::new(bytes);
         let (start, len) = (keep.as_ptr(), keep.len());
-        Self { start, len, keep }
+        Self {
+            start,
+            len,
+            keep,
+            written: None,
+        }
     }
 
     /// A copy, aligned for every type.
@@ -81,7 +164,12 @@ impl Chunk {
         }
         let keep = Arc::new(lines);
         let (start, len) = (keep.as_ptr().cast(), bytes.len());
-        Self { start, len, keep }
+        Self {
+            start,
+            len,
+            keep,
+            written: None,
+        }
     }
 
     /// A part of it.
@@ -91,6 +179,7 @@ impl Chunk {
             start: part.as_ptr(),
             len: part.len(),
             keep: Arc::clone(&self.keep),
+            written: self.written.clone(),
         })
     }
 
@@ -99,30 +188,48 @@ impl Chunk {
     /// # Errors
     /// When it is gone, or there is no room to map it.
     pub fn open(reference: &SegmentRef) -> io::Result<Self> {
-        let file = File::open(reference.path())?;
-        let metadata = file.metadata()?;
-        // SAFETY: the descriptor is open, and the command takes no argument.
-        let seals = unsafe { fcntl(file.as_raw_fd(), F_GET_SEALS) };
-        let end = reference.offset.checked_add(reference.len);
-        let Some(end) = end.filter(|end| *end <= metadata.len()) else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let same = (metadata.dev(), metadata.ino()) == (reference.device, reference.inode);
-        if !same || seals < 0 || seals & SEALED != SEALED {
-            return Err(io::ErrorKind::NotFound.into());
+        Self::open_linked(reference, &[])
+    }
+
+    /// The same, with parts of it that are in other files.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_linked(reference: &SegmentRef, links: &[Link]) -> io::Result<Self> {
+        let (file, end) = opened(reference)?;
+        let mut whole = Mapping::of(&file, usize::try_from(end).map_err(io::Error::other)?)?;
+        for link in links {
+            whole.fill(&opened(&link.segment)?.0, reference.offset, link)?;
         }
-        let whole = Mapping::of(&file, usize::try_from(end).map_err(io::Error::other)?)?;
         let (start, len) = (whole.start, whole.len);
         let whole = Self {
             start,
             len,
             keep: Arc::new(whole),
+            written: None,
         };
         let from = usize::try_from(reference.offset).map_err(io::Error::other)?;
         whole
             .part(from..len)
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
+}
+
+/// Opens the file that is meant, if it is that one and does not change; where its bytes end.
+fn opened(reference: &SegmentRef) -> io::Result<(File, u64)> {
+    let file = File::open(reference.path())?;
+    let metadata = file.metadata()?;
+    // SAFETY: the descriptor is open, and the command takes no argument.
+    let seals = unsafe { fcntl(file.as_raw_fd(), F_GET_SEALS) };
+    let end = reference.offset.checked_add(reference.len);
+    let Some(end) = end.filter(|end| *end <= metadata.len()) else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let same = (metadata.dev(), metadata.ino()) == (reference.device, reference.inode);
+    if !same || seals < 0 || seals & SEALED != SEALED {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok((file, end))
 }
 
 impl Deref for Chunk {
@@ -162,6 +269,30 @@ impl Mapping {
             len,
         })
     }
+
+    /// Maps a part of another file where this one has a hole. What is meant begins at `from`.
+    fn fill(&mut self, file: &File, from: u64, link: &Link) -> io::Result<()> {
+        let number = |number: u64| usize::try_from(number).map_err(io::Error::other);
+        let (at, len) = (
+            number(from)?.saturating_add(number(link.at)?),
+            number(link.segment.len)?,
+        );
+        let is_within = at.checked_add(len).is_some_and(|end| end <= self.len);
+        let is_on_pages = (at as u64 | link.segment.offset).is_multiple_of(PAGE as u64);
+        let offset = c_long::try_from(link.segment.offset).map_err(io::Error::other)?;
+        if len == 0 || !is_within || !is_on_pages {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let start = self.start.wrapping_add(at).cast_mut().cast();
+        let (flags, fd) = (MAP_SHARED | MAP_FIXED, file.as_raw_fd());
+        // SAFETY: the place is within our mapping, of which nobody has borrowed yet, and begins on a
+        // page; that the last page is replaced as a whole leaves it within, too.
+        let filled = unsafe { mmap(start, len, PROT_READ, flags, fd, offset) };
+        if filled.addr() == usize::MAX {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Mapping {
@@ -177,6 +308,23 @@ impl Drop for Mapping {
 pub(crate) struct Filling {
     file: File,
     end: u64,
+    /// What may be sent again, and where in this file it is.
+    to_remember: Vec<(Chunk, u64)>,
+    /// Files that are linked to, which stay open as long as this one.
+    linked: Vec<Arc<File>>,
+}
+
+/// What has been written, to be kept until the receiver has opened it.
+pub(crate) struct Filled {
+    file: Arc<File>,
+    _linked: Vec<Arc<File>>,
+}
+
+impl Filled {
+    /// The file, which is the caller's from now on to close.
+    pub fn into_file(self) -> Option<File> {
+        Arc::into_inner(self.file)
+    }
 }
 
 impl Filling {
@@ -189,7 +337,12 @@ impl Filling {
         }
         // SAFETY: it was made above, and nobody else knows of it.
         let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        let filling = Self { file, end: 0 };
+        let filling = Self {
+            file,
+            end: 0,
+            to_remember: Vec::new(),
+            linked: Vec::new(),
+        };
         let path = filling.reference(0).ok()?.path();
         File::open(path).is_ok().then_some(filling)
     }
@@ -198,6 +351,42 @@ impl Filling {
     pub fn align(&mut self) -> u64 {
         self.end = self.end.next_multiple_of(ALIGN as u64);
         self.end
+    }
+
+    /// Goes on where, after so many bytes, a page begins.
+    pub fn align_page(&mut self, after: u64) {
+        let page = PAGE as u64;
+        self.end = (self.align() + after).next_multiple_of(page) - after;
+    }
+
+    /// Appends data that may be sent again: where it has been written before, only a hole and the link
+    /// that fills it. What is meant begins at `from`.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn write_once(&mut self, data: &Chunk, from: u64) -> io::Result<Option<Link>> {
+        let at = self.end;
+        let on_page = at.is_multiple_of(PAGE as u64);
+        let Some((file, offset)) = data.written().filter(|_| on_page) else {
+            self.write(data)?;
+            if on_page && data.len >= LEAST {
+                self.to_remember.push((data.clone(), at));
+            }
+            return Ok(None);
+        };
+        self.end += data.len as u64;
+        self.file.set_len(self.end)?;
+        let segment = reference(&file, offset, data.len as u64)?;
+        self.linked.push(file);
+        Ok(Some(Link {
+            at: at - from,
+            segment,
+        }))
+    }
+
+    /// Goes on at that place.
+    pub fn go_to(&mut self, place: u64) {
+        self.end = place;
     }
 
     /// Appends bytes.
@@ -215,28 +404,48 @@ impl Filling {
     /// # Errors
     /// When the system does not know the file.
     pub fn reference(&self, from: u64) -> io::Result<SegmentRef> {
-        let metadata = self.file.metadata()?;
-        Ok(SegmentRef {
-            pid: std::process::id(),
-            fd: u32::try_from(self.file.as_raw_fd()).map_err(io::Error::other)?,
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            offset: from,
-            len: self.end - from,
-        })
+        reference(&self.file, from, self.end - from)
     }
 
     /// Nothing changes any more.
     ///
     /// # Errors
     /// When the system does not seal it.
-    pub fn seal(self) -> io::Result<File> {
+    pub fn seal(self) -> io::Result<Filled> {
         // SAFETY: the descriptor is open, and the command takes a number.
         if unsafe { fcntl(self.file.as_raw_fd(), F_ADD_SEALS, SEALED | F_SEAL_SEAL) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(self.file)
+        let file = Arc::new(self.file);
+        let again: u64 = self
+            .to_remember
+            .iter()
+            .map(|(data, _)| data.len as u64)
+            .sum();
+        // All of a file is kept for what is sent again, so that has to be most of it.
+        if again * 2 >= self.end {
+            for (data, offset) in self.to_remember {
+                data.is_at(&file, offset);
+            }
+        }
+        Ok(Filled {
+            file,
+            _linked: self.linked,
+        })
     }
+}
+
+/// Bytes of our file, for other processes.
+fn reference(file: &File, offset: u64, len: u64) -> io::Result<SegmentRef> {
+    let metadata = file.metadata()?;
+    Ok(SegmentRef {
+        pid: std::process::id(),
+        fd: u32::try_from(file.as_raw_fd()).map_err(io::Error::other)?,
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        offset,
+        len,
+    })
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ const BESIDE: usize = 1 << 12;
 ///
 /// Made from a `Vec` without a copy. Pushed, scattered, given to a function, captured by
 /// [`task!`](crate::task!) or returned, it is written once to memory that all processes of the
-/// machine map read-only; engines on other machines are sent its bytes. Cheap to clone; a part of it
+/// machine map read-only; engines on other machines are sent its bytes. Given once more, it is not
+/// written again: what was written is kept beside the list while the data lives. Cheap to clone; a part of it
 /// ([`slice`](Self::slice)) is the same memory, which lives as long as anybody looks at it, whatever
 /// becomes of the sender.
 ///
@@ -57,7 +58,7 @@ impl<T: Plain> Shared<[T]> {
         let count = items.len();
         // SAFETY: plain data is initialised bytes, which the list keeps in place while it lives, and
         // nobody can change it any more.
-        let chunk = unsafe { Chunk::new(start, len, items) };
+        let chunk = unsafe { Chunk::new(start, len, items) }.sent_again();
         Self::of(chunk, count)
     }
 
@@ -89,7 +90,8 @@ impl<T: Plain> Shared<[T]> {
         } else {
             Chunk::copy(&chunk)
         };
-        (count.checked_mul(size_of::<T>()) == Some(chunk.len())).then(|| Self::of(chunk, count))
+        let is_right = count.checked_mul(size_of::<T>()) == Some(chunk.len());
+        is_right.then(|| Self::of(chunk.sent_again(), count))
     }
 
     fn of(chunk: Chunk, count: usize) -> Self {
