@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn holes_are_filled_from_other_files() {
-        let other = vec![vec![1u8; PAGE], vec![7u8; PAGE + 100]].concat();
+        let other = [vec![1u8; PAGE], vec![7u8; PAGE + 100]].concat();
         let other = place(&other).unwrap();
         let segment = SegmentRef {
             offset: PAGE as u64,
