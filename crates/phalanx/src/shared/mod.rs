@@ -33,9 +33,9 @@ const BESIDE: usize = 1 << 12;
 /// Made from a `Vec` without a copy. Pushed, scattered, given to a function, captured by
 /// [`task!`](crate::task!) or returned, it is written once to memory that all processes of the
 /// machine map read-only; engines on other machines are sent its bytes. Given once more, it is not
-/// written again: what was written is kept beside the list while the data lives. Cheap to clone; a part of it
-/// ([`slice`](Self::slice)) is the same memory, which lives as long as anybody looks at it, whatever
-/// becomes of the sender.
+/// written again: what was written is kept beside the list while the data lives. Cheap to clone; a
+/// part of it ([`slice`](Self::slice)) is the same memory, which lives as long as anybody looks at
+/// it, whatever becomes of the sender.
 ///
 /// ```text
 /// let table: Shared<[f64]> = (0..10_000_000).map(|i| (i as f64).sqrt()).collect();
