@@ -7,6 +7,7 @@
 
 use crate::error::Error;
 use crate::host;
+use crate::widgets::Here;
 use phalanx_protocol::comm::{CommEvent, CommRequest};
 use phalanx_protocol::host::{HostReply, HostRequest};
 use std::collections::BTreeMap;
@@ -29,9 +30,16 @@ struct Listeners {
     callbacks: Mutex<BTreeMap<String, Vec<Shared>>>,
     /// A callback is being called; it may not wait for others.
     is_hearing: AtomicBool,
+    /// Widgets of an engine. Held for a look or a change.
+    here: Mutex<Here>,
 }
 
 type Shared = Arc<Mutex<Callback>>;
+
+/// The widgets of this process, if it is an engine's.
+pub(crate) fn here() -> Option<MutexGuard<'static, Here>> {
+    listeners().map(|listeners| locked(&listeners.here))
+}
 
 /// Adds a callback for a comm or a target.
 pub(crate) fn listen(name: &str, callback: Callback) {

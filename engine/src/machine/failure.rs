@@ -1,6 +1,7 @@
 //! What this engine reports when a cell fails.
 
 use super::event::Identity;
+use phalanx_protocol as protocol;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::host::MAGIC_FAILED;
 use phalanx_protocol::parallel::Signal;
@@ -67,6 +68,17 @@ pub(super) fn panicked(panic: Panic) -> Failure {
     match panic.location {
         Some(location) => failure.hint(format!("at {location}")),
         None => failure,
+    }
+}
+
+/// An error left a cell through `?`; `known` is what it is where it was the library's.
+pub(super) fn errored(message: String, known: Option<&protocol::failure::Failure>) -> Failure {
+    match known {
+        Some(protocol::failure::Failure::Usage { message, hint }) => Failure {
+            hint: hint.clone(),
+            ..Failure::new("UsageError", message.as_str())
+        },
+        _ => Failure::new("Error", message),
     }
 }
 

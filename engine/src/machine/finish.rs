@@ -60,8 +60,8 @@ impl Machine {
                 };
                 self.fail(failure::panicked(panic), commands);
             }
-            Outcome::Errored { message, .. } => {
-                self.fail(Failure::new("Error", message), commands);
+            Outcome::Errored { message, failure } => {
+                self.fail(failure::errored(message, failure.as_deref()), commands);
             }
             Outcome::VariablesLost(names) => {
                 self.refuse(RefusalReason::VariablesLost { names }, commands);

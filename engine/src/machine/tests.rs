@@ -228,9 +228,17 @@ fn each_outcome_has_its_state_and_its_name() {
         location: None,
     };
     let (message, failure) = ("no".to_owned(), None);
+    let usage = Outcome::Errored {
+        message: "no".to_owned(),
+        failure: Some(Box::new(phalanx_protocol::failure::Failure::Usage {
+            message: "no".to_owned(),
+            hint: None,
+        })),
+    };
     for (outcome, ename, state) in [
         (Outcome::Panicked(panic), "Panic", "1~panicked"),
         (Outcome::Errored { message, failure }, "Error", "1~error"),
+        (usage, "UsageError", "1~error"),
         (
             Outcome::Died {
                 status: "signal 9".to_owned(),

@@ -80,11 +80,15 @@ fn the_progress_notebook_has_every_square_and_its_bars_finish() {
     says(&notebook, "iterate", &squares);
     says(&notebook, "bar", "100/100");
     says(&notebook, "bar", "100 of 100");
-    let bars = notebook.cell("own-bar").html();
-    assert!(
-        bars.iter().any(|bar| bar.contains("value=\"100\"")),
-        "{bars:?}"
-    );
+    let shown = notebook.cell("own-bar");
+    let widget = |output: &serde_json::Value| {
+        !output["data"]["application/vnd.jupyter.widget-view+json"].is_null()
+    };
+    assert!(shown.all.iter().any(widget), "{shown:?}");
+    says(&notebook, "own-bar", "100 of 100");
+    let bars = notebook.cell("px-bar").html();
+    let full = "busy <progress value=\"20\" max=\"20\"></progress> 20/20";
+    assert_eq!(bars, [full; 4]);
 }
 
 #[test]

@@ -14,6 +14,9 @@
 //! [`close`](IntSlider::close); dropping the handle closes nothing. Callbacks run between cells, or
 //! while a cell calls [`process_events`].
 //!
+//! On an engine a widget has no frontend: it is shown as what it looks like where there are no widgets,
+//! and that is updated when the cell or function changes it.
+//!
 //! The names are those of ipywidgets 8. Values that have no method here are reached by
 //! [`Builder::state`], [`Builder::layout`] and [`Builder::style`].
 //!
@@ -27,15 +30,19 @@
 //! | `build.rs` | how all of them are made |
 //! | `model.rs` | the handle |
 //! | `fallback.rs` | what they look like where there are no widgets |
+//! | `here.rs` | widgets of an engine |
 
 mod boxes;
 mod build;
 mod choice;
 pub(crate) mod fallback;
+mod here;
 mod model;
 mod number;
 mod output;
 mod text;
+
+pub(crate) use here::Here;
 
 pub use boxes::{AnyWidget, Children, HBox, VBox};
 pub use build::{Builder, Widget};

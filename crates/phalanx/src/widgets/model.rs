@@ -1,5 +1,6 @@
 //! A widget's handle: the kernel holds the state, and every reading asks for it.
 
+use super::here;
 use crate::host;
 use crate::{__cell, listeners};
 use phalanx_protocol::comm::{CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
@@ -46,6 +47,14 @@ impl Opening {
 }
 
 impl Model {
+    pub(super) fn of(id: CommId) -> Self {
+        Self { id }
+    }
+
+    pub(super) fn id(&self) -> &CommId {
+        &self.id
+    }
+
     /// Opens models in this order; the last is the widget, the others are parts of it.
     pub(super) fn open(openings: Vec<Opening>) -> Self {
         let id = openings.last().map(|opening| opening.id.clone());
@@ -149,6 +158,9 @@ impl Model {
 
     /// Shows the widget here.
     pub(super) fn display(&self) {
+        if crate::engine_id().is_some() {
+            return here::display(self);
+        }
         let output = Output::Display(Display {
             data: self.bundle(),
             ..Display::default()
@@ -160,6 +172,9 @@ impl Model {
 
     /// Shows the widget as the value of the cell.
     pub(super) fn show(&self) {
+        if crate::engine_id().is_some() {
+            return here::display(self);
+        }
         for (mime, value) in self.bundle().0 {
             match value {
                 Value::String(text) => __cell::content(&mime, format_args!("{text}")),
@@ -169,8 +184,11 @@ impl Model {
     }
 
     /// The widget for frontends that have widgets, and something like it for those that do not.
-    fn bundle(&self) -> MimeBundle {
+    pub(super) fn bundle(&self) -> MimeBundle {
         let (plain, html) = self.fallback();
+        if crate::engine_id().is_some() {
+            return MimeBundle::plain(plain).with("text/html", html);
+        }
         let view = json!({"version_major": 2, "version_minor": 0, "model_id": self.id});
         MimeBundle::plain(plain)
             .with("text/html", html)
@@ -191,6 +209,9 @@ impl Model {
 /// Asks the kernel; what it does not answer is said on stderr, since nobody can do anything about
 /// it.
 fn ask(request: CommRequest) -> Option<HostReply> {
+    if crate::engine_id().is_some() {
+        return here::answer(request);
+    }
     match host::call(&HostRequest::Comm(request)) {
         Ok(reply) => Some(reply),
         Err(error) => {

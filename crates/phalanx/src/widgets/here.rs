@@ -1,0 +1,161 @@
+//! Widgets of an engine, which no frontend knows: their state is in its process, and what is shown of
+//! them is a display of what they look like where there are no widgets, updated when they change.
+
+use super::model::Model;
+use crate::display::{fresh_id, put};
+use crate::listeners;
+use phalanx_protocol::comm::{CommMessage, CommRequest};
+use phalanx_protocol::host::HostReply;
+use phalanx_protocol::id::CommId;
+use phalanx_protocol::output::{Display, MimeBundle, Output};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The widgets of this process.
+#[derive(Default)]
+pub(crate) struct Here {
+    states: BTreeMap<CommId, Map<String, Value>>,
+    shown: Vec<Shown>,
+}
+
+/// A widget on display.
+#[derive(Clone)]
+struct Shown {
+    widget: CommId,
+    display: String,
+    /// What it looked like last.
+    bundle: MimeBundle,
+}
+
+impl Here {
+    /// Does what the kernel does for widgets of the notebook's own cells, as far as can be.
+    fn answer(&mut self, request: CommRequest) -> HostReply {
+        match request {
+            CommRequest::Open { comms, .. } => {
+                for CommMessage { comm_id, data, .. } in comms {
+                    self.states.insert(comm_id, state(data));
+                }
+            }
+            CommRequest::Send(message) => {
+                if let Some(known) = self.states.get_mut(&message.comm_id) {
+                    known.extend(state(message.data));
+                }
+            }
+            CommRequest::State(id) => return HostReply::CommState(self.states.get(&id).cloned()),
+            CommRequest::Close(ids) => {
+                self.states.retain(|id, _| !ids.contains(id));
+                self.shown.retain(|shown| !ids.contains(&shown.widget));
+            }
+            // Nobody moves or clicks what is only a picture, and what a cell puts out stays there.
+            CommRequest::Observe(_)
+            | CommRequest::Accept(_)
+            | CommRequest::NextEvent
+            | CommRequest::Capture { .. } => {}
+        }
+        HostReply::Done
+    }
+}
+
+fn state(mut data: Map<String, Value>) -> Map<String, Value> {
+    match data.remove("state") {
+        Some(Value::Object(state)) => state,
+        _ => Map::new(),
+    }
+}
+
+/// Answers in the kernel's place; what is on display and has changed is shown anew.
+pub(super) fn answer(request: CommRequest) -> Option<HostReply> {
+    let changes = matches!(request, CommRequest::Send(_));
+    if matches!(request, CommRequest::Observe(_)) {
+        eprintln!(
+            "phalanx: a widget on an engine is only shown; one that is clicked or moved belongs into the notebook's own cells, without %%px"
+        );
+    }
+    let reply = listeners::here()?.answer(request);
+    if changes {
+        refresh();
+    }
+    Some(reply)
+}
+
+/// Shows a widget, from now on as it changes.
+pub(super) fn display(widget: &Model) {
+    let shown = Shown {
+        widget: widget.id().clone(),
+        display: fresh_id(),
+        bundle: widget.bundle(),
+    };
+    send(&shown, false);
+    if let Some(mut here) = listeners::here() {
+        here.shown.push(shown);
+    }
+}
+
+fn refresh() {
+    // Looking at a widget asks for its state and its children's, so the lock is not held.
+    let Some(all) = listeners::here().map(|here| here.shown.clone()) else {
+        return;
+    };
+    for mut shown in all {
+        let now = Model::of(shown.widget.clone()).bundle();
+        if now == shown.bundle {
+            continue;
+        }
+        shown.bundle = now;
+        send(&shown, true);
+        if let Some(mut here) = listeners::here() {
+            let mut known = here.shown.iter_mut();
+            if let Some(known) = known.find(|known| known.display == shown.display) {
+                *known = shown;
+            }
+        }
+    }
+}
+
+fn send(shown: &Shown, update: bool) {
+    let output = Output::Display(Display {
+        data: shown.bundle.clone(),
+        display_id: Some(shown.display.clone()),
+        update,
+        ..Display::default()
+    });
+    if let Err(error) = put(output) {
+        eprintln!("phalanx: {error:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::widgets::model::object;
+    use serde_json::json;
+
+    fn message(id: &str, data: Value) -> CommMessage {
+        CommMessage {
+            comm_id: CommId::new(id),
+            data: object(data),
+            metadata: Map::new(),
+            buffers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_state_of_a_widget_is_what_was_set_last() {
+        let mut here = Here::default();
+        here.answer(CommRequest::Open {
+            target: "jupyter.widget".to_owned(),
+            comms: vec![message("a", json!({"state": {"value": 1, "max": 9}}))],
+        });
+        let update = json!({"method": "update", "state": {"value": 2}});
+        here.answer(CommRequest::Send(message("a", update.clone())));
+        here.answer(CommRequest::Send(message("unknown", update)));
+        let state = |here: &mut Here| match here.answer(CommRequest::State(CommId::new("a"))) {
+            HostReply::CommState(state) => state,
+            other => panic!("{other:?}"),
+        };
+        let expected = object(json!({"value": 2, "max": 9}));
+        assert_eq!(state(&mut here), Some(expected));
+        here.answer(CommRequest::Close(vec![CommId::new("a")]));
+        assert_eq!(state(&mut here), None);
+    }
+}
