@@ -33,6 +33,7 @@ const WORDS: &[&str] = &[
     "lost",
     "magic",
     "pid",
+    "client",
     "comm",
     "fn",
     "call",

@@ -222,6 +222,10 @@ fn kernelspec() -> Result<String, Trouble> {
             let wrong = format!("{} starts another phalanx: {program}", folder.display());
             return Err(trouble(wrong, Mend::Install));
         }
+        // One that is found on the PATH finds cargo there too.
+        if Path::new(&program).is_relative() && folder_of("cargo").is_some() {
+            return Ok(folder.display().to_string());
+        }
         // A frontend started from a desktop has no login shell's PATH.
         let path = spec.env.get("PATH").cloned().unwrap_or_default();
         let path = path.replace("${PATH}", "/usr/local/bin:/usr/bin:/bin");

@@ -431,6 +431,18 @@ async fn a_cluster_starts_by_itself_and_stops_when_told() {
 }
 
 #[tokio::test]
+async fn a_cluster_whose_controller_is_shut_down_is_no_more() {
+    let mut frontend = with_engines(1).await;
+    let shutdown = json!({"Shutdown": {"engines": [0], "hub": true}});
+    let outputs = frontend.ok(&format!("client {shutdown}")).await;
+    assert!(stream(&outputs, "stdout").contains("Done"), "{outputs:?}");
+    let outputs = frontend.ok("%cluster start -n 1").await;
+    let said = stream(&outputs, "stdout");
+    assert!(said.starts_with("Started 1 engine"), "{said}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
 async fn a_dependency_is_added_everywhere() {
     let mut frontend = with_engines(1).await;
     assert!(frontend.ok(":dep serde = \"1\"").await.is_empty());

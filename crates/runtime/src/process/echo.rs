@@ -232,6 +232,10 @@ impl Namespace {
                 let reply = call(&HostRequest::Comm(serde_json::from_str(rest)?))?;
                 writeln!(out, "{}", serde_json::to_string(&reply)?)?;
             }
+            "client" => {
+                let request = HostRequest::Client(serde_json::from_str(rest)?);
+                writeln!(out, "{}", serde_json::to_string(&call(&request)?)?)?;
+            }
             "magic" => {
                 if let HostReply::Failed(_) = call(&HostRequest::Magic {
                     line: rest.to_owned(),

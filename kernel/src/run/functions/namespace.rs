@@ -20,6 +20,10 @@ pub(super) async fn publish(
 ) -> Result<(), Failure> {
     let fanout = services.fanout();
     for reference in references {
+        if !is_name(reference) {
+            // Of an expression, what is pushed is a part like any variable.
+            materialise(services, context, client, engines, reference).await?;
+        }
         let mut behind = Vec::new();
         for engine in client.engines().iter().filter(|e| engines.contains(&e.id)) {
             let state = fanout.states.of(engine);
@@ -159,7 +163,7 @@ fn first(failure: &Failure) -> Option<String> {
 fn not_published(reference: &str, failure: Failure) -> Failure {
     match first(&failure) {
         Some(why) => Failure::Usage {
-            message: format!("the engines cannot evaluate `{reference}` for a function: {why}"),
+            message: format!("the engines cannot evaluate `{reference}`: {why}"),
             hint: Some(
                 "a `%%px` cell defines it, and its type derives Serialize and Deserialize"
                     .to_owned(),

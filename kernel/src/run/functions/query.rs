@@ -111,6 +111,8 @@ async fn of_client(
             ended.map_err(waited)?;
             if hub {
                 client.shutdown_hub().await.map_err(asked)?;
+                // Without a controller there is no cluster; nothing is lost if another cell was first.
+                let _ = services.cluster().stop().await;
             }
             HostReply::Done
         }
