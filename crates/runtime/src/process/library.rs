@@ -78,7 +78,13 @@ impl Cells {
         if super::echo::is_script(path) {
             return Ok(());
         }
-        open(path, RTLD_NOW | RTLD_GLOBAL).map(drop)
+        let library = open(path, RTLD_NOW | RTLD_GLOBAL)?;
+        // Cells may be bound to this build of the `phalanx` library although the loader has given them
+        // another one of the same name to depend on, by which alone they would be attached.
+        super::call::attach(&library, path, super::call::base(&library)?);
+        self.listeners.attach(&library);
+        self.show_page(&library);
+        Ok(())
     }
 
     /// Loads a cell and runs it to its end.
