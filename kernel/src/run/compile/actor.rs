@@ -97,7 +97,10 @@ impl Actor {
                 let _ = reply.send(self.lineages.sources(&state));
             }
             Order::Warm => {
-                if let Err(failure) = self.ready().await {
+                // One that is given up since the kernel ends is nobody's concern.
+                if let Err(failure) = self.ready().await
+                    && !self.closed
+                {
                     tracing::warn!(?failure, "the evaluator for engines did not start");
                 }
             }
