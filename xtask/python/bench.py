@@ -104,7 +104,13 @@ CALLS = {
         "all_engines.push({'pushed': large}, block=True)",
     ),
     # The peer has one kind of data for both.
+    # That it is made is not part of it.
     "push 100 MB to 4 engines, Shared": (
+        1,
+        'let fresh = Shared::new(large.clone());\nlet began = std::time::Instant::now();\nall.push("shared", &fresh)?;',
+        "all_engines.push({'pushed': large}, block=True)",
+    ),
+    "push 100 MB to 4 engines, the same Shared again": (
         1,
         'all.push("shared", &shared)?;',
         "all_engines.push({'pushed': large}, block=True)",
