@@ -28,6 +28,7 @@ pub mod cli;
 mod config;
 mod controller;
 mod direct;
+mod hash;
 pub mod hub;
 mod records;
 pub mod scheduler;

@@ -31,7 +31,7 @@ const FEW: usize = 1024;
 /// The tasks under way.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    by_msg: HashMap<MsgId, Box<Task>>,
+    by_msg: HashMap<MsgId, Box<Task>, foldhash::fast::RandomState>,
     /// When each of them that waits for something is given up.
     deadlines: BTreeSet<(Instant, MsgId)>,
     /// Refused, and with whoever submitted them.

@@ -1,6 +1,7 @@
 use super::{Answer, Change, Filter, Found, Query, Record};
+use crate::hash::HashMap;
 use phalanx_protocol::id::MsgId;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 /// The latest tasks, up to a number of bytes. Pure.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ impl Memory {
     /// Keeps records of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
-            by_id: HashMap::new(),
+            by_id: HashMap::default(),
             order: VecDeque::new(),
             bytes: 0,
             limit,
@@ -33,7 +34,10 @@ impl Memory {
         match change {
             Change::Submitted(id, record) => self.insert(id, record),
             Change::Assigned(id, engine) => {
-                self.update(&id, |record| record.engine = Some(engine));
+                // Which changes nothing of its size.
+                if let Some((record, _)) = self.by_id.get_mut(&id) {
+                    record.engine = Some(engine);
+                }
             }
             Change::Replied {
                 id,

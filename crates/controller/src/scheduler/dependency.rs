@@ -1,7 +1,8 @@
 use super::task::TaskNo;
+use crate::hash::HashMap;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::Dependency;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Ended tasks that are remembered for dependencies on them.
 const REMEMBERED: usize = 1 << 16;

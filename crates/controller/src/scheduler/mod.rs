@@ -19,13 +19,14 @@ mod tests;
 pub use scheme::{Candidate, Scheme, UnknownScheme};
 pub use task::{BatchNo, FailReason, Impossible, SchedulerCommand, Task, Verdict};
 
+use crate::hash::{HashMap, HashSet};
 use dependency::{Blocked, Ended, Ending};
 use pace::Pace;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::Ended as End;
 use phalanx_transport::Frames;
 use ready::Ready;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use task::{Place, Record, TaskNo};
 
@@ -75,15 +76,15 @@ impl Scheduler {
             scheme,
             hwm: if scheme == Scheme::Pure { 0 } else { hwm },
             workers: Vec::new(),
-            tasks: HashMap::new(),
-            by_id: HashMap::new(),
+            tasks: HashMap::default(),
+            by_id: HashMap::default(),
             ready: Ready::default(),
             blocked: Blocked::default(),
             ended: Ended::default(),
             deadlines: BTreeSet::new(),
             manned: false,
             abandoned: None,
-            paces: HashMap::new(),
+            paces: HashMap::default(),
             next: TaskNo(0),
             given: 0,
             random: seed,
@@ -156,7 +157,7 @@ impl Scheduler {
         self.abandoned = None;
         self.workers.push(Worker {
             uuid,
-            running: HashSet::new(),
+            running: HashSet::default(),
             last: 0,
         });
         self.assign(&mut out);
