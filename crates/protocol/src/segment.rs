@@ -8,6 +8,7 @@
 //! Parts of what is meant may be in other files, so that what is sent again is not written again. The
 //! file has a hole there, and what fills it is said behind the reference.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Where plain data begins in files that is not written again when it is sent again: on a page,
@@ -39,6 +40,16 @@ impl Link {
         let mut bytes = self.segment.to_bytes();
         bytes[..8].copy_from_slice(&self.at.to_le_bytes());
         bytes
+    }
+
+    /// Where the hole is in a mapping of so many bytes in which what is meant begins at `from`; `None`
+    /// where it is not within it, or nothing can be mapped there. For callers whose mapping of it is
+    /// sound only then.
+    pub fn hole(&self, from: u64, mapped: usize) -> Option<Range<usize>> {
+        let start = usize::try_from(from.checked_add(self.at)?).ok()?;
+        let end = start.checked_add(usize::try_from(self.segment.len).ok()?)?;
+        let on_pages = (start as u64 | self.segment.offset).is_multiple_of(PAGE as u64);
+        (start < end && end <= mapped && on_pages).then_some(start..end)
     }
 
     /// All that stand behind a reference.
@@ -129,6 +140,34 @@ pub fn size(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hole_is_on_pages_and_within_what_is_mapped() {
+        let link = |at: u64, offset, len| Link {
+            at,
+            segment: SegmentRef {
+                pid: 1,
+                fd: 2,
+                device: 3,
+                inode: 4,
+                offset,
+                len,
+            },
+        };
+        let page = PAGE as u64;
+        let found = link(page - 64, page, page + 1).hole(64, 3 * PAGE);
+        assert_eq!(found, Some(PAGE..2 * PAGE + 1));
+        for (link, from) in [
+            (link(page - 64, page, 2 * page + 1), 64),
+            (link(page, page, 1), 64),
+            (link(page, 64, 1), 0),
+            (link(page, page, 0), 0),
+            (link(u64::MAX, page, 1), 1),
+            (link(page, page, u64::MAX), 0),
+        ] {
+            assert_eq!(link.hole(from, 3 * PAGE), None, "{link:?}");
+        }
+    }
 
     #[test]
     fn a_reference_comes_back_as_it_was_and_nothing_else_is_one() {

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use phalanx_protocol::native::arguments::{Elsewhere, elsewhere};
-use phalanx_protocol::segment::{Link, PAGE, REFERENCE, SegmentRef};
+use phalanx_protocol::segment::{Link, REFERENCE, SegmentRef};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::collections::HashMap;
@@ -252,21 +252,14 @@ impl Mapping {
 
     /// Maps a part of another file where this one has a hole. What is meant begins at `from`.
     fn fill(&mut self, file: &File, from: u64, link: &Link) -> io::Result<()> {
-        let number = |number: u64| usize::try_from(number).map_err(io::Error::other);
-        let (at, len) = (
-            number(from)?.saturating_add(number(link.at)?),
-            number(link.segment.len)?,
-        );
-        let is_within = at.checked_add(len).is_some_and(|end| end <= self.len);
-        let is_on_pages = (at as u64 | link.segment.offset).is_multiple_of(PAGE as u64);
-        if len == 0 || !is_within || !is_on_pages {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let start = self.start.wrapping_add(at).cast_mut().cast();
+        let hole = link
+            .hole(from, self.len)
+            .ok_or(io::ErrorKind::InvalidData)?;
+        let start = self.start.wrapping_add(hole.start).cast_mut().cast();
         let (flags, offset) = (MapFlags::SHARED | MapFlags::FIXED, link.segment.offset);
         // SAFETY: the place is within our mapping, of which nobody has borrowed yet, and begins on a
         // page; that the last page is replaced as a whole leaves it within, too.
-        let filled = unsafe { mmap(start, len, ProtFlags::READ, flags, file, offset) };
+        let filled = unsafe { mmap(start, hole.len(), ProtFlags::READ, flags, file, offset) };
         filled.map(drop).map_err(Into::into)
     }
 }
@@ -292,6 +285,7 @@ impl Drop for Mapping {
 mod tests {
     use super::*;
     use phalanx_protocol::native::arguments::ELSEWHERE;
+    use phalanx_protocol::segment::PAGE;
 
     fn large() -> Vec<u8> {
         (0..3_000_000u32).map(|number| number as u8).collect()

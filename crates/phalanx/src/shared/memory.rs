@@ -272,22 +272,15 @@ impl Mapping {
 
     /// Maps a part of another file where this one has a hole. What is meant begins at `from`.
     fn fill(&mut self, file: &File, from: u64, link: &Link) -> io::Result<()> {
-        let number = |number: u64| usize::try_from(number).map_err(io::Error::other);
-        let (at, len) = (
-            number(from)?.saturating_add(number(link.at)?),
-            number(link.segment.len)?,
-        );
-        let is_within = at.checked_add(len).is_some_and(|end| end <= self.len);
-        let is_on_pages = (at as u64 | link.segment.offset).is_multiple_of(PAGE as u64);
+        let hole = link
+            .hole(from, self.len)
+            .ok_or(io::ErrorKind::InvalidData)?;
         let offset = c_long::try_from(link.segment.offset).map_err(io::Error::other)?;
-        if len == 0 || !is_within || !is_on_pages {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let start = self.start.wrapping_add(at).cast_mut().cast();
+        let start = self.start.wrapping_add(hole.start).cast_mut().cast();
         let (flags, fd) = (MAP_SHARED | MAP_FIXED, file.as_raw_fd());
         // SAFETY: the place is within our mapping, of which nobody has borrowed yet, and begins on a
         // page; that the last page is replaced as a whole leaves it within, too.
-        let filled = unsafe { mmap(start, len, PROT_READ, flags, fd, offset) };
+        let filled = unsafe { mmap(start, hole.len(), PROT_READ, flags, fd, offset) };
         if filled.addr() == usize::MAX {
             return Err(io::Error::last_os_error());
         }
