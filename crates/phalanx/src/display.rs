@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::host;
-use phalanx_protocol::base64;
+use data_encoding::BASE64;
 use phalanx_protocol::host::{HostReply, HostRequest, place_marker};
 use phalanx_protocol::output::{Display, Output};
 use std::io::Write;
@@ -93,7 +93,7 @@ pub fn jpeg(bytes: &[u8]) -> Result<DisplayHandle, Error> {
 
 fn image(mime: &str, bytes: &[u8]) -> Result<DisplayHandle, Error> {
     let plain = format!("{mime}, {} bytes", bytes.len());
-    display(MimeBundle::plain(plain).with(mime, base64::encode(bytes)))
+    display(MimeBundle::plain(plain).with(mime, BASE64.encode(bytes)))
 }
 
 /// Shows a plot, given as the JSON of its Vega-Lite specification.

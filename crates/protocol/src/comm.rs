@@ -4,8 +4,8 @@
 //! that it outlives a page that is reloaded and a runtime that dies. Sources: Jupyter's messaging
 //! specification, "Custom messages"; ipywidgets, `packages/schema/messages.md`.
 
-use crate::base64;
 use crate::id::CommId;
+use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -18,15 +18,15 @@ pub struct Buffer(pub Vec<u8>);
 
 impl Serialize for Buffer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&base64::encode(&self.0))
+        serializer.serialize_str(&BASE64.encode(&self.0))
     }
 }
 
 impl<'de> Deserialize<'de> for Buffer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = base64::decode(&text).ok_or_else(|| serde::de::Error::custom("no base64"))?;
-        Ok(Self(bytes))
+        let bytes = BASE64.decode(text.as_bytes());
+        bytes.map(Self).map_err(serde::de::Error::custom)
     }
 }
 

@@ -125,7 +125,7 @@ impl ArtifactHash {
     /// Hashes an artifact.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest;
-        Self::new(hex::encode(sha2::Sha256::digest(bytes)))
+        Self::new(data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(bytes)))
     }
 }
 

@@ -15,7 +15,6 @@
 //! | [`parallel`] | client, controller and engine: ipyparallel 9's wire protocol and our metadata on it |
 
 pub mod apply;
-pub mod base64;
 pub mod comm;
 pub mod failure;
 pub mod frame;

@@ -1,6 +1,7 @@
 use super::raw::RawMessage;
 use bytes::Bytes;
-use hmac::{Hmac, Mac};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use hmac::{Hmac, KeyInit, Mac};
 use std::fmt;
 use std::str::FromStr;
 
@@ -132,16 +133,12 @@ impl SigningKey {
 
     /// Whether a message bears the right signature; compared in constant time.
     pub fn verifies(&self, message: &RawMessage) -> bool {
-        let mut signature = [0; LONGEST];
-        let length = message.signature.len() / 2;
-        let decoded = signature
-            .get_mut(..length)
-            .is_some_and(|bytes| hex::decode_to_slice(&message.signature, bytes).is_ok());
-        let (parts, signature) = (message.signed_parts(), &signature[..length.min(LONGEST)]);
+        let mut buffer = [0; LONGEST];
+        let signature = decode_hex(&message.signature, &mut buffer);
+        let (parts, signature) = (message.signed_parts(), signature.unwrap_or_default());
         match &self.digest {
             Digest::Unsigned => true,
             Digest::Unusable => false,
-            _ if !decoded => false,
             Digest::Sha256(keyed) => verify(keyed, parts, signature),
             Digest::Sha384(keyed) => verify(keyed, parts, signature),
             Digest::Sha512(keyed) => verify(keyed, parts, signature),
@@ -149,8 +146,16 @@ impl SigningKey {
     }
 }
 
-fn keyed<M: Mac + hmac::digest::KeyInit>(secret: &str) -> Option<M> {
-    <M as Mac>::new_from_slice(secret.as_bytes()).ok()
+/// Decodes hexadecimal digits of either case; `None` when they are none, or too many.
+fn decode_hex<'a>(text: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let length = HEXLOWER_PERMISSIVE.decode_len(text.len()).ok()?;
+    let bytes = buffer.get_mut(..length)?;
+    HEXLOWER_PERMISSIVE.decode_mut(text, bytes).ok()?;
+    Some(bytes)
+}
+
+fn keyed<M: KeyInit>(secret: &str) -> Option<M> {
+    M::new_from_slice(secret.as_bytes()).ok()
 }
 
 fn digest<M: Mac + Clone>(keyed: &M, parts: [&[u8]; 4]) -> M {
@@ -162,7 +167,8 @@ fn digest<M: Mac + Clone>(keyed: &M, parts: [&[u8]; 4]) -> M {
 }
 
 fn sign<M: Mac + Clone>(keyed: &M, parts: [&[u8]; 4]) -> Bytes {
-    Bytes::from(hex::encode(digest(keyed, parts).finalize().into_bytes()))
+    let signature = digest(keyed, parts).finalize().into_bytes();
+    Bytes::from(HEXLOWER.encode(&signature))
 }
 
 fn verify<M: Mac + Clone>(keyed: &M, parts: [&[u8]; 4], signature: &[u8]) -> bool {
