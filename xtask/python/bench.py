@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import zmq
+from bench_sessions import measure_growth, measure_session_start
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
@@ -30,8 +31,24 @@ WARM_UP = 10
 # What must be reached, from the design: ours at most this, or at most this part of the peer's.
 WANTED = {
     "launch to kernel_info reply": (0.3, "s"),
-    "expression, empty namespace": (0.55, "of peer"),
+    "launch to the first result": (1.0, "s"),
+    "launch to the first inferred let": (3.0, "s"),
+    "first %px, 5 s after launch": (0.5, "s"),
+    "memory of the kernel at the first result": (250, "MiB"),
+    "memory of the kernel at the first %px": (830, "MiB"),
+    "expression, empty namespace": (0.40, "of peer"),
+    "let, warm": (0.45, "of peer"),
+    "println": (0.65, "of peer"),
+    "item": (0.75, "of peer"),
+    "iterator chain": (0.25, "of peer"),
     "expression, 10 variables stored": (0.6, "of peer"),
+    "expression, after 50 variables and items": (0.2, "of peer"),
+    "let, after 50 variables and items": (0.25, "of peer"),
+    "call, after 50 variables and items": (0.25, "of peer"),
+    "expression, after 50 over after 0": (1.2, "×"),
+    "let, after 50 over after 0": (1.2, "×"),
+    "println, after 50 over after 0": (1.2, "×"),
+    "call, after 50 over after 0": (1.2, "×"),
     "an unchanged cell again": (0.005, "s"),
     "an unchanged %px again, 4 engines": (0.01, "s"),
     "%px above local, 2 engines": (0.002, "s"),
@@ -259,6 +276,10 @@ class Table:
     def add(self, name, ours, peer=None, unit="s"):
         self.rows[name] = (ours, peer, unit)
         print(f"  {name}: {shown(ours, unit)}", file=sys.stderr, flush=True)
+
+    def note_memory(self, moment, pid):
+        """MiB of a kernel and all it has started, at a moment that is measured anyway."""
+        self.add(f"memory of the kernel at the {moment}", memory(processes_of(pid)), unit="MiB")
 
     def print(self, peers):
         print(f"\n{'':34} {'Phalanx':>10} {'peer':>10}  {'of peer':>7}  wanted")
@@ -507,6 +528,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--evcxr-jupyter", type=Path, help="the peer's program")
     parser.add_argument("--no-px", action="store_true", help="leave out engines")
+    parser.add_argument("--growth", action="store_true", help="measure growing notebooks in a quick run too")
     parser.add_argument("--quick", action="store_true", help="a few repeats only")
     arguments = parser.parse_args()
     repeats = 5 if arguments.quick else 31
@@ -520,7 +542,12 @@ def main():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             specs.append(str(folder))
             write_spec(folder / "evcxr_jupyter", arguments.evcxr_jupyter)
-        measure_launch(table, ["phalanx", *peers], specs, 3 if arguments.quick else 7)
+        names = ["phalanx", *peers]
+        measure_launch(table, names, specs, 3 if arguments.quick else 7)
+        few = 3 if arguments.quick else 5
+        measure_session_start(table, median, kernel, names, specs, few, not arguments.no_px)
+        if arguments.growth or not arguments.quick:
+            measure_growth(table, median, kernel, names, specs, 3 if arguments.quick else 15)
         phalanx = stack.enter_context(kernel("phalanx", specs))
         peer = stack.enter_context(kernel("evcxr_jupyter", specs)) if peers else None
         measure_cells(table, phalanx, peer, repeats)

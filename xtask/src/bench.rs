@@ -15,6 +15,8 @@ pub struct Options {
     pub peers: bool,
     /// A few repeats only, to see that everything works.
     pub quick: bool,
+    /// Growing notebooks in a quick run too.
+    pub growth: bool,
 }
 
 /// Builds, measures, and prints a table.
@@ -37,8 +39,10 @@ pub fn bench(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
             "evcxr_jupyter is not installed; `cargo xtask bench --peers` installs and measures it."
         ),
     }
-    if options.quick {
-        command.arg("--quick");
+    for (is_set, flag) in [(options.quick, "--quick"), (options.growth, "--growth")] {
+        if is_set {
+            command.arg(flag);
+        }
     }
     exec::run(&mut command)?;
     Ok(ExitCode::SUCCESS)

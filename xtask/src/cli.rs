@@ -14,8 +14,10 @@ cargo xtask COMMAND
   tour                           the same without a browser: run the tour, print what each cell printed
   run NOTEBOOK                   the same for any notebook
   test [FILTER]                  format, tidy, clippy and every test; with FILTER only the tests it matches
-  bench [--peers] [--quick]      our figures beside the peers', measured in one run
-                                 (--peers first installs evcxr_jupyter, which takes minutes)
+  bench [--peers] [--quick] [--growth]
+                                 our figures beside the peers', measured in one run
+                                 (--peers first installs evcxr_jupyter, which takes minutes;
+                                 --growth measures growing notebooks in a quick run too)
   tidy                           check the sources against the architecture's invariants
 
 Everything is kept in the build folder: $PHALANX_BUILD_DIR, else $CARGO_TARGET_DIR,
@@ -84,6 +86,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
             }
             (Command::Bench(options), Long("peers")) => options.peers = true,
             (Command::Bench(options), Long("quick")) => options.quick = true,
+            (Command::Bench(options), Long("growth")) => options.growth = true,
             (Command::Test { filter }, Value(text)) if filter.is_none() => {
                 *filter = Some(text.string()?);
             }
@@ -149,7 +152,8 @@ mod tests {
             parsed(&["bench", "--peers"]).unwrap(),
             Command::Bench(bench::Options {
                 peers: true,
-                quick: false
+                quick: false,
+                growth: false
             })
         );
     }
