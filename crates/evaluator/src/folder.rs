@@ -6,22 +6,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Names the folder that everything kept stands below; else `phalanx` in the user's cache folder.
-const CACHE_VAR: &str = "PHALANX_CACHE_DIR";
-
 /// Where cargo builds, within a folder.
 const TARGET: &str = "target";
 
 /// Most evaluators of one kind that find a kept folder at the same time.
 const FOLDERS: u32 = 64;
-
-/// Where what is kept from session to session stands.
-pub(crate) fn cache_folder() -> Option<PathBuf> {
-    match std::env::var_os(CACHE_VAR) {
-        Some(folder) if !folder.is_empty() => Some(PathBuf::from(folder)),
-        _ => Some(dirs::cache_dir()?.join("phalanx")),
-    }
-}
 
 /// A build folder that nobody else is using.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! | [`handle`] | the kernel's end of an evaluator process |
 //! | [`process`] | the evaluator process: requests in, answers out |
 //! | `folder` | build folders, kept from session to session |
+//! | `folder_check` | the folders that compiling needs, and what is wrong with them |
 //! | `evcxr` | the real evaluator: contexts, prelude, build folders, the relay |
 //! | `echo` | its twin for tests: a few words, compiled in no time |
 
@@ -15,9 +16,11 @@ mod echo;
 #[cfg(feature = "evcxr")]
 mod evcxr;
 mod folder;
+mod folder_check;
 mod handle;
 mod process;
 
+pub use folder_check::{FolderError, FolderUse, cache_folder, check_folders};
 pub use handle::{Evaluator, EvaluatorConfig, EvaluatorNotice, StartError};
 pub use process::{Backend, process_main};
 

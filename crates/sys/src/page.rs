@@ -2,7 +2,7 @@
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 
@@ -27,8 +27,9 @@ impl SharedPage {
     /// When the file cannot be made, or is there already.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).open(path)?;
-        file.set_len(size_of::<[AtomicU32; WORDS]>() as u64)?;
+        let mut file = options.read(true).write(true).create_new(true).open(path)?;
+        // Written, so that a full file system is an error here and not a SIGBUS at the first use.
+        file.write_all(&[0; size_of::<[AtomicU32; WORDS]>()])?;
         Self::map(&file)
     }
 

@@ -1,116 +1,158 @@
 //! `phalanx doctor`: what is wrong on this machine, and the command that mends it.
 
-use super::install::{
-    InstallArgs, KernelSpec, folder_of, install, rustups_folder, sys_prefix, user_data,
-};
+use super::install::{InstallArgs, KernelSpec, folder_of, install, sys_prefix, user_data};
+use super::trial;
 use anyhow::{Context, bail, ensure};
-use phalanx_evaluator::Backend;
+use phalanx_evaluator::{Backend, FolderError, cache_folder, check_folders};
+use phalanx_toolchain::{ActiveToolchain, Release, Remedy, ToolchainError, linker};
 use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Something that is wrong, and what mends it.
-struct Trouble {
+/// A thing that is wrong, and what mends it.
+struct Finding {
     wrong: String,
     mend: Mend,
 }
 
-/// What mends something.
-#[derive(Clone, Copy)]
+/// An action that mends something.
+#[derive(Clone)]
 enum Mend {
-    /// A command, which can be run from here.
-    Command(&'static [&'static str]),
+    /// A command, or something only a person can do.
+    Remedy(Remedy),
     /// `phalanx install`.
     Install,
-    /// Something only a person can do.
-    Advice(&'static str),
 }
 
 impl fmt::Display for Mend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Command(words) => f.write_str(&words.join(" ")),
+            Self::Remedy(remedy) => remedy.fmt(f),
             Self::Install => f.write_str("phalanx install"),
-            Self::Advice(advice) => f.write_str(advice),
         }
     }
 }
 
 impl Mend {
+    fn advice(text: impl Into<String>) -> Self {
+        Self::Remedy(Remedy::Advice(text.into()))
+    }
+
     /// Mends, if that can be done from here.
-    fn carry_out(self, backend: Option<Backend>) -> anyhow::Result<()> {
+    fn carry_out(&self, backend: Option<Backend>) -> anyhow::Result<()> {
         match self {
-            Self::Command(words) => {
+            Self::Remedy(Remedy::Command(words)) => {
                 let (program, arguments) = words.split_first().context("an empty command")?;
                 let status = Command::new(program).args(arguments).status();
                 let status = status.with_context(|| format!("`{program}` could not be run"))?;
                 ensure!(status.success(), "`{}` failed: {status}", words.join(" "));
                 Ok(())
             }
+            Self::Remedy(Remedy::Advice(advice)) => {
+                bail!("this has to be done by hand: {advice}")
+            }
             Self::Install => install(&InstallArgs::mending(), backend),
-            Self::Advice(advice) => bail!("this has to be done by hand: {advice}"),
         }
     }
 }
 
-fn trouble(wrong: impl Into<String>, mend: Mend) -> Trouble {
-    Trouble {
+impl From<ToolchainError> for Finding {
+    fn from(error: ToolchainError) -> Self {
+        finding(error.to_string(), Mend::Remedy(error.remedy()))
+    }
+}
+
+impl From<FolderError> for Finding {
+    fn from(error: FolderError) -> Self {
+        finding(error.to_string(), Mend::advice(error.remedy()))
+    }
+}
+
+fn finding(wrong: impl Into<String>, mend: Mend) -> Finding {
+    Finding {
         wrong: wrong.into(),
         mend,
     }
 }
 
 /// Looks at one thing, and says what it is or what is wrong.
-type Check = fn() -> Result<String, Trouble>;
+type Check = fn() -> Result<String, Finding>;
 
 /// Everything a kernel needs, in an order in which it can be mended.
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 9] = [
     ("rustc", rustc),
     ("cargo", cargo),
     ("rust-src", rust_src),
-    ("linker", linker),
+    ("linker", c_compiler),
+    ("folders", folders),
     ("loopback", loopback),
     ("engine", engine),
     ("jupyter", jupyter),
     ("kernelspec", kernelspec),
 ];
 
+/// The checks that a cell needs to pass.
+const NEEDED_BY_CELLS: [&str; 5] = ["rustc", "cargo", "rust-src", "linker", "folders"];
+
 /// Looks at everything a kernel needs, and mends what is wrong if `fix` is set; fails when something
 /// is wrong in the end.
 pub(super) fn run(fix: bool, backend: Option<Backend>) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    for (what, check) in CHECKS {
+    let mut can_compile = true;
+    for (name, check) in CHECKS {
         let mut found = check();
-        if let (Err(Trouble { wrong, mend }), true) = (&found, fix) {
-            println!("wrong  {what}: {wrong}\n       mending it: {mend}");
+        if let (Err(Finding { wrong, mend }), true) = (&found, fix) {
+            println!("wrong  {name}: {wrong}\n       mending it: {mend}");
             found = match mend.carry_out(backend) {
                 Ok(()) => check(),
-                Err(error) => Err(trouble(format!("it was not mended: {error:#}"), *mend)),
+                Err(error) => Err(finding(
+                    format!("it was not mended: {error:#}"),
+                    mend.clone(),
+                )),
             };
         }
         match found {
-            Ok(found) => println!("ok     {what}: {found}"),
-            Err(Trouble { wrong, mend }) => {
-                println!("wrong  {what}: {wrong}\n       to mend it: {mend}");
+            Ok(found) => println!("ok     {name}: {found}"),
+            Err(Finding { wrong, mend }) => {
+                println!("wrong  {name}: {wrong}\n       to mend it: {mend}");
                 code = ExitCode::FAILURE;
+                can_compile &= !NEEDED_BY_CELLS.contains(&name);
             }
         }
+    }
+    if !can_compile {
+        println!("-      a cell: not tried");
+    } else if let Some(backend) = backend
+        && let Err(error) = try_cell(backend)
+    {
+        println!("wrong  a cell: {error:#}");
+        code = ExitCode::FAILURE;
     }
     code
 }
 
-/// How there comes to be a Rust.
-fn get_rust() -> Mend {
-    Mend::Advice(match rustups_folder() {
-        Some(_) => {
-            "Rust is there, in ~/.cargo/bin; a new terminal has it on the PATH, and notebooks once `phalanx install` has run"
-        }
-        None => "install Rust with rustup: https://rustup.rs",
-    })
+/// Compiles a cell whose type has to be inferred, and says beforehand if this rustc is untested.
+fn try_cell(backend: Backend) -> anyhow::Result<()> {
+    if let Ok(toolchain) = ActiveToolchain::find(Path::new("."))
+        && let Some(release) = toolchain.untested()
+    {
+        println!(
+            "note   rustc: Rust {release} is newer than {}, the newest that this version of Phalanx was tested with; \
+             if cells fail or completion is empty, `rustup override set {}` in the notebooks' folder helps",
+            Release::NEWEST_TESTED,
+            Release::NEWEST_TESTED,
+        );
+    }
+    let took = trial::compile_cell(backend, |line| println!("       {line}"))?;
+    println!(
+        "ok     a cell: compiled and its type inferred, {:.1} s after the evaluator was started",
+        took.as_secs_f64()
+    );
+    Ok(())
 }
 
-/// The first line a program prints, if it runs and succeeds.
+/// Returns the first line a program prints, if it runs and succeeds.
 fn first_line(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -118,68 +160,56 @@ fn first_line(program: &str, args: &[&str]) -> Option<String> {
     output.status.success().then_some(line)
 }
 
-fn rustc() -> Result<String, Trouble> {
-    let version = first_line("rustc", &["--version"])
-        .ok_or_else(|| trouble("no rustc on the PATH", get_rust()))?;
-    let wanted = env!("CARGO_PKG_RUST_VERSION");
-    let number = version.split_whitespace().nth(1).unwrap_or_default();
-    let part = |version: &str, at: usize| {
-        let part = version.split('.').nth(at);
-        part.and_then(|part| part.parse::<u32>().ok()).unwrap_or(0)
-    };
-    let order = |version: &str| (part(version, 0), part(version, 1));
-    if order(number) < order(wanted) {
-        let wrong = format!("{version}, but {wanted} is needed");
-        return Err(trouble(
-            wrong,
-            Mend::Command(&["rustup", "update", "stable"]),
-        ));
-    }
-    Ok(version)
+fn rustc() -> Result<String, Finding> {
+    let toolchain = ActiveToolchain::find(Path::new("."))?;
+    toolchain.check_release()?;
+    toolchain.shared_library()?;
+    Ok(match &toolchain.rustup {
+        Some(choice) => format!("{}, {} ({})", toolchain.version, choice.name, choice.reason),
+        None => format!("{}, {}", toolchain.version, toolchain.sysroot.display()),
+    })
 }
 
-fn cargo() -> Result<String, Trouble> {
-    first_line("cargo", &["--version"]).ok_or_else(|| trouble("no cargo on the PATH", get_rust()))
+fn cargo() -> Result<String, Finding> {
+    first_line("cargo", &["--version"]).ok_or_else(|| {
+        let error = ToolchainError::NoRustc {
+            rustup_bin: phalanx_toolchain::rustup::programs(),
+        };
+        finding("no cargo on the PATH", Mend::Remedy(error.remedy()))
+    })
 }
 
-fn rust_src() -> Result<String, Trouble> {
-    let mend = Mend::Command(&["rustup", "component", "add", "rust-src"]);
-    let sysroot = first_line("rustc", &["--print", "sysroot"])
-        .ok_or_else(|| trouble("there is no rustc to ask", get_rust()))?;
-    let library = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
-    if library.is_dir() {
-        Ok(library.display().to_string())
-    } else {
-        Err(trouble(
-            "completion and types need the library's source",
-            mend,
-        ))
-    }
+fn rust_src() -> Result<String, Finding> {
+    let source = ActiveToolchain::find(Path::new("."))?.library_source()?;
+    Ok(source.display().to_string())
 }
 
-fn linker() -> Result<String, Trouble> {
-    match folder_of("cc") {
-        Some(folder) => Ok(folder.join("cc").display().to_string()),
-        None => Err(trouble(
-            "no C compiler `cc` on the PATH, which Rust links with",
-            Mend::Advice("apt-get install gcc (or your system's equivalent)"),
-        )),
-    }
+fn c_compiler() -> Result<String, Finding> {
+    Ok(linker()?.display().to_string())
 }
 
-fn loopback() -> Result<String, Trouble> {
+fn folders() -> Result<String, Finding> {
+    check_folders()?;
+    Ok(format!(
+        "{} (kept), {} (temporary)",
+        cache_folder()?.display(),
+        std::env::temp_dir().display()
+    ))
+}
+
+fn loopback() -> Result<String, Finding> {
     match TcpListener::bind("127.0.0.1:0") {
         Ok(_) => Ok("ports can be opened on 127.0.0.1".to_owned()),
-        Err(error) => Err(trouble(
+        Err(error) => Err(finding(
             format!("no port can be opened on 127.0.0.1: {error}"),
-            Mend::Advice("allow connections on the loopback interface"),
+            Mend::advice("allow connections on the loopback interface"),
         )),
     }
 }
 
-fn engine() -> Result<String, Trouble> {
+fn engine() -> Result<String, Finding> {
     let this = std::env::current_exe()
-        .map_err(|error| trouble(error.to_string(), Mend::Advice("run phalanx by its path")))?;
+        .map_err(|error| finding(error.to_string(), Mend::advice("run phalanx by its path")))?;
     let small = this.with_file_name("phalanx-engine");
     Ok(if small.is_file() {
         small.display().to_string()
@@ -191,20 +221,21 @@ fn engine() -> Result<String, Trouble> {
     })
 }
 
-fn jupyter() -> Result<String, Trouble> {
+fn jupyter() -> Result<String, Finding> {
+    let words = ["python3", "-m", "pip", "install", "jupyterlab"];
     first_line("jupyter", &["--version"])
         .map(|_| {
             folder_of("jupyter").map_or_else(String::new, |folder| folder.display().to_string())
         })
         .ok_or_else(|| {
-            trouble(
+            finding(
                 "no jupyter on the PATH",
-                Mend::Command(&["python3", "-m", "pip", "install", "jupyterlab"]),
+                Mend::Remedy(Remedy::Command(words.map(str::to_owned).to_vec())),
             )
         })
 }
 
-fn kernelspec() -> Result<String, Trouble> {
+fn kernelspec() -> Result<String, Finding> {
     let user = user_data().ok();
     let prefix = sys_prefix().ok().map(|prefix| prefix.join("share/jupyter"));
     let data: Vec<PathBuf> = user.into_iter().chain(prefix).collect();
@@ -215,12 +246,12 @@ fn kernelspec() -> Result<String, Trouble> {
         let runs = Path::new(&program).is_file() || folder_of(&program).is_some();
         if !runs {
             let wrong = format!("{} starts {program}, which is not there", folder.display());
-            return Err(trouble(wrong, Mend::Install));
+            return Err(finding(wrong, Mend::Install));
         }
         let this = std::env::current_exe().ok();
         if Path::new(&program).is_absolute() && this.as_deref() != Some(Path::new(&program)) {
             let wrong = format!("{} starts another phalanx: {program}", folder.display());
-            return Err(trouble(wrong, Mend::Install));
+            return Err(finding(wrong, Mend::Install));
         }
         // One that is found on the PATH finds cargo there too.
         if Path::new(&program).is_relative() && folder_of("cargo").is_some() {
@@ -231,11 +262,11 @@ fn kernelspec() -> Result<String, Trouble> {
         let path = path.replace("${PATH}", "/usr/local/bin:/usr/bin:/bin");
         if !std::env::split_paths(&path).any(|folder| folder.join("cargo").is_file()) {
             let wrong = format!("{} does not say where cargo is", folder.display());
-            return Err(trouble(wrong, Mend::Install));
+            return Err(finding(wrong, Mend::Install));
         }
         return Ok(folder.display().to_string());
     }
-    Err(trouble(
+    Err(finding(
         "not installed for this user or environment",
         Mend::Install,
     ))

@@ -1,7 +1,9 @@
 //! `phalanx install` and `phalanx uninstall`: the kernelspec by which Jupyter finds the kernel.
 
+use super::trial;
 use anyhow::{Context, bail, ensure};
 use phalanx_evaluator::Backend;
+use phalanx_toolchain::rustup;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -146,7 +148,7 @@ pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::R
     if let Some(name) = &args.display_name {
         spec.display_name.clone_from(name);
     }
-    match folder_of("cargo").or_else(rustups_folder) {
+    match folder_of("cargo").or_else(rustup::programs) {
         // Jupyter expands the variable; desktops start it without a login shell's PATH.
         Some(cargo) => {
             let path = format!("{}:${{PATH}}", cargo.display());
@@ -166,15 +168,32 @@ pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::R
         println!("Wrote a kernelspec to {}", folder.display());
         return Ok(());
     }
-    println!("Installed kernelspec {} in {}", args.name, folder.display());
-    if let (Some(backend), false) = (backend, args.no_build)
-        && let Err(error) = super::prepare::prepare(backend)
-    {
-        eprintln!(
-            "phalanx: the first cell will have to wait, since the notebooks' library could not be built: {error:#}"
-        );
+    println!(
+        "Installed the kernelspec `{}` in {}",
+        args.name,
+        folder.display()
+    );
+    if let (Some(backend), false) = (backend, args.no_build) {
+        build_library(backend);
     }
+    println!(
+        "To start: `jupyter lab`, and there \"{}\"; or `jupyter console --kernel {}`.",
+        spec.display_name, args.name
+    );
     Ok(())
+}
+
+/// Builds the library that every cell uses, and says what is done and how long it takes.
+fn build_library(backend: Backend) {
+    println!(
+        "Building the library that every cell uses. It is kept, so this takes half a minute once and a moment later."
+    );
+    match trial::build_library(backend, |line| println!("  {line}")) {
+        Ok(took) => println!("Ready after {:.1} s.", took.as_secs_f64()),
+        Err(error) => eprintln!(
+            "phalanx: the library could not be built, and the first cell will try again: {error:#}"
+        ),
+    }
 }
 
 /// Removes the kernelspec.
@@ -246,16 +265,6 @@ pub(super) fn sys_prefix() -> anyhow::Result<PathBuf> {
     );
     let prefix = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Ok(prefix.into())
-}
-
-/// The folder in which rustup puts cargo, if it is there: on the PATH in new terminals alone.
-pub(super) fn rustups_folder() -> Option<PathBuf> {
-    let home = std::env::var_os("CARGO_HOME").filter(|home| !home.is_empty());
-    let home = home.map(PathBuf::from);
-    let folder = home
-        .or_else(|| Some(dirs::home_dir()?.join(".cargo")))?
-        .join("bin");
-    folder.join("cargo").is_file().then_some(folder)
 }
 
 /// The folder on the PATH that has a program of this name.

@@ -5,18 +5,24 @@ use crate::session::{self, Connection};
 use anyhow::Context;
 use phalanx_evaluator::Backend;
 use phalanx_transport::connection::read_kernel_file;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Environment variable in which Jupyter's server gives its process id.
 const PARENT: &str = "JPY_PARENT_PID";
 
-/// Serves a frontend until it, or the process that started the kernel, is done.
+/// Serves a frontend until it, or the process that started the kernel, is done; arguments that are
+/// `ignored` are named in the log, as ipykernel does.
 pub(super) fn run(
     connection_file: Option<PathBuf>,
+    ignored: &[OsString],
     backend: Option<Backend>,
 ) -> anyhow::Result<()> {
     let connection = connection(connection_file)?;
     super::log();
+    if !ignored.is_empty() {
+        tracing::warn!(arguments = ?ignored, "unknown arguments are ignored");
+    }
     let backend = backend.context("built without evcxr; only the twin for tests is here")?;
     let programs =
         Programs::current(backend).context("the system does not say which program this is")?;

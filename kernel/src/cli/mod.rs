@@ -4,12 +4,13 @@ mod cluster;
 mod doctor;
 mod install;
 mod kernel;
-mod prepare;
+mod trial;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use phalanx_evaluator::Backend;
 use phalanx_protocol::evaluator::NamespaceKind;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -34,6 +35,10 @@ enum Command {
         #[cfg(feature = "echo")]
         #[arg(long, hide = true)]
         echo: bool,
+        /// Arguments that frontends append for kernels of other languages, such as the file of
+        /// `jupyter run`; they are ignored.
+        #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        ignored: Vec<OsString>,
     },
     /// Tell Jupyter of this kernel.
     Install(install::InstallArgs),
@@ -87,10 +92,11 @@ fn run() -> ExitCode {
             connection_file,
             #[cfg(feature = "echo")]
             echo,
+            ignored,
         } => {
             #[cfg(not(feature = "echo"))]
             let echo = false;
-            ended(kernel::run(connection_file, backend(echo)))
+            ended(kernel::run(connection_file, &ignored, backend(echo)))
         }
         Command::Install(args) => ended(install::install(&args, backend(false))),
         Command::Uninstall(args) => ended(install::uninstall(&args)),

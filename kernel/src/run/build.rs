@@ -10,7 +10,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_secs(1);
 
 /// How cargo begins the lines that tell of progress.
-const VERBS: [&str; 8] = [
+const VERBS: [&str; 9] = [
+    // Ours, for a component of the toolchain.
+    "Installing",
     "Updating",
     "Locking",
     "Adding",

@@ -7,10 +7,9 @@ use super::relay::Answering;
 use super::source::Prepared;
 use super::{diagnostics, start, variables};
 use evcxr::EvalOutputs;
-use phalanx_protocol::evaluator::{Answer, Evaluated, Toolchain};
+use phalanx_protocol::evaluator::{Answer, Evaluated};
 use phalanx_protocol::failure::Failure;
-use std::path::PathBuf;
-use std::process::Command;
+use phalanx_toolchain::ActiveToolchain;
 
 /// The MIME type of text.
 const TEXT: &str = "text/plain";
@@ -34,7 +33,10 @@ impl Local {
         let (name, argument) = line.split_once(' ').unwrap_or((line.trim(), ""));
         let toolchain = match (name, argument.trim()) {
             (":toolchain", "") => None,
-            (":toolchain", wanted) => Some(toolchain(wanted)?),
+            (":toolchain", wanted) => {
+                let named = ActiveToolchain::named(wanted).map_err(start::lacking)?;
+                Some(start::ready(&named)?)
+            }
             _ => None,
         };
         if !ASKING.contains(&name) {
@@ -115,27 +117,5 @@ impl Local {
             }
         }
         outputs
-    }
-}
-
-/// The toolchain of that name.
-fn toolchain(name: &str) -> Result<Toolchain, Failure> {
-    let hint = || Some("`rustup toolchain list` shows those that are installed".to_owned());
-    let asked = Command::new("rustup")
-        .args(["which", "rustc", "--toolchain", name])
-        .output();
-    match asked {
-        Ok(output) if output.status.success() => {
-            let path = String::from_utf8_lossy(&output.stdout);
-            start::toolchain(&PathBuf::from(path.trim()))
-        }
-        Ok(output) => Err(Failure::Usage {
-            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            hint: hint(),
-        }),
-        Err(error) => Err(start::environment(
-            format!("rustup could not be run: {error}"),
-            "toolchains are rustup's: install Rust with it",
-        )),
     }
 }

@@ -1,6 +1,7 @@
 //! The `phalanx` library as cells depend on it: its source is in this program, and is written to a
 //! folder named by what is in it.
 
+use super::library_lock;
 use include_dir::{Dir, include_dir};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 static PHALANX: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../phalanx/src");
 static PROTOCOL: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../protocol/src");
+
+/// The lock file beside the packages: the versions with which the library was tested.
+pub(super) const LOCK_FILE: &str = "Cargo.lock";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -26,7 +30,9 @@ pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
             manifest("phalanx-protocol", PROTOCOL_DEPENDENCIES),
         ),
     ];
+    let lock = library_lock::contents();
     let mut hasher = DefaultHasher::new();
+    hasher.write(lock.as_bytes());
     for (_, sources, manifest) in &packages {
         hasher.write(manifest.as_bytes());
         hash(sources, &mut hasher);
@@ -48,6 +54,7 @@ pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
         sources.extract(package.join("src"))?;
         std::fs::write(package.join("Cargo.toml"), manifest)?;
     }
+    std::fs::write(aside.path().join(LOCK_FILE), lock)?;
     match std::fs::rename(aside.path(), &folder) {
         Ok(()) => Ok(package),
         // Somebody else was faster.
@@ -66,18 +73,20 @@ fn hash(folder: &Dir<'_>, hasher: &mut DefaultHasher) {
     }
 }
 
-const PHALANX_DEPENDENCIES: &str = r#"
+pub(super) const PHALANX_DEPENDENCIES: &str = r#"
 phalanx-protocol = { path = "../protocol", default-features = false }
 serde_json = "1"
 chrono = { version = "0.4", default-features = false, features = ["std", "serde"] }
 postcard = { version = "1", default-features = false }
+data-encoding = { version = "2", default-features = false, features = ["alloc"] }
 serde = { version = "1", features = ["derive"] }
 "#;
 
-const PROTOCOL_DEPENDENCIES: &str = r#"
+pub(super) const PROTOCOL_DEPENDENCIES: &str = r#"
 serde = { version = "1", features = ["derive"] }
 serde_json = "1"
 chrono = { version = "0.4", default-features = false, features = ["std", "serde"] }
+data-encoding = { version = "2", default-features = false, features = ["alloc"] }
 thiserror = "2"
 
 [features]
@@ -101,6 +110,7 @@ mod tests {
         let package = write(cache.path()).unwrap();
         assert!(package.join("src/lib.rs").is_file());
         assert!(package.join("../protocol/src/host.rs").is_file());
+        assert!(package.join("..").join(LOCK_FILE).is_file());
         assert_eq!(write(cache.path()).unwrap(), package);
         let left = std::fs::read_dir(cache.path().join("library"))
             .unwrap()

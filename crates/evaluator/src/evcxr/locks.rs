@@ -5,7 +5,8 @@
 //! cargo would ask the index again in every session, which takes a network, and builds anew whatever
 //! has had a release. Here every set of dependencies finds the versions it had.
 
-use crate::folder::cache_folder;
+use super::library::LOCK_FILE;
+use crate::folder_check::cache_folder;
 use crate::handle::BUILD_FOLDER_VAR;
 use std::collections::hash_map::DefaultHasher;
 use std::env;
@@ -26,6 +27,9 @@ const COPY_VAR: &str = "CARGO_RESOLVER_LOCKFILE_PATH";
 
 /// The package that evcxr makes up to try a dependency.
 const TRIAL: &str = "name = \"evcxr_dummy_validate_dep\"";
+
+/// The dependency on the `phalanx` library in a manifest.
+const LIBRARY: &str = "phalanx = { path = ";
 
 /// The lock file of one call of cargo.
 pub(super) struct Lock {
@@ -48,18 +52,28 @@ impl Lock {
         }
         let manifest = fs::read_to_string(path).ok()?;
         let used = env::var_os(COPY_VAR).map_or(folder.join("Cargo.lock"), PathBuf::from);
-        Some(Self::begin(&manifest, used, &cache_folder()?.join(FOLDER)))
+        Some(Self::begin(
+            &manifest,
+            used,
+            &cache_folder().ok()?.join(FOLDER),
+        ))
     }
 
     fn begin(manifest: &str, used: PathBuf, locks: &Path) -> Self {
         let kept = locks.join(format!("{:016x}.lock", key(manifest)));
-        let before = manifest.contains(TRIAL).then(|| fs::read(&used).ok());
-        if let Ok(known) = fs::read(&kept)
-            && fs::read(&used).ok().as_ref() != Some(&known)
+        let found = fs::read(&used).ok();
+        let known = fs::read(&kept).ok().or_else(|| {
+            // A session goes on with the versions it has; the first set begins with those of the library.
+            let has_library = found.as_deref().is_some_and(names_library);
+            (!has_library).then(|| library_lock(manifest)).flatten()
+        });
+        if let Some(known) = known
+            && found.as_ref() != Some(&known)
         {
             // Without it cargo asks the index, as it does for what is not known.
             let _ = fs::write(&used, known);
         }
+        let before = manifest.contains(TRIAL).then_some(found);
         Self { used, kept, before }
     }
 
@@ -93,6 +107,19 @@ impl Lock {
         aside.persist(&self.kept)?;
         Ok(())
     }
+}
+
+/// Whether a lock file is of a set that the `phalanx` library is in.
+fn names_library(lock: &[u8]) -> bool {
+    String::from_utf8_lossy(lock).contains("name = \"phalanx\"")
+}
+
+/// The versions with which the `phalanx` library was tested, if it is among a manifest's dependencies.
+fn library_lock(manifest: &str) -> Option<Vec<u8>> {
+    let line = manifest.lines().find(|line| line.starts_with(LIBRARY))?;
+    let (_, path) = line.split_once('"')?;
+    let (path, _) = path.rsplit_once('"')?;
+    fs::read(Path::new(path).parent()?.join(LOCK_FILE)).ok()
 }
 
 /// Makes room for one more.
@@ -179,6 +206,27 @@ mod tests {
         fs::write(&used, "other").unwrap();
         begin(&failed);
         assert_eq!(read(), "other");
+    }
+
+    #[test]
+    fn the_library_is_built_from_the_versions_it_was_tested_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let (used, locks) = (folder.path().join("Cargo.lock"), folder.path().join("l"));
+        let library = folder.path().join("library");
+        fs::create_dir_all(library.join("phalanx")).unwrap();
+        fs::write(library.join(LOCK_FILE), "tested").unwrap();
+        let path = library.join("phalanx");
+        let ours = format!("phalanx = {{ path = {path:?} }}");
+        fs::write(&used, "name = \"ctx\"").unwrap();
+        let lock = Lock::begin(&manifest("ctx", &ours), used.clone(), &locks);
+        assert_eq!(fs::read_to_string(&used).unwrap(), "tested");
+        let resolved = "name = \"phalanx\", and what cargo made of it";
+        fs::write(&used, resolved).unwrap();
+        lock.end(true).unwrap();
+        let more = manifest("ctx", &format!("{ours}\nrand = \"0.9\""));
+        Lock::begin(&more, used.clone(), &locks);
+        let kept = fs::read_to_string(&used).unwrap();
+        assert_eq!(kept, resolved, "a session goes on with the versions it has");
     }
 
     #[test]

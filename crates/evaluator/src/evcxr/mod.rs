@@ -6,6 +6,7 @@ mod diagnostics;
 mod emitted;
 mod engines;
 mod library;
+mod library_lock;
 mod limits;
 mod local;
 mod locks;

@@ -9,13 +9,14 @@ use super::source::Prepared;
 use super::variables;
 use super::{library, prelude, pretence, tools};
 use crate::folder;
+use crate::folder_check::{FolderError, cache_folder};
 use crate::process::{Evaluate, Interrupt, Link};
 use evcxr::{Error, EvalContext, EvalContextOutputs};
 use phalanx_protocol::evaluator::{NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use phalanx_toolchain::{ActiveToolchain, ToolchainError};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Set by evcxr for the child it believes is its runtime.
@@ -36,9 +37,8 @@ pub(crate) fn start(
     link: &Arc<Link>,
     interrupt: &Interrupt,
 ) -> Result<Box<dyn Evaluate>, Failure> {
-    let toolchain = toolchain(Path::new("rustc"))?;
-    let cache = folder::cache_folder()
-        .ok_or_else(|| environment("no cache folder", "set PHALANX_CACHE_DIR"))?;
+    let toolchain = ready(&ActiveToolchain::find(Path::new(".")).map_err(lacking)?)?;
+    let cache = cache_folder().map_err(unusable)?;
     let library = library::write(&cache).map_err(|error| {
         let message = format!(
             "the phalanx library cannot be written below {}: {error}",
@@ -115,67 +115,33 @@ fn drain(outputs: EvalContextOutputs) {
     });
 }
 
-/// What cells that this rustc compiles need.
-pub(super) fn toolchain(program: &Path) -> Result<Toolchain, Failure> {
-    let rustc = |args: &[&str]| rustc(program, args);
-    let verbose = rustc(&["-vV"])?;
-    let sysroot = rustc(&["--print", "sysroot"])?;
-    let target = verbose
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .unwrap_or_default();
-    let source = PathBuf::from(sysroot.trim()).join("lib/rustlib/src/rust/library/std/src/lib.rs");
-    let libraries = PathBuf::from(rustc(&["--print", "target-libdir"])?.trim());
-    if !source.is_file() {
-        return Err(environment(
-            format!(
-                "the source of Rust's standard library is not installed: {} is missing",
-                source.display()
-            ),
-            "rustup component add rust-src",
-        ));
-    }
-    let libstd = std::fs::read_dir(&libraries)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| {
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            name.starts_with("libstd-") && name.ends_with(".so")
-        })
-        .ok_or_else(|| {
-            let message = format!(
-                "the shared standard library (libstd-….so) is not in {}",
-                libraries.display()
-            );
-            environment(message, "install the toolchain with rustup")
-        })?;
+/// Makes a toolchain ready to compile cells; what those need of the machine that runs them.
+pub(super) fn ready(toolchain: &ActiveToolchain) -> Result<Toolchain, Failure> {
+    toolchain.check_release().map_err(lacking)?;
+    toolchain
+        .ensure_library_source(|line| eprintln!("{line}"))
+        .map_err(lacking)?;
+    phalanx_toolchain::linker().map_err(lacking)?;
     Ok(Toolchain {
-        rustc: verbose.lines().next().unwrap_or_default().to_owned(),
-        target: target.to_owned(),
-        libstd,
+        rustc: toolchain.version.clone(),
+        target: toolchain.host.clone(),
+        libstd: toolchain.shared_library().map_err(lacking)?,
     })
 }
 
-fn rustc(program: &Path, args: &[&str]) -> Result<String, Failure> {
-    let hint = "install Rust from https://rustup.rs, and see that rustc and cargo are on the PATH of \
-                the program that starts the kernel; `phalanx doctor` finds out more";
-    let output = Command::new(program)
-        .args(args)
-        .output()
-        .map_err(|error| environment(format!("rustc could not be run: {error}"), hint))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+fn unusable(error: FolderError) -> Failure {
+    environment(error.to_string(), &error.remedy())
+}
+
+pub(super) fn lacking(error: ToolchainError) -> Failure {
+    let (message, hint) = (error.to_string(), error.remedy().to_string());
+    match error {
+        ToolchainError::NotFound { .. } => Failure::Usage {
+            message,
+            hint: Some(hint),
+        },
+        _ => environment(message, &hint),
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(environment(
-        format!("rustc {} failed: {}", args.join(" "), said.trim()),
-        hint,
-    ))
 }
 
 fn not_started(error: Error) -> Failure {

@@ -2,9 +2,11 @@
 
 mod actor;
 
-use crate::folder::{self, BuildFolder};
+use crate::folder::BuildFolder;
+use crate::folder_check::{FolderError, FolderUse, cache_folder, check_folders};
 use crate::process::Backend;
 use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest, NamespaceKind};
+use phalanx_toolchain::rustup::TOOLCHAIN_VAR;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -37,9 +39,9 @@ pub struct EvaluatorConfig {
 /// Why an evaluator process did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The folder for its socket, or the one it builds in, could not be made.
-    #[error("no folder for the evaluator: {0}")]
-    Folder(#[source] io::Error),
+    /// A folder it needs cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// The program could not be run.
     #[error("{} could not be started: {source}", program.display())]
     Spawn {
@@ -48,6 +50,19 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl StartError {
+    /// Returns what a user can do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Folder(error) => error.remedy(),
+            Self::Spawn { .. } => {
+                "`phalanx doctor` finds out what is wrong on this machine".to_owned()
+            }
+        }
+    }
 }
 
 /// An evaluator process; dropping the handle ends it and all it has started.
@@ -91,34 +106,34 @@ impl Evaluator {
         let folder = tempfile::Builder::new()
             .prefix("phalanx-")
             .tempdir()
-            .map_err(StartError::Folder)?;
+            .map_err(temporary(&std::env::temp_dir()))?;
         let socket = folder.path().join("evaluator");
-        let listener = UnixListener::bind(&socket).map_err(StartError::Folder)?;
+        let listener = UnixListener::bind(&socket).map_err(temporary(folder.path()))?;
         let mut command = Command::new(&config.program);
         command
             .args(config.backend.args(config.kind))
             .env(crate::SOCKET_VAR, &socket)
             // It may be killed at any moment: what it puts there goes with our folder.
             .env("TMPDIR", folder.path());
-        let build_folder = if config.backend.builds() {
-            let kind = config.kind;
-            // May copy what another folder has built.
-            let acquired = tokio::task::spawn_blocking(move || build_folder(kind)).await;
-            let acquired = acquired.unwrap_or_else(|error| Err(io::Error::other(error)));
-            acquired.map_err(StartError::Folder)?
-        } else {
-            None
-        };
-        if let Some(folder) = &build_folder {
-            command.env(BUILD_FOLDER_VAR, folder.path());
-        }
+        let mut build_folder = None;
         if config.backend.builds() {
-            let tools = tools(folder.path(), &config.program).map_err(StartError::Folder)?;
+            let kind = config.kind;
+            // May copy what another folder has built, and asks rustup.
+            let prepared = tokio::task::spawn_blocking(move || prepare(kind)).await;
+            let (built, toolchain) = prepared
+                .map_err(io::Error::other)
+                .map_err(temporary(folder.path()))??;
+            command.env(BUILD_FOLDER_VAR, built.path());
+            if let Some(toolchain) = toolchain {
+                command.env(TOOLCHAIN_VAR, toolchain);
+            }
+            build_folder = Some(built);
+            let tools = tools(folder.path(), &config.program).map_err(temporary(folder.path()))?;
             let path = std::env::var_os("PATH").unwrap_or_default();
             let path = std::iter::once(tools.clone()).chain(std::env::split_paths(&path));
             let path = std::env::join_paths(path).map_err(io::Error::other);
             command
-                .env("PATH", path.map_err(StartError::Folder)?)
+                .env("PATH", path.map_err(temporary(folder.path()))?)
                 .env(TOOLS_VAR, tools);
         }
         for (name, _) in std::env::vars_os() {
@@ -186,14 +201,29 @@ fn tools(folder: &Path, program: &Path) -> io::Result<PathBuf> {
     Ok(tools)
 }
 
-/// A kept folder to build in; without a cache folder evcxr makes one that is not kept.
-fn build_folder(kind: NamespaceKind) -> io::Result<Option<BuildFolder>> {
-    let Some(cache) = folder::cache_folder() else {
-        return Ok(None);
-    };
+/// Takes a kept folder to build in, and asks rustup for the toolchain of the folder the kernel was
+/// started in, which everything else is then given: it stays the same wherever cargo is run.
+fn prepare(kind: NamespaceKind) -> Result<(BuildFolder, Option<String>), FolderError> {
+    check_folders()?;
+    let cache = cache_folder()?;
     let kind = match kind {
         NamespaceKind::Local => "local",
         NamespaceKind::Engines => "engines",
     };
-    BuildFolder::acquire(&cache, kind).map(Some)
+    let folder = BuildFolder::acquire(&cache, kind);
+    let folder = folder.map_err(|source| FolderError::NotWritable {
+        used_as: FolderUse::Cache,
+        path: cache,
+        source,
+    })?;
+    let choice = phalanx_toolchain::rustup::choice(Path::new("."));
+    Ok((folder, choice.map(|choice| choice.name)))
+}
+
+fn temporary(path: &Path) -> impl FnOnce(io::Error) -> FolderError + '_ {
+    |source| FolderError::NotWritable {
+        used_as: FolderUse::Temporary,
+        path: path.to_owned(),
+        source,
+    }
 }

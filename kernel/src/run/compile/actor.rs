@@ -253,7 +253,7 @@ impl Actor {
                 .await
                 .map_err(|error| Failure::Environment {
                     message: error.to_string(),
-                    hint: Some("`phalanx doctor` tells what is wrong on this machine".to_owned()),
+                    hint: Some(error.remedy()),
                 })?;
         self.process = Some(Process {
             evaluator,

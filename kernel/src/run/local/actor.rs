@@ -269,7 +269,8 @@ impl Actor {
                 match Evaluator::start(self.programs.evaluator(NamespaceKind::Local)).await {
                     Ok(started) => self.evaluator = Some(started),
                     Err(error) => {
-                        return Some(Event::EvaluatorNotStarted(not_started(&error)));
+                        let hint = error.remedy();
+                        return Some(Event::EvaluatorNotStarted(not_started(&error, hint)));
                     }
                 }
             }
@@ -285,7 +286,13 @@ impl Actor {
                     self.runtime = Some(started);
                     return Some(Event::RuntimeStarted);
                 }
-                Err(error) => return Some(Event::RuntimeNotStarted(not_started(&error))),
+                Err(error) => {
+                    let hint = "`phalanx doctor` finds out what is wrong on this machine";
+                    return Some(Event::RuntimeNotStarted(not_started(
+                        &error,
+                        hint.to_owned(),
+                    )));
+                }
             },
             Command::KillEvaluator => self.with_evaluator(Evaluator::kill),
             Command::InterruptEvaluator => self.with_evaluator(Evaluator::interrupt),
@@ -387,9 +394,9 @@ impl Actor {
     }
 }
 
-fn not_started(error: &dyn std::fmt::Display) -> Failure {
+fn not_started(error: &dyn std::fmt::Display, hint: String) -> Failure {
     Failure::Environment {
         message: error.to_string(),
-        hint: Some("`phalanx doctor` tells what is wrong on this machine".to_owned()),
+        hint: Some(hint),
     }
 }

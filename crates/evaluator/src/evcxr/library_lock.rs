@@ -1,0 +1,115 @@
+//! The versions of the crates that the `phalanx` library depends on: those with which it was tested,
+//! out of the workspace's own lock file.
+
+use super::library::{PHALANX_DEPENDENCIES, PROTOCOL_DEPENDENCIES};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+const WORKSPACE_LOCK: &str = include_str!("../../../../Cargo.lock");
+
+/// A lock file, as far as it is needed here.
+#[derive(Serialize, Deserialize)]
+struct LockFile {
+    version: u32,
+    package: Vec<Package>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
+    /// `NAME`, or `NAME VERSION` where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dependencies: Vec<String>,
+}
+
+/// Returns the lock file of the library's dependencies; cargo drops entries that it has no use for.
+pub(super) fn contents() -> String {
+    // What is built in can be read: a test sees to it.
+    reduced(WORKSPACE_LOCK, &roots()).unwrap_or_default()
+}
+
+/// The crates that the library's packages name.
+fn roots() -> Vec<&'static str> {
+    let manifests = [PHALANX_DEPENDENCIES, PROTOCOL_DEPENDENCIES];
+    let lines = manifests.iter().flat_map(|manifest| manifest.lines());
+    let names = lines.filter_map(|line| Some(line.split_once(" = ")?.0));
+    names.filter(|name| !name.starts_with("phalanx")).collect()
+}
+
+/// Keeps of a lock file the packages that are reached from these.
+fn reduced(lock: &str, roots: &[&str]) -> Option<String> {
+    let mut lock: LockFile = toml::from_str(lock).ok()?;
+    let mut reached = BTreeSet::new();
+    let mut open: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
+    while let Some(wanted) = open.pop() {
+        let (name, version) = wanted.split_once(' ').unwrap_or((&wanted, ""));
+        for (at, package) in lock.package.iter().enumerate() {
+            let is_wanted =
+                package.name == name && (version.is_empty() || package.version == version);
+            if is_wanted && reached.insert(at) {
+                open.extend(package.dependencies.iter().cloned());
+            }
+        }
+    }
+    let packages = std::mem::take(&mut lock.package).into_iter().enumerate();
+    lock.package = packages
+        .filter(|(at, _)| reached.contains(at))
+        .map(|(_, package)| package)
+        .collect();
+    toml::to_string(&lock).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_has_the_versions_of_the_workspace() {
+        let lock: LockFile = toml::from_str(&contents()).unwrap();
+        let version = |name: &str| {
+            let mut found = lock.package.iter().filter(|package| package.name == name);
+            found.next().map(|package| package.version.clone())
+        };
+        for name in ["postcard", "serde_core", "chrono", "data-encoding"] {
+            let all = format!(
+                "name = \"{name}\"\nversion = \"{}\"",
+                version(name).unwrap()
+            );
+            assert!(WORKSPACE_LOCK.contains(&all), "{all}");
+        }
+        assert_eq!(version("evcxr"), None);
+        assert_eq!(version("jupyter-protocol"), None);
+    }
+
+    #[test]
+    fn one_of_several_versions_is_kept_if_one_alone_is_reached() {
+        let lock = r#"
+            version = 4
+            [[package]]
+            name = "a"
+            version = "1.0.0"
+            dependencies = ["b 2.0.0"]
+            [[package]]
+            name = "b"
+            version = "1.0.0"
+            [[package]]
+            name = "b"
+            version = "2.0.0"
+            [[package]]
+            name = "c"
+            version = "1.0.0"
+        "#;
+        let kept: LockFile = toml::from_str(&reduced(lock, &["a"]).unwrap()).unwrap();
+        let kept: Vec<_> = kept
+            .package
+            .iter()
+            .map(|p| (&*p.name, &*p.version))
+            .collect();
+        assert_eq!(kept, [("a", "1.0.0"), ("b", "2.0.0")]);
+    }
+}

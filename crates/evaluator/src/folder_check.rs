@@ -1,0 +1,225 @@
+//! Checks of the folders that compiling needs, before anything fails in them for a reason that nobody
+//! can guess: no room, no permission to write, or none to run what was built.
+
+use rustix::fs::StatVfsMountFlags;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Names the folder of everything that is kept; else `phalanx` in the user's cache folder.
+pub(crate) const CACHE_VAR: &str = "PHALANX_CACHE_DIR";
+
+/// Names the folder of temporary files; else `/tmp`.
+const TEMPORARY_VAR: &str = "TMPDIR";
+
+/// The room that building the notebooks' library takes, in bytes.
+const CACHE_ROOM: u64 = 256 << 20;
+
+/// The room that one cell's temporary files take, in bytes.
+const TEMPORARY_ROOM: u64 = 16 << 20;
+
+/// A file that is written to find out that files can be written; a page of a file system.
+const PROBE: [u8; 4096] = [0; 4096];
+
+/// The use of a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FolderUse {
+    /// What is built, kept from session to session.
+    Cache,
+    /// Sockets and temporary files of one session.
+    Temporary,
+}
+
+impl FolderUse {
+    /// The variable that moves the folder.
+    #[must_use]
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::Cache => CACHE_VAR,
+            Self::Temporary => TEMPORARY_VAR,
+        }
+    }
+
+    fn room(self) -> u64 {
+        match self {
+            Self::Cache => CACHE_ROOM,
+            Self::Temporary => TEMPORARY_ROOM,
+        }
+    }
+}
+
+impl fmt::Display for FolderUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cache => "cache folder",
+            Self::Temporary => "folder of temporary files",
+        })
+    }
+}
+
+/// A folder that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// No home folder, and none named otherwise.
+    #[error("there is no cache folder, since there is no home folder")]
+    NoHome,
+    /// It is not there and cannot be made, or nothing can be written to it.
+    #[error("the {used_as} {} cannot be written to: {source}", path.display())]
+    NotWritable {
+        /// The use of the folder.
+        used_as: FolderUse,
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Programs and libraries in it cannot be loaded.
+    #[error(
+        "the {used_as} {} is on a file system mounted `noexec`: programs that are built there cannot be run",
+        path.display()
+    )]
+    NotExecutable {
+        /// The use of the folder.
+        used_as: FolderUse,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Its file system is full, or nearly.
+    #[error(
+        "the {used_as} {} has {} MiB of room left, and {} MiB are needed",
+        path.display(), .free >> 20, .needed >> 20
+    )]
+    Full {
+        /// The use of the folder.
+        used_as: FolderUse,
+        /// The folder.
+        path: PathBuf,
+        /// The room there is, in bytes.
+        free: u64,
+        /// The room that is needed, in bytes.
+        needed: u64,
+    },
+}
+
+impl FolderError {
+    /// Returns what a user can do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let (used_as, can_clean) = match self {
+            Self::NoHome => (FolderUse::Cache, false),
+            Self::NotWritable {
+                used_as, source, ..
+            } => (*used_as, is_full(source)),
+            Self::NotExecutable { used_as, .. } => (*used_as, false),
+            Self::Full { used_as, .. } => (*used_as, true),
+        };
+        let variable = used_as.variable();
+        let moved = format!(
+            "set {variable} to a folder that can be used, in the environment of the program that starts the kernel"
+        );
+        match can_clean {
+            true => format!("make room there, or {moved}"),
+            false => moved,
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Returns the folder of everything that is kept from session to session.
+///
+/// # Errors
+/// When there is no home folder, and the variable is not set.
+pub fn cache_folder() -> Result<PathBuf, FolderError> {
+    match std::env::var_os(CACHE_VAR) {
+        Some(folder) if !folder.is_empty() => Ok(PathBuf::from(folder)),
+        _ => match dirs::cache_dir() {
+            Some(folder) => Ok(folder.join("phalanx")),
+            None => Err(FolderError::NoHome),
+        },
+    }
+}
+
+/// Checks both folders, and makes the cache folder if it is not there.
+///
+/// # Errors
+/// When one cannot be used.
+pub fn check_folders() -> Result<(), FolderError> {
+    check(FolderUse::Cache, &cache_folder()?)?;
+    check(FolderUse::Temporary, &std::env::temp_dir())
+}
+
+/// Checks one folder, and makes it if it is not there.
+pub(crate) fn check(used_as: FolderUse, path: &Path) -> Result<(), FolderError> {
+    let not_writable = |source: io::Error| FolderError::NotWritable {
+        used_as,
+        path: path.to_owned(),
+        source,
+    };
+    std::fs::create_dir_all(path).map_err(not_writable)?;
+    let system = rustix::fs::statvfs(path).map_err(|error| not_writable(error.into()))?;
+    if used_as == FolderUse::Cache && system.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+        return Err(FolderError::NotExecutable {
+            used_as,
+            path: path.to_owned(),
+        });
+    }
+    let (free, needed) = (system.f_bavail * system.f_frsize, used_as.room());
+    if free < needed && !is_built(used_as, path, free) {
+        return Err(FolderError::Full {
+            used_as,
+            path: path.to_owned(),
+            free,
+            needed,
+        });
+    }
+    // A quota, or a right that is missing, shows only when something is written.
+    let mut probe = tempfile::tempfile_in(path).map_err(not_writable)?;
+    probe.write_all(&PROBE).map_err(not_writable)
+}
+
+/// Whether what takes the room has been built already, and there is enough left for cells.
+fn is_built(used_as: FolderUse, path: &Path, free: u64) -> bool {
+    used_as == FolderUse::Cache && free >= TEMPORARY_ROOM && path.join("build").is_dir()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_can_be_used_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        check(FolderUse::Temporary, &path).unwrap();
+        assert!(path.is_dir());
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_variable_that_moves_a_folder_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let below = file.path().join("cache");
+        let error = check(FolderUse::Cache, &below).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(below.to_str().unwrap()), "{text}");
+        assert!(error.remedy().starts_with("set PHALANX_CACHE_DIR"));
+        let full = FolderError::Full {
+            used_as: FolderUse::Temporary,
+            path: "/small".into(),
+            free: 3 << 20,
+            needed: TEMPORARY_ROOM,
+        };
+        let text = full.to_string();
+        assert_eq!(
+            text,
+            "the folder of temporary files /small has 3 MiB of room left, and 16 MiB are needed"
+        );
+        assert!(full.remedy().starts_with("make room there, or set TMPDIR"));
+    }
+}

@@ -1,0 +1,308 @@
+//! The toolchain that is active in a folder, and the checks of its parts.
+
+use crate::error::ToolchainError;
+use crate::rustup;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The source of the standard library, below the sysroot.
+const LIBRARY_SOURCE: &str = "lib/rustlib/src/rust/library";
+
+/// A release of Rust: `1.95`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release {
+    major: u32,
+    minor: u32,
+}
+
+impl Release {
+    /// The oldest release that compiles cells.
+    pub const OLDEST: Self = Self::new(1, 95);
+
+    /// The newest release whose standard library the rust-analyzer that is built in is known to read.
+    pub const NEWEST_TESTED: Self = Self::new(1, 95);
+
+    /// A release by its numbers.
+    #[must_use]
+    pub const fn new(major: u32, minor: u32) -> Self {
+        Self { major, minor }
+    }
+
+    /// The release that `rustc --version` names; `None` when it names none.
+    #[must_use]
+    pub fn of_rustc(version: &str) -> Option<Self> {
+        let mut numbers = version.split_whitespace().nth(1)?.split('.');
+        let mut number = || numbers.next()?.parse().ok();
+        Some(Self::new(number()?, number()?))
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// The toolchain that compiles cells for a kernel started in a certain folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveToolchain {
+    /// The first line of `rustc -vV`: `rustc 1.95.0 (59807616e 2026-04-14)`.
+    pub version: String,
+    /// The target that cells are compiled for, which is the machine's own.
+    pub host: String,
+    /// The toolchain's folder.
+    pub sysroot: PathBuf,
+    /// Its name and the reason it was chosen, where rustup manages it.
+    pub rustup: Option<rustup::Choice>,
+}
+
+impl ActiveToolchain {
+    /// Finds the toolchain of a kernel that is started in `folder`.
+    ///
+    /// # Errors
+    /// When there is no rustc, or it does not run.
+    pub fn find(folder: &Path) -> Result<Self, ToolchainError> {
+        Self::find_by(folder, &|program| Command::new(program))
+    }
+
+    /// Finds the toolchain of a kernel that is started in `folder` with another environment than this
+    /// process has: `command` makes the commands that are run.
+    ///
+    /// # Errors
+    /// When there is no rustc, or it does not run.
+    pub fn find_by(
+        folder: &Path,
+        command: &dyn Fn(&str) -> Command,
+    ) -> Result<Self, ToolchainError> {
+        let found = Self::read(|| command("rustc"), folder)?;
+        // A rustc of a distribution may stand before rustup's on the PATH.
+        let choice = rustup::choice_by(folder, command("rustup"));
+        let rustup = choice.filter(|choice| choice.is_at(&found.sysroot));
+        Ok(Self { rustup, ..found })
+    }
+
+    /// Finds the toolchain that rustup knows by a name.
+    ///
+    /// # Errors
+    /// When rustup has none of that name, or its rustc does not run.
+    pub fn named(name: &str) -> Result<Self, ToolchainError> {
+        let program = rustup::rustc_of(name)?;
+        let found = Self::read(|| Command::new(&program), Path::new("/"))?;
+        let rustup = Some(rustup::Choice {
+            name: name.to_owned(),
+            reason: "named by the user".to_owned(),
+        });
+        Ok(Self { rustup, ..found })
+    }
+
+    fn read(rustc: impl Fn() -> Command, folder: &Path) -> Result<Self, ToolchainError> {
+        let verbose = said(rustc().arg("-vV"), folder)?;
+        let sysroot = PathBuf::from(said(rustc().args(["--print", "sysroot"]), folder)?.trim());
+        let host = verbose.lines().find_map(|line| line.strip_prefix("host: "));
+        Ok(Self {
+            version: verbose.lines().next().unwrap_or_default().to_owned(),
+            host: host.unwrap_or_default().to_owned(),
+            sysroot,
+            rustup: None,
+        })
+    }
+
+    /// Checks that cells can be compiled for this machine and their types inferred.
+    ///
+    /// # Errors
+    /// With the first part that is missing.
+    pub fn check(&self) -> Result<(), ToolchainError> {
+        self.check_release()?;
+        self.shared_library()?;
+        self.library_source().map(|_| ())
+    }
+
+    /// Checks that the language of this toolchain is new enough.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check_release(&self) -> Result<(), ToolchainError> {
+        match Release::of_rustc(&self.version) {
+            Some(release) if release < Release::OLDEST => Err(ToolchainError::TooOld {
+                found: self.version.clone(),
+                needed: Release::OLDEST,
+                chosen_by: self.rustup.as_ref().map(|choice| choice.reason.clone()),
+                has_rustup: self.rustup.is_some(),
+            }),
+            // One that names its release otherwise was built by somebody who knows it.
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the release, if it is newer than any that was tested.
+    #[must_use]
+    pub fn untested(&self) -> Option<Release> {
+        Release::of_rustc(&self.version).filter(|release| *release > Release::NEWEST_TESTED)
+    }
+
+    /// Returns the folder of the standard library's source.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn library_source(&self) -> Result<PathBuf, ToolchainError> {
+        let folder = self.sysroot.join(LIBRARY_SOURCE);
+        let path = folder.join("std/src/lib.rs");
+        if path.is_file() {
+            return Ok(folder);
+        }
+        Err(ToolchainError::NoSource {
+            path,
+            rustup: self.rustup.as_ref().map(|choice| choice.name.clone()),
+        })
+    }
+
+    /// Returns the shared standard library, which cells are linked to.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn shared_library(&self) -> Result<PathBuf, ToolchainError> {
+        let folder = self
+            .sysroot
+            .join("lib/rustlib")
+            .join(&self.host)
+            .join("lib");
+        let is_libstd = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with("libstd-") && name.ends_with(".so"))
+        };
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let mut libraries = entries.map(|entry| entry.path());
+        let found = libraries.find(is_libstd);
+        found.ok_or(ToolchainError::NoSharedLibrary { folder })
+    }
+
+    /// Adds the standard library's source where it is missing and rustup manages the toolchain, and
+    /// calls `announce` with a line before it does.
+    ///
+    /// # Errors
+    /// When it is missing and could not be added.
+    pub fn ensure_library_source(&self, announce: impl FnOnce(&str)) -> Result<(), ToolchainError> {
+        let (Err(missing), Some(choice)) = (self.library_source(), &self.rustup) else {
+            return self.library_source().map(|_| ());
+        };
+        // Of several kernels that start at once one installs, and the others wait for it.
+        let lock = rustup::lock(&self.sysroot);
+        if lock.is_ok() && self.library_source().is_ok() {
+            return Ok(());
+        }
+        announce(&format!(
+            "Installing rust-src for {} ({})",
+            choice.name,
+            missing.remedy()
+        ));
+        rustup::add_component("rust-src", &choice.name)?;
+        self.library_source().map(|_| ())
+    }
+}
+
+/// Returns the program that rustc links with.
+///
+/// # Errors
+/// When there is none.
+pub fn linker() -> Result<PathBuf, ToolchainError> {
+    find_program("cc").ok_or(ToolchainError::NoLinker)
+}
+
+/// Returns the first program of this name on the PATH.
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}
+
+/// Returns the text that rustc prints in a folder.
+fn said(rustc: &mut Command, folder: &Path) -> Result<String, ToolchainError> {
+    match rustc.current_dir(folder).output() {
+        Ok(Output { status, stdout, .. }) if status.success() => {
+            Ok(String::from_utf8_lossy(&stdout).into_owned())
+        }
+        Ok(Output { stderr, .. }) => Err(ToolchainError::RustcFailed {
+            message: String::from_utf8_lossy(&stderr).trim().to_owned(),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && folder.is_dir() => {
+            Err(ToolchainError::NoRustc {
+                rustup_bin: rustup::programs(),
+            })
+        }
+        Err(error) => Err(ToolchainError::RustcFailed {
+            message: error.to_string(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn toolchain(sysroot: &Path) -> ActiveToolchain {
+        ActiveToolchain {
+            version: "rustc 1.95.0 (59807616e 2026-04-14)".to_owned(),
+            host: "x86_64-unknown-linux-gnu".to_owned(),
+            sysroot: sysroot.to_owned(),
+            rustup: None,
+        }
+    }
+
+    #[test]
+    fn releases_are_ordered_by_number() {
+        let release = |text: &str| Release::of_rustc(text).unwrap();
+        assert!(release("rustc 1.100.0-nightly (a 2027-01-01)") > release("rustc 1.95.0"));
+        assert_eq!(release("rustc 1.95.1 (b)").to_string(), "1.95");
+        assert_eq!(Release::of_rustc("my compiler"), None);
+        let minimum = env!("CARGO_PKG_RUST_VERSION");
+        assert_eq!(
+            minimum,
+            Release::OLDEST.to_string(),
+            "Cargo.toml names another"
+        );
+    }
+
+    #[test]
+    fn missing_parts_are_found_one_after_another() {
+        let sysroot = tempfile::tempdir().unwrap();
+        let found = toolchain(sysroot.path());
+        let missing = found.check().unwrap_err();
+        assert!(matches!(missing, ToolchainError::NoSharedLibrary { .. }));
+        let libraries = sysroot
+            .path()
+            .join("lib/rustlib/x86_64-unknown-linux-gnu/lib");
+        std::fs::create_dir_all(&libraries).unwrap();
+        std::fs::write(libraries.join("libstd-1a2b.so"), "").unwrap();
+        let missing = found.check().unwrap_err();
+        assert!(
+            matches!(missing, ToolchainError::NoSource { .. }),
+            "{missing}"
+        );
+        let source = sysroot.path().join(LIBRARY_SOURCE).join("std/src");
+        std::fs::create_dir_all(&source).unwrap();
+        std::fs::write(source.join("lib.rs"), "").unwrap();
+        found.check().unwrap();
+        let old = ActiveToolchain {
+            version: "rustc 1.70.0 (a)".to_owned(),
+            ..found
+        };
+        let refused = old.check().unwrap_err();
+        assert!(
+            matches!(refused, ToolchainError::TooOld { .. }),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn without_rustup_nothing_is_installed() {
+        let sysroot = tempfile::tempdir().unwrap();
+        let found = toolchain(sysroot.path());
+        let missing = found.ensure_library_source(|line| panic!("{line}"));
+        assert!(matches!(
+            missing,
+            Err(ToolchainError::NoSource { rustup: None, .. })
+        ));
+    }
+}

@@ -1,0 +1,155 @@
+//! The rule by which rustup chooses a toolchain, and the installation of a toolchain's parts.
+
+use crate::error::ToolchainError;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The variable by which a choice is handed on to other programs.
+pub const TOOLCHAIN_VAR: &str = "RUSTUP_TOOLCHAIN";
+
+/// The lines of rustup's messages that an error repeats.
+const LAST_LINES: usize = 6;
+
+/// The toolchain that rustup chooses in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Its name: `stable-x86_64-unknown-linux-gnu`.
+    pub name: String,
+    /// The reason: `default`, `overridden by '/notebooks/rust-toolchain.toml'`, ….
+    pub reason: String,
+}
+
+impl Choice {
+    /// Returns true if the toolchain's folder is this one; either may be a link.
+    pub(crate) fn is_at(&self, sysroot: &Path) -> bool {
+        let Ok(rustc) = rustc_of(&self.name) else {
+            return false;
+        };
+        let own = rustc.ancestors().nth(2).map(Path::canonicalize);
+        matches!((own, sysroot.canonicalize()), (Some(Ok(own)), Ok(sysroot)) if own == sysroot)
+    }
+}
+
+/// Returns the toolchain that rustup chooses in a folder; `None` where there is no rustup, or where it
+/// has none.
+pub fn choice(folder: &Path) -> Option<Choice> {
+    choice_by(folder, Command::new("rustup"))
+}
+
+pub(crate) fn choice_by(folder: &Path, mut rustup: Command) -> Option<Choice> {
+    rustup
+        .args(["show", "active-toolchain"])
+        .current_dir(folder);
+    let output = rustup
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    read_choice(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Reads `NAME (REASON)`; older versions of rustup leave the reason out for the default.
+fn read_choice(text: &str) -> Option<Choice> {
+    let line = text.lines().next()?.trim();
+    let (name, reason) = line.split_once(' ').unwrap_or((line, "(default)"));
+    let reason = reason.trim().trim_start_matches('(').trim_end_matches(')');
+    (!name.is_empty()).then(|| Choice {
+        name: name.to_owned(),
+        reason: reason.to_owned(),
+    })
+}
+
+/// Returns the rustc of the toolchain of this name.
+///
+/// # Errors
+/// When there is no rustup, or it has none of that name.
+pub(crate) fn rustc_of(name: &str) -> Result<PathBuf, ToolchainError> {
+    let output = Command::new("rustup")
+        .args(["which", "rustc", "--toolchain", name])
+        .output();
+    let message = match output {
+        Ok(output) if output.status.success() => {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().into());
+        }
+        Ok(output) => last_lines(&String::from_utf8_lossy(&output.stderr)),
+        Err(error) => error.to_string(),
+    };
+    Err(ToolchainError::NotFound {
+        name: name.to_owned(),
+        message,
+    })
+}
+
+/// Returns the folder of rustup's programs, if cargo is in it: new terminals alone have it on the PATH.
+#[must_use]
+pub fn programs() -> Option<PathBuf> {
+    let variable = |name| {
+        let value = std::env::var_os(name).filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
+    };
+    let home = variable("CARGO_HOME").or_else(|| Some(variable("HOME")?.join(".cargo")))?;
+    let folder = home.join("bin");
+    folder.join("cargo").is_file().then_some(folder)
+}
+
+/// Waits until no other process of ours installs anything into a toolchain.
+pub(crate) fn lock(sysroot: &Path) -> io::Result<File> {
+    let folder = File::open(sysroot)?;
+    flock(&folder, FlockOperation::LockExclusive)?;
+    Ok(folder)
+}
+
+/// Installs a component of a toolchain.
+///
+/// # Errors
+/// When rustup could not, as without a network.
+pub fn add_component(component: &'static str, toolchain: &str) -> Result<(), ToolchainError> {
+    let mut rustup = Command::new("rustup");
+    rustup
+        .args(["component", "add", component, "--toolchain", toolchain])
+        .stdin(Stdio::null());
+    let message = match rustup.output() {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => last_lines(&String::from_utf8_lossy(&output.stderr)),
+        Err(error) => error.to_string(),
+    };
+    Err(ToolchainError::NotInstalled {
+        component,
+        toolchain: toolchain.to_owned(),
+        message,
+    })
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rustups_answer_is_read_with_its_reason() {
+        let choice = read_choice("stable-x86_64-unknown-linux-gnu (default)\n").unwrap();
+        assert_eq!(choice.name, "stable-x86_64-unknown-linux-gnu");
+        assert_eq!(choice.reason, "default");
+        let by_file = read_choice("1.95.0-x (overridden by '/a b/rust-toolchain.toml')").unwrap();
+        assert_eq!(by_file.reason, "overridden by '/a b/rust-toolchain.toml'");
+        assert!(!by_file.is_at(Path::new("/usr")));
+        assert_eq!(read_choice("nightly").unwrap().reason, "default");
+        assert_eq!(read_choice(""), None);
+    }
+
+    #[test]
+    fn the_end_of_a_long_message_is_kept() {
+        let text: String = (0..20).map(|line| format!("line {line}\n\n")).collect();
+        assert!(last_lines(&text).starts_with("line 14\nline 15"));
+        assert_eq!(last_lines("one"), "one");
+    }
+}

@@ -1,0 +1,117 @@
+//! An evaluator that is started for no notebook: it builds the library that every cell uses, and
+//! compiles a cell to see that cells compile.
+
+use crate::run::Programs;
+use anyhow::{Context, bail};
+use phalanx_evaluator::{Backend, Evaluator, EvaluatorNotice};
+use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest, NamespaceKind, RequestId};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::runtime::Outcome;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// A cell whose variable's type is inferred from the standard library's source.
+const CELL: &str = "let phalanx_trial = vec![1].len();";
+
+/// Builds what every notebook begins with, and returns how long that took; it is kept.
+///
+/// # Errors
+/// When the evaluator does not start: no toolchain, no room.
+pub(super) fn build_library(
+    backend: Backend,
+    progress: impl FnMut(&str),
+) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    super::serving()?.block_on(async {
+        Trial::start(backend, progress).await?;
+        Ok(begun.elapsed())
+    })
+}
+
+/// Compiles a cell, without running it, and returns how long that took from the start of the evaluator.
+///
+/// # Errors
+/// When the evaluator does not start, or the cell does not compile.
+pub(super) fn compile_cell(
+    backend: Backend,
+    progress: impl FnMut(&str),
+) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    super::serving()?.block_on(async {
+        let mut trial = Trial::start(backend, progress).await?;
+        trial.compile().await?;
+        Ok(begun.elapsed())
+    })
+}
+
+struct Trial<P> {
+    evaluator: Evaluator,
+    notices: mpsc::UnboundedReceiver<EvaluatorNotice>,
+    progress: P,
+}
+
+impl<P: FnMut(&str)> Trial<P> {
+    async fn start(backend: Backend, progress: P) -> anyhow::Result<Self> {
+        let programs =
+            Programs::current(backend).context("the system does not say which program this is")?;
+        let started = Evaluator::start(programs.evaluator(NamespaceKind::Local)).await;
+        let (evaluator, notices) = match started {
+            Ok(started) => started,
+            Err(error) => bail!("{error}\n{}", error.remedy()),
+        };
+        let mut trial = Self {
+            evaluator,
+            notices,
+            progress,
+        };
+        loop {
+            match trial.event().await? {
+                EvaluatorEvent::Ready(_) => return Ok(trial),
+                EvaluatorEvent::StartFailed { failure } => bail!(text_of(failure)),
+                EvaluatorEvent::Run(_) | EvaluatorEvent::Answer { .. } => {}
+            }
+        }
+    }
+
+    async fn compile(&mut self) -> anyhow::Result<()> {
+        self.evaluator.send(EvaluatorRequest::Evaluate {
+            id: RequestId(1),
+            source: CELL.to_owned(),
+        });
+        loop {
+            match self.event().await? {
+                EvaluatorEvent::Run(_) => self.evaluator.send(EvaluatorRequest::Ran {
+                    outcome: Outcome::Completed,
+                }),
+                EvaluatorEvent::Answer { result, .. } => {
+                    return result
+                        .map(drop)
+                        .map_err(|failure| anyhow::anyhow!(text_of(failure)));
+                }
+                EvaluatorEvent::Ready(_) | EvaluatorEvent::StartFailed { .. } => {}
+            }
+        }
+    }
+
+    /// Waits for the evaluator's next event, and passes on what is built meanwhile.
+    async fn event(&mut self) -> anyhow::Result<EvaluatorEvent> {
+        while let Some(notice) = self.notices.recv().await {
+            match notice {
+                EvaluatorNotice::Event(event) => return Ok(event),
+                EvaluatorNotice::Progress(line) => (self.progress)(line.trim()),
+                EvaluatorNotice::Exited { status, last_words } => bail!("{status}\n{last_words}"),
+            }
+        }
+        bail!("the evaluator ended without a word")
+    }
+}
+
+fn text_of(failure: Failure) -> String {
+    let report = crate::report::report(&failure.into());
+    let mut text = report.evalue;
+    for line in report.traceback.iter().skip(1) {
+        text.push('\n');
+        text.push_str(line);
+    }
+    text
+}
