@@ -66,6 +66,8 @@ impl Place {
             .env_remove("LD_LIBRARY_PATH")
             .env_remove("CARGO_MANIFEST_DIR")
             .env_remove("CARGO_TARGET_DIR")
+            // The checkout's own toolchain, where a user's kernel has the user's default.
+            .env_remove("RUSTUP_TOOLCHAIN")
             .env("PATH", prepared.path())
             .env("TMPDIR", self.path(TEMPORARY))
             .env("JUPYTER_CONFIG_DIR", self.path("jupyter/config"))

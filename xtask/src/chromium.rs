@@ -1,56 +1,23 @@
 //! Debian's Chromium, for the tests that look at JupyterLab as a person does.
 
-use crate::{exec, lab};
-use std::env;
-use std::path::{Path, PathBuf};
+use crate::{debian, exec};
+use std::path::PathBuf;
 
-/// What is installed: the browser, and a font with the glyphs of a progress bar.
+/// The browser, and a font with the glyphs of a progress bar.
 const PACKAGES: [&str; 2] = ["chromium", "fonts-dejavu-core"];
 
-/// The browser, installed first where that is ours to do.
-///
-/// Says what to type, and why it did not, where it is not.
+/// Returns the browser, installed first where that changes nobody's own machine; prints the reason, and
+/// the command that installs it, where there is none.
 pub fn find_or_install() -> Option<PathBuf> {
     if let Some(found) = find() {
         return Some(found);
     }
-    if !(lab::is_root() && is_throw_away()) {
-        eprintln!(
-            "No Chromium: the tests that need one are skipped. To run them: sudo apt-get install {}",
-            PACKAGES.join(" ")
-        );
-        return None;
-    }
-    let apt = || {
-        let mut apt = exec::command("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive")
-            .arg("--quiet=2");
-        apt
-    };
-    let installed = exec::run(apt().arg("update")).and_then(|()| {
-        exec::run(
-            apt()
-                .args(["install", "--yes", "--no-install-recommends"])
-                .args(PACKAGES),
-        )
-    });
-    if let Err(error) = installed {
-        eprintln!(
-            "Chromium could not be installed, the tests that need one are skipped: {error:#}"
-        );
+    if let Err(error) = debian::install(&PACKAGES) {
+        eprintln!("No Chromium, so the tests that need one are skipped: {error:#}");
     }
     find()
 }
 
 fn find() -> Option<PathBuf> {
     exec::which(&["chromium", "chromium-browser", "google-chrome"])
-}
-
-/// Whether installing packages here changes nobody's own machine: continuous integration sets
-/// `CI`, and a container is made to be thrown away.
-fn is_throw_away() -> bool {
-    env::var_os("CI").is_some()
-        || ["/.dockerenv", "/run/.containerenv"]
-            .iter()
-            .any(|marker| Path::new(marker).exists())
 }

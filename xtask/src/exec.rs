@@ -1,6 +1,7 @@
 //! Other programs: started without what `cargo run` added to our environment, and named when they fail.
 
 use anyhow::{Context, Result, bail};
+use phalanx_toolchain::rustup::TOOLCHAIN_VAR;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 pub fn cargo(workspace: &crate::workspace::Workspace) -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = command(program);
+    if let Some(toolchain) = env::var_os(TOOLCHAIN_VAR) {
+        command.env(TOOLCHAIN_VAR, toolchain);
+    }
     command
         .current_dir(workspace.path(""))
         .env("CARGO_TARGET_DIR", workspace.build(""))
@@ -97,6 +101,9 @@ fn is_cargos(name: &str) -> bool {
         "CARGO_PRIMARY_PACKAGE",
         "CARGO_TARGET_DIR",
         "OUT_DIR",
+        // By which rustup hands on the checkout's own toolchain, where cells are to have the user's.
+        "RUSTUP_TOOLCHAIN",
+        "RUST_RECURSION_COUNT",
     ];
     name == "CARGO" || ours.iter().any(|start| name.starts_with(start))
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask lab`: from a fresh clone to the tour in JupyterLab.
 
-use crate::{binaries, exec, kernelspec, python::Python, workspace::Workspace};
+use crate::prerequisites::{self, Purpose};
+use crate::{binaries, debian, exec, kernelspec, python::Python, workspace::Workspace};
 use anyhow::{Context, Result};
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
@@ -43,7 +44,7 @@ pub fn lab(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     if !options.browser {
         jupyter.arg("--no-browser");
     }
-    if is_root() {
+    if debian::is_root() {
         jupyter.arg("--allow-root");
     }
     jupyter.arg(TOUR);
@@ -57,14 +58,9 @@ pub fn lab(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
 /// # Errors
 /// When one of them fails.
 pub fn prepare(workspace: &Workspace) -> Result<Python> {
+    prerequisites::ensure(workspace, Purpose::Notebooks)?;
     binaries::build(workspace)?;
     let python = Python::prepare(workspace)?;
     kernelspec::install(workspace, &python)?;
     Ok(python)
-}
-
-/// Whether we are root, told by whose `/proc/self` is.
-pub fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0)
 }

@@ -37,8 +37,7 @@ impl Python {
             exec::command("python3")
                 .args(["-m", "venv", "--clear"])
                 .arg(&python.folder),
-        )
-        .context("Python 3 with its venv module is needed: apt-get install python3-venv")?;
+        )?;
         exec::run(
             python
                 .command("python")

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: what CI runs, and nothing that CI runs beside it.
 
+use crate::prerequisites::{self, Purpose};
 use crate::{binaries, chromium, exec, kernelspec, python::Python, tidy, workspace::Workspace};
 use anyhow::{Context, Result, ensure};
 use phalanx_tests::processes::Mark;
@@ -34,6 +35,7 @@ impl AddAssign for Count {
 /// # Errors
 /// When something it needs could not be set up.
 pub fn test(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCode> {
+    prerequisites::ensure(workspace, Purpose::Tests)?;
     let mut count = Count::default();
     if filter.is_none() {
         count += check(

@@ -5,8 +5,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bare_toolchain;
 mod crashes;
 mod examples;
+mod folders;
 mod foreign_tour;
 mod functions;
 mod install;

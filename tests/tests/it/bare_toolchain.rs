@@ -1,0 +1,154 @@
+//! A machine with rustup's default profile, which lacks the source of the standard library: cells say
+//! so, it is added, and they run.
+
+use phalanx_tests::bounded::{self, Finished};
+use phalanx_tests::notebook::{Executed, write};
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout, skip};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Longest time for copying a toolchain, or for one notebook, whose first cell builds the library.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// A server that nothing listens at: rustup without a network.
+const NO_SERVER: &str = "http://127.0.0.1:9";
+
+/// A machine of its own: rustup with one bare toolchain, an empty cache folder, our program by its
+/// path alone.
+struct Machine<'a> {
+    place: &'a Place,
+    prepared: &'a Prepared,
+}
+
+impl<'a> Machine<'a> {
+    /// Copies the user's default toolchain; `None`, and the test is skipped, without rustup.
+    fn new(place: &'a Place, prepared: &'a Prepared) -> Option<Self> {
+        let machine = Self { place, prepared };
+        let Some(toolchain) = default_toolchain(place) else {
+            skip("no rustup on this machine: https://rustup.rs");
+            return None;
+        };
+        let name = toolchain.file_name().expect("a toolchain has a name");
+        let copy = place.path("rustup/toolchains").join(name);
+        fs::create_dir_all(&copy).unwrap();
+        let rustup = toolchain.ancestors().nth(2).expect("rustup's folder");
+        fs::copy(
+            rustup.join("settings.toml"),
+            place.path("rustup/settings.toml"),
+        )
+        .unwrap();
+        for entry in fs::read_dir(&toolchain).unwrap().flatten() {
+            // Documentation is half of it, and no part of this.
+            if entry.file_name() != "share" {
+                let mut copying = Command::new("cp");
+                copying.args(["--archive", "--reflink=auto"]);
+                copying.arg(entry.path()).arg(&copy);
+                let _ = bounded::run(&mut copying, LIMIT).succeeded();
+            }
+        }
+        if copy.join("lib/rustlib/manifest-rust-src").is_file() {
+            let remove = ["component", "remove", "rust-src", "--toolchain"];
+            let mut rustup = machine.command("rustup");
+            let _ = bounded::run(rustup.args(remove).arg(name), LIMIT).succeeded();
+        }
+        assert!(!copy.join("lib/rustlib/src/rust/library").exists());
+        Some(machine)
+    }
+
+    fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = self.place.command(self.prepared, program);
+        command
+            .env("RUSTUP_HOME", self.place.path("rustup"))
+            .env("PHALANX_CACHE_DIR", self.place.path("cache"))
+            .env("VIRTUAL_ENV", self.place.path("environment"))
+            .env("PATH", path_without(self.prepared));
+        command
+    }
+
+    fn phalanx(&self, args: &[&str]) -> Finished {
+        let mut command = self.command(self.prepared.binary("phalanx"));
+        bounded::run(command.args(args), LIMIT)
+    }
+
+    fn execute(&self, cells: &[&str], variables: &[(&str, &str)]) -> Executed {
+        let notebook = write(self.place, "bare.ipynb", cells);
+        let output = self.place.path("executed.ipynb");
+        let mut command = self.command(self.prepared.python());
+        command
+            .arg(checkout("xtask/python/run_notebook.py"))
+            .arg(notebook)
+            .arg("--output")
+            .arg(&output)
+            .envs(variables.iter().copied());
+        Executed::read(bounded::run(&mut command, LIMIT), &output)
+    }
+}
+
+/// The folder of the toolchain that rustup chooses outside the checkout.
+fn default_toolchain(place: &Place) -> Option<PathBuf> {
+    let mut rustup = Command::new("rustup");
+    rustup
+        .args(["which", "rustc"])
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .current_dir(place.path(""));
+    let output = rustup
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let rustc = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    rustc.ancestors().nth(2).map(Path::to_path_buf)
+}
+
+/// The PATH without our build.
+fn path_without(prepared: &Prepared) -> OsString {
+    let own = prepared.binary("");
+    let path = prepared.path();
+    let folders = std::env::split_paths(&path).filter(|folder| folder != own.as_path());
+    std::env::join_paths(folders).unwrap()
+}
+
+#[test]
+fn the_standard_librarys_source_is_added_where_it_is_missing() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let Some(machine) = Machine::new(&place, &prepared) else {
+        return;
+    };
+    let installed = machine
+        .phalanx(&["install", "--no-build", "--user"])
+        .succeeded();
+    let start = "To start: `jupyter lab`, and there \"Rust (Phalanx)\"";
+    assert!(installed.stdout.contains(start), "{installed:#?}");
+
+    let doctor = machine.phalanx(&["doctor"]);
+    assert_ne!(doctor.code, Some(0));
+    assert!(doctor.stdout.contains("wrong  rust-src"), "{doctor:#?}");
+    let remedy = "rustup component add rust-src --toolchain ";
+    assert!(doctor.stdout.contains(remedy), "{doctor:#?}");
+
+    let cells = ["let numbers = vec![1, 2, 3];", "numbers.len() + 39"];
+    let offline = machine.execute(&cells, &[("RUSTUP_DIST_SERVER", NO_SERVER)]);
+    let (ename, evalue, traceback) = offline.cell("cell-0").error().expect("an error");
+    assert_eq!(ename, "EnvironmentError");
+    assert!(evalue.contains("could not install rust-src"), "{evalue}");
+    assert!(traceback.contains(remedy), "{traceback}");
+
+    let executed = machine.execute(&cells, &[]);
+    if let Some((_, evalue, _)) = executed.cell("cell-0").error()
+        && evalue.contains("could not install rust-src")
+    {
+        skip("rustup has no network here");
+        return;
+    }
+    assert_eq!(executed.finished.code, Some(0), "{:#?}", executed.finished);
+    assert_eq!(executed.cell("cell-1").text(), "42");
+    let doctor = machine.phalanx(&["doctor"]);
+    assert!(doctor.stdout.contains("ok     rust-src"), "{doctor:#?}");
+    assert!(doctor.stdout.contains("ok     a cell"), "{doctor:#?}");
+}

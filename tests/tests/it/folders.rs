@@ -1,0 +1,124 @@
+//! Machines on which a folder cannot be used: the kernel starts, and its cell says which folder, why,
+//! and which variable moves it. `phalanx doctor` finds the same before.
+
+use phalanx_tests::bounded;
+use phalanx_tests::notebook::{Executed, write};
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout, skip};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Longest time for one cell, none of which comes to building anything.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Mounts a file system where nobody else sees it, and runs a program there.
+const MOUNTED: &str = "mount -t tmpfs -o \"$1\" none \"$2\" && shift 2 && exec \"$@\"";
+
+/// A folder that cannot be used.
+struct Case<'a> {
+    /// Options of the file system that is mounted there.
+    options: &'a str,
+    /// The variable that names the folder.
+    variable: &'a str,
+    /// Parts of what the cell and the doctor say.
+    said: &'a [&'a str],
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named_with_what_moves_it() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let mut unshare = Command::new("unshare");
+    let can_mount = unshare.args(["--mount", "true"]).output();
+    if !can_mount.is_ok_and(|output| output.status.success()) {
+        skip("file systems are mounted by root alone");
+        return;
+    }
+    let cases = [
+        Case {
+            options: "size=900m,noexec",
+            variable: "PHALANX_CACHE_DIR",
+            said: &["mounted `noexec`", "set PHALANX_CACHE_DIR"],
+        },
+        Case {
+            options: "size=1m",
+            variable: "PHALANX_CACHE_DIR",
+            said: &[
+                "MiB are needed",
+                "make room there, or set PHALANX_CACHE_DIR",
+            ],
+        },
+        Case {
+            options: "size=900m,ro",
+            variable: "PHALANX_CACHE_DIR",
+            said: &["Read-only file system", "set PHALANX_CACHE_DIR"],
+        },
+        Case {
+            options: "size=900m,ro",
+            variable: "HOME",
+            said: &["cache folder", "set PHALANX_CACHE_DIR"],
+        },
+        Case {
+            options: "size=64k",
+            variable: "TMPDIR",
+            said: &[
+                "folder of temporary files",
+                "make room there, or set TMPDIR",
+            ],
+        },
+    ];
+    for case in cases {
+        let place = Place::new();
+        let folder = place.path("mounted");
+        std::fs::create_dir(&folder).unwrap();
+        let command = |program: &Path| {
+            let mut command = place.command(&prepared, "unshare");
+            command
+                .args(["--mount", "sh", "-c", MOUNTED, "sh", case.options])
+                .arg(&folder)
+                .arg(program)
+                .env_remove("PHALANX_CACHE_DIR")
+                .env_remove("XDG_CACHE_HOME")
+                .envs(rust_folders())
+                .env(case.variable, &folder);
+            command
+        };
+        let doctor = bounded::run(command(&prepared.binary("phalanx")).arg("doctor"), LIMIT);
+        let line = doctor.stdout.split_once("wrong  folders: ");
+        let (_, line) = line.unwrap_or_else(|| panic!("{}: {doctor:#?}", case.variable));
+        let notebook = write(&place, "folder.ipynb", &["1 + 1"]);
+        let output = place.path("executed.ipynb");
+        let mut execute = command(prepared.python());
+        execute
+            .arg(checkout("xtask/python/run_notebook.py"))
+            .arg(notebook)
+            .arg("--output")
+            .arg(&output);
+        let executed = Executed::read(bounded::run(&mut execute, LIMIT), &output);
+        let (ename, evalue, traceback) = executed.cell("cell-0").error().expect("an error");
+        assert_eq!(ename, "EnvironmentError", "{evalue}");
+        assert!(evalue.contains(folder.to_str().unwrap()), "{evalue}");
+        for part in case.said {
+            assert!(traceback.contains(part), "{part} in {traceback}");
+            assert!(line.contains(part), "{part} in {line}");
+        }
+    }
+}
+
+/// Rust's own folders, for programs that have another home.
+fn rust_folders() -> Vec<(&'static str, OsString)> {
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let folder = |name, default: &str| {
+        let named = std::env::var_os(name);
+        (name, named.unwrap_or_else(|| home.join(default).into()))
+    };
+    vec![
+        folder("RUSTUP_HOME", ".rustup"),
+        folder("CARGO_HOME", ".cargo"),
+    ]
+}
