@@ -1,6 +1,6 @@
 //! What was typed after `cargo xtask`.
 
-use crate::{bench, lab, run, test, tidy, workspace::Workspace};
+use crate::{bench, dist, lab, run, test, tidy, workspace::Workspace};
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ cargo xtask COMMAND
                                  our figures beside the peers', measured in one run
                                  (--peers first installs evcxr_jupyter, which takes minutes;
                                  --growth measures growing notebooks in a quick run too)
+  dist                           a release: a wheel, an archive, their SHA-256 sums, and the library's packages checked,
+                                 in the build folder's `dist` (evcxr is built once more, linked by zig)
   tidy                           check the sources against the architecture's invariants
 
 Everything is kept in the build folder: $PHALANX_BUILD_DIR, else $CARGO_TARGET_DIR,
@@ -45,6 +47,8 @@ pub enum Command {
     },
     /// Measure.
     Bench(bench::Options),
+    /// Make everything a release needs.
+    Dist,
     /// Check the sources.
     Tidy,
 }
@@ -75,6 +79,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
         },
         "test" => Command::Test { filter: None },
         "bench" => Command::Bench(bench::Options::default()),
+        "dist" => Command::Dist,
         "tidy" => Command::Tidy,
         other => bail!("no command `{other}`; `cargo xtask help` lists them"),
     };
@@ -112,6 +117,7 @@ impl Command {
             Self::Run { notebook } => run::run(&workspace, notebook.as_deref()),
             Self::Test { filter } => test::test(&workspace, filter.as_deref()),
             Self::Bench(options) => bench::bench(&workspace, &options),
+            Self::Dist => dist::dist(&workspace),
             Self::Tidy => tidy::tidy(&workspace),
         }
     }
@@ -128,6 +134,7 @@ mod tests {
     #[test]
     fn commands_and_their_options() {
         assert_eq!(parsed(&[]).unwrap(), Command::Help);
+        assert_eq!(parsed(&["dist"]).unwrap(), Command::Dist);
         assert_eq!(parsed(&["tour"]).unwrap(), Command::Run { notebook: None });
         assert_eq!(
             parsed(&["run", "a.ipynb"]).unwrap(),

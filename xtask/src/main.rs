@@ -7,6 +7,7 @@ mod binaries;
 mod chromium;
 mod cli;
 mod debian;
+mod dist;
 mod exec;
 mod kernelspec;
 mod lab;

@@ -1,4 +1,5 @@
-//! The private Python environment: JupyterLab and the clients that tests and benchmarks use.
+//! Private Python environments: JupyterLab with the clients that tests and benchmarks use, and the
+//! tools a release is linked with.
 
 use crate::{exec, workspace::Workspace};
 use anyhow::{Context, Result};
@@ -6,10 +7,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What is installed, in the checkout.
-const REQUIREMENTS: &str = "xtask/python/requirements.txt";
+/// The environment of `lab`, `tour`, `test` and `bench`, which also packs wheels.
+const JUPYTER: Kind = Kind {
+    folder: "python",
+    requirements: "xtask/python/requirements.txt",
+    probe: "import hatchling, jupyterlab, nbclient",
+    contents: "JupyterLab",
+};
 
-/// A virtual environment with everything of [`REQUIREMENTS`].
+/// The environment of `dist`. Apart from the other, for zig alone is larger than all of that.
+const RELEASE_TOOLS: Kind = Kind {
+    folder: "release-tools",
+    requirements: "xtask/python/release-requirements.txt",
+    probe: "import ziglang",
+    contents: "zig",
+};
+
+/// An environment that can be made.
+struct Kind {
+    /// Its folder in the build folder.
+    folder: &'static str,
+    /// The list of its packages, in the checkout.
+    requirements: &'static str,
+    /// The imports that show that it works.
+    probe: &'static str,
+    /// The package that takes longest to install, for the message.
+    contents: &'static str,
+}
+
+/// A virtual environment with every package of its list.
 #[derive(Clone, Debug)]
 pub struct Python {
     folder: PathBuf,
@@ -17,22 +43,37 @@ pub struct Python {
 }
 
 impl Python {
-    /// Makes the environment, unless it is there already.
+    /// Makes the environment with JupyterLab, unless it is there already.
     ///
     /// # Errors
     /// When Python or pip fails.
     pub fn prepare(workspace: &Workspace) -> Result<Self> {
+        Self::make(workspace, &JUPYTER)
+    }
+
+    /// Makes the environment with the release tools, unless it is there already.
+    ///
+    /// # Errors
+    /// When Python or pip fails.
+    pub fn prepare_release_tools(workspace: &Workspace) -> Result<Self> {
+        Self::make(workspace, &RELEASE_TOOLS)
+    }
+
+    fn make(workspace: &Workspace, kind: &Kind) -> Result<Self> {
         let python = Self {
-            folder: workspace.build("python"),
+            folder: workspace.build(kind.folder),
             path: workspace.binaries(),
         };
-        let wanted = fs::read_to_string(workspace.path(REQUIREMENTS))
-            .with_context(|| format!("cannot read {REQUIREMENTS}"))?;
+        let wanted = fs::read_to_string(workspace.path(kind.requirements))
+            .with_context(|| format!("cannot read {}", kind.requirements))?;
         let done = python.folder.join("requirements-installed.txt");
-        if fs::read_to_string(&done).is_ok_and(|have| have == wanted) && python.works() {
+        if fs::read_to_string(&done).is_ok_and(|have| have == wanted) && python.works(kind) {
             return Ok(python);
         }
-        eprintln!("Setting up a private Python environment with JupyterLab.");
+        eprintln!(
+            "Setting up a private Python environment with {}.",
+            kind.contents
+        );
         exec::run(
             exec::command("python3")
                 .args(["-m", "venv", "--clear"])
@@ -43,7 +84,7 @@ impl Python {
                 .command("python")
                 .args(["-m", "pip", "install", "--quiet", "--no-input"])
                 .args(["--disable-pip-version-check", "--requirement"])
-                .arg(workspace.path(REQUIREMENTS)),
+                .arg(workspace.path(kind.requirements)),
         )?;
         let home = python.folder.join("home");
         fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
@@ -81,12 +122,13 @@ impl Python {
     }
 
     /// An environment whose folder was moved, or whose Python is gone, does not.
-    fn works(&self) -> bool {
+    fn works(&self, kind: &Kind) -> bool {
+        let probe = format!(
+            "{}; import sys; sys.exit(sys.prefix == sys.base_prefix)",
+            kind.probe
+        );
         exec::command(self.program("python"))
-            .args([
-                "-c",
-                "import jupyterlab, nbclient, sys; sys.exit(sys.prefix == sys.base_prefix)",
-            ])
+            .args(["-c", &probe])
             .output()
             .is_ok_and(|output| output.status.success())
     }

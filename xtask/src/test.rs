@@ -1,5 +1,7 @@
 //! `cargo xtask test`: what CI runs, and nothing that CI runs beside it.
 
+use crate::dist::crates::{self, Depth};
+use crate::dist::wheel;
 use crate::prerequisites::{self, Purpose};
 use crate::{binaries, chromium, exec, kernelspec, python::Python, tidy, workspace::Workspace};
 use anyhow::{Context, Result, ensure};
@@ -50,6 +52,7 @@ pub fn test(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCode> {
     if ready {
         if filter.is_none() {
             count += check("clippy", clippy(workspace));
+            count += check("packages", crates::check(workspace, Depth::Metadata));
         }
         count += run_tests(workspace, filter)?;
     }
@@ -95,6 +98,7 @@ fn clippy(workspace: &Workspace) -> Result<()> {
 fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Count> {
     let python = Python::prepare(workspace)?;
     kernelspec::install(workspace, &python)?;
+    let wheel = wheel::pack_for_tests(workspace, &python)?;
     let mark = Mark {
         name: "PHALANX_TEST_RUN",
         value: std::process::id().to_string(),
@@ -110,6 +114,7 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Count> {
         .env(mark.name, &mark.value)
         .env("PHALANX_TEST_SKIPS", &skips)
         .env("PHALANX_TEST_BIN", workspace.binaries())
+        .env("PHALANX_TEST_WHEEL", wheel)
         .env("PHALANX_TEST_PYTHON", python.program("python"));
     if let Some(browser) = chromium::find_or_install() {
         command.env("PHALANX_TEST_CHROMIUM", browser);

@@ -1,0 +1,138 @@
+//! `cargo xtask dist`: everything a release needs, in the build folder's `dist`.
+//!
+//! | module | what it makes |
+//! |---|---|
+//! | [`programs`] | both programs, linked for every Linux with glibc 2.28 or newer |
+//! | [`stage`] | the files of an installation, as they lie under its prefix |
+//! | [`wheel`] | a wheel of them, for pip |
+//! | [`archive`] | a compressed archive of them, for everything else |
+//! | [`crates`] | the library's packages, checked as a registry would |
+//!
+//! maturin would build and pack in one go, but it packs the programs of one cargo package only, and
+//! none that are built already. So zig links as it does for maturin, through cargo-zigbuild, and
+//! hatchling packs: the tests install a wheel of their own build that was packed by the same code.
+
+mod archive;
+pub mod crates;
+mod programs;
+mod stage;
+pub mod wheel;
+
+use crate::{exec, python::Python, workspace::Workspace};
+use anyhow::{Context, Result};
+use stage::Stage;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The version of everything in the workspace.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The file with the sums, as `sha256sum --check` reads it.
+const SUMS: &str = "SHA256SUMS";
+
+/// Makes the release, and prints what each part is for.
+///
+/// # Errors
+/// When a tool is missing or fails.
+pub fn dist(workspace: &Workspace) -> Result<ExitCode> {
+    let python = Python::prepare(workspace)?;
+    let tools = Python::prepare_release_tools(workspace)?;
+    crates::check(workspace, crates::Depth::Build)?;
+    let built = programs::build(workspace, &tools)?;
+
+    let folder = workspace.build("dist");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let stage = Stage::make(workspace, &built, &workspace.build("dist-stage"))?;
+    let wheel = wheel::pack(&python, &stage, wheel::Platform::Manylinux, &folder)?;
+    programs::audit(&tools, &wheel)?;
+    let archive = archive::pack(&stage, &folder)?;
+    let sums = write_sums(&folder, &[&wheel, &archive])?;
+    report(&wheel, &archive, &sums)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the SHA-256 sums of files in this folder.
+fn write_sums(folder: &Path, files: &[&Path]) -> Result<PathBuf> {
+    let sums = folder.join(SUMS);
+    let list = File::create(&sums).with_context(|| format!("cannot write {}", sums.display()))?;
+    exec::run(
+        exec::command("sha256sum")
+            .current_dir(folder)
+            .args(files.iter().filter_map(|file| file.file_name()))
+            .stdout(list),
+    )?;
+    Ok(sums)
+}
+
+fn report(wheel: &Path, archive: &Path, sums: &Path) -> Result<()> {
+    let name = archive::root_name();
+    for (file, use_it) in [
+        (
+            wheel,
+            "pip install FILE, in the environment of Jupyter".to_owned(),
+        ),
+        (
+            archive,
+            format!(
+                "tar --extract --file FILE --directory ~/.local --strip-components 1 {name}/bin {name}/share"
+            ),
+        ),
+        (sums, format!("sha256sum --check {SUMS}, beside the files")),
+    ] {
+        let size = fs::metadata(file)
+            .with_context(|| format!("cannot read {}", file.display()))?
+            .len();
+        println!("{} ({})\n    {use_it}", file.display(), shown(size));
+    }
+    Ok(())
+}
+
+/// A size in the unit that people read.
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+fn shown(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_their_unit() {
+        assert_eq!(shown(999), "999 bytes");
+        assert_eq!(shown(1_500), "1.5 kB");
+        assert_eq!(shown(42_440_000), "42.4 MB");
+    }
+
+    #[test]
+    fn sums_are_those_that_sha256sum_checks() {
+        let folder = std::env::temp_dir().join(format!("xtask-sums-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("a.whl");
+        fs::write(&file, "a").unwrap();
+        let sums = write_sums(&folder, &[&file]).unwrap();
+        let text = fs::read_to_string(&sums).unwrap();
+        let check = |folder: &Path| {
+            exec::command("sha256sum")
+                .current_dir(folder)
+                .args(["--check", "--quiet", SUMS])
+                .status()
+                .unwrap()
+                .success()
+        };
+        let right = check(&folder);
+        fs::write(&file, "b").unwrap();
+        let wrong = check(&folder);
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(text.ends_with("  a.whl\n"), "{text}");
+        assert!(right && !wrong);
+    }
+}

@@ -1,0 +1,90 @@
+//! Both programs as a release has them: linked by zig for every Linux with glibc 2.28 or newer.
+
+use crate::{exec, python::Python, workspace::Workspace};
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// The platform of a release, in Rust's words.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The oldest glibc it runs on. The target's suffix for cargo-zigbuild.
+const GLIBC: &str = "2.28";
+/// The same promise in the words of Python's wheels.
+pub const MANYLINUX: &str = "manylinux_2_28_x86_64";
+
+/// Builds `phalanx` and `phalanx-engine`; answers their folder.
+///
+/// It has a folder of its own beside the other builds: evcxr is compiled once more for it.
+///
+/// # Errors
+/// When cargo or zig fails.
+pub fn build(workspace: &Workspace, tools: &Python) -> Result<PathBuf> {
+    let built = workspace.build("zig");
+    if !built.exists() {
+        eprintln!("Building evcxr and rust-analyzer for a release, which takes minutes once.");
+    }
+    exec::run(
+        tools
+            .command("cargo-zigbuild")
+            .args(["zigbuild", "--release", "--locked"])
+            .args(["--package", "phalanx-kernel", "--package", "phalanx-engine"])
+            .args(["--target", &format!("{TARGET}.{GLIBC}")])
+            .current_dir(workspace.path(""))
+            .env("CARGO_TARGET_DIR", &built)
+            // Else in the user's cache folder, each for itself.
+            .env("CARGO_ZIGBUILD_CACHE_DIR", built.join("zigbuild-cache"))
+            .env("ZIG_GLOBAL_CACHE_DIR", built.join("zig-cache"))
+            .env_remove("CI"),
+    )?;
+    Ok(built.join(TARGET).join("release"))
+}
+
+/// Checks that the programs in a wheel need nothing that its platform does not promise.
+///
+/// # Errors
+/// When they do, or auditwheel fails.
+pub fn audit(tools: &Python, wheel: &Path) -> Result<()> {
+    let mut command = tools.command("auditwheel");
+    command.arg("show").arg(wheel).stderr(Stdio::inherit());
+    exec::announce(&command);
+    let output = command.output().context("cannot start auditwheel")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "auditwheel failed: {said}");
+    // Its text is wrapped at some width.
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some((_, tag)) = words.split_once("following platform tag: \"") else {
+        bail!("auditwheel does not say which platform the wheel is for: {words}");
+    };
+    let tag = tag.split('"').next().unwrap_or_default();
+    ensure!(
+        glibc(tag)
+            .zip(glibc(MANYLINUX))
+            .is_some_and(|(needs, promised)| needs <= promised),
+        "the programs need {tag}, and the wheel promises {MANYLINUX}"
+    );
+    Ok(())
+}
+
+/// The version of glibc that a tag such as `manylinux_2_28_x86_64` stands for.
+fn glibc(tag: &str) -> Option<(u32, u32)> {
+    let mut numbers = tag.strip_prefix("manylinux_")?.split('_');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_compared_by_their_glibc() {
+        assert_eq!(glibc("manylinux_2_28_x86_64"), Some((2, 28)));
+        assert!(glibc("manylinux_2_5_x86_64") < glibc(MANYLINUX));
+        assert_eq!(glibc("linux_x86_64"), None);
+    }
+
+    #[test]
+    fn the_wheels_promise_is_what_is_linked_against() {
+        let glibc = GLIBC.replace('.', "_");
+        assert_eq!(MANYLINUX, format!("manylinux_{glibc}_x86_64"));
+    }
+}
