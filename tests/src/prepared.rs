@@ -30,6 +30,12 @@ impl Prepared {
         self.binaries.join(name)
     }
 
+    /// The folder of our programs.
+    #[must_use]
+    pub fn binaries(&self) -> &Path {
+        &self.binaries
+    }
+
     /// The environment's Python.
     #[must_use]
     pub fn python(&self) -> &Path {
@@ -60,6 +66,16 @@ pub fn chromium() -> Option<PathBuf> {
     let found = path("PHALANX_TEST_CHROMIUM");
     if found.is_none() {
         skip("no Chromium on this machine: apt-get install chromium");
+    }
+    found
+}
+
+/// The wheel that was packed of our programs.
+#[must_use]
+pub fn wheel() -> Option<PathBuf> {
+    let found = path("PHALANX_TEST_WHEEL");
+    if found.is_none() {
+        skip("the wheel of our programs is packed by `cargo xtask test`");
     }
     found
 }

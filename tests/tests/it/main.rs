@@ -23,3 +23,4 @@ mod nbclient;
 mod parallel_magics;
 mod session;
 mod tour;
+mod wheel;
