@@ -7,6 +7,7 @@ mod binaries;
 mod chromium;
 mod cli;
 mod debian;
+mod deny;
 mod dist;
 mod exec;
 mod kernelspec;

@@ -3,7 +3,9 @@
 use crate::dist::crates::{self, Depth};
 use crate::dist::wheel;
 use crate::prerequisites::{self, Purpose};
-use crate::{binaries, chromium, exec, kernelspec, python::Python, tidy, workspace::Workspace};
+use crate::{
+    binaries, chromium, deny, exec, kernelspec, python::Python, tidy, workspace::Workspace,
+};
 use anyhow::{Context, Result, ensure};
 use phalanx_tests::processes::Mark;
 use std::fs;
@@ -53,6 +55,8 @@ pub fn test(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCode> {
         if filter.is_none() {
             count += check("clippy", clippy(workspace));
             count += check("packages", crates::check(workspace, Depth::Metadata));
+            count += check_where_possible("cargo-deny", deny::check(workspace));
+            count += check_where_possible("advisories", deny::advisories(workspace));
         }
         count += run_tests(workspace, filter)?;
     }
@@ -80,6 +84,19 @@ fn check(name: &str, outcome: Result<()>) -> Count {
             println!("check {name} ... FAILED: {error:#}");
             Count {
                 failed: 1,
+                ..Count::default()
+            }
+        }
+    }
+}
+
+fn check_where_possible(name: &str, outcome: deny::Check) -> Count {
+    match outcome {
+        deny::Check::Done(outcome) => check(name, outcome),
+        deny::Check::Skipped(reason) => {
+            println!("skipped: check {name}: {reason}");
+            Count {
+                skipped: 1,
                 ..Count::default()
             }
         }
