@@ -30,7 +30,7 @@ const LOGOS: [(&str, &[u8]); 3] = [
 const KERNELSPEC: &str = include_str!("../../../kernelspec/kernel.json");
 
 /// Where kernelspecs are kept.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default, PartialEq)]
 #[group(multiple = false)]
 pub(super) struct Location {
     /// For this user alone (the default).
@@ -68,6 +68,15 @@ pub(super) struct InstallArgs {
 }
 
 impl InstallArgs {
+    /// Returns true if no option says where or as what to install.
+    fn is_plain(&self) -> bool {
+        self.location == Location::default()
+            && self.name == "phalanx"
+            && self.display_name.is_none()
+            && self.spec.is_none()
+            && !self.force
+    }
+
     /// What mends an installation: that of the user, as it is made without options.
     pub(super) fn mending() -> Self {
         Self {
@@ -126,6 +135,16 @@ impl KernelSpec {
 
 /// Installs the kernelspec; says where.
 pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::Result<()> {
+    if args.is_plain()
+        && let Some((spec, folder)) = packaged_kernelspec()
+    {
+        println!(
+            "The kernelspec is installed already: it came with this program, by pip or from the archive, in {}",
+            folder.display()
+        );
+        make_ready(&spec, args, backend);
+        return Ok(());
+    }
     let folder = match &args.spec {
         Some(folder) => folder.clone(),
         None => args.location.folder(&args.name)?,
@@ -173,6 +192,12 @@ pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::R
         args.name,
         folder.display()
     );
+    make_ready(&spec, args, backend);
+    Ok(())
+}
+
+/// Builds what the first cell would wait for, and says how to start.
+fn make_ready(spec: &KernelSpec, args: &InstallArgs, backend: Option<Backend>) {
     if let (Some(backend), false) = (backend, args.no_build) {
         build_library(backend);
     }
@@ -180,7 +205,17 @@ pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::R
         "To start: `jupyter lab`, and there \"{}\"; or `jupyter console --kernel {}`.",
         spec.display_name, args.name
     );
-    Ok(())
+}
+
+/// The kernelspec that was packed with the running program, and its folder: it lies under the same
+/// prefix, and finds the program without an absolute path, which `install` would have written.
+fn packaged_kernelspec() -> Option<(KernelSpec, PathBuf)> {
+    let program = std::env::current_exe().ok()?;
+    let prefix = program.parent()?.parent()?;
+    let folder = prefix.join("share/jupyter/kernels/phalanx");
+    let spec = KernelSpec::read(&folder)?;
+    let starts = spec.argv.first().map(Path::new)?;
+    (spec.is_ours() && starts.is_relative()).then_some((spec, folder))
 }
 
 /// Builds the library that every cell uses, and says what is done and how long it takes.
