@@ -242,19 +242,20 @@ fn kernelspec() -> Result<String, Finding> {
     let folders = data.iter().map(|data| data.join("kernels/phalanx"));
     let mut found = folders.filter_map(|folder| Some((KernelSpec::read(&folder)?, folder)));
     if let Some((spec, folder)) = found.next() {
-        let program = spec.argv.first().cloned().unwrap_or_default();
-        let runs = Path::new(&program).is_file() || folder_of(&program).is_some();
-        if !runs {
-            let wrong = format!("{} starts {program}, which is not there", folder.display());
+        let program = spec.program(&folder);
+        let shown = program.display();
+        let name = program.to_string_lossy();
+        if !program.is_file() && folder_of(&name).is_none() {
+            let wrong = format!("{} starts {shown}, which is not there", folder.display());
             return Err(finding(wrong, Mend::Install));
         }
         let this = std::env::current_exe().ok();
-        if Path::new(&program).is_absolute() && this.as_deref() != Some(Path::new(&program)) {
-            let wrong = format!("{} starts another phalanx: {program}", folder.display());
+        if program.is_absolute() && this.as_ref() != Some(&program) {
+            let wrong = format!("{} starts another phalanx: {shown}", folder.display());
             return Err(finding(wrong, Mend::Install));
         }
-        // One that is found on the PATH finds cargo there too.
-        if Path::new(&program).is_relative() && folder_of("cargo").is_some() {
+        // One that sets no PATH, as it is packed, finds cargo where Jupyter does.
+        if !spec.env.contains_key("PATH") && folder_of("cargo").is_some() {
             return Ok(folder.display().to_string());
         }
         // A frontend started from a desktop has no login shell's PATH.

@@ -126,6 +126,18 @@ impl KernelSpec {
             .is_some_and(|name| name == "phalanx")
     }
 
+    /// The program it starts, with the kernelspec's folder filled in as Jupyter does it.
+    pub(super) fn program(&self, folder: &Path) -> PathBuf {
+        let program = self.argv.first().map_or("", String::as_str);
+        let program = program.replace("{resource_dir}", &folder.display().to_string());
+        let program = PathBuf::from(program);
+        // Without the way up out of that folder.
+        match program.canonicalize() {
+            Ok(found) if program.is_absolute() => found,
+            _ => program,
+        }
+    }
+
     /// The one in a folder, if there is one.
     pub(super) fn read(folder: &Path) -> Option<Self> {
         let text = fs::read(folder.join("kernel.json")).ok()?;

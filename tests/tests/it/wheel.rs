@@ -61,7 +61,7 @@ impl<'a> Environment<'a> {
         self.folder.join("bin").join(name)
     }
 
-    /// A program of the activated environment, with an empty home folder.
+    /// A program of the environment, which is not activated, with an empty home folder.
     fn command(&self, program: &str) -> Command {
         let mut command = self.place.command(self.prepared, self.program(program));
         let build = self.prepared.binaries().parent().unwrap();
@@ -75,7 +75,7 @@ impl<'a> Environment<'a> {
         fs::create_dir_all(&home).unwrap();
         command
             .env("PATH", self.path(&unwanted))
-            .env("VIRTUAL_ENV", &self.folder)
+            .env_remove("VIRTUAL_ENV")
             .env("HOME", &home)
             // Where the toolchain and what has been built for notebooks are by default.
             .env("CARGO_HOME", variable_or_home("CARGO_HOME", ".cargo"))
@@ -86,13 +86,10 @@ impl<'a> Environment<'a> {
 
     fn path(&self, unwanted: &[PathBuf]) -> OsString {
         let path = env::var_os("PATH").unwrap_or_default();
-        let mut folders = vec![self.folder.join("bin")];
-        folders.extend(
-            env::split_paths(&path)
-                .filter(|folder| !unwanted.iter().any(|root| folder.starts_with(root)))
-                // Somebody may have installed Phalanx for good.
-                .filter(|folder| !folder.join("phalanx").exists()),
-        );
+        let folders = env::split_paths(&path)
+            .filter(|folder| !unwanted.iter().any(|root| folder.starts_with(root)))
+            // Somebody may have installed Phalanx for good.
+            .filter(|folder| !folder.join("phalanx").exists());
         env::join_paths(folders).unwrap()
     }
 }

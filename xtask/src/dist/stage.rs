@@ -2,6 +2,7 @@
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,10 @@ pub const PROGRAMS: [&str; 2] = ["phalanx", "phalanx-engine"];
 pub const DOCUMENTS: [&str; 3] = ["README.md", "LICENSE-APACHE", "LICENSE-MIT"];
 /// The kernelspec's folder.
 const KERNELSPEC: &str = "share/jupyter/kernels/phalanx";
+/// The program as its kernelspec finds it, whatever Jupyter's PATH is: pipx, JupyterHub and a
+/// `jupyter-lab` started by its path have no PATH with the environment's programs. Jupyter fills in
+/// the kernelspec's folder.
+const PROGRAM: &str = "{resource_dir}/../../../../bin/phalanx";
 
 /// A folder with an installation's files.
 #[derive(Debug)]
@@ -38,6 +43,7 @@ impl Stage {
             stage.add(&workspace.path(document), document)?;
         }
         stage.add_all(&workspace.path("kernelspec"), KERNELSPEC)?;
+        stage.find_program()?;
         // Not part of an installation: how a wheel is packed of it.
         stage.add_all(&workspace.path("xtask/python/wheel"), "")?;
         Ok(stage)
@@ -46,6 +52,16 @@ impl Stage {
     /// The folder with `bin` and `share`.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Has the kernelspec start the program under the same prefix.
+    fn find_program(&self) -> Result<()> {
+        let file = self.folder.join(KERNELSPEC).join("kernel.json");
+        let cannot = || format!("cannot adapt {}", file.display());
+        let text = fs::read_to_string(&file).with_context(cannot)?;
+        let mut spec: Value = serde_json::from_str(&text).with_context(cannot)?;
+        spec["argv"][0] = PROGRAM.into();
+        fs::write(&file, format!("{spec:#}\n")).with_context(cannot)
     }
 
     fn add_all(&self, from: &Path, to: &str) -> Result<()> {
