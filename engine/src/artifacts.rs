@@ -6,6 +6,7 @@ use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
 use phalanx_protocol::segment::SegmentRef;
 use phalanx_sys::segment;
+use phalanx_sys::temporary::TemporaryFolder;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -27,7 +28,7 @@ const LISTED: usize = 4096;
 pub(crate) struct Store {
     folder: PathBuf,
     /// The folder, where it is this engine's own and ends with it.
-    _own: Option<tempfile::TempDir>,
+    _own: Option<TemporaryFolder>,
     host: String,
     /// Where each artifact that was used is; verified.
     known: HashMap<ArtifactHash, PathBuf>,
@@ -50,9 +51,7 @@ impl Store {
         let (folder, own) = match shared {
             Some(folder) => (folder, None),
             None => {
-                let own = tempfile::Builder::new()
-                    .prefix("phalanx-engine-")
-                    .tempdir()?;
+                let own = TemporaryFolder::new("engine")?;
                 (own.path().to_owned(), Some(own))
             }
         };

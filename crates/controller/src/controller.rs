@@ -1,5 +1,6 @@
 use crate::config::ControllerConfig;
 use crate::server::{self, Channels, Server};
+use phalanx_sys::temporary::TemporaryFolder;
 use phalanx_transport::connection::ConnectionFileError;
 use phalanx_transport::socket::{BindError, EndpointError};
 use phalanx_transport::{ClientConnectionFile, EngineConnectionFile, Session, SigningKey};
@@ -37,7 +38,7 @@ pub struct Controller {
     cancel: CancellationToken,
     tasks: TaskTracker,
     ended: watch::Receiver<bool>,
-    _folder: Option<tempfile::TempDir>,
+    _folder: Option<TemporaryFolder>,
 }
 
 impl Controller {
@@ -55,10 +56,7 @@ impl Controller {
             Some(folder) => (folder.clone(), None),
             None if both_named => (PathBuf::new(), None),
             None => {
-                let folder = tempfile::Builder::new()
-                    .prefix("phalanx-controller-")
-                    .tempdir()
-                    .map_err(StartError::Folder)?;
+                let folder = TemporaryFolder::new("controller").map_err(StartError::Folder)?;
                 (folder.path().to_owned(), Some(folder))
             }
         };

@@ -5,6 +5,16 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The folder of build folders, in the cache folder.
+pub(crate) const BUILD: &str = "build";
+
+/// The folder of the versions of the notebooks' library, in the cache folder.
+pub(crate) const LIBRARY: &str = "library";
+
+/// The extension of a build folder's lock, which stands beside it.
+pub(crate) const LOCK_EXTENSION: &str = "lock";
 
 /// Where cargo builds, within a folder.
 const TARGET: &str = "target";
@@ -25,20 +35,17 @@ impl BuildFolder {
     ///
     /// The first ones are taken first, so sessions one after another find what the last has built.
     pub(crate) fn acquire(cache: &Path, kind: &str) -> io::Result<Self> {
-        let folders = cache.join("build");
+        let folders = cache.join(BUILD);
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&folders)?;
         for number in 0..FOLDERS {
             let name = format!("{kind}-{number}");
-            let lock = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .mode(Mode::RUSR.union(Mode::WUSR).bits())
-                .open(folders.join(format!("{name}.lock")))?;
+            let lock = open_lock(&folders.join(format!("{name}.{LOCK_EXTENSION}")))?;
             if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                // The time of the last use, by which old ones are removed.
+                lock.set_modified(SystemTime::now())?;
                 let path = folders.join(name);
                 if !path.join(TARGET).is_dir() {
                     seed(&folders, &path)?;
@@ -55,6 +62,27 @@ impl BuildFolder {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Takes the lock of a folder that nobody uses.
+    pub(crate) fn try_lock(lock: &Path) -> Option<File> {
+        let lock = open_lock(lock).ok()?;
+        let locked = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        locked.is_ok().then_some(lock)
+    }
+}
+
+/// Whether somebody uses the folder of a lock.
+pub(crate) fn is_locked(lock: &Path) -> bool {
+    lock.is_file() && BuildFolder::try_lock(lock).is_none()
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(Mode::RUSR.union(Mode::WUSR).bits())
+        .open(path)
 }
 
 /// Gives a new folder what another one has built, so that no dependency is built twice.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`handle`] | the kernel's end of an evaluator process |
 //! | [`process`] | the evaluator process: requests in, answers out |
+//! | `cache` | the parts of the cache folder, and its limit |
 //! | `folder` | build folders, kept from session to session |
 //! | `folder_check` | the folders that compiling needs, and what is wrong with them |
 //! | `evcxr` | the real evaluator: contexts, prelude, build folders, the relay |
@@ -11,6 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod cache;
 #[cfg(feature = "echo")]
 mod echo;
 #[cfg(feature = "evcxr")]
@@ -20,6 +22,7 @@ mod folder_check;
 mod handle;
 mod process;
 
+pub use cache::{CacheEntry, cache_entries, cache_limit, clean_cache};
 pub use folder_check::{FolderError, FolderUse, cache_folder, check_folders};
 pub use handle::{Evaluator, EvaluatorConfig, EvaluatorNotice, StartError};
 pub use process::{Backend, process_main};

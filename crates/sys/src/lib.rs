@@ -10,6 +10,7 @@
 //! | [`heap`] | giving free memory back |
 //! | [`segment`] | large data in files without names, which processes hand each other |
 //! | [`page`] | a page of memory that several processes share |
+//! | [`temporary`] | folders that the next process removes if their owner was killed |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -20,4 +21,5 @@ pub mod heap;
 pub mod page;
 pub mod segment;
 pub mod signals;
+pub mod temporary;
 pub mod threads;

@@ -27,6 +27,8 @@ pub(super) fn run(
     let programs =
         Programs::current(backend).context("the system does not say which program this is")?;
     let runtime = super::serving()?;
+    // Of kernels that were killed; nothing waits for it.
+    drop(runtime.spawn_blocking(phalanx_sys::temporary::remove_abandoned));
     // As a task: to wake the future a runtime blocks on takes a system call each time.
     let serving = runtime.spawn(session::run(connection, programs, parent()));
     runtime.block_on(serving).context("the kernel broke off")?.context(

@@ -1,5 +1,6 @@
 //! The commands of `phalanx`.
 
+mod cache;
 mod cluster;
 mod doctor;
 mod install;
@@ -49,6 +50,11 @@ enum Command {
         /// Mend what can be mended from here.
         #[arg(long)]
         fix: bool,
+    },
+    /// Show what is kept from session to session, or remove it.
+    Cache {
+        #[command(subcommand)]
+        command: Option<cache::CacheCommand>,
     },
     /// Compile cells for a kernel.
     #[command(hide = true)]
@@ -101,6 +107,7 @@ fn run() -> ExitCode {
         Command::Install(args) => ended(install::install(&args, backend(false))),
         Command::Uninstall(args) => ended(install::uninstall(&args)),
         Command::Doctor { fix } => doctor::run(fix, backend(false)),
+        Command::Cache { command } => ended(cache::run(command)),
         Command::Evaluator {
             kind,
             #[cfg(feature = "echo")]

@@ -2,6 +2,7 @@
 //! folder named by what is in it.
 
 use super::library_lock;
+use crate::folder;
 use include_dir::{Dir, include_dir};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
@@ -37,7 +38,7 @@ pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
         hasher.write(manifest.as_bytes());
         hash(sources, &mut hasher);
     }
-    let libraries = cache.join("library");
+    let libraries = cache.join(folder::LIBRARY);
     let folder = libraries.join(format!("{VERSION}-{:016x}", hasher.finish()));
     let package = folder.join("phalanx");
     if folder.is_dir() {

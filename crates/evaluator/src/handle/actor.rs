@@ -4,11 +4,11 @@ use super::{EvaluatorNotice, Order};
 use crate::folder::BuildFolder;
 use phalanx_protocol::evaluator::EvaluatorRequest;
 use phalanx_protocol::frame::{self, Decoder};
+use phalanx_sys::temporary::TemporaryFolder;
 use rustix::process::{Pid, Signal};
 use std::collections::VecDeque;
 use std::io;
 use std::process::ExitStatus;
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -40,7 +40,7 @@ struct Actor {
 }
 
 pub(super) async fn run(
-    _folders: (TempDir, Option<BuildFolder>),
+    _folders: (TemporaryFolder, Option<BuildFolder>),
     listener: UnixListener,
     mut child: Child,
     mut orders: mpsc::UnboundedReceiver<Order>,

@@ -2,10 +2,12 @@
 
 mod actor;
 
+use crate::cache::{cache_limit, clean_cache};
 use crate::folder::BuildFolder;
 use crate::folder_check::{FolderError, FolderUse, cache_folder, check_folders};
 use crate::process::Backend;
 use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest, NamespaceKind};
+use phalanx_sys::temporary::TemporaryFolder;
 use phalanx_toolchain::rustup::TOOLCHAIN_VAR;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -103,10 +105,7 @@ impl Evaluator {
     pub async fn start(
         config: EvaluatorConfig,
     ) -> Result<(Self, mpsc::UnboundedReceiver<EvaluatorNotice>), StartError> {
-        let folder = tempfile::Builder::new()
-            .prefix("phalanx-")
-            .tempdir()
-            .map_err(temporary(&std::env::temp_dir()))?;
+        let folder = TemporaryFolder::new("evaluator").map_err(temporary(&std::env::temp_dir()))?;
         let socket = folder.path().join("evaluator");
         let listener = UnixListener::bind(&socket).map_err(temporary(folder.path()))?;
         let mut command = Command::new(&config.program);
@@ -216,6 +215,13 @@ fn prepare(kind: NamespaceKind) -> Result<(BuildFolder, Option<String>), FolderE
         path: cache,
         source,
     })?;
+    // Takes as long as its files take to list, and nobody waits for it.
+    std::thread::spawn(move || {
+        let cleaned = cache_folder().map(|cache| clean_cache(&cache, cache_limit()));
+        if let Ok(Err(error)) = cleaned {
+            tracing::warn!(%error, "the cache is not kept within its limit");
+        }
+    });
     let choice = phalanx_toolchain::rustup::choice(Path::new("."));
     Ok((folder, choice.map(|choice| choice.name)))
 }

@@ -7,12 +7,12 @@ use crate::{CONTROL_SOCKET_VAR, PAGE_FILE};
 use phalanx_protocol::host::HOST_SOCKET_VAR;
 use phalanx_protocol::runtime::{RuntimeReply, SupervisorReply};
 use phalanx_sys::page::SharedPage;
+use phalanx_sys::temporary::TemporaryFolder;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixListener;
 use tokio::net::unix::pipe::Receiver;
@@ -28,7 +28,7 @@ const PIPE_SIZE: usize = 1 << 20;
 /// A runtime that is up.
 pub(super) struct Started {
     /// Holds the sockets; 0700, and removed with the last reference to the process.
-    pub(super) _folder: TempDir,
+    pub(super) _folder: TemporaryFolder,
     /// The supervisor, which leads the process group.
     pub(super) child: Child,
     pub(super) supervisor: Wire,
@@ -45,10 +45,7 @@ pub(super) struct Started {
 }
 
 pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError> {
-    let folder = tempfile::Builder::new()
-        .prefix("phalanx-")
-        .tempdir()
-        .map_err(StartError::Folder)?;
+    let folder = TemporaryFolder::new("runtime").map_err(StartError::Folder)?;
     let control_path = folder.path().join("control");
     let host_path = folder.path().join("host");
     let listener = UnixListener::bind(&control_path).map_err(StartError::Folder)?;

@@ -12,12 +12,12 @@ mod pump;
 use super::{BindError, Endpoint, Kind};
 use frames::Limits;
 use listener::Listener;
+use phalanx_sys::temporary::TemporaryFolder;
 use pump::Patience;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -41,7 +41,7 @@ pub(crate) struct Guard {
     /// Ends the listener; the pumps end by themselves once both sides have.
     _accepts: DropGuard,
     inner: PathBuf,
-    _folder: Arc<TempDir>,
+    _folder: Arc<TemporaryFolder>,
 }
 
 /// A guarded listener that does not accept yet.
@@ -52,7 +52,7 @@ pub(crate) struct Bound {
     pub inner: Endpoint,
     listener: Listener,
     path: PathBuf,
-    folder: Arc<TempDir>,
+    folder: Arc<TemporaryFolder>,
 }
 
 impl Bound {
@@ -142,7 +142,7 @@ async fn accept(listener: Listener, path: PathBuf, patience: Patience, pumps: Ta
 }
 
 /// The folder there was last, and whether a socket still has it.
-static SHARED: Mutex<Option<(PathBuf, Weak<TempDir>)>> = Mutex::new(None);
+static SHARED: Mutex<Option<(PathBuf, Weak<TemporaryFolder>)>> = Mutex::new(None);
 
 /// Removes the folder, though sockets that are still closing may be in it.
 pub(super) fn remove_folder() {
@@ -156,7 +156,7 @@ pub(super) fn remove_folder() {
 }
 
 /// The folder, of mode 0700, for zeromq's sockets: one a process, gone with the last of them.
-fn folder() -> std::io::Result<Arc<TempDir>> {
+fn folder() -> std::io::Result<Arc<TemporaryFolder>> {
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(folder) = shared.as_ref().and_then(|(_, folder)| folder.upgrade()) {
         return Ok(folder);
@@ -167,10 +167,7 @@ fn folder() -> std::io::Result<Arc<TempDir>> {
     } else {
         &usual
     };
-    let folder = tempfile::Builder::new()
-        .prefix("phalanx-sockets-")
-        .tempdir_in(parent)?;
-    let folder = Arc::new(folder);
+    let folder = Arc::new(TemporaryFolder::new_in("sockets", parent)?);
     *shared = Some((folder.path().to_owned(), Arc::downgrade(&folder)));
     Ok(folder)
 }

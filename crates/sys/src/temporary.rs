@@ -1,0 +1,112 @@
+//! Folders of temporary files of which another process can tell that nobody uses them any more.
+//!
+//! A process that is killed cannot remove its folder. The owner holds a lock on a file in it, which ends
+//! with the process however it ends; whoever starts next removes the folders whose lock is free.
+
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// The beginning of the names of all folders.
+const PREFIX: &str = "phalanx-";
+
+/// The file that the owner has locked.
+const OWNER: &str = "owner.lock";
+
+/// A folder, of mode 0700, that is removed with its owner, or by the next one if that was killed.
+#[derive(Debug)]
+pub struct TemporaryFolder {
+    folder: TempDir,
+    /// Locked as long as it is open.
+    _owner: File,
+}
+
+impl TemporaryFolder {
+    /// Makes a folder among the system's temporary files; `kind` becomes part of its name.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(kind: &str) -> io::Result<Self> {
+        Self::new_in(kind, &std::env::temp_dir())
+    }
+
+    /// Makes a folder in another one.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new_in(kind: &str, parent: &Path) -> io::Result<Self> {
+        let prefix = match kind {
+            "" => PREFIX.to_owned(),
+            kind => format!("{PREFIX}{kind}-"),
+        };
+        let folder = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempdir_in(parent)?;
+        let owner = File::create_new(folder.path().join(OWNER))?;
+        flock(&owner, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self {
+            folder,
+            _owner: owner,
+        })
+    }
+
+    /// Returns its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Removes the folders among the system's temporary files whose owners were killed, and returns how many
+/// there were.
+pub fn remove_abandoned() -> usize {
+    remove_abandoned_in(&std::env::temp_dir())
+}
+
+fn remove_abandoned_in(parent: &Path) -> usize {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let ours = entries.filter(|entry| {
+        entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(PREFIX.as_bytes())
+    });
+    let removed = ours.filter(|entry| {
+        // One without the file is just being made, or of another version.
+        let Ok(owner) = File::open(entry.path().join(OWNER)) else {
+            return false;
+        };
+        // Whoever else removes it meanwhile has the lock, or has removed it.
+        flock(&owner, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && std::fs::remove_dir_all(entry.path()).is_ok()
+    });
+    removed.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_removed_once_its_owner_is_gone() {
+        let parent = tempfile::tempdir().unwrap();
+        let used = TemporaryFolder::new_in("runtime", parent.path()).unwrap();
+        std::fs::write(used.path().join("socket"), "").unwrap();
+        let foreign = parent.path().join("phalanx-other");
+        std::fs::create_dir(&foreign).unwrap();
+        assert_eq!(remove_abandoned_in(parent.path()), 0);
+        assert!(used.path().is_dir() && foreign.is_dir());
+        // As a killed process leaves it: the lock is free, the folder is there.
+        let TemporaryFolder { folder, _owner } = used;
+        let path = folder.keep();
+        drop(_owner);
+        assert_eq!(remove_abandoned_in(parent.path()), 1);
+        assert!(!path.exists() && foreign.is_dir());
+        let ended = TemporaryFolder::new_in("", parent.path()).unwrap();
+        let path = ended.path().to_owned();
+        drop(ended);
+        assert!(!path.exists());
+    }
+}
