@@ -1,11 +1,12 @@
 //! Loading compiled cells and calling them: the one place where foreign code is entered.
 
 use super::listeners::Listeners;
+use super::own_data;
 use crate::{ASKED_WORD, STOP_WORD};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use phalanx_sys::page::SharedPage;
 use rustix::fs::MemfdFlags;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
@@ -37,7 +38,7 @@ type Drops = unsafe extern "C" fn(*mut c_void);
 pub(super) struct Cells {
     /// evcxr's variable store: made by the first cell that has variables, passed to every other.
     store: *mut c_void,
-    loaded: HashSet<PathBuf>,
+    loaded: HashMap<PathBuf, Loaded>,
     /// How many copies of libraries were loaded.
     copies: u64,
     /// Where libraries whose functions are called are loaded.
@@ -47,6 +48,20 @@ pub(super) struct Cells {
     page: Arc<SharedPage>,
     #[cfg(feature = "echo")]
     echo: super::echo::Namespace,
+}
+
+/// A cell's library, as it was loaded first.
+struct Loaded {
+    library: ManuallyDrop<Library>,
+    /// Whether another run needs another copy, with data as it was; found out for the second run.
+    has_own_data: Option<bool>,
+}
+
+impl Loaded {
+    fn has_own_data(&mut self, artifact: &Path) -> bool {
+        let known = &mut self.has_own_data;
+        *known.get_or_insert_with(|| own_data::has_own_data(artifact))
+    }
 }
 
 /// A library whose functions are called.
@@ -61,7 +76,7 @@ impl Cells {
     pub(super) fn new(page: Arc<SharedPage>) -> Self {
         Self {
             store: std::ptr::null_mut(),
-            loaded: HashSet::new(),
+            loaded: HashMap::new(),
             copies: 0,
             bases: HashMap::new(),
             begun: false,
@@ -96,23 +111,37 @@ impl Cells {
         if super::echo::is_script(artifact) {
             return self.echo.run(artifact);
         }
-        let library = if self.loaded.insert(artifact.to_owned()) {
-            open(artifact, RTLD_NOW | RTLD_LOCAL)?
-        } else {
-            // Running a cell again gives it new statics, as evcxr's users expect; the loader would
-            // hand out the library it already has.
-            self.copies += 1;
-            open_copy(artifact, self.copies)
-                .map_err(|error| format!("{}: {error}", artifact.display()))?
+        let copy;
+        let library = match self.loaded.get_mut(artifact) {
+            Some(loaded) if !loaded.has_own_data(artifact) => &loaded.library,
+            Some(_) => {
+                // Running a cell again gives it new statics, as evcxr's users expect; the loader would
+                // hand out the library it already has.
+                self.copies += 1;
+                copy = open_copy(artifact, self.copies)
+                    .map_err(|error| format!("{}: {error}", artifact.display()))?;
+                self.introduce(&copy, artifact)?;
+                &copy
+            }
+            None => {
+                let library = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
+                self.introduce(&library, artifact)?;
+                let loaded = Loaded {
+                    library,
+                    has_own_data: None,
+                };
+                &self
+                    .loaded
+                    .entry(artifact.to_owned())
+                    .or_insert(loaded)
+                    .library
+            }
         };
-        super::call::attach(&library, artifact, super::call::base(&library)?);
         // SAFETY: the evaluator compiled the library with an entry of this type under this name.
         let run = unsafe { library.get::<Entry>(entry.as_bytes()) }.map_err(|e| e.to_string())?;
         if !self.begun {
-            self.begun = call_hook(&library, BEGIN_SYMBOL);
+            self.begun = call_hook(library, BEGIN_SYMBOL);
         }
-        self.listeners.attach(&library);
-        self.show_page(&library);
         // SAFETY: the evaluator alone has a cell export this name, as a function of this type.
         if let Ok(drops) = unsafe { library.get::<Drops>(DROPS_SYMBOL) } {
             // SAFETY: as for the cell's entry; panics are caught inside.
@@ -122,7 +151,15 @@ impl Cells {
         // cells are compiled by the same compiler from the same definition of the store. Panics are
         // caught inside, or abort.
         self.store = unsafe { run(self.store) };
-        call_hook(&library, END_SYMBOL);
+        call_hook(library, END_SYMBOL);
+        Ok(())
+    }
+
+    /// Makes a library that was just loaded known to what it is linked to.
+    fn introduce(&mut self, library: &Library, artifact: &Path) -> Result<(), String> {
+        super::call::attach(library, artifact, super::call::base(library)?);
+        self.listeners.attach(library);
+        self.show_page(library);
         Ok(())
     }
 
@@ -161,10 +198,12 @@ impl Cells {
             // Loaded before, it is the same one.
             let library = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
             let base = super::call::base(&library)?;
-            super::call::attach(&library, artifact, base);
-            self.listeners.attach(&library);
-            self.show_page(&library);
-            self.loaded.insert(artifact.to_owned());
+            self.introduce(&library, artifact)?;
+            let loaded = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
+            self.loaded.entry(artifact.to_owned()).or_insert(Loaded {
+                library: loaded,
+                has_own_data: None,
+            });
             let end = hook(&library, END_SYMBOL);
             let called = Called { library, base, end };
             self.bases.insert(artifact.to_owned(), called);
@@ -239,6 +278,8 @@ pub(super) fn fault() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use std::collections::HashSet;
 
     #[test]
     fn every_copy_has_a_way_of_its_own_to_the_same_file() {

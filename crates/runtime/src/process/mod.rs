@@ -11,6 +11,7 @@ mod control;
 mod library;
 mod listeners;
 mod oom;
+mod own_data;
 mod runner;
 mod setting;
 mod snapshot;

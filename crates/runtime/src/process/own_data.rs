@@ -1,0 +1,105 @@
+//! Whether a library has writable data of its own, which a second run of a cell must find as it was.
+
+use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolSection, elf};
+use std::path::Path;
+
+/// Data that the compiler and the C runtime put into every library, and that no run changes in a way
+/// that another one sees.
+const HARMLESS: [&str; 3] = ["DW.ref.", "completed.", "__dso_handle"];
+
+/// The part of the writable data that only the loader writes.
+const READ_ONLY_AFTER_RELOCATION: &str = ".data.rel.ro";
+
+/// Returns true unless every piece of writable data in the library is known to be harmless.
+pub(super) fn has_own_data(library: &Path) -> bool {
+    let known = std::fs::read(library).ok().and_then(|bytes| find(&bytes));
+    known.unwrap_or(true)
+}
+
+/// `None` where that cannot be told: no symbols, or no library of this kind.
+fn find(bytes: &[u8]) -> Option<bool> {
+    let file = object::File::parse(bytes).ok()?;
+    // Without it there is no name for what is in a section.
+    file.symbol_table()?;
+    for section in file.sections() {
+        let SectionFlags::Elf { sh_flags } = section.flags() else {
+            return None;
+        };
+        let name = section.name().ok()?;
+        let is_writable = sh_flags & u64::from(elf::SHF_WRITE) != 0;
+        let is_data = [".data", ".bss", ".tdata", ".tbss"]
+            .iter()
+            .any(|kind| name.starts_with(kind));
+        if !is_writable || !is_data || name.starts_with(READ_ONLY_AFTER_RELOCATION) {
+            continue;
+        }
+        let mut named = 0;
+        for symbol in file.symbols() {
+            if symbol.section() != SymbolSection::Section(section.index()) {
+                continue;
+            }
+            let name = symbol.name().ok()?;
+            let is_harmless = HARMLESS.iter().any(|harmless| name.starts_with(harmless));
+            if symbol.size() > 0 && !is_harmless {
+                return Some(true);
+            }
+            // What has no size is a mark, but for the handle, which is a pointer.
+            named += match name {
+                "__dso_handle" => size_of::<usize>() as u64,
+                _ => symbol.size(),
+            };
+        }
+        if section.size() > named {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Compiles a library, and says whether it has data of its own.
+    fn compiled(source: &str) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, library) = (folder.path().join("a.rs"), folder.path().join("liba.so"));
+        std::fs::write(&file, source).unwrap();
+        let output = Command::new("rustc")
+            .args([
+                "--crate-type=dylib",
+                "-Cprefer-dynamic",
+                "-Copt-level=2",
+                "-o",
+            ])
+            .arg(&library)
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        has_own_data(&library)
+    }
+
+    #[test]
+    fn statics_that_change_are_data_and_constants_are_none() {
+        let run = "#[unsafe(no_mangle)] pub extern \"C\" fn run(n: usize) -> usize";
+        let plain =
+            format!("{run} {{ println!(\"{{n}}\"); TEXT.len() + n }} static TEXT: &str = \"t\";");
+        assert!(!compiled(&plain));
+        let counter =
+            "static N: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(SEED);";
+        for seed in ["0", "7"] {
+            let counting = format!(
+                "{run} {{ N.fetch_add(n, std::sync::atomic::Ordering::Relaxed) }} {}",
+                counter.replace("SEED", seed)
+            );
+            assert!(compiled(&counting), "{seed}");
+        }
+        let local = format!(
+            "{run} {{ CELL.replace(n) }} thread_local! {{ static CELL: std::cell::Cell<usize> = const {{ std::cell::Cell::new(3) }}; }}"
+        );
+        assert!(compiled(&local));
+        assert!(has_own_data(Path::new("/nowhere")));
+    }
+}
