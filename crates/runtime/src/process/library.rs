@@ -112,9 +112,10 @@ impl Cells {
             return self.echo.run(artifact);
         }
         let copy;
-        let library = match self.loaded.get_mut(artifact) {
-            Some(loaded) if !loaded.has_own_data(artifact) => &loaded.library,
-            Some(_) => {
+        let needs_copy = |loaded: &mut Loaded| loaded.has_own_data(artifact);
+        let library = match self.loaded.get_mut(artifact).map(needs_copy) {
+            Some(false) => &self.loaded[artifact].library,
+            Some(true) => {
                 // Running a cell again gives it new statics, as evcxr's users expect; the loader would
                 // hand out the library it already has.
                 self.copies += 1;

@@ -1,11 +1,14 @@
 //! Whether a library has writable data of its own, which a second run of a cell must find as it was.
 
-use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolSection, elf};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolSection};
 use std::path::Path;
 
 /// Data that the compiler and the C runtime put into every library, and that no run changes in a way
 /// that another one sees.
 const HARMLESS: [&str; 3] = ["DW.ref.", "completed.", "__dso_handle"];
+
+/// The beginnings of the names of sections that a program writes to.
+const WRITABLE: [&str; 4] = [".data", ".bss", ".tdata", ".tbss"];
 
 /// The part of the writable data that only the loader writes.
 const READ_ONLY_AFTER_RELOCATION: &str = ".data.rel.ro";
@@ -22,15 +25,9 @@ fn find(bytes: &[u8]) -> Option<bool> {
     // Without it there is no name for what is in a section.
     file.symbol_table()?;
     for section in file.sections() {
-        let SectionFlags::Elf { sh_flags } = section.flags() else {
-            return None;
-        };
         let name = section.name().ok()?;
-        let is_writable = sh_flags & u64::from(elf::SHF_WRITE) != 0;
-        let is_data = [".data", ".bss", ".tdata", ".tbss"]
-            .iter()
-            .any(|kind| name.starts_with(kind));
-        if !is_writable || !is_data || name.starts_with(READ_ONLY_AFTER_RELOCATION) {
+        let is_data = WRITABLE.iter().any(|kind| name.starts_with(kind));
+        if !is_data || name.starts_with(READ_ONLY_AFTER_RELOCATION) {
             continue;
         }
         let mut named = 0;
