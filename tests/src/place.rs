@@ -23,7 +23,6 @@ const TEMPORARY: &str = "tmp";
 pub struct Place {
     folder: TempDir,
     mark: Mark,
-    files_may_stay: bool,
 }
 
 impl Place {
@@ -43,7 +42,6 @@ impl Place {
         fs::create_dir(folder.path().join(TEMPORARY)).expect("a temporary folder");
         Self {
             folder,
-            files_may_stay: false,
             mark: Mark {
                 name: "PHALANX_TEST_PLACE",
                 value: format!("{}-{number}", std::process::id()),
@@ -78,9 +76,13 @@ impl Place {
         command
     }
 
-    /// For a test that kills the process that would remove its temporary files.
-    pub fn let_files_stay(&mut self) {
-        self.files_may_stay = true;
+    /// Waits until no process that was started here is left.
+    ///
+    /// # Panics
+    /// When some do not end in time.
+    pub fn wait_for_processes(&self) {
+        let left = self.mark.left_behind(GRACE);
+        assert!(left.is_empty(), "processes do not end: {left:#?}");
     }
 
     /// Temporary files of ours that are there.
@@ -104,8 +106,7 @@ impl Drop for Place {
         if !std::thread::panicking() {
             assert!(left.is_empty(), "the test left processes behind: {left:#?}");
             let files = self.files();
-            let fine = files.is_empty() || self.files_may_stay;
-            assert!(fine, "the test left files behind: {files:?}");
+            assert!(files.is_empty(), "the test left files behind: {files:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! However a kernel ends, what it started ends with it.
 //!
-//! The check itself is [`Place`]'s, which looks for processes when it is dropped.
+//! The check itself is [`Place`]'s, which looks for processes and files when it is dropped.
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::place::Place;
@@ -16,10 +16,7 @@ fn nothing_outlives_a_kernel_that_ends_by(way: &str) {
     let Some(prepared) = Prepared::get() else {
         return;
     };
-    let mut place = Place::new();
-    if way == "kill" {
-        place.let_files_stay();
-    }
+    let place = Place::new();
     let spec = json!({
         "argv": [prepared.binary("phalanx"), "kernel", "--echo", "--connection-file", "{connection_file}"],
         "display_name": "Phalanx without rustc",
@@ -29,9 +26,17 @@ fn nothing_outlives_a_kernel_that_ends_by(way: &str) {
     let folder = place.path("jupyter/data/kernels/phalanx-echo");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("kernel.json"), spec.to_string()).unwrap();
-    let mut command = place.command(&prepared, prepared.python());
-    command.arg(checkout("tests/python/leaks.py")).arg(way);
-    let _ = run(&mut command, LIMIT).succeeded();
+    let end_by = |way: &str| {
+        let mut command = place.command(&prepared, prepared.python());
+        command.arg(checkout("tests/python/leaks.py")).arg(way);
+        let _ = run(&mut command, LIMIT).succeeded();
+    };
+    end_by(way);
+    if way == "kill" {
+        // Its temporary files are removed by the next kernel that starts.
+        place.wait_for_processes();
+        end_by("shutdown");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod foreign_tour;
 mod functions;
 mod install;
 mod ipyparallel_client;
+mod jupyter_run;
 mod kernel_test;
 mod lab;
 mod lab_parallel;

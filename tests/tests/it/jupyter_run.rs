@@ -1,0 +1,36 @@
+//! `jupyter run` on a file, whose name it appends to the kernel's arguments.
+
+use phalanx_tests::bounded::run;
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::Prepared;
+use serde_json::json;
+use std::fs;
+use std::time::Duration;
+
+/// Longest time for one file.
+const LIMIT: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_file_is_run_and_unknown_arguments_are_ignored() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    // The twin, since Jupyter waits for a file's output no longer than ten seconds.
+    let spec = json!({
+        "argv": [prepared.binary("phalanx"), "kernel", "--echo", "--connection-file", "{connection_file}"],
+        "display_name": "Phalanx without rustc",
+        "language": "rust",
+    });
+    let folder = place.path("jupyter/data/kernels/phalanx-echo");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("kernel.json"), spec.to_string()).unwrap();
+    let file = place.path("größe.rs");
+    fs::write(&file, "print first\nprint größe\n").unwrap();
+    let mut command = place.command(&prepared, prepared.python_program("jupyter"));
+    command.args(["run", "--kernel=phalanx-echo"]).arg(&file);
+    let finished = run(&mut command, LIMIT).succeeded();
+    assert!(finished.stdout.contains("first\ngröße\n"), "{finished:#?}");
+    let warned = finished.stderr.contains("unknown arguments are ignored");
+    assert!(warned, "{finished:#?}");
+}
