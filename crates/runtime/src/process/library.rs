@@ -1,7 +1,7 @@
 //! Loading compiled cells and calling them: the one place where foreign code is entered.
 
 use super::listeners::Listeners;
-use super::own_data;
+use super::own_data::{self, FileIdentity};
 use crate::{ASKED_WORD, STOP_WORD};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use phalanx_sys::page::SharedPage;
@@ -53,12 +53,19 @@ pub(super) struct Cells {
 /// A cell's library, as it was loaded first.
 struct Loaded {
     library: ManuallyDrop<Library>,
-    /// Whether another run needs another copy, with data as it was; found out for the second run.
+    /// The file it was loaded from: a new evaluator may write another cell to the same path.
+    file: Option<FileIdentity>,
+    /// True if another run needs another copy, with data as it was; `None` before the second run.
     has_own_data: Option<bool>,
 }
 
 impl Loaded {
-    fn has_own_data(&mut self, artifact: &Path) -> bool {
+    /// Returns true unless the file at the path is still the one that is loaded, and a second run of
+    /// it finds nothing changed.
+    fn needs_copy(&mut self, artifact: &Path) -> bool {
+        if self.file.is_none() || self.file != own_data::identity(artifact) {
+            return true;
+        }
         let known = &mut self.has_own_data;
         *known.get_or_insert_with(|| own_data::has_own_data(artifact))
     }
@@ -112,7 +119,7 @@ impl Cells {
             return self.echo.run(artifact);
         }
         let copy;
-        let needs_copy = |loaded: &mut Loaded| loaded.has_own_data(artifact);
+        let needs_copy = |loaded: &mut Loaded| loaded.needs_copy(artifact);
         let library = match self.loaded.get_mut(artifact).map(needs_copy) {
             Some(false) => &self.loaded[artifact].library,
             Some(true) => {
@@ -125,10 +132,12 @@ impl Cells {
                 &copy
             }
             None => {
+                let file = own_data::identity(artifact);
                 let library = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
                 self.introduce(&library, artifact)?;
                 let loaded = Loaded {
                     library,
+                    file,
                     has_own_data: None,
                 };
                 &self
@@ -203,6 +212,7 @@ impl Cells {
             let loaded = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
             self.loaded.entry(artifact.to_owned()).or_insert(Loaded {
                 library: loaded,
+                file: own_data::identity(artifact),
                 has_own_data: None,
             });
             let end = hook(&library, END_SYMBOL);
