@@ -21,7 +21,7 @@ pub struct CacheEntry {
     pub size: u64,
     /// The time of its last use.
     pub used: SystemTime,
-    /// Whether a running kernel has it locked.
+    /// True while a running kernel has it locked.
     pub in_use: bool,
 }
 

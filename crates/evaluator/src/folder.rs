@@ -71,7 +71,7 @@ impl BuildFolder {
     }
 }
 
-/// Whether somebody uses the folder of a lock.
+/// Returns true while somebody uses the folder of a lock.
 pub(crate) fn is_locked(lock: &Path) -> bool {
     lock.is_file() && BuildFolder::try_lock(lock).is_none()
 }

@@ -24,7 +24,7 @@ const PROBE: [u8; 4096] = [0; 4096];
 /// The use of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FolderUse {
-    /// What is built, kept from session to session.
+    /// The results of builds, kept from session to session.
     Cache,
     /// Sockets and temporary files of one session.
     Temporary,
@@ -183,7 +183,7 @@ pub(crate) fn check(used_as: FolderUse, path: &Path) -> Result<(), FolderError> 
     probe.write_all(&PROBE).map_err(not_writable)
 }
 
-/// Whether what takes the room has been built already, and there is enough left for cells.
+/// Returns true if the library, which takes most of the room, is built already and there is enough left for cells.
 fn is_built(used_as: FolderUse, path: &Path, free: u64) -> bool {
     used_as == FolderUse::Cache && free >= TEMPORARY_ROOM && path.join("build").is_dir()
 }

@@ -36,7 +36,7 @@ pub enum ToolchainError {
         needed: Release,
         /// The reason for which rustup chose it, such as a toolchain file.
         chosen_by: Option<String>,
-        /// Whether rustup can update it.
+        /// True if rustup can update it.
         has_rustup: bool,
     },
     /// The source of the standard library, from which types and completions are inferred.

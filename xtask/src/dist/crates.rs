@@ -6,7 +6,7 @@ use anyhow::Result;
 /// The library, and before it what it needs.
 const PACKAGES: [&str; 2] = ["phalanx-protocol", "phalanx"];
 
-/// How much of a package is checked.
+/// The extent to which a package is checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Depth {
     /// Its metadata, its files, and the versions of what it needs.

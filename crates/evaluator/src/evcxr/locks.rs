@@ -109,7 +109,7 @@ impl Lock {
     }
 }
 
-/// Whether a lock file is of a set that the `phalanx` library is in.
+/// Returns true if a lock file is of a set that the `phalanx` library is in.
 fn names_library(lock: &[u8]) -> bool {
     String::from_utf8_lossy(lock).contains("name = \"phalanx\"")
 }
