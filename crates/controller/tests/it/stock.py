@@ -151,6 +151,10 @@ try:
     pid = rc[0].apply_async(os.getpid).get(LIMIT)
     direct = rc[0].apply_async(time.sleep, 60)
     on_victim = rc.load_balanced_view(targets=[0]).apply_async(time.sleep, 60)
+    submitted = time.monotonic()
+    # A task that its engine never had ends as ImpossibleDependency.
+    while rc.queue_status(0)["tasks"] < 1:
+        assert time.monotonic() - submitted < LIMIT
     killed = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     for doomed in (direct, on_victim):
