@@ -175,6 +175,12 @@ pub const COMMANDS: &[CommandSpec] = &[
         "shows the last compile errors as rustc gave them",
     ),
     evcxr(
+        ":lean",
+        "[0|1]",
+        Values::Closed(&["0", "1"]),
+        "shows how the last cell was compiled, or compiles cells whole (0) or with no more than they use (1 at first)",
+    ),
+    evcxr(
         ":linker",
         "[NAME]",
         Values::Closed(&["lld", "mold", "system"]),

@@ -1,14 +1,16 @@
 //! `:` commands: evcxr's own, and what has to follow for our part.
 
 use super::definitions::Definitions;
+use super::lean;
 use super::local::{Local, bundle};
 use super::prelude;
 use super::relay::Answering;
 use super::source::Prepared;
-use super::{diagnostics, start, variables};
+use super::{diagnostics, emitted, start, variables};
 use evcxr::EvalOutputs;
 use phalanx_protocol::evaluator::{Answer, Evaluated};
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::output::MimeBundle;
 use phalanx_toolchain::ActiveToolchain;
 
 /// The MIME type of text.
@@ -31,6 +33,9 @@ impl Local {
     /// Has evcxr obey one command.
     pub(super) fn command(&mut self, line: &str) -> Result<Answer, Failure> {
         let (name, argument) = line.split_once(' ').unwrap_or((line.trim(), ""));
+        if name == ":lean" {
+            return self.lean(argument.trim());
+        }
         let toolchain = match (name, argument.trim()) {
             (":toolchain", "") => None,
             (":toolchain", wanted) => {
@@ -66,6 +71,45 @@ impl Local {
             variables: variables::shown(&self.variables()?),
             moved: Vec::new(),
             toolchain,
+        }))
+    }
+
+    /// Says how the last cell was compiled, or turns lean cells on (`1`) or off (`0`).
+    fn lean(&mut self, argument: &str) -> Result<Answer, Failure> {
+        let folder = emitted::build_folder().unwrap_or_default();
+        let turned = match argument {
+            "" => {
+                let report = lean::Report::read(&folder);
+                let text = report.map_or_else(
+                    || "no cell has been compiled".to_owned(),
+                    |report| report.to_string(),
+                );
+                return Ok(Answer::Evaluated(Evaluated {
+                    command_output: MimeBundle::plain(text),
+                    variables: variables::shown(&self.variables()?),
+                    ..Evaluated::default()
+                }));
+            }
+            "0" => lean::turn(&folder, false),
+            "1" => lean::turn(&folder, true),
+            other => {
+                return Err(Failure::Usage {
+                    message: format!("`:lean` takes 0 or 1, not `{other}`"),
+                    hint: Some("alone, it shows how the last cell was compiled".to_owned()),
+                });
+            }
+        };
+        turned.map_err(|error| {
+            start::environment(
+                format!("the build folder cannot be written to: {error}"),
+                "",
+            )
+        })?;
+        // What was compiled the other way is not run again.
+        self.memory.forget();
+        Ok(Answer::Evaluated(Evaluated {
+            variables: variables::shown(&self.variables()?),
+            ..Evaluated::default()
         }))
     }
 

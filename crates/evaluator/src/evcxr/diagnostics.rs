@@ -26,6 +26,20 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
     }
 }
 
+/// What rustc says of a type that is shown by value, where it is given a reference.
+const SHOWN_BY_VALUE: &str = "::evcxr_display` takes ownership of the receiver";
+
+/// Returns true if the last expression is of a type that is shown by value.
+pub(super) fn is_shown_by_value<T>(result: &Result<T, Error>) -> bool {
+    match result {
+        Err(Error::CompilationErrors(errors)) => {
+            let mut messages = errors.iter().map(|error| error.json.to_string());
+            messages.any(|message| message.contains(SHOWN_BY_VALUE))
+        }
+        _ => false,
+    }
+}
+
 /// Errors in the user's code; those in what evcxr puts around it, and what is left of them, only
 /// where there are no others. Warnings are none, though evcxr gives those of dependencies too.
 fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic> {

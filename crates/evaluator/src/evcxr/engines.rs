@@ -105,8 +105,8 @@ impl<S: Clone> Engines<S> {
         let prepared = prepare(source).dropping(dropped.clone());
         let mut result = self.eval(&prepared, state.clone(), &outcome);
         let plain = Prepared::unchanged(source).dropping(dropped.clone());
-        if let (Err(Error::CompilationErrors(_)), true) = (&result, prepared.text != plain.text) {
-            // Types whose `evcxr_display` takes them by value are not found behind a reference.
+        if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
+            // `evcxr_display` takes the type by value, which a reference does not give.
             if self.eval(&plain, state, &outcome).is_ok() {
                 result = Ok(());
             }

@@ -166,8 +166,8 @@ impl Local {
         let prepared = prepare(source).dropping(dropped.to_vec());
         let result = self.execute(&prepared, answering.clone())?;
         let plain = Prepared::unchanged(source).dropping(dropped.to_vec());
-        if matches!(result, Err(Error::CompilationErrors(_))) && plain.text != prepared.text {
-            // Types whose `evcxr_display` takes them by value are not found behind a reference.
+        if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
+            // `evcxr_display` takes the type by value, which a reference does not give.
             if let Ok(outputs) = self.execute(&plain, answering)? {
                 return Ok((plain, Ok(outputs)));
             }

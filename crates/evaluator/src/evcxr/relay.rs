@@ -5,7 +5,8 @@
 //! elsewhere, or assumes how it ends; the answer goes back as the lines evcxr knows. evcxr
 //! compiles; it never sees user output.
 
-use super::emitted::Emitted;
+use super::emitted::{self, Emitted};
+use super::rustc_call;
 use super::source::{self, Prepared};
 use crate::process::{Interrupt, Link};
 use phalanx_protocol::evaluator::CompiledCell;
@@ -179,6 +180,9 @@ impl Relay {
         state.cell = cell.clone();
         state.last = None;
         state.outcome = None;
+        if let Some(folder) = emitted::build_folder() {
+            rustc_call::begin_cell(&folder, &cell.text);
+        }
     }
 
     /// The last cell that evcxr asked to run since then.

@@ -19,7 +19,7 @@ const LIBRARY: &str = "libphalanx-";
 const SOURCE: &str = "extern crate phalanx;\n";
 
 /// By which a cell asks to be linked to it; at the end of its source, where it moves nothing.
-const REFERENCE: &str = "extern crate phalanx_shared as _;\n";
+pub(super) const REFERENCE: &str = "extern crate phalanx_shared as _;\n";
 
 /// Where it is made, below the crate's folder.
 const WORK: &str = "target/phalanx-shared";
@@ -112,14 +112,15 @@ fn link(
     }
 }
 
-/// What a call for a cell that refers to the library has besides.
-pub(super) fn arguments(shared: &Path) -> Vec<String> {
+/// The arguments of a cell that refers to the library.
+pub(super) fn arguments(shared: &Path) -> [String; 2] {
     let shared = shared.display();
-    let mut arguments = vec!["--extern".to_owned(), format!("{CRATE}={shared}")];
-    if Path::new(WORK).join(KNOWN).exists() {
-        arguments.push(ONE_THREAD.to_owned());
-    }
-    arguments
+    ["--extern".to_owned(), format!("{CRATE}={shared}")]
+}
+
+/// The arguments with which rustc's own linker links such a cell.
+pub(super) fn link_arguments() -> Option<&'static str> {
+    Path::new(WORK).join(KNOWN).exists().then_some(ONE_THREAD)
 }
 
 /// A cell's source that refers to the library, until it is dropped.

@@ -12,10 +12,9 @@
 use super::emitted::SOURCE;
 use super::limits::{self, PROGRESS};
 use super::locks::Lock;
-use super::shared::{self, Referring};
-use super::{small, store};
+use super::rustc_call::{self, RustcCall};
+use super::{macros, store};
 use crate::handle::TOOLS_VAR;
-use serde::{Deserialize, Serialize};
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -29,16 +28,11 @@ use std::process::{Command, Stdio};
 /// By which evcxr says where it wants to read which library was built.
 const LIBRARY_PATH_VAR: &str = "EVCXR_EXECUTION_SO_PATH";
 
-/// What every cell's crate is called, and the library that comes of it.
-const CELL_LIBRARY: &str = "libctx.so";
+/// The name of every cell's crate.
 const CELL_CRATE: &str = "--crate-name ctx ";
 const CELL_COMPILING: &str = "Compiling ctx ";
 
 const OFFLINE: &str = "--offline";
-
-/// What rustc is to make of a cell, and what it is to make when it only looks.
-const EMIT: &str = "--emit=";
-const METADATA: &str = "--emit=metadata";
 
 /// How evcxr asks what is wrong with a cell.
 const CHECK: &str = "check";
@@ -48,9 +42,6 @@ const RETRY_VAR: &str = "CARGO_NET_RETRY";
 
 /// While this folder is there, nothing is built: what evcxr asks for will not be run.
 pub(super) const PRETENCE: &str = "target/phalanx-pretence";
-
-/// How rustc was called for the last cell, below the crate's folder.
-const RECORD: &str = "target/phalanx-cell.json";
 
 /// How cargo announces, told to be verbose, what it runs.
 const RUNNING: &str = "Running `";
@@ -97,7 +88,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     let library = match (command, library) {
         (Some("build"), Some(library)) => library,
         (Some(CHECK), _) => {
-            if let Some(call) = Call::recorded(key(&as_build(arguments))) {
+            if let Some(call) = RustcCall::recorded(key(&as_build(arguments))) {
                 call.check();
             }
             return match real_cargo(folder) {
@@ -126,16 +117,17 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
             Err(error) => return error,
         }
     }
-    if let Err(error) = store::share(Path::new(SOURCE)) {
+    let source = Path::new(SOURCE);
+    if let Err(error) = store::share(source).and_then(|()| macros::import(source)) {
         return error;
     }
     let lock = Lock::restore(arguments);
     let key = key(arguments);
-    if let Some(call) = Call::recorded(key) {
+    if let Some(call) = RustcCall::recorded(key) {
         // evcxr reads it once rustc has succeeded.
         if fs::write(&library, call.library().as_os_str().as_encoded_bytes()).is_ok() {
-            // Returns only if rustc is gone, which cargo will find out about.
-            call.exec();
+            // Returns only if rustc is gone, which cargo reports.
+            call.compile();
         }
     }
     match build(folder, arguments, lock, key) {
@@ -146,7 +138,9 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
 
 /// Answers as if something had been built.
 fn pretend(library: &Path) -> io::Result<()> {
-    let nothing = env::current_dir()?.join(PRETENCE).join(CELL_LIBRARY);
+    let nothing = env::current_dir()?
+        .join(PRETENCE)
+        .join(rustc_call::CELL_LIBRARY);
     fs::write(&nothing, "")?;
     fs::write(library, nothing.as_os_str().as_encoded_bytes())
 }
@@ -202,13 +196,13 @@ fn build(
     key: Option<u64>,
 ) -> io::Result<i32> {
     // Whatever comes of it, the last record is of another build.
-    let _ = fs::remove_file(RECORD);
+    rustc_call::forget();
     let mut arguments = arguments.to_vec();
     arguments.push("-vv".into());
     resolved(folder, &arguments, lock, |line| {
         if let Some(call) = line.strip_prefix(RUNNING) {
             if let (Some(key), true) = (key, call.contains(CELL_CRATE)) {
-                record(call.trim_end().trim_end_matches('`'), key);
+                rustc_call::record(call.trim_end().trim_end_matches('`'), key);
             }
             return true;
         }
@@ -283,109 +277,6 @@ fn observed(
     Ok((code, errors))
 }
 
-/// How rustc is called for a cell.
-#[derive(Serialize, Deserialize)]
-struct Call {
-    key: u64,
-    environment: Vec<(String, String)>,
-    program: String,
-    arguments: Vec<String>,
-    /// The library that cells are linked to, where there is one.
-    shared: Option<PathBuf>,
-}
-
-/// Keeps a call as cargo prints it: variables, program, arguments, quoted for a shell.
-fn record(call: &str, key: u64) {
-    let call = shell_words::split(call)
-        .ok()
-        .and_then(|words| Call::parse(words, key));
-    let call = call.map(|call| Call {
-        shared: shared::make(&call.program, &call.arguments),
-        ..call
-    });
-    if let Some(json) = call.and_then(|call| serde_json::to_vec(&call).ok()) {
-        // Without a record the next cell takes the long way again.
-        let _ = fs::write(RECORD, json);
-    }
-}
-
-impl Call {
-    fn parse(words: Vec<String>, key: u64) -> Option<Self> {
-        let mut words = words.into_iter().peekable();
-        let mut environment = Vec::new();
-        while let Some((name, value)) = words.peek()?.split_once('=') {
-            environment.push((name.to_owned(), value.to_owned()));
-            words.next();
-        }
-        let call = Self {
-            key,
-            environment,
-            program: words.next()?,
-            // Without colours in rustc's own rendering, which cargo would take out.
-            arguments: words
-                .map(|word| word.replace("--json=diagnostic-rendered-ansi,", "--json="))
-                .collect(),
-            shared: None,
-        };
-        call.folder().is_some().then_some(call)
-    }
-
-    /// The record of a build that depended on just the same.
-    fn recorded(key: Option<u64>) -> Option<Self> {
-        let call: Self = serde_json::from_slice(&fs::read(RECORD).ok()?).ok()?;
-        let is_whole = call.shared.as_ref().is_none_or(|shared| shared.is_file());
-        (Some(call.key) == key && is_whole).then_some(call)
-    }
-
-    fn folder(&self) -> Option<&str> {
-        let at = self.arguments.iter().position(|word| word == "--out-dir")?;
-        self.arguments.get(at + 1).map(String::as_str)
-    }
-
-    fn library(&self) -> PathBuf {
-        Path::new(self.folder().unwrap_or_default()).join(CELL_LIBRARY)
-    }
-
-    /// Becomes rustc; returns only if it cannot.
-    fn exec(&self) {
-        let mut command = Command::new(&self.program);
-        let environment = self.environment.iter().map(|(name, value)| (name, value));
-        command.envs(environment);
-        let source = fs::read_to_string(SOURCE).unwrap_or_default();
-        match small::pieces(&source) {
-            Some(pieces) => command.args(small::arguments(&self.arguments, pieces)),
-            None => command.args(&self.arguments),
-        };
-        let referring = self.shared.as_ref().map(|shared| {
-            command.args(shared::arguments(shared));
-            Referring::begin(Path::new(SOURCE))
-        });
-        if !matches!(referring, Some(Err(_))) {
-            // What it fails with is cargo's to find out about.
-            let _ = command.exec();
-        }
-    }
-
-    /// Becomes a rustc that only looks; returns only if it cannot.
-    fn check(&self) {
-        let mut command = Command::new(&self.program);
-        let environment = self.environment.iter().map(|(name, value)| (name, value));
-        command.envs(environment);
-        let arguments = small::arguments(&self.arguments, 1);
-        // What it fails with is cargo's to find out about.
-        let _ = command
-            .args(
-                arguments
-                    .iter()
-                    .map(|argument| match argument.starts_with(EMIT) {
-                        true => METADATA,
-                        false => argument,
-                    }),
-            )
-            .exec();
-    }
-}
-
 /// The real cargo: the toolchain's own where rustup says which that is.
 fn real_cargo(folder: &Path) -> io::Result<Command> {
     let asked =
@@ -417,25 +308,4 @@ fn path_without(folder: &Path) -> io::Result<OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).filter(|entry| entry != folder);
     env::join_paths(folders).map_err(io::Error::other)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_is_read_as_cargo_prints_it() {
-        let printed = "CARGO_PKG_AUTHORS='' LD_LIBRARY_PATH='/a b:/c' /bin/rustc --crate-name ctx \
-                       --json=diagnostic-rendered-ansi,artifacts --check-cfg 'cfg(docsrs,test)' --out-dir /x/deps";
-        let call = Call::parse(shell_words::split(printed).unwrap(), 7).unwrap();
-        assert_eq!(call.program, "/bin/rustc");
-        assert_eq!(
-            call.environment[1],
-            ("LD_LIBRARY_PATH".into(), "/a b:/c".into())
-        );
-        assert_eq!(call.arguments[2..4], ["--json=artifacts", "--check-cfg"]);
-        assert_eq!(call.library(), Path::new("/x/deps/libctx.so"));
-        let no_folder = vec!["/bin/rustc".to_owned(), "--crate-name".to_owned()];
-        assert!(Call::parse(no_folder, 7).is_none());
-    }
 }

@@ -1,5 +1,7 @@
 //! An evaluator and the runtime its cells run in, driven by hand.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use phalanx_evaluator::{Backend, Evaluator, EvaluatorConfig, EvaluatorNotice};
 use phalanx_protocol::evaluator::{
     Answer, Compiled, CompiledCell, Evaluated, EvaluatorEvent, EvaluatorRequest, NamespaceKind,

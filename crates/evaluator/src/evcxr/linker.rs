@@ -1,0 +1,118 @@
+//! LLVM's linker, called by rustc itself.
+//!
+//! rustc calls the C compiler, which calls `collect2`, which calls the linker, with start files and
+//! searches that a cell does not need: all that it refers to is in libraries that a runtime has
+//! loaded. So rustc is given the linker that its toolchain ships, and the system's libraries by name.
+//! Where that does not do (a dependency needs a native library), rustc's own way is taken.
+
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where a toolchain has its linker, below its folder for the target.
+const PROGRAM: &str = "bin/rust-lld";
+
+/// The folder of the system's libraries under the names by which a linker looks for them; below the
+/// crate's folder.
+const SYSTEM: &str = "target/phalanx-system";
+
+/// The system's libraries that Rust's standard library is linked to.
+const SHARED: [(&str, &str); 3] = [
+    ("libc.so", "libc.so.6"),
+    ("libm.so", "libm.so.6"),
+    ("libgcc_s.so", "libgcc_s.so.1"),
+];
+
+/// Libraries that glibc's has taken in.
+const EMPTY: [&str; 4] = ["libdl.a", "libpthread.a", "librt.a", "libutil.a"];
+const EMPTY_ARCHIVE: &str = "!<arch>\n";
+
+/// A linker that rustc can call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Linker {
+    program: PathBuf,
+    system: PathBuf,
+}
+
+impl Linker {
+    /// Finds the linker of a toolchain, given its rustc and the target; `None` if it has none, or the
+    /// system's libraries are not where this process has its own.
+    pub(super) fn find(rustc: &str, arguments: &[String]) -> Option<Self> {
+        let target = arguments.iter().position(|word| word == "--target")?;
+        let target = arguments.get(target + 1)?;
+        let toolchain = Path::new(rustc).parent()?.parent()?;
+        let program = toolchain.join("lib/rustlib").join(target).join(PROGRAM);
+        let maps = fs::read_to_string("/proc/self/maps").ok()?;
+        let system = std::env::current_dir().ok()?.join(SYSTEM);
+        let found = Self { program, system };
+        (found.program.is_file() && found.name_libraries(&maps).is_ok()).then_some(found)
+    }
+
+    /// Fills the folder of the system's libraries.
+    fn name_libraries(&self, maps: &str) -> io::Result<()> {
+        let folder = libraries(maps).ok_or_else(|| io::Error::other("no C library"))?;
+        fs::create_dir_all(&self.system)?;
+        for (name, library) in SHARED {
+            let library = folder.join(library).canonicalize()?;
+            let link = self.system.join(name);
+            if fs::read_link(&link).ok().as_ref() != Some(&library) {
+                let _ = fs::remove_file(&link);
+                std::os::unix::fs::symlink(library, link)?;
+            }
+        }
+        for name in EMPTY {
+            fs::write(self.system.join(name), EMPTY_ARCHIVE)?;
+        }
+        Ok(())
+    }
+
+    /// The arguments by which rustc calls it.
+    pub(super) fn arguments(&self) -> [String; 5] {
+        [
+            format!("-Clinker={}", self.program.display()),
+            "-Clinker-flavor=ld.lld".to_owned(),
+            // For as little as a cell, starting threads takes longer than they save.
+            "-Clink-arg=--threads=1".to_owned(),
+            "-Clink-arg=-zdefs".to_owned(),
+            format!("-Lnative={}", self.system.display()),
+        ]
+    }
+
+    /// Returns true if linking is what rustc has failed at, by its messages.
+    pub(super) fn is_at_fault(messages: &[u8]) -> bool {
+        let messages = String::from_utf8_lossy(messages);
+        messages.contains("linking with `") || messages.contains("could not exec the linker")
+    }
+}
+
+/// The folder of the C library in a process's mappings.
+fn libraries(maps: &str) -> Option<&Path> {
+    let paths = maps
+        .lines()
+        .filter_map(|line| Some(&line[line.find('/')?..]));
+    let mut found = paths.map(Path::new).filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name == SHARED[0].1)
+    });
+    found.next()?.parent()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_c_library_is_found_among_mappings() {
+        let maps = "7f0 r-xp 00000000 fe:00 1 /usr/lib/x/libm.so.6\n7f1 rw-p 0 00:00 0\n\
+                    7f2 r-xp 00000000 fe:00 2                 /usr/lib/x/libc.so.6\n";
+        assert_eq!(libraries(maps), Some(Path::new("/usr/lib/x")));
+        assert_eq!(libraries("7f1 rw-p 0 00:00 0\n"), None);
+    }
+
+    #[test]
+    fn a_toolchain_without_a_linker_has_none() {
+        let arguments = ["--target".to_owned(), "x".to_owned()];
+        assert_eq!(Linker::find("/nowhere/bin/rustc", &arguments), None);
+    }
+}

@@ -1,0 +1,288 @@
+//! The call of rustc that compiles a cell: as cargo made it last, but for a lean crate where one
+//! compiles, and linked to nothing but what is loaded where that is enough.
+
+use super::emitted::SOURCE;
+use super::lean::{self, LeanCrate, Report};
+use super::linker::Linker;
+use super::shared::{self, Referring};
+use super::{macros, small};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The library that comes of a cell's crate.
+pub(super) const CELL_LIBRARY: &str = "libctx.so";
+
+/// The recorded call, below the crate's folder.
+const RECORD: &str = "target/phalanx-cell.json";
+
+/// The cell that is compiled next, as the user wrote it, below the crate's folder.
+const CELL: &str = "target/phalanx-cell.rs";
+
+/// The products that rustc is to make; of a check, only metadata.
+const EMIT: &str = "--emit=";
+const METADATA: &str = "--emit=metadata";
+
+/// The errors after which evcxr compiles a cell once more in another form: a variable was moved, `?`
+/// or `.await` occurs.
+const RETRIED: [&str; 3] = ["E0382", "E0277", "E0728"];
+
+/// A cell is in no other crate's way: nothing is gained by optimizing over its parts together.
+const NO_LTO: &str = "-Clto=off";
+
+/// How rustc is called for a cell.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RustcCall {
+    key: u64,
+    environment: Vec<(String, String)>,
+    program: String,
+    arguments: Vec<String>,
+    /// The library that cells are linked to, where there is one.
+    shared: Option<PathBuf>,
+    /// The linker that links cells to what is loaded, where there is one.
+    linker: Option<Linker>,
+}
+
+/// Keeps a call as cargo prints it: variables, program, arguments, quoted for a shell.
+pub(super) fn record(call: &str, key: u64) {
+    let call = shell_words::split(call)
+        .ok()
+        .and_then(|words| RustcCall::parse(words, key));
+    let call = call.map(|call| RustcCall {
+        shared: shared::make(&call.program, &call.arguments),
+        linker: Linker::find(&call.program, &call.arguments),
+        ..call
+    });
+    if let Some(json) = call.and_then(|call| serde_json::to_vec(&call).ok()) {
+        // Without a record the next cell takes the long way again.
+        let _ = fs::write(RECORD, json);
+    }
+}
+
+/// Removes the record, which is of another build.
+pub(super) fn forget() {
+    let _ = fs::remove_file(RECORD);
+}
+
+/// Says which cell is compiled next in a crate's folder.
+pub(super) fn begin_cell(folder: &Path, cell: &str) {
+    // Without it the cell is compiled whole.
+    let path = folder.join(CELL);
+    if fs::write(&path, cell).is_err() {
+        let _ = fs::remove_file(path);
+    }
+}
+
+impl RustcCall {
+    fn parse(words: Vec<String>, key: u64) -> Option<Self> {
+        let mut words = words.into_iter().peekable();
+        let mut environment = Vec::new();
+        while let Some((name, value)) = words.peek()?.split_once('=') {
+            environment.push((name.to_owned(), value.to_owned()));
+            words.next();
+        }
+        let call = Self {
+            key,
+            environment,
+            program: words.next()?,
+            // Without colours in rustc's own rendering, which cargo would take out.
+            arguments: words
+                .map(|word| word.replace("--json=diagnostic-rendered-ansi,", "--json="))
+                .collect(),
+            shared: None,
+            linker: None,
+        };
+        call.folder().is_some().then_some(call)
+    }
+
+    /// Returns the record of a build with the same key.
+    pub(super) fn recorded(key: Option<u64>) -> Option<Self> {
+        let call: Self = serde_json::from_slice(&fs::read(RECORD).ok()?).ok()?;
+        let is_whole = call.shared.as_ref().is_none_or(|shared| shared.is_file());
+        (Some(call.key) == key && is_whole).then_some(call)
+    }
+
+    fn folder(&self) -> Option<&str> {
+        let at = self.arguments.iter().position(|word| word == "--out-dir")?;
+        self.arguments.get(at + 1).map(String::as_str)
+    }
+
+    pub(super) fn library(&self) -> PathBuf {
+        Path::new(self.folder().unwrap_or_default()).join(CELL_LIBRARY)
+    }
+
+    /// Compiles the cell and ends the process; returns only if rustc cannot be run.
+    pub(super) fn compile(&self) {
+        let source = fs::read_to_string(SOURCE).unwrap_or_default();
+        let reason = match lean_crate(&source) {
+            Ok(lean) => {
+                match self.attempt(&source, &lean) {
+                    Ok(Some(report)) => {
+                        report.write();
+                        std::process::exit(0);
+                    }
+                    Ok(None) => {}
+                    Err(_) => return,
+                }
+                "without the rest it does not compile"
+            }
+            Err(reason) => reason,
+        };
+        self.compile_whole(&source, reason);
+    }
+
+    /// Compiles a lean crate; `None` if rustc finds errors in it, which nobody is shown.
+    fn attempt(&self, whole: &str, lean: &LeanCrate) -> io::Result<Option<Report>> {
+        let text = self.referring(&lean.source);
+        fs::write(SOURCE, text.as_bytes())?;
+        let compiled = self.compile_captured(&lean.source);
+        // What the evaluator reads, and what a further attempt begins with.
+        fs::write(SOURCE, whole)?;
+        let (output, direct) = compiled?;
+        if !output.status.success() {
+            return Ok(None);
+        }
+        io::stderr().write_all(&output.stderr)?;
+        Ok(Some(Report {
+            whole: None,
+            items: lean.items.clone(),
+            variables: lean.variables.clone(),
+            left_out: lean.left_out,
+            direct,
+        }))
+    }
+
+    /// Compiles everything there is; returns only if rustc cannot be run.
+    fn compile_whole(&self, source: &str, reason: &str) {
+        let Ok(referring) = self
+            .shared
+            .as_ref()
+            .map(|_| Referring::begin(Path::new(SOURCE)))
+            .transpose()
+        else {
+            return;
+        };
+        let compiled = self.compile_captured(source);
+        drop(referring);
+        if let Ok((output, direct)) = compiled {
+            let report = Report::whole(reason);
+            Report { direct, ..report }.write();
+            let _ = io::stderr().write_all(&output.stderr);
+            if !output.status.success() && !is_retried(&output.stderr) {
+                // What evcxr tries now is for its messages.
+                let _ = fs::remove_file(CELL);
+            }
+            let code = output.status.code();
+            let code = code.unwrap_or_else(|| 128 + output.status.signal().unwrap_or_default());
+            std::process::exit(code);
+        }
+    }
+
+    /// Runs rustc for a source, linking directly if that is enough; returns its output, and
+    /// whether it was.
+    fn compile_captured(&self, source: &str) -> io::Result<(Output, bool)> {
+        if let Some(linker) = &self.linker
+            && self.shared.is_some()
+        {
+            let output = self.command(source).args(linker.arguments()).output()?;
+            if output.status.success() || !Linker::is_at_fault(&output.stderr) {
+                return Ok((output, true));
+            }
+        }
+        let mut command = self.command(source);
+        if self.shared.is_some() {
+            command.args(shared::link_arguments());
+        }
+        Ok((command.output()?, false))
+    }
+
+    fn command(&self, source: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        command.envs(environment).stdin(Stdio::null());
+        match small::pieces(source) {
+            Some(pieces) => command.args(small::arguments(&self.arguments, pieces)),
+            None => command.args(&self.arguments),
+        };
+        command.arg(NO_LTO);
+        if let Some(shared) = &self.shared {
+            command.args(shared::arguments(shared));
+        }
+        command
+    }
+
+    /// A source that refers to the shared library, if there is one.
+    fn referring<'a>(&self, source: &'a str) -> Cow<'a, str> {
+        match &self.shared {
+            Some(_) => format!("{source}{}", shared::REFERENCE).into(),
+            None => source.into(),
+        }
+    }
+
+    /// Becomes a rustc that only checks; returns only if it cannot.
+    pub(super) fn check(&self) {
+        let mut command = Command::new(&self.program);
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        command.envs(environment);
+        let arguments = small::arguments(&self.arguments, 1);
+        // What it fails with is cargo's to find out about.
+        let _ = command
+            .args(
+                arguments
+                    .iter()
+                    .map(|argument| match argument.starts_with(EMIT) {
+                        true => METADATA,
+                        false => argument,
+                    }),
+            )
+            .exec();
+    }
+}
+
+/// Returns true if evcxr may make something of rustc's errors.
+fn is_retried(messages: &[u8]) -> bool {
+    let messages = String::from_utf8_lossy(messages);
+    let code = |code: &&str| messages.contains(&format!("\"code\":\"{code}\""));
+    RETRIED.iter().any(code)
+}
+
+/// The lean crate of the cell that is compiled, or the reason for compiling everything.
+fn lean_crate(source: &str) -> Result<LeanCrate, &'static str> {
+    if lean::is_off() {
+        return Err("lean cells are turned off");
+    }
+    let cell = fs::read_to_string(CELL).map_err(|_| "the cell is not known")?;
+    let lean = lean::lean(source, &cell).ok_or("the cell has syntax errors")?;
+    if lean.left_out == 0 {
+        return Err("the cell uses all there is");
+    }
+    Ok(LeanCrate {
+        source: macros::importable(&lean.source).unwrap_or(lean.source),
+        ..lean
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_read_as_cargo_prints_it() {
+        let printed = "CARGO_PKG_AUTHORS='' LD_LIBRARY_PATH='/a b:/c' /bin/rustc --crate-name ctx \
+                       --json=diagnostic-rendered-ansi,artifacts --check-cfg 'cfg(docsrs,test)' --out-dir /x/deps";
+        let call = RustcCall::parse(shell_words::split(printed).unwrap(), 7).unwrap();
+        assert_eq!(call.program, "/bin/rustc");
+        assert_eq!(
+            call.environment[1],
+            ("LD_LIBRARY_PATH".into(), "/a b:/c".into())
+        );
+        assert_eq!(call.arguments[2..4], ["--json=artifacts", "--check-cfg"]);
+        assert_eq!(call.library(), Path::new("/x/deps/libctx.so"));
+        let no_folder = vec!["/bin/rustc".to_owned(), "--crate-name".to_owned()];
+        assert!(RustcCall::parse(no_folder, 7).is_none());
+    }
+}
