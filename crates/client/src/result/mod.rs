@@ -4,6 +4,7 @@ mod event;
 mod log;
 mod record;
 mod selection;
+mod task_record;
 mod text;
 
 pub use event::{TaskEvent, TaskEventKind};

@@ -1,22 +1,19 @@
 //! What is known of the tasks of one AsyncResult; pure bookkeeping.
 
 use super::event::{TaskEvent, TaskEventKind};
-use super::log::OutputLog;
+use super::task_record::{TaskDetails, TaskRecord};
 use crate::task::EngineTask;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
-use phalanx_protocol::host::{
-    AsyncResultSnapshot, ExecuteReply, TaskMetadata, TaskSnapshot, TaskStatus,
-};
+use phalanx_protocol::host::{AsyncResultSnapshot, TaskSnapshot, TaskStatus};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
-use phalanx_protocol::native::value;
-use phalanx_protocol::output::{MimeBundle, Output, StreamName};
+use phalanx_protocol::output::{MimeBundle, Output};
 use phalanx_protocol::segment::size;
 use std::ops::Range;
 
-/// What the ids of a task take, beside its record.
-const IDS: usize = 128;
+/// The bytes that the ids of a task take beside its record.
+const IDS: usize = 96;
 
 /// A change to one task.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,66 +92,30 @@ pub(crate) struct ResultRecord {
     order: Vec<usize>,
     failed: usize,
     settled: usize,
-    /// Of what functions gave back.
+    /// The bytes of the values that functions gave back.
     bytes: usize,
-}
-
-#[derive(Debug)]
-struct TaskRecord {
-    engine: Option<EngineId>,
-    metadata: TaskMetadata,
-    log: OutputLog,
-    end: Option<TaskEnd>,
-    output_done: bool,
+    /// The number of tasks with details.
+    detailed: usize,
 }
 
 impl ResultRecord {
     /// A record of tasks just submitted.
     pub fn new(name: String, tasks: &[EngineTask], submitted: DateTime<Utc>) -> Self {
-        let tasks = tasks
-            .iter()
-            .map(|task| TaskRecord {
-                engine: task.engine(),
-                metadata: TaskMetadata {
-                    submitted: Some(submitted),
-                    engine_id: task.engine(),
-                    execute_input: task.source().map(str::to_owned),
-                    label: task.label().map(str::to_owned),
-                    after: task
-                        .dependencies()
-                        .map_or_else(Vec::new, |b| b.after.dependencies.clone()),
-                    follow: task
-                        .dependencies()
-                        .map_or_else(Vec::new, |b| b.follow.dependencies.clone()),
-                    ..TaskMetadata::default()
-                },
-                log: OutputLog::default(),
-                end: None,
-                output_done: false,
-            })
-            .collect();
-        Self {
-            name,
-            tasks,
-            order: Vec::new(),
-            failed: 0,
-            settled: 0,
-            bytes: 0,
-        }
+        let tasks = tasks.iter().map(|task| TaskRecord::new(task, submitted));
+        Self::of(name, tasks.collect())
     }
 
     /// A record of tasks that were submitted elsewhere.
     pub fn unsubmitted(name: String, tasks: usize) -> Self {
-        let task = || TaskRecord {
-            engine: None,
-            metadata: TaskMetadata::default(),
-            log: OutputLog::default(),
-            end: None,
-            output_done: false,
-        };
+        let tasks = std::iter::repeat_with(TaskRecord::default).take(tasks);
+        Self::of(name, tasks.collect())
+    }
+
+    fn of(name: String, tasks: Vec<TaskRecord>) -> Self {
         Self {
             name,
-            tasks: std::iter::repeat_with(task).take(tasks).collect(),
+            detailed: tasks.iter().filter(|task| task.details.is_some()).count(),
+            tasks,
             order: Vec::new(),
             failed: 0,
             settled: 0,
@@ -202,7 +163,7 @@ impl ResultRecord {
         holds: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
     ) -> Vec<(usize, MsgId)> {
         let of = |(at, task): (usize, &TaskRecord)| {
-            let id = task.metadata.msg_id.as_ref()?;
+            let id = task.msg_id.as_ref()?;
             holds(id, task.engine, task.end.is_some()).then(|| (at, id.clone()))
         };
         self.tasks.iter().enumerate().filter_map(of).collect()
@@ -225,8 +186,7 @@ impl ResultRecord {
         let mut counts = TaskCounts::default();
         for task in self.in_range(tasks) {
             counts.ended += usize::from(task.end.is_some());
-            let failed = task.end.as_ref().is_some_and(|end| end.failure.is_some());
-            counts.failed += usize::from(failed);
+            counts.failed += usize::from(task.has_failed());
             counts.settled += usize::from(task.settled());
         }
         counts
@@ -246,7 +206,7 @@ impl ResultRecord {
     pub fn is_whole(&self, tasks: &Range<usize>) -> bool {
         let shows = |task: &&TaskRecord| {
             let end = task.end.as_ref();
-            end.is_some_and(|end| end.failure.is_none() && end.value.is_none())
+            end.is_some_and(|end| !end.has_failed && end.value.is_none())
         };
         let mut cells = self.in_range(tasks).iter().filter(shows);
         cells.all(TaskRecord::settled)
@@ -254,12 +214,13 @@ impl ResultRecord {
 
     /// When these tasks were submitted and received, and what the engines spent on them.
     pub fn times(&self, tasks: &Range<usize>) -> TaskTimes {
-        let all = self.in_range(tasks).iter().map(|task| &task.metadata);
+        let all = self.in_range(tasks).iter();
+        let ends = all.clone().filter_map(|task| task.end.as_ref());
         TaskTimes {
-            submitted: all.clone().filter_map(|task| task.submitted).min(),
-            received: all.clone().filter_map(|task| task.received).max(),
-            serial: all
-                .filter_map(|task| Some(seconds(task.started?, task.completed?)))
+            submitted: all.filter_map(|task| task.submitted).min(),
+            received: ends.clone().map(|end| end.received).max(),
+            serial: ends
+                .filter_map(|end| Some(seconds(end.started?, end.completed?)))
                 .sum(),
         }
     }
@@ -279,11 +240,13 @@ impl ResultRecord {
     pub fn apply(&mut self, index: usize, update: Update) -> Option<TaskEvent> {
         let task = self.tasks.get_mut(index)?;
         let (pending, settled) = (task.end.is_none(), task.settled());
+        let detailed = task.details.is_some();
         let kind = task.apply(update);
+        self.detailed += usize::from(task.details.is_some() && !detailed);
         self.settled += usize::from(task.settled() && !settled);
         if let (true, Some(end)) = (pending, &task.end) {
             self.order.push(index);
-            self.failed += usize::from(end.failure.is_some());
+            self.failed += usize::from(end.has_failed);
             let size = end.value.as_ref().map_or(0, |value| size(value));
             self.bytes += usize::try_from(size).unwrap_or(usize::MAX / 2);
         }
@@ -309,14 +272,25 @@ impl ResultRecord {
                     kind,
                 });
             };
-            if let Some(execution_count) = task.metadata.execution_count {
+            if let Some(execution_count) = task.execution_count {
                 push(TaskEventKind::Started { execution_count });
             }
-            for output in task.log.entries() {
+            for output in task
+                .details
+                .iter()
+                .flat_map(|details| details.log.entries())
+            {
                 push(TaskEventKind::Output(output.clone()));
             }
             if let Some(end) = &task.end {
-                push(end.event());
+                let state = task
+                    .details
+                    .as_ref()
+                    .and_then(|details| details.state.clone());
+                push(TaskEventKind::Done {
+                    state,
+                    ok: !end.has_failed,
+                });
             }
             if task.output_done {
                 push(TaskEventKind::OutputDone);
@@ -381,7 +355,7 @@ impl ResultRecord {
     /// The tasks' ids, as far as they have any, and whether they have ended.
     pub fn ids(&self) -> Vec<(MsgId, bool)> {
         let ids = self.tasks.iter().filter_map(|task| {
-            let id = task.metadata.msg_id.clone()?;
+            let id = task.msg_id.clone()?;
             Some((id, task.end.is_some()))
         });
         ids.collect()
@@ -389,7 +363,8 @@ impl ResultRecord {
 
     /// How many bytes this takes, about: mostly the values of functions.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.tasks.len() * (size_of::<TaskRecord>() + IDS)
+        let records = self.tasks.len() * (size_of::<TaskRecord>() + IDS);
+        self.bytes + records + self.detailed * size_of::<TaskDetails>()
     }
 
     /// What came of these tasks, where they ended well.
@@ -403,7 +378,7 @@ impl ResultRecord {
     pub fn failures(&self) -> Vec<RemoteFailure> {
         self.tasks
             .iter()
-            .filter_map(|task| task.end.as_ref()?.failure.clone())
+            .filter_map(|task| task.failure().cloned())
             .collect()
     }
 }
@@ -427,142 +402,6 @@ impl TaskTimes {
     }
 }
 
-impl TaskRecord {
-    fn settled(&self) -> bool {
-        self.end.is_some() && self.output_done
-    }
-
-    fn apply(&mut self, update: Update) -> Option<TaskEventKind> {
-        match update {
-            Update::Sent {
-                msg_id,
-                engine_uuid,
-                at,
-            } => {
-                // Sent again: `submitted` stays the moment the user asked.
-                self.metadata.submitted.get_or_insert(at);
-                self.metadata.msg_id = Some(msg_id);
-                self.metadata.engine_uuid = engine_uuid.or(self.metadata.engine_uuid.take());
-                None
-            }
-            Update::Known { msg_id } => {
-                self.metadata.msg_id = Some(msg_id);
-                None
-            }
-            Update::Placed { id, uuid } => {
-                self.engine = Some(id);
-                self.metadata.engine_id = Some(id);
-                self.metadata.engine_uuid = Some(uuid);
-                None
-            }
-            Update::Input {
-                code,
-                execution_count,
-            } => {
-                self.metadata.execute_input = Some(code);
-                self.count(execution_count)
-            }
-            Update::Output(Output::Data(data)) => {
-                self.metadata.data.extend(data);
-                None
-            }
-            Update::Output(output) => {
-                self.log.push(output.clone());
-                Some(TaskEventKind::Output(output))
-            }
-            Update::Result {
-                data,
-                execution_count,
-            } => {
-                self.metadata.execution_count = Some(execution_count);
-                self.metadata.execute_result = Some(data.clone());
-                self.log.push(Output::Result(data.clone()));
-                Some(TaskEventKind::Output(Output::Result(data)))
-            }
-            Update::Error(failure) => {
-                self.metadata.error = Some(failure);
-                None
-            }
-            Update::Ended(end) => self.end(*end),
-            Update::OutputDone => {
-                if self.output_done {
-                    return None;
-                }
-                self.output_done = true;
-                Some(TaskEventKind::OutputDone)
-            }
-        }
-    }
-
-    fn count(&mut self, execution_count: u32) -> Option<TaskEventKind> {
-        self.metadata.execution_count = Some(execution_count);
-        Some(TaskEventKind::Started { execution_count })
-    }
-
-    fn end(&mut self, end: TaskEnd) -> Option<TaskEventKind> {
-        if self.end.is_some() {
-            return None;
-        }
-        self.metadata.status = Some(end.status);
-        self.metadata.started = end.started;
-        self.metadata.completed = end.completed;
-        self.metadata.received = Some(end.received);
-        if end.execution_count.is_some() {
-            self.metadata.execution_count = end.execution_count;
-        }
-        let event = end.event();
-        self.end = Some(end);
-        Some(event)
-    }
-
-    /// What came of it, if it ended well: what the function gave back, or the cell's reply.
-    fn value(&self) -> Option<Bytes> {
-        let end = self.end.as_ref().filter(|end| end.failure.is_none())?;
-        if let Some(value) = &end.value {
-            return Some(value.clone());
-        }
-        let reply = ExecuteReply {
-            engine_id: self.engine,
-            execution_count: self.metadata.execution_count.unwrap_or_default(),
-            execute_result: self.metadata.execute_result.clone(),
-        };
-        let mut bytes = vec![value::JSON];
-        serde_json::to_writer(&mut bytes, &reply).ok()?;
-        Some(bytes.into())
-    }
-
-    fn outcome(&self) -> Option<TaskOutcome> {
-        let end = self.end.as_ref()?;
-        Some(match (&end.failure, self.value()) {
-            (Some(failure), _) => Err(failure.clone()),
-            (None, value) => Ok((self.engine, value.unwrap_or_default())),
-        })
-    }
-
-    fn snapshot(&self) -> TaskSnapshot {
-        let mut metadata = self.metadata.clone();
-        metadata.stdout = self.log.text(StreamName::Stdout);
-        metadata.stderr = self.log.text(StreamName::Stderr);
-        metadata.outputs = self.log.displays();
-        let end = self.end.as_ref();
-        let result = match end.map(|end| &end.failure) {
-            None => None,
-            Some(None) => Some(Ok(())),
-            Some(Some(failure)) => Some(Err(failure.clone())),
-        };
-        TaskSnapshot { metadata, result }
-    }
-}
-
-impl TaskEnd {
-    fn event(&self) -> TaskEventKind {
-        TaskEventKind::Done {
-            state: self.state.clone(),
-            ok: self.failure.is_none(),
-        }
-    }
-}
-
 fn seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
     (to - from).as_seconds_f64()
 }
@@ -570,6 +409,9 @@ fn seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use phalanx_protocol::host::ExecuteReply;
+    use phalanx_protocol::native::value;
+    use phalanx_protocol::output::StreamName;
 
     fn at(millis: i64) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(1_700_000_000_000 + millis).unwrap()
