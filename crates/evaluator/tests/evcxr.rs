@@ -610,3 +610,36 @@ async fn cells_of_engines_that_redefine_or_run_again() {
         .await;
     assert_eq!(names(&panicked.unwrap()), "b n");
 }
+
+#[tokio::test]
+async fn another_library_in_the_place_of_a_loaded_one_is_loaded() {
+    let mut sessions = [
+        Session::start(NamespaceKind::Local).await,
+        Session::start(NamespaceKind::Local).await,
+    ];
+    let mut machine = Machine::start(&sessions[0].toolchain).await;
+    let mut cells = Vec::new();
+    for (session, source) in sessions.iter_mut().zip(["1 + 1", "2 + 2"]) {
+        let id = session.id();
+        let source = source.to_owned();
+        session
+            .evaluator
+            .send(EvaluatorRequest::Evaluate { id, source });
+        let EvaluatorEvent::Run(cell) = session.event().await else {
+            panic!("no cell to run");
+        };
+        cells.push(cell.clone());
+        let (_, outcome) = machine.run(cell).await;
+        session.evaluator.send(EvaluatorRequest::Ran { outcome });
+        session.event().await;
+    }
+    // An evaluator that was started again counts its cells from the beginning.
+    let [first, second] = &cells[..] else {
+        panic!("two cells");
+    };
+    assert_eq!(first.entry, second.entry);
+    let aside = first.artifact.with_extension("new");
+    std::fs::copy(&second.artifact, &aside).unwrap();
+    std::fs::rename(aside, &first.artifact).unwrap();
+    assert_eq!(machine.run(first.clone()).await.0, "=4");
+}

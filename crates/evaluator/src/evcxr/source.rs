@@ -257,10 +257,15 @@ pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
         let Some(at) = at.filter(|at| !lines.contains_key(at)) else {
             continue;
         };
-        let is_one = only(&compiled, |line| line.contains(part)) == Some(at);
-        if is_one && !source.contains_key(part) {
-            let place = only(&source, |line| line.contains(part));
-            lines.extend(place.map(|place| (at, place)));
+        if source.contains_key(part) {
+            continue;
+        }
+        // The source is short, and most of what is compiled is not from it.
+        let Some(place) = only(&source, |line| line.contains(part)) else {
+            continue;
+        };
+        if only(&compiled, |line| line.contains(part)) == Some(at) {
+            lines.insert(at, place);
         }
     }
     let mut lines: Vec<_> = lines.into_iter().collect();

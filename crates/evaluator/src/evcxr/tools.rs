@@ -157,17 +157,41 @@ fn key(arguments: &[OsString]) -> Option<u64> {
     fs::read("Cargo.lock").ok()?.hash(&mut hasher);
     fs::read(".cargo/config.toml").ok().hash(&mut hasher);
     let mut environment = env::vars_os().collect::<Vec<_>>();
-    // What is new in every session and means nothing to a build.
-    environment.retain(|(name, _)| {
-        let is_ours = name.as_encoded_bytes().starts_with(b"PHALANX_");
-        !is_ours
-            && !["PATH", "TMPDIR", LIBRARY_PATH_VAR]
-                .iter()
-                .any(|new| name == new)
-    });
+    environment.retain(|(name, _)| !is_of_session(name));
     environment.sort();
     environment.hash(&mut hasher);
     Some(hasher.finish())
+}
+
+/// Returns true for a variable that is new in every session and means nothing to a build.
+fn is_of_session(name: &OsStr) -> bool {
+    const NAMES: [&str; 12] = [
+        "_",
+        "COLUMNS",
+        "DISPLAY",
+        "LINES",
+        "OLDPWD",
+        "PATH",
+        "PWD",
+        "SHLVL",
+        "TERM",
+        "TMPDIR",
+        "WINDOWID",
+        LIBRARY_PATH_VAR,
+    ];
+    const FAMILIES: [&str; 9] = [
+        "DBUS_",
+        "JPY_",
+        "JUPYTER_",
+        "PHALANX_",
+        "SSH_",
+        "TERM_",
+        "TMUX",
+        "VSCODE_",
+        "XDG_SESSION_",
+    ];
+    let is_of = |family: &&str| name.as_encoded_bytes().starts_with(family.as_bytes());
+    NAMES.iter().any(|known| name == *known) || FAMILIES.iter().any(is_of)
 }
 
 /// The arguments of the build that a check is about.
