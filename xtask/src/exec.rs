@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use phalanx_toolchain::rustup::TOOLCHAIN_VAR;
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -59,7 +60,11 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Says on stderr which command is about to run.
 pub fn announce(command: &Command) {
-    eprintln!("\x1b[2m$ {}\x1b[0m", shown(command));
+    let line = shown(command);
+    match std::io::stderr().is_terminal() {
+        true => eprintln!("\x1b[2m$ {line}\x1b[0m"),
+        false => eprintln!("$ {line}"),
+    }
 }
 
 fn shown(command: &Command) -> String {

@@ -1,6 +1,6 @@
 //! A compressed archive of an installation's files, for people without pip and for cargo-binstall.
 
-use super::stage::{DOCUMENTS, Stage};
+use super::stage::Stage;
 use super::{VERSION, programs};
 use crate::exec;
 use anyhow::Result;
@@ -28,7 +28,7 @@ pub fn pack(stage: &Stage, to: &Path) -> Result<PathBuf> {
             .arg("--directory")
             .arg(stage.folder())
             .args(["bin", "share"])
-            .args(DOCUMENTS),
+            .args(Stage::documents()),
     )?;
     Ok(archive)
 }

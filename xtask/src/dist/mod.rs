@@ -5,6 +5,7 @@
 //! | [`programs`] | both programs, linked for every Linux with glibc 2.28 or newer |
 //! | [`stage`] | the files of an installation, as they lie under its prefix |
 //! | [`wheel`] | a wheel of them, for pip |
+//! | [`third_party`] | the licences of what the programs are built from |
 //! | [`archive`] | a compressed archive of them, for everything else |
 //! | [`crates`] | the library's packages, checked as a registry would |
 //!
@@ -16,6 +17,7 @@ mod archive;
 pub mod crates;
 mod programs;
 mod stage;
+mod third_party;
 pub mod wheel;
 
 use crate::{exec, python::Python, workspace::Workspace};

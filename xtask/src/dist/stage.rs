@@ -1,5 +1,6 @@
 //! The files of an installation, as they lie under its prefix.
 
+use super::third_party;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -9,7 +10,9 @@ use std::path::{Path, PathBuf};
 /// The programs, in `bin`.
 pub const PROGRAMS: [&str; 2] = ["phalanx", "phalanx-engine"];
 /// Files of the checkout that everybody gets, beside `bin` and `share`.
-pub const DOCUMENTS: [&str; 3] = ["README.md", "LICENSE-APACHE", "LICENSE-MIT"];
+const DOCUMENTS: [&str; 3] = ["README.md", "LICENSE-APACHE", "LICENSE-MIT"];
+/// The file with the licences of what the programs are built from.
+const THIRD_PARTY: &str = "LICENSE-THIRD-PARTY";
 /// The kernelspec's folder.
 const KERNELSPEC: &str = "share/jupyter/kernels/phalanx";
 /// The program as its kernelspec finds it, whatever Jupyter's PATH is: pipx, JupyterHub and a
@@ -42,11 +45,18 @@ impl Stage {
         for document in DOCUMENTS {
             stage.add(&workspace.path(document), document)?;
         }
+        fs::write(folder.join(THIRD_PARTY), third_party::licences(workspace)?)
+            .with_context(|| format!("cannot write {THIRD_PARTY}"))?;
         stage.add_all(&workspace.path("kernelspec"), KERNELSPEC)?;
         stage.find_program()?;
         // Not part of an installation: how a wheel is packed of it.
         stage.add_all(&workspace.path("xtask/python/wheel"), "")?;
         Ok(stage)
+    }
+
+    /// The names of the files that everybody gets.
+    pub fn documents() -> impl Iterator<Item = &'static str> {
+        DOCUMENTS.into_iter().chain([THIRD_PARTY])
     }
 
     /// The folder with `bin` and `share`.

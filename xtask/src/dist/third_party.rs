@@ -1,0 +1,136 @@
+//! The licences of the crates that the programs are built from, as those licences ask for.
+
+use super::programs::TARGET;
+use crate::{exec, workspace::Workspace};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// The packages of the programs.
+const PACKAGES: [&str; 2] = ["phalanx-kernel", "phalanx-engine"];
+
+/// The beginnings of the names of files with a licence, in lower case.
+const FILES: [&str; 5] = ["licen", "copying", "copyright", "notice", "unlicense"];
+
+const INTRODUCTION: &str = "\
+The programs contain the Rust standard library (MIT OR Apache-2.0) and these crates. After each licence
+text stand the crates that come with it.
+";
+
+/// Returns the texts of all licences, each with its crates.
+///
+/// # Errors
+/// When cargo does not say which crates there are, or a file cannot be read.
+pub fn licences(workspace: &Workspace) -> Result<String> {
+    let output = exec::cargo(workspace)
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["--filter-platform", TARGET])
+        .output()
+        .context("cannot start cargo metadata")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo metadata failed: {said}");
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let wanted = reachable(&metadata);
+    let (mut texts, mut others) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeSet::new());
+    for package in array(&metadata["packages"]) {
+        // Packages of the workspace have no source.
+        if package["source"].is_null() || !wanted.contains(text(&package["id"])) {
+            continue;
+        }
+        let name = format!("{} {}", text(&package["name"]), text(&package["version"]));
+        let found = licence_files(Path::new(text(&package["manifest_path"])))?;
+        if found.is_empty() {
+            others.insert(format!("{name}: {}", text(&package["license"])));
+        }
+        for licence in found {
+            texts.entry(licence).or_default().insert(name.clone());
+        }
+    }
+    let mut all = INTRODUCTION.to_owned();
+    for (licence, crates) in texts {
+        let crates: Vec<_> = crates.into_iter().collect();
+        all += &format!(
+            "\n{}\n\n{licence}\n\n{}\n",
+            "-".repeat(78),
+            crates.join(", ")
+        );
+    }
+    if !others.is_empty() {
+        let others: Vec<_> = others.into_iter().collect();
+        let rule = "-".repeat(78);
+        all += &format!(
+            "\n{rule}\n\nWithout a file of their own:\n{}\n",
+            others.join("\n")
+        );
+    }
+    Ok(all)
+}
+
+/// The ids of the packages that the programs are built from, without those of tests and build scripts.
+fn reachable(metadata: &Value) -> BTreeSet<&str> {
+    let nodes: BTreeMap<&str, &Value> = array(&metadata["resolve"]["nodes"])
+        .map(|node| (text(&node["id"]), node))
+        .collect();
+    let programs = array(&metadata["packages"])
+        .filter(|package| PACKAGES.contains(&text(&package["name"])))
+        .map(|package| text(&package["id"]));
+    let (mut reached, mut waiting) = (BTreeSet::new(), programs.collect::<Vec<_>>());
+    while let Some(id) = waiting.pop() {
+        if !reached.insert(id) {
+            continue;
+        }
+        let dependencies = nodes.get(id).map(|node| array(&node["deps"]));
+        for dependency in dependencies.into_iter().flatten() {
+            // A normal dependency has no kind.
+            if array(&dependency["dep_kinds"]).any(|kind| kind["kind"].is_null()) {
+                waiting.push(text(&dependency["pkg"]));
+            }
+        }
+    }
+    reached
+}
+
+/// The texts of the licence files beside a manifest.
+fn licence_files(manifest: &Path) -> Result<Vec<String>> {
+    let folder = manifest.parent().unwrap_or(manifest);
+    let cannot = || format!("cannot read {}", folder.display());
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
+        if path.is_file() && FILES.iter().any(|start| name.starts_with(start)) {
+            let bytes = fs::read(&path).with_context(cannot)?;
+            texts.push(String::from_utf8_lossy(&bytes).trim().replace("\r\n", "\n"));
+        }
+    }
+    Ok(texts)
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_crate_of_the_programs_is_named() {
+        let licences = licences(&Workspace::find().unwrap()).unwrap();
+        for name in ["evcxr 0.", "zeromq 0.", "tokio 1.", "serde_json 1."] {
+            assert!(licences.contains(name), "{name}");
+        }
+        assert!(licences.contains("Permission is hereby granted"));
+        assert!(!licences.contains("phalanx-kernel"), "our own have theirs");
+    }
+}
