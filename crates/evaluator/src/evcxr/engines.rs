@@ -89,7 +89,7 @@ impl<S: Clone> Engines<S> {
             let variables = variables::shown(&base.variables);
             self.states.insert(next, base);
             return Ok(Answer::Compiled(Compiled {
-                cell: Some(cell),
+                cell,
                 variables,
                 moved: Vec::new(),
             }));
@@ -122,15 +122,16 @@ impl<S: Clone> Engines<S> {
         let namespace = Namespace {
             state: (self.methods.state)(&self.context),
             definitions: Arc::new(definitions),
-            shape: match self.relay.last() {
+            shape: match self.relay.outcome() {
                 Some(_) => base.shape.after(&emitted, source, &all),
                 None => base.shape.after_failure(&all),
             },
             variables: all,
         };
-        if let (Outcome::Completed, Some(cell)) = (outcome, self.relay.last()) {
+        if let (Outcome::Completed, Some(_)) = (outcome, self.relay.outcome()) {
             let shapes = (&base.shape, &namespace.shape);
-            self.memory.remember(shapes, source, &emitted, cell);
+            self.memory
+                .remember(shapes, source, &emitted, self.relay.last());
         }
         let moved = variables::moved(
             &base.variables,

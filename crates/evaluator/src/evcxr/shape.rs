@@ -84,16 +84,17 @@ fn without_repetition(items: &str) -> String {
     text
 }
 
-/// Compiled cells that can be run again as they are, by shape and source.
+/// Compiled cells that can be run again as they are, by shape and source. Cells of items alone have
+/// nothing to run.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    cells: HashMap<Shape, HashMap<String, CompiledCell>>,
+    cells: HashMap<Shape, HashMap<String, Option<CompiledCell>>>,
     count: usize,
 }
 
 impl Memory {
     /// What a cell would be compiled to.
-    pub(super) fn recall(&self, shape: &Shape, source: &str) -> Option<CompiledCell> {
+    pub(super) fn recall(&self, shape: &Shape, source: &str) -> Option<Option<CompiledCell>> {
         self.cells.get(shape)?.get(source).cloned()
     }
 
@@ -103,12 +104,12 @@ impl Memory {
         (before, after): (&Shape, &Shape),
         source: &str,
         emitted: &Emitted,
-        cell: CompiledCell,
+        cell: Option<CompiledCell>,
     ) {
         if before != after
             || !after.is_known()
             || emitted.reads_outside
-            || !cell.dropped.is_empty()
+            || cell.as_ref().is_some_and(|cell| !cell.dropped.is_empty())
             || super::tools::depends_on_paths(&emitted.manifest)
         {
             return;
@@ -160,7 +161,7 @@ mod tests {
             (&first, &second),
             source,
             &compiled,
-            CompiledCell::default(),
+            Some(CompiledCell::default()),
         );
         assert_eq!(memory.recall(&second, source), None);
         let load = "let mut x = evcxr_variable_store.take_variable::<u8>(stringify!(x));\n";
@@ -171,7 +172,7 @@ mod tests {
             (&second, &third),
             source,
             &compiled,
-            CompiledCell::default(),
+            Some(CompiledCell::default()),
         );
         assert!(memory.recall(&third, source).is_some());
         assert!(memory.recall(&third, "let x = 1;").is_none());
@@ -191,7 +192,7 @@ mod tests {
         let mut memory = Memory::default();
         let shape = Shape::default().after(&emitted(ITEMS, ""), "0", &variables(&[]));
         let mut remember = |emitted: &Emitted| {
-            let cell = CompiledCell::default();
+            let cell = Some(CompiledCell::default());
             memory.remember((&shape, &shape), "s", emitted, cell);
             memory.recall(&shape, "s").is_some()
         };
