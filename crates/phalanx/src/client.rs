@@ -223,10 +223,7 @@ impl Client {
     /// When the hub does not know one of them.
     pub fn get_result<R: Travels>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
         let tasks = tasks.to_vec();
-        match ask(ClientRequest::GetResult { tasks })? {
-            HostReply::Tasks(ranges) => Ok(AsyncResult::of(AsyncResultHandle::of_ranges(ranges))),
-            other => Err(host::unexpected(&other)),
-        }
+        AsyncResult::submitted(results(tasks))
     }
 
     /// Runs tasks again, as the hub remembers them, on any engine.
@@ -235,7 +232,7 @@ impl Client {
     /// When the hub no longer knows one of them.
     pub fn resubmit<R: Travels>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
         let tasks = tasks.to_vec();
-        async_result(ClientRequest::Resubmit { tasks }).map(AsyncResult::new)
+        AsyncResult::submitted(resubmitted(tasks))
     }
 
     /// The tasks of all clients that the hub remembers, in the order they were submitted.
@@ -253,7 +250,7 @@ impl Client {
     /// When it is no query, or the hub does not answer.
     pub fn db_query(&self, query: &str, keys: &[&str]) -> Result<Vec<Map<String, Value>>, Error> {
         let query = serde_json::from_str(query).map_err(|error| {
-            Error(Failure::Usage {
+            Error::new(Failure::Usage {
                 message: format!("the query is no JSON object: {error}"),
                 hint: None,
             })
@@ -389,6 +386,19 @@ impl fmt::Debug for Client {
     }
 }
 
+#[inline(never)]
+fn results(tasks: Vec<MsgId>) -> Result<AsyncResultHandle, Error> {
+    match ask(ClientRequest::GetResult { tasks })? {
+        HostReply::Tasks(ranges) => Ok(AsyncResultHandle::of_ranges(ranges)),
+        other => Err(host::unexpected(&other)),
+    }
+}
+
+#[inline(never)]
+fn resubmitted(tasks: Vec<MsgId>) -> Result<AsyncResultHandle, Error> {
+    async_result(ClientRequest::Resubmit { tasks }).map(AsyncResultHandle::new)
+}
+
 fn ask(request: ClientRequest) -> Result<HostReply, Error> {
     host::call(&HostRequest::Client(Box::new(request)))
 }
@@ -417,7 +427,7 @@ fn engines(request: ClientRequest) -> Result<Vec<EngineId>, Error> {
 fn json<T: serde::de::DeserializeOwned>(request: ClientRequest) -> Result<T, Error> {
     match ask(request)? {
         HostReply::Json(value) => serde_json::from_value(value).map_err(|error| {
-            Error(Failure::Internal {
+            Error::new(Failure::Internal {
                 message: format!("the kernel's answer cannot be read: {error}"),
             })
         }),

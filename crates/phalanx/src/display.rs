@@ -121,7 +121,7 @@ pub fn json(mime: &str, text: &str) -> Result<DisplayHandle, Error> {
     let data = MimeBundle::plain(text)
         .with_json(mime, text)
         .map_err(|error| {
-            Error(phalanx_protocol::failure::Failure::Usage {
+            Error::new(phalanx_protocol::failure::Failure::Usage {
                 message: format!("{mime}: {error}"),
                 hint: None,
             })

@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 /// When a value is none that JSON has, or this is no engine.
 pub fn publish_data<T: Sendable>(name: &str, value: &T) -> Result<(), Error> {
     if crate::engine_id().is_none() {
-        return Err(Error(phalanx_protocol::failure::Failure::Usage {
+        return Err(Error::new(phalanx_protocol::failure::Failure::Usage {
             message: "data is published by functions that run on engines".to_owned(),
             hint: None,
         }));
     }
     let value = serde_json::to_value(value).map_err(|error| {
-        Error(phalanx_protocol::failure::Failure::Usage {
+        Error::new(phalanx_protocol::failure::Failure::Usage {
             message: format!("'{name}' cannot be published: {error}"),
             hint: None,
         })

@@ -1,6 +1,7 @@
 //! What goes wrong in the library, as `?` in a cell shows it.
 
 use crate::__cell::formatted;
+use crate::opaque::opaque;
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::fmt;
@@ -9,13 +10,45 @@ use std::fmt;
 ///
 /// It travels, so a function that engines call may return it: `Result<f64, phalanx::Error>`.
 #[derive(Clone, PartialEq)]
-pub struct Error(pub(crate) Failure);
+pub struct Error(Held);
+
+opaque! {
+    struct Held of Failure
+}
+opaque!(@clone Held);
+
+impl PartialEq for Held {
+    #[inline(never)]
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
 
 impl Error {
+    #[inline(never)]
+    pub(crate) fn new(failure: Failure) -> Self {
+        Self(Held::hold(failure))
+    }
+
+    pub(crate) fn into_failure(self) -> Failure {
+        self.0.release()
+    }
+
+    #[inline(never)]
+    fn to_json(&self) -> Result<String, String> {
+        serde_json::to_string(&*self.0).map_err(|error| error.to_string())
+    }
+
+    #[inline(never)]
+    fn from_json(text: &str) -> Result<Self, String> {
+        let failure = serde_json::from_str(text);
+        failure.map(Self::new).map_err(|error| error.to_string())
+    }
+
     /// The stable name: `TimeoutError`, `CompositeError`, …, as in ipyparallel's `error.py`. An error
     /// that came back from one task has the name it had there: `Panic`, `EngineError`, …
     pub fn ename(&self) -> &str {
-        match &self.0 {
+        match &*self.0 {
             Failure::Compile { .. } => "CompileError",
             Failure::Panic(_) => "Panic",
             Failure::Error { .. } => "Error",
@@ -34,7 +67,7 @@ impl Error {
 
     /// The failures of the single engines, in engine order; empty when no engine was involved.
     pub fn failures(&self) -> &[RemoteFailure] {
-        match &self.0 {
+        match &*self.0 {
             Failure::Remote(failure) => std::slice::from_ref(failure),
             Failure::Composite { failures, .. } => failures,
             Failure::EnginesInterrupted { stopped, .. } => stopped,
@@ -109,17 +142,13 @@ impl std::error::Error for Error {}
 // As text, since failures are written in a way that only formats which describe themselves can read.
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let text = serde_json::to_string(&self.0).map_err(ser::Error::custom)?;
-        to.serialize_str(&text)
+        to.serialize_str(&self.to_json().map_err(ser::Error::custom)?)
     }
 }
 
 impl<'de> Deserialize<'de> for Error {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        serde_json::from_str(&text)
-            .map(Self)
-            .map_err(de::Error::custom)
+        Self::from_json(&String::deserialize(from)?).map_err(de::Error::custom)
     }
 }
 
@@ -130,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_error_is_what_a_function_gives_back() {
-        let error = Error(Failure::Usage {
+        let error = Error::new(Failure::Usage {
             message: "größe".to_owned(),
             hint: None,
         });

@@ -26,9 +26,9 @@ pub(crate) fn call_with(
     raw: &[Vec<u8>],
 ) -> Result<(HostReply, Vec<Frame>), Error> {
     match exchange(request, raw) {
-        Ok((HostReply::Failed(failure), _)) => Err(Error(failure)),
+        Ok((HostReply::Failed(failure), _)) => Err(Error::new(failure)),
         Ok(reply) => Ok(reply),
-        Err(error) => Err(Error(Failure::Internal {
+        Err(error) => Err(Error::new(Failure::Internal {
             message: format!("the kernel does not answer: {error}"),
         })),
     }
@@ -190,7 +190,7 @@ impl Incoming {
 
 /// The answer was of another kind than the question: a fault of ours.
 pub(crate) fn unexpected(reply: &HostReply) -> Error {
-    Error(Failure::Internal {
+    Error::new(Failure::Internal {
         message: format!("the kernel gave an answer to another question: {reply:?}"),
     })
 }

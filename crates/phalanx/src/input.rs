@@ -26,7 +26,7 @@ pub fn password(prompt: impl Into<String>) -> Result<String, Error> {
 fn ask(prompt: String, password: bool) -> Result<String, Error> {
     match call(&HostRequest::Input { prompt, password })? {
         HostReply::Input(Some(line)) => Ok(line),
-        HostReply::Input(None) => Err(Error(Failure::Error {
+        HostReply::Input(None) => Err(Error::new(Failure::Error {
             message: "the input ended".to_owned(),
         })),
         other => Err(unexpected(&other)),

@@ -29,6 +29,7 @@ mod host;
 mod input;
 mod interrupt;
 mod listeners;
+mod opaque;
 mod progress;
 mod shared;
 mod table;

@@ -2,7 +2,7 @@
 //! it. `push` fills it, `pull` and [`Reference`](crate::Reference) read it.
 
 use crate::Error;
-use crate::function::{Kept, Loaded, Parts, Travels, loaded};
+use crate::function::{Kept, Loaded, Parts, Read, Travels, Write, loaded};
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -27,12 +27,28 @@ pub(crate) struct Unknown {
 /// # Errors
 /// When there is none, or it is of another type.
 pub fn get<T: Travels>(name: &str) -> Result<T, Error> {
-    read(name).map_err(|unknown| {
-        Error(Failure::Usage {
-            message: unknown.evalue,
-            hint: None,
-        })
+    let mut value = None;
+    read(name, std::any::type_name::<T>(), &mut |from| {
+        value = Some(T::deserialize(from)?);
+        Ok(())
+    })?;
+    value.ok_or_else(not_there)
+}
+
+fn not_there() -> Error {
+    usage("nothing was read".to_owned())
+}
+
+fn usage(message: String) -> Error {
+    Error::new(Failure::Usage {
+        message,
+        hint: None,
     })
+}
+
+#[inline(never)]
+fn read(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Error> {
+    decode(name, wanted, read).map_err(|unknown| usage(unknown.evalue))
 }
 
 /// Gives a name in this engine's namespace a value, for functions called later and for `pull`.
@@ -40,7 +56,12 @@ pub fn get<T: Travels>(name: &str) -> Result<T, Error> {
 /// # Errors
 /// When the value cannot be serialised.
 pub fn set<T: Travels>(name: &str, value: &T) -> Result<(), Error> {
-    put(name, std::any::type_name::<T>(), Parts::of(value)?.into());
+    write(name, std::any::type_name::<T>(), &|to| value.serialize(to))
+}
+
+#[inline(never)]
+fn write(name: &str, type_name: &str, write: &Write<'_>) -> Result<(), Error> {
+    put(name, type_name, Parts::written(type_name, write)?.into());
     Ok(())
 }
 
@@ -64,9 +85,9 @@ pub(crate) fn put(name: &str, type_name: &str, value: Kept) {
     with(|store| store.insert(name.to_owned(), entry));
 }
 
-pub(crate) fn read<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, Unknown> {
-    let wanted = std::any::type_name::<T>();
-    kept(name, wanted)?.decode().map_err(|why| Unknown {
+/// Reads the value of a name, of the type of that name.
+pub(crate) fn decode(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Unknown> {
+    kept(name, wanted)?.decode(read).map_err(|why| Unknown {
         ename: "DeserializeError",
         evalue: format!("'{name}' cannot be read as {wanted}: {why}"),
     })

@@ -78,7 +78,6 @@ pub(super) const PHALANX_DEPENDENCIES: &str = r#"
 phalanx-protocol = { path = "../protocol", default-features = false }
 serde_json = "1"
 chrono = { version = "0.4", default-features = false, features = ["std", "serde"] }
-postcard = { version = "1", default-features = false }
 data-encoding = { version = "2", default-features = false, features = ["alloc"] }
 serde = { version = "1", features = ["derive"] }
 "#;

@@ -1,8 +1,9 @@
 //! `.await`: ready when every task is done.
 
-use super::{AsyncResult, Shape};
+use super::{AsyncResult, AsyncResultHandle, Shape};
 use crate::Error;
 use crate::function::Travels;
+use crate::opaque::opaque;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -13,7 +14,11 @@ use std::task::{Context, Poll, Waker};
 /// polled, so it works with any executor.
 pub struct ResultFuture<R: Travels, S: Shape> {
     result: AsyncResult<R, S>,
-    waiting: Option<Arc<Mutex<Waiting>>>,
+    waiting: Watch,
+}
+
+opaque! {
+    struct Watch of Option<Arc<Mutex<Waiting>>>
 }
 
 #[derive(Default)]
@@ -34,13 +39,29 @@ impl<R: Travels, S: Shape> Future for ResultFuture<R, S> {
     type Output = Result<S::All<R>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.waiting.is_none() && self.result.ready() {
-            return Poll::Ready(self.result.get());
+        let this = &mut *self;
+        match this.waiting.is_done(&this.result, context) {
+            true => Poll::Ready(this.result.get()),
+            false => Poll::Pending,
         }
-        let result = self.result.handle();
-        let waiting = self.waiting.get_or_insert_with(|| {
+    }
+}
+
+impl Watch {
+    #[inline(never)]
+    fn new() -> Self {
+        Self::hold(None)
+    }
+
+    /// Looks whether all tasks are done; has the context woken when they are.
+    #[inline(never)]
+    fn is_done(&mut self, result: &AsyncResultHandle, context: &Context<'_>) -> bool {
+        if self.is_none() && result.ready() {
+            return true;
+        }
+        let waiting = self.get_or_insert_with(|| {
             let waiting = Arc::new(Mutex::new(Waiting::default()));
-            let shared = Arc::clone(&waiting);
+            let (shared, result) = (Arc::clone(&waiting), result.clone());
             std::thread::spawn(move || {
                 // Not answered, `get` says why.
                 let _ = result.wait();
@@ -53,12 +74,10 @@ impl<R: Travels, S: Shape> Future for ResultFuture<R, S> {
             waiting
         });
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.done {
-            drop(waiting);
-            return Poll::Ready(self.result.get());
+        if !waiting.done {
+            waiting.waker = Some(context.waker().clone());
         }
-        waiting.waker = Some(context.waker().clone());
-        Poll::Pending
+        waiting.done
     }
 }
 
@@ -69,7 +88,7 @@ impl<R: Travels, S: Shape> IntoFuture for AsyncResult<R, S> {
     fn into_future(self) -> ResultFuture<R, S> {
         ResultFuture {
             result: self,
-            waiting: None,
+            waiting: Watch::new(),
         }
     }
 }

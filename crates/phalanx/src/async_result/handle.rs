@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::host;
+use crate::opaque::opaque;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{
@@ -21,9 +22,23 @@ pub type Outputs = Vec<Display>;
 /// Everything of an AsyncResult that does not depend on what its tasks yield.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AsyncResultHandle {
-    /// Ranges of tasks of AsyncResults of the kernel: one, unless it was joined.
-    ranges: Arc<[TaskRange]>,
+    ranges: Ranges,
 }
+
+opaque! {
+    /// Ranges of tasks of AsyncResults of the kernel: one, unless it was joined.
+    struct Ranges of Arc<[TaskRange]>
+}
+opaque!(@clone Ranges);
+
+impl PartialEq for Ranges {
+    #[inline(never)]
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Ranges {}
 
 /// When [`wait_when`](super::AsyncResult::wait_when) has waited enough, as in Python's
 /// `concurrent.futures`.
@@ -41,21 +56,39 @@ pub enum ReturnWhen {
 /// Streams outputs until it is dropped.
 #[derive(Debug)]
 pub struct StreamedOutput {
-    worker: Option<std::thread::JoinHandle<()>>,
+    #[expect(dead_code, reason = "dropping it waits")]
+    worker: Worker,
 }
 
-impl Drop for StreamedOutput {
+opaque! {
+    struct Worker of Streaming
+}
+
+#[derive(Debug)]
+struct Streaming(Option<std::thread::JoinHandle<()>>);
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl Drop for Streaming {
     /// Waits until all output of the tasks is shown.
     fn drop(&mut self) {
-        if let Some(worker) = self.worker.take() {
+        if let Some(worker) = self.0.take() {
             // A worker that panicked has shown nothing more.
             let _ = worker.join();
         }
     }
 }
 
+/// A moment of a task.
+type Moment<'a> = dyn Fn(&TaskMetadata) -> Option<DateTime<Utc>> + 'a;
+
 impl AsyncResultHandle {
-    pub(super) fn new(id: AsyncResultId) -> Self {
+    #[inline(never)]
+    pub(crate) fn new(id: AsyncResultId) -> Self {
         let all = TaskRange {
             id,
             from: 0,
@@ -64,9 +97,10 @@ impl AsyncResultHandle {
         Self::of_ranges(vec![all])
     }
 
+    #[inline(never)]
     pub(crate) fn of_ranges(ranges: Vec<TaskRange>) -> Self {
         Self {
-            ranges: ranges.into(),
+            ranges: Ranges::hold(ranges.into()),
         }
     }
 
@@ -92,7 +126,7 @@ impl AsyncResultHandle {
     pub fn successful(&self) -> Result<bool, Error> {
         let now = self.now()?;
         if now.ended < now.tasks {
-            return Err(Error(Failure::Usage {
+            return Err(Error::new(Failure::Usage {
                 message: "Cannot check successful() if not done.".to_owned(),
                 hint: Some("`wait()` first".to_owned()),
             }));
@@ -217,6 +251,11 @@ impl AsyncResultHandle {
         start: impl Fn(&TaskMetadata) -> Option<DateTime<Utc>>,
         end: impl Fn(&TaskMetadata) -> Option<DateTime<Utc>>,
     ) -> Result<Duration, Error> {
+        self.between(&start, &end)
+    }
+
+    #[inline(never)]
+    fn between(&self, start: &Moment<'_>, end: &Moment<'_>) -> Result<Duration, Error> {
         let tasks = self.when_ready()?;
         let first = tasks.iter().filter_map(start).min();
         let last = tasks.iter().filter_map(end).max();
@@ -289,7 +328,7 @@ impl AsyncResultHandle {
     /// When it is done already, or the kernel does not answer.
     pub fn abort(&self) -> Result<(), Error> {
         if self.ready() {
-            return Err(Error(Failure::Usage {
+            return Err(Error::new(Failure::Usage {
                 message: "Can't abort, I am already done!".to_owned(),
                 hint: None,
             }));
@@ -319,7 +358,7 @@ impl AsyncResultHandle {
             let _ = handle.done_after(AsyncResultQuery::StreamOutput);
         });
         StreamedOutput {
-            worker: Some(worker),
+            worker: Worker::hold(Streaming(Some(worker))),
         }
     }
 
@@ -340,7 +379,7 @@ impl AsyncResultHandle {
         let ranges = parts.iter().flat_map(|part| part.ranges.iter());
         let ranges: Vec<TaskRange> = ranges.copied().collect();
         if ranges.is_empty() {
-            return Err(Error(Failure::Usage {
+            return Err(Error::new(Failure::Usage {
                 message: "Must specify at least one AsyncResult to join".to_owned(),
                 hint: None,
             }));
@@ -446,7 +485,7 @@ impl fmt::Debug for AsyncResultHandle {
 }
 
 pub(super) fn not_ready() -> Error {
-    Error(Failure::Timeout {
+    Error::new(Failure::Timeout {
         message: "Result not ready.".to_owned(),
     })
 }

@@ -5,27 +5,29 @@
 //! | `shape.rs` | how the values of tasks make up a result |
 //! | `handle.rs` | what does not depend on the values: waiting, timing, metadata, outputs |
 //! | `ends.rs` | the ends of tasks, one after the other |
-//! | `iter.rs` | items as they arrive |
+//! | `outcomes.rs` | what came of tasks, in bytes |
+//! | `arrivals.rs`, `iter.rs` | items as they arrive |
 //! | `future.rs` | `.await` |
 
+mod arrivals;
 mod ends;
 mod future;
 mod handle;
 mod iter;
+mod outcomes;
 mod shape;
 
 pub use future::ResultFuture;
 pub use handle::{AsyncResultHandle, Outputs, ReturnWhen, StreamedOutput};
 pub use iter::Items;
+pub(crate) use outcomes::{Outcomes, Successes};
 pub use phalanx_protocol::host::TaskMetadata;
 pub use shape::{Chunks, Many, One, Shape};
 
 use crate::error::Error;
 use crate::function::Travels;
-use crate::host::Frame;
-use ends::Ends;
-use phalanx_protocol::failure::{Failure, RemoteFailure};
-use phalanx_protocol::host::{AsyncResultQuery, EngineOf, ExecuteReply, HostReply};
+use phalanx_protocol::failure::RemoteFailure;
+use phalanx_protocol::host::{EngineOf, ExecuteReply};
 use phalanx_protocol::id::{AsyncResultId, EngineId};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -71,6 +73,11 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         Self::of(AsyncResultHandle::new(id))
     }
 
+    /// The handle on what was submitted, if it was.
+    pub(crate) fn submitted(handle: Result<AsyncResultHandle, Error>) -> Result<Self, Error> {
+        Ok(Self::of(handle?))
+    }
+
     pub(crate) fn of(handle: AsyncResultHandle) -> Self {
         Self {
             handle,
@@ -79,13 +86,9 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         }
     }
 
-    pub(crate) fn unordered(mut self) -> Self {
-        self.ordered = false;
-        self
-    }
-
-    pub(crate) fn handle(&self) -> AsyncResultHandle {
-        self.handle.clone()
+    /// Says whether items are had in the order of tasks.
+    pub(crate) fn ordered(self, ordered: bool) -> Self {
+        Self { ordered, ..self }
     }
 
     /// Waits and gives the result.
@@ -93,7 +96,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// One task's failure as `RemoteError`, several as `CompositeError`.
     pub fn get(&self) -> Result<S::All<R>, Error> {
-        self.collect()
+        S::all(self.handle.successes())
     }
 
     /// Waits for that long and gives the result.
@@ -101,11 +104,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// `TimeoutError` when it is not ready then; else as [`get`](Self::get).
     pub fn get_timeout(&self, timeout: Duration) -> Result<S::All<R>, Error> {
-        if self.wait_timeout(timeout)? {
-            self.collect()
-        } else {
-            Err(handle::not_ready())
-        }
+        S::all(self.handle.successes_within(timeout))
     }
 
     /// Waits and gives what came of each task, failures among them.
@@ -113,7 +112,12 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// When the kernel does not answer.
     pub fn get_each(&self) -> Result<Each<S::Task<R>>, Error> {
-        self.values(0, usize::MAX, true)
+        let mut outcomes = self.handle.outcomes(0, usize::MAX, true)?;
+        let mut each = Vec::new();
+        while let Some(value) = S::next::<R>(&mut outcomes) {
+            each.push(value);
+        }
+        Ok(each)
     }
 
     /// Gives the result as soon as one task has failed, or all have ended.
@@ -121,15 +125,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn get_first_exception(&self) -> Result<S::All<R>, Error> {
-        let mut ends = Ends::of(&self.handle)?;
-        while !ends.is_over() {
-            for task in ends.next(&self.handle, None)? {
-                if let Some(Err(error)) = self.task_values(task, task + 1)?.pop() {
-                    return Err(error);
-                }
-            }
-        }
-        self.collect()
+        S::all(self.handle.successes_unless_one_fails())
     }
 
     /// Another name of [`get`](Self::get), from Python's futures.
@@ -153,18 +149,11 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// As [`get`](Self::get), and when several tasks ran on one engine.
     pub fn get_dict(&self) -> Result<BTreeMap<EngineId, S::Task<R>>, Error> {
-        let values = self.successes()?;
-        let engines = self.engine_ids();
+        let (engines, mut values) = self.handle.successes_by_engine()?;
         let mut dict = BTreeMap::new();
-        for (engine, value) in engines.into_iter().zip(values) {
-            let Some(engine) = engine else { continue };
-            if dict.insert(engine, value).is_some() {
-                let ran = self.engine_ids();
-                let count = ran.iter().filter(|id| **id == Some(engine)).count();
-                return Err(Error(Failure::Usage {
-                    message: format!("Cannot build dict, {count} jobs ran on engine #{engine}"),
-                    hint: None,
-                }));
+        for engine in engines {
+            if let Some(value) = S::next::<R>(&mut values) {
+                dict.insert(engine, value?);
             }
         }
         Ok(dict)
@@ -183,13 +172,8 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// `TimeoutError` when it is not done, its failure when it failed.
     pub fn at(&self, task: usize) -> Result<S::Task<R>, Error> {
-        let value = self.task_values(task, task + 1)?.pop();
-        value.unwrap_or_else(|| {
-            Err(Error(Failure::Usage {
-                message: format!("there is no task {task}: there are {}", self.tasks()),
-                hint: None,
-            }))
-        })
+        let value = S::next::<R>(&mut self.handle.outcome(task)?);
+        value.unwrap_or_else(|| Err(outcomes::no_task()))
     }
 
     /// Each task as an AsyncResult of its own: with one value, or, of a map, with its items.
@@ -228,82 +212,10 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         let all = |handles: Vec<_>| handles.into_iter().map(AsyncResult::of).collect();
         Ok((all(done), all(pending)))
     }
-
-    fn collect(&self) -> Result<S::All<R>, Error> {
-        S::all(self.successes()?)
-    }
-
-    /// Waits; what all tasks yielded, or their failures as one.
-    fn successes(&self) -> Result<Vec<S::Task<R>>, Error> {
-        successes::<R, S>(self.values(0, usize::MAX, true)?, || self.name())
-    }
-
-    /// What came of these tasks so far.
-    fn task_values(&self, from: usize, to: usize) -> Result<Each<S::Task<R>>, Error> {
-        self.values(from, to, false)
-    }
-
-    fn values(&self, from: usize, to: usize, wait: bool) -> Result<Each<S::Task<R>>, Error> {
-        let (values, frames) = values(&self.handle, from, to, wait)?;
-        Ok(tasks::<R, S>(values, frames).collect())
-    }
 }
 
 /// What the kernel says of each task, beside the frames with what they have yielded.
 pub(crate) type Values = Vec<Option<Result<EngineOf, RemoteFailure>>>;
-
-/// What came of these tasks; without their types, so that it is not compiled in every cell.
-#[inline(never)]
-fn values(
-    handle: &AsyncResultHandle,
-    from: usize,
-    to: usize,
-    wait: bool,
-) -> Result<(Values, Vec<Frame>), Error> {
-    let request = handle.request(AsyncResultQuery::Values { from, to, wait });
-    let (reply, frames) = crate::host::call_with(&request, &[])?;
-    match reply {
-        HostReply::Values(values) => Ok((values, frames)),
-        other => Err(crate::host::unexpected(&other)),
-    }
-}
-
-/// What came of tasks, from what the kernel says and the frames with it.
-pub(crate) fn tasks<R: Travels, S: Shape>(
-    values: Values,
-    frames: Vec<Frame>,
-) -> impl Iterator<Item = Result<S::Task<R>, Error>> {
-    let all = values.into_iter().zip(frames);
-    all.map(|(value, bytes)| match value {
-        None => Err(handle::not_ready()),
-        Some(Err(failure)) => Err(Error(Failure::Remote(Box::new(failure)))),
-        Some(Ok(_)) => S::task(&bytes),
-    })
-}
-
-/// What all tasks yielded, or their failures as one, of that name.
-pub(crate) fn successes<R: Travels, S: Shape>(
-    each: Each<S::Task<R>>,
-    name: impl FnOnce() -> String,
-) -> Result<Vec<S::Task<R>>, Error> {
-    let mut values = Vec::new();
-    let mut failures = Vec::<RemoteFailure>::new();
-    for value in each {
-        match value {
-            Ok(value) => values.push(value),
-            Err(Error(Failure::Remote(failure))) => failures.push(*failure),
-            Err(error) => return Err(error),
-        }
-    }
-    match failures.len() {
-        0 => Ok(values),
-        1 => Err(Error(Failure::Remote(Box::new(failures.remove(0))))),
-        _ => Err(Error(Failure::Composite {
-            message: name(),
-            failures,
-        })),
-    }
-}
 
 impl<R: Travels, S: Shape> Deref for AsyncResult<R, S> {
     type Target = AsyncResultHandle;

@@ -1,9 +1,9 @@
 //! How the values of tasks make up a result.
 
+use super::outcomes::{Outcomes, Successes, no_task};
 use crate::Error;
-use crate::function::{Travels, from_value};
-use crate::host::Frame;
-use phalanx_protocol::failure::Failure;
+use crate::function::Travels;
+use std::any::type_name;
 
 /// How the values of an AsyncResult's tasks make up its result.
 pub trait Shape: Clone + 'static {
@@ -20,13 +20,13 @@ pub trait Shape: Clone + 'static {
     #[doc(hidden)]
     const IS_ONE: bool = false;
 
-    /// What one task has yielded.
+    /// Takes what came of the next task.
     #[doc(hidden)]
-    fn task<R: Travels>(value: &Frame) -> Result<Self::Task<R>, Error>;
+    fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<Self::Task<R>, Error>>;
 
     /// Puts the tasks' values together.
     #[doc(hidden)]
-    fn all<R: Travels>(tasks: Vec<Self::Task<R>>) -> Result<Self::All<R>, Error>;
+    fn all<R: Travels>(values: Result<Successes, Error>) -> Result<Self::All<R>, Error>;
 }
 
 /// One task: its value is the result.
@@ -41,6 +41,18 @@ pub struct Many;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunks;
 
+fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<R, Error>> {
+    let mut value = None;
+    let read = outcomes.read(type_name::<R>(), &mut |from| {
+        value = Some(R::deserialize(from)?);
+        Ok(())
+    });
+    match read? {
+        Ok(()) => value.map(Ok),
+        Err(error) => Some(Err(error)),
+    }
+}
+
 impl Shape for One {
     type Task<R: Travels> = R;
     type All<R: Travels> = R;
@@ -48,16 +60,17 @@ impl Shape for One {
     type Joined = Many;
     const IS_ONE: bool = true;
 
-    fn task<R: Travels>(value: &Frame) -> Result<R, Error> {
-        from_value(value)
+    fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<R, Error>> {
+        next(outcomes)
     }
 
-    fn all<R: Travels>(tasks: Vec<R>) -> Result<R, Error> {
-        tasks.into_iter().next().ok_or_else(|| {
-            Error(Failure::Internal {
-                message: "an AsyncResult has no task".to_owned(),
-            })
-        })
+    fn all<R: Travels>(values: Result<Successes, Error>) -> Result<R, Error> {
+        let mut all = None;
+        Successes::read(values, type_name::<R>(), &mut |from| {
+            all = Some(R::deserialize(from)?);
+            Ok(())
+        })?;
+        all.ok_or_else(no_task)
     }
 }
 
@@ -67,12 +80,17 @@ impl Shape for Many {
     type Part = One;
     type Joined = Self;
 
-    fn task<R: Travels>(value: &Frame) -> Result<R, Error> {
-        from_value(value)
+    fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<R, Error>> {
+        next(outcomes)
     }
 
-    fn all<R: Travels>(tasks: Vec<R>) -> Result<Vec<R>, Error> {
-        Ok(tasks)
+    fn all<R: Travels>(values: Result<Successes, Error>) -> Result<Vec<R>, Error> {
+        let mut all = Vec::new();
+        Successes::read(values, type_name::<R>(), &mut |from| {
+            all.push(R::deserialize(from)?);
+            Ok(())
+        })?;
+        Ok(all)
     }
 }
 
@@ -82,11 +100,16 @@ impl Shape for Chunks {
     type Part = Self;
     type Joined = Self;
 
-    fn task<R: Travels>(value: &Frame) -> Result<Vec<R>, Error> {
-        from_value(value)
+    fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<Vec<R>, Error>> {
+        next(outcomes)
     }
 
-    fn all<R: Travels>(tasks: Vec<Vec<R>>) -> Result<Vec<R>, Error> {
-        Ok(tasks.into_iter().flatten().collect())
+    fn all<R: Travels>(values: Result<Successes, Error>) -> Result<Vec<R>, Error> {
+        let mut all = Vec::new();
+        Successes::read_items(values, type_name::<R>(), &mut |from| {
+            all.push(R::deserialize(from)?);
+            Ok(())
+        })?;
+        Ok(all)
     }
 }

@@ -1,15 +1,14 @@
 //! Values and references on their way to a function's parameters.
 
-use super::codec::{Kept, Parts, Taken, put, take, word};
+use super::codec::{Kept, Parts, Taken, Write, put, take, word};
 use crate::Error;
-use crate::namespace;
+use crate::opaque::opaque;
 use crate::shared::beside::{Areas, Source};
 use crate::shared::memory::{ALIGN, Chunk};
 use phalanx_protocol::native::arguments::ELSEWHERE;
-use serde::de::{DeserializeOwned, Error as _};
-use serde::ser::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::any::Any;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::type_name;
 use std::fmt;
 
 /// What can travel between the notebook and engines: every type that implements serde's `Serialize`
@@ -60,15 +59,56 @@ impl fmt::Display for Reference {
     }
 }
 
-/// Arguments as bytes, and the plain data that they leave beside them.
+opaque! {
+    /// Arguments as bytes, and the plain data that they leave beside them.
+    pub struct Encoded of EncodedParts
+}
+
+/// What is in [`Encoded`].
+#[doc(hidden)]
 #[derive(Default)]
-pub struct Encoded {
+pub struct EncodedParts {
     pub(super) bytes: Vec<u8>,
     pub(super) areas: Areas,
     pub(crate) references: Vec<String>,
+    /// Why an argument could not be serialised.
+    failed: Option<Error>,
 }
 
 impl Encoded {
+    #[inline(never)]
+    pub(crate) fn new() -> Self {
+        Self::hold(EncodedParts::default())
+    }
+
+    /// All of them, unless one could not be serialised.
+    pub(crate) fn finish(mut self) -> Result<EncodedParts, Error> {
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => Ok(self.release()),
+        }
+    }
+
+    /// Appends the value of that type that is written so.
+    #[inline(never)]
+    pub(crate) fn write(&mut self, type_name: &str, write: &Write<'_>) {
+        match Parts::written(type_name, write) {
+            Ok(parts) => self.value(parts),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.failed.get_or_insert(error);
+    }
+
+    #[inline(never)]
+    fn write_reference(&mut self, name: &str) {
+        self.reference(name);
+    }
+}
+
+impl EncodedParts {
     /// Appends a value that is in bytes already.
     pub(crate) fn value(&mut self, parts: Parts) {
         if parts.bytes.len() < FAR {
@@ -119,7 +159,11 @@ const FAR: usize = 1 << 16;
 pub trait Argument<A> {
     /// Appends it.
     #[doc(hidden)]
-    fn encode(&self, to: &mut Encoded) -> Result<(), Error>;
+    fn encode(&self, to: &mut Encoded);
+}
+
+fn write<T: Serialize + ?Sized>(to: &mut Encoded, value: &T) {
+    to.write(type_name::<T>(), &|to| value.serialize(to));
 }
 
 /// What is written like a value of the parameter's type.
@@ -127,10 +171,9 @@ macro_rules! written {
     ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
         impl<$($generic)*> Argument<$param> for $given {
-            fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
+            fn encode(&self, to: &mut Encoded) {
                 let $this = self;
-                to.value(Parts::of($value)?);
-                Ok(())
+                write(to, $value);
             }
         }
     )*};
@@ -153,9 +196,8 @@ written! {
 }
 
 impl<A> Argument<A> for Reference {
-    fn encode(&self, to: &mut Encoded) -> Result<(), Error> {
-        to.reference(self.0);
-        Ok(())
+    fn encode(&self, to: &mut Encoded) {
+        to.write_reference(self.0);
     }
 }
 
@@ -168,22 +210,18 @@ impl<A> Argument<A> for Reference {
     note = "several arguments are given as a tuple: `(1.0, Reference(\"id\"))`"
 )]
 pub trait Arguments<P> {
-    /// All of them.
+    /// Appends all of them.
     #[doc(hidden)]
-    fn encode_all(&self) -> Result<Encoded, Error>;
+    fn encode_all(&self, to: &mut Encoded);
 }
 
 impl Arguments<()> for () {
-    fn encode_all(&self) -> Result<Encoded, Error> {
-        Ok(Encoded::default())
-    }
+    fn encode_all(&self, _: &mut Encoded) {}
 }
 
 impl<A, X: Argument<A>> Arguments<(A,)> for X {
-    fn encode_all(&self) -> Result<Encoded, Error> {
-        let mut to = Encoded::default();
-        self.encode(&mut to)?;
-        Ok(to)
+    fn encode_all(&self, to: &mut Encoded) {
+        self.encode(to);
     }
 }
 
@@ -191,11 +229,9 @@ macro_rules! arguments {
     ($($param:ident $given:ident),*) => {
         impl<$($param, $given: Argument<$param>),*> Arguments<($($param,)*)> for ($($given,)*) {
             #[allow(non_snake_case)]
-            fn encode_all(&self) -> Result<Encoded, Error> {
-                let mut to = Encoded::default();
+            fn encode_all(&self, to: &mut Encoded) {
                 let ($($given,)*) = self;
-                $($given.encode(&mut to)?;)*
-                Ok(to)
+                $($given.encode(to);)*
             }
         }
     };
@@ -238,7 +274,7 @@ pub(super) enum Given<'a> {
 
 impl<'a> Reader<'a> {
     /// A value as it is, for longer than the call.
-    fn keep(&self, value: Taken<'_>) -> Kept {
+    pub(super) fn keep(&self, value: Taken<'_>) -> Kept {
         let chunk = |bytes: &[u8]| {
             let from = bytes
                 .as_ptr()
@@ -279,68 +315,5 @@ impl<'a> Reader<'a> {
             bytes: self.beside.bytes.get(at..end)?,
             beside: behind.unwrap_or(Source::Passing(&[])),
         }))
-    }
-}
-
-/// A value that is kept as it came: a parameter of functions of ours.
-pub(crate) struct Undecoded(pub(crate) Kept);
-
-impl Serialize for Undecoded {
-    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(S::Error::custom("it is not ours to write"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Undecoded {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(D::Error::custom("it is not ours to read"))
-    }
-}
-
-/// The argument for the parameter at this place, as the engine reads it.
-pub(super) fn read<A: DeserializeOwned + 'static>(
-    from: &mut Reader<'_>,
-    place: usize,
-) -> Result<A, Failed> {
-    let given = from.next();
-    let given = given.ok_or_else(|| Failed::unreadable::<A>(place, "it is cut off"))?;
-    match given {
-        Given::Value(taken) => {
-            let mut kept: Option<A> = None;
-            let as_it_is = (&mut kept as &mut dyn Any).downcast_mut::<Option<Undecoded>>();
-            if let Some(as_it_is) = as_it_is {
-                *as_it_is = Some(Undecoded(from.keep(taken)));
-            } else {
-                let read = taken.decode();
-                kept = Some(read.map_err(|why| Failed::unreadable::<A>(place, &why))?);
-            }
-            kept.ok_or_else(|| Failed::unreadable::<A>(place, "it is not there"))
-        }
-        Given::Reference(name) => {
-            let name = String::from_utf8_lossy(name);
-            namespace::read::<A>(&name).map_err(|error| Failed {
-                ename: error.ename,
-                evalue: error.evalue,
-            })
-        }
-    }
-}
-
-/// Why a function was not called.
-pub(super) struct Failed {
-    pub(super) ename: &'static str,
-    pub(super) evalue: String,
-}
-
-impl Failed {
-    pub(super) fn unreadable<A>(place: usize, why: &str) -> Self {
-        Self {
-            ename: "DeserializeError",
-            evalue: format!(
-                "argument {} cannot be read as {}: {why}",
-                place + 1,
-                std::any::type_name::<A>()
-            ),
-        }
     }
 }

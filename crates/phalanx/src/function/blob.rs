@@ -3,7 +3,7 @@
 //! Arguments begin with two numbers of eight bytes: how long their bytes are, and where in these the
 //! captures of the function are. What is beside them begins at the next multiple of 64 bytes.
 
-use super::args::{Beside, Encoded, Given, Reader};
+use super::args::{Beside, EncodedParts, Given, Reader};
 use super::codec::{Kept, Parts, Taken, word};
 use crate::Error;
 use crate::shared::beside::Areas;
@@ -29,7 +29,7 @@ impl Frames {
     ///
     /// # Errors
     /// When there is no memory for them.
-    pub(crate) fn of(captures: &Parts, tasks: Vec<Encoded>) -> Result<Self, Error> {
+    pub(crate) fn of(captures: &Parts, tasks: Vec<EncodedParts>) -> Result<Self, Error> {
         let mut frames = Vec::with_capacity(tasks.len());
         let mut filling = None;
         // Large captures are written once for all tasks, which then are in the same file.
@@ -188,7 +188,7 @@ impl<B: Deref<Target = [u8]>> Whole<B> {
 }
 
 fn no_memory(error: io::Error) -> Error {
-    Error(Failure::Environment {
+    Error::new(Failure::Environment {
         message: format!("there is no memory to share this data with engines: {error}"),
         hint: Some("what engines hold of pushed data counts too; `dv.clear()` frees it".to_owned()),
     })
@@ -291,21 +291,41 @@ impl<'a> Input<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::args::{Undecoded, read};
-    use crate::function::from_value;
+    use crate::function::read_frame;
     use crate::host::Frame;
     use crate::shared::Shared;
+    use serde::de::DeserializeOwned;
+
+    fn argument<A: DeserializeOwned>(arguments: &mut Reader<'_>) -> Result<A, String> {
+        match arguments.next() {
+            Some(Given::Value(taken)) => taken.value(),
+            _ => Err("it is cut off".to_owned()),
+        }
+    }
+
+    fn from_value<T: DeserializeOwned>(frame: &Frame) -> Result<T, Error> {
+        let mut value = None;
+        read_frame(frame, "a value", &mut |from| {
+            value = Some(T::deserialize(from)?);
+            Ok(())
+        })?;
+        Ok(value.unwrap())
+    }
+
+    fn written<T: serde::Serialize>(value: &T) -> Parts {
+        Parts::after(vec![value::POSTCARD], &|to| value.serialize(to)).unwrap()
+    }
 
     /// Reads a capture and two arguments the way an engine does.
     fn read_back(frame: &[u8]) -> (Vec<u64>, Vec<f64>, Shared<[f64]>, Kept) {
         let input = Input::open(frame).unwrap();
         let beside = input.beside().unwrap();
         let (captures, mut arguments) = input.apart(&beside).unwrap();
-        let captures = captures.unwrap().decode().unwrap();
-        let list = read(&mut arguments, 0).map_err(|e| e.evalue).unwrap();
-        let shared = read(&mut arguments, 1).map_err(|e| e.evalue).unwrap();
-        let Undecoded(kept) = read(&mut arguments, 2).map_err(|e| e.evalue).unwrap();
-        assert!(read::<u8>(&mut arguments, 3).is_err());
+        let captures = captures.unwrap().value().unwrap();
+        let list = argument(&mut arguments).unwrap();
+        let shared = argument(&mut arguments).unwrap();
+        let kept = read_kept(&mut arguments);
+        assert!(argument::<u8>(&mut arguments).is_err());
         (captures, list, shared, kept)
     }
 
@@ -316,7 +336,7 @@ mod tests {
             let list: Vec<f64> = (0..items).map(|i| i as f64).collect();
             let shared: Shared<[f64]> = list.iter().map(|x| x * 2.0).collect();
             let task = || {
-                let mut encoded = Encoded::default();
+                let mut encoded = EncodedParts::default();
                 encoded.value(Parts::of(&list).unwrap());
                 encoded.value(Parts::of(&shared).unwrap());
                 encoded.value(Parts::of(&shared.slice(1..)).unwrap());
@@ -330,7 +350,7 @@ mod tests {
                 let read = read_back(frame);
                 assert_eq!((read.0, read.1), (captures.clone(), list.clone()));
                 assert_eq!(read.2, shared);
-                assert_eq!(read.3.decode::<Shared<[f64]>>().unwrap(), shared.slice(1..));
+                assert_eq!(read.3.value::<Shared<[f64]>>().unwrap(), shared.slice(1..));
             }
             let kept = read_back(&frames.frames[1]);
             let gone = frames.frames[1].clone();
@@ -351,7 +371,7 @@ mod tests {
             ((0..100_000).collect(), Shared::new(vec![0.25; 200_000]));
         let parts = Parts::of(&captured).unwrap();
         let task = |number: u32| {
-            let mut task = Encoded::default();
+            let mut task = EncodedParts::default();
             task.value(Parts::of(&number).unwrap());
             task
         };
@@ -365,9 +385,9 @@ mod tests {
             let input = Input::open(frame).unwrap();
             let beside = input.beside().unwrap();
             let (captures, mut arguments) = input.apart(&beside).unwrap();
-            let read_back = captures.unwrap().decode::<(Vec<u64>, Shared<[f64]>)>();
+            let read_back = captures.unwrap().value::<(Vec<u64>, Shared<[f64]>)>();
             assert_eq!(read_back.unwrap(), captured);
-            let given: u32 = read(&mut arguments, 0).map_err(|e| e.evalue).unwrap();
+            let given: u32 = argument(&mut arguments).unwrap();
             assert_eq!(given as usize, number);
             // On another machine, the same bytes: this task's, and the captures behind them.
             let own = Chunk::open(&reference).unwrap();
@@ -386,7 +406,7 @@ mod tests {
             let input = Input::open(&sent).unwrap();
             let beside = input.beside().unwrap();
             let (captures, _) = input.apart(&beside).unwrap();
-            let read_back = captures.unwrap().decode::<(Vec<u64>, Shared<[f64]>)>();
+            let read_back = captures.unwrap().value::<(Vec<u64>, Shared<[f64]>)>();
             assert_eq!(read_back.unwrap(), captured);
         }
     }
@@ -398,7 +418,7 @@ mod tests {
         let other: Shared<[u64]> = (0..200_000).collect();
         let captures = Parts::of(&table).unwrap();
         let send = |number: u32, captures: &Parts| {
-            let mut task = Encoded::default();
+            let mut task = EncodedParts::default();
             task.value(Parts::of(&number).unwrap());
             task.value(Parts::of(&(1u8, &table)).unwrap());
             task.value(Parts::of(&vec![number; 100_000]).unwrap());
@@ -415,18 +435,17 @@ mod tests {
             let beside = input.beside().unwrap();
             let (captures, mut arguments) = input.apart(&beside).unwrap();
             if let Some(captures) = captures {
-                assert_eq!(captures.decode::<Shared<[f64]>>().unwrap(), table);
+                assert_eq!(captures.value::<Shared<[f64]>>().unwrap(), table);
             }
-            let why = |failed: crate::function::args::Failed| failed.evalue;
-            assert_eq!(read::<u32>(&mut arguments, 0).map_err(why).unwrap(), number);
+            assert_eq!(argument::<u32>(&mut arguments).unwrap(), number);
             let kept = read_kept(&mut arguments);
-            let (one, back): (u8, Shared<[f64]>) = kept.decode().unwrap();
+            let (one, back): (u8, Shared<[f64]>) = kept.value().unwrap();
             assert_eq!((one, &back), (1, &table));
-            let list: Vec<u32> = read(&mut arguments, 2).map_err(why).unwrap();
+            let list: Vec<u32> = argument(&mut arguments).unwrap();
             assert_eq!(list, vec![number; 100_000]);
-            let back: Shared<[u64]> = read(&mut arguments, 3).map_err(why).unwrap();
+            let back: Shared<[u64]> = argument(&mut arguments).unwrap();
             assert_eq!(back, other);
-            let part: Shared<[f64]> = read(&mut arguments, 4).map_err(why).unwrap();
+            let part: Shared<[f64]> = argument(&mut arguments).unwrap();
             assert_eq!(part, table.slice(1..));
         };
         let first = send(1, &Parts::default());
@@ -444,7 +463,7 @@ mod tests {
         assert_eq!(Link::all(&third.frames[0]).len(), 3);
         check(&third, 3);
         // A result is a single file that is its receiver's.
-        let given = given(Parts::after(vec![value::POSTCARD], &table).unwrap()).unwrap();
+        let given = given(written(&table)).unwrap();
         assert_eq!(Link::all(&given), []);
         let back = from_value::<Shared<[f64]>>(&Frame::open(given).unwrap());
         assert_eq!(back.unwrap(), table);
@@ -455,7 +474,7 @@ mod tests {
         type Value = (Vec<f64>, Shared<[u64]>);
         for items in [2, 5_000, 300_000] {
             let value: Value = (vec![0.5; items], (0..items as u64).collect());
-            let parts = || Parts::after(vec![value::POSTCARD], &value).unwrap();
+            let parts = || written(&value);
             let read = |frame: Vec<u8>| {
                 let reference = SegmentRef::from_bytes(&frame);
                 assert_eq!(reference.is_some(), items == 300_000);
@@ -466,28 +485,29 @@ mod tests {
             };
             read(given(parts()).unwrap());
             read(given_kept(Parts::of(&value).unwrap().into()).unwrap());
-            let mut task = Encoded::default();
+            let mut task = EncodedParts::default();
             task.value(Parts::of(&value).unwrap());
             let frames = Frames::of(&Parts::default(), vec![task]).unwrap();
             let input = Input::open(&frames.frames[0]).unwrap();
             let beside = input.beside().unwrap();
             let (_, mut arguments) = input.apart(&beside).unwrap();
             let kept = read_kept(&mut arguments);
-            assert_eq!(kept.decode::<Value>().unwrap(), value);
+            assert_eq!(kept.value::<Value>().unwrap(), value);
             read(given_kept(kept).unwrap());
         }
-        let small = Parts::after(vec![value::POSTCARD], &7u8).unwrap();
-        assert_eq!(given(small).unwrap(), [value::POSTCARD, 7]);
+        assert_eq!(given(written(&7u8)).unwrap(), [value::POSTCARD, 7]);
     }
 
     fn read_kept(arguments: &mut Reader<'_>) -> Kept {
-        let Undecoded(kept) = read(arguments, 0).map_err(|e| e.evalue).unwrap();
-        kept
+        match arguments.next() {
+            Some(Given::Value(taken)) => arguments.keep(taken),
+            _ => panic!("it is cut off"),
+        }
     }
 
     #[test]
     fn arguments_that_are_cut_off_are_an_error() {
-        let mut task = Encoded::default();
+        let mut task = EncodedParts::default();
         task.value(Parts::of(&Shared::new(vec![1u8; 10_000])).unwrap());
         let frames = Frames::of(&Parts::default(), vec![task]).unwrap();
         let whole = &frames.frames[0];
@@ -497,7 +517,7 @@ mod tests {
                 continue;
             };
             let read = match input.apart(&beside) {
-                Some((_, mut arguments)) => read::<Shared<[u8]>>(&mut arguments, 0).is_ok(),
+                Some((_, mut arguments)) => argument::<Shared<[u8]>>(&mut arguments).is_ok(),
                 None => false,
             };
             assert!(!read, "{len}");

@@ -1,17 +1,29 @@
-//! Bytes of values: postcard's, and plain data beside them.
+//! Bytes of values: postcard's form, and plain data beside them.
+//!
+//! What depends on a value's type is how it is written by an [`Encoder`] or read from a [`Decoder`], and
+//! is given as a function; all else is compiled once.
 
+use super::decoder::{Decoder, Unread};
+use super::encoder::{Encoder, Unwritten};
 use crate::Error;
 use crate::host::Frame;
 use crate::shared::beside::{Areas, Source, reading, why_not, writing};
 use crate::shared::memory::{ALIGN, Chunk};
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::host::ExecuteReply;
 use phalanx_protocol::native::arguments::HEAD;
 use phalanx_protocol::native::value;
-use postcard::ser_flavors::Flavor;
-use postcard::serialize_with_flavor;
 use serde::Serialize;
+#[cfg(test)]
 use serde::de::DeserializeOwned;
+use std::any::type_name;
 use std::sync::Arc;
+
+/// Writes a value.
+pub(crate) type Write<'a> = dyn Fn(&mut Encoder) -> Result<(), Unwritten> + 'a;
+
+/// Reads a value, and keeps it.
+pub(crate) type Read<'a> = dyn FnMut(&mut Decoder<'_>) -> Result<(), Unread> + 'a;
 
 /// A value in bytes, and the plain data that it leaves beside them.
 #[derive(Clone, Default)]
@@ -23,90 +35,87 @@ pub struct Parts {
 impl Parts {
     /// A value as bytes.
     pub(crate) fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
-        Self::after(Vec::new(), value).map_err(|why| {
-            let name = std::any::type_name::<T>();
-            Error(Failure::Usage {
-                message: format!("a value of type {name} cannot be serialised: {why}"),
-                hint: Some("lengths must be known, and `#[serde(…)]` attributes fit a format that does not describe itself".to_owned()),
-            })
-        })
+        Self::written(type_name::<T>(), &|to| value.serialize(to))
+    }
+
+    /// The same, of the value of that type that is written so.
+    #[inline(never)]
+    pub(crate) fn written(type_name: &str, write: &Write<'_>) -> Result<Self, Error> {
+        Self::after(Vec::new(), write).map_err(|why| unwritten(type_name, &why))
     }
 
     /// The same, after other bytes.
-    pub(super) fn after<T: Serialize + ?Sized>(
-        bytes: Vec<u8>,
-        value: &T,
-    ) -> Result<Self, postcard::Error> {
-        let (written, areas) = writing(|| serialize_with_flavor(value, Buffer(bytes)));
-        written.map(|bytes| Self { bytes, areas })
+    #[inline(never)]
+    pub(super) fn after(bytes: Vec<u8>, write: &Write<'_>) -> Result<Self, Unwritten> {
+        let mut to = Encoder::after(bytes);
+        let (written, areas) = writing(Areas::default(), || write(&mut to));
+        let bytes = to.into_bytes();
+        written.map(|()| Self { bytes, areas })
     }
 }
 
-/// Takes several bytes at once, which postcard's own takes one by one.
-struct Buffer(Vec<u8>);
+fn unwritten(type_name: &str, why: &Unwritten) -> Error {
+    Error::new(Failure::Usage {
+        message: format!("a value of type {type_name} cannot be serialised: {why}"),
+        hint: Some("lengths must be known, and `#[serde(…)]` attributes fit a format that does not describe itself".to_owned()),
+    })
+}
 
-impl Flavor for Buffer {
-    type Output = Vec<u8>;
-
-    #[inline(always)]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.0)
+/// Reads all of some bytes; the message says why not.
+#[inline(never)]
+pub(crate) fn decode(bytes: &[u8], read: &mut Read<'_>) -> Result<(), String> {
+    let mut from = Decoder::of(bytes);
+    match (read(&mut from), from.rest().len()) {
+        (Ok(()), 0) => Ok(()),
+        (Ok(()), rest) => Err(format!("{rest} bytes are left over")),
+        (Err(unread), _) => Err(why_unread(&unread)),
     }
 }
 
-/// Bytes as a value; the message says why not.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(format!("{} bytes are left over", rest.len())),
-        // postcard does not keep what a type says of its failure.
-        Err(error) => Err(why_not().unwrap_or_else(|| error.to_string())),
-    }
+/// What the type of a value says of its failure.
+pub(super) fn why_unread(unread: &Unread) -> String {
+    why_not().unwrap_or_else(|| unread.to_string())
 }
 
 /// A value that has not left this process.
 #[cfg(test)]
 pub(crate) fn decode_parts<T: DeserializeOwned>(parts: &Parts) -> Result<T, String> {
-    let areas = Source::Areas(Arc::new(parts.areas.clone()));
-    reading(areas, || decode(&parts.bytes))
+    Kept::from(parts.clone()).value()
 }
 
-/// What came of a task as a value.
-pub(crate) fn from_value<T: DeserializeOwned>(frame: &Frame) -> Result<T, Error> {
-    let read = match frame.split_first() {
-        Some((&value::JSON, json)) => json_value(json)
-            .and_then(|value| T::deserialize(value).map_err(|error| error.to_string())),
-        Some((&value::POSTCARD, bytes)) => decode(bytes),
+/// Reads what came of a task, a value of that type.
+#[inline(never)]
+pub(crate) fn read_frame(frame: &Frame, type_name: &str, read: &mut Read<'_>) -> Result<(), Error> {
+    let done = match frame.split_first() {
+        Some((&value::JSON, json)) => read_reply(json, type_name, read),
+        Some((&value::POSTCARD, bytes)) => decode(bytes, read),
         Some((&value::BESIDE, _)) => match Taken::of_value(frame) {
-            Some(taken) => taken.decode(),
+            Some(taken) => taken.decode(read),
             None => Err("it is cut off".to_owned()),
         },
         _ => Err("it is of no known form".to_owned()),
     };
-    read.map_err(|why| {
-        let name = std::any::type_name::<T>();
-        Error(Failure::Usage {
-            message: format!("a result cannot be read as {name}: {why}"),
-            hint: Some("it was made with another definition of that type".to_owned()),
-        })
+    done.map_err(|why| unread(type_name, &why))
+}
+
+/// Why what came of a task is no value of that type.
+pub(crate) fn unread(type_name: &str, why: &str) -> Error {
+    Error::new(Failure::Usage {
+        message: format!("a result cannot be read as {type_name}: {why}"),
+        hint: Some("it was made with another definition of that type".to_owned()),
     })
 }
 
-/// Parsed apart from the type that it becomes, so that the parser is not compiled in every cell.
-#[inline(never)]
-fn json_value(json: &[u8]) -> Result<serde_json::Value, String> {
-    serde_json::from_slice(json).map_err(|error| error.to_string())
+/// Reads what an engine answers to a cell, as [`ExecuteReply`] is written in a form that does not
+/// describe itself.
+fn read_reply(json: &[u8], type_name: &str, read: &mut Read<'_>) -> Result<(), String> {
+    if type_name != self::type_name::<ExecuteReply>() {
+        return Err("it is what an engine answers to a cell, an ExecuteReply".to_owned());
+    }
+    let mut text = Encoder::after(Vec::new());
+    text.number(json.len() as u64);
+    text.put(json);
+    decode(&text.into_bytes(), read)
 }
 
 /// A value as it has come.
@@ -117,9 +126,10 @@ pub struct Taken<'a> {
 
 impl<'a> Taken<'a> {
     /// Reads it.
-    pub(crate) fn decode<T: DeserializeOwned>(self) -> Result<T, String> {
+    #[inline(never)]
+    pub(crate) fn decode(self, read: &mut Read<'_>) -> Result<(), String> {
         let Self { bytes, beside } = self;
-        reading(beside, || decode(bytes))
+        reading(beside, || decode(bytes, read))
     }
 
     /// Captures that all tasks share.
@@ -133,7 +143,7 @@ impl<'a> Taken<'a> {
     }
 
     /// What a function gave back that has plain data beside it: see [`BESIDE`](value::BESIDE).
-    fn of_value(frame: &'a Frame) -> Option<Self> {
+    pub(crate) fn of_value(frame: &'a Frame) -> Option<Self> {
         let len = usize::try_from(word(frame.get(8..)?)?).ok()?;
         let end = len.checked_add(HEAD)?;
         Some(Self {
@@ -141,6 +151,19 @@ impl<'a> Taken<'a> {
             bytes: frame.get(HEAD + 1..end)?,
             beside: frame.from(end.next_multiple_of(ALIGN))?,
         })
+    }
+}
+
+#[cfg(test)]
+impl Taken<'_> {
+    /// Its value.
+    pub(crate) fn value<T: DeserializeOwned>(self) -> Result<T, String> {
+        let mut value = None;
+        self.decode(&mut |from| {
+            value = Some(T::deserialize(from)?);
+            Ok(())
+        })?;
+        Ok(value.unwrap())
     }
 }
 
@@ -157,9 +180,14 @@ pub(super) fn put(to: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Takes what [`put`] has appended.
 pub(super) fn take<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, rest) = from.split_first_chunk::<8>()?;
-    let (bytes, rest) =
-        rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let length = usize::try_from(word(from)?).ok()?;
+    *from = from.get(8..)?;
+    cut(from, length)
+}
+
+/// Takes so many bytes.
+pub(super) fn cut<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (bytes, rest) = from.split_at_checked(length)?;
     *from = rest;
     Some(bytes)
 }
@@ -189,17 +217,153 @@ impl Kept {
     }
 
     /// Reads it.
-    pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, String> {
+    pub(crate) fn decode(&self, read: &mut Read<'_>) -> Result<(), String> {
         let (bytes, beside) = match self {
             Self::Parts(bytes, areas) => (&**bytes, Source::Areas(Arc::clone(areas))),
             Self::Chunks(bytes, beside) => (&**bytes, Source::Chunk(beside.clone())),
         };
-        Taken { bytes, beside }.decode()
+        Taken { bytes, beside }.decode(read)
+    }
+}
+
+#[cfg(test)]
+impl Kept {
+    /// Its value.
+    pub(crate) fn value<T: DeserializeOwned>(&self) -> Result<T, String> {
+        let mut value = None;
+        self.decode(&mut |from| {
+            value = Some(T::deserialize(from)?);
+            Ok(())
+        })?;
+        Ok(value.unwrap())
     }
 }
 
 impl From<Parts> for Kept {
     fn from(parts: Parts) -> Self {
         Self::Parts(Chunk::of(parts.bytes), Arc::new(parts.areas))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use std::collections::BTreeMap;
+    use std::fmt::Debug;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Kind {
+        Nothing,
+        One(i128),
+        Two(u8, char),
+        Named { small: i8, list: Vec<(u16, bool)> },
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Everything {
+        kinds: Vec<Kind>,
+        map: BTreeMap<String, Option<f32>>,
+        unit: (),
+        numbers: (u8, u16, u32, u64, u128, i8, i16, i32, i64, usize),
+        points: [f64; 3],
+        text: Box<str>,
+        wrapped: Wrapped,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+    struct Wrapped(isize);
+
+    fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+        let parts = Parts::of(value).unwrap();
+        let mut room = [0; 4096];
+        assert_eq!(parts.bytes, postcard::to_slice(value, &mut room).unwrap());
+        assert_eq!(decode_parts::<T>(&parts).as_ref(), Ok(value));
+        for len in 0..parts.bytes.len() {
+            let cut = Parts {
+                bytes: parts.bytes[..len].to_vec(),
+                ..Parts::default()
+            };
+            assert!(decode_parts::<T>(&cut).is_err(), "{len} of {value:?}");
+        }
+        let mut more = parts;
+        more.bytes.push(0);
+        let left_over = Err("1 bytes are left over".to_owned());
+        assert_eq!(decode_parts::<T>(&more), left_over);
+    }
+
+    #[test]
+    fn values_are_written_as_postcard_writes_them() {
+        let value = Everything {
+            kinds: vec![
+                Kind::Nothing,
+                Kind::One(i128::MIN),
+                Kind::Two(200, 'ö'),
+                Kind::Named {
+                    small: -128,
+                    list: vec![(127, true), (128, false), (u16::MAX, true)],
+                },
+            ],
+            map: [("größe".to_owned(), Some(1.5)), (String::new(), None)].into(),
+            unit: (),
+            numbers: (
+                255,
+                65535,
+                u32::MAX,
+                u64::MAX,
+                u128::MAX,
+                -1,
+                i16::MIN,
+                -64,
+                i64::MIN,
+                usize::MAX,
+            ),
+            points: [0.1, f64::MAX, -0.0],
+            text: "x".repeat(300).into(),
+            wrapped: Wrapped(-65),
+        };
+        there_and_back(&value);
+        for shift in 0..64 {
+            there_and_back(&(1u64 << shift));
+            there_and_back(&(i64::MIN >> shift));
+        }
+        there_and_back(&vec![0.5f64; 100]);
+        there_and_back(&std::time::Duration::from_millis(1500));
+        there_and_back(&std::net::Ipv4Addr::LOCALHOST);
+    }
+
+    #[test]
+    fn what_is_no_value_of_the_type_is_refused() {
+        let read = |bytes: &[u8]| Parts {
+            bytes: bytes.to_vec(),
+            ..Parts::default()
+        };
+        let is_wrong = |why: Result<u16, String>| assert!(why.is_err(), "{why:?}");
+        is_wrong(decode_parts(&read(&[0xff, 0xff, 0x04])));
+        is_wrong(decode_parts(&read(&[0x80, 0x80, 0x80, 0x01])));
+        assert_eq!(decode_parts(&read(&[0xff, 0xff, 0x03])), Ok(u16::MAX));
+        assert!(decode_parts::<bool>(&read(&[2])).is_err());
+        assert!(decode_parts::<String>(&read(&[1, 0xff])).is_err());
+        assert!(decode_parts::<char>(&read(&[2, b'a', b'b'])).is_err());
+        let why = decode_parts::<Kind>(&read(&[9])).unwrap_err();
+        assert!(why.contains("variant index"), "{why}");
+        assert!(decode_parts::<serde_json::Value>(&read(&[1])).is_err());
+        let many = decode_parts::<Vec<u64>>(&read(&[0xff, 0xff, 0xff, 0xff, 0x0f]));
+        assert!(many.is_err());
+    }
+
+    #[test]
+    fn a_list_of_unknown_length_is_refused() {
+        struct Unknown;
+        impl Serialize for Unknown {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                serde::ser::SerializeSeq::end(to.serialize_seq(None)?)
+            }
+        }
+        let error = Parts::of(&Unknown).err().unwrap().to_string();
+        assert!(
+            error.contains("Unknown") && error.contains("length"),
+            "{error}"
+        );
     }
 }

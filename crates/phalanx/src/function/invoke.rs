@@ -1,8 +1,9 @@
 //! What can be called, and with which parameters.
 
-use super::args::{Failed, Reader, Travels, read};
-use super::codec::{Parts, Taken};
-use super::{Function, trampoline};
+use super::args::Travels;
+use super::call::Call;
+use super::codec::Parts;
+use super::{Function, Located, trampoline};
 use crate::Error;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +15,7 @@ pub trait Invoke<P>: Sized {
     type Output: Travels;
 
     /// Makes it from what it captures.
-    fn prepare(captures: Option<Taken<'_>>) -> Result<Self, String>;
+    fn prepare(call: &mut Call<'_>) -> Option<Self>;
 
     /// Calls it.
     fn invoke(&self, parameters: P) -> Self::Output;
@@ -47,6 +48,24 @@ pub trait IntoFunction<P, M = ()> {
     /// # Errors
     /// When the code is not in a library that was compiled for the notebook.
     fn into_function(self) -> Result<Function<P, Self::Output>, Error>;
+
+    /// The same for a single call alone: a cell compiles no more than it needs.
+    #[doc(hidden)]
+    fn into_single(self) -> Result<Located, Error>
+    where
+        Self: Sized,
+    {
+        self.into_function().map(Function::into_located)
+    }
+
+    /// The same for calls with items alone.
+    #[doc(hidden)]
+    fn into_many(self) -> Result<Located, Error>
+    where
+        Self: Sized,
+    {
+        self.into_function().map(Function::into_located)
+    }
 }
 
 impl<P, R: Travels> IntoFunction<P> for Function<P, R> {
@@ -95,7 +114,23 @@ macro_rules! callable {
 
             fn into_function(self) -> Result<Function<($($param,)*), R>, Error> {
                 trampoline::captures_nothing::<F>();
-                Function::locate::<Bare<F>>(std::any::type_name::<F>(), Parts::default())
+                Function::locate::<Bare<F>>(std::any::type_name::<F>(), Ok(Parts::default()))
+            }
+
+            fn into_single(self) -> Result<Located, Error> {
+                trampoline::captures_nothing::<F>();
+                Located::single(
+                    std::any::type_name::<F>(),
+                    trampoline::single::<Bare<F>, ($($param,)*)>,
+                )
+            }
+
+            fn into_many(self) -> Result<Located, Error> {
+                trampoline::captures_nothing::<F>();
+                Located::many(
+                    std::any::type_name::<F>(),
+                    trampoline::many::<Bare<F>, ($($param,)*)>,
+                )
             }
         }
 
@@ -108,8 +143,8 @@ macro_rules! callable {
         {
             type Output = R;
 
-            fn prepare(_: Option<Taken<'_>>) -> Result<Self, String> {
-                Ok(Self(trampoline::conjure::<F>()))
+            fn prepare(_: &mut Call<'_>) -> Option<Self> {
+                Some(Self(trampoline::conjure::<F>()))
             }
 
             #[allow(non_snake_case)]
@@ -127,9 +162,13 @@ macro_rules! callable {
         {
             type Output = R;
 
-            fn prepare(captures: Option<Taken<'_>>) -> Result<Self, String> {
-                let captures = captures.ok_or("they did not come")?;
-                Ok(Self(trampoline::conjure::<F>(), captures.decode()?))
+            fn prepare(call: &mut Call<'_>) -> Option<Self> {
+                let mut captures = None;
+                call.captures(&mut |from| {
+                    captures = Some(C::deserialize(from)?);
+                    Ok(())
+                })?;
+                Some(Self(trampoline::conjure::<F>(), captures?))
             }
 
             #[allow(non_snake_case)]
@@ -157,15 +196,15 @@ macro_rules! callable {
                         "this closure captures variables that task! does not name: add them to the list in brackets"
                     );
                 }
-                let captures = Parts::of(&captures)?;
+                let captures = Parts::of(&captures);
                 Function::locate::<With<F, C>>(std::any::type_name::<F>(), captures)
             }
         }
 
         #[allow(unused_variables, unused_mut)]
         impl<$($param: Travels),*> Parameters for ($($param,)*) {
-            fn read(from: &mut Reader<'_>) -> Result<Self, Failed> {
-                Ok(($(read::<$param>(from, $place)?,)*))
+            fn read(from: &mut Call<'_>) -> Option<Self> {
+                Some(($(argument::<$param>(from, $place)?,)*))
             }
         }
     };
@@ -174,7 +213,17 @@ macro_rules! callable {
 /// A tuple of parameters.
 pub(super) trait Parameters: Sized {
     /// Takes the arguments apart.
-    fn read(from: &mut Reader<'_>) -> Result<Self, Failed>;
+    fn read(from: &mut Call<'_>) -> Option<Self>;
+}
+
+/// The argument for the parameter at this place.
+fn argument<A: DeserializeOwned>(from: &mut Call<'_>, place: usize) -> Option<A> {
+    let mut argument = None;
+    from.argument(place, std::any::type_name::<A>(), &mut |from| {
+        argument = Some(A::deserialize(from)?);
+        Ok(())
+    })?;
+    argument
 }
 
 callable!(task0);

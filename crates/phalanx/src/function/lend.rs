@@ -1,9 +1,10 @@
 //! Parameters that borrow what they are given: `fn norm(xs: &[f64]) -> f64`.
 
 use super::args::Travels;
-use super::codec::{Parts, Taken};
+use super::call::Call;
+use super::codec::Parts;
 use super::invoke::{IntoFunction, Invoke};
-use super::{Function, trampoline};
+use super::{Function, Located, trampoline};
 use crate::Error;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -78,7 +79,19 @@ macro_rules! lent {
             fn into_function(self) -> Result<Function<($($held,)*), R>, Error> {
                 trampoline::captures_nothing::<F>();
                 let name = std::any::type_name::<F>();
-                Function::locate::<Lent<F, ($($mark,)*)>>(name, Parts::default())
+                Function::locate::<Lent<F, ($($mark,)*)>>(name, Ok(Parts::default()))
+            }
+
+            fn into_single(self) -> Result<Located, Error> {
+                trampoline::captures_nothing::<F>();
+                let name = std::any::type_name::<F>();
+                Located::single(name, trampoline::single::<Lent<F, ($($mark,)*)>, ($($held,)*)>)
+            }
+
+            fn into_many(self) -> Result<Located, Error> {
+                trampoline::captures_nothing::<F>();
+                let name = std::any::type_name::<F>();
+                Located::many(name, trampoline::many::<Lent<F, ($($mark,)*)>, ($($held,)*)>)
             }
         }
 
@@ -89,8 +102,8 @@ macro_rules! lent {
         {
             type Output = R;
 
-            fn prepare(_: Option<Taken<'_>>) -> Result<Self, String> {
-                Ok(Self(trampoline::conjure::<F>(), PhantomData))
+            fn prepare(_: &mut Call<'_>) -> Option<Self> {
+                Some(Self(trampoline::conjure::<F>(), PhantomData))
             }
 
             #[allow(non_snake_case)]
@@ -172,10 +185,9 @@ mod tests {
         fn call<F, M, P, R: Travels>(_: F, given: P) -> R
         where
             Lent<F, M>: Invoke<P, Output = R>,
-            F: IntoFunction<P, M>,
+            F: IntoFunction<P, M> + Copy,
         {
-            let made = Lent::<F, M>::prepare(None).ok().unwrap();
-            made.invoke(given)
+            Lent::<F, M>(trampoline::conjure::<F>(), PhantomData).invoke(given)
         }
         assert_eq!(call(norm, (vec![3.0, 4.0],)), 5.0);
         let scaled = |by: f64, xs: &[f64]| xs.iter().map(|x| by * x).collect::<Vec<_>>();

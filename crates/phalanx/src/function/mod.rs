@@ -5,84 +5,93 @@
 //! | `invoke.rs` | what can be called with which parameters |
 //! | `lend.rs` | parameters that borrow what they are given |
 //! | `trampoline.rs` | the C function an engine calls, and where it is: unsafe |
+//! | `list.rs` | a list that came of a task, item by item |
+//! | `located.rs` | where a function is, whatever its types |
+//! | `call.rs` | one call, as its engine sees it |
+//! | `transfer.rs` | what engines call to take and to give values of their namespace |
 //! | `args.rs` | values and references on their way to parameters |
-//! | `codec.rs` | the bytes of values |
+//! | `codec.rs`, `encoder.rs`, `decoder.rs`, `elements.rs` | the bytes of values |
 //! | `blob.rs` | arguments and values as they are handed on |
 
 mod args;
 mod blob;
+mod call;
 mod codec;
+mod decoder;
+mod elements;
+mod encoder;
 mod invoke;
 mod lend;
+mod list;
+mod located;
 mod trampoline;
+mod transfer;
 
 pub use args::{Argument, Arguments, Reference, Sendable, Travels};
 pub use invoke::{IntoFunction, Invoke, With};
 pub use lend::{ByRef, Lend};
 
-pub(crate) use args::{Encoded, Undecoded};
+pub use located::Located;
+
+pub(crate) use args::{Encoded, EncodedParts};
 pub(crate) use blob::Frames;
 #[cfg(test)]
 pub(crate) use codec::decode_parts;
-pub(crate) use codec::{Kept, Parts, from_value};
+pub(crate) use codec::{Kept, Parts, Read, Write, read_frame};
+pub(crate) use encoder::{Encoder, Unwritten};
+pub(crate) use list::{List, read_list};
 pub(crate) use trampoline::{Loaded, loaded};
+pub(crate) use transfer::{fetcher, receiver};
 
 use crate::Error;
 use invoke::Parameters;
 use std::fmt;
 use std::marker::PhantomData;
-use std::path::PathBuf;
 
 /// A function that engines can call, with parameters `P` (a tuple) and result `R`.
 ///
 /// Made from any `fn` or closure that captures nothing, and by [`task!`](crate::task!) from one that
 /// captures. Cheap to clone; may be kept in a variable.
 pub struct Function<P, R> {
-    pub(crate) name: String,
-    pub(crate) artifact: PathBuf,
-    /// Where its trampolines are: for one call, and for many items.
-    pub(crate) single: u64,
-    pub(crate) many: Option<u64>,
-    pub(crate) captures: Parts,
+    located: Located,
     types: PhantomData<fn(P) -> R>,
 }
 
 impl<P, R> Function<P, R> {
     /// Locates what `I` calls. `captures` is what `I` is made from on the engine.
-    fn locate<I: Invoke<P, Output = R>>(name: &str, captures: Parts) -> Result<Self, Error>
+    fn locate<I: Invoke<P, Output = R>>(
+        name: &'static str,
+        captures: Result<Parts, Error>,
+    ) -> Result<Self, Error>
     where
         P: Parameters + Travels,
         R: Travels,
     {
-        let (artifact, single) = trampoline::locate(trampoline::single::<I, P>)?;
-        let (_, many) = trampoline::locate(trampoline::many::<I, P>)?;
+        let (single, many) = (trampoline::single::<I, P>, trampoline::many::<I, P>);
         Ok(Self {
-            name: short(name),
-            artifact,
-            single,
-            many: Some(many),
-            captures,
+            located: Located::both(name, single, many, captures)?,
             types: PhantomData,
         })
     }
 
-    pub(crate) fn named(mut self, name: &str) -> Self {
-        self.name = name.to_owned();
-        self
+    pub(crate) fn located(&self) -> &Located {
+        &self.located
+    }
+
+    pub(crate) fn into_located(self) -> Located {
+        self.located
     }
 
     /// The function's name, as AsyncResults show it.
     pub fn name(&self) -> &str {
-        &self.name
+        self.located.name()
     }
 }
 
 impl<P, R> Clone for Function<P, R> {
     fn clone(&self) -> Self {
         Self {
-            name: self.name.clone(),
-            artifact: self.artifact.clone(),
-            captures: self.captures.clone(),
+            located: self.located.clone(),
             ..*self
         }
     }
@@ -90,17 +99,8 @@ impl<P, R> Clone for Function<P, R> {
 
 impl<P, R> fmt::Debug for Function<P, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<Function {}>", self.name)
+        self.located.describe(f)
     }
-}
-
-/// `ctx::sleep_here` as `sleep_here`; closures have no name.
-fn short(name: &str) -> String {
-    if name.contains("{{closure}}") {
-        return "<closure>".to_owned();
-    }
-    let path = name.split('<').next().unwrap_or(name);
-    path.rsplit("::").next().unwrap_or(path).to_owned()
 }
 
 /// A closure with what it captures, named and serialised: `task!([k] |x: f64| k * x)`.

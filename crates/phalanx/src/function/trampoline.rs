@@ -1,15 +1,14 @@
 //! The C functions an engine calls, and where they are.
 
-use super::args::{Failed, Reader, Undecoded, read};
-use super::blob::{Input, given, given_kept};
-use super::codec::{Parts, Taken};
+use super::blob::Input;
+use super::call::{Call, Failed};
 use super::invoke::{Invoke, Parameters};
 use crate::Error;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::{Attachment, Give, Raised, Trampoline, value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::any::Any;
+use std::any::type_name;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -75,7 +74,7 @@ unsafe extern "C" {
 /// The library a function is in, and where in it.
 pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
     let nowhere = |why: &str| {
-        Error(Failure::Usage {
+        Error::new(Failure::Usage {
             message: format!("engines cannot be given this function: {why}"),
             hint: Some("functions for engines are written in a notebook's cells".to_owned()),
         })
@@ -140,12 +139,13 @@ pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: Parameters + 'static>(
     to: *mut c_void,
     give: Give,
 ) {
-    let call = |captures: Option<Taken<'_>>, mut args: Reader<'_>| {
-        let function = I::prepare(captures).map_err(uncaptured)?;
-        answer(&function.invoke(P::read(&mut args)?))
+    let act = |call: &mut Call<'_>| {
+        let function = I::prepare(call)?;
+        let output = function.invoke(P::read(call)?);
+        call.answer(type_name::<I::Output>(), &|to| output.serialize(to))
     };
     // SAFETY: what the runtime gives is handed on.
-    unsafe { served(input, len, to, give, &call) };
+    unsafe { serve(input, len, to, give, &act) };
 }
 
 /// Calls `I` for every item given.
@@ -155,69 +155,53 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: DeserializeOwned + 'static
     to: *mut c_void,
     give: Give,
 ) {
-    let call = |captures: Option<Taken<'_>>, mut args: Reader<'_>| {
-        let function = I::prepare(captures).map_err(uncaptured)?;
-        // A tuple of one is written as what is in it.
-        let items: Vec<P> = read(&mut args, 0)?;
-        let outputs: Vec<I::Output> = items
-            .into_iter()
-            .map(|item| function.invoke(item))
-            .collect();
-        answer(&outputs)
+    let act = |call: &mut Call<'_>| {
+        let function = I::prepare(call)?;
+        let names = [type_name::<P>(), type_name::<I::Output>()];
+        call.each(names, &|item| {
+            // A tuple of one is written as what is in it.
+            let mut given = None;
+            item.read(&mut |from| {
+                given = Some(P::deserialize(from)?);
+                Ok(())
+            })?;
+            let output = function.invoke(given?);
+            item.write(&|to| output.serialize(to))
+        })
     };
     // SAFETY: as above.
-    unsafe { served(input, len, to, give, &call) };
+    unsafe { serve(input, len, to, give, &act) };
 }
 
-/// Calls a function with its captures and arguments.
-type Call = dyn Fn(Option<Taken<'_>>, Reader<'_>) -> Result<Vec<u8>, Failed>;
+/// Calls a function with what has come; `None` if the call has failed.
+type Act<'a> = dyn Fn(&mut Call<'_>) -> Option<()> + 'a;
 
 /// Takes arguments apart, calls, and gives back what comes of it.
 ///
 /// # Safety
 /// `input` and `len` are bytes that are valid during the call, and `give` can be called with `to`.
 #[inline(never)]
-unsafe fn served(input: *const u8, len: usize, to: *mut c_void, give: Give, call: &Call) {
+pub(super) unsafe fn serve(
+    input: *const u8,
+    len: usize,
+    to: *mut c_void,
+    give: Give,
+    act: &Act<'_>,
+) {
     // SAFETY: the caller's.
     let input = unsafe { std::slice::from_raw_parts(input, len) };
     let output = caught(|| {
-        let broken = |evalue: String| Failed {
-            ename: "DeserializeError",
-            evalue,
-        };
-        let input = Input::open(input).map_err(broken)?;
-        let cut_off = || broken("the arguments are cut off".to_owned());
+        let input = Input::open(input).map_err(Failed::unread)?;
+        let cut_off = || Failed::unread("the arguments are cut off".to_owned());
         let beside = input.beside().ok_or_else(cut_off)?;
-        let (captures, args) = input.apart(&beside).ok_or_else(cut_off)?;
-        call(captures, args)
+        let (captures, arguments) = input.apart(&beside).ok_or_else(cut_off)?;
+        let mut call = Call::new(captures, arguments);
+        // A call that has failed knows why.
+        let _ = act(&mut call);
+        call.finish()
     });
     // SAFETY: the bytes are valid during the call, which copies them.
     unsafe { give(to, output.as_ptr(), output.len()) };
-}
-
-fn uncaptured(why: String) -> Failed {
-    Failed {
-        ename: "DeserializeError",
-        evalue: format!("what the function captures cannot be read: {why}"),
-    }
-}
-
-fn answer<R: Serialize + 'static>(result: &R) -> Result<Vec<u8>, Failed> {
-    let failed = |why: String| Failed {
-        ename: "SerializeError",
-        evalue: format!(
-            "the result, a {}, cannot be serialised: {why}",
-            std::any::type_name::<R>()
-        ),
-    };
-    let kept = (result as &dyn Any).downcast_ref::<Undecoded>();
-    let frame = match kept {
-        Some(Undecoded(kept)) => given_kept(kept.clone()),
-        None => {
-            given(Parts::after(vec![value::POSTCARD], result).map_err(|e| failed(e.to_string()))?)
-        }
-    };
-    frame.map_err(|e| failed(format!("there is no memory to share it: {e}")))
 }
 
 /// What the function gives back; nothing where it panicked, which is told as a cell tells it.

@@ -81,6 +81,17 @@ pub(crate) enum Source<'a> {
     Passing(&'a [u8]),
 }
 
+impl Source<'_> {
+    /// Returns true if there is none.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Areas(areas) => areas.len() == 0,
+            Self::Chunk(chunk) => chunk.is_empty(),
+            Self::Passing(bytes) => bytes.is_empty(),
+        }
+    }
+}
+
 thread_local! {
     /// What the value that is being written leaves beside it.
     static WRITTEN: RefCell<Option<Areas>> = const { RefCell::new(None) };
@@ -91,7 +102,7 @@ thread_local! {
 }
 
 /// Says why a value cannot be read, in formats that do not keep that.
-pub(super) fn fails(why: &str) {
+pub(crate) fn fails(why: &str) {
     WHY_NOT.set(Some(why.to_owned()));
 }
 
@@ -107,9 +118,9 @@ enum Reading {
     Passing(*const u8, usize),
 }
 
-/// Writes a value; what it leaves beside it.
-pub(crate) fn writing<T>(write: impl FnOnce() -> T) -> (T, Areas) {
-    let before = WRITTEN.replace(Some(Areas::default()));
+/// Writes a value; adds what it leaves beside it to that.
+pub(crate) fn writing<T>(areas: Areas, write: impl FnOnce() -> T) -> (T, Areas) {
+    let before = WRITTEN.replace(Some(areas));
     let written = write();
     (written, WRITTEN.replace(before).unwrap_or_default())
 }

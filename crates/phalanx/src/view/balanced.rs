@@ -1,12 +1,14 @@
 //! Tasks on the engine that the scheduler chooses.
 
+use super::map::Plan;
 use super::submit::{Args, Submit};
 use super::{Imap, IntoTargets, Item, Map};
-use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape};
-use crate::function::{Arguments, Function, IntoFunction, Travels};
+use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape, Successes};
+use crate::function::{Arguments, Encoded, IntoFunction, Located, Travels};
+use crate::opaque::opaque;
 use crate::{AsyncMapResult, Client, Error};
 use phalanx_protocol::apply::{ApplyPlacement, Dependency, Heeds};
-use phalanx_protocol::id::MsgId;
+use phalanx_protocol::id::{EngineId, MsgId};
 use std::fmt;
 use std::time::Duration;
 
@@ -71,59 +73,79 @@ impl IntoTasks for &AsyncResultHandle {
 /// What the scheduler heeds is set as in `lbv.clone().after(&ar).retries(2)`.
 #[derive(Clone)]
 pub struct LoadBalancedView {
+    options: Options,
+}
+
+opaque! {
+    /// What the scheduler heeds, and the user's name for the tasks.
+    struct Options of Chosen
+}
+opaque!(@clone Options);
+
+/// What is in [`Options`].
+#[derive(Clone, Default)]
+struct Chosen {
     heeds: Heeds,
     label: Option<String>,
 }
 
 impl LoadBalancedView {
+    #[inline(never)]
     pub(crate) fn new() -> Self {
-        Self {
-            heeds: Heeds::default(),
-            label: None,
-        }
+        let options = Options::hold(Chosen::default());
+        Self { options }
     }
 
     /// Only these engines.
     ///
     /// # Errors
     /// When one of them is not there.
-    pub fn targets(mut self, targets: impl IntoTargets) -> Result<Self, Error> {
-        self.heeds.targets = targets.resolve(&Client::connect()?.ids())?;
-        Ok(self)
+    pub fn targets(self, targets: impl IntoTargets) -> Result<Self, Error> {
+        let targets = targets.resolve(&Client::connect()?.ids())?;
+        Ok(self.with(Choice::Targets(targets)))
     }
 
     /// Only after these tasks have ended.
     #[must_use]
-    pub fn after(mut self, tasks: impl IntoTasks) -> Self {
-        self.heeds.after = tasks.into_dependency();
-        self
+    pub fn after(self, tasks: impl IntoTasks) -> Self {
+        self.with(Choice::After(tasks.into_dependency()))
     }
 
     /// Only on an engine on which these tasks ran.
     #[must_use]
-    pub fn follow(mut self, tasks: impl IntoTasks) -> Self {
-        self.heeds.follow = tasks.into_dependency();
-        self
+    pub fn follow(self, tasks: impl IntoTasks) -> Self {
+        self.with(Choice::Follow(tasks.into_dependency()))
     }
 
     /// Fails with `TaskTimeout` what waits longer for its dependencies.
     #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.heeds.timeout = timeout.as_secs_f64();
-        self
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(Choice::Timeout(timeout))
     }
 
     /// Tries a task that fails again on another engine, so many times.
     #[must_use]
-    pub fn retries(mut self, retries: u32) -> Self {
-        self.heeds.retries = retries;
-        self
+    pub fn retries(self, retries: u32) -> Self {
+        self.with(Choice::Retries(retries))
     }
 
     /// The user's name for the tasks.
     #[must_use]
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+    pub fn label(self, label: impl Into<String>) -> Self {
+        self.with(Choice::Label(label.into()))
+    }
+
+    #[inline(never)]
+    fn with(mut self, choice: Choice) -> Self {
+        let Chosen { heeds, label } = &mut *self.options;
+        match choice {
+            Choice::Targets(targets) => heeds.targets = targets,
+            Choice::After(tasks) => heeds.after = tasks,
+            Choice::Follow(tasks) => heeds.follow = tasks,
+            Choice::Timeout(timeout) => heeds.timeout = timeout.as_secs_f64(),
+            Choice::Retries(retries) => heeds.retries = retries,
+            Choice::Label(name) => *label = Some(name),
+        }
         self
     }
 
@@ -151,21 +173,54 @@ impl LoadBalancedView {
         F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
-        let args = Args::Shared(arguments.encode_all()?);
-        self.submission(&function.into_function()?, args).submit()
+        let mut args = Encoded::new();
+        arguments.encode_all(&mut args);
+        AsyncResult::submitted(self.submit(function.into_single(), args))
     }
 
-    fn submission<'a, P, R>(&self, function: &'a Function<P, R>, args: Args) -> Submit<'a, P, R> {
+    /// Calls a function; returns at once.
+    #[inline(never)]
+    pub(super) fn submit(
+        &self,
+        function: Result<Located, Error>,
+        args: Encoded,
+    ) -> Result<AsyncResultHandle, Error> {
+        let args = Args::shared(args)?;
+        self.submission(function?, args).submit()
+    }
+
+    #[inline(never)]
+    fn call(&self, function: Result<Located, Error>, args: Encoded) -> Result<Successes, Error> {
+        let args = Args::shared(args)?;
+        self.submission(function?, args).call()
+    }
+
+    fn submission(&self, function: Located, args: Args) -> Submit {
         Submit {
             function,
             placement: ApplyPlacement::Balanced {
                 tasks: 1,
-                heeds: self.heeds.clone(),
+                heeds: self.options.heeds.clone(),
             },
             args,
-            label: self.label.clone(),
+            label: self.options.label.clone(),
             pushes: Vec::new(),
         }
+    }
+
+    #[inline(never)]
+    fn plan(&self) -> Plan {
+        let Chosen { heeds, label } = (*self.options).clone();
+        Plan::balanced(heeds, label)
+    }
+
+    #[inline(never)]
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let targets = &self.options.heeds.targets;
+        if targets.is_empty() {
+            return f.write_str("<LoadBalancedView None>");
+        }
+        write!(f, "<LoadBalancedView {targets:?}>")
     }
 
     /// Calls a function without arguments; waits for its result.
@@ -185,9 +240,9 @@ impl LoadBalancedView {
         F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
-        let args = Args::Shared(arguments.encode_all()?);
-        let function = function.into_function()?;
-        self.submission(&function, args).call::<One, _>()
+        let mut args = Encoded::new();
+        arguments.encode_all(&mut args);
+        One::all(self.call(function.into_single(), args))
     }
 
     /// Another name of [`apply_async`](Self::apply_async).
@@ -208,7 +263,7 @@ impl LoadBalancedView {
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
     {
-        Map::balanced(self.heeds.clone(), self.label.clone(), function, items)
+        Map::new(self.plan(), function, items)
     }
 
     /// Calls a function for each item; waits for the results.
@@ -261,7 +316,7 @@ impl LoadBalancedView {
     {
         Ok(Imap::new(
             self.clone(),
-            function.into_function()?,
+            function.into_single()?,
             items.into_iter(),
         ))
     }
@@ -269,9 +324,16 @@ impl LoadBalancedView {
 
 impl fmt::Debug for LoadBalancedView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.heeds.targets.is_empty() {
-            return f.write_str("<LoadBalancedView None>");
-        }
-        write!(f, "<LoadBalancedView {:?}>", self.heeds.targets)
+        self.describe(f)
     }
+}
+
+/// What is set in a view.
+enum Choice {
+    Targets(Vec<EngineId>),
+    After(Dependency),
+    Follow(Dependency),
+    Timeout(Duration),
+    Retries(u32),
+    Label(String),
 }

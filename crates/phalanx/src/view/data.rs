@@ -2,48 +2,15 @@
 
 use super::DirectView;
 use super::scatter::{IntoSpread, Scatter};
-use super::submit::Args;
-use crate::async_result::{AsyncMapResult, AsyncResult, Chunks, Many, One, Shape};
-use crate::function::{
-    Argument, Encoded, Function, IntoFunction, Parts, Sendable, Travels, Undecoded,
-};
-use crate::{Error, namespace};
-use phalanx_protocol::apply::Pushed;
+use crate::Error;
+use crate::async_result::{AsyncMapResult, AsyncResult, One, Shape};
+use crate::function::{Sendable, Travels};
+use std::any::type_name;
 
-/// Puts a value under a name: what an engine does with what is pushed.
-fn receive(name: String, type_name: String, Undecoded(value): Undecoded) {
-    namespace::put(&name, &type_name, value);
-}
-
-/// What an engine does when a name is pulled: the value goes back as it came.
-fn fetch(name: String, type_name: String) -> Undecoded {
-    match namespace::kept(&name, &type_name) {
-        Ok(kept) => Undecoded(kept),
-        Err(unknown) => crate::engine::raise(unknown.ename, unknown.evalue),
-    }
-}
-
-/// A name, a type's name, and a value.
-pub(super) type Parcel = (String, String, Undecoded);
-
-pub(super) fn receiver() -> Result<Function<Parcel, ()>, Error> {
-    let receive: Function<Parcel, ()> = IntoFunction::<Parcel>::into_function(receive)?;
-    Ok(receive.named("push"))
-}
-
-/// A value that is on its way under a name.
-pub(super) fn parcel(name: &str, type_name: &str, value: Parts) -> Result<Encoded, Error> {
-    let mut parcel = Encoded::default();
-    name.to_owned().encode(&mut parcel)?;
-    type_name.to_owned().encode(&mut parcel)?;
-    parcel.value(value);
-    Ok(parcel)
-}
-
-/// The type that is pushed for a value of type `T`, where the two differ: what borrows arrives as
+/// The type that is pushed for a value of a type, where the two differ: what borrows arrives as
 /// what owns, a `str` as `String`.
-pub(super) fn pushed_type<T: ?Sized>() -> String {
-    let name = std::any::type_name::<T>().trim_start_matches('&');
+pub(super) fn pushed_type(type_name: &str) -> String {
+    let name = type_name.trim_start_matches('&');
     if name == "str" {
         return std::any::type_name::<String>().to_owned();
     }
@@ -67,7 +34,8 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// When it cannot be serialised or submitted.
     pub fn push<T: Sendable + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
-        self.push_async(name, value)?.get().map(drop)
+        let write = |to: &mut _| value.serialize(to);
+        self.group.push_now(name, type_name::<T>(), &write)
     }
 
     /// The same; returns at once.
@@ -79,13 +47,8 @@ impl<S: Shape> DirectView<S> {
         name: &str,
         value: &T,
     ) -> Result<AsyncResult<(), S>, Error> {
-        let type_name = pushed_type::<T>();
-        let parcel = parcel(name, &type_name, Parts::of(value)?)?;
-        let pushed = Pushed {
-            name: name.to_owned(),
-            type_name,
-        };
-        self.send(&receiver()?, Args::Shared(parcel), vec![pushed])
+        let write = |to: &mut _| value.serialize(to);
+        AsyncResult::submitted(self.group.push(name, type_name::<T>(), &write))
     }
 
     /// Another name of [`push`](Self::push).
@@ -101,7 +64,7 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// When an engine does not have it, or not as a `T`.
     pub fn pull<T: Travels>(&self, name: &str) -> Result<S::All<T>, Error> {
-        self.pull_async(name)?.get()
+        S::all(self.group.pull_now(name, type_name::<T>()))
     }
 
     /// The same; returns at once.
@@ -109,14 +72,7 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// When it cannot be submitted.
     pub fn pull_async<T: Travels>(&self, name: &str) -> Result<AsyncResult<T, S>, Error> {
-        let fetch: Function<(String, String), Undecoded> =
-            IntoFunction::<(String, String)>::into_function(fetch)?;
-        let mut args = Encoded::default();
-        name.to_owned().encode(&mut args)?;
-        std::any::type_name::<T>().to_owned().encode(&mut args)?;
-        args.references.push(name.to_owned());
-        let fetched = self.call_encoded(&fetch.named("pull"), args)?;
-        Ok(AsyncResult::of(fetched.handle()))
+        AsyncResult::submitted(self.group.pull(name, type_name::<T>()))
     }
 
     /// Another name of [`pull`](Self::pull).
@@ -130,7 +86,7 @@ impl<S: Shape> DirectView<S> {
     /// Spreads items over the engines, in runs of equal length: each gets its part as a `Vec` under
     /// the name, or of [`Shared`](crate::Shared) data as `Shared`.
     pub fn scatter<I: IntoSpread>(&self, name: &str, items: I) -> Scatter<I::Spread, S> {
-        Scatter::new(self.clone(), name, items.into_spread())
+        Scatter::new(&self.group, name, items.into_spread())
     }
 
     /// The lists that engines hold under a name, put together in the order of engines; iterates as
@@ -139,9 +95,7 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// When it cannot be submitted.
     pub fn gather<T: Travels>(&self, name: &str) -> Result<AsyncMapResult<T>, Error> {
-        let view = DirectView::<Many>::new(Some(self.targets()?));
-        let lists: AsyncResult<Vec<T>, Many> = view.pull_async(name)?;
-        Ok(lists.as_chunks())
+        AsyncResult::submitted(self.group.gather(name, type_name::<T>()))
     }
 }
 
@@ -155,23 +109,19 @@ impl DirectView<One> {
     }
 }
 
-impl<R: Travels> AsyncResult<Vec<R>, Many> {
-    /// The lists of all tasks as one.
-    fn as_chunks(&self) -> AsyncResult<R, Chunks> {
-        AsyncResult::of(self.handle())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_borrows_arrives_as_what_owns() {
-        assert_eq!(pushed_type::<&str>(), "alloc::string::String");
-        assert_eq!(pushed_type::<[u8]>(), "alloc::vec::Vec<u8>");
-        assert_eq!(pushed_type::<[[u8; 3]]>(), "alloc::vec::Vec<[u8; 3]>");
-        assert_eq!(pushed_type::<&[[u8; 3]; 2]>(), "[[u8; 3]; 2]");
-        assert_eq!(pushed_type::<(u8, [u8; 3])>(), "(u8, [u8; 3])");
+        assert_eq!(pushed_type(type_name::<&str>()), "alloc::string::String");
+        assert_eq!(pushed_type(type_name::<[u8]>()), "alloc::vec::Vec<u8>");
+        assert_eq!(
+            pushed_type(type_name::<[[u8; 3]]>()),
+            "alloc::vec::Vec<[u8; 3]>"
+        );
+        assert_eq!(pushed_type(type_name::<&[[u8; 3]; 2]>()), "[[u8; 3]; 2]");
+        assert_eq!(pushed_type(type_name::<(u8, [u8; 3])>()), "(u8, [u8; 3])");
     }
 }

@@ -1,12 +1,11 @@
 //! Functions on each engine of a view.
 
-use super::submit::{Args, Submit};
+use super::group::Group;
 use super::{Map, ParallelFunction, RemoteFunction};
 use crate::async_result::{AsyncResult, Many, Shape};
-use crate::function::{Arguments, Encoded, Function, IntoFunction, Travels};
+use crate::function::{Arguments, Encoded, IntoFunction, Travels};
 use crate::{Client, Error};
-use phalanx_protocol::apply::{ApplyPlacement, ClientRequest, Pushed};
-use phalanx_protocol::failure::Failure;
+use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::host::ExecuteReply;
 use phalanx_protocol::id::EngineId;
 use std::fmt;
@@ -17,26 +16,25 @@ use std::path::Path;
 ///
 /// Made by [`Client::view`], [`Client::all`] and [`Client::direct_view`]. A handle: cheap to clone.
 pub struct DirectView<S: Shape = Many> {
-    /// `None` for all engines there are whenever it is used.
-    targets: Option<Vec<EngineId>>,
-    label: Option<String>,
+    pub(super) group: Group,
     shape: PhantomData<fn() -> S>,
 }
 
 impl<S: Shape> DirectView<S> {
     pub(crate) fn new(targets: Option<Vec<EngineId>>) -> Self {
         Self {
-            targets,
-            label: None,
+            group: Group::new(targets),
             shape: PhantomData,
         }
     }
 
     /// The same view, whose tasks have a name in the hub's records.
     #[must_use]
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
+    pub fn label(self, label: impl Into<String>) -> Self {
+        Self {
+            group: self.group.labelled(label.into()),
+            ..self
+        }
     }
 
     /// The engines.
@@ -44,14 +42,7 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// When there are none.
     pub fn targets(&self) -> Result<Vec<EngineId>, Error> {
-        let targets = match &self.targets {
-            Some(targets) => targets.clone(),
-            None => Client::connect()?.ids(),
-        };
-        if targets.is_empty() {
-            return Err(Error(Failure::NoEngines));
-        }
-        Ok(targets)
+        self.group.targets()
     }
 
     /// Calls a function without arguments on every engine; returns at once.
@@ -79,8 +70,10 @@ impl<S: Shape> DirectView<S> {
         F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
-        let args = Args::Shared(arguments.encode_all()?);
-        self.send(&function.into_function()?, args, Vec::new())
+        let mut args = Encoded::new();
+        arguments.encode_all(&mut args);
+        let handle = self.group.submit(function.into_single(), args);
+        AsyncResult::submitted(handle)
     }
 
     /// Calls a function without arguments on every engine; waits for the results.
@@ -104,9 +97,9 @@ impl<S: Shape> DirectView<S> {
         F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
-        let args = Args::Shared(arguments.encode_all()?);
-        let function = function.into_function()?;
-        self.submission(&function, args, Vec::new())?.call::<S, _>()
+        let mut args = Encoded::new();
+        arguments.encode_all(&mut args);
+        S::all(self.group.call(function.into_single(), args))
     }
 
     /// Another name of [`apply_async`](Self::apply_async).
@@ -127,7 +120,7 @@ impl<S: Shape> DirectView<S> {
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
     {
-        Map::direct(self.targets.clone(), self.label.clone(), function, items)
+        Map::direct(&self.group, function, items)
     }
 
     /// The same; waits for the results.
@@ -141,7 +134,7 @@ impl<S: Shape> DirectView<S> {
         I: IntoIterator,
         I::Item: super::Item<A>,
     {
-        self.map(function, items).submit()?.get()
+        self.map(function, items).sync()
     }
 
     /// The same; returns at once.
@@ -188,11 +181,7 @@ impl<S: Shape> DirectView<S> {
         &self,
         source: impl Into<String>,
     ) -> Result<AsyncResult<ExecuteReply, S>, Error> {
-        let request = ClientRequest::Execute {
-            source: source.into(),
-            engines: self.targets()?,
-        };
-        Ok(AsyncResult::new(crate::client::async_result(request)?))
+        AsyncResult::submitted(self.group.execute(source.into()))
     }
 
     /// Runs a file of Rust source likewise.
@@ -200,14 +189,7 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// When it cannot be read, or does not compile.
     pub fn run(&self, file: impl AsRef<Path>) -> Result<AsyncResult<ExecuteReply, S>, Error> {
-        let file = file.as_ref();
-        let source = std::fs::read_to_string(file).map_err(|error| {
-            Error(Failure::Environment {
-                message: format!("{} cannot be read: {error}", file.display()),
-                hint: None,
-            })
-        })?;
-        self.execute(source)
+        AsyncResult::submitted(self.group.run(file.as_ref()))
     }
 
     /// A function with this view: called, it runs on the view's engines.
@@ -230,7 +212,7 @@ impl<S: Shape> DirectView<S> {
         function: F,
     ) -> Result<ParallelFunction<A, F::Output>, Error> {
         Ok(ParallelFunction::new(
-            self.targets.clone(),
+            self.group.clone(),
             function.into_function()?,
         ))
     }
@@ -294,45 +276,12 @@ impl<S: Shape> DirectView<S> {
             engines: self.targets()?,
         })
     }
-
-    pub(super) fn send<P, R: Travels>(
-        &self,
-        function: &Function<P, R>,
-        args: Args,
-        pushes: Vec<Pushed>,
-    ) -> Result<AsyncResult<R, S>, Error> {
-        self.submission(function, args, pushes)?.submit()
-    }
-
-    fn submission<'a, P, R>(
-        &self,
-        function: &'a Function<P, R>,
-        args: Args,
-        pushes: Vec<Pushed>,
-    ) -> Result<Submit<'a, P, R>, Error> {
-        Ok(Submit {
-            function,
-            placement: ApplyPlacement::Engines(self.targets()?),
-            args,
-            label: self.label.clone(),
-            pushes,
-        })
-    }
-
-    pub(super) fn call_encoded<P, R: Travels>(
-        &self,
-        function: &Function<P, R>,
-        args: Encoded,
-    ) -> Result<AsyncResult<R, S>, Error> {
-        self.send(function, Args::Shared(args), Vec::new())
-    }
 }
 
 impl<S: Shape> Clone for DirectView<S> {
     fn clone(&self) -> Self {
         Self {
-            targets: self.targets.clone(),
-            label: self.label.clone(),
+            group: self.group.clone(),
             shape: PhantomData,
         }
     }
@@ -341,18 +290,7 @@ impl<S: Shape> Clone for DirectView<S> {
 impl<S: Shape> fmt::Debug for DirectView<S> {
     /// ipyparallel's: `<DirectView [0, 1, 2,...]>`, and `<DirectView 0>` of a single engine.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let targets = match &self.targets {
-            None => "all".to_owned(),
-            Some(targets) => match targets.as_slice() {
-                [engine] if S::IS_ONE => engine.to_string(),
-                targets => format!("{targets:?}"),
-            },
-        };
-        if targets.chars().count() > 16 {
-            let short: String = targets.chars().take(12).collect();
-            return write!(f, "<DirectView {short}...]>");
-        }
-        write!(f, "<DirectView {targets}>")
+        self.group.describe(S::IS_ONE, f)
     }
 }
 

@@ -1,22 +1,36 @@
 //! A map over an input that is taken as it is needed.
 
 use super::{Item, LoadBalancedView};
-use crate::async_result::{AsyncResult, AsyncResultHandle, One};
-use crate::function::{Function, Travels};
+use crate::async_result::{AsyncResultHandle, One, Shape};
+use crate::function::{Encoded, Located, Travels};
+use crate::opaque::opaque;
 use crate::{Client, Error};
+use std::any::type_name;
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 
 /// Results of a function for items of an input, at most so many at a time under way.
 ///
 /// Dropping it takes nothing more from the input.
 pub struct Imap<A, R: Travels, I> {
-    view: LoadBalancedView,
-    function: Function<(A,), R>,
+    window: Window,
     items: I,
+    types: PhantomData<fn(A) -> R>,
+}
+
+opaque! {
+    /// The calls that are under way.
+    struct Window of Calls
+}
+
+/// What is in a [`Window`].
+struct Calls {
+    view: LoadBalancedView,
+    function: Located,
     most: usize,
     ordered: bool,
     cancelled: bool,
-    under_way: VecDeque<AsyncResult<R, One>>,
+    under_way: VecDeque<AsyncResultHandle>,
 }
 
 impl<A, R, I> Imap<A, R, I>
@@ -26,60 +40,31 @@ where
     I: Iterator,
     I::Item: Item<A>,
 {
-    pub(super) fn new(view: LoadBalancedView, function: Function<(A,), R>, items: I) -> Self {
-        let engines = Client::connect().map_or(1, |client| client.len());
+    pub(super) fn new(view: LoadBalancedView, function: Located, items: I) -> Self {
         Self {
-            view,
-            function,
+            window: Window::new(view, function),
             items,
-            most: engines.max(1),
-            ordered: true,
-            cancelled: false,
-            under_way: VecDeque::new(),
+            types: PhantomData,
         }
     }
 
     /// How many items may be under way at once; as many as engines unless set, and 0 for any number.
     #[must_use]
     pub fn max_outstanding(mut self, most: usize) -> Self {
-        self.most = if most == 0 { usize::MAX } else { most };
+        self.window.limit(most);
         self
     }
 
     /// Whether results come in the order of the input, or as they arrive.
     #[must_use]
     pub fn ordered(mut self, ordered: bool) -> Self {
-        self.ordered = ordered;
+        self.window.order(ordered);
         self
     }
 
     /// Takes nothing more from the input; what is under way still comes.
     pub fn cancel(&mut self) {
-        self.cancelled = true;
-    }
-
-    fn fill(&mut self) -> Result<(), Error> {
-        while !self.cancelled && self.under_way.len() < self.most {
-            let Some(item) = self.items.next() else {
-                self.cancelled = true;
-                return Ok(());
-            };
-            let result = self.view.apply_async_with(&self.function, item.item())?;
-            self.under_way.push_back(result);
-        }
-        Ok(())
-    }
-
-    /// What is next to be given: the first that was sent, or one that has ended.
-    fn ended(&mut self) -> Result<Option<AsyncResult<R, One>>, Error> {
-        if self.ordered || self.under_way.len() < 2 {
-            return Ok(self.under_way.pop_front());
-        }
-        let all: Vec<_> = self.under_way.iter().map(AsyncResult::handle).collect();
-        let ended = AsyncResultHandle::join(&all)?.next_ended(&vec![0; all.len()], None)?;
-        Ok(self
-            .under_way
-            .remove(ended.first().copied().unwrap_or_default()))
+        self.window.cancel();
     }
 }
 
@@ -93,16 +78,84 @@ where
     type Item = Result<R, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Err(error) = self.fill() {
-            self.cancelled = true;
-            return Some(Err(error));
+        while self.window.has_room() {
+            let Some(item) = self.items.next() else {
+                self.window.cancel();
+                break;
+            };
+            let item: A = item.item();
+            let mut args = Encoded::new();
+            args.write(type_name::<A>(), &|to| item.serialize(to));
+            if let Err(error) = self.window.send(args) {
+                return Some(Err(error));
+            }
         }
-        match self.ended() {
-            Ok(result) => Some(result?.get()),
+        match self.window.ended() {
+            Ok(result) => Some(One::all(result?.successes())),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+impl Window {
+    #[inline(never)]
+    fn new(view: LoadBalancedView, function: Located) -> Self {
+        let engines = Client::connect().map_or(1, |client| client.len());
+        Self::hold(Calls {
+            view,
+            function,
+            most: engines.max(1),
+            ordered: true,
+            cancelled: false,
+            under_way: VecDeque::new(),
+        })
+    }
+
+    #[inline(never)]
+    fn limit(&mut self, most: usize) {
+        self.most = if most == 0 { usize::MAX } else { most };
+    }
+
+    #[inline(never)]
+    fn order(&mut self, ordered: bool) {
+        self.ordered = ordered;
+    }
+
+    #[inline(never)]
+    fn cancel(&mut self) {
+        self.cancelled = true;
+    }
+
+    #[inline(never)]
+    fn has_room(&self) -> bool {
+        !self.cancelled && self.under_way.len() < self.most
+    }
+
+    #[inline(never)]
+    fn send(&mut self, args: Encoded) -> Result<(), Error> {
+        let result = self.view.submit(Ok(self.function.clone()), args);
+        self.cancelled |= result.is_err();
+        self.under_way.push_back(result?);
+        Ok(())
+    }
+
+    /// Takes the next call to give: the first that was sent, or one that has ended.
+    #[inline(never)]
+    fn ended(&mut self) -> Result<Option<AsyncResultHandle>, Error> {
+        if self.ordered || self.under_way.len() < 2 {
+            return Ok(self.under_way.pop_front());
+        }
+        let all: Vec<_> = self.under_way.iter().cloned().collect();
+        let joined = AsyncResultHandle::join(&all);
+        match joined.and_then(|all_of| all_of.next_ended(&vec![0; all.len()], None)) {
+            Ok(ended) => {
+                let first = ended.first().copied().unwrap_or_default();
+                Ok(self.under_way.remove(first))
+            }
             Err(error) => {
                 self.cancelled = true;
                 self.under_way.clear();
-                Some(Err(error))
+                Err(error)
             }
         }
     }

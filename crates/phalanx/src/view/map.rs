@@ -1,12 +1,15 @@
 //! Maps: a function called for each item.
 
+use super::group::{Group, WriteRange, list};
 use super::submit::{Args, Submit};
-use crate::async_result::{AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks};
-use crate::function::{IntoFunction, Parts, Travels};
-use crate::{Client, Error};
+use crate::Error;
+use crate::async_result::{
+    AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, Shape, Successes,
+};
+use crate::function::{IntoFunction, Located, Travels};
+use crate::opaque::opaque;
 use phalanx_protocol::apply::{ApplyPlacement, Heeds};
-use phalanx_protocol::failure::Failure;
-use phalanx_protocol::id::EngineId;
+use std::any::type_name;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -49,17 +52,27 @@ items! {
 /// A map that is being described; [`submit`](Self::submit) or [`sync`](Self::sync) sends it.
 #[must_use = "nothing is sent before `submit()` or `sync()`"]
 pub struct Map<A, M, F, I> {
-    place: Place,
-    label: Option<String>,
+    plan: Plan,
     function: F,
     items: I,
-    chunksize: usize,
-    ordered: bool,
     parameter: PhantomData<fn(A, M)>,
 }
 
+opaque! {
+    /// How a map is sent.
+    pub(super) struct Plan of Planned
+}
+
+/// What is in a [`Plan`].
+pub(super) struct Planned {
+    place: Place,
+    label: Option<String>,
+    chunksize: usize,
+    ordered: bool,
+}
+
 enum Place {
-    Direct(Option<Vec<EngineId>>),
+    Direct(Group),
     Balanced(Heeds),
 }
 
@@ -69,48 +82,36 @@ where
     F: IntoFunction<(A,), M>,
     I: IntoIterator,
 {
-    fn new(place: Place, label: Option<String>, function: F, items: I) -> Self {
+    pub(super) fn direct(group: &Group, function: F, items: I) -> Self {
+        Self::new(Plan::direct(group), function, items)
+    }
+
+    pub(super) fn new(plan: Plan, function: F, items: I) -> Self {
         Self {
-            place,
-            label,
+            plan,
             function,
             items,
-            chunksize: 1,
-            ordered: true,
             parameter: PhantomData,
         }
-    }
-
-    pub(super) fn direct(
-        targets: Option<Vec<EngineId>>,
-        label: Option<String>,
-        function: F,
-        items: I,
-    ) -> Self {
-        Self::new(Place::Direct(targets), label, function, items)
-    }
-
-    pub(super) fn balanced(heeds: Heeds, label: Option<String>, function: F, items: I) -> Self {
-        Self::new(Place::Balanced(heeds), label, function, items)
     }
 
     /// How many items make up a task; 1 unless set. Of load-balanced maps alone: a direct view makes
     /// one task for each engine.
     pub fn chunksize(mut self, items: usize) -> Self {
-        self.chunksize = items.max(1);
+        self.plan.chunksize(items);
         self
     }
 
     /// Whether iterating yields items in the order of the inputs (as it does unless told otherwise),
     /// or as they arrive.
     pub fn ordered(mut self, ordered: bool) -> Self {
-        self.ordered = ordered;
+        self.plan.ordered(ordered);
         self
     }
 
     /// The user's name for the tasks.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.plan.label(label.into());
         self
     }
 
@@ -122,53 +123,27 @@ where
     where
         I::Item: Item<A>,
     {
-        let items: Vec<A> = self.items.into_iter().map(Item::item).collect();
-        if items.is_empty() {
-            return Ok(AsyncResult::of(AsyncResultHandle::of_ranges(Vec::new())));
+        let is_ordered = self.plan.is_ordered();
+        let result = AsyncResult::submitted(self.send(Plan::submit))?;
+        Ok(result.ordered(is_ordered))
+    }
+
+    /// Sends it by one of the ways there are.
+    fn send<T>(self, send: Send<T>) -> T
+    where
+        I::Item: Item<A>,
+    {
+        let mut items = Vec::new();
+        for item in self.items {
+            items.push(item.item());
         }
-        let (placement, parts) = match self.place {
-            Place::Direct(targets) => {
-                let mut engines = match targets {
-                    Some(targets) => targets,
-                    None => Client::connect()?.ids(),
-                };
-                if engines.is_empty() {
-                    return Err(Error(Failure::NoEngines));
-                }
-                let mut parts = partition(items.len(), engines.len());
-                parts.retain(|part| !part.is_empty());
-                engines.truncate(parts.len());
-                (ApplyPlacement::Engines(engines), parts)
-            }
-            Place::Balanced(heeds) => {
-                let size = self.chunksize;
-                let parts: Vec<_> = (0..items.len())
-                    .step_by(size)
-                    .map(|from| from..items.len().min(from + size))
-                    .collect();
-                let tasks = parts.len();
-                (ApplyPlacement::Balanced { tasks, heeds }, parts)
-            }
+        let write = |part: Range<usize>, to: &mut _| {
+            items[part]
+                .iter()
+                .try_for_each(|item: &A| item.serialize(&mut *to))
         };
-        let mut tasks = Vec::with_capacity(parts.len());
-        for part in parts {
-            let count = part.len();
-            tasks.push((Parts::of(&items[part])?, count));
-        }
-        let function = self.function.into_function()?;
-        let submit = Submit {
-            function: &function,
-            placement,
-            args: Args::Items(tasks),
-            label: self.label,
-            pushes: Vec::new(),
-        };
-        let result: AsyncResult<F::Output, Chunks> = submit.submit()?;
-        Ok(if self.ordered {
-            result
-        } else {
-            result.unordered()
-        })
+        let function = || self.function.into_many();
+        send(self.plan, items.len(), type_name::<A>(), &write, function())
     }
 
     /// Sends it, waits, and gives the results in the order of the inputs.
@@ -179,7 +154,7 @@ where
     where
         I::Item: Item<A>,
     {
-        self.submit()?.get()
+        Chunks::all(self.send(Plan::call))
     }
 
     /// Sends it, waits, and gives what came of each task, failures among them: ipyparallel's
@@ -192,6 +167,102 @@ where
         I::Item: Item<A>,
     {
         Ok(self.submit()?.into_iter().collect())
+    }
+}
+
+/// A way of sending a map: with how many items of which type, how they are written, and the function.
+type Send<T> = fn(Plan, usize, &str, &WriteRange<'_>, Result<Located, Error>) -> T;
+
+impl Plan {
+    #[inline(never)]
+    fn direct(group: &Group) -> Self {
+        Self::of(Place::Direct(group.clone()), group.label())
+    }
+
+    pub(super) fn balanced(heeds: Heeds, label: Option<String>) -> Self {
+        Self::of(Place::Balanced(heeds), label)
+    }
+
+    fn of(place: Place, label: Option<String>) -> Self {
+        Self::hold(Planned {
+            place,
+            label,
+            chunksize: 1,
+            ordered: true,
+        })
+    }
+
+    #[inline(never)]
+    fn chunksize(&mut self, items: usize) {
+        self.chunksize = items.max(1);
+    }
+
+    #[inline(never)]
+    fn ordered(&mut self, ordered: bool) {
+        self.ordered = ordered;
+    }
+
+    #[inline(never)]
+    fn label(&mut self, label: String) {
+        self.label = Some(label);
+    }
+
+    #[inline(never)]
+    fn is_ordered(&self) -> bool {
+        self.ordered
+    }
+
+    #[inline(never)]
+    fn submit(
+        self,
+        count: usize,
+        type_name: &str,
+        write: &WriteRange<'_>,
+        function: Result<Located, Error>,
+    ) -> Result<AsyncResultHandle, Error> {
+        if count == 0 {
+            return Ok(AsyncResultHandle::of_ranges(Vec::new()));
+        }
+        let plan = self.release();
+        let (placement, parts) = match plan.place {
+            Place::Direct(group) => {
+                let (engines, parts) = group.parts(count)?;
+                (ApplyPlacement::Engines(engines), parts)
+            }
+            Place::Balanced(heeds) => {
+                let size = plan.chunksize;
+                let parts: Vec<_> = (0..count)
+                    .step_by(size)
+                    .map(|from| from..count.min(from.saturating_add(size)))
+                    .collect();
+                let tasks = parts.len();
+                (ApplyPlacement::Balanced { tasks, heeds }, parts)
+            }
+        };
+        let mut tasks = Vec::with_capacity(parts.len());
+        for part in parts {
+            let count = part.len();
+            tasks.push((list(part, type_name, write)?, count));
+        }
+        let submit = Submit {
+            function: function?,
+            placement,
+            args: Args::Items(tasks),
+            label: plan.label,
+            pushes: Vec::new(),
+        };
+        submit.submit()
+    }
+
+    #[inline(never)]
+    fn call(
+        self,
+        count: usize,
+        type_name: &str,
+        write: &WriteRange<'_>,
+        function: Result<Located, Error>,
+    ) -> Result<Successes, Error> {
+        self.submit(count, type_name, write, function)?.successes()
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `targets.rs` | which engines |
 //! | `direct.rs` | [`DirectView`]: functions on each of them |
+//! | `group.rs` | the engines of one, whatever the types |
 //! | `data.rs` | values to and from their namespaces |
 //! | `scatter.rs` | items spread over them |
 //! | `balanced.rs` | [`LoadBalancedView`]: each task on the engine the scheduler chooses |
@@ -14,6 +15,7 @@
 mod balanced;
 mod data;
 mod direct;
+mod group;
 mod imap;
 mod map;
 mod scatter;

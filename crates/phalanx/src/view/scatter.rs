@@ -1,14 +1,17 @@
 //! Items spread over engines.
 
-use super::DirectView;
-use super::data::{parcel, pushed_type, receiver};
+use super::data::pushed_type;
+use super::group::{Group, WriteRange, list, parcel};
 use super::map::partition;
 use super::submit::Args;
 use crate::Error;
-use crate::async_result::{AsyncResult, Many, Shape};
-use crate::function::{Parts, Sendable};
+use crate::async_result::{AsyncResult, AsyncResultHandle, Many, Shape};
+use crate::function::{Encoder, Parts, Sendable, Unwritten};
+use crate::opaque::opaque;
 use crate::shared::{Plain, Shared};
-use phalanx_protocol::apply::Pushed;
+use serde::Serialize;
+use std::any::type_name;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -29,11 +32,14 @@ pub trait Spread {
     /// How many items there are.
     fn count(&self) -> usize;
 
-    /// The type of a part, or of a single item.
-    fn type_name(&self, bare: bool) -> String;
+    /// The type of an item, or of a part where a part is written as it is.
+    const TYPE_NAME: fn() -> &'static str;
 
-    /// A part, or the first of its items.
-    fn part(&self, part: Range<usize>, bare: bool) -> Result<Parts, Error>;
+    /// Says that an item is written alone, and that a list is made of several.
+    const BY_ITEMS: bool;
+
+    /// Writes the items of a part, or the part.
+    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), Unwritten>;
 }
 
 /// Items that engines get in a `Vec`.
@@ -72,18 +78,14 @@ impl<T: Sendable> Spread for List<T> {
         self.0.len()
     }
 
-    fn type_name(&self, bare: bool) -> String {
-        match bare {
-            true => pushed_type::<T>(),
-            false => format!("alloc::vec::Vec<{}>", pushed_type::<T>()),
-        }
-    }
+    const TYPE_NAME: fn() -> &'static str = type_name::<T>;
+    const BY_ITEMS: bool = true;
 
-    fn part(&self, part: Range<usize>, bare: bool) -> Result<Parts, Error> {
-        match &self.0[part] {
-            [item] if bare => Parts::of(item),
-            items => Parts::of(items),
+    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), Unwritten> {
+        for item in &self.0[part] {
+            item.serialize(&mut *to)?;
         }
+        Ok(())
     }
 }
 
@@ -92,38 +94,46 @@ impl<T: Plain> Spread for Shared<[T]> {
         self.len()
     }
 
-    fn type_name(&self, _: bool) -> String {
-        pushed_type::<Self>()
-    }
+    const TYPE_NAME: fn() -> &'static str = type_name::<Self>;
+    const BY_ITEMS: bool = false;
 
-    fn part(&self, part: Range<usize>, _: bool) -> Result<Parts, Error> {
-        Parts::of(&self.slice(part))
+    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), Unwritten> {
+        self.slice(part).serialize(to)
     }
 }
 
 /// Items on their way to engines; [`submit`](Self::submit) or [`wait`](Self::wait) sends them.
 #[must_use = "nothing is sent before `submit()` or `wait()`"]
 pub struct Scatter<D, S: Shape> {
-    view: DirectView<S>,
-    name: String,
+    scattering: Scattering,
     items: D,
+    shape: PhantomData<fn() -> S>,
+}
+
+opaque! {
+    struct Scattering of Description
+}
+
+/// What is in a [`Scattering`].
+struct Description {
+    group: Group,
+    name: String,
     flatten: bool,
 }
 
 impl<D: Spread, S: Shape> Scatter<D, S> {
-    pub(super) fn new(view: DirectView<S>, name: &str, items: D) -> Self {
+    pub(super) fn new(group: &Group, name: &str, items: D) -> Self {
         Self {
-            view,
-            name: name.to_owned(),
+            scattering: Scattering::new(group, name),
             items,
-            flatten: false,
+            shape: PhantomData,
         }
     }
 
     /// Whether an engine that gets a single item gets it bare rather than in a list. There must be
     /// as many items as engines then. [`Shared`] data stays a list.
     pub fn flatten(mut self, flatten: bool) -> Self {
-        self.flatten = flatten;
+        self.scattering.flatten(flatten);
         self
     }
 
@@ -132,24 +142,14 @@ impl<D: Spread, S: Shape> Scatter<D, S> {
     /// # Errors
     /// When they cannot be serialised or submitted.
     pub fn submit(self) -> Result<AsyncResult<(), Many>, Error> {
-        let engines = self.view.targets()?;
-        let parts = partition(self.items.count(), engines.len());
-        let bare = self.flatten && parts.iter().all(|part| part.len() == 1);
-        let type_name = self.items.type_name(bare);
-        let mut tasks = Vec::new();
-        for part in parts {
-            tasks.push(parcel(
-                &self.name,
-                &type_name,
-                self.items.part(part, bare)?,
-            )?);
-        }
-        let pushed = Pushed {
-            name: self.name,
-            type_name,
-        };
-        let view = DirectView::<Many>::new(Some(engines));
-        view.send(&receiver()?, Args::Each(tasks), vec![pushed])
+        AsyncResult::submitted(self.send())
+    }
+
+    fn send(&self) -> Result<AsyncResultHandle, Error> {
+        let write = |part: Range<usize>, to: &mut _| self.items.write(part, to);
+        let (count, type_name) = (self.items.count(), (D::TYPE_NAME)());
+        self.scattering
+            .submit(count, type_name, D::BY_ITEMS, &write)
     }
 
     /// Sends the items and waits until the engines have them.
@@ -157,7 +157,7 @@ impl<D: Spread, S: Shape> Scatter<D, S> {
     /// # Errors
     /// When they cannot be serialised or submitted.
     pub fn wait(self) -> Result<(), Error> {
-        self.submit()?.get().map(drop)
+        sent(self.send())
     }
 
     /// The same, at most for that long; whether they have them.
@@ -165,6 +165,54 @@ impl<D: Spread, S: Shape> Scatter<D, S> {
     /// # Errors
     /// When they cannot be serialised or submitted.
     pub fn wait_timeout(self, timeout: Duration) -> Result<bool, Error> {
-        self.submit()?.wait_timeout(timeout)
+        self.send()?.wait_timeout(timeout)
+    }
+}
+
+/// Waits until engines have what was sent.
+#[inline(never)]
+fn sent(handle: Result<AsyncResultHandle, Error>) -> Result<(), Error> {
+    handle?.successes().map(drop)
+}
+
+impl Scattering {
+    #[inline(never)]
+    fn new(group: &Group, name: &str) -> Self {
+        Self::hold(Description {
+            group: group.clone(),
+            name: name.to_owned(),
+            flatten: false,
+        })
+    }
+
+    #[inline(never)]
+    fn flatten(&mut self, flatten: bool) {
+        self.flatten = flatten;
+    }
+
+    #[inline(never)]
+    fn submit(
+        &self,
+        count: usize,
+        type_name: &str,
+        by_items: bool,
+        write: &WriteRange<'_>,
+    ) -> Result<AsyncResultHandle, Error> {
+        let engines = self.group.targets()?;
+        let parts = partition(count, engines.len());
+        let is_bare = self.flatten && parts.iter().all(|part| part.len() == 1);
+        let (as_it_is, mut pushed) = (is_bare || !by_items, pushed_type(type_name));
+        if !as_it_is {
+            pushed = format!("alloc::vec::Vec<{pushed}>");
+        }
+        let mut tasks = Vec::new();
+        for part in parts {
+            let value = match as_it_is {
+                true => Parts::written(type_name, &|to| write(part.clone(), to)),
+                false => list(part, type_name, write),
+            };
+            tasks.push(parcel(&self.name, &pushed, value?)?);
+        }
+        Group::new(Some(engines)).give(&self.name, pushed, Args::Each(tasks))
     }
 }

@@ -142,7 +142,7 @@ impl IntoTargets for &str {
         if self == "all" {
             return Ok(ids.to_vec());
         }
-        Err(Error(Failure::Usage {
+        Err(Error::new(Failure::Usage {
             message: format!("\"{self}\" names no engines"),
             hint: Some("\"all\" does; others are numbers, ranges and lists".to_owned()),
         }))
@@ -151,9 +151,9 @@ impl IntoTargets for &str {
 
 fn no_such(wanted: impl std::fmt::Display, ids: &[EngineId]) -> Error {
     if ids.is_empty() {
-        return Error(Failure::NoEngines);
+        return Error::new(Failure::NoEngines);
     }
-    Error(Failure::Usage {
+    Error::new(Failure::Usage {
         message: format!("No such engine: {wanted}"),
         hint: Some(format!("there are {ids:?}")),
     })

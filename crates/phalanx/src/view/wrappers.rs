@@ -1,12 +1,13 @@
 //! Functions with the view they run on: ipyparallel's `@view.remote` and `@view.parallel`.
 
 use super::DirectView;
-use super::submit::{Args, Submit};
-use crate::async_result::{AsyncResult, AsyncResultHandle, Chunks, Many, Shape};
+use super::group::Group;
+use crate::Error;
+use crate::async_result::{AsyncResult, Chunks, Many, Shape};
 use crate::function::{Arguments, Encoded, Function, Travels};
-use crate::{Client, Error};
-use phalanx_protocol::apply::ApplyPlacement;
-use phalanx_protocol::id::EngineId;
+use std::any::type_name;
+use std::fmt;
+use std::ops::Range;
 
 /// A function that runs on a view's engines when it is called.
 #[derive(Clone, Debug)]
@@ -25,7 +26,13 @@ impl<P, R: Travels, S: Shape> RemoteFunction<P, R, S> {
     /// # Errors
     /// When it cannot be submitted, or failed on an engine.
     pub fn call(&self, arguments: impl Arguments<P>) -> Result<S::All<R>, Error> {
-        self.call_async(arguments)?.get()
+        let mut args = Encoded::new();
+        arguments.encode_all(&mut args);
+        S::all(
+            self.view
+                .group
+                .call(Ok(self.function.located().clone()), args),
+        )
     }
 
     /// Calls it with these arguments; returns at once.
@@ -33,21 +40,32 @@ impl<P, R: Travels, S: Shape> RemoteFunction<P, R, S> {
     /// # Errors
     /// When it cannot be submitted.
     pub fn call_async(&self, arguments: impl Arguments<P>) -> Result<AsyncResult<R, S>, Error> {
-        self.view
-            .call_encoded(&self.function, arguments.encode_all()?)
+        let mut args = Encoded::new();
+        arguments.encode_all(&mut args);
+        let function = Ok(self.function.located().clone());
+        AsyncResult::submitted(self.view.group.submit(function, args))
     }
 }
 
 /// A function of a list: each engine calls it with its part of the list it is called with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ParallelFunction<A, R> {
-    targets: Option<Vec<EngineId>>,
+    group: Group,
     function: Function<(Vec<A>,), R>,
 }
 
+impl<A, R> fmt::Debug for ParallelFunction<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParallelFunction")
+            .field("targets", self.group.chosen())
+            .field("function", &self.function)
+            .finish()
+    }
+}
+
 impl<A: Travels, R: Travels> ParallelFunction<A, R> {
-    pub(super) fn new(targets: Option<Vec<EngineId>>, function: Function<(Vec<A>,), R>) -> Self {
-        Self { targets, function }
+    pub(super) fn new(group: Group, function: Function<(Vec<A>,), R>) -> Self {
+        Self { group, function }
     }
 
     /// Calls it with a list; what each engine made of its part.
@@ -68,33 +86,16 @@ impl<A: Travels, R: Travels> ParallelFunction<A, R> {
     }
 
     fn submit<S: Shape, T: Travels>(&self, items: &[A]) -> Result<AsyncResult<T, S>, Error> {
-        let mut engines = match &self.targets {
-            Some(targets) => targets.clone(),
-            None => Client::connect()?.ids(),
+        let write = |part: Range<usize>, to: &mut _| {
+            let mut items = items[part].iter();
+            items.try_for_each(|item| item.serialize(&mut *to))
         };
-        if engines.is_empty() {
-            return Err(Error(phalanx_protocol::failure::Failure::NoEngines));
-        }
-        if items.is_empty() {
-            return Ok(AsyncResult::of(AsyncResultHandle::of_ranges(Vec::new())));
-        }
-        let mut parts = super::map::partition(items.len(), engines.len());
-        parts.retain(|part| !part.is_empty());
-        engines.truncate(parts.len());
-        let mut tasks = Vec::new();
-        for part in parts {
-            let mut args = Encoded::default();
-            args.value(crate::function::Parts::of(&items[part])?);
-            tasks.push(args);
-        }
-        Submit {
-            function: &self.function,
-            placement: ApplyPlacement::Engines(engines),
-            args: Args::Each(tasks),
-            label: None,
-            pushes: Vec::new(),
-        }
-        .submit()
+        let function = self.function.located();
+        let count = items.len();
+        let handle = self
+            .group
+            .submit_parts(function, count, type_name::<A>(), &write);
+        AsyncResult::submitted(handle)
     }
 }
 

@@ -1,0 +1,119 @@
+//! What came of tasks as it arrives, in bytes.
+
+use super::AsyncResultHandle;
+use super::ends::Ends;
+use crate::Error;
+use crate::function::{List, Read, read_frame};
+use crate::host::Frame;
+use crate::opaque::opaque;
+use std::collections::{HashSet, VecDeque};
+
+opaque! {
+    /// Yields values as they arrive: in the order of tasks, or as tasks end.
+    pub(super) struct Arrivals of Arriving
+}
+
+/// What is in [`Arrivals`].
+pub(super) struct Arriving {
+    handle: AsyncResultHandle,
+    ordered: bool,
+    /// A task yields a list of items.
+    lists: bool,
+    ready: VecDeque<Result<Frame, Error>>,
+    /// The list whose items are given.
+    list: Option<List>,
+    /// The tasks that are known to have ended; `None` before the first is asked for.
+    ends: Option<Ends>,
+    /// The next task to give, where the order counts.
+    next: usize,
+    /// Tasks that ended before their turn.
+    early: HashSet<usize>,
+    failed: bool,
+}
+
+impl Arrivals {
+    #[inline(never)]
+    pub(super) fn of(handle: &AsyncResultHandle, ordered: bool, lists: bool) -> Self {
+        Self::hold(Arriving {
+            handle: handle.clone(),
+            ordered,
+            lists,
+            ready: VecDeque::new(),
+            list: None,
+            ends: None,
+            next: 0,
+            early: HashSet::new(),
+            failed: false,
+        })
+    }
+
+    /// Reads the next item, of that type.
+    #[inline(never)]
+    pub(super) fn next(
+        &mut self,
+        type_name: &str,
+        read: &mut Read<'_>,
+    ) -> Option<Result<(), Error>> {
+        loop {
+            if let Some(list) = &mut self.list {
+                match list.read(type_name, read) {
+                    Some(Ok(())) => return Some(Ok(())),
+                    Some(Err(error)) => {
+                        self.list = None;
+                        return Some(Err(error));
+                    }
+                    None => self.list = None,
+                }
+            }
+            match self.ready.pop_front() {
+                Some(Err(error)) => return Some(Err(error)),
+                Some(Ok(frame)) if self.lists => self.list = Some(List::of(frame)),
+                Some(Ok(frame)) => return Some(read_frame(&frame, type_name, read)),
+                None if self.failed || self.ends.as_ref().is_some_and(Ends::is_over) => {
+                    return None;
+                }
+                None => {
+                    if let Err(error) = self.advance() {
+                        self.failed = true;
+                        return Some(Err(error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Arriving {
+    /// Takes what has ended; waits for something that has.
+    fn advance(&mut self) -> Result<(), Error> {
+        let ends = match &mut self.ends {
+            Some(ends) => ends,
+            None => self.ends.insert(Ends::of(&self.handle)?),
+        };
+        let ended = match ends.is_over() {
+            true => Vec::new(),
+            false => ends.next(&self.handle, None)?,
+        };
+        if !self.ordered {
+            // Those that follow each other are had at once.
+            for run in ended.chunk_by(|task, next| task + 1 == *next) {
+                if let Some(from) = run.first() {
+                    self.take(*from, from + run.len())?;
+                }
+            }
+            return Ok(());
+        }
+        self.early.extend(ended);
+        let from = self.next;
+        while self.early.remove(&self.next) {
+            self.next += 1;
+        }
+        self.take(from, self.next)
+    }
+
+    fn take(&mut self, from: usize, to: usize) -> Result<(), Error> {
+        let outcomes = self.handle.outcomes(from, to, false)?;
+        self.ready.extend(outcomes.into_all());
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! What came of tasks, in bytes: what is compiled of it in a cell is how its values are read.
+
+use super::Values;
+use super::ends::Ends;
+use super::handle::{AsyncResultHandle, not_ready};
+use crate::error::Error;
+use crate::function::{Read, read_frame, read_list};
+use crate::host::{self, Frame};
+use crate::opaque::opaque;
+use phalanx_protocol::failure::{Failure, RemoteFailure};
+use phalanx_protocol::host::{AsyncResultQuery, HostReply};
+use phalanx_protocol::id::EngineId;
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+opaque! {
+    /// What came of each of several tasks, failures among them.
+    #[doc(hidden)]
+    pub struct Outcomes of VecDeque<Result<Frame, Error>>
+}
+
+opaque! {
+    /// What several tasks have yielded, none of which failed.
+    #[doc(hidden)]
+    pub struct Successes of Vec<Frame>
+}
+
+impl Outcomes {
+    /// From what the kernel says and the frames with it.
+    pub(crate) fn of(values: Values, frames: Vec<Frame>) -> Self {
+        let outcome = |(value, frame)| match value {
+            None => Err(not_ready()),
+            Some(Err(failure)) => Err(Error::new(Failure::Remote(Box::new(failure)))),
+            Some(Ok(_)) => Ok(frame),
+        };
+        Self::hold(values.into_iter().zip(frames).map(outcome).collect())
+    }
+
+    pub(super) fn into_all(self) -> VecDeque<Result<Frame, Error>> {
+        self.release()
+    }
+
+    /// Reads the next one, if there is one.
+    #[inline(never)]
+    pub(crate) fn read(
+        &mut self,
+        type_name: &str,
+        read: &mut Read<'_>,
+    ) -> Option<Result<(), Error>> {
+        let frame = self.pop_front()?;
+        Some(frame.and_then(|frame| read_frame(&frame, type_name, read)))
+    }
+
+    /// What all have yielded, or their failures as one, of that name.
+    pub(crate) fn successes(self, name: impl FnOnce() -> String) -> Result<Successes, Error> {
+        let mut frames = Vec::new();
+        let mut failures = Vec::<RemoteFailure>::new();
+        for outcome in self.release() {
+            match outcome.map_err(Error::into_failure) {
+                Ok(frame) => frames.push(frame),
+                Err(Failure::Remote(failure)) => failures.push(*failure),
+                Err(failure) => return Err(Error::new(failure)),
+            }
+        }
+        match failures.len() {
+            0 => Ok(Successes::hold(frames)),
+            1 => Err(Error::new(Failure::Remote(Box::new(failures.remove(0))))),
+            _ => Err(Error::new(Failure::Composite {
+                message: name(),
+                failures,
+            })),
+        }
+    }
+}
+
+impl Successes {
+    /// Reads every value.
+    #[inline(never)]
+    pub(crate) fn read(
+        values: Result<Self, Error>,
+        type_name: &str,
+        read: &mut Read<'_>,
+    ) -> Result<(), Error> {
+        let values = values?;
+        let mut frames = values.iter();
+        frames.try_for_each(|frame| read_frame(frame, type_name, read))
+    }
+
+    /// Reads every item of every list.
+    #[inline(never)]
+    pub(crate) fn read_items(
+        values: Result<Self, Error>,
+        type_name: &str,
+        read: &mut Read<'_>,
+    ) -> Result<(), Error> {
+        let values = values?;
+        let mut frames = values.iter();
+        frames.try_for_each(|frame| read_list(frame, type_name, read))
+    }
+}
+
+impl AsyncResultHandle {
+    /// What came of these tasks, so far or once all have ended.
+    #[inline(never)]
+    pub(super) fn outcomes(&self, from: usize, to: usize, wait: bool) -> Result<Outcomes, Error> {
+        let request = self.request(AsyncResultQuery::Values { from, to, wait });
+        match host::call_with(&request, &[])? {
+            (HostReply::Values(values), frames) => Ok(Outcomes::of(values, frames)),
+            (other, _) => Err(host::unexpected(&other)),
+        }
+    }
+
+    /// Waits; what all tasks yielded, or their failures as one.
+    #[inline(never)]
+    pub(crate) fn successes(&self) -> Result<Successes, Error> {
+        let outcomes = self.outcomes(0, usize::MAX, true)?;
+        outcomes.successes(|| self.name())
+    }
+
+    /// The same, waiting at most for that long.
+    #[inline(never)]
+    pub(super) fn successes_within(&self, timeout: Duration) -> Result<Successes, Error> {
+        match self.wait_timeout(timeout)? {
+            true => self.successes(),
+            false => Err(not_ready()),
+        }
+    }
+
+    /// The same, waiting no longer once a task has failed.
+    #[inline(never)]
+    pub(super) fn successes_unless_one_fails(&self) -> Result<Successes, Error> {
+        let mut ends = Ends::of(self)?;
+        while !ends.is_over() {
+            for task in ends.next(self, None)? {
+                if let Some(Err(error)) = self.outcomes(task, task + 1, false)?.pop_back() {
+                    return Err(error);
+                }
+            }
+        }
+        self.successes()
+    }
+
+    /// Waits; what all tasks yielded, each on an engine of its own.
+    #[inline(never)]
+    pub(super) fn successes_by_engine(&self) -> Result<(Vec<EngineId>, Outcomes), Error> {
+        let frames = self.successes()?.release();
+        let engines = self.engine_ids();
+        let mut known = Vec::new();
+        let mut values = VecDeque::new();
+        let mut seen = HashSet::new();
+        for (engine, frame) in engines.iter().zip(frames) {
+            let Some(engine) = *engine else { continue };
+            if !seen.insert(engine) {
+                let count = engines.iter().filter(|id| **id == Some(engine)).count();
+                return Err(Error::new(Failure::Usage {
+                    message: format!("Cannot build dict, {count} jobs ran on engine #{engine}"),
+                    hint: None,
+                }));
+            }
+            known.push(engine);
+            values.push_back(Ok(frame));
+        }
+        Ok((known, Outcomes::hold(values)))
+    }
+
+    /// What one task yielded, alone.
+    #[inline(never)]
+    pub(super) fn outcome(&self, task: usize) -> Result<Outcomes, Error> {
+        let mut outcomes = self.outcomes(task, task + 1, false)?;
+        if outcomes.is_empty() {
+            outcomes.push_back(Err(Error::new(Failure::Usage {
+                message: format!("there is no task {task}: there are {}", self.tasks()),
+                hint: None,
+            })));
+        }
+        Ok(outcomes)
+    }
+}
+
+/// Why a value is missing that was read: a fault of ours.
+#[cold]
+pub(crate) fn no_task() -> Error {
+    Error::new(Failure::Internal {
+        message: "an AsyncResult has no task".to_owned(),
+    })
+}

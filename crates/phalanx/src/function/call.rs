@@ -1,0 +1,241 @@
+//! One call of a function, as its engine sees it: what it captures, its arguments, its answer.
+//!
+//! A cell compiles of it how its own types are read and written.
+
+use super::args::{Given, Reader};
+use super::blob::{given, given_kept};
+use super::codec::{Kept, Parts, Read, Taken, Write, why_unread};
+use super::decoder::Decoder;
+use super::encoder::Encoder;
+use crate::namespace;
+use crate::shared::beside::{Areas, Source, reading, writing};
+use phalanx_protocol::native::value;
+
+/// A call that has come.
+pub struct Call<'a> {
+    captures: Option<Taken<'a>>,
+    arguments: Reader<'a>,
+    outcome: Result<Vec<u8>, Failed>,
+}
+
+/// Why a function was not called, or what came of it is not given back.
+pub(super) struct Failed {
+    pub(super) ename: &'static str,
+    pub(super) evalue: String,
+}
+
+impl Failed {
+    pub(super) fn unread(evalue: String) -> Self {
+        Self {
+            ename: "DeserializeError",
+            evalue,
+        }
+    }
+
+    fn argument(place: usize, type_name: &str, why: &str) -> Self {
+        let number = place + 1;
+        Self::unread(format!(
+            "argument {number} cannot be read as {type_name}: {why}"
+        ))
+    }
+
+    fn result(type_name: &str, why: &str) -> Self {
+        Self {
+            ename: "SerializeError",
+            evalue: format!("the result, a {type_name}, cannot be serialised: {why}"),
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(captures: Option<Taken<'a>>, arguments: Reader<'a>) -> Self {
+        Self {
+            captures,
+            arguments,
+            outcome: Err(Failed::unread("nothing was given back".to_owned())),
+        }
+    }
+
+    /// What is given back, or why nothing is.
+    pub(super) fn finish(self) -> Result<Vec<u8>, Failed> {
+        self.outcome
+    }
+
+    /// `None` says that the call has failed.
+    fn ended<T>(&mut self, done: Result<T, Failed>) -> Option<T> {
+        match done {
+            Ok(done) => Some(done),
+            Err(failed) => {
+                self.outcome = Err(failed);
+                None
+            }
+        }
+    }
+
+    /// Reads what the function captures.
+    #[inline(never)]
+    pub(super) fn captures(&mut self, read: &mut Read<'_>) -> Option<()> {
+        let done = match self.captures.take() {
+            Some(captures) => captures.decode(read),
+            None => Err("they did not come".to_owned()),
+        };
+        let failed = |why| format!("what the function captures cannot be read: {why}");
+        self.ended(done.map_err(|why| Failed::unread(failed(why))))
+    }
+
+    /// Reads the next argument: that of a parameter at this place, of that type.
+    #[inline(never)]
+    pub(super) fn argument(
+        &mut self,
+        place: usize,
+        type_name: &str,
+        read: &mut Read<'_>,
+    ) -> Option<()> {
+        let unread = |why: &str| Failed::argument(place, type_name, why);
+        let done = match self.arguments.next() {
+            None => Err(unread("it is cut off")),
+            Some(Given::Value(taken)) => taken.decode(read).map_err(|why| unread(&why)),
+            Some(Given::Reference(name)) => {
+                let name = String::from_utf8_lossy(name);
+                let done = namespace::decode(&name, type_name, read);
+                done.map_err(|unknown| Failed {
+                    ename: unknown.ename,
+                    evalue: unknown.evalue,
+                })
+            }
+        };
+        self.ended(done)
+    }
+
+    /// The next argument as it came.
+    pub(super) fn keep(&mut self, place: usize) -> Option<Kept> {
+        let done = match self.arguments.next() {
+            Some(Given::Value(taken)) => Ok(self.arguments.keep(taken)),
+            _ => Err(Failed::argument(place, "a value", "it is cut off")),
+        };
+        self.ended(done)
+    }
+
+    /// The next argument, a text.
+    pub(super) fn text(&mut self, place: usize) -> Option<String> {
+        let mut text = None;
+        self.argument(place, "alloc::string::String", &mut |from| {
+            text = Some(serde::Deserialize::deserialize(from)?);
+            Ok(())
+        })?;
+        text
+    }
+
+    /// Gives back the value of that type that is written so.
+    #[inline(never)]
+    pub(super) fn answer(&mut self, type_name: &str, write: &Write<'_>) -> Option<()> {
+        let parts = Parts::after(vec![value::POSTCARD], write);
+        let parts = parts.map_err(|why| Failed::result(type_name, &why.to_string()));
+        let parts = self.ended(parts)?;
+        self.give(type_name, given(parts))
+    }
+
+    /// Gives back a value that was kept as it came.
+    pub(super) fn answer_kept(&mut self, kept: Kept) -> Option<()> {
+        self.give("value", given_kept(kept))
+    }
+
+    fn give(&mut self, type_name: &str, frame: std::io::Result<Vec<u8>>) -> Option<()> {
+        let failed = |why| format!("there is no memory to share it: {why}");
+        let given = frame.map_err(|why| Failed::result(type_name, &failed(why)));
+        self.outcome = Ok(self.ended(given)?);
+        Some(())
+    }
+
+    /// Calls it for each item of the list that is its argument, and gives back the list of what comes
+    /// of them.
+    #[inline(never)]
+    pub(super) fn each(
+        &mut self,
+        type_names: [&str; 2],
+        call: &dyn Fn(&mut Item<'_>) -> Option<()>,
+    ) -> Option<()> {
+        let [given, given_back] = type_names.map(|name| format!("alloc::vec::Vec<{name}>"));
+        let Some(Given::Value(Taken { bytes, beside })) = self.arguments.next() else {
+            return self.ended(Err(Failed::argument(0, &given, "it is cut off")));
+        };
+        let mut item = Item {
+            from: Decoder::of(bytes),
+            // Most have nothing beside them.
+            beside: Some(beside).filter(|beside| !beside.is_empty()),
+            to: Encoder::after(vec![value::POSTCARD]),
+            areas: Areas::default(),
+            failed: String::new(),
+            is_unread: false,
+        };
+        let count = match item.from.length() {
+            Ok(count) => count,
+            Err(unread) => {
+                let failed = Failed::argument(0, &given, &why_unread(&unread));
+                return self.ended(Err(failed));
+            }
+        };
+        item.to.number(count as u64);
+        let done = match (0..count).try_for_each(|_| call(&mut item)) {
+            Some(()) => match item.from.rest().len() {
+                0 => Ok(()),
+                rest => {
+                    let why = format!("{rest} bytes are left over");
+                    Err(Failed::argument(0, &given, &why))
+                }
+            },
+            None if item.is_unread => Err(Failed::argument(0, &given, &item.failed)),
+            None => Err(Failed::result(&given_back, &item.failed)),
+        };
+        self.ended(done)?;
+        let parts = Parts {
+            bytes: item.to.into_bytes(),
+            areas: item.areas,
+        };
+        self.give(&given_back, super::blob::given(parts))
+    }
+}
+
+/// One item of a list for which a function is called.
+pub(super) struct Item<'a> {
+    from: Decoder<'a>,
+    beside: Option<Source<'a>>,
+    to: Encoder,
+    areas: Areas,
+    failed: String,
+    is_unread: bool,
+}
+
+impl Item<'_> {
+    /// Reads it.
+    #[inline(never)]
+    pub(super) fn read(&mut self, read: &mut Read<'_>) -> Option<()> {
+        let beside = self.beside.clone().unwrap_or(Source::Passing(&[]));
+        match reading(beside, || read(&mut self.from)) {
+            Ok(()) => Some(()),
+            Err(unread) => {
+                self.failed = why_unread(&unread);
+                self.is_unread = true;
+                None
+            }
+        }
+    }
+
+    /// Appends what came of it to the answer.
+    #[inline(never)]
+    pub(super) fn write(&mut self, write: &Write<'_>) -> Option<()> {
+        let areas = std::mem::take(&mut self.areas);
+        let (written, areas) = writing(areas, || write(&mut self.to));
+        self.areas = areas;
+        match written {
+            Ok(()) => Some(()),
+            Err(why) => {
+                self.failed = why.to_string();
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Functions that are called as engines call them.
+
+use crate::function::args::{Arguments, Encoded, EncodedParts, Reference};
+use crate::function::blob::Frames;
+use crate::function::blob::given;
+use crate::function::codec::Parts;
+use crate::function::codec::read_frame;
+use crate::function::invoke::{Bare, With};
+use crate::function::list::List;
+use crate::function::trampoline::{many, single};
+use crate::host::Frame;
+use crate::shared::Shared;
+use phalanx_protocol::native::value;
+use phalanx_protocol::native::{Raised, Trampoline};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ffi::c_void;
+
+unsafe extern "C" fn keep(to: *mut c_void, bytes: *const u8, len: usize) {
+    // SAFETY: `call` gives a `Vec`, and a trampoline bytes that are valid meanwhile.
+    unsafe { (*to.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes, len)) }
+}
+
+/// Calls a function as an engine does.
+fn call(function: Trampoline, captures: &Parts, args: EncodedParts) -> Vec<u8> {
+    let frames = Frames::of(captures, vec![args]).unwrap();
+    let (frame, mut given) = (&frames.frames[0], Vec::new());
+    // SAFETY: the bytes are valid during the call, and `keep` takes a `Vec`.
+    unsafe { function(frame.as_ptr(), frame.len(), (&raw mut given).cast(), keep) };
+    given
+}
+
+fn arguments<P>(given: impl Arguments<P>) -> EncodedParts {
+    let mut to = Encoded::new();
+    given.encode_all(&mut to);
+    to.finish().unwrap()
+}
+
+fn value_of<T: DeserializeOwned>(given: Vec<u8>) -> T {
+    let mut value = None;
+    let frame = Frame::open(given).unwrap();
+    let read = read_frame(&frame, "a value", &mut |from| {
+        value = Some(T::deserialize(from)?);
+        Ok(())
+    });
+    read.unwrap();
+    value.unwrap()
+}
+
+fn failure(given: &[u8]) -> Raised {
+    assert_eq!(given[0], value::RAISED);
+    serde_json::from_slice(&given[1..]).unwrap()
+}
+
+type Both = (u64, String);
+
+fn trampolines<F: Fn(u64, String) -> (String, u64) + Copy>(_: F) -> [Trampoline; 2] {
+    [single::<Bare<F>, Both>, many::<Bare<F>, Both>]
+}
+
+fn joined(number: u64, text: String) -> (String, u64) {
+    assert!(number != 13, "no luck");
+    (format!("{text}{number}"), number)
+}
+
+#[test]
+fn a_function_is_called_with_what_it_is_given() {
+    let [once, each] = trampolines(joined);
+    let given = call(once, &Parts::default(), arguments::<Both>((7u64, "größe ")));
+    assert_eq!(value_of::<(String, u64)>(given), ("größe 7".to_owned(), 7));
+    let items: Vec<(u64, &str)> = vec![(1, "a"), (300, "b"), (3, "")];
+    let mut args = EncodedParts::default();
+    args.value(Parts::of(&items).unwrap());
+    let given = call(each, &Parts::default(), args);
+    let wanted = [("a1", 1), ("b300", 300), ("3", 3)];
+    let wanted = wanted.map(|(text, number)| (text.to_owned(), number));
+    assert_eq!(value_of::<Vec<(String, u64)>>(given), wanted);
+}
+
+#[test]
+fn why_a_function_is_not_called_is_said() {
+    let [once, each] = trampolines(joined);
+    let mut args = EncodedParts::default();
+    args.value(Parts::of(&7u64).unwrap());
+    let failed = failure(&call(once, &Parts::default(), args));
+    assert_eq!(failed.ename, "DeserializeError");
+    let why = "argument 2 cannot be read as alloc::string::String: it is cut off";
+    assert_eq!(failed.evalue, why);
+    let args = arguments::<Both>((7u64, Reference("nothing")));
+    let failed = failure(&call(once, &Parts::default(), args));
+    assert_eq!(failed.ename, "NameError");
+    let mut args = EncodedParts::default();
+    args.value(Parts::of(&vec![(1u64, "a", 0u8)]).unwrap());
+    let failed = failure(&call(each, &Parts::default(), args));
+    assert_eq!(failed.ename, "DeserializeError");
+    assert!(failed.evalue.contains("left over"), "{}", failed.evalue);
+    let mut args = EncodedParts::default();
+    args.value(Parts::of(&vec![(1u64, vec![0xffu8])]).unwrap());
+    let failed = failure(&call(each, &Parts::default(), args));
+    let why = "argument 1 cannot be read as alloc::vec::Vec<(u64, alloc::string::String)>: ";
+    assert!(failed.evalue.starts_with(why), "{}", failed.evalue);
+    let given = call(once, &Parts::default(), arguments::<Both>((13u64, "")));
+    assert!(given.is_empty());
+}
+
+#[test]
+fn captures_and_plain_data_come_along() {
+    fn of<F: Fn(&Shared<[f64]>, Shared<[f64]>) -> Shared<[f64]> + Copy>(_: F) -> [Trampoline; 2] {
+        type P = (Shared<[f64]>,);
+        [
+            single::<With<F, Shared<[f64]>>, P>,
+            many::<With<F, Shared<[f64]>>, P>,
+        ]
+    }
+    let added = |left: &Shared<[f64]>, right: Shared<[f64]>| -> Shared<[f64]> {
+        left.iter().zip(&*right).map(|(l, r)| l + r).collect()
+    };
+    let [once, each] = of(added);
+    for len in [3, 2_000, 200_000] {
+        let ones: Shared<[f64]> = vec![1.0; len].into();
+        let numbers: Shared<[f64]> = (0..len).map(|i| i as f64).collect();
+        let twos: Shared<[f64]> = vec![2.0; len].into();
+        let captures = Parts::of(&ones).unwrap();
+        let given = call(once, &captures, arguments::<(Shared<[f64]>,)>(&numbers));
+        let sum: Shared<[f64]> = value_of(given);
+        assert!(sum.iter().enumerate().all(|(i, x)| *x == i as f64 + 1.0));
+        let mut args = EncodedParts::default();
+        args.value(Parts::of(&vec![&ones, &twos, &ones]).unwrap());
+        let given = call(each, &captures, args);
+        let sums: Vec<f64> = list(given).iter().map(|sum| sum[len - 1]).collect();
+        assert_eq!(sums, [2.0, 3.0, 2.0]);
+    }
+}
+
+/// The items of a list, one after the other.
+fn list(given: Vec<u8>) -> Vec<Shared<[f64]>> {
+    let mut list = List::of(Frame::open(given).unwrap());
+    let mut all = Vec::new();
+    while let Some(read) = list.read("Shared", &mut |from| {
+        all.push(serde::Deserialize::deserialize(from)?);
+        Ok(())
+    }) {
+        read.unwrap();
+    }
+    all
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_said() {
+    #[derive(serde::Deserialize)]
+    struct Secret;
+    impl Serialize for Secret {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("it is secret"))
+        }
+    }
+    fn of<F: Fn() -> Secret + Copy>(_: F) -> [Trampoline; 2] {
+        [single::<Bare<F>, ()>, many::<Bare<F>, ()>]
+    }
+    let [once, each] = of(|| Secret);
+    let mut args = EncodedParts::default();
+    args.value(Parts::of(&vec![(), ()]).unwrap());
+    for given in [
+        call(once, &Parts::default(), EncodedParts::default()),
+        call(each, &Parts::default(), args),
+    ] {
+        let failed = failure(&given);
+        assert_eq!(failed.ename, "SerializeError");
+        let why = "Secret";
+        assert!(failed.evalue.contains(why) && failed.evalue.ends_with("it is secret"));
+    }
+}
+
+#[test]
+fn a_list_is_read_item_by_item() {
+    let parts = Parts::after(vec![value::POSTCARD], &|to| vec![5u64, 600].serialize(to));
+    let mut list = List::of(Frame::open(given(parts.unwrap()).unwrap()).unwrap());
+    let mut all = Vec::new();
+    let mut read = |list: &mut List| {
+        list.read("u64", &mut |from| {
+            all.push(<u64 as serde::Deserialize>::deserialize(from)?);
+            Ok(())
+        })
+    };
+    assert_eq!(read(&mut list), Some(Ok(())));
+    assert_eq!(read(&mut list), Some(Ok(())));
+    assert_eq!(read(&mut list), None);
+    let mut cut = List::of(Frame::open(vec![value::POSTCARD, 2, 5]).unwrap());
+    assert_eq!(read(&mut cut), Some(Ok(())));
+    let failed = read(&mut cut).unwrap().unwrap_err().to_string();
+    assert!(failed.contains("alloc::vec::Vec<u64>: it is cut off"));
+    assert_eq!(read(&mut cut), None);
+    assert_eq!(all, [5, 600, 5]);
+}

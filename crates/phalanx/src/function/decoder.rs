@@ -1,0 +1,381 @@
+//! Bytes in postcard's form to values: the counterpart of `encoder.rs`, without type parameters for
+//! the same reason.
+
+use super::codec::cut;
+use super::elements::Elements;
+use crate::shared::beside::fails;
+use serde::de::value::U32Deserializer;
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, Unexpected,
+    VariantAccess, Visitor,
+};
+use std::fmt::{self, Display};
+
+/// Gives a value's bytes.
+pub struct Decoder<'de> {
+    rest: &'de [u8],
+}
+
+/// A value cannot be read; the reason is kept aside, for [`why_not`](crate::shared::beside::why_not).
+#[derive(Debug)]
+pub struct Unread;
+
+impl Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is of another form")
+    }
+}
+
+impl std::error::Error for Unread {}
+
+#[cold]
+#[inline(never)]
+fn says(why: fmt::Arguments<'_>) -> Unread {
+    fails(&why.to_string());
+    Unread
+}
+
+/// The default methods would be compiled in every cell.
+impl de::Error for Unread {
+    #[cold]
+    fn custom<T: Display>(why: T) -> Self {
+        says(format_args!("{why}"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        says(format_args!("invalid type: {found}, expected {expected}"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        says(format_args!("invalid value: {found}, expected {expected}"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn invalid_length(len: usize, expected: &dyn Expected) -> Self {
+        says(format_args!("invalid length {len}, expected {expected}"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        says(format_args!(
+            "unknown variant `{variant}`, expected one of {expected:?}"
+        ))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        says(format_args!(
+            "unknown field `{field}`, expected one of {expected:?}"
+        ))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn missing_field(field: &'static str) -> Self {
+        says(format_args!("missing field `{field}`"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn duplicate_field(field: &'static str) -> Self {
+        says(format_args!("duplicate field `{field}`"))
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn at_end() -> Unread {
+    says(format_args!("it is cut off"))
+}
+
+impl<'de> Decoder<'de> {
+    #[inline(never)]
+    pub(crate) fn of(bytes: &'de [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// What was not read.
+    pub(crate) fn rest(&self) -> &'de [u8] {
+        self.rest
+    }
+
+    #[inline]
+    fn word<const N: usize>(&mut self) -> Result<[u8; N], Unread> {
+        let (word, rest) = self.rest.split_first_chunk().ok_or_else(at_end)?;
+        self.rest = rest;
+        Ok(*word)
+    }
+
+    #[inline(never)]
+    fn wide(&mut self, bits: u32) -> Result<u128, Unread> {
+        let mut number = 0;
+        for shift in (0..bits).step_by(7) {
+            let [byte] = self.word()?;
+            let part = u128::from(byte & 0x7f);
+            if shift + 7 > bits && part >> (bits - shift) != 0 {
+                break;
+            }
+            number |= part << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(says(format_args!("a number is too large")))
+    }
+
+    /// Takes a number of at most so many bits.
+    #[inline(never)]
+    fn number(&mut self, bits: u32) -> Result<u64, Unread> {
+        match *self.rest {
+            [byte, ref rest @ ..] if byte < 0x80 => {
+                self.rest = rest;
+                Ok(byte.into())
+            }
+            _ => Ok(self.wide(bits)? as u64),
+        }
+    }
+
+    #[inline(never)]
+    fn signed(&mut self, bits: u32) -> Result<i64, Unread> {
+        let number = self.number(bits)?;
+        Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+
+    #[inline(never)]
+    fn signed_wide(&mut self) -> Result<i128, Unread> {
+        let number = self.wide(128)?;
+        Ok((number >> 1) as i128 ^ -((number & 1) as i128))
+    }
+
+    /// Takes how many elements follow.
+    #[inline(never)]
+    pub(crate) fn length(&mut self) -> Result<usize, Unread> {
+        usize::try_from(self.number(64)?).map_err(|_| at_end())
+    }
+
+    #[inline(never)]
+    fn bytes(&mut self) -> Result<&'de [u8], Unread> {
+        let len = self.length()?;
+        cut(&mut self.rest, len).ok_or_else(at_end)
+    }
+
+    #[inline(never)]
+    fn text(&mut self) -> Result<&'de str, Unread> {
+        let bytes = self.bytes()?;
+        std::str::from_utf8(bytes).map_err(|error| says(format_args!("{error}")))
+    }
+
+    #[inline(never)]
+    fn owned_text(&mut self) -> Result<String, Unread> {
+        self.text().map(str::to_owned)
+    }
+
+    #[inline(never)]
+    fn flag(&mut self) -> Result<bool, Unread> {
+        match self.word()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            [other] => Err(says(format_args!("{other} is neither yes nor no"))),
+        }
+    }
+
+    #[inline(never)]
+    fn character(&mut self) -> Result<char, Unread> {
+        let text = self.text()?;
+        let mut all = text.chars();
+        match (all.next(), all.next()) {
+            (Some(character), None) => Ok(character),
+            _ => Err(says(format_args!("{text:?} is no character"))),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn undescribed() -> Unread {
+    says(format_args!(
+        "it needs a format that describes itself, which this one does not"
+    ))
+}
+
+macro_rules! read {
+    ($($method:ident $visit:ident |$this:ident| $value:expr;)*) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+            let $this = self;
+            visitor.$visit($value?)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for &mut Decoder<'de> {
+    type Error = Unread;
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    read! {
+        deserialize_bool visit_bool |from| from.flag();
+        deserialize_u8 visit_u8 |from| from.word().map(u8::from_le_bytes);
+        deserialize_u16 visit_u16 |from| from.number(16).map(|number| number as u16);
+        deserialize_u32 visit_u32 |from| from.number(32).map(|number| number as u32);
+        deserialize_u64 visit_u64 |from| from.number(64);
+        deserialize_u128 visit_u128 |from| from.wide(128);
+        deserialize_i8 visit_i8 |from| from.word().map(i8::from_le_bytes);
+        deserialize_i16 visit_i16 |from| from.signed(16).map(|number| number as i16);
+        deserialize_i32 visit_i32 |from| from.signed(32).map(|number| number as i32);
+        deserialize_i64 visit_i64 |from| from.signed(64);
+        deserialize_i128 visit_i128 |from| from.signed_wide();
+        deserialize_f32 visit_f32 |from| from.word().map(f32::from_le_bytes);
+        deserialize_f64 visit_f64 |from| from.word().map(f64::from_le_bytes);
+        deserialize_char visit_char |from| from.character();
+        deserialize_str visit_borrowed_str |from| from.text();
+        deserialize_string visit_string |from| from.owned_text();
+        deserialize_bytes visit_borrowed_bytes |from| from.bytes();
+        deserialize_byte_buf visit_borrowed_bytes |from| from.bytes();
+    }
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Unread> {
+        Err(undescribed())
+    }
+
+    #[inline]
+    fn deserialize_identifier<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Unread> {
+        Err(undescribed())
+    }
+
+    #[inline]
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Unread> {
+        Err(undescribed())
+    }
+
+    #[inline]
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        match self.flag()? {
+            false => visitor.visit_none(),
+            true => visitor.visit_some(self),
+        }
+    }
+
+    #[inline]
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        visitor.visit_unit()
+    }
+
+    #[inline]
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        visitor.visit_unit()
+    }
+
+    #[inline]
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    #[inline]
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        let left = self.length()?;
+        visitor.visit_seq(Elements { from: self, left })
+    }
+
+    #[inline]
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        left: usize,
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        visitor.visit_seq(Elements { from: self, left })
+    }
+
+    #[inline]
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        left: usize,
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        visitor.visit_seq(Elements { from: self, left })
+    }
+
+    #[inline]
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        let left = self.length()?;
+        visitor.visit_map(Elements { from: self, left })
+    }
+
+    #[inline]
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        self.deserialize_tuple(fields.len(), visitor)
+    }
+
+    #[inline]
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        visitor.visit_enum(self)
+    }
+}
+
+impl<'de> EnumAccess<'de> for &mut Decoder<'de> {
+    type Error = Unread;
+    type Variant = Self;
+
+    #[inline]
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Unread> {
+        let index: U32Deserializer<Unread> = (self.number(32)? as u32).into_deserializer();
+        Ok((seed.deserialize(index)?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for &mut Decoder<'de> {
+    type Error = Unread;
+
+    #[inline]
+    fn unit_variant(self) -> Result<(), Unread> {
+        Ok(())
+    }
+
+    #[inline]
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Unread> {
+        seed.deserialize(self)
+    }
+
+    #[inline]
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Unread> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    #[inline]
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        self.deserialize_tuple(fields.len(), visitor)
+    }
+}

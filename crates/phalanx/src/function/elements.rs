@@ -1,0 +1,64 @@
+//! The elements of a list, a tuple or a map in bytes.
+
+use super::decoder::{Decoder, Unread};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
+
+/// What is left of a list, a tuple or a map.
+pub(super) struct Elements<'a, 'de> {
+    pub(super) from: &'a mut Decoder<'de>,
+    pub(super) left: usize,
+}
+
+impl Elements<'_, '_> {
+    #[inline]
+    fn is_next(&mut self) -> bool {
+        let left = self.left.checked_sub(1);
+        self.left = left.unwrap_or_default();
+        left.is_some()
+    }
+}
+
+impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
+    type Error = Unread;
+
+    #[inline]
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Unread> {
+        match self.is_next() {
+            true => seed.deserialize(&mut *self.from).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+
+impl<'de> MapAccess<'de> for Elements<'_, 'de> {
+    type Error = Unread;
+
+    #[inline]
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Unread> {
+        match self.is_next() {
+            true => seed.deserialize(&mut *self.from).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Unread> {
+        seed.deserialize(&mut *self.from)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}

@@ -1,0 +1,384 @@
+//! Values to bytes, in postcard's form.
+//!
+//! Every cell compiles how its own types are written. A serializer without type parameters makes that a
+//! row of calls into this library; postcard's own is generic, and would be compiled in each cell.
+
+use serde::Serialize;
+use serde::ser::{self, Serializer};
+use std::fmt::{self, Display, Write};
+
+/// How many bytes there is room for at first.
+const ROOM: usize = 64;
+
+/// Takes a value's bytes.
+pub struct Encoder {
+    /// What is written, and room behind it: numbers of a fixed size go there without a call.
+    room: Vec<u8>,
+    at: usize,
+}
+
+/// A value cannot be written.
+#[derive(Debug)]
+pub enum Unwritten {
+    /// A list or map does not know how long it is.
+    Length,
+    /// As its type says.
+    Custom(Box<str>),
+}
+
+impl Display for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length => f.write_str("the length of a sequence must be known"),
+            Self::Custom(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Unwritten {}
+
+impl ser::Error for Unwritten {
+    fn custom<T: Display>(why: T) -> Self {
+        says(format_args!("{why}"))
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn says(why: fmt::Arguments<'_>) -> Unwritten {
+    Unwritten::Custom(why.to_string().into())
+}
+
+type Written = Result<(), Unwritten>;
+
+impl Encoder {
+    /// Goes on after other bytes.
+    #[inline(never)]
+    pub(crate) fn after(bytes: Vec<u8>) -> Self {
+        let at = bytes.len();
+        Self { room: bytes, at }
+    }
+
+    /// Everything that was written.
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        self.room.truncate(self.at);
+        self.room
+    }
+
+    /// Appends bytes, making room.
+    #[inline(never)]
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        let end = self.at + bytes.len();
+        if end > self.room.len() {
+            self.room.truncate(self.at);
+            self.room.reserve((end - self.at).max(ROOM));
+            self.room.extend_from_slice(bytes);
+            self.room.resize(self.room.capacity(), 0);
+        } else {
+            self.room[self.at..end].copy_from_slice(bytes);
+        }
+        self.at = end;
+    }
+
+    #[inline]
+    fn put_word<const N: usize>(&mut self, bytes: [u8; N]) -> Written {
+        let room = self.room.get_mut(self.at..).unwrap_or_default();
+        match room.first_chunk_mut() {
+            Some(place) => {
+                *place = bytes;
+                self.at += N;
+            }
+            None => self.put(&bytes),
+        }
+        Ok(())
+    }
+
+    /// Appends a number, seven bits a byte.
+    #[inline(never)]
+    pub(crate) fn number(&mut self, mut number: u64) {
+        let mut bytes = [0; 10];
+        let mut len = 0;
+        for byte in &mut bytes {
+            *byte = number as u8 & 0x7f;
+            number >>= 7;
+            len += 1;
+            if number == 0 {
+                break;
+            }
+            *byte |= 0x80;
+        }
+        self.put(&bytes[..len]);
+    }
+
+    #[inline(never)]
+    fn wide(&mut self, mut number: u128) {
+        while number > 0x7f {
+            self.put(&[number as u8 | 0x80]);
+            number >>= 7;
+        }
+        self.put(&[number as u8]);
+    }
+}
+
+impl Serializer for &mut Encoder {
+    type Ok = ();
+    type Error = Unwritten;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn serialize_u8(self, v: u8) -> Written {
+        self.put_word([v])
+    }
+
+    #[inline]
+    fn serialize_i8(self, v: i8) -> Written {
+        self.put_word(v.to_le_bytes())
+    }
+
+    #[inline]
+    fn serialize_f32(self, v: f32) -> Written {
+        self.put_word(v.to_le_bytes())
+    }
+
+    #[inline]
+    fn serialize_f64(self, v: f64) -> Written {
+        self.put_word(v.to_le_bytes())
+    }
+
+    #[inline(never)]
+    fn serialize_bool(self, v: bool) -> Written {
+        self.put_word([u8::from(v)])
+    }
+
+    #[inline(never)]
+    fn serialize_u16(self, v: u16) -> Written {
+        self.number(v.into());
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn serialize_u32(self, v: u32) -> Written {
+        self.number(v.into());
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn serialize_u64(self, v: u64) -> Written {
+        self.number(v);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn serialize_u128(self, v: u128) -> Written {
+        self.wide(v);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn serialize_i16(self, v: i16) -> Written {
+        self.serialize_i64(v.into())
+    }
+
+    #[inline(never)]
+    fn serialize_i32(self, v: i32) -> Written {
+        self.serialize_i64(v.into())
+    }
+
+    #[inline(never)]
+    fn serialize_i64(self, v: i64) -> Written {
+        // The sign goes last, so that small numbers are short.
+        self.number(((v << 1) ^ (v >> 63)) as u64);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn serialize_i128(self, v: i128) -> Written {
+        self.wide(((v << 1) ^ (v >> 127)) as u128);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn serialize_char(self, v: char) -> Written {
+        self.serialize_str(v.encode_utf8(&mut [0; 4]))
+    }
+
+    #[inline(never)]
+    fn serialize_str(self, v: &str) -> Written {
+        self.serialize_bytes(v.as_bytes())
+    }
+
+    #[inline(never)]
+    fn serialize_bytes(self, v: &[u8]) -> Written {
+        self.number(v.len() as u64);
+        self.put(v);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn serialize_none(self) -> Written {
+        self.put_word([0])
+    }
+
+    #[inline]
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Written {
+        self.serialize_u8(1)?;
+        value.serialize(self)
+    }
+
+    #[inline]
+    fn serialize_unit(self) -> Written {
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_unit_struct(self, _: &'static str) -> Written {
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> Written {
+        self.serialize_u32(index)
+    }
+
+    #[inline]
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Written {
+        value.serialize(self)
+    }
+
+    #[inline]
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Written {
+        self.serialize_u32(index)?;
+        value.serialize(self)
+    }
+
+    #[inline(never)]
+    fn serialize_seq(self, len: Option<usize>) -> Result<Self, Unwritten> {
+        self.number(len.ok_or(Unwritten::Length)? as u64);
+        Ok(self)
+    }
+
+    #[inline]
+    fn serialize_tuple(self, _: usize) -> Result<Self, Unwritten> {
+        Ok(self)
+    }
+
+    #[inline]
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Unwritten> {
+        Ok(self)
+    }
+
+    #[inline(never)]
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Unwritten> {
+        self.number(index.into());
+        Ok(self)
+    }
+
+    #[inline(never)]
+    fn serialize_map(self, len: Option<usize>) -> Result<Self, Unwritten> {
+        self.serialize_seq(len)
+    }
+
+    #[inline]
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Unwritten> {
+        Ok(self)
+    }
+
+    #[inline(never)]
+    fn serialize_struct_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<Self, Unwritten> {
+        self.serialize_tuple_variant(name, index, variant, len)
+    }
+
+    #[inline]
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Written {
+        self.text(format_args!("{value}"))
+    }
+}
+
+impl Encoder {
+    #[inline(never)]
+    fn text(&mut self, text: fmt::Arguments<'_>) -> Written {
+        let mut whole = String::new();
+        whole.write_fmt(text).map_err(ser::Error::custom)?;
+        self.serialize_str(&whole)
+    }
+}
+
+macro_rules! elements {
+    ($($trait:ident $method:ident $(, $key:ty)?;)*) => {$(
+        impl ser::$trait for &mut Encoder {
+            type Ok = ();
+            type Error = Unwritten;
+
+            #[inline]
+            fn $method<T: Serialize + ?Sized>(&mut self, $(_: $key,)? value: &T) -> Written {
+                value.serialize(&mut **self)
+            }
+
+            #[inline]
+            fn end(self) -> Written {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+elements! {
+    SerializeSeq serialize_element;
+    SerializeTuple serialize_element;
+    SerializeTupleStruct serialize_field;
+    SerializeTupleVariant serialize_field;
+    SerializeStruct serialize_field, &'static str;
+    SerializeStructVariant serialize_field, &'static str;
+}
+
+impl ser::SerializeMap for &mut Encoder {
+    type Ok = ();
+    type Error = Unwritten;
+
+    #[inline]
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Written {
+        key.serialize(&mut **self)
+    }
+
+    #[inline]
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
+        value.serialize(&mut **self)
+    }
+
+    #[inline]
+    fn end(self) -> Written {
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! A list that came of a task, read item by item.
+
+use super::codec::{Read, Taken, read_frame, unread, why_unread};
+use super::decoder::Decoder;
+use crate::Error;
+use crate::host::Frame;
+use crate::shared::beside::{Source, reading};
+use phalanx_protocol::native::value;
+
+/// A list in bytes, of which some items have been read.
+pub(crate) struct List {
+    frame: Frame,
+    /// Where the rest of it begins in its bytes, and how many items that is; `None` before the first.
+    rest: Option<(usize, usize)>,
+}
+
+impl List {
+    pub(crate) fn of(frame: Frame) -> Self {
+        Self { frame, rest: None }
+    }
+
+    /// Reads its next item, of that type; after a failure there is none.
+    pub(crate) fn read(
+        &mut self,
+        type_name: &str,
+        read: &mut Read<'_>,
+    ) -> Option<Result<(), Error>> {
+        if self.rest.is_some_and(|(_, left)| left == 0) {
+            return None;
+        }
+        let done = self.advance(read);
+        if done.is_err() {
+            self.rest = Some((0, 0));
+        }
+        let failed = |why: String| unread(&format!("alloc::vec::Vec<{type_name}>"), &why);
+        done.map_err(failed).transpose()
+    }
+
+    fn advance(&mut self, read: &mut Read<'_>) -> Result<Option<()>, String> {
+        let Taken { bytes, beside } = taken(&self.frame)?;
+        let (at, left) = match self.rest {
+            Some(rest) => rest,
+            None => {
+                let mut from = Decoder::of(bytes);
+                let count = from.length().map_err(|unread| why_unread(&unread))?;
+                (bytes.len() - from.rest().len(), count)
+            }
+        };
+        let mut from = Decoder::of(bytes.get(at..).unwrap_or_default());
+        let item = left.checked_sub(1);
+        if item.is_some() {
+            reading(beside, || read(&mut from)).map_err(|unread| why_unread(&unread))?;
+        }
+        let left = item.unwrap_or_default();
+        match from.rest().len() {
+            rest if left == 0 && rest > 0 => Err(format!("{rest} bytes are left over")),
+            rest => {
+                self.rest = Some((bytes.len() - rest, left));
+                Ok(item.map(|_| ()))
+            }
+        }
+    }
+}
+
+fn taken(frame: &Frame) -> Result<Taken<'_>, String> {
+    match frame.split_first() {
+        Some((&value::POSTCARD, bytes)) => Ok(Taken {
+            bytes,
+            beside: Source::Passing(&[]),
+        }),
+        Some((&value::BESIDE, _)) => {
+            Taken::of_value(frame).ok_or_else(|| "it is cut off".to_owned())
+        }
+        _ => Err("it is no list".to_owned()),
+    }
+}
+
+/// Reads every item of a list that came of a task, of that type.
+pub(crate) fn read_list(frame: &Frame, type_name: &str, read: &mut Read<'_>) -> Result<(), Error> {
+    read_frame(
+        frame,
+        &format!("alloc::vec::Vec<{type_name}>"),
+        &mut |from| {
+            let count = from.length()?;
+            (0..count).try_for_each(|_| read(from))
+        },
+    )
+}

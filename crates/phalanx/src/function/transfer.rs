@@ -1,0 +1,43 @@
+//! What engines call to take and to give values of their namespace, in bytes as they are.
+
+use super::call::Call;
+use super::located::Located;
+use super::trampoline::serve;
+use crate::namespace;
+use crate::{Error, engine};
+use phalanx_protocol::native::Give;
+use std::ffi::c_void;
+
+/// Puts a value under a name: what an engine does with what is pushed.
+unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give: Give) {
+    let act = |call: &mut Call<'_>| {
+        let (name, type_name) = (call.text(0)?, call.text(1)?);
+        namespace::put(&name, &type_name, call.keep(2)?);
+        call.answer("()", &|_| Ok(()))
+    };
+    // SAFETY: what the runtime gives is handed on.
+    unsafe { serve(input, len, to, give, &act) };
+}
+
+/// What an engine does when a name is pulled: the value goes back as it came.
+unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: Give) {
+    let act = |call: &mut Call<'_>| {
+        let (name, type_name) = (call.text(0)?, call.text(1)?);
+        match namespace::kept(&name, &type_name) {
+            Ok(kept) => call.answer_kept(kept),
+            Err(unknown) => engine::raise(unknown.ename, unknown.evalue),
+        }
+    };
+    // SAFETY: as above.
+    unsafe { serve(input, len, to, give, &act) };
+}
+
+/// The function that takes a name, the name of a type and a value of it.
+pub(crate) fn receiver() -> Result<Located, Error> {
+    Located::single("push", receive)
+}
+
+/// The function that takes a name and the name of a type, and gives the value.
+pub(crate) fn fetcher() -> Result<Located, Error> {
+    Located::single("pull", fetch)
+}

@@ -1,0 +1,87 @@
+//! Values that cells hold, drop and clone without knowing what is in them.
+//!
+//! How a type of the library is dropped and cloned would be compiled in every cell that has a value of
+//! it, with all that is inside. Of an opaque one, either is a call into the library.
+
+/// Declares a type that is one pointer: `opaque! { pub struct Handle of Content }`.
+macro_rules! opaque {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident of $content:ty) => {
+        $(#[$meta])*
+        $vis struct $name(std::mem::ManuallyDrop<Box<$content>>);
+
+        #[allow(dead_code, reason = "not every one is taken apart")]
+        impl $name {
+            #[inline(never)]
+            fn hold(content: $content) -> Self {
+                Self(std::mem::ManuallyDrop::new(Box::new(content)))
+            }
+
+            /// Returns what is in it.
+            #[inline(never)]
+            fn release(mut self) -> $content {
+                // SAFETY: it is taken once: neither `self` nor its destructor is used any more.
+                let content = unsafe { std::mem::ManuallyDrop::take(&mut self.0) };
+                std::mem::forget(self);
+                *content
+            }
+        }
+
+        impl Drop for $name {
+            #[inline(never)]
+            fn drop(&mut self) {
+                // SAFETY: the only place that drops it, and nothing uses it afterwards.
+                unsafe { std::mem::ManuallyDrop::drop(&mut self.0) };
+            }
+        }
+
+        impl std::ops::Deref for $name {
+            type Target = $content;
+
+            #[inline]
+            fn deref(&self) -> &$content {
+                &self.0
+            }
+        }
+
+        impl std::ops::DerefMut for $name {
+            #[inline]
+            fn deref_mut(&mut self) -> &mut $content {
+                &mut self.0
+            }
+        }
+    };
+    (@clone $name:ident) => {
+        impl Clone for $name {
+            #[inline(never)]
+            fn clone(&self) -> Self {
+                Self::hold((**self).clone())
+            }
+        }
+    };
+}
+
+pub(crate) use opaque;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    opaque! {
+        struct Counted of Arc<()>
+    }
+    opaque!(@clone Counted);
+
+    #[test]
+    fn what_is_held_is_dropped_once() {
+        let count = Arc::new(());
+        let held = Counted::hold(Arc::clone(&count));
+        let again = held.clone();
+        assert_eq!(Arc::strong_count(&count), 3);
+        drop(held);
+        assert_eq!(Arc::strong_count(&count), 2);
+        let content = again.release();
+        assert_eq!(Arc::strong_count(&count), 2);
+        drop(content);
+        assert_eq!(Arc::strong_count(&count), 1);
+    }
+}
