@@ -14,7 +14,8 @@ pub const VARIABLE_CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
 /// What a cell prints when an error has left it through `?`.
 pub const USER_ERROR_OCCURRED: &str = "EVCXR_ERROR_OCCURRED";
 
-/// The variables, by name. They are boxed, so dropping one needs no knowledge of its type.
+/// The variables, by name, each an `Option` in a box: it is taken out of it without unpacking a box, and
+/// dropping one needs no knowledge of its type.
 #[derive(Debug, Default)]
 pub struct VariableStore {
     variables: HashMap<String, Box<dyn Any>>,
@@ -23,12 +24,12 @@ pub struct VariableStore {
 impl VariableStore {
     /// Keeps a variable's value.
     pub fn put_variable<T: 'static>(&mut self, name: &str, value: T) {
-        self.put(name, Box::new(value));
+        self.put(name, Box::new(Some(value)));
     }
 
     /// Whether a variable, if it is there, is of a type; tells the kernel when it is not.
     pub fn check_variable<T: 'static>(&mut self, name: &str) -> bool {
-        self.check(name, TypeId::of::<T>())
+        self.check(name, TypeId::of::<Option<T>>())
     }
 
     /// Gives a variable's value back.
@@ -36,9 +37,11 @@ impl VariableStore {
     /// # Panics
     /// When it is not there, or was not checked.
     pub fn take_variable<T: 'static>(&mut self, name: &str) -> T {
-        match self.take(name).downcast() {
-            Ok(value) => *value,
-            Err(_) => panic!("Variable changed type"),
+        let taken = self.place(name).downcast_mut().and_then(Option::take);
+        self.remove(name);
+        match taken {
+            Some(value) => value,
+            None => changed_type(),
         }
     }
 
@@ -48,12 +51,11 @@ impl VariableStore {
     /// When it is of another type.
     pub fn lazy_arc<T: 'static, F: FnOnce() -> T>(&mut self, name: &str, create: F) -> Arc<T> {
         if !self.variables.contains_key(name) {
-            self.put(name, Box::new(Arc::new(create())));
+            self.put_variable(name, Arc::new(create()));
         }
-        let shared = self.variables.get(name);
-        match shared.and_then(|shared| shared.downcast_ref()) {
-            Some(shared) => Arc::clone(shared),
-            None => panic!("lazy_arc {name} changed type"),
+        match self.place(name).downcast_ref::<Option<Arc<T>>>() {
+            Some(Some(shared)) => Arc::clone(shared),
+            _ => panic!("lazy_arc {name} changed type"),
         }
     }
 
@@ -62,10 +64,12 @@ impl VariableStore {
         self.variables.extend(other.variables.drain());
     }
 
+    #[inline(never)]
     fn put(&mut self, name: &str, value: Box<dyn Any>) {
         self.variables.insert(name.to_owned(), value);
     }
 
+    #[inline(never)]
     fn check(&mut self, name: &str, expected: TypeId) -> bool {
         let there = self.variables.get(name);
         if there.is_none_or(|variable| variable.as_ref().type_id() == expected) {
@@ -76,11 +80,18 @@ impl VariableStore {
         false
     }
 
-    fn take(&mut self, name: &str) -> Box<dyn Any> {
-        match self.variables.remove(name) {
-            Some(value) => value,
+    /// The place of a variable.
+    #[inline(never)]
+    fn place(&mut self, name: &str) -> &mut dyn Any {
+        match self.variables.get_mut(name) {
+            Some(place) => place.as_mut(),
             None => panic!("Variable '{name}' has gone missing"),
         }
+    }
+
+    #[inline(never)]
+    fn remove(&mut self, name: &str) {
+        self.variables.remove(name);
     }
 
     /// Drops variables whose types the code that calls this does not know any more.
@@ -91,6 +102,12 @@ impl VariableStore {
             let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(variable)));
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn changed_type() -> ! {
+    panic!("Variable changed type")
 }
 
 /// A store for all cells to come; it lives as long as the process.

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+pub use crate::execute_reply::ExecuteReply;
+
 /// Environment variable that holds the path of the owner's host socket.
 pub const HOST_SOCKET_VAR: &str = "PHALANX_HOST_SOCKET";
 
@@ -314,31 +316,4 @@ pub enum TaskStatus {
     Error,
     /// It was dropped before it began.
     Aborted,
-}
-
-/// What an engine answers to a cell; shown as `<ExecuteReply[3]: 42>`.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExecuteReply {
-    /// The engine.
-    pub engine_id: Option<EngineId>,
-    /// Number of the cell on its engine.
-    pub execution_count: u32,
-    /// The value of the last expression.
-    pub execute_result: Option<MimeBundle>,
-}
-
-impl std::fmt::Debug for ExecuteReply {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "<ExecuteReply[{}]", self.execution_count)?;
-        if let Some(text) = self.execute_result.as_ref().and_then(MimeBundle::text) {
-            let short: String = text.chars().take(29).collect();
-            let dots = if text.chars().nth(29).is_some() {
-                "..."
-            } else {
-                ""
-            };
-            write!(f, ": {short}{dots}")?;
-        }
-        f.write_str(">")
-    }
 }

@@ -16,6 +16,7 @@
 
 pub mod apply;
 pub mod comm;
+mod execute_reply;
 pub mod failure;
 pub mod frame;
 pub mod host;

@@ -366,4 +366,34 @@ mod tests {
             "{error}"
         );
     }
+
+    #[test]
+    fn what_an_engine_answers_to_a_cell_is_read_as_such_alone() {
+        let reply = ExecuteReply {
+            engine_id: None,
+            execution_count: 3,
+            execute_result: Some(phalanx_protocol::output::MimeBundle::plain("42")),
+        };
+        there_and_back_without_postcard(&reply);
+        let mut frame = vec![value::JSON];
+        serde_json::to_writer(&mut frame, &reply).unwrap();
+        let frame = Frame::open(frame).unwrap();
+        let mut read = None;
+        let done = read_frame(&frame, type_name::<ExecuteReply>(), &mut |from| {
+            read = Some(ExecuteReply::deserialize(from)?);
+            Ok(())
+        });
+        assert_eq!((done, read), (Ok(()), Some(reply)));
+        let refused = read_frame(&frame, "alloc::string::String", &mut |_| Ok(()));
+        let why = refused.unwrap_err().to_string();
+        assert!(why.contains("an ExecuteReply"), "{why}");
+    }
+
+    fn there_and_back_without_postcard<T>(value: &T)
+    where
+        T: Serialize + DeserializeOwned + PartialEq + Debug,
+    {
+        let parts = Parts::of(value).unwrap();
+        assert_eq!(decode_parts::<T>(&parts).as_ref(), Ok(value));
+    }
 }

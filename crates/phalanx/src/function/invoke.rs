@@ -2,7 +2,7 @@
 
 use super::args::Travels;
 use super::call::Call;
-use super::codec::Parts;
+use super::located::Captures;
 use super::{Function, Located, trampoline};
 use crate::Error;
 use serde::Serialize;
@@ -50,22 +50,18 @@ pub trait IntoFunction<P, M = ()> {
     fn into_function(self) -> Result<Function<P, Self::Output>, Error>;
 
     /// The same for a single call alone: a cell compiles no more than it needs.
+    ///
+    /// # Errors
+    /// As there.
     #[doc(hidden)]
-    fn into_single(self) -> Result<Located, Error>
-    where
-        Self: Sized,
-    {
-        self.into_function().map(Function::into_located)
-    }
+    fn into_single(self) -> Result<Located, Error>;
 
     /// The same for calls with items alone.
+    ///
+    /// # Errors
+    /// As there.
     #[doc(hidden)]
-    fn into_many(self) -> Result<Located, Error>
-    where
-        Self: Sized,
-    {
-        self.into_function().map(Function::into_located)
-    }
+    fn into_many(self) -> Result<Located, Error>;
 }
 
 impl<P, R: Travels> IntoFunction<P> for Function<P, R> {
@@ -73,6 +69,14 @@ impl<P, R: Travels> IntoFunction<P> for Function<P, R> {
 
     fn into_function(self) -> Result<Function<P, R>, Error> {
         Ok(self)
+    }
+
+    fn into_single(self) -> Result<Located, Error> {
+        Ok(self.into_located())
+    }
+
+    fn into_many(self) -> Result<Located, Error> {
+        Ok(self.into_located())
     }
 }
 
@@ -82,6 +86,14 @@ impl<P, R: Travels> IntoFunction<P> for &Function<P, R> {
     fn into_function(self) -> Result<Function<P, R>, Error> {
         Ok(self.clone())
     }
+
+    fn into_single(self) -> Result<Located, Error> {
+        Ok(self.located().clone())
+    }
+
+    fn into_many(self) -> Result<Located, Error> {
+        Ok(self.located().clone())
+    }
 }
 
 /// What [`task!`](crate::task!) makes fails late, so that it can be given where a function is wanted.
@@ -90,6 +102,14 @@ impl<P, R: Travels> IntoFunction<P> for Result<Function<P, R>, Error> {
 
     fn into_function(self) -> Result<Function<P, R>, Error> {
         self
+    }
+
+    fn into_single(self) -> Result<Located, Error> {
+        Ok(self?.into_located())
+    }
+
+    fn into_many(self) -> Result<Located, Error> {
+        Ok(self?.into_located())
     }
 }
 
@@ -114,7 +134,7 @@ macro_rules! callable {
 
             fn into_function(self) -> Result<Function<($($param,)*), R>, Error> {
                 trampoline::captures_nothing::<F>();
-                Function::locate::<Bare<F>>(std::any::type_name::<F>(), Ok(Parts::default()))
+                Function::locate::<Bare<F>>(std::any::type_name::<F>(), Captures::none())
             }
 
             fn into_single(self) -> Result<Located, Error> {
@@ -196,7 +216,7 @@ macro_rules! callable {
                         "this closure captures variables that task! does not name: add them to the list in brackets"
                     );
                 }
-                let captures = Parts::of(&captures);
+                let captures = Captures::of(std::any::type_name::<C>(), &|to| captures.serialize(to));
                 Function::locate::<With<F, C>>(std::any::type_name::<F>(), captures)
             }
         }

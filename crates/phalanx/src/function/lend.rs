@@ -2,8 +2,8 @@
 
 use super::args::Travels;
 use super::call::Call;
-use super::codec::Parts;
 use super::invoke::{IntoFunction, Invoke};
+use super::located::Captures;
 use super::{Function, Located, trampoline};
 use crate::Error;
 use std::marker::PhantomData;
@@ -79,7 +79,7 @@ macro_rules! lent {
             fn into_function(self) -> Result<Function<($($held,)*), R>, Error> {
                 trampoline::captures_nothing::<F>();
                 let name = std::any::type_name::<F>();
-                Function::locate::<Lent<F, ($($mark,)*)>>(name, Ok(Parts::default()))
+                Function::locate::<Lent<F, ($($mark,)*)>>(name, Captures::none())
             }
 
             fn into_single(self) -> Result<Located, Error> {

@@ -1,6 +1,6 @@
 //! Where a function that engines call is, whatever its types.
 
-use super::codec::Parts;
+use super::codec::{Parts, Write};
 use super::trampoline;
 use crate::Error;
 use crate::opaque::opaque;
@@ -15,6 +15,25 @@ opaque! {
     pub struct Located of Location
 }
 opaque!(@clone Located);
+
+opaque! {
+    /// What a function captures, if it could be serialised.
+    #[doc(hidden)]
+    pub struct Captures of Result<Parts, Error>
+}
+
+impl Captures {
+    #[inline(never)]
+    pub(super) fn none() -> Self {
+        Self::hold(Ok(Parts::default()))
+    }
+
+    /// The value of that type that is written so.
+    #[inline(never)]
+    pub(super) fn of(type_name: &str, write: &Write<'_>) -> Self {
+        Self::hold(Parts::written(type_name, write))
+    }
+}
 
 /// What is in [`Located`].
 #[doc(hidden)]
@@ -47,9 +66,9 @@ impl Located {
         name: &str,
         single: Trampoline,
         many: Trampoline,
-        captures: Result<Parts, Error>,
+        captures: Captures,
     ) -> Result<Self, Error> {
-        Self::find(name, Some(single), Some(many), captures?)
+        Self::find(name, Some(single), Some(many), captures.release()?)
     }
 
     fn find(

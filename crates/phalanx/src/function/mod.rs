@@ -45,6 +45,7 @@ pub(crate) use transfer::{fetcher, receiver};
 
 use crate::Error;
 use invoke::Parameters;
+use located::Captures;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -61,7 +62,7 @@ impl<P, R> Function<P, R> {
     /// Locates what `I` calls. `captures` is what `I` is made from on the engine.
     fn locate<I: Invoke<P, Output = R>>(
         name: &'static str,
-        captures: Result<Parts, Error>,
+        captures: Captures,
     ) -> Result<Self, Error>
     where
         P: Parameters + Travels,
