@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Where a toolchain has its linker, below its folder for the target.
@@ -18,11 +18,11 @@ const PROGRAM: &str = "bin/rust-lld";
 const SYSTEM: &str = "target/phalanx-system";
 
 /// The system's libraries that Rust's standard library is linked to.
-const SHARED: [(&str, &str); 3] = [
-    ("libc.so", "libc.so.6"),
-    ("libm.so", "libm.so.6"),
-    ("libgcc_s.so", "libgcc_s.so.1"),
-];
+const SHARED: [(&str, &str); 2] = [("libm.so", "libm.so.6"), ("libgcc_s.so", "libgcc_s.so.1")];
+
+/// The C library, and what it has in the loader: variables of threads are found by a function there.
+const C_LIBRARY: (&str, &str) = ("libc.so", "libc.so.6");
+const LOADER: &str = "ld-linux";
 
 /// Libraries that glibc's has taken in.
 const EMPTY: [&str; 4] = ["libdl.a", "libpthread.a", "librt.a", "libutil.a"];
@@ -51,8 +51,15 @@ impl Linker {
 
     /// Fills the folder of the system's libraries.
     fn name_libraries(&self, maps: &str) -> io::Result<()> {
-        let folder = libraries(maps).ok_or_else(|| io::Error::other("no C library"))?;
+        let library = mapped(maps, |name| name == C_LIBRARY.1);
+        let library = library.ok_or_else(|| io::Error::other("no C library"))?;
+        let folder = library.parent().unwrap_or(library);
         fs::create_dir_all(&self.system)?;
+        let loader = mapped(maps, |name| name.starts_with(LOADER));
+        let place = self.system.join(C_LIBRARY.0);
+        let _ = fs::remove_file(&place);
+        // Made anew: nothing is written through a link to the library itself.
+        fs::File::create_new(place)?.write_all(script(library, loader).as_bytes())?;
         for (name, library) in SHARED {
             let library = folder.join(library).canonicalize()?;
             let link = self.system.join(name);
@@ -86,16 +93,23 @@ impl Linker {
     }
 }
 
-/// The folder of the C library in a process's mappings.
-fn libraries(maps: &str) -> Option<&Path> {
+/// The library of a name in a process's mappings.
+fn mapped(maps: &str, is_named: impl Fn(&str) -> bool) -> Option<&Path> {
     let paths = maps
         .lines()
         .filter_map(|line| Some(&line[line.find('/')?..]));
     let mut found = paths.map(Path::new).filter(|path| {
         let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name == SHARED[0].1)
+        name.is_some_and(&is_named)
     });
-    found.next()?.parent()
+    found.next()
+}
+
+/// What a linker reads in place of the C library, as a system has it for developers.
+fn script(library: &Path, loader: Option<&Path>) -> String {
+    let library = library.display();
+    let loader = loader.map(|loader| format!(" AS_NEEDED(\"{}\")", loader.display()));
+    format!("INPUT(\"{library}\"{})\n", loader.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -106,8 +120,18 @@ mod tests {
     fn the_c_library_is_found_among_mappings() {
         let maps = "7f0 r-xp 00000000 fe:00 1 /usr/lib/x/libm.so.6\n7f1 rw-p 0 00:00 0\n\
                     7f2 r-xp 00000000 fe:00 2                 /usr/lib/x/libc.so.6\n";
-        assert_eq!(libraries(maps), Some(Path::new("/usr/lib/x")));
-        assert_eq!(libraries("7f1 rw-p 0 00:00 0\n"), None);
+        let library = Path::new("/usr/lib/x/libc.so.6");
+        assert_eq!(mapped(maps, |name| name == C_LIBRARY.1), Some(library));
+        assert_eq!(mapped(maps, |name| name.starts_with(LOADER)), None);
+        assert_eq!(script(library, None), "INPUT(\"/usr/lib/x/libc.so.6\")\n");
+    }
+
+    #[test]
+    fn variables_of_threads_are_found_by_the_loader() {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let loader = mapped(&maps, |name| name.starts_with(LOADER)).unwrap();
+        let text = script(Path::new("/lib/libc.so.6"), Some(loader));
+        assert!(text.contains("AS_NEEDED(\"/"), "{text}");
     }
 
     #[test]
