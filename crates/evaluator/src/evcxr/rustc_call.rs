@@ -221,9 +221,9 @@ impl RustcCall {
         let mut command = Command::new(&self.program);
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         command.envs(environment).stdin(Stdio::null());
-        match small::pieces(source) {
-            Some(pieces) => command.args(small::arguments(&self.arguments, pieces)),
-            None => command.args(&self.arguments),
+        match small::is_small(source) {
+            true => command.args(small::arguments(&self.arguments)),
+            false => command.args(&self.arguments),
         };
         command.arg(NO_LTO);
         if let Some(shared) = &self.shared {
@@ -263,9 +263,9 @@ impl RustcCall {
         let mut command = Command::new(&self.program);
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         command.envs(environment);
-        let arguments = &self.emitting(METADATA).arguments;
+let arguments = &self.emitting(METADATA).arguments;
         // What it fails with is cargo's to find out about.
-        let _ = command.args(small::arguments(arguments, 1)).exec();
+        let _ = command.args(small::arguments(arguments)).exec();
     }
 }
 
