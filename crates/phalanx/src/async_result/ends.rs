@@ -2,6 +2,7 @@
 
 use super::AsyncResultHandle;
 use super::handle::ReturnWhen;
+use super::parts::Parts;
 use crate::Error;
 use phalanx_protocol::host::TaskRange;
 use std::collections::HashSet;
@@ -51,11 +52,12 @@ impl Ends {
 }
 
 /// Waits until so many tasks have ended, at most for that long; those that have, and the others.
+#[inline(never)]
 pub(super) fn wait_when(
     handle: &AsyncResultHandle,
     when: ReturnWhen,
     timeout: Option<Duration>,
-) -> Result<(Vec<AsyncResultHandle>, Vec<AsyncResultHandle>), Error> {
+) -> Result<(Parts, Parts), Error> {
     let until = timeout.map(|timeout| Instant::now() + timeout);
     let mut ends = Ends::of(handle)?;
     let mut ended = HashSet::new();
@@ -75,6 +77,8 @@ pub(super) fn wait_when(
     }
     let all = handle.split()?.into_iter().enumerate();
     let (done, pending): (Vec<_>, Vec<_>) = all.partition(|(task, _)| ended.contains(task));
-    let handles = |tasks: Vec<(usize, AsyncResultHandle)>| tasks.into_iter().map(|(_, one)| one);
-    Ok((handles(done).collect(), handles(pending).collect()))
+    let handles = |tasks: Vec<(usize, AsyncResultHandle)>| {
+        Parts::of(tasks.into_iter().map(|(_, one)| one).collect())
+    };
+    Ok((handles(done), handles(pending)))
 }

@@ -362,6 +362,7 @@ impl AsyncResultHandle {
         }
     }
 
+    #[inline(never)]
     pub(super) fn split(&self) -> Result<Vec<Self>, Error> {
         let mut parts = Vec::new();
         for range in self.ranges_now()? {

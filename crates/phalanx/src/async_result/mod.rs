@@ -6,6 +6,7 @@
 //! | `handle.rs` | what does not depend on the values: waiting, timing, metadata, outputs |
 //! | `ends.rs` | the ends of tasks, one after the other |
 //! | `outcomes.rs` | what came of tasks, in bytes |
+//! | `parts.rs` | handles of several |
 //! | `arrivals.rs`, `iter.rs` | items as they arrive |
 //! | `future.rs` | `.await` |
 
@@ -15,6 +16,7 @@ mod future;
 mod handle;
 mod iter;
 mod outcomes;
+mod parts;
 mod shape;
 
 pub use future::ResultFuture;
@@ -26,6 +28,7 @@ pub use shape::{Chunks, Many, One, Shape};
 
 use crate::error::Error;
 use crate::function::Travels;
+use parts::Parts;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::{EngineOf, ExecuteReply};
 use phalanx_protocol::id::{AsyncResultId, EngineId};
@@ -181,12 +184,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// When the kernel does not answer.
     pub fn split(&self) -> Result<Vec<AsyncResult<R, S::Part>>, Error> {
-        Ok(self
-            .handle
-            .split()?
-            .into_iter()
-            .map(AsyncResult::of)
-            .collect())
+        Ok(all(self.handle.parts()?))
     }
 
     /// Several AsyncResults as one, with the values of all tasks in a list.
@@ -194,8 +192,11 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// # Errors
     /// When there are none.
     pub fn join(parts: &[Self]) -> Result<AsyncResult<R, S::Joined>, Error> {
-        let parts: Vec<_> = parts.iter().map(|part| part.handle.clone()).collect();
-        AsyncResultHandle::join(&parts).map(AsyncResult::of)
+        let mut joined = Parts::none();
+        for part in parts {
+            joined.add(&part.handle);
+        }
+        AsyncResult::submitted(joined.join())
     }
 
     /// Waits until so many tasks have ended, at most for that long; those that have, and those that
@@ -209,9 +210,17 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         timeout: Option<Duration>,
     ) -> Result<DoneAndPending<AsyncResult<R, S::Part>>, Error> {
         let (done, pending) = ends::wait_when(&self.handle, when, timeout)?;
-        let all = |handles: Vec<_>| handles.into_iter().map(AsyncResult::of).collect();
         Ok((all(done), all(pending)))
     }
+}
+
+/// AsyncResults of these handles.
+fn all<R: Travels, S: Shape>(mut parts: Parts) -> Vec<AsyncResult<R, S>> {
+    let mut all = Vec::new();
+    while let Some(handle) = parts.next() {
+        all.push(AsyncResult::of(handle));
+    }
+    all
 }
 
 /// What the kernel says of each task, beside the frames with what they have yielded.

@@ -95,6 +95,12 @@ fn at_end() -> Unread {
     says(format_args!("it is cut off"))
 }
 
+#[cold]
+#[inline(never)]
+fn too_large() -> Unread {
+    says(format_args!("a number is too large"))
+}
+
 impl<'de> Decoder<'de> {
     #[inline(never)]
     pub(crate) fn of(bytes: &'de [u8]) -> Self {
@@ -113,38 +119,46 @@ impl<'de> Decoder<'de> {
         Ok(*word)
     }
 
-    #[inline(never)]
-    fn wide(&mut self, bits: u32) -> Result<u128, Unread> {
-        let mut number = 0;
-        for shift in (0..bits).step_by(7) {
-            let [byte] = self.word()?;
-            let part = u128::from(byte & 0x7f);
-            if shift + 7 > bits && part >> (bits - shift) != 0 {
+    /// Takes a number of at most so many bits: seven a byte, the low ones first.
+    #[inline(always)]
+    fn take_number<T>(&mut self, bits: u32) -> Result<T, Unread>
+    where
+        T: Copy
+            + PartialEq
+            + From<u8>
+            + std::ops::Shl<u32, Output = T>
+            + std::ops::Shr<u32, Output = T>
+            + std::ops::BitOrAssign,
+    {
+        let mut number = T::from(0);
+        for (at, shift) in (0..bits).step_by(7).enumerate() {
+            let byte = *self.rest.get(at).ok_or_else(at_end)?;
+            let part = T::from(byte & 0x7f);
+            if shift + 7 > bits && part >> (bits - shift) != T::from(0) {
                 break;
             }
             number |= part << shift;
-            if byte & 0x80 == 0 {
+            if byte < 0x80 {
+                self.rest = self.rest.get(at + 1..).unwrap_or_default();
                 return Ok(number);
             }
         }
-        Err(says(format_args!("a number is too large")))
+        Err(too_large())
     }
 
-    /// Takes a number of at most so many bits.
+    #[inline(never)]
+    fn wide(&mut self, bits: u32) -> Result<u128, Unread> {
+        self.take_number(bits)
+    }
+
     #[inline(never)]
     fn number(&mut self, bits: u32) -> Result<u64, Unread> {
-        match *self.rest {
-            [byte, ref rest @ ..] if byte < 0x80 => {
-                self.rest = rest;
-                Ok(byte.into())
-            }
-            _ => Ok(self.wide(bits)? as u64),
-        }
+        self.take_number(bits)
     }
 
     #[inline(never)]
     fn signed(&mut self, bits: u32) -> Result<i64, Unread> {
-        let number = self.number(bits)?;
+        let number: u64 = self.take_number(bits)?;
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 

@@ -10,11 +10,12 @@ use std::fmt::{self, Display, Write};
 /// How many bytes there is room for at first.
 const ROOM: usize = 64;
 
+/// The most bytes of a number.
+const LONGEST: usize = 19;
+
 /// Takes a value's bytes.
 pub struct Encoder {
-    /// What is written, and room behind it: numbers of a fixed size go there without a call.
-    room: Vec<u8>,
-    at: usize,
+    bytes: Vec<u8>,
 }
 
 /// A value cannot be written.
@@ -55,68 +56,76 @@ impl Encoder {
     /// Goes on after other bytes.
     #[inline(never)]
     pub(crate) fn after(bytes: Vec<u8>) -> Self {
-        let at = bytes.len();
-        Self { room: bytes, at }
+        Self { bytes }
     }
 
     /// Everything that was written.
-    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
-        self.room.truncate(self.at);
-        self.room
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
-    /// Appends bytes, making room.
+    /// Appends bytes.
     #[inline(never)]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        let end = self.at + bytes.len();
-        if end > self.room.len() {
-            self.room.truncate(self.at);
-            self.room.reserve((end - self.at).max(ROOM));
-            self.room.extend_from_slice(bytes);
-            self.room.resize(self.room.capacity(), 0);
-        } else {
-            self.room[self.at..end].copy_from_slice(bytes);
-        }
-        self.at = end;
+        self.bytes.extend_from_slice(bytes);
     }
 
+    #[cold]
+    #[inline(never)]
+    fn widen(&mut self) {
+        self.bytes.reserve(ROOM);
+    }
+
+    /// Appends a number of a fixed size: where there is room, without a call.
     #[inline]
-    fn put_word<const N: usize>(&mut self, bytes: [u8; N]) -> Written {
-        let room = self.room.get_mut(self.at..).unwrap_or_default();
-        match room.first_chunk_mut() {
-            Some(place) => {
-                *place = bytes;
-                self.at += N;
-            }
-            None => self.put(&bytes),
+    fn put_word<const N: usize>(&mut self, word: [u8; N]) -> Written {
+        const { assert!(N <= ROOM) }
+        let len = self.bytes.len();
+        if self.bytes.capacity() - len < N {
+            self.widen();
+        }
+        // SAFETY: behind the last byte there is room for as many, which are initialised then.
+        unsafe {
+            let end = self.bytes.as_mut_ptr().add(len);
+            end.cast::<[u8; N]>().write_unaligned(word);
+            self.bytes.set_len(len + N);
         }
         Ok(())
     }
 
     /// Appends a number, seven bits a byte.
-    #[inline(never)]
-    pub(crate) fn number(&mut self, mut number: u64) {
-        let mut bytes = [0; 10];
+    #[inline(always)]
+    fn put_number<T>(&mut self, mut number: T, low: fn(T) -> u8)
+    where
+        T: Copy + PartialOrd + From<u8> + std::ops::ShrAssign<u32>,
+    {
+        let mut bytes = [0; LONGEST];
         let mut len = 0;
         for byte in &mut bytes {
-            *byte = number as u8 & 0x7f;
-            number >>= 7;
             len += 1;
-            if number == 0 {
+            if number < T::from(0x80) {
+                *byte = low(number);
                 break;
             }
-            *byte |= 0x80;
+            *byte = low(number) | 0x80;
+            number >>= 7;
         }
-        self.put(&bytes[..len]);
+        self.bytes.extend_from_slice(&bytes[..len]);
+    }
+
+    /// Appends a number.
+    #[inline(never)]
+    pub(crate) fn number(&mut self, number: u64) {
+        if number < 0x80 {
+            self.bytes.push(number as u8);
+        } else {
+            self.put_number(number, |number| number as u8);
+        }
     }
 
     #[inline(never)]
-    fn wide(&mut self, mut number: u128) {
-        while number > 0x7f {
-            self.put(&[number as u8 | 0x80]);
-            number >>= 7;
-        }
-        self.put(&[number as u8]);
+    fn wide(&mut self, number: u128) {
+        self.put_number(number, |number| number as u8);
     }
 }
 
