@@ -2,6 +2,7 @@
 
 use super::args::Travels;
 use super::call::Call;
+use super::decoder::{Decoder, Unread};
 use super::located::Captures;
 use super::{Function, Located, trampoline};
 use crate::Error;
@@ -226,6 +227,10 @@ macro_rules! callable {
             fn read(from: &mut Call<'_>) -> Option<Self> {
                 Some(($(argument::<$param>(from, $place)?,)*))
             }
+
+            fn item(from: &mut Decoder<'_>) -> Result<Self, Unread> {
+                Ok(($($param::deserialize(&mut *from)?,)*))
+            }
         }
     };
 }
@@ -234,6 +239,9 @@ macro_rules! callable {
 pub(super) trait Parameters: Sized {
     /// Takes the arguments apart.
     fn read(from: &mut Call<'_>) -> Option<Self>;
+
+    /// Takes those of one item of a list: they follow each other, as the parts of a tuple do.
+    fn item(from: &mut Decoder<'_>) -> Result<Self, Unread>;
 }
 
 /// The argument for the parameter at this place.

@@ -7,7 +7,6 @@ use crate::Error;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::{Attachment, Give, Raised, Trampoline, value};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
@@ -149,7 +148,7 @@ pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: Parameters + 'static>(
 }
 
 /// Calls `I` for every item given.
-pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: DeserializeOwned + 'static>(
+pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: Parameters + 'static>(
     input: *const u8,
     len: usize,
     to: *mut c_void,
@@ -159,10 +158,9 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: DeserializeOwned + 'static
         let function = I::prepare(call)?;
         let names = [type_name::<P>(), type_name::<I::Output>()];
         call.each(names, &|item| {
-            // A tuple of one is written as what is in it.
             let mut given = None;
             item.read(&mut |from| {
-                given = Some(P::deserialize(from)?);
+                given = Some(P::item(from)?);
                 Ok(())
             })?;
             let output = function.invoke(given?);

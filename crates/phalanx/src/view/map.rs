@@ -6,7 +6,7 @@ use crate::Error;
 use crate::async_result::{
     AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, Shape, Successes,
 };
-use crate::function::{IntoFunction, Located, Travels};
+use crate::function::{Encoder, IntoFunction, Located, Travels};
 use crate::opaque::opaque;
 use phalanx_protocol::apply::{ApplyPlacement, Heeds};
 use std::any::type_name;
@@ -137,13 +137,14 @@ where
         for item in self.items {
             items.push(item.item());
         }
-        let write = |part: Range<usize>, to: &mut _| {
-            items[part]
-                .iter()
-                .try_for_each(|item: &A| item.serialize(&mut *to))
+        let write = |part: Range<usize>, to: &mut Encoder| {
+            for item in &items[part] {
+                A::serialize(item, &mut *to)?;
+            }
+            Ok(())
         };
-        let function = || self.function.into_many();
-        send(self.plan, items.len(), type_name::<A>(), &write, function())
+        let function = self.function.into_many();
+        send(self.plan, items.len(), type_name::<A>(), &write, function)
     }
 
     /// Sends it, waits, and gives the results in the order of the inputs.
