@@ -263,7 +263,7 @@ impl RustcCall {
         let mut command = Command::new(&self.program);
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         command.envs(environment);
-let arguments = &self.emitting(METADATA).arguments;
+        let arguments = &self.emitting(METADATA).arguments;
         // What it fails with is cargo's to find out about.
         let _ = command.args(small::arguments(arguments)).exec();
     }
