@@ -142,11 +142,13 @@ pub extern "C" fn phalanx_cell_begin() {
     }));
 }
 
-/// Called by the runtime after every cell: flushes the stdout of the cells' own standard library.
+/// Called by the runtime after every cell: flushes the stdout of the cells' own standard library, and
+/// tells the kernel which AsyncResults are dropped for good.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_cell_end() {
     // A cell that closed its stdout has nothing left to flush.
     let _ = std::io::stdout().flush();
+    crate::async_result::report_lost_names();
 }
 
 /// Drops variables, whose types the cell that calls this does not know any more.

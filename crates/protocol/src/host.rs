@@ -71,6 +71,11 @@ pub enum HostRequest {
     Apply(Box<Apply>),
     /// Asks something of the cluster.
     Client(Box<ClientRequest>),
+    /// No variable names these AsyncResults any more: answered with [`HostReply::Done`].
+    Released {
+        /// Their numbers.
+        results: Vec<AsyncResultId>,
+    },
     /// Asks something of AsyncResults the kernel holds.
     AsyncResult {
         /// Which of their tasks, as one: counted from 0, range by range.

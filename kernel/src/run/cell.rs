@@ -30,6 +30,13 @@ pub async fn run_cell(
     let mut result = run_directives(services, context, source).await;
     if let Err(fault) = &mut result {
         services.sources().tell(fault);
+        if matches!(
+            fault.failure,
+            Failure::RuntimeDied { .. } | Failure::Interrupted { .. }
+        ) {
+            // A snapshot has brought back variables that the cell had dropped.
+            services.results().retain_all();
+        }
     }
     if let Some(told) = context.timer().end(Instant::now()) {
         context.outlet().text(StreamName::Stdout, told).await;

@@ -36,11 +36,29 @@ pub async fn serve(
         },
         HostRequest::Apply(apply) if apply.wait => {
             match functions::apply(services, context, *apply, raw).await {
-                Ok(held) => awaited(context, &held.result.into(), 0..usize::MAX, true).await,
+                Ok(held) => {
+                    let id = held.id;
+                    let answer = awaited(context, &held.result.into(), 0..usize::MAX, true).await;
+                    // Its values are all that the cell has.
+                    services.results().release(&[id]);
+                    answer
+                }
                 Err(failure) => (HostReply::Failed(failure), Vec::new()),
             }
         }
-        request => (plain(services, context, request, raw).await, Vec::new()),
+        request => {
+            let reply = plain(services, context, request, raw).await;
+            match &reply {
+                HostReply::AsyncResult(id) => services.results().retain([*id]),
+                HostReply::Tasks(ranges) => {
+                    services
+                        .results()
+                        .retain(ranges.iter().map(|range| range.id));
+                }
+                _ => {}
+            }
+            (reply, Vec::new())
+        }
     }
 }
 
@@ -147,6 +165,10 @@ async fn plain(
                 HostReply::Failed(failure)
             }
         },
+        HostRequest::Released { results } => {
+            services.results().release(&results);
+            HostReply::Done
+        }
         HostRequest::AsyncResult { of, query } => match services.results().choose(&of) {
             Ok(chosen) => tokio::select! {
                 reply = answer(context, &chosen, query) => reply,
@@ -252,7 +274,7 @@ fn unknown(id: AsyncResultId) -> Failure {
     Failure::Usage {
         message: format!("the kernel does not hold AsyncResult {id} any more"),
         hint: Some(
-            "it keeps the latest 4096, of 1 GiB in all, and those under way; none outlives the kernel"
+            "it keeps the latest 4096, of 1 GiB in all (of 64 MiB, where no variable names them), and those under way; none outlives the kernel"
                 .to_owned(),
         ),
     }

@@ -235,6 +235,27 @@ impl Results {
             .collect()
     }
 
+    /// Notes that no variable names these any more.
+    pub fn release(&self, ids: &[AsyncResultId]) {
+        let mut table = self.table();
+        table.held.release(ids);
+        let forgotten = table.held.has_forgotten(MUCH);
+        drop(table);
+        if forgotten {
+            heap::trim();
+        }
+    }
+
+    /// Notes that variables name these again.
+    pub fn retain(&self, ids: impl IntoIterator<Item = AsyncResultId>) {
+        self.table().held.retain(ids.into_iter());
+    }
+
+    /// Notes that variables may name any of them again.
+    pub fn retain_all(&self) {
+        self.table().held.retain_all();
+    }
+
     /// Forgets these, or all, where they are done.
     pub fn purge(&self, which: &[AsyncResultId]) {
         let named = |id: AsyncResultId| which.is_empty() || which.contains(&id);

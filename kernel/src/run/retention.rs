@@ -1,17 +1,28 @@
-//! What is kept of results, within limits. Pure.
+//! The results that are kept, within limits. Pure.
 
 use phalanx_protocol::id::AsyncResultId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most AsyncResults that are kept. Beyond, those that were done first are forgotten.
-const KEPT: usize = 4096;
+/// Limits beyond which results are forgotten, the oldest first.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// The number of AsyncResults.
+    count: usize,
+    /// The bytes of results, those of what functions gave back and those of the tasks.
+    bytes: usize,
+    /// The bytes of those that no variable of the notebook names any more.
+    released_bytes: usize,
+}
 
-/// Most bytes of results that are kept, those of what functions gave back and those of the tasks.
-const KEPT_BYTES: usize = 1 << 30;
+const LIMITS: Limits = Limits {
+    count: 4096,
+    bytes: 1 << 30,
+    released_bytes: 64 << 20,
+};
 
 /// Something that is done one day, and takes memory.
 pub(super) trait Retained {
-    /// Whether it is done, so that its size changes no more.
+    /// Returns true once it is done, so that its size changes no more.
     fn is_done(&self) -> bool;
 
     /// The bytes it takes now.
@@ -21,48 +32,59 @@ pub(super) trait Retained {
 /// Results by their number. What is under way is never forgotten.
 #[derive(Debug)]
 pub(super) struct Retention<T> {
-    held: BTreeMap<AsyncResultId, T>,
+    held: BTreeMap<AsyncResultId, Entry<T>>,
     /// Those that were not done when they were looked at last.
     under_way: BTreeSet<AsyncResultId>,
-    /// What the others take.
+    /// Those of the others that no variable names.
+    released: BTreeSet<AsyncResultId>,
+    /// The bytes of what is done, and of what is released of it.
     bytes: usize,
-    /// What those took that were forgotten since this was asked.
+    released_bytes: usize,
+    /// The bytes of what was forgotten since this was asked.
     forgotten: usize,
-    most: usize,
-    most_bytes: usize,
+    limits: Limits,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    one: T,
+    /// The bytes that were counted for it, once it is done.
+    bytes: usize,
+    is_released: bool,
 }
 
 impl<T> Default for Retention<T> {
     fn default() -> Self {
-        Self::with_limits(KEPT, KEPT_BYTES)
+        Self::with_limits(LIMITS)
     }
 }
 
 impl<T> Retention<T> {
-    fn with_limits(most: usize, most_bytes: usize) -> Self {
+    fn with_limits(limits: Limits) -> Self {
         Self {
             held: BTreeMap::new(),
             under_way: BTreeSet::new(),
+            released: BTreeSet::new(),
             bytes: 0,
+            released_bytes: 0,
             forgotten: 0,
-            most,
-            most_bytes,
+            limits,
         }
     }
 
     /// The one of that number.
     pub(super) fn get(&self, id: AsyncResultId) -> Option<&T> {
-        self.held.get(&id)
+        self.held.get(&id).map(|entry| &entry.one)
     }
 
     /// All of them, the oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.held.values()
+        self.held.values().map(|entry| &entry.one)
     }
 }
 
 impl<T: Retained> Retention<T> {
-    /// Whether so many bytes were forgotten since it last said so.
+    /// Returns true if so many bytes were forgotten since it last did.
     pub(super) fn has_forgotten(&mut self, bytes: usize) -> bool {
         let many = self.forgotten >= bytes;
         if many {
@@ -73,31 +95,72 @@ impl<T: Retained> Retention<T> {
 
     /// Keeps one, and makes room for it.
     pub(super) fn insert(&mut self, id: AsyncResultId, one: T) {
-        self.shrink();
-        self.held.insert(id, one);
+        self.shrink(1);
+        let entry = Entry {
+            one,
+            bytes: 0,
+            is_released: false,
+        };
+        self.held.insert(id, entry);
         self.under_way.insert(id);
+    }
+
+    /// Notes that no variable names these any more.
+    pub(super) fn release(&mut self, ids: &[AsyncResultId]) {
+        for id in ids {
+            let Some(entry) = self.held.get_mut(id) else {
+                continue;
+            };
+            if !std::mem::replace(&mut entry.is_released, true) && !self.under_way.contains(id) {
+                self.released_bytes += entry.bytes;
+                self.released.insert(*id);
+            }
+        }
+        self.shrink(0);
+    }
+
+    /// Notes that variables name these again.
+    pub(super) fn retain(&mut self, ids: impl Iterator<Item = AsyncResultId>) {
+        for id in ids {
+            if let Some(entry) = self.held.get_mut(&id)
+                && std::mem::replace(&mut entry.is_released, false)
+                && self.released.remove(&id)
+            {
+                self.released_bytes -= entry.bytes;
+            }
+        }
+    }
+
+    /// Notes that variables may name any of them again, as after a crash, which brings back variables
+    /// that were dropped.
+    pub(super) fn retain_all(&mut self) {
+        self.released.clear();
+        self.released_bytes = 0;
+        for entry in self.held.values_mut() {
+            entry.is_released = false;
+        }
     }
 
     /// Forgets those that are done, where `gone` says so.
     pub(super) fn forget(&mut self, gone: impl Fn(AsyncResultId) -> bool) {
-        let done = self.held.iter().filter(|(_, one)| one.is_done());
+        let done = self.held.iter().filter(|(_, entry)| entry.one.is_done());
         let ids: Vec<_> = done.map(|(id, _)| *id).filter(|id| gone(*id)).collect();
         for id in ids {
             self.remove(id);
         }
     }
 
-    fn shrink(&mut self) {
-        let mut bytes = 0;
-        self.under_way.retain(|id| {
-            let Some(one) = self.held.get(id) else {
-                return false;
+    /// Makes room for so many more.
+    fn shrink(&mut self, more: usize) {
+        let growing = self.count_done();
+        let limits = self.limits;
+        while self.released_bytes > limits.released_bytes {
+            let Some(oldest) = self.released.first().copied() else {
+                break;
             };
-            let done = one.is_done();
-            *if done { &mut self.bytes } else { &mut bytes } += one.bytes();
-            !done
-        });
-        while self.held.len() >= self.most || self.bytes + bytes > self.most_bytes {
+            self.remove(oldest);
+        }
+        while self.held.len() + more > limits.count || self.bytes + growing > limits.bytes {
             let mut ids = self.held.keys();
             let Some(done) = ids.find(|id| !self.under_way.contains(id)).copied() else {
                 return;
@@ -106,13 +169,38 @@ impl<T: Retained> Retention<T> {
         }
     }
 
+    /// Counts what is done by now; returns the bytes of the others.
+    fn count_done(&mut self) -> usize {
+        let mut growing = 0;
+        self.under_way.retain(|id| {
+            let Some(entry) = self.held.get_mut(id) else {
+                return false;
+            };
+            let (is_done, bytes) = (entry.one.is_done(), entry.one.bytes());
+            if !is_done {
+                growing += bytes;
+                return true;
+            }
+            entry.bytes = bytes;
+            self.bytes += bytes;
+            if entry.is_released {
+                self.released_bytes += bytes;
+                self.released.insert(*id);
+            }
+            false
+        });
+        growing
+    }
+
     fn remove(&mut self, id: AsyncResultId) {
-        let Some(one) = self.held.remove(&id) else {
+        let Some(entry) = self.held.remove(&id) else {
             return;
         };
-        self.forgotten += one.bytes();
-        if !self.under_way.remove(&id) {
-            self.bytes -= one.bytes();
+        self.forgotten += entry.one.bytes();
+        self.under_way.remove(&id);
+        self.bytes -= entry.bytes;
+        if self.released.remove(&id) {
+            self.released_bytes -= entry.bytes;
         }
     }
 }
@@ -137,6 +225,14 @@ mod tests {
         }
     }
 
+    fn limited(count: usize, bytes: usize) -> Retention<One> {
+        Retention::with_limits(Limits {
+            count,
+            bytes,
+            released_bytes: 50,
+        })
+    }
+
     fn kept(results: &Retention<One>) -> Vec<u64> {
         results.held.keys().map(|id| id.0).collect()
     }
@@ -150,7 +246,7 @@ mod tests {
 
     #[test]
     fn beyond_so_many_the_first_that_are_done_go() {
-        let mut results = Retention::with_limits(3, 100);
+        let mut results = limited(3, 100);
         let first = insert(&mut results, 1, false, 0);
         for id in 2..6 {
             insert(&mut results, id, true, 0);
@@ -163,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_is_under_way_stays_however_much_there_is() {
-        let mut results = Retention::with_limits(2, 100);
+        let mut results = limited(2, 100);
         for id in 1..6 {
             insert(&mut results, id, false, 1000);
         }
@@ -172,7 +268,7 @@ mod tests {
 
     #[test]
     fn one_that_is_larger_than_all_may_be_is_there_until_the_next() {
-        let mut results = Retention::with_limits(100, 100);
+        let mut results = limited(100, 100);
         let large = insert(&mut results, 1, false, 0);
         large.0.set((true, 1000));
         assert!(results.get(AsyncResultId(1)).is_some());
@@ -184,7 +280,7 @@ mod tests {
 
     #[test]
     fn beyond_so_many_bytes_the_first_that_are_done_go() {
-        let mut results = Retention::with_limits(100, 100);
+        let mut results = limited(100, 100);
         insert(&mut results, 1, true, 60);
         let growing = insert(&mut results, 2, false, 10);
         insert(&mut results, 3, true, 30);
@@ -202,5 +298,37 @@ mod tests {
         results.forget(|id| id != AsyncResultId(4));
         assert_eq!((kept(&results), results.bytes), (vec![4], 5));
         assert!(results.has_forgotten(100) && !results.has_forgotten(1));
+    }
+
+    #[test]
+    fn what_no_variable_names_has_less_room() {
+        let mut results = limited(100, 1000);
+        let ids = |ids: &[u64]| ids.iter().map(|id| AsyncResultId(*id)).collect::<Vec<_>>();
+        for id in 1..6 {
+            insert(&mut results, id, true, 30);
+        }
+        let late = insert(&mut results, 6, false, 30);
+        results.release(&ids(&[1, 3, 6, 77]));
+        assert_eq!(kept(&results), [2, 3, 4, 5, 6], "60 are too many");
+        results.release(&ids(&[3]));
+        assert_eq!(results.released_bytes, 30, "it is counted once");
+        late.0.set((true, 30));
+        insert(&mut results, 7, true, 0);
+        assert_eq!(
+            kept(&results),
+            [2, 4, 5, 6, 7],
+            "6 was released before it was done"
+        );
+        results.retain(ids(&[6, 7]).into_iter());
+        assert_eq!(results.released_bytes, 0);
+        results.release(&ids(&[5]));
+        results.retain_all();
+        results.release(&ids(&[2]));
+        assert_eq!(
+            (kept(&results), results.released_bytes),
+            (vec![2, 4, 5, 6, 7], 30)
+        );
+        results.forget(|_| true);
+        assert_eq!((results.bytes, results.released_bytes), (0, 0));
     }
 }

@@ -1,5 +1,6 @@
 //! What an AsyncResult tells whatever its tasks yield: waiting, timing, metadata, outputs.
 
+use super::named::NamedRanges;
 use crate::error::Error;
 use crate::host;
 use crate::opaque::opaque;
@@ -27,7 +28,7 @@ pub struct AsyncResultHandle {
 
 opaque! {
     /// Ranges of tasks of AsyncResults of the kernel: one, unless it was joined.
-    struct Ranges of Arc<[TaskRange]>
+    struct Ranges of Arc<NamedRanges>
 }
 opaque!(@clone Ranges);
 
@@ -100,7 +101,7 @@ impl AsyncResultHandle {
     #[inline(never)]
     pub(crate) fn of_ranges(ranges: Vec<TaskRange>) -> Self {
         Self {
-            ranges: Ranges::hold(ranges.into()),
+            ranges: Ranges::hold(Arc::new(NamedRanges::new(ranges))),
         }
     }
 

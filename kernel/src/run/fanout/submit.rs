@@ -72,8 +72,11 @@ impl Fanout {
             Targets::Id(_) => Labels::None,
             _ => Labels::Engines,
         };
+        let held = self.results.hold(result, labels);
+        // No variable names it, until one is made.
+        self.results.release(&[held.id]);
         Ok(Submitted {
-            held: self.results.hold(result, labels),
+            held,
             client,
             engines: plan.targets.clone(),
         })

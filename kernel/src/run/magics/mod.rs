@@ -129,6 +129,7 @@ async fn bind(
     name: &str,
     id: AsyncResultId,
 ) -> Result<(), Failure> {
+    services.results().retain([id]);
     let source = format!("let {name} = phalanx::AsyncResult::from_id({id});");
     services.local().evaluate(context, source).await.map(drop)
 }
