@@ -29,6 +29,20 @@ eprintln!("done");
 DEFINES = "let mut names: Vec<String> = Vec::new(); fn shout(text: &str) -> String { text.to_uppercase() }"
 BUSY = 'println!("busy"); std::thread::sleep(std::time::Duration::from_secs(3600));'
 
+# Results of 120 MiB that no variable names, behind one that a variable names.
+RELEASES = """
+use phalanx::prelude::*;
+fn large(n: u8) -> Vec<u8> { vec![n; 30 << 20] }
+let rc = Cluster::builder().n(1).start_and_connect()?;
+let kept = rc.view(0).apply_async_with(large, (0u8,))?;
+kept.wait()?;
+for n in 1..5u8 { rc.view(0).apply_async_with(large, (n,))?.wait()?; }
+"""
+RELEASED = """
+let first = phalanx::AsyncResult::from_id(2).get().unwrap_err().to_string();
+println!("{} {}", kept.get()?.len(), first.contains("does not hold AsyncResult 2"));
+"""
+
 
 class User:
     def __init__(self, client):
@@ -87,6 +101,8 @@ def main():
         answers["pieces"] = [text == "".join(f"<{i}>" for i in range(1_000)), messages]
         answers["bytes"] = user.run(BYTES)[0]
         answers["thread"] = user.run(THREAD)[0]
+        user.run(RELEASES)
+        answers["released"] = user.run(RELEASED)[0]
         user.run(DEFINES)
         answers["busy"] = user.complete_while_busy("names.is_em")
     print(json.dumps(answers))

@@ -42,5 +42,6 @@ fn a_session_answers_reads_prints_and_completes() {
         thread.contains("thread 0\nthread 1\nthread 2\n"),
         "{thread}"
     );
+    assert_eq!(answers["released"], "31457280 true\n");
     assert_eq!(answers["busy"], json!([["is_empty()"], "Interrupted"]));
 }
