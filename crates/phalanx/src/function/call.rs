@@ -8,7 +8,7 @@ use super::codec::{Kept, Parts, Read, Taken, Write, why_unread};
 use super::decoder::Decoder;
 use super::encoder::Encoder;
 use crate::namespace;
-use crate::shared::beside::{Areas, Source, reading, writing};
+use crate::shared::beside::{Source, Writing, reading, why_not};
 use phalanx_protocol::native::value;
 
 /// A call that has come.
@@ -164,7 +164,7 @@ impl<'a> Call<'a> {
             // Most have nothing beside them.
             beside: Some(beside).filter(|beside| !beside.is_empty()),
             to: Encoder::after(vec![value::POSTCARD]),
-            areas: Areas::default(),
+            writing: Writing::begin(),
             failed: String::new(),
             is_unread: false,
         };
@@ -176,6 +176,8 @@ impl<'a> Call<'a> {
             }
         };
         item.to.number(count as u64);
+        // A reason of before is none of these items.
+        let _ = why_not();
         let done = match (0..count).try_for_each(|_| call(&mut item)) {
             Some(()) => match item.from.rest().len() {
                 0 => Ok(()),
@@ -190,7 +192,7 @@ impl<'a> Call<'a> {
         self.ended(done)?;
         let parts = Parts {
             bytes: item.to.into_bytes(),
-            areas: item.areas,
+            areas: item.writing.end(),
         };
         self.give(&given_back, super::blob::given(parts))
     }
@@ -201,7 +203,7 @@ pub(super) struct Item<'a> {
     from: Decoder<'a>,
     beside: Option<Source<'a>>,
     to: Encoder,
-    areas: Areas,
+    writing: Writing,
     failed: String,
     is_unread: bool,
 }
@@ -210,8 +212,11 @@ impl Item<'_> {
     /// Reads it.
     #[inline(never)]
     pub(super) fn read(&mut self, read: &mut Read<'_>) -> Option<()> {
-        let beside = self.beside.clone().unwrap_or(Source::Passing(&[]));
-        match reading(beside, || read(&mut self.from)) {
+        let done = match self.beside.clone() {
+            Some(beside) => reading(beside, || read(&mut self.from)),
+            None => read(&mut self.from),
+        };
+        match done {
             Ok(()) => Some(()),
             Err(unread) => {
                 self.failed = why_unread(&unread);
@@ -224,9 +229,7 @@ impl Item<'_> {
     /// Appends what came of it to the answer.
     #[inline(never)]
     pub(super) fn write(&mut self, write: &Write<'_>) -> Option<()> {
-        let areas = std::mem::take(&mut self.areas);
-        let (written, areas) = writing(areas, || write(&mut self.to));
-        self.areas = areas;
+        let written = self.writing.write(|| write(&mut self.to));
         match written {
             Ok(()) => Some(()),
             Err(why) => {

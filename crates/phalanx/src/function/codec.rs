@@ -48,7 +48,7 @@ impl Parts {
     #[inline(never)]
     pub(super) fn after(bytes: Vec<u8>, write: &Write<'_>) -> Result<Self, Unwritten> {
         let mut to = Encoder::after(bytes);
-        let (written, areas) = writing(Areas::default(), || write(&mut to));
+        let (written, areas) = writing(|| write(&mut to));
         let bytes = to.into_bytes();
         written.map(|()| Self { bytes, areas })
     }

@@ -2,7 +2,7 @@
 
 use super::memory::{ALIGN, Chunk};
 use phalanx_protocol::segment::{LEAST, PAGE};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 /// Plain data beside a value, each at its place: counted from where all of it begins.
@@ -95,6 +95,8 @@ impl Source<'_> {
 thread_local! {
     /// What the value that is being written leaves beside it.
     static WRITTEN: RefCell<Option<Areas>> = const { RefCell::new(None) };
+    /// Says that meanwhile other values are written, for somebody else.
+    static PAUSED: Cell<bool> = const { Cell::new(false) };
     /// Where the value that is being read finds it.
     static READ: RefCell<Option<Reading>> = const { RefCell::new(None) };
     /// Why the last value could not be read.
@@ -118,16 +120,54 @@ enum Reading {
     Passing(*const u8, usize),
 }
 
-/// Writes a value; adds what it leaves beside it to that.
-pub(crate) fn writing<T>(areas: Areas, write: impl FnOnce() -> T) -> (T, Areas) {
-    let before = WRITTEN.replace(Some(areas));
-    let written = write();
-    (written, WRITTEN.replace(before).unwrap_or_default())
+/// Writes a value; what it leaves beside it.
+pub(crate) fn writing<T>(write: impl FnOnce() -> T) -> (T, Areas) {
+    let writing = Writing::begin();
+    let written = writing.write(write);
+    (written, writing.end())
+}
+
+/// Values that are written one after the other, and what all of them leave beside them.
+pub(crate) struct Writing {
+    before: Option<Areas>,
+    was_paused: bool,
+}
+
+impl Writing {
+    pub(crate) fn begin() -> Self {
+        Self {
+            before: WRITTEN.replace(Some(Areas::default())),
+            was_paused: PAUSED.replace(true),
+        }
+    }
+
+    /// Writes another value.
+    pub(crate) fn write<T>(&self, write: impl FnOnce() -> T) -> T {
+        PAUSED.set(false);
+        let written = write();
+        PAUSED.set(true);
+        written
+    }
+
+    /// What they have left.
+    pub(crate) fn end(self) -> Areas {
+        WRITTEN.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        WRITTEN.set(self.before.take());
+        PAUSED.set(self.was_paused);
+    }
 }
 
 /// Leaves data beside the value that is being written; its place. `None` where a value is written
 /// for somebody else.
 pub(super) fn put(chunk: &Chunk) -> Option<u64> {
+    if PAUSED.get() {
+        return None;
+    }
     WRITTEN.with_borrow_mut(|areas| Some(areas.as_mut()?.add_shared(chunk.clone())))
 }
 

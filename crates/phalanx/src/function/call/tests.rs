@@ -192,3 +192,23 @@ fn a_list_is_read_item_by_item() {
     assert_eq!(read(&mut cut), None);
     assert_eq!(all, [5, 600, 5]);
 }
+
+#[test]
+fn what_a_function_writes_meanwhile_is_not_beside_its_answers() {
+    fn of<F: Fn(u64) -> Shared<[u64]> + Copy>(_: F) -> [Trampoline; 2] {
+        [single::<Bare<F>, (u64,)>, many::<Bare<F>, (u64,)>]
+    }
+    let [_, each] = of(|number: u64| {
+        let shared: Shared<[u64]> = vec![number; 1000].into();
+        let text = serde_json::to_string(&shared).unwrap();
+        assert!(text.len() > 2000, "its data is in the text");
+        crate::namespace::set("meanwhile", &shared).unwrap();
+        let back: Shared<[u64]> = crate::namespace::get("meanwhile").unwrap();
+        back
+    });
+    let mut args = EncodedParts::default();
+    args.value(Parts::of(&vec![1u64, 2]).unwrap());
+    let lists: Vec<Shared<[u64]>> = value_of(call(each, &Parts::default(), args));
+    assert_eq!(lists.len(), 2);
+    assert!(lists[0].iter().all(|n| *n == 1) && lists[1].iter().all(|n| *n == 2));
+}
