@@ -1,7 +1,7 @@
 //! Values that cells hold, drop and clone without knowing what is in them.
 //!
-//! How a type of the library is dropped and cloned would be compiled in every cell that has a value of
-//! it, with all that is inside. Of an opaque one, either is a call into the library.
+//! Every cell compiles drop and clone of the types that it has values of, with all that is inside. Of an
+//! opaque type either is a call into the library.
 
 /// Declares a type that is one pointer: `opaque! { pub struct Handle of Content }`.
 macro_rules! opaque {

@@ -1,4 +1,4 @@
-//! What an engine answers to a cell, as a value.
+//! An engine's answer to a cell, as a value.
 
 use crate::id::EngineId;
 use crate::output::MimeBundle;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::fmt;
 
-/// What an engine answers to a cell; shown as `<ExecuteReply[3]: 42>`.
+/// An engine's answer to a cell; shown as `<ExecuteReply[3]: 42>`.
 #[derive(Clone, PartialEq)]
 pub struct ExecuteReply {
     /// The engine.
@@ -19,7 +19,7 @@ pub struct ExecuteReply {
     pub execute_result: Option<MimeBundle>,
 }
 
-/// How it is written.
+/// The form in which it is written.
 #[derive(Serialize, Deserialize)]
 struct Fields {
     engine_id: Option<EngineId>,

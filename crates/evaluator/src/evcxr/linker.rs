@@ -105,7 +105,7 @@ fn mapped(maps: &str, is_named: impl Fn(&str) -> bool) -> Option<&Path> {
     found.next()
 }
 
-/// What a linker reads in place of the C library, as a system has it for developers.
+/// A linker script in place of the C library, as a system has it for developers.
 fn script(library: &Path, loader: Option<&Path>) -> String {
     let library = library.display();
     let loader = loader.map(|loader| format!(" AS_NEEDED(\"{}\")", loader.display()));

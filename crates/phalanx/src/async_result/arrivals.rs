@@ -1,4 +1,4 @@
-//! What came of tasks as it arrives, in bytes.
+//! The outcomes of tasks as they arrive, in bytes.
 
 use super::AsyncResultHandle;
 use super::ends::Ends;
@@ -13,7 +13,7 @@ opaque! {
     pub(super) struct Arrivals of Arriving
 }
 
-/// What is in [`Arrivals`].
+/// The content of [`Arrivals`].
 pub(super) struct Arriving {
     handle: AsyncResultHandle,
     ordered: bool,

@@ -1,4 +1,4 @@
-//! What came of tasks, in bytes: what is compiled of it in a cell is how its values are read.
+//! The outcomes of tasks, in bytes: a cell compiles how their values are read, and nothing else.
 
 use super::Values;
 use super::ends::Ends;
@@ -14,13 +14,13 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 opaque! {
-    /// What came of each of several tasks, failures among them.
+    /// The outcome of each of several tasks: a value or a failure.
     #[doc(hidden)]
     pub struct Outcomes of VecDeque<Result<Frame, Error>>
 }
 
 opaque! {
-    /// What several tasks have yielded, none of which failed.
+    /// The values of several tasks, none of which failed.
     #[doc(hidden)]
     pub struct Successes of Vec<Frame>
 }
@@ -51,7 +51,7 @@ impl Outcomes {
         Some(frame.and_then(|frame| read_frame(&frame, type_name, read)))
     }
 
-    /// What all have yielded, or their failures as one, of that name.
+    /// Returns the values of all, or their failures as one, of that name.
     pub(crate) fn successes(self, name: impl FnOnce() -> String) -> Result<Successes, Error> {
         let mut frames = Vec::new();
         let mut failures = Vec::<RemoteFailure>::new();
@@ -100,7 +100,7 @@ impl Successes {
 }
 
 impl AsyncResultHandle {
-    /// What came of these tasks, so far or once all have ended.
+    /// Returns the outcomes of these tasks, so far or once all have ended.
     #[inline(never)]
     pub(super) fn outcomes(&self, from: usize, to: usize, wait: bool) -> Result<Outcomes, Error> {
         let request = self.request(AsyncResultQuery::Values { from, to, wait });
@@ -163,7 +163,7 @@ impl AsyncResultHandle {
         Ok((known, Outcomes::hold(values)))
     }
 
-    /// What one task yielded, alone.
+    /// Returns the outcome of one task alone.
     #[inline(never)]
     pub(super) fn outcome(&self, task: usize) -> Result<Outcomes, Error> {
         let mut outcomes = self.outcomes(task, task + 1, false)?;
@@ -177,7 +177,7 @@ impl AsyncResultHandle {
     }
 }
 
-/// Why a value is missing that was read: a fault of ours.
+/// The error for a value that is missing though it was read: a fault of ours.
 #[cold]
 pub(crate) fn no_task() -> Error {
     Error::new(Failure::Internal {

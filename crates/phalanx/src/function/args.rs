@@ -64,14 +64,14 @@ opaque! {
     pub struct Encoded of EncodedParts
 }
 
-/// What is in [`Encoded`].
+/// The content of [`Encoded`].
 #[doc(hidden)]
 #[derive(Default)]
 pub struct EncodedParts {
     pub(super) bytes: Vec<u8>,
     pub(super) areas: Areas,
     pub(crate) references: Vec<String>,
-    /// Why an argument could not be serialised.
+    /// The first failure to serialise an argument.
     failed: Option<Error>,
 }
 

@@ -18,7 +18,7 @@ pub struct Call<'a> {
     outcome: Result<Vec<u8>, Failed>,
 }
 
-/// Why a function was not called, or what came of it is not given back.
+/// The reason why a function was not called or its result not given back.
 pub(super) struct Failed {
     pub(super) ename: &'static str,
     pub(super) evalue: String,
@@ -56,7 +56,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// What is given back, or why nothing is.
+    /// Returns the bytes to give back, or the reason why there are none.
     pub(super) fn finish(self) -> Result<Vec<u8>, Failed> {
         self.outcome
     }

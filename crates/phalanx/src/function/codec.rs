@@ -1,7 +1,7 @@
 //! Bytes of values: postcard's form, and plain data beside them.
 //!
-//! What depends on a value's type is how it is written by an [`Encoder`] or read from a [`Decoder`], and
-//! is given as a function; all else is compiled once.
+//! A value's type decides how an [`Encoder`] writes it or it is read from a [`Decoder`]: that is given as
+//! a function, and all else is compiled once.
 
 use super::decoder::{Decoder, Unread};
 use super::encoder::{Encoder, Unwritten};
@@ -72,7 +72,7 @@ pub(crate) fn decode(bytes: &[u8], read: &mut Read<'_>) -> Result<(), String> {
     }
 }
 
-/// What the type of a value says of its failure.
+/// The reason that a type gave for not being read.
 pub(super) fn why_unread(unread: &Unread) -> String {
     why_not().unwrap_or_else(|| unread.to_string())
 }
@@ -98,7 +98,7 @@ pub(crate) fn read_frame(frame: &Frame, type_name: &str, read: &mut Read<'_>) ->
     done.map_err(|why| unread(type_name, &why))
 }
 
-/// Why what came of a task is no value of that type.
+/// The error for an outcome that is no value of that type.
 pub(crate) fn unread(type_name: &str, why: &str) -> Error {
     Error::new(Failure::Usage {
         message: format!("a result cannot be read as {type_name}: {why}"),

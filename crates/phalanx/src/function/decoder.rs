@@ -107,7 +107,7 @@ impl<'de> Decoder<'de> {
         Self { rest: bytes }
     }
 
-    /// What was not read.
+    /// The bytes that were not read.
     pub(crate) fn rest(&self) -> &'de [u8] {
         self.rest
     }

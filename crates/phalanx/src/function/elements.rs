@@ -3,7 +3,7 @@
 use super::decoder::{Decoder, Unread};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-/// What is left of a list, a tuple or a map.
+/// The rest of a list, a tuple or a map.
 pub(super) struct Elements<'a, 'de> {
     pub(super) from: &'a mut Decoder<'de>,
     pub(super) left: usize,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::ser::{self, Serializer};
 use std::fmt::{self, Display, Write};
 
-/// How many bytes there is room for at first.
+/// The number of bytes by which room grows at least.
 const ROOM: usize = 64;
 
 /// The most bytes of a number.

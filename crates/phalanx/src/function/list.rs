@@ -10,7 +10,7 @@ use phalanx_protocol::native::value;
 /// A list in bytes, of which some items have been read.
 pub(crate) struct List {
     frame: Frame,
-    /// Where the rest of it begins in its bytes, and how many items that is; `None` before the first.
+    /// The place of the rest in its bytes, and the number of items left; `None` before the first.
     rest: Option<(usize, usize)>,
 }
 

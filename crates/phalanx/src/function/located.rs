@@ -1,4 +1,4 @@
-//! Where a function that engines call is, whatever its types.
+//! The place of a function that engines call, whatever its types.
 
 use super::codec::{Parts, Write};
 use super::trampoline;
@@ -17,7 +17,7 @@ opaque! {
 opaque!(@clone Located);
 
 opaque! {
-    /// What a function captures, if it could be serialised.
+    /// The captures of a function, if they could be serialised.
     #[doc(hidden)]
     pub struct Captures of Result<Parts, Error>
 }
@@ -35,13 +35,13 @@ impl Captures {
     }
 }
 
-/// What is in [`Located`].
+/// The content of [`Located`].
 #[doc(hidden)]
 #[derive(Clone)]
 pub struct Location {
     name: String,
     artifact: PathBuf,
-    /// Where its trampolines are: for one call, and for many items.
+    /// The places of its trampolines: for one call, and for many items.
     single: Option<u64>,
     many: Option<u64>,
     captures: Parts,
@@ -115,12 +115,12 @@ impl Location {
         &self.captures
     }
 
-    /// Where the trampoline for one call is.
+    /// Returns the place of the trampoline for one call.
     pub(crate) fn place(&self) -> Result<u64, Error> {
         self.single.ok_or_else(not_so)
     }
 
-    /// Where the trampoline for items is.
+    /// Returns the place of the trampoline for items.
     pub(crate) fn place_for_items(&self) -> Result<u64, Error> {
         self.many.ok_or_else(not_so)
     }

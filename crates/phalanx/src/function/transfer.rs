@@ -1,4 +1,4 @@
-//! What engines call to take and to give values of their namespace, in bytes as they are.
+//! The functions by which engines take and give values of their namespace, in bytes as they are.
 
 use super::call::Call;
 use super::located::Located;
@@ -8,7 +8,7 @@ use crate::{Error, engine};
 use phalanx_protocol::native::Give;
 use std::ffi::c_void;
 
-/// Puts a value under a name: what an engine does with what is pushed.
+/// Puts a value that is pushed under its name.
 unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give: Give) {
     let act = |call: &mut Call<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
@@ -19,7 +19,7 @@ unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give
     unsafe { serve(input, len, to, give, &act) };
 }
 
-/// What an engine does when a name is pulled: the value goes back as it came.
+/// Gives the value of a name that is pulled, as it came.
 unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: Give) {
     let act = |call: &mut Call<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);

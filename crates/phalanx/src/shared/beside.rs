@@ -149,7 +149,7 @@ impl Writing {
         written
     }
 
-    /// What they have left.
+    /// Returns the data that they have left.
     pub(crate) fn end(self) -> Areas {
         WRITTEN.take().unwrap_or_default()
     }

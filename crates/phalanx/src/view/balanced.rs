@@ -77,12 +77,12 @@ pub struct LoadBalancedView {
 }
 
 opaque! {
-    /// What the scheduler heeds, and the user's name for the tasks.
+    /// The conditions that the scheduler heeds, and the user's name for the tasks.
     struct Options of Chosen
 }
 opaque!(@clone Options);
 
-/// What is in [`Options`].
+/// The content of [`Options`].
 #[derive(Clone, Default)]
 struct Chosen {
     heeds: Heeds,
@@ -328,7 +328,7 @@ impl fmt::Debug for LoadBalancedView {
     }
 }
 
-/// What is set in a view.
+/// One option of a view.
 enum Choice {
     Targets(Vec<EngineId>),
     After(Dependency),

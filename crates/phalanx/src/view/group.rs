@@ -24,7 +24,7 @@ opaque! {
 }
 opaque!(@clone Group);
 
-/// What is in a [`Group`].
+/// The content of [`Group`].
 #[derive(Clone)]
 pub(super) struct Engines {
     /// `None` for all engines there are whenever it is used.

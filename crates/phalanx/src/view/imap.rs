@@ -23,7 +23,7 @@ opaque! {
     struct Window of Calls
 }
 
-/// What is in a [`Window`].
+/// The content of [`Window`].
 struct Calls {
     view: LoadBalancedView,
     function: Located,

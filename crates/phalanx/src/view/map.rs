@@ -59,11 +59,11 @@ pub struct Map<A, M, F, I> {
 }
 
 opaque! {
-    /// How a map is sent.
+    /// The way a map is sent.
     pub(super) struct Plan of Planned
 }
 
-/// What is in a [`Plan`].
+/// The content of [`Plan`].
 pub(super) struct Planned {
     place: Place,
     label: Option<String>,

@@ -114,7 +114,7 @@ opaque! {
     struct Scattering of Description
 }
 
-/// What is in a [`Scattering`].
+/// The content of [`Scattering`].
 struct Description {
     group: Group,
     name: String,
