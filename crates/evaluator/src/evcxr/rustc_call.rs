@@ -13,12 +13,19 @@ use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::SystemTime;
 
 /// The library that comes of a cell's crate.
 pub(super) const CELL_LIBRARY: &str = "libctx.so";
 
-/// The recorded call, below the crate's folder.
-const RECORD: &str = "target/phalanx-cell.json";
+/// The recorded calls, each in a file named by its key; below the crate's folder.
+///
+/// evcxr begins a session with a crate without dependencies, adds those that every cell has, and what
+/// a `:dep` adds: for none of them, cargo has to be asked a second time.
+const RECORDS: &str = "target/phalanx-calls";
+
+/// The number of calls that are kept.
+const MAX_RECORDS: usize = 16;
 
 /// The cell that is compiled next, as the user wrote it, below the crate's folder.
 const CELL: &str = "target/phalanx-cell.rs";
@@ -50,6 +57,8 @@ pub(super) struct RustcCall {
     shared: Option<PathBuf>,
     /// The linker that links cells to what is loaded, where there is one.
     linker: Option<Linker>,
+    /// The time at which the program was installed: an update leaves its path as it is.
+    installed: Option<SystemTime>,
 }
 
 /// Keeps a call as cargo prints it: variables, program, arguments, quoted for a shell.
@@ -60,17 +69,42 @@ pub(super) fn record(call: &str, key: u64) {
     let call = call.map(|call| RustcCall {
         shared: shared::make(&call.program, &call.arguments),
         linker: Linker::find(&call.program, &call.arguments),
+        installed: installed(&call.program),
         ..call
     });
     if let Some(json) = call.and_then(|call| serde_json::to_vec(&call).ok()) {
         // Without a record the next cell takes the long way again.
-        let _ = fs::write(RECORD, json);
+        let _ = fs::create_dir_all(RECORDS).and_then(|()| fs::write(record_of(key), json));
+        let _ = remove_oldest(Path::new(RECORDS), MAX_RECORDS);
     }
 }
 
-/// Removes the record, which is of another build.
-pub(super) fn forget() {
-    let _ = fs::remove_file(RECORD);
+/// Removes the record of a build that is about to be made anew.
+pub(super) fn forget(key: u64) {
+    let _ = fs::remove_file(record_of(key));
+}
+
+fn record_of(key: u64) -> PathBuf {
+    Path::new(RECORDS).join(format!("{key:016x}.json"))
+}
+
+fn installed(program: &str) -> Option<SystemTime> {
+    fs::metadata(program).and_then(|file| file.modified()).ok()
+}
+
+/// Removes all but the newest files of a folder.
+fn remove_oldest(folder: &Path, kept: usize) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        files.push((entry.metadata()?.modified()?, entry.path()));
+    }
+    files.sort();
+    let count = files.len().saturating_sub(kept);
+    files
+        .iter()
+        .take(count)
+        .try_for_each(|(_, path)| fs::remove_file(path))
 }
 
 /// Says which cell is compiled next in a crate's folder.
@@ -100,15 +134,18 @@ impl RustcCall {
                 .collect(),
             shared: None,
             linker: None,
+            installed: None,
         };
         call.folder().is_some().then_some(call)
     }
 
     /// Returns the record of a build with the same key.
     pub(super) fn recorded(key: Option<u64>) -> Option<Self> {
-        let call: Self = serde_json::from_slice(&fs::read(RECORD).ok()?).ok()?;
+        let key = key?;
+        let call: Self = serde_json::from_slice(&fs::read(record_of(key)).ok()?).ok()?;
         let is_whole = call.shared.as_ref().is_none_or(|shared| shared.is_file());
-        (Some(call.key) == key && is_whole).then_some(call)
+        let is_current = call.key == key && call.installed == installed(&call.program);
+        (is_current && is_whole).then_some(call)
     }
 
     fn folder(&self) -> Option<&str> {
@@ -295,6 +332,23 @@ fn lean_crate(source: &str) -> Result<LeanCrate, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_records_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        for age in 0..5 {
+            let path = folder.path().join(format!("{age}.json"));
+            let file = fs::File::create(path).unwrap();
+            let modified = now - std::time::Duration::from_secs(age);
+            file.set_modified(modified).unwrap();
+        }
+        remove_oldest(folder.path(), 2).unwrap();
+        let left = fs::read_dir(folder.path()).unwrap().flatten();
+        let mut left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["0.json", "1.json"]);
+    }
 
     #[test]
     fn a_call_is_read_as_cargo_prints_it() {

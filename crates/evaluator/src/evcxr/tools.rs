@@ -219,8 +219,9 @@ fn build(
     lock: Option<Lock>,
     key: Option<u64>,
 ) -> io::Result<i32> {
-    // Whatever comes of it, the last record is of another build.
-    rustc_call::forget();
+    if let Some(key) = key {
+        rustc_call::forget(key);
+    }
     let mut arguments = arguments.to_vec();
     arguments.push("-vv".into());
     resolved(folder, &arguments, lock, |line| {
