@@ -12,6 +12,7 @@
 //! | [`apply`] | likewise, about functions, engines and the hub |
 //! | [`runtime`] | a runtime process and its owner (kernel or engine) |
 //! | [`evaluator`] | the kernel and an evaluator process |
+//! | [`analysis`] | the analysis process, and the kernel or an evaluator |
 //! | [`parallel`] | client, controller and engine: ipyparallel 9's wire protocol and our metadata on it |
 
 pub mod apply;
@@ -25,6 +26,8 @@ pub mod native;
 pub mod output;
 pub mod segment;
 
+#[cfg(feature = "jupyter")]
+pub mod analysis;
 #[cfg(feature = "jupyter")]
 pub mod evaluator;
 #[cfg(feature = "jupyter")]

@@ -1,0 +1,168 @@
+//! What may stand at a place, the most likely first.
+
+use crate::analysis::Question;
+use crate::manifest::PACKAGE;
+use crate::scaffold::OURS;
+use phalanx_protocol::analysis::{AnalyzedCell, Completion, Completions};
+use ra_ap_hir::PrefixKind;
+use ra_ap_ide::{
+    CompletionConfig, CompletionFieldsToResolve, CompletionItem, CompletionItemKind, FilePosition,
+    RaFixtureConfig,
+};
+use ra_ap_ide_db::SymbolKind;
+use ra_ap_ide_db::imports::insert_use::{ImportGranularity, InsertUseConfig};
+
+/// Traits that are implemented for (nearly) every type, so that their methods say nothing of one.
+const BLANKETS: [&str; 13] = [
+    "Any",
+    "Borrow",
+    "BorrowMut",
+    "CloneToUninit",
+    "From",
+    "Into",
+    "IntoIterator",
+    "IntoFuture",
+    "ToOwned",
+    "ToString",
+    "TryFrom",
+    "TryInto",
+    "Receiver",
+];
+
+/// The beginnings of names that are evcxr's or ours.
+const HIDDEN: [&str; 6] = [
+    OURS,
+    "__Phalanx",
+    "phalanx_cell_",
+    "evcxr_",
+    "EvcxrUserCodeError",
+    "run_user_code_",
+];
+
+/// Completions at a byte offset of the cell.
+pub(crate) fn at(question: &Question<'_>, cell: &AnalyzedCell, offset: usize) -> Completions {
+    let config = CompletionConfig {
+        enable_postfix_completions: false,
+        // Without it nothing comes with placeholders.
+        snippet_cap: None,
+        callable: None,
+        snippets: Vec::new(),
+        enable_imports_on_the_fly: false,
+        enable_self_on_the_fly: true,
+        enable_auto_iter: false,
+        enable_auto_await: false,
+        enable_private_editable: false,
+        enable_term_search: false,
+        term_search_fuel: 0,
+        full_function_signatures: false,
+        add_colons_to_module: false,
+        add_semicolon_to_unit: false,
+        insert_use: InsertUseConfig {
+            prefix_kind: PrefixKind::ByCrate,
+            group: false,
+            granularity: ImportGranularity::Item,
+            enforce_granularity: false,
+            skip_glob_imports: false,
+        },
+        prefer_no_std: false,
+        prefer_prelude: true,
+        prefer_absolute: false,
+        limit: None,
+        fields_to_resolve: CompletionFieldsToResolve::empty(),
+        exclude_flyimport: Vec::new(),
+        exclude_traits: &[],
+        ra_fixture: RaFixtureConfig::default(),
+    };
+    let position = FilePosition {
+        file_id: question.file,
+        offset: (question.scaffold.to_text(offset) as u32).into(),
+    };
+    let found = question
+        .host
+        .analysis()
+        .completions(&config, position, None);
+    let mut items = found.ok().flatten().unwrap_or_default();
+    items.sort_by_cached_key(|item| {
+        let is_private = item.label.primary.starts_with('_');
+        (is_private, rank(item), item.label.primary.to_lowercase())
+    });
+    let mut completions = Completions {
+        start: offset,
+        end: offset,
+        items: Vec::new(),
+    };
+    for item in items {
+        let mut edits = item.text_edit.iter();
+        let (Some(edit), None) = (edits.next(), edits.next()) else {
+            continue;
+        };
+        let place = |at| question.scaffold.to_source(usize::from(at));
+        let (Some(start), Some(end)) = (place(edit.delete.start()), place(edit.delete.end()))
+        else {
+            continue;
+        };
+        let typed = cell.source.get(start..end).unwrap_or_default();
+        if !item.lookup().starts_with(typed) || is_hidden(&edit.insert, typed) {
+            continue;
+        }
+        if completions.items.is_empty() {
+            (completions.start, completions.end) = (start, end);
+        } else if (completions.start, completions.end) != (start, end) {
+            // A frontend replaces one stretch of text.
+            continue;
+        }
+        completions.items.push(Completion {
+            code: edit.insert.clone(),
+            kind: kind(item.kind).to_owned(),
+            label: item.label.primary.to_string(),
+        });
+    }
+    completions
+}
+
+/// Names of the machinery, and private ones that nobody has begun to type.
+fn is_hidden(code: &str, typed: &str) -> bool {
+    let is_ours = HIDDEN.iter().any(|hidden| code.starts_with(hidden));
+    let is_internal = code.starts_with("__") && !typed.starts_with("__");
+    is_ours || is_internal || code == PACKAGE
+}
+
+/// The place of an item among others: what is the type's own, what its traits give it, what
+/// everything has.
+fn rank(item: &CompletionItem) -> (u8, u32) {
+    let detail = item.label.detail_left.as_deref().unwrap_or_default();
+    let of_trait = detail.trim().strip_prefix("(as ");
+    let of_trait = of_trait.and_then(|rest| rest.split([')', '<']).next());
+    let group = match (of_trait, item.kind) {
+        (Some(name), _) if BLANKETS.contains(&name.trim()) => 3,
+        (Some(_), _) => 2,
+        (None, CompletionItemKind::Keyword | CompletionItemKind::Snippet) => 1,
+        (None, _) => 0,
+    };
+    (group, u32::MAX - item.relevance.score())
+}
+
+/// The kind in the words of Jupyter's frontends.
+fn kind(kind: CompletionItemKind) -> &'static str {
+    use CompletionItemKind as K;
+    use SymbolKind as S;
+    match kind {
+        K::SymbolKind(
+            S::Function
+            | S::Method
+            | S::Macro
+            | S::ProcMacro
+            | S::Derive
+            | S::DeriveHelper
+            | S::Attribute
+            | S::BuiltinAttr,
+        ) => "function",
+        K::SymbolKind(
+            S::Struct | S::Enum | S::Union | S::Trait | S::TypeAlias | S::TypeParam | S::SelfType,
+        )
+        | K::BuiltinType => "class",
+        K::SymbolKind(S::Module | S::CrateRoot | S::ToolModule) => "module",
+        K::Keyword => "keyword",
+        _ => "instance",
+    }
+}

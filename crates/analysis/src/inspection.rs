@@ -1,0 +1,82 @@
+//! What is known of a name: its signature and its documentation.
+
+use crate::analysis::Question;
+use crate::manifest::PACKAGE;
+use phalanx_protocol::analysis::Documentation;
+use ra_ap_ide::{FileRange, HoverConfig, HoverDocFormat, RaFixtureConfig, SubstTyLen, TextRange};
+use ra_ap_ide_db::documentation::Documentation as Docs;
+use ra_ap_ide_db::rust_doc::format_docs;
+
+/// Documentation of the name at a byte offset of the cell.
+pub(crate) fn at(question: &Question<'_>, offset: usize) -> Option<Documentation> {
+    Some(Documentation {
+        markdown: hover(question, offset, true)?,
+        plain: plain(&hover(question, offset, false)?),
+    })
+}
+
+/// Markdown, with links to other documentation or without.
+fn hover(question: &Question<'_>, offset: usize, links_in_hover: bool) -> Option<String> {
+    let config = HoverConfig {
+        links_in_hover,
+        memory_layout: None,
+        documentation: true,
+        keywords: true,
+        // As text, the hidden lines of examples could not be told from the others.
+        format: HoverDocFormat::Markdown,
+        max_trait_assoc_items_count: None,
+        max_fields_count: Some(5),
+        max_enum_variants_count: Some(5),
+        max_subst_ty_len: SubstTyLen::Unlimited,
+        show_drop_glue: false,
+        ra_fixture: RaFixtureConfig::default(),
+    };
+    let at = (question.scaffold.to_text(offset) as u32).into();
+    let range = FileRange {
+        file_id: question.file,
+        range: TextRange::new(at, at),
+    };
+    let found = question.host.analysis().hover(&config, range).ok()??;
+    let text = String::from(found.info.markup);
+    Some(without_machinery(&format_docs(&Docs::new_owned(text))))
+}
+
+/// A text without the lines that name the crate the cell was put in.
+fn without_machinery(text: &str) -> String {
+    let path = format!("```rust\n{PACKAGE}\n```\n");
+    let text = text.trim_start();
+    let text = text.strip_prefix(&path).unwrap_or(text);
+    text.trim().to_owned()
+}
+
+/// Markdown as text: without fences and rulers.
+fn plain(markdown: &str) -> String {
+    let mut lines: Vec<&str> = Vec::new();
+    for line in markdown.lines() {
+        if line.starts_with("```") || line == "---" {
+            continue;
+        }
+        if !(line.is_empty() && lines.last().is_some_and(|last| last.is_empty())) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crate_of_the_cell_is_not_told() {
+        for text in ["\n```rust\nctx\n```\n\nfn f()", "fn f()\n"] {
+            assert_eq!(without_machinery(text), "fn f()");
+        }
+    }
+
+    #[test]
+    fn text_has_neither_fences_nor_rulers() {
+        let markdown = "```rust\nfn f()\n```\n\n---\n\nDoes.\n\n```rust\nf();\n```";
+        assert_eq!(plain(markdown), "fn f()\n\nDoes.\n\nf();");
+    }
+}

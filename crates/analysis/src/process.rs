@@ -1,0 +1,114 @@
+//! The analysis process: a thread for each connection, and one that works on all requests in turn.
+
+#[cfg(feature = "rust-analyzer")]
+mod analyzer;
+
+#[cfg(feature = "rust-analyzer")]
+pub use analyzer::CellAnalyzer;
+
+use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest};
+use phalanx_protocol::frame::{self, Decoder};
+use rustix::process::Signal;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+/// The stack of the thread that works: rust-analyzer follows the nesting of code by recursion.
+const STACK: usize = 64 << 20;
+
+/// Something that answers requests: rust-analyzer, or a twin for tests.
+pub trait Analyze {
+    /// Answers one request.
+    fn answer(&mut self, request: AnalysisRequest) -> AnalysisReply;
+
+    /// Does what is left to do once the answer is sent.
+    fn settle(&mut self) {}
+}
+
+/// A request, and where its reply goes; a request without is worked on all the same.
+struct Job {
+    request: AnalysisRequest,
+    reply: Option<mpsc::Sender<AnalysisReply>>,
+}
+
+/// Serves the socket that stands at stdin, for the life of the process that started this one.
+///
+/// `start` may take its time: requests wait for it.
+pub fn process_main<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> ExitCode {
+    match serve(start) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("analysis: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
+    listener.set_nonblocking(false)?;
+    // Requests wait here for their turn; each connection has one at a time.
+    let (jobs, work) = mpsc::channel::<Job>();
+    std::thread::Builder::new()
+        .name("analysis".into())
+        .stack_size(STACK)
+        .spawn(move || {
+            let mut analyzer = start();
+            analyzer.settle();
+            for Job { request, reply } in work {
+                let answer = analyzer.answer(request);
+                if let Some(reply) = reply {
+                    // Who asked may be gone.
+                    let _ = reply.send(answer);
+                }
+                analyzer.settle();
+            }
+        })?;
+    for stream in listener.incoming() {
+        let stream = stream?;
+        let jobs = jobs.clone();
+        // Ends with the connection.
+        std::thread::Builder::new()
+            .name("asked".into())
+            .spawn(move || {
+                // A connection that breaks off is its owner's business.
+                let _ = answer_all(stream, &jobs);
+            })?;
+    }
+    Ok(())
+}
+
+fn answer_all(mut stream: UnixStream, jobs: &mpsc::Sender<Job>) -> io::Result<()> {
+    let mut decoder = Decoder::default();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let request = match decoder
+            .decode::<AnalysisRequest>()
+            .map_err(io::Error::other)?
+        {
+            Some(request) => request,
+            None => match stream.read(&mut buffer)? {
+                0 => return Ok(()),
+                count => {
+                    decoder.push(&buffer[..count]);
+                    continue;
+                }
+            },
+        };
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let answer = if matches!(request, AnalysisRequest::Load { .. }) {
+            let reply = None;
+            jobs.send(Job { request, reply }).map_err(|_| gone())?;
+            AnalysisReply::Loading
+        } else {
+            let (reply, answer) = mpsc::channel();
+            let reply = Some(reply);
+            jobs.send(Job { request, reply }).map_err(|_| gone())?;
+            answer.recv().map_err(|_| gone())?
+        };
+        stream.write_all(&frame::encode(&answer).map_err(io::Error::other)?)?;
+    }
+}

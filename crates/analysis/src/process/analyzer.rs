@@ -1,0 +1,149 @@
+//! The worker of the process: keeps a crate loaded that has what all evaluators depend on.
+
+use super::Analyze;
+use crate::manifest::Dependencies;
+use crate::{Analysis, AnalysisError};
+use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest, AnalyzedCell};
+use std::path::{Path, PathBuf};
+
+/// A cell that needs what most cells need, so that the first does not wait for it.
+const USUAL: &str = "let a = vec![1u64, 2].iter().map(|x| x + 1).collect::<Vec<_>>();\n\
+    let b = format!(\"{a:?}\").len();\n\
+    let c = std::collections::HashMap::from([(1, \"a\".to_string())]);";
+
+/// rust-analyzer with a crate of its own, into which cells are put.
+pub struct CellAnalyzer {
+    folder: PathBuf,
+    dependencies: Dependencies,
+    analysis: Option<Analysis>,
+    /// Loaded, and not warmed up yet.
+    is_cold: bool,
+    /// Given up after a panic, and not loaded again yet.
+    is_lost: bool,
+}
+
+impl CellAnalyzer {
+    /// Loads the standard library and the dependencies of the crate in `first`; the crate of cells
+    /// is written to `folder`.
+    #[must_use]
+    pub fn start(folder: PathBuf, first: &Path) -> Self {
+        let mut analyzer = Self {
+            folder,
+            dependencies: Dependencies::default(),
+            analysis: None,
+            is_cold: false,
+            is_lost: false,
+        };
+        analyzer.load(first);
+        analyzer
+    }
+
+    fn load(&mut self, added: &Path) {
+        let loaded = self.dependencies.add(added).and_then(|has_changed| {
+            if has_changed || self.analysis.is_none() {
+                self.dependencies.write(&self.folder, added)?;
+                self.reload()?;
+            }
+            Ok(())
+        });
+        if let Err(error) = loaded {
+            eprintln!("analysis: {error}");
+        }
+    }
+
+    fn reload(&mut self) -> Result<(), AnalysisError> {
+        self.is_cold = true;
+        match &mut self.analysis {
+            Some(analysis) => analysis.reload(),
+            None => {
+                self.analysis = Some(Analysis::load(&self.folder)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn ask(
+        &mut self,
+        question: impl FnOnce(&mut Analysis) -> Result<AnalysisReply, AnalysisError>,
+    ) -> AnalysisReply {
+        let Some(analysis) = &mut self.analysis else {
+            return AnalysisReply::Unknown;
+        };
+        match question(analysis) {
+            Ok(reply) => reply,
+            Err(error) => {
+                eprintln!("analysis: {error}");
+                // Its database may be in any state.
+                self.analysis = None;
+                self.is_lost = true;
+                AnalysisReply::Unknown
+            }
+        }
+    }
+}
+
+impl Analyze for CellAnalyzer {
+    fn answer(&mut self, request: AnalysisRequest) -> AnalysisReply {
+        match request {
+            AnalysisRequest::Load { folder } => {
+                self.load(&folder);
+                AnalysisReply::Loading
+            }
+            AnalysisRequest::Types { cell } => {
+                self.ask(|analysis| Ok(AnalysisReply::Types(analysis.types(&cell)?)))
+            }
+            AnalysisRequest::Complete { cell, offset } => self.ask(|analysis| {
+                Ok(AnalysisReply::Completions(
+                    analysis.complete(&cell, offset)?,
+                ))
+            }),
+            AnalysisRequest::Inspect { cell, offset } => {
+                self.ask(|analysis| Ok(AnalysisReply::Inspected(analysis.inspect(&cell, offset)?)))
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.is_lost)
+            && let Err(error) = self.reload()
+        {
+            eprintln!("analysis: {error}");
+        }
+        if std::mem::take(&mut self.is_cold) {
+            let cell = AnalyzedCell {
+                source: USUAL.to_owned(),
+                ..AnalyzedCell::default()
+            };
+            self.ask(|analysis| Ok(AnalysisReply::Types(analysis.types(&cell)?)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_protocol::analysis::InferredType;
+
+    #[test]
+    fn a_panic_is_an_answer_and_the_next_question_has_one_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = folder.path().join("first");
+        std::fs::create_dir(&first).unwrap();
+        std::fs::write(first.join("Cargo.toml"), "[package]\nname = \"ctx\"\n").unwrap();
+        let mut analyzer = CellAnalyzer::start(folder.path().join("cells"), &first);
+        let cell = AnalyzedCell {
+            source: "let a = vec![1u8].len();".to_owned(),
+            ..AnalyzedCell::default()
+        };
+        let panicking = |analysis: &mut Analysis| {
+            analysis.ask(&cell, |_| panic!("as rust-analyzer does at times"))
+        };
+        assert_eq!(analyzer.ask(panicking), AnalysisReply::Unknown);
+        analyzer.settle();
+        let cell = cell.clone();
+        let AnalysisReply::Types(types) = analyzer.answer(AnalysisRequest::Types { cell }) else {
+            panic!("no types")
+        };
+        assert_eq!(types[0].ty, InferredType::Known("usize".to_owned()));
+    }
+}

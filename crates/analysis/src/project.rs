@@ -1,0 +1,122 @@
+//! A crate and all it depends on: what cargo says of it, and the files on the disk.
+
+use crate::AnalysisError;
+use ra_ap_base_db::SourceRoot;
+use ra_ap_hir::ChangeWithProcMacros;
+use ra_ap_ide_db::FxHashMap;
+use ra_ap_paths::{AbsPath, AbsPathBuf, Utf8PathBuf};
+use ra_ap_project_model::{CargoConfig, ProjectManifest, ProjectWorkspace, RustLibSource};
+use ra_ap_vfs::file_set::FileSetConfig;
+use ra_ap_vfs::{Change, FileId, Vfs, VfsPath};
+use std::path::Path;
+
+/// The file that cells become, below the crate's folder.
+const SOURCE: &str = "src/lib.rs";
+
+/// A crate's folder and the files that were read for it.
+pub(crate) struct Project {
+    folder: AbsPathBuf,
+    source: VfsPath,
+    vfs: Vfs,
+}
+
+impl Project {
+    /// Takes a folder with a manifest; nothing is read yet.
+    pub(crate) fn new(folder: &Path) -> Result<Self, AnalysisError> {
+        let folder = folder.canonicalize().map_err(AnalysisError::Folder)?;
+        let folder = Utf8PathBuf::from_path_buf(folder).map_err(AnalysisError::Path)?;
+        let folder = AbsPathBuf::assert(folder);
+        // cargo and rust-analyzer want it to be there.
+        let source = folder.join(SOURCE);
+        if let Some(parent) = source.parent() {
+            std::fs::create_dir_all(parent).map_err(AnalysisError::Folder)?;
+        }
+        std::fs::write(&source, "").map_err(AnalysisError::Folder)?;
+        Ok(Self {
+            folder,
+            source: source.into(),
+            vfs: Vfs::default(),
+        })
+    }
+
+    /// Reads everything that is new since the last time; answers the change and the cells' file.
+    ///
+    /// Every folder but the crate's own is a library, whose results hold from cell to cell.
+    pub(crate) fn load(&mut self) -> Result<(ChangeWithProcMacros, FileId), AnalysisError> {
+        let manifest = ProjectManifest::from_manifest_file(self.folder.join("Cargo.toml"));
+        let config = CargoConfig {
+            sysroot: Some(RustLibSource::Discover),
+            ..CargoConfig::default()
+        };
+        let workspace = manifest
+            .and_then(|manifest| ProjectWorkspace::load(manifest, &config, &|_| {}))
+            .map_err(|error| AnalysisError::Cargo(format!("{error:#}")))?;
+        self.vfs
+            .set_file_contents(self.source.clone(), Some(Vec::new()));
+        let mut sets = FileSetConfig::builder();
+        let mut is_own = Vec::new();
+        for root in workspace.to_roots() {
+            for include in &root.include {
+                read(include, &root.exclude, &mut self.vfs);
+            }
+            is_own.push(
+                root.include
+                    .iter()
+                    .any(|path| path.starts_with(&self.folder)),
+            );
+            sets.add_file_set(root.include.into_iter().map(VfsPath::from).collect());
+        }
+        let mut change = ChangeWithProcMacros::default();
+        for (id, file) in self.vfs.take_changes() {
+            let contents = match file.change {
+                Change::Create(bytes, _) | Change::Modify(bytes, _) => {
+                    String::from_utf8(bytes).ok()
+                }
+                Change::Delete => None,
+            };
+            change.change_file(id, contents);
+        }
+        let roots = sets.build().partition(&self.vfs).into_iter().enumerate();
+        let roots = roots.map(|(at, files)| match is_own.get(at) {
+            Some(true) => SourceRoot::new_local(files),
+            _ => SourceRoot::new_library(files),
+        });
+        change.set_roots(roots.collect());
+        let mut file = |path: &AbsPath| {
+            let (id, _) = self.vfs.file_id(&path.to_path_buf().into())?;
+            Some(id)
+        };
+        let (graph, _) = workspace.to_crate_graph(&mut file, &FxHashMap::default());
+        change.set_crate_graph(graph);
+        let source = self.vfs.file_id(&self.source);
+        let (source, _) = source.ok_or(AnalysisError::NoSource)?;
+        Ok((change, source))
+    }
+}
+
+/// Reads the Rust files below a folder.
+fn read(folder: &AbsPath, exclude: &[AbsPathBuf], vfs: &mut Vfs) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let Ok(path) = Utf8PathBuf::from_path_buf(entry.path()) else {
+            continue;
+        };
+        let path = AbsPathBuf::assert(path);
+        if exclude.iter().any(|excluded| path.starts_with(excluded)) {
+            continue;
+        }
+        let is_folder = entry.file_type().is_ok_and(|kind| match kind.is_symlink() {
+            true => std::fs::metadata(&path).is_ok_and(|target| target.is_dir()),
+            false => kind.is_dir(),
+        });
+        if is_folder {
+            read(&path, exclude, vfs);
+        } else if path.extension() == Some("rs")
+            && let Ok(contents) = std::fs::read(&path)
+        {
+            vfs.set_file_contents(path.into(), Some(contents));
+        }
+    }
+}

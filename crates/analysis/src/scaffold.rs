@@ -1,0 +1,280 @@
+//! The file that a cell becomes: the items in scope, and a function that holds its statements.
+
+use phalanx_protocol::analysis::AnalyzedCell;
+use ra_ap_syntax::ast::{self, AstNode, HasName};
+use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::ops::Range;
+
+/// The function that holds the statements.
+pub(crate) const FUNCTION: &str = "__phalanx_cell";
+
+/// The beginning of every name that is ours.
+pub(crate) const OURS: &str = "__phalanx";
+
+/// An error that every other becomes, as `?` in a cell needs it.
+const ERROR: &str = "struct __phalanx_error;\n\
+    impl<E: ::std::fmt::Debug> From<E> for __phalanx_error { fn from(_: E) -> Self { Self } }\n";
+
+/// What the parser wants around statements.
+const BEFORE: &str = "fn cell() {\n";
+const AFTER: &str = "\n}";
+
+/// A file made of a cell, and the way back.
+#[derive(Debug)]
+pub(crate) struct Scaffold {
+    pub(crate) text: String,
+    /// Stretches of the cell, and where each begins in the text; the last is the whole cell, with
+    /// blanks for the others.
+    parts: Vec<(Range<usize>, usize)>,
+}
+
+impl Scaffold {
+    pub(crate) fn new(cell: &AnalyzedCell) -> Self {
+        let mut text = "#![allow(unused, dead_code)]\n".to_owned();
+        let own = Statements::parse(&cell.source);
+        let mut defined = own.names();
+        let mut kept = Vec::new();
+        for source in cell.items.iter().rev() {
+            let statements = Statements::parse(source);
+            let items = statements
+                .items()
+                .filter(|item| !is_replaced(item, &defined));
+            kept.extend(items.map(|item| (is_macro(&item), item.syntax().text().to_string())));
+            defined.extend(statements.names());
+        }
+        // A macro is known behind its definition only.
+        kept.sort_by_key(|(is_macro, _)| !is_macro);
+        for (_, item) in kept {
+            text.push_str(&item);
+            text.push('\n');
+        }
+        text.push_str(ERROR);
+        let mut parts = Vec::new();
+        for item in own.items() {
+            let Some(range) = own.range(item.syntax()) else {
+                continue;
+            };
+            parts.push((range.clone(), text.len()));
+            text.push_str(&cell.source[range.clone()]);
+            text.push('\n');
+        }
+        let _ = write!(text, "async fn {FUNCTION}(");
+        for (name, ty) in &cell.variables {
+            let _ = write!(text, "mut {name}: {ty}, ");
+        }
+        text.push_str(") -> ::std::result::Result<(), __phalanx_error> {\n");
+        for source in &cell.statements {
+            text.push_str(&Statements::parse(source).without_items(source));
+            text.push_str("\n;\n");
+        }
+        parts.push((0..cell.source.len(), text.len()));
+        text.push_str(&own.without_items(&cell.source));
+        text.push_str("\n;Ok(())\n}\n");
+        Self { text, parts }
+    }
+
+    /// The place in the text of a place in the cell.
+    pub(crate) fn to_text(&self, offset: usize) -> usize {
+        let mut parts = self.parts.iter();
+        let part = parts.find(|(range, _)| range.start < offset && offset <= range.end);
+        let part = part.or(self.parts.last());
+        part.map_or(0, |(range, at)| at + offset.saturating_sub(range.start))
+    }
+
+    /// The place in the cell of a place in the text, if it is from there.
+    pub(crate) fn to_source(&self, offset: usize) -> Option<usize> {
+        let found = self.parts.iter().find_map(|(range, at)| {
+            let within = offset.checked_sub(*at)?;
+            (within <= range.len()).then(|| range.start + within)
+        });
+        found
+    }
+}
+
+/// Overwrites all but the ends of lines.
+fn blank(text: &mut [u8]) {
+    for byte in text.iter_mut().filter(|byte| **byte != b'\n') {
+        *byte = b' ';
+    }
+}
+
+/// The statements of a source, behind its commands.
+struct Statements {
+    /// Where the Rust begins, in bytes.
+    start: usize,
+    length: usize,
+    nodes: Vec<SyntaxNode>,
+}
+
+impl Statements {
+    fn parse(source: &str) -> Self {
+        let start = start(source);
+        let text = format!("{BEFORE}{}{AFTER}", &source[start..]);
+        let parsed = SourceFile::parse(&text, Edition::Edition2024);
+        let function = parsed.tree().syntax().children().find_map(ast::Fn::cast);
+        let body = function.and_then(|function| function.body()?.stmt_list());
+        let nodes = body.map(|body| body.syntax().children().collect());
+        Self {
+            start,
+            length: source.len(),
+            nodes: nodes.unwrap_or_default(),
+        }
+    }
+
+    fn items(&self) -> impl Iterator<Item = ast::Item> {
+        // A call of a macro is code of the cell.
+        let items = self.nodes.iter().cloned().filter_map(ast::Item::cast);
+        items.filter(|item| !matches!(item, ast::Item::MacroCall(_)))
+    }
+
+    /// The bytes of a node in the source.
+    fn range(&self, node: &SyntaxNode) -> Option<Range<usize>> {
+        let range = node.text_range();
+        let place = |at: usize| (at + self.start).checked_sub(BEFORE.len());
+        let (start, end) = (place(range.start().into())?, place(range.end().into())?);
+        (start <= end && end <= self.length).then_some(start..end)
+    }
+
+    /// The source with blanks for commands and items, so that places stay.
+    fn without_items(&self, source: &str) -> String {
+        let mut text = source.as_bytes().to_vec();
+        blank(&mut text[..self.start]);
+        for range in self.items().filter_map(|item| self.range(item.syntax())) {
+            blank(&mut text[range]);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// The names that the items define.
+    fn names(&self) -> HashSet<String> {
+        self.items().filter_map(|item| name(&item)).collect()
+    }
+}
+
+/// Where the Rust of a source begins, in bytes.
+fn start(source: &str) -> usize {
+    let is_before = |line: &&str| {
+        let text = line.trim_start();
+        (text.starts_with(':') && !text.starts_with("::"))
+            || line.starts_with('!')
+            || text.is_empty()
+    };
+    let before = source.split_inclusive('\n').take_while(is_before);
+    before.map(str::len).sum()
+}
+
+fn name(item: &ast::Item) -> Option<String> {
+    let name = match item {
+        ast::Item::Const(item) => item.name(),
+        ast::Item::Enum(item) => item.name(),
+        ast::Item::Fn(item) => item.name(),
+        ast::Item::MacroRules(item) => item.name(),
+        ast::Item::MacroDef(item) => item.name(),
+        ast::Item::Module(item) => item.name(),
+        ast::Item::Static(item) => item.name(),
+        ast::Item::Struct(item) => item.name(),
+        ast::Item::Trait(item) => item.name(),
+        ast::Item::TypeAlias(item) => item.name(),
+        ast::Item::Union(item) => item.name(),
+        ast::Item::Use(item) => return imported(&item.use_tree()?),
+        _ => None,
+    };
+    Some(name?.text().to_string())
+}
+
+/// The name that an import of a single one brings in.
+fn imported(tree: &ast::UseTree) -> Option<String> {
+    if tree.use_tree_list().is_some() || tree.star_token().is_some() {
+        return None;
+    }
+    if let Some(rename) = tree.rename() {
+        return Some(rename.name()?.text().to_string());
+    }
+    let name = tree.path()?.segment()?.name_ref()?;
+    Some(name.text().to_string())
+}
+
+/// Returns true for an item that later sources have defined anew, and for an `impl` of such a type.
+fn is_replaced(item: &ast::Item, defined: &HashSet<String>) -> bool {
+    let name = match item {
+        ast::Item::Impl(block) => match block.self_ty() {
+            Some(ast::Type::PathType(ty)) => ty
+                .path()
+                .and_then(|path| path.segment()?.name_ref())
+                .map(|name| name.text().to_string()),
+            _ => None,
+        },
+        item => name(item),
+    };
+    name.is_some_and(|name| defined.contains(&name))
+}
+
+fn is_macro(item: &ast::Item) -> bool {
+    matches!(item, ast::Item::MacroRules(_) | ast::Item::MacroDef(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(items: &[&str], source: &str) -> AnalyzedCell {
+        AnalyzedCell {
+            items: items.iter().map(|&item| item.to_owned()).collect(),
+            variables: vec![("v".to_owned(), "Vec<u8>".to_owned())],
+            source: source.to_owned(),
+            ..AnalyzedCell::default()
+        }
+    }
+
+    #[test]
+    fn every_place_of_a_cell_has_one_in_the_file_and_finds_back() {
+        let source = ":dep a\nuse a::b;\nlet ü = v.len();\nstruct S { x: u8 }\nü + 1";
+        let scaffold = Scaffold::new(&cell(&[], source));
+        for (at, _) in source.char_indices().skip(7) {
+            let there = scaffold.to_text(at);
+            assert_eq!(scaffold.to_source(there), Some(at), "{}", &source[at..]);
+        }
+        let at = |text: &str| scaffold.to_text(source.find(text).unwrap());
+        assert!(scaffold.text[at("ü = ")..].starts_with("ü = v.len();"));
+        assert!(scaffold.text[at("x: u8")..].starts_with("x: u8 }"));
+        assert!(at("x: u8") < at("ü = "), "items stand before the function");
+        assert_eq!(scaffold.to_source(0), None);
+        assert!(scaffold.text.contains("(mut v: Vec<u8>, )"));
+    }
+
+    #[test]
+    fn statements_of_other_cells_come_before() {
+        let mut asked = cell(&[], "a.len()");
+        asked.statements = vec!["fn f() {}\nlet a = f() // one".to_owned()];
+        let scaffold = Scaffold::new(&asked);
+        let (before, _) = scaffold.text.split_at(scaffold.to_text(0));
+        assert!(before.ends_with("\nlet a = f() // one\n;\n"), "{before}");
+        assert!(!before.contains("fn f()"));
+        assert_eq!(scaffold.to_source(before.find("let a").unwrap()), None);
+    }
+
+    #[test]
+    fn what_is_defined_anew_is_left_out_with_its_impls() {
+        let earlier = [
+            "struct A; impl A { fn old() {} }\nimpl Clone for B { }",
+            "fn f() -> u8 { m!() }\nmacro_rules! m { () => { 1 } }\nuse x::y; use z::{q, r};",
+            "fn f() -> u16 { 2 }\nlet a = statement();",
+        ];
+        let text = Scaffold::new(&cell(&earlier, "struct A(u8);\nuse other::y;")).text;
+        for left in ["struct A;", "old()", "fn f() -> u8", "x::y", "statement"] {
+            assert!(!text.contains(left), "{left}: {text}");
+        }
+        for kept in [
+            "impl Clone for B",
+            "u16",
+            "z::{q, r}",
+            "struct A(u8)",
+            "other::y",
+        ] {
+            assert!(text.contains(kept), "{kept}: {text}");
+        }
+        assert!(text.find("macro_rules").unwrap() < text.find("fn f").unwrap());
+    }
+}
