@@ -34,6 +34,16 @@ impl Client {
         }
     }
 
+    /// Sends a request that has no reply; answers whether that was possible.
+    pub fn tell(&mut self, request: &AnalysisRequest) -> bool {
+        let told = self.connected().and_then(|mut stream| {
+            send(&mut stream, request)?;
+            self.stream = Some(stream);
+            Ok(())
+        });
+        told.is_ok()
+    }
+
     /// Asks, and waits for the answer; `None` when there is none within `patience`, or once it is
     /// no longer wanted.
     pub fn ask(
@@ -43,29 +53,31 @@ impl Client {
         is_wanted: impl Fn() -> bool,
     ) -> Option<AnalysisReply> {
         let until = Instant::now() + patience;
-        let stream = match self.stream.take() {
-            Some(stream) => Ok(stream),
-            None => UnixStream::connect(&self.socket),
-        };
-        let asked = stream.and_then(|mut stream| {
-            let reply = exchange(&mut stream, request, || {
-                is_wanted() && Instant::now() < until
-            })?;
+        let goes_on = || is_wanted() && Instant::now() < until;
+        let asked = self.connected().and_then(|mut stream| {
+            send(&mut stream, request)?;
+            let reply = receive(&mut stream, goes_on)?;
             // What comes too late must not answer the next request, so such a stream is not kept.
             self.stream = Some(stream);
             Ok(reply)
         });
         asked.ok()
     }
+
+    fn connected(&mut self) -> io::Result<UnixStream> {
+        match self.stream.take() {
+            Some(stream) => Ok(stream),
+            None => UnixStream::connect(&self.socket),
+        }
+    }
 }
 
-fn exchange(
-    stream: &mut UnixStream,
-    request: &AnalysisRequest,
-    goes_on: impl Fn() -> bool,
-) -> io::Result<AnalysisReply> {
+fn send(stream: &mut UnixStream, request: &AnalysisRequest) -> io::Result<()> {
+    stream.write_all(&frame::encode(request).map_err(io::Error::other)?)
+}
+
+fn receive(stream: &mut UnixStream, goes_on: impl Fn() -> bool) -> io::Result<AnalysisReply> {
     stream.set_read_timeout(Some(LOOK))?;
-    stream.write_all(&frame::encode(request).map_err(io::Error::other)?)?;
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 1 << 16];
     loop {

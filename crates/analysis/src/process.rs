@@ -20,17 +20,17 @@ const STACK: usize = 64 << 20;
 
 /// Something that answers requests: rust-analyzer, or a twin for tests.
 pub trait Analyze {
-    /// Answers one request.
-    fn answer(&mut self, request: AnalysisRequest) -> AnalysisReply;
+    /// Answers one request, if it is one that has a reply.
+    fn answer(&mut self, request: AnalysisRequest) -> Option<AnalysisReply>;
 
     /// Does what is left to do once the answer is sent.
     fn settle(&mut self) {}
 }
 
-/// A request, and where its reply goes; a request without is worked on all the same.
+/// A request, and where its reply goes.
 struct Job {
     request: AnalysisRequest,
-    reply: Option<mpsc::Sender<AnalysisReply>>,
+    reply: mpsc::Sender<Option<AnalysisReply>>,
 }
 
 /// Serves the socket that stands at stdin, for the life of the process that started this one.
@@ -59,11 +59,8 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
             let mut analyzer = start();
             analyzer.settle();
             for Job { request, reply } in work {
-                let answer = analyzer.answer(request);
-                if let Some(reply) = reply {
-                    // Who asked may be gone.
-                    let _ = reply.send(answer);
-                }
+                // Who asked may be gone.
+                let _ = reply.send(analyzer.answer(request));
                 analyzer.settle();
             }
         })?;
@@ -98,17 +95,12 @@ fn answer_all(mut stream: UnixStream, jobs: &mpsc::Sender<Job>) -> io::Result<()
                 }
             },
         };
-        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-        let answer = if matches!(request, AnalysisRequest::Load { .. }) {
-            let reply = None;
-            jobs.send(Job { request, reply }).map_err(|_| gone())?;
-            AnalysisReply::Loading
-        } else {
-            let (reply, answer) = mpsc::channel();
-            let reply = Some(reply);
-            jobs.send(Job { request, reply }).map_err(|_| gone())?;
-            answer.recv().map_err(|_| gone())?
-        };
-        stream.write_all(&frame::encode(&answer).map_err(io::Error::other)?)?;
+        let (reply, answer) = mpsc::channel();
+        let is_heard = jobs.send(Job { request, reply });
+        is_heard.map_err(|_| io::ErrorKind::BrokenPipe)?;
+        // Without one, the next request may come.
+        if let Ok(Some(answer)) = answer.recv() {
+            stream.write_all(&frame::encode(&answer).map_err(io::Error::other)?)?;
+        }
     }
 }

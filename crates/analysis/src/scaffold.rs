@@ -85,11 +85,10 @@ impl Scaffold {
 
     /// The place in the cell of a place in the text, if it is from there.
     pub(crate) fn to_source(&self, offset: usize) -> Option<usize> {
-        let found = self.parts.iter().find_map(|(range, at)| {
+        self.parts.iter().find_map(|(range, at)| {
             let within = offset.checked_sub(*at)?;
             (within <= range.len()).then(|| range.start + within)
-        });
-        found
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The evaluator process the tests start, which is also what evcxr starts as its child.
 
-use phalanx_evaluator::{Backend, hook, process_main};
+use phalanx_evaluator::{Backend, analysis_main, hook, process_main};
 use phalanx_protocol::evaluator::NamespaceKind;
 use std::process::ExitCode;
 
@@ -8,6 +8,9 @@ fn main() -> ExitCode {
     hook();
     if std::env::args().any(|arg| arg == "runtime") {
         return phalanx_runtime::process_main();
+    }
+    if std::env::args().any(|arg| arg == "analysis") {
+        return analysis_main(Backend::Evcxr);
     }
     let engines = std::env::args().any(|arg| arg == "engines");
     let kind = if engines {

@@ -1,9 +1,12 @@
 //! The evaluator's twin for tests: compiles a few words, in no time, with all the same outcomes.
 
 use crate::process::{Evaluate, Link, Work};
+use phalanx_analysis::process::Analyze;
+use phalanx_protocol::analysis::{
+    AnalysisReply, AnalysisRequest, Completion, Completions, Documentation,
+};
 use phalanx_protocol::evaluator::{
-    Answer, Compiled, CompiledCell, Completion, Completions, Documentation, Evaluated,
-    EvaluatorRequest, Toolchain,
+    Answer, Compiled, CompiledCell, Evaluated, EvaluatorRequest, Toolchain,
 };
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use phalanx_protocol::id::StateId;
@@ -101,8 +104,6 @@ impl Evaluate for Echo {
                 outcome,
                 ..
             } => self.compile(&source, &base, next, &outcome),
-            EvaluatorRequest::Complete { source, offset, .. } => Ok(complete(&source, offset)),
-            EvaluatorRequest::Inspect { source, offset, .. } => Ok(inspect(&source, offset)),
             EvaluatorRequest::AddDependency { .. } => Ok(Answer::Added),
             EvaluatorRequest::Ran { .. } | EvaluatorRequest::Interrupt => Err(Failure::Internal {
                 message: "not a request to be worked on".into(),
@@ -300,10 +301,28 @@ fn word_at(source: &str, offset: usize) -> (usize, &str) {
     (start, &before[start..])
 }
 
-fn complete(source: &str, offset: usize) -> Answer {
+/// The twin of the analysis: knows the words.
+pub(crate) struct Analyst;
+
+impl Analyze for Analyst {
+    fn answer(&mut self, request: AnalysisRequest) -> Option<AnalysisReply> {
+        Some(match request {
+            AnalysisRequest::Load { .. } => return None,
+            AnalysisRequest::Types { .. } => AnalysisReply::Unknown,
+            AnalysisRequest::Complete { cell, offset } => {
+                AnalysisReply::Completions(complete(&cell.source, offset))
+            }
+            AnalysisRequest::Inspect { cell, offset } => {
+                AnalysisReply::Inspected(inspect(&cell.source, offset))
+            }
+        })
+    }
+}
+
+fn complete(source: &str, offset: usize) -> Completions {
     let (start, prefix) = word_at(source, offset);
     let items = WORDS.iter().filter(|word| word.starts_with(prefix));
-    Answer::Completions(Completions {
+    Completions {
         start,
         end: start + prefix.len(),
         items: items
@@ -313,16 +332,16 @@ fn complete(source: &str, offset: usize) -> Answer {
                 label: (*word).to_owned(),
             })
             .collect(),
-    })
+    }
 }
 
-fn inspect(source: &str, offset: usize) -> Answer {
+fn inspect(source: &str, offset: usize) -> Option<Documentation> {
     let rest = source.get(offset..).unwrap_or_default();
     let end = rest.find(|c: char| !c.is_alphanumeric());
     let (_, word) = word_at(source, end.map_or(source.len(), |end| offset + end));
     let known = WORDS.contains(&word);
-    Answer::Inspected(known.then(|| Documentation {
+    known.then(|| Documentation {
         plain: format!("the echo word {word}"),
-        html: format!("<p>the echo word <code>{word}</code></p>"),
-    }))
+        markdown: format!("the echo word `{word}`"),
+    })
 }

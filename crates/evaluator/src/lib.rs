@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`handle`] | the kernel's end of an evaluator process |
 //! | [`process`] | the evaluator process: requests in, answers out |
+//! | `analysis` | the analysis process, as the kernel starts it beside its evaluators |
 //! | `cache` | the parts of the cache folder, and its limit |
 //! | `folder` | build folders, kept from session to session |
 //! | `folder_check` | the folders that compiling needs, and what is wrong with them |
@@ -12,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod analysis;
 mod cache;
 #[cfg(feature = "echo")]
 mod echo;
@@ -22,6 +24,7 @@ mod folder_check;
 mod handle;
 mod process;
 
+pub use analysis::{analysis_config, analysis_main};
 pub use cache::{CacheEntry, cache_entries, cache_limit, clean_cache};
 pub use folder_check::{FolderError, FolderUse, cache_folder, check_folders};
 pub use handle::{Evaluator, EvaluatorConfig, EvaluatorNotice, StartError};

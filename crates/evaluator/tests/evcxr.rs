@@ -132,7 +132,7 @@ async fn local_cells() {
         panic!("{result:?}")
     };
     assert!(
-        diagnostics[0].message.contains("cannot be kept"),
+        diagnostics[0].message.contains("later cells cannot name"),
         "{diagnostics:?}"
     );
 

@@ -1,5 +1,5 @@
 //! Between the analysis process and those who ask it, the kernel and its evaluators, over a Unix
-//! socket: each request has one reply, in order.
+//! socket: each request but [`AnalysisRequest::Load`] has one reply, in order.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -22,8 +22,8 @@ pub struct AnalyzedCell {
 /// A request to the analysis process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum AnalysisRequest {
-    /// Adds the dependencies of the crate in a folder, in the background. Later requests wait for
-    /// it.
+    /// Adds the dependencies of the crate in a folder. There is no reply; later requests wait until
+    /// they are loaded.
     Load {
         /// A folder with a `Cargo.toml` and a `Cargo.lock`.
         folder: PathBuf,
@@ -52,8 +52,6 @@ pub enum AnalysisRequest {
 /// The reply to an [`AnalysisRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum AnalysisReply {
-    /// The folder will be loaded before the next request.
-    Loading,
     /// The variables, in the order of the source.
     Types(Vec<VariableType>),
     /// Completions.

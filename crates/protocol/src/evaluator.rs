@@ -64,24 +64,6 @@ pub enum EvaluatorRequest {
     },
     /// Ends cargo and rustc; the request that is compiling is answered [`Failure::Interrupted`].
     Interrupt,
-    /// Local: completions at a byte offset of the source.
-    Complete {
-        /// Names the answer.
-        id: RequestId,
-        /// The source.
-        source: String,
-        /// Offset in bytes.
-        offset: usize,
-    },
-    /// Local: documentation at a byte offset of the source.
-    Inspect {
-        /// Names the answer.
-        id: RequestId,
-        /// The source.
-        source: String,
-        /// Offset in bytes.
-        offset: usize,
-    },
 }
 
 /// Evaluator to kernel.
@@ -114,10 +96,6 @@ pub enum Answer {
     Compiled(Compiled),
     /// The dependency is in place.
     Added,
-    /// Completions.
-    Completions(Completions),
-    /// Documentation.
-    Inspected(Option<Documentation>),
 }
 
 /// A local cell that was evaluated.
@@ -174,35 +152,4 @@ pub struct Toolchain {
     pub target: String,
     /// The shared standard library the cells link to.
     pub libstd: PathBuf,
-}
-
-/// Completions for a place in a source; offsets in bytes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Completions {
-    /// Start of the text to replace.
-    pub start: usize,
-    /// End of the text to replace.
-    pub end: usize,
-    /// What may stand there.
-    pub items: Vec<Completion>,
-}
-
-/// One completion.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Completion {
-    /// The text to insert.
-    pub code: String,
-    /// `function`, `class`, `module`, `instance`, `keyword` or `magic`.
-    pub kind: String,
-    /// What to show for it.
-    pub label: String,
-}
-
-/// Documentation of one name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Documentation {
-    /// As text.
-    pub plain: String,
-    /// As HTML.
-    pub html: String,
 }

@@ -67,6 +67,14 @@ enum Command {
         #[arg(long)]
         echo: bool,
     },
+    /// Find types, completions and documentation for a kernel and its evaluators.
+    #[command(hide = true)]
+    Analysis {
+        /// Answer with the twin for tests.
+        #[cfg(feature = "echo")]
+        #[arg(long)]
+        echo: bool,
+    },
     /// Join a controller and run the cells it sends.
     Engine(phalanx_engine::EngineArgs),
     /// Serve engines and clients, as the kernel's own controller does.
@@ -116,6 +124,17 @@ fn run() -> ExitCode {
             #[cfg(not(feature = "echo"))]
             let echo = false;
             evaluator(kind, echo)
+        }
+        Command::Analysis {
+            #[cfg(feature = "echo")]
+            echo,
+        } => {
+            #[cfg(not(feature = "echo"))]
+            let echo = false;
+            match backend(echo) {
+                Some(backend) => phalanx_evaluator::analysis_main(backend),
+                None => not_built(),
+            }
         }
         Command::Engine(args) => {
             log();
@@ -171,11 +190,13 @@ fn evaluator(kind: Kind, echo: bool) -> ExitCode {
     };
     match backend(echo) {
         Some(backend) => phalanx_evaluator::process_main(kind, backend),
-        None => {
-            eprintln!("phalanx: built without evcxr; only the twin for tests is here");
-            ExitCode::FAILURE
-        }
+        None => not_built(),
     }
+}
+
+fn not_built() -> ExitCode {
+    eprintln!("phalanx: built without evcxr; only the twin for tests is here");
+    ExitCode::FAILURE
 }
 
 #[cfg(all(feature = "evcxr", feature = "echo"))]

@@ -21,6 +21,8 @@ pub enum PathKind {
     Folder,
     /// Folders and files.
     Any,
+    /// Folders, and crates by their name.
+    Crate,
 }
 
 /// What may stand at the end of `typed`, a line from its `:` up to the cursor.
@@ -52,7 +54,7 @@ pub fn complete(typed: &str, variables: &[String]) -> Expected {
                 Expected::Path(start + quote + 1..typed.len(), PathKind::Folder)
             }
             _ if argument.contains('=') => Expected::Words(span.end..span.end, Vec::new()),
-            _ => Expected::Path(span, PathKind::Folder),
+            _ => Expected::Path(span, PathKind::Crate),
         },
         Values::Rust => Expected::Rust,
         Values::Free => Expected::Words(span.end..span.end, Vec::new()),
@@ -104,7 +106,8 @@ mod tests {
         assert_eq!(texts(":dep a = \"1"), (11..11, String::new()));
         let folder = |span| Expected::Path(span, PathKind::Folder);
         assert_eq!(complete(":cd a/b", &[]), folder(4..7));
-        assert_eq!(complete(":dep ./", &[]), folder(5..7));
+        let crates = Expected::Path(5..7, PathKind::Crate);
+        assert_eq!(complete(":dep ./", &[]), crates);
         assert_eq!(complete(":dep a = { path = \"../x", &[]), folder(19..23));
         assert_eq!(complete(":time v.le", &[]), Expected::Rust);
     }

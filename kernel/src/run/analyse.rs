@@ -1,14 +1,14 @@
-//! Completion and inspection: magics by their tables, Rust by the evaluator, and by what is known
-//! without it while it is busy.
+//! Completion and inspection: magics by their tables, Rust by the analysis process, and by what is
+//! known without it while that is loading.
 
-use super::{Services, paths};
+use super::{Services, crates, paths};
 use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset, items};
-use crate::command::complete::{self as command, Expected};
+use crate::command::complete::{self as command, Expected, PathKind};
 use crate::command::{Values, help as command_help, table};
 use crate::magic::{self, Low, Targets, complete::Known, help, name};
 use crate::report::output::media;
 use crate::run::cluster::Registry;
-use phalanx_protocol::evaluator::{Completion, Completions, Documentation};
+use phalanx_protocol::analysis::{Completion, Completions, Documentation};
 use phalanx_protocol::jupyter::{
     CompleteReply, CompleteRequest, InspectReply, InspectRequest, JupyterMessageContent,
 };
@@ -92,8 +92,13 @@ fn expected(
     let (span, codes, kind) = match expected {
         Expected::Words(span, codes) => (span, codes, "magic"),
         Expected::Path(span, kind) => {
-            let paths = paths::beginning_with(services.surroundings(), &typed[span.clone()], kind);
-            (span, paths, "path")
+            let begun = &typed[span.clone()];
+            let mut found = paths::beginning_with(services.surroundings(), begun, kind);
+            // Every crate there is would hide the folders.
+            if kind == PathKind::Crate && !begun.is_empty() && !begun.contains('/') {
+                found.extend(crates::beginning_with(begun));
+            }
+            (span, found, "path")
         }
         Expected::Rust => return None,
     };
@@ -308,7 +313,6 @@ fn definition(cells: &[String], name: &str) -> Option<String> {
 }
 
 async fn explain(services: &Services, cell: &str, offset: usize) -> Option<MimeBundle> {
-    // evcxr explains the name that ends at the offset.
     let offset = word_at(cell, offset).end;
     match at_cursor(cell, offset) {
         AtCursor::Magic(line) => magic_help(services, cell, line),
@@ -332,7 +336,7 @@ async fn explain(services: &Services, cell: &str, offset: usize) -> Option<MimeB
 }
 
 fn documentation(documentation: Documentation) -> MimeBundle {
-    MimeBundle::plain(documentation.plain).with("text/html", documentation.html)
+    MimeBundle::plain(documentation.plain).with("text/markdown", documentation.markdown)
 }
 
 fn magic_help(services: &Services, cell: &str, line: Range<usize>) -> Option<MimeBundle> {

@@ -19,8 +19,8 @@
 //! | `moved.rs` | which cell has moved a variable that is gone |
 //! | `host.rs` | what the `phalanx` library asks while a cell runs |
 //! | `progress.rs`, `build.rs` | bars, and what cargo says |
-//! | `analyse.rs`, `paths.rs` | completion and inspection |
-//! | `analyst/` | an evaluator for them alone, while the other is busy |
+//! | `analyse.rs`, `paths.rs`, `crates.rs` | completion and inspection |
+//! | `analyst/` | the process that knows about Rust for them |
 //! | `services.rs` | all of it as one handle |
 
 pub mod analyse;
@@ -33,6 +33,7 @@ pub mod cluster;
 mod commands;
 mod compile;
 mod context;
+mod crates;
 mod dependency;
 mod fanout;
 mod functions;

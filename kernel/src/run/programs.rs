@@ -1,6 +1,7 @@
 //! How the kernel's own processes are started.
 
-use phalanx_evaluator::{Backend, EvaluatorConfig};
+use phalanx_analysis::handle::AnalysisConfig;
+use phalanx_evaluator::{Backend, EvaluatorConfig, analysis_config};
 use phalanx_protocol::evaluator::NamespaceKind;
 use phalanx_runtime::{Input, RuntimeConfig};
 use std::io;
@@ -11,6 +12,8 @@ use std::path::PathBuf;
 pub struct Programs {
     phalanx: PathBuf,
     backend: Backend,
+    /// The socket of the analysis process, once it is started.
+    analysis: Option<PathBuf>,
 }
 
 impl Programs {
@@ -22,6 +25,7 @@ impl Programs {
         Ok(Self {
             phalanx: std::env::current_exe()?,
             backend,
+            analysis: None,
         })
     }
 
@@ -31,6 +35,21 @@ impl Programs {
         Self {
             phalanx,
             backend: Backend::Echo,
+            analysis: None,
+        }
+    }
+
+    /// The analysis process.
+    pub fn analysis(&self) -> AnalysisConfig {
+        analysis_config(self.phalanx.clone(), self.backend)
+    }
+
+    /// The same, with the analysis process that evaluators ask.
+    #[must_use]
+    pub fn asking(self, analysis: PathBuf) -> Self {
+        Self {
+            analysis: Some(analysis),
+            ..self
         }
     }
 
@@ -40,6 +59,7 @@ impl Programs {
             program: self.phalanx.clone(),
             kind,
             backend: self.backend,
+            analysis: self.analysis.clone(),
         }
     }
 

@@ -1,31 +1,25 @@
 //! Everything a cell may use, as one handle.
 
-use super::analyst::Analyst;
-use super::analyst::context::{self, Behind};
+use super::analyst::{Analyst, Place};
 use super::artifacts::Artifacts;
 use super::cluster::Cluster;
 use super::compile::Compiler;
 use super::fanout::{Fanout, States};
 use super::functions::Functions;
-use super::local::{Analysis, CellCall};
+use super::local::CellCall;
 use super::results::Results;
 use super::sources::Sources;
 use super::{CellContext, Local, Programs, Surroundings};
 use crate::magic::{MagicSets, Targets};
 use phalanx_client::Engine;
-use phalanx_protocol::evaluator::{Answer, Completions, Documentation};
+use phalanx_protocol::analysis::{Completions, Documentation};
 use phalanx_protocol::id::{EngineId, StateId};
 use phalanx_protocol::runtime::Setting;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
-
-/// How long a question may wait for an evaluator that starts; then what is known without one has to
-/// do. It goes on starting.
-const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Everything a cell may use; clones share it.
 #[derive(Clone, Debug)]
@@ -53,13 +47,13 @@ pub struct Owners {
 impl Services {
     /// Starts what is always there. `calls` takes what cells ask of the kernel.
     pub fn start(programs: &Programs, calls: mpsc::UnboundedSender<CellCall>) -> (Self, Owners) {
+        let (analyst, programs, analyst_task) = Analyst::start(programs);
         let surroundings = Surroundings::default();
         let (local, local_task) = Local::start(programs.clone(), surroundings.clone(), calls);
         let (cluster, cluster_task) = Cluster::new(programs.clone());
         let artifacts = Artifacts::default();
         let (compiler, compiler_task) = Compiler::start(programs.clone(), artifacts.clone());
         let watchers = TaskTracker::new();
-        let (analyst, analyst_task) = Analyst::new(programs.clone());
         let services = Self {
             local,
             analyst,
@@ -141,16 +135,14 @@ impl Services {
 
     /// Completions in a local cell.
     pub async fn complete(&self, source: String, offset: usize) -> Option<Completions> {
-        let analysis = Analysis::Complete { source, offset };
-        let answer = self.analyse(Behind::nothing(analysis), Whose::Local).await;
-        completions(answer)
+        let place = Place::in_scope(self.local.scope().await, source, offset);
+        self.analyst.complete(place).await
     }
 
     /// Documentation in a local cell.
     pub async fn inspect(&self, source: String, offset: usize) -> Option<Documentation> {
-        let analysis = Analysis::Inspect { source, offset };
-        let answer = self.analyse(Behind::nothing(analysis), Whose::Local).await;
-        documentation(answer)
+        let place = Place::in_scope(self.local.scope().await, source, offset);
+        self.analyst.inspect(place).await
     }
 
     /// Completions in a cell for engines: behind the cells that the first of them has run.
@@ -160,8 +152,8 @@ impl Services {
         offset: usize,
         targets: &Targets,
     ) -> Option<Completions> {
-        let analysis = Analysis::Complete { source, offset };
-        completions(self.analyse_for_engines(analysis, targets).await)
+        let place = self.place_on_engines(source, offset, targets).await;
+        self.analyst.complete(place).await
     }
 
     /// Documentation in a cell for engines; likewise.
@@ -171,35 +163,14 @@ impl Services {
         offset: usize,
         targets: &Targets,
     ) -> Option<Documentation> {
-        let analysis = Analysis::Inspect { source, offset };
-        documentation(self.analyse_for_engines(analysis, targets).await)
+        let place = self.place_on_engines(source, offset, targets).await;
+        self.analyst.inspect(place).await
     }
 
-    async fn analyse_for_engines(&self, analysis: Analysis, targets: &Targets) -> Option<Answer> {
+    async fn place_on_engines(&self, source: String, offset: usize, targets: &Targets) -> Place {
         let state = self.first_state(targets).await;
         let cells = self.fanout.compiler.sources(state).await;
-        let question = Behind::nothing(analysis).cells(&cells);
-        self.analyse(question, Whose::Engines).await
-    }
-
-    async fn analyse(&self, question: Behind, whose: Whose) -> Option<Answer> {
-        let answer = self.analyse_anyhow(question, whose);
-        tokio::time::timeout(PATIENCE, answer).await.ok().flatten()
-    }
-
-    /// Asks the evaluator for local cells or, while that is busy, the one for analysis alone.
-    async fn analyse_anyhow(&self, question: Behind, whose: Whose) -> Option<Answer> {
-        if let Ok(answer) = self.local.analyse(question.analysis.clone()).await {
-            return Some(question.answer(answer));
-        }
-        let cells = self.local.sources().await;
-        let question = match whose {
-            Whose::Local => question.cells(&cells),
-            Whose::Engines => question,
-        };
-        let dependencies = context::dependencies(&cells);
-        let asked = self.analyst.ask(dependencies, question.analysis.clone());
-        Some(question.answer(asked.await?))
+        Place::behind(&cells, source, offset)
     }
 
     /// The names of the variables of the first of these engines.
@@ -231,27 +202,6 @@ impl Services {
         }
         context.interrupted().cancel();
         self.local.interrupt();
-    }
-}
-
-/// Whose names a question is about.
-#[derive(Clone, Copy)]
-enum Whose {
-    Local,
-    Engines,
-}
-
-fn completions(answer: Option<Answer>) -> Option<Completions> {
-    match answer? {
-        Answer::Completions(completions) => Some(completions),
-        _ => None,
-    }
-}
-
-fn documentation(answer: Option<Answer>) -> Option<Documentation> {
-    match answer? {
-        Answer::Inspected(documentation) => documentation,
-        _ => None,
     }
 }
 

@@ -83,24 +83,24 @@ impl CellAnalyzer {
 }
 
 impl Analyze for CellAnalyzer {
-    fn answer(&mut self, request: AnalysisRequest) -> AnalysisReply {
-        match request {
+    fn answer(&mut self, request: AnalysisRequest) -> Option<AnalysisReply> {
+        Some(match request {
             AnalysisRequest::Load { folder } => {
                 self.load(&folder);
-                AnalysisReply::Loading
+                return None;
             }
             AnalysisRequest::Types { cell } => {
-                self.ask(|analysis| Ok(AnalysisReply::Types(analysis.types(&cell)?)))
+                self.ask(|analysis| analysis.types(&cell).map(AnalysisReply::Types))
             }
             AnalysisRequest::Complete { cell, offset } => self.ask(|analysis| {
-                Ok(AnalysisReply::Completions(
-                    analysis.complete(&cell, offset)?,
-                ))
+                let found = analysis.complete(&cell, offset);
+                found.map(AnalysisReply::Completions)
             }),
-            AnalysisRequest::Inspect { cell, offset } => {
-                self.ask(|analysis| Ok(AnalysisReply::Inspected(analysis.inspect(&cell, offset)?)))
-            }
-        }
+            AnalysisRequest::Inspect { cell, offset } => self.ask(|analysis| {
+                let found = analysis.inspect(&cell, offset);
+                found.map(AnalysisReply::Inspected)
+            }),
+        })
     }
 
     fn settle(&mut self) {
@@ -141,7 +141,8 @@ mod tests {
         assert_eq!(analyzer.ask(panicking), AnalysisReply::Unknown);
         analyzer.settle();
         let cell = cell.clone();
-        let AnalysisReply::Types(types) = analyzer.answer(AnalysisRequest::Types { cell }) else {
+        let reply = analyzer.answer(AnalysisRequest::Types { cell });
+        let Some(AnalysisReply::Types(types)) = reply else {
             panic!("no types")
         };
         assert_eq!(types[0].ty, InferredType::Known("usize".to_owned()));

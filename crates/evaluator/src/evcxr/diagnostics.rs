@@ -40,6 +40,19 @@ pub(super) fn is_shown_by_value<T>(result: &Result<T, Error>) -> bool {
     }
 }
 
+/// Returns true if rustc does not agree with a type that was written into the cell.
+pub(super) fn is_about_types<T>(result: &Result<T, Error>, source: &Prepared) -> bool {
+    let Err(Error::CompilationErrors(errors)) = result else {
+        return false;
+    };
+    source.has_types()
+        && errors.iter().any(|error| {
+            let spans = error.spanned_messages().iter();
+            let mut spans = spans.filter_map(|spanned| spanned.span.as_ref());
+            spans.any(|span| source.is_added_type(span.start_line, span.start_column))
+        })
+}
+
 /// Errors in the user's code; those in what evcxr puts around it, and what is left of them, only
 /// where there are no others. Warnings are none, though evcxr gives those of dependencies too.
 fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic> {

@@ -9,6 +9,7 @@ use super::pretence::{self, Pretence};
 use super::relay::{Answering, Relay};
 use super::shape::{Memory, Shape};
 use super::source::{Prepared, prepare};
+use super::types::Types;
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
 use evcxr::{Error, EvalContext, EvalOutputs};
@@ -37,6 +38,7 @@ pub(super) struct Engines<S> {
     memory: Memory,
     /// Dependencies that every state gets before its next cell.
     dependencies: BTreeMap<String, String>,
+    types: Types,
 }
 
 /// One state of a namespace.
@@ -54,6 +56,7 @@ impl<S: Clone> Engines<S> {
         toolchain: Toolchain,
         methods: Methods<S>,
         shape: Shape,
+        types: Types,
     ) -> Self {
         let first = Arc::new(Namespace {
             state: (methods.state)(&context),
@@ -69,6 +72,7 @@ impl<S: Clone> Engines<S> {
             states: HashMap::from([(StateId::empty(), first)]),
             memory: Memory::default(),
             dependencies: BTreeMap::new(),
+            types,
         }
     }
 
@@ -102,15 +106,21 @@ impl<S: Clone> Engines<S> {
         };
         let dropped = base.definitions.lost(source, &base.variables);
         let state = self.without(&base, &dropped)?;
-        let prepared = prepare(source).dropping(dropped.clone());
+        let types = self.types.of(source, &base.shape, &dropped);
+        let mut prepared = prepare(source, &types).dropping(dropped.clone());
         let mut result = self.eval(&prepared, state.clone(), &outcome);
-        let plain = Prepared::unchanged(source).dropping(dropped.clone());
+        let plain = Prepared::typed(source, &types).dropping(dropped.clone());
         if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
             // `evcxr_display` takes the type by value, which a reference does not give.
             if self.eval(&plain, state, &outcome).is_ok() {
                 result = Ok(());
             }
+        } else if diagnostics::is_about_types(&result, &prepared) {
+            // The user hears of what was written, or that a type is missing.
+            prepared = prepare(source, &[]).dropping(dropped.clone());
+            result = self.eval(&prepared, state, &outcome);
         }
+        self.types.follow();
         result.map_err(|error| {
             let failure = diagnostics::failure(error, &prepared);
             limits::explain_items(failure, &prepared, &base.variables)
@@ -206,10 +216,6 @@ impl<S: Clone> Engines<S> {
 impl<S: Clone> Evaluate for Engines<S> {
     fn toolchain(&self) -> Toolchain {
         self.toolchain.clone()
-    }
-
-    fn warm_up(&mut self) {
-        super::start::warm_up(&mut self.context, &self.relay);
     }
 
     fn answer(&mut self, work: Work) -> Result<Answer, Failure> {

@@ -35,6 +35,8 @@ pub(super) fn told(message: &str, source: &Prepared) -> Diagnostic {
             "this closure",
             format!("box it: `let {name}: Box<dyn Fn(…) -> …> = Box::new(…);`, or write a `fn`"),
         )
+    } else if let Some(ty) = unwritten(message, name, source) {
+        unnameable(name, ty)
     } else if message.starts_with("Couldn't automatically determine type") {
         (
             format!("the type of the variable `{name}` cannot be inferred"),
@@ -42,12 +44,7 @@ pub(super) fn told(message: &str, source: &Prepared) -> Diagnostic {
             format!("give it a type: `let {name}: Type = …;`"),
         )
     } else if message.contains("which cannot be persisted") {
-        let ty = message.split('`').nth(3).unwrap_or_default();
-        (
-            format!("the variable `{name}` has the type `{ty}`, which later cells cannot name"),
-            "this variable",
-            format!("box it: `let {name}: Box<dyn Trait> = Box::new(…);`"),
-        )
+        unnameable(name, message.split('`').nth(3).unwrap_or_default())
     } else if message.contains("contains a reference with a non-static lifetime") {
         (
             format!("the variable `{name}` borrows from another, and later cells cannot have that"),
@@ -70,6 +67,29 @@ pub(super) fn told(message: &str, source: &Prepared) -> Diagnostic {
         help: vec![help, BRACES.to_owned()],
         ..plain(said)
     }
+}
+
+/// The type of a variable that evcxr does not know, or knows less of, where it cannot be written.
+fn unwritten<'a>(message: &str, name: &str, source: &'a Prepared) -> Option<&'a str> {
+    let is_asked = message.starts_with("Couldn't automatically determine type")
+        || message.contains("which cannot be persisted");
+    let mut unwritten = source.unwritten.iter().filter(|_| is_asked);
+    let (_, ty) = unwritten.find(|(variable, _)| variable == name)?;
+    Some(ty)
+}
+
+/// Message, label and help for a variable whose type has no name.
+fn unnameable(name: &str, ty: &str) -> (String, &'static str, String) {
+    let help = if ty.contains('!') {
+        format!("give it a type that has values: `let {name}: Type = …;`")
+    } else {
+        format!("box it: `let {name}: Box<dyn Trait> = Box::new(…);`")
+    };
+    (
+        format!("the variable `{name}` has the type `{ty}`, which later cells cannot name"),
+        "this variable",
+        help,
+    )
 }
 
 pub(super) fn plain(message: String) -> Diagnostic {

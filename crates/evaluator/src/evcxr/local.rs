@@ -3,25 +3,21 @@
 use super::definitions::Definitions;
 use super::diagnostics;
 use super::limits;
-use super::prelude::{Shown, is_hidden};
+use super::prelude::Shown;
 use super::pretence::{self, Pretence};
 use super::relay::{Answering, Relay};
 use super::shape::{Memory, Shape};
 use super::source::{Prepared, declared, prepare};
+use super::types::Types;
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
-use phalanx_protocol::evaluator::{
-    Answer, Completion, Completions, Documentation, Evaluated, EvaluatorRequest, Toolchain,
-};
+use phalanx_protocol::evaluator::{Answer, Evaluated, EvaluatorRequest, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::MimeBundle;
 use phalanx_protocol::runtime::Outcome;
 use serde_json::Value;
 use std::path::PathBuf;
-
-/// What evcxr says of a name it knows nothing of.
-const NO_DOCUMENTATION: &str = "No documentation found";
 
 pub(super) struct Local {
     pub(super) relay: Relay,
@@ -33,9 +29,10 @@ pub(super) struct Local {
     pub(super) definitions: Definitions,
     pub(super) shape: Shape,
     pub(super) memory: Memory,
+    types: Types,
 }
 
-/// evcxr's context, which can be warmed up until its first cell.
+/// evcxr's context, in the form it has before the first cell and the one it has then.
 enum Context {
     Fresh(EvalContext),
     Used(CommandContext),
@@ -48,17 +45,9 @@ impl Evaluate for Local {
         self.toolchain.clone()
     }
 
-    fn warm_up(&mut self) {
-        if let Context::Fresh(context) = &mut self.context {
-            super::start::warm_up(context, &self.relay);
-        }
-    }
-
     fn answer(&mut self, work: Work) -> Result<Answer, Failure> {
         match work {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
-            EvaluatorRequest::Complete { source, offset, .. } => Ok(self.complete(&source, offset)),
-            EvaluatorRequest::Inspect { source, offset, .. } => Ok(self.inspect(&source, offset)),
             other => Err(Failure::Internal {
                 message: format!("the local evaluator does not answer {other:?}"),
             }),
@@ -73,6 +62,7 @@ impl Local {
         toolchain: Toolchain,
         shape: Shape,
         library: PathBuf,
+        types: Types,
     ) -> Self {
         Self {
             relay,
@@ -83,6 +73,7 @@ impl Local {
             definitions: Definitions::default(),
             shape,
             memory: Memory::default(),
+            types,
         }
     }
 
@@ -100,9 +91,17 @@ impl Local {
     }
 
     fn evaluate(&mut self, source: &str) -> Result<Answer, Failure> {
-        if source.starts_with(':') && !source.starts_with("::") {
-            return self.command(source);
-        }
+        let answer = if source.starts_with(':') && !source.starts_with("::") {
+            self.command(source)
+        } else {
+            self.cell(source)
+        };
+        // A cell may have added one too.
+        self.types.follow();
+        answer
+    }
+
+    fn cell(&mut self, source: &str) -> Result<Answer, Failure> {
         let before = self.variables()?;
         let mut answering = Answering::Run;
         if let Some(cell) = self.memory.recall(&self.shape, source) {
@@ -166,14 +165,20 @@ impl Local {
         dropped: &[String],
         answering: Answering,
     ) -> Result<(Prepared, Result<EvalOutputs, Error>), Failure> {
-        let prepared = prepare(source).dropping(dropped.to_vec());
+        let types = self.types.of(source, &self.shape, dropped);
+        let prepared = prepare(source, &types).dropping(dropped.to_vec());
         let result = self.execute(&prepared, answering.clone())?;
-        let plain = Prepared::unchanged(source).dropping(dropped.to_vec());
+        let plain = Prepared::typed(source, &types).dropping(dropped.to_vec());
         if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
             // `evcxr_display` takes the type by value, which a reference does not give.
             if let Ok(outputs) = self.execute(&plain, answering)? {
                 return Ok((plain, Ok(outputs)));
             }
+        } else if diagnostics::is_about_types(&result, &prepared) {
+            // The user hears of what was written, or that a type is missing.
+            let untyped = prepare(source, &[]).dropping(dropped.to_vec());
+            let result = self.execute(&untyped, answering)?;
+            return Ok((untyped, result));
         }
         Ok((prepared, result))
     }
@@ -239,53 +244,6 @@ impl Local {
     ) -> Result<Result<EvalOutputs, Error>, Failure> {
         self.relay.expect(answering, source);
         Ok(self.context()?.execute(&source.text))
-    }
-
-    fn complete(&mut self, source: &str, offset: usize) -> Answer {
-        // Outside user code (in a comment, behind the end) there is nothing to complete.
-        let found = self
-            .context()
-            .ok()
-            .and_then(|context| context.completions(source, offset).ok());
-        let completions = found.map_or_else(
-            || Completions {
-                start: offset,
-                end: offset,
-                items: Vec::new(),
-            },
-            |found| Completions {
-                start: found.start_offset,
-                end: found.end_offset,
-                items: found
-                    .completions
-                    .into_iter()
-                    .filter(|completion| !is_hidden(&completion.code))
-                    .map(|completion| Completion {
-                        code: completion.code,
-                        kind: completion.kind.to_owned(),
-                        label: completion.label,
-                    })
-                    .collect(),
-            },
-        );
-        Answer::Completions(completions)
-    }
-
-    fn inspect(&mut self, source: &str, offset: usize) -> Answer {
-        let offset = (0..=offset.min(source.len()))
-            .rev()
-            .find(|at| source.is_char_boundary(*at));
-        let name = &source[..offset.unwrap_or(0)];
-        // A method is one only when it is called.
-        let found = self.hover(name).or_else(|| self.hover(&format!("{name}(")));
-        Answer::Inspected(found)
-    }
-
-    /// What is known of the name at the end of a source.
-    fn hover(&mut self, source: &str) -> Option<Documentation> {
-        let context = self.context().ok()?;
-        let (plain, html) = context.hover_at(source, source.len()).ok()?;
-        (plain != NO_DOCUMENTATION).then_some(Documentation { plain, html })
     }
 }
 

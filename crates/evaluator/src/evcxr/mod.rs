@@ -1,5 +1,6 @@
 //! The real evaluator: evcxr's contexts, driven over a relay that stands where their runtime would.
 
+mod analyzer;
 mod commands;
 mod definitions;
 mod diagnostics;
@@ -26,6 +27,9 @@ mod source;
 mod start;
 mod store;
 mod tools;
+mod types;
+mod untyped;
 mod variables;
 
+pub(crate) use analyzer::analyzer;
 pub(crate) use start::{hook, start};

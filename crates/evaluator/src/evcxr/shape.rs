@@ -62,6 +62,17 @@ impl Shape {
         Some(format!("{mutable}{name}: {ty}"))
     }
 
+    /// The items, as text.
+    pub(super) fn items(&self) -> &str {
+        &self.items
+    }
+
+    /// The variables: name and type.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let variables = self.variables.iter();
+        variables.map(|(name, (ty, _))| (name.as_str(), ty.as_str()))
+    }
+
     fn is_known(&self) -> bool {
         self.variables
             .values()

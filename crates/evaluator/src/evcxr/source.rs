@@ -1,5 +1,7 @@
 //! What is done to a cell's source before evcxr sees it.
 
+use super::untyped::{self, Addition};
+use phalanx_protocol::analysis::VariableType;
 use phalanx_protocol::failure::DiagnosticSpan;
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
@@ -22,6 +24,8 @@ pub(super) struct Prepared {
     pub(super) last_expression: Option<DiagnosticSpan>,
     /// Variables that are dropped before it runs, since it defines their types anew.
     pub(super) dropped: Vec<String>,
+    /// Variables with a type that cannot be written down, and what it is.
+    pub(super) unwritten: Vec<(String, String)>,
     /// What was put into the user's text, in order.
     inserted: Vec<Insertion>,
 }
@@ -34,6 +38,8 @@ struct Insertion {
     column: usize,
     /// In characters.
     length: usize,
+    /// Says the type of a variable.
+    is_type: bool,
 }
 
 /// Makes the last expression `E` into `&(E)`.
@@ -41,21 +47,19 @@ struct Insertion {
 /// evcxr shows it by `(E).evcxr_display()`. The prelude's trait is implemented for references, so
 /// that types which have an `evcxr_display` of their own, by a method or by another trait, keep
 /// theirs; a value has to be a reference for the prelude's to be found without a second compile.
-pub(super) fn prepare(source: &str) -> Prepared {
-    let plain = Prepared::unchanged(source);
-    let Some((expression, range)) = last_expression(source) else {
-        return plain;
+pub(super) fn prepare(source: &str, types: &[VariableType]) -> Prepared {
+    let mut prepared = Prepared::typed(source, types);
+    let Some((expression, range)) = last_expression(&prepared.text) else {
+        return prepared;
     };
-    let (before, rest) = source.split_at(range.start);
-    let (inside, after) = rest.split_at(range.end - range.start);
     if matches!(expression, ast::Expr::RefExpr(_)) {
-        return plain;
+        return prepared;
     }
-    Prepared {
-        text: format!("{before}{OPEN}{inside}){after}"),
-        inserted: vec![insertion(before, OPEN)],
-        ..plain
-    }
+    let (before, rest) = prepared.text.split_at(range.start);
+    let (inside, after) = rest.split_at(range.end - range.start);
+    prepared.inserted.push(insertion(before, OPEN));
+    prepared.text = format!("{before}{OPEN}{inside}){after}");
+    prepared
 }
 
 /// Text that is put behind other text.
@@ -65,6 +69,7 @@ fn insertion(before: &str, text: &str) -> Insertion {
         line,
         column,
         length: text.chars().count(),
+        is_type: false,
     }
 }
 
@@ -141,6 +146,13 @@ fn start(source: &str) -> usize {
     before.map(str::len).sum()
 }
 
+/// The `let`s of a cell's top level, and where its text begins among their bytes.
+pub(super) fn lets(source: &str) -> (Vec<ast::LetStmt>, impl Fn(usize) -> Option<usize>) {
+    let behind = start(source);
+    let found = statements(source).filter_map(ast::LetStmt::cast).collect();
+    (found, move |at| (behind + at).checked_sub(BEFORE.len()))
+}
+
 /// The statements of a cell, behind its commands.
 fn statements(source: &str) -> impl Iterator<Item = SyntaxNode> {
     let source = source.get(start(source)..).unwrap_or_default();
@@ -169,8 +181,54 @@ impl Prepared {
                 }
             }),
             dropped: Vec::new(),
+            unwritten: Vec::new(),
             inserted: Vec::new(),
         }
+    }
+
+    /// A source with the types of its variables.
+    pub(super) fn typed(source: &str, types: &[VariableType]) -> Self {
+        let mut prepared = Self::unchanged(source);
+        let (additions, unwritten) = untyped::additions(source, types);
+        prepared.unwritten = unwritten;
+        let mut text = String::with_capacity(source.len() * 2);
+        let mut done = 0;
+        for Addition {
+            offset,
+            text: added,
+        } in additions
+        {
+            text.push_str(&source[done..offset]);
+            prepared.inserted.push(Insertion {
+                is_type: true,
+                ..insertion(&text, &added)
+            });
+            text.push_str(&added);
+            done = offset;
+        }
+        text.push_str(&source[done..]);
+        prepared.text = text;
+        prepared
+    }
+
+    /// Returns true if types were written into it.
+    pub(super) fn has_types(&self) -> bool {
+        self.inserted.iter().any(|insertion| insertion.is_type)
+    }
+
+    /// Returns true for a place in the text evcxr was given that says a type the user has not
+    /// written.
+    pub(super) fn is_added_type(&self, line: usize, mut column: usize) -> bool {
+        for insertion in self.inserted.iter().rev() {
+            if insertion.line != line || column < insertion.column {
+                continue;
+            }
+            if column < insertion.column + insertion.length {
+                return insertion.is_type;
+            }
+            column -= insertion.length;
+        }
+        false
     }
 
     /// Whether it ends in an expression, whose value is to be shown.
@@ -278,7 +336,7 @@ mod tests {
     use super::*;
 
     fn check(source: &str, text: &str, has_result: bool) {
-        let prepared = prepare(source);
+        let prepared = prepare(source, &[]);
         assert_eq!(
             (prepared.text.as_str(), prepared.has_result()),
             (text, has_result),
@@ -311,7 +369,7 @@ mod tests {
 
     #[test]
     fn columns_find_their_way_back() {
-        let prepared = prepare("let x = 1; ü(x)");
+        let prepared = prepare("let x = 1; ü(x)", &[]);
         assert_eq!(prepared.text, "let x = 1; &(ü(x))");
         assert_eq!(prepared.column(1, 5), 5);
         assert_eq!(prepared.column(1, 14), 12);
@@ -321,13 +379,13 @@ mod tests {
 
     #[test]
     fn dropping_variables_moves_nothing_for_the_user() {
-        let prepared = prepare("let x = 1; f(x)").dropping(vec!["a".to_owned()]);
+        let prepared = prepare("let x = 1; f(x)", &[]).dropping(vec!["a".to_owned()]);
         assert!(prepared.text.contains(r#"&["a"]"#), "{}", prepared.text);
         for (user, what) in [(1, "let x"), (5, "x = 1"), (12, "f(x)"), (14, "x)")] {
             let at = prepared.text.rfind(what).unwrap() + 1;
             assert_eq!(prepared.column(1, at), user, "{what}");
         }
-        let second_line = prepare("// why\n\nx").dropping(vec!["a".to_owned()]);
+        let second_line = prepare("// why\n\nx", &[]).dropping(vec!["a".to_owned()]);
         assert!(second_line.text.starts_with("// why\n\n{"));
     }
 

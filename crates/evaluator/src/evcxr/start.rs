@@ -1,4 +1,4 @@
-//! Bringing an evaluator up: the relay, the context, the prelude, the warm-up.
+//! Bringing an evaluator up: the relay, the context, the prelude.
 
 use super::emitted;
 use super::engines::{Engines, Methods};
@@ -6,6 +6,7 @@ use super::local::Local;
 use super::relay::{self, Answering, Relay};
 use super::shape::Shape;
 use super::source::Prepared;
+use super::types::Types;
 use super::variables;
 use super::{library, prelude, pretence, tools};
 use crate::folder;
@@ -80,28 +81,22 @@ pub(crate) fn start(
         &items.text,
         &variables::all(context.variables_and_types()),
     );
+    let types = Types::new(interrupt);
     Ok(match kind {
-        NamespaceKind::Local => Box::new(Local::new(context, relay, toolchain, shape, library)),
+        NamespaceKind::Local => {
+            Box::new(Local::new(context, relay, toolchain, shape, library, types))
+        }
         NamespaceKind::Engines => {
             let methods = Methods {
                 state: EvalContext::state,
                 eval: EvalContext::eval_with_state,
                 add_dep: |state, name, config| state.add_dep(name, config),
             };
-            Box::new(Engines::new(context, relay, toolchain, methods, shape))
+            Box::new(Engines::new(
+                context, relay, toolchain, methods, shape, types,
+            ))
         }
     })
-}
-
-/// Has rust-analyzer load the standard library, which the first `let` would wait two seconds for.
-/// The context is left as it was.
-pub(super) fn warm_up(context: &mut EvalContext, relay: &Relay) {
-    let before = context.state();
-    let nothing = Prepared::unchanged("");
-    relay.expect(Answering::Assume(Outcome::Completed), &nothing);
-    // Only speed is lost if one of these fails, and the user's first cell will say why.
-    let _ = context.eval("let phalanx_warm_up = vec![1].len();");
-    let _ = context.eval_with_state("", before);
 }
 
 /// evcxr waits until somebody has taken what it took for output; there is none that matters here.

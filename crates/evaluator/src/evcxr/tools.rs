@@ -14,7 +14,7 @@ use super::limits::{self, PROGRESS};
 use super::locks::Lock;
 use super::rustc_call::{self, RustcCall};
 use super::{macros, store};
-use crate::handle::TOOLS_VAR;
+use crate::handle::{LIBRARY_SOURCE_VAR, TOOLS_VAR};
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -33,6 +33,7 @@ const CELL_CRATE: &str = "--crate-name ctx ";
 const CELL_COMPILING: &str = "Compiling ctx ";
 
 const OFFLINE: &str = "--offline";
+const NO_DEPENDENCIES: &str = "--no-deps";
 
 /// How evcxr asks what is wrong with a cell.
 const CHECK: &str = "check";
@@ -96,6 +97,13 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
                 Err(error) => error,
             };
         }
+        // rust-analyzer's, within evcxr: what it does not know of it does not read.
+        (Some("metadata"), _) if names_manifest(arguments) => {
+            return match real_cargo(folder) {
+                Ok(mut cargo) => cargo.args(arguments).args(missing(arguments)).exec(),
+                Err(error) => error,
+            };
+        }
         // It fetches what evcxr wants to know of a dependency.
         (Some("metadata"), _) => {
             let lock = Lock::restore(arguments);
@@ -136,6 +144,18 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     }
 }
 
+/// Returns true for a call that says which manifest it is about, as rust-analyzer's do.
+fn names_manifest(arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .any(|argument| argument == "--manifest-path")
+}
+
+/// What keeps cargo from looking for dependencies, unless it is said already.
+fn missing(arguments: &[OsString]) -> Option<&'static str> {
+    (!arguments.iter().any(|argument| argument == NO_DEPENDENCIES)).then_some(NO_DEPENDENCIES)
+}
+
 /// Answers as if something had been built.
 fn pretend(library: &Path) -> io::Result<()> {
     let nothing = env::current_dir()?
@@ -165,7 +185,7 @@ fn key(arguments: &[OsString]) -> Option<u64> {
 
 /// Returns true for a variable that is new in every session and means nothing to a build.
 fn is_of_session(name: &OsStr) -> bool {
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 13] = [
         "_",
         "COLUMNS",
         "DISPLAY",
@@ -178,6 +198,7 @@ fn is_of_session(name: &OsStr) -> bool {
         "TMPDIR",
         "WINDOWID",
         LIBRARY_PATH_VAR,
+        LIBRARY_SOURCE_VAR,
     ];
     const FAMILIES: [&str; 9] = [
         "DBUS_",

@@ -26,6 +26,12 @@ pub(crate) const BUILD_FOLDER_VAR: &str = "EVCXR_TMPDIR";
 )]
 pub(crate) const TOOLS_VAR: &str = "PHALANX_TOOLS";
 
+/// Where rust-analyzer, within evcxr, looks for the source of the standard library.
+pub(crate) const LIBRARY_SOURCE_VAR: &str = "RUST_SRC_PATH";
+
+/// The crates it looks for.
+const LIBRARY_CRATES: [&str; 4] = ["alloc", "core", "proc_macro", "std"];
+
 /// How an evaluator process is started.
 #[derive(Clone, Debug)]
 pub struct EvaluatorConfig {
@@ -36,6 +42,8 @@ pub struct EvaluatorConfig {
     pub kind: NamespaceKind,
     /// What it is built around.
     pub backend: Backend,
+    /// The socket of the process that is asked for types; without it, cells have to say them.
+    pub analysis: Option<PathBuf>,
 }
 
 /// Why an evaluator process did not start.
@@ -127,6 +135,11 @@ impl Evaluator {
                 command.env(TOOLCHAIN_VAR, toolchain);
             }
             build_folder = Some(built);
+            let empty = empty_library(folder.path()).map_err(temporary(folder.path()))?;
+            command.env(LIBRARY_SOURCE_VAR, empty);
+            if let Some(socket) = &config.analysis {
+                command.env(phalanx_analysis::SOCKET_VAR, socket);
+            }
             let tools = tools(folder.path(), &config.program).map_err(temporary(folder.path()))?;
             let path = std::env::var_os("PATH").unwrap_or_default();
             let path = std::iter::once(tools.clone()).chain(std::env::split_paths(&path));
@@ -187,6 +200,18 @@ impl Evaluator {
     pub fn kill(&self) {
         let _ = self.requests.send(Order::Kill);
     }
+}
+
+/// A standard library without contents. evcxr's rust-analyzer would read the real one for seconds,
+/// and look at all of it again for every cell.
+fn empty_library(folder: &Path) -> io::Result<PathBuf> {
+    let library = folder.join("library");
+    for name in LIBRARY_CRATES {
+        let sources = library.join(name).join("src");
+        std::fs::create_dir_all(&sources)?;
+        std::fs::write(sources.join("lib.rs"), "")?;
+    }
+    Ok(library)
 }
 
 /// A folder in which our program stands as the tools that evcxr looks for.

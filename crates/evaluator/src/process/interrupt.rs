@@ -30,7 +30,7 @@ impl Interrupt {
     }
 
     /// Whether the request that is being worked on was interrupted.
-    pub(super) fn interrupted(&self) -> bool {
+    pub(crate) fn interrupted(&self) -> bool {
         self.0.interrupted.load(Ordering::SeqCst)
     }
 

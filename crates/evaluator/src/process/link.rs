@@ -118,9 +118,7 @@ pub(super) fn id_of(request: &EvaluatorRequest) -> Option<RequestId> {
     match request {
         EvaluatorRequest::Evaluate { id, .. }
         | EvaluatorRequest::Compile { id, .. }
-        | EvaluatorRequest::AddDependency { id, .. }
-        | EvaluatorRequest::Complete { id, .. }
-        | EvaluatorRequest::Inspect { id, .. } => Some(*id),
+        | EvaluatorRequest::AddDependency { id, .. } => Some(*id),
         EvaluatorRequest::Ran { .. } | EvaluatorRequest::Interrupt => None,
     }
 }

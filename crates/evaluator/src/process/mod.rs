@@ -59,9 +59,6 @@ pub(crate) trait Evaluate {
     /// What the compiled cells need of the machine that runs them.
     fn toolchain(&self) -> Toolchain;
 
-    /// Does what makes the first cells faster, while nobody is waiting.
-    fn warm_up(&mut self) {}
-
     /// Works on one request; what has to be run meanwhile goes over the link.
     fn answer(&mut self, work: Work) -> Result<Answer, Failure>;
 }
@@ -101,11 +98,7 @@ fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
         Err(failure) => return link.send(&EvaluatorEvent::StartFailed { failure }),
     };
     link.send(&EvaluatorEvent::Ready(evaluator.toolchain()))?;
-    let mut waiting = work.try_recv().ok();
-    if waiting.is_none() {
-        evaluator.warm_up();
-    }
-    while let Some(request) = waiting.take().or_else(|| work.recv().ok()) {
+    while let Ok(request) = work.recv() {
         let Some(id) = link::id_of(&request) else {
             continue;
         };

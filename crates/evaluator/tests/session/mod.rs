@@ -2,7 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use phalanx_evaluator::{Backend, Evaluator, EvaluatorConfig, EvaluatorNotice};
+use phalanx_analysis::handle::AnalysisProcess;
+use phalanx_evaluator::{Backend, Evaluator, EvaluatorConfig, EvaluatorNotice, analysis_config};
 use phalanx_protocol::evaluator::{
     Answer, Compiled, CompiledCell, Evaluated, EvaluatorEvent, EvaluatorRequest, NamespaceKind,
     RequestId, Toolchain,
@@ -91,6 +92,7 @@ impl Machine {
 }
 
 pub struct Session {
+    pub analysis: Option<AnalysisProcess>,
     pub evaluator: Evaluator,
     pub notices: mpsc::UnboundedReceiver<EvaluatorNotice>,
     pub toolchain: Toolchain,
@@ -99,10 +101,20 @@ pub struct Session {
 
 impl Session {
     pub async fn start(kind: NamespaceKind) -> Self {
+        let config = analysis_config(program(), Backend::Evcxr);
+        let (analysis, _) = AnalysisProcess::start(config).expect("an analysis process");
+        let mut session = Self::asking(kind, Some(analysis.socket().to_owned())).await;
+        session.analysis = Some(analysis);
+        session
+    }
+
+    /// A session that asks whoever serves a socket for types.
+    pub async fn asking(kind: NamespaceKind, analysis: Option<PathBuf>) -> Self {
         let config = EvaluatorConfig {
             program: program(),
             kind,
             backend: Backend::Evcxr,
+            analysis,
         };
         let (evaluator, mut notices) = Evaluator::start(config).await.expect("an evaluator");
         let toolchain = loop {
@@ -117,6 +129,7 @@ impl Session {
             }
         };
         Self {
+            analysis: None,
             evaluator,
             notices,
             toolchain,

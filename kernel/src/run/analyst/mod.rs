@@ -1,53 +1,64 @@
-//! An evaluator for analysis alone: completes and explains while the one for local cells is busy.
-//!
-//! It compiles no cell. What the session has run stands, as text, before what is asked about; only
-//! the dependencies are told to it beforehand.
+//! Completion and inspection, by the analysis process.
 
-mod actor;
-pub mod context;
+mod place;
+
+pub use place::Place;
 
 use super::Programs;
-use super::local::Analysis;
-use phalanx_protocol::evaluator::Answer;
-use tokio::sync::{mpsc, oneshot};
+use phalanx_analysis::handle::AnalysisProcess;
+use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest, Completions, Documentation};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// The handle on the evaluator for analysis; clones share it. Its process ends with the last clone,
-/// and starts with the first question.
+/// The longest that a question waits while everything is being loaded; then what is known without
+/// the process has to do.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// The handle on the analysis process; clones share it. The process ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Analyst {
-    /// Unbounded: a user's key strokes.
-    questions: mpsc::UnboundedSender<Question>,
-}
-
-#[derive(Debug)]
-struct Question {
-    /// The `:dep` lines of the session so far.
-    dependencies: Vec<String>,
-    analysis: Analysis,
-    reply: oneshot::Sender<Option<Answer>>,
+    /// Missing where it could not be started.
+    process: Option<AnalysisProcess>,
 }
 
 impl Analyst {
-    /// Starts no process yet.
-    pub fn new(programs: Programs) -> (Self, JoinHandle<()>) {
-        let (questions, received) = mpsc::unbounded_channel();
-        // Ends when the last handle is gone.
-        let task = tokio::spawn(actor::run(programs, received));
-        (Self { questions }, task)
+    /// Starts the process; answers the programs that are to ask it, too.
+    pub fn start(programs: &Programs) -> (Self, Programs, JoinHandle<()>) {
+        match AnalysisProcess::start(programs.analysis()) {
+            Ok((process, task)) => {
+                let programs = programs.clone().asking(process.socket().to_owned());
+                let process = Some(process);
+                (Self { process }, programs, task)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "there is no analysis process");
+                let nothing = tokio::spawn(std::future::ready(()));
+                (Self { process: None }, programs.clone(), nothing)
+            }
+        }
     }
 
-    /// Answers a question about a text in which the session's dependencies may be used; `None` when
-    /// there is no evaluator for it.
-    pub async fn ask(&self, dependencies: Vec<String>, analysis: Analysis) -> Option<Answer> {
-        let (reply, answer) = oneshot::channel();
-        let question = Question {
-            dependencies,
-            analysis,
-            reply,
-        };
-        // The actor ends only with the kernel; then nobody waits for an answer any more.
-        let _ = self.questions.send(question);
+    /// Returns what may stand at a place; `None` when that is not known in time.
+    pub async fn complete(&self, place: Place) -> Option<Completions> {
+        let Place { cell, offset } = place;
+        match self.ask(AnalysisRequest::Complete { cell, offset }).await {
+            Some(AnalysisReply::Completions(completions)) => Some(completions),
+            _ => None,
+        }
+    }
+
+    /// Returns what is known of the name at a place.
+    pub async fn inspect(&self, place: Place) -> Option<Documentation> {
+        let Place { cell, offset } = place;
+        match self.ask(AnalysisRequest::Inspect { cell, offset }).await {
+            Some(AnalysisReply::Inspected(documentation)) => documentation,
+            _ => None,
+        }
+    }
+
+    async fn ask(&self, request: AnalysisRequest) -> Option<AnalysisReply> {
+        let process = self.process.as_ref()?;
+        let answer = tokio::time::timeout(PATIENCE, process.ask(&request));
         answer.await.ok().flatten()
     }
 }

@@ -91,9 +91,9 @@ pub(super) async fn run(
     loop {
         let event = match actor.next(&mut orders).await {
             Arrived::Order(None) => return,
-            Arrived::Order(Some(Order::Sources(reply))) => {
+            Arrived::Order(Some(Order::Scope(reply))) => {
                 // Who asked may have stopped waiting.
-                let _ = reply.send(state.sources());
+                let _ = reply.send(state.scope());
                 None
             }
             Arrived::Order(Some(order)) => actor.order(order),
@@ -161,7 +161,7 @@ impl Actor {
         let job = JobId(self.next_job);
         let (context, reply, event) = match order {
             Order::Interrupt => return Some(Event::Interrupt),
-            Order::Sources(_) => return None,
+            Order::Scope(_) => return None,
             Order::Snapshots { on } => {
                 self.snapshots = Some(on);
                 self.with_runtime(|runtime| runtime.set_snapshots(on));
@@ -184,7 +184,6 @@ impl Actor {
                 let cell = context.count();
                 (Some(context), reply, Event::Evaluate { job, cell, source })
             }
-            Order::Analyse { analysis, reply } => (None, reply, Event::Analyse { job, analysis }),
         };
         let build = None;
         self.jobs.insert(

@@ -3,7 +3,7 @@
 mod actor;
 mod state;
 
-pub use state::Analysis;
+pub use state::Scope;
 
 use super::{CellContext, Moved, Programs, Surroundings};
 use phalanx_protocol::evaluator::{Answer, Evaluated, Toolchain};
@@ -39,16 +39,12 @@ enum Order {
         source: String,
         reply: oneshot::Sender<Result<Answer, Failure>>,
     },
-    Analyse {
-        analysis: Analysis,
-        reply: oneshot::Sender<Result<Answer, Failure>>,
-    },
     Hear {
         context: CellContext,
         heard: oneshot::Sender<()>,
     },
     Set(Setting),
-    Sources(oneshot::Sender<Vec<String>>),
+    Scope(oneshot::Sender<Scope>),
     Interrupt,
     Snapshots {
         on: bool,
@@ -119,20 +115,21 @@ impl Local {
         let _ = wait.await;
     }
 
-    /// Answers a question about a text.
-    ///
-    /// # Errors
-    /// When the evaluator is busy, or there is none.
-    pub async fn analyse(&self, analysis: Analysis) -> Result<Answer, Failure> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Analyse { analysis, reply });
-        answer.await.map_err(|_| ending())?
-    }
-
     /// What was evaluated, in order, and what is being.
     pub async fn sources(&self) -> Vec<String> {
+        let Scope {
+            mut sources,
+            running,
+            ..
+        } = self.scope().await;
+        sources.extend(running);
+        sources
+    }
+
+    /// Returns what a cell that is being written may use.
+    pub async fn scope(&self) -> Scope {
         let (reply, answer) = oneshot::channel();
-        self.order(Order::Sources(reply));
+        self.order(Order::Scope(reply));
         answer.await.unwrap_or_default()
     }
 

@@ -13,10 +13,6 @@ impl State {
             let result = Err(failure.clone());
             commands.push(Command::Answer { job, result });
         }
-        for (job, _) in self.questions.drain(..) {
-            let result = Err(failure.clone());
-            commands.push(Command::Answer { job, result });
-        }
     }
 
     pub(super) fn evaluator_exited(
@@ -25,10 +21,6 @@ impl State {
         last_words: &str,
         commands: &mut Vec<Command>,
     ) {
-        for (_, job) in self.analyses.drain() {
-            let result = Err(evaluator_gone(status, last_words));
-            commands.push(Command::Answer { job, result });
-        }
         match self.evaluator {
             // It has said why.
             EvaluatorState::Failed => return,

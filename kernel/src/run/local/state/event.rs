@@ -2,7 +2,7 @@
 
 use crate::report::Notice;
 use phalanx_evaluator::EvaluatorNotice;
-use phalanx_protocol::evaluator::{Answer, CompiledCell, EvaluatorRequest, RequestId};
+use phalanx_protocol::evaluator::{Answer, CompiledCell, EvaluatorRequest};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
@@ -21,8 +21,6 @@ pub(in crate::run::local) enum Event {
         cell: usize,
         source: String,
     },
-    /// Completions or documentation are wanted, if they can be had now.
-    Analyse { job: JobId, analysis: Analysis },
     /// The code is to hear what frontends have done.
     Hear { hearing: JobId },
     /// The user wants the running cell to stop.
@@ -86,52 +84,13 @@ pub(in crate::run::local) enum Command {
     },
 }
 
-impl Analysis {
-    /// The request to an evaluator.
-    pub fn request(self, id: RequestId) -> EvaluatorRequest {
-        match self {
-            Self::Complete { source, offset } => EvaluatorRequest::Complete { id, source, offset },
-            Self::Inspect { source, offset } => EvaluatorRequest::Inspect { id, source, offset },
-        }
-    }
-
-    /// The same question, with another text before it.
-    pub fn behind(self, mut text: String) -> Self {
-        let shift = text.len();
-        match self {
-            Self::Complete { source, offset } => {
-                text.push_str(&source);
-                Self::Complete {
-                    source: text,
-                    offset: shift + offset,
-                }
-            }
-            Self::Inspect { source, offset } => {
-                text.push_str(&source);
-                Self::Inspect {
-                    source: text,
-                    offset: shift + offset,
-                }
-            }
-        }
-    }
-}
-
-/// A question about a place in a source, in bytes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Analysis {
-    /// What may stand there.
-    Complete {
-        /// The source.
-        source: String,
-        /// The place.
-        offset: usize,
-    },
-    /// What stands there.
-    Inspect {
-        /// The source.
-        source: String,
-        /// The place.
-        offset: usize,
-    },
+/// What a cell that is being written may use.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scope {
+    /// The cells that were evaluated, in order.
+    pub sources: Vec<String>,
+    /// The cell that is being evaluated.
+    pub running: Option<String>,
+    /// The variables of those before it: name and type.
+    pub variables: Vec<(String, String)>,
 }

@@ -6,7 +6,7 @@ mod event;
 mod hearing;
 mod part;
 
-pub use event::Analysis;
+pub use event::Scope;
 pub(super) use event::{Command, Event, JobId};
 
 use crate::command::Doer;
@@ -31,11 +31,10 @@ pub(super) struct State {
     toolchain: Option<Toolchain>,
     waiting: VecDeque<Waiting>,
     current: Option<Current>,
-    analyses: HashMap<RequestId, JobId>,
-    /// Questions that wait for an evaluator that starts.
-    questions: Vec<(JobId, Analysis)>,
     log: Vec<Logged>,
     variables: Vec<String>,
+    /// Their types, as of the last cell that changed any.
+    types: HashMap<String, String>,
     moved: Moved,
     hearings: Hearings,
     requests: u64,
@@ -51,10 +50,9 @@ impl State {
             toolchain: None,
             waiting: VecDeque::new(),
             current: None,
-            analyses: HashMap::new(),
-            questions: Vec::new(),
             log: Vec::new(),
             variables: Vec::new(),
+            types: HashMap::new(),
             moved: Moved::default(),
             hearings: Hearings::default(),
             requests: 0,
@@ -91,7 +89,6 @@ impl State {
                 });
                 self.start_next(&mut commands);
             }
-            Event::Analyse { job, analysis } => self.analyse(job, analysis, &mut commands),
             Event::Hear { hearing } => self.hear(hearing, &mut commands),
             Event::Interrupt => self.interrupt(&mut commands),
             Event::EvaluatorNotStarted(failure) => self.evaluator_failed(&failure, &mut commands),
@@ -163,32 +160,21 @@ impl State {
         RequestId(self.requests)
     }
 
-    fn analyse(&mut self, job: JobId, analysis: Analysis, commands: &mut Vec<Command>) {
-        let starts = matches!(
-            self.evaluator,
-            EvaluatorState::Starting | EvaluatorState::Replaying { .. }
-        );
-        if starts && self.current.is_none() {
-            self.questions.push((job, analysis));
-            return;
+    /// What a cell that is being written may use.
+    pub(super) fn scope(&self) -> Scope {
+        let typed = self.variables.iter().filter_map(|name| {
+            let ty = self.types.get(name)?;
+            Some((name.clone(), ty.clone()))
+        });
+        Scope {
+            sources: self
+                .log
+                .iter()
+                .map(|logged| logged.source.clone())
+                .collect(),
+            running: self.current.as_ref().map(|current| current.source.clone()),
+            variables: typed.collect(),
         }
-        if self.current.is_some() || !matches!(self.evaluator, EvaluatorState::Ready) {
-            let result = Err(Failure::Timeout {
-                message: "the evaluator is busy".to_owned(),
-            });
-            commands.push(Command::Answer { job, result });
-            return;
-        }
-        let id = self.next_request();
-        self.analyses.insert(id, job);
-        commands.push(Command::Send(analysis.request(id)));
-    }
-
-    /// What was evaluated, and what is being.
-    pub(super) fn sources(&self) -> Vec<String> {
-        let logged = self.log.iter().map(|logged| &logged.source);
-        let current = self.current.as_ref().map(|current| &current.source);
-        logged.chain(current).cloned().collect()
     }
 
     fn interrupt(&mut self, commands: &mut Vec<Command>) {
@@ -239,9 +225,6 @@ impl State {
             }
             None => {
                 self.evaluator = EvaluatorState::Ready;
-                for (job, analysis) in std::mem::take(&mut self.questions) {
-                    self.analyse(job, analysis, commands);
-                }
                 self.start_next(commands);
             }
         }
@@ -345,10 +328,6 @@ impl State {
         result: Result<Answer, Failure>,
         commands: &mut Vec<Command>,
     ) {
-        if let Some(job) = self.analyses.remove(&id) {
-            commands.push(Command::Answer { job, result });
-            return;
-        }
         if let EvaluatorState::Replaying { entry, .. } = self.evaluator {
             self.replay(entry + 1, commands);
             return;
@@ -368,6 +347,7 @@ impl State {
         let before = self.variables.clone();
         if let Ok(Answer::Evaluated(evaluated)) = &result {
             self.variables = names(&evaluated.variables);
+            self.types = evaluated.variables.iter().cloned().collect();
             let there = self.variables.iter().map(String::as_str);
             self.moved.record(current.cell, &evaluated.moved, there);
         }

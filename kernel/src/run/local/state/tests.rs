@@ -395,23 +395,18 @@ fn a_runtime_that_does_not_start_fails_the_cell_and_the_next_tries_again() {
 }
 
 #[test]
-fn questions_wait_for_a_start_but_not_for_a_cell() {
-    let ask = |job| Event::Analyse {
-        job: JobId(job),
-        analysis: Analysis::Complete {
-            source: "pri".into(),
-            offset: 3,
-        },
-    };
-    let mut bench = Bench::new();
-    bench.check(ask(1), &[]);
-    bench.check(ready(), &["ask"]);
-    bench.check(answered(1, &[]), &["1 ok"]);
-    bench.check(ask(2), &["ask"]);
-    bench.check(answered(2, &[]), &["2 ok"]);
-    bench.evaluate(3, "a");
-    bench.check(ask(4), &["4 Timeout"]);
-    assert_eq!(bench.state.sources(), ["a"]);
+fn a_cell_that_is_written_may_use_what_ran_and_what_runs() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "a");
+    bench.check(answered(1, &["v"]), &["1 ok"]);
+    bench.evaluate(2, "b");
+    let scope = bench.state.scope();
+    assert_eq!(
+        (scope.sources, scope.running),
+        (vec!["a".into()], Some("b".into()))
+    );
+    let names = scope.variables.iter().map(|(name, _)| name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["v"]);
 }
 
 #[test]

@@ -1,0 +1,50 @@
+//! The analysis process, which knows from the start what every namespace depends on.
+
+use crate::process::Backend;
+use phalanx_analysis::handle::AnalysisConfig;
+use phalanx_analysis::process::process_main;
+#[cfg(feature = "evcxr")]
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Returns how the analysis process of a kernel is started: a program whose main calls
+/// [`analysis_main`] when given `analysis [--echo]`.
+#[must_use]
+pub fn analysis_config(program: PathBuf, backend: Backend) -> AnalysisConfig {
+    let words = match backend {
+        #[cfg(feature = "evcxr")]
+        Backend::Evcxr => vec!["analysis"],
+        #[cfg(feature = "echo")]
+        Backend::Echo => vec!["analysis", "--echo"],
+    };
+    AnalysisConfig {
+        program,
+        args: words.into_iter().map(Into::into).collect(),
+        env: match backend {
+            #[cfg(feature = "evcxr")]
+            Backend::Evcxr => toolchain,
+            #[cfg(feature = "echo")]
+            Backend::Echo => Vec::new,
+        },
+    }
+}
+
+/// The toolchain of the folder the kernel was started in, which evaluators are given too.
+#[cfg(feature = "evcxr")]
+fn toolchain() -> Vec<(OsString, OsString)> {
+    use phalanx_toolchain::rustup::{TOOLCHAIN_VAR, choice};
+    let choice = choice(std::path::Path::new("."));
+    let variable = choice.map(|choice| (TOOLCHAIN_VAR.into(), choice.name.into()));
+    variable.into_iter().collect()
+}
+
+/// Does what the analysis process does; called by `phalanx analysis`.
+pub fn analysis_main(backend: Backend) -> ExitCode {
+    match backend {
+        #[cfg(feature = "evcxr")]
+        Backend::Evcxr => process_main(crate::evcxr::analyzer),
+        #[cfg(feature = "echo")]
+        Backend::Echo => process_main(|| crate::echo::Analyst),
+    }
+}

@@ -1,0 +1,112 @@
+//! The types of the variables that a cell declares without saying them, from the analysis process.
+//!
+//! evcxr would ask its own rust-analyzer, which is given nothing to read (see [`crate::handle`]):
+//! whatever is not written in the cell is asked here, and written into it.
+
+use super::emitted::build_folder;
+use super::shape::Shape;
+use super::untyped::untyped;
+use crate::process::Interrupt;
+use phalanx_analysis::client::Client;
+use phalanx_protocol::analysis::{
+    AnalysisReply, AnalysisRequest, AnalyzedCell, InferredType, VariableType,
+};
+use std::path::Path;
+use std::time::Duration;
+
+/// The longest that a cell waits, which it does while everything is being loaded.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The package that evcxr makes up to try a dependency.
+const TRIAL: &str = "name = \"evcxr_dummy_validate_dep\"";
+
+/// The connection to the analysis process, where there is one.
+pub(super) struct Types {
+    client: Option<Client>,
+    interrupt: Interrupt,
+    /// The dependencies that the process was told of last.
+    dependencies: Vec<String>,
+}
+
+impl Types {
+    pub(super) fn new(interrupt: &Interrupt) -> Self {
+        let mut types = Self {
+            client: Client::of_environment(),
+            interrupt: interrupt.clone(),
+            dependencies: Vec::new(),
+        };
+        types.follow();
+        types
+    }
+
+    /// The types of the variables that a cell declares in a namespace of this shape, those of
+    /// `dropped` being gone. A cell that says all types, or whose values do, waits for nobody.
+    pub(super) fn of(
+        &mut self,
+        source: &str,
+        shape: &Shape,
+        dropped: &[String],
+    ) -> Vec<VariableType> {
+        let wanted = untyped(source);
+        let evident = wanted.iter().map(|variable| {
+            let ty = InferredType::Known(variable.evident.clone()?);
+            Some(VariableType {
+                name: variable.name.clone(),
+                offset: variable.offset,
+                ty,
+            })
+        });
+        if let Some(evident) = evident.collect() {
+            return evident;
+        }
+        let Some(client) = &mut self.client else {
+            return Vec::new();
+        };
+        let variables = shape.variables();
+        let request = AnalysisRequest::Types {
+            cell: AnalyzedCell {
+                items: vec![shape.items().to_owned()],
+                variables: variables
+                    .filter(|(name, _)| !dropped.iter().any(|gone| gone == name))
+                    .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
+                    .collect(),
+                source: source.to_owned(),
+                ..AnalyzedCell::default()
+            },
+        };
+        let interrupt = &self.interrupt;
+        match client.ask(&request, PATIENCE, || !interrupt.interrupted()) {
+            Some(AnalysisReply::Types(types)) => types,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Has the analysis process load what evcxr's crate depends on now, unless it has been told.
+    pub(super) fn follow(&mut self) {
+        let (Some(client), Some(folder)) = (&mut self.client, build_folder()) else {
+            return;
+        };
+        let Some(dependencies) = dependencies(&folder) else {
+            return;
+        };
+        if dependencies == self.dependencies {
+            return;
+        }
+        let request = AnalysisRequest::Load { folder };
+        if client.tell(&request) {
+            self.dependencies = dependencies;
+        }
+    }
+}
+
+/// The dependencies of evcxr's crate, in order.
+fn dependencies(folder: &Path) -> Option<Vec<String>> {
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+    if manifest.contains(TRIAL) {
+        return None;
+    }
+    let (_, dependencies) = manifest.split_once("[dependencies]")?;
+    let mut lines: Vec<String> = dependencies.lines().map(str::to_owned).collect();
+    lines.sort();
+    Some(lines)
+}

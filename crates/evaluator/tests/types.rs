@@ -1,0 +1,136 @@
+//! Variables whose types are not written: found by the analysis process, written into the cell.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod session;
+
+use phalanx_protocol::evaluator::NamespaceKind;
+use phalanx_protocol::failure::{Diagnostic, Failure};
+use session::{Machine, Session};
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+async fn diagnostics(s: &mut Session, m: &mut Machine, source: &str) -> Vec<Diagnostic> {
+    let (_, _, result) = s.cell(m, source).await;
+    match result {
+        Err(Failure::Compile { diagnostics }) => diagnostics,
+        other => panic!("{source}: {other:?}"),
+    }
+}
+
+/// The types of a session's variables.
+async fn variables(s: &mut Session, m: &mut Machine) -> String {
+    let (_, _, result) = s.cell(m, "();").await;
+    let variables = result.unwrap().variables.into_iter();
+    let variables = variables.map(|(name, ty)| format!("{name}: {ty}"));
+    variables.collect::<Vec<_>>().join("; ")
+}
+
+#[tokio::test]
+async fn every_kind_of_variable_is_kept_with_its_type() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    s.shown(
+        m,
+        "let n = 1; let x = 1.5; let used = 2;\nlet wide: u64 = used + 1;",
+    )
+    .await;
+    assert_eq!(
+        variables(s, m).await,
+        "n: i32; used: u64; wide: u64; x: f64"
+    );
+    s.shown(
+        m,
+        "#[derive(Debug, Clone)] struct Own { a: Vec<u8>, b: char }\n\
+         let (mut first, Own { a, .. }) = (vec![\"x\".to_string()], Own { a: vec![7], b: 'c' });\n\
+         let partly: std::collections::BTreeMap<_, Vec<_>> = [(1u8, vec![Some(2.5)])].into();\n\
+         let Some(own) = Some(Own { a: a.clone(), b: 'd' }) else { panic!() };\n\
+         let later; later = first.len();",
+    )
+    .await;
+    s.shown(m, "first.push(\"y\".into());").await;
+    assert_eq!(
+        s.shown(m, "(first, a, partly, own.b, later)").await,
+        "=([\"x\", \"y\"], [7], {1: [Some(2.5)]}, 'd', 1)"
+    );
+    // Of the type that the cell itself defines anew.
+    s.shown(m, "struct Own(u16);\nlet own = Own(3); let inner = own.0;")
+        .await;
+    assert_eq!(s.shown(m, "inner").await, "=3");
+
+    // Places are those of the user's text.
+    let wrong = "let ü = vec![1]; let (p, q) = (ü.len(), 2); let z: u8 = \"zwölf\";";
+    let found = diagnostics(s, m, wrong).await;
+    assert_eq!(found[0].code.as_deref(), Some("E0308"));
+    let at = wrong.chars().position(|c| c == '"').unwrap() + 1;
+    assert_eq!(found[0].spans[0].start_column, at, "{found:?}");
+    // What evcxr refuses, it refuses where the variable is.
+    for (source, said, column) in [
+        ("let a = 1; let f = |x: i32| x + 1;", "is a closure", 16),
+        (
+            "let own = vec![1]; let r = &own;",
+            "borrows from another",
+            24,
+        ),
+        (
+            "fn f() -> impl Fn() -> u8 { || 1 }\nlet g = f();",
+            "`impl Fn() -> u8`",
+            5,
+        ),
+    ] {
+        let found = diagnostics(s, m, source).await;
+        assert!(found[0].message.contains(said), "{source}: {found:?}");
+        assert_eq!(found[0].spans[0].start_column, column, "{found:?}");
+    }
+
+    // A crate that is added is known without a word more.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("src")).unwrap();
+    std::fs::write(
+        folder.path().join("Cargo.toml"),
+        "[package]\nname = \"own_crate\"\nedition = \"2024\"\n",
+    )
+    .unwrap();
+    let library = "#[derive(Debug)] pub struct There(pub u8); pub fn there() -> There { There(1) }";
+    std::fs::write(folder.path().join("src/lib.rs"), library).unwrap();
+    let dep = format!(":dep own_crate = {{ path = {:?} }}", folder.path());
+    let (_, _, result) = s.cell(m, &dep).await;
+    result.unwrap();
+    assert_eq!(
+        s.shown(m, "let there = own_crate::there(); &there").await,
+        "=There(1)"
+    );
+}
+
+#[tokio::test]
+async fn a_cell_that_says_its_types_waits_for_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("silent");
+    // Never answers.
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let mut session = Session::asking(NamespaceKind::Local, Some(socket)).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    let began = Instant::now();
+    assert_eq!(s.shown(m, "1 + 1").await, "=2");
+    s.shown(m, "let a: Vec<u8> = vec![1]; let n = 5; let t = \"x\";")
+        .await;
+    assert_eq!(s.shown(m, "(a, n, t)").await, "=([1], 5, \"x\")");
+    assert!(began.elapsed() < Duration::from_secs(25), "nothing waited");
+}
+
+#[tokio::test]
+async fn without_an_analysis_types_have_to_be_said() {
+    let mut session = Session::asking(NamespaceKind::Local, None).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    s.shown(m, "let mut a: Vec<u8> = vec![1]; a.push(2);").await;
+    assert_eq!(s.shown(m, "a").await, "=[1, 2]");
+    let found = diagnostics(s, m, "let b = vec![1u8];").await;
+    assert!(found[0].message.contains("cannot be inferred"), "{found:?}");
+    assert!(found[0].help[0].contains("let b: Type"), "{found:?}");
+    // What is wrong with the cell comes first.
+    let found = diagnostics(s, m, "let b = missing();").await;
+    assert_eq!(found[0].code.as_deref(), Some("E0425"), "{found:?}");
+}

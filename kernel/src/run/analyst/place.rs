@@ -1,0 +1,101 @@
+//! A place in a cell that is being written, and the cells it may refer to. Pure.
+
+use crate::run::local::Scope;
+use phalanx_protocol::analysis::AnalyzedCell;
+
+/// Most text of earlier cells, in bytes; the oldest are left out.
+const MOST_TEXT: usize = 256 << 10;
+
+/// A place in a cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    pub(super) cell: AnalyzedCell,
+    /// In bytes.
+    pub(super) offset: usize,
+}
+
+impl Place {
+    /// A place in a local cell. The types of variables are known, but for those of a cell that runs.
+    pub fn in_scope(scope: Scope, source: String, offset: usize) -> Self {
+        let mut items = kept(&scope.sources);
+        let statements = kept(scope.running.as_slice());
+        items.extend(statements.iter().cloned());
+        Self {
+            cell: AnalyzedCell {
+                items,
+                variables: scope.variables,
+                statements,
+                source,
+            },
+            offset,
+        }
+    }
+
+    /// A place in a cell that follows others, of which only their text is known.
+    pub fn behind<T: AsRef<str>>(cells: &[T], source: String, offset: usize) -> Self {
+        let items = kept(cells);
+        Self {
+            cell: AnalyzedCell {
+                statements: items.clone(),
+                items,
+                variables: Vec::new(),
+                source,
+            },
+            offset,
+        }
+    }
+}
+
+/// The cells whose definitions are still there, without commands.
+fn kept<T: AsRef<str>>(cells: &[T]) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut length = 0;
+    for cell in cells.iter().rev().map(AsRef::as_ref) {
+        if cell.trim() == ":clear" {
+            break;
+        }
+        length += cell.len();
+        if length > MOST_TEXT {
+            break;
+        }
+        if !cell.trim_start().starts_with(':') {
+            kept.push(cell.to_owned());
+        }
+    }
+    kept.reverse();
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cleared_and_commands_are_left_out() {
+        let cells = ["old()", ":clear", "let é = 1;", ":dep serde", "f() // end"];
+        let place = Place::behind(&cells, "é.to".to_owned(), 5);
+        assert_eq!(place.cell.items, ["let é = 1;", "f() // end"]);
+        assert_eq!(place.cell.statements, place.cell.items);
+        assert_eq!((place.cell.source.as_str(), place.offset), ("é.to", 5));
+    }
+
+    #[test]
+    fn of_a_long_session_the_newest_cells_are_kept() {
+        let long = "x".repeat(MOST_TEXT - 10);
+        let kept = kept(&["old", "older than ten bytes", &long, "new"]);
+        assert_eq!(kept, [long.as_str(), "new"]);
+    }
+
+    #[test]
+    fn only_the_running_cells_variables_have_to_be_inferred() {
+        let scope = Scope {
+            sources: vec!["let a = f();\nfn f() {}".into()],
+            running: Some("let b = g();".into()),
+            variables: vec![("a".into(), "u8".into())],
+        };
+        let Place { cell, .. } = Place::in_scope(scope, "b".into(), 1);
+        assert_eq!(cell.statements, ["let b = g();"]);
+        assert_eq!(cell.variables, [("a".to_owned(), "u8".to_owned())]);
+        assert_eq!(cell.items.len(), 2);
+    }
+}
