@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// A cell whose variable's type is inferred from the standard library's source.
-const CELL: &str = "let phalanx_trial = vec![1].len();";
+const CELL: &str = "let phalanx_trial: usize = vec![1].len();";
 
 /// Builds what every notebook begins with, and returns how long that took; it is kept.
 ///

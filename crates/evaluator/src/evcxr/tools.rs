@@ -13,8 +13,8 @@ use super::emitted::SOURCE;
 use super::limits::{self, PROGRESS};
 use super::locks::Lock;
 use super::rustc_call::{self, RustcCall};
-use super::{macros, store};
-use crate::handle::{LIBRARY_SOURCE_VAR, TOOLS_VAR};
+use super::{blind, macros, store};
+use crate::handle::{CARGO_VAR, TOOLS_VAR};
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -33,7 +33,6 @@ const CELL_CRATE: &str = "--crate-name ctx ";
 const CELL_COMPILING: &str = "Compiling ctx ";
 
 const OFFLINE: &str = "--offline";
-const NO_DEPENDENCIES: &str = "--no-deps";
 
 /// How evcxr asks what is wrong with a cell.
 const CHECK: &str = "check";
@@ -82,6 +81,9 @@ fn rustup(folder: &Path, arguments: &[OsString]) -> io::Error {
 }
 
 fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
+    if let Some(code) = blind::answer(arguments) {
+        std::process::exit(code);
+    }
     let library = env::var_os(LIBRARY_PATH_VAR).map(PathBuf::from);
     let is_option = |argument: &&OsString| argument.as_encoded_bytes().starts_with(b"-");
     let command = arguments.iter().find(|argument| !is_option(argument));
@@ -94,13 +96,6 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
             }
             return match real_cargo(folder) {
                 Ok(mut cargo) => cargo.args(arguments).exec(),
-                Err(error) => error,
-            };
-        }
-        // rust-analyzer's, within evcxr: what it does not know of it does not read.
-        (Some("metadata"), _) if names_manifest(arguments) => {
-            return match real_cargo(folder) {
-                Ok(mut cargo) => cargo.args(arguments).args(missing(arguments)).exec(),
                 Err(error) => error,
             };
         }
@@ -142,18 +137,6 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
         Ok(code) => std::process::exit(code),
         Err(error) => error,
     }
-}
-
-/// Returns true for a call that says which manifest it is about, as rust-analyzer's do.
-fn names_manifest(arguments: &[OsString]) -> bool {
-    arguments
-        .iter()
-        .any(|argument| argument == "--manifest-path")
-}
-
-/// What keeps cargo from looking for dependencies, unless it is said already.
-fn missing(arguments: &[OsString]) -> Option<&'static str> {
-    (!arguments.iter().any(|argument| argument == NO_DEPENDENCIES)).then_some(NO_DEPENDENCIES)
 }
 
 /// Answers as if something had been built.
@@ -198,7 +181,7 @@ fn is_of_session(name: &OsStr) -> bool {
         "TMPDIR",
         "WINDOWID",
         LIBRARY_PATH_VAR,
-        LIBRARY_SOURCE_VAR,
+        CARGO_VAR,
     ];
     const FAMILIES: [&str; 9] = [
         "DBUS_",
@@ -331,14 +314,16 @@ fn real_cargo(folder: &Path) -> io::Result<Command> {
         Ok(output) if output.status.success() => {
             let path = String::from_utf8_lossy(&output.stdout);
             let mut cargo = Command::new(path.trim());
-            cargo.env("PATH", path_without(folder)?);
+            cargo
+                .env("PATH", path_without(folder)?)
+                .env_remove(CARGO_VAR);
             Ok(cargo)
         }
         _ => without(folder, "cargo"),
     }
 }
 
-/// A program as it is found where our own tools do not stand.
+/// A program as it is found where our own tools do not stand. What cargo starts finds the real one.
 fn without(folder: &Path, program: &str) -> io::Result<Command> {
     let path = path_without(folder)?;
     let found = env::split_paths(&path)
@@ -346,7 +331,7 @@ fn without(folder: &Path, program: &str) -> io::Result<Command> {
         .find(|path| path.is_file());
     let found = found.ok_or_else(|| io::Error::other(format!("{program} is not on the PATH")))?;
     let mut command = Command::new(found);
-    command.env("PATH", path);
+    command.env("PATH", path).env_remove(CARGO_VAR);
     Ok(command)
 }
 

@@ -1,6 +1,6 @@
 //! The types of the variables that a cell declares without saying them, from the analysis process.
 //!
-//! evcxr would ask its own rust-analyzer, which is given nothing to read (see [`crate::handle`]):
+//! evcxr would ask its own rust-analyzer, which is given nothing to read (see [`super::blind`]):
 //! whatever is not written in the cell is asked here, and written into it.
 
 use super::emitted::build_folder;

@@ -26,11 +26,14 @@ pub(crate) const BUILD_FOLDER_VAR: &str = "EVCXR_TMPDIR";
 )]
 pub(crate) const TOOLS_VAR: &str = "PHALANX_TOOLS";
 
-/// Where rust-analyzer, within evcxr, looks for the source of the standard library.
-pub(crate) const LIBRARY_SOURCE_VAR: &str = "RUST_SRC_PATH";
+/// The cargo that rust-analyzer, within evcxr, calls; cargo passes it on to what it starts.
+pub(crate) const CARGO_VAR: &str = "CARGO";
 
-/// The crates it looks for.
-const LIBRARY_CRATES: [&str; 4] = ["alloc", "core", "proc_macro", "std"];
+/// The rustc that it asks for the standard library.
+const RUSTC_VAR: &str = "RUSTC";
+
+/// A program that fails: without a rustc, rust-analyzer reads no standard library.
+const NO_RUSTC: &str = "false";
 
 /// How an evaluator process is started.
 #[derive(Clone, Debug)]
@@ -135,8 +138,6 @@ impl Evaluator {
                 command.env(TOOLCHAIN_VAR, toolchain);
             }
             build_folder = Some(built);
-            let empty = empty_library(folder.path()).map_err(temporary(folder.path()))?;
-            command.env(LIBRARY_SOURCE_VAR, empty);
             if let Some(socket) = &config.analysis {
                 command.env(phalanx_analysis::SOCKET_VAR, socket);
             }
@@ -146,6 +147,8 @@ impl Evaluator {
             let path = std::env::join_paths(path).map_err(io::Error::other);
             command
                 .env("PATH", path.map_err(temporary(folder.path()))?)
+                .env(CARGO_VAR, tools.join("cargo"))
+                .env(RUSTC_VAR, NO_RUSTC)
                 .env(TOOLS_VAR, tools);
         }
         for (name, _) in std::env::vars_os() {
@@ -200,18 +203,6 @@ impl Evaluator {
     pub fn kill(&self) {
         let _ = self.requests.send(Order::Kill);
     }
-}
-
-/// A standard library without contents. evcxr's rust-analyzer would read the real one for seconds,
-/// and look at all of it again for every cell.
-fn empty_library(folder: &Path) -> io::Result<PathBuf> {
-    let library = folder.join("library");
-    for name in LIBRARY_CRATES {
-        let sources = library.join(name).join("src");
-        std::fs::create_dir_all(&sources)?;
-        std::fs::write(sources.join("lib.rs"), "")?;
-    }
-    Ok(library)
 }
 
 /// A folder in which our program stands as the tools that evcxr looks for.

@@ -1,0 +1,95 @@
+//! What evcxr's own rust-analyzer is told of its crate, which is as little as it takes.
+//!
+//! It would read the standard library and all dependencies for seconds, and look at all of it again
+//! for every cell. It is asked for nothing that a cell does not say (see [`super::types`]), so it has
+//! to know nothing: there is no rustc for it, hence no standard library, and its cargo, which is our
+//! stand-in, knows a crate without dependencies.
+
+use serde_json::json;
+use std::ffi::OsString;
+use std::path::Path;
+
+/// By which rust-analyzer says which crate it means; evcxr means the one of its folder.
+const MANIFEST: &str = "--manifest-path";
+
+/// What it asks cargo for besides, and can do without.
+const OTHERS: [&str; 4] = ["--version", "config", "locate-project", "rustc"];
+
+/// Answers a call of cargo, if it is one of rust-analyzer's; the exit code then.
+pub(super) fn answer(arguments: &[OsString]) -> Option<i32> {
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    let at = arguments.iter().position(|argument| argument == MANIFEST);
+    let manifest = at.and_then(|at| arguments.get(at + 1)).map(Path::new);
+    match manifest {
+        Some(manifest) if has("metadata") => {
+            println!("{}", metadata(manifest));
+            Some(0)
+        }
+        _ => OTHERS.iter().any(|word| has(word)).then_some(1),
+    }
+}
+
+/// What `cargo metadata` says of a crate without dependencies.
+fn metadata(manifest: &Path) -> serde_json::Value {
+    let folder = manifest.parent().unwrap_or(manifest);
+    let id = format!("path+file://{}#ctx@1.0.0", folder.display());
+    json!({
+        "version": 1,
+        "packages": [{
+            "name": "ctx",
+            "version": "1.0.0",
+            "id": id,
+            "source": null,
+            "dependencies": [],
+            "targets": [{
+                "name": "ctx",
+                "kind": ["lib"],
+                "crate_types": ["lib"],
+                "src_path": folder.join(super::emitted::SOURCE),
+                "edition": "2024",
+            }],
+            "features": {},
+            "manifest_path": manifest,
+            "edition": "2024",
+        }],
+        "workspace_members": [id],
+        "resolve": {
+            "nodes": [{ "id": id, "dependencies": [], "deps": [], "features": [] }],
+            "root": id,
+        },
+        "workspace_root": folder,
+        "target_directory": folder.join("target"),
+        "metadata": null,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(line: &str) -> Option<i32> {
+        let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        answer(&words)
+    }
+
+    #[test]
+    fn rust_analyzers_calls_are_told_from_evcxrs() {
+        for line in [
+            "--version",
+            "locate-project --workspace --manifest-path /x/Cargo.toml",
+            "-Z unstable-options config get --format toml",
+            "rustc -Z unstable-options --print cfg --target x -- -O",
+        ] {
+            assert_eq!(answered(line), Some(1), "{line}");
+        }
+        let metadata = "metadata --format-version 1 --manifest-path /x/Cargo.toml";
+        assert_eq!(answered(metadata), Some(0));
+        for line in [
+            "metadata --format-version=1",
+            "build --target x --message-format=json",
+            "--offline check --target x --message-format=json",
+        ] {
+            assert_eq!(answered(line), None, "{line}");
+        }
+    }
+}
