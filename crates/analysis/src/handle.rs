@@ -51,6 +51,7 @@ impl AnalysisProcess {
         let socket = folder.path().join("analysis");
         let listener = UnixListener::bind(&socket)?;
         let (alive, ended) = mpsc::channel(1);
+        // Ends when the last handle is dropped.
         let task = tokio::spawn(keep(config, folder, listener, ended));
         let process = Self {
             socket,

@@ -32,6 +32,7 @@ impl Analyst {
             }
             Err(error) => {
                 tracing::warn!(%error, "there is no analysis process");
+                // Ends when it begins.
                 let nothing = tokio::spawn(std::future::ready(()));
                 (Self { process: None }, programs.clone(), nothing)
             }
