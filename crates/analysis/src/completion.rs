@@ -82,10 +82,7 @@ pub(crate) fn at(question: &Question<'_>, cell: &AnalyzedCell, offset: usize) ->
         .analysis()
         .completions(&config, position, None);
     let mut items = found.ok().flatten().unwrap_or_default();
-    items.sort_by_cached_key(|item| {
-        let is_private = item.label.primary.starts_with('_');
-        (is_private, rank(item), item.label.primary.to_lowercase())
-    });
+    items.sort_by_cached_key(|item| (rank(item, cell, question), item.lookup().to_lowercase()));
     let mut completions = Completions {
         start: offset,
         end: offset,
@@ -127,19 +124,25 @@ fn is_hidden(code: &str, typed: &str) -> bool {
     is_ours || is_internal || code == PACKAGE
 }
 
-/// The place of an item among others: what is the type's own, what its traits give it, what
-/// everything has.
-fn rank(item: &CompletionItem) -> (u8, u32) {
+/// The place of an item among others, before its name decides: what is typed already, what is the
+/// type's own or the cell's, what traits give it, what everything has. rust-analyzer's own score is
+/// about types that would fit, which is a guess where there is nothing to fit.
+fn rank(item: &CompletionItem, cell: &AnalyzedCell, question: &Question<'_>) -> (u8, bool, bool) {
+    let place = |at| question.scaffold.to_source(usize::from(at));
+    let range = item.source_range;
+    let typed = place(range.start()).zip(place(range.end()));
+    let typed = typed.and_then(|(start, end)| cell.source.get(start..end));
     let detail = item.label.detail_left.as_deref().unwrap_or_default();
     let of_trait = detail.trim().strip_prefix("(as ");
     let of_trait = of_trait.and_then(|rest| rest.split([')', '<']).next());
     let group = match (of_trait, item.kind) {
-        (Some(name), _) if BLANKETS.contains(&name.trim()) => 3,
-        (Some(_), _) => 2,
-        (None, CompletionItemKind::Keyword | CompletionItemKind::Snippet) => 1,
-        (None, _) => 0,
+        _ if typed == Some(item.lookup()) => 0,
+        (Some(name), _) if BLANKETS.contains(&name.trim()) => 4,
+        (Some(_), _) => 3,
+        (None, CompletionItemKind::Keyword | CompletionItemKind::Snippet) => 2,
+        (None, _) => 1,
     };
-    (group, u32::MAX - item.relevance.score())
+    (group, !item.relevance.is_local, item.deprecated)
 }
 
 /// The kind in the words of Jupyter's frontends.

@@ -197,6 +197,10 @@ fn completion_offers_what_is_there_and_nothing_of_the_machinery() {
     }
     let import = completions("", &[], "use shapes::nes|");
     assert_eq!(codes(&import), ["nested"]);
+    let loops = completions("", &[], "for|");
+    assert_eq!(codes(&loops)[0], "for", "what is typed already");
+    let own = completions("", &[("lengthy", "u8")], "le|");
+    assert_eq!(codes(&own)[0], "lengthy", "variables first");
     let within = completions("", &[], "fn f(v: &str) -> usize { v.le| }\nf(\"a\")");
     assert!(codes(&within).contains(&"len"));
     let keyword = completions("", &[], "whil|");

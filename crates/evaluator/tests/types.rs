@@ -98,9 +98,15 @@ async fn every_kind_of_variable_is_kept_with_its_type() {
     let (_, _, result) = s.cell(m, &dep).await;
     result.unwrap();
     assert_eq!(
-        s.shown(m, "let there = own_crate::there(); &there").await,
+        s.shown(m, "let kept = own_crate::there(); &kept").await,
         "=There(1)"
     );
+    let changed = library.replace("pub u8", "pub u64");
+    std::fs::write(folder.path().join("src/lib.rs"), changed).unwrap();
+    let (_, _, result) = s.cell(m, &dep).await;
+    result.unwrap();
+    s.shown(m, "let number = own_crate::there().0;").await;
+    assert!(variables(s, m).await.contains("number: u64"));
 }
 
 #[tokio::test]

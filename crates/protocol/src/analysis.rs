@@ -27,6 +27,8 @@ pub enum AnalysisRequest {
     Load {
         /// A folder with a `Cargo.toml` and a `Cargo.lock`.
         folder: PathBuf,
+        /// Look at the files of all dependencies again, though these are known.
+        again: bool,
     },
     /// Asks for the types of the variables a cell declares.
     Types {

@@ -34,13 +34,13 @@ impl CellAnalyzer {
             is_cold: false,
             is_lost: false,
         };
-        analyzer.load(first);
+        analyzer.load(first, false);
         analyzer
     }
 
-    fn load(&mut self, added: &Path) {
+    fn load(&mut self, added: &Path, again: bool) {
         let loaded = self.dependencies.add(added).and_then(|has_changed| {
-            if has_changed || self.analysis.is_none() {
+            if has_changed || again || self.analysis.is_none() {
                 self.dependencies.write(&self.folder, added)?;
                 self.reload()?;
             }
@@ -85,8 +85,8 @@ impl CellAnalyzer {
 impl Analyze for CellAnalyzer {
     fn answer(&mut self, request: AnalysisRequest) -> Option<AnalysisReply> {
         Some(match request {
-            AnalysisRequest::Load { folder } => {
-                self.load(&folder);
+            AnalysisRequest::Load { folder, again } => {
+                self.load(&folder, again);
                 return None;
             }
             AnalysisRequest::Types { cell } => {
@@ -114,7 +114,9 @@ impl Analyze for CellAnalyzer {
                 source: USUAL.to_owned(),
                 ..AnalyzedCell::default()
             };
-            self.ask(|analysis| Ok(AnalysisReply::Types(analysis.types(&cell)?)));
+            self.ask(|analysis| analysis.types(&cell).map(AnalysisReply::Types));
+            // What loading has left.
+            phalanx_sys::heap::trim();
         }
     }
 }

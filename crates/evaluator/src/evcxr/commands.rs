@@ -48,6 +48,9 @@ impl Local {
             self.memory.forget();
         }
         let mut outputs = self.obey(line)?;
+        if name == ":dep" {
+            self.types.look_again();
+        }
         if name == ":clear" {
             self.definitions = Definitions::default();
             self.restore()?;

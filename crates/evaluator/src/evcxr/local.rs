@@ -29,7 +29,7 @@ pub(super) struct Local {
     pub(super) definitions: Definitions,
     pub(super) shape: Shape,
     pub(super) memory: Memory,
-    types: Types,
+    pub(super) types: Types,
 }
 
 /// evcxr's context, in the form it has before the first cell and the one it has then.

@@ -24,8 +24,8 @@ const TRIAL: &str = "name = \"evcxr_dummy_validate_dep\"";
 pub(super) struct Types {
     client: Option<Client>,
     interrupt: Interrupt,
-    /// The dependencies that the process was told of last.
-    dependencies: Vec<String>,
+    /// The dependencies that the process was told of last; `None` once their files may have changed.
+    dependencies: Option<Vec<String>>,
 }
 
 impl Types {
@@ -33,7 +33,7 @@ impl Types {
         let mut types = Self {
             client: Client::of_environment(),
             interrupt: interrupt.clone(),
-            dependencies: Vec::new(),
+            dependencies: Some(Vec::new()),
         };
         types.follow();
         types
@@ -81,6 +81,11 @@ impl Types {
         }
     }
 
+    /// Takes the files of dependencies for changed, as they may be once one is added again.
+    pub(super) fn look_again(&mut self) {
+        self.dependencies = None;
+    }
+
     /// Has the analysis process load what evcxr's crate depends on now, unless it has been told.
     pub(super) fn follow(&mut self) {
         let (Some(client), Some(folder)) = (&mut self.client, build_folder()) else {
@@ -89,12 +94,12 @@ impl Types {
         let Some(dependencies) = dependencies(&folder) else {
             return;
         };
-        if dependencies == self.dependencies {
+        if self.dependencies.as_ref() == Some(&dependencies) {
             return;
         }
-        let request = AnalysisRequest::Load { folder };
-        if client.tell(&request) {
-            self.dependencies = dependencies;
+        let again = self.dependencies.is_none();
+        if client.tell(&AnalysisRequest::Load { folder, again }) {
+            self.dependencies = Some(dependencies);
         }
     }
 }
