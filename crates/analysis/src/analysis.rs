@@ -76,6 +76,12 @@ impl Analysis {
         Ok(())
     }
 
+    /// Returns true if the source of the standard library was there when it was loaded.
+    #[must_use]
+    pub fn has_library(&self) -> bool {
+        self.project.has_library()
+    }
+
     /// Returns the variables that a cell declares, and their types.
     ///
     /// # Errors

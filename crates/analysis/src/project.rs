@@ -9,6 +9,7 @@ use ra_ap_project_model::{CargoConfig, ProjectManifest, ProjectWorkspace, RustLi
 use ra_ap_vfs::file_set::FileSetConfig;
 use ra_ap_vfs::{Change, FileId, Vfs, VfsPath};
 use std::path::Path;
+use std::process::Command;
 
 /// The file that cells become, below the crate's folder.
 const SOURCE: &str = "src/lib.rs";
@@ -22,6 +23,8 @@ pub(crate) struct Project {
     folder: AbsPathBuf,
     source: VfsPath,
     vfs: Vfs,
+    /// Whether the source of the standard library was there the last time.
+    has_library: bool,
 }
 
 impl Project {
@@ -40,7 +43,13 @@ impl Project {
             folder,
             source: source.into(),
             vfs: Vfs::default(),
+            has_library: false,
         })
+    }
+
+    /// Returns true if the source of the standard library was there the last time.
+    pub(crate) fn has_library(&self) -> bool {
+        self.has_library
     }
 
     /// Reads everything that is new since the last time; answers the change and the cells' file.
@@ -49,7 +58,9 @@ impl Project {
     pub(crate) fn load(&mut self) -> Result<(ChangeWithProcMacros, FileId), AnalysisError> {
         let manifest = ProjectManifest::from_manifest_file(self.folder.join("Cargo.toml"));
         let config = CargoConfig {
-            sysroot: Some(RustLibSource::Discover),
+            // Left to itself, rust-analyzer would have rustup add the source where it is missing, as
+            // evaluators are doing at the same time.
+            sysroot: Some(sysroot().map_or(RustLibSource::Discover, RustLibSource::Path)),
             ..CargoConfig::default()
         };
         let workspace = manifest
@@ -60,6 +71,7 @@ impl Project {
         let mut sets = FileSetConfig::builder();
         let mut is_own = Vec::new();
         let library = workspace.sysroot.rust_lib_src_root();
+        self.has_library = library.is_some();
         let unread = library
             .into_iter()
             .flat_map(|root| UNREAD.map(|name| root.join(name)));
@@ -102,6 +114,14 @@ impl Project {
         let (source, _) = source.ok_or(AnalysisError::NoSource)?;
         Ok((change, source))
     }
+}
+
+/// The folder of the toolchain.
+fn sysroot() -> Option<AbsPathBuf> {
+    let mut rustc = Command::new("rustc");
+    let output = rustc.args(["--print", "sysroot"]).output().ok()?;
+    let path = String::from_utf8(output.stdout).ok()?;
+    AbsPathBuf::try_from(Utf8PathBuf::from(path.trim())).ok()
 }
 
 /// Reads the Rust files below a folder, unless it is excluded.

@@ -238,6 +238,7 @@ fn a_dependency_that_is_added_is_known_after_loading_again() {
     assert_eq!(ty(&mut analysis), InferredType::Unknown);
     write(folder.path(), "later = { path = \"../later\" }");
     analysis.reload().unwrap();
+    assert!(analysis.has_library());
     assert_eq!(ty(&mut analysis), InferredType::Known("u16".into()));
     let nowhere = folder.path().join("nowhere");
     assert!(Analysis::load(&nowhere).is_err());

@@ -40,7 +40,9 @@ impl CellAnalyzer {
 
     fn load(&mut self, added: &Path, again: bool) {
         let loaded = self.dependencies.add(added).and_then(|has_changed| {
-            if has_changed || again || self.analysis.is_none() {
+            // An evaluator that starts may have had it added meanwhile.
+            let has_library = self.analysis.as_ref().is_some_and(Analysis::has_library);
+            if has_changed || again || !has_library {
                 self.dependencies.write(&self.folder, added)?;
                 self.reload()?;
             }

@@ -1,0 +1,75 @@
+use super::*;
+
+fn check(source: &str, text: &str, has_result: bool) {
+    let prepared = prepare(source, &[]);
+    assert_eq!(
+        (prepared.text.as_str(), prepared.has_result()),
+        (text, has_result),
+        "{source:?}"
+    );
+}
+
+#[test]
+fn the_last_expression_becomes_a_reference() {
+    check("1 + 1", "&(1 + 1)", true);
+    check("let x = 1;\nx", "let x = 1;\n&(x)", true);
+    check("\"größe\"  // why", "&(\"größe\")  // why", true);
+    check("if a { 1 } else { 2 }", "&(if a { 1 } else { 2 })", true);
+    check(
+        "xs.iter()\n    .sum::<u64>()",
+        "&(xs.iter()\n    .sum::<u64>())",
+        true,
+    );
+}
+
+#[test]
+fn what_shows_nothing_or_is_a_reference_stays() {
+    check("let x = 1;", "let x = 1;", false);
+    check("&v", "&v", true);
+    check("fn f() {}", "fn f() {}", false);
+    check("", "", false);
+    check("} fn g() {", "} fn g() {", false);
+    check("let x = ", "let x = ", false);
+}
+
+#[test]
+fn columns_find_their_way_back() {
+    let prepared = prepare("let x = 1; ü(x)", &[]);
+    assert_eq!(prepared.text, "let x = 1; &(ü(x))");
+    assert_eq!(prepared.column(1, 5), 5);
+    assert_eq!(prepared.column(1, 14), 12);
+    assert_eq!(prepared.column(1, 16), 14);
+    assert_eq!(prepared.column(2, 14), 14);
+}
+
+#[test]
+fn dropping_variables_moves_nothing_for_the_user() {
+    let prepared = prepare("let x = 1; f(x)", &[]).dropping(vec!["a".to_owned()]);
+    assert!(prepared.text.contains(r#"&["a"]"#), "{}", prepared.text);
+    for (user, what) in [(1, "let x"), (5, "x = 1"), (12, "f(x)"), (14, "x)")] {
+        let at = prepared.text.rfind(what).unwrap() + 1;
+        assert_eq!(prepared.column(1, at), user, "{what}");
+    }
+    let second_line = prepare("// why\n\nx", &[]).dropping(vec!["a".to_owned()]);
+    assert!(second_line.text.starts_with("// why\n\n{"));
+}
+
+#[test]
+fn declared_variables_are_found_in_every_pattern() {
+    let source = ":opt 1\nlet mut a = 1; let (b, mut c) = f(); let S { d, e: [mut f, ..] } = g();\nlet a = 2; { let inner = 1; }";
+    let found = declared(source);
+    let found = found
+        .iter()
+        .map(|(name, mutable)| format!("{name}{}", u8::from(*mutable)));
+    assert_eq!(found.collect::<Vec<_>>().join(" "), "a0 b0 c1 d0 f1");
+}
+
+#[test]
+fn lines_are_found_where_they_are_unmistakable() {
+    let compiled = "generated\nlet a = 1;\nx\n}\nx\n  panic!(\"no\")\n}\n";
+    let source = "let a = 1;\nx\n\npanic!(\"no\")\n}";
+    assert_eq!(line_map(compiled, source), [(2, 1), (6, 4)]);
+    let compiled = "let a = f();\nif a { g() }\nlet b = f();\nshow(&(h(a)))\ng()\n";
+    let source = "let a = f(); if a { g() }\nlet b = f();\nh(a)\n";
+    assert_eq!(line_map(compiled, source), [(1, 1), (2, 1), (3, 2), (4, 3)]);
+}
