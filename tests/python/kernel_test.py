@@ -31,7 +31,7 @@ class Phalanx(jupyter_kernel_test.KernelTests):
     code_display_data = [{"code": 'phalanx::html("<b>shown</b>")?;', "mime": "text/html"}]
     code_clear_output = "phalanx::clear_output(false)?;"
 
-    completion_samples = [{"text": 'let text = String::new(); text.is_em', "matches": {"is_empty()"}}]
+    completion_samples = [{"text": 'let text = String::new(); text.is_em', "matches": {"is_empty"}}]
     code_page_something = "?String"
     code_inspect_sample = "String"
     complete_code_samples = ["1 + 1", "let x = 1;", "fn f() {}", "%%px\n1", 'println!("{");']

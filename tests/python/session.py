@@ -34,9 +34,9 @@ RELEASES = """
 use phalanx::prelude::*;
 fn large(n: u8) -> Vec<u8> { vec![n; 30 << 20] }
 let rc = Cluster::builder().n(1).start_and_connect()?;
-let kept = rc.view(0).apply_async_with(large, (0u8,))?;
+let kept = rc.view(0).apply_async_with(large, 0u8)?;
 kept.wait()?;
-for n in 1..5u8 { rc.view(0).apply_async_with(large, (n,))?.wait()?; }
+for n in 1..5u8 { rc.view(0).apply_async_with(large, n)?.wait()?; }
 """
 RELEASED = """
 let first = phalanx::AsyncResult::from_id(2).get().unwrap_err().to_string();

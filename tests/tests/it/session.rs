@@ -43,5 +43,5 @@ fn a_session_answers_reads_prints_and_completes() {
         "{thread}"
     );
     assert_eq!(answers["released"], "31457280 true\n");
-    assert_eq!(answers["busy"], json!([["is_empty()"], "Interrupted"]));
+    assert_eq!(answers["busy"], json!([["is_empty"], "Interrupted"]));
 }
