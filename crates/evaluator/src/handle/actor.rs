@@ -72,6 +72,7 @@ pub(super) async fn run(
             Event::Order(Some(Order::Kill)) => kill(pid),
             Event::Gone(status) => {
                 kill(pid);
+                actor.read_rest().await;
                 actor.gone(status).await;
                 return;
             }
@@ -156,6 +157,26 @@ impl Actor {
             Event::Order(_) | Event::Gone(_) => {}
         }
         Ok(())
+    }
+
+    /// Reads what the process sent before it ended, such as why it could not start.
+    async fn read_rest(&mut self) {
+        if self.socket.is_none() {
+            let accepted = tokio::select! {
+                biased;
+                accepted = self.listener.accept() => accepted.ok(),
+                () = std::future::ready(()) => None,
+            };
+            self.socket = accepted.map(|(stream, _)| stream.into_split());
+        }
+        // Nobody holds the other end any more, so it ends.
+        while let Some((read, _)) = &mut self.socket {
+            let read = read.read(&mut self.buffer).await;
+            if let Err(error) = self.handle(Event::Bytes(read)).await {
+                tracing::debug!(%error, "the socket of an evaluator that has ended");
+                self.socket = None;
+            }
+        }
     }
 
     async fn gone(mut self, status: io::Result<ExitStatus>) {
