@@ -12,8 +12,8 @@ use phalanx_protocol::output::{MimeBundle, Output};
 use phalanx_protocol::segment::size;
 use std::ops::Range;
 
-/// The bytes that the ids of a task take beside its record.
-const IDS: usize = 96;
+/// The bytes that a task takes beside its record, about: its ids, and the value's allocation.
+const BESIDE: usize = 256;
 
 /// A change to one task.
 #[derive(Clone, Debug, PartialEq)]
@@ -363,7 +363,7 @@ impl ResultRecord {
 
     /// How many bytes this takes, about: mostly the values of functions.
     pub fn bytes(&self) -> usize {
-        let records = self.tasks.len() * (size_of::<TaskRecord>() + IDS);
+        let records = self.tasks.len() * (size_of::<TaskRecord>() + BESIDE);
         self.bytes + records + self.detailed * size_of::<TaskDetails>()
     }
 
