@@ -1,4 +1,4 @@
-//! What is loaded, asked one question at a time.
+//! The loaded crate, which answers one question at a time.
 
 use crate::project::Project;
 use crate::scaffold::Scaffold;

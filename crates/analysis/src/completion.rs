@@ -1,4 +1,4 @@
-//! What may stand at a place, the most likely first.
+//! Completions at a place, the most likely first.
 
 use crate::analysis::Question;
 use crate::manifest::PACKAGE;

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 /// A process that ends sooner than this is not started again.
 const TOO_SOON: Duration = Duration::from_secs(10);
 
-/// How the analysis process is started.
+/// The program and the arguments of the analysis process.
 #[derive(Clone, Debug)]
 pub struct AnalysisConfig {
     /// A program whose main calls [`process_main`](crate::process::process_main) when it is given

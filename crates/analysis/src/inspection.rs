@@ -1,4 +1,4 @@
-//! What is known of a name: its signature and its documentation.
+//! The signature and the documentation of a name.
 
 use crate::analysis::Question;
 use crate::manifest::PACKAGE;

@@ -23,7 +23,7 @@ pub(crate) struct Project {
     folder: AbsPathBuf,
     source: VfsPath,
     vfs: Vfs,
-    /// Whether the source of the standard library was there the last time.
+    /// True if the source of the standard library was there the last time.
     has_library: bool,
 }
 

@@ -17,7 +17,7 @@ pub(crate) const OURS: &str = "__phalanx";
 const ERROR: &str = "struct __phalanx_error;\n\
     impl<E: ::std::fmt::Debug> From<E> for __phalanx_error { fn from(_: E) -> Self { Self } }\n";
 
-/// What the parser wants around statements.
+/// The function that the parser needs around statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
@@ -101,7 +101,7 @@ fn blank(text: &mut [u8]) {
 
 /// The statements of a source, behind its commands.
 struct Statements {
-    /// Where the Rust begins, in bytes.
+    /// The offset at which the Rust begins, in bytes.
     start: usize,
     length: usize,
     nodes: Vec<SyntaxNode>,
@@ -152,7 +152,7 @@ impl Statements {
     }
 }
 
-/// Where the Rust of a source begins, in bytes.
+/// Returns the offset at which the Rust of a source begins, in bytes.
 fn start(source: &str) -> usize {
     let is_before = |line: &&str| {
         let text = line.trim_start();

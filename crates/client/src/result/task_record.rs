@@ -38,7 +38,7 @@ pub(super) struct EndRecord {
     pub(super) has_failed: bool,
 }
 
-/// What cells have, and calls that print, fail or have dependencies.
+/// The parts that cells have, and calls that print, fail or have dependencies.
 #[derive(Debug, Default)]
 pub(super) struct TaskDetails {
     execute_input: Option<String>,

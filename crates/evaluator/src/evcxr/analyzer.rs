@@ -1,4 +1,4 @@
-//! What the analysis process begins with: the crate that every evaluator begins with too.
+//! The crate that the analysis process begins with, as every evaluator does.
 
 use super::{library, prelude};
 use crate::folder_check::cache_folder;

@@ -1,4 +1,4 @@
-//! What evcxr's own rust-analyzer is told of its crate, which is as little as it takes.
+//! The answers to evcxr's own rust-analyzer, which say as little of its crate as it takes.
 //!
 //! It would read the standard library and all dependencies for seconds, and look at all of it again
 //! for every cell. It is asked for nothing that a cell does not say (see [`super::types`]), so it has
@@ -9,10 +9,10 @@ use serde_json::json;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// By which rust-analyzer says which crate it means; evcxr means the one of its folder.
+/// The option with which rust-analyzer names a crate; evcxr means the one of its folder.
 const MANIFEST: &str = "--manifest-path";
 
-/// What it asks cargo for besides, and can do without.
+/// The other calls of cargo that it makes, and can do without.
 const OTHERS: [&str; 4] = ["--version", "config", "locate-project", "rustc"];
 
 /// Answers a call of cargo, if it is one of rust-analyzer's; the exit code then.
@@ -29,7 +29,7 @@ pub(super) fn answer(arguments: &[OsString]) -> Option<i32> {
     }
 }
 
-/// What `cargo metadata` says of a crate without dependencies.
+/// The output of `cargo metadata` for a crate without dependencies.
 fn metadata(manifest: &Path) -> serde_json::Value {
     let folder = manifest.parent().unwrap_or(manifest);
     let id = format!("path+file://{}#ctx@1.0.0", folder.display());

@@ -26,7 +26,7 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
     }
 }
 
-/// What rustc says of a type that is shown by value, where it is given a reference.
+/// A part of rustc's message for a type that is shown by value and is given as a reference.
 const SHOWN_BY_VALUE: &str = "::evcxr_display` takes ownership of the receiver";
 
 /// Returns true if the last expression is of a type that is shown by value.

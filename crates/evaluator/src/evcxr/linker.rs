@@ -3,14 +3,14 @@
 //! rustc calls the C compiler, which calls `collect2`, which calls the linker, with start files and
 //! searches that a cell does not need: all that it refers to is in libraries that a runtime has
 //! loaded. So rustc is given the linker that its toolchain ships, and the system's libraries by name.
-//! Where that does not do (a dependency needs a native library), rustc's own way is taken.
+//! If that is not enough (a dependency needs a native library), rustc's own way is taken.
 
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Where a toolchain has its linker, below its folder for the target.
+/// The path of a toolchain's linker, below its folder for the target.
 const PROGRAM: &str = "bin/rust-lld";
 
 /// The folder of the system's libraries under the names by which a linker looks for them; below the

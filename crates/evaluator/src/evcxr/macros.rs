@@ -9,7 +9,7 @@ use ra_ap_syntax::{Edition, SourceFile};
 use std::io;
 use std::path::Path;
 
-/// How a definition begins; what has none is not parsed.
+/// The beginning of a definition; a source without one is not parsed.
 const DEFINITION: &str = "macro_rules!";
 
 /// The attribute of macros that are in scope everywhere.

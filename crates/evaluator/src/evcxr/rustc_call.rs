@@ -46,7 +46,7 @@ const RETRIED: [&str; 3] = ["E0382", "E0277", "E0728"];
 /// A cell is in no other crate's way: nothing is gained by optimizing over its parts together.
 const NO_LTO: &str = "-Clto=off";
 
-/// How rustc is called for a cell.
+/// The call of rustc that compiles a cell.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct RustcCall {
     key: u64,

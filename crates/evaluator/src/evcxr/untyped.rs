@@ -12,7 +12,7 @@ use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Untyped {
     pub(super) name: String,
-    /// Where its name stands in the cell, in bytes.
+    /// The offset of its name in the cell, in bytes.
     pub(super) offset: usize,
     /// Its type where its value says it.
     pub(super) evident: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct Untyped {
     place: Place,
 }
 
-/// Where its type is written.
+/// The place of its type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
     /// Behind its pattern.
@@ -32,7 +32,7 @@ enum Place {
 /// Text that is put into a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Addition {
-    /// Where, in bytes.
+    /// The offset, in bytes.
     pub(super) offset: usize,
     pub(super) text: String,
 }

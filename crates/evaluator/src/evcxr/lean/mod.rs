@@ -8,7 +8,7 @@
 //! That a crate compiles does not prove that it means the same: without `impl Drop for Guard` it
 //! compiles and drops in silence. [`reach`] says which items stay for that reason.
 //!
-//! What is left out is blanked, not deleted: evcxr attributes errors to their origins by line.
+//! Items and variables are blanked, not deleted: evcxr attributes errors to their origins by line.
 
 mod blank;
 mod function;

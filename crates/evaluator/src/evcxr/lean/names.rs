@@ -4,7 +4,7 @@ use ra_ap_syntax::ast::{self, AstNode};
 use ra_ap_syntax::{AstToken, Edition, NodeOrToken, SourceFile, SyntaxKind, SyntaxNode};
 use std::collections::BTreeSet;
 
-/// What the parser wants around statements.
+/// The function that the parser needs around statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 

@@ -16,7 +16,7 @@ const OFF: &str = "target/phalanx-whole";
 /// The environment variable that has every cell compiled whole if it is `0`.
 const LEAN_VAR: &str = "PHALANX_LEAN";
 
-/// How a cell was compiled.
+/// The account of how a cell was compiled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// The reason for compiling everything; `None` for a lean cell.
@@ -25,7 +25,7 @@ pub(crate) struct Report {
     pub(crate) variables: BTreeSet<String>,
     /// The number of items and variables that were left out.
     pub(crate) left_out: usize,
-    /// Whether the cell was linked to nothing but the libraries that a runtime has loaded.
+    /// True if the cell was linked to nothing but the libraries that a runtime has loaded.
     pub(crate) direct: bool,
 }
 

@@ -84,7 +84,7 @@ pub(in crate::run::local) enum Command {
     },
 }
 
-/// What a cell that is being written may use.
+/// The cells and variables that a cell being written may use.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scope {
     /// The cells that were evaluated, in order.

@@ -160,7 +160,7 @@ impl State {
         RequestId(self.requests)
     }
 
-    /// What a cell that is being written may use.
+    /// Returns the cells and variables that a cell being written may use.
     pub(super) fn scope(&self) -> Scope {
         let typed = self.variables.iter().filter_map(|name| {
             let ty = self.types.get(name)?;
