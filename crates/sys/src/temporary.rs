@@ -15,6 +15,9 @@ const PREFIX: &str = "phalanx-";
 /// The file that the owner has locked.
 const OWNER: &str = "owner.lock";
 
+/// The same file before it is locked.
+const UNLOCKED: &str = "owner.new";
+
 /// A folder, of mode 0700, that is removed with its owner, or by the next one if that was killed.
 #[derive(Debug)]
 pub struct TemporaryFolder {
@@ -44,8 +47,11 @@ impl TemporaryFolder {
         let folder = tempfile::Builder::new()
             .prefix(&prefix)
             .tempdir_in(parent)?;
-        let owner = File::create_new(folder.path().join(OWNER))?;
+        // Named once it is locked: whoever cleans up takes a free lock for a killed owner's.
+        let unnamed = folder.path().join(UNLOCKED);
+        let owner = File::create_new(&unnamed)?;
         flock(&owner, FlockOperation::NonBlockingLockExclusive)?;
+        std::fs::rename(unnamed, folder.path().join(OWNER))?;
         Ok(Self {
             folder,
             _owner: owner,
@@ -88,6 +94,27 @@ fn remove_abandoned_in(parent: &Path) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_is_being_made_is_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let removed = std::thread::scope(|scope| {
+            let cleaning = scope.spawn(|| {
+                let mut removed = 0;
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    removed += remove_abandoned_in(parent.path());
+                }
+                removed
+            });
+            let made = (0..2000).map(|_| TemporaryFolder::new_in("made", parent.path()));
+            let are_there = made.map(|folder| folder.unwrap().path().join(OWNER).is_file());
+            let lost = are_there.filter(|is_there| !is_there).count();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            cleaning.join().unwrap() + lost
+        });
+        assert_eq!(removed, 0);
+    }
 
     #[test]
     fn a_folder_is_removed_once_its_owner_is_gone() {
