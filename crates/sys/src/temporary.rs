@@ -108,8 +108,9 @@ mod tests {
                 removed
             });
             let made = (0..2000).map(|_| TemporaryFolder::new_in("made", parent.path()));
-            let are_there = made.map(|folder| folder.unwrap().path().join(OWNER).is_file());
-            let lost = are_there.filter(|is_there| !is_there).count();
+            let is_whole = |folder: TemporaryFolder| folder.path().join(OWNER).is_file();
+            let lost = made.map(|folder| folder.is_ok_and(is_whole));
+            let lost = lost.filter(|is_there| !is_there).count();
             done.store(true, std::sync::atomic::Ordering::Relaxed);
             cleaning.join().unwrap() + lost
         });
