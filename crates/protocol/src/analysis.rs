@@ -93,7 +93,7 @@ pub struct Completions {
     pub start: usize,
     /// End of the text to replace.
     pub end: usize,
-    /// What may stand there, the most likely first.
+    /// The candidates, the most likely first.
     pub items: Vec<Completion>,
 }
 
@@ -104,7 +104,7 @@ pub struct Completion {
     pub code: String,
     /// `function`, `class`, `module`, `instance`, `keyword` or `magic`.
     pub kind: String,
-    /// What to show for it.
+    /// The text to show for it.
     pub label: String,
 }
 
