@@ -47,17 +47,6 @@ pub(super) struct Modes {
     pub(super) is_async: bool,
 }
 
-/// Returns true for a crate of items alone, whose function does nothing.
-pub(super) fn has_items_alone(source: &str) -> bool {
-    let function = source.rfind(ENTRY).map(|at| &source[at..]);
-    let code = function.and_then(|function| function.split_once('('));
-    code.is_some_and(|(_, code)| is_without_code(code))
-}
-
-fn is_without_code(function: &str) -> bool {
-    function.trim_start().starts_with(NO_CODE)
-}
-
 /// What evcxr has had compiled last; nothing where that cannot be read.
 pub(super) fn source() -> String {
     let folder = build_folder().unwrap_or_default();
@@ -91,7 +80,7 @@ impl Emitted {
             items = items[..at].trim_end();
         }
         let (_, code) = function.split_once('(')?;
-        let has_code = !is_without_code(code);
+        let has_code = !code.trim_start().starts_with(NO_CODE);
         Some(Parts {
             items,
             modes: has_code.then(|| Modes {
@@ -164,7 +153,6 @@ mod tests {
              mut x: *mut std::os::raw::c_void) -> *mut std::os::raw::c_void {x}\n}\n",
         );
         assert_eq!(items.parts().unwrap().modes, None);
-        assert!(has_items_alone(&items.source) && !has_items_alone(&with_code.source));
         assert_eq!(items.parts().unwrap().items.trim_end(), parts.items);
     }
 }

@@ -93,7 +93,7 @@ impl<S: Clone> Engines<S> {
             let variables = variables::shown(&base.variables);
             self.states.insert(next, base);
             return Ok(Answer::Compiled(Compiled {
-                cell,
+                cell: Some(cell),
                 variables,
                 moved: Vec::new(),
             }));
@@ -132,16 +132,15 @@ impl<S: Clone> Engines<S> {
         let namespace = Namespace {
             state: (self.methods.state)(&self.context),
             definitions: Arc::new(definitions),
-            shape: match self.relay.outcome() {
+            shape: match self.relay.last() {
                 Some(_) => base.shape.after(&emitted, source, &all),
                 None => base.shape.after_failure(&all),
             },
             variables: all,
         };
-        if let (Outcome::Completed, Some(_)) = (outcome, self.relay.outcome()) {
+        if let (Outcome::Completed, Some(cell)) = (outcome, self.relay.last()) {
             let shapes = (&base.shape, &namespace.shape);
-            self.memory
-                .remember(shapes, source, &emitted, self.relay.last());
+            self.memory.remember(shapes, source, &emitted, cell);
         }
         let moved = variables::moved(
             &base.variables,

@@ -105,10 +105,7 @@ impl Local {
         let before = self.variables()?;
         let mut answering = Answering::Run;
         if let Some(cell) = self.memory.recall(&self.shape, source) {
-            let outcome = match cell {
-                Some(cell) => self.relay.run(cell).map_err(kernel_gone)?,
-                None => Outcome::Completed,
-            };
+            let outcome = self.relay.run(cell).map_err(kernel_gone)?;
             if leaves_no_trace(&outcome, source) {
                 return Ok(Answer::Evaluated(Evaluated {
                     variables: variables::shown(&before),
@@ -225,9 +222,9 @@ impl Local {
             Some(_) if is_done => self.shape.after(&self.relay.emitted(), source, after),
             _ => self.shape.after_failure(after),
         };
-        if let Some(Outcome::Completed) = outcome {
+        if let (Some(Outcome::Completed), Some(cell)) = (outcome, self.relay.last()) {
             let shapes = (&self.shape, &shape);
-            let (emitted, cell) = (self.relay.emitted(), self.relay.last());
+            let emitted = self.relay.emitted();
             self.memory.remember(shapes, source, &emitted, cell);
         }
         self.shape = shape;

@@ -241,9 +241,6 @@ impl Shared {
         };
         let library = PathBuf::from(library);
         let emitted = Emitted::read(&library);
-        if library.metadata().is_ok_and(|file| file.len() == 0) {
-            return Ok(self.items_alone(emitted));
-        }
         // For those who look for the place of a panic; without it they do not find it.
         let _ = std::fs::write(library.with_extension("rs"), &emitted.source);
         let (answering, cell) = {
@@ -271,21 +268,6 @@ impl Shared {
         let words = in_evcxrs_words(&outcome);
         state.outcome = Some(outcome);
         Ok(words)
-    }
-}
-
-impl Shared {
-    /// Answers for a cell of items alone, which has nothing to run.
-    fn items_alone(&self, emitted: Emitted) -> ToRelay {
-        let mut state = self.state();
-        let outcome = match &state.answering {
-            Answering::Run => Outcome::Completed,
-            Answering::Ended(outcome) | Answering::Assume(outcome) => outcome.clone(),
-        };
-        let words = in_evcxrs_words(&outcome);
-        state.emitted = emitted;
-        state.outcome = Some(outcome);
-        words
     }
 }
 

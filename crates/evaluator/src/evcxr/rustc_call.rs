@@ -1,7 +1,7 @@
 //! The call of rustc that compiles a cell: as cargo made it last, but for a lean crate where one
 //! compiles, and linked to nothing but what is loaded where that is enough.
 
-use super::emitted::{self, SOURCE};
+use super::emitted::SOURCE;
 use super::lean::{self, LeanCrate, Report};
 use super::linker::Linker;
 use super::shared::{self, Referring};
@@ -30,14 +30,9 @@ const MAX_RECORDS: usize = 16;
 /// The cell that is compiled next, as the user wrote it, below the crate's folder.
 const CELL: &str = "target/phalanx-cell.rs";
 
-/// The products that rustc is to make; of a check, only metadata, and of items alone the files that
-/// it has read besides.
+/// The products that rustc is to make; of a check, only metadata.
 const EMIT: &str = "--emit=";
 const METADATA: &str = "--emit=metadata";
-const ITEMS: &str = "--emit=dep-info,metadata";
-
-/// Attributes of items that act when a library is loaded.
-const ACTING: [&str; 5] = ["no_mangle", "export_name", "link_section", "used", "ctor"];
 
 /// The errors after which evcxr compiles a cell once more in another form: a variable was moved, `?`
 /// or `.await` occurs.
@@ -47,7 +42,7 @@ const RETRIED: [&str; 3] = ["E0382", "E0277", "E0728"];
 const NO_LTO: &str = "-Clto=off";
 
 /// The call of rustc that compiles a cell.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RustcCall {
     key: u64,
     environment: Vec<(String, String)>,
@@ -160,21 +155,9 @@ impl RustcCall {
     /// Compiles the cell and ends the process; returns only if rustc cannot be run.
     pub(super) fn compile(&self) {
         let source = fs::read_to_string(SOURCE).unwrap_or_default();
-        let is_acting = ACTING.iter().any(|attribute| source.contains(attribute));
-        if emitted::has_items_alone(&source) && !is_acting {
-            // A library of items does nothing, and later cells have them by their source.
-            if fs::write(self.library(), "").is_ok() {
-                self.emitting(ITEMS).compile_crate(&source);
-            }
-            return;
-        }
-        self.compile_crate(&source);
-    }
-
-    fn compile_crate(&self, source: &str) {
-        let reason = match lean_crate(source) {
+        let reason = match lean_crate(&source) {
             Ok(lean) => {
-                match self.attempt(source, &lean) {
+                match self.attempt(&source, &lean) {
                     Ok(Some(report)) => {
                         report.write();
                         std::process::exit(0);
@@ -186,7 +169,7 @@ impl RustcCall {
             }
             Err(reason) => reason,
         };
-        self.compile_whole(source, reason);
+        self.compile_whole(&source, reason);
     }
 
     /// Compiles a lean crate; `None` if rustc finds errors in it, which nobody is shown.
@@ -277,32 +260,23 @@ impl RustcCall {
         }
     }
 
-    /// The same call for other products.
-    fn emitting(&self, products: &str) -> Self {
-        let arguments = self.arguments.iter().map(|argument| {
-            let is_emit = argument.starts_with(EMIT);
-            if is_emit {
-                products.to_owned()
-            } else {
-                argument.clone()
-            }
-        });
-        Self {
-            arguments: arguments.collect(),
-            // Nothing is linked.
-            linker: None,
-            ..self.clone()
-        }
-    }
-
     /// Becomes a rustc that only checks; returns only if it cannot.
     pub(super) fn check(&self) {
         let mut command = Command::new(&self.program);
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         command.envs(environment);
-        let arguments = &self.emitting(METADATA).arguments;
+        let arguments = small::arguments(&self.arguments);
         // What it fails with is cargo's to find out about.
-        let _ = command.args(small::arguments(arguments)).exec();
+        let _ = command
+            .args(
+                arguments
+                    .iter()
+                    .map(|argument| match argument.starts_with(EMIT) {
+                        true => METADATA,
+                        false => argument,
+                    }),
+            )
+            .exec();
     }
 }
 

@@ -95,17 +95,16 @@ fn without_repetition(items: &str) -> String {
     text
 }
 
-/// Compiled cells that can be run again as they are, by shape and source. Cells of items alone have
-/// nothing to run.
+/// Compiled cells that can be run again as they are, by shape and source.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    cells: HashMap<Shape, HashMap<String, Option<CompiledCell>>>,
+    cells: HashMap<Shape, HashMap<String, CompiledCell>>,
     count: usize,
 }
 
 impl Memory {
     /// What a cell would be compiled to.
-    pub(super) fn recall(&self, shape: &Shape, source: &str) -> Option<Option<CompiledCell>> {
+    pub(super) fn recall(&self, shape: &Shape, source: &str) -> Option<CompiledCell> {
         self.cells.get(shape)?.get(source).cloned()
     }
 
@@ -115,12 +114,12 @@ impl Memory {
         (before, after): (&Shape, &Shape),
         source: &str,
         emitted: &Emitted,
-        cell: Option<CompiledCell>,
+        cell: CompiledCell,
     ) {
         if before != after
             || !after.is_known()
             || emitted.reads_outside
-            || cell.as_ref().is_some_and(|cell| !cell.dropped.is_empty())
+            || !cell.dropped.is_empty()
             || super::tools::depends_on_paths(&emitted.manifest)
         {
             return;
@@ -172,7 +171,7 @@ mod tests {
             (&first, &second),
             source,
             &compiled,
-            Some(CompiledCell::default()),
+            CompiledCell::default(),
         );
         assert_eq!(memory.recall(&second, source), None);
         let load = "let mut x = evcxr_variable_store.take_variable::<u8>(stringify!(x));\n";
@@ -183,7 +182,7 @@ mod tests {
             (&second, &third),
             source,
             &compiled,
-            Some(CompiledCell::default()),
+            CompiledCell::default(),
         );
         assert!(memory.recall(&third, source).is_some());
         assert!(memory.recall(&third, "let x = 1;").is_none());
@@ -203,7 +202,7 @@ mod tests {
         let mut memory = Memory::default();
         let shape = Shape::default().after(&emitted(ITEMS, ""), "0", &variables(&[]));
         let mut remember = |emitted: &Emitted| {
-            let cell = Some(CompiledCell::default());
+            let cell = CompiledCell::default();
             memory.remember((&shape, &shape), "s", emitted, cell);
             memory.recall(&shape, "s").is_some()
         };
