@@ -5,6 +5,7 @@ use phalanx_analysis::process::Analyze;
 use phalanx_protocol::analysis::{
     AnalysisReply, AnalysisRequest, Completion, Completions, Documentation,
 };
+use phalanx_protocol::evaluator::DroppedVariables;
 use phalanx_protocol::evaluator::{
     Answer, Compiled, CompiledCell, Evaluated, EvaluatorRequest, Toolchain,
 };
@@ -209,7 +210,7 @@ impl Echo {
             entry: format!("run_{}", self.artifacts),
             has_result: lines.iter().any(|line| line.starts_with("result")),
             lines: Vec::new(),
-            dropped: Vec::new(),
+            dropped: DroppedVariables::default(),
         })
     }
 }

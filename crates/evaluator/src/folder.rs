@@ -1,6 +1,7 @@
 //! Folders that are kept from session to session, so that dependencies are built once.
 
 use rustix::fs::{FlockOperation, Mode};
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -18,6 +19,9 @@ pub(crate) const LOCK_EXTENSION: &str = "lock";
 
 /// Where cargo builds, within a folder.
 const TARGET: &str = "target";
+
+/// Where cargo notes what it has built, within the folder of a profile.
+const FINGERPRINTS: &str = ".fingerprint";
 
 /// Most evaluators of one kind that find a kept folder at the same time.
 const FOLDERS: u32 = 64;
@@ -86,9 +90,6 @@ fn open_lock(path: &Path) -> io::Result<File> {
 }
 
 /// Gives a new folder what another one has built, so that no dependency is built twice.
-///
-/// The other may be in use. Cargo writes a fingerprint once the unit it stands for is complete; so
-/// the fingerprints are copied first, and whatever they stand for is whole when it is copied.
 fn seed(folders: &Path, new: &Path) -> io::Result<()> {
     std::fs::create_dir_all(new)?;
     let newest = std::fs::read_dir(folders)?
@@ -105,13 +106,67 @@ fn seed(folders: &Path, new: &Path) -> io::Result<()> {
     if lock.is_file() {
         copy(&lock, &new.join("Cargo.lock"))?;
     }
-    for part in [".fingerprint", "build", "deps"] {
-        for profile in profiles(&from.join(TARGET))? {
-            let below = profile.strip_prefix(&from).map_err(io::Error::other)?;
-            copy_tree(&profile.join(part), &new.join(below).join(part))?;
+    take_built(&from, new)
+}
+
+/// Gives a folder what others have built and it has not, so that no dependency is built for a kernel's
+/// cells and once more for its engines'.
+///
+/// # Errors
+/// When something cannot be read or written.
+#[cfg(feature = "evcxr")]
+pub(crate) fn take_from_others(own: &Path) -> io::Result<()> {
+    let folders = own.parent().unwrap_or(own);
+    for entry in std::fs::read_dir(folders)?.flatten() {
+        let other = entry.path();
+        if other.join(TARGET).is_dir() && entry.file_name() != own.file_name().unwrap_or_default() {
+            take_built(&other, own)?;
         }
     }
     Ok(())
+}
+
+/// Copies what one folder has built and another has not.
+///
+/// The first may be in use. Cargo writes a fingerprint once the unit it stands for is complete; so
+/// the fingerprints are read first, and whatever they stand for is whole when it is copied.
+fn take_built(from: &Path, to: &Path) -> io::Result<()> {
+    for profile in profiles(&from.join(TARGET))? {
+        let below = profile.strip_prefix(from).map_err(io::Error::other)?;
+        let own = to.join(below);
+        let complete = complete_fingerprints(&profile.join(FINGERPRINTS), &own.join(FINGERPRINTS));
+        if complete.is_empty() {
+            continue;
+        }
+        for part in ["build", "deps"] {
+            copy_missing(&profile.join(part), &own.join(part))?;
+        }
+        for fingerprint in complete {
+            let (from, to) = (profile.join(FINGERPRINTS), own.join(FINGERPRINTS));
+            copy_missing(&from.join(&fingerprint), &to.join(&fingerprint))?;
+        }
+    }
+    Ok(())
+}
+
+/// The fingerprints in one folder that stand for complete units, and are not in another.
+fn complete_fingerprints(from: &Path, to: &Path) -> Vec<OsString> {
+    let entries = std::fs::read_dir(from).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name());
+    let wanted = names.filter(|name| !to.join(name).exists());
+    let is_complete = |name: &OsString| {
+        let files = std::fs::read_dir(from.join(name))
+            .into_iter()
+            .flatten()
+            .flatten();
+        // A hash, beside a description of what was hashed.
+        let mut files = files.map(|file| file.path());
+        files.any(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+    };
+    wanted.filter(is_complete).collect()
 }
 
 /// Removes what rustc keeps of the cells it has compiled in a folder, which a session that was killed
@@ -142,7 +197,8 @@ fn profiles(target: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(profiles)
 }
 
-fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies the files of a folder that another has not.
+fn copy_missing(from: &Path, to: &Path) -> io::Result<()> {
     if !from.is_dir() {
         return Ok(());
     }
@@ -150,12 +206,22 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(from)?.flatten() {
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         if from.is_dir() {
-            copy_tree(&from, &to)?;
-        } else if !is_cell(&from) {
-            copy(&from, &to)?;
+            copy_missing(&from, &to)?;
+        } else if !is_cell(&from) && !to.exists() {
+            share(&from, &to)?;
         }
     }
     Ok(())
+}
+
+/// Makes one file of two where it is replaced rather than written to, and a copy of others.
+fn share(from: &Path, to: &Path) -> io::Result<()> {
+    let extension = from.extension().and_then(|extension| extension.to_str());
+    let is_replaced = matches!(extension, Some("rlib" | "rmeta" | "so"));
+    if is_replaced && std::fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    copy(from, to)
 }
 
 /// Whether a file is a compiled cell, which nobody else wants.
@@ -219,6 +285,16 @@ mod tests {
         std::fs::create_dir_all(&built).unwrap();
         std::fs::write(built.join("libserde.rlib"), "code").unwrap();
         std::fs::write(built.join("libcode_1.so"), "a cell").unwrap();
+        let fingerprint = |name: &str, file: &str| {
+            let folder = local
+                .path()
+                .join("target/triple/debug/.fingerprint")
+                .join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(file), "1").unwrap();
+        };
+        fingerprint("serde-1", "lib-serde.json");
+        fingerprint("half-1", "invoked.timestamp");
         let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(7);
         let file = File::options()
             .write(true)
@@ -231,5 +307,14 @@ mod tests {
         let metadata = seeded.join("libserde.rlib").metadata().unwrap();
         assert_eq!(metadata.modified().unwrap(), time);
         assert!(!seeded.join("libcode_1.so").exists());
+        let fingerprints = engines.path().join("target/triple/debug/.fingerprint");
+        assert!(fingerprints.join("serde-1").exists());
+        assert!(!fingerprints.join("half-1").exists(), "it is being built");
+
+        std::fs::write(built.join("librand.rlib"), "more code").unwrap();
+        fingerprint("rand-1", "lib-rand.json");
+        take_from_others(engines.path()).unwrap();
+        assert!(seeded.join("librand.rlib").exists());
+        assert!(fingerprints.join("rand-1").exists());
     }
 }

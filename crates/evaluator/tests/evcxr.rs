@@ -565,7 +565,7 @@ async fn cells_of_engines_that_redefine_or_run_again() {
         .unwrap();
     assert_eq!(names(&c), "b n");
     let cell = c.cell.unwrap();
-    assert_eq!(cell.dropped, ["a"]);
+    assert_eq!(cell.dropped.names, ["a"]);
     let other = s
         .compile("a.x + n", &state("b"), &state("d"), Outcome::Completed)
         .await

@@ -138,9 +138,18 @@ pub struct CompiledCell {
     /// Where lines of the compiled file stand in the cell (both from 1), for panics.
     #[serde(default)]
     pub lines: Vec<(u32, u32)>,
-    /// Variables that are dropped before it runs, since it defines their types anew.
+    /// The variables that are dropped before it runs.
     #[serde(default)]
-    pub dropped: Vec<String>,
+    pub dropped: DroppedVariables,
+}
+
+/// Variables whose types are not what they were.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedVariables {
+    /// Their names.
+    pub names: Vec<String>,
+    /// The crates that were built anew and have types among theirs; empty if a cell defines types anew.
+    pub rebuilt: Vec<String>,
 }
 
 /// What the compiled cells need of the machine that runs them.

@@ -5,6 +5,13 @@ use crate::id::RunId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// The beginning of the names of the crates that hold the dependencies of cells.
+pub const SHARED_LIBRARY_PREFIX: &str = "phalanx_set_";
+
+/// The section of such a crate's library that names the crates whose statics know of threads, which a
+/// snapshot does not have; separated by spaces.
+pub const KNOWING_THREADS_SECTION: &str = ".phalanx.threads";
+
 /// Owner to runtime.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum RuntimeRequest {

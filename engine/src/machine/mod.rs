@@ -23,7 +23,7 @@ use ahead::Ahead;
 use batch::Held;
 use bytes::Bytes;
 use failure::Failure;
-use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::evaluator::{CompiledCell, DroppedVariables};
 use phalanx_protocol::id::{MsgId, RunId, StateId};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{CallMetadata, EngineHandshake, RefusalReason};
@@ -347,7 +347,7 @@ impl Machine {
             Work::Cell { cell, .. } => Command::Run {
                 run,
                 cell: CompiledCell {
-                    dropped: Vec::new(),
+                    dropped: DroppedVariables::default(),
                     artifact,
                     entry: cell.entry.clone().unwrap_or_default(),
                     has_result: cell.has_result,

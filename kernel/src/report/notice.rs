@@ -1,10 +1,12 @@
 //! What a cell is told on the way, while it goes on.
 
+use phalanx_protocol::evaluator::DroppedVariables;
+
 /// Something the user should know of that is no failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The cell defines the types of these variables anew, so they were dropped before it ran.
-    Dropped(Vec<String>),
+    /// The types of these variables are other ones now, so they were dropped before the cell ran.
+    Dropped(DroppedVariables),
     /// The types of these variables have changed with the dependencies, so they are gone.
     Lost(Vec<String>),
 }
@@ -12,11 +14,28 @@ pub enum Notice {
 /// Tells it, in a line for stderr.
 pub fn notice(notice: &Notice) -> String {
     let (what, names) = match notice {
-        Notice::Dropped(names) => ("dropped, because this cell defines their types anew", names),
-        Notice::Lost(names) => ("lost, because their types have changed", names),
+        Notice::Dropped(DroppedVariables { names, rebuilt }) => match &rebuilt[..] {
+            [] => (
+                "dropped, because this cell defines their types anew".to_owned(),
+                names,
+            ),
+            _ => {
+                let verb = if rebuilt.len() == 1 { "was" } else { "were" };
+                let crates = quoted(rebuilt);
+                (
+                    format!("dropped, because {crates} {verb} built anew"),
+                    names,
+                )
+            }
+        },
+        Notice::Lost(names) => ("lost, because their types have changed".to_owned(), names),
     };
+    format!("{what}: {}\n", quoted(names))
+}
+
+fn quoted(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!("{what}: {}\n", names.join(", "))
+    names.join(", ")
 }
 
 #[cfg(test)]
@@ -25,10 +44,18 @@ mod tests {
 
     #[test]
     fn variables_are_named() {
-        let told = notice(&Notice::Dropped(vec!["a".to_owned(), "b".to_owned()]));
+        let mut dropped = DroppedVariables {
+            names: vec!["a".to_owned(), "b".to_owned()],
+            rebuilt: Vec::new(),
+        };
         assert_eq!(
-            told,
+            notice(&Notice::Dropped(dropped.clone())),
             "dropped, because this cell defines their types anew: `a`, `b`\n"
+        );
+        dropped.rebuilt = vec!["serde_json".to_owned()];
+        assert_eq!(
+            notice(&Notice::Dropped(dropped)),
+            "dropped, because `serde_json` was built anew: `a`, `b`\n"
         );
     }
 }

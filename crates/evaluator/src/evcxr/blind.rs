@@ -45,7 +45,7 @@ fn metadata(manifest: &Path) -> serde_json::Value {
                 "name": "ctx",
                 "kind": ["lib"],
                 "crate_types": ["lib"],
-                "src_path": folder.join(super::emitted::SOURCE),
+                "src_path": folder.join(super::generated_crate::SOURCE),
                 "edition": "2024",
             }],
             "features": {},

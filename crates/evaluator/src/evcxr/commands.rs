@@ -6,7 +6,7 @@ use super::local::{Local, bundle};
 use super::prelude;
 use super::relay::Answering;
 use super::source::Prepared;
-use super::{diagnostics, emitted, start, variables};
+use super::{diagnostics, generated_crate, start, variables};
 use evcxr::EvalOutputs;
 use phalanx_protocol::evaluator::{Answer, Evaluated};
 use phalanx_protocol::failure::Failure;
@@ -45,12 +45,16 @@ impl Local {
             _ => None,
         };
         if !ASKING.contains(&name) {
-            self.memory.forget();
+            self.compile_cache.forget();
+            self.dependencies.is_stale = true;
         }
-        let mut outputs = self.obey(line)?;
-        if name == ":dep" {
-            self.types.look_again();
-        }
+        let mut outputs = match name {
+            ":dep" => {
+                self.types.look_again();
+                self.add_dependency(line)?
+            }
+            _ => self.obey(line)?,
+        };
         if name == ":clear" {
             self.definitions = Definitions::default();
             self.restore()?;
@@ -79,7 +83,7 @@ impl Local {
 
     /// Says how the last cell was compiled, or turns lean cells on (`1`) or off (`0`).
     fn lean(&mut self, argument: &str) -> Result<Answer, Failure> {
-        let folder = emitted::build_folder().unwrap_or_default();
+        let folder = generated_crate::build_folder().unwrap_or_default();
         let turned = match argument {
             "" => {
                 let report = lean::Report::read(&folder);
@@ -109,7 +113,7 @@ impl Local {
             )
         })?;
         // What was compiled the other way is not run again.
-        self.memory.forget();
+        self.compile_cache.forget();
         Ok(Answer::Evaluated(Evaluated {
             variables: variables::shown(&self.variables()?),
             ..Evaluated::default()

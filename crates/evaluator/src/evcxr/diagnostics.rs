@@ -1,10 +1,10 @@
 //! evcxr's errors as failures, in the coordinates of the user's source.
 
-use super::emitted;
-use super::limits::{self, plain};
-use super::ours;
-use super::places::{self, places};
+use super::error_hints::{self, plain};
+use super::generated_crate;
+use super::library_errors;
 use super::source::Prepared;
+use super::spans::{self, places};
 use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
         Error::TypeRedefinedVariablesLost(names) => Failure::VariablesLost { names },
         // What evcxr refuses in its own words: closures, unnameable types, dependencies.
         Error::Message(message) => Failure::Compile {
-            diagnostics: vec![limits::told(&message, source)],
+            diagnostics: vec![error_hints::told(&message, source)],
         },
         Error::SubprocessTerminated(message) => Failure::Internal {
             message: format!("the relay ended: {message}"),
@@ -79,16 +79,17 @@ fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic
             diagnostics.push(diagnostic);
         }
     }
-    ours::without_consequences(&mut diagnostics);
+    library_errors::without_consequences(&mut diagnostics);
     diagnostics
 }
 
 fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
     if !error.json.is_object() {
-        return limits::told(&error.message(), source);
+        return error_hints::told(&error.message(), source);
     }
     if is_suggestion(error) {
-        let left = unresolved(error, source).or_else(|| ours::not_travelling(&error.json, source));
+        let left = unresolved(error, source)
+            .or_else(|| library_errors::not_travelling(&error.json, source));
         if let Some(left) = left {
             return left;
         }
@@ -117,8 +118,8 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
         return diagnostic;
     }
     if let Some(asserted) = asserted(error) {
-        let compiled = emitted::source();
-        let place = places::closure(&error.json, &compiled, source);
+        let compiled = generated_crate::source();
+        let place = spans::closure(&error.json, &compiled, source);
         return Diagnostic {
             spans: place.into_iter().collect(),
             ..asserted
@@ -152,14 +153,19 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
     }
     let mut help = advice(&error.json);
     let message = error.message();
-    let dropped = source.dropped.iter();
+    let dropped = source.dropped.names.iter();
     help.extend(
         dropped
             .filter(|name| message.contains(&format!("`{name}`")))
             .map(|name| {
-                format!(
-                    "this cell defines the type of `{name}` anew, so it cannot use the old value"
-                )
+                match source.dropped.rebuilt.is_empty() {
+                    true => format!(
+                        "this cell defines the type of `{name}` anew, so it cannot use the old value"
+                    ),
+                    false => format!(
+                        "the crate that the type of `{name}` comes from was built anew, so no cell can use the old value"
+                    ),
+                }
             }),
     );
     help.extend(error.evcxr_extra_hint().map(str::to_owned));
@@ -170,7 +176,7 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
         spans,
         help,
     };
-    ours::told(diagnostic, &error.json)
+    library_errors::told(diagnostic, &error.json)
 }
 
 /// Where the user's code needs what an error is in, as rustc's notes behind the error tell.
@@ -279,7 +285,7 @@ fn help(error: &Value) -> Vec<String> {
         .filter(|child| child["level"] == "help")
         .filter_map(|child| {
             let message = child["message"].as_str()?;
-            if let Some(help) = limits::crate_to_add(message) {
+            if let Some(help) = error_hints::crate_to_add(message) {
                 return Some(help);
             }
             let replacement = child["spans"][0]["suggested_replacement"].as_str();

@@ -2,12 +2,15 @@
 //!
 //! evcxr's own committed state is never relied on: every cell is compiled from a state of ours.
 
+use super::compile_cache::{CompileCache, NamespaceShape};
 use super::definitions::Definitions;
+use super::dependencies::{self, Externs};
 use super::diagnostics;
-use super::limits;
-use super::pretence::{self, Pretence};
+use super::dry_run::{self, DryRun};
+use super::error_hints;
+use super::generated_crate;
+use super::local::{NOTHING, not_writable};
 use super::relay::{Answering, Relay};
-use super::shape::{Memory, Shape};
 use super::source::{Prepared, prepare};
 use super::types::Types;
 use super::variables::{self, Variables};
@@ -18,6 +21,7 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::runtime::Outcome;
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::sync::Arc;
 
 /// What a context can do with a state. evcxr's state type is public but has no name outside, so
@@ -35,9 +39,11 @@ pub(super) struct Engines<S> {
     methods: Methods<S>,
     /// Those in which a cell left a namespace as it was are the same.
     states: HashMap<StateId, Arc<Namespace<S>>>,
-    memory: Memory,
+    compile_cache: CompileCache,
     /// Dependencies that every state gets before its next cell.
     dependencies: BTreeMap<String, String>,
+    /// True if they have to be built.
+    is_stale: bool,
     types: Types,
 }
 
@@ -46,7 +52,9 @@ struct Namespace<S> {
     state: S,
     variables: Variables,
     definitions: Arc<Definitions>,
-    shape: Shape,
+    shape: NamespaceShape,
+    /// The crates of which its variables' types are.
+    externs: Externs,
 }
 
 impl<S: Clone> Engines<S> {
@@ -55,7 +63,7 @@ impl<S: Clone> Engines<S> {
         relay: Relay,
         toolchain: Toolchain,
         methods: Methods<S>,
-        shape: Shape,
+        shape: NamespaceShape,
         types: Types,
     ) -> Self {
         let first = Arc::new(Namespace {
@@ -63,6 +71,7 @@ impl<S: Clone> Engines<S> {
             variables: Vec::new(),
             definitions: Arc::default(),
             shape,
+            externs: dependencies::changes(&Externs::default()).0,
         });
         Self {
             relay,
@@ -70,8 +79,9 @@ impl<S: Clone> Engines<S> {
             context,
             methods,
             states: HashMap::from([(StateId::empty(), first)]),
-            memory: Memory::default(),
+            compile_cache: CompileCache::default(),
             dependencies: BTreeMap::new(),
+            is_stale: false,
             types,
         }
     }
@@ -87,8 +97,13 @@ impl<S: Clone> Engines<S> {
             message: format!("no namespace is known in state {base}"),
         })?;
         let base = Arc::clone(base);
+        if dependencies::awaits(source) && !self.dependencies.contains_key(dependencies::TOKIO.0) {
+            let (name, config) = dependencies::TOKIO;
+            self.add_dependency(&format!("{name} = {config}"))?;
+        }
+        self.build_dependencies(&base)?;
         if *outcome == Outcome::Completed
-            && let Some(cell) = self.memory.recall(&base.shape, source)
+            && let Some(cell) = self.compile_cache.recall(&base.shape, source)
         {
             let variables = variables::shown(&base.variables);
             self.states.insert(next, base);
@@ -104,9 +119,10 @@ impl<S: Clone> Engines<S> {
             Outcome::Died { .. } => ("();", Outcome::VariablesLost(names().collect())),
             other => (source, other.clone()),
         };
-        let dropped = base.definitions.lost(source, &base.variables);
-        let state = self.without(&base, &dropped)?;
-        let types = self.types.of(source, &base.shape, &dropped);
+        let (externs, rebuilt) = dependencies::changes(&base.externs);
+        let dropped = base.definitions.dropped(source, &rebuilt, &base.variables);
+        let state = self.without(&base, &dropped.names)?;
+        let types = self.types.of(source, &base.shape, &dropped.names);
         let mut prepared = prepare(source, &types).dropping(dropped.clone());
         let mut result = self.eval(&prepared, state.clone(), &outcome);
         let plain = Prepared::typed(source, &types).dropping(dropped.clone());
@@ -123,7 +139,7 @@ impl<S: Clone> Engines<S> {
         self.types.follow();
         result.map_err(|error| {
             let failure = diagnostics::failure(error, &prepared);
-            limits::explain_items(failure, &prepared, &base.variables)
+            error_hints::explain_items(failure, &prepared, &base.variables)
         })?;
         let all = variables::all(self.context.variables_and_types());
         let emitted = self.relay.emitted();
@@ -137,10 +153,11 @@ impl<S: Clone> Engines<S> {
                 None => base.shape.after_failure(&all),
             },
             variables: all,
+            externs,
         };
         if let (Outcome::Completed, Some(cell)) = (outcome, self.relay.last()) {
             let shapes = (&base.shape, &namespace.shape);
-            self.memory.remember(shapes, source, &emitted, cell);
+            self.compile_cache.remember(shapes, source, &emitted, cell);
         }
         let moved = variables::moved(
             &base.variables,
@@ -152,11 +169,22 @@ impl<S: Clone> Engines<S> {
             variables: variables::shown(&namespace.variables),
             moved: moved
                 .into_iter()
-                .filter(|name| !dropped.contains(name))
+                .filter(|name| !dropped.names.contains(name))
                 .collect(),
         };
         self.states.insert(next, Arc::new(namespace));
         Ok(Answer::Compiled(compiled))
+    }
+
+    /// Builds what cells depend on, unless nothing can have changed.
+    fn build_dependencies(&mut self, base: &Namespace<S>) -> Result<(), Failure> {
+        if !self.is_stale && !generated_crate::depends_on_paths() {
+            return Ok(());
+        }
+        let begun = DryRun::building_dependencies(base.definitions.globs());
+        self.dry_run(begun, NOTHING, base, &Outcome::Completed)?;
+        self.is_stale = false;
+        Ok(())
     }
 
     /// A namespace's state without variables that are to be dropped.
@@ -164,15 +192,22 @@ impl<S: Clone> Engines<S> {
         if dropped.is_empty() {
             return Ok(base.state.clone());
         }
-        let (text, outcome) = pretence::forgetting(dropped);
-        let prepared = Prepared::unchanged(&text);
-        let _pretence = Pretence::begin().map_err(|error| Failure::Environment {
-            message: format!("the build folder cannot be written to: {error}"),
-            hint: None,
-        })?;
-        self.eval(&prepared, base.state.clone(), &outcome)
-            .map_err(|error| diagnostics::failure(error, &prepared))?;
+        let (text, outcome) = dry_run::forgetting(dropped);
+        self.dry_run(DryRun::begin(), &text, base, &outcome)?;
         Ok((self.methods.state)(&self.context))
+    }
+
+    fn dry_run(
+        &mut self,
+        begun: io::Result<DryRun>,
+        text: &str,
+        base: &Namespace<S>,
+        outcome: &Outcome,
+    ) -> Result<(), Failure> {
+        let prepared = Prepared::unchanged(text);
+        let _dry_run = begun.map_err(not_writable)?;
+        self.eval(&prepared, base.state.clone(), outcome)
+            .map_err(|error| diagnostics::failure(error, &prepared))
     }
 
     fn eval(&mut self, source: &Prepared, mut state: S, outcome: &Outcome) -> Result<(), Error> {
@@ -207,7 +242,8 @@ impl<S: Clone> Engines<S> {
         (self.methods.add_dep)(&mut state, &name, &config)
             .map_err(|error| diagnostics::failure(error, &Prepared::unchanged(spec)))?;
         self.dependencies.insert(name, config);
-        self.memory.forget();
+        self.compile_cache.forget();
+        self.is_stale = true;
         Ok(Answer::Added)
     }
 }

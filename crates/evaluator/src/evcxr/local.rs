@@ -1,23 +1,31 @@
 //! The kernel's own namespace: cells run as they are compiled, and evcxr hears how each ended.
 
+use super::compile_cache::{CompileCache, NamespaceShape};
 use super::definitions::Definitions;
+use super::dependencies::{self, Changes, Externs};
 use super::diagnostics;
-use super::limits;
+use super::dry_run::{self, DryRun};
+use super::error_hints;
+use super::generated_crate;
 use super::prelude::Shown;
-use super::pretence::{self, Pretence};
 use super::relay::{Answering, Relay};
-use super::shape::{Memory, Shape};
 use super::source::{Prepared, declared, prepare};
 use super::types::Types;
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
-use phalanx_protocol::evaluator::{Answer, Evaluated, EvaluatorRequest, Toolchain};
+use phalanx_protocol::evaluator::{
+    Answer, DroppedVariables, Evaluated, EvaluatorRequest, Toolchain,
+};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::MimeBundle;
 use phalanx_protocol::runtime::Outcome;
 use serde_json::Value;
+use std::io;
 use std::path::PathBuf;
+
+/// A cell that leaves everything as it is.
+pub(super) const NOTHING: &str = "();";
 
 pub(super) struct Local {
     pub(super) relay: Relay,
@@ -27,9 +35,33 @@ pub(super) struct Local {
     /// The folder of the `phalanx` library.
     pub(super) library: PathBuf,
     pub(super) definitions: Definitions,
-    pub(super) shape: Shape,
-    pub(super) memory: Memory,
+    pub(super) shape: NamespaceShape,
+    pub(super) compile_cache: CompileCache,
     pub(super) types: Types,
+    pub(super) dependencies: Dependencies,
+}
+
+/// What is known of the crates that the namespace depends on.
+#[derive(Default)]
+pub(super) struct Dependencies {
+    /// True if something may have changed since they were built last.
+    pub(super) is_stale: bool,
+    externs: Externs,
+    /// Those that were built anew while variables may still hold their types.
+    rebuilt: Changes,
+}
+
+impl Dependencies {
+    /// Takes note of what has just been built.
+    fn note(&mut self) {
+        let (externs, changes) = dependencies::changes(&self.externs);
+        self.externs = externs;
+        self.rebuilt.crates.extend(changes.crates);
+        self.rebuilt.shadowed.extend(changes.shadowed);
+        let still = |name: &String| !self.rebuilt.crates.contains(name);
+        self.rebuilt.unchanged = changes.unchanged.into_iter().filter(still).collect();
+        self.is_stale = false;
+    }
 }
 
 /// evcxr's context, in the form it has before the first cell and the one it has then.
@@ -60,7 +92,7 @@ impl Local {
         context: EvalContext,
         relay: Relay,
         toolchain: Toolchain,
-        shape: Shape,
+        shape: NamespaceShape,
         library: PathBuf,
         types: Types,
     ) -> Self {
@@ -72,8 +104,12 @@ impl Local {
             library,
             definitions: Definitions::default(),
             shape,
-            memory: Memory::default(),
+            compile_cache: CompileCache::default(),
             types,
+            dependencies: Dependencies {
+                externs: dependencies::changes(&Externs::default()).0,
+                ..Dependencies::default()
+            },
         }
     }
 
@@ -102,9 +138,14 @@ impl Local {
     }
 
     fn cell(&mut self, source: &str) -> Result<Answer, Failure> {
+        self.build_dependencies()?;
+        if dependencies::awaits(source) && !generated_crate::depends_on(dependencies::TOKIO.0) {
+            let (name, config) = dependencies::TOKIO;
+            self.add_dependency(&format!(":dep {name} = {config}"))?;
+        }
         let before = self.variables()?;
         let mut answering = Answering::Run;
-        if let Some(cell) = self.memory.recall(&self.shape, source) {
+        if let Some(cell) = self.compile_cache.recall(&self.shape, source) {
             let outcome = self.relay.run(cell).map_err(kernel_gone)?;
             if leaves_no_trace(&outcome, source) {
                 return Ok(Answer::Evaluated(Evaluated {
@@ -114,16 +155,20 @@ impl Local {
             }
             answering = Answering::Ended(outcome);
         }
-        let dropped = self.definitions.lost(source, &before);
-        self.forget(&dropped)?;
+        let dropped = self.dropped(source, &before);
+        self.forget(&dropped.names)?;
         let (prepared, result) = self.execute_as_fits(source, &dropped, answering)?;
         let outcome = self.relay.outcome();
         if result.is_ok() {
             self.definitions.add(source);
-        } else if matches!(outcome, None | Some(Outcome::Abandoned { .. })) {
-            // It did not compile, or is as if it had not run: the variables are still there.
-            self.know(&dropped)?;
         }
+        if matches!(outcome, None | Some(Outcome::Abandoned { .. })) && result.is_err() {
+            // It did not compile, or is as if it had not run: the variables are still there.
+            self.know(&dropped.names)?;
+        } else {
+            self.dependencies.rebuilt = Changes::default();
+        }
+        let dropped = dropped.names;
         let after = self.variables()?;
         self.remember(source, outcome.as_ref(), result.is_ok(), &after);
         let command_output = match result {
@@ -139,7 +184,7 @@ impl Local {
             }
             Err(error) => {
                 let failure = diagnostics::failure(error, &prepared);
-                return Err(limits::explain_items(failure, &prepared, &before));
+                return Err(error_hints::explain_items(failure, &prepared, &before));
             }
         };
         let variables = variables::shown(&after);
@@ -155,17 +200,48 @@ impl Local {
         }))
     }
 
+    /// Builds what cells depend on, unless nothing can have changed.
+    fn build_dependencies(&mut self) -> Result<(), Failure> {
+        if !self.dependencies.is_stale && !generated_crate::depends_on_paths() {
+            return Ok(());
+        }
+        let nothing = (NOTHING.to_owned(), Outcome::Completed);
+        let building = DryRun::building_dependencies(self.definitions.globs());
+        self.dry_run(building, nothing)?;
+        self.dependencies.note();
+        Ok(())
+    }
+
+    /// Adds a dependency by a `:dep` line, and builds it.
+    pub(super) fn add_dependency(&mut self, line: &str) -> Result<EvalOutputs, Failure> {
+        let building = DryRun::building_dependencies(self.definitions.globs());
+        let building = building.map_err(not_writable)?;
+        self.dependencies.is_stale = true;
+        let prepared = Prepared::unchanged(line);
+        let result = self.execute(&prepared, Answering::Assume(Outcome::Completed))?;
+        let outputs = result.map_err(|error| diagnostics::failure(error, &prepared))?;
+        drop(building);
+        self.dependencies.note();
+        Ok(outputs)
+    }
+
+    /// The variables that cannot be read any more once a cell has been compiled.
+    fn dropped(&self, source: &str, before: &Variables) -> DroppedVariables {
+        let rebuilt = &self.dependencies.rebuilt;
+        self.definitions.dropped(source, rebuilt, before)
+    }
+
     /// Evaluates a cell, in the form in which it compiles.
     fn execute_as_fits(
         &mut self,
         source: &str,
-        dropped: &[String],
+        dropped: &DroppedVariables,
         answering: Answering,
     ) -> Result<(Prepared, Result<EvalOutputs, Error>), Failure> {
-        let types = self.types.of(source, &self.shape, dropped);
-        let prepared = prepare(source, &types).dropping(dropped.to_vec());
+        let types = self.types.of(source, &self.shape, &dropped.names);
+        let prepared = prepare(source, &types).dropping(dropped.clone());
         let result = self.execute(&prepared, answering.clone())?;
-        let plain = Prepared::typed(source, &types).dropping(dropped.to_vec());
+        let plain = Prepared::typed(source, &types).dropping(dropped.clone());
         if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
             // `evcxr_display` takes the type by value, which a reference does not give.
             if let Ok(outputs) = self.execute(&plain, answering)? {
@@ -173,7 +249,7 @@ impl Local {
             }
         } else if diagnostics::is_about_types(&result, &prepared) {
             // The user hears of what was written, or that a type is missing.
-            let untyped = prepare(source, &[]).dropping(dropped.to_vec());
+            let untyped = prepare(source, &[]).dropping(dropped.clone());
             let result = self.execute(&untyped, answering)?;
             return Ok((untyped, result));
         }
@@ -185,7 +261,7 @@ impl Local {
         if dropped.is_empty() {
             return Ok(());
         }
-        self.pretend(pretence::forgetting(dropped))
+        self.dry_run(DryRun::begin(), dry_run::forgetting(dropped))
     }
 
     /// Has evcxr know variables again that were not dropped after all.
@@ -196,15 +272,16 @@ impl Local {
         if declarations.is_empty() {
             return Ok(());
         }
-        self.pretend(pretence::knowing(&declarations))
+        self.dry_run(DryRun::begin(), dry_run::knowing(&declarations))
     }
 
-    fn pretend(&mut self, (text, outcome): (String, Outcome)) -> Result<(), Failure> {
+    fn dry_run(
+        &mut self,
+        begun: io::Result<DryRun>,
+        (text, outcome): (String, Outcome),
+    ) -> Result<(), Failure> {
         let prepared = Prepared::unchanged(&text);
-        let _pretence = Pretence::begin().map_err(|error| Failure::Environment {
-            message: format!("the build folder cannot be written to: {error}"),
-            hint: None,
-        })?;
+        let _dry_run = begun.map_err(not_writable)?;
         let result = self.execute(&prepared, Answering::Assume(outcome))?;
         result.map_err(|error| diagnostics::failure(error, &prepared))?;
         Ok(())
@@ -225,7 +302,7 @@ impl Local {
         if let (Some(Outcome::Completed), Some(cell)) = (outcome, self.relay.last()) {
             let shapes = (&self.shape, &shape);
             let emitted = self.relay.emitted();
-            self.memory.remember(shapes, source, &emitted, cell);
+            self.compile_cache.remember(shapes, source, &emitted, cell);
         }
         self.shape = shape;
     }
@@ -251,6 +328,14 @@ pub(super) fn leaves_no_trace(outcome: &Outcome, source: &str) -> bool {
         Outcome::Completed | Outcome::Abandoned { .. } => true,
         Outcome::Panicked(_) | Outcome::Errored { .. } => declared(source).is_empty(),
         Outcome::VariablesLost(_) | Outcome::Died { .. } => false,
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "an error is mapped by it")]
+pub(super) fn not_writable(error: io::Error) -> Failure {
+    Failure::Environment {
+        message: format!("the build folder cannot be written to: {error}"),
+        hint: None,
     }
 }
 

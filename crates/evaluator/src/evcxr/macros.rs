@@ -3,7 +3,7 @@
 //! evcxr writes a notebook's items in no particular order, and `macro_rules!` is in scope only
 //! behind its definition. An import of the macro's own name puts it in scope everywhere.
 
-use super::emitted::ENTRY;
+use super::generated_crate::ENTRY;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile};
 use std::io;

@@ -5,7 +5,7 @@
 //! elsewhere, or assumes how it ends; the answer goes back as the lines evcxr knows. evcxr
 //! compiles; it never sees user output.
 
-use super::emitted::{self, Emitted};
+use super::generated_crate::{self, GeneratedCrate};
 use super::rustc_call;
 use super::source::{self, Prepared};
 use crate::process::{Interrupt, Link};
@@ -130,7 +130,7 @@ struct Shared {
 struct State {
     answering: Answering,
     cell: Prepared,
-    emitted: Emitted,
+    emitted: GeneratedCrate,
     last: Option<CompiledCell>,
     /// How the last run ended.
     outcome: Option<Outcome>,
@@ -147,7 +147,7 @@ impl Relay {
             state: Mutex::new(State {
                 answering: Answering::Assume(Outcome::Completed),
                 cell: Prepared::unchanged(""),
-                emitted: Emitted::default(),
+                emitted: GeneratedCrate::default(),
                 last: None,
                 outcome: None,
             }),
@@ -180,7 +180,7 @@ impl Relay {
         state.cell = cell.clone();
         state.last = None;
         state.outcome = None;
-        if let Some(folder) = emitted::build_folder() {
+        if let Some(folder) = generated_crate::build_folder() {
             rustc_call::begin_cell(&folder, &cell.text);
         }
     }
@@ -199,7 +199,7 @@ impl Relay {
     }
 
     /// What evcxr had compiled for it.
-    pub(super) fn emitted(&self) -> Emitted {
+    pub(super) fn emitted(&self) -> GeneratedCrate {
         self.shared.state().emitted.clone()
     }
 
@@ -240,7 +240,7 @@ impl Shared {
             return Err(io::Error::other(format!("evcxr said {line:?}")));
         };
         let library = PathBuf::from(library);
-        let emitted = Emitted::read(&library);
+        let emitted = GeneratedCrate::read(&library);
         // For those who look for the place of a panic; without it they do not find it.
         let _ = std::fs::write(library.with_extension("rs"), &emitted.source);
         let (answering, cell) = {

@@ -1,13 +1,13 @@
 //! The call of rustc that compiles a cell: as cargo made it last, but for a lean crate where one
-//! compiles, and linked to nothing but what is loaded where that is enough.
+//! compiles, with an identity that dependencies do not change, and linked to nothing but what is loaded
+//! where that is enough.
 
-use super::emitted::SOURCE;
+use super::dependencies::{self, Build, BuiltCrate, Session};
+use super::generated_crate::SOURCE;
 use super::lean::{self, LeanCrate, Report};
 use super::linker::Linker;
-use super::shared::{self, Referring};
-use super::{macros, small};
+use super::{codegen_units, macros};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -41,37 +41,24 @@ const RETRIED: [&str; 3] = ["E0382", "E0277", "E0728"];
 /// A cell is in no other crate's way: nothing is gained by optimizing over its parts together.
 const NO_LTO: &str = "-Clto=off";
 
+/// The option by which rustc names everything in a crate. Cargo derives it from the dependencies, so
+/// that a further one would make all types of the notebook other ones.
+const IDENTITY: &str = "metadata=";
+
 /// The call of rustc that compiles a cell.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RustcCall {
-    key: u64,
+    /// What the build depended on; `None` if that cannot be said in a few files.
+    key: Option<u64>,
     environment: Vec<(String, String)>,
     program: String,
     arguments: Vec<String>,
-    /// The library that cells are linked to, where there is one.
-    shared: Option<PathBuf>,
+    /// Everything that cargo has built for it.
+    crates: Vec<BuiltCrate>,
     /// The linker that links cells to what is loaded, where there is one.
     linker: Option<Linker>,
     /// The time at which the program was installed: an update leaves its path as it is.
     installed: Option<SystemTime>,
-}
-
-/// Keeps a call as cargo prints it: variables, program, arguments, quoted for a shell.
-pub(super) fn record(call: &str, key: u64) {
-    let call = shell_words::split(call)
-        .ok()
-        .and_then(|words| RustcCall::parse(words, key));
-    let call = call.map(|call| RustcCall {
-        shared: shared::make(&call.program, &call.arguments),
-        linker: Linker::find(&call.program, &call.arguments),
-        installed: installed(&call.program),
-        ..call
-    });
-    if let Some(json) = call.and_then(|call| serde_json::to_vec(&call).ok()) {
-        // Without a record the next cell takes the long way again.
-        let _ = fs::create_dir_all(RECORDS).and_then(|()| fs::write(record_of(key), json));
-        let _ = remove_oldest(Path::new(RECORDS), MAX_RECORDS);
-    }
 }
 
 /// Removes the record of a build that is about to be made anew.
@@ -112,7 +99,46 @@ pub(super) fn begin_cell(folder: &Path, cell: &str) {
 }
 
 impl RustcCall {
-    fn parse(words: Vec<String>, key: u64) -> Option<Self> {
+    /// Reads a call as cargo prints it: variables, program, arguments, quoted for a shell.
+    pub(super) fn read(printed: &str, key: Option<u64>) -> Option<Self> {
+        let call = Self::parse(shell_words::split(printed).ok()?, key)?;
+        Some(Self {
+            linker: Linker::find(&call.program, &call.arguments),
+            installed: installed(&call.program),
+            ..call
+        })
+    }
+
+    /// Adds the crates that cargo has built for it, and keeps the call for the next cells.
+    #[must_use]
+    pub(super) fn record(self, crates: Vec<BuiltCrate>) -> Self {
+        let call = Self { crates, ..self };
+        if let (Some(key), Ok(json)) = (call.key, serde_json::to_vec(&call)) {
+            // Without a record the next cell takes the long way again.
+            let _ = fs::create_dir_all(RECORDS).and_then(|()| fs::write(record_of(key), json));
+            let _ = remove_oldest(Path::new(RECORDS), MAX_RECORDS);
+        }
+        call
+    }
+
+    /// The target that is compiled for.
+    pub(super) fn target(&self) -> Option<&str> {
+        let at = self.arguments.iter().position(|word| word == "--target")?;
+        self.arguments.get(at + 1).map(String::as_str)
+    }
+
+    /// Everything that cells depend on, as it is built.
+    pub(super) fn build(&self) -> Build<'_> {
+        Build {
+            key: self.key,
+            program: &self.program,
+            arguments: &self.arguments,
+            folder: Path::new(self.folder().unwrap_or_default()),
+            crates: &self.crates,
+        }
+    }
+
+    fn parse(words: Vec<String>, key: Option<u64>) -> Option<Self> {
         let mut words = words.into_iter().peekable();
         let mut environment = Vec::new();
         while let Some((name, value)) = words.peek()?.split_once('=') {
@@ -127,7 +153,7 @@ impl RustcCall {
             arguments: words
                 .map(|word| word.replace("--json=diagnostic-rendered-ansi,", "--json="))
                 .collect(),
-            shared: None,
+            crates: Vec::new(),
             linker: None,
             installed: None,
         };
@@ -138,9 +164,8 @@ impl RustcCall {
     pub(super) fn recorded(key: Option<u64>) -> Option<Self> {
         let key = key?;
         let call: Self = serde_json::from_slice(&fs::read(record_of(key)).ok()?).ok()?;
-        let is_whole = call.shared.as_ref().is_none_or(|shared| shared.is_file());
-        let is_current = call.key == key && call.installed == installed(&call.program);
-        (is_current && is_whole).then_some(call)
+        let is_current = call.key == Some(key) && call.installed == installed(&call.program);
+        is_current.then_some(call)
     }
 
     fn folder(&self) -> Option<&str> {
@@ -153,11 +178,11 @@ impl RustcCall {
     }
 
     /// Compiles the cell and ends the process; returns only if rustc cannot be run.
-    pub(super) fn compile(&self) {
+    pub(super) fn compile(&self, session: &Session) {
         let source = fs::read_to_string(SOURCE).unwrap_or_default();
         let reason = match lean_crate(&source) {
             Ok(lean) => {
-                match self.attempt(&source, &lean) {
+                match self.attempt(&source, &lean, session) {
                     Ok(Some(report)) => {
                         report.write();
                         std::process::exit(0);
@@ -169,17 +194,17 @@ impl RustcCall {
             }
             Err(reason) => reason,
         };
-        self.compile_whole(&source, reason);
+        self.compile_whole(&source, reason, session);
     }
 
     /// Compiles a lean crate; `None` if rustc finds errors in it, which nobody is shown.
-    fn attempt(&self, whole: &str, lean: &LeanCrate) -> io::Result<Option<Report>> {
-        let text = self.referring(&lean.source);
-        fs::write(SOURCE, text.as_bytes())?;
-        let compiled = self.compile_captured(&lean.source);
-        // What the evaluator reads, and what a further attempt begins with.
-        fs::write(SOURCE, whole)?;
-        let (output, direct) = compiled?;
+    fn attempt(
+        &self,
+        whole: &str,
+        lean: &LeanCrate,
+        session: &Session,
+    ) -> io::Result<Option<Report>> {
+        let (output, direct) = self.compile_captured(whole, &lean.source, session)?;
         if !output.status.success() {
             return Ok(None);
         }
@@ -194,18 +219,8 @@ impl RustcCall {
     }
 
     /// Compiles everything there is; returns only if rustc cannot be run.
-    fn compile_whole(&self, source: &str, reason: &str) {
-        let Ok(referring) = self
-            .shared
-            .as_ref()
-            .map(|_| Referring::begin(Path::new(SOURCE)))
-            .transpose()
-        else {
-            return;
-        };
-        let compiled = self.compile_captured(source);
-        drop(referring);
-        if let Ok((output, direct)) = compiled {
+    fn compile_whole(&self, source: &str, reason: &str, session: &Session) {
+        if let Ok((output, direct)) = self.compile_captured(source, source, session) {
             let report = Report::whole(reason);
             Report { direct, ..report }.write();
             let _ = io::stderr().write_all(&output.stderr);
@@ -219,45 +234,59 @@ impl RustcCall {
         }
     }
 
-    /// Runs rustc for a source, linking directly if that is enough; returns its output, and
-    /// whether it was.
-    fn compile_captured(&self, source: &str) -> io::Result<(Output, bool)> {
+    /// Runs rustc for `source`, linking directly if that is enough; returns its output, and whether it
+    /// was. The crate is `whole` again then: the evaluator reads it, and so does a further attempt.
+    fn compile_captured(
+        &self,
+        whole: &str,
+        source: &str,
+        session: &Session,
+    ) -> io::Result<(Output, bool)> {
+        fs::write(SOURCE, session.refer(source))?;
+        let output = self.run(source, session);
+        fs::write(SOURCE, whole)?;
+        output
+    }
+
+    fn run(&self, source: &str, session: &Session) -> io::Result<(Output, bool)> {
         if let Some(linker) = &self.linker
-            && self.shared.is_some()
+            && session.library().is_some()
         {
-            let output = self.command(source).args(linker.arguments()).output()?;
+            let mut command = self.command(source, session);
+            let output = command.args(linker.arguments()).output()?;
             if output.status.success() || !Linker::is_at_fault(&output.stderr) {
                 return Ok((output, true));
             }
         }
-        let mut command = self.command(source);
-        if self.shared.is_some() {
-            command.args(shared::link_arguments());
+        let mut command = self.command(source, session);
+        if session.library().is_some() {
+            command.args(dependencies::link_arguments());
         }
         Ok((command.output()?, false))
     }
 
-    fn command(&self, source: &str) -> Command {
+    fn command(&self, source: &str, session: &Session) -> Command {
         let mut command = Command::new(&self.program);
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         command.envs(environment).stdin(Stdio::null());
-        match small::is_small(source) {
-            true => command.args(small::arguments(&self.arguments)),
-            false => command.args(&self.arguments),
+        let arguments = match codegen_units::is_small(source) {
+            true => codegen_units::arguments(&self.arguments),
+            false => self.arguments.clone(),
         };
+        let generation = session.generation();
+        command.args(
+            arguments
+                .iter()
+                .map(|argument| match argument.starts_with(IDENTITY) {
+                    true => format!("{IDENTITY}phalanx{generation}"),
+                    false => argument.clone(),
+                }),
+        );
         command.arg(NO_LTO);
-        if let Some(shared) = &self.shared {
-            command.args(shared::arguments(shared));
+        if let Some(library) = session.library() {
+            command.args(library.arguments());
         }
         command
-    }
-
-    /// A source that refers to the shared library, if there is one.
-    fn referring<'a>(&self, source: &'a str) -> Cow<'a, str> {
-        match &self.shared {
-            Some(_) => format!("{source}{}", shared::REFERENCE).into(),
-            None => source.into(),
-        }
     }
 
     /// Becomes a rustc that only checks; returns only if it cannot.
@@ -265,7 +294,7 @@ impl RustcCall {
         let mut command = Command::new(&self.program);
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         command.envs(environment);
-        let arguments = small::arguments(&self.arguments);
+        let arguments = codegen_units::arguments(&self.arguments);
         // What it fails with is cargo's to find out about.
         let _ = command
             .args(
@@ -328,7 +357,7 @@ mod tests {
     fn a_call_is_read_as_cargo_prints_it() {
         let printed = "CARGO_PKG_AUTHORS='' LD_LIBRARY_PATH='/a b:/c' /bin/rustc --crate-name ctx \
                        --json=diagnostic-rendered-ansi,artifacts --check-cfg 'cfg(docsrs,test)' --out-dir /x/deps";
-        let call = RustcCall::parse(shell_words::split(printed).unwrap(), 7).unwrap();
+        let call = RustcCall::read(printed, Some(7)).unwrap();
         assert_eq!(call.program, "/bin/rustc");
         assert_eq!(
             call.environment[1],
@@ -336,7 +365,6 @@ mod tests {
         );
         assert_eq!(call.arguments[2..4], ["--json=artifacts", "--check-cfg"]);
         assert_eq!(call.library(), Path::new("/x/deps/libctx.so"));
-        let no_folder = vec!["/bin/rustc".to_owned(), "--crate-name".to_owned()];
-        assert!(RustcCall::parse(no_folder, 7).is_none());
+        assert!(RustcCall::read("/bin/rustc --crate-name", Some(7)).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::untyped::{self, Addition};
 use phalanx_protocol::analysis::VariableType;
+use phalanx_protocol::evaluator::DroppedVariables;
 use phalanx_protocol::failure::DiagnosticSpan;
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
@@ -22,8 +23,8 @@ pub(super) struct Prepared {
     pub(super) text: String,
     /// Where the user's last expression stands, if the source ends in one.
     pub(super) last_expression: Option<DiagnosticSpan>,
-    /// Variables that are dropped before it runs, since it defines their types anew.
-    pub(super) dropped: Vec<String>,
+    /// The variables that are dropped before it runs.
+    pub(super) dropped: DroppedVariables,
     /// Variables with a type that cannot be written down, and what it is.
     pub(super) unwritten: Vec<(String, String)>,
     /// What was put into the user's text, in order.
@@ -180,7 +181,7 @@ impl Prepared {
                     primary: true,
                 }
             }),
-            dropped: Vec::new(),
+            dropped: DroppedVariables::default(),
             unwritten: Vec::new(),
             inserted: Vec::new(),
         }
@@ -238,7 +239,8 @@ impl Prepared {
 
     /// Has variables dropped before the cell runs: what they are is known to the code that made
     /// them, to this cell's no more.
-    pub(super) fn dropping(mut self, variables: Vec<String>) -> Self {
+    pub(super) fn dropping(mut self, dropped: DroppedVariables) -> Self {
+        let variables = &dropped.names;
         if variables.is_empty() {
             return self;
         }
@@ -256,7 +258,7 @@ impl Prepared {
             }
         }
         self.inserted.insert(0, inserted);
-        self.dropped = variables;
+        self.dropped = dropped;
         self
     }
 

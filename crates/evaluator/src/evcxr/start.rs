@@ -1,14 +1,15 @@
 //! Bringing an evaluator up: the relay, the context, the prelude.
 
-use super::emitted;
+use super::compile_cache::NamespaceShape;
+use super::dependencies::Session;
 use super::engines::{Engines, Methods};
+use super::generated_crate;
 use super::local::Local;
 use super::relay::{self, Answering, Relay};
-use super::shape::Shape;
 use super::source::Prepared;
 use super::types::Types;
 use super::variables;
-use super::{library, prelude, pretence, tools};
+use super::{cargo_wrapper, dry_run, library, prelude};
 use crate::folder;
 use crate::folder_check::{FolderError, cache_folder};
 use crate::process::{Evaluate, Interrupt, Link};
@@ -24,7 +25,7 @@ use std::sync::Arc;
 const IS_RUNTIME_VAR: &str = "EVCXR_IS_RUNTIME";
 
 pub(crate) fn hook() {
-    tools::tool_main();
+    cargo_wrapper::tool_main();
     if std::env::var_os(IS_RUNTIME_VAR).is_some() {
         relay::relay_main();
     }
@@ -55,7 +56,11 @@ pub(crate) fn start(
     let command = relay
         .command()
         .map_err(|error| environment(format!("no relay: {error}"), ""))?;
-    pretence::end_any().map_err(|error| environment(format!("the build folder: {error}"), ""))?;
+    let begun = generated_crate::build_folder().map(|folder| Session::begin(&folder));
+    begun
+        .transpose()
+        .map_err(|error| environment(format!("the build folder: {error}"), ""))?;
+    dry_run::end_any().map_err(|error| environment(format!("the build folder: {error}"), ""))?;
     let (mut context, outputs) =
         EvalContext::with_subprocess_command(command).map_err(not_started)?;
     drain(outputs);
@@ -67,7 +72,7 @@ pub(crate) fn start(
     relay.expect(Answering::Assume(Outcome::Completed), &items);
     if let Err(error) = context.eval_with_state(&items.text, state.clone()) {
         // Without what an earlier session may have spoilt.
-        let forgotten = emitted::build_folder().map(|folder| folder::forget_cells(&folder));
+        let forgotten = generated_crate::build_folder().map(|folder| folder::forget_cells(&folder));
         if !matches!(forgotten, Some(Ok(()))) {
             return Err(not_started(error));
         }
@@ -76,7 +81,7 @@ pub(crate) fn start(
             .eval_with_state(&items.text, state)
             .map_err(not_started)?;
     }
-    let shape = Shape::default().after(
+    let shape = NamespaceShape::default().after(
         &relay.emitted(),
         &items.text,
         &variables::all(context.variables_and_types()),

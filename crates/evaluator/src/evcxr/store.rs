@@ -1,6 +1,6 @@
 //! Cells use the store of variables that the `phalanx` library has, and do not compile their own.
 
-use super::emitted::{ENTRY, RUNTIME};
+use super::generated_crate::{ENTRY, RUNTIME};
 use std::io;
 use std::path::Path;
 

@@ -3,8 +3,8 @@
 //! evcxr would ask its own rust-analyzer, which is given nothing to read (see [`super::blind`]):
 //! whatever is not written in the cell is asked here, and written into it.
 
-use super::emitted::build_folder;
-use super::shape::Shape;
+use super::compile_cache::NamespaceShape;
+use super::generated_crate::build_folder;
 use super::untyped::untyped;
 use crate::process::Interrupt;
 use phalanx_analysis::client::Client;
@@ -44,7 +44,7 @@ impl Types {
     pub(super) fn of(
         &mut self,
         source: &str,
-        shape: &Shape,
+        shape: &NamespaceShape,
         dropped: &[String],
     ) -> Vec<VariableType> {
         let wanted = untyped(source);

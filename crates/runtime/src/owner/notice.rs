@@ -18,8 +18,8 @@ pub(super) fn unprotected(why: &Unprotected) -> Option<String> {
 /// That threads of earlier cells are gone, though variables that refer to them are not.
 pub(super) fn without_threads(names: &[String]) -> String {
     format!(
-        "phalanx: threads of earlier cells are not part of a snapshot ({}): what waits for them \
-         waits for ever, an interrupt ends it\n",
+        "phalanx: threads of earlier cells are not part of a snapshot ({}): a pool or a runtime starts \
+         new ones; a variable that waits for the old ones waits for ever, and an interrupt ends it\n",
         list(names)
     )
 }

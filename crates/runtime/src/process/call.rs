@@ -3,9 +3,10 @@
 use libloading::os::unix::Library;
 use phalanx_protocol::native::{ATTACH_SYMBOL, Attach, Attachment, Trampoline};
 use phalanx_protocol::segment::SegmentRef;
-use std::ffi::c_void;
+use std::ffi::{CStr, OsStr, c_char, c_void};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// What all libraries of this process share; they fill it.
@@ -29,6 +30,9 @@ pub(super) fn changed() {
 #[repr(C)]
 struct LinkMap {
     address: usize,
+    name: *const c_char,
+    _dynamic: *const c_void,
+    next: *const LinkMap,
 }
 
 /// Tells the `phalanx` library that a cell uses where the cell is; those without take no notice.
@@ -52,6 +56,30 @@ pub(super) fn attach(library: &Library, artifact: &Path, base: usize) {
 
 /// Where the library is loaded.
 pub(super) fn base(library: &Library) -> Result<usize, String> {
+    link_map(library).map(|found| found.address)
+}
+
+/// The libraries that were loaded after one, by it or later: path and address.
+pub(super) fn loaded_after(library: &Library) -> Vec<(PathBuf, usize)> {
+    let mut found = Vec::new();
+    let mut next = link_map(library).map_or(std::ptr::null(), |map| map.next);
+    // SAFETY: null, or the loader's own entry for a library; none is ever unloaded, and this is the
+    // only thread that loads any.
+    while let Some(map) = unsafe { next.as_ref() } {
+        if !map.name.is_null() {
+            // SAFETY: the loader's own text, which lives as long as the entry.
+            let name = unsafe { CStr::from_ptr(map.name) };
+            found.push((
+                PathBuf::from(OsStr::from_bytes(name.to_bytes())),
+                map.address,
+            ));
+        }
+        next = map.next;
+    }
+    found
+}
+
+fn link_map(library: &Library) -> Result<&'static LinkMap, String> {
     let mut place: *mut LinkMap = std::ptr::null_mut();
     // SAFETY: the handle is that of a library that is never unloaded, and for this request the loader
     // stores one pointer where it is told to.
@@ -61,7 +89,7 @@ pub(super) fn base(library: &Library) -> Result<usize, String> {
     };
     // SAFETY: null, or the loader's own entry for the library, which lives as long as that.
     match unsafe { place.as_ref() } {
-        Some(found) if failed == 0 => Ok(found.address),
+        Some(found) if failed == 0 => Ok(found),
         _ => Err("the loader does not know where the library is".to_owned()),
     }
 }

@@ -1,12 +1,15 @@
 //! Loading compiled cells and calling them: the one place where foreign code is entered.
 
 use super::listeners::Listeners;
+use super::load_error;
 use super::own_data::{self, FileIdentity};
+use super::thread_data::ThreadData;
 use crate::{ASKED_WORD, STOP_WORD};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use phalanx_sys::page::SharedPage;
 use rustix::fs::MemfdFlags;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
@@ -43,7 +46,11 @@ pub(super) struct Cells {
     copies: u64,
     /// Where libraries whose functions are called are loaded.
     bases: HashMap<PathBuf, Called>,
-    begun: bool,
+    /// The functions that have been called to begin: each build of the `phalanx` library has one.
+    begun: HashSet<usize>,
+    thread_data: ThreadData,
+    /// Why a library that cells need could not be loaded: the cause of whatever they lack.
+    not_loaded: Option<String>,
     listeners: Listeners,
     page: Arc<SharedPage>,
     #[cfg(feature = "echo")]
@@ -86,7 +93,9 @@ impl Cells {
             loaded: HashMap::new(),
             copies: 0,
             bases: HashMap::new(),
-            begun: false,
+            begun: HashSet::new(),
+            thread_data: ThreadData::default(),
+            not_loaded: None,
             listeners: Listeners::default(),
             #[cfg(feature = "echo")]
             echo: super::echo::Namespace::new(Arc::clone(&page)),
@@ -100,10 +109,14 @@ impl Cells {
         if super::echo::is_script(path) {
             return Ok(());
         }
-        let library = open(path, RTLD_NOW | RTLD_GLOBAL)?;
+        let library = open(path, RTLD_NOW | RTLD_GLOBAL).inspect_err(|error| {
+            self.not_loaded.get_or_insert_with(|| error.clone());
+        })?;
         // Cells may be bound to this build of the `phalanx` library although the loader has given them
         // another one of the same name to depend on, by which alone they would be attached.
-        super::call::attach(&library, path, super::call::base(&library)?);
+        let base = super::call::base(&library)?;
+        super::call::attach(&library, path, base);
+        self.thread_data.save(path, base);
         self.listeners.attach(&library);
         self.show_page(&library);
         Ok(())
@@ -133,7 +146,8 @@ impl Cells {
             }
             None => {
                 let file = own_data::identity(artifact);
-                let library = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
+                let library = open(artifact, RTLD_NOW | RTLD_LOCAL)
+                    .map_err(|error| self.not_loaded.clone().unwrap_or(error))?;
                 self.introduce(&library, artifact)?;
                 let loaded = Loaded {
                     library,
@@ -149,9 +163,7 @@ impl Cells {
         };
         // SAFETY: the evaluator compiled the library with an entry of this type under this name.
         let run = unsafe { library.get::<Entry>(entry.as_bytes()) }.map_err(|e| e.to_string())?;
-        if !self.begun {
-            self.begun = call_hook(library, BEGIN_SYMBOL);
-        }
+        begin(&mut self.begun, library);
         // SAFETY: the evaluator alone has a cell export this name, as a function of this type.
         if let Ok(drops) = unsafe { library.get::<Drops>(DROPS_SYMBOL) } {
             // SAFETY: as for the cell's entry; panics are caught inside.
@@ -168,9 +180,19 @@ impl Cells {
     /// Makes a library that was just loaded known to what it is linked to.
     fn introduce(&mut self, library: &Library, artifact: &Path) -> Result<(), String> {
         super::call::attach(library, artifact, super::call::base(library)?);
+        for (path, base) in super::call::loaded_after(library) {
+            if ThreadData::is_of_dependencies(&path) {
+                self.thread_data.save(&path, base);
+            }
+        }
         self.listeners.attach(library);
         self.show_page(library);
         Ok(())
+    }
+
+    /// Makes what dependencies know of their threads what it was: there are none any more.
+    pub(super) fn forget_threads(&self) {
+        self.thread_data.restore();
     }
 
     /// Tells a library that was just loaded where it reads that it is to stop.
@@ -206,7 +228,8 @@ impl Cells {
                 return self.echo.call(artifact, input);
             }
             // Loaded before, it is the same one.
-            let library = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
+            let library = open(artifact, RTLD_NOW | RTLD_LOCAL)
+                .map_err(|error| self.not_loaded.clone().unwrap_or(error))?;
             let base = super::call::base(&library)?;
             self.introduce(&library, artifact)?;
             let loaded = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
@@ -222,9 +245,7 @@ impl Cells {
         let Some(Called { library, base, end }) = self.bases.get(artifact) else {
             return Err("the library is not loaded".to_owned());
         };
-        if !self.begun {
-            self.begun = call_hook(library, BEGIN_SYMBOL);
-        }
+        begin(&mut self.begun, library);
         let output = super::call::call(*base, offset, input);
         if let Some(end) = end {
             // SAFETY: it takes nothing and does not unwind, and its library is never unloaded.
@@ -239,7 +260,13 @@ fn open(path: &Path, flags: i32) -> Result<ManuallyDrop<Library>, String> {
     // unloaded, since values of its types and destructors of its thread-locals live on.
     unsafe { Library::open(Some(path), flags) }
         .map(ManuallyDrop::new)
-        .map_err(|error| error.to_string())
+        // The loader's own words are beneath.
+        .map_err(|error| {
+            let message = error
+                .source()
+                .map_or(error.to_string(), ToString::to_string);
+            load_error::explain(&message)
+        })
 }
 
 /// Loads a library as if it were another one.
@@ -261,14 +288,22 @@ fn copy_path(descriptor: i32, number: u64) -> String {
     format!("/proc/self/fd/{}{descriptor}", detour.collect::<String>())
 }
 
-/// Calls an exported function without arguments; whether there was one.
-fn call_hook(library: &Library, symbol: &[u8]) -> bool {
-    let hook = hook(library, symbol);
-    if let Some(hook) = hook {
+/// Begins with the `phalanx` library that a cell is linked to, unless that has been done.
+fn begin(begun: &mut HashSet<usize>, library: &Library) {
+    if let Some(hook) = hook(library, BEGIN_SYMBOL)
+        && begun.insert(hook as usize)
+    {
         // SAFETY: it takes nothing and does not unwind, and its library is never unloaded.
         unsafe { hook() };
     }
-    hook.is_some()
+}
+
+/// Calls an exported function without arguments, if there is one.
+fn call_hook(library: &Library, symbol: &[u8]) {
+    if let Some(hook) = hook(library, symbol) {
+        // SAFETY: it takes nothing and does not unwind, and its library is never unloaded.
+        unsafe { hook() };
+    }
 }
 
 /// An exported function without arguments.
@@ -289,8 +324,6 @@ pub(super) fn fault() {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    use std::collections::HashSet;
 
     #[test]
     fn every_copy_has_a_way_of_its_own_to_the_same_file() {

@@ -10,12 +10,14 @@ mod call;
 mod control;
 mod library;
 mod listeners;
+mod load_error;
 mod oom;
 mod own_data;
 mod runner;
 mod setting;
 mod snapshot;
 mod supervisor;
+mod thread_data;
 mod written;
 
 #[cfg(feature = "echo")]

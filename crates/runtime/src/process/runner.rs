@@ -244,8 +244,14 @@ impl Runner {
         loop {
             match self.snapshots.take(self.last) {
                 Ok(Taken::Running) => return Ok(process),
-                Ok(Taken::TookOver(control)) => {
+                Ok(Taken::TookOver {
+                    control,
+                    had_threads,
+                }) => {
                     self.control = control;
+                    if had_threads {
+                        self.cells.forget_threads();
+                    }
                     process = Process::Snapshot;
                 }
                 Err(why) => {

@@ -58,8 +58,13 @@ struct Awake(bool);
 pub(super) enum Taken {
     /// The one that was running.
     Running,
-    /// A snapshot that has taken over; the owner is at the other end.
-    TookOver(Control),
+    /// A snapshot that has taken over.
+    TookOver {
+        /// The owner is at the other end.
+        control: Control,
+        /// True if there were threads, which it does not have.
+        had_threads: bool,
+    },
 }
 
 impl Snapshots {
@@ -131,14 +136,17 @@ impl Snapshots {
                         .iter()
                         .map(|pid| pid.as_raw_pid().unsigned_abs())
                         .collect(),
-                    threads: waiting,
+                    threads: waiting.clone(),
                 };
                 match self.sleep(&mut control, &asleep) {
                     Ok(Awake(true)) => {}
                     Ok(Awake(false)) | Err(_) => exit_at_once(0),
                 }
                 match self.get_up(&mut control, &open) {
-                    Ok(()) => Ok(Taken::TookOver(control)),
+                    Ok(()) => Ok(Taken::TookOver {
+                        control,
+                        had_threads: !waiting.is_empty(),
+                    }),
                     Err(_) => exit_at_once(1),
                 }
             }

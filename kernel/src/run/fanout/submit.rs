@@ -10,6 +10,7 @@ use crate::run::compile::{Compilation, Compiler, Task};
 use crate::run::results::{Held, Results};
 use phalanx_client::render::Labels;
 use phalanx_client::{AsyncResult, Client, Engine, EngineCell, Submission};
+use phalanx_protocol::evaluator::DroppedVariables;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
 use phalanx_protocol::output::StreamName;
@@ -98,10 +99,18 @@ impl Fanout {
         let source: Arc<str> = source.into();
         let compiled = self.compile_all(&engines, &source, context).await?;
         let cells = compiled.values().filter_map(|made| made.cell.as_ref());
-        let dropped = cells.flat_map(|cell| cell.dropped.iter().cloned());
-        let dropped = dropped.collect::<BTreeSet<_>>();
-        if !dropped.is_empty() {
-            let told = notice(&Notice::Dropped(dropped.into_iter().collect()));
+        let mut names = BTreeSet::new();
+        let mut rebuilt = BTreeSet::new();
+        for cell in cells {
+            names.extend(cell.dropped.names.iter().cloned());
+            rebuilt.extend(cell.dropped.rebuilt.iter().cloned());
+        }
+        if !names.is_empty() {
+            let dropped = DroppedVariables {
+                names: names.into_iter().collect(),
+                rebuilt: rebuilt.into_iter().collect(),
+            };
+            let told = notice(&Notice::Dropped(dropped));
             context.outlet().text(StreamName::Stderr, told).await;
         }
         let (refused_tx, refused) = mpsc::unbounded_channel();

@@ -8,6 +8,8 @@
 
 mod read;
 
+use super::dependencies::{self, STANDARD_NAMES, Shadowed};
+use phalanx_protocol::evaluator::DroppedVariables;
 use read::{Item, Items, first_name, read_cell, read_type};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +19,12 @@ const PRELUDE: [&str; 5] = ["Box", "Option", "Result", "String", "Vec"];
 
 /// Crates whose globs bring none of [`PRELUDE`] that could take its place.
 const TAME: [&str; 4] = ["alloc", "core", "phalanx", "std"];
+
+/// The types whose names no import brings.
+const PRIMITIVE: [&str; 17] = [
+    "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "str", "u128", "u16",
+    "u32", "u64", "u8", "usize",
+];
 
 /// The items of a namespace, as far as they decide about types.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +40,23 @@ struct Changes {
     /// Names that may mean something else in items, of which rustc knows nothing; in the types of
     /// variables it sees to that itself.
     in_items: BTreeSet<String>,
+    /// If crates change: the names of the standard prelude that their glob imports shadow.
+    shadowed: Option<Shadowed>,
+    /// The crates that do not.
+    unchanged: BTreeSet<String>,
+}
+
+impl Changes {
+    /// Returns true if a glob import may bring a name that changes.
+    fn may_bring(&self, glob: &str, name: &str) -> bool {
+        let is_standard = STANDARD_NAMES.iter().any(|(standard, _)| *standard == name);
+        match &self.shadowed {
+            Some(shadowed) if is_standard => {
+                shadowed.get(glob).is_some_and(|names| names.contains(name))
+            }
+            _ => true,
+        }
+    }
 }
 
 impl Definitions {
@@ -45,15 +70,62 @@ impl Definitions {
         if changes.names.is_empty() && changes.in_items.is_empty() {
             return Vec::new();
         }
-        let redefined = |(name, item): (&String, &Arc<Item>)| {
-            item.is_type() && self.reaches(name, &changes, &mut BTreeSet::new())
+        self.reaching(&changes, variables, false)
+    }
+
+    /// The variables, given by name and type, that cannot be read any more once a cell has been
+    /// compiled, some crates having been built anew.
+    pub(super) fn dropped(
+        &self,
+        source: &str,
+        rebuilt: &dependencies::Changes,
+        variables: &[(String, String)],
+    ) -> DroppedVariables {
+        let mut names = self.lost(source, variables);
+        let holding = self.holding(rebuilt, variables);
+        let rebuilt = rebuilt.crates.iter().filter(|_| !holding.is_empty());
+        let rebuilt = rebuilt.cloned().collect();
+        names.extend(holding);
+        names.sort();
+        names.dedup();
+        DroppedVariables { names, rebuilt }
+    }
+
+    /// The variables, given by name and type, that may hold types of crates.
+    fn holding(
+        &self,
+        rebuilt: &dependencies::Changes,
+        variables: &[(String, String)],
+    ) -> Vec<String> {
+        if rebuilt.crates.is_empty() {
+            return Vec::new();
+        }
+        let changes = Changes {
+            names: rebuilt.crates.clone(),
+            in_items: BTreeSet::new(),
+            shadowed: Some(rebuilt.shadowed.clone()),
+            unchanged: rebuilt.unchanged.clone(),
         };
-        let types_change = self.items.iter().any(redefined);
+        self.reaching(&changes, variables, true)
+    }
+
+    /// The variables whose types depend on something that changes; `types_change` if types do that no
+    /// item names.
+    fn reaching(
+        &self,
+        changes: &Changes,
+        variables: &[(String, String)],
+        types_change: bool,
+    ) -> Vec<String> {
+        let redefined = |(name, item): (&String, &Arc<Item>)| {
+            item.is_type() && self.reaches(name, changes, &mut BTreeSet::new())
+        };
+        let types_change = types_change || self.items.iter().any(redefined);
         let is_lost = |ty: &str| {
             let ty = read_type(ty);
             let mut seen = BTreeSet::new();
             let mut reached = ty.refers.iter();
-            reached.any(|name| self.reaches(name, &changes, &mut seen))
+            reached.any(|name| self.reaches(name, changes, &mut seen))
                 || (types_change && self.erased(&ty, &mut BTreeSet::new()))
         };
         variables
@@ -61,6 +133,11 @@ impl Definitions {
             .filter(|(_, ty)| is_lost(ty))
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// The paths from which everything is imported.
+    pub(super) fn globs(&self) -> impl Iterator<Item = &str> {
+        self.globs.iter().map(String::as_str)
     }
 
     /// A cell has been compiled, and its items are those of the namespace now.
@@ -116,12 +193,15 @@ impl Definitions {
                 .refers
                 .iter()
                 .any(|next| changes.in_items.contains(next) || self.reaches(next, changes, seen)),
-            // Perhaps from one of the namespace's own modules, of which everything is imported.
+            None if PRIMITIVE.contains(&name) || TAME.contains(&name) => false,
+            None if changes.unchanged.contains(name) => false,
+            // Perhaps from one of the namespace's own modules, or a crate, of which everything is imported.
             None => self
                 .globs
                 .iter()
+                .filter(|glob| changes.may_bring(glob, name))
                 .filter_map(|glob| first_name(glob))
-                .filter(|first| self.items.contains_key(*first))
+                .filter(|first| self.items.contains_key(*first) || changes.names.contains(*first))
                 .any(|first| self.reaches(first, changes, seen)),
         }
     }

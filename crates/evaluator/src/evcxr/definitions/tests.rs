@@ -183,3 +183,55 @@ fn names_that_are_no_references_do_not_count() {
         assert_eq!(lost(&cells, &variables, cell), "", "{cell}");
     }
 }
+
+#[test]
+fn what_holds_types_of_a_crate_that_was_built_anew_goes() {
+    let mut definitions = Definitions::default();
+    for cell in [
+        "use dep::prelude::*; use other::*; use anyhow::*;",
+        "struct Own(dep::V); struct Plain { name: String, all: Vec<u8> } struct ByGlob(Frame);",
+        "struct Failed(Result<u8>); use dep::W as X; struct Renamed(X);",
+    ] {
+        definitions.add(cell);
+    }
+    let variables = |all: &[&str]| -> Vec<(String, String)> {
+        let split = all.iter().filter_map(|variable| variable.split_once(": "));
+        split
+            .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
+            .collect()
+    };
+    let all = variables(&[
+        "a: dep::V",
+        "b: Vec<Own>",
+        "c: Plain",
+        "d: ByGlob",
+        "e: i32",
+        "f: Vec<u8>",
+        "g: Renamed",
+        "h: Failed",
+        "i: Box<dyn std::any::Any>",
+        "j: std::time::Duration",
+        "k: apart::W",
+    ]);
+    let names = |crates: &[&str], shadowed: &[(&str, &str)]| {
+        let names = |name: &&str| (*name).to_owned();
+        let shadowed = shadowed
+            .iter()
+            .map(|(glob, name)| ((*glob).to_owned(), BTreeSet::from([(*name).to_owned()])));
+        let rebuilt = dependencies::Changes {
+            crates: crates.iter().map(names).collect(),
+            unchanged: ["apart", "dep", "other", "anyhow"]
+                .iter()
+                .filter(|name| !crates.contains(name))
+                .map(names)
+                .collect(),
+            shadowed: shadowed.collect(),
+        };
+        let dropped = definitions.dropped("", &rebuilt, &all);
+        (dropped.names.join(""), dropped.rebuilt.join(" "))
+    };
+    assert_eq!(names(&["dep"], &[]), ("abdgi".to_owned(), "dep".to_owned()));
+    assert_eq!(names(&["anyhow"], &[("anyhow", "Result")]).0, "dhi");
+    assert_eq!(names(&["absent"], &[]).0, "i");
+    assert_eq!(names(&[], &[]), (String::new(), String::new()));
+}

@@ -9,6 +9,13 @@ fn check(source: &str, text: &str, has_result: bool) {
     );
 }
 
+fn dropped() -> DroppedVariables {
+    DroppedVariables {
+        names: vec!["a".to_owned()],
+        ..DroppedVariables::default()
+    }
+}
+
 #[test]
 fn the_last_expression_becomes_a_reference() {
     check("1 + 1", "&(1 + 1)", true);
@@ -44,13 +51,13 @@ fn columns_find_their_way_back() {
 
 #[test]
 fn dropping_variables_moves_nothing_for_the_user() {
-    let prepared = prepare("let x = 1; f(x)", &[]).dropping(vec!["a".to_owned()]);
+    let prepared = prepare("let x = 1; f(x)", &[]).dropping(dropped());
     assert!(prepared.text.contains(r#"&["a"]"#), "{}", prepared.text);
     for (user, what) in [(1, "let x"), (5, "x = 1"), (12, "f(x)"), (14, "x)")] {
         let at = prepared.text.rfind(what).unwrap() + 1;
         assert_eq!(prepared.column(1, at), user, "{what}");
     }
-    let second_line = prepare("// why\n\nx", &[]).dropping(vec!["a".to_owned()]);
+    let second_line = prepare("// why\n\nx", &[]).dropping(dropped());
     assert!(second_line.text.starts_with("// why\n\n{"));
 }
 

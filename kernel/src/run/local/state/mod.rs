@@ -282,7 +282,7 @@ impl State {
         let run = RunId(self.runs);
         if let Phase::Held(cell) = std::mem::replace(&mut current.phase, Phase::Running(run)) {
             let job = current.job;
-            if !cell.dropped.is_empty() && current.outcomes.is_empty() {
+            if !cell.dropped.names.is_empty() && current.outcomes.is_empty() {
                 let notice = Notice::Dropped(cell.dropped.clone());
                 commands.push(Command::Tell { job, notice });
             }

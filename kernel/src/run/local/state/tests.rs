@@ -1,5 +1,5 @@
 use super::*;
-use phalanx_protocol::evaluator::Evaluated;
+use phalanx_protocol::evaluator::{DroppedVariables, Evaluated};
 use phalanx_protocol::failure::{Diagnostic, Panic};
 
 /// A namespace driven by words: what happens, and what it then wants done.
@@ -59,7 +59,7 @@ fn told(command: &Command) -> String {
         Command::Progress { line, .. } => format!("progress {line}"),
         Command::Tell { notice, .. } => match notice {
             Notice::Lost(names) => format!("lost {}", names.join(" ")),
-            Notice::Dropped(names) => format!("dropped {}", names.join(" ")),
+            Notice::Dropped(dropped) => format!("dropped {}", dropped.names.join(" ")),
         },
         Command::Answer { job, result } => match result {
             Ok(_) => format!("{} ok", job.0),
@@ -100,7 +100,7 @@ fn compiled() -> Event {
         entry: "f".into(),
         has_result: false,
         lines: Vec::new(),
-        dropped: Vec::new(),
+        dropped: DroppedVariables::default(),
     })))
 }
 
@@ -527,7 +527,10 @@ fn variables_that_a_cell_costs_are_named_before_it_runs() {
     let mut bench = Bench::up();
     bench.evaluate(1, "struct A");
     let cell = CompiledCell {
-        dropped: vec!["a".into(), "b".into()],
+        dropped: DroppedVariables {
+            names: vec!["a".into(), "b".into()],
+            rebuilt: Vec::new(),
+        },
         ..CompiledCell::default()
     };
     let compiled = Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));

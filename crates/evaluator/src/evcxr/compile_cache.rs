@@ -3,7 +3,7 @@
 //! A cell that ran to its end and left the namespace's shape as it found it would be compiled to
 //! the same code again; so what was compiled is run again.
 
-use super::emitted::{Emitted, Modes};
+use super::generated_crate::{GeneratedCrate, Modes};
 use super::source;
 use super::variables::Variables;
 use phalanx_protocol::evaluator::CompiledCell;
@@ -14,9 +14,9 @@ use std::sync::Arc;
 const MOST_CELLS: usize = 1024;
 
 /// The shape of a namespace: everything evcxr puts around a cell, except for the options, whose
-/// change makes a [`Memory`] forget everything.
+/// change makes a [`CompileCache`] forget everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Shape {
+pub(super) struct NamespaceShape {
     items: Arc<str>,
     manifest: Arc<str>,
     modes: Modes,
@@ -24,10 +24,15 @@ pub(super) struct Shape {
     variables: BTreeMap<String, (String, Option<bool>)>,
 }
 
-impl Shape {
+impl NamespaceShape {
     /// The shape a cell has left, evcxr having taken it for good; the variables are all there are,
     /// evcxr's own too.
-    pub(super) fn after(&self, emitted: &Emitted, source: &str, variables: &Variables) -> Self {
+    pub(super) fn after(
+        &self,
+        emitted: &GeneratedCrate,
+        source: &str,
+        variables: &Variables,
+    ) -> Self {
         let Some(parts) = emitted.parts() else {
             return self.after_failure(variables);
         };
@@ -97,30 +102,30 @@ fn without_repetition(items: &str) -> String {
 
 /// Compiled cells that can be run again as they are, by shape and source.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
-    cells: HashMap<Shape, HashMap<String, CompiledCell>>,
+pub(super) struct CompileCache {
+    cells: HashMap<NamespaceShape, HashMap<String, CompiledCell>>,
     count: usize,
 }
 
-impl Memory {
+impl CompileCache {
     /// What a cell would be compiled to.
-    pub(super) fn recall(&self, shape: &Shape, source: &str) -> Option<CompiledCell> {
+    pub(super) fn recall(&self, shape: &NamespaceShape, source: &str) -> Option<CompiledCell> {
         self.cells.get(shape)?.get(source).cloned()
     }
 
     /// A cell that ran to its end.
     pub(super) fn remember(
         &mut self,
-        (before, after): (&Shape, &Shape),
+        (before, after): (&NamespaceShape, &NamespaceShape),
         source: &str,
-        emitted: &Emitted,
+        emitted: &GeneratedCrate,
         cell: CompiledCell,
     ) {
         if before != after
             || !after.is_known()
             || emitted.reads_outside
-            || !cell.dropped.is_empty()
-            || super::tools::depends_on_paths(&emitted.manifest)
+            || !cell.dropped.names.is_empty()
+            || super::cargo_wrapper::depends_on_paths(&emitted.manifest)
         {
             return;
         }
@@ -146,12 +151,12 @@ mod tests {
 
     const ITEMS: &str = "fn f() {}\nuse a::*;";
 
-    fn emitted(items: &str, loads: &str) -> Emitted {
-        Emitted {
+    fn emitted(items: &str, loads: &str) -> GeneratedCrate {
+        GeneratedCrate {
             source: format!(
                 "{items}\n#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\nmut e: S)\n{loads}}}"
             ),
-            ..Emitted::default()
+            ..GeneratedCrate::default()
         }
     }
 
@@ -162,56 +167,56 @@ mod tests {
 
     #[test]
     fn a_cell_that_defines_a_variable_is_remembered_from_its_second_run_on() {
-        let mut memory = Memory::default();
+        let mut cache = CompileCache::default();
         let source = "let mut x = 1;";
-        let first = Shape::default().after(&emitted(ITEMS, ""), "0", &variables(&[]));
+        let first = NamespaceShape::default().after(&emitted(ITEMS, ""), "0", &variables(&[]));
         let compiled = emitted(ITEMS, "");
         let second = first.after(&compiled, source, &variables(&["x"]));
-        memory.remember(
+        cache.remember(
             (&first, &second),
             source,
             &compiled,
             CompiledCell::default(),
         );
-        assert_eq!(memory.recall(&second, source), None);
+        assert_eq!(cache.recall(&second, source), None);
         let load = "let mut x = evcxr_variable_store.take_variable::<u8>(stringify!(x));\n";
         let compiled = emitted(&format!("{ITEMS}\nuse a::*;"), load);
         let third = second.after(&compiled, source, &variables(&["x"]));
         assert_eq!(second, third, "an import that is repeated changes nothing");
-        memory.remember(
+        cache.remember(
             (&second, &third),
             source,
             &compiled,
             CompiledCell::default(),
         );
-        assert!(memory.recall(&third, source).is_some());
-        assert!(memory.recall(&third, "let x = 1;").is_none());
+        assert!(cache.recall(&third, source).is_some());
+        assert!(cache.recall(&third, "let x = 1;").is_none());
 
         let immutable = third.after(&emitted(ITEMS, load), "let x = 2;", &variables(&["x"]));
-        assert_eq!(memory.recall(&immutable, source), None);
+        assert_eq!(cache.recall(&immutable, source), None);
         let moved = third.after(&emitted(ITEMS, load), "drop(x)", &variables(&[]));
-        assert_eq!(memory.recall(&moved, source), None);
+        assert_eq!(cache.recall(&moved, source), None);
         let item = third.after(&emitted("fn f() { g() }", load), "", &variables(&["x"]));
-        assert_eq!(memory.recall(&item, source), None);
-        memory.forget();
-        assert_eq!(memory.recall(&third, source), None);
+        assert_eq!(cache.recall(&item, source), None);
+        cache.forget();
+        assert_eq!(cache.recall(&third, source), None);
     }
 
     #[test]
     fn what_reads_the_outside_is_not_remembered() {
-        let mut memory = Memory::default();
-        let shape = Shape::default().after(&emitted(ITEMS, ""), "0", &variables(&[]));
-        let mut remember = |emitted: &Emitted| {
+        let mut cache = CompileCache::default();
+        let shape = NamespaceShape::default().after(&emitted(ITEMS, ""), "0", &variables(&[]));
+        let mut remember = |emitted: &GeneratedCrate| {
             let cell = CompiledCell::default();
-            memory.remember((&shape, &shape), "s", emitted, cell);
-            memory.recall(&shape, "s").is_some()
+            cache.remember((&shape, &shape), "s", emitted, cell);
+            cache.recall(&shape, "s").is_some()
         };
-        let outside = Emitted {
+        let outside = GeneratedCrate {
             reads_outside: true,
             ..emitted(ITEMS, "")
         };
         assert!(!remember(&outside));
-        let path = Emitted {
+        let path = GeneratedCrate {
             manifest: "[dependencies]\nmine = { path = \"/mine\" }\n".to_owned(),
             ..emitted(ITEMS, "")
         };

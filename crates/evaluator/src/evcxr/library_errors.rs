@@ -1,9 +1,9 @@
 //! What rustc says where the `phalanx` library's traits are not implemented, in words that say what
 //! to do.
 
-use super::limits::plain;
-use super::places::places;
+use super::error_hints::plain;
 use super::source::Prepared;
+use super::spans::places;
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
 use serde_json::Value;
 

@@ -9,18 +9,20 @@
 //!
 //! evcxr asks `rustup which cargo` before it looks at the PATH, so that answer is given too.
 
-use super::emitted::SOURCE;
-use super::limits::{self, PROGRESS};
+use super::dependencies::{Graph, Session, read_artifacts};
+use super::error_hints::{self, PROGRESS};
+use super::generated_crate::SOURCE;
 use super::locks::Lock;
 use super::rustc_call::{self, RustcCall};
 use super::{blind, macros, store};
-use crate::handle::{CARGO_VAR, TOOLS_VAR};
+use crate::folder as build_folder;
+use crate::handle::{BUILD_FOLDER_VAR, CARGO_VAR, TOOLS_VAR};
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,8 +42,12 @@ const CHECK: &str = "check";
 /// How often cargo asks again before it takes the network for gone; cargo's own 3 take 11 s.
 const RETRY_VAR: &str = "CARGO_NET_RETRY";
 
-/// While this folder is there, nothing is built: what evcxr asks for will not be run.
-pub(super) const PRETENCE: &str = "target/phalanx-pretence";
+/// While this folder is there, no cell is built: what evcxr asks for will not be run.
+pub(super) const DRY_RUN: &str = "target/phalanx-dry-run";
+
+/// In that folder, says that what cells depend on is built all the same; holds the glob imports of the
+/// namespace, one in a line.
+pub(super) const DEPENDENCIES: &str = "dependencies";
 
 /// How cargo announces, told to be verbose, what it runs.
 const RUNNING: &str = "Running `";
@@ -102,7 +108,8 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
         // It fetches what evcxr wants to know of a dependency.
         (Some("metadata"), _) => {
             let lock = Lock::restore(arguments);
-            match resolved(folder, arguments, lock, |_| false) {
+            let answer = resolved(folder, arguments, lock, |_| false);
+            match answer.and_then(|answer| answer.print()) {
                 Ok(code) => std::process::exit(code),
                 Err(error) => return error,
             }
@@ -114,11 +121,12 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
             };
         }
     };
-    if Path::new(PRETENCE).is_dir() {
-        match pretend(&library) {
+    let is_dry = Path::new(DRY_RUN).is_dir();
+    if is_dry && !Path::new(DRY_RUN).join(DEPENDENCIES).exists() {
+        return match fake_build(&library) {
             Ok(()) => std::process::exit(0),
-            Err(error) => return error,
-        }
+            Err(error) => error,
+        };
     }
     let source = Path::new(SOURCE);
     if let Err(error) = store::share(source).and_then(|()| macros::import(source)) {
@@ -126,23 +134,77 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     }
     let lock = Lock::restore(arguments);
     let key = key(arguments);
-    if let Some(call) = RustcCall::recorded(key) {
-        // evcxr reads it once rustc has succeeded.
-        if fs::write(&library, call.library().as_os_str().as_encoded_bytes()).is_ok() {
-            // Returns only if rustc is gone, which cargo reports.
-            call.compile();
-        }
+    let call = match RustcCall::recorded(key) {
+        Some(call) => Ok(call),
+        None => build(folder, arguments, lock, key),
+    };
+    let followed = call.and_then(|call| Ok((follow(folder, &call, is_dry)?, call)));
+    let (session, call) = match followed {
+        Ok(followed) => followed,
+        Err(BuildError::Failed(code)) => std::process::exit(code),
+        Err(BuildError::Io(error)) => return error,
+    };
+    if is_dry {
+        return match fake_build(&library) {
+            Ok(()) => std::process::exit(0),
+            Err(error) => error,
+        };
     }
-    match build(folder, arguments, lock, key) {
-        Ok(code) => std::process::exit(code),
+    // evcxr reads it once rustc has succeeded.
+    if fs::write(&library, call.library().as_os_str().as_encoded_bytes()).is_ok() {
+        // Returns only if rustc is gone, which cargo reports.
+        call.compile(&session);
+    }
+    match real_cargo(folder) {
+        Ok(mut cargo) => cargo.args(arguments).exec(),
         Err(error) => error,
     }
 }
 
+/// A build that came to nothing.
+enum BuildError {
+    /// Cargo has said why; its exit code.
+    Failed(i32),
+    Io(io::Error),
+}
+
+impl From<io::Error> for BuildError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Makes the shared libraries that a call for a cell needs. `is_dry` is true if the evaluator waits for
+/// what this finds, and no cell is compiled.
+fn follow(folder: &Path, call: &RustcCall, is_dry: bool) -> io::Result<Session> {
+    let here = Path::new(".");
+    let mut session = Session::read(here);
+    let build = call.build();
+    let is_new = !session.follows(build.key);
+    if is_new {
+        let globs = is_dry.then(|| fs::read_to_string(Path::new(DRY_RUN).join(DEPENDENCIES)));
+        let globs = globs.transpose()?;
+        let globs: Option<Vec<String>> =
+            globs.map(|globs| globs.lines().map(str::to_owned).collect());
+        session.follow(&build, || graph(folder), globs.as_deref());
+    }
+    if is_new | (!is_dry && session.take_into_use()) {
+        session.write(here)?;
+    }
+    Ok(session)
+}
+
+/// The dependencies of all packages.
+fn graph(folder: &Path) -> Graph {
+    let arguments = ["metadata", "--format-version=1", OFFLINE];
+    let output = real_cargo(folder).and_then(|mut cargo| cargo.args(arguments).output());
+    Graph::read(&output.map(|output| output.stdout).unwrap_or_default())
+}
+
 /// Answers as if something had been built.
-fn pretend(library: &Path) -> io::Result<()> {
+fn fake_build(library: &Path) -> io::Result<()> {
     let nothing = env::current_dir()?
-        .join(PRETENCE)
+        .join(DRY_RUN)
         .join(rustc_call::CELL_LIBRARY);
     fs::write(&nothing, "")?;
     fs::write(library, nothing.as_os_str().as_encoded_bytes())
@@ -216,73 +278,124 @@ pub(super) fn depends_on_paths(manifest: &str) -> bool {
     lines.any(|line| line.contains("path") && !line.starts_with("phalanx = "))
 }
 
-/// Runs the real cargo and remembers how it calls rustc.
+/// Has the real cargo build everything that a cell depends on; returns how it calls rustc for a cell.
+/// The cell itself is not what it builds: rustc would link all dependencies into it.
 fn build(
     folder: &Path,
     arguments: &[OsString],
     lock: Option<Lock>,
     key: Option<u64>,
-) -> io::Result<i32> {
+) -> Result<RustcCall, BuildError> {
     if let Some(key) = key {
         rustc_call::forget(key);
     }
+    if let Some(own) = env::var_os(BUILD_FOLDER_VAR) {
+        // Without it cargo builds what is missing.
+        let _ = build_folder::take_from_others(Path::new(&own));
+    }
+    let cell = fs::read(SOURCE)?;
+    fs::write(SOURCE, "")?;
+    let built = build_dependencies(folder, arguments, lock, key);
+    fs::write(SOURCE, cell)?;
+    built
+}
+
+fn build_dependencies(
+    folder: &Path,
+    arguments: &[OsString],
+    lock: Option<Lock>,
+    key: Option<u64>,
+) -> Result<RustcCall, BuildError> {
     let mut arguments = arguments.to_vec();
     arguments.push("-vv".into());
-    resolved(folder, &arguments, lock, |line| {
-        if let Some(call) = line.strip_prefix(RUNNING) {
-            if let (Some(key), true) = (key, call.contains(CELL_CRATE)) {
-                rustc_call::record(call.trim_end().trim_end_matches('`'), key);
+    let mut call = None;
+    let built = resolved(folder, &arguments, lock, |line| {
+        if let Some(printed) = line.strip_prefix(RUNNING) {
+            if printed.contains(CELL_CRATE) {
+                call = RustcCall::read(printed.trim_end().trim_end_matches('`'), key);
             }
             return true;
         }
         ["Fresh ", "Dirty "]
             .iter()
             .any(|word| line.starts_with(word))
-    })
+    })?;
+    if built.code != 0 {
+        return Err(BuildError::Failed(built.print()?));
+    }
+    let call = call.ok_or_else(|| io::Error::other("cargo did not compile the cell's crate"))?;
+    let target = call.target().unwrap_or_default();
+    let crates = read_artifacts(&*built.output, target, io::stdout())?;
+    Ok(call.record(crates))
 }
 
-/// Runs the real cargo, and once more with what this machine has if there is no network.
+/// The answer of a cargo that has ended.
+struct CargoAnswer {
+    code: i32,
+    output: Vec<u8>,
+    errors: Vec<u8>,
+}
+
+impl CargoAnswer {
+    /// Prints what cargo has printed; returns its exit code.
+    fn print(&self) -> io::Result<i32> {
+        io::stdout().write_all(&self.output)?;
+        Ok(self.code)
+    }
+}
+
+/// Runs the real cargo, and once more with what this machine has if there is no network. Prints its
+/// errors.
 fn resolved(
     folder: &Path,
     arguments: &[OsString],
     lock: Option<Lock>,
     mut taken: impl FnMut(&str) -> bool,
-) -> io::Result<i32> {
-    let (mut code, mut errors) = observed(folder, arguments, &mut taken)?;
+) -> io::Result<CargoAnswer> {
+    let mut answer = observed(folder, arguments, &mut taken)?;
     let is_offline = arguments.iter().any(|argument| argument == OFFLINE);
-    if code != 0 && !is_offline && limits::is_unreachable(&String::from_utf8_lossy(&errors)) {
+    let errors = String::from_utf8_lossy(&answer.errors);
+    if answer.code != 0 && !is_offline && error_hints::is_unreachable(&errors) {
         let mut arguments = arguments.to_vec();
         arguments.push(OFFLINE.into());
-        let (again, others) = observed(folder, &arguments, &mut taken)?;
-        if again == 0 {
-            (code, errors) = (again, others);
+        let again = observed(folder, &arguments, &mut taken)?;
+        if again.code == 0 {
+            answer = again;
         }
     }
-    io::stderr().write_all(&errors)?;
+    io::stderr().write_all(&answer.errors)?;
     if let Some(lock) = lock {
-        lock.end(code == 0)?;
+        lock.end(answer.code == 0)?;
     }
-    Ok(code)
+    Ok(answer)
 }
 
-/// Runs the real cargo; its exit code, and what it says. Of that, what tells of its progress goes to
-/// the evaluator at once, which shows it; `taken` says which other lines nobody needs.
+/// Runs the real cargo. Of what it says on stderr, what tells of its progress goes to the evaluator at
+/// once, which shows it; `taken` says which other lines nobody needs.
 fn observed(
     folder: &Path,
     arguments: &[OsString],
     mut taken: impl FnMut(&str) -> bool,
-) -> io::Result<(i32, Vec<u8>)> {
+) -> io::Result<CargoAnswer> {
     let mut command = real_cargo(folder)?;
     if env::var_os(RETRY_VAR).is_none() {
         command.env(RETRY_VAR, "1");
     }
-    let mut cargo = command.args(arguments).stderr(Stdio::piped()).spawn()?;
+    command.args(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut cargo = command.spawn()?;
     let mut errors = Vec::new();
     let evaluator = PathBuf::from(format!(
         "/proc/{}/fd/2",
         std::os::unix::process::parent_id()
     ));
     let mut evaluator = fs::OpenOptions::new().append(true).open(evaluator).ok();
+    let stdout = cargo.stdout.take();
+    let reader = std::thread::spawn(move || {
+        let mut output = Vec::new();
+        let read = stdout.map(|mut stdout| stdout.read_to_end(&mut output));
+        read.transpose().map(|_| output)
+    });
     if let Some(stderr) = cargo.stderr.take() {
         for line in BufReader::new(stderr).split(b'\n') {
             let mut line = line?;
@@ -300,10 +413,16 @@ fn observed(
             }
         }
     }
+    let output = reader.join();
+    let output = output.map_err(|_| io::Error::other("cargo's output cannot be read"))??;
     let status = cargo.wait()?;
     let code = status.code();
     let code = code.unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-    Ok((code, errors))
+    Ok(CargoAnswer {
+        code,
+        output,
+        errors,
+    })
 }
 
 /// The real cargo: the toolchain's own where rustup says which that is.

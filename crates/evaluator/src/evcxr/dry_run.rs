@@ -3,30 +3,44 @@
 //! evcxr has no way of taking a variable out of a namespace, nor of putting one in, but to evaluate
 //! code that does. So it is given such code; what it asks for then is neither built nor run.
 
-use super::emitted::build_folder;
-use super::tools::PRETENCE;
+use super::cargo_wrapper::{DEPENDENCIES, DRY_RUN};
+use super::generated_crate::build_folder;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::runtime::Outcome;
 use std::io;
 use std::path::PathBuf;
 
 /// As long as this lives, evcxr's builds make nothing.
-pub(super) struct Pretence(PathBuf);
+pub(super) struct DryRun(PathBuf);
 
-impl Pretence {
+impl DryRun {
     /// Begins.
     ///
     /// # Errors
     /// When the build folder cannot be written to.
     pub(super) fn begin() -> io::Result<Self> {
         let folder = build_folder().ok_or_else(|| io::Error::other("no build folder"))?;
-        let folder = folder.join(PRETENCE);
+        let folder = folder.join(DRY_RUN);
         std::fs::create_dir_all(&folder)?;
         Ok(Self(folder))
     }
+
+    /// Begins one in which cargo builds everything that a cell depends on, in a namespace with some glob
+    /// imports.
+    ///
+    /// # Errors
+    /// When the build folder cannot be written to.
+    pub(super) fn building_dependencies<'a>(
+        globs: impl Iterator<Item = &'a str>,
+    ) -> io::Result<Self> {
+        let dry_run = Self::begin()?;
+        let globs: Vec<&str> = globs.collect();
+        std::fs::write(dry_run.0.join(DEPENDENCIES), globs.join("\n"))?;
+        Ok(dry_run)
+    }
 }
 
-impl Drop for Pretence {
+impl Drop for DryRun {
     fn drop(&mut self) {
         // What is left of it would keep the next cell from being compiled.
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
@@ -43,7 +57,7 @@ pub(super) fn end_any() -> io::Result<()> {
     let Some(folder) = build_folder() else {
         return Ok(());
     };
-    match std::fs::remove_dir_all(folder.join(PRETENCE)) {
+    match std::fs::remove_dir_all(folder.join(DRY_RUN)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The stand-in for cargo, between a program that takes it for cargo and a cargo that notes its calls.
+//! The wrapper around cargo, between a program that takes it for cargo and a cargo that notes its calls.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,6 +11,9 @@ use tempfile::TempDir;
 const MANIFEST: &str = "[package]\nname = \"ctx\"\n\n[dependencies]\n\
                         phalanx = { path = \"/library\" }\n";
 
+/// Who is called for a build that is not known: cargo for the dependencies, rustc for the cell.
+const BOTH: &str = "cargo build rustc";
+
 /// A crate as evcxr makes it, with a cargo and a rustc that write down that they were called.
 struct Crate {
     folder: TempDir,
@@ -21,7 +24,7 @@ impl Crate {
         let made = Self {
             folder: TempDir::new().unwrap(),
         };
-        for folder in ["tools", "real", "crate/.cargo", "crate/target"] {
+        for folder in ["tools", "real", "crate/.cargo", "crate/src", "crate/target"] {
             fs::create_dir_all(made.path(folder)).unwrap();
         }
         let tests = std::env::current_exe().unwrap();
@@ -35,7 +38,8 @@ impl Crate {
         made.script(
             "real/cargo",
             &format!(
-                "echo cargo >> {log:?}\n\
+                "echo cargo $1 >> {log:?}\n\
+                 [ $1 = metadata ] && exit\n\
                  echo '     Running `A=1 {} --crate-name ctx --emit=dep-info,link --out-dir /out -C metadata=1`' >&2\n\
                  echo 'warning: something' >&2",
                 rustc.display()
@@ -49,6 +53,7 @@ impl Crate {
             ),
         );
         made.write("crate/Cargo.toml", MANIFEST);
+        made.write("crate/src/lib.rs", "fn größe() {}\n");
         made.write("crate/Cargo.lock", "version = 4\n");
         made.write("crate/.cargo/config.toml", "[net]\n");
         made
@@ -105,7 +110,7 @@ impl Crate {
 fn cargo_is_called_only_when_something_besides_the_cell_has_changed() {
     let made = Crate::new();
     let (called, said) = made.build(&[]);
-    assert_eq!(called, "cargo");
+    assert_eq!(called, BOTH);
     assert_eq!(said, "warning: something\n", "rustc's call is not shown");
     made.check("rustc", "nothing has changed");
     let library = fs::read_to_string(made.path("crate/so")).unwrap();
@@ -113,40 +118,52 @@ fn cargo_is_called_only_when_something_besides_the_cell_has_changed() {
     made.check("rustc", "nothing has changed again");
 
     made.write("crate/Cargo.toml", &format!("{MANIFEST}serde = \"1\"\n"));
-    made.check("cargo", "the manifest has changed");
+    made.check(BOTH, "the manifest has changed");
     made.check("rustc", "the new manifest is known");
     made.write("crate/Cargo.lock", "version = 4\n# other\n");
-    made.check("cargo", "the lock file has changed");
+    made.check(BOTH, "the lock file has changed");
     made.check("rustc", "the new lock file is known");
     made.write("crate/.cargo/config.toml", "[net]\noffline = true\n");
-    made.check("cargo", "cargo's options have changed");
+    made.check(BOTH, "cargo's options have changed");
     made.check("rustc", "the new options are known");
-    assert_eq!(made.build(&["--offline"]).0, "cargo");
+    assert_eq!(made.build(&["--offline"]).0, BOTH);
 
     let path = format!("{MANIFEST}mine = {{ path = \"/mine\" }}\n");
     made.write("crate/Cargo.toml", &path);
-    made.check("cargo", "there is a path dependency");
-    made.check("cargo", "a path dependency may change at any time");
+    made.check(BOTH, "there is a path dependency");
+    made.check(BOTH, "a path dependency may change at any time");
     made.write("crate/Cargo.toml", MANIFEST);
-    made.check("cargo", "the path dependency is gone");
+    made.check(BOTH, "the path dependency is gone");
     made.check("rustc", "the old manifest is known again");
 }
 
 #[test]
 fn what_is_wrong_with_a_cell_is_asked_of_rustc_alone() {
     let made = Crate::new();
-    assert_eq!(made.cargo("check", &[]).0, "cargo", "nothing was built");
-    made.check("cargo", "the first build");
+    assert_eq!(
+        made.cargo("check", &[]).0,
+        "cargo check",
+        "nothing was built"
+    );
+    made.check(BOTH, "the first build");
     assert_eq!(made.cargo("check", &[]).0, "rustc looks");
     made.check("rustc", "a check changes nothing");
     made.write("crate/Cargo.lock", "version = 4\n# other\n");
-    assert_eq!(made.cargo("check", &[]).0, "cargo", "something has changed");
+    assert_eq!(
+        made.cargo("check", &[]).0,
+        "cargo check",
+        "something has changed"
+    );
 }
 
 #[test]
 fn a_rustc_that_is_gone_is_cargos_business() {
     let made = Crate::new();
-    made.check("cargo", "the first build");
+    made.check(BOTH, "the first build");
     fs::remove_file(made.path("real/rustc")).unwrap();
-    made.check("cargo", "the recorded rustc is not there");
+    let twice = "cargo build cargo build";
+    made.check(
+        twice,
+        "the recorded rustc is not there, nor is the one cargo names",
+    );
 }

@@ -22,7 +22,7 @@ const ASYNC: &str = "\n.block_on(async {\n";
 
 /// The crate of one cell.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Emitted {
+pub(super) struct GeneratedCrate {
     pub(super) source: String,
     pub(super) manifest: String,
     /// Whether it was made of more than its source: files, or variables of the environment.
@@ -53,7 +53,7 @@ pub(super) fn source() -> String {
     std::fs::read_to_string(folder.join(SOURCE)).unwrap_or_default()
 }
 
-impl Emitted {
+impl GeneratedCrate {
     /// Reads what evcxr has just had compiled to `library`.
     pub(super) fn read(library: &Path) -> Self {
         let folder = build_folder().unwrap_or_default();
@@ -90,6 +90,28 @@ impl Emitted {
             variables: function.lines().filter_map(loaded).collect(),
         })
     }
+}
+
+/// Returns true if the crate that evcxr has written last depends on a package by this name.
+pub(super) fn depends_on(name: &str) -> bool {
+    let manifest = manifest();
+    let mut dependencies = dependencies(&manifest).lines();
+    dependencies.any(|line| line.split('=').next().map(str::trim) == Some(name))
+}
+
+/// Returns true if the crate that evcxr has written last has dependencies that may change at any time.
+pub(super) fn depends_on_paths() -> bool {
+    super::cargo_wrapper::depends_on_paths(&manifest())
+}
+
+fn manifest() -> String {
+    let folder = build_folder().unwrap_or_default();
+    std::fs::read_to_string(folder.join(MANIFEST)).unwrap_or_default()
+}
+
+fn dependencies(manifest: &str) -> &str {
+    let dependencies = manifest.split_once("[dependencies]");
+    dependencies.map_or("", |(_, dependencies)| dependencies)
 }
 
 /// The folder in which evcxr builds.
@@ -134,9 +156,9 @@ mod tests {
 
     #[test]
     fn a_crate_is_taken_apart() {
-        let emitted = |source: &str| Emitted {
+        let emitted = |source: &str| GeneratedCrate {
             source: source.to_owned(),
-            ..Emitted::default()
+            ..GeneratedCrate::default()
         };
         let with_code = emitted(
             "fn f() {}\nuse a::*;\n            struct EvcxrUserCodeError {}\nimpl\nmod evcxr_internal_runtime {\nx\n}\n\

@@ -1,0 +1,250 @@
+//! One tokio runtime for all cells, in the shared library that holds tokio.
+//!
+//! evcxr has one for the cells that `.await`, and a cell that only spawns has none. Here every cell
+//! that reaches a crate depending on tokio runs inside the same one, which is made by the first.
+
+use super::super::generated_crate::ENTRY;
+use super::crates::BuiltCrate;
+use ra_ap_syntax::ast::{self, AstNode};
+use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The dependency of cells that await, which need not name it: the crate and its configuration.
+pub(crate) const TOKIO: (&str, &str) = ("tokio", "{ version = \"1\", features = [\"full\"] }");
+
+/// The name under which a cell refers to the shared library.
+pub(super) const DEPENDENCIES: &str = "__phalanx_dependencies";
+
+/// The feature without which there is no runtime with threads.
+const FEATURE: &str = "rt-multi-thread";
+
+/// The code of the shared library that has the runtime. Cells compile nothing of it but the call.
+const SOURCE: &str = r#"
+fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        runtime.expect("tokio's runtime cannot be started")
+    })
+}
+pub fn enter() -> tokio::runtime::EnterGuard<'static> {
+    runtime().enter()
+}
+pub fn block_on<F: Future>(future: F) {
+    wait(std::pin::pin!(async {
+        let _ = future.await;
+    }));
+}
+fn wait(future: std::pin::Pin<&mut dyn Future<Output = ()>>) {
+    runtime().block_on(future)
+}
+"#;
+
+/// How evcxr's code begins and ends that takes its own runtime.
+const OWN: (&str, &str) = ("\nlet mut mutex =", ".block_on(async {");
+
+/// A crate of tokio that has a runtime with threads.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    library: PathBuf,
+}
+
+impl Runtime {
+    /// Finds it among the crates that are built; the one that cells use, if there are several.
+    pub(super) fn find(crates: &[BuiltCrate], externs: &[(String, PathBuf)]) -> Option<Self> {
+        let usable = |built: &&BuiltCrate| {
+            built.name == TOKIO.0 && built.features.iter().any(|feature| feature == FEATURE)
+        };
+        let is_direct = |built: &&BuiltCrate| {
+            let direct = externs.iter().map(|(_, library)| library);
+            direct
+                .into_iter()
+                .any(|library| *library == built.file.path)
+        };
+        let mut usable = crates.iter().filter(usable);
+        let found = usable.clone().find(is_direct).or_else(|| usable.next())?;
+        Some(Self {
+            library: found.file.path.clone(),
+        })
+    }
+
+    /// The library of the crate.
+    pub(super) fn library(&self) -> &Path {
+        &self.library
+    }
+
+    /// The argument by which rustc is told of the crate, and the code for the shared library.
+    pub(super) fn code(&self) -> (String, &'static str) {
+        (format!("{}={}", TOKIO.0, self.library.display()), SOURCE)
+    }
+
+    /// Returns the packages of tokio's among crates.
+    pub(super) fn packages(crates: &[BuiltCrate]) -> BTreeSet<&str> {
+        let tokio = crates.iter().filter(|built| built.name == TOKIO.0);
+        tokio.map(|built| built.package.as_str()).collect()
+    }
+}
+
+/// Has a cell's crate run inside the shared library's runtime: in place of evcxr's, or if it mentions
+/// one of `users`, the crates that depend on tokio. No line moves.
+pub(super) fn inside(source: &str, users: &BTreeSet<String>) -> Option<String> {
+    let entry = source.rfind(ENTRY)?;
+    let function = &source[entry..];
+    if let Some(at) = function.find(OWN.0) {
+        let (begin, end) = (entry + at, entry + at + function[at..].find(OWN.1)?);
+        let lines = "\n".repeat(source[begin..end].matches('\n').count());
+        let (before, after) = (&source[..begin], &source[end + 1..]);
+        return Some(format!("{before}{lines}{DEPENDENCIES}::{after}"));
+    }
+    if !mentions(source, users) {
+        return None;
+    }
+    let body = entry + function.find('{')? + 1;
+    let (before, after) = source.split_at(body);
+    Some(format!(
+        "{before}let _runtime = {DEPENDENCIES}::enter();{after}"
+    ))
+}
+
+/// Returns true if code of a crate names one of `users`, or what is imported from one.
+fn mentions(source: &str, users: &BTreeSet<String>) -> bool {
+    if users.is_empty() {
+        return false;
+    }
+    let parsed = SourceFile::parse(source, Edition::Edition2024);
+    let mut wanted = users.clone();
+    let mut names = BTreeSet::new();
+    for item in parsed.tree().syntax().children() {
+        match ast::Use::cast(item.clone()) {
+            Some(import) => {
+                if is_of(&import, users) {
+                    wanted.extend(imported(import.syntax()));
+                    // Whatever is there may be meant by any name.
+                    let tokens = import.syntax().descendants_with_tokens();
+                    if tokens
+                        .into_iter()
+                        .any(|token| token.kind() == SyntaxKind::STAR)
+                    {
+                        return true;
+                    }
+                }
+            }
+            None => names.extend(identifiers(&item)),
+        }
+    }
+    names.iter().any(|name| wanted.contains(name))
+}
+
+fn is_of(import: &ast::Use, users: &BTreeSet<String>) -> bool {
+    identifiers(import.syntax()).any(|name| users.contains(&name))
+}
+
+/// The names in an import, those before `as` too.
+fn imported(import: &SyntaxNode) -> impl Iterator<Item = String> {
+    identifiers(import)
+}
+
+fn identifiers(node: &SyntaxNode) -> impl Iterator<Item = String> + use<> {
+    let tokens = node.descendants_with_tokens();
+    let tokens = tokens.filter_map(|element| element.into_token());
+    let names = tokens.filter(|token| token.kind() == SyntaxKind::IDENT);
+    names.map(|token| token.text().to_owned())
+}
+
+/// Returns true if a cell awaits a future itself, outside of `async` functions and blocks.
+pub(crate) fn awaits(cell: &str) -> bool {
+    if !cell.contains("await") {
+        return false;
+    }
+    let parsed = SourceFile::parse(&format!("fn cell() {{\n{cell}\n}}"), Edition::Edition2024);
+    let tokens = parsed.tree().syntax().descendants_with_tokens();
+    let mut awaits = tokens.filter(|element| element.kind() == SyntaxKind::AWAIT_KW);
+    // In the input of a macro, `await` is a name.
+    let names = parsed.tree().syntax().descendants_with_tokens();
+    let mut names = names.filter(|element| {
+        let text = element.as_token().map(|token| token.text());
+        element.kind() == SyntaxKind::IDENT && text == Some("await")
+    });
+    let is_own = |element: ra_ap_syntax::SyntaxElement| {
+        let mut around = element
+            .parent()
+            .into_iter()
+            .flat_map(|node| node.ancestors());
+        !around.any(|node| is_async(&node))
+    };
+    awaits.any(is_own) || names.any(is_own)
+}
+
+fn is_async(node: &SyntaxNode) -> bool {
+    let has_keyword = || {
+        let mut tokens = node.children_with_tokens();
+        tokens.any(|token| token.kind() == SyntaxKind::ASYNC_KW)
+    };
+    match node.kind() {
+        SyntaxKind::FN | SyntaxKind::BLOCK_EXPR | SyntaxKind::CLOSURE_EXPR => has_keyword(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn users() -> BTreeSet<String> {
+        BTreeSet::from(["reqwest".to_owned(), "tokio".to_owned()])
+    }
+
+    #[test]
+    fn a_cell_that_awaits_itself_is_told_from_one_that_has_async_code() {
+        for cell in [
+            "f().await",
+            "let größe = f().await?;",
+            "println!(\"{}\", f().await)",
+            "async fn f() {} f().await",
+        ] {
+            assert!(awaits(cell), "{cell}");
+        }
+        for cell in [
+            "async fn f() { g().await }",
+            "let f = async { g().await };",
+            "let f = async move || g().await;",
+            "let a = \"x.await\";",
+            "async fn f() { println!(\"{}\", g().await) }",
+            "// f().await",
+        ] {
+            assert!(!awaits(cell), "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_cell_that_reaches_tokio_runs_inside_its_runtime() {
+        let krate = |items: &str, code: &str| {
+            format!(
+                "{items}\n#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\nx: *mut u8) -> *mut u8 {{\n{code}\n}}\n"
+            )
+        };
+        let entered = inside(&krate("", "tokio::spawn(f());"), &users()).unwrap();
+        assert!(entered.contains("*mut u8 {let _runtime = __phalanx_dependencies::enter();\n"));
+        for (items, code, expected) in [
+            ("use reqwest::Client as C;", "C::new();", true),
+            ("use reqwest::Client as C;", "D::new();", false),
+            ("use reqwest::*;", "1 + 1", true),
+            ("fn f() { tokio::spawn(g()); }", "f();", true),
+            ("use std::fmt;", "1 + 1", false),
+        ] {
+            let source = krate(items, code);
+            assert_eq!(inside(&source, &users()).is_some(), expected, "{source}");
+            assert_eq!(inside(&source, &BTreeSet::new()), None);
+        }
+    }
+
+    #[test]
+    fn evcxrs_own_runtime_is_not_used() {
+        let source = "#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\n\
+                      let mut mutex =\nevcxr_variable_store.lazy_arc(\"x\", || 1); match\nmutex.lock() { a }\n.block_on(async {\nf().await;\n});\n}\n";
+        let rewritten = inside(source, &BTreeSet::new()).unwrap();
+        assert!(rewritten.contains("\n\n\n\n__phalanx_dependencies::block_on(async {\nf().await;"));
+        assert_eq!(rewritten.lines().count(), source.lines().count());
+    }
+}

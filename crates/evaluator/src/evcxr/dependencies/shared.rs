@@ -1,0 +1,346 @@
+//! One shared library of dependencies, which cells refer to instead of having it linked into each.
+//!
+//! Linking is a third of a small cell's time, and what comes of it would be a hundred times larger than
+//! the cell, for every engine to check and to load. So what cargo has built is linked once more, into
+//! a shared library. Cargo itself is not asked for one: it names those of a package by the package
+//! alone, and one of another set of features would take its place.
+
+use super::crates::{BuiltCrate, LibraryFile};
+use super::runtime::{DEPENDENCIES, Runtime};
+use phalanx_protocol::runtime::{KNOWING_THREADS_SECTION, SHARED_LIBRARY_PREFIX};
+use serde::{Deserialize, Serialize};
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Where they are made, below the crate's folder.
+const WORK: &str = "target/phalanx-shared";
+
+/// What the last linker that failed said; below the folder above.
+const MESSAGES: &str = "messages.txt";
+
+/// The number of them that are kept in a folder.
+const MAX_LIBRARIES: usize = 24;
+
+/// Asks the linker for one thread: for as little as a cell, starting others takes longer than they
+/// save. Only LLVM's knows it, which is rustc's own on most machines.
+const ONE_THREAD: &str = "-Clink-arg=-Wl,--threads=1";
+
+/// There if the linker knows it; below the folder above.
+const KNOWN: &str = "one-thread";
+
+/// Options that make it, among those that make a cell; each with its value.
+const TAKEN: [&str; 2] = ["-L", "--target"];
+const TAKEN_FLAGS: [&str; 4] = [
+    "opt-level=",
+    "embed-bitcode=",
+    "strip=",
+    "debug-assertions=",
+];
+
+/// The libraries that it needs stand beside it, or have been loaded before: the standard library.
+const SEARCH: &str = "-Clink-arg=-Wl,-rpath,$ORIGIN";
+
+/// A shared library that holds crates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SharedLibrary {
+    /// The name of its crate.
+    pub(super) name: String,
+    pub(super) library: PathBuf,
+    /// The libraries of the crates that it was made of; those of its parent are not among them.
+    pub(super) crates: Vec<LibraryFile>,
+    /// True if it, or its parent, has a runtime of tokio.
+    pub(super) has_runtime: bool,
+    /// The packages in it whose code starts threads.
+    pub(super) starting_threads: Vec<String>,
+}
+
+/// What a shared library is made of.
+#[derive(Debug)]
+pub(super) struct Ingredients<'a> {
+    /// The library that holds what it does not.
+    pub(super) parent: Option<&'a SharedLibrary>,
+    /// The files of all libraries of the session.
+    pub(super) others: Vec<&'a Path>,
+    pub(super) crates: Vec<&'a BuiltCrate>,
+    /// The crates that the source of cells can name, with their libraries.
+    pub(super) externs: &'a [(String, PathBuf)],
+    /// The runtime that it gets, if one of its crates has one.
+    pub(super) runtime: Option<Runtime>,
+    pub(super) starting_threads: Vec<String>,
+    /// The names of the crates in it whose statics know of threads.
+    pub(super) knowing_threads: Vec<&'a str>,
+}
+
+impl SharedLibrary {
+    /// Makes the library, unless it is there, with the compiler and the options of a call for a cell.
+    ///
+    /// # Errors
+    /// When rustc cannot link it: not every native library can be part of a shared one.
+    pub(super) fn make(
+        program: &str,
+        arguments: &[String],
+        folder: &Path,
+        ingredients: Ingredients<'_>,
+    ) -> io::Result<Self> {
+        let version = ingredients.version();
+        let name = format!("{SHARED_LIBRARY_PREFIX}{version:016x}");
+        let library = folder.join(format!("lib{name}.so"));
+        if !library.is_file() {
+            let made = link(program, arguments, &name, &ingredients)?;
+            let _ = remove_oldest(folder, &ingredients.others);
+            fs::rename(made, &library)?;
+        }
+        let files = ingredients.crates.iter().map(|built| built.file.clone());
+        let parent = ingredients.parent.is_some_and(|parent| parent.has_runtime);
+        Ok(Self {
+            name,
+            library,
+            crates: files.collect(),
+            has_runtime: ingredients.runtime.is_some() || parent,
+            starting_threads: ingredients.starting_threads,
+        })
+    }
+
+    /// Returns true if the library and all that it was made of are what they were.
+    pub(super) fn is_current(&self) -> bool {
+        self.library.is_file() && self.crates.iter().all(LibraryFile::is_current)
+    }
+
+    /// Returns true if a crate is in it.
+    pub(super) fn holds(&self, library: &LibraryFile) -> bool {
+        self.crates.contains(library)
+    }
+
+    /// The arguments of a cell that refers to the library.
+    pub(crate) fn arguments(&self) -> [String; 2] {
+        let library = self.library.display();
+        ["--extern".to_owned(), format!("{}={library}", self.name)]
+    }
+
+    /// By which a cell refers to it; at the end of its source, where it moves nothing.
+    pub(crate) fn reference(&self) -> String {
+        format!("extern crate {} as {DEPENDENCIES};\n", self.name)
+    }
+}
+
+/// The arguments with which rustc's own way links a cell that refers to a shared library.
+pub(crate) fn link_arguments() -> Option<&'static str> {
+    Path::new(WORK).join(KNOWN).exists().then_some(ONE_THREAD)
+}
+
+impl Ingredients<'_> {
+    /// A number for what decides about the library, in whichever folder.
+    fn version(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.source().hash(&mut hasher);
+        for built in &self.crates {
+            (&built.package, built.file.identity()).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    fn source(&self) -> String {
+        let mut source = String::new();
+        if let Some(parent) = self.parent {
+            source += &format!("extern crate {} as parent;\n", parent.name);
+        }
+        for (name, library) in self.externs {
+            if self.crates.iter().any(|built| built.file.path == *library) {
+                source += &format!("extern crate {name} as _;\n");
+            }
+        }
+        match &self.runtime {
+            Some(runtime) => source += runtime.code().1,
+            None if self.parent.is_some_and(|parent| parent.has_runtime) => {
+                source += "pub use parent::{block_on, enter};\n";
+            }
+            None => {}
+        }
+        let names = self.knowing_threads.join(" ");
+        if !names.is_empty() {
+            source += &format!(
+                "#[used]\n#[unsafe(link_section = {KNOWING_THREADS_SECTION:?})]\n\
+                 pub static KNOWING_THREADS: [u8; {}] = *b{names:?};\n",
+                names.len(),
+            );
+        }
+        source
+    }
+}
+
+/// Has rustc link a library; aside, since this process may be ended at any moment.
+fn link(
+    program: &str,
+    arguments: &[String],
+    name: &str,
+    ingredients: &Ingredients<'_>,
+) -> io::Result<PathBuf> {
+    let work = Path::new(WORK);
+    fs::create_dir_all(work)?;
+    let source = work.join("lib.rs");
+    fs::write(&source, ingredients.source())?;
+    let attempt = |option: Option<&str>| {
+        let mut command = Command::new(program);
+        command
+            .args(["--crate-name", name, "--edition=2024", "--crate-type=dylib"])
+            .args(["--emit=link", "-Cprefer-dynamic", "--out-dir", WORK])
+            .arg(format!("-Cmetadata={name}"))
+            .arg(SEARCH)
+            .args(option);
+        for pair in arguments.windows(2) {
+            let (option, value) = (pair[0].as_str(), pair[1].as_str());
+            let is_flag = option == "-C" && TAKEN_FLAGS.iter().any(|flag| value.starts_with(flag));
+            if is_flag || TAKEN.contains(&option) {
+                command.args([option, value]);
+            }
+        }
+        if let Some(parent) = ingredients.parent {
+            command.args(parent.arguments());
+        }
+        for (name, library) in ingredients.externs {
+            command.args(["--extern", &format!("{name}={}", library.display())]);
+        }
+        if let Some(runtime) = &ingredients.runtime {
+            command.args(["--extern", &runtime.code().0]);
+        }
+        command.arg(&source).stdin(Stdio::null()).output()
+    };
+    let known = work.join(KNOWN);
+    let mut output = attempt(Some(ONE_THREAD))?;
+    if output.status.success() {
+        fs::write(known, "")?;
+    } else {
+        let _ = fs::remove_file(known);
+        output = attempt(None)?;
+    }
+    if output.status.success() {
+        Ok(work.join(format!("lib{name}.so")))
+    } else {
+        fs::write(work.join(MESSAGES), &output.stderr)?;
+        Err(io::Error::other("rustc cannot link it"))
+    }
+}
+
+/// Makes room for one more; those in `used` stay.
+fn remove_oldest(folder: &Path, used: &[&Path]) -> io::Result<()> {
+    let mut libraries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if is_shared(&entry.path()) && !used.contains(&entry.path().as_path()) {
+            libraries.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    libraries.sort();
+    let excess = (libraries.len() + 1).saturating_sub(MAX_LIBRARIES);
+    let mut oldest = libraries.iter().take(excess);
+    oldest.try_for_each(|(_, path)| fs::remove_file(path))
+}
+
+/// Returns true for a library of this kind, by its name.
+fn is_shared(library: &Path) -> bool {
+    let name = library.file_name().and_then(|name| name.to_str());
+    let name = name.and_then(|name| name.strip_prefix("lib"));
+    name.is_some_and(|name| name.starts_with(SHARED_LIBRARY_PREFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(folder: &Path, name: &str) -> BuiltCrate {
+        let path = folder.join(format!("lib{name}-1.rlib"));
+        fs::write(&path, name).unwrap();
+        BuiltCrate {
+            name: name.to_owned(),
+            package: name.to_owned(),
+            features: Vec::new(),
+            file: LibraryFile::read(&path).unwrap(),
+        }
+    }
+
+    fn of<'a>(crates: &[&'a BuiltCrate], externs: &'a [(String, PathBuf)]) -> Ingredients<'a> {
+        Ingredients {
+            parent: None,
+            others: Vec::new(),
+            crates: crates.to_vec(),
+            externs,
+            runtime: None,
+            starting_threads: Vec::new(),
+            knowing_threads: vec!["pool"],
+        }
+    }
+
+    #[test]
+    fn a_library_is_named_by_what_it_is_made_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pool, serde) = (built(folder.path(), "pool"), built(folder.path(), "serde"));
+        let externs = [
+            ("my_pool".to_owned(), pool.file.path.clone()),
+            ("serde".to_owned(), serde.file.path.clone()),
+        ];
+        let one = of(&[&pool], &externs);
+        assert!(
+            one.source()
+                .starts_with("extern crate my_pool as _;\n#[used]")
+        );
+        let both = of(&[&pool, &serde], &externs);
+        assert_ne!(one.version(), both.version());
+        // Copied to another folder it is the same.
+        let other = tempfile::tempdir().unwrap();
+        let copy = other.path().join("libpool-1.rlib");
+        fs::copy(&pool.file.path, &copy).unwrap();
+        let modified = pool.file.path.metadata().unwrap().modified().unwrap();
+        let file = fs::File::options().write(true).open(&copy).unwrap();
+        file.set_modified(modified).unwrap();
+        let copied = BuiltCrate {
+            file: LibraryFile::read(&copy).unwrap(),
+            ..pool.clone()
+        };
+        let copied_externs = [("my_pool".to_owned(), copy)];
+        assert_eq!(of(&[&copied], &copied_externs).version(), one.version());
+    }
+
+    #[test]
+    fn a_library_that_cannot_be_linked_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = built(folder.path(), "pool");
+        let made = SharedLibrary::make("/nonexistent", &[], folder.path(), of(&[&pool], &[]));
+        made.unwrap_err();
+        let version = of(&[&pool], &[]).version();
+        let there = folder
+            .path()
+            .join(format!("lib{SHARED_LIBRARY_PREFIX}{version:016x}.so"));
+        fs::write(&there, "").unwrap();
+        let made = SharedLibrary::make("/nonexistent", &[], folder.path(), of(&[&pool], &[]));
+        let made = made.unwrap();
+        assert!(made.is_current() && made.holds(&pool.file));
+        fs::write(&pool.file.path, "built anew").unwrap();
+        assert!(!made.is_current());
+    }
+
+    #[test]
+    fn the_oldest_make_room_unless_they_are_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |number: usize| {
+            folder
+                .path()
+                .join(format!("lib{SHARED_LIBRARY_PREFIX}{number}.so"))
+        };
+        let now = std::time::SystemTime::now();
+        for number in 0..MAX_LIBRARIES {
+            let file = fs::File::create(path(number)).unwrap();
+            let age = std::time::Duration::from_secs(100 - number as u64);
+            file.set_modified(now - age).unwrap();
+        }
+        fs::write(folder.path().join("libserde.rlib"), "").unwrap();
+        remove_oldest(folder.path(), &[&path(0), &path(1)]).unwrap();
+        assert!(path(0).exists() && path(1).exists());
+        remove_oldest(folder.path(), &[]).unwrap();
+        assert!(!path(0).exists() && path(1).exists());
+        assert!(folder.path().join("libserde.rlib").exists());
+    }
+}

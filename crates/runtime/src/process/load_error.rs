@@ -1,0 +1,42 @@
+//! What the loader says of a library that it cannot load, as the user needs it: what this machine lacks.
+
+/// How the loader says that there is no library of a name, which it says first.
+const MISSING: &str = ": cannot open shared object file";
+
+/// How it says that a library is older than what another was linked to: `version X' not found`.
+const VERSION: (&str, &str) = ("version `", "' not found");
+
+/// Puts the loader's message in terms of this machine.
+pub(super) fn explain(message: &str) -> String {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().into_owned();
+    if let Some((library, _)) = message.split_once(MISSING) {
+        return format!(
+            "the machine {host} has no library `{library}`, which a dependency of this cell needs; \
+             install it there ({message})"
+        );
+    }
+    let version = message.split_once(VERSION.0).map(|(_, rest)| rest);
+    if let Some((version, _)) = version.and_then(|rest| rest.split_once(VERSION.1)) {
+        return format!(
+            "the machine {host} has an older system than the one that compiled this cell: it has no \
+             `{version}` ({message})"
+        );
+    }
+    message.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_machine_lacks_is_named() {
+        let missing = "libgröße.so.3: cannot open shared object file: No such file or directory";
+        assert!(explain(missing).contains("no library `libgröße.so.3`"));
+        let old =
+            "/lib/libc.so.6: version `GLIBC_2.99' not found (required by /x/libphalanx_set.so)";
+        assert!(explain(old).contains("no `GLIBC_2.99`"));
+        assert_eq!(explain("file too short"), "file too short");
+    }
+}

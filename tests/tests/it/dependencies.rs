@@ -1,0 +1,54 @@
+//! Dependencies that come in the middle of a notebook, locally and on engines.
+
+use phalanx_tests::bounded::run;
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Longest time for all of it; some thirty crates are built.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+#[test]
+fn a_dependency_costs_what_it_changes() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let mut command = place.command(&prepared, prepared.python());
+    command.arg(checkout("tests/python/dependencies.py"));
+    let finished = run(&mut command, LIMIT).succeeded();
+    let answers: Value = serde_json::from_str(finished.stdout.trim()).unwrap();
+    for namespace in ["local", "engines"] {
+        let check = |cell: &str, expected: &[&str]| {
+            let text = answers[namespace][cell].as_str().unwrap();
+            for part in expected {
+                assert!(
+                    text.contains(part),
+                    "{namespace}, {cell}: {part:?} in {text}"
+                );
+            }
+        };
+        check("kept", &["4\n"]);
+        check("first uses", &["INFO ctx: first", "499500\n"]);
+        // Statics of every kind are there after a further dependency, and so is what runs.
+        check(
+            "what lives on",
+            &["INFO ctx: second", "served a client\n", "5 1\n", "14\n"],
+        );
+        check("a crash", &["SIGABRT", "is kept"]);
+        check("pools after a crash", &["500500\n"]);
+        check("tasks after a crash", &["8\n", "INFO ctx: third"]);
+        check("a task that is spawned and not awaited", &["1\n"]);
+        check(
+            "what is left",
+            &["`shape` was built anew", "`holds`", "`nested`", "1 1 2\n"],
+        );
+        check("the old type", &["cannot find value `holds`"]);
+        check("the old type in another", &["cannot find value `nested`"]);
+        for cell in ["another dependency", "what lives on"] {
+            let text = answers[namespace][cell].as_str().unwrap();
+            assert!(!text.contains("dropped"), "{namespace}, {cell}: {text}");
+        }
+    }
+}
