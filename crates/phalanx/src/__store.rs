@@ -23,11 +23,13 @@ pub struct VariableStore {
 
 impl VariableStore {
     /// Keeps a variable's value.
+    #[inline(never)]
     pub fn put_variable<T: 'static>(&mut self, name: &str, value: T) {
         self.put(name, Box::new(Some(value)));
     }
 
     /// Whether a variable, if it is there, is of a type; tells the kernel when it is not.
+    #[inline(never)]
     pub fn check_variable<T: 'static>(&mut self, name: &str) -> bool {
         self.check(name, TypeId::of::<Option<T>>())
     }
@@ -36,6 +38,7 @@ impl VariableStore {
     ///
     /// # Panics
     /// When it is not there, or was not checked.
+    #[inline(never)]
     pub fn take_variable<T: 'static>(&mut self, name: &str) -> T {
         let taken = self.place(name).downcast_mut().and_then(Option::take);
         self.remove(name);

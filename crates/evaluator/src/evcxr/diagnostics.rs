@@ -26,6 +26,9 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
     }
 }
 
+/// What helps where rustc refuses the code that evcxr makes to keep variables.
+const EXPLICIT: &str = "give the cell's variables explicit types, or put the code in braces";
+
 /// A part of rustc's message for a type that is shown by value and is given as a reference.
 const SHOWN_BY_VALUE: &str = "::evcxr_display` takes ownership of the receiver";
 
@@ -67,8 +70,15 @@ fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic
             (_, false) => Some(2),
         }
     };
-    let best = errors.iter().filter_map(rank).min();
-    let told = (0..).zip(errors).filter(|(_, error)| rank(error) == best);
+    let Some(best) = errors.iter().filter_map(rank).min() else {
+        return vec![Diagnostic {
+            help: vec![EXPLICIT.to_owned()],
+            ..plain("a variable of this cell cannot be kept".to_owned())
+        }];
+    };
+    let told = (0..)
+        .zip(errors)
+        .filter(|(_, error)| rank(error) == Some(best));
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     for (at, error) in told {
         let mut diagnostic = diagnostic(error, source);
@@ -105,9 +115,7 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
         }
         // All that is left of an error in the code that evcxr makes to keep variables.
         return Diagnostic {
-            help: vec![
-                "give the cell's variables explicit types, or put the code in braces".to_owned(),
-            ],
+            help: vec![EXPLICIT.to_owned()],
             ..plain(format!(
                 "a variable of this cell cannot be kept: {}",
                 error.message()

@@ -80,6 +80,14 @@ serde_json = "1"
 chrono = { version = "0.4", default-features = false, features = ["std", "serde"] }
 data-encoding = { version = "2", default-features = false, features = ["alloc"] }
 serde = { version = "1", features = ["derive"] }
+
+# Nothing is built for it. What the macros of further dependencies ask of syn is there from the start, so
+# that serde, and with it this library, is not built anew for them.
+[build-dependencies]
+syn = { version = "3", features = ["extra-traits", "fold", "full", "visit", "visit-mut"] }
+
+[lints.rust]
+unexpected_cfgs = { level = "warn", check-cfg = ["cfg(rust_analyzer)"] }
 "#;
 
 pub(super) const PROTOCOL_DEPENDENCIES: &str = r#"

@@ -137,6 +137,11 @@ impl Ingredients<'_> {
     fn version(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.source().hash(&mut hasher);
+        // Made in two folders, it is two libraries to rustc.
+        let parent = self.parent.map(|parent| LibraryFile::read(&parent.library));
+        if let Some(Ok(parent)) = &parent {
+            parent.identity().hash(&mut hasher);
+        }
         for built in &self.crates {
             (&built.package, built.file.identity()).hash(&mut hasher);
         }
