@@ -71,8 +71,7 @@ fn ranges(library: &Path) -> Option<Vec<(usize, usize)>> {
     let sections = file.sections();
     let holding = sections.filter(|section| {
         let name = section.name().unwrap_or_default();
-        let is_part = |of: &&str| name.strip_prefix(*of).is_some_and(|rest| rest.is_empty());
-        SECTIONS.iter().any(|of| is_part(&of))
+        SECTIONS.contains(&name)
     });
     let holding: HashSet<_> = holding.map(|section| section.index()).collect();
     let statics = file.symbols().filter(|symbol| match symbol.section() {
