@@ -16,7 +16,7 @@ CRASHES = {
     "segfault": "unsafe { *(8 as *mut u8) = 1 }",
     "abort": "std::process::abort()",
     "stack overflow": """
-fn deep(n: u64) -> u64 { let a = [n; 1000]; if n == 0 { 0 } else { deep(n - 1) + a[(n % 1000) as usize] } }
+fn deep(n: u64) -> u64 { let a = std::hint::black_box([n; 1000]); if n == 0 { 0 } else { deep(n - 1) + a[(n % 1000) as usize] } }
 println!("{}", deep(10_000_000));
 """,
     "exit": "std::process::exit(3)",

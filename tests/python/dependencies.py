@@ -42,7 +42,8 @@ CELLS = [
     ("own types", "struct Own(i32);\nlet own = Own(1); let list = vec![Own(2)]; let plain = vec![1];"),
     (
         "dependencies",
-        """:dep rayon = "1"
+        """:dep anyhow = "1"
+:dep rayon = "1"
 :dep tokio = { version = "1", features = ["full"] }
 :dep tracing = "0.1"
 :dep tracing-subscriber = "0.3"
@@ -96,6 +97,10 @@ tracing::info!("third");""",
     ("another feature", ':dep shape = { path = "SHAPE", features = ["wide"] }'),
     ("what is left", "println!(\"{} {} {}\", own.0, plain.len(), shape::width().1);"),
     ("the old type", "holds.0.0"),
+    (
+        "an error with its cause",
+        'anyhow::Context::context(Err::<i32, _>(std::io::Error::other("cause")), "what")?;',
+    ),
     ("the old type in another", "nested.len()"),
 ]
 

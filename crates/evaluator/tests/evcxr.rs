@@ -18,7 +18,15 @@ async fn local_cells() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
+    // A line that is not ended is the cell's own, also if the cell uses nothing of the library.
+    assert_eq!(s.shown(m, "print!(\"hi\");").await, "hi");
     assert_eq!(s.shown(m, "1 + 1").await, "=2");
+    assert_eq!(
+        s.shown(m, "fn main() { println!(\"main\") }").await,
+        "main\n"
+    );
+    s.shown(m, "let big = [7u8; 20_000_000];").await;
+    assert_eq!(s.shown(m, "big.len() + big[9] as usize").await, "=20000007");
     assert_eq!(s.shown(m, "let größe = vec![1, 2, 3];").await, "");
     assert_eq!(
         s.shown(m, "println!(\"a\"); print!(\"b\"); größe.len()")

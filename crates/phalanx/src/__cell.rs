@@ -73,8 +73,19 @@ pub(crate) fn report_panic(message: &str, location: &str) {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __eprintln {
+    ("{}", $value:ident) => {
+        $crate::__cell::report_error(
+            ::std::any::type_name_of_val(&$value),
+            ::std::format_args!("{}", $value),
+            ::std::format_args!("{:#}", $value),
+        )
+    };
     ($format:literal, $value:ident) => {
-        $crate::__cell::report_error(::std::format_args!($format, $value))
+        $crate::__cell::report_error(
+            "",
+            ::std::format_args!($format, $value),
+            ::std::format_args!($format, $value),
+        )
     };
     ($($arguments:tt)*) => {
         ::std::eprintln!($($arguments)*)
@@ -93,11 +104,17 @@ pub(crate) fn formatted(text: &str, failure: &Failure) {
     FORMATTED.set(Some((text.to_owned(), failure.clone())));
 }
 
+/// The types of errors whose alternate form names their causes.
+const CHAINED: [&str; 2] = ["anyhow::Error", "eyre::Report"];
+
 /// Prints an error on stderr, in the thread that runs the cells so that its owner can tell it from
-/// other text.
-pub fn report_error(error: fmt::Arguments<'_>) {
+/// other text; with its causes, if its type has a form for that.
+pub fn report_error(type_name: &str, plain: fmt::Arguments<'_>, alternate: fmt::Arguments<'_>) {
     FORMATTED.set(None);
-    let text = error.to_string();
+    let text = match CHAINED.contains(&type_name) {
+        true => alternate.to_string(),
+        false => plain.to_string(),
+    };
     if !in_main_thread() {
         return std::eprintln!("{text}");
     }

@@ -1,7 +1,14 @@
 //! Whether a cell can be run as it stands.
 
-use super::scan::{Ending, scan};
+use super::scan::{Ending, is_trivia, scan};
 use super::{DirectiveKind, split};
+use ra_ap_rustc_lexer::{FrontmatterAllowed, tokenize};
+use ra_ap_syntax::{Edition, SourceFile};
+
+/// What the parser wants around statements.
+const BEFORE: &str = "fn cell() {\n";
+/// A `;` would do no harm: what only that is missing from is not about to go on.
+const AFTER: &str = "\n;\n}";
 
 /// Spaces a console indents by for each open bracket.
 const INDENT: usize = 4;
@@ -20,7 +27,7 @@ pub enum Completeness {
     Invalid,
 }
 
-/// Judges a cell by its brackets, strings and comments.
+/// Judges a cell by its brackets, strings and comments, and then by what the parser expects behind it.
 pub fn completeness(cell: &str) -> Completeness {
     let directives = split(cell);
     let source = match directives.first().map(|directive| &directive.kind) {
@@ -36,6 +43,9 @@ pub fn completeness(cell: &str) -> Completeness {
         _ => cell,
     };
     match scan(source).ending {
+        Ending::Whole if goes_on(source) => Completeness::Incomplete {
+            indent: String::new(),
+        },
         Ending::Whole => Completeness::Complete,
         Ending::Open(brackets) => Completeness::Incomplete {
             indent: " ".repeat(INDENT * brackets),
@@ -45,6 +55,32 @@ pub fn completeness(cell: &str) -> Completeness {
         },
         Ending::Invalid => Completeness::Invalid,
     }
+}
+
+/// Returns true if the parser expects something behind the last Rust of a cell, and nothing else: an
+/// expression after `let a =`, an item after an attribute.
+fn goes_on(cell: &str) -> bool {
+    let directives = split(cell);
+    let Some(DirectiveKind::Rust(text)) = directives.last().map(|directive| &directive.kind) else {
+        return false;
+    };
+    let code = format!("{BEFORE}{}", text.source.trim_end());
+    let parsed = SourceFile::parse(&format!("{code}{AFTER}"), Edition::Edition2024);
+    let end = code_end(&code);
+    let mut errors = parsed.errors().into_iter().peekable();
+    errors.peek().is_some() && errors.all(|error| usize::from(error.range().start()) >= end)
+}
+
+/// The end of the last token that is neither blank nor a comment.
+fn code_end(code: &str) -> usize {
+    let (mut at, mut end) = (0, 0);
+    for token in tokenize(code, FrontmatterAllowed::No) {
+        at += token.len as usize;
+        if !is_trivia(token.kind) {
+            end = at;
+        }
+    }
+    end
 }
 
 #[cfg(test)]
@@ -68,6 +104,24 @@ mod tests {
             ("let s = r#\"a\"", incomplete(0)),
             ("/* a /* b */", incomplete(0)),
             ("}", Completeness::Invalid),
+            ("#[derive(Debug)]", incomplete(0)),
+            ("#[derive(Debug)] // größe", incomplete(0)),
+            ("let größe =", incomplete(0)),
+            ("1 +", incomplete(0)),
+            ("a.b().", incomplete(0)),
+            ("if a { 1 } else", incomplete(0)),
+            ("let a = 1; // so", Completeness::Complete),
+            ("let a = 1", Completeness::Complete),
+            (
+                "fn f<'a>(x: &'a str) -> &'a str { x }",
+                Completeness::Complete,
+            ),
+            ("let s = r#\"a \" b", incomplete(0)),
+            ("match x {", incomplete(4)),
+            ("let a = f(b c);", Completeness::Complete),
+            (":dep serde", Completeness::Complete),
+            ("let a = 1;\n:vars", Completeness::Complete),
+            ("// note\n%%px\n1 +", incomplete(0)),
             ("f(]", Completeness::Invalid),
             ("%px \"unbalanced (", Completeness::Complete),
             ("%%px", incomplete(0)),

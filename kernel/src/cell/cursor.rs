@@ -1,6 +1,6 @@
 //! What stands at a place of a cell, for completion and inspection.
 
-use super::scan::{MarkKind, line_end, scan};
+use super::scan::{MarkKind, code_start, line_end, scan};
 use crate::command::table::COMMANDS;
 use std::ops::Range;
 
@@ -35,8 +35,8 @@ pub fn char_offset(text: &str, bytes: usize) -> usize {
 
 /// What a byte offset of a cell belongs to.
 pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
-    let first = cell.find(|c: char| !c.is_whitespace()).unwrap_or(0);
-    if cell[first..].starts_with("%%") {
+    let first = code_start(cell).unwrap_or(0);
+    if cell[first..].starts_with("%%") && offset >= first {
         let end = line_end(cell, first);
         if offset <= end {
             return AtCursor::Magic(first..end);

@@ -23,6 +23,17 @@ pub fn items(source: &str) -> Vec<Item> {
     items
 }
 
+/// Returns true if some Rust sets the allocator, which has no effect in a cell.
+pub fn sets_allocator(source: &str) -> bool {
+    let mut at = 0;
+    let mut tokens = tokenize(source, FrontmatterAllowed::No);
+    tokens.any(|token| {
+        let start = at;
+        at += token.len as usize;
+        token.kind == TokenKind::Ident && source.get(start..at) == Some("global_allocator")
+    })
+}
+
 struct Parser<'a> {
     source: &'a str,
     /// What is neither blank nor comment.

@@ -21,7 +21,7 @@ mod split;
 pub use complete::{Completeness, completeness};
 pub use cursor::{AtCursor, at_cursor, byte_offset, char_offset};
 pub use help::{HelpTopic, help_topic};
-pub use items::{Item, items};
+pub use items::{Item, items, sets_allocator};
 pub use source_map::SourceMap;
 pub use split::split;
 

@@ -73,10 +73,27 @@ pub(super) fn is_blank(text: &str) -> bool {
     ra_ap_rustc_lexer::tokenize(text, FrontmatterAllowed::No).all(|token| is_trivia(token.kind))
 }
 
+/// The place at which a cell's code begins, behind blanks and comments; `None` if there is none.
+pub(super) fn code_start(cell: &str) -> Option<usize> {
+    let mut start = 0;
+    for token in ra_ap_rustc_lexer::tokenize(cell, FrontmatterAllowed::No) {
+        if !is_trivia(token.kind) {
+            return Some(start);
+        }
+        start += token.len as usize;
+    }
+    None
+}
+
 pub(super) fn is_trivia(kind: TokenKind) -> bool {
     matches!(
         kind,
-        TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. }
+        TokenKind::Whitespace
+            | TokenKind::LineComment { .. }
+            | TokenKind::BlockComment {
+                terminated: true,
+                ..
+            }
     )
 }
 

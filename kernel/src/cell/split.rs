@@ -1,6 +1,6 @@
 //! A cell's source as an ordered list of directives.
 
-use super::scan::{Mark, MarkKind, is_blank, line_end, scan};
+use super::scan::{Mark, MarkKind, code_start, is_blank, line_end, scan};
 use super::{Directive, DirectiveKind, RustText, SourceMap};
 use ra_ap_rustc_lexer::is_id_start;
 use std::ops::Range;
@@ -45,9 +45,9 @@ pub fn split(cell: &str) -> Vec<Directive> {
     directives
 }
 
-/// The whole cell as a cell magic, if its first line that is not blank is one.
+/// The whole cell as a cell magic, if its first line that is neither blank nor a comment is one.
 fn cell_magic(cell: &str) -> Option<Directive> {
-    let start = cell.find(|c: char| !c.is_whitespace())?;
+    let start = code_start(cell)?;
     let rest = cell[start..].strip_prefix("%%")?;
     if !rest.chars().next().is_some_and(is_id_start) {
         return None;

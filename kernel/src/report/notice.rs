@@ -7,6 +7,8 @@ use phalanx_protocol::evaluator::DroppedVariables;
 pub enum Notice {
     /// The types of these variables are other ones now, so they were dropped before the cell ran.
     Dropped(DroppedVariables),
+    /// The cell sets the allocator, which belongs to the standard library that all cells share.
+    Allocator,
     /// The types of these variables have changed with the dependencies, so they are gone.
     Lost(Vec<String>),
 }
@@ -14,6 +16,11 @@ pub enum Notice {
 /// Tells it, in a line for stderr.
 pub fn notice(notice: &Notice) -> String {
     let (what, names) = match notice {
+        Notice::Allocator => {
+            let told = "`#[global_allocator]` has no effect in a cell: all cells share the allocator of the \
+                        standard library they are linked to\n";
+            return told.to_owned();
+        }
         Notice::Dropped(DroppedVariables { names, rebuilt }) => match &rebuilt[..] {
             [] => (
                 "dropped, because this cell defines their types anew".to_owned(),

@@ -2,9 +2,11 @@
 
 use super::magics::{self, Order, Standing};
 use super::{CellContext, Services, commands, help, shell};
-use crate::cell::{Directive, DirectiveKind, RustText, SourceMap, help_topic, split};
+use crate::cell::{
+    Directive, DirectiveKind, RustText, SourceMap, help_topic, sets_allocator, split,
+};
 use crate::magic;
-use crate::report::{Fault, Place};
+use crate::report::{Fault, Notice, Place, notice};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::MAGIC_FAILED;
 use phalanx_protocol::output::{MimeBundle, StreamName};
@@ -144,6 +146,10 @@ pub(super) async fn evaluate(
     text: RustText,
 ) -> Result<(), Fault> {
     let place = context.place(text.map);
+    if sets_allocator(&text.source) {
+        let told = notice(&Notice::Allocator);
+        context.outlet().text(StreamName::Stderr, told).await;
+    }
     let evaluated = services.local().evaluate(context, text.source).await;
     let failure = match evaluated {
         Ok(_) => return Ok(()),

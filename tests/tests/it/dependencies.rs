@@ -45,6 +45,7 @@ fn a_dependency_costs_what_it_changes() {
             &["`shape` was built anew", "`holds`", "`nested`", "1 1 2\n"],
         );
         check("the old type", &["cannot find value `holds`"]);
+        check("an error with its cause", &["what: cause"]);
         check("the old type in another", &["cannot find value `nested`"]);
         for cell in ["another dependency", "what lives on"] {
             let text = answers[namespace][cell].as_str().unwrap();

@@ -11,7 +11,8 @@ use super::error_hints;
 use super::generated_crate;
 use super::local::{NOTHING, not_writable};
 use super::relay::{Answering, Relay};
-use super::source::{Prepared, prepare};
+use super::source::{self, Prepared, prepare};
+use super::syntax;
 use super::types::Types;
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
@@ -93,6 +94,11 @@ impl<S: Clone> Engines<S> {
         next: StateId,
         outcome: &Outcome,
     ) -> Result<Answer, Failure> {
+        if let Some(failure) = syntax::errors(source) {
+            return Err(failure);
+        }
+        let with_call = source::call_of_main(source).map(|call| format!("{source}{call}"));
+        let source = with_call.as_deref().unwrap_or(source);
         let base = self.states.get(base).ok_or_else(|| Failure::Internal {
             message: format!("no namespace is known in state {base}"),
         })?;

@@ -9,7 +9,8 @@ use super::error_hints;
 use super::generated_crate;
 use super::prelude::Shown;
 use super::relay::{Answering, Relay};
-use super::source::{Prepared, declared, prepare};
+use super::source::{self, Prepared, declared, prepare};
+use super::syntax;
 use super::types::Types;
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
@@ -138,6 +139,11 @@ impl Local {
     }
 
     fn cell(&mut self, source: &str) -> Result<Answer, Failure> {
+        if let Some(failure) = syntax::errors(source) {
+            return Err(failure);
+        }
+        let with_call = source::call_of_main(source).map(|call| format!("{source}{call}"));
+        let source = with_call.as_deref().unwrap_or(source);
         self.build_dependencies()?;
         if dependencies::awaits(source) && !generated_crate::depends_on(dependencies::TOKIO.0) {
             let (name, config) = dependencies::TOKIO;

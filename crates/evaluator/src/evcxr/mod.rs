@@ -28,6 +28,7 @@ mod source;
 mod spans;
 mod start;
 mod store;
+mod syntax;
 mod types;
 mod untyped;
 mod variables;

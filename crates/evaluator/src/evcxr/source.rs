@@ -4,7 +4,7 @@ use super::untyped::{self, Addition};
 use phalanx_protocol::analysis::VariableType;
 use phalanx_protocol::evaluator::DroppedVariables;
 use phalanx_protocol::failure::DiagnosticSpan;
-use ra_ap_syntax::ast::{self, AstNode, HasModuleItem, HasName};
+use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
@@ -102,6 +102,34 @@ fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
 /// The items among a cell's statements, as evcxr finds them.
 pub(super) fn items(source: &str) -> Vec<ast::Item> {
     statements(source).filter_map(ast::Item::cast).collect()
+}
+
+/// The call of a cell's `main`, if the cell has nothing but items and one of them is that.
+pub(super) fn call_of_main(source: &str) -> Option<&'static str> {
+    let items = items(source);
+    if items.is_empty() || items.len() < statements(source).count() {
+        return None;
+    }
+    let main = items.into_iter().find_map(|item| match item {
+        ast::Item::Fn(function) if function.name()?.text() == "main" => Some(function),
+        _ => None,
+    })?;
+    let has_parameters = main
+        .param_list()
+        .is_some_and(|list| list.params().next().is_some());
+    if has_parameters {
+        return None;
+    }
+    let returned = main.ret_type().map(|ty| ty.syntax().text().to_string());
+    let may_fail = returned.is_some_and(|ty| ty.contains("Result") || ty.contains("Option"));
+    // A macro, as tokio's, makes an asynchronous one synchronous.
+    let is_async = main.async_token().is_some() && main.attrs().next().is_none();
+    Some(match (is_async, may_fail) {
+        (false, false) => "\nmain();",
+        (false, true) => "\nmain()?;",
+        (true, false) => "\nmain().await;",
+        (true, true) => "\nmain().await?;",
+    })
 }
 
 /// The lines of each item of a cell, from 1.

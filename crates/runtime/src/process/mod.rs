@@ -16,6 +16,7 @@ mod own_data;
 mod runner;
 mod setting;
 mod snapshot;
+mod stack;
 mod supervisor;
 mod thread_data;
 mod written;
@@ -38,6 +39,7 @@ pub fn process_main() -> ExitCode {
     let Some(path) = std::env::var_os(CONTROL_SOCKET_VAR) else {
         return ended(Err(ProcessError::NoOwner));
     };
+    stack::ensure();
     ended(supervisor::run(&PathBuf::from(path)))
 }
 

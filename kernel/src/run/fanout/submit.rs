@@ -2,6 +2,7 @@
 
 use super::States;
 use super::supervise::{Supervised, supervise};
+use crate::cell::sets_allocator;
 use crate::magic::PxPlan;
 use crate::magic::Targets;
 use crate::report::{Notice, notice};
@@ -104,6 +105,10 @@ impl Fanout {
         for cell in cells {
             names.extend(cell.dropped.names.iter().cloned());
             rebuilt.extend(cell.dropped.rebuilt.iter().cloned());
+        }
+        if sets_allocator(&source) {
+            let told = notice(&Notice::Allocator);
+            context.outlet().text(StreamName::Stderr, told).await;
         }
         if !names.is_empty() {
             let dropped = DroppedVariables {

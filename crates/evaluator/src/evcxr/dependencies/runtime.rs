@@ -100,11 +100,21 @@ pub(super) fn inside(source: &str, users: &BTreeSet<String>) -> Option<String> {
     if !mentions(source, users) {
         return None;
     }
-    let body = entry + function.find('{')? + 1;
+    at_entry(source, &format!("let _runtime = {DEPENDENCIES}::enter();"))
+}
+
+/// Has a cell's crate use the shared library, whatever its code: the linker would leave it out, and with
+/// it what ends a cell. No line moves.
+pub(super) fn using(source: &str) -> Option<String> {
+    at_entry(source, &format!("{DEPENDENCIES}::used();"))
+}
+
+/// Puts a statement before a cell's code.
+fn at_entry(source: &str, statement: &str) -> Option<String> {
+    let entry = source.rfind(ENTRY)?;
+    let body = entry + source[entry..].find('{')? + 1;
     let (before, after) = source.split_at(body);
-    Some(format!(
-        "{before}let _runtime = {DEPENDENCIES}::enter();{after}"
-    ))
+    Some(format!("{before}{statement}{after}"))
 }
 
 /// Returns true if code of a crate names one of `users`, or what is imported from one.

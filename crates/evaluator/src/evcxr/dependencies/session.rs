@@ -111,7 +111,8 @@ impl Session {
             true => runtime::inside(source, &self.tokio_users),
             false => None,
         };
-        let mut source = inside.unwrap_or_else(|| source.to_owned());
+        let source = inside.unwrap_or_else(|| source.to_owned());
+        let mut source = runtime::using(&source).unwrap_or(source);
         source.push_str(&library.reference());
         source
     }

@@ -165,6 +165,7 @@ impl Ingredients<'_> {
             }
             None => {}
         }
+        source += "#[inline(never)]\npub fn used() {}\n";
         let names = self.knowing_threads.join(" ");
         if !names.is_empty() {
             source += &format!(
@@ -288,10 +289,9 @@ mod tests {
             ("serde".to_owned(), serde.file.path.clone()),
         ];
         let one = of(&[&pool], &externs);
-        assert!(
-            one.source()
-                .starts_with("extern crate my_pool as _;\n#[used]")
-        );
+        assert!(one.source().starts_with(
+            "extern crate my_pool as _;\n#[inline(never)]\npub fn used() {}\n#[used]"
+        ));
         let both = of(&[&pool, &serde], &externs);
         assert_ne!(one.version(), both.version());
         // Copied to another folder it is the same.

@@ -80,3 +80,27 @@ fn lines_are_found_where_they_are_unmistakable() {
     let source = "let a = f(); if a { g() }\nlet b = f();\nh(a)\n";
     assert_eq!(line_map(compiled, source), [(1, 1), (2, 1), (3, 2), (4, 3)]);
 }
+
+#[test]
+fn a_cell_of_items_runs_its_main() {
+    for (cell, call) in [
+        ("fn main() { f() }\nfn f() {}", Some("\nmain();")),
+        (
+            "use std::fmt;\nfn main() -> Result<(), fmt::Error> { Ok(()) }",
+            Some("\nmain()?;"),
+        ),
+        ("async fn main() {}", Some("\nmain().await;")),
+        (
+            "async fn main() -> anyhow::Result<()> { Ok(()) }",
+            Some("\nmain().await?;"),
+        ),
+        ("#[tokio::main]\nasync fn main() {}", Some("\nmain();")),
+        ("fn main() {}\nmain();", None),
+        ("fn main() {} let größe = 1;", None),
+        ("fn main(a: u8) {}", None),
+        ("fn f() {}", None),
+        ("1 + 1", None),
+    ] {
+        assert_eq!(call_of_main(cell), call, "{cell}");
+    }
+}

@@ -59,6 +59,7 @@ fn told(command: &Command) -> String {
         Command::Progress { line, .. } => format!("progress {line}"),
         Command::Tell { notice, .. } => match notice {
             Notice::Lost(names) => format!("lost {}", names.join(" ")),
+            Notice::Allocator => "allocator".to_owned(),
             Notice::Dropped(dropped) => format!("dropped {}", dropped.names.join(" ")),
         },
         Command::Answer { job, result } => match result {
