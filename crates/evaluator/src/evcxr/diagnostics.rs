@@ -26,7 +26,7 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
     }
 }
 
-/// What helps where rustc refuses the code that evcxr makes to keep variables.
+/// The advice where rustc refuses the code that evcxr makes to keep variables.
 const EXPLICIT: &str = "give the cell's variables explicit types, or put the code in braces";
 
 /// A part of rustc's message for a type that is shown by value and is given as a reference.

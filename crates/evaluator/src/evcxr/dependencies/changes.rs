@@ -5,7 +5,7 @@ use super::shadowing::Shadowed;
 use crate::evcxr::generated_crate::build_folder;
 use std::collections::BTreeSet;
 
-/// What has been built anew since some point.
+/// The crates that were built anew since some point.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
     /// The names of the crates.

@@ -44,7 +44,7 @@ impl LibraryFile {
         Self::read(&self.path).is_ok_and(|now| now == *self)
     }
 
-    /// What identifies the library in every folder that it is copied to.
+    /// The identity of the library, which is the same in every folder that it is copied to.
     pub(crate) fn identity(&self) -> impl std::hash::Hash + use<'_> {
         (self.path.file_name(), self.modified, self.size)
     }

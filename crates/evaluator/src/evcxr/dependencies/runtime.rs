@@ -41,7 +41,7 @@ fn wait(future: std::pin::Pin<&mut dyn Future<Output = ()>>) {
 }
 "#;
 
-/// How evcxr's code begins and ends that takes its own runtime.
+/// The beginning and the end of the code by which evcxr takes its own runtime.
 const OWN: (&str, &str) = ("\nlet mut mutex =", ".block_on(async {");
 
 /// A crate of tokio that has a runtime with threads.

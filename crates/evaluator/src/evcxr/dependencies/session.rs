@@ -12,13 +12,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where it is kept, since every cell is built by a process of its own; below the crate's folder.
+/// The file in which a session is kept, since every cell is built by a process of its own; below the
+/// crate's folder.
 const FILE: &str = "target/phalanx-dependencies.json";
 
 /// The crates that cells can name, each with its library.
 pub(crate) type Externs = BTreeMap<String, LibraryFile>;
 
-/// What the cells of a session depend on now.
+/// The dependencies of a session's cells, as they are built.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Session {
     /// The build that this follows.
@@ -265,7 +266,7 @@ impl Session {
     }
 }
 
-/// What every cell depends on.
+/// The crates that every cell depends on.
 const OURS: [&str; 2] = ["phalanx", "serde"];
 
 /// Returns true for the crates of the library that comes with Phalanx.

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 /// For each glob import, the names that it shadows.
 pub(crate) type Shadowed = BTreeMap<String, BTreeSet<String>>;
 
-/// Where the source stands that is checked, below the crate's folder.
+/// The source that is checked, below the crate's folder.
 const SOURCE: &str = "target/phalanx-shared/shadowing.rs";
 
 /// The names, and code that compiles only if each is what it is in the standard prelude.

@@ -16,10 +16,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Where they are made, below the crate's folder.
+/// The folder in which they are made, below the crate's folder.
 const WORK: &str = "target/phalanx-shared";
 
-/// What the last linker that failed said; below the folder above.
+/// The messages of the last linker that failed; below the folder above.
 const MESSAGES: &str = "messages.txt";
 
 /// The number of them that are kept in a folder.
@@ -58,7 +58,7 @@ pub(crate) struct SharedLibrary {
     pub(super) starting_threads: Vec<String>,
 }
 
-/// What a shared library is made of.
+/// The parts of a shared library.
 #[derive(Debug)]
 pub(super) struct Ingredients<'a> {
     /// The library that holds what it does not.
@@ -121,7 +121,7 @@ impl SharedLibrary {
         ["--extern".to_owned(), format!("{}={library}", self.name)]
     }
 
-    /// By which a cell refers to it; at the end of its source, where it moves nothing.
+    /// The item by which a cell refers to it; at the end of its source, where it moves nothing.
     pub(crate) fn reference(&self) -> String {
         format!("extern crate {} as {DEPENDENCIES};\n", self.name)
     }
