@@ -4,7 +4,7 @@ use crate::analysis::Question;
 use crate::scaffold::FUNCTION;
 use phalanx_protocol::analysis::{InferredType, VariableType};
 use ra_ap_base_db::EditionedFileId;
-use ra_ap_hir::{HirDisplay, Module, Semantics, Type, attach_db};
+use ra_ap_hir::{FindPathConfig, HirDisplay, Module, ModuleDef, Semantics, Type, attach_db};
 use ra_ap_ide::RootDatabase;
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind};
@@ -57,9 +57,66 @@ fn named(ty: &Type<'_>, db: &RootDatabase, module: Module) -> InferredType {
         return InferredType::Closure;
     }
     match ty.display_source_code(db, module.into(), true) {
-        Ok(text) if is_complete(&text) => InferredType::Known(text),
+        Ok(text) if is_complete(&text) => {
+            InferredType::Known(with_paths(text, &paths_of_traits(ty, db, module)))
+        }
         _ => InferredType::Unknown,
     }
+}
+
+/// The traits of trait objects in a type, each with the path that means it in a module.
+fn paths_of_traits(ty: &Type<'_>, db: &RootDatabase, module: Module) -> Vec<(String, String)> {
+    let mut paths = Vec::new();
+    ty.walk(db, |part| {
+        let Some(of) = part.as_dyn_trait() else {
+            return;
+        };
+        let name = of.name(db).display(db, EDITION).to_string();
+        let config = FindPathConfig {
+            prefer_no_std: false,
+            prefer_prelude: true,
+            prefer_absolute: false,
+            allow_unstable: false,
+        };
+        if let Some(path) = module.find_path(db, ModuleDef::Trait(of), config) {
+            paths.push((name, path.display(db, EDITION).to_string()));
+        }
+    });
+    paths
+}
+
+/// Returns a type whose trait objects name their traits by path; rust-analyzer writes their names alone.
+fn with_paths(text: String, paths: &[(String, String)]) -> String {
+    const BEFORE: &str = "const _: ";
+    if paths.is_empty() {
+        return text;
+    }
+    let parsed = SourceFile::parse(&format!("{BEFORE}{text} = x();"), EDITION);
+    let nodes = parsed.syntax_node().descendants();
+    let objects = nodes.filter_map(ast::DynTraitType::cast);
+    let bounds = objects.flat_map(|object| {
+        let list = object.type_bound_list().into_iter();
+        let bounds = list.flat_map(|list| list.bounds().collect::<Vec<_>>());
+        bounds.filter_map(|bound| match bound.ty()? {
+            ast::Type::PathType(of) => of.path()?.as_single_segment()?.name_ref(),
+            _ => None,
+        })
+    });
+    let mut places: Vec<_> = bounds
+        .filter_map(|name| {
+            let text = name.text();
+            let (_, path) = paths.iter().find(|(known, _)| *known == *text)?;
+            let range = name.syntax().text_range();
+            let start = usize::from(range.start()).checked_sub(BEFORE.len())?;
+            Some((start..start + usize::from(range.len()), path))
+        })
+        .collect();
+    places.sort_by_key(|(range, _)| range.start);
+    let mut text = text;
+    for (range, path) in places.into_iter().rev() {
+        text.replace_range(range, path);
+    }
+    text
 }
 
 /// Returns true for a type without a part that is unknown, such as the length of `[u8; _]`.
@@ -77,6 +134,21 @@ fn is_complete(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_traits_of_objects_are_named_by_path() {
+        let paths = [("Display".to_owned(), "std::fmt::Display".to_owned())];
+        for (text, with) in [
+            ("Box<dyn Display>", "Box<dyn std::fmt::Display>"),
+            (
+                "(Display, &dyn Display, Box<dyn Fn(Box<dyn Display + Send>)>)",
+                "(Display, &dyn std::fmt::Display, Box<dyn Fn(Box<dyn std::fmt::Display + Send>)>)",
+            ),
+            ("Box<dyn Other>", "Box<dyn Other>"),
+        ] {
+            assert_eq!(with_paths(text.to_owned(), &paths), with);
+        }
+    }
 
     #[test]
     fn a_type_with_holes_is_none() {

@@ -141,7 +141,10 @@ impl Echo {
                     moved = take_moved(&mut self.local, &lines);
                     self.local.extend(defined(&lines));
                 }
-                Outcome::Panicked(_) | Outcome::Errored { .. } | Outcome::Abandoned { .. } => {}
+                Outcome::Panicked(_)
+                | Outcome::Errored { .. }
+                | Outcome::Returned
+                | Outcome::Abandoned { .. } => {}
             }
             return Ok(Answer::Evaluated(Evaluated {
                 toolchain: None,
@@ -189,7 +192,10 @@ impl Echo {
                 variables.extend(defined(&lines));
             }
             Outcome::Died { .. } => variables.clear(),
-            Outcome::Panicked(_) | Outcome::Errored { .. } | Outcome::Abandoned { .. } => {}
+            Outcome::Panicked(_)
+            | Outcome::Errored { .. }
+            | Outcome::Returned
+            | Outcome::Abandoned { .. } => {}
         }
         let cell = Some(self.artifact(&lines)?).filter(|_| !lines.is_empty());
         self.functions.insert(next.clone(), functions);
@@ -211,6 +217,7 @@ impl Echo {
             has_result: lines.iter().any(|line| line.starts_with("result")),
             lines: Vec::new(),
             dropped: DroppedVariables::default(),
+            unkept: Vec::new(),
         })
     }
 }

@@ -10,8 +10,9 @@ use std::cell::RefCell;
 use std::ffi::c_void;
 use std::fmt;
 use std::io::Write;
+use std::ops::Deref;
 use std::panic;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 use std::thread::{self, ThreadId};
 
 /// Shows a value the way evcxr's protocol wants it; a unit value, which the name of its type tells,
@@ -94,6 +95,74 @@ macro_rules! __eprintln {
 
 pub use crate::__eprintln as eprintln;
 
+/// A static of a macro's making, which all cells have from the one that was loaded first.
+pub struct Shared<T: 'static>(LazyLock<&'static T>);
+
+impl<T> Shared<T> {
+    /// Refers to what a function gives.
+    pub const fn new(get: fn() -> &'static T) -> Self {
+        Self(LazyLock::new(get))
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// Statements whose variables later cells do not have: evcxr, which keeps what a `let` declares, does
+/// not look into the call of a macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __unkept {
+    ($($statements:tt)*) => { $($statements)* };
+}
+
+pub use crate::__unkept as unkept;
+
+/// The standard macro of that name, given its place in the notebook.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __dbg {
+    ($place:literal;) => {
+        ::std::eprintln!("[{}]", $place)
+    };
+    ($place:literal; $value:expr $(,)?) => {
+        match $value {
+            value => {
+                ::std::eprintln!("[{}] {} = {:#?}", $place, ::std::stringify!($value), &value);
+                value
+            }
+        }
+    };
+    ($place:literal; $($value:expr),+ $(,)?) => {
+        ($($crate::__cell::dbg!($place; $value)),+,)
+    };
+}
+
+/// `column!`, `file!` and `line!`, given their answers.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __place {
+    ($place:literal) => {
+        $place
+    };
+}
+
+pub use crate::__dbg as dbg;
+pub use crate::__place as column;
+pub use crate::__place as file;
+pub use crate::__place as line;
+
 thread_local! {
     /// The library's error that was formatted last, and its text.
     static FORMATTED: RefCell<Option<(String, Failure)>> = const { RefCell::new(None) };
@@ -127,6 +196,17 @@ pub fn report_error(type_name: &str, plain: fmt::Arguments<'_>, alternate: fmt::
     let report = format!("{MARKER_START}error{MARKER_END}{report}{end}");
     // As for a panic.
     let _ = std::io::stderr().write_all(report.as_bytes());
+}
+
+/// Tells the owner that the cell returns before its end, and the user which variables it does not leave.
+pub fn returned(names: &[&str]) {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    if !quoted.is_empty() {
+        let names = quoted.join(", ");
+        std::eprintln!("not kept, because the cell returned before its end: {names}");
+    }
+    // As for a panic.
+    let _ = std::io::stderr().write_all(format!("{MARKER_START}returned{MARKER_END}").as_bytes());
 }
 
 /// Whether this is the main thread, which runs the cells; their standard library, loaded later than

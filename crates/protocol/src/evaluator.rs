@@ -141,6 +141,36 @@ pub struct CompiledCell {
     /// The variables that are dropped before it runs.
     #[serde(default)]
     pub dropped: DroppedVariables,
+    /// The variables that it declares and later cells do not have.
+    #[serde(default)]
+    pub unkept: Vec<UnkeptVariable>,
+}
+
+/// A variable that cannot be kept for later cells.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UnkeptVariable {
+    /// Its name.
+    pub name: String,
+    /// The reason.
+    pub reason: UnkeptReason,
+}
+
+/// The reason why a variable cannot be kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum UnkeptReason {
+    /// It borrows from another value, which is gone with the cell.
+    Borrowed,
+    /// It is a closure, whose type has no name.
+    Closure,
+    /// It may have no value at the cell's end.
+    Uninitialized,
+    /// Its type could not be inferred.
+    Unknown,
+    /// Its type cannot be written.
+    Unnameable {
+        /// The type, as rustc would show it.
+        ty: String,
+    },
 }
 
 /// Variables whose types are not what they were.

@@ -8,7 +8,13 @@ use std::path::PathBuf;
 /// The beginning of the names of the crates that hold the dependencies of cells.
 pub const SHARED_LIBRARY_PREFIX: &str = "phalanx_set_";
 
-/// The section of such a crate's library that names the crates whose statics know of threads, which a
+/// The beginning of the symbols under which cells share their statics.
+pub const STATIC_PREFIX: &str = "phalanx_static_";
+
+/// Exported by the library of a cell that shares statics: the loader has to let all later ones see them.
+pub const SHARED_STATICS_SYMBOL: &str = "phalanx_cell_statics";
+
+/// The section of a library of dependencies that names the crates whose statics know of threads, which a
 /// snapshot does not have; separated by spaces.
 pub const KNOWING_THREADS_SECTION: &str = ".phalanx.threads";
 
@@ -186,6 +192,8 @@ pub enum Outcome {
         /// What it was, where it was the library's.
         failure: Option<Box<Failure>>,
     },
+    /// It returned before its end; new variables are dropped.
+    Returned,
     /// These variables had changed type; the cell did not run.
     VariablesLost(Vec<String>),
     /// The process ended, and a snapshot took over: everything is as it was before the cell.
@@ -211,6 +219,7 @@ impl crate::id::StateId {
             Outcome::Completed => Some(next.clone()),
             Outcome::Panicked(_) => Some(Self::new(format!("{next}~panicked"))),
             Outcome::Errored { .. } => Some(Self::new(format!("{next}~error"))),
+            Outcome::Returned => Some(Self::new(format!("{next}~returned"))),
             Outcome::Died { .. } => Some(Self::new(format!("{next}~died"))),
             Outcome::VariablesLost(_) | Outcome::Abandoned { .. } => None,
         }

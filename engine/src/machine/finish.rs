@@ -52,7 +52,7 @@ impl Machine {
             self.runtime = super::RuntimeState::Awaited;
         }
         match outcome {
-            Outcome::Completed => self.complete(commands),
+            Outcome::Completed | Outcome::Returned => self.complete(commands),
             Outcome::Panicked(panic) => {
                 let panic = match library {
                     Some(library) => panic.of_library(library.as_str()),

@@ -352,6 +352,7 @@ impl Machine {
                     entry: cell.entry.clone().unwrap_or_default(),
                     has_result: cell.has_result,
                     lines: cell.lines.clone(),
+                    unkept: Vec::new(),
                 },
             },
             Work::Call { call, args, .. } => Command::Call {

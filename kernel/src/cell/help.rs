@@ -9,10 +9,9 @@ pub struct HelpTopic {
     pub source: bool,
 }
 
-/// The topic of a cell that asks for help and does nothing else.
-///
-/// `name?` is Rust as well; to apply `?` to a plain variable one writes `(name)?`.
-pub fn help_topic(cell: &str) -> Option<HelpTopic> {
+/// The topic of a cell that asks for help and does nothing else. `name?` is Rust if `name` is one of the
+/// variables.
+pub fn help_topic(cell: &str, variables: &[String]) -> Option<HelpTopic> {
     let cell = cell.trim();
     let (name, marks) = match cell.strip_prefix('?') {
         Some(rest) => {
@@ -25,7 +24,9 @@ pub fn help_topic(cell: &str) -> Option<HelpTopic> {
         }
     };
     let name = name.trim();
-    let is_topic = (1..=2).contains(&marks) && is_name(name);
+    let is_rust =
+        !cell.starts_with('?') && marks == 1 && variables.iter().any(|known| known == name);
+    let is_topic = (1..=2).contains(&marks) && is_name(name) && !is_rust;
     is_topic.then(|| HelpTopic {
         name: name.to_owned(),
         source: marks == 2,
@@ -69,7 +70,7 @@ mod tests {
                 name: name.to_owned(),
                 source,
             };
-            assert_eq!(help_topic(cell), Some(topic), "{cell:?}");
+            assert_eq!(help_topic(cell, &[]), Some(topic), "{cell:?}");
         }
         for cell in [
             "",
@@ -77,6 +78,7 @@ mod tests {
             "a",
             "a???",
             "f()?",
+            "res?",
             "(a)?",
             "let a = b?",
             "a?\nb",
@@ -84,7 +86,7 @@ mod tests {
             "a b?",
             "%px 1?",
         ] {
-            assert_eq!(help_topic(cell), None, "{cell:?}");
+            assert_eq!(help_topic(cell, &["res".to_owned()]), None, "{cell:?}");
         }
     }
 }

@@ -8,12 +8,14 @@
 //! | `complete.rs` | whether a cell is ready to be run (`is_complete_request`) |
 //! | `help.rs` | cells that ask for help |
 //! | `items.rs` | what of a cell defines something |
+//! | `places.rs` | how `dbg!`, `line!` and their like name the cell |
 //! | `cursor.rs` | what stands at a place, for completion and inspection |
 
 mod complete;
 mod cursor;
 mod help;
 mod items;
+mod places;
 mod scan;
 mod source_map;
 mod split;
@@ -22,6 +24,7 @@ pub use complete::{Completeness, completeness};
 pub use cursor::{AtCursor, at_cursor, byte_offset, char_offset};
 pub use help::{HelpTopic, help_topic};
 pub use items::{Item, items, sets_allocator};
+pub use places::located;
 pub use source_map::SourceMap;
 pub use split::split;
 

@@ -10,6 +10,16 @@ pub struct SourceMap {
     lines_before: usize,
     columns_before: usize,
     lowered: Vec<Lowered>,
+    /// Text that is not the user's, in order.
+    inserted: Vec<Inserted>,
+}
+
+/// Text that was put into a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Inserted {
+    line: usize,
+    column: usize,
+    length: usize,
 }
 
 /// A magic that was replaced by a call; both end with their line.
@@ -30,7 +40,28 @@ impl SourceMap {
             lines_before: before.matches('\n').count(),
             columns_before: before[line_start..].chars().count(),
             lowered: Vec::new(),
+            inserted: Vec::new(),
         }
+    }
+
+    /// Notes that text was put behind other text.
+    pub(super) fn add_inserted(&mut self, before: &str, text: &str) {
+        let last = before.rsplit('\n').next().unwrap_or_default();
+        self.inserted.push(Inserted {
+            line: before.matches('\n').count() + 1,
+            column: last.chars().count() + 1,
+            length: text.chars().count(),
+        });
+    }
+
+    /// The column that a place has without the text that was put there.
+    fn without_inserted(&self, line: usize, column: usize) -> usize {
+        let inserted = self.inserted.iter().rev();
+        let inserted = inserted.filter(|inserted| inserted.line == line);
+        inserted.fold(column, |column, inserted| match column > inserted.column {
+            true => column.saturating_sub(inserted.length).max(inserted.column),
+            false => column,
+        })
     }
 
     /// Notes that the end of a line, from `start` on and `length` characters long in the cell, was
@@ -51,6 +82,7 @@ impl SourceMap {
             lines_before: line - 1,
             columns_before: column - 1,
             lowered: self.lowered.clone(),
+            inserted: self.inserted.clone(),
         }
     }
 
@@ -60,7 +92,7 @@ impl SourceMap {
     }
 
     /// The place in the cell of a place in the text.
-    fn place(&self, line: usize, column: usize) -> (usize, usize) {
+    pub(super) fn place(&self, line: usize, column: usize) -> (usize, usize) {
         let column = if line == 1 {
             column + self.columns_before
         } else {
@@ -73,6 +105,8 @@ impl SourceMap {
     #[must_use]
     pub fn span(&self, span: &DiagnosticSpan) -> DiagnosticSpan {
         let mut span = span.clone();
+        span.start_column = self.without_inserted(span.start_line, span.start_column);
+        span.end_column = self.without_inserted(span.end_line, span.end_column);
         for lowered in &self.lowered {
             if span.start_line == lowered.line && span.start_column > lowered.start {
                 span.start_column = lowered.start;

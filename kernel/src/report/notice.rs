@@ -1,6 +1,6 @@
 //! What a cell is told on the way, while it goes on.
 
-use phalanx_protocol::evaluator::DroppedVariables;
+use phalanx_protocol::evaluator::{DroppedVariables, UnkeptReason, UnkeptVariable};
 
 /// Something the user should know of that is no failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Notice {
     Allocator,
     /// The types of these variables have changed with the dependencies, so they are gone.
     Lost(Vec<String>),
+    /// Later cells do not have these variables.
+    Unkept(Vec<UnkeptVariable>),
 }
 
 /// Tells it, in a line for stderr.
@@ -35,9 +37,36 @@ pub fn notice(notice: &Notice) -> String {
                 )
             }
         },
+        Notice::Unkept(variables) => {
+            let told = variables.iter().map(unkept);
+            return format!(
+                "not kept for later cells: {}\n",
+                told.collect::<Vec<_>>().join(", ")
+            );
+        }
         Notice::Lost(names) => ("lost, because their types have changed".to_owned(), names),
     };
     format!("{what}: {}\n", quoted(names))
+}
+
+/// A variable, and what to do for it to be kept.
+fn unkept(variable: &UnkeptVariable) -> String {
+    let UnkeptVariable { name, reason } = variable;
+    let why = match reason {
+        UnkeptReason::Borrowed => {
+            "it borrows from another value; keep a copy (`.to_owned()`, `.clone()`)".to_owned()
+        }
+        UnkeptReason::Closure => "a closure; keep it as `Box<dyn Fn(…) -> …>`".to_owned(),
+        UnkeptReason::Uninitialized => "it may have no value".to_owned(),
+        UnkeptReason::Unknown => {
+            format!("its type could not be inferred; write `let {name}: Type = …`")
+        }
+        UnkeptReason::Unnameable { ty } if ty.contains('!') => format!("a `{ty}`"),
+        UnkeptReason::Unnameable { ty } => {
+            format!("the type `{ty}` cannot be written; keep it as `Box<dyn Trait>`")
+        }
+    };
+    format!("`{name}` ({why})")
 }
 
 fn quoted(names: &[String]) -> String {
@@ -63,6 +92,19 @@ mod tests {
         assert_eq!(
             notice(&Notice::Dropped(dropped)),
             "dropped, because `serde_json` was built anew: `a`, `b`\n"
+        );
+        let unkept = [
+            ("f", UnkeptReason::Closure),
+            ("words", UnkeptReason::Borrowed),
+        ];
+        let unkept = unkept.map(|(name, reason)| UnkeptVariable {
+            name: name.to_owned(),
+            reason,
+        });
+        assert_eq!(
+            notice(&Notice::Unkept(unkept.to_vec())),
+            "not kept for later cells: `f` (a closure; keep it as `Box<dyn Fn(…) -> …>`), \
+             `words` (it borrows from another value; keep a copy (`.to_owned()`, `.clone()`))\n"
         );
     }
 }

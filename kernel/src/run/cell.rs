@@ -3,7 +3,7 @@
 use super::magics::{self, Order, Standing};
 use super::{CellContext, Services, commands, help, shell};
 use crate::cell::{
-    Directive, DirectiveKind, RustText, SourceMap, help_topic, sets_allocator, split,
+    Directive, DirectiveKind, RustText, SourceMap, help_topic, located, sets_allocator, split,
 };
 use crate::magic;
 use crate::report::{Fault, Notice, Place, notice};
@@ -21,7 +21,8 @@ pub async fn run_cell(
     context: &CellContext,
     source: &str,
 ) -> Result<(), Fault> {
-    if let Some(topic) = help_topic(source) {
+    let variables = services.local().variables();
+    if let Some(topic) = help_topic(source, &variables) {
         help::show(services, context, &topic).await;
         return Ok(());
     }
@@ -145,6 +146,7 @@ pub(super) async fn evaluate(
     context: &CellContext,
     text: RustText,
 ) -> Result<(), Fault> {
+    let text = located(text, context.count());
     let place = context.place(text.map);
     if sets_allocator(&text.source) {
         let told = notice(&Notice::Allocator);

@@ -1,4 +1,4 @@
-//! Which cell has moved a variable that is gone, or should have defined one and failed.
+//! Why a variable is not there: a cell has moved it, or has not left what it declares.
 
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
@@ -7,8 +7,19 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
     moved: BTreeMap<String, usize>,
-    /// Those that a cell would have defined, had it not failed.
-    undefined: BTreeMap<String, usize>,
+    /// Those that a cell declares and has not left.
+    undefined: BTreeMap<String, (usize, Cause)>,
+}
+
+/// Why a cell has not left a variable that it declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It has failed.
+    Failed,
+    /// It returned before its end.
+    Returned,
+    /// Variables of that type cannot be kept.
+    Unkept,
 }
 
 impl Moved {
@@ -20,9 +31,19 @@ impl Moved {
     /// Why a variable is not there, and what to do.
     fn why(&self, name: &str) -> Option<String> {
         match (self.undefined.get(name), self.by(name)) {
-            (Some(cell), moved) if moved.is_none_or(|moved| moved <= *cell) => Some(format!(
-                "In[{cell}] failed, so `{name}`, which it defines, is not there: what a cell defines stays if the cell succeeds; let what may fail be a cell of its own"
-            )),
+            (Some((cell, cause)), moved) if moved.is_none_or(|moved| moved <= *cell) => {
+                Some(match cause {
+                    Cause::Failed => format!(
+                        "In[{cell}] failed, so `{name}`, which it defines, is not there: what a cell defines stays if the cell succeeds; let what may fail be a cell of its own"
+                    ),
+                    Cause::Returned => format!(
+                        "In[{cell}] returned before its end, so `{name}`, which it defines, is not there"
+                    ),
+                    Cause::Unkept => format!(
+                        "`{name}` was not kept for cells after In[{cell}], whose output says why"
+                    ),
+                })
+            }
             (_, Some(cell)) => Some(format!(
                 "`{name}` was moved by In[{cell}] and is gone: give that cell a copy (`{name}.clone()`) or a reference (`&{name}`), or define `{name}` again"
             )),
@@ -65,13 +86,26 @@ impl Moved {
         }
     }
 
-    /// A cell that began to run has failed; these variables are there now.
-    pub(super) fn failed(&mut self, cell: usize, source: &str, variables: &[String]) {
+    /// A cell that began to run has not come to its end; these variables are there now.
+    pub(super) fn ended_early(
+        &mut self,
+        cell: usize,
+        cause: Cause,
+        source: &str,
+        variables: &[String],
+    ) {
         for name in bound(source) {
             if !variables.iter().any(|there| there == name) {
-                self.undefined.insert(name.to_owned(), cell);
+                self.undefined.insert(name.to_owned(), (cell, cause));
             }
         }
+    }
+
+    /// A cell has run, and these of its variables were not kept.
+    pub(super) fn unkept<'a>(&mut self, cell: usize, names: impl IntoIterator<Item = &'a String>) {
+        let names = names.into_iter();
+        self.undefined
+            .extend(names.map(|name| (name.clone(), (cell, Cause::Unkept))));
     }
 }
 
@@ -134,7 +168,7 @@ mod tests {
         moved.record(3, &["slow".into()], []);
         let source =
             "let slow = f()?; let (mut a, Some(größe)) = slow; pallet = 1; let kept: u8 = 2;";
-        moved.failed(3, source, &["kept".into()]);
+        moved.ended_early(3, Cause::Failed, source, &["kept".into()]);
         for name in ["slow", "a", "größe"] {
             let why = moved.why(name).unwrap();
             assert!(
@@ -149,5 +183,14 @@ mod tests {
         assert_eq!(moved.why("a"), None);
         moved.record(5, &["slow".into()], []);
         assert!(moved.why("slow").unwrap().contains("moved by In[5]"));
+        moved.unkept(6, &["slow".to_owned()]);
+        assert!(
+            moved
+                .why("slow")
+                .unwrap()
+                .contains("not kept for cells after In[6]")
+        );
+        moved.ended_early(7, Cause::Returned, "let slow = 1;", &[]);
+        assert!(moved.why("slow").unwrap().contains("In[7] returned"));
     }
 }

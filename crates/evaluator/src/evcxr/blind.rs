@@ -1,13 +1,18 @@
-//! The answers to evcxr's own rust-analyzer, which say as little of its crate as it takes.
+//! What evcxr's own rust-analyzer is given: next to nothing.
 //!
 //! It would read the standard library and all dependencies for seconds, and look at all of it again
 //! for every cell. It is asked for nothing that a cell does not say (see [`super::types`]), so it has
-//! to know nothing: there is no rustc for it, hence no standard library, and its cargo, which is our
-//! stand-in, knows a crate without dependencies.
+//! to know nothing: there is no rustc for it, hence no standard library; its cargo, which is our
+//! stand-in, knows a crate without dependencies; and that crate is configured out by an attribute that
+//! rustc does not see.
 
 use serde_json::json;
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
+
+/// The attribute, which evcxr puts into each crate that it writes.
+pub(super) const ATTRIBUTE: &str = "#![cfg(phalanx_analysis)]";
 
 /// The option with which rust-analyzer names a crate; evcxr means the one of its folder.
 const MANIFEST: &str = "--manifest-path";
@@ -26,6 +31,22 @@ pub(super) fn answer(arguments: &[OsString]) -> Option<i32> {
             Some(0)
         }
         _ => OTHERS.iter().any(|word| has(word)).then_some(1),
+    }
+}
+
+/// Takes the attribute out of a crate's source; everything else stays where it is.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(super) fn reveal(source: &Path) -> io::Result<()> {
+    // What cannot be read is rustc's business.
+    let text = std::fs::read_to_string(source).unwrap_or_default();
+    match text.contains(ATTRIBUTE) {
+        true => {
+            let blank = " ".repeat(ATTRIBUTE.len());
+            std::fs::write(source, text.replacen(ATTRIBUTE, &blank, 1))
+        }
+        false => Ok(()),
     }
 }
 

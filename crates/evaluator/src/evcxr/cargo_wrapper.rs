@@ -14,7 +14,7 @@ use super::error_hints::{self, PROGRESS};
 use super::generated_crate::SOURCE;
 use super::locks::Lock;
 use super::rustc_call::{self, RustcCall};
-use super::{blind, macros, store};
+use super::{blind, item_macros, macros, store};
 use crate::folder as build_folder;
 use crate::handle::{BUILD_FOLDER_VAR, CARGO_VAR, TOOLS_VAR};
 use std::collections::hash_map::DefaultHasher;
@@ -97,6 +97,9 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     let library = match (command, library) {
         (Some("build"), Some(library)) => library,
         (Some(CHECK), _) => {
+            if let Err(error) = reveal(Path::new(SOURCE)) {
+                return error;
+            }
             if let Some(call) = RustcCall::recorded(key(&as_build(arguments))) {
                 call.check();
             }
@@ -129,7 +132,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
         };
     }
     let source = Path::new(SOURCE);
-    if let Err(error) = store::share(source).and_then(|()| macros::import(source)) {
+    if let Err(error) = reveal(source).and_then(|()| store::share(source)) {
         return error;
     }
     let lock = Lock::restore(arguments);
@@ -159,6 +162,13 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
         Ok(mut cargo) => cargo.args(arguments).exec(),
         Err(error) => error,
     }
+}
+
+/// Makes of a crate what evcxr was not to see.
+fn reveal(source: &Path) -> io::Result<()> {
+    blind::reveal(source)?;
+    item_macros::reveal(source)?;
+    macros::import(source)
 }
 
 /// A build that came to nothing.

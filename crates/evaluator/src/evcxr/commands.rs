@@ -1,6 +1,7 @@
 //! `:` commands: evcxr's own, and what has to follow for our part.
 
 use super::definitions::Definitions;
+use super::impls::Impls;
 use super::lean;
 use super::local::{Local, bundle};
 use super::prelude;
@@ -57,6 +58,7 @@ impl Local {
         };
         if name == ":clear" {
             self.definitions = Definitions::default();
+            self.impls = Impls::default();
             self.restore()?;
         }
         self.follow(outputs.get(TEXT).unwrap_or_default().to_owned())?;

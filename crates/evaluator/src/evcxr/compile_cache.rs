@@ -5,6 +5,7 @@
 
 use super::generated_crate::{GeneratedCrate, Modes};
 use super::source;
+use super::statics::{self, Statics};
 use super::variables::Variables;
 use phalanx_protocol::evaluator::CompiledCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,6 +21,7 @@ pub(super) struct NamespaceShape {
     items: Arc<str>,
     manifest: Arc<str>,
     modes: Modes,
+    statics: Statics,
     /// Type, and whether it is mutable, where that is known.
     variables: BTreeMap<String, (String, Option<bool>)>,
 }
@@ -48,8 +50,28 @@ impl NamespaceShape {
             items: without_repetition(parts.items).into(),
             manifest: emitted.manifest.as_str().into(),
             modes: parts.modes.unwrap_or(self.modes),
+            statics: self.statics.clone(),
             variables: variables.collect(),
         }
+    }
+
+    /// With other statics.
+    #[must_use]
+    pub(super) fn sharing(self, statics: &Statics) -> Self {
+        Self {
+            statics: statics.clone(),
+            ..self
+        }
+    }
+
+    /// True if evcxr compiles all cells as if they had a `?`.
+    pub(super) fn is_fallible(&self) -> bool {
+        self.modes.question_mark
+    }
+
+    /// The statics.
+    pub(super) fn statics(&self) -> &Statics {
+        &self.statics
     }
 
     /// The shape after a cell that evcxr has given up.
@@ -124,6 +146,7 @@ impl CompileCache {
         if before != after
             || !after.is_known()
             || emitted.reads_outside
+            || statics::defines_any(source, after.items())
             || !cell.dropped.names.is_empty()
             || super::cargo_wrapper::depends_on_paths(&emitted.manifest)
         {

@@ -16,9 +16,9 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
             diagnostics: diagnostics(&errors, source),
         },
         Error::TypeRedefinedVariablesLost(names) => Failure::VariablesLost { names },
-        // What evcxr refuses in its own words: closures, unnameable types, dependencies.
+        // What evcxr refuses in its own words, which are cargo's: dependencies.
         Error::Message(message) => Failure::Compile {
-            diagnostics: vec![error_hints::told(&message, source)],
+            diagnostics: vec![error_hints::told(&message)],
         },
         Error::SubprocessTerminated(message) => Failure::Internal {
             message: format!("the relay ended: {message}"),
@@ -43,17 +43,15 @@ pub(super) fn is_shown_by_value<T>(result: &Result<T, Error>) -> bool {
     }
 }
 
-/// Returns true if rustc does not agree with a type that was written into the cell.
-pub(super) fn is_about_types<T>(result: &Result<T, Error>, source: &Prepared) -> bool {
+/// The variables whose types were written into a cell and rustc does not agree with.
+pub(super) fn disputed_types<T>(result: &Result<T, Error>, source: &Prepared) -> Vec<String> {
     let Err(Error::CompilationErrors(errors)) = result else {
-        return false;
+        return Vec::new();
     };
-    source.has_types()
-        && errors.iter().any(|error| {
-            let spans = error.spanned_messages().iter();
-            let mut spans = spans.filter_map(|spanned| spanned.span.as_ref());
-            spans.any(|span| source.is_added_type(span.start_line, span.start_column))
-        })
+    let spans = errors.iter().flat_map(CompilationError::spanned_messages);
+    let spans = spans.filter_map(|spanned| spanned.span.as_ref());
+    let names = spans.flat_map(|span| source.types_written_at(span.start_line, span.start_column));
+    names.cloned().collect()
 }
 
 /// Errors in the user's code; those in what evcxr puts around it, and what is left of them, only
@@ -95,7 +93,7 @@ fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic
 
 fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
     if !error.json.is_object() {
-        return error_hints::told(&error.message(), source);
+        return error_hints::told(&error.message());
     }
     if is_suggestion(error) {
         let left = unresolved(error, source)

@@ -9,9 +9,11 @@ use super::diagnostics;
 use super::dry_run::{self, DryRun};
 use super::error_hints;
 use super::generated_crate;
+use super::impls::Impls;
 use super::local::{NOTHING, not_writable};
 use super::relay::{Answering, Relay};
-use super::source::{self, Prepared, prepare};
+use super::returns;
+use super::source::{self, Prepared, Surroundings, prepare};
 use super::syntax;
 use super::types::Types;
 use super::variables::{self, Variables};
@@ -21,7 +23,9 @@ use phalanx_protocol::evaluator::{Answer, Compiled, EvaluatorRequest, Toolchain}
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::runtime::Outcome;
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 
@@ -53,6 +57,7 @@ struct Namespace<S> {
     state: S,
     variables: Variables,
     definitions: Arc<Definitions>,
+    impls: Arc<Impls>,
     shape: NamespaceShape,
     /// The crates of which its variables' types are.
     externs: Externs,
@@ -71,6 +76,7 @@ impl<S: Clone> Engines<S> {
             state: (methods.state)(&context),
             variables: Vec::new(),
             definitions: Arc::default(),
+            impls: Arc::default(),
             shape,
             externs: dependencies::changes(&Externs::default()).0,
         });
@@ -99,6 +105,7 @@ impl<S: Clone> Engines<S> {
         }
         let with_call = source::call_of_main(source).map(|call| format!("{source}{call}"));
         let source = with_call.as_deref().unwrap_or(source);
+        let base_id = base;
         let base = self.states.get(base).ok_or_else(|| Failure::Internal {
             message: format!("no namespace is known in state {base}"),
         })?;
@@ -129,49 +136,76 @@ impl<S: Clone> Engines<S> {
         let dropped = base.definitions.dropped(source, &rebuilt, &base.variables);
         let state = self.without(&base, &dropped.names)?;
         let types = self.types.of(source, &base.shape, &dropped.names);
-        let mut prepared = prepare(source, &types).dropping(dropped.clone());
+        let stale_impls = base.impls.stale(source);
+        let fallible = base.shape.is_fallible() || returns::are_fallible(source);
+        let mut state = state;
+        if fallible && !base.shape.is_fallible() {
+            let enabling = Prepared::unchanged(returns::FALLIBLE);
+            self.eval(&enabling, state, &Outcome::Completed)
+                .map_err(|error| diagnostics::failure(error, &enabling))?;
+            state = (self.methods.state)(&self.context);
+        }
+        let run = run_of(base_id, source);
+        let items = base.shape.items();
+        let mut statics = base.shape.statics().with(source, items, run);
+        let changed = base.definitions.dropped(source, &rebuilt, &statics.types());
+        statics.renew(&changed.names, run);
+        let mut surroundings = Surroundings {
+            types: &types,
+            disputed: &[],
+            items,
+            stale_impls: &stale_impls,
+            fallible,
+        };
+        let complete = |prepared: Prepared| prepared.dropping(dropped.clone()).sharing(&statics);
+        let mut prepared = complete(prepare(source, &surroundings));
         let mut result = self.eval(&prepared, state.clone(), &outcome);
-        let plain = Prepared::typed(source, &types).dropping(dropped.clone());
-        if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
+        let disputed = diagnostics::disputed_types(&result, &prepared);
+        let plain = complete(Prepared::typed(source, &surroundings));
+        if !disputed.is_empty() {
+            // The user hears of what was written, or of a variable that is not kept.
+            surroundings.disputed = &disputed;
+            prepared = complete(prepare(source, &surroundings));
+            result = self.eval(&prepared, state, &outcome);
+        } else if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
             // `evcxr_display` takes the type by value, which a reference does not give.
             if self.eval(&plain, state, &outcome).is_ok() {
                 result = Ok(());
             }
-        } else if diagnostics::is_about_types(&result, &prepared) {
-            // The user hears of what was written, or that a type is missing.
-            prepared = prepare(source, &[]).dropping(dropped.clone());
-            result = self.eval(&prepared, state, &outcome);
         }
         self.types.follow();
         result.map_err(|error| {
             let failure = diagnostics::failure(error, &prepared);
             error_hints::explain_items(failure, &prepared, &base.variables)
         })?;
+        let (cell, emitted) = (self.relay.last(), self.relay.emitted());
+        let ran = self.relay.outcome();
+        self.forget(&self.relay.unkept())?;
         let all = variables::all(self.context.variables_and_types());
-        let emitted = self.relay.emitted();
         let mut definitions = base.definitions.as_ref().clone();
         definitions.add(source);
+        let mut impls = base.impls.as_ref().clone();
+        impls.add(source);
         let namespace = Namespace {
             state: (self.methods.state)(&self.context),
             definitions: Arc::new(definitions),
-            shape: match self.relay.last() {
+            impls: Arc::new(impls),
+            shape: match cell {
                 Some(_) => base.shape.after(&emitted, source, &all),
                 None => base.shape.after_failure(&all),
-            },
+            }
+            .sharing(&statics),
             variables: all,
             externs,
         };
-        if let (Outcome::Completed, Some(cell)) = (outcome, self.relay.last()) {
+        if let (Outcome::Completed, Some(cell)) = (outcome, &cell) {
             let shapes = (&base.shape, &namespace.shape);
+            let cell = cell.clone();
             self.compile_cache.remember(shapes, source, &emitted, cell);
         }
-        let moved = variables::moved(
-            &base.variables,
-            &namespace.variables,
-            self.relay.outcome().as_ref(),
-        );
+        let moved = variables::moved(&base.variables, &namespace.variables, ran.as_ref());
         let compiled = Compiled {
-            cell: self.relay.last(),
+            cell,
             variables: variables::shown(&namespace.variables),
             moved: moved
                 .into_iter()
@@ -188,7 +222,7 @@ impl<S: Clone> Engines<S> {
             return Ok(());
         }
         let begun = DryRun::building_dependencies(base.definitions.globs());
-        self.dry_run(begun, NOTHING, base, &Outcome::Completed)?;
+        self.dry_run(begun, NOTHING, base.state.clone(), &Outcome::Completed)?;
         self.is_stale = false;
         Ok(())
     }
@@ -199,20 +233,30 @@ impl<S: Clone> Engines<S> {
             return Ok(base.state.clone());
         }
         let (text, outcome) = dry_run::forgetting(dropped);
-        self.dry_run(DryRun::begin(), &text, base, &outcome)?;
+        self.dry_run(DryRun::begin(), &text, base.state.clone(), &outcome)?;
         Ok((self.methods.state)(&self.context))
+    }
+
+    /// Has evcxr forget variables that the last cell has not put back.
+    fn forget(&mut self, unkept: &[String]) -> Result<(), Failure> {
+        if unkept.is_empty() {
+            return Ok(());
+        }
+        let (text, outcome) = dry_run::forgetting(unkept);
+        let state = (self.methods.state)(&self.context);
+        self.dry_run(DryRun::begin(), &text, state, &outcome)
     }
 
     fn dry_run(
         &mut self,
         begun: io::Result<DryRun>,
         text: &str,
-        base: &Namespace<S>,
+        state: S,
         outcome: &Outcome,
     ) -> Result<(), Failure> {
         let prepared = Prepared::unchanged(text);
         let _dry_run = begun.map_err(not_writable)?;
-        self.eval(&prepared, base.state.clone(), outcome)
+        self.eval(&prepared, state, outcome)
             .map_err(|error| diagnostics::failure(error, &prepared))
     }
 
@@ -252,6 +296,13 @@ impl<S: Clone> Engines<S> {
         self.is_stale = true;
         Ok(Answer::Added)
     }
+}
+
+/// A number for the run of a cell in a state, the same whenever it is compiled.
+fn run_of(base: &StateId, source: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (base.to_string(), source).hash(&mut hasher);
+    hasher.finish()
 }
 
 impl<S: Clone> Evaluate for Engines<S> {

@@ -6,17 +6,20 @@ use super::dependencies::{self, Changes, Externs};
 use super::diagnostics;
 use super::dry_run::{self, DryRun};
 use super::error_hints;
-use super::generated_crate;
+use super::generated_crate::{self, GeneratedCrate};
+use super::impls::Impls;
 use super::prelude::Shown;
 use super::relay::{Answering, Relay};
-use super::source::{self, Prepared, declared, prepare};
+use super::returns;
+use super::source::{self, Prepared, Surroundings, declared, prepare};
+use super::statics::Statics;
 use super::syntax;
 use super::types::Types;
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{
-    Answer, DroppedVariables, Evaluated, EvaluatorRequest, Toolchain,
+    Answer, CompiledCell, DroppedVariables, Evaluated, EvaluatorRequest, Toolchain,
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::MimeBundle;
@@ -36,6 +39,9 @@ pub(super) struct Local {
     /// The folder of the `phalanx` library.
     pub(super) library: PathBuf,
     pub(super) definitions: Definitions,
+    pub(super) impls: Impls,
+    /// The number of cells that have run.
+    runs: u64,
     pub(super) shape: NamespaceShape,
     pub(super) compile_cache: CompileCache,
     pub(super) types: Types,
@@ -104,6 +110,8 @@ impl Local {
             shown: Shown::default(),
             library,
             definitions: Definitions::default(),
+            impls: Impls::default(),
+            runs: 0,
             shape,
             compile_cache: CompileCache::default(),
             types,
@@ -165,8 +173,15 @@ impl Local {
         self.forget(&dropped.names)?;
         let (prepared, result) = self.execute_as_fits(source, &dropped, answering)?;
         let outcome = self.relay.outcome();
+        let (cell, emitted) = (self.relay.last(), self.relay.emitted());
         if result.is_ok() {
             self.definitions.add(source);
+            self.impls.add(source);
+            self.shape = self.shape.clone().sharing(&prepared.statics);
+            self.runs += 1;
+        }
+        if !matches!(outcome, None | Some(Outcome::Abandoned { .. })) {
+            self.forget(&self.relay.unkept())?;
         }
         if matches!(outcome, None | Some(Outcome::Abandoned { .. })) && result.is_err() {
             // It did not compile, or is as if it had not run: the variables are still there.
@@ -176,7 +191,8 @@ impl Local {
         }
         let dropped = dropped.names;
         let after = self.variables()?;
-        self.remember(source, outcome.as_ref(), result.is_ok(), &after);
+        let ran = outcome.as_ref().filter(|_| result.is_ok());
+        self.remember(source, ran, cell, &emitted, &after);
         let command_output = match result {
             Ok(outputs) => bundle(outputs),
             // The kernel knows: it ran the cell.
@@ -245,21 +261,53 @@ impl Local {
         answering: Answering,
     ) -> Result<(Prepared, Result<EvalOutputs, Error>), Failure> {
         let types = self.types.of(source, &self.shape, &dropped.names);
-        let prepared = prepare(source, &types).dropping(dropped.clone());
+        let stale_impls = self.impls.stale(source);
+        let statics = self.statics(source);
+        let shape = self.shape.clone();
+        let fallible = shape.is_fallible() || returns::are_fallible(source);
+        if fallible && !shape.is_fallible() {
+            let enabling = Prepared::unchanged(returns::FALLIBLE);
+            let completed = Answering::Assume(Outcome::Completed);
+            let result = self.execute(&enabling, completed)?;
+            result.map_err(|error| diagnostics::failure(error, &enabling))?;
+        }
+        let mut surroundings = Surroundings {
+            types: &types,
+            disputed: &[],
+            items: shape.items(),
+            stale_impls: &stale_impls,
+            fallible,
+        };
+        let complete = |prepared: Prepared| prepared.dropping(dropped.clone()).sharing(&statics);
+        let prepared = complete(prepare(source, &surroundings));
         let result = self.execute(&prepared, answering.clone())?;
-        let plain = Prepared::typed(source, &types).dropping(dropped.clone());
+        let disputed = diagnostics::disputed_types(&result, &prepared);
+        if !disputed.is_empty() {
+            // The user hears of what was written, or of a variable that is not kept.
+            surroundings.disputed = &disputed;
+            let without = complete(prepare(source, &surroundings));
+            let result = self.execute(&without, answering)?;
+            return Ok((without, result));
+        }
+        let plain = complete(Prepared::typed(source, &surroundings));
         if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
             // `evcxr_display` takes the type by value, which a reference does not give.
             if let Ok(outputs) = self.execute(&plain, answering)? {
                 return Ok((plain, Ok(outputs)));
             }
-        } else if diagnostics::is_about_types(&result, &prepared) {
-            // The user hears of what was written, or that a type is missing.
-            let untyped = prepare(source, &[]).dropping(dropped.clone());
-            let result = self.execute(&untyped, answering)?;
-            return Ok((untyped, result));
         }
         Ok((prepared, result))
+    }
+
+    /// The statics there are once a cell has run; those whose types it defines anew are new ones.
+    fn statics(&self, source: &str) -> Statics {
+        let items = self.shape.items();
+        let mut statics = self.shape.statics().with(source, items, self.runs);
+        let types = statics.types();
+        let rebuilt = &self.dependencies.rebuilt;
+        let changed = self.definitions.dropped(source, rebuilt, &types);
+        statics.renew(&changed.names, self.runs);
+        statics
     }
 
     /// Has evcxr forget variables that are to be dropped.
@@ -293,22 +341,22 @@ impl Local {
         Ok(())
     }
 
-    /// Takes note of what a cell has made of the namespace.
+    /// Takes note of what a cell has made of the namespace; `ran` is how it ended, if it compiled.
     fn remember(
         &mut self,
         source: &str,
-        outcome: Option<&Outcome>,
-        is_done: bool,
+        ran: Option<&Outcome>,
+        cell: Option<CompiledCell>,
+        emitted: &GeneratedCrate,
         after: &Variables,
     ) {
-        let shape = match outcome {
-            Some(_) if is_done => self.shape.after(&self.relay.emitted(), source, after),
-            _ => self.shape.after_failure(after),
+        let shape = match ran {
+            Some(_) => self.shape.after(emitted, source, after),
+            None => self.shape.after_failure(after),
         };
-        if let (Some(Outcome::Completed), Some(cell)) = (outcome, self.relay.last()) {
+        if let (Some(Outcome::Completed), Some(cell)) = (ran, cell) {
             let shapes = (&self.shape, &shape);
-            let emitted = self.relay.emitted();
-            self.compile_cache.remember(shapes, source, &emitted, cell);
+            self.compile_cache.remember(shapes, source, emitted, cell);
         }
         self.shape = shape;
     }
@@ -332,7 +380,9 @@ impl Local {
 pub(super) fn leaves_no_trace(outcome: &Outcome, source: &str) -> bool {
     match outcome {
         Outcome::Completed | Outcome::Abandoned { .. } => true,
-        Outcome::Panicked(_) | Outcome::Errored { .. } => declared(source).is_empty(),
+        Outcome::Panicked(_) | Outcome::Errored { .. } | Outcome::Returned => {
+            declared(source).is_empty()
+        }
         Outcome::VariablesLost(_) | Outcome::Died { .. } => false,
     }
 }

@@ -1,7 +1,8 @@
 //! Macros of the notebook, which every item may use.
 //!
 //! evcxr writes a notebook's items in no particular order, and `macro_rules!` is in scope only
-//! behind its definition. An import of the macro's own name puts it in scope everywhere.
+//! behind its definition. An import of the macro's own name puts it in scope everywhere but in modules,
+//! which get an import each.
 
 use super::generated_crate::ENTRY;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
@@ -41,7 +42,8 @@ pub(super) fn importable(source: &str) -> Option<String> {
         _ => None,
     });
     let macros = macros.collect::<Vec<_>>();
-    for definition in macros.iter().rev() {
+    let mut additions = Vec::new();
+    for definition in &macros {
         let is_exported = definition.attrs().any(|attribute| {
             let path = attribute.path();
             path.is_some_and(|path| path.syntax().text() == EXPORTED)
@@ -50,16 +52,64 @@ pub(super) fn importable(source: &str) -> Option<String> {
             let import = format!(" pub(crate) use {};", name.text());
             let end = usize::from(definition.syntax().text_range().end());
             if !text[end..].starts_with(&import) {
-                text.insert_str(end, &import);
+                additions.push((end, import));
             }
         }
     }
+    let names = macros.iter().filter_map(HasName::name);
+    let names: Vec<_> = names.map(|name| name.text().to_string()).collect();
+    for module in parsed
+        .tree()
+        .syntax()
+        .descendants()
+        .filter_map(ast::Module::cast)
+    {
+        additions.extend(import_into(&module, &names));
+    }
+    additions.sort_by_key(|(offset, _)| *offset);
+    for (offset, addition) in additions.iter().rev() {
+        text.insert_str(*offset, addition);
+    }
     (text != source).then_some(text)
+}
+
+/// The import of the macros that a module uses, at its end, where it moves nothing.
+fn import_into(module: &ast::Module, macros: &[String]) -> Option<(usize, String)> {
+    let list = module.item_list()?;
+    let end = list.r_curly_token()?.text_range().start();
+    let inside = list.syntax().text().to_string();
+    let is_used = |name: &&String| {
+        let defined = format!("macro_rules! {name} ");
+        let mut calls = inside.match_indices(name.as_str());
+        let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+        !inside.contains(&defined)
+            && !inside.contains(&format!("use crate::{name};"))
+            && calls.any(|(at, _)| {
+                inside[at + name.len()..].trim_start().starts_with('!')
+                    && !inside[..at].ends_with(is_part)
+            })
+    };
+    let imports: String = macros
+        .iter()
+        .filter(is_used)
+        .map(|name| format!(" use crate::{name};"))
+        .collect();
+    (!imports.is_empty()).then(|| (usize::from(end), imports))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn modules_import_the_macros_that_they_use() {
+        let source = "macro_rules! sq { ($x:expr) => { $x * $x } }\nmod m {\n    fn f() { sq!(1) } mod n { fn g() { sq ! (2) } }\n}\n\
+                      mod o { fn h() { not_sq!(1); a::sq!(2) } }\npub extern \"C\" fn run_user_code_1(\n}\n";
+        let text = importable(source).unwrap();
+        assert_eq!(text.matches(" use crate::sq;}").count(), 2, "{text}");
+        assert_eq!(text.lines().count(), source.lines().count());
+        assert_eq!(importable(&text), None);
+    }
 
     #[test]
     fn macros_are_imported_on_their_line() {

@@ -1,5 +1,6 @@
 //! What every namespace begins with, hidden from `:vars`, completion and messages.
 
+use super::blind::ATTRIBUTE;
 use std::path::Path;
 
 /// How the last expression is shown.
@@ -35,7 +36,8 @@ impl Shown {
         shown
     }
 
-    /// The items every cell is compiled with.
+    /// The items every cell is compiled with, and the attribute that hides them from evcxr's own
+    /// rust-analyzer.
     ///
     /// The macro prints the error that leaves a cell through `?`, for which evcxr calls `eprintln!`,
     /// so that the runtime knows what it is.
@@ -52,7 +54,8 @@ impl Shown {
             format!("{:?}, self", self.format)
         };
         format!(
-            "use phalanx::__cell::eprintln;\n\
+            "{ATTRIBUTE}\n\
+             use phalanx::__cell::eprintln;\n\
              trait __PhalanxShown {{ fn evcxr_display(&self); }}\n\
              impl<T: std::fmt::{wanted} + ?Sized> __PhalanxShown for &T {{\n    \
              fn evcxr_display(&self) {{ phalanx::__cell::show(std::any::type_name::<T>(), format_args!({value})) }}\n}}"
@@ -94,7 +97,14 @@ pub(super) fn dependencies(library: &Path) -> [(&'static str, String); 2] {
 
 /// Whether a name is ours and none of the user's business.
 pub(super) fn is_hidden(name: &str) -> bool {
-    name.starts_with("__Phalanx") || name.starts_with("phalanx_cell_") || name.starts_with("evcxr_")
+    const PREFIXES: [&str; 5] = [
+        "__Phalanx",
+        "evcxr_",
+        "phalanx_cell_",
+        "phalanx_impl_",
+        "phalanx_items_",
+    ];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 use super::generated_crate::{self, GeneratedCrate};
 use super::rustc_call;
 use super::source::{self, Prepared};
+use super::unkept::Unkept;
 use crate::process::{Interrupt, Link};
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::frame::{self, Decoder};
@@ -132,6 +133,8 @@ struct State {
     cell: Prepared,
     emitted: GeneratedCrate,
     last: Option<CompiledCell>,
+    /// The variables that the last cell does not put back.
+    unkept: Unkept,
     /// How the last run ended.
     outcome: Option<Outcome>,
 }
@@ -149,6 +152,7 @@ impl Relay {
                 cell: Prepared::unchanged(""),
                 emitted: GeneratedCrate::default(),
                 last: None,
+                unkept: Unkept::default(),
                 outcome: None,
             }),
         });
@@ -179,15 +183,21 @@ impl Relay {
         state.answering = answering;
         state.cell = cell.clone();
         state.last = None;
+        state.unkept = Unkept::default();
         state.outcome = None;
         if let Some(folder) = generated_crate::build_folder() {
-            rustc_call::begin_cell(&folder, &cell.text);
+            rustc_call::begin_cell(&folder, cell);
         }
     }
 
     /// The last cell that evcxr asked to run since then.
     pub(super) fn last(&self) -> Option<CompiledCell> {
         self.shared.state().last.clone()
+    }
+
+    /// The variables that this cell has not put back, though evcxr takes them for being there.
+    pub(super) fn unkept(&self) -> Vec<String> {
+        self.shared.state().unkept.names().cloned().collect()
     }
 
     /// Has the kernel run a cell of which evcxr need not know.
@@ -241,6 +251,8 @@ impl Shared {
         };
         let library = PathBuf::from(library);
         let emitted = GeneratedCrate::read(&library);
+        let folder = generated_crate::build_folder().unwrap_or_default();
+        let unkept = Unkept::read(&folder);
         // For those who look for the place of a panic; without it they do not find it.
         let _ = std::fs::write(library.with_extension("rs"), &emitted.source);
         let (answering, cell) = {
@@ -251,8 +263,10 @@ impl Shared {
                 has_result: state.cell.has_result(),
                 lines: source::line_map(&emitted.source, &state.cell.text),
                 dropped: state.cell.dropped.clone(),
+                unkept: unkept.variables(),
             };
             state.emitted = emitted;
+            state.unkept = unkept;
             let next = match &state.answering {
                 Answering::Assume(_) => Answering::Assume(Outcome::Completed),
                 Answering::Run | Answering::Ended(_) => Answering::Run,
@@ -276,7 +290,7 @@ fn in_evcxrs_words(outcome: &Outcome) -> ToRelay {
     let mut lines = match outcome {
         Outcome::Completed => Vec::new(),
         Outcome::Panicked(_) => vec!["EVCXR_PANIC_NOTIFICATION".to_owned()],
-        Outcome::Errored { .. } => vec!["EVCXR_ERROR_OCCURRED".to_owned()],
+        Outcome::Errored { .. } | Outcome::Returned => vec!["EVCXR_ERROR_OCCURRED".to_owned()],
         Outcome::VariablesLost(names) => names
             .iter()
             .map(|name| format!("EVCXR_VARIABLE_CHANGED_TYPE:{name}"))

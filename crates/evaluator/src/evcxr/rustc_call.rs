@@ -6,6 +6,9 @@ use super::dependencies::{self, Build, BuiltCrate, Session};
 use super::generated_crate::SOURCE;
 use super::lean::{self, LeanCrate, Report};
 use super::linker::Linker;
+use super::source::Prepared;
+use super::statics::Statics;
+use super::unkept::Unkept;
 use super::{codegen_units, macros};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -90,10 +93,12 @@ fn remove_oldest(folder: &Path, kept: usize) -> io::Result<()> {
 }
 
 /// Says which cell is compiled next in a crate's folder.
-pub(super) fn begin_cell(folder: &Path, cell: &str) {
+pub(super) fn begin_cell(folder: &Path, cell: &Prepared) {
+    Unkept::known(&cell.unkept).write(folder);
+    cell.statics.write(folder);
     // Without it the cell is compiled whole.
     let path = folder.join(CELL);
-    if fs::write(&path, cell).is_err() {
+    if fs::write(&path, &cell.text).is_err() {
         let _ = fs::remove_file(path);
     }
 }
@@ -204,7 +209,7 @@ impl RustcCall {
         lean: &LeanCrate,
         session: &Session,
     ) -> io::Result<Option<Report>> {
-        let (output, direct) = self.compile_captured(whole, &lean.source, session)?;
+        let (output, direct) = self.compile_kept(whole, &lean.source, session)?;
         if !output.status.success() {
             return Ok(None);
         }
@@ -220,7 +225,7 @@ impl RustcCall {
 
     /// Compiles everything there is; returns only if rustc cannot be run.
     fn compile_whole(&self, source: &str, reason: &str, session: &Session) {
-        if let Ok((output, direct)) = self.compile_captured(source, source, session) {
+        if let Ok((output, direct)) = self.compile_kept(source, source, session) {
             let report = Report::whole(reason);
             Report { direct, ..report }.write();
             let _ = io::stderr().write_all(&output.stderr);
@@ -234,6 +239,27 @@ impl RustcCall {
         }
     }
 
+    /// Compiles `source`, without putting those variables into the store that rustc does not let go there.
+    fn compile_kept(
+        &self,
+        whole: &str,
+        source: &str,
+        session: &Session,
+    ) -> io::Result<(Output, bool)> {
+        let folder = Path::new(".");
+        let mut unkept = Unkept::read(folder);
+        loop {
+            let text = unkept.without(source);
+            let (output, direct) = self.compile_captured(whole, &text, session)?;
+            if output.status.success() {
+                unkept.write(folder);
+            } else if unkept.learn(&output.stderr) {
+                continue;
+            }
+            return Ok((output, direct));
+        }
+    }
+
     /// Runs rustc for `source`, linking directly if that is enough; returns its output, and whether it
     /// was. The crate is `whole` again then: the evaluator reads it, and so does a further attempt.
     fn compile_captured(
@@ -242,7 +268,8 @@ impl RustcCall {
         source: &str,
         session: &Session,
     ) -> io::Result<(Output, bool)> {
-        fs::write(SOURCE, session.refer(source))?;
+        let exported = Statics::read(Path::new(".")).exported(source);
+        fs::write(SOURCE, session.refer(exported.as_deref().unwrap_or(source)))?;
         let output = self.run(source, session);
         fs::write(SOURCE, whole)?;
         output

@@ -1,8 +1,10 @@
 //! What is done to a cell's source before evcxr sees it.
 
+use super::statics::Statics;
 use super::untyped::{self, Addition};
+use super::{impls, item_macros, returns};
 use phalanx_protocol::analysis::VariableType;
-use phalanx_protocol::evaluator::DroppedVariables;
+use phalanx_protocol::evaluator::{DroppedVariables, UnkeptVariable};
 use phalanx_protocol::failure::DiagnosticSpan;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
@@ -25,8 +27,10 @@ pub(super) struct Prepared {
     pub(super) last_expression: Option<DiagnosticSpan>,
     /// The variables that are dropped before it runs.
     pub(super) dropped: DroppedVariables,
-    /// Variables with a type that cannot be written down, and what it is.
-    pub(super) unwritten: Vec<(String, String)>,
+    /// The variables of the cell that are not kept.
+    pub(super) unkept: Vec<UnkeptVariable>,
+    /// The statics that there are once it has run.
+    pub(super) statics: Statics,
     /// What was put into the user's text, in order.
     inserted: Vec<Insertion>,
 }
@@ -39,8 +43,23 @@ struct Insertion {
     column: usize,
     /// In characters.
     length: usize,
-    /// Says the type of a variable.
-    is_type: bool,
+    /// The variables whose types it says.
+    types_of: Vec<String>,
+}
+
+/// What is known of a cell and its namespace before it is compiled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Surroundings<'a> {
+    /// The types of the variables that the cell declares.
+    pub(super) types: &'a [VariableType],
+    /// The variables among them whose types rustc has disputed.
+    pub(super) disputed: &'a [String],
+    /// The items of earlier cells.
+    pub(super) items: &'a str,
+    /// The impl blocks of earlier cells that are gone, by the names of [`super::impls`].
+    pub(super) stale_impls: &'a [String],
+    /// True if the cell is compiled as one with `?`.
+    pub(super) fallible: bool,
 }
 
 /// Makes the last expression `E` into `&(E)`.
@@ -48,8 +67,8 @@ struct Insertion {
 /// evcxr shows it by `(E).evcxr_display()`. The prelude's trait is implemented for references, so
 /// that types which have an `evcxr_display` of their own, by a method or by another trait, keep
 /// theirs; a value has to be a reference for the prelude's to be found without a second compile.
-pub(super) fn prepare(source: &str, types: &[VariableType]) -> Prepared {
-    let mut prepared = Prepared::typed(source, types);
+pub(super) fn prepare(source: &str, surroundings: &Surroundings<'_>) -> Prepared {
+    let mut prepared = Prepared::typed(source, surroundings);
     let Some((expression, range)) = last_expression(&prepared.text) else {
         return prepared;
     };
@@ -70,7 +89,7 @@ fn insertion(before: &str, text: &str) -> Insertion {
         line,
         column,
         length: text.chars().count(),
-        is_type: false,
+        types_of: Vec::new(),
     }
 }
 
@@ -101,13 +120,14 @@ fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
 
 /// The items among a cell's statements, as evcxr finds them.
 pub(super) fn items(source: &str) -> Vec<ast::Item> {
-    statements(source).filter_map(ast::Item::cast).collect()
+    let statements = statements(source).0.into_iter();
+    statements.filter_map(ast::Item::cast).collect()
 }
 
 /// The call of a cell's `main`, if the cell has nothing but items and one of them is that.
 pub(super) fn call_of_main(source: &str) -> Option<&'static str> {
     let items = items(source);
-    if items.is_empty() || items.len() < statements(source).count() {
+    if items.is_empty() || items.len() < statements(source).0.len() {
         return None;
     }
     let main = items.into_iter().find_map(|item| match item {
@@ -150,9 +170,8 @@ pub(super) fn item_lines(source: &str) -> Vec<RangeInclusive<usize>> {
 
 /// The variables a cell declares, and whether each is mutable.
 pub(super) fn declared(source: &str) -> BTreeMap<String, bool> {
-    let patterns = statements(source)
-        .filter_map(ast::LetStmt::cast)
-        .filter_map(|statement| statement.pat());
+    let lets = lets(source).0.into_iter();
+    let patterns = lets.filter_map(|statement| statement.pat());
     let names = patterns.flat_map(|pattern| {
         let nodes = pattern.syntax().descendants();
         nodes.filter_map(ast::IdentPat::cast).collect::<Vec<_>>()
@@ -177,19 +196,24 @@ fn start(source: &str) -> usize {
 
 /// The `let`s of a cell's top level, and where its text begins among their bytes.
 pub(super) fn lets(source: &str) -> (Vec<ast::LetStmt>, impl Fn(usize) -> Option<usize>) {
-    let behind = start(source);
-    let found = statements(source).filter_map(ast::LetStmt::cast).collect();
-    (found, move |at| (behind + at).checked_sub(BEFORE.len()))
+    let (statements, place) = statements(source);
+    let found = statements.into_iter().filter_map(ast::LetStmt::cast);
+    (found.collect(), place)
 }
 
-/// The statements of a cell, behind its commands.
-fn statements(source: &str) -> impl Iterator<Item = SyntaxNode> {
-    let source = source.get(start(source)..).unwrap_or_default();
+/// The statements of a cell, behind its commands, and where its text begins among their bytes.
+pub(super) fn statements(
+    source: &str,
+) -> (Vec<SyntaxNode>, impl Fn(usize) -> Option<usize> + use<>) {
+    let behind = start(source);
+    let source = source.get(behind..).unwrap_or_default();
     let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
     let function = parsed.tree().syntax().children().find_map(ast::Fn::cast);
     let body = function.and_then(|function| function.body()?.stmt_list());
-    body.into_iter()
-        .flat_map(|body| body.syntax().children().collect::<Vec<_>>())
+    let statements = body.into_iter();
+    let statements = statements.flat_map(|body| body.syntax().children().collect::<Vec<_>>());
+    let place = move |at: usize| (behind + at).checked_sub(BEFORE.len());
+    (statements.collect(), place)
 }
 
 impl Prepared {
@@ -210,28 +234,55 @@ impl Prepared {
                 }
             }),
             dropped: DroppedVariables::default(),
-            unwritten: Vec::new(),
+            unkept: Vec::new(),
+            statics: Statics::default(),
             inserted: Vec::new(),
         }
     }
 
-    /// A source with the types of its variables.
-    pub(super) fn typed(source: &str, types: &[VariableType]) -> Self {
+    /// A source with the types of its variables and names for what evcxr would have no name for.
+    pub(super) fn typed(source: &str, surroundings: &Surroundings<'_>) -> Self {
         let mut prepared = Self::unchanged(source);
-        let (additions, unwritten) = untyped::additions(source, types);
-        prepared.unwritten = unwritten;
+        let Surroundings {
+            types,
+            disputed,
+            items,
+            stale_impls,
+            fallible,
+        } = surroundings;
+        let (types, unkept) = untyped::additions(source, types, disputed);
+        prepared.unkept = unkept;
+        let calls = item_macros::calls(source, items);
+        let place = statements(source).1;
+        let blocks = impls::additions(source).into_iter();
+        let blocks = blocks.filter_map(|(offset, text)| Some((place(offset)?, text)));
+        let plain = |(offset, text)| Addition {
+            offset,
+            text,
+            types_of: Vec::new(),
+        };
+        // Of several at one place, the first here comes first.
+        let mut additions = vec![plain((start(source), impls::without(stale_impls)))];
+        additions.extend(returns::additions(source, *fallible).into_iter().map(plain));
+        additions.extend(types);
+        additions.extend(item_macros::additions(&calls).into_iter().map(plain));
+        additions.extend(blocks.map(plain));
+        additions.sort_by_key(|addition| addition.offset);
         let mut text = String::with_capacity(source.len() * 2);
         let mut done = 0;
         for Addition {
             offset,
             text: added,
+            types_of,
         } in additions
         {
             text.push_str(&source[done..offset]);
-            prepared.inserted.push(Insertion {
-                is_type: true,
-                ..insertion(&text, &added)
-            });
+            if !added.is_empty() {
+                prepared.inserted.push(Insertion {
+                    types_of,
+                    ..insertion(&text, &added)
+                });
+            }
             text.push_str(&added);
             done = offset;
         }
@@ -240,24 +291,18 @@ impl Prepared {
         prepared
     }
 
-    /// Returns true if types were written into it.
-    pub(super) fn has_types(&self) -> bool {
-        self.inserted.iter().any(|insertion| insertion.is_type)
-    }
-
-    /// Returns true for a place in the text evcxr was given that says a type the user has not
-    /// written.
-    pub(super) fn is_added_type(&self, line: usize, mut column: usize) -> bool {
+    /// The variables whose types were written at a place of the text evcxr was given.
+    pub(super) fn types_written_at(&self, line: usize, mut column: usize) -> &[String] {
         for insertion in self.inserted.iter().rev() {
             if insertion.line != line || column < insertion.column {
                 continue;
             }
             if column < insertion.column + insertion.length {
-                return insertion.is_type;
+                return &insertion.types_of;
             }
             column -= insertion.length;
         }
-        false
+        &[]
     }
 
     /// Whether it ends in an expression, whose value is to be shown.
@@ -287,6 +332,12 @@ impl Prepared {
         }
         self.inserted.insert(0, inserted);
         self.dropped = dropped;
+        self
+    }
+
+    /// Has the cell share these statics.
+    pub(super) fn sharing(mut self, statics: &Statics) -> Self {
+        self.statics = statics.clone();
         self
     }
 

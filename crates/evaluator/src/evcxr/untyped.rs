@@ -1,12 +1,20 @@
 //! The variables of a cell whose types are not written in it, and how they are written into it.
 //!
-//! evcxr takes a type from `let name: Type`; of a pattern with parts it takes none, so a statement
-//! for each part follows on the same line.
+//! evcxr takes a type from `let name: Type`, and keeps what such a statement declares. Every other `let`
+//! stands in a macro's call, which evcxr does not look into; of what it declares, a statement for each
+//! variable whose type is known follows on the same line. The rest is not kept.
 
 use super::source::lets;
 use phalanx_protocol::analysis::{InferredType, VariableType};
+use phalanx_protocol::evaluator::{UnkeptReason, UnkeptVariable};
 use ra_ap_syntax::ast::{self, AstNode, HasName, LiteralKind};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
+use std::ops::Range;
+
+/// Put around a statement that evcxr is not to see. What begins with a colon is a command to it.
+const OPEN: &str = "phalanx::__cell::unkept! { ";
+/// It ends in a semicolon, without which it would be taken for the cell's value.
+const CLOSE: &str = " };";
 
 /// A variable without a type.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,16 +25,11 @@ pub(super) struct Untyped {
     /// Its type where its value says it.
     pub(super) evident: Option<String>,
     is_mutable: bool,
-    place: Place,
-}
-
-/// The place of its type.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
-    /// Behind its pattern.
-    Pattern(usize),
-    /// In a statement behind its own.
-    Statement(usize),
+    /// The bytes of its statement in the cell.
+    statement: Range<usize>,
+    /// The end of its pattern, where a type can stand; `None` if the pattern has parts, or a type that is
+    /// not all of it.
+    pattern: Option<usize>,
 }
 
 /// Text that is put into a cell.
@@ -35,6 +38,8 @@ pub(super) struct Addition {
     /// The offset, in bytes.
     pub(super) offset: usize,
     pub(super) text: String,
+    /// The variables whose types it says.
+    pub(super) types_of: Vec<String>,
 }
 
 /// The variables of a cell's top level whose types are not written there.
@@ -49,16 +54,17 @@ pub(super) fn untyped(source: &str) -> Vec<Untyped> {
         let is_said = statement
             .ty()
             .is_some_and(|ty| is_whole && is_complete(ty.syntax()));
-        // Without an end nothing can follow it, and it does not compile anyway.
-        let end = statement.semicolon_token();
-        if is_said || end.is_none() {
+        // Without an end it does not compile anyway.
+        if is_said || statement.semicolon_token().is_none() {
             continue;
         }
-        let end = end.map(|end| usize::from(end.text_range().end()));
+        let range = range_of(&statement);
+        let (Some(start), Some(end)) = (place(range.start), place(range.end)) else {
+            continue;
+        };
         let behind = usize::from(pattern.syntax().text_range().end());
-        let value = statement
-            .initializer()
-            .filter(|_| is_whole && statement.ty().is_none());
+        let is_plain = is_whole && statement.ty().is_none();
+        let value = statement.initializer().filter(|_| is_plain);
         let nodes = pattern.syntax().descendants();
         let bindings = nodes.filter_map(ast::IdentPat::cast);
         for binding in bindings.take(if is_whole { 1 } else { usize::MAX }) {
@@ -68,19 +74,15 @@ pub(super) fn untyped(source: &str) -> Vec<Untyped> {
                 let is_free = || source.matches(text.as_str()).count() == 1;
                 evident(value, is_free)
             });
-            let at = if is_whole && statement.ty().is_none() {
-                place(behind).map(Place::Pattern)
-            } else {
-                end.and_then(&place).map(Place::Statement)
-            };
             let offset = place(usize::from(name.syntax().text_range().start()));
-            if let (Some(at), Some(offset)) = (at, offset) {
+            if let Some(offset) = offset {
                 found.push(Untyped {
                     name: text,
                     offset,
                     evident,
                     is_mutable: binding.mut_token().is_some(),
-                    place: at,
+                    statement: start..end,
+                    pattern: place(behind).filter(|_| is_plain),
                 });
             }
         }
@@ -88,37 +90,89 @@ pub(super) fn untyped(source: &str) -> Vec<Untyped> {
     found
 }
 
-/// The texts that say these types in a cell, in the order of the cell; and the types that cannot be
-/// said, with their variables.
+/// The bytes of a statement, without the comments that belong to it.
+fn range_of(statement: &ast::LetStmt) -> Range<usize> {
+    let whole = statement.syntax().text_range();
+    let keyword = statement.let_token();
+    let start = keyword.map_or(whole.start(), |token| token.text_range().start());
+    // Attributes stand before it.
+    let attributes = statement.syntax().children().find_map(ast::Attr::cast);
+    let start = attributes.map_or(start, |attribute| attribute.syntax().text_range().start());
+    usize::from(start)..usize::from(whole.end())
+}
+
+/// The texts that say these types in a cell, in the order of the cell, and the variables that are not
+/// kept; rustc has refused the types of those in `disputed`.
 pub(super) fn additions(
     source: &str,
     types: &[VariableType],
-) -> (Vec<Addition>, Vec<(String, String)>) {
-    let (mut additions, mut unwritten) = (Vec::<Addition>::new(), Vec::new());
-    if types.is_empty() {
-        return (additions, unwritten);
-    }
-    for variable in untyped(source) {
-        let Untyped { name, offset, .. } = &variable;
-        let known = types.iter().find(|known| known.offset == *offset);
-        let Some(InferredType::Known(ty)) = known.map(|known| &known.ty) else {
-            continue;
+    disputed: &[String],
+) -> (Vec<Addition>, Vec<UnkeptVariable>) {
+    let (mut additions, mut unkept) = (Vec::new(), Vec::<UnkeptVariable>::new());
+    let mut variables = untyped(source).into_iter().peekable();
+    while let Some(first) = variables.next() {
+        let statement = first.statement.clone();
+        let mut declared = vec![first];
+        while let Some(next) = variables.next_if(|next| next.statement == statement) {
+            declared.push(next);
+        }
+        let known = |variable: &Untyped| match disputed.contains(&variable.name) {
+            true => Err(UnkeptReason::Unknown),
+            false => written(variable, types),
         };
-        if !is_writable(ty) {
-            unwritten.push((variable.name, ty.clone()));
+        if let [only] = declared.as_slice()
+            && let Some(offset) = only.pattern
+            && let Ok(ty) = known(only)
+        {
+            let types_of = vec![only.name.clone()];
+            let text = format!(": {ty}");
+            additions.push(Addition {
+                offset,
+                text,
+                types_of,
+            });
             continue;
         }
-        let mutable = if variable.is_mutable { "mut " } else { "" };
-        let (offset, text) = match variable.place {
-            Place::Pattern(offset) => (offset, format!(": {ty}")),
-            Place::Statement(offset) => (offset, format!(" let {mutable}{name}: {ty} = {name};")),
-        };
-        match additions.last_mut() {
-            Some(last) if last.offset == offset => last.text += &text,
-            _ => additions.push(Addition { offset, text }),
+        let (mut text, mut types_of) = (CLOSE.to_owned(), Vec::new());
+        for variable in &declared {
+            let name = &variable.name;
+            match known(variable) {
+                Ok(ty) => {
+                    let mutable = if variable.is_mutable { "mut " } else { "" };
+                    text += &format!(" let {mutable}{name}: {ty} = {name};");
+                    types_of.push(name.clone());
+                }
+                Err(reason) => unkept.push(UnkeptVariable {
+                    name: name.clone(),
+                    reason,
+                }),
+            }
         }
+        let (offset, open) = (statement.start, OPEN.to_owned());
+        additions.push(Addition {
+            offset,
+            text: open,
+            types_of: Vec::new(),
+        });
+        let offset = statement.end;
+        additions.push(Addition {
+            offset,
+            text,
+            types_of,
+        });
     }
-    (additions, unwritten)
+    (additions, unkept)
+}
+
+/// The type of a variable as it may be written in a `let`.
+fn written(variable: &Untyped, types: &[VariableType]) -> Result<String, UnkeptReason> {
+    let known = types.iter().find(|known| known.offset == variable.offset);
+    match known.map(|known| &known.ty) {
+        Some(InferredType::Known(ty)) if is_writable(ty) => Ok(ty.clone()),
+        Some(InferredType::Known(ty)) => Err(UnkeptReason::Unnameable { ty: ty.clone() }),
+        Some(InferredType::Closure) => Err(UnkeptReason::Closure),
+        Some(InferredType::Unknown) | None => Err(UnkeptReason::Unknown),
+    }
 }
 
 /// The type of a value that is a literal. One without a suffix may be of any type that its variable
@@ -185,7 +239,11 @@ mod tests {
                 offset: variable.offset,
             })
             .collect();
-        super::super::source::Prepared::typed(source, &types).text
+        let surroundings = super::super::source::Surroundings {
+            types: &types,
+            ..Default::default()
+        };
+        super::super::source::Prepared::typed(source, &surroundings).text
     }
 
     #[test]
@@ -194,18 +252,21 @@ mod tests {
             ("let a = f();", "let a: A = f();"),
             ("let mut ü = f(); ü", "let mut ü: Ü = f(); ü"),
             ("let a: u8 = 1;", "let a: u8 = 1;"),
-            ("let a: Vec<_> = f();", "let a: Vec<_> = f(); let a: A = a;"),
             (
-                "let (a, mut b) = f(); a",
-                "let (a, mut b) = f(); let a: A = a; let mut b: B = b; a",
+                "let a: Vec<_> = f();",
+                "HIDDEN { let a: Vec<_> = f(); }; let a: A = a;",
+            ),
+            (
+                "/* ü */ let (a, mut b) = f(); a",
+                "/* ü */ HIDDEN { let (a, mut b) = f(); }; let a: A = a; let mut b: B = b; a",
             ),
             (
                 ":dep x\nlet S { a, b: [c, ..] } = f();\nlet d;\nd = 1;",
-                ":dep x\nlet S { a, b: [c, ..] } = f(); let a: A = a; let c: C = c;\nlet d: D;\nd = 1;",
+                ":dep x\nHIDDEN { let S { a, b: [c, ..] } = f(); }; let a: A = a; let c: C = c;\nlet d: D;\nd = 1;",
             ),
             (
-                "let Some(a) = f() else { return };",
-                "let Some(a) = f() else { return }; let a: A = a;",
+                "let Some(a) = f() else { panic!() };",
+                "HIDDEN { let Some(a) = f() else { panic!() }; }; let a: A = a;",
             ),
             (
                 "{ let a = f(); }\nlet _ = g();",
@@ -213,6 +274,7 @@ mod tests {
             ),
             ("let a = f()", "let a = f()"),
         ] {
+            let typed = typed.replace("HIDDEN { ", OPEN);
             assert_eq!(written(source), typed);
         }
     }
@@ -240,23 +302,41 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_left_out_and_remembered() {
-        let source = "let a = f(); let b = g();";
-        let types: Vec<VariableType> = ["impl Fn() -> u8", "Result<!, u8>"]
+    fn what_cannot_be_written_is_not_kept() {
+        let source = "let a = f(); let b = g(); let c = h(); let (d, e) = i();";
+        let types: Vec<VariableType> = [
+            InferredType::Known("impl Fn() -> u8".to_owned()),
+            InferredType::Known("Result<!, u8>".to_owned()),
+            InferredType::Known("u8".to_owned()),
+            InferredType::Closure,
+            InferredType::Known("u16".to_owned()),
+        ]
+        .into_iter()
+        .zip(untyped(source))
+        .map(|(ty, variable)| VariableType {
+            name: variable.name,
+            offset: variable.offset,
+            ty,
+        })
+        .collect();
+        let (added, unkept) = additions(source, &types, &["c".to_owned()]);
+        let unnameable = |ty: &str| UnkeptReason::Unnameable { ty: ty.to_owned() };
+        let reasons: Vec<_> = unkept
             .into_iter()
-            .zip(untyped(source))
-            .map(|(ty, variable)| VariableType {
-                name: variable.name,
-                offset: variable.offset,
-                ty: InferredType::Known(ty.to_owned()),
-            })
+            .map(|unkept| (unkept.name, unkept.reason))
             .collect();
-        let (added, unwritten) = additions(source, &types);
-        assert_eq!(added, []);
-        let unwritten: Vec<_> = unwritten
-            .iter()
-            .map(|(name, ty)| format!("{name}: {ty}"))
-            .collect();
-        assert_eq!(unwritten, ["a: impl Fn() -> u8", "b: Result<!, u8>"]);
+        let expected = [
+            ("a", unnameable("impl Fn() -> u8")),
+            ("b", unnameable("Result<!, u8>")),
+            ("c", UnkeptReason::Unknown),
+            ("d", UnkeptReason::Closure),
+        ];
+        assert_eq!(
+            reasons,
+            expected.map(|(name, reason)| (name.to_owned(), reason))
+        );
+        let last = added.last().unwrap();
+        assert_eq!(last.text, " }; let e: u16 = e;");
+        assert_eq!(last.types_of, ["e"]);
     }
 }

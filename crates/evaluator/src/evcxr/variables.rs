@@ -30,7 +30,9 @@ pub(super) fn moved(
 ) -> Vec<String> {
     let ran = matches!(
         outcome,
-        Some(Outcome::Completed | Outcome::Panicked(_) | Outcome::Errored { .. })
+        Some(
+            Outcome::Completed | Outcome::Panicked(_) | Outcome::Errored { .. } | Outcome::Returned
+        )
     );
     let names = before.iter().map(|(name, _)| name);
     names

@@ -6,7 +6,7 @@ use phalanx_analysis::handle::AnalysisProcess;
 use phalanx_evaluator::{Backend, Evaluator, EvaluatorConfig, EvaluatorNotice, analysis_config};
 use phalanx_protocol::evaluator::{
     Answer, Compiled, CompiledCell, Evaluated, EvaluatorEvent, EvaluatorRequest, NamespaceKind,
-    RequestId, Toolchain,
+    RequestId, Toolchain, UnkeptVariable,
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::HostReply;
@@ -37,6 +37,8 @@ pub struct Machine {
     pub runs: u64,
     /// Every one that was run.
     pub artifacts: Vec<PathBuf>,
+    /// The variables that the last cell did not leave.
+    pub unkept: Vec<UnkeptVariable>,
 }
 
 impl Machine {
@@ -54,12 +56,14 @@ impl Machine {
             events,
             runs: 0,
             artifacts: Vec::new(),
+            unkept: Vec::new(),
         }
     }
 
     pub async fn run(&mut self, cell: CompiledCell) -> (String, Outcome) {
         self.runs += 1;
         self.artifacts.push(cell.artifact.clone());
+        self.unkept.clone_from(&cell.unkept);
         self.runtime.run(RunId(self.runs), cell);
         let mut shown = String::new();
         loop {

@@ -67,6 +67,7 @@ struct Run {
     lines: Vec<(u32, u32)>,
     panicked: bool,
     errored: bool,
+    returned: bool,
     lost: Vec<String>,
     panic: Option<Panic>,
     /// The last line on stderr, kept until it is known not to be the text of a `?` error.
@@ -105,6 +106,7 @@ impl Capture {
             lines,
             panicked: false,
             errored: false,
+            returned: false,
             lost: Vec::new(),
             panic: None,
             last_line: String::new(),
@@ -328,10 +330,11 @@ impl Capture {
                     self.end_if_marked();
                 }
             }
-            Token::Panicked | Token::Errored | Token::VariableLost(_) => {
+            Token::Panicked | Token::Errored | Token::Returned | Token::VariableLost(_) => {
                 let Some(run) = &mut self.run else { return };
                 match token {
                     Token::Panicked => run.panicked = true,
+                    Token::Returned => run.returned = true,
                     Token::VariableLost(name) => run.lost.push(name),
                     _ => run.errored = true,
                 }
@@ -440,6 +443,8 @@ impl Capture {
                 )
             } else if !run.lost.is_empty() {
                 Outcome::VariablesLost(std::mem::take(&mut run.lost))
+            } else if run.returned {
+                Outcome::Returned
             } else {
                 Outcome::Completed
             }

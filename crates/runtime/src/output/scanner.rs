@@ -20,6 +20,8 @@ pub(super) enum Token {
     Panicked,
     /// An error left the cell through `?`.
     Errored,
+    /// The cell returns before its end.
+    Returned,
     /// A variable's type no longer exists.
     VariableLost(String),
     /// The output of that number belongs here.
@@ -243,6 +245,7 @@ fn ours(bytes: &[u8]) -> Found {
                 Err(_) => Found::Nothing,
             },
         },
+        None if inside == "returned" => Found::Marker(Token::Returned, length),
         _ => Found::Nothing,
     }
 }

@@ -6,6 +6,7 @@ use super::own_data::{self, FileIdentity};
 use super::thread_data::ThreadData;
 use crate::{ASKED_WORD, STOP_WORD};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
+use phalanx_protocol::runtime::SHARED_STATICS_SYMBOL;
 use phalanx_sys::page::SharedPage;
 use rustix::fs::MemfdFlags;
 use std::collections::{HashMap, HashSet};
@@ -139,9 +140,10 @@ impl Cells {
                 // Running a cell again gives it new statics, as evcxr's users expect; the loader would
                 // hand out the library it already has.
                 self.copies += 1;
-                copy = open_copy(artifact, self.copies)
+                let path;
+                (copy, path) = open_copy(artifact, self.copies)
                     .map_err(|error| format!("{}: {error}", artifact.display()))?;
-                self.introduce(&copy, artifact)?;
+                self.introduce(&copy, Path::new(&path))?;
                 &copy
             }
             None => {
@@ -177,8 +179,14 @@ impl Cells {
         Ok(())
     }
 
-    /// Makes a library that was just loaded known to what it is linked to.
+    /// Makes a library that was just loaded known to what it is linked to, and its statics to what is
+    /// loaded later.
     fn introduce(&mut self, library: &Library, artifact: &Path) -> Result<(), String> {
+        // SAFETY: the address is not used; only the evaluator has a library export this name.
+        if unsafe { library.get::<*const u8>(SHARED_STATICS_SYMBOL.as_bytes()) }.is_ok() {
+            // It is the same one, and visible from now on.
+            open(artifact, RTLD_NOW | RTLD_GLOBAL)?;
+        }
         super::call::attach(library, artifact, super::call::base(library)?);
         for (path, base) in super::call::loaded_after(library) {
             if ThreadData::is_of_dependencies(&path) {
@@ -270,11 +278,12 @@ fn open(path: &Path, flags: i32) -> Result<ManuallyDrop<Library>, String> {
 }
 
 /// Loads a library as if it were another one.
-fn open_copy(artifact: &Path, number: u64) -> io::Result<ManuallyDrop<Library>> {
+fn open_copy(artifact: &Path, number: u64) -> io::Result<(ManuallyDrop<Library>, String)> {
     let mut copy = File::from(rustix::fs::memfd_create("cell", MemfdFlags::CLOEXEC)?);
     io::copy(&mut File::open(artifact)?, &mut copy)?;
     let path = copy_path(copy.as_raw_fd(), number);
-    open(Path::new(&path), RTLD_NOW | RTLD_LOCAL).map_err(io::Error::other)
+    let library = open(Path::new(&path), RTLD_NOW | RTLD_LOCAL).map_err(io::Error::other)?;
+    Ok((library, path))
 }
 
 /// A way to a descriptor that no other copy has taken: the loader takes what it finds on the same

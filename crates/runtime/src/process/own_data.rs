@@ -1,6 +1,7 @@
 //! Detection of a library's own writable data, which a second run of a cell must find as it was.
 
 use object::{Object, ObjectSection, ObjectSymbol, SymbolSection};
+use phalanx_protocol::runtime::STATIC_PREFIX;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -22,8 +23,8 @@ pub(super) fn identity(path: &Path) -> Option<FileIdentity> {
 }
 
 /// Data that the compiler and the C runtime put into every library, and that no run changes in a way
-/// that another one sees.
-const HARMLESS: [&str; 3] = ["DW.ref.", "completed.", "__dso_handle"];
+/// that another one sees; and statics, which are to keep what runs have made of them.
+const HARMLESS: [&str; 4] = ["DW.ref.", "completed.", "__dso_handle", STATIC_PREFIX];
 
 /// The beginnings of the names of sections that a program writes to.
 const WRITABLE: [&str; 4] = [".data", ".bss", ".tdata", ".tbss"];

@@ -206,7 +206,10 @@ impl Actor {
             Ok(Answer::Compiled(compiled)) => {
                 let names = compiled.variables.iter().map(|(name, _)| name.clone());
                 self.lineages
-                    .add(next, origin, names.collect(), &compiled.moved);
+                    .add(next.clone(), origin, names.collect(), &compiled.moved);
+                if let Some(cell) = &compiled.cell {
+                    self.lineages.leave_out(&next, &cell.unkept);
+                }
                 Ok(compiled)
             }
             Ok(other) => Err(Failure::Internal {

@@ -4,6 +4,7 @@
 //! empty one. What the evaluator has not compiled yet is compiled when a cell needs it.
 
 use crate::run::Moved;
+use phalanx_protocol::evaluator::UnkeptVariable;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::runtime::Outcome;
@@ -100,6 +101,14 @@ impl Lineages {
         self.origins.insert(state, origin);
     }
 
+    /// Notes the variables that the cell which leads to a state does not leave.
+    pub(super) fn leave_out(&mut self, state: &StateId, unkept: &[UnkeptVariable]) {
+        let cell = self.origins.get(state).map(|origin| origin.cell);
+        if let (Some(cell), Some(moved)) = (cell, self.moved.get_mut(state)) {
+            moved.unkept(cell, unkept.iter().map(|variable| &variable.name));
+        }
+    }
+
     /// The names of a state's variables.
     pub(super) fn variables(&self, state: &StateId) -> Vec<String> {
         self.variables.get(state).cloned().unwrap_or_default()
@@ -136,8 +145,9 @@ impl Lineages {
 }
 
 /// Every outcome that leads to a state of its own, apart from completion.
-fn unfinished() -> [Outcome; 3] {
+fn unfinished() -> [Outcome; 4] {
     [
+        Outcome::Returned,
         Outcome::Panicked(Panic {
             message: String::new(),
             location: None,

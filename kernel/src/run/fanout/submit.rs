@@ -102,7 +102,9 @@ impl Fanout {
         let cells = compiled.values().filter_map(|made| made.cell.as_ref());
         let mut names = BTreeSet::new();
         let mut rebuilt = BTreeSet::new();
+        let mut unkept = BTreeSet::new();
         for cell in cells {
+            unkept.extend(cell.unkept.iter().cloned());
             names.extend(cell.dropped.names.iter().cloned());
             rebuilt.extend(cell.dropped.rebuilt.iter().cloned());
         }
@@ -116,6 +118,10 @@ impl Fanout {
                 rebuilt: rebuilt.into_iter().collect(),
             };
             let told = notice(&Notice::Dropped(dropped));
+            context.outlet().text(StreamName::Stderr, told).await;
+        }
+        if !unkept.is_empty() {
+            let told = notice(&Notice::Unkept(unkept.into_iter().collect()));
             context.outlet().text(StreamName::Stderr, told).await;
         }
         let (refused_tx, refused) = mpsc::unbounded_channel();

@@ -1,7 +1,7 @@
 //! `%px` and `%%px`.
 
 use super::{Standing, bind, cluster, no_variable_in_rust};
-use crate::cell::RustText;
+use crate::cell::{RustText, located};
 use crate::magic::{Blocking, PlanError, PxOptions, PxPlan, Suffix};
 use crate::report::{Fault, Place};
 use crate::run::fanout::{self, Submitted};
@@ -42,6 +42,7 @@ pub(super) async fn px(
         return Err(Fault::at(no_variable_in_rust(), place));
     }
     let body = body::prepare(services, context, text, &place).await?;
+    let body = located(body, context.count());
     if body.source.trim().is_empty() {
         return Err(Fault::at(no_code(), place));
     }

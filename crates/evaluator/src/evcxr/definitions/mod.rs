@@ -142,7 +142,15 @@ impl Definitions {
 
     /// A cell has been compiled, and its items are those of the namespace now.
     pub(super) fn add(&mut self, source: &str) {
-        let Items { named, globs } = read_cell(source);
+        let cell = read_cell(source);
+        for (head, _) in cell.blocks() {
+            for item in self.items.values_mut() {
+                if item.associated.contains_key(head) {
+                    Arc::make_mut(item).associated.remove(head);
+                }
+            }
+        }
+        let Items { named, globs } = cell;
         let named = named.into_iter().map(|(name, item)| (name, Arc::new(item)));
         self.items.extend(named);
         self.globs.extend(globs);
@@ -150,6 +158,13 @@ impl Definitions {
 
     fn changes(&self, cell: &Items) -> Changes {
         let mut changes = Changes::default();
+        for (head, new) in cell.blocks() {
+            let mut known = self.items.values();
+            let old = known.find_map(|item| item.associated.get(head));
+            if let Some(old) = old.filter(|old| old.text != new.text) {
+                changes.names.extend(old.concerns.iter().cloned());
+            }
+        }
         for (name, item) in &cell.named {
             let Some(old) = self.items.get(name) else {
                 // It takes the place of what was meant by the name before.

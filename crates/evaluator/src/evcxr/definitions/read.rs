@@ -1,6 +1,7 @@
 //! What the items of a source say of types: the part of each that decides how its values lie in
 //! memory, and the names it refers to.
 
+use super::super::item_macros;
 use ra_ap_syntax::ast::{self, AstNode, HasGenericParams, HasModuleItem, HasName, HasTypeBounds};
 use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,9 +59,9 @@ pub(super) fn read_cell(source: &str) -> Items {
         match &item {
             ast::Item::Use(import) => items.import(import),
             ast::Item::Impl(block) => {
-                let owner = last.clone().unwrap_or_default();
-                let named: &mut Item = items.named.entry(owner).or_default();
                 let (head, associated) = associated(block);
+                let owner = last.clone().unwrap_or_else(|| format!("impl {head}"));
+                let named: &mut Item = items.named.entry(owner).or_default();
                 let known = named.associated.entry(head).or_default();
                 known.text += &associated.text;
                 known.concerns.extend(associated.concerns);
@@ -76,8 +77,13 @@ pub(super) fn read_cell(source: &str) -> Items {
             }
         }
     }
-    // Blocks that belong to no item of the cell cannot be replaced, only added.
-    items.named.remove("");
+    for call in item_macros::calls(source, "") {
+        let mut read = Item::default();
+        read.read(call.call.syntax());
+        read.defines.extend(call.defines.iter().cloned());
+        let names = call.defines.into_iter().chain([call.key]);
+        items.named.extend(names.map(|name| (name, read.clone())));
+    }
     items
 }
 
@@ -100,6 +106,11 @@ fn name_of(item: &ast::Item) -> Option<String> {
 }
 
 impl Items {
+    /// The impl blocks, by their heads.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (&String, &Associated)> {
+        self.named.values().flat_map(|item| &item.associated)
+    }
+
     fn import(&mut self, import: &ast::Use) {
         if let Some(tree) = import.use_tree() {
             self.import_tree(&tree, "");

@@ -1,7 +1,7 @@
 use super::*;
 
 fn check(source: &str, text: &str, has_result: bool) {
-    let prepared = prepare(source, &[]);
+    let prepared = prepare(source, &Surroundings::default());
     assert_eq!(
         (prepared.text.as_str(), prepared.has_result()),
         (text, has_result),
@@ -19,7 +19,7 @@ fn dropped() -> DroppedVariables {
 #[test]
 fn the_last_expression_becomes_a_reference() {
     check("1 + 1", "&(1 + 1)", true);
-    check("let x = 1;\nx", "let x = 1;\n&(x)", true);
+    check("let x: u8 = 1;\nx", "let x: u8 = 1;\n&(x)", true);
     check("\"größe\"  // why", "&(\"größe\")  // why", true);
     check("if a { 1 } else { 2 }", "&(if a { 1 } else { 2 })", true);
     check(
@@ -31,7 +31,7 @@ fn the_last_expression_becomes_a_reference() {
 
 #[test]
 fn what_shows_nothing_or_is_a_reference_stays() {
-    check("let x = 1;", "let x = 1;", false);
+    check("let x: u8 = 1;", "let x: u8 = 1;", false);
     check("&v", "&v", true);
     check("fn f() {}", "fn f() {}", false);
     check("", "", false);
@@ -41,23 +41,23 @@ fn what_shows_nothing_or_is_a_reference_stays() {
 
 #[test]
 fn columns_find_their_way_back() {
-    let prepared = prepare("let x = 1; ü(x)", &[]);
-    assert_eq!(prepared.text, "let x = 1; &(ü(x))");
+    let prepared = prepare("let x: u8 = 1; ü(x)", &Surroundings::default());
+    assert_eq!(prepared.text, "let x: u8 = 1; &(ü(x))");
     assert_eq!(prepared.column(1, 5), 5);
-    assert_eq!(prepared.column(1, 14), 12);
-    assert_eq!(prepared.column(1, 16), 14);
+    assert_eq!(prepared.column(1, 18), 16);
+    assert_eq!(prepared.column(1, 20), 18);
     assert_eq!(prepared.column(2, 14), 14);
 }
 
 #[test]
 fn dropping_variables_moves_nothing_for_the_user() {
-    let prepared = prepare("let x = 1; f(x)", &[]).dropping(dropped());
+    let prepared = prepare("let x = 1; f(x)", &Surroundings::default()).dropping(dropped());
     assert!(prepared.text.contains(r#"&["a"]"#), "{}", prepared.text);
     for (user, what) in [(1, "let x"), (5, "x = 1"), (12, "f(x)"), (14, "x)")] {
         let at = prepared.text.rfind(what).unwrap() + 1;
         assert_eq!(prepared.column(1, at), user, "{what}");
     }
-    let second_line = prepare("// why\n\nx", &[]).dropping(dropped());
+    let second_line = prepare("// why\n\nx", &Surroundings::default()).dropping(dropped());
     assert!(second_line.text.starts_with("// why\n\n{"));
 }
 

@@ -11,7 +11,7 @@ pub(super) use event::{Command, Event, JobId};
 
 use crate::command::Doer;
 use crate::report::Notice;
-use crate::run::Moved;
+use crate::run::moved::{Cause, Moved};
 use hearing::Hearings;
 use part::{Attempt, Current, EvaluatorState, Logged, Phase, RuntimeState, Waiting};
 use phalanx_evaluator::EvaluatorNotice;
@@ -151,6 +151,8 @@ impl State {
             phase: Phase::Compiling,
             outcomes: Vec::new(),
             library: None,
+            leaves_out: Vec::new(),
+            unkept: Vec::new(),
             interrupted: false,
         });
     }
@@ -287,6 +289,7 @@ impl State {
                 commands.push(Command::Tell { job, notice });
             }
             current.library = Some(cell.artifact.clone());
+            current.leaves_out.clone_from(&cell.unkept);
             commands.push(Command::Run { job, run, cell });
         }
     }
@@ -307,6 +310,12 @@ impl State {
             Phase::Running(running) if running == run => {
                 if let Outcome::VariablesLost(names) = &outcome {
                     let (job, notice) = (current.job, Notice::Lost(names.clone()));
+                    commands.push(Command::Tell { job, notice });
+                }
+                let unkept = std::mem::take(&mut current.leaves_out);
+                if outcome == Outcome::Completed && !unkept.is_empty() {
+                    current.unkept = unkept.iter().map(|one| one.name.clone()).collect();
+                    let (job, notice) = (current.job, Notice::Unkept(unkept));
                     commands.push(Command::Tell { job, notice });
                 }
                 current.outcomes.push(outcome.clone());
@@ -350,6 +359,7 @@ impl State {
             self.types = evaluated.variables.iter().cloned().collect();
             let there = self.variables.iter().map(String::as_str);
             self.moved.record(current.cell, &evaluated.moved, there);
+            self.moved.unkept(current.cell, &current.unkept);
         }
         let died = current
             .outcomes
@@ -361,7 +371,7 @@ impl State {
         let lost = || if died { before.clone() } else { Vec::new() };
         let result = match (&result, current.outcomes.last()) {
             // A cell that was done before the interrupt reached it has not been interrupted.
-            (Ok(_), None | Some(Outcome::Completed)) => result.clone(),
+            (Ok(_), None | Some(Outcome::Completed | Outcome::Returned)) => result.clone(),
             _ if current.interrupted => Err(Failure::Interrupted { lost: lost() }),
             (Ok(_), Some(Outcome::Panicked(panic))) => {
                 let library = current.library.unwrap_or_default();
@@ -384,9 +394,14 @@ impl State {
             }),
             _ => result.clone(),
         };
-        if result.is_err() && !current.outcomes.is_empty() {
+        let returned = matches!(current.outcomes.last(), Some(Outcome::Returned));
+        if (result.is_err() || returned) && !current.outcomes.is_empty() {
+            let cause = match returned {
+                true => Cause::Returned,
+                false => Cause::Failed,
+            };
             let (cell, source) = (current.cell, &current.source);
-            self.moved.failed(cell, source, &self.variables);
+            self.moved.ended_early(cell, cause, source, &self.variables);
         }
         let compiled = result.is_ok() || !current.outcomes.is_empty();
         let abandoned = matches!(current.outcomes.last(), Some(Outcome::Abandoned { .. }));

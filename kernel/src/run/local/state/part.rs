@@ -1,7 +1,7 @@
 //! What the local namespace's state is made of.
 
 use super::JobId;
-use phalanx_protocol::evaluator::{CompiledCell, RequestId};
+use phalanx_protocol::evaluator::{CompiledCell, RequestId, UnkeptVariable};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
 use std::path::PathBuf;
@@ -66,6 +66,10 @@ pub(super) struct Current {
     pub(super) outcomes: Vec<Outcome>,
     /// What ran last.
     pub(super) library: Option<PathBuf>,
+    /// The variables that it does not leave if it completes.
+    pub(super) leaves_out: Vec<UnkeptVariable>,
+    /// The names of those that it has not left.
+    pub(super) unkept: Vec<String>,
     pub(super) interrupted: bool,
 }
 

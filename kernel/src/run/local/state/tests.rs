@@ -1,5 +1,5 @@
 use super::*;
-use phalanx_protocol::evaluator::{DroppedVariables, Evaluated};
+use phalanx_protocol::evaluator::{DroppedVariables, Evaluated, UnkeptReason, UnkeptVariable};
 use phalanx_protocol::failure::{Diagnostic, Panic};
 
 /// A namespace driven by words: what happens, and what it then wants done.
@@ -61,6 +61,7 @@ fn told(command: &Command) -> String {
             Notice::Lost(names) => format!("lost {}", names.join(" ")),
             Notice::Allocator => "allocator".to_owned(),
             Notice::Dropped(dropped) => format!("dropped {}", dropped.names.join(" ")),
+            Notice::Unkept(variables) => format!("unkept {}", variables.len()),
         },
         Command::Answer { job, result } => match result {
             Ok(_) => format!("{} ok", job.0),
@@ -102,6 +103,7 @@ fn compiled() -> Event {
         has_result: false,
         lines: Vec::new(),
         dropped: DroppedVariables::default(),
+        unkept: Vec::new(),
     })))
 }
 
@@ -536,4 +538,26 @@ fn variables_that_a_cell_costs_are_named_before_it_runs() {
     };
     let compiled = Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));
     bench.check(compiled, &["dropped a b", "run 1"]);
+}
+
+#[test]
+fn variables_that_are_not_kept_are_named_after_the_cell() {
+    let mut bench = Bench::up();
+    bench.evaluate(1, "let f");
+    let cell = CompiledCell {
+        unkept: vec![UnkeptVariable {
+            name: "f".into(),
+            reason: UnkeptReason::Closure,
+        }],
+        ..CompiledCell::default()
+    };
+    let compiled = Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));
+    bench.check(compiled, &["run 1"]);
+    bench.check(
+        Event::Ended {
+            run: RunId(1),
+            outcome: Outcome::Completed,
+        },
+        &["unkept 1", "ran Completed"],
+    );
 }

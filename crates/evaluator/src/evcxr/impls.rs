@@ -1,0 +1,234 @@
+//! The impl blocks of cells, which a further block for the same replaces.
+//!
+//! evcxr has no name for an impl, and keeps each one that it is given: two of the same do not compile. So
+//! each gets an item before it that has a name, to which evcxr attaches it: one block for each method of
+//! a type, one for all of a trait.
+
+use super::source::items;
+use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasName};
+use ra_ap_syntax::{NodeOrToken, SyntaxKind, SyntaxNode};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+
+/// Attributes of a block that hold for each of its parts.
+const HARMLESS: [&str; 5] = ["allow", "cfg", "doc", "expect", "warn"];
+
+/// The impl blocks of a namespace, each with the types that were defined in the same cell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Impls {
+    owners: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Impls {
+    /// The blocks that are gone once a cell has defined types anew that had them.
+    pub(super) fn stale(&self, source: &str) -> Vec<String> {
+        let (blocks, types) = read(source);
+        let stale = self.owners.iter().filter(|(block, owners)| {
+            !blocks.contains(*block) && owners.iter().any(|owner| types.contains(owner))
+        });
+        stale.map(|(block, _)| block.clone()).collect()
+    }
+
+    /// A cell has been compiled.
+    pub(super) fn add(&mut self, source: &str) {
+        for block in self.stale(source) {
+            self.owners.remove(&block);
+        }
+        let (blocks, types) = read(source);
+        let blocks = blocks.into_iter().map(|block| (block, types.clone()));
+        self.owners.extend(blocks);
+    }
+}
+
+/// The names of a cell's blocks, and its types.
+fn read(source: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut blocks, mut types) = (BTreeSet::new(), BTreeSet::new());
+    for item in items(source) {
+        let name = match &item {
+            ast::Item::Impl(block) => {
+                let parts = parts(block).into_iter();
+                blocks.extend(parts.map(|part| part.name));
+                continue;
+            }
+            ast::Item::Enum(item) => item.name(),
+            ast::Item::Struct(item) => item.name(),
+            ast::Item::TypeAlias(item) => item.name(),
+            ast::Item::Union(item) => item.name(),
+            _ => continue,
+        };
+        types.extend(name.map(|name| name.text().to_string()));
+    }
+    (blocks, types)
+}
+
+/// The texts that name the blocks of a cell, with their places in what it was parsed as.
+pub(super) fn additions(source: &str) -> Vec<(usize, String)> {
+    let mut additions = Vec::new();
+    for item in items(source) {
+        if let ast::Item::Impl(block) = item {
+            let parts = parts(&block).into_iter();
+            additions.extend(parts.map(|part| (part.offset, part.text)));
+        }
+    }
+    additions
+}
+
+/// The items that take the place of stale blocks.
+pub(super) fn without(stale: &[String]) -> String {
+    stale.iter().map(|name| marker(name)).collect()
+}
+
+/// The item to which evcxr attaches a block.
+fn marker(name: &str) -> String {
+    format!("const {name}: () = (); ")
+}
+
+/// A part of a block that is replaced as a whole.
+struct Part {
+    name: String,
+    offset: usize,
+    /// What stands before it.
+    text: String,
+}
+
+fn parts(block: &ast::Impl) -> Vec<Part> {
+    let head: String = head(block.syntax());
+    let start = usize::from(begin(block.syntax()));
+    let name = |of: &str| {
+        let mut hasher = DefaultHasher::new();
+        (&head, of).hash(&mut hasher);
+        format!("phalanx_impl_{:016x}", hasher.finish())
+    };
+    let items = block.assoc_item_list().into_iter();
+    let items: Vec<_> = items.flat_map(|list| list.assoc_items()).collect();
+    let is_split = block.trait_().is_none()
+        && items.len() > 1
+        && items.iter().all(|item| name_of(item).is_some())
+        && block.attrs().all(|attribute| {
+            let path = attribute.path();
+            path.is_some_and(|path| {
+                let path = path.syntax().text().to_string();
+                HARMLESS.contains(&path.as_str())
+            })
+        });
+    if !is_split {
+        let only = match (block.trait_(), items.as_slice()) {
+            (None, [only]) => name_of(only),
+            _ => None,
+        };
+        let name = name(&only.unwrap_or_default());
+        let text = marker(&name);
+        return vec![Part {
+            name,
+            offset: start,
+            text,
+        }];
+    }
+    let parts = items.iter().enumerate().map(|(at, item)| {
+        let name = name(&name_of(item).unwrap_or_default());
+        let (offset, text) = match at {
+            0 => (start, marker(&name)),
+            _ => (
+                usize::from(item.syntax().text_range().start()),
+                format!("}} {}{head} {{ ", marker(&name)),
+            ),
+        };
+        Part { name, offset, text }
+    });
+    parts.collect()
+}
+
+fn name_of(item: &ast::AssocItem) -> Option<String> {
+    let name = match item {
+        ast::AssocItem::Const(item) => item.name(),
+        ast::AssocItem::Fn(item) => item.name(),
+        ast::AssocItem::TypeAlias(item) => item.name(),
+        ast::AssocItem::MacroCall(_) => None,
+    };
+    name.map(|name| name.text().to_string())
+}
+
+/// The offset at which an item begins, behind the comments before it.
+fn begin(item: &SyntaxNode) -> ra_ap_syntax::TextSize {
+    let mut children = item.children_with_tokens();
+    let first = children.find(|child| match child {
+        NodeOrToken::Token(token) => !token.kind().is_trivia(),
+        NodeOrToken::Node(_) => true,
+    });
+    first
+        .map_or(item.text_range(), |first| first.text_range())
+        .start()
+}
+
+/// The text of a block up to its items, without attributes and comments.
+fn head(block: &SyntaxNode) -> String {
+    let mut words = Vec::new();
+    for child in block.children_with_tokens() {
+        match child {
+            NodeOrToken::Node(node) if node.kind() == SyntaxKind::ASSOC_ITEM_LIST => break,
+            NodeOrToken::Node(node) if node.kind() == SyntaxKind::ATTR => {}
+            NodeOrToken::Node(node) => {
+                let tokens = node.descendants_with_tokens();
+                let tokens = tokens.filter_map(NodeOrToken::into_token);
+                let tokens = tokens.filter(|token| !token.kind().is_trivia());
+                words.extend(tokens.map(|token| token.text().to_owned()));
+            }
+            NodeOrToken::Token(token) if token.kind().is_trivia() => {}
+            NodeOrToken::Token(token) => words.push(token.text().to_owned()),
+        }
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(source: &str) -> Vec<String> {
+        read(source).0.into_iter().collect()
+    }
+
+    #[test]
+    fn a_block_is_named_by_what_it_is_for() {
+        let one = names("impl T for S { fn n(&self) -> i32 { 1 } }");
+        assert_eq!(
+            one,
+            names("// ä\nimpl T for S {\n fn n(&self) -> i32 { 2 }\n fn m() {} }")
+        );
+        assert_ne!(one, names("impl T for R { fn n(&self) -> i32 { 1 } }"));
+        let two = names("impl S { fn a() {} /* why */ pub fn b() {} }");
+        assert_eq!(two.len(), 2);
+        for method in ["impl S { fn a() { 1; } }", "impl S { fn b() {} }"] {
+            assert!(two.contains(&names(method)[0]), "{method}");
+        }
+        assert_eq!(names("#[methods] impl S { fn a() {} fn b() {} }").len(), 1);
+    }
+
+    #[test]
+    fn the_blocks_of_a_type_go_with_it() {
+        let mut impls = Impls::default();
+        impls.add("struct S; impl S { fn a() {} } impl T for S {}");
+        impls.add("impl S { fn b() {} }");
+        assert_eq!(impls.stale("struct S(u8); impl S { fn a() {} }").len(), 1);
+        assert!(impls.stale("struct R;").is_empty());
+        impls.add("struct S(u8);");
+        assert_eq!(impls.owners.len(), 1, "of another cell");
+    }
+
+    #[test]
+    fn methods_get_blocks_of_their_own_where_they_stand() {
+        let source = "impl<T> S<T> {\n    fn a() {}\n    fn b() {}\n}";
+        let mut text = source.to_owned();
+        let before = "fn cell() {\n".len();
+        for (offset, added) in additions(source).iter().rev() {
+            text.insert_str(offset - before, added);
+        }
+        assert!(text.starts_with("const phalanx_impl_"), "{text}");
+        assert!(
+            text.contains("= (); impl < T > S < T > { fn b() {}\n}"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), source.lines().count());
+    }
+}

@@ -1,0 +1,141 @@
+//! `return` at the top of a cell, which ends the cell.
+//!
+//! evcxr's function goes on behind the cell's code with what the cell has declared, and an early end is
+//! only known to it as that of an error. So the runtime is told, and each such `return` is made one that
+//! evcxr's code around the cell understands: it is of another type once a cell has had a `?`.
+
+use super::source::{declared, statements};
+use ra_ap_syntax::ast::{self, AstNode};
+use ra_ap_syntax::{SyntaxKind, SyntaxNode, TextRange};
+
+/// A cell after which evcxr compiles all as if they had a `?`.
+pub(super) const FALLIBLE: &str = "if false { Err::<(), &str>(\"\")?; };";
+
+/// Returns true if a cell's returns are such as only a cell with `?` can have.
+pub(super) fn are_fallible(source: &str) -> bool {
+    let returns = all(source).0;
+    let has_value = |found: &ast::ReturnExpr| found.expr().is_some();
+    !returns.is_empty()
+        && (returns.iter().any(has_value) || source.contains('?') || source.contains(".await"))
+}
+
+/// The texts that make the returns of a cell, with their places; `fallible` says if it is compiled as one
+/// with `?`.
+pub(super) fn additions(source: &str, fallible: bool) -> Vec<(usize, String)> {
+    let (returns, place) = all(source);
+    let names: Vec<String> = declared(source).into_keys().collect();
+    let told = format!("phalanx::__cell::returned(&{names:?});");
+    let mut additions = Vec::new();
+    for found in returns {
+        let Some(keyword) = found.return_token() else {
+            continue;
+        };
+        let mut add = |at: TextRange, text: String| {
+            additions.extend(place(at.end().into()).map(|place| (place, text)));
+        };
+        match found.expr() {
+            None if fallible => add(keyword.text_range(), format!(" {{ {told} Ok(()) }}")),
+            None => add(keyword.text_range(), format!(" {{ {told} }}")),
+            Some(value) => {
+                let (open, close) = match is_ok(&value) {
+                    true => (format!(" {{ {told}"), " }"),
+                    // An error is told as that of a `?` is.
+                    false => (" Ok((".to_owned(), ")?)"),
+                };
+                add(keyword.text_range(), open);
+                add(value.syntax().text_range(), close.to_owned());
+            }
+        }
+    }
+    additions
+}
+
+/// The returns of a cell, and where its text begins among their bytes.
+fn all(
+    source: &str,
+) -> (
+    Vec<ast::ReturnExpr>,
+    impl Fn(usize) -> Option<usize> + use<>,
+) {
+    let (statements, place) = statements(source);
+    let has_any = source.contains("return");
+    let statements = statements.iter().filter(|_| has_any);
+    (statements.flat_map(returns).collect(), place)
+}
+
+/// Returns true for `Ok(…)`.
+fn is_ok(value: &ast::Expr) -> bool {
+    let ast::Expr::CallExpr(call) = value else {
+        return false;
+    };
+    call.expr()
+        .is_some_and(|function| function.syntax().text() == "Ok")
+}
+
+/// The returns in a statement that are the cell's own.
+fn returns(statement: &SyntaxNode) -> Vec<ast::ReturnExpr> {
+    let mut found = Vec::new();
+    let mut nodes = vec![statement.clone()];
+    while let Some(node) = nodes.pop() {
+        if ast::Item::can_cast(node.kind()) || node.kind() == SyntaxKind::CLOSURE_EXPR {
+            continue;
+        }
+        let block = ast::BlockExpr::cast(node.clone());
+        let is_apart =
+            |block: ast::BlockExpr| block.async_token().is_some() || block.const_token().is_some();
+        if block.is_some_and(is_apart) {
+            continue;
+        }
+        nodes.extend(node.children());
+        found.extend(ast::ReturnExpr::cast(node));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(source: &str) -> String {
+        let mut text = source.to_owned();
+        let mut additions = additions(source, are_fallible(source));
+        additions.sort_by_key(|(offset, _)| *offset);
+        for (offset, addition) in additions.iter().rev() {
+            text.insert_str(*offset, addition);
+        }
+        text.replace("phalanx::__cell::returned", "told")
+    }
+
+    #[test]
+    fn the_returns_of_a_cell_are_told() {
+        for (source, expected) in [
+            (
+                "let ä = 1; if a { return; } b",
+                "let ä = 1; if a { return { told(&[\"ä\"]); }; } b",
+            ),
+            ("f()?; return;", "f()?; return { told(&[]); Ok(()) };"),
+            (
+                "match a { 1 => return Ok(()), _ => return f(1) };",
+                "match a { 1 => return { told(&[]); Ok(()) }, _ => return Ok(( f(1))?) };",
+            ),
+            (
+                "return Err(\"x\".into());",
+                "return Ok(( Err(\"x\".into()))?);",
+            ),
+        ] {
+            assert_eq!(made(source), expected);
+        }
+    }
+
+    #[test]
+    fn those_of_functions_are_not_the_cells() {
+        for source in [
+            "fn f() { return; } f()",
+            "let f = |x: i32| { if x > 1 { return 2; } x };",
+            "let f = async { return 1; };",
+            "let returned = 1;",
+        ] {
+            assert_eq!(made(source), source);
+        }
+    }
+}

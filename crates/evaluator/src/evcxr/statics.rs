@@ -1,0 +1,316 @@
+//! Statics, whose values stay over cells.
+//!
+//! Every cell that reaches a static compiles it. So that there is one all the same, each exports it under
+//! a symbol that the namespace has given it, and the loader binds all to the one that was loaded first:
+//! the runtime lets every library see such symbols. A cell that defines the static anew gives it another
+//! symbol.
+
+use super::item_macros;
+use super::source::items;
+use phalanx_protocol::runtime::{SHARED_STATICS_SYMBOL, STATIC_PREFIX};
+use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
+use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+
+/// The record of a namespace's statics, below the crate's folder.
+const RECORD: &str = "target/phalanx-statics.json";
+
+/// Attributes by which a user exports a static under a symbol of their own.
+const EXPORTING: [&str; 3] = ["export_name", "link_section", "no_mangle"];
+
+/// The statics of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Statics {
+    /// Type and symbol of each, by its path in the crate.
+    all: BTreeMap<String, (String, u64)>,
+}
+
+impl Statics {
+    /// With the statics that a cell defines, being given the number of its run; `items` are those of
+    /// earlier cells.
+    pub(super) fn with(&self, source: &str, items: &str, run: u64) -> Self {
+        let mut statics = self.clone();
+        for (path, ty) in defined(source, items) {
+            let symbol = symbol(&path, run);
+            statics.all.insert(path, (ty, symbol));
+        }
+        statics
+    }
+
+    /// Gives those of these paths other symbols, as their types are other ones.
+    pub(super) fn renew(&mut self, paths: &[String], run: u64) {
+        for path in paths {
+            if let Some((_, known)) = self.all.get_mut(path) {
+                *known = symbol(path, run);
+            }
+        }
+    }
+
+    /// Path and type of each.
+    pub(super) fn types(&self) -> Vec<(String, String)> {
+        let all = self.all.iter();
+        all.map(|(path, (ty, _))| (path.clone(), ty.clone()))
+            .collect()
+    }
+
+    /// Writes the record in a crate's folder.
+    pub(super) fn write(&self, folder: &Path) {
+        // Without it each cell has statics of its own.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let _ = fs::write(folder.join(RECORD), json);
+    }
+
+    /// Reads the record in a crate's folder; empty where there is none.
+    pub(super) fn read(folder: &Path) -> Self {
+        let record = fs::read(folder.join(RECORD)).ok();
+        let read = record.and_then(|json| serde_json::from_slice(&json).ok());
+        read.unwrap_or_default()
+    }
+
+    /// Returns a crate's source that exports the statics in it; `None` if there are none.
+    pub(super) fn exported(&self, source: &str) -> Option<String> {
+        if self.all.is_empty() {
+            return None;
+        }
+        let parsed = SourceFile::parse(source, Edition::Edition2024);
+        let mut additions = Vec::new();
+        for found in find(parsed.tree().items(), "") {
+            additions.extend(found.export(&self.all));
+        }
+        if additions.is_empty() {
+            return None;
+        }
+        additions.sort_by_key(|(offset, _)| *offset);
+        let mut text = source.to_owned();
+        for (offset, addition) in additions.iter().rev() {
+            text.insert_str(*offset, addition);
+        }
+        text += &format!(
+            "#[allow(non_upper_case_globals)] #[unsafe(no_mangle)] pub static {SHARED_STATICS_SYMBOL}: u8 = 0;\n"
+        );
+        Some(text)
+    }
+}
+
+fn symbol(path: &str, run: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (path, run).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Returns true if a cell defines statics.
+pub(super) fn defines_any(source: &str, items: &str) -> bool {
+    !defined(source, items).is_empty()
+}
+
+/// Path and type of the statics that a cell defines.
+fn defined(source: &str, earlier: &str) -> Vec<(String, String)> {
+    let mut found = find(items(source).into_iter(), "");
+    let calls = item_macros::calls(source, earlier).into_iter();
+    found.extend(calls.filter_map(|call| of_macro(&call.call)));
+    found.into_iter().flat_map(|found| found.statics).collect()
+}
+
+/// Statics in a source.
+struct Found {
+    /// Path in the crate, and type: one of an item, or those that a macro makes.
+    statics: Vec<(String, String)>,
+    kind: Kind,
+    node: SyntaxNode,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Item,
+    ThreadLocal,
+    LazyStatic,
+}
+
+fn find(items: impl Iterator<Item = ast::Item>, within: &str) -> Vec<Found> {
+    let mut all = Vec::new();
+    for item in items {
+        match item {
+            ast::Item::Static(item) => {
+                let is_exported = item.attrs().any(|attribute| {
+                    let text = attribute.syntax().text().to_string();
+                    EXPORTING.iter().any(|word| text.contains(word))
+                });
+                if let (Some((name, ty)), false) = (name_and_type(&item), is_exported) {
+                    all.push(Found {
+                        statics: vec![(format!("{within}{name}"), ty)],
+                        kind: Kind::Item,
+                        node: item.syntax().clone(),
+                    });
+                }
+            }
+            ast::Item::Module(module) => {
+                if let (Some(name), Some(list)) = (module.name(), module.item_list()) {
+                    let within = format!("{within}{}::", name.text());
+                    all.extend(find(list.items(), &within));
+                }
+            }
+            ast::Item::MacroCall(call) if within.is_empty() => all.extend(of_macro(&call)),
+            _ => {}
+        }
+    }
+    all
+}
+
+/// The statics that `thread_local!` or `lazy_static!` makes.
+fn of_macro(call: &ast::MacroCall) -> Option<Found> {
+    let name = call.path()?.segment()?.name_ref()?;
+    let name = name.text().to_string();
+    let kind = match name.as_str() {
+        "thread_local" => Kind::ThreadLocal,
+        "lazy_static" => Kind::LazyStatic,
+        _ => return None,
+    };
+    let input = call.token_tree()?.syntax().text().to_string();
+    let inside = input.get(1..input.len().checked_sub(1)?)?;
+    let inside = match kind {
+        Kind::LazyStatic => inside.replace("static ref ", "static "),
+        Kind::ThreadLocal | Kind::Item => inside.to_owned(),
+    };
+    let end = match inside.trim_end().ends_with(';') {
+        true => "",
+        false => ";",
+    };
+    let parsed = SourceFile::parse(&format!("{inside}{end}"), Edition::Edition2024);
+    let items = parsed.tree().items();
+    let statics = items.filter_map(|item| match item {
+        ast::Item::Static(item) => name_and_type(&item),
+        _ => None,
+    });
+    Some(Found {
+        statics: statics.collect(),
+        kind,
+        node: call.syntax().clone(),
+    })
+}
+
+fn name_and_type(item: &ast::Static) -> Option<(String, String)> {
+    let name = item.name()?.text().to_string();
+    Some((name, item.ty()?.syntax().text().to_string()))
+}
+
+impl Found {
+    /// The texts that export them under their symbols, with their offsets. No line moves, and only what
+    /// stands before an item on its own line does.
+    fn export(&self, symbols: &BTreeMap<String, (String, u64)>) -> Vec<(usize, String)> {
+        let exported = self.statics.iter().filter_map(|(path, ty)| {
+            let (_, symbol) = symbols.get(path)?;
+            let attribute = format!("#[unsafe(export_name = \"{STATIC_PREFIX}{symbol:016x}\")]");
+            Some((path, ty.replace('\n', " "), attribute))
+        });
+        let exported: Vec<_> = exported.collect();
+        let Some((first, _, attribute)) = exported.first() else {
+            return Vec::new();
+        };
+        if let Kind::Item = self.kind {
+            return vec![(before(&self.node), format!(" {attribute} "))];
+        }
+        // What the macro makes is private to each cell; this refers to that of the first.
+        let module = format!("phalanx_statics_of_{first}");
+        let (mut inside, mut outside) = (String::new(), String::new());
+        for (name, ty, attribute) in &exported {
+            let (ty, get) = match self.kind {
+                Kind::LazyStatic => (ty.clone(), format!("&*{name}")),
+                Kind::ThreadLocal | Kind::Item => {
+                    (format!("::std::thread::LocalKey<{ty}>"), format!("&{name}"))
+                }
+            };
+            inside += &format!(
+                " {attribute} pub(crate) static PHALANX_{name}: ::phalanx::__cell::Shared<{ty}> = \
+                 ::phalanx::__cell::Shared::new(|| {get});"
+            );
+            outside += &format!(" pub(crate) use {module}::PHALANX_{name} as {name};");
+        }
+        let range = self.node.text_range();
+        let open = format!("mod {module} {{ use super::*; ");
+        vec![
+            (usize::from(range.start()), open),
+            (usize::from(range.end()), format!("{inside} }}{outside}")),
+        ]
+    }
+}
+
+/// The offset behind the last token before an item that is no comment.
+fn before(item: &SyntaxNode) -> usize {
+    let start = usize::from(item.text_range().start());
+    let first = item.first_token();
+    let mut token = first.and_then(|first| first.prev_token());
+    while let Some(before) = token {
+        if before.kind() != SyntaxKind::WHITESPACE && before.kind() != SyntaxKind::COMMENT {
+            return usize::from(before.text_range().end());
+        }
+        token = before.prev_token();
+    }
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_static_is_exported_under_the_symbol_of_the_cell_that_defines_it() {
+        let cell = "static N: u8 = 1;\nmod m { pub static mut M: &str = \"\"; }";
+        let statics = Statics::default().with(cell, "", 7);
+        let generated = "use a::b;\n// why\nstatic N: u8 = 1;\nmod m { pub static mut M: &str = \"\"; }\n\
+                         #[no_mangle]\nstatic O: u8 = 1;\nfn run_user_code_1() {}\n";
+        let text = statics.exported(generated).unwrap();
+        assert!(
+            text.starts_with("use a::b; #[unsafe(export_name = \"phalanx_static_"),
+            "{text}"
+        );
+        assert!(
+            text.contains(")] \n// why\nstatic N: u8 = 1;\nmod m { #[unsafe"),
+            "{text}"
+        );
+        assert_eq!(text.matches("export_name").count(), 2);
+        assert_eq!(text.lines().count(), generated.lines().count() + 1);
+        let again = statics.with("static N: u8 = 2;", "", 8);
+        assert_ne!(again.all["N"], statics.all["N"]);
+        assert_eq!(again.all["m::M"], statics.all["m::M"]);
+        assert_eq!(Statics::default().exported(generated), None);
+        assert_eq!(statics.exported("fn f() {}"), None);
+    }
+
+    #[test]
+    fn what_macros_make_is_referred_to() {
+        for (call, ty) in [
+            (
+                "thread_local! { static T: Cell<i32> = Cell::new(1); }",
+                "LocalKey<Cell<i32>>",
+            ),
+            (
+                "lazy_static! {\n  pub static ref T: Vec<u8> = vec![];\n}",
+                "Shared<Vec<u8>>",
+            ),
+        ] {
+            let statics = Statics::default().with(call, "", 1);
+            let text = statics.exported(call).unwrap();
+            assert!(
+                text.starts_with("mod phalanx_statics_of_T { use super::*; "),
+                "{text}"
+            );
+            assert!(
+                text.contains(ty) && text.contains("PHALANX_T as T;"),
+                "{text}"
+            );
+        }
+        let two = "thread_local! { static A: u8 = 1; static B: u8 = 2 }";
+        let statics = Statics::default().with(two, "", 1);
+        let text = statics.exported(two).unwrap();
+        assert_eq!(text.matches("mod phalanx_statics_of_").count(), 1);
+        assert!(
+            text.contains("PHALANX_A as A;") && text.contains("PHALANX_B as B;"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,235 @@
+//! The variables that a cell does not put back into the store, as rustc says of the code that would.
+//!
+//! evcxr's function for a cell ends by putting all variables into the store. Where one was moved, or
+//! borrows from another, rustc refuses that statement and nothing else; so it is blanked, the cell is
+//! compiled without it, and the evaluator tells evcxr and the user.
+
+use super::generated_crate::SOURCE;
+use phalanx_protocol::evaluator::{UnkeptReason, UnkeptVariable};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// The record, below the crate's folder: what the evaluator knows before a compile, and what rustc has
+/// said after it.
+const RECORD: &str = "target/phalanx-unkept.json";
+
+/// The beginning of a statement that puts a variable into the store.
+const PUT: &str = "evcxr_variable_store.put_variable::<";
+
+/// What rustc calls the place that needs a borrow to last: the variable that borrows.
+const BORROWING: [&str; 3] = ["borrow later", "requires that", "borrow might be used"];
+
+/// The variables that a cell does not put back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Unkept {
+    /// Those that it has moved.
+    pub(super) moved: BTreeSet<String>,
+    /// Those that cannot be kept.
+    pub(super) reasons: BTreeMap<String, UnkeptReason>,
+}
+
+impl Unkept {
+    /// Returns what a cell is known to leave out before it is compiled.
+    pub(super) fn known(variables: &[UnkeptVariable]) -> Self {
+        let variables = variables.iter().cloned();
+        Self {
+            moved: BTreeSet::new(),
+            reasons: variables
+                .map(|variable| (variable.name, variable.reason))
+                .collect(),
+        }
+    }
+
+    /// Reads the record in a crate's folder; empty where there is none.
+    pub(super) fn read(folder: &Path) -> Self {
+        let record = fs::read(folder.join(RECORD)).ok();
+        let read = record.and_then(|json| serde_json::from_slice(&json).ok());
+        read.unwrap_or_default()
+    }
+
+    /// Writes the record in a crate's folder.
+    pub(super) fn write(&self, folder: &Path) {
+        // Without it evcxr gives each variable a try of its own.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let _ = fs::write(folder.join(RECORD), json);
+    }
+
+    /// All of their names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.moved.iter().chain(self.reasons.keys())
+    }
+
+    /// Those that cannot be kept.
+    pub(super) fn variables(&self) -> Vec<UnkeptVariable> {
+        let reasons = self.reasons.iter();
+        let variables = reasons.map(|(name, reason)| UnkeptVariable {
+            name: name.clone(),
+            reason: reason.clone(),
+        });
+        variables.collect()
+    }
+
+    /// Returns a crate's source without the statements that would put them into the store.
+    pub(super) fn without<'a>(&self, source: &'a str) -> Cow<'a, str> {
+        let mut text = Cow::Borrowed(source);
+        for name in self.names() {
+            let end = format!("(stringify!({name}), {name});");
+            for (at, _) in source.match_indices(&end) {
+                let Some(start) = source[..at].rfind(PUT) else {
+                    continue;
+                };
+                let range = start..at + end.len();
+                let blank = source[range.clone()].chars().map(|c| match c {
+                    '\n' => "\n".to_owned(),
+                    c => " ".repeat(c.len_utf8()),
+                });
+                let blank: String = blank.collect();
+                text.to_mut().replace_range(range, &blank);
+            }
+        }
+        text
+    }
+
+    /// Adds what rustc's messages say; returns true if that was new.
+    pub(super) fn learn(&mut self, messages: &[u8]) -> bool {
+        let messages = String::from_utf8_lossy(messages);
+        let before = self.names().count();
+        for line in messages.lines() {
+            if let Ok(message) = serde_json::from_str::<Value>(line)
+                && message["level"] == "error"
+            {
+                self.add(&message);
+            }
+        }
+        self.names().count() > before
+    }
+
+    fn add(&mut self, error: &Value) {
+        let spans = error["spans"].as_array().into_iter().flatten();
+        let puts = spans.filter_map(|span| Some((span, variable(span)?)));
+        let puts: Vec<_> = puts.collect();
+        let is_borrowing = |span: &Value| {
+            let label = span["label"].as_str().unwrap_or_default();
+            BORROWING.iter().any(|words| label.contains(words))
+        };
+        let borrowing = puts.iter().filter(|(span, _)| is_borrowing(span));
+        let borrowing: Vec<_> = borrowing.map(|(_, name)| name.clone()).collect();
+        let primary = puts.iter().filter(|(span, _)| span["is_primary"] == true);
+        let primary = primary.map(|(_, name)| name.clone());
+        match error["code"]["code"].as_str() {
+            Some("E0382") => self.moved.extend(primary),
+            Some("E0381") => {
+                let reasons = primary.map(|name| (name, UnkeptReason::Uninitialized));
+                self.reasons.extend(reasons);
+            }
+            // Errors of lifetimes have codes between these, and errors of types have others.
+            Some("E0499" | "E0502" | "E0503" | "E0505" | "E0506" | "E0521" | "E0597" | "E0621")
+            | Some("E0713" | "E0716" | "E0310" | "E0309" | "E0515" | "E0373")
+            | None => {
+                let names = match borrowing.is_empty() {
+                    true => primary.collect(),
+                    false => borrowing,
+                };
+                let reasons = names.into_iter().map(|name| (name, UnkeptReason::Borrowed));
+                self.reasons.extend(reasons);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// The variable that the statement at a place puts into the store.
+fn variable(span: &Value) -> Option<String> {
+    if span["file_name"] != SOURCE {
+        return None;
+    }
+    let lines = span["text"].as_array()?;
+    lines.iter().find_map(|line| {
+        let (_, rest) = line["text"].as_str()?.split_once("(stringify!(")?;
+        let (name, rest) = rest.split_once("), ")?;
+        (rest.trim_end().strip_suffix(");")? == name).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const PUT_WORDS: &str =
+        "evcxr_variable_store.put_variable::<Vec<&str>>(stringify!(words), words);";
+    const PUT_TEXT: &str = "evcxr_variable_store.put_variable::<String>(stringify!(text), text);";
+
+    fn span(text: &str, is_primary: bool, label: &str) -> Value {
+        json!({
+            "file_name": SOURCE,
+            "is_primary": is_primary,
+            "label": label,
+            "text": [{ "text": text }],
+        })
+    }
+
+    fn learnt(code: &str, spans: Value) -> Unkept {
+        let message = json!({"level": "error", "code": {"code": code}, "spans": spans});
+        let mut unkept = Unkept::default();
+        unkept.learn(message.to_string().as_bytes());
+        unkept
+    }
+
+    #[test]
+    fn the_variable_that_borrows_is_the_one_that_is_left_out() {
+        for spans in [
+            json!([
+                span(PUT_TEXT, true, "move out of `text` occurs here"),
+                span(PUT_WORDS, false, "borrow later used here"),
+            ]),
+            json!([
+                span("let words = text.split();", true, "borrowed value"),
+                span(
+                    PUT_WORDS,
+                    false,
+                    "argument requires that `text` is borrowed for `'static`"
+                ),
+            ]),
+        ] {
+            let unkept = learnt("E0505", spans);
+            let names: Vec<_> = unkept.names().collect();
+            assert_eq!(names, ["words"]);
+            let source = format!("a\n  {PUT_TEXT}\n{PUT_WORDS} }}\n");
+            let without = unkept.without(&source);
+            assert_eq!(without.len(), source.len());
+            assert!(without.contains(PUT_TEXT) && !without.contains("words"));
+        }
+    }
+
+    #[test]
+    fn what_was_moved_is_told_from_what_cannot_be_kept() {
+        let moved = learnt(
+            "E0382",
+            json!([span(PUT_TEXT, true, "value used here after move")]),
+        );
+        assert_eq!(moved.moved, BTreeSet::from(["text".to_owned()]));
+        assert!(moved.variables().is_empty());
+        let elsewhere = learnt("E0382", json!([span("f(text);", true, "")]));
+        assert_eq!(elsewhere, Unkept::default());
+        let of_types = learnt("E0308", json!([span(PUT_TEXT, true, "")]));
+        assert_eq!(of_types, Unkept::default());
+    }
+
+    #[test]
+    fn a_statement_of_several_lines_is_left_out_as_a_whole() {
+        let unkept = Unkept::known(&[UnkeptVariable {
+            name: "größe".to_owned(),
+            reason: UnkeptReason::Closure,
+        }]);
+        let source =
+            "x\nevcxr_variable_store.put_variable::<Vec<\nÄ>>(stringify!(größe), größe);\ny";
+        let without = unkept.without(source);
+        assert_eq!(without.trim_start_matches(['x', '\n', ' ']), "y");
+        assert_eq!((without.len(), without.lines().count()), (source.len(), 4));
+    }
+}

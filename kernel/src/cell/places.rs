@@ -1,0 +1,162 @@
+//! `dbg!`, `file!`, `line!` and `column!`, which name the cell and not the crate it is compiled in.
+
+use super::RustText;
+use ra_ap_syntax::ast::{self, AstNode, HasName};
+use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken};
+
+/// What the parser wants around statements; the text stays on its own lines.
+const BEFORE: &str = "fn cell() {\n";
+const AFTER: &str = "\n}";
+
+/// Where the library has macros of the same names, which are given the place.
+const LIBRARY: &str = "phalanx::__cell::";
+
+/// Returns the text with the places of its macros written in, of the cell with an execution count.
+pub fn located(text: RustText, count: usize) -> RustText {
+    let names = ["dbg", "file", "line", "column"];
+    if !names.iter().any(|name| text.source.contains(name)) {
+        return text;
+    }
+    let parsed = SourceFile::parse(
+        &format!("{BEFORE}{}{AFTER}", text.source),
+        Edition::Edition2024,
+    );
+    let root = parsed.syntax_node();
+    let defined = root.descendants().filter_map(ast::MacroRules::cast);
+    let defined = defined.filter_map(|definition| Some(definition.name()?.text().to_string()));
+    let defined: Vec<_> = defined.collect();
+    let mut insertions = Vec::new();
+    for (name, bracket) in calls(&root) {
+        let word = name.text();
+        if !names.contains(&word) || defined.iter().any(|own| own == word) {
+            continue;
+        }
+        let start = usize::from(name.text_range().start()).checked_sub(BEFORE.len());
+        let inside = usize::from(bracket.text_range().end()).checked_sub(BEFORE.len());
+        let (Some(start), Some(inside)) = (start, inside) else {
+            continue;
+        };
+        let before = text.source.get(..start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default();
+        let (line, column) = text.map.place(line, column.chars().count() + 1);
+        let place = match word {
+            "dbg" => format!("\"In[{count}]:{line}:{column}\"; "),
+            "file" => format!("\"In[{count}]\""),
+            "line" => format!("{line}u32"),
+            _ => format!("{column}u32"),
+        };
+        insertions.push((start, LIBRARY.to_owned()));
+        insertions.push((inside, place));
+    }
+    insertions.sort();
+    let RustText { source, mut map } = text;
+    let mut located = String::with_capacity(source.len() * 2);
+    let mut done = 0;
+    for (at, insertion) in insertions {
+        located.push_str(&source[done..at]);
+        map.add_inserted(&located, &insertion);
+        located.push_str(&insertion);
+        done = at;
+    }
+    located.push_str(&source[done..]);
+    RustText {
+        source: located,
+        map,
+    }
+}
+
+/// The name and the opening bracket of each macro call, also of those in the input of others; those that
+/// are named by a path, and those in the definitions of macros, are left out.
+fn calls(root: &SyntaxNode) -> Vec<(SyntaxToken, SyntaxToken)> {
+    let tokens = root
+        .descendants_with_tokens()
+        .filter_map(NodeOrToken::into_token);
+    let tokens = tokens.filter(|token| !token.kind().is_trivia());
+    let tokens: Vec<_> = tokens.collect();
+    let mut calls = Vec::new();
+    for at in 1..tokens.len() {
+        let [before, name, bang, bracket] = &tokens[at - 1..(at + 3).min(tokens.len())] else {
+            continue;
+        };
+        let is_call = name.kind() == SyntaxKind::IDENT
+            && bang.kind() == SyntaxKind::BANG
+            && matches!(bracket.text(), "(" | "[" | "{")
+            && !matches!(before.text(), "::" | ":" | "." | "$");
+        let is_definition = |node: SyntaxNode| {
+            matches!(node.kind(), SyntaxKind::MACRO_RULES | SyntaxKind::MACRO_DEF)
+        };
+        if is_call && !name.parent_ancestors().any(is_definition) {
+            calls.push((name.clone(), bracket.clone()));
+        }
+    }
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SourceMap;
+    use super::*;
+    use phalanx_protocol::failure::DiagnosticSpan;
+
+    fn check(cell: &str, start: usize, expected: &str) -> RustText {
+        let text = RustText {
+            source: cell[start..].to_owned(),
+            map: SourceMap::starting_at(cell, start),
+        };
+        let text = located(text, 7);
+        assert_eq!(text.source, expected);
+        text
+    }
+
+    #[test]
+    fn macros_are_given_their_place_in_the_cell() {
+        check("dbg!(a);", 0, "phalanx::__cell::dbg!(\"In[7]:1:1\"; a);");
+        check(
+            "%px -v\nfn f() {\n  g(\"ü\", line!(), file![]) }",
+            7,
+            "fn f() {\n  g(\"ü\", phalanx::__cell::line!(3u32), phalanx::__cell::file![\"In[7]\"]) }",
+        );
+        check(
+            "println!(\"{}\", column!())",
+            0,
+            "println!(\"{}\", phalanx::__cell::column!(16u32))",
+        );
+        for plain in [
+            "std::dbg!(a)",
+            "macro_rules! here { () => { line!() } }",
+            "macro_rules! dbg { () => {} } dbg!()",
+            "let line = 1; line != 2",
+            "\"dbg!(a)\"",
+        ] {
+            check(plain, 0, plain);
+        }
+    }
+
+    #[test]
+    fn columns_find_their_way_back() {
+        let text = check(
+            "dbg!(größe) + x",
+            0,
+            "phalanx::__cell::dbg!(\"In[7]:1:1\"; größe) + x",
+        );
+        let place = |what: &str| {
+            let at = text.source.find(what).unwrap();
+            let column = text.source[..at].chars().count() + 1;
+            let span = DiagnosticSpan {
+                start_line: 1,
+                start_column: column,
+                end_line: 1,
+                end_column: column + 1,
+                label: String::new(),
+                primary: true,
+            };
+            let span = text.map.span(&span);
+            (span.start_column, span.end_column)
+        };
+        assert_eq!(place("dbg!"), (1, 2));
+        assert_eq!(place("größe"), (6, 7));
+        assert_eq!(place("x"), (1, 1), "in what was put there");
+        assert_eq!(place("+ x"), (13, 14));
+    }
+}
