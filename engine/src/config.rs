@@ -38,7 +38,8 @@ impl EngineConfig {
                 program: std::env::current_exe()?,
                 args: vec![OsString::from("runtime")],
                 env: Vec::new(),
-                input: Input::Nothing,
+                // They are told that there is nobody to ask.
+                input: Input::Asks,
             },
             parent: None,
             unreachable: UNREACHABLE,

@@ -5,6 +5,7 @@ use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
+use phalanx_protocol::output::{Output, StreamName};
 use phalanx_runtime::{FunctionCall, HostCall, Runtime, RuntimeConfig, RuntimeEvent, StartError};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::PathBuf;
@@ -116,7 +117,11 @@ impl Slot {
                     }
                 }
                 State::Up(_, events) => match events.recv().await {
-                    Some(RuntimeEvent::HostCall(call)) => refuse(call),
+                    Some(RuntimeEvent::HostCall(call)) => {
+                        if let Some(told) = refuse(call) {
+                            return told;
+                        }
+                    }
                     Some(RuntimeEvent::Output { run, output }) => {
                         return Event::RuntimeOutput { run, output };
                     }
@@ -153,14 +158,24 @@ impl Drop for Slot {
     }
 }
 
-/// Magics and AsyncResults are the kernel's, which an engine cannot reach; the user neither.
-fn refuse(call: HostCall) {
+/// Magics and AsyncResults are the kernel's, which an engine cannot reach; the user neither. A cell that
+/// reads stdin does not hear of it, so the user is told.
+fn refuse(call: HostCall) -> Option<Event> {
+    let reads_stdin = matches!(call.request, HostRequest::ReadLine);
     let (message, hint) = match call.request {
         HostRequest::Input { .. } | HostRequest::ReadLine => NOBODY_TO_ASK,
         _ => NOT_ON_ENGINES,
     };
+    let told = reads_stdin.then(|| Event::RuntimeOutput {
+        run: call.run,
+        output: Output::Stream {
+            name: StreamName::Stderr,
+            text: format!("stdin is empty: {message}\n"),
+        },
+    });
     call.reply.send(HostReply::Failed(Failure::Usage {
         message: message.to_owned(),
         hint: Some(hint.to_owned()),
     }));
+    told
 }

@@ -86,6 +86,7 @@ async fn local_cells() {
         Some(Outcome::Errored {
             message: "invalid digit found in string".into(),
             failure: None,
+            location: Some("cell:2:14".into()),
         })
     );
     assert_eq!(shown, "[before\n]");
@@ -95,7 +96,10 @@ async fn local_cells() {
 
     // The library's own error, in the cell's copy of the library.
     let (shown, outcome, _) = s.cell(m, "phalanx::Client::connect()?;").await;
-    let Some(Outcome::Errored { message, failure }) = outcome else {
+    let Some(Outcome::Errored {
+        message, failure, ..
+    }) = outcome
+    else {
         panic!("{outcome:?}")
     };
     assert_eq!(failure.as_deref(), Some(&Failure::NoEngines));

@@ -59,6 +59,11 @@ async fn statics(s: &mut Session, m: &mut Machine) {
             ),
             ("OWN.set(5); OTHER.with_borrow_mut(|all| all.push(OWN.get()));", ""),
             ("OWN.with(|own| own.get()) + OTHER.take()[0]", "=10"),
+            // Functions with symbols of their own are those of the newest cell all the same.
+            ("#[unsafe(no_mangle)] extern \"C\" fn exported() -> u32 { next() }", ""),
+            ("exported()", "=10"),
+            ("#[unsafe(no_mangle)] extern \"C\" fn exported() -> u32 { next() * 100 }", ""),
+            ("exported()", "=1100"),
             // A panic changes nothing about what has been stored.
             ("static COUNT: AtomicU32 = AtomicU32::new(100);", ""),
         ],
@@ -128,11 +133,7 @@ async fn returns(s: &mut Session, m: &mut Machine) {
         // The user is told which variables are not there.
         assert_eq!(shown.contains("`early`"), cell.contains("early"), "{shown}");
         let shown = shown.split('[').next().unwrap_or_default();
-        assert_eq!(
-            (shown, outcome),
-            ("0\n", Some(Outcome::Returned)),
-            "{cell}"
-        );
+        assert_eq!((shown, outcome), ("0\n", Some(Outcome::Returned)), "{cell}");
         let variables = result.unwrap().variables;
         assert!(variables.iter().all(|(name, _)| name != "early"), "{cell}");
     }
@@ -141,6 +142,9 @@ async fn returns(s: &mut Session, m: &mut Machine) {
         panic!("{outcome:?}")
     };
     assert_eq!(message, "größe");
+    // An error that borrows can be formatted, if not be told with its causes.
+    let lock = "let lock = std::sync::Mutex::new(3);";
+    check(s, m, &[(lock, ""), ("*lock.lock()? + 1", "=4")]).await;
     check(
         s,
         m,

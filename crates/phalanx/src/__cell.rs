@@ -7,11 +7,13 @@ use crate::table::debug::{self, may_be_table};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{ErrorText, MARKER_END, MARKER_START};
 use std::cell::RefCell;
+use std::error::Error;
 use std::ffi::c_void;
 use std::fmt;
 use std::io::Write;
 use std::ops::Deref;
-use std::panic;
+use std::panic::{self, Location};
+use std::process::{ExitCode, Termination};
 use std::sync::{LazyLock, OnceLock};
 use std::thread::{self, ThreadId};
 
@@ -74,19 +76,8 @@ pub(crate) fn report_panic(message: &str, location: &str) {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __eprintln {
-    ("{}", $value:ident) => {
-        $crate::__cell::report_error(
-            ::std::any::type_name_of_val(&$value),
-            ::std::format_args!("{}", $value),
-            ::std::format_args!("{:#}", $value),
-        )
-    };
     ($format:literal, $value:ident) => {
-        $crate::__cell::report_error(
-            "",
-            ::std::format_args!($format, $value),
-            ::std::format_args!($format, $value),
-        )
+        $crate::__cell::report_error(::std::format_args!($format, $value))
     };
     ($($arguments:tt)*) => {
         ::std::eprintln!($($arguments)*)
@@ -145,7 +136,7 @@ macro_rules! __dbg {
         }
     };
     ($place:literal; $($value:expr),+ $(,)?) => {
-        ($($crate::__cell::dbg!($place; $value)),+,)
+        ($($crate::__dbg!($place; $value)),+,)
     };
 }
 
@@ -173,23 +164,46 @@ pub(crate) fn formatted(text: &str, failure: &Failure) {
     FORMATTED.set(Some((text.to_owned(), failure.clone())));
 }
 
-/// The types of errors whose alternate form names their causes.
-const CHAINED: [&str; 2] = ["anyhow::Error", "eyre::Report"];
-
-/// Prints an error on stderr, in the thread that runs the cells so that its owner can tell it from
-/// other text; with its causes, if its type has a form for that.
-pub fn report_error(type_name: &str, plain: fmt::Arguments<'_>, alternate: fmt::Arguments<'_>) {
+/// Prints an error that leaves a cell, in the form that `:efmt` has set.
+pub fn report_error(text: fmt::Arguments<'_>) {
     FORMATTED.set(None);
-    let text = match CHAINED.contains(&type_name) {
-        true => alternate.to_string(),
-        false => plain.to_string(),
-    };
+    let text = text.to_string();
+    report(text, None);
+}
+
+/// Prints an error that leaves a cell, with its causes and the place of the `?`.
+#[track_caller]
+pub fn report_causes(error: &(dyn Error + 'static)) {
+    let location = Location::caller().to_string();
+    FORMATTED.set(None);
+    let mut text = error.to_string();
+    let formatted = FORMATTED.take();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.to_string();
+        // Some put the text of the cause into their own.
+        if !text.ends_with(&inner) {
+            text += &format!(": {inner}");
+        }
+        cause = error.source();
+    }
+    FORMATTED.set(formatted);
+    report(text, Some(location));
+}
+
+/// Prints an error on stderr, in the thread that runs the cells so that its owner can tell it from other
+/// text.
+fn report(text: String, location: Option<String>) {
     if !in_main_thread() {
         return std::eprintln!("{text}");
     }
     let formatted = FORMATTED.take().filter(|(formatted, _)| *formatted == text);
-    let failure = formatted.map(|(_, failure)| Box::new(failure));
-    let Ok(report) = serde_json::to_string(&ErrorText { text, failure }) else {
+    let error = ErrorText {
+        failure: formatted.map(|(_, failure)| Box::new(failure)),
+        text,
+        location,
+    };
+    let Ok(report) = serde_json::to_string(&error) else {
         return;
     };
     let end = format!("{MARKER_START}end-error{MARKER_END}");
@@ -207,6 +221,59 @@ pub fn returned(names: &[&str]) {
     }
     // As for a panic.
     let _ = std::io::stderr().write_all(format!("{MARKER_START}returned{MARKER_END}").as_bytes());
+}
+
+/// What a test does to be passed, and how it is run.
+#[derive(Debug)]
+pub enum UnitTest {
+    /// It returns no error.
+    Returns(fn() -> bool),
+    /// It panics.
+    Panics(fn() -> bool),
+    /// It is not run.
+    Ignored,
+}
+
+/// Runs a test; returns true unless it gives back an error.
+pub fn passes<T: Termination>(test: fn() -> T) -> bool {
+    test().report() == ExitCode::SUCCESS
+}
+
+/// Runs tests and prints what came of each.
+///
+/// # Panics
+/// When one has failed.
+#[track_caller]
+pub fn run_tests(tests: &[(&str, UnitTest)]) {
+    let plural = if tests.len() == 1 { "" } else { "s" };
+    println!("running {} test{plural}", tests.len());
+    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+    for (path, test) in tests {
+        let (run, panics) = match test {
+            UnitTest::Returns(run) => (run, false),
+            UnitTest::Panics(run) => (run, true),
+            UnitTest::Ignored => {
+                ignored += 1;
+                println!("test {path} ... ignored");
+                continue;
+            }
+        };
+        let ended = panic::catch_unwind(run);
+        let is_passed = match ended {
+            Ok(passed) => passed && !panics,
+            Err(_) => panics,
+        };
+        let word = if is_passed { "ok" } else { "FAILED" };
+        println!("test {path} ... {word}");
+        match is_passed {
+            true => passed += 1,
+            false => failed += 1,
+        }
+    }
+    println!("{passed} passed; {failed} failed; {ignored} ignored");
+    if failed > 0 {
+        panic!("{failed} of {} tests failed", tests.len());
+    }
 }
 
 /// Whether this is the main thread, which runs the cells; their standard library, loaded later than

@@ -106,7 +106,7 @@ impl fmt::Display for Text<'_> {
             }
             Failure::Timeout { message }
             | Failure::Internal { message }
-            | Failure::Error { message } => f.write_str(message),
+            | Failure::Error { message, .. } => f.write_str(message),
             Failure::NoEngines => {
                 f.write_str("there are no engines: start some with %cluster start -n 4")
             }

@@ -28,6 +28,7 @@ fn ask(prompt: String, password: bool) -> Result<String, Error> {
         HostReply::Input(Some(line)) => Ok(line),
         HostReply::Input(None) => Err(Error::new(Failure::Error {
             message: "the input ended".to_owned(),
+            location: None,
         })),
         other => Err(unexpected(&other)),
     }

@@ -21,6 +21,9 @@ pub enum Failure {
     Error {
         /// The error as `:efmt` formats it.
         message: String,
+        /// The place of the `?`, as a panic's, where it is known.
+        #[serde(default)]
+        location: Option<String>,
     },
     /// Variables had types that no longer exist; the cell did not run.
     VariablesLost {

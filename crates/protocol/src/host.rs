@@ -43,6 +43,9 @@ pub struct ErrorText {
     pub text: String,
     /// What it is, where it is the library's own.
     pub failure: Option<Box<Failure>>,
+    /// The place of the `?`, as a panic's, where it is known.
+    #[serde(default)]
+    pub location: Option<String>,
 }
 
 /// Library to owner.

@@ -191,6 +191,8 @@ pub enum Outcome {
         message: String,
         /// What it was, where it was the library's.
         failure: Option<Box<Failure>>,
+        /// The place of the `?`, where it is known.
+        location: Option<String>,
     },
     /// It returned before its end; new variables are dropped.
     Returned,

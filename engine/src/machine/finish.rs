@@ -60,7 +60,9 @@ impl Machine {
                 };
                 self.fail(failure::panicked(panic), commands);
             }
-            Outcome::Errored { message, failure } => {
+            Outcome::Errored {
+                message, failure, ..
+            } => {
                 self.fail(failure::errored(message, failure.as_deref()), commands);
             }
             Outcome::VariablesLost(names) => {

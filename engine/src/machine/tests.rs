@@ -234,10 +234,19 @@ fn each_outcome_has_its_state_and_its_name() {
             message: "no".to_owned(),
             hint: None,
         })),
+        location: None,
     };
     for (outcome, ename, state) in [
         (Outcome::Panicked(panic), "Panic", "1~panicked"),
-        (Outcome::Errored { message, failure }, "Error", "1~error"),
+        (
+            Outcome::Errored {
+                message,
+                failure,
+                location: None,
+            },
+            "Error",
+            "1~error",
+        ),
         (usage, "UsageError", "1~error"),
         (
             Outcome::Died {

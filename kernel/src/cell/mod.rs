@@ -9,6 +9,7 @@
 //! | `help.rs` | cells that ask for help |
 //! | `items.rs` | what of a cell defines something |
 //! | `places.rs` | how `dbg!`, `line!` and their like name the cell |
+//! | `unit_tests.rs` | the `#[test]` functions that cells have defined |
 //! | `cursor.rs` | what stands at a place, for completion and inspection |
 
 mod complete;
@@ -19,6 +20,7 @@ mod places;
 mod scan;
 mod source_map;
 mod split;
+mod unit_tests;
 
 pub use complete::{Completeness, completeness};
 pub use cursor::{AtCursor, at_cursor, byte_offset, char_offset};
@@ -27,6 +29,7 @@ pub use items::{Item, items, sets_allocator};
 pub use places::located;
 pub use source_map::SourceMap;
 pub use split::split;
+pub use unit_tests::UnitTests;
 
 use std::ops::Range;
 

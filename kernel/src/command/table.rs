@@ -57,6 +57,8 @@ pub enum Doer {
     Quit,
     /// `:snapshot`
     Snapshot,
+    /// `:test`
+    Test,
     /// `:time`
     Time,
     /// `:timing`
@@ -233,6 +235,13 @@ pub const COMMANDS: &[CommandSpec] = &[
         "whether a crash or an interrupt costs one cell (1 at first) or all variables",
     ),
     evcxr(":t", "NAME", Values::Variable, "short for `:type`"),
+    ours(
+        ":test",
+        "[NAME]",
+        Values::Free,
+        Doer::Test,
+        "runs the `#[test]` functions of the notebook, or those whose paths contain the name",
+    ),
     ours(
         ":time",
         "[CODE]",

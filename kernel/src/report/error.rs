@@ -39,8 +39,12 @@ fn report_failure(fault: &Fault) -> ErrorReport {
     let place = fault.place.as_ref();
     match &fault.failure {
         Failure::Compile { diagnostics } => compile(diagnostics, place),
-        Failure::Panic(panic) => panicked(panic, place),
-        Failure::Error { message } => plain("Error", message, None),
+        Failure::Panic(Panic { message, location }) => {
+            located_error("Panic", message, location.as_deref(), place)
+        }
+        Failure::Error { message, location } => {
+            located_error("Error", message, location.as_deref(), place)
+        }
         Failure::VariablesLost { names } => plain(
             "VariablesLost",
             &format!(
@@ -215,15 +219,20 @@ fn compile(diagnostics: &[Diagnostic], place: Option<&Place>) -> ErrorReport {
     }
 }
 
-fn panicked(panic: &Panic, place: Option<&Place>) -> ErrorReport {
-    let mut report = plain("Panic", &panic.message, None);
-    if let Some(at) = panic.location.as_deref().and_then(|at| location(at, place)) {
+fn located_error(
+    ename: &str,
+    message: &str,
+    at: Option<&str>,
+    place: Option<&Place>,
+) -> ErrorReport {
+    let mut report = plain(ename, message, None);
+    if let Some(at) = at.and_then(|at| location(at, place)) {
         report.traceback.push(at);
     }
     report
 }
 
-/// Where a panic was, in the cell where that is known: its line, and the line's text.
+/// Where a panic was, or the `?` of an error, in the cell where that is known: its line, and the line's text.
 fn location(location: &str, place: Option<&Place>) -> Option<String> {
     if location.starts_with("In[") {
         return Some(format!("  at {location}"));

@@ -1,7 +1,7 @@
 //! `:` commands, carried out.
 
 use super::{CellContext, Services, dependency, snapshots};
-use crate::cell::{RustText, SourceMap};
+use crate::cell::{RustText, SourceMap, UnitTests};
 use crate::command::{self, CommandCall, Doer, Values, help, table};
 use crate::magic;
 use crate::report::table::table as shown_table;
@@ -71,6 +71,7 @@ pub async fn carry_out(
             snapshots::turn(services, context, argument == "1").await;
             Ok(())
         }
+        Doer::Test => test(services, context, argument, place).await,
         Doer::Time if argument.is_empty() => {
             context.timer().begin(Instant::now());
             Ok(())
@@ -268,6 +269,31 @@ async fn last_error(services: &Services, context: &CellContext) -> Result<(), Fa
         None => return Err(failure.into()),
     }
     Ok(())
+}
+
+/// Runs the tests that the notebook's cells have defined.
+async fn test(
+    services: &Services,
+    context: &CellContext,
+    filter: &str,
+    place: Place,
+) -> Result<(), Fault> {
+    let sources = services.local().scope().await.sources;
+    let tests = UnitTests::of(sources.iter().map(String::as_str)).named(filter);
+    if tests.is_empty() {
+        let failure = Failure::Usage {
+            message: match filter {
+                "" => "no cell has defined a test".to_owned(),
+                filter => format!("no test has `{filter}` in its path"),
+            },
+            hint: Some("a test is a function with `#[test]` before it".to_owned()),
+        };
+        return Err(Fault::at(failure, place));
+    }
+    let evaluated = services.local().evaluate(context, tests.call()).await;
+    evaluated
+        .map(drop)
+        .map_err(|failure| Fault::at(failure, place))
 }
 
 async fn time(

@@ -43,6 +43,7 @@ fn ended(cell: u64, failure: Option<Failure>) -> Event {
 fn boom() -> Option<Failure> {
     Some(Failure::Error {
         message: "boom".into(),
+        location: None,
     })
 }
 

@@ -89,6 +89,9 @@ fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic
     }
     library_errors::without_consequences(&mut diagnostics);
     diagnostics
+        .into_iter()
+        .map(error_hints::in_users_words)
+        .collect()
 }
 
 fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
@@ -174,7 +177,6 @@ fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
                 }
             }),
     );
-    help.extend(error.evcxr_extra_hint().map(str::to_owned));
     let diagnostic = Diagnostic {
         message: error.message(),
         code: error.code().map(str::to_owned),
@@ -294,7 +296,10 @@ fn help(error: &Value) -> Vec<String> {
             if let Some(help) = error_hints::crate_to_add(message) {
                 return Some(help);
             }
+            // Of a suggestion in several places, one alone says nothing.
+            let is_one = child["spans"][1].is_null();
             let replacement = child["spans"][0]["suggested_replacement"].as_str();
+            let replacement = replacement.filter(|_| is_one);
             Some(match replacement.map(str::trim) {
                 None | Some("") => message.to_owned(),
                 Some(text) if text.contains('\n') => format!("{message}:\n{text}"),

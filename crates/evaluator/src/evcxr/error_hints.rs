@@ -21,6 +21,41 @@ pub(super) const PROGRESS: [&str; 10] = [
 const NO_ERRORS: &str = "Compilation failed, but no parsable errors were found. STDERR:";
 const STDOUT: &str = "\nSTDOUT:";
 
+/// What is ours in a message, and what the user reads instead.
+const OURS: [(&str, &str); 4] = [
+    ("phalanx::__cell::", ""),
+    ("EvcxrUserCodeError", "the error of a cell"),
+    ("src/lib.rs", "cell"),
+    ("*mut VariableStore", "()"),
+];
+
+/// Returns an error without names and places of the crate that the cell is compiled in.
+pub(super) fn in_users_words(mut diagnostic: Diagnostic) -> Diagnostic {
+    let labels = diagnostic.spans.iter_mut().map(|span| &mut span.label);
+    let texts = labels
+        .chain([&mut diagnostic.message])
+        .chain(&mut diagnostic.help)
+        .chain(&mut diagnostic.rendered);
+    for text in texts {
+        *text = without_places(text);
+        for (ours, theirs) in OURS {
+            *text = text.replace(ours, theirs);
+        }
+    }
+    diagnostic
+}
+
+/// A text in which closures are not named by their places: `{closure@src/lib.rs:1:2: 3:4}`.
+fn without_places(text: &str) -> String {
+    let mut parts = text.split("{closure@");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain += "{closure}";
+        plain += part.split_once('}').map_or(part, |(_, rest)| rest);
+    }
+    plain
+}
+
 pub(super) fn plain(message: String) -> Diagnostic {
     Diagnostic {
         message,
@@ -117,6 +152,21 @@ pub(super) fn explain_items(
 mod tests {
     use super::*;
     use phalanx_protocol::failure::DiagnosticSpan;
+
+    #[test]
+    fn nothing_of_the_crate_is_named() {
+        let told = in_users_words(Diagnostic {
+            help: vec![
+                "within `{closure@src/lib.rs:116:20: 116:27}`, and `{closure@src/lib.rs:1:2}`"
+                    .to_owned(),
+            ],
+            rendered: Some("--> src/lib.rs:1:1".to_owned()),
+            ..plain("`?` couldn't convert the error to `EvcxrUserCodeError`".to_owned())
+        });
+        assert_eq!(told.help, ["within `{closure}`, and `{closure}`"]);
+        assert_eq!(told.rendered.as_deref(), Some("--> cell:1:1"));
+        assert!(told.message.ends_with("to `the error of a cell`"));
+    }
 
     #[test]
     fn items_are_told_that_they_do_not_see_variables() {

@@ -64,11 +64,21 @@ fn read(source: &str) -> (BTreeSet<String>, BTreeSet<String>) {
 
 /// The texts that name the blocks of a cell, with their places in what it was parsed as.
 pub(super) fn additions(source: &str) -> Vec<(usize, String)> {
-    let mut additions = Vec::new();
+    let (mut additions, mut named) = (Vec::new(), BTreeSet::new());
     for item in items(source) {
         if let ast::Item::Impl(block) = item {
-            let parts = parts(&block).into_iter();
-            additions.extend(parts.map(|part| (part.offset, part.text)));
+            for Part {
+                name, offset, text, ..
+            } in parts(&block)
+            {
+                // Two of the same in one cell are an error, which rustc words.
+                let again = format!("{name}_AGAIN");
+                let text = match named.insert(name.clone()) {
+                    true => text,
+                    false => text.replacen(&name, &again, 1),
+                };
+                additions.push((offset, text));
+            }
         }
     }
     additions
@@ -98,7 +108,7 @@ fn parts(block: &ast::Impl) -> Vec<Part> {
     let name = |of: &str| {
         let mut hasher = DefaultHasher::new();
         (&head, of).hash(&mut hasher);
-        format!("phalanx_impl_{:016x}", hasher.finish())
+        format!("PHALANX_IMPL_{:016X}", hasher.finish())
     };
     let items = block.assoc_item_list().into_iter();
     let items: Vec<_> = items.flat_map(|list| list.assoc_items()).collect();
@@ -206,6 +216,12 @@ mod tests {
     }
 
     #[test]
+    fn two_of_the_same_in_one_cell_are_both_compiled() {
+        let twice = additions("impl T for S {} impl T for S {}");
+        assert_ne!(twice[0].1, twice[1].1);
+    }
+
+    #[test]
     fn the_blocks_of_a_type_go_with_it() {
         let mut impls = Impls::default();
         impls.add("struct S; impl S { fn a() {} } impl T for S {}");
@@ -224,7 +240,7 @@ mod tests {
         for (offset, added) in additions(source).iter().rev() {
             text.insert_str(offset - before, added);
         }
-        assert!(text.starts_with("const phalanx_impl_"), "{text}");
+        assert!(text.starts_with("const PHALANX_IMPL_"), "{text}");
         assert!(
             text.contains("= (); impl < T > S < T > { fn b() {}\n}"),
             "{text}"

@@ -28,6 +28,9 @@ const LOADER: &str = "ld-linux";
 const EMPTY: [&str; 4] = ["libdl.a", "libpthread.a", "librt.a", "libutil.a"];
 const EMPTY_ARCHIVE: &str = "!<arch>\n";
 
+/// Has rustc's own way bind functions to those of their own cell: statics alone are shared with others.
+pub(super) const OWN_FUNCTIONS: &str = "-Clink-arg=-Wl,-Bsymbolic-functions";
+
 /// A linker that rustc can call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Linker {
@@ -75,13 +78,14 @@ impl Linker {
     }
 
     /// The arguments by which rustc calls it.
-    pub(super) fn arguments(&self) -> [String; 5] {
+    pub(super) fn arguments(&self) -> [String; 6] {
         [
             format!("-Clinker={}", self.program.display()),
             "-Clinker-flavor=ld.lld".to_owned(),
             // For as little as a cell, starting threads takes longer than they save.
             "-Clink-arg=--threads=1".to_owned(),
             "-Clink-arg=-zdefs".to_owned(),
+            "-Clink-arg=-Bsymbolic-functions".to_owned(),
             format!("-Lnative={}", self.system.display()),
         ]
     }

@@ -3,6 +3,7 @@
 mod analyzer;
 mod blind;
 mod cargo_wrapper;
+mod causes;
 mod codegen_units;
 mod commands;
 mod compile_cache;
@@ -34,6 +35,7 @@ mod statics;
 mod store;
 mod syntax;
 mod types;
+mod unit_tests;
 mod unkept;
 mod untyped;
 mod variables;

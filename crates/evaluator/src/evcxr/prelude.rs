@@ -101,7 +101,7 @@ pub(super) fn is_hidden(name: &str) -> bool {
         "__Phalanx",
         "evcxr_",
         "phalanx_cell_",
-        "phalanx_impl_",
+        "PHALANX_IMPL_",
         "phalanx_items_",
     ];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))

@@ -5,12 +5,13 @@
 use super::dependencies::{self, Build, BuiltCrate, Session};
 use super::generated_crate::SOURCE;
 use super::lean::{self, LeanCrate, Report};
-use super::linker::Linker;
+use super::linker::{self, Linker};
 use super::source::Prepared;
 use super::statics::Statics;
 use super::unkept::Unkept;
-use super::{codegen_units, macros};
+use super::{causes, codegen_units, macros, unit_tests};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -36,6 +37,10 @@ const CELL: &str = "target/phalanx-cell.rs";
 /// The products that rustc is to make; of a check, only metadata.
 const EMIT: &str = "--emit=";
 const METADATA: &str = "--emit=metadata";
+
+/// The words of a note that points to what is called, and the file in which evcxr is told it is.
+const DEFINED: &str = "defined here";
+const ELSEWHERE: &str = "note";
 
 /// The errors after which evcxr compiles a cell once more in another form: a variable was moved, `?`
 /// or `.await` occurs.
@@ -228,7 +233,7 @@ impl RustcCall {
         if let Ok((output, direct)) = self.compile_kept(source, source, session) {
             let report = Report::whole(reason);
             Report { direct, ..report }.write();
-            let _ = io::stderr().write_all(&output.stderr);
+            let _ = io::stderr().write_all(&told(&output.stderr));
             if !output.status.success() && !is_retried(&output.stderr) {
                 // What evcxr tries now is for its messages.
                 let _ = fs::remove_file(CELL);
@@ -239,21 +244,26 @@ impl RustcCall {
         }
     }
 
-    /// Compiles `source`, without putting those variables into the store that rustc does not let go there.
+    /// Compiles a source, without putting those variables into the store that rustc does not let go there.
     fn compile_kept(
         &self,
         whole: &str,
-        source: &str,
+        plain: &str,
         session: &Session,
     ) -> io::Result<(Output, bool)> {
         let folder = Path::new(".");
         let mut unkept = Unkept::read(folder);
+        let with_causes = causes::told(plain);
+        let mut source = with_causes.as_deref().unwrap_or(plain);
         loop {
             let text = unkept.without(source);
             let (output, direct) = self.compile_captured(whole, &text, session)?;
             if output.status.success() {
                 unkept.write(folder);
             } else if unkept.learn(&output.stderr) {
+                continue;
+            } else if source != plain && causes::are_at_fault(&output.stderr) {
+                source = plain;
                 continue;
             }
             return Ok((output, direct));
@@ -268,6 +278,8 @@ impl RustcCall {
         source: &str,
         session: &Session,
     ) -> io::Result<(Output, bool)> {
+        let called = unit_tests::called(source);
+        let source = called.as_deref().unwrap_or(source);
         let exported = Statics::read(Path::new(".")).exported(source);
         fs::write(SOURCE, session.refer(exported.as_deref().unwrap_or(source)))?;
         let output = self.run(source, session);
@@ -286,6 +298,7 @@ impl RustcCall {
             }
         }
         let mut command = self.command(source, session);
+        command.arg(linker::OWN_FUNCTIONS);
         if session.library().is_some() {
             command.args(dependencies::link_arguments());
         }
@@ -336,6 +349,39 @@ impl RustcCall {
     }
 }
 
+/// rustc's messages as evcxr is told them: it takes an error in the last expression for one in whatever
+/// a note points to, such as the function that is called.
+fn told(messages: &[u8]) -> Vec<u8> {
+    let mut told = Vec::with_capacity(messages.len());
+    for line in messages.split_inclusive(|byte| *byte == b'\n') {
+        let message = serde_json::from_slice::<Value>(line).ok();
+        let level = message
+            .as_ref()
+            .and_then(|message| message["level"].as_str());
+        let mut message = match (level, &message) {
+            // One in the user's code would have evcxr leave out errors that are in no code of theirs.
+            (Some("warning"), _) => continue,
+            (Some("error"), Some(message)) => message.clone(),
+            _ => {
+                told.extend_from_slice(line);
+                continue;
+            }
+        };
+        let children = message["children"].as_array_mut().into_iter().flatten();
+        let is_misleading = |child: &&mut Value| {
+            let text = child["message"].as_str().unwrap_or_default();
+            child["level"] == "note" && text.contains(DEFINED)
+        };
+        for child in children.filter(is_misleading) {
+            let spans = child["spans"].as_array_mut().into_iter().flatten();
+            spans.for_each(|span| span["file_name"] = Value::from(ELSEWHERE));
+        }
+        told.extend_from_slice(message.to_string().as_bytes());
+        told.push(b'\n');
+    }
+    told
+}
+
 /// Returns true if evcxr may make something of rustc's errors.
 fn is_retried(messages: &[u8]) -> bool {
     let messages = String::from_utf8_lossy(messages);
@@ -378,6 +424,25 @@ mod tests {
         let mut left: Vec<_> = left.map(|entry| entry.file_name()).collect();
         left.sort();
         assert_eq!(left, ["0.json", "1.json"]);
+    }
+
+    #[test]
+    fn what_a_note_points_to_is_not_told() {
+        let message = |file: &str| {
+            serde_json::json!({
+                "level": "error",
+                "spans": [{"file_name": SOURCE}],
+                "children": [
+                    {"level": "note", "message": "function defined here", "spans": [{"file_name": file}]},
+                    {"level": "note", "message": "other", "spans": [{"file_name": SOURCE}]},
+                    {"level": "help", "spans": [{"file_name": SOURCE}]},
+                ],
+            })
+        };
+        let warning = serde_json::json!({"level": "warning", "spans": []});
+        let messages = format!("text\n{warning}\n{}\n", message(SOURCE));
+        let told = String::from_utf8(told(messages.as_bytes())).unwrap();
+        assert_eq!(told, format!("text\n{}\n", message(ELSEWHERE)));
     }
 
     #[test]

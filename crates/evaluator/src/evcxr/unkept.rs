@@ -126,15 +126,13 @@ impl Unkept {
                 let reasons = primary.map(|name| (name, UnkeptReason::Uninitialized));
                 self.reasons.extend(reasons);
             }
-            // Errors of lifetimes have codes between these, and errors of types have others.
+            // Errors of lifetimes. Where nothing that is stored borrows, they are the user's.
             Some("E0499" | "E0502" | "E0503" | "E0505" | "E0506" | "E0521" | "E0597" | "E0621")
             | Some("E0713" | "E0716" | "E0310" | "E0309" | "E0515" | "E0373")
             | None => {
-                let names = match borrowing.is_empty() {
-                    true => primary.collect(),
-                    false => borrowing,
-                };
-                let reasons = names.into_iter().map(|name| (name, UnkeptReason::Borrowed));
+                let reasons = borrowing
+                    .into_iter()
+                    .map(|name| (name, UnkeptReason::Borrowed));
                 self.reasons.extend(reasons);
             }
             Some(_) => {}
@@ -216,6 +214,18 @@ mod tests {
         assert!(moved.variables().is_empty());
         let elsewhere = learnt("E0382", json!([span("f(text);", true, "")]));
         assert_eq!(elsewhere, Unkept::default());
+        let of_others = learnt(
+            "E0505",
+            json!([
+                span(PUT_TEXT, true, "move out of `text` occurs here"),
+                span(
+                    "text.lock()?",
+                    false,
+                    "argument requires that `text` is borrowed for `'static`"
+                ),
+            ]),
+        );
+        assert_eq!(of_others, Unkept::default());
         let of_types = learnt("E0308", json!([span(PUT_TEXT, true, "")]));
         assert_eq!(of_types, Unkept::default());
     }

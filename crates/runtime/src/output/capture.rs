@@ -171,6 +171,7 @@ impl Capture {
             self.finish_run(Some(Outcome::Errored {
                 message: message.to_owned(),
                 failure: None,
+                location: None,
             }));
         }
     }
@@ -312,12 +313,14 @@ impl Capture {
                     None => self.text(name, panic_text(&message, &location)),
                 }
             }
-            Token::ErrorReport(report) => {
+            Token::ErrorReport(mut report) => {
                 self.release_panic();
                 let text = format!("{}\n", report.text);
                 match &mut self.run {
                     Some(run) => {
                         let before = std::mem::replace(&mut run.last_line, text);
+                        let location = report.location.take();
+                        report.location = location.map(|location| run.locate(location));
                         run.report = Some(report);
                         self.stream(StreamName::Stderr, before);
                     }
@@ -435,10 +438,16 @@ impl Capture {
                     || Outcome::Errored {
                         message: line.trim_end_matches('\n').to_owned(),
                         failure: None,
+                        location: None,
                     },
-                    |ErrorText { text, failure }| Outcome::Errored {
+                    |ErrorText {
+                         text,
+                         failure,
+                         location,
+                     }| Outcome::Errored {
                         message: text,
                         failure,
+                        location,
                     },
                 )
             } else if !run.lost.is_empty() {

@@ -155,6 +155,7 @@ fn unfinished() -> [Outcome; 4] {
         Outcome::Errored {
             message: String::new(),
             failure: None,
+            location: None,
         },
         Outcome::Died {
             status: String::new(),

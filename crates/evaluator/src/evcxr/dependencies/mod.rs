@@ -8,6 +8,7 @@
 mod changes;
 mod crates;
 mod graph;
+mod native;
 mod runtime;
 mod session;
 mod shadowing;

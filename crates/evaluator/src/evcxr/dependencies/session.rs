@@ -197,11 +197,7 @@ impl Session {
             crates.filter(|built| !session.holds(built)).collect()
         };
         let crates = rest(self);
-        // What brings native code is linked into every cell, with what comes along.
-        if crates.is_empty()
-            || crates.iter().any(|built| threads::has_native_code(built))
-            || self.add(build, externs, graph, crates).is_ok()
-        {
+        if crates.is_empty() || self.add(build, externs, graph, crates).is_ok() {
             return;
         }
         self.libraries.clear();

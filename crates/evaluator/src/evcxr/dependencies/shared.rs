@@ -6,6 +6,7 @@
 //! alone, and one of another set of features would take its place.
 
 use super::crates::{BuiltCrate, LibraryFile};
+use super::native;
 use super::runtime::{DEPENDENCIES, Runtime};
 use phalanx_protocol::runtime::{KNOWING_THREADS_SECTION, SHARED_LIBRARY_PREFIX};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,10 @@ const MESSAGES: &str = "messages.txt";
 
 /// The number of them that are kept in a folder.
 const MAX_LIBRARIES: usize = 24;
+
+/// The script by which native code is exported; below the folder above. LLVM's linker alone takes one
+/// beside rustc's.
+const NATIVE: &str = "native.map";
 
 /// Asks the linker for one thread: for as little as a cell, starting others takes longer than they
 /// save. Only LLVM's knows it, which is rustc's own on most machines.
@@ -189,6 +194,19 @@ fn link(
     fs::create_dir_all(work)?;
     let source = work.join("lib.rs");
     fs::write(&source, ingredients.source())?;
+    let symbols = native::symbols(&ingredients.crates)?;
+    let exporting = match symbols.is_empty() {
+        true => None,
+        false => {
+            let script = fs::canonicalize(work)?.join(NATIVE);
+            fs::write(&script, native::version_script(&symbols))?;
+            let script = script.display();
+            // Code that was compiled for hidden symbols refers to them as its own.
+            Some(format!(
+                "-Clink-arg=-Wl,-Bsymbolic,--version-script={script}"
+            ))
+        }
+    };
     let attempt = |option: Option<&str>| {
         let mut command = Command::new(program);
         command
@@ -196,6 +214,7 @@ fn link(
             .args(["--emit=link", "-Cprefer-dynamic", "--out-dir", WORK])
             .arg(format!("-Cmetadata={name}"))
             .arg(SEARCH)
+            .args(&exporting)
             .args(option);
         for pair in arguments.windows(2) {
             let (option, value) = (pair[0].as_str(), pair[1].as_str());

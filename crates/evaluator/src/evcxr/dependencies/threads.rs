@@ -13,10 +13,6 @@ const C_FUNCTION: &str = "pthread_create";
 /// not generic: whichever crate starts a thread has code that calls it.
 const FUNCTION: (&str, &str) = ("<std::sys::", "::Thread>::new");
 
-/// The members of a Rust library that rustc has made.
-const OWN_OBJECT: &[u8] = b".rcgu.o";
-const METADATA: &[u8] = b"lib.rmeta";
-
 /// Returns the packages whose own code starts threads.
 pub(super) fn starting_threads(crates: &[&BuiltCrate]) -> Vec<String> {
     let starting = crates.iter().filter(|built| {
@@ -24,20 +20,6 @@ pub(super) fn starting_threads(crates: &[&BuiltCrate]) -> Vec<String> {
         starts_threads(&built.file.path).unwrap_or(true)
     });
     starting.map(|built| built.package.clone()).collect()
-}
-
-/// Returns true if a crate brings code that rustc has not compiled. A shared library does not export its
-/// functions, which code of the crate that is compiled in a cell may call.
-pub(super) fn has_native_code(built: &BuiltCrate) -> bool {
-    let bytes = std::fs::read(&built.file.path).unwrap_or_default();
-    let Ok(archive) = ArchiveFile::parse(&*bytes) else {
-        return false;
-    };
-    let mut members = archive.members().flatten();
-    members.any(|member| {
-        let name = member.name();
-        !name.ends_with(OWN_OBJECT) && name != METADATA
-    })
 }
 
 fn starts_threads(library: &Path) -> Option<bool> {
@@ -69,7 +51,6 @@ fn is_start(symbol: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::crates::LibraryFile;
     use super::*;
     use std::process::Command;
 
@@ -98,20 +79,5 @@ mod tests {
             "pub fn f() -> u64 { std::thread::yield_now(); std::thread::panicking() as u64 }";
         assert_eq!(starts_threads(&library("waits", waits)), Some(false));
         assert_eq!(starts_threads(Path::new("/nowhere")), None);
-        let built = |path: &Path| BuiltCrate {
-            name: "starts".to_owned(),
-            package: "starts".to_owned(),
-            features: Vec::new(),
-            file: LibraryFile::read(path).unwrap(),
-        };
-        assert!(!has_native_code(&built(&starts)));
-        let object = folder.path().join("native.o");
-        std::fs::write(&object, "code").unwrap();
-        let archived = Command::new("ar")
-            .arg("r")
-            .args([&starts, &object])
-            .output();
-        assert!(archived.unwrap().status.success());
-        assert!(has_native_code(&built(&starts)));
     }
 }

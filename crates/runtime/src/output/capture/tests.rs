@@ -138,7 +138,7 @@ fn the_text_of_a_question_mark_error_is_the_error_and_not_stderr() {
         cell.end(),
         [
             "stderr: \"earlier\\n\"",
-            "Errored { message: \"file not found\", failure: None }"
+            "Errored { message: \"file not found\", failure: None, location: None }"
         ]
     );
 }
@@ -148,6 +148,7 @@ fn an_error_is_told_whole_and_as_what_it_is() {
     let error = ErrorText {
         text: "two\nlines".to_owned(),
         failure: Some(Box::new(Failure::NoEngines)),
+        location: None,
     };
     let report = serde_json::to_string(&error).unwrap();
     let report = format!("\x1b]phalanx;error\x07{report}\x1b]phalanx;end-error\x07");
@@ -156,7 +157,7 @@ fn an_error_is_told_whole_and_as_what_it_is() {
         cell.out("EVCXR_ERROR_OCCURRED\n").end(),
         [
             "stderr: \"earlier\\n\"",
-            "Errored { message: \"two\\nlines\", failure: Some(NoEngines) }"
+            "Errored { message: \"two\\nlines\", failure: Some(NoEngines), location: None }"
         ]
     );
     // One that did not leave the cell is text.
@@ -176,6 +177,7 @@ fn that_a_call_of_the_library_was_interrupted_is_no_text() {
     let error = ErrorText {
         text: "the cell was interrupted".to_owned(),
         failure: Some(Box::new(Failure::Interrupted { lost: Vec::new() })),
+        location: None,
     };
     let report = serde_json::to_string(&error).unwrap();
     let report = format!("\x1b]phalanx;error\x07{report}\x1b]phalanx;end-error\x07");

@@ -378,10 +378,17 @@ impl State {
                 let library = library.display().to_string();
                 Err(Failure::Panic(panic.clone().of_library(&library)))
             }
-            (Ok(_), Some(Outcome::Errored { message, failure })) => {
-                let message = message.clone();
+            (
+                Ok(_),
+                Some(Outcome::Errored {
+                    message,
+                    failure,
+                    location,
+                }),
+            ) => {
                 let failure = failure.as_deref().cloned();
-                Err(failure.unwrap_or(Failure::Error { message }))
+                let (message, location) = (message.clone(), location.clone());
+                Err(failure.unwrap_or(Failure::Error { message, location }))
             }
             (Ok(_), Some(Outcome::Died { status } | Outcome::Abandoned { status })) => {
                 Err(Failure::RuntimeDied {

@@ -175,6 +175,7 @@ fn outcomes_become_failures() {
             Outcome::Errored {
                 message: "e".into(),
                 failure: None,
+                location: None,
             },
             "1 Error",
         ),

@@ -1,0 +1,145 @@
+//! The `#[test]` functions of a notebook.
+
+use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
+use ra_ap_syntax::{Edition, SourceFile};
+use std::collections::BTreeMap;
+
+/// What the parser wants around statements.
+const BEFORE: &str = "fn cell() {\n";
+const AFTER: &str = "\n}";
+
+/// What a test does to be passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Returns,
+    Panics,
+    Ignored,
+}
+
+/// The tests that cells have defined, by their paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitTests {
+    all: BTreeMap<String, Kind>,
+}
+
+impl UnitTests {
+    /// The tests of cells, the oldest first; what is defined anew takes the place of what was there.
+    pub fn of<'a>(sources: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut tests = Self::default();
+        for source in sources {
+            tests.add(source);
+        }
+        tests
+    }
+
+    /// The number of them.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Returns true if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Those whose paths contain a text.
+    #[must_use]
+    pub fn named(mut self, filter: &str) -> Self {
+        self.all.retain(|path, _| path.contains(filter));
+        self
+    }
+
+    /// The cell that runs them.
+    pub fn call(&self) -> String {
+        let tests = self.all.iter().map(|(path, kind)| {
+            let run = match kind {
+                Kind::Returns => format!("Returns(|| phalanx::__cell::passes({path}))"),
+                Kind::Panics => format!("Panics(|| phalanx::__cell::passes({path}))"),
+                Kind::Ignored => "Ignored".to_owned(),
+            };
+            format!("({path:?}, phalanx::__cell::UnitTest::{run})")
+        });
+        let tests: Vec<_> = tests.collect();
+        format!("phalanx::__cell::run_tests(&[{}]);", tests.join(", "))
+    }
+
+    fn add(&mut self, source: &str) {
+        if !source.contains("fn ") {
+            return;
+        }
+        let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
+        let function = parsed.tree().items().find_map(|item| match item {
+            ast::Item::Fn(function) => Some(function),
+            _ => None,
+        });
+        let list = function.and_then(|function| function.body()?.stmt_list());
+        let nodes = list
+            .into_iter()
+            .flat_map(|list| list.syntax().children().collect::<Vec<_>>());
+        for item in nodes.filter_map(ast::Item::cast) {
+            let name = match &item {
+                ast::Item::Fn(item) => item.name(),
+                ast::Item::Module(item) => item.name(),
+                _ => continue,
+            };
+            let Some(name) = name else { continue };
+            let (name, within) = (name.text().to_string(), format!("{}::", name.text()));
+            self.all
+                .retain(|path, _| *path != name && !path.starts_with(&within));
+            self.add_item(&item, "");
+        }
+    }
+
+    fn add_item(&mut self, item: &ast::Item, within: &str) {
+        match item {
+            ast::Item::Fn(function) => {
+                let names = function.attrs().filter_map(|attribute| {
+                    let path = attribute.path()?;
+                    Some(path.syntax().text().to_string())
+                });
+                let names: Vec<_> = names.collect();
+                let has = |name: &str| names.iter().any(|own| own == name);
+                let Some(name) = function.name().filter(|_| has("test")) else {
+                    return;
+                };
+                let kind = match (has("ignore"), has("should_panic")) {
+                    (true, _) => Kind::Ignored,
+                    (false, true) => Kind::Panics,
+                    (false, false) => Kind::Returns,
+                };
+                self.all.insert(format!("{within}{}", name.text()), kind);
+            }
+            ast::Item::Module(module) => {
+                if let (Some(name), Some(list)) = (module.name(), module.item_list()) {
+                    let within = format!("{within}{}::", name.text());
+                    list.items().for_each(|item| self.add_item(&item, &within));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_of_a_notebook_are_its_latest() {
+        let tests = UnitTests::of([
+            "#[test] fn one() {} fn plain() {} #[test]\nfn two() -> Result<(), String> { Ok(()) }",
+            "#[cfg(test)] mod größen { use super::*; #[test] #[should_panic] fn a() {} #[ignore] #[test] fn b() {} }",
+            "fn one() {} let x = 1;",
+        ]);
+        let paths: Vec<_> = tests.all.keys().map(String::as_str).collect();
+        assert_eq!(paths, ["größen::a", "größen::b", "two"]);
+        let call = tests.clone().named("größen").call();
+        assert_eq!(
+            call,
+            "phalanx::__cell::run_tests(&[\
+             (\"größen::a\", phalanx::__cell::UnitTest::Panics(|| phalanx::__cell::passes(größen::a))), \
+             (\"größen::b\", phalanx::__cell::UnitTest::Ignored)]);"
+        );
+        assert_eq!((tests.len(), tests.named("nothing").len()), (3, 0));
+    }
+}
