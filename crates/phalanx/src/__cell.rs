@@ -259,15 +259,29 @@ pub fn run_tests(tests: &[(&str, UnitTest)]) {
             }
         };
         let ended = panic::catch_unwind(run);
-        let is_passed = match ended {
-            Ok(passed) => passed && !panics,
-            Err(_) => panics,
+        let why = match &ended {
+            Ok(true) if panics => Some("it does not panic".to_owned()),
+            Ok(true) => None,
+            Ok(false) => Some("it gives back an error".to_owned()),
+            Err(_) if panics => None,
+            Err(payload) => {
+                let text = payload
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned());
+                let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+                Some(text.unwrap_or_else(|| "it panics".to_owned()))
+            }
         };
-        let word = if is_passed { "ok" } else { "FAILED" };
-        println!("test {path} ... {word}");
-        match is_passed {
-            true => passed += 1,
-            false => failed += 1,
+        match why {
+            None => {
+                passed += 1;
+                println!("test {path} ... ok");
+            }
+            Some(why) => {
+                failed += 1;
+                let why = why.replace('\n', "\n    ");
+                println!("test {path} ... FAILED\n    {why}");
+            }
         }
     }
     println!("{passed} passed; {failed} failed; {ignored} ignored");

@@ -130,7 +130,12 @@ impl Capture {
             && name == StreamName::Stderr
             && !run.last_line.is_empty()
         {
-            run.last_line_at = Some(now);
+            // Of an error that the library reports, the cell's end says whether it has left the cell.
+            let is_reported = run
+                .report
+                .as_ref()
+                .is_some_and(|report| run.last_line.trim_end_matches('\n') == report.text);
+            run.last_line_at = Some(now).filter(|_| !is_reported);
         }
         self.tick(now);
     }
