@@ -223,7 +223,7 @@ pub fn returned(names: &[&str]) {
     let _ = std::io::stderr().write_all(format!("{MARKER_START}returned{MARKER_END}").as_bytes());
 }
 
-/// What a test does to be passed, and how it is run.
+/// A test, by the condition under which it passes.
 #[derive(Debug)]
 pub enum UnitTest {
     /// It returns no error.

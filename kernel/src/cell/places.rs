@@ -4,11 +4,11 @@ use super::RustText;
 use ra_ap_syntax::ast::{self, AstNode, HasName};
 use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken};
 
-/// What the parser wants around statements; the text stays on its own lines.
+/// The function that the parser needs around statements; the text stays on its own lines.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
-/// Where the library has macros of the same names, which are given the place.
+/// The path of the library's macros of the same names, which are given the place.
 const LIBRARY: &str = "phalanx::__cell::";
 
 /// Returns the text with the places of its macros written in, of the cell with an execution count.

@@ -4,11 +4,11 @@ use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile};
 use std::collections::BTreeMap;
 
-/// What the parser wants around statements.
+/// The function that the parser needs around statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
-/// What a test does to be passed.
+/// The condition under which a test passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Returns,

@@ -1,4 +1,4 @@
-//! Why a variable is not there: a cell has moved it, or has not left what it declares.
+//! The reason for which a variable is not there: a cell has moved it, or has not left what it declares.
 
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ pub struct Moved {
     undefined: BTreeMap<String, (usize, Cause)>,
 }
 
-/// Why a cell has not left a variable that it declares.
+/// The reason for which a cell has not left a variable that it declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// It has failed.

@@ -1,4 +1,4 @@
-//! What evcxr's own rust-analyzer is given: next to nothing.
+//! The input of evcxr's own rust-analyzer: next to nothing.
 //!
 //! It would read the standard library and all dependencies for seconds, and look at all of it again
 //! for every cell. It is asked for nothing that a cell does not say (see [`super::types`]), so it has

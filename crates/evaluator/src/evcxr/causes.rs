@@ -1,4 +1,4 @@
-//! What a `?` makes of an error: evcxr asks of it that it can be formatted, and loses its causes and its
+//! The conversion of an error by `?`: evcxr's asks for one that can be formatted, and loses its causes and its
 //! place. Most errors can be more.
 
 use super::generated_crate::ENTRY;
@@ -12,7 +12,7 @@ const FROM: &str = "fn from(error: T) -> Self {";
 const PRINT: &str = "eprintln!(\"{}\", error);";
 const REPORT: &str = "phalanx::__cell::report_causes(&*error.into());";
 
-/// What rustc's errors name where an error cannot be converted so: the type, or the lifetime that an error
+/// The words in rustc's errors about an error that cannot be converted so: the type, or the lifetime that an error
 /// which borrows, as that of a lock, does not have.
 const CONVERTED: [&str; 2] = ["EvcxrUserCodeError", "'static"];
 

@@ -1,4 +1,4 @@
-//! What evcxr and cargo refuse in words of their own, in ours: what failed and what to do.
+//! Refusals of evcxr and cargo, in our words: the failure and the remedy.
 
 use super::source::{self, Prepared};
 use phalanx_protocol::failure::{Diagnostic, Failure};
@@ -21,7 +21,7 @@ pub(super) const PROGRESS: [&str; 10] = [
 const NO_ERRORS: &str = "Compilation failed, but no parsable errors were found. STDERR:";
 const STDOUT: &str = "\nSTDOUT:";
 
-/// What is ours in a message, and what the user reads instead.
+/// Names of generated code in messages, each with its replacement.
 const OURS: [(&str, &str); 4] = [
     ("phalanx::__cell::", ""),
     ("EvcxrUserCodeError", "the error of a cell"),
@@ -66,7 +66,7 @@ pub(super) fn plain(message: String) -> Diagnostic {
     }
 }
 
-/// What a message of evcxr's says: cargo's words, without its progress.
+/// Returns a message of evcxr's as a diagnostic: cargo's words, without its progress.
 pub(super) fn told(message: &str) -> Diagnostic {
     let message = match message.strip_prefix(NO_ERRORS) {
         Some(rest) => rest.split_once(STDOUT).map_or(rest, |(errors, _)| errors),

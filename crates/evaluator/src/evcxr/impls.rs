@@ -98,7 +98,7 @@ fn marker(name: &str) -> String {
 struct Part {
     name: String,
     offset: usize,
-    /// What stands before it.
+    /// The text to put before it.
     text: String,
 }
 

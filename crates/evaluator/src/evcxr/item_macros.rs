@@ -11,7 +11,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-/// What stands around a call until the crate is compiled; the name of the call stands between the first
+/// The text around a call until the crate is compiled; the name of the call stands between the first
 /// two.
 const OPEN: &str = "macro_rules! phalanx_items_";
 const BODY: &str = " { () => { ";

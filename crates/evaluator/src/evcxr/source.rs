@@ -47,7 +47,7 @@ struct Insertion {
     types_of: Vec<String>,
 }
 
-/// What is known of a cell and its namespace before it is compiled.
+/// The facts about a cell and its namespace before it is compiled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Surroundings<'a> {
     /// The types of the variables that the cell declares.

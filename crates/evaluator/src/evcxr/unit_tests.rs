@@ -7,7 +7,7 @@ use std::ops::Range;
 /// The call by which the kernel runs tests.
 const CALL: &str = "phalanx::__cell::run_tests(";
 
-/// What rustc leaves out of a crate that is no test, and what means nothing then; without white space.
+/// Attributes of tests, by which rustc leaves them out of other crates; without white space.
 const TESTING: [&str; 4] = ["#[test]", "#[cfg(test)]", "#[ignore", "#[should_panic"];
 
 /// Returns a crate's source in which tests are functions that can be called from its root, if its cell

@@ -20,7 +20,7 @@ const RECORD: &str = "target/phalanx-unkept.json";
 /// The beginning of a statement that puts a variable into the store.
 const PUT: &str = "evcxr_variable_store.put_variable::<";
 
-/// What rustc calls the place that needs a borrow to last: the variable that borrows.
+/// The labels with which rustc marks the place that needs a borrow to last: the variable that borrows.
 const BORROWING: [&str; 3] = ["borrow later", "requires that", "borrow might be used"];
 
 /// The variables that a cell does not put back.
