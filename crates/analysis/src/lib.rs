@@ -38,6 +38,8 @@ mod types;
 
 #[cfg(feature = "rust-analyzer")]
 pub use analysis::{Analysis, AnalysisError};
+#[cfg(feature = "rust-analyzer")]
+pub use scaffold::Scaffold;
 
 /// Environment variable that holds the path of the analysis process's socket for an evaluator.
 pub const SOCKET_VAR: &str = "PHALANX_ANALYSIS_SOCKET";

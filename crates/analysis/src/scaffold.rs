@@ -23,7 +23,7 @@ const AFTER: &str = "\n}";
 
 /// A file made of a cell, and the way back.
 #[derive(Debug)]
-pub(crate) struct Scaffold {
+pub struct Scaffold {
     pub(crate) text: String,
     /// Stretches of the cell, and where each begins in the text; the last is the whole cell, with
     /// blanks for the others.
@@ -31,7 +31,9 @@ pub(crate) struct Scaffold {
 }
 
 impl Scaffold {
-    pub(crate) fn new(cell: &AnalyzedCell) -> Self {
+    /// Makes the file of a cell.
+    #[must_use]
+    pub fn new(cell: &AnalyzedCell) -> Self {
         let mut text = "#![allow(unused, dead_code)]\n".to_owned();
         let own = Statements::parse(&cell.source);
         let mut defined = own.names();
@@ -73,6 +75,18 @@ impl Scaffold {
         text.push_str(&own.without_items(&cell.source));
         text.push_str("\n;Ok(())\n}\n");
         Self { text, parts }
+    }
+
+    /// The file for a compiler, which compiles no `async` function that nobody awaits, and none that
+    /// nobody else can call.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        let asynchronous = format!("async fn {FUNCTION}(");
+        self.text.replacen(
+            &asynchronous,
+            &format!("#[unsafe(no_mangle)] pub fn {FUNCTION}("),
+            1,
+        )
     }
 
     /// The place in the text of a place in the cell.

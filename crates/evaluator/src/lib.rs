@@ -8,6 +8,7 @@
 //! | `cache` | the parts of the cache folder, and its limit |
 //! | `folder` | build folders, kept from session to session |
 //! | `folder_check` | the folders that compiling needs, and what is wrong with them |
+//! | `type_names` | types as `std::any::type_name` gives them, as source |
 //! | `evcxr` | the real evaluator: contexts, prelude, build folders, the relay |
 //! | `echo` | its twin for tests: a few words, compiled in no time |
 
@@ -23,12 +24,14 @@ mod folder;
 mod folder_check;
 mod handle;
 mod process;
+mod type_names;
 
 pub use analysis::{analysis_config, analysis_main};
 pub use cache::{CacheEntry, cache_entries, cache_limit, clean_cache};
 pub use folder_check::{FolderError, FolderUse, cache_folder, check_folders};
 pub use handle::{Evaluator, EvaluatorConfig, EvaluatorNotice, StartError};
 pub use process::{Backend, process_main};
+pub use type_names::type_sources;
 
 /// The first statement of every `main` that may become an evaluator: evcxr starts the same program
 /// again as the child it believes is its runtime (our relay) and as a wrapper around rustc. In

@@ -135,18 +135,49 @@ async fn a_cell_that_says_its_types_waits_for_nobody() {
 }
 
 #[tokio::test]
-async fn without_an_analysis_types_have_to_be_said() {
-    let mut session = Session::asking(NamespaceKind::Local, None).await;
-    let mut machine = Machine::start(&session.toolchain).await;
-    let (s, m) = (&mut session, &mut machine);
-    s.shown(m, "let mut a: Vec<u8> = vec![1]; a.push(2);").await;
-    assert_eq!(s.shown(m, "a").await, "=[1, 2]");
-    assert_eq!(
-        s.shown(m, "let b = vec![1u8]; println!(\"{b:?}\");").await,
-        "[1]\n"
-    );
-    assert_eq!(m.unkept[0].reason, UnkeptReason::Unknown);
-    // What is wrong with the cell comes first.
-    let found = diagnostics(s, m, "let b = missing();").await;
-    assert_eq!(found[0].code.as_deref(), Some("E0425"), "{found:?}");
+async fn rustc_says_the_types_that_the_analysis_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("silent");
+    // Never answers, as one that is loading.
+    let _listener = UnixListener::bind(&socket).unwrap();
+    for analysis in [Some(socket), None] {
+        let is_asked = analysis.is_some();
+        let mut session = Session::asking(NamespaceKind::Local, analysis).await;
+        let mut machine = Machine::start(&session.toolchain).await;
+        let (s, m) = (&mut session, &mut machine);
+        let began = Instant::now();
+        s.shown(
+            m,
+            "mod shapes { #[derive(Debug)] pub struct Größe<T>(pub T); }\n\
+             let mut a = vec![1u8]; let (b, c) = (shapes::Größe(Some(2)), std::sync::mpsc::channel::<u8>());\n\
+             let d = std::collections::HashMap::from([(\"x\".to_owned(), a.len() as f32)]);",
+        )
+        .await;
+        s.shown(m, "a.push(2);").await;
+        assert_eq!(
+            s.shown(m, "(&a, &b, d[\"x\"])").await,
+            "=([1, 2], Größe(Some(2)), 1.0)"
+        );
+        let kept = variables(s, m).await;
+        assert!(
+            kept.contains("a: Vec<u8>; b: shapes::Größe<Option<i32>>;"),
+            "{kept}"
+        );
+        assert!(kept.contains("std::sync::mpsc::Sender<u8>"), "{kept}");
+        s.shown(m, "let f = |x: u8| x; let i = a.iter().map(|x| x + 1);")
+            .await;
+        let reasons = m.unkept.iter().map(|unkept| &unkept.reason);
+        let [UnkeptReason::Closure, UnkeptReason::Unnameable { ty }] =
+            reasons.collect::<Vec<_>>()[..]
+        else {
+            panic!("{:?}", m.unkept);
+        };
+        assert!(ty.contains("Map<") && !ty.contains("closure"), "{ty}");
+        assert!(began.elapsed() < Duration::from_secs(25), "nothing waited");
+        if !is_asked {
+            // What is wrong with the cell comes first.
+            let found = diagnostics(s, m, "let b = missing();").await;
+            assert_eq!(found[0].code.as_deref(), Some("E0425"), "{found:?}");
+        }
+    }
 }

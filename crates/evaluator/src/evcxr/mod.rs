@@ -15,6 +15,7 @@ mod engines;
 mod error_hints;
 mod generated_crate;
 mod impls;
+mod inference;
 mod item_macros;
 mod lean;
 mod library;

@@ -75,7 +75,11 @@ pub(super) fn forget(key: u64) {
 }
 
 fn record_of(key: u64) -> PathBuf {
-    Path::new(RECORDS).join(format!("{key:016x}.json"))
+    record_in(Path::new("."), key)
+}
+
+fn record_in(folder: &Path, key: u64) -> PathBuf {
+    folder.join(RECORDS).join(format!("{key:016x}.json"))
 }
 
 fn installed(program: &str) -> Option<SystemTime> {
@@ -172,8 +176,13 @@ impl RustcCall {
 
     /// Returns the record of a build with the same key.
     pub(super) fn recorded(key: Option<u64>) -> Option<Self> {
+        Self::recorded_in(Path::new("."), key)
+    }
+
+    /// Returns the record of a build with the same key, of evcxr's crate in another folder.
+    pub(super) fn recorded_in(folder: &Path, key: Option<u64>) -> Option<Self> {
         let key = key?;
-        let call: Self = serde_json::from_slice(&fs::read(record_of(key)).ok()?).ok()?;
+        let call: Self = serde_json::from_slice(&fs::read(record_in(folder, key)).ok()?).ok()?;
         let is_current = call.key == Some(key) && call.installed == installed(&call.program);
         is_current.then_some(call)
     }
@@ -323,6 +332,32 @@ impl RustcCall {
                 }),
         );
         command.arg(NO_LTO);
+        if let Some(library) = session.library() {
+            command.args(library.arguments());
+        }
+        command
+    }
+
+    /// A call for another crate than the cell's, in the file `source`, that makes one product.
+    pub(super) fn of_other(
+        &self,
+        source: &Path,
+        product: &str,
+        made: &Path,
+        session: &Session,
+    ) -> Command {
+        let mut command = Command::new(&self.program);
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        command.envs(environment).stdin(Stdio::null());
+        for argument in codegen_units::arguments(&self.arguments) {
+            match argument.as_str() {
+                SOURCE => command.arg(source),
+                emit if emit.starts_with(EMIT) => {
+                    command.arg(format!("{EMIT}{product}={}", made.display()))
+                }
+                other => command.arg(other),
+            };
+        }
         if let Some(library) = session.library() {
             command.args(library.arguments());
         }

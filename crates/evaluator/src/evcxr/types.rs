@@ -1,11 +1,13 @@
 //! The types of the variables that a cell declares without saying them, from the analysis process.
 //!
 //! evcxr would ask its own rust-analyzer, which is given nothing to read (see [`super::blind`]):
-//! whatever is not written in the cell is asked here, and written into it.
+//! whatever is not written in the cell is asked here, and written into it. What the process does not
+//! know, or not yet, rustc is asked.
 
 use super::compile_cache::NamespaceShape;
 use super::generated_crate::build_folder;
-use super::untyped::untyped;
+use super::inference;
+use super::untyped::{Untyped, untyped};
 use crate::process::Interrupt;
 use phalanx_analysis::client::Client;
 use phalanx_protocol::analysis::{
@@ -14,8 +16,11 @@ use phalanx_protocol::analysis::{
 use std::path::Path;
 use std::time::Duration;
 
-/// The longest that a cell waits, which it does while everything is being loaded.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time after which rustc is asked instead, as while everything is being loaded.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The longest that a cell waits whose types rustc does not say either.
+const LONG_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The package that evcxr makes up to try a dependency.
 const TRIAL: &str = "name = \"evcxr_dummy_validate_dep\"";
@@ -59,26 +64,42 @@ impl Types {
         if let Some(evident) = evident.collect() {
             return evident;
         }
-        let Some(client) = &mut self.client else {
-            return Vec::new();
-        };
         let variables = shape.variables();
-        let request = AnalysisRequest::Types {
-            cell: AnalyzedCell {
-                items: vec![shape.items().to_owned()],
-                variables: variables
-                    .filter(|(name, _)| !dropped.iter().any(|gone| gone == name))
-                    .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
-                    .collect(),
-                source: source.to_owned(),
-                ..AnalyzedCell::default()
-            },
+        let cell = AnalyzedCell {
+            items: vec![shape.items().to_owned()],
+            variables: variables
+                .filter(|(name, _)| !dropped.iter().any(|gone| gone == name))
+                .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
+                .collect(),
+            source: source.to_owned(),
+            ..AnalyzedCell::default()
         };
+        let request = AnalysisRequest::Types { cell: cell.clone() };
         let interrupt = &self.interrupt;
-        match client.ask(&request, PATIENCE, || !interrupt.interrupted()) {
-            Some(AnalysisReply::Types(types)) => types,
-            _ => Vec::new(),
+        let client = &mut self.client;
+        let mut ask = |patience| {
+            let is_wanted = || !interrupt.interrupted();
+            match client.as_mut()?.ask(&request, patience, is_wanted) {
+                Some(AnalysisReply::Types(types)) => Some(types),
+                _ => None,
+            }
+        };
+        let analyzed = ask(PATIENCE);
+        let unknown = unknown(&wanted, analyzed.as_deref().unwrap_or_default());
+        if unknown.is_empty() || interrupt.interrupted() {
+            return analyzed.unwrap_or_default();
         }
+        let inferred = inference::infer(&cell, &unknown).unwrap_or_default();
+        let analyzed = match analyzed {
+            None if !self::unknown(&unknown, &inferred).is_empty() => ask(LONG_PATIENCE),
+            analyzed => analyzed,
+        };
+        let known = |ty: &VariableType| ty.ty != InferredType::Unknown;
+        let mut types: Vec<VariableType> = inferred.into_iter().filter(known).collect();
+        let is_new = |found: &VariableType| types.iter().all(|ty| ty.offset != found.offset);
+        let analyzed: Vec<_> = analyzed.into_iter().flatten().filter(is_new).collect();
+        types.extend(analyzed);
+        types
     }
 
     /// Takes the files of dependencies for changed, as they may be once one is added again.
@@ -102,6 +123,15 @@ impl Types {
             self.dependencies = Some(dependencies);
         }
     }
+}
+
+/// Those of the variables whose types were not found.
+fn unknown(variables: &[Untyped], types: &[VariableType]) -> Vec<Untyped> {
+    let is_unknown = |variable: &&Untyped| {
+        let found = types.iter().find(|ty| ty.offset == variable.offset);
+        found.is_none_or(|found| found.ty == InferredType::Unknown)
+    };
+    variables.iter().filter(is_unknown).cloned().collect()
 }
 
 /// The dependencies of evcxr's crate, in order.

@@ -27,9 +27,17 @@ pub(super) struct Untyped {
     is_mutable: bool,
     /// The bytes of its statement in the cell.
     statement: Range<usize>,
+    has_value: bool,
     /// The end of its pattern, where a type can stand; `None` if the pattern has parts, or a type that is
     /// not all of it.
     pattern: Option<usize>,
+}
+
+impl Untyped {
+    /// The end of its statement, if it has a value there; in bytes.
+    pub(super) fn value_end(&self) -> Option<usize> {
+        self.has_value.then_some(self.statement.end)
+    }
 }
 
 /// Text that is put into a cell.
@@ -82,6 +90,7 @@ pub(super) fn untyped(source: &str) -> Vec<Untyped> {
                     evident,
                     is_mutable: binding.mut_token().is_some(),
                     statement: start..end,
+                    has_value: statement.initializer().is_some(),
                     pattern: place(behind).filter(|_| is_plain),
                 });
             }

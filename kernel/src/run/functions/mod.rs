@@ -10,7 +10,6 @@
 mod names;
 mod namespace;
 mod query;
-mod types;
 
 pub use namespace::materialise;
 pub use query::query;

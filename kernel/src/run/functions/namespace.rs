@@ -1,6 +1,5 @@
 //! Variables for functions, and pushed values for cells: cells of ours that go before.
 
-use super::types;
 use crate::run::{CellContext, Services};
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
@@ -104,7 +103,7 @@ async fn bind(
     type_name: &str,
 ) -> Result<(), Failure> {
     let mut first = None;
-    for ty in types::sources(type_name) {
+    for ty in phalanx_evaluator::type_sources(type_name) {
         let source = format!("let mut {name}: {ty} = phalanx::__cell::pushed({name:?});");
         match run(services, context, client, engines, &source).await {
             Ok(()) => return Ok(()),

@@ -77,6 +77,11 @@ impl Session {
         fs::write(folder.join(FILE), json)
     }
 
+    /// The build that this follows, where it can be told from others.
+    pub(crate) fn key(&self) -> Option<u64> {
+        self.key
+    }
+
     /// The crates that cells can name.
     pub(crate) fn externs(&self) -> &Externs {
         &self.externs

@@ -105,8 +105,9 @@ enum Export {
     Prelude,
 }
 
-/// The type of that name as source, the likeliest first: one of these compiles.
-pub(super) fn sources(type_name: &str) -> Vec<String> {
+/// The type of that name as source, the likeliest first: one of these compiles, if any does.
+#[must_use]
+pub fn type_sources(type_name: &str) -> Vec<String> {
     use Export::{Module, Prelude, Root, Whole};
     let mut sources = Vec::new();
     for export in [Module, Root, Whole, Prelude] {
@@ -116,6 +117,12 @@ pub(super) fn sources(type_name: &str) -> Vec<String> {
         }
     }
     sources
+}
+
+/// Returns true for a path whose public one is known.
+#[cfg(feature = "evcxr")]
+pub(crate) fn is_public(path: &str) -> bool {
+    PUBLIC.iter().any(|(private, _)| *private == path)
 }
 
 fn source(type_name: &str, export: Export) -> String {
@@ -162,7 +169,7 @@ mod tests {
     #[test]
     fn types_of_the_standard_library_have_public_paths() {
         type Nested = std::collections::HashMap<String, Vec<(Option<u8>, [f64; 3])>>;
-        let nested = sources(type_name::<Nested>());
+        let nested = type_sources(type_name::<Nested>());
         assert_eq!(
             nested,
             [
@@ -180,15 +187,15 @@ mod tests {
             (type_name::<std::ops::Range<i32>>(), "std::ops::Range<i32>"),
             ("phalanx::shared::Shared<[f64]>", "phalanx::Shared<[f64]>"),
         ] {
-            assert_eq!(sources(name), [wanted]);
+            assert_eq!(type_sources(name), [wanted]);
         }
     }
 
     #[test]
     fn types_of_cells_go_by_their_own_name() {
-        assert_eq!(sources("ctx::Point"), ["Point"]);
+        assert_eq!(type_sources("ctx::Point"), ["Point"]);
         assert_eq!(
-            sources("alloc::vec::Vec<ctx::a::Point>"),
+            type_sources("alloc::vec::Vec<ctx::a::Point>"),
             ["std::vec::Vec<Point>"]
         );
     }
@@ -197,11 +204,11 @@ mod tests {
     fn types_of_other_crates_are_looked_for_where_crates_export_them() {
         let matrix = "ndarray::ArrayBase<ndarray::data_repr::OwnedRepr<f64>, ndarray::dimension::dim::Dim<[usize; 2]>>";
         assert_eq!(
-            sources(matrix)[0],
+            type_sources(matrix)[0],
             "ndarray::ArrayBase<ndarray::OwnedRepr<f64>, ndarray::Dim<[usize; 2]>>"
         );
         assert_eq!(
-            sources("alloc::vec::Vec<ab_core::a::B<ctx::C>>"),
+            type_sources("alloc::vec::Vec<ab_core::a::B<ctx::C>>"),
             [
                 "std::vec::Vec<ab_core::a::B<C>>",
                 "std::vec::Vec<ab_core::B<C>>",
@@ -209,6 +216,6 @@ mod tests {
                 "std::vec::Vec<ab::prelude::B<C>>",
             ]
         );
-        assert_eq!(sources("uuid::Uuid").len(), 2);
+        assert_eq!(type_sources("uuid::Uuid").len(), 2);
     }
 }

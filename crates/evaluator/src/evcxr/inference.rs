@@ -1,0 +1,293 @@
+//! The types of a cell's variables as rustc infers them: while rust-analyzer is loading, and where it
+//! finds none, as of what a procedural macro makes.
+//!
+//! rustc's messages shorten types, but its symbols do not: each variable is lent to a generic function,
+//! and the instances of it that the object file names say the types.
+
+use super::dependencies::Session;
+use super::generated_crate::build_folder;
+use super::rustc_call::RustcCall;
+use super::untyped::Untyped;
+use crate::type_names::type_sources;
+use object::{Object, ObjectSymbol};
+use phalanx_analysis::Scaffold;
+use phalanx_protocol::analysis::{AnalyzedCell, InferredType, VariableType};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+/// The folder of the crate that is compiled, below that of evcxr's.
+const FOLDER: &str = "target/phalanx-inference";
+
+/// The function that variables are lent to, the second to one whose type is to be found out.
+const LENT: &str = "__phalanx_types::lent::<";
+const FUNCTIONS: &str = "mod __phalanx_types {\n\
+    #[inline(never)] pub fn lent<const N: usize, T: ?Sized>(_: &T) {}\n\
+    pub fn is<T: ?Sized>(_: &T) {}\n}\n";
+
+/// Names that every cell has without a path, as rust-analyzer writes them; not `Result`, which many
+/// replace by their own.
+const PRELUDE: [(&str, &str); 4] = [
+    ("std::vec::Vec<", "Vec<"),
+    ("std::string::String", "String"),
+    ("std::option::Option<", "Option<"),
+    ("std::boxed::Box<", "Box<"),
+];
+
+/// The options for a crate that names its types in full, and is soon compiled.
+const OPTIONS: [&str; 4] = [
+    "-Csymbol-mangling-version=v0",
+    "-Copt-level=0",
+    "-Cdebuginfo=0",
+    "-Clto=off",
+];
+
+/// The beginning of what a symbol calls a closure, and of a trait object that calls something, which
+/// source writes in another way.
+const CLOSURE: &str = "{closure#";
+const CALLING: [&str; 3] = ["Fn<", "FnMut<", "FnOnce<"];
+
+/// Returns the types of these variables of a cell, in their order; `None` if rustc does not compile it,
+/// or cannot be run as for the last cell.
+pub(super) fn infer(cell: &AnalyzedCell, variables: &[Untyped]) -> Option<Vec<VariableType>> {
+    let folder = build_folder()?;
+    let crate_of = |asked: &dyn Fn(usize) -> Option<String>| {
+        let source = lending(&cell.source, variables, asked);
+        let cell = AnalyzedCell {
+            source,
+            ..cell.clone()
+        };
+        format!("{}{FUNCTIONS}", Scaffold::new(&cell).plain())
+    };
+    let rustc = Rustc::of(&folder)?;
+    let object = rustc.compile(
+        &crate_of(&|at| Some(format!("lent::<{at}, _>"))),
+        "obj",
+        &OPTIONS,
+    )?;
+    let names = names(&fs::read(object).ok()?);
+    let candidates: Vec<Candidates> = (0..variables.len())
+        .map(|at| Candidates::of(names.get(&at).map(String::as_str)))
+        .collect();
+    let most = candidates.iter().map(Candidates::count).max().unwrap_or(0);
+    let compiles = |choice: &usize| {
+        let asked = |at: usize| match candidates.get(at)? {
+            Candidates::Uncertain(sources) => Some(format!("is::<{}>", nth(sources, *choice)?)),
+            Candidates::Certain(_) => None,
+        };
+        rustc.compile(&crate_of(&asked), "metadata", &[]).is_some()
+    };
+    let choice = (0..most).find(compiles);
+    let types = variables.iter().zip(candidates);
+    let types = types.map(|(variable, candidates)| VariableType {
+        name: variable.name.clone(),
+        offset: variable.offset,
+        ty: match candidates {
+            Candidates::Certain(ty) => ty,
+            Candidates::Uncertain(sources) => choice
+                .and_then(|choice| nth(&sources, choice))
+                .map_or(InferredType::Unknown, |ty| InferredType::Known(ty.clone())),
+        },
+    });
+    Some(types.collect())
+}
+
+/// The source of a cell whose variables are lent to functions, each right behind its statement.
+fn lending(
+    source: &str,
+    variables: &[Untyped],
+    function: &dyn Fn(usize) -> Option<String>,
+) -> String {
+    let mut text = source.to_owned();
+    for (at, variable) in variables.iter().enumerate().rev() {
+        if let (Some(end), Some(function)) = (variable.value_end(), function(at)) {
+            let name = &variable.name;
+            text.insert_str(end, &format!(" __phalanx_types::{function}(&{name});"));
+        }
+    }
+    text
+}
+
+/// The sources that a type's name may stand for.
+enum Candidates {
+    Certain(InferredType),
+    /// The likeliest first.
+    Uncertain(Vec<String>),
+}
+
+impl Candidates {
+    fn of(name: Option<&str>) -> Self {
+        let Some(name) = name else {
+            return Self::Certain(InferredType::Unknown);
+        };
+        if name.contains(CLOSURE) {
+            let is_whole = !name.contains(['<', '(', '[', '&']);
+            return Self::Certain(match is_whole {
+                true => InferredType::Closure,
+                false => InferredType::Known(with_closures(name)),
+            });
+        }
+        if CALLING.iter().any(|calling| name.contains(calling)) {
+            return Self::Certain(InferredType::Unknown);
+        }
+        let sources = type_sources(name).into_iter();
+        let mut sources: Vec<String> = sources.map(|source| short(&source)).collect();
+        // The paths of the standard library, too, are known to be public for some types only.
+        match sources.first() {
+            Some(source) if is_known(name) => Self::Certain(InferredType::Known(source.clone())),
+            _ => {
+                sources.dedup();
+                Self::Uncertain(sources)
+            }
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Certain(_) => 0,
+            Self::Uncertain(sources) => sources.len(),
+        }
+    }
+}
+
+/// The source that is chosen of several; the last where there are fewer.
+fn nth(sources: &[String], choice: usize) -> Option<&String> {
+    sources.get(choice).or(sources.last())
+}
+
+/// Returns true if every path of a type's name is that of a type of the notebook, or one whose public
+/// path is known.
+fn is_known(name: &str) -> bool {
+    let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut paths = name
+        .split(|c| !is_of_path(c))
+        .filter(|path| path.contains("::"));
+    paths.all(|path| path.starts_with("crate::") || crate::type_names::is_public(path))
+}
+
+/// A type's name with what it says of closures as source would, though no source can: it is shown only.
+fn with_closures(name: &str) -> String {
+    let mut text = String::new();
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once(CLOSURE) {
+        let path = before.rfind(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
+        text.push_str(&before[..path.map_or(0, |at| at + 1)]);
+        text.push_str("impl Fn");
+        rest = after.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    text.push_str(rest);
+    short(&type_sources(&text).into_iter().next().unwrap_or(text))
+}
+
+/// A type without the paths that a cell needs not write.
+fn short(source: &str) -> String {
+    let source = source.replace("crate::", "");
+    let prelude = PRELUDE.iter();
+    prelude.fold(source, |source, (path, name)| source.replace(path, name))
+}
+
+/// The types that the instances in an object file are for, by the number of the variable.
+fn names(object: &[u8]) -> BTreeMap<usize, String> {
+    let Ok(file) = object::File::parse(object) else {
+        return BTreeMap::new();
+    };
+    let symbols = file.symbols().filter_map(|symbol| {
+        let demangled = format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?));
+        let (_, arguments) = demangled.split_once(LENT)?;
+        let (number, name) = arguments.strip_suffix('>')?.split_once(", ")?;
+        Some((number.parse().ok()?, name.replace("ctx::", "crate::")))
+    });
+    symbols.collect()
+}
+
+/// The call of rustc that compiled the last cell, for another crate.
+struct Rustc<'a> {
+    folder: &'a Path,
+    session: Session,
+    call: RustcCall,
+}
+
+impl<'a> Rustc<'a> {
+    fn of(folder: &'a Path) -> Option<Self> {
+        let session = Session::read(folder);
+        let call = RustcCall::recorded_in(folder, session.key())?;
+        fs::create_dir_all(folder.join(FOLDER)).ok()?;
+        Some(Self {
+            folder,
+            session,
+            call,
+        })
+    }
+
+    /// Compiles a source; returns the path of the product, `None` where there are errors.
+    fn compile(&self, source: &str, product: &str, options: &[&str]) -> Option<std::path::PathBuf> {
+        let folder = self.folder.join(FOLDER);
+        let (file, made) = (folder.join("lib.rs"), folder.join(product));
+        fs::write(&file, self.session.refer(source)).ok()?;
+        let mut command = self.call.of_other(&file, product, &made, &self.session);
+        command
+            .args(options)
+            .current_dir(self.folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.status().ok()?.success().then_some(made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::untyped::untyped;
+    use super::*;
+
+    #[test]
+    fn variables_are_lent_behind_their_statements() {
+        let source = "let a = f();\nlet (b, mut ü) = g(); let d; d = 1; a";
+        let text = lending(source, &untyped(source), &|at| {
+            (at != 1).then(|| format!("lent::<{at}, _>"))
+        });
+        assert_eq!(
+            text,
+            "let a = f(); __phalanx_types::lent::<0, _>(&a);\nlet (b, mut ü) = g(); \
+             __phalanx_types::lent::<2, _>(&ü); let d; d = 1; a"
+        );
+    }
+
+    #[test]
+    fn the_names_in_symbols_become_sources() {
+        let certain = |name: &str| match Candidates::of(Some(name)) {
+            Candidates::Certain(ty) => ty,
+            Candidates::Uncertain(sources) => panic!("{sources:?}"),
+        };
+        for (name, source) in [
+            ("u64", "u64"),
+            ("&str", "&str"),
+            (
+                "alloc::vec::Vec<crate::shapes::Größe>",
+                "Vec<shapes::Größe>",
+            ),
+            (
+                "core::iter::adapters::map::Map<core::ops::range::Range<i32>, crate::__phalanx_cell::{closure#0}>",
+                "std::iter::adapters::map::Map<std::ops::Range<i32>, impl Fn>",
+            ),
+        ] {
+            assert_eq!(certain(name), InferredType::Known(source.to_owned()));
+        }
+        assert_eq!(
+            certain("crate::__phalanx_cell::{closure#1}"),
+            InferredType::Closure
+        );
+        let calling = "alloc::boxed::Box<dyn core::ops::function::Fn<(u8,), Output = u8>>";
+        assert_eq!(certain(calling), InferredType::Unknown);
+        for uncertain in [
+            "core::slice::iter::Iter<u8>",
+            "nalgebra::base::matrix::Matrix<f64>",
+        ] {
+            let candidates = Candidates::of(Some(uncertain));
+            assert!(
+                matches!(candidates, Candidates::Uncertain(_)),
+                "{uncertain}"
+            );
+        }
+    }
+}
