@@ -5,11 +5,24 @@ use crate::scaffold::Scaffold;
 use crate::{completion, inspection, types};
 use phalanx_protocol::analysis::{AnalyzedCell, Completions, Documentation, VariableType};
 use ra_ap_hir::ChangeWithProcMacros;
-use ra_ap_ide::AnalysisHost;
+use ra_ap_ide::{Analysis as Snapshot, AnalysisHost};
 use ra_ap_vfs::FileId;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// The time after which somebody who types wants no completion any more. What was found out until
+/// then is there for the next question.
+const IN_TIME: Duration = Duration::from_millis(900);
+
+/// The same as long as nothing has been found out yet.
+const FIRST_IN_TIME: Duration = Duration::from_secs(8);
+
+/// The stack of the thread that answers: rust-analyzer follows the nesting of code by recursion.
+const STACK: usize = 64 << 20;
 
 /// An error of loading, or of an answer.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +45,9 @@ pub enum AnalysisError {
     /// rust-analyzer panicked; everything has to be loaded anew.
     #[error("rust-analyzer panicked")]
     Panicked,
+    /// The answer would have come too late.
+    #[error("rust-analyzer takes too long")]
+    TooLate,
 }
 
 /// A crate that is loaded, with all its dependencies and the standard library.
@@ -39,11 +55,21 @@ pub struct Analysis {
     project: Project,
     host: AnalysisHost,
     source: FileId,
+    /// True once a place in a cell was looked up.
+    is_warm: bool,
+    in_time: Duration,
 }
 
 /// One cell in its place.
 pub(crate) struct Question<'a> {
     pub(crate) host: &'a AnalysisHost,
+    pub(crate) file: FileId,
+    pub(crate) scaffold: &'a Scaffold,
+}
+
+/// A place in a cell, for somebody who types.
+pub(crate) struct Lookup<'a> {
+    pub(crate) analysis: Snapshot,
     pub(crate) file: FileId,
     pub(crate) scaffold: &'a Scaffold,
 }
@@ -62,6 +88,8 @@ impl Analysis {
             project,
             host,
             source,
+            is_warm: false,
+            in_time: IN_TIME,
         })
     }
 
@@ -73,6 +101,7 @@ impl Analysis {
         let (change, source) = self.project.load()?;
         guarded(|| self.host.apply_change(change))?;
         self.source = source;
+        self.is_warm = false;
         Ok(())
     }
 
@@ -93,27 +122,27 @@ impl Analysis {
     /// Returns what may stand at a byte offset of a cell.
     ///
     /// # Errors
-    /// [`AnalysisError::Panicked`], after which the crate has to be loaded anew.
+    /// [`AnalysisError::Panicked`], after which the crate has to be loaded anew; [`AnalysisError::TooLate`].
     pub fn complete(
         &mut self,
         cell: &AnalyzedCell,
         offset: usize,
     ) -> Result<Completions, AnalysisError> {
         let offset = offset.min(cell.source.len());
-        self.ask(cell, |question| completion::at(question, cell, offset))
+        self.look_up(cell, |lookup| completion::at(lookup, cell, offset))
     }
 
     /// Returns what is known of the name at a byte offset of a cell.
     ///
     /// # Errors
-    /// [`AnalysisError::Panicked`], after which the crate has to be loaded anew.
+    /// [`AnalysisError::Panicked`], after which the crate has to be loaded anew; [`AnalysisError::TooLate`].
     pub fn inspect(
         &mut self,
         cell: &AnalyzedCell,
         offset: usize,
     ) -> Result<Option<Documentation>, AnalysisError> {
         let offset = offset.min(cell.source.len());
-        self.ask(cell, |question| inspection::at(question, offset))
+        self.look_up(cell, |lookup| inspection::at(lookup, offset))
     }
 
     pub(crate) fn ask<T>(
@@ -122,16 +151,69 @@ impl Analysis {
         answer: impl FnOnce(&Question<'_>) -> T,
     ) -> Result<T, AnalysisError> {
         guarded(|| {
-            let scaffold = Scaffold::new(cell);
-            let mut change = ChangeWithProcMacros::default();
-            change.change_file(self.source, Some(scaffold.text.clone()));
-            self.host.apply_change(change);
+            let scaffold = self.put(cell);
             answer(&Question {
                 host: &self.host,
                 file: self.source,
                 scaffold: &scaffold,
             })
         })
+    }
+
+    /// Sets the time after which an answer comes too late.
+    #[cfg(test)]
+    pub(crate) fn set_in_time(&mut self, in_time: Duration) {
+        self.in_time = in_time;
+    }
+
+    /// Answers, or gives up once it has taken too long.
+    pub(crate) fn look_up<T: Send>(
+        &mut self,
+        cell: &AnalyzedCell,
+        answer: impl FnOnce(&Lookup<'_>) -> T + Send,
+    ) -> Result<T, AnalysisError> {
+        let scaffold = guarded(|| self.put(cell))?;
+        let lookup = Lookup {
+            analysis: self.host.analysis(),
+            file: self.source,
+            scaffold: &scaffold,
+        };
+        let (done, answered) = mpsc::channel();
+        let limit = match self.is_warm {
+            true => self.in_time,
+            false => self.in_time.max(FIRST_IN_TIME),
+        };
+        thread::scope(|scope| {
+            let work = move || {
+                let found = guarded(|| answer(&lookup));
+                // Cancelling waits for it.
+                drop(lookup);
+                let _ = done.send(found);
+            };
+            let thread = thread::Builder::new().stack_size(STACK);
+            thread
+                .spawn_scoped(scope, work)
+                .map_err(|_| AnalysisError::TooLate)?;
+            match answered.recv_timeout(limit) {
+                Ok(found) => {
+                    self.is_warm |= found.is_ok();
+                    found
+                }
+                Err(_) => {
+                    self.host.trigger_cancellation();
+                    Err(AnalysisError::TooLate)
+                }
+            }
+        })
+    }
+
+    /// Puts a cell into its file.
+    fn put(&mut self, cell: &AnalyzedCell) -> Scaffold {
+        let scaffold = Scaffold::new(cell);
+        let mut change = ChangeWithProcMacros::default();
+        change.change_file(self.source, Some(scaffold.text.clone()));
+        self.host.apply_change(change);
+        scaffold
     }
 }
 

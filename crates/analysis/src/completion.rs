@@ -1,6 +1,6 @@
 //! Completions at a place, the most likely first.
 
-use crate::analysis::Question;
+use crate::analysis::Lookup;
 use crate::manifest::PACKAGE;
 use crate::scaffold::OURS;
 use phalanx_protocol::analysis::{AnalyzedCell, Completion, Completions};
@@ -40,7 +40,7 @@ const HIDDEN: [&str; 6] = [
 ];
 
 /// Completions at a byte offset of the cell.
-pub(crate) fn at(question: &Question<'_>, cell: &AnalyzedCell, offset: usize) -> Completions {
+pub(crate) fn at(lookup: &Lookup<'_>, cell: &AnalyzedCell, offset: usize) -> Completions {
     let config = CompletionConfig {
         enable_postfix_completions: false,
         // Without it nothing comes with placeholders.
@@ -74,15 +74,12 @@ pub(crate) fn at(question: &Question<'_>, cell: &AnalyzedCell, offset: usize) ->
         ra_fixture: RaFixtureConfig::default(),
     };
     let position = FilePosition {
-        file_id: question.file,
-        offset: (question.scaffold.to_text(offset) as u32).into(),
+        file_id: lookup.file,
+        offset: (lookup.scaffold.to_text(offset) as u32).into(),
     };
-    let found = question
-        .host
-        .analysis()
-        .completions(&config, position, None);
+    let found = lookup.analysis.completions(&config, position, None);
     let mut items = found.ok().flatten().unwrap_or_default();
-    items.sort_by_cached_key(|item| (rank(item, cell, question), item.lookup().to_lowercase()));
+    items.sort_by_cached_key(|item| (rank(item, cell, lookup), item.lookup().to_lowercase()));
     let mut completions = Completions {
         start: offset,
         end: offset,
@@ -93,7 +90,7 @@ pub(crate) fn at(question: &Question<'_>, cell: &AnalyzedCell, offset: usize) ->
         let (Some(edit), None) = (edits.next(), edits.next()) else {
             continue;
         };
-        let place = |at| question.scaffold.to_source(usize::from(at));
+        let place = |at| lookup.scaffold.to_source(usize::from(at));
         let (Some(start), Some(end)) = (place(edit.delete.start()), place(edit.delete.end()))
         else {
             continue;
@@ -127,8 +124,8 @@ fn is_hidden(code: &str, typed: &str) -> bool {
 /// The place of an item among others, before its name decides: what is typed already, what is the
 /// type's own or the cell's, what traits give it, what everything has. rust-analyzer's own score is
 /// about types that would fit, which is a guess where there is nothing to fit.
-fn rank(item: &CompletionItem, cell: &AnalyzedCell, question: &Question<'_>) -> (u8, bool, bool) {
-    let place = |at| question.scaffold.to_source(usize::from(at));
+fn rank(item: &CompletionItem, cell: &AnalyzedCell, lookup: &Lookup<'_>) -> (u8, bool, bool) {
+    let place = |at| lookup.scaffold.to_source(usize::from(at));
     let range = item.source_range;
     let typed = place(range.start()).zip(place(range.end()));
     let typed = typed.and_then(|(start, end)| cell.source.get(start..end));

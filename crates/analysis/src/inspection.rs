@@ -1,6 +1,6 @@
 //! The signature and the documentation of a name.
 
-use crate::analysis::Question;
+use crate::analysis::Lookup;
 use crate::manifest::PACKAGE;
 use phalanx_protocol::analysis::Documentation;
 use ra_ap_ide::{FileRange, HoverConfig, HoverDocFormat, RaFixtureConfig, SubstTyLen, TextRange};
@@ -8,15 +8,15 @@ use ra_ap_ide_db::documentation::Documentation as Docs;
 use ra_ap_ide_db::rust_doc::format_docs;
 
 /// Documentation of the name at a byte offset of the cell.
-pub(crate) fn at(question: &Question<'_>, offset: usize) -> Option<Documentation> {
+pub(crate) fn at(lookup: &Lookup<'_>, offset: usize) -> Option<Documentation> {
     Some(Documentation {
-        markdown: hover(question, offset, true)?,
-        plain: plain(&hover(question, offset, false)?),
+        markdown: hover(lookup, offset, true)?,
+        plain: plain(&hover(lookup, offset, false)?),
     })
 }
 
 /// Markdown, with links to other documentation or without.
-fn hover(question: &Question<'_>, offset: usize, links_in_hover: bool) -> Option<String> {
+fn hover(lookup: &Lookup<'_>, offset: usize, links_in_hover: bool) -> Option<String> {
     let config = HoverConfig {
         links_in_hover,
         memory_layout: None,
@@ -31,12 +31,12 @@ fn hover(question: &Question<'_>, offset: usize, links_in_hover: bool) -> Option
         show_drop_glue: false,
         ra_fixture: RaFixtureConfig::default(),
     };
-    let at = (question.scaffold.to_text(offset) as u32).into();
+    let at = (lookup.scaffold.to_text(offset) as u32).into();
     let range = FileRange {
-        file_id: question.file,
+        file_id: lookup.file,
         range: TextRange::new(at, at),
     };
-    let found = question.host.analysis().hover(&config, range).ok()??;
+    let found = lookup.analysis.hover(&config, range).ok()??;
     let text = String::from(found.info.markup);
     Some(without_machinery(&format_docs(&Docs::new_owned(text))))
 }

@@ -14,9 +14,13 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::sync::mpsc;
+use std::time::Duration;
 
 /// The stack of the thread that works: rust-analyzer follows the nesting of code by recursion.
 const STACK: usize = 64 << 20;
+
+/// The time that the first evaluator has for its start before this process takes a processor to itself.
+const HEAD_START: Duration = Duration::from_secs(2);
 
 /// Something that answers requests: rust-analyzer, or a twin for tests.
 pub trait Analyze {
@@ -56,9 +60,10 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
         .name("analysis".into())
         .stack_size(STACK)
         .spawn(move || {
+            let first = work.recv_timeout(HEAD_START).ok();
             let mut analyzer = start();
             analyzer.settle();
-            for Job { request, reply } in work {
+            for Job { request, reply } in first.into_iter().chain(work) {
                 // Who asked may be gone.
                 let _ = reply.send(analyzer.answer(request));
                 analyzer.settle();

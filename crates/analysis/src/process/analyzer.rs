@@ -73,6 +73,7 @@ impl CellAnalyzer {
         };
         match question(analysis) {
             Ok(reply) => reply,
+            Err(AnalysisError::TooLate) => AnalysisReply::Unknown,
             Err(error) => {
                 eprintln!("analysis: {error}");
                 // Its database may be in any state.
@@ -127,6 +128,7 @@ impl Analyze for CellAnalyzer {
 mod tests {
     use super::*;
     use phalanx_protocol::analysis::InferredType;
+    use std::time::Duration;
 
     #[test]
     fn a_panic_is_an_answer_and_the_next_question_has_one_again() {
@@ -150,5 +152,44 @@ mod tests {
             panic!("no types")
         };
         assert_eq!(types[0].ty, InferredType::Known("usize".to_owned()));
+    }
+    #[test]
+    fn an_answer_that_takes_too_long_is_given_up_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = folder.path().join("first");
+        std::fs::create_dir(&first).unwrap();
+        std::fs::write(first.join("Cargo.toml"), "[package]\nname = \"ctx\"\n").unwrap();
+        let mut analyzer = CellAnalyzer::start(folder.path().join("cells"), &first);
+        let cell = AnalyzedCell {
+            source: "vec![1u8].le".to_owned(),
+            ..AnalyzedCell::default()
+        };
+        let complete = AnalysisRequest::Complete {
+            cell: cell.clone(),
+            offset: cell.source.len(),
+        };
+        let has_found = |analyzer: &mut CellAnalyzer| {
+            // Not what this is about: the machine may be busy.
+            let analysis = analyzer.analysis.as_mut().unwrap();
+            analysis.set_in_time(Duration::from_secs(60));
+            match analyzer.answer(complete.clone()) {
+                Some(AnalysisReply::Completions(found)) => {
+                    found.items.iter().any(|item| item.code == "len")
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(has_found(&mut analyzer));
+        let endless = |analysis: &mut Analysis| {
+            analysis.set_in_time(Duration::from_millis(100));
+            // As long as nobody cancels it.
+            analysis.look_up(&cell, |lookup| {
+                while lookup.analysis.file_text(lookup.file).is_ok() {}
+                AnalysisReply::Unknown
+            })
+        };
+        assert_eq!(analyzer.ask(endless), AnalysisReply::Unknown);
+        assert!(!analyzer.is_lost);
+        assert!(has_found(&mut analyzer));
     }
 }

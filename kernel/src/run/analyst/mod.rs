@@ -7,18 +7,24 @@ pub use place::Place;
 use super::Programs;
 use phalanx_analysis::handle::AnalysisProcess;
 use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest, Completions, Documentation};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// The longest that a question waits while everything is being loaded; then what is known without
-/// the process has to do.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// The longest that somebody who types waits; then what is known without the process has to do.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same before the first answer, while everything is being loaded.
+const FIRST_PATIENCE: Duration = Duration::from_secs(8);
 
 /// The handle on the analysis process; clones share it. The process ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Analyst {
     /// Missing where it could not be started.
     process: Option<AnalysisProcess>,
+    /// True once there was an answer.
+    has_answered: Arc<AtomicBool>,
 }
 
 impl Analyst {
@@ -27,15 +33,21 @@ impl Analyst {
         match AnalysisProcess::start(programs.analysis()) {
             Ok((process, task)) => {
                 let programs = programs.clone().asking(process.socket().to_owned());
-                let process = Some(process);
-                (Self { process }, programs, task)
+                (Self::new(Some(process)), programs, task)
             }
             Err(error) => {
                 tracing::warn!(%error, "there is no analysis process");
                 // Ends when it begins.
                 let nothing = tokio::spawn(std::future::ready(()));
-                (Self { process: None }, programs.clone(), nothing)
+                (Self::new(None), programs.clone(), nothing)
             }
+        }
+    }
+
+    fn new(process: Option<AnalysisProcess>) -> Self {
+        Self {
+            process,
+            has_answered: Arc::default(),
         }
     }
 
@@ -59,7 +71,13 @@ impl Analyst {
 
     async fn ask(&self, request: AnalysisRequest) -> Option<AnalysisReply> {
         let process = self.process.as_ref()?;
-        let answer = tokio::time::timeout(PATIENCE, process.ask(&request));
-        answer.await.ok().flatten()
+        let patience = match self.has_answered.load(Ordering::Relaxed) {
+            true => PATIENCE,
+            false => FIRST_PATIENCE,
+        };
+        let answer = tokio::time::timeout(patience, process.ask(&request));
+        let answer = answer.await.ok().flatten()?;
+        self.has_answered.store(true, Ordering::Relaxed);
+        Some(answer)
     }
 }
