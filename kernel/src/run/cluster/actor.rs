@@ -6,12 +6,16 @@ use super::{Order, Started, status};
 use crate::magic::Targets;
 use crate::run::Programs;
 use phalanx_client::Client;
-use phalanx_controller::ControllerConfig;
+use phalanx_controller::{ControllerConfig, Database};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::MimeBundle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+/// How many bytes of what became of tasks the embedded controller keeps, beside the results that the
+/// kernel itself keeps.
+const REMEMBERED_BYTES: usize = 32 << 20;
 
 /// The cluster cells run on.
 enum Running {
@@ -112,7 +116,12 @@ impl Owner {
             return Err(already(running.engines()));
         }
         let count = engines.unwrap_or_else(super::cores);
-        let config = ControllerConfig::default();
+        let config = ControllerConfig {
+            database: Database::Memory {
+                bytes: REMEMBERED_BYTES,
+            },
+            ..ControllerConfig::default()
+        };
         let (started, cluster) =
             LocalCluster::start(&self.programs, config, count, interrupted).await?;
         self.running = Some(Running::Own(Box::new(cluster)));
