@@ -5,6 +5,7 @@
 //! | [`id`] | the newtyped ids all others use |
 //! | [`frame`] | the length-prefixed form in which our own processes exchange messages |
 //! | [`output`], [`failure`] | what a cell produced, and how it failed, wherever it ran |
+//! | [`date`] | dates as Jupyter's clients read them |
 //! | [`comm`] | comms between code and frontends, as the library and its owner exchange them |
 //! | [`native`] | a runtime process and the libraries it loads |
 //! | [`segment`] | processes of one machine, in place of large data |
@@ -28,6 +29,8 @@ pub mod segment;
 
 #[cfg(feature = "jupyter")]
 pub mod analysis;
+#[cfg(feature = "jupyter")]
+pub mod date;
 #[cfg(feature = "jupyter")]
 pub mod evaluator;
 #[cfg(feature = "jupyter")]

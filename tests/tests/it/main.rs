@@ -7,6 +7,7 @@
 
 mod bare_toolchain;
 mod crashes;
+mod dates;
 mod dependencies;
 mod examples;
 mod folders;

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use phalanx_protocol::date;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::TaskOutput;
 use phalanx_transport::RawMessage;
@@ -273,7 +274,7 @@ impl Record {
             Key::Started => reply.map_or(Value::Null, |r| member(&r.metadata, "started")),
             Key::Completed => reply.map_or(Value::Null, |r| member(&r.header, "date")),
             Key::Resubmitted => json!(self.resubmitted),
-            Key::Received => json!(self.received),
+            Key::Received => json!(self.received.as_ref().map(date::to_text)),
             Key::ResultHeader => result(|reply| &reply.header),
             Key::ResultMetadata => result(|reply| &reply.metadata),
             Key::ResultContent => result(|reply| &reply.content),

@@ -2,6 +2,7 @@
 
 use super::{Answer, Change, Filter, Found, Parts, Query, Queue, Record, Ticket};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use phalanx_protocol::date;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::fs::OpenOptions;
@@ -340,7 +341,7 @@ fn write(database: &Connection, change: Change) -> rusqlite::Result<()> {
                 )?
                 .execute(params![
                     engine.as_ref().map(EngineUuid::as_str),
-                    received.to_rfc3339(),
+                    date::to_text(&received),
                     &reply.header[..],
                     &reply.metadata[..],
                     &reply.content[..],

@@ -3,6 +3,7 @@
 use super::Server;
 use crate::scheduler::{FailReason, Impossible};
 use bytes::Bytes;
+use phalanx_protocol::date;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_transport::{RawMessage, WireError};
 use serde::Deserialize;
@@ -118,7 +119,7 @@ impl Server {
         };
         let header = self.session.header(&reply_type);
         let metadata = json!({
-            "status": content.get("status"), "engine": engine, "date": header.date,
+            "status": content.get("status"), "engine": engine, "date": date::to_text(&header.date),
             "dependencies_met": true,
         });
         let json = |value: serde_json::Result<Vec<u8>>| Bytes::from(value.unwrap_or_default());

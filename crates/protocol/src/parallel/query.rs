@@ -109,6 +109,7 @@ pub struct TaskResult {
     /// The reply's content.
     pub result_content: Value,
     /// When the controller had the reply.
+    #[serde(default, with = "crate::date::optional")]
     pub received: Option<DateTime<Utc>>,
     /// What the engine published.
     pub io: TaskOutput,

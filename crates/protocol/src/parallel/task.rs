@@ -59,7 +59,7 @@ fn dependency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Depen
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplyMetadata {
     /// When it began.
-    #[serde(default)]
+    #[serde(default, with = "crate::date::optional")]
     pub started: Option<DateTime<Utc>>,
     /// `false` makes the scheduler try another engine.
     #[serde(default = "met")]

@@ -1,6 +1,7 @@
 use super::{RawMessage, SigningKey, WireError};
 use crate::socket::Frames;
 use bytes::Bytes;
+use phalanx_protocol::date;
 use phalanx_protocol::jupyter::{self, JupyterMessage, JupyterMessageContent};
 use phalanx_protocol::parallel::Content;
 use serde::de::DeserializeOwned;
@@ -17,7 +18,7 @@ pub struct Header {
     /// The sender's session; an engine's is its uuid.
     pub session: String,
     /// When it was made.
-    #[serde(default = "chrono::Utc::now")]
+    #[serde(default = "chrono::Utc::now", with = "date::required")]
     pub date: chrono::DateTime<chrono::Utc>,
     /// What it is: `execute_request`, …
     pub msg_type: String,
@@ -206,6 +207,20 @@ mod tests {
     use super::*;
     use crate::wire::{DELIMITER, Session};
     use serde_json::json;
+
+    #[test]
+    fn dates_have_the_precision_that_python_reads() {
+        let session = Session::new("user", SigningKey::sha256("key"));
+        let mut message = session.envelope("status", json!({}), None);
+        message.header.date = chrono::DateTime::from_timestamp(1, 123_456_789).unwrap();
+        message.parent_header = Some(message.header.clone());
+        let sealed = RawMessage::verify(message.seal(session.key()).unwrap(), session.key());
+        let sealed = sealed.unwrap();
+        for header in [sealed.header, sealed.parent_header] {
+            let header: Value = serde_json::from_slice(&header).unwrap();
+            assert_eq!(header["date"], "1970-01-01T00:00:01.123456Z");
+        }
+    }
 
     /// Frames ipyparallel 9.2 and its engine exchanged, as recorded.
     fn recorded() -> (SigningKey, Frames) {

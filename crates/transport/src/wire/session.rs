@@ -1,4 +1,5 @@
 use super::{Envelope, Header, SigningKey};
+use phalanx_protocol::date;
 use phalanx_protocol::id::{MsgId, SessionId};
 use phalanx_protocol::parallel::Content;
 use serde_json::{Map, Value};
@@ -45,7 +46,7 @@ impl Session {
             msg_id: uuid::Uuid::new_v4().to_string(),
             username: self.username.clone(),
             session: self.id.as_str().to_owned(),
-            date: chrono::Utc::now(),
+            date: date::now(),
             msg_type: msg_type.to_owned(),
             version: VERSION.to_owned(),
             subshell_id: None,

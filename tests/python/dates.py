@@ -1,0 +1,106 @@
+"""Stock clients compute with the dates of our engines and controller; a stock hub keeps records of our
+engines' and our kernel's tasks.
+
+Prints, as JSON, what came out.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import ipyparallel
+from ipyparallel_client import start_controller
+from kernel import running
+
+# Seconds until an engine must have joined, and for each request after that.
+JOIN_TIMEOUT = 90
+TIMEOUT = 30
+# Milliseconds between heartbeats of the stock controller, which registers engines at the second.
+PING = 250
+
+DATES = ("submitted", "started", "completed", "received")
+
+
+@contextmanager
+def process(command, **options):
+    """A process that ends with the block."""
+    started = subprocess.Popen(command, **options)
+    try:
+        yield started
+    finally:
+        started.terminate()
+        started.wait(timeout=TIMEOUT)
+
+
+def connected(file, engines):
+    client = ipyparallel.Client(file, timeout=JOIN_TIMEOUT)
+    client.wait_for_engines(engines, timeout=JOIN_TIMEOUT, interactive=False)
+    return client
+
+
+def are_dates(record):
+    """Which of a record's dates are dates to the client, in order."""
+    dates = [record[name] for name in DATES]
+    return all(isinstance(date, datetime) for date in dates) and dates == sorted(dates)
+
+
+def durations(result):
+    return min(result.wall_time, result.serial_time, result.elapsed) >= 0
+
+
+def on_our_controller(phalanx, engine, folder):
+    """A task of a stock client that a Rust engine refuses has the dates of any other."""
+    controller, files = start_controller(phalanx, folder)
+    with controller, process([engine, "--file", files["engine"]]):
+        try:
+            client = connected(files["client"], 1)
+            task = client[0].execute("1 + 1", block=False)
+            task.wait(TIMEOUT)
+            task.wait_for_output(TIMEOUT)
+            yield "durations", durations(task)
+            yield "records", [are_dates(record) for record in client.db_query({"msg_id": task.msg_ids})]
+            found = ipyparallel.Client(files["client"]).get_result(task.msg_ids)
+            found.wait(TIMEOUT)
+            yield "found", durations(found)
+        finally:
+            controller.terminate()
+
+
+def on_a_stock_controller(engine, folder):
+    """What the stock hub keeps of a Rust engine's tasks, submitted by a kernel and by a stock client."""
+    profile, log = folder / "profile", folder / "log"
+    security = profile / "security"
+    command = [sys.executable, "-m", "ipyparallel.controller", "--ip=127.0.0.1", f"--ping={PING}"]
+    with log.open("w") as written, process([*command, f"--profile-dir={profile}"], stderr=written):
+        # The files are there once the controller serves, for which the stock client waits.
+        probe = ipyparallel.Client(security / "ipcontroller-client.json", timeout=JOIN_TIMEOUT)
+        with process([engine, "--file", security / "ipcontroller-engine.json"]), running() as kernel:
+            probe.wait_for_engines(1, timeout=JOIN_TIMEOUT, interactive=False)
+            kernel.run(f"%cluster connect {security / 'ipcontroller-client.json'}")
+            kernel.run("%%px\n1 + 1")
+            refused = probe[0].execute("1 + 1", block=False)
+            refused.wait(TIMEOUT)
+            ours = {"client_uuid": {"$ne": probe.session.session}, "queue": "mux", "completed": {"$ne": None}}
+            yield "kernel", [are_dates(record) for record in probe.db_query(ours) if record["execute_input"]]
+            yield "stock", [are_dates(record) for record in probe.db_query({"msg_id": refused.msg_ids})]
+            probe.close()
+    yield "complaints", [line for line in log.read_text().splitlines() if "rror" in line or "Traceback" in line]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("phalanx", type=Path, help="the program")
+    parser.add_argument("engine", type=Path, help="the engine's program")
+    parser.add_argument("folder", type=Path, help="for the connection files")
+    arguments = parser.parse_args()
+    ours = dict(on_our_controller(arguments.phalanx, arguments.engine, arguments.folder))
+    stock = dict(on_a_stock_controller(arguments.engine, arguments.folder))
+    print(json.dumps({"ours": ours, "stock": stock}))
+
+
+if __name__ == "__main__":
+    main()
