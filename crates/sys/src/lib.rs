@@ -8,8 +8,10 @@
 //! | [`signals`] | signals as something to be read |
 //! | [`threads`] | the other threads of this process |
 //! | [`heap`] | giving free memory back |
+//! | [`limits`] | how many files may be open |
 //! | [`segment`] | large data in files without names, which processes hand each other |
 //! | [`page`] | a page of memory that several processes share |
+//! | [`throttle`] | saying the same thing not too often |
 //! | [`temporary`] | folders that the next process removes if their owner was killed |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -18,8 +20,10 @@ pub mod children;
 pub mod descriptors;
 pub mod fork;
 pub mod heap;
+pub mod limits;
 pub mod page;
 pub mod segment;
 pub mod signals;
 pub mod temporary;
 pub mod threads;
+pub mod throttle;

@@ -145,3 +145,56 @@ async fn a_publisher_closes_as_soon_as_everything_has_left() {
     publisher.close(LIMIT).await.unwrap();
     assert_eq!(soon(subscriber.recv_message()).await, Some(message));
 }
+
+/// Each costs a descriptor that a peer may need.
+#[tokio::test]
+async fn a_connection_that_says_nothing_or_half_is_closed() {
+    let endpoint: Endpoint = "tcp://127.0.0.1:0".parse().unwrap();
+    let options = SocketOptions::default().greeting_limit(Duration::from_millis(200));
+    let mut router = Socket::bind(Kind::Router, &endpoint, options)
+        .await
+        .unwrap();
+    let port = router.endpoint().port().unwrap();
+    let honest = connect(Kind::Dealer, &router, "honest").await;
+    for said in [&b""[..], b"\xff\0\0\0\0\0\0\0\x01\x7f"] {
+        let mut silent = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        silent.write_all(said).await.unwrap();
+        let mut rest = Vec::new();
+        // What it was greeted with, then the end.
+        drop(soon(silent.read_to_end(&mut rest)).await);
+    }
+    // One that has greeted may be silent for as long as it likes.
+    honest
+        .send(vec![Bytes::from_static(b"here")])
+        .await
+        .unwrap();
+    assert_eq!(
+        soon(router.recv_message()).await.unwrap(),
+        ["honest", "here"]
+    );
+}
+
+#[tokio::test]
+async fn many_silent_connections_lock_nobody_out() {
+    let mut router = bind(Kind::Router).await;
+    let port = router.endpoint().port().unwrap();
+    let most = usize::try_from(phalanx_sys::limits::open_files().unwrap_or(1024)).unwrap();
+    let mut silent = Vec::new();
+    // As many as this test itself may have open: the sockets on both sides are its own.
+    while silent.len() < most.min(1024) / 3 {
+        silent.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    let honest = soon(connect(Kind::Dealer, &router, "honest")).await;
+    honest
+        .send(vec![Bytes::from_static(b"here")])
+        .await
+        .unwrap();
+    assert_eq!(
+        soon(router.recv_message()).await.unwrap(),
+        ["honest", "here"]
+    );
+    // The oldest have made room for those that came after them.
+    let mut rest = Vec::new();
+    soon(silent[0].read_to_end(&mut rest)).await.unwrap();
+    assert!(rest.is_empty());
+}

@@ -36,6 +36,9 @@ pub const SEND_LIMIT: Duration = Duration::from_secs(5);
 /// How long [`Socket::connect`] waits for the other side to listen.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a peer that has connected may take to say what it is.
+pub const GREETING_LIMIT: Duration = Duration::from_secs(10);
+
 /// What a socket does with messages; RFCs 28 and 29 of ZeroMQ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -112,6 +115,8 @@ pub struct SocketOptions {
     send_limit: Duration,
     connect_limit: Duration,
     backlog: Backlog,
+    otherwise: Option<Endpoint>,
+    greeting_limit: Duration,
 }
 
 impl Default for SocketOptions {
@@ -124,6 +129,8 @@ impl Default for SocketOptions {
                 messages: 10_000,
                 bytes: 64 << 20,
             },
+            otherwise: None,
+            greeting_limit: GREETING_LIMIT,
         }
     }
 }
@@ -147,6 +154,21 @@ impl SocketOptions {
     #[must_use]
     pub fn backlog(mut self, messages: usize, bytes: usize) -> Self {
         self.backlog = Backlog { messages, bytes };
+        self
+    }
+
+    /// See [`GREETING_LIMIT`].
+    #[must_use]
+    pub fn greeting_limit(mut self, limit: Duration) -> Self {
+        self.greeting_limit = limit;
+        self
+    }
+
+    /// Another endpoint of the same peer, where a DEALER whose connection breaks finds it if it is no
+    /// longer at the first: the peer was started again, and its Unix socket is another.
+    #[must_use]
+    pub fn otherwise(mut self, endpoint: Option<Endpoint>) -> Self {
+        self.otherwise = endpoint;
         self
     }
 
@@ -331,6 +353,11 @@ pub struct Socket {
 /// end: sockets close in a thread of their own, which it does not wait for.
 pub fn leave() {
     guard::remove_folder();
+}
+
+/// Returns true if this process has refused connections since too many files were open.
+pub fn ran_out_of_files() -> bool {
+    guard::ran_out_of_files()
 }
 
 /// Goes on with the driver of a kind for an endpoint: the one place that knows which there are, and

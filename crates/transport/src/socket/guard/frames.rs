@@ -41,6 +41,8 @@ pub(super) enum Refused {
 pub(super) struct Checker {
     limits: Limits,
     state: State,
+    /// Whether a command has come, of which READY is the first.
+    greeted: bool,
     /// Bytes of the message's frames so far.
     message: u64,
 }
@@ -58,8 +60,14 @@ impl Checker {
         Self {
             limits,
             state: State::Greeting { seen: 0 },
+            greeted: false,
             message: 0,
         }
+    }
+
+    /// Returns true once the peer has said what it is.
+    pub fn greeted(&self) -> bool {
+        self.greeted
     }
 
     /// Checks the next bytes, however they are cut.
@@ -119,6 +127,7 @@ impl Checker {
             if length > COMMAND {
                 return Err(Refused::TooLong(length));
             }
+            self.greeted = true;
         } else {
             self.message = self.message.saturating_add(length);
             if self.message > self.limits.message {

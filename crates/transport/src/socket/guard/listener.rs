@@ -1,5 +1,6 @@
 use super::super::Endpoint;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -39,14 +40,15 @@ impl Listener {
         }
     }
 
-    pub async fn accept(&self) -> io::Result<Peer> {
+    /// The next peer, and its address where it has one.
+    pub async fn accept(&self) -> io::Result<(Peer, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, from) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Peer::Tcp(stream))
+                Ok((Peer::Tcp(stream), Some(from.ip())))
             }
-            Self::Unix(listener, _) => Ok(Peer::Unix(listener.accept().await?.0)),
+            Self::Unix(listener, _) => Ok((Peer::Unix(listener.accept().await?.0), None)),
         }
     }
 }

@@ -2,25 +2,28 @@
 //!
 //! zeromq allocates whatever length a frame announces, before any signature is checked, and hands
 //! a slow subscriber's connection the time of all others. Here lengths are checked against a
-//! limit, each peer has a buffer of its own, one that does not read is cut off, and closing can
-//! wait until everything has left.
+//! limit, each peer has a buffer of its own, one that does not read or does not say what it is is cut
+//! off, and closing can wait until everything has left.
 
 mod frames;
 mod listener;
 mod pump;
+mod waiting_room;
 
 use super::{BindError, Endpoint, Kind};
 use frames::Limits;
 use listener::Listener;
+use phalanx_sys::limits;
 use phalanx_sys::temporary::TemporaryFolder;
-use pump::Patience;
+use phalanx_sys::throttle::Throttle;
+use pump::{Patience, Pump};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use waiting_room::Place;
 
 /// Bytes that may wait for a subscriber before it is cut off, having read nothing for
 /// [`STALL_LIMIT`].
@@ -60,7 +63,7 @@ impl Bound {
     pub async fn new(endpoint: &Endpoint) -> Result<Self, BindError> {
         let refused = |error: std::io::Error| BindError {
             endpoint: endpoint.clone(),
-            reason: error.to_string(),
+            reason: limits::describe(&error),
         };
         let (listener, bound) = Listener::bind(endpoint).await.map_err(refused)?;
         let folder = folder().map_err(refused)?;
@@ -77,15 +80,17 @@ impl Bound {
     }
 
     /// Accepts from now on, zeromq being there.
-    pub fn accept(self, kind: Kind) -> Guard {
+    pub fn accept(self, kind: Kind, greeting: Duration) -> Guard {
         let patience = match kind {
             Kind::Pub => Patience {
                 bytes: SUBSCRIBER_BYTES,
                 stall: Some(STALL_LIMIT),
+                greeting,
             },
             _ => Patience {
                 bytes: PEER_BYTES,
                 stall: None,
+                greeting,
             },
         };
         let pumps = TaskTracker::new();
@@ -126,19 +131,42 @@ impl Guard {
 async fn accept(listener: Listener, path: PathBuf, patience: Patience, pumps: TaskTracker) {
     let limits = Limits::of_this_machine();
     loop {
-        let peer = match listener.accept().await {
-            Ok(peer) => peer,
+        let (peer, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection cannot be accepted");
+                refused(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        match UnixStream::connect(&path).await {
-            Ok(inner) => drop(pumps.spawn(pump::pump(peer, inner, limits, patience))),
-            Err(error) => tracing::warn!(%error, "a connection cannot be passed on"),
-        }
+        let pump = Pump {
+            inner: path.clone(),
+            limits,
+            patience,
+            place: address.map(Place::enter),
+        };
+        drop(pumps.spawn(pump.run(peer)));
     }
+}
+
+/// Whether a connection was refused since too many files are open.
+static FILES_RAN_OUT: AtomicBool = AtomicBool::new(false);
+
+/// A connection cannot be accepted or passed on.
+fn refused(error: &std::io::Error) {
+    static THROTTLE: Throttle = Throttle::new();
+    if limits::is_reached(error) {
+        FILES_RAN_OUT.store(true, Ordering::Relaxed);
+    }
+    if let Some(unsaid) = THROTTLE.pass() {
+        let error = limits::describe(error);
+        tracing::warn!(%error, unsaid, "a connection cannot be accepted");
+    }
+}
+
+/// Returns true if this process has refused connections since too many files were open.
+pub(super) fn ran_out_of_files() -> bool {
+    FILES_RAN_OUT.load(Ordering::Relaxed)
 }
 
 /// The folder there was last, and whether a socket still has it.

@@ -1,6 +1,9 @@
 use super::frames::{Checker, Limits, Refused};
 use super::listener::Peer;
+use super::waiting_room::Place;
 use bytes::{Buf, Bytes, BytesMut};
+use phalanx_sys::throttle::Throttle;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::UnixStream;
@@ -10,6 +13,9 @@ use tokio::time::Instant;
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
 
+/// Bytes read of a peer before anything is spent on it; a greeting has as many.
+const FIRST: usize = 64;
+
 /// How long and with how much a peer is waited for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
@@ -17,6 +23,8 @@ pub(super) struct Patience {
     pub bytes: usize,
     /// When it is cut off, so many waiting and none being read; `None` for never.
     pub stall: Option<Duration>,
+    /// When it is cut off, not having said what it is.
+    pub greeting: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -25,39 +33,115 @@ enum Ended {
     Refused(#[from] Refused),
     #[error("it does not read")]
     Stalled,
+    #[error("it does not say what it is")]
+    Silent,
+    #[error("too many of its address do not say what they are")]
+    Crowded,
     #[error("{0}")]
     Broken(#[from] std::io::Error),
 }
 
-/// Passes bytes on in both directions until one side ends.
-pub(super) async fn pump(peer: Peer, inner: UnixStream, limits: Limits, patience: Patience) {
-    let (from_peer, to_peer) = tokio::io::split(peer);
-    let (from_inner, to_inner) = inner.into_split();
-    let ended = tokio::select! {
-        ended = inward(from_peer, to_inner, limits) => ended,
-        ended = outward(from_inner, to_peer, patience) => ended,
-    };
-    match ended {
-        Ok(()) => {}
-        Err(Ended::Broken(error)) => tracing::debug!(%error, "a connection is broken"),
-        Err(reason) => tracing::warn!(%reason, "a peer is cut off"),
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Pump {
+    /// Where zeromq listens.
+    pub inner: PathBuf,
+    pub limits: Limits,
+    pub patience: Patience,
+    /// Among the connections that have not said what they are.
+    pub place: Option<Place>,
+}
+
+/// Waits until a peer has to have said what it is.
+struct Greeting {
+    until: Instant,
+    place: Option<Place>,
+}
+
+impl Greeting {
+    /// Returns why the peer is waited for no longer.
+    async fn missing(&self) -> Ended {
+        let crowded = async {
+            match &self.place {
+                Some(place) => place.lost.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(self.until) => Ended::Silent,
+            () = crowded => Ended::Crowded,
+        }
+    }
+}
+
+impl Pump {
+    /// Passes bytes on in both directions until one side ends.
+    pub async fn run(self, peer: Peer) {
+        static THROTTLE: Throttle = Throttle::new();
+        match self.pass_on(peer).await {
+            Ok(()) => {}
+            Err(Ended::Broken(error)) => tracing::debug!(%error, "a connection is broken"),
+            Err(reason) => {
+                if let Some(unsaid) = THROTTLE.pass() {
+                    tracing::warn!(%reason, unsaid, "a peer is cut off");
+                }
+            }
+        }
+    }
+
+    async fn pass_on(self, mut peer: Peer) -> Result<(), Ended> {
+        let greeting = Greeting {
+            until: Instant::now() + self.patience.greeting,
+            place: self.place,
+        };
+        // One that never says a word costs no more than its descriptor.
+        let mut first = [0; FIRST];
+        let read = tokio::select! {
+            read = peer.read(&mut first) => read?,
+            missing = greeting.missing() => return Err(missing),
+        };
+        let first = first.get(..read).unwrap_or_default();
+        let inner = UnixStream::connect(&self.inner).await;
+        let inner = inner.inspect_err(super::refused)?;
+        let (from_peer, to_peer) = tokio::io::split(peer);
+        let (from_inner, to_inner) = inner.into_split();
+        tokio::select! {
+            ended = inward(first, from_peer, to_inner, self.limits, greeting) => ended,
+            ended = outward(from_inner, to_peer, self.patience) => ended,
+        }
     }
 }
 
 async fn inward(
+    first: &[u8],
     mut peer: ReadHalf<Peer>,
     mut inner: OwnedWriteHalf,
     limits: Limits,
+    greeting: Greeting,
 ) -> Result<(), Ended> {
     let mut checker = Checker::new(limits);
+    if first.is_empty() {
+        return Ok(());
+    }
+    checker.check(first)?;
+    inner.write_all(first).await?;
+    let mut greeting = Some(greeting);
     let mut buffer = BytesMut::with_capacity(CHUNK);
     loop {
         buffer.clear();
         buffer.reserve(CHUNK);
-        if peer.read_buf(&mut buffer).await? == 0 {
+        let read = match &greeting {
+            None => peer.read_buf(&mut buffer).await?,
+            Some(greeting) => tokio::select! {
+                read = peer.read_buf(&mut buffer) => read?,
+                missing = greeting.missing() => return Err(missing),
+            },
+        };
+        if read == 0 {
             return Ok(());
         }
         checker.check(&buffer)?;
+        greeting = greeting.filter(|_| !checker.greeted());
         inner.write_all(&buffer).await?;
     }
 }

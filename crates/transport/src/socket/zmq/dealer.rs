@@ -15,6 +15,7 @@ pub(crate) struct Dealer {
     guards: Vec<Guard>,
     endpoint: Option<Endpoint>,
     connected: bool,
+    greeting_limit: Duration,
     pause: Duration,
 }
 
@@ -30,12 +31,19 @@ impl Dealer {
             connected: true,
             pause: BACKOFF[0],
         }
+            greeting_limit: options.greeting_limit,
     }
 }
 
 impl Driver for Dealer {
     async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Dealer).await?;
+        let (endpoint, guard) = super::bind(
+            &mut self.socket,
+            endpoint,
+            Kind::Dealer,
+            self.greeting_limit,
+        )
+        .await?;
         self.guards.push(guard);
         Ok(endpoint)
     }

@@ -15,6 +15,7 @@ use super::{BindError, ConnectError, Endpoint, Event, Frames, Identity, Kind, So
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::mpsc;
+use phalanx_sys::limits;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use zeromq::util::PeerIdentity;
@@ -40,6 +41,7 @@ async fn bind<S: zeromq::Socket>(
     socket: &mut S,
     endpoint: &Endpoint,
     kind: Kind,
+    greeting_limit: Duration,
 ) -> Result<(Endpoint, Guard), BindError> {
     let bound = Bound::new(endpoint).await?;
     let behind = socket.bind(&bound.inner.to_string()).await;
@@ -47,7 +49,7 @@ async fn bind<S: zeromq::Socket>(
         endpoint: endpoint.clone(),
         reason: reason(&error),
     })?;
-    Ok((bound.endpoint.clone(), bound.accept(kind)))
+    Ok((bound.endpoint.clone(), bound.accept(kind, greeting_limit)))
 }
 
 /// Closes guards whose zeromq sockets are closed.
@@ -74,7 +76,7 @@ async fn connect<S: zeromq::Socket>(
 
 fn reason(error: &ZmqError) -> String {
     match error {
-        ZmqError::Network(error) => error.to_string(),
+        ZmqError::Network(error) => limits::describe(error),
         ZmqError::ConnectTimeout(limit) => format!("nobody answers within {limit:?}"),
         other => other.to_string(),
     }

@@ -14,6 +14,7 @@ pub(crate) struct Publisher {
     socket: XPubSocket,
     monitor: mpsc::Receiver<SocketEvent>,
     guards: Vec<Guard>,
+    greeting_limit: Duration,
     /// Who is connected.
     peers: HashSet<Identity>,
 }
@@ -26,6 +27,7 @@ impl Publisher {
             socket,
             monitor,
             guards: Vec::new(),
+            greeting_limit: options.greeting_limit,
             peers: HashSet::new(),
         }
     }
@@ -33,7 +35,8 @@ impl Publisher {
 
 impl Driver for Publisher {
     async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Pub).await?;
+        let (endpoint, guard) =
+            super::bind(&mut self.socket, endpoint, Kind::Pub, self.greeting_limit).await?;
         self.guards.push(guard);
         Ok(endpoint)
     }

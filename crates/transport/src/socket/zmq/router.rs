@@ -9,6 +9,7 @@ pub(crate) struct Router {
     socket: RouterSocket,
     monitor: mpsc::Receiver<SocketEvent>,
     guards: Vec<Guard>,
+    greeting_limit: Duration,
 }
 
 impl Router {
@@ -19,13 +20,20 @@ impl Router {
             socket,
             monitor,
             guards: Vec::new(),
+            greeting_limit: options.greeting_limit,
         }
     }
 }
 
 impl Driver for Router {
     async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Router).await?;
+        let (endpoint, guard) = super::bind(
+            &mut self.socket,
+            endpoint,
+            Kind::Router,
+            self.greeting_limit,
+        )
+        .await?;
         self.guards.push(guard);
         Ok(endpoint)
     }

@@ -10,6 +10,7 @@ pub(crate) struct Subscriber {
     socket: SubSocket,
     monitor: mpsc::Receiver<SocketEvent>,
     guards: Vec<Guard>,
+    greeting_limit: Duration,
     subscribed: bool,
 }
 
@@ -21,6 +22,7 @@ impl Subscriber {
             socket,
             monitor,
             guards: Vec::new(),
+            greeting_limit: options.greeting_limit,
             subscribed: false,
         }
     }
@@ -44,7 +46,8 @@ impl Driver for Subscriber {
             endpoint: endpoint.clone(),
             reason,
         })?;
-        let (endpoint, guard) = super::bind(&mut self.socket, endpoint, Kind::Sub).await?;
+        let (endpoint, guard) =
+            super::bind(&mut self.socket, endpoint, Kind::Sub, self.greeting_limit).await?;
         self.guards.push(guard);
         Ok(endpoint)
     }

@@ -1,0 +1,64 @@
+//! The limit of files that this process may have open.
+//!
+//! Where nobody has raised it the soft limit is 1024, for the sake of programs that use `select`; each
+//! may raise its own to the hard one.
+
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io;
+
+/// Raises the soft limit to the hard one, as far as the system lets this process.
+pub fn raise_open_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        let raised = Rlimit {
+            current: maximum,
+            maximum,
+        };
+        // It stays as it is, and whoever meets it is told so.
+        let _ = setrlimit(Resource::Nofile, raised);
+    }
+}
+
+/// The number of files this process may have open; `None` for any number.
+pub fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Returns true if an error means that too many files are open, here or in the whole system.
+pub fn is_reached(error: &io::Error) -> bool {
+    let errors = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    error
+        .raw_os_error()
+        .is_some_and(|error| errors.contains(&error))
+}
+
+/// An error in words; one that means that too many files are open says how many, and what to do.
+pub fn describe(error: &io::Error) -> String {
+    match is_reached(error).then(open_files).flatten() {
+        Some(most) => format!(
+            "{error}: this process may have {most} open files; raise the limit where it is started (`ulimit -Hn`, LimitNOFILE of a service)"
+        ),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_raised_as_far_as_the_system_lets_it() {
+        raise_open_files();
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        assert_eq!(current, maximum);
+    }
+
+    #[test]
+    fn an_error_at_the_limit_says_what_to_do() {
+        let reached = io::Error::from(Errno::MFILE);
+        assert!(describe(&reached).contains("open files; raise the limit"));
+        let other = io::Error::from(Errno::CONNREFUSED);
+        assert_eq!(describe(&other), other.to_string());
+    }
+}

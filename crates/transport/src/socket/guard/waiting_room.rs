@@ -1,0 +1,122 @@
+//! Connections that have not shown what they are, of the whole process.
+//!
+//! Whoever can reach a port can open as many connections as it likes, each of which costs a descriptor
+//! that a real peer may need. So the time to greet is limited, and of each address only so many wait:
+//! for another one the oldest goes, which a peer that greets at once never is.
+
+use phalanx_sys::limits;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// Of the files this process may have open, the part for connections of one address that wait.
+const PART: u64 = 8;
+/// The least and the most of such connections.
+const FEWEST: u64 = 32;
+const MOST: u64 = 4096;
+
+static WAITING: Mutex<Option<WaitingRoom>> = Mutex::new(None);
+
+#[derive(Debug)]
+struct WaitingRoom {
+    most: usize,
+    next: u64,
+    waiting: HashMap<IpAddr, VecDeque<(u64, CancellationToken)>>,
+}
+
+/// A connection's place among those that wait; given up when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    address: IpAddr,
+    number: u64,
+    /// Cancelled when another needs the place.
+    pub lost: CancellationToken,
+}
+
+impl WaitingRoom {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            next: 0,
+            waiting: HashMap::new(),
+        }
+    }
+
+    fn enter(&mut self, address: IpAddr) -> Place {
+        let waiting = self.waiting.entry(address).or_default();
+        if waiting.len() >= self.most
+            && let Some((_, oldest)) = waiting.pop_front()
+        {
+            oldest.cancel();
+        }
+        self.next += 1;
+        let lost = CancellationToken::new();
+        waiting.push_back((self.next, lost.clone()));
+        Place {
+            address,
+            number: self.next,
+            lost,
+        }
+    }
+
+    fn leave(&mut self, address: &IpAddr, number: u64) {
+        let Some(waiting) = self.waiting.get_mut(address) else {
+            return;
+        };
+        // Numbers count up.
+        if let Ok(at) = waiting.binary_search_by_key(&number, |(number, _)| *number) {
+            waiting.remove(at);
+        }
+        if waiting.is_empty() {
+            self.waiting.remove(address);
+            self.waiting.shrink_to_fit();
+        }
+    }
+}
+
+impl Place {
+    /// A place for a connection of that address.
+    pub fn enter(address: IpAddr) -> Self {
+        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = waiting.get_or_insert_with(|| {
+            let files = limits::open_files().unwrap_or(u64::MAX);
+            let most = (files / PART).clamp(FEWEST, MOST);
+            WaitingRoom::new(usize::try_from(most).unwrap_or(usize::MAX))
+        });
+        room.enter(address)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = waiting.as_mut() {
+            room.leave(&self.address, self.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_connection_of_an_address_makes_room_for_another() {
+        let mut room = WaitingRoom::new(2);
+        let [here, there] = [1, 2].map(|last| IpAddr::from([127, 0, 0, last]));
+        let places: Vec<_> = (0..3).map(|_| room.enter(here)).collect();
+        let other = room.enter(there);
+        let lost: Vec<_> = places.iter().map(|p| p.lost.is_cancelled()).collect();
+        assert_eq!(lost, [true, false, false]);
+        assert!(!other.lost.is_cancelled());
+        // One that has greeted needs no place any more.
+        room.leave(&here, places[1].number);
+        let fourth = room.enter(here);
+        assert!(!places[2].lost.is_cancelled() && !fourth.lost.is_cancelled());
+        for place in places.into_iter().chain([other, fourth]) {
+            room.leave(&place.address, place.number);
+        }
+        assert!(room.waiting.is_empty());
+    }
+}
