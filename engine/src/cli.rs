@@ -80,6 +80,7 @@ impl EngineArgs {
 /// When it cannot join its controller.
 pub fn main(args: &EngineArgs) -> Result<Exit, CliError> {
     let config = args.config()?;
+    phalanx_sys::limits::raise_open_files();
     // Its work is waiting; hashing artifacts goes to a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -95,6 +95,8 @@ enum Kind {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    // Each engine and each client costs the controller several.
+    phalanx_sys::limits::raise_open_files();
     let code = run();
     phalanx_transport::socket::leave();
     code

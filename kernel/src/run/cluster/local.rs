@@ -10,6 +10,8 @@ use phalanx_client::Client;
 use phalanx_controller::{Controller, ControllerConfig};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
+use phalanx_sys::limits;
+use phalanx_transport::socket::ran_out_of_files;
 use std::fmt::Display;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -267,9 +269,15 @@ fn with_words(failure: Failure, processes: &[EngineProcess]) -> Failure {
 }
 
 fn not_up(what: &str, error: &dyn Display) -> Failure {
+    let hint = match limits::open_files() {
+        Some(most) if ran_out_of_files() => format!(
+            "this process may have {most} open files, which is too few for so many engines: raise the limit where Jupyter is started (`ulimit -Hn`)"
+        ),
+        _ => "`phalanx doctor` tells what is wrong on this machine".to_owned(),
+    };
     Failure::Environment {
         message: format!("{what}: {error}"),
-        hint: Some("`phalanx doctor` tells what is wrong on this machine".to_owned()),
+        hint: Some(hint),
     }
 }
 
