@@ -27,6 +27,8 @@ pub(super) enum Phase {
     Registering(EngineId),
     /// It has been announced.
     Registered(EngineId),
+    /// It has been announced as gone, though it is still connected: it may be heard again.
+    Missed(EngineId),
 }
 
 #[derive(Debug)]
@@ -68,6 +70,14 @@ impl Engine {
         self.lost.get_or_insert(now);
     }
 
+    /// Begins to register it, under that id.
+    pub fn register(&mut self, id: EngineId, now: Instant) {
+        self.phase = Phase::Registering(id);
+        self.since = now;
+        self.heard = false;
+        self.pongs = 0;
+    }
+
     pub fn pong(&mut self) {
         self.answered = true;
         if self.everywhere() {
@@ -94,7 +104,8 @@ impl Engine {
         !self.connected[Channel::Mux as usize] && !self.connected[Channel::Task as usize]
     }
 
-    fn everywhere(&self) -> bool {
+    /// Whether it can be reached.
+    pub fn everywhere(&self) -> bool {
         self.connected.iter().all(|connected| *connected)
     }
 }

@@ -4,6 +4,10 @@
 //! registration at the second heartbeat; this one as soon as the engine has been seen on every
 //! channel and heard on iopub, so that nothing sent to it or by it is lost. Engines that are not
 //! heard (a PUB that was not subscribed in time) fall back to two heartbeats.
+//!
+//! An engine that is silent for long has left, as far as its tasks are concerned; but a process that was
+//! stopped, or whose network was cut, comes back with all it holds. Where its connections are still
+//! there, its next heartbeat makes it an engine again; where they are not, it registers again.
 
 mod engine;
 #[cfg(test)]
@@ -80,6 +84,9 @@ pub enum LeftReason {
     /// It did not return the heartbeats.
     #[error("it missed {MAX_MISSES} heartbeats")]
     Heartbeats,
+    /// It had lost us, and registers again.
+    #[error("it registers again")]
+    Returned,
 }
 
 /// The engines there are, and those that are about to be.
@@ -146,7 +153,10 @@ impl Hub {
             HubEvent::Pong(uuid) => match self.peers.get_mut(&uuid) {
                 Some(engine) => {
                     engine.pong();
-                    self.complete(&uuid)
+                    match engine.phase {
+                        Phase::Missed(id) if engine.everywhere() => self.returned(uuid, id),
+                        _ => self.complete(&uuid),
+                    }
                 }
                 None => vec![],
             },
@@ -161,7 +171,7 @@ impl Hub {
                     (engine.beat() > MAX_MISSES).then(|| uuid.clone())
                 });
                 let dead: Vec<_> = dead.collect();
-                self.leave_all(dead, LeftReason::Heartbeats)
+                self.miss_all(dead, LeftReason::Heartbeats)
             }
             HubEvent::Tick => self.tick(now),
         }
@@ -173,25 +183,49 @@ impl Hub {
         wanted: Option<EngineId>,
         now: Instant,
     ) -> Vec<HubCommand> {
-        let engine = self
-            .peers
-            .entry(uuid.clone())
-            .or_insert_with(|| Engine::new(now));
-        if engine.phase != Phase::Unknown {
-            return vec![HubCommand::Refuse(uuid, RefusedRegistration::UuidInUse)];
+        let known = self.peers.entry(uuid.clone());
+        let has = known.or_insert_with(|| Engine::new(now)).phase;
+        // One that asks for the id it has comes back; what was on the way to it is lost.
+        let mut commands = Vec::new();
+        match has {
+            Phase::Unknown | Phase::Missed(_) => {}
+            Phase::Registering(id) | Phase::Registered(id) if wanted == Some(id) => {
+                self.ids.remove(&id);
+                if has == Phase::Registered(id) {
+                    let reason = LeftReason::Returned;
+                    commands.push(HubCommand::Left(id, uuid.clone(), reason));
+                }
+            }
+            _ => return vec![HubCommand::Refuse(uuid, RefusedRegistration::UuidInUse)],
         }
+        let id = self.take_id(wanted, &uuid);
+        if let Some(engine) = self.peers.get_mut(&uuid) {
+            engine.register(id, now);
+        }
+        commands.push(HubCommand::Accept(uuid.clone(), id));
+        commands.extend(self.complete(&uuid));
+        commands
+    }
+
+    /// The wanted id if it is free, else a new one. Ids are not given twice, except to one who asks
+    /// for the one it had.
+    fn take_id(&mut self, wanted: Option<EngineId>, uuid: &EngineUuid) -> EngineId {
         let id = match wanted {
             Some(id) if !self.ids.contains_key(&id) => id,
             _ => EngineId(self.next),
         };
-        // Ids are not given twice, except to one who asks for the one it had.
         self.next = self.next.max(id.0.saturating_add(1));
-        engine.phase = Phase::Registering(id);
-        engine.since = now;
         self.ids.insert(id, uuid.clone());
-        let mut commands = vec![HubCommand::Accept(uuid.clone(), id)];
-        commands.extend(self.complete(&uuid));
-        commands
+        id
+    }
+
+    /// An engine that was taken for gone is heard again.
+    fn returned(&mut self, uuid: EngineUuid, had: EngineId) -> Vec<HubCommand> {
+        let id = self.take_id(Some(had), &uuid);
+        if let Some(engine) = self.peers.get_mut(&uuid) {
+            engine.phase = Phase::Registered(id);
+        }
+        vec![HubCommand::Joined(id, uuid)]
     }
 
     fn complete(&mut self, uuid: &EngineUuid) -> Vec<HubCommand> {
@@ -232,19 +266,19 @@ impl Hub {
                     .lost
                     .is_some_and(|since| passed(since, RECONNECT_LIMIT)),
                 Phase::Registering(_) => passed(engine.since, REGISTRATION_LIMIT),
-                Phase::Unknown => false,
+                Phase::Unknown | Phase::Missed(_) => false,
             };
             if gone {
                 lost.push(uuid.clone());
             }
         }
-        self.leave_all(lost, LeftReason::NotReconnected)
+        self.miss_all(lost, LeftReason::NotReconnected)
     }
 
-    fn leave_all(&mut self, uuids: Vec<EngineUuid>, reason: LeftReason) -> Vec<HubCommand> {
+    fn miss_all(&mut self, uuids: Vec<EngineUuid>, reason: LeftReason) -> Vec<HubCommand> {
         let mut left: Vec<_> = uuids
             .iter()
-            .flat_map(|uuid| self.leave(uuid, reason))
+            .flat_map(|uuid| self.miss(uuid, reason))
             .collect();
         left.sort_by_key(|command| match command {
             HubCommand::Left(id, ..) => Some(*id),
@@ -253,13 +287,29 @@ impl Hub {
         left
     }
 
+    /// Takes a silent engine for gone; it is not forgotten while it is connected.
+    fn miss(&mut self, uuid: &EngineUuid, reason: LeftReason) -> Vec<HubCommand> {
+        let Some(engine) = self.peers.get_mut(uuid) else {
+            return vec![];
+        };
+        match engine.phase {
+            Phase::Registered(id) => {
+                engine.phase = Phase::Missed(id);
+                self.ids.remove(&id);
+                vec![HubCommand::Left(id, uuid.clone(), reason)]
+            }
+            Phase::Missed(_) => vec![],
+            Phase::Unknown | Phase::Registering(_) => self.leave(uuid, reason),
+        }
+    }
+
     /// Forgets an engine; it is only announced as gone if it had been announced as there.
     fn leave(&mut self, uuid: &EngineUuid, reason: LeftReason) -> Vec<HubCommand> {
         let Some(engine) = self.peers.remove(uuid) else {
             return vec![];
         };
         match engine.phase {
-            Phase::Unknown => vec![],
+            Phase::Unknown | Phase::Missed(_) => vec![],
             Phase::Registering(id) => {
                 self.ids.remove(&id);
                 vec![]

@@ -179,6 +179,53 @@ fn an_engine_that_does_not_return_heartbeats_has_left() {
 }
 
 #[test]
+fn an_engine_that_was_silent_is_one_again_with_its_next_heartbeat() {
+    let mut case = Case::new();
+    case.joined("a");
+    let left = case.events((0..=MAX_MISSES + 1).map(|_| Beat));
+    assert_eq!(left, [Left(EngineId(0), uuid("a"), LeftReason::Heartbeats)]);
+    assert_eq!(case.hub.engines(), BTreeMap::new());
+    assert_eq!(case.events([Beat, Beat, Tick]), []);
+    let joined = [Joined(EngineId(0), uuid("a"))];
+    assert_eq!(case.event(Pong(uuid("a"))), joined);
+    assert_eq!(case.events([Beat, Pong(uuid("a")), Beat]), []);
+    // Unless another has its id by now.
+    case.events((0..=MAX_MISSES).map(|_| Beat));
+    case.event(Register(uuid("b"), Some(EngineId(0))));
+    let joined = [Joined(EngineId(1), uuid("a"))];
+    assert_eq!(case.event(Pong(uuid("a"))), joined);
+}
+
+#[test]
+fn an_engine_that_was_silent_and_has_ended_is_forgotten() {
+    let mut case = Case::new();
+    case.joined("a");
+    case.events((0..=MAX_MISSES + 1).map(|_| Beat));
+    let ends = CHANNELS.map(|channel| Disconnected(channel, uuid("a")));
+    assert_eq!(case.events(ends), []);
+    assert!(case.hub.peers.is_empty());
+}
+
+#[test]
+fn an_engine_that_has_lost_us_comes_back_under_its_id() {
+    let mut case = Case::new();
+    case.joined("a");
+    let back = case.event(Register(uuid("a"), Some(EngineId(0))));
+    let expected = [
+        Left(EngineId(0), uuid("a"), LeftReason::Returned),
+        Accept(uuid("a"), EngineId(0)),
+    ];
+    assert_eq!(back, expected);
+    // It has to be heard on its new connections.
+    let joined = [Joined(EngineId(0), uuid("a"))];
+    assert_eq!(case.event(Heard(uuid("a"))), joined);
+    // A controller that knows nothing of it gives it the id that it had.
+    let mut other = Case::new();
+    let back = other.event(Register(uuid("a"), Some(EngineId(7))));
+    assert_eq!(back, [Accept(uuid("a"), EngineId(7))]);
+}
+
+#[test]
 fn a_registration_that_is_never_completed_is_forgotten_without_a_word() {
     let mut case = Case::new();
     case.event(Register(uuid("a"), None));

@@ -2,10 +2,13 @@
 
 use super::channels::Senders;
 use super::incoming::Port;
-use super::{DEPARTED, NOTIFY_AFTER_REPLIES, Server, engine_uuid, post};
-use crate::hub::{Channel, HubCommand, HubEvent};
+use super::{DEPARTED, ENGINES, NOBODY, NOTIFY_AFTER_REPLIES, Server, engine_uuid, post};
+use crate::hub::{Channel, HubCommand, HubEvent, LeftReason};
+use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid};
-use phalanx_protocol::parallel::{RegistrationNotification, UnregistrationNotification};
+use phalanx_protocol::parallel::{
+    AbortRequest, RegistrationNotification, UnregistrationNotification,
+};
 use phalanx_transport::{Frames, Identity};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -56,6 +59,7 @@ impl Server {
     }
 
     pub(super) fn tick(&mut self, senders: &Senders) {
+        self.clock.tick(Instant::now());
         self.hub_event(HubEvent::Tick, senders);
         self.takes_batches.retain(|uuid| self.hub.knows(uuid));
         let commands = self.scheduler.tick(Instant::now());
@@ -72,7 +76,8 @@ impl Server {
     }
 
     pub(super) fn hub_event(&mut self, event: HubEvent, senders: &Senders) {
-        let commands = self.hub.handle(event, Instant::now());
+        let now = self.clock.time(Instant::now());
+        let commands = self.hub.handle(event, now);
         self.listens.store(self.hub.listens(), Ordering::Release);
         for command in commands {
             match command {
@@ -86,19 +91,22 @@ impl Server {
                 }
                 HubCommand::Left(id, uuid, reason) => {
                     tracing::info!(engine = %id, %uuid, %reason, "an engine has left");
-                    self.left(id, uuid, senders);
+                    self.left(id, uuid, reason, senders);
                 }
             }
         }
     }
 
     /// Resolves everything an engine had, then announces that it has gone.
-    fn left(&mut self, id: EngineId, uuid: EngineUuid, senders: &Senders) {
+    fn left(&mut self, id: EngineId, uuid: EngineUuid, reason: LeftReason, senders: &Senders) {
         self.departed.push_back((uuid.clone(), id));
         if self.departed.len() > DEPARTED {
             self.departed.pop_front();
         }
         let mut replied = false;
+        if reason != LeftReason::Unregistered && reason != LeftReason::Disconnected {
+            self.recall(&uuid, senders);
+        }
         for (msg_id, pending) in self.direct.left(&uuid) {
             self.answer_for_dead(id, &uuid, &msg_id, &pending, senders);
             replied = true;
@@ -124,6 +132,22 @@ impl Server {
             .back()
             .map_or(at, |(last, _)| at.max(*last));
         self.announcements.push_back((at, frames));
+    }
+
+    /// Tells an engine that may come back what it need not begin any more: all of that is answered in
+    /// its place.
+    fn recall(&mut self, uuid: &EngineUuid, senders: &Senders) {
+        let mut msg_ids = self.direct.queued_on(uuid);
+        msg_ids.extend(self.scheduler.running_on(uuid));
+        if msg_ids.is_empty() {
+            return;
+        }
+        let mut request = self.session.message(&AbortRequest { msg_ids }, None);
+        let name = Bytes::copy_from_slice(uuid.as_str().as_bytes());
+        request.identities = vec![name, Bytes::from_static(NOBODY)];
+        if let Ok(frames) = request.seal(self.session.key()) {
+            post(&senders.control[ENGINES], frames);
+        }
     }
 
     pub(super) fn announce(&mut self, senders: &Senders) {

@@ -2,6 +2,7 @@
 
 mod batch;
 mod channels;
+mod clock;
 mod engines;
 mod incoming;
 mod iopub;
@@ -21,6 +22,7 @@ use crate::hub::Hub;
 use crate::records::Store;
 use crate::scheduler::Scheduler;
 use channels::Senders;
+use clock::Clock;
 use incoming::Port;
 use iopub::Seen;
 use phalanx_protocol::id::{EngineId, EngineUuid};
@@ -33,6 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// How often timeouts are looked at.
@@ -44,6 +47,13 @@ const NOTIFY_AFTER_REPLIES: Duration = Duration::from_millis(20);
 const PUBLISHED: usize = 1024;
 /// Engines that have left whose numbers are remembered, for errors that name them.
 const DEPARTED: usize = 256;
+/// Who gets the replies that nobody waits for, such as the results of tasks that are submitted again:
+/// no peer has this name. Results are asked for by query.
+const NOBODY: &[u8] = b"\0nobody";
+/// Of a channel's two sockets, the one that faces clients.
+const CLIENTS: usize = 0;
+/// The one that faces engines.
+const ENGINES: usize = 1;
 /// How long messages may take to leave when the controller ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -66,6 +76,8 @@ pub struct Server {
     /// Messages with several tasks that have come.
     batches: u64,
     started: Instant,
+    /// The time by which engines are late.
+    clock: Clock,
     /// The last two heartbeats; either may be returned.
     pings: [String; 2],
     /// Whether the iopub relay has to look who publishes.
@@ -98,6 +110,7 @@ impl Server {
             takes_batches: HashSet::new(),
             batches: 0,
             started: Instant::now(),
+            clock: Clock::new(Instant::now(), TICK),
             pings: Default::default(),
             listens: Arc::default(),
             announcements: VecDeque::new(),
@@ -114,6 +127,9 @@ impl Server {
         let relay = tokio::spawn(iopub.run(self.session.clone(), seen, self.listens.clone()));
         let mut beat = tokio::time::interval(self.heartbeat);
         let mut tick = tokio::time::interval(TICK);
+        // After a stop of this process there is one heartbeat, not all that were missed.
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.ends {
             let announcement = self.announcements.front().map(|(at, _)| *at);
             let room = self.records.has_room();

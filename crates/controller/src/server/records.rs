@@ -2,7 +2,7 @@
 
 use super::channels::Senders;
 use super::query::error;
-use super::{Server, post};
+use super::{NOBODY, Server, post};
 use crate::config::Database;
 use crate::controller::StartError;
 #[cfg(feature = "sqlite")]
@@ -25,10 +25,6 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::time::Instant;
-
-/// Who gets the results of tasks that are submitted again: no peer has this name, so nobody; they
-/// are asked for by query.
-const NOBODY: &[u8] = b"\0nobody";
 
 /// How parts of a message, without more than so many bytes of buffers, come to be kept:
 /// [`Parts::copy`], or [`Parts::of`] where they are in memory of their own.

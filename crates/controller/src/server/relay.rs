@@ -3,7 +3,7 @@
 use super::channels::Senders;
 use super::incoming::Port;
 use super::replies::{Failure, Head};
-use super::{Server, engine_uuid, post, shown};
+use super::{CLIENTS, ENGINES, Server, engine_uuid, post, shown};
 use crate::broadcast;
 use crate::direct::{Pending, Route};
 use crate::records::{Parts, Queue};
@@ -12,9 +12,6 @@ use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::AbortRequest;
 use phalanx_transport::{Envelope, Frames, RawMessage, Sender, WireError};
 use serde_json::{Value, json};
-
-const CLIENTS: usize = 0;
-const ENGINES: usize = 1;
 
 impl Server {
     /// A message whose signature is right; others are dropped, and who sent them is logged.
@@ -189,9 +186,8 @@ impl Server {
         }
         if let Ok(parent) = Head::of(&message.parent_header) {
             let id = parent.id();
-            let asked = self.direct.take(&engine, &id).is_some();
-            if !asked && self.hub.id_of(&engine).is_none() {
-                // It was taken for gone, and answered in its place.
+            if self.direct.take(&engine, &id).is_none() {
+                // The engine was taken for gone, and answered in its place, or it answers twice.
                 return tracing::debug!(%engine, task = %id, "a reply that comes too late");
             }
             if port == Port::MuxEngine {

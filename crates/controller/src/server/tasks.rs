@@ -3,7 +3,7 @@
 use super::channels::Senders;
 use super::incoming::Port;
 use super::replies::{Failure, Head};
-use super::{Server, batch, engine_uuid, post};
+use super::{CLIENTS, ENGINES, Server, batch, engine_uuid, post};
 use crate::records::{Parts, Queue};
 use crate::scheduler::{BatchNo, SchedulerCommand, Task, Verdict};
 use bytes::Bytes;
@@ -13,9 +13,6 @@ use phalanx_transport::{Frames, RawMessage};
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Instant;
-
-const CLIENTS: usize = 0;
-const ENGINES: usize = 1;
 
 /// Tasks of one batch for one engine.
 struct Together {
