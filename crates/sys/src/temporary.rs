@@ -65,6 +65,13 @@ impl TemporaryFolder {
     }
 }
 
+/// Returns true if a folder's owner was killed. A folder without an owner is nobody's to judge.
+pub fn is_abandoned(folder: &Path) -> bool {
+    let owner = File::open(folder.join(OWNER));
+    // The lock goes with the file.
+    owner.is_ok_and(|owner| flock(&owner, FlockOperation::NonBlockingLockExclusive).is_ok())
+}
+
 /// Removes the folders among the system's temporary files whose owners were killed, and returns how many
 /// there were.
 pub fn remove_abandoned() -> usize {
@@ -126,10 +133,12 @@ mod tests {
         std::fs::create_dir(&foreign).unwrap();
         assert_eq!(remove_abandoned_in(parent.path()), 0);
         assert!(used.path().is_dir() && foreign.is_dir());
+        assert!(!is_abandoned(used.path()) && !is_abandoned(&foreign));
         // As a killed process leaves it: the lock is free, the folder is there.
         let TemporaryFolder { folder, _owner } = used;
         let path = folder.keep();
         drop(_owner);
+        assert!(is_abandoned(&path));
         assert_eq!(remove_abandoned_in(parent.path()), 1);
         assert!(!path.exists() && foreign.is_dir());
         let ended = TemporaryFolder::new_in("", parent.path()).unwrap();

@@ -4,7 +4,10 @@ mod file;
 mod parallel;
 
 pub use file::ConnectionFileError;
-pub use parallel::{ClientConnectionFile, ENGINE_ENVIRONMENT, EngineConnectionFile, LocalSockets};
+pub use parallel::{
+    ClientConnectionFile, ENGINE_ENVIRONMENT, EngineConnectionFile, LocalSockets,
+    UNREACHABLE_ENVIRONMENT,
+};
 
 use phalanx_protocol::jupyter::ConnectionInfo;
 use std::path::Path;

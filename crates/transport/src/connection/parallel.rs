@@ -1,12 +1,17 @@
 use super::file::{self, ConnectionFileError};
 use crate::socket::{Endpoint, EndpointError};
 use crate::wire::{KeyError, SigningKey};
+use phalanx_sys::temporary::is_abandoned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The environment variable in which ipyparallel's launchers give an engine its file's JSON.
 pub const ENGINE_ENVIRONMENT: &str = "IPP_CONNECTION_INFO";
+
+/// The environment variable for the seconds in which an engine or a client tries to reach a controller
+/// again that it has lost.
+pub const UNREACHABLE_ENVIRONMENT: &str = "PHALANX_UNREACHABLE";
 
 fn json() -> String {
     "json".to_owned()
@@ -57,7 +62,10 @@ impl LocalSockets {
     /// The socket behind a port, where it can be reached from here.
     fn of(&self, port: u16) -> Option<PathBuf> {
         let path = self.paths.get(&port)?;
-        (self.host == hostname() && path.exists()).then(|| path.clone())
+        // That of a controller that was killed leads nowhere.
+        let folder = path.parent()?;
+        let is_there = self.host == hostname() && path.exists() && !is_abandoned(folder);
+        is_there.then(|| path.clone())
     }
 }
 
@@ -140,6 +148,14 @@ macro_rules! connection_file {
                 if let Some(path) = sockets.and_then(|sockets| sockets.of(port)) {
                     return Ok(Endpoint::Ipc(path));
                 }
+                self.network_endpoint(port)
+            }
+
+            /// The endpoint of one of its ports as peers on other machines reach it.
+            ///
+            /// # Errors
+            /// When the file's interface is none.
+            pub fn network_endpoint(&self, port: u16) -> Result<Endpoint, EndpointError> {
                 Ok(reached_at(Endpoint::of(&self.interface, port)?, &self.location))
             }
 

@@ -7,15 +7,19 @@ use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError
 
 /// First and longest pause between two attempts to connect again.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
+/// How long one attempt may take: the peer may be elsewhere.
+const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// zeromq's DEALER stays silent for ever when its peer goes; this one connects again.
 pub(crate) struct Dealer {
     socket: DealerSocket,
     monitor: mpsc::Receiver<SocketEvent>,
     guards: Vec<Guard>,
-    endpoint: Option<Endpoint>,
-    connected: bool,
     greeting_limit: Duration,
+    endpoint: Option<Endpoint>,
+    /// Where the peer may be as well.
+    otherwise: Option<Endpoint>,
+    connected: bool,
     pause: Duration,
 }
 
@@ -27,11 +31,12 @@ impl Dealer {
             socket,
             monitor,
             guards: Vec::new(),
+            greeting_limit: options.greeting_limit,
             endpoint: None,
+            otherwise: options.otherwise.clone(),
             connected: true,
             pause: BACKOFF[0],
         }
-            greeting_limit: options.greeting_limit,
     }
 }
 
@@ -78,7 +83,12 @@ impl Driver for Dealer {
             if let (false, Some(endpoint)) = (self.connected, self.endpoint.clone()) {
                 tokio::time::sleep(self.pause).await;
                 self.pause = (self.pause * 2).min(BACKOFF[1]);
-                self.connected = super::connect(&mut self.socket, &endpoint).await.is_ok();
+                let attempt = super::connect(&mut self.socket, &endpoint);
+                let attempt = tokio::time::timeout(ATTEMPT, attempt).await;
+                self.connected = matches!(attempt, Ok(Ok(())));
+                if let (false, Some(otherwise)) = (self.connected, &mut self.otherwise) {
+                    self.endpoint = Some(std::mem::replace(otherwise, endpoint));
+                }
                 continue;
             }
             tokio::select! {
