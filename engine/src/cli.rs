@@ -3,7 +3,7 @@
 use crate::config::{EngineConfig, Exit, UNREACHABLE};
 use clap::Args;
 use phalanx_protocol::id::EngineId;
-use phalanx_transport::connection::ENGINE_ENVIRONMENT;
+use phalanx_transport::connection::{ENGINE_ENVIRONMENT, UNREACHABLE_ENVIRONMENT};
 use phalanx_transport::{ConnectionFileError, EngineConnectionFile};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub struct EngineArgs {
     /// End when the process with this id ends
     #[arg(long, value_name = "PID", env = "PHALANX_PARENT_PID")]
     pub parent_pid: Option<u32>,
-    /// Seconds the controller may be out of reach before the engine ends
-    #[arg(long, value_name = "S", default_value_t = UNREACHABLE.as_secs_f64())]
+    /// Seconds an engine that has lost its controller tries to reach it again before it ends
+    #[arg(long, value_name = "S", env = UNREACHABLE_ENVIRONMENT, default_value_t = UNREACHABLE.as_secs_f64())]
     pub unreachable: f64,
 }
 
@@ -66,6 +66,7 @@ impl EngineArgs {
         let unreachable = Duration::try_from_secs_f64(self.unreachable)
             .map_err(|_| CliError::Unreachable(self.unreachable))?;
         Ok(EngineConfig {
+            file: self.file.clone(),
             id: self.id.map(EngineId),
             parent: self.parent_pid,
             unreachable,
@@ -79,8 +80,8 @@ impl EngineArgs {
 /// # Errors
 /// When it cannot join its controller.
 pub fn main(args: &EngineArgs) -> Result<Exit, CliError> {
-    let config = args.config()?;
     phalanx_sys::limits::raise_open_files();
+    let config = args.config()?;
     // Its work is waiting; hashing artifacts goes to a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

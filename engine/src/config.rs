@@ -5,23 +5,26 @@ use phalanx_runtime::{Input, RuntimeConfig};
 use phalanx_transport::EngineConnectionFile;
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a controller may be out of reach before its engines end.
-pub const UNREACHABLE: Duration = Duration::from_secs(10);
+/// How long an engine that has lost its controller tries to reach it again before it ends.
+pub const UNREACHABLE: Duration = Duration::from_secs(600);
 
 /// How an engine is started.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// The controller to join.
     pub connection: EngineConnectionFile,
+    /// Where that was read: a controller that is started again may write another.
+    pub file: Option<PathBuf>,
     /// The id to ask for.
     pub id: Option<EngineId>,
     /// The program that runs cells.
     pub runtime: RuntimeConfig,
     /// The process whose end ends the engine.
     pub parent: Option<u32>,
-    /// How long the controller may be out of reach; see [`UNREACHABLE`].
+    /// How long it is tried to reach a controller that is lost; see [`UNREACHABLE`].
     pub unreachable: Duration,
 }
 
@@ -33,6 +36,7 @@ impl EngineConfig {
     pub fn new(connection: EngineConnectionFile) -> io::Result<Self> {
         Ok(Self {
             connection,
+            file: None,
             id: None,
             runtime: RuntimeConfig {
                 program: std::env::current_exe()?,
@@ -44,6 +48,13 @@ impl EngineConfig {
             parent: None,
             unreachable: UNREACHABLE,
         })
+    }
+
+    /// The connection as its file has it now, or as it was.
+    pub(crate) fn current_connection(&self) -> EngineConnectionFile {
+        let file = self.file.as_ref();
+        file.and_then(|file| EngineConnectionFile::read(file).ok())
+            .unwrap_or_else(|| self.connection.clone())
     }
 }
 

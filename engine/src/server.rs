@@ -4,7 +4,7 @@ use crate::about;
 use crate::artifacts::Store;
 use crate::config::{EngineConfig, EngineError, Exit};
 use crate::handed::Handed;
-use crate::link::{Channels, Heart, Joined, join, registration};
+use crate::link::{Advice, Contact, Heard, Link, TICK, is_there};
 use crate::machine::{
     Ask, Command, Event, Identity, Machine, Publication, Reply, Request, Shipment,
 };
@@ -13,22 +13,33 @@ use crate::runtime::Slot;
 use crate::wire;
 use chrono::Utc;
 use phalanx_protocol::host::ENGINE_ID_VAR;
-use phalanx_protocol::id::{EngineUuid, SessionId};
+use phalanx_protocol::id::EngineUuid;
 use phalanx_protocol::parallel::UnregistrationRequest;
-use phalanx_transport::{Envelope, Kind, Receiver, Sender, Session, Socket, SocketOptions, socket};
+use phalanx_transport::{Envelope, Sender, Session, socket};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// What is still unsent is given this long when the engine ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long the reply to a small call may wait for the replies to those that came with it.
 const HOLD: Duration = Duration::from_millis(5);
+
+/// A wait that takes longer than this, although there is a look every second, was a stop of the process.
+const STOPPED: Duration = Duration::from_secs(5);
+
+/// How long each connection to the controller may take at first.
+const JOIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// The same when the controller was lost: it is tried again and again.
+const REJOIN_LIMIT: Duration = Duration::from_secs(3);
 
 /// Joins a controller and serves it until one of the reasons to end.
 ///
@@ -42,37 +53,28 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<Exit, EngineError> {
     let uuid = EngineUuid::fresh();
-    let id = SessionId::new(uuid.as_str());
-    let session = Session::with_id(id, "engine", config.connection.signing_key()?);
     let store = Store::open(about::host()).map_err(EngineError::Cache)?;
-    let heart = Heart::start(&config.connection, uuid.as_str()).await?;
-    let joined = join(&config, &uuid, &session).await?;
-    let channels = Channels::connect(&config.connection, &joined).await?;
-    let iopub = config.connection.endpoint(config.connection.iopub)?;
-    let iopub = Socket::connect(Kind::Pub, &iopub, SocketOptions::default()).await?;
-    let Joined {
-        identity,
-        hb_period,
-        registration,
-    } = joined;
+    let link = Link::join(&config, &uuid, config.id, JOIN_LIMIT).await?;
+    let identity = link.identity.clone();
     tracing::info!(id = %identity.id, %uuid, "joined");
     let mut runtime = config.runtime.clone();
     let number = identity.id.to_string();
     runtime.env.push((ENGINE_ID_VAR.into(), number.into()));
+    let mut look = tokio::time::interval(TICK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let server = Server {
         machine: Machine::new(identity.clone(), about::handshake(store.list())),
         store: Arc::new(Mutex::new(store)),
         preparations: JoinSet::new(),
-        session,
+        session: link.session.clone(),
+        contact: Contact::new(link.hb_period, config.unreachable, Instant::now()),
         identity,
         runtime: Slot::new(runtime),
         handed: Handed::default(),
-        channels,
-        iopub: iopub.split(),
-        registration,
-        heart,
-        hb_period,
-        lost_since: None,
+        link: Some(link),
+        search: None,
+        look,
+        went_on: None,
         flush: None,
         parent: Box::pin(parent::ended(config.parent)),
         config,
@@ -92,17 +94,28 @@ struct Server {
     preparations: JoinSet<Event>,
     runtime: Slot,
     handed: Handed,
-    channels: Channels,
-    iopub: (Sender, Receiver),
-    registration: (Sender, Receiver),
-    heart: Heart,
-    hb_period: Duration,
-    lost_since: Option<Instant>,
+    /// `None` while the controller is lost.
+    link: Option<Link>,
+    contact: Contact,
+    search: Option<Search>,
+    look: Interval,
+    /// When this process went on after it was stopped, until what waited then is read.
+    went_on: Option<Instant>,
     /// When replies have waited for others long enough.
     flush: Option<Instant>,
     parent: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     signals: tokio::sync::mpsc::Receiver<crate::signals::Wish>,
     stop: CancellationToken,
+}
+
+/// A look for a controller that is silent or lost.
+enum Search {
+    /// Whether it answers, the connections being as they were.
+    Probe(AbortOnDropHandle<bool>),
+    /// It has answered. A heartbeat on the old connections should come, if they are worth anything.
+    Answered,
+    /// Joining it anew.
+    Join(AbortOnDropHandle<Result<Link, EngineError>>),
 }
 
 /// What the loop waits for.
@@ -115,7 +128,12 @@ enum Next {
 impl Server {
     async fn serve(mut self) -> Exit {
         let exit = loop {
-            match self.next().await {
+            let waits_since = Instant::now();
+            let next = self.next().await;
+            if waits_since.elapsed() > STOPPED {
+                self.went_on();
+            }
+            match next {
                 Next::Event(event) => {
                     if self.perform(event).await {
                         break Exit::Shutdown;
@@ -130,9 +148,23 @@ impl Server {
         exit
     }
 
+    /// This process was stopped. By now its controller may have taken it for gone and given what waits
+    /// here to others, and say so on another channel: nothing is begun before all is read.
+    fn went_on(&mut self) {
+        tracing::info!("this process was stopped");
+        self.went_on = Some(Instant::now());
+        let nothing = self.machine.on(Event::Away, Utc::now());
+        debug_assert!(nothing.is_empty(), "{nothing:?}");
+    }
+
     async fn next(&mut self) -> Next {
-        let deadline = self.deadline();
         let flush = self.flush;
+        let heard = async {
+            match &mut self.link {
+                Some(link) => link.next().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = self.stop.cancelled() => Next::Exit(Exit::Shutdown),
             () = &mut self.parent => Next::Exit(Exit::ParentGone),
@@ -140,19 +172,7 @@ impl Server {
                 crate::signals::Wish::Interrupt => Next::Event(Event::Interrupt),
                 crate::signals::Wish::Stop => Next::Exit(Exit::Shutdown),
             },
-            Some((channel, frames)) = self.channels.requests.recv() => {
-                match Envelope::open(frames, self.session.key()) {
-                    Ok(envelope) if self.handed.hears(&envelope) => Next::Nothing,
-                    Ok(envelope) => match wire::request(channel, envelope) {
-                        Some(event) => Next::Event(event),
-                        None => Next::Nothing,
-                    },
-                    Err(error) => {
-                        tracing::warn!(%error, ?channel, "a message is dropped");
-                        Next::Nothing
-                    }
-                }
-            }
+            heard = heard => self.heard(heard).await,
             event = self.runtime.next() => Next::Event(event),
             () = sleep_until(flush) => Next::Event(Event::Flush),
             Some(prepared) = self.preparations.join_next() => match prepared {
@@ -162,48 +182,119 @@ impl Server {
                     Next::Nothing
                 }
             },
-            event = self.iopub.1.recv() => {
+            _ = self.look.tick() => self.look().await,
+        }
+    }
+
+    async fn heard(&mut self, heard: Heard) -> Next {
+        match heard {
+            Heard::Nothing => Next::Nothing,
+            Heard::Request(channel, frames) => match Envelope::open(frames, self.session.key()) {
+                Ok(envelope) if self.handed.hears(&envelope) => Next::Nothing,
+                Ok(envelope) => match wire::request(channel, envelope) {
+                    Some(event) => Next::Event(event),
+                    None => Next::Nothing,
+                },
+                Err(error) => {
+                    tracing::warn!(%error, ?channel, "a message is dropped");
+                    Next::Nothing
+                }
+            },
+            Heard::Subscribed => {
                 // Somebody listens: from now on nothing is lost, which this says.
-                if let Some(socket::Event::Subscribed(_)) = event {
-                    self.publish(None, Publication::Status("starting")).await;
+                self.publish(None, Publication::Status("starting")).await;
+                Next::Nothing
+            }
+            Heard::Lost => {
+                tracing::warn!("the connection to the controller is lost");
+                self.join_again();
+                Next::Event(Event::Away)
+            }
+        }
+    }
+
+    /// Looks whether the controller is there, and for it where it is not.
+    async fn look(&mut self) -> Next {
+        let beaten = self.link.as_mut().is_some_and(Link::has_beaten);
+        match self.contact.look(beaten, Instant::now()) {
+            Advice::Fine => {
+                let is_over = |at: &mut Instant| at.elapsed() >= TICK;
+                let searched = self.search.take().is_some();
+                match self.went_on.take_if(is_over).is_some() || searched {
+                    true => Next::Event(Event::Back),
+                    false => Next::Nothing,
+                }
+            }
+            Advice::GiveUp => Next::Exit(Exit::ControllerGone),
+            Advice::Probe => self.search().await,
+        }
+    }
+
+    async fn search(&mut self) -> Next {
+        match self.search.take() {
+            // Nothing new is begun: a controller that goes on without this engine gives it to others.
+            None if self.link.is_some() => {
+                tracing::warn!("the controller is silent");
+                self.probe();
+                Next::Event(Event::Away)
+            }
+            None | Some(Search::Answered) => {
+                self.join_again();
+                Next::Nothing
+            }
+            Some(Search::Probe(probe)) if probe.is_finished() => {
+                match probe.await {
+                    Ok(true) => self.search = Some(Search::Answered),
+                    _ => self.probe(),
                 }
                 Next::Nothing
             }
-            event = self.registration.1.recv() => self.link(event).await,
-            // By now the heart may have beaten.
-            () = sleep_until(deadline) => match self.deadline() {
-                Some(deadline) if deadline <= Instant::now() => Next::Exit(Exit::ControllerGone),
-                _ => Next::Nothing,
-            },
-        }
-    }
-
-    /// When the controller counts as gone.
-    fn deadline(&self) -> Option<Instant> {
-        let lost = self.lost_since.map(|at| at + self.config.unreachable);
-        let heart = self.heart.deadline(self.hb_period);
-        [lost, heart].into_iter().flatten().min()
-    }
-
-    /// The connection to the hub breaks and comes back.
-    async fn link(&mut self, event: Option<socket::Event>) -> Next {
-        match event {
-            None => return Next::Exit(Exit::ControllerGone),
-            Some(socket::Event::Disconnected(_)) => {
-                self.lost_since.get_or_insert_with(Instant::now);
-            }
-            Some(socket::Event::Connected(_)) if self.lost_since.take().is_some() => {
-                // The controller has dropped this engine, or is another one: register again. One
-                // that still has it answers that the uuid is in use.
-                let id = Some(self.identity.id);
-                match registration(&self.identity.uuid, id, &self.session) {
-                    Ok(frames) => self.send(&self.registration.0, frames).await,
-                    Err(error) => tracing::error!(%error, "registering again"),
+            Some(Search::Join(join)) if join.is_finished() => match join.await {
+                Ok(Ok(link)) => self.joined_again(link),
+                Ok(Err(error)) => {
+                    tracing::info!(%error, "the controller cannot be joined again yet");
+                    self.join_again();
+                    Next::Nothing
                 }
+                Err(error) => {
+                    tracing::error!(%error, "joining broke off");
+                    self.join_again();
+                    Next::Nothing
+                }
+            },
+            under_way => {
+                self.search = under_way;
+                Next::Nothing
             }
-            Some(_) => {}
         }
-        Next::Nothing
+    }
+
+    fn probe(&mut self) {
+        let (file, session) = (self.config.current_connection(), self.session.clone());
+        // Ends with the answer, or with the search.
+        let probe = tokio::spawn(async move { is_there(&file, &session).await });
+        self.search = Some(Search::Probe(AbortOnDropHandle::new(probe)));
+    }
+
+    /// Gives the connections up and makes them anew.
+    fn join_again(&mut self) {
+        self.link = None;
+        self.contact.lost();
+        let (config, Identity { id, uuid }) = (self.config.clone(), self.identity.clone());
+        // Ends when the engine has joined or cannot, or with the search.
+        let join =
+            tokio::spawn(async move { Link::join(&config, &uuid, Some(id), REJOIN_LIMIT).await });
+        self.search = Some(Search::Join(AbortOnDropHandle::new(join)));
+    }
+
+    fn joined_again(&mut self, link: Link) -> Next {
+        let identity = link.identity.clone();
+        tracing::info!(id = %identity.id, had = %self.identity.id, "joined again");
+        self.contact = Contact::new(link.hb_period, self.config.unreachable, Instant::now());
+        self.identity = identity.clone();
+        self.session = link.session.clone();
+        self.link = Some(link);
+        Next::Event(Event::Rejoined(identity))
     }
 
     /// Lets the machine decide about an event and does what it says; whether to end.
@@ -302,7 +393,7 @@ impl Server {
     ) {
         match wire::publication(parent, publication, &self.identity, &self.session) {
             // Waits while the controller does not read, and so does the cell.
-            Ok(frames) => self.send(&self.iopub.0, frames).await,
+            Ok(frames) => self.send(|link| Some(&link.iopub.0), frames).await,
             Err(error) => tracing::error!(%error, "a publication does not serialise"),
         }
     }
@@ -312,17 +403,18 @@ impl Server {
         for buffer in &mut reply.buffers {
             *buffer = self.handed.hand(client, std::mem::take(buffer));
         }
-        let Some(sender) = self.channels.senders.get(&reply.request.channel) else {
-            return;
-        };
+        let channel = reply.request.channel;
         match wire::reply(reply, &self.session) {
-            Ok(frames) => self.send(sender, frames).await,
+            Ok(frames) => self.send(|link| link.sender(channel), frames).await,
             Err(error) => tracing::error!(%error, "a reply does not serialise"),
         }
     }
 
-    async fn send(&self, sender: &Sender, frames: socket::Frames) {
-        if let Err(error) = sender.send(frames).await {
+    /// Sends; while the controller is lost, so is what is said: it has answered in the engine's place.
+    async fn send(&self, sender: impl FnOnce(&Link) -> Option<&Sender>, frames: socket::Frames) {
+        if let Some(sender) = self.link.as_ref().and_then(sender)
+            && let Err(error) = sender.send(frames).await
+        {
             tracing::error!(%error, "a message is lost");
         }
     }
@@ -330,8 +422,9 @@ impl Server {
     /// Tells the controller, and lets what was said leave the process.
     async fn leave(self, exit: &Exit) {
         drop(self.runtime);
-        let mut sockets: Vec<_> = self.channels.senders.into_values().collect();
-        sockets.push(self.iopub.0);
+        let Some(link) = self.link else { return };
+        let mut sockets: Vec<_> = link.senders().cloned().collect();
+        sockets.push(link.iopub.0);
         if *exit != Exit::ControllerGone {
             let request = UnregistrationRequest {
                 id: self.identity.id,
@@ -345,14 +438,14 @@ impl Server {
                 .seal(self.session.key())
             {
                 Ok(frames) => {
-                    if let Err(error) = self.registration.0.try_send(frames) {
+                    if let Err(error) = link.registration.0.try_send(frames) {
                         tracing::debug!(%error, "unregistering");
                     }
                 }
                 Err(error) => tracing::error!(%error, "a request does not serialise"),
             }
         }
-        sockets.push(self.registration.0);
+        sockets.push(link.registration.0);
         close(sockets).await;
     }
 }

@@ -3,16 +3,13 @@
 use super::dealer;
 use phalanx_transport::SocketOptions;
 use phalanx_transport::{EngineConnectionFile, Kind, Receiver, SendError, Sender, Socket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// So many pings may be missed before the controller counts as gone.
-const MISSED: u32 = 10;
-
 /// Answers the controller's heartbeat while it lives.
 pub(crate) struct Heart {
-    last: watch::Receiver<Instant>,
+    beats: watch::Receiver<u64>,
     /// Ends with the heart.
     _task: JoinSet<()>,
 }
@@ -23,27 +20,31 @@ impl Heart {
     pub async fn start(
         file: &EngineConnectionFile,
         uuid: &str,
+        limit: Duration,
     ) -> Result<Self, crate::EngineError> {
-        let pong = dealer(&file.endpoint(file.hb_pong)?, uuid).await?;
+        let pong = dealer(&file.endpoint(file.hb_pong)?, uuid, limit).await?;
         let ping = file.endpoint(file.hb_ping)?;
-        let ping = Socket::connect(Kind::Sub, &ping, SocketOptions::default()).await?;
-        let (beat, last) = watch::channel(Instant::now());
+        let options = SocketOptions::default().connect_limit(limit);
+        let ping = Socket::connect(Kind::Sub, &ping, options).await?;
+        let (beat, beats) = watch::channel(0);
         let mut task = JoinSet::new();
         task.spawn(echo(ping.split().1, pong.split().0, beat));
-        Ok(Self { last, _task: task })
+        Ok(Self { beats, _task: task })
     }
 
-    /// When too many pings have been missed; `None` where the controller does not beat.
-    pub fn deadline(&self, period: Duration) -> Option<Instant> {
-        let patience = period.checked_mul(MISSED)?;
-        (!period.is_zero()).then(|| *self.last.borrow() + patience.max(Duration::from_secs(10)))
+    /// Returns true where there has been a heartbeat since this was asked last.
+    pub fn has_beaten(&mut self) -> bool {
+        // An error means that the sockets are closed.
+        let beaten = self.beats.has_changed().unwrap_or(false);
+        self.beats.mark_unchanged();
+        beaten
     }
 }
 
-async fn echo(mut ping: Receiver, pong: Sender, beat: watch::Sender<Instant>) {
+async fn echo(mut ping: Receiver, pong: Sender, beat: watch::Sender<u64>) {
     while let Some(frames) = ping.recv_message().await {
-        beat.send_replace(Instant::now());
-        if pong.try_send(frames) == Err(SendError::Closed) {
+        beat.send_modify(|beats| *beats += 1);
+        if let Err(SendError::Closed) = pong.try_send(frames) {
             return;
         }
     }

@@ -1,43 +1,49 @@
-//! Registering with a controller.
+//! Registering with a controller, and seeing whether there is one.
 
 use super::dealer;
-use crate::config::{EngineConfig, EngineError};
+use crate::config::EngineError;
 use crate::machine::Identity;
 use phalanx_protocol::id::{EngineId, EngineUuid};
-use phalanx_protocol::parallel::{RegistrationReply, RegistrationRequest};
-use phalanx_transport::{Envelope, Frames, Receiver, Sender, Session, WireError};
+use phalanx_protocol::parallel::{
+    ConnectionReply, ConnectionRequest, Content, RegistrationReply, RegistrationRequest,
+};
+use phalanx_transport::{
+    EngineConnectionFile, Envelope, Kind, Receiver, Sender, Session, Socket, SocketOptions,
+};
 use std::time::Duration;
 
 /// How long the controller may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An engine the controller has given an id.
-pub(crate) struct Joined {
+pub(super) struct Joined {
     pub identity: Identity,
     pub hb_period: Duration,
     pub registration: (Sender, Receiver),
 }
 
 /// Registers.
-pub(crate) async fn join(
-    config: &EngineConfig,
+pub(super) async fn join(
+    file: &EngineConnectionFile,
     uuid: &EngineUuid,
+    id: Option<EngineId>,
     session: &Session,
+    limit: Duration,
 ) -> Result<Joined, EngineError> {
-    let endpoint = config.connection.endpoint(config.connection.registration)?;
-    let mut socket = dealer(&endpoint, uuid.as_str()).await?.split();
+    let endpoint = file.endpoint(file.registration)?;
+    let mut socket = dealer(&endpoint, uuid.as_str(), limit).await?.split();
     let endpoint = endpoint.to_string();
-    let sent = match registration(uuid, config.id, session) {
-        Ok(frames) => (socket.0.send(frames).await).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let request = RegistrationRequest {
+        uuid: uuid.clone(),
+        id,
+        phalanx_batches: true,
     };
-    sent.map_err(|reason| EngineError::Send {
+    let answer = ask(&mut socket, &request, session);
+    match answer.await.map_err(|reason| EngineError::Send {
         endpoint: endpoint.clone(),
         reason,
-    })?;
-    let answer = answer(&mut socket.1, session);
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
-        Ok(Some(RegistrationReply::Ok { id, hb_period, .. })) => Ok(Joined {
+    })? {
+        Some(RegistrationReply::Ok { id, hb_period, .. }) => Ok(Joined {
             identity: Identity {
                 id,
                 uuid: uuid.clone(),
@@ -45,33 +51,47 @@ pub(crate) async fn join(
             hb_period: Duration::from_millis(hb_period),
             registration: socket,
         }),
-        Ok(Some(RegistrationReply::Error(error))) => Err(EngineError::Refused {
+        Some(RegistrationReply::Error(error)) => Err(EngineError::Refused {
             endpoint,
             reason: error.evalue,
         }),
-        Ok(None) | Err(_) => Err(EngineError::NoAnswer(endpoint)),
+        None => Err(EngineError::NoAnswer(endpoint)),
     }
 }
 
-/// The request by which an engine registers.
-pub(crate) fn registration(
-    uuid: &EngineUuid,
-    id: Option<EngineId>,
-    session: &Session,
-) -> Result<Frames, WireError> {
-    let request = RegistrationRequest {
-        uuid: uuid.clone(),
-        id,
-        phalanx_batches: true,
+/// Returns true if a controller answers there. It is not told who asks, so nothing changes for it.
+pub(crate) async fn is_there(file: &EngineConnectionFile, session: &Session) -> bool {
+    let Ok(endpoint) = file.endpoint(file.registration) else {
+        return false;
     };
-    session.message(&request, None).seal(session.key())
+    let socket = Socket::connect(Kind::Dealer, &endpoint, SocketOptions::default()).await;
+    let Ok(mut socket) = socket.map(Socket::split) else {
+        return false;
+    };
+    let answer = ask::<_, ConnectionReply>(&mut socket, &ConnectionRequest {}, session);
+    matches!(answer.await, Ok(Some(_)))
 }
 
-async fn answer(receiver: &mut Receiver, session: &Session) -> Option<RegistrationReply> {
+/// Asks something and waits for the answer; `None` where that does not come in time.
+async fn ask<Q: Content, A: Content>(
+    (sender, receiver): &mut (Sender, Receiver),
+    question: &Q,
+    session: &Session,
+) -> Result<Option<A>, String> {
+    let frames = session.message(question, None).seal(session.key());
+    let frames = frames.map_err(|error| error.to_string())?;
+    sender
+        .send(frames)
+        .await
+        .map_err(|error| error.to_string())?;
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer(receiver, session));
+    Ok(answer.await.ok().flatten())
+}
+
+async fn answer<A: Content>(receiver: &mut Receiver, session: &Session) -> Option<A> {
     loop {
         let frames = receiver.recv_message().await?;
-        match Envelope::open(frames, session.key())
-            .and_then(|envelope| envelope.content_of::<RegistrationReply>())
+        match Envelope::open(frames, session.key()).and_then(|envelope| envelope.content_of::<A>())
         {
             Ok(Some(reply)) => return Some(reply),
             Ok(None) => {}

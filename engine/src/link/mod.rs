@@ -1,79 +1,121 @@
-//! The engine's connections to its controller.
+//! The connections to a controller.
 
+mod channels;
+mod contact;
 mod heart;
 mod join;
 
-pub(crate) use heart::Heart;
-pub(crate) use join::{Joined, join, registration};
+pub(crate) use contact::{Advice, Contact, TICK};
+pub(crate) use join::is_there;
 
-use crate::machine::Channel;
-use phalanx_transport::{Endpoint, EngineConnectionFile, Kind, Receiver, Sender, Socket};
-use phalanx_transport::{SocketOptions, socket};
-use std::collections::HashMap;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use crate::config::{EngineConfig, EngineError};
+use crate::machine::{Channel, Identity};
+use channels::Channels;
+use heart::Heart;
+use join::Joined;
+use phalanx_protocol::id::{EngineId, EngineUuid, SessionId};
+use phalanx_transport::socket::{Event, Frames};
+use phalanx_transport::{Endpoint, Kind, Receiver, Sender, Session, Socket, SocketOptions};
+use std::time::Duration;
 
-/// Requests that wait for the engine; then their senders wait.
-const REQUESTS: usize = 64;
-
-/// The channels on which requests come, in one queue.
-pub(crate) struct Channels {
-    pub senders: HashMap<Channel, Sender>,
-    pub requests: mpsc::Receiver<(Channel, socket::Frames)>,
-    /// Ends with the channels.
-    _readers: JoinSet<()>,
+/// All connections of an engine that has joined.
+pub(crate) struct Link {
+    pub identity: Identity,
+    pub session: Session,
+    pub hb_period: Duration,
+    pub iopub: (Sender, Receiver),
+    pub registration: (Sender, Receiver),
+    channels: Channels,
+    heart: Heart,
 }
 
-impl Channels {
-    /// Connects all of them, under the engine's identity.
-    pub async fn connect(
-        file: &EngineConnectionFile,
-        joined: &Joined,
-    ) -> Result<Self, crate::EngineError> {
-        let mut ports = vec![
-            (Channel::Mux, file.mux),
-            (Channel::Task, file.task),
-            (Channel::Control, file.control),
-        ];
-        if !file.broadcast.is_empty() {
-            let leaf = joined.identity.id.0 as usize % file.broadcast.len();
-            ports.push((Channel::Broadcast, file.broadcast[leaf]));
-        }
-        let (sender, requests) = mpsc::channel(REQUESTS);
-        let mut senders = HashMap::new();
-        let mut readers = JoinSet::new();
-        for (channel, port) in ports {
-            let (socket, receiver) = dealer(&file.endpoint(port)?, joined.identity.uuid.as_str())
-                .await?
-                .split();
-            senders.insert(channel, socket);
-            readers.spawn(read(channel, receiver, sender.clone()));
-        }
+/// What comes over a link.
+pub(crate) enum Heard {
+    Request(Channel, Frames),
+    /// The controller listens to what the engine publishes.
+    Subscribed,
+    /// A connection is closed.
+    Lost,
+    /// Nothing that matters.
+    Nothing,
+}
+
+impl Link {
+    /// Joins the controller that the configuration names, under an id if one is wanted. Nothing is
+    /// waited for longer than `limit`.
+    pub async fn join(
+        config: &EngineConfig,
+        uuid: &EngineUuid,
+        id: Option<EngineId>,
+        limit: Duration,
+    ) -> Result<Self, EngineError> {
+        // A controller that was started again may have written another.
+        let file = &config.current_connection();
+        let session = SessionId::new(uuid.as_str());
+        let session = Session::with_id(session, "engine", file.signing_key()?);
+        let heart = Heart::start(file, uuid.as_str(), limit).await?;
+        let joined = join::join(file, uuid, id, &session, limit).await?;
+        let Joined {
+            identity,
+            hb_period,
+            registration,
+        } = joined;
+        let channels = Channels::connect(file, &identity, limit).await?;
+        let iopub = file.endpoint(file.iopub)?;
+        let options = SocketOptions::default().connect_limit(limit);
+        let iopub = Socket::connect(Kind::Pub, &iopub, options).await?;
         Ok(Self {
-            senders,
-            requests,
-            _readers: readers,
+            identity,
+            session,
+            hb_period,
+            iopub: iopub.split(),
+            registration,
+            channels,
+            heart,
         })
+    }
+
+    /// Waits for what comes next. Cancel safe.
+    pub async fn next(&mut self) -> Heard {
+        tokio::select! {
+            Some(request) = self.channels.requests.recv() => match request {
+                Some((channel, frames)) => Heard::Request(channel, frames),
+                None => Heard::Lost,
+            },
+            event = self.iopub.1.recv() => match event {
+                Some(Event::Subscribed(_)) => Heard::Subscribed,
+                None | Some(Event::Disconnected(_)) => Heard::Lost,
+                Some(_) => Heard::Nothing,
+            },
+            event = self.registration.1.recv() => match event {
+                None | Some(Event::Disconnected(_)) => Heard::Lost,
+                Some(_) => Heard::Nothing,
+            },
+        }
+    }
+
+    /// Returns true where there has been a heartbeat since this was asked last.
+    pub fn has_beaten(&mut self) -> bool {
+        self.heart.has_beaten()
+    }
+
+    /// The sender of a channel.
+    pub fn sender(&self, channel: Channel) -> Option<&Sender> {
+        self.channels.senders.get(&channel)
+    }
+
+    /// The senders of all channels.
+    pub fn senders(&self) -> impl Iterator<Item = &Sender> {
+        self.channels.senders.values()
     }
 }
 
 /// A socket that talks to the controller under the engine's identity.
-pub(crate) async fn dealer(
+async fn dealer(
     endpoint: &Endpoint,
     uuid: &str,
+    limit: Duration,
 ) -> Result<Socket, phalanx_transport::ConnectError> {
     let options = SocketOptions::default().identity(uuid);
-    Socket::connect(Kind::Dealer, endpoint, options).await
-}
-
-async fn read(
-    channel: Channel,
-    mut receiver: Receiver,
-    requests: mpsc::Sender<(Channel, socket::Frames)>,
-) {
-    while let Some(frames) = receiver.recv_message().await {
-        if requests.send((channel, frames)).await.is_err() {
-            return;
-        }
-    }
+    Socket::connect(Kind::Dealer, endpoint, options.connect_limit(limit)).await
 }

@@ -76,7 +76,7 @@ impl Machine {
     /// Sends calls ahead that are like the current one, while those are quick.
     pub(super) fn send_ahead(&mut self, now: Now, commands: &mut Vec<Command>) {
         let Some(current) = &self.current else { return };
-        if !(current.running && self.ahead.is_quick(&current.work)) {
+        if self.away || !(current.running && self.ahead.is_quick(&current.work)) {
             return;
         }
         let Some(artifact) = current.artifacts.as_ref().and_then(|all| all.last()) else {

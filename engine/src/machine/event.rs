@@ -110,6 +110,13 @@ pub(crate) enum Event {
     RuntimeExited { status: String },
     /// Somebody on this machine wants the running cell ended.
     Interrupt,
+    /// The controller is silent or lost.
+    Away,
+    /// It is there again, as if nothing had been.
+    Back,
+    /// It was lost, and has been joined again under this identity. It has answered for all that the
+    /// engine had.
+    Rejoined(Identity),
 }
 
 /// Why a run's artifacts are not here.

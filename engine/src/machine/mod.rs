@@ -56,6 +56,8 @@ pub(crate) struct Machine {
     /// The time of the event.
     now: Now,
     current: Option<Current>,
+    /// Nothing is begun, since the controller may have given it to others.
+    away: bool,
     ahead: Ahead,
     /// Requests to be dropped that have not come yet (they may wait in the scheduler).
     aborted: VecDeque<MsgId>,
@@ -108,6 +110,7 @@ impl Machine {
             found: None,
             now: Now::default(),
             current: None,
+            away: false,
             ahead: Ahead::default(),
             aborted: VecDeque::new(),
             execution_count: 0,
@@ -156,6 +159,15 @@ impl Machine {
             Event::RuntimeRecalled { run } => self.recalled(run, now, &mut commands),
             Event::RuntimeExited { status } => self.exited(&status, &mut commands),
             Event::Interrupt => self.interrupt(&mut commands),
+            Event::Away => self.away = true,
+            Event::Back => self.away = false,
+            Event::Rejoined(identity) => {
+                self.identity = identity;
+                self.away = false;
+                self.held = Held::default();
+                self.queue.clear();
+                self.drop_ahead(&[], &mut commands);
+            }
         }
         self.next(now, &mut commands);
         commands
@@ -188,6 +200,9 @@ impl Machine {
     /// Takes the next cell, if none is being run.
     fn next(&mut self, now: Now, commands: &mut Vec<Command>) {
         while self.current.is_none() && !self.next_ahead(now) {
+            if self.away {
+                return;
+            }
             let Some(request) = self.queue.pop_front() else {
                 return;
             };

@@ -1,0 +1,74 @@
+//! The channels on which requests come.
+
+use super::dealer;
+use crate::machine::{Channel, Identity};
+use phalanx_transport::socket::{Event, Frames};
+use phalanx_transport::{EngineConnectionFile, Receiver, Sender};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Requests that wait for the engine; then their senders wait.
+const REQUESTS: usize = 64;
+
+/// The channels on which requests come, in one queue.
+pub(crate) struct Channels {
+    pub senders: HashMap<Channel, Sender>,
+    /// `None` once a channel is closed.
+    pub requests: mpsc::Receiver<Option<(Channel, Frames)>>,
+    /// Ends with the channels.
+    _readers: JoinSet<()>,
+}
+
+impl Channels {
+    /// Connects all of them, under the engine's identity.
+    pub async fn connect(
+        file: &EngineConnectionFile,
+        identity: &Identity,
+        limit: Duration,
+    ) -> Result<Self, crate::EngineError> {
+        let mut ports = vec![
+            (Channel::Mux, file.mux),
+            (Channel::Task, file.task),
+            (Channel::Control, file.control),
+        ];
+        if !file.broadcast.is_empty() {
+            let leaf = identity.id.0 as usize % file.broadcast.len();
+            ports.push((Channel::Broadcast, file.broadcast[leaf]));
+        }
+        let (sender, requests) = mpsc::channel(REQUESTS);
+        let mut senders = HashMap::new();
+        let mut readers = JoinSet::new();
+        for (channel, port) in ports {
+            let endpoint = file.endpoint(port)?;
+            let socket = dealer(&endpoint, identity.uuid.as_str(), limit).await?;
+            let (socket, receiver) = socket.split();
+            senders.insert(channel, socket);
+            readers.spawn(read(channel, receiver, sender.clone()));
+        }
+        Ok(Self {
+            senders,
+            requests,
+            _readers: readers,
+        })
+    }
+}
+
+async fn read(
+    channel: Channel,
+    mut receiver: Receiver,
+    requests: mpsc::Sender<Option<(Channel, Frames)>>,
+) {
+    while let Some(event) = receiver.recv().await {
+        let heard = match event {
+            Event::Message(frames) => Some((channel, frames)),
+            // What was on its way is lost, and the controller has taken the engine for gone.
+            Event::Disconnected(_) => None,
+            _ => continue,
+        };
+        if requests.send(heard).await.is_err() {
+            return;
+        }
+    }
+}
