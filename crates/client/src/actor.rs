@@ -1,7 +1,8 @@
 //! The loop around the state: waits for the next event, lets the state decide, performs.
 
 use crate::client::Shared;
-use crate::connect::{Sockets, connection_request};
+use crate::connect::{self, Sockets, connection_request};
+use crate::recovery;
 use crate::request::{Request, TaskKey};
 use crate::result::AsyncResult;
 use crate::state::batch;
@@ -18,7 +19,7 @@ use phalanx_protocol::parallel::TAKEN;
 use phalanx_protocol::segment::SegmentRef;
 use phalanx_sys::segment;
 use phalanx_transport::socket;
-use phalanx_transport::{Envelope, Sender, Session};
+use phalanx_transport::{ClientConnectionFile, Envelope, Receiver, Sender, Session};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 /// The engines are asked for once more after this time: an engine that came between the answer to
 /// the first request and our subscription to notifications would be missed.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
+
+/// Pause between two attempts to subscribe again.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// What is still unsent is given this long when the client ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -42,6 +46,8 @@ const LOST: &str = "the connection to the controller is lost";
 pub(crate) struct Actor {
     pub session: Session,
     pub state: State,
+    /// To subscribe anew.
+    pub file: ClientConnectionFile,
     pub sockets: Sockets,
     pub requests: mpsc::UnboundedReceiver<Request>,
     /// For the answers to refusals; weak, so that the loop ends with the last handle.
@@ -63,6 +69,23 @@ struct Waiting {
 struct Held {
     result: AsyncResult,
     refused: mpsc::UnboundedSender<RefusedTask>,
+}
+
+/// What is under way beside the loop.
+#[derive(Default)]
+struct Background {
+    broken: Broken,
+    /// New subscriptions, after the connection broke.
+    subscriptions: JoinSet<(Receiver, Receiver)>,
+    recoveries: JoinSet<Event>,
+}
+
+/// Which channels have lost their connection.
+#[derive(Default)]
+struct Broken {
+    query: bool,
+    mux: bool,
+    task: bool,
 }
 
 /// A message on its way to a socket.
@@ -107,6 +130,7 @@ impl Actor {
             issued: 0,
             queries: HashMap::new(),
         };
+        let mut background = Background::default();
         let mut second_look = Some(Instant::now() + SECOND_LOOK);
         let mut event = Some(engines);
         // The rest of what is being submitted, in parts: the first are with engines before the last
@@ -116,7 +140,7 @@ impl Actor {
             if let Some(event) = event.take() {
                 let now = now();
                 for command in self.state.on(event, now) {
-                    self.perform(command, &mut waiting, &outboxes);
+                    self.perform(command, &mut waiting, &outboxes, &mut background);
                 }
                 if let Some(joined) = self.state.news() {
                     self.shared.engines.send_if_modified(|known| {
@@ -152,8 +176,23 @@ impl Actor {
                     }
                     request => waiting.event(request),
                 },
-                received = self.sockets.mux.1.recv() => self.replied(received, &outboxes),
-                received = self.sockets.task.1.recv() => self.replied(received, &outboxes),
+                received = self.sockets.mux.1.recv() => {
+                    match Self::is_back(received.as_ref(), &mut background.broken.mux) {
+                        true => Some(Event::Reconnected),
+                        false => self.replied(received, &outboxes),
+                    }
+                }
+                received = self.sockets.task.1.recv() => {
+                    match Self::is_back(received.as_ref(), &mut background.broken.task) {
+                        true => Some(Event::Reconnected),
+                        false => self.replied(received, &outboxes),
+                    }
+                }
+                Some(Ok(subscribed)) = background.subscriptions.join_next() => {
+                    (self.sockets.notification, self.sockets.iopub) = subscribed;
+                    Some(Event::LinkUp)
+                }
+                Some(Ok(recovered)) = background.recoveries.join_next() => Some(recovered),
                 received = self.sockets.iopub.recv() => self
                     .opened(received)
                     .and_then(|envelope| wire::published(&envelope, &self.session)),
@@ -165,8 +204,19 @@ impl Actor {
                 }
                 received = self.sockets.query.1.recv() => match received {
                     None => Some(Event::Disconnected { reason: "its socket is closed".to_owned() }),
-                    Some(socket::Event::Disconnected(_)) => Some(Event::LinkDown),
-                    Some(socket::Event::Connected(_)) => Some(Event::LinkUp),
+                    Some(socket::Event::Disconnected(_)) => {
+                        background.broken.query = true;
+                        background.subscriptions.abort_all();
+                        Some(Event::LinkDown)
+                    }
+                    // The subscriptions first, so that nothing is missed of what happens now.
+                    Some(socket::Event::Connected(_)) => {
+                        if std::mem::take(&mut background.broken.query) {
+                            let file = self.file.clone();
+                            background.subscriptions.spawn(subscribe(file));
+                        }
+                        None
+                    }
                     received => self
                         .opened(received)
                         .and_then(|envelope| waiting.answered(envelope))
@@ -251,7 +301,23 @@ impl Actor {
         wire::reply(&envelope)
     }
 
-    fn perform(&self, command: Command, waiting: &mut Waiting, outboxes: &Outboxes) {
+    /// A channel is there again after it was broken.
+    fn is_back(received: Option<&socket::Event>, broken: &mut bool) -> bool {
+        match received {
+            Some(socket::Event::Disconnected(_)) => *broken = true,
+            Some(socket::Event::Connected(_)) => return std::mem::take(broken),
+            _ => {}
+        }
+        false
+    }
+
+    fn perform(
+        &self,
+        command: Command,
+        waiting: &mut Waiting,
+        outboxes: &Outboxes,
+        background: &mut Background,
+    ) {
         match command {
             Command::Send(outgoing) => {
                 let outbox = match outgoing.body {
@@ -299,6 +365,19 @@ impl Actor {
                 }
             }
             Command::Look => self.look(),
+            Command::Recover(ids) => {
+                if let Some(requests) = self.answers.upgrade() {
+                    background.recoveries.spawn(async move {
+                        match recovery::recover(&requests, ids).await {
+                            Ok(recovered) => Event::Recovered(recovered),
+                            Err(error) => {
+                                tracing::debug!(%error, "asking what has become of tasks");
+                                Event::NotRecovered
+                            }
+                        }
+                    });
+                }
+            }
         }
     }
 
@@ -413,6 +492,19 @@ impl Waiting {
         let ticket = Ticket(self.issued);
         self.tickets.insert(ticket, done);
         ticket
+    }
+}
+
+/// Subscribes, however often it takes.
+async fn subscribe(file: ClientConnectionFile) -> (Receiver, Receiver) {
+    loop {
+        match connect::subscribe(&file).await {
+            Ok(subscribed) => return subscribed,
+            Err(error) => {
+                tracing::debug!(%error, "subscribing again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
     }
 }
 

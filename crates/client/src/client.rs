@@ -19,6 +19,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// How long engines may take to answer something asked over control.
 pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a client that has lost its controller tries to reach it again.
+pub const UNREACHABLE: Duration = Duration::from_secs(600);
+
 /// A connection to a controller; clones share it. It ends with the last clone, and every task
 /// still under way then ends in failure.
 #[derive(Clone, Debug)]
@@ -68,6 +71,17 @@ impl Client {
     /// # Errors
     /// When nobody listens there, the key is wrong, or what listens is no controller.
     pub async fn connect(file: &ClientConnectionFile) -> Result<Self, ConnectError> {
+        Self::connect_for(file, UNREACHABLE).await
+    }
+
+    /// The same, with how long it is tried to reach a controller again that is lost.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_for(
+        file: &ClientConnectionFile,
+        unreachable: Duration,
+    ) -> Result<Self, ConnectError> {
         let session = Session::new(username(), file.signing_key()?);
         let (sockets, engines) = connect::connect(file, &session).await?;
         // Unbounded: see `Requests`.
@@ -80,7 +94,8 @@ impl Client {
         });
         let prefix = format!("{}_{}", session.id(), std::process::id());
         let actor = Actor {
-            state: State::new(prefix, host()),
+            state: State::new(prefix, host(), unreachable),
+            file: file.clone(),
             session,
             sockets,
             requests: received,
@@ -201,9 +216,9 @@ impl Client {
         self.control(engines, order, CONTROL_TIMEOUT).await
     }
 
-    /// Asks the actor; refused once the client has ended.
-    pub(crate) fn request(&self, request: Request) -> Result<(), ()> {
-        self.requests.send(request).map_err(|_| ())
+    /// The way to the actor; closed once the client has ended.
+    pub(crate) fn requests(&self) -> Requests {
+        self.requests.clone()
     }
 
     async fn control(

@@ -65,32 +65,29 @@ pub(crate) async fn connect(
     file: &ClientConnectionFile,
     session: &Session,
 ) -> Result<(Sockets, Event), ConnectError> {
-    let open = async |kind, port| -> Result<(Sender, Receiver), ConnectError> {
-        let options = match kind {
-            Kind::Dealer => SocketOptions::default().identity(session.id().as_str()),
-            _ => SocketOptions::default(),
-        };
+    let open = async |port| -> Result<(Sender, Receiver), ConnectError> {
+        // Replies find the client by this name when it has connected again.
+        let options = SocketOptions::default().identity(session.id().as_str());
+        let options = options.otherwise(file.network_endpoint(port).ok());
         let endpoint = file.endpoint(port)?;
-        Ok(Socket::connect(kind, &endpoint, options).await?.split())
+        let socket = Socket::connect(Kind::Dealer, &endpoint, options).await?;
+        Ok(socket.split())
     };
     // The subscriptions first, so that nothing is missed that happens after the answer.
-    let (notification, iopub) = tokio::try_join!(
-        open(Kind::Sub, file.notification),
-        open(Kind::Sub, file.iopub)
-    )?;
+    let (notification, iopub) = subscribe(file).await?;
     let (query, mux, task, control) = tokio::try_join!(
-        open(Kind::Dealer, file.registration),
-        open(Kind::Dealer, file.mux),
-        open(Kind::Dealer, file.task),
-        open(Kind::Dealer, file.control)
+        open(file.registration),
+        open(file.mux),
+        open(file.task),
+        open(file.control)
     )?;
     let mut sockets = Sockets {
         query,
         mux,
         task,
         control,
-        iopub: iopub.1,
-        notification: notification.1,
+        iopub,
+        notification,
     };
     let endpoint = file.endpoint(file.registration)?.to_string();
     let asked = connection_request(session).map_err(|error| error.to_string());
@@ -108,6 +105,18 @@ pub(crate) async fn connect(
         Ok(Some(Err(reason))) => Err(ConnectError::Refused { endpoint, reason }),
         Ok(None) | Err(_) => Err(ConnectError::NoAnswer { endpoint }),
     }
+}
+
+/// Subscribes to notifications and to what engines publish.
+pub(crate) async fn subscribe(
+    file: &ClientConnectionFile,
+) -> Result<(Receiver, Receiver), ConnectError> {
+    let open = async |port| -> Result<Receiver, ConnectError> {
+        let endpoint = file.endpoint(port)?;
+        let socket = Socket::connect(Kind::Sub, &endpoint, SocketOptions::default()).await?;
+        Ok(socket.split().1)
+    };
+    tokio::try_join!(open(file.notification), open(file.iopub))
 }
 
 /// Asks which engines there are.

@@ -2,7 +2,7 @@
 //! `result_status`, `hub_history`, `db_query`, `purge_hub_results`, `resubmit`.
 
 use crate::client::Client;
-use crate::request::Request;
+use crate::request::{Request, Requests};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
@@ -141,17 +141,7 @@ impl Client {
         engines: &[EngineId],
         verbose: bool,
     ) -> Result<QueueStatus, HubError> {
-        let targets = engines.iter().copied().map(Target::Id).collect::<Vec<_>>();
-        let request = QueueRequest {
-            targets: Some(targets).filter(|targets| !targets.is_empty()),
-            verbose,
-        };
-        let reply: QueueReply = self.ask(&request).await?.content()?;
-        let by_id = |(id, queue): (String, EngineQueue)| Some((EngineId(id.parse().ok()?), queue));
-        Ok(QueueStatus {
-            engines: reply.engines.into_iter().filter_map(by_id).collect(),
-            unassigned: reply.unassigned,
-        })
+        queue_status(&self.requests(), engines, verbose).await
     }
 
     /// How many tasks engines (all, when none are named) have.
@@ -187,10 +177,7 @@ impl Client {
     /// # Errors
     /// When the hub does not know one of them, or does not answer.
     pub async fn hub_results(&self, tasks: &[MsgId]) -> Result<Vec<Option<HubResult>>, HubError> {
-        let answer = self.ask(&result_request(tasks, false)).await?;
-        let reply: ResultReply = answer.content()?;
-        let mut results = results(reply, answer.envelope.buffers);
-        Ok(tasks.iter().map(|task| results.remove(task)).collect())
+        hub_results(&self.requests(), tasks).await
     }
 
     /// Waits until these tasks, anybody's, have ended, at most for `timeout`; the hub is asked
@@ -240,21 +227,7 @@ impl Client {
         query: Map<String, Value>,
         keys: Option<Vec<String>>,
     ) -> Result<Vec<HubRecord>, HubError> {
-        let answer = self.ask(&DbRequest { query, keys }).await?;
-        let reply: DbReply = answer.content()?;
-        let mut buffers = answer.envelope.buffers.into_iter();
-        let mut take = |lens: &Option<Vec<usize>>, place: usize| -> Vec<Bytes> {
-            let count = lens.as_ref().and_then(|lens| lens.get(place).copied());
-            buffers.by_ref().take(count.unwrap_or_default()).collect()
-        };
-        let records = reply.records.into_iter().enumerate();
-        Ok(records
-            .map(|(place, fields)| HubRecord {
-                fields,
-                buffers: take(&reply.buffer_lens, place),
-                result_buffers: take(&reply.result_buffer_lens, place),
-            })
-            .collect())
+        db_query(&self.requests(), query, keys).await
     }
 
     /// Makes the hub forget results.
@@ -304,35 +277,92 @@ impl Client {
     }
 
     async fn ask<T: Content>(&self, content: &T) -> Result<Answer, HubError> {
-        let query = T::MSG_TYPE;
-        let content = serde_json::to_value(content).map_err(|error| HubError::Malformed {
-            query,
-            reason: error.to_string(),
-        })?;
-        let (done, answered) = oneshot::channel();
-        self.request(Request::Query {
-            msg_type: query,
-            content,
-            done,
-        })
-        .map_err(|()| HubError::Disconnected)?;
-        let envelope = match tokio::time::timeout(QUERY_TIMEOUT, answered).await {
-            Ok(Ok(envelope)) => envelope,
-            Ok(Err(_)) => return Err(HubError::Disconnected),
-            Err(_) => return Err(HubError::NoAnswer),
-        };
-        let text = |field: &str| {
-            let text = envelope.content.get(field).and_then(Value::as_str);
-            text.unwrap_or_default().to_owned()
-        };
-        if text("status") == "error" {
-            return Err(HubError::Refused {
-                ename: text("ename"),
-                evalue: text("evalue"),
-            });
-        }
-        Ok(Answer { query, envelope })
+        ask(&self.requests(), content).await
     }
+}
+
+/// See [`Client::queue_status`].
+pub(crate) async fn queue_status(
+    requests: &Requests,
+    engines: &[EngineId],
+    verbose: bool,
+) -> Result<QueueStatus, HubError> {
+    let targets = engines.iter().copied().map(Target::Id).collect::<Vec<_>>();
+    let request = QueueRequest {
+        targets: Some(targets).filter(|targets| !targets.is_empty()),
+        verbose,
+    };
+    let reply: QueueReply = ask(requests, &request).await?.content()?;
+    let by_id = |(id, queue): (String, EngineQueue)| Some((EngineId(id.parse().ok()?), queue));
+    Ok(QueueStatus {
+        engines: reply.engines.into_iter().filter_map(by_id).collect(),
+        unassigned: reply.unassigned,
+    })
+}
+
+/// See [`Client::hub_results`].
+pub(crate) async fn hub_results(
+    requests: &Requests,
+    tasks: &[MsgId],
+) -> Result<Vec<Option<HubResult>>, HubError> {
+    let answer = ask(requests, &result_request(tasks, false)).await?;
+    let reply: ResultReply = answer.content()?;
+    let mut results = results(reply, answer.envelope.buffers);
+    Ok(tasks.iter().map(|task| results.remove(task)).collect())
+}
+
+/// See [`Client::db_query`].
+pub(crate) async fn db_query(
+    requests: &Requests,
+    query: Map<String, Value>,
+    keys: Option<Vec<String>>,
+) -> Result<Vec<HubRecord>, HubError> {
+    let answer = ask(requests, &DbRequest { query, keys }).await?;
+    let reply: DbReply = answer.content()?;
+    let mut buffers = answer.envelope.buffers.into_iter();
+    let mut take = |lens: &Option<Vec<usize>>, place: usize| -> Vec<Bytes> {
+        let count = lens.as_ref().and_then(|lens| lens.get(place).copied());
+        buffers.by_ref().take(count.unwrap_or_default()).collect()
+    };
+    let records = reply.records.into_iter().enumerate();
+    Ok(records
+        .map(|(place, fields)| HubRecord {
+            fields,
+            buffers: take(&reply.buffer_lens, place),
+            result_buffers: take(&reply.result_buffer_lens, place),
+        })
+        .collect())
+}
+
+async fn ask<T: Content>(requests: &Requests, content: &T) -> Result<Answer, HubError> {
+    let query = T::MSG_TYPE;
+    let content = serde_json::to_value(content).map_err(|error| HubError::Malformed {
+        query,
+        reason: error.to_string(),
+    })?;
+    let (done, answered) = oneshot::channel();
+    let request = Request::Query {
+        msg_type: query,
+        content,
+        done,
+    };
+    requests.send(request).map_err(|_| HubError::Disconnected)?;
+    let envelope = match tokio::time::timeout(QUERY_TIMEOUT, answered).await {
+        Ok(Ok(envelope)) => envelope,
+        Ok(Err(_)) => return Err(HubError::Disconnected),
+        Err(_) => return Err(HubError::NoAnswer),
+    };
+    let text = |field: &str| {
+        let text = envelope.content.get(field).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    if text("status") == "error" {
+        return Err(HubError::Refused {
+            ename: text("ename"),
+            evalue: text("evalue"),
+        });
+    }
+    Ok(Answer { query, envelope })
 }
 
 /// The controller's answer to a query.

@@ -9,6 +9,7 @@
 //! | [`result`] | [`AsyncResult`]: what is known of the tasks of one submission |
 //! | [`render`] | outputs of several engines as what a notebook shows; pure |
 //! | `state` | everything the client decides: engines, artifacts, tasks; pure |
+//! | `recovery` | what has become of tasks after a connection broke |
 //! | `wire`, `connect`, `actor` | messages, sockets, and the loop around the state |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -19,6 +20,7 @@ pub mod client;
 mod connect;
 mod engine;
 pub mod hub;
+mod recovery;
 pub mod render;
 mod request;
 pub mod result;
@@ -27,7 +29,7 @@ pub mod submission;
 pub mod task;
 mod wire;
 
-pub use client::{CONTROL_TIMEOUT, Client, WaitError, host};
+pub use client::{CONTROL_TIMEOUT, Client, UNREACHABLE, WaitError, host};
 pub use connect::ConnectError;
 pub use engine::{ClientEvent, Engine};
 pub use hub::{HubError, HubRecord, HubResult, Purge, QueueStatus, ResultStatus};

@@ -1,10 +1,12 @@
 //! Between messages on sockets and the state's events.
 
+use crate::hub::HubResult;
 use crate::request::ControlOrder;
 use crate::state::Event;
 use crate::state::data::Route;
 use crate::state::message::{Answer, Body, Outgoing, Published, Reply};
 use crate::task::EngineTask;
+use bytes::Bytes;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
@@ -27,18 +29,11 @@ pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
     // Field by field: the rest of the metadata differs between engines and is not needed.
     let engine = engine(envelope);
     let refusal: Option<Refusal> = envelope.metadata.get(PHALANX).and_then(of);
-    let reason = refusal.as_ref().and_then(|refusal| refusal.reason.clone());
-    let answer = match (reason, envelope.content["status"].as_str()) {
-        (Some(reason), _) => Answer::Refused(reason),
-        (None, Some("aborted")) => Answer::Aborted,
-        (None, Some("error")) => Answer::Failed(failure(&envelope.content)),
-        (None, _) if envelope.header.msg_type == "kernel_info_reply" => {
+    let answer = match answer(&envelope.content, refusal.as_ref(), &envelope.buffers) {
+        Answer::Ok { .. } if envelope.header.msg_type == "kernel_info_reply" => {
             Answer::KernelInfo(envelope.content.get(PHALANX).and_then(of))
         }
-        (None, _) => Answer::Ok {
-            execution_count: envelope.content.get("execution_count").and_then(of),
-            value: envelope.buffers.first().cloned(),
-        },
+        answer => answer,
     };
     let by_engine = engine
         .as_ref()
@@ -53,6 +48,35 @@ pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
         state: refusal.map(|refusal| refusal.state),
         answer,
     }))
+}
+
+fn answer(content: &Value, refusal: Option<&Refusal>, buffers: &[Bytes]) -> Answer {
+    let reason = refusal.and_then(|refusal| refusal.reason.clone());
+    match (reason, content["status"].as_str()) {
+        (Some(reason), _) => Answer::Refused(reason),
+        (None, Some("aborted")) => Answer::Aborted,
+        (None, Some("error")) => Answer::Failed(failure(content)),
+        (None, _) => Answer::Ok {
+            execution_count: content.get("execution_count").and_then(of),
+            value: buffers.first().cloned(),
+        },
+    }
+}
+
+/// The reply to one of our requests as the controller has recorded it.
+pub(crate) fn recorded(result: HubResult) -> Reply {
+    let refusal: Option<Refusal> = result.metadata.get(PHALANX).and_then(of);
+    Reply {
+        answer: answer(&result.content, refusal.as_ref(), &result.buffers),
+        parent: result.msg_id,
+        // What the engine has published may be lost, so nothing is waited for.
+        by_engine: false,
+        engine: result.engine,
+        started: result.started,
+        completed: result.completed,
+        settled: false,
+        state: refusal.map(|refusal| refusal.state),
+    }
 }
 
 /// The ends of tasks that ended well, in one message.
@@ -172,11 +196,7 @@ pub(crate) fn connection_reply(envelope: &Envelope) -> Option<Result<Event, Stri
 }
 
 /// A message to an engine. The artifacts that ride along are in the order of `buffers`.
-pub(crate) fn request(
-    outgoing: &Outgoing,
-    session: &Session,
-    buffers: Vec<bytes::Bytes>,
-) -> Envelope {
+pub(crate) fn request(outgoing: &Outgoing, session: &Session, buffers: Vec<Bytes>) -> Envelope {
     let mut envelope = match &outgoing.body {
         Body::Work { work, .. } => match &**work {
             EngineTask::Cell(cell) => session.envelope(
@@ -206,7 +226,7 @@ pub(crate) fn request(
     envelope.header.msg_id = outgoing.msg_id.as_str().to_owned();
     if let Some(engine) = &outgoing.engine {
         let engine = engine.as_str().as_bytes();
-        envelope.identities = vec![bytes::Bytes::copy_from_slice(engine)];
+        envelope.identities = vec![Bytes::copy_from_slice(engine)];
     }
     envelope.buffers = buffers;
     if let Body::Work {

@@ -11,9 +11,11 @@ mod tasks;
 pub(crate) mod tests;
 
 use crate::engine::{ClientEvent, Engine};
+use crate::recovery::Recovered;
 use crate::request::{ControlOrder, TaskKey};
 use crate::result::Update;
 use crate::task::EngineTask;
+use crate::wire;
 use artifacts::{Ledger, Plan};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -28,8 +30,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 use tasks::{Consequence, Sending, Tasks};
 
-/// How long a broken connection may take to come back before the controller counts as gone.
-pub(crate) const LINK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time between two questions what has become of tasks whose replies may be lost.
+pub(crate) const RECOVERY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The moment of an event, on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +90,12 @@ pub(crate) enum Event {
     LinkDown,
     /// The connection is there (again).
     LinkUp,
+    /// A channel was broken and is there again: what was on its way is lost.
+    Reconnected,
+    /// What the controller says of tasks whose replies may be lost.
+    Recovered(Recovered),
+    /// It says nothing.
+    NotRecovered,
     /// The controller cannot be reached any more.
     Disconnected { reason: String },
     /// Time has passed.
@@ -115,6 +123,8 @@ pub(crate) enum Command {
     Answered(Ticket),
     /// Ask the controller which engines there are.
     Look,
+    /// Ask it what has become of these tasks.
+    Recover(Vec<MsgId>),
 }
 
 /// A client's state.
@@ -129,8 +139,12 @@ pub(crate) struct State {
     tasks: Tasks,
     /// Questions on the control channel.
     asked: HashMap<MsgId, (EngineUuid, Ticket)>,
+    /// How long a connection may take to come back before the controller counts as gone.
+    unreachable: Duration,
     /// Until when the connection may take to come back.
     link: Option<Instant>,
+    /// When the controller is asked again what has become of tasks.
+    recovery: Option<Instant>,
     /// Whether the scheduler takes several tasks in one message.
     batches: bool,
     ended: bool,
@@ -139,7 +153,7 @@ pub(crate) struct State {
 impl State {
     /// A client that knows of no engine. `host` is this machine's name; `session` begins every
     /// message's id.
-    pub fn new(session: String, host: String) -> Self {
+    pub fn new(session: String, host: String, unreachable: Duration) -> Self {
         Self {
             session,
             sent: 0,
@@ -148,7 +162,9 @@ impl State {
             data: Deposits::default(),
             tasks: Tasks::default(),
             asked: HashMap::new(),
+            unreachable,
             link: None,
+            recovery: None,
             batches: false,
             ended: false,
         }
@@ -166,7 +182,12 @@ impl State {
 
     /// When [`Event::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let deadlines = [self.engines.deadline(), self.tasks.deadline(), self.link];
+        let deadlines = [
+            self.engines.deadline(),
+            self.tasks.deadline(),
+            self.link,
+            self.recovery,
+        ];
         deadlines.into_iter().flatten().min()
     }
 
@@ -264,19 +285,26 @@ impl State {
                 }
             }
             Event::LinkDown => {
-                self.link.get_or_insert(now.instant + LINK_TIMEOUT);
+                self.link.get_or_insert(now.instant + self.unreachable);
             }
             Event::LinkUp => {
                 if self.link.take().is_some() {
                     commands.push(Command::Look);
+                    self.doubt(commands);
                 }
             }
+            Event::Reconnected => self.doubt(commands),
+            Event::Recovered(recovered) => self.recovered(recovered, now, commands),
+            Event::NotRecovered => self.recovery = Some(now.instant + RECOVERY_INTERVAL),
             Event::Disconnected { reason } => self.disconnected(reason, now, commands),
             Event::Tick if self.link.is_some_and(|until| until <= now.instant) => {
-                let reason = format!("no connection for {} s", LINK_TIMEOUT.as_secs());
+                let reason = format!("no connection for {} s", self.unreachable.as_secs());
                 self.disconnected(reason, now, commands);
             }
             Event::Tick => {
+                if self.recovery.take_if(|at| *at <= now.instant).is_some() {
+                    self.recover(commands);
+                }
                 let mut next = counter(&self.session, &mut self.sent);
                 let greetings = self.engines.tick(now.instant, &mut next);
                 drop(next);
@@ -522,6 +550,34 @@ impl State {
         }
         self.engines = Engines::default();
         commands.push(Command::Notify(ClientEvent::Disconnected { reason }));
+    }
+
+    /// The replies to everything that was sent may be lost.
+    fn doubt(&mut self, commands: &mut Vec<Command>) {
+        self.tasks.doubt();
+        self.recover(commands);
+    }
+
+    fn recover(&mut self, commands: &mut Vec<Command>) {
+        let doubtful = self.tasks.doubtful();
+        if !doubtful.is_empty() {
+            commands.push(Command::Recover(doubtful));
+        }
+    }
+
+    fn recovered(&mut self, recovered: Recovered, now: Now, commands: &mut Vec<Command>) {
+        for result in recovered.ended {
+            self.replied(wire::recorded(result), now, commands);
+        }
+        // What was sent as the connection came back may not have arrived when this was asked.
+        for msg_id in self.tasks.still_unknown(recovered.unknown) {
+            let lost = "the connection to the controller broke, and the task is lost with it";
+            let failure = failure("EngineError", lost.to_owned());
+            self.tasks.fail(&msg_id, failure, now, commands);
+        }
+        if !self.tasks.doubtful().is_empty() {
+            self.recovery = Some(now.instant + RECOVERY_INTERVAL);
+        }
     }
 
     fn left(&mut self, id: EngineId, uuid: &EngineUuid, now: Now, commands: &mut Vec<Command>) {

@@ -36,6 +36,8 @@ pub(crate) struct Tasks {
     deadlines: BTreeSet<(Instant, MsgId)>,
     /// Refused, and with whoever submitted them.
     parked: HashSet<TaskKey>,
+    /// Sent over a connection that broke, and whether the controller has said that it does not know them.
+    doubtful: HashMap<MsgId, bool>,
 }
 
 /// How a task goes out.
@@ -296,11 +298,35 @@ impl Tasks {
         Consequence::None
     }
 
+    /// The replies to all tasks that are sent may be lost.
+    pub fn doubt(&mut self) {
+        let sent = self.ids(|task| task.sent && !task.ended);
+        self.doubtful = sent.into_iter().map(|id| (id, false)).collect();
+    }
+
+    /// The tasks of which the controller is to be asked.
+    pub fn doubtful(&self) -> Vec<MsgId> {
+        let mut doubtful: Vec<_> = self.doubtful.keys().cloned().collect();
+        doubtful.sort();
+        doubtful
+    }
+
+    /// Takes what the controller does not know, all others being under way; those that it has not known
+    /// before either.
+    pub fn still_unknown(&mut self, unknown: Vec<MsgId>) -> Vec<MsgId> {
+        let before = std::mem::take(&mut self.doubtful);
+        let open = unknown.into_iter().filter(|id| before.contains_key(id));
+        let (again, first): (Vec<_>, Vec<_>) = open.partition(|id| before[id]);
+        self.doubtful = first.into_iter().map(|id| (id, true)).collect();
+        again
+    }
+
     /// An engine is gone. What it or the controller said last may still be under way.
     pub fn engine_left(&mut self, uuid: &EngineUuid, now: Now) {
         // The scheduler answers for what it has placed.
         for (msg_id, task) in &mut self.by_msg {
-            if task.placed() == Some(uuid) {
+            // Of some it will be known what has become of them.
+            if task.placed() == Some(uuid) && !self.doubtful.contains_key(msg_id) {
                 task.engine_left = true;
                 let until = now.instant + DEATH_GRACE;
                 wait(&mut self.deadlines, msg_id, task, until);
@@ -415,6 +441,7 @@ impl Tasks {
 
     fn forget(&mut self, msg_id: &MsgId) -> Option<Box<Task>> {
         let task = self.by_msg.remove(msg_id)?;
+        self.doubtful.remove(msg_id);
         if self.by_msg.is_empty() {
             // The room of a hundred thousand tasks is a hundred megabytes.
             self.by_msg.shrink_to(FEW);

@@ -12,6 +12,8 @@ use phalanx_protocol::parallel::{CellMetadata, EngineHandshake};
 use phalanx_protocol::segment::SegmentRef;
 use std::sync::Arc;
 
+const UNREACHABLE: Duration = Duration::from_secs(10);
+
 struct Client {
     state: State,
     start: Instant,
@@ -22,7 +24,7 @@ impl Client {
     /// A client on machine `here` with engines 0 to `n`, each on the machine named.
     fn with(hosts: &[&str]) -> Self {
         let mut client = Self {
-            state: State::new("s".to_owned(), "here".to_owned()),
+            state: State::new("s".to_owned(), "here".to_owned(), UNREACHABLE),
             start: Instant::now(),
             millis: 0,
         };
@@ -220,6 +222,14 @@ fn words(command: &Command) -> Option<String> {
         Command::Notify(ClientEvent::Disconnected { .. }) => "disconnected".to_owned(),
         Command::Answered(ticket) => format!("answered {}", ticket.0),
         Command::Look => "look".to_owned(),
+        Command::Recover(tasks) => format!(
+            "what of {}",
+            tasks
+                .iter()
+                .map(MsgId::as_str)
+                .collect::<Vec<_>>()
+                .join(",")
+        ),
     })
 }
 
@@ -430,12 +440,12 @@ fn when_the_controller_is_gone_everything_ends() {
         ticket: Ticket(1),
     });
     assert_eq!(client.on(Event::LinkDown), [""; 0]);
-    assert_eq!(client.after(LINK_TIMEOUT / 2), [""; 0]);
+    assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     // It comes back and goes again: the time starts anew.
     assert_eq!(client.on(Event::LinkUp), ["look"]);
     client.on(Event::LinkDown);
-    assert_eq!(client.after(LINK_TIMEOUT / 2), [""; 0]);
-    let told = client.after(LINK_TIMEOUT / 2);
+    assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
+    let told = client.after(UNREACHABLE / 2);
     assert_eq!(
         told,
         [
@@ -680,4 +690,65 @@ fn an_engine_that_cannot_follow_a_reference_is_sent_the_arguments_itself() {
     let told = client.over("s_6");
     assert_eq!(told[..2], ["1 ends ok", "1 settles"]);
     assert_eq!(told.len(), 4, "both engines may forget them: {told:?}");
+}
+
+#[test]
+fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
+    let mut client = Client::with(&["here", "here"]);
+    client.submit(&[0, 1]);
+    assert_eq!(client.on(Event::LinkDown), [""; 0]);
+    assert_eq!(client.on(Event::LinkUp), ["look", "what of s_1,s_2"]);
+    // The controller is another, which has no engines yet; that is not how the tasks have ended.
+    let none = Event::Engines {
+        engines: Vec::new(),
+        batches: false,
+    };
+    assert_eq!(client.on(none), ["left 0", "left 1"]);
+    assert_eq!(client.after(DEATH_GRACE), [""; 0]);
+    let unknown = |ids: &[&str]| {
+        Event::Recovered(Recovered {
+            ended: Vec::new(),
+            unknown: ids.iter().copied().map(MsgId::new).collect(),
+        })
+    };
+    // One is under way; the other may be still on its way, and is asked for once more.
+    assert_eq!(client.on(unknown(&["s_2"])), [""; 0]);
+    assert_eq!(client.after(RECOVERY_INTERVAL), ["what of s_2"]);
+    assert_eq!(client.on(Event::NotRecovered), [""; 0]);
+    assert_eq!(client.after(RECOVERY_INTERVAL), ["what of s_2"]);
+    let lost = ["1 ends EngineError", "1 settles"];
+    assert_eq!(client.on(unknown(&["s_2"])), lost);
+    assert_eq!(client.after(RECOVERY_INTERVAL), [""; 0]);
+    assert_eq!(client.replied("s_1", OK), ["0 ends ok"]);
+}
+
+#[test]
+fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
+    let mut client = Client::with(&["here"]);
+    client.submit(&[0]);
+    let asked = client.on(Event::Reconnected);
+    assert_eq!(asked, ["what of s_1"]);
+    let recorded = crate::hub::HubResult {
+        msg_id: MsgId::new("s_1"),
+        msg_type: "execute_request".to_owned(),
+        engine: Some(uuid(0)),
+        label: None,
+        submitted: None,
+        started: None,
+        completed: None,
+        received: None,
+        status: phalanx_protocol::host::TaskStatus::Ok,
+        content: serde_json::json!({"status": "ok", "execution_count": 1}),
+        metadata: serde_json::json!({"status": "ok", "phalanx": {"reason": null, "state": "1"}}),
+        failure: None,
+        output: Default::default(),
+        buffers: Vec::new(),
+    };
+    let recovered = Recovered {
+        ended: vec![recorded],
+        unknown: Vec::new(),
+    };
+    assert_eq!(client.on(Event::Recovered(recovered)), ["0 ends ok"]);
+    assert_eq!(client.after(DEATH_GRACE), ["0 settles"]);
+    assert_eq!(client.on(Event::Reconnected), [""; 0]);
 }

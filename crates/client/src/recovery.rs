@@ -1,0 +1,68 @@
+//! What has become of tasks whose replies may have been lost with a connection.
+
+use crate::hub::{self, HubError, HubResult, QueueStatus};
+use crate::request::Requests;
+use phalanx_protocol::id::MsgId;
+use phalanx_protocol::parallel::Tasks;
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+
+/// What the controller says of tasks. Of those that are in neither list it says that they are under way.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// They have ended.
+    pub ended: Vec<HubResult>,
+    /// The controller neither has them nor knows their end.
+    pub unknown: Vec<MsgId>,
+}
+
+/// Asks the controller, which may be another one by now.
+///
+/// # Errors
+/// When it does not answer.
+pub(crate) async fn recover(requests: &Requests, tasks: Vec<MsgId>) -> Result<Recovered, HubError> {
+    // In this order: what is under way no longer has ended, and is found by the second question.
+    let queues = hub::queue_status(requests, &[], true).await?;
+    let under_way = under_way(&queues);
+    let (_, left): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|id| under_way.contains(id));
+    if left.is_empty() {
+        return Ok(Recovered::default());
+    }
+    let mut query = Map::new();
+    query.insert("msg_id".to_owned(), json!({"$in": left}));
+    query.insert("completed".to_owned(), json!({"$ne": null}));
+    let keys = Some(vec!["msg_id".to_owned()]);
+    let known = match hub::db_query(requests, query, keys).await {
+        Ok(records) => records
+            .iter()
+            .filter_map(|record| record.fields.get("msg_id").and_then(Value::as_str))
+            .map(MsgId::new)
+            .collect(),
+        // It keeps no records.
+        Err(HubError::Refused { .. }) => HashSet::new(),
+        Err(error) => return Err(error),
+    };
+    let (ended, unknown): (Vec<_>, Vec<_>) = left.into_iter().partition(|id| known.contains(id));
+    let results = match ended.is_empty() {
+        true => Vec::new(),
+        false => hub::hub_results(requests, &ended).await?,
+    };
+    Ok(Recovered {
+        ended: results.into_iter().flatten().collect(),
+        unknown,
+    })
+}
+
+/// The tasks that engines have or that wait for one.
+fn under_way(queues: &QueueStatus) -> HashSet<&MsgId> {
+    let engines = queues.engines.values();
+    let engines = engines.flat_map(|engine| [&engine.queue, &engine.tasks]);
+    engines
+        .chain([&queues.unassigned])
+        .filter_map(|tasks| match tasks {
+            Tasks::Ids(ids) => Some(ids),
+            Tasks::Count(_) => None,
+        })
+        .flatten()
+        .collect()
+}
