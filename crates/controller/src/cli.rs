@@ -24,6 +24,10 @@ pub struct ServerArgs {
     /// Where the file for engines goes, if not into the folder.
     #[arg(long)]
     pub engine_file: Option<PathBuf>,
+    /// Use the key and the ports of the connection files that are there, and leave the files behind: a
+    /// controller that is started again this way finds its engines and clients.
+    #[arg(long)]
+    pub reuse: bool,
     /// Part of the files' names.
     #[arg(long, default_value = "")]
     pub cluster_id: String,
@@ -95,6 +99,7 @@ impl From<ServerArgs> for ControllerConfig {
             folder: Some(args.folder),
             client_file: args.client_file,
             engine_file: args.engine_file,
+            reuse: args.reuse,
             cluster_id: args.cluster_id,
             ..Self::default()
         }

@@ -31,6 +31,9 @@ pub struct ControllerConfig {
     pub client_file: Option<PathBuf>,
     /// Where the file for engines goes, if not into the folder under its usual name.
     pub engine_file: Option<PathBuf>,
+    /// Whether the key and the ports in the connection files that are there are used again, so that the
+    /// engines and clients of a controller that has ended find this one. The files then outlive it.
+    pub reuse: bool,
     /// Part of the files' names, as ipyparallel has it: `ipcontroller-<cluster_id>-client.json`.
     pub cluster_id: String,
 }
@@ -69,6 +72,7 @@ impl Default for ControllerConfig {
             folder: None,
             client_file: None,
             engine_file: None,
+            reuse: false,
             cluster_id: String::new(),
         }
     }

@@ -3,6 +3,7 @@ use crate::server::{self, Channels, Server};
 use phalanx_sys::temporary::TemporaryFolder;
 use phalanx_transport::connection::ConnectionFileError;
 use phalanx_transport::socket::{BindError, EndpointError};
+use phalanx_transport::wire::KeyError;
 use phalanx_transport::{ClientConnectionFile, EngineConnectionFile, Session, SigningKey};
 use std::path::{Path, PathBuf};
 use tokio::sync::watch;
@@ -21,6 +22,9 @@ pub enum StartError {
     /// A connection file cannot be written.
     #[error(transparent)]
     File(#[from] ConnectionFileError),
+    /// A connection file that is to be used again cannot be.
+    #[error("cannot use the connection files again: {0}")]
+    Reuse(#[source] KeyError),
     /// There is no folder for them.
     #[error("cannot make a folder for the connection files: {0}")]
     Folder(std::io::Error),
@@ -38,7 +42,28 @@ pub struct Controller {
     cancel: CancellationToken,
     tasks: TaskTracker,
     ended: watch::Receiver<bool>,
+    /// The next controller uses the files again.
+    keeps_files: bool,
     _folder: Option<TemporaryFolder>,
+}
+
+/// The connection files of the controller before.
+pub(crate) struct Before {
+    pub client: ClientConnectionFile,
+    pub engine: EngineConnectionFile,
+}
+
+impl Before {
+    /// Reads both files; `None` where there are none yet.
+    fn read(client: &Path, engine: &Path) -> Result<Option<Self>, StartError> {
+        if !client.exists() || !engine.exists() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            client: ClientConnectionFile::read(client)?,
+            engine: EngineConnectionFile::read(engine)?,
+        }))
+    }
 }
 
 impl Controller {
@@ -47,10 +72,6 @@ impl Controller {
     /// # Errors
     /// When a socket cannot be bound or a file not written.
     pub async fn start(config: ControllerConfig) -> Result<Self, StartError> {
-        let session = Session::new("controller", SigningKey::fresh(config.signature_scheme));
-        let store = server::store(&config.database, &session)?;
-        let channels = Channels::bind(&config).await?;
-        let (client, engine) = channels.files(&config, &session);
         let both_named = config.client_file.is_some() && config.engine_file.is_some();
         let (folder, temporary) = match &config.folder {
             Some(folder) => (folder.clone(), None),
@@ -73,6 +94,18 @@ impl Controller {
             .engine_file
             .clone()
             .unwrap_or_else(|| usual("engine"));
+        let before = match config.reuse {
+            true => Before::read(&client_path, &engine_path)?,
+            false => None,
+        };
+        let key = match &before {
+            Some(before) => before.client.signing_key().map_err(StartError::Reuse)?,
+            None => SigningKey::fresh(config.signature_scheme),
+        };
+        let session = Session::new("controller", key);
+        let store = server::store(&config.database, &session)?;
+        let channels = Channels::bind(&config, before.as_ref()).await?;
+        let (client, engine) = channels.files(&config, &session);
         client.write(&client_path)?;
         engine.write(&engine_path)?;
 
@@ -92,6 +125,7 @@ impl Controller {
             cancel,
             tasks,
             ended,
+            keeps_files: config.reuse,
             _folder: temporary,
         })
     }
@@ -132,6 +166,9 @@ impl Controller {
 impl Drop for Controller {
     fn drop(&mut self) {
         self.cancel.cancel();
+        if self.keeps_files {
+            return;
+        }
         for path in [&self.client.1, &self.engine.1] {
             // It may be gone already; a stale file would only mislead.
             drop(std::fs::remove_file(path));

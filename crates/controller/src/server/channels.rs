@@ -1,7 +1,7 @@
 use super::incoming::Incoming;
 use super::iopub::IopubRelay;
 use crate::config::ControllerConfig;
-use crate::controller::StartError;
+use crate::controller::{Before, StartError};
 use phalanx_transport::connection::LocalSockets;
 use phalanx_transport::{
     ClientConnectionFile, Endpoint, EngineConnectionFile, Kind, Sender, Session, Socket,
@@ -31,20 +31,25 @@ pub struct Channels {
     pong: Socket,
 }
 
+/// The port a socket of the controller before had.
+type Had = fn(&Before) -> Option<u16>;
+
 /// Binds one socket after the other.
 struct Binder<'a> {
     interface: &'a str,
+    before: Option<&'a Before>,
     /// For `ipc`, whose ports are suffixes.
     next: u16,
 }
 
 impl Binder<'_> {
-    async fn bind(&mut self, kind: Kind, name: &str) -> Result<Socket, StartError> {
+    /// Binds a socket to the port that the controller before had, or to any.
+    async fn bind(&mut self, kind: Kind, name: &str, had: Had) -> Result<Socket, StartError> {
         self.next += 1;
-        let port = if self.interface.starts_with("ipc://") {
-            self.next
-        } else {
-            0
+        let port = match self.before {
+            _ if self.interface.starts_with("ipc://") => self.next,
+            Some(before) => had(before).unwrap_or(0),
+            None => 0,
         };
         let endpoint = Endpoint::of(self.interface, port)?;
         // Stock engines are ROUTERs too, and route their replies by these names.
@@ -54,35 +59,78 @@ impl Binder<'_> {
         Ok(Socket::bind(kind, &endpoint, options).await?)
     }
 
-    async fn routers(&mut self, [client, engine]: [&str; 2]) -> Result<[Socket; 2], StartError> {
+    async fn routers(
+        &mut self,
+        [client, engine]: [&str; 2],
+        had: [Had; 2],
+    ) -> Result<[Socket; 2], StartError> {
         Ok([
-            self.bind(Kind::Router, client).await?,
-            self.bind(Kind::Router, engine).await?,
+            self.bind(Kind::Router, client, had[0]).await?,
+            self.bind(Kind::Router, engine, had[1]).await?,
         ])
     }
 }
 
 impl Channels {
-    pub async fn bind(config: &ControllerConfig) -> Result<Self, StartError> {
+    pub async fn bind(
+        config: &ControllerConfig,
+        before: Option<&Before>,
+    ) -> Result<Self, StartError> {
         let mut binder = Binder {
             interface: &config.interface,
+            before,
             next: 0,
         };
         Ok(Self {
-            registration: binder.bind(Kind::Router, "registration").await?,
-            mux: binder.routers(["mux_in", "mux_out"]).await?,
-            task: binder.routers(["task_in", "task_out"]).await?,
-            control: binder.routers(["control_in", "control_out"]).await?,
+            registration: binder
+                .bind(Kind::Router, "registration", |b| {
+                    Some(b.client.registration)
+                })
+                .await?,
+            mux: binder
+                .routers(
+                    ["mux_in", "mux_out"],
+                    [|b| Some(b.client.mux), |b| Some(b.engine.mux)],
+                )
+                .await?,
+            task: binder
+                .routers(
+                    ["task_in", "task_out"],
+                    [|b| Some(b.client.task), |b| Some(b.engine.task)],
+                )
+                .await?,
+            control: binder
+                .routers(
+                    ["control_in", "control_out"],
+                    [|b| Some(b.client.control), |b| Some(b.engine.control)],
+                )
+                .await?,
             broadcast: binder
-                .routers(["sub_scheduler_0", "leaf_scheduler_0"])
+                .routers(
+                    ["sub_scheduler_0", "leaf_scheduler_0"],
+                    [
+                        |b| Some(b.client.broadcast),
+                        |b| b.engine.broadcast.first().copied(),
+                    ],
+                )
                 .await?,
             iopub: [
-                binder.bind(Kind::Pub, "iopub_out").await?,
-                binder.bind(Kind::Sub, "iopub_in").await?,
+                binder
+                    .bind(Kind::Pub, "iopub_out", |b| Some(b.client.iopub))
+                    .await?,
+                binder
+                    .bind(Kind::Sub, "iopub_in", |b| Some(b.engine.iopub))
+                    .await?,
             ],
-            notification: binder.bind(Kind::Pub, "notification").await?,
-            ping: binder.bind(Kind::Pub, "hb_ping").await?,
-            pong: binder.bind(Kind::Router, "hb_pong").await?,
+            notification: binder
+                .bind(Kind::Pub, "notification", |b| Some(b.client.notification))
+                .await?,
+            ping: binder
+                .bind(Kind::Pub, "hb_ping", |b| Some(b.engine.hb_ping))
+                .await?,
+            pong: binder
+                .bind(Kind::Router, "hb_pong", |b| Some(b.engine.hb_pong))
+                .await?,
         })
     }
 
