@@ -1,9 +1,10 @@
 //! Connecting to a cluster that was started elsewhere.
 
 use super::registry::{ClusterRecord, Registry};
-use phalanx_client::Client;
+use phalanx_client::{Client, UNREACHABLE};
 use phalanx_protocol::failure::Failure;
 use phalanx_transport::ClientConnectionFile;
+use phalanx_transport::connection::UNREACHABLE_ENVIRONMENT;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub(super) async fn connect(to: Option<String>) -> Result<Connected, Failure> {
         message: error.to_string(),
         hint: Some("give a client's connection file, such as ipcontroller-client.json, or the id of a cluster".to_owned()),
     })?;
-    let client = Client::connect(&file)
+    let client = Client::connect_for(&file, unreachable()?)
         .await
         .map_err(|error| Failure::Environment {
             message: format!("cannot connect to {name}: {error}"),
@@ -40,6 +41,19 @@ pub(super) async fn connect(to: Option<String>) -> Result<Connected, Failure> {
         .wait_for_engines(client.announced(), ENGINES_LIMIT)
         .await;
     Ok(Connected { name, client })
+}
+
+/// How long a controller that is lost may be out of reach, as the user wants it.
+fn unreachable() -> Result<Duration, Failure> {
+    let Ok(text) = std::env::var(UNREACHABLE_ENVIRONMENT) else {
+        return Ok(UNREACHABLE);
+    };
+    let seconds = text.parse().ok();
+    let wanted = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    wanted.ok_or_else(|| Failure::Usage {
+        message: format!("{UNREACHABLE_ENVIRONMENT} is `{text}`, which is no number of seconds"),
+        hint: None,
+    })
 }
 
 type Found = (String, PathBuf);
