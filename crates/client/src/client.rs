@@ -128,6 +128,13 @@ impl Client {
         self.shared.engines.borrow().clone()
     }
 
+    /// The Rust engines that are there, by id: those that run what this client sends.
+    pub fn rust_engines(&self) -> Vec<Engine> {
+        let mut engines = self.engines();
+        engines.retain(|engine| engine.handshake.is_some());
+        engines
+    }
+
     /// What changes from now on.
     pub fn events(&self) -> mpsc::UnboundedReceiver<ClientEvent> {
         let (sender, receiver) = mpsc::unbounded_channel();

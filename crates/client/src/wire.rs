@@ -296,6 +296,7 @@ fn metadata(
             targets: targets.to_vec(),
             retries: balanced.retries,
             label: None,
+            phalanx: None,
             phalanx_batch: Vec::new(),
         });
         if let Value::Object(heeded) = heeded {

@@ -224,6 +224,20 @@ impl Machine {
         self.reply(request, content, metadata, commands);
     }
 
+    /// A task is not for this engine, but may be for another: a scheduler moves on.
+    pub(super) fn reply_unmet(
+        &mut self,
+        request: Request,
+        failure: &Failure,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let content = failure.content(&self.identity, method(&request), self.execution_count);
+        let mut metadata = self.metadata(&request, "error", now, None);
+        metadata["dependencies_met"] = json!(false);
+        self.reply(request, content, metadata, commands);
+    }
+
     /// A request is dropped before it began.
     pub(super) fn reply_aborted(
         &mut self,

@@ -219,7 +219,10 @@ impl Machine {
             Ok(accepted) => accepted,
             Err(why) => {
                 let failure = failure::not_for_us(&self.identity, &why);
-                self.reply_failed(request, &failure, now, commands);
+                match request.channel {
+                    Channel::Task => self.reply_unmet(request, &failure, now, commands),
+                    _ => self.reply_failed(request, &failure, now, commands),
+                }
                 return;
             }
         };

@@ -319,6 +319,16 @@ fn python_and_other_compilers_are_told_what_is_needed() {
     );
     let told = engine.asked("b", execute(Err("source".to_owned())));
     assert_eq!(told[1], "b error UsageError");
+    // A scheduler may have an engine that can run it.
+    let mut balanced = request("e", execute(Err("source".to_owned())));
+    balanced.channel = Channel::Task;
+    let commands = engine.machine.on(Event::Requested(Box::new(balanced)), NOW);
+    let told: Vec<_> = commands.iter().map(words).collect();
+    assert_eq!(told, ["e busy", "e execute_reply error", "e idle"]);
+    let Command::Reply(reply) = &commands[1] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(reply.metadata["dependencies_met"], false);
     engine.begins("c", "empty", "1");
     engine.ended(Outcome::Completed);
     let mut other = metadata("1", "2");
@@ -734,4 +744,30 @@ fn artifacts_may_come_without_a_call() {
     engine.runs += 1;
     let told = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
     assert_eq!(told, ["a apply_reply ok", "a idle"]);
+}
+
+#[test]
+fn nothing_is_begun_while_the_controller_is_lost() {
+    let mut engine = Engine::up();
+    engine.begins("a", "empty", "1");
+    engine.asked("b", cell("1", "2"));
+    assert_eq!(engine.told(Event::Away), [""; 0]);
+    let ended = engine.ended(Outcome::Completed);
+    assert_eq!(ended, ["a execute_reply ok", "a idle"]);
+    // It was there all the time.
+    assert_eq!(engine.told(Event::Back), ["b busy", "prepare"]);
+    engine.runs += 1;
+    engine.prepared(Ok(vec!["/cell".into()]));
+    engine.asked("c", cell("2", "3"));
+    engine.told(Event::Away);
+    // It has answered for what the engine had; what runs goes on.
+    let identity = Identity {
+        id: EngineId(4),
+        uuid: EngineUuid::new("uuid"),
+    };
+    assert_eq!(engine.told(Event::Rejoined(identity)), [""; 0]);
+    let ended = engine.ended(Outcome::Completed);
+    assert_eq!(ended, ["b execute_reply ok", "b idle"]);
+    assert_eq!(engine.state(), "2");
+    assert_eq!(engine.asked("d", cell("2", "3")), ["d busy", "prepare"]);
 }

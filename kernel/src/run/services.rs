@@ -179,10 +179,10 @@ impl Services {
         self.fanout.compiler.variables(state).await
     }
 
-    /// The engines that are there.
+    /// The engines that are there and run Rust.
     pub async fn engines(&self) -> Vec<Engine> {
         let client = self.cluster.client().await;
-        client.map_or_else(Vec::new, |client| client.engines())
+        client.map_or_else(Vec::new, |client| client.rust_engines())
     }
 
     async fn first_state(&self, targets: &Targets) -> StateId {

@@ -72,6 +72,17 @@ impl Engines {
         self.by_id.get(&id).map(|entry| entry.engine(id))
     }
 
+    /// Returns true if an engine is there and is no Rust engine.
+    pub fn is_foreign(&self, id: EngineId) -> bool {
+        let entry = self.by_id.get(&id);
+        entry.is_some_and(|entry| entry.joined && entry.handshake.is_none())
+    }
+
+    /// Returns true if some engine is there that is no Rust engine.
+    pub fn is_mixed(&self) -> bool {
+        self.by_id.keys().any(|id| self.is_foreign(*id))
+    }
+
     /// The number of the engine with this identity, or that it had before it left.
     pub fn id(&self, uuid: &EngineUuid) -> Option<EngineId> {
         let found = self.by_id.iter().find(|(_, entry)| entry.uuid == *uuid);

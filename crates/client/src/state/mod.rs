@@ -334,6 +334,11 @@ impl State {
             self.refuse(msg_id, key, work, gone, now, commands);
             return;
         };
+        if self.engines.is_foreign(id) {
+            let foreign = format!("engine {id} is not a Rust engine, which alone runs Rust code");
+            self.refuse(msg_id, key, work, foreign, now, commands);
+            return;
+        }
         let host = engine.handshake.as_ref().map_or("", |h| h.host.as_str());
         let far = match work.far_args() {
             Some(args) => self.ledger.far(&engine.uuid, host).zip(Some(args)),
@@ -397,13 +402,31 @@ impl State {
         commands: &mut Vec<Command>,
     ) {
         let wanted = work.dependencies().map_or(&[][..], |b| &b.targets);
+        let is_mixed = self.engines.is_mixed();
+        // A scheduler that is not ours would send it to Python engines too.
+        let all = match is_mixed && wanted.is_empty() {
+            true => self
+                .engines
+                .joined()
+                .iter()
+                .map(|engine| engine.id)
+                .collect(),
+            false => Vec::new(),
+        };
         let targets: Vec<_> = wanted
             .iter()
+            .chain(&all)
+            .filter(|id| !self.engines.is_foreign(**id))
             .filter_map(|&id| Some(self.engines.get(id)?.uuid))
             .collect();
-        if targets.is_empty() && !wanted.is_empty() {
-            let gone = "none of the engines it is for is registered".to_owned();
-            self.refuse(msg_id, key, work, gone, now, commands);
+        if targets.is_empty() && (is_mixed || !wanted.is_empty()) {
+            let why = match is_mixed {
+                true => {
+                    "none of the engines it is for is a Rust engine, which alone runs Rust code"
+                }
+                false => "none of the engines it is for is registered",
+            };
+            self.refuse(msg_id, key, work, why.to_owned(), now, commands);
             return;
         }
         let task = Sending {

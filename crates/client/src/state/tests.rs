@@ -752,3 +752,38 @@ fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
     assert_eq!(client.after(DEATH_GRACE), ["0 settles"]);
     assert_eq!(client.on(Event::Reconnected), [""; 0]);
 }
+
+#[test]
+fn rust_code_goes_to_rust_engines_alone() {
+    let mut client = Client::with(&["here"]);
+    let asked = client.on(Event::Registered(EngineId(1), uuid(1)));
+    let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
+    client.on(Event::Replied(Reply {
+        answer: Answer::KernelInfo(None),
+        ..reply(&msg_id)
+    }));
+    assert_eq!(client.published(&msg_id, Published::Idle), ["joined 1"]);
+    client.state.sent = 0;
+    let refused = ["1 ends EngineError", "1 settles"];
+    assert_eq!(
+        client.submit(&[0, 1]),
+        ["u0 s_1 by path", refused[0], refused[1]]
+    );
+    // A scheduler is told which engines these are.
+    for (wanted, targets) in [(&[][..], Some(vec![uuid(0)])), (&[1][..], None)] {
+        let now = Now {
+            instant: client.start,
+            utc: DateTime::UNIX_EPOCH,
+        };
+        let tasks = vec![(key(2), balanced(wanted))];
+        let commands = client.state.on(Event::Submit { tasks }, now);
+        let sent = commands.into_iter().find_map(|command| match command {
+            Command::Send(outgoing) => match outgoing.body {
+                Body::Work { targets, .. } => Some(targets),
+                _ => None,
+            },
+            _ => None,
+        });
+        assert_eq!(sent, targets);
+    }
+}

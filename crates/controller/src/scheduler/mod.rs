@@ -17,7 +17,7 @@ mod task;
 mod tests;
 
 pub use scheme::{Candidate, Scheme, UnknownScheme};
-pub use task::{BatchNo, FailReason, Impossible, SchedulerCommand, Task, Verdict};
+pub use task::{BatchNo, FailReason, Impossible, Language, SchedulerCommand, Task, Verdict};
 
 use crate::hash::{HashMap, HashSet};
 use dependency::{Blocked, Ended, Ending};
@@ -40,6 +40,7 @@ const FEW: usize = 1024;
 #[derive(Debug)]
 struct Worker {
     uuid: EngineUuid,
+    runs: Language,
     running: HashSet<TaskNo>,
     last: u64,
 }
@@ -150,13 +151,14 @@ impl Scheduler {
         out
     }
 
-    /// An engine can take tasks.
-    pub fn joined(&mut self, uuid: EngineUuid) -> Vec<SchedulerCommand> {
+    /// An engine can take tasks of a language.
+    pub fn joined(&mut self, uuid: EngineUuid, runs: Language) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
         self.manned = true;
         self.abandoned = None;
         self.workers.push(Worker {
             uuid,
+            runs,
             running: HashSet::default(),
             last: 0,
         });
@@ -186,7 +188,8 @@ impl Scheduler {
                 self.make_ready(no, &mut out);
             }
         }
-        for no in self.ready.bound() {
+        let unmanned = Language::ALL.map(|language| !self.has_workers(language));
+        for no in self.ready.bound(unmanned) {
             self.end_if_hopeless(no, &mut out);
         }
         self.settle(&mut out);
@@ -300,6 +303,10 @@ impl Scheduler {
         }
     }
 
+    fn has_workers(&self, language: Language) -> bool {
+        self.workers.iter().any(|worker| worker.runs == language)
+    }
+
     fn waits(&self, no: TaskNo) -> bool {
         let record = self.tasks.get(&no);
         record.is_some_and(|record| record.place != Place::Running)
@@ -393,7 +400,8 @@ impl Scheduler {
             let (ended, ready) = (&self.ended, &self.ready);
             let may = |no: TaskNo, place: usize| {
                 let record = tasks.get(&no);
-                record.is_some_and(|record| record.may_run_on(&workers[place].uuid, ended))
+                let Worker { uuid, runs, .. } = &workers[place];
+                record.is_some_and(|record| record.may_run_on(uuid, *runs, ended))
             };
             let first = ready.first(|no| free.iter().any(|place| may(no, *place)));
             let Some(no) = first else { return };
@@ -465,7 +473,7 @@ impl Scheduler {
         let Some(record) = self.tasks.get_mut(&no) else {
             return;
         };
-        let may = |worker: &Worker| record.may_run_on(&worker.uuid, &self.ended);
+        let may = |worker: &Worker| record.may_run_on(&worker.uuid, worker.runs, &self.ended);
         if record.place != Place::Ready || self.workers.iter().any(may) {
             return;
         }
@@ -474,7 +482,10 @@ impl Scheduler {
         let targets_gone = bound.is_some_and(|targets| !targets.iter().any(alive));
         let tried = !record.failed_on.is_empty();
         let elsewhere = !record.task.follow.dependencies.is_empty();
-        if !tried && !targets_gone && !elsewhere {
+        let language = record.task.language;
+        let speaks = |worker: &Worker| worker.runs == language;
+        let foreign = !self.workers.is_empty() && !self.workers.iter().any(speaks);
+        if !tried && !targets_gone && !elsewhere && !foreign {
             return;
         }
         if let Some(reply) = record.failure.take() {
@@ -484,6 +495,9 @@ impl Scheduler {
         }
         let reason = match record.died_on.take() {
             Some(engine) => FailReason::EngineDied(engine),
+            None if foreign && !tried => {
+                FailReason::ImpossibleDependency(Impossible::Language(language))
+            }
             None => FailReason::ImpossibleDependency(match record.unmet.take() {
                 Some(why) if !why.is_empty() => Impossible::Unmet(why),
                 _ => Impossible::Nowhere,

@@ -7,6 +7,21 @@ use std::time::{Duration, Instant};
 /// What a task takes beside its request: ids, allocations, the index.
 const OVERHEAD: usize = 512;
 
+/// Whose code a task is, and which an engine runs: compiled Rust of our clients, or what stock clients
+/// send to stock engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Language {
+    /// Ours.
+    Rust,
+    /// Any other, which is Python.
+    Python,
+}
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Rust, Self::Python];
+}
+
 /// A load-balanced task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
@@ -14,6 +29,8 @@ pub struct Task {
     pub id: MsgId,
     /// The client's request as it came: its identity, then the signed message.
     pub request: RawMessage,
+    /// Engines of no other can run it.
+    pub language: Language,
     /// Tasks that must be done before.
     pub after: Dependency,
     /// Tasks on whose engine it must run.
@@ -35,6 +52,10 @@ pub struct BatchNo(pub u64);
 impl Task {
     /// A task of a client's request.
     pub fn new(id: MsgId, request: RawMessage, metadata: TaskMetadata) -> Self {
+        let language = match metadata.phalanx {
+            Some(_) => Language::Rust,
+            None => Language::Python,
+        };
         let timeout = Some(metadata.timeout)
             .filter(|seconds| *seconds > 0.0)
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -43,6 +64,7 @@ impl Task {
         Self {
             id,
             request,
+            language,
             after: metadata.after,
             follow: metadata.follow,
             timeout,
@@ -140,6 +162,8 @@ pub enum Impossible {
     Unmet(String),
     /// No engine that it is allowed to run on is there.
     Nowhere,
+    /// The engines that are there run another language.
+    Language(Language),
 }
 
 /// Numbers tasks in the order they came.
@@ -186,9 +210,10 @@ impl Record {
         !self.failed_on.is_empty() || !self.task.follow.dependencies.is_empty()
     }
 
-    pub fn may_run_on(&self, uuid: &EngineUuid, ended: &Ended) -> bool {
+    pub fn may_run_on(&self, uuid: &EngineUuid, runs: Language, ended: &Ended) -> bool {
         let targets = self.task.targets.as_ref();
-        targets.is_none_or(|targets| targets.contains(uuid))
+        runs == self.task.language
+            && targets.is_none_or(|targets| targets.contains(uuid))
             && !self.failed_on.contains(uuid)
             && ended.met_on(&self.task.follow, uuid)
     }

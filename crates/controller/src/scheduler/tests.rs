@@ -52,7 +52,7 @@ impl Case {
     fn new(hwm: usize, engines: &[&str]) -> Self {
         let mut scheduler = Scheduler::new(Scheme::Leastload, hwm, 1);
         for name in engines {
-            assert_eq!(scheduler.joined(engine(name)), []);
+            assert_eq!(scheduler.joined(engine(name), Language::Python), []);
         }
         Self {
             scheduler,
@@ -108,7 +108,11 @@ impl Case {
     }
 
     fn joined(&mut self, name: &str) -> Vec<String> {
-        told(self.scheduler.joined(engine(name)))
+        self.joined_as(name, Language::Python)
+    }
+
+    fn joined_as(&mut self, name: &str, runs: Language) -> Vec<String> {
+        told(self.scheduler.joined(engine(name), runs))
     }
 
     fn after(&mut self, time: Duration) -> Vec<String> {
@@ -506,8 +510,8 @@ fn the_pure_scheme_knows_no_conditions() {
         scheduler: Scheduler::new(Scheme::Pure, 1, 1),
         now: Instant::now(),
     };
-    case.scheduler.joined(engine("a"));
-    case.scheduler.joined(engine("b"));
+    case.joined("a");
+    case.joined("b");
     let metadata = TaskMetadata {
         targets: vec![engine("nobody")],
         after: on(&["nothing"]),
@@ -518,4 +522,31 @@ fn the_pure_scheme_knows_no_conditions() {
     assert_eq!(case.submit_with("2", metadata.clone()), ["run 2 on b"]);
     assert_eq!(case.submit_with("3", metadata), ["run 3 on a"]);
     assert_eq!(case.reply("a", "1", Verdict::Failed), ["reply 1 Failed"]);
+}
+
+/// What a client of ours submits.
+fn rust() -> TaskMetadata {
+    serde_json::from_str(r#"{"phalanx": {"abi": "rustc 1"}}"#).unwrap()
+}
+
+#[test]
+fn tasks_run_on_engines_of_their_language() {
+    let mut case = Case::new(1, &["python"]);
+    case.joined_as("rust", Language::Rust);
+    assert_eq!(case.submit_with("1", rust()), ["run 1 on rust"]);
+    assert_eq!(case.submit_with("2", rust()), [""; 0]);
+    assert_eq!(case.submit("3"), ["run 3 on python"]);
+    assert_eq!(case.submit("4"), [""; 0]);
+    let done = case.reply("python", "3", Verdict::Ok);
+    assert_eq!(done, ["reply 3 Ok", "run 4 on python"]);
+    let done = case.reply("rust", "1", Verdict::Ok);
+    assert_eq!(done, ["reply 1 Ok", "run 2 on rust"]);
+    // Nobody is left who could run what waits, though there is an engine.
+    assert_eq!(case.submit_with("5", rust()), [""; 0]);
+    let left = case.left("rust");
+    let nobody = "ImpossibleDependency(Language(Rust))";
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert_eq!(left[1], format!("fail 5: {nobody}"));
+    let told = case.submit_with("6", rust());
+    assert_eq!(told, [format!("fail 6: {nobody}")]);
 }

@@ -4,6 +4,7 @@ use super::channels::Senders;
 use super::incoming::Port;
 use super::{DEPARTED, ENGINES, NOBODY, NOTIFY_AFTER_REPLIES, Server, engine_uuid, post};
 use crate::hub::{Channel, HubCommand, HubEvent, LeftReason};
+use crate::scheduler::Language;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::parallel::{
@@ -85,7 +86,12 @@ impl Server {
                 HubCommand::Refuse(uuid, reason) => self.refuse(&uuid, reason, senders),
                 HubCommand::Joined(id, uuid) => {
                     tracing::info!(engine = %id, %uuid, "an engine has joined");
-                    let commands = self.scheduler.joined(uuid.clone());
+                    // None but ours says that it takes batches.
+                    let runs = match self.takes_batches.contains(&uuid) {
+                        true => Language::Rust,
+                        false => Language::Python,
+                    };
+                    let commands = self.scheduler.joined(uuid.clone(), runs);
                     self.announce_joined(id, uuid, senders);
                     self.perform(commands, senders);
                 }

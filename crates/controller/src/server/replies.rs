@@ -1,7 +1,7 @@
 //! Replies made here, in the place of an engine.
 
 use super::Server;
-use crate::scheduler::{FailReason, Impossible};
+use crate::scheduler::{FailReason, Impossible, Language};
 use bytes::Bytes;
 use phalanx_protocol::date;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
@@ -76,6 +76,12 @@ impl Failure {
                     }
                     Impossible::Ended => format!(
                         "task '{task}' can never run: a task that it depends on has ended otherwise than it asks"
+                    ),
+                    Impossible::Language(Language::Rust) => format!(
+                        "task '{task}' can never run: it is a Rust function, and there are only Python engines"
+                    ),
+                    Impossible::Language(Language::Python) => format!(
+                        "task '{task}' can never run: it is a Python function, and there are only Rust engines"
                     ),
                     Impossible::Nowhere => format!(
                         "task '{task}' can never run: no engine that it may run on is there"

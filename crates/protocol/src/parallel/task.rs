@@ -2,6 +2,7 @@ use super::Ended;
 pub use crate::apply::Dependency;
 use crate::id::{EngineId, EngineUuid, MsgId};
 use chrono::{DateTime, Utc};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 /// Metadata of a request: what the task scheduler and the user's records need.
@@ -25,6 +26,9 @@ pub struct TaskMetadata {
     /// The user's name for it.
     #[serde(default)]
     pub label: Option<String>,
+    /// Whether it is for Rust engines, to whom the key's value tells what to run.
+    #[serde(default, skip_serializing)]
+    pub phalanx: Option<IgnoredAny>,
     /// The tasks the message stands for, where there are several ([`BATCH`](super::BATCH)).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phalanx_batch: Vec<MsgId>,

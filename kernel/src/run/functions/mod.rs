@@ -144,7 +144,8 @@ fn tasks(
 
 /// The engines a function may be called on.
 fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>, Failure> {
-    let there: Vec<EngineId> = client.engines().iter().map(|engine| engine.id).collect();
+    let there = client.rust_engines();
+    let there: Vec<EngineId> = there.iter().map(|engine| engine.id).collect();
     let wanted = match placement {
         ApplyPlacement::Engines(engines) => engines.clone(),
         ApplyPlacement::Balanced { heeds, .. } if heeds.targets.is_empty() => there.clone(),

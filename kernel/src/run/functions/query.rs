@@ -215,8 +215,10 @@ fn selected(
     parts.into_iter().collect()
 }
 
+/// The engines that functions can run on.
 fn ids(client: &Client) -> Vec<EngineId> {
-    client.engines().iter().map(|engine| engine.id).collect()
+    let engines = client.rust_engines();
+    engines.iter().map(|engine| engine.id).collect()
 }
 
 fn waited(error: WaitError) -> Failure {

@@ -2,7 +2,7 @@
 
 use super::{Standing, bind, cluster, no_variable_in_rust};
 use crate::cell::{RustText, located};
-use crate::magic::{Blocking, PlanError, PxOptions, PxPlan, Suffix};
+use crate::magic::{Blocking, MagicError, PlanError, PxOptions, PxPlan, Suffix};
 use crate::report::{Fault, Place};
 use crate::run::fanout::{self, Submitted};
 use crate::run::progress::Progress;
@@ -47,10 +47,17 @@ pub(super) async fn px(
         return Err(Fault::at(no_code(), place));
     }
     let client = cluster::client(services, context).await?;
-    let live: Vec<_> = client.engines().iter().map(|engine| engine.id).collect();
+    let live: Vec<_> = client
+        .rust_engines()
+        .iter()
+        .map(|engine| engine.id)
+        .collect();
+    let others = client.engines().len() - live.len();
     let defaults = services.sets().defaults(&suffix);
     let plan = PxPlan::new(options, &defaults, &live).map_err(|error| match error {
-        PlanError::Targets(error) => Fault::magic(error, place.clone(), start),
+        PlanError::Targets(error) => {
+            Fault::magic(among_rust_engines(error, others), place.clone(), start)
+        }
         error => Fault::at(error, place.clone()),
     })?;
     if plan.verbose {
@@ -94,6 +101,18 @@ pub(super) async fn px(
         context.outlet().output(handle).await;
     }
     Ok(id)
+}
+
+/// Says that engines which are there are not meant, if there are any.
+fn among_rust_engines(error: MagicError, others: usize) -> MagicError {
+    let hint = "cells run on Rust engines; `%cluster status` shows which these are";
+    match others {
+        0 => error,
+        _ => MagicError {
+            hint: Some(hint.to_owned()),
+            ..error
+        },
+    }
 }
 
 /// Compiles and submits, with a bar while that takes its time.

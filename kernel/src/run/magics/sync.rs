@@ -40,7 +40,7 @@ pub(super) async fn sync(
 ) -> Result<(), Fault> {
     let client = services.cluster().client().await;
     let client = client.ok_or(Failure::NoEngines)?;
-    let engines = client.engines();
+    let engines = client.rust_engines();
     let ids: Vec<EngineId> = engines.iter().map(|engine| engine.id).collect();
     let (targets, span) = targets.unwrap_or((Targets::All, 0..0));
     let wanted = targets
