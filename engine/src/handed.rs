@@ -6,6 +6,7 @@ use phalanx_protocol::parallel::TAKEN;
 use phalanx_protocol::segment::{SegmentRef, size};
 use phalanx_sys::segment;
 use phalanx_transport::Envelope;
+use phalanx_transport::warn_rarely;
 use std::collections::HashSet;
 use std::io;
 
@@ -66,7 +67,7 @@ impl Handed {
         let too_many = bytes > MOST && !self.values.is_empty();
         if too_many || !self.clients.contains(session) {
             return segment::resolve(value).unwrap_or_else(|error| {
-                tracing::warn!(%error, "a value cannot be mapped");
+                warn_rarely!(%error, "a value cannot be mapped");
                 Bytes::new()
             });
         }

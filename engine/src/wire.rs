@@ -6,6 +6,7 @@ use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{
     AbortRequest, BATCH, KEPT, PHALANX, ReplyMetadata, SignalRequest,
 };
+use phalanx_transport::warn_rarely;
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, Frames, Session, WireError};
 use serde::Deserialize;
@@ -19,7 +20,7 @@ pub(crate) fn request(channel: Channel, envelope: Envelope) -> Option<Event> {
         Ok(ask) => ask,
         Err(error) => {
             let msg_type = &envelope.header.msg_type;
-            tracing::warn!(%error, msg_type, "a malformed request is dropped");
+            warn_rarely!(%error, msg_type, "a malformed request is dropped");
             return None;
         }
     };
@@ -56,7 +57,7 @@ pub(crate) fn request(channel: Channel, envelope: Envelope) -> Option<Event> {
     Some(match ids {
         Some(Ok(ids)) => Event::Batch(apart(&request, ids)),
         Some(Err(error)) => {
-            tracing::warn!(%error, "a malformed batch is dropped");
+            warn_rarely!(%error, "a malformed batch is dropped");
             return None;
         }
         None => Event::Requested(Box::new(request)),

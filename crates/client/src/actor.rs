@@ -19,6 +19,7 @@ use phalanx_protocol::parallel::TAKEN;
 use phalanx_protocol::segment::SegmentRef;
 use phalanx_sys::segment;
 use phalanx_transport::socket;
+use phalanx_transport::warn_rarely;
 use phalanx_transport::{ClientConnectionFile, Envelope, Receiver, Sender, Session};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -262,7 +263,7 @@ impl Actor {
         match Envelope::open(frames, self.session.key()) {
             Ok(envelope) => Some(envelope),
             Err(error) => {
-                tracing::warn!(%error, "a message from the controller is dropped");
+                warn_rarely!(%error, "a message from the controller is dropped");
                 None
             }
         }
@@ -286,7 +287,7 @@ impl Actor {
             match segment::hold(vec![reference.clone()]) {
                 Ok(taken) => envelope.buffers.extend(taken),
                 Err(error) => {
-                    tracing::warn!(%error, %engine, "a value is gone");
+                    warn_rarely!(%error, %engine, "a value is gone");
                     envelope.buffers.push(Bytes::new());
                     wire::lose_value(&mut envelope, &error);
                 }
@@ -401,7 +402,7 @@ impl Actor {
         waiting.queries.retain(|_, done| !done.is_closed());
         match sent {
             Ok(()) => drop(waiting.queries.insert(msg_id, done)),
-            Err(error) => tracing::warn!(%error, msg_type, "a query is not sent"),
+            Err(error) => warn_rarely!(%error, msg_type, "a query is not sent"),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::state::Event;
 use crate::wire;
+use phalanx_transport::warn_rarely;
 use phalanx_transport::wire::KeyError;
 use phalanx_transport::{
     ClientConnectionFile, ConnectError as SocketError, Envelope, Frames, Kind, Receiver, Sender,
@@ -135,7 +136,7 @@ async fn answer(query: &mut Receiver, session: &Session) -> Option<Result<Event,
                     return Some(answer);
                 }
             }
-            Err(error) => tracing::warn!(%error, "a message from the controller is dropped"),
+            Err(error) => warn_rarely!(%error, "a message from the controller is dropped"),
         }
     }
 }

@@ -15,6 +15,7 @@ use phalanx_protocol::parallel::{
     KEPT, PHALANX, Refusal, RegistrationNotification, ShutdownNotification, ShutdownRequest,
     Signal, SignalRequest, TAKEN, TaskMetadata, UnregistrationNotification,
 };
+use phalanx_transport::warn_rarely;
 use phalanx_transport::{Envelope, Session};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -312,7 +313,7 @@ fn metadata(
 fn typed<T: Content>(envelope: &Envelope) -> Option<T> {
     envelope.content_of().unwrap_or_else(|error| {
         let msg_type = &envelope.header.msg_type;
-        tracing::warn!(%error, msg_type, "a message from the controller is dropped");
+        warn_rarely!(%error, msg_type, "a message from the controller is dropped");
         None
     })
 }

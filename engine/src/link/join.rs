@@ -7,6 +7,7 @@ use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::parallel::{
     ConnectionReply, ConnectionRequest, Content, RegistrationReply, RegistrationRequest,
 };
+use phalanx_transport::warn_rarely;
 use phalanx_transport::{
     EngineConnectionFile, Envelope, Kind, Receiver, Sender, Session, Socket, SocketOptions,
 };
@@ -95,7 +96,7 @@ async fn answer<A: Content>(receiver: &mut Receiver, session: &Session) -> Optio
         {
             Ok(Some(reply)) => return Some(reply),
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "a message from the controller is dropped"),
+            Err(error) => warn_rarely!(%error, "a message from the controller is dropped"),
         }
     }
 }

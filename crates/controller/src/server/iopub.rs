@@ -2,6 +2,7 @@ use super::replies::Head;
 use super::{engine_uuid, shown};
 use crate::records::Published;
 use phalanx_protocol::id::{EngineUuid, MsgId};
+use phalanx_transport::warn_rarely;
 use phalanx_transport::{Event, Frames, RawMessage, Receiver, Sender, Session, Socket};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -70,7 +71,7 @@ impl IopubRelay {
                             let _ = seen.send(each).await;
                         }
                         if let Err(error) = self.clients.0.send(message.into_frames()).await {
-                            tracing::warn!(%error, "output is dropped");
+                            warn_rarely!(%error, "output is dropped");
                         }
                     }
                     Some(_) => {}
@@ -93,7 +94,7 @@ impl IopubRelay {
         if let Ok(frames) = welcome.seal(session.key())
             && let Err(error) = self.clients.0.send(frames).await
         {
-            tracing::warn!(%error, "a welcome is dropped");
+            warn_rarely!(%error, "a welcome is dropped");
         }
     }
 }
@@ -101,7 +102,7 @@ impl IopubRelay {
 fn admit(frames: Frames, session: &Session) -> Option<RawMessage> {
     let topic = shown(frames.first());
     RawMessage::verify(frames, session.key())
-        .map_err(|error| tracing::warn!(%topic, %error, "output that is no message of ours"))
+        .map_err(|error| warn_rarely!(%topic, %error, "output that is no message of ours"))
         .ok()
 }
 

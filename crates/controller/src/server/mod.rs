@@ -26,6 +26,7 @@ use clock::Clock;
 use incoming::Port;
 use iopub::Seen;
 use phalanx_protocol::id::{EngineId, EngineUuid};
+use phalanx_transport::warn_rarely;
 use phalanx_transport::{
     EngineConnectionFile, Event, Frames, Identity, SendError, Sender, Session,
 };
@@ -208,7 +209,7 @@ fn post(sender: &Sender, frames: Frames) -> bool {
         Ok(()) => true,
         Err(SendError::Closed) => false,
         Err(error) => {
-            tracing::warn!(%error, "a message is dropped");
+            warn_rarely!(%error, "a message is dropped");
             false
         }
     }

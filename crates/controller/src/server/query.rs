@@ -13,6 +13,7 @@ use phalanx_protocol::parallel::{
     QueueReply, QueueRequest, RegistrationReply, RegistrationRequest, ResubmitRequest,
     ResultRequest, Target, Tasks, UnregistrationRequest,
 };
+use phalanx_transport::warn_rarely;
 use phalanx_transport::{Envelope, Frames, WireError};
 use serde_json::{Map, Value, json};
 
@@ -28,7 +29,7 @@ impl Server {
         let peer = shown(frames.first());
         let request = match self.admit(Port::Registration, frames).map(Envelope::parse) {
             Some(Ok(request)) => request,
-            Some(Err(error)) => return tracing::warn!(%peer, %error, "a query is dropped"),
+            Some(Err(error)) => return warn_rarely!(%peer, %error, "a query is dropped"),
             None => return,
         };
         match request.header.msg_type.as_str() {
@@ -40,11 +41,11 @@ impl Server {
                     }
                     self.hub_event(HubEvent::Register(content.uuid, content.id), senders);
                 }
-                Err(error) => tracing::warn!(%peer, %error, "a registration is dropped"),
+                Err(error) => warn_rarely!(%peer, %error, "a registration is dropped"),
             },
             "unregistration_request" => match request.content::<UnregistrationRequest>() {
                 Ok(content) => self.hub_event(HubEvent::Unregister(content.id), senders),
-                Err(error) => tracing::warn!(%peer, %error, "an unregistration is dropped"),
+                Err(error) => warn_rarely!(%peer, %error, "an unregistration is dropped"),
             },
             _ => {
                 let content = Value::Null;
@@ -60,7 +61,7 @@ impl Server {
     fn post_reply(&self, reply: Envelope, senders: &Senders) {
         match reply.seal(self.session.key()) {
             Ok(frames) => drop(post(&senders.registration, frames)),
-            Err(error) => tracing::warn!(%error, "a reply is dropped"),
+            Err(error) => warn_rarely!(%error, "a reply is dropped"),
         }
     }
 

@@ -19,6 +19,7 @@ use phalanx_protocol::parallel::{
 };
 use phalanx_protocol::segment::SegmentRef;
 use phalanx_sys::segment;
+use phalanx_transport::warn_rarely;
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, RawMessage, Session};
 use serde_json::{Map, Value, json};
@@ -212,7 +213,7 @@ impl Server {
         reply.buffers = buffers;
         match reply.seal(self.session.key()) {
             Ok(frames) => drop(post(&senders.registration, frames)),
-            Err(error) => tracing::warn!(%error, "a reply is dropped"),
+            Err(error) => warn_rarely!(%error, "a reply is dropped"),
         }
     }
 

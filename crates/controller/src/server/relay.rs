@@ -10,6 +10,7 @@ use crate::records::{Parts, Queue};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::AbortRequest;
+use phalanx_transport::warn_rarely;
 use phalanx_transport::{Envelope, Frames, RawMessage, Sender, WireError};
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ impl Server {
     pub(super) fn admit(&self, port: Port, frames: Frames) -> Option<RawMessage> {
         let peer = shown(frames.first());
         RawMessage::verify(frames, self.session.key())
-            .map_err(|error| tracing::warn!(?port, %peer, %error, "a message is dropped"))
+            .map_err(|error| warn_rarely!(?port, %peer, %error, "a message is dropped"))
             .ok()
     }
 
@@ -37,7 +38,7 @@ impl Server {
         };
         if message.identities.len() < 2 {
             let peer = shown(message.identities.first());
-            return tracing::warn!(?port, %peer, "a request that names no engine");
+            return warn_rarely!(?port, %peer, "a request that names no engine");
         }
         message.identities.swap(0, 1);
         let route = match port {
@@ -48,7 +49,7 @@ impl Server {
             self.intercept(&message, senders);
         }
         if let Err(error) = self.send_to_engine(route, message, senders) {
-            tracing::warn!(?port, %error, "a request is dropped");
+            warn_rarely!(?port, %error, "a request is dropped");
         }
     }
 
@@ -182,7 +183,7 @@ impl Server {
             return;
         };
         if message.identities.len() < 2 {
-            return tracing::warn!(?port, %engine, "a reply that names no client");
+            return warn_rarely!(?port, %engine, "a reply that names no client");
         }
         if let Ok(parent) = Head::of(&message.parent_header) {
             let id = parent.id();
@@ -213,7 +214,7 @@ impl Server {
             .map(Envelope::parse);
         let mut request = match request {
             Some(Ok(request)) => request,
-            Some(Err(error)) => return tracing::warn!(%error, "a broadcast is dropped"),
+            Some(Err(error)) => return warn_rarely!(%error, "a broadcast is dropped"),
             None => return,
         };
         let original = request.msg_id();
@@ -242,7 +243,7 @@ impl Server {
                 .and_then(RawMessage::split)
                 .and_then(|message| self.send_to_engine(Route::Broadcast, message, senders));
             if let Err(error) = sent {
-                tracing::warn!(%error, "a broadcast is dropped");
+                warn_rarely!(%error, "a broadcast is dropped");
             }
         }
     }
@@ -259,7 +260,7 @@ impl Server {
             return;
         };
         let Ok(id) = Head::of(&message.parent_header).map(|parent| parent.id()) else {
-            return tracing::warn!(%engine, "a reply to nothing");
+            return warn_rarely!(%engine, "a reply to nothing");
         };
         if self.direct.take(&engine, &id).is_none() {
             return tracing::debug!(%engine, task = %id, "a reply that comes too late");

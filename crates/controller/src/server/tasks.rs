@@ -9,6 +9,7 @@ use crate::scheduler::{BatchNo, SchedulerCommand, Task, Verdict};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{Refusal, ReplyMetadata, TaskMetadata};
+use phalanx_transport::warn_rarely;
 use phalanx_transport::{Frames, RawMessage};
 use serde::Deserialize;
 use serde_json::json;
@@ -56,11 +57,11 @@ impl Server {
         };
         let id = match Head::of(&message.header) {
             Ok(head) => head.id(),
-            Err(error) => return tracing::warn!(%error, "a task is dropped"),
+            Err(error) => return warn_rarely!(%error, "a task is dropped"),
         };
         let mut metadata = match serde_json::from_slice::<TaskMetadata>(&message.metadata) {
             Ok(metadata) => metadata,
-            Err(error) => return tracing::warn!(task = %id, %error, "a task is dropped"),
+            Err(error) => return warn_rarely!(task = %id, %error, "a task is dropped"),
         };
         if !metadata.phalanx_batch.is_empty() {
             let ids = std::mem::take(&mut metadata.phalanx_batch);
@@ -83,7 +84,7 @@ impl Server {
     ) {
         let tasks = match batch::apart(message, ids) {
             Ok(tasks) => tasks,
-            Err(error) => return tracing::warn!(%error, "a batch of tasks is dropped"),
+            Err(error) => return warn_rarely!(%error, "a batch of tasks is dropped"),
         };
         self.batches += 1;
         let batch = Some(BatchNo(self.batches));
@@ -107,7 +108,7 @@ impl Server {
         senders: &Senders,
     ) {
         let Some(commands) = self.scheduler.ended(engine, &metadata.phalanx_batch) else {
-            return tracing::warn!(%engine, "replies that come too late");
+            return warn_rarely!(%engine, "replies that come too late");
         };
         match batch::replies(&message, metadata) {
             Ok(replies) => {
@@ -115,7 +116,7 @@ impl Server {
                     self.records.replied(id, Some(engine), &reply, Parts::of);
                 }
             }
-            Err(error) => tracing::warn!(%error, "replies are not recorded"),
+            Err(error) => warn_rarely!(%error, "replies are not recorded"),
         }
         post(&senders.task[CLIENTS], message.into_frames());
         self.perform(commands, senders);
@@ -131,10 +132,10 @@ impl Server {
             .and_then(|name| engine_uuid(name));
         let parent = Head::of(&message.parent_header).map(|parent| parent.id());
         let (Some(engine), Ok(id)) = (engine, parent) else {
-            return tracing::warn!("a reply to nothing");
+            return warn_rarely!("a reply to nothing");
         };
         if message.identities.len() < 2 {
-            return tracing::warn!(%engine, "a reply that names no client");
+            return warn_rarely!(%engine, "a reply that names no client");
         }
         let metadata = serde_json::from_slice::<ReplyMetadata>(&message.metadata);
         if let Ok(metadata) = &metadata
@@ -165,7 +166,7 @@ impl Server {
                 }
                 self.perform(commands, senders);
             }
-            None => tracing::warn!(%engine, task = %id, "a reply that comes too late"),
+            None => warn_rarely!(%engine, task = %id, "a reply that comes too late"),
         }
     }
 

@@ -3,6 +3,7 @@ use crate::cluster::{Cluster, LIMIT, clusters, soon};
 use phalanx_controller::ControllerConfig;
 use phalanx_protocol::parallel::RegistrationReply;
 use serde_json::json;
+use std::sync::{Arc, Mutex};
 
 /// Its output is complete although nobody waited for anything but the notification.
 #[tokio::test]
@@ -88,6 +89,42 @@ async fn a_request_for_an_engine_that_is_not_there_is_answered() {
             (id, &json!("EngineError"))
         );
     }
+}
+
+/// A log that is counted.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_nonsense_does_not_fill_the_log() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().with_writer(move || writer.clone());
+    let _logged = tracing::subscriber::set_default(log.finish());
+    let cluster = clusters("nonsense").await.swap_remove(2);
+    let mut client = cluster.client().await;
+    let _engine = cluster.engine("a").await;
+    client.joined("a").await;
+    for _ in 0..500 {
+        client.run_forged("a", "forged").await;
+    }
+    let id = client.run("a", "honest").await;
+    let (parent, _) = reply(&mut client.mux, &client.session).await;
+    assert_eq!(parent, id);
+    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let said = log.matches("a message is dropped").count();
+    assert!((1..20).contains(&said), "{said} times");
 }
 
 #[tokio::test]

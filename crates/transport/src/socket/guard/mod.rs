@@ -11,11 +11,11 @@ mod pump;
 mod waiting_room;
 
 use super::{BindError, Endpoint, Kind};
+use crate::warn_rarely;
 use frames::Limits;
 use listener::Listener;
 use phalanx_sys::limits;
 use phalanx_sys::temporary::TemporaryFolder;
-use phalanx_sys::throttle::Throttle;
 use pump::{Patience, Pump};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -154,14 +154,11 @@ static FILES_RAN_OUT: AtomicBool = AtomicBool::new(false);
 
 /// A connection cannot be accepted or passed on.
 fn refused(error: &std::io::Error) {
-    static THROTTLE: Throttle = Throttle::new();
     if limits::is_reached(error) {
         FILES_RAN_OUT.store(true, Ordering::Relaxed);
     }
-    if let Some(unsaid) = THROTTLE.pass() {
-        let error = limits::describe(error);
-        tracing::warn!(%error, unsaid, "a connection cannot be accepted");
-    }
+    let error = limits::describe(error);
+    warn_rarely!(%error, "a connection cannot be accepted");
 }
 
 /// Returns true if this process has refused connections since too many files were open.

@@ -1,8 +1,8 @@
 use super::frames::{Checker, Limits, Refused};
 use super::listener::Peer;
 use super::waiting_room::Place;
+use crate::warn_rarely;
 use bytes::{Buf, Bytes, BytesMut};
-use phalanx_sys::throttle::Throttle;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -77,15 +77,10 @@ impl Greeting {
 impl Pump {
     /// Passes bytes on in both directions until one side ends.
     pub async fn run(self, peer: Peer) {
-        static THROTTLE: Throttle = Throttle::new();
         match self.pass_on(peer).await {
             Ok(()) => {}
             Err(Ended::Broken(error)) => tracing::debug!(%error, "a connection is broken"),
-            Err(reason) => {
-                if let Some(unsaid) = THROTTLE.pass() {
-                    tracing::warn!(%reason, unsaid, "a peer is cut off");
-                }
-            }
+            Err(reason) => warn_rarely!(%reason, "a peer is cut off"),
         }
     }
 
