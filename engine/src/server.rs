@@ -15,7 +15,9 @@ use chrono::Utc;
 use phalanx_protocol::host::ENGINE_ID_VAR;
 use phalanx_protocol::id::EngineUuid;
 use phalanx_protocol::parallel::UnregistrationRequest;
-use phalanx_transport::{Envelope, Sender, Session, socket};
+use phalanx_transport::{
+    Envelope, RawMessage, ReplayGuard, Sender, Session, WireError, socket, warn_rarely,
+};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -71,6 +73,7 @@ pub async fn run(
         identity,
         runtime: Slot::new(runtime),
         handed: Handed::default(),
+        replays: ReplayGuard::default(),
         link: Some(link),
         search: None,
         look,
@@ -94,6 +97,7 @@ struct Server {
     preparations: JoinSet<Event>,
     runtime: Slot,
     handed: Handed,
+    replays: ReplayGuard,
     /// `None` while the controller is lost.
     link: Option<Link>,
     contact: Contact,
@@ -189,14 +193,14 @@ impl Server {
     async fn heard(&mut self, heard: Heard) -> Next {
         match heard {
             Heard::Nothing => Next::Nothing,
-            Heard::Request(channel, frames) => match Envelope::open(frames, self.session.key()) {
+            Heard::Request(channel, frames) => match self.open(frames) {
                 Ok(envelope) if self.handed.hears(&envelope) => Next::Nothing,
                 Ok(envelope) => match wire::request(channel, envelope) {
                     Some(event) => Next::Event(event),
                     None => Next::Nothing,
                 },
                 Err(error) => {
-                    tracing::warn!(%error, ?channel, "a message is dropped");
+                    warn_rarely!(%error, ?channel, "a message is dropped");
                     Next::Nothing
                 }
             },
@@ -211,6 +215,13 @@ impl Server {
                 Next::Event(Event::Away)
             }
         }
+    }
+
+    /// Verifies and parses a message, once: what was recorded and is sent again runs nothing.
+    fn open(&mut self, frames: socket::Frames) -> Result<Envelope, WireError> {
+        let message = RawMessage::verify(frames, self.session.key())?;
+        self.replays.admit(&message)?;
+        Envelope::parse(message)
     }
 
     /// Looks whether the controller is there, and for it where it is not.
