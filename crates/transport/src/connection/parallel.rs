@@ -178,6 +178,12 @@ macro_rules! connection_file {
                 self.endpoint(self.registration)
                     .map_err(|error| ConnectionFileError::Unsupported(error.to_string()))?;
                 Ok(self)
+                if !self.ssh.is_empty() {
+                    return Err(ConnectionFileError::Unsupported(format!(
+                        "a tunnel through `{}` (`ssh`); open it yourself (`ssh -N -L PORT:HOST:PORT {0}` for every port) and connect with a copy of the file in which `ssh` is empty",
+                        self.ssh
+                    )));
+                }
             }
         }
     };
@@ -282,6 +288,7 @@ mod tests {
 
     #[test]
     fn a_controller_that_listens_everywhere_is_reached_at_its_location() {
+            ("\"ssh\": \"\"", "\"ssh\": \"me@there\"", "me@there"),
         for (interface, location, expected) in [
             ("tcp://0.0.0.0", "elsewhere", "tcp://elsewhere:5"),
             ("tcp://*", "", "tcp://127.0.0.1:5"),
