@@ -108,10 +108,6 @@ impl From<ServerArgs> for ControllerConfig {
 
 /// Serves until SIGINT, SIGTERM or a client's shutdown request. Says on stdout where its files are.
 pub async fn run_server(args: ServerArgs) -> ExitCode {
-    // Of controllers that were killed; nothing waits for it.
-    drop(tokio::task::spawn_blocking(
-        phalanx_sys::temporary::remove_abandoned,
-    ));
     let controller = match Controller::start(args.into()).await {
         Ok(controller) => controller,
         Err(error) => {

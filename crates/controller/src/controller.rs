@@ -1,5 +1,6 @@
 use crate::config::ControllerConfig;
 use crate::server::{self, Channels, Server};
+use crate::stale;
 use phalanx_sys::temporary::TemporaryFolder;
 use phalanx_transport::connection::ConnectionFileError;
 use phalanx_transport::socket::{BindError, EndpointError};
@@ -94,6 +95,12 @@ impl Controller {
             .engine_file
             .clone()
             .unwrap_or_else(|| usual("engine"));
+        // Of controllers that were killed; nothing waits for it.
+        let (files, own) = (folder.clone(), [client_path.clone(), engine_path.clone()]);
+        drop(tokio::task::spawn_blocking(move || {
+            stale::remove(&files, &own);
+            phalanx_sys::temporary::remove_abandoned();
+        }));
         let before = match config.reuse {
             true => Before::read(&client_path, &engine_path)?,
             false => None,

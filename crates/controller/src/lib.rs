@@ -33,6 +33,7 @@ pub mod hub;
 mod records;
 pub mod scheduler;
 mod server;
+mod stale;
 
 pub use cli::{ServerArgs, run_server};
 pub use config::{ControllerConfig, Database};

@@ -167,6 +167,7 @@ impl Channels {
                 unpack: "json".to_owned(),
                 signature_scheme: signature_scheme.clone(),
                 phalanx_sockets: self.shortcuts(client),
+                phalanx_reuse: config.reuse,
             },
             EngineConnectionFile {
                 ssh: String::new(),
@@ -186,6 +187,7 @@ impl Channels {
                 unpack: "json".to_owned(),
                 signature_scheme,
                 phalanx_sockets: self.shortcuts(engine),
+                phalanx_reuse: config.reuse,
             },
         )
     }

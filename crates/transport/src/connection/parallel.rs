@@ -59,6 +59,13 @@ impl LocalSockets {
         }
     }
 
+    /// Returns true if they were on this machine and their owner has ended.
+    pub fn are_gone(&self) -> bool {
+        let folder = self.paths.values().next().and_then(|path| path.parent());
+        let gone = folder.is_some_and(|folder| !folder.exists() || is_abandoned(folder));
+        self.host == hostname() && gone
+    }
+
     /// The socket behind a port, where it can be reached from here.
     fn of(&self, port: u16) -> Option<PathBuf> {
         let path = self.paths.get(&port)?;
@@ -107,6 +114,9 @@ macro_rules! connection_file {
             /// Shortcuts for peers on the controller's machine; ours.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub phalanx_sockets: Option<LocalSockets>,
+            /// Whether the next controller is to use key and ports again; ours.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            pub phalanx_reuse: bool,
         }
 
         impl $name {
@@ -168,6 +178,12 @@ macro_rules! connection_file {
             }
 
             fn supported(self) -> Result<Self, ConnectionFileError> {
+                if !self.ssh.is_empty() {
+                    return Err(ConnectionFileError::Unsupported(format!(
+                        "a tunnel through `{}` (`ssh`); open it yourself (`ssh -N -L PORT:HOST:PORT {0}` for every port) and connect with a copy of the file in which `ssh` is empty",
+                        self.ssh
+                    )));
+                }
                 if self.curve_serverkey.is_some() {
                     return Err(ConnectionFileError::Unsupported("CurveZMQ (`curve_serverkey`)".into()));
                 }
@@ -178,12 +194,6 @@ macro_rules! connection_file {
                 self.endpoint(self.registration)
                     .map_err(|error| ConnectionFileError::Unsupported(error.to_string()))?;
                 Ok(self)
-                if !self.ssh.is_empty() {
-                    return Err(ConnectionFileError::Unsupported(format!(
-                        "a tunnel through `{}` (`ssh`); open it yourself (`ssh -N -L PORT:HOST:PORT {0}` for every port) and connect with a copy of the file in which `ssh` is empty",
-                        self.ssh
-                    )));
-                }
             }
         }
     };
@@ -278,6 +288,7 @@ mod tests {
             ),
             ("\"pack\": \"json\"", "\"pack\": \"pickle\"", "pickle"),
             ("hmac-sha256", "hmac-md5", "hmac-md5"),
+            ("\"ssh\": \"\"", "\"ssh\": \"me@there\"", "me@there"),
             ("tcp://", "udp://", "udp"),
             ("\"mux\"", "\"mix\"", "mux"),
         ] {
@@ -288,7 +299,6 @@ mod tests {
 
     #[test]
     fn a_controller_that_listens_everywhere_is_reached_at_its_location() {
-            ("\"ssh\": \"\"", "\"ssh\": \"me@there\"", "me@there"),
         for (interface, location, expected) in [
             ("tcp://0.0.0.0", "elsewhere", "tcp://elsewhere:5"),
             ("tcp://*", "", "tcp://127.0.0.1:5"),
