@@ -4,6 +4,7 @@ use super::{Answer, Change, Filter, Found, Parts, Query, Queue, Record, Ticket};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use phalanx_protocol::date;
 use phalanx_protocol::id::{EngineUuid, MsgId};
+use phalanx_transport::warn_rarely;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -211,6 +212,8 @@ fn size(change: &Change) -> usize {
 
 struct Database {
     connection: Connection,
+    /// Why the last changes are not kept, as when the disk is full.
+    unkept: Option<String>,
 }
 
 impl Database {
@@ -225,7 +228,10 @@ impl Database {
             connection.execute_batch(TABLES)?;
             connection.pragma_update(None, "user_version", VERSION)?;
         }
-        Ok(Self { connection })
+        Ok(Self {
+            connection,
+            unkept: None,
+        })
     }
 
     fn version(&self) -> rusqlite::Result<i64> {
@@ -262,40 +268,107 @@ impl Database {
         backlog: &Backlog,
     ) {
         while let Ok(first) = orders.recv() {
-            let mut next = Some(first);
-            let mut done = 0;
-            let mut run = || -> rusqlite::Result<()> {
-                let transaction = self.connection.transaction()?;
-                let mut count = 0;
-                while let Some(order) = next.take() {
-                    match order {
-                        Order::Change(change, size) => {
-                            done += size;
-                            if let Err(error) = write(&transaction, change) {
-                                tracing::warn!(%error, "a task's record is not kept");
-                            }
-                        }
-                        Order::Ask(ticket, query) => {
-                            let answer = answer(&transaction, query)
-                                .unwrap_or_else(|error| Answer::Failed(error.to_string()));
-                            // The server may be ending.
-                            let _ = answers.send((ticket, answer));
-                        }
-                    }
-                    count += 1;
-                    if count < TRANSACTION {
-                        next = orders.try_recv().ok();
-                    }
-                }
-                transaction.commit()
-            };
-            if let Err(error) = run() {
-                tracing::error!(%error, "records are not kept");
+            let rest = std::iter::from_fn(|| orders.try_recv().ok());
+            let batch: Vec<_> = std::iter::once(first)
+                .chain(rest.take(TRANSACTION - 1))
+                .collect();
+            let done = batch.iter().map(|order| match order {
+                Order::Change(_, size) => *size,
+                Order::Ask(..) => 0,
+            });
+            let done: usize = done.sum();
+            for answer in self.perform(batch) {
+                // The server may be ending.
+                let _ = answers.send(answer);
             }
             backlog.bytes.fetch_sub(done, Ordering::AcqRel);
             backlog.freed.notify_waiters();
         }
     }
+
+    /// Keeps changes and answers questions, each in its turn. Nothing is answered before the changes are
+    /// kept that the answer is made of.
+    fn perform(&mut self, batch: Vec<Order>) -> Vec<(Ticket, Answer)> {
+        let questions = batch.iter().filter_map(|order| match order {
+            Order::Ask(ticket, query) => Some((*ticket, query.clone())),
+            Order::Change(..) => None,
+        });
+        let questions: Vec<_> = questions.collect();
+        let changes = batch.len() > questions.len();
+        match self.transact(batch) {
+            Ok(answers) => {
+                if changes {
+                    self.unkept = None;
+                }
+                answers
+            }
+            Err(error) => {
+                tracing::error!(%error, "records are not kept");
+                let error = error.to_string();
+                self.unkept = Some(error.clone());
+                // From what is there without them.
+                let anew = |(ticket, query)| (ticket, self.answer_without(query, &error));
+                questions.into_iter().map(anew).collect()
+            }
+        }
+    }
+
+    fn transact(&mut self, batch: Vec<Order>) -> rusqlite::Result<Vec<(Ticket, Answer)>> {
+        let transaction = self.connection.transaction()?;
+        let mut answers = Vec::new();
+        for order in batch {
+            match order {
+                Order::Change(change, _) => match write(&transaction, change) {
+                    Ok(()) => {}
+                    // What follows would not be kept either.
+                    Err(error) if is_full(&error) => return Err(error),
+                    Err(error) => warn_rarely!(%error, "a task's record is not kept"),
+                },
+                Order::Ask(ticket, query) => {
+                    let answer = match answer(&transaction, query.clone()) {
+                        Ok(answer) => checked(&query, answer, self.unkept.as_deref()),
+                        Err(error) if is_full(&error) => return Err(error),
+                        Err(error) => Answer::Failed(error.to_string()),
+                    };
+                    answers.push((ticket, answer));
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(answers)
+    }
+
+    /// An answer while changes cannot be kept.
+    fn answer_without(&self, query: Query, error: &str) -> Answer {
+        if let Query::Purge(_) = query {
+            return Answer::Failed(format!("nothing is forgotten: {error}"));
+        }
+        match answer(&self.connection, query.clone()) {
+            Ok(answer) => checked(&query, answer, Some(error)),
+            Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+}
+
+/// An answer, unless it would say of tasks whose records were not kept that there are none such.
+fn checked(query: &Query, answer: Answer, unkept: Option<&str>) -> Answer {
+    if let (Query::Find { filter, .. }, Answer::Records(records), Some(error)) =
+        (query, &answer, unkept)
+        && filter
+            .named()
+            .is_some_and(|named| named.len() > records.len())
+    {
+        return Answer::Failed(format!("the records of some tasks are not kept: {error}"));
+    }
+    answer
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure)
+    )
 }
 
 fn write(database: &Connection, change: Change) -> rusqlite::Result<()> {
@@ -534,152 +607,4 @@ fn unpacked(blob: Option<Vec<u8>>) -> Option<Vec<Bytes>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Published;
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn parts(header: Value, buffers: &[&'static [u8]]) -> Parts {
-        Parts {
-            header: Bytes::from(header.to_string()),
-            metadata: Bytes::from_static(b"{}"),
-            content: Bytes::from_static(b"{\"status\":\"ok\"}"),
-            buffers: Some(buffers.iter().map(|b| Bytes::from_static(b)).collect()),
-        }
-    }
-
-    fn unanswered(id: &MsgId) -> Parts {
-        parts(json!({"date": "2026-11-21T00:00:00Z", "lost": id}), &[])
-    }
-
-    async fn ask(store: &mut Sqlite, query: Query) -> Answer {
-        store.ask(Ticket(7), query);
-        loop {
-            if let Some((ticket, answer)) = store.next().await {
-                assert_eq!(ticket, Ticket(7));
-                return answer;
-            }
-        }
-    }
-
-    async fn records(store: &mut Sqlite, query: Value) -> Vec<(MsgId, Record)> {
-        let filter = Filter::parse(query.as_object().unwrap()).unwrap();
-        let buffers = true;
-        match ask(store, Query::Find { filter, buffers }).await {
-            Answer::Records(records) => records,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn records_outlive_their_controller_and_nothing_stays_pending() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tasks.db");
-        let engine = EngineUuid::new("e");
-        let [done, lost] = ["done", "lost"].map(MsgId::new);
-        let mut store = Sqlite::open(&path, unanswered).unwrap();
-        for (id, label) in [(&done, "mine"), (&lost, "yours")] {
-            let mut request = parts(json!({"date": "2026-11-20T00:00:00Z"}), &[b"a", b"", b"bc"]);
-            request.metadata = Bytes::from(json!({"label": label}).to_string());
-            let record = Record::new(request, None, Queue::Task);
-            store.change(Change::Submitted(id.clone(), Box::new(record)));
-            store.change(Change::Assigned(id.clone(), engine.clone()));
-        }
-        store.change(Change::Published(
-            done.clone(),
-            Published::Stdout("sa".to_owned()),
-        ));
-        store.change(Change::Published(
-            done.clone(),
-            Published::Stdout("id".to_owned()),
-        ));
-        store.change(Change::Published(
-            done.clone(),
-            Published::Result(json!({"data": 1})),
-        ));
-        store.change(Change::Replied {
-            id: done.clone(),
-            engine: Some(engine.clone()),
-            reply: parts(json!({"date": "2026-11-20T00:00:01Z"}), &[b"result"]),
-            received: chrono::Utc::now(),
-        });
-        store.change(Change::Resubmitted(done.clone(), lost.clone()));
-        let before = records(&mut store, json!({"completed": {"$ne": null}})).await;
-        assert_eq!(before.len(), 1);
-        store.close().await;
-
-        let mut store = Sqlite::open(&path, unanswered).unwrap();
-        assert_eq!(
-            records(&mut store, json!({"label": {"$glob": "m*"}})).await,
-            before
-        );
-        let (id, record) = &before[0];
-        assert_eq!((id, record.engine.as_ref()), (&done, Some(&engine)));
-        assert_eq!(record.output.stdout, "said");
-        assert_eq!(record.request.buffers.as_ref().unwrap().len(), 3);
-        assert_eq!(
-            record.reply.as_ref().unwrap().buffers.as_ref().unwrap(),
-            &["result"]
-        );
-        let found = records(&mut store, json!({"msg_id": "lost"})).await;
-        assert!(found[0].1.reply.is_some(), "it is answered");
-        assert_eq!(
-            ask(&mut store, Query::History).await,
-            Answer::History(vec![done.clone(), lost.clone()])
-        );
-        let purge = Query::Purge(vec![Filter::ended().by(&engine)]);
-        assert_eq!(ask(&mut store, purge).await, Answer::Purged);
-        assert_eq!(
-            ask(&mut store, Query::History).await,
-            Answer::History(vec![])
-        );
-        store.close().await;
-    }
-
-    #[tokio::test]
-    async fn a_disk_that_does_not_keep_up_is_noticed_and_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = Sqlite::open(&folder.path().join("tasks.db"), unanswered).unwrap();
-        store.backlog.bytes.store(BACKLOG, Ordering::Release);
-        assert!(!store.has_room());
-        let counted = store.backlog.clone();
-        {
-            let waits = store.next();
-            tokio::pin!(waits);
-            tokio::select! {
-                biased;
-                answer = &mut waits => panic!("{answer:?}"),
-                () = std::future::ready(()) => {}
-            }
-            counted.bytes.store(0, Ordering::Release);
-            counted.freed.notify_waiters();
-            assert_eq!(waits.await, None);
-        }
-        store.close().await;
-    }
-
-    #[test]
-    fn what_is_no_database_of_ours_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tasks.db");
-        std::fs::write(&path, "no database").unwrap();
-        assert!(matches!(
-            Sqlite::open(&path, unanswered),
-            Err(OpenError::Database { .. })
-        ));
-        let other = folder.path().join("other.db");
-        Connection::open(&other)
-            .unwrap()
-            .execute_batch("CREATE TABLE theirs (a)")
-            .unwrap();
-        assert!(matches!(
-            Sqlite::open(&other, unanswered),
-            Err(OpenError::Version { .. })
-        ));
-        let nowhere = folder.path().join("no/where.db");
-        assert!(matches!(
-            Sqlite::open(&nowhere, unanswered),
-            Err(OpenError::File { .. })
-        ));
-    }
-}
+mod tests;

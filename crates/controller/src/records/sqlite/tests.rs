@@ -1,0 +1,194 @@
+//! A database over several controllers, and on a disk that has no room.
+
+use super::super::Published;
+use super::*;
+use serde_json::{Value, json};
+
+fn parts(header: Value, buffers: &[&'static [u8]]) -> Parts {
+    Parts {
+        header: Bytes::from(header.to_string()),
+        metadata: Bytes::from_static(b"{}"),
+        content: Bytes::from_static(b"{\"status\":\"ok\"}"),
+        buffers: Some(buffers.iter().map(|b| Bytes::from_static(b)).collect()),
+    }
+}
+
+fn unanswered(id: &MsgId) -> Parts {
+    parts(json!({"date": "2026-11-21T00:00:00Z", "lost": id}), &[])
+}
+
+async fn ask(store: &mut Sqlite, query: Query) -> Answer {
+    store.ask(Ticket(7), query);
+    loop {
+        if let Some((ticket, answer)) = store.next().await {
+            assert_eq!(ticket, Ticket(7));
+            return answer;
+        }
+    }
+}
+
+async fn records(store: &mut Sqlite, query: Value) -> Vec<(MsgId, Record)> {
+    let filter = Filter::parse(query.as_object().unwrap()).unwrap();
+    let buffers = true;
+    match ask(store, Query::Find { filter, buffers }).await {
+        Answer::Records(records) => records,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn records_outlive_their_controller_and_nothing_stays_pending() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasks.db");
+    let engine = EngineUuid::new("e");
+    let [done, lost] = ["done", "lost"].map(MsgId::new);
+    let mut store = Sqlite::open(&path, unanswered).unwrap();
+    for (id, label) in [(&done, "mine"), (&lost, "yours")] {
+        let mut request = parts(json!({"date": "2026-11-20T00:00:00Z"}), &[b"a", b"", b"bc"]);
+        request.metadata = Bytes::from(json!({"label": label}).to_string());
+        let record = Record::new(request, None, Queue::Task);
+        store.change(Change::Submitted(id.clone(), Box::new(record)));
+        store.change(Change::Assigned(id.clone(), engine.clone()));
+    }
+    store.change(Change::Published(
+        done.clone(),
+        Published::Stdout("sa".to_owned()),
+    ));
+    store.change(Change::Published(
+        done.clone(),
+        Published::Stdout("id".to_owned()),
+    ));
+    store.change(Change::Published(
+        done.clone(),
+        Published::Result(json!({"data": 1})),
+    ));
+    store.change(Change::Replied {
+        id: done.clone(),
+        engine: Some(engine.clone()),
+        reply: parts(json!({"date": "2026-11-20T00:00:01Z"}), &[b"result"]),
+        received: chrono::Utc::now(),
+    });
+    store.change(Change::Resubmitted(done.clone(), lost.clone()));
+    let before = records(&mut store, json!({"completed": {"$ne": null}})).await;
+    assert_eq!(before.len(), 1);
+    store.close().await;
+
+    let mut store = Sqlite::open(&path, unanswered).unwrap();
+    assert_eq!(
+        records(&mut store, json!({"label": {"$glob": "m*"}})).await,
+        before
+    );
+    let (id, record) = &before[0];
+    assert_eq!((id, record.engine.as_ref()), (&done, Some(&engine)));
+    assert_eq!(record.output.stdout, "said");
+    assert_eq!(record.request.buffers.as_ref().unwrap().len(), 3);
+    assert_eq!(
+        record.reply.as_ref().unwrap().buffers.as_ref().unwrap(),
+        &["result"]
+    );
+    let found = records(&mut store, json!({"msg_id": "lost"})).await;
+    assert!(found[0].1.reply.is_some(), "it is answered");
+    assert_eq!(
+        ask(&mut store, Query::History).await,
+        Answer::History(vec![done.clone(), lost.clone()])
+    );
+    let purge = Query::Purge(vec![Filter::ended().by(&engine)]);
+    assert_eq!(ask(&mut store, purge).await, Answer::Purged);
+    assert_eq!(
+        ask(&mut store, Query::History).await,
+        Answer::History(vec![])
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_keep_up_is_noticed_and_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(&folder.path().join("tasks.db"), unanswered).unwrap();
+    store.backlog.bytes.store(BACKLOG, Ordering::Release);
+    assert!(!store.has_room());
+    let counted = store.backlog.clone();
+    {
+        let waits = store.next();
+        tokio::pin!(waits);
+        tokio::select! {
+            biased;
+            answer = &mut waits => panic!("{answer:?}"),
+            () = std::future::ready(()) => {}
+        }
+        counted.bytes.store(0, Ordering::Release);
+        counted.freed.notify_waiters();
+        assert_eq!(waits.await, None);
+    }
+    store.close().await;
+}
+
+#[test]
+fn what_is_no_database_of_ours_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasks.db");
+    std::fs::write(&path, "no database").unwrap();
+    assert!(matches!(
+        Sqlite::open(&path, unanswered),
+        Err(OpenError::Database { .. })
+    ));
+    let other = folder.path().join("other.db");
+    Connection::open(&other)
+        .unwrap()
+        .execute_batch("CREATE TABLE theirs (a)")
+        .unwrap();
+    assert!(matches!(
+        Sqlite::open(&other, unanswered),
+        Err(OpenError::Version { .. })
+    ));
+    let nowhere = folder.path().join("no/where.db");
+    assert!(matches!(
+        Sqlite::open(&nowhere, unanswered),
+        Err(OpenError::File { .. })
+    ));
+}
+
+/// A database that cannot grow is to SQLite as one on a full disk.
+#[test]
+fn what_a_full_disk_does_not_keep_is_not_answered_as_if_it_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut database = Database::open(&folder.path().join("tasks.db")).unwrap();
+    let [kept, lost] = ["kept", "lost"].map(MsgId::new);
+    let submit = |id: &MsgId, bytes: usize| {
+        let mut request = parts(json!({"date": "2026-11-20T00:00:00Z"}), &[]);
+        request.buffers = Some(vec![Bytes::from(vec![7; bytes])]);
+        let record = Record::new(request, None, Queue::Task);
+        Order::Change(Change::Submitted(id.clone(), Box::new(record)), 0)
+    };
+    let find = |id: &MsgId| {
+        let filter = Filter::tasks(std::slice::from_ref(id));
+        let buffers = false;
+        Order::Ask(Ticket(1), Query::Find { filter, buffers })
+    };
+    let found = |answers: Vec<(Ticket, Answer)>| match answers.into_iter().next() {
+        Some((_, Answer::Records(records))) => Ok(records.len()),
+        Some((_, Answer::Failed(why))) => Err(why),
+        other => panic!("{other:?}"),
+    };
+    let asked = vec![submit(&kept, 10), find(&kept)];
+    assert_eq!(found(database.perform(asked)), Ok(1));
+    let limit = |database: &Database, pages: i64| {
+        let set = database
+            .connection
+            .pragma_update(None, "max_page_count", pages);
+        set.unwrap();
+    };
+    limit(&database, 1);
+    let asked = vec![submit(&lost, 1 << 20), find(&lost)];
+    let why = found(database.perform(asked)).unwrap_err();
+    assert!(why.contains("full"), "{why}");
+    // Later too, as long as nothing is kept; what was kept before is found.
+    for _ in 0..2 {
+        let why = found(database.perform(vec![find(&lost)])).unwrap_err();
+        assert!(why.contains("full"), "{why}");
+    }
+    assert_eq!(found(database.perform(vec![find(&kept)])), Ok(1));
+    limit(&database, 1 << 30);
+    let asked = vec![submit(&lost, 1 << 20), find(&lost)];
+    assert_eq!(found(database.perform(asked)), Ok(1));
+}
