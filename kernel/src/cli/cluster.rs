@@ -12,7 +12,8 @@ use phalanx_evaluator::Backend;
 use phalanx_protocol::failure::Failure;
 use phalanx_transport::ClientConnectionFile;
 use rustix::process::{Pid, Signal, kill_process, setsid};
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -199,13 +200,20 @@ fn detach(registry: &Registry, args: &StartArgs, cluster_id: &str) -> anyhow::Re
         .folder(cluster_id)
         .context("no folder for the cluster's files")?;
     let log = folder.join("log");
-    let written = std::fs::File::create(&log).context("no file for the cluster's log")?;
+    // Read by its handle: a cluster that does not start takes its folder along.
+    let mut written = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&log)
+        .context("no file for the cluster's log")?;
     let mut process = Process::new(std::env::current_exe()?);
     process
         .args(["cluster", "start", "--detached", "--cluster-id", cluster_id])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(written);
+        .stderr(written.try_clone()?);
     if let Some(n) = args.n {
         process.args(["-n", &n.to_string()]);
     }
@@ -220,7 +228,9 @@ fn detach(registry: &Registry, args: &StartArgs, cluster_id: &str) -> anyhow::Re
     }
     if said.is_empty() {
         let status = child.wait()?;
-        let words = std::fs::read_to_string(&log).unwrap_or_default();
+        let mut words = String::new();
+        written.rewind()?;
+        written.read_to_string(&mut words)?;
         registry.remove(cluster_id);
         bail!(
             "the cluster did not start ({status}):\n{}",

@@ -158,3 +158,25 @@ fn the_version_is_told() {
         concat!("phalanx ", env!("CARGO_PKG_VERSION"))
     );
 }
+
+/// The cluster's process is alone with its log when it fails.
+#[test]
+fn a_cluster_that_does_not_start_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
+        .args(["cluster", "start", "-n", "1", "--daemonize", "--echo"])
+        .env("XDG_DATA_HOME", folder.path())
+        // Its sockets have no place.
+        .env("TMPDIR", folder.path().join("nowhere"))
+        .output()
+        .unwrap();
+    let said = said(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("the cluster did not start"), "{said}");
+    assert!(
+        said.contains("the controller could not be started"),
+        "{said}"
+    );
+    let left = folder.path().join("phalanx/clusters");
+    assert_eq!(std::fs::read_dir(left).unwrap().count(), 0);
+}
