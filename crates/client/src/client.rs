@@ -138,7 +138,9 @@ impl Client {
     /// What changes from now on.
     pub fn events(&self) -> mpsc::UnboundedReceiver<ClientEvent> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.shared.subscribers().push(sender);
+        let mut subscribers = self.shared.subscribers();
+        subscribers.retain(|subscriber| !subscriber.is_closed());
+        subscribers.push(sender);
         receiver
     }
 

@@ -1,6 +1,7 @@
 //! Engines as a client knows them.
 
 use phalanx_protocol::id::{EngineId, EngineUuid};
+use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::EngineHandshake;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub enum ClientEvent {
     EngineJoined(Engine),
     /// An engine is gone.
     EngineLeft(EngineId),
+    /// An engine has put something out for a task of ours that was over: a thread of it goes on.
+    LateOutput(EngineId, Output),
     /// The controller cannot be reached any more; every task has ended.
     Disconnected {
         /// Why.

@@ -30,6 +30,7 @@ use phalanx_protocol::parallel::{CallMetadata, EngineHandshake, RefusalReason};
 use phalanx_protocol::runtime::Outcome;
 use phalanx_protocol::segment::SegmentRef;
 use phalanx_runtime::FunctionCall;
+use phalanx_transport::wire::Header;
 use serde_json::json;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ pub(crate) struct Machine {
     /// The time of the event.
     now: Now,
     current: Option<Current>,
+    /// What ran last: its threads may outlive it, and put something out.
+    last: Option<Header>,
     /// Nothing is begun, since the controller may have given it to others.
     away: bool,
     ahead: Ahead,
@@ -110,6 +113,7 @@ impl Machine {
             found: None,
             now: Now::default(),
             current: None,
+            last: None,
             away: false,
             ahead: Ahead::default(),
             aborted: VecDeque::new(),
@@ -359,6 +363,9 @@ impl Machine {
         }
         self.abi = Some(current.work.abi().to_owned());
         current.running = true;
+        if !current.request.batched {
+            self.last = Some(current.request.header.clone());
+        }
         let run = current.run;
         let artifact = artifact.clone();
         commands.push(match &current.work {
@@ -400,7 +407,8 @@ impl Machine {
         }
         let parent = current
             .as_ref()
-            .map(|current| current.request.header.clone());
+            .map(|current| current.request.header.clone())
+            .or_else(|| self.last.clone());
         let publication = match (output, current) {
             (Output::Result(_), Some(current)) if current.work.is_silent() => return,
             (Output::Result(data), _) => Publication::Result {

@@ -771,3 +771,21 @@ fn nothing_is_begun_while_the_controller_is_lost() {
     assert_eq!(engine.state(), "2");
     assert_eq!(engine.asked("d", cell("2", "3")), ["d busy", "prepare"]);
 }
+
+#[test]
+fn what_threads_put_out_after_their_cell_belongs_to_it() {
+    let mut engine = Engine::up();
+    let late = || Event::RuntimeOutput {
+        run: None,
+        output: Output::Stream {
+            name: StreamName::Stdout,
+            text: "late".to_owned(),
+        },
+    };
+    assert_eq!(engine.told(late()), ["- output"], "nothing has run");
+    engine.begins("a", "empty", "1");
+    engine.ended(Outcome::Completed);
+    assert_eq!(engine.told(late()), ["a output"]);
+    engine.begins("b", "1", "2");
+    assert_eq!(engine.told(late()), ["b output"]);
+}

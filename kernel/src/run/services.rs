@@ -4,7 +4,7 @@ use super::analyst::{Analyst, Place};
 use super::artifacts::Artifacts;
 use super::cluster::Cluster;
 use super::compile::Compiler;
-use super::fanout::{Fanout, States};
+use super::fanout::{Fanout, LateOutput, States};
 use super::functions::Functions;
 use super::local::CellCall;
 use super::results::Results;
@@ -62,6 +62,7 @@ impl Services {
                 compiler,
                 states: States::default(),
                 results: Results::default(),
+                late: LateOutput::default(),
                 watchers: watchers.clone(),
             },
             sources: Sources::new(artifacts.clone()),

@@ -478,3 +478,17 @@ async fn shutdown_with_work_under_way_leaves_nothing() {
     frontend.ok("%%px --noblock\nsleep 600").await;
     limited("the end", frontend.stop()).await;
 }
+
+#[tokio::test]
+async fn what_comes_after_a_cell_is_shown_under_it() {
+    let mut frontend = with_engines(1).await;
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    let waits = format!("start until [ -e {} ]; do :; done; echo late", go.display());
+    let id = frontend.send_execute(&format!("%%px\n{waits}")).await;
+    let ran = frontend.ran(&id).await;
+    assert_eq!(ran.reply["status"], "ok");
+    std::fs::write(go, "").unwrap();
+    frontend.wait_for_text(&id, &["late"]).await;
+    frontend.stop().await;
+}

@@ -686,6 +686,12 @@ impl State {
             self.kept(parent, engine, reference, now, commands);
             return;
         }
+        if let (Published::Output(output), None) = (&published, self.tasks.key(parent)) {
+            if let Some((id, _)) = self.known(engine) {
+                commands.push(Command::Notify(ClientEvent::LateOutput(id, output.clone())));
+            }
+            return;
+        }
         // Our engines publish their input once they have all artifacts.
         let begun = matches!(published, Published::Input { .. } | Published::Kept(_));
         let engine = self.known(engine);

@@ -219,6 +219,7 @@ fn words(command: &Command) -> Option<String> {
         Command::Refuse { key, state, .. } => format!("{} refused in {state}", key.task),
         Command::Notify(ClientEvent::EngineJoined(engine)) => format!("joined {}", engine.id),
         Command::Notify(ClientEvent::EngineLeft(id)) => format!("left {id}"),
+        Command::Notify(ClientEvent::LateOutput(id, _)) => format!("{id} puts out late"),
         Command::Notify(ClientEvent::Disconnected { .. }) => "disconnected".to_owned(),
         Command::Answered(ticket) => format!("answered {}", ticket.0),
         Command::Look => "look".to_owned(),
@@ -442,7 +443,7 @@ fn when_the_controller_is_gone_everything_ends() {
     assert_eq!(client.on(Event::LinkDown), [""; 0]);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     // It comes back and goes again: the time starts anew.
-    assert_eq!(client.on(Event::LinkUp), ["look"]);
+    assert_eq!(client.on(Event::LinkUp), ["look", "what of s_1"]);
     client.on(Event::LinkDown);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     let told = client.after(UNREACHABLE / 2);
@@ -786,4 +787,19 @@ fn rust_code_goes_to_rust_engines_alone() {
         });
         assert_eq!(sent, targets);
     }
+}
+
+#[test]
+fn what_an_engine_puts_out_after_its_task_is_told() {
+    let mut client = Client::with(&["here"]);
+    client.submit(&[0]);
+    client.replied("s_1", OK);
+    client.published("s_1", Published::Idle);
+    let told = client.on(Event::Published {
+        parent: MsgId::new("s_1"),
+        engine: Some(uuid(0)),
+        published: text("late"),
+    });
+    assert_eq!(told, ["0 puts out late"]);
+    assert_eq!(client.published("s_1", Published::Busy), [""; 0]);
 }

@@ -5,13 +5,16 @@
 //! | `states.rs` | the state each engine is taken to be in |
 //! | `submit.rs` | from a plan to tasks under way |
 //! | `supervise.rs` | refused tasks: compiled for the engine's true state and sent again |
+//! | `late.rs` | outputs of threads that outlive their cell |
 //! | `show.rs` | outputs, a bar, and the failure at the end |
 
+mod late;
 mod show;
 mod states;
 mod submit;
 mod supervise;
 
+pub use late::LateOutput;
 pub use show::{show, stream, until, wait_with_bar};
 pub use states::States;
 pub use submit::{Fanout, NAME, Submitted};

@@ -1,7 +1,7 @@
 //! From a plan to tasks under way.
 
-use super::States;
 use super::supervise::{Supervised, supervise};
+use super::{LateOutput, States};
 use crate::cell::sets_allocator;
 use crate::magic::PxPlan;
 use crate::magic::Targets;
@@ -38,6 +38,8 @@ pub struct Fanout {
     pub states: States,
     /// Where AsyncResults are kept.
     pub results: Results,
+    /// Where what comes after a cell is shown.
+    pub late: LateOutput,
     /// The tasks that watch over submissions; each ends with its submission.
     pub watchers: TaskTracker,
 }
@@ -75,6 +77,8 @@ impl Fanout {
             _ => Labels::Engines,
         };
         let held = self.results.hold(result, labels);
+        let outlet = context.outlet().clone();
+        self.late.belongs_to(&client, outlet, labels);
         // No variable names it, until one is made.
         self.results.release(&[held.id]);
         Ok(Submitted {
