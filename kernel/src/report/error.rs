@@ -4,7 +4,7 @@
 
 use super::fault::{Fault, Place};
 use super::snippet;
-use phalanx_client::render::{TRACEBACK_LIMIT, composite_text, remote_text};
+use phalanx_client::render::{TRACEBACK_LIMIT, composite_text, remote_text, summary_text};
 use phalanx_protocol::failure::{Diagnostic, Failure, Panic, RemoteFailure};
 use phalanx_protocol::id::EngineId;
 
@@ -76,6 +76,8 @@ fn report_failure(fault: &Fault) -> ErrorReport {
             "connected to a controller, but there are no engines",
             Some("start some with `%cluster start -n 4`, or see `%cluster status`"),
         ),
+        Failure::Remote(failure) if fault.shown => summary("", std::slice::from_ref(&**failure)),
+        Failure::Composite { message, failures } if fault.shown => summary(message, failures),
         Failure::Remote(failure) => remote(failure, place),
         Failure::Composite { message, failures } => composite(message, failures, place),
         Failure::Timeout { message } => plain(
@@ -286,6 +288,16 @@ fn composite(message: &str, failures: &[RemoteFailure], place: Option<&Place>) -
         ename: text.ename.to_owned(),
         evalue: text.evalue,
         traceback,
+    }
+}
+
+/// Failures that have been shown.
+fn summary(message: &str, failures: &[RemoteFailure]) -> ErrorReport {
+    let text = summary_text(message, failures);
+    ErrorReport {
+        ename: text.ename.to_owned(),
+        evalue: text.evalue,
+        traceback: text.traceback,
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Fault {
     pub place: Option<Place>,
     /// What else to do now, beside what the failure itself calls for.
     pub help: Option<String>,
+    /// Whether engines' failures have been shown at length as they happened.
+    pub shown: bool,
 }
 
 /// The text a failure is about.
@@ -37,6 +39,7 @@ impl Fault {
             failure: failure.into(),
             place: Some(place),
             help: None,
+            shown: false,
         }
     }
 
@@ -53,6 +56,7 @@ impl From<Failure> for Fault {
             failure,
             place: None,
             help: None,
+            shown: false,
         }
     }
 }

@@ -189,10 +189,7 @@ async fn one_engines_failure_is_its_own_and_the_others_are_shown() {
         ran.outputs
     );
     let error = ran.outputs.last().unwrap();
-    assert!(
-        error.contains("[0:execute]Panic") && error.contains("[2:execute]Panic"),
-        "{error}"
-    );
+    assert!(error.contains("[engines 0, 2:execute]Panic"), "{error}");
     assert!(!error.contains("[1:execute]"), "{error}");
     // They differ in state now, and still run the same cell.
     let text = stream(&frontend.ok("%%px\nshow a").await, "stdout");
@@ -490,5 +487,30 @@ async fn what_comes_after_a_cell_is_shown_under_it() {
     assert_eq!(ran.reply["status"], "ok");
     std::fs::write(go, "").unwrap();
     frontend.wait_for_text(&id, &["late"]).await;
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_failure_is_shown_while_others_run_and_once() {
+    let mut frontend = with_engines(3).await;
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    // Engine 1 waits for a file; the others lack the variable.
+    frontend.ok("%px let a = 1").await;
+    frontend.ok("%px -t 1 let b = 2").await;
+    let waits = format!("wait until [ -e {} ]; do :; done", go.display());
+    let id = frontend
+        .send_execute(&format!("%%px\nshow b\n{waits}"))
+        .await;
+    frontend
+        .wait_for_text(&id, &["[engines 0, 2:execute]", "gone missing"])
+        .await;
+    std::fs::write(go, "").unwrap();
+    let ran = frontend.ran(&id).await;
+    assert_eq!(ran.reply["ename"], "CompositeError");
+    let text = stream(&ran.outputs, "stderr");
+    assert_eq!(text.matches("gone missing").count(), 1, "{text}");
+    let traceback = ran.reply["traceback"].as_array().unwrap();
+    assert_eq!(traceback.len(), 1, "{traceback:?}");
     frontend.stop().await;
 }

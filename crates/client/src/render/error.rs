@@ -3,6 +3,8 @@
 //! The formats are those of ipyparallel's `error.py`: users and their tools know them.
 
 use phalanx_protocol::failure::{Failure, RemoteFailure};
+use phalanx_protocol::id::EngineId;
+use std::collections::BTreeSet;
 
 /// How many failures of a composite are told in full (`CompositeError.tb_limit`).
 pub const TRACEBACK_LIMIT: usize = 4;
@@ -45,20 +47,21 @@ pub fn remote_text(failure: &RemoteFailure) -> ErrorText {
     }
 }
 
-/// Failures of several engines: `CompositeError`, the first [`TRACEBACK_LIMIT`] in full.
+/// Failures of several engines: `CompositeError`, the first [`TRACEBACK_LIMIT`] that differ in full.
 pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
     if let Some(text) = same_everywhere(failures) {
         return text;
     }
-    let shown = &failures[..failures.len().min(TRACEBACK_LIMIT)];
-    let more = failures.len() - shown.len();
+    let groups = groups(failures);
+    let shown = &groups[..groups.len().min(TRACEBACK_LIMIT)];
+    let more = failures.len() - shown.iter().map(|group| group.engines.len()).sum::<usize>();
     let mut evalue = format!("one or more exceptions raised in: {name}");
     let mut traceback = Vec::new();
-    for failure in shown {
-        let label = label(failure);
-        evalue.push_str(&format!("\n{label}{}: {}", failure.ename, failure.evalue));
+    for group in shown {
+        let (label, first) = (group.label(), group.first);
+        evalue.push_str(&format!("\n{label}{}: {}", first.ename, first.evalue));
         traceback.push(format!("{label}:"));
-        traceback.extend(told(failure));
+        traceback.extend(told(first));
         traceback.push(String::new());
     }
     if more > 0 {
@@ -70,6 +73,75 @@ pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
         evalue,
         traceback,
     }
+}
+
+/// Failures that have been shown as they happened: the same error, with a line for each that differs.
+pub fn summary_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
+    let text = match failures {
+        [one] => remote_text(one),
+        _ => composite_text(name, failures),
+    };
+    let lines = groups(failures).into_iter().map(|group| {
+        let evalue = group.first.evalue.lines().next().unwrap_or_default();
+        format!("{} {}: {evalue}", group.label(), group.first.ename)
+    });
+    ErrorText {
+        traceback: lines.collect(),
+        ..text
+    }
+}
+
+/// Failures that say the same.
+struct Group<'a> {
+    first: &'a RemoteFailure,
+    engines: Vec<Option<EngineId>>,
+}
+
+/// Failures by what they say, in the order of the first of each.
+fn groups(failures: &[RemoteFailure]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for failure in failures {
+        let same = |group: &&mut Group<'_>| {
+            let first = group.first;
+            (&first.ename, &first.evalue, &first.traceback, &first.method)
+                == (
+                    &failure.ename,
+                    &failure.evalue,
+                    &failure.traceback,
+                    &failure.method,
+                )
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.engines.push(failure.engine),
+            None => groups.push(Group {
+                first: failure,
+                engines: vec![failure.engine],
+            }),
+        }
+    }
+    groups
+}
+
+impl Group<'_> {
+    /// `[0:execute]`, or `[engines 0–3:execute]` where several say the same.
+    fn label(&self) -> String {
+        let engines: BTreeSet<EngineId> = self.engines.iter().copied().flatten().collect();
+        match engines.len() {
+            0 | 1 => label(self.first),
+            _ => format!("[engines {}:{}]", ranges(&engines), self.first.method),
+        }
+    }
+}
+
+/// Ids as text: `0–3, 5`.
+fn ranges(engines: &BTreeSet<EngineId>) -> String {
+    let ids: Vec<u32> = engines.iter().map(|id| id.0).collect();
+    let runs = ids.chunk_by(|one, next| one + 1 == *next);
+    let runs = runs.filter_map(|run| match (run.first()?, run.last()?) {
+        (first, last) if first == last => Some(first.to_string()),
+        (first, last) => Some(format!("{first}–{last}")),
+    });
+    runs.collect::<Vec<_>>().join(", ")
 }
 
 /// A cell that compiles for none of the engines in a state fails for each of them, and is told once.
@@ -112,7 +184,6 @@ fn told(failure: &RemoteFailure) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use phalanx_protocol::id::EngineId;
 
     fn failure(engine: Option<u32>) -> RemoteFailure {
         RemoteFailure {
@@ -141,13 +212,16 @@ mod tests {
 
     #[test]
     fn several_failures_are_a_composite_error_with_four_in_full() {
-        let failures: Vec<_> = (0..6).map(|id| failure(Some(id))).collect();
+        let mut failures: Vec<_> = (0..6).map(|id| failure(Some(id))).collect();
+        for (n, failure) in failures.iter_mut().enumerate() {
+            failure.evalue = format!("böse {n}");
+        }
         let text = composite_text("%px", &failures);
         assert_eq!(
             text.evalue,
             "one or more exceptions raised in: %px\
-             \n[0:execute]Panic: böse\n[1:execute]Panic: böse\
-             \n[2:execute]Panic: böse\n[3:execute]Panic: böse\
+             \n[0:execute]Panic: böse 0\n[1:execute]Panic: böse 1\
+             \n[2:execute]Panic: böse 2\n[3:execute]Panic: böse 3\
              \n.... 2 more exceptions ..."
         );
         assert_eq!(
@@ -156,6 +230,32 @@ mod tests {
         );
         assert_eq!(text.traceback.len(), 17);
         assert_eq!(text.traceback[16], "... 2 more exceptions ...");
+    }
+
+    #[test]
+    fn failures_that_say_the_same_are_told_together() {
+        let mut failures: Vec<_> = [0, 1, 2, 5, 7].map(|id| failure(Some(id))).into();
+        failures[3].evalue = "other".to_owned();
+        let text = composite_text("%px", &failures);
+        assert_eq!(
+            text.evalue,
+            "one or more exceptions raised in: %px\
+             \n[engines 0–2, 7:execute]Panic: böse\n[5:execute]Panic: other"
+        );
+        assert_eq!(text.traceback.len(), 8);
+        // Once they have been shown, a line is enough.
+        let summary = summary_text("%px", &failures);
+        assert_eq!((summary.ename, &summary.evalue), (text.ename, &text.evalue));
+        assert_eq!(
+            summary.traceback,
+            [
+                "[engines 0–2, 7:execute] Panic: böse",
+                "[5:execute] Panic: other"
+            ]
+        );
+        let one = summary_text("%px", &failures[..1]);
+        assert_eq!(one.ename, "RemoteError");
+        assert_eq!(one.traceback, ["[0:execute] Panic: böse"]);
     }
 
     #[test]

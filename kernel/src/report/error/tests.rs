@@ -215,6 +215,7 @@ fn what_does_not_compile_in_a_string_is_shown_with_the_strings_lines() {
 #[test]
 fn what_else_to_do_comes_last() {
     let fault = Fault {
+        shown: false,
         help: Some("stop them".into()),
         ..Failure::Interrupted { lost: Vec::new() }.into()
     };
@@ -235,7 +236,11 @@ fn engines_failures_carry_their_number_and_a_hint() {
     assert_eq!(one.ename, "RemoteError");
     assert_eq!(one.evalue, "[1:execute] EngineError: engine 1 died");
     assert!(text(&one).contains("%engines"));
-    let failures = (0..6).map(failure).collect();
+    let failures = (0..6).map(|engine| RemoteFailure {
+        evalue: format!("engine {engine} died"),
+        ..failure(engine)
+    });
+    let failures = failures.collect();
     let all = report(
         &Failure::Composite {
             message: "%px".into(),

@@ -1,12 +1,14 @@
-//! Outputs of engines in a cell, a bar while they take their time, and the failure at the end.
+//! Outputs of engines in a cell, their failures as they happen, a bar while they take their time, and the
+//! failure at the end.
 
 use super::Submitted;
 use crate::magic::{PxPlan, Streaming};
+use crate::report::{Fault, Place, report};
 use crate::run::CellContext;
 use crate::run::progress::Progress;
 use crate::run::results::Chosen;
 use phalanx_client::render::{Streamer, composite, grouped};
-use phalanx_client::{AsyncResult, TaskEvent};
+use phalanx_client::{AsyncResult, TaskEvent, TaskEventKind};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::id::EngineId;
@@ -16,11 +18,16 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
+/// How long after a failure others are waited for that say the same.
+const GATHERED: Duration = Duration::from_millis(100);
+
 /// How long interrupted engines may take to say that they have stopped.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Waits for what was submitted and shows it as its plan says. Interrupted, it sends the engines the
 /// plan's signal and waits a while for them to stop; interrupted again, it waits no longer.
+///
+/// A failure is shown at once where others are still running; those that say the same are shown together.
 ///
 /// # Errors
 /// The engines' failures as one. What the others put out is shown nevertheless.
@@ -29,7 +36,8 @@ pub async fn show(
     submitted: &Submitted,
     plan: &PxPlan,
     progress: Progress,
-) -> Result<(), Failure> {
+    place: &Place,
+) -> Result<(), Fault> {
     let held = &submitted.held;
     let view = match plan.streaming {
         Streaming::AsTheyArrive => View::Streamed(Box::new(Streamer::new(
@@ -40,12 +48,21 @@ pub async fn show(
     };
     let chosen = Chosen::from(held);
     let mut follow = Follow::new(context, &chosen, progress, view);
+    if plan.streaming == Streaming::AsTheyArrive {
+        follow.failures = Some(FailuresShown::new(held.result.clone(), place.clone()));
+    }
     let stopped = tokio::select! {
         biased;
         () = follow.run() => None,
         () = context.interrupted().cancelled() => Some(held.result.pending()),
     };
+    let fault = |failure: Failure, shown: bool| Fault {
+        shown,
+        ..Fault::at(failure, place.clone())
+    };
     if let Some(pending) = stopped {
+        // What is stopped now fails for that.
+        let shown = follow.failures.take().is_some_and(|failures| failures.any);
         let stop = stop(context, submitted, &plan.signal);
         let ends = async { tokio::join!(stop, follow.run()) };
         tokio::select! {
@@ -55,11 +72,11 @@ pub async fn show(
             () = std::future::ready(()), if plan.signal.number() == Some(0) => {}
         }
         follow.finish().await;
-        return Err(interrupted(&held.result, &pending));
+        return Err(fault(interrupted(&held.result, &pending), shown));
     }
-    follow.finish().await;
+    let shown = follow.finish().await;
     match held.result.failure() {
-        Some(failure) => Err(failure),
+        Some(failure) => Err(fault(failure, shown)),
         None => Ok(()),
     }
 }
@@ -155,6 +172,8 @@ struct Follow<'a> {
     chosen: &'a Chosen,
     progress: Progress,
     view: View,
+    /// Where failures are shown as they happen.
+    failures: Option<FailuresShown>,
     events: mpsc::UnboundedReceiver<TaskEvent>,
     /// Outputs that are next to be published.
     page: VecDeque<Output>,
@@ -167,6 +186,7 @@ impl<'a> Follow<'a> {
             chosen,
             progress,
             view,
+            failures: None,
             events: chosen.tasks.events(),
             page: VecDeque::new(),
         }
@@ -200,7 +220,8 @@ impl<'a> Follow<'a> {
             View::Streamed(streamer) => streamer.deadline(),
             View::Grouped(_) | View::Nothing => None,
         };
-        [streamed, self.progress.deadline()]
+        let failures = self.failures.as_ref().and_then(|failures| failures.due);
+        [streamed, failures, self.progress.deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -210,6 +231,11 @@ impl<'a> Follow<'a> {
     fn event(&mut self, event: TaskEvent) {
         let mut next = Some(event);
         while let Some(event) = next {
+            if let (Some(failures), TaskEventKind::Done { ok: false, .. }) =
+                (&mut self.failures, &event.kind)
+            {
+                failures.failed(event.engine, Instant::now());
+            }
             if let View::Streamed(streamer) = &mut self.view {
                 let outputs = streamer.event(event, Instant::now());
                 self.show(outputs);
@@ -224,6 +250,9 @@ impl<'a> Follow<'a> {
             let outputs = streamer.tick(now);
             self.show(outputs);
         }
+        let failures = self.failures.as_mut();
+        self.page
+            .extend(failures.and_then(|failures| failures.tick(now)));
         let bar = self.progress.tick(self.chosen.items_ended(), now);
         self.page.extend(bar);
     }
@@ -238,8 +267,8 @@ impl<'a> Follow<'a> {
         self.page.extend(outputs);
     }
 
-    /// Shows what is left, and the bar as it stays.
-    async fn finish(mut self) {
+    /// Shows what is left, and the bar as it stays. Returns true if failures have been shown.
+    async fn finish(mut self) -> bool {
         while let Ok(event) = self.events.try_recv() {
             self.event(event);
         }
@@ -255,7 +284,67 @@ impl<'a> Follow<'a> {
         let bar = self.progress.finish(done, Instant::now());
         self.page.extend(bar);
         self.show(outputs);
+        let failures = self.failures.as_mut();
+        self.page.extend(failures.and_then(FailuresShown::finish));
         self.publish().await;
+        self.failures.is_some_and(|failures| failures.any)
+    }
+}
+
+/// Failures of a cell that are shown as they happen.
+struct FailuresShown {
+    result: AsyncResult,
+    place: Place,
+    /// Engines whose failures are to be shown.
+    waiting: Vec<EngineId>,
+    /// When they are.
+    due: Option<Instant>,
+    /// Whether any have been.
+    any: bool,
+}
+
+impl FailuresShown {
+    fn new(result: AsyncResult, place: Place) -> Self {
+        Self {
+            result,
+            place,
+            waiting: Vec::new(),
+            due: None,
+            any: false,
+        }
+    }
+
+    /// A cell has failed on an engine; it may have on others too, with the same words.
+    fn failed(&mut self, engine: EngineId, now: Instant) {
+        self.waiting.push(engine);
+        self.due.get_or_insert(now + GATHERED);
+    }
+
+    /// What is to be shown now. Once nothing runs any more, that is the cell's own failure.
+    fn tick(&mut self, now: Instant) -> Option<Output> {
+        self.due.take_if(|due| *due <= now)?;
+        match self.result.ready() {
+            true => None,
+            false => self.show(),
+        }
+    }
+
+    /// What is left, unless nothing was shown before.
+    fn finish(&mut self) -> Option<Output> {
+        if self.any { self.show() } else { None }
+    }
+
+    fn show(&mut self) -> Option<Output> {
+        let engines = std::mem::take(&mut self.waiting);
+        let mut failures = self.result.failures();
+        failures.retain(|failure| failure.engine.is_some_and(|id| engines.contains(&id)));
+        let failure = composite(&self.result.name(), failures)?;
+        self.any = true;
+        let told = report(&Fault::at(failure, self.place.clone()));
+        Some(Output::Stream {
+            name: StreamName::Stderr,
+            text: told.traceback.join("\n").trim_end().to_owned() + "\n",
+        })
     }
 }
 

@@ -175,17 +175,15 @@ async fn finish(
     if plan.blocking == Blocking::Return {
         return here.await;
     }
-    let there = fanout::show(context, submitted, plan, progress);
+    let there = fanout::show(context, submitted, plan, progress, place);
     if plan.local {
         // The engines' outputs follow those of the local run.
         let here = here.await;
-        there
-            .await
-            .map_err(|failure| Fault::at(failure, place.clone()))?;
+        there.await?;
         return here;
     }
     let (here, there) = tokio::join!(here, there);
-    there.map_err(|failure| Fault::at(failure, place.clone()))?;
+    there?;
     here
 }
 
