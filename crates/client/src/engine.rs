@@ -4,6 +4,7 @@ use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::EngineHandshake;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An engine that is there.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,10 @@ pub enum ClientEvent {
     EngineLeft(EngineId),
     /// An engine has put something out for a task of ours that was over: a thread of it goes on.
     LateOutput(EngineId, Output),
+    /// The connection to the controller broke, and is tried again for so long.
+    ConnectionLost(Duration),
+    /// It is there again.
+    ConnectionBack,
     /// The controller cannot be reached any more; every task has ended.
     Disconnected {
         /// Why.

@@ -1,6 +1,7 @@
 //! What a cell is told on the way, while it goes on.
 
 use phalanx_protocol::evaluator::{DroppedVariables, UnkeptReason, UnkeptVariable};
+use std::time::Duration;
 
 /// Something the user should know of that is no failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,10 @@ pub enum Notice {
     Lost(Vec<String>),
     /// Later cells do not have these variables.
     Unkept(Vec<UnkeptVariable>),
+    /// The controller of the engines is out of reach, and tried again for so long.
+    ConnectionLost(Duration),
+    /// It is there again.
+    ConnectionBack,
 }
 
 /// Tells it, in a line for stderr.
@@ -44,6 +49,13 @@ pub fn notice(notice: &Notice) -> String {
                 told.collect::<Vec<_>>().join(", ")
             );
         }
+        Notice::ConnectionLost(limit) => {
+            let seconds = limit.as_secs();
+            return format!(
+                "the connection to the controller is lost; it is tried again for {seconds} s\n"
+            );
+        }
+        Notice::ConnectionBack => return "the controller is there again\n".to_owned(),
         Notice::Lost(names) => ("lost, because their types have changed".to_owned(), names),
     };
     format!("{what}: {}\n", quoted(names))

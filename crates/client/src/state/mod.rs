@@ -285,10 +285,15 @@ impl State {
                 }
             }
             Event::LinkDown => {
-                self.link.get_or_insert(now.instant + self.unreachable);
+                if self.link.is_none() {
+                    self.link = Some(now.instant + self.unreachable);
+                    let lost = ClientEvent::ConnectionLost(self.unreachable);
+                    commands.push(Command::Notify(lost));
+                }
             }
             Event::LinkUp => {
                 if self.link.take().is_some() {
+                    commands.push(Command::Notify(ClientEvent::ConnectionBack));
                     commands.push(Command::Look);
                     self.doubt(commands);
                 }

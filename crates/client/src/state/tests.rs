@@ -220,6 +220,8 @@ fn words(command: &Command) -> Option<String> {
         Command::Notify(ClientEvent::EngineJoined(engine)) => format!("joined {}", engine.id),
         Command::Notify(ClientEvent::EngineLeft(id)) => format!("left {id}"),
         Command::Notify(ClientEvent::LateOutput(id, _)) => format!("{id} puts out late"),
+        Command::Notify(ClientEvent::ConnectionLost(_)) => "lost".to_owned(),
+        Command::Notify(ClientEvent::ConnectionBack) => "back".to_owned(),
         Command::Notify(ClientEvent::Disconnected { .. }) => "disconnected".to_owned(),
         Command::Answered(ticket) => format!("answered {}", ticket.0),
         Command::Look => "look".to_owned(),
@@ -440,10 +442,10 @@ fn when_the_controller_is_gone_everything_ends() {
         order: ControlOrder::Clear,
         ticket: Ticket(1),
     });
-    assert_eq!(client.on(Event::LinkDown), [""; 0]);
+    assert_eq!(client.on(Event::LinkDown), ["lost"]);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     // It comes back and goes again: the time starts anew.
-    assert_eq!(client.on(Event::LinkUp), ["look", "what of s_1"]);
+    assert_eq!(client.on(Event::LinkUp), ["back", "look", "what of s_1"]);
     client.on(Event::LinkDown);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     let told = client.after(UNREACHABLE / 2);
@@ -697,8 +699,11 @@ fn an_engine_that_cannot_follow_a_reference_is_sent_the_arguments_itself() {
 fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
     let mut client = Client::with(&["here", "here"]);
     client.submit(&[0, 1]);
-    assert_eq!(client.on(Event::LinkDown), [""; 0]);
-    assert_eq!(client.on(Event::LinkUp), ["look", "what of s_1,s_2"]);
+    assert_eq!(client.on(Event::LinkDown), ["lost"]);
+    assert_eq!(
+        client.on(Event::LinkUp),
+        ["back", "look", "what of s_1,s_2"]
+    );
     // The controller is another, which has no engines yet; that is not how the tasks have ended.
     let none = Event::Engines {
         engines: Vec::new(),

@@ -1,14 +1,16 @@
-//! What engines put out after their cell has ended: its threads go on.
+//! What comes after a cell has ended on engines: output of its threads, and news of the connection.
 
 use crate::channel::Outlet;
+use crate::report::{Notice, notice};
 use phalanx_client::render::{Labels, Streamer};
 use phalanx_client::{Client, ClientEvent, TaskEvent, TaskEventKind};
+use phalanx_protocol::output::StreamName;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Shows late output under the cell that ran on engines last, as ipykernel does. Clones share it.
+/// Shows such output under the cell that ran on engines last, as ipykernel does. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct LateOutput(
     /// Held for an assignment. Ends with the next, or with the client.
@@ -27,8 +29,19 @@ impl LateOutput {
 
 async fn show(mut events: mpsc::UnboundedReceiver<ClientEvent>, outlet: Outlet, labels: Labels) {
     while let Some(event) = events.recv().await {
-        let ClientEvent::LateOutput(engine, output) = event else {
-            continue;
+        let (engine, output) = match event {
+            ClientEvent::LateOutput(engine, output) => (engine, output),
+            ClientEvent::ConnectionLost(limit) => {
+                let told = notice(&Notice::ConnectionLost(limit));
+                outlet.text(StreamName::Stderr, told).await;
+                continue;
+            }
+            ClientEvent::ConnectionBack => {
+                let told = notice(&Notice::ConnectionBack);
+                outlet.text(StreamName::Stderr, told).await;
+                continue;
+            }
+            _ => continue,
         };
         let event = TaskEvent {
             task: 0,
