@@ -1,5 +1,7 @@
 //! Races and orders of events, as lists.
 
+mod recovery;
+
 use super::engines::GREETING_RETRY;
 use super::tasks::{DEATH_GRACE, IDLE_TIMEOUT};
 use super::*;
@@ -693,118 +695,4 @@ fn an_engine_that_cannot_follow_a_reference_is_sent_the_arguments_itself() {
     let told = client.over("s_6");
     assert_eq!(told[..2], ["1 ends ok", "1 settles"]);
     assert_eq!(told.len(), 4, "both engines may forget them: {told:?}");
-}
-
-#[test]
-fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
-    let mut client = Client::with(&["here", "here"]);
-    client.submit(&[0, 1]);
-    assert_eq!(client.on(Event::LinkDown), ["lost"]);
-    assert_eq!(
-        client.on(Event::LinkUp),
-        ["back", "look", "what of s_1,s_2"]
-    );
-    // The controller is another, which has no engines yet; that is not how the tasks have ended.
-    let none = Event::Engines {
-        engines: Vec::new(),
-        batches: false,
-    };
-    assert_eq!(client.on(none), ["left 0", "left 1"]);
-    assert_eq!(client.after(DEATH_GRACE), [""; 0]);
-    let unknown = |ids: &[&str]| {
-        Event::Recovered(Recovered {
-            ended: Vec::new(),
-            unknown: ids.iter().copied().map(MsgId::new).collect(),
-        })
-    };
-    // One is under way; the other may be still on its way, and is asked for once more.
-    assert_eq!(client.on(unknown(&["s_2"])), [""; 0]);
-    assert_eq!(client.after(RECOVERY_INTERVAL), ["what of s_2"]);
-    assert_eq!(client.on(Event::NotRecovered), [""; 0]);
-    assert_eq!(client.after(RECOVERY_INTERVAL), ["what of s_2"]);
-    let lost = ["1 ends EngineError", "1 settles"];
-    assert_eq!(client.on(unknown(&["s_2"])), lost);
-    assert_eq!(client.after(RECOVERY_INTERVAL), [""; 0]);
-    assert_eq!(client.replied("s_1", OK), ["0 ends ok"]);
-}
-
-#[test]
-fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
-    let mut client = Client::with(&["here"]);
-    client.submit(&[0]);
-    let asked = client.on(Event::Reconnected);
-    assert_eq!(asked, ["what of s_1"]);
-    let recorded = crate::hub::HubResult {
-        msg_id: MsgId::new("s_1"),
-        msg_type: "execute_request".to_owned(),
-        engine: Some(uuid(0)),
-        label: None,
-        submitted: None,
-        started: None,
-        completed: None,
-        received: None,
-        status: phalanx_protocol::host::TaskStatus::Ok,
-        content: serde_json::json!({"status": "ok", "execution_count": 1}),
-        metadata: serde_json::json!({"status": "ok", "phalanx": {"reason": null, "state": "1"}}),
-        failure: None,
-        output: Default::default(),
-        buffers: Vec::new(),
-    };
-    let recovered = Recovered {
-        ended: vec![recorded],
-        unknown: Vec::new(),
-    };
-    assert_eq!(client.on(Event::Recovered(recovered)), ["0 ends ok"]);
-    assert_eq!(client.after(DEATH_GRACE), ["0 settles"]);
-    assert_eq!(client.on(Event::Reconnected), [""; 0]);
-}
-
-#[test]
-fn rust_code_goes_to_rust_engines_alone() {
-    let mut client = Client::with(&["here"]);
-    let asked = client.on(Event::Registered(EngineId(1), uuid(1)));
-    let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
-    client.on(Event::Replied(Reply {
-        answer: Answer::KernelInfo(None),
-        ..reply(&msg_id)
-    }));
-    assert_eq!(client.published(&msg_id, Published::Idle), ["joined 1"]);
-    client.state.sent = 0;
-    let refused = ["1 ends EngineError", "1 settles"];
-    assert_eq!(
-        client.submit(&[0, 1]),
-        ["u0 s_1 by path", refused[0], refused[1]]
-    );
-    // A scheduler is told which engines these are.
-    for (wanted, targets) in [(&[][..], Some(vec![uuid(0)])), (&[1][..], None)] {
-        let now = Now {
-            instant: client.start,
-            utc: DateTime::UNIX_EPOCH,
-        };
-        let tasks = vec![(key(2), balanced(wanted))];
-        let commands = client.state.on(Event::Submit { tasks }, now);
-        let sent = commands.into_iter().find_map(|command| match command {
-            Command::Send(outgoing) => match outgoing.body {
-                Body::Work { targets, .. } => Some(targets),
-                _ => None,
-            },
-            _ => None,
-        });
-        assert_eq!(sent, targets);
-    }
-}
-
-#[test]
-fn what_an_engine_puts_out_after_its_task_is_told() {
-    let mut client = Client::with(&["here"]);
-    client.submit(&[0]);
-    client.replied("s_1", OK);
-    client.published("s_1", Published::Idle);
-    let told = client.on(Event::Published {
-        parent: MsgId::new("s_1"),
-        engine: Some(uuid(0)),
-        published: text("late"),
-    });
-    assert_eq!(told, ["0 puts out late"]);
-    assert_eq!(client.published("s_1", Published::Busy), [""; 0]);
 }
