@@ -6,12 +6,14 @@
 //! | [`code`] | `unsafe`, unfinished code, ignored tests, tasks nobody owns |
 //! | [`size`] | lengths of files |
 //! | [`manifests`] | versions in one place |
-//! | [`words`] | names of machines and registries, and files that the documents name |
+//! | [`words`] | names of machines and registries |
+//! | [`documents`] | files, folders and types that the documents name |
 //! | [`notebooks`] | notebooks without outputs and paths |
 //!
 //! Every check is a function from a [`Tree`] to its findings, and is tested with a sample that fails.
 
 mod code;
+mod documents;
 mod layers;
 mod manifests;
 mod notebooks;
@@ -32,7 +34,7 @@ struct Finding {
     path: String,
     /// From 1; 0 for the file as a whole.
     line: usize,
-    /// What is wrong and what to do instead.
+    /// The fault and the remedy.
     message: String,
 }
 
@@ -80,6 +82,7 @@ fn findings(tree: &Tree) -> Vec<Finding> {
         size::check(tree),
         manifests::check(tree),
         words::check(tree),
+        documents::check(tree),
         notebooks::check(tree),
     ]
     .concat()

@@ -10,6 +10,8 @@ use std::fs;
 pub struct Tree {
     /// Text files, by path.
     pub files: Vec<File>,
+    /// The paths of all files, pictures included.
+    pub paths: Vec<String>,
 }
 
 /// One text file.
@@ -54,6 +56,7 @@ impl Tree {
                 continue;
             }
             let bytes = fs::read(&full).with_context(|| format!("cannot read {path}"))?;
+            tree.paths.push(path.to_owned());
             if let Ok(text) = String::from_utf8(bytes) {
                 tree.add(path, text);
             }
@@ -88,6 +91,7 @@ impl Tree {
     pub fn of(files: &[(&str, &str)]) -> Self {
         let mut tree = Self::default();
         for (path, text) in files {
+            tree.paths.push((*path).to_owned());
             tree.add(path, *text);
         }
         tree
@@ -95,7 +99,7 @@ impl Tree {
 }
 
 impl File {
-    /// Whether the file is in one of these folders, or is one of these files.
+    /// Returns true if the file is in one of these folders, or is one of these files.
     pub fn is_in(&self, places: &[&str]) -> bool {
         places.iter().any(|place| match place.strip_suffix('/') {
             Some(_) => self.path.starts_with(place),

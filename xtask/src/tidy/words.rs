@@ -1,6 +1,5 @@
-//! Text that does not belong into a repository, and documents that name files which are not there.
+//! Text that does not belong into a repository.
 
-use super::tree::File;
 use super::{Finding, Tree};
 
 /// Written in halves so that this file does not find itself.
@@ -36,7 +35,7 @@ const UNWANTED: [(&str, &str); 11] = [
 /// Cargo writes a registry's address into every package of it.
 const EXEMPT: [&str; 1] = ["Cargo.lock"];
 
-/// Reports unwanted words, and dead names in the documents.
+/// Reports unwanted words.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files.iter().filter(|file| !file.is_in(&EXEMPT)) {
@@ -45,27 +44,6 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
                 if line.contains(word) {
                     findings.push(file.finding(number, format!("`{word}`: {why}")));
                 }
-            }
-        }
-        if file.path.ends_with(".md") && !file.path.contains('/') {
-            findings.extend(dead_names(file, tree));
-        }
-    }
-    findings
-}
-
-/// Names in backticks that are paths of source files must be those of files.
-fn dead_names(file: &File, tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (number, line) in (1..).zip(file.text.lines()) {
-        for name in line.split('`').skip(1).step_by(2) {
-            let is_path = name.contains('/')
-                && [".rs", ".py", ".ipynb", ".toml"]
-                    .iter()
-                    .any(|end| name.ends_with(end))
-                && !name.contains([' ', '*', '<', '{', '$']);
-            if is_path && !tree.files.iter().any(|other| other.path == name) {
-                findings.push(file.finding(number, format!("there is no file `{name}`")));
             }
         }
     }
@@ -91,21 +69,6 @@ mod tests {
         assert_eq!(
             messages(&[("Cargo.lock", concat!("crates", ".io"))]),
             [""; 0]
-        );
-    }
-
-    #[test]
-    fn documents_name_files_that_exist() {
-        let found = messages(&[
-            (
-                "ARCHITECTURE.md",
-                "`kernel/src/a.rs` then `kernel/src/gone.rs`, `a/{b}.rs`",
-            ),
-            ("kernel/src/a.rs", ""),
-        ]);
-        assert_eq!(
-            found,
-            ["ARCHITECTURE.md:1: there is no file `kernel/src/gone.rs`"]
         );
     }
 }
