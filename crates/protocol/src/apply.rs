@@ -1,4 +1,4 @@
-//! What the `phalanx` library asks of its owner about functions, engines and the hub.
+//! Requests of the `phalanx` library to its owner about functions, engines and the hub.
 
 use crate::id::{AsyncResultId, EngineId, MsgId};
 use serde::{Deserialize, Serialize};
@@ -9,25 +9,25 @@ use std::path::PathBuf;
 /// have ended. Raw frames follow, the arguments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Apply {
-    /// What the AsyncResult is called: the function's name.
+    /// The name of the AsyncResult: the function's name.
     pub name: String,
     /// The library of the function.
     pub artifact: PathBuf,
-    /// Where in the library it is.
+    /// The function's offset in the library.
     pub offset: u64,
-    /// Who calls it.
+    /// The engines that call it.
     pub placement: ApplyPlacement,
-    /// How many raw frames follow: one for all tasks, or one for each.
+    /// The number of raw frames that follow: one for all tasks, or one for each.
     pub args: usize,
-    /// How many items each task stands for; empty where each is one.
+    /// The number of items of each task; empty if each is one.
     pub sizes: Vec<usize>,
     /// The user's name for the tasks.
     pub label: Option<String>,
-    /// What of the engines' namespaces the arguments refer to: names or expressions.
+    /// The names or expressions in the engines' namespaces to which the arguments refer.
     pub references: Vec<String>,
-    /// What the call puts into the engines' namespaces.
+    /// The names the call defines in the engines' namespaces.
     pub pushes: Vec<Pushed>,
-    /// Whether what came of the tasks is waited for.
+    /// True if the outcomes of the tasks are awaited.
     pub wait: bool,
 }
 
@@ -40,21 +40,21 @@ pub struct Pushed {
     pub type_name: String,
 }
 
-/// Which engines call a function.
+/// The engines that call a function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ApplyPlacement {
     /// These, one task each.
     Engines(Vec<EngineId>),
     /// Those the scheduler chooses.
     Balanced {
-        /// How many tasks.
+        /// The number of tasks.
         tasks: usize,
-        /// What the scheduler heeds.
+        /// The conditions for the scheduler.
         heeds: Heeds,
     },
 }
 
-/// What the scheduler heeds when it places a task.
+/// The conditions under which the scheduler places a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heeds {
     /// The engines it may choose among; none means all.
@@ -65,7 +65,7 @@ pub struct Heeds {
     pub follow: Dependency,
     /// Seconds it may wait for these; 0 for any.
     pub timeout: f64,
-    /// How often it is tried again after a failure.
+    /// The number of times it is tried again after a failure.
     pub retries: u32,
 }
 
@@ -73,13 +73,13 @@ pub struct Heeds {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dependency {
-    /// Which.
+    /// The tasks it depends on.
     pub dependencies: Vec<MsgId>,
-    /// Whether all of them count, or any one.
+    /// True if all of them count, false if any one does.
     pub all: bool,
-    /// Whether a success counts.
+    /// True if a success counts.
     pub success: bool,
-    /// Whether a failure counts.
+    /// True if a failure counts.
     pub failure: bool,
 }
 
@@ -94,21 +94,21 @@ impl Default for Dependency {
     }
 }
 
-/// What is asked of the client of the cluster.
+/// A request to the client of the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ClientRequest {
     /// The engines' ids: answered with [`HostReply::Engines`](crate::host::HostReply::Engines).
     Engines,
     /// Starts engines on this machine: answered with the ids.
     Start {
-        /// How many; one a core if not given.
+        /// The number of engines; one per core if not given.
         engines: Option<usize>,
     },
     /// Ends the cluster.
     Stop,
     /// Waits for engines: answered with the ids.
     WaitForEngines {
-        /// How many.
+        /// The number of engines.
         engines: usize,
         /// Seconds; `None` waits a minute.
         timeout: Option<f64>,
@@ -117,38 +117,38 @@ pub enum ClientRequest {
     Execute {
         /// The source.
         source: String,
-        /// Where.
+        /// The engines.
         engines: Vec<EngineId>,
     },
     /// Sends engines a signal, by number.
     Signal {
-        /// Which signal.
+        /// The number of the signal.
         signal: i32,
-        /// Where.
+        /// The engines.
         engines: Vec<EngineId>,
     },
     /// Makes engines forget everything.
     Clear {
-        /// Which.
+        /// The engines.
         engines: Vec<EngineId>,
     },
     /// Ends engines.
     Shutdown {
-        /// Which.
+        /// The engines.
         engines: Vec<EngineId>,
-        /// Whether the controller ends too.
+        /// True if the controller ends too.
         hub: bool,
     },
-    /// What engines have to do: answered with JSON.
+    /// Asks for the tasks engines have to do: answered with JSON.
     QueueStatus {
-        /// Which; none means all.
+        /// The engines; empty for all.
         engines: Vec<EngineId>,
-        /// Whether ids are wanted instead of counts.
+        /// True for ids instead of counts.
         verbose: bool,
     },
-    /// Which tasks have ended: answered with JSON.
+    /// Asks which tasks have ended: answered with JSON.
     ResultStatus {
-        /// Which tasks.
+        /// The tasks.
         tasks: Vec<MsgId>,
     },
     /// The tasks of all clients: answered with JSON.
@@ -157,29 +157,29 @@ pub enum ClientRequest {
     DbQuery {
         /// A query of MongoDB's kind.
         query: Map<String, Value>,
-        /// Which keys; `None` for all but the buffers.
+        /// The keys; `None` for all but the buffers.
         keys: Option<Vec<String>>,
     },
     /// The results of tasks, this session's or anybody's: answered with the AsyncResult.
     GetResult {
-        /// Which tasks.
+        /// The tasks.
         tasks: Vec<MsgId>,
     },
     /// Runs tasks again: answered with the AsyncResult.
     Resubmit {
-        /// Which tasks.
+        /// The tasks.
         tasks: Vec<MsgId>,
     },
     /// Makes the hub forget results.
     Purge {
-        /// Which tasks; none and no engines means all.
+        /// The tasks; empty, without engines, for all.
         tasks: Vec<MsgId>,
         /// Of which engines.
         engines: Vec<EngineId>,
     },
     /// Makes the kernel forget the results it holds.
     PurgeLocal {
-        /// Which; none means all that are ready.
+        /// The results; empty for all that are ready.
         results: Vec<AsyncResultId>,
     },
     /// The tasks this session has submitted, in order: answered with JSON.
@@ -188,7 +188,7 @@ pub enum ClientRequest {
     Outstanding,
     /// Drops tasks that have not begun.
     Abort {
-        /// Which; none means all.
+        /// The tasks; empty for all.
         tasks: Vec<MsgId>,
         /// On which engines; none means on any.
         #[serde(default)]
@@ -196,7 +196,7 @@ pub enum ClientRequest {
     },
     /// Waits until tasks have ended: answered with [`HostReply::Ready`](crate::host::HostReply::Ready).
     Wait {
-        /// Which; none means all of this session.
+        /// The tasks; empty for all of this session.
         tasks: Vec<MsgId>,
         /// Seconds; `None` waits for ever.
         timeout: Option<f64>,

@@ -33,7 +33,7 @@ impl<'de> Deserialize<'de> for Buffer {
 /// One message of a comm, in either direction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommMessage {
-    /// Which comm.
+    /// The comm.
     pub comm_id: CommId,
     /// Open by protocol: what the two sides agree on.
     pub data: Map<String, Value>,
@@ -45,12 +45,12 @@ pub struct CommMessage {
     pub buffers: Vec<Buffer>,
 }
 
-/// What the library asks of the owner's comms.
+/// A request of the library about the owner's comms.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum CommRequest {
     /// Opens comms in this order: answered with `Done`.
     Open {
-        /// What they are for; `jupyter.widget`, say.
+        /// Their target, such as `jupyter.widget`.
         target: String,
         /// The first message of each.
         comms: Vec<CommMessage>,
@@ -72,12 +72,12 @@ pub enum CommRequest {
     Capture {
         /// The Output widget.
         comm_id: CommId,
-        /// Whether it does.
+        /// True to begin, false to end.
         on: bool,
     },
 }
 
-/// What a frontend has done with a comm.
+/// A frontend's action on a comm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum CommEvent {
     /// It has opened one of a target that was accepted.

@@ -10,7 +10,7 @@ use crate::runtime::Outcome;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What an evaluator compiles for.
+/// The kind of namespace an evaluator compiles for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NamespaceKind {
@@ -37,7 +37,7 @@ pub enum EvaluatorRequest {
     },
     /// Local: the answer to a `Run` event.
     Ran {
-        /// How it ended.
+        /// The outcome.
         outcome: Outcome,
     },
     /// Engines: compiles a cell from `base`; afterwards `next` is the state of an engine on which
@@ -51,8 +51,8 @@ pub enum EvaluatorRequest {
         base: StateId,
         /// The name of the state that results.
         next: StateId,
-        /// What is assumed of the run. `VariablesLost` means: these are lost, compile again without
-        /// them and assume completed. `Died` gives `base` without any variable.
+        /// The assumed outcome of the run. `VariablesLost` means: these are lost, compile again
+        /// without them and assume completed. `Died` gives `base` without any variable.
         outcome: Outcome,
     },
     /// Engines: adds a dependency for all states from now on (`:dep` applies everywhere).
@@ -73,21 +73,21 @@ pub enum EvaluatorEvent {
     Ready(Toolchain),
     /// Could not start; the process ends.
     StartFailed {
-        /// Why, and what to do.
+        /// The reason, and the remedy.
         failure: Failure,
     },
     /// Local: a cell is compiled and waits to be run; answer with `Ran`.
     Run(CompiledCell),
     /// The answer to the request of that id.
     Answer {
-        /// Which request.
+        /// The id of the request.
         id: RequestId,
-        /// What came of it.
+        /// The result.
         result: Result<Answer, Failure>,
     },
 }
 
-/// What a request yields.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// The local cell is done.
@@ -101,7 +101,7 @@ pub enum Answer {
 /// A local cell that was evaluated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluated {
-    /// What `:` commands answered, by MIME type.
+    /// The output of `:` commands, by MIME type.
     pub command_output: crate::output::MimeBundle,
     /// The namespace's variables afterwards: name and type.
     pub variables: Vec<(String, String)>,
@@ -117,7 +117,7 @@ pub struct Evaluated {
 /// A cell compiled for engines.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Compiled {
-    /// What to run, if anything.
+    /// The code to run, if any.
     pub cell: Option<CompiledCell>,
     /// The variables of `next`: name and type.
     pub variables: Vec<(String, String)>,
@@ -133,9 +133,9 @@ pub struct CompiledCell {
     pub artifact: PathBuf,
     /// The function to call.
     pub entry: String,
-    /// Whether the cell ends in an expression whose value is to be shown.
+    /// True if the cell ends in an expression whose value is shown.
     pub has_result: bool,
-    /// Where lines of the compiled file stand in the cell (both from 1), for panics.
+    /// The lines of the compiled file and of the cell that correspond (both from 1), for panics.
     #[serde(default)]
     pub lines: Vec<(u32, u32)>,
     /// The variables that are dropped before it runs.
@@ -182,7 +182,7 @@ pub struct DroppedVariables {
     pub rebuilt: Vec<String>,
 }
 
-/// What the compiled cells need of the machine that runs them.
+/// The requirements of compiled cells on the machine that runs them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Toolchain {
     /// `rustc --version`, which is also the ABI.

@@ -1,4 +1,4 @@
-//! How a cell, a task or a request failed: structure, never rendered text.
+//! Failures of cells, tasks and requests: structure, never rendered text.
 //!
 //! The one place that turns a [`Failure`] into what a user reads is the kernel's `report/error.rs`.
 
@@ -32,7 +32,7 @@ pub enum Failure {
     },
     /// The runtime ended while the cell ran; its variables are gone.
     RuntimeDied {
-        /// What the system said: `signal 11 (SIGSEGV)`, `exit status 3`.
+        /// The system's description: `signal 11 (SIGSEGV)`, `exit status 3`.
         status: String,
         /// The variables that are lost with it.
         lost: Vec<String>,
@@ -44,18 +44,18 @@ pub enum Failure {
     },
     /// The user interrupted a cell that engines ran.
     EnginesInterrupted {
-        /// What the engines that were stopped say.
+        /// The failures of the engines that were stopped.
         stopped: Vec<RemoteFailure>,
         /// Those that were done before.
         finished: Vec<EngineId>,
         /// Those that still run it, as far as is known.
         running: Vec<EngineId>,
     },
-    /// What was typed cannot be done: unknown magic, bad option, malformed targets.
+    /// A request that cannot be carried out as typed: unknown magic, bad option, malformed targets.
     Usage {
-        /// What is wrong.
+        /// The fault.
         message: String,
-        /// What to type instead.
+        /// The text to type instead.
         hint: Option<String>,
     },
     /// Connected to a controller, but there are no engines.
@@ -64,26 +64,26 @@ pub enum Failure {
     Remote(Box<RemoteFailure>),
     /// Failures of several engines as one.
     Composite {
-        /// What was run: `%px`, `execute`, …
+        /// The name of what was run: `%px`, `execute`, …
         message: String,
         /// One per engine, in engine order.
         failures: Vec<RemoteFailure>,
     },
     /// Not ready in time.
     Timeout {
-        /// What was waited for.
+        /// The thing that was waited for.
         message: String,
     },
     /// Something outside failed: a process that does not start, a port in use, a missing toolchain.
     Environment {
-        /// What failed, with the path, port or program.
+        /// The failure, with the path, port or program.
         message: String,
-        /// What to do now.
+        /// The remedy.
         hint: Option<String>,
     },
     /// A fault of ours.
     Internal {
-        /// What happened.
+        /// The fault.
         message: String,
     },
 }
@@ -100,7 +100,7 @@ pub struct Panic {
 /// The file in which all cells are compiled, as panics name it.
 const COMPILED: &str = "src/lib.rs:";
 
-/// What stands between a place in that file and the library that was made of it.
+/// The text between a location in that file and the library made of it.
 const OF: &str = " of ";
 
 impl Panic {
@@ -163,7 +163,7 @@ pub struct Diagnostic {
     pub message: String,
     /// rustc's code, such as `E0382`.
     pub code: Option<String>,
-    /// Where, the primary span first.
+    /// The spans, the primary one first.
     pub spans: Vec<DiagnosticSpan>,
     /// Notes and suggestions.
     pub help: Vec<String>,
@@ -182,8 +182,8 @@ pub struct DiagnosticSpan {
     pub end_line: usize,
     /// One past the last column.
     pub end_column: usize,
-    /// What to say there.
+    /// The note at the span.
     pub label: String,
-    /// Whether the error is here rather than related to here.
+    /// True if the error is here, false if the span is related to it.
     pub primary: bool,
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Longest frame that is accepted, in bytes; a longer one is a broken peer.
 pub const MAX_FRAME: usize = 1 << 30;
 
-/// Why bytes are not a message.
+/// The reason why bytes are not a message.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// The announced length is beyond [`MAX_FRAME`].
@@ -62,7 +62,7 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Whether bytes were pushed that no message was made of yet.
+    /// Returns true if bytes were pushed that are not part of a returned message yet.
     pub fn is_begun(&self) -> bool {
         self.bytes.len() > self.start
     }

@@ -30,18 +30,18 @@ pub const MARKER_START: &str = "\x1b]phalanx;";
 /// Ends every marker.
 pub const MARKER_END: char = '\x07';
 
-/// What the library prints on stdout where the output of that number belongs.
+/// The marker the library prints on stdout at the position of that output.
 pub fn place_marker(place: u64) -> String {
     format!("{MARKER_START}place;{place}{MARKER_END}")
 }
 
-/// What the library prints on stderr, between `error` markers and as JSON, for an error that may be
-/// leaving the cell through `?`.
+/// The text the library prints on stderr, between `error` markers and as JSON, for an error that
+/// may be leaving the cell through `?`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorText {
     /// The error as it is formatted.
     pub text: String,
-    /// What it is, where it is the library's own.
+    /// The error's structure, if it is the library's own.
     pub failure: Option<Box<Failure>>,
     /// The place of the `?`, as a panic's, where it is known.
     #[serde(default)]
@@ -62,9 +62,9 @@ pub enum HostRequest {
     Comm(CommRequest),
     /// Asks the user for a line: answered with [`HostReply::Input`].
     Input {
-        /// What is asked.
+        /// The prompt.
         prompt: String,
-        /// Whether the answer is not to be shown.
+        /// True if the answer is not to be shown.
         password: bool,
     },
     /// Somebody reads stdin; said by the runtime's owner, not by the library. Answered likewise.
@@ -81,15 +81,15 @@ pub enum HostRequest {
     },
     /// Asks something of AsyncResults the kernel holds.
     AsyncResult {
-        /// Which of their tasks, as one: counted from 0, range by range.
+        /// The ranges of tasks, as one: counted from 0, range by range.
         of: Vec<TaskRange>,
-        /// What.
+        /// The query.
         query: AsyncResultQuery,
     },
 }
 
 impl HostRequest {
-    /// How many raw frames follow.
+    /// The number of raw frames that follow.
     pub fn raw_frames(&self) -> usize {
         match self {
             Self::Apply(apply) => apply.args,
@@ -98,28 +98,29 @@ impl HostRequest {
     }
 }
 
-/// What an AsyncResult can be asked; the names are ipyparallel's.
+/// A query about an AsyncResult; the names are ipyparallel's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum AsyncResultQuery {
     /// Everything known so far, without waiting: answered with [`HostReply::Snapshot`].
     Snapshot,
-    /// How far it is: answered with [`HostReply::Progress`].
+    /// Asks for the progress: answered with [`HostReply::Progress`].
     Progress,
-    /// Where its tasks are: answered with [`HostReply::Tasks`], the ends of all ranges known.
+    /// Asks for the ranges of its tasks: answered with [`HostReply::Tasks`], the ends of all ranges
+    /// known.
     Ranges,
-    /// What came of these tasks so far: answered with [`HostReply::Values`].
+    /// Asks for the outcomes of these tasks so far: answered with [`HostReply::Values`].
     Values {
         /// The first.
         from: usize,
         /// One past the last.
         to: usize,
-        /// Whether to wait until every task is done; else it is what there is now.
+        /// True to wait until every task is done; false for the present ones.
         wait: bool,
     },
     /// Waits until more than `seen` tasks are done: answered with [`HostReply::Ended`] for those
     /// after them, in the order in which they ended, or none in time.
     Next {
-        /// How many of each range are known to be done.
+        /// The number of tasks of each range known to be done.
         seen: Vec<usize>,
         /// Seconds; `None` waits for ever.
         timeout: Option<f64>,
@@ -147,14 +148,14 @@ pub enum AsyncResultQuery {
     Abort,
     /// Republishes all outputs under the current cell: answered with [`HostReply::Done`].
     DisplayOutputs {
-        /// How they are grouped.
+        /// The grouping.
         group_by: GroupBy,
         /// Leave out everything but the results.
         result_only: bool,
     },
 }
 
-/// How the outputs of several engines are grouped.
+/// The grouping of several engines' outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupBy {
@@ -174,27 +175,27 @@ pub enum HostReply {
     Done,
     /// These tasks are done.
     Ended(Vec<usize>),
-    /// How far an AsyncResult is.
+    /// The progress of an AsyncResult.
     Progress(Progress),
-    /// What came of tasks; a raw frame follows for each, empty where there is no value.
+    /// The outcomes of tasks; a raw frame follows for each, empty if there is no value.
     Values(Vec<Option<Result<EngineOf, RemoteFailure>>>),
     /// The engines there are.
     Engines(Vec<EngineId>),
-    /// What was asked for, as the hub says it.
+    /// The answer of the hub.
     Json(serde_json::Value),
     /// Print [`place_marker`] of this number.
     Place(u64),
-    /// Whether all tasks are done.
+    /// True if all tasks are done.
     Ready(bool),
-    /// What the user typed; `None` at the end of the input.
+    /// The line the user typed; `None` at the end of the input.
     Input(Option<String>),
-    /// What a magic made.
+    /// The AsyncResult of a magic.
     AsyncResult(AsyncResultId),
     /// The tasks that were asked for, in order.
     Tasks(Vec<TaskRange>),
     /// The state of an AsyncResult.
     Snapshot(Box<AsyncResultSnapshot>),
-    /// What a frontend has done; `None` when all is heard.
+    /// A frontend's action; `None` if there is none left.
     CommEvent(Option<CommEvent>),
     /// The state of a widget; `None` when it is closed.
     CommState(Option<Map<String, Value>>),
@@ -206,7 +207,7 @@ pub enum HostReply {
 pub type EngineOf = Option<EngineId>;
 
 impl HostReply {
-    /// How many raw frames follow.
+    /// The number of raw frames that follow.
     pub fn raw_frames(&self) -> usize {
         match self {
             Self::Values(values) => values.len(),
@@ -226,20 +227,20 @@ pub struct TaskRange {
     pub to: usize,
 }
 
-/// How far an AsyncResult is.
+/// The progress of an AsyncResult.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// What was run.
+    /// The name of what was run.
     pub name: String,
-    /// How many tasks there are.
+    /// The number of tasks.
     pub tasks: usize,
-    /// How many of them are done.
+    /// The number of tasks that are done.
     pub ended: usize,
-    /// How many of those failed.
+    /// The number of tasks that failed.
     pub failed: usize,
-    /// How many items the tasks stand for.
+    /// The number of items in the tasks.
     pub items: usize,
-    /// How many of them are done.
+    /// The number of items that are done.
     pub items_ended: usize,
     /// Seconds since submission, or the wall time once ready.
     pub elapsed: f64,
@@ -253,7 +254,7 @@ pub const MAGIC_FAILED: &str = "phalanx: a magic failed";
 /// Everything known of an AsyncResult at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AsyncResultSnapshot {
-    /// What was run: `%px`, `execute`, …
+    /// The name of what was run: `%px`, `execute`, …
     pub name: String,
     /// One per task, in the order of targets.
     pub tasks: Vec<TaskSnapshot>,
@@ -266,7 +267,7 @@ pub struct AsyncResultSnapshot {
 pub struct TaskSnapshot {
     /// The metadata record, with ipyparallel's keys.
     pub metadata: TaskMetadata,
-    /// How it ended; `None` while pending.
+    /// Its outcome; `None` while pending.
     pub result: Option<Result<(), RemoteFailure>>,
 }
 
@@ -275,13 +276,13 @@ pub struct TaskSnapshot {
 pub struct TaskMetadata {
     /// The request's id.
     pub msg_id: Option<MsgId>,
-    /// When the client sent it (client's clock).
+    /// The time the client sent it (client's clock).
     pub submitted: Option<DateTime<Utc>>,
-    /// When the engine began (engine's clock).
+    /// The time the engine began (engine's clock).
     pub started: Option<DateTime<Utc>>,
-    /// When the engine was done (engine's clock).
+    /// The time the engine was done (engine's clock).
     pub completed: Option<DateTime<Utc>>,
-    /// When the client had the reply (client's clock).
+    /// The time the client received the reply (client's clock).
     pub received: Option<DateTime<Utc>>,
     /// The engine's routing identity.
     pub engine_uuid: Option<EngineUuid>,
@@ -291,7 +292,7 @@ pub struct TaskMetadata {
     pub follow: Vec<MsgId>,
     /// Time dependencies.
     pub after: Vec<MsgId>,
-    /// How it ended.
+    /// The status it ended with.
     pub status: Option<TaskStatus>,
     /// The source that was run.
     pub execute_input: Option<String>,
@@ -314,7 +315,7 @@ pub struct TaskMetadata {
     pub data: BTreeMap<String, Value>,
 }
 
-/// How a task ended.
+/// The status a task ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskStatus {

@@ -29,7 +29,7 @@ pub struct Attachment {
     pub base: usize,
     /// The file the library was loaded from, in UTF-8: the one that other processes can load too.
     pub artifact: *const u8,
-    /// How many bytes that is.
+    /// The length of the path in bytes.
     pub artifact_len: usize,
     /// A place for what all libraries of the process share; null until one of them fills it.
     pub shared: *const AtomicPtr<c_void>,
@@ -52,26 +52,26 @@ pub mod value {
 
 /// Arguments as a function takes them.
 pub mod arguments {
-    /// How many bytes go first: how long the arguments are, and where among them the captures of the
-    /// function are, each in eight bytes (little endian).
+    /// The size of the head in bytes: the length of the arguments and the offset of the function's
+    /// captures among them, each in eight bytes (little endian).
     pub const HEAD: usize = 16;
 
-    /// What the captures begin with where they are at another place of the same file, or of the same
-    /// bytes: where, and how many bytes, as above.
+    /// The first byte of captures that are elsewhere in the same file, or in the same bytes: offset
+    /// and length follow, as above.
     pub const ELSEWHERE: u8 = 3;
 
     /// Captures that are at another place.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Elsewhere {
-        /// Where it says so: before the two numbers.
+        /// The offset of the two numbers.
         pub at: usize,
-        /// Where they begin.
+        /// The offset of the captures.
         pub from: u64,
-        /// How many bytes.
+        /// Their length in bytes.
         pub len: u64,
     }
 
-    /// Where the captures are, unless they are among the arguments.
+    /// Finds the captures, unless they are among the arguments.
     pub fn elsewhere(arguments: &[u8]) -> Option<Elsewhere> {
         let word = |at: usize| {
             let bytes = arguments.get(at..)?.first_chunk()?;
@@ -87,7 +87,7 @@ pub mod arguments {
     }
 }
 
-/// Why a call gave no value, where it did not panic.
+/// The reason why a call gave no value although it did not panic.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Raised {
     /// The stable error name; `UnmetDependency` has a scheduler try another engine.

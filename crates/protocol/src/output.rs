@@ -1,4 +1,4 @@
-//! What a cell produced, wherever it ran.
+//! Outputs of a cell, wherever it ran.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -62,7 +62,7 @@ impl StreamName {
 /// A `display_data` or `update_display_data`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Display {
-    /// What to show.
+    /// The data to show.
     pub data: MimeBundle,
     /// Open by protocol: per-MIME metadata and the like.
     #[serde(default)]
@@ -70,7 +70,7 @@ pub struct Display {
     /// Names the display so that it can be updated later.
     #[serde(default)]
     pub display_id: Option<String>,
-    /// Whether this replaces the display of that id rather than adding one.
+    /// True if this replaces the display of that id rather than adding one.
     #[serde(default)]
     pub update: bool,
 }
@@ -80,7 +80,7 @@ pub struct Display {
 pub enum Output {
     /// Text on a stream, as written: partial lines, carriage returns and all.
     Stream {
-        /// Which stream.
+        /// The stream.
         name: StreamName,
         /// The text.
         text: String,

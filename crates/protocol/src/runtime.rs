@@ -44,11 +44,11 @@ pub enum RuntimeRequest {
     },
     /// To a snapshot: take over. Answered with [`RuntimeReply::Ready`].
     Wake,
-    /// What the first of the calls that gave back references gave back has been opened.
+    /// The owner has opened the references returned by the first of the calls that returned any.
     Taken,
     /// Takes snapshots from now on, or does without.
     Snapshots {
-        /// Whether it does.
+        /// True to keep one.
         on: bool,
     },
     /// Loads a library and calls a function of it; a raw frame follows, its arguments.
@@ -89,7 +89,8 @@ pub enum RuntimeReply {
     Asleep {
         /// Its process id.
         pid: u32,
-        /// How many the runtime's processes had taken with it. One with a higher number is newer.
+        /// The number of snapshots the runtime's processes had taken with it. One with a higher
+        /// number is newer.
         number: u32,
         /// The last run whose effects it has.
         after: Option<RunId>,
@@ -102,7 +103,7 @@ pub enum RuntimeReply {
     Unprotected {
         /// The last run.
         after: Option<RunId>,
-        /// Why.
+        /// The reason.
         why: Unprotected,
     },
     /// A library was loaded.
@@ -111,32 +112,32 @@ pub enum RuntimeReply {
     LoadFailed {
         /// The run it was for, if any.
         run: Option<RunId>,
-        /// What the loader said.
+        /// The loader's message.
         message: String,
     },
     /// The function returned, and its run is over; a raw frame follows, what it gave back.
     Called {
-        /// Which run.
+        /// The run.
         run: RunId,
-        /// Whether it has changed the engine's namespace. A snapshot follows then; otherwise the one
-        /// that is there remains good.
+        /// True if it has changed the engine's namespace. A snapshot follows then; otherwise the
+        /// present one remains valid.
         changed: bool,
         /// Bytes that had been written to stdout and stderr by then, modulo 2³².
         written: [u32; 2],
     },
     /// A call was taken back before it had begun.
     Recalled {
-        /// Which run.
+        /// The run.
         run: RunId,
     },
     /// The entry function returned, and its output is flushed to both pipes.
     Ended {
-        /// Which run.
+        /// The run.
         run: RunId,
     },
 }
 
-/// Why a runtime has no snapshot.
+/// The reason why a runtime has no snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Unprotected {
     /// The user does not want one.
@@ -152,14 +153,14 @@ pub enum Unprotected {
 pub enum SupervisorRequest {
     /// Ends a runtime process.
     Kill {
-        /// Which.
+        /// The process.
         pid: u32,
     },
     /// Ends what a runtime process that is gone has started since its snapshot was taken.
     Settle {
         /// The snapshot.
         snapshot: u32,
-        /// What had been started before.
+        /// The processes that had been started before.
         spared: Vec<u32>,
     },
 }
@@ -169,7 +170,7 @@ pub enum SupervisorRequest {
 pub enum SupervisorReply {
     /// A child has ended.
     Ended {
-        /// Which.
+        /// The process.
         pid: u32,
         /// Its wait status.
         status: i32,
@@ -178,7 +179,7 @@ pub enum SupervisorReply {
     Settled,
 }
 
-/// How a run of a compiled cell ended, as the owner learns it.
+/// The outcome of a run of a compiled cell, as the owner learns it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Ran to its end; new variables are stored.
@@ -189,7 +190,7 @@ pub enum Outcome {
     Errored {
         /// The error's text.
         message: String,
-        /// What it was, where it was the library's.
+        /// The error's structure, if it is the library's.
         failure: Option<Box<Failure>>,
         /// The place of the `?`, where it is known.
         location: Option<String>,

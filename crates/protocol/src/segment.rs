@@ -11,40 +11,40 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// Where plain data begins in files that is not written again when it is sent again: on a page,
+/// The alignment in files of plain data that is not written again if it is sent again: a page,
 /// however large those of a machine are.
 pub const PAGE: usize = 1 << 16;
 
-/// What is smaller than this many bytes is not worth a file.
+/// The size in bytes from which data goes into a file.
 pub const LEAST: usize = 1 << 20;
 
-/// How many bytes a reference is.
+/// The size of a reference in bytes.
 pub const REFERENCE: usize = 48;
 
-/// What a reference begins with, and arguments and values never do.
+/// The first bytes of a reference, with which arguments and values never begin.
 const MARK: [u8; 8] = [0xff; 8];
 
 /// A part of the bytes that are meant which is in another file: where they are mapped there is a hole
 /// to be filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Where the part is in what is meant.
+    /// The offset of the part in the whole.
     pub at: u64,
-    /// Where it is to be found.
+    /// The file that has it.
     pub segment: SegmentRef,
 }
 
 impl Link {
-    /// What is sent behind the reference.
+    /// The bytes sent after the reference.
     pub fn to_bytes(&self) -> [u8; REFERENCE] {
         let mut bytes = self.segment.to_bytes();
         bytes[..8].copy_from_slice(&self.at.to_le_bytes());
         bytes
     }
 
-    /// Where the hole is in a mapping of so many bytes in which what is meant begins at `from`; `None`
-    /// where it is not within it, or nothing can be mapped there. For callers whose mapping of it is
-    /// sound only then.
+    /// The range of the hole in a mapping of `mapped` bytes in which the whole begins at `from`;
+    /// `None` if the hole is not within it, or nothing can be mapped there. Without this check,
+    /// such a mapping is unsound.
     pub fn hole(&self, from: u64, mapped: usize) -> Option<Range<usize>> {
         let start = usize::try_from(from.checked_add(self.at)?).ok()?;
         let end = start.checked_add(usize::try_from(self.segment.len).ok()?)?;
@@ -72,7 +72,7 @@ impl Link {
 /// Bytes of a sealed file that another process has open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentRef {
-    /// Who has the file open.
+    /// The process that has the file open.
     pub pid: u32,
     /// As which descriptor.
     pub fd: u32,
@@ -80,14 +80,14 @@ pub struct SegmentRef {
     pub device: u64,
     /// The file's inode.
     pub inode: u64,
-    /// Where in the file the bytes begin.
+    /// The offset of the bytes in the file.
     pub offset: u64,
-    /// How many bytes.
+    /// Their number.
     pub len: u64,
 }
 
 impl SegmentRef {
-    /// What is sent in place of the bytes.
+    /// The bytes sent in place of the data.
     pub fn to_bytes(&self) -> [u8; REFERENCE] {
         let mut bytes = [0; REFERENCE];
         let process = u64::from(self.pid) << 32 | u64::from(self.fd);
@@ -123,13 +123,13 @@ impl SegmentRef {
         })
     }
 
-    /// Where the file can be opened while its owner has it open.
+    /// The path by which the file can be opened while its owner has it open.
     pub fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", self.pid, self.fd).into()
     }
 }
 
-/// How many bytes are meant: those that are referred to, or these.
+/// The size of the data: that which the bytes refer to, or the bytes themselves.
 pub fn size(bytes: &[u8]) -> u64 {
     match SegmentRef::from_bytes(bytes) {
         Some(reference) => reference.len,

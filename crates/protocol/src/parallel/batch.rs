@@ -19,18 +19,19 @@ pub const BATCH: &str = "phalanx_batch";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Row", into = "Row")]
 pub struct Ended {
-    /// Which.
+    /// The id of the task.
     pub msg_id: MsgId,
-    /// When it began.
+    /// The time it began.
     pub started: DateTime<Utc>,
-    /// When it was done.
+    /// The time it was done.
     pub completed: DateTime<Utc>,
-    /// Whether it has put something out, so that an `idle` comes over iopub when all of that is sent.
+    /// True if something was published for it, so that an `idle` follows on iopub once all of that
+    /// is sent.
     pub output: bool,
 }
 
-/// How it travels: times in microseconds since 1970. To write and read names and dates would be most
-/// of the work for a small task.
+/// The serialized form: times in microseconds since 1970. Writing and reading names and dates would
+/// be most of the work for a small task.
 type Row = (MsgId, i64, i64, bool);
 
 impl From<Ended> for Row {

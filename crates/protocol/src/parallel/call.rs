@@ -12,12 +12,12 @@ pub struct CallMetadata {
     /// Bytes from the library's base to the function; `None` when the artifacts are only to be kept
     /// for later calls.
     pub offset: Option<u64>,
-    /// What the call needs, in load order, the function's library last.
+    /// The artifacts the call needs, in load order, the function's library last.
     pub artifacts: Vec<ArtifactHash>,
-    /// Where the artifacts are, for engines on the client's host; by position, may be shorter.
+    /// The paths of the artifacts, for engines on the client's host; by position, may be shorter.
     #[serde(default)]
     pub paths: Vec<PathBuf>,
-    /// Which artifacts ride as buffers before the arguments, as in
+    /// The artifacts sent as buffers before the arguments, as in
     /// [`CellMetadata`](super::CellMetadata).
     #[serde(default)]
     pub buffers: Vec<usize>,
@@ -25,8 +25,8 @@ pub struct CallMetadata {
     /// one that puts nothing out needs no `busy` and no `idle`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quiet: bool,
-    /// Whether other engines of the machine are to find the arguments with this one, which says where
-    /// ([`KEPT`](super::KEPT)) and keeps them until they are [`TAKEN`](super::TAKEN).
+    /// True if other engines of the machine are to find the arguments at this one, which publishes
+    /// where ([`KEPT`](super::KEPT)) and keeps them until they are [`TAKEN`](super::TAKEN).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
 }

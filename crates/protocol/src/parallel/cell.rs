@@ -1,4 +1,4 @@
-//! What rides on ipyparallel's messages so that a Rust engine can run a compiled cell.
+//! Metadata on ipyparallel's messages by which a Rust engine can run a compiled cell.
 
 use crate::id::{ArtifactHash, StateId};
 use serde::{Deserialize, Serialize};
@@ -20,18 +20,19 @@ pub struct CellMetadata {
     pub next: StateId,
     /// The function to call; `None` when the cell only adds items and has nothing to run.
     pub entry: Option<String>,
-    /// Whether the cell ends in an expression whose value is to be shown.
+    /// True if the cell ends in an expression whose value is shown.
     pub has_result: bool,
-    /// Where lines of the compiled file stand in the cell (both from 1), for panics.
+    /// The lines of the compiled file and of the cell that correspond (both from 1), for panics.
     #[serde(default)]
     pub lines: Vec<(u32, u32)>,
-    /// What the cell needs, in load order, the cell itself last: libstd, libraries built with it, the cell.
+    /// The artifacts the cell needs, in load order, the cell itself last: libstd, libraries built
+    /// with it, the cell.
     pub artifacts: Vec<ArtifactHash>,
-    /// Where the artifacts are, for engines on the client's host; by position, may be shorter.
+    /// The paths of the artifacts, for engines on the client's host; by position, may be shorter.
     #[serde(default)]
     pub paths: Vec<PathBuf>,
-    /// Which artifacts ride as buffers, by position: the i-th buffer is `artifacts[buffers[i]]`.
-    /// Each is checked against its hash, so the signed metadata covers the code.
+    /// The artifacts sent as buffers, by position: the i-th buffer is `artifacts[buffers[i]]`. Each
+    /// is checked against its hash, so the signed metadata covers the code.
     #[serde(default)]
     pub buffers: Vec<usize>,
 }
@@ -39,7 +40,7 @@ pub struct CellMetadata {
 /// `metadata.phalanx` of a reply, when the engine did not run the cell, or where it stands now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// Why the cell did not run; `None` when it ran.
+    /// The reason why the cell did not run; `None` if it ran.
     pub reason: Option<RefusalReason>,
     /// The engine's state now.
     pub state: StateId,
@@ -48,7 +49,7 @@ pub struct Refusal {
     pub settled: bool,
 }
 
-/// Why an engine did not run a cell.
+/// The reason why an engine did not run a cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RefusalReason {
@@ -56,7 +57,7 @@ pub enum RefusalReason {
     StateMismatch,
     /// The engine lacks these artifacts; send them as buffers.
     NeedArtifacts {
-        /// Which.
+        /// The artifacts.
         artifacts: Vec<ArtifactHash>,
     },
     /// These variables had types that no longer exist; compile again without them.
@@ -66,7 +67,7 @@ pub enum RefusalReason {
     },
 }
 
-/// What a Rust engine says of itself: `phalanx` in the content of its `kernel_info_reply`.
+/// The description of a Rust engine: `phalanx` in the content of its `kernel_info_reply`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EngineHandshake {
     /// Version of the engine program.

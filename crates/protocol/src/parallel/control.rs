@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Drops requests that an engine has not begun.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AbortRequest {
-    /// Which; none means all.
+    /// The requests; empty for all.
     #[serde(default)]
     pub msg_ids: Vec<MsgId>,
 }
@@ -27,7 +27,7 @@ pub const KEPT: &str = "kept";
 /// Ends an engine, or (on the registration channel) the controller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShutdownRequest {
-    /// Whether it should start again.
+    /// True if it should start again.
     #[serde(default)]
     pub restart: bool,
 }
@@ -35,7 +35,7 @@ pub struct ShutdownRequest {
 /// Sends an engine's process a signal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SignalRequest {
-    /// Which.
+    /// The signal: a number or a name such as "SIGINT".
     pub sig: Signal,
 }
 
@@ -45,7 +45,7 @@ macro_rules! status_replies {
             $(#[$doc])*
             #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
             pub struct $name {
-                /// How it went.
+                /// The status.
                 #[serde(flatten)]
                 pub status: ReplyStatus,
             }
@@ -55,7 +55,7 @@ macro_rules! status_replies {
     };
 }
 
-/// How a request ended.
+/// The status of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum ReplyStatus {

@@ -16,13 +16,13 @@ pub enum Target {
     Uuid(EngineUuid),
 }
 
-/// How much each engine has to do.
+/// Asks for the tasks of each engine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueueRequest {
-    /// Which engines; none means all.
+    /// The engines; `None` for all.
     #[serde(default)]
     pub targets: Option<Vec<Target>>,
-    /// Whether msg_ids are wanted instead of counts.
+    /// True for msg_ids instead of counts.
     #[serde(default)]
     pub verbose: bool,
 }
@@ -39,7 +39,7 @@ pub struct QueueReply {
     pub engines: BTreeMap<String, EngineQueue>,
 }
 
-/// What one engine has done and has to do.
+/// The tasks one engine has done and has to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EngineQueue {
     /// Direct requests it has not answered.
@@ -54,9 +54,9 @@ pub struct EngineQueue {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Tasks {
-    /// How many.
+    /// Their number.
     Count(usize),
-    /// Which.
+    /// Their ids.
     Ids(Vec<MsgId>),
 }
 
@@ -76,9 +76,9 @@ pub struct HistoryReply {
 /// Results of tasks, whoever submitted them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResultRequest {
-    /// Which.
+    /// The tasks.
     pub msg_ids: Vec<MsgId>,
-    /// Whether only pending and completed are wanted.
+    /// True if only the ids of pending and completed tasks are wanted.
     #[serde(default)]
     pub status_only: bool,
 }
@@ -90,12 +90,12 @@ pub struct ResultReply {
     pub pending: Vec<MsgId>,
     /// Tasks that have.
     pub completed: Vec<MsgId>,
-    /// What became of the completed ones, by msg_id; empty when only their status was asked for.
+    /// The outcomes of the completed tasks, by msg_id; empty if only their status was requested.
     #[serde(flatten)]
     pub results: BTreeMap<MsgId, TaskResult>,
 }
 
-/// What became of one task, as [`ResultReply`] has it.
+/// The outcome of one task in a [`ResultReply`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskResult {
     /// The request's header.
@@ -111,15 +111,15 @@ pub struct TaskResult {
     /// When the controller had the reply.
     #[serde(default, with = "crate::date::optional")]
     pub received: Option<DateTime<Utc>>,
-    /// What the engine published.
+    /// The publications of the engine.
     pub io: TaskOutput,
-    /// How many of the buffers are this task's; stock hubs do not say (their clients know from
-    /// the pickles).
+    /// The number of buffers that belong to this task; stock hubs omit it (their clients get it
+    /// from the pickles).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phalanx_buffers: Option<usize>,
 }
 
-/// What an engine published for a task.
+/// The publications of an engine for a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskOutput {
     /// The code, of a cell.
@@ -153,10 +153,10 @@ pub struct DbRequest {
 pub struct DbReply {
     /// Each with the keys that were wanted, and `msg_id`.
     pub records: Vec<Map<String, Value>>,
-    /// How many of the buffers are each record's request's.
+    /// The number of buffers of each record's request.
     #[serde(default)]
     pub buffer_lens: Option<Vec<usize>>,
-    /// How many are each record's result's.
+    /// The number of buffers of each record's result.
     #[serde(default)]
     pub result_buffer_lens: Option<Vec<usize>>,
 }
@@ -164,7 +164,7 @@ pub struct DbReply {
 /// Runs tasks again, as new ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResubmitRequest {
-    /// Which.
+    /// The tasks.
     pub msg_ids: Vec<MsgId>,
 }
 
@@ -175,10 +175,10 @@ pub struct ResubmitReply {
     pub resubmitted: BTreeMap<MsgId, MsgId>,
 }
 
-/// How many tasks each engine has.
+/// Asks for the number of tasks of each engine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadRequest {
-    /// Which engines; none means all.
+    /// The engines; `None` for all.
     #[serde(default)]
     pub targets: Option<Vec<Target>>,
 }
@@ -192,7 +192,7 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
 /// Forgets results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PurgeRequest {
-    /// Which tasks.
+    /// The tasks.
     #[serde(default)]
     pub msg_ids: Option<Purged>,
     /// All tasks of these engines.
@@ -200,7 +200,7 @@ pub struct PurgeRequest {
     pub engine_ids: Option<Vec<Target>>,
 }
 
-/// What to purge.
+/// The tasks to purge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Purged {

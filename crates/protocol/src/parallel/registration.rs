@@ -18,7 +18,7 @@ pub struct RegistrationRequest {
     /// The id it would like to have (after a restart, the one it had).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<EngineId>,
-    /// Whether it takes several tasks in one message ([`BATCH`](super::BATCH)).
+    /// True if it takes several tasks in one message ([`BATCH`](super::BATCH)).
     #[serde(default, skip_serializing_if = "is_false")]
     pub phalanx_batches: bool,
 }
@@ -48,7 +48,7 @@ pub enum RegistrationReply {
 /// An engine leaves, or its nanny says that it has gone. Not answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnregistrationRequest {
-    /// Which.
+    /// The engine's id.
     pub id: EngineId,
 }
 
@@ -65,7 +65,7 @@ pub enum ConnectionReply {
         /// By id, which JSON makes text.
         #[serde(deserialize_with = "ids_from_text")]
         engines: BTreeMap<EngineId, EngineUuid>,
-        /// Whether its scheduler takes several tasks in one message ([`BATCH`](super::BATCH)).
+        /// True if its scheduler takes several tasks in one message ([`BATCH`](super::BATCH)).
         #[serde(default, skip_serializing_if = "is_false")]
         phalanx_batches: bool,
     },
@@ -114,12 +114,12 @@ pub struct ShutdownNotification {}
 pub struct ErrorContent {
     /// The error's name: `EngineError`, `KeyError`, …
     pub ename: String,
-    /// What it says.
+    /// The message.
     pub evalue: String,
     /// Lines for the reader.
     #[serde(default)]
     pub traceback: Vec<String>,
-    /// Which engine raised it; empty when none did.
+    /// The engine that raised it; empty if none did.
     #[serde(default)]
     pub engine_info: serde_json::Map<String, serde_json::Value>,
 }

@@ -20,7 +20,7 @@ pub struct TaskMetadata {
     /// The engines it may run on; none means any.
     #[serde(default, deserialize_with = "or_default")]
     pub targets: Vec<EngineUuid>,
-    /// How often it is tried again after a failure.
+    /// The number of times it is tried again after a failure.
     #[serde(default, deserialize_with = "or_default")]
     pub retries: u32,
     /// The user's name for it.
@@ -68,7 +68,7 @@ pub struct ReplyMetadata {
     /// `false` makes the scheduler try another engine.
     #[serde(default = "met")]
     pub dependencies_met: bool,
-    /// Who ran it.
+    /// The engine that ran it.
     #[serde(default)]
     pub engine: Option<EngineUuid>,
     /// `ok`, `error` or `aborted`.
@@ -98,7 +98,7 @@ fn met() -> bool {
     true
 }
 
-/// Which engine raised an error.
+/// The engine that raised an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EngineInfo {
     /// Its uuid.
