@@ -1,4 +1,4 @@
-//! What every socket must do, over TCP, Unix sockets and memory alike.
+//! Requirements on every socket, over TCP, Unix sockets and memory alike.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

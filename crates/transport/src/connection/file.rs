@@ -3,31 +3,31 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What is wrong with a connection file.
+/// The fault of a connection file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionFileError {
     /// It cannot be read.
     #[error("cannot read connection file {path}: {error}")]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: std::io::Error,
     },
     /// It cannot be written.
     #[error("cannot write connection file {path}: {error}")]
     Write {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: std::io::Error,
     },
     /// It is not a connection file of that kind.
     #[error("{path} is not a connection file: {error}")]
     Malformed {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What is missing or wrong.
+        /// The missing or malformed part.
         error: serde_json::Error,
     },
     /// It names something we do not have.

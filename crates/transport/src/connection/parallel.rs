@@ -94,7 +94,7 @@ macro_rules! connection_file {
             /// Port of registration and queries.
             pub registration: u16,
             $($(#[$field_doc])* $(#[serde(default = $default)])? pub $field: $type,)*
-            /// What signs the messages; empty for unsigned.
+            /// The key that signs the messages; empty for unsigned.
             pub key: String,
             /// Of CurveZMQ, which we do not have.
             #[serde(default)]
@@ -102,10 +102,10 @@ macro_rules! connection_file {
             /// The controller's host name.
             #[serde(default)]
             pub location: String,
-            /// How messages are packed; `json`.
+            /// The format in which messages are packed; `json`.
             #[serde(default = "json")]
             pub pack: String,
-            /// How messages are unpacked; `json`.
+            /// The format in which messages are unpacked; `json`.
             #[serde(default = "json")]
             pub unpack: String,
             /// `hmac-sha256`, …
@@ -169,7 +169,7 @@ macro_rules! connection_file {
                 Ok(reached_at(Endpoint::of(&self.interface, port)?, &self.location))
             }
 
-            /// What signs the messages.
+            /// The key that signs the messages.
             ///
             /// # Errors
             /// When the scheme is unknown.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// What the handles ask of the task.
+/// Commands of the handles to the task.
 #[derive(Debug)]
 pub(crate) enum Command {
     Close {
@@ -15,7 +15,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Where received messages wait for their reader.
+/// The queue of received messages.
 pub(crate) struct Inbox {
     pub events: mpsc::Sender<Event>,
     pub unread: Arc<Unread>,

@@ -2,7 +2,7 @@ use super::{BindError, ConnectError, Endpoint, Event, Frames};
 use std::path::Path;
 use std::time::Duration;
 
-/// What a socket library must provide: the seam between [`super::Socket`] and ZeroMQ.
+/// The interface of a socket library: the seam between [`super::Socket`] and ZeroMQ.
 pub(crate) trait Driver: Send + 'static {
     /// Listens; answers with the port that was taken.
     fn bind(
@@ -22,7 +22,7 @@ pub(crate) trait Driver: Send + 'static {
         endpoint: &Endpoint,
     ) -> impl Future<Output = Result<(), ConnectError>> + Send;
 
-    /// Whether messages can be handed over; they wait while not.
+    /// Returns true if messages can be handed over; they wait while not.
     fn ready(&self) -> bool;
 
     /// Hands a message over.
@@ -35,7 +35,7 @@ pub(crate) trait Driver: Send + 'static {
     fn close(self, limit: Duration) -> impl Future<Output = bool> + Send;
 }
 
-/// What came of handing a message over.
+/// The result of handing a message over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// It is on its way.

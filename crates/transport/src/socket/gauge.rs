@@ -1,4 +1,4 @@
-//! What is on its way out, counted until the socket library has written it to the peer.
+//! The messages on their way out, counted until the socket library has written them to the peer.
 //!
 //! zeromq queues up to 100,000 messages a peer, of any size, and shows none of it. So each message
 //! carries a frame that says when it is dropped, which is when it has been encoded for the peer.
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How much may wait for one peer.
+/// The limit of messages that wait for one peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backlog {
     /// Messages; below zeromq's own limit of 100,000, where it would begin to wait.

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long a connecting socket waits before it looks again whether somebody listens: at first, and
-/// at most.
+/// Time a connecting socket waits before it checks again if somebody listens: at first, and at
+/// most.
 const RETRY: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 /// The first of the ports given to those who ask for any.
 const FIRST_PORT: u16 = 1024;
@@ -55,7 +55,7 @@ fn listeners() -> MutexGuard<'static, Listeners> {
         .unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where the socket behind a shortcut listens in memory.
+/// The address in memory of the socket behind a shortcut.
 pub(crate) fn behind(shortcut: &Path) -> Endpoint {
     Endpoint::Memory {
         name: shortcut.display().to_string(),
@@ -108,7 +108,7 @@ impl MemorySocket {
         }
     }
 
-    /// Whether somebody of that name is connected.
+    /// Returns true if a peer of that name is connected.
     pub fn has(&self, peer: &Bytes) -> bool {
         // Most sockets have nobody near.
         !self.by_identity.is_empty() && self.by_identity.contains_key(&Identity(peer.clone()))

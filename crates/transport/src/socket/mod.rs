@@ -30,10 +30,10 @@ const INBOX: usize = 256;
 /// Bytes of them, beyond which the same holds; one message may have any number.
 const INBOX_BYTES: usize = 64 << 20;
 
-/// How long [`Sender::send`] waits for a peer that does not read.
+/// Time [`Sender::send`] waits for a peer that does not read.
 pub const SEND_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long [`Socket::connect`] waits for the other side to listen.
+/// Time [`Socket::connect`] waits for the other side to listen.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a peer that has connected may take to say what it is.
@@ -90,7 +90,7 @@ impl From<Bytes> for Identity {
     }
 }
 
-/// What a socket tells its reader.
+/// An event of a socket for its reader.
 ///
 /// Whatever a peer sent before it went comes before its `Disconnected`. A first message may come
 /// before `Connected`.
@@ -108,7 +108,7 @@ pub enum Event {
     Unsubscribed(Bytes),
 }
 
-/// How a socket is made.
+/// The options of a socket.
 #[derive(Clone, Debug)]
 pub struct SocketOptions {
     identity: Option<Identity>,
@@ -150,7 +150,8 @@ impl SocketOptions {
         self
     }
 
-    /// How many messages and bytes may wait for one peer (10,000 and 64 MiB; fewer than 100,000).
+    /// Sets the number of messages and bytes that may wait for one peer (10,000 and 64 MiB by
+    /// default; fewer than 100,000).
     #[must_use]
     pub fn backlog(mut self, messages: usize, bytes: usize) -> Self {
         self.backlog = Backlog { messages, bytes };
@@ -184,9 +185,9 @@ impl SocketOptions {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen at {endpoint}: {reason}")]
 pub struct BindError {
-    /// Where.
+    /// The address.
     pub endpoint: Endpoint,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -194,9 +195,9 @@ pub struct BindError {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect to {endpoint}: {reason}")]
 pub struct ConnectError {
-    /// Where to.
+    /// The address.
     pub endpoint: Endpoint,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -206,9 +207,9 @@ pub enum SendError {
     /// The peer does not read; nothing of the message was sent.
     #[error("peer {peer} does not read its messages ({waiting} wait)")]
     Stalled {
-        /// Which.
+        /// The peer.
         peer: Identity,
-        /// How many messages wait for it.
+        /// The number of messages that wait for it.
         waiting: usize,
     },
     /// The socket is closed.
@@ -331,7 +332,7 @@ impl Receiver {
         }
     }
 
-    /// What is there already.
+    /// Returns the next event if there is one already.
     pub fn try_recv(&mut self) -> Option<Event> {
         let event = self.inbox.try_recv().ok()?;
         self.unread.take(&event);
@@ -483,7 +484,7 @@ impl Socket {
         }
     }
 
-    /// Where it listens, with the port that was taken, or what it is connected to.
+    /// The address it listens on, with the port that was taken, or the one it is connected to.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }

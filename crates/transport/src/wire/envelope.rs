@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub struct Header {
     /// Unique among all messages.
     pub msg_id: String,
-    /// Who sent it.
+    /// The name of the sender.
     #[serde(default)]
     pub username: String,
     /// The sender's session; an engine's is its uuid.
@@ -20,7 +20,7 @@ pub struct Header {
     /// When it was made.
     #[serde(default = "chrono::Utc::now", with = "date::required")]
     pub date: chrono::DateTime<chrono::Utc>,
-    /// What it is: `execute_request`, …
+    /// Its type: `execute_request`, …
     pub msg_type: String,
     /// Of the protocol; without it jupyter_client takes the message for an old one.
     #[serde(default)]
@@ -60,7 +60,7 @@ impl From<Header> for jupyter::Header {
 /// A message with its parts parsed as JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Envelope {
-    /// Where it came from, or where it is to go.
+    /// The route it came by, or is to take.
     pub identities: Vec<Bytes>,
     /// Its header.
     pub header: Header,
@@ -68,7 +68,7 @@ pub struct Envelope {
     pub parent_header: Option<Header>,
     /// Open by protocol.
     pub metadata: Map<String, Value>,
-    /// What `header.msg_type` says.
+    /// The content, of the type `header.msg_type`.
     pub content: Value,
     /// Raw frames; not covered by the signature.
     pub buffers: Vec<Bytes>,

@@ -27,7 +27,7 @@ impl Scheme {
     }
 }
 
-/// Why a key cannot be made.
+/// The reason why a key cannot be made.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
     /// A scheme we do not know; signing with another would fail on the first message.
@@ -131,7 +131,7 @@ impl SigningKey {
         }
     }
 
-    /// Whether a message bears the right signature; compared in constant time.
+    /// Returns true if a message has the right signature; compared in constant time.
     pub fn verifies(&self, message: &RawMessage) -> bool {
         let mut buffer = [0; LONGEST];
         let signature = decode_hex(&message.signature, &mut buffer);

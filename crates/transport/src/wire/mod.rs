@@ -15,7 +15,7 @@ pub use raw::{DELIMITER, RawMessage};
 pub use replay::ReplayGuard;
 pub use session::{Session, VERSION};
 
-/// Why frames are not a message of ours.
+/// The reason why frames are not one of our messages.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
     /// There is no `<IDS|MSG>` frame.
@@ -35,7 +35,7 @@ pub enum WireError {
     Malformed {
         /// `header`, `parent_header`, `metadata` or `content`.
         part: &'static str,
-        /// What serde found.
+        /// The error of serde.
         error: serde_json::Error,
     },
 }

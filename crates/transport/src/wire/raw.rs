@@ -10,7 +10,7 @@ pub const DELIMITER: &[u8] = b"<IDS|MSG>";
 /// Relaying one leaves its bytes and so its signature as they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawMessage {
-    /// Where it came from, or where it is to go.
+    /// The route it came by, or is to take.
     pub identities: Vec<Bytes>,
     /// In hex; empty when unsigned.
     pub signature: Bytes,

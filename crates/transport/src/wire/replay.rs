@@ -1,7 +1,7 @@
 use super::{RawMessage, WireError};
 use std::collections::{HashSet, VecDeque};
 
-/// How many signatures are remembered; jupyter_client's `digest_history_size`.
+/// The number of signatures that are remembered; jupyter_client's `digest_history_size`.
 const REMEMBERED: usize = 1 << 16;
 
 /// Refuses messages whose signature was seen before. Off unless a receiver asks it.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// The version of Jupyter's messaging protocol in the headers we make.
 pub const VERSION: &str = "5.5";
 
-/// Who we are in the headers of the messages we make, and the key that signs them.
+/// The identity in the headers of the messages we make, and the key that signs them.
 #[derive(Clone, Debug)]
 pub struct Session {
     id: SessionId,
@@ -35,7 +35,7 @@ impl Session {
         &self.id
     }
 
-    /// What signs its messages.
+    /// The key that signs its messages.
     pub fn key(&self) -> &SigningKey {
         &self.key
     }

@@ -1,6 +1,6 @@
-//! What a peer announces, checked as the bytes come by (ZMTP 3.0, RFC 23). Pure.
+//! A peer's announcements, checked as the bytes arrive (ZMTP 3.0, RFC 23). Pure.
 
-/// How large what a peer sends may be.
+/// The size limits of a peer's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Bytes of all frames of one message.
@@ -25,7 +25,7 @@ impl Limits {
     }
 }
 
-/// Why a peer is not listened to any longer.
+/// The reason why a peer is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
     #[error("it does not speak ZMTP 3 with the NULL mechanism")]
@@ -36,7 +36,7 @@ pub(super) enum Refused {
     Flags(u8),
 }
 
-/// Where in the stream of bytes we are.
+/// The position in the stream of bytes.
 #[derive(Debug)]
 pub(super) struct Checker {
     limits: Limits,
@@ -146,7 +146,7 @@ impl Checker {
     }
 }
 
-/// Whether a byte may stand at that place of a greeting.
+/// Returns true if a byte may be at that position of a greeting.
 fn greets(place: usize, byte: u8) -> bool {
     const MECHANISM: &[u8; 20] = b"NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     match place {

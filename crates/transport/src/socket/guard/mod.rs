@@ -30,7 +30,7 @@ use waiting_room::Place;
 const SUBSCRIBER_BYTES: usize = 64 << 20;
 /// Bytes that may wait for any other peer here; what exceeds them waits with the sender.
 const PEER_BYTES: usize = 1 << 20;
-/// How long everybody waits for a subscriber whose buffer is full.
+/// Time everybody waits for a subscriber whose buffer is full.
 pub(crate) const STALL_LIMIT: Duration = Duration::from_secs(1);
 /// Pause when no connection can be accepted, as when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -49,9 +49,9 @@ pub(crate) struct Guard {
 
 /// A guarded listener that does not accept yet.
 pub(crate) struct Bound {
-    /// Where it listens, with the port that was taken.
+    /// The address it listens on, with the port that was taken.
     pub endpoint: Endpoint,
-    /// Where zeromq is to listen.
+    /// The address zeromq is to listen on.
     pub inner: Endpoint,
     listener: Listener,
     path: PathBuf,
@@ -115,7 +115,7 @@ impl Bound {
 }
 
 impl Guard {
-    /// Where zeromq listens behind it.
+    /// The path zeromq listens on behind it.
     pub fn inner(&self) -> &Path {
         &self.inner
     }

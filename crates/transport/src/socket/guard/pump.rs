@@ -21,7 +21,7 @@ const FIRST: usize = 64;
 pub(super) struct Patience {
     /// Bytes that may wait for it here.
     pub bytes: usize,
-    /// When it is cut off, so many waiting and none being read; `None` for never.
+    /// The time after which it is cut off if so much waits and it reads nothing; `None` for never.
     pub stall: Option<Duration>,
     /// When it is cut off, not having said what it is.
     pub greeting: Duration,

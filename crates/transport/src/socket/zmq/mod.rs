@@ -21,7 +21,7 @@ use std::time::Duration;
 use zeromq::util::PeerIdentity;
 use zeromq::{MultiPeerBackend, SocketEvent, ZmqError, ZmqMessage};
 
-/// How often a closing socket looks whether its writers have finished.
+/// Time between two checks of a closing socket for writers that have not finished.
 const FLUSH_POLL: Duration = Duration::from_millis(1);
 
 fn zmq_options(options: &SocketOptions) -> zeromq::SocketOptions {
@@ -86,7 +86,7 @@ fn message(frames: Frames) -> Option<ZmqMessage> {
     ZmqMessage::try_from(frames).ok()
 }
 
-/// What the monitor saw, as far as anybody wants to know.
+/// The next event of the monitor that matters here.
 async fn next_event(monitor: &mut mpsc::Receiver<SocketEvent>) -> Event {
     loop {
         match monitor.next().await {
