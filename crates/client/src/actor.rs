@@ -43,7 +43,7 @@ const PART: usize = batch::TASKS;
 
 const LOST: &str = "the connection to the controller is lost";
 
-/// What the loop works with.
+/// The client's loop: its state, sockets and requests.
 pub(crate) struct Actor {
     pub session: Session,
     pub state: State,
@@ -57,7 +57,7 @@ pub(crate) struct Actor {
     pub cancel: CancellationToken,
 }
 
-/// Who waits for what.
+/// The results, tickets and queries that are waiting for something.
 struct Waiting {
     results: HashMap<AsyncResultId, Held>,
     tickets: HashMap<Ticket, oneshot::Sender<()>>,

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How long engines may take to answer something asked over control.
+/// Time limit for the engines' replies on the control channel.
 pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a client that has lost its controller tries to reach it again.
@@ -47,11 +47,11 @@ pub enum WaitError {
     /// Fewer engines than asked for.
     #[error("{wanted} engines not ready in {} seconds. Currently ready: {ready}", timeout.as_secs_f64())]
     NotReady {
-        /// How many were waited for.
+        /// The number of engines that were waited for.
         wanted: usize,
-        /// How many there are.
+        /// The number of engines that have joined.
         ready: usize,
-        /// How long was waited.
+        /// The time that was waited.
         timeout: Duration,
     },
     /// Some engines gave no answer.
@@ -117,8 +117,8 @@ impl Client {
         })
     }
 
-    /// How many engines the controller had when the connection was made; each is there once it is
-    /// heard.
+    /// The number of engines the controller had when the connection was made; each joins once it
+    /// answers.
     pub fn announced(&self) -> usize {
         self.announced
     }

@@ -11,10 +11,10 @@ use phalanx_transport::{
 use serde_json::json;
 use std::time::Duration;
 
-/// How long the controller may take to answer the first request; ipyparallel's is the same.
+/// Time limit for the controller's first reply; ipyparallel's is the same.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a client could not connect.
+/// The reason why a client could not connect.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The file's interface and ports make no endpoint.
@@ -29,23 +29,23 @@ pub enum ConnectError {
     /// The controller says no.
     #[error("the controller at {endpoint} refused the connection: {reason}")]
     Refused {
-        /// Where it is.
+        /// The address of the controller.
         endpoint: String,
-        /// What it says.
+        /// The reason it gives.
         reason: String,
     },
     /// Something listens there and does not answer as a controller does.
     #[error("no controller answered at {endpoint} within {} s", ANSWER_TIMEOUT.as_secs())]
     NoAnswer {
-        /// Where it was sought.
+        /// The address that was tried.
         endpoint: String,
     },
     /// A message could not be made or sent.
     #[error("cannot ask the controller at {endpoint}: {reason}")]
     Send {
-        /// Where it is.
+        /// The address of the controller.
         endpoint: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

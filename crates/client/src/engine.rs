@@ -13,7 +13,7 @@ pub struct Engine {
     pub id: EngineId,
     /// Its routing identity.
     pub uuid: EngineUuid,
-    /// What it says of itself; `None` when it is not a Rust engine.
+    /// The engine's description of itself; `None` if it is not a Rust engine.
     pub handshake: Option<Arc<EngineHandshake>>,
 }
 
@@ -32,7 +32,7 @@ pub enum ClientEvent {
     ConnectionBack,
     /// The controller cannot be reached any more; every task has ended.
     Disconnected {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

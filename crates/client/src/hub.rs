@@ -1,4 +1,4 @@
-//! What the controller's hub knows of tasks, whoever submitted them: ipyparallel's `queue_status`,
+//! The hub's records of tasks, whoever submitted them: ipyparallel's `queue_status`,
 //! `result_status`, `hub_history`, `db_query`, `purge_hub_results`, `resubmit`.
 
 use crate::client::Client;
@@ -21,10 +21,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// How long the controller may take to answer a query.
+/// Time limit for the controller's reply to a query.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often results of others' tasks are asked for while they are waited for; ipyparallel's.
+/// Time between two requests for results of others' tasks; ipyparallel's.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A query was not answered as asked.
@@ -35,7 +35,7 @@ pub enum HubError {
     Refused {
         /// The error's name: `KeyError`, …
         ename: String,
-        /// What it says.
+        /// The message of the error.
         evalue: String,
     },
     /// The controller gave no answer in [`QUERY_TIMEOUT`].
@@ -44,9 +44,9 @@ pub enum HubError {
     /// The answer is none that we know.
     #[error("the controller's answer to {query} cannot be read: {reason}")]
     Malformed {
-        /// What was asked: `db_request`, …
+        /// The query: `db_request`, …
         query: &'static str,
-        /// What is wrong.
+        /// The fault in the reply.
         reason: String,
     },
     /// The controller is gone.
@@ -54,7 +54,7 @@ pub enum HubError {
     Disconnected,
 }
 
-/// What engines have done and have to do.
+/// The tasks that engines have done and have to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueStatus {
     /// By engine.
@@ -63,7 +63,7 @@ pub struct QueueStatus {
     pub unassigned: Tasks,
 }
 
-/// Which tasks have ended.
+/// Tasks by whether they have ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResultStatus {
     /// Those that have not.
@@ -86,26 +86,26 @@ pub enum Purge {
     },
 }
 
-/// What became of a task, from the hub's records.
+/// The outcome of a task, from the hub's records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HubResult {
     /// The task.
     pub msg_id: MsgId,
     /// Its request's type: `apply_request`, `execute_request`.
     pub msg_type: String,
-    /// Who ran it.
+    /// The engine that ran it.
     pub engine: Option<EngineUuid>,
     /// The user's name for it.
     pub label: Option<String>,
-    /// When it was sent (its client's clock).
+    /// The time it was sent (its client's clock).
     pub submitted: Option<DateTime<Utc>>,
-    /// When it began (the engine's clock).
+    /// The time it began (the engine's clock).
     pub started: Option<DateTime<Utc>>,
-    /// When it was done (the engine's clock).
+    /// The time it was done (the engine's clock).
     pub completed: Option<DateTime<Utc>>,
-    /// When the controller had the reply (its clock).
+    /// The time the controller received the reply (its clock).
     pub received: Option<DateTime<Utc>>,
-    /// How it ended.
+    /// The status it ended with.
     pub status: TaskStatus,
     /// The reply's content.
     pub content: Value,
@@ -113,7 +113,7 @@ pub struct HubResult {
     pub metadata: Value,
     /// The failure, unless it ran to its end.
     pub failure: Option<RemoteFailure>,
-    /// What it published, as far as the hub keeps it.
+    /// Its publications, as far as the hub keeps them.
     pub output: TaskOutput,
     /// The result's buffers.
     pub buffers: Vec<Bytes>,
@@ -131,8 +131,8 @@ pub struct HubRecord {
 }
 
 impl Client {
-    /// What engines (all, when none are named) have done and have to do, counted, or with
-    /// `verbose` by the tasks' ids.
+    /// Asks for the tasks that engines (all if none are named) have done and have to do, counted,
+    /// or with `verbose` by their ids.
     ///
     /// # Errors
     /// When an engine is not there, or the controller does not answer.
@@ -144,7 +144,7 @@ impl Client {
         queue_status(&self.requests(), engines, verbose).await
     }
 
-    /// How many tasks engines (all, when none are named) have.
+    /// Asks for the number of tasks that engines (all if none are named) have.
     ///
     /// # Errors
     /// When an engine is not there, or the controller does not answer.
@@ -160,7 +160,7 @@ impl Client {
         Ok(reply.into_iter().filter_map(load).collect())
     }
 
-    /// Which of these tasks, anybody's, have ended.
+    /// Asks which of these tasks, anybody's, have ended.
     ///
     /// # Errors
     /// When the hub does not know one of them, or does not answer.
@@ -172,7 +172,8 @@ impl Client {
         })
     }
 
-    /// What became of these tasks, anybody's, in their order; `None` for those that have not ended.
+    /// Asks for the outcomes of these tasks, anybody's, in their order; `None` for those that have
+    /// not ended.
     ///
     /// # Errors
     /// When the hub does not know one of them, or does not answer.

@@ -1,4 +1,4 @@
-//! What handles ask of the client's actor.
+//! Requests of handles to the client's actor.
 
 use crate::result::AsyncResult;
 use crate::submission::RefusedTask;
@@ -19,7 +19,7 @@ pub(crate) struct TaskKey {
     pub task: usize,
 }
 
-/// What a handle asks.
+/// A request of a handle.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// Run these.
@@ -54,7 +54,7 @@ pub(crate) enum Request {
     },
 }
 
-/// What is asked of an engine itself.
+/// A request to an engine itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ControlOrder {
     /// End.

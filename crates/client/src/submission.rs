@@ -1,4 +1,4 @@
-//! What is submitted to engines, and what comes back when an engine refuses it.
+//! Submissions to engines, and tasks that an engine refuses.
 
 use crate::request::{Request, Requests, TaskKey};
 use crate::task::EngineTask;
@@ -8,14 +8,15 @@ use phalanx_protocol::parallel::{CellMetadata, RefusalReason};
 use std::path::PathBuf;
 use tokio::sync::mpsc;
 
-/// What to run.
+/// The tasks of one AsyncResult.
 #[derive(Debug)]
 pub struct Submission {
-    /// What the AsyncResult is called: `%px`, `execute`, …
+    /// The name of the AsyncResult: `%px`, `execute`, …
     pub name: String,
     /// The tasks; at most one per engine is usual, not required.
     pub tasks: Vec<EngineTask>,
-    /// Where tasks that an engine refused go; unbounded, since there is at most one per task.
+    /// The channel for tasks that an engine refuses; unbounded, since there is at most one per
+    /// task.
     pub refused: mpsc::UnboundedSender<RefusedTask>,
 }
 
@@ -26,9 +27,9 @@ pub struct EngineCell {
     pub engine: EngineId,
     /// The source, which is what the engine publishes as `execute_input`.
     pub source: String,
-    /// What the engine needs to know to run it; the client fills in `paths` and `buffers`.
+    /// The description of the cell for the engine; the client fills in `paths` and `buffers`.
     pub metadata: CellMetadata,
-    /// Where the artifacts named in the metadata are on this machine.
+    /// The paths on this machine of the artifacts named in the metadata.
     pub artifacts: Vec<(ArtifactHash, PathBuf)>,
 }
 
@@ -40,11 +41,11 @@ pub struct RefusedTask {
     pub task: usize,
     /// The engine.
     pub engine: EngineId,
-    /// Why; never `NeedArtifacts`, which the client answers itself.
+    /// The reason; never `NeedArtifacts`, which the client answers itself.
     pub reason: RefusalReason,
     /// The state the engine is in.
     pub state: StateId,
-    /// What was refused.
+    /// The task that was refused.
     pub work: EngineTask,
     pub(crate) answer: Answer,
 }

@@ -1,4 +1,4 @@
-//! What one task runs, and where.
+//! The code one task runs, and the engine that runs it.
 
 use crate::submission::EngineCell;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use phalanx_protocol::segment::SegmentRef;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What one task runs.
+/// The code one task runs.
 #[derive(Clone, Debug)]
 pub enum EngineTask {
     /// A compiled cell, on its engine.
@@ -20,11 +20,11 @@ pub enum EngineTask {
 /// A function to call with arguments. Calls that share what they point to may travel together.
 #[derive(Clone, Debug)]
 pub struct EngineCall {
-    /// Who calls it.
+    /// The engine that calls it, or the scheduler's conditions.
     pub placement: Placement,
-    /// What the engine needs to know to call it; the client fills in `paths` and `buffers`.
+    /// The description of the call for the engine; the client fills in `paths` and `buffers`.
     pub metadata: Arc<CallMetadata>,
-    /// Where the artifacts named in the metadata are on this machine.
+    /// The paths on this machine of the artifacts named in the metadata.
     pub artifacts: Arc<[(ArtifactHash, PathBuf)]>,
     /// The arguments, as the function reads them, or a reference to a file with them
     /// (`phalanx_sys::segment`), which is open as long as a clone of these bytes lives.
@@ -33,7 +33,7 @@ pub struct EngineCall {
     pub label: Option<Arc<str>>,
 }
 
-/// Which engine gets a task.
+/// The engine that gets a task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Placement {
     /// This one.
@@ -42,7 +42,7 @@ pub enum Placement {
     Balanced(Arc<Balanced>),
 }
 
-/// What the scheduler is to heed.
+/// The conditions for the scheduler.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Balanced {
     /// The engines it may choose among; none means all.
@@ -53,12 +53,13 @@ pub struct Balanced {
     pub follow: Dependency,
     /// Seconds it may wait for these; 0 for any.
     pub timeout: f64,
-    /// How often it is tried again after a failure.
+    /// The number of times it is tried again after a failure.
     pub retries: u32,
 }
 
 impl EngineCall {
-    /// Whether the scheduler may be given both at once: they differ in their arguments alone.
+    /// Returns true if the scheduler may be given both at once: they differ in their arguments
+    /// alone.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         let placed = match (&self.placement, &other.placement) {
             (Placement::Balanced(ours), Placement::Balanced(theirs)) => Arc::ptr_eq(ours, theirs),
@@ -101,7 +102,7 @@ impl EngineTask {
         }
     }
 
-    /// What it needs, in load order, and where that is on this machine.
+    /// The artifacts it needs, in load order, with their paths on this machine.
     pub(crate) fn artifacts(&self) -> &[(ArtifactHash, PathBuf)] {
         match self {
             Self::Cell(cell) => &cell.artifacts,
@@ -109,7 +110,7 @@ impl EngineTask {
         }
     }
 
-    /// What it needs, in load order.
+    /// The hashes of the artifacts it needs, in load order.
     pub(crate) fn hashes(&self) -> &[ArtifactHash] {
         match self {
             Self::Cell(cell) => &cell.metadata.artifacts,
@@ -125,7 +126,7 @@ impl EngineTask {
         }
     }
 
-    /// What it waits for, and whom it follows.
+    /// The tasks it waits for, and those it follows.
     pub(crate) fn dependencies(&self) -> Option<&Balanced> {
         match self {
             Self::Call(EngineCall {

@@ -169,7 +169,7 @@ pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<Event>
     })
 }
 
-/// What the controller announces about an engine.
+/// Reads a notification of the controller about an engine.
 pub(crate) fn notification(envelope: &Envelope) -> Option<Event> {
     if let Some(engine) = typed::<RegistrationNotification>(envelope) {
         return Some(Event::Registered(engine.id, engine.uuid));

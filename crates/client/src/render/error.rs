@@ -6,7 +6,7 @@ use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::id::EngineId;
 use std::collections::BTreeSet;
 
-/// How many failures of a composite are told in full (`CompositeError.tb_limit`).
+/// The number of failures of a composite that are shown in full (`CompositeError.tb_limit`).
 pub const TRACEBACK_LIMIT: usize = 4;
 
 /// The name of what is wrong with the code itself, whichever engine it is for.
@@ -17,9 +17,9 @@ const COMPILE_ERROR: &str = "CompileError";
 pub struct ErrorText {
     /// The error's stable name.
     pub ename: &'static str,
-    /// What it says in short.
+    /// The message in short.
     pub evalue: String,
-    /// What it says at length, in lines.
+    /// The message at length, in lines.
     pub traceback: Vec<String>,
 }
 

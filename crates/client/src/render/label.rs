@@ -1,10 +1,10 @@
-//! Which engine an output is from.
+//! Labels of outputs: the engine each is from.
 
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
 use serde_json::json;
 
-/// Whether outputs are marked with their engine.
+/// The rule by which outputs are labelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labels {
     /// `[stdout:0]`, `[stderr:0]`, `[output:0]`.

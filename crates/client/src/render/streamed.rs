@@ -25,11 +25,11 @@ use std::time::{Duration, Instant};
 /// Shortest time between two batches.
 pub const BATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long the first text of several engines is gathered.
+/// Time for which the first text of several engines is collected.
 pub const FIRST_INTERVAL: Duration = Duration::from_millis(30);
 
-/// How long an unfinished line may wait for its end where showing it would tear it: engines send what
-/// they print in batches, and a batch may end anywhere.
+/// Time an unfinished line may wait for its end if showing it would tear it: engines send what they
+/// print in batches, and a batch may end anywhere.
 pub const HOLD_LIMIT: Duration = Duration::from_millis(500);
 
 /// Text beyond this many bytes is shown without waiting for the interval to pass.
@@ -45,9 +45,9 @@ pub struct Streamer {
     open_line: bool,
     quiet_until: Option<Instant>,
     waiting_bytes: usize,
-    /// What the ids of its displays begin with.
+    /// The beginning of the ids of its displays.
     name: String,
-    /// How many lines were displays.
+    /// The number of lines that were displays.
     live_lines: usize,
 }
 
@@ -96,7 +96,7 @@ impl Streamer {
         self.tick(now)
     }
 
-    /// When [`tick`](Self::tick) is due; `None` while nothing waits.
+    /// The time [`tick`](Self::tick) is due; `None` while nothing waits.
     pub fn deadline(&self) -> Option<Instant> {
         let waits = self.lanes.values().any(Lane::waits);
         self.quiet_until.filter(|_| waits)

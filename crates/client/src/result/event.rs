@@ -1,4 +1,4 @@
-//! What happens to one task, as subscribers see it.
+//! Events of one task, as subscribers see them.
 
 use phalanx_protocol::id::{EngineId, StateId};
 use phalanx_protocol::output::Output;
@@ -10,11 +10,11 @@ pub struct TaskEvent {
     pub task: usize,
     /// The engine it is on.
     pub engine: EngineId,
-    /// What happened.
+    /// The event.
     pub kind: TaskEventKind,
 }
 
-/// What happened to a task.
+/// An event of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskEventKind {
     /// The engine began to run it.
@@ -28,7 +28,7 @@ pub enum TaskEventKind {
     Done {
         /// The engine's state now, where the engine is one of ours and said so.
         state: Option<StateId>,
-        /// Whether it ran to its end.
+        /// True if it ran to its end.
         ok: bool,
     },
     /// All its output has arrived.

@@ -11,7 +11,7 @@ pub(crate) const KEPT_BYTES: usize = 64 << 20;
 /// piece drops little.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// What one task has put out so far.
+/// The outputs of one task so far.
 #[derive(Debug)]
 pub(crate) struct OutputLog {
     limit: usize,
@@ -73,7 +73,7 @@ impl OutputLog {
         apply_carriage_returns(&text)
     }
 
-    /// What tells the reader that the oldest output is gone, if it is.
+    /// Returns the note that the oldest output is gone, if it is.
     pub fn note(&self) -> Option<String> {
         let dropped = self.dropped;
         (dropped > 0).then(|| format!("[{dropped} bytes of earlier output not kept]\n"))

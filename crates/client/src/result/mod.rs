@@ -72,7 +72,7 @@ impl Subscriber {
     }
 }
 
-/// How many tasks have ended, and how many of those have all their output here.
+/// The number of tasks that have ended, and of those whose output is complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     ended: usize,
@@ -122,27 +122,27 @@ impl AsyncResult {
         self.0.id
     }
 
-    /// What was run: `%px`, `execute`, …
+    /// The name of what was run: `%px`, `execute`, …
     pub fn name(&self) -> String {
         self.state().record.name().to_owned()
     }
 
-    /// How many tasks it has.
+    /// The number of tasks.
     pub fn len(&self) -> usize {
         self.0.len
     }
 
-    /// Whether it has no tasks at all.
+    /// Returns true if it has no tasks at all.
     pub fn is_empty(&self) -> bool {
         self.0.len == 0
     }
 
-    /// Whether every task has ended.
+    /// Returns true once every task has ended.
     pub fn ready(&self) -> bool {
         self.progress() == self.len()
     }
 
-    /// How many tasks have ended.
+    /// The number of tasks that have ended.
     pub fn progress(&self) -> usize {
         self.0.counts.borrow().ended
     }
@@ -180,8 +180,8 @@ impl AsyncResult {
         self.state().record.serial_time()
     }
 
-    /// What came of these tasks, as far as they have ended. The first byte of what they yielded says
-    /// in which form it is (`phalanx_protocol::native::value`).
+    /// The outcomes of these tasks, as far as they have ended. The first byte of a value gives its
+    /// form (`phalanx_protocol::native::value`).
     pub fn outcomes(&self, tasks: std::ops::Range<usize>) -> Vec<Option<TaskOutcome>> {
         self.state().record.outcomes(tasks)
     }
@@ -200,7 +200,7 @@ impl AsyncResult {
         self.state().record.ended_since(0).to_vec()
     }
 
-    /// How many tasks have failed.
+    /// The number of tasks that have failed.
     pub fn failed(&self) -> usize {
         self.state().record.failed()
     }
@@ -210,7 +210,7 @@ impl AsyncResult {
         self.state().record.ids()
     }
 
-    /// How many bytes this takes, about: mostly the values of functions.
+    /// The approximate number of bytes this takes: mostly the values of functions.
     pub fn bytes(&self) -> usize {
         self.state().record.bytes()
     }
@@ -276,7 +276,8 @@ impl AsyncResult {
         Ok(())
     }
 
-    /// What has happened so far, then what happens; ends after the last task's output is here.
+    /// Subscribes to the events of the tasks, past ones first; ends after the output of the last
+    /// task is complete.
     pub fn events(&self) -> mpsc::UnboundedReceiver<TaskEvent> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.subscribe(0..self.len(), 0, sender);
@@ -330,12 +331,12 @@ impl AsyncResult {
         });
     }
 
-    /// Whether every task has ended with all its output here.
+    /// Returns true once every task has ended and its output is complete.
     pub(crate) fn settled(&self) -> bool {
         self.0.counts.borrow().settled == self.len()
     }
 
-    /// Whether nobody but the caller holds it.
+    /// Returns true if nobody but the caller holds it.
     pub(crate) fn is_abandoned(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }

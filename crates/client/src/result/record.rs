@@ -1,4 +1,4 @@
-//! What is known of the tasks of one AsyncResult; pure bookkeeping.
+//! The records of the tasks of one AsyncResult; pure bookkeeping.
 
 use super::event::{TaskEvent, TaskEventKind};
 use super::task_record::{TaskDetails, TaskRecord};
@@ -45,14 +45,14 @@ pub(crate) enum Update {
     OutputDone,
 }
 
-/// How a task ended.
+/// The end of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TaskEnd {
     pub status: TaskStatus,
     /// `Some` unless it ran to its end.
     pub failure: Option<RemoteFailure>,
     pub execution_count: Option<u32>,
-    /// What a function gave back.
+    /// The value of a function.
     pub value: Option<Bytes>,
     pub started: Option<DateTime<Utc>>,
     pub completed: Option<DateTime<Utc>>,
@@ -61,7 +61,7 @@ pub(crate) struct TaskEnd {
     pub state: Option<StateId>,
 }
 
-/// How far some tasks are.
+/// The progress of some tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TaskCounts {
     pub ended: usize,
@@ -69,7 +69,7 @@ pub(crate) struct TaskCounts {
     pub settled: usize,
 }
 
-/// How long some tasks took.
+/// The times some tasks took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct TaskTimes {
     /// The first.
@@ -80,7 +80,7 @@ pub(crate) struct TaskTimes {
     pub serial: f64,
 }
 
-/// What came of a task: its engine and what it yielded, or how it failed.
+/// A finished task: its engine and its value, or its failure.
 pub type TaskOutcome = Result<(Option<EngineId>, Bytes), RemoteFailure>;
 
 /// The tasks of one AsyncResult.
@@ -128,17 +128,17 @@ impl ResultRecord {
         &self.name
     }
 
-    /// How many tasks there are.
+    /// The number of tasks.
     pub fn len(&self) -> usize {
         self.tasks.len()
     }
 
-    /// How many have ended.
+    /// The number of tasks that have ended.
     pub fn ended(&self) -> usize {
         self.order.len()
     }
 
-    /// How many have ended with all their output here.
+    /// The number of tasks that have ended and whose output is complete.
     pub fn settled(&self) -> usize {
         self.settled
     }
@@ -174,7 +174,7 @@ impl ResultRecord {
         self.pending().filter_map(|task| self.tasks[task].engine)
     }
 
-    /// How many of these tasks have ended, failed among them, and have all their output here.
+    /// Counts those of these tasks that have ended, that have failed, and whose output is complete.
     pub fn counts(&self, tasks: &Range<usize>) -> TaskCounts {
         if tasks.start == 0 && tasks.end >= self.len() {
             return TaskCounts {
@@ -192,7 +192,7 @@ impl ResultRecord {
         counts
     }
 
-    /// Whether these tasks have ended with all their output here.
+    /// Returns true once these tasks have ended and their output is complete.
     pub fn is_settled(&self, tasks: &Range<usize>) -> bool {
         let all = tasks.start == 0 && tasks.end >= self.len();
         match all {
@@ -201,8 +201,8 @@ impl ResultRecord {
         }
     }
 
-    /// Whether these tasks' outcomes are whole as far as they have ended: a cell's reply tells what it
-    /// has shown, which comes by another way than its end.
+    /// Returns true if these tasks' outcomes are complete as far as they have ended: a cell's reply
+    /// announces its displays, which travel on another channel.
     pub fn is_whole(&self, tasks: &Range<usize>) -> bool {
         let shows = |task: &&TaskRecord| {
             let end = task.end.as_ref();
@@ -212,7 +212,8 @@ impl ResultRecord {
         cells.all(TaskRecord::settled)
     }
 
-    /// When these tasks were submitted and received, and what the engines spent on them.
+    /// The times at which these tasks were submitted and received, and the time engines spent on
+    /// them.
     pub fn times(&self, tasks: &Range<usize>) -> TaskTimes {
         let all = self.in_range(tasks).iter();
         let ends = all.clone().filter_map(|task| task.end.as_ref());
@@ -341,12 +342,12 @@ impl ResultRecord {
         own.skip(seen).copied()
     }
 
-    /// How many have failed.
+    /// The number of tasks that have failed.
     pub fn failed(&self) -> usize {
         self.failed
     }
 
-    /// What came of these tasks, as far as they have ended, and which engine ran them.
+    /// The outcomes of these tasks, as far as they have ended, with the engines that ran them.
     pub fn outcomes(&self, tasks: Range<usize>) -> Vec<Option<TaskOutcome>> {
         let tasks = self.tasks.get(tasks).unwrap_or_default();
         tasks.iter().map(TaskRecord::outcome).collect()
@@ -361,13 +362,13 @@ impl ResultRecord {
         ids.collect()
     }
 
-    /// How many bytes this takes, about: mostly the values of functions.
+    /// The approximate number of bytes this takes: mostly the values of functions.
     pub fn bytes(&self) -> usize {
         let records = self.tasks.len() * (size_of::<TaskRecord>() + BESIDE);
         self.bytes + records + self.detailed * size_of::<TaskDetails>()
     }
 
-    /// What came of these tasks, where they ended well.
+    /// The values of these tasks, for those that succeeded.
     #[cfg(test)]
     pub fn values(&self, tasks: Range<usize>) -> Vec<Option<Bytes>> {
         let tasks = self.tasks.get(tasks).unwrap_or_default();

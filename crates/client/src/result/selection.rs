@@ -20,7 +20,7 @@ use tokio::time::timeout;
 pub struct Part {
     /// The AsyncResult.
     pub result: AsyncResult,
-    /// Which of its tasks.
+    /// The range of its tasks.
     pub tasks: Range<usize>,
 }
 
@@ -40,7 +40,7 @@ impl From<AsyncResult> for Selection {
 }
 
 impl FromIterator<Part> for Selection {
-    /// What is beyond an AsyncResult's tasks is left out.
+    /// Leaves out ranges beyond an AsyncResult's tasks.
     fn from_iter<I: IntoIterator<Item = Part>>(parts: I) -> Self {
         let within = |part: Part| {
             let to = part.tasks.end.min(part.result.len());
@@ -57,7 +57,7 @@ impl FromIterator<Part> for Selection {
 }
 
 impl Selection {
-    /// What was run, by the first of them.
+    /// The name of what was run, by the first of them.
     pub fn name(&self) -> String {
         let first = self.parts.first();
         first.map_or_else(String::new, |part| part.result.name())
@@ -68,27 +68,27 @@ impl Selection {
         &self.parts
     }
 
-    /// How many tasks there are.
+    /// The number of tasks.
     pub fn len(&self) -> usize {
         self.parts.iter().map(|part| part.tasks.len()).sum()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no tasks.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many have ended.
+    /// The number of tasks that have ended.
     pub fn progress(&self) -> usize {
         self.counts().ended
     }
 
-    /// How many have failed.
+    /// The number of tasks that have failed.
     pub fn failed(&self) -> usize {
         self.counts().failed
     }
 
-    /// Whether every one has ended.
+    /// Returns true once every task has ended.
     pub fn ready(&self) -> bool {
         self.progress() == self.len()
     }
@@ -128,7 +128,7 @@ impl Selection {
         }
     }
 
-    /// What came of these tasks, as far as they have ended.
+    /// The outcomes of these tasks, as far as they have ended.
     pub fn outcomes(&self, tasks: Range<usize>) -> Vec<Option<TaskOutcome>> {
         let mut all = Vec::new();
         for (part, first) in self.numbered() {
@@ -208,7 +208,8 @@ impl Selection {
         Ok(())
     }
 
-    /// What has happened so far, then what happens; ends after the last task's output is here.
+    /// Subscribes to the events of the tasks, past ones first; ends after the output of the last
+    /// task is complete.
     pub fn events(&self) -> mpsc::UnboundedReceiver<TaskEvent> {
         // Unbounded as those of one AsyncResult are.
         let (sender, receiver) = mpsc::unbounded_channel();

@@ -1,10 +1,10 @@
-//! Which machine has which artifact, so that each travels to a machine at most once.
+//! The artifacts each machine has, so that each travels to a machine at most once.
 
 use phalanx_protocol::id::{ArtifactHash, EngineUuid, MsgId};
 use phalanx_protocol::parallel::EngineHandshake;
 use std::collections::HashMap;
 
-/// How a cell's artifacts get to its engine.
+/// The way a cell's artifacts travel to its engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
     /// The engine shares this machine's files: tell it the paths.
@@ -30,7 +30,7 @@ enum Presence {
     Travelling(MsgId),
 }
 
-/// Who has what.
+/// The artifacts of every machine.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     host: String,
@@ -97,7 +97,7 @@ impl Ledger {
         }
     }
 
-    /// What the message carried has arrived; whether it carried anything.
+    /// Records that a message's artifacts have arrived; returns true if it carried any.
     pub fn arrived(&mut self, msg_id: &MsgId) -> bool {
         let mut any = false;
         for presence in self.caches.values_mut().flat_map(HashMap::values_mut) {
@@ -109,7 +109,7 @@ impl Ledger {
         any
     }
 
-    /// What the message carried may not have arrived; whether it carried anything.
+    /// Records that a message's artifacts may be lost; returns true if it carried any.
     pub fn lost(&mut self, msg_id: &MsgId) -> bool {
         let mut any = false;
         let travelling = Presence::Travelling(msg_id.clone());

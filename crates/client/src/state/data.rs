@@ -1,5 +1,5 @@
-//! Which machine has which large arguments, so that those that several engines of a machine are given
-//! travel to it once. Pure.
+//! The large arguments each machine has, so that those of several engines of a machine travel to it
+//! once. Pure.
 //!
 //! One engine is sent them, keeps them and says where; the others are told that. Once no task needs
 //! them any more, it is told so.
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use phalanx_protocol::id::EngineUuid;
 use std::collections::{HashMap, HashSet};
 
-/// How large arguments get to an engine of another machine.
+/// The way large arguments travel to an engine of another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// With its message, to be kept for other engines of the machine.
@@ -44,21 +44,21 @@ enum Presence {
     There(EngineUuid, Bytes),
 }
 
-/// What the end of tasks leads to.
+/// The arguments that are freed by the end of tasks.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Freed {
     /// These engines need not keep these any more.
     pub taken: Vec<(EngineUuid, Bytes)>,
-    /// Whether tasks that wait have to be sent some other way.
+    /// True if tasks that wait have to be sent some other way.
     pub lost: bool,
 }
 
-/// Who has what.
+/// The large arguments on every machine.
 #[derive(Debug, Default)]
 pub(crate) struct Deposits(HashMap<Place, Deposit>);
 
 impl Deposits {
-    /// Whether nothing is anywhere, or on its way.
+    /// Returns true if nothing is kept anywhere, or on its way.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -8,7 +8,7 @@ use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, MsgId};
 
-/// How a task ended, before it is written down.
+/// The end of a task, before it is recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum End {
     Ok {

@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 /// After this long without both answers an engine is asked again; doubled each time.
 pub(crate) const GREETING_RETRY: Duration = Duration::from_millis(250);
 
-/// How often an engine is asked before it joins unanswered (a Python engine that runs a long task
-/// answers when it is done, and is known better then).
+/// The number of times an engine is asked before it joins without an answer (a Python engine that
+/// runs a long task answers when it is done, and is described better then).
 pub(crate) const GREETINGS: u32 = 5;
 
 /// Engines that have left whose numbers are remembered.
 const DEPARTED: usize = 256;
 
-/// What greeting an engine calls for.
+/// The action that greeting an engine requires.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Greeting {
     /// Ask this engine under this id.
@@ -37,7 +37,7 @@ pub(crate) struct Engines {
     asked: HashMap<MsgId, EngineId>,
     /// Those that left last, the oldest first: errors of their tasks may come later.
     departed: VecDeque<(EngineUuid, EngineId)>,
-    /// Whether what [`news`](Self::news) told last is still so.
+    /// True while the list that [`news`](Self::news) returned last is current.
     told: bool,
 }
 
@@ -140,7 +140,7 @@ impl Engines {
         Some(self.by_id.remove(&id)?.engine(id))
     }
 
-    /// Whether `msg_id` is one of our questions.
+    /// Returns true if `msg_id` is one of our greetings.
     pub fn is_greeting(&self, msg_id: &MsgId) -> bool {
         self.asked.contains_key(msg_id)
     }
@@ -172,7 +172,7 @@ impl Engines {
         self.join(id)
     }
 
-    /// When [`tick`](Self::tick) is due.
+    /// The time [`tick`](Self::tick) is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.by_id.values().filter_map(|e| e.ask_again).min()
     }

@@ -1,4 +1,4 @@
-//! What the state learns from messages, and what it has sent.
+//! Messages as the state receives and sends them.
 
 use super::data::Route;
 use crate::task::EngineTask;
@@ -13,25 +13,25 @@ use phalanx_protocol::parallel::{EngineHandshake, RefusalReason};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reply {
     pub parent: MsgId,
-    /// Whether the engine itself replied, so that an `idle` is to come over iopub.
+    /// True if the engine itself replied, so that an `idle` follows on iopub.
     pub by_engine: bool,
-    /// Who ran it, or died over it.
+    /// The engine that ran it, or died while it did.
     pub engine: Option<EngineUuid>,
     pub started: Option<DateTime<Utc>>,
     pub completed: Option<DateTime<Utc>>,
     /// The engine's state now, where it is one of ours.
     pub state: Option<StateId>,
-    /// Whether it has put nothing out, so that no `idle` is to come.
+    /// True if nothing was published for it, so that no `idle` follows.
     pub settled: bool,
     pub answer: Answer,
 }
 
-/// What a reply says.
+/// The content of a reply.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Ok {
         execution_count: Option<u32>,
-        /// What a function gave back.
+        /// The value of a function.
         value: Option<Bytes>,
     },
     Failed(RemoteFailure),
@@ -40,7 +40,7 @@ pub(crate) enum Answer {
     KernelInfo(Option<EngineHandshake>),
 }
 
-/// What an engine publishes on behalf of one of our requests.
+/// A publication of an engine for one of our requests.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Published {
     Busy,
@@ -68,7 +68,7 @@ pub(crate) struct Outgoing {
     pub body: Body,
 }
 
-/// What a message to an engine asks.
+/// The content of a message to an engine.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     /// Over mux, or to the scheduler: run this, with these of its artifacts (by position) as buffers.
@@ -76,7 +76,7 @@ pub(crate) enum Body {
         work: Box<EngineTask>,
         by_path: bool,
         buffers: Vec<usize>,
-        /// How its arguments travel, where they are large and the engine is on another machine.
+        /// The way its arguments travel, if they are large and the engine is on another machine.
         data: Option<Route>,
         /// The engines a scheduler may choose among; none means all.
         targets: Vec<EngineUuid>,

@@ -44,7 +44,7 @@ pub(crate) struct Now {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket(pub u64);
 
-/// What happens to a client.
+/// An event of a client.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The user wants these run.
@@ -67,7 +67,7 @@ pub(crate) enum Event {
     /// These are the engines the controller has.
     Engines {
         engines: Vec<(EngineId, EngineUuid)>,
-        /// Whether its scheduler takes several tasks in one message.
+        /// True if its scheduler takes several tasks in one message.
         batches: bool,
     },
     /// The controller says that an engine is there.
@@ -102,7 +102,7 @@ pub(crate) enum Event {
     Tick,
 }
 
-/// What is to be done about it.
+/// A command of the state.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Send this.
@@ -175,12 +175,12 @@ impl State {
         self.engines.news()
     }
 
-    /// Whether the controller is gone for good; nothing more will be commanded.
+    /// Returns true once the controller is gone for good; no command follows.
     pub fn ended(&self) -> bool {
         self.ended
     }
 
-    /// When [`Event::Tick`] is due.
+    /// The time [`Event::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.engines.deadline(),

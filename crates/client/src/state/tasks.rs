@@ -15,14 +15,14 @@ use phalanx_protocol::parallel::RefusalReason;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-/// How long a dead engine's tasks wait for the reply or the output that may be under way.
+/// Time a dead engine's tasks wait for a reply or output that may be under way.
 pub(crate) const DEATH_GRACE: Duration = Duration::from_millis(50);
 
-/// How long after the reply, and after the last output, an `idle` is waited for.
+/// Time to wait for an `idle` after the reply, and after the last output.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a cell is sent again because its engine lacks artifacts: once for a path that does
-/// not lead there, once for a cache that is not its host's.
+/// The number of times a cell is sent again because its engine lacks artifacts: once for a path
+/// that is not there, once for a cache that is not its host's.
 pub(crate) const ATTEMPTS: u32 = 2;
 
 /// For how many tasks room is kept while there are none.
@@ -32,7 +32,7 @@ const FEW: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     by_msg: HashMap<MsgId, Box<Task>, foldhash::fast::RandomState>,
-    /// When each of them that waits for something is given up.
+    /// The time at which each of those that wait for something is given up.
     deadlines: BTreeSet<(Instant, MsgId)>,
     /// Refused, and with whoever submitted them.
     parked: HashSet<TaskKey>,
@@ -40,13 +40,13 @@ pub(crate) struct Tasks {
     doubtful: HashMap<MsgId, bool>,
 }
 
-/// How a task goes out.
+/// The way a task is sent.
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub key: TaskKey,
     /// `None` while the scheduler has not said whom it chose.
     pub uuid: Option<EngineUuid>,
-    /// How often it was sent before, only for want of artifacts.
+    /// The number of times it was sent before, for lack of artifacts.
     pub attempt: u32,
     /// `false` while it waits for its artifacts to travel with another message.
     pub sent: bool,
@@ -66,7 +66,7 @@ struct Task {
     deadline: Option<Instant>,
 }
 
-/// What a reply calls for beyond updates.
+/// The action a reply requires beyond updates.
 #[derive(Debug)]
 pub(crate) enum Consequence {
     None,
@@ -99,7 +99,7 @@ impl Tasks {
         self.by_msg.insert(msg_id, Box::new(task));
     }
 
-    /// Whether the task was refused and its submitter has not answered.
+    /// Returns true if the task was refused and its submitter has not answered.
     pub fn is_parked(&self, key: TaskKey) -> bool {
         self.parked.contains(&key)
     }
@@ -128,7 +128,7 @@ impl Tasks {
         taken
     }
 
-    /// What has to be asked so that these tasks are dropped; those that are with us end here.
+    /// Returns the requests that drop these tasks; those that are held here end at once.
     pub fn abort(
         &mut self,
         keys: &[TaskKey],
@@ -356,7 +356,7 @@ impl Tasks {
         }
     }
 
-    /// When [`tick`](Self::tick) is due.
+    /// The time [`tick`](Self::tick) is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(at, _)| *at)
     }

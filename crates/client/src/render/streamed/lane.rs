@@ -1,4 +1,4 @@
-//! What one task has put out: what is not yet shown, and what can be shown again.
+//! The outputs of one task: those not yet shown, and those that can be shown again.
 
 use super::super::label::Labels;
 use super::HOLD_LIMIT;
@@ -20,7 +20,7 @@ pub(super) struct Lane {
     pub(super) held: Option<Instant>,
     /// Lines that are rewritten by carriage returns, one a stream at most.
     pub(super) lines: Vec<LiveLine>,
-    /// What was shown of it, as far as it is kept.
+    /// Its outputs that were shown, as far as they are kept.
     pub(super) log: OutputLog,
     /// It has cleared what it showed before.
     pub(super) cleared: bool,
@@ -77,7 +77,7 @@ impl Lane {
         }
     }
 
-    /// Whether there is anything to show.
+    /// Returns true if there is anything to show.
     pub(super) fn waits(&self) -> bool {
         self.cleared || !self.waiting.is_empty()
     }

@@ -54,7 +54,7 @@ impl LiveLine {
     }
 }
 
-/// Whether a line is rewritten: it has a carriage return that does not merely end it.
+/// Returns true if a line is rewritten: it has a carriage return that does not merely end it.
 pub(super) fn is_rewritten(line: &str) -> bool {
     let ended = line.strip_suffix('\n');
     ended
