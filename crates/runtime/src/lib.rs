@@ -22,15 +22,15 @@ const CONTROL_SOCKET_VAR: &str = "PHALANX_CONTROL_SOCKET";
 
 /// The page that owner and runtime share, beside the control socket.
 const PAGE_FILE: &str = "page";
-/// Where on the page the owner writes that the cell is asked to stop.
+/// The word in which the owner asks the cell to stop.
 const STOP_WORD: usize = 0;
-/// Where on the page a cell that looks at the other writes that it does.
+/// The word in which a cell that polls the other one announces it.
 const ASKED_WORD: usize = 1;
-/// Where on the page the runtime's processes count the snapshots they take.
+/// The word in which the runtime's processes count the snapshots they take.
 const SNAPSHOTS_WORD: usize = 2;
-/// Where on the page the owner writes up to which run calls that have not begun are not to begin.
+/// The word in which the owner writes the last run up to which calls must not begin any more.
 const RECALL_WORD: usize = 3;
-/// Where on the page stands whether code runs, so that none is stopped that has come to its end.
+/// The word that says if code runs, so that none is stopped that has already ended.
 const RUN_WORD: usize = 7;
 /// Nothing runs.
 const IDLE: u32 = 0;
@@ -38,7 +38,7 @@ const IDLE: u32 = 0;
 const RUNNING: u32 = 1;
 /// The owner has the process ended: nothing more is heard of it.
 const CONDEMNED: u32 = 2;
-/// Where on the page the owner counts, before and after it reads one of the pipes.
+/// The word in which the owner counts, before and after it reads one of the pipes.
 const READING_WORD: usize = 4;
-/// Where on the page the owner counts the bytes it has read from stdout and stderr, modulo 2³².
+/// The words in which the owner counts the bytes it has read from stdout and stderr, modulo 2³².
 const READ_WORDS: [usize; 2] = [5, 6];

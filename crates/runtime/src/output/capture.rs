@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 /// Least time between two batches of streamed text: ten a second, whatever the cell prints.
 const BATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long the last line on stderr may turn out to be the text of a `?` error: the two come in one
-/// go, but on different pipes.
+/// Time for which the last line on stderr may turn out to be the text of a `?` error: the two are
+/// written together, but to different pipes.
 const ERROR_LINE_DELAY: Duration = Duration::from_millis(30);
 
 /// The file in which all cells are compiled, as panics name it.
@@ -25,7 +25,7 @@ const COMPILED: &str = "src/lib.rs:";
 /// Most text a batch holds, in bytes; more goes out at once.
 const BATCH_BYTES: usize = 1 << 16;
 
-/// What has become of the bytes.
+/// A result of capturing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Captured {
     /// Something to show; `None` when no cell is running (a thread outlived its cell).
@@ -207,7 +207,7 @@ impl Capture {
         self.flush();
     }
 
-    /// What was left half written says nothing of what comes next.
+    /// Drops unfinished text, which must not be joined to what follows.
     fn finish_text(&mut self) {
         for name in [StreamName::Stdout, StreamName::Stderr] {
             let tokens = self.pipe(name).scanner.finish();
@@ -223,7 +223,7 @@ impl Capture {
         self.stream(StreamName::Stderr, text);
     }
 
-    /// When [`Self::tick`] has something to do, if nothing else happens.
+    /// The time [`Self::tick`] is due if nothing else happens.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let batch = self.last_batch.filter(|_| !self.batch.is_empty());
         let line = self.run.as_ref().and_then(|run| run.last_line_at);
@@ -264,12 +264,12 @@ impl Capture {
         self.flush();
     }
 
-    /// What has come of all this since the last call.
+    /// Takes everything captured since the last call.
     pub(crate) fn take(&mut self) -> Vec<Captured> {
         std::mem::take(&mut self.captured)
     }
 
-    /// Whether the running cell waits only for the end markers on its pipes.
+    /// The run that waits only for the end markers on its pipes, if any.
     pub(crate) fn running(&self) -> Option<RunId> {
         self.run.as_ref().map(|run| run.id)
     }
@@ -511,7 +511,7 @@ impl Capture {
     }
 }
 
-/// Where the last line begins; a final newline belongs to its line.
+/// The offset of the last line; a final newline belongs to its line.
 fn last_line_start(text: &str) -> usize {
     let body = text.strip_suffix('\n').unwrap_or(text);
     body.rfind('\n').map_or(0, |at| at + 1)

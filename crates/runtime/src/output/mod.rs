@@ -9,7 +9,7 @@ pub(crate) use capture::{Capture, Captured};
 use phalanx_protocol::host::{MARKER_END, MARKER_START};
 use phalanx_protocol::id::RunId;
 
-/// What the runtime writes on both pipes once a run is over.
+/// The marker the runtime writes to both pipes once a run is over.
 pub(crate) fn end_marker(run: RunId) -> String {
     format!("{MARKER_START}end;{run}{MARKER_END}")
 }

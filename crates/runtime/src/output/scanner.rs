@@ -9,7 +9,7 @@ use memchr::memmem;
 use phalanx_protocol::host::{ErrorText, MARKER_END, MARKER_START};
 use phalanx_protocol::id::RunId;
 
-/// What stands in the bytes.
+/// A token in the bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
     /// Bytes of the user's.
@@ -57,7 +57,7 @@ pub(super) struct Scanner {
     bytes: Vec<u8>,
 }
 
-/// What stands at the start of the bytes.
+/// The token at the start of the bytes.
 enum Found {
     /// A marker of that many bytes.
     Marker(Token, usize),
@@ -109,7 +109,7 @@ fn push_text(tokens: &mut Vec<Token>, bytes: &[u8]) {
     }
 }
 
-/// Where the next byte stands that may begin a marker.
+/// The offset of the next byte that may begin a marker.
 fn next_candidate(bytes: &[u8], from: usize) -> Option<usize> {
     memchr::memchr2(EVCXR[0], OURS[0], &bytes[from..]).map(|at| from + at)
 }

@@ -40,7 +40,7 @@ impl TextDecoder {
     }
 }
 
-/// Whether these bytes are the beginning of a character.
+/// Returns true if these bytes are the beginning of a character.
 fn could_go_on(bytes: &[u8]) -> bool {
     matches!(std::str::from_utf8(bytes), Err(error) if error.error_len().is_none())
 }

@@ -38,20 +38,20 @@ pub(super) const EVENTS: usize = 256;
 /// Events kept here before the pipes are left unread.
 const BACKLOG: usize = 64;
 
-/// How long the pipes of a dead process are read: a child it left behind may hold them open.
+/// Time for which the pipes of a dead process are read: a child it left behind may hold them open.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long after the runtime's word the end markers may take on pipes that a cell redirected.
+/// Time the end markers may take after the runtime's reply, on pipes that a cell has redirected.
 const MARKER_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a cell that is asked to stop may take when it cannot be abandoned, or has looked whether
-/// it is asked.
+/// Time a cell that is asked to stop may take if it cannot be abandoned, or has polled for
+/// interrupts.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long until a run that has not begun is stopped.
+/// Time until a run that has not begun is stopped.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// How long the runtime's processes may take to end once they are told to.
+/// Time the runtime's processes may take to end once they are asked to.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 enum Event {
@@ -86,9 +86,9 @@ pub(super) struct Actor {
     group: Option<Pid>,
     /// Libraries that every process has to load.
     pub(super) loaded: Vec<PathBuf>,
-    /// Whether the user knows of cells without a snapshot.
+    /// True once the user has been told of cells without a snapshot.
     pub(super) told: bool,
-    /// When a cell that was asked to stop is stopped.
+    /// The time at which a cell that was asked to stop is stopped.
     grace: Option<Instant>,
     /// No snapshot is to take over any more.
     ending: bool,
@@ -495,7 +495,7 @@ impl Actor {
         }
     }
 
-    /// What the cell printed before it called is shown before the call is answered.
+    /// Shows the output of the cell up to a call before the call is answered.
     fn catch_up(&mut self) {
         self.read_pipes();
         match self.calls.running() {
@@ -560,7 +560,7 @@ impl Actor {
     }
 }
 
-/// What the runtime says next: a reply, or the value it has announced. Cancel-safe.
+/// Waits for the runtime's next message: a reply, or the value it has announced. Cancel safe.
 async fn hear(control: &mut Wire, announced: bool) -> Event {
     match announced {
         true => Event::Value(control.raw().await),

@@ -17,9 +17,9 @@ use std::sync::atomic::Ordering;
 pub(super) struct Calls {
     /// The first is the one that runs, as far as is known.
     flying: VecDeque<RunId>,
-    /// What was said of the first; its value comes next on the control socket.
+    /// The reply to the first; its value comes next on the control socket.
     announced: Option<Returned>,
-    /// What the first has left behind, once its value is here.
+    /// True if the first has changed the namespace, once its value has arrived.
     changed: bool,
 }
 
@@ -27,9 +27,9 @@ pub(super) struct Calls {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Returned {
     pub run: RunId,
-    /// Whether it leaves something behind in the namespace.
+    /// True if it has changed the namespace.
     pub changed: bool,
-    /// What had been written to the two pipes by then, in bytes, modulo 2³².
+    /// The bytes written to the two pipes by then, modulo 2³².
     pub written: [u32; 2],
 }
 

@@ -15,11 +15,11 @@ use tokio::sync::oneshot;
 pub struct HostCall {
     /// The run that was going on when it came.
     pub run: Option<RunId>,
-    /// What is asked.
+    /// The request.
     pub request: HostRequest,
     /// The raw frames that came with it.
     pub raw: Vec<Bytes>,
-    /// Where the answer goes.
+    /// The way to answer it.
     pub reply: HostReplier,
 }
 

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::mpsc;
 
-/// How a runtime process is started.
+/// The configuration of a runtime process.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
     /// A program whose main calls [`process_main`](crate::process_main) when given `args`.
@@ -34,20 +34,20 @@ pub struct RuntimeConfig {
     pub args: Vec<OsString>,
     /// Variables added to its environment.
     pub env: Vec<(OsString, OsString)>,
-    /// What its cells read.
+    /// The source of its cells' stdin.
     pub input: Input,
 }
 
-/// What the cells of a runtime read from stdin.
+/// The source of what the cells of a runtime read from stdin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Nothing: they are at the end of it.
     Nothing,
-    /// What the owner answers to [`HostRequest::Input`] and [`HostRequest::ReadLine`].
+    /// The owner's answers to [`HostRequest::Input`] and [`HostRequest::ReadLine`].
     Asks,
 }
 
-/// Why a runtime did not start.
+/// The reason why a runtime did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The private folder for its sockets could not be made.
@@ -58,7 +58,7 @@ pub enum StartError {
     Spawn {
         /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The process ended, or said nothing, before it was ready.
@@ -73,35 +73,35 @@ pub struct Runtime {
     pid: Arc<AtomicU32>,
 }
 
-/// What happens in a runtime.
+/// An event of a runtime.
 #[derive(Debug)]
 pub enum RuntimeEvent {
     /// Something to show; all of a run's output precedes its end.
     Output {
         /// The run, or `None` when no cell is running (a thread outlived its cell).
         run: Option<RunId>,
-        /// What.
+        /// The output.
         output: Output,
     },
     /// The `phalanx` library asks something that only the kernel can answer.
     HostCall(HostCall),
-    /// What a called function gave back; its end follows.
+    /// A called function has returned its value; its end follows.
     Value {
-        /// Which run.
+        /// The run.
         run: RunId,
         /// The bytes; none where it panicked.
         value: bytes::Bytes,
     },
     /// A call was not begun, and will not be: it was taken back, or sent to a process that is gone.
     Recalled {
-        /// Which run.
+        /// The run.
         run: RunId,
     },
     /// A run is over.
     Ended {
-        /// Which.
+        /// The run.
         run: RunId,
-        /// How.
+        /// The outcome.
         outcome: Outcome,
     },
     /// The process is gone, and with it every variable; nothing follows.
@@ -122,7 +122,7 @@ pub struct FunctionCall {
     pub args: bytes::Bytes,
 }
 
-/// What the handle asks of the actor. Unbounded: one at a time, by a user's action.
+/// Commands of the handle to the actor. Unbounded: one at a time, by a user's action.
 #[derive(Debug)]
 enum Command {
     Set(Setting),

@@ -1,4 +1,4 @@
-//! What a cell's owner tells of its protection, as text among the cell's own on stderr.
+//! Notices of a cell's owner about its snapshots, as text in the cell's stderr.
 
 use phalanx_protocol::runtime::Unprotected;
 

@@ -19,7 +19,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// How long a runtime may take to say that it is ready; it has nothing to do but to load itself.
+/// Time a runtime may take until it is ready; it has nothing to do but load itself.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Size asked for the output pipes, in bytes: room for what a cell prints between two reads.
@@ -35,7 +35,7 @@ pub(super) struct Started {
     /// The process that runs cells.
     pub(super) pid: u32,
     pub(super) control: Wire,
-    /// Where snapshots connect.
+    /// The socket to which snapshots connect.
     pub(super) snapshots: UnixListener,
     pub(super) host: UnixListener,
     pub(super) stdin: Stdin,

@@ -24,21 +24,21 @@ const INTERVAL: Duration = Duration::from_millis(25);
 /// Looking takes at most this share of the time: with a thousand threads it is done less often.
 const SHARE: u32 = 20;
 
-/// What happens to a runtime's stdin.
+/// An event of a runtime's stdin.
 pub(super) enum StdinEvent {
     /// It is time to look whether somebody waits.
     Look,
-    /// What was asked for is there; `None` when it will not come.
+    /// The requested line is there; `None` if it will not come.
     Answered(Option<HostReply>),
 }
 
 /// The owner's end of a runtime's stdin.
 pub(super) struct Stdin {
     fifo: Option<Fifo>,
-    /// When to look next, while a cell runs and nothing is asked.
+    /// The time of the next check, while a cell runs and no line is requested.
     look: Option<Instant>,
     question: Option<oneshot::Receiver<Answer>>,
-    /// What is still to be written.
+    /// The bytes still to be written.
     pending: Vec<u8>,
 }
 
@@ -114,7 +114,7 @@ impl Stdin {
         self.pending.clear();
     }
 
-    /// Whether an answer is being waited for.
+    /// Returns true while an answer is awaited.
     pub(super) fn is_asking(&self) -> bool {
         self.question.is_some()
     }
@@ -140,7 +140,7 @@ impl Stdin {
         }
     }
 
-    /// What happens next; cancel-safe.
+    /// Waits for the next event. Cancel safe.
     pub(super) async fn next(&mut self) -> StdinEvent {
         loop {
             let writer = self.fifo.as_ref().and_then(|fifo| fifo.writer.as_ref());
@@ -179,7 +179,7 @@ impl Stdin {
         }
     }
 
-    /// Whether a process, or one that descends from it, waits for a line.
+    /// Returns true if a process, or a descendant of it, waits for a line.
     pub(super) fn is_wanted(&mut self, root: u32) -> bool {
         let started = Instant::now();
         let wanted = self.fifo.as_ref().is_some_and(|fifo| {
@@ -218,7 +218,7 @@ fn threads(process: u32) -> impl Iterator<Item = PathBuf> {
         .map(|entry| entry.path())
 }
 
-/// Whether a thread of the process sleeps in a read of that file.
+/// Returns true if a thread of the process sleeps in a read of that file.
 fn waits_for(process: u32, file: (u64, u64)) -> bool {
     threads(process).any(|thread| {
         let call = std::fs::read_to_string(thread.join("syscall"));

@@ -14,13 +14,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// How long a snapshot that was being taken when its process died may take to say so.
+/// Time a snapshot that was being taken when its process died may take to arrive.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long what the cell has started may take to end.
+/// Time the processes started by the cell may take to end.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a snapshot may take to wake; its memory may have to come back from disk.
+/// Time a snapshot may take to wake; its memory may have to be read from disk.
 const WAKE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A snapshot, asleep.
@@ -56,7 +56,7 @@ impl Sleeper {
     }
 }
 
-/// What stands behind the running process.
+/// The snapshot that protects the running process.
 #[derive(Default)]
 pub(super) struct Protection {
     sleeper: Option<Sleeper>,
@@ -88,14 +88,14 @@ impl Protection {
         self.standing = Some(run);
     }
 
-    /// Whether a snapshot has everything as it was before the running cell.
+    /// Returns true if a snapshot has the state before the running cell.
     pub(super) fn is_ready(&self) -> bool {
         self.sleeper
             .as_ref()
             .is_some_and(|sleeper| sleeper.after == self.standing)
     }
 
-    /// Whether it is still to be seen if there is one.
+    /// Returns true while it is not known if there is a snapshot.
     fn is_open(&self) -> bool {
         let known = self.missing.as_ref().map(|(after, _)| *after);
         !self.is_ready() && known != Some(self.standing)

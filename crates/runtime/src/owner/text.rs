@@ -1,4 +1,5 @@
-//! What the runtime has written to its two pipes, read and given to the run that wrote it.
+//! Text that the runtime has written to its two pipes, read and attributed to the run that wrote
+//! it.
 //!
 //! Several calls may run before their owner hears of the first. Each says how many bytes had been
 //! written when it returned: what the owner had read by then, by its count on the shared page, and what
@@ -15,17 +16,17 @@ use std::time::Instant;
 /// Most bytes taken from a pipe at once.
 const READ: usize = 1 << 16;
 
-/// How often a pipe is read at most for what is in it: more than it holds.
+/// The number of reads of a pipe in a row: enough for more than it holds.
 const MOST_READS: usize = 256;
 
 const PIPES: [StreamName; 2] = [StreamName::Stdout, StreamName::Stderr];
 
-/// What has been read.
+/// The text that has been read.
 pub(super) struct Text {
     buffer: Vec<u8>,
-    /// What may be of a call that is not the first.
+    /// Text that may belong to a call other than the first.
     pending: [Vec<u8>; 2],
-    /// How much has found its run, in bytes, modulo 2³².
+    /// The number of bytes attributed to a run, modulo 2³².
     placed: [u32; 2],
 }
 
@@ -87,7 +88,7 @@ impl Actor {
         }
     }
 
-    /// What has been read is of the run that is known to be the one.
+    /// Attributes the text read so far to the run that is known to have written it.
     pub(super) fn let_go(&mut self) {
         for name in PIPES {
             let all = self.text.pending[name as usize].len();
@@ -95,7 +96,8 @@ impl Actor {
         }
     }
 
-    /// What had been written by then is of the run that has just ended; whether it had to be read.
+    /// Attributes the text written by then to the run that has just ended; returns true if it had
+    /// to be read.
     pub(super) fn let_go_up_to(&mut self, written: [u32; 2]) -> bool {
         let outstanding = |text: &Text, at: usize| {
             let since = written[at].wrapping_sub(text.placed[at]);
@@ -114,7 +116,7 @@ impl Actor {
         read
     }
 
-    /// Whether something that was read may be of another run than the one that is known.
+    /// Returns true if text that was read may belong to another run than the known one.
     pub(super) fn is_text_pending(&self) -> bool {
         self.text.is_pending()
     }

@@ -22,7 +22,7 @@ pub(super) struct Wire {
     stream: UnixStream,
     decoder: Decoder,
     buffer: Vec<u8>,
-    /// What is sent while waiting for messages: more than the connection holds, which the other end
+    /// Data sent while waiting for messages: more than the connection holds, which the other end
     /// may never take.
     outgoing: VecDeque<Bytes>,
 }

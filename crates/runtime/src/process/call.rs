@@ -9,13 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-/// What all libraries of this process share; they fill it.
+/// The data all libraries of this process share; they fill it.
 static SHARED: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Their changes of it.
 static CHANGES: AtomicU64 = AtomicU64::new(0);
 
-/// How often functions have changed what the libraries share.
+/// The number of times functions have changed what the libraries share.
 pub(super) fn changes() -> u64 {
     CHANGES.load(Ordering::Relaxed)
 }
@@ -54,7 +54,7 @@ pub(super) fn attach(library: &Library, artifact: &Path, base: usize) {
     unsafe { attach(attachment) };
 }
 
-/// Where the library is loaded.
+/// The load address of the library.
 pub(super) fn base(library: &Library) -> Result<usize, String> {
     link_map(library).map(|found| found.address)
 }

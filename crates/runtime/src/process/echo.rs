@@ -24,7 +24,7 @@ use std::time::Duration;
 /// First line of every such artifact.
 const SHEBANG: &[u8] = b"#!echo";
 
-/// Whether the file is a script rather than a library.
+/// Returns true if the file is a script rather than a library.
 pub(super) fn is_script(path: &Path) -> bool {
     let mut head = [0; SHEBANG.len()];
     File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok()) && head == SHEBANG
@@ -38,12 +38,12 @@ pub(super) struct Namespace {
     /// Both ends of connections.
     connections: BTreeMap<String, (UnixStream, UnixStream)>,
     page: Arc<SharedPage>,
-    /// What a call of the script was given, and what it gives back.
+    /// The input of a call of the script, and its output.
     input: Vec<u8>,
     output: Vec<u8>,
 }
 
-/// How one instruction leaves the script.
+/// The way one instruction leaves the script.
 enum Step {
     Next,
     Stop,

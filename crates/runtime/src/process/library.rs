@@ -43,14 +43,15 @@ pub(super) struct Cells {
     /// evcxr's variable store: made by the first cell that has variables, passed to every other.
     store: *mut c_void,
     loaded: HashMap<PathBuf, Loaded>,
-    /// How many copies of libraries were loaded.
+    /// The number of copies of libraries that were loaded.
     copies: u64,
-    /// Where libraries whose functions are called are loaded.
+    /// The load addresses of libraries whose functions are called.
     bases: HashMap<PathBuf, Called>,
     /// The functions that have been called to begin: each build of the `phalanx` library has one.
     begun: HashSet<usize>,
     thread_data: ThreadData,
-    /// Why a library that cells need could not be loaded: the cause of whatever they lack.
+    /// The reason why a library that cells need could not be loaded: the cause of whatever they
+    /// lack.
     not_loaded: Option<String>,
     listeners: Listeners,
     page: Arc<SharedPage>,

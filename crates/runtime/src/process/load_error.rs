@@ -1,9 +1,10 @@
-//! What the loader says of a library that it cannot load, as the user needs it: what this machine lacks.
+//! The loader's messages about a library it cannot load, rewritten to say what this machine lacks.
 
-/// How the loader says that there is no library of a name, which it says first.
+/// The loader's words for a missing library, after its name.
 const MISSING: &str = ": cannot open shared object file";
 
-/// How it says that a library is older than what another was linked to: `version X' not found`.
+/// The loader's words for a library older than the one another was linked to: `version X' not
+/// found`.
 const VERSION: (&str, &str) = ("version `", "' not found");
 
 /// Puts the loader's message in terms of this machine.

@@ -30,8 +30,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What a runtime process does from start to end; called by `phalanx runtime` and
-/// `phalanx-engine runtime`.
+/// Runs a runtime process from start to end; called by `phalanx runtime` and `phalanx-engine
+/// runtime`.
 ///
 /// Ends with success once the owner closes its connection or dies, and takes along everything that
 /// cells have started.

@@ -1,8 +1,8 @@
-//! Which process the system ends first when memory runs out.
+//! The order in which the system ends processes when memory runs out.
 
 use rustix::process::Pid;
 
-/// How much more willingly than others, in thousandths of all memory.
+/// The surplus of a process's score over others', in thousandths of all memory.
 const MORE: i32 = 500;
 
 const FILE: &str = "/proc/self/oom_score_adj";

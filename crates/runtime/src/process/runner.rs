@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How long after a cell its snapshot is taken, unless something is to run before: on a machine with
-/// more engines than cores, the cells of the others come first.
+/// Time after a cell until its snapshot is taken, unless something is to run before: on a machine
+/// with more engines than cores, the cells of the others come first.
 const REST: Duration = Duration::from_millis(50);
 
 /// Turns snapshots off for every runtime below, when it is `0`.
@@ -68,7 +68,7 @@ struct Runner {
     cells: Cells,
     snapshots: Snapshots,
     last: Option<RunId>,
-    /// What calls gave back, where it is a file the owner may not have opened yet.
+    /// The files of values that calls returned and the owner may not have opened yet.
     given: VecDeque<OwnedFd>,
     page: Arc<SharedPage>,
     written: Written,
@@ -264,7 +264,7 @@ impl Runner {
     }
 }
 
-/// Which process a function returns in.
+/// The process in which a function returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Process {
     Same,

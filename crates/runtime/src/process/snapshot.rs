@@ -29,8 +29,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How often is looked whether all threads wait: those of a pool that has just done its work look
-/// for more before they do.
+/// The number of checks for threads that all wait: those of a pool that has just done its work look
+/// for more before they sleep.
 const LOOKS: u32 = 8;
 const BETWEEN_LOOKS: Duration = Duration::from_micros(250);
 
@@ -51,10 +51,10 @@ struct Snapshot {
     _connection: UnixStream,
 }
 
-/// Whether a snapshot is wanted.
+/// True if a snapshot is wanted.
 struct Awake(bool);
 
-/// Which process goes on.
+/// The process that goes on.
 pub(super) enum Taken {
     /// The one that was running.
     Running,
@@ -80,7 +80,7 @@ impl Snapshots {
         }
     }
 
-    /// Whether there is one that a cell could be abandoned for.
+    /// Returns true if there is a snapshot to return to.
     pub(super) fn is_taken(&self) -> bool {
         self.current.is_some()
     }

@@ -1,4 +1,4 @@
-//! How much this process and those before it have written to the two pipes.
+//! The number of bytes this process and its predecessors have written to the two pipes.
 
 use crate::{READ_WORDS, READING_WORD, RECALL_WORD};
 use phalanx_protocol::id::RunId;
@@ -51,7 +51,7 @@ impl Written {
         }
     }
 
-    /// Whether the owner has taken a call back.
+    /// Returns true if the owner has recalled a call.
     pub(super) fn is_recalled(&self, run: RunId) -> bool {
         let last = self.page.words()[RECALL_WORD].load(Ordering::SeqCst);
         run.0 <= u64::from(last)

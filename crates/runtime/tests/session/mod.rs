@@ -74,7 +74,7 @@ impl Session {
         RunId(self.runs)
     }
 
-    /// What a call gives back, if it comes that far, and its outcome. Output is left out.
+    /// Calls a script; returns its value, if it gets that far, and its outcome, without its output.
     pub async fn call(&mut self, script: &str, args: Vec<u8>) -> (Option<Vec<u8>>, Outcome) {
         let id = self.submit_call(script, args);
         self.collect_call(id).await
@@ -166,7 +166,7 @@ pub fn kill(pid: u32) {
     rustix::process::kill_process(pid, Signal::KILL).expect("the process is there");
 }
 
-/// Whether a process is there and has not ended.
+/// Returns true if a process exists and has not ended.
 pub fn lives(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")
 }
