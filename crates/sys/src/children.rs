@@ -27,7 +27,7 @@ pub fn of_all_threads() -> Vec<Pid> {
     pids.filter_map(Pid::from_raw).collect()
 }
 
-/// When a process began, in ticks since the system started.
+/// The start time of a process, in ticks since the system started.
 pub fn start_time(pid: Pid) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
     // The name, in parentheses, may hold anything; the time is the twentieth field behind it.

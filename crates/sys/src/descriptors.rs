@@ -1,4 +1,4 @@
-//! Which files are open, and putting that back as it was.
+//! The open files of a process, and restoring them.
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{DupFlags, FdFlags, dup3, fcntl_dupfd_cloexec, fcntl_getfd};

@@ -6,7 +6,7 @@ use std::ffi::{c_int, c_ulong, c_void};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-/// Which of the two processes a fork has returned in.
+/// The process in which a fork has returned.
 #[derive(Debug)]
 pub enum Forked<T> {
     /// The copy.

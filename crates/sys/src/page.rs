@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 
-/// How many numbers a page holds.
+/// The number of words on a page.
 pub const WORDS: usize = 1024;
 
 /// A shared page; copies of this process made by a fork share it too.

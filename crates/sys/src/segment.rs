@@ -17,14 +17,14 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Where captures begin in bytes.
+/// The alignment of captures in bytes.
 const ALIGN: usize = 64;
 
-/// How many files of others a process keeps open at most; it does with maps of any more, of which
-/// there may be ten times as many.
+/// The number of files of others a process keeps open at most; any more are mapped, of which there
+/// may be ten times as many.
 const MOST_HELD: usize = 256;
 
-/// How many are open now.
+/// The number open now.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// Makes a reference to a new file with these bytes.
@@ -136,14 +136,14 @@ fn mapped(file: &File, reference: &SegmentRef, links: &[Link]) -> io::Result<Byt
     Ok(Bytes::from_owner(whole).slice(from..))
 }
 
-/// Whether bytes are a reference to a file that this process cannot open.
+/// Returns true if bytes are a reference to a file that this process cannot open.
 pub fn is_out_of_reach(bytes: &[u8]) -> bool {
     let of_links = Link::all(bytes).into_iter().map(|link| link.segment);
     let mut all = SegmentRef::from_bytes(bytes).into_iter().chain(of_links);
     all.any(|reference| opened(&reference).is_err())
 }
 
-/// What has to hold for bytes to stay as they are.
+/// The seals under which bytes stay as they are.
 fn sealed() -> SealFlags {
     SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE
 }

@@ -51,7 +51,7 @@ impl Signals {
         Ok(Self { read, before })
     }
 
-    /// What has arrived since the last call, without waiting.
+    /// Returns the signals that have arrived since the last call, without waiting.
     ///
     /// # Errors
     /// When the descriptor fails.

@@ -9,11 +9,11 @@ use std::os::unix::fs::MetadataExt;
 pub struct Thread {
     /// Its name.
     pub name: String,
-    /// Whether it waits for something (sleeps, in the system's words) rather than runs.
+    /// True if it waits for something (sleeps, in the system's terms) rather than runs.
     pub idle: bool,
 }
 
-/// How many threads this process has; one system call.
+/// The number of threads of this process; one system call.
 ///
 /// # Errors
 /// When there is no `/proc`.
