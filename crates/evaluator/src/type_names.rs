@@ -89,13 +89,13 @@ const PUBLIC: [(&str, &str); 46] = [
     ("phalanx_protocol::id::MsgId", "phalanx::MsgId"),
 ];
 
-/// How evcxr names the crate it compiles a cell as.
+/// The names of the crates evcxr compiles cells as.
 const CELLS: [&str; 2] = ["ctx", "user_code"];
 
-/// Where a crate may export a type of its own.
+/// The place in which a crate may export a type of its own.
 #[derive(Clone, Copy)]
 enum Export {
-    /// Where it is defined.
+    /// The module it is defined in.
     Module,
     /// At its root.
     Root,

@@ -1,11 +1,11 @@
-//! Whether a cell can be run as it stands.
+//! Completeness of cells: decides if a cell can be run as it is.
 
 use super::scan::{Ending, is_trivia, scan};
 use super::{DirectiveKind, split};
 use ra_ap_rustc_lexer::{FrontmatterAllowed, tokenize};
 use ra_ap_syntax::{Edition, SourceFile};
 
-/// What the parser wants around statements.
+/// The text the parser needs around statements.
 const BEFORE: &str = "fn cell() {\n";
 /// A `;` would do no harm: what only that is missing from is not about to go on.
 const AFTER: &str = "\n;\n}";

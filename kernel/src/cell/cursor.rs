@@ -1,10 +1,10 @@
-//! What stands at a place of a cell, for completion and inspection.
+//! The syntax at a position of a cell, for completion and inspection.
 
 use super::scan::{MarkKind, code_start, line_end, scan};
 use crate::command::table::COMMANDS;
 use std::ops::Range;
 
-/// What a place belongs to.
+/// The syntax a position belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AtCursor {
     /// Rust, given with everything else blanked out, so that offsets stay.
@@ -33,7 +33,7 @@ pub fn char_offset(text: &str, bytes: usize) -> usize {
         .count()
 }
 
-/// What a byte offset of a cell belongs to.
+/// The syntax a byte offset of a cell belongs to.
 pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
     let first = code_start(cell).unwrap_or(0);
     if cell[first..].starts_with("%%") && offset >= first {
@@ -70,7 +70,8 @@ pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
     AtCursor::Rust(only(cell, 0..cell.len(), &marked))
 }
 
-/// Whether a line holds the first letters of a command, where a whole one would be taken for it.
+/// Returns true if a line holds the first letters of a command, in a position where a whole one
+/// would be recognized.
 fn is_beginning_of_command(cell: &str, start: usize, end: usize) -> bool {
     let typed = cell[start..end].trim_end();
     let Some(whole) = COMMANDS.iter().find(|spec| spec.name.starts_with(typed)) else {

@@ -1,11 +1,11 @@
 //! Cells that ask for help: `?name`, `name?`, and with `??` for the source too.
 
-/// What help is wanted on.
+/// The topic of a request for help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HelpTopic {
     /// A path, a magic or a command.
     pub name: String,
-    /// Whether the source is wanted too.
+    /// True if the source is requested too.
     pub source: bool,
 }
 
@@ -33,7 +33,7 @@ pub fn help_topic(cell: &str, variables: &[String]) -> Option<HelpTopic> {
     })
 }
 
-/// Whether the text is a path, a field, a magic or a command, and nothing else.
+/// Returns true if the text is a path, a field, a magic or a command, and nothing else.
 fn is_name(text: &str) -> bool {
     let bare = text.trim_start_matches(['%', ':']);
     let signs = text.len() - bare.len();

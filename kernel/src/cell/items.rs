@@ -7,7 +7,7 @@ use std::ops::Range;
 /// An item as it stands in a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// What it is and its name: `fn f`, `struct A`, `impl A`, `use std::fmt`.
+    /// Its kind and its name: `fn f`, `struct A`, `impl A`, `use std::fmt`.
     pub name: String,
     /// All of it, with its attributes.
     pub text: String,
@@ -36,12 +36,12 @@ pub fn sets_allocator(source: &str) -> bool {
 
 struct Parser<'a> {
     source: &'a str,
-    /// What is neither blank nor comment.
+    /// The tokens other than blanks and comments.
     tokens: Vec<Range<usize>>,
     at: usize,
 }
 
-/// How an item ends.
+/// The end of an item.
 enum End {
     /// By `;`.
     Semicolon,
@@ -110,7 +110,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Where the keyword of an item stands that begins here, and how such items end.
+    /// The position of the keyword of an item that begins here, and the end of such items.
     fn item(&self, mut at: usize) -> Option<(usize, End)> {
         loop {
             let next = self.text(at + 1);

@@ -36,9 +36,9 @@ use std::ops::Range;
 /// One thing a cell asks for; a cell is a list of them, done in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Directive {
-    /// What.
+    /// The kind.
     pub kind: DirectiveKind,
-    /// Where it stands, in bytes of the cell.
+    /// The range in bytes of the cell.
     pub span: Range<usize>,
 }
 

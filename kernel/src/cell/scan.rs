@@ -28,7 +28,7 @@ pub(super) enum MarkKind {
     Shell,
 }
 
-/// What a stretch of Rust leaves open at its end.
+/// The state in which a stretch of Rust ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     /// Nothing is open.
@@ -68,7 +68,7 @@ pub(super) fn scan(source: &str) -> Scan {
     }
 }
 
-/// Whether a text holds anything but blanks and comments.
+/// Returns true if a text has only blanks and comments.
 pub(super) fn is_blank(text: &str) -> bool {
     ra_ap_rustc_lexer::tokenize(text, FrontmatterAllowed::No).all(|token| is_trivia(token.kind))
 }
@@ -199,8 +199,8 @@ impl Scanner<'_> {
         self.source[start..self.at].trim().is_empty()
     }
 
-    /// Whether a command that exists begins a line behind an expression without `;`: but for the
-    /// names, Rust could go on like this too (`trait A` and `:B` on a line of its own).
+    /// Returns true if an existing command begins a line after an expression without `;`: except
+    /// for the names, Rust could continue like this too (`trait A` and `:B` on a line of its own).
     fn behind_expression(&self) -> bool {
         let line = &self.source[self.at..line_end(self.source, self.at)];
         let name = line.split(char::is_whitespace).next().unwrap_or_default();
@@ -208,7 +208,8 @@ impl Scanner<'_> {
         within && self.first_on_line() && table::find(name).is_some()
     }
 
-    /// Whether the last token is an `=` that assigns: no other token follows it in Rust with `%`.
+    /// Returns true if the last token is an `=` that assigns: in Rust, no other token can be
+    /// followed by `%`.
     fn after_assignment(&self) -> bool {
         let Some((TokenKind::Eq, span)) = &self.previous else {
             return false;

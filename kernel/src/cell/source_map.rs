@@ -2,7 +2,7 @@
 
 use phalanx_protocol::failure::DiagnosticSpan;
 
-/// How the text of one directive lies in its cell.
+/// The map from the text of one directive to its cell.
 ///
 /// Lines and columns count from 1, columns in characters, as in [`DiagnosticSpan`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -29,10 +29,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How long the last messages may take to leave when the kernel ends.
+/// Time the last messages may take to leave when the kernel ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Which of the two request channels a request came by; its reply goes back there.
+/// The request channel by which a request came; its reply goes back there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
     /// Requests in order.
@@ -41,15 +41,15 @@ pub enum Channel {
     Control,
 }
 
-/// Why the channels could not be opened.
+/// The reason why the channels could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A port is taken.
     #[error("the {channel} channel: {source}")]
     Bind {
-        /// Which channel.
+        /// The channel.
         channel: &'static str,
-        /// Why.
+        /// The reason.
         source: BindError,
     },
     /// The connection file's address is none.
@@ -107,12 +107,12 @@ impl Channels {
         Ok((channels, info))
     }
 
-    /// Where outputs go.
+    /// The channel for outputs.
     pub fn iopub(&self) -> &IoPub {
         &self.iopub.0
     }
 
-    /// Where cells ask for lines.
+    /// The channel on which cells ask for lines.
     pub fn input(&self) -> &Input {
         &self.stdin.0
     }

@@ -1,4 +1,4 @@
-//! Where the outputs of one cell go.
+//! The sink of one cell's outputs.
 
 use super::{IoPub, Requester};
 use crate::report::{output, report};
@@ -18,14 +18,14 @@ pub struct Outlet {
     kept: Arc<Mutex<Kept>>,
 }
 
-/// What is known of the cell's outputs when it ends.
+/// The parts of the cell's outputs that are needed when it ends.
 #[derive(Debug, Default)]
 struct Kept {
     value: Option<MimeBundle>,
     payload: Vec<Payload>,
 }
 
-/// Whether outputs are published at all.
+/// The visibility of outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loudness {
     /// They are.
@@ -46,7 +46,7 @@ impl Outlet {
         }
     }
 
-    /// What everything published here belongs to.
+    /// The request to which everything published here belongs.
     pub fn cause(&self) -> &Requester {
         &self.cause
     }
@@ -108,8 +108,8 @@ impl Outlet {
         std::mem::take(&mut self.kept().payload)
     }
 
-    /// Where the outputs of an expression go that is evaluated after the cell: nowhere, but its
-    /// value is kept.
+    /// The sink for an expression evaluated after the cell: it publishes nothing and keeps the
+    /// value.
     pub fn of_expression(&self) -> Self {
         Self {
             loudness: Loudness::Silent,

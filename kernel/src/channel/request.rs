@@ -1,4 +1,4 @@
-//! What a frontend asks.
+//! Requests of a frontend.
 
 use super::Channel;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use std::fmt;
 use std::sync::Arc;
 
-/// Who asked, by which message: what a reply and every output needs to find its way.
+/// The origin of a request: what a reply and every output needs to find its way.
 #[derive(Clone, Debug)]
 pub struct Requester {
     pub(super) channel: Channel,
@@ -50,13 +50,13 @@ impl fmt::Display for SubshellId {
 /// One request.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Who asks.
+    /// The origin.
     pub from: Requester,
-    /// What.
+    /// The content.
     pub asked: Asked,
 }
 
-/// What may be asked on shell and control.
+/// The content of a request on shell or control.
 #[derive(Clone, Debug)]
 pub enum Asked {
     /// `kernel_info_request`.
@@ -82,14 +82,14 @@ pub enum Asked {
     Interrupt,
     /// `shutdown_request`.
     Shutdown {
-        /// Whether another kernel will be started.
+        /// True if another kernel will be started.
         restart: bool,
     },
     /// `create_subshell_request`.
     CreateSubshell,
     /// `delete_subshell_request`.
     DeleteSubshell {
-        /// Which.
+        /// The subshell.
         id: SubshellId,
     },
     /// `list_subshell_request`.
@@ -100,14 +100,14 @@ pub enum Asked {
     Comm(CommEvent),
     /// Something we do not know.
     Unknown {
-        /// What it calls itself.
+        /// Its type, as given.
         msg_type: String,
     },
     /// Something we know, but malformed.
     Malformed {
-        /// What it calls itself.
+        /// Its type, as given.
         msg_type: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
 }
@@ -230,7 +230,7 @@ impl Requester {
         &self.request.header.msg_id
     }
 
-    /// What the request calls itself.
+    /// The type of the request, as given.
     pub fn msg_type(&self) -> &str {
         &self.request.header.msg_type
     }

@@ -23,7 +23,7 @@ pub struct Asker {
     allowed: bool,
 }
 
-/// What comes of asking.
+/// The result of asking for a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// A line.
@@ -34,7 +34,7 @@ pub enum Answer {
     Refused,
 }
 
-/// What jupyter_console sends for Ctrl-D.
+/// The text jupyter_console sends for Ctrl-D.
 const END: &str = "\u{4}";
 
 impl Asker {
@@ -64,7 +64,7 @@ impl Asker {
 #[derive(Debug)]
 struct Question {
     msg_id: String,
-    /// Whom it was sent to.
+    /// The peer it was sent to.
     identities: Vec<bytes::Bytes>,
     answer: oneshot::Sender<String>,
 }

@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long a cluster that is told to stop may take.
+/// Time a cluster that is stopped may take.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long engines of a running cluster may take to be heard.
+/// Time engines of a running cluster may take to answer.
 const ENGINES_LIMIT: Duration = Duration::from_secs(10);
 
 /// Time between two looks at whether a process has ended.
@@ -34,7 +34,7 @@ pub(super) enum ClusterCommand {
     Start(StartArgs),
     /// Stop a cluster.
     Stop {
-        /// Which; not needed when there is only one.
+        /// The cluster's name; not needed if there is only one.
         id: Option<String>,
         /// Stop all there are.
         #[arg(long, conflicts_with = "id")]
@@ -48,7 +48,7 @@ pub(super) enum ClusterCommand {
     },
     /// Show the engines of a cluster.
     Status {
-        /// Which; not needed when there is only one.
+        /// The cluster's name; not needed if there is only one.
         id: Option<String>,
     },
 }

@@ -29,7 +29,7 @@ const LOGOS: [(&str, &[u8]); 3] = [
 /// The kernelspec as it stands in the repository; installing fills in what depends on the machine.
 const KERNELSPEC: &str = include_str!("../../../kernelspec/kernel.json");
 
-/// Where kernelspecs are kept.
+/// The place where kernelspecs are kept.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq)]
 #[group(multiple = false)]
 pub(super) struct Location {
@@ -77,7 +77,7 @@ impl InstallArgs {
             && !self.force
     }
 
-    /// What mends an installation: that of the user, as it is made without options.
+    /// The options that mend an installation: that of the user, as without options.
     pub(super) fn mending() -> Self {
         Self {
             location: Location {
@@ -118,7 +118,7 @@ pub(super) struct KernelSpec {
 }
 
 impl KernelSpec {
-    /// Whether it starts a kernel of ours.
+    /// Returns true if it starts a kernel of ours.
     pub(super) fn is_ours(&self) -> bool {
         let program = self.argv.first().map(Path::new);
         program

@@ -55,7 +55,7 @@ fn connection(file: Option<PathBuf>) -> anyhow::Result<Connection> {
     Ok(Connection::Announced(file))
 }
 
-/// Where Jupyter looks for connection files.
+/// The folder in which Jupyter looks for connection files.
 fn runtime_folder() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     variable("JUPYTER_RUNTIME_DIR").or_else(|| {

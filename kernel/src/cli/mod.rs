@@ -59,7 +59,7 @@ enum Command {
     /// Compile cells for a kernel.
     #[command(hide = true)]
     Evaluator {
-        /// What for.
+        /// The namespace to compile for.
         #[arg(long)]
         kind: Kind,
         /// Evaluate with the twin for tests.
@@ -176,8 +176,8 @@ fn log() {
         .init();
 }
 
-/// What serves everything at once, in one thread: a message passes through many hands, and to wake
-/// another thread for each costs more than what it does. What takes long is done elsewhere.
+/// Builds the runtime that serves everything in one thread: a message passes through many tasks,
+/// and waking another thread for each costs more than the work. Long work is done elsewhere.
 fn serving() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

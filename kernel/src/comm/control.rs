@@ -1,4 +1,4 @@
-//! What a page that was reloaded asks for: the states of all widgets at once.
+//! The answer to a page that was reloaded: the states of all widgets at once.
 
 use super::Comm;
 use phalanx_protocol::comm::{Buffer, WIDGET_TARGET};

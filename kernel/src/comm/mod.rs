@@ -39,15 +39,15 @@ struct Comm {
     /// A closed widget is of no more use in frontends, but its handle still knows its state.
     open: bool,
     model: Model,
-    /// Whether the code wants to hear of it.
+    /// True if the code observes it.
     observed: bool,
-    /// When the code's last update was sent.
+    /// The time the code's last update was sent.
     updated: Option<Instant>,
-    /// What the code has changed since, and on whose behalf.
+    /// The changes of the code since, and the request that caused them.
     waiting: Option<(Requester, Model)>,
 }
 
-/// What is to be done for the comms.
+/// A command of the comms.
 #[derive(Debug)]
 pub enum Command {
     /// Publish this on iopub.
@@ -59,7 +59,7 @@ pub enum Command {
 /// A comm message to the frontends.
 #[derive(Debug)]
 pub struct Publication {
-    /// What caused it.
+    /// The request that caused it.
     pub cause: Requester,
     /// The message.
     pub content: jupyter::JupyterMessageContent,
@@ -70,7 +70,7 @@ pub struct Publication {
 }
 
 impl Comms {
-    /// What a frontend has done.
+    /// Handles a frontend's action.
     pub fn frontend(&mut self, from: &Requester, event: CommEvent) -> Vec<Command> {
         let mut commands = Vec::new();
         match event {
@@ -107,7 +107,7 @@ impl Comms {
         }
     }
 
-    /// What the code asks, on behalf of the request that made it run.
+    /// Handles a request of the code, on behalf of the request that made it run.
     pub fn library(
         &mut self,
         cause: &Requester,
@@ -161,7 +161,7 @@ impl Comms {
         (reply, commands)
     }
 
-    /// When [`Self::tick`] has something to do.
+    /// The time [`Self::tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let waiting = self.comms.values().filter(|comm| comm.waiting.is_some());
         waiting

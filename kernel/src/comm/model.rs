@@ -55,7 +55,7 @@ impl Model {
         (data, self.frames())
     }
 
-    /// Where the binary values stand, in the order of [`Self::frames`].
+    /// The paths of the binary values, in the order of [`Self::frames`].
     pub(super) fn paths(&self) -> Vec<&[Value]> {
         self.buffers
             .values()

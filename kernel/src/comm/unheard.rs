@@ -1,4 +1,4 @@
-//! What frontends have done that the code has not heard of yet.
+//! The frontends' actions that the code has not handled yet.
 
 use super::model::Model;
 use phalanx_protocol::comm::{CommEvent, CommMessage};
@@ -38,7 +38,7 @@ impl Unheard {
     }
 }
 
-/// Whether a message changes the state of a widget.
+/// Returns true if a message changes the state of a widget.
 pub(super) fn is_update(message: &CommMessage) -> bool {
     message.data.get("method").and_then(Value::as_str) == Some("update")
 }

@@ -3,7 +3,7 @@
 use super::table::{self, COMMANDS, Values};
 use std::ops::Range;
 
-/// What may stand at the end of a command's line.
+/// The completions at the end of a command's line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expected {
     /// One of these texts, for these bytes of the line.
@@ -14,7 +14,7 @@ pub enum Expected {
     Rust,
 }
 
-/// Which paths are meant.
+/// The kind of paths to complete.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PathKind {
     /// Folders alone.
@@ -25,7 +25,7 @@ pub enum PathKind {
     Crate,
 }
 
-/// What may stand at the end of `typed`, a line from its `:` up to the cursor.
+/// Completes `typed`, a line from its `:` up to the cursor.
 pub fn complete(typed: &str, variables: &[String]) -> Expected {
     let Some(name_end) = typed.find(char::is_whitespace) else {
         let names = COMMANDS.iter().map(|spec| spec.name.to_owned());
@@ -61,7 +61,7 @@ pub fn complete(typed: &str, variables: &[String]) -> Expected {
     }
 }
 
-/// Whether a text ends where the value of a `path` begins.
+/// Returns true if a text ends where the value of a `path` begins.
 fn is_path(before: &str) -> bool {
     let before = before.trim_end();
     before
@@ -69,7 +69,7 @@ fn is_path(before: &str) -> bool {
         .is_some_and(|before| before.trim_end().ends_with("path"))
 }
 
-/// What may stand at the end of `typed`, a shell line from its `!` up to the cursor.
+/// Completes `typed`, a shell line from its `!` up to the cursor.
 pub fn complete_shell(typed: &str) -> Expected {
     let start = typed
         .rfind([' ', '\t', '=', '>', '<', '|', ';', '&'])

@@ -6,7 +6,7 @@ use crate::report::table::escape;
 use phalanx_protocol::output::MimeBundle;
 use std::fmt::Write as _;
 
-/// What `:help` shows: every command and magic with a line of explanation.
+/// The text of `:help`: every command and magic with a line of explanation.
 pub fn overview() -> MimeBundle {
     let magics = MagicName::ALL
         .iter()
@@ -45,7 +45,7 @@ pub fn overview() -> MimeBundle {
     MimeBundle::plain(text).with("text/html", html)
 }
 
-/// What is told of one command.
+/// The help on one command.
 pub fn of(spec: &CommandSpec) -> String {
     let (usage, about) = command(spec);
     let mut text = format!("{usage}\n\n{about}\n");

@@ -12,11 +12,11 @@ pub use table::{CommandSpec, Doer, Values};
 /// A command as it was typed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandCall {
-    /// Which.
+    /// The command's row in the table.
     pub spec: &'static CommandSpec,
-    /// What follows its name, trimmed; empty for nothing.
+    /// The text after its name, trimmed; may be empty.
     pub argument: String,
-    /// Where that stands, in bytes of the line; the whole line when nothing follows.
+    /// The argument's range in bytes of the line; the whole line if there is none.
     pub span: Range<usize>,
 }
 
@@ -25,7 +25,7 @@ pub struct CommandCall {
 pub struct UnknownCommand {
     /// As it was typed, with its `:`.
     pub name: String,
-    /// Where it stands, in bytes of the line.
+    /// Its range in bytes of the line.
     pub span: Range<usize>,
 }
 
@@ -57,7 +57,7 @@ pub fn parse(line: &str) -> Result<CommandCall, UnknownCommand> {
 }
 
 impl CommandCall {
-    /// Whether what follows the name is one of the values there are.
+    /// Checks that the argument is one of the values there are.
     ///
     /// # Errors
     /// When it is not.

@@ -5,17 +5,17 @@
 pub struct CommandSpec {
     /// As it is typed.
     pub name: &'static str,
-    /// What may follow, as help shows it.
+    /// Its arguments, as help shows them.
     pub usage: &'static str,
-    /// What it does, in one line.
+    /// Its effect, in one line.
     pub about: &'static str,
-    /// What may be completed behind it.
+    /// The values that complete its argument.
     pub values: Values,
-    /// Who does it.
+    /// Its handler.
     pub doer: Doer,
 }
 
-/// What may follow a command.
+/// The arguments of a command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Values {
     /// Nothing, or what cannot be known.
@@ -36,7 +36,7 @@ pub enum Values {
     Command,
 }
 
-/// Who does what a command says.
+/// The handler of a command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Doer {
     /// evcxr alone.

@@ -4,7 +4,7 @@ use super::options::{self, After, Given, Opt, OptionSpec, nearest};
 use super::{MagicError, Targets};
 use std::ops::Range;
 
-/// What follows `%cluster`.
+/// The command after `%cluster`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClusterCommand {
     /// `start -n N`.
@@ -23,7 +23,7 @@ pub enum ClusterCommand {
     },
     /// `restart`.
     Restart {
-        /// Which engines, and where that is said.
+        /// The engines, and their range in the line.
         targets: Option<(Targets, Range<usize>)>,
     },
     /// `connect [FILE|ID]`.
@@ -33,7 +33,7 @@ pub enum ClusterCommand {
     },
     /// `sync`.
     Sync {
-        /// Which engines, and where that is said.
+        /// The engines, and their range in the line.
         targets: Option<(Targets, Range<usize>)>,
     },
 }

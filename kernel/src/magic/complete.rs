@@ -8,7 +8,7 @@ use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::Signal;
 use std::ops::Range;
 
-/// What completion knows of the session.
+/// The parts of the session that completion uses.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// The suffixes that are activated.
@@ -19,8 +19,8 @@ pub struct Known {
     pub clusters: Vec<String>,
 }
 
-/// What may stand at the end of `typed`, a magic's line from its `%` up to the cursor: the bytes
-/// of the line it replaces, and the texts. `None` where the line's Rust begins.
+/// Completes `typed`, a magic's line from its `%` up to the cursor: the bytes of the line to
+/// replace, and the texts. `None` in the Rust part of the line.
 pub fn complete(typed: &str, known: &Known) -> Option<(Range<usize>, Vec<String>)> {
     let sign = if typed.starts_with("%%") { "%%" } else { "%" };
     let Some(name_end) = typed.find(char::is_whitespace) else {
@@ -90,7 +90,7 @@ fn is(spec: &OptionSpec, word: &str) -> bool {
     })
 }
 
-/// What an option takes, as far as that can be listed.
+/// The values of an option, as far as they can be listed.
 fn values(spec: &OptionSpec, known: &Known) -> Vec<String> {
     match spec.option {
         Opt::Targets => {

@@ -5,7 +5,7 @@ use super::cluster::COMMANDS;
 use super::options::{self, OptionSpec};
 use std::fmt::Write as _;
 
-/// What `?` after a magic shows, as text.
+/// The text that `?` after a magic shows.
 pub fn help(name: MagicName) -> String {
     let (usage, about) = told(name);
     let mut text = format!("{usage}\n\n{about}\n");
@@ -32,7 +32,7 @@ pub fn help(name: MagicName) -> String {
     text
 }
 
-/// What a magic does, in one line.
+/// The effect of a magic, in one line.
 pub fn about(name: MagicName) -> &'static str {
     told(name).1.lines().next().unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 pub struct Typed {
     /// The suffix of its name; empty for the magics that are always there.
     pub suffix: Suffix,
-    /// What it says.
+    /// The magic itself.
     pub low: Low,
 }
 
@@ -39,9 +39,9 @@ pub enum Low {
     AutoPx,
     /// `%pxactivate`.
     PxActivate {
-        /// What the names of the new magics end with.
+        /// The suffix of the new magics' names.
         suffix: Suffix,
-        /// What holds for them where nothing is given.
+        /// The defaults of the new magics.
         options: PxOptions,
     },
     /// `%cluster`.

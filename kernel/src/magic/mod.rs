@@ -34,11 +34,11 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct MagicError {
-    /// What is wrong.
+    /// The fault.
     pub message: String,
-    /// What of the line is wrong, in bytes from its `%`.
+    /// The faulty part of the line, in bytes from its `%`.
     pub span: Range<usize>,
-    /// What to type instead.
+    /// The text to type instead.
     pub hint: Option<String>,
 }
 

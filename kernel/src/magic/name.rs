@@ -50,7 +50,7 @@ impl MagicName {
         }
     }
 
-    /// Whether an activated suffix makes another of it.
+    /// Returns true if an activated suffix makes another magic of it.
     pub fn takes_suffix(self) -> bool {
         matches!(
             self,
@@ -65,7 +65,7 @@ impl fmt::Display for MagicName {
     }
 }
 
-/// What `%pxactivate` appends to the names of magics; empty for the magics that are always there.
+/// The suffix that `%pxactivate` appends to the names of magics; empty for the built-in ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Suffix(String);
 
@@ -85,7 +85,7 @@ impl Suffix {
     }
 }
 
-/// Which magic a name means: one that is always there, or one with a suffix that was activated.
+/// Finds the magic of a name: a built-in one, or one with an activated suffix.
 pub fn resolve(typed: &str, suffixes: &[Suffix]) -> Option<(MagicName, Suffix)> {
     let plain = MagicName::ALL.iter().find(|name| name.as_str() == typed);
     if let Some(name) = plain {

@@ -6,13 +6,13 @@ use std::ops::Range;
 /// One option of a magic.
 #[derive(Debug)]
 pub struct OptionSpec {
-    /// Which.
+    /// The option.
     pub option: Opt,
     /// The name after `--`.
     pub long: &'static str,
     /// The letter after `-`.
     pub short: Option<char>,
-    /// What its value is called in help; `None` when it takes none.
+    /// The name of its value in help; `None` if it takes none.
     pub value: Option<&'static str>,
     /// One line of help.
     pub help: &'static str,
@@ -192,7 +192,7 @@ pub const TARGETED: &[OptionSpec] = &[TARGETS_ACTED];
 /// One option as it was given.
 #[derive(Debug, PartialEq)]
 pub struct Given<'a> {
-    /// Which.
+    /// The option.
     pub option: Opt,
     /// Its value, if it takes one.
     pub value: &'a str,
@@ -200,7 +200,7 @@ pub struct Given<'a> {
     pub span: Range<usize>,
 }
 
-/// What follows the options on the line.
+/// The rest of the line after the options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// Rust code: `-x` that is no option begins it, and so does anything after `--`.

@@ -1,4 +1,4 @@
-//! What a `%px` means here and now: what was typed, the defaults, and the engines that are there.
+//! The meaning of a `%px` at the time it runs: its options, the defaults and the live engines.
 
 use super::{MagicError, PxOptions, Targets};
 use phalanx_protocol::failure::Failure;
@@ -7,7 +7,7 @@ use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::Signal;
 use std::time::Duration;
 
-/// Whether a cell waits for the engines.
+/// The choice between waiting for the engines and returning at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocking {
     /// Until all are done.
@@ -16,7 +16,7 @@ pub enum Blocking {
     Return,
 }
 
-/// When the engines' outputs are shown.
+/// The time at which the engines' outputs are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streaming {
     /// As they arrive.
@@ -25,7 +25,7 @@ pub enum Streaming {
     AtTheEnd,
 }
 
-/// What holds for options that are not given; changed by `%pxconfig`.
+/// The defaults of options; changed by `%pxconfig`.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "as in `PxOptions`")]
 pub struct PxDefaults {
@@ -72,21 +72,21 @@ pub struct PxPlan {
     pub targets: Vec<EngineId>,
     /// As the targets were named, for messages.
     pub named: Targets,
-    /// Whether to wait.
+    /// The choice between waiting and returning.
     pub blocking: Blocking,
-    /// When to show outputs.
+    /// The time at which outputs are shown.
     pub streaming: Streaming,
-    /// How outputs shown at the end are grouped.
+    /// The grouping of outputs shown at the end.
     pub group_by: GroupBy,
     /// The local variable for the AsyncResult.
     pub out: Option<String>,
-    /// Whether the cell runs locally too.
+    /// True if the cell runs locally too.
     pub local: bool,
-    /// When to show a bar; `None` is never.
+    /// The time after which a bar is shown; `None` for never.
     pub progress_after: Option<Duration>,
-    /// What engines get when the cell is interrupted.
+    /// The signal engines get if the cell is interrupted.
     pub signal: Signal,
-    /// Whether to say where the cell runs.
+    /// True if the engines the cell runs on are named.
     pub verbose: bool,
 }
 
@@ -155,7 +155,7 @@ impl PxPlan {
     }
 }
 
-/// Why a `%px` cannot be carried out.
+/// The reason why a `%px` cannot be carried out.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
     /// There are none at all.

@@ -1,5 +1,5 @@
-//! What each set of magics remembers: `%px`, `%pxresult`, `%pxconfig` and `%autopx` of one suffix
-//! have their targets, defaults and last result in common.
+//! The memory of each set of magics: `%px`, `%pxresult`, `%pxconfig` and `%autopx` of one suffix
+//! share their targets, defaults and last result.
 
 use super::{PxDefaults, PxOptions, Suffix, Targets};
 use phalanx_protocol::id::AsyncResultId;
@@ -44,7 +44,7 @@ impl MagicSets {
         self.sets.insert(suffix, set);
     }
 
-    /// What holds in a set where nothing is given.
+    /// The defaults of a set.
     pub fn defaults(&self, suffix: &Suffix) -> PxDefaults {
         let set = self.sets.get(suffix);
         set.map(|set| set.defaults.clone()).unwrap_or_default()
@@ -55,7 +55,7 @@ impl MagicSets {
         self.set(suffix).defaults.set(options);
     }
 
-    /// What a set's `%pxresult` recalls.
+    /// The AsyncResult that a set's `%pxresult` recalls.
     pub fn last(&self, suffix: &Suffix) -> Option<AsyncResultId> {
         self.sets.get(suffix)?.last
     }

@@ -1,4 +1,4 @@
-//! Which engines a magic means.
+//! The engines a magic names.
 
 use super::MagicError;
 use phalanx_protocol::id::EngineId;
@@ -25,7 +25,7 @@ pub enum Targets {
     },
 }
 
-/// What can be typed for targets.
+/// The forms of targets.
 const FORMS: &str = "targets are `all`, an id such as `0` or `-1`, a list such as `0,2` or `[0, 2]`, or a slice such as `1:3` or `::2`";
 
 impl Targets {

@@ -82,7 +82,7 @@ async fn rust_completions(
     known.unwrap_or_else(|| word_completions(cell, offset, &services.local().variables()))
 }
 
-/// What may stand at the end of a line that begins at byte `start`; `None` where its Rust begins.
+/// The completions at the end of a line that begins at byte `start`; `None` in its Rust part.
 fn expected(
     services: &Services,
     start: usize,
@@ -234,7 +234,7 @@ fn word_completions(cell: &str, offset: usize, variables: &[String]) -> Completi
     completions(word, codes, "instance")
 }
 
-/// What is known of the engines' variables, then what is known of Rust.
+/// Merges completions from the engines' variables with those from Rust.
 fn merged(words: Completions, known: Completions) -> Completions {
     if words.items.is_empty() || (words.start, words.end) != (known.start, known.end) {
         return known;
@@ -275,7 +275,7 @@ pub async fn inspect(services: &Services, request: InspectRequest) -> JupyterMes
     .into()
 }
 
-/// What is known of the name at a byte offset of a cell, with its source where that is wanted.
+/// Describes the name at a byte offset of a cell, with its source if requested.
 pub async fn describe(
     services: &Services,
     cell: &str,

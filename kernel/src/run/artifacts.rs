@@ -1,4 +1,4 @@
-//! What compiled code needs to be loaded elsewhere, by content.
+//! The libraries that compiled code needs elsewhere, by content.
 
 use object::endian::Endianness;
 use object::read::elf::{Dyn, FileHeader};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-/// What a library needs, in load order, itself last.
+/// The libraries a library needs, in load order, itself last.
 pub(super) type Needed = Arc<[(ArtifactHash, PathBuf)]>;
 
 /// Remembers what is in the libraries it was asked for. Clones share it.
@@ -39,8 +39,8 @@ enum Visit {
 }
 
 impl Artifacts {
-    /// What a cell's library needs, in load order: the standard library, libraries that were built
-    /// with the cell and stand beside it, itself.
+    /// The libraries a cell's library needs, in load order: the standard library, libraries built
+    /// with the cell and kept beside it, itself.
     ///
     /// # Errors
     /// When one of them cannot be read.

@@ -1,4 +1,4 @@
-//! What cargo says while it builds a cell's dependencies, as a display that is updated in place.
+//! Cargo's output while it builds a cell's dependencies, as a display that is updated in place.
 
 use phalanx_protocol::output::{Display, MimeBundle, Output};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Longest time between two.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How cargo begins the lines that tell of progress.
+/// The words with which cargo's lines of progress begin.
 const VERBS: [&str; 9] = [
     // Ours, for a component of the toolchain.
     "Installing",
@@ -28,7 +28,7 @@ const VERBS: [&str; 9] = [
 pub struct Build {
     display_id: String,
     started: Instant,
-    /// What cargo said last of those it said that are worth showing.
+    /// The last line of cargo worth showing.
     line: String,
     shown: Option<Instant>,
     crates: usize,
@@ -63,7 +63,7 @@ impl Build {
         Some(self.still(now))
     }
 
-    /// When the time that has passed is to be shown again, if cargo says nothing until then.
+    /// The time the elapsed time is shown again, if cargo prints nothing until then.
     pub fn due(&self) -> Option<Instant> {
         self.shown.map(|shown| shown + TICK)
     }

@@ -177,7 +177,7 @@ pub(super) async fn evaluate(
     })
 }
 
-/// What to do about tasks that go on on engines after a cell that may have waited for them.
+/// The hint about tasks that continue on engines after a cell that may have waited for them.
 fn going_on(services: &Services) -> Option<String> {
     let tasks = services.results().tasks();
     let going_on = match tasks.iter().filter(|(_, ended)| !ended).count() {

@@ -121,7 +121,7 @@ async fn evcxr(
     evaluated.map_err(|failure| Fault::at(refused(failure, call), place))
 }
 
-/// What evcxr or cargo say of a command they do not obey, as a wrong argument.
+/// Turns evcxr's or cargo's refusal of a command into a wrong argument.
 pub(super) fn refused(failure: Failure, call: &CommandCall) -> Failure {
     let Some(message) = own_words(&failure) else {
         return failure;
@@ -141,7 +141,7 @@ pub(super) fn refused(failure: Failure, call: &CommandCall) -> Failure {
     }
 }
 
-/// What evcxr says of a command it does not obey.
+/// The message of evcxr about a command it refuses.
 fn own_words(failure: &Failure) -> Option<&str> {
     let Failure::Compile { diagnostics } = failure else {
         return None;

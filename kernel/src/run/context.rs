@@ -1,4 +1,4 @@
-//! What everything that one cell causes needs to know of it.
+//! The context of everything that one cell causes.
 
 use super::timer::Timer;
 use crate::cell::SourceMap;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long what an interrupted cell has asked for may take to stop: as long as engines may.
+/// Time an interrupted cell's requests may take to stop: as long as engines may.
 const SETTLE_LIMIT: Duration = Duration::from_secs(6);
 
 /// A running cell, as seen by what runs on its behalf. Clones share it.
@@ -29,7 +29,7 @@ struct Inner {
     abandoned: CancellationToken,
     calls: TaskTracker,
     timer: Timer,
-    /// Why a magic within the running Rust text failed. Held for an assignment.
+    /// The failure of a magic within the running Rust text. Locked for an assignment.
     magic_fault: Mutex<Option<Fault>>,
 }
 
@@ -71,12 +71,12 @@ impl CellContext {
         }))
     }
 
-    /// Where the cell's outputs go.
+    /// The sink of the cell's outputs.
     pub fn outlet(&self) -> &Outlet {
         &self.0.outlet
     }
 
-    /// Whom the cell asks for lines.
+    /// The prompter for the cell's input.
     pub fn asker(&self) -> &Asker {
         &self.0.asker
     }
@@ -91,7 +91,7 @@ impl CellContext {
         &self.0.insisted
     }
 
-    /// How long the cell takes.
+    /// The cell's timer.
     pub fn timer(&self) -> &Timer {
         &self.0.timer
     }
@@ -131,7 +131,7 @@ impl CellContext {
         }
     }
 
-    /// Where a magic within the cell's Rust text stands: the first line that reads like it.
+    /// Finds a magic within the cell's Rust text: the first line that reads like it.
     pub fn place_of_magic(&self, line: &str) -> (Place, usize) {
         match self.0.source.find(line) {
             Some(start) => (self.place(SourceMap::default()), start),

@@ -7,7 +7,7 @@ use phalanx_protocol::output::StreamName;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// What a crate's folder holds.
+/// The file in a crate's folder.
 const MANIFEST: &str = "Cargo.toml";
 
 /// A dependency as evcxr takes it: `name = configuration`, with absolute paths, or a name alone.
@@ -18,7 +18,7 @@ struct Resolved {
     found: Option<PathBuf>,
 }
 
-/// Why a `:dep` makes no sense.
+/// The reason why a `:dep` is malformed.
 #[derive(Clone, Debug, PartialEq)]
 struct Trouble {
     message: String,

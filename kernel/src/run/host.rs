@@ -1,4 +1,4 @@
-//! What the `phalanx` library asks of the kernel while a cell runs.
+//! The kernel's answers to the `phalanx` library while a cell runs.
 
 use super::fanout::{self, wait_with_bar};
 use super::magics::{self, Order, Standing, limit};
@@ -62,7 +62,7 @@ pub async fn serve(
     }
 }
 
-/// What has come of tasks; with `wait`, once all of them have ended.
+/// The outcomes of tasks; with `wait`, once all of them have ended.
 async fn awaited(
     context: &CellContext,
     result: &Selection,
@@ -84,7 +84,7 @@ async fn awaited(
     }
 }
 
-/// What came of tasks, and their values.
+/// The outcomes of tasks, and their values.
 fn values(result: &Selection, tasks: Range<usize>) -> (HostReply, Vec<Bytes>) {
     let outcomes = result.outcomes(tasks);
     let mut raw = Vec::with_capacity(outcomes.len());
@@ -101,7 +101,7 @@ fn values(result: &Selection, tasks: Range<usize>) -> (HostReply, Vec<Bytes>) {
     (HostReply::Values(told), raw)
 }
 
-/// What is large goes by way of memory that the library maps.
+/// Moves large values to memory that the library maps.
 async fn placed((told, raw): (HostReply, Vec<Bytes>)) -> (HostReply, Vec<Bytes>) {
     if raw.iter().all(|value| value.len() < LEAST) {
         return (told, raw);

@@ -1,4 +1,4 @@
-//! What a cell asks for, carried out.
+//! Carries out what a cell asks for.
 //!
 //! | file | what |
 //! |---|---|

@@ -28,7 +28,7 @@ impl Moved {
         self.moved.get(variable).copied()
     }
 
-    /// Why a variable is not there, and what to do.
+    /// The reason why a variable is gone, and the remedy.
     fn why(&self, name: &str) -> Option<String> {
         match (self.undefined.get(name), self.by(name)) {
             (Some((cell, cause)), moved) if moved.is_none_or(|moved| moved <= *cell) => {

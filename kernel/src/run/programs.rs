@@ -1,4 +1,4 @@
-//! How the kernel's own processes are started.
+//! The programs of the kernel's own processes.
 
 use phalanx_analysis::handle::AnalysisConfig;
 use phalanx_evaluator::{Backend, EvaluatorConfig, analysis_config};

@@ -17,18 +17,18 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Characters of the bar in text.
 const WIDTH: usize = 20;
 
-/// When a bar is shown and what it shows. Pure.
+/// A progress bar: its time and its text. Pure.
 #[derive(Debug)]
 pub struct Progress {
     name: String,
     total: usize,
     display_id: String,
     started: Instant,
-    /// When the bar appears; `None` for never.
+    /// The time the bar appears; `None` for never.
     appears: Option<Instant>,
     interval: Duration,
     shown: Option<Instant>,
-    /// What stands there, to be said again where it was cleared away.
+    /// True if the bar was cleared away and has to be shown again.
     cleared: bool,
 }
 
@@ -54,7 +54,7 @@ impl Progress {
         self
     }
 
-    /// When [`tick`](Self::tick) is due.
+    /// The time [`tick`](Self::tick) is due.
     pub fn deadline(&self) -> Option<Instant> {
         match self.shown {
             None => self.appears,

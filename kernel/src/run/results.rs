@@ -18,11 +18,11 @@ const MUCH: usize = 64 << 20;
 pub struct Held {
     /// Its name in this kernel; unique over all clusters of a session.
     pub id: AsyncResultId,
-    /// What is known.
+    /// The tasks and their records.
     pub result: AsyncResult,
-    /// How its outputs are labelled.
+    /// The labels of its outputs.
     pub labels: Labels,
-    /// How many items each task stands for; empty where each is one.
+    /// The number of items of each task; empty if each is one.
     sizes: Arc<[usize]>,
 }
 
@@ -32,11 +32,11 @@ pub struct Held {
 pub struct Chosen {
     /// The AsyncResult of each part.
     ids: Vec<AsyncResultId>,
-    /// What is known.
+    /// The tasks and their records.
     pub tasks: Selection,
-    /// How their outputs are labelled.
+    /// The labels of their outputs.
     pub labels: Labels,
-    /// How many items each task stands for; empty where each is one.
+    /// The number of items of each task; empty if each is one.
     sizes: Arc<[usize]>,
 }
 
@@ -79,7 +79,7 @@ impl Chosen {
         }
     }
 
-    /// Where the tasks are.
+    /// The ranges of the tasks.
     pub fn ranges(&self) -> Vec<TaskRange> {
         let parts = self.ids.iter().zip(self.tasks.parts());
         parts
@@ -91,7 +91,7 @@ impl Chosen {
             .collect()
     }
 
-    /// How far they are.
+    /// The progress of the tasks.
     pub fn progress(&self) -> Progress {
         let tasks = &self.tasks;
         Progress {
@@ -106,7 +106,7 @@ impl Chosen {
         }
     }
 
-    /// How many items there are.
+    /// The number of items.
     pub fn items(&self) -> usize {
         match &*self.sizes {
             [] => self.tasks.len(),
@@ -114,7 +114,7 @@ impl Chosen {
         }
     }
 
-    /// How many items are done.
+    /// The number of items that are done.
     pub fn items_ended(&self) -> usize {
         match &*self.sizes {
             [] => self.tasks.progress(),
@@ -204,7 +204,7 @@ impl Results {
         self.table().held.iter().cloned().collect()
     }
 
-    /// Where these tasks are, if all of them are of this session.
+    /// Finds the ranges of these tasks, if all of them are of this session.
     pub fn ranges(&self, tasks: &[MsgId]) -> Option<Vec<TaskRange>> {
         let wanted: HashSet<&MsgId> = tasks.iter().collect();
         let mut places = HashMap::new();
@@ -268,7 +268,7 @@ impl Results {
         }
     }
 
-    /// How many tasks of this session have not ended, for each engine that has any.
+    /// The number of tasks of this session that have not ended, for each engine that has any.
     pub fn pending(&self) -> HashMap<EngineId, usize> {
         let pending: Vec<AsyncResult> = self
             .table()

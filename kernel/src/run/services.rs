@@ -30,10 +30,10 @@ pub struct Services {
     fanout: Fanout,
     functions: Functions,
     sources: Sources,
-    /// What the sets of magics remember. Held for one look or change.
+    /// The memory of the sets of magics. Locked for one look or change.
     sets: Arc<Mutex<MagicSets>>,
     surroundings: Surroundings,
-    /// Whether every cell tells how long it took.
+    /// True if every cell reports the time it took.
     timing: Arc<AtomicBool>,
 }
 
@@ -119,7 +119,7 @@ impl Services {
         self.local.set(setting);
     }
 
-    /// Whether every cell tells how long it took.
+    /// Returns true if every cell reports the time it took.
     pub fn timing(&self) -> bool {
         self.timing.load(Ordering::Relaxed)
     }
@@ -129,7 +129,7 @@ impl Services {
         !self.timing.fetch_not(Ordering::Relaxed)
     }
 
-    /// What the sets of magics remember; not to be held across an await.
+    /// The memory of the sets of magics; not to be held across an await.
     pub fn sets(&self) -> MutexGuard<'_, MagicSets> {
         self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! Where in the notebook code stands that is in no part of the cell that ran it: functions of earlier
-//! cells, and those that engines were given.
+//! The locations in the notebook of code outside the cell that ran it: functions of earlier cells,
+//! and those sent to engines.
 //!
 //! A cell's library holds the items of all cells before it. Beside the library is what it was compiled
 //! from, and a line of that is looked for in the cells.
@@ -12,10 +12,10 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many bytes of cells are kept; older ones are forgotten.
+/// The number of bytes of cells that are kept; older ones are forgotten.
 const MOST: usize = 1 << 22;
 
-/// How many lines before one are compared where it stands at several places.
+/// The number of preceding lines that are compared if a line occurs several times.
 const AROUND: usize = 20;
 
 /// The cells that have run. Clones share it.

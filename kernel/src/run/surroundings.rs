@@ -1,4 +1,4 @@
-//! What a session has changed of the folder and the environment its cells run in.
+//! The session's changes to the folder and the environment its cells run in.
 
 use phalanx_protocol::runtime::Setting;
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
-//! How long a cell takes.
+//! The time a cell takes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// When a cell's time began to count, and how much of it was spent in its own code.
+/// The time a cell's clock started, and the time spent in its own code.
 #[derive(Debug, Default)]
 pub struct Timer(
     /// Held for an assignment.
@@ -28,12 +28,12 @@ impl Timer {
         self.times().ran += ran;
     }
 
-    /// How long code of the cell has run so far.
+    /// The time the cell's code has run so far.
     pub fn ran(&self) -> Duration {
         self.times().ran
     }
 
-    /// What is to be told when the cell is done, if anything is.
+    /// The report for the end of the cell, if one is due.
     pub fn end(&self, now: Instant) -> Option<String> {
         let times = *self.times();
         let (began, before) = times.began?;

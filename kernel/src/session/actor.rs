@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-/// Why a kernel could not serve.
+/// The reason why a kernel could not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// It has no channels.
@@ -117,7 +117,7 @@ pub async fn run(
     Ok(())
 }
 
-/// What ends a kernel apart from its frontend.
+/// The events that end a kernel apart from its frontend.
 struct Ends {
     terminate: Signal,
     /// Ctrl-C in the terminal reaches every process there; frontends interrupt by message.
@@ -336,7 +336,7 @@ async fn expressions(
     results
 }
 
-/// What comes of some work; a panic in it is a failure like others, since somebody waits.
+/// Runs some work; a panic in it becomes a failure like others, since somebody waits.
 async fn guarded<T, E: From<Failure>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(result) => result,

@@ -1,4 +1,4 @@
-//! Where a kernel serves, and how frontends learn of it.
+//! The address of a kernel, and its announcement to frontends.
 
 use crate::channel::{Channels, OpenError};
 use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
@@ -6,10 +6,10 @@ use phalanx_transport::ConnectionFileError;
 use phalanx_transport::connection::write_kernel_file;
 use std::path::{Path, PathBuf};
 
-/// Where a kernel is to serve.
+/// The address a kernel is to serve on.
 #[derive(Clone, Debug)]
 pub enum Connection {
-    /// Where whoever started it has said.
+    /// The address given by the process that started it.
     Given(ConnectionInfo),
     /// Anywhere on this machine, said in a file that is written.
     Announced(PathBuf),
@@ -40,7 +40,7 @@ impl Connection {
     }
 }
 
-/// Why a kernel has no channels.
+/// The reason why a kernel has no channels.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
     /// They could not be opened.

@@ -42,39 +42,39 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CellId(pub u64);
 
-/// What happens to a session.
+/// An event of a session.
 #[derive(Debug)]
 pub enum Event {
     /// A frontend asks something.
     Request(Request),
     /// A cell is done; its outputs are published.
     CellEnded {
-        /// Which.
+        /// The cell.
         cell: CellId,
-        /// How.
+        /// The outcome.
         result: Result<(), ErrorReport>,
         /// The text of its value.
         value: Option<String>,
-        /// What its reply says besides.
+        /// Further parts of its reply.
         extras: Extras,
     },
-    /// What was asked elsewhere is answered.
+    /// Work done elsewhere has an answer.
     Answered {
-        /// Who asked.
+        /// The origin of the request.
         from: Requester,
         /// The answer, where one is wanted.
         reply: Option<JupyterMessageContent>,
     },
-    /// What was asked elsewhere will not be answered.
+    /// Work done elsewhere has failed.
     Failed {
-        /// Who asked.
+        /// The origin of the request.
         from: Requester,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
 }
 
-/// What a session wants done.
+/// A command of a session.
 #[derive(Debug)]
 pub enum Command {
     /// Publish on iopub.
@@ -120,17 +120,17 @@ pub enum Command {
 pub struct Cell {
     /// This run of it.
     pub id: CellId,
-    /// Who asked; it travels with everything the cell causes.
+    /// The origin of the request; it travels with everything the cell causes.
     pub from: Requester,
     /// The source.
     pub source: String,
     /// The number in `In[n]`.
     pub count: usize,
-    /// Whether nothing of it is to be published.
+    /// True if nothing of it is published.
     pub silent: bool,
-    /// Whether the frontend can be asked for input.
+    /// True if the frontend can be asked for input.
     pub allow_stdin: bool,
-    /// What is to be evaluated once the cell is done, by name.
+    /// The expressions to evaluate once the cell is done, by name.
     pub user_expressions: HashMap<String, String>,
 }
 

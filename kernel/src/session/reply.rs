@@ -8,17 +8,17 @@ use phalanx_protocol::jupyter::{
 };
 use std::collections::HashMap;
 
-/// What a cell leaves for its reply, beside its outputs.
+/// The parts of a cell's reply beside its status.
 #[derive(Clone, Debug, Default)]
 pub struct Extras {
-    /// What the frontend is to do: show a page of help, say.
+    /// Actions for the frontend, such as showing a page of help.
     pub payload: Vec<Payload>,
     /// The values of `user_expressions`.
     pub expressions: HashMap<String, ExpressionResult>,
 }
 
 impl Extras {
-    /// Whether the cell asked for the end of the kernel.
+    /// Returns true if the cell asked for the end of the kernel.
     pub(super) fn quits(&self) -> bool {
         let asks = |payload: &Payload| matches!(payload, Payload::AskExit { .. });
         self.payload.iter().any(asks)

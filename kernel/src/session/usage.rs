@@ -1,4 +1,4 @@
-//! What the kernel and all it has started take of the machine (`usage_request`).
+//! The resources that the kernel and all its processes use (`usage_request`).
 
 use super::info::unknown;
 use phalanx_protocol::jupyter::JupyterMessageContent;
@@ -15,7 +15,7 @@ const SYSTEM_TICKS: usize = 12;
 /// Clock ticks a second in what `/proc` says, on every Linux.
 const TICKS: f64 = 100.0;
 
-/// What was measured last, since a share of processor time is one of an interval.
+/// The last measurement, since a share of processor time is one of an interval.
 #[derive(Debug, Default)]
 pub struct Usage {
     last: Option<Sample>,

@@ -26,13 +26,13 @@ pub struct Frontend {
     stdin: Socket,
     iopub: Socket,
     info: ConnectionInfo,
-    /// What was published, by the request that caused it.
+    /// The publications, by the request that caused them.
     published: BTreeMap<String, VecDeque<Envelope>>,
     replies: Vec<Envelope>,
     _folder: tempfile::TempDir,
 }
 
-/// How a cell went.
+/// The reply, outputs and messages of a cell.
 #[derive(Debug)]
 pub struct Ran {
     pub reply: Value,
@@ -287,7 +287,7 @@ impl Frontend {
         assert!(messages.is_empty(), "{messages:#?}");
     }
 
-    /// What a request caused, up to idle; busy must have come first.
+    /// Waits for the messages a request caused, up to idle; busy must have come first.
     pub async fn until_idle(&mut self, id: &str) -> Vec<Envelope> {
         let mut messages: Vec<Envelope> = Vec::new();
         let first = self.published_for(id).await;
@@ -385,7 +385,7 @@ impl Frontend {
         }
     }
 
-    /// Whether the heartbeat comes back as it was sent.
+    /// Checks that the heartbeat comes back as it was sent.
     pub async fn heartbeat(&self) {
         let info = &self.info;
         let mut socket = connect(info, Kind::Dealer, info.hb_port, "heart").await;

@@ -1,4 +1,4 @@
-//! What no frontend should send, and frontends that behave badly.
+//! Messages that no frontend should send, and frontends that behave badly.
 
 use crate::Frontend;
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! What `phalanx install`, `uninstall` and `doctor` do to a machine.
+//! The effects of `phalanx install`, `uninstall` and `doctor` on a machine.
 
 use serde_json::Value;
 use std::path::Path;

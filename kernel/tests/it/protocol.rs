@@ -1,4 +1,4 @@
-//! What every frontend relies on, whatever the cells are.
+//! Behavior that every frontend relies on, whatever the cells are.
 
 use crate::Frontend;
 use crate::frontend::{connection, limited};

@@ -8,7 +8,7 @@ use phalanx_transport::connection::UNREACHABLE_ENVIRONMENT;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long the engines of a cluster may take to be heard: longer than the heartbeat of a stock
+/// Time the engines of a cluster may take to answer: longer than the heartbeat of a stock
 /// controller, which sets the pace there.
 const ENGINES_LIMIT: Duration = Duration::from_secs(10);
 

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 /// Lines kept of what an engine's process printed.
 const LAST_WORDS: usize = 20;
 
-/// How long an engine that was asked to end may take before it is made to.
+/// Time an engine that was asked to end may take before it is killed.
 const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// The lines a process printed last. Held for one line.
@@ -80,12 +80,12 @@ impl EngineProcess {
         status
     }
 
-    /// How the process ended, if it has.
+    /// The exit status of the process, once it has ended.
     pub(super) fn status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// What it printed last.
+    /// The last lines it printed.
     pub(super) fn last_words(&self) -> String {
         let words = self
             .last_words

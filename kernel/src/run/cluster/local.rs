@@ -17,10 +17,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How long engines may take to register: generous, for machines that are busy.
+/// Time engines may take to register: generous, for machines that are busy.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long engines may take to leave the controller.
+/// Time engines may take to leave the controller.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// A cluster of this process.

@@ -38,18 +38,18 @@ pub struct Cluster {
 /// A cluster that has come up.
 #[derive(Clone, Debug)]
 pub struct Started {
-    /// How many engines it has.
+    /// The number of engines.
     pub engines: usize,
-    /// How long that took.
+    /// The time that took.
     pub took: Duration,
 }
 
-/// What has become of a cluster that is used no longer.
+/// The fate of a cluster that is no longer used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stopped {
     /// It has ended.
     Ended {
-        /// How many engines it had.
+        /// The number of engines it had.
         engines: usize,
     },
     /// It was started elsewhere and goes on.
@@ -194,7 +194,7 @@ impl Cluster {
             .unwrap_or_default()
     }
 
-    /// What there is, as a table.
+    /// The status, as a table.
     pub async fn status(&self) -> MimeBundle {
         self.ask(|reply| Order::Status { reply })
             .await

@@ -14,11 +14,11 @@ pub struct ClusterRecord {
     pub cluster_id: String,
     /// The process that owns it.
     pub pid: u32,
-    /// When that process began, in ticks since the machine did: pids are used again.
+    /// The start time of that process, in ticks since the machine started: pids are reused.
     pub began: u64,
-    /// How many engines were asked for.
+    /// The number of engines that were requested.
     pub engines: usize,
-    /// What started the engines.
+    /// The launcher of the engines.
     pub launcher: String,
     /// The connection file for clients.
     pub client_file: PathBuf,
@@ -89,7 +89,7 @@ impl Registry {
 }
 
 impl ClusterRecord {
-    /// Whether the process that owns it is still there.
+    /// Returns true if the process that owns it still runs.
     pub fn runs(&self) -> bool {
         let alive = i32::try_from(self.pid)
             .ok()
@@ -99,7 +99,7 @@ impl ClusterRecord {
     }
 }
 
-/// When a process began, in ticks since the machine did.
+/// The start time of a process, in ticks since the machine started.
 pub fn began(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before may hold anything; state is the first field after it, the start the twentieth.

@@ -1,4 +1,4 @@
-//! What there is of the cluster, as a table.
+//! The status of the cluster, as a table.
 
 use super::engines::EngineProcess;
 use crate::report::table::table;

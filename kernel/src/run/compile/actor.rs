@@ -47,11 +47,11 @@ struct Actor {
     closed: bool,
     process: Option<Process>,
     lineages: Lineages,
-    /// What every new evaluator is told first.
+    /// The dependencies every new evaluator adds first.
     dependencies: Vec<String>,
     requests: u64,
     artifacts: Artifacts,
-    /// What cargo says, for the cell that waits for it.
+    /// Cargo's output, for the cell that waits for it.
     build: Option<(CellContext, Build)>,
 }
 
@@ -61,7 +61,7 @@ struct Process {
     toolchain: Toolchain,
 }
 
-/// Why the evaluator gave no answer.
+/// The reason why the evaluator gave no answer.
 enum Silence {
     /// It ended.
     Gone(Failure),

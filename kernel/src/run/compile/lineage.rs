@@ -1,4 +1,4 @@
-//! Which states engines can be in, and how each is made. Pure.
+//! The states engines can be in, and the origin of each. Pure.
 //!
 //! A state is the outcome of one cell in another state, so every state has a lineage back to the
 //! empty one. What the evaluator has not compiled yet is compiled when a cell needs it.
@@ -11,7 +11,7 @@ use phalanx_protocol::runtime::Outcome;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// How a state is made.
+/// The origin of a state.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Origin {
     /// From which state.
@@ -52,7 +52,7 @@ impl Lineages {
         }
     }
 
-    /// What has to be compiled, in this order, before a cell can be compiled from `state`.
+    /// Lists what has to be compiled, in this order, before a cell can be compiled from `state`.
     ///
     /// # Errors
     /// When the state's lineage leads to one that is not ours.
@@ -114,7 +114,7 @@ impl Lineages {
         self.variables.get(state).cloned().unwrap_or_default()
     }
 
-    /// Which cells have moved the variables that are gone in a state.
+    /// The cells that have moved the variables that are gone in a state.
     pub(super) fn moved(&self, state: &StateId) -> Moved {
         self.moved.get(state).cloned().unwrap_or_default()
     }

@@ -27,15 +27,15 @@ pub struct Compilation {
     pub base: StateId,
     /// The state it leads to.
     pub next: StateId,
-    /// What to run; `None` when the cell only adds items.
+    /// The code to run; `None` if the cell only adds items.
     pub cell: Option<CompiledCell>,
-    /// What it needs of the machine.
+    /// Its requirements on the machine.
     pub toolchain: Toolchain,
-    /// What it needs, in load order, itself last.
+    /// The artifacts it needs, in load order, itself last.
     pub artifacts: Vec<(ArtifactHash, PathBuf)>,
 }
 
-/// What is to be compiled.
+/// A cell to compile.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// From which state.
@@ -130,7 +130,7 @@ impl Compiler {
         answer.await.unwrap_or_default()
     }
 
-    /// Which cells have moved the variables that are gone in a state.
+    /// The cells that have moved the variables that are gone in a state.
     pub async fn moved(&self, state: StateId) -> Moved {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Moved { state, reply });

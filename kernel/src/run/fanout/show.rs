@@ -98,7 +98,7 @@ async fn stop(context: &CellContext, submitted: &Submitted, signal: &Signal) {
     );
 }
 
-/// How a cell that was interrupted has ended; `pending` had not when it was.
+/// The failure of a cell that was interrupted; `pending` had not ended then.
 fn interrupted(result: &AsyncResult, pending: &[EngineId]) -> Failure {
     let running = result.pending();
     let failures = result.failures();
@@ -159,7 +159,7 @@ pub async fn stream(context: &CellContext, chosen: &Chosen) {
     follow.finish().await;
 }
 
-/// What is shown of the events of an AsyncResult.
+/// The view of an AsyncResult's events.
 enum View {
     Streamed(Box<Streamer>),
     Grouped(GroupBy),

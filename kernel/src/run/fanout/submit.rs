@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-/// What the AsyncResult of a cell is called, as in ipyparallel.
+/// The name of a cell's AsyncResult, as in ipyparallel.
 pub const NAME: &str = "%px";
 
 /// The codes rustc has for names it does not find.
@@ -29,14 +29,14 @@ const UNRESOLVED: [&str; 7] = [
     "E0405", "E0412", "E0422", "E0425", "E0432", "E0433", "E0599",
 ];
 
-/// What running cells on engines takes. Clones share it.
+/// The parts needed to run cells on engines. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Fanout {
     /// Compiles cells for engines.
     pub compiler: Compiler,
-    /// Where the engines stand.
+    /// The states of the engines.
     pub states: States,
-    /// Where AsyncResults are kept.
+    /// The AsyncResults that are kept.
     pub results: Results,
     /// Where what comes after a cell is shown.
     pub late: LateOutput,
@@ -244,7 +244,7 @@ fn gone(id: EngineId) -> Failure {
     }
 }
 
-/// Whether an engine's machine can load what was compiled here.
+/// Checks that an engine's machine can load what was compiled here.
 fn fits(engine: &Engine, compilation: &Compilation) -> Result<(), Failure> {
     let ours = &compilation.toolchain;
     let Some(theirs) = &engine.handshake else {
@@ -289,5 +289,5 @@ pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilat
     }
 }
 
-/// Where each task of a submission went, and the state it should lead to.
+/// The engine of each task of a submission, and the state it should lead to.
 pub(super) type Sent = Vec<(EngineUuid, StateId)>;

@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// How often one task may be refused: a state changes at most once for each cell that is under way
-/// before it, so this is many cells.
+/// The number of times one task may be refused: a state changes at most once for each cell that is
+/// under way before it, so this is many cells.
 const MOST_REFUSALS: usize = 32;
 
 /// A submission to watch over.
@@ -27,7 +27,7 @@ pub(super) struct Supervised {
     pub(super) sent: Sent,
 }
 
-/// What a cell was compiled again for.
+/// The state, and the lost variables, a cell was compiled again for.
 type Needed = (StateId, Vec<String>);
 
 /// Ends with the submission's last task.

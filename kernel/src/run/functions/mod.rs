@@ -30,7 +30,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
-/// What calling functions takes. Clones share it.
+/// The parts needed to call functions. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Functions {
     artifacts: Artifacts,

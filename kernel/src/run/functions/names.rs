@@ -1,4 +1,4 @@
-//! What the engines' namespaces hold besides variables. Pure.
+//! The contents of the engines' namespaces besides variables. Pure.
 //!
 //! A value can be in two places of an engine: it is a variable of its cells, or it is in bytes where
 //! functions find it. Which is newer decides what has to be done before a cell or a function uses it.
@@ -16,7 +16,7 @@ enum Given {
     Copied { state: StateId },
 }
 
-/// What functions find on each engine, by name.
+/// The names that functions find on each engine.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     engines: HashMap<EngineUuid, HashMap<String, Given>>,
@@ -41,7 +41,7 @@ impl Names {
         self.of(engine).remove(name);
     }
 
-    /// Whether functions find the value as it is in this state.
+    /// Returns true if functions find the value as it is in this state.
     pub(super) fn is_current(&self, engine: &EngineUuid, name: &str, state: &StateId) -> bool {
         match self.engines.get(engine).and_then(|names| names.get(name)) {
             Some(Given::Pushed { .. }) => true,

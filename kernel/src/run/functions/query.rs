@@ -1,4 +1,4 @@
-//! What the library asks of the cluster, beside functions.
+//! Requests of the library about the cluster, except calls of functions.
 
 use super::{Functions, client, materialise};
 use crate::report::elsewhere;
@@ -14,10 +14,10 @@ use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use serde_json::json;
 use std::time::Duration;
 
-/// How long engines are waited for where no time is given.
+/// Time to wait for engines if no limit is given.
 const ENGINES_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long engines may take to end.
+/// Time engines may take to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers one request.

@@ -24,18 +24,18 @@ struct Actor {
     toolchain: watch::Sender<Option<Toolchain>>,
     evaluator: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorNotice>)>,
     runtime: Option<(Runtime, mpsc::Receiver<RuntimeEvent>)>,
-    /// What the user has said of them.
+    /// The user's choice about snapshots.
     snapshots: Option<bool>,
     jobs: HashMap<JobId, Job>,
     next_job: u64,
     hearings: HashMap<JobId, Hearing>,
     /// The cell of each run that may still say something, and of what threads say after the last.
     run: Option<(RunId, CellContext)>,
-    /// When that run began.
+    /// The time that run began.
     began: Instant,
 }
 
-/// What the handle is told of.
+/// The state published to the handle.
 type Told = (
     watch::Sender<Vec<String>>,
     watch::Sender<Moved>,

@@ -115,7 +115,7 @@ impl Local {
         let _ = wait.await;
     }
 
-    /// What was evaluated, in order, and what is being.
+    /// The sources that were evaluated, in order, and the one that is being evaluated.
     pub async fn sources(&self) -> Vec<String> {
         let Scope {
             mut sources,
@@ -133,7 +133,7 @@ impl Local {
         answer.await.unwrap_or_default()
     }
 
-    /// What cells are compiled with, once the evaluator has started.
+    /// The toolchain that compiles cells, once the evaluator has started.
     pub fn toolchain(&self) -> Option<Toolchain> {
         self.toolchain.borrow().clone()
     }
@@ -143,7 +143,7 @@ impl Local {
         self.variables.borrow().clone()
     }
 
-    /// Which cells have moved the variables that are gone, as of the last cell.
+    /// The cells that have moved the variables that are gone, as of the last cell.
     pub fn moved(&self) -> Moved {
         self.moved.borrow().clone()
     }
@@ -153,7 +153,7 @@ impl Local {
         self.order(Order::Set(setting));
     }
 
-    /// Whether a snapshot of the process that runs the cells is kept, for when one brings it down.
+    /// Turns snapshots of the process that runs the cells on or off.
     pub fn set_snapshots(&self, on: bool) {
         self.order(Order::Snapshots { on });
     }

@@ -21,7 +21,7 @@ use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::{MimeBundle, StreamName};
 use std::time::Duration;
 
-/// Where a magic was typed, which decides what its value is.
+/// The position of a magic, which decides what its value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// On its own: an AsyncResult that is returned is shown as the cell's value.
@@ -33,17 +33,17 @@ pub enum Standing {
 /// A magic that is to be carried out.
 #[derive(Debug)]
 pub struct Order<'a> {
-    /// What was typed, parsed.
+    /// The parsed magic.
     pub typed: Typed,
     /// The line, from its `%` on.
     pub line: &'a str,
     /// The body of a cell magic.
     pub body: Option<RustText>,
-    /// Where the line stands.
+    /// The location of the line.
     pub place: Place,
     /// The line's first byte in the place's text.
     pub start: usize,
-    /// Where it was typed.
+    /// The position of the magic.
     pub standing: Standing,
 }
 

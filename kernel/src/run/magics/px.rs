@@ -18,7 +18,7 @@ pub(super) struct PxOrder {
     pub(super) suffix: Suffix,
     pub(super) options: PxOptions,
     pub(super) text: RustText,
-    /// Where the magic's line stands.
+    /// The location of the magic's line.
     pub(super) place: Place,
     /// The line's first byte in the place's text.
     pub(super) start: usize,

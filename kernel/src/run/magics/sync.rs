@@ -14,14 +14,14 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What an engine has: the cells that led to its state, and its variables.
+/// The contents of an engine: the cells that led to its state, and its variables.
 struct Stand {
     engine: EngineId,
     sources: Vec<Arc<str>>,
     variables: Vec<String>,
 }
 
-/// What engines lack that another has.
+/// The definitions that engines lack and another has.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Lack {
     /// The items of each cell that was missed, and their names.
@@ -85,7 +85,7 @@ async fn stands(services: &Services, engines: &[Engine]) -> Vec<Stand> {
     stands
 }
 
-/// What one engine lacks that the model has.
+/// The definitions one engine lacks and the model has.
 fn lack(model: &Stand, stand: &Stand) -> Lack {
     let had: HashSet<String> = stand
         .sources

@@ -1,6 +1,6 @@
 //! The patterns of a search.
 
-/// Whether a text matches a pattern of `*` (anything) and `?` (one character), as a whole.
+/// Returns true if a text as a whole matches a pattern of `*` (anything) and `?` (one character).
 pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();

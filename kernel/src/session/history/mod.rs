@@ -1,4 +1,4 @@
-//! What was run, in this session and in those before it.
+//! The history: the cells of this session and of those before it.
 //!
 //! | file | what |
 //! |---|---|
@@ -18,7 +18,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// Where the history is kept, beneath the user's data folder.
+/// The file of the history, beneath the user's data folder.
 const FILE: &str = "phalanx/history.jsonl";
 
 /// The history, on a thread of its own since it reads and writes a file.
@@ -100,7 +100,7 @@ impl History {
     }
 }
 
-/// What the thread knows.
+/// The state of the thread.
 struct Keeper {
     file: Option<HistoryFile>,
     /// The number of this session, once it has written something.

@@ -1,4 +1,4 @@
-//! What happens to the local namespace, and what it wants done.
+//! Events and commands of the local namespace.
 
 use crate::report::Notice;
 use phalanx_evaluator::EvaluatorNotice;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::run::local) struct JobId(pub u64);
 
-/// What happens to the namespace.
+/// An event of the namespace.
 #[derive(Debug)]
 pub(in crate::run::local) enum Event {
     /// A cell, of this execution count, is to be evaluated.
@@ -39,7 +39,7 @@ pub(in crate::run::local) enum Event {
     Exited { status: String },
 }
 
-/// What to do.
+/// A command of the namespace.
 #[derive(Debug)]
 pub(in crate::run::local) enum Command {
     StartEvaluator,

@@ -16,7 +16,7 @@ pub(super) struct Hearings {
 }
 
 impl Hearings {
-    /// Whether the runtime is at it.
+    /// Returns true while the runtime runs one.
     pub(super) fn is_on(&self) -> bool {
         self.current.is_some()
     }

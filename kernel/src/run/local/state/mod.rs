@@ -1,5 +1,5 @@
-//! What the local namespace does next: an evaluator and a runtime, each of which may fail, and the
-//! log from which a new evaluator learns what an old one knew. Pure.
+//! The decisions of the local namespace: an evaluator and a runtime, each of which may fail, and
+//! the log from which a new evaluator is brought up to date. Pure.
 
 mod death;
 mod event;
@@ -66,12 +66,12 @@ impl State {
         &self.variables
     }
 
-    /// What cells are compiled with, once the evaluator has said so.
+    /// The toolchain that compiles cells, once the evaluator has reported it.
     pub(super) fn toolchain(&self) -> Option<&Toolchain> {
         self.toolchain.as_ref()
     }
 
-    /// Which cells have moved the variables that are gone.
+    /// The cells that have moved the variables that are gone.
     pub(super) fn moved(&self) -> &Moved {
         &self.moved
     }
@@ -440,7 +440,7 @@ fn not_run() -> Outcome {
     }
 }
 
-/// Whether a source is a command after which evcxr counts on a new runtime.
+/// Returns true if a source is a command after which evcxr expects a new runtime.
 fn is_renewal(source: &str) -> bool {
     let spec = crate::command::table::find(source.trim());
     spec.is_some_and(|spec| spec.doer == Doer::Renewal)

@@ -1,4 +1,4 @@
-//! What the local namespace's state is made of.
+//! The parts of the local namespace's state.
 
 use super::JobId;
 use phalanx_protocol::evaluator::{CompiledCell, RequestId, UnkeptVariable};
@@ -46,7 +46,7 @@ pub(super) struct Waiting {
     pub(super) attempt: Attempt,
 }
 
-/// Whether an evaluator has already died over a cell.
+/// The number of the attempt: on the second, an evaluator has already died over the cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Attempt {
     First,
@@ -64,7 +64,7 @@ pub(super) struct Current {
     pub(super) source: String,
     pub(super) phase: Phase,
     pub(super) outcomes: Vec<Outcome>,
-    /// What ran last.
+    /// The library that ran last.
     pub(super) library: Option<PathBuf>,
     /// The variables that it does not leave if it completes.
     pub(super) leaves_out: Vec<UnkeptVariable>,
