@@ -6,14 +6,14 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// What a program that ended had printed.
+/// A program that ended, and its output.
 #[derive(Debug)]
 pub struct Finished {
     /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
-    /// What it printed.
+    /// The text on stdout.
     pub stdout: String,
-    /// What it complained about.
+    /// The text on stderr.
     pub stderr: String,
 }
 

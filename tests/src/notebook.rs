@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// A notebook after its execution.
 #[derive(Debug)]
 pub struct Executed {
-    /// How the program that executed it ended, and what it printed.
+    /// The exit of the program that executed it, and its output.
     pub finished: Finished,
     cells: Vec<Value>,
 }
@@ -90,10 +90,10 @@ impl Executed {
     }
 }
 
-/// What one cell put out.
+/// The outputs of one cell.
 #[derive(Clone, Copy, Debug)]
 pub struct Outputs<'a> {
-    /// Whether the cell ran at all.
+    /// True if the cell ran at all.
     pub executed: bool,
     /// The outputs, as the notebook format has them.
     pub all: &'a [Value],

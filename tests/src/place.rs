@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long processes that are ending get; a kernel that lost its parent may look once a second.
+/// Time for processes that are ending; a kernel that lost its parent may check once a second.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Where the programs that run in a place put their temporary files.
+/// The folder for temporary files of the programs that run in a place.
 const TEMPORARY: &str = "tmp";
 
 /// A temporary folder, and a mark on everything started in it.

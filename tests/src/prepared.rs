@@ -1,4 +1,5 @@
-//! What `cargo xtask test` prepared, told through the environment, or the reason why a test is skipped.
+//! The preparations of `cargo xtask test`, passed in the environment, or the reason why a test is
+//! skipped.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,7 +15,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// What there is; without it the test that asks is skipped, visibly.
+    /// Returns the preparations; without them the test that asks is skipped, visibly.
     #[must_use]
     pub fn get() -> Option<Self> {
         let found = path("PHALANX_TEST_BIN").zip(path("PHALANX_TEST_PYTHON"));

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Longest time for the whole tour: it builds image and tokio.
 const LIMIT: Duration = Duration::from_secs(1500);
 
-/// How the program says that the port which the tour wants is taken.
+/// The exit code for a taken port which the tour needs.
 const PORT_TAKEN: i32 = 77;
 
 #[test]

@@ -12,7 +12,7 @@ fn executed(name: &str) -> Option<(Place, Executed)> {
     Some((place, notebook))
 }
 
-/// What a cell shows, without empty lines: pieces of a stream come one after the other.
+/// The text of a cell without empty lines: pieces of a stream come one after the other.
 fn lines(notebook: &Executed, cell: &str) -> String {
     let text = notebook.cell(cell).text();
     let lines = text.lines().filter(|line| !line.is_empty());

@@ -1,4 +1,4 @@
-//! What a user does besides running cells: typing when asked, reading much, asking meanwhile.
+//! Actions of a user besides running cells: typing when asked, reading much, asking meanwhile.
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::place::Place;
