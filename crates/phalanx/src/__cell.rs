@@ -1,4 +1,5 @@
-//! What every compiled cell needs: the display of its last expression, and what the runtime calls.
+//! Support for compiled cells: the display of the last expression, and the functions the runtime
+//! calls.
 
 use crate::__store::VariableStore;
 use crate::function::Travels;
@@ -71,8 +72,8 @@ pub(crate) fn report_panic(message: &str, location: &str) {
     let _ = std::io::stderr().write_all(report.as_bytes());
 }
 
-/// How evcxr's code prints an error that leaves a cell through `?`, and whoever else prints a
-/// variable and nothing else.
+/// Prints an error that leaves a cell through `?`, as evcxr's code does, and whatever else is one
+/// variable alone.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __eprintln {
@@ -290,8 +291,8 @@ pub fn run_tests(tests: &[(&str, UnitTest)]) {
     }
 }
 
-/// Whether this is the main thread, which runs the cells; their standard library, loaded later than
-/// the process began, does not know.
+/// Returns true in the main thread, which runs the cells; their standard library, loaded later than
+/// the process began, cannot tell.
 fn in_main_thread() -> bool {
     let thread = std::fs::read_link("/proc/thread-self").ok();
     let known = thread.as_ref().and_then(|thread| thread.to_str());

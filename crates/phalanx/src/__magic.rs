@@ -1,4 +1,4 @@
-//! What a line magic within Rust text is lowered to.
+//! The functions that a line magic within Rust text is lowered to.
 
 use crate::{__cell, AsyncResult, Error, host};
 use phalanx_protocol::host::{HostReply, HostRequest, MAGIC_FAILED};

@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use std::panic;
 use std::sync::Arc;
 
-/// What a cell prints, with a variable's name, when the variable is not what it was compiled for.
+/// The line a cell prints, followed by a variable's name, if the variable has another type than it
+/// was compiled for.
 pub const VARIABLE_CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
-/// What a cell prints when an error has left it through `?`.
+/// The line a cell prints when an error has left it through `?`.
 pub const USER_ERROR_OCCURRED: &str = "EVCXR_ERROR_OCCURRED";
 
 /// The variables, by name, each an `Option` in a box: it is taken out of it without unpacking a box, and
@@ -28,7 +29,7 @@ impl VariableStore {
         self.put(name, Box::new(Some(value)));
     }
 
-    /// Whether a variable, if it is there, is of a type; tells the kernel when it is not.
+    /// Returns true if a variable is absent or of a type; notifies the kernel if it is not.
     #[inline(never)]
     pub fn check_variable<T: 'static>(&mut self, name: &str) -> bool {
         self.check(name, TypeId::of::<Option<T>>())
@@ -48,7 +49,7 @@ impl VariableStore {
         }
     }
 
-    /// What is shared by cells under a name, made by the first that asks.
+    /// Returns the value cells share under a name, created by the first that asks.
     ///
     /// # Panics
     /// When it is of another type.

@@ -22,7 +22,7 @@ pub struct Client(());
 #[derive(Clone, Copy, Debug)]
 pub struct Cluster(());
 
-/// How a cluster is started: `Cluster::builder().n(4).start_and_connect()?`.
+/// The options of a new cluster: `Cluster::builder().n(4).start_and_connect()?`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClusterBuilder {
     engines: Option<usize>,
@@ -44,7 +44,7 @@ impl Cluster {
 }
 
 impl ClusterBuilder {
-    /// How many engines; one a core unless set.
+    /// Sets the number of engines; one per core if not set.
     #[must_use]
     pub fn n(mut self, engines: usize) -> Self {
         self.engines = Some(engines);
@@ -63,8 +63,8 @@ impl ClusterBuilder {
     }
 }
 
-/// What engines have done and have to do: how many tasks, by [`Client::queue_status`], or which, by
-/// [`Client::queue_status_verbose`].
+/// The tasks engines have done and have to do: their number, by [`Client::queue_status`], or their
+/// ids, by [`Client::queue_status_verbose`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStatus<Tasks = usize> {
     /// By engine.
@@ -73,7 +73,7 @@ pub struct QueueStatus<Tasks = usize> {
     pub unassigned: Tasks,
 }
 
-/// What one engine has done and has to do: how many tasks, or which.
+/// The tasks one engine has done and has to do: their number, or their ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineQueue<Tasks = usize> {
     /// Direct tasks it has not answered.
@@ -84,7 +84,7 @@ pub struct EngineQueue<Tasks = usize> {
     pub tasks: Tasks,
 }
 
-/// Which tasks have ended, by `result_status`.
+/// Tasks by whether they have ended, from [`Client::result_status`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultStatus {
     /// Those that have not.
@@ -107,12 +107,12 @@ impl Client {
         engines(ClientRequest::Engines).unwrap_or_default()
     }
 
-    /// How many engines there are.
+    /// The number of engines.
     pub fn len(&self) -> usize {
         self.ids().len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no engines.
     pub fn is_empty(&self) -> bool {
         self.ids().is_empty()
     }
@@ -182,7 +182,7 @@ impl Client {
         .map(drop)
     }
 
-    /// How many tasks all engines have done and have to do.
+    /// Asks for the number of tasks all engines have done and have to do.
     ///
     /// # Errors
     /// When the controller does not answer.
@@ -190,7 +190,7 @@ impl Client {
         self.queue_status_of(&[])
     }
 
-    /// Which tasks they are.
+    /// Asks for the ids of the tasks all engines have done and have to do.
     ///
     /// # Errors
     /// As [`queue_status`](Self::queue_status).
@@ -208,7 +208,7 @@ impl Client {
         })
     }
 
-    /// Which of these tasks have ended.
+    /// Asks which of these tasks have ended.
     ///
     /// # Errors
     /// When the hub does not know one of them.

@@ -1,4 +1,4 @@
-//! What a function does on the engine that calls it.
+//! The effects of a function on the engine that calls it.
 
 use crate::Error;
 use crate::function::{Sendable, Travels};

@@ -1,4 +1,4 @@
-//! What goes wrong in the library, as `?` in a cell shows it.
+//! Errors of the library, as `?` in a cell shows them.
 
 use crate::__cell::formatted;
 use crate::opaque::opaque;

@@ -80,7 +80,8 @@ fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Ve
 
 /// A connection to the owner. One call at a time uses it.
 struct Connection {
-    /// Whose it is: a copy of the process finds it too, and must leave it alone.
+    /// The id of the process that opened it: a copy of the process finds it too, and must leave it
+    /// alone.
     process: u32,
     stream: UnixStream,
 }
@@ -126,7 +127,7 @@ impl Frame {
         })
     }
 
-    /// What begins there, for a value to find what is beside it.
+    /// Returns the out-of-band data that begins at an offset.
     pub(crate) fn from(&self, at: usize) -> Option<Source<'_>> {
         Some(match self {
             Self::Near(bytes) => Source::Passing(bytes.get(at..)?),

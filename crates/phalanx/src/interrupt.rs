@@ -1,14 +1,14 @@
-//! Whether the user wants the running cell to stop.
+//! Interrupts: a flag that the owner sets while a cell runs.
 
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// Where the cell's owner writes that it is to stop.
+/// The word by which the cell's owner asks the cell to stop.
 static STOP: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
-/// Where the cell writes that it looks.
+/// The word by which the cell announces that it polls.
 static ASKED: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 
-/// Whether the user has interrupted this cell; costs a few nanoseconds, in any thread.
+/// Returns true once the user has interrupted this cell; costs a few nanoseconds, in any thread.
 ///
 /// An interrupt ends a cell as if it had not run. One that looks here is given two seconds to end by
 /// itself instead, and what it has made by then is kept:

@@ -43,7 +43,7 @@ pub mod __magic;
 pub mod __store;
 
 pub mod namespace;
-/// What users move, click and read.
+/// Controls that users move, click and read.
 pub mod widgets;
 
 /// Everything a notebook wants in scope.

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Called with what a frontend has done with one comm.
 pub(crate) type Callback = Box<dyn FnMut(&CommEvent) + Send>;
 
-/// Where the common place is; told by the runtime.
+/// The place all libraries share; set by the runtime.
 static PLACE: AtomicPtr<AtomicPtr<c_void>> = AtomicPtr::new(null_mut());
 
 #[derive(Default)]

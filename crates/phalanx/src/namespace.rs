@@ -1,5 +1,5 @@
-//! What functions and cells of one runtime share by name: the engine's namespace, as functions see
-//! it. `push` fills it, `pull` and [`Reference`](crate::Reference) read it.
+//! The values that functions and cells of one runtime share by name: the engine's namespace, as
+//! functions see it. `push` fills it, `pull` and [`Reference`](crate::Reference) read it.
 
 use crate::Error;
 use crate::function::{Kept, Loaded, Parts, Read, Travels, Write, loaded};
@@ -16,7 +16,7 @@ struct Entry {
     value: Kept,
 }
 
-/// Why a name has no value of the type wanted.
+/// The reason why a name has no value of the requested type.
 pub(crate) struct Unknown {
     pub(crate) ename: &'static str,
     pub(crate) evalue: String,
@@ -133,7 +133,7 @@ fn own(name: &str) -> String {
     })
 }
 
-/// How evcxr names the crates that it compiles cells as.
+/// The names of the crates evcxr compiles cells as.
 const CELLS: [&str; 2] = ["ctx", "user_code"];
 
 /// A type's name in which paths are whole where `whole` says so, and otherwise their last part.

@@ -8,7 +8,7 @@ use phalanx_protocol::host::TaskRange;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// How many tasks are known to have ended, range by range.
+/// The number of tasks known to have ended, range by range.
 pub(super) struct Ends {
     /// One past the last task of each range, all tasks counted.
     to: Vec<usize>,
@@ -29,7 +29,7 @@ impl Ends {
         })
     }
 
-    /// Whether all tasks are known to have ended.
+    /// Returns true once all tasks are known to have ended.
     pub(super) fn is_over(&self) -> bool {
         self.seen.iter().sum::<usize>() >= self.to.last().copied().unwrap_or_default()
     }

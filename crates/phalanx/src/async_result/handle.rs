@@ -1,4 +1,5 @@
-//! What an AsyncResult tells whatever its tasks yield: waiting, timing, metadata, outputs.
+//! The part of an AsyncResult that does not depend on the type of its values: waiting, timing,
+//! metadata, outputs.
 
 use super::named::NamedRanges;
 use crate::error::Error;
@@ -41,7 +42,7 @@ impl PartialEq for Ranges {
 
 impl Eq for Ranges {}
 
-/// When [`wait_when`](super::AsyncResult::wait_when) has waited enough, as in Python's
+/// The condition on which [`wait_when`](super::AsyncResult::wait_when) returns, as in Python's
 /// `concurrent.futures`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReturnWhen {
@@ -105,12 +106,12 @@ impl AsyncResultHandle {
         }
     }
 
-    /// What was run: `%px`, the name of a function, …
+    /// The name of what was run: `%px`, the name of a function, …
     pub fn name(&self) -> String {
         self.now().map_or_else(|_| String::new(), |now| now.name)
     }
 
-    /// Whether every task is done, well or not.
+    /// Returns true once every task has ended, successfully or not.
     pub fn ready(&self) -> bool {
         self.now().is_ok_and(|now| now.ended == now.tasks)
     }
@@ -120,7 +121,7 @@ impl AsyncResultHandle {
         self.ready()
     }
 
-    /// Whether every task ended well.
+    /// Returns true if every task succeeded.
     ///
     /// # Errors
     /// When it is not ready.
@@ -173,7 +174,7 @@ impl AsyncResultHandle {
         self.now().map(|_| true)
     }
 
-    /// Whether every task has been sent.
+    /// Returns true once every task has been sent: always, since submitting copies the arguments.
     pub fn sent(&self) -> bool {
         true
     }
@@ -201,18 +202,18 @@ impl AsyncResultHandle {
         })
     }
 
-    /// How many items are done: calls, or the items of a map.
+    /// The number of items that are done: calls, or the items of a map.
     pub fn progress(&self) -> usize {
         self.now().map_or(0, |now| now.items_ended)
     }
 
-    /// How many items there are.
+    /// The number of items: calls, or the items of a map.
     #[expect(clippy::len_without_is_empty, reason = "there is always a task")]
     pub fn len(&self) -> usize {
         self.now().map_or(0, |now| now.items)
     }
 
-    /// How many tasks there are.
+    /// The number of tasks.
     pub fn tasks(&self) -> usize {
         self.now().map_or(0, |now| now.tasks)
     }
@@ -271,17 +272,17 @@ impl AsyncResultHandle {
         self.each(|task| task.metadata.clone())
     }
 
-    /// What each task printed on stdout.
+    /// The text each task printed on stdout.
     pub fn stdout(&self) -> Vec<String> {
         self.each(|task| task.metadata.stdout.clone())
     }
 
-    /// What each task printed on stderr.
+    /// The text each task printed on stderr.
     pub fn stderr(&self) -> Vec<String> {
         self.each(|task| task.metadata.stderr.clone())
     }
 
-    /// What each task has shown.
+    /// The displays of each task.
     pub fn outputs(&self) -> Vec<Outputs> {
         self.each(|task| task.metadata.outputs.clone())
     }
@@ -318,7 +319,7 @@ impl AsyncResultHandle {
         self.each(|task| task.metadata.data.clone())
     }
 
-    /// Whether this session submitted the tasks.
+    /// Returns true if this session submitted the tasks: always.
     pub fn owner(&self) -> bool {
         true
     }
@@ -441,12 +442,12 @@ impl AsyncResultHandle {
         }
     }
 
-    /// Whether a task has failed so far.
+    /// Returns true if a task has failed so far.
     pub(super) fn has_failed(&self) -> Result<bool, Error> {
         Ok(self.now()?.failed > 0)
     }
 
-    /// How far it is.
+    /// Asks for the progress.
     fn now(&self) -> Result<Progress, Error> {
         match self.ask(AsyncResultQuery::Progress)? {
             HostReply::Progress(progress) => Ok(progress),

@@ -15,7 +15,7 @@ pub struct Items<R: Travels, S: Shape> {
     values: PhantomData<fn() -> (R, S)>,
 }
 
-/// What can be iterated over item by item.
+/// A shape that can be iterated over item by item.
 #[doc(hidden)]
 pub trait Itemised: Shape {
     /// Says that a task yields a list of items.

@@ -43,7 +43,7 @@ use std::time::Duration;
 /// Tasks that have ended, and tasks that have not.
 pub type DoneAndPending<T> = (Vec<T>, Vec<T>);
 
-/// What came of each of several tasks.
+/// The outcome of each of several tasks.
 pub type Each<T> = Vec<Result<T, Error>>;
 
 /// The results of code sent to engines, ready or still to come.
@@ -58,7 +58,7 @@ pub struct AsyncResult<R: Travels = ExecuteReply, S: Shape = Many> {
     values: PhantomData<fn() -> (R, S)>,
 }
 
-/// What a map comes back as: the items of all its tasks, in the order of the inputs, or, if
+/// The result of a map: the items of all its tasks, in the order of the inputs, or, if
 /// `ordered(false)`, as they arrive when it is iterated over.
 pub type AsyncMapResult<R> = AsyncResult<R, Chunks>;
 
@@ -172,7 +172,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         self.get_dict()
     }
 
-    /// What one task yielded; counts from 0.
+    /// Waits for the value of one task; counts from 0.
     ///
     /// # Errors
     /// `TimeoutError` when it is not done, its failure when it failed.
@@ -225,7 +225,7 @@ fn all<R: Travels, S: Shape>(mut parts: Parts) -> Vec<AsyncResult<R, S>> {
     all
 }
 
-/// What the kernel says of each task, beside the frames with what they have yielded.
+/// The outcome of each task as the kernel sends it, beside the frames with the values.
 pub(crate) type Values = Vec<Option<Result<EngineOf, RemoteFailure>>>;
 
 impl<R: Travels, S: Shape> Deref for AsyncResult<R, S> {

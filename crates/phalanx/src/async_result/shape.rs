@@ -1,22 +1,22 @@
-//! How the values of tasks make up a result.
+//! The shapes of results: single values, lists, maps.
 
 use super::outcomes::{Outcomes, Successes, no_task};
 use crate::Error;
 use crate::function::Travels;
 use std::any::type_name;
 
-/// How the values of an AsyncResult's tasks make up its result.
+/// The way the values of an AsyncResult's tasks form its result.
 pub trait Shape: Clone + 'static {
-    /// What one task yields.
+    /// The value of one task.
     type Task<R: Travels>;
-    /// What all of them yield.
+    /// The value of all tasks.
     type All<R: Travels>;
-    /// How the values of one of the tasks make up a result.
+    /// The shape of one of the tasks alone.
     type Part: Shape;
-    /// How the values of several such results make up one.
+    /// The shape of several such results joined.
     type Joined: Shape;
 
-    /// Whether there is one task, whose value is the result.
+    /// True if there is one task, whose value is the result.
     #[doc(hidden)]
     const IS_ONE: bool = false;
 

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::fmt;
 
-/// What can travel between the notebook and engines: every type that implements serde's `Serialize`
-/// and `Deserialize` and borrows nothing.
+/// A type whose values travel between the notebook and engines: every type that implements serde's
+/// `Serialize` and `Deserialize` and borrows nothing.
 #[cfg(not(rust_analyzer))]
 #[diagnostic::on_unimplemented(
     message = "values of type `{Self}` cannot travel to engines and back",
@@ -36,7 +36,8 @@ pub trait Travels {}
 #[cfg(rust_analyzer)]
 impl<T> Travels for T {}
 
-/// What can be sent to engines: every type that implements serde's `Serialize`, borrowed or not.
+/// A type whose values can be sent to engines: every type that implements serde's `Serialize`,
+/// borrowed or not.
 #[diagnostic::on_unimplemented(
     message = "values of type `{Self}` cannot be sent to engines",
     label = "this is not serialised by serde",
@@ -48,8 +49,8 @@ pub trait Sendable: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> Sendable for T {}
 
-/// What an engine's namespace holds under a name, or the value of an expression over its variables:
-/// an argument that may be another value on every engine.
+/// The value an engine's namespace holds under a name, or the value of an expression over its
+/// variables: an argument that may differ from engine to engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference(pub &'static str);
 
@@ -147,11 +148,12 @@ const REFERENCE: u8 = 1;
 /// A value whose bytes are beside the arguments, since they are many.
 const FAR_VALUE: u8 = 2;
 
-/// How many bytes are many.
+/// The size in bytes from which data counts as large.
 const FAR: usize = 1 << 16;
 
-/// What can be given for a parameter of type `A`: a value of it, what borrows one (`&A`, `&str` for a
-/// `String`, a slice or an array for a `Vec`), or a [`Reference`] to one on the engine.
+/// A value that can be given for a parameter of type `A`: an `A`, something that borrows one (`&A`,
+/// `&str` for a `String`, a slice or an array for a `Vec`), or a [`Reference`] to one on the
+/// engine.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given for a parameter of type `{A}`",
     label = "no `{A}` that serde can serialise, and no `Reference` to one"
@@ -166,7 +168,7 @@ fn write<T: Serialize + ?Sized>(to: &mut Encoded, value: &T) {
     to.write(type_name::<T>(), &|to| value.serialize(to));
 }
 
-/// What is written like a value of the parameter's type.
+/// Implements `Argument` for types that are serialized like the parameter's.
 macro_rules! written {
     ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
@@ -201,7 +203,7 @@ impl<A> Argument<A> for Reference {
     }
 }
 
-/// What can be given for parameters `P`: nothing for none, one value for one, a tuple for several.
+/// The arguments for parameters `P`: `()` for none, one value for one, a tuple for several.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given for the parameters `{P}`",
     label = "not what the function takes",
@@ -249,7 +251,7 @@ pub(super) struct Reader<'a> {
     pub(super) beside: &'a Beside<'a>,
 }
 
-/// What has come beside arguments.
+/// The out-of-band data of arguments.
 pub(super) struct Beside<'a> {
     pub(super) bytes: &'a [u8],
     /// The same, where it can be kept.

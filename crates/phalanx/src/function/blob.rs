@@ -17,10 +17,10 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::IntoRawFd;
 
-/// What is handed on: a frame for each task.
+/// The frames to send: one for each task.
 pub(crate) struct Frames {
     pub(crate) frames: Vec<Vec<u8>>,
-    /// What references among them refer to: to be kept until the receiver has opened it.
+    /// The file that references in the frames refer to, kept until the receiver has opened it.
     _file: Option<Filled>,
 }
 
@@ -81,7 +81,7 @@ fn written_once(captures: &Parts, filling: &mut Filling) -> io::Result<(u64, u64
     Ok(written.map_or((0, 0), |written| (written.offset, written.len)))
 }
 
-/// What a function gives back, of the form that `phalanx_protocol::native::value` describes.
+/// Serializes the value of a function in the form that `phalanx_protocol::native::value` describes.
 ///
 /// # Errors
 /// When there is no memory for it.
@@ -103,7 +103,7 @@ pub(super) fn given_kept(kept: Kept) -> io::Result<Vec<u8>> {
     give(Whole { head, bytes, areas })
 }
 
-/// What goes before a value that has something beside it.
+/// The head of a value with out-of-band data.
 fn head(len: usize, areas: &Areas) -> Vec<u8> {
     let mut head = Vec::new();
     if areas.len() > 0 {
@@ -123,7 +123,7 @@ fn give(whole: Whole<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// What becomes of data that has been written to a file before.
+/// The treatment of data that has been written to a file before.
 #[derive(Clone, Copy)]
 enum Again {
     /// It is not written again.
@@ -247,7 +247,7 @@ impl<'a> Input<'a> {
         })
     }
 
-    /// What is beside the arguments; `None` where they are cut off.
+    /// The out-of-band data of the arguments; `None` if they are cut off.
     pub(super) fn beside(&self) -> Option<Beside<'_>> {
         let bytes = self.bytes();
         let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;

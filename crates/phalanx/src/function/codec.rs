@@ -142,7 +142,7 @@ impl<'a> Taken<'a> {
         })
     }
 
-    /// What a function gave back that has plain data beside it: see [`BESIDE`](value::BESIDE).
+    /// Reads the value of a function with out-of-band plain data: see [`BESIDE`](value::BESIDE).
     pub(crate) fn of_value(frame: &'a Frame) -> Option<Self> {
         let len = usize::try_from(word(frame.get(8..)?)?).ok()?;
         let end = len.checked_add(HEAD)?;

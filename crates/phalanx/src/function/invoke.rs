@@ -1,4 +1,4 @@
-//! What can be called, and with which parameters.
+//! Functions that can be called, with their parameters.
 
 use super::args::Travels;
 use super::call::Call;
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 /// Code that is made anew on an engine, from what it captures, and called there.
 #[doc(hidden)]
 pub trait Invoke<P>: Sized {
-    /// What it returns.
+    /// The type of its value.
     type Output: Travels;
 
     /// Makes it from what it captures.
@@ -30,9 +30,9 @@ pub struct Bare<F>(F);
 #[doc(hidden)]
 pub struct With<F, C>(F, C);
 
-/// What engines can call with parameters `P`: an `fn`, a closure that captures nothing, a
-/// [`Function`], or what [`task!`](crate::task!) makes. `M` tells functions apart of which some
-/// parameters borrow, as that of `fn norm(xs: &[f64]) -> f64` does, whose `P` is `(Vec<f64>,)`.
+/// A function that engines can call with parameters `P`: an `fn`, a closure that captures nothing,
+/// a [`Function`], or the result of [`task!`](crate::task!). `M` distinguishes functions by their
+/// borrowed parameters, as that of `fn norm(xs: &[f64]) -> f64`, whose `P` is `(Vec<f64>,)`.
 #[diagnostic::on_unimplemented(
     message = "engines cannot call `{Self}`",
     label = "not a function with parameters and result that can travel",
@@ -41,7 +41,7 @@ pub struct With<F, C>(F, C);
     note = "a closure that captures variables names them: `task!([k] |x: f64| k * x)`"
 )]
 pub trait IntoFunction<P, M = ()> {
-    /// What it returns.
+    /// The type of its value.
     type Output: Travels;
 
     /// As engines call it.
@@ -97,7 +97,7 @@ impl<P, R: Travels> IntoFunction<P> for &Function<P, R> {
     }
 }
 
-/// What [`task!`](crate::task!) makes fails late, so that it can be given where a function is wanted.
+/// Defers the error of [`task!`](crate::task!), so that its result can be given as a function.
 impl<P, R: Travels> IntoFunction<P> for Result<Function<P, R>, Error> {
     type Output = R;
 
@@ -115,7 +115,7 @@ impl<P, R: Travels> IntoFunction<P> for Result<Function<P, R>, Error> {
 }
 
 impl With<(), ()> {
-    /// What a closure captures.
+    /// Copies a value that a closure captures.
     #[doc(hidden)]
     pub fn captured<T: Travels>(value: T) -> T {
         value

@@ -9,14 +9,14 @@ use crate::Error;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-/// What functions that engines call may borrow: every type that travels, `[T]`, `str` and `Path`.
+/// A type that functions on engines may borrow: every type that travels, `[T]`, `str` and `Path`.
 #[diagnostic::on_unimplemented(
     message = "engines cannot call a function that borrows a `{Self}`",
     label = "nothing that owns it can travel",
     note = "a function that engines call may borrow what serde can write and read, a slice of it, a `str` or a `Path`"
 )]
 pub trait Lend {
-    /// What travels, and lives on the engine while the function runs.
+    /// The owned type that travels, and lives on the engine while the function runs.
     type Held: Travels;
 
     /// Borrows from it.

@@ -52,7 +52,7 @@ pub extern "C" fn phalanx_cell_loaded(attachment: *const Attachment) {
     cells().extend(loaded);
 }
 
-/// What all cells share; `None` outside a runtime.
+/// The data all cells share; `None` outside a runtime.
 pub(crate) fn loaded() -> Option<Loaded> {
     cells().values().next().copied()
 }
@@ -93,7 +93,7 @@ pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
     Ok((artifact, (address - base) as u64))
 }
 
-/// Where the library that an address is in is loaded, and from which file.
+/// Finds the library an address is in: its load address and its file.
 fn library_of(address: usize) -> Option<(usize, PathBuf)> {
     let mut info = DlInfo {
         file_name: std::ptr::null(),
@@ -202,7 +202,8 @@ pub(super) unsafe fn serve(
     unsafe { give(to, output.as_ptr(), output.len()) };
 }
 
-/// What the function gives back; nothing where it panicked, which is told as a cell tells it.
+/// Runs the function and returns its value; empty if it panicked, which is reported as a cell's
+/// panic is.
 fn caught(call: impl FnOnce() -> Result<Vec<u8>, Failed>) -> Vec<u8> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(output)) => output,

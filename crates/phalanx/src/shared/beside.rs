@@ -35,7 +35,7 @@ impl Areas {
         place
     }
 
-    /// Whether some of it has pages of its own.
+    /// Returns true if some of the data has pages of its own.
     pub fn on_pages(&self) -> bool {
         self.on_pages
     }
@@ -64,13 +64,13 @@ impl Areas {
         self.list.iter()
     }
 
-    /// How many bytes all of it takes.
+    /// The size of all of it in bytes.
     pub fn len(&self) -> u64 {
         self.end
     }
 }
 
-/// Where plain data is while a value is read.
+/// The place of plain data while a value is read.
 #[derive(Clone)]
 pub(crate) enum Source<'a> {
     /// It is still where it was written from.
@@ -93,13 +93,13 @@ impl Source<'_> {
 }
 
 thread_local! {
-    /// What the value that is being written leaves beside it.
+    /// The out-of-band data of the value that is being written.
     static WRITTEN: RefCell<Option<Areas>> = const { RefCell::new(None) };
     /// Says that meanwhile other values are written, for somebody else.
     static PAUSED: Cell<bool> = const { Cell::new(false) };
-    /// Where the value that is being read finds it.
+    /// The out-of-band data of the value that is being read.
     static READ: RefCell<Option<Reading>> = const { RefCell::new(None) };
-    /// Why the last value could not be read.
+    /// The reason why the last value could not be read.
     static WHY_NOT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn fails(why: &str) {
     WHY_NOT.set(Some(why.to_owned()));
 }
 
-/// Why the value that was read last could not be, if it is known.
+/// The reason why the last value could not be read, if known.
 pub(crate) fn why_not() -> Option<String> {
     WHY_NOT.take()
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Where plain data begins in a file: every primitive type can stand there.
+/// The alignment of plain data in a file, enough for every primitive type.
 pub(crate) const ALIGN: usize = 64;
 
 unsafe extern "C" {
@@ -40,10 +40,10 @@ const PROT_READ: c_int = 1;
 const MAP_SHARED: c_int = 1;
 const MAP_FIXED: c_int = 0x10;
 
-/// How many files are kept open for data that may be sent again; more is written again.
+/// The number of files kept open for data that may be sent again; more data is written again.
 const MOST_KEPT: usize = 64;
 
-/// How many are.
+/// The number of files kept open now.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes that neither move nor change while a clone of this lives.
@@ -55,7 +55,7 @@ pub struct Chunk {
     written: Option<Arc<Written>>,
 }
 
-/// Where all of some data is in a file, once it has been written to one.
+/// The place of some data in a file it was written to.
 struct Written {
     start: usize,
     len: usize,
@@ -84,7 +84,7 @@ unsafe impl Sync for Chunk {}
 struct Line([u8; ALIGN]);
 
 impl Chunk {
-    /// What `keep` owns.
+    /// Wraps memory owned by `keep`.
     ///
     /// # Safety
     /// The bytes are initialised, and neither move nor change while `keep` lives.
@@ -301,13 +301,13 @@ impl Drop for Mapping {
 pub(crate) struct Filling {
     file: File,
     end: u64,
-    /// What may be sent again, and where in this file it is.
+    /// The data that may be sent again, with its offsets in this file.
     to_remember: Vec<(Chunk, u64)>,
     /// Files that are linked to, which stay open as long as this one.
     linked: Vec<Arc<File>>,
 }
 
-/// What has been written, to be kept until the receiver has opened it.
+/// The written file, kept until the receiver has opened it.
 pub(crate) struct Filled {
     file: Arc<File>,
     _linked: Vec<Arc<File>>,
@@ -392,7 +392,7 @@ impl Filling {
         Ok(())
     }
 
-    /// What has been written since `from`, for other processes.
+    /// Returns a reference, for other processes, to the data written since `from`.
     ///
     /// # Errors
     /// When the system does not know the file.

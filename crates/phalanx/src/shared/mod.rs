@@ -21,7 +21,7 @@ use std::marker::PhantomData;
 use std::ops::{Bound, Deref, RangeBounds};
 use std::sync::Arc;
 
-/// How many items [`Debug`](fmt::Debug) shows of more.
+/// The number of items [`Debug`](fmt::Debug) shows of a longer slice.
 const SHOWN: usize = 100;
 
 /// Data of less than this many bytes is written where it is; it is copied on arrival.
@@ -45,7 +45,7 @@ const BESIDE: usize = 1 << 12;
 /// ```
 pub struct Shared<S: ?Sized> {
     chunk: Chunk,
-    /// How many items; their size may be nothing.
+    /// The number of items; their size may be zero.
     count: usize,
     slice: PhantomData<S>,
 }
@@ -83,7 +83,7 @@ impl<T: Plain> Shared<[T]> {
         Self::of(chunk, count)
     }
 
-    /// Whether the bytes are that many items, where items can stand.
+    /// Checks that the bytes are that many items, suitably aligned.
     fn checked(chunk: Chunk, count: usize) -> Option<Self> {
         let chunk = if chunk.as_ptr().addr().is_multiple_of(align_of::<T>()) {
             chunk
@@ -172,7 +172,7 @@ impl<T: Plain> FromIterator<T> for Shared<[T]> {
     }
 }
 
-/// How it is written: what the items are, how many, and either their bytes or where these are.
+/// The serialized form: the type and number of the items, and either their bytes or a reference.
 type Written<'a> = (&'a str, u64, u64, Option<u64>, Raw<'a>);
 
 impl<T: Plain> Serialize for Shared<[T]> {

@@ -1,6 +1,6 @@
 //! Types that are nothing but their bytes.
 
-/// What [`Shared`](crate::Shared) can hold: numbers, arrays of them, and types of your own that are
+/// A type [`Shared`](crate::Shared) can hold: numbers, arrays of them, and your own types made of
 /// nothing but numbers.
 ///
 /// # Safety

@@ -13,7 +13,7 @@ pub(crate) fn table(type_name: &str, text: &str) -> Option<Table> {
     }
 }
 
-/// Whether a value of this type may have one.
+/// Returns true if a value of this type may have a table.
 pub(crate) fn may_be_table(type_name: &str) -> bool {
     kind(type_name).is_some()
 }
@@ -64,7 +64,7 @@ enum Items<'a> {
     Cells(Vec<String>),
 }
 
-/// What stands between two brackets; `None` when it is more than numbers and such.
+/// The items between two brackets; `None` if they are more than numbers and the like.
 fn items(list: &str) -> Option<Items<'_>> {
     let body = list.trim().strip_prefix('[')?.strip_suffix(']')?;
     if body.contains(['"', '\'', '{']) {

@@ -22,7 +22,7 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// What can be shown as a table.
+/// A type that can be shown as a table.
 ///
 /// ```no_run
 /// use phalanx::{Table, ToTable};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Tasks that a task depends on: ids, AsyncResults, or a [`Dependency`] that says what counts.
 pub trait IntoTasks {
-    /// What it depends on.
+    /// Converts it into a dependency.
     fn into_dependency(self) -> Dependency;
 }
 

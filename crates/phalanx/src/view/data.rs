@@ -59,7 +59,7 @@ impl<S: Shape> DirectView<S> {
         self.push(name, value)
     }
 
-    /// What the engines' namespaces hold under a name, or the values of an expression there; waits.
+    /// Waits for the values the engines' namespaces hold under a name, or of an expression there.
     ///
     /// # Errors
     /// When an engine does not have it, or not as a `T`.

@@ -225,7 +225,7 @@ impl<S: Shape> DirectView<S> {
         Client::connect()?.wait(&[], timeout)
     }
 
-    /// What the engines have done and have to do.
+    /// Asks for the number of tasks the engines have done and have to do.
     ///
     /// # Errors
     /// When the controller does not answer.

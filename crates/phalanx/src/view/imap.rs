@@ -48,14 +48,15 @@ where
         }
     }
 
-    /// How many items may be under way at once; as many as engines unless set, and 0 for any number.
+    /// Sets the number of items that may be under way at once; the number of engines if not set,
+    /// and 0 for no limit.
     #[must_use]
     pub fn max_outstanding(mut self, most: usize) -> Self {
         self.window.limit(most);
         self
     }
 
-    /// Whether results come in the order of the input, or as they arrive.
+    /// Sets whether results come in the order of the input (the default) or as they arrive.
     #[must_use]
     pub fn ordered(mut self, ordered: bool) -> Self {
         self.window.order(ordered);

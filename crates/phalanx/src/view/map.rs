@@ -25,7 +25,7 @@ pub trait Item<A> {
     fn item(self) -> A;
 }
 
-/// What a value of the parameter's type is made of.
+/// Implements `Item` for the types a value of the parameter's type can be made of.
 macro_rules! items {
     ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
@@ -95,15 +95,15 @@ where
         }
     }
 
-    /// How many items make up a task; 1 unless set. Of load-balanced maps alone: a direct view makes
-    /// one task for each engine.
+    /// Sets the number of items in a task; 1 if not set. Only for load-balanced maps: a direct view
+    /// makes one task per engine.
     pub fn chunksize(mut self, items: usize) -> Self {
         self.plan.chunksize(items);
         self
     }
 
-    /// Whether iterating yields items in the order of the inputs (as it does unless told otherwise),
-    /// or as they arrive.
+    /// Sets whether iterating yields items in the order of the inputs (the default) or as they
+    /// arrive.
     pub fn ordered(mut self, ordered: bool) -> Self {
         self.plan.ordered(ordered);
         self

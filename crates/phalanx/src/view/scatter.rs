@@ -15,10 +15,10 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::time::Duration;
 
-/// What can be spread over engines: everything that iterates over values that are serialised, and
+/// A value that can be spread over engines: anything that iterates over serializable values, and
 /// [`Shared`] data.
 pub trait IntoSpread {
-    /// What makes parts of it.
+    /// The type that makes parts of it.
     type Spread: Spread;
 
     /// Takes it.
@@ -29,7 +29,7 @@ pub trait IntoSpread {
 /// Items, of which every engine gets a part.
 #[doc(hidden)]
 pub trait Spread {
-    /// How many items there are.
+    /// The number of items.
     fn count(&self) -> usize;
 
     /// The type of an item, or of a part where a part is written as it is.
@@ -130,8 +130,8 @@ impl<D: Spread, S: Shape> Scatter<D, S> {
         }
     }
 
-    /// Whether an engine that gets a single item gets it bare rather than in a list. There must be
-    /// as many items as engines then. [`Shared`] data stays a list.
+    /// Sets whether an engine that gets a single item gets it bare rather than in a list. There
+    /// must be as many items as engines then. [`Shared`] data stays a list.
     pub fn flatten(mut self, flatten: bool) -> Self {
         self.scattering.flatten(flatten);
         self

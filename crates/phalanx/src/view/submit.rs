@@ -16,7 +16,7 @@ pub(super) struct Submit {
     pub pushes: Vec<Pushed>,
 }
 
-/// What the tasks are given.
+/// The arguments of the tasks.
 pub(super) enum Args {
     /// All the same.
     Shared(EncodedParts),

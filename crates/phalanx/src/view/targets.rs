@@ -1,4 +1,4 @@
-//! Which engines a view is on.
+//! The engines a view is on.
 
 use crate::Error;
 use crate::async_result::{Many, One, Shape};
@@ -6,7 +6,8 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
-/// What names engines: `0`, `-1` (the last), `1..3`, `..2`, `..`, `[0, 2]`, a list of ids, `"all"`.
+/// A value that names engines: `0`, `-1` (the last), `1..3`, `..2`, `..`, `[0, 2]`, a list of ids,
+/// `"all"`.
 ///
 /// A number and the numbers of a list are engine ids; ranges count the engines there are, like
 /// Python's slices of `rc.ids`.
@@ -15,7 +16,7 @@ use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToIncl
     note = "write `rc.view(0)`, `rc.view(1..3)`, `rc.view([0, 2])` or `rc.all()`; numbers are `i32` or `EngineId`"
 )]
 pub trait IntoTargets {
-    /// Whether results come as one value, or as one from each engine.
+    /// The shape of results: one value, or one from each engine.
     type Shape: Shape;
 
     /// The engines, of those there are.

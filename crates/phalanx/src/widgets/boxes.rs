@@ -25,8 +25,8 @@ impl AnyWidget {
     }
 }
 
-/// What a box can hold: a tuple of widgets, or a list of widgets of one type (which
-/// [`AnyWidget`] is, too).
+/// The contents of a box: a tuple of widgets, or a list of widgets of one type (which [`AnyWidget`]
+/// is, too).
 pub trait Children {
     #[doc(hidden)]
     fn into_children(self) -> Vec<AnyWidget>;
@@ -81,7 +81,7 @@ macro_rules! boxes {
         }
 
         impl Builder<$name> {
-            /// What it holds.
+            /// Sets its contents.
             pub fn children(self, children: impl Children) -> Self {
                 self.state("children", references(children.into_children()))
             }

@@ -1,4 +1,4 @@
-//! How widgets are made: a kind, and what is set of it before it is opened.
+//! Construction of widgets: a kind, and its initial state.
 
 use super::model::{Model, Opening};
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 const BASE: &str = "@jupyter-widgets/base";
 const CONTROLS: &str = "@jupyter-widgets/controls";
 
-/// What ipywidgets calls the parts of a widget.
+/// The names ipywidgets has for the parts of a widget.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -79,12 +79,12 @@ impl<W: Widget> Builder<W> {
         self.state("description", text)
     }
 
-    /// What is shown while the pointer rests on the widget.
+    /// Sets the text shown while the pointer rests on the widget.
     pub fn tooltip(self, text: &str) -> Self {
         self.state("tooltip", text)
     }
 
-    /// Whether users cannot change it.
+    /// Sets whether users cannot change it.
     pub fn disabled(self, disabled: bool) -> Self {
         self.state("disabled", disabled)
     }

@@ -73,7 +73,7 @@ impl Checkbox {
         }))
     }
 
-    /// Whether it is ticked, as it stands in the frontends.
+    /// Returns true if it is ticked in the frontends.
     pub fn value(&self) -> bool {
         ticked(&self.0.get("value"))
     }
@@ -91,7 +91,7 @@ impl Checkbox {
 }
 
 impl Builder<Checkbox> {
-    /// Whether it begins ticked.
+    /// Sets whether it is ticked initially.
     pub fn value(self, value: bool) -> Self {
         self.state("value", value)
     }

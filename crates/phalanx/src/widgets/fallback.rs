@@ -1,4 +1,5 @@
-//! What a widget looks like where there are no widgets: consoles, GitHub, converted notebooks.
+//! The representation of a widget without widget support: in consoles, on GitHub, in converted
+//! notebooks.
 
 use serde_json::{Map, Value};
 use std::fmt::Write;

@@ -23,7 +23,7 @@ pub(crate) struct Here {
 struct Shown {
     widget: CommId,
     display: String,
-    /// What it looked like last.
+    /// The representation shown last.
     bundle: MimeBundle,
 }
 

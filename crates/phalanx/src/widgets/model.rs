@@ -40,7 +40,7 @@ impl Opening {
         }
     }
 
-    /// How other models name this one.
+    /// The reference by which other models name this one.
     pub(super) fn reference(&self) -> String {
         reference(&self.id)
     }
@@ -73,7 +73,7 @@ impl Model {
         }
     }
 
-    /// How other models name this one.
+    /// The reference by which other models name this one.
     pub(super) fn reference(&self) -> String {
         reference(&self.id)
     }

@@ -27,7 +27,7 @@ widget! {
 
 described!(IntSlider, FloatSlider, IntProgress, FloatProgress);
 
-/// What the number types have in common: a builder for the range, and the value.
+/// Defines the methods the number types share: a builder for the range, and the value.
 macro_rules! number {
     ($name:ident, $number:ty, $read:ident, $initial:expr) => {
         impl $name {
@@ -103,7 +103,7 @@ number!(
 number!(IntProgress, i64, int, bar(json!(0), json!(100)));
 number!(FloatProgress, f64, float, bar(json!(0.0), json!(10.0)));
 
-/// What only sliders have.
+/// Defines the methods of sliders.
 macro_rules! slider {
     ($name:ident, $number:ty, $read:ident) => {
         impl $name {
@@ -120,12 +120,12 @@ macro_rules! slider {
                 self.state("step", json!(step))
             }
 
-            /// Whether the value follows the pointer, or changes when it is let go.
+            /// Sets whether the value follows the pointer, or changes when it is released.
             pub fn continuous_update(self, continuous: bool) -> Self {
                 self.state("continuous_update", continuous)
             }
 
-            /// Whether the value is shown beside the slider.
+            /// Sets whether the value is shown beside the slider.
             pub fn readout(self, readout: bool) -> Self {
                 self.state("readout", readout)
             }
@@ -136,7 +136,7 @@ macro_rules! slider {
 slider!(IntSlider, i64, int);
 slider!(FloatSlider, f64, float);
 
-/// What only bars have.
+/// Defines the methods of bars.
 macro_rules! bar {
     ($name:ident, $number:ty) => {
         impl $name {

@@ -85,12 +85,12 @@ impl Builder<Text> {
         self.state("value", value)
     }
 
-    /// What is shown as long as there is no text.
+    /// Sets the text shown while the field is empty.
     pub fn placeholder(self, text: &str) -> Self {
         self.state("placeholder", text)
     }
 
-    /// Whether the text changes with every key, or when the line is left or entered.
+    /// Sets whether the text changes with every key, or when the field is left or Enter is pressed.
     pub fn continuous_update(self, continuous: bool) -> Self {
         self.state("continuous_update", continuous)
     }
