@@ -8,7 +8,7 @@ use std::process::ExitCode;
 /// The peer that is compiled here, and the version it is measured in.
 const PEER: (&str, &str) = ("evcxr_jupyter", "0.22.0");
 
-/// What is measured.
+/// The options of a measurement.
 #[derive(Debug, Default, PartialEq)]
 pub struct Options {
     /// Install evcxr_jupyter first, unless it is there.

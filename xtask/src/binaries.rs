@@ -4,9 +4,9 @@ use crate::{exec, workspace::Workspace};
 use anyhow::{Context, Result};
 use std::fs;
 
-/// What is built is the whole workspace, with the lock file's versions: one selection of packages
-/// and one profile for tour, tests and benchmarks, so that evcxr is built once. All features: the
-/// echo evaluator, which most tests use, is one.
+/// The selection that is built, the whole workspace with the lock file's versions: one selection of
+/// packages and one profile for tour, tests and benchmarks, so that evcxr is built once. All
+/// features: the echo evaluator, which most tests use, is one.
 pub const SELECTION: [&str; 4] = ["--release", "--locked", "--workspace", "--all-features"];
 
 /// Builds `phalanx` and `phalanx-engine`.

@@ -1,4 +1,4 @@
-//! What was typed after `cargo xtask`.
+//! The command line of `cargo xtask`.
 
 use crate::{bench, dist, lab, run, test, tidy, workspace::Workspace};
 use anyhow::{Result, bail};
@@ -6,7 +6,7 @@ use lexopt::prelude::*;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What `cargo xtask help` prints.
+/// The text of `cargo xtask help`.
 const HELP: &str = "\
 cargo xtask COMMAND
 

@@ -9,10 +9,10 @@ use std::process::ExitCode;
 /// The notebook that is opened.
 pub const TOUR: &str = "notebooks/tour.ipynb";
 
-/// How JupyterLab is started.
+/// The options of JupyterLab.
 #[derive(Debug, PartialEq)]
 pub struct Options {
-    /// Whether it opens a browser or only prints its address.
+    /// True to open a browser, false to print the address only.
     pub browser: bool,
     /// Its port; JupyterLab's own choice if none is named.
     pub port: Option<u16>,

@@ -14,10 +14,10 @@ use std::ops::AddAssign;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-/// How long processes that are ending get when all tests are done.
+/// Time for processes that are ending when all tests are done.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How many checks and tests ended how.
+/// The number of checks and tests by their result.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Count {
     passed: usize,

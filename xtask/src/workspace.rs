@@ -1,4 +1,4 @@
-//! Where things are: the checkout, and the build folder that outlives it.
+//! The folders in use: the checkout, and the build folder that outlives it.
 
 use anyhow::{Context, Result};
 use std::env;
@@ -38,7 +38,7 @@ impl Workspace {
         self.build.join(relative)
     }
 
-    /// Where `phalanx` and `phalanx-engine` are after [`crate::binaries::build`].
+    /// The folder of `phalanx` and `phalanx-engine` after [`crate::binaries::build`].
     pub fn binaries(&self) -> PathBuf {
         self.build("release")
     }

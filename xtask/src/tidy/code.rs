@@ -7,10 +7,10 @@ use super::{Finding, Tree};
 /// The parts that may hold `unsafe`.
 const UNSAFE: [&str; 3] = ["crates/sys/", "crates/runtime/", "crates/phalanx/"];
 
-/// How many lines above an `unsafe` its reason may begin.
+/// The number of lines above an `unsafe` within which its reason begins.
 const REASON_WITHIN: usize = 8;
 
-/// How many lines above a bare spawn the comment on its end may begin.
+/// The number of lines above a bare spawn within which the comment on its end begins.
 const END_WITHIN: usize = 4;
 
 /// Macros that say "not finished" or "left over".
@@ -78,7 +78,7 @@ fn is_test(file: &File) -> bool {
     file.path.contains("/tests/") || file.path.ends_with("/tests.rs")
 }
 
-/// Whether the line, or one of so many above it, contains these words.
+/// Returns true if the line, or one of `within` lines above it, contains these words.
 fn said_above(lines: &[&str], line: usize, within: usize, words: &str) -> bool {
     let first = line.saturating_sub(within + 1);
     lines[first..line.min(lines.len())]

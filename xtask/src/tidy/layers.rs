@@ -1,11 +1,11 @@
-//! Which part may import what, and who words errors for users.
+//! Imports each part may have, and the place that words errors for users.
 
 use super::source::paths;
 use super::{Finding, Tree};
 
 /// Paths that may be named in some places only.
 struct Layer {
-    /// What begins with one of these …
+    /// Paths that begin with one of these …
     paths: &'static [&'static [&'static str]],
     /// … is for these places only; with `within`, it is for all places but those.
     only: &'static [&'static str],
@@ -43,7 +43,7 @@ const LAYERS: [Layer; 3] = [
     },
 ];
 
-/// What a user reads of a failure, and the one place that builds it.
+/// The text of a failure for users, and the one place that builds it.
 const DOORS: [(&str, &str); 2] = [
     // The words …
     ("ErrorReport", "kernel/src/report/error.rs"),

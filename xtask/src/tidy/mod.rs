@@ -8,6 +8,7 @@
 //! | [`manifests`] | versions in one place |
 //! | [`words`] | names of machines and registries |
 //! | [`documents`] | files, folders and types that the documents name |
+//! | [`openings`] | doc comments that open with a question word |
 //! | [`notebooks`] | notebooks without outputs and paths |
 //!
 //! Every check is a function from a [`Tree`] to its findings, and is tested with a sample that fails.
@@ -17,6 +18,7 @@ mod documents;
 mod layers;
 mod manifests;
 mod notebooks;
+mod openings;
 mod size;
 mod source;
 mod tree;
@@ -83,6 +85,7 @@ fn findings(tree: &Tree) -> Vec<Finding> {
         manifests::check(tree),
         words::check(tree),
         documents::check(tree),
+        openings::check(tree),
         notebooks::check(tree),
     ]
     .concat()

@@ -5,7 +5,7 @@ use super::{Finding, Tree};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What a notebook may say about itself; frontends add more, such as folders and window states.
+/// The metadata a notebook may have; frontends add more, such as folders and window states.
 const METADATA: [&str; 2] = ["kernelspec", "language_info"];
 
 /// Reports notebooks that were committed as a frontend saved them.

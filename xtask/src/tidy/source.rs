@@ -7,7 +7,7 @@ use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
 pub struct Token {
     /// As written.
     pub text: String,
-    /// Whether it is a name or keyword.
+    /// True for a name or keyword.
     pub is_name: bool,
     /// From 1.
     pub line: usize,
@@ -18,12 +18,12 @@ pub struct Token {
 pub struct Path {
     /// `["std", "fs", "read"]`.
     pub parts: Vec<String>,
-    /// Where it begins.
+    /// The line it begins on.
     pub line: usize,
 }
 
 impl Path {
-    /// Whether the path begins with these names.
+    /// Returns true if the path begins with these names.
     pub fn starts_with(&self, start: &[&str]) -> bool {
         self.parts.len() >= start.len() && start.iter().zip(&self.parts).all(|(a, b)| a == b)
     }

@@ -1,0 +1,98 @@
+//! Doc comments open with a noun phrase or a verb, as those of the standard library do: a question about
+//! an item ("Which engine.") leaves its meaning to the reader.
+
+use super::tree::File;
+use super::{Finding, Tree};
+
+/// The words no doc comment opens with.
+const QUESTION_WORDS: [&str; 10] = [
+    "who", "whose", "whom", "what", "which", "where", "when", "how", "why", "whether",
+];
+
+/// Parts whose comments are still to be mended.
+const UNMENDED: [&str; 4] = [
+    "crates/controller/",
+    "crates/evaluator/",
+    "engine/",
+    "kernel/src/report/",
+];
+
+/// Reports doc comments that open with a question word.
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    let mended = tree.rust().filter(|file| !file.is_in(&UNMENDED));
+    mended.flat_map(check_file).collect()
+}
+
+fn check_file(file: &File) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut last = None;
+    for (number, line) in (1..).zip(file.text.lines()) {
+        let comment = doc_comment(line);
+        let kind = comment.map(|(kind, _)| kind);
+        if let Some((_, text)) = comment
+            && kind != last
+            && let Some(word) = question_word(text)
+        {
+            findings.push(file.finding(
+                number,
+                format!("a doc comment opens with a noun phrase or a verb, not with `{word}`"),
+            ));
+        }
+        last = kind;
+    }
+    findings
+}
+
+/// The kind of doc comment on a line, and its text.
+fn doc_comment(line: &str) -> Option<(&'static str, &str)> {
+    let line = line.trim_start();
+    ["///", "//!"].into_iter().find_map(|kind| {
+        let text = line.strip_prefix(kind)?;
+        // Four slashes are no doc comment.
+        (!text.starts_with('/')).then(|| (kind, text.trim_start()))
+    })
+}
+
+fn question_word(text: &str) -> Option<&str> {
+    let end = text.find(|c: char| !c.is_ascii_alphabetic());
+    let word = &text[..end.unwrap_or(text.len())];
+    let mut known = QUESTION_WORDS.iter();
+    known
+        .any(|known| known.eq_ignore_ascii_case(word))
+        .then_some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(path: &str, source: &str) -> Vec<String> {
+        let findings = check(&Tree::of(&[(path, source)]));
+        findings.iter().map(Finding::to_string).collect()
+    }
+
+    #[test]
+    fn questions_are_found_where_a_comment_opens() {
+        for word in QUESTION_WORDS {
+            let source = format!("struct A;\n    /// {word} it is.\nfn f() {{}}");
+            let found = messages("kernel/src/a.rs", &source);
+            assert_eq!(found.len(), 1, "{word}: {found:?}");
+            assert!(found[0].starts_with("kernel/src/a.rs:2: "), "{found:?}");
+        }
+        assert_eq!(messages("kernel/src/a.rs", "//! Whether it is.").len(), 1);
+    }
+
+    #[test]
+    fn other_comments_and_later_lines_pass() {
+        for source in [
+            "/// The engine.\n///\n/// When it is gone, nothing happens.\n///\n/// # Errors\n/// When it is.",
+            "/// Whatever came.",
+            "/// `what` comes.",
+            "// Where comments are no documentation.",
+            "//// Which is none either.",
+            "let text = \"/// Which.\";",
+        ] {
+            assert_eq!(messages("kernel/src/a.rs", source), [""; 0], "{source}");
+        }
+    }
+}
