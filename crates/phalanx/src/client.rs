@@ -14,15 +14,45 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// The connection to the session's cluster. It has no state of its own: make one wherever needed.
+/// The connection to the session's cluster: its engines, and the hub's records of tasks.
+///
+/// It has no state of its own: make one wherever needed, and copy it freely. The cluster is the one that
+/// `%cluster start`, `%cluster connect` or [`Cluster::builder`] has set up; engines that join or leave
+/// later are seen at once.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// println!("{} engines: {:?}", rc.len(), rc.ids());
+/// let (direct, balanced) = (rc.all(), rc.load_balanced_view());
+/// assert_eq!(direct.apply_sync(|| 1u8)?.len(), rc.len());
+/// assert_eq!(balanced.apply_sync(|| 1u8)?, 1);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Client(());
 
-/// Starts a cluster of this session.
+/// The session's cluster: a controller in the kernel, and engines on this machine. It ends with the
+/// kernel.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect().or_else(|_| Cluster::builder().n(4).start_and_connect())?;
+/// assert!(!rc.is_empty());
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Cluster(());
 
 /// The options of a new cluster: `Cluster::builder().n(4).start_and_connect()?`.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let one_per_core = Cluster::builder();
+/// let rc = Client::connect().or_else(|_| one_per_core.n(2).start_and_connect())?;
+/// rc.wait_for_engines(2, Some(Duration::from_secs(60)))?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClusterBuilder {
     engines: Option<usize>,
@@ -65,6 +95,15 @@ impl ClusterBuilder {
 
 /// The tasks engines have done and have to do: their number, by [`Client::queue_status`], or their
 /// ids, by [`Client::queue_status_verbose`].
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// let status = rc.queue_status()?;
+/// assert_eq!(status.engines.len(), rc.len());
+/// println!("{} tasks wait for an engine", status.unassigned);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStatus<Tasks = usize> {
     /// By engine.
@@ -74,6 +113,14 @@ pub struct QueueStatus<Tasks = usize> {
 }
 
 /// The tasks one engine has done and has to do: their number, or their ids.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// for (engine, tasks) in Client::connect()?.queue_status()?.engines {
+///     println!("engine {engine}: {} to do, {} done", tasks.queue + tasks.tasks, tasks.completed);
+/// }
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineQueue<Tasks = usize> {
     /// Direct tasks it has not answered.
@@ -85,6 +132,15 @@ pub struct EngineQueue<Tasks = usize> {
 }
 
 /// Tasks by whether they have ended, from [`Client::result_status`].
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// let ar = rc.all().apply_async(|| 1u8)?;
+/// let status = rc.result_status(&ar.msg_ids())?;
+/// assert_eq!(status.pending.len() + status.completed.len(), ar.tasks());
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultStatus {
     /// Those that have not.
@@ -277,7 +333,7 @@ impl Client {
     /// Makes the kernel forget all results that are ready: AsyncResults on them are of no more use.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn purge_local_results(&self) -> Result<(), Error> {
         let results = Vec::<AsyncResultId>::new();
         done(ClientRequest::PurgeLocal { results })
@@ -298,7 +354,7 @@ impl Client {
     /// The tasks this session has submitted, in order.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn history(&self) -> Result<Vec<MsgId>, Error> {
         json(ClientRequest::History)
     }
@@ -306,7 +362,7 @@ impl Client {
     /// The tasks of this session that have not ended.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn outstanding(&self) -> Result<Vec<MsgId>, Error> {
         json(ClientRequest::Outstanding)
     }
@@ -314,7 +370,7 @@ impl Client {
     /// Drops these tasks, or all, where they have not begun.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn abort(&self, tasks: &[MsgId]) -> Result<(), Error> {
         let (tasks, engines) = (tasks.to_vec(), Vec::new());
         done(ClientRequest::Abort { tasks, engines })
@@ -324,7 +380,7 @@ impl Client {
     /// they have.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn wait(&self, tasks: &[MsgId], timeout: Option<Duration>) -> Result<bool, Error> {
         let request = ClientRequest::Wait {
             tasks: tasks.to_vec(),
@@ -339,7 +395,7 @@ impl Client {
     /// Waits likewise, showing a bar; whether they have all ended.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn wait_interactive(&self, tasks: &[MsgId]) -> Result<bool, Error> {
         let tasks = match tasks {
             [] => self.outstanding()?,

@@ -19,7 +19,7 @@ pub use phalanx_protocol::output::MimeBundle;
 /// ```
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn display(data: MimeBundle) -> Result<DisplayHandle, Error> {
     display_as(&fresh_id(), data)
 }
@@ -27,8 +27,15 @@ pub fn display(data: MimeBundle) -> Result<DisplayHandle, Error> {
 /// Shows a value under an id of the caller's choice, by which other cells can
 /// [update](update_display) it.
 ///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// phalanx::display_as("status", MimeBundle::plain("starting"))?;
+/// phalanx::update_display("status", MimeBundle::plain("done"))?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn display_as(id: &str, data: MimeBundle) -> Result<DisplayHandle, Error> {
     let handle = DisplayHandle { id: id.to_owned() };
     handle.send(data, false)?;
@@ -37,40 +44,67 @@ pub fn display_as(id: &str, data: MimeBundle) -> Result<DisplayHandle, Error> {
 
 /// Shows something else wherever a display of this id stands.
 ///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let shown = phalanx::display(MimeBundle::plain("starting"))?;
+/// phalanx::update_display(shown.id(), MimeBundle::plain("done"))?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn update_display(id: &str, data: MimeBundle) -> Result<(), Error> {
     DisplayHandle { id: id.to_owned() }.update(data)
 }
 
 /// Shows HTML.
 ///
+/// ```no_run
+/// phalanx::html("<b>bold</b>")?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn html(text: impl Into<String>) -> Result<DisplayHandle, Error> {
     text_of("text/html", text.into())
 }
 
 /// Shows an SVG image.
 ///
+/// ```no_run
+/// phalanx::svg("<svg xmlns='http://www.w3.org/2000/svg' width='20' height='20'><circle cx='10' cy='10' r='9'/></svg>")?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn svg(text: impl Into<String>) -> Result<DisplayHandle, Error> {
     text_of("image/svg+xml", text.into())
 }
 
 /// Shows Markdown.
 ///
+/// ```no_run
+/// phalanx::markdown("a *word*")?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn markdown(text: impl Into<String>) -> Result<DisplayHandle, Error> {
     text_of("text/markdown", text.into())
 }
 
 /// Shows LaTeX, dollar signs included: `$x^2$`.
 ///
+/// ```no_run
+/// phalanx::latex(r"$\sqrt{x^2}$")?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn latex(text: impl Into<String>) -> Result<DisplayHandle, Error> {
     text_of("text/latex", text.into())
 }
@@ -78,7 +112,7 @@ pub fn latex(text: impl Into<String>) -> Result<DisplayHandle, Error> {
 /// Shows a PNG image, given as the bytes of the file.
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn png(bytes: &[u8]) -> Result<DisplayHandle, Error> {
     image("image/png", bytes)
 }
@@ -86,7 +120,7 @@ pub fn png(bytes: &[u8]) -> Result<DisplayHandle, Error> {
 /// Shows a JPEG image, given as the bytes of the file.
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn jpeg(bytes: &[u8]) -> Result<DisplayHandle, Error> {
     image("image/jpeg", bytes)
 }
@@ -98,16 +132,29 @@ fn image(mime: &str, bytes: &[u8]) -> Result<DisplayHandle, Error> {
 
 /// Shows a plot, given as the JSON of its Vega-Lite specification.
 ///
+/// ```no_run
+/// phalanx::vega_lite(
+///     r#"{"data": {"values": [{"x": 1, "y": 2}, {"x": 2, "y": 3}]}, "mark": "bar",
+///         "encoding": {"x": {"field": "x"}, "y": {"field": "y", "type": "quantitative"}}}"#,
+/// )?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the text is not JSON, or the kernel does not answer.
+/// When the text is not JSON; `InternalError` if the kernel does not answer.
 pub fn vega_lite(specification: &str) -> Result<DisplayHandle, Error> {
     json("application/vnd.vegalite.v5+json", specification)
 }
 
 /// Shows a plot, given as the JSON of a plotly figure: `{"data": […], "layout": {…}}`.
 ///
+/// ```no_run
+/// phalanx::plotly(r#"{"data": [{"x": [1, 2], "y": [2, 3]}], "layout": {}}"#)?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the text is not JSON, or the kernel does not answer.
+/// When the text is not JSON; `InternalError` if the kernel does not answer.
 pub fn plotly(figure: &str) -> Result<DisplayHandle, Error> {
     json("application/vnd.plotly.v1+json", figure)
 }
@@ -115,8 +162,13 @@ pub fn plotly(figure: &str) -> Result<DisplayHandle, Error> {
 /// Shows JSON, given as text, under a MIME type such as `application/json` or
 /// `application/vnd.vegalite.v5+json`.
 ///
+/// ```no_run
+/// phalanx::json("application/json", r#"{"rows": 3}"#)?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the text is not JSON, or the kernel does not answer.
+/// When the text is not JSON; `InternalError` if the kernel does not answer.
 pub fn json(mime: &str, text: &str) -> Result<DisplayHandle, Error> {
     let data = MimeBundle::plain(text)
         .with_json(mime, text)
@@ -131,8 +183,16 @@ pub fn json(mime: &str, text: &str) -> Result<DisplayHandle, Error> {
 
 /// Takes away what the cell has shown so far; with `wait`, only once the next output comes.
 ///
+/// ```no_run
+/// for percent in [0, 50, 100] {
+///     phalanx::clear_output(true)?; // only once the next line is there
+///     println!("{percent} %");
+/// }
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn clear_output(wait: bool) -> Result<(), Error> {
     put(Output::ClearOutput { wait })
 }
@@ -141,7 +201,14 @@ fn text_of(mime: &str, text: String) -> Result<DisplayHandle, Error> {
     display(MimeBundle::plain(text.clone()).with(mime, text))
 }
 
-/// Something that was shown and can be shown anew in the same place.
+/// A display that can be updated in place, in every cell that shows it.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let shown = phalanx::html("<i>starting</i>")?;
+/// shown.update(MimeBundle::plain("done"))?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayHandle {
     id: String,
@@ -156,7 +223,7 @@ impl DisplayHandle {
     /// Shows this instead, wherever the display stands.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn update(&self, data: MimeBundle) -> Result<(), Error> {
         self.send(data, true)
     }

@@ -8,6 +8,17 @@ use std::collections::BTreeMap;
 
 /// Publishes values while a function runs: `ar.data()` has the latest under each name.
 ///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// fn work() -> Result<(), phalanx::Error> {
+///     publish_data("step", &3)
+/// }
+/// let ar = Client::connect()?.view(0).apply_async(work)?;
+/// ar.wait_for_output(None)?;
+/// assert_eq!(ar.data()[0]["step"], 3);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
 /// When a value is none that JSON has, or this is no engine.
 pub fn publish_data<T: Sendable>(name: &str, value: &T) -> Result<(), Error> {
@@ -29,6 +40,17 @@ pub fn publish_data<T: Sendable>(name: &str, value: &T) -> Result<(), Error> {
 
 /// Goes on only where the condition holds: elsewhere the scheduler tries another engine
 /// (ipyparallel's `@depend`). Call it first thing in a load-balanced function.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// fn anywhere_but_0(_: u32) -> Option<u32> {
+///     depend(phalanx::engine_id() != Some(0));
+///     phalanx::engine_id()
+/// }
+/// let ids = Client::connect()?.load_balanced_view().map_sync(anywhere_but_0, 0..4u32)?;
+/// assert!(ids.iter().all(|id| *id != Some(0)));
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub fn depend(condition: bool) {
     if !condition {
         unmet("the function's condition does not hold on this engine");
@@ -37,6 +59,15 @@ pub fn depend(condition: bool) {
 
 /// The value of a name in this engine's namespace; without it, the scheduler tries another engine
 /// (ipyparallel's `@require`).
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// rc.view(0).push("table", &vec![1.0, 4.0])?;
+/// let sum = rc.load_balanced_view().apply_sync(|| phalanx::require::<Vec<f64>>("table").iter().sum::<f64>())?;
+/// assert_eq!(sum, 5.0);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub fn require<T: Travels>(name: &str) -> T {
     match crate::namespace::get(name) {
         Ok(value) => value,

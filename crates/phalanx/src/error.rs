@@ -8,7 +8,20 @@ use std::fmt;
 
 /// A failure of a task, of several, or of the call itself.
 ///
-/// It travels, so a function that engines call may return it: `Result<f64, phalanx::Error>`.
+/// [`ename`](Self::ename) tells them apart: `RemoteError`s carry the name they had on the engine (`Panic`,
+/// `EngineError`, …), several of them are a `CompositeError`; `TimeoutError`, `UsageError`, `NoEngines`,
+/// `EnvironmentError` and `Interrupted` are the call's own, `InternalError` a fault of Phalanx. In a cell,
+/// `?` ends the cell with it. It travels, so a function that engines call may return it:
+/// `Result<f64, phalanx::Error>`.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// let error = rc.view(0).apply_sync(|| -> u32 { panic!("no luck") }).unwrap_err();
+/// assert_eq!((error.ename(), error.failures().len()), ("Panic", 1));
+/// println!("{error}");
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct Error(Held);
 

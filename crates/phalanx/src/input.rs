@@ -9,6 +9,13 @@ use phalanx_protocol::host::{HostReply, HostRequest};
 ///
 /// `std::io::stdin` works too, and asks without a prompt.
 ///
+/// ```no_run
+/// match phalanx::input("name? ") {
+///     Ok(name) => println!("hello, {name}"),
+///     Err(error) => println!("nobody to ask: {error}"),
+/// }
+/// ```
+///
 /// # Errors
 /// When the frontend takes no input, the user ends it (Ctrl-D), or this is an engine.
 pub fn input(prompt: impl Into<String>) -> Result<String, Error> {
@@ -16,6 +23,12 @@ pub fn input(prompt: impl Into<String>) -> Result<String, Error> {
 }
 
 /// Asks the user for a line that is not shown while it is typed.
+///
+/// ```no_run
+/// if let Ok(token) = phalanx::password("token? ") {
+///     println!("{} characters", token.chars().count());
+/// }
+/// ```
 ///
 /// # Errors
 /// As [`input`].

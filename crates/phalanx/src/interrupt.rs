@@ -15,7 +15,7 @@ static ASKED: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 ///
 /// ```no_run
 /// let mut steps = 0_u64;
-/// while !phalanx::interrupted() {
+/// while steps < 1_000_000 && !phalanx::interrupted() {
 ///     steps += 1;
 /// }
 /// ```

@@ -82,6 +82,13 @@ pub use view::{
 };
 
 /// The number of the engine this code is running on, or `None` in the notebook's own process.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// assert_eq!(phalanx::engine_id(), None); // here
+/// assert_eq!(Client::connect()?.view(0).apply_sync(|| phalanx::engine_id())?, Some(0));
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub fn engine_id() -> Option<u32> {
     std::env::var(phalanx_protocol::host::ENGINE_ID_VAR)
         .ok()?

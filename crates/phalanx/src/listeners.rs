@@ -65,8 +65,18 @@ pub(crate) fn forget(name: &str) {
 /// Between cells this happens by itself. A cell that runs long calls it now and then, if it wants
 /// its callbacks to be called while it runs.
 ///
+/// ```no_run
+/// use phalanx::widgets::{IntSlider, process_events};
+/// let slider = IntSlider::new(0..=9);
+/// slider.observe(|n| println!("{n}"));
+/// for _ in 0..3 {
+///     process_events()?; // lets the callbacks run while the cell does
+/// }
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn process_events() -> Result<usize, Error> {
     let mut count = 0;
     while hear_one()? {

@@ -53,6 +53,20 @@ fn read(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Error> {
 
 /// Gives a name in this engine's namespace a value, for functions called later and for `pull`.
 ///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// fn count() -> Result<u64, phalanx::Error> {
+///     let calls = phalanx::namespace::get("calls").unwrap_or(0u64) + 1;
+///     phalanx::namespace::set("calls", &calls)?;
+///     Ok(calls)
+/// }
+/// let view = Client::connect()?.view(0);
+/// view.push("calls", &0u64)?;
+/// assert_eq!((view.apply_sync(count)??, view.apply_sync(count)??), (1, 2));
+/// assert_eq!(view.pull::<u64>("calls")?, 2);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
 /// When the value cannot be serialised.
 pub fn set<T: Travels>(name: &str, value: &T) -> Result<(), Error> {

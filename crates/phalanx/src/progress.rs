@@ -30,6 +30,11 @@ pub fn progress<I: IntoIterator>(items: I) -> Progress<I::IntoIter> {
 }
 
 /// An iterator that shows how far it is; made by [`progress`].
+///
+/// ```no_run
+/// let sum: u64 = phalanx::progress(0..1_000u64).description("adding").sum();
+/// assert_eq!(sum, 499_500);
+/// ```
 #[derive(Debug)]
 pub struct Progress<I> {
     items: I,

@@ -10,8 +10,27 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// The result of an AsyncResult, as a future. A thread waits for the kernel's word while it is
-/// polled, so it works with any executor.
+/// The result of an AsyncResult, as a future: `ar.await?` in a cell, with any executor. A thread waits
+/// for the kernel while it is polled.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// use std::future::{Future, IntoFuture};
+/// use std::task::{Context, Poll, Waker};
+/// let ar = Client::connect()?.all().apply_async(|| 1u8)?;
+/// let values = {
+///     let mut future = std::pin::pin!(ar.into_future());
+///     let mut context = Context::from_waker(Waker::noop());
+///     loop {
+///         match future.as_mut().poll(&mut context) {
+///             Poll::Ready(values) => break values?,
+///             Poll::Pending => std::thread::yield_now(),
+///         }
+///     }
+/// };
+/// assert!(values.iter().all(|value| *value == 1));
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub struct ResultFuture<R: Travels, S: Shape> {
     result: AsyncResult<R, S>,
     waiting: Watch,

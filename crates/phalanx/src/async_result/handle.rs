@@ -18,10 +18,37 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The outputs a task has shown: its displays, in order.
+/// The displays a task has shown, in order: `data` has each by MIME type.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// let ar = rc.all().execute(r#"phalanx::html("<b>done</b>")?;"#)?;
+/// ar.wait_for_output(None)?;
+/// let outputs: Vec<phalanx::Outputs> = ar.outputs();
+/// assert!(outputs.iter().all(|displays| displays.len() == 1));
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub type Outputs = Vec<Display>;
 
-/// Everything of an AsyncResult that does not depend on what its tasks yield.
+/// The part of an [`AsyncResult`](super::AsyncResult) that does not depend on the type of its values:
+/// waiting, progress, timing, metadata, outputs.
+///
+/// A result of a map counts twice: [`tasks`](Self::tasks) are messages to engines, of which each may
+/// stand for several of its [`len`](Self::len) items. Methods that return no `Result` give zero, empty
+/// or `false` if the kernel does not answer.
+///
+/// ```no_run
+/// use phalanx::{AsyncResultHandle, prelude::*};
+/// fn report(ar: &AsyncResultHandle) {
+///     println!("{}: {} of {} after {:?}", ar.name(), ar.progress(), ar.len(), ar.elapsed());
+/// }
+/// let ar = Client::connect()?.all().apply_async(|| println!("hi"))?;
+/// report(&ar);
+/// ar.wait_for_output(None)?;
+/// assert!(ar.stdout().iter().all(|text| text == "hi\n"));
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct AsyncResultHandle {
     ranges: Ranges,
@@ -44,6 +71,15 @@ impl Eq for Ranges {}
 
 /// The condition on which [`wait_when`](super::AsyncResult::wait_when) returns, as in Python's
 /// `concurrent.futures`.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let lbv = Client::connect()?.load_balanced_view();
+/// let ar = lbv.map(|x: u64| 10 / x, 0..4u64).submit()?; // one divides by zero
+/// let (done, _) = ar.wait_when(ReturnWhen::FirstException, None)?;
+/// assert!(!done.is_empty());
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReturnWhen {
     /// Once all tasks have ended.
@@ -55,7 +91,17 @@ pub enum ReturnWhen {
     FirstException,
 }
 
-/// Streams outputs until it is dropped.
+/// Shows outputs under the cell as they arrive; made by
+/// [`stream_output`](AsyncResultHandle::stream_output). Dropping it waits for the rest.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let ar = Client::connect()?.all().apply_async(|| println!("working"))?;
+/// let stream = ar.stream_output(); // the cell goes on meanwhile
+/// ar.wait()?;
+/// drop(stream);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct StreamedOutput {
     #[expect(dead_code, reason = "dropping it waits")]
@@ -139,7 +185,7 @@ impl AsyncResultHandle {
     /// Waits until every task is done.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn wait(&self) -> Result<(), Error> {
         self.is_ready_after(AsyncResultQuery::Wait { timeout: None })
             .map(drop)
@@ -148,7 +194,7 @@ impl AsyncResultHandle {
     /// Waits until every task is done, or for that long; whether it is ready.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool, Error> {
         self.is_ready_after(AsyncResultQuery::Wait {
             timeout: Some(timeout.as_secs_f64()),
@@ -158,7 +204,7 @@ impl AsyncResultHandle {
     /// Waits until the output of every task has arrived too, or for that long.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn wait_for_output(&self, timeout: Option<Duration>) -> Result<bool, Error> {
         self.is_ready_after(AsyncResultQuery::WaitForOutput {
             timeout: timeout.map(|timeout| timeout.as_secs_f64()),
@@ -169,7 +215,7 @@ impl AsyncResultHandle {
     /// copied.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn wait_for_send(&self, _timeout: Option<Duration>) -> Result<bool, Error> {
         self.now().map(|_| true)
     }
@@ -182,7 +228,7 @@ impl AsyncResultHandle {
     /// Waits with a bar that shows in place how much is done.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn wait_interactive(&self) -> Result<bool, Error> {
         self.wait_interactive_for(Duration::from_millis(100), None)
     }
@@ -190,7 +236,7 @@ impl AsyncResultHandle {
     /// The same, with the time between updates and the time to wait at most.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn wait_interactive_for(
         &self,
         interval: Duration,
@@ -314,7 +360,7 @@ impl AsyncResultHandle {
     /// JSON, by name.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn data(&self) -> Vec<BTreeMap<String, serde_json::Value>> {
         self.each(|task| task.metadata.data.clone())
     }
@@ -327,7 +373,7 @@ impl AsyncResultHandle {
     /// Drops the tasks that have not begun; one that is running goes on.
     ///
     /// # Errors
-    /// When it is done already, or the kernel does not answer.
+    /// When it is done already; `InternalError` if the kernel does not answer.
     pub fn abort(&self) -> Result<(), Error> {
         if self.ready() {
             return Err(Error::new(Failure::Usage {

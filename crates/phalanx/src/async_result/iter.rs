@@ -10,6 +10,16 @@ use std::marker::PhantomData;
 /// Yields items as they arrive: in the order of tasks, or, of an unordered map, as tasks end.
 ///
 /// An item whose task failed is that failure; a task that failed yields it once, for all its items.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let lbv = Client::connect()?.load_balanced_view();
+/// let ar = lbv.map(|x: u64| x * x, 0..4u64).submit()?;
+/// for square in &ar {
+///     println!("{}", square?);
+/// }
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub struct Items<R: Travels, S: Shape> {
     arrivals: Arrivals,
     values: PhantomData<fn() -> (R, S)>,

@@ -41,17 +41,55 @@ use std::ops::Deref;
 use std::time::Duration;
 
 /// Tasks that have ended, and tasks that have not.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let lbv = Client::connect()?.load_balanced_view();
+/// let ar = lbv.map(|x: u64| x + 1, 0..4u64).submit()?;
+/// let (done, pending) = ar.wait_when(ReturnWhen::FirstCompleted, None)?;
+/// assert_eq!(done.len() + pending.len(), 4);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub type DoneAndPending<T> = (Vec<T>, Vec<T>);
 
 /// The outcome of each of several tasks.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// let ar = rc.view([0, 1]).apply_async(|| match phalanx::engine_id() {
+///     Some(0) => panic!("no luck"),
+///     _ => 1,
+/// })?;
+/// let each = ar.get_each()?;
+/// assert!(each[0].is_err());
+/// assert_eq!(each[1], Ok(1));
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub type Each<T> = Vec<Result<T, Error>>;
 
 /// The results of code sent to engines, ready or still to come.
 ///
-/// `R` is what a call yields, and `S` how the calls make up the result: [`One`], [`Many`] or
-/// [`Chunks`]. Members and semantics are those of ipyparallel's `AsyncResult`
-/// (`client/asyncresult.py`); those that do not depend on the values are [`AsyncResultHandle`]'s. The
-/// kernel holds what is known; this is a handle, cheap to clone.
+/// `R` is the value of one call; `S` is the shape of the result: [`One`] gives `R` itself, [`Many`] a
+/// `Vec<R>` with one value per task, [`Chunks`] the items of a map in one `Vec<R>`. Values are in the
+/// order of the tasks: of the view's engines, or of the inputs. Times are [`Duration`]s, timestamps
+/// UTC. Members and semantics are those of ipyparallel's `AsyncResult` (`client/asyncresult.py`);
+/// those that do not depend on the values are in [`AsyncResultHandle`], to which this dereferences.
+///
+/// A handle, cheap to clone: the kernel holds the results, at least as long as a variable names them.
+/// It drops the oldest beyond 4,096, or beyond 1 GiB in all; every method fails with `UsageError`
+/// then.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// let ar = rc.all().apply_async(|| std::process::id())?; // returns at once
+/// let pids: Vec<u32> = ar.get()?; // waits
+/// assert_eq!(pids.len(), rc.len());
+/// assert!(ar.ready() && ar.successful()?);
+/// println!("{:?} on the engines, {:?} in all", ar.serial_time()?, ar.wall_time()?);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub struct AsyncResult<R: Travels = ExecuteReply, S: Shape = Many> {
     handle: AsyncResultHandle,
     ordered: bool,
@@ -60,9 +98,27 @@ pub struct AsyncResult<R: Travels = ExecuteReply, S: Shape = Many> {
 
 /// The result of a map: the items of all its tasks, in the order of the inputs, or, if
 /// `ordered(false)`, as they arrive when it is iterated over.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let lbv = Client::connect()?.load_balanced_view();
+/// let ar: AsyncMapResult<u64> = lbv.map(|x: u64| x * x, 0..10u64).chunksize(4).submit()?;
+/// assert_eq!((ar.tasks(), ar.len()), (3, 10));
+/// assert_eq!(ar.get()?[9], 81);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub type AsyncMapResult<R> = AsyncResult<R, Chunks>;
 
 /// Tasks that the hub knows of, whoever submitted them.
+///
+/// ```no_run
+/// use phalanx::{AsyncHubResult, prelude::*};
+/// let rc = Client::connect()?;
+/// let tasks = rc.all().apply_async(|| 7u32)?.msg_ids();
+/// let ar: AsyncHubResult<u32> = rc.get_result(&tasks)?;
+/// assert_eq!(ar.get()?, vec![7; rc.len()]);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub type AsyncHubResult<R> = AsyncResult<R, Many>;
 
 impl AsyncResult {
@@ -115,7 +171,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// Waits and gives what came of each task, failures among them.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn get_each(&self) -> Result<Each<S::Task<R>>, Error> {
         let mut outcomes = self.handle.outcomes(0, usize::MAX, true)?;
         let mut each = Vec::new();
@@ -184,7 +240,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// Each task as an AsyncResult of its own: with one value, or, of a map, with its items.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn split(&self) -> Result<Vec<AsyncResult<R, S::Part>>, Error> {
         Ok(all(self.handle.parts()?))
     }
@@ -205,7 +261,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     /// have not.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn wait_when(
         &self,
         when: ReturnWhen,

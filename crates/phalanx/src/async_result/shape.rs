@@ -5,7 +5,19 @@ use crate::Error;
 use crate::function::Travels;
 use std::any::type_name;
 
-/// The way the values of an AsyncResult's tasks form its result.
+/// The way the values of an AsyncResult's tasks form its result: [`One`], [`Many`] or [`Chunks`].
+///
+/// The targets of a view decide it when the cell is compiled: `rc.view(0)` is one engine, `rc.view(0..1)`
+/// and `rc.all()` are several, however many there are.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// let one: u32 = rc.view(0).apply_sync(|| std::process::id())?;
+/// let many: Vec<u32> = rc.view(0..1).apply_sync(|| std::process::id())?;
+/// assert_eq!(many, [one]);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub trait Shape: Clone + 'static {
     /// The value of one task.
     type Task<R: Travels>;
@@ -29,15 +41,36 @@ pub trait Shape: Clone + 'static {
     fn all<R: Travels>(values: Result<Successes, Error>) -> Result<Self::All<R>, Error>;
 }
 
-/// One task: its value is the result.
+/// The shape of one task: its value is the result.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let pid: u32 = Client::connect()?.view(0).apply_sync(|| std::process::id())?;
+/// assert!(pid > 0);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct One;
 
-/// A value from every task, in a list.
+/// The shape of several tasks: a list with the value of each.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let pids: Vec<u32> = Client::connect()?.view([0, 1]).apply_sync(|| std::process::id())?;
+/// assert_eq!(pids.len(), 2);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Many;
 
-/// A list from every task, put together to one.
+/// The shape of a map: the lists of all tasks, joined into one.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let squares: Vec<u64> = Client::connect()?.all().map_sync(|x: u64| x * x, 0..4u64)?;
+/// assert_eq!(squares, [0, 1, 4, 9]);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunks;
 

@@ -13,6 +13,21 @@ use std::fmt;
 
 /// A type whose values travel between the notebook and engines: every type that implements serde's
 /// `Serialize` and `Deserialize` and borrows nothing.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// struct Point {
+///     x: f64,
+///     y: f64,
+/// }
+/// fn mirror(point: Point) -> Point {
+///     Point { x: -point.x, ..point }
+/// }
+/// let mirrored = Client::connect()?.view(0).apply_sync_with(mirror, Point { x: 1.0, y: 2.0 })?;
+/// assert_eq!(mirrored, Point { x: -1.0, y: 2.0 });
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[cfg(not(rust_analyzer))]
 #[diagnostic::on_unimplemented(
     message = "values of type `{Self}` cannot travel to engines and back",
@@ -38,6 +53,14 @@ impl<T> Travels for T {}
 
 /// A type whose values can be sent to engines: every type that implements serde's `Serialize`,
 /// borrowed or not.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let view = Client::connect()?.view(0);
+/// view.push("greeting", "hello")?; // a `str` arrives as a `String`
+/// assert_eq!(view.pull::<String>("greeting")?, "hello");
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "values of type `{Self}` cannot be sent to engines",
     label = "this is not serialised by serde",
@@ -51,6 +74,15 @@ impl<T: Serialize + ?Sized> Sendable for T {}
 
 /// The value an engine's namespace holds under a name, or the value of an expression over its
 /// variables: an argument that may differ from engine to engine.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let dv = Client::connect()?.all();
+/// dv.scatter("xs", vec![1.0, 2.0, 3.0, 4.0]).wait()?;
+/// let sums: Vec<f64> = dv.apply_sync_with(|xs: Vec<f64>| xs.iter().sum::<f64>(), Reference("xs"))?;
+/// assert_eq!(sums.iter().sum::<f64>(), 10.0);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference(pub &'static str);
 
@@ -154,6 +186,15 @@ const FAR: usize = 1 << 16;
 /// A value that can be given for a parameter of type `A`: an `A`, something that borrows one (`&A`,
 /// `&str` for a `String`, a slice or an array for a `Vec`), or a [`Reference`] to one on the
 /// engine.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// fn letters(text: String) -> usize {
+///     text.chars().count()
+/// }
+/// assert_eq!(Client::connect()?.view(0).apply_sync_with(letters, "größe")?, 5);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given for a parameter of type `{A}`",
     label = "no `{A}` that serde can serialise, and no `Reference` to one"
@@ -204,6 +245,17 @@ impl<A> Argument<A> for Reference {
 }
 
 /// The arguments for parameters `P`: `()` for none, one value for one, a tuple for several.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// fn scale(factor: f64, xs: Vec<f64>) -> Vec<f64> {
+///     xs.into_iter().map(|x| factor * x).collect()
+/// }
+/// let xs = vec![1.0, 2.0];
+/// let scaled = Client::connect()?.view(0).apply_sync_with(scale, (2.0, &xs))?;
+/// assert_eq!(scaled, [2.0, 4.0]);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given for the parameters `{P}`",
     label = "not what the function takes",

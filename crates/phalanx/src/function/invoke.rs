@@ -33,6 +33,19 @@ pub struct With<F, C>(F, C);
 /// A function that engines can call with parameters `P`: an `fn`, a closure that captures nothing,
 /// a [`Function`], or the result of [`task!`](crate::task!). `M` distinguishes functions by their
 /// borrowed parameters, as that of `fn norm(xs: &[f64]) -> f64`, whose `P` is `(Vec<f64>,)`.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// fn double(x: u64) -> u64 {
+///     2 * x
+/// }
+/// let view = Client::connect()?.view(0);
+/// assert_eq!(view.apply_sync_with(double, 1u64)?, 2);
+/// assert_eq!(view.apply_sync_with(|x: u64| x + 1, 1u64)?, 2);
+/// let k = 5u64;
+/// assert_eq!(view.apply_sync_with(task!([k] |x: u64| k * x), 1u64)?, 5);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "engines cannot call `{Self}`",
     label = "not a function with parameters and result that can travel",

@@ -9,7 +9,17 @@ use crate::Error;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-/// A type that functions on engines may borrow: every type that travels, `[T]`, `str` and `Path`.
+/// A type that functions on engines may borrow: every type that travels, `[T]`, `str` and `Path`. What
+/// is given for it is owned: a `String` for a `&str`, a `Vec` or an array for a slice.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// fn shout(text: &str) -> String {
+///     text.to_uppercase()
+/// }
+/// assert_eq!(Client::connect()?.view(0).apply_sync_with(shout, "hi".to_owned())?, "HI");
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "engines cannot call a function that borrows a `{Self}`",
     label = "nothing that owns it can travel",
@@ -55,7 +65,16 @@ impl Lend for Path {
     }
 }
 
-/// Says in [`IntoFunction`] that a parameter is a `&B`.
+/// The mark of a parameter `&B` in [`IntoFunction`]: callers give a `B`, or what owns one.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// fn norm(xs: &[f64]) -> f64 {
+///     xs.iter().map(|x| x * x).sum::<f64>().sqrt()
+/// }
+/// assert_eq!(Client::connect()?.view(0).apply_sync_with(norm, [3.0, 4.0])?, 5.0);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub struct ByRef<B: ?Sized>(PhantomData<fn(&B)>);
 
 /// Says that a parameter is a value.

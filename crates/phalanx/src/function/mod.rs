@@ -52,7 +52,18 @@ use std::marker::PhantomData;
 /// A function that engines can call, with parameters `P` (a tuple) and result `R`.
 ///
 /// Made from any `fn` or closure that captures nothing, and by [`task!`](crate::task!) from one that
-/// captures. Cheap to clone; may be kept in a variable.
+/// captures. It is an offset in the library of the cell that defines it, with the captures; engines get the
+/// library once. Cheap to clone; may be kept in a variable.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// let k = 3.0;
+/// let scale: Function<(f64,), f64> = task!([k] |x: f64| k * x)?;
+/// assert_eq!(rc.view(0).apply_sync_with(scale.clone(), 2.0)?, 6.0);
+/// assert_eq!(rc.all().map_sync(scale, [1.0, 2.0])?, [3.0, 6.0]);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub struct Function<P, R> {
     located: Located,
     types: PhantomData<fn(P) -> R>,
@@ -109,8 +120,13 @@ impl<P, R> fmt::Debug for Function<P, R> {
 /// Captured variables are copied when the task is made. Within the closure each is a value of its
 /// own, cloned for every call; `&name` borrows it instead, which is better for large data:
 ///
-/// ```text
-/// let ys = lbv.map_sync(task!([k, &table] |x: usize| k * table[x]), 0..100)?;
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let (k, table) = (3.0, vec![1.0, 2.0, 4.0]);
+/// let lbv = Client::connect()?.load_balanced_view();
+/// let ys = lbv.map_sync(task!([k, &table] |x: usize| k * table[x]), 0..3usize)?;
+/// assert_eq!(ys, [3.0, 6.0, 12.0]);
+/// # Ok::<(), phalanx::Error>(())
 /// ```
 #[macro_export]
 macro_rules! task {

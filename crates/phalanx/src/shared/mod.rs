@@ -37,11 +37,14 @@ const BESIDE: usize = 1 << 12;
 /// part of it ([`slice`](Self::slice)) is the same memory, which lives as long as anybody looks at
 /// it, whatever becomes of the sender.
 ///
-/// ```text
-/// let table: Shared<[f64]> = (0..10_000_000).map(|i| (i as f64).sqrt()).collect();
-/// dv.push("table", &table)?;
-/// dv.scatter("part", &table).wait()?;
-/// let sums = dv.apply_sync_with(|t: Shared<[f64]>| t.iter().sum::<f64>(), Reference("part"))?;
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let dv = Client::connect()?.all();
+/// let table: Shared<[f64]> = (0..1_000_000).map(|i| f64::from(i).sqrt()).collect();
+/// dv.push("table", &table)?; // mapped by the engines of this machine, not copied
+/// let last = dv.apply_sync_with(|t: Shared<[f64]>| t[t.len() - 1], Reference("table"))?;
+/// assert!(last.iter().all(|last| *last == table[999_999]));
+/// # Ok::<(), phalanx::Error>(())
 /// ```
 pub struct Shared<S: ?Sized> {
     chunk: Chunk,

@@ -7,11 +7,18 @@
 /// Every pattern of bytes is a value of the type, and it has no padding: `#[repr(C)]` and fields that
 /// are `Plain` and fill it.
 ///
-/// ```text
+/// ```no_run
+/// use phalanx::prelude::*;
 /// #[derive(Clone, Copy)]
 /// #[repr(C)]
-/// struct Particle { position: [f64; 3], mass: f64 }
+/// struct Particle {
+///     position: [f64; 3],
+///     mass: f64,
+/// }
+/// // SAFETY: four numbers, without padding.
 /// unsafe impl phalanx::Plain for Particle {}
+/// let all: Shared<[Particle]> = Shared::new(vec![Particle { position: [0.0; 3], mass: 1.0 }; 8]);
+/// assert_eq!(all.iter().map(|particle| particle.mass).sum::<f64>(), 8.0);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not known to be plain data, which several processes can look at",

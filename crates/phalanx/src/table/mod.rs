@@ -11,7 +11,17 @@ use crate::error::Error;
 use crate::widgets::fallback::escaped;
 use std::fmt::Display;
 
-/// Rows of text under a header.
+/// Rows of text under a header: HTML where a frontend can show it, else aligned text.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let mut squares = Table::new(["x", "x²"]);
+/// for x in 1..=3 {
+///     squares = squares.row([x, x * x]);
+/// }
+/// phalanx::table(&squares)?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// Said above the table, such as its shape.
@@ -69,8 +79,13 @@ where
 
 /// Shows something as a table.
 ///
+/// ```no_run
+/// phalanx::table(&vec![vec![1, 2], vec![3, 4]])?;
+/// # Ok::<(), phalanx::Error>(())
+/// ```
+///
 /// # Errors
-/// When the kernel does not answer.
+/// `InternalError` if the kernel does not answer.
 pub fn table(value: &(impl ToTable + ?Sized)) -> Result<DisplayHandle, Error> {
     display(value.to_table().bundle())
 }

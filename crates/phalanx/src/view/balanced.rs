@@ -13,6 +13,15 @@ use std::fmt;
 use std::time::Duration;
 
 /// Tasks that a task depends on: ids, AsyncResults, or a [`Dependency`] that says what counts.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let lbv = Client::connect()?.load_balanced_view();
+/// let data = lbv.apply_async(|| phalanx::engine_id())?;
+/// let near = lbv.clone().follow(&data).apply_async(|| phalanx::engine_id())?;
+/// assert_eq!(data.get()?, near.get()?);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub trait IntoTasks {
     /// Converts it into a dependency.
     fn into_dependency(self) -> Dependency;
@@ -71,6 +80,15 @@ impl IntoTasks for &AsyncResultHandle {
 /// [`Client::load_balanced_view`].
 ///
 /// What the scheduler heeds is set as in `lbv.clone().after(&ar).retries(2)`.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let lbv = Client::connect()?.load_balanced_view();
+/// let first = lbv.apply_async(|| 1u64)?;
+/// let then = lbv.clone().after(&first).retries(2).apply_async_with(|x: u64| x + 1, 1u64)?;
+/// assert_eq!((first.get()?, then.get()?), (1, 2));
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct LoadBalancedView {
     options: Options,

@@ -12,9 +12,23 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 
-/// Engines that are given work one by one; `S` says whether results come as one value or as a list.
+/// Engines that are given work one by one; `S` is the [`Shape`] of results: one value of a single
+/// engine, a list in the order of the view's engines otherwise.
 ///
-/// Made by [`Client::view`], [`Client::all`] and [`Client::direct_view`]. A handle: cheap to clone.
+/// Made by [`Client::view`], [`Client::all`] and [`Client::direct_view`]. Tasks of a view run on each engine
+/// in the order in which they were submitted, cells among them. A handle: cheap to clone.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// let dv = rc.all();
+/// dv.push("k", &3u64)?;
+/// assert_eq!(dv.pull::<u64>("k")?, vec![3; rc.len()]);
+/// let ids: Vec<Option<u32>> = dv.apply_sync(|| phalanx::engine_id())?;
+/// assert!(ids.iter().all(Option::is_some));
+/// assert_eq!(dv.map_sync(|x: u64| x * x, 0..4u64)?, [0, 1, 4, 9]);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub struct DirectView<S: Shape = Many> {
     pub(super) group: Group,
     shape: PhantomData<fn() -> S>,
@@ -220,7 +234,7 @@ impl<S: Shape> DirectView<S> {
     /// Waits until all tasks of this session have ended, at most for that long; whether they have.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn wait(&self, timeout: Option<std::time::Duration>) -> Result<bool, Error> {
         Client::connect()?.wait(&[], timeout)
     }
@@ -236,7 +250,7 @@ impl<S: Shape> DirectView<S> {
     /// Drops every task of this session that has not begun on one of the engines.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// `InternalError` if the kernel does not answer.
     pub fn abort(&self) -> Result<(), Error> {
         crate::client::done(ClientRequest::Abort {
             tasks: Vec::new(),

@@ -12,6 +12,15 @@ use std::marker::PhantomData;
 /// Results of a function for items of an input, at most so many at a time under way.
 ///
 /// Dropping it takes nothing more from the input.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let lbv = Client::connect()?.load_balanced_view();
+/// let squares = lbv.imap(|x: u64| x * x, 1u64..)?; // an endless input
+/// let first: Vec<u64> = squares.take(3).collect::<Result<_, _>>()?;
+/// assert_eq!(first, [1, 4, 9]);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub struct Imap<A, R: Travels, I> {
     window: Window,
     items: I,

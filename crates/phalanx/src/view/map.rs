@@ -15,6 +15,14 @@ use std::ops::Range;
 
 /// An item of a map's input: a value of the function's parameter, or what borrows one (`&A`, `&str`
 /// for a `String`, a slice or an array for a `Vec`).
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let words = vec!["to".to_owned(), "be".to_owned()];
+/// let lbv = Client::connect()?.load_balanced_view();
+/// assert_eq!(lbv.map_sync(|word: String| word.len(), &words)?, [2, 2]);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no item for a function with a parameter of type `{A}`",
     label = "the items are not `{A}`"
@@ -50,6 +58,17 @@ items! {
 }
 
 /// A map that is being described; [`submit`](Self::submit) or [`sync`](Self::sync) sends it.
+///
+/// Results are in the order of the inputs. A direct view gives each engine one run of items of about equal
+/// length; a load-balanced view makes tasks of [`chunksize`](Self::chunksize) items.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let lbv = Client::connect()?.load_balanced_view();
+/// let ar = lbv.map(|x: u64| x * x, 0..100u64).chunksize(10).label("squares").submit()?;
+/// assert_eq!((ar.tasks(), ar.get()?.len()), (10, 100));
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[must_use = "nothing is sent before `submit()` or `sync()`"]
 pub struct Map<A, M, F, I> {
     plan: Plan,

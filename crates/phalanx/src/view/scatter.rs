@@ -17,6 +17,14 @@ use std::time::Duration;
 
 /// A value that can be spread over engines: anything that iterates over serializable values, and
 /// [`Shared`] data.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let dv = Client::connect()?.all();
+/// dv.scatter("words", ["to", "be", "or"]).wait()?; // of `String`s, on the engines
+/// assert_eq!(dv.gather::<String>("words")?.get()?, ["to", "be", "or"]);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub trait IntoSpread {
     /// The type that makes parts of it.
     type Spread: Spread;
@@ -103,6 +111,15 @@ impl<T: Plain> Spread for Shared<[T]> {
 }
 
 /// Items on their way to engines; [`submit`](Self::submit) or [`wait`](Self::wait) sends them.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let dv = Client::connect()?.all();
+/// dv.scatter("part", 0..10u32).wait()?;
+/// let sums = dv.apply_sync_with(|part: Vec<u32>| part.iter().sum::<u32>(), Reference("part"))?;
+/// assert_eq!(sums.iter().sum::<u32>(), 45);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[must_use = "nothing is sent before `submit()` or `wait()`"]
 pub struct Scatter<D, S: Shape> {
     scattering: Scattering,

@@ -11,6 +11,15 @@ use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToIncl
 ///
 /// A number and the numbers of a list are engine ids; ranges count the engines there are, like
 /// Python's slices of `rc.ids`.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// assert_eq!(rc.view(..).targets()?, rc.ids());
+/// assert_eq!(rc.view(-1).targets()?, rc.view([-1]).targets()?);
+/// assert_eq!(rc.view(1..).targets()?.len(), rc.len() - 1);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` names no engines",
     note = "write `rc.view(0)`, `rc.view(1..3)`, `rc.view([0, 2])` or `rc.all()`; numbers are `i32` or `EngineId`"
@@ -91,11 +100,25 @@ slices!(
     RangeFull
 );
 
-/// Every so manieth: `rc.view((..).step_by(2))` is `rc[::2]`.
+/// Every n-th engine: `rc.view((..).step_by(2))` is `rc[::2]`.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// assert_eq!(rc.view((..).step_by(2)).targets()?.len(), rc.len().div_ceil(2));
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Stepped(usize);
 
 /// `step_by` for `..`.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let rc = Client::connect()?;
+/// assert_eq!(rc.view((..).step_by(2)).targets()?[0], rc.ids()[0]);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 pub trait StepBy {
     /// Every `step`-th engine, the first among them.
     fn step_by(self, step: usize) -> Stepped;

@@ -10,6 +10,13 @@ use std::fmt;
 use std::ops::Range;
 
 /// A function that runs on a view's engines when it is called.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let is_set = Client::connect()?.view(0).remote(|name: String| std::env::var(name).is_ok())?;
+/// assert!(is_set.call("PATH")?);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RemoteFunction<P, R, S: Shape> {
     view: DirectView<S>,
@@ -48,6 +55,15 @@ impl<P, R: Travels, S: Shape> RemoteFunction<P, R, S> {
 }
 
 /// A function of a list: each engine calls it with its part of the list it is called with.
+///
+/// ```no_run
+/// use phalanx::prelude::*;
+/// let dv = Client::connect()?.all();
+/// let total = dv.parallel(|xs: Vec<f64>| xs.iter().sum::<f64>())?;
+/// let totals: Vec<f64> = total.call(&[1.0, 2.0, 3.0, 4.0])?; // one from each engine
+/// assert_eq!(totals.iter().sum::<f64>(), 10.0);
+/// # Ok::<(), phalanx::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct ParallelFunction<A, R> {
     group: Group,

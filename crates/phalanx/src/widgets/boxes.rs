@@ -7,15 +7,31 @@ use serde_json::{Value, json};
 
 widget! {
     /// Widgets beside each other.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::{Button, HBox};
+    /// HBox::new((&Button::new("yes"), &Button::new("no"))).display();
+    /// ```
     HBox, Kind::control("HBox", "")
 }
 
 widget! {
     /// Widgets above each other.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::{HTML, IntSlider, VBox};
+    /// VBox::new((&HTML::new("<b>n</b>"), &IntSlider::new(0..=9))).display();
+    /// ```
     VBox, Kind::control("VBox", "")
 }
 
 /// A widget of any type, for lists of several.
+///
+/// ```no_run
+/// use phalanx::widgets::{AnyWidget, Button, Text, VBox};
+/// let all: Vec<AnyWidget> = vec![Text::new("name").into(), Button::new("send").into()];
+/// VBox::new(all).display();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnyWidget(Model);
 
@@ -27,6 +43,13 @@ impl AnyWidget {
 
 /// The contents of a box: a tuple of widgets, or a list of widgets of one type (which [`AnyWidget`]
 /// is, too).
+///
+/// ```no_run
+/// use phalanx::widgets::{Button, HBox, IntSlider};
+/// let row = HBox::new([Button::new("a"), Button::new("b")]);
+/// row.set_children((&IntSlider::new(0..=9), &Button::new("c")));
+/// row.display();
+/// ```
 pub trait Children {
     #[doc(hidden)]
     fn into_children(self) -> Vec<AnyWidget>;

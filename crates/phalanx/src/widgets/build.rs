@@ -33,7 +33,16 @@ impl Kind {
     }
 }
 
-/// A type of widget.
+/// A type of widget, such as `IntSlider`; implemented by those of this module.
+///
+/// ```no_run
+/// use phalanx::widgets::{Builder, IntSlider, Text, Widget};
+/// fn wide<W: Widget>(builder: Builder<W>) -> W {
+///     builder.width("90%").build()
+/// }
+/// wide(IntSlider::builder()).display();
+/// wide(Text::builder()).display();
+/// ```
 pub trait Widget: Clone + Send + Sync + 'static {
     #[doc(hidden)]
     const KIND: Kind;
@@ -41,7 +50,20 @@ pub trait Widget: Clone + Send + Sync + 'static {
     fn from_model(model: Model) -> Self;
 }
 
-/// Sets what a widget begins with; [`build`](Self::build) makes it.
+/// The initial state of a widget; [`build`](Self::build) makes it. Keys and defaults are those of ipywidgets
+/// 8.
+///
+/// ```no_run
+/// use phalanx::widgets::IntSlider;
+/// let slider = IntSlider::builder()
+///     .description("size")
+///     .tooltip("in pixels")
+///     .width("50%")
+///     .style("handle_color", "teal")
+///     .state("readout_format", "03d")
+///     .build();
+/// slider.display();
+/// ```
 #[must_use = "a widget is made by `build()`"]
 #[derive(Clone, Debug)]
 pub struct Builder<W> {

@@ -6,16 +6,38 @@ use serde_json::{Value, json};
 
 widget! {
     /// A button.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::Button;
+    /// let button = Button::builder().description("go").button_style("primary").icon("play").build();
+    /// button.on_click(|button| button.set_disabled(true));
+    /// button.display();
+    /// ```
     Button, Kind::control("Button", "ButtonStyle")
 }
 
 widget! {
     /// A box to tick.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::Checkbox;
+    /// let log = Checkbox::new("logarithmic");
+    /// log.observe(|on| println!("logarithmic: {on}"));
+    /// log.display();
+    /// assert!(!log.value());
+    /// ```
     Checkbox, Kind::control("Checkbox", "CheckboxStyle")
 }
 
 widget! {
-    /// One of several texts.
+    /// A choice of one of several texts.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::Dropdown;
+    /// let method = Dropdown::new(["Euler", "Runge-Kutta"]);
+    /// method.set_value("Runge-Kutta");
+    /// assert_eq!((method.index(), method.options().len()), (Some(1), 2));
+    /// ```
     Dropdown, Kind::control("Dropdown", "DescriptionStyle")
 }
 

@@ -7,21 +7,52 @@ use std::ops::RangeInclusive;
 
 widget! {
     /// A slider of whole numbers.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::IntSlider;
+    /// let slider = IntSlider::builder().range(0..=10).value(3).description("n").build();
+    /// slider.observe(|n| println!("n = {n}"));
+    /// slider.display();
+    /// assert_eq!(slider.value(), 3);
+    /// ```
     IntSlider, Kind::control("IntSlider", "SliderStyle")
 }
 
 widget! {
     /// A slider of numbers.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::FloatSlider;
+    /// let slider = FloatSlider::builder().range(0.0..=1.0).step(0.01).build();
+    /// slider.set_value(0.5);
+    /// assert_eq!(slider.value(), 0.5);
+    /// ```
     FloatSlider, Kind::control("FloatSlider", "SliderStyle")
 }
 
 widget! {
     /// A bar that counts.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::IntProgress;
+    /// let bar = IntProgress::new(0..=3);
+    /// bar.display();
+    /// for step in 1..=3 {
+    ///     bar.set_value(step);
+    /// }
+    /// ```
     IntProgress, Kind { view: "Progress", ..Kind::control("IntProgress", "ProgressStyle") }
 }
 
 widget! {
     /// A bar that measures.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::FloatProgress;
+    /// let bar = FloatProgress::builder().range(0.0..=1.0).description("fit").build();
+    /// bar.set_value(0.25);
+    /// bar.display();
+    /// ```
     FloatProgress, Kind { view: "Progress", ..Kind::control("FloatProgress", "ProgressStyle") }
 }
 

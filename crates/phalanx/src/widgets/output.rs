@@ -7,6 +7,13 @@ use serde_json::{Value, json};
 
 widget! {
     /// An area that takes over what code puts out.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::Output;
+    /// let area = Output::new();
+    /// area.display();
+    /// area.capture(|| println!("shown there, not under the cell"));
+    /// ```
     Output, Kind {
         name: "Output",
         view: "Output",

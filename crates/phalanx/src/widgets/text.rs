@@ -6,11 +6,25 @@ use serde_json::{Value, json};
 
 widget! {
     /// HTML that can be changed.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::HTML;
+    /// let label = HTML::new("<b>starting</b>");
+    /// label.display();
+    /// label.set_value("<b>done</b>");
+    /// ```
     HTML, Kind::control("HTML", "HTMLStyle")
 }
 
 widget! {
     /// A line of text that users type.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::Text;
+    /// let name = Text::builder().description("name").placeholder("Ada").build();
+    /// name.observe(|name| println!("hello, {name}"));
+    /// name.display();
+    /// ```
     Text, Kind::control("Text", "TextStyle")
 }
 
