@@ -158,7 +158,7 @@ impl Client {
         engines(ClientRequest::Engines).map(|_| Self(()))
     }
 
-    /// The ids of the engines there are, in order.
+    /// The ids of the live engines, in order; empty if the kernel does not answer.
     pub fn ids(&self) -> Vec<EngineId> {
         engines(ClientRequest::Engines).unwrap_or_default()
     }
@@ -180,7 +180,7 @@ impl Client {
             .map(|id| DirectView::new(Some(vec![id])))
     }
 
-    /// A view on all engines there are now: `rc[:]`.
+    /// A view on the engines that are live now: `rc[:]`.
     ///
     /// # Panics
     /// Never; without engines, using the view is an error.
@@ -209,13 +209,13 @@ impl Client {
         Ok(DirectView::new(Some(targets.resolve(&self.ids())?)))
     }
 
-    /// A view on all engines there are whenever it is used: `direct_view("all")`.
+    /// A view on the engines that are live at each use: `direct_view("all")`.
     pub fn direct_view(&self) -> DirectView<Many> {
         DirectView::new(None)
     }
 
-    /// A view on all engines, given work in one go. Here that is every direct view: a function
-    /// travels to a machine once.
+    /// A view on all engines for broadcasts. Every direct view is one here: a function travels to
+    /// each machine once.
     pub fn broadcast_view(&self) -> DirectView<Many> {
         self.direct_view()
     }
@@ -225,7 +225,7 @@ impl Client {
         LoadBalancedView::new()
     }
 
-    /// Waits until at least so many engines are there.
+    /// Waits until at least `n` engines have joined; for a minute without a `timeout`.
     ///
     /// # Errors
     /// `TimeoutError` when they are not in time.
@@ -299,7 +299,7 @@ impl Client {
         json(ClientRequest::HubHistory)
     }
 
-    /// The hub's records that match a query of MongoDB's kind, given as JSON:
+    /// The hub's records that match a MongoDB query, given as JSON, with these keys (all if empty):
     /// `rc.db_query(r#"{"label": {"$glob": "fit*"}}"#, &["msg_id", "started"])?`.
     ///
     /// # Errors
@@ -330,7 +330,7 @@ impl Client {
         done(ClientRequest::Purge { tasks, engines })
     }
 
-    /// Makes the kernel forget all results that are ready: AsyncResults on them are of no more use.
+    /// Makes the kernel forget all results that are ready: AsyncResults of them fail from then on.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -367,7 +367,7 @@ impl Client {
         json(ClientRequest::Outstanding)
     }
 
-    /// Drops these tasks, or all, where they have not begun.
+    /// Drops those of these tasks (of all if empty) that have not begun.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -376,8 +376,8 @@ impl Client {
         done(ClientRequest::Abort { tasks, engines })
     }
 
-    /// Waits until these tasks, or all of this session, have ended, at most for that long; whether
-    /// they have.
+    /// Waits until these tasks (all of this session if empty) have ended, at most for `timeout`;
+    /// returns true if they have.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -392,7 +392,8 @@ impl Client {
         }
     }
 
-    /// Waits likewise, showing a bar; whether they have all ended.
+    /// Waits until these tasks (all of this session if empty) have ended, with a progress bar;
+    /// returns true.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -407,7 +408,7 @@ impl Client {
         self.get_result::<()>(&tasks)?.wait_interactive()
     }
 
-    /// Sends a signal, by number, to all engines; SIGINT (2) ends what they run.
+    /// Sends a signal, by number, to all engines; SIGINT (2) interrupts the code they run.
     ///
     /// # Errors
     /// When they do not answer.
@@ -416,7 +417,7 @@ impl Client {
         done(ClientRequest::Signal { signal, engines })
     }
 
-    /// Makes all engines forget everything they were told.
+    /// Clears the namespaces of all engines.
     ///
     /// # Errors
     /// When they do not answer.

@@ -42,7 +42,7 @@ pub fn display_as(id: &str, data: MimeBundle) -> Result<DisplayHandle, Error> {
     Ok(handle)
 }
 
-/// Shows something else wherever a display of this id stands.
+/// Replaces the displays of this id, in every cell that shows one.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -181,7 +181,7 @@ pub fn json(mime: &str, text: &str) -> Result<DisplayHandle, Error> {
     display(data)
 }
 
-/// Takes away what the cell has shown so far; with `wait`, only once the next output comes.
+/// Clears the outputs of the cell so far; with `wait`, only when the next output arrives.
 ///
 /// ```no_run
 /// for percent in [0, 50, 100] {
@@ -220,7 +220,7 @@ impl DisplayHandle {
         &self.id
     }
 
-    /// Shows this instead, wherever the display stands.
+    /// Replaces the display, in every cell that shows it.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.

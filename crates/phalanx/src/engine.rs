@@ -6,7 +6,7 @@ use phalanx_protocol::native::Raised;
 use phalanx_protocol::output::Output;
 use std::collections::BTreeMap;
 
-/// Publishes values while a function runs: `ar.data()` has the latest under each name.
+/// Publishes a value while a function runs: `ar.data()` has the latest under each name, as JSON.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -38,8 +38,8 @@ pub fn publish_data<T: Sendable>(name: &str, value: &T) -> Result<(), Error> {
     crate::display::put(Output::Data(data))
 }
 
-/// Goes on only where the condition holds: elsewhere the scheduler tries another engine
-/// (ipyparallel's `@depend`). Call it first thing in a load-balanced function.
+/// Continues only if the condition holds; otherwise the scheduler tries another engine
+/// (ipyparallel's `@depend`). Call it first in a load-balanced function.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -57,7 +57,7 @@ pub fn depend(condition: bool) {
     }
 }
 
-/// The value of a name in this engine's namespace; without it, the scheduler tries another engine
+/// Reads a value from this engine's namespace; if there is none, the scheduler tries another engine
 /// (ipyparallel's `@require`).
 ///
 /// ```no_run

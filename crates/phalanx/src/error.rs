@@ -58,8 +58,8 @@ impl Error {
         failure.map(Self::new).map_err(|error| error.to_string())
     }
 
-    /// The stable name: `TimeoutError`, `CompositeError`, …, as in ipyparallel's `error.py`. An error
-    /// that came back from one task has the name it had there: `Panic`, `EngineError`, …
+    /// The stable name: `TimeoutError`, `CompositeError`, …, as in ipyparallel's `error.py`. The
+    /// failure of a single task has the name it had on the engine: `Panic`, `EngineError`, …
     pub fn ename(&self) -> &str {
         match &*self.0 {
             Failure::Compile { .. } => "CompileError",
@@ -78,7 +78,7 @@ impl Error {
         }
     }
 
-    /// The failures of the single engines, in engine order; empty when no engine was involved.
+    /// The failures of the engines, in their order; empty if no engine was involved.
     pub fn failures(&self) -> &[RemoteFailure] {
         match &*self.0 {
             Failure::Remote(failure) => std::slice::from_ref(failure),

@@ -5,9 +5,9 @@ use crate::host::{call, unexpected};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{HostReply, HostRequest};
 
-/// Asks the user for a line; without its newline.
+/// Asks the user for a line; returns it without its newline.
 ///
-/// `std::io::stdin` works too, and asks without a prompt.
+/// `std::io::stdin` works too, without a prompt.
 ///
 /// ```no_run
 /// match phalanx::input("name? ") {

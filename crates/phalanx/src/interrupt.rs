@@ -10,8 +10,8 @@ static ASKED: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 
 /// Returns true once the user has interrupted this cell; costs a few nanoseconds, in any thread.
 ///
-/// An interrupt ends a cell as if it had not run. One that looks here is given two seconds to end by
-/// itself instead, and what it has made by then is kept:
+/// An interrupt ends a cell as if it had not run. A cell that polls this is given two seconds to
+/// end by itself instead, and its variables are kept:
 ///
 /// ```no_run
 /// let mut steps = 0_u64;

@@ -1,23 +1,24 @@
 //! The library notebooks use: `use phalanx::prelude::*;`.
 //!
-//! Everything here is a handle on something the kernel (or, in a `%%px` cell, the engine) holds:
-//! nothing lives in statics, of which every compiled cell has its own copy.
+//! Values are handles on things the kernel (or, in a `%%px` cell, the engine) holds. Times are
+//! [`Duration`](std::time::Duration)s, timestamps `chrono::DateTime<Utc>`. Examples are cells: with
+//! `%cluster start -n 2`, each runs as it is.
 //!
 //! | what | for |
 //! |---|---|
 //! | [`display`], [`html`], [`svg`], [`markdown`], … | rich values, any number per cell, updated in place through [`DisplayHandle`] |
-//! | [`input()`], [`password`] | a line of the user's |
-//! | [`table`] | tables; arrays and data frames are shown so by themselves |
-//! | [`progress`] | a bar for loops |
-//! | [`widgets`] | sliders, buttons, bars, …: read and changed from both sides |
-//! | [`Client`], [`Cluster`] | the session's engines, and what the hub knows |
+//! | [`input()`], [`password`] | a line from the user |
+//! | [`table`] | tables; arrays and data frames are shown as tables automatically |
+//! | [`progress`] | progress bars for loops |
+//! | [`widgets`] | sliders, buttons, bars, …: changed by users and by code |
+//! | [`Client`], [`Cluster`] | the session's engines, and the hub's records |
 //! | [`DirectView`], [`LoadBalancedView`] | functions on engines: `apply`, `map`, `push`, `pull`, `scatter`, `gather` |
-//! | [`Function`], [`task!`], [`Reference`] | what engines call, and with what |
-//! | [`Shared`] | large plain data that engines of one machine look at where it is |
-//! | [`AsyncResult`] | what is submitted comes back as: results, metadata, timing, outputs |
-//! | [`namespace`], [`publish_data`], [`depend`] | what a function does on its engine |
-//! | [`interrupted`] | whether the user wants the cell to stop |
-//! | [`engine_id`] | which engine a `%%px` cell is running on |
+//! | [`Function`], [`task!`], [`Reference`] | functions for engines, and their arguments |
+//! | [`Shared`] | large plain data that the engines of one machine map |
+//! | [`AsyncResult`] | the results of submitted code: values, metadata, timing, outputs |
+//! | [`namespace`], [`publish_data`], [`depend`] | for functions on their engine |
+//! | [`interrupted`] | a check for the user's interrupt |
+//! | [`engine_id`] | the number of the engine a `%%px` cell runs on |
 
 mod async_result;
 mod client;

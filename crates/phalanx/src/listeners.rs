@@ -59,11 +59,11 @@ pub(crate) fn forget(name: &str) {
     }
 }
 
-/// Calls the callbacks for what frontends have done with widgets since the cell began; how many
-/// events there were.
+/// Runs the callbacks for the frontends' actions on widgets since the cell began; returns the
+/// number of events.
 ///
-/// Between cells this happens by itself. A cell that runs long calls it now and then, if it wants
-/// its callbacks to be called while it runs.
+/// Between cells this happens by itself. A long cell calls it now and then, if callbacks should run
+/// while it does.
 ///
 /// ```no_run
 /// use phalanx::widgets::{IntSlider, process_events};

@@ -22,7 +22,7 @@ pub(crate) struct Unknown {
     pub(crate) evalue: String,
 }
 
-/// The value of a name in this engine's namespace.
+/// Reads a value from this engine's namespace.
 ///
 /// # Errors
 /// When there is none, or it is of another type.
@@ -51,7 +51,7 @@ fn read(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Error> {
     decode(name, wanted, read).map_err(|unknown| usage(unknown.evalue))
 }
 
-/// Gives a name in this engine's namespace a value, for functions called later and for `pull`.
+/// Stores a value in this engine's namespace, for later functions and for `pull`.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -79,12 +79,12 @@ fn write(name: &str, type_name: &str, write: &Write<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The names that [`set`] and `push` have given a value.
+/// The names under which [`set`] and `push` have stored a value.
 pub fn names() -> Vec<String> {
     with(|store| store.keys().cloned().collect())
 }
 
-/// Takes a name out of the namespace; whether it was there.
+/// Removes a name from the namespace; returns true if it was there.
 pub fn remove(name: &str) -> bool {
     changed();
     with(|store| store.remove(name).is_some())

@@ -11,7 +11,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Width of the bar in plain text.
 const WIDTH: usize = 20;
 
-/// Shows a bar while something is iterated over.
+/// Shows a progress bar during an iteration, updated at most ten times a second.
 ///
 /// ```no_run
 /// for item in phalanx::progress(0..100).description("items") {
@@ -19,7 +19,7 @@ const WIDTH: usize = 20;
 /// }
 /// ```
 ///
-/// Where the number of items is not known, it counts.
+/// If the number of items is not known, it counts them.
 pub fn progress<I: IntoIterator>(items: I) -> Progress<I::IntoIter> {
     let items = items.into_iter();
     let (least, most) = items.size_hint();
@@ -29,7 +29,7 @@ pub fn progress<I: IntoIterator>(items: I) -> Progress<I::IntoIter> {
     }
 }
 
-/// An iterator that shows how far it is; made by [`progress`].
+/// An iterator with a progress bar; made by [`progress`].
 ///
 /// ```no_run
 /// let sum: u64 = phalanx::progress(0..1_000u64).description("adding").sum();
@@ -49,7 +49,7 @@ impl<I> Progress<I> {
         self
     }
 
-    /// Says how many items there are, where the iterator does not know.
+    /// Sets the number of items, if the iterator does not know it.
     #[must_use]
     pub fn total(mut self, total: usize) -> Self {
         self.bar.total = Some(total);

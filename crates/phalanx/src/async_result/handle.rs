@@ -191,7 +191,7 @@ impl AsyncResultHandle {
             .map(drop)
     }
 
-    /// Waits until every task is done, or for that long; whether it is ready.
+    /// Waits until every task is done, at most for `timeout`; returns true if it is ready.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -201,7 +201,8 @@ impl AsyncResultHandle {
         })
     }
 
-    /// Waits until the output of every task has arrived too, or for that long.
+    /// Waits until the output of every task has arrived too, at most for `timeout`; returns true if
+    /// it has.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -211,8 +212,7 @@ impl AsyncResultHandle {
         })
     }
 
-    /// Waits until every task has been sent, or for that long: at once, since what is submitted is
-    /// copied.
+    /// Returns at once: submitting copies the arguments, so every task has been sent.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -225,7 +225,7 @@ impl AsyncResultHandle {
         true
     }
 
-    /// Waits with a bar that shows in place how much is done.
+    /// Waits with a progress bar, updated in place ten times a second; returns true.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -233,7 +233,8 @@ impl AsyncResultHandle {
         self.wait_interactive_for(Duration::from_millis(100), None)
     }
 
-    /// The same, with the time between updates and the time to wait at most.
+    /// Waits with a bar that is updated at that interval, at most for `timeout`; returns true if it
+    /// is ready.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -264,12 +265,12 @@ impl AsyncResultHandle {
         self.now().map_or(0, |now| now.tasks)
     }
 
-    /// Time since submission; once ready, the [`wall_time`](Self::wall_time).
+    /// The time since submission; once ready, the [`wall_time`](Self::wall_time).
     pub fn elapsed(&self) -> Duration {
         seconds(self.now().map_or(0.0, |now| now.elapsed))
     }
 
-    /// Time from the first submission to the last reply.
+    /// The time from the first submission to the last reply.
     ///
     /// # Errors
     /// `TimeoutError` when it is not ready.
@@ -277,7 +278,7 @@ impl AsyncResultHandle {
         self.timedelta(|task| task.submitted, |task| task.received)
     }
 
-    /// Time all engines together spent computing; divided by the wall time, the speed-up.
+    /// The sum of the times engines spent computing; divided by the wall time, the speed-up.
     ///
     /// # Errors
     /// `TimeoutError` when it is not ready.
@@ -313,7 +314,7 @@ impl AsyncResultHandle {
         Ok(between.unwrap_or_default())
     }
 
-    /// Everything known of each task: ids, timestamps, status, outputs.
+    /// The record of each task: ids, timestamps, status, outputs.
     pub fn metadata(&self) -> Vec<TaskMetadata> {
         self.each(|task| task.metadata.clone())
     }
@@ -370,7 +371,7 @@ impl AsyncResultHandle {
         true
     }
 
-    /// Drops the tasks that have not begun; one that is running goes on.
+    /// Drops the tasks that have not begun; running ones go on.
     ///
     /// # Errors
     /// When it is done already; `InternalError` if the kernel does not answer.
@@ -397,8 +398,8 @@ impl AsyncResultHandle {
         })
     }
 
-    /// Shows outputs under the current cell as they arrive, first what has arrived; until all are
-    /// here. Dropping what this returns waits for that.
+    /// Shows outputs under the current cell: those that have arrived, then the others as they
+    /// arrive. Dropping the returned value waits for the last.
     pub fn stream_output(&self) -> StreamedOutput {
         let handle = self.clone();
         let worker = std::thread::spawn(move || {

@@ -109,7 +109,7 @@ pub struct AsyncResult<R: Travels = ExecuteReply, S: Shape = Many> {
 /// ```
 pub type AsyncMapResult<R> = AsyncResult<R, Chunks>;
 
-/// Tasks that the hub knows of, whoever submitted them.
+/// Tasks from the hub's records, whoever submitted them.
 ///
 /// ```no_run
 /// use phalanx::{AsyncHubResult, prelude::*};
@@ -147,12 +147,12 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         }
     }
 
-    /// Says whether items are had in the order of tasks.
+    /// Sets whether items are yielded in the order of tasks.
     pub(crate) fn ordered(self, ordered: bool) -> Self {
         Self { ordered, ..self }
     }
 
-    /// Waits and gives the result.
+    /// Waits for the result.
     ///
     /// # Errors
     /// One task's failure as `RemoteError`, several as `CompositeError`.
@@ -160,7 +160,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         S::all(self.handle.successes())
     }
 
-    /// Waits for that long and gives the result.
+    /// Waits for the result, at most for `timeout`.
     ///
     /// # Errors
     /// `TimeoutError` when it is not ready then; else as [`get`](Self::get).
@@ -168,7 +168,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         S::all(self.handle.successes_within(timeout))
     }
 
-    /// Waits and gives what came of each task, failures among them.
+    /// Waits for the outcome of each task: a value or its failure.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -181,7 +181,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         Ok(each)
     }
 
-    /// Gives the result as soon as one task has failed, or all have ended.
+    /// Waits for the result, but no longer once a task has failed.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -205,7 +205,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         self.get()
     }
 
-    /// Waits and gives the results by engine.
+    /// Waits for the results by engine.
     ///
     /// # Errors
     /// As [`get`](Self::get), and when several tasks ran on one engine.
@@ -237,7 +237,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         value.unwrap_or_else(|| Err(outcomes::no_task()))
     }
 
-    /// Each task as an AsyncResult of its own: with one value, or, of a map, with its items.
+    /// Splits it into one AsyncResult per task: with one value, or the items of a map.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -245,7 +245,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         Ok(all(self.handle.parts()?))
     }
 
-    /// Several AsyncResults as one, with the values of all tasks in a list.
+    /// Joins several AsyncResults into one, with the values of all tasks in a list.
     ///
     /// # Errors
     /// When there are none.
@@ -257,8 +257,8 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
         AsyncResult::submitted(joined.join())
     }
 
-    /// Waits until so many tasks have ended, at most for that long; those that have, and those that
-    /// have not.
+    /// Waits until enough tasks have ended, at most for `timeout`; returns the tasks that have, and
+    /// those that have not.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.

@@ -94,7 +94,7 @@ impl<P, R> Function<P, R> {
         self.located
     }
 
-    /// The function's name, as AsyncResults show it.
+    /// The function's name, which AsyncResults show.
     pub fn name(&self) -> &str {
         self.located.name()
     }
@@ -115,10 +115,10 @@ impl<P, R> fmt::Debug for Function<P, R> {
     }
 }
 
-/// A closure with what it captures, named and serialised: `task!([k] |x: f64| k * x)`.
+/// A closure with its captures, named and serialized: `task!([k] |x: f64| k * x)`.
 ///
-/// Captured variables are copied when the task is made. Within the closure each is a value of its
-/// own, cloned for every call; `&name` borrows it instead, which is better for large data:
+/// Captured variables are copied when the task is made. Within the closure each is a value, cloned
+/// for every call; `&name` is a reference to it instead, which is better for large data:
 ///
 /// ```no_run
 /// use phalanx::prelude::*;

@@ -27,15 +27,14 @@ const SHOWN: usize = 100;
 /// Data of less than this many bytes is written where it is; it is copied on arrival.
 const BESIDE: usize = 1 << 12;
 
-/// A slice of plain data that does not change, and that engines of one machine look at where it is:
+/// An immutable slice of plain data that the engines of one machine map instead of copying:
 /// `Shared<[f64]>`.
 ///
-/// Made from a `Vec` without a copy. Pushed, scattered, given to a function, captured by
+/// Made from a `Vec` without a copy. Pushed, scattered, passed to a function, captured by
 /// [`task!`](crate::task!) or returned, it is written once to memory that all processes of the
-/// machine map read-only; engines on other machines are sent its bytes. Given once more, it is not
-/// written again: what was written is kept beside the list while the data lives. Cheap to clone; a
-/// part of it ([`slice`](Self::slice)) is the same memory, which lives as long as anybody looks at
-/// it, whatever becomes of the sender.
+/// machine map read-only; engines on other machines are sent its bytes. Sent again, it is not
+/// written again while the data lives. Cheap to clone; a part of it ([`slice`](Self::slice)) is the
+/// same memory, which lives as long as any process uses it, even after the sender has ended.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;

@@ -12,7 +12,8 @@ use phalanx_protocol::id::{EngineId, MsgId};
 use std::fmt;
 use std::time::Duration;
 
-/// Tasks that a task depends on: ids, AsyncResults, or a [`Dependency`] that says what counts.
+/// Tasks that a task depends on: ids, AsyncResults, or a [`Dependency`] with the outcomes that
+/// count.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -76,10 +77,10 @@ impl IntoTasks for &AsyncResultHandle {
     }
 }
 
-/// Engines among which the scheduler chooses one for each task; made by
-/// [`Client::load_balanced_view`].
+/// A view whose tasks run on any engine that is free; made by [`Client::load_balanced_view`].
 ///
-/// What the scheduler heeds is set as in `lbv.clone().after(&ar).retries(2)`.
+/// Conditions for the scheduler are set on a clone: `lbv.clone().after(&ar).retries(2)`. Results of
+/// maps are in the order of the inputs, whatever the order in which tasks end.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -114,7 +115,7 @@ impl LoadBalancedView {
         Self { options }
     }
 
-    /// Only these engines.
+    /// Restricts it to these engines.
     ///
     /// # Errors
     /// When one of them is not there.
@@ -123,31 +124,31 @@ impl LoadBalancedView {
         Ok(self.with(Choice::Targets(targets)))
     }
 
-    /// Only after these tasks have ended.
+    /// Runs tasks only after these have ended.
     #[must_use]
     pub fn after(self, tasks: impl IntoTasks) -> Self {
         self.with(Choice::After(tasks.into_dependency()))
     }
 
-    /// Only on an engine on which these tasks ran.
+    /// Runs tasks only on an engine on which these ran.
     #[must_use]
     pub fn follow(self, tasks: impl IntoTasks) -> Self {
         self.with(Choice::Follow(tasks.into_dependency()))
     }
 
-    /// Fails with `TaskTimeout` what waits longer for its dependencies.
+    /// Fails a task with `TaskTimeout` if it waits longer for its dependencies.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(Choice::Timeout(timeout))
     }
 
-    /// Tries a task that fails again on another engine, so many times.
+    /// Retries a task that fails, on another engine, up to this many times.
     #[must_use]
     pub fn retries(self, retries: u32) -> Self {
         self.with(Choice::Retries(retries))
     }
 
-    /// The user's name for the tasks.
+    /// Names the tasks in the hub's records.
     #[must_use]
     pub fn label(self, label: impl Into<String>) -> Self {
         self.with(Choice::Label(label.into()))
@@ -274,7 +275,7 @@ impl LoadBalancedView {
         self.apply_async(function)
     }
 
-    /// Calls a function for each item, so many to a task: `lbv.map(f, 0..100).chunksize(4).submit()?`.
+    /// Calls a function for each item: `lbv.map(f, 0..100).chunksize(4).submit()?`.
     pub fn map<A, M, F, I>(&self, function: F, items: I) -> Map<A, M, F, I>
     where
         A: Travels,

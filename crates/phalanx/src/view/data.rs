@@ -28,8 +28,8 @@ pub(super) fn pushed_type(type_name: &str) -> String {
 }
 
 impl<S: Shape> DirectView<S> {
-    /// Gives a name in every engine's namespace a value; waits until all have it. Later `%%px` cells
-    /// that mention the name have it as a variable.
+    /// Stores a value under a name in every engine's namespace; waits until all have it. Later
+    /// `%%px` cells that mention the name have it as a variable.
     ///
     /// # Errors
     /// When it cannot be serialised or submitted.
@@ -84,13 +84,13 @@ impl<S: Shape> DirectView<S> {
     }
 
     /// Spreads items over the engines, in runs of equal length: each gets its part as a `Vec` under
-    /// the name, or of [`Shared`](crate::Shared) data as `Shared`.
+    /// the name, or as `Shared` for [`Shared`](crate::Shared) data.
     pub fn scatter<I: IntoSpread>(&self, name: &str, items: I) -> Scatter<I::Spread, S> {
         Scatter::new(&self.group, name, items.into_spread())
     }
 
-    /// The lists that engines hold under a name, put together in the order of engines; iterates as
-    /// they arrive.
+    /// Joins the lists that engines hold under a name, in the order of engines; iterates as they
+    /// arrive.
     ///
     /// # Errors
     /// When it cannot be submitted.
@@ -100,7 +100,7 @@ impl<S: Shape> DirectView<S> {
 }
 
 impl DirectView<One> {
-    /// The list that the engine holds under a name.
+    /// Waits for the list that the engine holds under a name.
     ///
     /// # Errors
     /// When it does not have it, or not as a list of `T`.

@@ -42,7 +42,7 @@ impl<S: Shape> DirectView<S> {
         }
     }
 
-    /// The same view, whose tasks have a name in the hub's records.
+    /// Names the tasks in the hub's records.
     #[must_use]
     pub fn label(self, label: impl Into<String>) -> Self {
         Self {
@@ -169,7 +169,7 @@ impl<S: Shape> DirectView<S> {
         self.map(function, items).submit()
     }
 
-    /// The items of a map as they arrive, in order.
+    /// Calls a function for each item; iterates over the results as they arrive, in order.
     ///
     /// # Errors
     /// When it cannot be submitted.
@@ -198,7 +198,7 @@ impl<S: Shape> DirectView<S> {
         AsyncResult::submitted(self.group.execute(source.into()))
     }
 
-    /// Runs a file of Rust source likewise.
+    /// Runs a file of Rust source in the engines' namespaces; returns at once.
     ///
     /// # Errors
     /// When it cannot be read, or does not compile.
@@ -206,7 +206,7 @@ impl<S: Shape> DirectView<S> {
         AsyncResult::submitted(self.group.run(file.as_ref()))
     }
 
-    /// A function with this view: called, it runs on the view's engines.
+    /// Binds a function to this view: called, it runs on the view's engines.
     ///
     /// # Errors
     /// When engines cannot call it.
@@ -217,7 +217,8 @@ impl<S: Shape> DirectView<S> {
         Ok(RemoteFunction::new(self.clone(), function.into_function()?))
     }
 
-    /// A function of a list with this view: called with a list, each engine calls it with a part.
+    /// Binds a function of a list to this view: called with a list, each engine calls it with a
+    /// part.
     ///
     /// # Errors
     /// When engines cannot call it.
@@ -231,7 +232,8 @@ impl<S: Shape> DirectView<S> {
         ))
     }
 
-    /// Waits until all tasks of this session have ended, at most for that long; whether they have.
+    /// Waits until all tasks of this session have ended, at most for `timeout`; returns true if
+    /// they have.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -258,7 +260,7 @@ impl<S: Shape> DirectView<S> {
         })
     }
 
-    /// Makes the engines forget everything they were told.
+    /// Clears the namespaces of the engines.
     ///
     /// # Errors
     /// When they do not answer.

@@ -9,9 +9,10 @@ use std::any::type_name;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
-/// Results of a function for items of an input, at most so many at a time under way.
+/// The results of a function for the items of an input that is read as needed: a limited number of
+/// items is under way at a time.
 ///
-/// Dropping it takes nothing more from the input.
+/// Dropping it stops reading the input.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -72,7 +73,7 @@ where
         self
     }
 
-    /// Takes nothing more from the input; what is under way still comes.
+    /// Stops reading the input; items under way still arrive.
     pub fn cancel(&mut self) {
         self.window.cancel();
     }

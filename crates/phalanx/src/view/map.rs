@@ -13,8 +13,8 @@ use std::any::type_name;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// An item of a map's input: a value of the function's parameter, or what borrows one (`&A`, `&str`
-/// for a `String`, a slice or an array for a `Vec`).
+/// An item of a map's input: a value of the parameter's type, or something that borrows one (`&A`,
+/// `&str` for a `String`, a slice or an array for a `Vec`).
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -128,13 +128,13 @@ where
         self
     }
 
-    /// The user's name for the tasks.
+    /// Names the tasks in the hub's records.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.plan.label(label.into());
         self
     }
 
-    /// Sends it; returns at once.
+    /// Submits it; returns at once.
     ///
     /// # Errors
     /// When the items cannot be serialised, or there are no engines.
@@ -166,7 +166,7 @@ where
         send(self.plan, items.len(), type_name::<A>(), &write, function)
     }
 
-    /// Sends it, waits, and gives the results in the order of the inputs.
+    /// Submits it and waits for the results, in the order of the inputs.
     ///
     /// # Errors
     /// When it cannot be submitted, or an item failed.
@@ -177,7 +177,7 @@ where
         Chunks::all(self.send(Plan::call))
     }
 
-    /// Sends it, waits, and gives what came of each task, failures among them: ipyparallel's
+    /// Submits it and waits for the outcome of each item, failures included: ipyparallel's
     /// `return_exceptions`.
     ///
     /// # Errors

@@ -177,7 +177,8 @@ impl<D: Spread, S: Shape> Scatter<D, S> {
         sent(self.send())
     }
 
-    /// The same, at most for that long; whether they have them.
+    /// Sends the items and waits until the engines have them, at most for `timeout`; returns true
+    /// if they do.
     ///
     /// # Errors
     /// When they cannot be serialised or submitted.

@@ -9,8 +9,8 @@ use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToIncl
 /// A value that names engines: `0`, `-1` (the last), `1..3`, `..2`, `..`, `[0, 2]`, a list of ids,
 /// `"all"`.
 ///
-/// A number and the numbers of a list are engine ids; ranges count the engines there are, like
-/// Python's slices of `rc.ids`.
+/// A number and the numbers of a list are engine ids; ranges are positions among the live engines,
+/// like Python's slices of `rc.ids`.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -28,14 +28,14 @@ pub trait IntoTargets {
     /// The shape of results: one value, or one from each engine.
     type Shape: Shape;
 
-    /// The engines, of those there are.
+    /// Finds the engines among the live ones.
     ///
     /// # Errors
     /// When one of them is not there.
     fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error>;
 }
 
-/// The one kind of number, so that rustc knows what `0` is, and with it what comes back.
+/// The only integer type, so that rustc infers the type of `0`, and with it the shape of results.
 impl IntoTargets for i32 {
     type Shape = One;
 

@@ -9,7 +9,7 @@ use std::any::type_name;
 use std::fmt;
 use std::ops::Range;
 
-/// A function that runs on a view's engines when it is called.
+/// A function bound to a view: called, it runs on the view's engines.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -54,7 +54,7 @@ impl<P, R: Travels, S: Shape> RemoteFunction<P, R, S> {
     }
 }
 
-/// A function of a list: each engine calls it with its part of the list it is called with.
+/// A function of a list, bound to a view: each engine calls it with its part of the list.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -84,7 +84,7 @@ impl<A: Travels, R: Travels> ParallelFunction<A, R> {
         Self { group, function }
     }
 
-    /// Calls it with a list; what each engine made of its part.
+    /// Calls it with a list; waits for the result of each engine's part.
     ///
     /// # Errors
     /// When it cannot be submitted, or failed on an engine.
@@ -116,7 +116,7 @@ impl<A: Travels, R: Travels> ParallelFunction<A, R> {
 }
 
 impl<A: Travels, R: Travels> ParallelFunction<A, Vec<R>> {
-    /// Calls it with a list; the lists the engines made of their parts, put together.
+    /// Calls it with a list; waits for the lists of all engines, joined.
     ///
     /// # Errors
     /// When it cannot be submitted, or failed on an engine.

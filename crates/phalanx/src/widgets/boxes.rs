@@ -6,7 +6,7 @@ use super::widget;
 use serde_json::{Value, json};
 
 widget! {
-    /// Widgets beside each other.
+    /// Widgets side by side.
     ///
     /// ```no_run
     /// use phalanx::widgets::{Button, HBox};
@@ -16,7 +16,7 @@ widget! {
 }
 
 widget! {
-    /// Widgets above each other.
+    /// Widgets stacked vertically.
     ///
     /// ```no_run
     /// use phalanx::widgets::{HTML, IntSlider, VBox};
@@ -87,17 +87,17 @@ tuples!(A B C D E F G H I J);
 macro_rules! boxes {
     ($($name:ident),+) => {
         $(impl $name {
-            /// One that holds these.
+            /// A box with these widgets.
             pub fn new(children: impl Children) -> Self {
                 Self::builder().children(children).build()
             }
 
-            /// An empty one, unless something else is set.
+            /// A builder; empty by default.
             pub fn builder() -> Builder<Self> {
                 Builder::of(json!({"box_style": "", "children": []}))
             }
 
-            /// Changes what it holds.
+            /// Replaces the contents.
             pub fn set_children(&self, children: impl Children) {
                 self.0.set("children", references(children.into_children()));
             }

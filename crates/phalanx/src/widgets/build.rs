@@ -96,7 +96,7 @@ impl<W: Widget> Builder<W> {
         W::from_model(self.parts.open(W::KIND))
     }
 
-    /// The text beside the widget; on a button, the text on it.
+    /// Sets the text beside the widget; on a button, the text on it.
     pub fn description(self, text: &str) -> Self {
         self.state("description", text)
     }
@@ -111,30 +111,30 @@ impl<W: Widget> Builder<W> {
         self.state("disabled", disabled)
     }
 
-    /// The width, as CSS has it: `"50%"`, `"20em"`.
+    /// Sets the width, in CSS units: `"50%"`, `"20em"`.
     pub fn width(self, width: &str) -> Self {
         self.layout("width", width)
     }
 
-    /// The height, as CSS has it.
+    /// Sets the height, in CSS units.
     pub fn height(self, height: &str) -> Self {
         self.layout("height", height)
     }
 
-    /// Any property of ipywidgets' `Layout`: `flex`, `margin`, `display`, …
+    /// Sets any property of ipywidgets' `Layout`: `flex`, `margin`, `display`, …
     pub fn layout(mut self, property: &str, value: &str) -> Self {
         self.parts.layout.insert(property.to_owned(), json!(value));
         self
     }
 
-    /// Any property of the widget's style: `description_width`, `bar_color`, `handle_color`,
+    /// Sets any property of the widget's style: `description_width`, `bar_color`, `handle_color`,
     /// `button_color`, …
     pub fn style(mut self, property: &str, value: &str) -> Self {
         self.parts.style.insert(property.to_owned(), json!(value));
         self
     }
 
-    /// Any value of the widget's state, by its name in ipywidgets.
+    /// Sets any value of the widget's state, by its name in ipywidgets.
     pub fn state(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.parts.set(key, value.into());
         self

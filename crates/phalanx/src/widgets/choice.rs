@@ -44,12 +44,12 @@ widget! {
 described!(Button, Checkbox, Dropdown);
 
 impl Button {
-    /// One with that text on it.
+    /// A button with this text.
     pub fn new(description: &str) -> Self {
         Self::builder().description(description).build()
     }
 
-    /// One without text, unless some is set.
+    /// A builder; without text by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "button_style": "", "description": "", "disabled": false, "icon": "", "tooltip": null,
@@ -82,12 +82,12 @@ impl Builder<Button> {
 }
 
 impl Checkbox {
-    /// One that is not ticked, with that text beside it.
+    /// An unticked box with this text beside it.
     pub fn new(description: &str) -> Self {
         Self::builder().description(description).build()
     }
 
-    /// One that is not ticked, unless that is set.
+    /// A builder; unticked by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "description": "", "description_allow_html": false, "disabled": false, "indent": true,
@@ -100,7 +100,7 @@ impl Checkbox {
         ticked(&self.0.get("value"))
     }
 
-    /// Ticks it, or not.
+    /// Ticks or unticks it.
     pub fn set_value(&self, value: bool) {
         self.0.set("value", value.into());
     }
@@ -120,12 +120,12 @@ impl Builder<Checkbox> {
 }
 
 impl Dropdown {
-    /// One with these options, the first of them chosen.
+    /// A dropdown with these options, the first selected.
     pub fn new<S: AsRef<str>>(options: impl IntoIterator<Item = S>) -> Self {
         Self::builder().options(options).build()
     }
 
-    /// One without options, unless some are set.
+    /// A builder; without options by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "_options_labels": [], "description": "", "description_allow_html": false,
@@ -133,7 +133,7 @@ impl Dropdown {
         }))
     }
 
-    /// The option chosen, as it stands in the frontends; empty when there is none.
+    /// The selected option, as in the frontends; empty if there is none.
     pub fn value(&self) -> String {
         let mut state = self.0.state();
         let index = state.get("index").and_then(Value::as_u64);
@@ -142,7 +142,7 @@ impl Dropdown {
         chosen.unwrap_or_default()
     }
 
-    /// The number of the option chosen.
+    /// The index of the selected option.
     pub fn index(&self) -> Option<usize> {
         self.0.get("index").as_u64().map(|index| index as usize)
     }
@@ -152,13 +152,13 @@ impl Dropdown {
         labels(Some(self.0.get("_options_labels")))
     }
 
-    /// Chooses an option; nothing is chosen when there is none of that name.
+    /// Selects an option; none is selected if there is none of that name.
     pub fn set_value(&self, option: &str) {
         let index = self.options().iter().position(|known| known == option);
         self.0.set("index", json!(index));
     }
 
-    /// Calls back with the option whenever a user chooses one.
+    /// Calls back with the option whenever a user selects one.
     pub fn observe(&self, mut callback: impl FnMut(String) + Send + 'static) {
         let dropdown = self.clone();
         let callback = move |index: &Value| {
@@ -171,7 +171,7 @@ impl Dropdown {
 }
 
 impl Builder<Dropdown> {
-    /// The options, the first of them chosen.
+    /// Sets the options and selects the first.
     pub fn options<S: AsRef<str>>(mut self, options: impl IntoIterator<Item = S>) -> Self {
         let labels: Vec<Value> = options.into_iter().map(|o| o.as_ref().into()).collect();
         let first = (!labels.is_empty()).then_some(0);
@@ -179,7 +179,7 @@ impl Builder<Dropdown> {
         self.state("index", json!(first))
     }
 
-    /// The option it begins with; call it after [`options`](Self::options).
+    /// Sets the initial option; call it after [`options`](Self::options).
     pub fn value(self, option: &str) -> Self {
         let labels = labels(self.parts.state.get("_options_labels").cloned());
         let index = labels.iter().position(|known| known == option);

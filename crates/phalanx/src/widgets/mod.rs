@@ -82,12 +82,12 @@ macro_rules! widget {
         }
 
         impl $name {
-            /// Shows the widget here; any number of times.
+            /// Shows the widget here; may be called any number of times.
             pub fn display(&self) {
                 self.0.display();
             }
 
-            /// Takes the widget out of all frontends. The handle keeps the last state.
+            /// Removes the widget from all frontends. The handle keeps the last state.
             pub fn close(&self) {
                 self.0.close();
             }

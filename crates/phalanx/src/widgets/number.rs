@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::ops::RangeInclusive;
 
 widget! {
-    /// A slider of whole numbers.
+    /// A slider of integers.
     ///
     /// ```no_run
     /// use phalanx::widgets::IntSlider;
@@ -19,7 +19,7 @@ widget! {
 }
 
 widget! {
-    /// A slider of numbers.
+    /// A slider of floating-point numbers.
     ///
     /// ```no_run
     /// use phalanx::widgets::FloatSlider;
@@ -31,7 +31,7 @@ widget! {
 }
 
 widget! {
-    /// A bar that counts.
+    /// A progress bar of integers.
     ///
     /// ```no_run
     /// use phalanx::widgets::IntProgress;
@@ -45,7 +45,7 @@ widget! {
 }
 
 widget! {
-    /// A bar that measures.
+    /// A progress bar of floating-point numbers.
     ///
     /// ```no_run
     /// use phalanx::widgets::FloatProgress;
@@ -62,17 +62,17 @@ described!(IntSlider, FloatSlider, IntProgress, FloatProgress);
 macro_rules! number {
     ($name:ident, $number:ty, $read:ident, $initial:expr) => {
         impl $name {
-            /// One over that range, at its beginning.
+            /// A widget over this range, at its beginning.
             pub fn new(range: RangeInclusive<$number>) -> Self {
                 Self::builder().range(range).build()
             }
 
-            /// From 0 to 100 (10 for floating point), unless something else is set.
+            /// A builder; from 0 to 100 (10 for floating point) by default.
             pub fn builder() -> Builder<Self> {
                 Builder::of($initial)
             }
 
-            /// The value, as it stands in the frontends.
+            /// The value, as in the frontends.
             pub fn value(&self) -> $number {
                 $read(&self.0.get("value"))
             }
@@ -105,12 +105,12 @@ macro_rules! number {
                 self.state("max", json!(max))
             }
 
-            /// The value it begins with.
+            /// Sets the initial value.
             pub fn value(self, value: $number) -> Self {
                 self.state("value", json!(value))
             }
 
-            /// Lays it flat or stands it up.
+            /// Sets whether it is vertical.
             pub fn vertical(self, vertical: bool) -> Self {
                 let orientation = if vertical { "vertical" } else { "horizontal" };
                 self.state("orientation", orientation)
@@ -146,7 +146,7 @@ macro_rules! slider {
         }
 
         impl Builder<$name> {
-            /// The distance between two values.
+            /// Sets the distance between two values.
             pub fn step(self, step: $number) -> Self {
                 self.state("step", json!(step))
             }

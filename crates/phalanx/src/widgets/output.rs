@@ -6,7 +6,7 @@ use crate::display::MimeBundle;
 use serde_json::{Value, json};
 
 widget! {
-    /// An area that takes over what code puts out.
+    /// An area that captures the output of code.
     ///
     /// ```no_run
     /// use phalanx::widgets::Output;
@@ -30,17 +30,17 @@ impl Default for Output {
 }
 
 impl Output {
-    /// An empty one.
+    /// An empty area.
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// An empty one, unless something else is set.
+    /// A builder; empty by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({"msg_id": "", "outputs": []}))
     }
 
-    /// Runs a piece of code; what it puts out appears here and not under the cell.
+    /// Runs a piece of code; its output appears here and not under the cell.
     pub fn capture<T>(&self, code: impl FnOnce() -> T) -> T {
         let _capture = Capture::begin(self);
         code()
@@ -51,12 +51,12 @@ impl Output {
         self.append(json!({"output_type": "stream", "name": "stdout", "text": text}));
     }
 
-    /// Adds something rich.
+    /// Adds a rich output.
     pub fn append_display(&self, data: MimeBundle) {
         self.append(json!({"output_type": "display_data", "data": data.0, "metadata": {}}));
     }
 
-    /// Takes everything away.
+    /// Clears the area.
     pub fn clear_output(&self) {
         self.0.set("outputs", json!([]));
     }

@@ -5,7 +5,7 @@ use super::{described, widget};
 use serde_json::{Value, json};
 
 widget! {
-    /// HTML that can be changed.
+    /// A block of HTML.
     ///
     /// ```no_run
     /// use phalanx::widgets::HTML;
@@ -17,7 +17,7 @@ widget! {
 }
 
 widget! {
-    /// A line of text that users type.
+    /// A text field of one line.
     ///
     /// ```no_run
     /// use phalanx::widgets::Text;
@@ -31,12 +31,12 @@ widget! {
 described!(HTML, Text);
 
 impl HTML {
-    /// One that shows this.
+    /// A block that shows this HTML.
     pub fn new(html: &str) -> Self {
         Self::builder().value(html).build()
     }
 
-    /// An empty one, unless something else is set.
+    /// A builder; empty by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "description": "", "description_allow_html": false, "placeholder": "\u{200b}",
@@ -63,12 +63,12 @@ impl Builder<HTML> {
 }
 
 impl Text {
-    /// An empty one with that text beside it.
+    /// An empty field with this text beside it.
     pub fn new(description: &str) -> Self {
         Self::builder().description(description).build()
     }
 
-    /// An empty one, unless something else is set.
+    /// A builder; empty by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "continuous_update": true, "description": "", "description_allow_html": false,
@@ -76,7 +76,7 @@ impl Text {
         }))
     }
 
-    /// The text, as it stands in the frontends.
+    /// The text, as in the frontends.
     pub fn value(&self) -> String {
         text(&self.0.get("value"))
     }
@@ -94,7 +94,7 @@ impl Text {
 }
 
 impl Builder<Text> {
-    /// The text it begins with.
+    /// Sets the initial text.
     pub fn value(self, value: &str) -> Self {
         self.state("value", value)
     }
