@@ -35,7 +35,7 @@ pub enum AnalysisRequest {
         /// The cell.
         cell: AnalyzedCell,
     },
-    /// Asks what may stand at a place of a cell.
+    /// Asks for the completions at a position of a cell.
     Complete {
         /// The cell.
         cell: AnalyzedCell,

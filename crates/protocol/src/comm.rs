@@ -1,4 +1,4 @@
-//! Comms: conversations between code and what stands for it in a frontend.
+//! Comms: conversations between code and its counterpart in a frontend.
 //!
 //! The process that owns a runtime keeps what is known of each (the state of a widget above all), so
 //! that it outlives a page that is reloaded and a runtime that dies. Sources: Jupyter's messaging

@@ -6,7 +6,7 @@ use crate::id::{EngineId, MsgId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A failure with everything needed to tell a user what failed and what to do.
+/// A failure, with everything a user needs to know: what failed, where, and the remedy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Failure {

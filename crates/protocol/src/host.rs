@@ -22,7 +22,7 @@ pub use crate::execute_reply::ExecuteReply;
 /// Environment variable that holds the path of the owner's host socket.
 pub const HOST_SOCKET_VAR: &str = "PHALANX_HOST_SOCKET";
 
-/// Environment variable by which an engine tells its cells its number.
+/// Environment variable that gives an engine's number to its cells.
 pub const ENGINE_ID_VAR: &str = "PHALANX_ENGINE_ID";
 
 /// Starts every marker in the output of a cell: an OSC escape, invisible where nobody reads it.
@@ -53,7 +53,7 @@ pub struct ErrorText {
 pub enum HostRequest {
     /// Shows something, or clears: answered with [`HostReply::Place`].
     Output(Output),
-    /// Runs a line magic that stands within Rust text.
+    /// Runs a line magic within Rust text.
     Magic {
         /// The line from its `%` on.
         line: String,
@@ -171,7 +171,7 @@ pub enum GroupBy {
 /// Owner to library.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum HostReply {
-    /// Done, nothing to tell.
+    /// Done, without a value.
     Done,
     /// These tasks are done.
     Ended(Vec<usize>),

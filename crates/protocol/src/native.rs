@@ -4,14 +4,14 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicU64};
 
 /// A function of a cell, as an engine calls it: `input` and `len` are its arguments, and it calls
-/// `give` once, with `to`, for what it gives back. It does not unwind.
+/// `give` once, with `to`, for its value. It does not unwind.
 ///
 /// Either may be a [`SegmentRef`](crate::segment::SegmentRef). The file of the one that is given back
 /// belongs to whoever has called.
 pub type Trampoline =
     unsafe extern "C" fn(input: *const u8, len: usize, to: *mut c_void, give: Give);
 
-/// Takes the bytes a function gives back; it copies them.
+/// Takes the bytes of a function's value; it copies them.
 pub type Give = unsafe extern "C" fn(to: *mut c_void, bytes: *const u8, len: usize);
 
 /// Name of the function by which the `phalanx` library learns of a library that uses it; found from
@@ -37,7 +37,7 @@ pub struct Attachment {
     pub changes: *const AtomicU64,
 }
 
-/// First byte of what a function gives back, or of a cell's value: how the rest is to be read.
+/// The first byte of a function's or a cell's value: the form of the rest.
 pub mod value {
     /// A value in postcard's form.
     pub const POSTCARD: u8 = b'P';

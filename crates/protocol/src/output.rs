@@ -75,7 +75,7 @@ pub struct Display {
     pub update: bool,
 }
 
-/// One thing a running cell put out, in order.
+/// One output of a running cell, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Output {
     /// Text on a stream, as written: partial lines, carriage returns and all.

@@ -52,7 +52,7 @@ impl Link {
         (start < end && end <= mapped && on_pages).then_some(start..end)
     }
 
-    /// All that stand behind a reference.
+    /// All links behind a reference.
     pub fn all(bytes: &[u8]) -> Vec<Self> {
         if SegmentRef::from_bytes(bytes).is_none() {
             return Vec::new();

@@ -4,7 +4,7 @@ use crate::id::{ArtifactHash, StateId};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The metadata key under which all of ours stands.
+/// The key of our metadata.
 pub const PHALANX: &str = "phalanx";
 
 /// `metadata.phalanx` of an `execute_request` for a Rust engine.
@@ -37,7 +37,7 @@ pub struct CellMetadata {
     pub buffers: Vec<usize>,
 }
 
-/// `metadata.phalanx` of a reply, when the engine did not run the cell, or where it stands now.
+/// `metadata.phalanx` of a reply, the reason why the engine did not run the cell, if so, and its state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The reason why the cell did not run; `None` if it ran.

@@ -76,7 +76,7 @@ status_replies! {
     SignalReply = "signal_reply";
     /// The answer to [`ShutdownRequest`].
     ShutdownReply = "shutdown_reply";
-    /// The answer to an `apply_request`; the result rides as buffers.
+    /// The answer to an `apply_request`; the result is in the buffers.
     ApplyReply = "apply_reply";
 }
 

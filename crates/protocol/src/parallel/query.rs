@@ -83,7 +83,7 @@ pub struct ResultRequest {
     pub status_only: bool,
 }
 
-/// The answer to [`ResultRequest`]: the buffers of all results ride along, in the order of ids.
+/// The answer to [`ResultRequest`]: the buffers are those of all results, in the order of ids.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResultReply {
     /// Tasks that have not ended.
