@@ -5,7 +5,7 @@ use bytes::Bytes;
 /// The frame between the identities and the message.
 pub const DELIMITER: &[u8] = b"<IDS|MSG>";
 
-/// A message as it is on the wire: its parts told apart, none of them parsed.
+/// A message on the wire: split into its parts, none of them parsed.
 ///
 /// Relaying one leaves its bytes and so its signature as they are.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub struct RawMessage {
 }
 
 impl RawMessage {
-    /// Tells the parts of a message apart.
+    /// Splits a message into its parts.
     ///
     /// # Errors
     /// When there is no delimiter or fewer than five frames after it.
