@@ -269,7 +269,7 @@ impl Actor {
         }
     }
 
-    /// A reply. What it refers to is taken over, and its engine told so.
+    /// Reads a reply. The data it refers to is taken over, and its engine notified.
     fn replied(&self, received: Option<socket::Event>, outboxes: &Outboxes) -> Option<Event> {
         let mut envelope = self.opened(received)?;
         let far = |value: &Bytes| SegmentRef::from_bytes(value).is_some();
@@ -420,7 +420,7 @@ impl Actor {
 }
 
 impl Waiting {
-    /// Hands the answer to a query to whoever asked; gives back what answers none.
+    /// Hands the answer of a query to its asker; returns any other message.
     fn answered(&mut self, envelope: Envelope) -> Option<Envelope> {
         let parent = envelope.parent_header.as_ref();
         match parent.and_then(|parent| self.queries.remove(&parent.msg_id)) {

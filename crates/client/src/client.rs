@@ -216,7 +216,7 @@ impl Client {
         self.control(engines, order, CONTROL_TIMEOUT).await
     }
 
-    /// Makes engines forget everything they were told.
+    /// Clears the namespaces of engines.
     ///
     /// # Errors
     /// When they do not answer in [`CONTROL_TIMEOUT`], or the controller is gone.

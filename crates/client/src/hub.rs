@@ -394,7 +394,7 @@ fn result_request(tasks: &[MsgId], status_only: bool) -> ResultRequest {
     }
 }
 
-/// The results by task; their buffers ride in the order of ids.
+/// The results by task; their buffers are in the order of ids.
 fn results(reply: ResultReply, buffers: Vec<Bytes>) -> BTreeMap<MsgId, HubResult> {
     let mut buffers = buffers.into_iter();
     let only = reply.results.len() == 1;

@@ -248,7 +248,7 @@ pub(crate) fn request(outgoing: &Outgoing, session: &Session, buffers: Vec<Bytes
     envelope
 }
 
-/// The metadata of a task's request: ours, and what the scheduler heeds.
+/// The metadata of a task's request: ours, and the scheduler's conditions.
 fn metadata(
     work: &EngineTask,
     by_path: bool,

@@ -6,9 +6,9 @@ use phalanx_protocol::host::{AsyncResultSnapshot, GroupBy, TaskMetadata};
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::{Display, Output, StreamName};
 
-/// Everything the tasks put out, in engine order within each group.
+/// All outputs of the tasks, in engine order within each group.
 ///
-/// Tasks that failed show what they put out before; the failure itself is not shown here.
+/// Tasks that failed show their outputs up to then; the failure itself is not shown here.
 /// `result_only` leaves out everything but the results.
 pub fn grouped(
     snapshot: &AsyncResultSnapshot,

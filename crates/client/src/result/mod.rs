@@ -58,7 +58,7 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    /// Tells of an event; whether there is still somebody who listens.
+    /// Sends an event; returns true if the subscriber still listens.
     fn tell(&self, event: &TaskEvent) -> bool {
         if !self.tasks.contains(&event.task) {
             return !self.events.is_closed();

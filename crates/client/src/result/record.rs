@@ -32,7 +32,7 @@ pub(crate) enum Update {
     Input { code: String, execution_count: u32 },
     /// It put something out.
     Output(Output),
-    /// It put out its value.
+    /// It displayed its value.
     Result {
         data: MimeBundle,
         execution_count: u32,

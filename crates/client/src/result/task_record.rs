@@ -27,7 +27,7 @@ pub(super) struct TaskRecord {
     pub(super) details: Option<Box<TaskDetails>>,
 }
 
-/// The end of a task, without what stands in its details.
+/// The end of a task, without the parts kept in its details.
 #[derive(Debug)]
 pub(super) struct EndRecord {
     status: TaskStatus,

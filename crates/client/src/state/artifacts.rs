@@ -7,9 +7,9 @@ use std::collections::HashMap;
 /// The way a cell's artifacts travel to its engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
-    /// The engine shares this machine's files: tell it the paths.
+    /// The engine shares this machine's files: send the paths.
     Paths,
-    /// These ride as buffers, by position; the engine's machine has the others.
+    /// Send these as buffers, by position; the engine's machine has the others.
     Buffers(Vec<usize>),
     /// Another message is carrying one of them to that machine: wait for it.
     Hold,

@@ -1,4 +1,4 @@
-//! Small tasks for the scheduler that ride in one message.
+//! Small tasks for the scheduler, sent in one message.
 
 use super::Command;
 use super::message::{Body, Outgoing};
@@ -8,7 +8,7 @@ use phalanx_protocol::segment::SegmentRef;
 /// Most tasks in one message.
 pub(crate) const TASKS: usize = 512;
 
-/// Most bytes of the arguments of a task that rides with others.
+/// The largest size of the arguments of a task that is sent with others, in bytes.
 const BYTES: usize = 1 << 10;
 
 /// Puts messages together that follow each other and differ in their ids and arguments alone.
@@ -34,7 +34,7 @@ pub(super) fn gather(commands: Vec<Command>) -> Vec<Command> {
     gathered
 }
 
-/// Lets a message ride with another; gives it back where it cannot.
+/// Joins a message to another; returns it if it cannot.
 fn ride(first: Option<&mut Outgoing>, outgoing: Outgoing) -> Option<Outgoing> {
     let Some(first) = first else {
         return Some(outgoing);

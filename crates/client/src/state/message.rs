@@ -80,7 +80,7 @@ pub(crate) enum Body {
         data: Option<Route>,
         /// The engines a scheduler may choose among; none means all.
         targets: Vec<EngineUuid>,
-        /// Tasks that differ in their arguments alone, and ride along.
+        /// Tasks that differ in their arguments alone, sent in the same message.
         more: Vec<(MsgId, Bytes)>,
     },
     /// Over mux: what are you?

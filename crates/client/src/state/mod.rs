@@ -117,7 +117,7 @@ pub(crate) enum Command {
         engine: EngineId,
         work: Box<EngineTask>,
     },
-    /// Tell whoever listens.
+    /// Notify the subscribers.
     Notify(ClientEvent),
     /// Every engine asked on this ticket has answered or left.
     Answered(Ticket),

@@ -62,7 +62,7 @@ pub(super) fn is_rewritten(line: &str) -> bool {
         .contains('\r')
 }
 
-/// A line as it stands once its carriage returns have done their work.
+/// A line with its carriage returns applied.
 pub(super) fn rewritten(line: &str) -> String {
     let line = line.trim_end_matches('\r');
     apply_carriage_returns(line)
