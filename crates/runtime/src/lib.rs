@@ -1,4 +1,4 @@
-//! Runs compiled cells in a process of their own, and captures what they put out.
+//! Runs compiled cells in a process of their own, and captures their output.
 //!
 //! | module | what |
 //! |---|---|
@@ -36,7 +36,7 @@ const RUN_WORD: usize = 7;
 const IDLE: u32 = 0;
 /// Code runs; the runtime's process writes it, and [`IDLE`] once it is done.
 const RUNNING: u32 = 1;
-/// The owner has the process ended: nothing more is heard of it.
+/// The owner ends the process: none of its messages is handled any more.
 const CONDEMNED: u32 = 2;
 /// The word in which the owner counts, before and after it reads one of the pipes.
 const READING_WORD: usize = 4;

@@ -86,7 +86,7 @@ pub(super) struct Actor {
     group: Option<Pid>,
     /// Libraries that every process has to load.
     pub(super) loaded: Vec<PathBuf>,
-    /// True once the user has been told of cells without a snapshot.
+    /// True once the user has been notified of cells without a snapshot.
     pub(super) told: bool,
     /// The time at which a cell that was asked to stop is stopped.
     grace: Option<Instant>,

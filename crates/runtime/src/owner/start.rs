@@ -1,4 +1,4 @@
-//! Starting a runtime process: its sockets, its pipes, its first word.
+//! Starting a runtime process: its sockets, its pipes, its first message.
 
 use super::stdin::Stdin;
 use super::wire::Wire;

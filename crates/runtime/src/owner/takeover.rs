@@ -34,7 +34,7 @@ pub(super) struct Sleeper {
 }
 
 impl Sleeper {
-    /// Waits for the first word of one; `None` if it ended before.
+    /// Waits for a snapshot's first message; `None` if it ended before.
     pub(super) async fn arrived(mut wire: Wire) -> Option<Self> {
         match wire.next().await {
             Ok(RuntimeReply::Asleep {
@@ -60,7 +60,7 @@ impl Sleeper {
 #[derive(Default)]
 pub(super) struct Protection {
     sleeper: Option<Sleeper>,
-    /// The number of the newest one heard of.
+    /// The number of the newest one that has arrived.
     newest: u32,
     /// After which run there was none, and why.
     missing: Option<(Option<RunId>, Unprotected)>,
@@ -69,7 +69,7 @@ pub(super) struct Protection {
 }
 
 impl Protection {
-    /// A snapshot replaces the one before, which may be heard of later.
+    /// Replaces the previous snapshot, which may arrive later.
     pub(super) fn arrived(&mut self, sleeper: Sleeper) {
         if sleeper.number > self.newest {
             self.newest = sleeper.number;
@@ -139,7 +139,7 @@ impl Actor {
         true
     }
 
-    /// Waits for something that tells of a snapshot; false when nothing more can.
+    /// Waits for an event about a snapshot; returns false if none can follow.
     async fn next_arrival(&mut self) -> bool {
         tokio::select! {
             accepted = self.process.snapshots.accept() => match accepted {
@@ -193,7 +193,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Tells the user once that a cell runs without a snapshot.
+    /// Notifies the user once that a cell runs without a snapshot.
     pub(super) fn unprotected(&mut self, why: &Unprotected) {
         if self.told || self.capture.running().is_none() {
             return;

@@ -35,7 +35,7 @@ struct LinkMap {
     next: *const LinkMap,
 }
 
-/// Tells the `phalanx` library that a cell uses where the cell is; those without take no notice.
+/// Gives the `phalanx` library of a cell the cell's location; libraries without the hook are skipped.
 pub(super) fn attach(library: &Library, artifact: &Path, base: usize) {
     // SAFETY: only the `phalanx` library exports this name, as a function of this type.
     let Ok(attach) = (unsafe { library.get::<Attach>(ATTACH_SYMBOL) }) else {
@@ -94,7 +94,7 @@ fn link_map(library: &Library) -> Result<&'static LinkMap, String> {
     }
 }
 
-/// The file that was given back, if it is one.
+/// The file of a value, if it is one.
 pub(super) fn file(output: &[u8]) -> Option<OwnedFd> {
     let reference = SegmentRef::from_bytes(output)?;
     let fd = RawFd::try_from(reference.fd).ok()?;
@@ -102,7 +102,7 @@ pub(super) fn file(output: &[u8]) -> Option<OwnedFd> {
     (reference.pid == std::process::id()).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Calls the function at `base + offset`; what it gives back.
+/// Calls the function at `base + offset`; returns its value.
 pub(super) fn call(base: usize, offset: u64, input: &[u8]) -> Vec<u8> {
     unsafe extern "C" fn give(to: *mut c_void, bytes: *const u8, len: usize) {
         // SAFETY: `to` is the vector below, which outlives the call; the function gives bytes that

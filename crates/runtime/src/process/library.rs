@@ -204,7 +204,7 @@ impl Cells {
         self.thread_data.restore();
     }
 
-    /// Tells a library that was just loaded where it reads that it is to stop.
+    /// Gives a library that was just loaded the address of the stop word.
     fn show_page(&self, library: &Library) {
         // SAFETY: only the `phalanx` library exports this name, as a function of this type.
         if let Ok(show) = unsafe { library.get::<ShowPage>(PAGE_SYMBOL) } {
@@ -221,7 +221,7 @@ impl Cells {
         self.listeners.hear();
     }
 
-    /// Loads a library, unless it is, and calls the function at an offset; what it gives back.
+    /// Loads a library, unless it is, and calls the function at an offset; returns its value.
     ///
     /// # Errors
     /// With the loader's message, when the library cannot be had; nothing ran then.

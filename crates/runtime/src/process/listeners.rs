@@ -34,7 +34,7 @@ impl Default for Listeners {
 }
 
 impl Listeners {
-    /// Tells a library that was just loaded where the shared place is.
+    /// Gives a library that was just loaded the address of the shared place.
     pub(super) fn attach(&mut self, library: &Library) {
         // SAFETY: only the `phalanx` library exports this name, as a function of this type.
         if let Ok(attach) = unsafe { library.get::<Attach>(ATTACH_SYMBOL) } {

@@ -38,7 +38,7 @@ pub(super) fn has_own_data(library: &Path) -> bool {
     known.unwrap_or(true)
 }
 
-/// `None` where that cannot be told: no symbols, or no library of this kind.
+/// `None` if that is unknown: no symbols, or no library of this kind.
 fn find(bytes: &[u8]) -> Option<bool> {
     let file = object::File::parse(bytes).ok()?;
     // Without it there is no name for what is in a section.

@@ -218,7 +218,7 @@ impl Runner {
         }
     }
 
-    /// The user's code has run: the owner hears of it first.
+    /// Records that the user's code has run: the owner is notified first.
     fn ran(&mut self, run: RunId, reply: &RuntimeReply) -> Result<(), ProcessError> {
         self.last = Some(run);
         self.is_stale = true;
@@ -235,7 +235,7 @@ impl Runner {
         }
     }
 
-    /// Takes a snapshot of everything as it is now; the owner hears of it, or why there is none.
+    /// Takes a snapshot of the present state; the owner is notified of it, or of the reason why there is none.
     ///
     /// Returns in each process that comes of it, in a snapshot once it has taken over.
     fn take_snapshot(&mut self) -> Result<Process, ProcessError> {

@@ -2,7 +2,7 @@
 
 use phalanx_protocol::runtime::Setting;
 
-/// Takes over a setting; one that cannot be is told on stderr.
+/// Takes over a setting; a failure is reported on stderr.
 pub(super) fn take_over(setting: Setting) {
     match setting {
         Setting::Folder(folder) => {

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 /// The first descriptor for our own copies: low ones are the cells'.
 const LEAST_DESCRIPTOR: i32 = 64;
 
-/// Tells what has been written, by what the owner has read and what is still in the pipes.
+/// Counts the bytes written: those the owner has read and those still in the pipes.
 pub(super) struct Written {
     page: Arc<SharedPage>,
     /// Cells may put something else in the place of their own.

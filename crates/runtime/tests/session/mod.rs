@@ -136,7 +136,7 @@ pub fn stdout(text: &str) -> Output {
     }
 }
 
-/// Waits for something that no event tells of.
+/// Waits for a condition that no event reports.
 pub async fn until(mut done: impl FnMut() -> bool) {
     let waiting = async {
         while !done() {
