@@ -35,7 +35,7 @@ pub fn start_time(pid: Pid) -> Option<u64> {
     rest.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Ends the children that `wanted` names, and theirs, until none is left; tells of each that ended.
+/// Ends the children that `wanted` names, and theirs, until none is left; reports each that ended.
 ///
 /// For a subreaper, to which the children of each child it ends fall.
 pub fn end(wanted: impl Fn(Pid) -> bool, mut ended: impl FnMut(Pid, i32)) {

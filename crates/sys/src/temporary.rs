@@ -1,4 +1,4 @@
-//! Folders of temporary files of which another process can tell that nobody uses them any more.
+//! Temporary folders that other processes can recognize as abandoned.
 //!
 //! A process that is killed cannot remove its folder. The owner holds a lock on a file in it, which ends
 //! with the process however it ends; whoever starts next removes the folders whose lock is free.
