@@ -75,7 +75,7 @@ pub(crate) struct Lookup<'a> {
 }
 
 impl Analysis {
-    /// Loads the crate of a folder. Whatever stands in its `src/lib.rs` is lost.
+    /// Loads the crate of a folder. The content of its `src/lib.rs` is lost.
     ///
     /// # Errors
     /// When the folder holds no crate, or cargo fails.
@@ -119,7 +119,7 @@ impl Analysis {
         self.ask(cell, types::of)
     }
 
-    /// Returns what may stand at a byte offset of a cell.
+    /// Returns the completions at a byte offset of a cell.
     ///
     /// # Errors
     /// [`AnalysisError::Panicked`], after which the crate has to be loaded anew; [`AnalysisError::TooLate`].

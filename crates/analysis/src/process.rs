@@ -37,7 +37,7 @@ struct Job {
     reply: mpsc::Sender<Option<AnalysisReply>>,
 }
 
-/// Serves the socket that stands at stdin, for the life of the process that started this one.
+/// Serves the socket on stdin, for the life of the process that started this one.
 ///
 /// `start` may take its time: requests wait for it.
 pub fn process_main<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> ExitCode {
