@@ -1,4 +1,4 @@
-//! Types as `std::any::type_name` tells them, written so that they compile in another cell. Pure.
+//! Types named by `std::any::type_name`, rewritten so that they compile in another cell. Pure.
 //!
 //! A type's name has the modules where it is defined, which may be private: crates export what is
 //! in them elsewhere. Where is known of some; of others the usual places are tried.

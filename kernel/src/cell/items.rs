@@ -4,7 +4,7 @@ use super::scan::is_trivia;
 use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
 use std::ops::Range;
 
-/// An item as it stands in a cell.
+/// An item of a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// Its kind and its name: `fn f`, `struct A`, `impl A`, `use std::fmt`.

@@ -10,7 +10,7 @@
 //! | `items.rs` | what of a cell defines something |
 //! | `places.rs` | how `dbg!`, `line!` and their like name the cell |
 //! | `unit_tests.rs` | the `#[test]` functions that cells have defined |
-//! | `cursor.rs` | what stands at a place, for completion and inspection |
+//! | `cursor.rs` | the syntax at a position, for completion and inspection |
 
 mod complete;
 mod cursor;

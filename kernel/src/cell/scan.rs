@@ -97,7 +97,7 @@ pub(super) fn is_trivia(kind: TokenKind) -> bool {
     )
 }
 
-/// One open bracket, and where the statement within it stands.
+/// One open bracket, and the position of the statement within it.
 struct Frame {
     open: char,
     statement: Statement,

@@ -122,7 +122,7 @@ impl Outlet {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes how something failed that no reply tells of.
+    /// Publishes a failure that no reply reports.
     pub async fn failure(&self, failure: Failure) {
         let message = output::error(&report(&failure.into()));
         self.iopub.publish(&self.cause, message).await;

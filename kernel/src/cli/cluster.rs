@@ -87,7 +87,7 @@ fn cluster_id(text: &str) -> Result<String, String> {
     Err("letters, digits, `-` and `_` make a cluster's name".to_owned())
 }
 
-/// Does what the command says. `backend` tells what engines are to run, given whether that is the twin.
+/// Carries out the command. `backend` selects the engines' backend, given whether that is the twin.
 pub(super) fn run(
     command: ClusterCommand,
     backend: impl FnOnce(bool) -> Option<Backend>,
@@ -134,7 +134,7 @@ fn start(registry: &Registry, args: StartArgs, backend: Option<Backend>) -> anyh
     super::serving()?.block_on(serve(registry, &programs, cluster_id, engines))
 }
 
-/// Runs a cluster until it is told to end.
+/// Runs a cluster until it is stopped.
 async fn serve(
     registry: &Registry,
     programs: &Programs,

@@ -26,7 +26,7 @@ const LOGOS: [(&str, &[u8]); 3] = [
     ),
 ];
 
-/// The kernelspec as it stands in the repository; installing fills in what depends on the machine.
+/// The kernelspec in the repository; installing fills in the parts that depend on the machine.
 const KERNELSPEC: &str = include_str!("../../../kernelspec/kernel.json");
 
 /// The place where kernelspecs are kept.

@@ -41,11 +41,11 @@ enum Command {
         #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
         ignored: Vec<OsString>,
     },
-    /// Tell Jupyter of this kernel.
+    /// Register this kernel with Jupyter.
     Install(install::InstallArgs),
     /// Undo `install`.
     Uninstall(install::UninstallArgs),
-    /// Tell what is wrong on this machine, and what mends it.
+    /// Report what is wrong on this machine, and the remedies.
     Doctor {
         /// Mend what can be mended from here.
         #[arg(long)]

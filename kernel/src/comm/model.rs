@@ -1,4 +1,4 @@
-//! The state of one widget, with the binary values that stand beside it.
+//! The state of one widget, with its binary values.
 
 use phalanx_protocol::comm::Buffer;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// The state of a widget: what `get_state` gives in ipywidgets.
 ///
-/// Values that are bytes do not stand in the state; each has its path there and a frame of its own.
+/// Binary values are not in the state; each has its path there and a frame of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Model {
     pub(super) state: Map<String, Value>,

@@ -19,7 +19,7 @@ pub(super) type Needed = Arc<[(ArtifactHash, PathBuf)]>;
 pub(super) struct Artifacts {
     /// Held for one look-up.
     libraries: Arc<Mutex<HashMap<PathBuf, Known>>>,
-    /// The answer for each library; what stands beside it is built before it. Held for one look-up.
+    /// The artifacts of each library; the libraries beside it are built before it. Locked for one look-up.
     answers: Arc<Mutex<HashMap<PathBuf, (SystemTime, Needed)>>>,
 }
 

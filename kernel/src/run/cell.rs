@@ -64,7 +64,7 @@ async fn run_directives(
 /// Evaluates one of a request's `user_expressions`; its value, if it has one.
 ///
 /// # Errors
-/// However it failed.
+/// The expression's failure.
 pub async fn evaluate_expression(
     services: &Services,
     context: &CellContext,
@@ -140,7 +140,7 @@ async fn magic(
 /// Evaluates Rust locally.
 ///
 /// # Errors
-/// However it failed; a magic within it that failed is reported as itself.
+/// The cell's failure; a magic within it that failed is reported as itself.
 pub(super) async fn evaluate(
     services: &Services,
     context: &CellContext,

@@ -27,7 +27,7 @@ pub struct Order<'a> {
 /// Carries out a command.
 ///
 /// # Errors
-/// However it failed.
+/// The command's failure.
 pub async fn carry_out(
     services: &Services,
     context: &CellContext,

@@ -156,7 +156,7 @@ impl Results {
         self.hold_items(result, labels, Vec::new())
     }
 
-    /// Keeps an AsyncResult whose tasks stand for so many items each.
+    /// Keeps an AsyncResult whose tasks have these numbers of items.
     pub fn hold_items(&self, result: AsyncResult, labels: Labels, sizes: Vec<usize>) -> Held {
         let mut table = self.table();
         table.made += 1;

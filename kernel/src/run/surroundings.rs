@@ -50,7 +50,7 @@ impl Surroundings {
         }
     }
 
-    /// Everything a process has to be told that does not know yet.
+    /// The settings a new process has to be given.
     pub fn settings(&self) -> Vec<Setting> {
         let changed = self.changed();
         let folder = changed.folder.clone().map(Setting::Folder);

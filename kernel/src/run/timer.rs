@@ -17,7 +17,7 @@ struct Times {
 }
 
 impl Timer {
-    /// From now on time is to be told when the cell is done.
+    /// Starts the clock; the time is reported when the cell is done.
     pub fn begin(&self, now: Instant) {
         let mut times = self.times();
         times.began = Some((now, times.ran));

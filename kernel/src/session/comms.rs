@@ -10,7 +10,7 @@ use phalanx_runtime::HostReplier;
 use std::time::Instant;
 
 impl Actor {
-    /// Takes in what a frontend has done. Its request is over once the code has heard of it, so that
+    /// Handles a frontend's action. Its request is over once the code has handled it, so that
     /// a slider is not dragged faster than the code follows; a running cell is not waited for.
     pub(super) async fn comm(&mut self, from: Requester, event: CommEvent) {
         let commands = self.comms.frontend(&from, event);

@@ -68,7 +68,7 @@ fn anywhere() -> ConnectionInfo {
 }
 
 impl Announcement {
-    /// Tells whoever started the kernel by hand how to connect, in ipykernel's words.
+    /// Prints the command that connects to a kernel started by hand, in ipykernel's words.
     fn say(&self) {
         println!("To connect another client to this kernel, use:");
         println!("    --existing {}", self.0.display());

@@ -107,7 +107,7 @@ pub enum Command {
     History(Requester, HistoryRequest),
     /// Measure what the kernel uses; `Answered` follows.
     Usage(Requester),
-    /// Tell which comms of this target, or of any, there are; `Answered` follows.
+    /// List the comms of this target, or of any; `Answered` follows.
     CommInfo(Requester, Option<String>),
     /// Take in what a frontend has done with a comm; `Answered` follows.
     Comm(Requester, CommEvent),

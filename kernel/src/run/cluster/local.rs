@@ -144,7 +144,7 @@ impl LocalCluster {
         ids.len()
     }
 
-    /// Ends it with this process: no engine is told through the controller, each by a signal.
+    /// Ends it with this process: engines are asked by a signal, not through the controller.
     pub async fn end(self) {
         self.engines.iter().for_each(EngineProcess::ask_to_end);
         for engine in self.engines {
@@ -254,7 +254,7 @@ async fn first_to_end(processes: &mut [EngineProcess]) -> Failure {
     }
 }
 
-/// A failure with what the engines printed, which is where the reason stands.
+/// A failure with the engines' output, which has the reason.
 fn with_words(failure: Failure, processes: &[EngineProcess]) -> Failure {
     let Failure::Environment { mut message, hint } = failure else {
         return failure;

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// A cluster as its file tells of it.
+/// A cluster, as recorded in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterRecord {
     /// Its name.
@@ -47,7 +47,7 @@ impl Registry {
         Ok(folder)
     }
 
-    /// Tells others of a cluster.
+    /// Records a cluster for others.
     ///
     /// # Errors
     /// When the file cannot be written.

@@ -30,7 +30,7 @@ const INTERRUPT_LIMIT: Duration = Duration::from_secs(5);
 /// A failure is shown at once where others are still running; those that say the same are shown together.
 ///
 /// # Errors
-/// The engines' failures as one. What the others put out is shown nevertheless.
+/// The engines' failures as one. The outputs of the others are shown nevertheless.
 pub async fn show(
     context: &CellContext,
     submitted: &Submitted,

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `names.rs` | what the engines' namespaces hold besides variables; pure |
-//! | `types.rs` | types as their names tell them, written so that they compile; pure |
+//! | `types.rs` | types by their names, rewritten so that they compile; pure |
 //! | `namespace.rs` | variables for functions, and pushed values for cells |
 //! | `query.rs` | what else the library asks of the cluster |
 

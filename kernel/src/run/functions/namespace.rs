@@ -140,7 +140,7 @@ async fn run(
     }
 }
 
-/// Everything in a source that could be a name: in strings too, where `{name}` stands for a value.
+/// Everything in a source that could be a name: in strings too, where `{name}` is a value.
 fn words(source: &str) -> HashSet<&str> {
     let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
     source.split(|c| !part_of_name(c)).collect()

@@ -50,7 +50,7 @@ pub struct Order<'a> {
 /// Carries out a magic; what a `%px` has submitted is its value.
 ///
 /// # Errors
-/// However it failed.
+/// The magic's failure.
 pub async fn carry_out(
     services: &Services,
     context: &CellContext,
@@ -103,7 +103,7 @@ pub async fn carry_out(
 /// Rust text of a cell while `%autopx` is on: as if it stood below the `%%px` of that set.
 ///
 /// # Errors
-/// However it failed.
+/// The cell's failure.
 pub async fn auto(
     services: &Services,
     context: &CellContext,

@@ -59,7 +59,7 @@ pub(in crate::run::local) enum Command {
         hearing: JobId,
         run: RunId,
     },
-    /// The frontend that waits may go on; the code may hear of it later.
+    /// The frontend that waits may go on; the code may handle it later.
     Heard {
         hearing: JobId,
     },
