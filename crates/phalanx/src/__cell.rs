@@ -64,7 +64,7 @@ pub fn short(type_name: &str) -> String {
     name
 }
 
-/// Tells the owner of a panic in the thread that runs the cells.
+/// Reports a panic in the thread that runs the cells to the owner.
 pub(crate) fn report_panic(message: &str, location: &str) {
     let end = format!("{MARKER_START}end-panic{MARKER_END}");
     let report = format!("{MARKER_START}panic;{location}{MARKER_END}{message}{end}");
@@ -235,7 +235,7 @@ pub enum UnitTest {
     Ignored,
 }
 
-/// Runs a test; returns true unless it gives back an error.
+/// Runs a test; returns true unless it returns an error.
 pub fn passes<T: Termination>(test: fn() -> T) -> bool {
     test().report() == ExitCode::SUCCESS
 }

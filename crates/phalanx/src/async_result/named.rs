@@ -79,7 +79,7 @@ impl Names {
     }
 }
 
-/// Tells the kernel which AsyncResults no value names any more.
+/// Reports to the kernel the AsyncResults that no value names any more.
 pub(crate) fn report() {
     let results = names().take_lost();
     if !results.is_empty() {

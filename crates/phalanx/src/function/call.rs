@@ -18,7 +18,7 @@ pub struct Call<'a> {
     outcome: Result<Vec<u8>, Failed>,
 }
 
-/// The reason why a function was not called or its result not given back.
+/// The reason why a function was not called or its value not returned.
 pub(super) struct Failed {
     pub(super) ename: &'static str,
     pub(super) evalue: String,
@@ -56,7 +56,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Returns the bytes to give back, or the reason why there are none.
+    /// Returns the bytes of the value, or the reason why there are none.
     pub(super) fn finish(self) -> Result<Vec<u8>, Failed> {
         self.outcome
     }
@@ -135,7 +135,7 @@ impl<'a> Call<'a> {
         self.give(type_name, given(parts))
     }
 
-    /// Gives back a value that was kept as it came.
+    /// Returns a value that was kept in its serialized form.
     pub(super) fn answer_kept(&mut self, kept: Kept) -> Option<()> {
         self.give("value", given_kept(kept))
     }

@@ -174,7 +174,7 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: Parameters + 'static>(
 /// Calls a function with what has come; `None` if the call has failed.
 type Act<'a> = dyn Fn(&mut Call<'_>) -> Option<()> + 'a;
 
-/// Takes arguments apart, calls, and gives back what comes of it.
+/// Deserializes the arguments, calls the function, and serializes its value.
 ///
 /// # Safety
 /// `input` and `len` are bytes that are valid during the call, and `give` can be called with `to`.

@@ -96,7 +96,7 @@ pub struct LoadBalancedView {
 }
 
 opaque! {
-    /// The conditions that the scheduler heeds, and the user's name for the tasks.
+    /// The scheduler's conditions, and the name of the tasks.
     struct Options of Chosen
 }
 opaque!(@clone Options);

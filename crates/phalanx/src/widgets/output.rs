@@ -1,4 +1,4 @@
-//! An area for outputs: text, images, whatever a piece of code puts out.
+//! An area for outputs: text, images, anything a piece of code shows.
 
 use super::build::{Builder, Kind};
 use super::widget;
