@@ -91,7 +91,7 @@ pub fn checkout(relative: impl AsRef<Path>) -> PathBuf {
     root.canonicalize().unwrap_or(root).join(relative)
 }
 
-/// Tells that the running test is skipped, and why; `cargo xtask test` counts and prints these.
+/// Reports that the running test is skipped, with the reason; `cargo xtask test` counts and prints these.
 pub fn skip(reason: &str) {
     let thread = std::thread::current();
     let line = format!("{}: {reason}\n", thread.name().unwrap_or("a test"));

@@ -1,4 +1,4 @@
-//! The notebooks of examples do what they tell their readers.
+//! The example notebooks do what their text says.
 
 use phalanx_tests::notebook::{Executed, execute};
 use phalanx_tests::place::Place;

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Longest time for the notebook, which may build the notebooks' library first.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// A virtual environment that knows nothing of this machine's Phalanx.
+/// A virtual environment without this machine's Phalanx.
 struct Environment<'a> {
     place: &'a Place,
     prepared: &'a Prepared,
