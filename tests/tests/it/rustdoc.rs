@@ -1,0 +1,168 @@
+//! Every example in the documentation of the library runs as a cell, as its reader would run it.
+
+use phalanx_tests::notebook::{Executed, execute, write};
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout};
+use std::fs;
+use std::path::Path;
+
+/// The beginning of an example. rustdoc compiles it but cannot run it, for lack of a kernel.
+const EXAMPLE: &str = "```no_run";
+
+/// The exported items without an example: hidden ones, those the protocol defines, and those that show
+/// a file the reader would have to have.
+const WITHOUT: [&str; 6] = [
+    "Spread",
+    "With",
+    "MimeBundle",
+    "TaskMetadata",
+    "png",
+    "jpeg",
+];
+
+/// An example in a doc comment.
+struct Example {
+    /// The file and the line it begins on.
+    place: String,
+    /// The item it is on; empty for a module.
+    item: String,
+    /// The lines a reader sees.
+    source: String,
+}
+
+/// The library's examples, file by file.
+fn examples() -> Vec<Example> {
+    let mut files = Vec::new();
+    collect(&checkout("crates/phalanx/src"), &mut files);
+    files.sort();
+    files.iter().flat_map(|file| of_file(file)).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the library's source") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn of_file(file: &Path) -> Vec<Example> {
+    let text = fs::read_to_string(file).expect("a source file");
+    let lines: Vec<&str> = text.lines().collect();
+    let mut examples = Vec::new();
+    let mut open: Option<Example> = None;
+    for (at, line) in lines.iter().enumerate() {
+        let Some(comment) = comment(line) else {
+            continue;
+        };
+        match &mut open {
+            None if comment == EXAMPLE => {
+                open = Some(Example {
+                    place: format!("{}:{}", file.display(), at + 1),
+                    item: item(&lines[at..]),
+                    source: String::new(),
+                });
+            }
+            None => {}
+            Some(_) if comment == "```" => examples.extend(open.take()),
+            // rustdoc hides these.
+            Some(_) if comment == "#" || comment.starts_with("# ") => {}
+            Some(example) => {
+                example.source.push_str(comment);
+                example.source.push('\n');
+            }
+        }
+    }
+    examples
+}
+
+/// The text of a line of documentation.
+fn comment(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let text = ["///", "//!"]
+        .into_iter()
+        .find_map(|kind| line.strip_prefix(kind))?;
+    Some(text.strip_prefix(' ').unwrap_or(text))
+}
+
+/// The name of the item below a doc comment, as the words of its declaration tell it.
+fn item(lines: &[&str]) -> String {
+    let is_code = |line: &&str| comment(line).is_none();
+    let mut below = lines.iter().copied().skip_while(|line| !is_code(line));
+    let declared = below.find_map(|line| {
+        let words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let mut words = words.filter(|word| !word.is_empty());
+        match words.next()? {
+            "pub" => words.find(|word| {
+                !matches!(
+                    *word,
+                    "unsafe" | "struct" | "enum" | "trait" | "type" | "fn"
+                )
+            }),
+            "macro_rules" => words.next(),
+            // `IntSlider, Kind::control(…)`, in the macro that declares widgets.
+            name if line.contains(", Kind") => Some(name),
+            _ => None,
+        }
+    });
+    declared.unwrap_or_default().to_owned()
+}
+
+/// The names the library's root and its widgets export from modules of their own.
+fn exported() -> Vec<String> {
+    let mut names = Vec::new();
+    for file in [
+        "crates/phalanx/src/lib.rs",
+        "crates/phalanx/src/widgets/mod.rs",
+    ] {
+        let text = fs::read_to_string(checkout(file)).expect("a source file");
+        for export in text.split("pub use ").skip(1) {
+            let export = export.split(';').next().unwrap_or_default();
+            if export.starts_with("phalanx_protocol") || !export.contains("::") {
+                continue;
+            }
+            let (_, list) = export.rsplit_once("::").unwrap_or_default();
+            let names_of = list.split(|c: char| !c.is_alphanumeric() && c != '_');
+            names.extend(names_of.filter(|name| !name.is_empty()).map(str::to_owned));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_exported_item_has_an_example() {
+    let examples = examples();
+    let lacks = |name: &String| {
+        !WITHOUT.contains(&name.as_str()) && !examples.iter().any(|example| example.item == *name)
+    };
+    let missing: Vec<String> = exported().into_iter().filter(lacks).collect();
+    assert!(missing.is_empty(), "without an example: {missing:?}");
+}
+
+#[test]
+fn every_example_runs_as_a_cell() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let examples = examples();
+    assert!(examples.len() > 50, "{} examples", examples.len());
+    let mut sources = vec!["%cluster start -n 2"];
+    sources.extend(examples.iter().map(|example| example.source.as_str()));
+    let place = Place::new();
+    let notebook = write(&place, "examples.ipynb", &sources);
+    let executed: Executed = execute(&place, &prepared, &notebook);
+    for (at, example) in (1..).zip(&examples) {
+        let outputs = executed.cell(&format!("cell-{at}"));
+        let place = &example.place;
+        assert!(
+            outputs.executed && outputs.error().is_none(),
+            "the example of {place} fails: {:#?}\n{}",
+            outputs.error(),
+            example.source
+        );
+    }
+    assert_eq!(executed.finished.code, Some(0), "{:#?}", executed.finished);
+}
