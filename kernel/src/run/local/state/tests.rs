@@ -62,6 +62,7 @@ fn told(command: &Command) -> String {
             Notice::Allocator => "allocator".to_owned(),
             Notice::Dropped(dropped) => format!("dropped {}", dropped.names.join(" ")),
             Notice::Unkept(variables) => format!("unkept {}", variables.len()),
+            Notice::ConnectionLost(_) | Notice::ConnectionBack => "connection".to_owned(),
         },
         Command::Answer { job, result } => match result {
             Ok(_) => format!("{} ok", job.0),
