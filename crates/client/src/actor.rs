@@ -35,7 +35,7 @@ const SECOND_LOOK: Duration = Duration::from_millis(500);
 /// Pause between two attempts to subscribe again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What is still unsent is given this long when the client ends.
+/// The time given to unsent messages when the client ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Tasks that are submitted at once: those that may travel in one message.
@@ -72,7 +72,7 @@ struct Held {
     refused: mpsc::UnboundedSender<RefusedTask>,
 }
 
-/// What is under way beside the loop.
+/// Work under way beside the loop.
 #[derive(Default)]
 struct Background {
     broken: Broken,
@@ -81,7 +81,7 @@ struct Background {
     recoveries: JoinSet<Event>,
 }
 
-/// Which channels have lost their connection.
+/// The channels that have lost their connection.
 #[derive(Default)]
 struct Broken {
     query: bool,

@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Time limit for the engines' replies on the control channel.
 pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client that has lost its controller tries to reach it again.
+/// The time for which a client that has lost its controller tries to reach it again.
 pub const UNREACHABLE: Duration = Duration::from_secs(600);
 
 /// A connection to a controller; clones share it. It ends with the last clone, and every task
@@ -135,7 +135,7 @@ impl Client {
         engines
     }
 
-    /// What changes from now on.
+    /// Subscribes to changes: the channel carries every event from now on.
     pub fn events(&self) -> mpsc::UnboundedReceiver<ClientEvent> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut subscribers = self.shared.subscribers();

@@ -1,4 +1,4 @@
-//! What has become of tasks whose replies may have been lost with a connection.
+//! The fate of tasks whose replies may have been lost with a connection.
 
 use crate::hub::{self, HubError, HubResult, QueueStatus};
 use crate::request::Requests;
@@ -7,7 +7,7 @@ use phalanx_protocol::parallel::Tasks;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
-/// What the controller says of tasks. Of those that are in neither list it says that they are under way.
+/// The controller's report on tasks. A task in neither list is still under way.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
     /// They have ended.

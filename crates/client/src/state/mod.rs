@@ -92,7 +92,7 @@ pub(crate) enum Event {
     LinkUp,
     /// A channel was broken and is there again: what was on its way is lost.
     Reconnected,
-    /// What the controller says of tasks whose replies may be lost.
+    /// The controller's report on tasks whose replies may be lost.
     Recovered(Recovered),
     /// It says nothing.
     NotRecovered,
@@ -139,13 +139,13 @@ pub(crate) struct State {
     tasks: Tasks,
     /// Questions on the control channel.
     asked: HashMap<MsgId, (EngineUuid, Ticket)>,
-    /// How long a connection may take to come back before the controller counts as gone.
+    /// The time a connection may take to come back before the controller counts as gone.
     unreachable: Duration,
     /// Until when the connection may take to come back.
     link: Option<Instant>,
-    /// When the controller is asked again what has become of tasks.
+    /// The time at which the controller is asked again about lost tasks.
     recovery: Option<Instant>,
-    /// Whether the scheduler takes several tasks in one message.
+    /// True if the scheduler takes several tasks in one message.
     batches: bool,
     ended: bool,
 }

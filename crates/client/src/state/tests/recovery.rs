@@ -1,4 +1,4 @@
-//! What a client does after its connection broke, and with engines and outputs that are not as usual.
+//! A client after its connection broke, and with unusual engines and outputs.
 
 use super::*;
 
