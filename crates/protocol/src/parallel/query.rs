@@ -108,7 +108,7 @@ pub struct TaskResult {
     pub result_header: Value,
     /// The reply's content.
     pub result_content: Value,
-    /// When the controller had the reply.
+    /// The time at which the controller received the reply.
     #[serde(default, with = "crate::date::optional")]
     pub received: Option<DateTime<Utc>>,
     /// The publications of the engine.

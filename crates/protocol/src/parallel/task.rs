@@ -26,7 +26,7 @@ pub struct TaskMetadata {
     /// The user's name for it.
     #[serde(default)]
     pub label: Option<String>,
-    /// Whether it is for Rust engines, to whom the key's value tells what to run.
+    /// Present if the task is for Rust engines, to which its value tells what to run.
     #[serde(default, skip_serializing)]
     pub phalanx: Option<IgnoredAny>,
     /// The tasks the message stands for, where there are several ([`BATCH`](super::BATCH)).
@@ -62,7 +62,7 @@ fn dependency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Depen
 /// Metadata of a reply; ipyparallel's clients and schedulers need `status` and `engine`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplyMetadata {
-    /// When it began.
+    /// The time at which the task began.
     #[serde(default, with = "crate::date::optional")]
     pub started: Option<DateTime<Utc>>,
     /// `false` makes the scheduler try another engine.
