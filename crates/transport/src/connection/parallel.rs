@@ -114,7 +114,7 @@ macro_rules! connection_file {
             /// Shortcuts for peers on the controller's machine; ours.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub phalanx_sockets: Option<LocalSockets>,
-            /// Whether the next controller is to use key and ports again; ours.
+            /// True if the next controller is to use key and ports again; ours.
             #[serde(default, skip_serializing_if = "std::ops::Not::not")]
             pub phalanx_reuse: bool,
         }

@@ -36,10 +36,10 @@ pub const SEND_LIMIT: Duration = Duration::from_secs(5);
 /// Time [`Socket::connect`] waits for the other side to listen.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a peer that has connected may take to say what it is.
+/// The time a connected peer may take to say what it is.
 pub const GREETING_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a socket does with messages; RFCs 28 and 29 of ZeroMQ.
+/// The pattern by which a socket handles messages; RFCs 28 and 29 of ZeroMQ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Talks to many peers, each by the first frame. Also serves REQ (heartbeats): see [`echo`].

@@ -17,7 +17,7 @@ pub struct Header {
     pub username: String,
     /// The sender's session; an engine's is its uuid.
     pub session: String,
-    /// When it was made.
+    /// The time at which the message was made.
     #[serde(default = "chrono::Utc::now", with = "date::required")]
     pub date: chrono::DateTime<chrono::Utc>,
     /// Its type: `execute_request`, …

@@ -41,7 +41,7 @@ pub(super) enum Refused {
 pub(super) struct Checker {
     limits: Limits,
     state: State,
-    /// Whether a command has come, of which READY is the first.
+    /// True once a command has come, of which READY is the first.
     greeted: bool,
     /// Bytes of the message's frames so far.
     message: u64,

@@ -149,7 +149,7 @@ async fn accept(listener: Listener, path: PathBuf, patience: Patience, pumps: Ta
     }
 }
 
-/// Whether a connection was refused since too many files are open.
+/// True once a connection was refused because too many files were open.
 static FILES_RAN_OUT: AtomicBool = AtomicBool::new(false);
 
 /// A connection cannot be accepted or passed on.

@@ -16,14 +16,14 @@ const CHUNK: usize = 64 << 10;
 /// Bytes read of a peer before anything is spent on it; a greeting has as many.
 const FIRST: usize = 64;
 
-/// How long and with how much a peer is waited for.
+/// Limits on the time and the bytes spent waiting for a peer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// Bytes that may wait for it here.
     pub bytes: usize,
     /// The time after which it is cut off if so much waits and it reads nothing; `None` for never.
     pub stall: Option<Duration>,
-    /// When it is cut off, not having said what it is.
+    /// The time after which it is cut off if it has not said what it is.
     pub greeting: Duration,
 }
 
@@ -44,7 +44,7 @@ enum Ended {
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Pump {
-    /// Where zeromq listens.
+    /// The socket on which zeromq listens.
     pub inner: PathBuf,
     pub limits: Limits,
     pub patience: Patience,

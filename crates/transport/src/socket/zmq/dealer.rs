@@ -7,7 +7,7 @@ use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError
 
 /// First and longest pause between two attempts to connect again.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
-/// How long one attempt may take: the peer may be elsewhere.
+/// The time one attempt may take: the peer may be elsewhere.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// zeromq's DEALER stays silent for ever when its peer goes; this one connects again.
@@ -17,7 +17,7 @@ pub(crate) struct Dealer {
     guards: Vec<Guard>,
     greeting_limit: Duration,
     endpoint: Option<Endpoint>,
-    /// Where the peer may be as well.
+    /// Another address at which the peer may be.
     otherwise: Option<Endpoint>,
     connected: bool,
     pause: Duration,

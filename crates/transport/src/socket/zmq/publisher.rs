@@ -15,7 +15,7 @@ pub(crate) struct Publisher {
     monitor: mpsc::Receiver<SocketEvent>,
     guards: Vec<Guard>,
     greeting_limit: Duration,
-    /// Who is connected.
+    /// The connected peers.
     peers: HashSet<Identity>,
 }
 
