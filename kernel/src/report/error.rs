@@ -13,9 +13,9 @@ use phalanx_protocol::id::EngineId;
 pub struct ErrorReport {
     /// The error's stable name.
     pub ename: String,
-    /// What it says in short, without colours.
+    /// The message in short, without colours.
     pub evalue: String,
-    /// What it says at length, with colours; elements are joined by newlines.
+    /// The message at length, with colours; elements are joined by newlines.
     pub traceback: Vec<String>,
 }
 
@@ -234,7 +234,7 @@ fn located_error(
     report
 }
 
-/// Where a panic was, or the `?` of an error, in the cell where that is known: its line, and the line's text.
+/// The line of the cell at which a panic or the `?` of an error stands, with its text, where that is known.
 fn location(location: &str, place: Option<&Place>) -> Option<String> {
     if location.starts_with("In[") {
         return Some(format!("  at {location}"));
@@ -325,7 +325,7 @@ fn coloured(mut lines: Vec<String>, count: usize) -> Vec<String> {
     lines
 }
 
-/// What to do about a failure that an engine or the controller reported.
+/// The remedy for a failure that an engine or the controller reported.
 fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
     match failure.ename.as_str() {
         "EngineError" => Some(

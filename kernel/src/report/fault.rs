@@ -9,26 +9,26 @@ use std::sync::Arc;
 /// A failure, and the text whose lines it is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
-    /// What failed, and how.
+    /// The failure itself.
     pub failure: Failure,
-    /// Where.
+    /// The place it is about.
     pub place: Option<Place>,
-    /// What else to do now, beside what the failure itself calls for.
+    /// Further advice, beside what the failure itself calls for.
     pub help: Option<String>,
-    /// Whether engines' failures have been shown at length as they happened.
+    /// True if engines' failures have been shown at length as they happened.
     pub shown: bool,
 }
 
 /// The text a failure is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// What the text is called: `In[3]`.
+    /// The name of the text: `In[3]`.
     pub name: String,
     /// The text: a whole cell, or a magic's line.
     pub text: Arc<str>,
     /// From the places a failure names to places in the text.
     pub map: SourceMap,
-    /// What is wrong, in bytes of the text, for failures that name no place themselves.
+    /// The faulty bytes of the text, for failures that name no place themselves.
     pub span: Option<Range<usize>>,
 }
 

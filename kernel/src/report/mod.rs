@@ -1,4 +1,4 @@
-//! What a user reads: outputs as iopub messages, failures as `error` messages.
+//! Everything a user reads: outputs as iopub messages, failures as `error` messages.
 //!
 //! | file | what |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What a cell is told on the way, while it goes on.
+//! Notices to the user while a cell goes on.
 
 use phalanx_protocol::evaluator::{DroppedVariables, UnkeptReason, UnkeptVariable};
 use std::time::Duration;

@@ -13,8 +13,8 @@ use phalanx_protocol::output::MimeBundle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How many bytes of what became of tasks the embedded controller keeps, beside the results that the
-/// kernel itself keeps.
+/// The bytes of task records that the embedded controller keeps, beside the results that the kernel itself
+/// keeps.
 const REMEMBERED_BYTES: usize = 32 << 20;
 
 /// The cluster cells run on.

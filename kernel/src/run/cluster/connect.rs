@@ -43,7 +43,7 @@ pub(super) async fn connect(to: Option<String>) -> Result<Connected, Failure> {
     Ok(Connected { name, client })
 }
 
-/// How long a controller that is lost may be out of reach, as the user wants it.
+/// The time for which a lost controller may be out of reach, as the user has set it.
 fn unreachable() -> Result<Duration, Failure> {
     let Ok(text) = std::env::var(UNREACHABLE_ENVIRONMENT) else {
         return Ok(UNREACHABLE);

@@ -1,4 +1,4 @@
-//! What comes after a cell has ended on engines: output of its threads, and news of the connection.
+//! Output of threads and news of the connection that arrive after a cell has ended on engines.
 
 use crate::channel::Outlet;
 use crate::report::{Notice, notice};
@@ -18,7 +18,7 @@ pub struct LateOutput(
 );
 
 impl LateOutput {
-    /// What engines of this client put out late is this cell's from now on.
+    /// Shows late output of this client's engines under this cell from now on.
     pub(super) fn belongs_to(&self, client: &Client, outlet: Outlet, labels: Labels) {
         // Ends with the client, or when the next cell takes its place.
         let shown = tokio::spawn(show(client.events(), outlet, labels));

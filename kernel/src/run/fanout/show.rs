@@ -18,10 +18,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// How long after a failure others are waited for that say the same.
+/// The time after a failure in which further failures with the same words are gathered.
 const GATHERED: Duration = Duration::from_millis(100);
 
-/// How long interrupted engines may take to say that they have stopped.
+/// The time interrupted engines may take to report that they have stopped.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Waits for what was submitted and shows it as its plan says. Interrupted, it sends the engines the
@@ -172,7 +172,7 @@ struct Follow<'a> {
     chosen: &'a Chosen,
     progress: Progress,
     view: View,
-    /// Where failures are shown as they happen.
+    /// The failures shown as they happen, if they are to be.
     failures: Option<FailuresShown>,
     events: mpsc::UnboundedReceiver<TaskEvent>,
     /// Outputs that are next to be published.
@@ -297,9 +297,9 @@ struct FailuresShown {
     place: Place,
     /// Engines whose failures are to be shown.
     waiting: Vec<EngineId>,
-    /// When they are.
+    /// The time at which those failures are due.
     due: Option<Instant>,
-    /// Whether any have been.
+    /// True once any have been shown.
     any: bool,
 }
 
@@ -320,7 +320,7 @@ impl FailuresShown {
         self.due.get_or_insert(now + GATHERED);
     }
 
-    /// What is to be shown now. Once nothing runs any more, that is the cell's own failure.
+    /// The failures due by now. Once nothing runs any more, that is the cell's own failure.
     fn tick(&mut self, now: Instant) -> Option<Output> {
         self.due.take_if(|due| *due <= now)?;
         match self.result.ready() {
@@ -329,7 +329,7 @@ impl FailuresShown {
         }
     }
 
-    /// What is left, unless nothing was shown before.
+    /// The failures left, unless nothing was shown before.
     fn finish(&mut self) -> Option<Output> {
         if self.any { self.show() } else { None }
     }

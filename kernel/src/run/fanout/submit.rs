@@ -38,7 +38,7 @@ pub struct Fanout {
     pub states: States,
     /// The AsyncResults that are kept.
     pub results: Results,
-    /// Where what comes after a cell is shown.
+    /// The display of output that comes after a cell.
     pub late: LateOutput,
     /// The tasks that watch over submissions; each ends with its submission.
     pub watchers: TaskTracker,
