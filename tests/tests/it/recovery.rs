@@ -1,4 +1,4 @@
-//! What is stopped, or killed and started again, costs no variable of an engine.
+//! Engines keep every variable when processes are stopped, or killed and started again.
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::place::Place;
