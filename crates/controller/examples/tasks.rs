@@ -1,5 +1,5 @@
-//! How many load-balanced no-op tasks a second a controller carries, and how long one takes:
-//! a client, the controller and echoing engines, over real sockets, without compiled code.
+//! The number of load-balanced no-op tasks a controller carries per second, and the time one takes: a client,
+//! the controller and echoing engines, over real sockets, without compiled code.
 //! `cargo run --release -p phalanx-controller --example tasks -- [TASKS [ENGINES [HWM]]]`
 
 use phalanx_controller::{Controller, ControllerConfig};

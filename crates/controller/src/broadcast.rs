@@ -63,7 +63,7 @@ impl Broadcast {
         self.collections.insert(original, collection);
     }
 
-    /// Whether the replies to that request are to become one.
+    /// Returns true if the replies to that request are to become one.
     pub fn collects(&self, original: &MsgId) -> bool {
         self.collections.contains_key(original)
     }

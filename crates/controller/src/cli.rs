@@ -18,10 +18,10 @@ pub struct ServerArgs {
     /// Folder for ipcontroller-client.json and ipcontroller-engine.json.
     #[arg(long, default_value = ".")]
     pub folder: PathBuf,
-    /// Where the file for clients goes, if not into the folder.
+    /// The path of the file for clients, if not in the folder.
     #[arg(long)]
     pub client_file: Option<PathBuf>,
-    /// Where the file for engines goes, if not into the folder.
+    /// The path of the file for engines, if not in the folder.
     #[arg(long)]
     pub engine_file: Option<PathBuf>,
     /// Use the key and the ports of the connection files that are there, and leave the files behind: a
@@ -34,14 +34,14 @@ pub struct ServerArgs {
     /// Milliseconds between two heartbeats.
     #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(10..))]
     pub ping: u64,
-    /// How engines of load-balanced tasks are chosen: leastload, lru, plainrandom, pure, twobin,
+    /// The scheme that chooses the engines of load-balanced tasks: leastload, lru, plainrandom, pure, twobin,
     /// weighted.
     #[arg(long, default_value = "leastload")]
     pub scheme: Scheme,
     /// Load-balanced tasks an engine may have at once; 0 for any number.
     #[arg(long, default_value_t = 1)]
     pub hwm: usize,
-    /// Where what became of tasks is kept, for get_result, db_query and resubmit.
+    /// The store of task records for get_result, db_query and resubmit.
     #[arg(long, value_enum, default_value_t)]
     pub db: Db,
     /// The file of `--db sqlite`; without it tasks.db in the folder.
@@ -52,7 +52,7 @@ pub struct ServerArgs {
     pub db_memory: usize,
 }
 
-/// Where what became of tasks is kept.
+/// A store of task records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Db {
     /// In memory.

@@ -3,17 +3,17 @@ use phalanx_transport::Scheme as SignatureScheme;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a controller is started.
+/// The settings of a controller.
 #[derive(Clone, Debug)]
 pub struct ControllerConfig {
-    /// Where it listens: `tcp://address` (loopback unless told otherwise), `ipc://path` or, for
-    /// tests, `memory://name`.
+    /// The interface it listens on: `tcp://address` (loopback by default), `ipc://path` or, for tests,
+    /// `memory://name`.
     pub interface: String,
     /// The host name under which others reach it, when it listens on all addresses.
     pub location: Option<String>,
     /// Time between two heartbeats; ipyparallel's `--ping`.
     pub heartbeat: Duration,
-    /// How the engine of a load-balanced task is chosen.
+    /// The scheme that chooses the engine of a load-balanced task.
     pub scheme: Scheme,
     /// Load-balanced tasks an engine may have at once; 0 for any number. Tasks of one submission that
     /// take next to no time go several at once, and count as one.
@@ -21,29 +21,29 @@ pub struct ControllerConfig {
     /// Bytes of load-balanced tasks that may wait here; while more do, no new ones are read, so
     /// that they wait with the clients.
     pub queued_bytes: usize,
-    /// Where what became of tasks is kept, for the queries of clients.
+    /// The store of task records, for the queries of clients.
     pub database: Database,
-    /// What signs the messages.
+    /// The scheme that signs the messages.
     pub signature_scheme: SignatureScheme,
     /// The folder for the connection files; `None` for a private temporary one.
     pub folder: Option<PathBuf>,
-    /// Where the file for clients goes, if not into the folder under its usual name.
+    /// The path of the file for clients, if not in the folder under its usual name.
     pub client_file: Option<PathBuf>,
-    /// Where the file for engines goes, if not into the folder under its usual name.
+    /// The path of the file for engines, if not in the folder under its usual name.
     pub engine_file: Option<PathBuf>,
-    /// Whether the key and the ports in the connection files that are there are used again, so that the
-    /// engines and clients of a controller that has ended find this one. The files then outlive it.
+    /// True if the key and the ports in existing connection files are used again, so that the engines and
+    /// clients of a controller that has ended find this one. The files then outlive it.
     pub reuse: bool,
     /// Part of the files' names, as ipyparallel has it: `ipcontroller-<cluster_id>-client.json`.
     pub cluster_id: String,
 }
 
-/// Where what became of tasks is kept.
+/// A store of task records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
     /// In memory; the oldest tasks are forgotten.
     Memory {
-        /// How many bytes they may take.
+        /// The number of bytes they may take.
         bytes: usize,
     },
     /// In a file, from one controller to the next, until they are purged.

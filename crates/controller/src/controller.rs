@@ -137,22 +137,22 @@ impl Controller {
         })
     }
 
-    /// What a client needs to reach it.
+    /// The connection file that a client needs to reach it.
     pub fn client_file(&self) -> &ClientConnectionFile {
         &self.client.0
     }
 
-    /// What an engine needs to join it.
+    /// The connection file that an engine needs to join it.
     pub fn engine_file(&self) -> &EngineConnectionFile {
         &self.engine.0
     }
 
-    /// Where the file for clients is.
+    /// The path of the file for clients.
     pub fn client_path(&self) -> &Path {
         &self.client.1
     }
 
-    /// Where the file for engines is.
+    /// The path of the file for engines.
     pub fn engine_path(&self) -> &Path {
         &self.engine.1
     }

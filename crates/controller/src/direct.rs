@@ -15,10 +15,10 @@ pub enum Route {
     Broadcast,
 }
 
-/// What is needed to answer a request in its engine's place.
+/// The data needed to answer a request in its engine's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Where it came by.
+    /// The route it came by.
     pub route: Route,
     /// The client's identity.
     pub client: Bytes,

@@ -18,7 +18,7 @@ impl Channel {
     const ALL: [Self; 4] = [Self::Mux, Self::Task, Self::Control, Self::Heartbeat];
 }
 
-/// How far an engine has come.
+/// The progress of an engine's registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// It has connected, but not asked to be an engine.
@@ -93,18 +93,18 @@ impl Engine {
         self.misses
     }
 
-    /// Whether it can be reached, and its output reaches us.
+    /// Returns true if it can be reached, and its output reaches us.
     pub fn complete(&self) -> bool {
         self.everywhere() && (self.heard || self.pongs >= 2)
     }
 
-    /// Whether its process has ended: both channels it does its work by are closed. (A stock
-    /// engine's nanny may keep the control channel open.)
+    /// Returns true if its process has ended: both channels it does its work by are closed. (A stock engine's
+    /// nanny may keep the control channel open.)
     pub fn gone(&self) -> bool {
         !self.connected[Channel::Mux as usize] && !self.connected[Channel::Task as usize]
     }
 
-    /// Whether it can be reached.
+    /// Returns true if it can be reached.
     pub fn everywhere(&self) -> bool {
         self.connected.iter().all(|connected| *connected)
     }

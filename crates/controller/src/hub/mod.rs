@@ -1,4 +1,4 @@
-//! Who is there: registrations, ids, heartbeats. Pure: event in, commands out.
+//! The cluster's engines: registrations, ids, heartbeats. Pure: event in, commands out.
 //!
 //! This alone decides whether an engine is alive. ipyparallel's Hub (`hub.py`) completes a
 //! registration at the second heartbeat; this one as soon as the engine has been seen on every
@@ -22,12 +22,12 @@ use std::time::{Duration, Instant};
 
 /// Heartbeats an engine may miss in a row; ipyparallel's `max_heartmonitor_misses`.
 pub const MAX_MISSES: u32 = 10;
-/// How long a registration may stay incomplete; ipyparallel's `registration_timeout`.
+/// The time a registration may stay incomplete; ipyparallel's `registration_timeout`.
 pub const REGISTRATION_LIMIT: Duration = Duration::from_secs(30);
-/// How long an engine that lost one of its connections has to make it again.
+/// The time an engine that lost one of its connections has to make it again.
 pub const RECONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// What happened.
+/// An event for the hub to handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HubEvent {
     /// A peer of that name has connected to a channel.
@@ -48,7 +48,7 @@ pub enum HubEvent {
     Tick,
 }
 
-/// What is to be done.
+/// A command from the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HubCommand {
     /// Answer its registration: this is its id.
@@ -61,7 +61,7 @@ pub enum HubCommand {
     Left(EngineId, EngineUuid, LeftReason),
 }
 
-/// Why a registration was refused.
+/// The reason a registration was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedRegistration {
     /// There is one of that uuid.
@@ -69,7 +69,7 @@ pub enum RefusedRegistration {
     UuidInUse,
 }
 
-/// Why an engine is taken for gone.
+/// The reason an engine is taken for gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeftReason {
     /// It said so, or its nanny.
@@ -112,7 +112,7 @@ impl Hub {
             .collect()
     }
 
-    /// Whether a peer of that name is an engine, or may become one.
+    /// Returns true if a peer of that name is an engine, or may become one.
     pub fn knows(&self, uuid: &EngineUuid) -> bool {
         self.peers.contains_key(uuid)
     }
@@ -125,7 +125,7 @@ impl Hub {
         }
     }
 
-    /// Whether some registration waits for something to be heard on iopub.
+    /// Returns true if a registration waits for its engine to be heard on iopub.
     pub fn listens(&self) -> bool {
         self.peers
             .values()

@@ -1,4 +1,4 @@
-//! What became of tasks, for the queries of clients: in memory or in SQLite, the same queries.
+//! Records of tasks, for the queries of clients: in memory or in SQLite, the same queries.
 
 mod memory;
 mod query;
@@ -27,13 +27,13 @@ pub enum Change {
     Assigned(MsgId, EngineUuid),
     /// It was answered, by an engine or in its place.
     Replied {
-        /// Which.
+        /// The task.
         id: MsgId,
         /// By whom; `None` when none had it.
         engine: Option<EngineUuid>,
         /// The reply.
         reply: Parts,
-        /// When it came.
+        /// The time at which it came.
         received: DateTime<Utc>,
     },
     /// Something was published for it.
@@ -47,9 +47,9 @@ pub enum Change {
 pub enum Query {
     /// The records that match, oldest first.
     Find {
-        /// Which.
+        /// The records meant.
         filter: Filter,
-        /// Whether their buffers are wanted.
+        /// True if their buffers are wanted.
         buffers: bool,
     },
     /// All tasks, oldest first.
@@ -75,7 +75,7 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
 
-/// Where records are kept.
+/// A store of records.
 #[derive(Debug)]
 pub enum Store {
     /// In memory, the oldest forgotten.
@@ -129,7 +129,7 @@ impl Store {
         }
     }
 
-    /// Whether it keeps up; while it does not, nothing new should be taken.
+    /// Returns true while it keeps up; while it does not, nothing new should be taken.
     pub fn has_room(&self) -> bool {
         match self {
             Self::Memory(_) => true,
@@ -156,7 +156,7 @@ struct Found {
 }
 
 impl Found {
-    /// Whether there was room for it.
+    /// Adds a record; returns true if there was room for it.
     fn push(&mut self, id: MsgId, record: Record) -> bool {
         self.bytes += record.size();
         self.records.push((id, record));

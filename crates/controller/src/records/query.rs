@@ -20,7 +20,7 @@ pub enum BadQuery {
     Operand(&'static str, &'static str),
 }
 
-/// Which records are meant: those that pass all tests.
+/// A selection of records: those that pass all tests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter(Vec<(Key, Test)>);
 
@@ -103,7 +103,7 @@ impl Filter {
         })
     }
 
-    /// Whether a record is meant.
+    /// Returns true if a record is selected.
     pub fn matches(&self, id: &MsgId, record: &Record) -> bool {
         self.0
             .iter()
@@ -246,8 +246,8 @@ fn glob(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// Whether a class at the pattern's begin has the character, and how long it is; `None` for a
-/// bracket that is not closed.
+/// Matches the class at the pattern's begin: returns true if it has the character, and its length; `None` for
+/// a bracket that is not closed.
 fn class(pattern: &[char], c: char) -> Option<(bool, usize)> {
     let negated = pattern.get(1) == Some(&'!');
     let first = if negated { 2 } else { 1 };

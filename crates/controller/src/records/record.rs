@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 /// Bytes of one text stream that are kept of a task.
 const MAX_TEXT: usize = 256 << 10;
-/// What a record costs beside what it holds: ids, allocations, the index.
+/// The cost of a record beside its contents: ids, allocations, the index.
 const OVERHEAD: usize = 512;
 
-/// What is remembered of one task; the parts of messages as they came, parsed when asked for.
+/// The record of one task; the parts of messages as they came, parsed when asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// The header, metadata, content of the request.
     pub request: Parts,
-    /// Who ran it, or is to run it.
+    /// The engine that ran it, or is to run it.
     pub engine: Option<EngineUuid>,
     /// The channel it came by.
     pub queue: Option<Queue>,
@@ -24,9 +24,9 @@ pub struct Record {
     pub resubmitted: Option<MsgId>,
     /// The reply, once there is one.
     pub reply: Option<Parts>,
-    /// When the reply came.
+    /// The time at which the reply came.
     pub received: Option<DateTime<Utc>>,
-    /// What was published for it.
+    /// The output published for it.
     pub output: TaskOutput,
 }
 
@@ -57,7 +57,7 @@ impl Queue {
     }
 }
 
-/// What is kept of a message.
+/// The parts of a message that are kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parts {
     /// JSON.
@@ -108,7 +108,7 @@ impl Parts {
     }
 }
 
-/// What engines publish for a task, as far as records keep it.
+/// A publication of an engine for a task, as far as records keep it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Published {
     /// Its code.
@@ -213,7 +213,7 @@ impl Key {
         Self::ALL.into_iter().find(|key| key.as_str() == name)
     }
 
-    /// Whether it is a moment, which compares as one.
+    /// Returns true if its values are dates, which compare as such.
     pub fn is_date(self) -> bool {
         matches!(
             self,

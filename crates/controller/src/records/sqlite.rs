@@ -20,7 +20,7 @@ pub(super) const MOST: usize = 256 << 20;
 const BACKLOG: usize = 64 << 20;
 /// Changes that become durable at once.
 const TRANSACTION: usize = 10_000;
-/// How long another process that holds the database is waited for.
+/// The time for which another process that holds the database is waited for.
 const BUSY: Duration = Duration::from_secs(5);
 /// Of the tables below, in the database's header.
 const VERSION: i64 = 1;
@@ -48,25 +48,25 @@ pub enum OpenError {
     /// The file cannot be made.
     #[error("cannot open {}: {error}", .path.display())]
     File {
-        /// Where it should be.
+        /// The path it should have.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: std::io::Error,
     },
     /// SQLite says no.
     #[error("cannot use the database {}: {error}", .path.display())]
     Database {
-        /// Where it is.
+        /// The path of the database.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: rusqlite::Error,
     },
     /// It is not one of ours.
     #[error("the database {} is of version {version}, not {VERSION}: move it away", .path.display())]
     Version {
-        /// Where it is.
+        /// The path of the database.
         path: PathBuf,
-        /// What its header says.
+        /// The version in its header.
         version: i64,
     },
 }
@@ -212,7 +212,7 @@ fn size(change: &Change) -> usize {
 
 struct Database {
     connection: Connection,
-    /// Why the last changes are not kept, as when the disk is full.
+    /// The reason the last changes are not kept, such as a full disk.
     unkept: Option<String>,
 }
 

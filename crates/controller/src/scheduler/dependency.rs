@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 /// Ended tasks that are remembered for dependencies on them.
 const REMEMBERED: usize = 1 << 16;
 
-/// How tasks ended.
+/// The ends of tasks.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     by_id: HashMap<MsgId, Ending>,
@@ -37,17 +37,17 @@ impl Ended {
         self.by_id.contains_key(id)
     }
 
-    /// Whether a dependency is met, wherever the tasks ran.
+    /// Returns true if a dependency is met, wherever the tasks ran.
     pub fn met(&self, dependency: &Dependency) -> bool {
         self.check(dependency, |_| true)
     }
 
-    /// Whether a dependency is met by tasks that ran on that engine.
+    /// Returns true if a dependency is met by tasks that ran on that engine.
     pub fn met_on(&self, dependency: &Dependency, engine: &EngineUuid) -> bool {
         self.check(dependency, |ending| ending.engine.as_ref() == Some(engine))
     }
 
-    /// Whether it can never be met any more.
+    /// Returns true if it can never be met any more.
     pub fn unreachable(&self, dependency: &Dependency) -> bool {
         let mut against = dependency.dependencies.iter().map(|id| {
             let ending = self.by_id.get(id);

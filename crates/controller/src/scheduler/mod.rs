@@ -1,4 +1,4 @@
-//! Which engine runs which task. Pure: calls in, commands out, the time given with them.
+//! The assignment of tasks to engines. Pure: calls in, commands out, the time given with them.
 //!
 //! Semantics are those of ipyparallel's `task_scheduler.py`, except that retries end: a task that
 //! has failed wherever it may run is answered, not kept for ever; and that the tasks of an engine
@@ -30,8 +30,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use task::{Place, Record, TaskNo};
 
-/// How long tasks wait for an engine after the last one has gone: one that is started in its place
-/// may come.
+/// The time tasks wait for an engine after the last one has gone: one that is started in its place may come.
 pub const WITHOUT_ENGINES: Duration = Duration::from_secs(10);
 
 /// For how many tasks room is kept while there are none.
@@ -58,7 +57,7 @@ pub struct Scheduler {
     blocked: Blocked,
     ended: Ended,
     deadlines: BTreeSet<(Instant, TaskNo)>,
-    /// Whether there has been an engine: before the first, tasks wait for it however long it takes.
+    /// True once there has been an engine: before the first, tasks wait for it however long it takes.
     manned: bool,
     /// Until when the tasks that the last engine has left behind wait for another.
     abandoned: Option<Instant>,
@@ -103,7 +102,7 @@ impl Scheduler {
         waiting.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// How many tasks wait.
+    /// The number of tasks that wait.
     pub fn waiting_count(&self) -> usize {
         let running: usize = self.workers.iter().map(|worker| worker.running.len()).sum();
         self.tasks.len() - running

@@ -1,24 +1,24 @@
-//! How many small tasks an engine is given at once.
+//! The number of small tasks that an engine is given at once.
 
 use phalanx_protocol::parallel::Ended;
 use std::time::Duration;
 
-/// How long the tasks of one message may take an engine together, about: long against the way of a
+/// The approximate time the tasks of one message may take an engine together: long against the way of a
 /// message, short against what users notice.
 const ENOUGH: Duration = Duration::from_millis(4);
 
 /// Most tasks in one message to an engine.
 const MOST: usize = 256;
 
-/// What one more message may have over the largest before it: estimates of few tasks are poor.
+/// The factor by which a message may exceed the largest before it: estimates of few tasks are poor.
 const GROWTH: usize = 4;
 
-/// How long the tasks of one batch take, as far as they have ended.
+/// The duration of the tasks of one batch, as far as they have ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
     /// Its tasks that have not ended.
     pub left: usize,
-    /// What one takes; `None` before the first has ended.
+    /// The mean duration of one; `None` before the first has ended.
     mean: Option<Duration>,
     /// Most tasks that ended with one message.
     largest: usize,
@@ -39,7 +39,7 @@ impl Pace {
         self.largest = self.largest.max(tasks.len());
     }
 
-    /// How many an engine may be given at once.
+    /// The number of tasks an engine may be given at once.
     pub fn at_once(&self) -> usize {
         let Some(mean) = self.mean else { return 1 };
         let enough = ENOUGH.as_nanos() / mean.as_nanos().max(1);

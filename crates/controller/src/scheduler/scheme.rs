@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-/// How an engine is chosen among those that may take a task; ipyparallel's `TaskScheduler.scheme_name`.
+/// The rule that chooses among the engines that may take a task; ipyparallel's `TaskScheduler.scheme_name`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scheme {
     /// The one with the fewest tasks, of those the one longest without a new one.
@@ -24,7 +24,7 @@ pub enum Scheme {
 pub struct Candidate {
     /// Tasks it has.
     pub load: usize,
-    /// When it was given the last, counted in tasks.
+    /// The moment it was given its last task, counted in tasks.
     pub last: u64,
 }
 

@@ -4,11 +4,11 @@ use phalanx_protocol::parallel::{Dependency, TaskMetadata};
 use phalanx_transport::{Frames, RawMessage};
 use std::time::{Duration, Instant};
 
-/// What a task takes beside its request: ids, allocations, the index.
+/// The bytes a task takes beside its request: ids, allocations, the index.
 const OVERHEAD: usize = 512;
 
-/// Whose code a task is, and which an engine runs: compiled Rust of our clients, or what stock clients
-/// send to stock engines.
+/// The language of a task's code, and of the code an engine runs: compiled Rust of our clients, or what stock
+/// clients send to stock engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Language {
     /// Ours.
@@ -35,11 +35,11 @@ pub struct Task {
     pub after: Dependency,
     /// Tasks on whose engine it must run.
     pub follow: Dependency,
-    /// How long it may wait.
+    /// The time it may wait.
     pub timeout: Option<Duration>,
     /// The engines it may run on, in order.
     pub targets: Option<Vec<EngineUuid>>,
-    /// How often it may still be tried again.
+    /// The number of times it may still be tried again.
     pub retries: u32,
     /// The message it came with, where that brought others like it; its request is not signed then.
     pub batch: Option<BatchNo>,
@@ -101,7 +101,7 @@ impl Task {
     }
 }
 
-/// What a reply says of its task.
+/// A reply's verdict on its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It succeeded.
@@ -116,14 +116,14 @@ pub enum Verdict {
     Lacking,
 }
 
-/// What is to be done.
+/// A command of the scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SchedulerCommand {
     /// Send a task's request to an engine.
     Run {
-        /// Which.
+        /// The task to run.
         task: MsgId,
-        /// On which engine.
+        /// The engine to run it on.
         engine: EngineUuid,
         /// With the client's identity; not signed where it came with a batch.
         request: RawMessage,
@@ -136,14 +136,14 @@ pub enum SchedulerCommand {
     Fail(Task, FailReason),
 }
 
-/// Why a task is answered by the scheduler.
+/// The reason a task is answered by the scheduler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailReason {
     /// The engine ended while it ran.
     EngineDied(EngineUuid),
     /// It was not begun in time.
     Timeout,
-    /// What it depends on can never come true.
+    /// A dependency can never be met.
     ImpossibleDependency(Impossible),
     /// It depends on a task nobody knows, or on itself.
     InvalidDependency,
@@ -153,7 +153,7 @@ pub enum FailReason {
     Aborted,
 }
 
-/// Why a dependency can never be met.
+/// The reason a dependency can never be met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Impossible {
     /// A task has ended otherwise than it asks.
@@ -177,9 +177,9 @@ pub(super) struct Record {
     pub deadline: Option<Instant>,
     /// Engines not to try again.
     pub failed_on: Vec<EngineUuid>,
-    /// What the last of them answered.
+    /// The answer of the last of them.
     pub failure: Option<Frames>,
-    /// What the last of them lacked.
+    /// The requirement that the last of them did not meet.
     pub unmet: Option<String>,
     /// The last that died with it.
     pub died_on: Option<EngineUuid>,
@@ -205,7 +205,7 @@ impl Record {
         }
     }
 
-    /// Whether where it may run depends on more than its targets.
+    /// Returns true if the choice of engines depends on more than its targets.
     pub fn is_special(&self) -> bool {
         !self.failed_on.is_empty() || !self.task.follow.dependencies.is_empty()
     }

@@ -26,7 +26,7 @@ fn task(name: &str, metadata: TaskMetadata) -> Task {
     Task::new(id(name), request, metadata)
 }
 
-/// What commands do, as text: `run t on a`, `reply …`, `fail t: …`.
+/// The commands as text: `run t on a`, `reply …`, `fail t: …`.
 fn told(commands: Vec<SchedulerCommand>) -> Vec<String> {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     commands
@@ -524,7 +524,7 @@ fn the_pure_scheme_knows_no_conditions() {
     assert_eq!(case.reply("a", "1", Verdict::Failed), ["reply 1 Failed"]);
 }
 
-/// What a client of ours submits.
+/// The metadata that a client of ours submits.
 fn rust() -> TaskMetadata {
     serde_json::from_str(r#"{"phalanx": {"abi": "rustc 1"}}"#).unwrap()
 }

@@ -137,7 +137,7 @@ pub(super) fn replies(
     Ok(replies.collect())
 }
 
-/// What parts of many messages are written to, one behind the other.
+/// A buffer to which parts of many messages are written, one behind the other.
 #[derive(Default)]
 struct Memory(Vec<u8>);
 

@@ -134,7 +134,7 @@ impl Channels {
         })
     }
 
-    /// What clients and engines need to find these sockets.
+    /// The connection files that clients and engines need to find these sockets.
     pub fn files(
         &self,
         config: &ControllerConfig,
@@ -192,7 +192,7 @@ impl Channels {
         )
     }
 
-    /// What peers on this machine may connect to instead of a port.
+    /// The local sockets that peers on this machine may connect to instead of a port.
     fn shortcuts(&self, side: usize) -> Option<LocalSockets> {
         let mut sockets = vec![&self.registration];
         for pair in [

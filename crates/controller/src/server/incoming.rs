@@ -1,6 +1,6 @@
 use phalanx_transport::{Event, Receiver};
 
-/// Which socket something came by.
+/// The socket that something came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
     /// Registration and queries.

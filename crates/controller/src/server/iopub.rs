@@ -20,7 +20,7 @@ pub struct IopubRelay {
     engines: Receiver,
 }
 
-/// What the server wants to know of what is published.
+/// A fact about published messages that the server wants to know.
 #[derive(Debug)]
 pub enum Seen {
     /// This engine can be heard.
@@ -106,7 +106,7 @@ fn admit(frames: Frames, session: &Session) -> Option<RawMessage> {
         .ok()
 }
 
-/// Who publishes, if that is wanted, and what belongs to a record.
+/// Finds the publishing engine, if `who` is set, and anything that belongs to a record.
 fn look(message: &RawMessage, who: bool) -> [Option<Seen>; 2] {
     let topic = message.identities.first();
     // Most messages say only that a task begins or ends; ours and ipykernel's say so in the topic.

@@ -39,23 +39,23 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// How often timeouts are looked at.
+/// The time between two checks of timeouts.
 const TICK: Duration = Duration::from_millis(250);
-/// How long an engine's end is announced after the replies given in its place. Stock clients make
-/// up their own replies then, and complain of ours if it comes second.
+/// The delay between the replies given in an engine's place and the announcement of its end. Stock clients
+/// make up their own replies then, and complain of ours if it comes second.
 const NOTIFY_AFTER_REPLIES: Duration = Duration::from_millis(20);
 /// Outputs that may wait to be kept.
 const PUBLISHED: usize = 1024;
 /// Engines that have left whose numbers are remembered, for errors that name them.
 const DEPARTED: usize = 256;
-/// Who gets the replies that nobody waits for, such as the results of tasks that are submitted again:
-/// no peer has this name. Results are asked for by query.
+/// The addressee of replies that nobody waits for, such as the results of tasks that are submitted again: no
+/// peer has this name. Results are asked for by query.
 const NOBODY: &[u8] = b"\0nobody";
 /// Of a channel's two sockets, the one that faces clients.
 const CLIENTS: usize = 0;
 /// The one that faces engines.
 const ENGINES: usize = 1;
-/// How long messages may take to leave when the controller ends.
+/// The time messages may take to leave when the controller ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The controller's state and the loop that drives it.
@@ -81,7 +81,7 @@ pub struct Server {
     clock: Clock,
     /// The last two heartbeats; either may be returned.
     pings: [String; 2],
-    /// Whether the iopub relay has to look who publishes.
+    /// True if the iopub relay has to look who publishes.
     listens: Arc<AtomicBool>,
     /// Notifications that wait for their time.
     announcements: VecDeque<(Instant, Frames)>,

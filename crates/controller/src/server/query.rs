@@ -98,7 +98,7 @@ impl Server {
         self.post_reply(reply, senders);
     }
 
-    /// What needs no records is answered at once, the rest when the records are there.
+    /// Answers a query: at once if it needs no records, otherwise when the records are there.
     fn client_query(&mut self, request: Envelope, senders: &Senders) -> Result<(), WireError> {
         let (msg_type, content) = match request.header.msg_type.as_str() {
             "connection_request" => {

@@ -1,4 +1,4 @@
-//! What is remembered of tasks, and the queries whose answers come from there.
+//! The records of tasks, and the queries that are answered from them.
 
 use super::channels::Senders;
 use super::query::error;
@@ -27,11 +27,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::time::Instant;
 
-/// How parts of a message, without more than so many bytes of buffers, come to be kept:
-/// [`Parts::copy`], or [`Parts::of`] where they are in memory of their own.
+/// A function that keeps parts of a message, without more than so many bytes of buffers: [`Parts::copy`], or
+/// [`Parts::of`] where they are in memory of their own.
 pub(super) type Keep = fn(&RawMessage, usize) -> Parts;
 
-/// What is remembered, and who has asked for it.
+/// The records, and the queries waiting for them.
 pub(super) struct Records {
     store: Store,
     /// Tasks each engine has answered.
@@ -58,7 +58,7 @@ pub(super) enum Asked {
     Purged,
     /// These are to be submitted again.
     Resubmit(Vec<MsgId>),
-    /// What these engines have answered is missing in the reply.
+    /// The tasks that these engines have answered are missing in the reply.
     Queue {
         reply: QueueReply,
         engines: Vec<(EngineId, EngineUuid)>,
@@ -75,7 +75,7 @@ impl Records {
         }
     }
 
-    /// Whether new messages can be taken.
+    /// Returns true if new messages can be taken.
     pub fn has_room(&self) -> bool {
         self.store.has_room()
     }
@@ -152,7 +152,7 @@ impl Records {
         self.store.change(Change::Published(id, published));
     }
 
-    /// How many tasks an engine has answered.
+    /// The number of tasks an engine has answered.
     pub fn completed_by(&self, engine: &EngineUuid) -> usize {
         self.completed.get(engine).copied().unwrap_or_default()
     }

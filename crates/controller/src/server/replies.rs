@@ -47,7 +47,7 @@ impl Failure {
         }
     }
 
-    /// Why a load-balanced task failed; `departed` are the numbers of engines that have left.
+    /// The failure of a load-balanced task; `departed` are the numbers of engines that have left.
     pub fn of_task<'a>(
         reason: &FailReason,
         task: &MsgId,

@@ -29,7 +29,7 @@ fn run(engine: &EngineUuid, mut request: RawMessage, senders: &Senders) {
     post(&senders.task[ENGINES], request.into_frames());
 }
 
-/// What a reply says that has an unmet dependency.
+/// The verdict in a reply that reports an unmet dependency.
 fn unmet(reply: &RawMessage) -> Verdict {
     #[derive(Deserialize)]
     struct Metadata {

@@ -14,7 +14,7 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 pub struct Cluster {
     pub controller: Controller,
-    /// Whether its peers take the way that peers on other machines have to take.
+    /// True if its peers take the way that peers on other machines have to take.
     far: bool,
     _folder: tempfile::TempDir,
 }

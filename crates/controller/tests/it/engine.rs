@@ -74,7 +74,7 @@ impl Engine {
         }
     }
 
-    /// What a process that is killed does to its connections.
+    /// Closes its connections as the kill of a process does.
     pub async fn crash(mut self) {
         self.tasks.shutdown().await;
     }

@@ -1,4 +1,4 @@
-//! What clients may ask about everybody's tasks.
+//! Clients' queries about everybody's tasks.
 
 use crate::client::{Client, reply};
 use crate::cluster::{Cluster, clusters, soon};

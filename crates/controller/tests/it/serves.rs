@@ -182,7 +182,7 @@ async fn tasks_are_balanced_tried_again_and_end() {
     }
 }
 
-/// What waits here is bounded; the rest waits with the client until there is an engine.
+/// The tasks that wait here are bounded; the rest waits with the client until there is an engine.
 #[tokio::test]
 async fn a_flood_of_tasks_waits_with_the_client() {
     const SIZE: usize = 10_000;
