@@ -17,10 +17,10 @@ pub(crate) const LIBRARY: &str = "library";
 /// The extension of a build folder's lock, which stands beside it.
 pub(crate) const LOCK_EXTENSION: &str = "lock";
 
-/// Where cargo builds, within a folder.
+/// The folder cargo builds in, within a folder.
 const TARGET: &str = "target";
 
-/// Where cargo notes what it has built, within the folder of a profile.
+/// The folder of cargo's notes on what it has built, within the folder of a profile.
 const FINGERPRINTS: &str = ".fingerprint";
 
 /// Most evaluators of one kind that find a kept folder at the same time.
@@ -224,7 +224,7 @@ fn share(from: &Path, to: &Path) -> io::Result<()> {
     copy(from, to)
 }
 
-/// Whether a file is a compiled cell, which nobody else wants.
+/// Returns true if a file is a compiled cell, which nobody else wants.
 fn is_cell(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| name.starts_with("libcode_") || name.starts_with("libctx"))

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const MANIFEST: &str = "[package]\nname = \"ctx\"\n\n[dependencies]\n\
                         phalanx = { path = \"/library\" }\n";
 
-/// Who is called for a build that is not known: cargo for the dependencies, rustc for the cell.
+/// The programs called for a build that is not known: cargo for the dependencies, rustc for the cell.
 const BOTH: &str = "cargo build rustc";
 
 /// A crate as evcxr makes it, with a cargo and a rustc that write down that they were called.

@@ -435,7 +435,7 @@ async fn cells_that_are_run_again() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
-    /// Whether the last cell was the same code as one before.
+    /// Returns true if the last cell was the same code as one before.
     fn again(machine: &Machine) -> bool {
         let (last, before) = machine.artifacts.split_last().unwrap();
         before.contains(last)

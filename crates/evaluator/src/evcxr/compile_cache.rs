@@ -1,4 +1,4 @@
-//! What a cell's compile depends on besides the cell, and the cells that need none.
+//! The surroundings that a cell's compile depends on, and the cells that need no compile.
 //!
 //! A cell that ran to its end and left the namespace's shape as it found it would be compiled to
 //! the same code again; so what was compiled is run again.
@@ -82,7 +82,7 @@ impl NamespaceShape {
         shape
     }
 
-    /// How a variable would be declared: `mut a: u8`.
+    /// The declaration of a variable: `mut a: u8`.
     pub(super) fn declaration(&self, name: &str) -> Option<String> {
         let (ty, mutable) = self.variables.get(name)?;
         let mutable = if *mutable == Some(true) { "mut " } else { "" };
@@ -130,7 +130,7 @@ pub(super) struct CompileCache {
 }
 
 impl CompileCache {
-    /// What a cell would be compiled to.
+    /// The compiled form of a cell, if it has been compiled before.
     pub(super) fn recall(&self, shape: &NamespaceShape, source: &str) -> Option<CompiledCell> {
         self.cells.get(shape)?.get(source).cloned()
     }

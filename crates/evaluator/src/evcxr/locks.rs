@@ -1,4 +1,4 @@
-//! Which versions a set of dependencies has been given, kept from session to session.
+//! The versions that a set of dependencies has been given, kept from session to session.
 //!
 //! evcxr changes the manifest under cargo all the time (without dependencies, with one that is to be
 //! tried, with all of them), and cargo forgets each time what the lock file held of the others. So
@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where they stand in the cache folder.
+/// The folder of the lock files within the cache folder.
 const FOLDER: &str = "locks";
 
 /// Most that are kept.
@@ -37,7 +37,7 @@ pub(super) struct Lock {
     used: PathBuf,
     /// The one that is kept.
     kept: PathBuf,
-    /// What cargo is to find when a trial is over, if this is one.
+    /// The contents that cargo is to find in its lock file when a trial is over, if this is one.
     before: Option<Option<Vec<u8>>>,
 }
 

@@ -1,14 +1,14 @@
-//! What every namespace begins with, hidden from `:vars`, completion and messages.
+//! The code that every namespace begins with, hidden from `:vars`, completion and messages.
 
 use super::blind::ATTRIBUTE;
 use std::path::Path;
 
-/// How the last expression is shown.
+/// The way the last expression is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Shown {
-    /// What `:fmt` has set.
+    /// The format, as set by `:fmt`.
     pub(super) format: String,
-    /// What `:types` has set.
+    /// True if types are shown, as set by `:types`.
     pub(super) types: bool,
 }
 
@@ -82,8 +82,8 @@ fn trait_of(format: &str) -> &'static str {
     }
 }
 
-/// What every namespace depends on, by name and configuration: the `phalanx` library, and serde,
-/// which `phalanx` is built with anyway and the code of its derives names.
+/// The dependencies of every namespace, by name and configuration: the `phalanx` library, and serde, which
+/// `phalanx` is built with anyway and the code of its derives names.
 pub(super) fn dependencies(library: &Path) -> [(&'static str, String); 2] {
     let path = library.display().to_string();
     [
@@ -95,7 +95,7 @@ pub(super) fn dependencies(library: &Path) -> [(&'static str, String); 2] {
     ]
 }
 
-/// Whether a name is ours and none of the user's business.
+/// Returns true if a name is ours and none of the user's business.
 pub(super) fn is_hidden(name: &str) -> bool {
     const PREFIXES: [&str; 5] = [
         "__Phalanx",

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// Environment variable that holds the path of the evaluator's socket for its relay.
 const SOCKET_VAR: &str = "PHALANX_RELAY_SOCKET";
 
-/// What evcxr wants to read once a cell is over.
+/// The line that evcxr reads once a cell is over.
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 
 #[derive(Serialize, Deserialize)]
@@ -44,7 +44,7 @@ enum ToRelay {
     Exit,
 }
 
-/// What the relay process does; does not return.
+/// The main function of the relay process; does not return.
 pub(super) fn relay_main() -> ! {
     let code = match carry() {
         Ok(()) => 0,
@@ -103,7 +103,7 @@ fn receive<T: DeserializeOwned>(
     }
 }
 
-/// How the evaluator answers its relay.
+/// The way the evaluator answers its relay.
 #[derive(Clone, Debug)]
 pub(super) enum Answering {
     /// The kernel runs the cell and says how it ended.
@@ -135,7 +135,7 @@ struct State {
     last: Option<CompiledCell>,
     /// The variables that the last cell does not put back.
     unkept: Unkept,
-    /// How the last run ended.
+    /// The outcome of the last run.
     outcome: Option<Outcome>,
 }
 
@@ -208,12 +208,12 @@ impl Relay {
         self.shared.link.run(cell)
     }
 
-    /// What evcxr had compiled for it.
+    /// The crate that evcxr had compiled for it.
     pub(super) fn emitted(&self) -> GeneratedCrate {
         self.shared.state().emitted.clone()
     }
 
-    /// How that run ended.
+    /// The outcome of that run.
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.shared.state().outcome.clone()
     }

@@ -4,7 +4,7 @@ use super::generated_crate::{ENTRY, RUNTIME};
 use std::io;
 use std::path::Path;
 
-/// What takes the place of evcxr's module.
+/// The replacement for evcxr's module.
 const SHARED: &str = "pub use phalanx::__store::*;";
 
 /// Replaces the definition in a crate's source, if it has one. Everything else stays where it is, to

@@ -16,10 +16,10 @@ use tokio::net::UnixListener;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-/// Where evcxr builds.
+/// The environment variable that holds the folder evcxr builds in.
 pub(crate) const BUILD_FOLDER_VAR: &str = "EVCXR_TMPDIR";
 
-/// Where our program stands as the tools that evcxr looks for.
+/// The environment variable that holds the folder in which our program poses as the tools evcxr looks for.
 #[cfg_attr(
     not(feature = "evcxr"),
     expect(dead_code, reason = "only evcxr has tools")
@@ -35,21 +35,21 @@ const RUSTC_VAR: &str = "RUSTC";
 /// A program that fails: without a rustc, rust-analyzer reads no standard library.
 const NO_RUSTC: &str = "false";
 
-/// How an evaluator process is started.
+/// The settings of an evaluator process.
 #[derive(Clone, Debug)]
 pub struct EvaluatorConfig {
     /// A program whose main calls [`process_main`](crate::process_main) when given
     /// `evaluator --kind local|engines [--echo]`.
     pub program: PathBuf,
-    /// What it compiles for.
+    /// The namespace it compiles for.
     pub kind: NamespaceKind,
-    /// What it is built around.
+    /// The evaluator it is built around.
     pub backend: Backend,
     /// The socket of the process that is asked for types; without it, cells have to say them.
     pub analysis: Option<PathBuf>,
 }
 
-/// Why an evaluator process did not start.
+/// The reason an evaluator process did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A folder it needs cannot be used.
@@ -60,7 +60,7 @@ pub enum StartError {
     Spawn {
         /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -85,7 +85,7 @@ pub struct Evaluator {
     pid: Option<u32>,
 }
 
-/// What an evaluator process says.
+/// A message from an evaluator process.
 #[derive(Debug)]
 pub enum EvaluatorNotice {
     /// An event of its protocol.
@@ -101,7 +101,7 @@ pub enum EvaluatorNotice {
     },
 }
 
-/// What the handle asks of the actor. Unbounded: a user's actions, one at a time.
+/// A request from the handle to the actor. Unbounded: a user's actions, one at a time.
 #[derive(Debug)]
 enum Order {
     Request(EvaluatorRequest),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-/// How long evcxr may use a compiler it starts after an interrupt.
+/// The time evcxr may use a compiler it starts after an interrupt.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Whether something can be interrupted, and whether it was. Shared by the threads of an evaluator.
+/// An interrupt: possible or not, and made or not. Shared by the threads of an evaluator.
 #[derive(Clone, Default)]
 pub(crate) struct Interrupt(Arc<State>);
 
@@ -29,7 +29,7 @@ impl Interrupt {
         self.0.pending.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether the request that is being worked on was interrupted.
+    /// Returns true if the request that is being worked on was interrupted.
     pub(crate) fn interrupted(&self) -> bool {
         self.0.interrupted.load(Ordering::SeqCst)
     }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc;
 
-/// Which evaluator the process is built around.
+/// The evaluator that a process is built around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// rustc, through evcxr.
@@ -27,7 +27,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// How `phalanx evaluator` is told.
+    /// The arguments that select it in `phalanx evaluator`.
     pub(crate) fn args(self, kind: NamespaceKind) -> Vec<&'static str> {
         let kind = match kind {
             NamespaceKind::Local => "local",
@@ -43,7 +43,7 @@ impl Backend {
         words.into_iter().chain(echo).collect()
     }
 
-    /// Whether it needs a build folder.
+    /// Returns true if it needs a build folder.
     pub(crate) fn builds(self) -> bool {
         match self {
             #[cfg(feature = "evcxr")]
@@ -56,7 +56,7 @@ impl Backend {
 
 /// Something that evaluates: evcxr, or its twin.
 pub(crate) trait Evaluate {
-    /// What the compiled cells need of the machine that runs them.
+    /// The toolchain that compiled cells need on the machine that runs them.
     fn toolchain(&self) -> Toolchain;
 
     /// Works on one request; what has to be run meanwhile goes over the link.
@@ -66,7 +66,7 @@ pub(crate) trait Evaluate {
 /// A request that takes its time, without its id.
 pub(crate) type Work = EvaluatorRequest;
 
-/// What an evaluator process does from start to end; called by `phalanx evaluator`.
+/// Runs an evaluator process from start to end; called by `phalanx evaluator`.
 ///
 /// Ends with success once the kernel closes the socket, and at once when the kernel dies.
 pub fn process_main(kind: NamespaceKind, backend: Backend) -> ExitCode {

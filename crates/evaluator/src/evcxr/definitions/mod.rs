@@ -1,4 +1,4 @@
-//! What a namespace's items say of its types, and which variables a cell would make unreadable.
+//! The types that a namespace's items define, and the variables that a cell would make unreadable.
 //!
 //! rustc's `TypeId`, by which evcxr checks what it reads, names a type's place in the crate and not
 //! what it is made of: a struct that is defined anew keeps its id. So before a cell is compiled
@@ -33,7 +33,7 @@ pub(super) struct Definitions {
     globs: BTreeSet<String>,
 }
 
-/// What a cell defines anew.
+/// The names that a cell defines anew.
 #[derive(Default)]
 struct Changes {
     names: BTreeSet<String>,
@@ -195,7 +195,7 @@ impl Definitions {
         changes
     }
 
-    /// Whether what a name means depends on something that changes.
+    /// Returns true if the meaning of a name depends on something that changes.
     fn reaches(&self, name: &str, changes: &Changes, seen: &mut BTreeSet<String>) -> bool {
         if changes.names.contains(name) {
             return true;
@@ -221,7 +221,7 @@ impl Definitions {
         }
     }
 
-    /// Whether values may hold values of any type.
+    /// Returns true if values may hold values of any type.
     fn erased(&self, item: &Item, seen: &mut BTreeSet<String>) -> bool {
         item.erased
             || item.refers.iter().any(|name| {

@@ -1,5 +1,5 @@
-//! What the items of a source say of types: the part of each that decides how its values lie in
-//! memory, and the names it refers to.
+//! The types in the items of a source: the part of each that decides how its values lie in memory, and the
+//! names it refers to.
 
 use super::super::item_macros;
 use ra_ap_syntax::ast::{self, AstNode, HasGenericParams, HasModuleItem, HasName, HasTypeBounds};
@@ -9,16 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// One item, under the name by which evcxr replaces it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Item {
-    /// What decides about values; the same text means the same layout, if all it refers to is
-    /// the same.
+    /// The part that decides about values; the same text means the same layout, if all it refers to is the
+    /// same.
     pub(super) definition: String,
-    /// What it refers to: the first names of paths, and every name in the input of macros.
+    /// The names it refers to: the first names of paths, and every name in the input of macros.
     pub(super) refers: BTreeSet<String>,
     /// Types, traits and constants in it.
     pub(super) defines: BTreeSet<String>,
-    /// Whether values of it may hold values of any type, which code can ask for by that type.
+    /// True if values of it may hold values of any type, which code can ask for by that type.
     pub(super) erased: bool,
-    /// What its impl blocks say of types, by their heads.
+    /// The types and constants in its impl blocks, by their heads.
     pub(super) associated: BTreeMap<String, Associated>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Item {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Associated {
     pub(super) text: String,
-    /// What changes with them.
+    /// The names that change with them.
     pub(super) concerns: BTreeSet<String>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Items {
     pub(super) globs: BTreeSet<String>,
 }
 
-/// What a type, as evcxr writes it down for a variable, refers to.
+/// Reads the names that a type refers to, as evcxr writes it down for a variable.
 pub(super) fn read_type(ty: &str) -> Item {
     let source = format!("type T = {ty};");
     let parsed = SourceFile::parse(&source, Edition::Edition2024);
@@ -305,13 +305,13 @@ impl Item {
         }
     }
 
-    /// Whether it defines types, of which there may be values.
+    /// Returns true if it defines types, of which there may be values.
     pub(super) fn is_type(&self) -> bool {
         !self.defines.is_empty()
     }
 }
 
-/// Whether a comma stands behind the last of some fields or variants, where it may as well not be.
+/// Returns true for the comma after the last field or variant, which may as well be absent.
 fn is_last(comma: &SyntaxToken) -> bool {
     let list = [SyntaxKind::RECORD_FIELD_LIST, SyntaxKind::VARIANT_LIST];
     let in_list = comma
@@ -327,7 +327,7 @@ fn is_last(comma: &SyntaxToken) -> bool {
         })
 }
 
-/// Whether a function can decide about types: evaluated by the compiler, or with types in it.
+/// Returns true if a function can decide about types: evaluated by the compiler, or with types in it.
 fn decides(function: &SyntaxNode) -> bool {
     let is_const = function
         .children_with_tokens()

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Which of the variables `name: type` a cell costs, in a namespace made by earlier cells.
+/// The variables, of those given as `name: type`, that a cell costs in a namespace made by earlier cells.
 fn lost(cells: &[&str], variables: &[&str], cell: &str) -> String {
     let mut definitions = Definitions::default();
     for cell in cells {
