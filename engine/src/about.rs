@@ -1,4 +1,4 @@
-//! What an engine says of itself and of its machine.
+//! An engine's account of itself and of its machine.
 
 use phalanx_protocol::id::{ArtifactHash, StateId};
 use phalanx_protocol::parallel::EngineHandshake;

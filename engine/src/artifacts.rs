@@ -16,8 +16,8 @@ use std::time::SystemTime;
 /// Names the folder for what is kept between sessions.
 pub(crate) const CACHE_VAR: &str = "PHALANX_CACHE_DIR";
 
-/// When the cache holds more than this many bytes at the start of an engine, the oldest go until
-/// half of it is left.
+/// The size of the cache in bytes beyond which, at the start of an engine, the oldest go until half of it is
+/// left.
 const CACHE_LIMIT: u64 = 2 << 30;
 
 /// Longest list of artifacts an engine says it has.
@@ -30,7 +30,7 @@ pub(crate) struct Store {
     /// The folder, where it is this engine's own and ends with it.
     _own: Option<TemporaryFolder>,
     host: String,
-    /// Where each artifact that was used is; verified.
+    /// The path of each artifact that was used; verified.
     known: HashMap<ArtifactHash, PathBuf>,
 }
 
@@ -66,7 +66,7 @@ impl Store {
         })
     }
 
-    /// What is in the cache.
+    /// The artifacts in the cache.
     pub fn list(&self) -> Vec<ArtifactHash> {
         let Ok(entries) = std::fs::read_dir(&self.folder) else {
             return Vec::new();
@@ -125,7 +125,7 @@ impl Store {
         }
     }
 
-    /// Where the artifacts are, if all were used before and are still there, as is what the arguments
+    /// The paths of the artifacts, if all were used before and are still there, as is what the arguments
     /// refer to.
     pub fn known(&self, shipment: &Shipment) -> Option<Vec<PathBuf>> {
         if self.lacks(&shipment.host, &shipment.args) {
@@ -135,7 +135,7 @@ impl Store {
         shipment.artifacts.iter().map(known).collect()
     }
 
-    /// Whether these are a reference to data of another machine, or of a container of this one.
+    /// Returns true if these are a reference to data of another machine, or of a container of this one.
     fn lacks(&self, host: &str, args: &[u8]) -> bool {
         SegmentRef::from_bytes(args).is_some()
             && (host != self.host || segment::is_out_of_reach(args))

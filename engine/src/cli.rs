@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How an engine is started from a command line.
+/// The options that start an engine from a command line.
 #[derive(Args, Clone, Debug, Default)]
 pub struct EngineArgs {
     /// The controller's connection file (ipcontroller-engine.json); without it, the JSON in
@@ -27,7 +27,7 @@ pub struct EngineArgs {
     pub unreachable: f64,
 }
 
-/// Why an engine could not be started.
+/// The reason an engine could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// No connection was named.

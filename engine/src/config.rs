@@ -1,4 +1,4 @@
-//! How an engine is started.
+//! The settings of an engine.
 
 use phalanx_protocol::id::EngineId;
 use phalanx_runtime::{Input, RuntimeConfig};
@@ -8,15 +8,15 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long an engine that has lost its controller tries to reach it again before it ends.
+/// The time for which an engine that has lost its controller tries to reach it again before it ends.
 pub const UNREACHABLE: Duration = Duration::from_secs(600);
 
-/// How an engine is started.
+/// The settings of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// The controller to join.
     pub connection: EngineConnectionFile,
-    /// Where that was read: a controller that is started again may write another.
+    /// The file that was read from: a controller that is started again may write another.
     pub file: Option<PathBuf>,
     /// The id to ask for.
     pub id: Option<EngineId>,
@@ -24,7 +24,7 @@ pub struct EngineConfig {
     pub runtime: RuntimeConfig,
     /// The process whose end ends the engine.
     pub parent: Option<u32>,
-    /// How long it is tried to reach a controller that is lost; see [`UNREACHABLE`].
+    /// The time for which a lost controller is tried again; see [`UNREACHABLE`].
     pub unreachable: Duration,
 }
 
@@ -58,7 +58,7 @@ impl EngineConfig {
     }
 }
 
-/// Why an engine ended, without fault.
+/// The reason an engine ended, without fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// It was asked to.
@@ -69,7 +69,7 @@ pub enum Exit {
     ParentGone,
 }
 
-/// Why an engine could not join, or had to end.
+/// The reason an engine could not join, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The file's interface and ports make no endpoint.
@@ -84,17 +84,17 @@ pub enum EngineError {
     /// A message could not be made or sent.
     #[error("cannot register with the controller at {endpoint}: {reason}")]
     Send {
-        /// Where it is.
+        /// The controller's endpoint.
         endpoint: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The controller says no.
     #[error("the controller at {endpoint} refused this engine: {reason}")]
     Refused {
-        /// Where it is.
+        /// The controller's endpoint.
         endpoint: String,
-        /// What it says.
+        /// The controller's reason.
         reason: String,
     },
     /// Something listens there and does not answer as a controller does.

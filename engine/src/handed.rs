@@ -10,11 +10,11 @@ use phalanx_transport::warn_rarely;
 use std::collections::HashSet;
 use std::io;
 
-/// How many bytes are kept for clients that have not taken them over; more goes over the sockets,
-/// which have a limit too.
+/// The bytes kept for clients that have not taken them over; more goes over the sockets, which have a limit
+/// too.
 const MOST: u64 = 1 << 30;
 
-/// What clients have not taken over yet.
+/// Values that clients have not taken over yet.
 #[derive(Debug, Default)]
 pub(crate) struct Handed {
     /// The sessions of clients whose memory this process can open, so that they can open its.
@@ -24,7 +24,7 @@ pub(crate) struct Handed {
 }
 
 impl Handed {
-    /// Whether a message was for this alone.
+    /// Takes note of a message; returns true if it was for this alone.
     pub fn hears(&mut self, message: &Envelope) -> bool {
         let reference = message.buffers.first();
         match message.header.msg_type.as_str() {

@@ -91,7 +91,7 @@ impl Slot {
         }
     }
 
-    /// What happens next; cancel-safe.
+    /// Waits for the next event. Cancel safe.
     pub async fn next(&mut self) -> Event {
         loop {
             match &mut self.state {

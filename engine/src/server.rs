@@ -28,16 +28,16 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What is still unsent is given this long when the engine ends.
+/// The time given to unsent messages when the engine ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long the reply to a small call may wait for the replies to those that came with it.
+/// The time the reply to a small call may wait for the replies to those that came with it.
 const HOLD: Duration = Duration::from_millis(5);
 
 /// A wait that takes longer than this, although there is a look every second, was a stop of the process.
 const STOPPED: Duration = Duration::from_secs(5);
 
-/// How long each connection to the controller may take at first.
+/// The time each connection to the controller may take at first.
 const JOIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// The same when the controller was lost: it is tried again and again.
@@ -103,9 +103,9 @@ struct Server {
     contact: Contact,
     search: Option<Search>,
     look: Interval,
-    /// When this process went on after it was stopped, until what waited then is read.
+    /// The time at which this process went on after a stop, until everything that waited then is read.
     went_on: Option<Instant>,
-    /// When replies have waited for others long enough.
+    /// The time at which waiting replies are sent without those to come.
     flush: Option<Instant>,
     parent: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     signals: tokio::sync::mpsc::Receiver<crate::signals::Wish>,
@@ -114,7 +114,7 @@ struct Server {
 
 /// A look for a controller that is silent or lost.
 enum Search {
-    /// Whether it answers, the connections being as they were.
+    /// Yields true if the controller answers, the connections being as they were.
     Probe(AbortOnDropHandle<bool>),
     /// It has answered. A heartbeat on the old connections should come, if they are worth anything.
     Answered,
@@ -122,7 +122,7 @@ enum Search {
     Join(AbortOnDropHandle<Result<Link, EngineError>>),
 }
 
-/// What the loop waits for.
+/// The next step of the loop.
 enum Next {
     Event(Event),
     Nothing,

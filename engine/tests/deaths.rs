@@ -1,4 +1,4 @@
-//! What dies: engines, runtimes, controllers, parents; and what is left.
+//! Deaths of engines, runtimes, controllers and parents, and their consequences.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

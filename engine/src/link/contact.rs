@@ -1,4 +1,4 @@
-//! How long nothing has been heard of the controller, and what that means. Pure.
+//! The time since the controller was last heard, and the steps to take when it is long. Pure.
 
 use std::time::{Duration, Instant};
 
@@ -15,20 +15,20 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// slept, has much to read when it goes on, and nobody was silent because of that.
 const LONGEST_TICK: Duration = Duration::from_secs(5);
 
-/// What an engine knows of its controller's being there.
+/// An engine's contact with its controller.
 #[derive(Debug)]
 pub(crate) struct Contact {
     /// Silence after which something is done; `None` where the controller does not beat.
     patience: Option<Duration>,
-    /// How long it is tried to reach the controller again.
+    /// The time for which the engine tries to reach the controller again.
     unreachable: Duration,
     seen: Instant,
     silent: Duration,
-    /// How long it has been tried.
+    /// The time it has been trying.
     lost: Option<Duration>,
 }
 
-/// What is to be done.
+/// A step to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Advice {
     /// Nothing: the controller is there.

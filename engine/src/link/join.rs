@@ -13,7 +13,7 @@ use phalanx_transport::{
 };
 use std::time::Duration;
 
-/// How long the controller may take to answer.
+/// The time the controller may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An engine the controller has given an id.

@@ -29,7 +29,7 @@ pub(crate) struct Link {
     heart: Heart,
 }
 
-/// What comes over a link.
+/// A message or an event of a link.
 pub(crate) enum Heard {
     Request(Channel, Frames),
     /// The controller listens to what the engine publishes.

@@ -25,7 +25,7 @@ pub(super) struct Held {
 }
 
 impl Machine {
-    /// Whether replies wait for others.
+    /// Returns true if replies wait for others.
     pub fn holds_replies(&self) -> bool {
         self.held.first.is_some()
     }
@@ -87,7 +87,7 @@ impl Machine {
     }
 }
 
-/// Whether both came in one message.
+/// Returns true if both came in one message.
 pub(super) fn are_alike(one: &Request, other: &Request) -> bool {
     match (&one.ask, &other.ask) {
         (

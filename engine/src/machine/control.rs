@@ -1,4 +1,4 @@
-//! What is answered at once: requests about the engine itself.
+//! Requests about the engine itself, which are answered at once.
 
 use super::event::{Ask, Command, Request};
 use super::failure::{self, Failure};

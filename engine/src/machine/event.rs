@@ -1,4 +1,4 @@
-//! What happens to an engine, and what it does about it.
+//! Events that happen to an engine, and its commands in answer to them.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Where a request came in, and where its reply goes out.
+/// The channel by which a request came in and its reply goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Channel {
     /// Direct requests.
@@ -22,7 +22,7 @@ pub(crate) enum Channel {
     Task,
     /// Requests to many engines at once.
     Broadcast,
-    /// What concerns the engine itself.
+    /// Requests that concern the engine itself.
     Control,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Request {
     /// The frames that lead the reply back.
     pub route: Vec<Bytes>,
     pub header: Header,
-    /// What the reply's metadata repeats.
+    /// The metadata that the reply repeats.
     pub echo: ReplyMetadata,
     /// It came with others in one message, and its reply may go with theirs.
     pub batched: bool,
@@ -45,13 +45,13 @@ impl Request {
         MsgId::new(self.header.msg_id.clone())
     }
 
-    /// Whether nothing is published for it unless it puts something out.
+    /// Returns true if nothing is published for it unless it puts something out.
     pub fn is_quiet(&self) -> bool {
         self.batched || matches!(&self.ask, Ask::Apply { call: Ok(call), .. } if call.quiet)
     }
 }
 
-/// What is asked.
+/// The content of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
     /// Run a cell; `Err` says why it is not one for this engine.
@@ -80,7 +80,7 @@ pub(crate) enum Ask {
     Unknown,
 }
 
-/// What happens.
+/// An event that the engine handles.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A client asks something.
@@ -100,7 +100,7 @@ pub(crate) enum Event {
     RuntimeFailed { message: String },
     /// The runtime put something out.
     RuntimeOutput { run: Option<RunId>, output: Output },
-    /// What a called function gave back; its end follows.
+    /// The value that a called function gave back; its end follows.
     RuntimeValue { run: RunId, value: Bytes },
     /// A call that was sent ahead has not begun, and will not.
     RuntimeRecalled { run: RunId },
@@ -119,16 +119,16 @@ pub(crate) enum Event {
     Rejoined(Identity),
 }
 
-/// Why a run's artifacts are not here.
+/// The reason a run's artifacts are not here.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Unprepared {
     /// They have to be sent.
     Missing(Vec<ArtifactHash>),
-    /// What was sent is not what was announced, or could not be kept.
+    /// The artifacts sent are not those announced, or could not be kept.
     Broken(String),
 }
 
-/// What to do.
+/// A command of the machine.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Publish on iopub.
@@ -165,7 +165,7 @@ pub(crate) enum Command {
     Stop,
 }
 
-/// What is published.
+/// A message on iopub.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Publication {
     Status(&'static str),
@@ -202,13 +202,13 @@ pub(crate) struct Shipment {
     pub artifacts: Vec<ArtifactHash>,
     /// By position, may be shorter.
     pub paths: Vec<PathBuf>,
-    /// Which come as buffers: the i-th buffer is `artifacts[buffers[i]]`.
+    /// The indices of those that come as buffers: the i-th buffer is `artifacts[buffers[i]]`.
     pub buffers: Vec<usize>,
     /// The arguments of a call, which may refer to data on the client's machine.
     pub args: Bytes,
 }
 
-/// Who the engine is.
+/// The engine's id and uuid.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub id: EngineId,

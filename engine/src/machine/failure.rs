@@ -1,4 +1,4 @@
-//! What this engine reports when a cell fails.
+//! The failures of cells that this engine reports.
 
 use super::event::Identity;
 use phalanx_protocol as protocol;
@@ -8,13 +8,13 @@ use phalanx_protocol::parallel::Signal;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// Why the kernel's part of the `phalanx` library does not work in a cell here, and what to do.
+/// The reason the kernel's part of the `phalanx` library does not work in a cell here, and the remedy.
 pub(crate) const NOT_ON_ENGINES: (&str, &str) = (
     "magics and AsyncResults do not work on an engine",
     "use them in the notebook's own cells, without %%px",
 );
 
-/// Why nobody is asked for input in a cell here, and what to do.
+/// The reason nobody is asked for input in a cell here, and the remedy.
 pub(crate) const NOBODY_TO_ASK: (&str, &str) = (
     "an engine takes no input: nobody sits in front of it",
     "ask in the notebook, and give the engines the answer: as an argument, or by `push`",
@@ -82,7 +82,7 @@ pub(super) fn errored(message: String, known: Option<&protocol::failure::Failure
     }
 }
 
-/// What is left of an engine's variables when the process that had them has ended.
+/// The variables an engine has left when the process that had them has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
     /// A snapshot took over: all from before the cell.

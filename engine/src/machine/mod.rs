@@ -1,4 +1,4 @@
-//! What an engine decides, without I/O and without a clock: event in, commands out.
+//! The decisions of an engine, without I/O and without a clock: event in, commands out.
 //!
 //! One cell runs at a time, in the order of arrival. What concerns the engine itself (abort, clear,
 //! shutdown, signals) and what it says of itself are answered at once, also while a cell runs.
@@ -41,7 +41,7 @@ use work::Work;
 #[derive(Debug)]
 pub(crate) struct Machine {
     identity: Identity,
-    /// What does not change of what the engine says of itself.
+    /// The part of the handshake that does not change.
     about: EngineHandshake,
     runtime: RuntimeState,
     state: StateId,
@@ -52,12 +52,12 @@ pub(crate) struct Machine {
     queue: VecDeque<Request>,
     /// Replies that wait for those to come.
     held: Held,
-    /// Where the artifacts of the last call are, for calls that came with it.
+    /// The paths of the last call's artifacts, for calls that came with it.
     found: Option<(Arc<CallMetadata>, Vec<PathBuf>)>,
     /// The time of the event.
     now: Now,
     current: Option<Current>,
-    /// What ran last: its threads may outlive it, and put something out.
+    /// The work that ran last: its threads may outlive it, and put something out.
     last: Option<Header>,
     /// Nothing is begun, since the controller may have given it to others.
     away: bool,
@@ -91,11 +91,11 @@ struct Current {
     clear: bool,
     /// It was aborted after it had been sent ahead.
     dropped: bool,
-    /// Whether something was published for it.
+    /// True if something was published for it.
     published: bool,
 }
 
-/// How many requests that have not come are remembered as dropped.
+/// The number of requests yet to come that are remembered as dropped.
 const ABORTED: usize = 4096;
 
 impl Machine {
@@ -177,7 +177,7 @@ impl Machine {
         commands
     }
 
-    /// What the engine says of itself now.
+    /// The engine's handshake as of now.
     pub fn handshake(&self) -> EngineHandshake {
         EngineHandshake {
             rustc: self.abi.clone(),
@@ -391,7 +391,7 @@ impl Machine {
         });
     }
 
-    /// What a call gave back is kept until its end.
+    /// Keeps the value of a call until its end.
     fn value(&mut self, run: RunId, given: Bytes) {
         if let Some(current) = self.current.as_mut().filter(|c| c.run == run)
             && let Work::Call { value, .. } = &mut current.work

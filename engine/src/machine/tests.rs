@@ -1,4 +1,4 @@
-//! What an engine does, as lists of events.
+//! The behaviour of an engine, as lists of events.
 
 use super::*;
 use chrono::DateTime;
@@ -38,7 +38,7 @@ impl Engine {
         }
     }
 
-    /// What the machine does about an event, each command in a few words.
+    /// Passes the machine an event; returns its commands, each in a few words.
     fn told(&mut self, event: Event) -> Vec<String> {
         let commands = self.machine.on(event, NOW);
         commands.iter().map(words).collect()

@@ -1,4 +1,4 @@
-//! What an engine runs: cells and calls.
+//! The work of an engine: cells and calls.
 
 use super::event::{Ask, Shipment};
 use super::failure::Failure;
@@ -8,7 +8,7 @@ use phalanx_protocol::native::{Raised, value};
 use phalanx_protocol::parallel::{CallMetadata, CellMetadata};
 use std::sync::Arc;
 
-/// What is run.
+/// A cell or a call.
 #[derive(Debug)]
 pub(super) enum Work {
     Cell {
@@ -19,7 +19,7 @@ pub(super) enum Work {
     Call {
         call: Arc<CallMetadata>,
         args: Bytes,
-        /// What it gave back, once it has.
+        /// The value it gave back, once it has.
         value: Bytes,
     },
 }
@@ -33,7 +33,7 @@ impl Work {
         }
     }
 
-    /// What users call it.
+    /// The word users have for it.
     pub(super) fn noun(&self) -> &'static str {
         match self {
             Self::Cell { .. } => "cell",
@@ -49,7 +49,7 @@ impl Work {
         }
     }
 
-    /// What it needs, and how that comes.
+    /// The artifacts and arguments it needs, and how they come.
     pub(super) fn shipment(&self) -> Shipment {
         match self {
             Self::Cell { cell, .. } => Shipment {
@@ -77,7 +77,7 @@ impl Work {
         }
     }
 
-    /// Whether there is nothing to run.
+    /// Returns true if there is nothing to run.
     pub(super) fn is_nothing(&self) -> bool {
         match self {
             Self::Cell { cell, .. } => cell.entry.is_none(),
@@ -85,7 +85,7 @@ impl Work {
         }
     }
 
-    /// Whether nothing but its reply and what it prints is wanted.
+    /// Returns true if nothing but its reply and what it prints is wanted.
     pub(super) fn is_silent(&self) -> bool {
         match self {
             Self::Cell { silent, .. } => *silent,
@@ -94,7 +94,7 @@ impl Work {
     }
 }
 
-/// What a request wants run, and the buffers with artifacts.
+/// The work that a request asks for, and the buffers with artifacts.
 ///
 /// # Errors
 /// Why it cannot be run here.
@@ -119,7 +119,7 @@ pub(super) fn accept(ask: Ask) -> Result<(Work, Vec<Bytes>), String> {
     }
 }
 
-/// Why a call that came to its end has no value.
+/// The reason a call that came to its end has no value.
 pub(super) fn raised(work: &Work) -> Option<Failure> {
     let Work::Call {
         value: given, call, ..
