@@ -9,6 +9,7 @@
 //! | [`command`] | `:` commands: what there is, what was typed |
 //! | [`magic`] | magics: what was typed, what it means |
 //! | [`run`] | what a cell asks for, carried out |
+//! | [`parallel`] | engines, and what is done on them |
 //! | [`report`] | outputs and failures as messages |
 //! | [`cli`] | the commands of `phalanx` |
 
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod comm;
 pub mod command;
 pub mod magic;
+pub mod parallel;
 pub mod report;
 pub mod run;
 pub mod session;

@@ -1,9 +1,9 @@
 //! `phalanx cluster`: clusters that outlive a notebook.
 
+use crate::parallel::cluster::{ClusterRecord, LocalCluster, Registry, began, cores};
 use crate::report::report;
 use crate::report::table::table;
 use crate::run::Programs;
-use crate::run::cluster::{ClusterRecord, LocalCluster, Registry, began, cores};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use phalanx_client::Client;

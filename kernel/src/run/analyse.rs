@@ -6,8 +6,8 @@ use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset, items};
 use crate::command::complete::{self as command, Expected, PathKind};
 use crate::command::{Values, help as command_help, table};
 use crate::magic::{self, Low, Targets, complete::Known, help, name};
+use crate::parallel::cluster::Registry;
 use crate::report::output::media;
-use crate::run::cluster::Registry;
 use phalanx_protocol::analysis::{Completion, Completions, Documentation};
 use phalanx_protocol::jupyter::{
     CompleteReply, CompleteRequest, InspectReply, InspectRequest, JupyterMessageContent,

@@ -1,11 +1,12 @@
 //! The kernel's answers to the `phalanx` library while a cell runs.
 
-use super::fanout::{self, wait_with_bar};
 use super::magics::{self, Order, Standing, limit};
-use super::results::Chosen;
-use super::{CellContext, Services, functions};
+use super::{CellContext, Services};
 use crate::channel::Answer;
 use crate::magic;
+use crate::parallel::fanout::{self, wait_with_bar};
+use crate::parallel::functions;
+use crate::parallel::results::Chosen;
 use crate::report::Fault;
 use bytes::Bytes;
 use phalanx_client::Selection;

@@ -10,11 +10,6 @@
 //! | `commands.rs`, `dependency.rs` | `:` commands |
 //! | `surroundings.rs`, `timer.rs` | the folder and environment of cells; how long they take |
 //! | `magics/`, `body.rs` | magics, and the code of a `%px` |
-//! | `cluster/` | the controller and the engines of this kernel |
-//! | `compile/` | cells compiled for engines, once for all in the same state |
-//! | `fanout/` | a cell on many engines: submitted, watched, shown |
-//! | `functions/` | functions of the notebook, called on engines |
-//! | `results.rs` | the AsyncResults the kernel holds |
 //! | `help.rs` | pages of help |
 //! | `moved.rs` | which cell has moved a variable that is gone |
 //! | `host.rs` | what the `phalanx` library asks while a cell runs |
@@ -25,28 +20,21 @@
 
 pub mod analyse;
 mod analyst;
-mod artifacts;
 mod body;
-mod build;
+pub(crate) mod build;
 mod cell;
-pub mod cluster;
 mod commands;
-mod compile;
 mod context;
 mod crates;
 mod dependency;
-mod fanout;
-mod functions;
 mod help;
 pub mod host;
 mod local;
-mod magics;
+pub(crate) mod magics;
 mod moved;
 mod paths;
 mod programs;
-mod progress;
-mod results;
-mod retention;
+pub(crate) mod progress;
 mod services;
 mod shell;
 mod snapshots;

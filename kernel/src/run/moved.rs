@@ -13,7 +13,7 @@ pub struct Moved {
 
 /// The reason for which a cell has not left a variable that it declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(crate) enum Cause {
     /// It has failed.
     Failed,
     /// It returned before its end.
@@ -72,7 +72,7 @@ impl Moved {
     }
 
     /// A cell has moved some variables; these are there now.
-    pub(super) fn record<'a>(
+    pub(crate) fn record<'a>(
         &mut self,
         cell: usize,
         moved: &[String],
@@ -87,7 +87,7 @@ impl Moved {
     }
 
     /// A cell that began to run has not come to its end; these variables are there now.
-    pub(super) fn ended_early(
+    pub(crate) fn ended_early(
         &mut self,
         cell: usize,
         cause: Cause,
@@ -102,7 +102,7 @@ impl Moved {
     }
 
     /// A cell has run, and these of its variables were not kept.
-    pub(super) fn unkept<'a>(&mut self, cell: usize, names: impl IntoIterator<Item = &'a String>) {
+    pub(crate) fn unkept<'a>(&mut self, cell: usize, names: impl IntoIterator<Item = &'a String>) {
         let names = names.into_iter();
         self.undefined
             .extend(names.map(|name| (name.clone(), (cell, Cause::Unkept))));

@@ -1,16 +1,16 @@
 //! Everything a cell may use, as one handle.
 
 use super::analyst::{Analyst, Place};
-use super::artifacts::Artifacts;
-use super::cluster::Cluster;
-use super::compile::Compiler;
-use super::fanout::{Fanout, LateOutput, States};
-use super::functions::Functions;
 use super::local::CellCall;
-use super::results::Results;
 use super::sources::Sources;
 use super::{CellContext, Local, Programs, Surroundings};
 use crate::magic::{MagicSets, Targets};
+use crate::parallel::artifacts::Artifacts;
+use crate::parallel::cluster::Cluster;
+use crate::parallel::compile::Compiler;
+use crate::parallel::fanout::{Fanout, LateOutput, States};
+use crate::parallel::functions::Functions;
+use crate::parallel::results::Results;
 use phalanx_client::Engine;
 use phalanx_protocol::analysis::{Completions, Documentation};
 use phalanx_protocol::id::{EngineId, StateId};

@@ -4,7 +4,7 @@
 //! A cell's library holds the items of all cells before it. Beside the library is what it was compiled
 //! from, and a line of that is looked for in the cells.
 
-use super::artifacts::Artifacts;
+use crate::parallel::artifacts::Artifacts;
 use crate::report::{Fault, line_of};
 use phalanx_protocol::failure::{Failure, Panic, RemoteFailure};
 use phalanx_protocol::id::ArtifactHash;

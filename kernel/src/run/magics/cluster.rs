@@ -2,8 +2,8 @@
 
 use super::sync;
 use crate::magic::ClusterCommand;
+use crate::parallel::cluster::Stopped;
 use crate::report::{Fault, Place, table::table};
-use crate::run::cluster::Stopped;
 use crate::run::{CellContext, Services};
 use phalanx_client::{Client, Engine};
 use phalanx_protocol::failure::Failure;

@@ -3,10 +3,11 @@
 use super::{Standing, bind, cluster, no_variable_in_rust};
 use crate::cell::{RustText, located};
 use crate::magic::{Blocking, MagicError, PlanError, PxOptions, PxPlan, Suffix};
+use crate::parallel::fanout::{self, Submitted};
+use crate::parallel::functions;
 use crate::report::{Fault, Place};
-use crate::run::fanout::{self, Submitted};
 use crate::run::progress::Progress;
-use crate::run::{CellContext, Services, body, cell, functions};
+use crate::run::{CellContext, Services, body, cell};
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::AsyncResultId;

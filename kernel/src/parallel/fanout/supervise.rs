@@ -1,8 +1,8 @@
 //! Watches over a submission: learns the states its tasks lead to, and serves those refused.
 
 use super::submit::{Fanout, Sent, engine_cell};
+use crate::parallel::compile::{Compilation, Task};
 use crate::report::report;
-use crate::run::compile::{Compilation, Task};
 use phalanx_client::{AsyncResult, RefusedTask, TaskEvent, TaskEventKind};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::id::{EngineId, StateId};

@@ -4,7 +4,7 @@ mod actor;
 mod lineage;
 
 use super::artifacts::Artifacts;
-use super::{CellContext, Moved, Programs};
+use crate::run::{CellContext, Moved, Programs};
 use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{ArtifactHash, StateId};
@@ -79,7 +79,7 @@ enum Order {
 
 impl Compiler {
     /// A compiler whose process is started when it is first wanted.
-    pub(super) fn start(programs: Programs, artifacts: Artifacts) -> (Self, JoinHandle<()>) {
+    pub(crate) fn start(programs: Programs, artifacts: Artifacts) -> (Self, JoinHandle<()>) {
         let (orders, received) = mpsc::unbounded_channel();
         // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(programs, artifacts, received));

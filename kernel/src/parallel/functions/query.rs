@@ -1,9 +1,9 @@
 //! Requests of the library about the cluster, except calls of functions.
 
 use super::{Functions, client, materialise};
+use crate::parallel::results::Held;
 use crate::report::elsewhere;
 use crate::run::magics::limit;
-use crate::run::results::Held;
 use crate::run::{CellContext, Services};
 use phalanx_client::render::Labels;
 use phalanx_client::{Client, HubError, Part, Purge, Selection, WaitError};

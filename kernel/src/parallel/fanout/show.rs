@@ -3,10 +3,10 @@
 
 use super::Submitted;
 use crate::magic::{PxPlan, Streaming};
+use crate::parallel::results::Chosen;
 use crate::report::{Fault, Place, report};
 use crate::run::CellContext;
 use crate::run::progress::Progress;
-use crate::run::results::Chosen;
 use phalanx_client::render::{Streamer, composite, grouped};
 use phalanx_client::{AsyncResult, TaskEvent, TaskEventKind};
 use phalanx_protocol::failure::{Failure, RemoteFailure};

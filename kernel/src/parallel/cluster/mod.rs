@@ -17,8 +17,8 @@ mod status;
 pub use local::LocalCluster;
 pub use registry::{ClusterRecord, Registry, began};
 
-use super::Programs;
 use crate::magic::Targets;
+use crate::run::Programs;
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;

@@ -3,7 +3,7 @@
 
 use super::lineage::{Lineages, Origin};
 use super::{Compilation, Order, Task};
-use crate::run::artifacts::Artifacts;
+use crate::parallel::artifacts::Artifacts;
 use crate::run::build::{Build, at};
 use crate::run::{CellContext, Programs};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};

@@ -16,7 +16,7 @@ pub use query::query;
 
 use super::artifacts::{Artifacts, Needed};
 use super::results::Held;
-use super::{CellContext, Services};
+use crate::run::{CellContext, Services};
 use bytes::Bytes;
 use names::Names;
 use phalanx_client::render::Labels;
@@ -39,7 +39,7 @@ pub struct Functions {
 }
 
 impl Functions {
-    pub(super) fn new(artifacts: Artifacts) -> Self {
+    pub(crate) fn new(artifacts: Artifacts) -> Self {
         Self {
             artifacts,
             names: Arc::default(),

@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// The libraries a library needs, in load order, itself last.
-pub(super) type Needed = Arc<[(ArtifactHash, PathBuf)]>;
+pub(crate) type Needed = Arc<[(ArtifactHash, PathBuf)]>;
 
 /// Remembers what is in the libraries it was asked for. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Artifacts {
+pub(crate) struct Artifacts {
     /// Held for one look-up.
     libraries: Arc<Mutex<HashMap<PathBuf, Known>>>,
     /// The artifacts of each library; the libraries beside it are built before it. Locked for one look-up.
@@ -44,7 +44,7 @@ impl Artifacts {
     ///
     /// # Errors
     /// When one of them cannot be read.
-    pub(super) async fn of(&self, libstd: &Path, library: &Path) -> Result<Needed, Failure> {
+    pub(crate) async fn of(&self, libstd: &Path, library: &Path) -> Result<Needed, Failure> {
         let modified = modified(library)?;
         let known = held(&self.answers).get(library).cloned();
         if let Some((_, needed)) = known.filter(|(then, _)| *then == modified) {
@@ -56,7 +56,7 @@ impl Artifacts {
     }
 
     /// The library of that content, if it has been asked for.
-    pub(super) fn library(&self, hash: &ArtifactHash) -> Option<PathBuf> {
+    pub(crate) fn library(&self, hash: &ArtifactHash) -> Option<PathBuf> {
         let libraries = held(&self.libraries);
         let mut found = libraries.iter().filter(|(_, known)| known.hash == *hash);
         found.next().map(|(path, _)| path.clone())
