@@ -44,7 +44,6 @@ pub mod __magic;
 pub mod __store;
 
 pub mod namespace;
-/// Controls that users move, click and read.
 pub mod widgets;
 
 /// Everything a notebook wants in scope.
