@@ -2,9 +2,9 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`process`] | the runtime process: loads cells and calls them; holds the user's variables and nothing else; its snapshots, and the process above them |
-//! | [`output`] | from the bytes on its two pipes to ordered, attributed [`Output`](phalanx_protocol::output::Output)s; pure |
-//! | [`owner`] | the other end: starts the process, feeds it cells, reports what happens |
+//! | `process` | the runtime process: loads cells and calls them; holds the user's variables and nothing else; its snapshots, and the process above them |
+//! | `output` | from the bytes on its two pipes to ordered, attributed [`Output`](phalanx_protocol::output::Output)s; pure |
+//! | `owner` | the other end: starts the process, feeds it cells, reports what happens |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
