@@ -2,8 +2,8 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`handle`] | the kernel's end of an evaluator process |
-//! | [`process`] | the evaluator process: requests in, answers out |
+//! | `handle` | the kernel's end of an evaluator process |
+//! | `process` | the evaluator process: requests in, answers out |
 //! | `analysis` | the analysis process, as the kernel starts it beside its evaluators |
 //! | `cache` | the parts of the cache folder, and its limit |
 //! | `folder` | build folders, kept from session to session |
