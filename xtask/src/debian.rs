@@ -28,7 +28,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
     )
 }
 
-/// Returns true for root, told by whose `/proc/self` is.
+/// Returns true for root, the owner of `/proc/self`.
 pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0)
 }

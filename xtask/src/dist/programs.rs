@@ -65,7 +65,7 @@ pub fn audit(tools: &Python, wheel: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The version of glibc that a tag such as `manylinux_2_28_x86_64` stands for.
+/// The version of glibc in a tag such as `manylinux_2_28_x86_64`.
 fn glibc(tag: &str) -> Option<(u32, u32)> {
     let mut numbers = tag.strip_prefix("manylinux_")?.split('_');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
