@@ -8,6 +8,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,17 @@ def process(command, **options):
         started.wait(timeout=TIMEOUT)
 
 
+def stock_files(profile):
+    """The connection files of a stock controller, once it has written them."""
+    files = {kind: profile / f"security/ipcontroller-{kind}.json" for kind in ("client", "engine")}
+    deadline = time.monotonic() + JOIN_TIMEOUT
+    while not all(file.exists() and file.stat().st_size for file in files.values()):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the stock controller writes no connection files")
+        time.sleep(0.05)
+    return files
+
+
 def connected(file, engines):
     client = ipyparallel.Client(file, timeout=JOIN_TIMEOUT)
     client.wait_for_engines(engines, timeout=JOIN_TIMEOUT, interactive=False)
@@ -62,10 +74,8 @@ def on_our_controller(phalanx, engine, folder):
             task.wait(TIMEOUT)
             task.wait_for_output(TIMEOUT)
             yield "durations", durations(task)
-            yield "records", [are_dates(record) for record in client.db_query({"msg_id": task.msg_ids})]
-            found = ipyparallel.Client(files["client"]).get_result(task.msg_ids)
-            found.wait(TIMEOUT)
-            yield "found", durations(found)
+            yield "records", [are_dates(record) for record in client.db_query({"msg_id": {"$in": task.msg_ids}})]
+            client.close()
         finally:
             controller.terminate()
 
@@ -73,20 +83,19 @@ def on_our_controller(phalanx, engine, folder):
 def on_a_stock_controller(engine, folder):
     """What the stock hub keeps of a Rust engine's tasks, submitted by a kernel and by a stock client."""
     profile, log = folder / "profile", folder / "log"
-    security = profile / "security"
     command = [sys.executable, "-m", "ipyparallel.controller", "--ip=127.0.0.1", f"--ping={PING}"]
     with log.open("w") as written, process([*command, f"--profile-dir={profile}"], stderr=written):
-        # The files are there once the controller serves, for which the stock client waits.
-        probe = ipyparallel.Client(security / "ipcontroller-client.json", timeout=JOIN_TIMEOUT)
-        with process([engine, "--file", security / "ipcontroller-engine.json"]), running() as kernel:
+        files = stock_files(profile)
+        probe = ipyparallel.Client(files["client"], timeout=JOIN_TIMEOUT)
+        with process([engine, "--file", files["engine"]]), running() as kernel:
             probe.wait_for_engines(1, timeout=JOIN_TIMEOUT, interactive=False)
-            kernel.run(f"%cluster connect {security / 'ipcontroller-client.json'}")
+            kernel.run(f"%cluster connect {files['client']}")
             kernel.run("%%px\n1 + 1")
             refused = probe[0].execute("1 + 1", block=False)
             refused.wait(TIMEOUT)
             ours = {"client_uuid": {"$ne": probe.session.session}, "queue": "mux", "completed": {"$ne": None}}
             yield "kernel", [are_dates(record) for record in probe.db_query(ours) if record["execute_input"]]
-            yield "stock", [are_dates(record) for record in probe.db_query({"msg_id": refused.msg_ids})]
+            yield "stock", [are_dates(record) for record in probe.db_query({"msg_id": {"$in": refused.msg_ids}})]
             probe.close()
     yield "complaints", [line for line in log.read_text().splitlines() if "rror" in line or "Traceback" in line]
 

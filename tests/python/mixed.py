@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import ipyparallel
-from dates import JOIN_TIMEOUT, PING, TIMEOUT, connected, process
+from dates import JOIN_TIMEOUT, PING, TIMEOUT, connected, process, stock_files
 from ipyparallel_client import start_controller
 from kernel import running
 
@@ -75,10 +75,7 @@ def main():
     profile = arguments.folder / "profile"
     command = [sys.executable, "-m", "ipyparallel.controller", "--ip=127.0.0.1", f"--ping={PING}"]
     with process([*command, f"--profile-dir={profile}"], stderr=subprocess.DEVNULL):
-        files = {kind: profile / f"security/ipcontroller-{kind}.json" for kind in ("client", "engine")}
-        # The files are there once the controller serves, for which the stock client waits.
-        ipyparallel.Client(files["client"], timeout=JOIN_TIMEOUT).close()
-        seen["stock"] = dict(with_engines(arguments, files, "stock"))
+        seen["stock"] = dict(with_engines(arguments, stock_files(profile), "stock"))
     print(json.dumps(seen))
 
 

@@ -17,4 +17,4 @@ mod supervise;
 pub use late::LateOutput;
 pub use show::{show, stream, until, wait_with_bar};
 pub use states::States;
-pub use submit::{Fanout, NAME, Submitted};
+pub use submit::{Fanout, NAME, Submitted, no_rust_engines};

@@ -237,6 +237,17 @@ fn targets(client: &Client, ids: &[EngineId]) -> Result<Vec<Engine>, Failure> {
         .collect()
 }
 
+/// There are engines, but none that runs Rust.
+pub fn no_rust_engines() -> Failure {
+    Failure::Usage {
+        message: "none of the engines is a Rust engine".to_owned(),
+        hint: Some(
+            "start some with `phalanx-engine --file ipcontroller-engine.json`; `%cluster status` shows what there is"
+                .to_owned(),
+        ),
+    }
+}
+
 fn gone(id: EngineId) -> Failure {
     Failure::Usage {
         message: format!("engine {id} is gone"),

@@ -15,6 +15,7 @@ pub use namespace::materialise;
 pub use query::query;
 
 use super::artifacts::{Artifacts, Needed};
+use super::fanout::no_rust_engines;
 use super::results::Held;
 use crate::run::{CellContext, Services};
 use bytes::Bytes;
@@ -152,7 +153,10 @@ fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>,
         ApplyPlacement::Balanced { heeds, .. } => heeds.targets.clone(),
     };
     if wanted.is_empty() {
-        return Err(Failure::NoEngines);
+        return Err(match client.engines().is_empty() {
+            true => Failure::NoEngines,
+            false => no_rust_engines(),
+        });
     }
     Ok(wanted)
 }

@@ -48,17 +48,18 @@ pub(super) async fn px(
         return Err(Fault::at(no_code(), place));
     }
     let client = cluster::client(services, context).await?;
-    let live: Vec<_> = client
-        .rust_engines()
-        .iter()
-        .map(|engine| engine.id)
-        .collect();
-    let others = client.engines().len() - live.len();
+    let (rust, others): (Vec<_>, Vec<_>) = client
+        .engines()
+        .into_iter()
+        .partition(|engine| engine.handshake.is_some());
+    let live: Vec<_> = rust.iter().map(|engine| engine.id).collect();
+    let others = others.len();
     let defaults = services.sets().defaults(&suffix);
     let plan = PxPlan::new(options, &defaults, &live).map_err(|error| match error {
         PlanError::Targets(error) => {
             Fault::magic(among_rust_engines(error, others), place.clone(), start)
         }
+        PlanError::NoEngines if others > 0 => Fault::at(fanout::no_rust_engines(), place.clone()),
         error => Fault::at(error, place.clone()),
     })?;
     if plan.verbose {
