@@ -181,19 +181,25 @@ pub(crate) fn awaits(cell: &str) -> bool {
             .parent()
             .into_iter()
             .flat_map(|node| node.ancestors());
-        !around.any(|node| is_async(&node))
+        // The wrapper around the cell is a function too.
+        !around.any(|node| {
+            is_apart(&node) && node.parent().is_some_and(|outer| outer.parent().is_some())
+        })
     };
     awaits.any(is_own) || names.any(is_own)
 }
 
-fn is_async(node: &SyntaxNode) -> bool {
-    let has_keyword = || {
-        let mut tokens = node.children_with_tokens();
-        tokens.any(|token| token.kind() == SyntaxKind::ASYNC_KW)
-    };
+/// Returns true for code in which an `.await` is not the cell's: it awaits by itself, or never can.
+fn is_apart(node: &SyntaxNode) -> bool {
     match node.kind() {
-        SyntaxKind::FN | SyntaxKind::BLOCK_EXPR | SyntaxKind::CLOSURE_EXPR => has_keyword(),
-        _ => false,
+        SyntaxKind::BLOCK_EXPR => {
+            let mut tokens = node.children_with_tokens();
+            tokens.any(|token| token.kind() == SyntaxKind::ASYNC_KW)
+        }
+        kind => matches!(
+            kind,
+            SyntaxKind::FN | SyntaxKind::CLOSURE_EXPR | SyntaxKind::CONST | SyntaxKind::STATIC
+        ),
     }
 }
 
@@ -222,6 +228,10 @@ mod tests {
             "let a = \"x.await\";",
             "async fn f() { println!(\"{}\", g().await) }",
             "// f().await",
+            // These cannot await; the cell would not do it for them.
+            "(|| f().await)()",
+            "fn f() { g().await }",
+            "const C: u8 = async { 1 }.await;",
         ] {
             assert!(!awaits(cell), "{cell}");
         }
