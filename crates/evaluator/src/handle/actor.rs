@@ -187,12 +187,8 @@ impl Actor {
             }
         }
         let skip = self.last_words.len().saturating_sub(LAST_WORDS);
-        let last_words = self
-            .last_words
-            .iter()
-            .skip(skip)
-            .cloned()
-            .collect::<Vec<_>>();
+        let last_words = self.last_words.iter().skip(skip).map(String::as_str);
+        let last_words = without_backtrace(last_words);
         self.notify(EvaluatorNotice::Exited {
             status: status.map_or_else(|error| error.to_string(), |status| status.to_string()),
             last_words: last_words.join("\n"),
@@ -205,7 +201,33 @@ impl Actor {
     }
 }
 
+/// The last lines of a process without those behind a panic's message: its backtrace, and what evcxr prints
+/// for its authors.
+fn without_backtrace<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let is_behind = |line: &&str| line.starts_with("stack backtrace:") || line.starts_with("=====");
+    lines.take_while(|line| !is_behind(line)).collect()
+}
+
 async fn write_request(write: &mut OwnedWriteHalf, request: &EvaluatorRequest) -> io::Result<()> {
     let bytes = frame::encode(request).map_err(io::Error::other)?;
     write.write_all(&bytes).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_backtrace;
+
+    #[test]
+    fn a_panic_is_told_without_its_backtrace() {
+        let lines = [
+            "thread 'main' panicked at src/x.rs:1:2:",
+            "index out of bounds",
+            "stack backtrace:",
+            "   0: rust_begin_unwind",
+            "==========",
+            "Panic detected. Here's some useful information",
+        ];
+        assert_eq!(without_backtrace(lines.into_iter()), lines[..2]);
+        assert_eq!(without_backtrace(["error: x"].into_iter()), ["error: x"]);
+    }
 }
