@@ -1,13 +1,17 @@
-//! Syntax errors of a cell, before evcxr sees it.
+//! Errors of a cell that are to be found before evcxr sees it: syntax errors, and names that are defined twice.
 //!
 //! evcxr takes a cell apart by what it can parse, and what it cannot it leaves out or wraps into code of
-//! its own. So a cell that the parser here does not understand is given to rustc by itself, which says
-//! what is wrong with it; if nothing is, the cell is evcxr's.
+//! its own; of two items with one name it keeps the last, which is meant for those of different cells. So a
+//! cell that the parser here does not understand, or that defines a name more than once, is given to rustc
+//! by itself, which says what is wrong with it; if nothing is, the cell is evcxr's.
 
 use super::generated_crate::build_folder;
+use super::source;
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
+use ra_ap_syntax::ast::{self, AstNode, HasName};
 use ra_ap_syntax::{Edition, SourceFile};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -24,6 +28,9 @@ const LEXER: [&str; 8] = [
     "E0758", "E0762", "E0763", "E0765", "E0766", "E0767", "E0748", "E0768",
 ];
 
+/// The codes of names that are defined more than once.
+const DEFINED_TWICE: [&str; 5] = ["E0428", "E0252", "E0254", "E0255", "E0260"];
+
 /// What the parser finds behind a cell, and what the user is told.
 const OUR_BRACE: &str = "found `}`";
 const END_OF_CELL: &str = "found the end of the cell";
@@ -32,17 +39,61 @@ const END_OF_CELL: &str = "found the end of the cell";
 const CLOSED: &str = "unexpected closing delimiter";
 const NOT_OPENED: &str = "this cell closes a bracket that it has not opened";
 
-/// Returns the syntax errors of a cell, if it has any.
+/// What it says of a bracket that the cell leaves open: of two that do not match, the second is that brace.
+const UNCLOSED: &str = "delimiter";
+const OPEN: &str = "unclosed delimiter";
+const NOT_CLOSED: &str = "this cell opens a bracket that it does not close";
+
+/// Returns the errors of a cell that need nothing but the cell to be found, if it has any.
 pub(super) fn errors(cell: &str) -> Option<Failure> {
     let code = format!("{BEFORE}{cell}{AFTER}");
-    if SourceFile::parse(&code, Edition::Edition2024)
-        .errors()
-        .is_empty()
-    {
+    let parsed = SourceFile::parse(&code, Edition::Edition2024);
+    let codes: &[&str] = match parsed.errors().is_empty() {
+        false => &LEXER,
+        true if defines_twice(cell) => &DEFINED_TWICE,
+        true => return None,
+    };
+    let diagnostics = diagnostics(&of_rustc(&code)?, cell, codes);
+    (!diagnostics.is_empty()).then_some(Failure::Compile { diagnostics })
+}
+
+/// Returns true if a cell may define a name more than once: some, as a function and a type, do not collide.
+fn defines_twice(cell: &str) -> bool {
+    let mut names = HashSet::new();
+    let items = source::items(cell).into_iter();
+    let defined = items.flat_map(|item| match item {
+        // One hides the other, as it does in a file.
+        ast::Item::MacroRules(_) => Vec::new(),
+        ast::Item::Use(import) => {
+            let trees = import.syntax().descendants().filter_map(ast::UseTree::cast);
+            trees.filter_map(|tree| imported(&tree)).collect()
+        }
+        item => {
+            let name = item.syntax().children().find_map(ast::Name::cast);
+            name.map(|name| name.text().to_string())
+                .into_iter()
+                .collect()
+        }
+    });
+    let mut defined = defined.filter(|name| name != "_");
+    defined.any(|name| !names.insert(name))
+}
+
+/// The name that a part of an import defines.
+fn imported(tree: &ast::UseTree) -> Option<String> {
+    if tree.use_tree_list().is_some() || tree.star_token().is_some() {
         return None;
     }
-    let diagnostics = diagnostics(&of_rustc(&code)?, cell);
-    (!diagnostics.is_empty()).then_some(Failure::Compile { diagnostics })
+    if let Some(rename) = tree.rename() {
+        return Some(rename.name()?.text().to_string());
+    }
+    let path = tree.path()?;
+    let last = path.segment()?.name_ref()?.text().to_string();
+    let Some(outer) = tree.parent_use_tree_list().filter(|_| last == "self") else {
+        return Some(last);
+    };
+    let outer = ast::UseTree::cast(outer.syntax().parent()?)?;
+    Some(outer.path()?.segment()?.name_ref()?.text().to_string())
 }
 
 /// What rustc says of a crate, a JSON object in each line; `None` if it cannot be run.
@@ -68,33 +119,47 @@ fn of_rustc(code: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn diagnostics(messages: &str, cell: &str) -> Vec<Diagnostic> {
+fn diagnostics(messages: &str, cell: &str, codes: &[&str]) -> Vec<Diagnostic> {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
     messages
-        .filter_map(|message| diagnostic(&message, cell))
+        .filter_map(|message| diagnostic(&message, cell, codes))
         .collect()
 }
 
-/// One of rustc's messages, if it is about syntax.
-fn diagnostic(message: &Value, cell: &str) -> Option<Diagnostic> {
+/// One of rustc's messages, if it has one of these codes, or, as one of its parser, none.
+fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic> {
     let code = message["code"]["code"].as_str();
     let spans = message["spans"].as_array()?;
-    let is_syntax = code.is_none_or(|code| LEXER.contains(&code));
-    if message["level"] != "error" || !is_syntax || spans.is_empty() {
+    let is_meant = code.map_or(codes == LEXER, |code| codes.contains(&code));
+    if message["level"] != "error" || !is_meant || spans.is_empty() {
         return None;
     }
-    let is_behind = |span: &Value| line(&span["line_start"]) > cell.lines().count().max(1);
+    let last = cell.lines().count().max(1);
+    let is_behind = |span: &Value| line(&span["line_start"]) > last;
+    let is_inside = |span: &&Value| (1..=last).contains(&line(&span["line_start"]));
     let text = message["message"].as_str()?;
+    let is_open = text.contains(UNCLOSED)
+        && !text.starts_with(CLOSED)
+        && spans.iter().any(|span| is_inside(&span));
     let text = match spans.iter().any(is_behind) {
         true if text.starts_with(CLOSED) => NOT_OPENED.to_owned(),
+        true if is_open => NOT_CLOSED.to_owned(),
         true => text.replace(OUR_BRACE, END_OF_CELL),
         false => text.to_owned(),
     };
     let children = message["children"].as_array().into_iter().flatten();
     let help = children.filter(|child| child["level"] == "help");
-    let mut spans: Vec<_> = spans.iter().map(|span| place(span, cell)).collect();
+    // The brackets around the cell are none of the user's.
+    let spans = spans.iter().filter(|span| !is_open || is_inside(span));
+    let mut spans: Vec<_> = spans.map(|span| place(span, cell)).collect();
+    if is_open {
+        for span in &mut spans {
+            span.label.truncate(span.label.trim_end_matches('.').len());
+            span.primary |= span.label.starts_with(OPEN);
+        }
+    }
     spans.sort_by_key(|span| !span.primary);
     Some(Diagnostic {
         message: text,
@@ -158,7 +223,12 @@ mod tests {
                 rustc.wait_with_output()
             });
         let messages = String::from_utf8(output.unwrap().stderr).unwrap();
-        let found = diagnostics(&messages, cell).into_iter();
+        let codes: &[&str] = if defines_twice(cell) {
+            &DEFINED_TWICE
+        } else {
+            &LEXER
+        };
+        let found = diagnostics(&messages, cell, codes).into_iter();
         let place = |found: Diagnostic| {
             let span = &found.spans[0];
             (found.message, span.start_line, span.start_column)
@@ -184,9 +254,33 @@ mod tests {
             ),
             ("/* open", "unterminated block comment", 1, 1),
             ("}", NOT_OPENED, 1, 2),
+            ("let größe = f(1, 2;", NOT_CLOSED, 1, 14),
+            ("1;\nfn f() {\n    if true {\n", NOT_CLOSED, 2, 8),
         ] {
             let expected = [(message.to_owned(), line, column)];
             assert_eq!(told(cell), expected, "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_one_cell_defines_twice_is_told() {
+        let defined = |name: &str| format!("the name `{name}` is defined multiple times");
+        for (cell, name, line) in [
+            ("struct S;\nenum S { A }", "S", 2),
+            ("use std::cmp::max;\nfn max() {}", "max", 2),
+            ("use std::{cmp::max,\n mem::swap as max};", "max", 2),
+        ] {
+            assert_eq!(told(cell)[0].0, defined(name), "{cell}");
+            assert_eq!(told(cell)[0].1, line, "{cell}");
+        }
+        for cell in [
+            "fn S() {} mod S {}",
+            "#[cfg(unix)] fn f() {}\n#[cfg(not(unix))] fn f() {}",
+            "macro_rules! m { () => {} }\nmacro_rules! m { () => {} }",
+            "use std::fmt::{self, Debug as _, Display as _}; mod m { fn fmt() {} }",
+            "struct S { a: u8 }\nimpl S { fn a() {} }\nfn a() {}",
+        ] {
+            assert_eq!(told(cell), [], "{cell}");
         }
     }
 
