@@ -40,7 +40,8 @@ pub async fn prepare(
             }
             DirectiveKind::Shell(line) => {
                 let message = format!("engines have no shell for `!{line}`");
-                return Err(refused(message, "use `std::process::Command`", at));
+                let hint = "use `std::process::Command`; to negate in Rust, write `(!value)`";
+                return Err(refused(message, hint, at));
             }
             DirectiveKind::Magic(line) | DirectiveKind::CellMagic { line, .. } => {
                 let message = format!("engines do not know magics such as `{line}`");

@@ -215,7 +215,7 @@ impl Actor {
             Ok(other) => Err(Failure::Internal {
                 message: format!("the evaluator answered {other:?}"),
             }),
-            Err(failure) => Err(failure),
+            Err(failure) => Err(self.lineages.moved(&origin.base).explain(failure)),
         })
     }
 
