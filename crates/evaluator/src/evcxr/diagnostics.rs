@@ -1,10 +1,12 @@
 //! evcxr's errors as failures, in the coordinates of the user's source.
 
+use super::cell_map::CellMap;
 use super::error_hints::{self, plain};
-use super::generated_crate;
 use super::library_errors;
+use super::rustc_messages::{SHOWN_BY_VALUE, original};
 use super::source::Prepared;
-use super::spans::{self, places};
+use super::spans::{self, places, written};
+use super::{suggestions, unkept};
 use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use serde_json::Value;
@@ -13,7 +15,7 @@ use serde_json::Value;
 pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
     match error {
         Error::CompilationErrors(errors) => Failure::Compile {
-            diagnostics: diagnostics(&errors, source),
+            diagnostics: diagnostics(&errors, &CellMap::new(source)),
         },
         Error::TypeRedefinedVariablesLost(names) => Failure::VariablesLost { names },
         // What evcxr refuses in its own words, which are cargo's: dependencies.
@@ -28,9 +30,6 @@ pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
 
 /// The advice where rustc refuses the code that evcxr makes to keep variables.
 const EXPLICIT: &str = "give the cell's variables explicit types, or put the code in braces";
-
-/// A part of rustc's message for a type that is shown by value and is given as a reference.
-const SHOWN_BY_VALUE: &str = "::evcxr_display` takes ownership of the receiver";
 
 /// Returns true if the last expression is of a type that is shown by value.
 pub(super) fn is_shown_by_value<T>(result: &Result<T, Error>) -> bool {
@@ -54,21 +53,22 @@ pub(super) fn disputed_types<T>(result: &Result<T, Error>, source: &Prepared) ->
     names.cloned().collect()
 }
 
-/// Errors in the user's code; those in what evcxr puts around it, and what is left of them, only
-/// where there are no others. Warnings are none, though evcxr gives those of dependencies too.
-fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic> {
-    let rank = |error: &CompilationError| {
-        let is_of_user = error.is_from_user_code()
-            || asserted(error).is_some()
-            || !places(&error.json, source).is_empty();
-        match (error.level(), is_of_user) {
-            ("error", true) => Some(0),
-            ("warning", _) => None,
-            (_, true) => Some(1),
-            (_, false) => Some(2),
-        }
-    };
-    let Some(best) = errors.iter().filter_map(rank).min() else {
+/// The importance of an error: only the most important ones are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// It is in code of the user, or said by a library.
+    Own,
+    /// It is in the code around the cell, and about something in the cell: it may follow from another.
+    About,
+    /// A note in the user's code, all that is left of an error.
+    Note,
+    /// It is in the code around the cell.
+    Around,
+}
+
+/// The errors that a user is to read. Warnings are none, though evcxr gives those of dependencies too.
+fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic> {
+    let Some(best) = errors.iter().filter_map(|error| rank(error, map)).min() else {
         return vec![Diagnostic {
             help: vec![EXPLICIT.to_owned()],
             ..plain("a variable of this cell cannot be kept".to_owned())
@@ -76,175 +76,204 @@ fn diagnostics(errors: &[CompilationError], source: &Prepared) -> Vec<Diagnostic
     };
     let told = (0..)
         .zip(errors)
-        .filter(|(_, error)| rank(error) == Some(best));
+        .filter(|(_, error)| rank(error, map) == Some(best));
+    let mut told = told.collect::<Vec<_>>();
+    // A value that cannot be shown is the least fault of an expression.
+    if told
+        .iter()
+        .any(|(_, error)| not_shown(error, map).is_none())
+    {
+        told.retain(|(_, error)| not_shown(error, map).is_none());
+    }
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     for (at, error) in told {
-        let mut diagnostic = diagnostic(error, source);
+        let mut diagnostic = diagnostic(error, map);
         if diagnostic.spans.is_empty() && asserted(error).is_some() {
-            diagnostic.spans = instantiated(errors.get(at + 1..).unwrap_or_default(), source);
+            diagnostic.spans = instantiated(errors.get(at + 1..).unwrap_or_default(), map);
         }
         if !diagnostics.contains(&diagnostic) {
             diagnostics.push(diagnostic);
         }
     }
     library_errors::without_consequences(&mut diagnostics);
+    in_order(&mut diagnostics);
     diagnostics
         .into_iter()
         .map(error_hints::in_users_words)
         .collect()
 }
 
-fn diagnostic(error: &CompilationError, source: &Prepared) -> Diagnostic {
-    if !error.json.is_object() {
+/// Sorts errors of one kind by their places: evcxr writes items in an order of its own.
+fn in_order(diagnostics: &mut [Diagnostic]) {
+    let mut kinds: Vec<Option<String>> = Vec::new();
+    for diagnostic in diagnostics.iter() {
+        if !kinds.contains(&diagnostic.code) {
+            kinds.push(diagnostic.code.clone());
+        }
+    }
+    diagnostics.sort_by_key(|diagnostic| {
+        let kind = kinds.iter().position(|kind| *kind == diagnostic.code);
+        let first = diagnostic.spans.first();
+        (kind, first.map(|span| (span.start_line, span.start_column)))
+    });
+}
+
+fn rank(error: &CompilationError, map: &CellMap<'_>) -> Option<Rank> {
+    let json = original(&error.json);
+    let places = places(json, map);
+    let spans = json["spans"].as_array().into_iter().flatten();
+    let mut primary = spans.filter(|span| span["is_primary"] == true);
+    let is_own = places.iter().any(|place| place.primary)
+        || primary.any(|span| written(span).is_some_and(|span| map.is_in_item(span)))
+        || asserted(error).is_some()
+        || json.is_null();
+    match error.level() {
+        "error" if is_own => Some(Rank::Own),
+        "warning" => None,
+        "error" if !places.is_empty() => Some(Rank::About),
+        _ if !places.is_empty() => Some(Rank::Note),
+        _ => Some(Rank::Around),
+    }
+}
+
+fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
+    let json = original(&error.json);
+    if !json.is_object() {
         return error_hints::told(&error.message());
     }
-    if is_suggestion(error) {
-        let left = unresolved(error, source)
-            .or_else(|| library_errors::not_travelling(&error.json, source));
-        if let Some(left) = left {
-            return left;
-        }
-        if error.message().contains("`fn With::<(), ()>::task") {
-            // What is left of what `task!` says, where it was written.
-            return Diagnostic {
-                spans: places(&error.json, source),
-                ..plain(
-                    "this closure captures variables that task! does not name: add them to the list in brackets"
-                        .to_owned(),
-                )
-            };
-        }
-        // All that is left of an error in the code that evcxr makes to keep variables.
-        return Diagnostic {
-            help: vec![EXPLICIT.to_owned()],
-            ..plain(format!(
-                "a variable of this cell cannot be kept: {}",
-                error.message()
-            ))
-        };
-    }
-    if let Some(diagnostic) = not_shown(error, source) {
+    if let Some(diagnostic) = not_shown(error, map) {
         return diagnostic;
     }
     if let Some(asserted) = asserted(error) {
-        let compiled = generated_crate::source();
-        let place = spans::closure(&error.json, &compiled, source);
         return Diagnostic {
-            spans: place.into_iter().collect(),
+            spans: spans::closure(json, map).into_iter().collect(),
             ..asserted
         };
     }
-    // evcxr's stand-in for a label that rustc does not give.
-    let no_label = format!("error: {}", error.message());
-    let mut spans = error
-        .spanned_messages()
-        .iter()
-        .filter_map(|spanned| {
-            let span = spanned.span.as_ref()?;
-            let label = spanned.label.clone();
-            Some(DiagnosticSpan {
-                start_line: span.start_line,
-                start_column: source.column(span.start_line, span.start_column),
-                end_line: span.end_line,
-                end_column: source.column(span.end_line, span.end_column),
-                label: if label == no_label {
-                    String::new()
-                } else {
-                    label
-                },
-                primary: spanned.is_primary,
-            })
-        })
-        .collect::<Vec<_>>();
-    spans.sort_by_key(|span| !span.primary);
-    if spans.is_empty() {
-        spans = places(&error.json, source);
+    let (message, spans) = (error.message(), places(json, map));
+    if let Some(diagnostic) = returned(&message, &spans, map) {
+        return diagnostic;
     }
-    let mut help = advice(&error.json);
-    let message = error.message();
-    let dropped = source.dropped.names.iter();
-    help.extend(
-        dropped
-            .filter(|name| message.contains(&format!("`{name}`")))
-            .map(|name| {
-                match source.dropped.rebuilt.is_empty() {
-                    true => format!(
-                        "this cell defines the type of `{name}` anew, so it cannot use the old value"
-                    ),
-                    false => format!(
-                        "the crate that the type of `{name}` comes from was built anew, so no cell can use the old value"
-                    ),
-                }
-            }),
-    );
+    let mut help = advice(json, map);
+    let dropped = &map.source.dropped;
+    let named = dropped.names.iter();
+    let named = named.filter(|name| message.contains(&format!("`{name}`")));
+    help.extend(named.map(|name| {
+        match dropped.rebuilt.is_empty() {
+            true => format!(
+                "this cell defines the type of `{name}` anew, so it cannot use the old value"
+            ),
+            false => format!(
+                "the crate that the type of `{name}` comes from was built anew, so no cell can use the old value"
+            ),
+        }
+    }));
+    let mut stored = json["spans"].as_array().into_iter().flatten();
+    if spans.is_empty()
+        && let Some(name) = stored.find_map(unkept::variable)
+    {
+        return Diagnostic {
+            help: vec![EXPLICIT.to_owned()],
+            ..plain(format!("the variable `{name}` cannot be kept: {message}"))
+        };
+    }
     let diagnostic = Diagnostic {
-        message: error.message(),
-        code: error.code().map(str::to_owned),
-        rendered: spans.is_empty().then(|| error.rendered()),
+        message,
+        code: code(json),
+        rendered: spans.is_empty().then(|| rendered(json, map)).flatten(),
         spans,
         help,
     };
-    library_errors::told(diagnostic, &error.json)
+    library_errors::told(diagnostic, json)
 }
 
-/// Where the user's code needs what an error is in, as rustc's notes behind the error tell.
-fn instantiated(behind: &[CompilationError], source: &Prepared) -> Vec<DiagnosticSpan> {
+/// The code by which rustc explains an error. A lint that is an error has its name there.
+fn code(error: &Value) -> Option<String> {
+    let code = error["code"]["code"].as_str()?;
+    code.starts_with('E').then(|| code.to_owned())
+}
+
+/// An error about a `?` that the user has not written: it was put behind what a `return` of the cell gives.
+fn returned(message: &str, spans: &[DiagnosticSpan], map: &CellMap<'_>) -> Option<Diagnostic> {
+    let place = spans
+        .first()
+        .filter(|_| message.starts_with("the `?` operator "))?;
+    let line = map
+        .source
+        .written
+        .lines()
+        .nth(place.end_line.checked_sub(1)?)?;
+    let characters: Vec<char> = line.chars().collect();
+    let around = [place.end_column.checked_sub(2)?, place.end_column - 1];
+    if around.iter().any(|at| characters.get(*at) == Some(&'?')) {
+        return None;
+    }
+    let start = characters.iter().skip(place.start_column.checked_sub(1)?);
+    let blanks = start.take_while(|c| c.is_whitespace());
+    Some(Diagnostic {
+        code: Some("E0308".to_owned()),
+        spans: vec![DiagnosticSpan {
+            start_column: place.start_column + blanks.count(),
+            label: "this is not a `Result`".to_owned(),
+            ..place.clone()
+        }],
+        help: vec![
+            "`return;` ends a cell; the value that it shows is that of its last expression"
+                .to_owned(),
+        ],
+        ..plain("what a cell returns is a `Result`, or nothing".to_owned())
+    })
+}
+
+/// An error as rustc shows it, unless that is in code which the user has not written.
+fn rendered(error: &Value, map: &CellMap<'_>) -> Option<String> {
+    let spans = error["spans"].as_array().into_iter().flatten();
+    let mut written = spans.filter_map(written);
+    let is_readable = written.all(|span| map.is_in_item(span));
+    let rendered = error["rendered"].as_str().filter(|_| is_readable)?;
+    Some(error_hints::of_an_earlier_cell(rendered))
+}
+
+/// The places in the user's code that need what an error is in, as rustc's notes behind the error name them.
+fn instantiated(behind: &[CompilationError], map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
     let mut notes = behind.iter().take_while(|error| error.level() == "note");
     let found = notes.find_map(|note| {
-        let places = places(&note.json, source);
+        let places = places(original(&note.json), map);
         (!places.is_empty()).then_some(places)
     });
     found.unwrap_or_default()
 }
 
-/// evcxr replaces an error outside the user's code by its first suggestion that is within.
-fn is_suggestion(error: &CompilationError) -> bool {
-    error.json.is_object() && error.level() != "error"
-}
-
-/// A name in the last expression is not known, and something of that name could be imported.
-fn unresolved(error: &CompilationError, source: &Prepared) -> Option<Diagnostic> {
-    let message = error.message();
-    if !message.starts_with("consider importing") {
-        return None;
-    }
-    let import = error.json["spans"][0]["suggested_replacement"]
-        .as_str()?
-        .trim();
-    let name = import.trim_end_matches(';').rsplit("::").next()?;
-    Some(Diagnostic {
-        code: Some("E0425".to_owned()),
-        spans: vec![DiagnosticSpan {
-            label: format!("`{name}` is not found in this scope"),
-            ..source.last_expression.clone()?
-        }],
-        help: vec![format!("{message}: `{import}`")],
-        ..plain(format!("cannot find `{name}` in this scope"))
-    })
-}
-
 /// The last expression's type cannot be shown: rustc complains of code the user has not written.
-fn not_shown(error: &CompilationError, source: &Prepared) -> Option<Diagnostic> {
-    let message = error.message();
+fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> {
+    let json = original(&error.json);
+    let message = json["message"].as_str()?;
     let (ty, _) = message
         .strip_prefix('`')?
         .split_once("` doesn't implement `")?;
-    let places = error.spanned_messages().iter();
-    if places.filter(|place| place.span.is_some()).count() > 0 {
+    let spans = json["spans"].as_array().into_iter().flatten();
+    let mut primary = spans.filter(|span| span["is_primary"] == true);
+    let is_written = |span: &Value| {
+        written(span).is_some_and(|span| map.inside(span).is_some() || map.is_in_item(span))
+    };
+    if primary.any(is_written) {
         return None;
     }
+    let can_derive = json["children"].to_string().contains("derive(Debug)");
     Some(Diagnostic {
         spans: vec![DiagnosticSpan {
             label: "this value cannot be shown".to_owned(),
-            ..source.last_expression.clone()?
+            ..map.source.last_expression.clone()?
         }],
-        help: vec![if message.contains("`Debug`") {
-            format!("add `#[derive(Debug)]` to `{ty}`, or end the cell with `;`")
-        } else {
-            "values are shown as `:fmt` says; `:fmt {:?}` is what it says at first".to_owned()
+        help: vec![match (message.contains("`Debug`"), can_derive) {
+            (true, true) => format!("add `#[derive(Debug)]` to `{ty}`, or end the cell with `;`"),
+            (true, false) => "end the cell with `;`, or show a part of it".to_owned(),
+            (false, _) => {
+                "values are shown as `:fmt` says; `:fmt {:?}` is what it says at first".to_owned()
+            }
         }],
-        code: error.code().map(str::to_owned),
-        message,
+        code: code(json),
+        message: message.to_owned(),
         rendered: None,
     })
 }
@@ -261,7 +290,7 @@ fn asserted(error: &CompilationError) -> Option<Diagnostic> {
 
 /// What helps: a library's own words where it has some (`#[diagnostic::on_unimplemented]`), rustc's
 /// otherwise.
-fn advice(error: &Value) -> Vec<String> {
+fn advice(error: &Value, map: &CellMap<'_>) -> Vec<String> {
     /// How rustc's own notes on a trait that is not implemented begin.
     const RUSTCS: [&str; 6] = [
         "required ",
@@ -282,29 +311,6 @@ fn advice(error: &Value) -> Vec<String> {
         Some("E0277") if !words.is_empty() => words,
         // What was expected and what was found is in rustc's note alone.
         Some("E0631") => words,
-        _ => help(error),
+        _ => suggestions::help(error, map),
     }
-}
-
-/// rustc's suggestions, each with what it would put there.
-fn help(error: &Value) -> Vec<String> {
-    let children = error["children"].as_array().into_iter().flatten();
-    children
-        .filter(|child| child["level"] == "help")
-        .filter_map(|child| {
-            let message = child["message"].as_str()?;
-            if let Some(help) = error_hints::crate_to_add(message) {
-                return Some(help);
-            }
-            // Of a suggestion in several places, one alone says nothing.
-            let is_one = child["spans"][1].is_null();
-            let replacement = child["spans"][0]["suggested_replacement"].as_str();
-            let replacement = replacement.filter(|_| is_one);
-            Some(match replacement.map(str::trim) {
-                None | Some("") => message.to_owned(),
-                Some(text) if text.contains('\n') => format!("{message}:\n{text}"),
-                Some(text) => format!("{message}: `{text}`"),
-            })
-        })
-        .collect()
 }

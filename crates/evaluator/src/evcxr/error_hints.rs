@@ -1,5 +1,6 @@
 //! Refusals of evcxr and cargo, in our words: the failure and the remedy.
 
+use super::cell_map::FILE;
 use super::source::{self, Prepared};
 use phalanx_protocol::failure::{Diagnostic, Failure};
 
@@ -22,15 +23,27 @@ const NO_ERRORS: &str = "Compilation failed, but no parsable errors were found. 
 const STDOUT: &str = "\nSTDOUT:";
 
 /// Names of generated code in messages, each with its replacement.
-const OURS: [(&str, &str); 4] = [
+const OURS: [(&str, &str); 5] = [
     ("phalanx::__cell::", ""),
-    ("EvcxrUserCodeError", "the error of a cell"),
+    ("`Result<(), EvcxrUserCodeError>`", "that of the cell"),
+    (CELL_ERROR, "the error of a cell"),
     ("src/lib.rs", "cell"),
     ("*mut VariableStore", "()"),
 ];
 
+/// The error that a cell's `?` make, and how rustc names the code around the cell then.
+const CELL_ERROR: &str = "EvcxrUserCodeError";
+const AROUND: (&str, &str) = (
+    "in a closure that returns `Result`",
+    "in a cell, which returns a `Result`",
+);
+
 /// Returns an error without names and places of the crate that the cell is compiled in.
 pub(super) fn in_users_words(mut diagnostic: Diagnostic) -> Diagnostic {
+    let mut labels = diagnostic.spans.iter().map(|span| &span.label);
+    if labels.any(|label| label.contains(CELL_ERROR)) {
+        diagnostic.message = diagnostic.message.replace(AROUND.0, AROUND.1);
+    }
     let labels = diagnostic.spans.iter_mut().map(|span| &mut span.label);
     let texts = labels
         .chain([&mut diagnostic.message])
@@ -54,6 +67,24 @@ fn without_places(text: &str) -> String {
         plain += part.split_once('}').map_or(part, |(_, rest)| rest);
     }
     plain
+}
+
+/// rustc's rendering of an error in an item of an earlier cell, without the file and its lines.
+pub(super) fn of_an_earlier_cell(rendered: &str) -> String {
+    let lines = rendered.lines().map(|line| {
+        if let Some((before, _)) = line.split_once(&format!("--> {FILE}:")) {
+            return format!("{before}--> an item of an earlier cell");
+        }
+        let text = line
+            .trim_start()
+            .trim_start_matches(|c: char| c.is_ascii_digit());
+        let gutter = line.len() - text.len();
+        match text.trim_start().starts_with('|') {
+            true => format!("{}{text}", " ".repeat(gutter)),
+            false => line.to_owned(),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn plain(message: String) -> Diagnostic {
@@ -129,7 +160,10 @@ pub(super) fn explain_items(
     let declared = source::declared(&source.text);
     for diagnostic in diagnostics {
         let name = match diagnostic.code.as_deref() {
-            Some("E0425") => diagnostic.message.split('`').nth(1).unwrap_or_default(),
+            // The same code is that of types.
+            Some("E0425") if !diagnostic.message.starts_with("cannot find type") => {
+                diagnostic.message.split('`').nth(1).unwrap_or_default()
+            }
             _ => continue,
         };
         let is_variable =
@@ -166,6 +200,15 @@ mod tests {
         assert_eq!(told.help, ["within `{closure}`, and `{closure}`"]);
         assert_eq!(told.rendered.as_deref(), Some("--> cell:1:1"));
         assert!(told.message.ends_with("to `the error of a cell`"));
+    }
+
+    #[test]
+    fn an_item_of_an_earlier_cell_has_no_line_in_this_one() {
+        let rendered = "error[E0609]: no field\n  --> src/lib.rs:112:5\n    |\n112 |     p.y || 1\n    |       ^ unknown\n   ::: /x.rs:1:2";
+        assert_eq!(
+            of_an_earlier_cell(rendered),
+            "error[E0609]: no field\n  --> an item of an earlier cell\n    |\n    |     p.y || 1\n    |       ^ unknown\n   ::: /x.rs:1:2"
+        );
     }
 
     #[test]

@@ -53,6 +53,18 @@ pub(super) fn source() -> String {
     std::fs::read_to_string(folder.join(SOURCE)).unwrap_or_default()
 }
 
+/// The part of a crate that holds the notebook's items.
+pub(super) fn items_of(source: &str) -> &str {
+    let before = source.rfind(ENTRY).map_or("", |at| &source[..at]);
+    let mut items = before.strip_suffix(EXPORTED).unwrap_or(before);
+    for marker in [RUNTIME, QUESTION] {
+        if let Some(at) = items.rfind(marker) {
+            items = &items[..at];
+        }
+    }
+    items
+}
+
 impl GeneratedCrate {
     /// Reads what evcxr has just had compiled to `library`.
     pub(super) fn read(library: &Path) -> Self {
@@ -120,7 +132,7 @@ pub(super) fn build_folder() -> Option<PathBuf> {
 }
 
 /// The variable that a line takes from the store, and whether it is mutable.
-fn loaded(line: &str) -> Option<(&str, bool)> {
+pub(super) fn loaded(line: &str) -> Option<(&str, bool)> {
     let (name, rest) = line.strip_prefix("let ")?.split_once(" = ")?;
     rest.starts_with("evcxr_variable_store.take_variable::<")
         .then(|| match name.strip_prefix("mut ") {

@@ -1,17 +1,8 @@
 //! What rustc says where the `phalanx` library's traits are not implemented, in words that say what
 //! to do.
 
-use super::error_hints::plain;
-use super::source::Prepared;
-use super::spans::places;
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
 use serde_json::Value;
-
-/// What helps where a type does not travel; the library has it at its traits.
-const SERDE: [&str; 2] = [
-    "derive what it needs for a type of your own: `#[derive(Serialize, Deserialize)]`",
-    "types of other crates often need their crate's `serde` feature: `:dep ndarray = { version = \"0.16\", features = [\"serde\"] }`",
-];
 
 /// How rustc names a closure in a message.
 const CLOSURE: &str = "`{closure@";
@@ -62,31 +53,6 @@ fn unlabelled(mut spans: Vec<DiagnosticSpan>) -> Vec<DiagnosticSpan> {
     spans
 }
 
-/// A type that does not travel, in the last expression: all that evcxr leaves of the error is that a
-/// trait is not implemented.
-pub(super) fn not_travelling(error: &Value, source: &Prepared) -> Option<Diagnostic> {
-    let message = error["message"].as_str()?;
-    let (of, ty) = message
-        .strip_prefix("the trait `")?
-        .split_once("` is not implemented for `")?;
-    let of = of.rsplit("::").next().unwrap_or(of);
-    let of = of.split('<').next().unwrap_or(of);
-    if !["Travels", "Sendable", "Serialize", "Deserialize"].contains(&of) {
-        return None;
-    }
-    let ty = ty.trim_end_matches('`');
-    let mut spans = places(error, source);
-    if spans.is_empty() || source.last_expression.is_some() {
-        spans = source.last_expression.clone().into_iter().collect();
-    }
-    Some(Diagnostic {
-        code: Some("E0277".to_owned()),
-        spans,
-        help: SERDE.map(str::to_owned).to_vec(),
-        ..plain(format!("values of type `{ty}` cannot travel to engines"))
-    })
-}
-
 /// Leaves out what only follows from another error.
 pub(super) fn without_consequences(diagnostics: &mut Vec<Diagnostic>) {
     let has = |words: &str| diagnostics.iter().any(|d| d.message.contains(words));
@@ -102,6 +68,7 @@ pub(super) fn without_consequences(diagnostics: &mut Vec<Diagnostic>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::error_hints::plain;
     use super::*;
     use serde_json::json;
 
@@ -130,18 +97,6 @@ mod tests {
 
     #[test]
     fn types_that_do_not_travel_are_told_of_once() {
-        let source = Prepared::unchanged("dv.apply_sync(task!([n] || n.x))?");
-        let mut all = Vec::new();
-        for of in ["Travels", "Serialize", "Deserialize<'_>"] {
-            let message = format!("the trait `{of}` is not implemented for `N`");
-            all.extend(not_travelling(&json!({"message": message}), &source));
-        }
-        assert_eq!(all.len(), 3);
-        assert!(all.iter().all(|one| *one == all[0]));
-        assert!(all[0].message.contains("`N`") && all[0].help[0].contains("derive"));
-        let other = json!({"message": "the trait `Iterator` is not implemented for `N`"});
-        assert_eq!(not_travelling(&other, &source), None);
-
         let mut all = vec![
             of("values of type `N` cannot be sent to engines", "E0277"),
             of(

@@ -9,9 +9,8 @@ use super::linker::{self, Linker};
 use super::source::Prepared;
 use super::statics::Statics;
 use super::unkept::Unkept;
-use super::{causes, codegen_units, macros, unit_tests};
+use super::{causes, codegen_units, macros, rustc_messages, unit_tests};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -34,13 +33,12 @@ const MAX_RECORDS: usize = 16;
 /// The cell that is compiled next, as the user wrote it, below the crate's folder.
 const CELL: &str = "target/phalanx-cell.rs";
 
+/// The cell once it has failed: what evcxr tries then is for its messages.
+const FAILED: &str = "target/phalanx-failed-cell.rs";
+
 /// The products that rustc is to make; of a check, only metadata.
 const EMIT: &str = "--emit=";
 const METADATA: &str = "--emit=metadata";
-
-/// The words of a note that points to what is called, and the file in which evcxr is told it is.
-const DEFINED: &str = "defined here";
-const ELSEWHERE: &str = "note";
 
 /// The errors after which evcxr compiles a cell once more in another form: a variable was moved, `?`
 /// or `.await` occurs.
@@ -105,6 +103,7 @@ fn remove_oldest(folder: &Path, kept: usize) -> io::Result<()> {
 pub(super) fn begin_cell(folder: &Path, cell: &Prepared) {
     Unkept::known(&cell.unkept).write(folder);
     cell.statics.write(folder);
+    let _ = fs::remove_file(folder.join(FAILED));
     // Without it the cell is compiled whole.
     let path = folder.join(CELL);
     if fs::write(&path, &cell.text).is_err() {
@@ -242,10 +241,12 @@ impl RustcCall {
         if let Ok((output, direct)) = self.compile_kept(source, source, session) {
             let report = Report::whole(reason);
             Report { direct, ..report }.write();
-            let _ = io::stderr().write_all(&told(&output.stderr));
+            let cell = fs::read_to_string(CELL).or_else(|_| fs::read_to_string(FAILED));
+            let awaits = cell.is_ok_and(|cell| dependencies::awaits(&cell));
+            let told = rustc_messages::for_evcxr(&output.stderr, awaits);
+            let _ = io::stderr().write_all(&told);
             if !output.status.success() && !is_retried(&output.stderr) {
-                // What evcxr tries now is for its messages.
-                let _ = fs::remove_file(CELL);
+                let _ = fs::rename(CELL, FAILED);
             }
             let code = output.status.code();
             let code = code.unwrap_or_else(|| 128 + output.status.signal().unwrap_or_default());
@@ -384,39 +385,6 @@ impl RustcCall {
     }
 }
 
-/// rustc's messages as evcxr is told them: it takes an error in the last expression for one in whatever
-/// a note points to, such as the function that is called.
-fn told(messages: &[u8]) -> Vec<u8> {
-    let mut told = Vec::with_capacity(messages.len());
-    for line in messages.split_inclusive(|byte| *byte == b'\n') {
-        let message = serde_json::from_slice::<Value>(line).ok();
-        let level = message
-            .as_ref()
-            .and_then(|message| message["level"].as_str());
-        let mut message = match (level, &message) {
-            // One in the user's code would have evcxr leave out errors that are in no code of theirs.
-            (Some("warning"), _) => continue,
-            (Some("error"), Some(message)) => message.clone(),
-            _ => {
-                told.extend_from_slice(line);
-                continue;
-            }
-        };
-        let children = message["children"].as_array_mut().into_iter().flatten();
-        let is_misleading = |child: &&mut Value| {
-            let text = child["message"].as_str().unwrap_or_default();
-            child["level"] == "note" && text.contains(DEFINED)
-        };
-        for child in children.filter(is_misleading) {
-            let spans = child["spans"].as_array_mut().into_iter().flatten();
-            spans.for_each(|span| span["file_name"] = Value::from(ELSEWHERE));
-        }
-        told.extend_from_slice(message.to_string().as_bytes());
-        told.push(b'\n');
-    }
-    told
-}
-
 /// Returns true if evcxr may make something of rustc's errors.
 fn is_retried(messages: &[u8]) -> bool {
     let messages = String::from_utf8_lossy(messages);
@@ -459,25 +427,6 @@ mod tests {
         let mut left: Vec<_> = left.map(|entry| entry.file_name()).collect();
         left.sort();
         assert_eq!(left, ["0.json", "1.json"]);
-    }
-
-    #[test]
-    fn what_a_note_points_to_is_not_told() {
-        let message = |file: &str| {
-            serde_json::json!({
-                "level": "error",
-                "spans": [{"file_name": SOURCE}],
-                "children": [
-                    {"level": "note", "message": "function defined here", "spans": [{"file_name": file}]},
-                    {"level": "note", "message": "other", "spans": [{"file_name": SOURCE}]},
-                    {"level": "help", "spans": [{"file_name": SOURCE}]},
-                ],
-            })
-        };
-        let warning = serde_json::json!({"level": "warning", "spans": []});
-        let messages = format!("text\n{warning}\n{}\n", message(SOURCE));
-        let told = String::from_utf8(told(messages.as_bytes())).unwrap();
-        assert_eq!(told, format!("text\n{}\n", message(ELSEWHERE)));
     }
 
     #[test]

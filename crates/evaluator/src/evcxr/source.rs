@@ -23,6 +23,8 @@ const OPEN: &str = "&(";
 pub(super) struct Prepared {
     /// The text to evaluate.
     pub(super) text: String,
+    /// The text as the user has written it.
+    pub(super) written: String,
     /// Where the user's last expression stands, if the source ends in one.
     pub(super) last_expression: Option<DiagnosticSpan>,
     /// The variables that are dropped before it runs.
@@ -94,7 +96,7 @@ fn insertion(before: &str, text: &str) -> Insertion {
 }
 
 /// Line and column (from 1, in characters) just behind a text.
-fn position(text: &str) -> (usize, usize) {
+pub(super) fn position(text: &str) -> (usize, usize) {
     let line = text.matches('\n').count() + 1;
     let last = text.rsplit('\n').next().unwrap_or_default();
     (line, last.chars().count() + 1)
@@ -194,6 +196,23 @@ fn start(source: &str) -> usize {
     before.map(str::len).sum()
 }
 
+/// The bytes of each statement and item of a source, as evcxr takes it apart.
+pub(super) fn segments(source: &str) -> Vec<Range<usize>> {
+    let (nodes, place) = statements(source);
+    // What stands before the first one belongs to it.
+    let further = nodes.iter().skip(1);
+    let further = further.filter_map(|node| place(node.text_range().start().into()));
+    let starts = nodes.iter().take(1).map(|_| start(source)).chain(further);
+    let starts = starts.collect::<Vec<_>>();
+    let ends = starts.iter().skip(1).copied().chain([source.len()]);
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(start, end)| *start..end)
+        .filter(|range| source.get(range.clone()).is_some())
+        .collect()
+}
+
 /// The `let`s of a cell's top level, and where its text begins among their bytes.
 pub(super) fn lets(source: &str) -> (Vec<ast::LetStmt>, impl Fn(usize) -> Option<usize>) {
     let (statements, place) = statements(source);
@@ -221,6 +240,7 @@ impl Prepared {
     pub(super) fn unchanged(source: &str) -> Self {
         Self {
             text: source.to_owned(),
+            written: source.to_owned(),
             last_expression: last_expression(source).map(|(_, range)| {
                 let (start_line, start_column) = position(&source[..range.start]);
                 let (end_line, end_column) = position(&source[..range.end]);

@@ -1,12 +1,10 @@
-//! Places of errors that evcxr takes for its own: in imports, which it puts elsewhere, and in
-//! tokens that go on behind the cell's end.
+//! The places of an error in the user's cell, those in imports too, which evcxr writes anew.
 
-use super::source::Prepared;
+use super::cell_map::{CellMap, FILE};
+use super::source;
 use phalanx_protocol::failure::DiagnosticSpan;
+use ra_ap_syntax::ast::{self, AstNode};
 use serde_json::Value;
-
-/// The file that evcxr has compiled, as rustc names it.
-const FILE: &str = "src/lib.rs";
 
 /// A place in that file, as rustc tells it. Columns are from 1, in characters.
 struct Told<'a> {
@@ -17,30 +15,49 @@ struct Told<'a> {
     end: usize,
 }
 
-/// Where an error of rustc's stands in the user's source, as far as its lines are found there.
-pub(super) fn places(error: &Value, source: &Prepared) -> Vec<DiagnosticSpan> {
+/// The places of an error of rustc's in the user's source, the primary ones first.
+pub(super) fn places(error: &Value, map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
     let spans = error["spans"].as_array().into_iter().flatten();
-    let mut places = spans
-        .filter_map(|span| {
-            let told = told(written(span)?)?;
-            let (line, start, end) =
-                same_line(&told, &source.text).or_else(|| import(&told, &source.text))?;
-            Some(DiagnosticSpan {
-                start_line: line,
-                start_column: source.column(line, start),
-                end_line: line,
-                end_column: source.column(line, end),
-                label: span["label"].as_str().unwrap_or_default().to_owned(),
-                primary: span["is_primary"] == true,
-            })
-        })
-        .collect::<Vec<_>>();
+    let mut places = Vec::new();
+    for span in spans {
+        let Some((start, end)) = written(span).and_then(|span| place(span, map)) else {
+            continue;
+        };
+        let place = DiagnosticSpan {
+            start_line: start.0,
+            start_column: start.1,
+            end_line: end.0,
+            end_column: end.1,
+            label: span["label"].as_str().unwrap_or_default().to_owned(),
+            primary: span["is_primary"] == true,
+        };
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
     places.sort_by_key(|place| !place.primary);
     places
 }
 
+type Ends = ((usize, usize), (usize, usize));
+
+/// The ends of a place: by the cell's statements, or else by the line's text.
+fn place(span: &Value, map: &CellMap<'_>) -> Option<Ends> {
+    if let Some(ends) = map.range(span) {
+        return Some(ends);
+    }
+    let told = told(span)?;
+    let (line, start, end) = same_line(&told, &map.source.text)
+        .map(|(line, start, end)| {
+            let column = |at| map.source.column(line, at);
+            (line, column(start), column(end))
+        })
+        .or_else(|| import(&told, &map.source.written))?;
+    Some(((line, start), (line, end)))
+}
+
 /// Where in the cell a span is, or the call of the macro that it comes from.
-fn written(span: &Value) -> Option<&Value> {
+pub(super) fn written(span: &Value) -> Option<&Value> {
     let mut span = span;
     while span["file_name"] != FILE {
         span = &span["expansion"]["span"];
@@ -51,8 +68,9 @@ fn written(span: &Value) -> Option<&Value> {
     Some(span)
 }
 
-/// The closure that an error names, by its place in `compiled`, which is what evcxr has had compiled.
-pub(super) fn closure(error: &Value, compiled: &str, source: &Prepared) -> Option<DiagnosticSpan> {
+/// The closure that an error names, by its place in what evcxr has had compiled.
+pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan> {
+    let (compiled, source) = (&map.compiled, map.source);
     let texts = |of: &str, text: &str| {
         let all = error[of].as_array().into_iter().flatten();
         let texts = all.filter_map(|one| one[text].as_str());
@@ -160,30 +178,29 @@ fn import(told: &Told<'_>, source: &str) -> Option<(usize, usize, usize)> {
     import_of(&path, source).or_else(|| import_of(last, source))
 }
 
-/// Where the source imports something, by what it calls it.
-fn import_of(name: &str, source: &str) -> Option<(usize, usize, usize)> {
-    let name = name.chars().collect::<Vec<_>>();
-    let mut is_import = false;
-    for (number, line) in (1..).zip(source.lines()) {
-        let start = line.trim_start();
-        is_import |= start.starts_with("use ") || start.starts_with("pub use ");
-        let line_chars = line.chars().collect::<Vec<_>>();
-        let is_part = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric() || *c == '_');
-        let at = (0..line_chars.len()).find(|at| {
-            line_chars[*at..].starts_with(&name)
-                && !is_part(line_chars.get(at + name.len()))
-                && !is_part(at.checked_sub(1).and_then(|before| line_chars.get(before)))
+/// The place where the source imports something, by what it calls it.
+fn import_of(name: &str, text: &str) -> Option<(usize, usize, usize)> {
+    let (statements, place) = source::statements(text);
+    let imports = statements.into_iter().filter_map(ast::Use::cast);
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    imports.into_iter().find_map(|import| {
+        let range = import.use_token()?.text_range();
+        let start = place(range.start().into())?;
+        let end = place(import.syntax().text_range().end().into())?;
+        let within = text.get(start..end)?;
+        let mut found = within.match_indices(name).filter(|(at, _)| {
+            !is_part(within[..*at].chars().next_back())
+                && !is_part(within[at + name.len()..].chars().next())
         });
-        if let Some(at) = at.filter(|_| is_import) {
-            return Some((number, at + 1, at + 1 + name.len()));
-        }
-        is_import &= !line.contains(';');
-    }
-    None
+        let (at, _) = found.next()?;
+        let (line, column) = source::position(&text[..start + at]);
+        Some((line, column, column + name.chars().count()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::source::Prepared;
     use super::*;
     use serde_json::json;
 
@@ -197,10 +214,11 @@ mod tests {
                 {"text": "evcxr_variable_store", "highlight_start": 1, "highlight_end": 2},
             ],
         }]});
-        let places = places(&error, &Prepared::unchanged(source));
+        let source = Prepared::unchanged(source);
+        let places = places(&error, &CellMap::of(&source, String::new()));
         let place = places.first();
         let place = place.map(|place| [place.start_line, place.start_column, place.end_column]);
-        assert_eq!(place, found, "{line:?} in {source:?}");
+        assert_eq!(place, found, "{line:?}");
     }
 
     #[test]
@@ -231,23 +249,23 @@ mod tests {
         let source = Prepared::unchanged("let dv = all;\ndv.map_sync(|x: f64| k * x, &xs)");
         for place in ["lib.rs:2:17", "src/lib.rs:2:17: 2:25"] {
             for error in [error(place), labelled(place)] {
-                let place = closure(&error, compiled, &source).unwrap();
+                let place = closure(&error, &CellMap::of(&source, compiled.to_owned())).unwrap();
                 assert_eq!(
                     (place.start_line, place.start_column, place.end_column),
                     (2, 13, 21)
                 );
             }
         }
-        let other = "generated\nsomething else\n";
-        assert_eq!(closure(&error("lib.rs:2:17"), other, &source), None);
+        let other = |source| CellMap::of(source, "generated\nsomething else\n".to_owned());
+        assert_eq!(closure(&error("lib.rs:2:17"), &other(&source)), None);
         // The file is another by now; what rustc says of the closure's length helps.
-        let place = closure(&error("lib.rs:1:17: 1:25"), other, &source).unwrap();
+        let place = closure(&error("lib.rs:1:17: 1:25"), &other(&source)).unwrap();
         assert_eq!([place.start_column, place.end_column], [13, 21]);
         let two = Prepared::unchanged("f(|x: f64| k);\n   f(|y: f64| k)");
-        let place = closure(&error("lib.rs:9:6: 9:14"), other, &two).unwrap();
+        let place = closure(&error("lib.rs:9:6: 9:14"), &other(&two)).unwrap();
         assert_eq!([place.start_line, place.start_column], [2, 6]);
-        assert_eq!(closure(&error("lib.rs:9:8: 9:16"), other, &two), None);
-        assert_eq!(closure(&error("mod.rs:2:17"), compiled, &source), None);
+        assert_eq!(closure(&error("lib.rs:9:8: 9:16"), &other(&two)), None);
+        assert_eq!(closure(&error("mod.rs:2:17"), &other(&source)), None);
     }
 
     #[test]
@@ -261,7 +279,8 @@ mod tests {
             {"file_name": "/x/mod.rs", "is_primary": true, "expansion": {"span": inner}},
             {"file_name": "/x/other.rs", "expansion": null},
         ]});
-        let found = places(&error, &Prepared::unchanged("1;\nf(task!([k] || k))"));
+        let source = Prepared::unchanged("1;\nf(task!([k] || k))");
+        let found = places(&error, &CellMap::of(&source, String::new()));
         let found = found
             .iter()
             .map(|place| [place.start_line, place.start_column]);
@@ -276,5 +295,7 @@ mod tests {
         check("use a::foolish;", (8, 15), source, None);
         check("use a::b::größe;", (5, 16), source, Some([3, 5, 10]));
         check("use foo;", (5, 8), "use foo;", Some([1, 5, 8]));
+        let source = "/* ä foo */ use foo::bär;";
+        check("use foo::bär;", (5, 13), source, Some([1, 17, 25]));
     }
 }

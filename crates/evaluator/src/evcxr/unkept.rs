@@ -141,7 +141,7 @@ impl Unkept {
 }
 
 /// The variable that the statement at a place puts into the store.
-fn variable(span: &Value) -> Option<String> {
+pub(super) fn variable(span: &Value) -> Option<String> {
     if span["file_name"] != SOURCE {
         return None;
     }

@@ -1,0 +1,143 @@
+//! rustc's messages in the form that evcxr is given, and each error as it was.
+//!
+//! evcxr replaces an error by whatever it points to in the user's code: a type's definition, the bound of a
+//! function, a note behind it. It takes a statement that stores a variable for the cause of an error, and
+//! computes places in the cell from it that may be none. So it is given the places of the error itself; the
+//! rest is for the evaluator alone.
+
+use super::unkept;
+use serde_json::Value;
+
+/// The member of an error in which it stands as rustc has given it.
+const ORIGINAL: &str = "phalanx_original";
+
+/// The file that evcxr is told a place is in, if it is not to look at it.
+const ELSEWHERE: &str = "note";
+
+/// The words of a note by which evcxr is to find out that the last expression is shown by value.
+pub(super) const SHOWN_BY_VALUE: &str = "::evcxr_display` takes ownership of the receiver";
+
+/// The error of an `.await` in code that is not asynchronous.
+const AWAITS: &str = "E0728";
+
+/// The error about a variable that is not there, by which evcxr learns that it cannot be stored.
+const MISSING: &str = "E0425";
+
+/// Returns rustc's messages as evcxr is given them. A cell that `awaits` may be tried as an asynchronous
+/// one; of others evcxr is not told that they should be.
+pub(super) fn for_evcxr(messages: &[u8], awaits: bool) -> Vec<u8> {
+    let mut told = Vec::with_capacity(messages.len());
+    for line in messages.split_inclusive(|byte| *byte == b'\n') {
+        let Ok(message) = serde_json::from_slice::<Value>(line) else {
+            told.extend_from_slice(line);
+            continue;
+        };
+        match message["level"].as_str() {
+            // One in the user's code would have evcxr leave out errors that are in no code of theirs.
+            Some("warning") => {}
+            Some(level @ ("error" | "note" | "help")) => {
+                let is_error = level.starts_with("error");
+                let given = given(&message, is_error, awaits);
+                told.extend_from_slice(given.to_string().as_bytes());
+                told.push(b'\n');
+            }
+            _ => told.extend_from_slice(line),
+        }
+    }
+    told
+}
+
+/// An error, or a note behind one, as rustc has given it.
+pub(super) fn original(error: &Value) -> &Value {
+    error.get(ORIGINAL).unwrap_or(error)
+}
+
+fn given(message: &Value, is_error: bool, awaits: bool) -> Value {
+    let mut given = message.clone();
+    let code = message["code"]["code"].as_str().unwrap_or_default();
+    let hide = |span: &mut Value| span["file_name"] = Value::from(ELSEWHERE);
+    let spans = given["spans"].as_array_mut().into_iter().flatten();
+    let is_hidden =
+        |span: &&mut Value| !is_error || code != MISSING && unkept::variable(span).is_some();
+    spans.filter(is_hidden).for_each(hide);
+    let children = given["children"].as_array_mut().into_iter().flatten();
+    let children = children.filter(|child| {
+        let text = child["message"].as_str().unwrap_or_default();
+        !text.contains(SHOWN_BY_VALUE)
+    });
+    for child in children {
+        let spans = child["spans"].as_array_mut().into_iter().flatten();
+        spans.for_each(hide);
+    }
+    if code == AWAITS && !awaits {
+        given["code"] = Value::Null;
+    }
+    given[ORIGINAL] = message.clone();
+    given
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::generated_crate::SOURCE;
+    use super::*;
+    use serde_json::json;
+
+    fn one(message: &Value, awaits: bool) -> Value {
+        let given = for_evcxr(message.to_string().as_bytes(), awaits);
+        serde_json::from_slice(&given).unwrap()
+    }
+
+    #[test]
+    fn evcxr_looks_at_the_error_alone() {
+        let error = json!({
+            "level": "error",
+            "code": {"code": "E0277"},
+            "spans": [{"file_name": SOURCE}],
+            "children": [
+                {"level": "note", "message": "function defined here", "spans": [{"file_name": SOURCE}]},
+                {"level": "help", "message": "the trait `Add` is not implemented for `P`", "spans": [{"file_name": SOURCE}]},
+                {"level": "note", "message": "`P::evcxr_display` takes ownership of the receiver `self`", "spans": [{"file_name": SOURCE}]},
+            ],
+        });
+        let given = one(&error, false);
+        assert_eq!(given["spans"][0]["file_name"], SOURCE);
+        for (child, file) in [(0, ELSEWHERE), (1, ELSEWHERE), (2, SOURCE)] {
+            assert_eq!(given["children"][child]["spans"][0]["file_name"], file);
+        }
+        assert_eq!(original(&given), &error);
+        let note = json!({"level": "note", "message": "the above error", "spans": [{"file_name": SOURCE}]});
+        let given = one(&note, false);
+        assert_eq!(given["spans"][0]["file_name"], ELSEWHERE);
+        assert_eq!(original(&given), &note);
+    }
+
+    #[test]
+    fn places_at_which_variables_are_stored_are_not_the_cells() {
+        let put = "evcxr_variable_store.put_variable::<u8>(stringify!(n), n);";
+        let error = |code: &str| {
+            json!({
+                "level": "error",
+                "code": {"code": code},
+                "spans": [{"file_name": SOURCE, "text": [{"text": put}]}],
+            })
+        };
+        let file = |code: &str| one(&error(code), true)["spans"][0]["file_name"].clone();
+        assert_eq!(file("E0505"), ELSEWHERE);
+        assert_eq!(file(MISSING), SOURCE);
+    }
+
+    #[test]
+    fn only_a_cell_that_awaits_is_tried_as_asynchronous() {
+        let error = json!({"level": "error", "code": {"code": AWAITS}, "spans": []});
+        assert_eq!(one(&error, true)["code"]["code"], AWAITS);
+        assert_eq!(one(&error, false)["code"], Value::Null);
+    }
+
+    #[test]
+    fn warnings_are_left_out_and_other_lines_stay() {
+        let warning = json!({"level": "warning", "spans": []});
+        let messages = format!("text\n{warning}\n{{\"reason\":\"x\"}}\n");
+        let given = String::from_utf8(for_evcxr(messages.as_bytes(), true)).unwrap();
+        assert_eq!(given, "text\n{\"reason\":\"x\"}\n");
+    }
+}

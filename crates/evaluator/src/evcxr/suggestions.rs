@@ -1,0 +1,275 @@
+//! rustc's suggestions, as lines of the cell with what they change.
+
+use super::cell_map::{CellMap, FILE, Position};
+use super::error_hints;
+use super::generated_crate::loaded;
+use super::spans::written;
+use serde_json::Value;
+use std::fmt::Write;
+
+/// The longest line, in characters, and the most lines in which a change is shown.
+const MAX_WIDTH: usize = 120;
+const MAX_LINES: usize = 8;
+
+/// The number of alternatives that are listed.
+const MAX_ALTERNATIVES: usize = 4;
+
+/// The beginnings of rustc's notes that say what to do.
+const ADVISING: [&str; 2] = ["an implementation of `", "the literal `"];
+
+/// A replacement of a part of the cell.
+struct Edit<'a> {
+    from: Position,
+    to: Position,
+    text: &'a str,
+}
+
+/// The suggestions of an error, each with what it would make of the cell.
+pub(super) fn help(error: &Value, map: &CellMap<'_>) -> Vec<String> {
+    let children = error["children"].as_array().into_iter().flatten();
+    let advising = children.filter(|child| {
+        let message = child["message"].as_str().unwrap_or_default();
+        child["level"] == "help" || ADVISING.iter().any(|start| message.starts_with(start))
+    });
+    let mut help = Vec::new();
+    for child in advising {
+        let said = child["message"]
+            .as_str()
+            .map(|message| suggestion(message, child, map));
+        help.extend(said.filter(|said| !help.contains(said)));
+    }
+    help
+}
+
+fn suggestion(message: &str, child: &Value, map: &CellMap<'_>) -> String {
+    if let Some(help) = error_hints::crate_to_add(message) {
+        return help;
+    }
+    let spans = child["spans"].as_array().into_iter().flatten();
+    let parts = spans.filter_map(|span| Some((span, span["suggested_replacement"].as_str()?)));
+    let parts: Vec<(&Value, &str)> = parts.collect();
+    let alternatives = match parts.as_slice() {
+        [] => return with_labels(message, child),
+        [(span, text)] => {
+            if let Some(name) = immutable(span, text, map) {
+                return format!(
+                    "`{name}` was declared without `mut`: `let mut {name} = {name};` makes it mutable"
+                );
+            }
+            if is_in(message, text) {
+                return message.to_owned();
+            }
+            // Lines of their own are imports; where they go is the user's choice. What takes the place of
+            // something says enough by itself.
+            let is_replaced = span["byte_start"] != span["byte_end"] && !text.trim().is_empty();
+            match is_replaced || text.ends_with('\n') {
+                true => vec![*text],
+                false => Vec::new(),
+            }
+        }
+        [(first, _), rest @ ..] => {
+            let place = |span: &Value| (span["byte_start"].clone(), span["byte_end"].clone());
+            let is_there = |(span, _): &(&Value, _)| place(span) == place(first);
+            match rest.iter().filter(|part| is_there(part)).count() {
+                0 => Vec::new(),
+                same if same == rest.len() => parts.iter().map(|(_, text)| *text).collect(),
+                // Several alternatives in several parts each, of which rustc does not say which is whose.
+                _ => return message.to_owned(),
+            }
+        }
+    };
+    if !alternatives.is_empty() {
+        let texts = alternatives.iter().take(MAX_ALTERNATIVES);
+        let texts = texts.map(|text| format!("`{}`", text.trim()));
+        return format!("{message}: {}", texts.collect::<Vec<_>>().join(" or "));
+    }
+    match (changed(&parts, map), parts.as_slice()) {
+        (Some(line), _) if !line.contains('\n') => format!("{message}: `{line}`"),
+        (Some(lines), _) => format!("{message}:\n{lines}"),
+        // Of a suggestion in several places, one alone says nothing.
+        (None, [(_, text)]) if !text.trim().is_empty() && !text.contains('\n') => {
+            format!("{message}: `{}`", text.trim())
+        }
+        (None, _) => message.to_owned(),
+    }
+}
+
+/// Returns true if a message says what it would put there.
+fn is_in(message: &str, text: &str) -> bool {
+    !text.trim().is_empty() && message.contains(&format!("`{}`", text.trim()))
+}
+
+/// A message with what rustc writes at the places that it shows behind it.
+fn with_labels(message: &str, child: &Value) -> String {
+    let spans = child["spans"].as_array().into_iter().flatten();
+    let elsewhere = spans.filter(|span| span["file_name"] != FILE);
+    let labels = elsewhere.filter_map(|span| span["label"].as_str());
+    let mut text = message.to_owned();
+    for (number, label) in labels.take(MAX_LINES).enumerate() {
+        let separator = if number == 0 { ":" } else { "" };
+        let _ = write!(text, "{separator}\n  {label}");
+    }
+    text
+}
+
+/// The variable of an earlier cell that a suggestion would declare as mutable.
+fn immutable<'a>(span: &Value, text: &str, map: &'a CellMap<'_>) -> Option<&'a str> {
+    let (name, is_mutable) = loaded(map.line(written(span)?)?)?;
+    (!is_mutable && text.trim() == "mut").then_some(name)
+}
+
+/// The lines of the cell that a suggestion changes, as they are then.
+fn changed(parts: &[(&Value, &str)], map: &CellMap<'_>) -> Option<String> {
+    let edits = parts.iter().map(|&(span, text)| {
+        let (from, to) = map.inside(span)?;
+        Some(Edit { from, to, text })
+    });
+    let mut edits: Vec<Edit<'_>> = edits.collect::<Option<_>>()?;
+    edits.sort_by_key(|edit| edit.from);
+    let overlap = |pair: &[Edit<'_>]| pair[0].to > pair[1].from;
+    if edits.windows(2).any(overlap) {
+        return None;
+    }
+    let lines: Vec<&str> = map.source.written.lines().collect();
+    let (first, last) = (edits.first()?.from.0, edits.last()?.to.0);
+    let before = lines.get(first.checked_sub(1)?..last)?;
+    let mut text = String::new();
+    let mut done = (first, 1);
+    for edit in &edits {
+        text += &between(before, first, done, edit.from)?;
+        text += edit.text;
+        done = edit.to;
+    }
+    let end = (last, before.last()?.chars().count() + 1);
+    text += &between(before, first, done, end)?;
+    let after: Vec<&str> = text.lines().collect();
+    let is_same_count = after.len() == before.len();
+    let shown = after.iter().zip(0..);
+    // Lines that stay as they are say nothing.
+    let shown = shown.filter(|(line, at)| !is_same_count || before.get(*at) != Some(*line));
+    let shown: Vec<&str> = shown.map(|(line, _)| line.trim_end()).collect();
+    let indented = |line: &&&str| line.len() - line.trim_start().len();
+    let filled = shown.iter().filter(|line| !line.trim().is_empty());
+    let indent = filled.map(|line| indented(&line)).min()?;
+    let fits =
+        shown.len() <= MAX_LINES && shown.iter().all(|line| line.chars().count() <= MAX_WIDTH);
+    let dedented = shown
+        .iter()
+        .map(|line| line.get(indent..).unwrap_or_default());
+    fits.then(|| dedented.collect::<Vec<_>>().join("\n"))
+}
+
+/// The text between two places of lines, of which `first` is the number of the first.
+fn between(lines: &[&str], first: usize, from: Position, to: Position) -> Option<String> {
+    let mut text = String::new();
+    for number in from.0..=to.0 {
+        let line = lines.get(number.checked_sub(first)?)?;
+        let start = if number == from.0 { from.1 } else { 1 };
+        let characters = line.chars().skip(start.checked_sub(1)?);
+        if number == to.0 {
+            text.extend(characters.take(to.1.checked_sub(start)?));
+        } else {
+            text.extend(characters);
+            text.push('\n');
+        }
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::Prepared;
+    use super::*;
+    use serde_json::json;
+
+    const CELL: &str =
+        "let größe = vec![1]; let b = größe;\nfn f(a: &str,\n     b: &str) -> &str {\n    a\n}";
+    const ENTRY: &str = "\npub extern \"C\" fn run_user_code_0(";
+
+    fn compiled() -> String {
+        format!(
+            "fn f(a: &str,\n     b: &str) -> &str {{\n    a\n}}{ENTRY}\n\
+             let alt = evcxr_variable_store.take_variable::<u8>(stringify!(alt));\n\
+             let größe = vec![1]; \nlet b = größe;\n}}\n"
+        )
+    }
+
+    fn part(line: usize, from: usize, to: usize, text: &str) -> Value {
+        json!({
+            "file_name": FILE, "suggested_replacement": text,
+            "line_start": line, "column_start": from, "line_end": line, "column_end": to,
+            "byte_start": line * 100 + from, "byte_end": line * 100 + to,
+            "text": [{"text": compiled().lines().nth(line - 1)}],
+        })
+    }
+
+    fn said(message: &str, parts: &[Value]) -> String {
+        let error = json!({"children": [{"level": "help", "message": message, "spans": parts}]});
+        let source = Prepared::unchanged(CELL);
+        help(&error, &CellMap::of(&source, compiled())).remove(0)
+    }
+
+    #[test]
+    fn a_suggestion_is_the_line_that_it_makes() {
+        assert_eq!(
+            said("clone it", &[part(8, 14, 14, ".clone()")]),
+            "clone it: `let größe = vec![1]; let b = größe.clone();`"
+        );
+        let parts = [
+            part(1, 5, 5, "<'a>"),
+            part(1, 10, 10, "'a "),
+            part(2, 10, 10, "'a "),
+            part(2, 19, 19, "'a "),
+        ];
+        assert_eq!(
+            said("name it", &parts),
+            "name it:\nfn f<'a>(a: &'a str,\n     b: &'a str) -> &'a str {"
+        );
+        assert_eq!(said("remove it", &[part(3, 5, 6, "")]), "remove it");
+        assert_eq!(said("it is", &[part(3, 5, 6, "b")]), "it is: `b`");
+    }
+
+    #[test]
+    fn what_a_message_says_is_not_said_twice() {
+        let part = |text| [part(8, 9, 14, text)];
+        let message = "there is a method `push` with a similar name";
+        assert_eq!(said(message, &part("push")), message);
+        assert_eq!(
+            said("import", &part("use a::B;\n\n")),
+            "import: `use a::B;`"
+        );
+    }
+
+    #[test]
+    fn alternatives_are_told_apart_from_parts() {
+        let parts = [part(1, 1, 1, "use a::B;\n"), part(1, 1, 1, "use c::B;\n")];
+        assert_eq!(
+            said("import one", &parts),
+            "import one: `use a::B;` or `use c::B;`"
+        );
+        let parts = [
+            part(8, 9, 9, "<A as "),
+            part(8, 14, 14, ">"),
+            part(8, 9, 9, "<B as "),
+            part(8, 14, 14, ">"),
+        ];
+        assert_eq!(said("qualify it", &parts), "qualify it");
+    }
+
+    #[test]
+    fn a_variable_of_an_earlier_cell_is_declared_anew() {
+        let told = said(
+            "consider changing this to be mutable",
+            &[part(6, 5, 5, "mut ")],
+        );
+        assert!(told.contains("`let mut alt = alt;`"), "{told}");
+    }
+
+    #[test]
+    fn types_that_rustc_points_to_are_listed() {
+        let spans = ["`i8` implements `Sum`", "`u8` implements `Sum`"];
+        let spans = spans.map(|label| json!({"file_name": "/x.rs", "label": label}));
+        let said = said("the following other types implement trait `Sum<A>`", &spans);
+        assert!(said.ends_with(":\n  `i8` implements `Sum`\n  `u8` implements `Sum`"));
+    }
+}

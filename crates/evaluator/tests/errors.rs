@@ -1,0 +1,207 @@
+//! Compile errors: the user reads rustc's words about the cell, at the cell's places, and nothing else.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod session;
+
+use phalanx_protocol::evaluator::NamespaceKind;
+use phalanx_protocol::failure::{Diagnostic, Failure};
+use phalanx_protocol::id::StateId;
+use phalanx_protocol::runtime::Outcome;
+use session::{Machine, Session};
+
+/// Parts of names that no user is to read.
+const OURS: [&str; 6] = [
+    "evcxr",
+    "Evcxr",
+    "src/lib.rs",
+    "phalanx::__",
+    "run_user_code",
+    "put_variable",
+];
+
+/// The cells that every other one stands behind.
+const BEFORE: [&str; 4] = [
+    "#[derive(Debug, Clone)] struct Point { x: i32 }\nstruct Plain { a: u8 }\nfn old(plain: &Plain) -> u8 { plain.a }",
+    "fn show<T: std::fmt::Display>(t: T) -> String { format!(\"{t}\") }\nfn take(v: Vec<i32>) -> usize { v.len() }",
+    "mod bank { pub struct Sealed(i32); }\nasync fn later() -> i32 { 7 }",
+    "let kept = vec![1, 2, 3]; let mut list = vec![1]; let point = Point { x: 1 }; let größe = 5;",
+];
+
+/// A cell, and the errors that a user is to read: code, line, column and a part of the help.
+type Case = (
+    &'static str,
+    &'static [(&'static str, usize, usize, &'static str)],
+);
+
+/// Errors in a last expression about types and functions of other cells.
+const LAST: [Case; 5] = [
+    (
+        "show(point)",
+        &[(
+            "E0277",
+            1,
+            6,
+            "`std::fmt::Display` is not implemented for `Point`",
+        )],
+    ),
+    (
+        "point + point",
+        &[("E0369", 1, 7, "an implementation of `Add` might be missing")],
+    ),
+    (
+        "HashMap::<i32, i32>::new()",
+        &[("E0433", 1, 1, "`use std::collections::HashMap;`")],
+    ),
+    // One that follows from it would be that the value cannot be shown.
+    ("bank::Sealed(1)", &[("E0423", 1, 1, "")]),
+    ("/* ä */ größe.x", &[("E0610", 1, 15, "")]),
+];
+
+/// Errors that the code around a cell has a part in.
+const AROUND: [Case; 10] = [
+    // Lints have no codes.
+    (
+        "let n: u8 = 300;\nn",
+        &[("", 1, 13, "whose range is `0..=255`")],
+    ),
+    (
+        "/* ä 漢字 */ let b: Box<dyn Clone> = Box::new(1);\n1",
+        &[("E0038", 1, 27, "")],
+    ),
+    (
+        "let f: impl Fn(i32) -> i32 = |x| x + 1;\nf(1)",
+        &[("E0562", 1, 8, "")],
+    ),
+    (
+        "std::thread::spawn(|| println!(\"{}\", kept.len())).join().unwrap()",
+        &[("E0373", 1, 20, "std::thread::spawn(move ||")],
+    ),
+    (
+        "/* ä */ use std::collections::HashMpa;",
+        &[("E0432", 1, 13, "`HashMap`")],
+    ),
+    (
+        "kept.push(4);\nkept.len()",
+        &[("E0596", 1, 1, "`let mut kept = kept;`")],
+    ),
+    ("größe = 6;", &[("E0384", 1, 1, "`let mut größe = größe;`")]),
+    ("return 5;", &[("E0308", 1, 8, "`return;` ends a cell")]),
+    ("(|| { later().await })()", &[("E0728", 1, 15, "")]),
+    (
+        "struct Plain { b: u8 }",
+        // Of an earlier cell: it has no place in this one.
+        &[("E0609", 0, 0, "")],
+    ),
+];
+
+/// Errors of items, and what rustc suggests.
+const ITEMS: [Case; 5] = [
+    ("struct S;\nenum S { A }", &[("E0428", 2, 1, "")]),
+    (
+        "fn z() -> i32 { \"ü\" }\nfn a() -> i32 { \"b\" }",
+        &[("E0308", 1, 17, ""), ("E0308", 2, 17, "")],
+    ),
+    (
+        "fn f(v: Vec<i32>) -> usize {\n    take(v);\n    v.len()\n}",
+        &[("E0382", 3, 5, "`take(v.clone());`")],
+    ),
+    (
+        "fn pick(a: &str, b: &str) -> &str { a }",
+        &[(
+            "E0106",
+            1,
+            30,
+            "`fn pick<'a>(a: &'a str, b: &'a str) -> &'a str { a }`",
+        )],
+    ),
+    (
+        "fn f(v: Vec<&str>) -> u8 { v.iter().sum() }",
+        &[("E0277", 1, 37, "implements `Sum`")],
+    ),
+];
+
+fn diagnostics<T: std::fmt::Debug>(cell: &str, result: Result<T, Failure>) -> Vec<Diagnostic> {
+    match result {
+        Err(Failure::Compile { diagnostics }) => diagnostics,
+        other => panic!("{cell}: {other:?}"),
+    }
+}
+
+fn check((cell, expected): Case, found: &[Diagnostic]) {
+    let text = format!("{found:#?}");
+    for ours in OURS {
+        assert!(!text.contains(ours), "{cell}: {text}");
+    }
+    let places = found.iter().map(|diagnostic| {
+        let code = diagnostic.code.as_deref().unwrap_or_default();
+        let first = diagnostic.spans.first();
+        let place = first.map(|span| (span.start_line, span.start_column));
+        let (line, column) = place.unwrap_or_default();
+        (code, line, column)
+    });
+    let places: Vec<_> = places.collect();
+    let wanted = expected
+        .iter()
+        .map(|(code, line, column, _)| (*code, *line, *column));
+    assert_eq!(places, wanted.collect::<Vec<_>>(), "{cell}: {text}");
+    for (diagnostic, (.., help)) in found.iter().zip(expected) {
+        assert!(diagnostic.help.concat().contains(help), "{cell}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_those_of_the_cell() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    for cell in BEFORE {
+        s.shown(m, cell).await;
+    }
+    for case in LAST.into_iter().chain(AROUND).chain(ITEMS) {
+        let (_, _, result) = s.cell(m, case.0).await;
+        check(case, &diagnostics(case.0, result));
+        assert_eq!(
+            s.shown(m, "kept.len() + 1").await,
+            "=4",
+            "behind {}",
+            case.0
+        );
+    }
+    // The last expression is where a borrow is used.
+    let cell = "let first = &list[0];\nlist.push(4);\n*first";
+    let (_, _, result) = s.cell(m, cell).await;
+    let found = diagnostics(cell, result);
+    let last = found[0].spans.iter().find(|span| span.start_line == 3);
+    let last = last.expect("a label on the last line");
+    assert_eq!((last.start_column, last.end_column), (1, 7));
+    assert!(last.label.contains("later used"), "{last:?}");
+    // What is told of an item of another cell has no lines of this one.
+    let (_, _, result) = s.cell(m, "struct Plain { b: u8 }").await;
+    let rendered = diagnostics("", result).remove(0).rendered;
+    let rendered = rendered.expect("rustc's rendering");
+    assert!(
+        rendered.contains("an item of an earlier cell"),
+        "{rendered}"
+    );
+    assert!(rendered.contains("plain.a"), "{rendered}");
+}
+
+#[tokio::test]
+async fn errors_of_engines_are_those_of_the_cell() {
+    let mut session = Session::start(NamespaceKind::Engines).await;
+    let s = &mut session;
+    let mut base = StateId::empty();
+    for (number, cell) in BEFORE.into_iter().enumerate() {
+        let next = StateId::new(format!("s{number}"));
+        s.compile(cell, &base, &next, Outcome::Completed)
+            .await
+            .unwrap();
+        base = next;
+    }
+    for case in LAST.into_iter().chain(AROUND) {
+        let next = StateId::fresh();
+        let result = s.compile(case.0, &base, &next, Outcome::Completed).await;
+        check(case, &diagnostics(case.0, result));
+    }
+}
