@@ -9,6 +9,7 @@ mod bare_toolchain;
 mod crashes;
 mod dates;
 mod dependencies;
+mod errors;
 mod examples;
 mod folders;
 mod foreign_tour;

@@ -1,0 +1,64 @@
+//! Compile errors are about the user's cell, wherever it runs.
+
+use phalanx_tests::bounded::run;
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::{Prepared, checkout};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Longest time for all of it.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// The errors of the program's cells: line and column of a cell without a magic, and a part of the text.
+const EXPECTED: [(usize, usize, &str); 7] = [
+    (1, 7, "`std::fmt::Display` is not implemented for `Größe`"),
+    (
+        1,
+        15,
+        "an implementation of `Add` might be missing for `Größe`",
+    ),
+    (1, 9, "`weg` was moved by In["),
+    (1, 1, "`let mut liste = liste;` makes it mutable"),
+    (1, 24, "`let b = liste.clone(); let n = liste.len();`"),
+    (2, 5, "`liste` is a variable of the notebook"),
+    (1, 1, "`:dep rand`"),
+];
+
+/// Parts of names that no user is to read.
+const OURS: [&str; 5] = [
+    "evcxr",
+    "lib.rs",
+    "phalanx::__",
+    "run_user_code",
+    "cannot be kept",
+];
+
+#[test]
+fn a_compile_error_is_told_at_its_place_in_the_users_words() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let mut command = place.command(&prepared, prepared.python());
+    command.arg(checkout("tests/python/errors.py"));
+    let finished = run(&mut command, LIMIT).succeeded();
+    let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    let shown = seen["shown"].as_array().expect("cells");
+    assert_eq!(shown.len(), 2 * EXPECTED.len());
+    for (cell, (line, column, words)) in shown.iter().zip(EXPECTED.iter().cycle()) {
+        let code = cell[0].as_str().expect("a cell");
+        let magic = usize::from(code.starts_with("%%px"));
+        let [error] = cell[1].as_array().expect("errors").as_slice() else {
+            panic!("{cell}")
+        };
+        let text = error[1].as_str().expect("a traceback");
+        assert_eq!(error[0], "CompileError", "{code}: {text}");
+        let at = format!("]:{}:{column}\n", line + magic);
+        assert!(text.contains(&at) && text.contains(words), "{code}: {text}");
+        assert!(
+            !OURS.iter().any(|ours| text.contains(ours)),
+            "{code}: {text}"
+        );
+    }
+    assert_eq!(seen["after"], "1");
+}
