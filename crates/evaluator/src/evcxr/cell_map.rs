@@ -17,7 +17,7 @@ pub(super) type Position = (usize, usize);
 /// The way back from the lines of a crate to those of its cell.
 pub(super) struct CellMap<'a> {
     pub(super) source: &'a Prepared,
-    /// What was compiled.
+    /// The crate as it was compiled.
     pub(super) compiled: String,
     /// By the line of the crate.
     lines: HashMap<usize, Line>,
