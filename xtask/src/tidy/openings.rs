@@ -10,18 +10,10 @@ const QUESTION_WORDS: [&str; 10] = [
 ];
 
 /// Files whose comments are still to be mended.
-const UNMENDED: [&str; 11] = [
+const UNMENDED: [&str; 3] = [
     "crates/evaluator/src/evcxr/cargo_wrapper.rs",
-    "crates/evaluator/src/evcxr/diagnostics.rs",
     "crates/evaluator/src/evcxr/engines.rs",
-    "crates/evaluator/src/evcxr/error_hints.rs",
-    "crates/evaluator/src/evcxr/generated_crate.rs",
-    "crates/evaluator/src/evcxr/library_errors.rs",
     "crates/evaluator/src/evcxr/local.rs",
-    "crates/evaluator/src/evcxr/rustc_call.rs",
-    "crates/evaluator/src/evcxr/source.rs",
-    "crates/evaluator/src/evcxr/spans.rs",
-    "crates/evaluator/src/evcxr/syntax.rs",
 ];
 
 /// Reports doc comments that open with a question word.

@@ -11,7 +11,7 @@ use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use serde_json::Value;
 
-/// What went wrong with a cell.
+/// The failure of a cell.
 pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
     match error {
         Error::CompilationErrors(errors) => Failure::Compile {
@@ -278,7 +278,7 @@ fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> 
     })
 }
 
-/// What a library tells its users where a constant of it cannot be computed, as `phalanx` does of
+/// The message of a library to its users where a constant of it cannot be computed, as `phalanx` does of
 /// closures that capture: the places rustc names are all in the library.
 fn asserted(error: &CompilationError) -> Option<Diagnostic> {
     let message = error.message();
@@ -288,10 +288,10 @@ fn asserted(error: &CompilationError) -> Option<Diagnostic> {
     is_told.then(|| plain(said.to_owned()))
 }
 
-/// What helps: a library's own words where it has some (`#[diagnostic::on_unimplemented]`), rustc's
+/// The advice of an error: a library's own words where it has some (`#[diagnostic::on_unimplemented]`), rustc's
 /// otherwise.
 fn advice(error: &Value, map: &CellMap<'_>) -> Vec<String> {
-    /// How rustc's own notes on a trait that is not implemented begin.
+    /// The beginning of rustc's own notes on a trait that is not implemented.
     const RUSTCS: [&str; 6] = [
         "required ",
         "the full ",

@@ -4,7 +4,7 @@ use super::cell_map::FILE;
 use super::source::{self, Prepared};
 use phalanx_protocol::failure::{Diagnostic, Failure};
 
-/// How cargo begins the lines that tell of progress.
+/// The beginnings of the lines by which cargo tells of progress.
 pub(super) const PROGRESS: [&str; 10] = [
     "Updating",
     "Locking",
@@ -18,7 +18,7 @@ pub(super) const PROGRESS: [&str; 10] = [
     "Blocking",
 ];
 
-/// What evcxr puts before the output of a cargo that failed, and behind it.
+/// The texts that evcxr puts before the output of a cargo that failed, and behind it.
 const NO_ERRORS: &str = "Compilation failed, but no parsable errors were found. STDERR:";
 const STDOUT: &str = "\nSTDOUT:";
 
@@ -125,7 +125,7 @@ pub(super) fn told(message: &str) -> Diagnostic {
     told
 }
 
-/// Whether cargo says that it has not reached what it wanted to fetch.
+/// Returns true if cargo says that it has not reached what it wanted to fetch.
 pub(super) fn is_unreachable(said: &str) -> bool {
     let parts = [
         "failed to fetch",
@@ -138,7 +138,7 @@ pub(super) fn is_unreachable(said: &str) -> bool {
     parts.iter().any(|part| said.contains(part))
 }
 
-/// What adds a crate here, where rustc says what would add it elsewhere.
+/// The line that adds a crate to a notebook, where rustc names the command that adds it to a package.
 pub(super) fn crate_to_add(help: &str) -> Option<String> {
     let (_, rest) = help.split_once("use `cargo add ")?;
     let (name, _) = rest.split_once('`')?;

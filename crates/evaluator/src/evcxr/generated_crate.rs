@@ -1,22 +1,22 @@
-//! What evcxr made of a cell: the crate it had compiled, and what that compile has read.
+//! The crate that evcxr made of a cell, and the files that its compile has read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Where evcxr keeps what it has compiled, below the build folder.
+/// The folder of the crate that evcxr compiles, below the build folder.
 pub(super) const SOURCE: &str = "src/lib.rs";
 const MANIFEST: &str = "Cargo.toml";
 
-/// What rustc read for a cell, beside the library.
+/// The list of the files that rustc read for a cell, beside the library.
 const DEP_INFO: &str = "ctx.d";
 
 /// The line at which evcxr's function for a cell begins.
 pub(super) const ENTRY: &str = "\npub extern \"C\" fn run_user_code_";
 const EXPORTED: &str = "#[unsafe(no_mangle)]";
-/// What stands between the items and the function, if anything does: evcxr's own definitions.
+/// The beginning of evcxr's own definitions, which stand between the items and the function.
 pub(super) const RUNTIME: &str = "mod evcxr_internal_runtime {\n";
 const QUESTION: &str = "struct EvcxrUserCodeError {}";
-/// Where a function without any code of the user begins.
+/// The beginning of a function without any code of the user.
 const NO_CODE: &str = "mut x: *mut std::os::raw::c_void)";
 const ASYNC: &str = "\n.block_on(async {\n";
 
@@ -25,7 +25,7 @@ const ASYNC: &str = "\n.block_on(async {\n";
 pub(super) struct GeneratedCrate {
     pub(super) source: String,
     pub(super) manifest: String,
-    /// Whether it was made of more than its source: files, or variables of the environment.
+    /// True if it was made of more than its source: files, or variables of the environment.
     pub(super) reads_outside: bool,
 }
 
@@ -40,14 +40,14 @@ pub(super) struct Parts<'a> {
     pub(super) variables: BTreeMap<&'a str, bool>,
 }
 
-/// How evcxr wraps code.
+/// The code that evcxr puts around a cell's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Modes {
     pub(super) question_mark: bool,
     pub(super) is_async: bool,
 }
 
-/// What evcxr has had compiled last; nothing where that cannot be read.
+/// The crate that evcxr has had compiled last; empty where that cannot be read.
 pub(super) fn source() -> String {
     let folder = build_folder().unwrap_or_default();
     std::fs::read_to_string(folder.join(SOURCE)).unwrap_or_default()
@@ -141,7 +141,7 @@ pub(super) fn loaded(line: &str) -> Option<(&str, bool)> {
         })
 }
 
-/// Whether rustc's list of what it has read holds more than the cell's source.
+/// Returns true if rustc's list of what it has read holds more than the cell's source.
 fn reads_outside(dep_info: &str) -> bool {
     dep_info.lines().any(|line| {
         line.starts_with("# env-dep:")

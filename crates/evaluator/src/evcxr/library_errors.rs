@@ -1,10 +1,9 @@
-//! What rustc says where the `phalanx` library's traits are not implemented, in words that say what
-//! to do.
+//! rustc's errors about the `phalanx` library's traits, reworded to say what to do.
 
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
 use serde_json::Value;
 
-/// How rustc names a closure in a message.
+/// The words by which rustc names a closure.
 const CLOSURE: &str = "`{closure@";
 
 /// The traits by which rustc finds out which parameters a function has.

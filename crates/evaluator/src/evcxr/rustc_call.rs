@@ -54,7 +54,7 @@ const IDENTITY: &str = "metadata=";
 /// The call of rustc that compiles a cell.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RustcCall {
-    /// What the build depended on; `None` if that cannot be said in a few files.
+    /// A number for all that the build depended on; `None` if that cannot be said in a few files.
     key: Option<u64>,
     environment: Vec<(String, String)>,
     program: String,

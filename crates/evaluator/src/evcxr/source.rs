@@ -1,4 +1,4 @@
-//! What is done to a cell's source before evcxr sees it.
+//! The changes to a cell's source before evcxr sees it.
 
 use super::statics::Statics;
 use super::untyped::{self, Addition};
@@ -11,7 +11,7 @@ use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
 
-/// What the parser wants around statements; the source stays on its own lines.
+/// The function that the parser wants around statements; the source stays on its own lines.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
@@ -25,7 +25,7 @@ pub(super) struct Prepared {
     pub(super) text: String,
     /// The text as the user has written it.
     pub(super) written: String,
-    /// Where the user's last expression stands, if the source ends in one.
+    /// The place of the user's last expression, if the source ends in one.
     pub(super) last_expression: Option<DiagnosticSpan>,
     /// The variables that are dropped before it runs.
     pub(super) dropped: DroppedVariables,
@@ -33,7 +33,7 @@ pub(super) struct Prepared {
     pub(super) unkept: Vec<UnkeptVariable>,
     /// The statics that there are once it has run.
     pub(super) statics: Statics,
-    /// What was put into the user's text, in order.
+    /// The texts that were put into the user's, in order.
     inserted: Vec<Insertion>,
 }
 
@@ -186,7 +186,7 @@ pub(super) fn declared(source: &str) -> BTreeMap<String, bool> {
         .collect()
 }
 
-/// Where the Rust of a source begins, in bytes.
+/// The offset at which the Rust of a source begins, in bytes.
 fn start(source: &str) -> usize {
     let is_before = |line: &&str| {
         let text = line.trim_start();
@@ -325,7 +325,7 @@ impl Prepared {
         &[]
     }
 
-    /// Whether it ends in an expression, whose value is to be shown.
+    /// True if it ends in an expression, whose value is to be shown.
     pub(super) fn has_result(&self) -> bool {
         self.last_expression.is_some()
     }

@@ -11,7 +11,7 @@ struct Told<'a> {
     /// The first line of it.
     line: &'a str,
     start: usize,
-    /// Where it ends on that line.
+    /// The column of its end on that line.
     end: usize,
 }
 
@@ -56,7 +56,7 @@ fn place(span: &Value, map: &CellMap<'_>) -> Option<Ends> {
     Some(((line, start), (line, end)))
 }
 
-/// Where in the cell a span is, or the call of the macro that it comes from.
+/// The place of a span in the cell, or that of the call of the macro that it comes from.
 pub(super) fn written(span: &Value) -> Option<&Value> {
     let mut span = span;
     while span["file_name"] != FILE {
@@ -116,7 +116,7 @@ pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan
     })
 }
 
-/// Where the head of a closure that begins at this column ends: `|x: f64|`.
+/// The column at which the head of a closure ends (`|x: f64|`) that begins at another.
 fn head(line: &str, start: usize) -> Option<usize> {
     let head = line.chars().enumerate().skip(start.checked_sub(1)?);
     let bars = head.filter(|(_, c)| *c == '|').map(|(at, _)| at + 2);

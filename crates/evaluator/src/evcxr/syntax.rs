@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// What makes statements a crate; the cell's first line is the second.
+/// The function that makes a crate of statements; the cell's first line is the second.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 const LINES_BEFORE: usize = 1;
@@ -31,15 +31,15 @@ const LEXER: [&str; 8] = [
 /// The codes of names that are defined more than once.
 const DEFINED_TWICE: [&str; 5] = ["E0428", "E0252", "E0254", "E0255", "E0260"];
 
-/// What the parser finds behind a cell, and what the user is told.
+/// The parser's words for the end of that function, and those that the user reads.
 const OUR_BRACE: &str = "found `}`";
 const END_OF_CELL: &str = "found the end of the cell";
 
-/// What rustc says of that brace once another bracket has closed what it should close.
+/// rustc's words for that brace once another bracket has closed what it should close.
 const CLOSED: &str = "unexpected closing delimiter";
 const NOT_OPENED: &str = "this cell closes a bracket that it has not opened";
 
-/// What it says of a bracket that the cell leaves open: of two that do not match, the second is that brace.
+/// Its words for a bracket that the cell leaves open: of two that do not match, the second is that brace.
 const UNCLOSED: &str = "delimiter";
 const OPEN: &str = "unclosed delimiter";
 const NOT_CLOSED: &str = "this cell opens a bracket that it does not close";
@@ -96,7 +96,7 @@ fn imported(tree: &ast::UseTree) -> Option<String> {
     Some(outer.path()?.segment()?.name_ref()?.text().to_string())
 }
 
-/// What rustc says of a crate, a JSON object in each line; `None` if it cannot be run.
+/// rustc's messages about a crate, a JSON object in each line; `None` if it cannot be run.
 fn of_rustc(code: &str) -> Option<String> {
     let mut rustc = Command::new("rustc")
         .args(["--edition=2024", "--crate-type=lib", "--error-format=json"])
