@@ -1,6 +1,7 @@
 //! The real evaluator: evcxr's contexts, driven over a relay that stands where their runtime would.
 
 mod analyzer;
+mod blank;
 mod blind;
 mod cargo_wrapper;
 mod causes;

@@ -1,5 +1,6 @@
 //! Cells use the store of variables that the `phalanx` library has, and do not compile their own.
 
+use super::blank::blanks;
 use super::generated_crate::{ENTRY, RUNTIME};
 use std::io;
 use std::path::Path;
@@ -22,11 +23,10 @@ fn shared(text: &str) -> Option<String> {
     let entry = text.rfind(ENTRY)?;
     let begin = text[..entry].rfind(RUNTIME)? + RUNTIME.len();
     let end = begin + text[begin..entry].rfind("\n}\n")?;
-    let module = text.get(begin..end)?.as_bytes();
-    let blank = |byte: &u8| if *byte == b'\n' { '\n' } else { ' ' };
+    let module = text.get(begin..end)?;
     let (first, rest) = module.split_at_checked(SHARED.len())?;
-    let rest: String = rest.iter().map(blank).collect();
-    let in_place = !first.contains(&b'\n');
+    let rest = blanks(rest);
+    let in_place = !first.contains('\n');
     in_place.then(|| format!("{}{SHARED}{rest}{}", &text[..begin], &text[end..]))
 }
 

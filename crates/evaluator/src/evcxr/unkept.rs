@@ -4,6 +4,7 @@
 //! borrows from another, rustc refuses that statement and nothing else; so it is blanked, the cell is
 //! compiled without it, and the evaluator tells evcxr and the user.
 
+use super::blank::blanks;
 use super::generated_crate::SOURCE;
 use phalanx_protocol::evaluator::{UnkeptReason, UnkeptVariable};
 use serde::{Deserialize, Serialize};
@@ -83,12 +84,8 @@ impl Unkept {
                     continue;
                 };
                 let range = start..at + end.len();
-                let blank = source[range.clone()].chars().map(|c| match c {
-                    '\n' => "\n".to_owned(),
-                    c => " ".repeat(c.len_utf8()),
-                });
-                let blank: String = blank.collect();
-                text.to_mut().replace_range(range, &blank);
+                let blanks = blanks(&source[range.clone()]);
+                text.to_mut().replace_range(range, &blanks);
             }
         }
         text

@@ -10,14 +10,13 @@
 //!
 //! Items and variables are blanked, not deleted: evcxr attributes errors to their origins by line.
 
-mod blank;
 mod function;
 mod items;
 mod names;
 mod reach;
 mod report;
 
-use blank::blank;
+use super::blank::blank;
 use function::Function;
 use items::Item;
 use ra_ap_syntax::ast::{self, HasModuleItem, HasName};
@@ -70,7 +69,7 @@ pub(super) fn lean(generated: &str, cell: &str) -> Option<LeanCrate> {
         }
     }
     Some(LeanCrate {
-        source: blank(generated, &ranges),
+        source: blank(generated, ranges.into_iter().map(Into::into)),
         items: held,
         left_out: unnamed.len() + kept.iter().filter(|is_kept| !**is_kept).count(),
         variables,
