@@ -173,28 +173,3 @@ async fn a_connection_that_says_nothing_or_half_is_closed() {
         ["honest", "here"]
     );
 }
-
-#[tokio::test]
-async fn many_silent_connections_lock_nobody_out() {
-    let mut router = bind(Kind::Router).await;
-    let port = router.endpoint().port().unwrap();
-    let most = usize::try_from(phalanx_sys::limits::open_files().unwrap_or(1024)).unwrap();
-    let mut silent = Vec::new();
-    // As many as this test itself may have open: the sockets on both sides are its own.
-    while silent.len() < most.min(1024) / 3 {
-        silent.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
-    }
-    let honest = soon(connect(Kind::Dealer, &router, "honest")).await;
-    honest
-        .send(vec![Bytes::from_static(b"here")])
-        .await
-        .unwrap();
-    assert_eq!(
-        soon(router.recv_message()).await.unwrap(),
-        ["honest", "here"]
-    );
-    // The oldest have made room for those that came after them.
-    let mut rest = Vec::new();
-    soon(silent[0].read_to_end(&mut rest)).await.unwrap();
-    assert!(rest.is_empty());
-}

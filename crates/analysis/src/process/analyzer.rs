@@ -184,7 +184,7 @@ mod tests {
             analysis.set_in_time(Duration::from_millis(100));
             // As long as nobody cancels it.
             analysis.look_up(&cell, |lookup| {
-                while lookup.analysis.file_text(lookup.file).is_ok() {}
+                while lookup.analysis.parse(lookup.file).is_ok() {}
                 AnalysisReply::Unknown
             })
         };

@@ -1,0 +1,48 @@
+//! Connections that say nothing lock nobody out, however many there are. In a process of its own, whose
+//! limit of open files is small.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use bytes::Bytes;
+use phalanx_transport::socket::GREETING_LIMIT;
+use phalanx_transport::{Endpoint, Kind, Socket, SocketOptions};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::time::Instant;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+/// Files that may be open; an eighth of it is for silent connections of one address.
+const FILES: u64 = 512;
+
+/// Connections, each of which takes a file on both sides.
+const SILENT: usize = 200;
+
+#[tokio::test]
+async fn the_oldest_silent_connections_make_room_for_others() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let current = Some(FILES);
+    setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
+    let endpoint: Endpoint = "tcp://127.0.0.1:0".parse().unwrap();
+    let options = SocketOptions::default();
+    let mut router = Socket::bind(Kind::Router, &endpoint, options)
+        .await
+        .unwrap();
+    let port = router.endpoint().port().unwrap();
+    let began = Instant::now();
+    let mut silent = Vec::new();
+    for _ in 0..SILENT {
+        silent.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    let options = SocketOptions::default().identity("honest");
+    let honest = Socket::connect(Kind::Dealer, router.endpoint(), options);
+    let honest = honest.await.unwrap();
+    let message = vec![Bytes::from_static(b"here")];
+    honest.send(message).await.unwrap();
+    let received = tokio::time::timeout(GREETING_LIMIT, router.recv_message()).await;
+    assert_eq!(received.unwrap().unwrap(), ["honest", "here"]);
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(GREETING_LIMIT, silent[0].read_to_end(&mut rest)).await;
+    ended.unwrap().unwrap();
+    // Nothing was spent on it, and it did not have to be late.
+    assert!(rest.is_empty() && began.elapsed() < GREETING_LIMIT);
+}
