@@ -54,7 +54,7 @@ const LAST: [Case; 5] = [
         &[("E0433", 1, 1, "`use std::collections::HashMap;`")],
     ),
     // One that follows from it would be that the value cannot be shown.
-    ("bank::Sealed(1)", &[("E0423", 1, 1, "")]),
+    ("bank::Sealed(1)", &[("E0603", 1, 7, "")]),
     ("/* ä */ größe.x", &[("E0610", 1, 15, "")]),
 ];
 
@@ -75,7 +75,7 @@ const AROUND: [Case; 10] = [
     ),
     (
         "std::thread::spawn(|| println!(\"{}\", kept.len())).join().unwrap()",
-        &[("E0373", 1, 20, "std::thread::spawn(move ||")],
+        &[("E0373", 1, 20, "use the `move` keyword")],
     ),
     (
         "/* ä */ use std::collections::HashMpa;",

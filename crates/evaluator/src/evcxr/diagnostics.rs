@@ -154,6 +154,16 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
     if let Some(diagnostic) = returned(&message, &spans, map) {
         return diagnostic;
     }
+    if error.level() != "error" && message.contains("`fn With::<(), ()>::task") {
+        // What is left of what `task!` says, where it was written.
+        return Diagnostic {
+            spans,
+            ..plain(
+                "this closure captures variables that task! does not name: add them to the list in brackets"
+                    .to_owned(),
+            )
+        };
+    }
     let mut help = advice(json, map);
     let dropped = &map.source.dropped;
     let named = dropped.names.iter();
