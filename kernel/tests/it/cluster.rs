@@ -486,7 +486,8 @@ async fn what_comes_after_a_cell_is_shown_under_it() {
     let ran = frontend.ran(&id).await;
     assert_eq!(ran.reply["status"], "ok");
     std::fs::write(go, "").unwrap();
-    frontend.wait_for_text(&id, &["late"]).await;
+    let shown = frontend.text_until(&id, "late").await;
+    assert!(shown.starts_with("[stdout:0]"), "{shown}");
     frontend.stop().await;
 }
 

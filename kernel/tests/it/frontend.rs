@@ -360,6 +360,16 @@ impl Frontend {
         *rest = messages;
     }
 
+    /// Takes the text that was published for a request up to the message with these words.
+    pub async fn text_until(&mut self, id: &str, words: &str) -> String {
+        let mut seen = String::new();
+        while !seen.contains(words) {
+            let message = self.published_for(id).await;
+            seen.push_str(message.content["text"].as_str().unwrap_or_default());
+        }
+        seen
+    }
+
     async fn next_published(&mut self) -> Envelope {
         let frames = limited("iopub", self.iopub.recv_message()).await.unwrap();
         // The topic stands before the message.

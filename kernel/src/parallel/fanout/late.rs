@@ -6,9 +6,13 @@ use phalanx_client::render::{Labels, Streamer};
 use phalanx_client::{Client, ClientEvent, TaskEvent, TaskEventKind};
 use phalanx_protocol::output::StreamName;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::time::timeout_at;
 use tokio_util::task::AbortOnDropHandle;
+
+/// The time that a connection may be away before anybody is told; one that the kernel ends is gone then.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Shows such output under the cell that ran on engines last, as ipykernel does. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -25,20 +29,44 @@ impl LateOutput {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(AbortOnDropHandle::new(shown));
     }
+
+    /// Shows nothing more of a cluster that is about to be left.
+    pub fn end(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 async fn show(mut events: mpsc::UnboundedReceiver<ClientEvent>, outlet: Outlet, labels: Labels) {
-    while let Some(event) = events.recv().await {
-        let (engine, output) = match event {
-            ClientEvent::LateOutput(engine, output) => (engine, output),
-            ClientEvent::ConnectionLost(limit) => {
+    // A loss that nobody has been told of yet.
+    let mut lost: Option<(Instant, Duration)> = None;
+    loop {
+        let next = async {
+            match lost {
+                Some((since, _)) => timeout_at((since + PATIENCE).into(), events.recv()).await,
+                None => Ok(events.recv().await),
+            }
+        };
+        let event = match (next.await, lost) {
+            (Ok(Some(event)), _) => event,
+            (Err(_), Some((_, limit))) => {
+                lost = None;
                 let told = notice(&Notice::ConnectionLost(limit));
                 outlet.text(StreamName::Stderr, told).await;
                 continue;
             }
+            (Ok(None) | Err(_), _) => return,
+        };
+        let (engine, output) = match event {
+            ClientEvent::LateOutput(engine, output) => (engine, output),
+            ClientEvent::ConnectionLost(limit) => {
+                lost = Some((Instant::now(), limit));
+                continue;
+            }
             ClientEvent::ConnectionBack => {
-                let told = notice(&Notice::ConnectionBack);
-                outlet.text(StreamName::Stderr, told).await;
+                if lost.take().is_none() {
+                    let told = notice(&Notice::ConnectionBack);
+                    outlet.text(StreamName::Stderr, told).await;
+                }
                 continue;
             }
             _ => continue,

@@ -33,12 +33,15 @@ pub(super) async fn command(
         ClusterCommand::Sync { targets } => {
             return sync::sync(services, context, targets, place, start).await;
         }
-        ClusterCommand::Stop => match cluster.stop().await? {
-            Stopped::Ended { engines } => format!("Stopped {}.\n", engines_in_words(engines)),
-            Stopped::Left { cluster } => {
-                format!("Disconnected from {cluster}, which goes on.\n")
+        ClusterCommand::Stop => {
+            services.fanout().late.end();
+            match cluster.stop().await? {
+                Stopped::Ended { engines } => format!("Stopped {}.\n", engines_in_words(engines)),
+                Stopped::Left { cluster } => {
+                    format!("Disconnected from {cluster}, which goes on.\n")
+                }
             }
-        },
+        }
         ClusterCommand::Scale { engines } => {
             let (before, now) = cluster.scale(engines, interrupted).await?;
             format!(
