@@ -21,6 +21,14 @@ edition = "2024"
 
 [features]
 wide = []
+
+# Features of what the notebooks' library depends on, as many crates ask for them.
+[dependencies]
+chrono = "0.4"
+memchr = "2"
+num-traits = { version = "0.2", features = ["i128", "libm"] }
+serde_core = { version = "1", features = ["alloc"] }
+serde_json = { version = "1", features = ["raw_value"] }
 """
 SOURCE = """
 #[cfg(feature = "wide")]
@@ -39,7 +47,12 @@ pub static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::n
 """
 # The name of each cell, and its code.
 CELLS = [
-    ("own types", "struct Own(i32);\nlet own = Own(1); let list = vec![Own(2)]; let plain = vec![1];"),
+    (
+        "own types",
+        """struct Own(i32);
+let own = Own(1); let list = vec![Own(2)]; let plain = vec![1];
+let any: Box<dyn Fn() -> i32> = Box::new(|| 4);""",
+    ),
     (
         "dependencies",
         """:dep anyhow = "1"
@@ -49,7 +62,7 @@ CELLS = [
 :dep tracing-subscriber = "0.3"
 :dep shape = { path = "SHAPE" }""",
     ),
-    ("kept", "println!(\"{}\", own.0 + list[0].0 + plain[0]);"),
+    ("kept", "println!(\"{}\", own.0 + list[0].0 + plain[0] + any());"),
     (
         "first uses",
         """use rayon::prelude::*;
@@ -73,6 +86,11 @@ let server = tokio::spawn(async move {
         sender.send("a client".to_owned()).await.unwrap();
     }
 });""",
+    ),
+    (
+        "a runtime of its own",
+        """let own_runtime = tokio::runtime::Builder::new_current_thread().build()?;
+println!("{}", own_runtime.block_on(async { 41 }) + tokio::runtime::Handle::current().block_on(async { 1 }));""",
     ),
     ("another dependency", ':dep either = "1"'),
     (
@@ -112,6 +130,9 @@ def run(kernel, code):
         content = message["content"]
         if message["msg_type"] == "stream":
             texts.append(content["text"])
+        elif message["msg_type"] == "update_display_data":
+            if content["data"]["text/plain"].startswith(("Built", "Ready")):
+                texts.append("[built]\n")
         elif message["msg_type"] == "execute_result":
             texts.append(content["data"]["text/plain"])
         elif message["msg_type"] == "error":

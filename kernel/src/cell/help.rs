@@ -33,6 +33,9 @@ pub fn help_topic(cell: &str, variables: &[String]) -> Option<HelpTopic> {
     })
 }
 
+/// A keyword that stands where a field would.
+const AWAIT: &str = "await";
+
 /// Returns true if the text is a path, a field, a magic or a command, and nothing else.
 fn is_name(text: &str) -> bool {
     let bare = text.trim_start_matches(['%', ':']);
@@ -46,7 +49,8 @@ fn is_name(text: &str) -> bool {
             } else {
                 part
             };
-            part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            part != AWAIT
+                && part.starts_with(|c: char| c.is_alphabetic() || c == '_')
                 && part.chars().all(|c| c.is_alphanumeric() || c == '_')
         })
 }
@@ -85,6 +89,7 @@ mod tests {
             "1?",
             "a b?",
             "%px 1?",
+            "task.await?",
         ] {
             assert_eq!(help_topic(cell, &["res".to_owned()]), None, "{cell:?}");
         }

@@ -1,6 +1,7 @@
 //! The code of a `%px`: what of it goes to the engines, and what concerns the whole session.
 
-use super::{CellContext, Services, dependency};
+use super::dependency::{self, Wanted};
+use super::{CellContext, Services};
 use crate::cell::{DirectiveKind, RustText, SourceMap, split};
 use crate::report::{Fault, Place};
 use phalanx_protocol::failure::Failure;
@@ -17,6 +18,7 @@ pub async fn prepare(
     place: &Place,
 ) -> Result<RustText, Fault> {
     let mut source = text.source.clone();
+    let mut wanted = Vec::new();
     for directive in split(&text.source) {
         let map = SourceMap::starting_at(&text.source, directive.span.start).within(&text.map);
         let at = Place {
@@ -26,8 +28,10 @@ pub async fn prepare(
         match directive.kind {
             DirectiveKind::Rust(_) => {}
             DirectiveKind::Command(line) if line.starts_with(":dep ") => {
-                let argument = line.trim_start_matches(":dep").trim();
-                dependency::add(services, context, argument, &at).await?;
+                wanted.push(Wanted {
+                    argument: line.trim_start_matches(":dep").trim().to_owned(),
+                    place: at,
+                });
                 source.replace_range(directive.span.clone(), &" ".repeat(directive.span.len()));
             }
             DirectiveKind::Command(line) => {
@@ -52,6 +56,9 @@ pub async fn prepare(
                 ));
             }
         }
+    }
+    if !wanted.is_empty() {
+        dependency::add(services, context, wanted).await?;
     }
     Ok(RustText {
         source,

@@ -52,11 +52,28 @@ async fn run_directives(
     context: &CellContext,
     source: &str,
 ) -> Result<(), Fault> {
-    for directive in split(source) {
+    let mut directives = split(source).into_iter().peekable();
+    while let Some(directive) = directives.next() {
         if context.interrupted().is_cancelled() {
             return Err(Failure::Interrupted { lost: Vec::new() }.into());
         }
-        run_directive(services, context, source, directive).await?;
+        if !is_dependency(&directive) {
+            run_directive(services, context, source, directive).await?;
+            continue;
+        }
+        let mut together = vec![directive];
+        while let Some(next) = directives.next_if(is_dependency) {
+            together.push(next);
+        }
+        let orders: Vec<commands::Order<'_>> = together
+            .iter()
+            .map(|directive| commands::Order {
+                line: &source[directive.span.clone()],
+                start: directive.span.start,
+                source,
+            })
+            .collect();
+        commands::add_dependencies(services, context, &orders).await?;
     }
     Ok(())
 }
@@ -72,6 +89,10 @@ pub async fn evaluate_expression(
 ) -> Result<MimeBundle, Fault> {
     run_cell(services, context, source).await?;
     Ok(context.outlet().value().unwrap_or_default())
+}
+
+fn is_dependency(directive: &Directive) -> bool {
+    matches!(&directive.kind, DirectiveKind::Command(line) if commands::is_dependency(line))
 }
 
 async fn run_directive(

@@ -1,6 +1,7 @@
 //! `:` commands, carried out.
 
-use super::{CellContext, Services, dependency, snapshots};
+use super::dependency::{self, Wanted};
+use super::{CellContext, Services, snapshots};
 use crate::cell::{RustText, SourceMap, UnitTests};
 use crate::command::{self, CommandCall, Doer, Values, help, table};
 use crate::magic;
@@ -43,10 +44,7 @@ pub async fn carry_out(
         return Err(Fault::at(failure, place));
     }
     match call.spec.doer {
-        Doer::Dependency => {
-            let added = dependency::add(services, context, argument, &place).await;
-            added.map_err(|fault| Fault::at(refused(fault.failure, &call), place))
-        }
+        Doer::Dependency => add_dependencies(services, context, &[order]).await,
         Doer::Evcxr | Doer::Renewal => {
             let evaluated = evcxr(services, context, order.line, &call, place).await?;
             show(context, evaluated.command_output).await;
@@ -100,6 +98,33 @@ pub async fn carry_out(
     }
 }
 
+/// Returns true for a `:dep` line.
+pub fn is_dependency(line: &str) -> bool {
+    command::parse(line).is_ok_and(|call| call.spec.doer == Doer::Dependency)
+}
+
+/// Adds the dependencies of several `:dep` lines at once.
+///
+/// # Errors
+/// When one of them cannot be had.
+pub async fn add_dependencies(
+    services: &Services,
+    context: &CellContext,
+    orders: &[Order<'_>],
+) -> Result<(), Fault> {
+    let mut wanted = Vec::new();
+    for order in orders {
+        let Ok(call) = command::parse(order.line) else {
+            continue;
+        };
+        wanted.push(Wanted {
+            place: order.place(context, call.span.clone()),
+            argument: call.argument,
+        });
+    }
+    dependency::add(services, context, wanted).await
+}
+
 impl Order<'_> {
     fn place(&self, context: &CellContext, span: Range<usize>) -> Place {
         Place {
@@ -121,14 +146,28 @@ async fn evcxr(
     evaluated.map_err(|failure| Fault::at(refused(failure, call), place))
 }
 
-/// Turns evcxr's or cargo's refusal of a command into a wrong argument.
-pub(super) fn refused(failure: Failure, call: &CommandCall) -> Failure {
+/// Turns evcxr's refusal of a command into a wrong argument.
+fn refused(failure: Failure, call: &CommandCall) -> Failure {
+    // One of few values was not misspelt.
+    let is_told = matches!(call.spec.values, Values::Closed(_)) || call.spec.usage.is_empty();
+    let usage = format!("type `{} {}`", call.spec.name, call.spec.usage);
+    match in_own_words(failure) {
+        Failure::Usage {
+            message,
+            hint: None,
+        } if !is_told => Failure::Usage {
+            message,
+            hint: Some(usage),
+        },
+        failure => failure,
+    }
+}
+
+/// Turns evcxr's or cargo's own words into a wrong argument.
+pub(super) fn in_own_words(failure: Failure) -> Failure {
     let Some(message) = own_words(&failure) else {
         return failure;
     };
-    // Cargo says itself what is wrong with a dependency, and one of few values was not misspelt.
-    let is_told = matches!(call.spec.values, Values::Crate | Values::Closed(_));
-    let usage = format!("type `{} {}`", call.spec.name, call.spec.usage);
     let hint = match &failure {
         Failure::Compile { diagnostics } => {
             diagnostics.iter().find_map(|one| one.help.first().cloned())
@@ -137,7 +176,7 @@ pub(super) fn refused(failure: Failure, call: &CommandCall) -> Failure {
     };
     Failure::Usage {
         message: message.to_owned(),
-        hint: hint.or_else(|| Some(usage).filter(|_| !call.spec.usage.is_empty() && !is_told)),
+        hint,
     }
 }
 

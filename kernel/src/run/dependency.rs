@@ -1,6 +1,6 @@
-//! `:dep`: which crate is meant, and adding it here and for the engines.
+//! `:dep`: which crates are meant, and adding them here and for the engines.
 
-use super::{CellContext, Services, Surroundings};
+use super::{CellContext, Services, Surroundings, commands};
 use crate::report::{Fault, Place};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
@@ -18,6 +18,9 @@ struct Resolved {
     found: Option<PathBuf>,
 }
 
+/// The form of a dependency.
+const FORM: &str = "write it as in Cargo.toml: `name = \"1\"` or `name = { … }`";
+
 /// The reason why a `:dep` is malformed.
 #[derive(Clone, Debug, PartialEq)]
 struct Trouble {
@@ -25,35 +28,89 @@ struct Trouble {
     hint: Option<String>,
 }
 
-/// Adds a dependency to the local namespace and to those of the engines.
+/// A dependency as it was typed.
+#[derive(Debug)]
+pub struct Wanted {
+    /// What follows `:dep`.
+    pub argument: String,
+    /// Where that stands.
+    pub place: Place,
+}
+
+/// Adds dependencies to the local namespace and to those of the engines: all of them, or none.
+///
+/// They are built together, since one may ask for features of what another brings.
 ///
 /// # Errors
-/// When it cannot be resolved or built.
+/// When one cannot be resolved, or they cannot be built.
 pub async fn add(
     services: &Services,
     context: &CellContext,
-    argument: &str,
-    place: &Place,
+    wanted: Vec<Wanted>,
 ) -> Result<(), Fault> {
-    let resolved = resolve(argument, services.surroundings())
-        .map_err(|Trouble { message, hint }| Failure::Usage { message, hint })
-        .map_err(|failure| Fault::at(failure, place.clone()))?;
-    if let Some(folder) = &resolved.found {
+    let mut all = Vec::new();
+    for one in &wanted {
+        let resolved = resolve(&one.argument, services.surroundings());
+        all.push(resolved.map_err(|Trouble { message, hint }| {
+            Fault::at(Failure::Usage { message, hint }, one.place.clone())
+        })?);
+    }
+    for folder in all.iter().filter_map(|resolved| resolved.found.as_ref()) {
         let text = format!("Using the crate in {}.\n", folder.display());
         context.outlet().text(StreamName::Stdout, text).await;
     }
-    let line = format!(":dep {}", resolved.spec);
-    services
-        .local()
-        .evaluate(context, line)
-        .await
-        .map_err(|failure| Fault::at(failure, place.clone()))?;
-    services
-        .fanout()
-        .compiler
-        .add_dependency(resolved.spec, context.clone())
-        .await
-        .map_err(|failure| Fault::at(failure, place.clone()))
+    let lines: Vec<String> = all.iter().map(Resolved::line).collect();
+    let added = services.local().evaluate(context, lines.join("\n")).await;
+    if let Err(failure) = added {
+        let at = culprit(&failure, &all);
+        let place = wanted.into_iter().nth(at).map(|one| one.place);
+        return Err(Fault {
+            place,
+            ..Fault::from(commands::in_own_words(failure))
+        });
+    }
+    for (resolved, one) in all.into_iter().zip(wanted) {
+        let compiler = &services.fanout().compiler;
+        let added = compiler.add_dependency(resolved.spec, context.clone());
+        added
+            .await
+            .map_err(|failure| Fault::at(failure, one.place))?;
+    }
+    Ok(())
+}
+
+impl Resolved {
+    fn line(&self) -> String {
+        format!(":dep {}", self.spec)
+    }
+
+    /// The name by which the notebook knows the crate.
+    fn name(&self) -> &str {
+        let name = self.spec.split_once('=').map(|(name, _)| name);
+        name.unwrap_or(&self.spec).trim()
+    }
+}
+
+/// The one of several dependencies that a failure names; the last one if it names none.
+fn culprit(failure: &Failure, all: &[Resolved]) -> usize {
+    let last = all.len().saturating_sub(1);
+    let Failure::Compile { diagnostics } = failure else {
+        return last;
+    };
+    let texts = || {
+        let texts = diagnostics.iter().flat_map(|one| {
+            let rendered = one.rendered.iter();
+            rendered.chain([&one.message])
+        });
+        texts.map(String::as_str)
+    };
+    let is_named = |resolved: &Resolved| {
+        let name = resolved.name();
+        // `name`, `name = "2"`, `name v1.0.0 (…)`
+        let forms = [format!("`{name}`"), format!("`{name} ")];
+        texts().any(|text| forms.iter().any(|form| text.contains(form)))
+    };
+    all.iter().position(is_named).unwrap_or(last)
 }
 
 fn resolve(argument: &str, surroundings: &Surroundings) -> Result<Resolved, Trouble> {
@@ -68,6 +125,9 @@ fn resolve(argument: &str, surroundings: &Surroundings) -> Result<Resolved, Trou
         return by_folder(&folder).map(|spec| Resolved { spec, found: None });
     }
     match argument.split_once('=') {
+        Some((name, _)) if name.trim().is_empty() => {
+            Err(trouble("`:dep` needs the name of a crate before `=`", FORM))
+        }
         Some((name, config)) => {
             let spec = by_config(name.trim(), config.trim(), surroundings)?;
             Ok(Resolved { spec, found: None })
@@ -136,10 +196,7 @@ fn by_config(name: &str, config: &str, surroundings: &Surroundings) -> Result<St
             "`{config}` is not what Cargo.toml takes: {}",
             error.message()
         );
-        trouble(
-            message,
-            "write it as in Cargo.toml: `name = \"1\"` or `name = { … }`",
-        )
+        trouble(message, FORM)
     })?;
     let Some(Value::Table(mut table)) = table.get("dependency").cloned() else {
         return Ok(format!("{name} = {config}"));
@@ -177,6 +234,7 @@ fn trouble(message: impl Into<String>, hint: impl Into<String>) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use phalanx_protocol::failure::Diagnostic;
     use phalanx_protocol::runtime::Setting;
     use std::fs;
 
@@ -237,11 +295,48 @@ mod tests {
             ("ws", "one, two"),
             ("./bad", "is not what cargo reads"),
             ("größe = 1.0.0", "is not what Cargo.toml takes"),
+            ("= \"1\"", "the name of a crate"),
             ("a = { path = \"nowhere\" }", "cannot be read"),
         ] {
             let trouble = resolve(argument, &at).unwrap_err();
             let said = format!("{} {}", trouble.message, trouble.hint.unwrap_or_default());
             assert!(said.contains(part), "{argument}: {said}");
         }
+    }
+
+    #[test]
+    fn a_failure_is_at_the_dependency_that_it_names() {
+        let resolved = |spec: &str| Resolved {
+            spec: spec.to_owned(),
+            found: None,
+        };
+        let all = [
+            resolved("a = \"1\""),
+            resolved("größe = \"9\""),
+            resolved("c"),
+        ];
+        let failure = |message: &str, rendered: Option<&str>| Failure::Compile {
+            diagnostics: vec![Diagnostic {
+                message: message.to_owned(),
+                code: None,
+                spans: Vec::new(),
+                help: Vec::new(),
+                rendered: rendered.map(str::to_owned),
+            }],
+        };
+        for (message, rendered, at) in [
+            ("no matching package named `größe` found", None, 1),
+            ("for the requirement `größe = \"^9\"`", None, 1),
+            ("mismatched types", Some("could not compile `a` (lib)"), 0),
+            (
+                "failed to run custom build command for `größe v9.0.1`",
+                None,
+                1,
+            ),
+            ("a, größe: something else", None, 2),
+        ] {
+            assert_eq!(culprit(&failure(message, rendered), &all), at, "{message}");
+        }
+        assert_eq!(culprit(&Failure::Interrupted { lost: Vec::new() }, &all), 2);
     }
 }

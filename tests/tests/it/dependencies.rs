@@ -19,6 +19,9 @@ fn a_dependency_costs_what_it_changes() {
     command.arg(checkout("tests/python/dependencies.py"));
     let finished = run(&mut command, LIMIT).succeeded();
     let answers: Value = serde_json::from_str(finished.stdout.trim()).unwrap();
+    // Lines that follow one another are built together.
+    let built = answers["local"]["dependencies"].as_str().unwrap();
+    assert_eq!(built.matches("[built]\n").count(), 1, "{built}");
     for namespace in ["local", "engines"] {
         let check = |cell: &str, expected: &[&str]| {
             let text = answers[namespace][cell].as_str().unwrap();
@@ -29,8 +32,10 @@ fn a_dependency_costs_what_it_changes() {
                 );
             }
         };
-        check("kept", &["4\n"]);
+        check("kept", &["8\n"]);
         check("first uses", &["INFO ctx: first", "499500\n"]);
+        // Cells are asynchronous ones since the server.
+        check("a runtime of its own", &["42\n"]);
         // Statics of every kind are there after a further dependency, and so is what runs.
         check(
             "what lives on",
@@ -47,7 +52,7 @@ fn a_dependency_costs_what_it_changes() {
         check("the old type", &["cannot find value `holds`"]);
         check("an error with its cause", &["what: cause"]);
         check("the old type in another", &["cannot find value `nested`"]);
-        for cell in ["another dependency", "what lives on"] {
+        for cell in ["kept", "another dependency", "what lives on"] {
             let text = answers[namespace][cell].as_str().unwrap();
             assert!(!text.contains("dropped"), "{namespace}, {cell}: {text}");
         }

@@ -9,7 +9,7 @@
 //!
 //! evcxr asks `rustup which cargo` before it looks at the PATH, so that answer is given too.
 
-use super::dependencies::{Graph, Session, read_artifacts};
+use super::dependencies::{Graph, Session, read_artifacts, tokio_for};
 use super::error_hints::{self, PROGRESS};
 use super::generated_crate::SOURCE;
 use super::locks::Lock;
@@ -48,6 +48,12 @@ pub(super) const DRY_RUN: &str = "target/phalanx-dry-run";
 /// In that folder, says that what cells depend on is built all the same; holds the glob imports of the
 /// namespace, one in a line.
 pub(super) const DEPENDENCIES: &str = "dependencies";
+
+/// In that folder if dependencies are new: empty until one more turns out to be needed for them.
+pub(super) const ADDITION: &str = "addition";
+
+/// The exit code of a build that waits for that.
+const WAITING: i32 = 3;
 
 /// How cargo announces, told to be verbose, what it runs.
 const RUNNING: &str = "Running `";
@@ -139,6 +145,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     let key = key(arguments);
     let call = match RustcCall::recorded(key) {
         Some(call) => Ok(call),
+        None if is_dry && needs_addition(folder, arguments) => std::process::exit(WAITING),
         None => build(folder, arguments, lock, key),
     };
     let followed = call.and_then(|call| Ok((follow(folder, &call, is_dry)?, call)));
@@ -202,6 +209,29 @@ fn follow(folder: &Path, call: &RustcCall, is_dry: bool) -> io::Result<Session> 
         session.write(here)?;
     }
     Ok(session)
+}
+
+/// Returns true if new dependencies need one more, and says which.
+fn needs_addition(folder: &Path, arguments: &[OsString]) -> bool {
+    let file = Path::new(DRY_RUN).join(ADDITION);
+    if !file.exists() {
+        return false;
+    }
+    let mut asked: Vec<OsString> = ["metadata", "--format-version=1"]
+        .map(OsString::from)
+        .into();
+    for pair in arguments.windows(2).filter(|pair| pair[0] == "--target") {
+        asked.extend(["--filter-platform".into(), pair[1].clone()]);
+    }
+    if arguments.iter().any(|argument| argument == OFFLINE) {
+        asked.push(OFFLINE.into());
+    }
+    // What cannot be resolved is the build's to tell.
+    let answer = observed(folder, &asked, |_| false).ok();
+    let answer = answer.filter(|answer| answer.code == 0);
+    let manifest = fs::read_to_string("Cargo.toml").unwrap_or_default();
+    let addition = answer.and_then(|answer| tokio_for(&answer.output, &manifest));
+    addition.is_some_and(|addition| fs::write(file, addition).is_ok())
 }
 
 /// The dependencies of all packages.

@@ -3,7 +3,7 @@
 //! evcxr has no way of taking a variable out of a namespace, nor of putting one in, but to evaluate
 //! code that does. So it is given such code; what it asks for then is neither built nor run.
 
-use super::cargo_wrapper::{DEPENDENCIES, DRY_RUN};
+use super::cargo_wrapper::{ADDITION, DEPENDENCIES, DRY_RUN};
 use super::generated_crate::build_folder;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::runtime::Outcome;
@@ -37,6 +37,29 @@ impl DryRun {
         let globs: Vec<&str> = globs.collect();
         std::fs::write(dry_run.0.join(DEPENDENCIES), globs.join("\n"))?;
         Ok(dry_run)
+    }
+
+    /// Begins one like that, after dependencies have been added. If one more is needed for them, nothing
+    /// is built.
+    ///
+    /// # Errors
+    /// When the build folder cannot be written to.
+    pub(super) fn building_new_dependencies<'a>(
+        globs: impl Iterator<Item = &'a str>,
+    ) -> io::Result<Self> {
+        let dry_run = Self::building_dependencies(globs)?;
+        std::fs::write(dry_run.0.join(ADDITION), "")?;
+        Ok(dry_run)
+    }
+
+    /// Takes the dependency that is needed too: `name = configuration`.
+    pub(super) fn addition(&self) -> Option<String> {
+        let file = self.0.join(ADDITION);
+        let addition = std::fs::read_to_string(&file).ok();
+        let addition = addition.filter(|addition| !addition.is_empty())?;
+        // Asked once.
+        std::fs::remove_file(file).ok()?;
+        Some(addition)
     }
 }
 

@@ -221,8 +221,19 @@ impl<S: Clone> Engines<S> {
         if !self.is_stale && !generated_crate::depends_on_paths() {
             return Ok(());
         }
-        let begun = DryRun::building_dependencies(base.definitions.globs());
-        self.dry_run(begun, NOTHING, base.state.clone(), &Outcome::Completed)?;
+        let prepared = Prepared::unchanged(NOTHING);
+        let globs = base.definitions.globs();
+        let building = match self.is_stale {
+            true => DryRun::building_new_dependencies(globs),
+            false => DryRun::building_dependencies(globs),
+        };
+        let building = building.map_err(not_writable)?;
+        let mut result = self.eval(&prepared, base.state.clone(), &Outcome::Completed);
+        if let Some(addition) = building.addition() {
+            self.add_dependency(&addition)?;
+            result = self.eval(&prepared, base.state.clone(), &Outcome::Completed);
+        }
+        result.map_err(|error| diagnostics::failure(error, &prepared))?;
         self.is_stale = false;
         Ok(())
     }

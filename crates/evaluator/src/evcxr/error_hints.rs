@@ -22,12 +22,15 @@ pub(super) const PROGRESS: [&str; 10] = [
 const NO_ERRORS: &str = "Compilation failed, but no parsable errors were found. STDERR:";
 const STDOUT: &str = "\nSTDOUT:";
 
+/// How cargo begins what it says of a manifest that it cannot read, and each of the causes.
+const MANIFEST: &str = "failed to parse manifest at ";
+const CAUSE: &str = "\nCaused by:\n";
+
 /// Names of generated code in messages, each with its replacement.
-const OURS: [(&str, &str); 5] = [
+const OURS: [(&str, &str); 4] = [
     ("phalanx::__cell::", ""),
     ("`Result<(), EvcxrUserCodeError>`", "that of the cell"),
     (CELL_ERROR, "the error of a cell"),
-    ("src/lib.rs", "cell"),
     ("*mut VariableStore", "()"),
 ];
 
@@ -50,12 +53,27 @@ pub(super) fn in_users_words(mut diagnostic: Diagnostic) -> Diagnostic {
         .chain(&mut diagnostic.help)
         .chain(&mut diagnostic.rendered);
     for text in texts {
-        *text = without_places(text);
+        *text = without_file(&without_places(text));
         for (ours, theirs) in OURS {
             *text = text.replace(ours, theirs);
         }
     }
     diagnostic
+}
+
+/// The file of the crate, and what it is called in messages.
+const FILE: (&str, &str) = ("src/lib.rs", "cell");
+
+/// A text in which the file of the crate has another name. In a dependency there may be one of the same.
+fn without_file(text: &str) -> String {
+    let mut parts = text.split(FILE.0);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_of_other = plain.ends_with('/');
+        plain += if is_of_other { FILE.0 } else { FILE.1 };
+        plain += part;
+    }
+    plain
 }
 
 /// A text in which closures are not named by their places: `{closure@src/lib.rs:1:2: 3:4}`.
@@ -114,7 +132,13 @@ pub(super) fn told(message: &str) -> Diagnostic {
         .join("\n")
         .replace("package `evcxr_dummy_validate_dep`", "the notebook");
     let text = text.trim();
-    let mut told = plain(text.strip_prefix("error: ").unwrap_or(text).to_owned());
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    // evcxr has written the manifest; what is wrong with it comes behind its path.
+    let cause = text
+        .strip_prefix(MANIFEST)
+        .and_then(|rest| rest.split_once(CAUSE));
+    let text = cause.map_or(text, |(_, cause)| cause.trim_start());
+    let mut told = plain(text.to_owned());
     if is_unreachable(text) {
         let help = "there is no network, and this machine does not have all of it yet";
         told.help.push(help.to_owned());
@@ -199,6 +223,13 @@ mod tests {
         });
         assert_eq!(told.help, ["within `{closure}`, and `{closure}`"]);
         assert_eq!(told.rendered.as_deref(), Some("--> cell:1:1"));
+        let of_dependency = "--> /home/größe/src/lib.rs:1:1";
+        let rendered = Some(of_dependency.to_owned());
+        let told_of_dependency = in_users_words(Diagnostic {
+            rendered,
+            ..plain(String::new())
+        });
+        assert_eq!(told_of_dependency.rendered.as_deref(), Some(of_dependency));
         assert!(told.message.ends_with("to `the error of a cell`"));
     }
 
@@ -262,6 +293,11 @@ mod tests {
         assert_eq!(
             told(message).message,
             "failed\n\nthe notebook depends on `x`"
+        );
+        let message = "error: failed to parse manifest at `/cache/größe/Cargo.toml`\n\nCaused by:\n  failed to parse the version requirement `x` for dependency `a`\n\nCaused by:\n  unexpected character";
+        assert_eq!(
+            told(message).message,
+            "failed to parse the version requirement `x` for dependency `a`\n\nCaused by:\n  unexpected character"
         );
         let message = format!(
             "{NO_ERRORS}\n   Compiling a v1\nerror: failed to download `b`\n\nCaused by:\n  no\n{STDOUT}{{}}\n"

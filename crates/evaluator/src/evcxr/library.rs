@@ -76,13 +76,18 @@ fn hash(folder: &Dir<'_>, hasher: &mut DefaultHasher) {
 
 pub(super) const PHALANX_DEPENDENCIES: &str = r#"
 phalanx-protocol = { path = "../protocol", default-features = false }
-serde_json = "1"
-chrono = { version = "0.4", default-features = false, features = ["std", "serde"] }
-data-encoding = { version = "2", default-features = false, features = ["alloc"] }
-serde = { version = "1", features = ["derive"] }
+serde_json = { version = "1", features = ["alloc", "raw_value"] }
+chrono = { version = "0.4", features = ["serde"] }
+data-encoding = "2"
+serde = { version = "1", features = ["alloc", "derive"] }
 
-# Nothing is built for it. What the macros of further dependencies ask of syn is there from the start, so
-# that serde, and with it this library, is not built anew for them.
+# Not used. What further dependencies ask of the crates that this library depends on is there from the start,
+# so that the library is not built anew for them: that takes long, and costs the variables of its types.
+memchr = "2"
+num-traits = { version = "0.2", features = ["i128", "libm"] }
+serde_core = { version = "1", features = ["alloc"] }
+
+# Nothing is built for it. What the macros of further dependencies ask of syn is there too.
 [build-dependencies]
 syn = { version = "3", features = ["extra-traits", "fold", "full", "visit", "visit-mut"] }
 

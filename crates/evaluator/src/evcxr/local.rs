@@ -234,13 +234,18 @@ impl Local {
         Ok(())
     }
 
-    /// Adds a dependency by a `:dep` line, and builds it.
-    pub(super) fn add_dependency(&mut self, line: &str) -> Result<EvalOutputs, Failure> {
-        let building = DryRun::building_dependencies(self.definitions.globs());
+    /// Adds dependencies by `:dep` lines, and builds them.
+    pub(super) fn add_dependency(&mut self, lines: &str) -> Result<EvalOutputs, Failure> {
+        let building = DryRun::building_new_dependencies(self.definitions.globs());
         let building = building.map_err(not_writable)?;
         self.dependencies.is_stale = true;
-        let prepared = Prepared::unchanged(line);
-        let result = self.execute(&prepared, Answering::Assume(Outcome::Completed))?;
+        let mut prepared = Prepared::unchanged(lines);
+        let completed = Answering::Assume(Outcome::Completed);
+        let mut result = self.execute(&prepared, completed.clone())?;
+        if let Some(addition) = building.addition() {
+            prepared = Prepared::unchanged(&format!("{lines}\n:dep {addition}"));
+            result = self.execute(&prepared, completed)?;
+        }
         let outputs = result.map_err(|error| diagnostics::failure(error, &prepared))?;
         drop(building);
         self.dependencies.note();

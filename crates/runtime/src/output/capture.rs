@@ -22,6 +22,9 @@ const ERROR_LINE_DELAY: Duration = Duration::from_millis(30);
 /// The file in which all cells are compiled, as panics name it.
 const COMPILED: &str = "src/lib.rs:";
 
+/// The beginning of a place in what Rust prints of a panic there.
+const PANICKED: &str = "panicked at src/lib.rs:";
+
 /// Most text a batch holds, in bytes; more goes out at once.
 const BATCH_BYTES: usize = 1 << 16;
 
@@ -350,12 +353,13 @@ impl Capture {
         }
     }
 
-    fn text(&mut self, name: StreamName, text: String) {
+    fn text(&mut self, name: StreamName, mut text: String) {
         if text.is_empty() {
             return;
         }
         if name == StreamName::Stderr {
             self.release_panic();
+            text = located(self.run.as_ref(), &text);
             if let Some(run) = &mut self.run {
                 let mut text = std::mem::take(&mut run.last_line) + &text;
                 run.last_line = text.split_off(last_line_start(&text));
@@ -515,6 +519,21 @@ impl Capture {
 fn last_line_start(text: &str) -> usize {
     let body = text.strip_suffix('\n').unwrap_or(text);
     body.rfind('\n').map_or(0, |at| at + 1)
+}
+
+/// Text in which Rust tells of panics in other threads, with their places in the cell.
+fn located(run: Option<&Run>, text: &str) -> String {
+    let mut parts = text.split(PANICKED);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |told, part| {
+        let is_place = |c: char| c.is_ascii_digit() || c == ':';
+        let end = part.find(|c| !is_place(c)).unwrap_or(part.len());
+        let place = part[..end].trim_end_matches(':');
+        let location = run.map(|run| run.locate(format!("{COMPILED}{place}")));
+        let location = location.filter(|location| !location.starts_with(COMPILED));
+        let location = location.as_deref().unwrap_or("another cell");
+        format!("{told}panicked at {location}{}", &part[place.len()..])
+    })
 }
 
 fn panic_text(message: &str, location: &str) -> String {

@@ -18,7 +18,7 @@ mod threads;
 pub(super) use changes::{Changes, changes};
 pub(super) use crates::{BuiltCrate, read_artifacts};
 pub(super) use graph::Graph;
-pub(super) use runtime::{TOKIO, awaits};
+pub(super) use runtime::{TOKIO, awaits, tokio_for};
 pub(super) use session::{Build, Externs, Session};
 pub(super) use shadowing::{NAMES as STANDARD_NAMES, Shadowed};
 pub(super) use shared::link_arguments;

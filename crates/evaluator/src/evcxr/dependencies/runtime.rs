@@ -5,13 +5,19 @@
 
 use super::super::generated_crate::ENTRY;
 use super::crates::BuiltCrate;
+use cargo_metadata::Metadata;
 use ra_ap_syntax::ast::{self, AstNode};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use toml::{Table, Value};
 
 /// The dependency of cells that await, which need not name it: the crate and its configuration.
 pub(crate) const TOKIO: (&str, &str) = ("tokio", "{ version = \"1\", features = [\"full\"] }");
+
+/// The version of tokio, at its beginning, that has the runtime, and the feature that has everything.
+const VERSION: &str = "1.";
+const FULL: &str = "full";
 
 /// The name under which a cell refers to the shared library.
 pub(super) const DEPENDENCIES: &str = "__phalanx_dependencies";
@@ -20,6 +26,9 @@ pub(super) const DEPENDENCIES: &str = "__phalanx_dependencies";
 const FEATURE: &str = "rt-multi-thread";
 
 /// The code of the shared library that has the runtime. Cells compile nothing of it but the call.
+///
+/// evcxr takes every cell for an asynchronous one once one has awaited. So a cell begins outside of
+/// `block_on`, where it may wait for runtimes of its own, and for what has some, as in a `fn main`.
 const SOURCE: &str = r#"
 fn runtime() -> &'static tokio::runtime::Runtime {
     static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
@@ -36,8 +45,14 @@ pub fn block_on<F: Future>(future: F) {
         let _ = future.await;
     }));
 }
-fn wait(future: std::pin::Pin<&mut dyn Future<Output = ()>>) {
-    runtime().block_on(future)
+fn wait(mut future: std::pin::Pin<&mut dyn Future<Output = ()>>) {
+    let begun = {
+        let _inside = enter();
+        future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+    };
+    if begun.is_pending() {
+        runtime().block_on(future)
+    }
 }
 "#;
 
@@ -84,6 +99,41 @@ impl Runtime {
         let tokio = crates.iter().filter(|built| built.name == TOKIO.0);
         tokio.map(|built| built.package.as_str()).collect()
     }
+}
+
+/// Returns the dependency by which cells have a runtime, if what they depend on needs tokio and has none,
+/// by `cargo metadata` and the manifest it was asked about. Once a cell awaits it would be added anyway,
+/// and all that depends on tokio be built again.
+pub(crate) fn tokio_for(metadata: &[u8], manifest: &str) -> Option<String> {
+    let metadata: Metadata = serde_json::from_slice(metadata).ok()?;
+    let tokio = metadata.packages.iter().find(|package| {
+        let version = package.version.to_string();
+        package.name.as_str() == TOKIO.0 && version.starts_with(VERSION)
+    })?;
+    let resolved = metadata.resolve?;
+    let node = resolved.nodes.iter().find(|node| node.id == tokio.id)?;
+    let has = |feature: &str| node.features.iter().any(|known| known.as_str() == feature);
+    if has(FULL) {
+        return None;
+    }
+    let manifest: Table = manifest.parse().ok()?;
+    let own = manifest.get("dependencies")?.get(TOKIO.0);
+    let version = own.and_then(|own| own.as_str().or_else(|| own.get("version")?.as_str()));
+    if version.is_some_and(|version| version.starts_with('0')) {
+        return None;
+    }
+    let config = match own {
+        None => TOKIO.1.to_owned(),
+        Some(_) if has(FEATURE) => return None,
+        Some(Value::Table(table)) => {
+            let mut table = table.clone();
+            let features = table.entry("features").or_insert(Value::Array(Vec::new()));
+            features.as_array_mut()?.push(FULL.into());
+            Value::Table(table).to_string()
+        }
+        Some(version) => format!("{{ version = {version}, features = [{FULL:?}] }}"),
+    };
+    Some(format!("{} = {config}", TOKIO.0))
 }
 
 /// Has a cell's crate run inside the shared library's runtime: in place of evcxr's, or if it mentions
@@ -234,6 +284,47 @@ mod tests {
             "const C: u8 = async { 1 }.await;",
         ] {
             assert!(!awaits(cell), "{cell}");
+        }
+    }
+
+    #[test]
+    fn dependencies_with_half_of_tokio_get_all_of_it() {
+        let needed = |version: &str, features: &[&str], dependencies: &str| {
+            let metadata = serde_json::json!({
+                "packages": [{
+                    "name": "tokio", "version": version, "id": "tokio", "dependencies": [],
+                    "targets": [], "features": {}, "manifest_path": "/tokio/Cargo.toml",
+                }],
+                "resolve": { "nodes": [{
+                    "id": "tokio", "deps": [], "dependencies": [], "features": features,
+                }] },
+                "workspace_members": [], "target_directory": "/", "workspace_root": "/", "version": 1,
+            });
+            let manifest = format!("[package]\nname = \"ctx\"\n[dependencies]\n{dependencies}\n");
+            tokio_for(metadata.to_string().as_bytes(), &manifest)
+        };
+        let all = "tokio = { version = \"1\", features = [\"full\"] }";
+        let of_others = "reqwest = \"1\"";
+        for (version, features, dependencies, expected) in [
+            ("1.2.3", &["net"][..], of_others, Some(all)),
+            ("1.2.3", &["net", FULL][..], of_others, None),
+            ("0.2.3", &["net"][..], of_others, None),
+            ("1.2.3", &["sync"][..], "tokio = \"1\"", Some(all)),
+            ("1.2.3", &["rt", FEATURE][..], "tokio = \"1\"", None),
+            ("1.2.3", &["rt"][..], "tokio = { version = \"0.2\" }", None),
+            (
+                "1.2.3",
+                &["rt"][..],
+                "tokio = { features = [\"rt\"], version = \"1.2\" }",
+                Some("tokio = { features = [\"rt\", \"full\"], version = \"1.2\" }"),
+            ),
+        ] {
+            let found = needed(version, features, dependencies);
+            assert_eq!(
+                found.as_deref(),
+                expected,
+                "{version} {features:?} {dependencies}"
+            );
         }
     }
 

@@ -117,6 +117,19 @@ fn a_panic_takes_its_message_from_the_hook_and_not_from_stderr() {
 }
 
 #[test]
+fn a_panic_of_another_thread_is_at_its_place_in_the_cell() {
+    let cell = Cell::new(false)
+        .err("\nthread 'größe' (7) panicked at src/lib.rs:30:5:\nboom\n")
+        .err("\nthread '<unnamed>' (8) panicked at src/lib.rs:3:5:\n")
+        .err("at src/lib.rs:30:5\n");
+    assert_eq!(
+        cell.end()[0],
+        "stderr: \"\\nthread 'größe' (7) panicked at cell:3:5:\\nboom\\n\\nthread '<unnamed>' (8) \
+         panicked at another cell:\\nat src/lib.rs:30:5\\n\""
+    );
+}
+
+#[test]
 fn a_panic_the_user_caught_is_text() {
     let cell = Cell::new(false)
         .err("\x1b]phalanx;panic;src/lib.rs:3:5\x07boom\x1b]phalanx;end-panic\x07")
