@@ -118,8 +118,8 @@ fn with_paths(text: String, paths: &[(String, String)]) -> String {
     }
     text
 }
-
-/// What rust-analyzer takes for the type of `f()?` if it does not know `f`, as where a macro derives it.
+/// The type that rust-analyzer gives `f()?` if it does not know `f`, as where a macro derives it.
+/// The type that rust-analyzer gives of `f()?` if it does not know `f`, as where a macro derives it.
 const NEVER: &str = "!";
 
 /// Returns true for a type without a part that is unknown, such as the length of `[u8; _]`.

@@ -31,9 +31,9 @@ struct Trouble {
 /// A dependency as it was typed.
 #[derive(Debug)]
 pub struct Wanted {
-    /// What follows `:dep`.
+    /// The text behind `:dep`.
     pub argument: String,
-    /// Where that stands.
+    /// The place of that text.
     pub place: Place,
 }
 

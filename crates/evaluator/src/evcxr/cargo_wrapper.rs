@@ -475,7 +475,9 @@ fn real_cargo(folder: &Path) -> io::Result<Command> {
             let mut cargo = Command::new(path.trim());
             cargo
                 .env("PATH", path_without(folder)?)
-                .env_remove(CARGO_VAR);
+                .env_remove(CARGO_VAR)
+                // cargo has rustc compile what it reads there, and keeps the answer.
+                .stdin(Stdio::null());
             Ok(cargo)
         }
         _ => without(folder, "cargo"),
@@ -490,7 +492,10 @@ fn without(folder: &Path, program: &str) -> io::Result<Command> {
         .find(|path| path.is_file());
     let found = found.ok_or_else(|| io::Error::other(format!("{program} is not on the PATH")))?;
     let mut command = Command::new(found);
-    command.env("PATH", path).env_remove(CARGO_VAR);
+    command
+        .env("PATH", path)
+        .env_remove(CARGO_VAR)
+        .stdin(Stdio::null());
     Ok(command)
 }
 

@@ -22,7 +22,7 @@ pub(super) const PROGRESS: [&str; 10] = [
 const NO_ERRORS: &str = "Compilation failed, but no parsable errors were found. STDERR:";
 const STDOUT: &str = "\nSTDOUT:";
 
-/// How cargo begins what it says of a manifest that it cannot read, and each of the causes.
+/// The beginning of cargo's message about a manifest that it cannot read, and that of each cause.
 const MANIFEST: &str = "failed to parse manifest at ";
 const CAUSE: &str = "\nCaused by:\n";
 
@@ -61,16 +61,16 @@ pub(super) fn in_users_words(mut diagnostic: Diagnostic) -> Diagnostic {
     diagnostic
 }
 
-/// The file of the crate, and what it is called in messages.
-const FILE: (&str, &str) = ("src/lib.rs", "cell");
+/// The name of the crate's file in messages.
+const CELL: &str = "cell";
 
 /// A text in which the file of the crate has another name. In a dependency there may be one of the same.
 fn without_file(text: &str) -> String {
-    let mut parts = text.split(FILE.0);
+    let mut parts = text.split(FILE);
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let is_of_other = plain.ends_with('/');
-        plain += if is_of_other { FILE.0 } else { FILE.1 };
+        plain += if is_of_other { FILE } else { CELL };
         plain += part;
     }
     plain
@@ -223,7 +223,7 @@ mod tests {
         });
         assert_eq!(told.help, ["within `{closure}`, and `{closure}`"]);
         assert_eq!(told.rendered.as_deref(), Some("--> cell:1:1"));
-        let of_dependency = "--> /home/größe/src/lib.rs:1:1";
+        let of_dependency = "--> /daten/größe/src/lib.rs:1:1";
         let rendered = Some(of_dependency.to_owned());
         let told_of_dependency = in_users_words(Diagnostic {
             rendered,
