@@ -210,9 +210,13 @@ mod tests {
     use super::*;
 
     fn told(cell: &str) -> Vec<(String, usize, usize)> {
+        // Not to /dev/null, which rustc would replace where it may.
+        let folder = tempfile::tempdir().unwrap();
         let output = Command::new("rustc")
             .args(["--edition=2024", "--crate-type=lib", "--error-format=json"])
-            .args(["--emit=metadata", "-o", "/dev/null", "-"])
+            .args(["--emit=metadata", "-o"])
+            .arg(folder.path().join("cell.rmeta"))
+            .arg("-")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
