@@ -89,7 +89,7 @@ const AROUND: [Case; 10] = [
     ("return 5;", &[("E0308", 1, 8, "`return;` ends a cell")]),
     ("(|| { later().await })()", &[("E0728", 1, 15, "")]),
     (
-        "struct Plain { b: u8 }",
+        "struct Plain { b: u8 }\nlet _ = old(&Plain { b: 1 });",
         // Of an earlier cell: it has no place in this one.
         &[("E0609", 0, 0, "")],
     ),
@@ -177,7 +177,9 @@ async fn errors_are_those_of_the_cell() {
     assert_eq!((last.start_column, last.end_column), (1, 7));
     assert!(last.label.contains("later used"), "{last:?}");
     // What is told of an item of another cell has no lines of this one.
-    let (_, _, result) = s.cell(m, "struct Plain { b: u8 }").await;
+    let (_, _, result) = s
+        .cell(m, "struct Plain { b: u8 }\nlet _ = old(&Plain { b: 1 });")
+        .await;
     let rendered = diagnostics("", result).remove(0).rendered;
     let rendered = rendered.expect("rustc's rendering");
     assert!(
