@@ -5,6 +5,7 @@ On our controller and on ipyparallel's own. Prints, as JSON, what came back.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ println!("{{:?}}", rc.all().apply_sync(|| 6 * 7)?);
 def uses(kernel, client, python):
     """What both kinds of user do in one cluster; `python` are the ids of the Python engines."""
     yield "notebook", "".join(kernel.run(SQUARES)).splitlines()
-    yield "px", "".join(kernel.run("%%px\n1 + 1"))
+    yield "px", re.sub(r"\x1b\[[0-9;]*m", "", "".join(kernel.run("%%px\n1 + 1")))
     balanced = client.load_balanced_view()
     yield "balanced", balanced.map_async(lambda x: x * x, range(TASKS)).get(TIMEOUT) == [
         x * x for x in range(TASKS)
