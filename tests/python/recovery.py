@@ -73,6 +73,18 @@ def sees(kernel, count):
     return f"{count} engine" in "".join(kernel.run("%cluster status"))
 
 
+def kept(kernel):
+    """What the engine shows of its variable; what it publishes just as the connection comes back may be lost."""
+    shown = []
+
+    def is_shown():
+        shown[:] = [text for text in kernel.run(SHOW) if "kept" in text]
+        return bool(shown)
+
+    until(is_shown, "the variable is shown")
+    return shown
+
+
 def an_engine_is_stopped(kernel, client, engine):
     uuid = client._engines[0]
     os.kill(engine.pid, signal.SIGSTOP)
@@ -85,7 +97,7 @@ def an_engine_is_stopped(kernel, client, engine):
     until(lambda: client.ids == [0], "the engine is back")
     until(lambda: sees(kernel, 1), "the notebook sees it")
     yield "same", client._engines[0] == uuid
-    yield "kept", [text for text in kernel.run(SHOW) if "kept" in text]
+    yield "kept", kept(kernel)
 
 
 def the_controller_is_stopped(kernel, cluster, engine):
@@ -94,7 +106,7 @@ def the_controller_is_stopped(kernel, cluster, engine):
         if "silent" in line:
             break
     cluster.controller.send_signal(signal.SIGCONT)
-    yield "kept", [text for text in kernel.run(SHOW) if "kept" in text]
+    yield "kept", kept(kernel)
 
 
 def the_controller_is_killed(kernel, cluster):
@@ -107,7 +119,7 @@ def the_controller_is_killed(kernel, cluster):
     client.close()
     # It is asked for its engines as soon as it is there, when there may be none yet.
     until(lambda: sees(kernel, 1), "the notebook sees the engine")
-    yield "kept", [text for text in kernel.run(SHOW) if "kept" in text]
+    yield "kept", kept(kernel)
 
 
 def main():

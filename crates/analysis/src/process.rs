@@ -20,7 +20,7 @@ use std::time::Duration;
 const STACK: usize = 64 << 20;
 
 /// The time that the first evaluator has for its start before this process takes a processor to itself.
-const HEAD_START: Duration = Duration::from_secs(2);
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// Something that answers requests: rust-analyzer, or a twin for tests.
 pub trait Analyze {

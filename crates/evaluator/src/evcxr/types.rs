@@ -20,7 +20,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The longest that a cell waits whose types rustc does not say either.
-const LONG_PATIENCE: Duration = Duration::from_secs(30);
+const LONG_PATIENCE: Duration = Duration::from_secs(90);
 
 /// The package that evcxr makes up to try a dependency.
 const TRIAL: &str = "name = \"evcxr_dummy_validate_dep\"";
