@@ -1,6 +1,6 @@
 //! The limit of files that this process may have open.
 //!
-//! Where nobody has raised it the soft limit is 1024, for the sake of programs that use `select`; each
+//! The soft limit is 1024 unless somebody raised it, for the sake of programs that use `select`; each
 //! may raise its own to the hard one.
 
 use rustix::io::Errno;

@@ -130,13 +130,19 @@ mod tests {
     use phalanx_protocol::analysis::InferredType;
     use std::time::Duration;
 
-    #[test]
-    fn a_panic_is_an_answer_and_the_next_question_has_one_again() {
+    /// An analyzer without dependencies, and the folder it works in.
+    fn started() -> (tempfile::TempDir, CellAnalyzer) {
         let folder = tempfile::tempdir().unwrap();
         let first = folder.path().join("first");
         std::fs::create_dir(&first).unwrap();
         std::fs::write(first.join("Cargo.toml"), "[package]\nname = \"ctx\"\n").unwrap();
-        let mut analyzer = CellAnalyzer::start(folder.path().join("cells"), &first);
+        let analyzer = CellAnalyzer::start(folder.path().join("cells"), &first);
+        (folder, analyzer)
+    }
+
+    #[test]
+    fn a_panic_is_an_answer_and_the_next_question_has_one_again() {
+        let (_folder, mut analyzer) = started();
         let cell = AnalyzedCell {
             source: "let a = vec![1u8].len();".to_owned(),
             ..AnalyzedCell::default()
@@ -155,11 +161,7 @@ mod tests {
     }
     #[test]
     fn an_answer_that_takes_too_long_is_given_up_and_nothing_is_lost() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = folder.path().join("first");
-        std::fs::create_dir(&first).unwrap();
-        std::fs::write(first.join("Cargo.toml"), "[package]\nname = \"ctx\"\n").unwrap();
-        let mut analyzer = CellAnalyzer::start(folder.path().join("cells"), &first);
+        let (_folder, mut analyzer) = started();
         let cell = AnalyzedCell {
             source: "vec![1u8].le".to_owned(),
             ..AnalyzedCell::default()
