@@ -19,7 +19,7 @@ use std::time::Duration;
 const IN_TIME: Duration = Duration::from_millis(900);
 
 /// The same as long as nothing has been found out yet.
-const FIRST_IN_TIME: Duration = Duration::from_secs(8);
+const FIRST_IN_TIME: Duration = Duration::from_secs(12);
 
 /// The stack of the thread that answers: rust-analyzer follows the nesting of code by recursion.
 const STACK: usize = 64 << 20;

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The same before the first answer, while everything is being loaded.
-const FIRST_PATIENCE: Duration = Duration::from_secs(8);
+const FIRST_PATIENCE: Duration = Duration::from_secs(12);
 
 /// The handle on the analysis process; clones share it. The process ends with the last clone.
 #[derive(Clone, Debug)]
