@@ -5,6 +5,7 @@ use crate::machine::{Shipment, Unprepared};
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
 use phalanx_protocol::segment::SegmentRef;
+use phalanx_sys::file_identity::FileIdentity;
 use phalanx_sys::segment;
 use phalanx_sys::temporary::TemporaryFolder;
 use std::collections::HashMap;
@@ -30,8 +31,28 @@ pub(crate) struct Store {
     /// The folder, where it is this engine's own and ends with it.
     _own: Option<TemporaryFolder>,
     host: String,
-    /// The path of each artifact that was used; verified.
-    known: HashMap<ArtifactHash, PathBuf>,
+    /// The file of each artifact that was used; verified.
+    known: HashMap<ArtifactHash, Known>,
+}
+
+/// A verified file; a client that ends leaves its path to the next one.
+#[derive(Debug)]
+struct Known {
+    path: PathBuf,
+    file: Option<FileIdentity>,
+}
+
+impl Known {
+    fn new(path: PathBuf) -> Self {
+        let file = FileIdentity::of(&path);
+        Self { path, file }
+    }
+
+    /// The path, if the file is still there.
+    fn current(&self) -> Option<&PathBuf> {
+        let is_current = self.file.is_some() && self.file == FileIdentity::of(&self.path);
+        is_current.then_some(&self.path)
+    }
 }
 
 impl Store {
@@ -99,7 +120,7 @@ impl Store {
                     "artifact {hash} cannot be kept in {folder}: {error}"
                 ))
             })?;
-            self.known.insert(hash.clone(), path);
+            self.known.insert(hash.clone(), Known::new(path));
         }
         if self.lacks(&shipment.host, &shipment.args) {
             // Sent again, the data comes along as the artifacts do.
@@ -131,7 +152,7 @@ impl Store {
         if self.lacks(&shipment.host, &shipment.args) {
             return None;
         }
-        let known = |hash| self.known.get(hash).filter(|path| path.exists()).cloned();
+        let known = |hash| self.known.get(hash)?.current().cloned();
         shipment.artifacts.iter().map(known).collect()
     }
 
@@ -142,7 +163,7 @@ impl Store {
     }
 
     fn find(&mut self, hash: &ArtifactHash, offered: Option<PathBuf>) -> Option<PathBuf> {
-        if let Some(path) = self.known.get(hash).filter(|path| path.exists()) {
+        if let Some(path) = self.known.get(hash).and_then(Known::current) {
             return Some(path.clone());
         }
         let cached = self.path(hash);
@@ -150,7 +171,7 @@ impl Store {
             .into_iter()
             .flatten()
             .find(|path| is(path, hash))?;
-        self.known.insert(hash.clone(), path.clone());
+        self.known.insert(hash.clone(), Known::new(path.clone()));
         Some(path)
     }
 
@@ -301,7 +322,14 @@ mod tests {
         let other = cell("here", &[b"other"], vec![path.clone()]);
         assert!(store.prepare(&other, &[]).is_err());
         let here = cell("here", &[b"cell"], vec![path.clone()]);
-        assert_eq!(store.prepare(&here, &[]).unwrap(), [path]);
+        assert_eq!(
+            store.prepare(&here, &[]).unwrap(),
+            std::slice::from_ref(&path)
+        );
+        // Another client writes another cell there.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, b"another").unwrap();
+        assert!(store.prepare(&here, &[]).is_err() && store.known(&here).is_none());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`file_identity`] | telling a file from another at the same path |
 //! | [`fork`] | children that are copies of this process, one kind of which shares its open files |
 //! | [`descriptors`] | which files are open, and putting that back as it was |
 //! | [`children`] | the processes below this one: who they are, ending them |
@@ -18,6 +19,7 @@
 
 pub mod children;
 pub mod descriptors;
+pub mod file_identity;
 pub mod fork;
 pub mod heap;
 pub mod limits;

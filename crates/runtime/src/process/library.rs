@@ -2,11 +2,12 @@
 
 use super::listeners::Listeners;
 use super::load_error;
-use super::own_data::{self, FileIdentity};
+use super::own_data;
 use super::thread_data::ThreadData;
 use crate::{ASKED_WORD, STOP_WORD};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use phalanx_protocol::runtime::SHARED_STATICS_SYMBOL;
+use phalanx_sys::file_identity::FileIdentity;
 use phalanx_sys::page::SharedPage;
 use rustix::fs::MemfdFlags;
 use std::collections::{HashMap, HashSet};
@@ -72,7 +73,7 @@ impl Loaded {
     /// Returns true unless the file at the path is still the one that is loaded, and a second run of
     /// it finds nothing changed.
     fn needs_copy(&mut self, artifact: &Path) -> bool {
-        if self.file.is_none() || self.file != own_data::identity(artifact) {
+        if self.file.is_none() || self.file != FileIdentity::of(artifact) {
             return true;
         }
         let known = &mut self.has_own_data;
@@ -148,7 +149,7 @@ impl Cells {
                 &copy
             }
             None => {
-                let file = own_data::identity(artifact);
+                let file = FileIdentity::of(artifact);
                 let library = open(artifact, RTLD_NOW | RTLD_LOCAL)
                     .map_err(|error| self.not_loaded.clone().unwrap_or(error))?;
                 self.introduce(&library, artifact)?;
@@ -244,7 +245,7 @@ impl Cells {
             let loaded = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
             self.loaded.entry(artifact.to_owned()).or_insert(Loaded {
                 library: loaded,
-                file: own_data::identity(artifact),
+                file: FileIdentity::of(artifact),
                 has_own_data: None,
             });
             let end = hook(&library, END_SYMBOL);

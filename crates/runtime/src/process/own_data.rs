@@ -2,25 +2,7 @@
 
 use object::{Object, ObjectSection, ObjectSymbol, SymbolSection};
 use phalanx_protocol::runtime::STATIC_PREFIX;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-/// A file as it was at a moment: device, inode, size, and the time of its last change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileIdentity(u64, u64, u64, i64, i64);
-
-/// Returns the identity of the file that is at a path now.
-pub(super) fn identity(path: &Path) -> Option<FileIdentity> {
-    let file = path.metadata().ok()?;
-    let (seconds, nanoseconds) = (file.mtime(), file.mtime_nsec());
-    Some(FileIdentity(
-        file.dev(),
-        file.ino(),
-        file.size(),
-        seconds,
-        nanoseconds,
-    ))
-}
 
 /// Data that the compiler and the C runtime put into every library, and that no run changes in a way
 /// that another one sees; and statics, which are to keep what runs have made of them.
@@ -95,20 +77,6 @@ mod tests {
             .unwrap();
         assert!(output.status.success(), "{output:?}");
         has_own_data(&library)
-    }
-
-    #[test]
-    fn another_file_at_the_same_path_is_told_apart() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("libcode_1.so");
-        assert_eq!(identity(&path), None);
-        std::fs::write(&path, "one").unwrap();
-        let first = identity(&path);
-        assert!(first.is_some());
-        assert_eq!(identity(&path), first);
-        std::fs::rename(&path, folder.path().join("aside")).unwrap();
-        std::fs::write(&path, "two").unwrap();
-        assert_ne!(identity(&path), first);
     }
 
     #[test]

@@ -1,0 +1,43 @@
+//! Telling a file from another one that was later written to the same path.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// A file as it was at a moment: device, inode, size, and the time of its last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileIdentity(u64, u64, u64, i64, i64);
+
+impl FileIdentity {
+    /// Returns the identity of the file that is at a path now, if there is one.
+    pub fn of(path: &Path) -> Option<Self> {
+        let file = path.metadata().ok()?;
+        let (seconds, nanoseconds) = (file.mtime(), file.mtime_nsec());
+        Some(Self(
+            file.dev(),
+            file.ino(),
+            file.size(),
+            seconds,
+            nanoseconds,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_at_the_path_is_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cell.so");
+        assert_eq!(FileIdentity::of(&path), None);
+        std::fs::write(&path, "one").unwrap();
+        let first = FileIdentity::of(&path);
+        assert!(first.is_some());
+        assert_eq!(FileIdentity::of(&path), first);
+        let other = folder.path().join("other.so");
+        std::fs::write(&other, "one").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert_ne!(FileIdentity::of(&path), first);
+    }
+}
