@@ -143,10 +143,15 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     }
     let lock = Lock::restore(arguments);
     let key = key(arguments);
+    let mut turn = None;
     let call = match RustcCall::recorded(key) {
         Some(call) => Ok(call),
         None if is_dry && needs_addition(folder, arguments) => std::process::exit(WAITING),
-        None => build(folder, arguments, lock, key),
+        None => {
+            // Without it the same is built twice.
+            turn = lock.as_ref().and_then(|lock| lock.take_turn().ok());
+            build(folder, arguments, lock, key)
+        }
     };
     let followed = call.and_then(|call| Ok((follow(folder, &call, is_dry)?, call)));
     let (session, call) = match followed {
@@ -154,6 +159,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
         Err(BuildError::Failed(code)) => std::process::exit(code),
         Err(BuildError::Io(error)) => return error,
     };
+    drop(turn);
     if is_dry {
         return match fake_build(&library) {
             Ok(()) => std::process::exit(0),

@@ -77,6 +77,19 @@ impl Lock {
         Self { used, kept, before }
     }
 
+    /// Waits until no other evaluator is building the same dependencies; its turn is over when the file is
+    /// closed. What one has built, the next one takes over.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn take_turn(&self) -> io::Result<fs::File> {
+        let path = self.kept.with_extension("turn");
+        fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+        let file = fs::File::create(path)?;
+        file.lock()?;
+        Ok(file)
+    }
+
     /// Cargo is done, with or without success.
     ///
     /// # Errors
