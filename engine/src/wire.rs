@@ -4,7 +4,7 @@ use crate::machine::{Ask, Channel, Event, Identity, Publication, Reply, Request}
 use bytes::Bytes;
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{
-    AbortRequest, BATCH, KEPT, PHALANX, ReplyMetadata, SignalRequest,
+    AbortRequest, BATCH, Content, KEPT, LineageRequest, PHALANX, ReplyMetadata, SignalRequest,
 };
 use phalanx_transport::warn_rarely;
 use phalanx_transport::wire::Header;
@@ -124,6 +124,7 @@ fn ask(envelope: &Envelope) -> Result<Ask, WireError> {
             buffers: Vec::new(),
         },
         "kernel_info_request" => Ask::KernelInfo,
+        LineageRequest::MSG_TYPE => Ask::Lineage,
         "abort_request" => Ask::Abort(envelope.content::<AbortRequest>()?.msg_ids),
         "clear_request" => Ask::Clear,
         "shutdown_request" => Ask::Shutdown,

@@ -31,6 +31,7 @@ impl Cluster {
                 buffers: Vec::new(),
                 quiet: false,
                 keep: false,
+                pushes: Vec::new(),
             }),
             artifacts: Arc::new([(hash, path)]),
             args: Bytes::from_static(args),

@@ -3,7 +3,7 @@
 use crate::client::Shared;
 use crate::connect::{self, Sockets, connection_request};
 use crate::recovery;
-use crate::request::{Request, TaskKey};
+use crate::request::{ControlOrder, Request, TaskKey};
 use crate::result::AsyncResult;
 use crate::state::batch;
 use crate::state::data::Route;
@@ -15,7 +15,7 @@ use crate::wire;
 use bytes::Bytes;
 use chrono::Utc;
 use phalanx_protocol::id::{AsyncResultId, MsgId};
-use phalanx_protocol::parallel::TAKEN;
+use phalanx_protocol::parallel::{Lineage, TAKEN};
 use phalanx_protocol::segment::SegmentRef;
 use phalanx_sys::segment;
 use phalanx_transport::socket;
@@ -61,6 +61,7 @@ pub(crate) struct Actor {
 struct Waiting {
     results: HashMap<AsyncResultId, Held>,
     tickets: HashMap<Ticket, oneshot::Sender<()>>,
+    lineages: HashMap<Ticket, oneshot::Sender<Lineage>>,
     issued: u64,
     /// Queries by their message.
     queries: HashMap<String, oneshot::Sender<Envelope>>,
@@ -128,6 +129,7 @@ impl Actor {
         let mut waiting = Waiting {
             results: HashMap::new(),
             tickets: HashMap::new(),
+            lineages: HashMap::new(),
             issued: 0,
             queries: HashMap::new(),
         };
@@ -359,7 +361,15 @@ impl Actor {
                 }
             }
             Command::Notify(event) => self.shared.notify(&event),
+            Command::Lineage(ticket, lineage) => {
+                if let Some(done) = waiting.lineages.remove(&ticket) {
+                    // Whoever asked may have stopped waiting.
+                    let _ = done.send(*lineage);
+                }
+            }
             Command::Answered(ticket) => {
+                // One that is left has no answer.
+                waiting.lineages.remove(&ticket);
                 if let Some(done) = waiting.tickets.remove(&ticket) {
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());
@@ -485,14 +495,27 @@ impl Waiting {
                 order,
                 ticket: self.ticket(done),
             },
+            Request::Lineage { engine, done } => {
+                let ticket = self.issue();
+                self.lineages.insert(ticket, done);
+                Event::Control {
+                    engines: vec![engine],
+                    order: ControlOrder::Lineage,
+                    ticket,
+                }
+            }
         })
     }
 
     fn ticket(&mut self, done: oneshot::Sender<()>) -> Ticket {
-        self.issued += 1;
-        let ticket = Ticket(self.issued);
+        let ticket = self.issue();
         self.tickets.insert(ticket, done);
         ticket
+    }
+
+    fn issue(&mut self) -> Ticket {
+        self.issued += 1;
+        Ticket(self.issued)
     }
 }
 

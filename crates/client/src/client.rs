@@ -9,6 +9,7 @@ use crate::state::{Event, State};
 use crate::submission::Submission;
 use chrono::Utc;
 use phalanx_protocol::id::{AsyncResultId, EngineId};
+use phalanx_protocol::parallel::Lineage;
 use phalanx_transport::{ClientConnectionFile, Session};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -223,6 +224,22 @@ impl Client {
     pub async fn clear_engines(&self, engines: &[EngineId]) -> Result<(), WaitError> {
         let order = ControlOrder::Clear;
         self.control(engines, order, CONTROL_TIMEOUT).await
+    }
+
+    /// Asks an engine for the cells that led to the state of its namespace.
+    ///
+    /// # Errors
+    /// When it does not answer in [`CONTROL_TIMEOUT`] or not as a Rust engine of this version, or the
+    /// controller is gone.
+    pub async fn lineage(&self, engine: EngineId) -> Result<Lineage, WaitError> {
+        let (done, answered) = oneshot::channel();
+        self.requests
+            .send(Request::Lineage { engine, done })
+            .map_err(|_| WaitError::Disconnected)?;
+        match tokio::time::timeout(CONTROL_TIMEOUT, answered).await {
+            Ok(Ok(lineage)) => Ok(lineage),
+            Ok(Err(_)) | Err(_) => Err(WaitError::NoAnswer(CONTROL_TIMEOUT)),
+        }
     }
 
     /// The way to the actor; closed once the client has ended.

@@ -5,6 +5,7 @@ use crate::submission::RefusedTask;
 use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{AsyncResultId, EngineId};
+use phalanx_protocol::parallel::Lineage;
 use phalanx_transport::Envelope;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -46,6 +47,11 @@ pub(crate) enum Request {
         order: ControlOrder,
         done: oneshot::Sender<()>,
     },
+    /// The cells that led to the state of an engine's namespace; dropped if it does not say.
+    Lineage {
+        engine: EngineId,
+        done: oneshot::Sender<Lineage>,
+    },
     /// Something for the controller; answered with its reply, or dropped when it is gone.
     Query {
         msg_type: &'static str,
@@ -63,4 +69,6 @@ pub(crate) enum ControlOrder {
     Clear,
     /// Take this signal.
     Signal(i32),
+    /// Name the cells that led to your state.
+    Lineage,
 }

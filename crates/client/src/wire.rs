@@ -12,8 +12,9 @@ use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
 use phalanx_protocol::parallel::{
     AbortRequest, BATCH, CallMetadata, CellMetadata, ClearRequest, ConnectionReply, Content, Ended,
-    KEPT, PHALANX, Refusal, RegistrationNotification, ShutdownNotification, ShutdownRequest,
-    Signal, SignalRequest, TAKEN, TaskMetadata, UnregistrationNotification,
+    KEPT, Lineage, LineageRequest, PHALANX, Refusal, RegistrationNotification,
+    ShutdownNotification, ShutdownRequest, Signal, SignalRequest, TAKEN, TaskMetadata,
+    UnregistrationNotification,
 };
 use phalanx_transport::warn_rarely;
 use phalanx_transport::{Envelope, Session};
@@ -30,11 +31,15 @@ pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
     // Field by field: the rest of the metadata differs between engines and is not needed.
     let engine = engine(envelope);
     let refusal: Option<Refusal> = envelope.metadata.get(PHALANX).and_then(of);
-    let answer = match answer(&envelope.content, refusal.as_ref(), &envelope.buffers) {
-        Answer::Ok { .. } if envelope.header.msg_type == "kernel_info_reply" => {
+    let answer = answer(&envelope.content, refusal.as_ref(), &envelope.buffers);
+    let answer = match (answer, envelope.header.msg_type.as_str()) {
+        (Answer::Ok { .. }, "kernel_info_reply") => {
             Answer::KernelInfo(envelope.content.get(PHALANX).and_then(of))
         }
-        answer => answer,
+        (Answer::Ok { .. }, Lineage::MSG_TYPE) => {
+            Answer::Lineage(of(&envelope.content).map(Box::new))
+        }
+        (answer, _) => answer,
     };
     let by_engine = engine
         .as_ref()
@@ -217,6 +222,7 @@ pub(crate) fn request(outgoing: &Outgoing, session: &Session, buffers: Vec<Bytes
         ),
         Body::Control(ControlOrder::Shutdown) => session.message(&ShutdownRequest::default(), None),
         Body::Control(ControlOrder::Clear) => session.message(&ClearRequest::default(), None),
+        Body::Control(ControlOrder::Lineage) => session.message(&LineageRequest::default(), None),
         Body::Control(ControlOrder::Signal(signal)) => session.message(
             &SignalRequest {
                 sig: Signal::Number(*signal),

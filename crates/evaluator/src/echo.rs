@@ -200,11 +200,14 @@ impl Echo {
         let cell = Some(self.artifact(&lines)?).filter(|_| !lines.is_empty());
         self.functions.insert(next.clone(), functions);
         self.states.insert(next, variables.clone());
-        Ok(Answer::Compiled(Compiled {
+        Ok(Answer::Compiled(Box::new(Compiled {
             cell,
             variables: variables.into_iter().collect(),
             moved,
-        }))
+            types: Vec::new(),
+            unchanged: false,
+            packages: None,
+        })))
     }
 
     fn artifact(&mut self, lines: &[String]) -> Result<CompiledCell, Failure> {

@@ -6,6 +6,7 @@
 
 use crate::failure::Failure;
 use crate::id::StateId;
+use crate::parallel::Package;
 use crate::runtime::Outcome;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -54,6 +55,14 @@ pub enum EvaluatorRequest {
         /// The assumed outcome of the run. `VariablesLost` means: these are lost, compile again
         /// without them and assume completed. `Died` gives `base` without any variable.
         outcome: Outcome,
+        /// Crates that are not what they were when an engine came to `next`: variables whose types
+        /// reach them are dropped by the next cell.
+        #[serde(default)]
+        rebuilt: Vec<String>,
+        /// The types of the variables that the cell declares without writing them, if it has been compiled
+        /// before: [`Compiled::types`] of then.
+        #[serde(default)]
+        types: Option<Vec<(String, String)>>,
     },
     /// Engines: adds a dependency for all states from now on (`:dep` applies everywhere).
     AddDependency {
@@ -93,7 +102,7 @@ pub enum Answer {
     /// The local cell is done.
     Evaluated(Evaluated),
     /// The cell is compiled; `None` when it had nothing to run.
-    Compiled(Compiled),
+    Compiled(Box<Compiled>),
     /// The dependency is in place.
     Added,
 }
@@ -124,6 +133,16 @@ pub struct Compiled {
     /// Variables of `base` that the cell moves, so that `next` lacks them.
     #[serde(default)]
     pub moved: Vec<String>,
+    /// The types of the variables that the cell declares without writing them, and that are kept: name and
+    /// type.
+    #[serde(default)]
+    pub types: Vec<(String, String)>,
+    /// True if `next` is `base` but for the values of its variables.
+    #[serde(default)]
+    pub unchanged: bool,
+    /// The packages that cells depend on, if they are not those of the last answer.
+    #[serde(default)]
+    pub packages: Option<Vec<Package>>,
 }
 
 /// A cell as machine code.

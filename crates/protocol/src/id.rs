@@ -89,6 +89,10 @@ text_id! {
     ArtifactHash
 }
 text_id! {
+    /// Identifies the packages that cells were compiled with, by what they were built of.
+    DependenciesId
+}
+text_id! {
     /// One state of a namespace: the items and variables after a given chain of cells.
     ///
     /// Engines that have run the same cells have the same `StateId`. Unique over all clients.
@@ -105,6 +109,13 @@ number_id! {
 number_id! {
     /// One AsyncResult held by the kernel; counts up from 1.
     AsyncResultId(u64)
+}
+
+impl Default for DependenciesId {
+    /// Identifies dependencies that nobody has described.
+    fn default() -> Self {
+        Self::new("")
+    }
 }
 
 impl StateId {

@@ -3,7 +3,7 @@
 use super::event::{Ask, Command, Request};
 use super::failure::{self, Failure};
 use super::{ABORTED, Machine, Now, RuntimeState, status};
-use phalanx_protocol::id::{MsgId, StateId};
+use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::{PHALANX, Signal};
 use serde_json::{Value, json};
 
@@ -14,6 +14,11 @@ impl Machine {
             Ask::KernelInfo => {
                 let info = self.kernel_info();
                 self.answer(request, info, now, commands);
+            }
+            Ask::Lineage => {
+                let mut lineage = json!(self.records.lineage(self.state.clone()));
+                lineage["status"] = json!("ok");
+                self.answer(request, lineage, now, commands);
             }
             Ask::Abort(ids) => {
                 self.abort(&ids, now, commands);
@@ -100,7 +105,7 @@ impl Machine {
                 current.clear = true;
             }
             _ => {
-                self.state = StateId::empty();
+                self.forget_all();
                 if self.runtime == RuntimeState::Up {
                     self.forget();
                 }

@@ -68,6 +68,8 @@ pub(crate) enum Ask {
     },
     /// Say what you are.
     KernelInfo,
+    /// Name the cells that led to your state.
+    Lineage,
     /// Drop these, or all, that have not begun.
     Abort(Vec<MsgId>),
     /// Forget everything.

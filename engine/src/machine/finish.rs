@@ -35,16 +35,20 @@ impl Machine {
         let took = (outcome == Outcome::Completed).then_some(took);
         self.ahead.took(&current.work, took);
         match &current.work {
-            Work::Cell { cell, .. } => {
+            Work::Cell { cell, code, .. } => {
                 if let Some(state) = StateId::after(&cell.next, &outcome) {
+                    self.records.add(code, cell, state.clone(), &outcome);
                     self.state = state;
                 }
                 if died && current.clear {
-                    self.state = StateId::empty();
+                    self.forget_all();
                 }
             }
             // A call leads to no state of its own, but takes all there is with it.
-            Work::Call { .. } if died => self.state = StateId::empty(),
+            Work::Call { .. } if died => self.forget_all(),
+            Work::Call { call, .. } if outcome == Outcome::Completed => {
+                self.records.push(&call.pushes);
+            }
             Work::Call { .. } => {}
         }
         if died {
@@ -71,6 +75,12 @@ impl Machine {
             Outcome::Abandoned { status } => self.stopped(&status, Left::All, commands),
             Outcome::Died { status } => self.stopped(&status, Left::Nothing, commands),
         }
+    }
+
+    /// The namespace is empty.
+    pub(super) fn forget_all(&mut self) {
+        self.state = StateId::empty();
+        self.records.clear();
     }
 
     /// The process that ran the current cell has ended.

@@ -9,6 +9,7 @@ mod control;
 mod event;
 mod failure;
 mod finish;
+mod records;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -24,13 +25,14 @@ use batch::Held;
 use bytes::Bytes;
 use failure::Failure;
 use phalanx_protocol::evaluator::{CompiledCell, DroppedVariables};
-use phalanx_protocol::id::{MsgId, RunId, StateId};
+use phalanx_protocol::id::{ArtifactHash, MsgId, RunId, StateId};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{CallMetadata, EngineHandshake, RefusalReason};
 use phalanx_protocol::runtime::Outcome;
 use phalanx_protocol::segment::SegmentRef;
 use phalanx_runtime::FunctionCall;
 use phalanx_transport::wire::Header;
+use records::Records;
 use serde_json::json;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
@@ -45,10 +47,12 @@ pub(crate) struct Machine {
     about: EngineHandshake,
     runtime: RuntimeState,
     state: StateId,
+    /// The cells that led to it.
+    records: Records,
     /// The compiler of the code the runtime has loaded.
     abi: Option<String>,
     /// Libraries the runtime has loaded besides cells.
-    loaded: HashSet<PathBuf>,
+    loaded: HashSet<ArtifactHash>,
     queue: VecDeque<Request>,
     /// Replies that wait for those to come.
     held: Held,
@@ -106,6 +110,7 @@ impl Machine {
             about,
             runtime: RuntimeState::Awaited,
             state: StateId::empty(),
+            records: Records::default(),
             abi: None,
             loaded: HashSet::new(),
             queue: VecDeque::new(),
@@ -219,7 +224,7 @@ impl Machine {
         if !request.is_quiet() {
             status(&request, "busy", commands);
         }
-        let (work, buffers) = match work::accept(request.ask.clone()) {
+        let (mut work, buffers) = match work::accept(request.ask.clone()) {
             Ok(accepted) => accepted,
             Err(why) => {
                 let failure = failure::not_for_us(&self.identity, &why);
@@ -230,6 +235,9 @@ impl Machine {
                 return;
             }
         };
+        if let Work::Cell { cell, .. } = &mut work {
+            self.records.describe(&mut cell.record);
+        }
         if let Work::Cell { cell, .. } = &work
             && cell.base != self.state
         {
@@ -356,8 +364,9 @@ impl Machine {
             self.fail(Failure::new("InternalError", text), commands);
             return;
         };
-        for library in libraries {
-            if self.loaded.insert(library.clone()) {
+        // Two clients may have the same library in two places.
+        for (hash, library) in current.work.artifacts().iter().zip(libraries) {
+            if self.loaded.insert(hash.clone()) {
                 commands.push(Command::Load(library.clone()));
             }
         }
@@ -434,7 +443,7 @@ impl Machine {
             self.ended(outcome, commands);
         } else if self.runtime == RuntimeState::Up {
             // It died between two cells, so nothing that was defined is left.
-            self.state = StateId::empty();
+            self.forget_all();
         }
         self.forget();
         commands.push(Command::StartRuntime);

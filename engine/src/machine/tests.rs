@@ -83,6 +83,7 @@ fn request(id: &str, ask: Ask) -> Request {
         Ask::KernelInfo => "kernel_info_request",
         Ask::Abort(_) => "abort_request",
         Ask::Clear => "clear_request",
+        Ask::Lineage => "lineage_request",
         Ask::Shutdown => "shutdown_request",
         Ask::Signal(_) => "signal_request",
         Ask::Unknown => "odd_request",
@@ -105,7 +106,7 @@ fn request(id: &str, ask: Ask) -> Request {
     }
 }
 
-fn metadata(base: &str, next: &str) -> CellMetadata {
+pub(super) fn metadata(base: &str, next: &str) -> CellMetadata {
     CellMetadata {
         abi: "rustc 1".to_owned(),
         host: "here".to_owned(),
@@ -117,6 +118,7 @@ fn metadata(base: &str, next: &str) -> CellMetadata {
         artifacts: vec![ArtifactHash::new("std"), ArtifactHash::new("cell")],
         paths: Vec::new(),
         buffers: Vec::new(),
+        record: Box::default(),
     }
 }
 
@@ -543,6 +545,7 @@ fn call() -> Ask {
             buffers: Vec::new(),
             quiet: false,
             keep: false,
+            pushes: Vec::new(),
         })),
         buffers: vec!["args".into()],
     }

@@ -69,12 +69,17 @@ impl Work {
         }
     }
 
+    /// The libraries it needs, in load order.
+    pub(super) fn artifacts(&self) -> &[ArtifactHash] {
+        match self {
+            Self::Cell { cell, .. } => &cell.artifacts,
+            Self::Call { call, .. } => &call.artifacts,
+        }
+    }
+
     /// The library that the code is in: what it needs stands before it.
     pub(super) fn library(&self) -> Option<&ArtifactHash> {
-        match self {
-            Self::Cell { cell, .. } => cell.artifacts.last(),
-            Self::Call { call, .. } => call.artifacts.last(),
-        }
+        self.artifacts().last()
     }
 
     /// Returns true if there is nothing to run.

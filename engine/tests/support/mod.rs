@@ -109,6 +109,7 @@ impl Cluster {
                 artifacts: vec![hash.clone()],
                 paths: Vec::new(),
                 buffers: Vec::new(),
+                record: Box::default(),
             },
             artifacts: vec![(hash, path)],
         }

@@ -12,6 +12,7 @@ mod input;
 mod install;
 mod local;
 mod magics;
+mod notebooks;
 mod protocol;
 
 use frontend::Frontend;

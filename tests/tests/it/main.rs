@@ -25,6 +25,7 @@ mod lone_engine;
 mod members;
 mod mixed;
 mod nbclient;
+mod notebooks;
 mod parallel_magics;
 mod recovery;
 mod session;

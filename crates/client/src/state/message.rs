@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineUuid, MsgId, StateId};
 use phalanx_protocol::output::{MimeBundle, Output};
-use phalanx_protocol::parallel::{EngineHandshake, RefusalReason};
+use phalanx_protocol::parallel::{EngineHandshake, Lineage, RefusalReason};
 
 /// A reply to one of our requests, from an engine or made by the controller in its name.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,8 @@ pub(crate) enum Answer {
     Aborted,
     Refused(RefusalReason),
     KernelInfo(Option<EngineHandshake>),
+    /// `None` if it is none that we understand.
+    Lineage(Option<Box<Lineage>>),
 }
 
 /// A publication of an engine for one of our requests.

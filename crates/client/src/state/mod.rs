@@ -25,7 +25,7 @@ use engines::{Engines, Greeting};
 use message::{Answer, Body, Outgoing, Published, Reply};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
-use phalanx_protocol::parallel::RefusalReason;
+use phalanx_protocol::parallel::{Lineage, RefusalReason};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 use tasks::{Consequence, Sending, Tasks};
@@ -119,6 +119,8 @@ pub(crate) enum Command {
     },
     /// Notify the subscribers.
     Notify(ClientEvent),
+    /// The lineage that was asked for on this ticket.
+    Lineage(Ticket, Box<Lineage>),
     /// Every engine asked on this ticket has answered or left.
     Answered(Ticket),
     /// Ask the controller which engines there are.
@@ -635,7 +637,13 @@ impl State {
         }
     }
 
-    fn replied(&mut self, reply: Reply, now: Now, commands: &mut Vec<Command>) {
+    fn replied(&mut self, mut reply: Reply, now: Now, commands: &mut Vec<Command>) {
+        if let Answer::Lineage(lineage) = &mut reply.answer
+            && let Some((_, ticket)) = self.asked.get(&reply.parent)
+            && let Some(lineage) = lineage.take()
+        {
+            commands.push(Command::Lineage(*ticket, lineage));
+        }
         self.answered(&reply.parent, commands);
         if self.engines.is_greeting(&reply.parent) {
             let handshake = match reply.answer {

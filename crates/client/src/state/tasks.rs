@@ -272,7 +272,7 @@ impl Tasks {
                 execution_count,
                 value,
             },
-            Answer::KernelInfo(_) => End::Ok {
+            Answer::KernelInfo(_) | Answer::Lineage(_) => End::Ok {
                 execution_count: None,
                 value: None,
             },

@@ -131,6 +131,7 @@ pub(crate) fn cell(engine: u32) -> EngineCell {
             artifacts: vec![ArtifactHash::new("std"), ArtifactHash::new("cell")],
             paths: Vec::new(),
             buffers: Vec::new(),
+            record: Box::default(),
         },
         artifacts: Vec::new(),
     }
@@ -225,6 +226,7 @@ fn words(command: &Command) -> Option<String> {
         Command::Notify(ClientEvent::ConnectionLost(_)) => "lost".to_owned(),
         Command::Notify(ClientEvent::ConnectionBack) => "back".to_owned(),
         Command::Notify(ClientEvent::Disconnected { .. }) => "disconnected".to_owned(),
+        Command::Lineage(ticket, lineage) => format!("lineage {} {}", ticket.0, lineage.state),
         Command::Answered(ticket) => format!("answered {}", ticket.0),
         Command::Look => "look".to_owned(),
         Command::Recover(tasks) => format!(
@@ -494,6 +496,7 @@ fn balanced(targets: &[u32]) -> EngineTask {
             buffers: Vec::new(),
             quiet: false,
             keep: false,
+            pushes: Vec::new(),
         }),
         artifacts: Arc::new([
             (ArtifactHash::new("std"), "/std".into()),
@@ -695,4 +698,37 @@ fn an_engine_that_cannot_follow_a_reference_is_sent_the_arguments_itself() {
     let told = client.over("s_6");
     assert_eq!(told[..2], ["1 ends ok", "1 settles"]);
     assert_eq!(told.len(), 4, "both engines may forget them: {told:?}");
+}
+
+#[test]
+fn a_lineage_goes_to_whoever_asked_for_it() {
+    let mut client = Client::with(&["here", "here"]);
+    let order = |engine| Event::Control {
+        engines: vec![EngineId(engine)],
+        order: ControlOrder::Lineage,
+        ticket: Ticket(engine.into()),
+    };
+    assert_eq!(client.on(order(0)), ["u0 s_1 Lineage"]);
+    let lineage = Lineage {
+        state: StateId::new("theirs"),
+        records: Vec::new(),
+        dependencies: BTreeMap::new(),
+        pushed: Vec::new(),
+    };
+    let answer = Answer::Lineage(Some(Box::new(lineage)));
+    let answered = Reply {
+        answer,
+        ..reply("s_1")
+    };
+    assert_eq!(
+        client.on(Event::Replied(answered)),
+        ["lineage 0 theirs", "answered 0"]
+    );
+    // An engine of another version has no answer that we understand.
+    assert_eq!(client.on(order(1)), ["u1 s_2 Lineage"]);
+    let answered = Reply {
+        answer: Answer::Lineage(None),
+        ..reply("s_2")
+    };
+    assert_eq!(client.on(Event::Replied(answered)), ["answered 1"]);
 }

@@ -15,13 +15,14 @@ use super::relay::{Answering, Relay};
 use super::returns;
 use super::source::{self, Prepared, Surroundings, prepare};
 use super::syntax;
-use super::types::Types;
+use super::types::{self, Types};
 use super::variables::{self, Variables};
 use crate::process::{Evaluate, Work};
 use evcxr::{Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{Answer, Compiled, EvaluatorRequest, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
+use phalanx_protocol::parallel::Package;
 use phalanx_protocol::runtime::Outcome;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};
@@ -50,6 +51,8 @@ pub(super) struct Engines<S> {
     /// True if they have to be built.
     is_stale: bool,
     types: Types,
+    /// The packages of the last answer.
+    told: Vec<Package>,
 }
 
 /// One state of a namespace.
@@ -90,6 +93,7 @@ impl<S: Clone> Engines<S> {
             dependencies: BTreeMap::new(),
             is_stale: false,
             types,
+            told: Vec::new(),
         }
     }
 
@@ -99,6 +103,8 @@ impl<S: Clone> Engines<S> {
         base: &StateId,
         next: StateId,
         outcome: &Outcome,
+        replaced: &[String],
+        types: Option<&[(String, String)]>,
     ) -> Result<Answer, Failure> {
         if let Some(failure) = syntax::errors(source) {
             return Err(failure);
@@ -116,15 +122,20 @@ impl<S: Clone> Engines<S> {
         }
         self.build_dependencies(&base)?;
         if *outcome == Outcome::Completed
+            && replaced.is_empty()
             && let Some(cell) = self.compile_cache.recall(&base.shape, source)
         {
             let variables = variables::shown(&base.variables);
+            let types = types::declared(source, &base.variables);
             self.states.insert(next, base);
-            return Ok(Answer::Compiled(Compiled {
+            return Ok(Answer::Compiled(Box::new(Compiled {
                 cell: Some(cell),
                 variables,
                 moved: Vec::new(),
-            }));
+                types,
+                unchanged: true,
+                packages: self.news_of_packages(),
+            })));
         }
         let names = || base.variables.iter().map(|(name, _)| name.clone());
         // A runtime that died has no variables left; its items are where they were before the cell.
@@ -132,10 +143,14 @@ impl<S: Clone> Engines<S> {
             Outcome::Died { .. } => ("();", Outcome::VariablesLost(names().collect())),
             other => (source, other.clone()),
         };
-        let (externs, rebuilt) = dependencies::changes(&base.externs);
+        let (mut externs, rebuilt) = dependencies::changes(&base.externs);
+        dependencies::replace(&mut externs, replaced);
         let dropped = base.definitions.dropped(source, &rebuilt, &base.variables);
         let state = self.without(&base, &dropped.names)?;
-        let types = self.types.of(source, &base.shape, &dropped.names);
+        let types = match types {
+            Some(types) => types::known(source, types),
+            None => self.types.of(source, &base.shape, &dropped.names),
+        };
         let stale_impls = base.impls.stale(source);
         let fallible = base.shape.is_fallible() || returns::are_fallible(source);
         let mut state = state;
@@ -211,9 +226,21 @@ impl<S: Clone> Engines<S> {
                 .into_iter()
                 .filter(|name| !dropped.names.contains(name))
                 .collect(),
+            types: types::declared(source, &namespace.variables),
+            unchanged: false,
+            packages: self.news_of_packages(),
         };
         self.states.insert(next, Arc::new(namespace));
-        Ok(Answer::Compiled(compiled))
+        Ok(Answer::Compiled(Box::new(compiled)))
+    }
+
+    /// The packages that cells depend on, if they are not those of the last answer.
+    fn news_of_packages(&mut self) -> Option<Vec<Package>> {
+        let packages = dependencies::packages();
+        (packages != self.told).then(|| {
+            self.told.clone_from(&packages);
+            packages
+        })
     }
 
     /// Builds what cells depend on, unless nothing can have changed.
@@ -328,8 +355,10 @@ impl<S: Clone> Evaluate for Engines<S> {
                 base,
                 next,
                 outcome,
+                rebuilt,
+                types,
                 ..
-            } => self.compile(&source, &base, next, &outcome),
+            } => self.compile(&source, &base, next, &outcome, &rebuilt, types.as_deref()),
             EvaluatorRequest::AddDependency { spec, .. } => self.add_dependency(&spec),
             other => Err(Failure::Internal {
                 message: format!("the engines' evaluator does not answer {other:?}"),

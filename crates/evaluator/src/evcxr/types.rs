@@ -8,11 +8,13 @@ use super::compile_cache::NamespaceShape;
 use super::generated_crate::build_folder;
 use super::inference;
 use super::untyped::{Untyped, untyped};
+use super::variables::Variables;
 use crate::process::Interrupt;
 use phalanx_analysis::client::Client;
 use phalanx_protocol::analysis::{
     AnalysisReply, AnalysisRequest, AnalyzedCell, InferredType, VariableType,
 };
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -125,6 +127,29 @@ impl Types {
     }
 }
 
+/// The types that a cell's variables were found to have when it was compiled before. Of several by one
+/// name, it is the last one that was kept.
+pub(super) fn known(source: &str, types: &[(String, String)]) -> Vec<VariableType> {
+    let mut seen = HashSet::new();
+    let variables = untyped(source).into_iter().rev();
+    let typed = variables.map(|Untyped { name, offset, .. }| {
+        let found = types.iter().find(|(known, _)| *known == name);
+        let ty = match found.filter(|_| seen.insert(name.clone())) {
+            Some((_, ty)) => InferredType::Known(ty.clone()),
+            None => InferredType::Unknown,
+        };
+        VariableType { name, offset, ty }
+    });
+    typed.collect()
+}
+
+/// The types of the variables of a namespace that a cell has declared without writing them.
+pub(super) fn declared(source: &str, variables: &Variables) -> Vec<(String, String)> {
+    let names: HashSet<String> = untyped(source).into_iter().map(|v| v.name).collect();
+    let declared = variables.iter().filter(|(name, _)| names.contains(name));
+    declared.cloned().collect()
+}
+
 /// Those of the variables whose types were not found.
 fn unknown(variables: &[Untyped], types: &[VariableType]) -> Vec<Untyped> {
     let is_unknown = |variable: &&Untyped| {
@@ -144,4 +169,37 @@ fn dependencies(folder: &Path) -> Option<Vec<String>> {
     let mut lines: Vec<String> = dependencies.lines().map(str::to_owned).collect();
     lines.sort();
     Some(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_of_an_earlier_compile_are_those_of_the_variables_that_were_kept() {
+        let source = "let x = 1;\nlet x = name.len();\nlet (y, z) = pair;\nlet w: u8 = 1;";
+        let variable = |name: &str, ty: &str| (name.to_owned(), ty.to_owned());
+        let left = vec![
+            variable("w", "u8"),
+            variable("x", "usize"),
+            variable("y", "größe::Wert"),
+            variable("other", "u8"),
+        ];
+        let declared = declared(source, &left);
+        assert_eq!(declared, left[1..3]);
+        let mut told = known(source, &declared);
+        told.sort_by_key(|variable| variable.offset);
+        let told: Vec<_> = told.into_iter().map(|variable| variable.ty).collect();
+        let known = |ty: &str| InferredType::Known(ty.to_owned());
+        let unknown = InferredType::Unknown;
+        assert_eq!(
+            told,
+            [
+                unknown.clone(),
+                known("usize"),
+                known("größe::Wert"),
+                unknown
+            ]
+        );
+    }
 }

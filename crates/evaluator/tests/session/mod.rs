@@ -221,6 +221,8 @@ impl Session {
         let id = self.id();
         let (source, base, next) = (source.to_owned(), base.clone(), next.clone());
         self.evaluator.send(EvaluatorRequest::Compile {
+            rebuilt: Vec::new(),
+            types: None,
             id,
             source,
             base,
@@ -231,7 +233,7 @@ impl Session {
             EvaluatorEvent::Answer {
                 result: Ok(Answer::Compiled(compiled)),
                 ..
-            } => Ok(compiled),
+            } => Ok(*compiled),
             EvaluatorEvent::Answer {
                 result: Err(failure),
                 ..

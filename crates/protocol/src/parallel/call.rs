@@ -1,3 +1,4 @@
+use crate::apply::Pushed;
 use crate::id::ArtifactHash;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -29,4 +30,7 @@ pub struct CallMetadata {
     /// where ([`KEPT`](super::KEPT)) and keeps them until they are [`TAKEN`](super::TAKEN).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
+    /// The names that the call defines in the engine's namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pushes: Vec<Pushed>,
 }

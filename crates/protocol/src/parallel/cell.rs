@@ -1,6 +1,7 @@
 //! Metadata on ipyparallel's messages by which a Rust engine can run a compiled cell.
 
-use crate::id::{ArtifactHash, StateId};
+use super::lineage::Dependencies;
+use crate::id::{ArtifactHash, DependenciesId, StateId};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -35,6 +36,33 @@ pub struct CellMetadata {
     /// is checked against its hash, so the signed metadata covers the code.
     #[serde(default)]
     pub buffers: Vec<usize>,
+    /// The parts that the engine keeps for other clients.
+    pub record: Box<CellRecord>,
+}
+
+/// The parts of a cell that its engine keeps, so that clients which did not send it can compile from the state
+/// it leads to ([`StateRecord`](super::StateRecord)).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CellRecord {
+    /// The execution count of the cell.
+    pub cell: usize,
+    /// The variables of `base` that the engine has lost, without which the cell was compiled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
+    /// The types of the variables that it declares without writing them: name and type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<(String, String)>,
+    /// True if the cell leaves the namespace as it was, once it has completed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
+    /// The pushed value that it makes a variable, if it is one of ours that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binds: Option<String>,
+    /// The dependencies it was compiled with.
+    pub dependencies: DependenciesId,
+    /// Those dependencies, where the engine may not know them yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub described: Option<Dependencies>,
 }
 
 /// `metadata.phalanx` of a reply, the reason why the engine did not run the cell, if so, and its state.

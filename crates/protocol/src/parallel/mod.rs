@@ -8,6 +8,7 @@ mod call;
 mod cell;
 mod content;
 mod control;
+mod lineage;
 mod query;
 mod registration;
 mod signal;
@@ -15,12 +16,13 @@ mod task;
 
 pub use batch::{BATCH, Ended};
 pub use call::CallMetadata;
-pub use cell::{CellMetadata, EngineHandshake, PHALANX, Refusal, RefusalReason};
+pub use cell::{CellMetadata, CellRecord, EngineHandshake, PHALANX, Refusal, RefusalReason};
 pub use content::Content;
 pub use control::{
     AbortReply, AbortRequest, ApplyReply, ClearReply, ClearRequest, KEPT, ReplyStatus,
     ShutdownReply, ShutdownRequest, SignalReply, SignalRequest, TAKEN,
 };
+pub use lineage::{Dependencies, Lineage, LineageRequest, Package, StateRecord};
 pub use query::{
     DbReply, DbRequest, EngineQueue, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest,
     Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply, ResultRequest,

@@ -4,6 +4,7 @@ use super::connect::{self, Connected};
 use super::local::{LocalCluster, already};
 use super::{Order, Started, status};
 use crate::magic::Targets;
+use crate::parallel::functions::waited;
 use crate::run::Programs;
 use phalanx_client::Client;
 use phalanx_controller::{ControllerConfig, Database};
@@ -160,18 +161,27 @@ impl Owner {
         interrupted: &CancellationToken,
     ) -> Result<usize, Failure> {
         let programs = self.programs.clone();
-        let cluster = self.own("restarted")?;
-        let ids = targets
-            .map(|targets| {
-                let mut there: Vec<EngineId> = cluster.engines().iter().map(|e| e.id()).collect();
-                there.sort_unstable();
-                targets.resolve(&there)
-            })
-            .transpose()
-            .map_err(|message| Failure::Usage {
+        let resolved = |targets: Targets, mut there: Vec<EngineId>| {
+            there.sort_unstable();
+            targets.resolve(&there).map_err(|message| Failure::Usage {
                 message,
                 hint: Some("`%cluster status` shows which there are".to_owned()),
-            })?;
+            })
+        };
+        if let Some(Running::Elsewhere(connected)) = &self.running {
+            // Their processes are somebody else's; what they run is what begins anew.
+            let engines = connected.client.rust_engines();
+            let there = engines.iter().map(|engine| engine.id).collect();
+            let ids = resolved(targets.unwrap_or(Targets::All), there)?;
+            let cleared = connected.client.clear_engines(&ids).await;
+            cleared.map_err(waited)?;
+            return Ok(ids.len());
+        }
+        let cluster = self.own("restarted")?;
+        let there = cluster.engines().iter().map(|e| e.id()).collect();
+        let ids = targets
+            .map(|targets| resolved(targets, there))
+            .transpose()?;
         cluster.restart(&programs, ids, interrupted).await
     }
 

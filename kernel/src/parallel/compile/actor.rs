@@ -1,7 +1,7 @@
 //! The loop around the evaluator for engines: one request at a time, and a new process with all the
 //! old one knew when it dies.
 
-use super::lineage::{Lineages, Origin};
+use super::lineage::{Lineages, Origin, UnknownState};
 use super::{Compilation, Order, Task};
 use crate::parallel::artifacts::Artifacts;
 use crate::run::build::{Build, at};
@@ -11,9 +11,11 @@ use phalanx_protocol::evaluator::{
     Answer, Compiled, EvaluatorEvent, EvaluatorRequest, NamespaceKind, RequestId, Toolchain,
 };
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::id::StateId;
+use phalanx_protocol::id::{DependenciesId, StateId};
+use phalanx_protocol::parallel::Dependencies;
 use phalanx_protocol::runtime::Outcome;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
@@ -32,6 +34,7 @@ pub(super) async fn run(
         dependencies: Vec::new(),
         requests: 0,
         artifacts,
+        described: describe(Dependencies::default()),
         build: None,
     };
     while let Some(order) = actor.next_order().await {
@@ -39,18 +42,20 @@ pub(super) async fn run(
     }
 }
 
-struct Actor {
+pub(super) struct Actor {
     programs: Programs,
     orders: mpsc::UnboundedReceiver<Order>,
     /// Orders that came while another was worked on.
     waiting: VecDeque<Order>,
     closed: bool,
     process: Option<Process>,
-    lineages: Lineages,
+    pub(super) lineages: Lineages,
     /// The dependencies every new evaluator adds first.
     dependencies: Vec<String>,
     requests: u64,
     artifacts: Artifacts,
+    /// The dependencies cells are compiled with, once the evaluator has named them.
+    described: Arc<(DependenciesId, Dependencies)>,
     /// Cargo's output, for the cell that waits for it.
     build: Option<(CellContext, Build)>,
 }
@@ -62,7 +67,7 @@ struct Process {
 }
 
 /// The reason why the evaluator gave no answer.
-enum Silence {
+pub(super) enum Silence {
     /// It ended.
     Gone(Failure),
     /// The kernel is ending.
@@ -90,11 +95,24 @@ impl Actor {
             Order::Variables { state, reply } => {
                 let _ = reply.send(self.lineages.variables(&state));
             }
+            Order::Knows { state, reply } => {
+                let _ = reply.send(self.lineages.missing(&state).is_ok());
+            }
             Order::Moved { state, reply } => {
                 let _ = reply.send(self.lineages.moved(&state));
             }
             Order::Sources { state, reply } => {
                 let _ = reply.send(self.lineages.sources(&state));
+            }
+            Order::Adopt {
+                lineage,
+                context,
+                reply,
+            } => {
+                self.begin_build(context);
+                let result = self.adopt(*lineage).await;
+                self.end_build(result.is_ok()).await;
+                let _ = reply.send(result);
             }
             Order::Warm => {
                 // One that is given up since the kernel ends is nobody's concern.
@@ -148,10 +166,10 @@ impl Actor {
         };
         let missing = match self.lineages.missing(&task.base) {
             Ok(missing) => missing,
-            Err(foreign) => return Ok(Err(not_ours(&foreign))),
+            Err(unknown) => return Ok(Err(not_known(&unknown))),
         };
         for (state, origin) in missing {
-            if let Err(failure) = self.step(state, origin).await? {
+            if let Err(failure) = self.step(state, origin, &[]).await? {
                 return Ok(Err(failure));
             }
         }
@@ -160,13 +178,14 @@ impl Actor {
             base: task.base.clone(),
             source: task.source.clone(),
             cell: task.cell,
+            types: None,
             outcome: if task.lost.is_empty() {
                 Outcome::Completed
             } else {
                 Outcome::VariablesLost(task.lost.clone())
             },
         };
-        let compiled = match self.step(next.clone(), origin).await? {
+        let compiled = match self.step(next.clone(), origin, &[]).await? {
             Ok(compiled) => compiled,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -184,14 +203,20 @@ impl Actor {
             cell: compiled.cell,
             toolchain,
             artifacts,
+            count: task.cell,
+            lost: task.lost.clone(),
+            types: compiled.types,
+            unchanged: compiled.unchanged,
+            dependencies: Arc::clone(&self.described),
         }))
     }
 
-    /// Has the evaluator make one state from another.
-    async fn step(
+    /// Has the evaluator make one state from another, for which some crates were other ones.
+    pub(super) async fn step(
         &mut self,
         next: StateId,
         origin: Origin,
+        rebuilt: &[String],
     ) -> Result<Result<Compiled, Failure>, Silence> {
         let answer = self
             .request(|id| EvaluatorRequest::Compile {
@@ -200,17 +225,29 @@ impl Actor {
                 base: origin.base.clone(),
                 next: next.clone(),
                 outcome: origin.outcome.clone(),
+                rebuilt: rebuilt.to_vec(),
+                types: origin.types.clone(),
             })
             .await?;
         Ok(match answer {
-            Ok(Answer::Compiled(compiled)) => {
+            Ok(Answer::Compiled(mut compiled)) => {
+                if let Some(packages) = compiled.packages.take() {
+                    self.described = describe(Dependencies {
+                        specs: self.dependencies.clone(),
+                        packages,
+                    });
+                }
+                let origin = Origin {
+                    types: Some(compiled.types.clone()),
+                    ..origin
+                };
                 let names = compiled.variables.iter().map(|(name, _)| name.clone());
                 self.lineages
                     .add(next.clone(), origin, names.collect(), &compiled.moved);
                 if let Some(cell) = &compiled.cell {
                     self.lineages.leave_out(&next, &cell.unkept);
                 }
-                Ok(compiled)
+                Ok(*compiled)
             }
             Ok(other) => Err(Failure::Internal {
                 message: format!("the evaluator answered {other:?}"),
@@ -219,7 +256,23 @@ impl Actor {
         })
     }
 
-    async fn add_dependency(&mut self, spec: String) -> Result<(), Failure> {
+    /// The texts after `:dep`, in the order in which they were added.
+    pub(super) fn dependencies(&self) -> &[String] {
+        &self.dependencies
+    }
+
+    /// Returns the dependencies there were; the next evaluator begins without any.
+    pub(super) fn forget_dependencies(&mut self) -> Vec<String> {
+        self.process = None;
+        std::mem::take(&mut self.dependencies)
+    }
+
+    /// The dependencies cells are compiled with.
+    pub(super) fn described(&self) -> &Dependencies {
+        &self.described.1
+    }
+
+    pub(super) async fn add_dependency(&mut self, spec: String) -> Result<(), Failure> {
         if self.dependencies.contains(&spec) {
             return Ok(());
         }
@@ -245,7 +298,7 @@ impl Actor {
     }
 
     /// The toolchain of an evaluator that answers, started if need be.
-    async fn ready(&mut self) -> Result<Toolchain, Failure> {
+    pub(super) async fn ready(&mut self) -> Result<Toolchain, Failure> {
         if let Some(process) = &self.process {
             return Ok(process.toolchain.clone());
         }
@@ -355,6 +408,9 @@ impl Actor {
             Order::Variables { state, reply } => {
                 let _ = reply.send(self.lineages.variables(&state));
             }
+            Order::Knows { state, reply } => {
+                let _ = reply.send(self.lineages.missing(&state).is_ok());
+            }
             Order::Moved { state, reply } => {
                 let _ = reply.send(self.lineages.moved(&state));
             }
@@ -409,11 +465,13 @@ fn gone(status: &str, last_words: &str) -> Failure {
     }
 }
 
-fn not_ours(foreign: &super::lineage::Foreign) -> Failure {
+fn describe(dependencies: Dependencies) -> Arc<(DependenciesId, Dependencies)> {
+    Arc::new((dependencies.id(), dependencies))
+}
+
+pub(super) fn not_known(unknown: &UnknownState) -> Failure {
     Failure::Usage {
-        message: format!("an engine has run cells of another client ({foreign})"),
-        hint: Some(
-            "cells of several clients cannot follow each other on one engine; start a cluster of your own with `%cluster start`".to_owned(),
-        ),
+        message: format!("an engine has run cells of another client ({unknown})"),
+        hint: Some("`%cluster restart` empties the engines' namespaces".to_owned()),
     }
 }

@@ -1,12 +1,14 @@
 //! The states engines can be in, and the origin of each. Pure.
 //!
 //! A state is the outcome of one cell in another state, so every state has a lineage back to the
-//! empty one. What the evaluator has not compiled yet is compiled when a cell needs it.
+//! empty one. What the evaluator has not compiled yet is compiled when a cell needs it. Engines tell of
+//! the cells of other clients.
 
 use crate::run::Moved;
 use phalanx_protocol::evaluator::UnkeptVariable;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::StateId;
+use phalanx_protocol::parallel::StateRecord;
 use phalanx_protocol::runtime::Outcome;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,16 +22,18 @@ pub(super) struct Origin {
     pub(super) source: Arc<str>,
     /// Its execution count.
     pub(super) cell: usize,
+    /// The types of the variables it declares without writing them, once it has been compiled.
+    pub(super) types: Option<Vec<(String, String)>>,
     /// That ended how.
     pub(super) outcome: Outcome,
 }
 
-/// A state that no cell of this session has made.
+/// A state that no known cell has made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("state {0} was made by another client")]
-pub(super) struct Foreign(pub(super) StateId);
+#[error("nothing is known of the cells that led to state {0}")]
+pub(super) struct UnknownState(pub(super) StateId);
 
-/// All states this session has made.
+/// All states that are known.
 #[derive(Debug)]
 pub(super) struct Lineages {
     origins: HashMap<StateId, Origin>,
@@ -55,12 +59,12 @@ impl Lineages {
     /// Lists what has to be compiled, in this order, before a cell can be compiled from `state`.
     ///
     /// # Errors
-    /// When the state's lineage leads to one that is not ours.
-    pub(super) fn missing(&self, state: &StateId) -> Result<Vec<(StateId, Origin)>, Foreign> {
+    /// When the state's lineage leads to one that is not known.
+    pub(super) fn missing(&self, state: &StateId) -> Result<Vec<(StateId, Origin)>, UnknownState> {
         let mut steps = Vec::new();
         let mut at = state.clone();
         while !self.compiled.contains(&at) {
-            let origin = self.origin(&at).ok_or_else(|| Foreign(at.clone()))?;
+            let origin = self.origin(&at).ok_or_else(|| UnknownState(at.clone()))?;
             let base = origin.base.clone();
             steps.push((at, origin));
             at = base;
@@ -69,7 +73,29 @@ impl Lineages {
         Ok(steps)
     }
 
-    /// The cells that led to a state, the first one first, as far as they are ours.
+    /// Takes over the cells of another client.
+    pub(super) fn adopt(&mut self, records: Vec<StateRecord>) {
+        for record in records {
+            let origin = Origin {
+                base: record.base,
+                source: record.source.into(),
+                cell: record.cell,
+                types: Some(record.types),
+                outcome: record.outcome,
+            };
+            self.origins.entry(record.state).or_insert(origin);
+        }
+    }
+
+    /// Forgets the cells of another client.
+    pub(super) fn forget<'a>(&mut self, states: impl Iterator<Item = &'a StateId>) {
+        for state in states {
+            self.origins.remove(state);
+            self.compiled.remove(state);
+        }
+    }
+
+    /// The cells that led to a state, the first one first, as far as they are known.
     pub(super) fn sources(&self, state: &StateId) -> Vec<Arc<str>> {
         let mut sources = Vec::new();
         let mut at = state.clone();
@@ -124,7 +150,8 @@ impl Lineages {
         self.compiled = HashSet::from([StateId::empty()]);
     }
 
-    fn origin(&self, state: &StateId) -> Option<Origin> {
+    /// The origin of a state.
+    pub(super) fn origin(&self, state: &StateId) -> Option<Origin> {
         if let Some(origin) = self.origins.get(state) {
             return Some(origin.clone());
         }
@@ -166,6 +193,7 @@ fn unfinished() -> [Outcome; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use phalanx_protocol::id::DependenciesId;
 
     fn state(name: &str) -> StateId {
         StateId::new(name)
@@ -176,6 +204,7 @@ mod tests {
             base: state(base),
             source: source.into(),
             cell: 1,
+            types: None,
             outcome: Outcome::Completed,
         }
     }
@@ -236,12 +265,37 @@ mod tests {
     }
 
     #[test]
-    fn states_of_others_are_refused() {
-        let lineages = Lineages::new();
-        assert_eq!(lineages.missing(&state("x")), Err(Foreign(state("x"))));
+    fn states_of_others_are_known_once_their_cells_are() {
+        let mut lineages = Lineages::new();
+        assert_eq!(lineages.missing(&state("x")), Err(UnknownState(state("x"))));
         assert_eq!(
             lineages.missing(&state("x~died")),
-            Err(Foreign(state("x~died")))
+            Err(UnknownState(state("x~died")))
         );
+        let record = |from: &str, to: &str, outcome| StateRecord {
+            state: state(to),
+            base: state(from),
+            source: to.to_uppercase(),
+            cell: 1,
+            types: Vec::new(),
+            binds: None,
+            outcome,
+            abi: String::new(),
+            dependencies: DependenciesId::new(""),
+        };
+        let died = Outcome::Died {
+            status: String::new(),
+        };
+        let records = vec![
+            record("empty", "w", Outcome::Completed),
+            record("w", "x~died", died),
+        ];
+        lineages.adopt(records.clone());
+        assert_eq!(
+            steps(&lineages, "x~died"),
+            ["empty + W -> w (Completed)", "w + X~DIED -> x~died (Died)"]
+        );
+        lineages.forget(records.iter().map(|record| &record.state));
+        assert!(lineages.missing(&state("w")).is_err());
     }
 }

@@ -1,13 +1,15 @@
 //! Cells compiled for engines, once for all that are in the same state.
 
 mod actor;
+mod adopt;
 mod lineage;
 
 use super::artifacts::Artifacts;
 use crate::run::{CellContext, Moved, Programs};
 use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::id::{ArtifactHash, StateId};
+use phalanx_protocol::id::{ArtifactHash, DependenciesId, StateId};
+use phalanx_protocol::parallel::{Dependencies, Lineage};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +35,16 @@ pub struct Compilation {
     pub toolchain: Toolchain,
     /// The artifacts it needs, in load order, itself last.
     pub artifacts: Vec<(ArtifactHash, PathBuf)>,
+    /// The execution count of the cell.
+    pub count: usize,
+    /// Variables of `base` without which it was compiled, since the engine has lost them.
+    pub lost: Vec<String>,
+    /// The types of the variables that the cell declares without writing them.
+    pub types: Vec<(String, String)>,
+    /// True if `next` is `base` but for the values of its variables.
+    pub unchanged: bool,
+    /// The dependencies it was compiled with.
+    pub dependencies: Arc<(DependenciesId, Dependencies)>,
 }
 
 /// A cell to compile.
@@ -61,6 +73,15 @@ enum Order {
         spec: String,
         context: CellContext,
         reply: oneshot::Sender<Result<(), Failure>>,
+    },
+    Adopt {
+        lineage: Box<Lineage>,
+        context: Option<CellContext>,
+        reply: oneshot::Sender<Result<(), Failure>>,
+    },
+    Knows {
+        state: StateId,
+        reply: oneshot::Sender<bool>,
     },
     Variables {
         state: StateId,
@@ -94,7 +115,7 @@ impl Compiler {
     /// Compiles a cell. Cargo's progress is shown in `context`'s cell, if there is one.
     ///
     /// # Errors
-    /// When it does not compile, or the state is not one of this session.
+    /// When it does not compile, or nothing is known of the cells that led to the state.
     pub async fn compile(
         &self,
         task: Task,
@@ -123,6 +144,32 @@ impl Compiler {
         answer.await.unwrap_or_else(|_| Err(ending()))
     }
 
+    /// Compiles the cells that led to a state which another client has made, running none of them.
+    ///
+    /// # Errors
+    /// When they were compiled by another rustc or with another copy of the notebooks' library, or do not
+    /// compile here.
+    pub async fn adopt(
+        &self,
+        lineage: Lineage,
+        context: Option<CellContext>,
+    ) -> Result<(), Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Adopt {
+            lineage: Box::new(lineage),
+            context,
+            reply,
+        });
+        answer.await.unwrap_or_else(|_| Err(ending()))
+    }
+
+    /// Returns true if cells can be compiled from a state.
+    pub async fn knows(&self, state: StateId) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Knows { state, reply });
+        answer.await.unwrap_or_default()
+    }
+
     /// The names of the variables in a state, as far as they are known.
     pub async fn variables(&self, state: StateId) -> Vec<String> {
         let (reply, answer) = oneshot::channel();
@@ -137,7 +184,7 @@ impl Compiler {
         answer.await.unwrap_or_default()
     }
 
-    /// The cells that led to a state, the first one first, as far as they are this session's.
+    /// The cells that led to a state, the first one first, as far as they are known.
     pub async fn sources(&self, state: StateId) -> Vec<Arc<str>> {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Sources { state, reply });

@@ -15,7 +15,7 @@ use phalanx_protocol::evaluator::DroppedVariables;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
 use phalanx_protocol::output::StreamName;
-use phalanx_protocol::parallel::CellMetadata;
+use phalanx_protocol::parallel::{CellMetadata, CellRecord};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -44,6 +44,17 @@ pub struct Fanout {
     pub watchers: TaskTracker,
 }
 
+/// A source for engines.
+#[derive(Clone, Copy, Debug)]
+pub struct Work<'a> {
+    /// The name of its AsyncResult.
+    pub name: &'a str,
+    /// The source.
+    pub source: &'a str,
+    /// The pushed value that it makes a variable, if it does.
+    pub binds: Option<&'a str>,
+}
+
 /// A cell that is under way on engines.
 #[derive(Clone, Debug)]
 pub struct Submitted {
@@ -69,9 +80,12 @@ impl Fanout {
         source: &str,
         context: &CellContext,
     ) -> Result<Submitted, Failure> {
-        let result = self
-            .run(&client, NAME, &plan.targets, source, context)
-            .await?;
+        let work = Work {
+            name: NAME,
+            source,
+            binds: None,
+        };
+        let result = self.run(&client, work, &plan.targets, context).await?;
         let labels = match plan.named {
             Targets::Id(_) => Labels::None,
             _ => Labels::Engines,
@@ -88,20 +102,20 @@ impl Fanout {
         })
     }
 
-    /// Compiles a cell for engines and submits it under a name; what comes of it is not kept.
+    /// Compiles a source for engines and submits it; what comes of it is not kept.
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
     pub async fn run(
         &self,
         client: &Client,
-        name: &str,
+        work: Work<'_>,
         ids: &[EngineId],
-        source: &str,
         context: &CellContext,
     ) -> Result<AsyncResult, Failure> {
         let engines = targets(client, ids)?;
-        let source: Arc<str> = source.into();
+        self.adopt(client, ids, context).await?;
+        let source: Arc<str> = work.source.into();
         let compiled = self.compile_all(&engines, &source, context).await?;
         let cells = compiled.values().filter_map(|made| made.cell.as_ref());
         let mut names = BTreeSet::new();
@@ -136,20 +150,25 @@ impl Fanout {
                 continue;
             };
             self.states.expect(&engine.uuid, compilation.next.clone());
-            cells.push(engine_cell(engine.id, &source, compilation).into());
+            let mut cell = engine_cell(engine.id, &source, compilation);
+            cell.metadata.record.described = self.states.describe(&engine.uuid, compilation);
+            cell.metadata.record.binds = work.binds.map(str::to_owned);
+            cells.push(cell.into());
             sent.push((engine.uuid.clone(), compilation.next.clone()));
         }
         let result = client.submit(Submission {
-            name: name.to_owned(),
+            name: work.name.to_owned(),
             tasks: cells,
             refused: refused_tx,
         });
         self.watchers.spawn(supervise(Supervised {
             fanout: self.clone(),
+            client: client.clone(),
             result: result.clone(),
             refused,
             source,
             cell: context.count(),
+            binds: work.binds.map(str::to_owned),
             sent,
         }));
         Ok(result)
@@ -295,6 +314,15 @@ pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilat
                 .collect(),
             paths: Vec::new(),
             buffers: Vec::new(),
+            record: Box::new(CellRecord {
+                cell: compilation.count,
+                lost: compilation.lost.clone(),
+                types: compilation.types.clone(),
+                unchanged: compilation.unchanged,
+                binds: None,
+                dependencies: compilation.dependencies.0.clone(),
+                described: None,
+            }),
         },
         artifacts: compilation.artifacts.clone(),
     }

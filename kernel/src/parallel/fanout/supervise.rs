@@ -3,7 +3,7 @@
 use super::submit::{Fanout, Sent, engine_cell};
 use crate::parallel::compile::{Compilation, Task};
 use crate::report::report;
-use phalanx_client::{AsyncResult, RefusedTask, TaskEvent, TaskEventKind};
+use phalanx_client::{AsyncResult, Client, RefusedTask, TaskEvent, TaskEventKind};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::id::{EngineId, StateId};
 use phalanx_protocol::parallel::RefusalReason;
@@ -18,11 +18,14 @@ const MOST_REFUSALS: usize = 32;
 /// A submission to watch over.
 pub(super) struct Supervised {
     pub(super) fanout: Fanout,
+    pub(super) client: Client,
     pub(super) result: AsyncResult,
     pub(super) refused: mpsc::UnboundedReceiver<RefusedTask>,
     pub(super) source: Arc<str>,
     /// The execution count of the cell.
     pub(super) cell: usize,
+    /// The pushed value that it makes a variable.
+    pub(super) binds: Option<String>,
     /// By task.
     pub(super) sent: Sent,
 }
@@ -78,22 +81,19 @@ async fn serve(
     };
     let needed = (task.state.clone(), lost);
     if !again.contains_key(&needed) {
-        let task = Task {
-            base: needed.0.clone(),
-            source: Arc::clone(&watched.source),
-            lost: needed.1.clone(),
-            cell: watched.cell,
-        };
-        let compiled = watched.fanout.compiler.compile(task, None).await;
+        let compiled = compile(watched, &task, &needed).await;
         again.insert(needed.clone(), compiled);
     }
     match &again[&needed] {
         Ok(compilation) => {
+            let mut cell = engine_cell(task.engine, &watched.source, compilation);
             if let Some((engine, next)) = watched.sent.get_mut(task.task) {
                 *next = compilation.next.clone();
                 watched.fanout.states.expect(engine, next.clone());
+                cell.metadata.record.described =
+                    watched.fanout.states.describe(engine, compilation);
             }
-            let cell = engine_cell(task.engine, &watched.source, compilation);
+            cell.metadata.record.binds.clone_from(&watched.binds);
             task.resend(cell);
         }
         Err(failure) => {
@@ -104,6 +104,30 @@ async fn serve(
             task.fail(failure);
         }
     }
+}
+
+/// Compiles the cell for the state of the engine that refused it, which another client may have made.
+async fn compile(
+    watched: &Supervised,
+    task: &RefusedTask,
+    (state, lost): &Needed,
+) -> Result<Compilation, Failure> {
+    let compiler = &watched.fanout.compiler;
+    if !compiler.knows(state.clone()).await
+        && let Some((uuid, _)) = watched.sent.get(task.task)
+    {
+        let adopted = watched
+            .fanout
+            .adopt_of(&watched.client, task.engine, uuid, None);
+        adopted.await?;
+    }
+    let task = Task {
+        base: state.clone(),
+        source: Arc::clone(&watched.source),
+        lost: lost.clone(),
+        cell: watched.cell,
+    };
+    compiler.compile(task, None).await
 }
 
 fn not_compiled(engine: EngineId, failure: &Failure) -> RemoteFailure {

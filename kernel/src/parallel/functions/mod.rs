@@ -12,7 +12,7 @@ mod namespace;
 mod query;
 
 pub use namespace::materialise;
-pub use query::query;
+pub use query::{query, waited};
 
 use super::artifacts::{Artifacts, Needed};
 use super::fanout::no_rust_engines;
@@ -79,6 +79,7 @@ pub async fn apply(
         buffers: Vec::new(),
         quiet: true,
         keep: false,
+        pushes: apply.pushes.clone(),
     };
     for (engine, pushed) in engines
         .iter()

@@ -30,6 +30,17 @@ impl Names {
             .insert(pushed.name.clone(), Given::Pushed { type_name });
     }
 
+    /// An engine says which values the notebooks that use it have put there, and which of them have become
+    /// variables. Those that are on their way it does not know of.
+    pub(super) fn found(&mut self, engine: &EngineUuid, all: &[Pushed], bound: &[String]) {
+        for name in bound {
+            self.bound(engine, name);
+        }
+        for pushed in all {
+            self.pushed(engine, pushed);
+        }
+    }
+
     /// A variable, or the value of an expression, was copied there.
     pub(super) fn copied(&mut self, engine: &EngineUuid, name: &str, state: StateId) {
         self.of(engine)
@@ -106,6 +117,12 @@ mod tests {
         assert!(found[&key].iter().eq([&engine]));
         names.bound(&engine, "x");
         assert!(!names.is_current(&engine, "x", &t));
+        names.found(&engine, std::slice::from_ref(&pushed), &[]);
+        assert!(names.is_current(&engine, "x", &s));
+        names.found(&engine, &[], &[]);
+        assert!(names.is_current(&engine, "x", &s), "it is on its way");
+        names.found(&engine, &[], &["x".to_owned()]);
+        assert!(!names.is_current(&engine, "x", &s));
         names.pushed(&engine, &pushed);
         names.forget(&engine);
         assert!(names.to_bind(&engines, |_| true).is_empty());

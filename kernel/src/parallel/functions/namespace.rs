@@ -1,5 +1,6 @@
 //! Variables for functions, and pushed values for cells: cells of ours that go before.
 
+use crate::parallel::fanout::Work;
 use crate::run::{CellContext, Services};
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
@@ -18,6 +19,9 @@ pub(super) async fn publish(
     references: &[String],
 ) -> Result<(), Failure> {
     let fanout = services.fanout();
+    if !references.is_empty() {
+        fanout.adopt(client, engines, context).await?;
+    }
     for reference in references {
         if !is_name(reference) {
             // Of an expression, what is pushed is a part like any variable.
@@ -42,7 +46,7 @@ pub(super) async fn publish(
         }
         let source = format!("phalanx::__cell::publish({reference:?}, &({reference}));");
         let ids: Vec<EngineId> = behind.iter().map(|(id, _)| *id).collect();
-        run(services, context, client, &ids, &source)
+        run(services, context, client, &ids, &source, None)
             .await
             .map_err(|failure| not_published(reference, failure))?;
         for engine in client.engines() {
@@ -67,6 +71,8 @@ pub async fn materialise(
     engines: &[EngineId],
     source: &str,
 ) -> Result<(), Failure> {
+    let fanout = services.fanout();
+    fanout.adopt(client, engines, context).await?;
     let uuids: Vec<EngineUuid> = client
         .engines()
         .into_iter()
@@ -74,10 +80,21 @@ pub async fn materialise(
         .map(|engine| engine.uuid)
         .collect();
     let mentioned = words(source);
-    let found = services
-        .functions()
-        .names()
-        .to_bind(&uuids, |name| mentioned.contains(name));
+    let to_bind = || {
+        let mut names = services.functions().names();
+        for uuid in &uuids {
+            if let Some((pushed, bound)) = fanout.states.take_pushed(uuid) {
+                names.found(uuid, &pushed, &bound);
+            }
+        }
+        names.to_bind(&uuids, |name| mentioned.contains(name))
+    };
+    let mut found = to_bind();
+    if !found.is_empty() {
+        // Another notebook may have made variables of them, and changed these.
+        fanout.look_again(client, engines, context).await?;
+        found = to_bind();
+    }
     for ((name, type_name), uuids) in found {
         let ids: Vec<EngineId> = client
             .engines()
@@ -105,7 +122,7 @@ async fn bind(
     let mut first = None;
     for ty in phalanx_evaluator::type_sources(type_name) {
         let source = format!("let mut {name}: {ty} = phalanx::__cell::pushed({name:?});");
-        match run(services, context, client, engines, &source).await {
+        match run(services, context, client, engines, &source, Some(name)).await {
             Ok(()) => return Ok(()),
             Err(failure @ Failure::Compile { .. }) => {
                 first.get_or_insert_with(|| not_bound(name, &ty, failure));
@@ -123,11 +140,15 @@ async fn run(
     client: &Client,
     engines: &[EngineId],
     source: &str,
+    binds: Option<&str>,
 ) -> Result<(), Failure> {
     let fanout = services.fanout();
-    let result = fanout
-        .run(client, "phalanx", engines, source, context)
-        .await?;
+    let work = Work {
+        name: "phalanx",
+        source,
+        binds,
+    };
+    let result = fanout.run(client, work, engines, context).await?;
     tokio::select! {
         _ = result.wait(None) => {}
         () = context.interrupted().cancelled() => {

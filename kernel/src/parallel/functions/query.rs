@@ -1,6 +1,7 @@
 //! Requests of the library about the cluster, except calls of functions.
 
 use super::{Functions, client, materialise};
+use crate::parallel::fanout::Work;
 use crate::parallel::results::Held;
 use crate::report::elsewhere;
 use crate::run::magics::limit;
@@ -182,7 +183,16 @@ async fn execute(
     materialise(services, context, client, engines, source).await?;
     let fanout = services.fanout();
     let result = fanout
-        .run(client, "execute", engines, source, context)
+        .run(
+            client,
+            Work {
+                name: "execute",
+                source,
+                binds: None,
+            },
+            engines,
+            context,
+        )
         .await
         .map_err(|failure| elsewhere(failure, "execute", source))?;
     let labels = match engines {
@@ -221,7 +231,8 @@ fn ids(client: &Client) -> Vec<EngineId> {
     engines.iter().map(|engine| engine.id).collect()
 }
 
-fn waited(error: WaitError) -> Failure {
+/// Engines that did not answer.
+pub fn waited(error: WaitError) -> Failure {
     match error {
         WaitError::Disconnected => Failure::Environment {
             message: error.to_string(),

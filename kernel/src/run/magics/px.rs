@@ -126,10 +126,23 @@ async fn submit(
     source: &str,
     progress: &mut Progress,
 ) -> Result<Submitted, Failure> {
-    let submitted = async {
+    let attempt = async || {
         functions::materialise(services, context, &client, &plan.targets, source).await?;
         let fanout = services.fanout();
         fanout.submit(client.clone(), plan, source, context).await
+    };
+    let submitted = async {
+        let submitted = attempt().await;
+        // The names it lacks may be those that another notebook has defined meanwhile.
+        let fanout = services.fanout();
+        match &submitted {
+            Err(Failure::Compile { .. })
+                if fanout.look_again(&client, &plan.targets, context).await? =>
+            {
+                attempt().await
+            }
+            _ => submitted,
+        }
     };
     tokio::pin!(submitted);
     let submitted = loop {

@@ -46,6 +46,7 @@ pub(super) async fn sync(
     let wanted = targets
         .resolve(&ids)
         .map_err(|message| Fault::magic(MagicError::new(span, message), place, start))?;
+    services.fanout().adopt(&client, &ids, context).await?;
     let stands = stands(services, &engines).await;
     // Of several that have run as much, the first: `max_by_key` would take the last.
     let longest = stands.iter().rev().max_by_key(|stand| stand.sources.len());

@@ -1,8 +1,10 @@
 //! The crates whose types are not what they were when a namespace's variables were made.
 
+use super::crates::LibraryFile;
 use super::session::{Externs, Session};
 use super::shadowing::Shadowed;
 use crate::evcxr::generated_crate::build_folder;
+use phalanx_protocol::parallel::Package;
 use std::collections::BTreeSet;
 
 /// The crates that were built anew since some point.
@@ -14,6 +16,19 @@ pub(crate) struct Changes {
     pub(crate) unchanged: BTreeSet<String>,
     /// The names that their glob imports shadow.
     pub(crate) shadowed: Shadowed,
+}
+
+/// Returns the packages that cells depend on now.
+pub(crate) fn packages() -> Vec<Package> {
+    let folder = build_folder().unwrap_or_default();
+    Session::read(&folder).packages().to_vec()
+}
+
+/// Makes some crates other ones than those there are.
+pub(crate) fn replace(externs: &mut Externs, crates: &[String]) {
+    for name in crates {
+        externs.insert(name.clone(), LibraryFile::of_another());
+    }
 }
 
 /// Returns the crates that cells depend on now, and what is different from what they were: crates of

@@ -1,6 +1,8 @@
 //! The crates that cargo has built for cells, by its own account.
 
 use cargo_metadata::Message;
+use phalanx_protocol::id::ArtifactHash;
+use phalanx_protocol::parallel::Package;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -28,7 +30,56 @@ pub(crate) struct LibraryFile {
     size: u64,
 }
 
+/// The beginning of the identifier of a package whose source can change under the same version.
+const LOCAL: &str = "path+";
+
+impl BuiltCrate {
+    /// The package, as other processes are told of it.
+    pub(crate) fn package(&self) -> Package {
+        let stem = self.file.path.file_stem().unwrap_or_default();
+        let stem = stem.to_string_lossy();
+        // Cargo's hash of the package, its features, its dependencies and the compiler.
+        let mut hash = stem.rsplit('-').next().unwrap_or_default().to_owned();
+        if self.package.starts_with(LOCAL) {
+            let sources = stem.strip_prefix("lib").unwrap_or(&stem);
+            let sources = self.file.path.with_file_name(format!("{sources}.d"));
+            hash += hash_of_sources(&sources).unwrap_or_default().as_str();
+        }
+        let version = self.package.rsplit(['#', '@']).next();
+        Package {
+            name: self.name.clone(),
+            version: version.unwrap_or_default().to_owned(),
+            hash,
+        }
+    }
+}
+
+/// Hashes the files that rustc has read for a library, by its list of them.
+fn hash_of_sources(list: &Path) -> io::Result<String> {
+    let list = std::fs::read_to_string(list)?;
+    let (_, files) = list
+        .lines()
+        .next()
+        .and_then(|line| line.split_once(": "))
+        .unwrap_or_default();
+    let mut contents = Vec::new();
+    // A space within a name follows a backslash.
+    for file in files.replace("\\ ", "\0").split_whitespace() {
+        contents.extend(std::fs::read(file.replace('\0', " "))?);
+    }
+    Ok(ArtifactHash::of(&contents).to_string())
+}
+
 impl LibraryFile {
+    /// Returns what stands for a library that is none of those there are.
+    pub(crate) fn of_another() -> Self {
+        Self {
+            path: PathBuf::new(),
+            modified: SystemTime::UNIX_EPOCH,
+            size: 0,
+        }
+    }
+
     /// Reads what identifies the library at a path.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
         let metadata = path.metadata()?;
@@ -96,6 +147,43 @@ mod tests {
         format!(
             r#"{{"reason":"compiler-artifact","package_id":"registry+https://x#{name}@1.0.0","manifest_path":"/x/Cargo.toml","target":{{"kind":["lib"],"crate_types":["lib"],"name":"{name}","src_path":"/x/lib.rs","edition":"2021","doc":true,"doctest":true,"test":true}},"profile":{{"opt_level":"2","debuginfo":0,"debug_assertions":true,"overflow_checks":true,"test":false}},"features":["std"],"filenames":[{file:?},"/x/lib.rmeta"],"executable":null,"fresh":true}}"#
         )
+    }
+
+    #[test]
+    fn a_local_package_is_told_apart_by_its_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("ein Ordner.rs");
+        let file = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        let written = source.display().to_string().replace(' ', "\\ ");
+        file(
+            "größe-0a1b.d",
+            &format!("/x/libgröße-0a1b.rlib: {written}\n"),
+        );
+        let library = file("libgröße-0a1b.rlib", "code");
+        let built = |package: &str| BuiltCrate {
+            name: "größe".to_owned(),
+            package: package.to_owned(),
+            features: Vec::new(),
+            file: LibraryFile::read(&library).unwrap(),
+        };
+        let (registry, local) = ("registry+https://x#größe@1.0.2", "path+file:///größe#0.1.0");
+        std::fs::write(&source, "fn f() {}").unwrap();
+        let before = [built(registry).package(), built(local).package()];
+        assert_eq!(
+            (before[0].version.as_str(), before[0].hash.as_str()),
+            ("1.0.2", "0a1b")
+        );
+        assert_eq!(before[1].version, "0.1.0");
+        // Built anew of the same source, it is the same package.
+        file("libgröße-0a1b.rlib", "other code");
+        assert_eq!(built(local).package(), before[1]);
+        std::fs::write(&source, "fn g() {}").unwrap();
+        assert_eq!(built(registry).package(), before[0]);
+        assert_ne!(built(local).package(), before[1]);
     }
 
     #[test]

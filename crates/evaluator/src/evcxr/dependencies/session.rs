@@ -6,6 +6,7 @@ use super::runtime::{self, Runtime};
 use super::shadowing::{self, Shadowed};
 use super::shared::{Ingredients, SharedLibrary};
 use super::threads;
+use phalanx_protocol::parallel::Package;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,6 +28,8 @@ pub(crate) struct Session {
     /// Each depends on the one before.
     libraries: Vec<SharedLibrary>,
     externs: Externs,
+    /// Everything that was built for them.
+    packages: Vec<Package>,
     /// The crates among them that depend on tokio, if there is a runtime for them.
     tokio_users: BTreeSet<String>,
     /// The names that glob imports of these crates shadow, for those that were built anew.
@@ -85,6 +88,11 @@ impl Session {
     /// The crates that cells can name.
     pub(crate) fn externs(&self) -> &Externs {
         &self.externs
+    }
+
+    /// Everything that was built for them.
+    pub(crate) fn packages(&self) -> &[Package] {
+        &self.packages
     }
 
     /// The names of the standard prelude that glob imports of crates shadow.
@@ -182,6 +190,7 @@ impl Session {
             self.tokio_users = users.map(|(name, _)| name.clone()).collect();
         }
         self.externs = new;
+        self.packages = build.crates.iter().map(BuiltCrate::package).collect();
         self.key = build.key;
     }
 

@@ -1,0 +1,189 @@
+//! States that another client has made: what led to them is compiled here, and not run again.
+
+use super::actor::{Actor, Silence};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::StateId;
+use phalanx_protocol::parallel::{Dependencies, Lineage, Package};
+
+/// The crates that hold the variables of a namespace: with another build of them, there are none.
+const HOLDING_VARIABLES: [&str; 2] = ["phalanx", "phalanx_protocol"];
+
+const HINT: &str =
+    "`%cluster restart` empties the engines' namespaces, also for whoever else uses them";
+
+impl Actor {
+    /// Compiles the cells of a lineage, on a second evaluator if the first dies over it.
+    pub(super) async fn adopt(&mut self, lineage: Lineage) -> Result<(), Failure> {
+        match self.try_adopt(&lineage).await {
+            Ok(result) => result,
+            Err(Silence::Closing) => Err(super::ending()),
+            Err(Silence::Gone(_)) => match self.try_adopt(&lineage).await {
+                Ok(result) => result,
+                Err(Silence::Closing) => Err(super::ending()),
+                Err(Silence::Gone(failure)) => Err(failure),
+            },
+        }
+    }
+
+    async fn try_adopt(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, Silence> {
+        let toolchain = match self.ready().await {
+            Ok(toolchain) => toolchain,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let mut compilers = lineage.records.iter().map(|record| &record.abi);
+        if let Some(theirs) = compilers.find(|theirs| **theirs != toolchain.rustc) {
+            return Ok(Err(other_rustc(theirs, &toolchain.rustc)));
+        }
+        let new: Vec<StateId> = lineage
+            .records
+            .iter()
+            .map(|record| record.state.clone())
+            .filter(|state| self.lineages.missing(state).is_err())
+            .collect();
+        self.lineages.adopt(lineage.records.clone());
+        let mut adopted = self.replay_with_dependencies(lineage).await?;
+        if let Ok(()) = adopted {
+            adopted = self.check_packages(lineage).await?;
+        }
+        if adopted.is_err() {
+            self.lineages.forget(new.iter());
+        }
+        Ok(adopted)
+    }
+
+    /// Compiles what is not compiled yet, each cell with the dependencies it had. Those of this kernel
+    /// come after them: so the engines' libraries are the ones that come of it, and hold each static once.
+    async fn replay_with_dependencies(
+        &mut self,
+        lineage: &Lineage,
+    ) -> Result<Result<(), Failure>, Silence> {
+        let mut own = Vec::new();
+        let theirs = last_dependencies(lineage);
+        let is_extended = |theirs: &Dependencies| {
+            theirs.specs.is_empty() || theirs.specs.starts_with(self.dependencies())
+        };
+        if !theirs.is_none_or(is_extended) {
+            own = self.forget_dependencies();
+            if let Err(failure) = self.ready().await {
+                return Ok(Err(failure));
+            }
+        }
+        let mut replayed = self.replay(lineage).await?;
+        for spec in own {
+            if let Err(failure) = self.add_dependency(spec).await {
+                replayed = replayed.and(Err(failure));
+            }
+        }
+        Ok(replayed)
+    }
+
+    async fn replay(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, Silence> {
+        let missing = match self.lineages.missing(&lineage.state) {
+            Ok(missing) => missing,
+            Err(unknown) => return Ok(Err(super::actor::not_known(&unknown))),
+        };
+        for (state, origin) in missing {
+            let mut records = lineage.records.iter();
+            let record = records.find(|record| record.state == state);
+            let specs = record.and_then(|record| lineage.dependencies.get(&record.dependencies));
+            for spec in specs.iter().flat_map(|theirs| &theirs.specs) {
+                if let Err(failure) = self.add_dependency(spec.clone()).await {
+                    return Ok(Err(failure));
+                }
+            }
+            let cell = origin.cell;
+            if let Err(failure) = self.step(state, origin, &[]).await? {
+                return Ok(Err(not_replayed(cell, failure)));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Compares the packages that the engines' variables were made with. Variables whose types reach one
+    /// that is another here are dropped by the next cell.
+    async fn check_packages(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, Silence> {
+        let Some(theirs) = last_dependencies(lineage) else {
+            return Ok(Ok(()));
+        };
+        let ours = self.described();
+        let differences = theirs.differences(ours);
+        let holding = |(theirs, _): &&(&Package, Option<&Package>)| {
+            HOLDING_VARIABLES.contains(&theirs.name.as_str())
+        };
+        if let Some((theirs, ours)) = differences.iter().find(holding) {
+            return Ok(Err(other_library(theirs, *ours)));
+        }
+        let names = differences.iter().map(|(theirs, _)| theirs.name.clone());
+        let rebuilt: Vec<String> = names.collect();
+        if rebuilt.is_empty() {
+            return Ok(Ok(()));
+        }
+        let Some(origin) = self.lineages.origin(&lineage.state) else {
+            return Ok(Ok(()));
+        };
+        let cell = origin.cell;
+        let state = lineage.state.clone();
+        let again = self.step(state, origin, &rebuilt).await?;
+        Ok(again
+            .map(drop)
+            .map_err(|failure| not_replayed(cell, failure)))
+    }
+}
+
+/// The dependencies that the last cell of a lineage was compiled with.
+fn last_dependencies(lineage: &Lineage) -> Option<&Dependencies> {
+    let last = lineage.records.last()?;
+    lineage.dependencies.get(&last.dependencies)
+}
+
+fn other_rustc(theirs: &str, ours: &str) -> Failure {
+    Failure::Environment {
+        message: format!(
+            "the engines have run cells that {theirs} compiled for another notebook; {ours} compiles this one's, \
+             and the code of one compiler cannot use the variables of another"
+        ),
+        hint: Some(format!(
+            "select the other notebook's toolchain (RUSTUP_TOOLCHAIN, or `rustup override set` in this folder) and \
+             restart the kernel; or {HINT}"
+        )),
+    }
+}
+
+fn other_library(theirs: &Package, ours: Option<&Package>) -> Failure {
+    let difference = match ours {
+        Some(ours) if ours.version != theirs.version => {
+            format!("version {} there, {} here", theirs.version, ours.version)
+        }
+        _ => "built from other sources, or with other features of what it depends on".to_owned(),
+    };
+    Failure::Environment {
+        message: format!(
+            "the engines have run cells of another notebook with another build of the library `{}` ({difference}), \
+             which holds their variables",
+            theirs.name
+        ),
+        hint: Some(format!(
+            "use the same Phalanx, the same cache folder (PHALANX_CACHE_DIR) and the same dependencies in both \
+             notebooks; or {HINT}"
+        )),
+    }
+}
+
+/// A cell that another notebook has run on the engines does not compile in this one.
+fn not_replayed(cell: usize, failure: Failure) -> Failure {
+    let why = match &failure {
+        Failure::Compile { diagnostics } => diagnostics.first().map(|first| first.message.clone()),
+        _ => None,
+    };
+    let Some(why) = why else {
+        return failure;
+    };
+    Failure::Environment {
+        message: format!(
+            "cell [{cell}] of another notebook, which the engines have run, does not compile in this one: {why}"
+        ),
+        hint: Some(format!(
+            "start this kernel in the folder and with the environment of the other one; or {HINT}"
+        )),
+    }
+}

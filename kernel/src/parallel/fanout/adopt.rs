@@ -1,0 +1,93 @@
+//! Engines whose state another client has made.
+
+use super::submit::Fanout;
+use crate::run::CellContext;
+use phalanx_client::{Client, WaitError};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::{EngineId, EngineUuid};
+
+impl Fanout {
+    /// Has the compiler learn the states of these engines, where another client has made them.
+    ///
+    /// # Errors
+    /// When an engine does not name the cells that led to its state, they do not compile here, or the cell
+    /// is interrupted.
+    pub async fn adopt(
+        &self,
+        client: &Client,
+        ids: &[EngineId],
+        context: &CellContext,
+    ) -> Result<(), Failure> {
+        for engine in client.rust_engines() {
+            let state = self.states.of(&engine);
+            if !ids.contains(&engine.id)
+                || (self.states.has_heard(&engine.uuid) && self.compiler.knows(state).await)
+            {
+                continue;
+            }
+            tokio::select! {
+                adopted = self.adopt_of(client, engine.id, &engine.uuid, Some(context)) => adopted?,
+                () = context.interrupted().cancelled() => {
+                    self.compiler.interrupt();
+                    return Err(Failure::Interrupted { lost: Vec::new() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks these engines again; returns true if another client has changed the namespace of one.
+    ///
+    /// # Errors
+    /// As [`adopt`](Self::adopt).
+    pub async fn look_again(
+        &self,
+        client: &Client,
+        ids: &[EngineId],
+        context: &CellContext,
+    ) -> Result<bool, Failure> {
+        let mut engines = client.rust_engines();
+        engines.retain(|engine| ids.contains(&engine.id));
+        let before: Vec<_> = engines.iter().map(|e| self.states.last_heard(e)).collect();
+        for engine in &engines {
+            self.states.forget(&engine.uuid);
+        }
+        self.adopt(client, ids, context).await?;
+        let after: Vec<_> = engines.iter().map(|e| self.states.last_heard(e)).collect();
+        Ok(before != after)
+    }
+
+    /// Has the compiler learn the state of one engine.
+    ///
+    /// # Errors
+    /// As [`adopt`](Self::adopt).
+    pub(super) async fn adopt_of(
+        &self,
+        client: &Client,
+        id: EngineId,
+        uuid: &EngineUuid,
+        context: Option<&CellContext>,
+    ) -> Result<(), Failure> {
+        let lineage = client
+            .lineage(id)
+            .await
+            .map_err(|error| silent(id, &error))?;
+        self.states.found(uuid, &lineage);
+        if self.compiler.knows(lineage.state.clone()).await {
+            return Ok(());
+        }
+        self.compiler.adopt(lineage, context.cloned()).await
+    }
+}
+
+fn silent(engine: EngineId, error: &WaitError) -> Failure {
+    Failure::Environment {
+        message: format!(
+            "engine {engine} has run cells of another client, and does not name them: {error}"
+        ),
+        hint: Some(
+            "engines of another version cannot; `%cluster restart` empties their namespaces"
+                .to_owned(),
+        ),
+    }
+}

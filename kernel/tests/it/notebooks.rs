@@ -1,0 +1,103 @@
+//! Several notebooks on the engines of one cluster.
+
+use crate::Frontend;
+use crate::cluster::stream;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A cluster of two engines that belongs to no notebook; ends with this.
+struct Cluster {
+    home: TempDir,
+    file: String,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let args = ["start", "-n", "2", "--echo", "--daemonize"];
+        let said = Self::phalanx(&home, &args);
+        let file = said.trim().rsplit(' ').next().unwrap().to_owned();
+        Self { home, file }
+    }
+
+    fn phalanx(home: &TempDir, args: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx"));
+        let command = command.arg("cluster").args(args);
+        let output = command.env("XDG_DATA_HOME", home.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    async fn notebook(&self) -> Frontend {
+        let mut frontend = Frontend::start().await;
+        let outputs = frontend
+            .ok(&format!("%cluster connect {}", self.file))
+            .await;
+        assert!(outputs[0].ends_with(": 2 engines.\n"), "{outputs:?}");
+        frontend
+    }
+
+    fn stop(self) {
+        Self::phalanx(&self.home, &["stop"]);
+    }
+}
+
+/// The standard output of a cell, on both engines.
+async fn both(notebook: &mut Frontend, cell: &str) -> Vec<String> {
+    let text = stream(&notebook.ok(cell).await, "stdout");
+    let parts = text.split("[stdout:").skip(1);
+    let bodies = parts.filter_map(|part| Some(part.split_once('\n')?.1.to_owned()));
+    bodies.collect()
+}
+
+#[tokio::test]
+async fn notebooks_use_engines_in_turns() {
+    let cluster = Cluster::start();
+    let mut first = cluster.notebook().await;
+    first.ok("%%px\nfn f\nlet a = 1").await;
+    first.fails("%%px\nlet unseen = 0\npanic größer").await;
+    first.ok("%px let a = 2").await;
+
+    let mut second = cluster.notebook().await;
+    assert_eq!(both(&mut second, "%%px\ncall f\nshow a").await, ["2\n"; 2]);
+    second.ok("%px -t 0 let b = 3").await;
+    second.ok("%px -t 1 let b = 4").await;
+
+    let mut shown = both(&mut first, "%%px\nshow a\nshow b").await;
+    shown.sort();
+    assert_eq!(shown, ["2\n3\n", "2\n4\n"]);
+    first.ok("%px let a = 5").await;
+    assert_eq!(both(&mut second, "%px show a").await, ["5\n"; 2]);
+    first.stop().await;
+    second.stop().await;
+
+    let mut third = cluster.notebook().await;
+    assert_eq!(both(&mut third, "%%px\ncall f\nshow a").await, ["5\n"; 2]);
+    let outputs = third.ok("%cluster restart").await;
+    assert!(outputs[0].contains("Restarted 2 engines"), "{outputs:?}");
+    let outputs = third.fails("%px call f").await;
+    assert!(
+        outputs[0].contains("cannot find function `f`"),
+        "{outputs:?}"
+    );
+    third.stop().await;
+    cluster.stop();
+}
+
+#[tokio::test]
+async fn what_one_notebook_sends_while_another_is_computing_waits_its_turn() {
+    let cluster = Cluster::start();
+    let (mut first, mut second) = (cluster.notebook().await, cluster.notebook().await);
+    let running = first
+        .send_execute("%%px\nprint begun\nsleep 1\nlet a = 1")
+        .await;
+    first
+        .wait_for_text(&running, &["[stdout:0]", "[stdout:1]"])
+        .await;
+    assert_eq!(both(&mut second, "%px show a").await, ["1\n"; 2]);
+    assert_eq!(first.ran(&running).await.reply["status"], "ok");
+    assert_eq!(both(&mut first, "%px show a").await, ["1\n"; 2]);
+    first.stop().await;
+    second.stop().await;
+    cluster.stop();
+}
