@@ -17,7 +17,7 @@ use chrono::Utc;
 use phalanx_protocol::id::{AsyncResultId, MsgId};
 use phalanx_protocol::parallel::{Lineage, TAKEN};
 use phalanx_protocol::segment::SegmentRef;
-use phalanx_sys::segment;
+use phalanx_sys::{heap, segment};
 use phalanx_transport::socket;
 use phalanx_transport::warn_rarely;
 use phalanx_transport::{ClientConnectionFile, Envelope, Receiver, Sender, Session};
@@ -376,6 +376,8 @@ impl Actor {
                 }
             }
             Command::Look => self.look(),
+            // Ends by itself, within a second.
+            Command::Trim => drop(tokio::task::spawn_blocking(heap::trim)),
             Command::Recover(ids) => {
                 if let Some(requests) = self.answers.upgrade() {
                     background.recoveries.spawn(async move {

@@ -17,7 +17,7 @@ struct Limits {
 const LIMITS: Limits = Limits {
     count: 4096,
     bytes: 1 << 30,
-    released_bytes: 48 << 20,
+    released_bytes: 40 << 20,
 };
 
 /// Something that is done one day, and takes memory.

@@ -1,5 +1,6 @@
 //! AsyncResult: what is known of the tasks of one submission, shared between those who ask.
 
+mod compact;
 mod event;
 mod log;
 mod record;

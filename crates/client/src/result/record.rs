@@ -1,5 +1,6 @@
 //! The records of the tasks of one AsyncResult; pure bookkeeping.
 
+use super::compact::{CompactValue, Prefix};
 use super::event::{TaskEvent, TaskEventKind};
 use super::task_record::{TaskDetails, TaskRecord};
 use crate::task::EngineTask;
@@ -9,11 +10,10 @@ use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::{AsyncResultSnapshot, TaskSnapshot, TaskStatus};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::output::{MimeBundle, Output};
-use phalanx_protocol::segment::size;
 use std::ops::Range;
 
-/// The bytes that a task takes beside its record, about: its ids, and the value's allocation.
-const BESIDE: usize = 256;
+/// The bytes that a task takes beside its record: its place in the order of ends.
+const BESIDE: usize = size_of::<usize>();
 
 /// A change to one task.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +87,8 @@ pub type TaskOutcome = Result<(Option<EngineId>, Bytes), RemoteFailure>;
 #[derive(Debug)]
 pub(crate) struct ResultRecord {
     name: String,
+    /// The beginning of the tasks' ids.
+    prefix: Prefix,
     tasks: Vec<TaskRecord>,
     /// Those that have ended, in the order of their ends.
     order: Vec<usize>,
@@ -114,6 +116,7 @@ impl ResultRecord {
     fn of(name: String, tasks: Vec<TaskRecord>) -> Self {
         Self {
             name,
+            prefix: Prefix::default(),
             detailed: tasks.iter().filter(|task| task.details.is_some()).count(),
             tasks,
             order: Vec::new(),
@@ -163,8 +166,8 @@ impl ResultRecord {
         holds: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
     ) -> Vec<(usize, MsgId)> {
         let of = |(at, task): (usize, &TaskRecord)| {
-            let id = task.msg_id.as_ref()?;
-            holds(id, task.engine, task.end.is_some()).then(|| (at, id.clone()))
+            let id = task.msg_id.as_ref()?.id();
+            holds(&id, task.engine, task.end.is_some()).then_some((at, id))
         };
         self.tasks.iter().enumerate().filter_map(of).collect()
     }
@@ -242,14 +245,13 @@ impl ResultRecord {
         let task = self.tasks.get_mut(index)?;
         let (pending, settled) = (task.end.is_none(), task.settled());
         let detailed = task.details.is_some();
-        let kind = task.apply(update);
+        let kind = task.apply(update, &mut self.prefix);
         self.detailed += usize::from(task.details.is_some() && !detailed);
         self.settled += usize::from(task.settled() && !settled);
         if let (true, Some(end)) = (pending, &task.end) {
             self.order.push(index);
             self.failed += usize::from(end.has_failed);
-            let size = end.value.as_ref().map_or(0, |value| size(value));
-            self.bytes += usize::try_from(size).unwrap_or(usize::MAX / 2);
+            self.bytes += end.value.as_ref().map_or(0, CompactValue::size);
         }
         let kind = kind?;
         Some(TaskEvent {
@@ -284,12 +286,8 @@ impl ResultRecord {
                 push(TaskEventKind::Output(output.clone()));
             }
             if let Some(end) = &task.end {
-                let state = task
-                    .details
-                    .as_ref()
-                    .and_then(|details| details.state.clone());
                 push(TaskEventKind::Done {
-                    state,
+                    state: end.state.clone(),
                     ok: !end.has_failed,
                 });
             }
@@ -356,7 +354,7 @@ impl ResultRecord {
     /// The tasks' ids, as far as they have any, and whether they have ended.
     pub fn ids(&self) -> Vec<(MsgId, bool)> {
         let ids = self.tasks.iter().filter_map(|task| {
-            let id = task.msg_id.clone()?;
+            let id = task.msg_id.as_ref()?.id();
             Some((id, task.end.is_some()))
         });
         ids.collect()

@@ -1,5 +1,6 @@
 //! The record of one task.
 
+use super::compact::{CompactId, CompactValue, Prefix};
 use super::event::TaskEventKind;
 use super::log::OutputLog;
 use super::record::{TaskEnd, TaskOutcome, Update};
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct TaskRecord {
     pub(super) engine: Option<EngineId>,
-    pub(super) msg_id: Option<MsgId>,
+    pub(super) msg_id: Option<CompactId>,
     engine_uuid: Option<EngineUuid>,
     pub(super) submitted: Option<DateTime<Utc>>,
     pub(super) execution_count: Option<u32>,
@@ -31,7 +32,9 @@ pub(super) struct TaskRecord {
 #[derive(Debug)]
 pub(super) struct EndRecord {
     status: TaskStatus,
-    pub(super) value: Option<Bytes>,
+    pub(super) value: Option<CompactValue>,
+    /// The engine's state then.
+    pub(super) state: Option<StateId>,
     pub(super) started: Option<DateTime<Utc>>,
     pub(super) completed: Option<DateTime<Utc>>,
     pub(super) received: DateTime<Utc>,
@@ -52,19 +55,22 @@ pub(super) struct TaskDetails {
     pub(super) log: OutputLog,
     /// The failure that the task ended with.
     failure: Option<RemoteFailure>,
-    /// The engine's state at its end.
-    pub(super) state: Option<StateId>,
 }
 
 impl TaskRecord {
     pub(super) fn new(task: &EngineTask, submitted: DateTime<Utc>) -> Self {
-        let dependencies = task.dependencies();
-        let is_plain = task.source().is_none() && task.label().is_none() && dependencies.is_none();
+        let balanced = task.dependencies();
+        let after = balanced.map_or(&[][..], |both| &both.after.dependencies);
+        let follow = balanced.map_or(&[][..], |both| &both.follow.dependencies);
+        let is_plain = task.source().is_none()
+            && task.label().is_none()
+            && after.is_empty()
+            && follow.is_empty();
         let details = (!is_plain).then(|| TaskDetails {
             execute_input: task.source().map(str::to_owned),
             label: task.label().map(str::to_owned),
-            after: dependencies.map_or_else(Vec::new, |both| both.after.dependencies.clone()),
-            follow: dependencies.map_or_else(Vec::new, |both| both.follow.dependencies.clone()),
+            after: after.to_vec(),
+            follow: follow.to_vec(),
             ..TaskDetails::default()
         });
         Self {
@@ -93,7 +99,7 @@ impl TaskRecord {
         self.details.get_or_insert_default()
     }
 
-    pub(super) fn apply(&mut self, update: Update) -> Option<TaskEventKind> {
+    pub(super) fn apply(&mut self, update: Update, prefix: &mut Prefix) -> Option<TaskEventKind> {
         match update {
             Update::Sent {
                 msg_id,
@@ -102,12 +108,12 @@ impl TaskRecord {
             } => {
                 // Sent again: `submitted` stays the moment the user asked.
                 self.submitted.get_or_insert(at);
-                self.msg_id = Some(msg_id);
+                self.msg_id = Some(CompactId::new(msg_id, prefix));
                 self.engine_uuid = engine_uuid.or(self.engine_uuid.take());
                 None
             }
             Update::Known { msg_id } => {
-                self.msg_id = Some(msg_id);
+                self.msg_id = Some(CompactId::new(msg_id, prefix));
                 None
             }
             Update::Placed { id, uuid } => {
@@ -163,14 +169,13 @@ impl TaskRecord {
         self.execution_count = end.execution_count.or(self.execution_count);
         let ok = end.failure.is_none();
         let state = end.state.clone();
-        if end.failure.is_some() || end.state.is_some() {
-            let details = self.details();
-            details.failure = end.failure;
-            details.state = end.state;
+        if end.failure.is_some() {
+            self.details().failure = end.failure;
         }
         self.end = Some(EndRecord {
             status: end.status,
-            value: end.value,
+            value: end.value.map(CompactValue::new),
+            state: end.state,
             started: end.started,
             completed: end.completed,
             received: end.received,
@@ -183,7 +188,7 @@ impl TaskRecord {
     pub(super) fn value(&self) -> Option<Bytes> {
         let end = self.end.as_ref().filter(|end| !end.has_failed)?;
         if let Some(value) = &end.value {
-            return Some(value.clone());
+            return Some(value.bytes());
         }
         let details = self.details.as_ref();
         let reply = ExecuteReply {
@@ -207,7 +212,7 @@ impl TaskRecord {
     pub(super) fn snapshot(&self) -> TaskSnapshot {
         let end = self.end.as_ref();
         let mut metadata = TaskMetadata {
-            msg_id: self.msg_id.clone(),
+            msg_id: self.msg_id.as_ref().map(CompactId::id),
             submitted: self.submitted,
             started: end.and_then(|end| end.started),
             completed: end.and_then(|end| end.completed),

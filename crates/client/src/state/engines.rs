@@ -83,13 +83,14 @@ impl Engines {
         self.by_id.keys().any(|id| self.is_foreign(*id))
     }
 
-    /// The number of the engine with this identity, or that it had before it left.
-    pub fn id(&self, uuid: &EngineUuid) -> Option<EngineId> {
+    /// The engine with this identity, which it shares with all that is known of it: its number, or that it
+    /// had before it left.
+    pub fn known(&self, uuid: &EngineUuid) -> Option<(EngineId, EngineUuid)> {
         let found = self.by_id.iter().find(|(_, entry)| entry.uuid == *uuid);
         let departed = || self.departed.iter().find(|(engine, _)| engine == uuid);
         found
-            .map(|(&id, _)| id)
-            .or_else(|| departed().map(|(_, id)| *id))
+            .map(|(&id, entry)| (id, entry.uuid.clone()))
+            .or_else(|| departed().map(|(engine, id)| (*id, engine.clone())))
     }
 
     /// The controller announced an engine; announcing it twice changes nothing.
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(engines.left(EngineId(0), &EngineUuid::new("other")), None);
         assert!(engines.left(EngineId(0), &uuid()).is_some());
         // Errors of its tasks, which may come later, name it.
-        assert_eq!(engines.id(&uuid()), Some(EngineId(0)));
+        assert_eq!(engines.known(&uuid()), Some((EngineId(0), uuid())));
         assert!(!engines.is_greeting(&MsgId::new("1")));
         assert_eq!(engines.replied(&MsgId::new("1"), None), None);
     }

@@ -123,6 +123,8 @@ pub(crate) enum Command {
     Lineage(Ticket, Box<Lineage>),
     /// Every engine asked on this ticket has answered or left.
     Answered(Ticket),
+    /// Give memory that is free back to the system.
+    Trim,
     /// Ask the controller which engines there are.
     Look,
     /// Ask it what has become of these tasks.
@@ -198,6 +200,9 @@ impl State {
         let mut commands = Vec::new();
         self.take(event, now, &mut commands);
         self.free(now, &mut commands);
+        if self.tasks.many_ended() {
+            commands.push(Command::Trim);
+        }
         commands
     }
 
@@ -736,8 +741,7 @@ impl State {
 
     /// An engine with its number.
     fn known(&self, uuid: Option<EngineUuid>) -> Option<(EngineId, EngineUuid)> {
-        let uuid = uuid?;
-        Some((self.engines.id(&uuid)?, uuid))
+        self.engines.known(&uuid?)
     }
 
     fn greet(&mut self, greeting: Option<Greeting>, commands: &mut Vec<Command>) {

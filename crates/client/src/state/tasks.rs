@@ -28,6 +28,9 @@ pub(crate) const ATTEMPTS: u32 = 2;
 /// For how many tasks room is kept while there are none.
 const FEW: usize = 1024;
 
+/// So many tasks that were under way leave memory that is worth giving back to the system.
+const MANY: usize = 50_000;
+
 /// The tasks under way.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
@@ -38,6 +41,8 @@ pub(crate) struct Tasks {
     parked: HashSet<TaskKey>,
     /// Sent over a connection that broke, and whether the controller has said that it does not know them.
     doubtful: HashMap<MsgId, bool>,
+    /// True once many tasks have ended, and none is left.
+    many_ended: bool,
 }
 
 /// The way a task is sent.
@@ -97,6 +102,11 @@ impl Tasks {
             deadline: None,
         };
         self.by_msg.insert(msg_id, Box::new(task));
+    }
+
+    /// Returns true if many tasks have ended, and none was left, since it last did.
+    pub fn many_ended(&mut self) -> bool {
+        std::mem::take(&mut self.many_ended)
     }
 
     /// Returns true if the task was refused and its submitter has not answered.
@@ -444,6 +454,7 @@ impl Tasks {
         self.doubtful.remove(msg_id);
         if self.by_msg.is_empty() {
             // The room of a hundred thousand tasks is a hundred megabytes.
+            self.many_ended |= self.by_msg.capacity() >= MANY;
             self.by_msg.shrink_to(FEW);
         }
         if let Some(at) = task.deadline {

@@ -229,6 +229,7 @@ fn words(command: &Command) -> Option<String> {
         Command::Lineage(ticket, lineage) => format!("lineage {} {}", ticket.0, lineage.state),
         Command::Answered(ticket) => format!("answered {}", ticket.0),
         Command::Look => "look".to_owned(),
+        Command::Trim => "trim".to_owned(),
         Command::Recover(tasks) => format!(
             "what of {}",
             tasks

@@ -1,0 +1,136 @@
+//! Ids and values of tasks in little memory. A batch has a million of them: had each an allocation of its
+//! own, they would keep everything that was allocated between them from being given back.
+
+use bytes::Bytes;
+use phalanx_protocol::id::MsgId;
+use phalanx_protocol::segment::{self, SegmentRef};
+use std::sync::Arc;
+
+/// The longest value that is kept within the record, in bytes.
+const INLINE: usize = 31;
+
+/// The longest value that is copied, in bytes: it would keep the message that it came in.
+const COPIED: usize = 16 << 10;
+
+/// The beginning that the ids of one client's messages share; none before the first.
+#[derive(Debug, Default)]
+pub(super) struct Prefix(Option<Arc<str>>);
+
+/// The id of a message.
+#[derive(Debug)]
+pub(super) enum CompactId {
+    /// A prefix, `_` and a number.
+    Numbered(Arc<str>, u64),
+    /// Any other.
+    Other(MsgId),
+}
+
+impl CompactId {
+    pub(super) fn new(id: MsgId, known: &mut Prefix) -> Self {
+        let Some((prefix, digits)) = id.as_str().rsplit_once('_') else {
+            return Self::Other(id);
+        };
+        match digits.parse::<u64>() {
+            Ok(number) if number.to_string() == digits => {
+                let known = known.0.get_or_insert_with(|| prefix.into());
+                if **known != *prefix {
+                    *known = prefix.into();
+                }
+                Self::Numbered(Arc::clone(known), number)
+            }
+            _ => Self::Other(id),
+        }
+    }
+
+    /// The id.
+    pub(super) fn id(&self) -> MsgId {
+        match self {
+            Self::Numbered(prefix, number) => MsgId::new(format!("{prefix}_{number}")),
+            Self::Other(id) => id.clone(),
+        }
+    }
+}
+
+/// The value of a function.
+#[derive(Debug)]
+pub(super) enum CompactValue {
+    /// The bytes, and how many they are.
+    Inline([u8; INLINE], u8),
+    /// A long one, or a reference to data elsewhere, which it holds.
+    Bytes(Bytes),
+}
+
+impl CompactValue {
+    pub(super) fn new(value: Bytes) -> Self {
+        if SegmentRef::from_bytes(&value).is_some() || value.len() > COPIED {
+            return Self::Bytes(value);
+        }
+        let mut bytes = [0; INLINE];
+        match (bytes.get_mut(..value.len()), u8::try_from(value.len())) {
+            (Some(inline), Ok(length)) => {
+                inline.copy_from_slice(&value);
+                Self::Inline(bytes, length)
+            }
+            _ => Self::Bytes(Bytes::copy_from_slice(&value)),
+        }
+    }
+
+    /// The value.
+    pub(super) fn bytes(&self) -> Bytes {
+        match self {
+            Self::Inline(bytes, length) => {
+                let length = usize::from(*length);
+                Bytes::copy_from_slice(bytes.get(..length).unwrap_or_default())
+            }
+            Self::Bytes(bytes) => bytes.clone(),
+        }
+    }
+
+    /// The bytes it takes beside the record, with those of the data that it refers to.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Inline(..) => 0,
+            Self::Bytes(bytes) => usize::try_from(segment::size(bytes)).unwrap_or(usize::MAX / 2),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_comes_back() {
+        let mut prefix = Prefix::default();
+        for text in [
+            "s_1_7",
+            "s_1_8",
+            "größe_0",
+            "s_007",
+            "s_",
+            "_1",
+            "x",
+            "s_-1",
+        ] {
+            let id = CompactId::new(MsgId::new(text), &mut prefix);
+            assert_eq!(id.id().as_str(), text);
+        }
+        let one = CompactId::new(MsgId::new("s_1"), &mut prefix);
+        let two = CompactId::new(MsgId::new("s_2"), &mut prefix);
+        let (CompactId::Numbered(one, 1), CompactId::Numbered(two, 2)) = (one, two) else {
+            panic!("they have numbers");
+        };
+        assert!(Arc::ptr_eq(&one, &two));
+    }
+
+    #[test]
+    fn every_value_comes_back() {
+        for length in [0, 1, INLINE, INLINE + 1, COPIED, COPIED + 1] {
+            let message = Bytes::from(vec![7; length + 100]);
+            let value = message.slice(50..50 + length);
+            let kept = CompactValue::new(value.clone());
+            assert_eq!(kept.bytes(), value);
+            assert_eq!(kept.size() == 0, length <= INLINE);
+        }
+    }
+}
