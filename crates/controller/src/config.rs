@@ -11,6 +11,12 @@ pub struct ControllerConfig {
     pub interface: String,
     /// The host name under which others reach it, when it listens on all addresses.
     pub location: Option<String>,
+    /// Ports to listen on, in this order; others are chosen where they are used up or taken.
+    pub ports: Vec<u16>,
+    /// The SSH server through which clients reach it, `user@host:port`; empty for none.
+    pub ssh: String,
+    /// The SSH server through which engines reach it.
+    pub engine_ssh: String,
     /// Time between two heartbeats; ipyparallel's `--ping`.
     pub heartbeat: Duration,
     /// The scheme that chooses the engine of a load-balanced task.
@@ -63,6 +69,9 @@ impl Default for ControllerConfig {
         Self {
             interface: "tcp://127.0.0.1".to_owned(),
             location: None,
+            ports: Vec::new(),
+            ssh: String::new(),
+            engine_ssh: String::new(),
             heartbeat: Duration::from_secs(3),
             scheme: Scheme::default(),
             hwm: 1,

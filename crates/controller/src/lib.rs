@@ -9,6 +9,7 @@
 //! | `records` | what became of tasks, for the queries of clients: in memory or in SQLite |
 //! | `server` | the sockets and the loop around all of these |
 //! | [`cli`] | `phalanx controller` |
+//! | [`ipython`] | the folders of IPython's profiles, and ipyparallel's cluster file |
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), phalanx_controller::StartError> {
@@ -30,6 +31,7 @@ mod controller;
 mod direct;
 mod hash;
 pub mod hub;
+pub mod ipython;
 mod records;
 pub mod scheduler;
 mod server;

@@ -12,8 +12,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use phalanx_evaluator::Backend;
 use phalanx_protocol::evaluator::NamespaceKind;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use tracing_subscriber::EnvFilter;
 
 /// A Rust kernel for Jupyter with parallel computing built in.
@@ -144,8 +146,8 @@ fn run() -> ExitCode {
             ended(joined.map(drop).map_err(Into::into))
         }
         Command::Controller(args) => {
-            log();
-            match serving() {
+            let logs = log_of_controller(&args);
+            match logs.and_then(|()| serving()) {
                 Ok(runtime) => runtime.block_on(phalanx_controller::run_server(args)),
                 Err(error) => ended(Err(error)),
             }
@@ -174,6 +176,25 @@ fn log() {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+}
+
+/// Logs as a controller's options say: to stderr or a file, from a level on.
+fn log_of_controller(args: &phalanx_controller::ServerArgs) -> anyhow::Result<()> {
+    let filter = match args.log_level {
+        Some(level) => EnvFilter::new(format!("{},zeromq=error", level.0)),
+        None => EnvFilter::try_from_env("PHALANX_LOG")
+            .unwrap_or_else(|_| EnvFilter::new("warn,zeromq=error")),
+    };
+    let logs = tracing_subscriber::fmt().with_env_filter(filter);
+    let Some(path) = args.log_file() else {
+        logs.with_writer(std::io::stderr).init();
+        return Ok(());
+    };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let file = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
+    let file = file.with_context(|| format!("cannot log to {}", path.display()))?;
+    logs.with_writer(Mutex::new(file)).with_ansi(false).init();
+    Ok(())
 }
 
 /// Builds the runtime that serves everything in one thread: a message passes through many tasks,

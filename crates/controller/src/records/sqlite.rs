@@ -6,8 +6,8 @@ use phalanx_protocol::date;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_transport::warn_rarely;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -110,6 +110,17 @@ impl Sqlite {
             path: path.to_owned(),
             error,
         };
+        // A profile that is new has no folder yet.
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(refused)?;
+        }
         let mut file = OpenOptions::new();
         file.create(true)
             .truncate(false)

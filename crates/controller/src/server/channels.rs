@@ -38,6 +38,8 @@ type Had = fn(&Before) -> Option<u16>;
 struct Binder<'a> {
     interface: &'a str,
     before: Option<&'a Before>,
+    /// The ports that are left of those to listen on.
+    ports: std::slice::Iter<'a, u16>,
     /// For `ipc`, whose ports are suffixes.
     next: u16,
 }
@@ -46,16 +48,25 @@ impl Binder<'_> {
     /// Binds a socket to the port that the controller before had, or to any.
     async fn bind(&mut self, kind: Kind, name: &str, had: Had) -> Result<Socket, StartError> {
         self.next += 1;
-        let port = match self.before {
-            _ if self.interface.starts_with("ipc://") => self.next,
-            Some(before) => had(before).unwrap_or(0),
-            None => 0,
-        };
-        let endpoint = Endpoint::of(self.interface, port)?;
         // Stock engines are ROUTERs too, and route their replies by these names.
         let options = SocketOptions::default()
             .identity(name)
             .backlog(BACKLOG_MESSAGES, BACKLOG_BYTES);
+        let port = match self.before {
+            _ if self.interface.starts_with("ipc://") => self.next,
+            Some(before) => had(before).unwrap_or(0),
+            None => {
+                for port in self.ports.by_ref() {
+                    let endpoint = Endpoint::of(self.interface, *port)?;
+                    match Socket::bind(kind, &endpoint, options.clone()).await {
+                        Ok(socket) => return Ok(socket),
+                        Err(error) => tracing::debug!(%error, port, "the next port is taken"),
+                    }
+                }
+                0
+            }
+        };
+        let endpoint = Endpoint::of(self.interface, port)?;
         Ok(Socket::bind(kind, &endpoint, options).await?)
     }
 
@@ -79,6 +90,7 @@ impl Channels {
         let mut binder = Binder {
             interface: &config.interface,
             before,
+            ports: config.ports.iter(),
             next: 0,
         };
         Ok(Self {
@@ -150,7 +162,7 @@ impl Channels {
         let interface = config.interface.clone();
         (
             ClientConnectionFile {
-                ssh: String::new(),
+                ssh: config.ssh.clone(),
                 interface: interface.clone(),
                 registration: port(&self.registration),
                 control: port(&self.control[client]),
@@ -170,7 +182,7 @@ impl Channels {
                 phalanx_reuse: config.reuse,
             },
             EngineConnectionFile {
-                ssh: String::new(),
+                ssh: config.engine_ssh.clone(),
                 interface,
                 registration: port(&self.registration),
                 control: port(&self.control[engine]),

@@ -1,0 +1,182 @@
+//! IPython's profiles: the folders in which ipyparallel looks for connection and cluster files.
+
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The environment variable in which ipyparallel's launchers name the profile's folder.
+pub const PROFILE_DIR_ENVIRONMENT: &str = "IPP_PROFILE_DIR";
+
+/// The environment variable in which they name the cluster.
+pub const CLUSTER_ID_ENVIRONMENT: &str = "IPP_CLUSTER_ID";
+
+/// The options that name a profile; names are ipyparallel's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct ProfileArgs {
+    /// An IPython profile: files stand where `ipp.Client(profile=…)` and `ipcluster list` look.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The folder of an IPython profile.
+    #[arg(long, value_name = "DIR", conflicts_with = "profile")]
+    pub profile_dir: Option<PathBuf>,
+}
+
+/// The folder of an IPython profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IpythonProfile(pub PathBuf);
+
+/// A process, as a cluster file names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedEngine {
+    /// The engine's number.
+    pub id: u32,
+    /// Its process.
+    pub pid: u32,
+}
+
+impl ProfileArgs {
+    /// The profile that is named, if one is.
+    pub fn named(&self) -> Option<IpythonProfile> {
+        self.of(|variable| std::env::var_os(variable))
+    }
+
+    /// The profile that is named, else the one of ipyparallel's launchers.
+    pub fn named_or_launched(&self) -> Option<IpythonProfile> {
+        let launched = || std::env::var_os(PROFILE_DIR_ENVIRONMENT).map(PathBuf::from);
+        self.named().or_else(|| {
+            Some(IpythonProfile(
+                launched().filter(|path| path.is_absolute())?,
+            ))
+        })
+    }
+
+    fn of(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<IpythonProfile> {
+        if let Some(folder) = &self.profile_dir {
+            return Some(IpythonProfile(folder.clone()));
+        }
+        let name = self.profile.as_ref()?;
+        let own = || Some(PathBuf::from(variable("HOME")?).join(".ipython"));
+        let ipython = variable("IPYTHONDIR").map(PathBuf::from).or_else(own)?;
+        Some(IpythonProfile(ipython.join(format!("profile_{name}"))))
+    }
+}
+
+impl IpythonProfile {
+    /// The folder of connection and cluster files.
+    pub fn security(&self) -> PathBuf {
+        self.0.join("security")
+    }
+
+    /// The folder of logs.
+    pub fn logs(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    /// The database of tasks, where ipcontroller has it.
+    pub fn database(&self) -> PathBuf {
+        self.0.join("tasks.db")
+    }
+
+    /// The file that makes a cluster known to `ipp.Cluster.from_file` and `ipcluster list`.
+    pub fn cluster_file(&self, cluster_id: &str) -> PathBuf {
+        self.security().join(format!("cluster-{cluster_id}.json"))
+    }
+
+    /// Writes that file: the process that owns the controller, and the engines on this machine.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_cluster_file(
+        &self,
+        cluster_id: &str,
+        pid: u32,
+        engines: &[ListedEngine],
+    ) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(&self.cluster(cluster_id, pid, engines))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(self.security())?;
+        let path = self.cluster_file(cluster_id);
+        let whole = path.with_extension("new");
+        std::fs::write(&whole, text)?;
+        std::fs::rename(whole, path)
+    }
+
+    /// Removes that file.
+    pub fn remove_cluster_file(&self, cluster_id: &str) {
+        // What is gone already needs no removing.
+        let _ = std::fs::remove_file(self.cluster_file(cluster_id));
+    }
+
+    /// ipyparallel's `Cluster.to_dict`. All engines are one set, which its name for local processes holds.
+    fn cluster(&self, cluster_id: &str, pid: u32, engines: &[ListedEngine]) -> Value {
+        let process = |pid: u32| {
+            json!({
+                "profile_dir": self.0, "cluster_id": cluster_id, "state": "running", "pid": pid,
+                "output_file": Path::new("/dev/null"), "n": 1,
+            })
+        };
+        let listed = engines.iter();
+        let listed: serde_json::Map<String, Value> = listed
+            .map(|engine| (engine.id.to_string(), process(engine.pid)))
+            .collect();
+        let mut sets = serde_json::Map::new();
+        if !engines.is_empty() {
+            let set = json!({
+                "profile_dir": self.0, "cluster_id": cluster_id, "state": "running", "pid": -1,
+                "output_file": "", "n": engines.len(), "engines": listed,
+            });
+            sets.insert("phalanx".to_owned(), set);
+        }
+        json!({
+            "cluster": {
+                "class": "ipyparallel.cluster.cluster.Cluster", "cluster_id": cluster_id,
+                "profile_dir": self.0, "n": engines.len(),
+            },
+            "controller": {"class": "local", "state": process(pid)},
+            "engines": {"class": "local", "sets": sets},
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_named_or_its_folder_is() {
+        let variables = |name: &str| (name == "HOME").then(|| OsString::from("/me"));
+        let profile = |profile: Option<&str>, folder: Option<&str>| {
+            let args = ProfileArgs {
+                profile: profile.map(str::to_owned),
+                profile_dir: folder.map(PathBuf::from),
+            };
+            args.of(variables).map(|profile| profile.security())
+        };
+        assert_eq!(profile(None, None), None);
+        let expected = Some(PathBuf::from("/me/.ipython/profile_hpc/security"));
+        assert_eq!(profile(Some("hpc"), None), expected);
+        assert_eq!(profile(None, Some("/p")), Some("/p/security".into()));
+    }
+
+    #[test]
+    fn a_cluster_file_has_what_ipyparallel_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = IpythonProfile(folder.path().to_owned());
+        profile
+            .write_cluster_file("", 7, &[ListedEngine { id: 0, pid: 8 }])
+            .unwrap();
+        let text = std::fs::read(folder.path().join("security/cluster-.json")).unwrap();
+        let written: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(written["controller"]["state"]["pid"], 7);
+        assert_eq!(
+            written["engines"]["sets"]["phalanx"]["engines"]["0"]["pid"],
+            8
+        );
+        profile.remove_cluster_file("");
+        assert!(!folder.path().join("security/cluster-.json").exists());
+    }
+}
