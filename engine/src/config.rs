@@ -78,6 +78,9 @@ pub enum EngineError {
     /// The file's signature scheme is unknown.
     #[error(transparent)]
     Key(#[from] phalanx_transport::wire::KeyError),
+    /// The tunnel the file asks for cannot be opened.
+    #[error(transparent)]
+    Tunnel(#[from] phalanx_transport::connection::TunnelError),
     /// Nobody listens there.
     #[error(transparent)]
     Connect(#[from] phalanx_transport::ConnectError),

@@ -281,7 +281,9 @@ impl Server {
     }
 
     fn probe(&mut self) {
-        let (file, session) = (self.config.current_connection(), self.session.clone());
+        let tunnelled = self.link.as_ref().and_then(Link::tunnelled_file);
+        let file = tunnelled.unwrap_or_else(|| self.config.current_connection());
+        let session = self.session.clone();
         // Ends with the answer, or with the search.
         let probe = tokio::spawn(async move { is_there(&file, &session).await });
         self.search = Some(Search::Probe(AbortOnDropHandle::new(probe)));

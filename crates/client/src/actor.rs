@@ -49,6 +49,8 @@ pub(crate) struct Actor {
     pub state: State,
     /// To subscribe anew.
     pub file: ClientConnectionFile,
+    /// All connections go through it, where the file asks for one; open as long as this loop runs.
+    pub _tunnel: Option<phalanx_transport::connection::Tunnel>,
     pub sockets: Sockets,
     pub requests: mpsc::UnboundedReceiver<Request>,
     /// For the answers to refusals; weak, so that the loop ends with the last handle.

@@ -84,7 +84,8 @@ impl Client {
         unreachable: Duration,
     ) -> Result<Self, ConnectError> {
         let session = Session::new(username(), file.signing_key()?);
-        let (sockets, engines) = connect::connect(file, &session).await?;
+        let (file, tunnel) = file.tunnelled().await?;
+        let (sockets, engines) = connect::connect(&file, &session).await?;
         // Unbounded: see `Requests`.
         let (requests, received) = mpsc::unbounded_channel();
         let cancel = CancellationToken::new();
@@ -96,7 +97,8 @@ impl Client {
         let prefix = format!("{}_{}", session.id(), std::process::id());
         let actor = Actor {
             state: State::new(prefix, host(), unreachable),
-            file: file.clone(),
+            file,
+            _tunnel: tunnel,
             session,
             sockets,
             requests: received,

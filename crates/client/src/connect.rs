@@ -23,6 +23,9 @@ pub enum ConnectError {
     /// The file's signature scheme is unknown.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The tunnel the file asks for cannot be opened.
+    #[error(transparent)]
+    Tunnel(#[from] phalanx_transport::connection::TunnelError),
     /// Nobody listens there.
     #[error(transparent)]
     Socket(#[from] SocketError),

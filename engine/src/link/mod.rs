@@ -14,8 +14,11 @@ use channels::Channels;
 use heart::Heart;
 use join::Joined;
 use phalanx_protocol::id::{EngineId, EngineUuid, SessionId};
+use phalanx_transport::connection::Tunnel;
 use phalanx_transport::socket::{Event, Frames};
-use phalanx_transport::{Endpoint, Kind, Receiver, Sender, Session, Socket, SocketOptions};
+use phalanx_transport::{
+    Endpoint, EngineConnectionFile, Kind, Receiver, Sender, Session, Socket, SocketOptions,
+};
 use std::time::Duration;
 
 /// All connections of an engine that has joined.
@@ -27,6 +30,10 @@ pub(crate) struct Link {
     pub registration: (Sender, Receiver),
     channels: Channels,
     heart: Heart,
+    /// The file as it is used here.
+    file: EngineConnectionFile,
+    /// All connections go through it, where there is one.
+    tunnel: Option<Tunnel>,
 }
 
 /// A message or an event of a link.
@@ -50,17 +57,17 @@ impl Link {
         limit: Duration,
     ) -> Result<Self, EngineError> {
         // A controller that was started again may have written another.
-        let file = &config.current_connection();
+        let (file, tunnel) = config.current_connection().tunnelled().await?;
         let session = SessionId::new(uuid.as_str());
         let session = Session::with_id(session, "engine", file.signing_key()?);
-        let heart = Heart::start(file, uuid.as_str(), limit).await?;
-        let joined = join::join(file, uuid, id, &session, limit).await?;
+        let heart = Heart::start(&file, uuid.as_str(), limit).await?;
+        let joined = join::join(&file, uuid, id, &session, limit).await?;
         let Joined {
             identity,
             hb_period,
             registration,
         } = joined;
-        let channels = Channels::connect(file, &identity, limit).await?;
+        let channels = Channels::connect(&file, &identity, limit).await?;
         let iopub = file.endpoint(file.iopub)?;
         let options = SocketOptions::default().connect_limit(limit);
         let iopub = Socket::connect(Kind::Pub, &iopub, options).await?;
@@ -72,6 +79,8 @@ impl Link {
             registration,
             channels,
             heart,
+            file,
+            tunnel,
         })
     }
 
@@ -92,6 +101,11 @@ impl Link {
                 Some(_) => Heard::Nothing,
             },
         }
+    }
+
+    /// The connection file as it is used here, where it leads through a tunnel.
+    pub fn tunnelled_file(&self) -> Option<EngineConnectionFile> {
+        self.tunnel.as_ref().map(|_| self.file.clone())
     }
 
     /// Returns true where there has been a heartbeat since this was asked last.

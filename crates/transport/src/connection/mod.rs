@@ -2,12 +2,14 @@
 
 mod file;
 mod parallel;
+mod tunnel;
 
 pub use file::ConnectionFileError;
 pub use parallel::{
     ClientConnectionFile, ENGINE_ENVIRONMENT, EngineConnectionFile, LocalSockets,
     UNREACHABLE_ENVIRONMENT,
 };
+pub use tunnel::{Tunnel, TunnelError};
 
 use phalanx_protocol::jupyter::ConnectionInfo;
 use std::path::Path;

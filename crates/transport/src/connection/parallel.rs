@@ -1,4 +1,5 @@
 use super::file::{self, ConnectionFileError};
+use super::tunnel::{Tunnel, TunnelError};
 use crate::socket::{Endpoint, EndpointError};
 use crate::wire::{KeyError, SigningKey};
 use phalanx_sys::temporary::is_abandoned;
@@ -66,6 +67,11 @@ impl LocalSockets {
         self.host == hostname() && gone
     }
 
+    /// Returns true if they are on this machine and their owner lives.
+    fn are_here(&self) -> bool {
+        self.paths.keys().any(|port| self.of(*port).is_some())
+    }
+
     /// The socket behind a port, where it can be reached from here.
     fn of(&self, port: u16) -> Option<PathBuf> {
         let path = self.paths.get(&port)?;
@@ -73,6 +79,18 @@ impl LocalSockets {
         let folder = path.parent()?;
         let is_there = self.host == hostname() && path.exists() && !is_abandoned(folder);
         is_there.then(|| path.clone())
+    }
+}
+
+/// The interface of a file whose ports are reached by its Unix sockets alone.
+pub const NOWHERE: &str = "ipc:///nonexistent/phalanx";
+
+/// An endpoint as `ssh` forwards to it; `None` for one that is not of the network.
+fn target(endpoint: &Endpoint) -> Option<String> {
+    match endpoint {
+        Endpoint::Tcp { host, port } if host.contains(':') => Some(format!("[{host}]:{port}")),
+        Endpoint::Tcp { host, port } => Some(format!("{host}:{port}")),
+        Endpoint::Ipc(_) | Endpoint::Memory { .. } => None,
     }
 }
 
@@ -169,6 +187,29 @@ macro_rules! connection_file {
                 Ok(reached_at(Endpoint::of(&self.interface, port)?, &self.location))
             }
 
+            /// The file as it is used here: where it names an SSH server, its ports are reached through a
+            /// tunnel, which lasts as long as the other value.
+            ///
+            /// # Errors
+            /// When the tunnel cannot be opened.
+            pub async fn tunnelled(&self) -> Result<(Self, Option<Tunnel>), TunnelError> {
+                let is_here = self.phalanx_sockets.as_ref().is_some_and(LocalSockets::are_here);
+                if self.ssh.is_empty() || is_here {
+                    return Ok((self.clone(), None));
+                }
+                let target = |port| Some((port, target(&self.network_endpoint(port).ok()?)?));
+                let targets = self.ports().into_iter().filter_map(target).collect();
+                let tunnel = Tunnel::open(&self.ssh, &targets).await?;
+                let file = Self {
+                    ssh: String::new(),
+                    // Nothing else is tried: at the same port here there may be somebody else.
+                    interface: NOWHERE.to_owned(),
+                    phalanx_sockets: Some(tunnel.sockets()),
+                    ..self.clone()
+                };
+                Ok((file, Some(tunnel)))
+            }
+
             /// The key that signs the messages.
             ///
             /// # Errors
@@ -178,12 +219,6 @@ macro_rules! connection_file {
             }
 
             fn supported(self) -> Result<Self, ConnectionFileError> {
-                if !self.ssh.is_empty() {
-                    return Err(ConnectionFileError::Unsupported(format!(
-                        "a tunnel through `{}` (`ssh`); open it yourself (`ssh -N -L PORT:HOST:PORT {0}` for every port) and connect with a copy of the file in which `ssh` is empty",
-                        self.ssh
-                    )));
-                }
                 if self.curve_serverkey.is_some() {
                     return Err(ConnectionFileError::Unsupported("CurveZMQ (`curve_serverkey`)".into()));
                 }
@@ -239,6 +274,38 @@ connection_file! {
     }
 }
 
+impl ClientConnectionFile {
+    /// All ports, in no particular order.
+    pub fn ports(&self) -> Vec<u16> {
+        vec![
+            self.registration,
+            self.control,
+            self.mux,
+            self.task,
+            self.iopub,
+            self.notification,
+            self.broadcast,
+        ]
+    }
+}
+
+impl EngineConnectionFile {
+    /// All ports, in no particular order.
+    pub fn ports(&self) -> Vec<u16> {
+        let mut ports = vec![
+            self.registration,
+            self.control,
+            self.mux,
+            self.task,
+            self.iopub,
+            self.hb_ping,
+            self.hb_pong,
+        ];
+        ports.extend(&self.broadcast);
+        ports
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,7 +355,6 @@ mod tests {
             ),
             ("\"pack\": \"json\"", "\"pack\": \"pickle\"", "pickle"),
             ("hmac-sha256", "hmac-md5", "hmac-md5"),
-            ("\"ssh\": \"\"", "\"ssh\": \"me@there\"", "me@there"),
             ("tcp://", "udp://", "udp"),
             ("\"mux\"", "\"mix\"", "mux"),
         ] {
