@@ -10,6 +10,7 @@
 //! | `artifacts` | what came over the wire, by hash |
 //! | `handed` | large values that clients of this machine take over |
 //! | `runtime` | the runtime process, started again when it is gone |
+//! | `rank` | which of several engines of one command line this is |
 //! | [`signals`], [`parent`] | what ends an engine from outside |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -22,6 +23,7 @@ mod handed;
 mod link;
 mod machine;
 pub mod parent;
+mod rank;
 mod runtime;
 mod server;
 pub mod signals;

@@ -8,6 +8,7 @@ mod call;
 mod cell;
 mod content;
 mod control;
+mod id_ranges;
 mod lineage;
 mod query;
 mod registration;
@@ -22,6 +23,7 @@ pub use control::{
     AbortReply, AbortRequest, ApplyReply, ClearReply, ClearRequest, KEPT, ReplyStatus,
     ShutdownReply, ShutdownRequest, SignalReply, SignalRequest, TAKEN,
 };
+pub use id_ranges::{IdRanges, IdRangesError};
 pub use lineage::{Dependencies, Lineage, LineageRequest, Package, StateRecord};
 pub use query::{
     DbReply, DbRequest, EngineQueue, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest,
