@@ -1,0 +1,97 @@
+//! A child process as a part of a job.
+
+use crate::launcher::{Ended, Launched, Printed};
+use crate::process::Process;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use phalanx_protocol::id::EngineId;
+
+/// A child process that is an engine or a controller, or that has some behind it.
+#[derive(Debug)]
+pub(crate) struct Child {
+    process: Process,
+    /// Its name in messages.
+    who: String,
+    /// The engines; none for a controller.
+    ids: Vec<EngineId>,
+    /// True if others run behind it, which it has to end before it ends.
+    is_launcher: bool,
+    /// True once its end has been reported.
+    reported: bool,
+}
+
+impl Child {
+    /// A process that is an engine, or a controller.
+    pub(crate) fn own(process: Process, id: Option<EngineId>) -> Self {
+        Self {
+            process,
+            who: id.map_or_else(|| "the controller".to_owned(), |id| format!("engine {id}")),
+            ids: id.into_iter().collect(),
+            is_launcher: false,
+            reported: false,
+        }
+    }
+
+    /// A program that has started others.
+    pub(crate) fn behind(process: Process, who: &str, ids: Vec<EngineId>) -> Self {
+        Self {
+            process,
+            who: who.to_owned(),
+            ids,
+            is_launcher: true,
+            reported: false,
+        }
+    }
+}
+
+impl Launched for Child {
+    fn ids(&self) -> &[EngineId] {
+        &self.ids
+    }
+
+    fn pid(&self) -> Option<u32> {
+        (!self.is_launcher).then(|| self.process.pid())
+    }
+
+    fn next_end(&mut self) -> BoxFuture<'_, Ended> {
+        async {
+            if self.reported {
+                return std::future::pending().await;
+            }
+            let (status, failed) = self.process.ended().await;
+            self.reported = true;
+            Ended {
+                ids: self.ids.clone(),
+                status,
+                failed,
+            }
+        }
+        .boxed()
+    }
+
+    fn end_of(&mut self, _: EngineId) -> Option<String> {
+        self.process.status().map(|status| status.to_string())
+    }
+
+    fn printed(&mut self) -> BoxFuture<'_, Printed> {
+        let who = self.who.clone();
+        let text = self.process.last_words();
+        std::future::ready(Printed { who, text }).boxed()
+    }
+
+    fn ask_to_end(&mut self) {
+        self.process.ask_to_end();
+    }
+
+    fn end(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.process.end().boxed()
+    }
+
+    fn kill(self: Box<Self>) -> BoxFuture<'static, ()> {
+        if self.is_launcher {
+            self.process.ask_to_end();
+            return self.process.end().boxed();
+        }
+        self.process.kill().boxed()
+    }
+}

@@ -1,0 +1,90 @@
+//! The launchers there are.
+
+use serde::Deserialize;
+use std::fmt;
+use std::str::FromStr;
+
+/// A launcher by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum LauncherKind {
+    /// Processes beside this one.
+    #[default]
+    Local,
+    /// Other machines, through the `ssh` program.
+    Ssh,
+}
+
+/// A name that is no launcher's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no launcher `{name}`; those there are: {all}", all = LauncherKind::names())]
+pub struct UnknownLauncher {
+    name: String,
+}
+
+impl LauncherKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Local, Self::Ssh];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Ssh => "ssh",
+        }
+    }
+
+    /// Returns true if its engines reach a controller that listens on this machine's loopback, as `ssh` makes
+    /// them.
+    pub fn reaches_loopback(self) -> bool {
+        matches!(self, Self::Local | Self::Ssh)
+    }
+
+    /// The names of all, for messages.
+    pub fn names() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+}
+
+impl FromStr for LauncherKind {
+    type Err = UnknownLauncher;
+
+    fn from_str(name: &str) -> Result<Self, UnknownLauncher> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|kind| kind.as_str() == name)
+            .ok_or_else(|| UnknownLauncher {
+                name: name.to_owned(),
+            })
+    }
+}
+
+impl TryFrom<String> for LauncherKind {
+    type Error = UnknownLauncher;
+
+    fn try_from(name: String) -> Result<Self, UnknownLauncher> {
+        name.parse()
+    }
+}
+
+impl fmt::Display for LauncherKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn launchers_are_found_by_name() {
+        for kind in LauncherKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        let error = "slrum".parse::<LauncherKind>().unwrap_err().to_string();
+        assert!(
+            error.contains("`slrum`") && error.contains("local, ssh"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! A child process and the last lines it printed.
+
+use crate::launcher::LaunchError;
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Lines kept of what a process printed.
+const LAST_WORDS: usize = 20;
+
+/// The time a process that was asked to end may take before it is killed.
+pub(crate) const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// The time a program of which an answer is wanted may take: name resolution and logging in are slow in places.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// The lines a process printed last. Held for one line.
+type LastWords = Arc<Mutex<VecDeque<String>>>;
+
+/// A child process; it ends with this value.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// Its process id, also once it has ended.
+    pid: u32,
+    last_words: LastWords,
+    /// Reads what it prints.
+    readers: JoinSet<()>,
+}
+
+impl Process {
+    /// Starts a program in a process group of its own, so that an interrupt at the terminal does not reach it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(command: &mut Command) -> Result<Self, LaunchError> {
+        Self::start_with(command, None)
+    }
+
+    /// The same; lines on its stdout also go to `lines`. Unbounded: a launcher's program prints a line when
+    /// a process ends.
+    pub(crate) fn start_with(
+        command: &mut Command,
+        lines: Option<mpsc::UnboundedSender<String>>,
+    ) -> Result<Self, LaunchError> {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| LaunchError::Start {
+                program: name(command),
+                error,
+            })?;
+        let last_words = LastWords::default();
+        let mut readers = JoinSet::new();
+        if let Some(stdout) = child.stdout.take() {
+            readers.spawn(keep_lines(stdout, Arc::clone(&last_words), lines));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            readers.spawn(keep_lines(stderr, Arc::clone(&last_words), None));
+        }
+        Ok(Self {
+            pid: child.id().unwrap_or_default(),
+            child,
+            last_words,
+            readers,
+        })
+    }
+
+    /// Its process id, also once it has ended.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Its input, once, if it was started with one.
+    pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// Waits until the process has ended, and all it printed is read: its status, and true if it failed. Cancel
+    /// safe.
+    pub async fn ended(&mut self) -> (String, bool) {
+        let status = self.child.wait().await;
+        while self.readers.join_next().await.is_some() {}
+        match status {
+            Ok(status) => (status.to_string(), !status.success()),
+            Err(error) => (error.to_string(), true),
+        }
+    }
+
+    /// The exit status of the process, once it has ended.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// The last lines it printed.
+    pub fn last_words(&self) -> String {
+        let words = self
+            .last_words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        words.iter().cloned().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Asks the process to end.
+    pub fn ask_to_end(&self) {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid.filter(|_| self.child.id().is_some()) {
+            // A process that is gone already needs no asking.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    /// Waits a while for the process to end as it was asked to, then ends it.
+    pub async fn end(mut self) {
+        let ended = tokio::time::timeout(END_LIMIT, self.child.wait());
+        if ended.await.is_err() {
+            tracing::warn!(pid = self.pid, "a process did not end when it was asked to");
+            self.kill().await;
+        }
+    }
+
+    /// Ends the process at once.
+    pub async fn kill(mut self) {
+        // A process that is gone already needs no killing.
+        let _ = self.child.kill().await;
+    }
+}
+
+/// Runs a program to its end and returns what it printed on stdout.
+///
+/// # Errors
+/// When it does not start, fails, or takes longer than a minute; with all it printed.
+pub(crate) async fn answer(command: &mut Command, what: &str) -> Result<String, LaunchError> {
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| LaunchError::Start {
+            program: name(command),
+            error,
+        })?;
+    let failed = |status: String, printed: String| LaunchError::Failed {
+        program: what.to_owned(),
+        status,
+        printed,
+    };
+    match tokio::time::timeout(ANSWER_LIMIT, child.wait_with_output()).await {
+        Ok(Ok(output)) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        Ok(Ok(output)) => {
+            let mut printed = output.stdout;
+            printed.extend(output.stderr);
+            let printed = String::from_utf8_lossy(&printed).into_owned();
+            Err(failed(output.status.to_string(), printed))
+        }
+        Ok(Err(error)) => Err(failed(error.to_string(), String::new())),
+        Err(_) => {
+            let status = format!("no answer within {} s", ANSWER_LIMIT.as_secs());
+            Err(failed(status, String::new()))
+        }
+    }
+}
+
+/// The name of a command's program.
+fn name(command: &Command) -> String {
+    let program: &OsStr = command.as_std().get_program();
+    program.to_string_lossy().into_owned()
+}
+
+async fn keep_lines(
+    pipe: impl AsyncRead + Unpin,
+    last_words: LastWords,
+    lines: Option<mpsc::UnboundedSender<String>>,
+) {
+    let mut read = BufReader::new(pipe).lines();
+    while let Ok(Some(line)) = read.next_line().await {
+        if let Some(lines) = &lines {
+            // Nobody may be interested any more.
+            let _ = lines.send(line.clone());
+        }
+        let mut words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        if words.len() == LAST_WORDS {
+            words.pop_front();
+        }
+        words.push_back(line);
+    }
+}

@@ -1,0 +1,196 @@
+//! A launcher's settings, from a file or from a command line.
+
+use crate::kind::LauncherKind;
+use crate::launcher::{LaunchError, Launcher};
+use crate::local::LocalLauncher;
+use crate::ssh::{Host, SshLauncher};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The time engines may take to register: generous, for machines that are busy.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A cluster as a user describes it: `[cluster.NAME]`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profile {
+    /// The launcher of the engines.
+    pub launcher: LauncherKind,
+    /// The number of engines.
+    pub n: Option<usize>,
+    /// The address the controller listens on.
+    pub ip: Option<String>,
+    /// The name under which engines on other machines reach the controller.
+    pub location: Option<String>,
+    /// The engine's program on the machines where engines run.
+    pub engine: Option<String>,
+    /// Seconds that engines may take to register.
+    pub timeout: Option<u64>,
+    /// Further arguments for the launcher's program.
+    pub args: Vec<String>,
+    /// The machines of `ssh`.
+    pub hosts: Vec<Host>,
+}
+
+/// A profile that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// The file is not one of profiles.
+    #[error("{}: {message}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The fault and its place.
+        message: String,
+    },
+    /// There is no such profile.
+    #[error("there is no `[cluster.{name}]` in {}{}", path.display(), those(known))]
+    Missing {
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Those there are.
+        known: Vec<String>,
+    },
+}
+
+fn those(known: &[String]) -> String {
+    match known {
+        [] => ", which has none".to_owned(),
+        known => format!("; those there are: {}", known.join(", ")),
+    }
+}
+
+/// The contents of the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Profiles {
+    #[serde(default)]
+    cluster: BTreeMap<String, Profile>,
+}
+
+impl Profile {
+    /// Reads one of a file's profiles. Without the file there are none.
+    ///
+    /// # Errors
+    /// When it cannot be read, is malformed, or has none of that name.
+    pub fn read(path: &Path, name: &str) -> Result<Self, ProfileError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(ProfileError::Read {
+                    path: path.to_owned(),
+                    error,
+                });
+            }
+        };
+        Self::parse(&text, path, name)
+    }
+
+    fn parse(text: &str, path: &Path, name: &str) -> Result<Self, ProfileError> {
+        let profiles: Profiles = toml::from_str(text).map_err(|error| ProfileError::Malformed {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
+        let mut profiles = profiles.cluster;
+        profiles.remove(name).ok_or_else(|| ProfileError::Missing {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            known: profiles.into_keys().collect(),
+        })
+    }
+
+    /// The launcher with these settings.
+    ///
+    /// # Errors
+    /// When a setting that it needs is missing.
+    pub fn launcher(&self) -> Result<Box<dyn Launcher>, LaunchError> {
+        Ok(match self.launcher {
+            LauncherKind::Local => Box::new(LocalLauncher),
+            LauncherKind::Ssh if self.hosts.is_empty() => {
+                let message = "ssh needs hosts: `--hosts node1,node2:4`, or `hosts` in the profile";
+                return Err(LaunchError::Unsupported(message.to_owned()));
+            }
+            LauncherKind::Ssh => Box::new(SshLauncher {
+                hosts: self.hosts.clone(),
+                args: self.args.clone(),
+                engine: self.engine.clone(),
+            }),
+        })
+    }
+
+    /// The number of engines, unless one is given; `None` for one a core of this machine.
+    pub fn engines(&self) -> Option<usize> {
+        let by_hosts = || self.hosts.iter().map(|host| host.engines).sum();
+        self.n.or_else(|| (!self.hosts.is_empty()).then(by_hosts))
+    }
+
+    /// The time engines may take to register.
+    pub fn start_limit(&self) -> Duration {
+        self.timeout.map_or(START_LIMIT, Duration::from_secs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, name: &str) -> Result<Profile, String> {
+        Profile::parse(text, Path::new("clusters.toml"), name).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_profile_is_read_by_its_name() {
+        let text = "[cluster.lab]\nlauncher = \"ssh\"\nhosts = [\"node1:4\", \"me@node2\"]\nargs = [\"-p\", \"2222\"]\n";
+        let profile = parse(text, "lab").unwrap();
+        assert_eq!(profile.launcher, LauncherKind::Ssh);
+        assert_eq!(profile.engines(), Some(5));
+        assert_eq!(profile.args, ["-p", "2222"]);
+        assert_eq!(Profile::default().engines(), None);
+    }
+
+    #[test]
+    fn faults_name_the_file_and_what_there_is() {
+        for (text, message) in [
+            ("", "no `[cluster.lab]` in clusters.toml, which has none"),
+            ("[cluster.hpc]\n", "those there are: hpc"),
+            (
+                "[cluster.lab]\nlauncher = \"slrum\"\n",
+                "no launcher `slrum`",
+            ),
+            ("[cluster.lab]\nengines = 4\n", "unknown field `engines`"),
+            ("[cluster.lab]\nhosts = [\"-x\"]\n", "`-x` is not a host"),
+        ] {
+            let error = parse(text, "lab").unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn ssh_without_hosts_is_an_error() {
+        let profile = Profile {
+            launcher: LauncherKind::Ssh,
+            ..Profile::default()
+        };
+        assert!(
+            profile
+                .launcher()
+                .unwrap_err()
+                .to_string()
+                .contains("--hosts")
+        );
+    }
+}
