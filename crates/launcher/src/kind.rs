@@ -1,5 +1,6 @@
 //! The launchers there are.
 
+use crate::batch::BatchSystem;
 use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +14,8 @@ pub enum LauncherKind {
     Local,
     /// Other machines, through the `ssh` program.
     Ssh,
+    /// A batch system.
+    Batch(BatchSystem),
 }
 
 /// A name that is no launcher's.
@@ -24,13 +27,26 @@ pub struct UnknownLauncher {
 
 impl LauncherKind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Local, Self::Ssh];
+    pub const ALL: [Self; 7] = [
+        Self::Local,
+        Self::Ssh,
+        Self::Batch(BatchSystem::Slurm),
+        Self::Batch(BatchSystem::Pbs),
+        Self::Batch(BatchSystem::Sge),
+        Self::Batch(BatchSystem::Lsf),
+        Self::Batch(BatchSystem::Htcondor),
+    ];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::Ssh => "ssh",
+            Self::Batch(BatchSystem::Slurm) => "slurm",
+            Self::Batch(BatchSystem::Pbs) => "pbs",
+            Self::Batch(BatchSystem::Sge) => "sge",
+            Self::Batch(BatchSystem::Lsf) => "lsf",
+            Self::Batch(BatchSystem::Htcondor) => "htcondor",
         }
     }
 

@@ -1,5 +1,5 @@
-//! Launchers: they start the processes of a cluster on this machine, or on others through
-//! `ssh`.
+//! Launchers: they start the processes of a cluster on this machine, on others through `ssh`, under MPI or
+//! in a batch system.
 //!
 //! What is run is made by pure functions (command lines, scripts, templates); the I/O around them is small.
 //!
@@ -12,12 +12,14 @@
 //! | [`request`] | [`StartRequest`]: what was given on one line, and the profile it names |
 //! | [`local`] | processes beside this one |
 //! | [`ssh`] | other machines, reached by the `ssh` program |
+//! | [`batch`] | batch systems, through one template |
 //! | [`process`] | a child process and the last lines it printed |
 //! | `child` | such a process as a part of a job |
 //! | `quote` | words for a shell |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod batch;
 mod child;
 pub mod job;
 pub mod kind;

@@ -1,5 +1,6 @@
 //! A launcher's settings, from a file or from a command line.
 
+use crate::batch::BatchLauncher;
 use crate::kind::LauncherKind;
 use crate::launcher::{LaunchError, Launcher};
 use crate::local::LocalLauncher;
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 /// The time engines may take to register: generous, for machines that are busy.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// The same where a job may have to wait in a queue.
+const QUEUE_LIMIT: Duration = Duration::from_secs(600);
 
 /// A cluster as a user describes it: `[cluster.NAME]`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -33,6 +37,18 @@ pub struct Profile {
     pub args: Vec<String>,
     /// The machines of `ssh`.
     pub hosts: Vec<Host>,
+    /// The folder for connection files and scripts, which the machines of a batch system must see.
+    pub folder: Option<PathBuf>,
+    /// A batch system's queue or partition.
+    pub queue: Option<String>,
+    /// A batch system's time limit, as it writes it.
+    pub time: Option<String>,
+    /// Lines of shell before the engines of a batch job.
+    pub setup: Vec<String>,
+    /// The template of a batch system's script, from the folder of the file if it is not absolute.
+    pub template: Option<PathBuf>,
+    /// The SSH server through which engines reach the controller, instead of by an open port.
+    pub tunnel: Option<String>,
 }
 
 /// A profile that cannot be used.
@@ -106,11 +122,15 @@ impl Profile {
             message: error.to_string(),
         })?;
         let mut profiles = profiles.cluster;
-        profiles.remove(name).ok_or_else(|| ProfileError::Missing {
+        let mut profile = profiles.remove(name).ok_or_else(|| ProfileError::Missing {
             name: name.to_owned(),
             path: path.to_owned(),
             known: profiles.into_keys().collect(),
-        })
+        })?;
+        if let (Some(template), Some(folder)) = (&mut profile.template, path.parent()) {
+            *template = folder.join(&*template);
+        }
+        Ok(profile)
     }
 
     /// The launcher with these settings.
@@ -129,6 +149,15 @@ impl Profile {
                 args: self.args.clone(),
                 engine: self.engine.clone(),
             }),
+            LauncherKind::Batch(system) => Box::new(BatchLauncher {
+                system,
+                template: self.template.clone(),
+                queue: self.queue.clone(),
+                time: self.time.clone(),
+                setup: self.setup.clone(),
+                args: self.args.clone(),
+                engine: self.engine.clone(),
+            }),
         })
     }
 
@@ -140,7 +169,11 @@ impl Profile {
 
     /// The time engines may take to register.
     pub fn start_limit(&self) -> Duration {
-        self.timeout.map_or(START_LIMIT, Duration::from_secs)
+        let usual = match self.launcher {
+            LauncherKind::Batch(_) => QUEUE_LIMIT,
+            _ => START_LIMIT,
+        };
+        self.timeout.map_or(usual, Duration::from_secs)
     }
 }
 
@@ -160,6 +193,16 @@ mod tests {
         assert_eq!(profile.engines(), Some(5));
         assert_eq!(profile.args, ["-p", "2222"]);
         assert_eq!(Profile::default().engines(), None);
+    }
+
+    #[test]
+    fn a_template_stands_beside_the_file() {
+        let text =
+            "[cluster.hpc]\nlauncher = \"slurm\"\ntemplate = \"hpc.sh\"\nqueue = \"short\"\n";
+        let profile = Profile::parse(text, Path::new("/etc/clusters.toml"), "hpc").unwrap();
+        assert_eq!(profile.template, Some("/etc/hpc.sh".into()));
+        assert_eq!(profile.start_limit(), QUEUE_LIMIT);
+        assert!(!profile.launcher.reaches_loopback());
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct StartRequest {
     pub args: Vec<String>,
     /// The address the controller listens on.
     pub ip: Option<String>,
+    /// A batch system's queue or partition.
+    pub queue: Option<String>,
 }
 
 impl StartRequest {
@@ -44,6 +46,7 @@ impl StartRequest {
             profile.n = self.engines;
         }
         profile.ip = self.ip.or(profile.ip);
+        profile.queue = self.queue.or(profile.queue);
         profile.args.extend(self.args);
         Ok(profile)
     }

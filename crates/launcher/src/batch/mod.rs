@@ -1,0 +1,340 @@
+//! Batch systems: a script made of a template that users can edit, and the system's own programs.
+
+mod system;
+mod template;
+
+pub use system::BatchSystem;
+pub use template::{PLACEHOLDERS, fill};
+
+use crate::job::{Job, Program};
+use crate::launcher::{Ended, LaunchError, Launched, Launcher, Printed};
+use crate::process;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use phalanx_protocol::id::EngineId;
+use phalanx_protocol::parallel::IdRanges;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use system::{JobState, Line};
+use template::Values;
+use tokio::process::Command;
+use tokio::time::Instant;
+
+/// The time between two questions about a job: head nodes are shared.
+const POLL: Duration = Duration::from_secs(5);
+
+/// The time between two questions while a job that was cancelled ends.
+const END_POLL: Duration = Duration::from_millis(500);
+
+/// The time a job that was cancelled may take to leave the queue.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// Bytes at the end of a job's output that are looked at.
+const TAIL: u64 = 16 << 10;
+
+/// Lines of a job's output that are shown.
+const LAST_LINES: usize = 20;
+
+/// Submits jobs to a batch system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchLauncher {
+    /// The system.
+    pub system: BatchSystem,
+    /// A template in the place of the system's own.
+    pub template: Option<PathBuf>,
+    /// The queue or partition.
+    pub queue: Option<String>,
+    /// The time limit, as the system writes it.
+    pub time: Option<String>,
+    /// Lines of shell before the engines, such as `module load`.
+    pub setup: Vec<String>,
+    /// Arguments of the program that submits.
+    pub args: Vec<String>,
+    /// The program on the machines where the job runs, if not this machine's.
+    pub engine: Option<String>,
+}
+
+impl Launcher for BatchLauncher {
+    fn launch<'a>(
+        &'a self,
+        job: &'a Job,
+    ) -> BoxFuture<'a, Result<Vec<Box<dyn Launched>>, LaunchError>> {
+        self.submit(job).boxed()
+    }
+}
+
+impl BatchLauncher {
+    async fn submit(&self, job: &Job) -> Result<Vec<Box<dyn Launched>>, LaunchError> {
+        let mut job = job.clone();
+        if let Some(engine) = &self.engine {
+            job.program = Program {
+                path: engine.into(),
+                args: Vec::new(),
+            };
+        }
+        let name = match job.ids() {
+            [] => job.name().to_owned(),
+            ids => format!("{}-{}", job.name(), IdRanges(ids.to_vec())),
+        };
+        let output = job.folder.join(format!("{name}.out"));
+        let script = job.folder.join(name);
+        // Of engines of the same ids that were there before.
+        let _ = std::fs::remove_file(&output);
+        let text = self.script(&job, &output)?;
+        std::fs::write(&script, text).map_err(|error| file_error(&script, error))?;
+        let line = self.system.submit(&script, &self.args);
+        let input = File::open(&script).map_err(|error| file_error(&script, error))?;
+        let answer = process::answer(command(&line).stdin(input), &line[0]).await?;
+        let id = self.system.job_id(&answer);
+        let id = id.ok_or_else(|| LaunchError::NoJobId {
+            program: line[0].clone(),
+            printed: answer,
+        })?;
+        tracing::info!(id, script = %script.display(), "a job is submitted");
+        Ok(vec![Box::new(BatchJob {
+            system: self.system,
+            id,
+            ids: job.ids().to_vec(),
+            output,
+            next_poll: Instant::now() + POLL,
+            state: JobState::Unknown,
+            reported: false,
+        })])
+    }
+
+    fn script(&self, job: &Job, output: &Path) -> Result<String, LaunchError> {
+        let template = match &self.template {
+            Some(path) => std::fs::read_to_string(path).map_err(|error| file_error(path, error))?,
+            None => self.system.template().to_owned(),
+        };
+        let mut values: Values = self.system.values(job, output);
+        let given = [("queue", &self.queue), ("time", &self.time)];
+        for (name, value) in given {
+            values.extend(value.clone().map(|value| (name, value)));
+        }
+        if !self.setup.is_empty() {
+            values.insert("setup", self.setup.join("\n"));
+        }
+        Ok(fill(&template, &values))
+    }
+}
+
+fn file_error(path: &Path, error: io::Error) -> LaunchError {
+    LaunchError::File {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// A command without input; its first word is the program.
+fn command(line: &Line) -> Command {
+    let mut words = line.iter();
+    let mut command = Command::new(words.next().map_or("", String::as_str));
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+/// A job in a queue. Dropping it cancels it.
+#[derive(Debug)]
+struct BatchJob {
+    system: BatchSystem,
+    id: String,
+    ids: Vec<EngineId>,
+    /// The file it prints to.
+    output: PathBuf,
+    next_poll: Instant,
+    state: JobState,
+    /// True once its end has been reported.
+    reported: bool,
+}
+
+impl BatchJob {
+    /// Asks for its state.
+    async fn ask(&mut self) {
+        let line = self.system.query(&self.id);
+        let (succeeded, printed) = match process::answer(&mut command(&line), &line[0]).await {
+            Ok(printed) => (true, printed),
+            Err(LaunchError::Failed { printed, .. }) => (false, printed),
+            Err(_) => (false, String::new()),
+        };
+        self.state = self.system.state(succeeded, &printed);
+    }
+
+    async fn wait(&mut self) -> Ended {
+        while !self.reported {
+            tokio::time::sleep_until(self.next_poll).await;
+            self.ask().await;
+            self.next_poll = Instant::now() + POLL;
+            self.reported = self.state == JobState::Gone;
+        }
+        Ended {
+            ids: self.ids.clone(),
+            status: self.gone(),
+            // A time limit is none, and there is no telling.
+            failed: false,
+        }
+    }
+
+    fn gone(&self) -> String {
+        format!("job {} has left the queue", self.id)
+    }
+
+    /// Cancels it and waits until it has left the queue.
+    async fn cancel(mut self) {
+        let line = self.system.cancel(&self.id);
+        if let Err(error) = process::answer(&mut command(&line), &line[0]).await {
+            tracing::debug!(%error, "a job that has ended already cannot be cancelled");
+        }
+        let deadline = Instant::now() + END_LIMIT;
+        self.ask().await;
+        while self.state != JobState::Gone {
+            if Instant::now() > deadline {
+                tracing::warn!(
+                    id = self.id,
+                    "a job that was cancelled is still in its queue"
+                );
+                return;
+            }
+            tokio::time::sleep(END_POLL).await;
+            self.ask().await;
+        }
+    }
+}
+
+impl Drop for BatchJob {
+    fn drop(&mut self) {
+        if self.state == JobState::Gone {
+            return;
+        }
+        let line = self.system.cancel(&self.id);
+        let cancel = command(&line).as_std_mut().spawn();
+        if let Err(error) = cancel {
+            tracing::warn!(%error, id = self.id, "a job cannot be cancelled");
+        }
+    }
+}
+
+impl Launched for BatchJob {
+    fn ids(&self) -> &[EngineId] {
+        &self.ids
+    }
+
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
+    fn next_end(&mut self) -> BoxFuture<'_, Ended> {
+        async {
+            if self.reported {
+                return std::future::pending().await;
+            }
+            self.wait().await
+        }
+        .boxed()
+    }
+
+    fn end_of(&mut self, _: EngineId) -> Option<String> {
+        (self.state == JobState::Gone).then(|| self.gone())
+    }
+
+    fn printed(&mut self) -> BoxFuture<'_, Printed> {
+        async {
+            self.ask().await;
+            let mut text = match &self.state {
+                JobState::Known(state) => state.clone(),
+                JobState::Gone => "it has left the queue".to_owned(),
+                JobState::Unknown => "its state is unknown".to_owned(),
+            };
+            for line in tail(&self.output) {
+                text.push('\n');
+                text.push_str(&line);
+            }
+            Printed {
+                who: format!("job {}", self.id),
+                text,
+            }
+        }
+        .boxed()
+    }
+
+    fn ask_to_end(&mut self) {}
+
+    fn end(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.cancel().boxed()
+    }
+
+    fn kill(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.cancel().boxed()
+    }
+}
+
+/// The last lines of a file; none where it cannot be read.
+fn tail(path: &Path) -> Vec<String> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let text = String::from_utf8_lossy(&read().unwrap_or_default()).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.len().saturating_sub(LAST_LINES);
+    lines[first..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::tests::engines;
+
+    #[test]
+    fn a_users_template_replaces_the_systems_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my.sh");
+        std::fs::write(
+            &path,
+            "#!/bin/sh\n#SBATCH -q {queue}\n{setup}\nsrun -n{n} {command}\n",
+        )
+        .unwrap();
+        let launcher = BatchLauncher {
+            system: BatchSystem::Slurm,
+            template: Some(path),
+            queue: None,
+            time: None,
+            setup: vec!["module load a".to_owned(), "module load b".to_owned()],
+            args: Vec::new(),
+            engine: None,
+        };
+        let script = launcher.script(&engines(0..2), Path::new("/out")).unwrap();
+        assert_eq!(
+            script,
+            "#!/bin/sh\nmodule load a\nmodule load b\nsrun -n2 /opt/phalanx-engine --file '/shared/my files/engine.json' --ids 0-1\n"
+        );
+        let missing = BatchLauncher {
+            template: Some("/no/such.sh".into()),
+            ..launcher
+        };
+        let error = missing
+            .script(&engines(0..2), Path::new("/out"))
+            .unwrap_err();
+        assert!(error.to_string().contains("/no/such.sh"), "{error}");
+    }
+
+    #[test]
+    fn the_end_of_an_output_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let lines: Vec<String> = (0..10_000).map(|n| format!("line {n}")).collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        assert_eq!(tail(&path), lines[lines.len() - LAST_LINES..]);
+        assert!(tail(&folder.path().join("none")).is_empty());
+    }
+}
