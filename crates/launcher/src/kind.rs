@@ -14,6 +14,8 @@ pub enum LauncherKind {
     Local,
     /// Other machines, through the `ssh` program.
     Ssh,
+    /// `mpiexec`.
+    Mpi,
     /// A batch system.
     Batch(BatchSystem),
 }
@@ -27,9 +29,10 @@ pub struct UnknownLauncher {
 
 impl LauncherKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Local,
         Self::Ssh,
+        Self::Mpi,
         Self::Batch(BatchSystem::Slurm),
         Self::Batch(BatchSystem::Pbs),
         Self::Batch(BatchSystem::Sge),
@@ -42,6 +45,7 @@ impl LauncherKind {
         match self {
             Self::Local => "local",
             Self::Ssh => "ssh",
+            Self::Mpi => "mpi",
             Self::Batch(BatchSystem::Slurm) => "slurm",
             Self::Batch(BatchSystem::Pbs) => "pbs",
             Self::Batch(BatchSystem::Sge) => "sge",

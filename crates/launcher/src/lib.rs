@@ -12,6 +12,7 @@
 //! | [`request`] | [`StartRequest`]: what was given on one line, and the profile it names |
 //! | [`local`] | processes beside this one |
 //! | [`ssh`] | other machines, reached by the `ssh` program |
+//! | [`mpi`] | `mpiexec` |
 //! | [`batch`] | batch systems, through one template |
 //! | [`process`] | a child process and the last lines it printed |
 //! | `child` | such a process as a part of a job |
@@ -25,6 +26,7 @@ pub mod job;
 pub mod kind;
 pub mod launcher;
 pub mod local;
+pub mod mpi;
 pub mod process;
 pub mod profile;
 mod quote;

@@ -4,6 +4,7 @@ use crate::batch::BatchLauncher;
 use crate::kind::LauncherKind;
 use crate::launcher::{LaunchError, Launcher};
 use crate::local::LocalLauncher;
+use crate::mpi::MpiLauncher;
 use crate::ssh::{Host, SshLauncher};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -146,6 +147,10 @@ impl Profile {
             }
             LauncherKind::Ssh => Box::new(SshLauncher {
                 hosts: self.hosts.clone(),
+                args: self.args.clone(),
+                engine: self.engine.clone(),
+            }),
+            LauncherKind::Mpi => Box::new(MpiLauncher {
                 args: self.args.clone(),
                 engine: self.engine.clone(),
             }),
