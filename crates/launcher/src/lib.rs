@@ -14,6 +14,7 @@
 //! | [`ssh`] | other machines, reached by the `ssh` program |
 //! | [`mpi`] | `mpiexec` |
 //! | [`batch`] | batch systems, through one template |
+//! | [`manifest`] | a cluster for Kubernetes, as a text |
 //! | [`process`] | a child process and the last lines it printed |
 //! | `child` | such a process as a part of a job |
 //! | `quote` | words for a shell |
@@ -26,6 +27,7 @@ pub mod job;
 pub mod kind;
 pub mod launcher;
 pub mod local;
+pub mod manifest;
 pub mod mpi;
 pub mod process;
 pub mod profile;
