@@ -2,16 +2,17 @@
 
 use super::options::{self, After, Given, Opt, OptionSpec, nearest};
 use super::{MagicError, Targets};
+use phalanx_launcher::StartRequest;
+use phalanx_launcher::ssh::Host;
+use std::fmt::Display;
 use std::ops::Range;
+use std::str::FromStr;
 
 /// The command after `%cluster`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClusterCommand {
-    /// `start -n N`.
-    Start {
-        /// Number of engines; `None` for one a core.
-        engines: Option<usize>,
-    },
+    /// `start [PROFILE] -n N --launcher L --hosts H`.
+    Start(Box<StartRequest>),
     /// `stop`.
     Stop,
     /// `status`.
@@ -54,8 +55,8 @@ pub(super) const COMMANDS: [Command; 7] = [
     Command {
         name: "start",
         options: options::CLUSTER_START,
-        usage: "start [-n N]",
-        about: "starts a controller and engines on this machine",
+        usage: "start [PROFILE] [-n N]",
+        about: "starts a controller here and engines on this machine, or where PROFILE or --launcher says",
     },
     Command {
         name: "stop",
@@ -106,14 +107,9 @@ pub(super) fn parse(line: &str, at: usize) -> Result<ClusterCommand, MagicError>
     };
     let read = |after| options::read(line, span.end, command.options, after);
     match command.name {
-        "start" => {
-            let (given, _) = read(After::Nothing)?;
-            let engines = given
-                .last()
-                .map(|given| engine_count(given.value, &given.span))
-                .transpose()?;
-            Ok(ClusterCommand::Start { engines })
-        }
+        "start" => start_request(line, span.end, command.options)
+            .map(Box::new)
+            .map(ClusterCommand::Start),
         "stop" => read(After::Nothing).map(|_| ClusterCommand::Stop),
         "status" => read(After::Nothing).map(|_| ClusterCommand::Status),
         "scale" => {
@@ -147,6 +143,46 @@ pub(super) fn parse(line: &str, at: usize) -> Result<ClusterCommand, MagicError>
             })
         }
     }
+}
+
+/// Reads `start`'s options, and the profile's name before or between them.
+fn start_request(
+    line: &str,
+    at: usize,
+    options: &'static [OptionSpec],
+) -> Result<StartRequest, MagicError> {
+    let (mut given, at) = options::read(line, at, options, After::Word)?;
+    let name = line[at..].split_whitespace().next();
+    let rest = at + name.map_or(0, str::len);
+    given.extend(options::read(line, rest, options, After::Nothing)?.0);
+    let mut request = StartRequest {
+        profile: name.map(str::to_owned),
+        ..StartRequest::default()
+    };
+    for given in &given {
+        match given.option {
+            Opt::Engines => request.engines = Some(engine_count(given.value, &given.span)?),
+            Opt::Launcher => request.launcher = Some(value(given)?),
+            Opt::Queue => request.queue = Some(given.value.to_owned()),
+            Opt::Ip => request.ip = Some(given.value.to_owned()),
+            Opt::Hosts => {
+                let hosts = given.value.split(',').map(str::parse::<Host>);
+                let hosts: Result<Vec<Host>, _> = hosts.collect();
+                request.hosts = hosts.map_err(|error| malformed(given, &error))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(request)
+}
+
+fn value<T: FromStr<Err: Display>>(given: &Given<'_>) -> Result<T, MagicError> {
+    let parsed = given.value.parse();
+    parsed.map_err(|error: T::Err| malformed(given, &error))
+}
+
+fn malformed(given: &Given<'_>, error: &dyn Display) -> MagicError {
+    MagicError::new(given.span.clone(), error.to_string())
 }
 
 fn unknown(word: &str, span: Range<usize>, at: usize) -> MagicError {

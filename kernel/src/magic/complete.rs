@@ -4,6 +4,7 @@ use super::cluster::COMMANDS;
 use super::help;
 use super::name::{self, MagicName, Suffix};
 use super::options::{Opt, OptionSpec};
+use phalanx_launcher::LauncherKind;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::Signal;
 use std::ops::Range;
@@ -99,6 +100,9 @@ fn values(spec: &OptionSpec, known: &Known) -> Vec<String> {
             fixed.into_iter().chain(ids).collect()
         }
         Opt::GroupOutputs => ["type", "engine", "order"].map(str::to_owned).to_vec(),
+        Opt::Launcher => LauncherKind::ALL
+            .map(|kind| kind.as_str().to_owned())
+            .to_vec(),
         Opt::SignalOnInterrupt => Signal::names().collect(),
         _ => Vec::new(),
     }
@@ -142,7 +146,11 @@ mod tests {
             ("%cluster st", &["start", "stop", "status"]),
             ("%cluster sync --", &["--targets"]),
             ("%cluster connect a", &["alpha"]),
-            ("%cluster start -", &["--n", "-n"]),
+            (
+                "%cluster start -",
+                &["--n", "-n", "--launcher", "--hosts", "--queue", "--ip"],
+            ),
+            ("%cluster start --launcher s", &["ssh", "slurm", "sge"]),
             ("%é ", &["rust"]),
             ("%engines --", &[]),
         ] {

@@ -12,7 +12,7 @@ pub fn help(name: MagicName) -> String {
     if name == MagicName::Cluster {
         text.push_str("\nCommands:\n");
         for command in &COMMANDS {
-            let _ = writeln!(text, "  {:<20} {}", command.usage, command.about);
+            let _ = writeln!(text, "  {:<22} {}", command.usage, command.about);
         }
     }
     let options = options(name);

@@ -205,7 +205,8 @@ fn px_options(given: &[Given<'_>]) -> Result<PxOptions, MagicError> {
             Opt::SignalOnInterrupt => options.signal = Some(signal(value, span)?),
             Opt::Verbose => options.verbose = Some(true),
             Opt::NoVerbose => options.verbose = Some(false),
-            Opt::Engines => {}
+            // Of `%cluster start` and its like.
+            Opt::Engines | Opt::Launcher | Opt::Hosts | Opt::Queue | Opt::Ip => {}
         }
     }
     Ok(options)

@@ -36,6 +36,10 @@ pub enum Opt {
     Verbose,
     NoVerbose,
     Engines,
+    Launcher,
+    Hosts,
+    Queue,
+    Ip,
 }
 
 macro_rules! spec {
@@ -156,6 +160,34 @@ const ENGINES: OptionSpec = spec!(
     "number of engines (default: one a core)"
 );
 
+const LAUNCHER: OptionSpec = spec!(
+    Launcher,
+    "launcher",
+    None,
+    Some("LAUNCHER"),
+    "what starts the engines (default: `local`, processes on this machine)"
+);
+const HOSTS: OptionSpec = spec!(
+    Hosts,
+    "hosts",
+    None,
+    Some("HOSTS"),
+    "machines for `ssh`, such as `node1,me@node2:4` (4 engines on the second)"
+);
+const QUEUE: OptionSpec = spec!(
+    Queue,
+    "queue",
+    None,
+    Some("QUEUE"),
+    "the queue or partition of a batch system"
+);
+const IP: OptionSpec = spec!(
+    Ip,
+    "ip",
+    None,
+    Some("ADDRESS"),
+    "the address the controller listens on (default: loopback; all for mpi and batch systems)"
+);
 const ENGINES_WANTED: OptionSpec = spec!(
     Engines,
     "n",
@@ -183,7 +215,7 @@ pub const PXCONFIG: &[OptionSpec] = &[
     TARGETS, BLOCK, NOBLOCK, STREAM, NOSTREAM, PROGRESS, SIGNAL, VERBOSE, NOVERBOSE,
 ];
 /// Options of `%cluster start`.
-pub const CLUSTER_START: &[OptionSpec] = &[ENGINES];
+pub const CLUSTER_START: &[OptionSpec] = &[ENGINES, LAUNCHER, HOSTS, QUEUE, IP];
 /// Options of `%cluster scale`.
 pub const CLUSTER_SCALE: &[OptionSpec] = &[ENGINES_WANTED];
 /// Options of commands for some of the engines.
@@ -205,6 +237,8 @@ pub struct Given<'a> {
 pub enum After {
     /// Rust code: `-x` that is no option begins it, and so does anything after `--`.
     Code,
+    /// A word that is no option.
+    Word,
     /// Nothing may follow.
     Nothing,
 }

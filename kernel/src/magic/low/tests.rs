@@ -1,4 +1,5 @@
 use super::*;
+use phalanx_launcher::{LauncherKind, StartRequest};
 
 fn parse(line: &str) -> Result<Low, MagicError> {
     super::parse(line, &[]).map(|typed| typed.low)
@@ -60,18 +61,9 @@ fn every_option_of_the_cell_magic_is_understood() {
 #[test]
 fn the_other_magics_are_understood() {
     for (line, expected) in [
-        (
-            "%cluster start -n 4",
-            Low::Cluster(ClusterCommand::Start { engines: Some(4) }),
-        ),
-        (
-            "%cluster start --n=4",
-            Low::Cluster(ClusterCommand::Start { engines: Some(4) }),
-        ),
-        (
-            "%cluster  start",
-            Low::Cluster(ClusterCommand::Start { engines: None }),
-        ),
+        ("%cluster start -n 4", started(Some(4))),
+        ("%cluster start --n=4", started(Some(4))),
+        ("%cluster  start", started(None)),
         ("%cluster stop", Low::Cluster(ClusterCommand::Stop)),
         ("%cluster status ", Low::Cluster(ClusterCommand::Status)),
         ("%autopx", Low::AutoPx),
@@ -160,7 +152,12 @@ fn errors_name_the_place_and_the_way_out() {
             "number of seconds",
             "0.5",
         ),
-        ("%cluster", "%cluster", "needs a command", "start [-n N]"),
+        (
+            "%cluster",
+            "%cluster",
+            "needs a command",
+            "start [PROFILE] [-n N]",
+        ),
         (
             "%cluster strat -n 2",
             "strat",
@@ -208,6 +205,47 @@ fn help_names_every_option() {
         for spec in crate::magic::help::options(name) {
             assert!(text.contains(&format!("--{}", spec.long)), "{text}");
         }
+    }
+}
+
+/// `%cluster start` with so many engines.
+fn started(engines: Option<usize>) -> Low {
+    let request = StartRequest {
+        engines,
+        ..StartRequest::default()
+    };
+    Low::Cluster(ClusterCommand::Start(Box::new(request)))
+}
+
+#[test]
+fn a_cluster_is_started_by_a_profile_or_a_launcher() {
+    let request = |line: &str| match parse(line) {
+        Ok(Low::Cluster(ClusterCommand::Start(request))) => *request,
+        other => panic!("{line}: {other:?}"),
+    };
+    for line in [
+        "%cluster start lab -n 8 --launcher ssh",
+        "%cluster start -n 8 --launcher=ssh lab",
+    ] {
+        let request = request(line);
+        assert_eq!(request.profile.as_deref(), Some("lab"));
+        let launcher = Some(LauncherKind::Ssh);
+        assert_eq!((request.engines, request.launcher), (Some(8), launcher));
+    }
+    let hosts = request("%cluster start --hosts node1,me@node2:4").hosts;
+    let hosts: Vec<_> = hosts
+        .iter()
+        .map(|host| (host.name.as_str(), host.engines))
+        .collect();
+    assert_eq!(hosts, [("node1", 1), ("me@node2", 4)]);
+    for (line, message) in [
+        ("%cluster start lab other", "`other` is not an option"),
+        ("%cluster start --launcher slrum", "no launcher `slrum`"),
+        ("%cluster start --hosts node1:x", "`node1:x` is not a host"),
+        ("%cluster start -x", "unknown option `-x`"),
+    ] {
+        let error = parse(line).unwrap_err();
+        assert!(error.to_string().contains(message), "{line}: {error}");
     }
 }
 

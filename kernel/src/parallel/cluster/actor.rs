@@ -1,13 +1,16 @@
 //! The owner of the cluster: starts it, changes it, stops it, and ends it with the kernel.
 
 use super::connect::{self, Connected};
-use super::local::{LocalCluster, already};
-use super::{Order, Started, status};
+use super::engines::LaunchedEngines;
+use super::own::{OwnCluster, already};
+use super::owner::{OwnerReply, OwnerRequest, ask_owner};
+use super::{ClusterSettings, Order, Started, status};
 use crate::magic::Targets;
 use crate::parallel::functions::waited;
 use crate::run::Programs;
 use phalanx_client::Client;
-use phalanx_controller::{ControllerConfig, Database};
+use phalanx_controller::Database;
+use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::MimeBundle;
@@ -21,7 +24,7 @@ const REMEMBERED_BYTES: usize = 32 << 20;
 /// The cluster cells run on.
 enum Running {
     /// Started here; it ends with the kernel.
-    Own(Box<LocalCluster>),
+    Own(Box<OwnCluster>),
     /// Started elsewhere; it outlives the kernel.
     Elsewhere(Connected),
 }
@@ -61,11 +64,11 @@ impl Owner {
             // Who asked may have stopped waiting.
             match order {
                 Order::Start {
-                    engines,
+                    request,
                     interrupted,
                     reply,
                 } => {
-                    let _ = reply.send(self.start(engines, &interrupted).await);
+                    let _ = reply.send(self.start(request, &interrupted).await);
                 }
                 Order::Stop { reply } => {
                     let _ = reply.send(self.stop().await);
@@ -110,21 +113,17 @@ impl Owner {
 
     async fn start(
         &mut self,
-        engines: Option<usize>,
+        request: StartRequest,
         interrupted: &CancellationToken,
     ) -> Result<Started, Failure> {
         if let Some(running) = &self.running {
             return Err(already(running.engines()));
         }
-        let count = engines.unwrap_or_else(super::cores);
-        let config = ControllerConfig {
-            database: Database::Memory {
-                bytes: REMEMBERED_BYTES,
-            },
-            ..ControllerConfig::default()
+        let mut settings = ClusterSettings::new(request, None, &self.programs)?;
+        settings.controller.database = Database::Memory {
+            bytes: REMEMBERED_BYTES,
         };
-        let (started, cluster) =
-            LocalCluster::start(&self.programs, config, count, interrupted).await?;
+        let (started, cluster) = OwnCluster::start(settings, interrupted).await?;
         self.running = Some(Running::Own(Box::new(cluster)));
         Ok(started)
     }
@@ -147,12 +146,11 @@ impl Owner {
         engines: usize,
         interrupted: &CancellationToken,
     ) -> Result<(usize, usize), Failure> {
-        let programs = self.programs.clone();
-        let before = self
-            .own("scaled")?
-            .scale(&programs, engines, interrupted)
-            .await?;
-        Ok((before, engines))
+        let request = OwnerRequest::Scale { engines };
+        match self.obey("scaled", request, interrupted).await? {
+            OwnerReply::Scaled { before, now } => Ok((before, now)),
+            OwnerReply::Restarted { engines } => Ok((engines, engines)),
+        }
     }
 
     async fn restart(
@@ -160,29 +158,65 @@ impl Owner {
         targets: Option<Targets>,
         interrupted: &CancellationToken,
     ) -> Result<usize, Failure> {
-        let programs = self.programs.clone();
-        let resolved = |targets: Targets, mut there: Vec<EngineId>| {
-            there.sort_unstable();
-            targets.resolve(&there).map_err(|message| Failure::Usage {
+        let mut there: Vec<EngineId> = match &mut self.running {
+            Some(Running::Own(cluster)) => cluster.engines().ids(),
+            Some(Running::Elsewhere(connected)) => {
+                let engines = connected.client.rust_engines();
+                engines.iter().map(|engine| engine.id).collect()
+            }
+            None => return Err(none()),
+        };
+        there.sort_unstable();
+        let engines = targets
+            .map(|targets| targets.resolve(&there))
+            .transpose()
+            .map_err(|message| Failure::Usage {
                 message,
                 hint: Some("`%cluster status` shows which there are".to_owned()),
-            })
-        };
-        if let Some(Running::Elsewhere(connected)) = &self.running {
+            })?;
+        if let Some(Running::Elsewhere(connected)) = &self.running
+            && connected.owner.is_none()
+        {
             // Their processes are somebody else's; what they run is what begins anew.
-            let engines = connected.client.rust_engines();
-            let there = engines.iter().map(|engine| engine.id).collect();
-            let ids = resolved(targets.unwrap_or(Targets::All), there)?;
+            let ids = engines.unwrap_or(there);
             let cleared = connected.client.clear_engines(&ids).await;
             cleared.map_err(waited)?;
             return Ok(ids.len());
         }
-        let cluster = self.own("restarted")?;
-        let there = cluster.engines().iter().map(|e| e.id()).collect();
-        let ids = targets
-            .map(|targets| resolved(targets, there))
-            .transpose()?;
-        cluster.restart(&programs, ids, interrupted).await
+        let request = OwnerRequest::Restart { engines };
+        match self.obey("restarted", request, interrupted).await? {
+            OwnerReply::Restarted { engines } | OwnerReply::Scaled { now: engines, .. } => {
+                Ok(engines)
+            }
+        }
+    }
+
+    /// Has a request carried out by whoever owns the cluster: this process, or another of this machine.
+    async fn obey(
+        &mut self,
+        what: &str,
+        request: OwnerRequest,
+        interrupted: &CancellationToken,
+    ) -> Result<OwnerReply, Failure> {
+        match &mut self.running {
+            Some(Running::Own(cluster)) => cluster.obey(request, interrupted).await,
+            Some(Running::Elsewhere(connected)) => match &connected.owner {
+                Some(owner) => tokio::select! {
+                    reply = ask_owner(owner, &request) => reply,
+                    () = interrupted.cancelled() => Err(Failure::Interrupted { lost: Vec::new() }),
+                },
+                None => Err(Failure::Usage {
+                    message: format!(
+                        "the cluster {} was not started by this notebook or by `phalanx cluster start`, and cannot be {what} from here",
+                        connected.name
+                    ),
+                    hint: Some(
+                        "do it where it was started; engines that join it are seen here".to_owned(),
+                    ),
+                }),
+            },
+            None => Err(none()),
+        }
     }
 
     async fn connect(
@@ -204,22 +238,6 @@ impl Owner {
         Ok(told)
     }
 
-    fn own(&mut self, what: &str) -> Result<&mut LocalCluster, Failure> {
-        match &mut self.running {
-            Some(Running::Own(cluster)) => Ok(cluster),
-            Some(Running::Elsewhere(connected)) => Err(Failure::Usage {
-                message: format!(
-                    "the cluster {} was not started by this notebook and cannot be {what} from it",
-                    connected.name
-                ),
-                hint: Some(
-                    "do it where it was started; engines that join it are seen here".to_owned(),
-                ),
-            }),
-            None => Err(none()),
-        }
-    }
-
     fn status(&mut self) -> MimeBundle {
         match &mut self.running {
             Some(Running::Own(cluster)) => {
@@ -230,7 +248,7 @@ impl Owner {
             }
             Some(Running::Elsewhere(connected)) => {
                 let where_ = format!("connected to {}", connected.name);
-                status::status(&connected.client, &mut [], &where_)
+                status::status(&connected.client, &mut LaunchedEngines::default(), &where_)
             }
             None => status::none(),
         }
@@ -238,14 +256,7 @@ impl Owner {
 
     fn pids(&mut self) -> Vec<(EngineId, u32)> {
         match &mut self.running {
-            Some(Running::Own(cluster)) => {
-                let engines = cluster.engines().iter_mut();
-                engines
-                    .filter_map(|engine| {
-                        engine.status().is_none().then(|| (engine.id(), engine.pid))
-                    })
-                    .collect()
-            }
+            Some(Running::Own(cluster)) => cluster.pids(),
             _ => Vec::new(),
         }
     }

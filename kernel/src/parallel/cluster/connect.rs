@@ -18,12 +18,18 @@ pub(super) struct Connected {
     pub(super) name: String,
     /// The connection.
     pub(super) client: Client,
+    /// The folder in which its owner can be asked, where it is a cluster of this machine.
+    pub(super) owner: Option<PathBuf>,
 }
 
 /// Connects to the cluster of that id or connection file; without one, to the only one there is.
 pub(super) async fn connect(to: Option<String>) -> Result<Connected, Failure> {
-    let known = Registry::of_user().map_or_else(Vec::new, |registry| registry.list());
-    let (name, path) = find(to.as_deref(), known)?;
+    let registry = Registry::of_user();
+    let known = registry.as_ref().map_or_else(Vec::new, Registry::list);
+    let (name, path) = find(to.as_deref(), known.clone())?;
+    let is_known = known.iter().any(|record| record.cluster_id == name);
+    let owner = registry.filter(|_| is_known);
+    let owner = owner.map(|registry| registry.folder_of(&name));
     let file = ClientConnectionFile::read(&path).map_err(|error| Failure::Usage {
         message: error.to_string(),
         hint: Some("give a client's connection file, such as ipcontroller-client.json, or the id of a cluster".to_owned()),
@@ -40,7 +46,11 @@ pub(super) async fn connect(to: Option<String>) -> Result<Connected, Failure> {
     let _ = client
         .wait_for_engines(client.announced(), ENGINES_LIMIT)
         .await;
-    Ok(Connected { name, client })
+    Ok(Connected {
+        name,
+        client,
+        owner,
+    })
 }
 
 /// The time for which a lost controller may be out of reach, as the user has set it.

@@ -1,133 +1,144 @@
-//! Engine processes on this machine.
+//! The engines of a cluster as their launcher has started them.
 
-use crate::run::Programs;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use phalanx_launcher::{Ended, Launched};
+use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
-use rustix::process::{Pid, Signal, kill_process};
-use std::collections::VecDeque;
-use std::io;
-use std::path::Path;
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
-use tokio::task::JoinSet;
+use std::collections::BTreeSet;
 
-/// Lines kept of what an engine's process printed.
-const LAST_WORDS: usize = 20;
+/// The parts in which a cluster's engines were started; they end with this value.
+#[derive(Debug, Default)]
+pub(super) struct LaunchedEngines(Vec<Part>);
 
-/// Time an engine that was asked to end may take before it is killed.
-const END_LIMIT: Duration = Duration::from_secs(5);
-
-/// The lines a process printed last. Held for one line.
-type LastWords = Arc<Mutex<VecDeque<String>>>;
-
-/// An engine process; it ends with this value.
+/// A part, and those of its engines that were ended on purpose.
 #[derive(Debug)]
-pub(super) struct EngineProcess {
-    /// The number it asks the controller for.
-    pub(super) number: usize,
-    child: Child,
-    /// Its process id, also once it has ended.
-    pub(super) pid: u32,
-    last_words: LastWords,
-    /// Reads what it prints.
-    readers: JoinSet<()>,
+struct Part {
+    launched: Box<dyn Launched>,
+    retired: BTreeSet<EngineId>,
 }
 
-impl EngineProcess {
-    /// Starts an engine that joins the controller of that file.
-    pub(super) fn start(programs: &Programs, file: &Path, number: usize) -> io::Result<Self> {
-        let (program, args) = programs.engine();
-        let mut child = Command::new(program)
-            .args(args)
-            .arg("--file")
-            .arg(file)
-            .args(["--id", &number.to_string()])
-            .args(["--parent-pid", &std::process::id().to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        let last_words = LastWords::default();
-        let mut readers = JoinSet::new();
-        if let Some(stdout) = child.stdout.take() {
-            readers.spawn(keep_lines(stdout, Arc::clone(&last_words)));
-        }
-        if let Some(stderr) = child.stderr.take() {
-            readers.spawn(keep_lines(stderr, Arc::clone(&last_words)));
-        }
-        Ok(Self {
-            number,
-            pid: child.id().unwrap_or_default(),
-            child,
-            last_words,
-            readers,
-        })
-    }
+/// An engine that was started and has ended by itself.
+pub(super) struct EndedEngine {
+    pub(super) id: EngineId,
+    /// The system's words.
+    pub(super) status: String,
+    /// Its process on this machine, where it had one.
+    pub(super) pid: Option<u32>,
+}
 
-    /// The id of the engine that runs in it.
-    pub(super) fn id(&self) -> EngineId {
-        EngineId(u32::try_from(self.number).unwrap_or(u32::MAX))
-    }
-
-    /// Waits until the process has ended, and all it printed is read. Cancel-safe.
-    pub(super) async fn ended(&mut self) -> Option<ExitStatus> {
-        let status = self.child.wait().await.ok();
-        while self.readers.join_next().await.is_some() {}
-        status
-    }
-
-    /// The exit status of the process, once it has ended.
-    pub(super) fn status(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
-    }
-
-    /// The last lines it printed.
-    pub(super) fn last_words(&self) -> String {
-        let words = self
-            .last_words
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        words.iter().cloned().collect::<Vec<_>>().join("\n")
-    }
-
-    /// Waits a while for the process to end as it was asked to, then ends it.
-    pub(super) async fn end(mut self) {
-        if tokio::time::timeout(END_LIMIT, self.child.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(pid = self.pid, "an engine did not end when it was asked to");
-            self.kill().await;
-        }
-    }
-
-    /// Asks the process to end, with its runtime and its files.
-    pub(super) fn ask_to_end(&self) {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid.filter(|_| self.child.id().is_some()) {
-            // A process that is gone already needs no asking.
-            let _ = kill_process(pid, Signal::TERM);
-        }
-    }
-
-    /// Ends the process at once. Its runtime ends with it.
-    pub(super) async fn kill(mut self) {
-        // A process that is gone already needs no killing.
-        let _ = self.child.kill().await;
+impl Part {
+    fn ids(&self) -> impl Iterator<Item = EngineId> + '_ {
+        let ids = self.launched.ids().iter().copied();
+        ids.filter(|id| !self.retired.contains(id))
     }
 }
 
-async fn keep_lines(pipe: impl AsyncRead + Unpin, last_words: LastWords) {
-    let mut lines = BufReader::new(pipe).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let mut words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
-        if words.len() == LAST_WORDS {
-            words.pop_front();
+impl LaunchedEngines {
+    /// Engines that were just started.
+    pub(super) fn new(launched: Vec<Box<dyn Launched>>) -> Self {
+        let part = |launched| Part {
+            launched,
+            retired: BTreeSet::new(),
+        };
+        Self(launched.into_iter().map(part).collect())
+    }
+
+    /// The engines that were started, also those that have ended by themselves.
+    pub(super) fn ids(&self) -> Vec<EngineId> {
+        self.0.iter().flat_map(Part::ids).collect()
+    }
+
+    /// The process on this machine of an engine that runs.
+    pub(super) fn pid_of(&mut self, id: EngineId) -> Option<u32> {
+        let mut parts = self.0.iter_mut();
+        let part = parts.find(|part| part.ids().any(|known| known == id))?;
+        let runs = part.launched.end_of(id).is_none();
+        part.launched.pid().filter(|_| runs)
+    }
+
+    /// The engines that have ended by themselves.
+    pub(super) fn ended(&mut self) -> Vec<EndedEngine> {
+        let mut ended = Vec::new();
+        for part in &mut self.0 {
+            let ids: Vec<EngineId> = part.ids().collect();
+            let pid = part.launched.pid();
+            ended.extend(ids.into_iter().filter_map(|id| {
+                let status = part.launched.end_of(id)?;
+                Some(EndedEngine { id, status, pid })
+            }));
         }
-        words.push_back(line);
+        ended
+    }
+
+    /// Waits for the next engines that end by themselves. Cancel safe; pending for ever where there are none.
+    pub(super) async fn next_end(&mut self) -> Ended {
+        loop {
+            let waits = self.0.iter_mut().map(|part| async move {
+                let mut ended = part.launched.next_end().await;
+                ended.ids.retain(|id| !part.retired.contains(id));
+                ended
+            });
+            let mut ends: FuturesUnordered<_> = waits.collect();
+            match ends.next().await {
+                Some(ended) if !ended.ids.is_empty() => return ended,
+                Some(_) => {}
+                None => return std::future::pending().await,
+            }
+        }
+    }
+
+    /// Adds others, in whose favour the ended engines of the same ids are forgotten.
+    pub(super) async fn join(&mut self, others: Self) {
+        self.retire(&others.ids()).await;
+        self.0.extend(others.0);
+    }
+
+    /// Forgets engines, and ends what is left of the parts they were in.
+    pub(super) async fn retire(&mut self, ids: &[EngineId]) {
+        for part in &mut self.0 {
+            let known = part.launched.ids().iter();
+            let retired = known.filter(|id| ids.contains(id)).copied();
+            part.retired.extend(retired);
+        }
+        let parts = std::mem::take(&mut self.0);
+        let (staying, ending) = parts
+            .into_iter()
+            .partition(|part| part.ids().next().is_some());
+        self.0 = staying;
+        Self(ending).end().await;
+    }
+
+    /// Asks all to end.
+    pub(super) fn ask_to_end(&mut self) {
+        for part in &mut self.0 {
+            part.launched.ask_to_end();
+        }
+    }
+
+    /// Waits a while for all to end as they were asked to, then ends them.
+    pub(super) async fn end(self) {
+        let ends = self.0.into_iter().map(|part| part.launched.end());
+        futures::future::join_all(ends).await;
+    }
+
+    /// Ends all at once.
+    pub(super) async fn kill(self) {
+        let ends = self.0.into_iter().map(|part| part.launched.kill());
+        futures::future::join_all(ends).await;
+    }
+
+    /// A failure with what was printed, which has the reason.
+    pub(super) async fn with_words(&mut self, failure: Failure) -> Failure {
+        let Failure::Environment { mut message, hint } = failure else {
+            return failure;
+        };
+        for part in &mut self.0 {
+            let printed = part.launched.printed().await;
+            if !printed.text.is_empty() {
+                message.push_str(&format!("\n{} printed:\n{}", printed.who, printed.text));
+            }
+        }
+        Failure::Environment { message, hint }
     }
 }

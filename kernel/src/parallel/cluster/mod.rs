@@ -3,23 +3,33 @@
 //! | file | what |
 //! |---|---|
 //! | `actor.rs` | its owner |
-//! | `local.rs`, `engines.rs` | a controller in this process, engines as processes beside it |
+//! | `settings.rs` | from what a user asked for to a cluster's settings |
+//! | `own.rs`, `engines.rs` | a controller in this process, and engines that a launcher starts |
+//! | `owner.rs` | requests to the process that owns a cluster |
+//! | `revival.rs` | engines that end by themselves and are started again |
 //! | `connect.rs`, `registry.rs` | clusters that were started elsewhere |
 //! | `status.rs` | what there is, as a table |
 
 mod actor;
 mod connect;
 mod engines;
-mod local;
+mod own;
+mod owner;
 mod registry;
+mod revival;
+mod settings;
 mod status;
 
-pub use local::LocalCluster;
+pub use own::{ClusterEvent, OwnCluster};
+pub use owner::{OwnerCall, OwnerReply, OwnerRequest, OwnerSocket, ask_owner};
 pub use registry::{ClusterRecord, Registry, began};
+pub use revival::Revivals;
+pub use settings::{ClusterSettings, fresh_id, profiles_path};
 
 use crate::magic::Targets;
 use crate::run::Programs;
 use phalanx_client::Client;
+use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::MimeBundle;
@@ -42,6 +52,18 @@ pub struct Started {
     pub engines: usize,
     /// The time that took.
     pub took: Duration,
+    /// True if the controller listens on all addresses of this machine.
+    pub is_open: bool,
+}
+
+impl Started {
+    /// The words that say who can reach the controller, if not this machine alone.
+    pub fn openness(&self) -> &'static str {
+        match self.is_open {
+            true => ". The controller listens on all addresses of this machine (see SECURITY.md)",
+            false => "",
+        }
+    }
 }
 
 /// The fate of a cluster that is no longer used.
@@ -62,7 +84,7 @@ pub enum Stopped {
 #[derive(Debug)]
 enum Order {
     Start {
-        engines: Option<usize>,
+        request: StartRequest,
         interrupted: CancellationToken,
         reply: oneshot::Sender<Result<Started, Failure>>,
     },
@@ -111,11 +133,11 @@ impl Cluster {
     /// When a cluster is running already, an engine does not come up, or `interrupted` is cancelled.
     pub async fn start(
         &self,
-        engines: Option<usize>,
+        request: StartRequest,
         interrupted: CancellationToken,
     ) -> Result<Started, Failure> {
         self.ask(|reply| Order::Start {
-            engines,
+            request,
             interrupted,
             reply,
         })

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A cluster, as recorded in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,11 @@ impl Registry {
     /// The user's: `phalanx/clusters` in the folder for data.
     pub fn of_user() -> Option<Self> {
         Some(Self(dirs::data_local_dir()?.join("phalanx/clusters")))
+    }
+
+    /// Another one, for folders of clusters alone.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self(folder.to_owned())
     }
 
     /// The folder for the connection files of a cluster; it is made, for this user alone.
@@ -63,6 +69,24 @@ impl Registry {
         // What is gone already needs no removing.
         let _ = std::fs::remove_file(self.path(cluster_id));
         let _ = std::fs::remove_dir_all(self.0.join(cluster_id));
+    }
+
+    /// The folder of a cluster that runs, with its owner's socket.
+    pub fn folder_of(&self, cluster_id: &str) -> PathBuf {
+        self.0.join(cluster_id)
+    }
+
+    /// Removes what clusters have left that ended without a word; how many there were.
+    pub fn clean(&self) -> usize {
+        let running = self.list();
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.path().is_dir());
+        let left = folders.filter_map(|entry| entry.file_name().into_string().ok());
+        // One without a record may be starting: its owner's process has the log open, and is young.
+        let left = left.filter(|id| running.iter().all(|record| record.cluster_id != *id));
+        let left: Vec<String> = left.filter(|id| is_old(&self.0.join(id))).collect();
+        left.iter().for_each(|id| self.remove(id));
+        left.len()
     }
 
     /// The clusters that run, by name; files of clusters that have ended without a word are removed.
@@ -109,6 +133,15 @@ pub fn began(pid: u32) -> Option<u64> {
     (state != "Z").then(|| fields.nth(18)?.parse().ok())?
 }
 
+/// The time a cluster may take to start, as far as can be told.
+const STARTING: Duration = Duration::from_secs(3600);
+
+/// Returns true for a folder that was last changed before a cluster could still be starting in it.
+fn is_old(folder: &Path) -> bool {
+    let changed = folder.metadata().and_then(|metadata| metadata.modified());
+    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > STARTING))
+}
+
 fn read(path: &Path) -> Option<ClusterRecord> {
     let text = std::fs::read(path).ok()?;
     serde_json::from_slice(&text).ok()
@@ -117,6 +150,20 @@ fn read(path: &Path) -> Option<ClusterRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_clusters_that_ended_long_ago_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry(folder.path().to_owned());
+        for name in ["starting", "ended"] {
+            registry.folder(name).unwrap();
+        }
+        let long_ago = std::time::SystemTime::now() - 2 * STARTING;
+        let ended = std::fs::File::open(folder.path().join("ended")).unwrap();
+        ended.set_modified(long_ago).unwrap();
+        assert_eq!(registry.clean(), 1);
+        assert!(registry.folder_of("starting").exists() && !registry.folder_of("ended").exists());
+    }
 
     #[test]
     fn clusters_that_ended_without_a_word_are_forgotten() {

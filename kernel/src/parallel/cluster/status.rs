@@ -1,6 +1,6 @@
 //! The status of the cluster, as a table.
 
-use super::engines::EngineProcess;
+use super::engines::LaunchedEngines;
 use crate::report::table::table;
 use phalanx_client::{Client, Engine};
 use phalanx_protocol::output::MimeBundle;
@@ -14,23 +14,21 @@ pub(super) fn none() -> MimeBundle {
     )
 }
 
-/// The engines of a cluster: those the controller knows, and the processes that were started.
-pub(super) fn status(client: &Client, processes: &mut [EngineProcess], how: &str) -> MimeBundle {
+/// The engines of a cluster: those the controller knows, and those that were started and have ended.
+pub(super) fn status(client: &Client, launched: &mut LaunchedEngines, how: &str) -> MimeBundle {
     let engines = client.engines();
     let mut rows: Vec<Vec<String>> = engines
         .iter()
-        .map(|engine| alive(engine, processes))
+        .map(|engine| alive(engine, launched))
         .collect();
-    for process in processes.iter_mut() {
-        if let Some(status) = process.status() {
-            rows.push(vec![
-                process.number.to_string(),
-                format!("ended ({status})"),
-                process.pid.to_string(),
-                String::new(),
-                String::new(),
-            ]);
-        }
+    for engine in launched.ended() {
+        rows.push(vec![
+            engine.id.to_string(),
+            format!("ended ({})", engine.status),
+            engine.pid.map_or_else(String::new, |pid| pid.to_string()),
+            String::new(),
+            String::new(),
+        ]);
     }
     rows.sort_by_key(|row| row[0].parse::<u64>().unwrap_or(u64::MAX));
     let title = format!("{} running; {how}", count(engines.len()));
@@ -49,14 +47,9 @@ pub(super) fn count(engines: usize) -> String {
     }
 }
 
-fn alive(engine: &Engine, processes: &mut [EngineProcess]) -> Vec<String> {
-    let number = usize::try_from(engine.id.0).unwrap_or(usize::MAX);
-    let mut own = processes.iter_mut();
-    let own = own.find_map(|process| {
-        let lives = process.number == number && process.status().is_none();
-        lives.then_some(process.pid)
-    });
-    let pid = own.map_or_else(String::new, |pid| pid.to_string());
+fn alive(engine: &Engine, launched: &mut LaunchedEngines) -> Vec<String> {
+    let pid = launched.pid_of(engine.id);
+    let pid = pid.map_or_else(String::new, |pid| pid.to_string());
     let (host, version) = match &engine.handshake {
         Some(handshake) => (
             handshake.host.clone(),

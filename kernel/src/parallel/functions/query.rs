@@ -8,6 +8,7 @@ use crate::run::magics::limit;
 use crate::run::{CellContext, Services};
 use phalanx_client::render::Labels;
 use phalanx_client::{Client, HubError, Part, Purge, Selection, WaitError};
+use phalanx_launcher::StartRequest;
 use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{HostReply, TaskRange};
@@ -34,7 +35,11 @@ pub async fn query(
         ClientRequest::Start { engines } => {
             services.fanout().compiler.warm();
             let interrupted = context.interrupted().clone();
-            services.cluster().start(engines, interrupted).await?;
+            let request = StartRequest {
+                engines,
+                ..StartRequest::default()
+            };
+            services.cluster().start(request, interrupted).await?;
             return Ok(HostReply::Engines(ids(&client(services).await?)));
         }
         ClientRequest::Stop => {

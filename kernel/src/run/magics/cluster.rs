@@ -6,6 +6,7 @@ use crate::parallel::cluster::Stopped;
 use crate::report::{Fault, Place, table::table};
 use crate::run::{CellContext, Services};
 use phalanx_client::{Client, Engine};
+use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::StreamName;
@@ -22,8 +23,8 @@ pub(super) async fn command(
     let interrupted = context.interrupted().clone();
     let began = Instant::now();
     let said = match command {
-        ClusterCommand::Start { engines } => {
-            return Ok(self::start(services, context, engines, "Started").await?);
+        ClusterCommand::Start(request) => {
+            return Ok(self::start(services, context, *request, "Started").await?);
         }
         ClusterCommand::Status => {
             let status = cluster.status().await;
@@ -77,19 +78,20 @@ pub(super) async fn command(
 async fn start(
     services: &Services,
     context: &CellContext,
-    engines: Option<usize>,
+    request: StartRequest,
     verb: &str,
 ) -> Result<(), Failure> {
     // Compiling for engines comes next, and its evaluator takes a while to start.
     services.fanout().compiler.warm();
     let started = services
         .cluster()
-        .start(engines, context.interrupted().clone())
+        .start(request, context.interrupted().clone())
         .await?;
     let text = format!(
-        "{verb} {} in {:.2} s.\n",
+        "{verb} {} in {:.2} s{}.\n",
         engines_in_words(started.engines),
-        started.took.as_secs_f64()
+        started.took.as_secs_f64(),
+        started.openness()
     );
     context.outlet().text(StreamName::Stdout, text).await;
     Ok(())
@@ -101,7 +103,7 @@ pub(super) async fn client(services: &Services, context: &CellContext) -> Result
         return Ok(client);
     }
     let verb = "No cluster was running, so one was started on this machine:";
-    start(services, context, None, verb).await?;
+    start(services, context, StartRequest::default(), verb).await?;
     services
         .cluster()
         .client()

@@ -1,74 +1,86 @@
-//! A controller in this process and engines as processes beside it.
+//! A controller in this process, and engines that a launcher starts.
 
 use super::Started;
-use super::engines::EngineProcess;
+use super::engines::LaunchedEngines;
+use super::owner::{OwnerReply, OwnerRequest};
+use super::settings::ClusterSettings;
 use super::status::count as engines_in_words;
-use crate::run::Programs;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use phalanx_client::Client;
-use phalanx_controller::{Controller, ControllerConfig};
+use phalanx_controller::Controller;
+use phalanx_launcher::{Ended, Job, LaunchError, Role};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_sys::limits;
 use phalanx_transport::socket::ran_out_of_files;
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-
-/// Time engines may take to register: generous, for machines that are busy.
-const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Time engines may take to leave the controller.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// A cluster of this process.
-#[derive(Debug)]
-pub struct LocalCluster {
-    controller: Controller,
-    client: Client,
-    engines: Vec<EngineProcess>,
+/// Something that happened to a cluster by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterEvent {
+    /// The controller has ended: a client has asked for it.
+    ControllerEnded,
+    /// Engines have ended that nobody has asked to.
+    EnginesEnded(Ended),
 }
 
-impl LocalCluster {
+/// A cluster of this process.
+#[derive(Debug)]
+pub struct OwnCluster {
+    settings: ClusterSettings,
+    controller: Controller,
+    client: Client,
+    engines: LaunchedEngines,
+}
+
+impl OwnCluster {
     /// Starts a controller and engines, and waits until they are registered.
     ///
     /// # Errors
     /// When one does not come up, or `interrupted` is cancelled; then nothing is left.
     pub async fn start(
-        programs: &Programs,
-        config: ControllerConfig,
-        count: usize,
+        settings: ClusterSettings,
         interrupted: &CancellationToken,
     ) -> Result<(Started, Self), Failure> {
         let began = Instant::now();
-        let controller = Controller::start(config)
+        let count = settings.engines;
+        let controller = Controller::start(settings.controller.clone())
             .await
             .map_err(|error| not_up("the controller could not be started", &error))?;
-        let file = controller.engine_path().to_owned();
-        let mut processes = launch(programs, &file, 0..count)?;
+        let ids = (0_u32..).map(EngineId).take(count).collect();
+        let mut engines = tokio::select! {
+            launched = launch(&settings, &controller, ids) => launched?,
+            () = interrupted.cancelled() => return Err(Failure::Interrupted { lost: Vec::new() }),
+        };
         let client = match Client::connect(controller.client_file()).await {
             Ok(client) => client,
             Err(error) => {
-                kill(processes).await;
+                engines.kill().await;
                 controller.shutdown().await;
                 return Err(not_up("the controller does not answer", &error));
             }
         };
-        if let Err(failure) = joined(&client, &mut processes, count, interrupted).await {
-            kill(processes).await;
+        let limit = settings.start_limit;
+        if let Err(failure) = joined(&client, &mut engines, count, limit, interrupted).await {
+            engines.kill().await;
             controller.shutdown().await;
             return Err(failure);
         }
         let started = Started {
             engines: count,
             took: began.elapsed(),
+            is_open: settings.is_open(),
         };
         let cluster = Self {
+            settings,
             controller,
             client,
-            engines: processes,
+            engines,
         };
         Ok((started, cluster))
     }
@@ -78,8 +90,8 @@ impl LocalCluster {
         &self.client
     }
 
-    /// The processes of its engines, also of those that have ended.
-    pub(super) fn engines(&mut self) -> &mut [EngineProcess] {
+    /// Its engines as they were started.
+    pub(super) fn engines(&mut self) -> &mut LaunchedEngines {
         &mut self.engines
     }
 
@@ -94,7 +106,6 @@ impl LocalCluster {
     /// When one does not come up, or `interrupted` is cancelled; those that were there stay.
     pub async fn scale(
         &mut self,
-        programs: &Programs,
         wanted: usize,
         interrupted: &CancellationToken,
     ) -> Result<usize, Failure> {
@@ -104,7 +115,7 @@ impl LocalCluster {
         } else {
             let free = (0_u32..).map(EngineId).filter(|id| !live.contains(id));
             let new: Vec<EngineId> = free.take(wanted - live.len()).collect();
-            self.add(programs, &new, interrupted).await?;
+            self.add(&new, interrupted).await?;
         }
         Ok(live.len())
     }
@@ -115,19 +126,18 @@ impl LocalCluster {
     /// As [`scale`](Self::scale).
     pub async fn restart(
         &mut self,
-        programs: &Programs,
         ids: Option<Vec<EngineId>>,
         interrupted: &CancellationToken,
     ) -> Result<usize, Failure> {
         let ids = ids.unwrap_or_else(|| {
             let mut all = self.ids();
-            all.extend(self.engines.iter().map(EngineProcess::id));
+            all.extend(self.engines.ids());
             all.sort_unstable();
             all.dedup();
             all
         });
         self.end_engines(&ids).await;
-        self.add(programs, &ids, interrupted).await?;
+        self.add(&ids, interrupted).await?;
         Ok(ids.len())
     }
 
@@ -137,25 +147,81 @@ impl LocalCluster {
         if let Err(error) = self.client.shutdown_engines(&ids, STOP_LIMIT).await {
             tracing::warn!(%error, "engines did not answer when they were asked to end");
         }
-        for engine in self.engines {
-            engine.end().await;
-        }
+        self.engines.end().await;
         self.controller.shutdown().await;
         ids.len()
     }
 
     /// Ends it with this process: engines are asked by a signal, not through the controller.
-    pub async fn end(self) {
-        self.engines.iter().for_each(EngineProcess::ask_to_end);
-        for engine in self.engines {
-            engine.end().await;
-        }
+    pub async fn end(mut self) {
+        self.engines.ask_to_end();
+        self.engines.end().await;
         self.controller.shutdown().await;
     }
 
-    /// Returns when the controller has ended: a client has asked for it. Cancel-safe.
-    pub async fn ended(&self) {
-        self.controller.ended().await;
+    /// Waits for what happens to it by itself. Cancel safe.
+    pub async fn next_event(&mut self) -> ClusterEvent {
+        tokio::select! {
+            () = self.controller.ended() => ClusterEvent::ControllerEnded,
+            ended = self.engines.next_end() => ClusterEvent::EnginesEnded(ended),
+        }
+    }
+
+    /// Starts engines that have ended again, under their ids.
+    ///
+    /// # Errors
+    /// When one does not come up, or `interrupted` is cancelled.
+    pub async fn revive(
+        &mut self,
+        ids: &[EngineId],
+        interrupted: &CancellationToken,
+    ) -> Result<(), Failure> {
+        self.engines.retire(ids).await;
+        self.add(ids, interrupted).await
+    }
+
+    /// Carries out what its owner is asked to do.
+    ///
+    /// # Errors
+    /// As [`scale`](Self::scale), and when an engine is named that is not there.
+    pub async fn obey(
+        &mut self,
+        request: OwnerRequest,
+        interrupted: &CancellationToken,
+    ) -> Result<OwnerReply, Failure> {
+        match request {
+            OwnerRequest::Scale { engines } => {
+                let before = self.scale(engines, interrupted).await?;
+                Ok(OwnerReply::Scaled {
+                    before,
+                    now: engines,
+                })
+            }
+            OwnerRequest::Add { engines } => {
+                let now = self.ids().len() + engines;
+                let before = self.scale(now, interrupted).await?;
+                Ok(OwnerReply::Scaled { before, now })
+            }
+            OwnerRequest::Restart { engines } => {
+                let known = self.engines.ids();
+                let strange = engines.iter().flatten().find(|id| !known.contains(id));
+                if let Some(id) = strange {
+                    return Err(Failure::Usage {
+                        message: format!("there is no engine {id}"),
+                        hint: Some("`phalanx cluster status` shows which there are".to_owned()),
+                    });
+                }
+                let engines = self.restart(engines, interrupted).await?;
+                Ok(OwnerReply::Restarted { engines })
+            }
+        }
+    }
+
+    /// The processes on this machine of the engines that run.
+    pub fn pids(&mut self) -> Vec<(EngineId, u32)> {
+        let ids = self.engines.ids().into_iter();
+        ids.filter_map(|id| Some((id, self.engines.pid_of(id)?)))
+            .collect()
     }
 
     fn ids(&self) -> Vec<EngineId> {
@@ -173,99 +239,90 @@ impl LocalCluster {
         if let Err(error) = self.client.shutdown_engines(&live, STOP_LIMIT).await {
             tracing::warn!(%error, "engines did not answer when they were asked to end");
         }
-        let engines = std::mem::take(&mut self.engines);
-        let (ending, staying) = engines
-            .into_iter()
-            .partition(|engine| ids.contains(&engine.id()));
-        self.engines = staying;
-        let ending: Vec<EngineProcess> = ending;
-        for engine in ending {
-            engine.end().await;
-        }
+        self.engines.retire(ids).await;
     }
 
     async fn add(
         &mut self,
-        programs: &Programs,
         ids: &[EngineId],
         interrupted: &CancellationToken,
     ) -> Result<(), Failure> {
-        let numbers = ids.iter().filter_map(|id| usize::try_from(id.0).ok());
-        let mut new = launch(programs, self.controller.engine_path(), numbers)?;
-        let wanted = self.ids().len() + new.len();
-        let joined = joined(&self.client, &mut new, wanted, interrupted).await;
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut new = launch(&self.settings, &self.controller, ids.to_vec()).await?;
+        let wanted = self.ids().len() + ids.len();
+        let limit = self.settings.start_limit;
+        let joined = joined(&self.client, &mut new, wanted, limit, interrupted).await;
         if joined.is_err() {
-            kill(new).await;
+            new.kill().await;
             return joined;
         }
-        // The process of an engine that ended by itself and has a successor is of no interest.
-        self.engines.retain(|engine| !ids.contains(&engine.id()));
-        self.engines.extend(new);
+        self.engines.join(new).await;
         Ok(())
     }
 }
 
-fn launch(
-    programs: &Programs,
-    file: &Path,
-    numbers: impl Iterator<Item = usize>,
-) -> Result<Vec<EngineProcess>, Failure> {
-    numbers
-        .map(|number| EngineProcess::start(programs, file, number))
-        .collect::<Result<_, _>>()
-        .map_err(|error| not_up("an engine could not be started", &error))
+async fn launch(
+    settings: &ClusterSettings,
+    controller: &Controller,
+    ids: Vec<EngineId>,
+) -> Result<LaunchedEngines, Failure> {
+    let file = controller.engine_path().to_owned();
+    let folder = file.parent().map(Path::to_owned);
+    let job = Job {
+        cluster_id: settings.cluster_id.clone(),
+        program: settings.program.clone(),
+        folder: folder.unwrap_or_else(|| PathBuf::from(".")),
+        role: Role::Engines {
+            ids,
+            file,
+            connection: Box::new(controller.engine_file().clone()),
+        },
+    };
+    let launched = settings.launcher.launch(&job).await;
+    launched.map(LaunchedEngines::new).map_err(not_launched)
+}
+
+fn not_launched(error: LaunchError) -> Failure {
+    let mut failure = not_up("the engines could not be started", &error);
+    if let (Failure::Environment { hint, .. }, Some(remedy)) = (&mut failure, error.hint()) {
+        *hint = Some(remedy);
+    }
+    failure
 }
 
 /// Waits until so many engines are there.
 async fn joined(
     client: &Client,
-    new: &mut [EngineProcess],
+    new: &mut LaunchedEngines,
     wanted: usize,
+    limit: Duration,
     interrupted: &CancellationToken,
 ) -> Result<(), Failure> {
     let joined = tokio::select! {
-        joined = client.wait_for_engines(wanted, START_LIMIT) => {
+        joined = client.wait_for_engines(wanted, limit) => {
             joined.map(drop).map_err(|error| not_up("the engines did not register", &error))
         }
-        failure = first_to_end(new) => Err(failure),
+        ended = new.next_end() => Err(ended_early(&ended)),
         () = interrupted.cancelled() => Err(Failure::Interrupted { lost: Vec::new() }),
     };
-    joined.map_err(|failure| with_words(failure, new))
-}
-
-/// The failure of the first engine that ends before it is of use.
-async fn first_to_end(processes: &mut [EngineProcess]) -> Failure {
-    let mut ends: FuturesUnordered<_> = processes
-        .iter_mut()
-        .map(|process| async {
-            let status = process.ended().await;
-            (process.number, status)
-        })
-        .collect();
-    match ends.next().await {
-        Some((number, status)) => {
-            let status = status.map_or_else(String::new, |status| format!(" ({status})"));
-            Failure::Environment {
-                message: format!("engine {number} ended before it had registered{status}"),
-                hint: None,
-            }
-        }
-        None => std::future::pending().await,
+    match joined {
+        Ok(()) => Ok(()),
+        Err(failure) => Err(new.with_words(failure).await),
     }
 }
 
-/// A failure with the engines' output, which has the reason.
-fn with_words(failure: Failure, processes: &[EngineProcess]) -> Failure {
-    let Failure::Environment { mut message, hint } = failure else {
-        return failure;
+/// The failure of engines that ended before they were of use.
+fn ended_early(ended: &Ended) -> Failure {
+    let who = match ended.ids.as_slice() {
+        [id] => format!("engine {id}"),
+        ids => engines_in_words(ids.len()),
     };
-    for process in processes {
-        let words = process.last_words();
-        if !words.is_empty() {
-            message.push_str(&format!("\nengine {} printed:\n{words}", process.number));
-        }
+    Failure::Environment {
+        message: format!("{who} ended before registering ({})", ended.status),
+        hint: None,
     }
-    Failure::Environment { message, hint }
 }
 
 fn not_up(what: &str, error: &dyn Display) -> Failure {
@@ -278,12 +335,6 @@ fn not_up(what: &str, error: &dyn Display) -> Failure {
     Failure::Environment {
         message: format!("{what}: {error}"),
         hint: Some(hint),
-    }
-}
-
-async fn kill(engines: Vec<EngineProcess>) {
-    for engine in engines {
-        engine.kill().await;
     }
 }
 
@@ -301,6 +352,8 @@ pub(super) fn already(engines: usize) -> Failure {
 #[cfg(all(test, feature = "echo"))]
 mod tests {
     use super::*;
+    use crate::run::Programs;
+    use phalanx_launcher::StartRequest;
     use std::os::unix::fs::PermissionsExt;
 
     /// Starts two engines that are a shell script.
@@ -309,8 +362,12 @@ mod tests {
         let program = folder.path().join("phalanx");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
-        let programs = Programs::of(program);
-        LocalCluster::start(&programs, ControllerConfig::default(), 2, interrupted)
+        let request = StartRequest {
+            engines: Some(2),
+            ..StartRequest::default()
+        };
+        let settings = ClusterSettings::new(request, None, &Programs::of(program)).unwrap();
+        OwnCluster::start(settings, interrupted)
             .await
             .map(drop)
             .unwrap_err()
@@ -323,7 +380,7 @@ mod tests {
         let Failure::Environment { message, .. } = failure else {
             panic!("{failure:?}")
         };
-        let ended = "ended before it had registered (exit status: 3)";
+        let ended = "ended before registering (exit status: 3)";
         assert!(message.contains(ended), "{message}");
         assert!(message.contains("printed:\nno luck"), "{message}");
 

@@ -1,23 +1,21 @@
 //! `phalanx cluster`: clusters that outlive a notebook.
 
-use crate::parallel::cluster::{ClusterRecord, LocalCluster, Registry, began, cores};
+mod start;
+
+use crate::parallel::cluster::{ClusterRecord, OwnerReply, OwnerRequest, Registry, ask_owner};
 use crate::report::report;
 use crate::report::table::table;
-use crate::run::Programs;
 use anyhow::{Context, bail};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum};
 use phalanx_client::Client;
-use phalanx_controller::ControllerConfig;
 use phalanx_evaluator::Backend;
+use phalanx_launcher::LauncherKind;
+use phalanx_launcher::manifest::{self, Manifest};
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::parallel::IdRanges;
 use phalanx_transport::ClientConnectionFile;
-use rustix::process::{Pid, Signal, kill_process, setsid};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
-use std::process::{Command as Process, Stdio};
+use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// Time a cluster that is stopped may take.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -30,8 +28,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ClusterCommand {
-    /// Start a controller and engines on this machine; they run until stopped.
-    Start(StartArgs),
+    /// Start a controller here, and engines on this machine or where a launcher starts them; they run until
+    /// stopped.
+    Start(Box<start::StartArgs>),
     /// Stop a cluster.
     Stop {
         /// The cluster's name; not needed if there is only one.
@@ -40,6 +39,52 @@ pub(super) enum ClusterCommand {
         #[arg(long, conflicts_with = "id")]
         all: bool,
     },
+    /// Start more engines in a cluster.
+    Engines {
+        /// The cluster's name; not needed if there is only one.
+        id: Option<String>,
+        /// Number of new engines.
+        #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+        n: u16,
+    },
+    /// Start or end engines of a cluster until there are so many.
+    Scale {
+        /// The cluster's name; not needed if there is only one.
+        id: Option<String>,
+        /// Number of engines there are to be.
+        #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+        n: u16,
+    },
+    /// Begin anew with empty engines under the same ids.
+    Restart {
+        /// The cluster's name; not needed if there is only one.
+        id: Option<String>,
+        /// The engines, such as 0-3,7; all unless given.
+        #[arg(long, value_name = "IDS")]
+        engines: Option<IdRanges>,
+    },
+    /// Print a manifest of a cluster for Kubernetes. It contains a key.
+    Manifest {
+        /// The cluster's name, of which those of all objects begin.
+        #[arg(long, default_value = "phalanx")]
+        name: manifest::Name,
+        /// Number of engines.
+        #[arg(short, long, default_value_t = 4)]
+        n: u16,
+        /// Image with `phalanx` and `phalanx-engine` on its PATH.
+        #[arg(long)]
+        image: manifest::Image,
+        /// Cores that each engine asks for.
+        #[arg(long, default_value = "1")]
+        cpu: manifest::Quantity,
+    },
+    /// Print the template of a batch system's script, to edit it and name it as `template` of a profile.
+    Template {
+        /// The launcher: slurm, pbs, sge, lsf or htcondor.
+        launcher: LauncherKind,
+    },
+    /// Remove what clusters have left that ended without a word.
+    Clean,
     /// List the clusters that run.
     List {
         /// As what.
@@ -53,38 +98,10 @@ pub(super) enum ClusterCommand {
     },
 }
 
-#[derive(Debug, Args)]
-pub(super) struct StartArgs {
-    /// Number of engines; one a core unless given.
-    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    n: Option<u16>,
-    /// The cluster's name: letters, digits, `-` and `_`.
-    #[arg(long, value_parser = cluster_id)]
-    cluster_id: Option<String>,
-    /// Return once the engines are there, and let the cluster run.
-    #[arg(long)]
-    daemonize: bool,
-    /// This is the process that goes on.
-    #[arg(long, hide = true)]
-    detached: bool,
-    /// Engines that run the twin for tests.
-    #[cfg(feature = "echo")]
-    #[arg(long, hide = true)]
-    echo: bool,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum OutputForm {
     Text,
     Json,
-}
-
-fn cluster_id(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !text.is_empty() && text.chars().all(fits) {
-        return Ok(text.to_owned());
-    }
-    Err("letters, digits, `-` and `_` make a cluster's name".to_owned())
 }
 
 /// Carries out the command. `backend` selects the engines' backend, given whether that is the twin.
@@ -95,149 +112,68 @@ pub(super) fn run(
     let registry = Registry::of_user()
         .context("no folder for data: neither $XDG_DATA_HOME nor $HOME is set")?;
     match command {
-        ClusterCommand::Start(args) => {
-            #[cfg(feature = "echo")]
-            let echo = args.echo;
-            #[cfg(not(feature = "echo"))]
-            let echo = false;
-            start(&registry, args, backend(echo))
-        }
+        ClusterCommand::Start(args) => start::start(&registry, args, backend),
         ClusterCommand::Stop { id, all } => stop(&registry, id, all),
+        ClusterCommand::Engines { id, n } => {
+            let engines = usize::from(n);
+            change(&registry, id, OwnerRequest::Add { engines })
+        }
+        ClusterCommand::Scale { id, n } => {
+            let engines = usize::from(n);
+            change(&registry, id, OwnerRequest::Scale { engines })
+        }
+        ClusterCommand::Restart { id, engines } => {
+            let engines = engines.map(|ids| ids.0);
+            change(&registry, id, OwnerRequest::Restart { engines })
+        }
+        ClusterCommand::Manifest {
+            name,
+            n,
+            image,
+            cpu,
+        } => {
+            let manifest = Manifest {
+                name,
+                engines: usize::from(n),
+                image,
+                cpu,
+            };
+            print!("{}", manifest.text()?);
+            Ok(())
+        }
+        ClusterCommand::Template { launcher } => match launcher {
+            LauncherKind::Batch(system) => {
+                print!("{}", system.template());
+                Ok(())
+            }
+            launcher => bail!("{launcher} is no batch system and has no template"),
+        },
+        ClusterCommand::Clean => {
+            let left = registry.clean() + phalanx_sys::temporary::remove_abandoned();
+            println!("removed {left} folders of processes that are gone");
+            Ok(())
+        }
         ClusterCommand::List { output } => list(&registry, output),
         ClusterCommand::Status { id } => status(&one(&registry, id)?),
     }
 }
 
-fn start(registry: &Registry, args: StartArgs, backend: Option<Backend>) -> anyhow::Result<()> {
-    let cluster_id = args.cluster_id.clone().unwrap_or_else(|| {
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        id[..8].to_owned()
-    });
-    let running = registry.list();
-    if running.iter().any(|record| record.cluster_id == cluster_id) {
-        bail!(
-            "a cluster {cluster_id} is running already; `phalanx cluster stop {cluster_id}` ends it"
-        );
-    }
-    if args.daemonize {
-        return detach(registry, &args, &cluster_id);
-    }
-    if args.detached {
-        setsid().context("the cluster cannot leave this terminal")?;
-    }
-    super::log();
-    // Engines need no evaluator; which twin they are is all that matters.
-    let backend = backend.context("built without evcxr; only the twin for tests is here")?;
-    let programs =
-        Programs::current(backend).context("the system does not say which program this is")?;
-    let engines = args.n.map_or_else(cores, usize::from);
-    super::serving()?.block_on(serve(registry, &programs, cluster_id, engines))
-}
-
-/// Runs a cluster until it is stopped.
-async fn serve(
-    registry: &Registry,
-    programs: &Programs,
-    cluster_id: String,
-    engines: usize,
-) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let folder = registry
-        .folder(&cluster_id)
-        .context("no folder for the cluster's files")?;
-    let config = ControllerConfig {
-        folder: Some(folder),
-        ..ControllerConfig::default()
-    };
-    let stopped = CancellationToken::new();
-    let started = LocalCluster::start(programs, config, engines, &stopped);
-    tokio::pin!(started);
-    let started = loop {
-        tokio::select! {
-            started = &mut started => break started,
-            _ = interrupt.recv() => stopped.cancel(),
-            _ = terminate.recv() => stopped.cancel(),
+/// Has the owner of a cluster change it.
+fn change(registry: &Registry, id: Option<String>, request: OwnerRequest) -> anyhow::Result<()> {
+    let record = one(registry, id)?;
+    let folder = registry.folder_of(&record.cluster_id);
+    let reply = super::serving()?.block_on(ask_owner(&folder, &request));
+    match reply.map_err(|failure| anyhow::anyhow!(in_words(failure)))? {
+        OwnerReply::Scaled { before, now } => {
+            println!(
+                "cluster {}: {before} engines before, {now} now",
+                record.cluster_id
+            );
         }
-    };
-    let (started, cluster) = match started {
-        Ok(started) => started,
-        Err(failure) => {
-            registry.remove(&cluster_id);
-            bail!("{}", in_words(failure));
-        }
-    };
-    let pid = std::process::id();
-    let record = ClusterRecord {
-        cluster_id: cluster_id.clone(),
-        pid,
-        began: began(pid).unwrap_or_default(),
-        engines,
-        launcher: "local".to_owned(),
-        client_file: cluster.client_path().to_owned(),
-    };
-    let told = registry.add(&record);
-    if told.is_ok() {
-        println!(
-            "cluster {cluster_id}: {engines} engines in {:.2} s; `%cluster connect {cluster_id}` in a notebook, or {}",
-            started.took.as_secs_f64(),
-            record.client_file.display()
-        );
-        tokio::select! {
-            () = cluster.ended() => {}
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        OwnerReply::Restarted { engines } => {
+            println!("cluster {}: {engines} engines restarted", record.cluster_id);
         }
     }
-    cluster.end().await;
-    registry.remove(&cluster_id);
-    told.context("the cluster's file cannot be written")
-}
-
-/// Starts the process that goes on, and waits until its engines are there.
-fn detach(registry: &Registry, args: &StartArgs, cluster_id: &str) -> anyhow::Result<()> {
-    let folder = registry
-        .folder(cluster_id)
-        .context("no folder for the cluster's files")?;
-    let log = folder.join("log");
-    // Read by its handle: a cluster that does not start takes its folder along.
-    let mut written = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&log)
-        .context("no file for the cluster's log")?;
-    let mut process = Process::new(std::env::current_exe()?);
-    process
-        .args(["cluster", "start", "--detached", "--cluster-id", cluster_id])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(written.try_clone()?);
-    if let Some(n) = args.n {
-        process.args(["-n", &n.to_string()]);
-    }
-    #[cfg(feature = "echo")]
-    if args.echo {
-        process.arg("--echo");
-    }
-    let mut child = process.spawn().context("the cluster cannot be started")?;
-    let mut said = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout).read_line(&mut said)?;
-    }
-    if said.is_empty() {
-        let status = child.wait()?;
-        let mut words = String::new();
-        written.rewind()?;
-        written.read_to_string(&mut words)?;
-        registry.remove(cluster_id);
-        bail!(
-            "the cluster did not start ({status}):\n{}",
-            words.trim_end()
-        );
-    }
-    print!("{said}");
     Ok(())
 }
 

@@ -1,0 +1,204 @@
+//! Requests to the process that owns a cluster, from commands and notebooks: a Unix socket in its folder, which
+//! only the user can open.
+
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::frame::{Decoder, encode};
+use phalanx_protocol::id::EngineId;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+/// The name of the socket in the cluster's folder.
+pub(super) const SOCKET: &str = "owner.sock";
+
+/// The time a peer that has connected may take to say what it wants.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// A request to the owner of a cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum OwnerRequest {
+    /// Start or end engines until there are so many.
+    Scale {
+        /// The number of engines there are to be.
+        engines: usize,
+    },
+    /// Start so many more.
+    Add {
+        /// The number of new engines.
+        engines: usize,
+    },
+    /// Begin anew with empty engines under the same ids.
+    Restart {
+        /// The engines; all without ids.
+        engines: Option<Vec<EngineId>>,
+    },
+}
+
+/// A request that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OwnerReply {
+    /// There are other engines.
+    Scaled {
+        /// Their number before.
+        before: usize,
+        /// Their number now.
+        now: usize,
+    },
+    /// So many engines are new.
+    Restarted {
+        /// Their number.
+        engines: usize,
+    },
+}
+
+/// A request, and the way back.
+pub struct OwnerCall {
+    /// The request.
+    pub request: OwnerRequest,
+    /// Takes the reply.
+    pub reply: oneshot::Sender<Result<OwnerReply, Failure>>,
+}
+
+/// The owner's end of the socket.
+#[derive(Debug)]
+pub struct OwnerSocket {
+    calls: mpsc::Receiver<OwnerCall>,
+    /// Accepts connections, as long as this value lives.
+    _task: JoinSet<()>,
+}
+
+impl OwnerSocket {
+    /// Listens in a cluster's folder.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn bind(folder: &Path) -> io::Result<Self> {
+        let listener = UnixListener::bind(folder.join(SOCKET))?;
+        // One waits while another is carried out; their senders wait anyway.
+        let (sender, calls) = mpsc::channel(1);
+        let mut task = JoinSet::new();
+        task.spawn(accept(listener, sender));
+        Ok(Self { calls, _task: task })
+    }
+
+    /// Waits for the next request. Cancel safe.
+    pub async fn next(&mut self) -> OwnerCall {
+        match self.calls.recv().await {
+            Some(call) => call,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn accept(listener: UnixListener, calls: mpsc::Sender<OwnerCall>) {
+    let mut served = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    served.spawn(serve(stream, calls.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "requests to this cluster are no longer accepted");
+                    return;
+                }
+            },
+            Some(_) = served.join_next() => {}
+        }
+    }
+}
+
+async fn serve(mut stream: UnixStream, calls: mpsc::Sender<OwnerCall>) {
+    let request = tokio::time::timeout(REQUEST_LIMIT, read(&mut stream)).await;
+    let Ok(Ok(request)) = request else {
+        return;
+    };
+    let (reply, answer) = oneshot::channel();
+    if calls.send(OwnerCall { request, reply }).await.is_err() {
+        return;
+    }
+    let Ok(answer) = answer.await else {
+        return;
+    };
+    if let Err(error) = write(&mut stream, &answer).await {
+        tracing::debug!(%error, "nobody waits for the reply");
+    }
+}
+
+/// Asks the owner of the cluster in a folder.
+///
+/// # Errors
+/// When it does not answer, or cannot do what is asked.
+pub async fn ask_owner(folder: &Path, request: &OwnerRequest) -> Result<OwnerReply, Failure> {
+    let asked = async {
+        let mut stream = UnixStream::connect(folder.join(SOCKET)).await?;
+        write(&mut stream, request).await?;
+        read::<Result<OwnerReply, Failure>>(&mut stream).await
+    };
+    asked.await.unwrap_or_else(|error| {
+        Err(Failure::Environment {
+            message: format!("the process that owns the cluster does not answer: {error}"),
+            hint: Some("`phalanx cluster list` shows the clusters that run".to_owned()),
+        })
+    })
+}
+
+async fn write<T: Serialize>(stream: &mut UnixStream, message: &T) -> io::Result<()> {
+    let bytes = encode(message).map_err(io::Error::other)?;
+    stream.write_all(&bytes).await
+}
+
+async fn read<T: DeserializeOwned>(stream: &mut UnixStream) -> io::Result<T> {
+    let mut decoder = Decoder::default();
+    let mut bytes = [0; 4096];
+    loop {
+        if let Some(message) = decoder.decode().map_err(io::Error::other)? {
+            return Ok(message);
+        }
+        match stream.read(&mut bytes).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => decoder.push(&bytes[..count]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_gets_its_reply() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut socket = OwnerSocket::bind(folder.path()).unwrap();
+        let request = OwnerRequest::Scale { engines: 4 };
+        let asked = ask_owner(folder.path(), &request);
+        let answered = async {
+            let call = socket.next().await;
+            assert_eq!(call.request, request);
+            let failure = Failure::Usage {
+                message: "no".to_owned(),
+                hint: None,
+            };
+            call.reply.send(Err(failure.clone())).unwrap();
+            failure
+        };
+        let (got, sent) = tokio::join!(asked, answered);
+        assert_eq!(got, Err(sent));
+    }
+
+    #[tokio::test]
+    async fn an_owner_that_is_gone_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let request = OwnerRequest::Restart { engines: None };
+        let failure = ask_owner(folder.path(), &request).await.unwrap_err();
+        assert!(
+            matches!(failure, Failure::Environment { .. }),
+            "{failure:?}"
+        );
+    }
+}
