@@ -15,6 +15,7 @@ mod lab;
 mod prerequisites;
 mod python;
 mod run;
+mod sites;
 mod test;
 mod tidy;
 mod workspace;

@@ -4,7 +4,7 @@ use crate::dist::crates::{self, Depth};
 use crate::dist::wheel;
 use crate::prerequisites::{self, Purpose};
 use crate::{
-    binaries, chromium, deny, exec, kernelspec, python::Python, tidy, workspace::Workspace,
+    binaries, chromium, deny, exec, kernelspec, python::Python, sites, tidy, workspace::Workspace,
 };
 use anyhow::{Context, Result, ensure};
 use phalanx_tests::processes::Mark;
@@ -136,6 +136,7 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Count> {
     if let Some(browser) = chromium::find_or_install() {
         command.env("PHALANX_TEST_CHROMIUM", browser);
     }
+    sites::install();
     let mut count = counted(&mut command)?;
 
     let reasons = fs::read_to_string(&skips).unwrap_or_default();

@@ -20,6 +20,7 @@ mod jupyter_run;
 mod kernel_test;
 mod lab;
 mod lab_parallel;
+mod launchers;
 mod leaks;
 mod lone_engine;
 mod members;

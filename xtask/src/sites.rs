@@ -1,0 +1,30 @@
+//! Debian's OpenSSH server, Slurm and Open MPI, for the tests of launchers.
+
+use crate::{debian, exec};
+
+/// A program, and the packages that have what goes with it.
+const SITES: [(&str, &[&str]); 3] = [
+    ("sshd", &["openssh-server", "openssh-client"]),
+    ("slurmd", &["slurm-wlm", "munge"]),
+    ("mpiexec", &["openmpi-bin"]),
+];
+
+/// Installs what is missing, where that changes nobody's own machine; else the tests that need it say what to type.
+pub fn install() {
+    let missing = SITES.iter().filter(|(program, _)| !is_here(program));
+    let packages: Vec<&str> = missing
+        .flat_map(|(_, packages)| packages.iter().copied())
+        .collect();
+    if packages.is_empty() {
+        return;
+    }
+    if let Err(error) = debian::install(&packages) {
+        eprintln!("Not every launcher can be tested here: {error:#}");
+    }
+}
+
+/// Returns true for a program on the PATH, or where a daemon stands, which is not on everybody's.
+fn is_here(program: &str) -> bool {
+    let daemon = std::path::Path::new("/usr/sbin").join(program);
+    daemon.exists() || exec::which(&[program]).is_some()
+}
