@@ -14,6 +14,7 @@ mod examples;
 mod folders;
 mod foreign_tour;
 mod functions;
+mod in_place;
 mod install;
 mod ipyparallel_client;
 mod jupyter_run;
