@@ -3,6 +3,7 @@
 //! evcxr's own committed state is never relied on: every cell is compiled from a state of ours.
 
 use super::compile_cache::{CompileCache, NamespaceShape};
+use super::conditions;
 use super::definitions::Definitions;
 use super::dependencies::{self, Externs};
 use super::diagnostics;
@@ -109,6 +110,7 @@ impl<S: Clone> Engines<S> {
         if let Some(failure) = syntax::errors(source) {
             return Err(failure);
         }
+        let source: &str = &conditions::resolved(source);
         let with_call = source::call_of_main(source).map(|call| format!("{source}{call}"));
         let source = with_call.as_deref().unwrap_or(source);
         let base_id = base;

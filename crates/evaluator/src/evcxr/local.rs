@@ -1,6 +1,7 @@
 //! The kernel's own namespace: cells run as they are compiled, and evcxr hears how each ended.
 
 use super::compile_cache::{CompileCache, NamespaceShape};
+use super::conditions;
 use super::definitions::Definitions;
 use super::dependencies::{self, Changes, Externs};
 use super::diagnostics;
@@ -150,6 +151,7 @@ impl Local {
         if let Some(failure) = syntax::errors(source) {
             return Err(failure);
         }
+        let source: &str = &conditions::resolved(source);
         let with_call = source::call_of_main(source).map(|call| format!("{source}{call}"));
         let source = with_call.as_deref().unwrap_or(source);
         self.build_dependencies()?;

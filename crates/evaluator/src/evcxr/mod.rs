@@ -9,6 +9,7 @@ mod cell_map;
 mod codegen_units;
 mod commands;
 mod compile_cache;
+mod conditions;
 mod definitions;
 mod dependencies;
 mod diagnostics;
