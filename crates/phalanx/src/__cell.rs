@@ -87,6 +87,14 @@ macro_rules! __eprintln {
 
 pub use crate::__eprintln as eprintln;
 
+/// Gives the error of what a cell returns a type, where the cell leaves it open.
+///
+/// # Errors
+/// The error that it is given.
+pub fn boxed<T>(returned: Result<T, Box<dyn Error>>) -> Result<T, Box<dyn Error>> {
+    returned
+}
+
 /// A static of a macro's making, which all cells have from the one that was loaded first.
 pub struct Shared<T: 'static>(LazyLock<&'static T>);
 

@@ -5,11 +5,14 @@
 //! evcxr's code around the cell understands: it is of another type once a cell has had a `?`.
 
 use super::source::{declared, statements};
-use ra_ap_syntax::ast::{self, AstNode};
+use ra_ap_syntax::ast::{self, AstNode, HasArgList, HasGenericArgs};
 use ra_ap_syntax::{SyntaxKind, SyntaxNode, TextRange};
 
 /// A cell after which evcxr compiles all as if they had a `?`.
 pub(super) const FALLIBLE: &str = "if false { Err::<(), &str>(\"\")?; };";
+
+/// The function that gives an error a type where the user leaves that to what is returned.
+const BOXED: &str = "phalanx::__cell::boxed";
 
 /// Returns true if a cell's returns are such as only a cell with `?` can have.
 pub(super) fn are_fallible(source: &str) -> bool {
@@ -40,6 +43,7 @@ pub(super) fn additions(source: &str, fallible: bool) -> Vec<(usize, String)> {
                 let (open, close) = match is_ok(&value) {
                     true => (format!(" {{ {told}"), " }"),
                     // An error is told as that of a `?` is.
+                    false if is_open(&value) => (format!(" Ok({BOXED}("), ")?)"),
                     false => (" Ok((".to_owned(), ")?)"),
                 };
                 add(keyword.text_range(), open);
@@ -65,11 +69,64 @@ fn all(
 
 /// Returns true for `Ok(…)`.
 fn is_ok(value: &ast::Expr) -> bool {
-    let ast::Expr::CallExpr(call) = value else {
-        return false;
+    matches!(value, ast::Expr::CallExpr(call) if called(call).as_deref() == Some("Ok"))
+}
+
+/// The last name of the function that is called.
+fn called(call: &ast::CallExpr) -> Option<String> {
+    last_name(&call.expr()?)
+}
+
+fn last_name(function: &ast::Expr) -> Option<String> {
+    let ast::Expr::PathExpr(path) = function else {
+        return None;
     };
-    call.expr()
-        .is_some_and(|function| function.syntax().text() == "Ok")
+    Some(path.path()?.segment()?.name_ref()?.text().to_string())
+}
+
+/// Returns true if the type of an error is left to what is returned: `Err(text.into())`,
+/// `result.map_err(Into::into)`.
+fn is_open(value: &ast::Expr) -> bool {
+    match value {
+        ast::Expr::ParenExpr(inner) => inner.expr().is_some_and(|inner| is_open(&inner)),
+        ast::Expr::CallExpr(call) if called(call).as_deref() == Some("Err") => {
+            let argument = call.arg_list().and_then(|list| list.args().next());
+            argument.is_some_and(|argument| is_converted(&argument))
+        }
+        ast::Expr::MethodCallExpr(call) => {
+            let is_map = call.name_ref().is_some_and(|name| name.text() == "map_err");
+            let argument = call.arg_list().and_then(|list| list.args().next());
+            is_map
+                && argument.is_some_and(|argument| match &argument {
+                    ast::Expr::ClosureExpr(closure) => {
+                        closure.body().is_some_and(|body| is_converted(&body))
+                    }
+                    function => is_conversion(function),
+                })
+        }
+        _ => false,
+    }
+}
+
+/// Returns true for the call of a conversion into whatever is wanted.
+fn is_converted(value: &ast::Expr) -> bool {
+    match value {
+        ast::Expr::ParenExpr(inner) => inner.expr().is_some_and(|inner| is_converted(&inner)),
+        ast::Expr::MethodCallExpr(call) => {
+            call.name_ref().is_some_and(|name| name.text() == "into")
+                && call.generic_arg_list().is_none()
+        }
+        ast::Expr::CallExpr(call) => call.expr().is_some_and(|function| is_conversion(&function)),
+        _ => false,
+    }
+}
+
+/// Returns true for `Into::into` and `From::from`.
+fn is_conversion(function: &ast::Expr) -> bool {
+    let text = function.syntax().text().to_string();
+    ["Into::into", "From::from"]
+        .iter()
+        .any(|name| text.ends_with(name))
 }
 
 /// The returns in a statement that are the cell's own.
@@ -120,7 +177,15 @@ mod tests {
             ),
             (
                 "return Err(\"x\".into());",
-                "return Ok(( Err(\"x\".into()))?);",
+                "return Ok(phalanx::__cell::boxed( Err(\"x\".into()))?);",
+            ),
+            (
+                "return f().map_err(|e| e.into());",
+                "return Ok(phalanx::__cell::boxed( f().map_err(|e| e.into()))?);",
+            ),
+            (
+                "return Err(Error::new(\"x\".into()));",
+                "return Ok(( Err(Error::new(\"x\".into())))?);",
             ),
         ] {
             assert_eq!(made(source), expected);
