@@ -15,8 +15,9 @@ use std::ops::{Range, RangeInclusive};
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
-/// Put before the last expression.
-const OPEN: &str = "&(";
+/// Put around the last expression, and around one that may be statements.
+const SHOWN: (&str, &str) = ("&(", ")");
+const SHOWN_BLOCK: (&str, &str) = ("&({ ", " })");
 
 /// A source as evcxr gets it, and how to find the way back.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,9 +80,22 @@ pub(super) fn prepare(source: &str, surroundings: &Surroundings<'_>) -> Prepared
     }
     let (before, rest) = prepared.text.split_at(range.start);
     let (inside, after) = rest.split_at(range.end - range.start);
-    prepared.inserted.push(insertion(before, OPEN));
-    prepared.text = format!("{before}{OPEN}{inside}){after}");
+    let (open, close) = match may_be_statements(&expression) {
+        true => SHOWN_BLOCK,
+        false => SHOWN,
+    };
+    prepared.inserted.push(insertion(before, open));
+    prepared.text = format!("{before}{open}{inside}{close}{after}");
     prepared
+}
+
+/// Returns true for the call of a macro with braces: at the end of a block it makes statements, or a value.
+fn may_be_statements(expression: &ast::Expr) -> bool {
+    let ast::Expr::MacroExpr(expression) = expression else {
+        return false;
+    };
+    let input = expression.macro_call().and_then(|call| call.token_tree());
+    input.is_some_and(|input| input.l_curly_token().is_some())
 }
 
 /// Text that is put behind other text.

@@ -27,6 +27,8 @@ fn the_last_expression_becomes_a_reference() {
         "&(xs.iter()\n    .sum::<u64>())",
         true,
     );
+    check("vec![1]", "&(vec![1])", true);
+    check("mk! { a }", "&({ mk! { a } })", true);
 }
 
 #[test]
