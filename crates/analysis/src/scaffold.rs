@@ -17,6 +17,14 @@ pub(crate) const OURS: &str = "__phalanx";
 const ERROR: &str = "struct __phalanx_error;\n\
     impl<E: ::std::fmt::Debug> From<E> for __phalanx_error { fn from(_: E) -> Self { Self } }\n";
 
+/// The text around the statements in the function, and that around those which await, for a compiler.
+const RESULT: &str = ") -> ::std::result::Result<(), __phalanx_error> {\n";
+const END: &str = "\n;Ok(())\n}\n";
+const AWAIT: &str = ".await";
+const FUTURE: &str = ") -> ::std::boxed::Box<dyn ::std::future::Future<\
+    Output = ::std::result::Result<(), __phalanx_error>>> { ::std::boxed::Box::new(async move {\n";
+const FUTURE_END: &str = "\n;Ok(())\n})}\n";
+
 /// The function that the parser needs around statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
@@ -66,27 +74,33 @@ impl Scaffold {
         for (name, ty) in &cell.variables {
             let _ = write!(text, "mut {name}: {ty}, ");
         }
-        text.push_str(") -> ::std::result::Result<(), __phalanx_error> {\n");
+        text.push_str(RESULT);
         for source in &cell.statements {
             text.push_str(&Statements::parse(source).without_items(source));
             text.push_str("\n;\n");
         }
         parts.push((0..cell.source.len(), text.len()));
         text.push_str(&own.without_items(&cell.source));
-        text.push_str("\n;Ok(())\n}\n");
+        text.push_str(END);
         Self { text, parts }
     }
 
     /// The file for a compiler, which compiles no `async` function that nobody awaits, and none that
-    /// nobody else can call.
+    /// nobody else can call. What awaits is compiled as a trait object, whose methods have to be there.
     #[must_use]
     pub fn plain(&self) -> String {
         let asynchronous = format!("async fn {FUNCTION}(");
-        self.text.replacen(
-            &asynchronous,
-            &format!("#[unsafe(no_mangle)] pub fn {FUNCTION}("),
-            1,
-        )
+        let plain = format!("#[unsafe(no_mangle)] pub fn {FUNCTION}(");
+        let Some((items, function)) = self.text.split_once(&asynchronous) else {
+            return self.text.clone();
+        };
+        if function.contains(AWAIT)
+            && let Some((parameters, body)) = function.split_once(RESULT)
+            && let Some(body) = body.strip_suffix(END)
+        {
+            return format!("{items}{plain}{parameters}{FUTURE}{body}{FUTURE_END}");
+        }
+        format!("{items}{plain}{function}")
     }
 
     /// The place in the text of a place in the cell.
@@ -255,6 +269,16 @@ mod tests {
         assert!(at("x: u8") < at("ü = "), "items stand before the function");
         assert_eq!(scaffold.to_source(0), None);
         assert!(scaffold.text.contains("(mut v: Vec<u8>, )"));
+    }
+
+    #[test]
+    fn a_compiler_gets_no_asynchronous_function() {
+        let text = Scaffold::new(&cell(&[], "let a = f();")).plain();
+        assert!(text.contains("pub fn __phalanx_cell(mut v"), "{text}");
+        assert!(!text.contains("async"), "{text}");
+        let text = Scaffold::new(&cell(&[], "let a = f().await?;")).plain();
+        assert!(text.contains("Box::new(async move {\nlet a"), "{text}");
+        assert!(text.ends_with("Ok(())\n})}\n"), "{text}");
     }
 
     #[test]

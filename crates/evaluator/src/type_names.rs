@@ -126,18 +126,23 @@ pub(crate) fn is_public(path: &str) -> bool {
 }
 
 fn source(type_name: &str, export: Export) -> String {
+    with_paths(type_name, |path| public(path, export))
+}
+
+/// A type's name with other paths.
+pub(crate) fn with_paths(type_name: &str, other: impl Fn(&str) -> String) -> String {
     let mut source = String::new();
     let mut path = String::new();
     for c in type_name.chars() {
         if c.is_alphanumeric() || c == '_' || c == ':' {
             path.push(c);
         } else {
-            source.push_str(&public(&path, export));
+            source.push_str(&other(&path));
             path.clear();
             source.push(c);
         }
     }
-    source + &public(&path, export)
+    source + &other(&path)
 }
 
 fn public(path: &str, export: Export) -> String {

@@ -164,6 +164,19 @@ async fn rustc_says_the_types_that_the_analysis_does_not() {
             "{kept}"
         );
         assert!(kept.contains("std::sync::mpsc::Sender<u8>"), "{kept}");
+        // Their own paths are in private modules.
+        s.shown(
+            m,
+            "let e = Some(std::io::Cursor::new(vec![1u8])); let h = std::thread::spawn(|| 5);",
+        )
+        .await;
+        let kept = variables(s, m).await;
+        for ty in [
+            "Option<std::io::Cursor<Vec<u8>>>",
+            "std::thread::JoinHandle<i32>",
+        ] {
+            assert!(kept.contains(ty), "{kept}");
+        }
         s.shown(m, "let f = |x: u8| x; let i = a.iter().map(|x| x + 1);")
             .await;
         let reasons = m.unkept.iter().map(|unkept| &unkept.reason);

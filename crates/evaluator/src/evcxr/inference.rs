@@ -6,25 +6,28 @@
 
 use super::dependencies::Session;
 use super::generated_crate::build_folder;
+use super::public_paths;
 use super::rustc_call::RustcCall;
 use super::untyped::Untyped;
-use crate::type_names::type_sources;
+use crate::type_names::{type_sources, with_paths};
 use object::{Object, ObjectSymbol};
 use phalanx_analysis::Scaffold;
 use phalanx_protocol::analysis::{AnalyzedCell, InferredType, VariableType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// The folder of the crate that is compiled, below that of evcxr's.
 const FOLDER: &str = "target/phalanx-inference";
 
-/// The function that variables are lent to, the second to one whose type is to be found out.
+/// The function that variables are lent to, and those for types of which more is to be found out.
 const LENT: &str = "__phalanx_types::lent::<";
 const FUNCTIONS: &str = "mod __phalanx_types {\n\
     #[inline(never)] pub fn lent<const N: usize, T: ?Sized>(_: &T) {}\n\
-    pub fn is<T: ?Sized>(_: &T) {}\n}\n";
+    pub fn is<T: ?Sized>(_: &T) {}\n\
+    pub struct Nothing;\n\
+    pub fn refused(_: &Nothing) {}\n}\n";
 
 /// Names that every cell has without a path, as rust-analyzer writes them; not `Result`, which many
 /// replace by their own.
@@ -66,19 +69,45 @@ pub(super) fn infer(cell: &AnalyzedCell, variables: &[Untyped]) -> Option<Vec<Va
         "obj",
         &OPTIONS,
     )?;
-    let names = names(&fs::read(object).ok()?);
-    let candidates: Vec<Candidates> = (0..variables.len())
-        .map(|at| Candidates::of(names.get(&at).map(String::as_str)))
+    let names_of = names(&fs::read(object).ok()?);
+    let mut candidates: Vec<Candidates> = (0..variables.len())
+        .map(|at| Candidates::of(names_of.get(&at).map(String::as_str)))
         .collect();
     let most = candidates.iter().map(Candidates::count).max().unwrap_or(0);
-    let compiles = |choice: &usize| {
+    let compiles = |candidates: &[Candidates], choice: usize| {
         let asked = |at: usize| match candidates.get(at)? {
-            Candidates::Uncertain(sources) => Some(format!("is::<{}>", nth(sources, *choice)?)),
+            Candidates::Uncertain(sources) => Some(format!("is::<{}>", nth(sources, choice)?)),
             Candidates::Certain(_) => None,
         };
         rustc.compile(&crate_of(&asked), "metadata", &[]).is_some()
     };
-    let choice = (0..most).find(compiles);
+    let mut choice = (0..most).find(|choice| compiles(&candidates, *choice));
+    if choice.is_none() && most > 0 {
+        let uncertain = (0..).zip(&mut candidates);
+        let uncertain = uncertain.filter_map(|(at, candidates)| match candidates {
+            Candidates::Uncertain(sources) => Some((at, names_of.get(&at)?, sources)),
+            Candidates::Certain(_) => None,
+        });
+        let mut uncertain: Vec<_> = uncertain.collect();
+        let paths = uncertain
+            .iter()
+            .flat_map(|(_, name, _)| unknown_paths(name));
+        let paths: BTreeSet<&str> = paths.collect();
+        let asked = |at: usize| {
+            let is_uncertain = uncertain.iter().any(|(uncertain, ..)| *uncertain == at);
+            is_uncertain.then(|| public_paths::ASKED.to_owned())
+        };
+        let asking = format!("{}{}", crate_of(&asked), public_paths::asking(&paths));
+        let public = public_paths::found(&paths, &rustc.messages(&asking)?);
+        for (_, name, sources) in &mut uncertain {
+            let named = with_paths(name, |path| {
+                public.get(path).map_or(path, String::as_str).to_owned()
+            });
+            let source = type_sources(&named).into_iter().next();
+            sources.push(short(&source.unwrap_or(named)));
+        }
+        choice = Some(usize::MAX).filter(|last| compiles(&candidates, *last));
+    }
     let types = variables.iter().zip(candidates);
     let types = types.map(|(variable, candidates)| VariableType {
         name: variable.name.clone(),
@@ -159,11 +188,16 @@ fn nth(sources: &[String], choice: usize) -> Option<&String> {
 /// Returns true if every path of a type's name is that of a type of the notebook, or one whose public
 /// path is known.
 fn is_known(name: &str) -> bool {
+    unknown_paths(name).next().is_none()
+}
+
+/// The other paths of a type's name.
+fn unknown_paths(name: &str) -> impl Iterator<Item = &str> {
     let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    let mut paths = name
-        .split(|c| !is_of_path(c))
-        .filter(|path| path.contains("::"));
-    paths.all(|path| path.starts_with("crate::") || crate::type_names::is_public(path))
+    let paths = name.split(move |c| !is_of_path(c));
+    paths.filter(|path| {
+        path.contains("::") && !path.starts_with("crate::") && !crate::type_names::is_public(path)
+    })
 }
 
 /// A type's name with what it says of closures as source would, though no source can: it is shown only.
@@ -221,17 +255,26 @@ impl<'a> Rustc<'a> {
     }
 
     /// Compiles a source; returns the path of the product, `None` where there are errors.
-    fn compile(&self, source: &str, product: &str, options: &[&str]) -> Option<std::path::PathBuf> {
+    fn compile(&self, source: &str, product: &str, options: &[&str]) -> Option<PathBuf> {
+        let (mut command, made) = self.command(source, product)?;
+        command.args(options).stderr(Stdio::null());
+        command.status().ok()?.success().then_some(made)
+    }
+
+    /// Rustc's messages about a source.
+    fn messages(&self, source: &str) -> Option<Vec<u8>> {
+        let (mut command, _) = self.command(source, "metadata")?;
+        command.args(public_paths::OPTIONS).stderr(Stdio::piped());
+        Some(command.output().ok()?.stderr)
+    }
+
+    fn command(&self, source: &str, product: &str) -> Option<(Command, PathBuf)> {
         let folder = self.folder.join(FOLDER);
         let (file, made) = (folder.join("lib.rs"), folder.join(product));
         fs::write(&file, self.session.refer(source)).ok()?;
         let mut command = self.call.of_other(&file, product, &made, &self.session);
-        command
-            .args(options)
-            .current_dir(self.folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command.status().ok()?.success().then_some(made)
+        command.current_dir(self.folder).stdout(Stdio::null());
+        Some((command, made))
     }
 }
 

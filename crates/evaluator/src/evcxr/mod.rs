@@ -29,6 +29,7 @@ mod local;
 mod locks;
 mod macros;
 mod prelude;
+mod public_paths;
 mod relay;
 mod returns;
 mod rustc_call;

@@ -7,7 +7,7 @@
 use super::compile_cache::NamespaceShape;
 use super::generated_crate::build_folder;
 use super::inference;
-use super::untyped::{Untyped, untyped};
+use super::untyped::{Untyped, WithTypes, untyped};
 use super::variables::Variables;
 use crate::process::Interrupt;
 use phalanx_analysis::client::Client;
@@ -91,16 +91,13 @@ impl Types {
         if unknown.is_empty() || interrupt.interrupted() {
             return analyzed.unwrap_or_default();
         }
-        let inferred = inference::infer(&cell, &unknown).unwrap_or_default();
-        let analyzed = match analyzed {
-            None if !self::unknown(&unknown, &inferred).is_empty() => ask(LONG_PATIENCE),
-            analyzed => analyzed,
-        };
-        let known = |ty: &VariableType| ty.ty != InferredType::Unknown;
-        let mut types: Vec<VariableType> = inferred.into_iter().filter(known).collect();
-        let is_new = |found: &VariableType| types.iter().all(|ty| ty.offset != found.offset);
-        let analyzed: Vec<_> = analyzed.into_iter().flatten().filter(is_new).collect();
-        types.extend(analyzed);
+        let mut types = inferred(&cell, &wanted, analyzed.as_deref().unwrap_or_default());
+        if analyzed.is_none()
+            && !self::unknown(&wanted, &types).is_empty()
+            && let Some(analyzed) = ask(LONG_PATIENCE)
+        {
+            types = inferred(&cell, &wanted, &complete(types, analyzed));
+        }
         types
     }
 
@@ -148,6 +145,54 @@ pub(super) fn declared(source: &str, variables: &Variables) -> Vec<(String, Stri
     let names: HashSet<String> = untyped(source).into_iter().map(|v| v.name).collect();
     let declared = variables.iter().filter(|(name, _)| names.contains(name));
     declared.cloned().collect()
+}
+
+/// Types with those that rustc infers of the variables that have none yet. Those that are known help it: it
+/// calls no method of a number whose type is open, rust-analyzer does.
+fn inferred(
+    cell: &AnalyzedCell,
+    variables: &[Untyped],
+    types: &[VariableType],
+) -> Vec<VariableType> {
+    let unknown = unknown(variables, types);
+    if unknown.is_empty() {
+        return types.to_vec();
+    }
+    let with_types = || {
+        let with = WithTypes::new(&cell.source, types);
+        let is_asked = |variable: &Untyped| {
+            let offset = with.offset(variable.offset);
+            unknown.iter().any(|asked| asked.offset == offset)
+        };
+        let asked = untyped(&with.source).into_iter().filter(is_asked);
+        let cell = AnalyzedCell {
+            source: with.source.clone(),
+            ..cell.clone()
+        };
+        let found = inference::infer(&cell, &asked.collect::<Vec<_>>())?.into_iter();
+        let found = found.map(|ty| VariableType {
+            offset: with.offset(ty.offset),
+            ..ty
+        });
+        Some(found.collect::<Vec<_>>())
+    };
+    let found = match types.is_empty() {
+        true => None,
+        false => with_types(),
+    };
+    let found = found.or_else(|| inference::infer(cell, &unknown));
+    complete(found.unwrap_or_default(), types.to_vec())
+}
+
+/// Types that are known, the first of each variable.
+fn complete(mut types: Vec<VariableType>, others: Vec<VariableType>) -> Vec<VariableType> {
+    types.retain(|ty| ty.ty != InferredType::Unknown);
+    for other in others {
+        if types.iter().all(|ty| ty.offset != other.offset) {
+            types.push(other);
+        }
+    }
+    types
 }
 
 /// Those of the variables whose types were not found.

@@ -99,6 +99,42 @@ pub(super) fn untyped(source: &str) -> Vec<Untyped> {
     found
 }
 
+/// A cell with the types that are known of its variables written in, and the way back to its own bytes.
+pub(super) struct WithTypes {
+    pub(super) source: String,
+    /// The place of each type in that source.
+    inserted: Vec<Range<usize>>,
+}
+
+impl WithTypes {
+    /// Writes types into a cell where a type can stand.
+    pub(super) fn new(source: &str, types: &[VariableType]) -> Self {
+        let mut text = String::with_capacity(source.len());
+        let (mut inserted, mut done) = (Vec::new(), 0);
+        for variable in untyped(source) {
+            if let (Some(at), Ok(ty)) = (variable.pattern, written(&variable, types)) {
+                text.push_str(&source[done..at]);
+                let start = text.len();
+                text.push_str(": ");
+                text.push_str(&ty);
+                inserted.push(start..text.len());
+                done = at;
+            }
+        }
+        text.push_str(&source[done..]);
+        Self {
+            source: text,
+            inserted,
+        }
+    }
+
+    /// The offset in the cell of a place that is in none of the types.
+    pub(super) fn offset(&self, place: usize) -> usize {
+        let before = self.inserted.iter().filter(|range| range.end <= place);
+        place - before.map(ExactSizeIterator::len).sum::<usize>()
+    }
+}
+
 /// The bytes of a statement, without the comments that belong to it.
 fn range_of(statement: &ast::LetStmt) -> Range<usize> {
     let whole = statement.syntax().text_range();
@@ -307,6 +343,22 @@ mod tests {
             "let a = 1 + 1;",
         ] {
             assert_eq!(evident(source), None, "{source}");
+        }
+    }
+
+    #[test]
+    fn types_that_are_known_help_to_find_the_others() {
+        let source = "let größe = 2.0; let n = größe.powi(2); let (a, b) = f(n); let m = g();";
+        let known = |name: &str, ty: &str| VariableType {
+            name: name.to_owned(),
+            offset: source.find(name).unwrap(),
+            ty: InferredType::Known(ty.to_owned()),
+        };
+        let with = WithTypes::new(source, &[known("größe", "f64"), known("m", "!")]);
+        assert_eq!(with.source, source.replacen("größe", "größe: f64", 1));
+        for variable in untyped(&with.source) {
+            let at = with.offset(variable.offset);
+            assert!(source[at..].starts_with(&variable.name), "{variable:?}");
         }
     }
 

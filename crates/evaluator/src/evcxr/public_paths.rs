@@ -1,0 +1,84 @@
+//! The paths by which cells can name types whose own paths are private, as rustc writes them in its errors.
+//!
+//! rustc says what it found by a path that is visible, but for names that there is only one of: so each gets
+//! a double.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The function that no variable can be lent to, for which rustc says what it is.
+pub(super) const ASKED: &str = "refused";
+
+/// The line of an error that says what rustc has found.
+const FOUND: &str = "found reference `&";
+
+/// The options for errors that leave nothing out.
+pub(super) const OPTIONS: [&str; 1] = ["--diagnostic-width=100000"];
+
+/// The items that make rustc say the types which have these paths.
+pub(super) fn asking(paths: &BTreeSet<&str>) -> String {
+    let names: BTreeSet<&str> = paths.iter().map(|path| last(path)).collect();
+    let doubles = names.iter().map(|name| format!("pub enum {name} {{}} "));
+    format!(
+        "mod __phalanx_doubles {{ {} }}\n",
+        doubles.collect::<String>()
+    )
+}
+
+/// The public paths in rustc's messages, by the private ones.
+pub(super) fn found(paths: &BTreeSet<&str>, messages: &[u8]) -> BTreeMap<String, String> {
+    let messages = String::from_utf8_lossy(messages);
+    let errors = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut found = BTreeMap::new();
+    for error in errors.filter(|error| error["code"]["code"] == "E0308") {
+        let notes = error["children"].as_array().into_iter().flatten();
+        let notes = notes.filter_map(|note| note["message"].as_str());
+        for ty in notes.filter_map(|note| note.split_once(FOUND)) {
+            for public in named(ty.1) {
+                let mut private = paths.iter().filter(|path| last(path) == last(public));
+                if let (Some(only), None) = (private.next(), private.next()) {
+                    found.entry((*only).to_owned()).or_insert(public.to_owned());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The paths in a type.
+fn named(ty: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let paths = ty.split(move |c| !is_part(c));
+    paths.filter(|path| path.contains("::") && !path.ends_with(':'))
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn paths_are_read_from_what_rustc_has_found() {
+        let paths = BTreeSet::from(["tokio::runtime::task::join::JoinHandle", "a::b::Größe"]);
+        let items = asking(&paths);
+        assert!(items.contains("pub enum JoinHandle {}"), "{items}");
+        let note = "expected reference `&Nothing`\n   found reference `&Option<tokio::task::JoinHandle<a::Größe, std::vec::Vec<u8>>>`";
+        let error = json!({"code": {"code": "E0308"}, "children": [{"message": note}]});
+        let found = found(&paths, error.to_string().as_bytes());
+        let expected = [
+            ("a::b::Größe", "a::Größe"),
+            (
+                "tokio::runtime::task::join::JoinHandle",
+                "tokio::task::JoinHandle",
+            ),
+        ];
+        let expected = expected.map(|(private, public)| (private.to_owned(), public.to_owned()));
+        assert_eq!(found, BTreeMap::from(expected));
+    }
+}
