@@ -24,6 +24,9 @@ const PUT: &str = "evcxr_variable_store.put_variable::<";
 /// The labels with which rustc marks the place that needs a borrow to last: the variable that borrows.
 const BORROWING: [&str; 3] = ["borrow later", "requires that", "borrow might be used"];
 
+/// The label of the place that ends a variable which borrows, behind its name.
+const ENDED: (&str, &str) = ("borrow might be used here, when `", "` is dropped");
+
 /// The variables that a cell does not put back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Unkept {
@@ -31,6 +34,10 @@ pub(super) struct Unkept {
     pub(super) moved: BTreeSet<String>,
     /// Those that cannot be kept.
     pub(super) reasons: BTreeMap<String, UnkeptReason>,
+    /// Those among them that borrow until they are dropped, as guards do, each with the variables that it
+    /// borrows from.
+    #[serde(default)]
+    guards: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Unkept {
@@ -38,10 +45,10 @@ impl Unkept {
     pub(super) fn known(variables: &[UnkeptVariable]) -> Self {
         let variables = variables.iter().cloned();
         Self {
-            moved: BTreeSet::new(),
             reasons: variables
                 .map(|variable| (variable.name, variable.reason))
                 .collect(),
+            ..Self::default()
         }
     }
 
@@ -74,7 +81,8 @@ impl Unkept {
         variables.collect()
     }
 
-    /// Returns a crate's source without the statements that would put them into the store.
+    /// Returns a crate's source without the statements that would put them into the store; guards end before
+    /// what they borrow from is put there. No line moves.
     pub(super) fn without<'a>(&self, source: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(source);
         for name in self.names() {
@@ -88,13 +96,27 @@ impl Unkept {
                 text.to_mut().replace_range(range, &blanks);
             }
         }
+        for (guard, lenders) in &self.guards {
+            let puts = lenders.iter().filter_map(|name| {
+                let at = text.rfind(&format!("(stringify!({name}), {name});"))?;
+                text[..at].rfind(PUT)
+            });
+            if let Some(first) = puts.min() {
+                let end = format!("::std::mem::drop({guard}); ");
+                text.to_mut().insert_str(first, &end);
+            }
+        }
         text
     }
 
     /// Adds what rustc's messages say; returns true if that was new.
     pub(super) fn learn(&mut self, messages: &[u8]) -> bool {
         let messages = String::from_utf8_lossy(messages);
-        let before = self.names().count();
+        let count = |unkept: &Self| {
+            let lenders = unkept.guards.values().map(BTreeSet::len);
+            unkept.names().count() + lenders.sum::<usize>()
+        };
+        let before = count(self);
         for line in messages.lines() {
             if let Ok(message) = serde_json::from_str::<Value>(line)
                 && message["level"] == "error"
@@ -102,7 +124,7 @@ impl Unkept {
                 self.add(&message);
             }
         }
-        self.names().count() > before
+        count(self) > before
     }
 
     fn add(&mut self, error: &Value) {
@@ -117,8 +139,19 @@ impl Unkept {
         let borrowing: Vec<_> = borrowing.map(|(_, name)| name.clone()).collect();
         let primary = puts.iter().filter(|(span, _)| span["is_primary"] == true);
         let primary = primary.map(|(_, name)| name.clone());
+        let mut guards = error["spans"].as_array().into_iter().flatten();
+        let guard = guards.find_map(|span| {
+            let (_, rest) = span["label"].as_str()?.split_once(ENDED.0)?;
+            Some(rest.split_once(ENDED.1)?.0)
+        });
         match error["code"]["code"].as_str() {
             Some("E0382") => self.moved.extend(primary),
+            Some("E0505") if guard.is_some() => {
+                if let Some(guard) = guard {
+                    let lenders = self.guards.entry(guard.to_owned()).or_default();
+                    lenders.extend(primary);
+                }
+            }
             Some("E0381") => {
                 let reasons = primary.map(|name| (name, UnkeptReason::Uninitialized));
                 self.reasons.extend(reasons);
@@ -199,6 +232,23 @@ mod tests {
             assert_eq!(without.len(), source.len());
             assert!(without.contains(PUT_TEXT) && !without.contains("words"));
         }
+    }
+
+    #[test]
+    fn a_guard_ends_before_what_it_borrows_from_is_stored() {
+        let ended = "borrow might be used here, when `wörter` is dropped and runs the destructor for type `Ref<'_, u8>`";
+        let unkept = learnt(
+            "E0505",
+            json!([
+                span(PUT_TEXT, true, "move out of `text` occurs here"),
+                span("}", false, ended),
+            ]),
+        );
+        assert_eq!(unkept.names().count(), 0, "its own statement comes first");
+        let source = format!("{PUT_WORDS}\n{PUT_TEXT}\n}}\n");
+        let without = unkept.without(&source);
+        let expected = format!("{PUT_WORDS}\n::std::mem::drop(wörter); {PUT_TEXT}\n}}\n");
+        assert_eq!(without, expected);
     }
 
     #[test]
