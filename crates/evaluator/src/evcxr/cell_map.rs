@@ -4,6 +4,7 @@
 //! is found, every place in it is one of the cell's; a place around it is all of it.
 
 use super::generated_crate::{self, ENTRY};
+use super::item_macros;
 use super::source::{Prepared, position, segments};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -55,6 +56,9 @@ impl<'a> CellMap<'a> {
         let mut from = entry;
         for range in segments(&source.text) {
             let text = &source.text[range.clone()];
+            // The calls of macros that make items have their own places again.
+            let shown = item_macros::revealed(text);
+            let text = shown.as_deref().unwrap_or(text);
             let in_function = line_of(&compiled[from..], text).map(|at| from + at);
             let found = match in_function {
                 Some(at) => {
@@ -97,10 +101,7 @@ impl<'a> CellMap<'a> {
 
     /// The ends of a place of rustc's in the cell, or of the one statement that it is around.
     pub(super) fn range(&self, span: &Value) -> Option<(Position, Position)> {
-        let (start, end) = ends(span)?;
-        if !self.is_of(span, start.0) {
-            return None;
-        }
+        let (start, end) = self.ends(span)?;
         let covered = (start.0..=end.0).filter_map(|line| Some(self.lines.get(&line)?.segment));
         let covered: BTreeSet<_> = covered.collect();
         let (from, to) = (self.position(start), self.position(end));
@@ -126,9 +127,8 @@ impl<'a> CellMap<'a> {
 
     /// The ends of a place of rustc's that is within the cell.
     pub(super) fn inside(&self, span: &Value) -> Option<(Position, Position)> {
-        let (start, end) = ends(span)?;
-        let is_of = span["file_name"] == FILE && self.is_of(span, start.0);
-        is_of.then_some(())?;
+        (span["file_name"] == FILE).then_some(())?;
+        let (start, end) = self.ends(span)?;
         Some((self.position(start)?, self.position(end)?))
     }
 
@@ -153,15 +153,32 @@ impl<'a> CellMap<'a> {
         Some((found.line, column))
     }
 
-    /// Returns true if the line of a place is that of this crate; evcxr may have had another compiled since.
-    fn is_of(&self, span: &Value, line: usize) -> bool {
-        let Some(text) = span["text"][0]["text"].as_str() else {
-            return false;
-        };
-        let here = line.checked_sub(1);
-        let here = here.and_then(|line| self.compiled.lines().nth(line));
-        here.is_some_and(|here| here.trim_end() == text.trim_end())
+    /// The ends of a place in this crate; `None` if its lines are others there, as evcxr may have had another
+    /// crate compiled since. What was put around statics for rustc alone is not in it.
+    fn ends(&self, span: &Value) -> Option<(Position, Position)> {
+        let (start, end) = ends(span)?;
+        let lines = span["text"].as_array()?;
+        let ends = [(start, lines.first()), (end, lines.last())];
+        let [start, end] = ends.map(|((number, column), told)| {
+            let told = told?["text"].as_str()?;
+            let here = self.compiled.lines().nth(number.checked_sub(1)?)?;
+            Some((number, column_in(here, told, column)?))
+        });
+        Some((start?, end?))
     }
+}
+
+/// The column in a line of one in the line that rustc tells of, which may have more around it.
+fn column_in(here: &str, told: &str, column: usize) -> Option<usize> {
+    if here.trim_end() == told.trim_end() {
+        return Some(column);
+    }
+    let text = here.trim();
+    let at = told.find(text).filter(|_| !text.is_empty())?;
+    let before = told[..at].chars().count();
+    let indent = here.chars().take_while(|c| c.is_whitespace()).count();
+    let within = column.checked_sub(before + 1)?;
+    (within <= text.chars().count()).then_some(within + indent + 1)
 }
 
 /// The ends of a place in the file that was compiled.
@@ -223,6 +240,22 @@ mod tests {
         assert_eq!(found((9, 3), (9, 8)), Some(((4, 18), (4, 23))));
         assert_eq!(found((10, 4), (10, 7)), Some(((5, 4), (5, 7))));
         assert_eq!(found((6, 1), (6, 4)), None);
+    }
+
+    #[test]
+    fn what_is_put_around_a_static_is_no_part_of_it() {
+        let here = "  static GRÖSSE: u8 = 1;  ";
+        let told = " #[unsafe(export_name = \"x\")]   static GRÖSSE: u8 = 1; pub use a;";
+        let column = |line: &str, text: &str| {
+            line.chars().count() - line.split(text).last().unwrap().chars().count()
+        };
+        for text in ["static", "GRÖSSE", "1;"] {
+            let found = column_in(here, told, column(told, text));
+            assert_eq!(found, Some(column(here, text)), "{text}");
+        }
+        assert_eq!(column_in(here, told, 3), None);
+        assert_eq!(column_in(here, "something else", 3), None);
+        assert_eq!(column_in(here, here.trim_end(), 3), Some(3));
     }
 
     #[test]

@@ -114,8 +114,9 @@ pub(super) fn reveal(source: &Path) -> io::Result<()> {
     }
 }
 
-/// Everything else stays where it is, to the byte.
-fn revealed(source: &str) -> Option<String> {
+/// Returns a source with the calls in their own places; `None` if it has none. Everything else stays where
+/// it is, to the byte.
+pub(super) fn revealed(source: &str) -> Option<String> {
     if !source.contains(OPEN) {
         return None;
     }

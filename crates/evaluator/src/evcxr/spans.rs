@@ -20,19 +20,38 @@ pub(super) fn places(error: &Value, map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut places = Vec::new();
     for span in spans {
-        let Some((start, end)) = written(span).and_then(|span| place(span, map)) else {
-            continue;
+        let primary = span["is_primary"] == true;
+        let label = span["label"].as_str();
+        let found = written(span).and_then(|span| place(span, map));
+        let call = used(span, map);
+        let own = label.unwrap_or_default().to_owned();
+        let found = match (found, call) {
+            (Some(ends), None) => vec![(ends, own, primary)],
+            (Some(ends), Some(call)) => {
+                let label = call.label().to_owned();
+                vec![(ends, own, primary), (call.ends, label, false)]
+            }
+            (None, Some(call)) => {
+                let said = match label {
+                    Some(_) => own,
+                    None => format!("in what `{}` makes of this", call.name),
+                };
+                vec![(call.ends, said, primary)]
+            }
+            (None, None) => Vec::new(),
         };
-        let place = DiagnosticSpan {
-            start_line: start.0,
-            start_column: start.1,
-            end_line: end.0,
-            end_column: end.1,
-            label: span["label"].as_str().unwrap_or_default().to_owned(),
-            primary: span["is_primary"] == true,
-        };
-        if !places.contains(&place) {
-            places.push(place);
+        for ((start, end), label, primary) in found {
+            let place = DiagnosticSpan {
+                start_line: start.0,
+                start_column: start.1,
+                end_line: end.0,
+                end_column: end.1,
+                label,
+                primary,
+            };
+            if !places.contains(&place) {
+                places.push(place);
+            }
         }
     }
     places.sort_by_key(|place| !place.primary);
@@ -40,6 +59,45 @@ pub(super) fn places(error: &Value, map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
 }
 
 type Ends = ((usize, usize), (usize, usize));
+
+/// A use of a macro in the cell.
+struct MacroUse<'a> {
+    ends: Ends,
+    name: &'a str,
+}
+
+impl MacroUse<'_> {
+    /// rustc's label of the place.
+    fn label(&self) -> &'static str {
+        match (self.name.starts_with(DERIVE), self.name.ends_with('!')) {
+            (true, _) => "in this derive macro expansion",
+            (_, true) => "in this macro invocation",
+            _ => "in this procedural macro expansion",
+        }
+    }
+}
+
+/// The beginning of the name of a macro that derives.
+const DERIVE: &str = "#[derive(";
+
+/// The use in the cell of the macro that has made a place in the notebook's code; none of a macro that
+/// Phalanx has put around it, or of what rustc takes for one, such as `?`.
+fn used<'a>(span: &'a Value, map: &CellMap<'_>) -> Option<MacroUse<'a>> {
+    let mut expansion = &written(span)?["expansion"];
+    loop {
+        let call = written(&expansion["span"])?;
+        let name = expansion["macro_decl_name"].as_str()?;
+        let is_macro = name.ends_with('!') || name.starts_with("#[");
+        let is_ours = name.contains("__") || name.ends_with("unkept!");
+        if is_macro
+            && !is_ours
+            && let Some(ends) = place(call, map)
+        {
+            return Some(MacroUse { ends, name });
+        }
+        expansion = &call["expansion"];
+    }
+}
 
 /// The ends of a place: by the cell's statements, or else by the line's text.
 fn place(span: &Value, map: &CellMap<'_>) -> Option<Ends> {
@@ -285,6 +343,24 @@ mod tests {
             .iter()
             .map(|place| [place.start_line, place.start_column]);
         assert_eq!(found.collect::<Vec<_>>(), [[2, 3]]);
+    }
+
+    #[test]
+    fn what_a_macro_of_an_earlier_cell_makes_is_where_it_is_called() {
+        let call = json!({
+            "file_name": FILE,
+            "text": [{"text": "f(quadrat!(k))", "highlight_start": 3, "highlight_end": 14}],
+        });
+        let error = json!({"spans": [{
+            "file_name": FILE,
+            "is_primary": true,
+            "text": [{"text": "macro_rules! quadrat { … }", "highlight_start": 3, "highlight_end": 4}],
+            "expansion": {"span": call, "macro_decl_name": "quadrat!"},
+        }]});
+        let source = Prepared::unchanged("1;\nf(quadrat!(k))");
+        let found = places(&error, &CellMap::of(&source, String::new()));
+        assert_eq!([found[0].start_line, found[0].start_column], [2, 3]);
+        assert_eq!(found[0].label, "in what `quadrat!` makes of this");
     }
 
     #[test]
