@@ -96,11 +96,24 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
         }
     }
     library_errors::without_consequences(&mut diagnostics);
+    without_repetitions(&mut diagnostics);
     in_order(&mut diagnostics);
     diagnostics
         .into_iter()
         .map(error_hints::in_users_words)
         .collect()
+}
+
+/// Leaves out what is told of the code around a cell, once the same is told of the cell.
+fn without_repetitions(diagnostics: &mut Vec<Diagnostic>) {
+    let placed = diagnostics.iter().filter(|told| !told.spans.is_empty());
+    let placed: Vec<_> = placed
+        .map(|told| (told.code.clone(), told.message.clone()))
+        .collect();
+    diagnostics.retain(|told| {
+        let said = (told.code.clone(), told.message.clone());
+        !told.spans.is_empty() || !placed.contains(&said)
+    });
 }
 
 /// Sorts errors of one kind by their places: evcxr writes items in an order of its own.
@@ -150,7 +163,7 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
             ..asserted
         };
     }
-    let (message, spans) = (error.message(), places(json, map));
+    let (message, mut spans) = (error.message(), places(json, map));
     if let Some(diagnostic) = returned(&message, &spans, map) {
         return diagnostic;
     }
@@ -164,7 +177,14 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
             )
         };
     }
+    spans.extend(
+        reasons(json, map)
+            .filter(|reason| !spans.contains(reason))
+            .collect::<Vec<_>>(),
+    );
+    conflicting(json, &mut spans);
     let mut help = advice(json, map);
+    help.extend(moved(json, &spans));
     let dropped = &map.source.dropped;
     let named = dropped.names.iter();
     let named = named.filter(|name| message.contains(&format!("`{name}`")));
@@ -195,6 +215,53 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
         help,
     };
     library_errors::told(diagnostic, json)
+}
+
+/// The places in the cell that rustc's notes about a move or a borrow point to, each with its note.
+fn reasons(error: &Value, map: &CellMap<'_>) -> impl Iterator<Item = DiagnosticSpan> {
+    const EXPLAINED: [&str; 6] = ["E0373", "E0382", "E0505", "E0507", "E0521", "E0525"];
+    let code = error["code"]["code"].as_str().unwrap_or_default();
+    let children = error["children"].as_array().into_iter().flatten();
+    let notes = children
+        .filter(move |child| EXPLAINED.contains(&code) && child["level"] == "note")
+        .filter_map(|note| Some((note["message"].as_str()?, note["spans"].as_array()?)));
+    notes.flat_map(move |(message, spans)| {
+        let primary = spans.iter().filter(|span| span["is_primary"] == true);
+        primary.filter_map(move |span| {
+            let ((start_line, start_column), (end_line, end_column)) = map.inside(span)?;
+            Some(DiagnosticSpan {
+                start_line,
+                start_column,
+                end_line,
+                end_column,
+                label: message.to_owned(),
+                primary: false,
+            })
+        })
+    })
+}
+
+/// Has the impl of the cell be the one that conflicts: evcxr writes those of all cells in an order of its own.
+fn conflicting(error: &Value, places: &mut [DiagnosticSpan]) {
+    if error["code"]["code"] != "E0119" || places.iter().any(|place| place.primary) {
+        return;
+    }
+    let spans = error["spans"].as_array().into_iter().flatten();
+    let mut primary = spans.filter(|span| span["is_primary"] == true);
+    let label = primary.find_map(|span| span["label"].as_str());
+    for place in places {
+        place.primary = true;
+        place.label = label.unwrap_or_default().to_owned();
+    }
+}
+
+/// The reason for which a variable of an earlier cell is moved: in a file it stands where that is declared.
+fn moved(error: &Value, places: &[DiagnosticSpan]) -> Option<String> {
+    let spans = error["spans"].as_array().into_iter().flatten();
+    let mut labels = spans.filter_map(|span| span["label"].as_str());
+    let reason = labels.find(|label| label.starts_with("move occurs because"))?;
+    let is_shown = places.iter().any(|place| place.label == reason);
+    (!is_shown).then(|| reason.to_owned())
 }
 
 /// The code by which rustc explains an error. A lint that is an error has its name there.
@@ -277,7 +344,10 @@ fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> 
         }],
         help: vec![match (message.contains("`Debug`"), can_derive) {
             (true, true) => format!("add `#[derive(Debug)]` to `{ty}`, or end the cell with `;`"),
-            (true, false) => "end the cell with `;`, or show a part of it".to_owned(),
+            (true, false) => match made_by(ty) {
+                Some(help) => help.to_owned(),
+                None => "end the cell with `;`, or show a part of it".to_owned(),
+            },
             (false, _) => {
                 "values are shown as `:fmt` says; `:fmt {:?}` is what it says at first".to_owned()
             }
@@ -286,6 +356,18 @@ fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> 
         message: message.to_owned(),
         rendered: None,
     })
+}
+
+/// The help for a value that only makes others.
+fn made_by(ty: &str) -> Option<&'static str> {
+    const FUTURES: [&str; 3] = ["impl Future<", "{async block@", "{async fn body"];
+    const FUNCTIONS: [&str; 4] = ["fn(", "{closure", "unsafe fn(", "for<"];
+    let begins = |starts: &[&str]| starts.iter().any(|start| ty.starts_with(start));
+    match (begins(&FUTURES), begins(&FUNCTIONS)) {
+        (true, _) => Some("a future has its value once it is awaited: `.await`"),
+        (_, true) => Some("a function has a value once it is called: `(…)`"),
+        _ => None,
+    }
 }
 
 /// The message of a library to its users where a constant of it cannot be computed, as `phalanx` does of

@@ -27,11 +27,18 @@ const MANIFEST: &str = "failed to parse manifest at ";
 const CAUSE: &str = "\nCaused by:\n";
 
 /// Names of generated code in messages, each with its replacement.
-const OURS: [(&str, &str); 4] = [
+const OURS: [(&str, &str); 5] = [
+    (" to your crate (`ctx`)", " to the cell"),
     ("phalanx::__cell::", ""),
     ("`Result<(), EvcxrUserCodeError>`", "that of the cell"),
     (CELL_ERROR, "the error of a cell"),
     ("*mut VariableStore", "()"),
+];
+
+/// Paths that rustc writes because a library of the notebook has a type of the same name too.
+const IN_PRELUDE: [(&str, &str); 2] = [
+    ("std::option::Option<", "Option<"),
+    ("std::result::Result<", "Result<"),
 ];
 
 /// The error that a cell's `?` make, and how rustc names the code around the cell then.
@@ -41,8 +48,33 @@ const AROUND: (&str, &str) = (
     "in a cell, which returns a `Result`",
 );
 
+/// The error of a `break` or `continue` that ends no loop of a closure, as that is which a cell may be put into.
+const IN_CLOSURE: &str = "E0267";
+
+/// That error as it is outside of a closure.
+fn outside_of_loops(mut diagnostic: Diagnostic) -> Diagnostic {
+    let word = diagnostic.message.split('`').nth(1).unwrap_or_default();
+    let outside = match word {
+        "break" => "outside of a loop or labeled block",
+        _ => "outside of a loop",
+    };
+    let label = format!("cannot `{word}` {outside}");
+    diagnostic.message = format!("`{word}` {outside}");
+    diagnostic.code = Some("E0268".to_owned());
+    for span in diagnostic.spans.iter_mut().filter(|span| span.primary) {
+        span.label.clone_from(&label);
+    }
+    diagnostic
+}
+
 /// Returns an error without names and places of the crate that the cell is compiled in.
 pub(super) fn in_users_words(mut diagnostic: Diagnostic) -> Diagnostic {
+    let mut spans = diagnostic.spans.iter();
+    if diagnostic.code.as_deref() == Some(IN_CLOSURE)
+        && !spans.any(|span| span.label.starts_with("enclosing "))
+    {
+        diagnostic = outside_of_loops(diagnostic);
+    }
     let mut labels = diagnostic.spans.iter().map(|span| &span.label);
     if labels.any(|label| label.contains(CELL_ERROR)) {
         diagnostic.message = diagnostic.message.replace(AROUND.0, AROUND.1);
@@ -54,7 +86,7 @@ pub(super) fn in_users_words(mut diagnostic: Diagnostic) -> Diagnostic {
         .chain(&mut diagnostic.rendered);
     for text in texts {
         *text = without_file(&without_places(text));
-        for (ours, theirs) in OURS {
+        for (ours, theirs) in OURS.into_iter().chain(IN_PRELUDE) {
             *text = text.replace(ours, theirs);
         }
     }
@@ -76,13 +108,21 @@ fn without_file(text: &str) -> String {
     plain
 }
 
-/// A text in which closures are not named by their places: `{closure@src/lib.rs:1:2: 3:4}`.
+/// A text in which closures and blocks are not named by their places: `{closure@src/lib.rs:1:2: 3:4}`.
 fn without_places(text: &str) -> String {
-    let mut parts = text.split("{closure@");
+    let mut parts = text.split('{');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        plain += "{closure}";
-        plain += part.split_once('}').map_or(part, |(_, rest)| rest);
+        plain.push('{');
+        let place = part.split_once('}').and_then(|(inside, rest)| {
+            let (what, place) = inside.split_once('@')?;
+            let is_what = what.chars().all(|c| c.is_ascii_lowercase() || c == ' ');
+            (is_what && place.contains(':')).then_some((what, rest))
+        });
+        match place {
+            Some((what, rest)) => plain = format!("{plain}{what}}}{rest}"),
+            None => plain += part,
+        }
     }
     plain
 }
@@ -93,6 +133,7 @@ pub(super) fn of_an_earlier_cell(rendered: &str) -> String {
         if let Some((before, _)) = line.split_once(&format!("--> {FILE}:")) {
             return format!("{before}--> an item of an earlier cell");
         }
+        let line = &without_import(line);
         let text = line
             .trim_start()
             .trim_start_matches(|c: char| c.is_ascii_digit());
@@ -103,6 +144,14 @@ pub(super) fn of_an_earlier_cell(rendered: &str) -> String {
         }
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A line without the import that stands behind the definition of a macro.
+fn without_import(line: &str) -> String {
+    const IMPORT: &str = " pub(crate) use ";
+    let (definition, import) = line.rsplit_once(IMPORT).unwrap_or((line, ""));
+    let is_import = import.ends_with(';') && definition.ends_with(['}', ';']);
+    if is_import { definition } else { line }.to_owned()
 }
 
 pub(super) fn plain(message: String) -> Diagnostic {
@@ -215,14 +264,14 @@ mod tests {
     fn nothing_of_the_crate_is_named() {
         let told = in_users_words(Diagnostic {
             help: vec![
-                "within `{closure@src/lib.rs:116:20: 116:27}`, and `{closure@src/lib.rs:1:2}`"
+                "within `{closure@src/lib.rs:116:20: 116:27}`, and `{async block@src/lib.rs:1:2}`"
                     .to_owned(),
             ],
-            rendered: Some("--> src/lib.rs:1:1".to_owned()),
+            rendered: Some("--> src/lib.rs:1:1 std::option::Option<_>".to_owned()),
             ..plain("`?` couldn't convert the error to `EvcxrUserCodeError`".to_owned())
         });
-        assert_eq!(told.help, ["within `{closure}`, and `{closure}`"]);
-        assert_eq!(told.rendered.as_deref(), Some("--> cell:1:1"));
+        assert_eq!(told.help, ["within `{closure}`, and `{async block}`"]);
+        assert_eq!(told.rendered.as_deref(), Some("--> cell:1:1 Option<_>"));
         let of_dependency = "--> /daten/größe/src/lib.rs:1:1";
         let rendered = Some(of_dependency.to_owned());
         let told_of_dependency = in_users_words(Diagnostic {
@@ -234,8 +283,36 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_is_no_closure_of_the_users() {
+        let span = |label: &str, primary| DiagnosticSpan {
+            start_line: 1,
+            start_column: 1,
+            end_line: 1,
+            end_column: 6,
+            label: label.to_owned(),
+            primary,
+        };
+        let mut diagnostic = Diagnostic {
+            code: Some(IN_CLOSURE.to_owned()),
+            spans: vec![span("cannot `break` inside of a closure", true)],
+            ..plain("`break` inside of a closure".to_owned())
+        };
+        let told = in_users_words(diagnostic.clone());
+        assert_eq!(told.code.as_deref(), Some("E0268"));
+        assert_eq!(told.message, "`break` outside of a loop or labeled block");
+        assert!(told.spans[0].label.ends_with("loop or labeled block"));
+        diagnostic.spans.push(span("enclosing closure", false));
+        assert_eq!(in_users_words(diagnostic.clone()), diagnostic);
+    }
+
+    #[test]
     fn an_item_of_an_earlier_cell_has_no_line_in_this_one() {
         let rendered = "error[E0609]: no field\n  --> src/lib.rs:112:5\n    |\n112 |     p.y || 1\n    |       ^ unknown\n   ::: /x.rs:1:2";
+        let defined = "12 | macro_rules! m { () => { 1 } } pub(crate) use m;";
+        assert_eq!(
+            of_an_earlier_cell(defined),
+            "   | macro_rules! m { () => { 1 } }"
+        );
         assert_eq!(
             of_an_earlier_cell(rendered),
             "error[E0609]: no field\n  --> an item of an earlier cell\n    |\n    |     p.y || 1\n    |       ^ unknown\n   ::: /x.rs:1:2"

@@ -33,6 +33,21 @@ pub(super) fn told(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
             ],
             ..diagnostic
         },
+        Some("E0599") if diagnostic.message.contains("`to_owned`") && is_captured(error) => {
+            let ty = diagnostic.message.rsplit(" for ").next().and_then(|rest| rest.split('`').nth(1));
+            Diagnostic {
+                message: format!(
+                    "`task!` copies what it captures, and `{}` cannot be copied",
+                    ty.unwrap_or("this type")
+                ),
+                spans: unlabelled(diagnostic.spans),
+                help: vec![match said(&["#[derive(Clone)]"]) {
+                    true => "derive what it needs: `#[derive(Clone, Serialize, Deserialize)]`".to_owned(),
+                    false => "capture a part of it that is `Clone`, and that serde reads and writes".to_owned(),
+                }],
+                ..diagnostic
+            }
+        }
         _ if diagnostic.message.starts_with("implementation of `Deserialize` is not general") => {
             Diagnostic {
                 message: "what functions of engines give back, and what is inside what they are given, is owned".to_owned(),
@@ -43,6 +58,13 @@ pub(super) fn told(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
         }
         _ => diagnostic,
     }
+}
+
+/// Returns true for an error in what `task!` does with a variable.
+fn is_captured(error: &Value) -> bool {
+    let spans = error["spans"].as_array().into_iter().flatten();
+    let mut macros = spans.filter_map(|span| span["expansion"]["macro_decl_name"].as_str());
+    macros.any(|name| name.ends_with("__task!"))
 }
 
 fn unlabelled(mut spans: Vec<DiagnosticSpan>) -> Vec<DiagnosticSpan> {
@@ -92,6 +114,25 @@ mod tests {
         let needed = || of("type annotations needed", "E0284");
         assert!(told(needed(), &error).help[0].contains("|s: String| count(&s)"));
         assert_eq!(told(needed(), &json!({})), needed());
+    }
+
+    #[test]
+    fn what_task_cannot_copy_is_told() {
+        let message = "the method `to_owned` exists for struct `Größe`, but its trait bounds were not satisfied";
+        let error = |name: &str| {
+            json!({
+                "spans": [{"expansion": {"macro_decl_name": name}}],
+                "children": [{"message": "consider annotating `Größe` with `#[derive(Clone)]`"}],
+            })
+        };
+        let found = told(of(message, "E0599"), &error("$crate::__task!"));
+        assert_eq!(
+            found.message,
+            "`task!` copies what it captures, and `Größe` cannot be copied"
+        );
+        assert!(found.help[0].contains("#[derive(Clone, Serialize, Deserialize)]"));
+        let found = told(of(message, "E0599"), &error("other!"));
+        assert_eq!(found.message, message);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::cell_map::{CellMap, FILE, Position};
 use super::error_hints;
-use super::generated_crate::loaded;
+use super::generated_crate::{depends_on, loaded};
 use super::spans::written;
 use serde_json::Value;
 use std::fmt::Write;
@@ -42,6 +42,7 @@ pub(super) fn help(error: &Value, map: &CellMap<'_>) -> Vec<String> {
 }
 
 fn suggestion(message: &str, child: &Value, map: &CellMap<'_>) -> String {
+    let message = message.trim_end_matches(':');
     if let Some(help) = error_hints::crate_to_add(message) {
         return help;
     }
@@ -102,7 +103,7 @@ fn is_in(message: &str, text: &str) -> bool {
 /// A message with what rustc writes at the places that it shows behind it.
 fn with_labels(message: &str, child: &Value) -> String {
     let spans = child["spans"].as_array().into_iter().flatten();
-    let elsewhere = spans.filter(|span| span["file_name"] != FILE);
+    let elsewhere = spans.filter(|span| span["file_name"] != FILE && is_known(span));
     let labels = elsewhere.filter_map(|span| span["label"].as_str());
     let mut text = message.to_owned();
     for (number, label) in labels.take(MAX_LINES).enumerate() {
@@ -110,6 +111,16 @@ fn with_labels(message: &str, child: &Value) -> String {
         let _ = write!(text, "{separator}\n  {label}");
     }
     text
+}
+
+/// Returns false for a place in a crate that only the notebooks' own library depends on.
+fn is_known(span: &Value) -> bool {
+    let package = span["file_name"].as_str().and_then(|file| {
+        let (_, of_host) = file.split_once("/registry/src/")?;
+        let (name, _) = of_host.split('/').nth(1)?.rsplit_once('-')?;
+        Some(name)
+    });
+    package.is_none_or(depends_on)
 }
 
 /// The variable of an earlier cell that a suggestion would declare as mutable.
@@ -270,6 +281,9 @@ mod tests {
         let spans = ["`i8` implements `Sum`", "`u8` implements `Sum`"];
         let spans = spans.map(|label| json!({"file_name": "/x.rs", "label": label}));
         let said = said("the following other types implement trait `Sum<A>`", &spans);
+        let of_library = "/x/registry/src/host-1/unknown-crate-1.2.3/src/lib.rs";
+        assert!(!is_known(&json!({"file_name": of_library})));
+        assert!(is_known(&json!({"file_name": "/rustlib/src/rust/x.rs"})));
         assert!(said.ends_with(":\n  `i8` implements `Sum`\n  `u8` implements `Sum`"));
     }
 }
