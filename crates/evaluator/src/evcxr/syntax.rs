@@ -9,7 +9,7 @@ use super::generated_crate::build_folder;
 use super::source;
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
-use ra_ap_syntax::{Edition, SourceFile};
+use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::io::Write;
@@ -42,6 +42,7 @@ const NOT_OPENED: &str = "this cell closes a bracket that it has not opened";
 /// Its words for a bracket that the cell leaves open: of two that do not match, the second is that brace.
 const UNCLOSED: &str = "delimiter";
 const OPEN: &str = "unclosed delimiter";
+const LEFT_OPEN: &str = "contains an unclosed delimiter";
 const NOT_CLOSED: &str = "this cell opens a bracket that it does not close";
 
 /// Returns the errors of a cell that need nothing but the cell to be found, if it has any.
@@ -123,9 +124,59 @@ fn diagnostics(messages: &str, cell: &str, codes: &[&str]) -> Vec<Diagnostic> {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
-    messages
+    let mut found: Vec<Diagnostic> = messages
         .filter_map(|message| diagnostic(&message, cell, codes))
-        .collect()
+        .collect();
+    // Where the brace behind the cell closes a bracket of it, what is left open is the brace before it.
+    let is_told = found.iter().any(|told| told.message == NOT_CLOSED);
+    let is_ours = |told: &Diagnostic| told.message.contains(LEFT_OPEN);
+    if is_told {
+        found.retain(|told| !is_ours(told));
+    }
+    for told in found.iter_mut().filter(|told| is_ours(told)) {
+        if let Some(at) = unclosed(cell) {
+            let (line, column) = source::position(&cell[..at]);
+            told.message = NOT_CLOSED.to_owned();
+            told.spans = vec![DiagnosticSpan {
+                start_line: line,
+                start_column: column,
+                end_line: line,
+                end_column: column + 1,
+                label: OPEN.to_owned(),
+                primary: true,
+            }];
+        }
+    }
+    found
+}
+
+/// The offset of the last bracket of a cell that is not closed, or not by one of its kind.
+fn unclosed(cell: &str) -> Option<usize> {
+    let parsed = SourceFile::parse(cell, Edition::Edition2024);
+    let tokens = parsed.syntax_node().descendants_with_tokens();
+    let mut open = Vec::new();
+    for token in tokens.filter_map(NodeOrToken::into_token) {
+        let (kind, at) = (token.kind(), usize::from(token.text_range().start()));
+        match kind {
+            SyntaxKind::L_PAREN | SyntaxKind::L_BRACK | SyntaxKind::L_CURLY => {
+                open.push((kind, at))
+            }
+            SyntaxKind::R_PAREN | SyntaxKind::R_BRACK | SyntaxKind::R_CURLY => {
+                let (opening, at) = open.pop()?;
+                let is_of_kind = matches!(
+                    (opening, kind),
+                    (SyntaxKind::L_PAREN, SyntaxKind::R_PAREN)
+                        | (SyntaxKind::L_BRACK, SyntaxKind::R_BRACK)
+                        | (SyntaxKind::L_CURLY, SyntaxKind::R_CURLY)
+                );
+                if !is_of_kind {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    open.pop().map(|(_, at)| at)
 }
 
 /// One of rustc's messages, if it has one of these codes, or, as one of its parser, none.
@@ -152,7 +203,12 @@ fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic>
     let children = message["children"].as_array().into_iter().flatten();
     let help = children.filter(|child| child["level"] == "help");
     // The brackets around the cell are none of the user's.
-    let spans = spans.iter().filter(|span| !is_open || is_inside(span));
+    let has_inside = spans.iter().any(|span| is_inside(&span));
+    let is_before = |span: &Value| line(&span["line_start"]) == 0;
+    let spans = spans.iter().filter(|span| {
+        let is_around = is_open && !is_inside(span) || has_inside && is_before(span);
+        !is_around
+    });
     let mut spans: Vec<_> = spans.map(|span| place(span, cell)).collect();
     if is_open {
         for span in &mut spans {
@@ -260,6 +316,18 @@ mod tests {
             ("}", NOT_OPENED, 1, 2),
             ("let größe = f(1, 2;", NOT_CLOSED, 1, 14),
             ("1;\nfn f() {\n    if true {\n", NOT_CLOSED, 2, 8),
+            (
+                "let größe = 1;\nuse std::io::{Read, Write;\nf();",
+                NOT_CLOSED,
+                2,
+                14,
+            ),
+            (
+                "use a):b;\nf.n3).c();",
+                "unexpected closing delimiter: `)`",
+                2,
+                5,
+            ),
         ] {
             let expected = [(message.to_owned(), line, column)];
             assert_eq!(told(cell), expected, "{cell}");
