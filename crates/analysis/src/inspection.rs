@@ -41,12 +41,22 @@ fn hover(lookup: &Lookup<'_>, offset: usize, links_in_hover: bool) -> Option<Str
     Some(without_machinery(&format_docs(&Docs::new_owned(text))))
 }
 
-/// A text without the lines that name the crate the cell was put in.
+/// A text without the name of the crate the cell was put in.
 fn without_machinery(text: &str) -> String {
-    let path = format!("```rust\n{PACKAGE}\n```\n");
+    const FENCE: &str = "```rust\n";
     let text = text.trim_start();
-    let text = text.strip_prefix(&path).unwrap_or(text);
-    text.trim().to_owned()
+    let inside = text
+        .strip_prefix(FENCE)
+        .and_then(|code| code.strip_prefix(PACKAGE));
+    let Some(inside) = inside else {
+        return text.trim().to_owned();
+    };
+    // What is within a module or a type has a path of its own.
+    match (inside.strip_prefix("\n```\n"), inside.strip_prefix("::")) {
+        (Some(rest), _) => rest.trim().to_owned(),
+        (None, Some(path)) => format!("{FENCE}{path}").trim().to_owned(),
+        (None, None) => text.trim().to_owned(),
+    }
 }
 
 /// Markdown as text: without fences and rulers.
@@ -72,6 +82,10 @@ mod tests {
         for text in ["\n```rust\nctx\n```\n\nfn f()", "fn f()\n"] {
             assert_eq!(without_machinery(text), "fn f()");
         }
+        let method = "```rust\nctx::Größe\n```\n\n```rust\nfn f()\n```";
+        assert_eq!(without_machinery(method), method.replace("ctx::", ""));
+        let other = "```rust\nctxt::Größe\n```";
+        assert_eq!(without_machinery(other), other);
     }
 
     #[test]
