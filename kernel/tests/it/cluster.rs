@@ -447,6 +447,7 @@ async fn a_dependency_is_added_everywhere() {
         .ok("%%px -t 0\n:dep rand = \"0.9\"\nprint with rand")
         .await;
     assert_eq!(outputs, ["stdout: with rand\n"]);
+    assert!(frontend.ok("%%px\n:dep either").await.is_empty());
     let outputs = frontend.fails("%%px\n:vars\nprint x").await;
     assert_eq!(outputs, ["UsageError: engines do not know `:vars`"]);
     frontend.stop().await;

@@ -42,11 +42,12 @@ pub(super) async fn px(
     if options.out.is_some() && standing == Standing::InRust {
         return Err(Fault::at(no_variable_in_rust(), place));
     }
-    let body = body::prepare(services, context, text, &place).await?;
-    let body = located(body, context.count());
-    if body.source.trim().is_empty() {
+    if text.source.trim().is_empty() {
         return Err(Fault::at(no_code(), place));
     }
+    // One of nothing but `:dep` lines is compiled too: the engines load what it depends on.
+    let body = body::prepare(services, context, text, &place).await?;
+    let body = located(body, context.count());
     let client = cluster::client(services, context).await?;
     let (rust, others): (Vec<_>, Vec<_>) = client
         .engines()
