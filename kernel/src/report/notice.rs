@@ -66,7 +66,7 @@ fn unkept(variable: &UnkeptVariable) -> String {
     let UnkeptVariable { name, reason } = variable;
     let why = match reason {
         UnkeptReason::Borrowed => {
-            "it borrows from another value; keep a copy (`.to_owned()`, `.clone()`)".to_owned()
+            "it borrows from another value; keep a copy (`.to_owned()`, `.cloned()`)".to_owned()
         }
         UnkeptReason::Closure => "a closure; keep it as `Box<dyn Fn(…) -> …>`".to_owned(),
         UnkeptReason::Uninitialized => "it may have no value".to_owned(),
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(
             notice(&Notice::Unkept(unkept.to_vec())),
             "not kept for later cells: `f` (a closure; keep it as `Box<dyn Fn(…) -> …>`), \
-             `words` (it borrows from another value; keep a copy (`.to_owned()`, `.clone()`))\n"
+             `words` (it borrows from another value; keep a copy (`.to_owned()`, `.cloned()`))\n"
         );
     }
 }
