@@ -11,7 +11,10 @@ use phalanx_protocol::runtime::Outcome;
 use session::{Machine, Session};
 
 /// Parts of names that no user is to read.
-const OURS: [&str; 6] = [
+const OURS: [&str; 9] = [
+    "pub(crate) use",
+    "phalanx_",
+    "unkept!",
     "evcxr",
     "Evcxr",
     "src/lib.rs",
@@ -21,7 +24,8 @@ const OURS: [&str; 6] = [
 ];
 
 /// The cells that every other one stands behind.
-const BEFORE: [&str; 4] = [
+const BEFORE: [&str; 5] = [
+    "macro_rules! squared { ($x:expr) => { $x * $x } }\nmacro_rules! mk { ($n:ident) => { fn $n() -> i32 { 1 } } }",
     "#[derive(Debug, Clone)] struct Point { x: i32 }\nstruct Plain { a: u8 }\nfn old(plain: &Plain) -> u8 { plain.a }",
     "fn show<T: std::fmt::Display>(t: T) -> String { format!(\"{t}\") }\nfn take(v: Vec<i32>) -> usize { v.len() }",
     "mod bank { pub struct Sealed(i32); }\nasync fn later() -> i32 { 7 }",
@@ -35,7 +39,13 @@ type Case = (
 );
 
 /// Errors in a last expression about types and functions of other cells.
-const LAST: [Case; 5] = [
+const LAST: [Case; 8] = [
+    ("/* ä */ squared!(point)", &[("E0369", 1, 9, "`Mul`")]),
+    (
+        "later()",
+        &[("E0277", 1, 1, "once it is awaited: `.await`")],
+    ),
+    ("|x: u8| x", &[("E0277", 1, 1, "once it is called")]),
     (
         "show(point)",
         &[(
@@ -59,7 +69,24 @@ const LAST: [Case; 5] = [
 ];
 
 /// Errors that the code around a cell has a part in.
-const AROUND: [Case; 10] = [
+const AROUND: [Case; 13] = [
+    (
+        "let n = squared!(point) + 1;\nn",
+        &[("E0369", 1, 9, "`Mul`")],
+    ),
+    (
+        "let a = kept;\nlet b = kept;",
+        &[(
+            "E0382",
+            2,
+            9,
+            "move occurs because `kept` has type `Vec<i32>`",
+        )],
+    ),
+    (
+        "let x = None;",
+        &[("E0282", 1, 5, "`let x: Option<T> = None;`")],
+    ),
     // Lints have no codes.
     (
         "let n: u8 = 300;\nn",
@@ -96,7 +123,20 @@ const AROUND: [Case; 10] = [
 ];
 
 /// Errors of items, and what rustc suggests.
-const ITEMS: [Case; 5] = [
+const ITEMS: [Case; 9] = [
+    (
+        "thread_local! { static T: Cell<i32> = Cell::new(1); }",
+        &[
+            ("E0425", 1, 27, "`use std::cell::Cell;`"),
+            ("E0433", 1, 39, "`use std::cell::Cell;`"),
+        ],
+    ),
+    (
+        "thread_local! { static T: std::cell::Cell<i32> = std::cell::Cell::new(\"ä\"); }",
+        &[("E0308", 1, 71, "")],
+    ),
+    ("/* ä */ mk!(1);", &[("", 1, 13, "")]),
+    ("fn g() -> i32 { squared!(\"a\") }", &[("E0369", 1, 17, "")]),
     ("struct S;\nenum S { A }", &[("E0428", 2, 1, "")]),
     (
         "fn z() -> i32 { \"ü\" }\nfn a() -> i32 { \"b\" }",

@@ -26,6 +26,7 @@ async fn items_and_variables_are_what_they_are_in_a_file() {
     macros_and_impls(s, m).await;
     returns(s, m).await;
     unkept(s, m).await;
+    forms(s, m).await;
 }
 
 async fn statics(s: &mut Session, m: &mut Machine) {
@@ -122,6 +123,33 @@ async fn macros_and_impls(s: &mut Session, m: &mut Machine) {
     .await;
 }
 
+async fn forms(s: &mut Session, m: &mut Machine) {
+    check(
+        s,
+        m,
+        &[
+            (
+                "#[cfg(unix)] fn which() -> i32 { 1 }\n#[cfg(windows)] fn which() -> i32 { 2 }\nwhich()",
+                "=1",
+            ),
+            ("which() + 1", "=2"),
+            // What a macro with braces makes at the end of a cell is statements, or a value.
+            (
+                "macro_rules! declare { ($n:ident) => { let $n = 1; println!(\"{}\", $n) } }\ndeclare! { größe }",
+                "1\n",
+            ),
+            ("vec! { 1, 2 }", "=[1, 2]"),
+            // A guard ends with its cell.
+            ("let cell = std::cell::RefCell::new(vec![1]); let seen = cell.borrow(); seen.len()", "=1"),
+            ("cell.borrow_mut().push(2); cell.borrow().len()", "=2"),
+            // Of a number whose type is open, rust-analyzer says it, and rustc that of the other.
+            ("let x = 2.0; let n = x.powi(2);", ""),
+            ("x + n", "=6.0"),
+        ],
+    )
+    .await;
+}
+
 async fn returns(s: &mut Session, m: &mut Machine) {
     check(s, m, &[("let kept = 1;", "")]).await;
     for cell in [
@@ -137,11 +165,17 @@ async fn returns(s: &mut Session, m: &mut Machine) {
         let variables = result.unwrap().variables;
         assert!(variables.iter().all(|(name, _)| name != "early"), "{cell}");
     }
-    let (_, outcome, _) = s.cell(m, "return Err::<(), _>(\"größe\");").await;
-    let Some(Outcome::Errored { message, .. }) = outcome else {
-        panic!("{outcome:?}")
-    };
-    assert_eq!(message, "größe");
+    for cell in [
+        "return Err::<(), _>(\"größe\");",
+        "return Err(\"größe\".into());",
+        "let n: Result<(), _> = Err(\"größe\"); return n.map_err(|e| e.into());",
+    ] {
+        let (_, outcome, _) = s.cell(m, cell).await;
+        let Some(Outcome::Errored { message, .. }) = outcome else {
+            panic!("{cell}: {outcome:?}")
+        };
+        assert_eq!(message, "größe", "{cell}");
+    }
     // An error that borrows can be formatted, if not be told with its causes.
     let lock = "let lock = std::sync::Mutex::new(3);";
     check(s, m, &[(lock, ""), ("*lock.lock()? + 1", "=4")]).await;
