@@ -75,7 +75,7 @@ pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
 pub use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 pub use progress::{Progress, progress};
 pub use shared::{Plain, Shared};
-pub use table::{Table, ToTable, table};
+pub use table::{Table, table};
 pub use view::{
     DirectView, Imap, IntoSpread, IntoTargets, IntoTasks, Item, LoadBalancedView, Map,
     ParallelFunction, RemoteFunction, Scatter, Spread, StepBy, Stepped,

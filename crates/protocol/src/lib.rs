@@ -5,6 +5,7 @@
 //! | [`id`] | the newtyped ids all others use |
 //! | [`frame`] | the length-prefixed form in which our own processes exchange messages |
 //! | [`output`], [`failure`] | what a cell produced, and how it failed, wherever it ran |
+//! | [`look`] | the bars and tables that Phalanx itself shows |
 //! | [`date`] | dates as Jupyter's clients read them |
 //! | [`comm`] | comms between code and frontends, as the library and its owner exchange them |
 //! | [`native`] | a runtime process and the libraries it loads |
@@ -23,6 +24,7 @@ pub mod failure;
 pub mod frame;
 pub mod host;
 pub mod id;
+pub mod look;
 pub mod native;
 pub mod output;
 pub mod segment;

@@ -2,7 +2,7 @@
 
 use super::table::{COMMANDS, CommandSpec, Values};
 use crate::magic::{MagicName, help as magic_help};
-use crate::report::table::escape;
+use phalanx_protocol::look::escape;
 use phalanx_protocol::output::MimeBundle;
 use std::fmt::Write as _;
 

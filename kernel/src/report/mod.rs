@@ -7,14 +7,12 @@
 //! | `notice.rs` | what a cell is told while it goes on |
 //! | `snippet.rs` | source lines with what is wrong in them |
 //! | `output.rs` | outputs as the messages that carry them |
-//! | `table.rs` | tables as text and HTML |
 
 mod error;
 mod fault;
 mod notice;
 pub mod output;
 mod snippet;
-pub mod table;
 
 pub use error::{ErrorReport, elsewhere, line_of, report};
 pub use fault::{Fault, Place};

@@ -1,6 +1,6 @@
 //! A bar that is updated in place: how many tasks of an AsyncResult are done.
 
-use crate::report::table::escape;
+use phalanx_protocol::look::escape;
 use phalanx_protocol::output::{Display, MimeBundle, Output};
 use std::time::{Duration, Instant};
 

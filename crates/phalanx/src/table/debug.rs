@@ -55,6 +55,7 @@ fn array(text: &str) -> Option<Table> {
     Some(Table {
         caption: format!("shape {shape}"),
         header: Vec::new(),
+        total: rows.len(),
         rows,
     })
 }
@@ -128,6 +129,7 @@ fn frame(text: &str) -> Option<Table> {
     Some(Table {
         caption: caption.trim().to_owned(),
         header,
+        total: rows.len(),
         rows,
     })
 }
@@ -144,7 +146,7 @@ mod tests {
         let table = |text| super::table(name, text);
         assert_eq!(
             table(two).unwrap().to_plain(),
-            "shape [2, 2]\n1.0  2.5\n3.0  -4.0"
+            "shape [2, 2]\n1.0   2.5\n3.0  -4.0"
         );
         let one = "[1, 2, ..., 9], shape=[600], strides=[1], layout=CFcf (0xf), const ndim=1";
         assert_eq!(table(one).unwrap().rows, [["1", "2", "…", "9"]]);

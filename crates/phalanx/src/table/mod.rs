@@ -1,14 +1,22 @@
-//! Tables: as HTML where a frontend can, as text where not.
+//! Tables: as HTML where a frontend can, as text where not, with CSV and JSON beside them.
 //!
-//! Arrays of `ndarray` and data frames of `polars` are shown as tables by themselves when they are
-//! the value of a cell: see `debug.rs`.
+//! | file | what |
+//! |---|---|
+//! | `rows.rs`, `cell.rs` | rows and cells, read off any value serde can serialize |
+//! | `formats.rs` | CSV, and JSON with its schema |
+//! | `debug.rs` | the tables of `ndarray` and `polars` in their debug texts, for values of cells |
 
+mod cell;
 pub(crate) mod debug;
+mod formats;
+mod rows;
 
 use crate::__cell;
 use crate::display::{DisplayHandle, MimeBundle, display};
 use crate::error::Error;
-use crate::widgets::fallback::escaped;
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::look::table::Grid;
+use serde::Serialize;
 use std::fmt::Display;
 
 /// Rows of text under a header: HTML where a frontend can show it, else aligned text.
@@ -19,75 +27,48 @@ use std::fmt::Display;
 /// for x in 1..=3 {
 ///     squares = squares.row([x, x * x]);
 /// }
-/// phalanx::table(&squares)?;
+/// squares.display()?;
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// Said above the table, such as its shape.
+    /// The text above the table, such as its shape.
     pub caption: String,
     /// The names of the columns; empty where they have none.
     pub header: Vec<String>,
-    /// The cells, row by row.
+    /// The cells, row by row: all, or those at both ends.
     pub rows: Vec<Vec<String>>,
+    /// The number of rows there are.
+    pub total: usize,
 }
 
-/// A type that can be shown as a table.
+/// Shows a list of rows as a table: structs, maps, tuples, lists or numbers, in the order they are in.
 ///
 /// ```no_run
-/// use phalanx::{Table, ToTable};
-/// struct Person { name: &'static str, age: u32 }
-/// impl ToTable for Person {
-///     fn to_table(&self) -> Table {
-///         Table::new(["name", "age"]).row([&self.name as &dyn std::fmt::Display, &self.age])
-///     }
-/// }
-/// phalanx::table(&Person { name: "Ada", age: 36 })?;
+/// use phalanx::prelude::*;
+/// #[derive(Serialize)]
+/// struct City { name: &'static str, people: u32 }
+/// let mut cities = vec![
+///     City { name: "Basel", people: 177_595 },
+///     City { name: "Zürich", people: 443_037 },
+/// ];
+/// cities.sort_by_key(|city| std::cmp::Reverse(city.people));
+/// phalanx::table(&cities)?;
 /// # Ok::<(), phalanx::Error>(())
 /// ```
-pub trait ToTable {
-    /// The table.
-    fn to_table(&self) -> Table;
-}
-
-impl ToTable for Table {
-    fn to_table(&self) -> Table {
-        self.clone()
-    }
-}
-
-impl<C: Display, const N: usize> ToTable for [[C; N]] {
-    fn to_table(&self) -> Table {
-        self.iter().fold(Table::default(), Table::row)
-    }
-}
-
-impl<C: Display> ToTable for [Vec<C>] {
-    fn to_table(&self) -> Table {
-        self.iter().fold(Table::default(), Table::row)
-    }
-}
-
-impl<R> ToTable for Vec<R>
-where
-    [R]: ToTable,
-{
-    fn to_table(&self) -> Table {
-        self.as_slice().to_table()
-    }
-}
-
-/// Shows something as a table.
 ///
-/// ```no_run
-/// phalanx::table(&vec![vec![1, 2], vec![3, 4]])?;
-/// # Ok::<(), phalanx::Error>(())
-/// ```
+/// Of more than 60 rows the first and the last five are shown, and only these are read. A table
+/// that is shown whole also travels as `text/csv` and `application/vnd.dataresource+json`.
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
-pub fn table(value: &(impl ToTable + ?Sized)) -> Result<DisplayHandle, Error> {
-    display(value.to_table().bundle())
+/// `UsageError` if the value has no rows, `InternalError` if the kernel does not answer.
+pub fn table(rows: &(impl Serialize + ?Sized)) -> Result<DisplayHandle, Error> {
+    let table = Table::of(rows)?;
+    let bundle = table.bundle();
+    match formats::data_resource(&table, rows) {
+        Some(json) => display(bundle.with("application/vnd.dataresource+json", json)),
+        None => display(bundle),
+    }
 }
 
 impl Table {
@@ -99,62 +80,75 @@ impl Table {
         }
     }
 
+    /// The table of a list of rows; of more than 60, of those at both ends.
+    ///
+    /// ```no_run
+    /// use phalanx::prelude::*;
+    /// let mut table = Table::of(&[("a", 1), ("b", 2)])?;
+    /// table.caption = "letters".to_owned();
+    /// table.display()?;
+    /// # Ok::<(), phalanx::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `UsageError` if the value has no rows.
+    pub fn of(rows: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
+        rows::table(rows).ok_or_else(|| {
+            Error::new(Failure::Usage {
+                message: "a single value has no rows to show as a table".to_owned(),
+                hint: Some("give a list: `phalanx::table(&rows)`".to_owned()),
+            })
+        })
+    }
+
     /// Adds a row.
     #[must_use]
     pub fn row<C: Display>(mut self, cells: impl IntoIterator<Item = C>) -> Self {
         let cells = cells.into_iter().map(|cell| cell.to_string());
         self.rows.push(cells.collect());
+        self.total = self.total.max(self.rows.len());
         self
     }
 
-    /// Both representations.
+    /// Shows it.
+    ///
+    /// # Errors
+    /// `InternalError` if the kernel does not answer.
+    pub fn display(&self) -> Result<DisplayHandle, Error> {
+        display(self.bundle())
+    }
+
+    /// Its representations: plain text, HTML and, where nothing is left out, CSV.
     pub fn bundle(&self) -> MimeBundle {
-        MimeBundle::plain(self.to_plain()).with("text/html", self.to_html())
+        let bundle = self.grid().bundle();
+        match self.is_whole() {
+            true => bundle.with("text/csv", self.to_csv()),
+            false => bundle,
+        }
+    }
+
+    /// The rows as CSV under their header, in RFC 4180's form.
+    pub fn to_csv(&self) -> String {
+        formats::csv(&self.header, &self.rows)
+    }
+
+    fn grid(&self) -> Grid<'_> {
+        Grid {
+            total: self.total.max(self.rows.len()),
+            ..Grid::new(&self.caption, &self.header, &self.rows)
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.grid().is_whole()
     }
 
     pub(crate) fn to_html(&self) -> String {
-        let row = |cells: &[String], tag: &str| {
-            let cells = cells.iter().map(|cell| {
-                let text = escaped(cell);
-                format!("<{tag}>{text}</{tag}>")
-            });
-            format!("<tr>{}</tr>", cells.collect::<String>())
-        };
-        let mut html = String::from("<table>");
-        if !self.caption.is_empty() {
-            html += &format!("<caption>{}</caption>", escaped(&self.caption));
-        }
-        if !self.header.is_empty() {
-            html += &format!("<thead>{}</thead>", row(&self.header, "th"));
-        }
-        let rows = self.rows.iter().map(|cells| row(cells, "td"));
-        html += &format!("<tbody>{}</tbody></table>", rows.collect::<String>());
-        html
+        self.grid().to_html()
     }
 
     fn to_plain(&self) -> String {
-        let lines = || std::iter::once(&self.header).chain(&self.rows);
-        let columns = lines().map(Vec::len).max().unwrap_or_default();
-        let width = |column| {
-            let cells = lines().filter_map(|cells| cells.get(column));
-            cells
-                .map(|cell: &String| cell.chars().count())
-                .max()
-                .unwrap_or_default()
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        let mut text: Vec<String> = Vec::new();
-        if !self.caption.is_empty() {
-            text.push(self.caption.clone());
-        }
-        for cells in lines().filter(|cells| !cells.is_empty()) {
-            let cells = cells.iter().zip(&widths);
-            let padded: Vec<String> = cells
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            text.push(padded.join("  ").trim_end().to_owned());
-        }
-        text.join("\n")
+        self.grid().to_text()
     }
 
     #[doc(hidden)]
@@ -169,12 +163,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_text_and_as_html() {
+    fn rows_are_added_and_shown() {
         let table = Table::new(["name", "n"]).row(["a<b", "1"]).row(["c", "10"]);
-        assert_eq!(table.to_plain(), "name  n\na<b   1\nc     10");
-        let html = "<table><thead><tr><th>name</th><th>n</th></tr></thead><tbody>\
-                    <tr><td>a&lt;b</td><td>1</td></tr><tr><td>c</td><td>10</td></tr></tbody></table>";
-        assert_eq!(table.to_html(), html);
-        assert_eq!(vec![[1, 2], [3, 4]].to_table().to_plain(), "1  2\n3  4");
+        assert_eq!(table.to_plain(), "name   n\na<b    1\nc     10");
+        assert!(table.to_html().contains("a&lt;b"));
+        let bundle = table.bundle();
+        assert_eq!(bundle.0["text/csv"], "name,n\r\na<b,1\r\nc,10\r\n");
+        let many = (0..100).fold(Table::default(), |table, n| table.row([n]));
+        assert!(!many.bundle().0.contains_key("text/csv"));
+        assert!(many.to_plain().ends_with("[100 rows × 1 columns]"));
     }
 }

@@ -4,7 +4,6 @@ mod start;
 
 use crate::parallel::cluster::{ClusterRecord, OwnerReply, OwnerRequest, Registry, ask_owner};
 use crate::report::report;
-use crate::report::table::table;
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use phalanx_client::Client;
@@ -12,6 +11,7 @@ use phalanx_evaluator::Backend;
 use phalanx_launcher::LauncherKind;
 use phalanx_launcher::manifest::{self, Manifest};
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::look::table::table;
 use phalanx_protocol::parallel::IdRanges;
 use phalanx_transport::ClientConnectionFile;
 use rustix::process::{Pid, Signal, kill_process};

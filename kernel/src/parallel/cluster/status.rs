@@ -1,8 +1,8 @@
 //! The status of the cluster, as a table.
 
 use super::engines::LaunchedEngines;
-use crate::report::table::table;
 use phalanx_client::{Client, Engine};
+use phalanx_protocol::look::table::table;
 use phalanx_protocol::output::MimeBundle;
 
 /// There is none.

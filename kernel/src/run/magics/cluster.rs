@@ -3,12 +3,13 @@
 use super::sync;
 use crate::magic::ClusterCommand;
 use crate::parallel::cluster::Stopped;
-use crate::report::{Fault, Place, table::table};
+use crate::report::{Fault, Place};
 use crate::run::{CellContext, Services};
 use phalanx_client::{Client, Engine};
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
+use phalanx_protocol::look::table::table;
 use phalanx_protocol::output::StreamName;
 use std::time::Instant;
 

@@ -1,0 +1,566 @@
+//! Rows of a table, read off what serde sees of a value.
+//!
+//! Only the rows that are shown are read: of a million structs, ten.
+
+use super::Table;
+use super::cell::{HasParts, cell};
+use phalanx_protocol::look::table::{EDGE_ROWS, MAX_ROWS};
+use serde::Serialize;
+use serde::ser::{
+    Impossible, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
+    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+use std::borrow::Cow;
+
+/// The name of the column of a map's keys, and of values that are not named.
+const KEY: &str = "key";
+const VALUE: &str = "value";
+
+/// The table of a value; `None` if it has no rows.
+pub(super) fn table(value: &(impl Serialize + ?Sized)) -> Option<Table> {
+    let table = match value.serialize(Rows { total: None }).ok()? {
+        // The number of rows was not known.
+        Found::Count(total) => value.serialize(Rows { total: Some(total) }).ok()?,
+        found => found,
+    };
+    match table {
+        Found::Table(table) => Some(table),
+        Found::Count(_) => None,
+    }
+}
+
+enum Found {
+    Table(Table),
+    Count(usize),
+}
+
+/// One row: cells, and the names of their columns.
+type Row = Vec<(Option<Cow<'static, str>>, String)>;
+
+/// Reads a list of rows.
+struct Rows {
+    /// The number of rows, if it is known.
+    total: Option<usize>,
+}
+
+/// The rows read so far.
+struct List {
+    total: Option<usize>,
+    /// The number of rows that have passed.
+    at: usize,
+    key: Option<String>,
+    header: Vec<Cow<'static, str>>,
+    rows: Vec<Vec<String>>,
+}
+
+impl List {
+    fn new(total: Option<usize>) -> Self {
+        Self {
+            total,
+            at: 0,
+            key: None,
+            header: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Returns true if the next row is shown.
+    fn shows_next(&self) -> bool {
+        self.total.is_some_and(|total| {
+            total <= MAX_ROWS || self.at < EDGE_ROWS || self.at + EDGE_ROWS >= total
+        })
+    }
+
+    fn element<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<(), HasParts> {
+        if self.shows_next() {
+            let mut row = element.serialize(OneRow)?;
+            if let Some(key) = self.key.take() {
+                if let [(name @ None, _)] = row.as_mut_slice() {
+                    *name = Some(VALUE.into());
+                }
+                row.insert(0, (Some(KEY.into()), key));
+            }
+            self.push(row);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn push(&mut self, row: Row) {
+        let mut cells = vec![String::new(); self.header.len()];
+        for (at, (name, cell)) in row.into_iter().enumerate() {
+            let column = match name {
+                None => at,
+                // Rows of one type have their columns at the same places.
+                Some(name) if self.header.get(at) == Some(&name) => at,
+                Some(name) => {
+                    let known = self.header.iter().position(|known| *known == name);
+                    known.unwrap_or_else(|| {
+                        self.header.push(name);
+                        self.header.len() - 1
+                    })
+                }
+            };
+            if column >= cells.len() {
+                cells.resize(column + 1, String::new());
+            }
+            cells[column] = cell;
+        }
+        self.rows.push(cells);
+    }
+
+    fn found(self) -> Found {
+        if self.total.is_none() {
+            return Found::Count(self.at);
+        }
+        Found::Table(Table {
+            caption: String::new(),
+            header: self.header.into_iter().map(Cow::into_owned).collect(),
+            rows: self.rows,
+            total: self.at,
+        })
+    }
+}
+
+/// Implements the traits for lists and for rows, which differ in their names alone.
+macro_rules! parts {
+    (@part $self:ident, $part:ident) => {
+        $self.element($part)
+    };
+    (@part $self:ident, $part:ident, $key:ident, $type:ty) => {
+        $self.field($key, $part)
+    };
+    ($type:ty, $ok:ty, $end:ident: $($trait:ident $method:ident $(($key:ty))?),+ $(,)?) => {
+        $(impl $trait for $type {
+            type Ok = $ok;
+            type Error = HasParts;
+
+            fn $method<T: Serialize + ?Sized>(
+                &mut self,
+                $(key: $key,)?
+                part: &T,
+            ) -> Result<(), HasParts> {
+                parts!(@part self, part $(, key, $key)?)
+            }
+
+            fn end(self) -> Result<$ok, HasParts> {
+                Ok(self.$end())
+            }
+        })+
+    };
+}
+
+parts!(List, Found, found: SerializeSeq serialize_element, SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field);
+
+impl SerializeMap for List {
+    type Ok = Found;
+    type Error = HasParts;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), HasParts> {
+        if self.shows_next() {
+            self.key = Some(cell(key));
+        }
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), HasParts> {
+        self.element(value)
+    }
+
+    fn end(self) -> Result<Found, HasParts> {
+        Ok(self.found())
+    }
+}
+
+/// Reads one row.
+struct OneRow;
+
+/// The cells of a row so far.
+#[derive(Default)]
+struct Cells {
+    row: Row,
+    key: Option<String>,
+}
+
+impl Cells {
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), HasParts> {
+        self.row.push((None, cell(value)));
+        Ok(())
+    }
+
+    fn field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), HasParts> {
+        self.row.push((Some(name.into()), cell(value)));
+        Ok(())
+    }
+
+    fn row(self) -> Row {
+        self.row
+    }
+}
+
+parts!(Cells, Row, row: SerializeSeq serialize_element, SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field, SerializeTupleVariant serialize_field,
+    SerializeStruct serialize_field(&'static str), SerializeStructVariant serialize_field(&'static str));
+
+impl SerializeMap for Cells {
+    type Ok = Row;
+    type Error = HasParts;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), HasParts> {
+        self.key = Some(cell(key));
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), HasParts> {
+        let key = self.key.take().map(Cow::Owned);
+        self.row.push((key, cell(value)));
+        Ok(())
+    }
+
+    fn end(self) -> Result<Row, HasParts> {
+        Ok(self.row)
+    }
+}
+
+/// Defines the methods for values without parts: no list, and a row of one cell.
+macro_rules! scalars {
+    ($($method:ident: $type:ty),+ $(,)?) => {
+        impl Rows {
+            fn scalar<T>(self, _: T) -> Result<Found, HasParts> {
+                Err(HasParts)
+            }
+        }
+        impl OneRow {
+            fn scalar<T: Serialize>(self, value: T) -> Result<Row, HasParts> {
+                Ok(vec![(None, cell(&value))])
+            }
+        }
+        serializers!($($method: $type),+);
+    };
+}
+
+/// Defines the methods that both have in common.
+macro_rules! serializers {
+    ($($method:ident: $type:ty),+) => {
+        impl Serializer for Rows {
+            type Ok = Found;
+            type Error = HasParts;
+            type SerializeSeq = List;
+            type SerializeTuple = List;
+            type SerializeTupleStruct = List;
+            type SerializeTupleVariant = Impossible<Found, HasParts>;
+            type SerializeMap = List;
+            type SerializeStruct = Single;
+            type SerializeStructVariant = Single;
+
+            $(fn $method(self, value: $type) -> Result<Found, HasParts> {
+                self.scalar(value)
+            })+
+
+            fn serialize_none(self) -> Result<Found, HasParts> {
+                Err(HasParts)
+            }
+
+            fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Found, HasParts> {
+                value.serialize(self)
+            }
+
+            fn serialize_unit(self) -> Result<Found, HasParts> {
+                Err(HasParts)
+            }
+
+            fn serialize_unit_struct(self, _: &'static str) -> Result<Found, HasParts> {
+                Err(HasParts)
+            }
+
+            fn serialize_unit_variant(
+                self,
+                _: &'static str,
+                _: u32,
+                _: &'static str,
+            ) -> Result<Found, HasParts> {
+                Err(HasParts)
+            }
+
+            fn serialize_newtype_struct<T: Serialize + ?Sized>(
+                self,
+                _: &'static str,
+                value: &T,
+            ) -> Result<Found, HasParts> {
+                value.serialize(self)
+            }
+
+            fn serialize_newtype_variant<T: Serialize + ?Sized>(
+                self,
+                _: &'static str,
+                _: u32,
+                _: &'static str,
+                value: &T,
+            ) -> Result<Found, HasParts> {
+                value.serialize(self)
+            }
+
+            fn serialize_seq(self, length: Option<usize>) -> Result<List, HasParts> {
+                Ok(List::new(self.total.or(length)))
+            }
+
+            fn serialize_tuple(self, length: usize) -> Result<List, HasParts> {
+                Ok(List::new(Some(length)))
+            }
+
+            fn serialize_tuple_struct(
+                self,
+                _: &'static str,
+                length: usize,
+            ) -> Result<List, HasParts> {
+                Ok(List::new(Some(length)))
+            }
+
+            fn serialize_tuple_variant(
+                self,
+                _: &'static str,
+                _: u32,
+                _: &'static str,
+                _: usize,
+            ) -> Result<Self::SerializeTupleVariant, HasParts> {
+                Err(HasParts)
+            }
+
+            fn serialize_map(self, length: Option<usize>) -> Result<List, HasParts> {
+                Ok(List::new(self.total.or(length)))
+            }
+
+            fn serialize_struct(self, _: &'static str, _: usize) -> Result<Single, HasParts> {
+                Ok(Single::default())
+            }
+
+            fn serialize_struct_variant(
+                self,
+                _: &'static str,
+                _: u32,
+                _: &'static str,
+                _: usize,
+            ) -> Result<Single, HasParts> {
+                Ok(Single::default())
+            }
+        }
+
+        impl Serializer for OneRow {
+            type Ok = Row;
+            type Error = HasParts;
+            type SerializeSeq = Cells;
+            type SerializeTuple = Cells;
+            type SerializeTupleStruct = Cells;
+            type SerializeTupleVariant = Cells;
+            type SerializeMap = Cells;
+            type SerializeStruct = Cells;
+            type SerializeStructVariant = Cells;
+
+            $(fn $method(self, value: $type) -> Result<Row, HasParts> {
+                self.scalar(value)
+            })+
+
+            fn serialize_none(self) -> Result<Row, HasParts> {
+                Ok(Row::new())
+            }
+
+            fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Row, HasParts> {
+                value.serialize(self)
+            }
+
+            fn serialize_unit(self) -> Result<Row, HasParts> {
+                Ok(Row::new())
+            }
+
+            fn serialize_unit_struct(self, name: &'static str) -> Result<Row, HasParts> {
+                self.scalar(name)
+            }
+
+            fn serialize_unit_variant(
+                self,
+                _: &'static str,
+                _: u32,
+                variant: &'static str,
+            ) -> Result<Row, HasParts> {
+                self.scalar(variant)
+            }
+
+            fn serialize_newtype_struct<T: Serialize + ?Sized>(
+                self,
+                _: &'static str,
+                value: &T,
+            ) -> Result<Row, HasParts> {
+                value.serialize(self)
+            }
+
+            fn serialize_newtype_variant<T: Serialize + ?Sized>(
+                self,
+                _: &'static str,
+                _: u32,
+                _: &'static str,
+                value: &T,
+            ) -> Result<Row, HasParts> {
+                value.serialize(self)
+            }
+
+            fn serialize_seq(self, _: Option<usize>) -> Result<Cells, HasParts> {
+                Ok(Cells::default())
+            }
+
+            fn serialize_tuple(self, _: usize) -> Result<Cells, HasParts> {
+                Ok(Cells::default())
+            }
+
+            fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Cells, HasParts> {
+                Ok(Cells::default())
+            }
+
+            fn serialize_tuple_variant(
+                self,
+                _: &'static str,
+                _: u32,
+                _: &'static str,
+                _: usize,
+            ) -> Result<Cells, HasParts> {
+                Ok(Cells::default())
+            }
+
+            fn serialize_map(self, _: Option<usize>) -> Result<Cells, HasParts> {
+                Ok(Cells::default())
+            }
+
+            fn serialize_struct(self, _: &'static str, _: usize) -> Result<Cells, HasParts> {
+                Ok(Cells::default())
+            }
+
+            fn serialize_struct_variant(
+                self,
+                _: &'static str,
+                _: u32,
+                _: &'static str,
+                _: usize,
+            ) -> Result<Cells, HasParts> {
+                Ok(Cells::default())
+            }
+        }
+    };
+}
+
+scalars! {
+    serialize_bool: bool,
+    serialize_i8: i8,
+    serialize_i16: i16,
+    serialize_i32: i32,
+    serialize_i64: i64,
+    serialize_i128: i128,
+    serialize_u8: u8,
+    serialize_u16: u16,
+    serialize_u32: u32,
+    serialize_u64: u64,
+    serialize_u128: u128,
+    serialize_f32: f32,
+    serialize_f64: f64,
+    serialize_char: char,
+    serialize_str: &str,
+    serialize_bytes: &[u8],
+}
+
+/// A struct that is no list: a table of one row.
+#[derive(Default)]
+struct Single(Cells);
+
+impl Single {
+    fn field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), HasParts> {
+        self.0.field(name, value)
+    }
+
+    fn found(self) -> Found {
+        let mut list = List::new(Some(1));
+        list.push(self.0.row);
+        list.at = 1;
+        list.found()
+    }
+}
+
+parts!(Single, Found, found: SerializeStruct serialize_field(&'static str),
+    SerializeStructVariant serialize_field(&'static str));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::collections::BTreeMap;
+
+    #[derive(Serialize)]
+    struct City {
+        name: &'static str,
+        people: u32,
+        area: Option<f64>,
+    }
+
+    const CITIES: [City; 2] = [
+        City {
+            name: "Zürich",
+            people: 443_037,
+            area: Some(87.9),
+        },
+        City {
+            name: "Basel",
+            people: 177_595,
+            area: None,
+        },
+    ];
+
+    fn shown(value: &impl Serialize) -> String {
+        table(value).unwrap().to_plain()
+    }
+
+    #[test]
+    fn structs_are_rows_in_their_own_order() {
+        assert_eq!(
+            shown(&CITIES.iter().collect::<Vec<_>>()),
+            "name    people  area\nZürich  443037  87.9\nBasel   177595"
+        );
+        assert_eq!(shown(&CITIES[1]), "name   people  area\nBasel  177595");
+    }
+
+    #[test]
+    fn tuples_maps_and_numbers_are_rows_too() {
+        assert_eq!(shown(&[(1, "a"), (2, "b")]), "1  a\n2  b");
+        assert_eq!(shown(&vec![vec![1, 2], vec![3]]), "1  2\n3");
+        assert_eq!(shown(&["a", "b"]), "a\nb");
+        let map = BTreeMap::from([("x", 1.5), ("y", 2.5)]);
+        assert_eq!(shown(&map), "key  value\nx      1.5\ny      2.5");
+        assert_eq!(shown(&[map]), "  x    y\n1.5  2.5");
+        assert!(table(&3).is_none());
+        assert!(table("text").is_none());
+    }
+
+    /// A row that counts how often it is read.
+    struct Counted<'a>(&'a Cell<usize>);
+
+    impl Serialize for Counted<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.set(self.0.get() + 1);
+            serializer.serialize_u32(7)
+        }
+    }
+
+    #[test]
+    fn of_many_rows_only_those_that_are_shown_are_read() {
+        let read = Cell::new(0);
+        let many: Vec<Counted<'_>> = (0..100_000).map(|_| Counted(&read)).collect();
+        let table = table(&many).unwrap();
+        assert_eq!((table.rows.len(), table.total), (10, 100_000));
+        assert_eq!(read.get(), 10);
+    }
+}

@@ -1,0 +1,309 @@
+//! Tables, as text and as HTML.
+
+use super::{INDENT, escape};
+use crate::output::MimeBundle;
+use std::fmt::Write as _;
+
+/// The most rows that are shown; of more, the first and the last [`EDGE_ROWS`] are.
+pub const MAX_ROWS: usize = 60;
+
+/// The rows shown at each end of a table of more than [`MAX_ROWS`].
+pub const EDGE_ROWS: usize = 5;
+
+/// The most columns that are shown; of more, the first and the last half of these are.
+const MAX_COLUMNS: usize = 20;
+
+/// The most characters of a cell that are shown.
+const MAX_CELL: usize = 200;
+
+/// In place of what is left out.
+const LEFT_OUT: &str = "…";
+
+/// Rows of cells under a header, of which as much is shown as a person reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid<'a> {
+    /// The text above the table; may be empty.
+    pub caption: &'a str,
+    /// The names of the columns; empty where they have none.
+    pub header: &'a [String],
+    /// The rows.
+    pub rows: &'a [Vec<String>],
+    /// The number of rows there are, if `rows` are the ends of more.
+    pub total: usize,
+    /// The most rows that are shown.
+    pub max_rows: usize,
+}
+
+/// A list that is shown to its end, under a title.
+pub fn table(title: &str, headings: &[&str], rows: &[Vec<String>]) -> MimeBundle {
+    let headings: Vec<String> = match rows {
+        [] => Vec::new(),
+        _ => headings.iter().map(ToString::to_string).collect(),
+    };
+    let grid = Grid {
+        max_rows: usize::MAX,
+        ..Grid::new(title, &headings, rows)
+    };
+    grid.bundle()
+}
+
+impl<'a> Grid<'a> {
+    /// A table of these rows.
+    pub fn new(caption: &'a str, header: &'a [String], rows: &'a [Vec<String>]) -> Self {
+        Self {
+            caption,
+            header,
+            rows,
+            total: rows.len(),
+            max_rows: MAX_ROWS,
+        }
+    }
+
+    /// Both representations.
+    pub fn bundle(&self) -> MimeBundle {
+        let shown = self.shown();
+        MimeBundle::plain(shown.to_text()).with("text/html", shown.to_html())
+    }
+
+    /// The table as text alone.
+    pub fn to_text(&self) -> String {
+        self.shown().to_text()
+    }
+
+    /// The table as HTML alone.
+    pub fn to_html(&self) -> String {
+        self.shown().to_html()
+    }
+
+    /// Returns true if every row and column is shown.
+    pub fn is_whole(&self) -> bool {
+        let width = self.width();
+        self.total == self.rows.len() && self.total <= self.max_rows && width <= MAX_COLUMNS
+    }
+
+    fn width(&self) -> usize {
+        let ends = self.rows.iter().take(self.max_rows);
+        let widest = ends.map(Vec::len).max().unwrap_or_default();
+        widest.max(self.header.len())
+    }
+
+    fn shown(&self) -> Shown<'a> {
+        let count = self.rows.len();
+        let (first, last) = if self.total > count || count > self.max_rows {
+            (EDGE_ROWS.min(count / 2), EDGE_ROWS.min(count / 2))
+        } else {
+            (count, 0)
+        };
+        let width = self.width();
+        let half = MAX_COLUMNS / 2;
+        let columns: Vec<Column> = match width {
+            ..=MAX_COLUMNS => (0..width).map(Column::At).collect(),
+            _ => {
+                let first = (0..half).map(Column::At);
+                let last = (width - half..width).map(Column::At);
+                first.chain([Column::LeftOut]).chain(last).collect()
+            }
+        };
+        let cells = |cells: &[String]| -> Vec<String> {
+            let cell = |column: &Column| match column {
+                Column::At(at) => cells.get(*at).map_or_else(String::new, |cell| cut(cell)),
+                Column::LeftOut => LEFT_OUT.to_owned(),
+            };
+            columns.iter().map(cell).collect()
+        };
+        let header = match self.header {
+            [] => Vec::new(),
+            header => cells(header),
+        };
+        let mut rows: Vec<Vec<String>> = self.rows[..first].iter().map(|row| cells(row)).collect();
+        let is_cut = first + last < self.total;
+        if is_cut {
+            rows.push(vec![LEFT_OUT.to_owned(); columns.len()]);
+        }
+        rows.extend(self.rows[count - last..].iter().map(|row| cells(row)));
+        let is_number = |cell: &String| {
+            cell.is_empty() || *cell == LEFT_OUT || cell.replace('_', "").parse::<f64>().is_ok()
+        };
+        let right = (0..columns.len()).map(|column| {
+            let mut cells = rows.iter().filter_map(|row| row.get(column));
+            !rows.is_empty() && cells.all(is_number)
+        });
+        let right = right.collect();
+        let footer = if is_cut || columns.len() > MAX_COLUMNS {
+            format!("{} rows × {width} columns", grouped(self.total))
+        } else {
+            String::new()
+        };
+        Shown {
+            caption: self.caption,
+            header,
+            rows,
+            right,
+            footer,
+        }
+    }
+}
+
+enum Column {
+    At(usize),
+    LeftOut,
+}
+
+/// A table of which nothing more is left out.
+struct Shown<'a> {
+    caption: &'a str,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+    /// The columns of numbers, which stand at the right.
+    right: Vec<bool>,
+    footer: String,
+}
+
+impl Shown<'_> {
+    fn to_text(&self) -> String {
+        let lines = || std::iter::once(&self.header).chain(&self.rows);
+        let width = |column: usize| {
+            let cells = lines().filter_map(|cells| cells.get(column));
+            let widths = cells.map(|cell| cell.chars().count());
+            widths.max().unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..self.right.len()).map(width).collect();
+        let mut text: Vec<String> = Vec::new();
+        if !self.caption.is_empty() {
+            text.push(self.caption.to_owned());
+        }
+        for cells in lines().filter(|cells| !cells.is_empty()) {
+            let cells = cells.iter().zip(&widths).zip(&self.right);
+            let padded = cells.map(|((cell, width), right)| {
+                let cell = cell.replace('\n', " ");
+                match right {
+                    true => format!("{cell:>width$}"),
+                    false => format!("{cell:width$}"),
+                }
+            });
+            let padded: Vec<String> = padded.collect();
+            text.push(padded.join("  ").trim_end().to_owned());
+        }
+        if !self.footer.is_empty() {
+            text.push(format!("[{}]", self.footer));
+        }
+        text.join("\n")
+    }
+
+    fn to_html(&self) -> String {
+        let row = |cells: &[String], tag: &str| {
+            let mut html = String::from("<tr>");
+            for (cell, right) in cells.iter().zip(&self.right) {
+                let side = if *right { "right" } else { "left" };
+                let _ = write!(
+                    html,
+                    "<{tag} style=\"text-align:{side}\">{}</{tag}>",
+                    escape(cell)
+                );
+            }
+            html + "</tr>"
+        };
+        let mut html = format!("<div style=\"{INDENT};overflow-x:auto\">");
+        if !self.caption.is_empty() {
+            let _ = write!(
+                html,
+                "<div style=\"margin:.3em 0\">{}</div>",
+                escape(self.caption)
+            );
+        }
+        if self.rows.is_empty() && self.header.is_empty() {
+            return html + "</div>";
+        }
+        html.push_str("<table style=\"margin-left:0\">");
+        if !self.header.is_empty() {
+            let _ = write!(html, "<thead>{}</thead>", row(&self.header, "th"));
+        }
+        html.push_str("<tbody>");
+        for cells in &self.rows {
+            html.push_str(&row(cells, "td"));
+        }
+        html.push_str("</tbody></table>");
+        if !self.footer.is_empty() {
+            let _ = write!(html, "<div>{}</div>", escape(&self.footer));
+        }
+        html + "</div>"
+    }
+}
+
+fn cut(cell: &str) -> String {
+    match cell.char_indices().nth(MAX_CELL) {
+        Some((end, _)) => format!("{}{LEFT_OUT}", &cell[..end]),
+        None => cell.to_owned(),
+    }
+}
+
+/// A number with commas between its thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {
+        let row = |row: &&[&str]| row.iter().map(ToString::to_string).collect();
+        rows.iter().map(row).collect()
+    }
+
+    #[test]
+    fn numbers_stand_at_the_right_and_html_is_escaped() {
+        let header = ["name".to_owned(), "n".to_owned()];
+        let rows = rows(&[&["a<b", "1"], &["c", "10"]]);
+        let bundle = Grid::new("Engines", &header, &rows).bundle();
+        assert_eq!(bundle.text(), Some("Engines\nname   n\na<b    1\nc     10"));
+        let html = bundle.0["text/html"].as_str().unwrap();
+        for part in [
+            "<td style=\"text-align:left\">a&lt;b</td>",
+            "<td style=\"text-align:right\">10</td>",
+            "Engines</div>",
+        ] {
+            assert!(html.contains(part), "{part} in {html}");
+        }
+    }
+
+    #[test]
+    fn of_many_rows_and_columns_the_ends_are_shown_and_the_number_is_told() {
+        let many: Vec<Vec<String>> = (0..1000).map(|n| vec![n.to_string()]).collect();
+        let grid = Grid::new("", &[], &many);
+        assert!(!grid.is_whole());
+        let text = grid.to_text();
+        assert_eq!(
+            text,
+            "  0\n  1\n  2\n  3\n  4\n  …\n995\n996\n997\n998\n999\n[1,000 rows × 1 columns]"
+        );
+        let wide = vec![(0..30).map(|n| n.to_string()).collect::<Vec<_>>()];
+        let text = Grid::new("", &[], &wide).to_text();
+        assert!(
+            text.contains("9  …  20") && text.ends_with("[1 rows × 30 columns]"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_ends_of_a_longer_table_are_shown_as_such() {
+        let ends: Vec<Vec<String>> = (0..10).map(|n| vec![n.to_string()]).collect();
+        let grid = Grid {
+            total: 1_000_000,
+            ..Grid::new("", &[], &ends)
+        };
+        let text = grid.to_text();
+        assert!(text.contains("4\n…\n5\n"), "{text}");
+        assert!(text.ends_with("[1,000,000 rows × 1 columns]"), "{text}");
+        let html = grid.to_html();
+        assert!(html.contains("1,000,000 rows × 1 columns"), "{html}");
+    }
+}
