@@ -92,8 +92,9 @@ def watch_bar(hands):
         known = seen[-1] if seen else 0
         value = hands.page.wait_for_function(
             """known => {
-                const bar = document.querySelector(".jp-OutputArea-output progress");
-                return bar && bar.value > known ? bar.value : false;
+                const bar = document.querySelector(".jp-OutputArea-output [role=progressbar]");
+                const value = bar && Number(bar.ariaValueNow);
+                return value > known ? value : false;
             }""",
             arg=known,
             timeout=CELL_TIMEOUT,

@@ -109,7 +109,7 @@ impl Outputs<'_> {
         let mut last = None;
         for output in self.all {
             let text = joined(output.get("text").unwrap_or(&output["data"]["text/plain"]));
-            if text.starts_with("%px: ") && text.ends_with(" s]") {
+            if text.starts_with("%px: ") && text.ends_with(']') {
                 continue;
             }
             let stream = output.get("name");

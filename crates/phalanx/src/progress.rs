@@ -1,15 +1,13 @@
 //! A bar for loops, as tqdm draws it: made of displays, so that it needs no widgets.
 
-use crate::display::{DisplayHandle, MimeBundle, display};
-use crate::widgets::fallback::escaped;
+use crate::display::{MimeBundle, fresh_id, put};
+use phalanx_protocol::look::bar;
+use phalanx_protocol::output::Output;
 use std::iter::FusedIterator;
 use std::time::{Duration, Instant};
 
 /// Least time between two updates: ten a second at most.
 const INTERVAL: Duration = Duration::from_millis(100);
-
-/// Width of the bar in plain text.
-const WIDTH: usize = 20;
 
 /// Shows a progress bar during an iteration, updated at most ten times a second.
 ///
@@ -94,8 +92,8 @@ pub(crate) struct Bar {
 struct Shown {
     start: Instant,
     last: Instant,
-    /// `None` where nobody shows displays.
-    handle: Option<DisplayHandle>,
+    /// The id of the display; `None` where nobody shows displays.
+    display: Option<String>,
     finished: bool,
 }
 
@@ -114,11 +112,13 @@ impl Bar {
     pub(crate) fn begin(&mut self) {
         if self.shown.is_none() {
             let now = Instant::now();
-            let handle = display(self.bundle(Duration::ZERO, false)).ok();
+            let id = fresh_id();
+            let shown = bar::display(self.bundle(Duration::ZERO, false), &id, false);
+            let display = put(Output::Display(shown)).ok().map(|()| id);
             self.shown = Some(Shown {
                 start: now,
                 last: now,
-                handle,
+                display,
                 finished: false,
             });
         }
@@ -148,18 +148,24 @@ impl Bar {
 
     fn update(&self, now: Instant, is_over: bool) {
         if let Some(shown) = &self.shown
-            && let Some(handle) = &shown.handle
+            && let Some(id) = &shown.display
         {
+            let bundle = self.bundle(now - shown.start, is_over);
             // A kernel that does not answer shows no bar, and the loop goes on.
-            let _ = handle.update(self.bundle(now - shown.start, is_over));
+            let _ = put(Output::Display(bar::display(bundle, id, true)));
         }
     }
 
     fn bundle(&self, elapsed: Duration, is_over: bool) -> MimeBundle {
-        let text = text(&self.description, self.done, self.total, elapsed);
-        let share = self.total.map(|total| (self.done, total));
-        let html = html(&self.description, share, &text.counts, is_over);
-        MimeBundle::plain(text.plain).with("text/html", html)
+        let bar = bar::Bar {
+            description: &self.description,
+            done: self.done,
+            before: 0,
+            total: self.total,
+            elapsed,
+            is_over,
+        };
+        bar.bundle()
     }
 }
 
@@ -174,112 +180,9 @@ impl Drop for Bar {
     }
 }
 
-struct Texts {
-    plain: String,
-    counts: String,
-}
-
-/// `items:  50%|██████████          | 5/10 [00:02<00:02, 2.50it/s]`, as tqdm writes it.
-fn text(description: &str, done: usize, total: Option<usize>, elapsed: Duration) -> Texts {
-    let seconds = elapsed.as_secs_f64();
-    let rate = if seconds > 0.0 {
-        done as f64 / seconds
-    } else {
-        0.0
-    };
-    let speed = match rate {
-        0.0 => "?it/s".to_owned(),
-        1.0.. => format!("{rate:.2}it/s"),
-        _ => format!("{:.2}s/it", 1.0 / rate),
-    };
-    let label = if description.is_empty() {
-        String::new()
-    } else {
-        format!("{description}: ")
-    };
-    let since = clock(seconds);
-    let Some(total) = total else {
-        let counts = format!("{done}it [{since}, {speed}]");
-        return Texts {
-            plain: format!("{label}{counts}"),
-            counts,
-        };
-    };
-    let rest = total.saturating_sub(done) as f64;
-    let left = if rate > 0.0 {
-        clock(rest / rate)
-    } else {
-        "?".to_owned()
-    };
-    let counts = format!("{done}/{total} [{since}<{left}, {speed}]");
-    let share = (done.min(total) as f64 / total.max(1) as f64).clamp(0.0, 1.0);
-    let filled = (share * WIDTH as f64) as usize;
-    let bar = "█".repeat(filled) + &" ".repeat(WIDTH - filled);
-    Texts {
-        plain: format!("{label}{:3.0}%|{bar}| {counts}", share * 100.0),
-        counts,
-    }
-}
-
-fn html(description: &str, share: Option<(usize, usize)>, counts: &str, is_over: bool) -> String {
-    let label = escaped(description);
-    let counts = escaped(counts);
-    let bar = match share {
-        Some((done, total)) => format!("<progress value=\"{done}\" max=\"{total}\"></progress>"),
-        None if is_over => "<progress value=\"1\" max=\"1\"></progress>".to_owned(),
-        None => "<progress></progress>".to_owned(),
-    };
-    format!("<div style=\"white-space: pre\">{label} {bar} <code>{counts}</code></div>")
-}
-
-/// `01:05`, or `1:01:05` from an hour on.
-fn clock(seconds: f64) -> String {
-    let seconds = seconds as u64;
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match hours {
-        0 => format!("{minutes:02}:{seconds:02}"),
-        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bars_read_like_those_of_tqdm() {
-        let plain =
-            |done, total, seconds| text("x", done, total, Duration::from_secs_f64(seconds)).plain;
-        for (done, total, seconds, expected) in [
-            (
-                0,
-                Some(10),
-                0.0,
-                "x:   0%|                    | 0/10 [00:00<?, ?it/s]",
-            ),
-            (
-                5,
-                Some(10),
-                2.0,
-                "x:  50%|██████████          | 5/10 [00:02<00:02, 2.50it/s]",
-            ),
-            (
-                1,
-                Some(2),
-                4000.0,
-                "x:  50%|██████████          | 1/2 [1:06:40<1:06:40, 4000.00s/it]",
-            ),
-            (
-                0,
-                Some(0),
-                0.0,
-                "x:   0%|                    | 0/0 [00:00<?, ?it/s]",
-            ),
-            (7, None, 7.0, "x: 7it [00:07, 1.00it/s]"),
-        ] {
-            assert_eq!(plain(done, total, seconds), expected);
-        }
-    }
 
     #[test]
     fn what_is_iterated_over_is_unchanged() {

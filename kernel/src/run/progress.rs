@@ -1,7 +1,7 @@
 //! A bar that is updated in place: how many tasks of an AsyncResult are done.
 
-use phalanx_protocol::look::escape;
-use phalanx_protocol::output::{Display, MimeBundle, Output};
+use phalanx_protocol::look::bar::{Bar, Extent, clock, display, drawn};
+use phalanx_protocol::output::{MimeBundle, Output};
 use std::time::{Duration, Instant};
 
 /// Shortest time between two updates.
@@ -14,14 +14,13 @@ const PER_INTERVAL: u32 = 20;
 /// But at least this often.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Characters of the bar in text.
-const WIDTH: usize = 20;
-
 /// A progress bar: its time and its text. Pure.
 #[derive(Debug)]
 pub struct Progress {
     name: String,
     total: usize,
+    /// Those that were done when the bar began.
+    before: usize,
     display_id: String,
     started: Instant,
     /// The time the bar appears; `None` for never.
@@ -38,6 +37,7 @@ impl Progress {
         Self {
             name: name.to_owned(),
             total,
+            before: 0,
             display_id: uuid::Uuid::new_v4().to_string(),
             started: now,
             appears: appears_after.map(|after| now + after),
@@ -45,6 +45,13 @@ impl Progress {
             shown: None,
             cleared: false,
         }
+    }
+
+    /// With items that are done already, which say nothing about the rate.
+    #[must_use]
+    pub fn after(mut self, before: usize) -> Self {
+        self.before = before;
+        self
     }
 
     /// With another time between updates, if it is not shorter than the shortest.
@@ -71,7 +78,7 @@ impl Progress {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return None;
         }
-        Some(self.show(done, now))
+        Some(self.bar(done, false, now))
     }
 
     /// Time has passed and nothing is under way yet; what is to be shown now.
@@ -79,16 +86,15 @@ impl Progress {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return None;
         }
-        let Self { name, total, .. } = self;
-        let what = format!("{name}: compiling for {total} engine{}", plural(*total));
-        Some(self.say(&what, true, now))
+        let total = self.total;
+        let what = format!("compiling for {total} engine{}", plural(total));
+        Some(self.say(&what, Extent::Unknown, now))
     }
 
     /// Nothing will be under way; what stays, if anything was shown.
     pub fn stop(&mut self, what: &str, now: Instant) -> Option<Output> {
         self.shown?;
-        let what = format!("{}: {what}", self.name);
-        Some(self.say(&what, false, now))
+        Some(self.say(what, Extent::Whole, now))
     }
 
     /// The cell was cleared, and with it the bar: the next one is shown anew.
@@ -99,53 +105,31 @@ impl Progress {
     /// All is over; the state that stays, if a bar was shown and does not show it yet.
     pub fn finish(&mut self, done: usize, now: Instant) -> Option<Output> {
         self.shown?;
-        Some(self.show(done, now))
+        Some(self.bar(done, true, now))
     }
 
-    fn show(&mut self, done: usize, now: Instant) -> Output {
-        let bundle = self.bundle(done, self.elapsed(now));
-        self.output(bundle, now)
+    fn bar(&mut self, done: usize, is_over: bool, now: Instant) -> Output {
+        let bar = Bar {
+            description: &self.name,
+            done,
+            before: self.before,
+            total: Some(self.total),
+            elapsed: now.duration_since(self.started),
+            is_over,
+        };
+        self.output(bar.bundle(), now)
     }
 
-    fn say(&mut self, what: &str, moving: bool, now: Instant) -> Output {
-        let text = format!("{what} [{:.1} s]", self.elapsed(now));
-        let bar = if moving { " <progress></progress>" } else { "" };
-        let html = format!("<div>{}{bar}</div>", escape(&text));
-        self.output(MimeBundle::plain(text).with("text/html", html), now)
-    }
-
-    fn elapsed(&self, now: Instant) -> f64 {
-        now.duration_since(self.started).as_secs_f64()
+    fn say(&mut self, what: &str, extent: Extent, now: Instant) -> Output {
+        let seconds = now.duration_since(self.started).as_secs_f64();
+        let words = format!("{what} [{}]", clock(seconds));
+        self.output(drawn(&self.name, extent, &words), now)
     }
 
     fn output(&mut self, data: MimeBundle, now: Instant) -> Output {
         let shown = self.shown.replace(now).is_some();
         let update = shown && !std::mem::take(&mut self.cleared);
-        Output::Display(Display {
-            data,
-            display_id: Some(self.display_id.clone()),
-            update,
-            ..Display::default()
-        })
-    }
-
-    fn bundle(&self, done: usize, elapsed: f64) -> MimeBundle {
-        let Self { name, total, .. } = self;
-        let part = if *total == 0 {
-            1.0
-        } else {
-            done as f64 / *total as f64
-        };
-        let filled = (part * WIDTH as f64) as usize;
-        let bar = "█".repeat(filled) + &" ".repeat(WIDTH - filled);
-        let percent = (part * 100.0) as usize;
-        let count = format!("{done}/{total} tasks [{elapsed:.1} s]");
-        let text = format!("{name}: {percent:3}%|{bar}| {count}");
-        let html = format!(
-            "<div>{}: <progress value=\"{done}\" max=\"{total}\"></progress> {percent}% {count}</div>",
-            escape(name)
-        );
-        MimeBundle::plain(text).with("text/html", html)
+        Output::Display(display(data, &self.display_id, update))
     }
 }
 
@@ -162,7 +146,7 @@ mod tests {
             Output::Display(display) => {
                 assert!(display.display_id.is_some());
                 let html = display.data.0["text/html"].as_str().unwrap();
-                assert!(html.contains("<progress"), "{html}");
+                assert!(html.contains("progressbar"), "{html}");
                 Some((display.update, display.data.text().unwrap().to_owned()))
             }
             other => panic!("{other:?}"),
@@ -179,7 +163,10 @@ mod tests {
         let bar = "█████               ";
         assert_eq!(
             told(progress.tick(1, at(2000))),
-            Some((false, format!("%px:  25%|{bar}| 1/4 tasks [2.0 s]")))
+            Some((
+                false,
+                format!("%px:  25%|{bar}| 1/4 [00:02<00:06, 2.00s/it]")
+            ))
         );
         assert_eq!(told(progress.tick(2, at(2050))), None);
         assert_eq!(progress.deadline(), Some(at(2100)));
@@ -188,12 +175,15 @@ mod tests {
         assert_eq!(progress.deadline(), Some(at(10_500)));
         assert!(told(progress.tick(2, at(3_600_000))).unwrap().0);
         assert_eq!(progress.deadline(), Some(at(3_601_000)));
-        let last = told(progress.finish(4, at(3_600_100))).unwrap();
+        let last = told(progress.finish(4, at(3_600_800))).unwrap();
         assert_eq!(
             last,
             (
                 true,
-                format!("%px: 100%|{}| 4/4 tasks [3600.1 s]", "█".repeat(20))
+                format!(
+                    "%px: 100%|{}| 4/4 [1:00:00<00:00, 900.20s/it]",
+                    "█".repeat(20)
+                )
             )
         );
     }
@@ -206,7 +196,7 @@ mod tests {
         assert_eq!(progress.compiling(at(1999)), None);
         assert_eq!(
             told(progress.compiling(at(2000))),
-            Some((false, "%px: compiling for 4 engines [2.0 s]".into()))
+            Some((false, "%px: compiling for 4 engines [00:02]".into()))
         );
         assert!(told(progress.tick(0, at(2200))).unwrap().0);
         progress.cleared();
@@ -218,7 +208,7 @@ mod tests {
         let Some(Output::Display(last)) = failed.stop("not compiled", at(500)) else {
             panic!()
         };
-        assert_eq!(last.data.text(), Some("%px: not compiled [0.5 s]"));
+        assert_eq!(last.data.text(), Some("%px: not compiled [00:00]"));
     }
 
     #[test]

@@ -331,7 +331,7 @@ async fn a_bar_is_shown_for_what_takes_time() {
     let mut frontend = with_engines(2).await;
     let outputs = frontend.ok("%%px --progress-after 0\nsleep 0.5").await;
     assert!(
-        outputs[0].starts_with("display: ") && outputs[0].contains("<progress"),
+        outputs[0].starts_with("display: ") && outputs[0].contains("progressbar"),
         "{outputs:?}"
     );
     assert!(outputs.len() > 2, "{outputs:?}");

@@ -1,8 +1,8 @@
 //! The representation of a widget without widget support: in consoles, on GitHub, in converted
 //! notebooks.
 
+use phalanx_protocol::look::{bar, escape};
 use serde_json::{Map, Value};
-use std::fmt::Write;
 
 /// The keys worth telling, in this order.
 const TOLD: [&str; 6] = ["value", "index", "min", "max", "description", "placeholder"];
@@ -25,7 +25,7 @@ pub(super) fn of(state: &Map<String, Value>, children: Vec<(String, String)>) ->
         "IntProgress" | "FloatProgress" => progress(state),
         _ => {
             let plain = told(name, state);
-            let html = format!("<code>{}</code>", escaped(&plain));
+            let html = format!("<code>{}</code>", escape(&plain));
             (plain, html)
         }
     }
@@ -44,27 +44,11 @@ fn progress(state: &Map<String, Value>) -> (String, String) {
     let (value, min, max) = (number("value"), number("min"), number("max"));
     let share = ((value - min) / (max - min)).clamp(0.0, 1.0);
     let label = text(state, "description");
-    let mut plain = String::new();
-    let mut html = String::new();
-    if !label.is_empty() {
-        plain = format!("{label} ");
-        html = format!("{} ", escaped(label));
-    }
-    let filled = (share * 20.0).round() as usize;
-    // Writing to a string does not fail.
-    let _ = write!(
-        plain,
-        "|{}{}| {value}/{max}",
-        "█".repeat(filled),
-        " ".repeat(20 - filled)
-    );
-    let _ = write!(
-        html,
-        "<progress value=\"{}\" max=\"{}\"></progress> {value}/{max}",
-        value - min,
-        max - min
-    );
-    (plain, html)
+    let counts = format!("{value}/{max}");
+    let bundle = bar::drawn(label, bar::Extent::Share(share), &counts);
+    let part = |mime: &str| bundle.0.get(mime).and_then(Value::as_str);
+    let part = |mime| part(mime).unwrap_or_default().to_owned();
+    (part("text/plain"), part("text/html"))
 }
 
 fn text<'a>(state: &'a Map<String, Value>, key: &str) -> &'a str {
@@ -85,12 +69,6 @@ fn without_tags(html: &str) -> String {
     outside.collect()
 }
 
-pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::model::object;
@@ -106,11 +84,11 @@ mod tests {
         let bar = json!({"_model_name": "FloatProgressModel", "value": 5.0, "min": 0.0,
                          "max": 10.0, "description": "x"});
         let bar = of(bar, Vec::new());
-        assert_eq!(bar.0, "x |██████████          | 5/10");
-        assert_eq!(bar.1, "x <progress value=\"5\" max=\"10\"></progress> 5/10");
+        assert_eq!(bar.0, "x:  50%|██████████          | 5/10");
+        assert!(bar.1.contains("width:50.0%"), "{}", bar.1);
         let html = json!({"_model_name": "HTMLModel", "value": "<b>a</b> &lt;"});
         let html = of(html, Vec::new());
         let row = of(json!({"_model_name": "HBoxModel"}), vec![html, bar]);
-        assert_eq!(row.0, "a &lt; x |██████████          | 5/10");
+        assert_eq!(row.0, "a &lt; x:  50%|██████████          | 5/10");
     }
 }

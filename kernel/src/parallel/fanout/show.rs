@@ -137,7 +137,8 @@ pub async fn wait_with_bar(
         Some(Duration::ZERO),
         Instant::now(),
     );
-    let mut follow = Follow::new(context, chosen, progress.every(interval), View::Nothing);
+    let progress = progress.after(chosen.items_ended()).every(interval);
+    let mut follow = Follow::new(context, chosen, progress, View::Nothing);
     let ready = match timeout {
         Some(timeout) => tokio::time::timeout(timeout, follow.run()).await.is_ok(),
         None => {

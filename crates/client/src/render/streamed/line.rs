@@ -3,7 +3,8 @@
 
 use crate::result::apply_carriage_returns;
 use phalanx_protocol::id::EngineId;
-use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
+use phalanx_protocol::look::bar;
+use phalanx_protocol::output::{MimeBundle, Output, StreamName};
 use serde_json::json;
 
 /// Longest line kept, in bytes: what is rewritten more often has its past dropped.
@@ -41,14 +42,11 @@ impl LiveLine {
         if self.shown.as_ref() == Some(&line) {
             return None;
         }
-        let mut metadata = serde_json::Map::new();
-        metadata.insert("engine".to_owned(), json!(self.engine));
-        let display = Display {
-            data: MimeBundle::plain(format!("[{}:{}] {line}", self.name.as_str(), self.engine)),
-            metadata,
-            display_id: Some(self.display_id.clone()),
-            update: self.shown.is_some(),
-        };
+        let data = MimeBundle::plain(format!("[{}:{}] {line}", self.name.as_str(), self.engine));
+        let mut display = bar::display(data, &self.display_id, self.shown.is_some());
+        display
+            .metadata
+            .insert("engine".to_owned(), json!(self.engine));
         self.shown = Some(line);
         Some(Output::Display(display))
     }
