@@ -1,7 +1,7 @@
 //! The sink of one cell's outputs.
 
 use super::{IoPub, Requester};
-use crate::report::{output, report};
+use crate::report::{Terminal, output, report};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::Payload;
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
@@ -21,6 +21,8 @@ pub struct Outlet {
 /// The parts of the cell's outputs that are needed when it ends.
 #[derive(Debug, Default)]
 struct Kept {
+    /// The lines of a console; `None` for a frontend that can update what it shows.
+    terminal: Option<Terminal>,
     value: Option<MimeBundle>,
     payload: Vec<Payload>,
 }
@@ -46,6 +48,13 @@ impl Outlet {
         }
     }
 
+    /// With bars that a console can show.
+    #[must_use]
+    pub fn on_terminal(self) -> Self {
+        self.kept().terminal = Some(Terminal::default());
+        self
+    }
+
     /// The request to which everything published here belongs.
     pub fn cause(&self) -> &Requester {
         &self.cause
@@ -56,10 +65,29 @@ impl Outlet {
         if let Output::Result(bundle) = &output {
             self.kept().value = Some(bundle.clone());
         }
-        if self.loudness == Loudness::Loud {
-            let message = output::message(output, self.count);
-            self.iopub.publish(&self.cause, message).await;
+        if self.loudness == Loudness::Silent {
+            return;
         }
+        let outputs = match &mut self.kept().terminal {
+            Some(terminal) => terminal.output(output),
+            None => vec![output],
+        };
+        for output in outputs {
+            self.publish(output).await;
+        }
+    }
+
+    /// The cell is over: ends the line of a bar.
+    pub async fn finish(&self) {
+        let rest = self.kept().terminal.as_mut().and_then(Terminal::finish);
+        if let Some(rest) = rest {
+            self.publish(rest).await;
+        }
+    }
+
+    async fn publish(&self, output: Output) {
+        let message = output::message(output, self.count);
+        self.iopub.publish(&self.cause, message).await;
     }
 
     /// Publishes several outputs.

@@ -230,6 +230,14 @@ impl Requester {
         &self.request.header.msg_id
     }
 
+    /// Returns true if the frontend is a console that can be asked for input: Python's client library
+    /// is behind it, which numbers its messages, and not a page, which would give each an id of its own.
+    pub fn is_console(&self, allow_stdin: bool) -> bool {
+        let header = &self.request.header;
+        let number = header.msg_id.strip_prefix(header.session.as_str());
+        allow_stdin && number.is_some_and(|number| number.starts_with('_'))
+    }
+
     /// The type of the request, as given.
     pub fn msg_type(&self) -> &str {
         &self.request.header.msg_type

@@ -7,13 +7,16 @@
 //! | `notice.rs` | what a cell is told while it goes on |
 //! | `snippet.rs` | source lines with what is wrong in them |
 //! | `output.rs` | outputs as the messages that carry them |
+//! | `terminal.rs` | bars, in consoles |
 
 mod error;
 mod fault;
 mod notice;
 pub mod output;
 mod snippet;
+mod terminal;
 
 pub use error::{ErrorReport, elsewhere, line_of, report};
 pub use fault::{Fault, Place};
 pub use notice::{Notice, notice};
+pub use terminal::Terminal;

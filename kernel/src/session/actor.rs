@@ -245,6 +245,10 @@ impl Actor {
         };
         let iopub = self.channels.iopub().clone();
         let outlet = Outlet::new(iopub, cell.from.clone(), cell.count, loudness);
+        let outlet = match cell.from.is_console(cell.allow_stdin) {
+            true => outlet.on_terminal(),
+            false => outlet,
+        };
         let input = self.channels.input().clone();
         let asker = Asker::new(input, cell.from.clone(), cell.allow_stdin);
         let context = CellContext::new(outlet, asker, &cell.source, cell.count);
@@ -252,6 +256,7 @@ impl Actor {
         let services = self.services.clone();
         self.tasks.spawn(async move {
             let result = guarded(run_cell(&services, &context, &cell.source)).await;
+            context.outlet().finish().await;
             let value = context.outlet().value();
             let mut extras = Extras {
                 payload: context.outlet().take_payload(),

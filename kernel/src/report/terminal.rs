@@ -1,0 +1,104 @@
+//! Bars for frontends that print what they are sent and cannot change it afterwards: consoles.
+
+use phalanx_protocol::look::bar::is_bar;
+use phalanx_protocol::output::{Output, StreamName};
+use std::collections::BTreeMap;
+
+/// The bars of a cell, written over each other on the last line as tqdm does. Pure.
+#[derive(Debug, Default)]
+pub struct Terminal {
+    /// The bar on the last line, and its width in characters.
+    live: Option<(String, usize)>,
+    /// The bars that have moved while another was on the last line.
+    waiting: BTreeMap<String, String>,
+}
+
+impl Terminal {
+    /// The outputs that show this one.
+    pub fn output(&mut self, output: Output) -> Vec<Output> {
+        let Output::Display(display) = &output else {
+            return self.beside(output);
+        };
+        let text = display.data.text().unwrap_or_default();
+        let Some(id) = display.display_id.as_ref().filter(|_| is_bar(display)) else {
+            return self.beside(output);
+        };
+        let width = text.chars().count();
+        let text = match &self.live {
+            Some((live, shown)) if live == id => {
+                let rest = " ".repeat(shown.saturating_sub(width));
+                format!("\r{text}{rest}")
+            }
+            Some(_) if display.update => {
+                self.waiting.insert(id.clone(), text.to_owned());
+                return Vec::new();
+            }
+            Some(_) => format!("\n{text}"),
+            None => text.to_owned(),
+        };
+        self.waiting.remove(id);
+        self.live = Some((id.clone(), width));
+        vec![written(text)]
+    }
+
+    /// The cell is over; what is left to be written.
+    pub fn finish(&mut self) -> Option<Output> {
+        let mut text = String::new();
+        if self.live.take().is_some() {
+            text.push('\n');
+        }
+        for bar in std::mem::take(&mut self.waiting).into_values() {
+            text.push_str(&bar);
+            text.push('\n');
+        }
+        (!text.is_empty()).then(|| written(text))
+    }
+
+    /// An output that is none of a bar begins on a line of its own.
+    fn beside(&mut self, output: Output) -> Vec<Output> {
+        let end = self.live.take().map(|_| written("\n".to_owned()));
+        end.into_iter().chain([output]).collect()
+    }
+}
+
+fn written(text: String) -> Output {
+    let name = StreamName::Stderr;
+    Output::Stream { name, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_protocol::look::bar;
+    use phalanx_protocol::output::MimeBundle;
+
+    fn text(outputs: impl IntoIterator<Item = Output>) -> String {
+        let text = |output| match output {
+            Output::Stream { text, .. } => text,
+            other => format!("{other:?}"),
+        };
+        outputs.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_bar_moves_on_its_line_and_gives_way_to_text() {
+        let mut terminal = Terminal::default();
+        let mut shown = |id: &str, text_: &str, update| {
+            let display = bar::display(MimeBundle::plain(text_), id, update);
+            text(terminal.output(Output::Display(display)))
+        };
+        assert_eq!(shown("a", "a:  0%", false), "a:  0%");
+        assert_eq!(shown("a", "a: 9%", true), "\ra: 9% ");
+        assert_eq!(shown("b", "b: 0%", false), "\nb: 0%");
+        assert_eq!(shown("a", "a: 50%", true), "");
+        assert_eq!(shown("b", "b: 100%", true), "\rb: 100%");
+        let line = |text: &str| Output::Stream {
+            name: StreamName::Stdout,
+            text: text.to_owned(),
+        };
+        assert_eq!(text(terminal.output(line("hello\n"))), "\nhello\n");
+        assert_eq!(text(terminal.output(line("again\n"))), "again\n");
+        assert_eq!(text(terminal.finish()), "a: 50%\n");
+        assert_eq!(terminal.finish(), None);
+    }
+}
