@@ -2,64 +2,40 @@
 
 use super::table::{COMMANDS, CommandSpec, Values};
 use crate::magic::{MagicName, help as magic_help};
-use phalanx_protocol::look::escape;
+use crate::report::Page;
 use phalanx_protocol::output::MimeBundle;
-use std::fmt::Write as _;
 
-/// The text of `:help`: every command and magic with a line of explanation.
+/// The page of `:help`: every command and magic with its explanation.
 pub fn overview() -> MimeBundle {
     let magics = MagicName::ALL
         .iter()
         .map(|name| (format!("%{name}"), magic_help::about(*name).to_owned()));
-    let sections = [
-        ("Commands", COMMANDS.iter().map(command).collect()),
-        ("Magics", magics.collect()),
-        ("Besides", besides()),
-    ];
-    let widest = |entries: &[(String, String)]| {
-        let widths = entries.iter().map(|(left, _)| left.chars().count());
-        widths.max().unwrap_or(0)
-    };
-    let width = sections
-        .iter()
-        .map(|(_, entries)| widest(entries))
-        .max()
-        .unwrap_or(0);
-    let mut text = String::new();
-    let mut html = String::from("<div>");
-    for (title, entries) in &sections {
-        let _ = writeln!(text, "{title}");
-        let _ = write!(html, "<p>{title}</p><table>");
-        for (left, right) in entries {
-            let _ = writeln!(text, "  {left:<width$}  {right}");
-            let _ = write!(
-                html,
-                "<tr><td style=\"text-align:left\"><code>{}</code></td><td style=\"text-align:left\">{}</td></tr>",
-                escape(left),
-                escape(right)
-            );
-        }
-        html.push_str("</table>");
-    }
-    html.push_str("</div>");
-    MimeBundle::plain(text).with("text/html", html)
+    let commands: Vec<(String, String)> = COMMANDS.iter().map(command).collect();
+    Page::new()
+        .list("Commands", &commands)
+        .list("Magics", &magics.collect::<Vec<_>>())
+        .list("Besides", &besides())
+        .bundle()
 }
 
 /// The help on one command.
-pub fn of(spec: &CommandSpec) -> String {
+pub fn of(spec: &CommandSpec) -> MimeBundle {
     let (usage, about) = command(spec);
-    let mut text = format!("{usage}\n\n{about}\n");
-    if let Values::Closed(values) | Values::Open(values) = spec.values {
-        let _ = writeln!(text, "\nValues: {}", values.join(", "));
-    }
-    if spec.name == ":dep" {
-        text.push_str(DEP);
-    }
-    text
+    let page = Page::new().code(&usage).paragraph(&about);
+    let page = match spec.values {
+        Values::Closed(values) | Values::Open(values) => {
+            page.paragraph(&format!("Values: {}", values.join(", ")))
+        }
+        _ => page,
+    };
+    let page = match spec.name {
+        ":dep" => page.code(DEP),
+        _ => page,
+    };
+    page.bundle()
 }
 
-const DEP: &str = "
-  :dep rand                                        the newest version
+const DEP: &str = "  :dep rand                                        the newest version
   :dep rand = \"0.9\"                                as in Cargo.toml
   :dep serde = { version = \"1\", features = [\"derive\"] }
   :dep ./mylib                                     the crate in a folder
@@ -107,7 +83,14 @@ mod tests {
                 .unwrap()
                 .contains("<code>:vars</code>")
         );
+        for name in MagicName::ALL {
+            let about = magic_help::about(name);
+            assert!(about.ends_with('.'), "{about}");
+        }
+        let html = overview.0["text/html"].as_str().unwrap();
+        assert!(!html.contains('`'), "{html}");
         let opt = of(super::super::table::find(":opt").unwrap());
+        let opt = opt.text().unwrap();
         assert!(opt.contains("Values: 0, 1, 2, 3, s, z"), "{opt}");
     }
 }

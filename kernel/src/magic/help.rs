@@ -3,46 +3,56 @@
 use super::MagicName;
 use super::cluster::COMMANDS;
 use super::options::{self, OptionSpec};
+use crate::report::Page;
+use phalanx_protocol::output::MimeBundle;
 use std::fmt::Write as _;
 
-/// The text that `?` after a magic shows.
-pub fn help(name: MagicName) -> String {
+/// The page that `?` after a magic shows.
+pub fn help(name: MagicName) -> MimeBundle {
     let (usage, about) = told(name);
-    let mut text = format!("{usage}\n\n{about}\n");
-    if name == MagicName::Cluster {
-        text.push_str("\nCommands:\n");
-        for command in &COMMANDS {
-            let _ = writeln!(text, "  {:<22} {}", command.usage, command.about);
-        }
-    }
-    let options = options(name);
-    if !options.is_empty() {
-        text.push_str("\nOptions:\n");
-    }
-    for spec in options {
-        let mut left = match spec.short {
-            Some(short) => format!("-{short}, --{}", spec.long),
-            None => format!("    --{}", spec.long),
-        };
-        if let Some(value) = spec.value {
-            let _ = write!(left, " {value}");
-        }
-        let _ = writeln!(text, "  {left:<38} {}", spec.help);
-    }
-    text
+    let commands: Vec<(String, String)> = match name {
+        MagicName::Cluster => COMMANDS
+            .iter()
+            .map(|command| (command.usage.to_owned(), command.about.to_owned()))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let options: Vec<(String, String)> = options(name).iter().map(option).collect();
+    Page::new()
+        .code(usage)
+        .paragraph(about)
+        .list("Commands", &commands)
+        .list("Options", &options)
+        .bundle()
 }
 
-/// The effect of a magic, in one line.
+fn option(spec: &OptionSpec) -> (String, String) {
+    let mut left = match spec.short {
+        Some(short) => format!("-{short}, --{}", spec.long),
+        None => format!("    --{}", spec.long),
+    };
+    if let Some(value) = spec.value {
+        let _ = write!(left, " {value}");
+    }
+    (left, spec.help.to_owned())
+}
+
+/// The effect of a magic, in one sentence.
 pub fn about(name: MagicName) -> &'static str {
-    told(name).1.lines().next().unwrap_or_default()
+    let about = told(name).1;
+    about
+        .split_inclusive(". ")
+        .next()
+        .unwrap_or(about)
+        .trim_end()
 }
 
 fn told(name: MagicName) -> (&'static str, &'static str) {
     match name {
         MagicName::Px => (
             "%px [OPTIONS] CODE\n%%px [OPTIONS]\nCODE …",
-            "Runs Rust on the engines. The cell is compiled once for all engines in the same state.\n\
-             Waits and streams the outputs, or with --noblock returns an AsyncResult:\n\
+            "Runs Rust on the engines. The cell is compiled once for all engines in the same state. \
+             Waits and streams the outputs, or with --noblock returns an AsyncResult: \
              `let ar = %px --noblock CODE;`. Without a cluster one is started on this machine.",
         ),
         MagicName::PxResult => (
@@ -56,12 +66,12 @@ fn told(name: MagicName) -> (&'static str, &'static str) {
         ),
         MagicName::AutoPx => (
             "%autopx",
-            "From now on every cell runs on the engines, as if it began with `%%px`; once more, and\n\
+            "From now on every cell runs on the engines, as if it began with `%%px`; once more, and \
              cells run here again. Magics, `:dep` and `!` lines work as ever.",
         ),
         MagicName::PxActivate => (
             "%pxactivate [OPTIONS] SUFFIX",
-            "Makes another set of magics with targets and defaults of their own: `%pxactivate -t ::2 _even`\n\
+            "Makes another set of magics with targets and defaults of their own: `%pxactivate -t ::2 _even` \
              makes `%px_even`, `%%px_even`, `%pxresult_even`, `%pxconfig_even` and `%autopx_even`.",
         ),
         MagicName::Cluster => (

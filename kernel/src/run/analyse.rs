@@ -326,7 +326,7 @@ async fn explain(services: &Services, cell: &str, offset: usize) -> Option<MimeB
                 let source = " ".repeat(start + name.len()) + &source[start + name.len()..];
                 return services.inspect(source, offset).await.map(documentation);
             }
-            Some(MimeBundle::plain(command_help::of(spec)))
+            Some(command_help::of(spec))
         }
         AtCursor::Body(source) => services
             .inspect_for_engines(source, offset, &targets(services, cell))
@@ -343,7 +343,7 @@ fn magic_help(services: &Services, cell: &str, line: Range<usize>) -> Option<Mim
     let name = cell[line].trim_start_matches('%');
     let name = &name[word_at(name, 0)];
     let (name, _) = name::resolve(name, &services.sets().suffixes())?;
-    Some(MimeBundle::plain(help::help(name)))
+    Some(help::help(name))
 }
 
 #[cfg(test)]

@@ -286,11 +286,11 @@ fn tell(argument: &str) -> Result<MimeBundle, Failure> {
     }
     let bare = argument.trim_start_matches('%');
     if let Some((name, _)) = magic::name::resolve(bare, &[]) {
-        return Ok(MimeBundle::plain(magic::help::help(name)));
+        return Ok(magic::help::help(name));
     }
     let name = format!(":{}", argument.trim_start_matches(':'));
     match table::find(&name) {
-        Some(spec) => Ok(MimeBundle::plain(help::of(spec))),
+        Some(spec) => Ok(help::of(spec)),
         None => Err(command::UnknownCommand { name, span: 0..0 }.into()),
     }
 }

@@ -200,7 +200,8 @@ fn errors_name_the_place_and_the_way_out() {
 #[test]
 fn help_names_every_option() {
     for name in MagicName::ALL {
-        let text = crate::magic::help::help(name);
+        let page = crate::magic::help::help(name);
+        let text = page.text().unwrap();
         assert!(text.contains(&format!("%{name}")), "{text}");
         for spec in crate::magic::help::options(name) {
             assert!(text.contains(&format!("--{}", spec.long)), "{text}");

@@ -18,7 +18,7 @@ use crate::magic::{Low, PxOptions, Suffix, Typed, help};
 use crate::report::{Fault, Place};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::AsyncResultId;
-use phalanx_protocol::output::{MimeBundle, StreamName};
+use phalanx_protocol::output::StreamName;
 use std::time::Duration;
 
 /// The position of a magic, which decides what its value is.
@@ -66,7 +66,7 @@ pub async fn carry_out(
     } = order;
     match low {
         Low::Help(name) => {
-            context.outlet().page(MimeBundle::plain(help::help(name)));
+            context.outlet().page(help::help(name));
         }
         Low::Cluster(command) => cluster::command(services, context, command, place, start).await?,
         Low::Engines => cluster::engines(services, context).await,

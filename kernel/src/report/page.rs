@@ -1,0 +1,173 @@
+//! Pages of help, as text that fits a console and as HTML.
+
+use phalanx_protocol::look::{INDENT, escape};
+use phalanx_protocol::output::MimeBundle;
+use std::fmt::Write as _;
+
+/// Characters of a line of text.
+const WIDTH: usize = 88;
+
+/// The widest left column of a list; what is wider has its explanation below it.
+const MAX_LEFT: usize = 30;
+
+/// A page under way. Backticks in its prose mark code.
+#[derive(Debug)]
+pub struct Page {
+    text: String,
+    html: String,
+}
+
+impl Page {
+    /// An empty page.
+    pub fn new() -> Self {
+        Self {
+            text: String::new(),
+            html: format!("<div style=\"{INDENT}\">"),
+        }
+    }
+
+    /// Adds lines that stay as they are.
+    #[must_use]
+    pub fn code(mut self, code: &str) -> Self {
+        self.gap();
+        let _ = writeln!(self.text, "{}", code.trim_end());
+        let _ = write!(
+            self.html,
+            "<pre style=\"padding:0\">{}</pre>",
+            escape(code.trim_end())
+        );
+        self
+    }
+
+    /// Adds a paragraph.
+    #[must_use]
+    pub fn paragraph(mut self, prose: &str) -> Self {
+        self.gap();
+        for line in wrapped(prose, WIDTH) {
+            let _ = writeln!(self.text, "{line}");
+        }
+        let _ = write!(self.html, "<p>{}</p>", marked(prose));
+        self
+    }
+
+    /// Adds entries under a title, each with its explanation.
+    #[must_use]
+    pub fn list(mut self, title: &str, entries: &[(String, String)]) -> Self {
+        if entries.is_empty() {
+            return self;
+        }
+        self.gap();
+        let widths = entries.iter().map(|(left, _)| left.chars().count());
+        let left_width = widths.filter(|width| *width <= MAX_LEFT).max().unwrap_or(0);
+        let _ = writeln!(self.text, "{title}:");
+        let _ = write!(
+            self.html,
+            "<p>{}</p><table style=\"margin-left:0\">",
+            escape(title)
+        );
+        for (left, right) in entries {
+            let indent = " ".repeat(left_width + 4);
+            let lines = wrapped(right, WIDTH - indent.len());
+            let mut lines = lines.iter();
+            let first = match left.chars().count() {
+                width if width <= left_width => lines.next().map_or("", String::as_str),
+                _ => "",
+            };
+            let line = format!("  {left:<left_width$}  {first}");
+            let _ = writeln!(self.text, "{}", line.trim_end());
+            for line in lines {
+                let _ = writeln!(self.text, "{indent}{line}");
+            }
+            let _ = write!(
+                self.html,
+                "<tr><td style=\"text-align:left;white-space:nowrap;vertical-align:top\"><code>{}</code></td>\
+                 <td style=\"text-align:left\">{}</td></tr>",
+                escape(left),
+                marked(right)
+            );
+        }
+        self.html.push_str("</table>");
+        self
+    }
+
+    /// Both representations.
+    pub fn bundle(self) -> MimeBundle {
+        MimeBundle::plain(self.text).with("text/html", self.html + "</div>")
+    }
+
+    fn gap(&mut self) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+    }
+}
+
+/// Prose in lines of at most `width` characters; a word that is longer has one of its own.
+fn wrapped(prose: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in prose.split_whitespace() {
+        if let Some(line) = lines.last_mut() {
+            let length = line.chars().count();
+            if length == 0 || length + 1 + word.chars().count() <= width {
+                if length > 0 {
+                    line.push(' ');
+                }
+                line.push_str(word);
+                continue;
+            }
+        }
+        lines.push(word.to_owned());
+    }
+    lines
+}
+
+/// Prose as HTML, what stands between backticks as code.
+fn marked(prose: &str) -> String {
+    let mut html = String::new();
+    for (at, part) in prose.split('`').enumerate() {
+        let part = escape(part);
+        match at % 2 {
+            0 => html.push_str(&part),
+            _ => {
+                let _ = write!(html, "<code>{part}</code>");
+            }
+        }
+    }
+    html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prose_is_wrapped_between_words_and_code_is_marked() {
+        let long = "option ".repeat(30);
+        let entries = [
+            ("-t".to_owned(), long),
+            (
+                "--a-name-that-is-too-long-for-a-column N".to_owned(),
+                "of `a<b`".to_owned(),
+            ),
+        ];
+        let page = Page::new()
+            .code("%px CODE")
+            .paragraph("Runs `CODE` there.")
+            .list("Options", &entries)
+            .bundle();
+        let text = page.text().unwrap();
+        assert!(text.starts_with("%px CODE\n\nRuns `CODE` there.\n\nOptions:\n  -t  option"));
+        assert!(text.ends_with("for-a-column N\n      of `a<b`\n"), "{text}");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
+        assert!(
+            text.split_whitespace()
+                .all(|word| !word.starts_with("ption"))
+        );
+        let html = page.0["text/html"].as_str().unwrap();
+        assert!(html.contains("Runs <code>CODE</code> there."), "{html}");
+        assert!(html.contains("of <code>a&lt;b</code>"), "{html}");
+    }
+}
