@@ -27,7 +27,7 @@ fn text(outputs: &[Output]) -> String {
             other => panic!("{other:?}"),
         })
         .collect::<String>()
-        .replace("\x1b[0;31m", "")
+        .replace("\x1b[0;34m", "")
         .replace("\x1b[0m", "")
 }
 

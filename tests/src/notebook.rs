@@ -174,7 +174,7 @@ mod tests {
     fn outputs_are_read_without_colours() {
         let all = [
             json!({"output_type": "stream", "name": "stdout", "text": ["a\n", "b\n"]}),
-            json!({"output_type": "display_data", "data": {"text/html": "<b>x</b>", "text/plain": "\u{1b}[0;31mOut[0:1]: \u{1b}[0m4"}}),
+            json!({"output_type": "display_data", "data": {"text/html": "<b>x</b>", "text/plain": "\u{1b}[0;34mOut[0:1]: \u{1b}[0m4"}}),
             json!({"output_type": "error", "ename": "Panic", "evalue": "no", "traceback": ["\u{1b}[31mno\u{1b}[0m", "here"]}),
         ];
         let outputs = Outputs {

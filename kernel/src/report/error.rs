@@ -2,6 +2,7 @@
 //!
 //! The `ename`s are stable: users and tools match on them.
 
+use super::colours::{ERROR, HELP};
 use super::fault::{Fault, Place};
 use super::snippet;
 use phalanx_client::render::{TRACEBACK_LIMIT, composite_text, remote_text, summary_text};
@@ -18,10 +19,6 @@ pub struct ErrorReport {
     /// The message at length, with colours; elements are joined by newlines.
     pub traceback: Vec<String>,
 }
-
-const RED: &str = "\x1b[1;31m";
-const CYAN: &str = "\x1b[1;36m";
-const RESET: &str = "\x1b[0m";
 
 /// The file evcxr generates: where in it a panic was says nothing to the user.
 const GENERATED: &str = "src/lib.rs";
@@ -119,7 +116,7 @@ pub fn elsewhere(failure: Failure, name: &str, text: &str) -> Failure {
 }
 
 fn plain(ename: &str, message: &str, hint: Option<&str>) -> ErrorReport {
-    let mut traceback = vec![format!("{RED}{ename}{RESET}: {message}")];
+    let mut traceback = vec![format!("{ERROR}{ename}{ERROR:#}: {message}")];
     traceback.extend(hint.map(hint_line));
     ErrorReport {
         ename: ename.to_owned(),
@@ -171,7 +168,7 @@ fn engines(ids: &[EngineId]) -> String {
 }
 
 fn hint_line(hint: &str) -> String {
-    format!("{CYAN}help{RESET}: {hint}")
+    format!("{HELP}help{HELP:#}: {hint}")
 }
 
 fn compile(diagnostics: &[Diagnostic], place: Option<&Place>) -> ErrorReport {
@@ -212,7 +209,7 @@ fn compile(diagnostics: &[Diagnostic], place: Option<&Place>) -> ErrorReport {
         traceback.extend(shown.lines().map(str::to_owned));
     }
     if traceback.is_empty() {
-        traceback.push(format!("{RED}CompileError{RESET}: {evalue}"));
+        traceback.push(format!("{ERROR}CompileError{ERROR:#}: {evalue}"));
     }
     ErrorReport {
         ename: "CompileError".to_owned(),
@@ -320,7 +317,7 @@ fn located(lines: Vec<String>, place: Option<&Place>) -> Vec<String> {
 /// The first lines in the colour of errors.
 fn coloured(mut lines: Vec<String>, count: usize) -> Vec<String> {
     for line in lines.iter_mut().take(count) {
-        *line = format!("{RED}{line}{RESET}");
+        *line = format!("{ERROR}{line}{ERROR:#}");
     }
     lines
 }

@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `colours.rs` | the colours of messages |
 //! | `fault.rs` | a failure together with the text it is about |
 //! | `error.rs` | the one door from a failure to `ename`, `evalue`, `traceback` and a hint |
 //! | `notice.rs` | what a cell is told while it goes on |
@@ -10,6 +11,7 @@
 //! | `output.rs` | outputs as the messages that carry them |
 //! | `terminal.rs` | bars, in consoles |
 
+mod colours;
 mod error;
 mod fault;
 mod notice;

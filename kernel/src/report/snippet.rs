@@ -1,10 +1,7 @@
 //! Source lines with what is wrong in them, as rustc shows them.
 
 use super::Place;
-use annotate_snippets::renderer::{
-    DEFAULT_EMPHASIS_STYLE as EMPHASIS, DEFAULT_ERROR_STYLE as ERROR,
-    DEFAULT_LINE_NUM_STYLE as LINES,
-};
+use super::colours::{EMPHASIS, ERROR, LINES, renderer};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
 use std::ops::Range;
@@ -16,7 +13,7 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &Place) -> String {
     {
         return coloured(rendered.trim_end());
     }
-    shown(diagnostic, place, &Renderer::styled())
+    shown(diagnostic, place, &renderer())
 }
 
 /// One error of rustc with lines of the text it is about.
@@ -92,7 +89,7 @@ pub(super) fn marked(title: &str, place: &Place, span: Range<usize>) -> String {
         .path(place.name.as_str())
         .annotation(AnnotationKind::Primary.span(span));
     let group = Group::with_title(Level::ERROR.primary_title(title)).element(snippet);
-    Renderer::styled().render(&[group])
+    renderer().render(&[group])
 }
 
 /// Byte offset of a line and a column, both from 1, the column in characters; clamped to the line.
@@ -123,7 +120,7 @@ mod tests {
         let shown = coloured(rendered);
         let lines = shown.lines().collect::<Vec<_>>();
         assert!(
-            lines[0].starts_with("\x1b[1m\x1b[91merror[E0308]\x1b[0m"),
+            lines[0].starts_with("\x1b[31merror[E0308]\x1b[0m"),
             "{shown:?}"
         );
         assert!(lines[3].ends_with("\x1b[0m a || b"), "{shown:?}");

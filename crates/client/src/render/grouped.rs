@@ -177,7 +177,7 @@ mod tests {
                     .data
                     .text()
                     .unwrap()
-                    .replace("\x1b[0;31m", "")
+                    .replace("\x1b[0;34m", "")
                     .replace("\x1b[0m", ""),
                 other => panic!("{other:?}"),
             })

@@ -41,7 +41,11 @@ pub(crate) fn republished(display: &Display, engine: EngineId) -> Output {
     Output::Display(display)
 }
 
-/// A result of an engine: `Out[0:3]: 42`, with the red ipyparallel gives it; other MIME types pass.
+/// The colour of `Out[0:3]:`. ipyparallel's is red, which a notebook has for errors.
+const BLUE: &str = "\x1b[0;34m";
+const RESET: &str = "\x1b[0m";
+
+/// A result of an engine: `Out[0:3]: 42`; other MIME types pass.
 pub(crate) fn result(data: &MimeBundle, engine: EngineId, execution_count: u32) -> Output {
     let mut data = data.clone();
     let text = data.text().unwrap_or_default();
@@ -50,7 +54,7 @@ pub(crate) fn result(data: &MimeBundle, engine: EngineId, execution_count: u32) 
     } else {
         ""
     };
-    let text = format!("\x1b[0;31mOut[{engine}:{execution_count}]: \x1b[0m{gap}{text}");
+    let text = format!("{BLUE}Out[{engine}:{execution_count}]: {RESET}{gap}{text}");
     data.0.insert("text/plain".to_owned(), text.into());
     let mut metadata = serde_json::Map::new();
     metadata.insert("engine".to_owned(), json!(engine));
@@ -68,9 +72,9 @@ mod tests {
     #[test]
     fn results_are_labelled_as_ipyparallel_does() {
         for (text, shown) in [
-            ("5", "\x1b[0;31mOut[1:8]: \x1b[0m5"),
-            ("a\nb", "\x1b[0;31mOut[1:8]: \x1b[0m\na\nb"),
-            ("\na", "\x1b[0;31mOut[1:8]: \x1b[0m\na"),
+            ("5", "\x1b[0;34mOut[1:8]: \x1b[0m5"),
+            ("a\nb", "\x1b[0;34mOut[1:8]: \x1b[0m\na\nb"),
+            ("\na", "\x1b[0;34mOut[1:8]: \x1b[0m\na"),
         ] {
             let bundle = MimeBundle::plain(text).with("text/html", "<b>5</b>");
             let Output::Display(display) = result(&bundle, EngineId(1), 8) else {

@@ -59,7 +59,7 @@ impl Cell {
                 Output::Stream { name, text } => format!("{}|{text}", name.as_str()),
                 Output::Display(display) => {
                     let text = display.data.text().unwrap();
-                    let text = text.replace("\x1b[0;31m", "").replace("\x1b[0m", "");
+                    let text = text.replace("\x1b[0;34m", "").replace("\x1b[0m", "");
                     match (display.display_id, display.update) {
                         (None, _) => text,
                         (Some(id), false) => format!("new {id}: {text}"),
