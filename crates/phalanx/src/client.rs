@@ -84,7 +84,7 @@ impl ClusterBuilder {
     /// Starts them and waits until they are there.
     ///
     /// # Errors
-    /// When a cluster is running already, or an engine does not come up.
+    /// When a cluster that was started elsewhere lacks engines, or an engine does not come up.
     pub fn start_and_connect(self) -> Result<Client, Error> {
         engines(ClientRequest::Start {
             engines: self.engines,

@@ -14,6 +14,7 @@ use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::MimeBundle;
+use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -117,7 +118,8 @@ impl Owner {
         interrupted: &CancellationToken,
     ) -> Result<Started, Failure> {
         if let Some(running) = &self.running {
-            return Err(already(running.engines()));
+            let there = running.engines();
+            return self.complete(there, request.engines, interrupted).await;
         }
         let mut settings = ClusterSettings::new(request, None, &self.programs)?;
         settings.controller.database = Database::Memory {
@@ -126,6 +128,27 @@ impl Owner {
         let (started, cluster) = OwnCluster::start(settings, interrupted).await?;
         self.running = Some(Running::Own(Box::new(cluster)));
         Ok(started)
+    }
+
+    /// Starts the engines that are missing of those wanted: a notebook that is run again starts its
+    /// cluster again.
+    async fn complete(
+        &mut self,
+        there: usize,
+        wanted: Option<usize>,
+        interrupted: &CancellationToken,
+    ) -> Result<Started, Failure> {
+        let began = Instant::now();
+        let missing = wanted.filter(|wanted| *wanted > there);
+        if let Some(wanted) = missing {
+            self.scale(wanted, interrupted).await?;
+        }
+        Ok(Started {
+            engines: missing.unwrap_or(there),
+            before: Some(there),
+            took: began.elapsed(),
+            is_open: false,
+        })
     }
 
     /// Ends the cluster, or leaves it where it is not ours.

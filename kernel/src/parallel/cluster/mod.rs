@@ -50,6 +50,8 @@ pub struct Cluster {
 pub struct Started {
     /// The number of engines.
     pub engines: usize,
+    /// The number of engines that had been running before; `None` if there was no cluster.
+    pub before: Option<usize>,
     /// The time that took.
     pub took: Duration,
     /// True if the controller listens on all addresses of this machine.
@@ -127,10 +129,10 @@ impl Cluster {
     }
 
     /// Starts a controller and engines, one a core unless a number is given, and waits until they
-    /// are registered.
+    /// are registered. Of a cluster that is running already, it starts the engines that are missing.
     ///
     /// # Errors
-    /// When a cluster is running already, an engine does not come up, or `interrupted` is cancelled.
+    /// When engines are missing of a cluster that was started elsewhere, an engine does not come up, or `interrupted` is cancelled.
     pub async fn start(
         &self,
         request: StartRequest,

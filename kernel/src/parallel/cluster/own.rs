@@ -73,6 +73,7 @@ impl OwnCluster {
         }
         let started = Started {
             engines: count,
+            before: None,
             took: began.elapsed(),
             is_open: settings.is_open(),
         };

@@ -2,7 +2,7 @@
 
 use super::sync;
 use crate::magic::ClusterCommand;
-use crate::parallel::cluster::Stopped;
+use crate::parallel::cluster::{Started, Stopped};
 use crate::report::{Fault, Place};
 use crate::run::{CellContext, Services};
 use phalanx_client::{Client, Engine};
@@ -84,18 +84,41 @@ async fn start(
 ) -> Result<(), Failure> {
     // Compiling for engines comes next, and its evaluator takes a while to start.
     services.fanout().compiler.warm();
+    let wanted = request.engines;
     let started = services
         .cluster()
         .start(request, context.interrupted().clone())
         .await?;
-    let text = format!(
-        "{verb} {} in {:.2} s{}.\n",
-        engines_in_words(started.engines),
-        started.took.as_secs_f64(),
-        started.openness()
-    );
+    let text = match started.before {
+        None => format!(
+            "{verb} {} in {:.2} s{}.
+",
+            engines_in_words(started.engines),
+            started.took.as_secs_f64(),
+            started.openness()
+        ),
+        Some(before) => was_running(before, wanted, &started),
+    };
     context.outlet().text(StreamName::Stdout, text).await;
     Ok(())
+}
+
+/// The words for a cluster that was running when it was to be started.
+fn was_running(before: usize, wanted: Option<usize>, started: &Started) -> String {
+    let running = format!("A cluster of {} was running", engines_in_words(before));
+    let new = started.engines.saturating_sub(before);
+    if new > 0 {
+        return format!(
+            "{running}; started {new} more in {:.2} s. The new ones know nothing yet: `%cluster sync` gives them the definitions of the others.\n",
+            started.took.as_secs_f64()
+        );
+    }
+    match wanted {
+        Some(wanted) if wanted < before => {
+            format!("{running} already; `%cluster scale {wanted}` ends those that are too many.\n")
+        }
+        _ => format!("{running} already.\n"),
+    }
 }
 
 /// The client of the running cluster; without one, a local one is started, and said so.
