@@ -3,7 +3,9 @@
 use crate::__cell::formatted;
 use crate::opaque::opaque;
 use phalanx_protocol::failure::{Failure, RemoteFailure};
+use phalanx_protocol::host::UnknownGrouping;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use std::convert::Infallible;
 use std::fmt;
 
 /// A failure of a task, of several, or of the call itself.
@@ -151,6 +153,22 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<UnknownGrouping> for Error {
+    fn from(unknown: UnknownGrouping) -> Self {
+        Self::new(Failure::Usage {
+            message: unknown.to_string(),
+            hint: Some("group them by \"type\", \"engine\" or \"order\"".to_owned()),
+        })
+    }
+}
+
+/// The error of a conversion that cannot fail: there is none.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
 
 // As text, since failures are written in a way that only formats which describe themselves can read.
 impl Serialize for Error {

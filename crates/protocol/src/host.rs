@@ -168,6 +168,24 @@ pub enum GroupBy {
     Order,
 }
 
+/// A grouping that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("outputs cannot be grouped by `{0}`")]
+pub struct UnknownGrouping(pub String);
+
+impl TryFrom<&str> for GroupBy {
+    type Error = UnknownGrouping;
+
+    fn try_from(name: &str) -> Result<Self, UnknownGrouping> {
+        match name {
+            "type" => Ok(Self::Type),
+            "engine" => Ok(Self::Engine),
+            "order" => Ok(Self::Order),
+            _ => Err(UnknownGrouping(name.to_owned())),
+        }
+    }
+}
+
 /// Owner to library.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum HostReply {

@@ -213,16 +213,10 @@ fn px_options(given: &[Given<'_>]) -> Result<PxOptions, MagicError> {
 }
 
 fn group_by(value: &str, span: &Range<usize>) -> Result<GroupBy, MagicError> {
-    match value {
-        "type" => Ok(GroupBy::Type),
-        "engine" => Ok(GroupBy::Engine),
-        "order" => Ok(GroupBy::Order),
-        _ => Err(MagicError::new(
-            span.clone(),
-            format!("outputs cannot be grouped by `{value}`"),
-        )
-        .hint("group them by `type`, `engine` or `order`")),
-    }
+    GroupBy::try_from(value).map_err(|unknown| {
+        MagicError::new(span.clone(), unknown.to_string())
+            .hint("group them by `type`, `engine` or `order`")
+    })
 }
 
 fn seconds(value: &str, span: &Range<usize>) -> Result<f64, MagicError> {

@@ -386,11 +386,19 @@ impl AsyncResultHandle {
     }
 
     /// Shows all outputs under the current cell: stdout, stderr, displays and results, as
-    /// `%pxresult` does.
+    /// `%pxresult` does; grouped by `GroupBy::Engine` or by its name, `"engine"`.
     ///
     /// # Errors
-    /// `TimeoutError` when it is not ready.
-    pub fn display_outputs(&self, group_by: GroupBy) -> Result<(), Error> {
+    /// `TimeoutError` when it is not ready, `UsageError` for another name.
+    pub fn display_outputs<G>(&self, group_by: G) -> Result<(), Error>
+    where
+        G: TryInto<GroupBy>,
+        Error: From<G::Error>,
+    {
+        self.display_grouped(group_by.try_into()?)
+    }
+
+    fn display_grouped(&self, group_by: GroupBy) -> Result<(), Error> {
         self.when_ready()?;
         self.done_after(AsyncResultQuery::DisplayOutputs {
             group_by,
