@@ -12,6 +12,7 @@
 //! | `magics/`, `body.rs` | magics, and the code of a `%px` |
 //! | `help.rs` | pages of help |
 //! | `moved.rs` | which cell has moved a variable that is gone |
+//! | `unresolved.rs` | names that engines do not have |
 //! | `host.rs` | what the `phalanx` library asks while a cell runs |
 //! | `progress.rs`, `build.rs` | bars, and what cargo says |
 //! | `analyse.rs`, `paths.rs`, `crates.rs` | completion and inspection |
@@ -41,6 +42,7 @@ mod snapshots;
 mod sources;
 mod surroundings;
 mod timer;
+pub(crate) mod unresolved;
 
 pub use cell::{evaluate_expression, run_cell};
 pub use context::CellContext;

@@ -9,6 +9,7 @@ use crate::parallel::compile::{Compilation, Compiler, Task};
 use crate::parallel::results::{Held, Results};
 use crate::report::{Notice, notice};
 use crate::run::CellContext;
+use crate::run::unresolved::{occurs, unresolved};
 use phalanx_client::render::Labels;
 use phalanx_client::{AsyncResult, Client, Engine, EngineCell, Submission};
 use phalanx_protocol::evaluator::DroppedVariables;
@@ -23,11 +24,6 @@ use tokio_util::task::TaskTracker;
 
 /// The name of a cell's AsyncResult, as in ipyparallel.
 pub const NAME: &str = "%px";
-
-/// The codes rustc has for names it does not find.
-const UNRESOLVED: [&str; 7] = [
-    "E0405", "E0412", "E0422", "E0425", "E0432", "E0433", "E0599",
-];
 
 /// The parts needed to run cells on engines. Clones share them.
 #[derive(Clone, Debug)]
@@ -194,13 +190,15 @@ impl Fanout {
                 cell: context.count(),
             };
             let compilation = tokio::select! {
-                compiled = self.compiler.compile(task, Some(context.clone())) => {
-                    compiled.map_err(|failure| self.of_some(failure, engines, &base))?
-                }
+                compiled = self.compiler.compile(task, Some(context.clone())) => compiled,
                 () = context.interrupted().cancelled() => {
                     self.compiler.interrupt();
                     return Err(Failure::Interrupted { lost: Vec::new() });
                 }
+            };
+            let compilation = match compilation {
+                Ok(compilation) => compilation,
+                Err(failure) => return Err(self.of_some(failure, engines, &base).await),
             };
             fits(engine, &compilation)?;
             compiled.insert(base, compilation);
@@ -210,20 +208,23 @@ impl Fanout {
 }
 
 impl Fanout {
-    /// Says whose failure it is, where the cell fails for engines in one state and others are in
-    /// another.
-    fn of_some(&self, failure: Failure, engines: &[Engine], base: &StateId) -> Failure {
+    /// Says whose failure it is, where the cell fails for engines in one state for a name that others
+    /// know.
+    async fn of_some(&self, failure: Failure, engines: &[Engine], base: &StateId) -> Failure {
         let (these, others): (Vec<&Engine>, Vec<&Engine>) = engines
             .iter()
             .partition(|engine| self.states.of(engine) == *base);
         let Failure::Compile { mut diagnostics } = failure else {
             return failure;
         };
-        let unresolved = diagnostics.iter_mut().rfind(|diagnostic| {
-            let code = diagnostic.code.as_deref();
-            code.is_some_and(|code| UNRESOLVED.contains(&code))
+        let last = diagnostics.iter_mut().rev();
+        let mut named = last.filter_map(|diagnostic| {
+            let name = unresolved(diagnostic)?.to_owned();
+            Some((diagnostic, name))
         });
-        if let Some(unresolved) = unresolved.filter(|_| !others.is_empty()) {
+        if let Some((unresolved, name)) = named.next()
+            && self.know(&others, &name).await
+        {
             let ids: Vec<String> = these.iter().map(|engine| engine.id.to_string()).collect();
             let (noun, verb) = match ids.len() {
                 1 => ("engine", "has"),
@@ -235,6 +236,21 @@ impl Fanout {
             ));
         }
         Failure::Compile { diagnostics }
+    }
+
+    /// Returns true if one of these engines has the name.
+    async fn know(&self, engines: &[&Engine], name: &str) -> bool {
+        for engine in engines {
+            let state = self.states.of(engine);
+            let variables = self.compiler.variables(state.clone()).await;
+            let sources = self.compiler.sources(state).await;
+            if variables.iter().any(|known| known == name)
+                || sources.iter().any(|source| occurs(source, name))
+            {
+                return true;
+            }
+        }
+        false
     }
 }
 

@@ -7,7 +7,7 @@ use crate::parallel::fanout::{self, Submitted};
 use crate::parallel::functions;
 use crate::report::{Fault, Place};
 use crate::run::progress::Progress;
-use crate::run::{CellContext, Services, body, cell};
+use crate::run::{CellContext, Services, body, cell, unresolved};
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::AsyncResultId;
@@ -85,7 +85,15 @@ pub(super) async fn px(
         &mut progress,
     )
     .await;
-    let submitted = submitted.map_err(|failure| Fault::at(failure, code_place.clone()))?;
+    let submitted = match submitted {
+        Ok(submitted) => submitted,
+        Err(failure) => {
+            let variables = services.local().variables();
+            let sources = services.local().sources().await;
+            let failure = unresolved::explain(failure, &variables, &sources);
+            return Err(Fault::at(failure, code_place));
+        }
+    };
     let id = submitted.held.id;
     services.sets().submitted(&suffix, id);
     // As it is returned, not as it is once its variable is made.

@@ -1,0 +1,112 @@
+//! Names that a cell for engines uses and rustc does not find there: what they are, and where.
+
+use crate::cell::items;
+use phalanx_protocol::failure::{Diagnostic, Failure};
+
+/// The codes rustc has for names it does not find.
+const UNRESOLVED: [&str; 7] = [
+    "E0405", "E0412", "E0422", "E0425", "E0432", "E0433", "E0599",
+];
+
+/// The name that is not found, if that is the error.
+pub fn unresolved(diagnostic: &Diagnostic) -> Option<&str> {
+    let code = diagnostic.code.as_deref()?;
+    let name = diagnostic.message.split('`').nth(1)?;
+    UNRESOLVED.contains(&code).then_some(name)
+}
+
+/// Returns true if a name occurs in Rust text as a word.
+pub fn occurs(source: &str, name: &str) -> bool {
+    let of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = source.match_indices(name);
+    !name.is_empty()
+        && found.any(|(at, _)| {
+            !source[..at].ends_with(of_name) && !source[at + name.len()..].starts_with(of_name)
+        })
+}
+
+/// Adds to errors about names that the engines do not have, but the notebook itself has, what to do.
+pub fn explain(mut failure: Failure, variables: &[String], sources: &[String]) -> Failure {
+    if let Failure::Compile { diagnostics } = &mut failure {
+        for diagnostic in diagnostics {
+            let here = unresolved(diagnostic).and_then(|name| here(name, variables, sources));
+            diagnostic.help.extend(here);
+        }
+    }
+    failure
+}
+
+fn here(name: &str, variables: &[String], sources: &[String]) -> Option<String> {
+    if variables.iter().any(|known| known == name) {
+        return Some(format!(
+            "`{name}` is a variable of the notebook, and `%px` runs on the engines: `Client::connect()?.all().push(\"{name}\", &{name})?` sends it there"
+        ));
+    }
+    let items = sources.iter().flat_map(|source| items(source));
+    let mut names = items.filter(|item| !item.name.starts_with("impl"));
+    let is_defined = names.any(|item| item.name.split_whitespace().next_back() == Some(name));
+    is_defined.then(|| {
+        format!(
+            "`{name}` is defined in the notebook, and `%px` runs on the engines: begin the cell that defines it with `%%px --local`, and it runs on both"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing(code: &str, message: &str) -> Failure {
+        Failure::Compile {
+            diagnostics: vec![Diagnostic {
+                message: message.to_owned(),
+                code: Some(code.to_owned()),
+                spans: Vec::new(),
+                help: Vec::new(),
+                rendered: None,
+            }],
+        }
+    }
+
+    fn help(failure: Failure) -> Vec<String> {
+        let variables = ["größe".to_owned()];
+        let sources = [
+            "fn f() {}\nstruct S;".to_owned(),
+            "let größe = f();".to_owned(),
+        ];
+        match explain(failure, &variables, &sources) {
+            Failure::Compile { diagnostics } => diagnostics[0].help.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn names_of_the_notebook_are_told_with_the_way_to_the_engines() {
+        let variable = help(missing("E0425", "cannot find value `größe` in this scope"));
+        assert!(
+            variable[0].contains(".push(\"größe\", &größe)?"),
+            "{variable:?}"
+        );
+        for (code, message) in [
+            ("E0425", "cannot find function `f` in this scope"),
+            ("E0412", "cannot find type `S` in this scope"),
+        ] {
+            let defined = help(missing(code, message));
+            assert!(defined[0].contains("`%%px --local`"), "{defined:?}");
+        }
+        assert!(
+            help(missing(
+                "E0425",
+                "cannot find value `nowhere` in this scope"
+            ))
+            .is_empty()
+        );
+        assert!(help(missing("E0308", "`größe` has another type")).is_empty());
+    }
+
+    #[test]
+    fn a_name_is_a_word() {
+        assert!(occurs("let a = größe;", "größe"));
+        assert!(!occurs("let a_größe = größer;", "größe"));
+    }
+}
