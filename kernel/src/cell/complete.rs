@@ -29,7 +29,7 @@ pub enum Completeness {
 
 /// Judges a cell by its brackets, strings and comments, and then by what the parser expects behind it.
 pub fn completeness(cell: &str) -> Completeness {
-    let directives = split(cell);
+    let directives = split(cell, &[]);
     let source = match directives.first().map(|directive| &directive.kind) {
         Some(DirectiveKind::CellMagic { line, body }) => {
             let asks_for_help = line.ends_with('?');
@@ -42,7 +42,7 @@ pub fn completeness(cell: &str) -> Completeness {
         }
         _ => cell,
     };
-    match scan(source).ending {
+    match scan(source, &[]).ending {
         Ending::Whole if goes_on(source) => Completeness::Incomplete {
             indent: String::new(),
         },
@@ -60,7 +60,7 @@ pub fn completeness(cell: &str) -> Completeness {
 /// Returns true if the parser expects something behind the last Rust of a cell, and nothing else: an
 /// expression after `let a =`, an item after an attribute.
 fn goes_on(cell: &str) -> bool {
-    let directives = split(cell);
+    let directives = split(cell, &[]);
     let Some(DirectiveKind::Rust(text)) = directives.last().map(|directive| &directive.kind) else {
         return false;
     };

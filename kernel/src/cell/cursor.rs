@@ -54,7 +54,7 @@ pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
         let name = line_start + indent..line.end;
         return AtCursor::Command(only(cell, name, &[]));
     }
-    let marks = scan(cell).marks;
+    let marks = scan(cell, &[]).marks;
     for mark in &marks {
         let end = line_end(cell, mark.span.start);
         if !(mark.span.start..=end).contains(&offset) {
@@ -81,7 +81,7 @@ fn is_beginning_of_command(cell: &str, start: usize, end: usize) -> bool {
         return false;
     }
     let cell = [&cell[..start], whole.name, &cell[end..]].concat();
-    let marks = scan(&cell).marks;
+    let marks = scan(&cell, &[]).marks;
     let mut commands = marks.iter().filter(|mark| mark.kind == MarkKind::Command);
     commands.any(|mark| mark.span.start == start)
 }

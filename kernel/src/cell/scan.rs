@@ -48,10 +48,11 @@ pub(super) struct Scan {
     pub ending: Ending,
 }
 
-/// Scans a whole cell.
-pub(super) fn scan(source: &str) -> Scan {
+/// Scans a whole cell. A line that negates one of these variables is Rust.
+pub(super) fn scan(source: &str, variables: &[String]) -> Scan {
     let mut scanner = Scanner {
         source,
+        variables,
         at: 0,
         frames: vec![Frame::new('{')],
         previous: None,
@@ -124,6 +125,7 @@ enum Statement {
 
 struct Scanner<'a> {
     source: &'a str,
+    variables: &'a [String],
     at: usize,
     /// The brackets that are open; the first frame is the cell itself.
     frames: Vec<Frame>,
@@ -187,11 +189,49 @@ impl Scanner<'_> {
             TokenKind::Colon if named && depth == 0 && self.behind_expression() => {
                 Some(MarkKind::Command)
             }
-            TokenKind::Bang if may_start && depth == 0 && after.is_some_and(|c| c != '\n') => {
+            TokenKind::Bang
+                if may_start
+                    && depth == 0
+                    && after.is_some_and(|c| c != '\n')
+                    && !self.negates() =>
+            {
                 Some(MarkKind::Shell)
             }
             _ => None,
         }
+    }
+
+    /// Returns true if the line negates a boolean or a variable: `!done`, `!true && …`.
+    fn negates(&self) -> bool {
+        let line = &self.source[self.at..line_end(self.source, self.at)];
+        let line = line.trim_start_matches('!').trim_start();
+        let of_name = |c: char| c.is_alphanumeric() || c == '_';
+        let (word, rest) = line.split_at(line.find(|c| !of_name(c)).unwrap_or(line.len()));
+        let is_literal = matches!(word, "true" | "false");
+        if !is_literal && !self.is_variable(word) {
+            return false;
+        }
+        let rest = rest.trim();
+        // Behind a program's name come its arguments.
+        let operators = [";", "&&", "||", "==", "!=", ".", "[", "^", "//"];
+        rest.is_empty() || operators.iter().any(|operator| rest.starts_with(operator))
+    }
+
+    /// Returns true for a variable of earlier cells, or of a `let` further up.
+    fn is_variable(&self, word: &str) -> bool {
+        if self.variables.iter().any(|variable| variable == word) {
+            return true;
+        }
+        let before = &self.source[..self.at];
+        let mut lets = before.match_indices("let ").map(|(at, found)| {
+            let name = before[at + found.len()..].trim_start();
+            name.strip_prefix("mut ").unwrap_or(name).trim_start()
+        });
+        !word.is_empty()
+            && lets.any(|name| {
+                let rest = name.strip_prefix(word);
+                rest.is_some_and(|rest| rest.trim_start().starts_with(['=', ':']))
+            })
     }
 
     fn first_on_line(&self) -> bool {

@@ -9,15 +9,16 @@ use std::ops::Range;
 ///
 /// `:` and `!` lines split the cell. Magics at the head and the foot of the Rust between them stand
 /// on their own; those further in are lowered to library calls, so that scopes, borrows and loops
-/// stay whole. Blank Rust and comments alone yield nothing.
-pub fn split(cell: &str) -> Vec<Directive> {
+/// stay whole. Blank Rust and comments alone yield nothing. A line that negates one of `variables` is
+/// Rust.
+pub fn split(cell: &str, variables: &[String]) -> Vec<Directive> {
     if let Some(directive) = cell_magic(cell) {
         return vec![directive];
     }
     let mut directives = Vec::new();
     let mut region_start = 0;
     let mut within = Vec::new();
-    for mark in scan(cell).marks {
+    for mark in scan(cell, variables).marks {
         let kind = match mark.kind {
             MarkKind::Command => DirectiveKind::Command(cell[mark.span.clone()].to_owned()),
             MarkKind::Shell => {

@@ -19,7 +19,7 @@ pub async fn prepare(
 ) -> Result<RustText, Fault> {
     let mut source = text.source.clone();
     let mut wanted = Vec::new();
-    for directive in split(&text.source) {
+    for directive in split(&text.source, &[]) {
         let map = SourceMap::starting_at(&text.source, directive.span.start).within(&text.map);
         let at = Place {
             map,

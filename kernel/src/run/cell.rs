@@ -52,7 +52,8 @@ async fn run_directives(
     context: &CellContext,
     source: &str,
 ) -> Result<(), Fault> {
-    let mut directives = split(source).into_iter().peekable();
+    let variables = services.local().variables();
+    let mut directives = split(source, &variables).into_iter().peekable();
     while let Some(directive) = directives.next() {
         if context.interrupted().is_cancelled() {
             return Err(Failure::Interrupted { lost: Vec::new() }.into());

@@ -38,26 +38,39 @@ pub async fn run(
             hint: None,
         })?;
     let output = async {
-        tokio::join!(
+        let (stdout, stderr) = tokio::join!(
             forward(context, StreamName::Stdout, child.stdout.take()),
             forward(context, StreamName::Stderr, child.stderr.take()),
         );
+        stdout || stderr
     };
-    tokio::select! {
-        () = output => {}
+    let said = tokio::select! {
+        said = output => said,
         () = context.interrupted().cancelled() => {
             end(&mut child).await;
             return Err(Failure::Interrupted { lost: Vec::new() });
         }
-    }
+    };
     let status = child.wait().await.ok().and_then(|status| status.code());
-    if status == Some(NOT_FOUND) && !line.contains(char::is_whitespace) {
-        let hint = format!(
-            "a line that begins with `!` goes to the shell; to negate in Rust, write `(!{line})`\n"
-        );
-        context.outlet().text(StreamName::Stderr, hint).await;
+    if let Some(told) = silent(line, status, said) {
+        context.outlet().text(StreamName::Stderr, told).await;
     }
     Ok(())
+}
+
+/// The notice for a line that may have been meant as Rust, if the shell has found or printed nothing.
+fn silent(line: &str, status: Option<i32>, said: bool) -> Option<String> {
+    let hint = format!("to negate in Rust, write `(!{line})`");
+    match status {
+        _ if line.contains(char::is_whitespace) => None,
+        Some(NOT_FOUND) => Some(format!(
+            "a line that begins with `!` goes to the shell; {hint}\n"
+        )),
+        Some(status) if !said && ra_ap_rustc_lexer::is_ident(line) => Some(format!(
+            "the shell ran `{line}`, which printed nothing (exit code {status}); {hint}\n"
+        )),
+        _ => None,
+    }
 }
 
 async fn end(child: &mut Child) {
@@ -72,15 +85,22 @@ async fn end(child: &mut Child) {
     let _ = child.wait().await;
 }
 
-async fn forward(context: &CellContext, name: StreamName, pipe: Option<impl AsyncRead + Unpin>) {
+/// Shows what comes out of a pipe; returns true if anything does.
+async fn forward(
+    context: &CellContext,
+    name: StreamName,
+    pipe: Option<impl AsyncRead + Unpin>,
+) -> bool {
     let Some(mut pipe) = pipe else {
-        return;
+        return false;
     };
+    let mut any = false;
     let mut buffer = vec![0; CHUNK];
     let mut pending = Vec::new();
     while let Ok(count) = pipe.read(&mut buffer).await
         && count > 0
     {
+        any = true;
         pending.extend_from_slice(&buffer[..count]);
         let text = take_text(&mut pending);
         if !text.is_empty() {
@@ -91,6 +111,7 @@ async fn forward(context: &CellContext, name: StreamName, pipe: Option<impl Asyn
         let rest = String::from_utf8_lossy(&pending).into_owned();
         context.outlet().text(name, rest).await;
     }
+    any
 }
 
 /// Takes the bytes that are whole characters, or can never become any.
@@ -107,7 +128,19 @@ fn take_text(pending: &mut Vec<u8>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::take_text;
+    use super::{silent, take_text};
+
+    #[test]
+    fn a_word_that_may_be_rust_does_not_go_to_the_shell_in_silence() {
+        assert!(silent("done", Some(127), true).unwrap().contains("(!done)"));
+        assert!(
+            silent("sync", Some(0), false)
+                .unwrap()
+                .contains("exit code 0")
+        );
+        assert_eq!(silent("ls", Some(0), true), None);
+        assert_eq!(silent("mkdir a", Some(0), false), None);
+    }
 
     #[test]
     fn characters_are_not_cut() {

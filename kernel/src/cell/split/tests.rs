@@ -3,7 +3,7 @@ use phalanx_protocol::failure::DiagnosticSpan;
 
 /// One line per directive.
 fn check(cell: &str, expected: &[&str]) {
-    let seen: Vec<String> = split(cell)
+    let seen: Vec<String> = split(cell, &[])
         .iter()
         .map(|directive| match &directive.kind {
             DirectiveKind::Rust(text) => format!("rust {}", text.source),
@@ -14,7 +14,7 @@ fn check(cell: &str, expected: &[&str]) {
         })
         .collect();
     assert_eq!(seen, expected, "{cell:?}");
-    for directive in split(cell) {
+    for directive in split(cell, &[]) {
         let text = &cell[directive.span];
         assert_eq!(text, text.trim_start_matches('\n').trim_end_matches('\r'));
     }
@@ -46,6 +46,19 @@ fn commands_and_shell_lines_split_the_cell_in_order() {
     check("fn f() {\n:vars\n}", &["rust fn f() {\n:vars\n}"]);
     check("::std::process::id()", &["rust ::std::process::id()"]);
     check("let a =\n!true;", &["rust let a =\n!true;"]);
+}
+
+#[test]
+fn a_line_that_negates_a_value_is_rust() {
+    for cell in ["!true", "!true && f()", "!false;", "let done = f();\n!done"] {
+        check(cell, &[&format!("rust {cell}")]);
+    }
+    check("!true -x", &["shell true -x"]);
+    check("!done", &["shell done"]);
+    let known = split("!done\n!done --now", &["done".to_owned()]);
+    let kinds: Vec<_> = known.into_iter().map(|directive| directive.kind).collect();
+    assert!(matches!(&kinds[0], DirectiveKind::Rust(text) if text.source == "!done"));
+    assert_eq!(kinds[1], DirectiveKind::Shell("done --now".to_owned()));
 }
 
 #[test]
@@ -125,7 +138,7 @@ fn a_cell_magic_takes_the_whole_cell() {
 #[test]
 fn places_map_back_to_the_cell() {
     let cell = "%px 0\nlet ä = 1;\nlet ar = %px --noblock 1;\nar.x";
-    let directives = split(cell);
+    let directives = split(cell, &[]);
     let DirectiveKind::Rust(text) = &directives[1].kind else {
         panic!("{directives:?}")
     };

@@ -87,7 +87,7 @@ fn compile_errors_show_the_cells_lines_whatever_their_script() {
 #[test]
 fn errors_in_a_part_of_the_cell_are_shown_where_they_are_in_the_cell() {
     let cell = ":dep a\n\nlet b = 1;\nlet ar = %px --noblock 1;\nc";
-    let DirectiveKind::Rust(rust) = split(cell).remove(1).kind else {
+    let DirectiveKind::Rust(rust) = split(cell, &[]).remove(1).kind else {
         panic!()
     };
     let place = Place {
