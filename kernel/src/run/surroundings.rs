@@ -50,6 +50,17 @@ impl Surroundings {
         }
     }
 
+    /// Follows the process of the cells, whose code may have changed its own folder.
+    pub fn follow(&self, process: u32) {
+        let Ok(entered) = std::fs::read_link(format!("/proc/{process}/cwd")) else {
+            // It has ended, and its successor starts where this one was known to be.
+            return;
+        };
+        if entered != self.folder() && entered.is_dir() {
+            self.changed().folder = Some(entered);
+        }
+    }
+
     /// The settings a new process has to be given.
     pub fn settings(&self) -> Vec<Setting> {
         let changed = self.changed();
@@ -106,6 +117,24 @@ mod tests {
             assert_eq!(resolve(path, folder, home), Path::new(resolved), "{path}");
         }
         assert_eq!(resolve("~", folder, None), Path::new("/a/b/~"));
+    }
+
+    #[test]
+    fn a_process_is_followed_to_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let mut process = std::process::Command::new("sleep")
+            .arg("600")
+            .current_dir(&folder)
+            .spawn()
+            .unwrap();
+        let surroundings = Surroundings::default();
+        surroundings.follow(process.id());
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert_eq!(surroundings.folder(), folder);
+        surroundings.follow(process.id());
+        assert_eq!(surroundings.folder(), folder);
     }
 
     #[test]

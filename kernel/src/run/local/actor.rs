@@ -229,6 +229,9 @@ impl Actor {
                 if let Some(context) = self.context(Some(run)) {
                     context.timer().add(self.began.elapsed());
                 }
+                if let Some((runtime, _)) = &self.runtime {
+                    self.surroundings.follow(runtime.pid());
+                }
                 Some(Event::Ended { run, outcome })
             }
             Some(RuntimeEvent::Exited { status }) => {
