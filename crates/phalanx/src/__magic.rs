@@ -1,7 +1,11 @@
-//! The functions that a line magic within Rust text is lowered to.
+//! The functions that magics in Rust text are lowered to.
 
-use crate::{__cell, AsyncResult, Error, host};
+use crate::{__cell, AsyncResult, Error, host, timing};
 use phalanx_protocol::host::{HostReply, HostRequest, MAGIC_FAILED};
+use std::hint::black_box;
+use std::time::Instant;
+
+pub use crate::variables::{ByDebug, ByHeap, ByName, BySize, Measured, Shown, who};
 
 /// Runs a line magic as a statement.
 ///
@@ -21,6 +25,18 @@ pub fn submit(line: &str) -> AsyncResult {
         Ok(HostReply::AsyncResult(id)) => AsyncResult::from_id(id.0),
         _ => fail(),
     }
+}
+
+/// Prints how long code takes: `%timeit`.
+pub fn timeit<T>(loops: Option<u64>, runs: Option<usize>, mut code: impl FnMut() -> T) {
+    let measured = timing::measure(loops, runs, &mut |loops| {
+        let begin = Instant::now();
+        for _ in 0..loops {
+            black_box(code());
+        }
+        begin.elapsed()
+    });
+    println!("{measured}");
 }
 
 fn call(line: &str) -> Result<HostReply, Error> {

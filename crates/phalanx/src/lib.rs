@@ -34,6 +34,8 @@ mod opaque;
 mod progress;
 mod shared;
 mod table;
+mod timing;
+mod variables;
 mod view;
 
 #[doc(hidden)]

@@ -45,7 +45,7 @@ impl SourceMap {
     }
 
     /// Notes that text was put behind other text.
-    pub(super) fn add_inserted(&mut self, before: &str, text: &str) {
+    pub(crate) fn add_inserted(&mut self, before: &str, text: &str) {
         let last = before.rsplit('\n').next().unwrap_or_default();
         self.inserted.push(Inserted {
             line: before.matches('\n').count() + 1,

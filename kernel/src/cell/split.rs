@@ -5,6 +5,9 @@ use super::{Directive, DirectiveKind, RustText, SourceMap};
 use ra_ap_rustc_lexer::is_id_start;
 use std::ops::Range;
 
+/// The cell magic that is typed with a single `%` too.
+const FORMAT: &str = "%fmt";
+
 /// Cuts a cell into its directives.
 ///
 /// `:` and `!` lines split the cell. Magics at the head and the foot of the Rust between them stand
@@ -49,15 +52,21 @@ pub fn split(cell: &str, variables: &[String]) -> Vec<Directive> {
 /// The whole cell as a cell magic, if its first line that is neither blank nor a comment is one.
 fn cell_magic(cell: &str) -> Option<Directive> {
     let start = code_start(cell)?;
-    let rest = cell[start..].strip_prefix("%%")?;
+    let end = line_end(cell, start);
+    let rest = match cell[start..end].trim_end() {
+        FORMAT => &FORMAT[1..],
+        _ => cell[start..].strip_prefix("%%")?,
+    };
     if !rest.chars().next().is_some_and(is_id_start) {
         return None;
     }
-    let end = line_end(cell, start);
     let body = (end + 1).min(cell.len());
     Some(Directive {
         kind: DirectiveKind::CellMagic {
-            line: cell[start..end].trim_end().to_owned(),
+            line: match cell[start..end].trim_end() {
+                FORMAT => format!("%{FORMAT}"),
+                line => line.to_owned(),
+            },
             body: RustText {
                 source: cell[body..].to_owned(),
                 map: SourceMap::starting_at(cell, body),

@@ -120,6 +120,14 @@ impl Outlet {
         });
     }
 
+    /// Puts a text in place of the cell, where the frontend does that.
+    pub fn replace_cell(&self, text: String) {
+        let replace = true;
+        self.kept()
+            .payload
+            .push(Payload::SetNextInput { text, replace });
+    }
+
     /// The kernel, and the frontend's session with it, is to end once the cell is done.
     pub fn quit(&self) {
         let keepkernel = false;

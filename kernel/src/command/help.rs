@@ -9,7 +9,7 @@ use phalanx_protocol::output::MimeBundle;
 pub fn overview() -> MimeBundle {
     let magics = MagicName::ALL
         .iter()
-        .map(|name| (format!("%{name}"), magic_help::about(*name).to_owned()));
+        .map(|name| (name.signed(), magic_help::about(*name).to_owned()));
     let commands: Vec<(String, String)> = COMMANDS.iter().map(command).collect();
     Page::new()
         .list("Commands", &commands)

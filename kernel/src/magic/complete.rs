@@ -2,7 +2,7 @@
 
 use super::cluster::COMMANDS;
 use super::help;
-use super::name::{self, MagicName, Suffix};
+use super::name::{self, Form, MagicName, Suffix};
 use super::options::{Opt, OptionSpec};
 use phalanx_launcher::LauncherKind;
 use phalanx_protocol::id::EngineId;
@@ -28,7 +28,11 @@ pub fn complete(typed: &str, known: &Known) -> Option<(Range<usize>, Vec<String>
         let names = name::all(&known.suffixes).into_iter();
         let names = names.filter(|name| {
             let resolved = name::resolve(name, &known.suffixes);
-            sign == "%" || resolved.is_some_and(|(name, _)| name == MagicName::Px)
+            let form = resolved.map(|(name, _)| name.form());
+            match sign {
+                "%%" => matches!(form, Some(Form::Cell | Form::Both)),
+                _ => matches!(form, Some(Form::Line | Form::Both)),
+            }
         });
         let codes = names.map(|name| format!("{sign}{name}"));
         let codes = codes.filter(|code| code.starts_with(typed)).collect();
@@ -133,7 +137,17 @@ mod tests {
     fn names_options_and_what_they_take_are_offered() {
         for (typed, codes) in [
             ("%pxr", &["%pxresult", "%pxresult_even"][..]),
-            ("%%", &["%%px", "%%px_even"]),
+            (
+                "%%",
+                &[
+                    "%%px",
+                    "%%timeit",
+                    "%%bash",
+                    "%%writefile",
+                    "%%fmt",
+                    "%%px_even",
+                ],
+            ),
             ("%autopx", &["%autopx", "%autopx_even"]),
             ("%%px --t", &["--targets"]),
             ("%%px_even --no-s", &["--no-stream"]),

@@ -82,6 +82,36 @@ fn told(name: MagicName) -> (&'static str, &'static str) {
             "%engines",
             "Shows the engines: where they run, what they are doing, and which variables they have.",
         ),
+        MagicName::TimeIt => (
+            "%timeit [OPTIONS] CODE\n%%timeit [OPTIONS] [SETUP]\nCODE …",
+            "Runs the code many times and tells the median time of one loop, its spread and the outliers. \
+             SETUP runs once and is not timed.",
+        ),
+        MagicName::Who => (
+            "%who",
+            "Shows the variables: their types, sizes and values in short.",
+        ),
+        MagicName::Whos => ("%whos", "The same as `%who`."),
+        MagicName::Bash => (
+            "%%bash\nSCRIPT …",
+            "Runs the cell by bash, in the working folder. A script that fails makes the cell fail.",
+        ),
+        MagicName::WriteFile => (
+            "%%writefile [OPTIONS] FILE\nTEXT …",
+            "Writes the cell to a file; relative paths begin at the working folder.",
+        ),
+        MagicName::Run => (
+            "%run FILE",
+            "Runs a file as if it were a cell: what it defines stays, and a file that contains only items runs its `main`.",
+        ),
+        MagicName::Load => (
+            "%load FILE",
+            "Puts the text of a file in place of the cell.",
+        ),
+        MagicName::Fmt => (
+            "%fmt\nCODE …",
+            "Formats the rest of the cell with rustfmt, in place; nothing runs.",
+        ),
     }
 }
 
@@ -92,6 +122,15 @@ pub(super) fn options(name: MagicName) -> &'static [OptionSpec] {
         MagicName::PxResult | MagicName::Result => options::PXRESULT,
         MagicName::PxConfig | MagicName::PxActivate => options::PXCONFIG,
         MagicName::Cluster => options::CLUSTER_START,
-        MagicName::AutoPx | MagicName::Engines => &[],
+        MagicName::TimeIt => options::TIMEIT,
+        MagicName::WriteFile => options::WRITEFILE,
+        MagicName::AutoPx
+        | MagicName::Engines
+        | MagicName::Who
+        | MagicName::Whos
+        | MagicName::Bash
+        | MagicName::Run
+        | MagicName::Load
+        | MagicName::Fmt => &[],
     }
 }

@@ -1,8 +1,9 @@
 //! Magics as they were typed: validated, but not yet filled with defaults or matched to engines.
 
-use super::name::{self, MagicName, Suffix};
+use super::name::{self, Form, MagicName, Suffix};
 use super::options::{self, After, Given, Opt, nearest};
-use super::{Blocking, ClusterCommand, MagicError, Streaming, Targets, cluster};
+use super::tools::{self, Tool};
+use super::{Blocking, ClusterCommand, MagicError, Streaming, Targets, cluster, ipython};
 use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::parallel::Signal;
 use std::ops::Range;
@@ -48,6 +49,8 @@ pub enum Low {
     Cluster(ClusterCommand),
     /// `%engines`.
     Engines,
+    /// A tool for cells.
+    Tool(Tool),
     /// A magic followed by `?`.
     Help(MagicName),
 }
@@ -90,11 +93,19 @@ pub fn parse(line: &str, suffixes: &[Suffix]) -> Result<Typed, MagicError> {
         let low = Low::Help(name);
         return Ok(Typed { suffix, low });
     }
-    if is_cell && name != MagicName::Px {
-        return Err(
-            MagicError::new(0..name_end, format!("`{typed}` is not a cell magic"))
-                .hint(format!("type `%{typed}` on a line of its own")),
-        );
+    match (is_cell, name.form()) {
+        (true, Form::Line) => {
+            let message = format!("`{typed}` is not a cell magic");
+            return Err(MagicError::new(0..name_end, message)
+                .hint(format!("type `%{typed}` on a line of its own")));
+        }
+        (false, Form::Cell) => {
+            let message = format!("`{typed}` is a cell magic");
+            return Err(MagicError::new(0..name_end, message).hint(format!(
+                "type `%%{typed}` on the first line of a cell of its own"
+            )));
+        }
+        _ => {}
     }
     let read = |specs, after| options::read(line, name_end, specs, after);
     let low = match name {
@@ -115,6 +126,7 @@ pub fn parse(line: &str, suffixes: &[Suffix]) -> Result<Typed, MagicError> {
         MagicName::PxActivate => activate(line, name_end),
         MagicName::Cluster => cluster::parse(line, name_end).map(Low::Cluster),
         MagicName::Engines => read(&[], After::Nothing).map(|_| Low::Engines),
+        tool => tools::parse(tool, line, name_end, is_cell).map(Low::Tool),
     };
     low.map(|low| Typed { suffix, low })
 }
@@ -126,10 +138,23 @@ fn unknown_magic(
     suffixes: &[Suffix],
 ) -> MagicError {
     let sign = if is_cell { "%%" } else { "%" };
+    if let Some(hint) = ipython::counterpart(typed) {
+        return MagicError::new(span, format!("there is no magic `{sign}{typed}` for Rust"))
+            .hint(hint);
+    }
     let names = name::all(suffixes);
     let hint = match nearest(typed, names.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{sign}{near}`?"),
-        None => format!("the magics are %{} and %%px", names.join(", %")),
+        None => {
+            let signed = names
+                .iter()
+                .map(|name| match name::resolve(name, suffixes) {
+                    Some((found, _)) if found.form() == Form::Cell => format!("%%{name}"),
+                    _ => format!("%{name}"),
+                });
+            let signed: Vec<String> = signed.collect();
+            format!("the magics are {} and %%px", signed.join(", "))
+        }
     };
     MagicError::new(span, format!("unknown magic `{sign}{typed}`")).hint(hint)
 }
@@ -205,8 +230,15 @@ fn px_options(given: &[Given<'_>]) -> Result<PxOptions, MagicError> {
             Opt::SignalOnInterrupt => options.signal = Some(signal(value, span)?),
             Opt::Verbose => options.verbose = Some(true),
             Opt::NoVerbose => options.verbose = Some(false),
-            // Of `%cluster start` and its like.
-            Opt::Engines | Opt::Launcher | Opt::Hosts | Opt::Queue | Opt::Ip => {}
+            // Of other magics.
+            Opt::Engines
+            | Opt::Launcher
+            | Opt::Hosts
+            | Opt::Queue
+            | Opt::Ip
+            | Opt::Loops
+            | Opt::Runs
+            | Opt::Append => {}
         }
     }
     Ok(options)

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `name.rs` | which magics there are, and those made by suffixes |
 //! | `options.rs`, `targets.rs` | what can be typed after them |
-//! | `low.rs`, `cluster.rs` | a line as it was typed |
+//! | `low.rs`, `cluster.rs`, `tools.rs` | a line as it was typed |
+//! | `ipython.rs` | magics of IPython that have another name here |
 //! | `plan.rs` | what it means, with defaults and engines |
 //! | `sets.rs` | what each set of magics remembers |
 //! | `help.rs`, `complete.rs` | help and completion, made of the tables the parser reads |
@@ -12,12 +13,14 @@
 mod cluster;
 pub mod complete;
 pub mod help;
+mod ipython;
 pub mod low;
 pub mod name;
 mod options;
 pub mod plan;
 pub mod sets;
 pub mod targets;
+mod tools;
 
 pub use cluster::ClusterCommand;
 pub use low::{Low, PxOptions, Typed, parse};
@@ -26,6 +29,7 @@ pub use options::nearest;
 pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};
 pub use sets::MagicSets;
 pub use targets::Targets;
+pub use tools::{TimeIt, Tool};
 
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;

@@ -21,11 +21,38 @@ pub enum MagicName {
     Cluster,
     /// `%engines`.
     Engines,
+    /// `%timeit` and `%%timeit`.
+    TimeIt,
+    /// `%who`.
+    Who,
+    /// `%whos`, IPython's longer form of `%who`.
+    Whos,
+    /// `%%bash`.
+    Bash,
+    /// `%%writefile`.
+    WriteFile,
+    /// `%run`.
+    Run,
+    /// `%load`.
+    Load,
+    /// `%fmt`.
+    Fmt,
+}
+
+/// The positions in which a magic may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// On a line, after `%`.
+    Line,
+    /// On the first line of a cell, after `%%`.
+    Cell,
+    /// Either.
+    Both,
 }
 
 impl MagicName {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::Px,
         Self::PxResult,
         Self::Result,
@@ -34,6 +61,14 @@ impl MagicName {
         Self::PxActivate,
         Self::Cluster,
         Self::Engines,
+        Self::TimeIt,
+        Self::Who,
+        Self::Whos,
+        Self::Bash,
+        Self::WriteFile,
+        Self::Run,
+        Self::Load,
+        Self::Fmt,
     ];
 
     /// As it is typed after `%`.
@@ -47,6 +82,32 @@ impl MagicName {
             Self::PxActivate => "pxactivate",
             Self::Cluster => "cluster",
             Self::Engines => "engines",
+            Self::TimeIt => "timeit",
+            Self::Who => "who",
+            Self::Whos => "whos",
+            Self::Bash => "bash",
+            Self::WriteFile => "writefile",
+            Self::Run => "run",
+            Self::Load => "load",
+            Self::Fmt => "fmt",
+        }
+    }
+
+    /// The positions in which it may stand.
+    pub fn form(self) -> Form {
+        match self {
+            Self::Px | Self::TimeIt => Form::Both,
+            // `%fmt` may have a single sign, since the rest of the cell is what it is about.
+            Self::Bash | Self::WriteFile | Self::Fmt => Form::Cell,
+            _ => Form::Line,
+        }
+    }
+
+    /// With the sign it is typed with.
+    pub fn signed(self) -> String {
+        match self.form() {
+            Form::Cell => format!("%%{self}"),
+            Form::Line | Form::Both => format!("%{self}"),
         }
     }
 

@@ -40,6 +40,9 @@ pub enum Opt {
     Hosts,
     Queue,
     Ip,
+    Loops,
+    Runs,
+    Append,
 }
 
 macro_rules! spec {
@@ -202,6 +205,40 @@ const TARGETS_ACTED: OptionSpec = spec!(
     Some("SPEC"),
     "the engines it is done to (default: all)"
 );
+
+const LOOPS: OptionSpec = spec!(
+    Loops,
+    "loops",
+    Some('n'),
+    Some("N"),
+    "loops of one run (default: as many as take a fortieth of a second)"
+);
+const RUNS: OptionSpec = spec!(
+    Runs,
+    "repeat",
+    Some('r'),
+    Some("N"),
+    "number of runs (default 20)"
+);
+const TARGETS_TIMED: OptionSpec = spec!(
+    Targets,
+    "targets",
+    Some('t'),
+    Some("SPEC"),
+    "time it on these engines instead"
+);
+const APPEND: OptionSpec = spec!(
+    Append,
+    "append",
+    Some('a'),
+    None,
+    "append to the file instead of replacing it"
+);
+
+/// Options of `%timeit`.
+pub const TIMEIT: &[OptionSpec] = &[LOOPS, RUNS, TARGETS_TIMED];
+/// Options of `%%writefile`.
+pub const WRITEFILE: &[OptionSpec] = &[APPEND];
 
 /// Options of `%px` and `%%px`.
 pub const PX: &[OptionSpec] = &[

@@ -7,6 +7,7 @@ use crate::cell::{
 };
 use crate::magic;
 use crate::report::{Fault, Notice, Place, notice};
+use futures::future::BoxFuture;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::MAGIC_FAILED;
 use phalanx_protocol::output::{MimeBundle, StreamName};
@@ -45,6 +46,21 @@ pub async fn run_cell(
         context.outlet().text(StreamName::Stdout, told).await;
     }
     result
+}
+
+/// Runs the text of a file as if it were a cell.
+///
+/// # Errors
+/// As [`run_cell`].
+pub(super) fn run_file<'a>(
+    services: &'a Services,
+    context: &CellContext,
+    name: &str,
+    source: &'a str,
+) -> BoxFuture<'a, Result<(), Fault>> {
+    let context = context.of_file(name, source);
+    // Boxed, since a file may run others.
+    Box::pin(async move { run_directives(services, &context, source).await })
 }
 
 async fn run_directives(

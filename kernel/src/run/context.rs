@@ -21,6 +21,8 @@ struct Inner {
     outlet: Outlet,
     asker: Asker,
     source: Arc<str>,
+    /// The name of the source; `None` for the cell itself.
+    file: Option<String>,
     count: usize,
     interrupted: CancellationToken,
     /// The user does not want to wait for what the interrupt has begun.
@@ -40,6 +42,7 @@ impl CellContext {
             outlet,
             asker,
             source: source.into(),
+            file: None,
             count,
             interrupted: CancellationToken::new(),
             insisted: CancellationToken::new(),
@@ -57,10 +60,21 @@ impl CellContext {
 
     /// The context of an expression that is evaluated once the cell is done.
     pub fn of_expression(&self, source: &str) -> Self {
+        self.beside(self.0.outlet.of_expression(), source, None)
+    }
+
+    /// The context of a file that the cell runs.
+    pub fn of_file(&self, name: &str, source: &str) -> Self {
+        self.beside(self.0.outlet.clone(), source, Some(name.to_owned()))
+    }
+
+    /// The context of other text, which ends with the cell.
+    fn beside(&self, outlet: Outlet, source: &str, file: Option<String>) -> Self {
         Self(Arc::new(Inner {
-            outlet: self.0.outlet.of_expression(),
+            outlet,
             asker: self.0.asker.clone(),
             source: source.into(),
+            file,
             count: self.0.count,
             interrupted: self.0.interrupted.clone(),
             insisted: self.0.insisted.clone(),
@@ -124,7 +138,10 @@ impl CellContext {
     /// A place in the cell.
     pub fn place(&self, map: SourceMap) -> Place {
         Place {
-            name: format!("In[{}]", self.0.count),
+            name: match &self.0.file {
+                Some(file) => file.clone(),
+                None => format!("In[{}]", self.0.count),
+            },
             text: Arc::clone(&self.0.source),
             map,
             span: None,

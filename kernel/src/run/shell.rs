@@ -3,7 +3,7 @@
 use super::{CellContext, Surroundings};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
@@ -22,11 +22,45 @@ pub async fn run(
     surroundings: &Surroundings,
     line: &str,
 ) -> Result<(), Failure> {
-    let mut command = Command::new("sh");
+    let (status, said) = stream(context, surroundings, "sh", line).await?;
+    if let Some(told) = silent(line, status.code(), said) {
+        context.outlet().text(StreamName::Stderr, told).await;
+    }
+    Ok(())
+}
+
+/// Runs a script; one that fails fails the cell.
+///
+/// # Errors
+/// As [`run`], and when the script ends with another exit code than 0.
+pub async fn script(
+    context: &CellContext,
+    surroundings: &Surroundings,
+    shell: &str,
+    script: &str,
+) -> Result<(), Failure> {
+    let (status, _) = stream(context, surroundings, shell, script).await?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::Error {
+        message: format!("{shell} ended with {status}"),
+        location: None,
+    })
+}
+
+/// Runs text by a shell and streams what it prints; its status, and true if it printed anything.
+async fn stream(
+    context: &CellContext,
+    surroundings: &Surroundings,
+    shell: &str,
+    text: &str,
+) -> Result<(ExitStatus, bool), Failure> {
+    let mut command = Command::new(shell);
     surroundings.surround(&mut command);
     let mut child = command
         .arg("-c")
-        .arg(line)
+        .arg(text)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -34,7 +68,7 @@ pub async fn run(
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| Failure::Environment {
-            message: format!("`sh` could not be started: {error}"),
+            message: format!("`{shell}` could not be started: {error}"),
             hint: None,
         })?;
     let output = async {
@@ -51,11 +85,11 @@ pub async fn run(
             return Err(Failure::Interrupted { lost: Vec::new() });
         }
     };
-    let status = child.wait().await.ok().and_then(|status| status.code());
-    if let Some(told) = silent(line, status, said) {
-        context.outlet().text(StreamName::Stderr, told).await;
-    }
-    Ok(())
+    let status = child.wait().await.map_err(|error| Failure::Environment {
+        message: format!("`{shell}` ended in an unknown way: {error}"),
+        hint: None,
+    })?;
+    Ok((status, said))
 }
 
 /// The notice for a line that may have been meant as Rust, if the shell has found or printed nothing.

@@ -6,11 +6,16 @@
 //! | `recall.rs` | `%pxresult` |
 //! | `cluster.rs` | `%cluster`, `%engines` |
 //! | `sync.rs` | `%cluster sync` |
+//! | `tools.rs`, `timeit.rs`, `who.rs`, `format.rs` | tools for cells |
 
 mod cluster;
+mod format;
 mod px;
 mod recall;
 mod sync;
+mod timeit;
+mod tools;
+mod who;
 
 use super::{CellContext, Services};
 use crate::cell::{RustText, SourceMap};
@@ -80,6 +85,17 @@ pub async fn carry_out(
         }
         Low::PxResult { out, group_by } => {
             return recall::recall(services, context, &suffix, out, group_by, standing).await;
+        }
+        Low::Tool(tool) => {
+            let order = tools::ToolOrder {
+                tool,
+                line,
+                body,
+                place,
+                start,
+                standing,
+            };
+            tools::use_tool(services, context, order).await?;
         }
         Low::Px { options, code } => {
             let text = body.unwrap_or_else(|| RustText {

@@ -1,0 +1,143 @@
+//! Variables as `%who` shows them: whatever a type allows.
+
+use crate::table::Table;
+use std::fmt::{self, Write};
+
+/// The most characters of a value that are shown.
+const MAX_VALUE: usize = 60;
+
+/// A variable that is to be shown. Methods of [`ByDebug`] come before those of [`ByName`], which every
+/// type has.
+#[derive(Debug)]
+pub struct Shown<'a, T: ?Sized>(pub &'a T);
+
+/// For types with a debug text.
+pub trait ByDebug {
+    /// The beginning of the value.
+    fn text(&self) -> String;
+}
+
+impl<T: fmt::Debug + ?Sized> ByDebug for Shown<'_, T> {
+    fn text(&self) -> String {
+        let mut beginning = Beginning {
+            text: String::new(),
+            room: MAX_VALUE,
+        };
+        // It ends early where there is no more room, and nothing else is formatted then.
+        if write!(beginning, "{:?}", self.0).is_err() {
+            beginning.text.push('…');
+        }
+        beginning.text
+    }
+}
+
+/// For all other types.
+pub trait ByName {
+    /// Nothing.
+    fn text(&self) -> String;
+}
+
+impl<T: ?Sized> ByName for &Shown<'_, T> {
+    fn text(&self) -> String {
+        String::new()
+    }
+}
+
+/// A variable that is to be measured. Methods of [`ByHeap`] come before those of [`BySize`].
+#[derive(Debug)]
+pub struct Measured<'a, T: ?Sized>(pub &'a T);
+
+/// For types whose elements are elsewhere.
+pub trait ByHeap {
+    /// The bytes of the value with its elements.
+    fn bytes(&self) -> usize;
+}
+
+impl<T> ByHeap for Measured<'_, Vec<T>> {
+    fn bytes(&self) -> usize {
+        size_of::<Vec<T>>() + self.0.capacity() * size_of::<T>()
+    }
+}
+
+impl<T> ByHeap for Measured<'_, Box<[T]>> {
+    fn bytes(&self) -> usize {
+        size_of::<Box<[T]>>() + size_of_val(&**self.0)
+    }
+}
+
+impl ByHeap for Measured<'_, String> {
+    fn bytes(&self) -> usize {
+        size_of::<String>() + self.0.capacity()
+    }
+}
+
+/// For all other types.
+pub trait BySize {
+    /// The bytes of the value itself.
+    fn bytes(&self) -> usize;
+}
+
+impl<T> BySize for &Measured<'_, T> {
+    fn bytes(&self) -> usize {
+        size_of::<T>()
+    }
+}
+
+/// Shows variables: their names, types, sizes and values.
+pub fn who(variables: &[(&str, &str, usize, String)]) {
+    let mut table = Table::new(["Variable", "Type", "Size", "Value"]);
+    for (name, ty, bytes, value) in variables {
+        table = table.row([*name, *ty, &size(*bytes), value.as_str()]);
+    }
+    // A kernel that does not answer shows nothing.
+    let _ = table.display();
+}
+
+fn size(bytes: usize) -> String {
+    let size = bytes as f64;
+    match size {
+        s if s >= 1e9 => format!("{:.1} GB", s / 1e9),
+        s if s >= 1e6 => format!("{:.1} MB", s / 1e6),
+        s if s >= 1e4 => format!("{:.1} kB", s / 1e3),
+        _ => format!("{bytes} B"),
+    }
+}
+
+/// A text that is cut on its way.
+struct Beginning {
+    text: String,
+    room: usize,
+}
+
+impl Write for Beginning {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            self.room = self.room.checked_sub(1).ok_or(fmt::Error)?;
+            self.text.push(if c == '\n' { ' ' } else { c });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ByDebug as _, ByHeap as _, ByName as _, BySize as _, Measured, Shown, size};
+
+    struct Opaque(#[expect(dead_code, reason = "it takes room")] u64);
+
+    #[test]
+    fn whatever_a_type_allows_is_shown() {
+        let many = vec![1.0; 1_000_000];
+        let text = (&Shown(&many)).text();
+        assert!(
+            text.starts_with("[1.0, 1.0,") && text.ends_with('…'),
+            "{text}"
+        );
+        assert_eq!((&Measured(&many)).bytes(), 8_000_024);
+        let opaque = Opaque(1);
+        assert_eq!((&Shown(&opaque)).text(), "");
+        assert_eq!((&Measured(&opaque)).bytes(), 8);
+        assert_eq!((&Shown("a")).text(), "\"a\"");
+        assert_eq!([24, 8_000_024].map(size), ["24 B", "8.0 MB"]);
+    }
+}

@@ -1,0 +1,121 @@
+//! Magics of IPython that Rust has no use for, or that have another name here.
+
+/// The names of magics, and the advice on what to type instead.
+const COUNTERPARTS: &[(&[&str], &str)] = &[
+    (
+        &["time"],
+        "`:time CODE` times a line, `:time` on a line of its own the cell below it; `%timeit` repeats it",
+    ),
+    (
+        &["matplotlib", "pylab"],
+        "plots need no set-up: `phalanx::svg`, `png`, `vega_lite` and `plotly` show them, and plotters draws them",
+    ),
+    (
+        &["pip", "conda", "mamba", "uv", "install"],
+        "`:dep NAME` adds a crate",
+    ),
+    (&["cd"], "`:cd FOLDER` changes the working folder"),
+    (
+        &["env", "set_env"],
+        "`:env NAME=VALUE` sets a variable, `:env` shows those that are set",
+    ),
+    (
+        &["lsmagic", "magic", "quickref"],
+        "`:help` lists all magics and commands",
+    ),
+    (
+        &["reset", "reset_selective"],
+        "`:clear` forgets everything, `:restart` the variables alone",
+    ),
+    (
+        &["prun", "lprun", "mprun", "memit"],
+        "`%timeit` times code; `perf record -p PID` profiles it, with the PID from `std::process::id()`",
+    ),
+    (
+        &["debug", "pdb", "xmode", "tb"],
+        "a panic names its place in the cell; `gdb -p PID` debugs the process, with the PID from `std::process::id()`",
+    ),
+    (
+        &["sh", "script", "system", "sx", "cmd"],
+        "`!COMMAND` runs a command of the shell, `%%bash` a script",
+    ),
+    (
+        &[
+            "pwd", "ls", "cat", "mkdir", "rm", "cp", "mv", "man", "less", "more", "ll",
+        ],
+        "programs are run by `!`, as in `!ls`",
+    ),
+    (&["file"], "it is `%%writefile FILE`"),
+    (
+        &["pycat", "loadpy"],
+        "`%load FILE` puts a file into the cell, `!cat FILE` shows it",
+    ),
+    (&["html", "HTML"], "call `phalanx::html(…)`"),
+    (&["latex"], "call `phalanx::latex(…)`"),
+    (
+        &["markdown"],
+        "call `phalanx::markdown(…)`, or make the cell a Markdown cell",
+    ),
+    (&["svg", "SVG"], "call `phalanx::svg(…)`"),
+    (
+        &["javascript", "js"],
+        "call `phalanx::html(…)` with a `<script>`",
+    ),
+    (
+        &["python", "python3", "pypy", "perl", "ruby"],
+        "run the program in a `%%bash` cell",
+    ),
+    (
+        &["capture"],
+        "`phalanx::widgets::Output` captures what a cell shows",
+    ),
+    (
+        &["history", "hist", "recall", "rerun"],
+        "the frontend keeps the history: Ctrl-R in a console",
+    ),
+    (
+        &["pinfo", "pinfo2", "pdoc", "psource", "pdef"],
+        "`NAME?` shows the documentation of a name, `NAME??` its source",
+    ),
+    (
+        &[
+            "load_ext",
+            "reload_ext",
+            "autoreload",
+            "config",
+            "alias",
+            "pprint",
+            "precision",
+            "gui",
+        ],
+        "nothing has to be set up for it here",
+    ),
+    (
+        &["who_ls"],
+        "`%who` shows the variables, `:vars` their types",
+    ),
+    (
+        &["store"],
+        "write values to a file with serde; a kernel keeps none from session to session",
+    ),
+];
+
+/// The advice on a magic of IPython.
+pub(super) fn counterpart(name: &str) -> Option<&'static str> {
+    let found = COUNTERPARTS.iter().find(|(names, _)| names.contains(&name));
+    found.map(|(_, hint)| *hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::magic::MagicName;
+
+    #[test]
+    fn no_magic_there_is_has_a_counterpart() {
+        for name in MagicName::ALL {
+            assert_eq!(counterpart(name.as_str()), None, "{name}");
+        }
+        assert!(counterpart("time").unwrap().contains(":time"));
+    }
+}

@@ -1,0 +1,204 @@
+//! Tools for cells, under the names IPython has given them.
+
+use super::cluster::argument;
+use super::options::{self, After, Given, Opt};
+use super::{MagicError, MagicName, Targets};
+use std::ops::Range;
+
+/// A tool, as it was typed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tool {
+    /// `%timeit` or `%%timeit`.
+    TimeIt(TimeIt),
+    /// `%who`.
+    Who,
+    /// `%%bash`.
+    Bash,
+    /// `%%writefile`.
+    WriteFile {
+        /// The file.
+        path: String,
+        /// True to append to it.
+        append: bool,
+    },
+    /// `%run`.
+    Run {
+        /// The file.
+        path: String,
+    },
+    /// `%load`.
+    Load {
+        /// The file.
+        path: String,
+    },
+    /// `%fmt`.
+    Format,
+}
+
+/// A measurement.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TimeIt {
+    /// Loops of one run.
+    pub loops: Option<u64>,
+    /// The number of runs.
+    pub runs: Option<usize>,
+    /// The engines it is for, with their range in the line; `None` for the notebook's own process.
+    pub targets: Option<(Targets, Range<usize>)>,
+    /// The code, in bytes of the line; of `%%timeit` the setup.
+    pub code: Range<usize>,
+}
+
+/// Most runs of one measurement.
+const MAX_RUNS: usize = 10_000;
+
+/// Reads what follows the name of a tool, which ends at byte `at` of the line.
+pub(super) fn parse(
+    name: MagicName,
+    line: &str,
+    at: usize,
+    is_cell: bool,
+) -> Result<Tool, MagicError> {
+    let nothing = || options::read(line, at, &[], After::Nothing).map(drop);
+    match name {
+        MagicName::TimeIt => timeit(line, at, is_cell).map(Tool::TimeIt),
+        MagicName::Bash => nothing().map(|()| Tool::Bash),
+        MagicName::Fmt => nothing().map(|()| Tool::Format),
+        MagicName::WriteFile => {
+            let (given, end) = options::read(line, at, options::WRITEFILE, After::Code)?;
+            let append = given.iter().any(|given| given.option == Opt::Append);
+            let path = file(name, line, end)?;
+            Ok(Tool::WriteFile { path, append })
+        }
+        MagicName::Run => file(name, line, at).map(|path| Tool::Run { path }),
+        MagicName::Load => file(name, line, at).map(|path| Tool::Load { path }),
+        _ => nothing().map(|()| Tool::Who),
+    }
+}
+
+fn timeit(line: &str, at: usize, is_cell: bool) -> Result<TimeIt, MagicError> {
+    let (given, start) = options::read(line, at, options::TIMEIT, After::Code)?;
+    let mut timeit = TimeIt::default();
+    for Given {
+        option,
+        value,
+        span,
+    } in given
+    {
+        match option {
+            Opt::Loops => timeit.loops = Some(count(value, span, u64::MAX)?),
+            Opt::Runs => timeit.runs = Some(count(value, span, MAX_RUNS)?),
+            Opt::Targets => {
+                timeit.targets = Some((Targets::parse(value, span.clone())?, span));
+            }
+            _ => {}
+        }
+    }
+    let code = line[start..].trim();
+    if code.is_empty() && !is_cell {
+        return Err(MagicError::new(0..at, "`%timeit` needs Rust code to time")
+            .hint("type it after `%timeit`, or use `%%timeit` for a whole cell"));
+    }
+    let start = line.len() - line[start..].trim_start().len();
+    timeit.code = start..start + code.len();
+    Ok(timeit)
+}
+
+fn count<N>(value: &str, span: Range<usize>, most: N) -> Result<N, MagicError>
+where
+    N: std::str::FromStr + PartialOrd + From<u8> + std::fmt::Display,
+{
+    match value.parse::<N>() {
+        Ok(count) if count >= N::from(1) && count <= most => Ok(count),
+        _ => Err(
+            MagicError::new(span, format!("`{value}` is not such a number"))
+                .hint(format!("a number from 1 to {most}")),
+        ),
+    }
+}
+
+fn file(name: MagicName, line: &str, at: usize) -> Result<String, MagicError> {
+    let file = argument(line, at)?;
+    let file = file.map(|(path, _)| path.to_owned());
+    file.ok_or_else(|| {
+        MagicError::new(0..at, format!("`{}` needs a file", name.signed()))
+            .hint(format!("type `{} FILE`", name.signed()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::magic::{Low, Targets, TimeIt, Tool, parse};
+
+    fn tool(line: &str) -> Tool {
+        match parse(line, &[]).unwrap().low {
+            Low::Tool(tool) => tool,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(line: &str) -> (String, String) {
+        let error = parse(line, &[]).unwrap_err();
+        (error.message, error.hint.unwrap_or_default())
+    }
+
+    #[test]
+    fn tools_are_read_as_ipython_reads_them() {
+        let line = "%timeit -n 10 -r3 -t 0 f(-1)";
+        let Tool::TimeIt(timeit) = tool(line) else {
+            panic!()
+        };
+        assert_eq!(&line[timeit.code.clone()], "f(-1)");
+        let expected = TimeIt {
+            loops: Some(10),
+            runs: Some(3),
+            targets: Some((Targets::Id(0), 21..22)),
+            code: timeit.code.clone(),
+        };
+        assert_eq!(timeit, expected);
+        assert!(matches!(tool("%%timeit"), Tool::TimeIt(_)));
+        let write = |path: &str, append| Tool::WriteFile {
+            path: path.to_owned(),
+            append,
+        };
+        assert_eq!(tool("%%writefile a.rs"), write("a.rs", false));
+        assert_eq!(tool("%%writefile -a \"a b.rs\""), write("a b.rs", true));
+        assert_eq!(
+            tool("%run ü.rs"),
+            Tool::Run {
+                path: "ü.rs".into()
+            }
+        );
+        assert_eq!(tool("%whos"), Tool::Who);
+        assert_eq!(tool("%%fmt"), Tool::Format);
+    }
+
+    #[test]
+    fn what_is_missing_or_elsewhere_is_told() {
+        for (line, told, hint) in [
+            ("%timeit", "needs Rust code", "%%timeit"),
+            (
+                "%timeit -r 0 f()",
+                "`0` is not such a number",
+                "from 1 to 10000",
+            ),
+            ("%run", "`%run` needs a file", "%run FILE"),
+            ("%bash ls", "`bash` is a cell magic", "%%bash"),
+            ("%%who", "`who` is not a cell magic", "%who"),
+            (
+                "%time f()",
+                "there is no magic `%time` for Rust",
+                ":time CODE",
+            ),
+            (
+                "%matplotlib inline",
+                "there is no magic `%matplotlib`",
+                "plotters",
+            ),
+            ("%%html", "there is no magic `%%html`", "phalanx::html"),
+        ] {
+            let (message, help) = refused(line);
+            assert!(message.contains(told), "{message}");
+            assert!(help.contains(hint), "{help}");
+        }
+    }
+}

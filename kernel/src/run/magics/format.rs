@@ -1,0 +1,129 @@
+//! `%fmt`: the cell as rustfmt writes it.
+
+use crate::cell::{DirectiveKind, split};
+use crate::run::{CellContext, Services, Surroundings};
+use phalanx_protocol::failure::Failure;
+use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
+use std::process::Stdio;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// The function that statements have to stand in.
+const BEFORE: &str = "fn cell() {\n";
+const AFTER: &str = "\n}\n";
+
+/// Columns by which the function indents the cell.
+const INDENT: usize = 4;
+
+/// Columns of a line of the cell.
+const WIDTH: usize = 100;
+
+pub(super) async fn format(
+    services: &Services,
+    context: &CellContext,
+    cell: &str,
+) -> Result<(), Failure> {
+    let variables = services.local().variables();
+    let mut formatted = String::new();
+    let mut at = 0;
+    // Magics and commands between the Rust stay as they are.
+    for directive in split(cell, &variables) {
+        if !matches!(directive.kind, DirectiveKind::Rust(_)) {
+            continue;
+        }
+        formatted.push_str(&cell[at..directive.span.start]);
+        let code = &cell[directive.span.clone()];
+        formatted.push_str(&rustfmt(services.surroundings(), code).await?);
+        at = directive.span.end;
+    }
+    formatted.push_str(&cell[at..]);
+    context.outlet().replace_cell(formatted);
+    Ok(())
+}
+
+async fn rustfmt(surroundings: &Surroundings, code: &str) -> Result<String, Failure> {
+    let mut command = Command::new("rustfmt");
+    surroundings.surround(&mut command);
+    let mut child = command
+        .args(["--edition", "2024", "--emit", "stdout", "--config"])
+        .arg(format!("max_width={}", WIDTH + INDENT))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| missing(&error.to_string()))?;
+    let mut stdin = child.stdin.take();
+    let text = format!("{BEFORE}{code}{AFTER}");
+    let write = async {
+        if let Some(mut stdin) = stdin.take() {
+            // A rustfmt that does not read says why when it ends.
+            let _ = stdin.write_all(text.as_bytes()).await;
+        }
+    };
+    let ((), output) = tokio::join!(write, child.wait_with_output());
+    let output = output.map_err(|error| missing(&error.to_string()))?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(match words.contains("is not installed") {
+            true => missing(words.trim()),
+            false => Failure::Usage {
+                message: format!("rustfmt does not understand the cell\n{}", words.trim()),
+                hint: None,
+            },
+        });
+    }
+    Ok(unwrapped(&String::from_utf8_lossy(&output.stdout)))
+}
+
+fn missing(why: &str) -> Failure {
+    Failure::Environment {
+        message: format!("rustfmt could not be started: {why}"),
+        hint: Some("`rustup component add rustfmt` adds it".to_owned()),
+    }
+}
+
+/// The statements of the function, at the margin; lines within texts stay where they are.
+fn unwrapped(function: &str) -> String {
+    let body = function.strip_prefix(BEFORE).unwrap_or(function);
+    let body = body.trim_end();
+    let body = body.strip_suffix('}').unwrap_or(body).trim_end();
+    let mut within_text = Vec::new();
+    let mut at = 0;
+    for token in tokenize(body, FrontmatterAllowed::No) {
+        let end = at + token.len as usize;
+        if matches!(token.kind, TokenKind::Literal { .. }) {
+            within_text.push(at..end);
+        }
+        at = end;
+    }
+    let mut text = String::new();
+    let mut start = 0;
+    for line in body.split_inclusive('\n') {
+        let is_text = within_text
+            .iter()
+            .any(|span| span.start < start && start < span.end);
+        let margin = " ".repeat(INDENT);
+        text.push_str(match is_text {
+            true => line,
+            false => line.strip_prefix(&margin).unwrap_or(line),
+        });
+        start += line.len();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_function_is_taken_away_and_texts_are_left_alone() {
+        let function =
+            "fn cell() {\n    let a = \"x\n    y\";\n    if a {\n        b()\n    }\n}\n";
+        assert_eq!(
+            unwrapped(function),
+            "let a = \"x\n    y\";\nif a {\n    b()\n}"
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! `%timeit`: code that the library repeats and measures, here or on engines.
+
+use super::px;
+use super::tools::ToolOrder;
+use crate::cell::{RustText, SourceMap};
+use crate::magic::{Blocking, PxOptions, Suffix, TimeIt, Tool};
+use crate::report::Fault;
+use crate::run::{CellContext, Services, body, cell};
+use phalanx_protocol::failure::Failure;
+
+pub(super) async fn timeit(
+    services: &Services,
+    context: &CellContext,
+    order: ToolOrder<'_>,
+) -> Result<(), Fault> {
+    let ToolOrder {
+        tool: Tool::TimeIt(timeit),
+        body: cell_body,
+        place,
+        start,
+        standing,
+        ..
+    } = order
+    else {
+        return Ok(());
+    };
+    let code = start + timeit.code.start..start + timeit.code.end;
+    let whole = &*place.text;
+    // The body of a cell follows its line.
+    let (setup, end) = match &cell_body {
+        Some(_) => (code.len(), whole.len()),
+        None => (0, code.end),
+    };
+    if whole[code.start + setup..end].trim().is_empty() {
+        let failure = Failure::Usage {
+            message: "there is no Rust code to time".to_owned(),
+            hint: Some("the code goes below the line of `%%timeit`".to_owned()),
+        };
+        return Err(Fault::at(failure, place));
+    }
+    let text = RustText {
+        source: whole[code.start..end].to_owned(),
+        map: SourceMap::starting_at(whole, code.start),
+    };
+    let text = measured(text, setup, &timeit);
+    let Some(targets) = timeit.targets else {
+        let text = body::prepare(services, context, text, &place).await?;
+        return cell::evaluate(services, context, text).await;
+    };
+    let order = px::PxOrder {
+        suffix: Suffix::default(),
+        options: PxOptions {
+            targets: Some(targets),
+            blocking: Some(Blocking::Wait),
+            ..PxOptions::default()
+        },
+        text,
+        place,
+        start,
+        standing,
+    };
+    px::px(services, context, order).await.map(drop)
+}
+
+/// The text in a block, its first `setup` bytes once and the rest as what is measured.
+fn measured(text: RustText, setup: usize, timeit: &TimeIt) -> RustText {
+    let TimeIt { loops, runs, .. } = timeit;
+    let begin = format!(" phalanx::__magic::timeit({loops:?}, {runs:?}, || {{");
+    let RustText { source, mut map } = text;
+    let (before, code) = source.split_at(setup);
+    let mut measured = String::new();
+    let mut insert = |measured: &mut String, text: &str| {
+        map.add_inserted(measured, text);
+        measured.push_str(text);
+    };
+    insert(&mut measured, "{");
+    measured.push_str(before);
+    insert(&mut measured, &begin);
+    measured.push_str(code);
+    // A comment ends with its line.
+    measured.push_str("\n}) }");
+    RustText {
+        source: measured,
+        map,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_repeated_and_the_setup_is_not() {
+        let cell = "%%timeit let n = 3;\nf(n)";
+        let text = RustText {
+            source: cell[9..].to_owned(),
+            map: SourceMap::starting_at(cell, 9),
+        };
+        let timeit = TimeIt {
+            loops: Some(5),
+            ..TimeIt::default()
+        };
+        let text = measured(text, 10, &timeit);
+        assert_eq!(
+            text.source,
+            "{let n = 3; phalanx::__magic::timeit(Some(5), None, || {\nf(n)\n}) }"
+        );
+    }
+}

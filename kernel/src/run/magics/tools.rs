@@ -1,0 +1,123 @@
+//! Tools for cells: what IPython's users expect of a notebook.
+
+use super::{Standing, format, timeit, who};
+use crate::cell::RustText;
+use crate::magic::Tool;
+use crate::report::{Fault, Place};
+use crate::run::{CellContext, Services, cell, shell};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::output::StreamName;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// A tool that is to be used.
+#[derive(Debug)]
+pub(super) struct ToolOrder<'a> {
+    pub(super) tool: Tool,
+    /// The line, from its `%` on.
+    pub(super) line: &'a str,
+    /// The body of a cell magic.
+    pub(super) body: Option<RustText>,
+    /// The location of the line.
+    pub(super) place: Place,
+    /// The line's first byte in the place's text.
+    pub(super) start: usize,
+    pub(super) standing: Standing,
+}
+
+pub(super) async fn use_tool(
+    services: &Services,
+    context: &CellContext,
+    order: ToolOrder<'_>,
+) -> Result<(), Fault> {
+    if order.standing == Standing::InRust {
+        // The process that it needs is at work on the cell.
+        let failure = Failure::Usage {
+            message: format!("`{}` cannot stand within Rust code", order.line),
+            hint: Some("put it before or after the code, or in a cell of its own".to_owned()),
+        };
+        return Err(Fault::at(failure, order.place));
+    }
+    let place = order.place.clone();
+    let body = order.body.as_ref().map_or("", |body| body.source.as_str());
+    let done = match &order.tool {
+        Tool::TimeIt(_) => return timeit::timeit(services, context, order).await,
+        Tool::Who => who::who(services, context).await,
+        Tool::Bash => shell::script(context, services.surroundings(), "bash", body).await,
+        Tool::Format => format::format(services, context, body).await,
+        Tool::WriteFile { path, append } => {
+            let file = services.surroundings().resolve(path);
+            match write(&file, body, *append) {
+                Ok(verb) => {
+                    let text = format!("{verb} {path}\n");
+                    context.outlet().text(StreamName::Stdout, text).await;
+                    Ok(())
+                }
+                Err(error) => Err(unusable(&file, "written", &error)),
+            }
+        }
+        Tool::Run { path } => match read(services, path) {
+            Ok(text) => return cell::run_file(services, context, path, &text).await,
+            Err(failure) => Err(failure),
+        },
+        Tool::Load { path } => read(services, path).map(|text| {
+            context
+                .outlet()
+                .replace_cell(format!("// %load {path}\n{text}"));
+        }),
+    };
+    done.map_err(|failure| Fault::at(failure, place))
+}
+
+fn read(services: &Services, path: &str) -> Result<String, Failure> {
+    let file = services.surroundings().resolve(path);
+    fs::read_to_string(&file).map_err(|error| unusable(&file, "read", &error))
+}
+
+/// Writes a file; the word for what was done.
+fn write(file: &Path, text: &str, append: bool) -> io::Result<&'static str> {
+    let verb = match (append, file.exists()) {
+        (true, true) => "Appending to",
+        (false, true) => "Overwriting",
+        (_, false) => "Writing",
+    };
+    let mut file = File::options()
+        .create(true)
+        .write(true)
+        .append(append)
+        .truncate(!append)
+        .open(file)?;
+    file.write_all(text.as_bytes())?;
+    if !text.is_empty() && !text.ends_with('\n') {
+        file.write_all(b"\n")?;
+    }
+    Ok(verb)
+}
+
+fn unusable(file: &Path, what: &str, error: &io::Error) -> Failure {
+    Failure::Usage {
+        message: format!("{} cannot be {what}: {error}", file.display()),
+        hint: Some("relative paths begin at the working folder, which `!pwd` shows".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_replaced_and_appended_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("größe.rs");
+        for (text, append, verb, content) in [
+            ("a", true, "Writing", "a\n"),
+            ("b\n", true, "Appending to", "a\nb\n"),
+            ("c", false, "Overwriting", "c\n"),
+        ] {
+            assert_eq!(write(&file, text, append).unwrap(), verb);
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+        }
+        assert!(write(folder.path(), "", false).is_err());
+    }
+}

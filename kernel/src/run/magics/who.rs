@@ -1,0 +1,47 @@
+//! `%who`: the variables with their types, sizes and values.
+
+use crate::run::{CellContext, Services};
+use phalanx_protocol::failure::Failure;
+use phalanx_protocol::output::StreamName;
+use std::fmt::Write as _;
+
+pub(super) async fn who(services: &Services, context: &CellContext) -> Result<(), Failure> {
+    let known = services.local().evaluate(context, String::new()).await?;
+    if known.variables.is_empty() {
+        let text = "There are no variables.\n";
+        context.outlet().text(StreamName::Stdout, text).await;
+        return Ok(());
+    }
+    let source = shown(&known.variables);
+    services.local().evaluate(context, source).await.map(drop)
+}
+
+/// Code that shows variables, given their names and types.
+fn shown(variables: &[(String, String)]) -> String {
+    let mut source =
+        "{ use phalanx::__magic::{ByDebug as _, ByHeap as _, ByName as _, BySize as _}; phalanx::__magic::who(&["
+            .to_owned();
+    for (name, ty) in variables {
+        // Writing to a string does not fail.
+        let _ = write!(
+            source,
+            "({name:?}, {ty:?}, (&phalanx::__magic::Measured(&{name})).bytes(), (&phalanx::__magic::Shown(&{name})).text()), "
+        );
+    }
+    source + "]) }"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_is_looked_at_by_reference() {
+        let source = shown(&[("größe".to_owned(), "&'static str".to_owned())]);
+        assert!(
+            source.contains("(\"größe\", \"&'static str\", "),
+            "{source}"
+        );
+        assert!(source.contains("Shown(&größe)).text()"), "{source}");
+    }
+}
