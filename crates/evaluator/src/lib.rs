@@ -41,5 +41,14 @@ pub fn hook() {
     evcxr::hook();
 }
 
+/// Writes the library that cells depend on to a folder, as the packages `phalanx` and `protocol`.
+///
+/// # Errors
+/// When the folder cannot be written to.
+#[cfg(feature = "evcxr")]
+pub fn export_library(folder: &std::path::Path) -> std::io::Result<()> {
+    evcxr::export_library(folder)
+}
+
 /// Environment variable that holds the path of the kernel's socket for an evaluator process.
 const SOCKET_VAR: &str = "PHALANX_EVALUATOR_SOCKET";

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::host;
 use data_encoding::BASE64;
 use phalanx_protocol::host::{HostReply, HostRequest, place_marker};
+use phalanx_protocol::look::bar;
 use phalanx_protocol::output::{Display, Output};
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -238,8 +239,13 @@ impl DisplayHandle {
     }
 }
 
-/// Hands an output to the owner and marks its place among the text.
+/// Hands an output to the owner and marks its place among the text. Where there is none, in a program
+/// made of a notebook, its text is printed.
 pub(crate) fn put(output: Output) -> Result<(), Error> {
+    if !host::is_there() {
+        printed(&output);
+        return Ok(());
+    }
     match host::call(&HostRequest::Output(output))? {
         HostReply::Place(place) => {
             let mut stdout = std::io::stdout().lock();
@@ -248,6 +254,17 @@ pub(crate) fn put(output: Output) -> Result<(), Error> {
             Ok(())
         }
         other => Err(host::unexpected(&other)),
+    }
+}
+
+/// Prints what is shown for the first time.
+fn printed(output: &Output) {
+    if let Output::Display(display) = output
+        && !display.update
+        && !bar::is_bar(display)
+        && let Some(text) = display.data.text()
+    {
+        println!("{text}");
     }
 }
 

@@ -13,6 +13,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Returns true within a cell: only there is somebody to ask.
+pub(crate) fn is_there() -> bool {
+    std::env::var_os(HOST_SOCKET_VAR).is_some()
+}
+
 /// Asks the owner something and waits for its answer.
 ///
 /// Text printed before comes first: stdout is flushed.

@@ -3,6 +3,7 @@
 mod cache;
 mod cluster;
 mod doctor;
+mod export;
 mod install;
 mod kernel;
 mod trial;
@@ -58,6 +59,8 @@ enum Command {
         #[command(subcommand)]
         command: Option<cache::CacheCommand>,
     },
+    /// Write a notebook as a cargo project that prints the same.
+    Export(export::ExportArgs),
     /// Compile cells for a kernel.
     #[command(hide = true)]
     Evaluator {
@@ -120,6 +123,7 @@ fn run() -> ExitCode {
         Command::Uninstall(args) => ended(install::uninstall(&args)),
         Command::Doctor { fix } => doctor::run(fix, backend(false)),
         Command::Cache { command } => ended(cache::run(command)),
+        Command::Export(args) => ended(export::run(&args)),
         Command::Evaluator {
             kind,
             #[cfg(feature = "echo")]

@@ -113,6 +113,20 @@ fn culprit(failure: &Failure, all: &[Resolved]) -> usize {
     all.iter().position(is_named).unwrap_or(last)
 }
 
+/// The line of `[dependencies]` that a `:dep` means, or a name alone.
+///
+/// # Errors
+/// The fault.
+pub(crate) fn dependency_spec(
+    argument: &str,
+    surroundings: &Surroundings,
+) -> Result<String, String> {
+    match resolve(argument, surroundings) {
+        Ok(resolved) => Ok(resolved.spec),
+        Err(trouble) => Err(trouble.message),
+    }
+}
+
 fn resolve(argument: &str, surroundings: &Surroundings) -> Result<Resolved, Trouble> {
     if argument.is_empty() {
         return Err(trouble(

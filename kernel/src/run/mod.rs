@@ -46,6 +46,7 @@ pub(crate) mod unresolved;
 
 pub use cell::{evaluate_expression, run_cell};
 pub use context::CellContext;
+pub(crate) use dependency::dependency_spec;
 pub use local::{CellCall, Local};
 pub use moved::Moved;
 pub use programs::Programs;

@@ -19,18 +19,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Writes the library unless it is there; answers the folder of the `phalanx` package.
 pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
-    let packages = [
-        (
-            "phalanx",
-            &PHALANX,
-            manifest("phalanx", PHALANX_DEPENDENCIES),
-        ),
-        (
-            "protocol",
-            &PROTOCOL,
-            manifest("phalanx-protocol", PROTOCOL_DEPENDENCIES),
-        ),
-    ];
+    let packages = packages();
     let lock = library_lock::contents();
     let mut hasher = DefaultHasher::new();
     hasher.write(lock.as_bytes());
@@ -62,6 +51,33 @@ pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
         Err(_) if folder.is_dir() => Ok(package),
         Err(error) => Err(error),
     }
+}
+
+/// Writes the packages of the library to a folder that somebody else owns.
+pub(crate) fn export(folder: &Path) -> io::Result<()> {
+    for (name, sources, manifest) in packages() {
+        let package = folder.join(name);
+        std::fs::create_dir_all(package.join("src"))?;
+        sources.extract(package.join("src"))?;
+        std::fs::write(package.join("Cargo.toml"), manifest)?;
+    }
+    Ok(())
+}
+
+/// The packages: the name of each folder, the sources and the manifest.
+fn packages() -> [(&'static str, &'static Dir<'static>, String); 2] {
+    [
+        (
+            "phalanx",
+            &PHALANX,
+            manifest("phalanx", PHALANX_DEPENDENCIES),
+        ),
+        (
+            "protocol",
+            &PROTOCOL,
+            manifest("phalanx-protocol", PROTOCOL_DEPENDENCIES),
+        ),
+    ]
 }
 
 fn hash(folder: &Dir<'_>, hasher: &mut DefaultHasher) {

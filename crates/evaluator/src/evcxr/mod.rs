@@ -48,4 +48,5 @@ mod untyped;
 mod variables;
 
 pub(crate) use analyzer::analyzer;
+pub(crate) use library::export as export_library;
 pub(crate) use start::{hook, start};

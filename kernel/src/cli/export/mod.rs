@@ -1,0 +1,130 @@
+//! `phalanx export`: a notebook as a cargo project that prints the same.
+//!
+//! | file | what |
+//! |---|---|
+//! | `program.rs` | the cells as one `main.rs` |
+//! | `manifest.rs` | the `:dep` lines as a `Cargo.toml` |
+
+mod manifest;
+mod program;
+
+use anyhow::{Context, bail};
+use manifest::Manifest;
+use program::Program;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Arguments of `phalanx export`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExportArgs {
+    /// The notebook, or a file of Rust that `jupyter run` would run.
+    notebook: PathBuf,
+    /// The folder of the project; the notebook's name without its ending by default.
+    #[arg(long, short)]
+    output: Option<PathBuf>,
+}
+
+/// Writes the project.
+pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
+    let ExportArgs { notebook, output } = args;
+    let text = fs::read_to_string(notebook)
+        .with_context(|| format!("{} cannot be read", notebook.display()))?;
+    let cells = match notebook.extension() {
+        Some(ending) if ending == "ipynb" => {
+            cells(&text).with_context(|| format!("{} is not a notebook", notebook.display()))?
+        }
+        _ => vec![text],
+    };
+    let folder = output
+        .clone()
+        .unwrap_or_else(|| notebook.with_extension(""));
+    if folder
+        .read_dir()
+        .is_ok_and(|mut files| files.next().is_some())
+    {
+        bail!(
+            "{} is not empty: name another folder with `-o`, or remove it",
+            folder.display()
+        );
+    }
+    let program = Program::of(&cells);
+    let beside = notebook.parent().unwrap_or(Path::new(""));
+    let manifest = Manifest::of(&folder, beside, &program)?;
+    fs::create_dir_all(folder.join("src"))
+        .with_context(|| format!("{} cannot be made", folder.display()))?;
+    let main = folder.join("src/main.rs");
+    write(&folder.join("Cargo.toml"), &manifest.text())?;
+    write(&main, &program.text())?;
+    write(&folder.join(".gitignore"), "/target\n")?;
+    if manifest.needs_library() {
+        library(&folder)?;
+    }
+    format(&main);
+    println!("Wrote {}.", folder.display());
+    for line in &program.left_out {
+        println!("Left out, as a comment: {line}");
+    }
+    println!(
+        "`cargo run --manifest-path {}` builds and runs it.",
+        folder.join("Cargo.toml").display()
+    );
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))
+}
+
+/// The library of the notebooks, which is in this program.
+fn library(folder: &Path) -> anyhow::Result<()> {
+    #[cfg(feature = "evcxr")]
+    phalanx_evaluator::export_library(folder)
+        .with_context(|| format!("the library cannot be written to {}", folder.display()))?;
+    #[cfg(not(feature = "evcxr"))]
+    let _ = folder;
+    Ok(())
+}
+
+/// Formats a file where there is a rustfmt; without one it is as readable as the notebook was.
+fn format(file: &Path) {
+    let formatted = Command::new("rustfmt")
+        .args(["--edition", "2024"])
+        .arg(file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if let Err(error) = formatted {
+        tracing::debug!(%error, "no rustfmt");
+    }
+}
+
+/// The sources of a notebook's code cells.
+fn cells(text: &str) -> anyhow::Result<Vec<String>> {
+    let notebook: Value = serde_json::from_str(text)?;
+    let cells = notebook.get("cells").and_then(Value::as_array);
+    let cells = cells.context("there is no list of cells")?;
+    let code = cells.iter().filter(|cell| cell["cell_type"] == "code");
+    let source = |cell: &Value| match &cell["source"] {
+        Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
+        source => source.as_str().unwrap_or_default().to_owned(),
+    };
+    Ok(code.map(source).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_cells_are_read_in_both_forms() {
+        let notebook = r##"{"cells": [
+            {"cell_type": "code", "source": ["a\n", "b"]},
+            {"cell_type": "markdown", "source": "# no"},
+            {"cell_type": "code", "source": "c"}
+        ]}"##;
+        assert_eq!(cells(notebook).unwrap(), ["a\nb", "c"]);
+        assert!(cells("{}").is_err());
+    }
+}

@@ -1,0 +1,279 @@
+//! The cells of a notebook as one program: items beside `main`, statements in it.
+
+use crate::cell::{DirectiveKind, items, split};
+use crate::run::unresolved::occurs;
+use ra_ap_syntax::ast::{self, AstNode, HasName};
+use ra_ap_syntax::{Edition, SourceFile};
+use std::fmt::Write as _;
+
+/// The function that the parser needs around statements.
+const BEFORE: &str = "fn cell() {\n";
+const AFTER: &str = "\n}";
+
+/// Macros that give no value worth showing.
+const SILENT: [&str; 8] = [
+    "println",
+    "print",
+    "eprintln",
+    "eprint",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "todo",
+];
+
+/// A notebook as a program.
+#[derive(Debug, Default)]
+pub(super) struct Program {
+    /// The items by their names, in the order in which they were first defined.
+    items: Vec<(String, String)>,
+    /// The body of `main`.
+    body: String,
+    /// The arguments of `:dep` lines.
+    pub(super) dependencies: Vec<String>,
+    /// Lines that have no counterpart in a program.
+    pub(super) left_out: Vec<String>,
+    shows: bool,
+    awaits: bool,
+    has_main: bool,
+}
+
+impl Program {
+    /// The program of these cells.
+    pub(super) fn of(cells: &[String]) -> Self {
+        let mut program = Self::default();
+        for (at, cell) in cells.iter().enumerate() {
+            let mut body = String::new();
+            for directive in split(cell, &[]) {
+                let line = cell[directive.span.clone()].trim_end();
+                match directive.kind {
+                    // What magics are within Rust, only a kernel does.
+                    DirectiveKind::Rust(text) if text.source.contains("phalanx::__magic::") => {
+                        program.leave_out(line, &mut body);
+                    }
+                    DirectiveKind::Rust(text) => program.rust(&text.source, &mut body),
+                    DirectiveKind::Command(line) => match line.strip_prefix(":dep ") {
+                        Some(argument) => program.dependencies.push(argument.trim().to_owned()),
+                        None => program.leave_out(&line, &mut body),
+                    },
+                    _ => program.leave_out(line, &mut body),
+                }
+            }
+            if !body.is_empty() {
+                let _ = write!(program.body, "    // In [{}]\n{body}\n", at + 1);
+            }
+        }
+        program
+    }
+
+    fn leave_out(&mut self, text: &str, body: &mut String) {
+        self.left_out
+            .push(text.lines().next().unwrap_or_default().to_owned());
+        for line in text.lines() {
+            let _ = writeln!(body, "    // {line}");
+        }
+    }
+
+    fn rust(&mut self, source: &str, body: &mut String) {
+        let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
+        let root = parsed.syntax_node();
+        let function = root.descendants().find_map(ast::Fn::cast);
+        let Some(list) = function.and_then(|cell| cell.body()?.stmt_list()) else {
+            return self.leave_out(source, body);
+        };
+        let mut start = 0;
+        // With the comments before it.
+        let mut text = |node: &ra_ap_syntax::SyntaxNode| {
+            let end = usize::from(node.text_range().end()).saturating_sub(BEFORE.len());
+            let text = source.get(start..end).unwrap_or_default().trim();
+            start = end.min(source.len());
+            text.to_owned()
+        };
+        for statement in list.statements() {
+            let text = text(statement.syntax());
+            match statement {
+                ast::Stmt::Item(item) => self.item(&item, text),
+                other => {
+                    self.awaits |= awaits(other.syntax());
+                    let _ = writeln!(body, "{text}");
+                }
+            }
+        }
+        if let Some(value) = list.tail_expr() {
+            let text = text(value.syntax());
+            self.awaits |= awaits(value.syntax());
+            if is_silent(&value) {
+                let _ = writeln!(body, "{text};");
+            } else {
+                self.shows = true;
+                let (comments, value) = parted(&text, &value);
+                let _ = writeln!(body, "{comments}show(&({value}));");
+            }
+        }
+    }
+
+    /// Takes an item, in place of an earlier one of the same name.
+    fn item(&mut self, item: &ast::Item, text: String) {
+        let is_main = matches!(item, ast::Item::Fn(function)
+            if function.name().is_some_and(|name| name.text() == "main"));
+        self.has_main |= is_main;
+        let text = match is_main {
+            // There is one already, which runs it at its end, as the notebook did.
+            true => text.replacen("fn main", "fn notebook_main", 1),
+            false => text,
+        };
+        let known = items(&text).pop();
+        let name = known.map_or_else(|| text.clone(), |item| item.name);
+        match self.items.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, earlier)) => *earlier = text,
+            None => self.items.push((name, text)),
+        }
+    }
+
+    /// Returns true if a word occurs in the program.
+    pub(super) fn mentions(&self, word: &str) -> bool {
+        let mut texts = self.items.iter().map(|(_, text)| text);
+        occurs(&self.body, word) || texts.any(|text| occurs(text, word))
+    }
+
+    /// Returns true if the statements wait for futures.
+    pub(super) fn awaits(&self) -> bool {
+        self.awaits
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = String::from("#![allow(unused)]\n\n");
+        for (_, item) in &self.items {
+            let _ = writeln!(text, "{item}\n");
+        }
+        let (attribute, word) = match self.awaits {
+            true => ("#[tokio::main]\n", "async "),
+            false => ("", ""),
+        };
+        let _ = writeln!(
+            text,
+            "{attribute}{word}fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{}{}    Ok(())\n}}",
+            self.body,
+            if self.has_main {
+                "    notebook_main();\n"
+            } else {
+                ""
+            },
+        );
+        if self.shows {
+            text.push_str(SHOW);
+        }
+        text
+    }
+}
+
+/// Prints a value as a notebook shows it.
+const SHOW: &str = "
+/// Prints the value of a cell.
+fn show<T: std::fmt::Debug + ?Sized>(value: &T) {
+    let text = format!(\"{value:?}\");
+    if text != \"()\" {
+        println!(\"{text}\");
+    }
+}
+";
+
+/// The comments before a value, and the value.
+fn parted<'a>(text: &'a str, value: &ast::Expr) -> (String, &'a str) {
+    let length = usize::from(value.syntax().text_range().len());
+    match text.len().checked_sub(length) {
+        Some(at) if at > 0 && text.is_char_boundary(at) => {
+            (format!("{}\n", text[..at].trim_end()), &text[at..])
+        }
+        _ => (String::new(), text),
+    }
+}
+
+/// Returns true for an expression without a value: a loop, a block without one, `println!`.
+fn is_silent(value: &ast::Expr) -> bool {
+    match value {
+        ast::Expr::ForExpr(_) | ast::Expr::WhileExpr(_) => true,
+        ast::Expr::BinExpr(operation) => {
+            let kind = operation.op_kind();
+            matches!(kind, Some(ast::BinaryOp::Assignment { .. }))
+        }
+        ast::Expr::IfExpr(condition) => condition.else_branch().is_none(),
+        ast::Expr::BlockExpr(block) => block.tail_expr().is_none_or(|tail| is_silent(&tail)),
+        ast::Expr::MacroExpr(call) => {
+            let path = call.macro_call().and_then(|call| call.path());
+            let name = path.and_then(|path| path.segment()?.name_ref());
+            name.is_some_and(|name| SILENT.contains(&&*name.text()))
+        }
+        _ => false,
+    }
+}
+
+/// Returns true if a statement itself waits, and not an `async` block or a function in it.
+fn awaits(statement: &ra_ap_syntax::SyntaxNode) -> bool {
+    let waits = statement.descendants().filter_map(ast::AwaitExpr::cast);
+    let is_own = |wait: &ast::AwaitExpr| {
+        let mut around = wait.syntax().ancestors();
+        !around.any(|node| {
+            let is_async = |block: ast::BlockExpr| block.async_token().is_some();
+            let is_function =
+                |function: ast::Fn| function.name().is_some_and(|name| name.text() != "cell");
+            ast::BlockExpr::cast(node.clone()).is_some_and(is_async)
+                || ast::Fn::cast(node.clone()).is_some_and(is_function)
+                || ast::ClosureExpr::can_cast(node.kind())
+        })
+    };
+    waits.filter(is_own).count() > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(cells: &[&str]) -> Program {
+        let cells: Vec<String> = cells.iter().map(|cell| (*cell).to_owned()).collect();
+        Program::of(&cells)
+    }
+
+    #[test]
+    fn items_stand_beside_main_and_statements_in_it() {
+        let program = program(&[
+            ":dep rand = \"0.9\"\nuse rand::random;",
+            "/// One.\nfn f() -> u32 { 1 }\n// the first\nlet a = f();",
+            "fn f() -> u32 { 2 }\nlet b = a + f();\n// what comes of it\nb",
+            "println!(\"{b}\")",
+            "for _ in 0..2 { f(); }",
+            "%%px\nlet id = 1;",
+            "!ls\na",
+        ]);
+        assert_eq!(program.dependencies, ["rand = \"0.9\""]);
+        assert_eq!(program.left_out, ["%%px", "!ls"]);
+        let text = program.text();
+        assert!(
+            !text.contains("u32 { 1 }") && text.contains("fn f() -> u32 { 2 }"),
+            "{text}"
+        );
+        for part in [
+            "use rand::random;\n",
+            "// In [2]\n// the first\nlet a = f();\n",
+            "let b = a + f();\n// what comes of it\nshow(&(b));",
+            "println!(\"{b}\");",
+            "for _ in 0..2 { f(); };",
+            "// %%px\n    // let id = 1;",
+            "// !ls\nshow(&(a));",
+            "fn main() -> Result<(), Box<dyn std::error::Error>> {",
+            "fn show<T",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_program_waits_and_runs_the_notebooks_main() {
+        let waiting = program(&["let a = async { f().await };\na.await"]);
+        assert!(waiting.text().contains("#[tokio::main]\nasync fn main()"));
+        assert!(!program(&["let a = async { f().await };"]).awaits());
+        let with_main = program(&["fn main() { println!(\"x\") }"]).text();
+        assert!(with_main.contains("fn notebook_main() {"), "{with_main}");
+        assert!(with_main.contains("    notebook_main();\n"), "{with_main}");
+    }
+}
