@@ -2,6 +2,7 @@
 //! calls.
 
 use crate::__store::VariableStore;
+use crate::backtrace;
 use crate::function::Travels;
 use crate::namespace;
 use crate::table::debug::{self, may_be_table};
@@ -325,6 +326,9 @@ pub extern "C" fn phalanx_cell_begin() {
         }
         let message = info.payload_as_str().unwrap_or("a value that is no text");
         let location = info.location().map(ToString::to_string);
+        if let Some(functions) = backtrace::wanted() {
+            std::eprint!("{functions}");
+        }
         report_panic(message, &location.unwrap_or_default());
     }));
 }

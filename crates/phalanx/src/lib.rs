@@ -21,6 +21,7 @@
 //! | [`engine_id`] | the number of the engine a `%%px` cell runs on |
 
 mod async_result;
+mod backtrace;
 mod client;
 mod display;
 mod engine;

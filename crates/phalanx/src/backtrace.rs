@@ -1,0 +1,74 @@
+//! Backtraces of panics in cells: the user's functions, without those around them.
+
+use std::backtrace::Backtrace;
+
+/// The crates whose functions say nothing about a cell.
+const MACHINERY: [&str; 5] = ["std", "core", "alloc", "phalanx", "phalanx_runtime"];
+
+/// The beginning of the name of a cell's entry function.
+const ENTRY: &str = "run_user_code_";
+
+/// The crate a cell is compiled as.
+const CELL: &str = "ctx::";
+
+/// The functions that have led to here, the innermost first, if the user wants to know:
+/// `RUST_BACKTRACE` is set, and not to 0.
+pub(crate) fn wanted() -> Option<String> {
+    std::env::var("RUST_BACKTRACE")
+        .ok()
+        .filter(|value| value != "0")?;
+    let functions = functions(&Backtrace::force_capture().to_string());
+    let mut text = String::from("stack backtrace of the notebook's functions:\n");
+    for (at, function) in functions.iter().enumerate() {
+        text += &format!("{at:4}: {function}\n");
+    }
+    (!functions.is_empty()).then_some(text)
+}
+
+/// The user's functions in the text of a backtrace.
+fn functions(backtrace: &str) -> Vec<String> {
+    let names = backtrace.lines().filter_map(|line| {
+        let (number, name) = line.trim_start().split_once(": ")?;
+        number.parse::<usize>().ok().map(|_| name.trim())
+    });
+    let names = names.take_while(|name| !name.contains(ENTRY));
+    let users = names.filter(|name| {
+        let path = name.trim_start_matches(['<', '&', '(', '[', '*']);
+        let path = path.trim_start_matches("dyn ");
+        let first = path.split("::").next().unwrap_or(path);
+        // Of the machinery, and symbols that are no paths.
+        path.contains("::") && !MACHINERY.contains(&first)
+    });
+    users.map(|name| name.replace(CELL, "")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_functions_are_left() {
+        let backtrace = "\
+   0: std::backtrace_rs::backtrace::libunwind::trace
+             at /rustc/x/library/std/src/backtrace.rs:1:2
+   1: phalanx::backtrace::wanted
+   2: rust_begin_unwind
+   3: core::panicking::panic_fmt
+   4: ctx::inner
+             at ./src/lib.rs:3:5
+   5: <alloc::boxed::Box<F,A> as core::ops::function::FnOnce<Args>>::call_once
+   6: <ctx::Counter as core::iter::Iterator>::next
+   7: rayon::iter::run
+   8: ctx::run_user_code_3::{{closure}}
+   9: run_user_code_3
+  10: ctx::never";
+        assert_eq!(
+            functions(backtrace),
+            [
+                "inner",
+                "<Counter as core::iter::Iterator>::next",
+                "rayon::iter::run"
+            ]
+        );
+    }
+}
