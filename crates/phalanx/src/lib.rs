@@ -42,6 +42,8 @@ mod view;
 #[doc(hidden)]
 pub mod __cell;
 #[doc(hidden)]
+pub mod __log;
+#[doc(hidden)]
 pub mod __magic;
 #[doc(hidden)]
 pub mod __store;

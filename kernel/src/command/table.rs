@@ -53,6 +53,8 @@ pub enum Doer {
     Help,
     /// `:last_error_json`
     LastErrorJson,
+    /// `:log`
+    Log,
     /// `:quit`
     Quit,
     /// `:snapshot`
@@ -193,6 +195,13 @@ pub const COMMANDS: &[CommandSpec] = &[
         "[--quiet]",
         Values::Closed(&["--quiet"]),
         "loads `evcxr.toml`, `init.evcxr` and `prelude.rs` again",
+    ),
+    ours(
+        ":log",
+        "off|error|warn|info|debug|trace",
+        Values::Closed(&["off", "error", "warn", "info", "debug", "trace"]),
+        Doer::Log,
+        "sets what of `log` and `tracing` is shown: this level and graver ones (`warn` at first)",
     ),
     evcxr(
         ":offline",

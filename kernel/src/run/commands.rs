@@ -1,7 +1,7 @@
 //! `:` commands, carried out.
 
 use super::dependency::{self, Wanted};
-use super::{CellContext, Services, snapshots};
+use super::{CellContext, Services, logging, snapshots};
 use crate::cell::{RustText, SourceMap, UnitTests};
 use crate::command::{self, CommandCall, Doer, Values, help, table};
 use crate::magic;
@@ -45,11 +45,25 @@ pub async fn carry_out(
     }
     match call.spec.doer {
         Doer::Dependency => add_dependencies(services, context, &[order]).await,
-        Doer::Evcxr | Doer::Renewal => {
+        Doer::Evcxr => {
             let evaluated = evcxr(services, context, order.line, &call, place).await?;
             show(context, evaluated.command_output).await;
             Ok(())
         }
+        Doer::Renewal => {
+            let evaluated = evcxr(services, context, order.line, &call, place).await?;
+            show(context, evaluated.command_output).await;
+            let loggers = match call.spec.name {
+                ":clear" => {
+                    services.logging().cleared();
+                    Vec::new()
+                }
+                _ => services.logging().restarted(),
+            };
+            set_loggers(services, context, loggers).await;
+            Ok(())
+        }
+        Doer::Log => log(services, context, argument, place).await,
         Doer::ChangeFolder => change_folder(services, context, argument, place).await,
         Doer::Environment => environment(services, context, &call, place).await,
         Doer::Help => {
@@ -96,6 +110,42 @@ pub async fn carry_out(
         }
         Doer::Version => version(services, context, order.line, &call, place).await,
     }
+}
+
+/// Sets default loggers; a crate that cannot have one goes on without.
+pub(super) async fn set_loggers(
+    services: &Services,
+    context: &CellContext,
+    loggers: Vec<&'static str>,
+) {
+    for code in loggers {
+        let set = services.local().evaluate(context, code.to_owned()).await;
+        if let Err(failure) = set {
+            tracing::warn!(?failure, "no default logger could be set");
+        }
+    }
+}
+
+/// Shows another level of what is logged.
+async fn log(
+    services: &Services,
+    context: &CellContext,
+    level: &str,
+    place: Place,
+) -> Result<(), Fault> {
+    let code = logging::show_up_to(level).filter(|_| services.logging().is_set());
+    let Some(code) = code else {
+        let failure = Failure::Usage {
+            message: "there is no default logger".to_owned(),
+            hint: Some(
+                "`:dep log` and `:dep tracing` bring one, unless the notebook has a logger's crate of its own"
+                    .to_owned(),
+            ),
+        };
+        return Err(Fault::at(failure, place));
+    };
+    let set = services.local().evaluate(context, code).await;
+    set.map(drop).map_err(|failure| Fault::at(failure, place))
 }
 
 /// Returns true for a `:dep` line.

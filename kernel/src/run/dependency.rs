@@ -69,6 +69,8 @@ pub async fn add(
             ..Fault::from(commands::in_own_words(failure))
         });
     }
+    let loggers = services.logging().added(all.iter().map(Resolved::name));
+    commands::set_loggers(services, context, loggers).await;
     for (resolved, one) in all.into_iter().zip(wanted) {
         let compiler = &services.fanout().compiler;
         let added = compiler.add_dependency(resolved.spec, context.clone());

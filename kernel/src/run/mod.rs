@@ -11,6 +11,7 @@
 //! | `surroundings.rs`, `timer.rs` | the folder and environment of cells; how long they take |
 //! | `magics/`, `body.rs` | magics, and the code of a `%px` |
 //! | `help.rs` | pages of help |
+//! | `logging.rs` | the default logger of cells |
 //! | `moved.rs` | which cell has moved a variable that is gone |
 //! | `unresolved.rs` | names that engines do not have |
 //! | `host.rs` | what the `phalanx` library asks while a cell runs |
@@ -31,6 +32,7 @@ mod dependency;
 mod help;
 pub mod host;
 mod local;
+mod logging;
 pub(crate) mod magics;
 mod moved;
 mod paths;

@@ -2,6 +2,7 @@
 
 use super::analyst::{Analyst, Place};
 use super::local::CellCall;
+use super::logging::Logging;
 use super::sources::Sources;
 use super::{CellContext, Local, Programs, Surroundings};
 use crate::magic::{MagicSets, Targets};
@@ -33,6 +34,8 @@ pub struct Services {
     /// The memory of the sets of magics. Locked for one look or change.
     sets: Arc<Mutex<MagicSets>>,
     surroundings: Surroundings,
+    /// The default logger of the cells. Locked for one look or change.
+    logging: Arc<Mutex<Logging>>,
     /// True if every cell reports the time it took.
     timing: Arc<AtomicBool>,
 }
@@ -69,6 +72,7 @@ impl Services {
             functions: Functions::new(artifacts),
             sets: Arc::default(),
             surroundings,
+            logging: Arc::default(),
             timing: Arc::default(),
         };
         let owners = Owners {
@@ -117,6 +121,11 @@ impl Services {
     pub fn set(&self, setting: Setting) {
         self.surroundings.set(setting.clone());
         self.local.set(setting);
+    }
+
+    /// The default logger of the cells; not to be held across an await.
+    pub(super) fn logging(&self) -> MutexGuard<'_, Logging> {
+        self.logging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns true if every cell reports the time it took.

@@ -1,0 +1,57 @@
+//! The default logger of cells, which writes to stderr: the part of it that needs neither `log` nor
+//! `tracing`, which a notebook may have in any version.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The levels by the numbers `log` gives them, with the colours of their names.
+const LEVELS: [(&str, u8); 5] = [
+    ("ERROR", 31),
+    ("WARN", 33),
+    ("INFO", 32),
+    ("DEBUG", 34),
+    ("TRACE", 35),
+];
+
+/// The most detailed level that is shown; warnings at first.
+static SHOWN: AtomicUsize = AtomicUsize::new(2);
+
+/// Shows this level and those that are graver: 0 for none, 1 for errors, up to 5 for traces.
+pub fn show_up_to(level: usize) {
+    SHOWN.store(level, Ordering::Relaxed);
+}
+
+/// Returns true if a level is shown.
+pub fn shows(level: usize) -> bool {
+    level <= SHOWN.load(Ordering::Relaxed)
+}
+
+/// Shows a message.
+pub fn write(level: usize, target: &str, text: fmt::Arguments<'_>) {
+    // A cell's crate has a name that says nothing.
+    let target = match target.split("::").next() {
+        Some("ctx") | None => String::new(),
+        Some(_) => format!(" {target}"),
+    };
+    eprintln!("{}{target}: {text}", name(level));
+}
+
+fn name(level: usize) -> String {
+    let known = level.checked_sub(1).and_then(|at| LEVELS.get(at));
+    known.map_or_else(String::new, |(name, colour)| {
+        format!("\x1b[{colour}m{name}\x1b[0m")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_shown_unless_more_is_wanted() {
+        assert!(shows(1) && shows(2) && !shows(3));
+        show_up_to(4);
+        assert!(shows(4) && !shows(5));
+        assert_eq!(name(2), "\x1b[33mWARN\x1b[0m");
+    }
+}

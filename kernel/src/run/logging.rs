@@ -1,0 +1,169 @@
+//! Default loggers for `log` and `tracing`, so that cells show messages without set-up, as long as the
+//! notebook has no crate with one of its own.
+
+use std::collections::BTreeSet;
+
+/// Crates that set a logger or a subscriber, which can be done once.
+const LOGGERS: [&str; 16] = [
+    "colog",
+    "console-subscriber",
+    "env_logger",
+    "fern",
+    "flexi_logger",
+    "log4rs",
+    "logforth",
+    "pretty_env_logger",
+    "simple_logger",
+    "simplelog",
+    "slog-stdlog",
+    "stderrlog",
+    "test-log",
+    "tracing-forest",
+    "tracing-subscriber",
+    "tracing-tree",
+];
+
+/// The levels that `:log` takes, by their numbers.
+pub const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// The dependencies of the notebook, as far as they concern logging.
+#[derive(Debug, Default)]
+pub struct Logging {
+    known: BTreeSet<String>,
+    /// The crates for which there is a default logger in the process.
+    set: BTreeSet<&'static str>,
+}
+
+impl Logging {
+    /// Dependencies have been added. Returns code that sets the loggers they lack.
+    pub fn added<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Vec<&'static str> {
+        self.known.extend(names.into_iter().map(str::to_owned));
+        self.missing()
+    }
+
+    /// The process of the cells is a new one. Returns code that sets the loggers it lacks.
+    pub fn restarted(&mut self) -> Vec<&'static str> {
+        self.set.clear();
+        self.missing()
+    }
+
+    /// Everything has been forgotten, the dependencies too.
+    pub fn cleared(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Returns true if there is a default logger.
+    pub fn is_set(&self) -> bool {
+        !self.set.is_empty()
+    }
+
+    fn missing(&mut self) -> Vec<&'static str> {
+        if LOGGERS.iter().any(|logger| self.known.contains(*logger)) {
+            return Vec::new();
+        }
+        let defaults = [("log", LOG), ("tracing", TRACING)];
+        let wanted = defaults
+            .into_iter()
+            .filter(|(name, _)| self.known.contains(*name) && self.set.insert(name));
+        wanted.map(|(_, code)| code).collect()
+    }
+}
+
+/// Code that shows another level.
+pub fn show_up_to(level: &str) -> Option<String> {
+    let number = LEVELS.iter().position(|known| *known == level)?;
+    Some(format!("phalanx::__log::show_up_to({number});"))
+}
+
+const LOG: &str = r#"
+mod phalanx_log {
+    struct Logger;
+    impl ::log::Log for Logger {
+        fn enabled(&self, metadata: &::log::Metadata<'_>) -> bool {
+            ::phalanx::__log::shows(metadata.level() as usize)
+        }
+        fn log(&self, record: &::log::Record<'_>) {
+            if self.enabled(record.metadata()) {
+                ::phalanx::__log::write(record.level() as usize, record.target(), *record.args());
+            }
+        }
+        fn flush(&self) {}
+    }
+    pub fn set() {
+        if ::log::set_logger(&Logger).is_ok() {
+            ::log::set_max_level(::log::LevelFilter::Trace);
+        }
+    }
+}
+phalanx_log::set();
+"#;
+
+const TRACING: &str = r#"
+mod phalanx_tracing {
+    use ::tracing::field::{Field, Visit};
+    use ::tracing::span::{Attributes, Id, Record};
+    use ::tracing::subscriber::Interest;
+    use ::tracing::{Event, Level, Metadata};
+    struct Collector;
+    struct Text(String);
+    impl Visit for Text {
+        fn record_debug(&mut self, field: &Field, value: &dyn ::std::fmt::Debug) {
+            match field.name() {
+                "message" => self.0.insert_str(0, &format!("{value:?}")),
+                name => self.0.push_str(&format!(" {name}={value:?}")),
+            }
+        }
+    }
+    fn number(level: &Level) -> usize {
+        let levels = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+        1 + levels.iter().position(|known| known == level).unwrap_or(4)
+    }
+    impl ::tracing::Subscriber for Collector {
+        fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+            Interest::sometimes()
+        }
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            ::phalanx::__log::shows(number(metadata.level()))
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            let metadata = event.metadata();
+            let level = number(metadata.level());
+            ::phalanx::__log::write(level, metadata.target(), format_args!("{}", text.0));
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+    pub fn set() {
+        let _ = ::tracing::subscriber::set_global_default(Collector);
+    }
+}
+phalanx_tracing::set();
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logger_is_set_once_and_only_where_the_notebook_has_none() {
+        let mut logging = Logging::default();
+        assert!(logging.added(["rand"]).is_empty() && !logging.is_set());
+        assert_eq!(logging.added(["log"]), [LOG]);
+        assert_eq!(logging.added(["tracing"]), [TRACING]);
+        assert!(logging.added(["serde"]).is_empty());
+        assert_eq!(logging.restarted(), [LOG, TRACING]);
+        logging.cleared();
+        assert!(logging.added(["tracing", "tracing-subscriber"]).is_empty());
+        assert_eq!(
+            show_up_to("debug").as_deref(),
+            Some("phalanx::__log::show_up_to(4);")
+        );
+    }
+}
