@@ -25,6 +25,39 @@ widget! {
     VBox, Kind::control("VBox", "")
 }
 
+widget! {
+    /// Widgets in a grid, which its layout describes.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::{Button, GridBox};
+    /// let buttons: Vec<Button> = (1..=4).map(|n| Button::new(&n.to_string())).collect();
+    /// GridBox::builder().children(buttons).layout("grid_template_columns", "repeat(2, 6em)").build().display();
+    /// ```
+    GridBox, Kind::control("GridBox", "")
+}
+
+widget! {
+    /// Widgets of which one is shown, chosen by its tab.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::{HTML, Tab, Text};
+    /// let tab = Tab::builder().children((&HTML::new("<b>plot</b>"), &Text::new("file"))).titles(["Plot", "Data"]).build();
+    /// tab.display();
+    /// assert_eq!(tab.selected_index(), Some(0));
+    /// ```
+    Tab, Kind::control("Tab", "")
+}
+
+widget! {
+    /// Widgets of which one is unfolded, below its title.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::{Accordion, IntSlider, Text};
+    /// Accordion::builder().children((&IntSlider::new(0..=9), &Text::new("name"))).titles(["Size", "Name"]).build().display();
+    /// ```
+    Accordion, Kind::control("Accordion", "")
+}
+
 /// A widget of any type, for lists of several.
 ///
 /// ```no_run
@@ -85,7 +118,7 @@ macro_rules! tuples {
 tuples!(A B C D E F G H I J);
 
 macro_rules! boxes {
-    ($($name:ident),+) => {
+    ($($name:ident $(, $key:literal: $value:tt)*);+ $(;)?) => {
         $(impl $name {
             /// A box with these widgets.
             pub fn new(children: impl Children) -> Self {
@@ -94,7 +127,7 @@ macro_rules! boxes {
 
             /// A builder; empty by default.
             pub fn builder() -> Builder<Self> {
-                Builder::of(json!({"box_style": "", "children": []}))
+                Builder::of(json!({"box_style": "", "children": [], $($key: $value,)*}))
             }
 
             /// Replaces the contents.
@@ -117,7 +150,64 @@ macro_rules! boxes {
     };
 }
 
-boxes!(HBox, VBox);
+boxes!(
+    HBox;
+    VBox;
+    GridBox;
+    Tab, "selected_index": 0, "titles": [];
+    Accordion, "selected_index": null, "titles": [];
+);
+
+/// Defines the methods of boxes that show one of their widgets.
+macro_rules! pages {
+    ($($name:ident),+) => {
+        $(impl $name {
+            /// The index of the widget that is shown, as in the frontends.
+            pub fn selected_index(&self) -> Option<usize> {
+                self.0.get("selected_index").as_u64().map(|index| index as usize)
+            }
+
+            /// Shows another widget, or none.
+            pub fn set_selected_index(&self, index: Option<usize>) {
+                self.0.set("selected_index", json!(index));
+            }
+
+            /// Changes the titles.
+            pub fn set_titles<S: AsRef<str>>(&self, titles: impl IntoIterator<Item = S>) {
+                self.0.set("titles", texts(titles));
+            }
+
+            /// Calls back with the index whenever a user chooses another widget.
+            pub fn observe(&self, mut callback: impl FnMut(Option<usize>) + Send + 'static) {
+                let callback = move |index: &Value| {
+                    callback(index.as_u64().map(|index| index as usize));
+                };
+                self.0.on_change("selected_index", Box::new(callback));
+            }
+        }
+
+        impl Builder<$name> {
+            /// Sets the titles of the widgets, in their order.
+            pub fn titles<S: AsRef<str>>(self, titles: impl IntoIterator<Item = S>) -> Self {
+                self.state("titles", texts(titles))
+            }
+
+            /// Sets the index of the widget that is shown first.
+            pub fn selected_index(self, index: Option<usize>) -> Self {
+                self.state("selected_index", json!(index))
+            }
+        })+
+    };
+}
+
+pages!(Tab, Accordion);
+
+fn texts<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Value {
+    texts
+        .into_iter()
+        .map(|text| text.as_ref().to_owned())
+        .collect()
+}
 
 fn references(children: Vec<AnyWidget>) -> Value {
     let references = children.iter().map(|child| child.0.reference().into());

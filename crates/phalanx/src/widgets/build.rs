@@ -77,6 +77,8 @@ pub(super) struct Parts {
     pub(super) state: Map<String, Value>,
     layout: Map<String, Value>,
     style: Map<String, Value>,
+    /// Binary values of the state.
+    bytes: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl<W: Widget> Builder<W> {
@@ -146,6 +148,10 @@ impl Parts {
         self.state.insert(key.to_owned(), value);
     }
 
+    pub(super) fn set_bytes(&mut self, key: &'static str, value: &[u8]) {
+        self.bytes.push((key, value.to_owned()));
+    }
+
     /// Opens layout, style and widget, in this order.
     fn open(self, kind: Kind) -> Model {
         let mut openings = Vec::new();
@@ -161,7 +167,9 @@ impl Parts {
             state.insert("style".to_owned(), json!(style.reference()));
             openings.push(style);
         }
-        openings.push(Opening::new(with(state, self.state)));
+        let mut widget = Opening::new(with(state, self.state));
+        widget.bytes = self.bytes;
+        openings.push(widget);
         Model::open(openings)
     }
 }

@@ -22,11 +22,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `number.rs` | [`IntSlider`], [`FloatSlider`], [`IntProgress`], [`FloatProgress`] |
-//! | `text.rs` | [`HTML`], [`Text`] |
-//! | `choice.rs` | [`Button`], [`Checkbox`], [`Dropdown`] |
-//! | `boxes.rs` | [`HBox`], [`VBox`] |
+//! | `number.rs` | [`IntSlider`], [`FloatSlider`], [`IntRangeSlider`], [`FloatRangeSlider`], [`IntProgress`], [`FloatProgress`], [`Play`] |
+//! | `text.rs` | [`HTML`], [`HTMLMath`], [`Label`], [`Text`], [`Textarea`] |
+//! | `choice.rs` | [`Button`], [`Checkbox`], [`Dropdown`], [`RadioButtons`], [`Select`], [`ToggleButtons`], [`SelectMultiple`] |
+//! | `pickers.rs` | [`ColorPicker`], [`DatePicker`], [`Image`] |
+//! | `boxes.rs` | [`HBox`], [`VBox`], [`GridBox`], [`Tab`], [`Accordion`] |
 //! | `output.rs` | [`Output`] |
+//! | `interact.rs` | [`interact`]: controls for the parameters of a closure |
 //! | `build.rs` | how all of them are made |
 //! | `model.rs` | the handle |
 //! | `fallback.rs` | what they look like where there are no widgets |
@@ -37,19 +39,27 @@ mod build;
 mod choice;
 pub(crate) mod fallback;
 mod here;
+mod interact;
 mod model;
 mod number;
 mod output;
+mod pickers;
 mod text;
 
 pub(crate) use here::Here;
 
-pub use boxes::{AnyWidget, Children, HBox, VBox};
+pub use boxes::{Accordion, AnyWidget, Children, GridBox, HBox, Tab, VBox};
 pub use build::{Builder, Widget};
-pub use choice::{Button, Checkbox, Dropdown};
-pub use number::{FloatProgress, FloatSlider, IntProgress, IntSlider};
+pub use choice::{Button, Checkbox, Dropdown, RadioButtons, Select, SelectMultiple, ToggleButtons};
+pub use interact::{
+    Control, Controls, Interactive, Parameter, Parameters, interact, interact_with,
+};
+pub use number::{
+    FloatProgress, FloatRangeSlider, FloatSlider, IntProgress, IntRangeSlider, IntSlider, Play,
+};
 pub use output::Output;
-pub use text::{HTML, Text};
+pub use pickers::{ColorPicker, DatePicker, Image};
+pub use text::{HTML, HTMLMath, Label, Text, Textarea};
 
 pub use crate::listeners::process_events;
 

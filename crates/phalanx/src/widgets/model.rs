@@ -3,7 +3,7 @@
 use super::here;
 use crate::host;
 use crate::{__cell, listeners};
-use phalanx_protocol::comm::{CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
+use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::CommId;
 use phalanx_protocol::output::{Display, MimeBundle, Output};
@@ -30,6 +30,8 @@ type OnMessage = Box<dyn FnMut(&Map<String, Value>) + Send>;
 pub(super) struct Opening {
     pub(super) id: CommId,
     pub(super) state: Map<String, Value>,
+    /// Binary values of the state.
+    pub(super) bytes: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Opening {
@@ -37,6 +39,7 @@ impl Opening {
         Self {
             id: fresh_id(),
             state,
+            bytes: Vec::new(),
         }
     }
 
@@ -58,11 +61,14 @@ impl Model {
     /// Opens models in this order; the last is the widget, the others are parts of it.
     pub(super) fn open(openings: Vec<Opening>) -> Self {
         let id = openings.last().map(|opening| opening.id.clone());
-        let comms = openings.into_iter().map(|opening| CommMessage {
-            comm_id: opening.id,
-            data: object(json!({"state": opening.state, "buffer_paths": []})),
-            metadata: object(json!({"version": PROTOCOL_VERSION})),
-            buffers: Vec::new(),
+        let comms = openings.into_iter().map(|opening| {
+            let (paths, buffers) = binary(opening.bytes);
+            CommMessage {
+                comm_id: opening.id,
+                data: object(json!({"state": opening.state, "buffer_paths": paths})),
+                metadata: object(json!({"version": PROTOCOL_VERSION})),
+                buffers,
+            }
         });
         ask(CommRequest::Open {
             target: WIDGET_TARGET.to_owned(),
@@ -98,15 +104,22 @@ impl Model {
 
     /// Changes several values at once.
     pub(super) fn update(&self, state: Map<String, Value>) {
-        self.send(json!({"method": "update", "state": state, "buffer_paths": []}));
+        self.send(state, Vec::new());
     }
 
-    fn send(&self, data: Value) {
+    /// Changes one binary value.
+    pub(super) fn set_bytes(&self, key: &'static str, value: &[u8]) {
+        self.send(Map::new(), vec![(key, value.to_owned())]);
+    }
+
+    fn send(&self, state: Map<String, Value>, bytes: Vec<(&'static str, Vec<u8>)>) {
+        let (paths, buffers) = binary(bytes);
+        let data = json!({"method": "update", "state": state, "buffer_paths": paths});
         ask(CommRequest::Send(CommMessage {
             comm_id: self.id.clone(),
             data: object(data),
             metadata: Map::new(),
-            buffers: Vec::new(),
+            buffers,
         }));
     }
 
@@ -204,6 +217,12 @@ impl Model {
         });
         super::fallback::of(&state, children.collect())
     }
+}
+
+/// The paths of binary values, and their frames.
+fn binary(bytes: Vec<(&'static str, Vec<u8>)>) -> (Vec<[&'static str; 1]>, Vec<Buffer>) {
+    let bytes = bytes.into_iter();
+    bytes.map(|(key, value)| ([key], Buffer(value))).unzip()
 }
 
 /// Asks the kernel; what it does not answer is said on stderr, since nobody can do anything about

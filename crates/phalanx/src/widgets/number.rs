@@ -56,7 +56,52 @@ widget! {
     FloatProgress, Kind { view: "Progress", ..Kind::control("FloatProgress", "ProgressStyle") }
 }
 
-described!(IntSlider, FloatSlider, IntProgress, FloatProgress);
+widget! {
+    /// A slider with two handles over integers.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::IntRangeSlider;
+    /// let years = IntRangeSlider::builder().range(1900..=2000).value(1950..=1980).build();
+    /// years.observe(|years| println!("{} to {}", years.start(), years.end()));
+    /// years.display();
+    /// assert_eq!(years.value(), 1950..=1980);
+    /// ```
+    IntRangeSlider, Kind::control("IntRangeSlider", "SliderStyle")
+}
+
+widget! {
+    /// A slider with two handles over floating-point numbers.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::FloatRangeSlider;
+    /// let part = FloatRangeSlider::builder().range(0.0..=1.0).step(0.05).build();
+    /// part.set_value(0.25..=0.75);
+    /// part.display();
+    /// ```
+    FloatRangeSlider, Kind::control("FloatRangeSlider", "SliderStyle")
+}
+
+widget! {
+    /// Buttons that count: played, it goes from the lowest value to the highest.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::Play;
+    /// let frame = Play::builder().range(0..=99).interval(std::time::Duration::from_millis(50)).build();
+    /// frame.observe(|frame| println!("frame {frame}"));
+    /// frame.display();
+    /// ```
+    Play, Kind::control("Play", "DescriptionStyle")
+}
+
+described!(
+    IntSlider,
+    FloatSlider,
+    IntProgress,
+    FloatProgress,
+    IntRangeSlider,
+    FloatRangeSlider,
+    Play
+);
 
 /// Defines the methods the number types share: a builder for the range, and the value.
 macro_rules! number {
@@ -133,6 +178,127 @@ number!(
 );
 number!(IntProgress, i64, int, bar(json!(0), json!(100)));
 number!(FloatProgress, f64, float, bar(json!(0.0), json!(10.0)));
+number!(
+    Play,
+    i64,
+    int,
+    json!({
+        "description": "", "description_allow_html": false, "disabled": false, "interval": 100,
+        "max": 100, "min": 0, "playing": false, "repeat": false, "show_repeat": true, "step": 1,
+        "value": 0,
+    })
+);
+
+impl Play {
+    /// Calls back with the new value whenever it changes.
+    pub fn observe(&self, mut callback: impl FnMut(i64) + Send + 'static) {
+        let callback = move |value: &Value| callback(int(value));
+        self.0.on_change("value", Box::new(callback));
+    }
+}
+
+impl Builder<Play> {
+    /// Sets the time between two values.
+    pub fn interval(self, interval: std::time::Duration) -> Self {
+        let millis = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        self.state("interval", millis)
+    }
+
+    /// Sets the distance between two values.
+    pub fn step(self, step: i64) -> Self {
+        self.state("step", step)
+    }
+
+    /// Sets whether it begins again at its end.
+    pub fn repeat(self, repeat: bool) -> Self {
+        self.state("repeat", repeat)
+    }
+}
+
+/// Defines the methods of sliders with two handles.
+macro_rules! range {
+    ($name:ident, $number:ty, $read:ident, $initial:expr) => {
+        impl $name {
+            /// A slider over this range, with its middle half selected.
+            pub fn new(range: RangeInclusive<$number>) -> Self {
+                Self::builder().range(range).build()
+            }
+
+            /// A builder; from 0 to 100 (10 for floating point) by default.
+            pub fn builder() -> Builder<Self> {
+                Builder::of($initial)
+            }
+
+            /// The selected range, as in the frontends.
+            pub fn value(&self) -> RangeInclusive<$number> {
+                ends(&self.0.get("value"), $read)
+            }
+
+            /// Selects another range.
+            pub fn set_value(&self, value: RangeInclusive<$number>) {
+                let (lower, upper) = value.into_inner();
+                self.0.set("value", json!([lower, upper]));
+            }
+
+            /// Calls back with the new range whenever a user moves a handle.
+            pub fn observe(
+                &self,
+                mut callback: impl FnMut(RangeInclusive<$number>) + Send + 'static,
+            ) {
+                let callback = move |value: &Value| callback(ends(value, $read));
+                self.0.on_change("value", Box::new(callback));
+            }
+        }
+
+        impl Builder<$name> {
+            /// Lowest and highest value; the middle half is selected.
+            pub fn range(self, range: RangeInclusive<$number>) -> Self {
+                let (min, max) = range.into_inner();
+                let quarter = (max - min) / (4 as $number);
+                self.state("min", json!(min))
+                    .state("max", json!(max))
+                    .value(min + quarter..=max - quarter)
+            }
+
+            /// Selects a range initially; call it after [`range`](Self::range).
+            pub fn value(self, value: RangeInclusive<$number>) -> Self {
+                let (lower, upper) = value.into_inner();
+                self.state("value", json!([lower, upper]))
+            }
+
+            /// Sets the distance between two values.
+            pub fn step(self, step: $number) -> Self {
+                self.state("step", step)
+            }
+        }
+    };
+}
+
+range!(
+    IntRangeSlider,
+    i64,
+    int,
+    two_handles(slider(json!(0), json!(100), json!(1), "d"), json!([25, 75]))
+);
+range!(
+    FloatRangeSlider,
+    f64,
+    float,
+    two_handles(
+        slider(json!(0.0), json!(10.0), json!(0.1), ".2f"),
+        json!([2.5, 7.5])
+    )
+);
+
+fn two_handles(mut state: Value, value: Value) -> Value {
+    state["value"] = value;
+    state
+}
+
+fn ends<N>(value: &Value, read: fn(&Value) -> N) -> RangeInclusive<N> {
+    let end = |at: usize| value.get(at).map_or_else(|| read(&Value::Null), read);
+    end(0)..=end(1)
+}
 
 /// Defines the methods of sliders.
 macro_rules! slider {

@@ -28,85 +28,141 @@ widget! {
     Text, Kind::control("Text", "TextStyle")
 }
 
-described!(HTML, Text);
-
-impl HTML {
-    /// A block that shows this HTML.
-    pub fn new(html: &str) -> Self {
-        Self::builder().value(html).build()
-    }
-
-    /// A builder; empty by default.
-    pub fn builder() -> Builder<Self> {
-        Builder::of(json!({
-            "description": "", "description_allow_html": false, "placeholder": "\u{200b}",
-            "value": "",
-        }))
-    }
-
-    /// The HTML.
-    pub fn value(&self) -> String {
-        text(&self.0.get("value"))
-    }
-
-    /// Changes the HTML.
-    pub fn set_value(&self, html: &str) {
-        self.0.set("value", html.into());
-    }
+widget! {
+    /// A text field of several lines.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::Textarea;
+    /// let note = Textarea::builder().description("note").rows(4).build();
+    /// note.set_value("first line\nsecond line");
+    /// note.display();
+    /// ```
+    Textarea, Kind::control("Textarea", "TextStyle")
 }
 
-impl Builder<HTML> {
-    /// The HTML.
-    pub fn value(self, html: &str) -> Self {
-        self.state("value", html)
-    }
+widget! {
+    /// A line of text; `$…$` is LaTeX.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::{HBox, IntSlider, Label};
+    /// HBox::new((&Label::new(r"$\sqrt{n}$"), &IntSlider::new(0..=9))).display();
+    /// ```
+    Label, Kind::control("Label", "LabelStyle")
 }
 
-impl Text {
-    /// An empty field with this text beside it.
-    pub fn new(description: &str) -> Self {
-        Self::builder().description(description).build()
-    }
-
-    /// A builder; empty by default.
-    pub fn builder() -> Builder<Self> {
-        Builder::of(json!({
-            "continuous_update": true, "description": "", "description_allow_html": false,
-            "disabled": false, "placeholder": "\u{200b}", "value": "",
-        }))
-    }
-
-    /// The text, as in the frontends.
-    pub fn value(&self) -> String {
-        text(&self.0.get("value"))
-    }
-
-    /// Changes the text.
-    pub fn set_value(&self, value: &str) {
-        self.0.set("value", value.into());
-    }
-
-    /// Calls back with the new text whenever a user changes it.
-    pub fn observe(&self, mut callback: impl FnMut(String) + Send + 'static) {
-        let callback = move |value: &Value| callback(text(value));
-        self.0.on_change("value", Box::new(callback));
-    }
+widget! {
+    /// A block of HTML in which `$…$` is LaTeX.
+    ///
+    /// ```no_run
+    /// use phalanx::widgets::HTMLMath;
+    /// HTMLMath::new(r"<b>Energy</b>: $E = mc^2$").display();
+    /// ```
+    HTMLMath, Kind::control("HTMLMath", "HTMLMathStyle")
 }
 
-impl Builder<Text> {
-    /// Sets the initial text.
-    pub fn value(self, value: &str) -> Self {
-        self.state("value", value)
-    }
+described!(HTML, Text, Textarea, Label, HTMLMath);
 
-    /// Sets the text shown while the field is empty.
-    pub fn placeholder(self, text: &str) -> Self {
-        self.state("placeholder", text)
-    }
+/// Defines the methods of widgets that show a text.
+macro_rules! shown {
+    ($($name:ident),+) => {
+        $(impl $name {
+            /// A widget that shows this.
+            pub fn new(text: &str) -> Self {
+                Self::builder().value(text).build()
+            }
 
-    /// Sets whether the text changes with every key, or when the field is left or Enter is pressed.
-    pub fn continuous_update(self, continuous: bool) -> Self {
-        self.state("continuous_update", continuous)
+            /// A builder; empty by default.
+            pub fn builder() -> Builder<Self> {
+                Builder::of(json!({
+                    "description": "", "description_allow_html": false,
+                    "placeholder": "\u{200b}", "value": "",
+                }))
+            }
+
+            /// The text.
+            pub fn value(&self) -> String {
+                text(&self.0.get("value"))
+            }
+
+            /// Changes the text.
+            pub fn set_value(&self, text: &str) {
+                self.0.set("value", text.into());
+            }
+        }
+
+        impl Builder<$name> {
+            /// The text.
+            pub fn value(self, text: &str) -> Self {
+                self.state("value", text)
+            }
+        })+
+    };
+}
+
+shown!(HTML, Label, HTMLMath);
+
+/// Defines the methods of fields to type in; further values are those only some have.
+macro_rules! field {
+    ($name:ident $(, $key:literal: $value:tt)?) => {
+        impl $name {
+            /// An empty field with this text beside it.
+            pub fn new(description: &str) -> Self {
+                Self::builder().description(description).build()
+            }
+
+            /// A builder; empty by default.
+            pub fn builder() -> Builder<Self> {
+                Builder::of(json!({
+                    "continuous_update": true, "description": "", "description_allow_html": false,
+                    "disabled": false, "placeholder": "\u{200b}", "value": "",
+                    $($key: $value,)?
+                }))
+            }
+
+            /// The text, as in the frontends.
+            pub fn value(&self) -> String {
+                text(&self.0.get("value"))
+            }
+
+            /// Changes the text.
+            pub fn set_value(&self, value: &str) {
+                self.0.set("value", value.into());
+            }
+
+            /// Calls back with the new text whenever a user changes it.
+            pub fn observe(&self, mut callback: impl FnMut(String) + Send + 'static) {
+                let callback = move |value: &Value| callback(text(value));
+                self.0.on_change("value", Box::new(callback));
+            }
+        }
+
+        impl Builder<$name> {
+            /// Sets the initial text.
+            pub fn value(self, value: &str) -> Self {
+                self.state("value", value)
+            }
+
+            /// Sets the text shown while the field is empty.
+            pub fn placeholder(self, text: &str) -> Self {
+                self.state("placeholder", text)
+            }
+
+            /// Sets whether the text changes with every key, or when the field is left or Enter is
+            /// pressed.
+            pub fn continuous_update(self, continuous: bool) -> Self {
+                self.state("continuous_update", continuous)
+            }
+        }
+    };
+}
+
+field!(Text);
+field!(Textarea, "rows": null);
+
+impl Builder<Textarea> {
+    /// Sets the number of lines that are shown.
+    pub fn rows(self, rows: usize) -> Self {
+        self.state("rows", rows)
     }
 }
 
