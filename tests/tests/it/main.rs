@@ -31,5 +31,6 @@ mod notebooks;
 mod parallel_magics;
 mod recovery;
 mod session;
+mod tools;
 mod tour;
 mod wheel;

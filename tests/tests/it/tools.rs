@@ -1,0 +1,101 @@
+//! Tables, tools, help, and a notebook that becomes a program: the first hour of a newcomer.
+
+use phalanx_tests::bounded::run;
+use phalanx_tests::notebook::{execute, write};
+use phalanx_tests::place::Place;
+use phalanx_tests::prepared::Prepared;
+use std::process::Command;
+use std::time::Duration;
+
+/// Longest time for the program of a notebook to be built and to run.
+const LIMIT: Duration = Duration::from_secs(600);
+
+const ROWS: &str = "use phalanx::prelude::*;
+#[derive(Serialize)]
+struct Row { name: String, n: u32 }
+let rows: Vec<Row> = (0..100_000).map(|n| Row { name: format!(\"row {n}\"), n }).collect();
+phalanx::table(&rows)?;
+phalanx::table(&rows[..2])?;";
+
+#[test]
+fn tools_for_cells_do_what_ipython_users_expect() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let cells = [
+        ROWS,
+        "%%writefile made.rs\nfn made(x: u32) -> u32 { x + 1 }\nlet one = made(0);",
+        "%run made.rs",
+        "one",
+        "%who",
+        "%timeit -n 10 -r 3 made(one)",
+        "%%timeit -n 10 -r 2 let text = \"ab\".repeat(9);\n// how long is it?\ntext.len()",
+        "%%bash\necho from bash; echo $((1 + 1))",
+        "let done = false;",
+        "!done",
+        "std::env::set_current_dir(\"/\")?;",
+        "!pwd",
+        ":env RUST_BACKTRACE=1",
+        "#[inline(never)]\nfn inner() { panic!(\"no luck\") }\n#[inline(never)]\nfn outer() { inner() }\nouter();",
+    ];
+    let notebook = write(&place, "tools.ipynb", &cells);
+    let executed = execute(&place, &prepared, &notebook);
+    let text = |cell: usize| executed.cell(&format!("cell-{cell}")).text();
+    assert!(
+        text(0).contains("[100,000 rows × 2 columns]"),
+        "{}",
+        text(0)
+    );
+    assert!(text(0).contains("row 99999  99999"), "{}", text(0));
+    let small = &executed.cell("cell-0").all[1]["data"];
+    assert_eq!(small["text/csv"], "name,n\r\nrow 0,0\r\nrow 1,1\r\n");
+    let fields = &small["application/vnd.dataresource+json"]["schema"]["fields"];
+    assert_eq!(fields[1]["type"], "integer", "{small}");
+    assert!(text(1).contains("Writing made.rs"), "{}", text(1));
+    assert_eq!(text(3).trim(), "1");
+    assert!(
+        text(4).contains("one") && text(4).contains("Vec<"),
+        "{}",
+        text(4)
+    );
+    assert!(
+        text(5).contains("per loop: median of 3 runs, 10 loops"),
+        "{}",
+        text(5)
+    );
+    assert!(text(6).contains("median of 2 runs"), "{}", text(6));
+    assert_eq!(text(7), "from bash\n2\n");
+    assert_eq!(text(9).trim(), "true");
+    assert_eq!(text(11).trim(), "/");
+    let frames = text(13);
+    assert!(frames.contains("0: inner\n   1: outer\n"), "{frames}");
+    assert!(!frames.contains("core::"), "{frames}");
+}
+
+#[test]
+fn a_notebook_becomes_a_program_that_prints_the_same() {
+    let Some(prepared) = Prepared::get() else {
+        return;
+    };
+    let place = Place::new();
+    let cells = [
+        "fn square(x: u32) -> u32 { x * x }\nlet a = square(3);",
+        "println!(\"a is {a}\");\na + 1",
+        "%%px\nlet here = 1;",
+        "(1..=a).map(square).filter(|x| x % 2 == 0).collect::<Vec<_>>()",
+    ];
+    let notebook = write(&place, "my notebook.ipynb", &cells);
+    let folder = place.path("program");
+    let mut export = place.command(&prepared, &prepared.binary("phalanx"));
+    export.arg("export").arg(&notebook).arg("-o").arg(&folder);
+    let said = run(&mut export, LIMIT).succeeded().stdout;
+    assert!(said.contains("Left out, as a comment: %%px"), "{said}");
+    let mut program = Command::new("cargo");
+    program.args(["run", "--quiet"]).current_dir(&folder);
+    let printed = run(&mut program, LIMIT).succeeded().stdout;
+    assert_eq!(printed, "a is 9\n10\n[4, 16, 36, 64]\n");
+    // Nothing is overwritten.
+    let refused = run(&mut export, LIMIT);
+    assert!(refused.stderr.contains("is not empty"), "{refused:?}");
+}
