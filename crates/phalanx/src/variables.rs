@@ -126,6 +126,10 @@ mod tests {
     struct Opaque(#[expect(dead_code, reason = "it takes room")] u64);
 
     #[test]
+    #[expect(
+        clippy::needless_borrow,
+        reason = "the reference is what chooses the trait"
+    )]
     fn whatever_a_type_allows_is_shown() {
         let many = vec![1.0; 1_000_000];
         let text = (&Shown(&many)).text();

@@ -11,7 +11,7 @@ pub fn overview() -> MimeBundle {
         .iter()
         .map(|name| (name.signed(), magic_help::about(*name).to_owned()));
     let commands: Vec<(String, String)> = COMMANDS.iter().map(command).collect();
-    Page::new()
+    Page::default()
         .list("Commands", &commands)
         .list("Magics", &magics.collect::<Vec<_>>())
         .list("Besides", &besides())
@@ -21,7 +21,7 @@ pub fn overview() -> MimeBundle {
 /// The help on one command.
 pub fn of(spec: &CommandSpec) -> MimeBundle {
     let (usage, about) = command(spec);
-    let page = Page::new().code(&usage).paragraph(&about);
+    let page = Page::default().code(&usage).paragraph(&about);
     let page = match spec.values {
         Values::Closed(values) | Values::Open(values) => {
             page.paragraph(&format!("Values: {}", values.join(", ")))
@@ -81,7 +81,7 @@ mod tests {
             overview.0["text/html"]
                 .as_str()
                 .unwrap()
-                .contains("<code>:vars</code>")
+                .contains(">:vars</code>")
         );
         for name in MagicName::ALL {
             let about = magic_help::about(name);

@@ -18,7 +18,7 @@ pub fn help(name: MagicName) -> MimeBundle {
         _ => Vec::new(),
     };
     let options: Vec<(String, String)> = options(name).iter().map(option).collect();
-    Page::new()
+    Page::default()
         .code(usage)
         .paragraph(about)
         .list("Commands", &commands)

@@ -17,15 +17,17 @@ pub struct Page {
     html: String,
 }
 
-impl Page {
+impl Default for Page {
     /// An empty page.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             text: String::new(),
             html: format!("<div style=\"{INDENT}\">"),
         }
     }
+}
 
+impl Page {
     /// Adds lines that stay as they are.
     #[must_use]
     pub fn code(mut self, code: &str) -> Self {
@@ -80,9 +82,9 @@ impl Page {
             }
             let _ = write!(
                 self.html,
-                "<tr><td style=\"text-align:left;white-space:nowrap;vertical-align:top\"><code>{}</code></td>\
+                "<tr><td style=\"text-align:left;white-space:nowrap;vertical-align:top\"><code style=\"white-space:nowrap\">{}</code></td>\
                  <td style=\"text-align:left\">{}</td></tr>",
-                escape(left),
+                escape(left.trim()),
                 marked(right)
             );
         }
@@ -150,7 +152,7 @@ mod tests {
                 "of `a<b`".to_owned(),
             ),
         ];
-        let page = Page::new()
+        let page = Page::default()
             .code("%px CODE")
             .paragraph("Runs `CODE` there.")
             .list("Options", &entries)

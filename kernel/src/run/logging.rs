@@ -64,7 +64,7 @@ impl Logging {
         let defaults = [("log", LOG), ("tracing", TRACING)];
         let wanted = defaults
             .into_iter()
-            .filter(|(name, _)| self.known.contains(*name) && self.set.insert(name));
+            .filter(|(name, _)| self.known.contains(*name) && self.set.insert(*name));
         wanted.map(|(_, code)| code).collect()
     }
 }

@@ -87,7 +87,7 @@ fn a_notebook_becomes_a_program_that_prints_the_same() {
     ];
     let notebook = write(&place, "my notebook.ipynb", &cells);
     let folder = place.path("program");
-    let mut export = place.command(&prepared, &prepared.binary("phalanx"));
+    let mut export = place.command(&prepared, prepared.binary("phalanx"));
     export.arg("export").arg(&notebook).arg("-o").arg(&folder);
     let said = run(&mut export, LIMIT).succeeded().stdout;
     assert!(said.contains("Left out, as a comment: %%px"), "{said}");

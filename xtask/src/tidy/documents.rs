@@ -49,7 +49,7 @@ impl<'a> Index<'a> {
             return false;
         };
         let source = [".rs", ".py", ".ipynb", ".toml"];
-        !text.contains([' ', '*', '<', '{', '$', '…'])
+        !text.contains([' ', '*', '<', '{', '$', '…', '~'])
             && (self.folders.contains(top) || source.iter().any(|end| text.ends_with(end)))
     }
 }
@@ -140,7 +140,7 @@ mod tests {
             (
                 "ARCHITECTURE.md",
                 "`kernel/src/a.rs` in `kernel/src/` then `kernel/src/gone.rs`, `kernel/old/`,\n\
-                 `a/{b}.rs`, `and/or`, `~/.local`, `gone/c.rs`",
+                 `a/{b}.rs`, `and/or`, `~/.local`, `~/.config/a.toml`, `gone/c.rs`",
             ),
             ("docs/a.md", "![a](docs/a.png) and [b](https://b.c/d)"),
             ("kernel/README.md", "`kernel/src/gone.rs`"),

@@ -202,7 +202,7 @@ fn is_silent(value: &ast::Expr) -> bool {
         ast::Expr::MacroExpr(call) => {
             let path = call.macro_call().and_then(|call| call.path());
             let name = path.and_then(|path| path.segment()?.name_ref());
-            name.is_some_and(|name| SILENT.contains(&&*name.text()))
+            name.is_some_and(|name| SILENT.iter().any(|silent| name.text() == *silent))
         }
         _ => false,
     }
