@@ -158,10 +158,13 @@ impl<'a> CellMap<'a> {
     fn ends(&self, span: &Value) -> Option<(Position, Position)> {
         let (start, end) = ends(span)?;
         let lines = span["text"].as_array()?;
-        let ends = [(start, lines.first()), (end, lines.last())];
-        let [start, end] = ends.map(|((number, column), told)| {
-            let told = told?["text"].as_str()?;
+        let behind = end.0.checked_sub(start.0)?;
+        let [start, end] = [(start, 0), (end, behind)].map(|((number, column), at)| {
+            let Some(told) = lines.get(at) else {
+                return (at > 0).then_some((number, column));
+            };
             let here = self.compiled.lines().nth(number.checked_sub(1)?)?;
+            let told = told["text"].as_str()?;
             Some((number, column_in(here, told, column)?))
         });
         Some((start?, end?))

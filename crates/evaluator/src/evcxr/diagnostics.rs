@@ -96,7 +96,7 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
         }
     }
     library_errors::without_consequences(&mut diagnostics);
-    without_repetitions(&mut diagnostics);
+    without_others(&mut diagnostics);
     in_order(&mut diagnostics);
     diagnostics
         .into_iter()
@@ -104,16 +104,12 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
         .collect()
 }
 
-/// Leaves out what is told of the code around a cell, once the same is told of the cell.
-fn without_repetitions(diagnostics: &mut Vec<Diagnostic>) {
-    let placed = diagnostics.iter().filter(|told| !told.spans.is_empty());
-    let placed: Vec<_> = placed
-        .map(|told| (told.code.clone(), told.message.clone()))
-        .collect();
-    diagnostics.retain(|told| {
-        let said = (told.code.clone(), told.message.clone());
-        !told.spans.is_empty() || !placed.contains(&said)
-    });
+/// Leaves out errors of other cells, and of the code around this one, once there are some of its own.
+fn without_others(diagnostics: &mut Vec<Diagnostic>) {
+    let is_placed = |told: &Diagnostic| !told.spans.is_empty();
+    if diagnostics.iter().any(is_placed) {
+        diagnostics.retain(is_placed);
+    }
 }
 
 /// Sorts errors of one kind by their places: evcxr writes items in an order of its own.

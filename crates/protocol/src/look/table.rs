@@ -32,6 +32,8 @@ pub struct Grid<'a> {
     pub total: usize,
     /// The most rows that are shown.
     pub max_rows: usize,
+    /// True if columns of numbers stand at the right.
+    pub aligns_numbers: bool,
 }
 
 /// A list that is shown to its end, under a title.
@@ -42,6 +44,8 @@ pub fn table(title: &str, headings: &[&str], rows: &[Vec<String>]) -> MimeBundle
     };
     let grid = Grid {
         max_rows: usize::MAX,
+        // They are names: of engines, of processes.
+        aligns_numbers: false,
         ..Grid::new(title, &headings, rows)
     };
     grid.bundle()
@@ -56,6 +60,7 @@ impl<'a> Grid<'a> {
             rows,
             total: rows.len(),
             max_rows: MAX_ROWS,
+            aligns_numbers: true,
         }
     }
 
@@ -126,7 +131,7 @@ impl<'a> Grid<'a> {
         };
         let right = (0..columns.len()).map(|column| {
             let mut cells = rows.iter().filter_map(|row| row.get(column));
-            !rows.is_empty() && cells.all(is_number)
+            self.aligns_numbers && !rows.is_empty() && cells.all(is_number)
         });
         let right = right.collect();
         let footer = if is_cut || columns.len() > MAX_COLUMNS {
