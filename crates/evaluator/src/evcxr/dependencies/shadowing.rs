@@ -118,6 +118,8 @@ pub(super) fn find(build: &Build<'_>, globs: &[String]) -> Shadowed {
 /// Returns true if code for some names compiles under a glob import.
 fn check(build: &Build<'_>, glob: &str, names: &[(&str, &str)]) -> io::Result<bool> {
     let source = Path::new(SOURCE);
+    // Where every library was taken over from another session, nothing has been linked here.
+    fs::create_dir_all(source.with_file_name(""))?;
     fs::write(source, code(glob, names))?;
     let mut command = Command::new(build.program);
     command
