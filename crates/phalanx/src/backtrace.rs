@@ -3,7 +3,14 @@
 use std::backtrace::Backtrace;
 
 /// The crates whose functions say nothing about a cell.
-const MACHINERY: [&str; 5] = ["std", "core", "alloc", "phalanx", "phalanx_runtime"];
+const MACHINERY: [&str; 6] = [
+    "__rustc",
+    "std",
+    "core",
+    "alloc",
+    "phalanx",
+    "phalanx_runtime",
+];
 
 /// The beginning of the name of a cell's entry function.
 const ENTRY: &str = "run_user_code_";
@@ -52,7 +59,7 @@ mod tests {
    0: std::backtrace_rs::backtrace::libunwind::trace
              at /rustc/x/library/std/src/backtrace.rs:1:2
    1: phalanx::backtrace::wanted
-   2: rust_begin_unwind
+   2: __rustc::rust_begin_unwind
    3: core::panicking::panic_fmt
    4: ctx::inner
              at ./src/lib.rs:3:5
