@@ -141,7 +141,8 @@ fn what_is_no_database_of_ours_is_refused() {
         Sqlite::open(&other, unanswered),
         Err(OpenError::Version { .. })
     ));
-    let nowhere = folder.path().join("no/where.db");
+    // A file is in the place of its folder, which is made if it is missing.
+    let nowhere = path.join("where.db");
     assert!(matches!(
         Sqlite::open(&nowhere, unanswered),
         Err(OpenError::File { .. })
