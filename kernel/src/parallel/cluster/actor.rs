@@ -1,6 +1,6 @@
 //! The owner of the cluster: starts it, changes it, stops it, and ends it with the kernel.
 
-use super::connect::{self, Connected};
+use super::connect::{self, Connected, ENGINES_LIMIT};
 use super::engines::LaunchedEngines;
 use super::own::{OwnCluster, already};
 use super::owner::{OwnerReply, OwnerRequest, ask_owner};
@@ -171,7 +171,13 @@ impl Owner {
     ) -> Result<(usize, usize), Failure> {
         let request = OwnerRequest::Scale { engines };
         match self.obey("scaled", request, interrupted).await? {
-            OwnerReply::Scaled { before, now } => Ok((before, now)),
+            OwnerReply::Scaled { before, now } => {
+                if let Some(Running::Elsewhere(connected)) = &self.running {
+                    // The next cell is for the new ones, too; one that does not come is the owner's concern.
+                    let _ = connected.client.wait_for_engines(now, ENGINES_LIMIT).await;
+                }
+                Ok((before, now))
+            }
             OwnerReply::Restarted { engines } => Ok((engines, engines)),
         }
     }

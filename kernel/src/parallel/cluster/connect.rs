@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Time the engines of a cluster may take to answer: longer than the heartbeat of a stock
 /// controller, which sets the pace there.
-const ENGINES_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const ENGINES_LIMIT: Duration = Duration::from_secs(10);
 
 /// A cluster that was started elsewhere.
 pub(super) struct Connected {
