@@ -1,7 +1,7 @@
 //! Launchers: they start the processes of a cluster on this machine, on others through `ssh`, under MPI or
 //! in a batch system.
 //!
-//! What is run is made by pure functions (command lines, scripts, templates); the I/O around them is small.
+//! Command lines, scripts and templates are made by pure functions; the I/O around them is small.
 //!
 //! | module | what |
 //! |---|---|
