@@ -85,6 +85,22 @@ async fn notebooks_use_engines_in_turns() {
 }
 
 #[tokio::test]
+async fn a_cell_that_does_not_compile_forgets_none_that_is_under_way() {
+    let cluster = Cluster::start();
+    let mut notebook = cluster.notebook().await;
+    notebook.ok("%px print first").await;
+    notebook.ok("%%px --noblock\nsleep 1\nfn f").await;
+    let outputs = notebook.fails("%px call nothing").await;
+    assert!(
+        outputs[0].contains("cannot find function `nothing`"),
+        "{outputs:?}"
+    );
+    notebook.ok("%px call f").await;
+    notebook.stop().await;
+    cluster.stop();
+}
+
+#[tokio::test]
 async fn what_one_notebook_sends_while_another_is_computing_waits_its_turn() {
     let cluster = Cluster::start();
     let (mut first, mut second) = (cluster.notebook().await, cluster.notebook().await);

@@ -267,6 +267,11 @@ impl Actor {
         std::mem::take(&mut self.dependencies)
     }
 
+    /// Has the next evaluator add a dependency that this one could not.
+    pub(super) fn keep_dependency(&mut self, spec: String) {
+        self.dependencies.push(spec);
+    }
+
     /// The dependencies cells are compiled with.
     pub(super) fn described(&self) -> &Dependencies {
         &self.described.1

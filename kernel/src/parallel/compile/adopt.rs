@@ -64,17 +64,19 @@ impl Actor {
         };
         if !theirs.is_none_or(is_extended) {
             own = self.forget_dependencies();
-            if let Err(failure) = self.ready().await {
-                return Ok(Err(failure));
-            }
         }
-        let mut replayed = self.replay(lineage).await?;
+        let mut replayed = match self.ready().await {
+            Ok(_) => self.replay(lineage).await,
+            Err(failure) => Ok(Err(failure)),
+        };
         for spec in own {
-            if let Err(failure) = self.add_dependency(spec).await {
-                replayed = replayed.and(Err(failure));
+            // Whatever became of the rest, the notebook has asked for it.
+            if let Err(failure) = self.add_dependency(spec.clone()).await {
+                self.keep_dependency(spec);
+                replayed = replayed.map(|replayed| replayed.and(Err(failure)));
             }
         }
-        Ok(replayed)
+        replayed
     }
 
     async fn replay(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, Silence> {

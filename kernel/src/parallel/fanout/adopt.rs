@@ -36,7 +36,7 @@ impl Fanout {
         Ok(())
     }
 
-    /// Asks these engines again; returns true if another client has changed the namespace of one.
+    /// Asks those of these engines again that have nothing of ours to do; returns true if another client has changed the namespace of one.
     ///
     /// # Errors
     /// As [`adopt`](Self::adopt).
@@ -46,8 +46,10 @@ impl Fanout {
         ids: &[EngineId],
         context: &CellContext,
     ) -> Result<bool, Failure> {
+        // The cells under way lead further than where an engine is now.
+        let busy = self.results.pending();
         let mut engines = client.rust_engines();
-        engines.retain(|engine| ids.contains(&engine.id));
+        engines.retain(|engine| ids.contains(&engine.id) && !busy.contains_key(&engine.id));
         let before: Vec<_> = engines.iter().map(|e| self.states.last_heard(e)).collect();
         for engine in &engines {
             self.states.forget(&engine.uuid);

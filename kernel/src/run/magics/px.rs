@@ -143,14 +143,13 @@ async fn submit(
     let submitted = async {
         let submitted = attempt().await;
         // The names it lacks may be those that another notebook has defined meanwhile.
+        if !matches!(submitted, Err(Failure::Compile { .. })) {
+            return submitted;
+        }
         let fanout = services.fanout();
-        match &submitted {
-            Err(Failure::Compile { .. })
-                if fanout.look_again(&client, &plan.targets, context).await? =>
-            {
-                attempt().await
-            }
-            _ => submitted,
+        match fanout.look_again(&client, &plan.targets, context).await {
+            Ok(true) => attempt().await,
+            Ok(false) | Err(_) => submitted,
         }
     };
     tokio::pin!(submitted);
