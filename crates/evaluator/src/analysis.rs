@@ -33,9 +33,8 @@ pub fn analysis_config(program: PathBuf, backend: Backend) -> AnalysisConfig {
 /// The toolchain of the folder the kernel was started in, which evaluators are given too.
 #[cfg(feature = "evcxr")]
 fn toolchain() -> Vec<(OsString, OsString)> {
-    use phalanx_toolchain::rustup::{TOOLCHAIN_VAR, choice};
-    let choice = choice(std::path::Path::new("."));
-    let variable = choice.map(|choice| (TOOLCHAIN_VAR.into(), choice.name.into()));
+    use phalanx_toolchain::rustup::TOOLCHAIN_VAR;
+    let variable = crate::handle::toolchain_name().map(|name| (TOOLCHAIN_VAR.into(), name.into()));
     variable.into_iter().collect()
 }
 

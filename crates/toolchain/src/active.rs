@@ -63,7 +63,12 @@ impl ActiveToolchain {
     /// # Errors
     /// When there is no rustc, or it does not run.
     pub fn find(folder: &Path) -> Result<Self, ToolchainError> {
-        Self::find_by(folder, &|program| Command::new(program))
+        match rustup::given() {
+            Some(given) => {
+                Self::read(|| Command::new("rustc"), folder).map(|found| found.chosen(Some(given)))
+            }
+            None => Self::find_by(folder, &|program| Command::new(program)),
+        }
     }
 
     /// Finds the toolchain of a kernel that is started in `folder` with another environment than this
@@ -76,10 +81,7 @@ impl ActiveToolchain {
         command: &dyn Fn(&str) -> Command,
     ) -> Result<Self, ToolchainError> {
         let found = Self::read(|| command("rustc"), folder)?;
-        // A rustc of a distribution may stand before rustup's on the PATH.
-        let choice = rustup::choice_by(folder, command("rustup"));
-        let rustup = choice.filter(|choice| choice.is_at(&found.sysroot));
-        Ok(Self { rustup, ..found })
+        Ok(found.chosen(rustup::choice_by(folder, command("rustup"))))
     }
 
     /// Finds the toolchain that rustup knows by a name.
@@ -96,9 +98,20 @@ impl ActiveToolchain {
         Ok(Self { rustup, ..found })
     }
 
+    /// With rustup's choice, if this is it: a rustc of a distribution may stand before rustup's on the PATH.
+    fn chosen(self, choice: Option<rustup::Choice>) -> Self {
+        let rustup = choice.filter(|choice| choice.is_at(&self.sysroot));
+        Self { rustup, ..self }
+    }
+
     fn read(rustc: impl Fn() -> Command, folder: &Path) -> Result<Self, ToolchainError> {
-        let verbose = said(rustc().arg("-vV"), folder)?;
         let sysroot = PathBuf::from(said(rustc().args(["--print", "sysroot"]), folder)?.trim());
+        // Without rustup's proxy, which takes as long as rustc.
+        let mut rustc = match rustup::is_of_rustup(&sysroot) {
+            true => Command::new(sysroot.join("bin/rustc")),
+            false => rustc(),
+        };
+        let verbose = said(rustc.arg("-vV"), folder)?;
         let host = verbose.lines().find_map(|line| line.strip_prefix("host: "));
         Ok(Self {
             version: verbose.lines().next().unwrap_or_default().to_owned(),
@@ -210,7 +223,8 @@ pub fn linker() -> Result<PathBuf, ToolchainError> {
 }
 
 /// Returns the first program of this name on the PATH.
-fn find_program(name: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|folder| folder.join(name))

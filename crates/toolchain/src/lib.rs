@@ -18,5 +18,5 @@ pub mod active;
 pub mod error;
 pub mod rustup;
 
-pub use active::{ActiveToolchain, Release, linker};
+pub use active::{ActiveToolchain, Release, find_program, linker};
 pub use error::{Remedy, ToolchainError};

@@ -25,12 +25,42 @@ pub struct Choice {
 impl Choice {
     /// Returns true if the toolchain's folder is this one; either may be a link.
     pub(crate) fn is_at(&self, sysroot: &Path) -> bool {
+        if self.is_beside(sysroot) {
+            return true;
+        }
         let Ok(rustc) = rustc_of(&self.name) else {
             return false;
         };
-        let own = rustc.ancestors().nth(2).map(Path::canonicalize);
-        matches!((own, sysroot.canonicalize()), (Some(Ok(own)), Ok(sysroot)) if own == sysroot)
+        rustc
+            .ancestors()
+            .nth(2)
+            .is_some_and(|own| is_same(own, sysroot))
     }
+
+    /// Returns true if the folder is one that rustup has installed, and this choice is a name of it.
+    fn is_beside(&self, sysroot: &Path) -> bool {
+        let installed = sysroot.parent().filter(|_| is_of_rustup(sysroot));
+        installed.is_some_and(|folder| is_same(&folder.join(&self.name), sysroot))
+    }
+}
+
+/// The choice that was made before this process was started, which rustup does not look behind.
+pub(crate) fn given() -> Option<Choice> {
+    let name = std::env::var(TOOLCHAIN_VAR).ok();
+    name.filter(|name| !name.is_empty()).map(|name| Choice {
+        name,
+        reason: format!("overridden by environment variable {TOOLCHAIN_VAR}"),
+    })
+}
+
+/// Returns true if rustup has installed the toolchain in a folder.
+pub(crate) fn is_of_rustup(sysroot: &Path) -> bool {
+    let parent = sysroot.parent().and_then(Path::file_name);
+    parent.is_some_and(|folder| folder == "toolchains")
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Returns the toolchain that rustup chooses in a folder; `None` where there is no rustup, or where it
@@ -144,6 +174,22 @@ mod tests {
         assert!(!by_file.is_at(Path::new("/usr")));
         assert_eq!(read_choice("nightly").unwrap().reason, "default");
         assert_eq!(read_choice(""), None);
+    }
+
+    #[test]
+    fn a_toolchain_that_stands_beside_needs_no_rustup() {
+        let home = tempfile::tempdir().unwrap();
+        let stable = home.path().join("toolchains/stable-x");
+        std::fs::create_dir_all(&stable).unwrap();
+        std::os::unix::fs::symlink(&stable, home.path().join("toolchains/1.95.0-x")).unwrap();
+        let named = |name: &str| Choice {
+            name: name.to_owned(),
+            reason: String::new(),
+        };
+        assert!(named("stable-x").is_beside(&stable));
+        assert!(named("1.95.0-x").is_beside(&stable));
+        assert!(!named("nightly-x").is_beside(&stable));
+        assert!(!named("stable-x").is_beside(home.path()));
     }
 
     #[test]

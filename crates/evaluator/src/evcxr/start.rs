@@ -2,6 +2,7 @@
 
 use super::compile_cache::NamespaceShape;
 use super::dependencies::Session;
+use super::dry_run::{self, DryRun};
 use super::engines::{Engines, Methods};
 use super::generated_crate;
 use super::local::Local;
@@ -9,7 +10,7 @@ use super::relay::{self, Answering, Relay};
 use super::source::Prepared;
 use super::types::Types;
 use super::variables;
-use super::{cargo_wrapper, dry_run, library, prelude};
+use super::{cargo_wrapper, library, prelude};
 use crate::folder;
 use crate::folder_check::{FolderError, cache_folder};
 use crate::process::{Evaluate, Interrupt, Link};
@@ -18,6 +19,7 @@ use phalanx_protocol::evaluator::{NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
 use phalanx_toolchain::{ActiveToolchain, ToolchainError};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -57,18 +59,22 @@ pub(crate) fn start(
         .command()
         .map_err(|error| environment(format!("no relay: {error}"), ""))?;
     let begun = generated_crate::build_folder().map(|folder| Session::begin(&folder));
-    begun
-        .transpose()
-        .map_err(|error| environment(format!("the build folder: {error}"), ""))?;
-    dry_run::end_any().map_err(|error| environment(format!("the build folder: {error}"), ""))?;
+    begun.transpose().map_err(unwritable)?;
+    dry_run::end_any().map_err(unwritable)?;
+    // evcxr compiles an expression first, by which it finds out whether lld works. Nothing else is to be learnt.
+    let is_dry = phalanx_toolchain::find_program("lld").is_none();
+    let dry_run = is_dry.then(DryRun::begin).transpose().map_err(unwritable)?;
     let (mut context, outputs) =
         EvalContext::with_subprocess_command(command).map_err(not_started)?;
+    drop(dry_run);
     drain(outputs);
     let mut state = context.state();
     for (name, config) in prelude::dependencies(&library) {
         state.add_dep(name, &config).map_err(not_started)?;
     }
     let items = Prepared::unchanged(&prelude::Shown::default().items());
+    // Every cell is compiled with these items: compiling them alone shows nothing new.
+    let dry_run = DryRun::building_dependencies(std::iter::empty()).map_err(unwritable)?;
     relay.expect(Answering::Assume(Outcome::Completed), &items);
     if let Err(error) = context.eval_with_state(&items.text, state.clone()) {
         // Without what an earlier session may have spoilt.
@@ -81,6 +87,7 @@ pub(crate) fn start(
             .eval_with_state(&items.text, state)
             .map_err(not_started)?;
     }
+    drop(dry_run);
     let shape = NamespaceShape::default().after(
         &relay.emitted(),
         &items.text,
@@ -127,6 +134,10 @@ pub(super) fn ready(toolchain: &ActiveToolchain) -> Result<Toolchain, Failure> {
         target: toolchain.host.clone(),
         libstd: toolchain.shared_library().map_err(lacking)?,
     })
+}
+
+fn unwritable(error: io::Error) -> Failure {
+    environment(format!("the build folder: {error}"), "")
 }
 
 fn unusable(error: FolderError) -> Failure {

@@ -8,10 +8,11 @@ use crate::folder_check::{FolderError, FolderUse, cache_folder, check_folders};
 use crate::process::Backend;
 use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest, NamespaceKind};
 use phalanx_sys::temporary::TemporaryFolder;
-use phalanx_toolchain::rustup::TOOLCHAIN_VAR;
+use phalanx_toolchain::rustup::{self, TOOLCHAIN_VAR};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 use tokio::net::UnixListener;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -216,9 +217,8 @@ fn tools(folder: &Path, program: &Path) -> io::Result<PathBuf> {
     Ok(tools)
 }
 
-/// Takes a kept folder to build in, and asks rustup for the toolchain of the folder the kernel was
-/// started in, which everything else is then given: it stays the same wherever cargo is run.
-fn prepare(kind: NamespaceKind) -> Result<(BuildFolder, Option<String>), FolderError> {
+/// Takes a kept folder to build in, and the name of the toolchain to build with.
+fn prepare(kind: NamespaceKind) -> Result<(BuildFolder, Option<&'static str>), FolderError> {
     check_folders()?;
     let cache = cache_folder()?;
     let kind = match kind {
@@ -238,8 +238,15 @@ fn prepare(kind: NamespaceKind) -> Result<(BuildFolder, Option<String>), FolderE
             tracing::warn!(%error, "the cache is not kept within its limit");
         }
     });
-    let choice = phalanx_toolchain::rustup::choice(Path::new("."));
-    Ok((folder, choice.map(|choice| choice.name)))
+    Ok((folder, toolchain_name()))
+}
+
+/// The name of the toolchain that rustup chooses in the folder the kernel was started in. It is asked for once,
+/// and given to everything that is started: the toolchain stays the same wherever cargo is run.
+pub(crate) fn toolchain_name() -> Option<&'static str> {
+    static NAME: OnceLock<Option<String>> = OnceLock::new();
+    let name = || rustup::choice(Path::new(".")).map(|choice| choice.name);
+    NAME.get_or_init(name).as_deref()
 }
 
 fn temporary(path: &Path) -> impl FnOnce(io::Error) -> FolderError + '_ {
