@@ -6,6 +6,7 @@ use crate::backtrace;
 use crate::function::Travels;
 use crate::namespace;
 use crate::table::debug::{self, may_be_table};
+use crate::value_text::ValueText;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{ErrorText, MARKER_END, MARKER_START};
 use std::cell::RefCell;
@@ -19,23 +20,21 @@ use std::process::{ExitCode, Termination};
 use std::sync::{LazyLock, OnceLock};
 use std::thread::{self, ThreadId};
 
-/// Shows a value the way evcxr's protocol wants it; a unit value, which the name of its type tells,
-/// is not shown.
+/// Shows a value the way evcxr's protocol wants it, or the beginning of a long one; a unit value, which
+/// the name of its type tells, is not shown.
 ///
 /// Every cell compiles what calls this, so nothing here is generic.
 pub fn show(type_name: &str, value: fmt::Arguments<'_>) {
     if type_name == "()" {
         return;
     }
-    if may_be_table(type_name) {
-        let text = value.to_string();
-        content("text/plain", format_args!("{text}"));
-        if let Some(table) = debug::table(type_name, &text) {
-            content("text/html", format_args!("{}", table.to_html()));
-        }
-        return;
+    let text = ValueText::new(value);
+    content("text/plain", format_args!("{text}"));
+    if may_be_table(type_name)
+        && let Some(table) = text.whole().and_then(|text| debug::table(type_name, text))
+    {
+        content("text/html", format_args!("{}", table.to_html()));
     }
-    content("text/plain", value);
 }
 
 /// Shows one representation of a value the way evcxr's protocol wants it.

@@ -36,6 +36,7 @@ mod progress;
 mod shared;
 mod table;
 mod timing;
+mod value_text;
 mod variables;
 mod view;
 
