@@ -213,24 +213,30 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
     library_errors::told(diagnostic, json)
 }
 
-/// The places in the cell that rustc's notes about a move or a borrow point to, each with its note.
+/// The places in the cell that rustc's notes point to where an error is not clear without: of a move, a borrow or a
+/// bound, and of what has no code, such as a future that cannot be sent. Each has its label, or its note.
 fn reasons(error: &Value, map: &CellMap<'_>) -> impl Iterator<Item = DiagnosticSpan> {
-    const EXPLAINED: [&str; 6] = ["E0373", "E0382", "E0505", "E0507", "E0521", "E0525"];
+    const EXPLAINED: [&str; 8] = [
+        "", "E0277", "E0373", "E0382", "E0505", "E0507", "E0521", "E0525",
+    ];
     let code = error["code"]["code"].as_str().unwrap_or_default();
     let children = error["children"].as_array().into_iter().flatten();
     let notes = children
         .filter(move |child| EXPLAINED.contains(&code) && child["level"] == "note")
         .filter_map(|note| Some((note["message"].as_str()?, note["spans"].as_array()?)));
     notes.flat_map(move |(message, spans)| {
-        let primary = spans.iter().filter(|span| span["is_primary"] == true);
-        primary.filter_map(move |span| {
-            let ((start_line, start_column), (end_line, end_column)) = map.inside(span)?;
+        spans.iter().filter_map(move |span| {
+            let is_primary = span["is_primary"] == true;
+            let label = span["label"].as_str().unwrap_or_default();
+            let label = if is_primary { message } else { label };
+            let ((start_line, start_column), (end_line, end_column)) =
+                map.inside(span).filter(|_| !label.is_empty())?;
             Some(DiagnosticSpan {
                 start_line,
                 start_column,
                 end_line,
                 end_column,
-                label: message.to_owned(),
+                label: label.to_owned(),
                 primary: false,
             })
         })
