@@ -161,6 +161,30 @@ const ITEMS: [Case; 9] = [
     ),
 ];
 
+/// Cells whose error has its reason in a note of rustc: the line of that, and a part of its text.
+const NOTED: [(&str, usize, &str); 4] = [
+    (
+        "use std::rc::Rc;\nfn need<T: Send>(_: T) {}\nneed(async {\n    let held = Rc::new(1);\n    later().await;\n    drop(held);\n});",
+        5,
+        "across an await",
+    ),
+    (
+        "struct Bare;\nfn text<T: ToString>(t: T) -> String { t.to_string() }\ntext(Bare)",
+        2,
+        "required by a bound in `text`",
+    ),
+    (
+        "mod vault {\n    fn secret() {}\n}\nvault::secret();",
+        2,
+        "is defined here",
+    ),
+    (
+        "fn two(a: i32, b: i32) -> i32 { a + b }\ntwo(1)",
+        1,
+        "function defined here",
+    ),
+];
+
 fn diagnostics<T: std::fmt::Debug>(cell: &str, result: Result<T, Failure>) -> Vec<Diagnostic> {
     match result {
         Err(Failure::Compile { diagnostics }) => diagnostics,
@@ -207,6 +231,13 @@ async fn errors_are_those_of_the_cell() {
             "behind {}",
             case.0
         );
+    }
+    for (cell, line, note) in NOTED {
+        let (_, _, result) = s.cell(m, cell).await;
+        let found = diagnostics(cell, result);
+        let mut spans = found[0].spans.iter();
+        let is_shown = spans.any(|span| span.start_line == line && span.label.contains(note));
+        assert!(is_shown, "{cell}: {found:#?}");
     }
     // The last expression is where a borrow is used.
     let cell = "let first = &list[0];\nlist.push(4);\n*first";

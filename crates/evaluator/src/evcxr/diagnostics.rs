@@ -213,22 +213,18 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
     library_errors::told(diagnostic, json)
 }
 
-/// The places in the cell that rustc's notes point to where an error is not clear without: of a move, a borrow or a
-/// bound, and of what has no code, such as a future that cannot be sent. Each has its label, or its note.
+/// The places in the cell that rustc's notes point to. The one a note is about has its message, unless that is told
+/// as help; the others have their labels.
 fn reasons(error: &Value, map: &CellMap<'_>) -> impl Iterator<Item = DiagnosticSpan> {
-    const EXPLAINED: [&str; 8] = [
-        "", "E0277", "E0373", "E0382", "E0505", "E0507", "E0521", "E0525",
-    ];
-    let code = error["code"]["code"].as_str().unwrap_or_default();
     let children = error["children"].as_array().into_iter().flatten();
     let notes = children
-        .filter(move |child| EXPLAINED.contains(&code) && child["level"] == "note")
+        .filter(|child| child["level"] == "note")
         .filter_map(|note| Some((note["message"].as_str()?, note["spans"].as_array()?)));
     notes.flat_map(move |(message, spans)| {
         spans.iter().filter_map(move |span| {
-            let is_primary = span["is_primary"] == true;
+            let is_told = span["is_primary"] == true && !suggestions::is_advice(message);
             let label = span["label"].as_str().unwrap_or_default();
-            let label = if is_primary { message } else { label };
+            let label = if is_told { message } else { label };
             let ((start_line, start_column), (end_line, end_column)) =
                 map.inside(span).filter(|_| !label.is_empty())?;
             Some(DiagnosticSpan {
@@ -405,6 +401,8 @@ fn advice(error: &Value, map: &CellMap<'_>) -> Vec<String> {
         Some("E0277") if !words.is_empty() => words,
         // What was expected and what was found is in rustc's note alone.
         Some("E0631") => words,
+        // The traits that have a method of that name.
+        Some("E0599") => [suggestions::help(error, map), words].concat(),
         _ => suggestions::help(error, map),
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn help(error: &Value, map: &CellMap<'_>) -> Vec<String> {
     let children = error["children"].as_array().into_iter().flatten();
     let advising = children.filter(|child| {
         let message = child["message"].as_str().unwrap_or_default();
-        child["level"] == "help" || ADVISING.iter().any(|start| message.starts_with(start))
+        child["level"] == "help" || is_advice(message)
     });
     let mut help = Vec::new();
     for child in advising {
@@ -39,6 +39,11 @@ pub(super) fn help(error: &Value, map: &CellMap<'_>) -> Vec<String> {
         help.extend(said.filter(|said| !help.contains(said)));
     }
     help
+}
+
+/// Returns true if a note of rustc says what to do.
+pub(super) fn is_advice(note: &str) -> bool {
+    ADVISING.iter().any(|start| note.starts_with(start))
 }
 
 fn suggestion(message: &str, child: &Value, map: &CellMap<'_>) -> String {
