@@ -225,6 +225,8 @@ fn reasons(error: &Value, map: &CellMap<'_>) -> impl Iterator<Item = DiagnosticS
             let is_told = span["is_primary"] == true && !suggestions::is_advice(message);
             let label = span["label"].as_str().unwrap_or_default();
             let label = if is_told { message } else { label };
+            // What follows is a link to rustc's own pages.
+            let label = label.lines().next().unwrap_or_default();
             let ((start_line, start_column), (end_line, end_column)) =
                 map.inside(span).filter(|_| !label.is_empty())?;
             Some(DiagnosticSpan {
