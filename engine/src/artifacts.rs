@@ -4,7 +4,6 @@
 use crate::machine::{Shipment, Unprepared};
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
-use phalanx_protocol::segment::SegmentRef;
 use phalanx_sys::file_identity::FileIdentity;
 use phalanx_sys::segment;
 use phalanx_sys::temporary::TemporaryFolder;
@@ -122,7 +121,7 @@ impl Store {
             })?;
             self.known.insert(hash.clone(), Known::new(path));
         }
-        if self.lacks(&shipment.host, &shipment.args) {
+        if self.lacks(shipment) {
             // Sent again, the data comes along as the artifacts do.
             return Err(Unprepared::Missing(shipment.artifacts.clone()));
         }
@@ -149,17 +148,17 @@ impl Store {
     /// The paths of the artifacts, if all were used before and are still there, as is what the arguments
     /// refer to.
     pub fn known(&self, shipment: &Shipment) -> Option<Vec<PathBuf>> {
-        if self.lacks(&shipment.host, &shipment.args) {
+        if self.lacks(shipment) {
             return None;
         }
         let known = |hash| self.known.get(hash)?.current().cloned();
         shipment.artifacts.iter().map(known).collect()
     }
 
-    /// Returns true if these are a reference to data of another machine, or of a container of this one.
-    fn lacks(&self, host: &str, args: &[u8]) -> bool {
-        SegmentRef::from_bytes(args).is_some()
-            && (host != self.host || segment::is_out_of_reach(args))
+    /// Returns true if the arguments are data of another machine, or of a container of this one.
+    fn lacks(&self, shipment: &Shipment) -> bool {
+        let out_of_reach = |args| shipment.host != self.host || segment::is_out_of_reach(args);
+        shipment.args.as_ref().is_some_and(out_of_reach)
     }
 
     fn find(&mut self, hash: &ArtifactHash, offered: Option<PathBuf>) -> Option<PathBuf> {
@@ -247,6 +246,7 @@ fn trim(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use phalanx_protocol::payload::Segment;
 
     fn store(folder: &Path) -> Store {
         private(folder).unwrap();
@@ -267,7 +267,7 @@ mod tests {
                 .collect(),
             paths,
             buffers: Vec::new(),
-            args: Bytes::new(),
+            args: None,
         }
     }
 
@@ -276,18 +276,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = store(&folder.path().join("cache"));
         let data = segment::place(b"data").unwrap();
-        let mut call = |host, args: &Bytes| {
+        let mut call = |host, args: Option<&Segment>| {
             let mut call = cell(host, &[b"library"], Vec::new());
             call.artifacts.clear();
-            call.args = args.clone();
+            call.args = args.cloned();
             store.prepare(&call, &[])
         };
-        assert_eq!(call("here", &data), Ok(Vec::new()));
-        assert!(call("there", &data).is_err());
-        assert_eq!(call("there", &Bytes::from_static(b"data")), Ok(Vec::new()));
-        let copy = Bytes::copy_from_slice(&data);
+        assert_eq!(call("here", Some(&data)), Ok(Vec::new()));
+        assert!(call("there", Some(&data)).is_err());
+        assert_eq!(call("there", None), Ok(Vec::new()));
+        let copy = Segment::read(Bytes::copy_from_slice(data.frame()));
         drop(data);
-        assert!(call("here", &copy).is_err());
+        assert!(call("here", copy.as_ref()).is_err());
     }
 
     #[test]

@@ -5,16 +5,17 @@ use crate::artifacts::Store;
 use crate::config::{EngineConfig, EngineError, Exit};
 use crate::handed::Handed;
 use crate::link::{Advice, Contact, Heard, Link, TICK, is_there};
-use crate::machine::{
-    Ask, Command, Event, Identity, Machine, Publication, Reply, Request, Shipment,
-};
+use crate::machine::{Channel, Command, Event, Identity, Machine, Reply, Request, Shipment};
 use crate::parent;
 use crate::runtime::Slot;
 use crate::wire;
 use chrono::Utc;
 use phalanx_protocol::host::ENGINE_ID_VAR;
 use phalanx_protocol::id::EngineUuid;
-use phalanx_protocol::parallel::UnregistrationRequest;
+use phalanx_protocol::parallel::{
+    EngineOutput, EngineRequest, EngineStatus, UnregistrationRequest,
+};
+use phalanx_protocol::payload::Payload;
 use phalanx_transport::{
     Envelope, RawMessage, ReplayGuard, Sender, Session, WireError, socket, warn_rarely,
 };
@@ -194,11 +195,7 @@ impl Server {
         match heard {
             Heard::Nothing => Next::Nothing,
             Heard::Request(channel, frames) => match self.open(frames) {
-                Ok(envelope) if self.handed.hears(&envelope) => Next::Nothing,
-                Ok(envelope) => match wire::request(channel, envelope) {
-                    Some(event) => Next::Event(event),
-                    None => Next::Nothing,
-                },
+                Ok(envelope) => self.requested(channel, envelope),
                 Err(error) => {
                     warn_rarely!(%error, ?channel, "a message is dropped");
                     Next::Nothing
@@ -206,7 +203,8 @@ impl Server {
             },
             Heard::Subscribed => {
                 // Somebody listens: from now on nothing is lost, which this says.
-                self.publish(None, Publication::Status("starting")).await;
+                self.publish(None, EngineOutput::Status(EngineStatus::Starting))
+                    .await;
                 Next::Nothing
             }
             Heard::Lost => {
@@ -214,6 +212,22 @@ impl Server {
                 self.join_again();
                 Next::Event(Event::Away)
             }
+        }
+    }
+
+    /// Reads a request.
+    fn requested(&mut self, channel: Channel, envelope: Envelope) -> Next {
+        let request = match EngineRequest::decode(envelope.message()) {
+            Ok(request) => request,
+            Err(error) => {
+                let msg_type = &envelope.header.msg_type;
+                warn_rarely!(%error, msg_type, "a malformed request is dropped");
+                return Next::Nothing;
+            }
+        };
+        match self.handed.hears(&envelope.header.session, &request) {
+            true => Next::Nothing,
+            false => Next::Event(wire::requested(channel, envelope, request)),
         }
     }
 
@@ -319,10 +333,7 @@ impl Server {
         let mut commands = VecDeque::from(self.machine.on(event, Utc::now()));
         while let Some(command) = next_command(&mut commands) {
             match command {
-                Command::Publish {
-                    parent,
-                    publication,
-                } => self.publish(parent, publication).await,
+                Command::Publish { parent, output } => self.publish(parent, output).await,
                 Command::Reply(reply) => {
                     self.reply(*reply).await;
                     if !commands.is_empty() {
@@ -369,22 +380,21 @@ impl Server {
     /// Keeps the arguments of a call for other engines of this machine, where it wants that; others may
     /// be waiting for them.
     async fn keep(&mut self, request: &mut Request) {
-        let Ask::Apply {
-            call: Ok(call),
-            buffers,
-        } = &mut request.ask
-        else {
+        let EngineRequest::Apply(Ok(call)) = &mut request.content else {
             return;
         };
-        let Some(args) = buffers.last_mut().filter(|_| call.keep) else {
+        let Payload::Inline(args) = &call.args else {
             return;
         };
+        if !call.metadata.keep {
+            return;
+        }
         match self.handed.keep(args) {
             Ok(kept) => {
-                args.clone_from(&kept);
-                Arc::make_mut(call).host = about::host();
+                call.args = kept.clone().into();
+                Arc::make_mut(&mut call.metadata).host = about::host();
                 let parent = Some(request.header.clone());
-                self.publish(parent, Publication::Kept(Some(kept))).await;
+                self.publish(parent, EngineOutput::Kept(Some(kept))).await;
             }
             // Those who wait for them are sent them once this call has ended.
             Err(error) => tracing::warn!(%error, "arguments are not kept for other engines"),
@@ -399,12 +409,8 @@ impl Server {
             .filter(|_| shipment.buffers.is_empty())
     }
 
-    async fn publish(
-        &self,
-        parent: Option<phalanx_transport::wire::Header>,
-        publication: Publication,
-    ) {
-        match wire::publication(parent, publication, &self.identity, &self.session) {
+    async fn publish(&self, parent: Option<phalanx_transport::wire::Header>, output: EngineOutput) {
+        match wire::publication(parent, output, &self.identity, &self.session) {
             // Waits while the controller does not read, and so does the cell.
             Ok(frames) => self.send(|link| Some(&link.iopub.0), frames).await,
             Err(error) => tracing::error!(%error, "a publication does not serialise"),
@@ -413,8 +419,8 @@ impl Server {
 
     async fn reply(&mut self, mut reply: Reply) {
         let client = &reply.request.header.session;
-        for buffer in &mut reply.buffers {
-            *buffer = self.handed.hand(client, std::mem::take(buffer));
+        for value in reply.reply.values_mut() {
+            *value = self.handed.hand(client, std::mem::take(value));
         }
         let channel = reply.request.channel;
         match wire::reply(reply, &self.session) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use phalanx_client::{AsyncResult, Balanced, EngineCall, Placement, Submission};
 use phalanx_protocol::id::{ArtifactHash, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, Dependency};
-use phalanx_protocol::segment::SegmentRef;
+use phalanx_protocol::payload::Payload;
 use phalanx_sys::segment;
 use std::sync::Arc;
 use support::{Cluster, failure, ok};
@@ -34,7 +34,7 @@ impl Cluster {
                 pushes: Vec::new(),
             }),
             artifacts: Arc::new([(hash, path)]),
-            args: Bytes::from_static(args),
+            args: Payload::Inline(Bytes::from_static(args)),
             label: Some("mine".into()),
         }
     }
@@ -82,7 +82,7 @@ async fn a_function_is_called_with_its_arguments_and_its_output_is_its_own() {
     assert_eq!(tasks[0].metadata.stdout, "from inside\n");
     assert_eq!(tasks[0].metadata.outputs.len(), 1);
     assert_eq!(tasks[0].metadata.label.as_deref(), Some("mine"));
-    let value = Bytes::from_static(b"P\0\xff");
+    let value = Payload::Inline(Bytes::from_static(b"P\0\xff"));
     assert_eq!(
         called.outcomes(0..1),
         [Some(Ok((Some(EngineId(1)), value)))]
@@ -131,14 +131,14 @@ async fn megabytes_come_back_as_they_went() {
     let Some(Ok((_, value))) = called.outcomes(0..1).remove(0) else {
         panic!("no value");
     };
-    assert!(value == args);
+    assert!(value.frame() == args);
     cluster.end().await;
 }
 
 /// Calls that differ in their arguments alone.
 fn alike(one: &EngineCall, count: usize) -> Vec<EngineCall> {
     let call = |n: usize| EngineCall {
-        args: Bytes::from(format!("P{n}")),
+        args: Payload::Inline(Bytes::from(format!("P{n}"))),
         ..one.clone()
     };
     (0..count).map(call).collect()
@@ -154,7 +154,7 @@ async fn many_small_tasks_travel_together_and_each_is_its_own() {
     let mut ids = std::collections::HashSet::new();
     for (n, (task, outcome)) in tasks.iter().zip(called.outcomes(0..3000)).enumerate() {
         let metadata = &task.metadata;
-        assert!(ok(task) && outcome.unwrap().unwrap().1 == format!("P{n}"));
+        assert!(ok(task) && *outcome.unwrap().unwrap().1.frame() == format!("P{n}"));
         assert!(metadata.started.unwrap() <= metadata.completed.unwrap());
         assert!(metadata.submitted.unwrap() <= metadata.received.unwrap());
         assert!(metadata.engine_id.is_some() && metadata.label.as_deref() == Some("mine"));
@@ -215,7 +215,7 @@ async fn large_data_goes_by_reference_and_whoever_takes_it_over_has_it() {
     for place in [on(0), on(1), anywhere] {
         let call = cluster.function(place.clone(), "return-placed", bytes);
         let (called, placed) = value(call).await;
-        assert!(SegmentRef::from_bytes(&placed).is_some());
+        assert!(placed.segment().is_some());
         // What ran before goes, what the client holds stays.
         value(cluster.function(place.clone(), "return P", b"")).await;
         assert!(segment::resolve(placed.clone()).expect("a value") == bytes);
@@ -236,7 +236,7 @@ async fn a_call_whose_data_is_gone_ends() {
     for place in [on(0), Placement::Balanced(Arc::default())] {
         let mut call = cluster.function(place, "return-input", b"");
         let placed = segment::place(b"P").expect("a file");
-        call.args = Bytes::copy_from_slice(&placed);
+        call.args = Payload::read(Bytes::copy_from_slice(placed.frame()));
         drop(placed);
         let called = cluster.call(vec![call]);
         let tasks = cluster.done(&called).await;

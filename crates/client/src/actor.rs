@@ -3,7 +3,7 @@
 use crate::client::Shared;
 use crate::connect::{self, Sockets, connection_request};
 use crate::recovery;
-use crate::request::{ControlOrder, Request, TaskKey};
+use crate::request::{Request, TaskKey};
 use crate::result::AsyncResult;
 use crate::state::batch;
 use crate::state::data::Route;
@@ -11,12 +11,12 @@ use crate::state::message::{Body, Outgoing};
 use crate::state::{Command, Event, Now, State, Ticket};
 use crate::submission::{Answer, RefusedTask};
 use crate::task::EngineTask;
-use crate::wire;
+use crate::wire::{self, Enclosed};
 use bytes::Bytes;
 use chrono::Utc;
 use phalanx_protocol::id::{AsyncResultId, MsgId};
-use phalanx_protocol::parallel::{Lineage, TAKEN};
-use phalanx_protocol::segment::SegmentRef;
+use phalanx_protocol::parallel::{EngineReply, EngineRequest, Lineage, TAKEN};
+use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_sys::{heap, segment};
 use phalanx_transport::socket;
 use phalanx_transport::warn_rarely;
@@ -110,7 +110,7 @@ impl Actor {
         // Both unbounded: what a user asked for, and one failure for each of those at most.
         let (failed, mut failures) = mpsc::unbounded_channel();
         // Without it, engines send everything over the sockets.
-        let probe = segment::place(b"phalanx").unwrap_or_default();
+        let probe = segment::place(b"phalanx").ok();
         let mut outbox = |socket: &Sender| -> Outbox {
             let (outbox, queue) = mpsc::unbounded_channel();
             let (session, socket) = (self.session.clone(), socket.clone());
@@ -202,7 +202,9 @@ impl Actor {
                     .opened(received)
                     .and_then(|envelope| wire::published(&envelope, &self.session)),
                 received = self.sockets.control.1.recv() => {
-                    self.opened(received).and_then(|envelope| wire::reply(&envelope))
+                    self.opened(received).and_then(|envelope| {
+                        wire::reply(&envelope, EngineReply::decode(envelope.message()))
+                    })
                 }
                 received = self.sockets.notification.recv() => {
                     self.opened(received).and_then(|envelope| wire::notification(&envelope))
@@ -273,37 +275,43 @@ impl Actor {
         }
     }
 
-    /// Reads a reply. The data it refers to is taken over, and its engine notified.
+    /// Reads a reply. The data it refers to is taken over.
     fn replied(&self, received: Option<socket::Event>, outboxes: &Outboxes) -> Option<Event> {
-        let mut envelope = self.opened(received)?;
-        let far = |value: &Bytes| SegmentRef::from_bytes(value).is_some();
-        if !envelope.buffers.iter().any(far) {
-            return wire::reply(&envelope);
-        }
-        let Some(engine) = wire::engine(&envelope) else {
-            return wire::reply(&envelope);
+        let envelope = self.opened(received)?;
+        let mut reply = EngineReply::decode(envelope.message());
+        self.take_over(&mut reply, outboxes);
+        wire::reply(&envelope, reply)
+    }
+
+    /// Takes over the data that a reply refers to, and notifies its engine.
+    fn take_over(&self, reply: &mut EngineReply, outboxes: &Outboxes) {
+        let Some(engine) = reply.metadata.engine.clone() else {
+            return;
         };
-        for reference in std::mem::take(&mut envelope.buffers) {
-            if !far(&reference) {
-                envelope.buffers.push(reference);
+        let mut gone = None;
+        for value in reply.values_mut() {
+            let Payload::Segment(segment) = value else {
                 continue;
-            }
-            match segment::hold(vec![reference.clone()]) {
-                Ok(taken) => envelope.buffers.extend(taken),
+            };
+            let segment = Segment::clone(segment);
+            match segment::hold(vec![segment.clone().into()]) {
+                Ok(mut taken) => *value = taken.pop().unwrap_or_default(),
                 Err(error) => {
                     warn_rarely!(%error, %engine, "a value is gone");
-                    envelope.buffers.push(Bytes::new());
-                    wire::lose_value(&mut envelope, &error);
+                    *value = Payload::default();
+                    gone = Some(error);
                 }
             }
             // The other end of it ends after this loop.
             let _ = outboxes.control.send(Outgoing {
                 engine: Some(engine.clone()),
                 msg_id: MsgId::new(self.session.header(TAKEN).msg_id),
-                body: Body::Taken(reference),
+                body: Body::Control(EngineRequest::Taken(segment)),
             });
         }
-        wire::reply(&envelope)
+        if let Some(error) = gone {
+            wire::lose_value(reply, &error);
+        }
     }
 
     /// A channel is there again after it was broken.
@@ -328,7 +336,7 @@ impl Actor {
                 let outbox = match outgoing.body {
                     _ if outgoing.engine.is_none() => &outboxes.task,
                     Body::Work { .. } | Body::KernelInfo => &outboxes.mux,
-                    Body::Abort(_) | Body::Taken(_) | Body::Control(_) => &outboxes.control,
+                    Body::Control(_) => &outboxes.control,
                 };
                 // Its task runs until the loop ends.
                 let _ = outbox.send(outgoing);
@@ -504,7 +512,7 @@ impl Waiting {
                 self.lineages.insert(ticket, done);
                 Event::Control {
                     engines: vec![engine],
-                    order: ControlOrder::Lineage,
+                    order: EngineRequest::Lineage,
                     ticket,
                 }
             }
@@ -541,11 +549,11 @@ async fn forward(
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
     socket: Sender,
     session: Session,
-    probe: Bytes,
+    probe: Option<Segment>,
     failed: mpsc::UnboundedSender<Event>,
 ) {
     while let Some(outgoing) = queue.recv().await {
-        if let Err(message) = send(&outgoing, &socket, &session, &probe).await {
+        if let Err(message) = send(&outgoing, &socket, &session, probe.as_ref()).await {
             for msg_id in outgoing.ids().cloned() {
                 let message = message.clone();
                 // The loop may have ended already.
@@ -559,33 +567,29 @@ async fn send(
     outgoing: &Outgoing,
     socket: &Sender,
     session: &Session,
-    probe: &Bytes,
+    probe: Option<&Segment>,
 ) -> Result<(), String> {
-    let buffers = match &outgoing.body {
-        // An engine that can open this can hand over large values the same way.
-        Body::KernelInfo => vec![probe.clone()],
-        Body::Taken(reference) => vec![reference.clone()],
-        body => buffers(body).await?,
-    };
-    let frames = wire::request(outgoing, session, buffers)
+    let mut enclosed = enclosed(&outgoing.body).await?;
+    enclosed.probe = probe.cloned();
+    let frames = wire::request(outgoing, session, enclosed)
         .seal(session.key())
         .map_err(|error| error.to_string())?;
     socket.send(frames).await.map_err(|error| error.to_string())
 }
 
-async fn buffers(body: &Body) -> Result<Vec<Bytes>, String> {
+/// Reads what is sent with a message.
+async fn enclosed(body: &Body) -> Result<Enclosed, String> {
     let Body::Work {
         work,
         buffers,
         by_path,
         data,
-        more,
         ..
     } = body
     else {
-        return Ok(Vec::new());
+        return Ok(Enclosed::default());
     };
-    let mut read = Vec::new();
+    let mut artifacts = Vec::new();
     for &index in buffers {
         let Some((hash, path)) = work.artifacts().get(index) else {
             return Err(format!("artifact {index} is none of the task's"));
@@ -593,19 +597,24 @@ async fn buffers(body: &Body) -> Result<Vec<Bytes>, String> {
         let bytes = tokio::fs::read(path)
             .await
             .map_err(|error| format!("artifact {} ({hash}): {error}", path.display()))?;
-        read.push(Bytes::from(bytes));
+        artifacts.push(Bytes::from(bytes));
     }
-    if let EngineTask::Call(call) = &**work {
+    let args = match &**work {
+        EngineTask::Cell(_) => Payload::default(),
         // Engines of this machine open what the arguments refer to, as they do artifacts.
-        read.push(match data {
-            Some(Route::There { reference, .. }) => reference.clone(),
+        EngineTask::Call(call) => match data {
+            Some(Route::There { reference, .. }) => reference.clone().into(),
             _ if *by_path && buffers.is_empty() => call.args.clone(),
             _ => segment::resolve_arguments(call.args.clone())
+                .map(Payload::Inline)
                 .map_err(|error| format!("its data: {error}"))?,
-        });
-        read.extend(more.iter().map(|(_, args)| args.clone()));
-    }
-    Ok(read)
+        },
+    };
+    Ok(Enclosed {
+        artifacts,
+        args,
+        probe: None,
+    })
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

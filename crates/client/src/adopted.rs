@@ -7,6 +7,7 @@ use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::output::{Output, StreamName};
+use phalanx_protocol::payload::Payload;
 
 impl Client {
     /// The results of tasks, whoever submitted them. The hub is asked for them every
@@ -95,7 +96,7 @@ fn apply(client: &Client, result: &AsyncResult, task: usize, found: HubResult) {
         status: found.status,
         failure: found.failure,
         execution_count: None,
-        value: found.buffers.into_iter().next(),
+        value: found.buffers.into_iter().next().map(Payload::read),
         started: found.started,
         completed: found.completed,
         received: found.received.unwrap_or_else(chrono::Utc::now),

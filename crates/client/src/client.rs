@@ -3,13 +3,13 @@
 use crate::actor::Actor;
 use crate::connect::{self, ConnectError};
 use crate::engine::{ClientEvent, Engine};
-use crate::request::{ControlOrder, Request, Requests};
+use crate::request::{Request, Requests};
 use crate::result::AsyncResult;
 use crate::state::{Event, State};
 use crate::submission::Submission;
 use chrono::Utc;
 use phalanx_protocol::id::{AsyncResultId, EngineId};
-use phalanx_protocol::parallel::Lineage;
+use phalanx_protocol::parallel::{EngineRequest, Lineage, Signal};
 use phalanx_transport::{ClientConnectionFile, Session};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -134,7 +134,7 @@ impl Client {
     /// The Rust engines that are there, by id: those that run what this client sends.
     pub fn rust_engines(&self) -> Vec<Engine> {
         let mut engines = self.engines();
-        engines.retain(|engine| engine.handshake.is_some());
+        engines.retain(|engine| engine.handshake().is_some());
         engines
     }
 
@@ -201,7 +201,7 @@ impl Client {
         engines: &[EngineId],
         timeout: Duration,
     ) -> Result<(), WaitError> {
-        self.control(engines, ControlOrder::Shutdown, timeout)
+        self.control(engines, EngineRequest::Shutdown, timeout)
             .await?;
         self.wait_until(timeout, |there| {
             !there.iter().any(|engine| engines.contains(&engine.id))
@@ -215,7 +215,7 @@ impl Client {
     /// # Errors
     /// When they do not answer in [`CONTROL_TIMEOUT`], or the controller is gone.
     pub async fn signal_engines(&self, engines: &[EngineId], signal: i32) -> Result<(), WaitError> {
-        let order = ControlOrder::Signal(signal);
+        let order = EngineRequest::Signal(Signal::Number(signal));
         self.control(engines, order, CONTROL_TIMEOUT).await
     }
 
@@ -224,8 +224,8 @@ impl Client {
     /// # Errors
     /// When they do not answer in [`CONTROL_TIMEOUT`], or the controller is gone.
     pub async fn clear_engines(&self, engines: &[EngineId]) -> Result<(), WaitError> {
-        let order = ControlOrder::Clear;
-        self.control(engines, order, CONTROL_TIMEOUT).await
+        self.control(engines, EngineRequest::Clear, CONTROL_TIMEOUT)
+            .await
     }
 
     /// Asks an engine for the cells that led to the state of its namespace.
@@ -252,7 +252,7 @@ impl Client {
     async fn control(
         &self,
         engines: &[EngineId],
-        order: ControlOrder,
+        order: EngineRequest,
         timeout: Duration,
     ) -> Result<(), WaitError> {
         let (done, answered) = oneshot::channel();

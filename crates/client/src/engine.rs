@@ -2,7 +2,7 @@
 
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::output::Output;
-use phalanx_protocol::parallel::EngineHandshake;
+use phalanx_protocol::parallel::{EngineHandshake, EngineKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +13,15 @@ pub struct Engine {
     pub id: EngineId,
     /// Its routing identity.
     pub uuid: EngineUuid,
-    /// The engine's description of itself; `None` if it is not a Rust engine.
-    pub handshake: Option<Arc<EngineHandshake>>,
+    /// The kind of engine, as it says.
+    pub kind: EngineKind,
+}
+
+impl Engine {
+    /// The engine's description of itself; `None` if it is no Rust engine that this client understands.
+    pub fn handshake(&self) -> Option<&Arc<EngineHandshake>> {
+        self.kind.handshake()
+    }
 }
 
 /// A change a client learns of.

@@ -9,11 +9,12 @@ use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
-    Content, DbReply, DbRequest, EngineQueue, HistoryReply, HistoryRequest, LoadRequest,
-    PurgeRequest, Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply,
-    ResultRequest, ShutdownRequest, Target, TaskOutput, TaskResult, Tasks,
+    Content, DbReply, DbRequest, EngineQueue, ErrorContent, HistoryReply, HistoryRequest,
+    LoadRequest, PurgeRequest, Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest,
+    ResultReply, ResultRequest, ShutdownRequest, Target, TaskOutput, TaskResult, Tasks,
 };
 use phalanx_transport::Envelope;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -110,7 +111,7 @@ pub struct HubResult {
     /// The reply's content.
     pub content: Value,
     /// The reply's metadata.
-    pub metadata: Value,
+    pub metadata: Map<String, Value>,
     /// The failure, unless it ran to its end.
     pub failure: Option<RemoteFailure>,
     /// Its publications, as far as the hub keeps them.
@@ -353,14 +354,11 @@ async fn ask<T: Content>(requests: &Requests, content: &T) -> Result<Answer, Hub
         Ok(Err(_)) => return Err(HubError::Disconnected),
         Err(_) => return Err(HubError::NoAnswer),
     };
-    let text = |field: &str| {
-        let text = envelope.content.get(field).and_then(Value::as_str);
-        text.unwrap_or_default().to_owned()
-    };
-    if text("status") == "error" {
+    if envelope.content["status"] == "error" {
+        let error = ErrorContent::deserialize(&envelope.content).unwrap_or_default();
         return Err(HubError::Refused {
-            ename: text("ename"),
-            evalue: text("evalue"),
+            ename: error.ename,
+            evalue: error.evalue,
         });
     }
     Ok(Answer { query, envelope })
@@ -420,7 +418,8 @@ fn hub_result(msg_id: MsgId, result: TaskResult, buffers: Vec<Bytes>) -> HubResu
         _ => TaskStatus::Error,
     };
     let failure = (status != TaskStatus::Ok).then(|| {
-        let mut failure = crate::wire::failure(&result.result_content);
+        let error = ErrorContent::deserialize(&result.result_content);
+        let mut failure = RemoteFailure::from(error.unwrap_or_default());
         if status == TaskStatus::Aborted {
             failure.ename = "TaskAborted".to_owned();
             failure.evalue = format!("task '{msg_id}' was aborted before it began");
@@ -440,7 +439,10 @@ fn hub_result(msg_id: MsgId, result: TaskResult, buffers: Vec<Bytes>) -> HubResu
         failure,
         msg_id,
         content: result.result_content,
-        metadata: result.result_metadata,
+        metadata: match result.result_metadata {
+            Value::Object(metadata) => metadata,
+            _ => Map::new(),
+        },
         output: result.io,
         buffers,
     }

@@ -5,7 +5,7 @@ use crate::submission::RefusedTask;
 use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{AsyncResultId, EngineId};
-use phalanx_protocol::parallel::Lineage;
+use phalanx_protocol::parallel::{EngineRequest, Lineage};
 use phalanx_transport::Envelope;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -44,7 +44,7 @@ pub(crate) enum Request {
     /// Something for engines' control channel; answered once every engine has replied or left.
     Control {
         engines: Vec<EngineId>,
-        order: ControlOrder,
+        order: EngineRequest,
         done: oneshot::Sender<()>,
     },
     /// The cells that led to the state of an engine's namespace; dropped if it does not say.
@@ -58,17 +58,4 @@ pub(crate) enum Request {
         content: Value,
         done: oneshot::Sender<Envelope>,
     },
-}
-
-/// A request to an engine itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ControlOrder {
-    /// End.
-    Shutdown,
-    /// Forget everything.
-    Clear,
-    /// Take this signal.
-    Signal(i32),
-    /// Name the cells that led to your state.
-    Lineage,
 }

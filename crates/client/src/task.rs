@@ -1,10 +1,9 @@
 //! The code one task runs, and the engine that runs it.
 
 use crate::submission::EngineCell;
-use bytes::Bytes;
 use phalanx_protocol::id::{ArtifactHash, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, Dependency};
-use phalanx_protocol::segment::SegmentRef;
+use phalanx_protocol::payload::{Payload, Segment};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,9 +25,8 @@ pub struct EngineCall {
     pub metadata: Arc<CallMetadata>,
     /// The paths on this machine of the artifacts named in the metadata.
     pub artifacts: Arc<[(ArtifactHash, PathBuf)]>,
-    /// The arguments, as the function reads them, or a reference to a file with them
-    /// (`phalanx_sys::segment`), which is open as long as a clone of these bytes lives.
-    pub args: Bytes,
+    /// The arguments, as the function reads them.
+    pub args: Payload,
     /// The user's name for the task.
     pub label: Option<Arc<str>>,
 }
@@ -85,12 +83,10 @@ impl EngineTask {
     }
 
     /// A reference to the arguments of a function, where they are in a file.
-    pub(crate) fn far_args(&self) -> Option<&Bytes> {
+    pub(crate) fn far_args(&self) -> Option<&Segment> {
         match self {
             Self::Cell(_) => None,
-            Self::Call(call) => {
-                Some(&call.args).filter(|args| SegmentRef::from_bytes(args).is_some())
-            }
+            Self::Call(call) => call.args.segment(),
         }
     }
 

@@ -1,79 +1,108 @@
 //! Between messages on sockets and the state's events.
 
 use crate::hub::HubResult;
-use crate::request::ControlOrder;
 use crate::state::Event;
 use crate::state::data::Route;
-use crate::state::message::{Answer, Body, Outgoing, Published, Reply};
+use crate::state::message::{Answer, Body, Outgoing, Reply};
 use crate::task::EngineTask;
 use bytes::Bytes;
-use phalanx_protocol::failure::RemoteFailure;
-use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
-use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
+use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
-    AbortRequest, BATCH, CallMetadata, CellMetadata, ClearRequest, ConnectionReply, Content, Ended,
-    KEPT, Lineage, LineageRequest, PHALANX, Refusal, RegistrationNotification,
-    ShutdownNotification, ShutdownRequest, Signal, SignalRequest, TAKEN, TaskMetadata,
-    UnregistrationNotification,
+    Call, CallBatch, CallMetadata, Cell, CellMetadata, ConnectionReply, Content, DirectMetadata,
+    EngineAnswer, EngineOutput, EngineReply, EngineRequest, ErrorContent, Message, MessageRef,
+    RegistrationNotification, ShutdownNotification, TaskMetadata, UnregistrationNotification,
 };
+use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_transport::warn_rarely;
 use phalanx_transport::{Envelope, Session};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
-/// A message from an engine or, in its name, from the controller: the reply to one of our requests.
-pub(crate) fn reply(envelope: &Envelope) -> Option<Event> {
-    if let Some(ended) = envelope.metadata.get(BATCH) {
-        return batch(envelope, of(ended)?);
-    }
-    let parent = parent(envelope)?;
-    // Field by field: the rest of the metadata differs between engines and is not needed.
-    let engine = engine(envelope);
-    let refusal: Option<Refusal> = envelope.metadata.get(PHALANX).and_then(of);
-    let answer = answer(&envelope.content, refusal.as_ref(), &envelope.buffers);
-    let answer = match (answer, envelope.header.msg_type.as_str()) {
-        (Answer::Ok { .. }, "kernel_info_reply") => {
-            Answer::KernelInfo(envelope.content.get(PHALANX).and_then(of))
-        }
-        (Answer::Ok { .. }, Lineage::MSG_TYPE) => {
-            Answer::Lineage(of(&envelope.content).map(Box::new))
-        }
-        (answer, _) => answer,
-    };
-    let by_engine = engine
-        .as_ref()
-        .is_some_and(|uuid| uuid.as_str() == envelope.header.session);
-    Some(Event::Replied(Reply {
-        parent,
-        by_engine,
-        engine,
-        started: envelope.metadata.get("started").and_then(of),
-        completed: by_engine.then_some(envelope.header.date),
-        settled: refusal.as_ref().is_some_and(|refusal| refusal.settled),
-        state: refusal.map(|refusal| refusal.state),
-        answer,
-    }))
+/// The parts of a message that are not in the state's command.
+#[derive(Debug, Default)]
+pub(crate) struct Enclosed {
+    /// Artifacts, in the order of `buffers`.
+    pub artifacts: Vec<Bytes>,
+    /// The arguments of a call, as its engine is to have them.
+    pub args: Payload,
+    /// Data of this process, for engines that can open it.
+    pub probe: Option<Segment>,
 }
 
-fn answer(content: &Value, refusal: Option<&Refusal>, buffers: &[Bytes]) -> Answer {
-    let reason = refusal.and_then(|refusal| refusal.reason.clone());
-    match (reason, content["status"].as_str()) {
-        (Some(reason), _) => Answer::Refused(reason),
-        (None, Some("aborted")) => Answer::Aborted,
-        (None, Some("error")) => Answer::Failed(failure(content)),
-        (None, _) => Answer::Ok {
-            execution_count: content.get("execution_count").and_then(of),
-            value: buffers.first().cloned(),
+/// A message from an engine or, in its name, from the controller: the reply to one of our requests.
+pub(crate) fn reply(envelope: &Envelope, reply: EngineReply) -> Option<Event> {
+    let engine = reply.metadata.engine;
+    let state = reply.extension.as_ref().map(|ours| ours.state.clone());
+    let ended = match reply.answer {
+        EngineAnswer::Batch(ended) => ended,
+        answer => {
+            let session = envelope.header.session.as_str();
+            let by_engine = engine.as_ref().is_some_and(|uuid| uuid.as_str() == session);
+            let (reason, settled) = match reply.extension {
+                Some(ours) => (ours.reason, ours.settled),
+                None => (None, false),
+            };
+            return Some(Event::Replied(Reply {
+                parent: parent(envelope)?,
+                by_engine,
+                engine,
+                started: reply.metadata.started,
+                completed: by_engine.then_some(envelope.header.date),
+                state,
+                settled,
+                answer: reason.map_or_else(|| self::answer(answer), Answer::Refused),
+            }));
+        }
+    };
+    let replies = ended.into_iter().map(|(ended, value)| Reply {
+        parent: ended.msg_id,
+        by_engine: true,
+        engine: engine.clone(),
+        started: Some(ended.started),
+        completed: Some(ended.completed),
+        state: state.clone(),
+        settled: !ended.output,
+        answer: match value.size() {
+            // Every value has a first byte that says what it is.
+            0 => Answer::Failed(lost("it is gone").into()),
+            _ => Answer::Ok {
+                execution_count: None,
+                value: Some(value),
+            },
         },
+    });
+    Some(Event::Batch(replies.collect()))
+}
+
+fn answer(answer: EngineAnswer) -> Answer {
+    let (execution_count, value) = match answer {
+        EngineAnswer::Aborted => return Answer::Aborted,
+        EngineAnswer::Failed { error, .. } => return Answer::Failed(error.into()),
+        EngineAnswer::KernelInfo(info) => return Answer::KernelInfo(info.kind),
+        EngineAnswer::Lineage(lineage) => return Answer::Lineage(lineage),
+        EngineAnswer::Executed { execution_count } => (execution_count, None),
+        EngineAnswer::Applied(value) => (None, value),
+        EngineAnswer::Done | EngineAnswer::ShutDown | EngineAnswer::Batch(_) => (None, None),
+    };
+    Answer::Ok {
+        execution_count,
+        value,
     }
 }
 
 /// The reply to one of our requests as the controller has recorded it.
 pub(crate) fn recorded(result: HubResult) -> Reply {
-    let refusal: Option<Refusal> = result.metadata.get(PHALANX).and_then(of);
+    let reply = EngineReply::decode(MessageRef {
+        msg_type: &result.msg_type.replace("_request", "_reply"),
+        metadata: &result.metadata,
+        content: &result.content,
+        buffers: &result.buffers,
+    });
+    let (reason, state) = match reply.extension {
+        Some(ours) => (ours.reason, Some(ours.state)),
+        None => (None, None),
+    };
     Reply {
-        answer: answer(&result.content, refusal.as_ref(), &result.buffers),
+        answer: reason.map_or_else(|| answer(reply.answer), Answer::Refused),
         parent: result.msg_id,
         // What the engine has published may be lost, so nothing is waited for.
         by_engine: false,
@@ -81,56 +110,28 @@ pub(crate) fn recorded(result: HubResult) -> Reply {
         started: result.started,
         completed: result.completed,
         settled: false,
-        state: refusal.map(|refusal| refusal.state),
+        state,
     }
-}
-
-/// The ends of tasks that ended well, in one message.
-fn batch(envelope: &Envelope, ended: Vec<Ended>) -> Option<Event> {
-    let engine = engine(envelope);
-    let state: Option<Refusal> = envelope.metadata.get(PHALANX).and_then(of);
-    let replies = ended.into_iter().zip(&envelope.buffers);
-    let replies = replies.map(|(ended, value)| Reply {
-        parent: ended.msg_id,
-        by_engine: true,
-        engine: engine.clone(),
-        started: Some(ended.started),
-        completed: Some(ended.completed),
-        state: state.as_ref().map(|known| known.state.clone()),
-        settled: !ended.output,
-        answer: match value.is_empty() {
-            // Every value has a first byte that says what it is.
-            true => Answer::Failed(failure(&lost("it is gone"))),
-            false => Answer::Ok {
-                execution_count: None,
-                value: Some(value.clone()),
-            },
-        },
-    });
-    Some(Event::Batch(replies.collect()))
-}
-
-/// The engine that replied.
-pub(crate) fn engine(envelope: &Envelope) -> Option<EngineUuid> {
-    envelope.metadata.get("engine").and_then(of)
 }
 
 /// The engine that replied has ended with its value, which was large: it has failed after all. In a
-/// reply for several tasks, the value stays empty.
-pub(crate) fn lose_value(envelope: &mut Envelope, error: &std::io::Error) {
-    if !envelope.metadata.contains_key(BATCH) {
-        envelope.content = lost(&error.to_string());
+/// reply for several tasks, the value is empty.
+pub(crate) fn lose_value(reply: &mut EngineReply, error: &std::io::Error) {
+    if let EngineAnswer::Applied(_) = reply.answer {
+        reply.answer = EngineAnswer::Failed {
+            error: lost(&error.to_string()),
+            execution_count: None,
+        };
     }
 }
 
-/// The content of a reply whose value is gone.
-fn lost(why: &str) -> Value {
-    json!({
-        "status": "error",
-        "ename": "EngineError",
-        "evalue": format!("the engine ended before its value was taken over: {why}"),
-        "traceback": [],
-    })
+/// The failure of a task whose value is gone.
+fn lost(why: &str) -> ErrorContent {
+    ErrorContent {
+        ename: "EngineError".to_owned(),
+        evalue: format!("the engine ended before its value was taken over: {why}"),
+        ..ErrorContent::default()
+    }
 }
 
 /// Something an engine published for a request of ours; other clients' are passed over.
@@ -138,39 +139,13 @@ pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<Event>
     if envelope.parent_header.as_ref()?.session != session.id().as_str() {
         return None;
     }
-    let content = &envelope.content;
-    let published = match envelope.header.msg_type.as_str() {
-        "status" => match content["execution_state"].as_str()? {
-            "busy" => Published::Busy,
-            "idle" => Published::Idle,
-            _ => return None,
-        },
-        "execute_input" => Published::Input {
-            code: content["code"].as_str()?.to_owned(),
-            execution_count: content.get("execution_count").and_then(of)?,
-        },
-        "stream" => Published::Output(Output::Stream {
-            name: content.get("name").and_then(of::<StreamName>)?,
-            text: content["text"].as_str()?.to_owned(),
-        }),
-        "display_data" => Published::Output(Output::Display(display(content, false)?)),
-        "update_display_data" => Published::Output(Output::Display(display(content, true)?)),
-        "clear_output" => Published::Output(Output::ClearOutput {
-            wait: content["wait"].as_bool().unwrap_or_default(),
-        }),
-        "execute_result" => Published::Result {
-            data: content.get("data").and_then(of::<MimeBundle>)?,
-            execution_count: content.get("execution_count").and_then(of)?,
-        },
-        KEPT => Published::Kept(envelope.buffers.first().cloned()),
-        "data_message" => Published::Output(Output::Data(of(content)?)),
-        "error" => Published::Error(failure(content)),
-        _ => return None,
-    };
     Some(Event::Published {
         parent: parent(envelope)?,
-        engine: envelope.metadata.get("engine").and_then(of),
-        published,
+        engine: envelope.metadata.get("engine").and_then(|engine| {
+            let engine = engine.as_str()?;
+            Some(EngineUuid::new(engine))
+        }),
+        published: EngineOutput::decode(envelope.message())?,
     })
 }
 
@@ -201,118 +176,110 @@ pub(crate) fn connection_reply(envelope: &Envelope) -> Option<Result<Event, Stri
     })
 }
 
-/// A message to an engine. The artifacts that ride along are in the order of `buffers`.
-pub(crate) fn request(outgoing: &Outgoing, session: &Session, buffers: Vec<Bytes>) -> Envelope {
-    let mut envelope = match &outgoing.body {
-        Body::Work { work, .. } => match &**work {
-            EngineTask::Cell(cell) => session.envelope(
-                "execute_request",
-                json!({"code": cell.source, "silent": false, "user_expressions": {}}),
-                None,
-            ),
-            EngineTask::Call(_) => session.envelope("apply_request", json!({}), None),
-        },
-        Body::KernelInfo => session.envelope("kernel_info_request", json!({}), None),
-        Body::Taken(_) => session.envelope(TAKEN, json!({}), None),
-        Body::Abort(ids) => session.message(
-            &AbortRequest {
-                msg_ids: ids.clone(),
-            },
-            None,
-        ),
-        Body::Control(ControlOrder::Shutdown) => session.message(&ShutdownRequest::default(), None),
-        Body::Control(ControlOrder::Clear) => session.message(&ClearRequest::default(), None),
-        Body::Control(ControlOrder::Lineage) => session.message(&LineageRequest::default(), None),
-        Body::Control(ControlOrder::Signal(signal)) => session.message(
-            &SignalRequest {
-                sig: Signal::Number(*signal),
-            },
-            None,
-        ),
+/// A message to an engine, or to the scheduler.
+pub(crate) fn request(outgoing: &Outgoing, session: &Session, enclosed: Enclosed) -> Envelope {
+    let message = match &outgoing.body {
+        Body::KernelInfo => {
+            let probe = enclosed.probe;
+            EngineRequest::KernelInfo { probe }.encode()
+        }
+        Body::Control(request) => request.clone().encode(),
+        Body::Work {
+            work,
+            by_path,
+            buffers,
+            data,
+            targets,
+            more,
+        } => {
+            let paths = work.artifacts().iter().filter(|_| *by_path);
+            let paths = paths.map(|(_, path)| path.clone()).collect();
+            let buffers = buffers.clone();
+            let request = match &**work {
+                EngineTask::Cell(cell) => EngineRequest::Execute {
+                    code: cell.source.clone(),
+                    silent: false,
+                    cell: Ok(Cell {
+                        metadata: Box::new(CellMetadata {
+                            paths,
+                            buffers,
+                            ..cell.metadata.clone()
+                        }),
+                        artifacts: enclosed.artifacts,
+                    }),
+                },
+                EngineTask::Call(call) => {
+                    let metadata = CallMetadata {
+                        paths,
+                        buffers,
+                        ..CallMetadata::clone(&call.metadata)
+                    };
+                    let call = Call {
+                        metadata: Arc::new(routed(metadata, data.as_ref())),
+                        artifacts: enclosed.artifacts,
+                        args: enclosed.args,
+                    };
+                    with_others(&outgoing.msg_id, call, more)
+                }
+            };
+            let mut message = request.encode();
+            schedule(&mut message, work, targets);
+            message
+        }
     };
+    let mut envelope = session.compose(message);
     envelope.header.msg_id = outgoing.msg_id.as_str().to_owned();
     if let Some(engine) = &outgoing.engine {
         let engine = engine.as_str().as_bytes();
         envelope.identities = vec![Bytes::copy_from_slice(engine)];
     }
-    envelope.buffers = buffers;
-    if let Body::Work {
-        work,
-        by_path,
-        buffers,
-        data,
-        targets,
-        more,
-    } = &outgoing.body
-    {
-        envelope.metadata = metadata(work, *by_path, buffers, data.as_ref(), targets);
-        if !more.is_empty() {
-            let ids: Vec<&MsgId> = outgoing.ids().collect();
-            envelope.metadata.insert(BATCH.to_owned(), json!(ids));
-        }
-    }
     envelope
 }
 
-/// The metadata of a task's request: ours, and the scheduler's conditions.
-fn metadata(
-    work: &EngineTask,
-    by_path: bool,
-    buffers: &[usize],
-    data: Option<&Route>,
-    targets: &[EngineUuid],
-) -> Map<String, Value> {
-    let paths = if by_path {
-        let paths = work.artifacts().iter().map(|(_, path)| path.clone());
-        paths.collect()
-    } else {
-        Vec::new()
-    };
-    let buffers = buffers.to_vec();
-    let ours = match work {
-        EngineTask::Cell(cell) => json!(CellMetadata {
-            paths,
-            buffers,
-            ..cell.metadata.clone()
-        }),
-        EngineTask::Call(call) => {
-            let mut metadata = CallMetadata {
-                paths,
-                buffers,
-                ..CallMetadata::clone(&call.metadata)
-            };
-            match data {
-                Some(Route::Carry) => {
-                    metadata.keep = true;
-                    // It ends with its `idle`, before which it says where they are.
-                    metadata.quiet = false;
-                }
-                // What the arguments refer to is there, not here.
-                Some(Route::There { host, .. }) => metadata.host.clone_from(host),
-                Some(Route::Hold) | None => {}
-            }
-            json!(metadata)
-        }
-    };
-    let mut metadata = Map::new();
-    if let Some(balanced) = work.dependencies() {
-        let heeded = json!(TaskMetadata {
-            after: balanced.after.clone(),
-            follow: balanced.follow.clone(),
-            timeout: balanced.timeout,
-            targets: targets.to_vec(),
-            retries: balanced.retries,
-            label: None,
-            phalanx: None,
-            phalanx_batch: Vec::new(),
-        });
-        if let Value::Object(heeded) = heeded {
-            metadata = heeded;
-        }
+/// A call, with the others that are sent in its message.
+fn with_others(msg_id: &MsgId, call: Call, others: &[(MsgId, Payload)]) -> EngineRequest {
+    if others.is_empty() {
+        return EngineRequest::Apply(Ok(call));
     }
-    metadata.insert("label".to_owned(), json!(work.label()));
-    metadata.insert(PHALANX.to_owned(), ours);
+    let first = std::iter::once((msg_id.clone(), call.args));
+    EngineRequest::Batch(CallBatch {
+        metadata: call.metadata,
+        artifacts: call.artifacts,
+        tasks: first.chain(others.iter().cloned()).collect(),
+    })
+}
+
+/// The description of a call whose arguments travel that way.
+fn routed(mut metadata: CallMetadata, data: Option<&Route>) -> CallMetadata {
+    match data {
+        Some(Route::Carry) => {
+            metadata.keep = true;
+            // It ends with its `idle`, before which it says where they are.
+            metadata.quiet = false;
+        }
+        // What the arguments refer to is there, not here.
+        Some(Route::There { host, .. }) => metadata.host.clone_from(host),
+        Some(Route::Hold) | None => {}
+    }
     metadata
+}
+
+/// Adds the label of a task, and the scheduler's conditions.
+fn schedule(message: &mut Message, work: &EngineTask, targets: &[EngineUuid]) {
+    let label = work.label().map(str::to_owned);
+    let Some(balanced) = work.dependencies() else {
+        return message.add(&DirectMetadata { label });
+    };
+    message.add(&TaskMetadata {
+        after: balanced.after.clone(),
+        follow: balanced.follow.clone(),
+        timeout: balanced.timeout,
+        targets: targets.to_vec(),
+        retries: balanced.retries,
+        label,
+        phalanx: None,
+        phalanx_batch: Vec::new(),
+    });
 }
 
 /// The content, if the message is of that type and well-formed.
@@ -329,51 +296,14 @@ fn parent(envelope: &Envelope) -> Option<MsgId> {
     Some(MsgId::new(parent.msg_id.clone()))
 }
 
-/// The failure in an `error` message or an error reply; absent fields are empty.
-pub(crate) fn failure(content: &Value) -> RemoteFailure {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct EngineInfo {
-        engine_id: Option<EngineId>,
-        method: Option<String>,
-    }
-    let text = |field: &str| content[field].as_str().unwrap_or_default().to_owned();
-    let engine: EngineInfo = content.get("engine_info").and_then(of).unwrap_or_default();
-    RemoteFailure {
-        ename: text("ename"),
-        evalue: text("evalue"),
-        traceback: content.get("traceback").and_then(of).unwrap_or_default(),
-        engine: engine.engine_id,
-        msg_id: None,
-        // Where it is not said, it is what the task was.
-        method: engine.method.unwrap_or_default(),
-    }
-}
-
-fn display(content: &Value, update: bool) -> Option<Display> {
-    Some(Display {
-        data: content.get("data").and_then(of::<MimeBundle>)?,
-        metadata: content
-            .get("metadata")
-            .and_then(of::<Map<String, Value>>)
-            .unwrap_or_default(),
-        display_id: content["transient"]["display_id"]
-            .as_str()
-            .map(str::to_owned),
-        update,
-    })
-}
-
-fn of<T: DeserializeOwned>(value: &Value) -> Option<T> {
-    T::deserialize(value).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use phalanx_protocol::id::SessionId;
-    use phalanx_protocol::parallel::RefusalReason;
+    use phalanx_protocol::output::Output;
+    use phalanx_protocol::parallel::{BATCH, Ended, EngineStatus, RefusalReason};
     use phalanx_transport::SigningKey;
+    use serde_json::{Value, json};
 
     fn session() -> Session {
         let id = SessionId::new("client");
@@ -389,8 +319,12 @@ mod tests {
         envelope
     }
 
+    fn read(envelope: &Envelope) -> Option<Event> {
+        reply(envelope, EngineReply::decode(envelope.message()))
+    }
+
     fn answer(content: Value, metadata: Value) -> Reply {
-        match reply(&message("execute_reply", content, metadata)) {
+        match read(&message("execute_reply", content, metadata)) {
             Some(Event::Replied(reply)) => reply,
             other => panic!("{other:?}"),
         }
@@ -456,7 +390,7 @@ mod tests {
         assert!(matches!(
             published(&envelope, &session()),
             Some(Event::Published {
-                published: Published::Idle,
+                published: EngineOutput::Status(EngineStatus::Idle),
                 ..
             })
         ));
@@ -489,7 +423,7 @@ mod tests {
             json!({}),
         );
         let Some(Event::Published {
-            published: Published::Output(Output::Display(display)),
+            published: EngineOutput::Output(Output::Display(display)),
             ..
         }) = published(&envelope, &session())
         else {
@@ -504,9 +438,13 @@ mod tests {
     #[test]
     fn values_that_are_gone_fail_their_tasks_alone() {
         let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let mut single = message("apply_reply", json!({"status": "ok"}), json!({}));
-        lose_value(&mut single, &gone);
-        let Some(Event::Replied(single)) = reply(&single) else {
+        let lose = |envelope: &Envelope| {
+            let mut read = EngineReply::decode(envelope.message());
+            lose_value(&mut read, &gone);
+            reply(envelope, read)
+        };
+        let single = message("apply_reply", json!({"status": "ok"}), json!({}));
+        let Some(Event::Replied(single)) = lose(&single) else {
             panic!("no reply");
         };
         let ended = |id: &str| Ended {
@@ -518,8 +456,7 @@ mod tests {
         let metadata = json!({BATCH: [ended("1"), ended("2")]});
         let mut both = message("apply_reply", json!({"status": "ok"}), metadata);
         both.buffers = vec!["P".into(), Default::default()];
-        lose_value(&mut both, &gone);
-        let Some(Event::Batch(both)) = reply(&both) else {
+        let Some(Event::Batch(both)) = lose(&both) else {
             panic!("no replies");
         };
         assert!(matches!(both[0].answer, Answer::Ok { .. }));

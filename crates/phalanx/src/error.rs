@@ -4,6 +4,7 @@ use crate::__cell::formatted;
 use crate::opaque::opaque;
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::host::UnknownGrouping;
+use phalanx_protocol::release::ReleaseMismatch;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::convert::Infallible;
 use std::fmt;
@@ -75,7 +76,7 @@ impl Error {
             Failure::Remote(failure) => &failure.ename,
             Failure::Composite { .. } => "CompositeError",
             Failure::Timeout { .. } => "TimeoutError",
-            Failure::Environment { .. } => "EnvironmentError",
+            Failure::Environment { .. } | Failure::OtherRelease(_) => "EnvironmentError",
             Failure::Internal { .. } => "InternalError",
         }
     }
@@ -124,6 +125,9 @@ impl fmt::Display for Text<'_> {
             | Failure::Error { message, .. } => f.write_str(message),
             Failure::NoEngines => {
                 f.write_str("there are no engines: start some with %cluster start -n 4")
+            }
+            Failure::OtherRelease(mismatch) => {
+                write!(f, "{mismatch}\n{}", ReleaseMismatch::REMEDY)
             }
             Failure::EnginesInterrupted { stopped, .. } => {
                 f.write_str("the cell was interrupted")?;

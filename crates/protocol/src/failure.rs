@@ -3,6 +3,7 @@
 //! The one place that turns a [`Failure`] into what a user reads is the kernel's `report/error.rs`.
 
 use crate::id::{EngineId, MsgId};
+use crate::release::ReleaseMismatch;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -60,6 +61,8 @@ pub enum Failure {
     },
     /// Connected to a controller, but there are no engines.
     NoEngines,
+    /// An engine and the kernel are of versions of Phalanx that do not understand each other.
+    OtherRelease(ReleaseMismatch),
     /// A failure raised on, or in the name of, one engine.
     Remote(Box<RemoteFailure>),
     /// Failures of several engines as one.

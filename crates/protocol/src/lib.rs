@@ -9,12 +9,13 @@
 //! | [`date`] | dates as Jupyter's clients read them |
 //! | [`comm`] | comms between code and frontends, as the library and its owner exchange them |
 //! | [`native`] | a runtime process and the libraries it loads |
-//! | [`segment`] | processes of one machine, in place of large data |
+//! | [`segment`], `payload` | processes of one machine, in place of large data |
 //! | [`host`] | the `phalanx` library in a cell and the process that owns its runtime |
 //! | [`apply`] | likewise, about functions, engines and the hub |
 //! | [`runtime`] | a runtime process and its owner (kernel or engine) |
 //! | [`evaluator`] | the kernel and an evaluator process |
 //! | [`analysis`] | the analysis process, and the kernel or an evaluator |
+//! | [`release`] | the versions of our programs, compared before anything else |
 //! | [`parallel`] | client, controller and engine: ipyparallel 9's wire protocol and our metadata on it |
 
 pub mod apply;
@@ -27,6 +28,7 @@ pub mod id;
 pub mod look;
 pub mod native;
 pub mod output;
+pub mod release;
 pub mod segment;
 
 #[cfg(feature = "jupyter")]
@@ -37,6 +39,8 @@ pub mod date;
 pub mod evaluator;
 #[cfg(feature = "jupyter")]
 pub mod parallel;
+#[cfg(feature = "payload")]
+pub mod payload;
 #[cfg(feature = "jupyter")]
 pub mod runtime;
 

@@ -26,7 +26,7 @@ const MARK: [u8; 8] = [0xff; 8];
 
 /// A part of the bytes that are meant which is in another file: where they are mapped there is a hole
 /// to be filled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Link {
     /// The offset of the part in the whole.
     pub at: u64,
@@ -70,7 +70,7 @@ impl Link {
 }
 
 /// Bytes of a sealed file that another process has open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentRef {
     /// The process that has the file open.
     pub pid: u32,
@@ -126,14 +126,6 @@ impl SegmentRef {
     /// The path by which the file can be opened while its owner has it open.
     pub fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", self.pid, self.fd).into()
-    }
-}
-
-/// The size of the data: that which the bytes refer to, or the bytes themselves.
-pub fn size(bytes: &[u8]) -> u64 {
-    match SegmentRef::from_bytes(bytes) {
-        Some(reference) => reference.len,
-        None => bytes.len() as u64,
     }
 }
 
@@ -195,6 +187,5 @@ mod tests {
         assert_eq!(SegmentRef::from_bytes(&bytes[1..]), None);
         assert_eq!(SegmentRef::from_bytes(&[0; REFERENCE]), None);
         assert_eq!(SegmentRef::from_bytes(b""), None);
-        assert_eq!((size(&bytes), size(b"abc")), (1 << 40, 3));
     }
 }

@@ -152,7 +152,7 @@ async fn collect(session: &mut Session, count: usize) -> Vec<(u64, String)> {
                     .push_str(&format!("{name}: {text}"));
             }
             RuntimeEvent::Value { run, value } => {
-                values.insert(run, String::from_utf8_lossy(&value).into_owned());
+                values.insert(run, String::from_utf8_lossy(value.frame()).into_owned());
             }
             RuntimeEvent::Ended { run, outcome } => {
                 let printed = printed.remove(&run).unwrap_or_default();

@@ -1,11 +1,10 @@
 //! Large data in files without names, which processes of one machine hand each other by reference
-//! (`phalanx_protocol::segment`).
-//!
-//! Bytes here are either themselves or a reference to such a file. A reference made here keeps its
-//! file open as long as a clone of it lives.
+//! (`phalanx_protocol::segment`). A reference made here keeps its file open as long as a clone of it
+//! lives.
 
 use bytes::Bytes;
 use phalanx_protocol::native::arguments::{Elsewhere, elsewhere};
+use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_protocol::segment::{Link, REFERENCE, SegmentRef};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -31,7 +30,7 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 ///
 /// # Errors
 /// When there is no memory for it.
-pub fn place(bytes: &[u8]) -> io::Result<Bytes> {
+pub fn place(bytes: &[u8]) -> io::Result<Segment> {
     let file = File::from(memfd_create(
         c"phalanx",
         MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
@@ -51,27 +50,27 @@ pub fn place(bytes: &[u8]) -> io::Result<Bytes> {
 }
 
 /// Takes over what others have referred to: the references are this process's then, or the bytes
-/// themselves, mapped, where it has many files open. Other bytes stay what they are.
+/// themselves, mapped, where it has many files open.
 ///
 /// # Errors
 /// When one is gone.
-pub fn hold(all: Vec<Bytes>) -> io::Result<Vec<Bytes>> {
+pub fn hold(all: Vec<Payload>) -> io::Result<Vec<Payload>> {
     let mut open = HashMap::new();
-    let hold = |bytes: Bytes| {
-        let Some(reference) = SegmentRef::from_bytes(&bytes) else {
-            return Ok(bytes);
+    let hold = |payload: Payload| {
+        let Some(segment) = payload.segment() else {
+            return Ok(payload);
         };
-        let links = Link::all(&bytes);
+        let links = segment.links();
         let others = links.iter().map(|link| link.segment.clone());
         let mut files = Vec::new();
-        for reference in std::iter::once(reference).chain(others) {
+        for reference in std::iter::once(segment.reference().clone()).chain(others) {
             let key = (reference.pid, reference.fd);
             let file = match open.get(&key) {
                 Some(file) => Arc::clone(file),
                 None => {
                     let file = opened(&reference)?;
                     if HELD.load(Ordering::Relaxed) >= MOST_HELD {
-                        return resolve(bytes);
+                        return resolve(payload).map(Payload::Inline);
                     }
                     let file = Open::new(file);
                     open.insert(key, Arc::clone(&file));
@@ -80,33 +79,37 @@ pub fn hold(all: Vec<Bytes>) -> io::Result<Vec<Bytes>> {
             };
             files.push((file, reference));
         }
-        held(files, &links)
+        held(files, &links).map(Payload::from)
     };
     all.into_iter().map(hold).collect()
 }
 
-/// The bytes that are referred to, mapped; other bytes stay what they are.
+/// The bytes of a payload: those that are referred to are mapped.
 ///
 /// # Errors
 /// When they are gone, or there is no room to map them.
-pub fn resolve(bytes: Bytes) -> io::Result<Bytes> {
-    let Some(reference) = SegmentRef::from_bytes(&bytes) else {
-        return Ok(bytes);
-    };
-    mapped(&opened(&reference)?, &reference, &Link::all(&bytes))
+pub fn resolve(payload: Payload) -> io::Result<Bytes> {
+    match payload {
+        Payload::Inline(bytes) => Ok(bytes),
+        Payload::Segment(segment) => {
+            let reference = segment.reference();
+            mapped(&opened(reference)?, reference, &segment.links())
+        }
+    }
 }
 
-/// The bytes of arguments that are referred to, with the captures that they have together with those
-/// of other tasks; other bytes stay what they are.
+/// The bytes of arguments, with the captures that they have together with those of other tasks.
 ///
 /// # Errors
 /// As for [`resolve`].
-pub fn resolve_arguments(bytes: Bytes) -> io::Result<Bytes> {
-    let Some(reference) = SegmentRef::from_bytes(&bytes) else {
-        return Ok(bytes);
+pub fn resolve_arguments(args: Payload) -> io::Result<Bytes> {
+    let segment = match args {
+        Payload::Inline(bytes) => return Ok(bytes),
+        Payload::Segment(segment) => segment,
     };
+    let reference = segment.reference().clone();
     let file = opened(&reference)?;
-    let own = mapped(&file, &reference, &Link::all(&bytes))?;
+    let own = mapped(&file, &reference, &segment.links())?;
     let Some(Elsewhere { at, from, len }) = elsewhere(&own) else {
         return Ok(own);
     };
@@ -136,10 +139,10 @@ fn mapped(file: &File, reference: &SegmentRef, links: &[Link]) -> io::Result<Byt
     Ok(Bytes::from_owner(whole).slice(from..))
 }
 
-/// Returns true if bytes are a reference to a file that this process cannot open.
-pub fn is_out_of_reach(bytes: &[u8]) -> bool {
-    let of_links = Link::all(bytes).into_iter().map(|link| link.segment);
-    let mut all = SegmentRef::from_bytes(bytes).into_iter().chain(of_links);
+/// Returns true if this process cannot open a file that is referred to.
+pub fn is_out_of_reach(segment: &Segment) -> bool {
+    let of_links = segment.links().into_iter().map(|link| link.segment);
+    let mut all = std::iter::once(segment.reference().clone()).chain(of_links);
     all.any(|reference| opened(&reference).is_err())
 }
 
@@ -162,7 +165,7 @@ fn opened(reference: &SegmentRef) -> io::Result<File> {
 }
 
 /// A reference to this process's files: the first, and those that the links are to.
-fn held(files: Vec<(Arc<Open>, SegmentRef)>, links: &[Link]) -> io::Result<Bytes> {
+fn held(files: Vec<(Arc<Open>, SegmentRef)>, links: &[Link]) -> io::Result<Segment> {
     let mut bytes = Vec::with_capacity(files.len() * REFERENCE);
     let mut kept = Vec::with_capacity(files.len());
     for (number, (file, reference)) in files.into_iter().enumerate() {
@@ -182,10 +185,12 @@ fn held(files: Vec<(Arc<Open>, SegmentRef)>, links: &[Link]) -> io::Result<Bytes
         });
         kept.push(file);
     }
-    Ok(Bytes::from_owner(Held {
+    let frame = Bytes::from_owner(Held {
         reference: bytes,
         _files: kept,
-    }))
+    });
+    // A reference comes first in it.
+    Segment::read(frame).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// A reference, and what it refers to.
@@ -287,6 +292,15 @@ mod tests {
     use phalanx_protocol::native::arguments::ELSEWHERE;
     use phalanx_protocol::segment::PAGE;
 
+    /// The reference alone, as another process has it.
+    fn sent(segment: &Segment) -> Payload {
+        Payload::read(Bytes::copy_from_slice(segment.frame()))
+    }
+
+    fn made(reference: &SegmentRef) -> Segment {
+        Segment::read(Bytes::copy_from_slice(&reference.to_bytes())).unwrap()
+    }
+
     fn large() -> Vec<u8> {
         (0..3_000_000u32).map(|number| number as u8).collect()
     }
@@ -295,9 +309,9 @@ mod tests {
     fn what_is_placed_is_read_through_its_reference() {
         let bytes = large();
         let placed = place(&bytes).unwrap();
-        assert_eq!(placed.len(), REFERENCE);
+        assert_eq!(placed.frame().len(), REFERENCE);
         assert!(!is_out_of_reach(&placed));
-        let read = resolve(placed.clone()).unwrap();
+        let read = resolve(sent(&placed)).unwrap();
         // Whoever has mapped it does not need the owner any more.
         drop(placed);
         assert_eq!(read, bytes);
@@ -306,12 +320,11 @@ mod tests {
     #[test]
     fn what_is_held_outlives_its_owner() {
         let placed = place(&large()).unwrap();
-        let plain = Bytes::from_static(b"plain");
-        let copies = vec![Bytes::copy_from_slice(&placed), plain.clone()];
-        let kept = hold(copies).unwrap();
-        let copy = Bytes::copy_from_slice(&placed);
+        let plain = Payload::Inline(Bytes::from_static(b"plain"));
+        let kept = hold(vec![sent(&placed), plain.clone()]).unwrap();
+        let copy = sent(&placed);
         drop(placed);
-        assert!(is_out_of_reach(&copy) && resolve(copy).is_err());
+        assert!(is_out_of_reach(copy.segment().unwrap()) && resolve(copy).is_err());
         assert_eq!(resolve(kept[0].clone()).unwrap(), large());
         assert_eq!(kept[1], plain);
     }
@@ -319,7 +332,7 @@ mod tests {
     #[test]
     fn another_file_under_the_same_number_is_not_taken() {
         let placed = place(b"one").unwrap();
-        let mut reference = SegmentRef::from_bytes(&placed).unwrap();
+        let mut reference = placed.reference().clone();
         for change in [
             |r: &mut SegmentRef| r.inode += 1,
             |r: &mut SegmentRef| r.len += 1,
@@ -327,7 +340,7 @@ mod tests {
         ] {
             let right = reference.clone();
             change(&mut reference);
-            assert!(is_out_of_reach(&reference.to_bytes()));
+            assert!(is_out_of_reach(&made(&reference)));
             reference = right;
         }
         // One that could still change.
@@ -341,7 +354,7 @@ mod tests {
             inode: metadata.ino(),
             ..reference
         };
-        assert!(is_out_of_reach(&open.to_bytes()));
+        assert!(is_out_of_reach(&made(&open)));
     }
 
     #[test]
@@ -349,12 +362,8 @@ mod tests {
         let placed: Vec<_> = (0..MOST_HELD)
             .map(|number| place(&[number as u8; 3]).unwrap())
             .collect();
-        let copies = placed
-            .iter()
-            .map(|placed| Bytes::copy_from_slice(placed))
-            .collect();
-        let held = hold(copies).unwrap();
-        assert_eq!(held[7], [7; 3][..]);
+        let held = hold(placed.iter().map(sent).collect()).unwrap();
+        assert_eq!(held[7], Payload::Inline(Bytes::from_static(&[7; 3])));
         drop(placed);
         assert_eq!(resolve(held[200].clone()).unwrap(), [200; 3][..]);
     }
@@ -366,7 +375,7 @@ mod tests {
         let segment = SegmentRef {
             offset: PAGE as u64,
             len: PAGE as u64 + 100,
-            ..SegmentRef::from_bytes(&other).unwrap()
+            ..other.reference().clone()
         };
         let mut own = vec![2u8; 4 * PAGE];
         own[PAGE..2 * PAGE + 100].fill(0);
@@ -374,12 +383,12 @@ mod tests {
         let reference = SegmentRef {
             offset: 64,
             len: 4 * PAGE as u64 - 64,
-            ..SegmentRef::from_bytes(&own).unwrap()
+            ..own.reference().clone()
         };
         let with = |at: u64, segment: &SegmentRef| {
             let segment = segment.clone();
             let link = Link { at, segment }.to_bytes();
-            Bytes::from([reference.to_bytes(), link].concat())
+            Payload::read([reference.to_bytes(), link].concat().into())
         };
         let at = PAGE as u64 - 64;
         let linked = with(at, &segment);
@@ -394,11 +403,12 @@ mod tests {
             assert_eq!(bytes[at + 2 * PAGE], 2);
         }
         // Whoever takes it over needs neither owner any more.
-        let kept = hold(vec![Bytes::copy_from_slice(&linked)]).unwrap();
+        let kept = hold(vec![linked.clone()]).unwrap();
         drop((own, other));
-        assert!(is_out_of_reach(&linked) && !is_out_of_reach(&kept[0]));
+        let (linked, whole) = (linked.segment().unwrap(), kept[0].segment().unwrap());
+        assert!(is_out_of_reach(linked) && !is_out_of_reach(whole));
         assert_eq!(resolve(kept[0].clone()).unwrap()[at as usize], 7);
-        let held = Link::all(&kept[0]).remove(0).segment;
+        let held = whole.links().remove(0).segment;
         let beyond = SegmentRef {
             len: held.len + 1,
             ..held.clone()
@@ -408,14 +418,14 @@ mod tests {
             ..held.clone()
         };
         let far = u64::MAX - 64;
-        let own = SegmentRef::from_bytes(&kept[0]).unwrap();
+        let own = whole.reference();
         for (at, segment) in [(at, &beyond), (at, &crooked), (far, &held), (at + 1, &held)] {
             let link = Link {
                 at,
                 segment: segment.clone(),
             };
             let broken = [own.to_bytes(), link.to_bytes()].concat();
-            assert!(resolve(broken.into()).is_err(), "{link:?}");
+            assert!(resolve(Payload::read(broken.into())).is_err(), "{link:?}");
         }
     }
 
@@ -431,20 +441,20 @@ mod tests {
         let reference = SegmentRef {
             offset: 64,
             len: own.len() as u64,
-            ..SegmentRef::from_bytes(&placed).unwrap()
+            ..placed.reference().clone()
         };
-        let whole = resolve_arguments(Bytes::copy_from_slice(&reference.to_bytes())).unwrap();
+        let whole = resolve_arguments(made(&reference).into()).unwrap();
         let found = elsewhere(&whole).unwrap();
         let (from, len) = (found.from as usize, found.len as usize);
         assert_eq!(whole[from..from + len], b"captures"[..]);
         assert_eq!(whole[16], 7);
-        let plain = resolve_arguments(placed).unwrap();
+        let plain = resolve_arguments(placed.into()).unwrap();
         assert_eq!(plain, file);
     }
 
     #[test]
     fn nothing_can_be_placed_too() {
         let placed = place(b"").unwrap();
-        assert_eq!(resolve(placed).unwrap(), Bytes::new());
+        assert_eq!(resolve(placed.into()).unwrap(), Bytes::new());
     }
 }

@@ -87,7 +87,7 @@ impl Machine {
                 .queue
                 .pop_front_if(|next| are_alike(next, &current.request))
         {
-            let Ok((work, _)) = work::accept(request.ask.clone()) else {
+            let Some(Ok((work, _))) = work::accept(request.content.clone()) else {
                 // What is like a call that runs is one.
                 return self.queue.push_front(request);
             };

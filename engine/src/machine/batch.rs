@@ -2,26 +2,24 @@
 
 use super::event::{Command, Reply, Request};
 use super::finish::idle;
-use super::{Ask, Machine, Now};
-use bytes::Bytes;
-use phalanx_protocol::parallel::{BATCH, Ended};
-use serde_json::json;
+use super::{Machine, Now};
+use phalanx_protocol::parallel::{Ended, EngineAnswer, EngineRequest};
+use phalanx_protocol::payload::Payload;
 use std::sync::Arc;
 
 /// Most replies in one message.
 const MOST: usize = 256;
 
 /// Bytes of values beyond which they are sent.
-const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Replies that wait for those to come.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     /// The first of the calls.
     first: Option<Request>,
-    ended: Vec<Ended>,
-    values: Vec<Bytes>,
-    bytes: usize,
+    ended: Vec<(Ended, Payload)>,
+    bytes: u64,
 }
 
 impl Machine {
@@ -36,7 +34,7 @@ impl Machine {
         request: Request,
         (started, completed): (Now, Now),
         output: bool,
-        value: Bytes,
+        value: Payload,
         commands: &mut Vec<Command>,
     ) {
         if self
@@ -50,14 +48,14 @@ impl Machine {
         if output {
             idle(request.header.clone(), commands);
         }
-        self.held.ended.push(Ended {
+        self.held.bytes += value.size();
+        let ended = Ended {
             msg_id: request.msg_id(),
             started,
             completed,
             output,
-        });
-        self.held.bytes += value.len();
-        self.held.values.push(value);
+        };
+        self.held.ended.push((ended, value));
         let follows = self
             .ahead
             .first()
@@ -74,30 +72,19 @@ impl Machine {
     pub(super) fn flush(&mut self, commands: &mut Vec<Command>) {
         let held = std::mem::take(&mut self.held);
         let Some(request) = held.first else { return };
-        let started = held.ended.first().map_or(self.now, |ended| ended.started);
-        let mut metadata = self.metadata(&request, "ok", started, None);
-        metadata[BATCH] = json!(held.ended);
-        commands.push(Command::Reply(Box::new(Reply {
-            msg_type: "apply_reply".to_owned(),
-            request,
-            content: json!({"status": "ok"}),
-            metadata,
-            buffers: held.values,
-        })));
+        let first = held.ended.first();
+        let started = first.map_or(self.now, |(ended, _)| ended.started);
+        let reply = self.answer(&request, EngineAnswer::Batch(held.ended), started);
+        commands.push(Command::Reply(Box::new(Reply { request, reply })));
     }
 }
 
 /// Returns true if both came in one message.
 pub(super) fn are_alike(one: &Request, other: &Request) -> bool {
-    match (&one.ask, &other.ask) {
-        (
-            Ask::Apply {
-                call: Ok(one_s), ..
-            },
-            Ask::Apply {
-                call: Ok(other_s), ..
-            },
-        ) => one.batched && other.batched && Arc::ptr_eq(one_s, other_s),
+    match (&one.content, &other.content) {
+        (EngineRequest::Apply(Ok(ours)), EngineRequest::Apply(Ok(theirs))) => {
+            one.batched && other.batched && Arc::ptr_eq(&ours.metadata, &theirs.metadata)
+        }
         _ => false,
     }
 }

@@ -1,41 +1,49 @@
 //! Requests about the engine itself, which are answered at once.
 
-use super::event::{Ask, Command, Request};
+use super::event::{Command, Request};
 use super::failure::{self, Failure};
 use super::{ABORTED, Machine, Now, RuntimeState, status};
 use phalanx_protocol::id::MsgId;
-use phalanx_protocol::parallel::{PHALANX, Signal};
-use serde_json::{Value, json};
+use phalanx_protocol::parallel::{
+    EngineAnswer, EngineKind, EngineRequest, EngineStatus, KernelInfo, Signal,
+};
+use std::sync::Arc;
 
 impl Machine {
     pub(super) fn control(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
-        status(&request, "busy", commands);
-        match request.ask.clone() {
-            Ask::KernelInfo => {
-                let info = self.kernel_info();
-                self.answer(request, info, now, commands);
+        status(&request, EngineStatus::Busy, commands);
+        match &request.content {
+            EngineRequest::KernelInfo { .. } => {
+                let info = EngineAnswer::KernelInfo(Box::new(self.kernel_info()));
+                self.give(request, info, now, commands);
             }
-            Ask::Lineage => {
-                let mut lineage = json!(self.records.lineage(self.state.clone()));
-                lineage["status"] = json!("ok");
-                self.answer(request, lineage, now, commands);
+            EngineRequest::Lineage => {
+                let lineage = Box::new(self.records.lineage(self.state.clone()));
+                self.give(request, EngineAnswer::Lineage(Some(lineage)), now, commands);
             }
-            Ask::Abort(ids) => {
+            EngineRequest::Abort(ids) => {
+                let ids = ids.clone();
                 self.abort(&ids, now, commands);
-                self.answer(request, json!({"status": "ok"}), now, commands);
+                self.give(request, EngineAnswer::Done, now, commands);
             }
-            Ask::Clear => {
+            EngineRequest::Clear => {
                 self.clear(commands);
-                self.answer(request, json!({"status": "ok"}), now, commands);
+                self.give(request, EngineAnswer::Done, now, commands);
             }
-            Ask::Shutdown => {
-                let content = json!({"status": "ok", "restart": false});
-                self.answer(request, content, now, commands);
+            EngineRequest::Shutdown => {
+                self.give(request, EngineAnswer::ShutDown, now, commands);
                 self.flush(commands);
                 commands.push(Command::Stop);
             }
-            Ask::Signal(signal) => self.signal(request, &signal, now, commands),
-            Ask::Unknown | Ask::Execute { .. } | Ask::Apply { .. } => {
+            EngineRequest::Signal(signal) => {
+                let signal = signal.clone();
+                self.signal(request, &signal, now, commands);
+            }
+            EngineRequest::Unknown
+            | EngineRequest::Taken(_)
+            | EngineRequest::Execute { .. }
+            | EngineRequest::Apply(_)
+            | EngineRequest::Batch(_) => {
                 let text = format!("engines do not answer `{}`", request.header.msg_type);
                 let failure = Failure::new("UsageError", text);
                 self.reply_failed(request, &failure, now, commands);
@@ -53,9 +61,15 @@ impl Machine {
         }
     }
 
-    fn answer(&mut self, request: Request, content: Value, now: Now, commands: &mut Vec<Command>) {
-        let metadata = self.metadata(&request, "ok", now, None);
-        self.reply(request, content, metadata, commands);
+    fn give(
+        &mut self,
+        request: Request,
+        answer: EngineAnswer,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let reply = self.answer(&request, answer, now);
+        self.reply(request, reply, commands);
     }
 
     fn signal(&mut self, request: Request, signal: &Signal, now: Now, commands: &mut Vec<Command>) {
@@ -71,7 +85,7 @@ impl Machine {
             Signal::TERMINATE => {}
             other => commands.push(Command::Signal(other)),
         }
-        self.answer(request, json!({"status": "ok"}), now, commands);
+        self.give(request, EngineAnswer::Done, now, commands);
         if number == Signal::TERMINATE {
             self.flush(commands);
             commands.push(Command::Stop);
@@ -114,21 +128,11 @@ impl Machine {
         commands.push(Command::Kill);
     }
 
-    fn kernel_info(&self) -> Value {
-        json!({
-            "status": "ok",
-            "protocol_version": phalanx_transport::wire::VERSION,
-            "implementation": "phalanx-engine",
-            "implementation_version": env!("CARGO_PKG_VERSION"),
-            "language_info": {
-                "name": "rust",
-                "version": "",
-                "mimetype": "text/rust",
-                "file_extension": ".rs",
-            },
-            "banner": format!("Phalanx engine {}", self.identity.id),
-            "help_links": [],
-            PHALANX: self.handshake(),
-        })
+    fn kernel_info(&self) -> KernelInfo {
+        KernelInfo {
+            protocol_version: phalanx_transport::wire::VERSION.to_owned(),
+            banner: format!("Phalanx engine {}", self.identity.id),
+            kind: EngineKind::Rust(Arc::new(self.handshake())),
+        }
     }
 }

@@ -5,13 +5,14 @@ use chrono::{DateTime, Utc};
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, RunId};
 use phalanx_protocol::output::Output;
-use phalanx_protocol::parallel::{CallMetadata, CellMetadata, EngineInfo, ReplyMetadata, Signal};
+use phalanx_protocol::parallel::{
+    EchoedMetadata, EngineInfo, EngineOutput, EngineReply, EngineRequest,
+};
+use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_protocol::runtime::Outcome;
 use phalanx_runtime::FunctionCall;
 use phalanx_transport::wire::Header;
-use serde_json::Value;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// The channel by which a request came in and its reply goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,10 +35,10 @@ pub(crate) struct Request {
     pub route: Vec<Bytes>,
     pub header: Header,
     /// The metadata that the reply repeats.
-    pub echo: ReplyMetadata,
+    pub echo: EchoedMetadata,
     /// It came with others in one message, and its reply may go with theirs.
     pub batched: bool,
-    pub ask: Ask,
+    pub content: EngineRequest,
 }
 
 impl Request {
@@ -47,39 +48,9 @@ impl Request {
 
     /// Returns true if nothing is published for it unless it puts something out.
     pub fn is_quiet(&self) -> bool {
-        self.batched || matches!(&self.ask, Ask::Apply { call: Ok(call), .. } if call.quiet)
+        self.batched
+            || matches!(&self.content, EngineRequest::Apply(Ok(call)) if call.metadata.quiet)
     }
-}
-
-/// The content of a request.
-#[derive(Clone, Debug)]
-pub(crate) enum Ask {
-    /// Run a cell; `Err` says why it is not one for this engine.
-    Execute {
-        code: String,
-        silent: bool,
-        cell: Result<Box<CellMetadata>, String>,
-        buffers: Vec<Bytes>,
-    },
-    /// Call a function; `Err` says why it is not one for this engine.
-    Apply {
-        call: Result<Arc<CallMetadata>, String>,
-        buffers: Vec<Bytes>,
-    },
-    /// Say what you are.
-    KernelInfo,
-    /// Name the cells that led to your state.
-    Lineage,
-    /// Drop these, or all, that have not begun.
-    Abort(Vec<MsgId>),
-    /// Forget everything.
-    Clear,
-    /// End.
-    Shutdown,
-    /// Take a signal.
-    Signal(Signal),
-    /// None of ours.
-    Unknown,
 }
 
 /// An event that the engine handles.
@@ -103,7 +74,7 @@ pub(crate) enum Event {
     /// The runtime put something out.
     RuntimeOutput { run: Option<RunId>, output: Output },
     /// The value that a called function gave back; its end follows.
-    RuntimeValue { run: RunId, value: Bytes },
+    RuntimeValue { run: RunId, value: Payload },
     /// A call that was sent ahead has not begun, and will not.
     RuntimeRecalled { run: RunId },
     /// A run is over.
@@ -137,7 +108,7 @@ pub(crate) enum Command {
     Publish {
         /// The request it belongs to.
         parent: Option<Header>,
-        publication: Publication,
+        output: EngineOutput,
     },
     /// Answer a request.
     Reply(Box<Reply>),
@@ -167,32 +138,11 @@ pub(crate) enum Command {
     Stop,
 }
 
-/// A message on iopub.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Publication {
-    Status(&'static str),
-    Input {
-        code: String,
-        execution_count: u32,
-    },
-    Output(Output),
-    /// The arguments of a call are kept there; or the artifacts that came with it are.
-    Kept(Option<Bytes>),
-    Result {
-        data: Value,
-        execution_count: u32,
-    },
-    Error(Value),
-}
-
 /// An answer to a request.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub request: Request,
-    pub msg_type: String,
-    pub content: Value,
-    pub metadata: Value,
-    pub buffers: Vec<Bytes>,
+    pub reply: EngineReply,
 }
 
 /// The artifacts of a request, and how they come.
@@ -206,8 +156,8 @@ pub(crate) struct Shipment {
     pub paths: Vec<PathBuf>,
     /// The indices of those that come as buffers: the i-th buffer is `artifacts[buffers[i]]`.
     pub buffers: Vec<usize>,
-    /// The arguments of a call, which may refer to data on the client's machine.
-    pub args: Bytes,
+    /// The data on the client's machine that the arguments of a call are.
+    pub args: Option<Segment>,
 }
 
 /// The engine's id and uuid.
@@ -221,9 +171,9 @@ impl Identity {
     /// As it stands in the errors this engine reports.
     pub fn info(&self, method: &str) -> EngineInfo {
         EngineInfo {
-            engine_uuid: self.uuid.clone(),
-            engine_id: self.id,
-            method: method.to_owned(),
+            engine_uuid: Some(self.uuid.clone()),
+            engine_id: Some(self.id),
+            method: Some(method.to_owned()),
         }
     }
 }

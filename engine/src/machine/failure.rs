@@ -4,8 +4,8 @@ use super::event::Identity;
 use phalanx_protocol as protocol;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::host::MAGIC_FAILED;
-use phalanx_protocol::parallel::Signal;
-use serde_json::{Value, json};
+use phalanx_protocol::parallel::{ErrorContent, NotRunnable, Signal};
+use phalanx_protocol::release::{Release, ReleaseMismatch};
 use std::borrow::Cow;
 
 /// The reason the kernel's part of the `phalanx` library does not work in a cell here, and the remedy.
@@ -42,20 +42,13 @@ impl Failure {
         self
     }
 
-    /// The content of an error reply; of an `error` message too, which needs less of it.
-    pub fn content(&self, identity: &Identity, method: &str, execution_count: u32) -> Value {
-        let mut traceback = vec![format!("{}: {}", self.ename, self.evalue)];
-        traceback.extend(self.hint.iter().map(|hint| format!("  {hint}")));
-        json!({
-            "status": "error",
-            "ename": self.ename,
-            "evalue": self.evalue,
-            "traceback": traceback,
-            "execution_count": execution_count,
-            "engine_info": identity.info(method),
-            "user_expressions": {},
-            "payload": [],
-        })
+    /// The content of an error reply, and of an `error` message.
+    pub fn content(&self, identity: &Identity, method: &str) -> ErrorContent {
+        let mut content = ErrorContent::new(self.ename.as_ref(), self.evalue.as_str());
+        let hint = self.hint.iter().map(|hint| format!("  {hint}"));
+        content.traceback.extend(hint);
+        content.engine_info = identity.info(method);
+        content
     }
 }
 
@@ -119,15 +112,32 @@ pub(super) fn interrupted(identity: &Identity, what: &str, left: Left) -> Failur
     left.told(Failure::new("Interrupted", text))
 }
 
-pub(super) fn not_for_us(identity: &Identity, why: &str) -> Failure {
-    Failure::new(
-        "UsageError",
-        format!(
-            "engine {} is a Rust engine and runs compiled cells: {why}",
-            identity.id
-        ),
+/// A request asks for work that this engine cannot run; `noun` is the word users have for the work.
+pub(super) fn not_runnable(identity: &Identity, noun: &str, why: &NotRunnable) -> Failure {
+    let id = identity.id;
+    let why = match why {
+        NotRunnable::OtherRelease(theirs) => return other_release(identity, theirs),
+        NotRunnable::Foreign if noun == "call" => "this is a Python function".to_owned(),
+        NotRunnable::Foreign => "this is source without an artifact".to_owned(),
+        NotRunnable::NoArguments => "the call came without arguments".to_owned(),
+        NotRunnable::Malformed(error) => {
+            format!("the description of the {noun} cannot be read: {error}")
+        }
+    };
+    let text = format!("engine {id} is a Rust engine and runs compiled cells: {why}");
+    Failure::new("UsageError", text).hint(
+        "send the cell from a Phalanx notebook with %%px, or use Python engines for Python code",
     )
-    .hint("send the cell from a Phalanx notebook with %%px, or use Python engines for Python code")
+}
+
+/// A request of a client that does not understand this engine, nor this engine it.
+fn other_release(identity: &Identity, theirs: &Release) -> Failure {
+    let mismatch = ReleaseMismatch {
+        engine: identity.id,
+        of_engine: Release::ours(),
+        of_kernel: theirs.clone(),
+    };
+    Failure::new("EnvironmentError", mismatch.to_string()).hint(ReleaseMismatch::REMEDY)
 }
 
 pub(super) fn wrong_abi(identity: &Identity, loaded: &str, wanted: &str) -> Failure {

@@ -1,23 +1,24 @@
 //! The ends of a cell, and the replies that tell of them.
 
-use super::event::{Command, Publication, Reply, Request};
+use super::event::{Command, Reply, Request};
 use super::failure::{self, Failure, Left};
 use super::work::{self, Work};
-use super::{Ask, Machine, Now, status};
+use super::{Machine, Now, status};
 use phalanx_protocol::id::StateId;
-use phalanx_protocol::parallel::{PHALANX, Refusal, RefusalReason, ReplyMetadata};
+use phalanx_protocol::parallel::{
+    EngineAnswer, EngineOutput, EngineReply, EngineRequest, EngineStatus, RefusalReason,
+    ReplyExtension, ReplyMetadata,
+};
 use phalanx_protocol::runtime::Outcome;
-use phalanx_protocol::segment::SegmentRef;
 use phalanx_transport::wire::Header;
-use serde_json::{Value, json};
 
 /// ipyparallel's scheduler tries another engine when it reads this name.
 const UNMET: &str = "UnmetDependency";
 
 /// As ipyparallel names it in errors.
 fn method(request: &Request) -> &'static str {
-    match request.ask {
-        Ask::Apply { .. } => "apply",
+    match request.content {
+        EngineRequest::Apply(_) => "apply",
         _ => "execute",
     }
 }
@@ -105,45 +106,30 @@ impl Machine {
         let Some(current) = self.current.take() else {
             return;
         };
-        if let Work::Call { value, .. } = current.work {
-            // What has to be taken over by its client goes alone.
-            if current.request.batched && SegmentRef::from_bytes(&value).is_none() {
-                let times = (current.started, self.now);
-                let (request, output) = (current.request, current.published);
-                self.hold(request, times, output, value, commands);
-                return;
-            }
-            let request = current.request;
-            let mut metadata = self.metadata(&request, "ok", current.started, None);
-            let settled = request.is_quiet() && !current.published;
-            if settled {
-                metadata[PHALANX] = json!(Refusal {
-                    reason: None,
-                    state: self.state.clone(),
-                    settled,
-                });
-            }
-            let header = request.header.clone();
-            commands.push(Command::Reply(Box::new(Reply {
-                msg_type: "apply_reply".to_owned(),
-                request,
-                content: json!({"status": "ok"}),
-                metadata,
-                buffers: vec![value],
-            })));
-            if !settled {
-                idle(header, commands);
-            }
+        let (request, started) = (current.request, current.started);
+        let Work::Call { value, .. } = current.work else {
+            let answer = EngineAnswer::Executed {
+                execution_count: Some(self.execution_count),
+            };
+            let reply = self.answer(&request, answer, started);
+            self.reply(request, reply, commands);
+            return;
+        };
+        // What has to be taken over by its client goes alone.
+        if request.batched && value.segment().is_none() {
+            let times = (started, self.now);
+            self.hold(request, times, current.published, value, commands);
             return;
         }
-        let content = json!({
-            "status": "ok",
-            "execution_count": self.execution_count,
-            "user_expressions": {},
-            "payload": [],
-        });
-        let metadata = self.metadata(&current.request, "ok", current.started, None);
-        self.reply(current.request, content, metadata, commands);
+        let mut reply = self.answer(&request, EngineAnswer::Applied(Some(value)), started);
+        if request.is_quiet() && !current.published {
+            if let Some(extension) = &mut reply.extension {
+                extension.settled = true;
+            }
+            commands.push(Command::Reply(Box::new(Reply { request, reply })));
+        } else {
+            self.reply(request, reply, commands);
+        }
     }
 
     /// The current cell failed.
@@ -151,19 +137,12 @@ impl Machine {
         let Some(current) = self.current.take() else {
             return;
         };
-        let method = current.work.method();
-        let content = failure.content(&self.identity, method, self.execution_count);
         if !matches!(current.work, Work::Cell { silent: true, .. }) {
-            commands.push(Command::Publish {
-                parent: Some(current.request.header.clone()),
-                publication: Publication::Error(content.clone()),
-            });
+            self.publish_failure(&current.request, &failure, commands);
         }
-        let mut metadata = self.metadata(&current.request, "error", current.started, None);
-        if failure.ename == UNMET {
-            metadata["dependencies_met"] = json!(false);
-        }
-        self.reply(current.request, content, metadata, commands);
+        let mut reply = self.failed(&current.request, &failure, current.started);
+        reply.metadata.dependencies_met = failure.ename != UNMET;
+        self.reply(current.request, reply, commands);
     }
 
     /// The current cell did not run.
@@ -208,13 +187,13 @@ impl Machine {
                 format!("the types of {} have changed", names.join(", ")),
             ),
         };
-        let content = Failure::new(ename, evalue).content(
-            &self.identity,
-            method(&request),
-            self.execution_count,
-        );
-        let metadata = self.metadata(&request, "error", started, Some(reason));
-        self.reply(request, content, metadata, commands);
+        let mut reply = self.failed(&request, &Failure::new(ename, evalue), started);
+        let need = matches!(reason, RefusalReason::NeedArtifacts { .. });
+        reply.metadata.dependencies_met = !need;
+        if let Some(extension) = &mut reply.extension {
+            extension.reason = Some(reason);
+        }
+        self.reply(request, reply, commands);
     }
 
     /// A request that cannot be served fails, without having run anything.
@@ -225,13 +204,9 @@ impl Machine {
         now: Now,
         commands: &mut Vec<Command>,
     ) {
-        let content = failure.content(&self.identity, method(&request), self.execution_count);
-        commands.push(Command::Publish {
-            parent: Some(request.header.clone()),
-            publication: Publication::Error(content.clone()),
-        });
-        let metadata = self.metadata(&request, "error", now, None);
-        self.reply(request, content, metadata, commands);
+        self.publish_failure(&request, failure, commands);
+        let reply = self.failed(&request, failure, now);
+        self.reply(request, reply, commands);
     }
 
     /// A task is not for this engine, but may be for another: a scheduler moves on.
@@ -242,10 +217,9 @@ impl Machine {
         now: Now,
         commands: &mut Vec<Command>,
     ) {
-        let content = failure.content(&self.identity, method(&request), self.execution_count);
-        let mut metadata = self.metadata(&request, "error", now, None);
-        metadata["dependencies_met"] = json!(false);
-        self.reply(request, content, metadata, commands);
+        let mut reply = self.failed(&request, failure, now);
+        reply.metadata.dependencies_met = false;
+        self.reply(request, reply, commands);
     }
 
     /// A request is dropped before it began.
@@ -255,56 +229,70 @@ impl Machine {
         now: Now,
         commands: &mut Vec<Command>,
     ) {
-        status(&request, "busy", commands);
-        let metadata = self.metadata(&request, "aborted", now, None);
-        self.reply(request, json!({"status": "aborted"}), metadata, commands);
+        status(&request, EngineStatus::Busy, commands);
+        let reply = self.answer(&request, EngineAnswer::Aborted, now);
+        self.reply(request, reply, commands);
     }
 
     /// Replies, and lets `idle` follow.
     pub(super) fn reply(
         &mut self,
         request: Request,
-        content: Value,
-        metadata: Value,
+        reply: EngineReply,
         commands: &mut Vec<Command>,
     ) {
-        let msg_type = request.header.msg_type.replace("_request", "_reply");
         let header = request.header.clone();
-        commands.push(Command::Reply(Box::new(Reply {
-            request,
-            msg_type,
-            content,
-            metadata,
-            buffers: Vec::new(),
-        })));
+        commands.push(Command::Reply(Box::new(Reply { request, reply })));
         idle(header, commands);
     }
 
-    /// ipyparallel's metadata of a reply, and ours.
-    pub(super) fn metadata(
+    fn publish_failure(&self, request: &Request, failure: &Failure, commands: &mut Vec<Command>) {
+        commands.push(Command::Publish {
+            parent: Some(request.header.clone()),
+            output: EngineOutput::Error {
+                error: failure.content(&self.identity, method(request)),
+                execution_count: Some(self.execution_count),
+            },
+        });
+    }
+
+    fn failed(&self, request: &Request, failure: &Failure, started: Now) -> EngineReply {
+        let answer = EngineAnswer::Failed {
+            error: failure.content(&self.identity, method(request)),
+            execution_count: Some(self.execution_count),
+        };
+        self.answer(request, answer, started)
+    }
+
+    /// An answer with ipyparallel's metadata, and ours.
+    pub(super) fn answer(
         &self,
         request: &Request,
-        status: &str,
+        answer: EngineAnswer,
         started: Now,
-        reason: Option<RefusalReason>,
-    ) -> Value {
-        let need = matches!(reason, Some(RefusalReason::NeedArtifacts { .. }));
-        let failed = status == "error";
-        let metadata = ReplyMetadata {
-            started: Some(started),
-            dependencies_met: !need,
-            engine: Some(self.identity.uuid.clone()),
-            status: status.to_owned(),
-            engine_info: failed.then(|| self.identity.info(method(request))),
-            ..request.echo.clone()
-        };
-        let mut metadata = json!(metadata);
-        metadata[PHALANX] = json!(Refusal {
-            reason,
-            state: self.state.clone(),
-            settled: false,
-        });
-        metadata
+    ) -> EngineReply {
+        let failed = matches!(answer, EngineAnswer::Failed { .. });
+        let echo = request.echo.clone();
+        EngineReply {
+            metadata: ReplyMetadata {
+                started: Some(started),
+                dependencies_met: true,
+                engine: Some(self.identity.uuid.clone()),
+                status: answer.status().to_owned(),
+                is_broadcast: echo.is_broadcast,
+                is_coalescing: echo.is_coalescing,
+                original_msg_id: echo.original_msg_id,
+                label: echo.label,
+                engine_info: failed.then(|| self.identity.info(method(request))),
+                phalanx_batch: Vec::new(),
+            },
+            extension: Some(ReplyExtension {
+                reason: None,
+                state: self.state.clone(),
+                settled: false,
+            }),
+            answer,
+        }
     }
 }
 
@@ -312,6 +300,6 @@ impl Machine {
 pub(super) fn idle(header: Header, commands: &mut Vec<Command>) {
     commands.push(Command::Publish {
         parent: Some(header),
-        publication: Publication::Status("idle"),
+        output: EngineOutput::Status(EngineStatus::Idle),
     });
 }

@@ -15,25 +15,26 @@ mod tests;
 mod work;
 
 pub(crate) use event::{
-    Ask, Channel, Command, Event, Identity, Now, Publication, Reply, Request, Shipment, Unprepared,
+    Channel, Command, Event, Identity, Now, Reply, Request, Shipment, Unprepared,
 };
 
 pub(crate) use failure::{NOBODY_TO_ASK, NOT_ON_ENGINES};
 
 use ahead::Ahead;
 use batch::Held;
-use bytes::Bytes;
 use failure::Failure;
 use phalanx_protocol::evaluator::{CompiledCell, DroppedVariables};
 use phalanx_protocol::id::{ArtifactHash, MsgId, RunId, StateId};
 use phalanx_protocol::output::Output;
-use phalanx_protocol::parallel::{CallMetadata, EngineHandshake, RefusalReason};
+use phalanx_protocol::parallel::{
+    CallMetadata, EngineHandshake, EngineOutput, EngineRequest, EngineStatus, NotRunnable,
+    RefusalReason,
+};
+use phalanx_protocol::payload::Payload;
 use phalanx_protocol::runtime::Outcome;
-use phalanx_protocol::segment::SegmentRef;
 use phalanx_runtime::FunctionCall;
 use phalanx_transport::wire::Header;
 use records::Records;
-use serde_json::json;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -192,8 +193,8 @@ impl Machine {
     }
 
     fn requested(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
-        match &request.ask {
-            Ask::Execute { .. } | Ask::Apply { .. } => {
+        match &request.content {
+            EngineRequest::Execute { .. } | EngineRequest::Apply(_) => {
                 let msg_id = request.msg_id();
                 if let Some(at) = self.aborted.iter().position(|id| *id == msg_id) {
                     self.aborted.remove(at);
@@ -222,18 +223,13 @@ impl Machine {
 
     fn begin(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
         if !request.is_quiet() {
-            status(&request, "busy", commands);
+            status(&request, EngineStatus::Busy, commands);
         }
-        let (mut work, buffers) = match work::accept(request.ask.clone()) {
-            Ok(accepted) => accepted,
-            Err(why) => {
-                let failure = failure::not_for_us(&self.identity, &why);
-                match request.channel {
-                    Channel::Task => self.reply_unmet(request, &failure, now, commands),
-                    _ => self.reply_failed(request, &failure, now, commands),
-                }
-                return;
-            }
+        let (mut work, buffers) = match work::accept(request.content.clone()) {
+            Some(Ok(accepted)) => accepted,
+            Some(Err(why)) => return self.decline(request, &why, now, commands),
+            // Nothing else is queued.
+            None => return self.control(request, now, commands),
         };
         if let Work::Cell { cell, .. } = &mut work {
             self.records.describe(&mut cell.record);
@@ -257,7 +253,7 @@ impl Machine {
         let found = match (&work, &self.found) {
             (Work::Call { call, args, .. }, Some((last, found)))
                 if call.buffers.is_empty()
-                    && SegmentRef::from_bytes(args).is_none()
+                    && args.segment().is_none()
                     && (Arc::ptr_eq(call, last) || call == last) =>
             {
                 Some(found.clone())
@@ -286,6 +282,25 @@ impl Machine {
         }
     }
 
+    /// A request asks for work that is not for this engine.
+    fn decline(
+        &mut self,
+        request: Request,
+        why: &NotRunnable,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let noun = match request.content {
+            EngineRequest::Apply(_) => "call",
+            _ => "cell",
+        };
+        let failure = failure::not_runnable(&self.identity, noun, why);
+        match request.channel {
+            Channel::Task => self.reply_unmet(request, &failure, now, commands),
+            _ => self.reply_failed(request, &failure, now, commands),
+        }
+    }
+
     fn prepared(
         &mut self,
         run: RunId,
@@ -311,27 +326,27 @@ impl Machine {
                     self.found = Some((Arc::clone(call), artifacts.clone()));
                 }
                 current.artifacts = Some(artifacts);
-                let publication = match &current.work {
+                let output = match &current.work {
                     Work::Cell {
                         code,
                         silent: false,
                         ..
                     } => {
                         self.execution_count += 1;
-                        Some(Publication::Input {
+                        Some(EngineOutput::Input {
                             code: code.clone(),
                             execution_count: self.execution_count,
                         })
                     }
                     // Other engines of the machine may be waiting for what came along.
                     Work::Call { call, .. } if !call.buffers.is_empty() => {
-                        Some(Publication::Kept(None))
+                        Some(EngineOutput::Kept(None))
                     }
                     _ => None,
                 };
-                commands.extend(publication.map(|publication| Command::Publish {
+                commands.extend(output.map(|output| Command::Publish {
                     parent: Some(current.request.header.clone()),
-                    publication,
+                    output,
                 }));
                 self.run(commands);
             }
@@ -401,7 +416,7 @@ impl Machine {
     }
 
     /// Keeps the value of a call until its end.
-    fn value(&mut self, run: RunId, given: Bytes) {
+    fn value(&mut self, run: RunId, given: Payload) {
         if let Some(current) = self.current.as_mut().filter(|c| c.run == run)
             && let Work::Call { value, .. } = &mut current.work
         {
@@ -418,18 +433,15 @@ impl Machine {
             .as_ref()
             .map(|current| current.request.header.clone())
             .or_else(|| self.last.clone());
-        let publication = match (output, current) {
+        let output = match (output, current) {
             (Output::Result(_), Some(current)) if current.work.is_silent() => return,
-            (Output::Result(data), _) => Publication::Result {
-                data: json!(data),
+            (Output::Result(data), _) => EngineOutput::Result {
+                data,
                 execution_count: self.execution_count,
             },
-            (output, _) => Publication::Output(output),
+            (output, _) => EngineOutput::Output(output),
         };
-        commands.push(Command::Publish {
-            parent,
-            publication,
-        });
+        commands.push(Command::Publish { parent, output });
     }
 
     /// The runtime is gone; a run it had has ended before.
@@ -458,9 +470,9 @@ impl Machine {
     }
 }
 
-fn status(request: &Request, state: &'static str, commands: &mut Vec<Command>) {
+fn status(request: &Request, status: EngineStatus, commands: &mut Vec<Command>) {
     commands.push(Command::Publish {
         parent: Some(request.header.clone()),
-        publication: Publication::Status(state),
+        output: EngineOutput::Status(status),
     });
 }

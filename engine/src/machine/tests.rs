@@ -1,13 +1,16 @@
 //! The behaviour of an engine, as lists of events.
 
+mod calls;
+
 use super::*;
 use chrono::DateTime;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid};
 use phalanx_protocol::output::{MimeBundle, StreamName};
 use phalanx_protocol::parallel::{
-    BATCH, CallMetadata, CellMetadata, Ended, PHALANX, ReplyMetadata, Signal,
+    BATCH, Cell, CellMetadata, EchoedMetadata, Ended, PHALANX, Signal,
 };
+use phalanx_protocol::release::Release;
 use phalanx_transport::wire::Header;
 use serde_json::Value;
 
@@ -44,8 +47,8 @@ impl Engine {
         commands.iter().map(words).collect()
     }
 
-    fn asked(&mut self, id: &str, ask: Ask) -> Vec<String> {
-        self.told(Event::Requested(Box::new(request(id, ask))))
+    fn asked(&mut self, id: &str, content: EngineRequest) -> Vec<String> {
+        self.told(Event::Requested(Box::new(request(id, content))))
     }
 
     /// Submits a cell and has its artifacts found; what happens from then on.
@@ -76,17 +79,10 @@ impl Engine {
     }
 }
 
-fn request(id: &str, ask: Ask) -> Request {
-    let msg_type = match ask {
-        Ask::Execute { .. } => "execute_request",
-        Ask::Apply { .. } => "apply_request",
-        Ask::KernelInfo => "kernel_info_request",
-        Ask::Abort(_) => "abort_request",
-        Ask::Clear => "clear_request",
-        Ask::Lineage => "lineage_request",
-        Ask::Shutdown => "shutdown_request",
-        Ask::Signal(_) => "signal_request",
-        Ask::Unknown => "odd_request",
+fn request(id: &str, content: EngineRequest) -> Request {
+    let msg_type = match content {
+        EngineRequest::Unknown => "odd_request",
+        ref known => known.msg_type(),
     };
     Request {
         channel: Channel::Mux,
@@ -100,9 +96,12 @@ fn request(id: &str, ask: Ask) -> Request {
             version: "5.4".to_owned(),
             subshell_id: None,
         },
-        echo: serde_json::from_str::<ReplyMetadata>(r#"{"label": "mine"}"#).unwrap(),
+        echo: EchoedMetadata {
+            label: Some("mine".to_owned()),
+            ..EchoedMetadata::default()
+        },
         batched: false,
-        ask,
+        content,
     }
 }
 
@@ -122,52 +121,54 @@ pub(super) fn metadata(base: &str, next: &str) -> CellMetadata {
     }
 }
 
-fn execute(cell: Result<CellMetadata, String>) -> Ask {
-    Ask::Execute {
+fn execute(cell: Result<CellMetadata, NotRunnable>) -> EngineRequest {
+    EngineRequest::Execute {
         code: "code".to_owned(),
         silent: false,
-        cell: cell.map(Box::new),
-        buffers: Vec::new(),
+        cell: cell.map(|metadata| Cell {
+            metadata: Box::new(metadata),
+            artifacts: Vec::new(),
+        }),
     }
 }
 
-fn cell(base: &str, next: &str) -> Ask {
+fn cell(base: &str, next: &str) -> EngineRequest {
     execute(Ok(metadata(base, next)))
 }
 
 fn words(command: &Command) -> String {
     match command {
-        Command::Publish {
-            parent,
-            publication,
-        } => {
+        Command::Publish { parent, output } => {
             let parent = parent.as_ref().map_or("-", |header| &header.msg_id);
-            match publication {
-                Publication::Kept(_) => format!("{parent} kept"),
-                Publication::Status(state) => format!("{parent} {state}"),
-                Publication::Input {
+            match output {
+                EngineOutput::Kept(_) => format!("{parent} kept"),
+                EngineOutput::Status(status) => format!("{parent} {}", status.as_str()),
+                EngineOutput::Input {
                     execution_count, ..
                 } => format!("{parent} input {execution_count}"),
-                Publication::Output(_) => format!("{parent} output"),
-                Publication::Result {
+                EngineOutput::Output(_) => format!("{parent} output"),
+                EngineOutput::Result {
                     execution_count, ..
                 } => format!("{parent} result {execution_count}"),
-                Publication::Error(content) => format!("{parent} error {}", text(content, "ename")),
+                EngineOutput::Error { error, .. } => format!("{parent} error {}", error.ename),
             }
         }
         Command::Reply(reply) => {
-            assert_eq!(reply.metadata["engine"], "uuid");
-            assert_eq!(reply.metadata["label"], "mine");
-            assert_eq!(reply.metadata["status"], reply.content["status"]);
-            let reason = text(&reply.metadata[PHALANX]["reason"], "kind");
-            let ended = reply.metadata[BATCH].as_array();
+            let header = &reply.request.header;
+            let message = reply.reply.clone().encode(&header.msg_type);
+            let (metadata, content) = (Value::Object(message.metadata), message.content);
+            assert_eq!(metadata["engine"], "uuid");
+            assert_eq!(metadata["label"], "mine");
+            assert_eq!(metadata["status"], content["status"]);
+            let reason = text(&metadata[PHALANX]["reason"], "kind");
+            let ended = metadata[BATCH].as_array();
             let ended = ended.map(|ended| ended.iter().map(of_batch).collect::<Vec<_>>());
             let ended = ended.map_or_else(String::new, |ended| format!("of {}", ended.join(",")));
             format!(
                 "{} {} {} {reason}{ended}",
-                reply.request.header.msg_id,
-                reply.msg_type,
-                text(&reply.content, "status")
+                header.msg_id,
+                message.msg_type,
+                text(&content, "status")
             )
             .trim_end()
             .to_owned()
@@ -303,13 +304,7 @@ fn a_cell_that_does_not_fit_is_refused_and_nothing_changes() {
 #[test]
 fn python_and_other_compilers_are_told_what_is_needed() {
     let mut engine = Engine::up();
-    let told = engine.asked(
-        "a",
-        Ask::Apply {
-            call: Err("this is a Python function".to_owned()),
-            buffers: Vec::new(),
-        },
-    );
+    let told = engine.asked("a", EngineRequest::Apply(Err(NotRunnable::Foreign)));
     assert_eq!(
         told,
         [
@@ -319,10 +314,10 @@ fn python_and_other_compilers_are_told_what_is_needed() {
             "a idle"
         ]
     );
-    let told = engine.asked("b", execute(Err("source".to_owned())));
+    let told = engine.asked("b", execute(Err(NotRunnable::Foreign)));
     assert_eq!(told[1], "b error UsageError");
     // A scheduler may have an engine that can run it.
-    let mut balanced = request("e", execute(Err("source".to_owned())));
+    let mut balanced = request("e", execute(Err(NotRunnable::Foreign)));
     balanced.channel = Channel::Task;
     let commands = engine.machine.on(Event::Requested(Box::new(balanced)), NOW);
     let told: Vec<_> = commands.iter().map(words).collect();
@@ -330,13 +325,42 @@ fn python_and_other_compilers_are_told_what_is_needed() {
     let Command::Reply(reply) = &commands[1] else {
         panic!("{told:?}");
     };
-    assert_eq!(reply.metadata["dependencies_met"], false);
+    assert!(!reply.reply.metadata.dependencies_met);
     engine.begins("c", "empty", "1");
     engine.ended(Outcome::Completed);
     let mut other = metadata("1", "2");
     other.abi = "rustc 2".to_owned();
     let told = engine.asked("d", execute(Ok(other)));
     assert_eq!(told[1], "d error UsageError");
+}
+
+#[test]
+fn a_client_of_another_version_is_told_both_and_what_to_do() {
+    let mut engine = Engine::up();
+    let theirs = Release {
+        version: "0.0.9".to_owned(),
+        protocol: 0,
+    };
+    let other = execute(Err(NotRunnable::OtherRelease(theirs)));
+    let asked = Event::Requested(Box::new(request("a", other)));
+    let commands = engine.machine.on(asked, NOW);
+    let [_, Command::Publish { output, .. }, ..] = &commands[..] else {
+        panic!("{commands:?}");
+    };
+    let EngineOutput::Error { error, .. } = output else {
+        panic!("{output:?}");
+    };
+    let ours = Release::ours();
+    let said = format!(
+        "engine 3 is {ours}, the kernel is Phalanx 0.0.9 (engine protocol 0): \
+         they do not understand each other"
+    );
+    assert_eq!(
+        (error.ename.as_str(), &error.evalue),
+        ("EnvironmentError", &said)
+    );
+    let remedy = "  install the same version for both, and restart the older of the two";
+    assert_eq!(error.traceback.last().unwrap(), remedy);
 }
 
 #[test]
@@ -356,7 +380,7 @@ fn cells_run_one_after_the_other_and_questions_are_answered_meanwhile() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     assert_eq!(engine.asked("b", cell("1", "2")), [""; 0]);
-    let told = engine.asked("k", Ask::KernelInfo);
+    let told = engine.asked("k", EngineRequest::KernelInfo { probe: None });
     assert_eq!(told, ["k busy", "k kernel_info_reply ok", "k idle"]);
     let told = engine.ended(Outcome::Completed);
     assert_eq!(told, ["a execute_reply ok", "a idle", "b busy", "prepare"]);
@@ -368,7 +392,7 @@ fn what_has_not_begun_can_be_aborted_even_before_it_comes() {
     engine.begins("a", "empty", "1");
     engine.asked("b", cell("1", "2"));
     let ids = ["a", "b", "c"].map(MsgId::new).to_vec();
-    let told = engine.asked("x", Ask::Abort(ids));
+    let told = engine.asked("x", EngineRequest::Abort(ids));
     assert_eq!(
         told,
         [
@@ -383,7 +407,7 @@ fn what_has_not_begun_can_be_aborted_even_before_it_comes() {
     let told = engine.asked("c", cell("1", "2"));
     assert_eq!(told, ["c busy", "c execute_reply aborted", "c idle"]);
     engine.asked("d", cell("1", "2"));
-    let told = engine.asked("y", Ask::Abort(Vec::new()));
+    let told = engine.asked("y", EngineRequest::Abort(Vec::new()));
     assert_eq!(told[2], "d execute_reply aborted");
     assert_eq!(
         engine.ended(Outcome::Completed),
@@ -394,7 +418,7 @@ fn what_has_not_begun_can_be_aborted_even_before_it_comes() {
 #[test]
 fn an_interrupt_without_a_snapshot_costs_the_running_cell_and_its_runtime() {
     let mut engine = Engine::up();
-    let sigint = || Ask::Signal(Signal::Name("SIGINT".to_owned()));
+    let sigint = || EngineRequest::Signal(Signal::Name("SIGINT".to_owned()));
     let told = engine.asked("i", sigint());
     assert_eq!(told, ["i busy", "i signal_reply ok", "i idle"]);
     engine.begins("a", "empty", "1");
@@ -496,14 +520,14 @@ fn clear_forgets_everything_also_while_a_cell_runs() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     engine.ended(Outcome::Completed);
-    let told = engine.asked("c", Ask::Clear);
+    let told = engine.asked("c", EngineRequest::Clear);
     assert_eq!(told, ["c busy", "kill", "c clear_reply ok", "c idle"]);
     assert_eq!(engine.state(), "empty");
     let status = || "signal 9".to_owned();
     engine.told(Event::RuntimeExited { status: status() });
     engine.told(Event::RuntimeStarted);
     engine.begins("b", "empty", "1");
-    engine.asked("d", Ask::Clear);
+    engine.asked("d", EngineRequest::Clear);
     engine.ended(Outcome::Died { status: status() });
     assert_eq!(engine.state(), "empty");
 }
@@ -511,242 +535,14 @@ fn clear_forgets_everything_also_while_a_cell_runs() {
 #[test]
 fn shutdown_is_answered_and_odd_requests_are_refused() {
     let mut engine = Engine::up();
-    let told = engine.asked("a", Ask::Unknown);
+    let told = engine.asked("a", EngineRequest::Unknown);
     assert_eq!(told[1], "a error UsageError");
-    let told = engine.asked("b", Ask::Signal(Signal::Number(999)));
+    let told = engine.asked("b", EngineRequest::Signal(Signal::Number(999)));
     assert_eq!(told[1], "b error UsageError");
-    let told = engine.asked("c", Ask::Signal(Signal::Number(10)));
+    let told = engine.asked("c", EngineRequest::Signal(Signal::Number(10)));
     assert_eq!(told[1], "signal 10");
-    let told = engine.asked("s", Ask::Shutdown);
+    let told = engine.asked("s", EngineRequest::Shutdown);
     assert_eq!(told, ["s busy", "s shutdown_reply ok", "s idle", "stop"]);
-}
-
-#[test]
-fn what_came_with_a_call_is_told_to_be_here_before_the_call_runs() {
-    let mut engine = Engine::new();
-    let mut ask = call();
-    if let Ask::Apply { call: Ok(call), .. } = &mut ask {
-        Arc::make_mut(call).buffers = vec![1];
-    }
-    engine.asked("a", ask);
-    engine.runs += 1;
-    let told = engine.prepared(Ok(vec!["std".into(), "cell".into()]));
-    assert_eq!(told[0], "a kept", "{told:?}");
-}
-
-fn call() -> Ask {
-    Ask::Apply {
-        call: Ok(Arc::new(CallMetadata {
-            abi: "rustc 1".to_owned(),
-            host: "here".to_owned(),
-            offset: Some(16),
-            artifacts: vec![ArtifactHash::new("std"), ArtifactHash::new("cell")],
-            paths: Vec::new(),
-            buffers: Vec::new(),
-            quiet: false,
-            keep: false,
-            pushes: Vec::new(),
-        })),
-        buffers: vec!["args".into()],
-    }
-}
-
-impl Engine {
-    fn gave(&mut self, value: &[u8]) {
-        let run = RunId(self.runs);
-        let value = value.to_vec();
-        assert_eq!(
-            self.told(Event::RuntimeValue {
-                run,
-                value: value.into()
-            }),
-            [""; 0]
-        );
-    }
-
-    fn calls(&mut self, id: &str) -> Vec<String> {
-        self.asked(id, call());
-        self.runs += 1;
-        self.prepared(Ok(vec!["/std".into(), "/cell".into()]))
-    }
-}
-
-#[test]
-fn functions_are_called_in_turn_with_cells_and_change_no_state() {
-    let mut engine = Engine::up();
-    engine.begins("a", "empty", "1");
-    assert_eq!(engine.asked("b", call()), [""; 0]);
-    let told = engine.ended(Outcome::Completed);
-    assert_eq!(told, ["a execute_reply ok", "a idle", "b busy", "prepare"]);
-    engine.runs += 1;
-    let told = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
-    assert_eq!(told, ["call 16"]);
-    engine.gave(b"P1");
-    let told = engine.ended(Outcome::Completed);
-    assert_eq!(told, ["b apply_reply ok", "b idle"]);
-    assert_eq!(engine.state(), "1");
-}
-
-#[test]
-fn calls_that_fail_say_how() {
-    let mut engine = Engine::up();
-    engine.calls("a");
-    engine.gave(br#"X{"ename": "DeserializeError", "evalue": "argument 1"}"#);
-    let told = engine.ended(Outcome::Completed);
-    let expected = ["a error DeserializeError", "a apply_reply error", "a idle"];
-    assert_eq!(told, expected);
-    engine.calls("b");
-    engine.gave(b"");
-    let panic = Panic {
-        message: "boom".to_owned(),
-        location: None,
-    };
-    let told = engine.ended(Outcome::Panicked(panic));
-    assert_eq!(told, ["b error Panic", "b apply_reply error", "b idle"]);
-    engine.begins("c", "empty", "1");
-    engine.ended(Outcome::Completed);
-    engine.calls("d");
-    let status = "signal 11".to_owned();
-    let told = engine.ended(Outcome::Died { status });
-    assert_eq!(told[0], "d error RuntimeDied");
-    assert_eq!(engine.state(), "empty");
-    let told = engine.calls("e");
-    assert_eq!(told, [""; 0]);
-}
-
-/// Calls of one message.
-fn batch(ids: &[&str]) -> Event {
-    let alike = request("", call());
-    let one = |id: &&str| Request {
-        header: Header {
-            msg_id: (*id).to_owned(),
-            ..alike.header.clone()
-        },
-        batched: true,
-        ..alike.clone()
-    };
-    Event::Batch(ids.iter().map(one).collect())
-}
-
-#[test]
-fn small_calls_of_one_message_are_answered_by_one() {
-    let mut engine = Engine::up();
-    assert_eq!(engine.told(batch(&["a", "b", "c"])), ["prepare"]);
-    engine.runs = 1;
-    let began = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
-    assert_eq!(began, ["load /std", "call 16"]);
-    let sent = engine.returns();
-    assert_eq!(sent, ["call 16", "call 16"], "a waits, c is sent ahead");
-    assert!(engine.machine.holds_replies());
-    engine.runs = 2;
-    // Only what puts something out is told to have ended.
-    let stream = Output::Stream {
-        name: StreamName::Stdout,
-        text: "x".to_owned(),
-    };
-    let run = Some(RunId(2));
-    let output = Event::RuntimeOutput {
-        run,
-        output: stream,
-    };
-    assert_eq!(engine.told(output), ["b output"]);
-    assert_eq!(engine.returns(), ["b idle"]);
-    engine.runs = 3;
-    assert_eq!(
-        engine.told(Event::Flush),
-        ["a apply_reply ok of a,b output"]
-    );
-    assert_eq!(
-        engine.returns(),
-        ["c apply_reply ok of c"],
-        "nothing follows"
-    );
-    assert!(!engine.machine.holds_replies());
-}
-
-#[test]
-fn a_call_that_fails_among_others_is_answered_alone() {
-    let mut engine = Engine::up();
-    engine.told(batch(&["a", "b", "c", "d"]));
-    engine.runs = 1;
-    engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
-    engine.returns();
-    engine.runs = 2;
-    let panic = Outcome::Panicked(Panic {
-        message: "boom".to_owned(),
-        location: None,
-    });
-    assert_eq!(
-        engine.ended(panic),
-        ["b error Panic", "b apply_reply error", "b idle"]
-    );
-    engine.runs = 3;
-    let told = engine.asked("x", Ask::Abort(vec![MsgId::new("d")]));
-    assert_eq!(told, ["x busy", "recall", "x abort_reply ok", "x idle"]);
-    assert_eq!(engine.returns(), [""; 0]);
-    let run = RunId(4);
-    let told = engine.told(Event::RuntimeRecalled { run });
-    assert_eq!(told, ["d busy", "d apply_reply aborted", "d idle"]);
-    assert_eq!(engine.told(Event::Flush), ["a apply_reply ok of a,c"]);
-}
-
-#[test]
-fn calls_the_runtime_gives_back_are_sent_again_in_their_order() {
-    let mut engine = Engine::up();
-    engine.told(batch(&["a", "b", "c", "d", "e"]));
-    engine.runs = 1;
-    engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
-    assert_eq!(engine.returns().len(), 4);
-    engine.runs = 2;
-    // The process is gone, and another has taken over.
-    let status = "signal 9".to_owned();
-    let told = engine.ended(Outcome::Abandoned { status });
-    assert_eq!(told[0], "b error RuntimeDied");
-    for run in [3, 4] {
-        let run = RunId(run);
-        assert_eq!(engine.told(Event::RuntimeRecalled { run }), [""; 0]);
-    }
-    let run = RunId(5);
-    let told = engine.told(Event::RuntimeRecalled { run });
-    assert_eq!(told, ["call 16"], "c alone, since b was not quick");
-    engine.runs = 6;
-    assert_eq!(engine.returns(), ["call 16", "call 16"]);
-    // Nothing is left of this one, and what was aborted in it is not begun in the next.
-    engine.runs = 7;
-    let told = engine.asked("x", Ask::Abort(vec![MsgId::new("e")]));
-    assert_eq!(told, ["x busy", "recall", "x abort_reply ok", "x idle"]);
-    let status = "signal 9".to_owned();
-    let told = engine.ended(Outcome::Died { status });
-    assert_eq!(told[..2], ["e busy", "e apply_reply aborted"]);
-    assert_eq!(told[3], "d error RuntimeDied");
-    let status = "signal 9".to_owned();
-    let told = engine.told(Event::RuntimeExited { status });
-    assert_eq!(told, ["start runtime"]);
-    assert_eq!(engine.told(Event::RuntimeStarted), [""; 0]);
-    assert_eq!(engine.told(Event::Flush), ["a apply_reply ok of a,c"]);
-}
-
-#[test]
-fn artifacts_may_come_without_a_call() {
-    let mut engine = Engine::new();
-    let Ask::Apply {
-        call: Ok(mut call),
-        buffers,
-    } = call()
-    else {
-        panic!("no call");
-    };
-    Arc::make_mut(&mut call).offset = None;
-    engine.asked(
-        "a",
-        Ask::Apply {
-            call: Ok(call),
-            buffers,
-        },
-    );
-    engine.runs += 1;
-    let told = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
-    assert_eq!(told, ["a apply_reply ok", "a idle"]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The work of an engine: cells and calls.
 
-use super::event::{Ask, Shipment};
+use super::event::Shipment;
 use super::failure::Failure;
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
 use phalanx_protocol::native::{Raised, value};
-use phalanx_protocol::parallel::{CallMetadata, CellMetadata};
+use phalanx_protocol::parallel::{CallMetadata, CellMetadata, EngineRequest, NotRunnable};
+use phalanx_protocol::payload::Payload;
 use std::sync::Arc;
 
 /// A cell or a call.
@@ -18,9 +19,9 @@ pub(super) enum Work {
     },
     Call {
         call: Arc<CallMetadata>,
-        args: Bytes,
+        args: Payload,
         /// The value it gave back, once it has.
-        value: Bytes,
+        value: Payload,
     },
 }
 
@@ -41,14 +42,6 @@ impl Work {
         }
     }
 
-    /// As ipyparallel names it in errors.
-    pub(super) fn method(&self) -> &'static str {
-        match self {
-            Self::Cell { .. } => "execute",
-            Self::Call { .. } => "apply",
-        }
-    }
-
     /// The artifacts and arguments it needs, and how they come.
     pub(super) fn shipment(&self) -> Shipment {
         match self {
@@ -57,14 +50,14 @@ impl Work {
                 artifacts: cell.artifacts.clone(),
                 paths: cell.paths.clone(),
                 buffers: cell.buffers.clone(),
-                args: Bytes::new(),
+                args: None,
             },
             Self::Call { call, args, .. } => Shipment {
                 host: call.host.clone(),
                 artifacts: call.artifacts.clone(),
                 paths: call.paths.clone(),
                 buffers: call.buffers.clone(),
-                args: args.clone(),
+                args: args.segment().cloned(),
             },
         }
     }
@@ -99,28 +92,22 @@ impl Work {
     }
 }
 
-/// The work that a request asks for, and the buffers with artifacts.
-///
-/// # Errors
-/// Why it cannot be run here.
-pub(super) fn accept(ask: Ask) -> Result<(Work, Vec<Bytes>), String> {
-    match ask {
-        Ask::Execute {
-            code,
-            silent,
-            cell,
-            buffers,
-        } => {
-            let cell = *cell?;
-            Ok((Work::Cell { code, silent, cell }, buffers))
-        }
-        Ask::Apply { call, mut buffers } => {
-            let call = call?;
-            let args = buffers.pop().ok_or("the call came without arguments")?;
-            let value = Bytes::new();
-            Ok((Work::Call { call, args, value }, buffers))
-        }
-        _ => Err("this is nothing to run".to_owned()),
+/// The work that a request asks for, and the buffers with artifacts; `None` if it asks for none.
+pub(super) fn accept(request: EngineRequest) -> Option<Result<(Work, Vec<Bytes>), NotRunnable>> {
+    match request {
+        EngineRequest::Execute { code, silent, cell } => Some(cell.map(|sent| {
+            let cell = *sent.metadata;
+            (Work::Cell { code, silent, cell }, sent.artifacts)
+        })),
+        EngineRequest::Apply(call) => Some(call.map(|sent| {
+            let work = Work::Call {
+                call: sent.metadata,
+                args: sent.args,
+                value: Payload::default(),
+            };
+            (work, sent.artifacts)
+        })),
+        _ => None,
     }
 }
 
@@ -130,6 +117,10 @@ pub(super) fn raised(work: &Work) -> Option<Failure> {
         value: given, call, ..
     } = work
     else {
+        return None;
+    };
+    // What a function raises is small.
+    let Payload::Inline(given) = given else {
         return None;
     };
     match given.split_first() {

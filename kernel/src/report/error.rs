@@ -8,6 +8,7 @@ use super::snippet;
 use phalanx_client::render::{TRACEBACK_LIMIT, composite_text, remote_text, summary_text};
 use phalanx_protocol::failure::{Diagnostic, Failure, Panic, RemoteFailure};
 use phalanx_protocol::id::EngineId;
+use phalanx_protocol::release::ReleaseMismatch;
 
 /// The parts of a Jupyter `error` message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,11 @@ fn report_failure(fault: &Fault) -> ErrorReport {
             "NoEngines",
             "connected to a controller, but there are no engines",
             Some("start some with `%cluster start -n 4`, or see `%cluster status`"),
+        ),
+        Failure::OtherRelease(mismatch) => plain(
+            "EnvironmentError",
+            &mismatch.to_string(),
+            Some(ReleaseMismatch::REMEDY),
         ),
         Failure::Remote(failure) if fault.shown => summary("", std::slice::from_ref(&**failure)),
         Failure::Composite { message, failures } if fault.shown => summary(message, failures),

@@ -8,13 +8,13 @@ use crate::parallel::fanout::{self, wait_with_bar};
 use crate::parallel::functions;
 use crate::parallel::results::Chosen;
 use crate::report::Fault;
-use bytes::Bytes;
 use phalanx_client::Selection;
 use phalanx_client::render::grouped;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{AsyncResultQuery, HostReply, HostRequest};
 use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::StreamName;
+use phalanx_protocol::payload::Payload;
 use phalanx_protocol::segment::LEAST;
 use phalanx_sys::segment;
 use std::ops::Range;
@@ -25,8 +25,8 @@ pub async fn serve(
     services: &Services,
     context: &CellContext,
     request: HostRequest,
-    raw: Vec<Bytes>,
-) -> (HostReply, Vec<Bytes>) {
+    raw: Vec<Payload>,
+) -> (HostReply, Vec<Payload>) {
     match request {
         HostRequest::AsyncResult {
             of,
@@ -69,7 +69,7 @@ async fn awaited(
     result: &Selection,
     tasks: Range<usize>,
     wait: bool,
-) -> (HostReply, Vec<Bytes>) {
+) -> (HostReply, Vec<Payload>) {
     let whole = async {
         if wait {
             result.wait(None).await;
@@ -86,14 +86,14 @@ async fn awaited(
 }
 
 /// The outcomes of tasks, and their values.
-fn values(result: &Selection, tasks: Range<usize>) -> (HostReply, Vec<Bytes>) {
+fn values(result: &Selection, tasks: Range<usize>) -> (HostReply, Vec<Payload>) {
     let outcomes = result.outcomes(tasks);
     let mut raw = Vec::with_capacity(outcomes.len());
     let told = outcomes.into_iter().map(|outcome| {
         let (told, value) = match outcome {
             Some(Ok((engine, value))) => (Some(Ok(engine)), value),
-            Some(Err(failure)) => (Some(Err(failure)), Bytes::new()),
-            None => (None, Bytes::new()),
+            Some(Err(failure)) => (Some(Err(failure)), Payload::default()),
+            None => (None, Payload::default()),
         };
         raw.push(value);
         told
@@ -103,15 +103,18 @@ fn values(result: &Selection, tasks: Range<usize>) -> (HostReply, Vec<Bytes>) {
 }
 
 /// Moves large values to memory that the library maps.
-async fn placed((told, raw): (HostReply, Vec<Bytes>)) -> (HostReply, Vec<Bytes>) {
-    if raw.iter().all(|value| value.len() < LEAST) {
+async fn placed((told, raw): (HostReply, Vec<Payload>)) -> (HostReply, Vec<Payload>) {
+    let is_large =
+        |value: &Payload| matches!(value, Payload::Inline(bytes) if bytes.len() >= LEAST);
+    if !raw.iter().any(is_large) {
         return (told, raw);
     }
     let all = raw.clone();
-    let place = |value: Bytes| match value.len() {
-        ..LEAST => value,
+    let place = move |value: Payload| match is_large(&value).then(|| segment::place(value.frame()))
+    {
+        Some(Ok(placed)) => placed.into(),
         // Where there is no memory for a second copy, it goes as it is.
-        _ => segment::place(&value).unwrap_or(value),
+        Some(Err(_)) | None => value,
     };
     let placed =
         tokio::task::spawn_blocking(move || all.into_iter().map(place).collect::<Vec<_>>());
@@ -122,7 +125,7 @@ async fn plain(
     services: &Services,
     context: &CellContext,
     request: HostRequest,
-    raw: Vec<Bytes>,
+    raw: Vec<Payload>,
 ) -> HostReply {
     match request {
         HostRequest::Apply(apply) => match functions::apply(services, context, *apply, raw).await {

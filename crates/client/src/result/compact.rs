@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use phalanx_protocol::id::MsgId;
-use phalanx_protocol::segment::{self, SegmentRef};
+use phalanx_protocol::payload::{Payload, Segment};
 use std::sync::Arc;
 
 /// The longest value that is kept within the record, in bytes.
@@ -56,15 +56,19 @@ impl CompactId {
 pub(super) enum CompactValue {
     /// The bytes, and how many they are.
     Inline([u8; INLINE], u8),
-    /// A long one, or a reference to data elsewhere, which it holds.
+    /// A long one.
     Bytes(Bytes),
+    /// A reference to data elsewhere, which it holds.
+    Segment(Box<Segment>),
 }
 
 impl CompactValue {
-    pub(super) fn new(value: Bytes) -> Self {
-        if SegmentRef::from_bytes(&value).is_some() || value.len() > COPIED {
-            return Self::Bytes(value);
-        }
+    pub(super) fn new(value: Payload) -> Self {
+        let value = match value {
+            Payload::Segment(segment) => return Self::Segment(segment),
+            Payload::Inline(long) if long.len() > COPIED => return Self::Bytes(long),
+            Payload::Inline(value) => value,
+        };
         let mut bytes = [0; INLINE];
         match (bytes.get_mut(..value.len()), u8::try_from(value.len())) {
             (Some(inline), Ok(length)) => {
@@ -76,13 +80,15 @@ impl CompactValue {
     }
 
     /// The value.
-    pub(super) fn bytes(&self) -> Bytes {
+    pub(super) fn payload(&self) -> Payload {
         match self {
             Self::Inline(bytes, length) => {
                 let length = usize::from(*length);
-                Bytes::copy_from_slice(bytes.get(..length).unwrap_or_default())
+                let bytes = bytes.get(..length).unwrap_or_default();
+                Payload::Inline(Bytes::copy_from_slice(bytes))
             }
-            Self::Bytes(bytes) => bytes.clone(),
+            Self::Bytes(bytes) => Payload::Inline(bytes.clone()),
+            Self::Segment(segment) => Payload::Segment(segment.clone()),
         }
     }
 
@@ -90,7 +96,10 @@ impl CompactValue {
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Inline(..) => 0,
-            Self::Bytes(bytes) => usize::try_from(segment::size(bytes)).unwrap_or(usize::MAX / 2),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Segment(segment) => {
+                usize::try_from(segment.reference().len).unwrap_or(usize::MAX / 2)
+            }
         }
     }
 }
@@ -127,9 +136,9 @@ mod tests {
     fn every_value_comes_back() {
         for length in [0, 1, INLINE, INLINE + 1, COPIED, COPIED + 1] {
             let message = Bytes::from(vec![7; length + 100]);
-            let value = message.slice(50..50 + length);
+            let value = Payload::Inline(message.slice(50..50 + length));
             let kept = CompactValue::new(value.clone());
-            assert_eq!(kept.bytes(), value);
+            assert_eq!(kept.payload(), value);
             assert_eq!(kept.size() == 0, length <= INLINE);
         }
     }

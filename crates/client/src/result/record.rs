@@ -4,12 +4,12 @@ use super::compact::{CompactValue, Prefix};
 use super::event::{TaskEvent, TaskEventKind};
 use super::task_record::{TaskDetails, TaskRecord};
 use crate::task::EngineTask;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::{AsyncResultSnapshot, TaskSnapshot, TaskStatus};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::output::{MimeBundle, Output};
+use phalanx_protocol::payload::Payload;
 use std::ops::Range;
 
 /// The bytes that a task takes beside its record: its place in the order of ends.
@@ -53,7 +53,7 @@ pub(crate) struct TaskEnd {
     pub failure: Option<RemoteFailure>,
     pub execution_count: Option<u32>,
     /// The value of a function.
-    pub value: Option<Bytes>,
+    pub value: Option<Payload>,
     pub started: Option<DateTime<Utc>>,
     pub completed: Option<DateTime<Utc>>,
     pub received: DateTime<Utc>,
@@ -81,7 +81,7 @@ pub(crate) struct TaskTimes {
 }
 
 /// A finished task: its engine and its value, or its failure.
-pub type TaskOutcome = Result<(Option<EngineId>, Bytes), RemoteFailure>;
+pub type TaskOutcome = Result<(Option<EngineId>, Payload), RemoteFailure>;
 
 /// The tasks of one AsyncResult.
 #[derive(Debug)]
@@ -368,7 +368,7 @@ impl ResultRecord {
 
     /// The values of these tasks, for those that succeeded.
     #[cfg(test)]
-    pub fn values(&self, tasks: Range<usize>) -> Vec<Option<Bytes>> {
+    pub fn values(&self, tasks: Range<usize>) -> Vec<Option<Payload>> {
         let tasks = self.tasks.get(tasks).unwrap_or_default();
         tasks.iter().map(TaskRecord::value).collect()
     }
@@ -488,7 +488,7 @@ mod tests {
         );
         let values = record.values(0..2);
         assert_eq!(values[1], None);
-        let (&tag, json) = values[0].as_ref().unwrap().split_first().unwrap();
+        let (&tag, json) = values[0].as_ref().unwrap().frame().split_first().unwrap();
         assert_eq!(tag, value::JSON);
         let reply: ExecuteReply = serde_json::from_slice(json).unwrap();
         assert_eq!(format!("{reply:?}"), "<ExecuteReply[3]: 42>");

@@ -5,13 +5,13 @@ use super::event::TaskEventKind;
 use super::log::OutputLog;
 use super::record::{TaskEnd, TaskOutcome, Update};
 use crate::task::EngineTask;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::{ExecuteReply, TaskMetadata, TaskSnapshot, TaskStatus};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::native::value;
 use phalanx_protocol::output::{MimeBundle, Output, StreamName};
+use phalanx_protocol::payload::Payload;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -185,10 +185,10 @@ impl TaskRecord {
     }
 
     /// The value of a task that ended well: what the function gave back, or the cell's reply.
-    pub(super) fn value(&self) -> Option<Bytes> {
+    pub(super) fn value(&self) -> Option<Payload> {
         let end = self.end.as_ref().filter(|end| !end.has_failed)?;
         if let Some(value) = &end.value {
-            return Some(value.bytes());
+            return Some(value.payload());
         }
         let details = self.details.as_ref();
         let reply = ExecuteReply {
@@ -198,7 +198,7 @@ impl TaskRecord {
         };
         let mut bytes = vec![value::JSON];
         serde_json::to_writer(&mut bytes, &reply).ok()?;
-        Some(bytes.into())
+        Some(Payload::Inline(bytes.into()))
     }
 
     pub(super) fn outcome(&self) -> Option<TaskOutcome> {

@@ -3,7 +3,7 @@
 use super::Command;
 use super::message::{Body, Outgoing};
 use crate::task::EngineTask;
-use phalanx_protocol::segment::SegmentRef;
+use phalanx_protocol::payload::Payload;
 
 /// Most tasks in one message.
 pub(crate) const TASKS: usize = 512;
@@ -59,7 +59,7 @@ fn ride(first: Option<&mut Outgoing>, outgoing: Outgoing) -> Option<Outgoing> {
         return Some(outgoing);
     };
     // What arguments refer to has to be found before each.
-    let is_small = |args: &[u8]| args.len() <= BYTES && SegmentRef::from_bytes(args).is_none();
+    let is_small = |args: &Payload| matches!(args, Payload::Inline(args) if args.len() <= BYTES);
     let small = is_small(&ours.args) && is_small(&theirs.args);
     let room = more.len() + 1 < TASKS;
     if !(room && small && buffers.is_empty() && artifacts.is_empty() && ours.is_like(theirs)) {

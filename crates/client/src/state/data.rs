@@ -6,8 +6,8 @@
 
 use super::artifacts::Cache;
 use crate::request::TaskKey;
-use bytes::Bytes;
 use phalanx_protocol::id::EngineUuid;
+use phalanx_protocol::payload::Segment;
 use std::collections::{HashMap, HashSet};
 
 /// The way large arguments travel to an engine of another machine.
@@ -20,14 +20,14 @@ pub(crate) enum Route {
         /// The machine.
         host: String,
         /// A reference that its engines can follow.
-        reference: Bytes,
+        reference: Segment,
     },
     /// Another message is carrying them to that machine: wait for it.
     Hold,
 }
 
 /// Arguments as a machine, or an engine by itself, is to have them.
-type Place = (Cache, Bytes);
+type Place = (Cache, Segment);
 
 #[derive(Debug)]
 struct Deposit {
@@ -41,14 +41,14 @@ enum Presence {
     /// With the message of this task.
     Travelling(TaskKey),
     /// This engine keeps them.
-    There(EngineUuid, Bytes),
+    There(EngineUuid, Segment),
 }
 
 /// The arguments that are freed by the end of tasks.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Freed {
     /// These engines need not keep these any more.
-    pub taken: Vec<(EngineUuid, Bytes)>,
+    pub taken: Vec<(EngineUuid, Segment)>,
     /// True if tasks that wait have to be sent some other way.
     pub lost: bool,
 }
@@ -64,7 +64,7 @@ impl Deposits {
     }
 
     /// Decides how arguments get to an engine.
-    pub fn plan(&mut self, cache: &Cache, host: &str, args: &Bytes, key: TaskKey) -> Route {
+    pub fn plan(&mut self, cache: &Cache, host: &str, args: &Segment, key: TaskKey) -> Route {
         let Some(deposit) = self.0.get_mut(&(cache.clone(), args.clone())) else {
             return Route::Carry;
         };
@@ -79,7 +79,7 @@ impl Deposits {
     }
 
     /// A task's message carries them.
-    pub fn carried(&mut self, cache: Cache, args: Bytes, key: TaskKey) {
+    pub fn carried(&mut self, cache: Cache, args: Segment, key: TaskKey) {
         let deposit = Deposit {
             presence: Presence::Travelling(key),
             users: HashSet::from([key]),
@@ -88,7 +88,7 @@ impl Deposits {
     }
 
     /// An engine keeps what a task's message has carried to it; whether somebody wants that.
-    pub fn kept(&mut self, key: TaskKey, engine: &EngineUuid, reference: &Bytes) -> bool {
+    pub fn kept(&mut self, key: TaskKey, engine: &EngineUuid, reference: &Segment) -> bool {
         let travelling = |deposit: &&mut Deposit| matches!(deposit.presence, Presence::Travelling(carrier) if carrier == key);
         match self.0.values_mut().find(travelling) {
             Some(deposit) => {

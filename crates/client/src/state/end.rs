@@ -3,17 +3,17 @@
 use super::Now;
 use super::message::Reply;
 use crate::result::TaskEnd;
-use bytes::Bytes;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, MsgId};
+use phalanx_protocol::payload::Payload;
 
 /// The end of a task, before it is recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum End {
     Ok {
         execution_count: Option<u32>,
-        value: Option<Bytes>,
+        value: Option<Payload>,
     },
     Failed(RemoteFailure),
     Aborted,

@@ -6,9 +6,9 @@
 
 use crate::engine::Engine;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
-use phalanx_protocol::parallel::EngineHandshake;
+use phalanx_protocol::parallel::EngineKind;
+use phalanx_protocol::release::{Release, ReleaseMismatch};
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// After this long without both answers an engine is asked again; doubled each time.
@@ -44,7 +44,7 @@ pub(crate) struct Engines {
 #[derive(Debug)]
 struct Entry {
     uuid: EngineUuid,
-    handshake: Option<Arc<EngineHandshake>>,
+    kind: EngineKind,
     replied: bool,
     heard: bool,
     joined: bool,
@@ -72,10 +72,30 @@ impl Engines {
         self.by_id.get(&id).map(|entry| entry.engine(id))
     }
 
-    /// Returns true if an engine is there and is no Rust engine.
+    /// Returns true if an engine is there and is no Rust engine that we understand.
     pub fn is_foreign(&self, id: EngineId) -> bool {
         let entry = self.by_id.get(&id);
-        entry.is_some_and(|entry| entry.joined && entry.handshake.is_none())
+        entry.is_some_and(|entry| entry.joined && entry.kind.handshake().is_none())
+    }
+
+    /// The reason why an engine that is there cannot run what we send, if it cannot.
+    pub fn unfit(&self, id: EngineId) -> Option<String> {
+        let entry = self.by_id.get(&id).filter(|entry| entry.joined)?;
+        match &entry.kind {
+            EngineKind::Rust(_) => None,
+            EngineKind::OtherRelease(theirs) => Some(misunderstanding(id, theirs)),
+            EngineKind::Foreign => Some(format!(
+                "engine {id} is not a Rust engine, which alone runs Rust code"
+            )),
+        }
+    }
+
+    /// The reason why the first of the Rust engines of other versions cannot run what we send.
+    pub fn other_release(&self) -> Option<String> {
+        self.by_id.iter().find_map(|(id, entry)| match &entry.kind {
+            EngineKind::OtherRelease(theirs) => Some(misunderstanding(*id, theirs)),
+            _ => None,
+        })
     }
 
     /// Returns true if some engine is there that is no Rust engine.
@@ -106,7 +126,7 @@ impl Engines {
         }
         let entry = Entry {
             uuid,
-            handshake: None,
+            kind: EngineKind::Foreign,
             replied: false,
             heard: false,
             joined: false,
@@ -147,16 +167,12 @@ impl Engines {
     }
 
     /// An engine answered.
-    pub fn replied(
-        &mut self,
-        msg_id: &MsgId,
-        handshake: Option<EngineHandshake>,
-    ) -> Option<Greeting> {
+    pub fn replied(&mut self, msg_id: &MsgId, kind: EngineKind) -> Option<Greeting> {
         let id = *self.asked.get(msg_id)?;
         let entry = self.by_id.get_mut(&id)?;
         let news = !entry.replied;
         entry.replied = true;
-        entry.handshake = handshake.map(Arc::new);
+        entry.kind = kind;
         self.told = false;
         if entry.joined {
             self.asked.retain(|_, asked| *asked != id);
@@ -229,9 +245,19 @@ impl Entry {
         Engine {
             id,
             uuid: self.uuid.clone(),
-            handshake: self.handshake.clone(),
+            kind: self.kind.clone(),
         }
     }
+}
+
+/// The reason why an engine of another version of Phalanx runs nothing of ours, and the remedy.
+fn misunderstanding(id: EngineId, theirs: &Release) -> String {
+    let mismatch = ReleaseMismatch {
+        engine: id,
+        of_engine: theirs.clone(),
+        of_kernel: Release::ours(),
+    };
+    format!("{mismatch}; {}", ReleaseMismatch::REMEDY)
 }
 
 #[cfg(test)]
@@ -266,9 +292,15 @@ mod tests {
             assert!(engines.joined().is_empty());
             let msg = MsgId::new("1");
             let answers = if reply_first {
-                [engines.replied(&msg, None), engines.heard(&msg)]
+                [
+                    engines.replied(&msg, EngineKind::Foreign),
+                    engines.heard(&msg),
+                ]
             } else {
-                [engines.heard(&msg), engines.replied(&msg, None)]
+                [
+                    engines.heard(&msg),
+                    engines.replied(&msg, EngineKind::Foreign),
+                ]
             };
             assert_eq!(answers[0], None);
             assert!(matches!(&answers[1], Some(Greeting::Joined(e)) if e.id == EngineId(3)));
@@ -282,7 +314,7 @@ mod tests {
     fn a_lost_idle_is_asked_for_again() {
         let (mut engines, mut ids, now) = (Engines::default(), Ids(0), Instant::now());
         engines.registered(EngineId(0), uuid(), now, &mut ids.next());
-        engines.replied(&MsgId::new("1"), None);
+        engines.replied(&MsgId::new("1"), EngineKind::Foreign);
         let again = engines.tick(now + GREETING_RETRY, &mut ids.next());
         assert_eq!(again.into_iter().next(), ask("2"));
         assert!(engines.heard(&MsgId::new("2")).is_some());
@@ -298,9 +330,9 @@ mod tests {
         }
         assert!(matches!(&joined[..], [Greeting::Joined(_)]));
         assert_eq!(ids.0, GREETINGS);
-        let late = engines.replied(&MsgId::new("1"), None);
+        let late = engines.replied(&MsgId::new("1"), EngineKind::Foreign);
         assert!(matches!(late, Some(Greeting::Joined(_))));
-        assert_eq!(engines.replied(&MsgId::new("2"), None), None);
+        assert_eq!(engines.replied(&MsgId::new("2"), EngineKind::Foreign), None);
     }
 
     #[test]
@@ -314,6 +346,6 @@ mod tests {
         // Errors of its tasks, which may come later, name it.
         assert_eq!(engines.known(&uuid()), Some((EngineId(0), uuid())));
         assert!(!engines.is_greeting(&MsgId::new("1")));
-        assert_eq!(engines.replied(&MsgId::new("1"), None), None);
+        assert_eq!(engines.replied(&MsgId::new("1"), EngineKind::Foreign), None);
     }
 }

@@ -2,12 +2,11 @@
 
 use super::data::Route;
 use crate::task::EngineTask;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineUuid, MsgId, StateId};
-use phalanx_protocol::output::{MimeBundle, Output};
-use phalanx_protocol::parallel::{EngineHandshake, Lineage, RefusalReason};
+use phalanx_protocol::parallel::{EngineKind, EngineRequest, Lineage, RefusalReason};
+use phalanx_protocol::payload::Payload;
 
 /// A reply to one of our requests, from an engine or made by the controller in its name.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,33 +31,14 @@ pub(crate) enum Answer {
     Ok {
         execution_count: Option<u32>,
         /// The value of a function.
-        value: Option<Bytes>,
+        value: Option<Payload>,
     },
     Failed(RemoteFailure),
     Aborted,
     Refused(RefusalReason),
-    KernelInfo(Option<EngineHandshake>),
+    KernelInfo(EngineKind),
     /// `None` if it is none that we understand.
     Lineage(Option<Box<Lineage>>),
-}
-
-/// A publication of an engine for one of our requests.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Published {
-    Busy,
-    Idle,
-    Input {
-        code: String,
-        execution_count: u32,
-    },
-    Output(Output),
-    /// It keeps the arguments that the request has carried there; or the artifacts.
-    Kept(Option<Bytes>),
-    Result {
-        data: MimeBundle,
-        execution_count: u32,
-    },
-    Error(RemoteFailure),
 }
 
 /// A message to send to an engine.
@@ -83,16 +63,12 @@ pub(crate) enum Body {
         /// The engines a scheduler may choose among; none means all.
         targets: Vec<EngineUuid>,
         /// Tasks that differ in their arguments alone, sent in the same message.
-        more: Vec<(MsgId, Bytes)>,
+        more: Vec<(MsgId, Payload)>,
     },
     /// Over mux: what are you?
     KernelInfo,
-    /// Over control: drop these.
-    Abort(Vec<MsgId>),
-    /// Over control: what a reply referred to has been taken over.
-    Taken(Bytes),
     /// Over control.
-    Control(crate::request::ControlOrder),
+    Control(EngineRequest),
 }
 
 impl Outgoing {

@@ -12,20 +12,22 @@ pub(crate) mod tests;
 
 use crate::engine::{ClientEvent, Engine};
 use crate::recovery::Recovered;
-use crate::request::{ControlOrder, TaskKey};
+use crate::request::TaskKey;
 use crate::result::Update;
 use crate::task::EngineTask;
 use crate::wire;
 use artifacts::{Ledger, Plan};
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use data::{Deposits, Route};
 use end::failure;
 use engines::{Engines, Greeting};
-use message::{Answer, Body, Outgoing, Published, Reply};
+use message::{Answer, Body, Outgoing, Reply};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
-use phalanx_protocol::parallel::{Lineage, RefusalReason};
+use phalanx_protocol::parallel::{
+    EngineKind, EngineOutput, EngineRequest, EngineStatus, Lineage, RefusalReason,
+};
+use phalanx_protocol::payload::Segment;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 use tasks::{Consequence, Sending, Tasks};
@@ -61,7 +63,7 @@ pub(crate) enum Event {
     /// The user wants something of engines.
     Control {
         engines: Vec<EngineId>,
-        order: ControlOrder,
+        order: EngineRequest,
         ticket: Ticket,
     },
     /// These are the engines the controller has.
@@ -82,7 +84,7 @@ pub(crate) enum Event {
     Published {
         parent: MsgId,
         engine: Option<EngineUuid>,
-        published: Published,
+        published: EngineOutput,
     },
     /// A message was not sent.
     SendFailed { msg_id: MsgId, message: String },
@@ -226,11 +228,11 @@ impl State {
     }
 
     /// An engine need not keep this any more.
-    fn taken(&mut self, engine: EngineUuid, reference: Bytes, commands: &mut Vec<Command>) {
+    fn taken(&mut self, engine: EngineUuid, reference: Segment, commands: &mut Vec<Command>) {
         commands.push(Command::Send(Outgoing {
             engine: Some(engine),
             msg_id: counter(&self.session, &mut self.sent)(),
-            body: Body::Taken(reference),
+            body: Body::Control(EngineRequest::Taken(reference)),
         }));
     }
 
@@ -260,7 +262,7 @@ impl State {
                 engines,
                 order,
                 ticket,
-            } => self.control(&engines, order, ticket, commands),
+            } => self.control(&engines, &order, ticket, commands),
             Event::Engines { engines, batches } => {
                 self.batches = batches;
                 for (id, uuid) in self.engines.missing(&engines) {
@@ -346,12 +348,11 @@ impl State {
             self.refuse(msg_id, key, work, gone, now, commands);
             return;
         };
-        if self.engines.is_foreign(id) {
-            let foreign = format!("engine {id} is not a Rust engine, which alone runs Rust code");
-            self.refuse(msg_id, key, work, foreign, now, commands);
+        if let Some(why) = self.engines.unfit(id) {
+            self.refuse(msg_id, key, work, why, now, commands);
             return;
         }
-        let host = engine.handshake.as_ref().map_or("", |h| h.host.as_str());
+        let host = engine.handshake().map_or("", |h| h.host.as_str());
         let far = match work.far_args() {
             Some(args) => self.ledger.far(&engine.uuid, host).zip(Some(args)),
             None => None,
@@ -432,13 +433,14 @@ impl State {
             .filter_map(|&id| Some(self.engines.get(id)?.uuid))
             .collect();
         if targets.is_empty() && (is_mixed || !wanted.is_empty()) {
-            let why = match is_mixed {
+            let none = match is_mixed {
                 true => {
                     "none of the engines it is for is a Rust engine, which alone runs Rust code"
                 }
                 false => "none of the engines it is for is registered",
             };
-            self.refuse(msg_id, key, work, why.to_owned(), now, commands);
+            let why = self.engines.other_release().unwrap_or(none.to_owned());
+            self.refuse(msg_id, key, work, why, now, commands);
             return;
         }
         let task = Sending {
@@ -518,14 +520,14 @@ impl State {
             commands.push(Command::Answered(ticket));
         }
         for (uuid, ids) in by_engine {
-            self.ask(uuid, Body::Abort(ids), ticket, commands);
+            self.ask(uuid, EngineRequest::Abort(ids), ticket, commands);
         }
     }
 
     fn control(
         &mut self,
         engines: &[EngineId],
-        order: ControlOrder,
+        order: &EngineRequest,
         ticket: Ticket,
         commands: &mut Vec<Command>,
     ) {
@@ -537,17 +539,23 @@ impl State {
             commands.push(Command::Answered(ticket));
         }
         for engine in there {
-            self.ask(engine.uuid, Body::Control(order), ticket, commands);
+            self.ask(engine.uuid, order.clone(), ticket, commands);
         }
     }
 
-    fn ask(&mut self, engine: EngineUuid, body: Body, ticket: Ticket, commands: &mut Vec<Command>) {
+    fn ask(
+        &mut self,
+        engine: EngineUuid,
+        request: EngineRequest,
+        ticket: Ticket,
+        commands: &mut Vec<Command>,
+    ) {
         let msg_id = counter(&self.session, &mut self.sent)();
         self.asked.insert(msg_id.clone(), (engine.clone(), ticket));
         commands.push(Command::Send(Outgoing {
             engine: Some(engine),
             msg_id,
-            body,
+            body: Body::Control(request),
         }));
     }
 
@@ -651,11 +659,11 @@ impl State {
         }
         self.answered(&reply.parent, commands);
         if self.engines.is_greeting(&reply.parent) {
-            let handshake = match reply.answer {
-                Answer::KernelInfo(handshake) => handshake,
-                _ => None,
+            let kind = match reply.answer {
+                Answer::KernelInfo(kind) => kind,
+                _ => EngineKind::Foreign,
             };
-            let greeting = self.engines.replied(&reply.parent, handshake);
+            let greeting = self.engines.replied(&reply.parent, kind);
             self.greet(greeting, commands);
             return;
         }
@@ -689,29 +697,32 @@ impl State {
         &mut self,
         parent: &MsgId,
         engine: Option<EngineUuid>,
-        published: Published,
+        published: EngineOutput,
         now: Now,
         commands: &mut Vec<Command>,
     ) {
         if self.engines.is_greeting(parent) {
-            if published == Published::Idle {
+            if published == EngineOutput::Status(EngineStatus::Idle) {
                 let greeting = self.engines.heard(parent);
                 self.greet(greeting, commands);
             }
             return;
         }
-        if let Published::Kept(Some(reference)) = published {
+        if let EngineOutput::Kept(Some(reference)) = published {
             self.kept(parent, engine, reference, now, commands);
             return;
         }
-        if let (Published::Output(output), None) = (&published, self.tasks.key(parent)) {
+        if let (EngineOutput::Output(output), None) = (&published, self.tasks.key(parent)) {
             if let Some((id, _)) = self.known(engine) {
                 commands.push(Command::Notify(ClientEvent::LateOutput(id, output.clone())));
             }
             return;
         }
         // Our engines publish their input once they have all artifacts.
-        let begun = matches!(published, Published::Input { .. } | Published::Kept(_));
+        let begun = matches!(
+            published,
+            EngineOutput::Input { .. } | EngineOutput::Kept(_)
+        );
         let engine = self.known(engine);
         self.tasks
             .published(parent, engine, published, now, commands);
@@ -725,7 +736,7 @@ impl State {
         &mut self,
         parent: &MsgId,
         engine: Option<EngineUuid>,
-        reference: Bytes,
+        reference: Segment,
         now: Now,
         commands: &mut Vec<Command>,
     ) {
@@ -753,7 +764,7 @@ impl State {
                 body: Body::KernelInfo,
             })),
             Some(Greeting::Joined(engine)) => {
-                if let Some(handshake) = &engine.handshake {
+                if let Some(handshake) = engine.handshake() {
                     self.ledger.joined(&engine.uuid, handshake);
                 }
                 commands.push(Command::Notify(ClientEvent::EngineJoined(engine)));

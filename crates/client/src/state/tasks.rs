@@ -4,14 +4,14 @@
 //! complete at iopub `idle` ([`Update::OutputDone`]), which may come before or after the reply.
 
 use super::end::{End, failure};
-use super::message::{Answer, Published, Reply};
+use super::message::{Answer, Reply};
 use super::{Command, Now};
 use crate::request::TaskKey;
 use crate::result::Update;
 use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, StateId};
-use phalanx_protocol::parallel::RefusalReason;
+use phalanx_protocol::parallel::{EngineOutput, EngineStatus, RefusalReason};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -200,7 +200,7 @@ impl Tasks {
         &mut self,
         parent: &MsgId,
         engine: Option<(EngineId, EngineUuid)>,
-        published: Published,
+        published: EngineOutput,
         now: Now,
         commands: &mut Vec<Command>,
     ) {
@@ -218,30 +218,32 @@ impl Tasks {
         }
         let key = task.key;
         let update = match published {
-            Published::Busy | Published::Kept(_) => return,
-            Published::Idle => {
+            EngineOutput::Status(EngineStatus::Starting | EngineStatus::Busy)
+            | EngineOutput::Kept(_) => return,
+            EngineOutput::Status(EngineStatus::Idle) => {
                 task.idle = true;
                 if task.ended {
                     self.settle(parent, commands);
                 }
                 return;
             }
-            Published::Input {
+            EngineOutput::Input {
                 code,
                 execution_count,
             } => Update::Input {
                 code,
                 execution_count,
             },
-            Published::Output(output) => Update::Output(output),
-            Published::Result {
+            EngineOutput::Output(output) => Update::Output(output),
+            EngineOutput::Result {
                 data,
                 execution_count,
             } => Update::Result {
                 data,
                 execution_count,
             },
-            Published::Error(mut failure) => {
+            EngineOutput::Error { error, .. } => {
+                let mut failure = RemoteFailure::from(error);
                 failure.engine = failure.engine.or(task.engine);
                 failure.msg_id.get_or_insert_with(|| parent.clone());
                 Update::Error(failure)

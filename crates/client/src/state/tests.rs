@@ -11,6 +11,7 @@ use phalanx_protocol::id::{ArtifactHash, AsyncResultId};
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::parallel::CallMetadata;
 use phalanx_protocol::parallel::{CellMetadata, EngineHandshake};
+use phalanx_protocol::release::Release;
 use phalanx_protocol::segment::SegmentRef;
 use std::sync::Arc;
 
@@ -34,10 +35,10 @@ impl Client {
             let asked = client.on(Event::Registered(EngineId(id), uuid(id)));
             let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
             client.on(Event::Replied(Reply {
-                answer: Answer::KernelInfo(Some(handshake(host))),
+                answer: Answer::KernelInfo(EngineKind::Rust(Arc::new(handshake(host)))),
                 ..reply(&msg_id)
             }));
-            let joined = client.published(&msg_id, Published::Idle);
+            let joined = client.published(&msg_id, IDLE);
             assert_eq!(joined, [format!("joined {id}")]);
         }
         client.state.sent = 0;
@@ -62,7 +63,7 @@ impl Client {
         self.on(Event::Submit { tasks })
     }
 
-    fn published(&mut self, parent: &str, published: Published) -> Vec<String> {
+    fn published(&mut self, parent: &str, published: EngineOutput) -> Vec<String> {
         let parent = MsgId::new(parent);
         self.on(Event::Published {
             parent,
@@ -150,6 +151,8 @@ fn reply(parent: &str) -> Reply {
     }
 }
 
+const IDLE: EngineOutput = EngineOutput::Status(EngineStatus::Idle);
+
 const OK: Answer = Answer::Ok {
     execution_count: Some(1),
     value: None,
@@ -159,8 +162,8 @@ fn error(ename: &str) -> Answer {
     Answer::Failed(failure(ename, "it says".to_owned()))
 }
 
-fn text(text: &str) -> Published {
-    Published::Output(Output::Stream {
+fn text(text: &str) -> EngineOutput {
+    EngineOutput::Output(Output::Stream {
         name: StreamName::Stdout,
         text: text.to_owned(),
     })
@@ -180,7 +183,8 @@ fn words(command: &Command) -> Option<String> {
                     let data = data.as_ref().map(|data| match data {
                         Route::Carry => "its data".to_owned(),
                         Route::There { host, reference } => {
-                            format!("{} at {host}", String::from_utf8_lossy(reference))
+                            let pid = reference.reference().pid;
+                            format!("data of {pid} at {host}")
                         }
                         Route::Hold => "nothing".to_owned(),
                     });
@@ -196,9 +200,9 @@ fn words(command: &Command) -> Option<String> {
                     }
                 }
                 Body::KernelInfo => "greeting".to_owned(),
-                Body::Taken(_) => "taken".to_owned(),
-                Body::Abort(ids) => format!("abort {}", ids.len()),
-                Body::Control(order) => format!("{order:?}"),
+                Body::Control(EngineRequest::Taken(_)) => "taken".to_owned(),
+                Body::Control(EngineRequest::Abort(ids)) => format!("abort {}", ids.len()),
+                Body::Control(request) => format!("{request:?}"),
             };
             let engine = outgoing.engine.as_ref().map_or("-", EngineUuid::as_str);
             format!("{engine} {} {body}", outgoing.msg_id)
@@ -245,14 +249,17 @@ fn words(command: &Command) -> Option<String> {
 fn reply_and_idle_come_in_either_order() {
     let mut client = Client::with(&["here"]);
     assert_eq!(client.submit(&[0]), ["u0 s_1 by path"]);
-    assert_eq!(client.published("s_1", Published::Busy), [""; 0]);
+    assert_eq!(
+        client.published("s_1", EngineOutput::Status(EngineStatus::Busy)),
+        [""; 0]
+    );
     assert_eq!(client.published("s_1", text("a")), ["0 puts out"]);
     assert_eq!(client.replied("s_1", OK), ["0 ends ok"]);
     assert_eq!(client.published("s_1", text("late")), ["0 puts out"]);
-    assert_eq!(client.published("s_1", Published::Idle), ["0 settles"]);
+    assert_eq!(client.published("s_1", IDLE), ["0 settles"]);
 
     client.submit(&[0]);
-    assert_eq!(client.published("s_2", Published::Idle), [""; 0]);
+    assert_eq!(client.published("s_2", IDLE), [""; 0]);
     assert_eq!(client.replied("s_2", OK), ["0 ends ok", "0 settles"]);
     assert_eq!(client.state.deadline(), None);
 }
@@ -264,7 +271,7 @@ fn a_task_ends_once_whoever_speaks_first() {
     let controller: Step = |client| client.decided("s_1", error("EngineError"));
     let left: Step = |client| client.on(Event::Unregistered(EngineId(0), uuid(0)));
     let time: Step = |client| client.after(DEATH_GRACE);
-    let idle: Step = |client| client.published("s_1", Published::Idle);
+    let idle: Step = |client| client.published("s_1", IDLE);
     let cases: [(&[Step], &str); 6] = [
         (&[left, controller, time, idle], "EngineError"),
         (&[controller, left, time, engine], "EngineError"),
@@ -317,7 +324,7 @@ fn a_refused_cell_is_asked_about_and_sent_again() {
     client.submit(&[0]);
     let told = client.replied("s_1", Answer::Refused(RefusalReason::StateMismatch));
     assert_eq!(told, ["0 refused in now"]);
-    assert_eq!(client.published("s_1", Published::Idle), [""; 0]);
+    assert_eq!(client.published("s_1", IDLE), [""; 0]);
     let resend = || Event::Resend {
         key: key(0),
         work: cell(0).into(),
@@ -342,7 +349,7 @@ fn a_refused_cell_is_asked_about_and_sent_again() {
 fn artifacts_travel_once_to_a_machine_and_the_others_wait() {
     let mut client = Client::with(&["there", "there", "there"]);
     assert_eq!(client.submit(&[0, 1, 2]), ["u0 s_1 with [0, 1]"]);
-    let input = || Published::Input {
+    let input = || EngineOutput::Input {
         code: String::new(),
         execution_count: 1,
     };
@@ -382,7 +389,7 @@ fn abort_reaches_tasks_wherever_they_are() {
     client.submit(&[0, 1, 2, 2]);
     client.replied("s_3", Answer::Refused(RefusalReason::StateMismatch));
     client.replied("s_4", OK);
-    client.published("s_4", Published::Idle);
+    client.published("s_4", IDLE);
     let told = client.on(Event::Abort {
         keys: (0..4).map(key).collect(),
         ticket: Ticket(7),
@@ -412,7 +419,7 @@ fn who_asks_engines_is_answered_once_all_have_answered_or_left() {
     let mut client = Client::with(&["here", "here"]);
     let told = client.on(Event::Control {
         engines: vec![EngineId(0), EngineId(1), EngineId(9)],
-        order: ControlOrder::Shutdown,
+        order: EngineRequest::Shutdown,
         ticket: Ticket(1),
     });
     assert_eq!(told, ["u0 s_1 Shutdown", "u1 s_2 Shutdown"]);
@@ -444,7 +451,7 @@ fn when_the_controller_is_gone_everything_ends() {
     client.replied("s_2", Answer::Refused(RefusalReason::StateMismatch));
     client.on(Event::Control {
         engines: vec![EngineId(0)],
-        order: ControlOrder::Clear,
+        order: EngineRequest::Clear,
         ticket: Ticket(1),
     });
     assert_eq!(client.on(Event::LinkDown), ["lost"]);
@@ -578,7 +585,7 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
     let replies = vec![settled("s_1", true), settled("s_4", false)];
     let told = client.on(Event::Batch(replies));
     assert_eq!(told, ["0 ends ok", "0 settles", "3 ends ok"]);
-    assert_eq!(client.published("s_4", Published::Idle), ["3 settles"]);
+    assert_eq!(client.published("s_4", IDLE), ["3 settles"]);
     assert_eq!(client.replied("s_2", error("Panic")), ["1 ends Panic"]);
     let lacks = Answer::Refused(RefusalReason::NeedArtifacts {
         artifacts: vec![ArtifactHash::new("cell")],
@@ -586,12 +593,25 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
     assert_eq!(client.replied("s_5", lacks), ["- s_6 by path"]);
 }
 
+/// Data of a process.
+fn segment(pid: u32) -> Segment {
+    let reference = SegmentRef {
+        pid,
+        fd: 2,
+        device: 3,
+        inode: 4,
+        offset: 0,
+        len: 5,
+    };
+    Segment::read(reference.to_bytes().to_vec().into()).unwrap()
+}
+
 /// A call on an engine, with large arguments.
-fn large(engine: u32, args: &Bytes) -> EngineTask {
+fn large(engine: u32, args: &Segment) -> EngineTask {
     match balanced(&[]) {
         EngineTask::Call(call) => EngineTask::Call(EngineCall {
             placement: Placement::Engine(EngineId(engine)),
-            args: args.clone(),
+            args: args.clone().into(),
             ..call
         }),
         cell => cell,
@@ -601,17 +621,7 @@ fn large(engine: u32, args: &Bytes) -> EngineTask {
 impl Client {
     /// Calls with the same large arguments, once what they call is everywhere.
     fn share(&mut self, engines: &[u32]) -> Vec<String> {
-        let args = Bytes::copy_from_slice(
-            &SegmentRef {
-                pid: 1,
-                fd: 2,
-                device: 3,
-                inode: 4,
-                offset: 0,
-                len: 5,
-            }
-            .to_bytes(),
-        );
+        let args = segment(1);
         let tasks = engines.iter().enumerate();
         let tasks = tasks.map(|(n, &engine)| (key(n), large(engine, &args)));
         let tasks = tasks.collect();
@@ -622,13 +632,13 @@ impl Client {
         self.on(Event::Published {
             parent: MsgId::new(parent),
             engine: Some(uuid(engine)),
-            published: Published::Kept(Some(Bytes::from_static(b"kept"))),
+            published: EngineOutput::Kept(Some(segment(7))),
         })
     }
 
     fn over(&mut self, parent: &str) -> Vec<String> {
         let mut told = self.replied(parent, OK);
-        told.extend(self.published(parent, Published::Idle));
+        told.extend(self.published(parent, IDLE));
         told
     }
 }
@@ -645,8 +655,8 @@ fn large_arguments_travel_to_a_machine_once_and_are_given_up_with_the_last_task(
     assert_eq!(told, sent);
     // The second engine of the machine waits for both, its libraries and its arguments.
     assert_eq!(client.keeps(1, "s_2"), [""; 0]);
-    let told = client.published("s_2", Published::Kept(None));
-    assert_eq!(told, ["u2 s_6 with [] and kept at there"]);
+    let told = client.published("s_2", EngineOutput::Kept(None));
+    assert_eq!(told, ["u2 s_6 with [] and data of 7 at there"]);
     assert_eq!(client.over("s_2"), ["1 ends ok", "1 settles"]);
     assert_eq!(client.keeps(3, "s_4"), [""; 0]);
     let told = client.over("s_4");
@@ -688,7 +698,7 @@ fn an_engine_that_cannot_follow_a_reference_is_sent_the_arguments_itself() {
     client.over("s_1");
     client.share(&[0, 1]);
     let told = client.keeps(0, "s_3");
-    assert_eq!(told, ["u1 s_5 with [] and kept at there"]);
+    assert_eq!(told, ["u1 s_5 with [] and data of 7 at there"]);
     let lacks = Answer::Refused(RefusalReason::NeedArtifacts {
         artifacts: Vec::new(),
     });
@@ -706,7 +716,7 @@ fn a_lineage_goes_to_whoever_asked_for_it() {
     let mut client = Client::with(&["here", "here"]);
     let order = |engine| Event::Control {
         engines: vec![EngineId(engine)],
-        order: ControlOrder::Lineage,
+        order: EngineRequest::Lineage,
         ticket: Ticket(engine.into()),
     };
     assert_eq!(client.on(order(0)), ["u0 s_1 Lineage"]);

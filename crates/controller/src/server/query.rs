@@ -19,9 +19,7 @@ use serde_json::{Map, Value, json};
 
 /// A query that cannot be answered, as stock clients expect it.
 pub(super) fn error(ename: &str, evalue: String) -> Value {
-    let traceback = vec![format!("{ename}: {evalue}")];
-    json!({"status": "error", "ename": ename, "evalue": evalue, "traceback": traceback,
-        "engine_info": {}})
+    ErrorContent::new(ename, evalue).reply()
 }
 
 impl Server {
@@ -83,12 +81,7 @@ impl Server {
         let evalue = match reason {
             RefusedRegistration::UuidInUse => format!("uuid '{uuid}' in use"),
         };
-        let reply = RegistrationReply::Error(ErrorContent {
-            ename: "KeyError".to_owned(),
-            traceback: vec![format!("KeyError: {evalue}")],
-            evalue,
-            engine_info: Map::new(),
-        });
+        let reply = RegistrationReply::Error(ErrorContent::new("KeyError", evalue));
         self.registration_reply(uuid, &reply, senders);
     }
 

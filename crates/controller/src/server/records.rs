@@ -17,7 +17,7 @@ use phalanx_protocol::parallel::{
     DbReply, EngineQueue, HistoryReply, QueueReply, ResubmitReply, ResultReply, TaskMetadata,
     TaskResult, Tasks,
 };
-use phalanx_protocol::segment::SegmentRef;
+use phalanx_protocol::payload::Payload;
 use phalanx_sys::segment;
 use phalanx_transport::warn_rarely;
 use phalanx_transport::wire::Header;
@@ -94,18 +94,19 @@ impl Records {
     fn kept(
         &self,
         message: &RawMessage,
-        resolve: fn(Bytes) -> io::Result<Bytes>,
+        resolve: fn(Payload) -> io::Result<Bytes>,
         keep: Keep,
     ) -> Parts {
         let most = self.store.most();
-        let far = |buffer: &Bytes| SegmentRef::from_bytes(buffer).is_some();
-        if !message.buffers.iter().any(far) {
+        let is_elsewhere = |buffer: &Bytes| Payload::read(buffer.clone()).segment().is_some();
+        if !message.buffers.iter().any(is_elsewhere) {
             return keep(message, most);
         }
         let mut whole = message.clone();
         for buffer in &mut whole.buffers {
             // Out of reach, it stays a reference, which its reader cannot follow either.
-            *buffer = resolve(buffer.clone()).unwrap_or_else(|_| buffer.clone());
+            let resolved = resolve(Payload::read(buffer.clone()));
+            *buffer = resolved.unwrap_or_else(|_| buffer.clone());
         }
         keep(&whole, most)
     }

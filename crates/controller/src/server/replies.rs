@@ -5,6 +5,7 @@ use crate::scheduler::{FailReason, Impossible, Language};
 use bytes::Bytes;
 use phalanx_protocol::date;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
+use phalanx_protocol::parallel::ErrorContent;
 use phalanx_transport::{RawMessage, WireError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -102,10 +103,7 @@ impl Failure {
     }
 
     pub fn content(&self) -> Value {
-        json!({
-            "status": "error", "ename": self.ename, "evalue": self.evalue,
-            "traceback": [format!("{}: {}", self.ename, self.evalue)], "engine_info": {},
-        })
+        ErrorContent::new(self.ename, self.evalue.as_str()).reply()
     }
 }
 

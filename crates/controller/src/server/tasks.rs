@@ -8,7 +8,7 @@ use crate::records::{Parts, Queue};
 use crate::scheduler::{BatchNo, SchedulerCommand, Task, Verdict};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
-use phalanx_protocol::parallel::{Refusal, ReplyMetadata, TaskMetadata};
+use phalanx_protocol::parallel::{ReplyExtension, ReplyMetadata, TaskMetadata};
 use phalanx_transport::warn_rarely;
 use phalanx_transport::{Frames, RawMessage};
 use serde::Deserialize;
@@ -33,17 +33,17 @@ fn run(engine: &EngineUuid, mut request: RawMessage, senders: &Senders) {
 fn unmet(reply: &RawMessage) -> Verdict {
     #[derive(Deserialize)]
     struct Metadata {
-        phalanx: Option<Refusal>,
+        phalanx: Option<ReplyExtension>,
     }
     #[derive(Deserialize)]
     struct Content {
         #[serde(default)]
         evalue: String,
     }
-    let refusal = serde_json::from_slice(&reply.metadata)
+    let reason = serde_json::from_slice(&reply.metadata)
         .ok()
         .and_then(|metadata: Metadata| metadata.phalanx?.reason);
-    if refusal.is_some() {
+    if reason.is_some() {
         return Verdict::Lacking;
     }
     let content = serde_json::from_slice(&reply.content);

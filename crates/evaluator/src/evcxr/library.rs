@@ -120,6 +120,7 @@ thiserror = "2"
 
 [features]
 jupyter = []
+payload = []
 "#;
 
 fn manifest(name: &str, dependencies: &str) -> String {

@@ -22,7 +22,7 @@ pub struct CallMetadata {
     /// [`CellMetadata`](super::CellMetadata).
     #[serde(default)]
     pub buffers: Vec<usize>,
-    /// The client takes [`Refusal::settled`](super::Refusal::settled) for the end of the call, so that
+    /// The client takes [`ReplyExtension::settled`](super::ReplyExtension::settled) for the end of the call, so that
     /// one that puts nothing out needs no `busy` and no `idle`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quiet: bool,

@@ -65,36 +65,6 @@ pub struct CellRecord {
     pub described: Option<Dependencies>,
 }
 
-/// `metadata.phalanx` of a reply, the reason why the engine did not run the cell, if so, and its state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// The reason why the cell did not run; `None` if it ran.
-    pub reason: Option<RefusalReason>,
-    /// The engine's state now.
-    pub state: StateId,
-    /// Nothing was published for the request, and no `idle` follows.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub settled: bool,
-}
-
-/// The reason why an engine did not run a cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum RefusalReason {
-    /// The engine is not in the state the cell was compiled from.
-    StateMismatch,
-    /// The engine lacks these artifacts; send them as buffers.
-    NeedArtifacts {
-        /// The artifacts.
-        artifacts: Vec<ArtifactHash>,
-    },
-    /// These variables had types that no longer exist; compile again without them.
-    VariablesLost {
-        /// Their names.
-        names: Vec<String>,
-    },
-}
-
 /// The description of a Rust engine: `phalanx` in the content of its `kernel_info_reply`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EngineHandshake {

@@ -1,4 +1,5 @@
 use super::Content;
+use super::error::ErrorContent;
 use crate::id::{EngineId, EngineUuid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -108,21 +109,6 @@ pub struct UnregistrationNotification {
 /// The controller is about to end; published to all clients.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShutdownNotification {}
-
-/// An error as content: of a reply, or of an `error` on iopub.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ErrorContent {
-    /// The error's name: `EngineError`, `KeyError`, …
-    pub ename: String,
-    /// The message.
-    pub evalue: String,
-    /// Lines for the reader.
-    #[serde(default)]
-    pub traceback: Vec<String>,
-    /// The engine that raised it; empty if none did.
-    #[serde(default)]
-    pub engine_info: serde_json::Map<String, serde_json::Value>,
-}
 
 content! {
     RegistrationRequest = "registration_request";

@@ -1,6 +1,8 @@
 use super::Ended;
+use super::error::EngineInfo;
+use super::message::MessageRef;
 pub use crate::apply::Dependency;
-use crate::id::{EngineId, EngineUuid, MsgId};
+use crate::id::{EngineUuid, MsgId};
 use chrono::{DateTime, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -98,16 +100,36 @@ fn met() -> bool {
     true
 }
 
-/// The engine that raised an error.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EngineInfo {
-    /// Its uuid.
-    pub engine_uuid: EngineUuid,
-    /// Its id.
-    pub engine_id: EngineId,
-    /// `execute` or `apply`; stock engines leave it out of the metadata.
-    #[serde(default)]
-    pub method: String,
+/// The metadata of a request that its reply repeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EchoedMetadata {
+    /// It came through the broadcast scheduler.
+    pub is_broadcast: bool,
+    /// The replies become one.
+    pub is_coalescing: bool,
+    /// The client's msg_id for a broadcast.
+    pub original_msg_id: String,
+    /// The user's name for it.
+    pub label: Option<String>,
+}
+
+impl EchoedMetadata {
+    /// Reads what is there of it.
+    pub fn decode(message: MessageRef<'_>) -> Self {
+        Self {
+            is_broadcast: message.known("is_broadcast").unwrap_or_default(),
+            is_coalescing: message.known("is_coalescing").unwrap_or_default(),
+            original_msg_id: message.known("original_msg_id").unwrap_or_default(),
+            label: message.known("label"),
+        }
+    }
+}
+
+/// Metadata of a direct request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectMetadata {
+    /// The user's name for it.
+    pub label: Option<String>,
 }
 
 #[cfg(test)]

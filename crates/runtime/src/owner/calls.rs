@@ -4,10 +4,9 @@
 use super::actor::Actor;
 use super::{FunctionCall, RuntimeEvent};
 use crate::RECALL_WORD;
-use bytes::Bytes;
 use phalanx_protocol::id::RunId;
+use phalanx_protocol::payload::Payload;
 use phalanx_protocol::runtime::RuntimeRequest;
-use phalanx_protocol::segment::SegmentRef;
 use phalanx_sys::segment;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -95,7 +94,11 @@ impl Actor {
             artifact: call.artifact,
             offset: call.offset,
         };
-        if let Err(error) = self.process.control.queue_with(&request, call.args) {
+        if let Err(error) = self
+            .process
+            .control
+            .queue_with(&request, call.args.into_frame())
+        {
             self.hear_out();
             self.capture.fail(run, &format!("the arguments: {error}"));
         }
@@ -144,7 +147,7 @@ impl Actor {
         let Some(Returned { run, written, .. }) = self.calls.returned() else {
             return false;
         };
-        let value = self.taken(value.into());
+        let value = self.taken(Payload::read(value.into()));
         self.backlog.push_back(RuntimeEvent::Value { run, value });
         let read = self.let_go_up_to(written);
         self.capture.over(run);
@@ -153,8 +156,8 @@ impl Actor {
     }
 
     /// A value that is large is taken over; the runtime need not keep it any more then.
-    fn taken(&mut self, value: Bytes) -> Bytes {
-        if SegmentRef::from_bytes(&value).is_none() {
+    fn taken(&mut self, value: Payload) -> Payload {
+        if value.segment().is_none() {
             return value;
         }
         let taken = segment::hold(vec![value]).map(|mut all| all.pop());

@@ -1,10 +1,9 @@
 //! The host socket: calls of the `phalanx` library, as many connections as are under way at once.
 
-use bytes::Bytes;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
-use phalanx_protocol::segment::SegmentRef;
+use phalanx_protocol::payload::Payload;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::net::UnixStream;
@@ -18,7 +17,7 @@ pub struct HostCall {
     /// The request.
     pub request: HostRequest,
     /// The raw frames that came with it.
-    pub raw: Vec<Bytes>,
+    pub raw: Vec<Payload>,
     /// The way to answer it.
     pub reply: HostReplier,
 }
@@ -28,7 +27,7 @@ pub struct HostCall {
 pub struct HostReplier(oneshot::Sender<Answer>);
 
 /// An answer, and the raw frames it announces.
-pub(super) type Answer = (HostReply, Vec<Bytes>);
+pub(super) type Answer = (HostReply, Vec<Payload>);
 
 impl HostReplier {
     /// A replier, and where its answer comes out.
@@ -48,7 +47,7 @@ impl HostReplier {
     }
 
     /// Sends the answer and the raw frames it announces.
-    pub fn send_with(self, reply: HostReply, raw: Vec<Bytes>) {
+    pub fn send_with(self, reply: HostReply, raw: Vec<Payload>) {
         let _ = self.0.send((reply, raw));
     }
 }
@@ -56,7 +55,7 @@ impl HostReplier {
 /// A call as the actor receives it.
 pub(super) struct Arrived {
     pub(super) request: HostRequest,
-    pub(super) raw: Vec<Bytes>,
+    pub(super) raw: Vec<Payload>,
     pub(super) reply: HostReplier,
 }
 
@@ -88,13 +87,13 @@ pub(super) async fn serve(
         let mut outgoing = BufWriter::new(&mut stream);
         outgoing.write_all(&bytes).await?;
         for raw in &raw {
-            let head = frame::raw_head(raw).map_err(io::Error::other)?;
+            let head = frame::raw_head(raw.frame()).map_err(io::Error::other)?;
             outgoing.write_all(&head).await?;
-            outgoing.write_all(raw).await?;
+            outgoing.write_all(raw.frame()).await?;
         }
         outgoing.flush().await?;
         referred = raw;
-        referred.retain(|raw| SegmentRef::from_bytes(raw).is_some());
+        referred.retain(|raw| raw.segment().is_some());
     }
     Ok(())
 }
@@ -104,7 +103,7 @@ async fn receive(
     stream: &mut UnixStream,
     decoder: &mut Decoder,
     buffer: &mut [u8],
-) -> io::Result<Option<(HostRequest, Vec<Bytes>)>> {
+) -> io::Result<Option<(HostRequest, Vec<Payload>)>> {
     let mut request = None;
     let mut raw = Vec::new();
     loop {
@@ -115,7 +114,7 @@ async fn receive(
             while raw.len() < known.raw_frames()
                 && let Some(frame) = decoder.raw().map_err(io::Error::other)?
             {
-                raw.push(Bytes::from(frame));
+                raw.push(Payload::read(frame.into()));
             }
         }
         match request {

@@ -17,6 +17,7 @@ use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::host::HostRequest;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::Output;
+use phalanx_protocol::payload::Payload;
 use phalanx_protocol::runtime::{Outcome, Setting};
 use std::ffi::OsString;
 use std::io;
@@ -89,8 +90,8 @@ pub enum RuntimeEvent {
     Value {
         /// The run.
         run: RunId,
-        /// The bytes; none where it panicked.
-        value: bytes::Bytes,
+        /// The value; empty where it panicked.
+        value: Payload,
     },
     /// A call was not begun, and will not be: it was taken back, or sent to a process that is gone.
     Recalled {
@@ -119,7 +120,7 @@ pub struct FunctionCall {
     /// Bytes from the library's base to the function.
     pub offset: u64,
     /// The arguments, as the function reads them.
-    pub args: bytes::Bytes,
+    pub args: Payload,
 }
 
 /// Commands of the handle to the actor. Unbounded: one at a time, by a user's action.

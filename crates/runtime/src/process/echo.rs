@@ -123,7 +123,7 @@ impl Namespace {
             // In a file, which is the caller's then.
             "return-placed" => {
                 let placed = phalanx_sys::segment::place(&self.input)?;
-                self.output = placed.to_vec();
+                self.output = placed.frame().to_vec();
                 std::mem::forget(placed);
             }
             "pid" => writeln!(out, "{}", std::process::id())?,

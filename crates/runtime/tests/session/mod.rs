@@ -5,6 +5,7 @@
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::{Output, StreamName};
+use phalanx_protocol::payload::Payload;
 use phalanx_protocol::runtime::Outcome;
 use phalanx_runtime::{FunctionCall, Input, Runtime, RuntimeConfig, RuntimeEvent};
 use rustix::process::{Pid, Signal};
@@ -68,7 +69,7 @@ impl Session {
         let call = FunctionCall {
             artifact: self.artifact(script),
             offset: 0,
-            args: args.into(),
+            args: Payload::read(args.into()),
         };
         self.runtime.call(RunId(self.runs), call);
         RunId(self.runs)
@@ -84,7 +85,9 @@ impl Session {
         let mut given = None;
         loop {
             match self.next().await {
-                RuntimeEvent::Value { run, value } if run == id => given = Some(value.to_vec()),
+                RuntimeEvent::Value { run, value } if run == id => {
+                    given = Some(value.frame().to_vec());
+                }
                 RuntimeEvent::Ended { run, outcome } if run == id => return (given, outcome),
                 RuntimeEvent::Output { run, .. } if run == Some(id) => {}
                 other => panic!("unexpected {other:?}"),

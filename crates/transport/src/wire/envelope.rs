@@ -3,7 +3,7 @@ use crate::socket::Frames;
 use bytes::Bytes;
 use phalanx_protocol::date;
 use phalanx_protocol::jupyter::{self, JupyterMessage, JupyterMessageContent};
-use phalanx_protocol::parallel::Content;
+use phalanx_protocol::parallel::{Content, MessageRef};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -129,6 +129,16 @@ impl Envelope {
             part: "content",
             error,
         })
+    }
+
+    /// The parts that codecs read.
+    pub fn message(&self) -> MessageRef<'_> {
+        MessageRef {
+            msg_type: &self.header.msg_type,
+            metadata: &self.metadata,
+            content: &self.content,
+            buffers: &self.buffers,
+        }
     }
 
     /// The content, if the message is of that type.

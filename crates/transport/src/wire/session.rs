@@ -1,7 +1,7 @@
 use super::{Envelope, Header, SigningKey};
 use phalanx_protocol::date;
 use phalanx_protocol::id::{MsgId, SessionId};
-use phalanx_protocol::parallel::Content;
+use phalanx_protocol::parallel::{Content, Message};
 use serde_json::{Map, Value};
 
 /// The version of Jupyter's messaging protocol in the headers we make.
@@ -62,6 +62,18 @@ impl Session {
             metadata: Map::new(),
             content,
             buffers: Vec::new(),
+        }
+    }
+
+    /// A message that a codec has written.
+    pub fn compose(&self, message: Message) -> Envelope {
+        Envelope {
+            identities: Vec::new(),
+            header: self.header(&message.msg_type),
+            parent_header: None,
+            metadata: message.metadata,
+            content: message.content,
+            buffers: message.buffers,
         }
     }
 

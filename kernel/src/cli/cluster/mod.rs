@@ -253,7 +253,7 @@ fn status(record: &ClusterRecord) -> anyhow::Result<()> {
         let rows: Vec<Vec<String>> = client
             .engines()
             .iter()
-            .map(|engine| match &engine.handshake {
+            .map(|engine| match engine.handshake() {
                 Some(handshake) => vec![
                     engine.id.to_string(),
                     handshake.host.clone(),
@@ -262,7 +262,7 @@ fn status(record: &ClusterRecord) -> anyhow::Result<()> {
                 None => vec![
                     engine.id.to_string(),
                     String::new(),
-                    "not a Rust engine".to_owned(),
+                    engine.kind.to_string(),
                 ],
             })
             .collect();

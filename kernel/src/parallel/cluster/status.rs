@@ -50,18 +50,14 @@ pub(super) fn count(engines: usize) -> String {
 fn alive(engine: &Engine, launched: &mut LaunchedEngines) -> Vec<String> {
     let pid = launched.pid_of(engine.id);
     let pid = pid.map_or_else(String::new, |pid| pid.to_string());
-    let (host, version) = match &engine.handshake {
-        Some(handshake) => (
-            handshake.host.clone(),
-            format!("phalanx-engine {}", handshake.version),
-        ),
-        None => (String::new(), "not a Rust engine".to_owned()),
-    };
+    let host = engine
+        .handshake()
+        .map_or_else(String::new, |h| h.host.clone());
     vec![
         engine.id.to_string(),
         "alive".to_owned(),
         pid,
         host,
-        version,
+        engine.kind.to_string(),
     ]
 }

@@ -38,12 +38,7 @@ impl States {
     /// The state of an engine; what it said on joining, if no cell was sent to it since.
     pub fn of(&self, engine: &Engine) -> StateId {
         let known = self.table().states.get(&engine.uuid).cloned();
-        let said = || {
-            engine
-                .handshake
-                .as_ref()
-                .map(|handshake| handshake.state.clone())
-        };
+        let said = || engine.handshake().map(|handshake| handshake.state.clone());
         known.or_else(said).unwrap_or_else(StateId::empty)
     }
 
@@ -122,13 +117,14 @@ impl States {
 mod tests {
     use super::*;
     use phalanx_protocol::id::EngineId;
+    use phalanx_protocol::parallel::EngineKind;
 
     #[test]
     fn what_is_learned_late_does_not_undo_what_is_expected() {
         let engine = Engine {
             id: EngineId(0),
             uuid: EngineUuid::new("e"),
-            handshake: None,
+            kind: EngineKind::Foreign,
         };
         let states = States::default();
         assert_eq!(states.of(&engine), StateId::empty());

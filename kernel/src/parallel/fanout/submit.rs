@@ -16,7 +16,8 @@ use phalanx_protocol::evaluator::DroppedVariables;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
 use phalanx_protocol::output::StreamName;
-use phalanx_protocol::parallel::{CellMetadata, CellRecord};
+use phalanx_protocol::parallel::{CellMetadata, CellRecord, EngineKind};
+use phalanx_protocol::release::{Release, ReleaseMismatch};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -261,19 +262,25 @@ fn targets(client: &Client, ids: &[EngineId]) -> Result<Vec<Engine>, Failure> {
         .map(|id| {
             let engine = all.iter().find(|engine| engine.id == *id);
             let engine = engine.ok_or_else(|| gone(*id))?;
-            if engine.handshake.is_none() {
-                return Err(Failure::Usage {
+            match &engine.kind {
+                EngineKind::Rust(_) => Ok(engine.clone()),
+                EngineKind::OtherRelease(theirs) => Err(other_release(*id, theirs)),
+                EngineKind::Foreign => Err(Failure::Usage {
                     message: format!("engine {id} is not a Rust engine"),
                     hint: Some("leave it out with `--targets`".to_owned()),
-                });
+                }),
             }
-            Ok(engine.clone())
         })
         .collect()
 }
 
-/// There are engines, but none that runs Rust.
-pub fn no_rust_engines() -> Failure {
+/// The failure of work for these engines, none of which runs Rust that is sent from here.
+pub fn no_rust_engines(engines: &[Engine]) -> Failure {
+    for engine in engines {
+        if let EngineKind::OtherRelease(theirs) = &engine.kind {
+            return other_release(engine.id, theirs);
+        }
+    }
     Failure::Usage {
         message: "none of the engines is a Rust engine".to_owned(),
         hint: Some(
@@ -281,6 +288,14 @@ pub fn no_rust_engines() -> Failure {
                 .to_owned(),
         ),
     }
+}
+
+fn other_release(engine: EngineId, theirs: &Release) -> Failure {
+    Failure::OtherRelease(ReleaseMismatch {
+        engine,
+        of_engine: theirs.clone(),
+        of_kernel: Release::ours(),
+    })
 }
 
 fn gone(id: EngineId) -> Failure {
@@ -293,7 +308,7 @@ fn gone(id: EngineId) -> Failure {
 /// Checks that an engine's machine can load what was compiled here.
 fn fits(engine: &Engine, compilation: &Compilation) -> Result<(), Failure> {
     let ours = &compilation.toolchain;
-    let Some(theirs) = &engine.handshake else {
+    let Some(theirs) = engine.handshake() else {
         return Ok(());
     };
     // The twin for tests runs anywhere.

@@ -18,7 +18,6 @@ use super::artifacts::{Artifacts, Needed};
 use super::fanout::no_rust_engines;
 use super::results::Held;
 use crate::run::{CellContext, Services};
-use bytes::Bytes;
 use names::Names;
 use phalanx_client::render::Labels;
 use phalanx_client::{Balanced, Client, EngineCall, EngineTask, Placement, Submission};
@@ -26,6 +25,7 @@ use phalanx_protocol::apply::{Apply, ApplyPlacement};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::CallMetadata;
+use phalanx_protocol::payload::Payload;
 use phalanx_sys::segment;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,7 +60,7 @@ pub async fn apply(
     services: &Services,
     context: &CellContext,
     apply: Apply,
-    args: Vec<Bytes>,
+    args: Vec<Payload>,
 ) -> Result<Held, Failure> {
     // Whoever sent it keeps it until this is answered.
     let args = segment::hold(args).map_err(out_of_reach)?;
@@ -109,7 +109,7 @@ fn tasks(
     metadata: CallMetadata,
     artifacts: &Needed,
     label: Option<String>,
-    args: &[Bytes],
+    args: &[Payload],
 ) -> Result<Vec<EngineTask>, Failure> {
     let places: Vec<Placement> = match placement {
         ApplyPlacement::Engines(engines) => engines.into_iter().map(Placement::Engine).collect(),
@@ -154,9 +154,10 @@ fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>,
         ApplyPlacement::Balanced { heeds, .. } => heeds.targets.clone(),
     };
     if wanted.is_empty() {
-        return Err(match client.engines().is_empty() {
+        let engines = client.engines();
+        return Err(match engines.is_empty() {
             true => Failure::NoEngines,
-            false => no_rust_engines(),
+            false => no_rust_engines(&engines),
         });
     }
     Ok(wanted)

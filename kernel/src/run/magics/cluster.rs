@@ -170,9 +170,9 @@ fn row(
 ) -> Vec<String> {
     let pid = pids.iter().find(|(id, _)| *id == engine.id);
     let pid = pid.map_or_else(String::new, |(_, pid)| pid.to_string());
-    let (host, version) = match &engine.handshake {
+    let (host, version) = match engine.handshake() {
         Some(handshake) => (handshake.host.clone(), handshake.version.clone()),
-        None => (String::new(), "not a Rust engine".to_owned()),
+        None => (String::new(), engine.kind.to_string()),
     };
     vec![
         engine.id.to_string(),

@@ -52,15 +52,18 @@ pub(super) async fn px(
     let (rust, others): (Vec<_>, Vec<_>) = client
         .engines()
         .into_iter()
-        .partition(|engine| engine.handshake.is_some());
+        .partition(|engine| engine.handshake().is_some());
     let live: Vec<_> = rust.iter().map(|engine| engine.id).collect();
-    let others = others.len();
     let defaults = services.sets().defaults(&suffix);
     let plan = PxPlan::new(options, &defaults, &live).map_err(|error| match error {
-        PlanError::Targets(error) => {
-            Fault::magic(among_rust_engines(error, others), place.clone(), start)
+        PlanError::Targets(error) => Fault::magic(
+            among_rust_engines(error, others.len()),
+            place.clone(),
+            start,
+        ),
+        PlanError::NoEngines if !others.is_empty() => {
+            Fault::at(fanout::no_rust_engines(&others), place.clone())
         }
-        PlanError::NoEngines if others > 0 => Fault::at(fanout::no_rust_engines(), place.clone()),
         error => Fault::at(error, place.clone()),
     })?;
     if plan.verbose {

@@ -75,7 +75,7 @@ pub(super) async fn sync(
 async fn stands(services: &Services, engines: &[Engine]) -> Vec<Stand> {
     let compiler = &services.fanout().compiler;
     let mut stands = Vec::with_capacity(engines.len());
-    for engine in engines.iter().filter(|engine| engine.handshake.is_some()) {
+    for engine in engines.iter().filter(|engine| engine.handshake().is_some()) {
         let state = services.fanout().states.of(engine);
         stands.push(Stand {
             engine: engine.id,

@@ -52,7 +52,7 @@ fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
         received: None,
         status: phalanx_protocol::host::TaskStatus::Ok,
         content: serde_json::json!({"status": "ok", "execution_count": 1}),
-        metadata: serde_json::json!({"status": "ok", "phalanx": {"reason": null, "state": "1"}}),
+        metadata: serde_json::from_str(r#"{"phalanx": {"reason": null, "state": "1"}}"#).unwrap(),
         failure: None,
         output: Default::default(),
         buffers: Vec::new(),
@@ -72,10 +72,10 @@ fn rust_code_goes_to_rust_engines_alone() {
     let asked = client.on(Event::Registered(EngineId(1), uuid(1)));
     let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
     client.on(Event::Replied(Reply {
-        answer: Answer::KernelInfo(None),
+        answer: Answer::KernelInfo(EngineKind::Foreign),
         ..reply(&msg_id)
     }));
-    assert_eq!(client.published(&msg_id, Published::Idle), ["joined 1"]);
+    assert_eq!(client.published(&msg_id, IDLE), ["joined 1"]);
     client.state.sent = 0;
     let refused = ["1 ends EngineError", "1 settles"];
     assert_eq!(
@@ -102,16 +102,55 @@ fn rust_code_goes_to_rust_engines_alone() {
 }
 
 #[test]
+fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
+    let mut client = Client::with(&["here"]);
+    let asked = client.on(Event::Registered(EngineId(1), uuid(1)));
+    let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
+    let theirs = Release {
+        version: "0.0.9".to_owned(),
+        protocol: 0,
+    };
+    client.on(Event::Replied(Reply {
+        answer: Answer::KernelInfo(EngineKind::OtherRelease(Arc::new(theirs))),
+        ..reply(&msg_id)
+    }));
+    assert_eq!(client.published(&msg_id, IDLE), ["joined 1"]);
+    let now = Now {
+        instant: client.start,
+        utc: DateTime::UNIX_EPOCH,
+    };
+    let said = format!(
+        "engine 1 is Phalanx 0.0.9 (engine protocol 0), the kernel is {}: \
+         they do not understand each other; \
+         install the same version for both, and restart the older of the two",
+        Release::ours()
+    );
+    // Sent to it, or left to a scheduler that could choose no other.
+    for work in [cell(1).into(), balanced(&[1])] {
+        let tasks = vec![(key(0), work)];
+        let commands = client.state.on(Event::Submit { tasks }, now);
+        let failure = commands.iter().find_map(|command| match command {
+            Command::Update(_, Update::Ended(end)) => end.failure.clone(),
+            _ => None,
+        });
+        assert_eq!(failure.unwrap().evalue, said);
+    }
+}
+
+#[test]
 fn what_an_engine_puts_out_after_its_task_is_told() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
     client.replied("s_1", OK);
-    client.published("s_1", Published::Idle);
+    client.published("s_1", IDLE);
     let told = client.on(Event::Published {
         parent: MsgId::new("s_1"),
         engine: Some(uuid(0)),
         published: text("late"),
     });
     assert_eq!(told, ["0 puts out late"]);
-    assert_eq!(client.published("s_1", Published::Busy), [""; 0]);
+    assert_eq!(
+        client.published("s_1", EngineOutput::Status(EngineStatus::Busy)),
+        [""; 0]
+    );
 }

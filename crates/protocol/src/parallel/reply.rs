@@ -1,0 +1,320 @@
+//! Replies of engines.
+
+use super::batch::{BATCH, Ended};
+use super::cell::{EngineHandshake, PHALANX};
+use super::content::Content;
+use super::error::ErrorContent;
+use super::lineage::Lineage;
+use super::message::{Message, MessageRef, value};
+use super::task::ReplyMetadata;
+use crate::id::{ArtifactHash, StateId};
+use crate::payload::Payload;
+use crate::release::Release;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::fmt;
+use std::sync::Arc;
+
+/// The reply of an engine, or of the controller in its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineReply {
+    /// ipyparallel's metadata. That of a batch is in the answer.
+    pub metadata: ReplyMetadata,
+    /// Ours; `None` if no engine of ours has made it.
+    pub extension: Option<ReplyExtension>,
+    /// The content.
+    pub answer: EngineAnswer,
+}
+
+/// The content of a reply.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EngineAnswer {
+    /// A cell has run to its end.
+    Executed {
+        /// Its number, if the engine says it.
+        execution_count: Option<u32>,
+    },
+    /// A function was called; its value, which one that is only to be kept does not have.
+    Applied(Option<Payload>),
+    /// Calls of a batch that ended well, with their values. An empty one is gone.
+    Batch(Vec<(Ended, Payload)>),
+    /// The kind of the engine.
+    KernelInfo(Box<KernelInfo>),
+    /// The cells that led to its state; `None` if the answer is none that we understand.
+    Lineage(Option<Box<Lineage>>),
+    /// Something that concerns the engine itself is done.
+    Done,
+    /// The engine is about to end.
+    ShutDown,
+    /// The request was dropped before it began.
+    Aborted,
+    /// It failed.
+    Failed {
+        /// The error.
+        error: ErrorContent,
+        /// The number of cells the engine has run; not said by whoever answers in its place.
+        execution_count: Option<u32>,
+    },
+}
+
+/// Our metadata of a reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplyExtension {
+    /// The reason why the work did not run; `None` if it ran.
+    pub reason: Option<RefusalReason>,
+    /// The engine's state now.
+    pub state: StateId,
+    /// Nothing was published for the request, and no `idle` follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
+}
+
+/// The reason why an engine did not run a cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RefusalReason {
+    /// The engine is not in the state the cell was compiled from.
+    StateMismatch,
+    /// The engine lacks these artifacts; send them as buffers.
+    NeedArtifacts {
+        /// The artifacts.
+        artifacts: Vec<ArtifactHash>,
+    },
+    /// These variables had types that no longer exist; compile again without them.
+    VariablesLost {
+        /// Their names.
+        names: Vec<String>,
+    },
+}
+
+/// An engine's description of itself, as kernels give it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelInfo {
+    /// The version of Jupyter's protocol that it speaks.
+    pub protocol_version: String,
+    /// A line for the reader.
+    pub banner: String,
+    /// The kind of engine.
+    pub kind: EngineKind,
+}
+
+/// The kinds of engines.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum EngineKind {
+    /// An engine of another language, or one that has not said.
+    #[default]
+    Foreign,
+    /// A Rust engine of a version of Phalanx that this one does not understand.
+    OtherRelease(Arc<Release>),
+    /// A Rust engine.
+    Rust(Arc<EngineHandshake>),
+}
+
+/// The content of our `kernel_info_reply`.
+#[derive(Serialize)]
+struct KernelInfoContent<'a> {
+    status: &'static str,
+    protocol_version: &'a str,
+    implementation: &'static str,
+    implementation_version: &'a str,
+    language_info: LanguageInfo,
+    banner: &'a str,
+    help_links: [(); 0],
+    phalanx: Value,
+}
+
+#[derive(Serialize)]
+struct LanguageInfo {
+    name: &'static str,
+    version: &'static str,
+    mimetype: &'static str,
+    file_extension: &'static str,
+}
+
+impl fmt::Display for EngineKind {
+    /// As tables of engines name the program.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign => f.write_str("not a Rust engine"),
+            Self::OtherRelease(theirs) => write!(f, "{theirs}, not understood"),
+            Self::Rust(handshake) => write!(f, "phalanx-engine {}", handshake.version),
+        }
+    }
+}
+
+impl EngineReply {
+    /// Reads a reply. The metadata is read field by field: the rest of it differs between engines.
+    pub fn decode(message: MessageRef<'_>) -> Self {
+        let metadata = ReplyMetadata {
+            started: message
+                .metadata
+                .get("started")
+                .and_then(|date| crate::date::optional::deserialize(date).ok())
+                .flatten(),
+            dependencies_met: message.known("dependencies_met").unwrap_or(true),
+            engine: message.known("engine"),
+            status: message.known("status").unwrap_or_default(),
+            is_broadcast: message.known("is_broadcast").unwrap_or_default(),
+            is_coalescing: message.known("is_coalescing").unwrap_or_default(),
+            original_msg_id: message.known("original_msg_id").unwrap_or_default(),
+            label: message.known("label"),
+            engine_info: message.known("engine_info"),
+            phalanx_batch: Vec::new(),
+        };
+        Self {
+            metadata,
+            extension: message.known(PHALANX),
+            answer: EngineAnswer::decode(message),
+        }
+    }
+
+    /// Writes a reply to a request of that type.
+    pub fn encode(self, request: &str) -> Message {
+        let content = self.answer.content();
+        let mut message = Message::new(request.replace("_request", "_reply"), content);
+        let mut metadata = self.metadata;
+        match self.answer {
+            EngineAnswer::Applied(value) => {
+                message.buffers.extend(value.map(Payload::into_frame));
+            }
+            EngineAnswer::Batch(ended) => {
+                let (ended, values): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
+                metadata.phalanx_batch = ended;
+                message.buffers = values.into_iter().map(Payload::into_frame).collect();
+            }
+            _ => {}
+        }
+        message.add(&metadata);
+        if let Some(extension) = &self.extension {
+            message.set(PHALANX, extension);
+        }
+        message
+    }
+
+    /// The values in it.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Payload> {
+        let (one, many) = match &mut self.answer {
+            EngineAnswer::Applied(value) => (value.as_mut(), None),
+            EngineAnswer::Batch(ended) => (None, Some(ended.iter_mut())),
+            _ => (None, None),
+        };
+        let many = many.into_iter().flatten().map(|(_, value)| value);
+        one.into_iter().chain(many)
+    }
+}
+
+impl EngineAnswer {
+    fn decode(message: MessageRef<'_>) -> Self {
+        if let Some(ended) = message.known::<Vec<Ended>>(BATCH) {
+            let values = message.buffers.iter().cloned().map(Payload::read);
+            return Self::Batch(ended.into_iter().zip(values).collect());
+        }
+        match (message.content["status"].as_str(), message.msg_type) {
+            (Some("aborted"), _) => Self::Aborted,
+            (Some("error"), _) => Self::Failed {
+                error: ErrorContent::deserialize(message.content).unwrap_or_default(),
+                execution_count: message.field("execution_count"),
+            },
+            (_, "execute_reply") => Self::Executed {
+                execution_count: message.field("execution_count"),
+            },
+            (_, "apply_reply") => {
+                Self::Applied(message.buffers.first().cloned().map(Payload::read))
+            }
+            (_, "kernel_info_reply") => Self::KernelInfo(Box::new(KernelInfo {
+                protocol_version: message.field("protocol_version").unwrap_or_default(),
+                banner: message.field("banner").unwrap_or_default(),
+                kind: EngineKind::decode(message.content.get(PHALANX)),
+            })),
+            (_, Lineage::MSG_TYPE) => Self::Lineage(message.content().ok().map(Box::new)),
+            (_, "shutdown_reply") => Self::ShutDown,
+            _ => Self::Done,
+        }
+    }
+
+    /// `status` in the content and in ipyparallel's metadata.
+    pub fn status(&self) -> &'static str {
+        match self {
+            Self::Aborted => "aborted",
+            Self::Failed { .. } => "error",
+            _ => "ok",
+        }
+    }
+
+    fn content(&self) -> Value {
+        let status = self.status();
+        match self {
+            Self::Executed { execution_count } => json!({
+                "status": status,
+                "execution_count": execution_count,
+                "user_expressions": {},
+                "payload": [],
+            }),
+            Self::Applied(_) | Self::Batch(_) | Self::Done | Self::Aborted => {
+                json!({"status": status})
+            }
+            Self::KernelInfo(info) => info.content(status),
+            Self::Lineage(lineage) => {
+                let mut content = lineage.as_ref().map_or_else(|| json!({}), value);
+                content["status"] = json!(status);
+                content
+            }
+            Self::ShutDown => json!({"status": status, "restart": false}),
+            Self::Failed {
+                error,
+                execution_count: Some(count),
+            } => error.counted(*count),
+            Self::Failed { error, .. } => error.reply(),
+        }
+    }
+}
+
+impl KernelInfo {
+    fn content(&self, status: &'static str) -> Value {
+        let EngineKind::Rust(handshake) = &self.kind else {
+            return json!({"status": status, "banner": self.banner});
+        };
+        let mut phalanx = value(handshake.as_ref());
+        Release::sign(&mut phalanx);
+        value(&KernelInfoContent {
+            status,
+            protocol_version: &self.protocol_version,
+            implementation: "phalanx-engine",
+            implementation_version: &handshake.version,
+            language_info: LanguageInfo {
+                name: "rust",
+                version: "",
+                mimetype: "text/rust",
+                file_extension: ".rs",
+            },
+            banner: &self.banner,
+            help_links: [],
+            phalanx,
+        })
+    }
+}
+
+impl EngineKind {
+    /// The version comes first: of another one, nothing can be expected.
+    fn decode(handshake: Option<&Value>) -> Self {
+        let Some(handshake) = handshake else {
+            return Self::Foreign;
+        };
+        match (
+            Release::check(handshake),
+            EngineHandshake::deserialize(handshake),
+        ) {
+            (Err(theirs), _) => Self::OtherRelease(Arc::new(theirs)),
+            (Ok(()), Ok(handshake)) => Self::Rust(Arc::new(handshake)),
+            (Ok(()), Err(_)) => Self::Foreign,
+        }
+    }
+
+    /// The handshake of a Rust engine that this program understands.
+    pub fn handshake(&self) -> Option<&Arc<EngineHandshake>> {
+        match self {
+            Self::Rust(handshake) => Some(handshake),
+            Self::Foreign | Self::OtherRelease(_) => None,
+        }
+    }
+}
