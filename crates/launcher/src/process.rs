@@ -50,16 +50,7 @@ impl Process {
         command: &mut Command,
         lines: Option<mpsc::UnboundedSender<String>>,
     ) -> Result<Self, LaunchError> {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| LaunchError::Start {
-                program: name(command),
-                error,
-            })?;
+        let mut child = spawn(command)?;
         let last_words = LastWords::default();
         let mut readers = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
@@ -141,16 +132,7 @@ impl Process {
 /// # Errors
 /// When it does not start, fails, or takes longer than a minute; with all it printed.
 pub(crate) async fn answer(command: &mut Command, what: &str) -> Result<String, LaunchError> {
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| LaunchError::Start {
-            program: name(command),
-            error,
-        })?;
+    let child = spawn(command)?;
     let failed = |status: String, printed: String| LaunchError::Failed {
         program: what.to_owned(),
         status,
@@ -174,10 +156,21 @@ pub(crate) async fn answer(command: &mut Command, what: &str) -> Result<String, 
     }
 }
 
-/// The name of a command's program.
-fn name(command: &Command) -> String {
-    let program: &OsStr = command.as_std().get_program();
-    program.to_string_lossy().into_owned()
+/// Starts a program whose output is read, in a process group of its own; it ends with the child.
+fn spawn(command: &mut Command) -> Result<Child, LaunchError> {
+    let spawned = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn();
+    spawned.map_err(|error| {
+        let program: &OsStr = command.as_std().get_program();
+        LaunchError::Start {
+            program: program.to_string_lossy().into_owned(),
+            error,
+        }
+    })
 }
 
 async fn keep_lines(
