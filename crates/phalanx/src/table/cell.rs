@@ -1,8 +1,8 @@
 //! A value as the text of one cell of a table.
 
+use super::reader::{HasParts, Read, Reader};
 use serde::Serialize;
-use serde::ser::{self, Impossible, Serializer};
-use std::fmt;
+use serde::ser::Impossible;
 use std::io;
 
 /// Bytes of JSON that a value with parts is shown with: more is never read.
@@ -13,7 +13,7 @@ const LEFT_OUT: &str = "…";
 
 /// The text of a value: what has parts is JSON.
 pub(super) fn cell(value: &(impl Serialize + ?Sized)) -> String {
-    value.serialize(Cell).unwrap_or_else(|_| json(value))
+    value.serialize(Read(Cell)).unwrap_or_else(|_| json(value))
 }
 
 fn json(value: &(impl Serialize + ?Sized)) -> String {
@@ -47,163 +47,49 @@ impl io::Write for Begun {
     }
 }
 
-/// The value has parts, or is none of serde's kinds.
-#[derive(Debug)]
-pub(super) struct HasParts;
-
-impl fmt::Display for HasParts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a single value")
+/// A text, cut where it is long.
+pub(super) fn short(text: &str) -> String {
+    match text.char_indices().nth(MAX_JSON) {
+        Some((end, _)) => format!("{}{LEFT_OUT}", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
-impl std::error::Error for HasParts {}
-
-impl ser::Error for HasParts {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
-    }
-}
-
-/// Writes a value without parts.
+/// Reads a value without parts.
 struct Cell;
 
-/// Defines the methods for values whose text is that of a formatting trait.
-macro_rules! formatted {
-    ($($method:ident: $type:ty as $format:literal),+ $(,)?) => {
-        $(fn $method(self, value: $type) -> Result<String, HasParts> {
-            Ok(format!($format, value))
-        })+
-    };
-}
+impl Reader for Cell {
+    type Found = String;
+    type List = Impossible<String, HasParts>;
+    type Variant = Impossible<String, HasParts>;
+    type Map = Impossible<String, HasParts>;
+    type Record = Impossible<String, HasParts>;
 
-impl Serializer for Cell {
-    type Ok = String;
-    type Error = HasParts;
-    type SerializeSeq = Impossible<String, HasParts>;
-    type SerializeTuple = Impossible<String, HasParts>;
-    type SerializeTupleStruct = Impossible<String, HasParts>;
-    type SerializeTupleVariant = Impossible<String, HasParts>;
-    type SerializeMap = Impossible<String, HasParts>;
-    type SerializeStruct = Impossible<String, HasParts>;
-    type SerializeStructVariant = Impossible<String, HasParts>;
-
-    formatted! {
-        serialize_bool: bool as "{}",
-        serialize_i8: i8 as "{}",
-        serialize_i16: i16 as "{}",
-        serialize_i32: i32 as "{}",
-        serialize_i64: i64 as "{}",
-        serialize_i128: i128 as "{}",
-        serialize_u8: u8 as "{}",
-        serialize_u16: u16 as "{}",
-        serialize_u32: u32 as "{}",
-        serialize_u64: u64 as "{}",
-        serialize_u128: u128 as "{}",
-        serialize_f32: f32 as "{:?}",
-        serialize_f64: f64 as "{:?}",
-        serialize_char: char as "{}",
+    fn single(self, text: String) -> Result<String, HasParts> {
+        Ok(text)
     }
 
-    fn serialize_str(self, value: &str) -> Result<String, HasParts> {
-        match value.char_indices().nth(MAX_JSON) {
-            Some((end, _)) => Ok(format!("{}{LEFT_OUT}", &value[..end])),
-            None => Ok(value.to_owned()),
-        }
-    }
-
-    fn serialize_bytes(self, _: &[u8]) -> Result<String, HasParts> {
-        Err(HasParts)
-    }
-
-    fn serialize_none(self) -> Result<String, HasParts> {
+    fn nothing(self) -> Result<String, HasParts> {
         Ok(String::new())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<String, HasParts> {
-        value.serialize(self)
-    }
-
-    fn serialize_unit(self) -> Result<String, HasParts> {
-        Ok(String::new())
-    }
-
-    fn serialize_unit_struct(self, name: &'static str) -> Result<String, HasParts> {
-        Ok(name.to_owned())
-    }
-
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<String, HasParts> {
-        Ok(variant.to_owned())
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<String, HasParts> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<String, HasParts> {
+    fn tagged<T: Serialize + ?Sized>(self, _: &T) -> Result<String, HasParts> {
         Err(HasParts)
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, HasParts> {
+    fn list(self, _: Option<usize>) -> Result<Self::List, HasParts> {
         Err(HasParts)
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, HasParts> {
+    fn variant(self) -> Result<Self::Variant, HasParts> {
         Err(HasParts)
     }
 
-    fn serialize_tuple_struct(
-        self,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeTupleStruct, HasParts> {
+    fn map(self, _: Option<usize>) -> Result<Self::Map, HasParts> {
         Err(HasParts)
     }
 
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeTupleVariant, HasParts> {
-        Err(HasParts)
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, HasParts> {
-        Err(HasParts)
-    }
-
-    fn serialize_struct(
-        self,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeStruct, HasParts> {
-        Err(HasParts)
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeStructVariant, HasParts> {
+    fn record(self) -> Result<Self::Record, HasParts> {
         Err(HasParts)
     }
 }

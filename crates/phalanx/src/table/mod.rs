@@ -9,6 +9,7 @@
 mod cell;
 pub(crate) mod debug;
 mod formats;
+mod reader;
 mod rows;
 
 use crate::__cell;

@@ -3,12 +3,13 @@
 //! Only the rows that are shown are read: of a million structs, ten.
 
 use super::Table;
-use super::cell::{HasParts, cell};
+use super::cell::cell;
+use super::reader::{HasParts, Read, Reader};
 use phalanx_protocol::look::table::{EDGE_ROWS, MAX_ROWS};
 use serde::Serialize;
 use serde::ser::{
     Impossible, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
-    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
+    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant,
 };
 use std::borrow::Cow;
 
@@ -18,9 +19,9 @@ const VALUE: &str = "value";
 
 /// The table of a value; `None` if it has no rows.
 pub(super) fn table(value: &(impl Serialize + ?Sized)) -> Option<Table> {
-    let table = match value.serialize(Rows { total: None }).ok()? {
+    let table = match value.serialize(Read(Rows { total: None })).ok()? {
         // The number of rows was not known.
-        Found::Count(total) => value.serialize(Rows { total: Some(total) }).ok()?,
+        Found::Count(total) => value.serialize(Read(Rows { total: Some(total) })).ok()?,
         found => found,
     };
     match table {
@@ -73,7 +74,7 @@ impl List {
 
     fn element<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<(), HasParts> {
         if self.shows_next() {
-            let mut row = element.serialize(OneRow)?;
+            let mut row = element.serialize(Read(OneRow))?;
             if let Some(key) = self.key.take() {
                 if let [(name @ None, _)] = row.as_mut_slice() {
                     *name = Some(VALUE.into());
@@ -227,247 +228,72 @@ impl SerializeMap for Cells {
     }
 }
 
-/// Defines the methods for values without parts: no list, and a row of one cell.
-macro_rules! scalars {
-    ($($method:ident: $type:ty),+ $(,)?) => {
-        impl Rows {
-            fn scalar<T>(self, _: T) -> Result<Found, HasParts> {
-                Err(HasParts)
-            }
-        }
-        impl OneRow {
-            fn scalar<T: Serialize>(self, value: T) -> Result<Row, HasParts> {
-                Ok(vec![(None, cell(&value))])
-            }
-        }
-        serializers!($($method: $type),+);
-    };
+impl Reader for Rows {
+    type Found = Found;
+    type List = List;
+    type Variant = Impossible<Found, HasParts>;
+    type Map = List;
+    type Record = Single;
+
+    fn single(self, _: String) -> Result<Found, HasParts> {
+        Err(HasParts)
+    }
+
+    fn nothing(self) -> Result<Found, HasParts> {
+        Err(HasParts)
+    }
+
+    fn list(self, length: Option<usize>) -> Result<List, HasParts> {
+        Ok(List::new(self.total.or(length)))
+    }
+
+    fn variant(self) -> Result<Self::Variant, HasParts> {
+        Err(HasParts)
+    }
+
+    fn map(self, length: Option<usize>) -> Result<List, HasParts> {
+        Ok(List::new(self.total.or(length)))
+    }
+
+    fn record(self) -> Result<Single, HasParts> {
+        Ok(Single::default())
+    }
 }
 
-/// Defines the methods that both have in common.
-macro_rules! serializers {
-    ($($method:ident: $type:ty),+) => {
-        impl Serializer for Rows {
-            type Ok = Found;
-            type Error = HasParts;
-            type SerializeSeq = List;
-            type SerializeTuple = List;
-            type SerializeTupleStruct = List;
-            type SerializeTupleVariant = Impossible<Found, HasParts>;
-            type SerializeMap = List;
-            type SerializeStruct = Single;
-            type SerializeStructVariant = Single;
+impl Reader for OneRow {
+    type Found = Row;
+    type List = Cells;
+    type Variant = Cells;
+    type Map = Cells;
+    type Record = Cells;
 
-            $(fn $method(self, value: $type) -> Result<Found, HasParts> {
-                self.scalar(value)
-            })+
+    fn single(self, text: String) -> Result<Row, HasParts> {
+        Ok(vec![(None, text)])
+    }
 
-            fn serialize_none(self) -> Result<Found, HasParts> {
-                Err(HasParts)
-            }
+    fn nothing(self) -> Result<Row, HasParts> {
+        Ok(Row::new())
+    }
 
-            fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Found, HasParts> {
-                value.serialize(self)
-            }
+    fn bytes(self, bytes: &[u8]) -> Result<Row, HasParts> {
+        self.single(cell(bytes))
+    }
 
-            fn serialize_unit(self) -> Result<Found, HasParts> {
-                Err(HasParts)
-            }
+    fn list(self, _: Option<usize>) -> Result<Cells, HasParts> {
+        Ok(Cells::default())
+    }
 
-            fn serialize_unit_struct(self, _: &'static str) -> Result<Found, HasParts> {
-                Err(HasParts)
-            }
+    fn variant(self) -> Result<Cells, HasParts> {
+        Ok(Cells::default())
+    }
 
-            fn serialize_unit_variant(
-                self,
-                _: &'static str,
-                _: u32,
-                _: &'static str,
-            ) -> Result<Found, HasParts> {
-                Err(HasParts)
-            }
+    fn map(self, _: Option<usize>) -> Result<Cells, HasParts> {
+        Ok(Cells::default())
+    }
 
-            fn serialize_newtype_struct<T: Serialize + ?Sized>(
-                self,
-                _: &'static str,
-                value: &T,
-            ) -> Result<Found, HasParts> {
-                value.serialize(self)
-            }
-
-            fn serialize_newtype_variant<T: Serialize + ?Sized>(
-                self,
-                _: &'static str,
-                _: u32,
-                _: &'static str,
-                value: &T,
-            ) -> Result<Found, HasParts> {
-                value.serialize(self)
-            }
-
-            fn serialize_seq(self, length: Option<usize>) -> Result<List, HasParts> {
-                Ok(List::new(self.total.or(length)))
-            }
-
-            fn serialize_tuple(self, length: usize) -> Result<List, HasParts> {
-                Ok(List::new(Some(length)))
-            }
-
-            fn serialize_tuple_struct(
-                self,
-                _: &'static str,
-                length: usize,
-            ) -> Result<List, HasParts> {
-                Ok(List::new(Some(length)))
-            }
-
-            fn serialize_tuple_variant(
-                self,
-                _: &'static str,
-                _: u32,
-                _: &'static str,
-                _: usize,
-            ) -> Result<Self::SerializeTupleVariant, HasParts> {
-                Err(HasParts)
-            }
-
-            fn serialize_map(self, length: Option<usize>) -> Result<List, HasParts> {
-                Ok(List::new(self.total.or(length)))
-            }
-
-            fn serialize_struct(self, _: &'static str, _: usize) -> Result<Single, HasParts> {
-                Ok(Single::default())
-            }
-
-            fn serialize_struct_variant(
-                self,
-                _: &'static str,
-                _: u32,
-                _: &'static str,
-                _: usize,
-            ) -> Result<Single, HasParts> {
-                Ok(Single::default())
-            }
-        }
-
-        impl Serializer for OneRow {
-            type Ok = Row;
-            type Error = HasParts;
-            type SerializeSeq = Cells;
-            type SerializeTuple = Cells;
-            type SerializeTupleStruct = Cells;
-            type SerializeTupleVariant = Cells;
-            type SerializeMap = Cells;
-            type SerializeStruct = Cells;
-            type SerializeStructVariant = Cells;
-
-            $(fn $method(self, value: $type) -> Result<Row, HasParts> {
-                self.scalar(value)
-            })+
-
-            fn serialize_none(self) -> Result<Row, HasParts> {
-                Ok(Row::new())
-            }
-
-            fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Row, HasParts> {
-                value.serialize(self)
-            }
-
-            fn serialize_unit(self) -> Result<Row, HasParts> {
-                Ok(Row::new())
-            }
-
-            fn serialize_unit_struct(self, name: &'static str) -> Result<Row, HasParts> {
-                self.scalar(name)
-            }
-
-            fn serialize_unit_variant(
-                self,
-                _: &'static str,
-                _: u32,
-                variant: &'static str,
-            ) -> Result<Row, HasParts> {
-                self.scalar(variant)
-            }
-
-            fn serialize_newtype_struct<T: Serialize + ?Sized>(
-                self,
-                _: &'static str,
-                value: &T,
-            ) -> Result<Row, HasParts> {
-                value.serialize(self)
-            }
-
-            fn serialize_newtype_variant<T: Serialize + ?Sized>(
-                self,
-                _: &'static str,
-                _: u32,
-                _: &'static str,
-                value: &T,
-            ) -> Result<Row, HasParts> {
-                value.serialize(self)
-            }
-
-            fn serialize_seq(self, _: Option<usize>) -> Result<Cells, HasParts> {
-                Ok(Cells::default())
-            }
-
-            fn serialize_tuple(self, _: usize) -> Result<Cells, HasParts> {
-                Ok(Cells::default())
-            }
-
-            fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Cells, HasParts> {
-                Ok(Cells::default())
-            }
-
-            fn serialize_tuple_variant(
-                self,
-                _: &'static str,
-                _: u32,
-                _: &'static str,
-                _: usize,
-            ) -> Result<Cells, HasParts> {
-                Ok(Cells::default())
-            }
-
-            fn serialize_map(self, _: Option<usize>) -> Result<Cells, HasParts> {
-                Ok(Cells::default())
-            }
-
-            fn serialize_struct(self, _: &'static str, _: usize) -> Result<Cells, HasParts> {
-                Ok(Cells::default())
-            }
-
-            fn serialize_struct_variant(
-                self,
-                _: &'static str,
-                _: u32,
-                _: &'static str,
-                _: usize,
-            ) -> Result<Cells, HasParts> {
-                Ok(Cells::default())
-            }
-        }
-    };
-}
-
-scalars! {
-    serialize_bool: bool,
-    serialize_i8: i8,
-    serialize_i16: i16,
-    serialize_i32: i32,
-    serialize_i64: i64,
-    serialize_i128: i128,
-    serialize_u8: u8,
-    serialize_u16: u16,
-    serialize_u32: u32,
-    serialize_u64: u64,
-    serialize_u128: u128,
-    serialize_f32: f32,
-    serialize_f64: f64,
-    serialize_char: char,
-    serialize_str: &str,
-    serialize_bytes: &[u8],
+    fn record(self) -> Result<Cells, HasParts> {
+        Ok(Cells::default())
+    }
 }
 
 /// A struct that is no list: a table of one row.
@@ -497,6 +323,7 @@ parts!(Single, Found, found: SerializeStruct serialize_field(&'static str),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Serializer;
     use std::cell::Cell;
     use std::collections::BTreeMap;
 

@@ -1,0 +1,204 @@
+//! serde's many kinds of values, as the few that tables tell apart.
+
+use super::cell;
+use serde::Serialize;
+use serde::ser::{
+    self, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+use std::fmt;
+
+/// Reads a value of any kind.
+pub(super) trait Reader: Sized {
+    /// The form in which it is read.
+    type Found;
+    /// Reads the elements of a list or a tuple.
+    type List: SerializeSeq<Ok = Self::Found, Error = HasParts>
+        + SerializeTuple<Ok = Self::Found, Error = HasParts>
+        + SerializeTupleStruct<Ok = Self::Found, Error = HasParts>;
+    /// Reads the fields of a tuple variant.
+    type Variant: SerializeTupleVariant<Ok = Self::Found, Error = HasParts>;
+    /// Reads the entries of a map.
+    type Map: SerializeMap<Ok = Self::Found, Error = HasParts>;
+    /// Reads the fields of a struct.
+    type Record: SerializeStruct<Ok = Self::Found, Error = HasParts>
+        + SerializeStructVariant<Ok = Self::Found, Error = HasParts>;
+
+    /// A value without parts, by its text.
+    fn single(self, text: String) -> Result<Self::Found, HasParts>;
+
+    /// A value that is not there.
+    fn nothing(self) -> Result<Self::Found, HasParts>;
+
+    /// Raw bytes.
+    fn bytes(self, _: &[u8]) -> Result<Self::Found, HasParts> {
+        Err(HasParts)
+    }
+
+    /// A variant with one value.
+    fn tagged<T: Serialize + ?Sized>(self, value: &T) -> Result<Self::Found, HasParts> {
+        value.serialize(Read(self))
+    }
+
+    /// A list, with its length if that is known.
+    fn list(self, length: Option<usize>) -> Result<Self::List, HasParts>;
+
+    /// A tuple variant.
+    fn variant(self) -> Result<Self::Variant, HasParts>;
+
+    /// A map, with its length if that is known.
+    fn map(self, length: Option<usize>) -> Result<Self::Map, HasParts>;
+
+    /// A struct.
+    fn record(self) -> Result<Self::Record, HasParts>;
+}
+
+/// The value is none of the kinds that its reader takes, or none of serde's.
+#[derive(Debug)]
+pub(super) struct HasParts;
+
+impl fmt::Display for HasParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a single value")
+    }
+}
+
+impl std::error::Error for HasParts {}
+
+impl ser::Error for HasParts {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
+/// A reader as serde calls it.
+pub(super) struct Read<R>(pub(super) R);
+
+/// Defines the methods for values whose text is that of a formatting trait.
+macro_rules! formatted {
+    ($($method:ident: $type:ty as $format:literal),+ $(,)?) => {
+        $(fn $method(self, value: $type) -> Result<R::Found, HasParts> {
+            self.0.single(format!($format, value))
+        })+
+    };
+}
+
+impl<R: Reader> Serializer for Read<R> {
+    type Ok = R::Found;
+    type Error = HasParts;
+    type SerializeSeq = R::List;
+    type SerializeTuple = R::List;
+    type SerializeTupleStruct = R::List;
+    type SerializeTupleVariant = R::Variant;
+    type SerializeMap = R::Map;
+    type SerializeStruct = R::Record;
+    type SerializeStructVariant = R::Record;
+
+    formatted! {
+        serialize_bool: bool as "{}",
+        serialize_i8: i8 as "{}",
+        serialize_i16: i16 as "{}",
+        serialize_i32: i32 as "{}",
+        serialize_i64: i64 as "{}",
+        serialize_i128: i128 as "{}",
+        serialize_u8: u8 as "{}",
+        serialize_u16: u16 as "{}",
+        serialize_u32: u32 as "{}",
+        serialize_u64: u64 as "{}",
+        serialize_u128: u128 as "{}",
+        serialize_f32: f32 as "{:?}",
+        serialize_f64: f64 as "{:?}",
+        serialize_char: char as "{}",
+    }
+
+    fn serialize_str(self, value: &str) -> Result<R::Found, HasParts> {
+        self.0.single(cell::short(value))
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<R::Found, HasParts> {
+        self.0.bytes(value)
+    }
+
+    fn serialize_none(self) -> Result<R::Found, HasParts> {
+        self.0.nothing()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<R::Found, HasParts> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<R::Found, HasParts> {
+        self.0.nothing()
+    }
+
+    fn serialize_unit_struct(self, name: &'static str) -> Result<R::Found, HasParts> {
+        self.0.single(name.to_owned())
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<R::Found, HasParts> {
+        self.0.single(variant.to_owned())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<R::Found, HasParts> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<R::Found, HasParts> {
+        self.0.tagged(value)
+    }
+
+    fn serialize_seq(self, length: Option<usize>) -> Result<R::List, HasParts> {
+        self.0.list(length)
+    }
+
+    fn serialize_tuple(self, length: usize) -> Result<R::List, HasParts> {
+        self.0.list(Some(length))
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<R::List, HasParts> {
+        self.0.list(Some(length))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<R::Variant, HasParts> {
+        self.0.variant()
+    }
+
+    fn serialize_map(self, length: Option<usize>) -> Result<R::Map, HasParts> {
+        self.0.map(length)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<R::Record, HasParts> {
+        self.0.record()
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<R::Record, HasParts> {
+        self.0.record()
+    }
+}
