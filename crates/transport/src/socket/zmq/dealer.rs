@@ -1,9 +1,9 @@
 use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Guards, Kind, SocketOptions};
 use futures::channel::mpsc;
 use std::path::Path;
 use std::time::Duration;
-use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError};
+use zeromq::{DealerSocket, Socket, SocketEvent, SocketSend, ZmqError};
 
 /// First and longest pause between two attempts to connect again.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
@@ -14,8 +14,7 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 pub(crate) struct Dealer {
     socket: DealerSocket,
     monitor: mpsc::Receiver<SocketEvent>,
-    guards: Vec<Guard>,
-    greeting_limit: Duration,
+    guards: Guards,
     endpoint: Option<Endpoint>,
     /// Another address at which the peer may be.
     otherwise: Option<Endpoint>,
@@ -30,8 +29,7 @@ impl Dealer {
         Self {
             socket,
             monitor,
-            guards: Vec::new(),
-            greeting_limit: options.greeting_limit,
+            guards: Guards::new(Kind::Dealer, options),
             endpoint: None,
             otherwise: options.otherwise.clone(),
             connected: true,
@@ -42,19 +40,11 @@ impl Dealer {
 
 impl Driver for Dealer {
     async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        let (endpoint, guard) = super::bind(
-            &mut self.socket,
-            endpoint,
-            Kind::Dealer,
-            self.greeting_limit,
-        )
-        .await?;
-        self.guards.push(guard);
-        Ok(endpoint)
+        self.guards.bind(&mut self.socket, endpoint).await
     }
 
     fn shortcut(&self) -> Option<&Path> {
-        self.guards.first().map(Guard::inner)
+        self.guards.shortcut()
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
@@ -91,19 +81,13 @@ impl Driver for Dealer {
                 }
                 continue;
             }
-            tokio::select! {
-                message = self.socket.recv() => match message {
-                    Ok(message) => return Event::Message(message.into_vec()),
-                    Err(_) => tokio::task::yield_now().await,
-                },
-                event = super::next_event(&mut self.monitor) => {
-                    match &event {
-                        Event::Disconnected(_) => self.connected = self.endpoint.is_none(),
-                        _ => self.pause = BACKOFF[0],
-                    }
-                    return event;
-                }
+            let event = super::received(&mut self.socket, &mut self.monitor).await;
+            match &event {
+                Event::Message(_) => {}
+                Event::Disconnected(_) => self.connected = self.endpoint.is_none(),
+                _ => self.pause = BACKOFF[0],
             }
+            return event;
         }
     }
 
@@ -111,6 +95,6 @@ impl Driver for Dealer {
         let backend = super::backend(&self.socket);
         let guards = self.guards;
         drop(self.socket);
-        super::flushed(backend, limit).await && super::close(guards, limit).await
+        super::flushed(backend, limit).await && guards.close(limit).await
     }
 }

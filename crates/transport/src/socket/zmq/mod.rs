@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use phalanx_sys::limits;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use zeromq::util::PeerIdentity;
@@ -36,29 +37,69 @@ fn zmq_options(options: &SocketOptions) -> zeromq::SocketOptions {
     zmq
 }
 
-/// Lets a guard listen, and zeromq behind it.
-async fn bind<S: zeromq::Socket>(
-    socket: &mut S,
-    endpoint: &Endpoint,
+/// The listeners of a socket: a guard each, and zeromq behind it.
+struct Guards {
+    all: Vec<Guard>,
     kind: Kind,
     greeting_limit: Duration,
-) -> Result<(Endpoint, Guard), BindError> {
-    let bound = Bound::new(endpoint).await?;
-    let behind = socket.bind(&bound.inner.to_string()).await;
-    behind.map_err(|error| BindError {
-        endpoint: endpoint.clone(),
-        reason: reason(&error),
-    })?;
-    Ok((bound.endpoint.clone(), bound.accept(kind, greeting_limit)))
 }
 
-/// Closes guards whose zeromq sockets are closed.
-async fn close(guards: Vec<Guard>, limit: Duration) -> bool {
-    let mut all = true;
-    for guard in guards {
-        all &= guard.close(limit).await;
+impl Guards {
+    /// None yet, for a socket of that kind.
+    fn new(kind: Kind, options: &SocketOptions) -> Self {
+        Self {
+            all: Vec::new(),
+            kind,
+            greeting_limit: options.greeting_limit,
+        }
     }
-    all
+
+    /// Lets another guard listen, and zeromq behind it.
+    async fn bind<S: zeromq::Socket>(
+        &mut self,
+        socket: &mut S,
+        endpoint: &Endpoint,
+    ) -> Result<Endpoint, BindError> {
+        let bound = Bound::new(endpoint).await?;
+        let behind = socket.bind(&bound.inner.to_string()).await;
+        behind.map_err(|error| BindError {
+            endpoint: endpoint.clone(),
+            reason: reason(&error),
+        })?;
+        let taken = bound.endpoint.clone();
+        self.all.push(bound.accept(self.kind, self.greeting_limit));
+        Ok(taken)
+    }
+
+    /// The Unix socket behind the first.
+    fn shortcut(&self) -> Option<&Path> {
+        self.all.first().map(Guard::inner)
+    }
+
+    /// Closes guards whose zeromq socket is closed.
+    async fn close(self, limit: Duration) -> bool {
+        let mut all = true;
+        for guard in self.all {
+            all &= guard.close(limit).await;
+        }
+        all
+    }
+}
+
+/// The next message that a socket gives, or event of its connections. Cancel-safe.
+async fn received<S: zeromq::SocketRecv>(
+    socket: &mut S,
+    monitor: &mut mpsc::Receiver<SocketEvent>,
+) -> Event {
+    loop {
+        tokio::select! {
+            message = socket.recv() => match message {
+                Ok(message) => return Event::Message(message.into_vec()),
+                Err(_) => tokio::task::yield_now().await,
+            },
+            event = next_event(monitor) => return event,
+        }
+    }
 }
 
 async fn connect<S: zeromq::Socket>(

@@ -1,6 +1,6 @@
 use super::super::driver::{Driver, Sent};
 use super::{
-    BindError, ConnectError, Endpoint, Event, Frames, Guard, Identity, Kind, SocketOptions,
+    BindError, ConnectError, Endpoint, Event, Frames, Guards, Identity, Kind, SocketOptions,
 };
 use futures::channel::mpsc;
 use std::collections::HashSet;
@@ -13,8 +13,7 @@ use zeromq::{Socket, SocketEvent, SocketRecv, SocketSend, XPubSocket};
 pub(crate) struct Publisher {
     socket: XPubSocket,
     monitor: mpsc::Receiver<SocketEvent>,
-    guards: Vec<Guard>,
-    greeting_limit: Duration,
+    guards: Guards,
     /// The connected peers.
     peers: HashSet<Identity>,
 }
@@ -26,8 +25,7 @@ impl Publisher {
         Self {
             socket,
             monitor,
-            guards: Vec::new(),
-            greeting_limit: options.greeting_limit,
+            guards: Guards::new(Kind::Pub, options),
             peers: HashSet::new(),
         }
     }
@@ -35,10 +33,7 @@ impl Publisher {
 
 impl Driver for Publisher {
     async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        let (endpoint, guard) =
-            super::bind(&mut self.socket, endpoint, Kind::Pub, self.greeting_limit).await?;
-        self.guards.push(guard);
-        Ok(endpoint)
+        self.guards.bind(&mut self.socket, endpoint).await
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
@@ -96,6 +91,6 @@ impl Driver for Publisher {
             }
         }
         drop(self.socket);
-        super::close(self.guards, limit).await
+        self.guards.close(limit).await
     }
 }

@@ -1,15 +1,14 @@
 use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Guards, Kind, SocketOptions};
 use futures::channel::mpsc;
 use std::path::Path;
 use std::time::Duration;
-use zeromq::{RouterSocket, Socket, SocketEvent, SocketRecv, SocketSend};
+use zeromq::{RouterSocket, Socket, SocketEvent, SocketSend};
 
 pub(crate) struct Router {
     socket: RouterSocket,
     monitor: mpsc::Receiver<SocketEvent>,
-    guards: Vec<Guard>,
-    greeting_limit: Duration,
+    guards: Guards,
 }
 
 impl Router {
@@ -19,27 +18,18 @@ impl Router {
         Self {
             socket,
             monitor,
-            guards: Vec::new(),
-            greeting_limit: options.greeting_limit,
+            guards: Guards::new(Kind::Router, options),
         }
     }
 }
 
 impl Driver for Router {
     async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        let (endpoint, guard) = super::bind(
-            &mut self.socket,
-            endpoint,
-            Kind::Router,
-            self.greeting_limit,
-        )
-        .await?;
-        self.guards.push(guard);
-        Ok(endpoint)
+        self.guards.bind(&mut self.socket, endpoint).await
     }
 
     fn shortcut(&self) -> Option<&Path> {
-        self.guards.first().map(Guard::inner)
+        self.guards.shortcut()
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
@@ -63,21 +53,13 @@ impl Driver for Router {
     }
 
     async fn recv(&mut self) -> Event {
-        loop {
-            tokio::select! {
-                message = self.socket.recv() => match message {
-                    Ok(message) => return Event::Message(message.into_vec()),
-                    Err(_) => tokio::task::yield_now().await,
-                },
-                event = super::next_event(&mut self.monitor) => return event,
-            }
-        }
+        super::received(&mut self.socket, &mut self.monitor).await
     }
 
     async fn close(self, limit: Duration) -> bool {
         let backend = super::backend(&self.socket);
         let guards = self.guards;
         drop(self.socket);
-        super::flushed(backend, limit).await && super::close(guards, limit).await
+        super::flushed(backend, limit).await && guards.close(limit).await
     }
 }

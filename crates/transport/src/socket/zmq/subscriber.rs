@@ -1,16 +1,15 @@
 use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Guard, Kind, SocketOptions};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Guards, Kind, SocketOptions};
 use futures::channel::mpsc;
 use std::path::Path;
 use std::time::Duration;
-use zeromq::{Socket, SocketEvent, SocketRecv, SubSocket};
+use zeromq::{Socket, SocketEvent, SubSocket};
 
 /// Subscribed to everything; connects again by itself.
 pub(crate) struct Subscriber {
     socket: SubSocket,
     monitor: mpsc::Receiver<SocketEvent>,
-    guards: Vec<Guard>,
-    greeting_limit: Duration,
+    guards: Guards,
     subscribed: bool,
 }
 
@@ -21,8 +20,7 @@ impl Subscriber {
         Self {
             socket,
             monitor,
-            guards: Vec::new(),
-            greeting_limit: options.greeting_limit,
+            guards: Guards::new(Kind::Sub, options),
             subscribed: false,
         }
     }
@@ -46,14 +44,11 @@ impl Driver for Subscriber {
             endpoint: endpoint.clone(),
             reason,
         })?;
-        let (endpoint, guard) =
-            super::bind(&mut self.socket, endpoint, Kind::Sub, self.greeting_limit).await?;
-        self.guards.push(guard);
-        Ok(endpoint)
+        self.guards.bind(&mut self.socket, endpoint).await
     }
 
     fn shortcut(&self) -> Option<&Path> {
-        self.guards.first().map(Guard::inner)
+        self.guards.shortcut()
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(), ConnectError> {
@@ -73,15 +68,7 @@ impl Driver for Subscriber {
     }
 
     async fn recv(&mut self) -> Event {
-        loop {
-            tokio::select! {
-                message = self.socket.recv() => match message {
-                    Ok(message) => return Event::Message(message.into_vec()),
-                    Err(_) => tokio::task::yield_now().await,
-                },
-                event = super::next_event(&mut self.monitor) => return event,
-            }
-        }
+        super::received(&mut self.socket, &mut self.monitor).await
     }
 
     async fn close(self, _limit: Duration) -> bool {
