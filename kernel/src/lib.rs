@@ -5,6 +5,7 @@
 //! | [`session`] | which request is served when; the loop around it |
 //! | [`channel`] | the five channels |
 //! | [`comm`] | widgets and other conversations between code and frontends |
+//! | [`actor`] | requests to a task that owns something |
 //! | [`cell`] | a cell as an ordered list of directives |
 //! | [`command`] | `:` commands: what there is, what was typed |
 //! | [`magic`] | magics: what was typed, what it means |
@@ -15,6 +16,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod actor;
 pub mod cell;
 pub mod channel;
 pub mod cli;

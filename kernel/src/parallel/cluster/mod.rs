@@ -26,6 +26,7 @@ pub use registry::{ClusterRecord, Registry, began};
 pub use revival::Revivals;
 pub use settings::{ClusterSettings, fresh_id, profiles_path};
 
+use crate::actor::Requests;
 use crate::magic::Targets;
 use crate::run::Programs;
 use phalanx_client::Client;
@@ -34,15 +35,14 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::MimeBundle;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// The handle on the cluster; clones share it. The cluster ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// Unbounded: a user's actions.
-    orders: mpsc::UnboundedSender<Order>,
+    requests: Requests<Order>,
 }
 
 /// A cluster that has come up.
@@ -122,10 +122,10 @@ enum Order {
 impl Cluster {
     /// No cluster yet.
     pub fn new(programs: Programs) -> (Self, JoinHandle<()>) {
-        let (orders, received) = mpsc::unbounded_channel();
+        let (requests, received) = Requests::new();
         // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(programs, received));
-        (Self { orders }, task)
+        (Self { requests }, task)
     }
 
     /// Starts a controller and engines, one a core unless a number is given, and waits until they
@@ -138,13 +138,13 @@ impl Cluster {
         request: StartRequest,
         interrupted: CancellationToken,
     ) -> Result<Started, Failure> {
-        self.ask(|reply| Order::Start {
-            request,
-            interrupted,
-            reply,
-        })
-        .await
-        .unwrap_or_else(|| Err(ending()))
+        self.requests
+            .attempt(|reply| Order::Start {
+                request,
+                interrupted,
+                reply,
+            })
+            .await
     }
 
     /// Ends the cluster, once its engines are gone; one that was started elsewhere goes on.
@@ -152,9 +152,7 @@ impl Cluster {
     /// # Errors
     /// When there is none.
     pub async fn stop(&self) -> Result<Stopped, Failure> {
-        self.ask(|reply| Order::Stop { reply })
-            .await
-            .unwrap_or_else(|| Err(ending()))
+        self.requests.attempt(|reply| Order::Stop { reply }).await
     }
 
     /// Starts or ends engines until there are so many; how many there were, and are.
@@ -166,13 +164,13 @@ impl Cluster {
         engines: usize,
         interrupted: CancellationToken,
     ) -> Result<(usize, usize), Failure> {
-        self.ask(|reply| Order::Scale {
-            engines,
-            interrupted,
-            reply,
-        })
-        .await
-        .unwrap_or_else(|| Err(ending()))
+        self.requests
+            .attempt(|reply| Order::Scale {
+                engines,
+                interrupted,
+                reply,
+            })
+            .await
     }
 
     /// Begins anew with empty engines under the same ids; how many.
@@ -184,13 +182,13 @@ impl Cluster {
         targets: Option<Targets>,
         interrupted: CancellationToken,
     ) -> Result<usize, Failure> {
-        self.ask(|reply| Order::Restart {
-            targets,
-            interrupted,
-            reply,
-        })
-        .await
-        .unwrap_or_else(|| Err(ending()))
+        self.requests
+            .attempt(|reply| Order::Restart {
+                targets,
+                interrupted,
+                reply,
+            })
+            .await
     }
 
     /// Uses a cluster that was started elsewhere; its name and how many engines it has.
@@ -202,45 +200,34 @@ impl Cluster {
         to: Option<String>,
         interrupted: CancellationToken,
     ) -> Result<(String, usize), Failure> {
-        self.ask(|reply| Order::Connect {
-            to,
-            interrupted,
-            reply,
-        })
-        .await
-        .unwrap_or_else(|| Err(ending()))
+        self.requests
+            .attempt(|reply| Order::Connect {
+                to,
+                interrupted,
+                reply,
+            })
+            .await
     }
 
     /// The processes of the engines that were started here and live.
     pub async fn pids(&self) -> Vec<(EngineId, u32)> {
-        self.ask(|reply| Order::Pids { reply })
+        self.requests
+            .ask(|reply| Order::Pids { reply })
             .await
             .unwrap_or_default()
     }
 
     /// The status, as a table.
     pub async fn status(&self) -> MimeBundle {
-        self.ask(|reply| Order::Status { reply })
+        self.requests
+            .ask(|reply| Order::Status { reply })
             .await
             .unwrap_or_default()
     }
 
     /// The client of the running cluster.
     pub async fn client(&self) -> Option<Client> {
-        self.ask(|reply| Order::Client { reply }).await?
-    }
-
-    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        self.orders.send(order(reply)).ok()?;
-        answer.await.ok()
-    }
-}
-
-fn ending() -> Failure {
-    Failure::Environment {
-        message: "the kernel is ending".to_owned(),
-        hint: None,
+        self.requests.ask(|reply| Order::Client { reply }).await?
     }
 }
 

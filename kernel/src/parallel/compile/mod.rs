@@ -5,6 +5,7 @@ mod adopt;
 mod lineage;
 
 use super::artifacts::Artifacts;
+use crate::actor::{Requests, ending};
 use crate::run::{CellContext, Moved, Programs};
 use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -12,14 +13,13 @@ use phalanx_protocol::id::{ArtifactHash, DependenciesId, StateId};
 use phalanx_protocol::parallel::{Dependencies, Lineage};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// The handle on the evaluator for engines; clones share it. Its process ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Compiler {
-    /// Unbounded: a user's cells, and at most one request per engine that was in another state.
-    orders: mpsc::UnboundedSender<Order>,
+    requests: Requests<Order>,
 }
 
 /// A cell compiled from one state.
@@ -101,15 +101,15 @@ enum Order {
 impl Compiler {
     /// A compiler whose process is started when it is first wanted.
     pub(crate) fn start(programs: Programs, artifacts: Artifacts) -> (Self, JoinHandle<()>) {
-        let (orders, received) = mpsc::unbounded_channel();
+        let (requests, received) = Requests::new();
         // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(programs, artifacts, received));
-        (Self { orders }, task)
+        (Self { requests }, task)
     }
 
     /// Starts the process behind the caller's back.
     pub fn warm(&self) {
-        self.order(Order::Warm);
+        self.requests.send(Order::Warm);
     }
 
     /// Compiles a cell. Cargo's progress is shown in `context`'s cell, if there is one.
@@ -121,13 +121,13 @@ impl Compiler {
         task: Task,
         context: Option<CellContext>,
     ) -> Result<Compilation, Failure> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Compile {
-            task,
-            context,
-            reply,
-        });
-        answer.await.unwrap_or_else(|_| Err(ending()))
+        self.requests
+            .attempt(|reply| Order::Compile {
+                task,
+                context,
+                reply,
+            })
+            .await
     }
 
     /// Adds a dependency for all states from now on.
@@ -135,13 +135,13 @@ impl Compiler {
     /// # Errors
     /// When it cannot be resolved or built.
     pub async fn add_dependency(&self, spec: String, context: CellContext) -> Result<(), Failure> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::AddDependency {
-            spec,
-            context,
-            reply,
-        });
-        answer.await.unwrap_or_else(|_| Err(ending()))
+        self.requests
+            .attempt(|reply| Order::AddDependency {
+                spec,
+                context,
+                reply,
+            })
+            .await
     }
 
     /// Compiles the cells that led to a state which another client has made, running none of them.
@@ -154,57 +154,49 @@ impl Compiler {
         lineage: Lineage,
         context: Option<CellContext>,
     ) -> Result<(), Failure> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Adopt {
-            lineage: Box::new(lineage),
-            context,
-            reply,
-        });
-        answer.await.unwrap_or_else(|_| Err(ending()))
+        self.requests
+            .attempt(|reply| Order::Adopt {
+                lineage: Box::new(lineage),
+                context,
+                reply,
+            })
+            .await
     }
 
     /// Returns true if cells can be compiled from a state.
     pub async fn knows(&self, state: StateId) -> bool {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Knows { state, reply });
-        answer.await.unwrap_or_default()
+        self.requests
+            .ask(|reply| Order::Knows { state, reply })
+            .await
+            .unwrap_or_default()
     }
 
     /// The names of the variables in a state, as far as they are known.
     pub async fn variables(&self, state: StateId) -> Vec<String> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Variables { state, reply });
-        answer.await.unwrap_or_default()
+        self.requests
+            .ask(|reply| Order::Variables { state, reply })
+            .await
+            .unwrap_or_default()
     }
 
     /// The cells that have moved the variables that are gone in a state.
     pub async fn moved(&self, state: StateId) -> Moved {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Moved { state, reply });
-        answer.await.unwrap_or_default()
+        self.requests
+            .ask(|reply| Order::Moved { state, reply })
+            .await
+            .unwrap_or_default()
     }
 
     /// The cells that led to a state, the first one first, as far as they are known.
     pub async fn sources(&self, state: StateId) -> Vec<Arc<str>> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Sources { state, reply });
-        answer.await.unwrap_or_default()
+        self.requests
+            .ask(|reply| Order::Sources { state, reply })
+            .await
+            .unwrap_or_default()
     }
 
     /// Stops what is being compiled, if anything is.
     pub fn interrupt(&self) {
-        self.order(Order::Interrupt);
-    }
-
-    fn order(&self, order: Order) {
-        // The actor ends only with the kernel; then nobody waits for an answer any more.
-        let _ = self.orders.send(order);
-    }
-}
-
-fn ending() -> Failure {
-    Failure::Environment {
-        message: "the kernel is ending".to_owned(),
-        hint: None,
+        self.requests.send(Order::Interrupt);
     }
 }

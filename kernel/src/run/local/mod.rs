@@ -6,6 +6,7 @@ mod state;
 pub use state::Scope;
 
 use super::{CellContext, Moved, Programs, Surroundings};
+use crate::actor::Requests;
 use phalanx_protocol::evaluator::{Answer, Evaluated, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Setting;
@@ -16,8 +17,7 @@ use tokio::task::JoinHandle;
 /// The handle on the local namespace; clones share it. Its processes end with the last clone.
 #[derive(Clone, Debug)]
 pub struct Local {
-    /// Unbounded: a user's actions, one at a time.
-    orders: mpsc::UnboundedSender<Order>,
+    requests: Requests<Order>,
     variables: watch::Receiver<Vec<String>>,
     moved: watch::Receiver<Moved>,
     toolchain: watch::Receiver<Option<Toolchain>>,
@@ -60,7 +60,7 @@ impl Local {
         surroundings: Surroundings,
         calls: mpsc::UnboundedSender<CellCall>,
     ) -> (Self, JoinHandle<()>) {
-        let (orders, received) = mpsc::unbounded_channel();
+        let (requests, received) = Requests::new();
         let (names, variables) = watch::channel(Vec::new());
         let (gone, moved) = watch::channel(Moved::default());
         let (ready, toolchain) = watch::channel(None);
@@ -73,7 +73,7 @@ impl Local {
             (names, gone, ready),
         ));
         let local = Self {
-            orders,
+            requests,
             variables,
             moved,
             toolchain,
@@ -90,29 +90,27 @@ impl Local {
         context: &CellContext,
         source: String,
     ) -> Result<Evaluated, Failure> {
-        let (reply, answer) = oneshot::channel();
         let context = context.clone();
-        self.order(Order::Evaluate {
+        let evaluate = |reply| Order::Evaluate {
             context,
             source,
             reply,
-        });
-        match answer.await {
-            Ok(Ok(Answer::Evaluated(evaluated))) => Ok(evaluated),
+        };
+        Ok(match self.requests.attempt(evaluate).await? {
+            Answer::Evaluated(evaluated) => evaluated,
             // The cell outlived its evaluator.
-            Ok(Ok(_)) => Ok(Evaluated::default()),
-            Ok(Err(failure)) => Err(failure),
-            Err(_) => Err(ending()),
-        }
+            _ => Evaluated::default(),
+        })
     }
 
     /// Lets the code hear what frontends have done, on behalf of this request; its outputs, and a
     /// failure, are published under that. Returns once it has heard, at once while a cell is on.
     pub async fn hear(&self, context: CellContext) {
-        let (heard, wait) = oneshot::channel();
-        self.order(Order::Hear { context, heard });
-        // Dropped unused, the runtime is gone and hears nothing.
-        let _ = wait.await;
+        // Not answered, the runtime is gone and hears nothing.
+        let _ = self
+            .requests
+            .ask(|heard| Order::Hear { context, heard })
+            .await;
     }
 
     /// The sources that were evaluated, in order, and the one that is being evaluated.
@@ -128,9 +126,7 @@ impl Local {
 
     /// Returns what a cell that is being written may use.
     pub async fn scope(&self) -> Scope {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Scope(reply));
-        answer.await.unwrap_or_default()
+        self.requests.ask(Order::Scope).await.unwrap_or_default()
     }
 
     /// The toolchain that compiles cells, once the evaluator has started.
@@ -150,28 +146,16 @@ impl Local {
 
     /// Has the runtime take over a setting; new runtimes learn it from the surroundings.
     pub fn set(&self, setting: Setting) {
-        self.order(Order::Set(setting));
+        self.requests.send(Order::Set(setting));
     }
 
     /// Turns snapshots of the process that runs the cells on or off.
     pub fn set_snapshots(&self, on: bool) {
-        self.order(Order::Snapshots { on });
+        self.requests.send(Order::Snapshots { on });
     }
 
     /// Stops the running cell; without one, nothing happens.
     pub fn interrupt(&self) {
-        self.order(Order::Interrupt);
-    }
-
-    fn order(&self, order: Order) {
-        // The actor ends only with the kernel; then nobody waits for an answer any more.
-        let _ = self.orders.send(order);
-    }
-}
-
-fn ending() -> Failure {
-    Failure::Environment {
-        message: "the kernel is ending".to_owned(),
-        hint: None,
+        self.requests.send(Order::Interrupt);
     }
 }
