@@ -6,16 +6,15 @@ Prints, as JSON, what came out.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import ipyparallel
 from ipyparallel_client import start_controller
 from kernel import running
+from processes import process
 
 # Seconds until an engine must have joined, and for each request after that.
 JOIN_TIMEOUT = 90
@@ -24,17 +23,6 @@ TIMEOUT = 30
 PING = 250
 
 DATES = ("submitted", "started", "completed", "received")
-
-
-@contextmanager
-def process(command, **options):
-    """A process that ends with the block."""
-    started = subprocess.Popen(command, **options)
-    try:
-        yield started
-    finally:
-        started.terminate()
-        started.wait(timeout=TIMEOUT)
 
 
 def stock_files(profile):

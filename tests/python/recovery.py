@@ -11,11 +11,11 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import ipyparallel
 from kernel import running
+from processes import process
 
 # Seconds within which whatever is waited for has happened.
 TIMEOUT = 60
@@ -31,18 +31,6 @@ def until(happened, what):
     while not happened():
         if time.monotonic() > deadline:
             raise TimeoutError(what)
-
-
-@contextmanager
-def process(command, **options):
-    """A process that ends with the block."""
-    started = subprocess.Popen(command, **options)
-    try:
-        yield started
-    finally:
-        started.send_signal(signal.SIGCONT)
-        started.terminate()
-        started.wait(timeout=TIMEOUT)
 
 
 class Cluster:

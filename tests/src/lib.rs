@@ -3,8 +3,10 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`prepared`] | our programs, Python and a browser, or the reason why a test is skipped |
+//! | [`harness`] | cases that name what they need, and are skipped without it |
+//! | [`prepared`] | what they may need: our programs, Python, a browser, other programs |
 //! | [`place`] | a folder of a test's own, whose processes end with it |
+//! | [`script`] | a Python script that plays a client |
 //! | [`bounded`] | running a program, but not for ever |
 //! | [`processes`] | finding processes by a mark in their environment |
 //! | [`notebook`] | making notebooks and reading executed ones |
@@ -14,7 +16,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod bounded;
+pub mod harness;
 pub mod notebook;
 pub mod place;
 pub mod prepared;
 pub mod processes;
+pub mod script;

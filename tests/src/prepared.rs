@@ -1,11 +1,21 @@
-//! The preparations of `cargo xtask test`, passed in the environment, or the reason why a test is
-//! skipped.
+//! The preparations of `cargo xtask test`, passed in the environment, and what else cases need of a
+//! machine.
 
+use crate::place::Place;
+use crate::script::Script;
 use std::env;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Something that a case needs: an argument of its function.
+pub trait Need: Sized {
+    /// The reason why a case is skipped without it, and the remedy.
+    const WITHOUT: &'static str;
+
+    /// Finds it.
+    fn find() -> Option<Self>;
+}
 
 /// Our programs, and the Python environment with the clients people use.
 #[derive(Clone, Debug)]
@@ -14,17 +24,17 @@ pub struct Prepared {
     python: PathBuf,
 }
 
-impl Prepared {
-    /// Returns the preparations; without them the test that asks is skipped, visibly.
-    #[must_use]
-    pub fn get() -> Option<Self> {
+impl Need for Prepared {
+    const WITHOUT: &'static str =
+        "our programs and Python's clients are prepared by `cargo xtask test`";
+
+    fn find() -> Option<Self> {
         let found = path("PHALANX_TEST_BIN").zip(path("PHALANX_TEST_PYTHON"));
-        if found.is_none() {
-            skip("our programs and Python's clients are prepared by `cargo xtask test`");
-        }
         found.map(|(binaries, python)| Self { binaries, python })
     }
+}
 
+impl Prepared {
     /// One of our programs, such as `phalanx-engine`.
     #[must_use]
     pub fn binary(&self, name: &str) -> PathBuf {
@@ -49,6 +59,12 @@ impl Prepared {
         self.python.with_file_name(name)
     }
 
+    /// A script of `tests/python`, in a place of its own.
+    #[must_use]
+    pub fn script(&self, name: &str) -> Script<'_> {
+        Script::new(self, Place::new(), name)
+    }
+
     /// A PATH that begins with our programs and the environment's.
     ///
     /// # Panics
@@ -61,24 +77,107 @@ impl Prepared {
     }
 }
 
-/// A browser, for tests that look at JupyterLab as a person does.
-#[must_use]
-pub fn chromium() -> Option<PathBuf> {
-    let found = path("PHALANX_TEST_CHROMIUM");
-    if found.is_none() {
-        skip("no Chromium on this machine: apt-get install chromium");
+/// A browser, for cases that look at JupyterLab as a person does.
+#[derive(Clone, Debug)]
+pub struct Chromium(pub PathBuf);
+
+impl Need for Chromium {
+    const WITHOUT: &'static str = "no Chromium on this machine: apt-get install chromium";
+
+    fn find() -> Option<Self> {
+        path("PHALANX_TEST_CHROMIUM").map(Self)
     }
-    found
 }
 
 /// The wheel that was packed of our programs.
-#[must_use]
-pub fn wheel() -> Option<PathBuf> {
-    let found = path("PHALANX_TEST_WHEEL");
-    if found.is_none() {
-        skip("the wheel of our programs is packed by `cargo xtask test`");
+#[derive(Clone, Debug)]
+pub struct Wheel(pub PathBuf);
+
+impl Need for Wheel {
+    const WITHOUT: &'static str = "the wheel of our programs is packed by `cargo xtask test`";
+
+    fn find() -> Option<Self> {
+        path("PHALANX_TEST_WHEEL").map(Self)
     }
-    found
+}
+
+/// The programs of OpenSSH.
+#[derive(Clone, Copy, Debug)]
+pub struct Openssh;
+
+impl Need for Openssh {
+    const WITHOUT: &'static str =
+        "no OpenSSH on this machine: apt-get install openssh-server openssh-client";
+
+    fn find() -> Option<Self> {
+        installed(&["ssh", "sshd", "ssh-keygen"]).then_some(Self)
+    }
+}
+
+/// Slurm, whose daemons this user may start.
+#[derive(Clone, Copy, Debug)]
+pub struct Slurm;
+
+impl Need for Slurm {
+    const WITHOUT: &'static str =
+        "no Slurm that can be started here: as root, apt-get install slurm-wlm munge";
+
+    fn find() -> Option<Self> {
+        let programs = ["sbatch", "slurmctld", "slurmd", "munged", "runuser"];
+        let is_root = rustix::process::geteuid().is_root();
+        (is_root && installed(&programs)).then_some(Self)
+    }
+}
+
+/// `mpiexec`.
+#[derive(Clone, Copy, Debug)]
+pub struct Mpi;
+
+impl Need for Mpi {
+    const WITHOUT: &'static str = "no mpiexec on this machine: apt-get install openmpi-bin";
+
+    fn find() -> Option<Self> {
+        installed(&["mpiexec"]).then_some(Self)
+    }
+}
+
+/// The right to mount file systems where nobody else sees them.
+#[derive(Clone, Copy, Debug)]
+pub struct Mounts;
+
+impl Need for Mounts {
+    const WITHOUT: &'static str = "file systems are mounted by root alone";
+
+    fn find() -> Option<Self> {
+        unshares(&["--mount"]).then_some(Self)
+    }
+}
+
+/// User namespaces, in which a program gets another host name.
+#[derive(Clone, Copy, Debug)]
+pub struct UserNamespaces;
+
+impl Need for UserNamespaces {
+    const WITHOUT: &'static str = "this machine allows no user namespaces";
+
+    fn find() -> Option<Self> {
+        unshares(&["--user", "--uts"]).then_some(Self)
+    }
+}
+
+fn installed(programs: &[&str]) -> bool {
+    let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
+    let is_here = |program: &&str| {
+        let mut paths = folders.iter().map(|folder| Path::new(folder).join(program));
+        paths.any(|path| path.exists())
+    };
+    programs.iter().all(is_here)
+}
+
+fn unshares(what: &[&str]) -> bool {
+    let mut probe = Command::new("unshare");
+    probe.args(what).arg("true").stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
 }
 
 /// A file of the checkout.
@@ -89,20 +188,6 @@ pub fn checkout(relative: impl AsRef<Path>) -> PathBuf {
     let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let root = Path::new(&package).join("..");
     root.canonicalize().unwrap_or(root).join(relative)
-}
-
-/// Reports that the running test is skipped, with the reason; `cargo xtask test` counts and prints these.
-pub fn skip(reason: &str) {
-    let thread = std::thread::current();
-    let line = format!("{}: {reason}\n", thread.name().unwrap_or("a test"));
-    eprint!("skipped: {line}");
-    if let Some(list) = path("PHALANX_TEST_SKIPS") {
-        let opened = OpenOptions::new().append(true).create(true).open(list);
-        // One short write, so that tests running at once do not mix their lines.
-        opened
-            .and_then(|mut list| list.write_all(line.as_bytes()))
-            .expect("the list of skipped tests can be written");
-    }
 }
 
 fn path(variable: &str) -> Option<PathBuf> {

@@ -2,14 +2,19 @@
 //! so, it is added, and they run.
 
 use phalanx_tests::bounded::{self, Finished};
+use phalanx_tests::harness::skip;
 use phalanx_tests::notebook::{Executed, write};
 use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout, skip};
+use phalanx_tests::prepared::{Prepared, checkout};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    the_standard_librarys_source_is_added_where_it_is_missing(prepared: Prepared)
+}
 
 /// Longest time for copying a toolchain, or for one notebook, whose first cell builds the library.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -25,12 +30,11 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// Copies the user's default toolchain; `None`, and the test is skipped, without rustup.
-    fn new(place: &'a Place, prepared: &'a Prepared) -> Option<Self> {
+    /// Copies the user's default toolchain; the case is skipped without rustup.
+    fn new(place: &'a Place, prepared: &'a Prepared) -> Self {
         let machine = Self { place, prepared };
         let Some(toolchain) = default_toolchain(place) else {
             skip("no rustup on this machine: https://rustup.rs");
-            return None;
         };
         let name = toolchain.file_name().expect("a toolchain has a name");
         let copy = place.path("rustup/toolchains").join(name);
@@ -56,7 +60,7 @@ impl<'a> Machine<'a> {
             let _ = bounded::run(rustup.args(remove).arg(name), LIMIT).succeeded();
         }
         assert!(!copy.join("lib/rustlib/src/rust/library").exists());
-        Some(machine)
+        machine
     }
 
     fn command(&self, program: impl AsRef<Path>) -> Command {
@@ -111,15 +115,9 @@ fn path_without(prepared: &Prepared) -> OsString {
     std::env::join_paths(folders).unwrap()
 }
 
-#[test]
-fn the_standard_librarys_source_is_added_where_it_is_missing() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn the_standard_librarys_source_is_added_where_it_is_missing(prepared: Prepared) {
     let place = Place::new();
-    let Some(machine) = Machine::new(&place, &prepared) else {
-        return;
-    };
+    let machine = Machine::new(&place, &prepared);
     let installed = machine
         .phalanx(&["install", "--no-build", "--user"])
         .succeeded();
@@ -144,7 +142,6 @@ fn the_standard_librarys_source_is_added_where_it_is_missing() {
         && evalue.contains("could not install rust-src")
     {
         skip("rustup has no network here");
-        return;
     }
     assert_eq!(executed.finished.code, Some(0), "{:#?}", executed.finished);
     assert_eq!(executed.cell("cell-1").text(), "42");

@@ -1,10 +1,12 @@
 //! Whatever a cell does to the process it runs in, the variables from before it are there.
 
-use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout, skip};
+use phalanx_tests::prepared::Prepared;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    a_crash_costs_one_cell(prepared: Prepared)
+}
 
 /// Longest time for all of it; two dependencies are built.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -14,16 +16,8 @@ fn texts(answer: &Value) -> String {
     outputs.filter_map(Value::as_str).collect()
 }
 
-#[test]
-fn a_crash_costs_one_cell() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let place = Place::new();
-    let mut command = place.command(&prepared, prepared.python());
-    command.arg(checkout("tests/python/crashes.py"));
-    let finished = run(&mut command, LIMIT).succeeded();
-    let answers: Value = serde_json::from_str(finished.stdout.trim()).unwrap();
+fn a_crash_costs_one_cell(prepared: Prepared) {
+    let (answers, _) = prepared.script("crashes.py").within(LIMIT).seen();
     let kept = json!(["[1, 2, 3]"]);
     for (crash, status) in [
         ("segfault", "signal 11 (SIGSEGV)"),
@@ -53,7 +47,7 @@ fn a_crash_costs_one_cell() {
         assert_eq!(answer["kept"], kept, "{interrupted}");
     }
     match answers["memory"]["skipped"].as_str() {
-        Some(reason) => skip(reason),
+        Some(reason) => println!("memory: not tried: {reason}"),
         None => {
             let told = texts(&answers["memory"]["outputs"]);
             assert!(told.contains("signal 9"), "{told}");

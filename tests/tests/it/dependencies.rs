@@ -1,24 +1,17 @@
 //! Dependencies that come in the middle of a notebook, locally and on engines.
 
-use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout};
-use serde_json::Value;
+use phalanx_tests::prepared::Prepared;
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    a_dependency_costs_what_it_changes(prepared: Prepared)
+}
 
 /// Longest time for all of it; some thirty crates are built.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-#[test]
-fn a_dependency_costs_what_it_changes() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let place = Place::new();
-    let mut command = place.command(&prepared, prepared.python());
-    command.arg(checkout("tests/python/dependencies.py"));
-    let finished = run(&mut command, LIMIT).succeeded();
-    let answers: Value = serde_json::from_str(finished.stdout.trim()).unwrap();
+fn a_dependency_costs_what_it_changes(prepared: Prepared) {
+    let (answers, _) = prepared.script("dependencies.py").within(LIMIT).seen();
     // Lines that follow one another are built together.
     let built = answers["local"]["dependencies"].as_str().unwrap();
     assert_eq!(built.matches("[built]\n").count(), 1, "{built}");

@@ -1,10 +1,11 @@
 //! Compile errors are about the user's cell, wherever it runs.
 
-use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout};
-use serde_json::Value;
+use phalanx_tests::prepared::Prepared;
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    a_compile_error_is_told_at_its_place_in_the_users_words(prepared: Prepared)
+}
 
 /// Longest time for all of it.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -33,16 +34,8 @@ const OURS: [&str; 5] = [
     "cannot be kept",
 ];
 
-#[test]
-fn a_compile_error_is_told_at_its_place_in_the_users_words() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let place = Place::new();
-    let mut command = place.command(&prepared, prepared.python());
-    command.arg(checkout("tests/python/errors.py"));
-    let finished = run(&mut command, LIMIT).succeeded();
-    let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+fn a_compile_error_is_told_at_its_place_in_the_users_words(prepared: Prepared) {
+    let (seen, _) = prepared.script("errors.py").within(LIMIT).seen();
     let shown = seen["shown"].as_array().expect("cells");
     assert_eq!(shown.len(), 2 * EXPECTED.len());
     for (cell, (line, column, words)) in shown.iter().zip(EXPECTED.iter().cycle()) {

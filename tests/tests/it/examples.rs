@@ -4,13 +4,20 @@ use phalanx_tests::notebook::{Executed, execute};
 use phalanx_tests::place::Place;
 use phalanx_tests::prepared::{Prepared, checkout};
 
+phalanx_tests::cases! {
+    tasks_depend_on_engines_and_on_each_other(prepared: Prepared)
+    ndarrays_travel_by_every_road(prepared: Prepared)
+    results_are_had_as_they_arrive(prepared: Prepared)
+    counts_add_up_over_engines(prepared: Prepared)
+    simulations_agree_with_theory(prepared: Prepared)
+    tasks_are_profiled_and_counted(prepared: Prepared)
+    engines_talk_to_each_other_and_to_servers(prepared: Prepared)
+}
+
 /// Executes a notebook, in a kernel and a place of its own, and hands it to `check`.
-fn example(name: &str, check: impl FnOnce(&Executed)) {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn example(prepared: &Prepared, name: &str, check: impl FnOnce(&Executed)) {
     let place = Place::new();
-    let notebook = execute(&place, &prepared, &checkout("notebooks").join(name));
+    let notebook = execute(&place, prepared, &checkout("notebooks").join(name));
     let finished = &notebook.finished;
     assert_eq!(finished.code, Some(0), "{name}: {finished:#?}");
     check(&notebook);
@@ -43,9 +50,8 @@ fn line<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
     line.split_whitespace().collect()
 }
 
-#[test]
-fn tasks_depend_on_engines_and_on_each_other() {
-    example("dependencies.ipynb", |notebook| {
+fn tasks_depend_on_engines_and_on_each_other(prepared: Prepared) {
+    example(&prepared, "dependencies.ipynb", |notebook| {
         says(notebook, "depend", &["all on engine 0: true"]);
         says(notebook, "depend", &["engines: [0, 0, 0, 0, 0, 0]"]);
         says(notebook, "require", &["sums: [14.0, 14.0, 14.0, 14.0]"]);
@@ -70,7 +76,7 @@ fn tasks_depend_on_engines_and_on_each_other() {
         assert_eq!(either[..3], ["runs", "runs", "on"]);
         says(notebook, "timeout", &["TaskTimeout"]);
     });
-    example("dagdeps.ipynb", |notebook| {
+    example(&prepared, "dagdeps.ipynb", |notebook| {
         says(notebook, "random", &["32 tasks, 96 edges"]);
         says(notebook, "submit", &["32 of 32 done"]);
         let bars = notebook.cell("submit").html();
@@ -84,9 +90,8 @@ fn tasks_depend_on_engines_and_on_each_other() {
     });
 }
 
-#[test]
-fn ndarrays_travel_by_every_road() {
-    example("arrays.ipynb", |notebook| {
+fn ndarrays_travel_by_every_road(prepared: Prepared) {
+    example(&prepared, "arrays.ipynb", |notebook| {
         says(notebook, "functions", &["[[7, 10],\n [15, 22]]"]);
         says(notebook, "functions", &["[3, 7]\n", "[3.0, 7.0]"]);
         says(notebook, "px", &["[10, 22] [0.0, 0.25, 0.5]"]);
@@ -97,9 +102,8 @@ fn ndarrays_travel_by_every_road() {
     });
 }
 
-#[test]
-fn results_are_had_as_they_arrive() {
-    example("itermapresult.ipynb", |notebook| {
+fn results_are_had_as_they_arrive(prepared: Prepared) {
+    example(&prepared, "itermapresult.ipynb", |notebook| {
         let engines = lines(notebook, "direct");
         let here = |engine: usize| format!("engine {engine} is here");
         assert_eq!(engines[..4], (0..4).map(here).collect::<Vec<_>>());
@@ -109,16 +113,15 @@ fn results_are_had_as_they_arrive() {
         says(notebook, "get", &["[10000, 98, 97] … [2, 1, 0]"]);
         says(notebook, "imap", &["the first square above 500 is 529"]);
     });
-    example("customresults.ipynb", |notebook| {
+    example(&prepared, "customresults.ipynb", |notebook| {
         says(notebook, "submit", &["100 items in 50 tasks"]);
         says(notebook, "loop", &["100 items, 100 greetings"]);
         assert_eq!(lines(notebook, "check"), ["true", "550 ms slept"]);
     });
 }
 
-#[test]
-fn counts_add_up_over_engines() {
-    example("wordcount.ipynb", |notebook| {
+fn counts_add_up_over_engines(prepared: Prepared) {
+    example(&prepared, "wordcount.ipynb", |notebook| {
         let begin = r#"[(19, "the"), (17, "of"), (13, "was"), (12, "it"), (8, "a")]"#;
         says(notebook, "count", &[begin]);
         let top = ["   19 the", "   17 of", "   13 was", "   12 it"];
@@ -126,13 +129,13 @@ fn counts_add_up_over_engines() {
         says(notebook, "parallel", &["as without engines: true"]);
         draws(notebook, "plot");
     });
-    example("histogram.ipynb", |notebook| {
+    example(&prepared, "histogram.ipynb", |notebook| {
         says(notebook, "phistogram", &["39999 of 40000 counted"]);
         says(notebook, "check", &["40000 numbers, the same counts: true"]);
         says(notebook, "check", &["68 % within one standard deviation"]);
         draws(notebook, "plot");
     });
-    example("pidigits.ipynb", |notebook| {
+    example(&prepared, "pidigits.ipynb", |notebook| {
         let digits = "3.141592653589793238462643383279…5256375678";
         says(notebook, "digits", &[digits]);
         says(notebook, "one", &["2500 pairs"]);
@@ -142,22 +145,21 @@ fn counts_add_up_over_engines() {
     });
 }
 
-#[test]
-fn simulations_agree_with_theory() {
-    example("montecarlo.ipynb", |notebook| {
+fn simulations_agree_with_theory(prepared: Prepared) {
+    example(&prepared, "montecarlo.ipynb", |notebook| {
         says(notebook, "submit", &["all there: true", "30 prices"]);
         says(notebook, "check", &["less than 1 away: true"]);
         says(notebook, "check", &["dearer with volatility: true"]);
         says(notebook, "check", &["Asian ones cheaper: true"]);
         draws(notebook, "plot");
     });
-    example("randommatrices.ipynb", |notebook| {
+    example(&prepared, "randommatrices.ipynb", |notebook| {
         says(notebook, "known", &["[-1.6180, -0.6180, 0.6180, 1.6180]"]);
         says(notebook, "ensemble", &["4000 distances"]);
         says(notebook, "wigner", &["less than 0.1 away: true"]);
         draws(notebook, "wigner");
     });
-    example("wave.ipynb", |notebook| {
+    example(&prepared, "wave.ipynb", |notebook| {
         says(notebook, "connect", &["engine 0 has rows 0 to 9"]);
         says(notebook, "connect", &["engine 3 has rows 30 to 39"]);
         says(notebook, "compare", &["of 1600 points"]);
@@ -166,16 +168,15 @@ fn simulations_agree_with_theory() {
     });
 }
 
-#[test]
-fn tasks_are_profiled_and_counted() {
-    example("profiler.ipynb", |notebook| {
+fn tasks_are_profiled_and_counted(prepared: Prepared) {
+    example(&prepared, "profiler.ipynb", |notebook| {
         says(notebook, "run", &["64/64", "64 tasks, 2.11 s of naps"]);
         says(notebook, "figures", &["no nap was too short: true"]);
         let bars = "64 bars on 4 engines, one at a time: true";
         says(notebook, "gantt", &[bars]);
         draws(notebook, "gantt");
     });
-    example("throughput.ipynb", |notebook| {
+    example(&prepared, "throughput.ipynb", |notebook| {
         let tasks = notebook.cell("tasks").text();
         let rows = tasks
             .lines()
@@ -192,9 +193,8 @@ fn tasks_are_profiled_and_counted() {
     });
 }
 
-#[test]
-fn engines_talk_to_each_other_and_to_servers() {
-    example("interengine.ipynb", |notebook| {
+fn engines_talk_to_each_other_and_to_servers(prepared: Prepared) {
+    example(&prepared, "interengine.ipynb", |notebook| {
         says(
             notebook,
             "all-to-all",
@@ -206,7 +206,7 @@ fn engines_talk_to_each_other_and_to_servers() {
         says(notebook, "allreduce", &["engine 0 has 499500"]);
         says(notebook, "total", &["[499500, 499500, 499500, 499500]"]);
     });
-    example("merge.ipynb", |notebook| {
+    example(&prepared, "merge.ipynb", |notebook| {
         says(notebook, "remote", &["the same: true"]);
         says(
             notebook,
@@ -215,7 +215,7 @@ fn engines_talk_to_each_other_and_to_servers() {
         );
         says(notebook, "left", &["[[], [], []]"]);
     });
-    example("spider.ipynb", |notebook| {
+    example(&prepared, "spider.ipynb", |notebook| {
         let links = r#"This is page 0: ["/page0", "/page1", "/page2"]"#;
         says(notebook, "fetch", &[links]);
         says(

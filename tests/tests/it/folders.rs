@@ -4,11 +4,14 @@
 use phalanx_tests::bounded;
 use phalanx_tests::notebook::{Executed, write};
 use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout, skip};
+use phalanx_tests::prepared::{Mounts, Prepared, checkout};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    a_folder_that_cannot_be_used_is_named_with_what_moves_it(prepared: Prepared, mounts: Mounts)
+}
 
 /// Longest time for one cell, none of which comes to building anything.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -26,17 +29,7 @@ struct Case<'a> {
     said: &'a [&'a str],
 }
 
-#[test]
-fn a_folder_that_cannot_be_used_is_named_with_what_moves_it() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let mut unshare = Command::new("unshare");
-    let can_mount = unshare.args(["--mount", "true"]).output();
-    if !can_mount.is_ok_and(|output| output.status.success()) {
-        skip("file systems are mounted by root alone");
-        return;
-    }
+fn a_folder_that_cannot_be_used_is_named_with_what_moves_it(prepared: Prepared, _: Mounts) {
     let cases = [
         Case {
             options: "size=900m,noexec",

@@ -1,10 +1,15 @@
 //! evcxr_jupyter's own tour, unmodified, does here what it does there.
 
 use phalanx_tests::bounded;
+use phalanx_tests::harness::skip;
 use phalanx_tests::notebook::Executed;
 use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout, skip};
+use phalanx_tests::prepared::{Prepared, checkout};
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    evcxrs_tour_runs_as_it_is(prepared: Prepared)
+}
 
 /// Longest time for the whole tour: it builds image and tokio.
 const LIMIT: Duration = Duration::from_secs(1500);
@@ -12,11 +17,7 @@ const LIMIT: Duration = Duration::from_secs(1500);
 /// The exit code for a taken port which the tour needs.
 const PORT_TAKEN: i32 = 77;
 
-#[test]
-fn evcxrs_tour_runs_as_it_is() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn evcxrs_tour_runs_as_it_is(prepared: Prepared) {
     let place = Place::new();
     let output = place.path("executed.ipynb");
     let mut command = place.command(&prepared, prepared.python());
@@ -27,7 +28,6 @@ fn evcxrs_tour_runs_as_it_is() {
     let finished = bounded::run(&mut command, LIMIT);
     if finished.code == Some(PORT_TAKEN) {
         skip("the tour's port 6543 is taken");
-        return;
     }
     let tour = Executed::read(finished.succeeded(), &output);
     let received = &tour.finished.stdout;

@@ -4,12 +4,18 @@ use phalanx_tests::notebook::{Executed, execute, write};
 use phalanx_tests::place::Place;
 use phalanx_tests::prepared::{Prepared, checkout};
 
-fn executed(name: &str) -> Option<(Place, Executed)> {
-    let prepared = Prepared::get()?;
+phalanx_tests::cases! {
+    the_asyncresult_notebook_agrees_with_ipyparallel(prepared: Prepared)
+    the_progress_notebook_has_every_square_and_its_bars_finish(prepared: Prepared)
+    every_error_of_a_task_comes_back(prepared: Prepared)
+    what_is_pushed_before_all_else_is_a_variable_of_the_first_cell(prepared: Prepared)
+}
+
+fn executed(prepared: &Prepared, name: &str) -> (Place, Executed) {
     let place = Place::new();
     let notebook = execute(&place, &prepared, &checkout("notebooks").join(name));
     assert_eq!(notebook.finished.code, Some(0), "{:#?}", notebook.finished);
-    Some((place, notebook))
+    (place, notebook)
 }
 
 /// The text of a cell without empty lines: pieces of a stream come one after the other.
@@ -24,11 +30,8 @@ fn says(notebook: &Executed, cell: &str, what: &str) {
     assert!(text.contains(what), "{cell}: {text}");
 }
 
-#[test]
-fn the_asyncresult_notebook_agrees_with_ipyparallel() {
-    let Some((_place, notebook)) = executed("asyncresult.ipynb") else {
-        return;
-    };
+fn the_asyncresult_notebook_agrees_with_ipyparallel(prepared: Prepared) {
+    let (_place, notebook) = executed(&prepared, "asyncresult.ipynb");
     says(&notebook, "pids", "4");
     let known = notebook.cell("pid-map").text();
     assert_eq!(
@@ -70,11 +73,8 @@ fn the_asyncresult_notebook_agrees_with_ipyparallel() {
     says(&notebook, "failures", "[3:apply]Panic: no luck");
 }
 
-#[test]
-fn the_progress_notebook_has_every_square_and_its_bars_finish() {
-    let Some((_place, notebook)) = executed("progress.ipynb") else {
-        return;
-    };
+fn the_progress_notebook_has_every_square_and_its_bars_finish(prepared: Prepared) {
+    let (_place, notebook) = executed(&prepared, "progress.ipynb");
     says(&notebook, "submit", "submitted: true");
     let squares: String = (0..100u64).map(|x| format!("{}, ", x * x)).collect();
     says(&notebook, "iterate", &squares);
@@ -97,11 +97,8 @@ fn the_progress_notebook_has_every_square_and_its_bars_finish() {
     );
 }
 
-#[test]
-fn every_error_of_a_task_comes_back() {
-    let Some((_place, notebook)) = executed("errors.ipynb") else {
-        return;
-    };
+fn every_error_of_a_task_comes_back(prepared: Prepared) {
+    let (_place, notebook) = executed(&prepared, "errors.ipynb");
     says(&notebook, "crash", "[1:apply]RuntimeDied: the call ended");
     says(&notebook, "crash", "SIGABRT");
     says(
@@ -152,11 +149,7 @@ fn every_error_of_a_task_comes_back() {
     says(&notebook, "killed", "Panic: always");
 }
 
-#[test]
-fn what_is_pushed_before_all_else_is_a_variable_of_the_first_cell() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn what_is_pushed_before_all_else_is_a_variable_of_the_first_cell(prepared: Prepared) {
     let place = Place::new();
     let begin = "use phalanx::prelude::*;
 let rc = Cluster::builder().n(2).start_and_connect()?;

@@ -9,6 +9,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+phalanx_tests::cases! {
+    jupyter_installs_the_kernelspec_folder_as_it_is(prepared: Prepared)
+    phalanx_installs_itself_into_the_python_environment(prepared: Prepared)
+}
+
 /// Longest time one command may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -19,11 +24,7 @@ fn listed(mut jupyter: Command) -> Value {
     list["kernelspecs"].clone()
 }
 
-#[test]
-fn jupyter_installs_the_kernelspec_folder_as_it_is() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn jupyter_installs_the_kernelspec_folder_as_it_is(prepared: Prepared) {
     let place = Place::new();
     let jupyter = || {
         let mut jupyter = place.command(&prepared, prepared.python_program("jupyter"));
@@ -52,11 +53,7 @@ fn jupyter_installs_the_kernelspec_folder_as_it_is() {
     }
 }
 
-#[test]
-fn phalanx_installs_itself_into_the_python_environment() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn phalanx_installs_itself_into_the_python_environment(prepared: Prepared) {
     let place = Place::new();
     let environment = place.path("environment");
     let venv = ["-m", "venv", "--without-pip"];

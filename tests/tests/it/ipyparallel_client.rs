@@ -1,27 +1,23 @@
 //! Our controller serves ipyparallel's own client and engines.
 
-use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout};
-use serde_json::{Value, json};
+use phalanx_tests::prepared::Prepared;
+use serde_json::json;
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    a_stock_client_and_stock_engines_work_on_our_controller(prepared: Prepared)
+}
 
 /// Longest time for starting and all requests.
 const LIMIT: Duration = Duration::from_secs(300);
 
-#[test]
-fn a_stock_client_and_stock_engines_work_on_our_controller() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let place = Place::new();
-    let mut command = place.command(&prepared, prepared.python());
-    command
-        .arg(checkout("tests/python/ipyparallel_client.py"))
-        .arg(prepared.binary("phalanx"))
-        .arg(place.path(""));
-    let finished = run(&mut command, LIMIT).succeeded();
-    let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+fn a_stock_client_and_stock_engines_work_on_our_controller(prepared: Prepared) {
+    let (seen, _) = prepared
+        .script("ipyparallel_client.py")
+        .within(LIMIT)
+        .program("phalanx")
+        .folder()
+        .seen();
     let squares: Vec<_> = (0..20).map(|x| x * x).collect();
     let expected = json!({
         "ids": [0, 1],

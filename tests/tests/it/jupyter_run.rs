@@ -7,14 +7,14 @@ use serde_json::json;
 use std::fs;
 use std::time::Duration;
 
+phalanx_tests::cases! {
+    a_file_is_run_and_unknown_arguments_are_ignored(prepared: Prepared)
+}
+
 /// Longest time for one file.
 const LIMIT: Duration = Duration::from_secs(120);
 
-#[test]
-fn a_file_is_run_and_unknown_arguments_are_ignored() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn a_file_is_run_and_unknown_arguments_are_ignored(prepared: Prepared) {
     let place = Place::new();
     // The twin, since Jupyter waits for a file's output no longer than ten seconds.
     let spec = json!({

@@ -1,22 +1,21 @@
 //! jupyter_kernel_test's conformance tests.
 
-use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout};
+use phalanx_tests::prepared::Prepared;
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    the_kernel_conforms(prepared: Prepared)
+}
 
 /// Longest time for all of them.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-#[test]
-fn the_kernel_conforms() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let place = Place::new();
-    let mut command = place.command(&prepared, prepared.python());
-    command.arg(checkout("tests/python/kernel_test.py"));
-    let finished = run(&mut command, LIMIT).succeeded();
+fn the_kernel_conforms(prepared: Prepared) {
+    let finished = prepared
+        .script("kernel_test.py")
+        .within(LIMIT)
+        .run()
+        .succeeded();
     // unittest reports on stderr.
     let skipped: Vec<_> = finished
         .stderr

@@ -3,18 +3,22 @@
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::write;
 use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout, chromium};
+use phalanx_tests::prepared::{Chromium, Prepared, checkout};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    run_all_cells_in_jupyterlab_shows_values_and_html(prepared: Prepared, chromium: Chromium)
+    sliders_bars_stop_completion_errors_and_a_page_reloaded(prepared: Prepared, chromium: Chromium)
+}
 
 /// Longest time for the server, the browser and all cells.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-#[test]
-fn run_all_cells_in_jupyterlab_shows_values_and_html() {
-    let (Some(prepared), Some(chromium)) = (Prepared::get(), chromium()) else {
-        return;
-    };
+fn run_all_cells_in_jupyterlab_shows_values_and_html(
+    prepared: Prepared,
+    Chromium(chromium): Chromium,
+) {
     let place = Place::new();
     let cells = [
         "let x = 41;",
@@ -47,11 +51,10 @@ fn run_all_cells_in_jupyterlab_shows_values_and_html() {
     assert!(picture.starts_with(b"\x89PNG"));
 }
 
-#[test]
-fn sliders_bars_stop_completion_errors_and_a_page_reloaded() {
-    let (Some(prepared), Some(chromium)) = (Prepared::get(), chromium()) else {
-        return;
-    };
+fn sliders_bars_stop_completion_errors_and_a_page_reloaded(
+    prepared: Prepared,
+    Chromium(chromium): Chromium,
+) {
     let place = Place::new();
     let mut command = place.command(&prepared, prepared.python());
     command

@@ -3,18 +3,21 @@
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::write;
 use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout, chromium};
+use phalanx_tests::prepared::{Chromium, Prepared, checkout};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    plots_of_engines_and_their_bars_are_shown_in_jupyterlab(prepared: Prepared, chromium: Chromium)
+}
 
 /// Longest time for the server, the browser and all cells.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-#[test]
-fn plots_of_engines_and_their_bars_are_shown_in_jupyterlab() {
-    let (Some(prepared), Some(chromium)) = (Prepared::get(), chromium()) else {
-        return;
-    };
+fn plots_of_engines_and_their_bars_are_shown_in_jupyterlab(
+    prepared: Prepared,
+    Chromium(chromium): Chromium,
+) {
     let place = Place::new();
     let cells = [
         "%cluster start -n 4",

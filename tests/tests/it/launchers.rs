@@ -1,51 +1,19 @@
 //! Engines on other machines, in a batch system and under MPI.
 
-use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout, skip};
-use serde_json::{Value, json};
-use std::path::Path;
-use std::time::Duration;
+use phalanx_tests::prepared::{Mpi, Openssh, Prepared, Slurm};
+use serde_json::json;
 
-/// Longest time for one launcher.
-const LIMIT: Duration = Duration::from_secs(900);
-
-/// The preparations, if these programs are here too.
-fn prepared_with(programs: &[&str], packages: &str) -> Option<Prepared> {
-    let prepared = Prepared::get()?;
-    let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
-    let is_here = |program: &&&str| {
-        let mut paths = folders.iter().map(|folder| Path::new(folder).join(program));
-        paths.any(|path| path.exists())
-    };
-    if let Some(missing) = programs.iter().find(|program| !is_here(program)) {
-        skip(&format!(
-            "no {missing} on this machine: apt-get install {packages}"
-        ));
-        return None;
-    }
-    Some(prepared)
+phalanx_tests::cases! {
+    engines_are_started_through_ssh(prepared: Prepared, ssh: Openssh)
+    a_connection_file_with_a_server_opens_a_tunnel(prepared: Prepared, ssh: Openssh)
+    engines_are_started_by_slurm(prepared: Prepared, slurm: Slurm)
+    engines_are_started_by_mpi(prepared: Prepared, mpi: Mpi)
 }
 
-/// Starts, uses, changes and stops clusters with a launcher, if its programs are here.
-fn check(launcher: &str, programs: &[&str], packages: &str) {
-    let Some(prepared) = prepared_with(programs, packages) else {
-        return;
-    };
-    if launcher == "slurm" && !rustix::process::geteuid().is_root() {
-        skip("Slurm's daemons are started by root alone");
-        return;
-    }
-    let place = Place::new();
-    let mut command = place.command(&prepared, prepared.python());
-    command
-        .arg(checkout("tests/python/launchers.py"))
-        .arg(launcher)
-        .arg(prepared.binary("phalanx"))
-        .arg(place.path(""))
-        .args(["--mark", &place.marking()]);
-    let finished = run(&mut command, LIMIT).succeeded();
-    let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+/// Starts, uses, changes and stops clusters with a launcher.
+fn check(prepared: &Prepared, launcher: &str) {
+    let script = prepared.script("launchers.py").arg(launcher);
+    let (seen, said) = script.program("phalanx").folder().mark().seen();
     let expected = json!({
         "notebook": {
             "started": "Started 2 engines",
@@ -62,47 +30,25 @@ fn check(launcher: &str, programs: &[&str], packages: &str) {
             "stopped": "stopped cluster daemon",
         },
     });
-    assert_eq!(seen, expected, "{}", finished.stderr);
+    assert_eq!(seen, expected, "{said}");
 }
 
-/// The programs of OpenSSH, and Debian's packages of them.
-const OPENSSH: (&[&str], &str) = (
-    &["ssh", "sshd", "ssh-keygen"],
-    "openssh-server openssh-client",
-);
-
-#[test]
-fn engines_are_started_through_ssh() {
-    check("ssh", OPENSSH.0, OPENSSH.1);
+fn engines_are_started_through_ssh(prepared: Prepared, _: Openssh) {
+    check(&prepared, "ssh");
 }
 
-#[test]
-fn a_connection_file_with_a_server_opens_a_tunnel() {
-    let Some(prepared) = prepared_with(OPENSSH.0, OPENSSH.1) else {
-        return;
-    };
-    let place = Place::new();
-    let mut command = place.command(&prepared, prepared.python());
-    command
-        .arg(checkout("tests/python/tunnels.py"))
-        .arg(prepared.binary("phalanx"))
-        .arg(prepared.binary("phalanx-engine"))
-        .arg(place.path(""))
-        .args(["--mark", &place.marking()]);
-    let finished = run(&mut command, LIMIT).succeeded();
-    let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+fn a_connection_file_with_a_server_opens_a_tunnel(prepared: Prepared, _: Openssh) {
+    let script = prepared.script("tunnels.py").program("phalanx");
+    let (seen, said) = script.program("phalanx-engine").folder().mark().seen();
     let expected =
         json!({"shown": ["[stdout:0] \nthrough the tunnel\n"], "tunnels": 2, "left": []});
-    assert_eq!(seen, expected, "{}", finished.stderr);
+    assert_eq!(seen, expected, "{said}");
 }
 
-#[test]
-fn engines_are_started_by_slurm() {
-    let programs = ["sbatch", "slurmctld", "slurmd", "munged", "runuser"];
-    check("slurm", &programs, "slurm-wlm munge");
+fn engines_are_started_by_slurm(prepared: Prepared, _: Slurm) {
+    check(&prepared, "slurm");
 }
 
-#[test]
-fn engines_are_started_by_mpi() {
-    check("mpi", &["mpiexec"], "openmpi-bin");
+fn engines_are_started_by_mpi(prepared: Prepared, _: Mpi) {
+    check(&prepared, "mpi");
 }

@@ -9,13 +9,17 @@ use serde_json::json;
 use std::fs;
 use std::time::Duration;
 
+phalanx_tests::cases! {
+    nothing_outlives_a_kernel_that_is_shut_down(prepared: Prepared)
+    nothing_outlives_a_kernel_that_is_terminated(prepared: Prepared)
+    nothing_outlives_a_kernel_that_is_killed(prepared: Prepared)
+    nothing_outlives_a_kernel_whose_server_is_gone(prepared: Prepared)
+}
+
 /// Longest time for starting engines and ending all.
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn nothing_outlives_a_kernel_that_ends_by(way: &str) {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn nothing_outlives_a_kernel_that_ends_by(prepared: &Prepared, way: &str) {
     let place = Place::new();
     let spec = json!({
         "argv": [prepared.binary("phalanx"), "kernel", "--echo", "--connection-file", "{connection_file}"],
@@ -27,7 +31,7 @@ fn nothing_outlives_a_kernel_that_ends_by(way: &str) {
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("kernel.json"), spec.to_string()).unwrap();
     let end_by = |way: &str| {
-        let mut command = place.command(&prepared, prepared.python());
+        let mut command = place.command(prepared, prepared.python());
         command.arg(checkout("tests/python/leaks.py")).arg(way);
         let _ = run(&mut command, LIMIT).succeeded();
     };
@@ -39,22 +43,18 @@ fn nothing_outlives_a_kernel_that_ends_by(way: &str) {
     }
 }
 
-#[test]
-fn nothing_outlives_a_kernel_that_is_shut_down() {
-    nothing_outlives_a_kernel_that_ends_by("shutdown");
+fn nothing_outlives_a_kernel_that_is_shut_down(prepared: Prepared) {
+    nothing_outlives_a_kernel_that_ends_by(&prepared, "shutdown");
 }
 
-#[test]
-fn nothing_outlives_a_kernel_that_is_terminated() {
-    nothing_outlives_a_kernel_that_ends_by("terminate");
+fn nothing_outlives_a_kernel_that_is_terminated(prepared: Prepared) {
+    nothing_outlives_a_kernel_that_ends_by(&prepared, "terminate");
 }
 
-#[test]
-fn nothing_outlives_a_kernel_that_is_killed() {
-    nothing_outlives_a_kernel_that_ends_by("kill");
+fn nothing_outlives_a_kernel_that_is_killed(prepared: Prepared) {
+    nothing_outlives_a_kernel_that_ends_by(&prepared, "kill");
 }
 
-#[test]
-fn nothing_outlives_a_kernel_whose_server_is_gone() {
-    nothing_outlives_a_kernel_that_ends_by("abandon");
+fn nothing_outlives_a_kernel_whose_server_is_gone(prepared: Prepared) {
+    nothing_outlives_a_kernel_that_ends_by(&prepared, "abandon");
 }

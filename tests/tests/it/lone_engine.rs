@@ -2,24 +2,21 @@
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout, skip};
+use phalanx_tests::prepared::{Prepared, UserNamespaces, checkout};
 use serde_json::Value;
-use std::process::Command;
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate(prepared: Prepared, namespaces: UserNamespaces)
+}
 
 /// Longest time for the cluster, the join and the cells.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-#[test]
-fn an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let mut probe = Command::new("unshare");
-    if run(probe.args(["--user", "--uts", "true"]), LIMIT).code != Some(0) {
-        skip("this machine allows no user namespace, in which the engine gets another host name");
-        return;
-    }
+fn an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate(
+    prepared: Prepared,
+    _: UserNamespaces,
+) {
     let place = Place::new();
     let folder = place.path("far");
     std::fs::create_dir(&folder).unwrap();

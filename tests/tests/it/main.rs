@@ -1,7 +1,7 @@
 //! End-to-end tests: our programs as they are installed, driven by the clients people use.
 //!
 //! They run under `cargo xtask test`, which prepares what they need; under a bare `cargo test` they
-//! say that they are skipped. Every wait has a limit, and nothing a test starts outlives it.
+//! are ignored, with the reason. Every wait has a limit, and nothing a test starts outlives it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -34,3 +34,39 @@ mod session;
 mod tools;
 mod tour;
 mod wheel;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    phalanx_tests::harness::main(&[
+        bare_toolchain::CASES,
+        crashes::CASES,
+        dates::CASES,
+        dependencies::CASES,
+        errors::CASES,
+        examples::CASES,
+        folders::CASES,
+        foreign_tour::CASES,
+        functions::CASES,
+        in_place::CASES,
+        install::CASES,
+        ipyparallel_client::CASES,
+        jupyter_run::CASES,
+        kernel_test::CASES,
+        lab::CASES,
+        lab_parallel::CASES,
+        launchers::CASES,
+        leaks::CASES,
+        lone_engine::CASES,
+        members::CASES,
+        mixed::CASES,
+        nbclient::CASES,
+        notebooks::CASES,
+        parallel_magics::CASES,
+        recovery::CASES,
+        session::CASES,
+        tools::CASES,
+        tour::CASES,
+        wheel::CASES,
+    ])
+}

@@ -3,6 +3,10 @@
 use phalanx_tests::prepared::checkout;
 use std::fs;
 
+phalanx_tests::cases! {
+    every_member_has_its_row_and_what_the_rows_name_is_there()
+}
+
 /// Everything ipyparallel's AsyncResult has (`client/asyncresult.py`), without private names.
 const ASYNC_RESULT: &[&str] = &[
     "get",
@@ -170,7 +174,6 @@ const SECTIONS: [(&str, &[&str], &str, &[&str]); 4] = [
     ),
 ];
 
-#[test]
 fn every_member_has_its_row_and_what_the_rows_name_is_there() {
     let page = fs::read_to_string(checkout("docs/asyncresult.md")).expect("the page");
     for (title, members, variable, files) in SECTIONS {

@@ -1,28 +1,24 @@
 //! Rust and Python engines side by side: each kind of task runs where it can.
 
-use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout};
-use serde_json::{Value, json};
+use phalanx_tests::prepared::Prepared;
+use serde_json::json;
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    rust_and_python_engines_work_side_by_side(prepared: Prepared)
+}
 
 /// Longest time for two controllers and two kernels.
 const LIMIT: Duration = Duration::from_secs(900);
 
-#[test]
-fn rust_and_python_engines_work_side_by_side() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let place = Place::new();
-    let mut command = place.command(&prepared, prepared.python());
-    command
-        .arg(checkout("tests/python/mixed.py"))
-        .arg(prepared.binary("phalanx"))
-        .arg(prepared.binary("phalanx-engine"))
-        .arg(place.path(""));
-    let finished = run(&mut command, LIMIT).succeeded();
-    let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+fn rust_and_python_engines_work_side_by_side(prepared: Prepared) {
+    let (seen, said) = prepared
+        .script("mixed.py")
+        .within(LIMIT)
+        .program("phalanx")
+        .program("phalanx-engine")
+        .folder()
+        .seen();
     let squares: Vec<u64> = (0..20).map(|x| x * x).collect();
     let used = json!({
         "notebook": ["[0]", format!("{squares:?}"), "[42]"],
@@ -32,10 +28,5 @@ fn rust_and_python_engines_work_side_by_side() {
     });
     let mut ours = used.clone();
     ours["alone"] = json!(["ImpossibleDependency", true]);
-    assert_eq!(
-        seen,
-        json!({"ours": ours, "stock": used}),
-        "{}",
-        finished.stderr
-    );
+    assert_eq!(seen, json!({"ours": ours, "stock": used}), "{said}");
 }

@@ -4,11 +4,11 @@ use phalanx_tests::notebook::{execute, write};
 use phalanx_tests::place::Place;
 use phalanx_tests::prepared::Prepared;
 
-#[test]
-fn nbclient_stops_at_a_cell_that_panics() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+phalanx_tests::cases! {
+    nbclient_stops_at_a_cell_that_panics(prepared: Prepared)
+}
+
+fn nbclient_stops_at_a_cell_that_panics(prepared: Prepared) {
     let place = Place::new();
     let cells = [
         "let x = 41;",

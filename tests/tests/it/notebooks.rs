@@ -1,28 +1,24 @@
 //! Several notebooks use the engines of one cluster in turns, each with all that the others have defined.
 
-use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout};
+use phalanx_tests::prepared::Prepared;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    notebooks_with_different_dependencies_use_engines_in_turns(prepared: Prepared)
+}
 
 /// Longest time for all of it.
 const LIMIT: Duration = Duration::from_secs(900);
 
-#[test]
-fn notebooks_with_different_dependencies_use_engines_in_turns() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let place = Place::new();
-    let mut command = place.command(&prepared, prepared.python());
-    command
-        .arg(checkout("tests/python/notebooks.py"))
-        .arg(prepared.binary("phalanx"))
-        .arg(prepared.binary("phalanx-engine"))
-        .arg(place.path(""));
-    let finished = run(&mut command, LIMIT).succeeded();
-    let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+fn notebooks_with_different_dependencies_use_engines_in_turns(prepared: Prepared) {
+    let (seen, said) = prepared
+        .script("notebooks.py")
+        .within(LIMIT)
+        .program("phalanx")
+        .program("phalanx-engine")
+        .folder()
+        .seen();
     let both = |text: &str| json!([text, text]);
     let size = |value: &str| format!("Größe {{ wert: {value}, label: \"ä\" }}");
     let more = "[Value(1), Value(2)]";
@@ -38,5 +34,5 @@ fn notebooks_with_different_dependencies_use_engines_in_turns() {
         "left": both(&size("2.5")),
         "third": both(&format!("{} [1, 2, 3] {more} 100", size("2.5"))),
     });
-    assert_eq!(seen, expected, "{}", finished.stderr);
+    assert_eq!(seen, expected, "{said}");
 }

@@ -4,11 +4,11 @@ use phalanx_tests::notebook::{Executed, execute};
 use phalanx_tests::place::Place;
 use phalanx_tests::prepared::{Prepared, checkout};
 
-#[test]
-fn every_section_of_the_parallel_magics_works() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+phalanx_tests::cases! {
+    every_section_of_the_parallel_magics_works(prepared: Prepared)
+}
+
+fn every_section_of_the_parallel_magics_works(prepared: Prepared) {
     let place = Place::new();
     let notebook = checkout("notebooks/parallel_magics.ipynb");
     let ran = execute(&place, &prepared, &notebook);

@@ -6,6 +6,11 @@ use phalanx_tests::prepared::{Prepared, checkout};
 use std::fs;
 use std::path::Path;
 
+phalanx_tests::cases! {
+    every_exported_item_has_an_example()
+    every_example_runs_as_a_cell(prepared: Prepared)
+}
+
 /// The beginning of an example. rustdoc compiles it but cannot run it, for lack of a kernel.
 const EXAMPLE: &str = "```no_run";
 
@@ -132,7 +137,6 @@ fn exported() -> Vec<String> {
     names
 }
 
-#[test]
 fn every_exported_item_has_an_example() {
     let examples = examples();
     let lacks = |name: &String| {
@@ -142,11 +146,7 @@ fn every_exported_item_has_an_example() {
     assert!(missing.is_empty(), "without an example: {missing:?}");
 }
 
-#[test]
-fn every_example_runs_as_a_cell() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn every_example_runs_as_a_cell(prepared: Prepared) {
     let examples = examples();
     assert!(examples.len() > 50, "{} examples", examples.len());
     let mut sources = vec!["%cluster start -n 2"];

@@ -1,24 +1,18 @@
 //! Actions of a user besides running cells: typing when asked, reading much, asking meanwhile.
 
-use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout};
-use serde_json::{Value, json};
+use phalanx_tests::prepared::Prepared;
+use serde_json::json;
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    a_session_answers_reads_prints_and_completes(prepared: Prepared)
+}
 
 /// Longest time for all of it.
 const LIMIT: Duration = Duration::from_secs(900);
 
-#[test]
-fn a_session_answers_reads_prints_and_completes() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let place = Place::new();
-    let mut command = place.command(&prepared, prepared.python());
-    command.arg(checkout("tests/python/session.py"));
-    let finished = run(&mut command, LIMIT).succeeded();
-    let answers: Value = serde_json::from_str(finished.stdout.trim()).unwrap();
+fn a_session_answers_reads_prints_and_completes(prepared: Prepared) {
+    let (answers, _) = prepared.script("session.py").within(LIMIT).seen();
     let plain = json!(["", false]);
     assert_eq!(
         answers["reads"],

@@ -8,6 +8,11 @@ use serde_json::json;
 use std::process::Command;
 use std::time::Duration;
 
+phalanx_tests::cases! {
+    tools_for_cells_do_what_ipython_users_expect(prepared: Prepared)
+    a_notebook_becomes_a_program_that_prints_the_same(prepared: Prepared)
+}
+
 /// Longest time for the program of a notebook to be built and to run.
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -18,11 +23,7 @@ let rows: Vec<Row> = (0..100_000).map(|n| Row { name: format!(\"row {n}\"), n })
 phalanx::table(&rows)?;
 phalanx::table(&rows[..2])?;";
 
-#[test]
-fn tools_for_cells_do_what_ipython_users_expect() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
     let place = Place::new();
     let cells = [
         ROWS,
@@ -78,11 +79,7 @@ fn tools_for_cells_do_what_ipython_users_expect() {
     assert!(!frames.contains("core::"), "{frames}");
 }
 
-#[test]
-fn a_notebook_becomes_a_program_that_prints_the_same() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+fn a_notebook_becomes_a_program_that_prints_the_same(prepared: Prepared) {
     let place = Place::new();
     let cells = [
         "fn square(x: u32) -> u32 { x * x }\nlet a = square(3);",

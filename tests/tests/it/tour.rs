@@ -4,11 +4,11 @@ use phalanx_tests::notebook::{Executed, execute};
 use phalanx_tests::place::Place;
 use phalanx_tests::prepared::{Prepared, checkout};
 
-#[test]
-fn the_tour_shows_what_it_tells() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
+phalanx_tests::cases! {
+    the_tour_shows_what_it_tells(prepared: Prepared)
+}
+
+fn the_tour_shows_what_it_tells(prepared: Prepared) {
     let place = Place::new();
     let tour = execute(&place, &prepared, &checkout("notebooks/tour.ipynb"));
     assert_eq!(tour.finished.code, Some(0), "{:#?}", tour.finished);

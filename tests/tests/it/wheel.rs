@@ -7,7 +7,7 @@
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::{Executed, write};
 use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{self, Prepared, checkout};
+use phalanx_tests::prepared::{Prepared, Wheel, checkout};
 use serde_json::Value;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -15,6 +15,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+phalanx_tests::cases! {
+    a_wheel_is_the_whole_installation(prepared: Prepared, wheel: Wheel)
+}
 
 /// Longest time for the notebook, which may build the notebooks' library first.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -124,14 +128,7 @@ fn home() -> PathBuf {
 /// The program that runs a cell.
 const PROGRAM: &str = "std::fs::read_link(\"/proc/self/exe\").unwrap()";
 
-#[test]
-fn a_wheel_is_the_whole_installation() {
-    let Some(prepared) = Prepared::get() else {
-        return;
-    };
-    let Some(wheel) = prepared::wheel() else {
-        return;
-    };
+fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
     let place = Place::new();
     let environment = Environment::new(&place, &prepared);
     let mut pip = environment.command("python");

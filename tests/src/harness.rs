@@ -1,0 +1,278 @@
+//! The test program's main: cases that name what they need, and are skipped, visibly, without it.
+//!
+//! Arguments and output are libtest's, as far as cargo and people use them.
+
+use crate::prepared::Need;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+/// A test case.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// The path of its function.
+    pub name: &'static str,
+    /// Collects what it needs.
+    ///
+    /// # Errors
+    /// The reason why something is not there.
+    pub start: fn() -> Result<Ready, &'static str>,
+}
+
+/// A case with what it needs.
+pub type Ready = Box<dyn FnOnce()>;
+
+/// Lists a file's cases: functions, with what they need as arguments.
+///
+/// ```
+/// use phalanx_tests::prepared::Prepared;
+/// phalanx_tests::cases! { a_kernel_starts(prepared: Prepared) }
+///
+/// fn a_kernel_starts(prepared: Prepared) {
+///     assert!(prepared.binary("phalanx").exists());
+/// }
+/// ```
+#[macro_export]
+macro_rules! cases {
+    ($($name:ident($($argument:ident: $need:ty),* $(,)?))*) => {
+        /// The cases of this file.
+        pub const CASES: &[$crate::harness::Case] = &[$($crate::harness::Case {
+            name: concat!(module_path!(), "::", stringify!($name)),
+            start: || {
+                $(let $argument = $crate::harness::needed::<$need>()?;)*
+                Ok(Box::new(move || $name($($argument),*)))
+            },
+        }),*];
+    };
+}
+
+/// Something that a case needs.
+///
+/// # Errors
+/// The reason why it is not there.
+pub fn needed<N: Need>() -> Result<N, &'static str> {
+    N::find().ok_or(N::WITHOUT)
+}
+
+/// Skips the running case, with the reason.
+pub fn skip(reason: impl Into<String>) -> ! {
+    resume_unwind(Box::new(Skipped(reason.into())))
+}
+
+/// The reason why a case has skipped itself.
+struct Skipped(String);
+
+/// The result of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+/// The command line.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Arguments {
+    filters: Vec<String>,
+    skips: Vec<String>,
+    exact: bool,
+    list: bool,
+    threads: Option<usize>,
+}
+
+impl Arguments {
+    fn parse(mut words: impl Iterator<Item = String>) -> Self {
+        let mut parsed = Self::default();
+        while let Some(word) = words.next() {
+            let (name, value) = match word.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+                _ => (word.as_str(), None),
+            };
+            match name {
+                "--exact" => parsed.exact = true,
+                "--list" => parsed.list = true,
+                "--skip" => parsed.skips.extend(value.or_else(|| words.next())),
+                "--test-threads" => {
+                    let threads = value.or_else(|| words.next());
+                    parsed.threads = threads.and_then(|threads| threads.parse().ok());
+                }
+                "--color" | "--format" => drop(value.or_else(|| words.next())),
+                // Output is never captured, and nothing here takes another turn by other options.
+                option if option.starts_with('-') => {}
+                _ => parsed.filters.push(word),
+            }
+        }
+        parsed
+    }
+
+    fn selects(&self, name: &str) -> bool {
+        let is_named = |part: &String| match self.exact {
+            true => name == part,
+            false => name.contains(part.as_str()),
+        };
+        let wanted = self.filters.is_empty() || self.filters.iter().any(is_named);
+        wanted && !self.skips.iter().any(is_named)
+    }
+
+    fn threads(&self) -> usize {
+        let asked = || std::env::var("RUST_TEST_THREADS").ok()?.parse().ok();
+        let threads = self.threads.or_else(asked);
+        threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
+/// Runs the cases that the command line names, or all.
+#[must_use]
+pub fn main(files: &[&[Case]]) -> ExitCode {
+    let arguments = Arguments::parse(std::env::args().skip(1));
+    let all = files.iter().copied().flatten();
+    let total = all.clone().count();
+    let selected: VecDeque<Case> = all
+        .filter(|case| arguments.selects(path(case)))
+        .copied()
+        .collect();
+    if arguments.list {
+        for case in &selected {
+            println!("{}: test", path(case));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let (began, filtered) = (Instant::now(), total - selected.len());
+    println!("\nrunning {} tests", selected.len());
+    let verdicts = run(selected, arguments.threads());
+    let count = |verdict| {
+        verdicts
+            .iter()
+            .filter(|(_, found)| *found == verdict)
+            .count()
+    };
+    let failed = count(Verdict::Failed);
+    if failed > 0 {
+        println!("\nfailures:");
+        for (name, _) in verdicts
+            .iter()
+            .filter(|(_, found)| *found == Verdict::Failed)
+        {
+            println!("    {name}");
+        }
+    }
+    println!(
+        "\ntest result: {}. {} passed; {failed} failed; {} ignored; 0 measured; {filtered} filtered out; finished in {:.2}s\n",
+        if failed == 0 { "ok" } else { "FAILED" },
+        count(Verdict::Passed),
+        count(Verdict::Skipped),
+        began.elapsed().as_secs_f64(),
+    );
+    match failed {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(101),
+    }
+}
+
+/// The name as libtest shows it: without the crate.
+fn path(case: &Case) -> &'static str {
+    case.name
+        .split_once("::")
+        .map_or(case.name, |(_, path)| path)
+}
+
+fn run(cases: VecDeque<Case>, threads: usize) -> Vec<(&'static str, Verdict)> {
+    // Held for one case to be taken, and one verdict to be added.
+    let (left, verdicts) = (Mutex::new(cases), Mutex::new(Vec::new()));
+    let next = || {
+        left.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    };
+    let work = || {
+        while let Some(case) = next() {
+            let name = path(&case);
+            let verdict = perform(name, &case);
+            let mut verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+            verdicts.push((name, verdict));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(work);
+        }
+    });
+    let mut verdicts = verdicts
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    verdicts.sort_unstable_by_key(|(name, _)| *name);
+    verdicts
+}
+
+/// Runs a case in a thread of its name, and prints its line.
+fn perform(name: &str, case: &Case) -> Verdict {
+    let start = case.start;
+    let named = thread::Builder::new().name(name.to_owned());
+    let ran = named.spawn(move || match start() {
+        Err(reason) => Err(Some(reason.to_owned())),
+        Ok(case) => catch_unwind(AssertUnwindSafe(case)).map_err(|panic| {
+            let skipped = panic.downcast::<Skipped>();
+            skipped.ok().map(|skipped| skipped.0)
+        }),
+    });
+    let (verdict, line) = match ran.map(thread::JoinHandle::join) {
+        Ok(Ok(Ok(()))) => (Verdict::Passed, "ok".to_owned()),
+        Ok(Ok(Err(Some(reason)))) => (Verdict::Skipped, format!("ignored, {reason}")),
+        Ok(Ok(Err(None)) | Err(_)) | Err(_) => (Verdict::Failed, "FAILED".to_owned()),
+    };
+    println!("test {name} ... {line}");
+    verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Never;
+
+    impl Need for Never {
+        const WITHOUT: &'static str = "nobody has it";
+
+        fn find() -> Option<Self> {
+            None
+        }
+    }
+
+    fn passes() {}
+
+    fn fails() {
+        panic!("as it should");
+    }
+
+    fn needs(_: Never) {}
+
+    fn skips() {
+        skip("on its own account");
+    }
+
+    crate::cases! { passes() fails() needs(never: Never) skips() }
+
+    #[test]
+    fn a_case_without_what_it_needs_is_skipped() {
+        let verdicts = run(CASES.iter().copied().collect(), 2);
+        let found: Vec<_> = verdicts.iter().map(|(_, verdict)| *verdict).collect();
+        // By their names.
+        use Verdict::{Failed, Passed, Skipped};
+        assert_eq!(found, [Failed, Skipped, Passed, Skipped]);
+        assert_eq!(path(&CASES[0]), "harness::tests::passes");
+    }
+
+    #[test]
+    fn the_command_line_is_libtests() {
+        let parse = |line: &str| Arguments::parse(line.split(' ').map(str::to_owned));
+        let some = parse("tour --skip lab --test-threads 1 --nocapture -Zunstable");
+        assert_eq!(some.threads(), 1);
+        assert!(some.selects("tour::runs") && !some.selects("tour::lab") && !some.selects("x"));
+        let exact = parse("--exact tour::runs --test-threads=3");
+        assert!(exact.selects("tour::runs") && !exact.selects("tour::runs_twice"));
+        assert_eq!(exact.threads, Some(3));
+    }
+}
