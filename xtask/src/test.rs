@@ -53,6 +53,7 @@ pub fn test(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCode> {
     if ready {
         if filter.is_none() {
             count += check("clippy", clippy(workspace));
+            count += check("documentation", documentation(workspace));
             count += check("packages", crates::check(workspace, Depth::Metadata));
             count += check_where_possible("cargo-deny", deny::check(workspace));
             count += check_where_possible("advisories", deny::advisories(workspace));
@@ -108,6 +109,17 @@ fn clippy(workspace: &Workspace) -> Result<()> {
             .arg("clippy")
             .args(binaries::SELECTION)
             .args(["--all-targets", "--quiet", "--", "-D", "warnings"]),
+    )
+}
+
+/// Links of the documentation lead somewhere, those of private items too, which are read as often.
+fn documentation(workspace: &Workspace) -> Result<()> {
+    exec::run(
+        exec::cargo(workspace)
+            .arg("doc")
+            .args(binaries::SELECTION)
+            .args(["--no-deps", "--document-private-items", "--quiet"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
     )
 }
 
