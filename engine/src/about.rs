@@ -2,24 +2,19 @@
 
 use phalanx_protocol::id::{ArtifactHash, StateId};
 use phalanx_protocol::parallel::EngineHandshake;
+use phalanx_sys::machine::host_name;
 
 /// The handshake of an engine that has run nothing.
 pub(crate) fn handshake(artifacts: Vec<ArtifactHash>) -> EngineHandshake {
     EngineHandshake {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        host: host(),
+        host: host_name(),
         target: target(),
         libc: libc(),
         rustc: None,
         artifacts,
         state: StateId::empty(),
     }
-}
-
-/// The name of this machine, as clients name theirs.
-pub(crate) fn host() -> String {
-    let name = rustix::system::uname();
-    name.nodename().to_string_lossy().into_owned()
 }
 
 fn target() -> String {

@@ -16,8 +16,9 @@ use phalanx_protocol::parallel::{
     EngineOutput, EngineRequest, EngineStatus, UnregistrationRequest,
 };
 use phalanx_protocol::payload::Payload;
+use phalanx_sys::machine::host_name;
 use phalanx_transport::{
-    Envelope, RawMessage, ReplayGuard, Sender, Session, WireError, socket, warn_rarely,
+    Envelope, RawMessage, ReplayGuard, Sender, Session, WireError, socket, until, warn_rarely,
 };
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -56,7 +57,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<Exit, EngineError> {
     let uuid = EngineUuid::fresh();
-    let store = Store::open(about::host()).map_err(EngineError::Cache)?;
+    let store = Store::open(host_name()).map_err(EngineError::Cache)?;
     let link = Link::join(&config, &uuid, config.id, JOIN_LIMIT).await?;
     let identity = link.identity.clone();
     tracing::info!(id = %identity.id, %uuid, "joined");
@@ -179,7 +180,7 @@ impl Server {
             },
             heard = heard => self.heard(heard).await,
             event = self.runtime.next() => Next::Event(event),
-            () = sleep_until(flush) => Next::Event(Event::Flush),
+            () = until(flush) => Next::Event(Event::Flush),
             Some(prepared) = self.preparations.join_next() => match prepared {
                 Ok(event) => Next::Event(event),
                 Err(error) => {
@@ -392,7 +393,7 @@ impl Server {
         match self.handed.keep(args) {
             Ok(kept) => {
                 call.args = kept.clone().into();
-                Arc::make_mut(&mut call.metadata).host = about::host();
+                Arc::make_mut(&mut call.metadata).host = host_name();
                 let parent = Some(request.header.clone());
                 self.publish(parent, EngineOutput::Kept(Some(kept))).await;
             }
@@ -491,12 +492,5 @@ async fn close(sockets: Vec<Sender>) {
         if let Ok(Err(error)) = closed {
             tracing::debug!(%error, "closing a socket");
         }
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -24,7 +24,7 @@ impl Cluster {
             placement,
             metadata: Arc::new(CallMetadata {
                 abi: "rustc 1".to_owned(),
-                host: phalanx_client::host(),
+                host: phalanx_sys::machine::host_name(),
                 offset: Some(0),
                 artifacts: vec![hash.clone()],
                 paths: Vec::new(),

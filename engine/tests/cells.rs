@@ -269,7 +269,7 @@ async fn an_engine_runs_in_this_process_too() {
     let engines = cluster.client.wait_for_engines(1, PATIENCE).await.unwrap();
     assert_eq!(engines[0].id, EngineId(5));
     let handshake = engines[0].handshake().expect("a Rust engine");
-    assert_eq!(handshake.host, phalanx_client::host());
+    assert_eq!(handshake.host, phalanx_sys::machine::host_name());
     assert_eq!(handshake.state.as_str(), "empty");
     let result = cluster.one(EngineId(5), "print here", "empty", "1");
     assert_eq!(cluster.done(&result).await[0].metadata.stdout, "here\n");

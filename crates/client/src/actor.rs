@@ -20,7 +20,7 @@ use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_sys::{heap, segment};
 use phalanx_transport::socket;
 use phalanx_transport::warn_rarely;
-use phalanx_transport::{ClientConnectionFile, Envelope, Receiver, Sender, Session};
+use phalanx_transport::{ClientConnectionFile, Envelope, Receiver, Sender, Session, until};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -230,7 +230,7 @@ impl Actor {
                         .and_then(|envelope| wire::connection_reply(&envelope)?.ok()),
                 },
                 Some(event) = failures.recv() => Some(event),
-                () = sleep_until(deadline) => {
+                () = until(deadline) => {
                     if second_look.is_some_and(|at| at <= Instant::now()) {
                         second_look = None;
                         self.look();
@@ -615,13 +615,6 @@ async fn enclosed(body: &Body) -> Result<Enclosed, String> {
         args,
         probe: None,
     })
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn now() -> Now {

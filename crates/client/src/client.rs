@@ -10,6 +10,7 @@ use crate::submission::Submission;
 use chrono::Utc;
 use phalanx_protocol::id::{AsyncResultId, EngineId};
 use phalanx_protocol::parallel::{EngineRequest, Lineage, Signal};
+use phalanx_sys::machine::host_name;
 use phalanx_transport::{ClientConnectionFile, Session};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,7 +97,7 @@ impl Client {
         });
         let prefix = format!("{}_{}", session.id(), std::process::id());
         let actor = Actor {
-            state: State::new(prefix, host(), unreachable),
+            state: State::new(prefix, host_name(), unreachable),
             file,
             _tunnel: tunnel,
             session,
@@ -302,12 +303,6 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The name of this machine, as engines name theirs in the handshake.
-pub fn host() -> String {
-    let name = rustix::system::uname();
-    name.nodename().to_string_lossy().into_owned()
 }
 
 fn username() -> String {

@@ -29,12 +29,12 @@ pub mod submission;
 pub mod task;
 mod wire;
 
-pub use client::{CONTROL_TIMEOUT, Client, UNREACHABLE, WaitError, host};
+pub use client::{CONTROL_TIMEOUT, Client, UNREACHABLE, WaitError};
 pub use connect::ConnectError;
 pub use engine::{ClientEvent, Engine};
 pub use hub::{HubError, HubRecord, HubResult, Purge, QueueStatus, ResultStatus};
 pub use result::{
     AlreadyDone, AsyncResult, Part, Selection, TaskEvent, TaskEventKind, TaskOutcome,
 };
-pub use submission::{EngineCell, RefusedTask, Submission};
-pub use task::{Balanced, EngineCall, EngineTask, Placement};
+pub use submission::{RefusedTask, Submission};
+pub use task::{Balanced, EngineCall, EngineCell, EngineTask, Placement};

@@ -3,9 +3,8 @@
 use crate::request::{Request, Requests, TaskKey};
 use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
-use phalanx_protocol::id::{ArtifactHash, EngineId, StateId};
-use phalanx_protocol::parallel::{CellMetadata, RefusalReason};
-use std::path::PathBuf;
+use phalanx_protocol::id::{EngineId, StateId};
+use phalanx_protocol::parallel::RefusalReason;
 use tokio::sync::mpsc;
 
 /// The tasks of one AsyncResult.
@@ -18,19 +17,6 @@ pub struct Submission {
     /// The channel for tasks that an engine refuses; unbounded, since there is at most one per
     /// task.
     pub refused: mpsc::UnboundedSender<RefusedTask>,
-}
-
-/// A compiled cell for one engine.
-#[derive(Clone, Debug)]
-pub struct EngineCell {
-    /// The engine.
-    pub engine: EngineId,
-    /// The source, which is what the engine publishes as `execute_input`.
-    pub source: String,
-    /// The description of the cell for the engine; the client fills in `paths` and `buffers`.
-    pub metadata: CellMetadata,
-    /// The paths on this machine of the artifacts named in the metadata.
-    pub artifacts: Vec<(ArtifactHash, PathBuf)>,
 }
 
 /// A task whose engine did not run it; answer with [`resend`](Self::resend) or

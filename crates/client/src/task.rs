@@ -1,8 +1,7 @@
 //! The code one task runs, and the engine that runs it.
 
-use crate::submission::EngineCell;
 use phalanx_protocol::id::{ArtifactHash, EngineId};
-use phalanx_protocol::parallel::{CallMetadata, Dependency};
+use phalanx_protocol::parallel::{CallMetadata, CellMetadata, Dependency};
 use phalanx_protocol::payload::{Payload, Segment};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +13,19 @@ pub enum EngineTask {
     Cell(EngineCell),
     /// A function.
     Call(EngineCall),
+}
+
+/// A compiled cell for one engine.
+#[derive(Clone, Debug)]
+pub struct EngineCell {
+    /// The engine.
+    pub engine: EngineId,
+    /// The source, which is what the engine publishes as `execute_input`.
+    pub source: String,
+    /// The description of the cell for the engine; the client fills in `paths` and `buffers`.
+    pub metadata: CellMetadata,
+    /// The paths on this machine of the artifacts named in the metadata.
+    pub artifacts: Vec<(ArtifactHash, PathBuf)>,
 }
 
 /// A function to call with arguments. Calls that share what they point to may travel together.

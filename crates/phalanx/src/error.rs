@@ -2,7 +2,7 @@
 
 use crate::__cell::formatted;
 use crate::opaque::opaque;
-use phalanx_protocol::failure::{Failure, RemoteFailure};
+use phalanx_protocol::failure::{Failure, RemoteFailure, TRACEBACK_LIMIT};
 use phalanx_protocol::host::UnknownGrouping;
 use phalanx_protocol::release::ReleaseMismatch;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -108,12 +108,12 @@ impl fmt::Display for Text<'_> {
             Failure::Remote(failure) => failure.fmt(f),
             Failure::Composite { message, failures } => {
                 write!(f, "one or more exceptions raised in: {message}")?;
-                for failure in failures.iter().take(4) {
+                for failure in failures.iter().take(TRACEBACK_LIMIT) {
                     write!(f, "\n{failure}")?;
                 }
-                match failures.len() {
-                    0..=4 => Ok(()),
-                    count => write!(f, "\n.... {} more exceptions ...", count - 4),
+                match failures.len().saturating_sub(TRACEBACK_LIMIT) {
+                    0 => Ok(()),
+                    more => write!(f, "\n.... {more} more exceptions ..."),
                 }
             }
             Failure::Usage { message, hint } | Failure::Environment { message, hint } => {

@@ -7,6 +7,9 @@ use crate::release::ReleaseMismatch;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The number of failures of several engines that are shown in full (`CompositeError.tb_limit`).
+pub const TRACEBACK_LIMIT: usize = 4;
+
 /// A failure, with everything a user needs to know: what failed, where, and the remedy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

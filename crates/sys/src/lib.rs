@@ -10,6 +10,7 @@
 //! | [`threads`] | the other threads of this process |
 //! | [`heap`] | giving free memory back |
 //! | [`limits`] | how many files may be open |
+//! | [`machine`] | the name of this machine |
 //! | [`segment`] | large data in files without names, which processes hand each other |
 //! | [`page`] | a page of memory that several processes share |
 //! | [`throttle`] | saying the same thing not too often |
@@ -23,6 +24,7 @@ pub mod file_identity;
 pub mod fork;
 pub mod heap;
 pub mod limits;
+pub mod machine;
 pub mod page;
 pub mod segment;
 pub mod signals;

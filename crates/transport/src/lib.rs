@@ -41,11 +41,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod connection;
+mod deadline;
 mod log;
 pub mod socket;
 pub mod wire;
 
 pub use connection::{ClientConnectionFile, ConnectionFileError, EngineConnectionFile};
+pub use deadline::until;
 pub use phalanx_sys::throttle::Throttle;
 pub use socket::{
     BindError, CloseError, ConnectError, Endpoint, Event, Frames, Identity, Kind, Receiver,

@@ -100,7 +100,7 @@ impl Cluster {
             source: script.to_owned(),
             metadata: CellMetadata {
                 abi: "rustc 1".to_owned(),
-                host: phalanx_client::host(),
+                host: phalanx_sys::machine::host_name(),
                 base: StateId::new(base),
                 next: StateId::new(next),
                 entry: Some("run".to_owned()),

@@ -5,8 +5,8 @@
 use super::colours::{ERROR, HELP};
 use super::fault::{Fault, Place};
 use super::snippet;
-use phalanx_client::render::{TRACEBACK_LIMIT, composite_text, remote_text, summary_text};
-use phalanx_protocol::failure::{Diagnostic, Failure, Panic, RemoteFailure};
+use phalanx_client::render::{composite_text, remote_text, summary_text};
+use phalanx_protocol::failure::{Diagnostic, Failure, Panic, RemoteFailure, TRACEBACK_LIMIT};
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::release::ReleaseMismatch;
 

@@ -2,7 +2,8 @@
 
 use super::info::unknown;
 use phalanx_protocol::jupyter::JupyterMessageContent;
-use rustix::system::{sysinfo, uname};
+use phalanx_sys::machine::host_name;
+use rustix::system::sysinfo;
 use serde_json::json;
 use std::collections::HashMap;
 use std::time::Instant;
@@ -56,7 +57,7 @@ impl Usage {
         unknown(
             "usage_reply",
             json!({
-                "hostname": uname().nodename().to_string_lossy(),
+                "hostname": host_name(),
                 "pid": me,
                 "kernel_cpu": last.map_or(0.0, |last| own_share(last, sample)),
                 "kernel_memory": memory,

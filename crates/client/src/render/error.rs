@@ -2,12 +2,9 @@
 //!
 //! The formats are those of ipyparallel's `error.py`: users and their tools know them.
 
-use phalanx_protocol::failure::{Failure, RemoteFailure};
+use phalanx_protocol::failure::{Failure, RemoteFailure, TRACEBACK_LIMIT};
 use phalanx_protocol::id::EngineId;
 use std::collections::BTreeSet;
-
-/// The number of failures of a composite that are shown in full (`CompositeError.tb_limit`).
-pub const TRACEBACK_LIMIT: usize = 4;
 
 /// The name of what is wrong with the code itself, whichever engine it is for.
 const COMPILE_ERROR: &str = "CompileError";

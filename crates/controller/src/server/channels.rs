@@ -2,6 +2,7 @@ use super::incoming::Incoming;
 use super::iopub::IopubRelay;
 use crate::config::ControllerConfig;
 use crate::controller::{Before, StartError};
+use phalanx_sys::machine::host_name;
 use phalanx_transport::connection::LocalSockets;
 use phalanx_transport::{
     ClientConnectionFile, Endpoint, EngineConnectionFile, Kind, Sender, Session, Socket,
@@ -153,10 +154,7 @@ impl Channels {
         session: &Session,
     ) -> (ClientConnectionFile, EngineConnectionFile) {
         let [client, engine] = [0, 1];
-        let location = config.location.clone().unwrap_or_else(|| {
-            let system = rustix::system::uname();
-            system.nodename().to_string_lossy().into_owned()
-        });
+        let location = config.location.clone().unwrap_or_else(host_name);
         let key = session.key().secret().to_owned();
         let signature_scheme = session.key().scheme().as_str().to_owned();
         let interface = config.interface.clone();

@@ -9,8 +9,7 @@ const VERSION: (&str, &str) = ("version `", "' not found");
 
 /// Puts the loader's message in terms of this machine.
 pub(super) fn explain(message: &str) -> String {
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy().into_owned();
+    let host = phalanx_sys::machine::host_name();
     if let Some((library, _)) = message.split_once(MISSING) {
         return format!(
             "the machine {host} has no library `{library}`, which a dependency of this cell needs; \

@@ -2,6 +2,7 @@ use super::file::{self, ConnectionFileError};
 use super::tunnel::{Tunnel, TunnelError};
 use crate::socket::{Endpoint, EndpointError};
 use crate::wire::{KeyError, SigningKey};
+use phalanx_sys::machine::host_name;
 use phalanx_sys::temporary::is_abandoned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ fn leastload() -> String {
 fn reached_at(endpoint: Endpoint, location: &str) -> Endpoint {
     match endpoint {
         Endpoint::Tcp { host, port } if matches!(host.as_str(), "0.0.0.0" | "*" | "::") => {
-            let here = hostname() == location;
+            let here = host_name() == location;
             let host = if here || location.is_empty() {
                 "127.0.0.1".to_owned()
             } else {
@@ -55,7 +56,7 @@ impl LocalSockets {
     /// The sockets of this machine.
     pub fn here(paths: BTreeMap<u16, PathBuf>) -> Self {
         Self {
-            host: hostname(),
+            host: host_name(),
             paths,
         }
     }
@@ -64,7 +65,7 @@ impl LocalSockets {
     pub fn are_gone(&self) -> bool {
         let folder = self.paths.values().next().and_then(|path| path.parent());
         let gone = folder.is_some_and(|folder| !folder.exists() || is_abandoned(folder));
-        self.host == hostname() && gone
+        self.host == host_name() && gone
     }
 
     /// Returns true if they are on this machine and their owner lives.
@@ -77,7 +78,7 @@ impl LocalSockets {
         let path = self.paths.get(&port)?;
         // That of a controller that was killed leads nowhere.
         let folder = path.parent()?;
-        let is_there = self.host == hostname() && path.exists() && !is_abandoned(folder);
+        let is_there = self.host == host_name() && path.exists() && !is_abandoned(folder);
         is_there.then(|| path.clone())
     }
 }
@@ -92,11 +93,6 @@ fn target(endpoint: &Endpoint) -> Option<String> {
         Endpoint::Tcp { host, port } => Some(format!("{host}:{port}")),
         Endpoint::Ipc(_) | Endpoint::Memory { .. } => None,
     }
-}
-
-fn hostname() -> String {
-    let system = rustix::system::uname();
-    system.nodename().to_string_lossy().into_owned()
 }
 
 macro_rules! connection_file {

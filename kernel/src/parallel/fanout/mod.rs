@@ -17,6 +17,6 @@ mod submit;
 mod supervise;
 
 pub use late::LateOutput;
-pub use show::{show, stream, until, wait_with_bar};
+pub use show::{show, stream, wait_with_bar};
 pub use states::States;
 pub use submit::{Fanout, NAME, Submitted, Work, no_rust_engines};

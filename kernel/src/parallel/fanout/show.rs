@@ -14,6 +14,7 @@ use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::parallel::Signal;
+use phalanx_transport::until;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -346,13 +347,5 @@ impl FailuresShown {
             name: StreamName::Stderr,
             text: told.traceback.join("\n").trim_end().to_owned() + "\n",
         })
-    }
-}
-
-/// Returns at a moment; never, where there is none.
-pub async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

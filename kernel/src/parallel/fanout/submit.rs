@@ -332,7 +332,7 @@ pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilat
         source: source.to_owned(),
         metadata: CellMetadata {
             abi: compilation.toolchain.rustc.clone(),
-            host: phalanx_client::host(),
+            host: phalanx_sys::machine::host_name(),
             base: compilation.base.clone(),
             next: compilation.next.clone(),
             entry: cell.map(|cell| cell.entry.clone()),

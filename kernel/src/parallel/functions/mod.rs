@@ -72,7 +72,7 @@ pub async fn apply(
     namespace::publish(services, context, &client, &engines, &apply.references).await?;
     let metadata = CallMetadata {
         abi: toolchain.rustc,
-        host: phalanx_client::host(),
+        host: phalanx_sys::machine::host_name(),
         offset: Some(apply.offset),
         artifacts: artifacts.iter().map(|(hash, _)| hash.clone()).collect(),
         paths: Vec::new(),

@@ -12,6 +12,7 @@ use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::{MimeBundle, Output, StreamName};
+use phalanx_transport::until;
 use std::time::Instant;
 
 /// A cell for engines, as it was ordered.
@@ -160,7 +161,7 @@ async fn submit(
         let deadline = progress.deadline();
         tokio::select! {
             submitted = &mut submitted => break submitted,
-            () = fanout::until(deadline) => {
+            () = until(deadline) => {
                 if let Some(bar) = progress.compiling(Instant::now()) {
                     context.outlet().output(bar).await;
                 }
