@@ -61,6 +61,19 @@ pub fn execute(place: &Place, prepared: &Prepared, notebook: &Path) -> Executed 
     Executed::read(bounded::run(&mut command, LIMIT), &output)
 }
 
+/// Executes a notebook of the repository, in a kernel and a place of its own.
+///
+/// # Panics
+/// When it fails, takes too long, or leaves something behind.
+#[must_use]
+pub fn example(prepared: &Prepared, name: &str) -> Executed {
+    let place = Place::new();
+    let executed = execute(&place, prepared, &checkout("notebooks").join(name));
+    let finished = &executed.finished;
+    assert_eq!(finished.code, Some(0), "{name}: {finished:#?}");
+    executed
+}
+
 impl Executed {
     /// A notebook that a program has executed and written.
     ///
@@ -73,6 +86,27 @@ impl Executed {
         let notebook: Value = serde_json::from_str(&text).expect("an executed notebook is JSON");
         let cells = notebook["cells"].as_array().cloned().unwrap_or_default();
         Self { finished, cells }
+    }
+
+    /// The lines of a cell's text. What is printed comes in any number of outputs, so empty ones do not
+    /// count.
+    ///
+    /// # Panics
+    /// When there is no such cell.
+    #[must_use]
+    pub fn lines(&self, cell: &str) -> Vec<String> {
+        let text = self.cell(cell).text();
+        let lines = text.lines().filter(|line| !line.is_empty());
+        lines.map(str::to_owned).collect()
+    }
+
+    /// Checks that a cell's lines contain a text.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub fn says(&self, cell: &str, what: &str) {
+        let text = self.lines(cell).join("\n");
+        assert!(text.contains(what), "{cell} does not say `{what}`: {text}");
     }
 
     /// The outputs of the cell with this id.

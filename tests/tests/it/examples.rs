@@ -1,8 +1,7 @@
 //! The example notebooks do what their text says.
 
-use phalanx_tests::notebook::{Executed, execute};
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout};
+use phalanx_tests::notebook::{Executed, example};
+use phalanx_tests::prepared::Prepared;
 
 phalanx_tests::cases! {
     tasks_depend_on_engines_and_on_each_other(prepared: Prepared)
@@ -14,19 +13,14 @@ phalanx_tests::cases! {
     engines_talk_to_each_other_and_to_servers(prepared: Prepared)
 }
 
-/// Executes a notebook, in a kernel and a place of its own, and hands it to `check`.
-fn example(prepared: &Prepared, name: &str, check: impl FnOnce(&Executed)) {
-    let place = Place::new();
-    let notebook = execute(&place, prepared, &checkout("notebooks").join(name));
-    let finished = &notebook.finished;
-    assert_eq!(finished.code, Some(0), "{name}: {finished:#?}");
-    check(&notebook);
+/// Executes a notebook and hands it to `check`.
+fn check(prepared: &Prepared, name: &str, check: impl FnOnce(&Executed)) {
+    check(&example(prepared, name));
 }
 
 fn says(notebook: &Executed, cell: &str, what: &[&str]) {
-    let text = notebook.cell(cell).text();
     for what in what {
-        assert!(text.contains(what), "{cell} does not say `{what}`: {text}");
+        notebook.says(cell, what);
     }
 }
 
@@ -34,13 +28,6 @@ fn draws(notebook: &Executed, cell: &str) {
     let outputs = notebook.cell(cell).all;
     let drawn = |output: &serde_json::Value| !output["data"]["image/svg+xml"].is_null();
     assert!(outputs.iter().any(drawn), "{cell}: {outputs:#?}");
-}
-
-/// The lines of a cell's text. What is printed comes in any number of outputs, so empty ones do not count.
-fn lines(notebook: &Executed, cell: &str) -> Vec<String> {
-    let text = notebook.cell(cell).text();
-    let lines = text.lines().filter(|line| !line.is_empty());
-    lines.map(str::to_owned).collect()
 }
 
 /// The words of the line that begins so.
@@ -51,7 +38,7 @@ fn line<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
 }
 
 fn tasks_depend_on_engines_and_on_each_other(prepared: Prepared) {
-    example(&prepared, "dependencies.ipynb", |notebook| {
+    check(&prepared, "dependencies.ipynb", |notebook| {
         says(notebook, "depend", &["all on engine 0: true"]);
         says(notebook, "depend", &["engines: [0, 0, 0, 0, 0, 0]"]);
         says(notebook, "require", &["sums: [14.0, 14.0, 14.0, 14.0]"]);
@@ -76,7 +63,7 @@ fn tasks_depend_on_engines_and_on_each_other(prepared: Prepared) {
         assert_eq!(either[..3], ["runs", "runs", "on"]);
         says(notebook, "timeout", &["TaskTimeout"]);
     });
-    example(&prepared, "dagdeps.ipynb", |notebook| {
+    check(&prepared, "dagdeps.ipynb", |notebook| {
         says(notebook, "random", &["32 tasks, 96 edges"]);
         says(notebook, "submit", &["32 of 32 done"]);
         let bars = notebook.cell("submit").html();
@@ -91,7 +78,7 @@ fn tasks_depend_on_engines_and_on_each_other(prepared: Prepared) {
 }
 
 fn ndarrays_travel_by_every_road(prepared: Prepared) {
-    example(&prepared, "arrays.ipynb", |notebook| {
+    check(&prepared, "arrays.ipynb", |notebook| {
         says(notebook, "functions", &["[[7, 10],\n [15, 22]]"]);
         says(notebook, "functions", &["[3, 7]\n", "[3.0, 7.0]"]);
         says(notebook, "px", &["[10, 22] [0.0, 0.25, 0.5]"]);
@@ -103,8 +90,8 @@ fn ndarrays_travel_by_every_road(prepared: Prepared) {
 }
 
 fn results_are_had_as_they_arrive(prepared: Prepared) {
-    example(&prepared, "itermapresult.ipynb", |notebook| {
-        let engines = lines(notebook, "direct");
+    check(&prepared, "itermapresult.ipynb", |notebook| {
+        let engines = notebook.lines("direct");
         let here = |engine: usize| format!("engine {engine} is here");
         assert_eq!(engines[..4], (0..4).map(here).collect::<Vec<_>>());
         says(notebook, "ordered", &["100 tasks of 1, in order: true"]);
@@ -113,29 +100,29 @@ fn results_are_had_as_they_arrive(prepared: Prepared) {
         says(notebook, "get", &["[10000, 98, 97] … [2, 1, 0]"]);
         says(notebook, "imap", &["the first square above 500 is 529"]);
     });
-    example(&prepared, "customresults.ipynb", |notebook| {
+    check(&prepared, "customresults.ipynb", |notebook| {
         says(notebook, "submit", &["100 items in 50 tasks"]);
         says(notebook, "loop", &["100 items, 100 greetings"]);
-        assert_eq!(lines(notebook, "check"), ["true", "550 ms slept"]);
+        assert_eq!(notebook.lines("check"), ["true", "550 ms slept"]);
     });
 }
 
 fn counts_add_up_over_engines(prepared: Prepared) {
-    example(&prepared, "wordcount.ipynb", |notebook| {
+    check(&prepared, "wordcount.ipynb", |notebook| {
         let begin = r#"[(19, "the"), (17, "of"), (13, "was"), (12, "it"), (8, "a")]"#;
         says(notebook, "count", &[begin]);
         let top = ["   19 the", "   17 of", "   13 was", "   12 it"];
-        assert_eq!(lines(notebook, "parallel")[..4], top);
+        assert_eq!(notebook.lines("parallel")[..4], top);
         says(notebook, "parallel", &["as without engines: true"]);
         draws(notebook, "plot");
     });
-    example(&prepared, "histogram.ipynb", |notebook| {
+    check(&prepared, "histogram.ipynb", |notebook| {
         says(notebook, "phistogram", &["39999 of 40000 counted"]);
         says(notebook, "check", &["40000 numbers, the same counts: true"]);
         says(notebook, "check", &["68 % within one standard deviation"]);
         draws(notebook, "plot");
     });
-    example(&prepared, "pidigits.ipynb", |notebook| {
+    check(&prepared, "pidigits.ipynb", |notebook| {
         let digits = "3.141592653589793238462643383279…5256375678";
         says(notebook, "digits", &[digits]);
         says(notebook, "one", &["2500 pairs"]);
@@ -146,20 +133,20 @@ fn counts_add_up_over_engines(prepared: Prepared) {
 }
 
 fn simulations_agree_with_theory(prepared: Prepared) {
-    example(&prepared, "montecarlo.ipynb", |notebook| {
+    check(&prepared, "montecarlo.ipynb", |notebook| {
         says(notebook, "submit", &["all there: true", "30 prices"]);
         says(notebook, "check", &["less than 1 away: true"]);
         says(notebook, "check", &["dearer with volatility: true"]);
         says(notebook, "check", &["Asian ones cheaper: true"]);
         draws(notebook, "plot");
     });
-    example(&prepared, "randommatrices.ipynb", |notebook| {
+    check(&prepared, "randommatrices.ipynb", |notebook| {
         says(notebook, "known", &["[-1.6180, -0.6180, 0.6180, 1.6180]"]);
         says(notebook, "ensemble", &["4000 distances"]);
         says(notebook, "wigner", &["less than 0.1 away: true"]);
         draws(notebook, "wigner");
     });
-    example(&prepared, "wave.ipynb", |notebook| {
+    check(&prepared, "wave.ipynb", |notebook| {
         says(notebook, "connect", &["engine 0 has rows 0 to 9"]);
         says(notebook, "connect", &["engine 3 has rows 30 to 39"]);
         says(notebook, "compare", &["of 1600 points"]);
@@ -169,14 +156,14 @@ fn simulations_agree_with_theory(prepared: Prepared) {
 }
 
 fn tasks_are_profiled_and_counted(prepared: Prepared) {
-    example(&prepared, "profiler.ipynb", |notebook| {
+    check(&prepared, "profiler.ipynb", |notebook| {
         says(notebook, "run", &["64/64", "64 tasks, 2.11 s of naps"]);
         says(notebook, "figures", &["no nap was too short: true"]);
         let bars = "64 bars on 4 engines, one at a time: true";
         says(notebook, "gantt", &[bars]);
         draws(notebook, "gantt");
     });
-    example(&prepared, "throughput.ipynb", |notebook| {
+    check(&prepared, "throughput.ipynb", |notebook| {
         let tasks = notebook.cell("tasks").text();
         let rows = tasks
             .lines()
@@ -194,7 +181,7 @@ fn tasks_are_profiled_and_counted(prepared: Prepared) {
 }
 
 fn engines_talk_to_each_other_and_to_servers(prepared: Prepared) {
-    example(&prepared, "interengine.ipynb", |notebook| {
+    check(&prepared, "interengine.ipynb", |notebook| {
         says(
             notebook,
             "all-to-all",
@@ -202,11 +189,11 @@ fn engines_talk_to_each_other_and_to_servers(prepared: Prepared) {
         );
         says(notebook, "connect", &["engine 0 is connected to [1, 2, 3]"]);
         says(notebook, "send", &["engine 0 got 103", "engine 3 got 102"]);
-        assert_eq!(lines(notebook, "tree"), ["0", "  1", "    3", "  2"]);
+        assert_eq!(notebook.lines("tree"), ["0", "  1", "    3", "  2"]);
         says(notebook, "allreduce", &["engine 0 has 499500"]);
         says(notebook, "total", &["[499500, 499500, 499500, 499500]"]);
     });
-    example(&prepared, "merge.ipynb", |notebook| {
+    check(&prepared, "merge.ipynb", |notebook| {
         says(notebook, "remote", &["the same: true"]);
         says(
             notebook,
@@ -215,7 +202,7 @@ fn engines_talk_to_each_other_and_to_servers(prepared: Prepared) {
         );
         says(notebook, "left", &["[[], [], []]"]);
     });
-    example(&prepared, "spider.ipynb", |notebook| {
+    check(&prepared, "spider.ipynb", |notebook| {
         let links = r#"This is page 0: ["/page0", "/page1", "/page2"]"#;
         says(notebook, "fetch", &[links]);
         says(

@@ -1,17 +1,14 @@
 //! The tour does what it says.
 
-use phalanx_tests::notebook::{Executed, execute};
-use phalanx_tests::place::Place;
-use phalanx_tests::prepared::{Prepared, checkout};
+use phalanx_tests::notebook::{Executed, example};
+use phalanx_tests::prepared::Prepared;
 
 phalanx_tests::cases! {
     the_tour_shows_what_it_tells(prepared: Prepared)
 }
 
 fn the_tour_shows_what_it_tells(prepared: Prepared) {
-    let place = Place::new();
-    let tour = execute(&place, &prepared, &checkout("notebooks/tour.ipynb"));
-    assert_eq!(tour.finished.code, Some(0), "{:#?}", tour.finished);
+    let tour = example(&prepared, "tour.ipynb");
 
     let kept = tour.cell("kept").text();
     assert!(kept.contains("1000000 points"), "{kept}");
