@@ -46,10 +46,7 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Unread> {
-        match self.is_next() {
-            true => seed.deserialize(&mut *self.from).map(Some),
-            false => Ok(None),
-        }
+        self.next_element_seed(seed)
     }
 
     #[inline]
