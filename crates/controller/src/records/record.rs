@@ -3,8 +3,10 @@ use chrono::{DateTime, Utc};
 use phalanx_protocol::date;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::TaskOutput;
+use phalanx_protocol::payload::Payload;
 use phalanx_transport::RawMessage;
 use serde_json::{Value, json};
+use std::io;
 
 /// Bytes of one text stream that are kept of a task.
 const MAX_TEXT: usize = 256 << 10;
@@ -99,6 +101,29 @@ impl Parts {
             metadata: message.metadata.clone(),
             content: message.content.clone(),
             buffers: (size <= most).then(|| message.buffers.clone()),
+        }
+    }
+
+    /// Replaces buffers that refer to data by the data, copied; without the buffers where they then have more than
+    /// `most` bytes. What is out of reach stays a reference, which its reader cannot follow either.
+    pub fn resolve(&mut self, resolve: fn(Payload) -> io::Result<Bytes>, most: usize) {
+        let refers = |buffer: &Bytes| Payload::read(buffer.clone()).segment().is_some();
+        let Some(buffers) = &mut self.buffers else {
+            return;
+        };
+        if !buffers.iter().any(refers) {
+            return;
+        }
+        for buffer in buffers.iter_mut().filter(|buffer| refers(buffer)) {
+            let resolved = resolve(Payload::read(buffer.clone()));
+            *buffer = resolved.unwrap_or_else(|_| buffer.clone());
+        }
+        if buffers.iter().map(Bytes::len).sum::<usize>() > most {
+            self.buffers = None;
+            return;
+        }
+        for buffer in buffers {
+            *buffer = Bytes::copy_from_slice(buffer);
         }
     }
 

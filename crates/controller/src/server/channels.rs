@@ -1,4 +1,4 @@
-use super::incoming::Incoming;
+use super::incoming::{Incoming, Port};
 use super::iopub::IopubRelay;
 use crate::config::ControllerConfig;
 use crate::controller::{Before, StartError};
@@ -297,6 +297,24 @@ pub struct Senders {
 }
 
 impl Senders {
+    /// The socket of a port.
+    pub fn of(&self, port: Port) -> &Sender {
+        match port {
+            Port::Registration => &self.registration,
+            Port::MuxClient => &self.mux[0],
+            Port::MuxEngine => &self.mux[1],
+            Port::TaskClient => &self.task[0],
+            Port::TaskEngine => &self.task[1],
+            Port::ControlClient => &self.control[0],
+            Port::ControlEngine => &self.control[1],
+            Port::BroadcastClient => &self.broadcast[0],
+            Port::BroadcastEngine => &self.broadcast[1],
+            Port::Ping => &self.ping,
+            Port::Pong => &self.pong,
+            Port::Notification => &self.notification,
+        }
+    }
+
     /// Closes all sockets once what was sent has left.
     pub async fn close(self, limit: Duration) {
         let mut closing = JoinSet::new();

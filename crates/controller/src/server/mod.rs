@@ -1,4 +1,4 @@
-//! The sockets and the loop around the state machines.
+//! The state that decides, and the loop around it that does the I/O.
 
 mod batch;
 mod channels;
@@ -10,30 +10,26 @@ mod query;
 mod records;
 mod relay;
 mod replies;
+mod state;
+mod store;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 pub use channels::Channels;
-pub use records::store;
+pub use store::store;
 
-use crate::broadcast::Broadcast;
 use crate::config::ControllerConfig;
-use crate::direct::Direct;
-use crate::hub::Hub;
 use crate::records::Store;
-use crate::scheduler::Scheduler;
 use channels::Senders;
-use clock::Clock;
 use incoming::Port;
-use iopub::Seen;
-use phalanx_protocol::id::{EngineId, EngineUuid};
+use phalanx_protocol::id::EngineUuid;
 use phalanx_transport::warn_rarely;
-use phalanx_transport::{
-    EngineConnectionFile, Event, Frames, Identity, SendError, Sender, Session,
-};
-use records::Records;
-use std::collections::{HashSet, VecDeque};
+use phalanx_transport::{EngineConnectionFile, Frames, Identity, SendError, Session};
+use state::{ServerCommand, ServerEvent, State};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -41,50 +37,18 @@ use tokio_util::sync::CancellationToken;
 
 /// The time between two checks of timeouts.
 const TICK: Duration = Duration::from_millis(250);
-/// The delay between the replies given in an engine's place and the announcement of its end. Stock clients
-/// make up their own replies then, and complain of ours if it comes second.
-const NOTIFY_AFTER_REPLIES: Duration = Duration::from_millis(20);
 /// Outputs that may wait to be kept.
 const PUBLISHED: usize = 1024;
-/// Engines that have left whose numbers are remembered, for errors that name them.
-const DEPARTED: usize = 256;
-/// The addressee of replies that nobody waits for, such as the results of tasks that are submitted again: no
-/// peer has this name. Results are asked for by query.
-const NOBODY: &[u8] = b"\0nobody";
-/// Of a channel's two sockets, the one that faces clients.
-const CLIENTS: usize = 0;
-/// The one that faces engines.
-const ENGINES: usize = 1;
 /// The time messages may take to leave when the controller ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// The controller's state and the loop that drives it.
+/// The loop that waits for events, lets the state decide and performs its commands.
 pub struct Server {
-    hub: Hub,
-    scheduler: Scheduler,
-    direct: Direct,
-    broadcast: Broadcast,
-    records: Records,
-    session: Session,
-    /// Of the engine's connection file, for registration replies.
-    connection_info: serde_json::Value,
+    state: State,
+    store: Store,
     heartbeat: Duration,
-    queued_bytes: usize,
-    /// The engines that left last, the oldest first.
-    departed: VecDeque<(EngineUuid, EngineId)>,
-    /// The engines that take several tasks in one message.
-    takes_batches: HashSet<EngineUuid>,
-    /// Messages with several tasks that have come.
-    batches: u64,
-    started: Instant,
-    /// The time by which engines are late.
-    clock: Clock,
-    /// The last two heartbeats; either may be returned.
-    pings: [String; 2],
     /// True if the iopub relay has to look who publishes.
     listens: Arc<AtomicBool>,
-    /// Notifications that wait for their time.
-    announcements: VecDeque<(Instant, Frames)>,
     ends: bool,
 }
 
@@ -97,24 +61,12 @@ impl Server {
         store: Store,
     ) -> Self {
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+        let (ports, now) = (channels::ports(engine), Instant::now());
         Self {
-            hub: Hub::default(),
-            scheduler: Scheduler::new(config.scheme, config.hwm, seed),
-            direct: Direct::default(),
-            broadcast: Broadcast::default(),
-            records: Records::new(store),
-            session,
-            connection_info: channels::ports(engine),
+            state: State::new(config, session, ports, store.most(), seed, now),
+            store,
             heartbeat: config.heartbeat,
-            queued_bytes: config.queued_bytes,
-            departed: VecDeque::new(),
-            takes_batches: HashSet::new(),
-            batches: 0,
-            started: Instant::now(),
-            clock: Clock::new(Instant::now(), TICK),
-            pings: Default::default(),
             listens: Arc::default(),
-            announcements: VecDeque::new(),
             ends: false,
         }
     }
@@ -124,74 +76,84 @@ impl Server {
         let (senders, mut incoming, iopub) = channels.split();
         // Bounded, so that engines that publish faster than it is kept are slowed down.
         let (seen, mut published) = mpsc::channel(PUBLISHED);
+        let session = self.state.session.clone();
         // Ends when this loop does, which aborts and awaits it.
-        let relay = tokio::spawn(iopub.run(self.session.clone(), seen, self.listens.clone()));
+        let relay = tokio::spawn(iopub.run(session, seen, self.listens.clone()));
         let mut beat = tokio::time::interval(self.heartbeat);
         let mut tick = tokio::time::interval(TICK);
         // After a stop of this process there is one heartbeat, not all that were missed.
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.ends {
-            let announcement = self.announcements.front().map(|(at, _)| *at);
-            let room = self.records.has_room();
-            let tasks = self.scheduler.queued_bytes() < self.queued_bytes;
-            tokio::select! {
-                (port, event) = incoming.next(tasks), if room => self.event(port, event, &senders),
-                Some(seen) = published.recv(), if room => self.seen(seen, &senders),
-                answer = self.records.next() => if let Some((ticket, answer)) = answer {
-                    self.answered(ticket, answer, &senders);
+            let announcement = self.state.next_announcement();
+            let room = self.store.has_room();
+            let tasks = self.state.takes_tasks();
+            let event = tokio::select! {
+                (port, event) = incoming.next(tasks), if room => ServerEvent::Came(port, event),
+                Some(seen) = published.recv(), if room => ServerEvent::Seen(seen),
+                answer = self.store.next() => match answer {
+                    Some((ticket, answer)) => ServerEvent::Answered(ticket, answer),
+                    None => continue,
                 },
-                _ = beat.tick() => self.beat(&senders),
-                _ = tick.tick() => self.tick(&senders),
-                () = until(announcement) => self.announce(&senders),
-                () = cancel.cancelled() => self.ends = true,
-            }
+                _ = beat.tick() => ServerEvent::Beat,
+                _ = tick.tick() => ServerEvent::Tick,
+                () = until(announcement) => ServerEvent::Announce,
+                () = cancel.cancelled() => break,
+            };
+            self.handle(event, &senders);
         }
-        self.say_goodbye(&senders);
+        self.handle(ServerEvent::Ending, &senders);
         senders.close(CLOSE_LIMIT).await;
         relay.abort();
         // The result is that it was aborted.
         drop(relay.await);
-        self.records.close().await;
+        self.store.close().await;
     }
 
-    fn seen(&mut self, seen: Seen, senders: &Senders) {
-        match seen {
-            Seen::Engine(engine) => self.heard(engine, senders),
-            Seen::Published(task, published) => self.records.published(task, published),
+    /// Handles an event, and those that its commands lead to at once.
+    fn handle(&mut self, event: ServerEvent, senders: &Senders) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for command in self.state.handle(event, Instant::now()) {
+                events.extend(self.perform(command, senders));
+            }
         }
     }
 
-    fn event(&mut self, port: Port, event: Event, senders: &Senders) {
-        match event {
-            Event::Message(frames) => self.message(port, frames, senders),
-            Event::Connected(peer) => self.connected(port, &peer, senders),
-            Event::Disconnected(peer) => self.disconnected(port, &peer, senders),
-            Event::Subscribed(_) => self.subscribed(port, senders),
-            Event::Unsubscribed(_) => {}
+    fn perform(&mut self, command: ServerCommand, senders: &Senders) -> Option<ServerEvent> {
+        match command {
+            ServerCommand::Post(port, frames) => {
+                post(senders, port, frames);
+            }
+            ServerCommand::Request {
+                route,
+                engine,
+                id,
+                frames,
+            } => {
+                let sent = post(senders, route.engines(), frames);
+                return (!sent).then_some(ServerEvent::Undelivered(engine, id));
+            }
+            ServerCommand::Keep(change) => store::keep(&mut self.store, change),
+            ServerCommand::Ask(ticket, query) => {
+                let answer = self.store.ask(ticket, query)?;
+                return Some(ServerEvent::Answered(ticket, answer));
+            }
+            ServerCommand::Listen(listens) => self.listens.store(listens, Ordering::Release),
+            ServerCommand::End => self.ends = true,
         }
+        None
     }
+}
 
-    fn message(&mut self, port: Port, frames: Frames, senders: &Senders) {
-        match port {
-            Port::Registration => self.query(frames, senders),
-            Port::MuxClient | Port::ControlClient => self.request(port, frames, senders),
-            Port::MuxEngine | Port::ControlEngine => self.reply(port, frames, senders),
-            Port::TaskClient => self.task_request(frames, senders),
-            Port::TaskEngine => self.task_reply(frames, senders),
-            Port::BroadcastClient => self.broadcast_request(frames, senders),
-            Port::BroadcastEngine => self.broadcast_reply(frames, senders),
-            Port::Pong => self.pong(&frames, senders),
-            Port::Ping | Port::Notification => {}
-        }
-    }
-
-    fn say_goodbye(&mut self, senders: &Senders) {
-        let content = phalanx_protocol::parallel::ShutdownNotification {};
-        let notification = self.session.message(&content, None);
-        self.announcements.clear();
-        if let Ok(frames) = notification.seal(self.session.key()) {
-            post(&senders.notification, frames);
+/// Sends without ever waiting: a peer that does not read loses its messages, nobody else.
+fn post(senders: &Senders, port: Port, frames: Frames) -> bool {
+    match senders.of(port).try_send(frames) {
+        Ok(()) => true,
+        Err(SendError::Closed) => false,
+        Err(error) => {
+            warn_rarely!(?port, %error, "a message is dropped");
+            false
         }
     }
 }
@@ -200,18 +162,6 @@ async fn until(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Sends without ever waiting: a peer that does not read loses its messages, nobody else.
-fn post(sender: &Sender, frames: Frames) -> bool {
-    match sender.try_send(frames) {
-        Ok(()) => true,
-        Err(SendError::Closed) => false,
-        Err(error) => {
-            warn_rarely!(%error, "a message is dropped");
-            false
-        }
     }
 }
 

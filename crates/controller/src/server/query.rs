@@ -1,9 +1,9 @@
 //! Registration and the queries of clients.
 
-use super::channels::Senders;
 use super::incoming::Port;
 use super::records::Asked;
-use super::{Server, post, shown};
+use super::shown;
+use super::state::{ServerCommand, State};
 use crate::hub::{HubEvent, RefusedRegistration};
 use crate::records::{BadQuery, Filter, Key, Query};
 use bytes::Bytes;
@@ -22,8 +22,8 @@ pub(super) fn error(ename: &str, evalue: String) -> Value {
     ErrorContent::new(ename, evalue).reply()
 }
 
-impl Server {
-    pub(super) fn query(&mut self, frames: Frames, senders: &Senders) {
+impl State {
+    pub(super) fn query(&mut self, frames: Frames) {
         let peer = shown(frames.first());
         let request = match self.admit(Port::Registration, frames).map(Envelope::parse) {
             Some(Ok(request)) => request,
@@ -37,62 +37,57 @@ impl Server {
                     if content.phalanx_batches {
                         self.takes_batches.insert(content.uuid.clone());
                     }
-                    self.hub_event(HubEvent::Register(content.uuid, content.id), senders);
+                    self.hub_event(HubEvent::Register(content.uuid, content.id));
                 }
                 Err(error) => warn_rarely!(%peer, %error, "a registration is dropped"),
             },
             "unregistration_request" => match request.content::<UnregistrationRequest>() {
-                Ok(content) => self.hub_event(HubEvent::Unregister(content.id), senders),
+                Ok(content) => self.hub_event(HubEvent::Unregister(content.id)),
                 Err(error) => warn_rarely!(%peer, %error, "an unregistration is dropped"),
             },
             _ => {
                 let content = Value::Null;
                 let empty = self.session.envelope("hub_error", content, Some(&request));
-                if let Err(wrong) = self.client_query(request, senders) {
+                if let Err(wrong) = self.client_query(request) {
                     let content = error("ValueError", wrong.to_string());
-                    self.post_reply(Envelope { content, ..empty }, senders);
+                    self.post_reply(Envelope { content, ..empty });
                 }
             }
         }
     }
 
-    fn post_reply(&self, reply: Envelope, senders: &Senders) {
+    fn post_reply(&mut self, reply: Envelope) {
         match reply.seal(self.session.key()) {
-            Ok(frames) => drop(post(&senders.registration, frames)),
+            Ok(frames) => self.post(Port::Registration, frames),
             Err(error) => warn_rarely!(%error, "a reply is dropped"),
         }
     }
 
-    pub(super) fn accept(&mut self, uuid: &EngineUuid, id: EngineId, senders: &Senders) {
+    pub(super) fn accept(&mut self, uuid: &EngineUuid, id: EngineId) {
         let reply = RegistrationReply::Ok {
             id,
             hb_period: self.heartbeat.as_millis().try_into().unwrap_or(u64::MAX),
             connection_info: self.connection_info.clone(),
         };
-        self.registration_reply(uuid, &reply, senders);
+        self.registration_reply(uuid, &reply);
     }
 
-    pub(super) fn refuse(
-        &mut self,
-        uuid: &EngineUuid,
-        reason: RefusedRegistration,
-        senders: &Senders,
-    ) {
+    pub(super) fn refuse(&mut self, uuid: &EngineUuid, reason: RefusedRegistration) {
         let evalue = match reason {
             RefusedRegistration::UuidInUse => format!("uuid '{uuid}' in use"),
         };
         let reply = RegistrationReply::Error(ErrorContent::new("KeyError", evalue));
-        self.registration_reply(uuid, &reply, senders);
+        self.registration_reply(uuid, &reply);
     }
 
-    fn registration_reply(&self, uuid: &EngineUuid, reply: &RegistrationReply, senders: &Senders) {
+    fn registration_reply(&mut self, uuid: &EngineUuid, reply: &RegistrationReply) {
         let mut reply = self.session.message(reply, None);
         reply.identities = vec![Bytes::copy_from_slice(uuid.as_str().as_bytes())];
-        self.post_reply(reply, senders);
+        self.post_reply(reply);
     }
 
     /// Answers a query: at once if it needs no records, otherwise when the records are there.
-    fn client_query(&mut self, request: Envelope, senders: &Senders) -> Result<(), WireError> {
+    fn client_query(&mut self, request: Envelope) -> Result<(), WireError> {
         let (msg_type, content) = match request.header.msg_type.as_str() {
             "connection_request" => {
                 let reply = ConnectionReply::Ok {
@@ -113,7 +108,7 @@ impl Server {
                                 filter: Filter::ended(),
                                 buffers: false,
                             };
-                            self.ask(request, asked, query, senders);
+                            self.ask(request, asked, query);
                             return Ok(());
                         }
                         ("queue_reply", json(reply))
@@ -128,7 +123,7 @@ impl Server {
                 }
             }
             "history_request" => {
-                self.ask(request, Asked::History, Query::History, senders);
+                self.ask(request, Asked::History, Query::History);
                 return Ok(());
             }
             "result_request" => {
@@ -141,12 +136,12 @@ impl Server {
                     buffers: !status_only,
                 };
                 let asked = Asked::Results { ids, status_only };
-                self.ask(request, asked, query, senders);
+                self.ask(request, asked, query);
                 return Ok(());
             }
             "db_request" => match db_query(&request.content()?) {
                 Ok((keys, query)) => {
-                    self.ask(request, Asked::Db(keys), query, senders);
+                    self.ask(request, Asked::Db(keys), query);
                     return Ok(());
                 }
                 Err(bad) => ("db_reply", error("KeyError", bad.to_string())),
@@ -155,7 +150,7 @@ impl Server {
                 let content: PurgeRequest = request.content()?;
                 match self.purge(content) {
                     Ok((asked, query)) => {
-                        self.ask(request, asked, query, senders);
+                        self.ask(request, asked, query);
                         return Ok(());
                     }
                     Err(error) => ("purge_reply", error),
@@ -167,12 +162,12 @@ impl Server {
                     filter: Filter::tasks(&ids),
                     buffers: true,
                 };
-                self.ask(request, Asked::Resubmit(ids), query, senders);
+                self.ask(request, Asked::Resubmit(ids), query);
                 return Ok(());
             }
             "shutdown_request" => {
                 tracing::info!("a client asks the controller to end");
-                self.ends = true;
+                self.out.push(ServerCommand::End);
                 ("shutdown_reply", json!({"status": "ok"}))
             }
             other => {
@@ -181,7 +176,7 @@ impl Server {
             }
         };
         let reply = self.session.envelope(msg_type, content, Some(&request));
-        self.post_reply(reply, senders);
+        self.post_reply(reply);
         Ok(())
     }
 
@@ -272,7 +267,8 @@ fn db_query(request: &DbRequest) -> Result<(Option<Vec<Key>>, Query), BadQuery> 
     Ok((keys, Query::Find { filter, buffers }))
 }
 
-fn json<T: serde::Serialize>(content: T) -> Value {
+/// The content of a reply.
+pub(super) fn json<T: serde::Serialize>(content: T) -> Value {
     // Only maps with keys that are not text do not serialise, and no reply has any.
     serde_json::to_value(content).unwrap_or_default()
 }

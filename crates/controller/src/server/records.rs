@@ -1,15 +1,9 @@
-//! The records of tasks, and the queries that are answered from them.
+//! The queries that are answered from records of tasks.
 
-use super::channels::Senders;
-use super::query::error;
-use super::{NOBODY, Server, post};
-use crate::config::Database;
-use crate::controller::StartError;
-#[cfg(feature = "sqlite")]
-use crate::records::Sqlite;
-use crate::records::{
-    Answer, Change, Filter, Key, Memory, Parts, Published, Query, Queue, Record, Store, Ticket,
-};
+use super::incoming::Port;
+use super::query::{error, json};
+use super::state::{NOBODY, ServerCommand, State};
+use crate::records::{Answer, Change, Filter, Key, Parts, Query, Queue, Record, Ticket};
 use crate::scheduler::Task;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
@@ -17,15 +11,11 @@ use phalanx_protocol::parallel::{
     DbReply, EngineQueue, HistoryReply, QueueReply, ResubmitReply, ResultReply, TaskMetadata,
     TaskResult, Tasks,
 };
-use phalanx_protocol::payload::Payload;
-use phalanx_sys::segment;
 use phalanx_transport::warn_rarely;
 use phalanx_transport::wire::Header;
-use phalanx_transport::{Envelope, RawMessage, Session};
+use phalanx_transport::{Envelope, RawMessage};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
-use std::io;
-use std::time::Instant;
 
 /// A function that keeps parts of a message, without more than so many bytes of buffers: [`Parts::copy`], or
 /// [`Parts::of`] where they are in memory of their own.
@@ -33,7 +23,8 @@ pub(super) type Keep = fn(&RawMessage, usize) -> Parts;
 
 /// The records, and the queries waiting for them.
 pub(super) struct Records {
-    store: Store,
+    /// The bytes of a message's buffers that are kept.
+    most: usize,
     /// Tasks each engine has answered.
     completed: HashMap<EngineUuid, usize>,
     asked: HashMap<Ticket, (Envelope, Asked)>,
@@ -66,91 +57,13 @@ pub(super) enum Asked {
 }
 
 impl Records {
-    pub fn new(store: Store) -> Self {
+    pub fn new(most: usize) -> Self {
         Self {
-            store,
+            most,
             completed: HashMap::new(),
             asked: HashMap::new(),
             issued: 0,
         }
-    }
-
-    /// Returns true if new messages can be taken.
-    pub fn has_room(&self) -> bool {
-        self.store.has_room()
-    }
-
-    /// The next answer, or `None` when there may be room again.
-    pub async fn next(&mut self) -> Option<(Ticket, Answer)> {
-        self.store.next().await
-    }
-
-    pub async fn close(self) {
-        self.store.close().await;
-    }
-
-    /// A message with what it refers to: whoever asks for the record later does not find that any
-    /// more.
-    fn kept(
-        &self,
-        message: &RawMessage,
-        resolve: fn(Payload) -> io::Result<Bytes>,
-        keep: Keep,
-    ) -> Parts {
-        let most = self.store.most();
-        let is_elsewhere = |buffer: &Bytes| Payload::read(buffer.clone()).segment().is_some();
-        if !message.buffers.iter().any(is_elsewhere) {
-            return keep(message, most);
-        }
-        let mut whole = message.clone();
-        for buffer in &mut whole.buffers {
-            // Out of reach, it stays a reference, which its reader cannot follow either.
-            let resolved = resolve(Payload::read(buffer.clone()));
-            *buffer = resolved.unwrap_or_else(|_| buffer.clone());
-        }
-        keep(&whole, most)
-    }
-
-    pub fn submitted(
-        &mut self,
-        id: MsgId,
-        request: &RawMessage,
-        engine: Option<EngineUuid>,
-        queue: Queue,
-        keep: Keep,
-    ) {
-        let request = self.kept(request, segment::resolve_arguments, keep);
-        let record = Box::new(Record::new(request, engine, queue));
-        self.store.change(Change::Submitted(id, record));
-    }
-
-    pub fn assigned(&mut self, id: MsgId, engine: EngineUuid) {
-        self.store.change(Change::Assigned(id, engine));
-    }
-
-    pub fn replied(
-        &mut self,
-        id: MsgId,
-        engine: Option<&EngineUuid>,
-        reply: &RawMessage,
-        keep: Keep,
-    ) {
-        if let Some(engine) = engine {
-            match self.completed.get_mut(engine) {
-                Some(count) => *count += 1,
-                None => drop(self.completed.insert(engine.clone(), 1)),
-            }
-        }
-        self.store.change(Change::Replied {
-            id,
-            engine: engine.cloned(),
-            reply: self.kept(reply, segment::resolve, keep),
-            received: chrono::Utc::now(),
-        });
-    }
-
-    pub fn published(&mut self, id: MsgId, published: Published) {
-        self.store.change(Change::Published(id, published));
     }
 
     /// The number of tasks an engine has answered.
@@ -164,19 +77,59 @@ impl Records {
     }
 }
 
-impl Server {
+impl State {
     /// Asks for records on behalf of a client.
-    pub(super) fn ask(&mut self, request: Envelope, asked: Asked, query: Query, senders: &Senders) {
+    pub(super) fn ask(&mut self, request: Envelope, asked: Asked, query: Query) {
         self.records.issued += 1;
         let ticket = Ticket(self.records.issued);
         self.records.asked.insert(ticket, (request, asked));
-        if let Some(answer) = self.records.store.ask(ticket, query) {
-            self.answered(ticket, answer, senders);
+        self.out.push(ServerCommand::Ask(ticket, query));
+    }
+
+    pub(super) fn submitted(
+        &mut self,
+        id: MsgId,
+        request: &RawMessage,
+        engine: Option<EngineUuid>,
+        queue: Queue,
+        keep: Keep,
+    ) {
+        let request = keep(request, self.records.most);
+        let record = Box::new(Record::new(request, engine, queue));
+        self.keep(Change::Submitted(id, record));
+    }
+
+    pub(super) fn assigned(&mut self, id: MsgId, engine: EngineUuid) {
+        self.keep(Change::Assigned(id, engine));
+    }
+
+    pub(super) fn replied(
+        &mut self,
+        id: MsgId,
+        engine: Option<&EngineUuid>,
+        reply: &RawMessage,
+        keep: Keep,
+    ) {
+        if let Some(engine) = engine {
+            match self.records.completed.get_mut(engine) {
+                Some(count) => *count += 1,
+                None => drop(self.records.completed.insert(engine.clone(), 1)),
+            }
         }
+        self.keep(Change::Replied {
+            id,
+            engine: engine.cloned(),
+            reply: keep(reply, self.records.most),
+            received: chrono::Utc::now(),
+        });
+    }
+
+    pub(super) fn keep(&mut self, change: Change) {
+        self.out.push(ServerCommand::Keep(change));
     }
 
     /// The records somebody asked for are there.
-    pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer, senders: &Senders) {
+    pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer) {
         let Some((request, asked)) = self.records.asked.remove(&ticket) else {
             return;
         };
@@ -196,13 +149,13 @@ impl Server {
                     Some(id) => (error("IndexError", format!("msg pending: '{id}'")), vec![]),
                     None => {
                         let query = Query::Purge(filters);
-                        return self.ask(request, Asked::Purged, query, senders);
+                        return self.ask(request, Asked::Purged, query);
                     }
                 }
             }
             (Asked::Purged, Answer::Purged) => (json!({"status": "ok"}), vec![]),
             (Asked::Resubmit(ids), Answer::Records(records)) => {
-                (self.resubmit(&request, &ids, records, senders), vec![])
+                (self.resubmit(&request, &ids, records), vec![])
             }
             (Asked::Queue { reply, engines }, Answer::Records(records)) => {
                 (completed(reply, &engines, &records), vec![])
@@ -213,7 +166,7 @@ impl Server {
         let mut reply = self.session.envelope(&reply_type, content, Some(&request));
         reply.buffers = buffers;
         match reply.seal(self.session.key()) {
-            Ok(frames) => drop(post(&senders.registration, frames)),
+            Ok(frames) => self.post(Port::Registration, frames),
             Err(error) => warn_rarely!(%error, "a reply is dropped"),
         }
     }
@@ -224,7 +177,6 @@ impl Server {
         request: &Envelope,
         ids: &[MsgId],
         records: Vec<(MsgId, Record)>,
-        senders: &Senders,
     ) -> Value {
         let records: BTreeMap<_, _> = records.into_iter().collect();
         let missing: Vec<_> = ids.iter().filter(|id| !records.contains_key(id)).collect();
@@ -242,13 +194,11 @@ impl Server {
         let mut resubmitted = BTreeMap::new();
         for (old, task) in again {
             tracing::info!(client = %request.header.session, %old, new = %task.id, "resubmitted");
-            self.records
-                .submitted(task.id.clone(), &task.request, None, Queue::Task, Parts::of);
-            let change = Change::Resubmitted(old.clone(), task.id.clone());
-            self.records.store.change(change);
+            self.submitted(task.id.clone(), &task.request, None, Queue::Task, Parts::of);
+            self.keep(Change::Resubmitted(old.clone(), task.id.clone()));
             resubmitted.insert(old, task.id.clone());
-            let commands = self.scheduler.submit(task, Instant::now());
-            self.perform(commands, senders);
+            let commands = self.scheduler.submit(task, self.now);
+            self.perform(commands);
         }
         let mut content = json(ResubmitReply { resubmitted });
         content["status"] = json!("ok");
@@ -258,7 +208,7 @@ impl Server {
     /// The task of a record as a new one, or why it cannot be.
     fn again(&self, record: &Record) -> Result<Task, String> {
         let Some(buffers) = record.request.buffers.clone() else {
-            let most = self.records.store.most() >> 20;
+            let most = self.records.most >> 20;
             return Err(format!(
                 "is not kept, since its arguments are more than {most} MiB: submit it anew"
             ));
@@ -292,11 +242,6 @@ fn reply_type(request: &Envelope) -> String {
     let msg_type = &request.header.msg_type;
     let kind = msg_type.strip_suffix("_request").unwrap_or(msg_type);
     format!("{kind}_reply")
-}
-
-fn json<T: serde::Serialize>(content: T) -> Value {
-    // Only maps with keys that are not text do not serialise, and no reply has any.
-    serde_json::to_value(content).unwrap_or_default()
 }
 
 /// A task among those named that has not ended.
@@ -412,37 +357,4 @@ fn completed(
         }
     }
     json(reply)
-}
-
-/// Opens what is remembered.
-///
-/// # Errors
-/// When there is a database that cannot be used.
-pub fn store(database: &Database, session: &Session) -> Result<Store, StartError> {
-    match database {
-        Database::Memory { bytes } => {
-            // Needed for what is in a file only.
-            let _ = session;
-            Ok(Store::Memory(Memory::new(*bytes)))
-        }
-        #[cfg(feature = "sqlite")]
-        Database::Sqlite(path) => {
-            let store = Sqlite::open(path, |id| unanswered(session, id))?;
-            Ok(Store::Sqlite(store))
-        }
-    }
-}
-
-/// The answer to a task of a controller that is gone.
-#[cfg(feature = "sqlite")]
-fn unanswered(session: &Session, id: &MsgId) -> Parts {
-    let header = session.header("apply_reply");
-    let evalue = format!("the controller ended before task '{id}' was answered");
-    let bytes = |value: Value| Bytes::from(value.to_string());
-    Parts {
-        header: bytes(json(header)),
-        metadata: bytes(json!({"status": "error"})),
-        content: bytes(error("EngineError", evalue)),
-        buffers: Some(vec![]),
-    }
 }

@@ -1,9 +1,9 @@
 //! Direct requests and broadcasts, and their replies.
 
-use super::channels::Senders;
 use super::incoming::Port;
 use super::replies::{Failure, Head};
-use super::{CLIENTS, ENGINES, Server, engine_uuid, post, shown};
+use super::state::{ServerCommand, State};
+use super::{engine_uuid, shown};
 use crate::broadcast;
 use crate::direct::{Pending, Route};
 use crate::records::{Parts, Queue};
@@ -11,10 +11,30 @@ use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::AbortRequest;
 use phalanx_transport::warn_rarely;
-use phalanx_transport::{Envelope, Frames, RawMessage, Sender, WireError};
+use phalanx_transport::{Envelope, Frames, RawMessage, WireError};
 use serde_json::{Value, json};
 
-impl Server {
+impl Route {
+    /// The socket that faces clients.
+    fn clients(self) -> Port {
+        match self {
+            Self::Mux => Port::MuxClient,
+            Self::Control => Port::ControlClient,
+            Self::Broadcast => Port::BroadcastClient,
+        }
+    }
+
+    /// The one that faces engines.
+    pub(super) fn engines(self) -> Port {
+        match self {
+            Self::Mux => Port::MuxEngine,
+            Self::Control => Port::ControlEngine,
+            Self::Broadcast => Port::BroadcastEngine,
+        }
+    }
+}
+
+impl State {
     /// A message whose signature is right; others are dropped, and who sent them is logged.
     pub(super) fn admit(&self, port: Port, frames: Frames) -> Option<RawMessage> {
         let peer = shown(frames.first());
@@ -23,16 +43,8 @@ impl Server {
             .ok()
     }
 
-    fn sockets(senders: &Senders, route: Route) -> &[Sender; 2] {
-        match route {
-            Route::Mux => &senders.mux,
-            Route::Control => &senders.control,
-            Route::Broadcast => &senders.broadcast,
-        }
-    }
-
     /// From a client to the engine it names.
-    pub(super) fn request(&mut self, port: Port, frames: Frames, senders: &Senders) {
+    pub(super) fn request(&mut self, port: Port, frames: Frames) {
         let Some(mut message) = self.admit(port, frames) else {
             return;
         };
@@ -46,29 +58,24 @@ impl Server {
             _ => Route::Mux,
         };
         if route == Route::Control {
-            self.intercept(&message, senders);
+            self.intercept(&message);
         }
-        if let Err(error) = self.send_to_engine(route, message, senders) {
+        if let Err(error) = self.send_to_engine(route, message) {
             warn_rarely!(?port, %error, "a request is dropped");
         }
     }
 
     /// Tasks that still wait here are not known to any engine, so an abort has to be served here.
-    fn intercept(&mut self, message: &RawMessage, senders: &Senders) {
+    fn intercept(&mut self, message: &RawMessage) {
         let abort = Head::of(&message.header).is_ok_and(|head| head.msg_type == "abort_request");
         if abort && let Ok(request) = serde_json::from_slice::<AbortRequest>(&message.content) {
             let commands = self.scheduler.abort(&request.msg_ids);
-            self.perform(commands, senders);
+            self.perform(commands);
         }
     }
 
     /// Sends a request of identities `[engine, client, …]`, or answers it when that cannot be.
-    fn send_to_engine(
-        &mut self,
-        route: Route,
-        message: RawMessage,
-        senders: &Senders,
-    ) -> Result<(), WireError> {
+    fn send_to_engine(&mut self, route: Route, message: RawMessage) -> Result<(), WireError> {
         let head = Head::of(&message.header)?;
         let (id, msg_type) = (head.id(), head.msg_type.into_owned());
         let Some(engine) = message
@@ -83,33 +90,43 @@ impl Server {
         let registered = self.hub.id_of(&engine);
         if route == Route::Mux {
             let to = Some(engine.clone());
-            self.records
-                .submitted(id.clone(), &message, to, Queue::Mux, Parts::copy);
+            self.submitted(id.clone(), &message, to, Queue::Mux, Parts::copy);
         }
         let answered = msg_type.ends_with("_request");
         if answered {
             self.direct
                 .sent(engine.clone(), id.clone(), route, client, header, msg_type);
         }
-        let sent = registered.is_some()
-            && post(
-                &Self::sockets(senders, route)[ENGINES],
-                message.into_frames(),
-            );
-        if !sent && answered {
-            let evalue = match registered {
-                Some(number) => format!("Engine {number} does not read its requests"),
-                None => format!("There is no engine '{engine}'"),
-            };
-            let failure = Failure {
-                ename: "EngineError",
-                evalue,
-            };
-            if let Some(pending) = self.direct.take(&engine, &id) {
-                self.answer(&engine, &id, &pending, &failure.content(), senders);
-            }
+        if registered.is_none() {
+            self.undelivered(&engine, &id);
+            return Ok(());
         }
+        let frames = message.into_frames();
+        self.out.push(match answered {
+            true => ServerCommand::Request {
+                route,
+                engine,
+                id,
+                frames,
+            },
+            false => ServerCommand::Post(route.engines(), frames),
+        });
         Ok(())
+    }
+
+    /// Answers a request that its engine cannot get: there is none, or it does not read.
+    pub(super) fn undelivered(&mut self, engine: &EngineUuid, id: &MsgId) {
+        let evalue = match self.hub.id_of(engine) {
+            Some(number) => format!("Engine {number} does not read its requests"),
+            None => format!("There is no engine '{engine}'"),
+        };
+        let failure = Failure {
+            ename: "EngineError",
+            evalue,
+        };
+        if let Some(pending) = self.direct.take(engine, id) {
+            self.answer(engine, id, &pending, &failure.content());
+        }
     }
 
     /// Answers a request of an engine that has ended.
@@ -119,7 +136,6 @@ impl Server {
         engine: &EngineUuid,
         id: &MsgId,
         pending: &Pending,
-        senders: &Senders,
     ) {
         let content = if pending.msg_type == "shutdown_request" {
             // It did as it was told.
@@ -127,17 +143,10 @@ impl Server {
         } else {
             Failure::engine_died(number, id).content()
         };
-        self.answer(engine, id, pending, &content, senders);
+        self.answer(engine, id, pending, &content);
     }
 
-    fn answer(
-        &mut self,
-        engine: &EngineUuid,
-        id: &MsgId,
-        pending: &Pending,
-        content: &Value,
-        senders: &Senders,
-    ) {
+    fn answer(&mut self, engine: &EngineUuid, id: &MsgId, pending: &Pending, content: &Value) {
         let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
         let mut identities = vec![pending.client.clone()];
         if pending.route != Route::Broadcast {
@@ -151,27 +160,22 @@ impl Server {
             content,
         );
         match pending.route {
-            Route::Mux => self
-                .records
-                .replied(id.clone(), Some(engine), &reply, Parts::of),
+            Route::Mux => self.replied(id.clone(), Some(engine), &reply, Parts::of),
             Route::Control => {}
             Route::Broadcast => {
                 if let Some(one) = self.coalesce(engine, id, &reply) {
                     if let Some(one) = one {
-                        post(&senders.broadcast[CLIENTS], one);
+                        self.post(Port::BroadcastClient, one);
                     }
                     return;
                 }
             }
         }
-        post(
-            &Self::sockets(senders, pending.route)[CLIENTS],
-            reply.into_frames(),
-        );
+        self.post(pending.route.clients(), reply.into_frames());
     }
 
     /// From an engine to the client that asked it.
-    pub(super) fn reply(&mut self, port: Port, frames: Frames, senders: &Senders) {
+    pub(super) fn reply(&mut self, port: Port, frames: Frames) {
         let Some(mut message) = self.admit(port, frames) else {
             return;
         };
@@ -192,8 +196,7 @@ impl Server {
                 return tracing::debug!(%engine, task = %id, "a reply that comes too late");
             }
             if port == Port::MuxEngine {
-                self.records
-                    .replied(id, Some(&engine), &message, Parts::copy);
+                self.replied(id, Some(&engine), &message, Parts::copy);
             }
         }
         message.identities.swap(0, 1);
@@ -201,14 +204,11 @@ impl Server {
             Port::ControlEngine => Route::Control,
             _ => Route::Mux,
         };
-        post(
-            &Self::sockets(senders, route)[CLIENTS],
-            message.into_frames(),
-        );
+        self.post(route.clients(), message.into_frames());
     }
 
     /// From a client to every engine its metadata names.
-    pub(super) fn broadcast_request(&mut self, frames: Frames, senders: &Senders) {
+    pub(super) fn broadcast_request(&mut self, frames: Frames) {
         let request = self
             .admit(Port::BroadcastClient, frames)
             .map(Envelope::parse);
@@ -241,14 +241,14 @@ impl Server {
             let sent = copy
                 .seal(self.session.key())
                 .and_then(RawMessage::split)
-                .and_then(|message| self.send_to_engine(Route::Broadcast, message, senders));
+                .and_then(|message| self.send_to_engine(Route::Broadcast, message));
             if let Err(error) = sent {
                 warn_rarely!(%error, "a broadcast is dropped");
             }
         }
     }
 
-    pub(super) fn broadcast_reply(&mut self, frames: Frames, senders: &Senders) {
+    pub(super) fn broadcast_reply(&mut self, frames: Frames) {
         let Some(mut message) = self.admit(Port::BroadcastEngine, frames) else {
             return;
         };
@@ -268,11 +268,11 @@ impl Server {
         message.identities.remove(0);
         match self.coalesce(&engine, &id, &message) {
             Some(Some(one)) => {
-                post(&senders.broadcast[CLIENTS], one);
+                self.post(Port::BroadcastClient, one);
             }
             Some(None) => {}
             None => {
-                post(&senders.broadcast[CLIENTS], message.into_frames());
+                self.post(Port::BroadcastClient, message.into_frames());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Replies made here, in the place of an engine.
 
-use super::Server;
+use super::state::State;
 use crate::scheduler::{FailReason, Impossible, Language};
 use bytes::Bytes;
 use phalanx_protocol::date;
@@ -107,7 +107,7 @@ impl Failure {
     }
 }
 
-impl Server {
+impl State {
     /// A signed reply to a request of which only the header is known.
     pub(super) fn made_reply(
         &self,

@@ -1,9 +1,9 @@
 //! Load-balanced tasks.
 
-use super::channels::Senders;
 use super::incoming::Port;
 use super::replies::{Failure, Head};
-use super::{CLIENTS, ENGINES, Server, batch, engine_uuid, post};
+use super::state::State;
+use super::{batch, engine_uuid};
 use crate::records::{Parts, Queue};
 use crate::scheduler::{BatchNo, SchedulerCommand, Task, Verdict};
 use bytes::Bytes;
@@ -13,20 +13,12 @@ use phalanx_transport::warn_rarely;
 use phalanx_transport::{Frames, RawMessage};
 use serde::Deserialize;
 use serde_json::json;
-use std::time::Instant;
 
 /// Tasks of one batch for one engine.
 struct Together {
     engine: EngineUuid,
     batch: BatchNo,
     tasks: Vec<(MsgId, RawMessage)>,
-}
-
-/// Sends a task to an engine. One that does not read will miss its heartbeats.
-fn run(engine: &EngineUuid, mut request: RawMessage, senders: &Senders) {
-    let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
-    request.identities.insert(0, name);
-    post(&senders.task[ENGINES], request.into_frames());
 }
 
 /// The verdict in a reply that reports an unmet dependency.
@@ -50,8 +42,15 @@ fn unmet(reply: &RawMessage) -> Verdict {
     Verdict::Unmet(content.map_or_else(|_| String::new(), |content: Content| content.evalue))
 }
 
-impl Server {
-    pub(super) fn task_request(&mut self, frames: Frames, senders: &Senders) {
+impl State {
+    /// Sends a task to an engine. One that does not read will miss its heartbeats.
+    fn run(&mut self, engine: &EngineUuid, mut request: RawMessage) {
+        let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
+        request.identities.insert(0, name);
+        self.post(Port::TaskEngine, request.into_frames());
+    }
+
+    pub(super) fn task_request(&mut self, frames: Frames) {
         let Some(message) = self.admit(Port::TaskClient, frames) else {
             return;
         };
@@ -65,64 +64,50 @@ impl Server {
         };
         if !metadata.phalanx_batch.is_empty() {
             let ids = std::mem::take(&mut metadata.phalanx_batch);
-            return self.batch_request(&message, ids, &metadata, senders);
+            return self.batch_request(&message, ids, &metadata);
         }
-        self.records
-            .submitted(id.clone(), &message, None, Queue::Task, Parts::copy);
+        self.submitted(id.clone(), &message, None, Queue::Task, Parts::copy);
         let task = Task::new(id, message, metadata);
-        let commands = self.scheduler.submit(task, Instant::now());
-        self.perform(commands, senders);
+        let commands = self.scheduler.submit(task, self.now);
+        self.perform(commands);
     }
 
     /// Several tasks that came in one message: to the scheduler they are as any others.
-    fn batch_request(
-        &mut self,
-        message: &RawMessage,
-        ids: Vec<MsgId>,
-        metadata: &TaskMetadata,
-        senders: &Senders,
-    ) {
+    fn batch_request(&mut self, message: &RawMessage, ids: Vec<MsgId>, metadata: &TaskMetadata) {
         let tasks = match batch::apart(message, ids) {
             Ok(tasks) => tasks,
             Err(error) => return warn_rarely!(%error, "a batch of tasks is dropped"),
         };
         self.batches += 1;
         let batch = Some(BatchNo(self.batches));
-        let now = Instant::now();
+        let now = self.now;
         let mut commands = Vec::new();
         for (id, request) in tasks {
-            self.records
-                .submitted(id.clone(), &request, None, Queue::Task, Parts::of);
+            self.submitted(id.clone(), &request, None, Queue::Task, Parts::of);
             let task = Task::new(id, request, metadata.clone());
             commands.extend(self.scheduler.submit(Task { batch, ..task }, now));
         }
-        self.perform(commands, senders);
+        self.perform(commands);
     }
 
     /// Tasks of a batch that ended well: the message goes on as it is.
-    fn batch_reply(
-        &mut self,
-        engine: &EngineUuid,
-        message: RawMessage,
-        metadata: &ReplyMetadata,
-        senders: &Senders,
-    ) {
+    fn batch_reply(&mut self, engine: &EngineUuid, message: RawMessage, metadata: &ReplyMetadata) {
         let Some(commands) = self.scheduler.ended(engine, &metadata.phalanx_batch) else {
             return warn_rarely!(%engine, "replies that come too late");
         };
         match batch::replies(&message, metadata) {
             Ok(replies) => {
                 for (id, reply) in replies {
-                    self.records.replied(id, Some(engine), &reply, Parts::of);
+                    self.replied(id, Some(engine), &reply, Parts::of);
                 }
             }
             Err(error) => warn_rarely!(%error, "replies are not recorded"),
         }
-        post(&senders.task[CLIENTS], message.into_frames());
-        self.perform(commands, senders);
+        self.post(Port::TaskClient, message.into_frames());
+        self.perform(commands);
     }
 
-    pub(super) fn task_reply(&mut self, frames: Frames, senders: &Senders) {
+    pub(super) fn task_reply(&mut self, frames: Frames) {
         let Some(mut message) = self.admit(Port::TaskEngine, frames) else {
             return;
         };
@@ -142,7 +127,7 @@ impl Server {
             && !metadata.phalanx_batch.is_empty()
         {
             message.identities.swap(0, 1);
-            return self.batch_reply(&engine, message, metadata, senders);
+            return self.batch_reply(&engine, message, metadata);
         }
         let verdict = match metadata {
             Ok(metadata) if !metadata.dependencies_met => unmet(&message),
@@ -161,16 +146,15 @@ impl Server {
                     .iter()
                     .any(|c| matches!(c, SchedulerCommand::Reply(_)))
                 {
-                    self.records
-                        .replied(id.clone(), Some(&engine), &record, Parts::copy);
+                    self.replied(id.clone(), Some(&engine), &record, Parts::copy);
                 }
-                self.perform(commands, senders);
+                self.perform(commands);
             }
             None => warn_rarely!(%engine, task = %id, "a reply that comes too late"),
         }
     }
 
-    pub(super) fn perform(&mut self, commands: Vec<SchedulerCommand>, senders: &Senders) {
+    pub(super) fn perform(&mut self, commands: Vec<SchedulerCommand>) {
         // The tasks of batches that go to engines together.
         let mut together: Vec<Together> = Vec::new();
         for command in commands {
@@ -181,7 +165,7 @@ impl Server {
                     request,
                     batch,
                 } => {
-                    self.records.assigned(task.clone(), engine.clone());
+                    self.assigned(task.clone(), engine.clone());
                     let open = together.iter().position(|open| open.engine == engine);
                     match (open, batch) {
                         (Some(open), Some(batch)) if together[open].batch == batch => {
@@ -189,7 +173,7 @@ impl Server {
                             continue;
                         }
                         // What an engine gets comes in order.
-                        (Some(open), _) => self.send_together(together.remove(open), senders),
+                        (Some(open), _) => self.send_together(together.remove(open)),
                         (None, _) => {}
                     }
                     match batch {
@@ -203,13 +187,13 @@ impl Server {
                         }
                         Some(_) => {
                             let request = batch::signed(request, self.session.key());
-                            run(&engine, request, senders);
+                            self.run(&engine, request);
                         }
-                        None => run(&engine, request, senders),
+                        None => self.run(&engine, request),
                     }
                 }
                 SchedulerCommand::Reply(frames) => {
-                    post(&senders.task[CLIENTS], frames);
+                    self.post(Port::TaskClient, frames);
                 }
                 SchedulerCommand::Fail(task, reason) => {
                     let content = match Failure::of_task(&reason, &task.id, &self.departed) {
@@ -217,20 +201,19 @@ impl Server {
                         None => json!({"status": "aborted"}),
                     };
                     let reply = self.task_failure(&task, &reason, &content);
-                    self.records
-                        .replied(task.id.clone(), None, &reply, Parts::of);
-                    post(&senders.task[CLIENTS], reply.into_frames());
+                    self.replied(task.id.clone(), None, &reply, Parts::of);
+                    self.post(Port::TaskClient, reply.into_frames());
                 }
             }
         }
         for open in together {
-            self.send_together(open, senders);
+            self.send_together(open);
         }
     }
 
-    fn send_together(&self, together: Together, senders: &Senders) {
+    fn send_together(&mut self, together: Together) {
         match batch::together(together.tasks, self.session.key()) {
-            Some(Ok(request)) => run(&together.engine, request, senders),
+            Some(Ok(request)) => self.run(&together.engine, request),
             Some(Err(error)) => tracing::error!(%error, "tasks do not serialise"),
             None => {}
         }

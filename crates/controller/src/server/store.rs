@@ -1,0 +1,62 @@
+//! The store of records: opened, and given what it has to keep.
+
+#[cfg(feature = "sqlite")]
+use super::query::{error, json};
+use crate::config::Database;
+use crate::controller::StartError;
+use crate::records::{Change, Memory, Store};
+#[cfg(feature = "sqlite")]
+use crate::records::{Parts, Sqlite};
+#[cfg(feature = "sqlite")]
+use bytes::Bytes;
+#[cfg(feature = "sqlite")]
+use phalanx_protocol::id::MsgId;
+use phalanx_sys::segment;
+use phalanx_transport::Session;
+#[cfg(feature = "sqlite")]
+use serde_json::Value;
+
+/// Keeps a change, with the data its message refers to: whoever asks for the record later does not find
+/// that any more.
+pub(super) fn keep(store: &mut Store, mut change: Change) {
+    let most = store.most();
+    match &mut change {
+        Change::Submitted(_, record) => record.request.resolve(segment::resolve_arguments, most),
+        Change::Replied { reply, .. } => reply.resolve(segment::resolve, most),
+        Change::Assigned(..) | Change::Published(..) | Change::Resubmitted(..) => {}
+    }
+    store.change(change);
+}
+
+/// Opens what is remembered.
+///
+/// # Errors
+/// When there is a database that cannot be used.
+pub fn store(database: &Database, session: &Session) -> Result<Store, StartError> {
+    match database {
+        Database::Memory { bytes } => {
+            // Needed for what is in a file only.
+            let _ = session;
+            Ok(Store::Memory(Memory::new(*bytes)))
+        }
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite(path) => {
+            let store = Sqlite::open(path, |id| unanswered(session, id))?;
+            Ok(Store::Sqlite(store))
+        }
+    }
+}
+
+/// The answer to a task of a controller that is gone.
+#[cfg(feature = "sqlite")]
+fn unanswered(session: &Session, id: &MsgId) -> Parts {
+    let header = session.header("apply_reply");
+    let evalue = format!("the controller ended before task '{id}' was answered");
+    let bytes = |value: Value| Bytes::from(value.to_string());
+    Parts {
+        header: bytes(json(header)),
+        metadata: bytes(serde_json::json!({"status": "error"})),
+        content: bytes(error("EngineError", evalue)),
+        buffers: Some(vec![]),
+    }
+}

@@ -1,0 +1,375 @@
+//! Races, as lists of events.
+
+use super::incoming::Port;
+use super::iopub::Seen;
+use super::state::{NOTIFY_AFTER_REPLIES, ServerCommand, ServerEvent, State};
+use crate::config::ControllerConfig;
+use crate::hub::{MAX_MISSES, RECONNECT_LIMIT};
+use phalanx_protocol::id::{EngineUuid, MsgId, SessionId};
+use phalanx_transport::{Envelope, Event, Frames, Identity, Session, SigningKey};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+struct Case {
+    state: State,
+    client: Session,
+    now: Instant,
+}
+
+impl Case {
+    fn new() -> Self {
+        let key = SigningKey::sha256("secret");
+        let session = Session::new("controller", key.clone());
+        let now = Instant::now();
+        let config = ControllerConfig::default();
+        Self {
+            state: State::new(&config, session, json!({}), 1 << 20, 1, now),
+            client: Session::with_id(SessionId::new("client"), "client", key),
+            now,
+        }
+    }
+
+    /// A cluster of these engines.
+    fn with(engines: &[&str]) -> Self {
+        let mut case = Self::new();
+        for engine in engines {
+            case.join(engine);
+        }
+        case
+    }
+
+    fn join(&mut self, engine: &str) -> Vec<String> {
+        let content = json!({"uuid": engine, "id": null});
+        let mut said = self.came(
+            Port::Registration,
+            &[engine],
+            "registration_request",
+            content,
+        );
+        said.extend(self.connect(engine));
+        let heard = ServerEvent::Seen(Seen::Engine(EngineUuid::new(engine)));
+        said.extend(self.event(heard));
+        said
+    }
+
+    fn connect(&mut self, engine: &str) -> Vec<String> {
+        let ports = [
+            Port::MuxEngine,
+            Port::TaskEngine,
+            Port::ControlEngine,
+            Port::Pong,
+        ];
+        let connected = |port| ServerEvent::Came(port, Event::Connected(Identity::from(engine)));
+        let said = ports.map(connected).map(|event| self.event(event));
+        said.concat()
+    }
+
+    fn gone(&mut self, engine: &str) -> Vec<String> {
+        let ports = [
+            Port::MuxEngine,
+            Port::TaskEngine,
+            Port::ControlEngine,
+            Port::Pong,
+        ];
+        let gone = |port| ServerEvent::Came(port, Event::Disconnected(Identity::from(engine)));
+        let said = ports.map(gone).map(|event| self.event(event));
+        said.concat()
+    }
+
+    fn event(&mut self, event: ServerEvent) -> Vec<String> {
+        let commands = self.state.handle(event, self.now);
+        let told = commands
+            .into_iter()
+            .filter_map(|command| self.told(command));
+        told.collect()
+    }
+
+    /// A message by way of these identities.
+    fn came(&mut self, port: Port, by: &[&str], msg_type: &str, content: Value) -> Vec<String> {
+        let message = self.client.envelope(msg_type, content, None);
+        self.sent(port, by, message)
+    }
+
+    fn sent(&mut self, port: Port, by: &[&str], mut message: Envelope) -> Vec<String> {
+        message.identities = by.iter().map(|name| (*name).to_owned().into()).collect();
+        let frames = message.seal(self.client.key()).unwrap();
+        self.event(ServerEvent::Came(port, Event::Message(frames)))
+    }
+
+    /// A request of a given id.
+    fn request(&mut self, port: Port, by: &[&str], id: &str, msg_type: &str) -> Vec<String> {
+        let mut message = self.client.envelope(msg_type, json!({}), None);
+        message.header.msg_id = id.to_owned();
+        self.sent(port, by, message)
+    }
+
+    /// An engine's good reply to a request.
+    fn reply(&mut self, port: Port, engine: &str, id: &str) -> Vec<String> {
+        let mut request = self.client.envelope("apply_request", json!({}), None);
+        request.header.msg_id = id.to_owned();
+        let content = json!({"status": "ok"});
+        let mut reply = self.client.envelope("apply_reply", content, Some(&request));
+        reply.metadata.insert("status".to_owned(), json!("ok"));
+        reply.metadata.insert("engine".to_owned(), json!(engine));
+        self.sent(port, &[engine, "client"], reply)
+    }
+
+    fn after(&mut self, time: Duration, event: ServerEvent) -> Vec<String> {
+        self.now += time;
+        self.event(event)
+    }
+
+    /// A command as text; `None` for what only concerns records and the iopub relay.
+    fn told(&self, command: ServerCommand) -> Option<String> {
+        match command {
+            ServerCommand::Post(port, frames) => Some(format!("{port:?}: {}", self.read(frames)?)),
+            ServerCommand::Request {
+                route,
+                engine,
+                id,
+                frames,
+            } => {
+                let _ = self.read(frames)?;
+                Some(format!("{route:?}: {engine} gets {id}"))
+            }
+            ServerCommand::Keep(_) | ServerCommand::Listen(_) => None,
+            ServerCommand::Ask(..) => Some("ask".to_owned()),
+            ServerCommand::End => Some("end".to_owned()),
+        }
+    }
+
+    /// The addressee, the task and the content of a message; `None` for heartbeats, which are none.
+    fn read(&self, frames: Frames) -> Option<String> {
+        let message = Envelope::open(frames, self.client.key()).ok()?;
+        let to = message.identities.first();
+        let to = to.map(|name| String::from_utf8_lossy(name).replace('\0', ""));
+        let parent = message.parent_header.map(|parent| parent.msg_id);
+        let said = ["ename", "status", "uuid"].map(|key| message.content[key].as_str());
+        let said = said.into_iter().flatten().next();
+        let words = [
+            to,
+            Some(message.header.msg_type),
+            parent,
+            said.map(str::to_owned),
+        ];
+        Some(words.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    }
+}
+
+#[test]
+fn a_request_is_answered_once_whether_its_engine_answers_or_ends_first() {
+    let mut case = Case::with(&["a"]);
+    let by = ["client", "a"];
+    assert_eq!(
+        case.request(Port::MuxClient, &by, "1", "apply_request"),
+        ["Mux: a gets 1"]
+    );
+    case.request(Port::MuxClient, &by, "2", "apply_request");
+    case.request(Port::ControlClient, &by, "3", "shutdown_request");
+    assert_eq!(
+        case.reply(Port::MuxEngine, "a", "1"),
+        ["MuxClient: client apply_reply 1 ok"]
+    );
+    assert_eq!(case.reply(Port::MuxEngine, "a", "1"), [""; 0], "again");
+    assert_eq!(
+        case.gone("a"),
+        [
+            "MuxClient: client apply_reply 2 EngineError",
+            // It did as it was told.
+            "ControlClient: client shutdown_reply 3 ok",
+        ]
+    );
+    let late = case.reply(Port::MuxEngine, "a", "2");
+    assert_eq!(
+        late, [""; 0],
+        "it was on the way when its engine was given up"
+    );
+    assert_eq!(
+        case.request(Port::MuxClient, &by, "4", "apply_request"),
+        ["MuxClient: client apply_reply 4 EngineError"]
+    );
+}
+
+#[test]
+fn the_end_of_an_engine_is_announced_after_the_replies_given_in_its_place() {
+    let mut case = Case::with(&["a", "b"]);
+    case.request(Port::MuxClient, &["client", "a"], "1", "apply_request");
+    case.gone("a");
+    // Nobody waits for this one, yet it is not announced before the first.
+    case.gone("b");
+    assert_eq!(case.event(ServerEvent::Announce), [""; 0]);
+    assert_eq!(
+        case.after(NOTIFY_AFTER_REPLIES, ServerEvent::Announce),
+        [
+            "Notification: unregistration_notification a",
+            "Notification: unregistration_notification b",
+        ]
+    );
+    assert_eq!(case.state.next_announcement(), None);
+}
+
+#[test]
+fn an_engine_that_does_not_read_is_no_reason_to_wait() {
+    let mut case = Case::with(&["a"]);
+    case.request(Port::MuxClient, &["client", "a"], "1", "apply_request");
+    let full = ServerEvent::Undelivered(EngineUuid::new("a"), MsgId::new("1"));
+    assert_eq!(
+        case.event(full),
+        ["MuxClient: client apply_reply 1 EngineError"]
+    );
+}
+
+#[test]
+fn a_silent_engine_is_told_what_it_need_not_begin_and_comes_back_with_a_heartbeat() {
+    let mut case = Case::with(&["a"]);
+    case.request(Port::MuxClient, &["client", "a"], "1", "apply_request");
+    case.request(Port::TaskClient, &["client"], "2", "apply_request");
+    let mut said = Vec::new();
+    // It had answered the one before the first.
+    for _ in 0..MAX_MISSES + 2 {
+        said.extend(case.event(ServerEvent::Beat));
+    }
+    assert_eq!(
+        said,
+        [
+            "ControlEngine: a abort_request",
+            "MuxClient: client apply_reply 1 EngineError",
+            "TaskClient: client apply_reply 2 EngineError",
+        ]
+    );
+    case.after(NOTIFY_AFTER_REPLIES, ServerEvent::Announce);
+    // It wakes, answers what it had, and returns the heartbeat.
+    assert_eq!(case.reply(Port::MuxEngine, "a", "1"), [""; 0]);
+    assert_eq!(case.reply(Port::TaskEngine, "a", "2"), [""; 0]);
+    let pong = vec!["a".into(), case.state.pings[0].clone().into()];
+    assert_eq!(
+        case.event(ServerEvent::Came(Port::Pong, Event::Message(pong))),
+        ["Notification: registration_notification a"]
+    );
+    assert_eq!(
+        case.request(Port::MuxClient, &["client", "a"], "3", "apply_request"),
+        ["Mux: a gets 3"]
+    );
+}
+
+#[test]
+fn an_engine_that_registers_again_under_its_id_has_lost_what_was_on_the_way() {
+    let mut case = Case::with(&["a"]);
+    case.request(Port::MuxClient, &["client", "a"], "1", "apply_request");
+    let content = json!({"uuid": "a", "id": 0});
+    assert_eq!(
+        case.came(Port::Registration, &["a"], "registration_request", content),
+        [
+            "ControlEngine: a abort_request",
+            "MuxClient: client apply_reply 1 EngineError",
+            "Registration: a registration_reply ok",
+        ]
+    );
+}
+
+#[test]
+fn an_engine_whose_connection_breaks_has_time_to_make_it_again() {
+    let mut case = Case::with(&["a"]);
+    case.request(Port::MuxClient, &["client", "a"], "1", "apply_request");
+    let identity = Identity::from("a");
+    let broken = Event::Disconnected(identity.clone());
+    case.event(ServerEvent::Came(Port::MuxEngine, broken.clone()));
+    let made = Event::Connected(identity);
+    case.event(ServerEvent::Came(Port::MuxEngine, made));
+    assert_eq!(case.after(RECONNECT_LIMIT, ServerEvent::Tick), [""; 0]);
+    case.event(ServerEvent::Came(Port::MuxEngine, broken));
+    // The clock stands still while this process does, so the time is told in small steps.
+    let mut said = Vec::new();
+    for _ in 0..50 {
+        said.extend(case.after(RECONNECT_LIMIT / 40, ServerEvent::Tick));
+    }
+    assert_eq!(
+        said,
+        [
+            "ControlEngine: a abort_request",
+            "MuxClient: client apply_reply 1 EngineError",
+        ]
+    );
+}
+
+#[test]
+fn a_task_that_waits_is_aborted_here_and_one_that_runs_by_its_engine() {
+    let mut case = Case::with(&["a"]);
+    assert_eq!(
+        case.request(Port::TaskClient, &["client"], "1", "apply_request"),
+        ["TaskEngine: a apply_request"]
+    );
+    case.request(Port::TaskClient, &["client"], "2", "apply_request");
+    let abort = |case: &mut Case, id: &str| {
+        let content = json!({"msg_ids": [id]});
+        case.came(
+            Port::ControlClient,
+            &["client", "a"],
+            "abort_request",
+            content,
+        )
+    };
+    let said = abort(&mut case, "2");
+    assert_eq!(said[0], "TaskClient: client apply_reply 2 aborted");
+    assert!(said[1].starts_with("Control: a gets"), "{said:?}");
+    assert_eq!(abort(&mut case, "1").len(), 1, "only its engine is asked");
+    assert_eq!(
+        case.reply(Port::TaskEngine, "a", "1"),
+        ["TaskClient: client apply_reply 1 ok"]
+    );
+}
+
+#[test]
+fn the_engines_of_a_coalescing_broadcast_give_one_reply_even_if_one_ends() {
+    let mut case = Case::with(&["a", "b"]);
+    let mut message = case.client.envelope("apply_request", json!({}), None);
+    message.header.msg_id = "1".to_owned();
+    message
+        .metadata
+        .insert("targets".to_owned(), json!([["a", 0], ["b", 1]]));
+    message
+        .metadata
+        .insert("is_coalescing".to_owned(), json!(true));
+    assert_eq!(
+        case.sent(Port::BroadcastClient, &["client"], message),
+        ["Broadcast: a gets 1_a", "Broadcast: b gets 1_b"]
+    );
+    assert_eq!(case.reply(Port::BroadcastEngine, "a", "1_a"), [""; 0]);
+    assert_eq!(
+        case.gone("b"),
+        ["BroadcastClient: client apply_reply 1_b EngineError"]
+    );
+}
+
+#[test]
+fn a_controller_that_is_told_to_end_says_so_after_its_reply() {
+    let mut case = Case::with(&["a"]);
+    let said = case.came(
+        Port::Registration,
+        &["client"],
+        "shutdown_request",
+        json!({}),
+    );
+    assert_eq!(said[0], "end");
+    assert!(
+        said[1].starts_with("Registration: client shutdown_reply"),
+        "{said:?}"
+    );
+    assert_eq!(
+        case.event(ServerEvent::Ending),
+        ["Notification: shutdown_notification"]
+    );
+}
+
+#[test]
+fn nothing_that_is_not_signed_leads_to_anything() {
+    let mut case = Case::with(&["a"]);
+    let forger = SigningKey::sha256("guessed");
+    let mut request = case.client.envelope("apply_request", json!({}), None);
+    request.identities = vec!["client".into(), "a".into()];
+    for port in [Port::MuxClient, Port::TaskClient, Port::Registration] {
+        let frames = request.clone().seal(&forger).unwrap();
+        let event = ServerEvent::Came(port, Event::Message(frames));
+        assert_eq!(case.event(event), [""; 0]);
+    }
+}
