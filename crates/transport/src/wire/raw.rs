@@ -99,6 +99,51 @@ impl RawMessage {
         frames
     }
 
+    /// The bytes of all its parts.
+    pub fn size(&self) -> usize {
+        self.parts().map(Bytes::len).sum()
+    }
+
+    /// The same message in memory of its own, so that whoever keeps it does not keep the memory it was read into.
+    #[must_use]
+    pub fn compact(mut self) -> Self {
+        let mut whole = Vec::with_capacity(self.size());
+        self.parts().for_each(|part| whole.extend_from_slice(part));
+        let mut rest = Bytes::from(whole);
+        for part in self.parts_mut() {
+            *part = rest.split_to(part.len());
+        }
+        // They have the room of all frames they came with.
+        self.identities.shrink_to_fit();
+        self.buffers.shrink_to_fit();
+        self
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Bytes> {
+        let fixed = [
+            &self.signature,
+            &self.header,
+            &self.parent_header,
+            &self.metadata,
+            &self.content,
+        ];
+        self.identities.iter().chain(fixed).chain(&self.buffers)
+    }
+
+    fn parts_mut(&mut self) -> impl Iterator<Item = &mut Bytes> {
+        let fixed = [
+            &mut self.signature,
+            &mut self.header,
+            &mut self.parent_header,
+            &mut self.metadata,
+            &mut self.content,
+        ];
+        self.identities
+            .iter_mut()
+            .chain(fixed)
+            .chain(&mut self.buffers)
+    }
+
     /// The parts the signature covers, in order.
     pub fn signed_parts(&self) -> [&[u8]; 4] {
         [
@@ -138,6 +183,8 @@ mod tests {
         let message = RawMessage::split(whole.clone()).unwrap();
         assert_eq!(message.identities, frames(&["a", "b"]));
         assert_eq!(message.buffers, frames(&["x", "<IDS|MSG>"]));
+        assert_eq!(message.size(), "abhpmcx".len() + "<IDS|MSG>".len());
+        assert_eq!(message.clone().compact(), message);
         assert_eq!(message.into_frames(), whole);
     }
 
