@@ -65,6 +65,8 @@ pub struct Balanced {
     pub timeout: f64,
     /// The number of times it is tried again after a failure.
     pub retries: u32,
+    /// True if it is to run even if this client has gone before it began.
+    pub detached: bool,
 }
 
 impl EngineCall {

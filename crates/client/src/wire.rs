@@ -278,6 +278,7 @@ fn schedule(message: &mut Message, work: &EngineTask, targets: &[EngineUuid]) {
         retries: balanced.retries,
         label,
         phalanx: None,
+        phalanx_detached: balanced.detached,
         phalanx_batch: Vec::new(),
     });
 }

@@ -57,6 +57,10 @@ pub struct ServerArgs {
     /// Load-balanced tasks an engine may have at once; 0 for any number.
     #[arg(long, default_value_t = 1)]
     pub hwm: usize,
+    /// Seconds a Rust client that has lost its connection has to come back before its tasks that have not begun
+    /// are dropped; those of Python clients, and of views that are `detached()`, run.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub client_timeout: u64,
     /// The store of task records for get_result, db_query and resubmit.
     #[arg(long, value_enum, default_value_t)]
     pub db: Db,
@@ -213,6 +217,7 @@ impl From<ServerArgs> for ControllerConfig {
             heartbeat: Duration::from_millis(args.ping),
             scheme: args.scheme,
             hwm: args.hwm,
+            client_timeout: Duration::from_secs(args.client_timeout),
             client_file: args.client_file,
             engine_file: args.engine_file,
             reuse: args.reuse || args.restore,

@@ -27,6 +27,9 @@ pub struct ControllerConfig {
     /// Bytes of load-balanced tasks that may wait here; while more do, no new ones are read, so
     /// that they wait with the clients.
     pub queued_bytes: usize,
+    /// The time a client that has lost its connection has to come back before what it has submitted and has not
+    /// begun is dropped.
+    pub client_timeout: Duration,
     /// The store of task records, for the queries of clients.
     pub database: Database,
     /// The scheme that signs the messages.
@@ -76,6 +79,7 @@ impl Default for ControllerConfig {
             scheme: Scheme::default(),
             hwm: 1,
             queued_bytes: 256 << 20,
+            client_timeout: Duration::from_secs(60),
             database: Database::default(),
             signature_scheme: SignatureScheme::Sha256,
             folder: None,

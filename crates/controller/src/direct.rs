@@ -26,6 +26,8 @@ pub struct Pending {
     pub header: Bytes,
     /// Its type.
     pub msg_type: String,
+    /// True if it is to run even if its client has gone before it began.
+    pub detached: bool,
     /// Counts up, so that the answers are given in order.
     order: u64,
 }
@@ -47,6 +49,7 @@ impl Direct {
         client: Bytes,
         header: Bytes,
         msg_type: String,
+        detached: bool,
     ) {
         let order = self.next;
         self.next += 1;
@@ -55,6 +58,7 @@ impl Direct {
             client,
             header,
             msg_type,
+            detached,
             order,
         };
         self.engines.entry(engine).or_default().insert(id, pending);
@@ -76,6 +80,30 @@ impl Direct {
         let mut pending: Vec<_> = requests.into_iter().collect();
         pending.sort_by_key(|(_, pending)| pending.order);
         pending
+    }
+
+    /// The number of requests to run something that an engine has not answered.
+    pub fn load_of(&self, engine: &EngineUuid) -> usize {
+        let requests = self.engines.get(engine).into_iter().flatten();
+        requests.filter(|(_, p)| p.route != Route::Control).count()
+    }
+
+    /// A client has gone for good: the requests it has at each engine which nobody waits for any more.
+    pub fn client_left(&self, client: &[u8]) -> Vec<(EngineUuid, Vec<MsgId>)> {
+        let lost = |pending: &Pending| {
+            pending.client == client && pending.route != Route::Control && !pending.detached
+        };
+        let engines = self.engines.iter().map(|(engine, requests)| {
+            let requests = requests.iter().filter(|(_, pending)| lost(pending));
+            let mut ids: Vec<_> = requests.map(|(id, p)| (p.order, id.clone())).collect();
+            ids.sort();
+            (engine.clone(), ids.into_iter().map(|(_, id)| id).collect())
+        });
+        let mut engines: Vec<_> = engines
+            .filter(|(_, ids): &(_, Vec<MsgId>)| !ids.is_empty())
+            .collect();
+        engines.sort();
+        engines
     }
 
     /// Requests to run something that an engine has not answered.
@@ -109,9 +137,13 @@ mod tests {
                 Bytes::from_static(b"client"),
                 Bytes::new(),
                 "execute_request".to_owned(),
+                id == "2",
             );
         }
         assert_eq!(direct.queued_on(&a).len(), 2);
+        let lost = (a.clone(), vec![MsgId::new("1"), MsgId::new("4")]);
+        assert_eq!(direct.client_left(b"client"), [lost]);
+        assert_eq!(direct.client_left(b"another"), []);
         assert_eq!(direct.take(&b, &MsgId::new("1")), None, "it was not asked");
         assert!(direct.take(&a, &MsgId::new("1")).is_some());
         assert_eq!(direct.take(&a, &MsgId::new("1")), None, "it has answered");

@@ -7,7 +7,7 @@
 //! | `direct` | direct requests that are not answered yet |
 //! | `broadcast` | one request for many engines, their replies as many or as one |
 //! | `records` | what became of tasks, for the queries of clients: in memory or in SQLite |
-//! | `server` | the sockets and the loop around all of these |
+//! | `server` | the state that joins them, pure too, and the sockets and the loop around it |
 //! | [`cli`] | `phalanx controller` |
 //! | [`ipython`] | the folders of IPython's profiles, and ipyparallel's cluster file |
 //!

@@ -67,6 +67,8 @@ pub struct Heeds {
     pub timeout: f64,
     /// The number of times it is tried again after a failure.
     pub retries: u32,
+    /// True if it is to run even if its client has gone before it began.
+    pub detached: bool,
 }
 
 /// On other tasks; the fields and their meanings are ipyparallel's (`dependency.py`).

@@ -5,8 +5,12 @@
 //! that died are resolved at once, not after five seconds; and that tasks which are left without any
 //! engine wait for one only as long as a restart of the engines takes.
 //!
+//! Clients are served in turn: a task does not wait for all those that another client has submitted before
+//! it. A turn is a message to an engine, which may have several small tasks.
+//!
 //! What one event costs does not grow with the number of tasks that wait, be it for an engine or
-//! for each other; only tasks that were tried before or follow others are looked at one by one.
+//! for each other; only tasks that were tried before or follow others are looked at one by one. Nor does it grow
+//! with the number of engines that are busy.
 
 mod dependency;
 mod pace;
@@ -51,6 +55,10 @@ pub struct Scheduler {
     /// Tasks an engine may have at once; 0 for any number. Small ones of one batch count as one.
     hwm: usize,
     workers: Vec<Worker>,
+    /// The place of each worker.
+    places: HashMap<EngineUuid, usize>,
+    /// Those that have room for a task.
+    free: BTreeSet<usize>,
     tasks: HashMap<TaskNo, Box<Record>>,
     by_id: HashMap<MsgId, TaskNo>,
     ready: Ready,
@@ -76,6 +84,8 @@ impl Scheduler {
             scheme,
             hwm: if scheme == Scheme::Pure { 0 } else { hwm },
             workers: Vec::new(),
+            places: HashMap::default(),
+            free: BTreeSet::new(),
             tasks: HashMap::default(),
             by_id: HashMap::default(),
             ready: Ready::default(),
@@ -115,11 +125,17 @@ impl Scheduler {
 
     /// Tasks an engine has, oldest first.
     pub fn running_on(&self, engine: &EngineUuid) -> Vec<MsgId> {
-        let worker = self.workers.iter().find(|worker| worker.uuid == *engine);
+        let worker = self.places.get(engine).map(|place| &self.workers[*place]);
         let mut running: Vec<_> = worker.into_iter().flat_map(|w| &w.running).collect();
         running.sort();
         let id = |no: &TaskNo| Some(self.tasks.get(no)?.task.id.clone());
         running.into_iter().filter_map(id).collect()
+    }
+
+    /// The number of tasks an engine has.
+    pub fn load_of(&self, engine: &EngineUuid) -> usize {
+        let place = self.places.get(engine);
+        place.map_or(0, |place| self.workers[*place].running.len())
     }
 
     /// Takes a task.
@@ -155,6 +171,9 @@ impl Scheduler {
         let mut out = Vec::new();
         self.manned = true;
         self.abandoned = None;
+        let place = self.workers.len();
+        self.places.insert(uuid.clone(), place);
+        self.free.insert(place);
         self.workers.push(Worker {
             uuid,
             runs,
@@ -168,10 +187,20 @@ impl Scheduler {
     /// An engine has gone: its tasks are tried elsewhere where retries are left, else failed.
     pub fn left(&mut self, uuid: &EngineUuid, now: Instant) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
-        let Some(place) = self.workers.iter().position(|worker| worker.uuid == *uuid) else {
+        let Some(place) = self.places.remove(uuid) else {
             return out;
         };
-        let mut lost: Vec<_> = self.workers.remove(place).running.into_iter().collect();
+        let mut lost: Vec<_> = self
+            .workers
+            .swap_remove(place)
+            .running
+            .into_iter()
+            .collect();
+        if let Some(moved) = self.workers.get(place) {
+            self.places.insert(moved.uuid.clone(), place);
+        }
+        self.free.remove(&self.workers.len());
+        self.look_at_room(place);
         lost.sort();
         for no in lost {
             let Some(record) = self.tasks.get_mut(&no) else {
@@ -181,9 +210,10 @@ impl Scheduler {
                 self.fail(no, FailReason::EngineDied(uuid.clone()), &mut out);
             } else {
                 record.task.retries -= 1;
-                record.failed_on.push(uuid.clone());
-                record.died_on = Some(uuid.clone());
-                record.unmet = None;
+                let tried = record.tried.get_or_insert_default();
+                tried.on.push(uuid.clone());
+                tried.died_on = Some(uuid.clone());
+                tried.unmet = None;
                 self.make_ready(no, &mut out);
             }
         }
@@ -205,11 +235,11 @@ impl Scheduler {
         reply: Frames,
     ) -> Option<Vec<SchedulerCommand>> {
         let no = *self.by_id.get(id)?;
-        let mut workers = self.workers.iter_mut();
-        let worker = workers.find(|worker| worker.uuid == *engine)?;
-        if !worker.running.remove(&no) {
+        let place = *self.places.get(engine)?;
+        if !self.workers[place].running.remove(&no) {
             return None;
         }
+        self.look_at_room(place);
         let record = self.tasks.get_mut(&no)?;
         let mut out = Vec::new();
         let ok = verdict == Verdict::Ok;
@@ -223,8 +253,9 @@ impl Scheduler {
             _ => None,
         };
         if let Some((failure, unmet)) = again {
-            record.failed_on.push(engine.clone());
-            (record.failure, record.unmet) = (failure, unmet);
+            let tried = record.tried.get_or_insert_default();
+            tried.on.push(engine.clone());
+            (tried.failure, tried.unmet) = (failure, unmet);
             self.make_ready(no, &mut out);
         } else {
             self.finish(no, ok, Some(engine.clone()));
@@ -237,12 +268,14 @@ impl Scheduler {
     /// An engine says that several tasks of a batch have ended well; their replies are with the
     /// caller. `None` where it has none of them.
     pub fn ended(&mut self, engine: &EngineUuid, ended: &[End]) -> Option<Vec<SchedulerCommand>> {
-        let worker = self.workers.iter_mut().find(|w| w.uuid == *engine)?;
+        let place = *self.places.get(engine)?;
+        let worker = &mut self.workers[place];
         let nos = ended.iter().filter_map(|end| self.by_id.get(&end.msg_id));
         let nos: Vec<_> = nos
             .copied()
             .filter(|no| worker.running.remove(no))
             .collect();
+        self.look_at_room(place);
         let first = self.tasks.get(nos.first()?)?;
         if let Some(pace) = first
             .task
@@ -268,6 +301,24 @@ impl Scheduler {
             {
                 self.fail(no, FailReason::Aborted, &mut out);
             }
+        }
+        self.settle(&mut out);
+        out
+    }
+
+    /// A client has gone for good: drops what it has submitted and has not begun, unless that is to be kept.
+    pub fn client_left(&mut self, client: &[u8]) -> Vec<SchedulerCommand> {
+        let lost = |record: &Record| {
+            record.place != Place::Running
+                && !record.task.detached
+                && record.task.client() == client
+        };
+        let lost = self.tasks.iter().filter(|(_, record)| lost(record));
+        let mut lost: Vec<_> = lost.map(|(no, _)| *no).collect();
+        lost.sort();
+        let mut out = Vec::new();
+        for no in lost {
+            self.fail(no, FailReason::ClientLeft, &mut out);
         }
         self.settle(&mut out);
         out
@@ -390,11 +441,10 @@ impl Scheduler {
     /// Gives ready tasks to engines, first come first served.
     fn assign(&mut self, out: &mut Vec<SchedulerCommand>) {
         loop {
-            let free = (0..self.workers.len()).filter(|place| self.has_room(*place));
-            let free: Vec<usize> = free.collect();
-            if free.is_empty() || self.ready.is_empty() {
+            if self.free.is_empty() || self.ready.is_empty() {
                 return;
             }
+            let free = &self.free;
             let (workers, tasks) = (&self.workers, &self.tasks);
             let (ended, ready) = (&self.ended, &self.ready);
             let may = |no: TaskNo, place: usize| {
@@ -404,7 +454,11 @@ impl Scheduler {
             };
             let first = ready.first(|no| free.iter().any(|place| may(no, *place)));
             let Some(no) = first else { return };
-            let places: Vec<usize> = free.into_iter().filter(|place| may(no, *place)).collect();
+            let places: Vec<usize> = free
+                .iter()
+                .copied()
+                .filter(|place| may(no, *place))
+                .collect();
             let candidate = |place: &usize| Candidate {
                 load: workers[*place].running.len(),
                 last: workers[*place].last,
@@ -414,6 +468,9 @@ impl Scheduler {
             let Some(chosen) = self.scheme.choose(&candidates, random) else {
                 return;
             };
+            if let Some(record) = self.tasks.get(&no) {
+                self.ready.served(record.task.client());
+            }
             self.run(no, places[chosen], out);
             self.run_along(no, places[chosen], out);
         }
@@ -446,8 +503,14 @@ impl Scheduler {
         }
     }
 
-    fn has_room(&self, place: usize) -> bool {
-        self.hwm == 0 || self.workers[place].running.len() < self.hwm
+    /// Looks if the worker at a place, if there is one, can take a task.
+    fn look_at_room(&mut self, place: usize) {
+        let worker = self.workers.get(place);
+        let room = worker.is_some_and(|w| self.hwm == 0 || w.running.len() < self.hwm);
+        match room {
+            true => self.free.insert(place),
+            false => self.free.remove(&place),
+        };
     }
 
     fn run(&mut self, no: TaskNo, place: usize, out: &mut Vec<SchedulerCommand>) {
@@ -465,6 +528,7 @@ impl Scheduler {
             request: record.task.request.clone(),
             batch: record.task.batch,
         });
+        self.look_at_room(place);
     }
 
     /// Answers a ready task that no engine may run, unless one that joins later could.
@@ -479,7 +543,7 @@ impl Scheduler {
         let alive = |uuid: &EngineUuid| self.workers.iter().any(|worker| worker.uuid == *uuid);
         let bound = record.task.targets.as_ref();
         let targets_gone = bound.is_some_and(|targets| !targets.iter().any(alive));
-        let tried = !record.failed_on.is_empty();
+        let tried = record.tried.is_some();
         let elsewhere = !record.task.follow.dependencies.is_empty();
         let language = record.task.language;
         let speaks = |worker: &Worker| worker.runs == language;
@@ -487,17 +551,23 @@ impl Scheduler {
         if !tried && !targets_gone && !elsewhere && !foreign {
             return;
         }
-        if let Some(reply) = record.failure.take() {
+        // It stays one that was tried, by which its place is found.
+        let last = record
+            .tried
+            .as_mut()
+            .map(|tried| std::mem::take(&mut **tried));
+        let last = last.unwrap_or_default();
+        if let Some(reply) = last.failure {
             self.finish(no, false, None);
             out.push(SchedulerCommand::Reply(reply));
             return;
         }
-        let reason = match record.died_on.take() {
+        let reason = match last.died_on {
             Some(engine) => FailReason::EngineDied(engine),
             None if foreign && !tried => {
                 FailReason::ImpossibleDependency(Impossible::Language(language))
             }
-            None => FailReason::ImpossibleDependency(match record.unmet.take() {
+            None => FailReason::ImpossibleDependency(match last.unmet {
                 Some(why) if !why.is_empty() => Impossible::Unmet(why),
                 _ => Impossible::Nowhere,
             }),

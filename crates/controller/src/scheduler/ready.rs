@@ -1,11 +1,24 @@
 use super::task::{Language, Record, TaskNo};
+use crate::hash::HashMap;
+use bytes::Bytes;
 use phalanx_protocol::id::EngineUuid;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Tasks that wait for nothing but an engine, so kept that the next one is found without a look at
-/// all of them. A task that is tried again comes before those that came after it.
+/// all of them. Clients are served in turn, and the tasks of each in the order they came; one that is
+/// tried again comes before those that came after it.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
+    clients: HashMap<Bytes, ClientQueue>,
+    /// The turn that was given last.
+    turn: u64,
+}
+
+/// The tasks of one client.
+#[derive(Debug, Default)]
+struct ClientQueue {
+    /// The one with the lowest is served first.
+    turn: u64,
     /// By language.
     simple: [Simple; Language::ALL.len()],
     /// Those that were tried before or follow others: each has its own conditions.
@@ -18,14 +31,51 @@ struct Simple {
     /// Those any engine may run.
     open: BTreeSet<TaskNo>,
     /// Those for certain engines, by these.
-    targeted: HashMap<Vec<EngineUuid>, BTreeSet<TaskNo>>,
+    targeted: BTreeMap<Vec<EngineUuid>, BTreeSet<TaskNo>>,
+}
+
+impl Simple {
+    fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.targeted.is_empty()
+    }
+}
+
+impl ClientQueue {
+    fn is_empty(&self) -> bool {
+        self.simple.iter().all(Simple::is_empty) && self.special.is_empty()
+    }
+
+    /// The oldest task that can run now; tasks with the same conditions are asked about once.
+    fn first(&self, can_run: impl Fn(TaskNo) -> bool) -> Option<TaskNo> {
+        let heads = self.simple.iter().flat_map(|simple| {
+            let targeted = simple.targeted.values().filter_map(BTreeSet::first);
+            targeted.chain(simple.open.first())
+        });
+        let head = heads.copied().filter(|no| can_run(*no)).min();
+        let older = |no: &TaskNo| head.is_none_or(|head| *no < head);
+        let mut special = self.special.iter().copied().take_while(older);
+        special.find(|no| can_run(*no)).or(head)
+    }
 }
 
 impl Ready {
     pub fn insert(&mut self, no: TaskNo, record: &Record) {
-        let simple = &mut self.simple[record.task.language as usize];
+        let client = record.task.client();
+        if !self.clients.contains_key(client) {
+            // As if it had been served with the others so far. A copy, so that the key does not keep the
+            // memory that a message was read into.
+            let queue = ClientQueue {
+                turn: self.turn + 1,
+                ..ClientQueue::default()
+            };
+            self.clients.insert(Bytes::copy_from_slice(client), queue);
+        }
+        let Some(queue) = self.clients.get_mut(client) else {
+            return;
+        };
+        let simple = &mut queue.simple[record.task.language as usize];
         if record.is_special() {
-            self.special.insert(no);
+            queue.special.insert(no);
         } else if let Some(targets) = &record.task.targets {
             match simple.targeted.get_mut(targets) {
                 Some(group) => drop(group.insert(no)),
@@ -42,9 +92,13 @@ impl Ready {
 
     /// Takes a task out, if it is in.
     pub fn remove(&mut self, no: TaskNo, record: &Record) {
-        let simple = &mut self.simple[record.task.language as usize];
+        let client = record.task.client();
+        let Some(queue) = self.clients.get_mut(client) else {
+            return;
+        };
+        let simple = &mut queue.simple[record.task.language as usize];
         if record.is_special() {
-            self.special.remove(&no);
+            queue.special.remove(&no);
         } else if let Some(targets) = &record.task.targets {
             if let Some(group) = simple.targeted.get_mut(targets) {
                 group.remove(&no);
@@ -55,48 +109,54 @@ impl Ready {
         } else {
             simple.open.remove(&no);
         }
+        if queue.is_empty() {
+            self.clients.remove(client);
+        }
     }
 
     pub fn is_empty(&self) -> bool {
-        let mut simple = self.simple.iter();
-        simple.all(|simple| simple.open.is_empty() && simple.targeted.is_empty())
-            && self.special.is_empty()
+        self.clients.is_empty()
     }
 
-    /// The oldest task that can run now; tasks with the same conditions are asked about once.
+    /// The task to run next, of those that can run now.
     pub fn first(&self, can_run: impl Fn(TaskNo) -> bool) -> Option<TaskNo> {
-        let heads = self.simple.iter().flat_map(|simple| {
-            let targeted = simple.targeted.values().filter_map(BTreeSet::first);
-            targeted.chain(simple.open.first())
-        });
-        let head = heads.copied().filter(|no| can_run(*no)).min();
-        let older = |no: &TaskNo| head.is_none_or(|head| *no < head);
-        let special = self.special.iter().copied().take_while(older);
-        special.into_iter().find(|no| can_run(*no)).or(head)
+        let first = |queue: &ClientQueue| Some((queue.turn, queue.first(&can_run)?));
+        let next = self.clients.values().filter_map(first).min();
+        next.map(|(_, no)| no)
     }
 
-    /// The tasks of the same conditions as this one's that wait: the oldest, and how many. None of
-    /// one that has its own.
+    /// A client is served: it is its turn again after all others.
+    pub fn served(&mut self, client: &[u8]) {
+        if let Some(queue) = self.clients.get_mut(client) {
+            self.turn = queue.turn;
+            queue.turn += 1;
+        }
+    }
+
+    /// The tasks of the same client and conditions as this one's that wait: the oldest, and how many.
+    /// None of one that has its own.
     pub fn alike(&self, record: &Record) -> (Option<TaskNo>, usize) {
-        let simple = &self.simple[record.task.language as usize];
-        let group = if record.is_special() {
-            None
-        } else if let Some(targets) = &record.task.targets {
-            simple.targeted.get(targets)
-        } else {
-            Some(&simple.open)
-        };
+        let queue = self.clients.get(record.task.client());
+        let simple = queue.map(|queue| &queue.simple[record.task.language as usize]);
+        let group = simple.and_then(|simple| match &record.task.targets {
+            _ if record.is_special() => None,
+            Some(targets) => simple.targeted.get(targets),
+            None => Some(&simple.open),
+        });
         group.map_or((None, 0), |group| (group.first().copied(), group.len()))
     }
 
     /// The tasks that not every engine may run, oldest first; of languages that are `unmanned`, all.
     pub fn bound(&self, unmanned: [bool; Language::ALL.len()]) -> Vec<TaskNo> {
-        let simple = self.simple.iter().zip(unmanned);
-        let simple = simple.flat_map(|(simple, unmanned)| {
-            let open = simple.open.iter().filter(move |_| unmanned);
-            simple.targeted.values().flatten().chain(open)
+        let bound = self.clients.values().flat_map(|queue| {
+            let simple = queue.simple.iter().zip(unmanned);
+            let simple = simple.flat_map(|(simple, unmanned)| {
+                let open = simple.open.iter().filter(move |_| unmanned);
+                simple.targeted.values().flatten().chain(open)
+            });
+            simple.chain(&queue.special)
         });
-        let mut bound: Vec<_> = simple.chain(&self.special).copied().collect();
+        let mut bound: Vec<_> = bound.copied().collect();
         bound.sort();
         bound
     }

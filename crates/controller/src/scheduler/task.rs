@@ -41,6 +41,8 @@ pub struct Task {
     pub targets: Option<Vec<EngineUuid>>,
     /// The number of times it may still be tried again.
     pub retries: u32,
+    /// True if it is to run even if its client has gone before it began.
+    pub detached: bool,
     /// The message it came with, where that brought others like it; its request is not signed then.
     pub batch: Option<BatchNo>,
 }
@@ -56,6 +58,8 @@ impl Task {
             Some(_) => Language::Rust,
             None => Language::Python,
         };
+        // Stock clients leave and fetch their results later; they have no way to say so.
+        let detached = metadata.phalanx_detached || language == Language::Python;
         let timeout = Some(metadata.timeout)
             .filter(|seconds| *seconds > 0.0)
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -70,6 +74,7 @@ impl Task {
             timeout,
             targets: Some(targets).filter(|targets| !targets.is_empty()),
             retries: metadata.retries,
+            detached,
             batch: None,
         }
     }
@@ -84,6 +89,11 @@ impl Task {
             retries: 0,
             ..self
         }
+    }
+
+    /// The identity of its client.
+    pub fn client(&self) -> &[u8] {
+        self.request.identities.first().map_or(&[], |name| name)
     }
 
     /// The tasks it waits for or follows.
@@ -151,6 +161,8 @@ pub enum FailReason {
     NoEngines,
     /// Somebody asked for it.
     Aborted,
+    /// Its client has gone.
+    ClientLeft,
 }
 
 /// The reason a dependency can never be met.
@@ -175,8 +187,15 @@ pub(super) struct Record {
     pub task: Task,
     pub place: Place,
     pub deadline: Option<Instant>,
+    /// Where it was tried, if it was.
+    pub tried: Option<Box<Tried>>,
+}
+
+/// The engines on which a task was tried in vain.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
     /// Engines not to try again.
-    pub failed_on: Vec<EngineUuid>,
+    pub on: Vec<EngineUuid>,
     /// The answer of the last of them.
     pub failure: Option<Frames>,
     /// The requirement that the last of them did not meet.
@@ -198,23 +217,23 @@ impl Record {
             task,
             place: Place::Blocked,
             deadline,
-            failed_on: Vec::new(),
-            failure: None,
-            unmet: None,
-            died_on: None,
+            tried: None,
         }
     }
 
     /// Returns true if the choice of engines depends on more than its targets.
     pub fn is_special(&self) -> bool {
-        !self.failed_on.is_empty() || !self.task.follow.dependencies.is_empty()
+        self.tried.is_some() || !self.task.follow.dependencies.is_empty()
     }
 
     pub fn may_run_on(&self, uuid: &EngineUuid, runs: Language, ended: &Ended) -> bool {
         let targets = self.task.targets.as_ref();
         runs == self.task.language
             && targets.is_none_or(|targets| targets.contains(uuid))
-            && !self.failed_on.contains(uuid)
+            && self
+                .tried
+                .as_ref()
+                .is_none_or(|tried| !tried.on.contains(uuid))
             && ended.met_on(&self.task.follow, uuid)
     }
 }

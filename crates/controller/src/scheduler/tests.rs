@@ -26,6 +26,13 @@ fn task(name: &str, metadata: TaskMetadata) -> Task {
     Task::new(id(name), request, metadata)
 }
 
+/// A task of a client of that name.
+fn task_of(client: &str, name: &str) -> Task {
+    let mut task = task(name, rust());
+    task.request.identities = vec![Bytes::copy_from_slice(client.as_bytes())];
+    task
+}
+
 /// The commands as text: `run t on a`, `reply …`, `fail t: …`.
 fn told(commands: Vec<SchedulerCommand>) -> Vec<String> {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -549,4 +556,65 @@ fn tasks_run_on_engines_of_their_language() {
     assert_eq!(left[1], format!("fail 5: {nobody}"));
     let told = case.submit_with("6", rust());
     assert_eq!(told, [format!("fail 6: {nobody}")]);
+}
+
+#[test]
+fn a_task_does_not_wait_for_all_those_of_another_client() {
+    let mut case = Case::new(1, &[]);
+    case.joined_as("a", Language::Rust);
+    let submit = |case: &mut Case, client: &str, name: &str| {
+        told(case.scheduler.submit(task_of(client, name), case.now))
+    };
+    for name in ["1", "2", "3", "4", "5"] {
+        submit(&mut case, "many", name);
+    }
+    submit(&mut case, "few", "x");
+    submit(&mut case, "few", "y");
+    submit(&mut case, "one", "z");
+    let mut order = Vec::new();
+    let mut runs = "1".to_owned();
+    while let [next] = case.reply("a", &runs, Verdict::Ok)[1..].to_vec().as_slice() {
+        runs = next.split(' ').nth(1).unwrap().to_owned();
+        order.push(runs.clone());
+        if runs == "x" {
+            // One that has always a single task is not served before the others, either.
+            submit(&mut case, "one", "w");
+        }
+    }
+    assert_eq!(order, ["2", "x", "z", "3", "y", "w", "4", "5"]);
+}
+
+#[test]
+fn a_turn_of_small_tasks_is_a_message() {
+    let mut case = Case::new(1, &[]);
+    case.joined_as("a", Language::Rust);
+    for name in 0..20 {
+        let batch = Some(BatchNo(1));
+        let task = task_of("many", &name.to_string());
+        case.scheduler.submit(Task { batch, ..task }, case.now);
+    }
+    case.scheduler.submit(task_of("one", "x"), case.now);
+    assert_eq!(case.ended("a", 0..1, 5), runs(1..5, "a"));
+    assert_eq!(case.ended("a", 1..5, 5), ["run x on a"]);
+    assert_eq!(case.reply("a", "x", Verdict::Ok)[1..], runs(5..20, "a"));
+}
+
+#[test]
+fn a_client_that_has_gone_loses_what_has_not_begun_unless_it_said_to_keep_it() {
+    let mut case = Case::new(1, &[]);
+    case.joined_as("a", Language::Rust);
+    for (client, name) in [("gone", "1"), ("gone", "2"), ("other", "3"), ("gone", "4")] {
+        case.scheduler.submit(task_of(client, name), case.now);
+    }
+    let mut kept = task_of("gone", "5");
+    kept.detached = true;
+    case.scheduler.submit(kept, case.now);
+    assert_eq!(
+        told(case.scheduler.client_left(b"gone")),
+        ["fail 2: ClientLeft", "fail 4: ClientLeft"]
+    );
+    assert_eq!(case.scheduler.running_on(&engine("a")), [id("1")]);
+    assert_eq!(case.scheduler.waiting(), [id("3"), id("5")]);
+    let python = task("6", TaskMetadata::default());
+    assert!(python.detached, "stock clients fetch their results later");
 }

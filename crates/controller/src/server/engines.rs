@@ -6,7 +6,7 @@ use super::state::{DEPARTED, NOBODY, NOTIFY_AFTER_REPLIES, ServerCommand, State}
 use crate::hub::{Channel, HubCommand, HubEvent, LeftReason};
 use crate::scheduler::Language;
 use bytes::Bytes;
-use phalanx_protocol::id::{EngineId, EngineUuid};
+use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
     AbortRequest, RegistrationNotification, UnregistrationNotification,
 };
@@ -26,12 +26,16 @@ impl State {
     pub(super) fn connected(&mut self, port: Port, peer: &Identity) {
         if let (Some(channel), Some(engine)) = (channel(port), engine_uuid(&peer.0)) {
             self.hub_event(HubEvent::Connected(channel, engine));
+        } else if port == Port::TaskClient {
+            self.client_came(&peer.0);
         }
     }
 
     pub(super) fn disconnected(&mut self, port: Port, peer: &Identity) {
         if let (Some(channel), Some(engine)) = (channel(port), engine_uuid(&peer.0)) {
             self.hub_event(HubEvent::Disconnected(channel, engine));
+        } else if port == Port::TaskClient {
+            self.client_went(&peer.0);
         }
     }
 
@@ -61,6 +65,7 @@ impl State {
     pub(super) fn tick(&mut self) {
         self.clock.tick(self.now);
         self.hub_event(HubEvent::Tick);
+        self.drop_tasks_of_absent_clients();
         self.takes_batches.retain(|uuid| self.hub.knows(uuid));
         let commands = self.scheduler.tick(self.now);
         self.perform(commands);
@@ -114,7 +119,9 @@ impl State {
         }
         let mut replied = false;
         if reason != LeftReason::Unregistered && reason != LeftReason::Disconnected {
-            self.recall(&uuid);
+            let mut msg_ids = self.direct.queued_on(&uuid);
+            msg_ids.extend(self.scheduler.running_on(&uuid));
+            self.recall(&uuid, msg_ids);
         }
         for (msg_id, pending) in self.direct.left(&uuid) {
             self.answer_for_dead(id, &uuid, &msg_id, &pending);
@@ -143,11 +150,9 @@ impl State {
         self.announcements.push_back((at, frames));
     }
 
-    /// Tells an engine that may come back what it need not begin any more: all of that is answered in
-    /// its place.
-    fn recall(&mut self, uuid: &EngineUuid) {
-        let mut msg_ids = self.direct.queued_on(uuid);
-        msg_ids.extend(self.scheduler.running_on(uuid));
+    /// Tells an engine what it need not begin any more: it may come back when all of that is answered in its
+    /// place, or nobody waits for it.
+    pub(super) fn recall(&mut self, uuid: &EngineUuid, msg_ids: Vec<MsgId>) {
         if msg_ids.is_empty() {
             return;
         }

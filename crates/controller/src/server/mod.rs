@@ -2,6 +2,7 @@
 
 mod batch;
 mod channels;
+mod clients;
 mod clock;
 mod engines;
 mod incoming;

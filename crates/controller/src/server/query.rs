@@ -7,7 +7,7 @@ use super::state::{ServerCommand, State};
 use crate::hub::{HubEvent, RefusedRegistration};
 use crate::records::{BadQuery, Filter, Key, Query};
 use bytes::Bytes;
-use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
+use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::parallel::{
     ConnectionReply, DbRequest, EngineQueue, ErrorContent, LoadRequest, PurgeRequest, Purged,
     QueueReply, QueueRequest, RegistrationReply, RegistrationRequest, ResubmitRequest,
@@ -201,15 +201,21 @@ impl State {
     }
 
     fn queue(&self, engines: &[(EngineId, EngineUuid)], verbose: bool) -> QueueReply {
-        let tasks = |ids: Vec<MsgId>| match verbose {
-            true => Tasks::Ids(ids),
-            false => Tasks::Count(ids.len()),
-        };
         let engines = engines.iter().map(|(id, uuid)| {
+            let (queue, tasks) = match verbose {
+                true => (
+                    Tasks::Ids(self.direct.queued_on(uuid)),
+                    Tasks::Ids(self.scheduler.running_on(uuid)),
+                ),
+                false => (
+                    Tasks::Count(self.direct.load_of(uuid)),
+                    Tasks::Count(self.scheduler.load_of(uuid)),
+                ),
+            };
             let queue = EngineQueue {
-                queue: tasks(self.direct.queued_on(uuid)),
+                queue,
                 completed: Tasks::Count(self.records.completed_by(uuid)),
-                tasks: tasks(self.scheduler.running_on(uuid)),
+                tasks,
             };
             (id.to_string(), queue)
         });
@@ -225,7 +231,7 @@ impl State {
 
     fn loads(&self, engines: Vec<(EngineId, EngineUuid)>) -> Value {
         let loads = engines.into_iter().map(|(id, uuid)| {
-            let load = self.direct.queued_on(&uuid).len() + self.scheduler.running_on(&uuid).len();
+            let load = self.direct.load_of(&uuid) + self.scheduler.load_of(&uuid);
             (id.to_string(), json!(load))
         });
         let mut content: Map<_, _> = loads.collect();

@@ -12,6 +12,8 @@ use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::AbortRequest;
 use phalanx_transport::warn_rarely;
 use phalanx_transport::{Envelope, Frames, RawMessage, WireError};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 impl Route {
@@ -32,6 +34,16 @@ impl Route {
             Self::Broadcast => Port::BroadcastEngine,
         }
     }
+}
+
+/// Returns true for requests of our clients. Others leave, and fetch their results later.
+fn is_ours(metadata: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Metadata {
+        phalanx: Option<IgnoredAny>,
+    }
+    let metadata = serde_json::from_slice(metadata);
+    metadata.is_ok_and(|metadata: Metadata| metadata.phalanx.is_some())
 }
 
 impl State {
@@ -94,8 +106,16 @@ impl State {
         }
         let answered = msg_type.ends_with("_request");
         if answered {
-            self.direct
-                .sent(engine.clone(), id.clone(), route, client, header, msg_type);
+            let detached = !is_ours(&message.metadata);
+            self.direct.sent(
+                engine.clone(),
+                id.clone(),
+                route,
+                client,
+                header,
+                msg_type,
+                detached,
+            );
         }
         if registered.is_none() {
             self.undelivered(&engine, &id);

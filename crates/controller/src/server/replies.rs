@@ -97,7 +97,7 @@ impl Failure {
                 "NoEngines",
                 format!("no engine is left to run task '{task}': start engines and send it again"),
             ),
-            FailReason::Aborted => return None,
+            FailReason::Aborted | FailReason::ClientLeft => return None,
         };
         Some(Self { ename, evalue })
     }

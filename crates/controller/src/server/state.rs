@@ -9,9 +9,10 @@ use crate::direct::{Direct, Route};
 use crate::hub::{Hub, HubEvent};
 use crate::records::{Answer, Change, Query, Ticket};
 use crate::scheduler::Scheduler;
+use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_transport::{Event, Frames, Session};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// The delay between the replies given in an engine's place and the announcement of its end. Stock clients
@@ -96,6 +97,10 @@ pub(super) struct State {
     pub pings: [String; 2],
     /// True if the iopub relay looks who publishes.
     pub listens: bool,
+    /// Clients that have lost their connection, with the time of that.
+    pub absent: HashMap<Bytes, Instant>,
+    /// The time clients have to come back.
+    pub client_timeout: Duration,
     /// Notifications that wait for their time.
     pub announcements: VecDeque<(Instant, Frames)>,
     /// The time of the event that is handled.
@@ -132,6 +137,8 @@ impl State {
             clock: Clock::new(now, TICK),
             pings: Default::default(),
             listens: false,
+            absent: HashMap::new(),
+            client_timeout: config.client_timeout,
             announcements: VecDeque::new(),
             now,
             out: Vec::new(),

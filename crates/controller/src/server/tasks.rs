@@ -1,6 +1,7 @@
 //! Load-balanced tasks.
 
 use super::incoming::Port;
+use super::records::Keep;
 use super::replies::{Failure, Head};
 use super::state::State;
 use super::{batch, engine_uuid};
@@ -13,6 +14,9 @@ use phalanx_transport::warn_rarely;
 use phalanx_transport::{Frames, RawMessage};
 use serde::Deserialize;
 use serde_json::json;
+
+/// Bytes of a request below which it is copied.
+const SMALL: usize = 64 << 10;
 
 /// Tasks of one batch for one engine.
 struct Together {
@@ -58,6 +62,7 @@ impl State {
             Ok(head) => head.id(),
             Err(error) => return warn_rarely!(%error, "a task is dropped"),
         };
+        self.client_came(message.identities.first().map_or(&[], |name| name));
         let mut metadata = match serde_json::from_slice::<TaskMetadata>(&message.metadata) {
             Ok(metadata) => metadata,
             Err(error) => return warn_rarely!(task = %id, %error, "a task is dropped"),
@@ -66,7 +71,12 @@ impl State {
             let ids = std::mem::take(&mut metadata.phalanx_batch);
             return self.batch_request(&message, ids, &metadata);
         }
-        self.submitted(id.clone(), &message, None, Queue::Task, Parts::copy);
+        // Scheduler and records share the memory of small ones; large ones are read into memory of their own.
+        let (message, keep): (_, Keep) = match message.size() < SMALL {
+            true => (message.compact(), Parts::of),
+            false => (message, Parts::copy),
+        };
+        self.submitted(id.clone(), &message, None, Queue::Task, keep);
         let task = Task::new(id, message, metadata);
         let commands = self.scheduler.submit(task, self.now);
         self.perform(commands);

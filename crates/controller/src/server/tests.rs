@@ -342,6 +342,34 @@ fn the_engines_of_a_coalescing_broadcast_give_one_reply_even_if_one_ends() {
 }
 
 #[test]
+fn a_client_that_does_not_come_back_loses_what_has_not_begun() {
+    for returns in [true, false] {
+        let mut case = Case::with(&["a"]);
+        case.state.client_timeout = Duration::from_millis(1500);
+        for id in ["1", "2"] {
+            let mut request = case.client.envelope("apply_request", json!({}), None);
+            request.header.msg_id = id.to_owned();
+            request.metadata.insert("phalanx".to_owned(), json!({}));
+            case.sent(Port::MuxClient, &["client", "a"], request);
+        }
+        let client = Identity::from("client");
+        let gone = Event::Disconnected(client.clone());
+        case.event(ServerEvent::Came(Port::TaskClient, gone));
+        let second = Duration::from_secs(1);
+        assert_eq!(case.after(second, ServerEvent::Tick), [""; 0]);
+        if returns {
+            case.event(ServerEvent::Came(
+                Port::TaskClient,
+                Event::Connected(client),
+            ));
+        }
+        let said = case.after(second, ServerEvent::Tick);
+        let recalled = ["ControlEngine: a abort_request"];
+        assert_eq!(said, if returns { &[][..] } else { &recalled });
+    }
+}
+
+#[test]
 fn a_controller_that_is_told_to_end_says_so_after_its_reply() {
     let mut case = Case::with(&["a"]);
     let said = case.came(

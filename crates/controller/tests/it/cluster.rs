@@ -63,6 +63,11 @@ impl Cluster {
         Client::connect(&file).await
     }
 
+    /// An engine that runs Rust.
+    pub async fn rust_engine(&self, uuid: &str) -> Engine {
+        Engine::join_as(self.controller.engine_file(), uuid, true).await
+    }
+
     pub async fn engine(&self, uuid: &str) -> Engine {
         let mut file = self.controller.engine_file().clone();
         file.phalanx_sockets = file.phalanx_sockets.filter(|_| !self.far);

@@ -24,10 +24,19 @@ async fn dealer(file: &EngineConnectionFile, port: u16, uuid: &str) -> Socket {
 
 impl Engine {
     pub async fn join(file: &EngineConnectionFile, uuid: &str) -> Self {
+        Self::join_as(file, uuid, false).await
+    }
+
+    /// Joins as an engine that runs Rust, or as one that runs Python.
+    pub async fn join_as(file: &EngineConnectionFile, uuid: &str, rust: bool) -> Self {
         let key = file.signing_key().unwrap();
         let session = Session::with_id(SessionId::new(uuid), "engine", key);
         let mut registrar = dealer(file, file.registration, uuid).await;
-        let request = session.envelope("registration_request", json!({"uuid": uuid}), None);
+        let request = session.envelope(
+            "registration_request",
+            json!({"uuid": uuid, "phalanx_batches": rust}),
+            None,
+        );
         registrar
             .send(request.seal(session.key()).unwrap())
             .await

@@ -6,6 +6,7 @@
 mod client;
 mod cluster;
 mod engine;
+mod fair;
 mod queries;
 mod serves;
 mod stock;

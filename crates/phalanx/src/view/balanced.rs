@@ -148,6 +148,13 @@ impl LoadBalancedView {
         self.with(Choice::Retries(retries))
     }
 
+    /// Lets tasks that have not begun when this notebook ends run nevertheless; without it they are dropped a
+    /// minute later. Their results are kept with the cluster, for [`Client::get_result`].
+    #[must_use]
+    pub fn detached(self) -> Self {
+        self.with(Choice::Detached)
+    }
+
     /// Names the tasks in the hub's records.
     #[must_use]
     pub fn label(self, label: impl Into<String>) -> Self {
@@ -163,6 +170,7 @@ impl LoadBalancedView {
             Choice::Follow(tasks) => heeds.follow = tasks,
             Choice::Timeout(timeout) => heeds.timeout = timeout.as_secs_f64(),
             Choice::Retries(retries) => heeds.retries = retries,
+            Choice::Detached => heeds.detached = true,
             Choice::Label(name) => *label = Some(name),
         }
         self
@@ -354,5 +362,6 @@ enum Choice {
     Follow(Dependency),
     Timeout(Duration),
     Retries(u32),
+    Detached,
     Label(String),
 }

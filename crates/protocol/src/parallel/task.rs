@@ -31,6 +31,9 @@ pub struct TaskMetadata {
     /// Present if the task is for Rust engines, to which its value tells what to run.
     #[serde(default, skip_serializing)]
     pub phalanx: Option<IgnoredAny>,
+    /// True if it is to run even if its client has gone before it began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub phalanx_detached: bool,
     /// The tasks the message stands for, where there are several ([`BATCH`](super::BATCH)).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phalanx_batch: Vec<MsgId>,

@@ -120,6 +120,7 @@ fn tasks(
                 follow: heeds.follow,
                 timeout: heeds.timeout,
                 retries: heeds.retries,
+                detached: heeds.detached,
             });
             vec![Placement::Balanced(balanced); tasks]
         }

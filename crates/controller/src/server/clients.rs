@@ -1,0 +1,44 @@
+//! Clients that come and go.
+
+use super::shown;
+use super::state::State;
+use bytes::Bytes;
+
+impl State {
+    /// A client is there, or there again.
+    pub(super) fn client_came(&mut self, client: &[u8]) {
+        if !self.absent.is_empty() {
+            self.absent.remove(client);
+        }
+    }
+
+    /// A client has lost its connection: it has ended, or it comes back.
+    pub(super) fn client_went(&mut self, client: &[u8]) {
+        let now = self.clock.time(self.now);
+        self.absent.insert(Bytes::copy_from_slice(client), now);
+    }
+
+    /// Drops the tasks that have not begun of clients that have not come back in time.
+    pub(super) fn drop_tasks_of_absent_clients(&mut self) {
+        let now = self.clock.time(self.now);
+        let limit = self.client_timeout;
+        let gone = self
+            .absent
+            .extract_if(|_, since| now.saturating_duration_since(*since) >= limit);
+        let mut gone: Vec<_> = gone.map(|(client, _)| client).collect();
+        gone.sort();
+        for client in gone {
+            let commands = self.scheduler.client_left(&client);
+            let waiting = self.direct.client_left(&client);
+            let direct: usize = waiting.iter().map(|(_, ids)| ids.len()).sum();
+            if !commands.is_empty() || direct > 0 {
+                let (client, tasks) = (shown(Some(&client)), commands.len());
+                tracing::info!(%client, tasks, direct, "a client has gone, and its tasks that have not begun");
+            }
+            self.perform(commands);
+            for (engine, msg_ids) in waiting {
+                self.recall(&engine, msg_ids);
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Several clients at once: one that asks for much or has gone costs the others nothing.
+
+use crate::client::{Client, reply};
+use crate::cluster::{Cluster, soon};
+use phalanx_controller::ControllerConfig;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The number of load-balanced tasks that wait, once it is as wanted.
+async fn waiting(client: &mut Client, wanted: impl Fn(u64) -> bool) -> u64 {
+    let waiting = async {
+        loop {
+            let content = json!({"targets": null, "verbose": false});
+            let queue = client.ask("queue_request", content).await;
+            let waiting = queue.content["unassigned"].as_u64().unwrap();
+            if wanted(waiting) {
+                return waiting;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(waiting).await
+}
+
+#[tokio::test]
+async fn a_single_task_does_not_wait_for_a_hundred_thousand_of_another_client() {
+    const TASKS: u64 = 100_000;
+    let cluster = Cluster::start(ControllerConfig::default()).await;
+    let (many, mut few) = (cluster.client().await, cluster.client().await);
+    let sending = many.submitter("x", TASKS as usize);
+    waiting(&mut few, |waiting| waiting == TASKS).await;
+    let _engine = cluster.engine("a").await;
+    few.joined("a").await;
+    let id = few.submit("mine", json!({})).await;
+    let (parent, answer) = reply(&mut few.task, &few.session).await;
+    assert_eq!(
+        (parent, answer.content["status"].as_str()),
+        (id, Some("ok"))
+    );
+    let left = waiting(&mut few, |_| true).await;
+    assert!(left > TASKS / 2, "{left} of {TASKS} tasks wait");
+    soon(sending).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_has_gone_loses_what_has_not_begun_and_nothing_else() {
+    let config = ControllerConfig {
+        client_timeout: Duration::ZERO,
+        ..ControllerConfig::default()
+    };
+    let cluster = Cluster::start(config).await;
+    let (mut gone, mut other) = (cluster.client().await, cluster.client().await);
+    let _engine = cluster.rust_engine("a").await;
+    gone.joined("a").await;
+    let rust = json!({"phalanx": {}});
+    let done = gone.submit("done", rust.clone()).await;
+    reply(&mut gone.task, &gone.session).await;
+    let runs = gone.submit("hang", rust.clone()).await;
+    let lost = gone.submit("lost", rust).await;
+    let kept = json!({"phalanx": {}, "phalanx_detached": true});
+    let kept = gone.submit("kept", kept).await;
+    waiting(&mut other, |waiting| waiting == 2).await;
+    drop(gone);
+    waiting(&mut other, |waiting| waiting == 1).await;
+    let content = json!({"msg_ids": [done, runs, lost, kept], "status_only": false});
+    let results = other.ask("result_request", content).await.content;
+    let ids = |key: &str| {
+        let mut ids: Vec<_> = results[key].as_array().unwrap().clone();
+        ids.sort_by_key(Value::to_string);
+        ids
+    };
+    let sorted = |mut ids: [String; 2]| {
+        ids.sort();
+        ids.map(Value::from).to_vec()
+    };
+    assert_eq!(ids("pending"), sorted([runs, kept]));
+    assert_eq!(ids("completed"), sorted([done.clone(), lost.clone()]));
+    assert_eq!(results[&lost]["result_content"]["status"], "aborted");
+    assert_eq!(results[&done]["result_content"]["status"], "ok");
+}
