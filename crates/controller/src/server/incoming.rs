@@ -1,7 +1,7 @@
 use phalanx_transport::{Event, Receiver};
 
 /// The socket that something came by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Port {
     /// Registration and queries.
     Registration,

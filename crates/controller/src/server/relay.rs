@@ -47,10 +47,13 @@ fn is_ours(metadata: &[u8]) -> bool {
 }
 
 impl State {
-    /// A message whose signature is right; others are dropped, and who sent them is logged.
-    pub(super) fn admit(&self, port: Port, frames: Frames) -> Option<RawMessage> {
+    /// A message whose signature is right and new; others are dropped, and who sent them is logged. What was
+    /// recorded and is sent again does nothing.
+    pub(super) fn admit(&mut self, port: Port, frames: Frames) -> Option<RawMessage> {
         let peer = shown(frames.first());
+        let replays = self.replays.entry(port).or_default();
         RawMessage::verify(frames, self.session.key())
+            .and_then(|message| replays.admit(&message).map(|()| message))
             .map_err(|error| warn_rarely!(?port, %peer, %error, "a message is dropped"))
             .ok()
     }

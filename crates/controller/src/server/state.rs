@@ -11,7 +11,7 @@ use crate::records::{Answer, Change, Query, Ticket};
 use crate::scheduler::Scheduler;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
-use phalanx_transport::{Event, Frames, Session};
+use phalanx_transport::{Event, Frames, ReplayGuard, Session};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -97,6 +97,8 @@ pub(super) struct State {
     pub pings: [String; 2],
     /// True if the iopub relay looks who publishes.
     pub listens: bool,
+    /// The messages that have come by each socket.
+    pub replays: HashMap<Port, ReplayGuard>,
     /// Clients that have lost their connection, with the time of that.
     pub absent: HashMap<Bytes, Instant>,
     /// The time clients have to come back.
@@ -137,6 +139,7 @@ impl State {
             clock: Clock::new(now, TICK),
             pings: Default::default(),
             listens: false,
+            replays: HashMap::new(),
             absent: HashMap::new(),
             client_timeout: config.client_timeout,
             announcements: VecDeque::new(),

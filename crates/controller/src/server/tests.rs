@@ -390,6 +390,28 @@ fn a_controller_that_is_told_to_end_says_so_after_its_reply() {
 }
 
 #[test]
+fn what_was_recorded_and_is_sent_again_does_nothing() {
+    let mut case = Case::with(&["a"]);
+    let by: [&[&str]; 4] = [&["client", "a"], &["client", "a"], &["client"], &["client"]];
+    let ports = [
+        (Port::MuxClient, "apply_request"),
+        (Port::ControlClient, "shutdown_request"),
+        (Port::TaskClient, "apply_request"),
+        (Port::Registration, "connection_request"),
+    ];
+    for ((port, msg_type), by) in ports.into_iter().zip(by) {
+        let mut message = case.client.envelope(msg_type, json!({}), None);
+        message.identities = by.iter().map(|name| (*name).to_owned().into()).collect();
+        let frames = message.seal(case.client.key()).unwrap();
+        let mut came = |frames: Frames| {
+            let event = ServerEvent::Came(port, Event::Message(frames));
+            case.event(event).len()
+        };
+        assert_eq!((came(frames.clone()), came(frames)), (1, 0), "{port:?}");
+    }
+}
+
+#[test]
 fn nothing_that_is_not_signed_leads_to_anything() {
     let mut case = Case::with(&["a"]);
     let forger = SigningKey::sha256("guessed");
