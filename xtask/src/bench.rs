@@ -1,9 +1,9 @@
 //! `cargo xtask bench`: our figures and the peers', measured in one run.
 
-use crate::{exec, lab, workspace::Workspace};
+use crate::{binaries, exec, lab, workspace::Workspace};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// The peer that is compiled here, and the version it is measured in.
 const PEER: (&str, &str) = ("evcxr_jupyter", "0.22.0");
@@ -17,6 +17,8 @@ pub struct Options {
     pub quick: bool,
     /// Growing notebooks in a quick run too.
     pub growth: bool,
+    /// A cluster of 1,000 engines, and nothing else.
+    pub scale: bool,
 }
 
 /// Builds, measures, and prints a table.
@@ -24,6 +26,9 @@ pub struct Options {
 /// # Errors
 /// When something it needs could not be set up, or a measurement fails.
 pub fn bench(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    if options.scale {
+        return scale(workspace, options);
+    }
     let python = lab::prepare(workspace)?;
     let peer = match find_peer(workspace) {
         None if options.peers => Some(install_peer(workspace)?),
@@ -45,6 +50,23 @@ pub fn bench(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         }
     }
     exec::run(&mut command)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures a large cluster on this machine, without compiled code.
+fn scale(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    exec::run(
+        exec::cargo(workspace)
+            .arg("build")
+            .args(binaries::SELECTION)
+            .args(["--example", "scale"]),
+    )?;
+    let program = workspace.binaries().join("examples/scale");
+    let (engines, tasks) = match options.quick {
+        true => ("50", "1000"),
+        false => ("1000", "100000"),
+    };
+    exec::run(Command::new(program).args([engines, tasks]))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -14,10 +14,11 @@ cargo xtask COMMAND
   tour                           the same without a browser: run the tour, print what each cell printed
   run NOTEBOOK                   the same for any notebook
   test [FILTER]                  format, tidy, clippy and every test; with FILTER only the tests it matches
-  bench [--peers] [--quick] [--growth]
+  bench [--peers] [--quick] [--growth] [--scale]
                                  our figures beside the peers', measured in one run
                                  (--peers first installs evcxr_jupyter, which takes minutes;
-                                 --growth measures growing notebooks in a quick run too)
+                                 --growth measures growing notebooks in a quick run too;
+                                 --scale measures a cluster of 1,000 engines, and nothing else)
   dist                           a release: a wheel, an archive, their SHA-256 sums, and the library's packages checked,
                                  in the build folder's `dist` (evcxr is built once more, linked by zig)
   tidy                           check the sources against the architecture's invariants
@@ -92,6 +93,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
             (Command::Bench(options), Long("peers")) => options.peers = true,
             (Command::Bench(options), Long("quick")) => options.quick = true,
             (Command::Bench(options), Long("growth")) => options.growth = true,
+            (Command::Bench(options), Long("scale")) => options.scale = true,
             (Command::Test { filter }, Value(text)) if filter.is_none() => {
                 *filter = Some(text.string()?);
             }
@@ -156,11 +158,10 @@ mod tests {
             })
         );
         assert_eq!(
-            parsed(&["bench", "--peers"]).unwrap(),
+            parsed(&["bench", "--scale"]).unwrap(),
             Command::Bench(bench::Options {
-                peers: true,
-                quick: false,
-                growth: false
+                scale: true,
+                ..bench::Options::default()
             })
         );
     }
