@@ -10,6 +10,7 @@
 //! | `artifacts` | what came over the wire, by hash |
 //! | `handed` | large values that clients of this machine take over |
 //! | `runtime` | the runtime process, started again when it is gone |
+//! | `vitals` | the state of the runtime's process |
 //! | `rank` | which of several engines of one command line this is |
 //! | [`signals`], [`parent`] | what ends an engine from outside |
 
@@ -27,6 +28,7 @@ mod rank;
 mod runtime;
 mod server;
 pub mod signals;
+mod vitals;
 mod wire;
 
 pub use cli::{CliError, EngineArgs};

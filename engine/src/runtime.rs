@@ -1,6 +1,7 @@
 //! The runtime an engine owns: at most one, started again when it is gone.
 
 use crate::machine::{Event, NOBODY_TO_ASK, NOT_ON_ENGINES};
+use crate::vitals::Watched;
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{HostReply, HostRequest};
@@ -17,6 +18,7 @@ type Start = JoinHandle<Result<(Runtime, mpsc::Receiver<RuntimeEvent>), StartErr
 /// The slot a runtime stands in.
 pub(crate) struct Slot {
     config: RuntimeConfig,
+    watched: Watched,
     state: State,
 }
 
@@ -28,9 +30,10 @@ enum State {
 
 impl Slot {
     /// Starts the first runtime.
-    pub fn new(config: RuntimeConfig) -> Self {
+    pub fn new(config: RuntimeConfig, watched: Watched) -> Self {
         let mut slot = Self {
             config,
+            watched,
             state: State::Empty,
         };
         slot.start();
@@ -101,6 +104,7 @@ impl Slot {
                     self.state = State::Empty;
                     match started {
                         Ok(Ok((runtime, events))) => {
+                            self.watched.set(runtime.process_id());
                             self.state = State::Up(runtime, events);
                             return Event::RuntimeStarted;
                         }

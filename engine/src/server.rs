@@ -8,6 +8,7 @@ use crate::link::{Advice, Contact, Heard, Link, TICK, is_there};
 use crate::machine::{Channel, Command, Event, Identity, Machine, Reply, Request, Shipment};
 use crate::parent;
 use crate::runtime::Slot;
+use crate::vitals::Watched;
 use crate::wire;
 use chrono::Utc;
 use phalanx_protocol::host::ENGINE_ID_VAR;
@@ -58,7 +59,8 @@ pub async fn run(
 ) -> Result<Exit, EngineError> {
     let uuid = EngineUuid::fresh();
     let store = Store::open(host_name()).map_err(EngineError::Cache)?;
-    let link = Link::join(&config, &uuid, config.id, JOIN_LIMIT).await?;
+    let watched = Watched::default();
+    let link = Link::join(&config, &uuid, config.id, JOIN_LIMIT, watched.clone()).await?;
     let identity = link.identity.clone();
     tracing::info!(id = %identity.id, %uuid, "joined");
     let mut runtime = config.runtime.clone();
@@ -73,7 +75,8 @@ pub async fn run(
         session: link.session.clone(),
         contact: Contact::new(link.hb_period, config.unreachable, Instant::now()),
         identity,
-        runtime: Slot::new(runtime),
+        runtime: Slot::new(runtime, watched.clone()),
+        watched,
         handed: Handed::default(),
         replays: ReplayGuard::default(),
         link: Some(link),
@@ -98,6 +101,7 @@ struct Server {
     store: Arc<Mutex<Store>>,
     preparations: JoinSet<Event>,
     runtime: Slot,
+    watched: Watched,
     handed: Handed,
     replays: ReplayGuard,
     /// `None` while the controller is lost.
@@ -310,8 +314,10 @@ impl Server {
         self.contact.lost();
         let (config, Identity { id, uuid }) = (self.config.clone(), self.identity.clone());
         // Ends when the engine has joined or cannot, or with the search.
-        let join =
-            tokio::spawn(async move { Link::join(&config, &uuid, Some(id), REJOIN_LIMIT).await });
+        let watched = self.watched.clone();
+        let join = tokio::spawn(async move {
+            Link::join(&config, &uuid, Some(id), REJOIN_LIMIT, watched).await
+        });
         self.search = Some(Search::Join(AbortOnDropHandle::new(join)));
     }
 

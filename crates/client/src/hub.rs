@@ -9,9 +9,10 @@ use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
-    Content, DbReply, DbRequest, EngineQueue, ErrorContent, HistoryReply, HistoryRequest,
-    LoadRequest, PurgeRequest, Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest,
-    ResultReply, ResultRequest, ShutdownRequest, Target, TaskOutput, TaskResult, Tasks,
+    Content, DbReply, DbRequest, EngineQueue, EngineStatus, EnginesReply, EnginesRequest, ErrorContent,
+    HistoryReply, HistoryRequest, LoadRequest, PurgeRequest, Purged, QueueReply, QueueRequest,
+    ResubmitReply, ResubmitRequest, ResultReply, ResultRequest, ShutdownRequest, Target,
+    TaskOutput, TaskResult, Tasks,
 };
 use phalanx_transport::Envelope;
 use serde::Deserialize;
@@ -159,6 +160,31 @@ impl Client {
             Some((EngineId(id.parse().ok()?), load.as_u64()?.try_into().ok()?))
         };
         Ok(reply.into_iter().filter_map(load).collect())
+    }
+
+    /// Asks for the state of all engines, and the number of load-balanced tasks that wait for one. A stock
+    /// controller knows the numbers of their tasks alone.
+    ///
+    /// # Errors
+    /// When the controller does not answer.
+    pub async fn engine_status(&self) -> Result<EnginesReply, HubError> {
+        match self.ask(&EnginesRequest {}).await {
+            Err(HubError::Refused { .. }) => {}
+            answer => return answer?.content(),
+        }
+        let queues = self.queue_status(&[], false).await?;
+        let known = self.engines();
+        let engines = known.into_iter().filter_map(|engine| {
+            let queue = queues.engines.get(&engine.id)?;
+            let tasks = [&queue.queue, &queue.tasks];
+            let status = EngineStatus::of_queue(engine.uuid, tasks, &queue.completed);
+            Some((engine.id, status))
+        });
+        Ok(EnginesReply {
+            status: "ok".to_owned(),
+            unassigned: queues.unassigned.count(),
+            engines: engines.collect(),
+        })
     }
 
     /// Asks which of these tasks, anybody's, have ended.

@@ -13,7 +13,8 @@ mod owner;
 mod process;
 
 pub use owner::{
-    FunctionCall, HostCall, HostReplier, Input, Runtime, RuntimeConfig, RuntimeEvent, StartError,
+    FunctionCall, HostCall, HostReplier, Input, ProcessId, Runtime, RuntimeConfig, RuntimeEvent,
+    StartError,
 };
 pub use process::process_main;
 

@@ -1,9 +1,11 @@
-//! The heartbeat: every ping goes back as it came.
+//! The heartbeat: every ping goes back as it came, with the state of the runtime behind it.
 
 use super::dealer;
-use phalanx_transport::SocketOptions;
-use phalanx_transport::{EngineConnectionFile, Kind, Receiver, SendError, Sender, Socket};
-use std::time::Duration;
+use crate::vitals::{Meter, Watched};
+use phalanx_transport::{
+    EngineConnectionFile, Kind, Receiver, SendError, Sender, Session, Socket, SocketOptions,
+};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -19,16 +21,24 @@ impl Heart {
     /// controller expects the first answer right after.
     pub async fn start(
         file: &EngineConnectionFile,
-        uuid: &str,
+        session: &Session,
         limit: Duration,
+        watched: Watched,
     ) -> Result<Self, crate::EngineError> {
+        let uuid = session.id().as_str();
         let pong = dealer(&file.endpoint(file.hb_pong)?, uuid, limit).await?;
         let ping = file.endpoint(file.hb_ping)?;
         let options = SocketOptions::default().connect_limit(limit);
         let ping = Socket::connect(Kind::Sub, &ping, options).await?;
         let (beat, beats) = watch::channel(0);
         let mut task = JoinSet::new();
-        task.spawn(echo(ping.split().1, pong.split().0, beat));
+        let heart = Echo {
+            pong: pong.split().0,
+            beat,
+            session: session.clone(),
+            meter: Meter::new(watched),
+        };
+        task.spawn(heart.run(ping.split().1));
         Ok(Self { beats, _task: task })
     }
 
@@ -41,11 +51,27 @@ impl Heart {
     }
 }
 
-async fn echo(mut ping: Receiver, pong: Sender, beat: watch::Sender<u64>) {
-    while let Some(frames) = ping.recv_message().await {
-        beat.send_modify(|beats| *beats += 1);
-        if let Err(SendError::Closed) = pong.try_send(frames) {
-            return;
+/// Sends every ping back.
+struct Echo {
+    pong: Sender,
+    beat: watch::Sender<u64>,
+    session: Session,
+    meter: Meter,
+}
+
+impl Echo {
+    async fn run(mut self, mut ping: Receiver) {
+        while let Some(mut frames) = ping.recv_message().await {
+            self.beat.send_modify(|beats| *beats += 1);
+            // Stock controllers read the first frame alone.
+            if let Some(vitals) = self.meter.read(Instant::now())
+                && let Ok(vitals) = self.session.message(&vitals, None).seal(self.session.key())
+            {
+                frames.extend(vitals);
+            }
+            if let Err(SendError::Closed) = self.pong.try_send(frames) {
+                return;
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) use join::is_there;
 
 use crate::config::{EngineConfig, EngineError};
 use crate::machine::{Channel, Identity};
+use crate::vitals::Watched;
 use channels::Channels;
 use heart::Heart;
 use join::Joined;
@@ -55,12 +56,13 @@ impl Link {
         uuid: &EngineUuid,
         id: Option<EngineId>,
         limit: Duration,
+        watched: Watched,
     ) -> Result<Self, EngineError> {
         // A controller that was started again may have written another.
         let (file, tunnel) = config.current_connection().tunnelled().await?;
         let session = SessionId::new(uuid.as_str());
         let session = Session::with_id(session, "engine", file.signing_key()?);
-        let heart = Heart::start(&file, uuid.as_str(), limit).await?;
+        let heart = Heart::start(&file, &session, limit, watched).await?;
         let joined = join::join(&file, uuid, id, &session, limit).await?;
         let Joined {
             identity,

@@ -52,13 +52,17 @@ impl State {
         self.pings[0] = ping;
     }
 
-    pub(super) fn pong(&mut self, frames: &Frames) {
+    pub(super) fn pong(&mut self, mut frames: Frames) {
+        let vitals = frames.split_off(frames.len().min(2));
         let [peer, payload] = frames.as_slice() else {
             return;
         };
         let ours = self.pings.iter().any(|ping| ping.as_bytes() == payload);
         if let (true, Some(engine)) = (ours, engine_uuid(peer)) {
-            self.hub_event(HubEvent::Pong(engine));
+            self.hub_event(HubEvent::Pong(engine.clone()));
+            if !vitals.is_empty() {
+                self.reported(engine, vitals);
+            }
         }
     }
 
@@ -67,6 +71,7 @@ impl State {
         self.hub_event(HubEvent::Tick);
         self.drop_tasks_of_absent_clients();
         self.takes_batches.retain(|uuid| self.hub.knows(uuid));
+        self.vitals.retain(|uuid, _| self.hub.knows(uuid));
         let commands = self.scheduler.tick(self.now);
         self.perform(commands);
     }

@@ -16,6 +16,7 @@ mod store;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod vitals;
 
 pub use channels::Channels;
 pub use store::store;

@@ -122,6 +122,7 @@ impl State {
                     Ok(engines) => ("load_reply", self.loads(engines)),
                 }
             }
+            "engines_request" => ("engines_reply", json(self.engines_reply())),
             "history_request" => {
                 self.ask(request, Asked::History, Query::History);
                 return Ok(());

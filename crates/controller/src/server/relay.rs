@@ -219,6 +219,7 @@ impl State {
                 return tracing::debug!(%engine, task = %id, "a reply that comes too late");
             }
             if port == Port::MuxEngine {
+                self.noted(&engine, &message);
                 self.replied(id, Some(&engine), &message, Parts::copy);
             }
         }
@@ -288,6 +289,7 @@ impl State {
         if self.direct.take(&engine, &id).is_none() {
             return tracing::debug!(%engine, task = %id, "a reply that comes too late");
         }
+        self.noted(&engine, &message);
         message.identities.remove(0);
         match self.coalesce(&engine, &id, &message) {
             Some(Some(one)) => {

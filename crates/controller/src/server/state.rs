@@ -3,6 +3,7 @@ use super::clock::Clock;
 use super::incoming::Port;
 use super::iopub::Seen;
 use super::records::Records;
+use super::vitals::Known;
 use crate::broadcast::Broadcast;
 use crate::config::ControllerConfig;
 use crate::direct::{Direct, Route};
@@ -103,6 +104,8 @@ pub(super) struct State {
     pub absent: HashMap<Bytes, Instant>,
     /// The time clients have to come back.
     pub client_timeout: Duration,
+    /// The state of engines, for people to look at.
+    pub vitals: HashMap<EngineUuid, Known>,
     /// Notifications that wait for their time.
     pub announcements: VecDeque<(Instant, Frames)>,
     /// The time of the event that is handled.
@@ -141,6 +144,7 @@ impl State {
             listens: false,
             replays: HashMap::new(),
             absent: HashMap::new(),
+            vitals: HashMap::new(),
             client_timeout: config.client_timeout,
             announcements: VecDeque::new(),
             now,
@@ -194,7 +198,7 @@ impl State {
             Port::TaskEngine => self.task_reply(frames),
             Port::BroadcastClient => self.broadcast_request(frames),
             Port::BroadcastEngine => self.broadcast_reply(frames),
-            Port::Pong => self.pong(&frames),
+            Port::Pong => self.pong(frames),
             Port::Ping | Port::Notification => {}
         }
     }

@@ -146,6 +146,9 @@ impl State {
             _ => Verdict::Failed,
         };
         message.identities.swap(0, 1);
+        if verdict == Verdict::Failed {
+            self.noted(&engine, &message);
+        }
         let record = message.clone();
         let commands = self
             .scheduler

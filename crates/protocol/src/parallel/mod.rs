@@ -23,6 +23,7 @@ mod reply;
 mod request;
 mod signal;
 mod task;
+mod vitals;
 
 pub use batch::{BATCH, Ended};
 pub use call::CallMetadata;
@@ -50,3 +51,4 @@ pub use reply::{EngineAnswer, EngineKind, EngineReply, KernelInfo, RefusalReason
 pub use request::{Call, CallBatch, Cell, EngineRequest, NotRunnable};
 pub use signal::Signal;
 pub use task::{Dependency, DirectMetadata, EchoedMetadata, ReplyMetadata, TaskMetadata};
+pub use vitals::{EngineStatus, EnginesReply, EnginesRequest, LastError, Vitals};

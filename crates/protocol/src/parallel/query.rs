@@ -60,6 +60,16 @@ pub enum Tasks {
     Ids(Vec<MsgId>),
 }
 
+impl Tasks {
+    /// Their number.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Count(count) => *count,
+            Self::Ids(ids) => ids.len(),
+        }
+    }
+}
+
 /// The msg_ids of all tasks the controller remembers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HistoryRequest {}

@@ -74,6 +74,17 @@ pub struct Runtime {
     pid: Arc<AtomicU32>,
 }
 
+/// The id of a runtime's process that runs cells, whichever that is at the time.
+#[derive(Clone, Debug)]
+pub struct ProcessId(Arc<AtomicU32>);
+
+impl ProcessId {
+    /// The id now.
+    pub fn get(&self) -> u32 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// An event of a runtime.
 #[derive(Debug)]
 pub enum RuntimeEvent {
@@ -217,6 +228,11 @@ impl Runtime {
     /// time rather than keep it.
     pub fn pid(&self) -> u32 {
         self.pid.load(Ordering::SeqCst)
+    }
+
+    /// The id of the process that runs cells, for others to follow.
+    pub fn process_id(&self) -> ProcessId {
+        ProcessId(Arc::clone(&self.pid))
     }
 
     fn command(&self, command: Command) {

@@ -1,0 +1,85 @@
+//! The state of engines: what they report of themselves, and their failures.
+
+use super::state::State;
+use phalanx_protocol::id::EngineUuid;
+use phalanx_protocol::parallel::{EngineStatus, EnginesReply, LastError, Vitals};
+use phalanx_transport::{Envelope, Frames, RawMessage};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// Bytes of an error's message that are shown.
+const MAX_WORDS: usize = 300;
+
+/// The state of one engine.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    reported: Option<Vitals>,
+    failed: usize,
+    last_error: Option<LastError>,
+}
+
+#[derive(Deserialize)]
+struct Status<'a> {
+    #[serde(borrow, default)]
+    status: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Words<'a> {
+    #[serde(borrow, default)]
+    ename: Cow<'a, str>,
+    #[serde(borrow, default)]
+    evalue: Cow<'a, str>,
+}
+
+impl State {
+    /// An engine's process, as it reports it with its heartbeat; what is not signed is passed over.
+    pub(super) fn reported(&mut self, engine: EngineUuid, frames: Frames) {
+        let message = RawMessage::verify(frames, self.session.key()).and_then(Envelope::parse);
+        if let Ok(message) = message
+            && let Ok(vitals) = message.content::<Vitals>()
+            && self.hub.knows(&engine)
+        {
+            self.vitals.entry(engine).or_default().reported = Some(vitals);
+        }
+    }
+
+    /// An engine has answered a request: a failure is remembered.
+    pub(super) fn noted(&mut self, engine: &EngineUuid, reply: &RawMessage) {
+        let status = serde_json::from_slice::<Status<'_>>(&reply.metadata);
+        if !status.is_ok_and(|metadata| metadata.status == "error") {
+            return;
+        }
+        let Ok(words) = serde_json::from_slice::<Words<'_>>(&reply.content) else {
+            return;
+        };
+        let known = self.vitals.entry(engine.clone()).or_default();
+        known.failed += 1;
+        known.last_error = Some(LastError {
+            ename: words.ename.into_owned(),
+            evalue: words.evalue.chars().take(MAX_WORDS).collect(),
+            received: chrono::Utc::now(),
+        });
+    }
+
+    /// The state of all engines.
+    pub(super) fn engines_reply(&self) -> EnginesReply {
+        let engines = self.hub.engines().into_iter().map(|(id, uuid)| {
+            let known = self.vitals.get(&uuid);
+            let status = EngineStatus {
+                tasks: self.direct.load_of(&uuid) + self.scheduler.load_of(&uuid),
+                completed: self.records.completed_by(&uuid),
+                failed: known.map_or(0, |known| known.failed),
+                vitals: known.and_then(|known| known.reported.clone()),
+                last_error: known.and_then(|known| known.last_error.clone()),
+                uuid,
+            };
+            (id, status)
+        });
+        EnginesReply {
+            status: "ok".to_owned(),
+            unassigned: self.scheduler.waiting_count(),
+            engines: engines.collect(),
+        }
+    }
+}
