@@ -55,6 +55,11 @@ impl Outlet {
         self
     }
 
+    /// Returns true if the frontend cannot update what it shows.
+    pub fn is_terminal(&self) -> bool {
+        self.kept().terminal.is_some()
+    }
+
     /// The request to which everything published here belongs.
     pub fn cause(&self) -> &Requester {
         &self.cause

@@ -17,6 +17,8 @@ pub enum ClusterCommand {
     Stop,
     /// `status`.
     Status,
+    /// `watch`.
+    Watch,
     /// `scale -n N`.
     Scale {
         /// Number of engines there are to be.
@@ -51,7 +53,7 @@ pub(super) struct Command {
 }
 
 /// All commands.
-pub(super) const COMMANDS: [Command; 7] = [
+pub(super) const COMMANDS: [Command; 8] = [
     Command {
         name: "start",
         options: options::CLUSTER_START,
@@ -69,6 +71,12 @@ pub(super) const COMMANDS: [Command; 7] = [
         options: &[],
         usage: "status",
         about: "tells how they are",
+    },
+    Command {
+        name: "watch",
+        options: &[],
+        usage: "watch",
+        about: "shows load, tasks, memory and last error of each engine, and keeps that up to date under the cell",
     },
     Command {
         name: "scale",
@@ -112,6 +120,7 @@ pub(super) fn parse(line: &str, at: usize) -> Result<ClusterCommand, MagicError>
             .map(ClusterCommand::Start),
         "stop" => read(After::Nothing).map(|_| ClusterCommand::Stop),
         "status" => read(After::Nothing).map(|_| ClusterCommand::Status),
+        "watch" => read(After::Nothing).map(|_| ClusterCommand::Watch),
         "scale" => {
             let (given, end) = read(After::Code)?;
             let positional = argument(line, end)?;

@@ -1,7 +1,7 @@
 //! Clusters and cells on engines.
 
 use crate::Frontend;
-use crate::frontend::{family, limited};
+use crate::frontend::{family, limited, told};
 use serde_json::json;
 
 /// Text of one stream, whatever messages it came in.
@@ -221,6 +221,40 @@ async fn a_cell_that_does_not_compile_runs_nowhere() {
     assert_eq!(ran.outputs, ["CompileError: [E0425] no such thing"]);
     let traceback = ran.reply["traceback"].to_string();
     assert!(traceback.contains("In[2]:3:1"), "{traceback}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_panel_follows_the_cluster_and_ends_with_it() {
+    let mut frontend = with_engines(2).await;
+    let watch = frontend.send_execute("%cluster watch").await;
+    let ran = frontend.ran(&watch).await;
+    let first = ran.outputs.concat();
+    assert!(first.contains("2 engines: 0 tasks under way"), "{first}");
+    let shown = async |frontend: &mut Frontend, words: &str| {
+        loop {
+            let update = frontend.published_for(&watch).await;
+            assert_eq!(update.header.msg_type, "update_display_data");
+            let told = told(&update).unwrap();
+            if told.contains(words) {
+                return told;
+            }
+        }
+    };
+    frontend.fails("%px -t 1 panic oh <no>").await;
+    let panel = shown(&mut frontend, "Panic: oh").await;
+    assert!(
+        panel.contains("1 failed") && panel.contains("oh &lt;no&gt;"),
+        "{panel}"
+    );
+    let status = frontend.ok("%cluster status").await;
+    assert!(status[0].contains("Panic: oh <no>"), "{status:?}");
+    frontend.ok("%cluster stop").await;
+    shown(&mut frontend, "No longer watched.").await;
+    assert_eq!(
+        frontend.fails("%cluster watch").await,
+        ["UsageError: no cluster is running"]
+    );
     frontend.stop().await;
 }
 

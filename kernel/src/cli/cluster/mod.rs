@@ -2,6 +2,7 @@
 
 mod start;
 
+use crate::parallel::cluster::rows::{self, engines_table};
 use crate::parallel::cluster::{ClusterRecord, OwnerReply, OwnerRequest, Registry, ask_owner};
 use crate::report::report;
 use anyhow::{Context, bail};
@@ -250,33 +251,16 @@ fn status(record: &ClusterRecord) -> anyhow::Result<()> {
         let _ = client
             .wait_for_engines(client.announced(), ENGINES_LIMIT)
             .await;
-        let rows: Vec<Vec<String>> = client
-            .engines()
-            .iter()
-            .map(|engine| match engine.handshake() {
-                Some(handshake) => vec![
-                    engine.id.to_string(),
-                    handshake.host.clone(),
-                    handshake.version.clone(),
-                ],
-                None => vec![
-                    engine.id.to_string(),
-                    String::new(),
-                    engine.kind.to_string(),
-                ],
-            })
-            .collect();
+        let known = rows::ask(&client).await;
+        let rows = rows::rows(&client.engines(), known.as_ref());
         let title = format!(
             "cluster {}: {} of {} engines",
             record.cluster_id,
             rows.len(),
             record.engines
         );
-        let headings = ["engine", "host", "version"];
-        println!(
-            "{}",
-            table(&title, &headings, &rows).text().unwrap_or_default()
-        );
+        let table = engines_table(&title, &rows, None);
+        println!("{}", table.text().unwrap_or_default());
         Ok(())
     })
 }

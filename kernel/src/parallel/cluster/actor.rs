@@ -4,7 +4,7 @@ use super::connect::{self, Connected, ENGINES_LIMIT};
 use super::engines::LaunchedEngines;
 use super::own::{OwnCluster, already};
 use super::owner::{OwnerReply, OwnerRequest, ask_owner};
-use super::{ClusterSettings, Order, Started, status};
+use super::{ClusterSettings, Order, Started, none, status};
 use crate::magic::Targets;
 use crate::parallel::functions::waited;
 use crate::run::Programs;
@@ -96,7 +96,7 @@ impl Owner {
                     let _ = reply.send(self.connect(to, &interrupted).await);
                 }
                 Order::Status { reply } => {
-                    let _ = reply.send(self.status());
+                    let _ = reply.send(self.status().await);
                 }
                 Order::Pids { reply } => {
                     let _ = reply.send(self.pids());
@@ -267,17 +267,18 @@ impl Owner {
         Ok(told)
     }
 
-    fn status(&mut self) -> MimeBundle {
+    async fn status(&mut self) -> MimeBundle {
         match &mut self.running {
             Some(Running::Own(cluster)) => {
                 let file = cluster.client_path().display().to_string();
                 let where_ = format!("other clients connect with {file}");
                 let client = cluster.client().clone();
-                status::status(&client, cluster.engines(), &where_)
+                status::status(&client, cluster.engines(), &where_).await
             }
             Some(Running::Elsewhere(connected)) => {
                 let where_ = format!("connected to {}", connected.name);
-                status::status(&connected.client, &mut LaunchedEngines::default(), &where_)
+                let mut launched = LaunchedEngines::default();
+                status::status(&connected.client, &mut launched, &where_).await
             }
             None => status::none(),
         }
@@ -288,12 +289,5 @@ impl Owner {
             Some(Running::Own(cluster)) => cluster.pids(),
             _ => Vec::new(),
         }
-    }
-}
-
-fn none() -> Failure {
-    Failure::Usage {
-        message: "no cluster is running".to_owned(),
-        hint: Some("`%cluster start -n 4` starts one".to_owned()),
     }
 }

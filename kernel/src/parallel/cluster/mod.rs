@@ -8,17 +8,21 @@
 //! | `owner.rs` | requests to the process that owns a cluster |
 //! | `revival.rs` | engines that end by themselves and are started again |
 //! | `connect.rs`, `registry.rs` | clusters that were started elsewhere |
-//! | `status.rs` | what there is, as a table |
+//! | `rows.rs`, `status.rs` | what there is, as a table |
+//! | `panel.rs`, `watch.rs` | the same, kept up to date under a cell |
 
 mod actor;
 mod connect;
 mod engines;
 mod own;
 mod owner;
+mod panel;
 mod registry;
 mod revival;
+pub mod rows;
 mod settings;
 mod status;
+mod watch;
 
 pub use own::{ClusterEvent, OwnCluster};
 pub use owner::{OwnerCall, OwnerReply, OwnerRequest, OwnerSocket, ask_owner};
@@ -27,6 +31,7 @@ pub use revival::Revivals;
 pub use settings::{ClusterSettings, fresh_id, profiles_path};
 
 use crate::actor::Requests;
+use crate::channel::Outlet;
 use crate::magic::Targets;
 use crate::run::Programs;
 use phalanx_client::Client;
@@ -38,11 +43,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use watch::Watch;
 
 /// The handle on the cluster; clones share it. The cluster ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     requests: Requests<Order>,
+    watch: Watch,
 }
 
 /// A cluster that has come up.
@@ -125,7 +132,8 @@ impl Cluster {
         let (requests, received) = Requests::new();
         // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(programs, received));
-        (Self { requests }, task)
+        let watch = Watch::default();
+        (Self { requests, watch }, task)
     }
 
     /// Starts a controller and engines, one a core unless a number is given, and waits until they
@@ -152,6 +160,7 @@ impl Cluster {
     /// # Errors
     /// When there is none.
     pub async fn stop(&self) -> Result<Stopped, Failure> {
+        self.watch.end();
         self.requests.attempt(|reply| Order::Stop { reply }).await
     }
 
@@ -225,9 +234,26 @@ impl Cluster {
             .unwrap_or_default()
     }
 
+    /// Shows the state of the running cluster under a cell from now on.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn watch(&self, outlet: Outlet) -> Result<(), Failure> {
+        let client = self.client().await.ok_or_else(none)?;
+        self.watch.show(client, outlet).await;
+        Ok(())
+    }
+
     /// The client of the running cluster.
     pub async fn client(&self) -> Option<Client> {
         self.requests.ask(|reply| Order::Client { reply }).await?
+    }
+}
+
+fn none() -> Failure {
+    Failure::Usage {
+        message: "no cluster is running".to_owned(),
+        hint: Some("`%cluster start -n 4` starts one".to_owned()),
     }
 }
 

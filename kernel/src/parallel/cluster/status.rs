@@ -1,7 +1,8 @@
 //! The status of the cluster, as a table.
 
 use super::engines::LaunchedEngines;
-use phalanx_client::{Client, Engine};
+use super::rows::{self, EngineRow, engines_table};
+use phalanx_client::Client;
 use phalanx_protocol::look::table::table;
 use phalanx_protocol::output::MimeBundle;
 
@@ -15,28 +16,27 @@ pub(super) fn none() -> MimeBundle {
 }
 
 /// The engines of a cluster: those the controller knows, and those that were started and have ended.
-pub(super) fn status(client: &Client, launched: &mut LaunchedEngines, how: &str) -> MimeBundle {
-    let engines = client.engines();
-    let mut rows: Vec<Vec<String>> = engines
-        .iter()
-        .map(|engine| alive(engine, launched))
-        .collect();
-    for engine in launched.ended() {
-        rows.push(vec![
-            engine.id.to_string(),
-            format!("ended ({})", engine.status),
-            engine.pid.map_or_else(String::new, |pid| pid.to_string()),
-            String::new(),
-            String::new(),
-        ]);
+pub(super) async fn status(
+    client: &Client,
+    launched: &mut LaunchedEngines,
+    how: &str,
+) -> MimeBundle {
+    let known = rows::ask(client).await;
+    let mut rows = rows::rows(&client.engines(), known.as_ref());
+    let title = format!("{} running; {how}", count(rows.len()));
+    for row in &mut rows {
+        row.pid = launched.pid_of(row.id);
     }
-    rows.sort_by_key(|row| row[0].parse::<u64>().unwrap_or(u64::MAX));
-    let title = format!("{} running; {how}", count(engines.len()));
-    table(
-        &title,
-        &["engine", "state", "pid", "host", "version"],
-        &rows,
-    )
+    rows.extend(launched.ended().into_iter().map(|engine| EngineRow {
+        id: engine.id,
+        state: format!("ended ({})", engine.status),
+        host: String::new(),
+        pid: engine.pid,
+        version: String::new(),
+        status: None,
+    }));
+    rows.sort_by_key(|row| row.id);
+    engines_table(&title, &rows, None)
 }
 
 /// A number of engines in words.
@@ -45,19 +45,4 @@ pub(super) fn count(engines: usize) -> String {
         1 => "1 engine".to_owned(),
         engines => format!("{engines} engines"),
     }
-}
-
-fn alive(engine: &Engine, launched: &mut LaunchedEngines) -> Vec<String> {
-    let pid = launched.pid_of(engine.id);
-    let pid = pid.map_or_else(String::new, |pid| pid.to_string());
-    let host = engine
-        .handshake()
-        .map_or_else(String::new, |h| h.host.clone());
-    vec![
-        engine.id.to_string(),
-        "alive".to_owned(),
-        pid,
-        host,
-        engine.kind.to_string(),
-    ]
 }

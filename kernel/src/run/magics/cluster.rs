@@ -2,14 +2,13 @@
 
 use super::sync;
 use crate::magic::ClusterCommand;
+use crate::parallel::cluster::rows::{self, engines_table};
 use crate::parallel::cluster::{Started, Stopped};
 use crate::report::{Fault, Place};
 use crate::run::{CellContext, Services};
-use phalanx_client::{Client, Engine};
+use phalanx_client::Client;
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::id::EngineId;
-use phalanx_protocol::look::table::table;
 use phalanx_protocol::output::StreamName;
 use std::time::Instant;
 
@@ -32,6 +31,7 @@ pub(super) async fn command(
             context.outlet().display(status).await;
             return Ok(());
         }
+        ClusterCommand::Watch => return Ok(cluster.watch(context.outlet().clone()).await?),
         ClusterCommand::Sync { targets } => {
             return sync::sync(services, context, targets, place, start).await;
         }
@@ -145,43 +145,32 @@ pub(super) async fn engines(services: &Services, context: &CellContext) {
         return;
     };
     let engines = client.engines();
+    let known = rows::ask(&client).await;
+    let mut rows = rows::rows(&engines, known.as_ref());
     let pids = services.cluster().pids().await;
     let busy = services.results().pending();
-    let mut rows = Vec::with_capacity(engines.len());
-    for engine in &engines {
-        let tasks = busy.get(&engine.id).copied().unwrap_or(0);
-        let state = services.fanout().states.of(engine);
-        let variables = services.fanout().compiler.variables(state).await;
-        rows.push(row(engine, &pids, tasks, &variables));
+    let mut variables = Vec::with_capacity(rows.len());
+    for row in &mut rows {
+        let pid = pids.iter().find(|(id, _)| *id == row.id);
+        row.pid = pid.map(|(_, pid)| *pid);
+        if let Some(status) = &mut row.status {
+            // A request that has not left yet counts too.
+            let own = busy.get(&row.id).copied().unwrap_or(0);
+            status.tasks = status.tasks.max(own);
+        }
+        let engine = engines.iter().find(|engine| engine.id == row.id);
+        let names = match engine {
+            Some(engine) => {
+                let state = services.fanout().states.of(engine);
+                services.fanout().compiler.variables(state).await
+            }
+            None => Vec::new(),
+        };
+        variables.push(names.join(", "));
     }
-    let headings = ["engine", "host", "pid", "tasks", "version", "variables"];
     let title = engines_in_words(engines.len());
-    context
-        .outlet()
-        .display(table(&title, &headings, &rows))
-        .await;
-}
-
-fn row(
-    engine: &Engine,
-    pids: &[(EngineId, u32)],
-    tasks: usize,
-    variables: &[String],
-) -> Vec<String> {
-    let pid = pids.iter().find(|(id, _)| *id == engine.id);
-    let pid = pid.map_or_else(String::new, |(_, pid)| pid.to_string());
-    let (host, version) = match engine.handshake() {
-        Some(handshake) => (handshake.host.clone(), handshake.version.clone()),
-        None => (String::new(), engine.kind.to_string()),
-    };
-    vec![
-        engine.id.to_string(),
-        host,
-        pid,
-        tasks.to_string(),
-        version,
-        variables.join(", "),
-    ]
+    let table = engines_table(&title, &rows, Some(("variables", &variables)));
+    context.outlet().display(table).await;
 }
 
 /// A number of engines in words.

@@ -1,0 +1,281 @@
+//! The panel of a running cluster: its engines at a glance, in HTML and in text.
+
+use super::rows::{EngineRow, cores, engines_table, size};
+use super::status::count;
+use phalanx_protocol::look::{INDENT, escape};
+use phalanx_protocol::output::MimeBundle;
+
+/// Engines that are shown in a row each; more become tiles.
+const MAX_ROWS: usize = 32;
+/// Of many engines, those whose last error is shown.
+const MAX_ERRORS: usize = 5;
+
+const GROUND: &str = "var(--jp-layout-color2,#8883)";
+const DONE: &str = "var(--jp-brand-color1,#2196f3)";
+const FAULT: &str = "var(--jp-error-color1,#d9534f)";
+const WELL: &str = "var(--jp-success-color1,#43a047)";
+const QUIET: &str = "var(--jp-ui-font-color2,#808080)";
+
+/// The state of a cluster at one time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// The engines that are there.
+    pub rows: Vec<EngineRow>,
+    /// Load-balanced tasks that wait for an engine.
+    pub unassigned: usize,
+    /// What became of the cluster, once it is no longer watched.
+    pub end: Option<&'static str>,
+}
+
+/// The sums over all engines.
+struct Sums {
+    tasks: usize,
+    done: usize,
+    failed: usize,
+    memory: u64,
+    cores: f64,
+}
+
+impl Panel {
+    /// Both representations.
+    pub fn bundle(&self) -> MimeBundle {
+        let table = engines_table(&self.title(), &self.rows, None);
+        let text = table.text().unwrap_or_default().to_owned();
+        MimeBundle::plain(text).with("text/html", self.html())
+    }
+
+    fn sums(&self) -> Sums {
+        let known = || self.rows.iter().filter_map(|row| row.status.as_ref());
+        let vitals = || known().filter_map(|status| status.vitals.as_ref());
+        Sums {
+            tasks: known().map(|status| status.tasks).sum(),
+            done: known().map(|status| status.completed).sum(),
+            failed: known().map(|status| status.failed).sum(),
+            memory: vitals().map(|vitals| vitals.memory).sum(),
+            cores: vitals().map(|vitals| vitals.cores).sum(),
+        }
+    }
+
+    /// `4 engines: 2 tasks under way, 30 wait, 500 done, 1 failed; 3.9 cores, 120 MB`.
+    fn title(&self) -> String {
+        if let Some(end) = self.end {
+            return end.to_owned();
+        }
+        let sums = self.sums();
+        let tasks = match sums.tasks {
+            1 => "1 task".to_owned(),
+            tasks => format!("{tasks} tasks"),
+        };
+        format!(
+            "{}: {tasks} under way, {} wait, {} done, {} failed; {} cores, {}",
+            count(self.rows.len()),
+            self.unassigned,
+            sums.done,
+            sums.failed,
+            cores(sums.cores),
+            size(sums.memory)
+        )
+    }
+
+    fn html(&self) -> String {
+        let body = match self.rows.len() {
+            0 => String::new(),
+            1..=MAX_ROWS => self.grid(),
+            _ => self.tiles(),
+        };
+        let (colour, title) = match self.end {
+            Some(_) => (QUIET, self.title()),
+            None => (WELL, self.title()),
+        };
+        format!(
+            "<div role=\"status\" style=\"{INDENT};max-width:64em;\
+             font-family:var(--jp-ui-font-family,sans-serif);font-size:var(--jp-ui-font-size1,13px);\
+             line-height:1.6\"><div style=\"margin-bottom:.4em\">\
+             <span style=\"color:{colour}\">●</span> {}</div>{body}</div>",
+            escape(&title)
+        )
+    }
+
+    /// A row for each engine.
+    fn grid(&self) -> String {
+        let most = self.rows.iter().filter_map(EngineRow::memory).max();
+        let most = most.unwrap_or(1).max(1);
+        let heading = |text: &str, right: bool| {
+            let align = if right { ";text-align:right" } else { "" };
+            format!("<span style=\"color:{QUIET}{align}\">{text}</span>")
+        };
+        let mut cells = [
+            heading("engine", true),
+            heading("host", false),
+            heading("load", false),
+            heading("tasks", true),
+            heading("done", true),
+            heading("failed", true),
+            heading("memory", false),
+            heading("last error", false),
+        ]
+        .concat();
+        for row in &self.rows {
+            cells += &cells_of(row, most);
+        }
+        format!(
+            "<div style=\"display:grid;grid-template-columns:repeat(8,auto);justify-content:start;\
+             column-gap:1.4em;row-gap:.1em;align-items:center\">{cells}</div>"
+        )
+    }
+
+    /// A square for each engine, and the errors of a few.
+    fn tiles(&self) -> String {
+        let mut tiles = String::new();
+        for row in &self.rows {
+            let status = row.status.as_ref();
+            let busy = status.is_some_and(|status| status.tasks > 0);
+            let failed = status.is_some_and(|status| status.failed > 0);
+            let ground = if busy { DONE } else { GROUND };
+            let border = if failed { FAULT } else { "transparent" };
+            let told = format!("engine {} on {}", row.id, row.host);
+            let told = match row.last_error() {
+                Some(error) => format!("{told}: {error}"),
+                None => told,
+            };
+            tiles += &format!(
+                "<span title=\"{}\" style=\"width:.8em;height:.8em;background:{ground};\
+                 border:2px solid {border};border-radius:2px\"></span>",
+                escape(&told)
+            );
+        }
+        let errors = self.rows.iter().filter_map(|row| {
+            let error = row.last_error()?;
+            let words = escape(&format!("engine {}: {error}", row.id));
+            Some(format!("<div style=\"color:{FAULT}\">{words}</div>"))
+        });
+        let errors: String = errors.take(MAX_ERRORS).collect();
+        format!("<div style=\"display:flex;flex-wrap:wrap;gap:2px\">{tiles}</div>{errors}")
+    }
+}
+
+impl EngineRow {
+    fn memory(&self) -> Option<u64> {
+        let status = self.status.as_ref()?;
+        Some(status.vitals.as_ref()?.memory)
+    }
+}
+
+fn cells_of(row: &EngineRow, most: u64) -> String {
+    let text = |text: &str| format!("<span>{}</span>", escape(text));
+    let number = |number: Option<usize>, colour: &str| {
+        let number = number.map_or_else(String::new, |n| n.to_string());
+        format!(
+            "<span style=\"text-align:right;font-variant-numeric:tabular-nums;color:{colour}\">{number}</span>"
+        )
+    };
+    let status = row.status.as_ref();
+    let vitals = status.and_then(|status| status.vitals.as_ref());
+    let failed = status.map(|status| status.failed);
+    let error = row.last_error().unwrap_or_default();
+    let error = escape(&error);
+    [
+        number(Some(row.id.0 as usize), "inherit"),
+        text(&row.host),
+        match vitals {
+            Some(vitals) => gauge(vitals.cores, &cores(vitals.cores)),
+            None => text(""),
+        },
+        number(status.map(|status| status.tasks), "inherit"),
+        number(status.map(|status| status.completed), "inherit"),
+        number(failed, if failed > Some(0) { FAULT } else { "inherit" }),
+        match row.memory() {
+            Some(memory) => gauge(memory as f64 / most as f64, &size(memory)),
+            None => text(""),
+        },
+        format!(
+            "<span title=\"{error}\" style=\"color:{FAULT};max-width:26em;overflow:hidden;\
+             text-overflow:ellipsis;white-space:nowrap\">{error}</span>"
+        ),
+    ]
+    .concat()
+}
+
+/// A short bar with words behind it.
+fn gauge(share: f64, words: &str) -> String {
+    let width = share.clamp(0.0, 1.0) * 100.0;
+    format!(
+        "<span style=\"display:inline-flex;align-items:center;gap:.5em;white-space:nowrap\">\
+         <span style=\"display:inline-block;width:5em;height:.7em;border-radius:.35em;overflow:hidden;\
+         background:{GROUND}\"><span style=\"display:block;height:100%;width:{width:.0}%;\
+         background:{DONE}\"></span></span>{}</span>",
+        escape(words)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_protocol::id::{EngineId, EngineUuid};
+    use phalanx_protocol::parallel::{EngineStatus, Vitals};
+    use serde_json::json;
+
+    fn panel(engines: u32) -> Panel {
+        let row = |id| EngineRow {
+            id: EngineId(id),
+            state: "alive".to_owned(),
+            host: "<here>".to_owned(),
+            pid: None,
+            version: String::new(),
+            status: Some(EngineStatus {
+                uuid: EngineUuid::new("a"),
+                tasks: 1,
+                completed: 10,
+                failed: 1,
+                vitals: Some(Vitals {
+                    host: "here".to_owned(),
+                    memory: 50_000_000,
+                    cores: 0.5,
+                }),
+                last_error: serde_json::from_value(
+                    json!({"ename": "Panic", "evalue": "<b>", "received": "2026-01-01T00:00:00Z"}),
+                )
+                .unwrap(),
+            }),
+        };
+        Panel {
+            rows: (0..engines).map(row).collect(),
+            unassigned: 7,
+            end: None,
+        }
+    }
+
+    fn html(panel: &Panel) -> String {
+        let bundle = panel.bundle();
+        bundle.0["text/html"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn few_engines_have_rows_and_many_have_tiles() {
+        let two = panel(2);
+        let title = "2 engines: 2 tasks under way, 7 wait, 20 done, 2 failed; 1.0 cores, 100 MB";
+        assert_eq!(two.bundle().text().unwrap().lines().next(), Some(title));
+        let two = html(&two);
+        for part in [
+            "width:50%",
+            "width:100%",
+            "Panic: &lt;b&gt;",
+            "&lt;here&gt;",
+            title,
+        ] {
+            assert!(two.contains(part), "{part} in {two}");
+        }
+        let many = html(&panel(100));
+        assert_eq!(many.matches("<span title=").count(), 100);
+        assert_eq!(many.matches("Panic: &lt;b&gt;</div>").count(), MAX_ERRORS);
+    }
+
+    #[test]
+    fn a_cluster_that_has_ended_says_so() {
+        let over = Panel {
+            end: Some("The cluster has ended."),
+            ..panel(0)
+        };
+        assert!(html(&over).contains("The cluster has ended."));
+    }
+}

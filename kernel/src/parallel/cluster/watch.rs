@@ -1,0 +1,110 @@
+//! The panel of `%cluster watch`, kept up to date under its cell while the cluster runs.
+
+use super::panel::Panel;
+use super::rows;
+use crate::channel::Outlet;
+use phalanx_client::{Client, ClientEvent};
+use phalanx_protocol::output::{Display, Output};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The time between two looks; nothing is sent where nothing has changed.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Engines that one look a second is worth; more are looked at less often.
+const ENGINES_PER_LOOK: u32 = 200;
+
+/// The panel there is, if any. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(
+    /// Held for an assignment. Ends with the next, with the cluster, or with the kernel.
+    Arc<Mutex<Option<DropGuard>>>,
+);
+
+impl Watch {
+    /// Shows the panel of this client's cluster under a cell from now on, in the place of the one before.
+    pub async fn show(&self, client: Client, outlet: Outlet) {
+        let ends = CancellationToken::new();
+        self.replace(Some(ends.clone().drop_guard()));
+        let panel = look(&client).await;
+        if outlet.is_terminal() {
+            // What is shown there cannot be changed afterwards.
+            outlet.display(panel.bundle()).await;
+            return;
+        }
+        let screen = Screen {
+            outlet,
+            id: uuid::Uuid::new_v4().to_string(),
+        };
+        screen.draw(&panel, false).await;
+        // Ends with the cluster, or when another panel takes its place.
+        tokio::spawn(keep_up(client, screen, panel, ends));
+    }
+
+    /// The cluster is about to be left.
+    pub fn end(&self) {
+        self.replace(None);
+    }
+
+    fn replace(&self, ends: Option<DropGuard>) {
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *shown = ends;
+    }
+}
+
+/// The place of a panel.
+struct Screen {
+    outlet: Outlet,
+    id: String,
+}
+
+impl Screen {
+    async fn draw(&self, panel: &Panel, update: bool) {
+        let display = Display {
+            data: panel.bundle(),
+            display_id: Some(self.id.clone()),
+            update,
+            ..Display::default()
+        };
+        self.outlet.output(Output::Display(display)).await;
+    }
+}
+
+async fn look(client: &Client) -> Panel {
+    let known = rows::ask(client).await;
+    Panel {
+        rows: rows::rows(&client.engines(), known.as_ref()),
+        unassigned: known.map_or(0, |known| known.unassigned),
+        end: None,
+    }
+}
+
+async fn keep_up(client: Client, screen: Screen, mut shown: Panel, ends: CancellationToken) {
+    let mut events = client.events();
+    let end = loop {
+        let engines = u32::try_from(shown.rows.len()).unwrap_or(u32::MAX);
+        let interval = INTERVAL * (engines / ENGINES_PER_LOOK + 1);
+        tokio::select! {
+            () = ends.cancelled() => break "No longer watched.",
+            () = gone(&mut events) => break "The cluster has ended.",
+            () = tokio::time::sleep(interval) => {}
+        }
+        let panel = look(&client).await;
+        if panel != shown {
+            screen.draw(&panel, true).await;
+            shown = panel;
+        }
+    };
+    shown.end = Some(end);
+    screen.draw(&shown, true).await;
+}
+
+/// Returns once the controller is gone for good.
+async fn gone(events: &mut mpsc::UnboundedReceiver<ClientEvent>) {
+    while let Some(event) = events.recv().await {
+        if matches!(event, ClientEvent::Disconnected { .. }) {
+            return;
+        }
+    }
+}
