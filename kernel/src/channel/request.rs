@@ -232,6 +232,9 @@ impl Requester {
 
     /// Returns true if the frontend is a console that can be asked for input: Python's client library
     /// is behind it, which numbers its messages, and not a page, which would give each an id of its own.
+    ///
+    /// A script that leaves `allow_stdin` on is taken for one: on the wire it does nothing that `jupyter run`
+    /// does not, whose user reads what is printed. nbclient and all that use it turn it off.
     pub fn is_console(&self, allow_stdin: bool) -> bool {
         let header = &self.request.header;
         let number = header.msg_id.strip_prefix(header.session.as_str());

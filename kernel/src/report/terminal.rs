@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 /// The bars of a cell, written over each other on the last line as tqdm does. Pure.
 #[derive(Debug, Default)]
 pub struct Terminal {
-    /// The bar on the last line, and its width in characters.
-    live: Option<(String, usize)>,
+    /// The bar on the last line, and its text.
+    live: Option<(String, String)>,
     /// The bars that have moved while another was on the last line.
     waiting: BTreeMap<String, String>,
 }
@@ -23,10 +23,11 @@ impl Terminal {
         let Some(id) = display.display_id.as_ref().filter(|_| is_bar(display)) else {
             return self.beside(output);
         };
-        let width = text.chars().count();
-        let text = match &self.live {
+        let width = |text: &str| text.chars().count();
+        let written = match &self.live {
+            Some((live, shown)) if live == id && shown == text => return Vec::new(),
             Some((live, shown)) if live == id => {
-                let rest = " ".repeat(shown.saturating_sub(width));
+                let rest = " ".repeat(width(shown).saturating_sub(width(text)));
                 format!("\r{text}{rest}")
             }
             Some(_) if display.update => {
@@ -37,8 +38,8 @@ impl Terminal {
             None => text.to_owned(),
         };
         self.waiting.remove(id);
-        self.live = Some((id.clone(), width));
-        vec![written(text)]
+        self.live = Some((id.clone(), text.to_owned()));
+        vec![stderr(written)]
     }
 
     /// The cell is over; what is left to be written.
@@ -51,17 +52,17 @@ impl Terminal {
             text.push_str(&bar);
             text.push('\n');
         }
-        (!text.is_empty()).then(|| written(text))
+        (!text.is_empty()).then(|| stderr(text))
     }
 
     /// An output that is none of a bar begins on a line of its own.
     fn beside(&mut self, output: Output) -> Vec<Output> {
-        let end = self.live.take().map(|_| written("\n".to_owned()));
+        let end = self.live.take().map(|_| stderr("\n".to_owned()));
         end.into_iter().chain([output]).collect()
     }
 }
 
-fn written(text: String) -> Output {
+fn stderr(text: String) -> Output {
     let name = StreamName::Stderr;
     Output::Stream { name, text }
 }
@@ -89,6 +90,7 @@ mod tests {
         };
         assert_eq!(shown("a", "a:  0%", false), "a:  0%");
         assert_eq!(shown("a", "a: 9%", true), "\ra: 9% ");
+        assert_eq!(shown("a", "a: 9%", true), "");
         assert_eq!(shown("b", "b: 0%", false), "\nb: 0%");
         assert_eq!(shown("a", "a: 50%", true), "");
         assert_eq!(shown("b", "b: 100%", true), "\rb: 100%");
