@@ -13,6 +13,7 @@
 //! | [`machine`] | the name of this machine |
 //! | [`segment`] | large data in files without names, which processes hand each other |
 //! | [`page`] | a page of memory that several processes share |
+//! | [`terminal`] | a stderr that looks like a terminal |
 //! | [`throttle`] | saying the same thing not too often |
 //! | [`temporary`] | folders that the next process removes if their owner was killed |
 
@@ -29,5 +30,6 @@ pub mod page;
 pub mod segment;
 pub mod signals;
 pub mod temporary;
+pub mod terminal;
 pub mod threads;
 pub mod throttle;

@@ -40,6 +40,8 @@ pub fn process_main() -> ExitCode {
         return ended(Err(ProcessError::NoOwner));
     };
     stack::ensure();
+    // Frontends understand the carriage returns of a bar.
+    phalanx_sys::terminal::imitate_on_stderr();
     ended(supervisor::run(&PathBuf::from(path)))
 }
 

@@ -10,6 +10,9 @@ use serde_json::json;
 /// Longest line kept, in bytes: what is rewritten more often has its past dropped.
 const KEPT_BYTES: usize = 4 << 10;
 
+/// Sequences by which terminals erase a line; it is shown anew as a whole.
+const ERASE: [&str; 2] = ["\x1b[2K", "\x1b[K"];
+
 /// A line that is not yet ended.
 #[derive(Debug)]
 pub(super) struct LiveLine {
@@ -39,7 +42,11 @@ impl LiveLine {
             self.written = apply_carriage_returns(&self.written);
         }
         let line = rewritten(&self.written);
-        if self.shown.as_ref() == Some(&line) {
+        let line = ERASE
+            .iter()
+            .fold(line, |line, erase| line.replace(erase, ""));
+        // A bar that its crate erases at the end stays as it was last.
+        if line.is_empty() || self.shown.as_ref() == Some(&line) {
             return None;
         }
         let data = MimeBundle::plain(format!("[{}:{}] {line}", self.name.as_str(), self.engine));
@@ -64,4 +71,21 @@ pub(super) fn is_rewritten(line: &str) -> bool {
 pub(super) fn rewritten(line: &str) -> String {
     let line = line.trim_end_matches('\r');
     apply_carriage_returns(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_that_is_erased_at_its_end_stays() {
+        let mut line = LiveLine::new(StreamName::Stderr, EngineId(0), "a".to_owned());
+        let mut shown = |text: &str| match line.write(text) {
+            Some(Output::Display(display)) => display.data.text().map(str::to_owned),
+            _ => None,
+        };
+        assert_eq!(shown("\r\x1b[2K1/2").as_deref(), Some("[stderr:0] 1/2"));
+        assert_eq!(shown("\r\x1b[2K2/2").as_deref(), Some("[stderr:0] 2/2"));
+        assert_eq!(shown("\r\x1b[2K"), None);
+    }
 }
