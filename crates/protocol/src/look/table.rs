@@ -16,6 +16,36 @@ const MAX_COLUMNS: usize = 20;
 /// The most characters of a cell that are shown.
 const MAX_CELL: usize = 200;
 
+/// A program that sorts the table before it, up, down and as it was, by a click on a heading or Enter
+/// there. Numbers come before text, and what is empty last. Where scripts are not run, as in a notebook
+/// that is not trusted, the table is one that does not sort.
+const SORTING: &str = r"<script>(() => {
+const table = document.currentScript?.previousElementSibling;
+if (!table?.tHead) return;
+const body = table.tBodies[0], rows = [...body.rows];
+let by, way = 0;
+const key = (row, at) => {
+  const text = row.cells[at].textContent.replaceAll('_', '');
+  return text === '' ? [2, 0] : isNaN(text) ? [1, text] : [0, +text];
+};
+const compare = (a, b) => a[0] - b[0] || way * (a[0] ? String(a[1]).localeCompare(b[1]) : a[1] - b[1]);
+[...table.tHead.rows[0].cells].forEach((head, at) => {
+  const mark = head.appendChild(document.createElement('span'));
+  head.style.cursor = 'pointer'; head.tabIndex = 0; head.title = 'sort';
+  const sort = () => {
+    way = by !== head ? 1 : way === 1 ? -1 : way ? 0 : 1;
+    by = head;
+    const keys = new Map(rows.map(row => [row, key(row, at)]));
+    const sorted = way ? [...rows].sort((a, b) => compare(keys.get(a), keys.get(b))) : rows;
+    body.append(...sorted);
+    table.tHead.querySelectorAll('span').forEach(other => other.textContent = '');
+    mark.textContent = ['', ' ▲', ' ▼'].at(way);
+  };
+  head.onclick = sort;
+  head.onkeydown = event => { if (event.key === 'Enter') sort(); };
+});
+})()</script>";
+
 /// In place of what is left out.
 const LEFT_OUT: &str = "…";
 
@@ -122,6 +152,7 @@ impl<'a> Grid<'a> {
         };
         let mut rows: Vec<Vec<String>> = self.rows[..first].iter().map(|row| cells(row)).collect();
         let is_cut = first + last < self.total;
+        let sorts = !is_cut && rows.len() > 1 && !header.is_empty();
         if is_cut {
             rows.push(vec![LEFT_OUT.to_owned(); columns.len()]);
         }
@@ -145,6 +176,7 @@ impl<'a> Grid<'a> {
             rows,
             right,
             footer,
+            sorts,
         }
     }
 }
@@ -162,6 +194,8 @@ struct Shown<'a> {
     /// The columns of numbers, which stand at the right.
     right: Vec<bool>,
     footer: String,
+    /// True if a click on a heading sorts: all rows are there.
+    sorts: bool,
 }
 
 impl Shown<'_> {
@@ -228,6 +262,9 @@ impl Shown<'_> {
             html.push_str(&row(cells, "td"));
         }
         html.push_str("</tbody></table>");
+        if self.sorts {
+            html.push_str(SORTING);
+        }
         if !self.footer.is_empty() {
             let _ = write!(html, "<div>{}</div>", escape(&self.footer));
         }
@@ -275,6 +312,7 @@ mod tests {
             "<td style=\"text-align:left\">a&lt;b</td>",
             "<td style=\"text-align:right\">10</td>",
             "Engines</div>",
+            "</table><script>",
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }
@@ -310,5 +348,7 @@ mod tests {
         assert!(text.ends_with("[1,000,000 rows × 1 columns]"), "{text}");
         let html = grid.to_html();
         assert!(html.contains("1,000,000 rows × 1 columns"), "{html}");
+        // Sorting the ends alone would mislead.
+        assert!(!html.contains("<script>"), "{html}");
     }
 }
