@@ -61,6 +61,8 @@ pub enum CommRequest {
     Close(Vec<CommId>),
     /// Asks for the state of a widget, as frontends have last changed it: answered with `CommState`.
     State(CommId),
+    /// Asks for the binary values of a widget's state: answered with `CommBuffers`.
+    Buffers(CommId),
     /// From now on the code wants to hear what frontends send: answered with `Done`.
     Observe(CommId),
     /// From now on frontends may open comms of this target: answered with `Done`.

@@ -8,7 +8,7 @@
 //! the owner answers [`HostReply::Place`], and the library prints [`place_marker`] on stdout there.
 
 use crate::apply::{Apply, ClientRequest};
-use crate::comm::{CommEvent, CommRequest};
+use crate::comm::{Buffer, CommEvent, CommRequest};
 use crate::failure::{Failure, RemoteFailure};
 use crate::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
 use crate::output::{Display, MimeBundle, Output};
@@ -217,6 +217,8 @@ pub enum HostReply {
     CommEvent(Option<CommEvent>),
     /// The state of a widget; `None` when it is closed.
     CommState(Option<Map<String, Value>>),
+    /// Binary values, each with its path in the state: keys and indices.
+    CommBuffers(Vec<(Vec<Value>, Buffer)>),
     /// It failed; the owner shows why when the cell ends by [`MAGIC_FAILED`].
     Failed(Failure),
 }

@@ -133,6 +133,10 @@ impl Comms {
                 let comm = self.comms.get(&id);
                 HostReply::CommState(comm.map(|comm| comm.model.state.clone()))
             }
+            CommRequest::Buffers(id) => {
+                let comm = self.comms.get(&id);
+                HostReply::CommBuffers(comm.map(|comm| comm.model.buffers()).unwrap_or_default())
+            }
             CommRequest::Observe(id) => match self.comms.get_mut(&id) {
                 Some(comm) => {
                     comm.observed = true;

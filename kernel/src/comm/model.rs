@@ -63,6 +63,11 @@ impl Model {
             .collect()
     }
 
+    /// The binary values with their paths.
+    pub(super) fn buffers(&self) -> Vec<(Vec<Value>, Buffer)> {
+        self.buffers.values().cloned().collect()
+    }
+
     /// The binary values.
     pub(super) fn frames(&self) -> Vec<Buffer> {
         self.buffers

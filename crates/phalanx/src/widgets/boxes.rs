@@ -72,6 +72,11 @@ impl AnyWidget {
     pub(super) fn of(model: &Model) -> Self {
         Self(model.clone())
     }
+
+    /// The reference by which other models name it.
+    pub(super) fn reference(&self) -> String {
+        self.0.reference()
+    }
 }
 
 /// The contents of a box: a tuple of widgets, or a list of widgets of one type (which [`AnyWidget`]

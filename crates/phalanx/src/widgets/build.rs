@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use std::marker::PhantomData;
 
 const BASE: &str = "@jupyter-widgets/base";
-const CONTROLS: &str = "@jupyter-widgets/controls";
+pub(super) const CONTROLS: &str = "@jupyter-widgets/controls";
 
 /// The names ipywidgets has for the parts of a widget.
 #[doc(hidden)]

@@ -118,8 +118,8 @@ impl Button {
     /// Calls back whenever a user clicks.
     pub fn on_click(&self, mut callback: impl FnMut(&Button) + Send + 'static) {
         let button = self.clone();
-        self.0.on_message(Box::new(move |data| {
-            let content = data.get("content");
+        self.0.on_message(Box::new(move |message| {
+            let content = message.data.get("content");
             let event = content.and_then(|content| content.get("event"));
             if event.and_then(Value::as_str) == Some("click") {
                 callback(&button);

@@ -42,6 +42,8 @@ impl Here {
                 }
             }
             CommRequest::State(id) => return HostReply::CommState(self.states.get(&id).cloned()),
+            // Only frontends upload.
+            CommRequest::Buffers(_) => return HostReply::CommBuffers(Vec::new()),
             CommRequest::Close(ids) => {
                 self.states.retain(|id, _| !ids.contains(id));
                 self.shown.retain(|shown| !ids.contains(&shown.widget));

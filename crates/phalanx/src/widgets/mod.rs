@@ -27,6 +27,8 @@
 //! | `choice.rs` | [`Button`], [`Checkbox`], [`Dropdown`], [`RadioButtons`], [`Select`], [`ToggleButtons`], [`SelectMultiple`] |
 //! | `pickers.rs` | [`ColorPicker`], [`DatePicker`], [`Image`] |
 //! | `boxes.rs` | [`HBox`], [`VBox`], [`GridBox`], [`Tab`], [`Accordion`] |
+//! | `upload.rs` | [`FileUpload`] |
+//! | `link.rs` | [`jslink`], [`jsdlink`]: values that frontends keep equal |
 //! | `output.rs` | [`Output`] |
 //! | `interact.rs` | [`interact`]: controls for the parameters of a closure |
 //! | `build.rs` | how all of them are made |
@@ -40,11 +42,13 @@ mod choice;
 pub(crate) mod fallback;
 mod here;
 mod interact;
+mod link;
 mod model;
 mod number;
 mod output;
 mod pickers;
 mod text;
+mod upload;
 
 pub(crate) use here::Here;
 
@@ -54,12 +58,14 @@ pub use choice::{Button, Checkbox, Dropdown, RadioButtons, Select, SelectMultipl
 pub use interact::{
     Control, Controls, Interactive, Parameter, Parameters, interact, interact_with,
 };
+pub use link::{Link, jsdlink, jslink};
 pub use number::{
     FloatProgress, FloatRangeSlider, FloatSlider, IntProgress, IntRangeSlider, IntSlider, Play,
 };
 pub use output::Output;
 pub use pickers::{ColorPicker, DatePicker, Image};
 pub use text::{HTML, HTMLMath, Label, Text, Textarea};
+pub use upload::{FileUpload, UploadedFile};
 
 pub use crate::listeners::process_events;
 

@@ -23,8 +23,8 @@ pub struct Model {
     id: CommId,
 }
 
-/// Called with the data of a message.
-type OnMessage = Box<dyn FnMut(&Map<String, Value>) + Send>;
+/// Called with a message.
+type OnMessage = Box<dyn FnMut(&CommMessage) + Send>;
 
 /// One model that is to be opened.
 pub(super) struct Opening {
@@ -92,6 +92,14 @@ impl Model {
         }
     }
 
+    /// The binary values of the state, each with its path.
+    pub(super) fn buffers(&self) -> Vec<(Vec<Value>, Buffer)> {
+        match ask(CommRequest::Buffers(self.id.clone())) {
+            Some(HostReply::CommBuffers(buffers)) => buffers,
+            _ => Vec::new(),
+        }
+    }
+
     /// One value of the state.
     pub(super) fn get(&self, key: &str) -> Value {
         self.state().remove(key).unwrap_or_default()
@@ -130,13 +138,13 @@ impl Model {
         }
     }
 
-    /// Calls back with the data of every message a frontend sends.
+    /// Calls back with every message a frontend sends.
     pub(super) fn on_message(&self, mut callback: OnMessage) {
         listeners::listen(
             self.id.as_str(),
             Box::new(move |event| {
                 if let CommEvent::Message(message) = event {
-                    callback(&message.data);
+                    callback(message);
                 }
             }),
         );
@@ -145,8 +153,8 @@ impl Model {
 
     /// Calls back with the new value whenever a frontend changes it.
     pub(super) fn on_change(&self, key: &'static str, mut callback: Box<dyn FnMut(&Value) + Send>) {
-        self.on_message(Box::new(move |data| {
-            let state = data.get("state").and_then(Value::as_object);
+        self.on_message(Box::new(move |message| {
+            let state = message.data.get("state").and_then(Value::as_object);
             if let Some(value) = state.and_then(|state| state.get(key)) {
                 callback(value);
             }
