@@ -1,6 +1,6 @@
 //! The functions that magics in Rust text are lowered to.
 
-use crate::{__cell, AsyncResult, Error, host, timing};
+use crate::{__cell, AsyncResult, Error, host, profile, timing};
 use phalanx_protocol::host::{HostReply, HostRequest, MAGIC_FAILED};
 use std::hint::black_box;
 use std::time::Instant;
@@ -37,6 +37,16 @@ pub fn timeit<T>(loops: Option<u64>, runs: Option<usize>, mut code: impl FnMut()
         begin.elapsed()
     });
     println!("{measured}");
+}
+
+/// Begins a profile: `%prof`.
+pub fn profile_begin() {
+    profile::begin();
+}
+
+/// Shows the profile that was begun.
+pub fn profile_end() {
+    profile::end();
 }
 
 fn call(line: &str) -> Result<HostReply, Error> {

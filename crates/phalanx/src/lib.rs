@@ -32,6 +32,7 @@ mod input;
 mod interrupt;
 mod listeners;
 mod opaque;
+mod profile;
 mod progress;
 mod shared;
 mod table;

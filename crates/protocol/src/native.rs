@@ -37,6 +37,24 @@ pub struct Attachment {
     pub changes: *const AtomicU64,
 }
 
+/// Name of the function by which the `phalanx` library learns of the process's profiler, as an
+/// [`AttachProfiler`].
+pub const PROFILER_SYMBOL: &[u8] = b"phalanx_cell_profiler\0";
+
+/// Takes a [`Profiler`] that lives as long as the process.
+pub type AttachProfiler = unsafe extern "C" fn(*const Profiler);
+
+/// The profiler of the process.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Profiler {
+    /// Begins; false if it has begun already, or the system has no clock for it.
+    pub start: extern "C" fn() -> bool,
+    /// Ends, and gives the stacks that were met in the form of flame graphs, `outer;inner COUNT` and a line
+    /// feed each; gives nothing if it had not begun.
+    pub stop: unsafe extern "C" fn(to: *mut c_void, give: Give),
+}
+
 /// The first byte of a function's or a cell's value: the form of the rest.
 pub mod value {
     /// A value in postcard's form.

@@ -4,10 +4,10 @@ use super::cluster::COMMANDS;
 use super::help;
 use super::name::{self, Form, MagicName, Suffix};
 use super::options::{Opt, OptionSpec};
+use crate::command::complete::{Expected, PathKind};
 use phalanx_launcher::LauncherKind;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::Signal;
-use std::ops::Range;
 
 /// The parts of the session that completion uses.
 #[derive(Clone, Debug, Default)]
@@ -20,9 +20,8 @@ pub struct Known {
     pub clusters: Vec<String>,
 }
 
-/// Completes `typed`, a magic's line from its `%` up to the cursor: the bytes of the line to
-/// replace, and the texts. `None` in the Rust part of the line.
-pub fn complete(typed: &str, known: &Known) -> Option<(Range<usize>, Vec<String>)> {
+/// Completes `typed`, a magic's line from its `%` up to the cursor.
+pub fn complete(typed: &str, known: &Known) -> Expected {
     let sign = if typed.starts_with("%%") { "%%" } else { "%" };
     let Some(name_end) = typed.find(char::is_whitespace) else {
         let names = name::all(&known.suffixes).into_iter();
@@ -36,9 +35,11 @@ pub fn complete(typed: &str, known: &Known) -> Option<(Range<usize>, Vec<String>
         });
         let codes = names.map(|name| format!("{sign}{name}"));
         let codes = codes.filter(|code| code.starts_with(typed)).collect();
-        return Some((0..typed.len(), codes));
+        return Expected::Words(0..typed.len(), codes);
     };
-    let (name, _) = name::resolve(&typed[sign.len()..name_end], &known.suffixes)?;
+    let Some((name, _)) = name::resolve(&typed[sign.len()..name_end], &known.suffixes) else {
+        return Expected::Rust;
+    };
     let start = typed.rfind(char::is_whitespace).map_or(0, |at| {
         at + typed[at..].chars().next().map_or(1, char::len_utf8)
     });
@@ -50,29 +51,48 @@ pub fn complete(typed: &str, known: &Known) -> Option<(Range<usize>, Vec<String>
     if let Some(spec) = words.last().and_then(|word| spec_of(word))
         && spec.value.is_some()
     {
-        return Some(matching(start, word, values(spec)));
+        return matching(start, word, values(spec));
     }
     if let Some((option, value)) = word.split_once('=')
         && let Some(spec) = spec_of(option)
     {
         let at = start + option.len() + 1;
-        return Some(matching(at, value, values(spec)));
+        return matching(at, value, values(spec));
     }
     if commands {
         let names = COMMANDS.iter().map(|command| command.name.to_owned());
-        return Some(matching(start, word, names.collect()));
+        return matching(start, word, names.collect());
     }
     if name == MagicName::Cluster && words.first() == Some(&"connect") {
-        return Some(matching(start, word, known.clusters.clone()));
+        return matching(start, word, known.clusters.clone());
     }
-    if sign == "%" && name == MagicName::Px && !word.starts_with('-') {
-        return None;
+    if word.starts_with('-') {
+        return matching(start, word, all(specs));
     }
+    match name {
+        MagicName::Run | MagicName::Load | MagicName::WriteFile => {
+            // Names may have spaces, between quotes.
+            let typed_path = typed[name_end..].trim_start();
+            let (at, path) = match typed_path.split_once('"') {
+                Some(("", path)) => (typed.len() - path.len(), path),
+                _ => (start, word),
+            };
+            Expected::Path(at..at + path.len(), PathKind::Any)
+        }
+        // The code of a cell is below the line.
+        MagicName::Px | MagicName::TimeIt | MagicName::Prof if sign == "%" => Expected::Rust,
+        MagicName::TimeIt => Expected::Rust,
+        _ => matching(start, word, all(specs)),
+    }
+}
+
+/// The options as they are typed.
+fn all(specs: &[OptionSpec]) -> Vec<String> {
     let options = specs.iter().flat_map(|spec| {
         let short = spec.short.map(|short| format!("-{short}"));
         std::iter::once(format!("--{}", spec.long)).chain(short)
     });
-    Some(matching(start, word, options.collect()))
+    options.collect()
 }
 
 /// The options that may follow, and whether a command must come first.
@@ -112,9 +132,9 @@ fn values(spec: &OptionSpec, known: &Known) -> Vec<String> {
     }
 }
 
-fn matching(start: usize, word: &str, codes: Vec<String>) -> (Range<usize>, Vec<String>) {
+fn matching(start: usize, word: &str, codes: Vec<String>) -> Expected {
     let codes = codes.into_iter().filter(|code| code.starts_with(word));
-    (start..start + word.len(), codes.collect())
+    Expected::Words(start..start + word.len(), codes.collect())
 }
 
 #[cfg(test)]
@@ -127,10 +147,14 @@ mod tests {
             engines: vec![EngineId(0), EngineId(12)],
             clusters: vec!["alpha".to_owned()],
         };
-        complete(typed, &known).map_or(vec!["rust".to_owned()], |(span, codes)| {
-            assert_eq!(span.end, typed.len());
-            codes
-        })
+        match complete(typed, &known) {
+            Expected::Words(span, codes) => {
+                assert_eq!(span.end, typed.len());
+                codes
+            }
+            Expected::Path(span, _) => vec![format!("path {}", &typed[span])],
+            Expected::Rust => vec!["rust".to_owned()],
+        }
     }
 
     #[test]
@@ -142,6 +166,7 @@ mod tests {
                 &[
                     "%%px",
                     "%%timeit",
+                    "%%prof",
                     "%%bash",
                     "%%writefile",
                     "%%fmt",
@@ -167,6 +192,18 @@ mod tests {
             ("%cluster start --launcher s", &["ssh", "slurm", "sge"]),
             ("%é ", &["rust"]),
             ("%engines --", &[]),
+            ("%run scripts/a", &["path scripts/a"]),
+            ("%load \"my fi", &["path my fi"]),
+            ("%%writefile -a notes", &["path notes"]),
+            ("%%writefile --", &["--append"]),
+            ("%timeit v.", &["rust"]),
+            (
+                "%timeit -",
+                &["--loops", "-n", "--repeat", "-r", "--targets", "-t"],
+            ),
+            ("%%timeit let x = y.", &["rust"]),
+            ("%prof -t 1", &["12"]),
+            ("%prof f(", &["rust"]),
         ] {
             assert_eq!(offered(typed), codes, "{typed}");
         }

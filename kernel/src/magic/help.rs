@@ -87,6 +87,12 @@ fn told(name: MagicName) -> (&'static str, &'static str) {
             "Runs the code many times and tells the median time of one loop, its spread and the outliers. \
              SETUP runs once and is not timed.",
         ),
+        MagicName::Prof => (
+            "%prof [OPTIONS] CODE\n%%prof [OPTIONS]\nCODE …",
+            "Runs the code and shows where it spent its time, as a flame graph: each function as wide as its \
+             share, below the one that called it. Sampled up to 499 times a second of the processor's time, so \
+             code that takes less than half a second, or waits, has few samples.",
+        ),
         MagicName::Who => (
             "%who",
             "Shows the variables: their types, sizes and values in short.",
@@ -123,6 +129,7 @@ pub(super) fn options(name: MagicName) -> &'static [OptionSpec] {
         MagicName::PxConfig | MagicName::PxActivate => options::PXCONFIG,
         MagicName::Cluster => options::CLUSTER_START,
         MagicName::TimeIt => options::TIMEIT,
+        MagicName::Prof => options::PROF,
         MagicName::WriteFile => options::WRITEFILE,
         MagicName::AutoPx
         | MagicName::Engines

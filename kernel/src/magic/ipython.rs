@@ -29,7 +29,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     ),
     (
         &["prun", "lprun", "mprun", "memit"],
-        "`%timeit` times code; `perf record -p PID` profiles it, with the PID from `std::process::id()`",
+        "`%prof` shows where code spends its time, `%timeit` how much it takes",
     ),
     (
         &["debug", "pdb", "xmode", "tb"],

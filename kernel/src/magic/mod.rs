@@ -29,7 +29,7 @@ pub use options::nearest;
 pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};
 pub use sets::MagicSets;
 pub use targets::Targets;
-pub use tools::{TimeIt, Tool};
+pub use tools::{Profile, TimeIt, Tool};
 
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;

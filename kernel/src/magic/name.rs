@@ -23,6 +23,8 @@ pub enum MagicName {
     Engines,
     /// `%timeit` and `%%timeit`.
     TimeIt,
+    /// `%prof` and `%%prof`.
+    Prof,
     /// `%who`.
     Who,
     /// `%whos`, IPython's longer form of `%who`.
@@ -52,7 +54,7 @@ pub enum Form {
 
 impl MagicName {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Px,
         Self::PxResult,
         Self::Result,
@@ -62,6 +64,7 @@ impl MagicName {
         Self::Cluster,
         Self::Engines,
         Self::TimeIt,
+        Self::Prof,
         Self::Who,
         Self::Whos,
         Self::Bash,
@@ -83,6 +86,7 @@ impl MagicName {
             Self::Cluster => "cluster",
             Self::Engines => "engines",
             Self::TimeIt => "timeit",
+            Self::Prof => "prof",
             Self::Who => "who",
             Self::Whos => "whos",
             Self::Bash => "bash",
@@ -96,7 +100,7 @@ impl MagicName {
     /// The positions in which it may stand.
     pub fn form(self) -> Form {
         match self {
-            Self::Px | Self::TimeIt => Form::Both,
+            Self::Px | Self::TimeIt | Self::Prof => Form::Both,
             // `%fmt` may have a single sign, since the rest of the cell is what it is about.
             Self::Bash | Self::WriteFile | Self::Fmt => Form::Cell,
             _ => Form::Line,

@@ -227,6 +227,13 @@ const TARGETS_TIMED: OptionSpec = spec!(
     Some("SPEC"),
     "time it on these engines instead"
 );
+const TARGETS_PROFILED: OptionSpec = spec!(
+    Targets,
+    "targets",
+    Some('t'),
+    Some("SPEC"),
+    "run it on these engines instead, with a graph for each"
+);
 const APPEND: OptionSpec = spec!(
     Append,
     "append",
@@ -237,6 +244,8 @@ const APPEND: OptionSpec = spec!(
 
 /// Options of `%timeit`.
 pub const TIMEIT: &[OptionSpec] = &[LOOPS, RUNS, TARGETS_TIMED];
+/// Options of `%prof`.
+pub const PROF: &[OptionSpec] = &[TARGETS_PROFILED];
 /// Options of `%%writefile`.
 pub const WRITEFILE: &[OptionSpec] = &[APPEND];
 

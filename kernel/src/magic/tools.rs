@@ -10,6 +10,8 @@ use std::ops::Range;
 pub enum Tool {
     /// `%timeit` or `%%timeit`.
     TimeIt(TimeIt),
+    /// `%prof` or `%%prof`.
+    Profile(Profile),
     /// `%who`.
     Who,
     /// `%%bash`.
@@ -48,6 +50,15 @@ pub struct TimeIt {
     pub code: Range<usize>,
 }
 
+/// Code that is to be profiled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Profile {
+    /// The engines it is for, with their range in the line; `None` for the notebook's own process.
+    pub targets: Option<(Targets, Range<usize>)>,
+    /// The code, in bytes of the line; empty for that of a cell.
+    pub code: Range<usize>,
+}
+
 /// Most runs of one measurement.
 const MAX_RUNS: usize = 10_000;
 
@@ -61,6 +72,7 @@ pub(super) fn parse(
     let nothing = || options::read(line, at, &[], After::Nothing).map(drop);
     match name {
         MagicName::TimeIt => timeit(line, at, is_cell).map(Tool::TimeIt),
+        MagicName::Prof => profile(line, at, is_cell).map(Tool::Profile),
         MagicName::Bash => nothing().map(|()| Tool::Bash),
         MagicName::Fmt => nothing().map(|()| Tool::Format),
         MagicName::WriteFile => {
@@ -93,14 +105,41 @@ fn timeit(line: &str, at: usize, is_cell: bool) -> Result<TimeIt, MagicError> {
             _ => {}
         }
     }
-    let code = line[start..].trim();
-    if code.is_empty() && !is_cell {
+    timeit.code = code(line, start);
+    if timeit.code.is_empty() && !is_cell {
         return Err(MagicError::new(0..at, "`%timeit` needs Rust code to time")
             .hint("type it after `%timeit`, or use `%%timeit` for a whole cell"));
     }
-    let start = line.len() - line[start..].trim_start().len();
-    timeit.code = start..start + code.len();
     Ok(timeit)
+}
+
+fn profile(line: &str, at: usize, is_cell: bool) -> Result<Profile, MagicError> {
+    let (given, start) = options::read(line, at, options::PROF, After::Code)?;
+    let code = code(line, start);
+    let error = |message| MagicError::new(0..at, message);
+    match (is_cell, code.is_empty()) {
+        (false, true) => Err(error("`%prof` needs Rust code to run")
+            .hint("type it after `%prof`, or use `%%prof` for a whole cell")),
+        (true, false) => {
+            Err(MagicError::new(code, "the code of `%%prof` goes below it")
+                .hint("or use `%prof CODE`"))
+        }
+        _ => {
+            let targets = given.into_iter().next_back();
+            let targets = targets.map(|Given { value, span, .. }| {
+                Targets::parse(value, span.clone()).map(|targets| (targets, span))
+            });
+            let targets = targets.transpose()?;
+            Ok(Profile { targets, code })
+        }
+    }
+}
+
+/// The bytes of a line from `start` on, without spaces around.
+fn code(line: &str, start: usize) -> Range<usize> {
+    let code = line[start..].trim();
+    let start = line.len() - line[start..].trim_start().len();
+    start..start + code.len()
 }
 
 fn count<N>(value: &str, span: Range<usize>, most: N) -> Result<N, MagicError>
@@ -127,7 +166,7 @@ fn file(name: MagicName, line: &str, at: usize) -> Result<String, MagicError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::magic::{Low, Targets, TimeIt, Tool, parse};
+    use crate::magic::{Low, Profile, Targets, TimeIt, Tool, parse};
 
     fn tool(line: &str) -> Tool {
         match parse(line, &[]).unwrap().low {
@@ -168,6 +207,19 @@ mod tests {
                 path: "ü.rs".into()
             }
         );
+        let line = "%prof -t all f(-1)";
+        let Tool::Profile(profile) = tool(line) else {
+            panic!()
+        };
+        assert_eq!(&line[profile.code], "f(-1)");
+        assert_eq!(profile.targets, Some((Targets::All, 9..12)));
+        assert_eq!(
+            tool("%%prof"),
+            Tool::Profile(Profile {
+                code: 6..6,
+                ..Profile::default()
+            })
+        );
         assert_eq!(tool("%whos"), Tool::Who);
         assert_eq!(tool("%%fmt"), Tool::Format);
     }
@@ -181,6 +233,8 @@ mod tests {
                 "`0` is not such a number",
                 "from 1 to 10000",
             ),
+            ("%prof", "needs Rust code", "%%prof"),
+            ("%%prof f()", "goes below it", "%prof CODE"),
             ("%run", "`%run` needs a file", "%run FILE"),
             ("%bash ls", "`bash` is a cell magic", "%%bash"),
             ("%%who", "`who` is not a cell magic", "%who"),

@@ -5,7 +5,7 @@ use super::{Services, crates, paths};
 use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset, items};
 use crate::command::complete::{self as command, Expected, PathKind};
 use crate::command::{Values, help as command_help, table};
-use crate::magic::{self, Low, Targets, complete::Known, help, name};
+use crate::magic::{self, Low, Profile, Targets, TimeIt, Tool, complete::Known, help, name};
 use crate::parallel::cluster::Registry;
 use crate::report::output::media;
 use phalanx_protocol::analysis::{Completion, Completions, Documentation};
@@ -33,8 +33,8 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
             let found = magic_completions(services, cell, line.start, offset).await;
             match found {
                 Some(found) => found,
-                // The Rust of a `%px` line.
-                None => engine_completions(services, cell, line.start, offset).await,
+                // The Rust of a `%px` line, or of a tool's.
+                None => line_completions(services, cell, line.start, offset).await,
             }
         }
         AtCursor::Shell => {
@@ -59,6 +59,9 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
             }
         }
         AtCursor::Rust(source) => rust_completions(services, cell, source, offset).await,
+        AtCursor::Body(source) if is_for_here(services, cell) => {
+            rust_completions(services, cell, source, offset).await
+        }
         AtCursor::Body(source) => {
             let targets = targets(services, cell);
             let known = services
@@ -176,16 +179,28 @@ async fn magic_completions(
         engines: engines.iter().map(|engine| engine.id).collect(),
         clusters: clusters.into_iter().map(|c| c.cluster_id).collect(),
     };
-    let (span, codes) = magic::complete::complete(typed, &known)?;
-    Some(completions(
-        start + span.start..start + span.end,
-        codes,
-        "magic",
-    ))
+    expected(
+        services,
+        start,
+        typed,
+        magic::complete::complete(typed, &known),
+    )
 }
 
-/// Completions in the Rust of a `%px` line.
-async fn engine_completions(
+/// Returns true if the body of a cell magic runs in the notebook's own process.
+fn is_for_here(services: &Services, cell: &str) -> bool {
+    let line = cell.trim_start().lines().next().unwrap_or("");
+    let typed = magic::parse(line, &services.sets().suffixes());
+    typed.is_ok_and(|typed| match typed.low {
+        Low::Tool(
+            Tool::TimeIt(TimeIt { targets, .. }) | Tool::Profile(Profile { targets, .. }),
+        ) => targets.is_none(),
+        _ => false,
+    })
+}
+
+/// Completions in the Rust of a magic's line.
+async fn line_completions(
     services: &Services,
     cell: &str,
     start: usize,
@@ -195,6 +210,16 @@ async fn engine_completions(
     let suffixes = services.sets().suffixes();
     let code = match magic::parse(line, &suffixes).map(|typed| typed.low) {
         Ok(Low::Px { code, .. }) => start + code.start..start + line.len(),
+        Ok(Low::Tool(
+            Tool::TimeIt(TimeIt { code, targets, .. }) | Tool::Profile(Profile { code, targets }),
+        )) => {
+            let code = start + code.start..start + code.end;
+            if targets.is_none() {
+                let source = blanked(cell, &code);
+                return rust_completions(services, cell, source, offset).await;
+            }
+            code
+        }
         _ => offset..offset,
     };
     let source: String = blanked(cell, &code);

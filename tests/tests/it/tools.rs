@@ -40,6 +40,9 @@ fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
         "!pwd",
         ":env RUST_BACKTRACE=1",
         "#[inline(never)]\nfn inner() { panic!(\"no luck\") }\n#[inline(never)]\nfn outer() { inner() }\nouter();",
+        "#[inline(never)]\nfn spin() -> u64 { (0..600_000_000u64).fold(1, |a, b| std::hint::black_box(a ^ b)) }",
+        "%prof spin()",
+        "%%prof\nlet spun = spin();",
     ];
     let notebook = write(&place, "tools.ipynb", &cells);
     let executed = execute(&place, &prepared, &notebook);
@@ -77,6 +80,16 @@ fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
     let frames = text(13);
     assert!(frames.contains("0: inner\n   1: outer\n"), "{frames}");
     assert!(!frames.contains("core::"), "{frames}");
+    // The second one is of a library that was loaded after the first.
+    for profile in [15, 16] {
+        let shown = text(profile);
+        assert!(
+            shown.contains("samples") && shown.contains("spin"),
+            "{shown}"
+        );
+        let graphs = executed.cell(&format!("cell-{profile}")).html();
+        assert!(graphs[0].contains("<title>spin"), "{graphs:?}");
+    }
 }
 
 fn a_notebook_becomes_a_program_that_prints_the_same(prepared: Prepared) {

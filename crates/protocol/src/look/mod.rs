@@ -1,10 +1,11 @@
-//! The look of what Phalanx itself shows: bars and tables, in HTML and in text.
+//! The look of what Phalanx itself shows: bars, tables and flame graphs, in HTML and in text.
 //!
 //! The library in the notebook and the kernel show both, and a user sees no difference. Colours are
 //! the frontend's own variables (`--jp-…`), so that they suit its theme; the fallbacks are readable
 //! on light and on dark grounds.
 
 pub mod bar;
+pub mod flame;
 pub mod table;
 
 /// The style that puts HTML where JupyterLab puts text, which it indents by a character.

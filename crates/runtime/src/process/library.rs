@@ -6,6 +6,7 @@ use super::own_data;
 use super::thread_data::ThreadData;
 use crate::{ASKED_WORD, STOP_WORD};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
+use phalanx_protocol::native::{AttachProfiler, PROFILER_SYMBOL};
 use phalanx_protocol::runtime::SHARED_STATICS_SYMBOL;
 use phalanx_sys::file_identity::FileIdentity;
 use phalanx_sys::page::SharedPage;
@@ -121,6 +122,7 @@ impl Cells {
         super::call::attach(&library, path, base);
         self.thread_data.save(path, base);
         self.listeners.attach(&library);
+        super::profiler::attach(&library);
         self.show_page(&library);
         Ok(())
     }
@@ -196,6 +198,7 @@ impl Cells {
             }
         }
         self.listeners.attach(library);
+        super::profiler::attach(library);
         self.show_page(library);
         Ok(())
     }
@@ -307,6 +310,14 @@ fn begin(begun: &mut HashSet<usize>, library: &Library) {
         // SAFETY: it takes nothing and does not unwind, and its library is never unloaded.
         unsafe { hook() };
     }
+}
+
+/// The function of the `phalanx` library that takes the profiler.
+pub(super) fn profiler_of(library: &Library) -> Option<AttachProfiler> {
+    // SAFETY: only the `phalanx` library exports this name, as a function of this type.
+    unsafe { library.get::<AttachProfiler>(PROFILER_SYMBOL) }
+        .ok()
+        .map(|attach| *attach)
 }
 
 /// Calls an exported function without arguments, if there is one.

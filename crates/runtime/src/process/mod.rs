@@ -13,6 +13,7 @@ mod listeners;
 mod load_error;
 mod oom;
 mod own_data;
+mod profiler;
 mod runner;
 mod setting;
 mod snapshot;

@@ -6,10 +6,11 @@
 //! | `recall.rs` | `%pxresult` |
 //! | `cluster.rs` | `%cluster`, `%engines` |
 //! | `sync.rs` | `%cluster sync` |
-//! | `tools.rs`, `timeit.rs`, `who.rs`, `format.rs` | tools for cells |
+//! | `tools.rs`, `timeit.rs`, `prof.rs`, `who.rs`, `format.rs` | tools for cells |
 
 mod cluster;
 mod format;
+mod prof;
 mod px;
 mod recall;
 mod sync;

@@ -1,6 +1,6 @@
 //! Tools for cells: what IPython's users expect of a notebook.
 
-use super::{Standing, format, timeit, who};
+use super::{Standing, format, prof, timeit, who};
 use crate::cell::RustText;
 use crate::magic::Tool;
 use crate::report::{Fault, Place};
@@ -43,6 +43,7 @@ pub(super) async fn use_tool(
     let body = order.body.as_ref().map_or("", |body| body.source.as_str());
     let done = match &order.tool {
         Tool::TimeIt(_) => return timeit::timeit(services, context, order).await,
+        Tool::Profile(_) => return prof::prof(services, context, order).await,
         Tool::Who => who::who(services, context).await,
         Tool::Bash => shell::script(context, services.surroundings(), "bash", body).await,
         Tool::Format => format::format(services, context, body).await,

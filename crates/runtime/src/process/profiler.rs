@@ -1,0 +1,289 @@
+//! A sampling profiler of this process: where its threads are, many times a second of the processor's.
+
+use super::library::profiler_of;
+use libloading::os::unix::Library;
+use phalanx_protocol::native::{Give, Profiler};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Samples a second, at most: the system's clock ticks 100 to 1,000 times. A prime, so that no loop runs in
+/// step with it.
+const RATE: i64 = 499;
+
+/// Frames of a sample that are kept, the innermost ones.
+const DEPTH: usize = 128;
+
+/// Words for the samples: some minutes of all cores, of which only what is written costs memory.
+const ROOM: usize = 4 << 20;
+
+/// The entry function of a cell, which is where its own functions begin.
+const ENTRY: &str = "run_user_code_";
+
+/// The function below which a thread's own functions begin.
+const THREAD: &str = "__rust_begin_short_backtrace";
+
+/// The crate a cell is compiled as.
+const CELL: &str = "ctx::";
+
+/// The functions that libraries call.
+static PROFILER: Profiler = Profiler { start, stop };
+
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// The samples: the number of frames and their addresses, one sample after another.
+static SAMPLES: OnceLock<Box<[AtomicUsize]>> = OnceLock::new();
+
+/// The number of words of them that are taken.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Gives a library that was just loaded the profiler.
+pub(super) fn attach(library: &Library) {
+    if let Some(attach) = profiler_of(library) {
+        // SAFETY: the function takes a profiler that lives as long as the process, and does not unwind.
+        unsafe { attach(&raw const PROFILER) };
+    }
+}
+
+extern "C" fn start() -> bool {
+    if RUNNING.swap(true, Ordering::AcqRel) {
+        return false;
+    }
+    SAMPLES.get_or_init(room);
+    TAKEN.store(0, Ordering::Release);
+    let started = handle().and_then(|()| every(1_000_000 / RATE));
+    if started.is_err() {
+        RUNNING.store(false, Ordering::Release);
+    }
+    started.is_ok()
+}
+
+/// Ends the sampling and gives the stacks: a line each, its functions from the outermost on between
+/// semicolons, and how often it was met.
+///
+/// # Safety
+/// `to` is what `give` takes.
+unsafe extern "C" fn stop(to: *mut c_void, give: Give) {
+    // The handler stays: a signal may be on its way.
+    let _ = every(0);
+    if !RUNNING.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    let text = folded();
+    // SAFETY: the caller's own, called once.
+    unsafe { give(to, text.as_ptr(), text.len()) };
+}
+
+/// Zeros that cost no memory before something is written.
+fn room() -> Box<[AtomicUsize]> {
+    let zeros = Box::into_raw(vec![0usize; ROOM].into_boxed_slice());
+    // SAFETY: an atomic number has the size and the alignment of the number, and this is the only
+    // pointer to them.
+    unsafe { Box::from_raw(zeros as *mut [AtomicUsize]) }
+}
+
+/// Has every tick of the profiling clock call [`sample`].
+fn handle() -> io::Result<()> {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: all zeros is an action without flags and with an empty set of signals; its fields are then
+    // set as the system wants them.
+    let failed = unsafe {
+        let action = action.assume_init_mut();
+        action.sa_sigaction = sample as extern "C" fn(c_int) as usize;
+        // What the cell waits for is not ended by a tick.
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(libc::SIGPROF, action, null_mut())
+    };
+    match failed {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Ticks after each of so many microseconds of the processors' time; 0 ends that.
+fn every(microseconds: i64) -> io::Result<()> {
+    let interval = libc::timeval {
+        tv_sec: 0,
+        tv_usec: microseconds,
+    };
+    let timer = libc::itimerval {
+        it_interval: interval,
+        it_value: interval,
+    };
+    // SAFETY: the timer is read, and nothing is written where nothing is.
+    match unsafe { libc::setitimer(libc::ITIMER_PROF, &raw const timer, null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Keeps where the thread that it interrupts is. Allocates nothing and waits for nothing.
+extern "C" fn sample(_: c_int) {
+    let Some(samples) = SAMPLES.get().filter(|_| RUNNING.load(Ordering::Acquire)) else {
+        return;
+    };
+    let mut frames = [0; DEPTH];
+    let mut count = 0;
+    // SAFETY: only another thread in the same function is synchronised with, which walking a stack needs
+    // none of.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            frames[count] = frame.ip() as usize;
+            count += 1;
+            count < DEPTH
+        });
+    }
+    let at = TAKEN.fetch_add(count + 1, Ordering::AcqRel);
+    let Some(place) = samples.get(at..at + count + 1) else {
+        return;
+    };
+    for (word, frame) in place[1..].iter().zip(frames) {
+        word.store(frame, Ordering::Relaxed);
+    }
+    place[0].store(count, Ordering::Release);
+}
+
+fn folded() -> String {
+    let Some(samples) = SAMPLES.get() else {
+        return String::new();
+    };
+    let end = TAKEN.load(Ordering::Acquire).min(samples.len());
+    let mut names = HashMap::new();
+    let mut stacks = BTreeMap::<String, usize>::new();
+    let mut at = 0;
+    while let Some(count) = samples[..end].get(at) {
+        // Empty if the sample was not finished, or did not fit.
+        let count = count.swap(0, Ordering::AcqRel);
+        let frames: Option<Vec<usize>> = samples[..end].get(at + 1..at + 1 + count).map(|words| {
+            let frames = words.iter().map(|word| word.load(Ordering::Relaxed));
+            frames.collect()
+        });
+        at += count + 1;
+        if let Some(stack) = frames.and_then(|frames| stack(&frames, &mut names)) {
+            *stacks.entry(stack).or_default() += 1;
+        }
+    }
+    // It knows the libraries that were loaded when it was made.
+    backtrace::clear_symbol_cache();
+    let lines = stacks.iter();
+    lines
+        .map(|(stack, count)| format!("{stack} {count}\n"))
+        .collect()
+}
+
+/// The functions of the user's code in a sample; `None` if there are none.
+fn stack(frames: &[usize], names: &mut HashMap<usize, Vec<String>>) -> Option<String> {
+    let mut functions: Vec<String> = Vec::new();
+    for frame in frames {
+        let known = names.entry(*frame).or_insert_with(|| functions_at(*frame));
+        functions.extend(known.iter().cloned());
+    }
+    outermost_first(&functions)
+}
+
+/// The functions at an address, the innermost first: several where some are inlined.
+fn functions_at(address: usize) -> Vec<String> {
+    let mut names = Vec::new();
+    // A return address is that of the next instruction, which may be another function's.
+    backtrace::resolve(address.saturating_sub(1) as *mut c_void, |symbol| {
+        if let Some(name) = symbol.name() {
+            names.push(format!("{name:#}").replace(';', ","));
+        }
+    });
+    names
+}
+
+/// The functions from the one below the entry of a cell, or of a thread, on; without the handler's.
+fn outermost_first(innermost_first: &[String]) -> Option<String> {
+    let begin = innermost_first
+        .iter()
+        .position(|name| name.contains("__restore_rt") || name.contains("__kernel_rt_sigreturn"))
+        .map_or(0, |handler| handler + 1);
+    let own = &innermost_first[begin.min(innermost_first.len())..];
+    let end = own
+        .iter()
+        .position(|name| name.contains(ENTRY) || name.contains(THREAD))?;
+    let functions = own[..end].iter().rev().map(|name| name.replace(CELL, ""));
+    let functions: Vec<String> = functions.collect();
+    match functions.is_empty() {
+        true => Some("the cell".to_owned()),
+        false => Some(functions.join(";")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_users_functions_are_told_from_the_outermost_on() {
+        let sample = names(&[
+            "phalanx_runtime::process::profiler::sample",
+            "__restore_rt",
+            "core::f64::sqrt",
+            "ctx::inner",
+            "ctx::outer",
+            "ctx::run_user_code_3::{{closure}}",
+            "run_user_code_3",
+            "main",
+        ]);
+        assert_eq!(
+            outermost_first(&sample).as_deref(),
+            Some("outer;inner;core::f64::sqrt")
+        );
+        let thread = names(&[
+            "ctx::work",
+            "std::sys::backtrace::__rust_begin_short_backtrace",
+        ]);
+        assert_eq!(outermost_first(&thread).as_deref(), Some("work"));
+        assert_eq!(outermost_first(&names(&["epoll_wait", "main"])), None);
+        let cell = names(&["__restore_rt", "run_user_code_1"]);
+        assert_eq!(outermost_first(&cell).as_deref(), Some("the cell"));
+    }
+
+    #[inline(never)]
+    fn run_user_code_1(until: &AtomicBool) -> u64 {
+        busy(until)
+    }
+
+    #[inline(never)]
+    fn busy(until: &AtomicBool) -> u64 {
+        let mut sum = 0u64;
+        while !until.load(Ordering::Relaxed) {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
+            if TAKEN.load(Ordering::Relaxed) > 200 {
+                break;
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn a_busy_function_is_met() {
+        unsafe extern "C" fn give(to: *mut c_void, bytes: *const u8, len: usize) {
+            // SAFETY: a text, and bytes that are valid while this runs.
+            let (to, bytes) = unsafe {
+                (
+                    &mut *to.cast::<String>(),
+                    std::slice::from_raw_parts(bytes, len),
+                )
+            };
+            to.push_str(&String::from_utf8_lossy(bytes));
+        }
+        assert!(start());
+        assert!(!start(), "one at a time");
+        run_user_code_1(&AtomicBool::new(false));
+        let mut text = String::new();
+        // SAFETY: the text is what the function above takes.
+        unsafe { stop((&raw mut text).cast(), give) };
+        assert!(text.contains("busy"), "{text}");
+    }
+}

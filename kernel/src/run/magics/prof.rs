@@ -1,0 +1,90 @@
+//! `%prof`: code between the beginning and the end of a profile, here or on engines.
+
+use super::px;
+use super::tools::ToolOrder;
+use crate::cell::{RustText, SourceMap};
+use crate::magic::{Blocking, PxOptions, Suffix, Targets, Tool};
+use crate::report::Fault;
+use crate::run::{CellContext, Services, body, cell};
+use phalanx_protocol::failure::Failure;
+use std::ops::Range;
+
+/// Begins to sample; compiled once for all profiles.
+const BEGIN: &str = "phalanx::__magic::profile_begin();";
+
+/// Shows what was met.
+const END: &str = "phalanx::__magic::profile_end();";
+
+pub(super) async fn prof(
+    services: &Services,
+    context: &CellContext,
+    order: ToolOrder<'_>,
+) -> Result<(), Fault> {
+    let ToolOrder {
+        tool: Tool::Profile(profile),
+        body: cell_body,
+        place,
+        start,
+        standing,
+        ..
+    } = order
+    else {
+        return Ok(());
+    };
+    let code = start + profile.code.start..start + profile.code.end;
+    let text = cell_body.unwrap_or_else(|| RustText {
+        source: place.text[code.clone()].to_owned(),
+        map: SourceMap::starting_at(&place.text, code.start),
+    });
+    if text.source.trim().is_empty() {
+        let failure = Failure::Usage {
+            message: "there is no Rust code to profile".to_owned(),
+            hint: Some("the code goes below the line of `%%prof`".to_owned()),
+        };
+        return Err(Fault::at(failure, place));
+    }
+    match profile.targets {
+        None => {
+            let text = body::prepare(services, context, text, &place).await?;
+            let local = services.local();
+            let at = |failure| Fault::at(failure, place.clone());
+            local
+                .evaluate(context, BEGIN.to_owned())
+                .await
+                .map_err(at)?;
+            let ran = cell::evaluate(services, context, text).await;
+            // Also of code that has failed.
+            local.evaluate(context, END.to_owned()).await.map_err(at)?;
+            ran
+        }
+        Some(targets) => {
+            let on_engines = |text| px::PxOrder {
+                suffix: Suffix::default(),
+                options: options(targets.clone()),
+                text,
+                place: place.clone(),
+                start,
+                standing,
+            };
+            px::px(services, context, on_engines(whole(BEGIN))).await?;
+            let ran = px::px(services, context, on_engines(text)).await;
+            px::px(services, context, on_engines(whole(END))).await?;
+            ran.map(drop)
+        }
+    }
+}
+
+fn options(targets: (Targets, Range<usize>)) -> PxOptions {
+    PxOptions {
+        targets: Some(targets),
+        blocking: Some(Blocking::Wait),
+        ..PxOptions::default()
+    }
+}
+
+fn whole(source: &str) -> RustText {
+    RustText {
+        source: source.to_owned(),
+        map: SourceMap::starting_at(source, 0),
+    }
+}
