@@ -144,6 +144,7 @@ async fn log(
         };
         return Err(Fault::at(failure, place));
     };
+    services.logging().shows(&code);
     let set = services.local().evaluate(context, code).await;
     set.map(drop).map_err(|failure| Fault::at(failure, place))
 }

@@ -1,7 +1,8 @@
 //! Default loggers for `log` and `tracing`, so that cells show messages without set-up, as long as the
 //! notebook has no crate with one of its own.
 
-use std::collections::BTreeSet;
+use phalanx_protocol::id::{EngineId, EngineUuid};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Crates that set a logger or a subscriber, which can be done once.
 const LOGGERS: [&str; 16] = [
@@ -32,6 +33,19 @@ pub struct Logging {
     known: BTreeSet<String>,
     /// The crates for which there is a default logger in the process.
     set: BTreeSet<&'static str>,
+    /// The code that has been run here for loggers and levels, for engines to catch up with.
+    steps: Vec<String>,
+    /// The steps that each engine has run.
+    engines: BTreeMap<EngineUuid, usize>,
+}
+
+/// Engines that have no logger yet, or another level.
+#[derive(Debug, PartialEq)]
+pub struct Lacking {
+    /// The engines.
+    pub engines: Vec<EngineId>,
+    /// The code that they have not run.
+    pub code: String,
 }
 
 impl Logging {
@@ -45,6 +59,29 @@ impl Logging {
     pub fn restarted(&mut self) -> Vec<&'static str> {
         self.set.clear();
         self.missing()
+    }
+
+    /// Another level is shown, by this code.
+    pub fn shows(&mut self, code: &str) {
+        self.steps.push(code.to_owned());
+    }
+
+    /// Finds what these engines lack; from now on they are taken to have it.
+    pub fn lacking(&mut self, engines: &[(EngineId, EngineUuid)]) -> Option<Lacking> {
+        let steps = self.steps.len();
+        let known = |uuid| self.engines.get(uuid).copied().unwrap_or_default();
+        let behind = engines.iter().filter(|(_, uuid)| known(uuid) < steps);
+        let behind: Vec<_> = behind.cloned().collect();
+        // Each step may be run again.
+        let first = behind.iter().map(|(_, uuid)| known(uuid)).min()?;
+        let code = self.steps[first..].join("\n");
+        for (_, uuid) in &behind {
+            self.engines.insert(uuid.clone(), steps);
+        }
+        Some(Lacking {
+            engines: behind.into_iter().map(|(id, _)| id).collect(),
+            code,
+        })
     }
 
     /// Everything has been forgotten, the dependencies too.
@@ -65,7 +102,13 @@ impl Logging {
         let wanted = defaults
             .into_iter()
             .filter(|(name, _)| self.known.contains(*name) && self.set.insert(*name));
-        wanted.map(|(_, code)| code).collect()
+        let wanted: Vec<_> = wanted.map(|(_, code)| code).collect();
+        for code in &wanted {
+            if !self.steps.iter().any(|step| step == code) {
+                self.steps.push((*code).to_owned());
+            }
+        }
+        wanted
     }
 }
 
@@ -161,9 +204,31 @@ mod tests {
         assert_eq!(logging.restarted(), [LOG, TRACING]);
         logging.cleared();
         assert!(logging.added(["tracing", "tracing-subscriber"]).is_empty());
+        assert_eq!(logging.lacking(&[engine(0)]), None);
         assert_eq!(
             show_up_to("debug").as_deref(),
             Some("phalanx::__log::show_up_to(4);")
         );
+    }
+
+    fn engine(id: u32) -> (EngineId, EngineUuid) {
+        (EngineId(id), EngineUuid::new(format!("engine {id}")))
+    }
+
+    #[test]
+    fn engines_catch_up_once() {
+        let mut logging = Logging::default();
+        logging.added(["log"]);
+        let lacking = logging.lacking(&[engine(0)]).unwrap();
+        assert_eq!(
+            (lacking.engines, lacking.code.as_str()),
+            (vec![EngineId(0)], LOG)
+        );
+        assert_eq!(logging.lacking(&[engine(0)]), None);
+        logging.shows("level");
+        logging.restarted();
+        let lacking = logging.lacking(&[engine(0), engine(1)]).unwrap();
+        assert_eq!(lacking.engines, [EngineId(0), EngineId(1)]);
+        assert_eq!(lacking.code, format!("{LOG}\nlevel"));
     }
 }

@@ -3,14 +3,15 @@
 use super::{Standing, bind, cluster, no_variable_in_rust};
 use crate::cell::{RustText, located};
 use crate::magic::{Blocking, MagicError, PlanError, PxOptions, PxPlan, Suffix};
-use crate::parallel::fanout::{self, Submitted};
+use crate::parallel::fanout::{self, Submitted, Work};
 use crate::parallel::functions;
 use crate::report::{Fault, Place};
+use crate::run::logging::Lacking;
 use crate::run::progress::Progress;
 use crate::run::{CellContext, Services, body, cell, unresolved};
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::id::AsyncResultId;
+use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid};
 use phalanx_protocol::output::{MimeBundle, Output, StreamName};
 use phalanx_transport::until;
 use std::time::Instant;
@@ -55,6 +56,10 @@ pub(super) async fn px(
         .into_iter()
         .partition(|engine| engine.handshake().is_some());
     let live: Vec<_> = rust.iter().map(|engine| engine.id).collect();
+    let names: Vec<_> = rust
+        .into_iter()
+        .map(|engine| (engine.id, engine.uuid))
+        .collect();
     let defaults = services.sets().defaults(&suffix);
     let plan = PxPlan::new(options, &defaults, &live).map_err(|error| match error {
         PlanError::Targets(error) => Fault::magic(
@@ -70,6 +75,7 @@ pub(super) async fn px(
     if plan.verbose {
         say_where(context, &plan).await;
     }
+    set_loggers(services, context, &client, &plan, names).await;
     let code_place = Place {
         map: body.map.clone(),
         ..place
@@ -116,6 +122,32 @@ pub(super) async fn px(
         context.outlet().output(handle).await;
     }
     Ok(id)
+}
+
+/// Sets the loggers that the notebook has on the engines of a plan; one that cannot have them goes on
+/// without.
+async fn set_loggers(
+    services: &Services,
+    context: &CellContext,
+    client: &Client,
+    plan: &PxPlan,
+    mut engines: Vec<(EngineId, EngineUuid)>,
+) {
+    engines.retain(|(id, _)| plan.targets.contains(id));
+    let lacking = services.logging().lacking(&engines);
+    let Some(Lacking { engines, code }) = lacking else {
+        return;
+    };
+    let work = Work {
+        name: fanout::NAME,
+        source: &code,
+        binds: None,
+    };
+    // The engines run it before the cell, which is sent after it.
+    let set = services.fanout().run(client, work, &engines, context).await;
+    if let Err(failure) = set {
+        tracing::warn!(?failure, "no default logger could be set on engines");
+    }
 }
 
 /// Says that engines which are there are not meant, if there are any.
