@@ -1,6 +1,6 @@
 //! Tables found in what `{:?}` writes of the arrays and data frames people use.
 //!
-//! This library knows no type of `ndarray` or `polars`, which would have to be built for every
+//! This library knows no type of `ndarray`, `nalgebra` or `polars`, which would have to be built for every
 //! notebook. Their texts are tables already; a name of a type says which.
 
 use super::Table;
@@ -9,6 +9,7 @@ use super::Table;
 pub(crate) fn table(type_name: &str, text: &str) -> Option<Table> {
     match kind(type_name)? {
         Kind::Array => array(text),
+        Kind::Matrix => matrix(text),
         Kind::Frame => frame(text),
     }
 }
@@ -20,6 +21,7 @@ pub(crate) fn may_be_table(type_name: &str) -> bool {
 
 enum Kind {
     Array,
+    Matrix,
     Frame,
 }
 
@@ -27,6 +29,8 @@ fn kind(type_name: &str) -> Option<Kind> {
     let type_name = type_name.trim_start_matches('&').trim_start_matches("mut ");
     if type_name.starts_with("ndarray::ArrayBase<") {
         Some(Kind::Array)
+    } else if type_name.starts_with("nalgebra::base::matrix::Matrix<") {
+        Some(Kind::Matrix)
     } else if type_name.starts_with("polars") {
         Some(Kind::Frame)
     } else {
@@ -54,6 +58,43 @@ fn array(text: &str) -> Option<Table> {
     };
     Some(Table {
         caption: format!("shape {shape}"),
+        header: Vec::new(),
+        total: rows.len(),
+        rows,
+    })
+}
+
+/// `[[1, 3], [2, 4]]`, or `VecStorage { data: [1, 3, 2, 4], nrows: Dyn(2), ncols: Dyn(2) }`: column by
+/// column.
+fn matrix(text: &str) -> Option<Table> {
+    let columns: Vec<Vec<String>> = match text.strip_prefix("VecStorage { data: ") {
+        None => {
+            let Items::Rows(columns) = items(text)? else {
+                return None;
+            };
+            let cells = |column| match items(column)? {
+                Items::Cells(cells) => Some(cells),
+                Items::Rows(_) => None,
+            };
+            columns.into_iter().map(cells).collect::<Option<_>>()?
+        }
+        Some(rest) => {
+            let (data, about) = rest.split_once(", nrows: ")?;
+            let rows = about.split(", ncols: ").next()?;
+            let digits: String = rows.chars().filter(char::is_ascii_digit).collect();
+            let rows: usize = digits.parse().ok().filter(|rows| *rows > 0)?;
+            let Items::Cells(cells) = items(data)? else {
+                return None;
+            };
+            cells.chunks(rows).map(<[String]>::to_vec).collect()
+        }
+    };
+    let height = columns.first()?.len();
+    let cell = |column: &Vec<String>, row: usize| column.get(row).cloned().unwrap_or_default();
+    let row = |row| columns.iter().map(|column| cell(column, row)).collect();
+    let rows: Vec<Vec<String>> = (0..height).map(row).collect();
+    Some(Table {
+        caption: format!("{height} × {}", columns.len()),
         header: Vec::new(),
         total: rows.len(),
         rows,
@@ -154,6 +195,25 @@ mod tests {
         assert_eq!(table(three), None);
         let texts = "[\"a, b\"], shape=[1], strides=[1]";
         assert_eq!(table(texts), None);
+    }
+
+    #[test]
+    fn matrices_column_by_column() {
+        let name = "nalgebra::base::matrix::Matrix<f64, nalgebra::base::dimension::Dyn, …>";
+        let table = |text| super::table(name, text).map(|table| table.to_plain());
+        let shown = "2 × 3\n1.0  3.0  5.0\n2.0  4.0  6.5";
+        let fixed = "[[1.0, 2.0], [3.0, 4.0], [5.0, 6.5]]";
+        assert_eq!(table(fixed).as_deref(), Some(shown));
+        let dynamic =
+            "VecStorage { data: [1.0, 2.0, 3.0, 4.0, 5.0, 6.5], nrows: Dyn(2), ncols: Dyn(3) }";
+        assert_eq!(table(dynamic).as_deref(), Some(shown));
+        let vector = "VecStorage { data: [1.0, 2.0], nrows: Dyn(2), ncols: Const }";
+        assert_eq!(table(vector).as_deref(), Some("2 × 1\n1.0\n2.0"));
+        assert_eq!(table("SliceStorage { .. }"), None);
+        assert_eq!(
+            table("VecStorage { data: [], nrows: Dyn(0), ncols: Dyn(0) }"),
+            None
+        );
     }
 
     #[test]
