@@ -41,6 +41,13 @@ VBox::new((&slider, &square))""",
     'println!("for ever");\nloop { std::thread::sleep(std::time::Duration::from_millis(10)); }',
     'let count: u32 = "three";',
     'let text = "hello";\ntext.to_upp',
+    'phalanx::Table::new(["name", "n"]).row(["b", "2"]).row(["c", "10"]).row(["a", "1"])',
+    """let (first, second) = (IntSlider::new(0..=9), IntSlider::new(0..=9));
+jslink((&first, "value"), (&second, "value"));
+let upload = FileUpload::new("choose");
+upload.observe(|files| println!("{} says {}", files[0].name, String::from_utf8_lossy(&files[0].content)));
+VBox::new((&first, &second, &upload))""",
+    "(second.value(), upload.value()[0].content.len())",
 ]
 
 
@@ -64,8 +71,8 @@ class Hands:
         prompt = self.cell(number).locator(".jp-InputPrompt")
         expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=CELL_TIMEOUT)
 
-    def press_on_slider(self, key, times):
-        self.page.locator(".widget-slider .noUi-handle").first.focus()
+    def press_on_slider(self, key, times, cell=0):
+        self.output(cell).locator(".widget-slider .noUi-handle").first.focus()
         for _ in range(times):
             self.page.keyboard.press(key)
 
@@ -141,6 +148,31 @@ def complete(hands):
     return found
 
 
+def sort(hands):
+    """By a click on the heading of the numbers, once more, and once more for the first order."""
+    hands.run(6)
+    table = hands.output(6).locator("table")
+    orders = []
+    for _ in range(3):
+        table.locator("th").nth(1).click()
+        orders.append(table.locator("td:first-child").all_inner_texts())
+    table.locator("th").nth(0).click()
+    hands.picture("sorted")
+    return orders
+
+
+def link_and_upload(hands):
+    hands.run(7)
+    hands.press_on_slider("ArrowRight", 3, cell=7)
+    expect(hands.output(7).locator(".widget-readout").nth(1)).to_have_text("3")
+    file = {"name": "a.csv", "mimeType": "text/csv", "buffer": b"1,2"}
+    hands.output(7).locator("input[type=file]").set_input_files(file)
+    expect(hands.output(7)).to_contain_text("a.csv says 1,2")
+    hands.picture("uploaded")
+    hands.run(8)
+    return hands.output(8).inner_text()
+
+
 def is_save(response):
     return "/api/contents/" in response.url and response.request.method == "PUT" and response.ok
 
@@ -184,6 +216,8 @@ def main():
             "bar": watch_bar(hands),
             "error": misspell(hands),
             "completion": complete(hands),
+            "sorted": sort(hands),
+            "uploaded": link_and_upload(hands),
             "reloaded": reload(hands),
             "stop": stop(hands),
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 phalanx_tests::cases! {
     run_all_cells_in_jupyterlab_shows_values_and_html(prepared: Prepared, chromium: Chromium)
-    sliders_bars_stop_completion_errors_and_a_page_reloaded(prepared: Prepared, chromium: Chromium)
+    sliders_bars_tables_files_stop_completion_errors_and_a_page_reloaded(prepared: Prepared, chromium: Chromium)
 }
 
 /// Longest time for the server, the browser and all cells.
@@ -51,7 +51,7 @@ fn run_all_cells_in_jupyterlab_shows_values_and_html(
     assert!(picture.starts_with(b"\x89PNG"));
 }
 
-fn sliders_bars_stop_completion_errors_and_a_page_reloaded(
+fn sliders_bars_tables_files_stop_completion_errors_and_a_page_reloaded(
     prepared: Prepared,
     Chromium(chromium): Chromium,
 ) {
@@ -70,6 +70,9 @@ fn sliders_bars_stop_completion_errors_and_a_page_reloaded(
     assert!(bar.len() == 3 && bar.is_sorted(), "{seen}");
     assert!(text("error").contains("E0308"), "{seen}");
     assert!(text("completion").contains("to_uppercase"), "{seen}");
+    let orders = json!([["a", "b", "c"], ["c", "b", "a"], ["b", "c", "a"]]);
+    assert_eq!(seen["sorted"], orders, "{seen}");
+    assert!(text("uploaded").contains("(3, 3)"), "{seen}");
     assert!(text("reloaded").contains("8 squared is 64"), "{seen}");
     assert!(text("stop").contains("Interrupted"), "{seen}");
 }
