@@ -9,10 +9,10 @@ use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
-    Content, DbReply, DbRequest, EngineQueue, EngineStatus, EnginesReply, EnginesRequest, ErrorContent,
-    HistoryReply, HistoryRequest, LoadRequest, PurgeRequest, Purged, QueueReply, QueueRequest,
-    ResubmitReply, ResubmitRequest, ResultReply, ResultRequest, ShutdownRequest, Target,
-    TaskOutput, TaskResult, Tasks,
+    Content, DbReply, DbRequest, EngineQueue, EngineReport, EnginesReply, EnginesRequest,
+    ErrorContent, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest, Purged, QueueReply,
+    QueueRequest, ResubmitReply, ResubmitRequest, ResultReply, ResultRequest, ShutdownRequest,
+    Target, TaskOutput, TaskResult, Tasks,
 };
 use phalanx_transport::Envelope;
 use serde::Deserialize;
@@ -177,7 +177,7 @@ impl Client {
         let engines = known.into_iter().filter_map(|engine| {
             let queue = queues.engines.get(&engine.id)?;
             let tasks = [&queue.queue, &queue.tasks];
-            let status = EngineStatus::of_queue(engine.uuid, tasks, &queue.completed);
+            let status = EngineReport::of_queue(engine.uuid, tasks, &queue.completed);
             Some((engine.id, status))
         });
         Ok(EnginesReply {

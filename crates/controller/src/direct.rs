@@ -28,40 +28,22 @@ pub struct Pending {
     pub msg_type: String,
     /// True if it is to run even if its client has gone before it began.
     pub detached: bool,
-    /// Counts up, so that the answers are given in order.
-    order: u64,
 }
 
 /// The requests each engine has.
 #[derive(Debug, Default)]
 pub struct Direct {
-    engines: HashMap<EngineUuid, HashMap<MsgId, Pending>>,
+    /// By the order in which they were sent, in which they are also given up.
+    engines: HashMap<EngineUuid, HashMap<MsgId, (u64, Pending)>>,
     next: u64,
 }
 
 impl Direct {
     /// A request is on its way to an engine.
-    pub fn sent(
-        &mut self,
-        engine: EngineUuid,
-        id: MsgId,
-        route: Route,
-        client: Bytes,
-        header: Bytes,
-        msg_type: String,
-        detached: bool,
-    ) {
-        let order = self.next;
+    pub fn sent(&mut self, engine: EngineUuid, id: MsgId, pending: Pending) {
+        let requests = self.engines.entry(engine).or_default();
+        requests.insert(id, (self.next, pending));
         self.next += 1;
-        let pending = Pending {
-            route,
-            client,
-            header,
-            msg_type,
-            detached,
-            order,
-        };
-        self.engines.entry(engine).or_default().insert(id, pending);
     }
 
     /// A request is answered; `None` when the engine was not asked, or it was answered before.
@@ -71,21 +53,24 @@ impl Direct {
         if requests.is_empty() {
             self.engines.remove(engine);
         }
-        pending
+        pending.map(|(_, pending)| pending)
     }
 
     /// An engine has gone; what it had not answered.
     pub fn left(&mut self, engine: &EngineUuid) -> Vec<(MsgId, Pending)> {
         let requests = self.engines.remove(engine).unwrap_or_default();
         let mut pending: Vec<_> = requests.into_iter().collect();
-        pending.sort_by_key(|(_, pending)| pending.order);
-        pending
+        pending.sort_by_key(|(_, (order, _))| *order);
+        let in_order = pending.into_iter();
+        in_order.map(|(id, (_, pending))| (id, pending)).collect()
     }
 
     /// The number of requests to run something that an engine has not answered.
     pub fn load_of(&self, engine: &EngineUuid) -> usize {
         let requests = self.engines.get(engine).into_iter().flatten();
-        requests.filter(|(_, p)| p.route != Route::Control).count()
+        requests
+            .filter(|(_, (_, p))| p.route != Route::Control)
+            .count()
     }
 
     /// A client has gone for good: the requests it has at each engine which nobody waits for any more.
@@ -94,8 +79,10 @@ impl Direct {
             pending.client == client && pending.route != Route::Control && !pending.detached
         };
         let engines = self.engines.iter().map(|(engine, requests)| {
-            let requests = requests.iter().filter(|(_, pending)| lost(pending));
-            let mut ids: Vec<_> = requests.map(|(id, p)| (p.order, id.clone())).collect();
+            let requests = requests.iter().filter(|(_, (_, pending))| lost(pending));
+            let mut ids: Vec<_> = requests
+                .map(|(id, (order, _))| (*order, id.clone()))
+                .collect();
             ids.sort();
             (engine.clone(), ids.into_iter().map(|(_, id)| id).collect())
         });
@@ -110,7 +97,9 @@ impl Direct {
     pub fn queued_on(&self, engine: &EngineUuid) -> Vec<MsgId> {
         let requests = self.engines.get(engine);
         requests.map_or_else(Vec::new, |requests| {
-            let mux = requests.iter().filter(|(_, p)| p.route != Route::Control);
+            let mux = requests
+                .iter()
+                .filter(|(_, (_, p))| p.route != Route::Control);
             mux.map(|(id, _)| id.clone()).collect()
         })
     }
@@ -130,15 +119,14 @@ mod tests {
             (&a, "3", Route::Control),
             (&a, "4", Route::Broadcast),
         ] {
-            direct.sent(
-                engine.clone(),
-                MsgId::new(id),
+            let pending = Pending {
                 route,
-                Bytes::from_static(b"client"),
-                Bytes::new(),
-                "execute_request".to_owned(),
-                id == "2",
-            );
+                client: Bytes::from_static(b"client"),
+                header: Bytes::new(),
+                msg_type: "execute_request".to_owned(),
+                detached: id == "2",
+            };
+            direct.sent(engine.clone(), MsgId::new(id), pending);
         }
         assert_eq!(direct.queued_on(&a).len(), 2);
         let lost = (a.clone(), vec![MsgId::new("1"), MsgId::new("4")]);

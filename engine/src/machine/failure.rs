@@ -64,14 +64,19 @@ pub(super) fn panicked(panic: Panic) -> Failure {
     }
 }
 
-/// An error left a cell through `?`; `known` is what it is where it was the library's.
-pub(super) fn errored(message: String, known: Option<&protocol::failure::Failure>) -> Failure {
-    match known {
-        Some(protocol::failure::Failure::Usage { message, hint }) => Failure {
+/// An error left a cell through a `?` at `location`; `known` is what it is where it was the library's.
+pub(super) fn errored(
+    message: String,
+    known: Option<&protocol::failure::Failure>,
+    location: Option<String>,
+) -> Failure {
+    match (known, location) {
+        (Some(protocol::failure::Failure::Usage { message, hint }), _) => Failure {
             hint: hint.clone(),
             ..Failure::new("UsageError", message.as_str())
         },
-        _ => Failure::new("Error", message),
+        (_, Some(location)) => Failure::new("Error", message).hint(format!("at {location}")),
+        (_, None) => Failure::new("Error", message),
     }
 }
 

@@ -66,9 +66,12 @@ impl Machine {
                 self.fail(failure::panicked(panic), commands);
             }
             Outcome::Errored {
-                message, failure, ..
+                message,
+                failure,
+                location,
             } => {
-                self.fail(failure::errored(message, failure.as_deref()), commands);
+                let failure = failure::errored(message, failure.as_deref(), location);
+                self.fail(failure, commands);
             }
             Outcome::VariablesLost(names) => {
                 self.refuse(RefusalReason::VariablesLost { names }, commands);

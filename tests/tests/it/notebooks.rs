@@ -1,7 +1,7 @@
 //! Several notebooks use the engines of one cluster in turns, each with all that the others have defined.
 
 use phalanx_tests::prepared::Prepared;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 phalanx_tests::cases! {

@@ -109,16 +109,14 @@ impl State {
         }
         let answered = msg_type.ends_with("_request");
         if answered {
-            let detached = !is_ours(&message.metadata);
-            self.direct.sent(
-                engine.clone(),
-                id.clone(),
+            let pending = Pending {
                 route,
                 client,
                 header,
                 msg_type,
-                detached,
-            );
+                detached: !is_ours(&message.metadata),
+            };
+            self.direct.sent(engine.clone(), id.clone(), pending);
         }
         if registered.is_none() {
             self.undelivered(&engine, &id);

@@ -2,7 +2,7 @@
 
 use super::state::State;
 use phalanx_protocol::id::EngineUuid;
-use phalanx_protocol::parallel::{EngineStatus, EnginesReply, LastError, Vitals};
+use phalanx_protocol::parallel::{EngineReport, EnginesReply, LastError, Vitals};
 use phalanx_transport::{Envelope, Frames, RawMessage};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -66,7 +66,7 @@ impl State {
     pub(super) fn engines_reply(&self) -> EnginesReply {
         let engines = self.hub.engines().into_iter().map(|(id, uuid)| {
             let known = self.vitals.get(&uuid);
-            let status = EngineStatus {
+            let status = EngineReport {
                 tasks: self.direct.load_of(&uuid) + self.scheduler.load_of(&uuid),
                 completed: self.records.completed_by(&uuid),
                 failed: known.map_or(0, |known| known.failed),

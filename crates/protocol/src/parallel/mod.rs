@@ -51,4 +51,4 @@ pub use reply::{EngineAnswer, EngineKind, EngineReply, KernelInfo, RefusalReason
 pub use request::{Call, CallBatch, Cell, EngineRequest, NotRunnable};
 pub use signal::Signal;
 pub use task::{Dependency, DirectMetadata, EchoedMetadata, ReplyMetadata, TaskMetadata};
-pub use vitals::{EngineStatus, EnginesReply, EnginesRequest, LastError, Vitals};
+pub use vitals::{EngineReport, EnginesReply, EnginesRequest, LastError, Vitals};

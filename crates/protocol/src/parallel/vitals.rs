@@ -34,12 +34,12 @@ pub struct EnginesReply {
     /// Load-balanced tasks that wait for an engine.
     pub unassigned: usize,
     /// The engines.
-    pub engines: BTreeMap<EngineId, EngineStatus>,
+    pub engines: BTreeMap<EngineId, EngineReport>,
 }
 
 /// The state of an engine, as its controller knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EngineStatus {
+pub struct EngineReport {
     /// Its uuid.
     pub uuid: EngineUuid,
     /// Requests it has and has not answered, load-balanced tasks among them.
@@ -65,7 +65,7 @@ pub struct LastError {
     pub received: DateTime<Utc>,
 }
 
-impl EngineStatus {
+impl EngineReport {
     /// An engine of which only the numbers of tasks are known.
     pub fn of_queue(uuid: EngineUuid, tasks: [&Tasks; 2], completed: &Tasks) -> Self {
         Self {

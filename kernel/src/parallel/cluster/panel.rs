@@ -212,7 +212,7 @@ fn gauge(share: f64, words: &str) -> String {
 mod tests {
     use super::*;
     use phalanx_protocol::id::{EngineId, EngineUuid};
-    use phalanx_protocol::parallel::{EngineStatus, Vitals};
+    use phalanx_protocol::parallel::{EngineReport, Vitals};
     use serde_json::json;
 
     fn panel(engines: u32) -> Panel {
@@ -222,7 +222,7 @@ mod tests {
             host: "<here>".to_owned(),
             pid: None,
             version: String::new(),
-            status: Some(EngineStatus {
+            status: Some(EngineReport {
                 uuid: EngineUuid::new("a"),
                 tasks: 1,
                 completed: 10,

@@ -5,7 +5,7 @@ use phalanx_client::{Client, Engine};
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::look::table::table;
 use phalanx_protocol::output::MimeBundle;
-use phalanx_protocol::parallel::{EngineStatus, EnginesReply};
+use phalanx_protocol::parallel::{EngineReport, EnginesReply};
 use std::time::Duration;
 
 /// The time a controller may take to tell the state of its engines.
@@ -40,7 +40,7 @@ pub struct EngineRow {
     /// The version of its program.
     pub version: String,
     /// The controller's knowledge of it.
-    pub status: Option<EngineStatus>,
+    pub status: Option<EngineReport>,
 }
 
 /// Asks the controller for the state of its engines; nothing is known of them where it does not answer in time.
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_column_that_is_empty_for_all_is_left_out() {
-        let status = EngineStatus {
+        let status = EngineReport {
             uuid: EngineUuid::new("a"),
             tasks: 2,
             completed: 7,
