@@ -187,7 +187,7 @@ pub(super) struct Record {
     pub task: Task,
     pub place: Place,
     pub deadline: Option<Instant>,
-    /// Where it was tried, if it was.
+    /// The engines on which it was tried, if it was.
     pub tried: Option<Box<Tried>>,
 }
 

@@ -23,7 +23,7 @@ pub struct Panel {
     pub rows: Vec<EngineRow>,
     /// Load-balanced tasks that wait for an engine.
     pub unassigned: usize,
-    /// What became of the cluster, once it is no longer watched.
+    /// The end of the cluster in words, once it is no longer watched.
     pub end: Option<&'static str>,
 }
 
