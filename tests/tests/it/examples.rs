@@ -4,6 +4,7 @@ use phalanx_tests::notebook::{Executed, example};
 use phalanx_tests::prepared::Prepared;
 
 phalanx_tests::cases! {
+    the_course_begins_on_one_core(prepared: Prepared)
     tasks_depend_on_engines_and_on_each_other(prepared: Prepared)
     ndarrays_travel_by_every_road(prepared: Prepared)
     results_are_had_as_they_arrive(prepared: Prepared)
@@ -35,6 +36,33 @@ fn line<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
     let line = text.lines().find_map(|line| line.strip_prefix(begin));
     let line = line.unwrap_or_else(|| panic!("no line `{begin}`: {text}"));
     line.split_whitespace().collect()
+}
+
+fn the_course_begins_on_one_core(prepared: Prepared) {
+    check(&prepared, "firststeps.ipynb", |notebook| {
+        says(notebook, "items", &["687 of our days", "name: \"Mars\""]);
+        says(notebook, "tables", &["Jupiter"]);
+        says(notebook, "use-crates", &["(\"the\", 3)"]);
+        says(notebook, "kept", &["5"]);
+        says(notebook, "who", &["planets"]);
+        says(notebook, "timeit", &["per loop"]);
+    });
+    check(&prepared, "plots.ipynb", |notebook| {
+        for cell in ["lines", "points", "histogram", "boxes"] {
+            draws(notebook, cell);
+        }
+        says(notebook, "pixels", &["of 288000 points never leave"]);
+    });
+    check(&prepared, "linalg.ipynb", |notebook| {
+        says(notebook, "solve", &["determinant -1.000"]);
+        says(notebook, "eigen", &["all as known: true"]);
+        draws(notebook, "fit-plot");
+        says(
+            notebook,
+            "ndarray",
+            &["sum after the means are taken off: 0"],
+        );
+    });
 }
 
 fn tasks_depend_on_engines_and_on_each_other(prepared: Prepared) {
