@@ -1,6 +1,6 @@
 //! The command line of `cargo xtask`.
 
-use crate::{bench, dist, lab, run, test, tidy, workspace::Workspace};
+use crate::{bench, dist, gallery, lab, run, test, tidy, workspace::Workspace};
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 use std::path::PathBuf;
@@ -13,6 +13,9 @@ cargo xtask COMMAND
   lab [--no-browser] [--port N]  set everything up and open the tour in JupyterLab
   tour                           the same without a browser: run the tour, print what each cell printed
   run NOTEBOOK                   the same for any notebook
+  gallery [NOTEBOOK…] [--pictures FOLDER]
+                                 execute the notebooks (or those named: `plots tour`) and write them with their outputs
+                                 to docs/gallery; with pictures of each page, light and dark
   test [FILTER]                  format, tidy, clippy and every test; with FILTER only the tests it matches
   bench [--peers] [--quick] [--growth] [--scale]
                                  our figures beside the peers', measured in one run
@@ -41,6 +44,8 @@ pub enum Command {
         /// The notebook; the tour if none is named.
         notebook: Option<PathBuf>,
     },
+    /// Write the notebooks with their outputs as pages.
+    Gallery(gallery::Options),
     /// Check and test everything, or the tests that match a filter.
     Test {
         /// Part of the names of the tests to run.
@@ -78,6 +83,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
                 _ => bail!("`run` wants the notebook to run: cargo xtask run NOTEBOOK"),
             }),
         },
+        "gallery" => Command::Gallery(gallery::Options::default()),
         "test" => Command::Test { filter: None },
         "bench" => Command::Bench(bench::Options::default()),
         "dist" => Command::Dist,
@@ -90,6 +96,10 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
             (Command::Lab(options), Long("port")) => {
                 options.port = Some(parser.value()?.parse()?);
             }
+            (Command::Gallery(options), Long("pictures")) => {
+                options.pictures = Some(parser.value()?.into());
+            }
+            (Command::Gallery(options), Value(name)) => options.only.push(name.string()?),
             (Command::Bench(options), Long("peers")) => options.peers = true,
             (Command::Bench(options), Long("quick")) => options.quick = true,
             (Command::Bench(options), Long("growth")) => options.growth = true,
@@ -117,6 +127,7 @@ impl Command {
             }
             Self::Lab(options) => lab::lab(&workspace, &options),
             Self::Run { notebook } => run::run(&workspace, notebook.as_deref()),
+            Self::Gallery(options) => gallery::gallery(&workspace, &options),
             Self::Test { filter } => test::test(&workspace, filter.as_deref()),
             Self::Bench(options) => bench::bench(&workspace, &options),
             Self::Dist => dist::dist(&workspace),
@@ -143,6 +154,13 @@ mod tests {
             Command::Run {
                 notebook: Some("a.ipynb".into())
             }
+        );
+        assert_eq!(
+            parsed(&["gallery", "plots", "--pictures", "p"]).unwrap(),
+            Command::Gallery(gallery::Options {
+                only: vec!["plots".into()],
+                pictures: Some("p".into()),
+            })
         );
         assert_eq!(
             parsed(&["test", "tour"]).unwrap(),

@@ -10,6 +10,7 @@ mod debian;
 mod deny;
 mod dist;
 mod exec;
+mod gallery;
 mod kernelspec;
 mod lab;
 mod prerequisites;

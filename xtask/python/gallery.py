@@ -1,0 +1,190 @@
+"""Executes notebooks and writes them as pages of HTML, which need no kernel and no network.
+
+The order and the index are those of the README beside the notebooks. Pages follow the reader's light or
+dark theme. With `--pictures`, a browser takes one of each page in both.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import html
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbconvert.exporters import HTMLExporter
+from nbconvert.filters import markdown2html_mistune
+from run_notebook import CELL_TIMEOUT, STARTUP_TIMEOUT, Client, Paint, execute
+
+# Beside this file: the template and the style of the pages.
+TEMPLATE = Path(__file__).parent / "gallery"
+# A page cannot show what needs a kernel; what such an output looks like stands beside it as HTML.
+WIDGET = "application/vnd.jupyter.widget-view+json"
+# What terminals erase a line by.
+ERASED = re.compile(r"\x1b\[2?K")
+LINK = re.compile(r"\]\((\w+)\.ipynb\)")
+# Programs without which the notebook is left as it is.
+NEEDS = {"clusters": ["slurmctld", "slurmd", "munged"]}
+# The widths of the window in pictures, in pixels.
+WIDTH = 1100
+# Pixels of a picture beyond which a page is cut: Chromium's own limit.
+MAX_HEIGHT = 16_000
+
+
+def listed(readme):
+    """The notebooks of the README, in its order."""
+    return list(dict.fromkeys(LINK.findall(readme.read_text())))
+
+
+@contextlib.contextmanager
+def site(name, tests):
+    """What a notebook needs around it: the batch system of `clusters`."""
+    if name not in NEEDS:
+        yield
+        return
+    sys.path.insert(0, str(tests))
+    import sites
+
+    with tempfile.TemporaryDirectory() as folder, sites.slurm(Path(folder) / "slurm"):
+        yield
+
+
+def executed(path):
+    """The notebook with its outputs, executed in a folder of its own; and what was not as meant."""
+    notebook = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory(prefix="notebooks-") as folder:
+        client = Client(
+            notebook,
+            timeout=CELL_TIMEOUT,
+            startup_timeout=STARTUP_TIMEOUT,
+            store_widget_state=False,
+            resources={"metadata": {"path": folder}},
+        )
+        _, faults = asyncio.run(execute(client, notebook, Paint(sys.stdout)))
+    return notebook, faults
+
+
+def exporter():
+    made = HTMLExporter(
+        template_file=str(TEMPLATE / "page.html.j2"),
+        extra_template_basedirs=[str(TEMPLATE)],
+        embed_images=True,
+    )
+    made.exclude_anchor_links = True
+    return made
+
+
+def overwritten(text):
+    """Text with its carriage returns applied, as JupyterLab shows it."""
+    lines = (ERASED.sub("", line).rstrip("\r").split("\r") for line in text.split("\n"))
+    # A bar that is erased at its end stays as it was.
+    return "\n".join(next(filter(None, reversed(parts)), "") for parts in lines)
+
+
+def page(notebook, name, title, around):
+    """A notebook as HTML; `around` are the pages before and after it."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "data" in output and len(output["data"]) > 1:
+                output["data"].pop(WIDGET, None)
+            if "text" in output:
+                output["text"] = overwritten(output["text"])
+    before, after = around
+    links = {"name": name, "title": title, "before": before, "after": after}
+    body, _ = exporter().from_notebook_node(notebook, resources={"gallery": links})
+    return LINK_TO_PAGE.sub(r'href="\1.html"', body)
+
+
+LINK_TO_PAGE = re.compile(r'href="(\w+)\.ipynb"')
+
+
+def title_of(path):
+    heading = nbformat.read(path, as_version=4).cells[0].source.split("\n")[0]
+    return heading.removeprefix("# ")
+
+
+def index(readme, pages):
+    """The README as a page; notebooks without a page of theirs are not linked."""
+    text = markdown2html_mistune(readme.read_text())
+
+    def link(match):
+        return f'href="{match[1]}.html"' if match[1] in pages else f'href="../../notebooks/{match[1]}.ipynb"'
+
+    body = LINK_TO_PAGE.sub(link, text)
+    frame = (TEMPLATE / "index.html").read_text()
+    return frame.replace("{{ body }}", body)
+
+
+def pictures(folder, pages, chromium):
+    """Each page in both themes, as a person sees it."""
+    from playwright.sync_api import sync_playwright
+
+    folder.mkdir(parents=True, exist_ok=True)
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--disable-gpu", *options])
+        for theme in ("light", "dark"):
+            view = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme=theme)
+            for each in pages:
+                view.goto(each.resolve().as_uri())
+                height = min(view.evaluate("document.documentElement.scrollHeight"), MAX_HEIGHT)
+                view.set_viewport_size({"width": WIDTH, "height": height})
+                view.screenshot(path=folder / f"{each.stem}-{theme}.png")
+                view.set_viewport_size({"width": WIDTH, "height": 900})
+        browser.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("notebooks", type=Path, help="their folder")
+    parser.add_argument("output", type=Path, help="the folder of the pages")
+    parser.add_argument("--tests", type=Path, required=True, help="the folder of sites.py")
+    parser.add_argument("--only", nargs="*", default=[], help="execute these alone; other pages stay as they are")
+    parser.add_argument("--pictures", type=Path, help="a folder for a picture of each page, light and dark")
+    parser.add_argument("--chromium", help="the browser's program")
+    arguments = parser.parse_args()
+
+    readme = arguments.notebooks / "README.md"
+    names = listed(readme)
+    if unknown := [name for name in arguments.only if name not in names]:
+        raise SystemExit(f"{readme} does not list {', '.join(unknown)}")
+    titles = {name: title_of(arguments.notebooks / f"{name}.ipynb") for name in names}
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    chosen = arguments.only or names
+    there = [name for name in names if name in chosen or (arguments.output / f"{name}.html").exists()]
+    made, left = [], []
+    for at, name in enumerate(there):
+        if name not in chosen:
+            continue
+        if missing := [program for program in NEEDS.get(name, []) if not shutil.which(program)]:
+            left.append(f"{name} was not executed: there is no {missing[0]}")
+            continue
+        print(f"\n======== {name}", flush=True)
+        with site(name, arguments.tests):
+            notebook, faults = executed(arguments.notebooks / f"{name}.ipynb")
+        if faults:
+            left.append(f"{name}: {'; '.join(faults)}")
+            continue
+        around = [
+            {"name": there[other], "title": titles[there[other]]} if 0 <= other < len(there) else None
+            for other in (at - 1, at + 1)
+        ]
+        file = arguments.output / f"{name}.html"
+        file.write_text(page(notebook, name, html.escape(titles[name]), around))
+        made.append(file)
+    shutil.copy(TEMPLATE / "style.css", arguments.output / "style.css")
+    pages = {name for name in names if (arguments.output / f"{name}.html").exists()}
+    (arguments.output / "index.html").write_text(index(readme, pages))
+    if arguments.pictures:
+        pictures(arguments.pictures, [arguments.output / "index.html", *made], arguments.chromium)
+    print(f"\n{len(made)} pages in {arguments.output}")
+    print(*left, sep="\n", file=sys.stderr)
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+//! `cargo xtask gallery`: the notebooks with their outputs, as pages under `docs/gallery`.
+
+use crate::{chromium, exec, lab, workspace::Workspace};
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The pages, in the checkout.
+const PAGES: &str = "docs/gallery";
+
+/// The choice of what is made.
+#[derive(Debug, Default, PartialEq)]
+pub struct Options {
+    /// The notebooks that are executed, by their names without `.ipynb`; all if none is named.
+    pub only: Vec<String>,
+    /// The folder for a picture of each page, in the light theme and in the dark one.
+    pub pictures: Option<PathBuf>,
+}
+
+/// Executes the notebooks and writes their pages.
+///
+/// # Errors
+/// When something it needs could not be set up.
+pub fn gallery(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let chromium = match &options.pictures {
+        Some(_) => Some(chromium::find_or_install().context("pictures need Chromium")?),
+        None => None,
+    };
+    let python = lab::prepare(workspace)?;
+    let mut command = python.command("python");
+    command
+        .arg(workspace.path("xtask/python/gallery.py"))
+        .arg(workspace.path("notebooks"))
+        .arg(workspace.path(PAGES))
+        .arg("--tests")
+        .arg(workspace.path("tests/python"));
+    if !options.only.is_empty() {
+        command.arg("--only").args(&options.only);
+    }
+    if let (Some(pictures), Some(chromium)) = (&options.pictures, chromium) {
+        command
+            .arg("--pictures")
+            .arg(pictures)
+            .arg("--chromium")
+            .arg(chromium);
+    }
+    exec::announce(&command);
+    let status = command.status().context("cannot start Python")?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
