@@ -10,6 +10,8 @@ use phalanx_controller::{Controller, ControllerConfig};
 use phalanx_engine::EngineConfig;
 use phalanx_protocol::id::{ArtifactHash, EngineId, StateId};
 use phalanx_protocol::parallel::{CallMetadata, CellMetadata};
+use phalanx_protocol::payload::Payload;
+use phalanx_sys::machine::host_name;
 use phalanx_transport::{ClientConnectionFile, EngineConnectionFile};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -227,7 +229,7 @@ fn cell(folder: &Path, engine: EngineId, base: &str, next: &str) -> Result<Engin
         source: script,
         metadata: CellMetadata {
             abi: "rustc 1".to_owned(),
-            host: phalanx_client::host(),
+            host: host_name(),
             base: StateId::new(base),
             next: StateId::new(next),
             entry: Some("run".to_owned()),
@@ -248,7 +250,7 @@ fn call(folder: &Path, placement: Placement) -> Result<EngineCall, Failed> {
         placement,
         metadata: Arc::new(CallMetadata {
             abi: "rustc 1".to_owned(),
-            host: phalanx_client::host(),
+            host: host_name(),
             offset: Some(0),
             artifacts: vec![hash.clone()],
             paths: Vec::new(),
@@ -258,7 +260,7 @@ fn call(folder: &Path, placement: Placement) -> Result<EngineCall, Failed> {
             pushes: Vec::new(),
         }),
         artifacts: Arc::new([(hash, path)]),
-        args: Bytes::from_static(b"P"),
+        args: Payload::Inline(Bytes::from_static(b"P")),
         label: None,
     })
 }

@@ -1,8 +1,8 @@
 //! The state of the runtime's process, which is reported with each heartbeat.
 
-use crate::about;
 use phalanx_protocol::parallel::Vitals;
 use phalanx_runtime::ProcessId;
+use phalanx_sys::machine::host_name;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -56,7 +56,7 @@ impl Meter {
         };
         self.last = Some((pid, seconds, now));
         Some(Vitals {
-            host: about::host(),
+            host: host_name(),
             memory,
             cores,
         })

@@ -5,7 +5,7 @@
 use phalanx_controller::{Controller, ControllerConfig};
 use phalanx_protocol::parallel::BATCH;
 use phalanx_transport::{Envelope, Kind, SendError, Session, Socket, SocketOptions};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 const TASKS: usize = 100_000;
@@ -79,7 +79,7 @@ async fn a_hundred_thousand_tasks_that_wait_take_little_memory() {
                 query.send(request).await.unwrap();
                 let reply = query.recv_message().await.unwrap();
                 let reply = Envelope::open(reply, session.key()).unwrap();
-                if reply.content["unassigned"] == Value::from(TASKS) {
+                if reply.content["unassigned"] == TASKS {
                     return;
                 }
             }

@@ -83,7 +83,7 @@ enum Command {
     /// Join a controller and run the cells it sends.
     Engine(phalanx_engine::EngineArgs),
     /// Serve engines and clients, as the kernel's own controller does.
-    Controller(phalanx_controller::ServerArgs),
+    Controller(Box<phalanx_controller::ServerArgs>),
     /// Start, stop and list clusters that outlive a notebook.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
@@ -152,7 +152,7 @@ fn run() -> ExitCode {
         Command::Controller(args) => {
             let logs = log_of_controller(&args);
             match logs.and_then(|()| serving()) {
-                Ok(runtime) => runtime.block_on(phalanx_controller::run_server(args)),
+                Ok(runtime) => runtime.block_on(phalanx_controller::run_server(*args)),
                 Err(error) => ended(Err(error)),
             }
         }

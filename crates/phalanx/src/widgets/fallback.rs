@@ -121,7 +121,7 @@ fn options(state: &Map<String, Value>) -> Option<String> {
     let index = state.get("index")?;
     let is_chosen = |at: usize| match index {
         Value::Array(chosen) => chosen.contains(&at.into()),
-        one => *one == Value::from(at),
+        one => one.as_u64() == Some(at as u64),
     };
     let option = |(at, label): (usize, &Value)| {
         let label = escape(&shown(label));
