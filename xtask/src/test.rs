@@ -118,7 +118,7 @@ fn documentation(workspace: &Workspace) -> Result<()> {
         exec::cargo(workspace)
             .arg("doc")
             .args(binaries::SELECTION)
-            .args(["--no-deps", "--document-private-items", "--quiet"])
+            .args(["--lib", "--no-deps", "--document-private-items", "--quiet"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )
 }

@@ -6,10 +6,10 @@
 //!
 //! | what | for |
 //! |---|---|
-//! | [`display`], [`html`], [`svg`], [`markdown`], … | rich values, any number per cell, updated in place through [`DisplayHandle`] |
+//! | [`display()`], [`html`], [`svg`], [`markdown`], … | rich values, any number per cell, updated in place through [`DisplayHandle`] |
 //! | [`input()`], [`password`] | a line from the user |
-//! | [`table`] | tables; arrays and data frames are shown as tables automatically |
-//! | [`progress`] | progress bars for loops |
+//! | [`table()`] | tables; arrays and data frames are shown as tables automatically |
+//! | [`progress()`] | progress bars for loops |
 //! | [`widgets`] | sliders, buttons, bars, …: changed by users and by code |
 //! | [`Client`], [`Cluster`] | the session's engines, and the hub's records |
 //! | [`DirectView`], [`LoadBalancedView`] | functions on engines: `apply`, `map`, `push`, `pull`, `scatter`, `gather` |

@@ -30,7 +30,7 @@
 //! | `upload.rs` | [`FileUpload`] |
 //! | `link.rs` | [`jslink`], [`jsdlink`]: values that frontends keep equal |
 //! | `output.rs` | [`Output`] |
-//! | `interact.rs` | [`interact`]: controls for the parameters of a closure |
+//! | `interact.rs` | [`interact()`]: controls for the parameters of a closure |
 //! | `build.rs` | how all of them are made |
 //! | `model.rs` | the handle |
 //! | `fallback.rs` | what they look like where there are no widgets |
