@@ -6,7 +6,7 @@ use super::library_errors;
 use super::rustc_messages::{SHOWN_BY_VALUE, original};
 use super::source::Prepared;
 use super::spans::{self, places, written};
-use super::{suggestions, unkept};
+use super::{habits, suggestions, unkept};
 use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use serde_json::Value;
@@ -98,6 +98,7 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
     library_errors::without_consequences(&mut diagnostics);
     without_others(&mut diagnostics);
     in_order(&mut diagnostics);
+    habits::explain(&mut diagnostics, &map.source.written);
     diagnostics
         .into_iter()
         .map(error_hints::in_users_words)

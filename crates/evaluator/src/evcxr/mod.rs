@@ -17,6 +17,7 @@ mod dry_run;
 mod engines;
 mod error_hints;
 mod generated_crate;
+mod habits;
 mod impls;
 mod inference;
 mod item_macros;

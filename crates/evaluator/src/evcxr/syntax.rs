@@ -6,7 +6,7 @@
 //! by itself, which says what is wrong with it; if nothing is, the cell is evcxr's.
 
 use super::generated_crate::build_folder;
-use super::source;
+use super::{habits, source};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
 use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind};
@@ -54,7 +54,8 @@ pub(super) fn errors(cell: &str) -> Option<Failure> {
         true if defines_twice(cell) => &DEFINED_TWICE,
         true => return None,
     };
-    let diagnostics = diagnostics(&of_rustc(&code)?, cell, codes);
+    let mut diagnostics = diagnostics(&of_rustc(&code)?, cell, codes);
+    habits::explain(&mut diagnostics, cell);
     (!diagnostics.is_empty()).then_some(Failure::Compile { diagnostics })
 }
 
