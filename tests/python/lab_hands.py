@@ -45,8 +45,12 @@ VBox::new((&slider, &square))""",
     """let (first, second) = (IntSlider::new(0..=9), IntSlider::new(0..=9));
 jslink((&first, "value"), (&second, "value"));
 let upload = FileUpload::new("choose");
-upload.observe(|files| println!("{} says {}", files[0].name, String::from_utf8_lossy(&files[0].content)));
-VBox::new((&first, &second, &upload))""",
+let said = HTML::new("");
+upload.observe({
+    let said = said.clone();
+    move |files| said.set_value(&format!("{} says {}", files[0].name, String::from_utf8_lossy(&files[0].content)))
+});
+VBox::new((&first, &second, &upload, &said))""",
     "(second.value(), upload.value()[0].content.len())",
 ]
 
@@ -166,7 +170,9 @@ def link_and_upload(hands):
     hands.press_on_slider("ArrowRight", 3, cell=7)
     expect(hands.output(7).locator(".widget-readout").nth(1)).to_have_text("3")
     file = {"name": "a.csv", "mimeType": "text/csv", "buffer": b"1,2"}
-    hands.output(7).locator("input[type=file]").set_input_files(file)
+    with hands.page.expect_file_chooser() as chooser:
+        hands.output(7).locator(".widget-upload").click()
+    chooser.value.set_files(file)
     expect(hands.output(7)).to_contain_text("a.csv says 1,2")
     hands.picture("uploaded")
     hands.run(8)

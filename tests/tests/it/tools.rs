@@ -39,10 +39,11 @@ fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
         "std::env::set_current_dir(\"/\")?;",
         "!pwd",
         ":env RUST_BACKTRACE=1",
-        "#[inline(never)]\nfn inner() { panic!(\"no luck\") }\n#[inline(never)]\nfn outer() { inner() }\nouter();",
         "#[inline(never)]\nfn spin() -> u64 { (0..600_000_000u64).fold(1, |a, b| std::hint::black_box(a ^ b)) }",
         "%prof spin()",
         "%%prof\nlet spun = spin();",
+        // A notebook ends at an error.
+        "#[inline(never)]\nfn inner() { panic!(\"no luck\") }\n#[inline(never)]\nfn outer() { inner() }\nouter();",
     ];
     let notebook = write(&place, "tools.ipynb", &cells);
     let executed = execute(&place, &prepared, &notebook);
@@ -77,11 +78,11 @@ fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
     assert_eq!(text(7), "from bash\n2\n");
     assert_eq!(text(9).trim(), "true");
     assert_eq!(text(11).trim(), "/");
-    let frames = text(13);
+    let frames = text(16);
     assert!(frames.contains("0: inner\n   1: outer\n"), "{frames}");
     assert!(!frames.contains("core::"), "{frames}");
     // The second one is of a library that was loaded after the first.
-    for profile in [15, 16] {
+    for profile in [14, 15] {
         let shown = text(profile);
         assert!(
             shown.contains("samples") && shown.contains("spin"),

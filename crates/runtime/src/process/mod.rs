@@ -19,6 +19,7 @@ mod setting;
 mod snapshot;
 mod stack;
 mod supervisor;
+mod symbols;
 mod thread_data;
 mod written;
 

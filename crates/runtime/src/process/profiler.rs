@@ -1,9 +1,10 @@
 //! A sampling profiler of this process: where its threads are, many times a second of the processor's.
 
 use super::library::profiler_of;
+use super::symbols::Symbols;
 use libloading::os::unix::Library;
 use phalanx_protocol::native::{Give, Profiler};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
@@ -26,6 +27,9 @@ const ENTRY: &str = "run_user_code_";
 
 /// The function below which a thread's own functions begin.
 const THREAD: &str = "__rust_begin_short_backtrace";
+
+/// Parts of the names of the functions between the user's own and the sample.
+const HANDLERS: [&str; 3] = ["profiler::sample", "__restore_rt", "__kernel_rt_sigreturn"];
 
 /// The crate a cell is compiled as.
 const CELL: &str = "ctx::";
@@ -152,7 +156,7 @@ fn folded() -> String {
         return String::new();
     };
     let end = TAKEN.load(Ordering::Acquire).min(samples.len());
-    let mut names = HashMap::new();
+    let mut names = Symbols::read();
     let mut stacks = BTreeMap::<String, usize>::new();
     let mut at = 0;
     while let Some(count) = samples[..end].get(at) {
@@ -167,8 +171,6 @@ fn folded() -> String {
             *stacks.entry(stack).or_default() += 1;
         }
     }
-    // It knows the libraries that were loaded when it was made.
-    backtrace::clear_symbol_cache();
     let lines = stacks.iter();
     lines
         .map(|(stack, count)| format!("{stack} {count}\n"))
@@ -176,34 +178,18 @@ fn folded() -> String {
 }
 
 /// The functions of the user's code in a sample; `None` if there are none.
-fn stack(frames: &[usize], names: &mut HashMap<usize, Vec<String>>) -> Option<String> {
-    let mut functions: Vec<String> = Vec::new();
-    for frame in frames {
-        let known = names.entry(*frame).or_insert_with(|| functions_at(*frame));
-        functions.extend(known.iter().cloned());
-    }
-    outermost_first(&functions)
-}
-
-/// The functions at an address, the innermost first: several where some are inlined.
-fn functions_at(address: usize) -> Vec<String> {
-    let mut names = Vec::new();
+fn stack(frames: &[usize], names: &mut Symbols) -> Option<String> {
     // A return address is that of the next instruction, which may be another function's.
-    backtrace::resolve(address.saturating_sub(1) as *mut c_void, |symbol| {
-        if let Some(name) = symbol.name() {
-            names.push(format!("{name:#}").replace(';', ","));
-        }
-    });
-    names
+    let addresses = frames.iter().map(|frame| frame.saturating_sub(1) as u64);
+    let functions = addresses.filter_map(|address| Some(names.at(address)?.replace(';', ",")));
+    outermost_first(&functions.collect::<Vec<_>>())
 }
 
 /// The functions from the one below the entry of a cell, or of a thread, on; without the handler's.
 fn outermost_first(innermost_first: &[String]) -> Option<String> {
-    let begin = innermost_first
-        .iter()
-        .position(|name| name.contains("__restore_rt") || name.contains("__kernel_rt_sigreturn"))
-        .map_or(0, |handler| handler + 1);
-    let own = &innermost_first[begin.min(innermost_first.len())..];
+    let is_handlers = |name: &String| HANDLERS.iter().any(|part| name.contains(part));
+    let begin = innermost_first.iter().rposition(is_handlers);
+    let own = &innermost_first[begin.map_or(0, |handler| handler + 1)..];
     let end = own
         .iter()
         .position(|name| name.contains(ENTRY) || name.contains(THREAD))?;
