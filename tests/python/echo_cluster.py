@@ -89,7 +89,12 @@ class Notebook:
     def __init__(self, phalanx, folder, log="warn"):
         kernels = folder / "kernels/echo"
         kernels.mkdir(parents=True)
-        spec = {"argv": [str(phalanx), "kernel", "--echo", "-f", "{connection_file}"], "display_name": "Echo", "language": "rust"}
+        spec = {
+            "argv": [str(phalanx), "kernel", "--echo", "-f", "{connection_file}"],
+            "display_name": "Echo",
+            "language": "rust",
+            "interrupt_mode": "message",
+        }
         (kernels / "kernel.json").write_text(json.dumps(spec))
         self.manager = KernelManager(kernel_name="echo")
         self.manager.kernel_spec_manager.kernel_dirs.insert(0, str(kernels.parent))

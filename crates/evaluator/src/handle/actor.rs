@@ -14,15 +14,22 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{Child, ChildStderr};
 use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant};
 
 /// Lines kept of what the process printed, for the case that it ends.
 const LAST_WORDS: usize = 20;
+
+/// The time an evaluator has to say anything once it is interrupted: one that is stopped, or busy with what cannot be
+/// given up, is ended then. The next one learns what it knew.
+const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
 
 enum Event {
     Order(Option<Order>),
     Connected(io::Result<UnixStream>),
     Bytes(io::Result<usize>),
     Line(Option<String>),
+    /// Nothing was heard since an interrupt.
+    Overdue,
     Gone(io::Result<ExitStatus>),
 }
 
@@ -37,6 +44,8 @@ struct Actor {
     lines: Option<Lines<BufReader<ChildStderr>>>,
     last_words: VecDeque<String>,
     notices: mpsc::UnboundedSender<EvaluatorNotice>,
+    /// The end of the time for the answer to an interrupt.
+    deadline: Option<Instant>,
 }
 
 pub(super) async fn run(
@@ -61,6 +70,7 @@ pub(super) async fn run(
         lines,
         last_words: VecDeque::new(),
         notices,
+        deadline: None,
     };
     loop {
         match actor.next(&mut orders).await {
@@ -69,7 +79,7 @@ pub(super) async fn run(
                 let _ = actor.child.wait().await;
                 return;
             }
-            Event::Order(Some(Order::Kill)) => kill(pid),
+            Event::Order(Some(Order::Kill)) | Event::Overdue => kill(pid),
             Event::Gone(status) => {
                 kill(pid);
                 actor.read_rest().await;
@@ -99,6 +109,13 @@ fn kill(pid: Option<u32>) {
 impl Actor {
     async fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) -> Event {
         let connected = self.socket.is_some();
+        let deadline = self.deadline;
+        let overdue = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
         let reading = async {
             match &mut self.socket {
                 Some((read, _)) => read.read(&mut self.buffer).await,
@@ -116,16 +133,26 @@ impl Actor {
             accepted = self.listener.accept(), if !connected => Event::Connected(accepted.map(|(stream, _)| stream)),
             read = reading => Event::Bytes(read),
             line = line => Event::Line(line),
+            () = overdue => {
+                self.deadline = None;
+                Event::Overdue
+            }
             status = self.child.wait() => Event::Gone(status),
         }
     }
 
     async fn handle(&mut self, event: Event) -> io::Result<()> {
         match event {
-            Event::Order(Some(Order::Request(request))) => match &mut self.socket {
-                Some((_, write)) => write_request(write, &request).await?,
-                None => self.early.push(request),
-            },
+            Event::Order(Some(Order::Request(request))) => {
+                if matches!(request, EvaluatorRequest::Interrupt) {
+                    let limit = Instant::now() + INTERRUPT_LIMIT;
+                    self.deadline.get_or_insert(limit);
+                }
+                match &mut self.socket {
+                    Some((_, write)) => write_request(write, &request).await?,
+                    None => self.early.push(request),
+                }
+            }
             Event::Connected(stream) => {
                 let (read, mut write) = stream?.into_split();
                 for request in std::mem::take(&mut self.early) {
@@ -135,6 +162,7 @@ impl Actor {
             }
             Event::Bytes(read) => {
                 let count = read?;
+                self.deadline = None;
                 if count == 0 {
                     // The process is ending; its exit is the event that counts.
                     self.socket = None;
@@ -154,7 +182,7 @@ impl Actor {
                 self.notify(EvaluatorNotice::Progress(line));
             }
             Event::Line(None) => self.lines = None,
-            Event::Order(_) | Event::Gone(_) => {}
+            Event::Order(_) | Event::Overdue | Event::Gone(_) => {}
         }
         Ok(())
     }
