@@ -59,7 +59,7 @@ pub struct ServerArgs {
     pub hwm: usize,
     /// Seconds a Rust client that has lost its connection has to come back before its tasks that have not begun
     /// are dropped; those of Python clients, and of views that are `detached()`, run.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub client_timeout: u64,
     /// The store of task records for get_result, db_query and resubmit.
     #[arg(long, value_enum, default_value_t)]

@@ -79,7 +79,7 @@ impl Default for ControllerConfig {
             scheme: Scheme::default(),
             hwm: 1,
             queued_bytes: 256 << 20,
-            client_timeout: Duration::from_secs(60),
+            client_timeout: Duration::from_secs(600),
             database: Database::default(),
             signature_scheme: SignatureScheme::Sha256,
             folder: None,
