@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -513,12 +514,23 @@ async fn connect(info: &ConnectionInfo, kind: Kind, port: u16, identity: &str) -
     Socket::connect(kind, &endpoint, options).await.unwrap()
 }
 
-/// Loopback with ports that were free a moment ago.
+/// A port of loopback that nobody listens at, of those that the system gives to nobody who does not ask: what was
+/// free a moment ago may be another test's otherwise.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 15_000) as u16;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Loopback with ports that are free.
 pub fn connection() -> ConnectionInfo {
-    let listeners: Vec<_> = (0..5)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let port = |at: usize| listeners[at].local_addr().unwrap().port();
+    let ports: Vec<u16> = (0..5).map(|_| free_port()).collect();
+    let port = |at: usize| ports[at];
     ConnectionInfo {
         ip: "127.0.0.1".into(),
         transport: Transport::TCP,
