@@ -6,7 +6,6 @@ dark theme. With `--pictures`, a browser takes one of each page in both.
 
 import argparse
 import asyncio
-import contextlib
 import html
 import os
 import re
@@ -27,9 +26,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 # What terminals erase a line by.
 ERASED = re.compile(r"\x1b\[2?K")
 LINK = re.compile(r"\]\((\w+)\.ipynb\)")
-# Programs without which the notebook is left as it is.
-NEEDS = {"clusters": ["slurmctld", "slurmd", "munged"]}
-# The widths of the window in pictures, in pixels.
+LINK_TO_PAGE = re.compile(r'href="(\w+)\.ipynb"')
+# The width of the window in pictures, in pixels.
 WIDTH = 1100
 # Pixels of a picture beyond which a page is cut: Chromium's own limit.
 MAX_HEIGHT = 16_000
@@ -38,19 +36,6 @@ MAX_HEIGHT = 16_000
 def listed(readme):
     """The notebooks of the README, in its order."""
     return list(dict.fromkeys(LINK.findall(readme.read_text())))
-
-
-@contextlib.contextmanager
-def site(name, tests):
-    """What a notebook needs around it: the batch system of `clusters`."""
-    if name not in NEEDS:
-        yield
-        return
-    sys.path.insert(0, str(tests))
-    import sites
-
-    with tempfile.TemporaryDirectory() as folder, sites.slurm(Path(folder) / "slurm"):
-        yield
 
 
 def executed(path):
@@ -99,9 +84,6 @@ def page(notebook, name, title, around):
     return LINK_TO_PAGE.sub(r'href="\1.html"', body)
 
 
-LINK_TO_PAGE = re.compile(r'href="(\w+)\.ipynb"')
-
-
 def title_of(path):
     heading = nbformat.read(path, as_version=4).cells[0].source.split("\n")[0]
     return heading.removeprefix("# ")
@@ -142,7 +124,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("notebooks", type=Path, help="their folder")
     parser.add_argument("output", type=Path, help="the folder of the pages")
-    parser.add_argument("--tests", type=Path, required=True, help="the folder of sites.py")
     parser.add_argument("--only", nargs="*", default=[], help="execute these alone; other pages stay as they are")
     parser.add_argument("--pictures", type=Path, help="a folder for a picture of each page, light and dark")
     parser.add_argument("--chromium", help="the browser's program")
@@ -160,12 +141,8 @@ def main():
     for at, name in enumerate(there):
         if name not in chosen:
             continue
-        if missing := [program for program in NEEDS.get(name, []) if not shutil.which(program)]:
-            left.append(f"{name} was not executed: there is no {missing[0]}")
-            continue
         print(f"\n======== {name}", flush=True)
-        with site(name, arguments.tests):
-            notebook, faults = executed(arguments.notebooks / f"{name}.ipynb")
+        notebook, faults = executed(arguments.notebooks / f"{name}.ipynb")
         if faults:
             left.append(f"{name}: {'; '.join(faults)}")
             continue

@@ -31,9 +31,7 @@ pub fn gallery(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     command
         .arg(workspace.path("xtask/python/gallery.py"))
         .arg(workspace.path("notebooks"))
-        .arg(workspace.path(PAGES))
-        .arg("--tests")
-        .arg(workspace.path("tests/python"));
+        .arg(workspace.path(PAGES));
     if !options.only.is_empty() {
         command.arg("--only").args(&options.only);
     }
