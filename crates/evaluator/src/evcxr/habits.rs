@@ -13,17 +13,21 @@ pub(super) fn explain(diagnostics: &mut [Diagnostic], cell: &str) {
 fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
     let primary = diagnostic.spans.iter().find(|span| span.primary)?;
     let line = cell.lines().nth(primary.start_line.checked_sub(1)?)?;
-    let characters = || line.chars();
-    let word: String = characters()
-        .skip(primary.start_column - 1)
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
+    let from_there: String = line
+        .chars()
+        .skip(primary.start_column.checked_sub(1)?)
         .collect();
-    let behind: String = characters()
-        .skip(primary.start_column - 1 + word.chars().count())
-        .collect();
+    let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let behind = from_there.trim_start_matches(is_of_name);
+    let word = &from_there[..from_there.len() - behind.len()];
+    // rustc knows the way itself where a statement ends.
+    let is_told = |help: &String| help.contains("introduce a new binding");
+    if diagnostic.help.iter().any(is_told) {
+        return None;
+    }
     match diagnostic.code.as_deref() {
         None => syntax(line.trim_start(), word == "f" && behind.starts_with('"')),
-        Some("E0425") => name(&word, behind.trim_start()),
+        Some("E0425") => name(word, behind.trim_start()),
         Some("E0614") if line.contains("**") => {
             Some("`x.pow(3)` raises an integer to a power, `x.powi(3)` and `x.powf(0.5)` a float")
         }
@@ -80,7 +84,7 @@ fn name(name: &str, behind: &str) -> Option<&'static str> {
         ("len", Some('(')) => Some("a length is a method: `x.len()`"),
         ("range", Some('(')) => Some("`0..10` is a range"),
         ("str", Some('(')) => Some("`x.to_string()` makes a text"),
-        (_, Some('=')) if !behind.starts_with("==") => {
+        (_, Some('=')) if !behind.starts_with("==") && !behind.starts_with("=>") => {
             Some("a variable is declared with `let`: `let mut x = 5;` if it is to change")
         }
         _ if CHANGES.iter().any(|change| behind.starts_with(change)) => {
