@@ -61,7 +61,7 @@ pub struct Analysis {
 }
 
 /// One cell in its place.
-pub(crate) struct Question<'a> {
+pub(crate) struct AnalyzedSource<'a> {
     pub(crate) host: &'a AnalysisHost,
     pub(crate) file: FileId,
     pub(crate) scaffold: &'a Scaffold,
@@ -148,11 +148,11 @@ impl Analysis {
     pub(crate) fn ask<T>(
         &mut self,
         cell: &AnalyzedCell,
-        answer: impl FnOnce(&Question<'_>) -> T,
+        answer: impl FnOnce(&AnalyzedSource<'_>) -> T,
     ) -> Result<T, AnalysisError> {
         guarded(|| {
             let scaffold = self.put(cell);
-            answer(&Question {
+            answer(&AnalyzedSource {
                 host: &self.host,
                 file: self.source,
                 scaffold: &scaffold,

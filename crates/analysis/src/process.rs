@@ -32,7 +32,7 @@ pub trait Analyze {
 }
 
 /// A request, and where its reply goes.
-struct Job {
+struct PendingRequest {
     request: AnalysisRequest,
     reply: mpsc::Sender<Option<AnalysisReply>>,
 }
@@ -55,7 +55,7 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     listener.set_nonblocking(false)?;
     // Requests wait here for their turn; each connection has one at a time.
-    let (jobs, work) = mpsc::channel::<Job>();
+    let (jobs, work) = mpsc::channel::<PendingRequest>();
     std::thread::Builder::new()
         .name("analysis".into())
         .stack_size(STACK)
@@ -63,7 +63,7 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
             let first = work.recv_timeout(HEAD_START).ok();
             let mut analyzer = start();
             analyzer.settle();
-            for Job { request, reply } in first.into_iter().chain(work) {
+            for PendingRequest { request, reply } in first.into_iter().chain(work) {
                 // Who asked may be gone.
                 let _ = reply.send(analyzer.answer(request));
                 analyzer.settle();
@@ -83,7 +83,7 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
     Ok(())
 }
 
-fn answer_all(mut stream: UnixStream, jobs: &mpsc::Sender<Job>) -> io::Result<()> {
+fn answer_all(mut stream: UnixStream, jobs: &mpsc::Sender<PendingRequest>) -> io::Result<()> {
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -101,7 +101,7 @@ fn answer_all(mut stream: UnixStream, jobs: &mpsc::Sender<Job>) -> io::Result<()
             },
         };
         let (reply, answer) = mpsc::channel();
-        let is_heard = jobs.send(Job { request, reply });
+        let is_heard = jobs.send(PendingRequest { request, reply });
         is_heard.map_err(|_| io::ErrorKind::BrokenPipe)?;
         // Without one, the next request may come.
         if let Ok(Some(answer)) = answer.recv() {

@@ -1,6 +1,6 @@
 //! The types of the variables that a cell declares.
 
-use crate::analysis::Question;
+use crate::analysis::AnalyzedSource;
 use crate::scaffold::FUNCTION;
 use phalanx_protocol::analysis::{InferredType, VariableType};
 use ra_ap_base_db::EditionedFileId;
@@ -13,7 +13,7 @@ use ra_ap_syntax::{Edition, SourceFile, SyntaxKind};
 const EDITION: Edition = Edition::Edition2024;
 
 /// The variables of the cell's top level, in the order of the source.
-pub(crate) fn of(question: &Question<'_>) -> Vec<VariableType> {
+pub(crate) fn of(question: &AnalyzedSource<'_>) -> Vec<VariableType> {
     let db = question.host.raw_database();
     let semantics = Semantics::new(db);
     let file = semantics.parse(EditionedFileId::new(db, question.file, EDITION));
