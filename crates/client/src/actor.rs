@@ -6,12 +6,12 @@ use crate::recovery;
 use crate::request::{Request, TaskKey};
 use crate::result::AsyncResult;
 use crate::state::batch;
-use crate::state::data::Route;
-use crate::state::message::{Body, Outgoing};
+use crate::state::data::ArgumentRoute;
+use crate::state::message::{OutgoingContent, OutgoingMessage};
 use crate::state::{Command, Event, Now, State, Ticket};
 use crate::submission::{Answer, RefusedTask};
 use crate::task::EngineTask;
-use crate::wire::{self, Enclosed};
+use crate::wire::{self, MessageParts};
 use bytes::Bytes;
 use chrono::Utc;
 use phalanx_protocol::id::{AsyncResultId, MsgId};
@@ -61,7 +61,7 @@ pub(crate) struct Actor {
 
 /// The results, tickets and queries that are waiting for something.
 struct Waiting {
-    results: HashMap<AsyncResultId, Held>,
+    results: HashMap<AsyncResultId, TrackedResult>,
     tickets: HashMap<Ticket, oneshot::Sender<()>>,
     lineages: HashMap<Ticket, oneshot::Sender<Lineage>>,
     issued: u64,
@@ -70,7 +70,7 @@ struct Waiting {
 }
 
 /// An AsyncResult whose tasks are under way.
-struct Held {
+struct TrackedResult {
     result: AsyncResult,
     refused: mpsc::UnboundedSender<RefusedTask>,
 }
@@ -78,7 +78,7 @@ struct Held {
 /// Work under way beside the loop.
 #[derive(Default)]
 struct Background {
-    broken: Broken,
+    broken: LostChannels,
     /// New subscriptions, after the connection broke.
     subscriptions: JoinSet<(Receiver, Receiver)>,
     recoveries: JoinSet<Event>,
@@ -86,14 +86,14 @@ struct Background {
 
 /// The channels that have lost their connection.
 #[derive(Default)]
-struct Broken {
+struct LostChannels {
     query: bool,
     mux: bool,
     task: bool,
 }
 
 /// A message on its way to a socket.
-type Outbox = mpsc::UnboundedSender<Outgoing>;
+type Outbox = mpsc::UnboundedSender<OutgoingMessage>;
 
 /// The ways out.
 struct Outboxes {
@@ -303,10 +303,10 @@ impl Actor {
                 }
             }
             // The other end of it ends after this loop.
-            let _ = outboxes.control.send(Outgoing {
+            let _ = outboxes.control.send(OutgoingMessage {
                 engine: Some(engine.clone()),
                 msg_id: MsgId::new(self.session.header(TAKEN).msg_id),
-                body: Body::Control(EngineRequest::Taken(segment)),
+                body: OutgoingContent::Control(EngineRequest::Taken(segment)),
             });
         }
         if let Some(error) = gone {
@@ -335,8 +335,8 @@ impl Actor {
             Command::Send(outgoing) => {
                 let outbox = match outgoing.body {
                     _ if outgoing.engine.is_none() => &outboxes.task,
-                    Body::Work { .. } | Body::KernelInfo => &outboxes.mux,
-                    Body::Control(_) => &outboxes.control,
+                    OutgoingContent::Work { .. } | OutgoingContent::KernelInfo => &outboxes.mux,
+                    OutgoingContent::Control(_) => &outboxes.control,
                 };
                 // Its task runs until the loop ends.
                 let _ = outbox.send(outgoing);
@@ -464,7 +464,7 @@ impl Waiting {
     ) -> VecDeque<Event> {
         let id = result.id();
         if !tasks.is_empty() {
-            self.results.insert(id, Held { result, refused });
+            self.results.insert(id, TrackedResult { result, refused });
         }
         let tasks = tasks.into_iter().enumerate();
         let mut tasks = tasks.map(|(task, work)| (TaskKey { result: id, task }, work));
@@ -546,7 +546,7 @@ async fn subscribe(file: ClientConnectionFile) -> (Receiver, Receiver) {
 
 /// Sends messages one after the other, so that a peer that does not read holds up nothing else.
 async fn forward(
-    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    mut queue: mpsc::UnboundedReceiver<OutgoingMessage>,
     socket: Sender,
     session: Session,
     probe: Option<Segment>,
@@ -564,7 +564,7 @@ async fn forward(
 }
 
 async fn send(
-    outgoing: &Outgoing,
+    outgoing: &OutgoingMessage,
     socket: &Sender,
     session: &Session,
     probe: Option<&Segment>,
@@ -578,8 +578,8 @@ async fn send(
 }
 
 /// Reads what is sent with a message.
-async fn enclosed(body: &Body) -> Result<Enclosed, String> {
-    let Body::Work {
+async fn enclosed(body: &OutgoingContent) -> Result<MessageParts, String> {
+    let OutgoingContent::Work {
         work,
         buffers,
         by_path,
@@ -587,7 +587,7 @@ async fn enclosed(body: &Body) -> Result<Enclosed, String> {
         ..
     } = body
     else {
-        return Ok(Enclosed::default());
+        return Ok(MessageParts::default());
     };
     let mut artifacts = Vec::new();
     for &index in buffers {
@@ -603,14 +603,14 @@ async fn enclosed(body: &Body) -> Result<Enclosed, String> {
         EngineTask::Cell(_) => Payload::default(),
         // Engines of this machine open what the arguments refer to, as they do artifacts.
         EngineTask::Call(call) => match data {
-            Some(Route::There { reference, .. }) => reference.clone().into(),
+            Some(ArgumentRoute::There { reference, .. }) => reference.clone().into(),
             _ if *by_path && buffers.is_empty() => call.args.clone(),
             _ => segment::resolve_arguments(call.args.clone())
                 .map(Payload::Inline)
                 .map_err(|error| format!("its data: {error}"))?,
         },
     };
-    Ok(Enclosed {
+    Ok(MessageParts {
         artifacts,
         args,
         probe: None,

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::hub::{HubError, HubResult, POLL_INTERVAL};
-use crate::result::{AsyncResult, TaskEnd, Update};
+use crate::result::{AsyncResult, TaskEnd, TaskUpdate};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::MsgId;
@@ -16,7 +16,7 @@ impl Client {
         let result = self.unsubmitted("hub", tasks.len());
         for (task, msg_id) in tasks.iter().enumerate() {
             let msg_id = msg_id.clone();
-            result.apply(task, Update::Known { msg_id });
+            result.apply(task, TaskUpdate::Known { msg_id });
         }
         let (client, watched) = (self.clone(), result.clone());
         // Ends when all tasks have ended, the hub refuses, or nobody else holds the result.
@@ -72,12 +72,12 @@ fn apply(client: &Client, result: &AsyncResult, task: usize, found: HubResult) {
         .find(|engine| found.engine.as_ref() == Some(&engine.uuid));
     if let Some(engine) = ran {
         let (id, uuid) = (engine.id, engine.uuid.clone());
-        result.apply(task, Update::Placed { id, uuid });
+        result.apply(task, TaskUpdate::Placed { id, uuid });
     }
     if let Some(at) = found.submitted {
         let msg_id = found.msg_id.clone();
         let engine_uuid = found.engine.clone();
-        let sent = Update::Sent {
+        let sent = TaskUpdate::Sent {
             msg_id,
             engine_uuid,
             at,
@@ -89,7 +89,7 @@ fn apply(client: &Client, result: &AsyncResult, task: usize, found: HubResult) {
         (StreamName::Stderr, found.output.stderr),
     ] {
         if !text.is_empty() {
-            result.apply(task, Update::Output(Output::Stream { name, text }));
+            result.apply(task, TaskUpdate::Output(Output::Stream { name, text }));
         }
     }
     let end = TaskEnd {
@@ -103,6 +103,6 @@ fn apply(client: &Client, result: &AsyncResult, task: usize, found: HubResult) {
         state: None,
     };
     debug_assert!(end.failure.is_some() || end.status == TaskStatus::Ok);
-    result.apply(task, Update::Ended(Box::new(end)));
-    result.apply(task, Update::OutputDone);
+    result.apply(task, TaskUpdate::Ended(Box::new(end)));
+    result.apply(task, TaskUpdate::OutputDone);
 }

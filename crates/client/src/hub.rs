@@ -304,7 +304,7 @@ impl Client {
         self.ask(&ShutdownRequest::default()).await.map(drop)
     }
 
-    async fn ask<T: Content>(&self, content: &T) -> Result<Answer, HubError> {
+    async fn ask<T: Content>(&self, content: &T) -> Result<HubAnswer, HubError> {
         ask(&self.requests(), content).await
     }
 }
@@ -362,7 +362,7 @@ pub(crate) async fn db_query(
         .collect())
 }
 
-async fn ask<T: Content>(requests: &Requests, content: &T) -> Result<Answer, HubError> {
+async fn ask<T: Content>(requests: &Requests, content: &T) -> Result<HubAnswer, HubError> {
     let query = T::MSG_TYPE;
     let content = serde_json::to_value(content).map_err(|error| HubError::Malformed {
         query,
@@ -387,16 +387,16 @@ async fn ask<T: Content>(requests: &Requests, content: &T) -> Result<Answer, Hub
             evalue: error.evalue,
         });
     }
-    Ok(Answer { query, envelope })
+    Ok(HubAnswer { query, envelope })
 }
 
 /// The controller's answer to a query.
-struct Answer {
+struct HubAnswer {
     query: &'static str,
     envelope: Envelope,
 }
 
-impl Answer {
+impl HubAnswer {
     fn content<T: DeserializeOwned>(&self) -> Result<T, HubError> {
         let content = self.envelope.content.as_object().cloned();
         let mut content = content.unwrap_or_default();
@@ -480,10 +480,10 @@ mod tests {
     use phalanx_transport::{Session, SigningKey};
     use serde_json::json;
 
-    fn answer(query: &'static str, content: Value) -> Answer {
+    fn answer(query: &'static str, content: Value) -> HubAnswer {
         let session = Session::new("hub", SigningKey::sha256("key"));
         let envelope = session.envelope("reply", content, None);
-        Answer { query, envelope }
+        HubAnswer { query, envelope }
     }
 
     fn result(status: &str, buffers: Option<usize>) -> Value {

@@ -34,7 +34,7 @@ pub use connect::ConnectError;
 pub use engine::{ClientEvent, Engine};
 pub use hub::{HubError, HubRecord, HubResult, Purge, QueueStatus, ResultStatus};
 pub use result::{
-    AlreadyDone, AsyncResult, Part, Selection, TaskEvent, TaskEventKind, TaskOutcome,
+    AlreadyDone, AsyncResult, SelectedTasks, TaskEvent, TaskEventKind, TaskOutcome, TaskSelection,
 };
 pub use submission::{RefusedTask, Submission};
 pub use task::{Balanced, EngineCall, EngineCell, EngineTask, Placement};

@@ -2,8 +2,8 @@
 
 use crate::hub::HubResult;
 use crate::state::Event;
-use crate::state::data::Route;
-use crate::state::message::{Answer, Body, Outgoing, Reply};
+use crate::state::data::ArgumentRoute;
+use crate::state::message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
 use crate::task::EngineTask;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// The parts of a message that are not in the state's command.
 #[derive(Debug, Default)]
-pub(crate) struct Enclosed {
+pub(crate) struct MessageParts {
     /// Artifacts, in the order of `buffers`.
     pub artifacts: Vec<Bytes>,
     /// The arguments of a call, as its engine is to have them.
@@ -49,7 +49,7 @@ pub(crate) fn reply(envelope: &Envelope, reply: EngineReply) -> Option<Event> {
                 completed: by_engine.then_some(envelope.header.date),
                 state,
                 settled,
-                answer: reason.map_or_else(|| self::answer(answer), Answer::Refused),
+                answer: reason.map_or_else(|| self::answer(answer), ReplyContent::Refused),
             }));
         }
     };
@@ -63,8 +63,8 @@ pub(crate) fn reply(envelope: &Envelope, reply: EngineReply) -> Option<Event> {
         settled: !ended.output,
         answer: match value.size() {
             // Every value has a first byte that says what it is.
-            0 => Answer::Failed(lost("it is gone").into()),
-            _ => Answer::Ok {
+            0 => ReplyContent::Failed(lost("it is gone").into()),
+            _ => ReplyContent::Ok {
                 execution_count: None,
                 value: Some(value),
             },
@@ -73,17 +73,17 @@ pub(crate) fn reply(envelope: &Envelope, reply: EngineReply) -> Option<Event> {
     Some(Event::Batch(replies.collect()))
 }
 
-fn answer(answer: EngineAnswer) -> Answer {
+fn answer(answer: EngineAnswer) -> ReplyContent {
     let (execution_count, value) = match answer {
-        EngineAnswer::Aborted => return Answer::Aborted,
-        EngineAnswer::Failed { error, .. } => return Answer::Failed(error.into()),
-        EngineAnswer::KernelInfo(info) => return Answer::KernelInfo(info.kind),
-        EngineAnswer::Lineage(lineage) => return Answer::Lineage(lineage),
+        EngineAnswer::Aborted => return ReplyContent::Aborted,
+        EngineAnswer::Failed { error, .. } => return ReplyContent::Failed(error.into()),
+        EngineAnswer::KernelInfo(info) => return ReplyContent::KernelInfo(info.kind),
+        EngineAnswer::Lineage(lineage) => return ReplyContent::Lineage(lineage),
         EngineAnswer::Executed { execution_count } => (execution_count, None),
         EngineAnswer::Applied(value) => (None, value),
         EngineAnswer::Done | EngineAnswer::ShutDown | EngineAnswer::Batch(_) => (None, None),
     };
-    Answer::Ok {
+    ReplyContent::Ok {
         execution_count,
         value,
     }
@@ -102,7 +102,7 @@ pub(crate) fn recorded(result: HubResult) -> Reply {
         None => (None, None),
     };
     Reply {
-        answer: reason.map_or_else(|| answer(reply.answer), Answer::Refused),
+        answer: reason.map_or_else(|| answer(reply.answer), ReplyContent::Refused),
         parent: result.msg_id,
         // What the engine has published may be lost, so nothing is waited for.
         by_engine: false,
@@ -177,14 +177,18 @@ pub(crate) fn connection_reply(envelope: &Envelope) -> Option<Result<Event, Stri
 }
 
 /// A message to an engine, or to the scheduler.
-pub(crate) fn request(outgoing: &Outgoing, session: &Session, enclosed: Enclosed) -> Envelope {
+pub(crate) fn request(
+    outgoing: &OutgoingMessage,
+    session: &Session,
+    enclosed: MessageParts,
+) -> Envelope {
     let message = match &outgoing.body {
-        Body::KernelInfo => {
+        OutgoingContent::KernelInfo => {
             let probe = enclosed.probe;
             EngineRequest::KernelInfo { probe }.encode()
         }
-        Body::Control(request) => request.clone().encode(),
-        Body::Work {
+        OutgoingContent::Control(request) => request.clone().encode(),
+        OutgoingContent::Work {
             work,
             by_path,
             buffers,
@@ -250,16 +254,16 @@ fn with_others(msg_id: &MsgId, call: Call, others: &[(MsgId, Payload)]) -> Engin
 }
 
 /// The description of a call whose arguments travel that way.
-fn routed(mut metadata: CallMetadata, data: Option<&Route>) -> CallMetadata {
+fn routed(mut metadata: CallMetadata, data: Option<&ArgumentRoute>) -> CallMetadata {
     match data {
-        Some(Route::Carry) => {
+        Some(ArgumentRoute::Carry) => {
             metadata.keep = true;
             // It ends with its `idle`, before which it says where they are.
             metadata.quiet = false;
         }
         // What the arguments refer to is there, not here.
-        Some(Route::There { host, .. }) => metadata.host.clone_from(host),
-        Some(Route::Hold) | None => {}
+        Some(ArgumentRoute::There { host, .. }) => metadata.host.clone_from(host),
+        Some(ArgumentRoute::Hold) | None => {}
     }
     metadata
 }
@@ -341,7 +345,7 @@ mod tests {
         let count = Some(3);
         assert_eq!(
             ok.answer,
-            Answer::Ok {
+            ReplyContent::Ok {
                 execution_count: count,
                 value: None
             }
@@ -356,7 +360,7 @@ mod tests {
             json!({"engine": "uuid", "status": "error",
                 "engine_info": {"engine_uuid": "uuid", "engine_id": 1}}),
         );
-        assert!(raised.by_engine && matches!(raised.answer, Answer::Failed(_)));
+        assert!(raised.by_engine && matches!(raised.answer, ReplyContent::Failed(_)));
 
         // Made by a stock scheduler for an engine that died.
         let died = answer(
@@ -365,7 +369,7 @@ mod tests {
             json!({"engine": "another", "status": "error"}),
         );
         assert!(!died.by_engine && died.completed.is_none());
-        let Answer::Failed(failure) = died.answer else {
+        let ReplyContent::Failed(failure) = died.answer else {
             panic!("not a failure");
         };
         assert_eq!(
@@ -374,14 +378,14 @@ mod tests {
         );
 
         let aborted = answer(json!({"status": "aborted"}), json!({"engine": "uuid"}));
-        assert_eq!(aborted.answer, Answer::Aborted);
+        assert_eq!(aborted.answer, ReplyContent::Aborted);
         let refused = answer(
             json!({"status": "error", "ename": "x", "evalue": "", "traceback": []}),
             json!({"engine": "uuid", "phalanx": {"reason": {"kind": "state_mismatch"}, "state": "s"}}),
         );
         assert_eq!(
             refused.answer,
-            Answer::Refused(RefusalReason::StateMismatch)
+            ReplyContent::Refused(RefusalReason::StateMismatch)
         );
     }
 
@@ -460,9 +464,9 @@ mod tests {
         let Some(Event::Batch(both)) = lose(&both) else {
             panic!("no replies");
         };
-        assert!(matches!(both[0].answer, Answer::Ok { .. }));
+        assert!(matches!(both[0].answer, ReplyContent::Ok { .. }));
         for lost in [&single.answer, &both[1].answer] {
-            let Answer::Failed(failure) = lost else {
+            let ReplyContent::Failed(failure) = lost else {
                 panic!("{lost:?}");
             };
             assert_eq!(failure.ename, "EngineError");

@@ -2,7 +2,7 @@
 
 use super::retention::{Retained, Retention};
 use phalanx_client::render::Labels;
-use phalanx_client::{AsyncResult, Part, Selection};
+use phalanx_client::{AsyncResult, SelectedTasks, TaskSelection};
 use phalanx_protocol::host::{Progress, TaskRange};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use phalanx_sys::heap;
@@ -33,7 +33,7 @@ pub struct Chosen {
     /// The AsyncResult of each part.
     ids: Vec<AsyncResultId>,
     /// The tasks and their records.
-    pub tasks: Selection,
+    pub tasks: TaskSelection,
     /// The labels of their outputs.
     pub labels: Labels,
     /// The number of items of each task; empty if each is one.
@@ -54,11 +54,11 @@ impl From<&Held> for Chosen {
 impl Chosen {
     /// Some tasks of these.
     fn some(parts: Vec<(Held, Range<usize>)>) -> Self {
-        let part = |(held, tasks): &(Held, Range<usize>)| Part {
+        let part = |(held, tasks): &(Held, Range<usize>)| SelectedTasks {
             result: held.result.clone(),
             tasks: tasks.clone(),
         };
-        let tasks: Selection = parts.iter().map(part).collect();
+        let tasks: TaskSelection = parts.iter().map(part).collect();
         let mut sizes = Vec::new();
         if parts.iter().any(|(held, _)| !held.sizes.is_empty()) {
             for ((held, _), part) in parts.iter().zip(tasks.parts()) {

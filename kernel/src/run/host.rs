@@ -8,7 +8,7 @@ use crate::parallel::fanout::{self, wait_with_bar};
 use crate::parallel::functions;
 use crate::parallel::results::Chosen;
 use crate::report::Fault;
-use phalanx_client::Selection;
+use phalanx_client::TaskSelection;
 use phalanx_client::render::grouped;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{AsyncResultQuery, HostReply, HostRequest};
@@ -66,7 +66,7 @@ pub async fn serve(
 /// The outcomes of tasks; with `wait`, once all of them have ended.
 async fn awaited(
     context: &CellContext,
-    result: &Selection,
+    result: &TaskSelection,
     tasks: Range<usize>,
     wait: bool,
 ) -> (HostReply, Vec<Payload>) {
@@ -86,7 +86,7 @@ async fn awaited(
 }
 
 /// The outcomes of tasks, and their values.
-fn values(result: &Selection, tasks: Range<usize>) -> (HostReply, Vec<Payload>) {
+fn values(result: &TaskSelection, tasks: Range<usize>) -> (HostReply, Vec<Payload>) {
     let outcomes = result.outcomes(tasks);
     let mut raw = Vec::with_capacity(outcomes.len());
     let told = outcomes.into_iter().map(|outcome| {

@@ -11,8 +11,8 @@ mod text;
 pub use event::{TaskEvent, TaskEventKind};
 pub(crate) use log::OutputLog;
 pub use record::TaskOutcome;
-pub(crate) use record::{ResultRecord, TaskEnd, Update};
-pub use selection::{Part, Selection};
+pub(crate) use record::{ResultRecord, TaskEnd, TaskUpdate};
+pub use selection::{SelectedTasks, TaskSelection};
 pub(crate) use text::apply_carriage_returns;
 
 use crate::render::composite;
@@ -33,17 +33,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Every task ends in exactly one of completed, failed and aborted. A task's output may arrive
 /// after its end: [`wait`](Self::wait) and [`wait_for_output`](Self::wait_for_output) differ in that.
 #[derive(Clone)]
-pub struct AsyncResult(Arc<Shared>);
+pub struct AsyncResult(Arc<ResultShared>);
 
-struct Shared {
+struct ResultShared {
     id: AsyncResultId,
     len: usize,
     requests: Requests,
-    state: Mutex<State>,
+    state: Mutex<ResultState>,
     counts: watch::Sender<Counts>,
 }
 
-struct State {
+struct ResultState {
     record: ResultRecord,
     /// Unbounded: a subscriber that stops reading must not stop the others. What is sent here has
     /// passed the limits on what an engine may publish.
@@ -106,11 +106,11 @@ impl AsyncResult {
     }
 
     fn of(id: AsyncResultId, record: ResultRecord, requests: Requests) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(ResultShared {
             id,
             len: record.len(),
             requests,
-            state: Mutex::new(State {
+            state: Mutex::new(ResultState {
                 record,
                 subscribers: Vec::new(),
             }),
@@ -307,9 +307,9 @@ impl AsyncResult {
         }
     }
 
-    pub(crate) fn apply(&self, task: usize, update: Update) {
+    pub(crate) fn apply(&self, task: usize, update: TaskUpdate) {
         let mut state = self.state();
-        let State {
+        let ResultState {
             record,
             subscribers,
         } = &mut *state;
@@ -369,8 +369,8 @@ impl AsyncResult {
             received: Utc::now(),
             state: None,
         };
-        self.apply(task, Update::Ended(Box::new(end)));
-        self.apply(task, Update::OutputDone);
+        self.apply(task, TaskUpdate::Ended(Box::new(end)));
+        self.apply(task, TaskUpdate::OutputDone);
     }
 
     async fn wait_until(&self, timeout: Option<Duration>, done: impl Fn(&Counts) -> bool) -> bool {
@@ -383,7 +383,7 @@ impl AsyncResult {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ResultState> {
         // The record is consistent after every statement, so a panicked holder changes nothing.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -17,7 +17,7 @@ const BESIDE: usize = size_of::<usize>();
 
 /// A change to one task.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Update {
+pub(crate) enum TaskUpdate {
     /// It was sent, for the first time or again, under this id.
     Sent {
         msg_id: MsgId,
@@ -241,7 +241,7 @@ impl ResultRecord {
     }
 
     /// Applies a change; the event it makes for subscribers, if any.
-    pub fn apply(&mut self, index: usize, update: Update) -> Option<TaskEvent> {
+    pub fn apply(&mut self, index: usize, update: TaskUpdate) -> Option<TaskEvent> {
         let task = self.tasks.get_mut(index)?;
         let (pending, settled) = (task.end.is_none(), task.settled());
         let detailed = task.details.is_some();
@@ -421,8 +421,8 @@ mod tests {
         ResultRecord::new("%px".to_owned(), &tasks, at(0))
     }
 
-    fn end(started: i64, completed: i64, failure: Option<RemoteFailure>) -> Update {
-        Update::Ended(Box::new(TaskEnd {
+    fn end(started: i64, completed: i64, failure: Option<RemoteFailure>) -> TaskUpdate {
+        TaskUpdate::Ended(Box::new(TaskEnd {
             status: if failure.is_some() {
                 TaskStatus::Error
             } else {
@@ -481,7 +481,7 @@ mod tests {
         record.apply(0, end(0, 1, None));
         record.apply(
             0,
-            Update::Result {
+            TaskUpdate::Result {
                 data: MimeBundle::plain("42"),
                 execution_count: 3,
             },
@@ -493,7 +493,7 @@ mod tests {
         let reply: ExecuteReply = serde_json::from_slice(json).unwrap();
         assert_eq!(format!("{reply:?}"), "<ExecuteReply[3]: 42>");
         assert_eq!((record.ended(), record.settled()), (1, 0));
-        record.apply(0, Update::OutputDone);
+        record.apply(0, TaskUpdate::OutputDone);
         assert_eq!(record.settled(), 1);
     }
 
@@ -501,16 +501,16 @@ mod tests {
     fn a_late_subscriber_sees_what_an_early_one_saw() {
         let mut record = record();
         let updates = [
-            Update::Input {
+            TaskUpdate::Input {
                 code: "x".to_owned(),
                 execution_count: 3,
             },
-            Update::Output(Output::Stream {
+            TaskUpdate::Output(Output::Stream {
                 name: StreamName::Stdout,
                 text: "hé\n".to_owned(),
             }),
             end(0, 1, Some(failure("Panic"))),
-            Update::OutputDone,
+            TaskUpdate::OutputDone,
         ];
         let live: Vec<_> = updates
             .into_iter()

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 /// Tasks of one AsyncResult that follow each other.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct SelectedTasks {
     /// The AsyncResult.
     pub result: AsyncResult,
     /// The range of its tasks.
@@ -26,26 +26,26 @@ pub struct Part {
 
 /// Parts as one: their tasks are counted from 0, part by part.
 #[derive(Clone, Debug)]
-pub struct Selection {
-    parts: Vec<Part>,
+pub struct TaskSelection {
+    parts: Vec<SelectedTasks>,
 }
 
-impl From<AsyncResult> for Selection {
+impl From<AsyncResult> for TaskSelection {
     fn from(result: AsyncResult) -> Self {
         let tasks = 0..result.len();
         Self {
-            parts: vec![Part { result, tasks }],
+            parts: vec![SelectedTasks { result, tasks }],
         }
     }
 }
 
-impl FromIterator<Part> for Selection {
+impl FromIterator<SelectedTasks> for TaskSelection {
     /// Leaves out ranges beyond an AsyncResult's tasks.
-    fn from_iter<I: IntoIterator<Item = Part>>(parts: I) -> Self {
-        let within = |part: Part| {
+    fn from_iter<I: IntoIterator<Item = SelectedTasks>>(parts: I) -> Self {
+        let within = |part: SelectedTasks| {
             let to = part.tasks.end.min(part.result.len());
             let from = part.tasks.start.min(to);
-            Part {
+            SelectedTasks {
                 tasks: from..to,
                 ..part
             }
@@ -56,7 +56,7 @@ impl FromIterator<Part> for Selection {
     }
 }
 
-impl Selection {
+impl TaskSelection {
     /// The name of what was run, by the first of them.
     pub fn name(&self) -> String {
         let first = self.parts.first();
@@ -64,7 +64,7 @@ impl Selection {
     }
 
     /// The parts.
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[SelectedTasks] {
         &self.parts
     }
 
@@ -106,7 +106,7 @@ impl Selection {
 
     /// Everything known now, without waiting.
     pub fn snapshot(&self) -> AsyncResultSnapshot {
-        let tasks = |part: &Part| part.result.state().record.snapshots(&part.tasks);
+        let tasks = |part: &SelectedTasks| part.result.state().record.snapshots(&part.tasks);
         AsyncResultSnapshot {
             name: self.name(),
             tasks: self.parts.iter().flat_map(tasks).collect(),
@@ -221,7 +221,7 @@ impl Selection {
     }
 
     /// The parts, each with the number of its first task.
-    fn numbered(&self) -> impl Iterator<Item = (&Part, usize)> {
+    fn numbered(&self) -> impl Iterator<Item = (&SelectedTasks, usize)> {
         self.parts.iter().scan(0, |first, part| {
             let here = *first;
             *first += part.tasks.len();
@@ -241,7 +241,7 @@ impl Selection {
     }
 
     fn times(&self) -> TaskTimes {
-        let times = |part: &Part| part.result.state().record.times(&part.tasks);
+        let times = |part: &SelectedTasks| part.result.state().record.times(&part.tasks);
         let all = self.parts.iter().map(times);
         all.fold(TaskTimes::default(), TaskTimes::and)
     }
@@ -292,7 +292,7 @@ impl Selection {
 }
 
 /// Those of the tasks that are this part's, whose first one is `first`, as its result counts them.
-fn within_part(part: &Part, first: usize, tasks: &Range<usize>) -> Range<usize> {
+fn within_part(part: &SelectedTasks, first: usize, tasks: &Range<usize>) -> Range<usize> {
     let from = tasks.start.saturating_sub(first).min(part.tasks.len());
     let to = tasks.end.saturating_sub(first).min(part.tasks.len());
     part.tasks.start + from..part.tasks.start + to.max(from)
@@ -311,7 +311,7 @@ async fn within(limit: Option<Duration>, wait: impl Future<Output = ()>) -> bool
 
 #[cfg(test)]
 mod tests {
-    use super::super::{TaskEnd, Update};
+    use super::super::{TaskEnd, TaskUpdate};
     use super::*;
     use crate::request::Request;
     use chrono::{DateTime, TimeDelta};
@@ -333,12 +333,12 @@ mod tests {
             let (id, uuid) = (EngineId(task as u32), EngineUuid::new("x"));
             result.apply(
                 task,
-                Update::Placed {
+                TaskUpdate::Placed {
                     id,
                     uuid: uuid.clone(),
                 },
             );
-            let sent = Update::Sent {
+            let sent = TaskUpdate::Sent {
                 msg_id: MsgId::new(format!("{id}-{task}")),
                 engine_uuid: Some(uuid),
                 at: at(task as i64),
@@ -350,7 +350,7 @@ mod tests {
 
     fn end(result: &AsyncResult, task: usize, received: i64) {
         reply(result, task, received);
-        result.apply(task, Update::OutputDone);
+        result.apply(task, TaskUpdate::OutputDone);
     }
 
     fn reply(result: &AsyncResult, task: usize, received: i64) {
@@ -364,11 +364,11 @@ mod tests {
             received: at(received),
             state: None,
         };
-        result.apply(task, Update::Ended(Box::new(end)));
+        result.apply(task, TaskUpdate::Ended(Box::new(end)));
     }
 
-    fn select(parts: &[(&AsyncResult, Range<usize>)]) -> Selection {
-        let part = |(result, tasks): &(&AsyncResult, Range<usize>)| Part {
+    fn select(parts: &[(&AsyncResult, Range<usize>)]) -> TaskSelection {
+        let part = |(result, tasks): &(&AsyncResult, Range<usize>)| SelectedTasks {
             result: AsyncResult::clone(result),
             tasks: tasks.clone(),
         };
@@ -467,7 +467,7 @@ mod tests {
         });
         let early = timeout(Duration::from_millis(20), &mut waiting).await;
         assert!(early.is_err(), "nothing that the cell has shown was here");
-        cells.apply(0, Update::OutputDone);
+        cells.apply(0, TaskUpdate::OutputDone);
         waiting.await.unwrap();
     }
 

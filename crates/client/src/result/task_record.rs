@@ -3,7 +3,7 @@
 use super::compact::{CompactId, CompactValue, Prefix};
 use super::event::TaskEventKind;
 use super::log::OutputLog;
-use super::record::{TaskEnd, TaskOutcome, Update};
+use super::record::{TaskEnd, TaskOutcome, TaskUpdate};
 use crate::task::EngineTask;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
@@ -99,9 +99,13 @@ impl TaskRecord {
         self.details.get_or_insert_default()
     }
 
-    pub(super) fn apply(&mut self, update: Update, prefix: &mut Prefix) -> Option<TaskEventKind> {
+    pub(super) fn apply(
+        &mut self,
+        update: TaskUpdate,
+        prefix: &mut Prefix,
+    ) -> Option<TaskEventKind> {
         match update {
-            Update::Sent {
+            TaskUpdate::Sent {
                 msg_id,
                 engine_uuid,
                 at,
@@ -112,16 +116,16 @@ impl TaskRecord {
                 self.engine_uuid = engine_uuid.or(self.engine_uuid.take());
                 None
             }
-            Update::Known { msg_id } => {
+            TaskUpdate::Known { msg_id } => {
                 self.msg_id = Some(CompactId::new(msg_id, prefix));
                 None
             }
-            Update::Placed { id, uuid } => {
+            TaskUpdate::Placed { id, uuid } => {
                 self.engine = Some(id);
                 self.engine_uuid = Some(uuid);
                 None
             }
-            Update::Input {
+            TaskUpdate::Input {
                 code,
                 execution_count,
             } => {
@@ -129,15 +133,15 @@ impl TaskRecord {
                 self.execution_count = Some(execution_count);
                 Some(TaskEventKind::Started { execution_count })
             }
-            Update::Output(Output::Data(data)) => {
+            TaskUpdate::Output(Output::Data(data)) => {
                 self.details().data.extend(data);
                 None
             }
-            Update::Output(output) => {
+            TaskUpdate::Output(output) => {
                 self.details().log.push(output.clone());
                 Some(TaskEventKind::Output(output))
             }
-            Update::Result {
+            TaskUpdate::Result {
                 data,
                 execution_count,
             } => {
@@ -147,12 +151,12 @@ impl TaskRecord {
                 details.log.push(Output::Result(data.clone()));
                 Some(TaskEventKind::Output(Output::Result(data)))
             }
-            Update::Error(failure) => {
+            TaskUpdate::Error(failure) => {
                 self.details().error = Some(failure);
                 None
             }
-            Update::Ended(end) => self.end(*end),
-            Update::OutputDone => {
+            TaskUpdate::Ended(end) => self.end(*end),
+            TaskUpdate::OutputDone => {
                 if self.output_done {
                     return None;
                 }

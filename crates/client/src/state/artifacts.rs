@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// The way a cell's artifacts travel to its engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Plan {
+pub(crate) enum ArtifactPlan {
     /// The engine shares this machine's files: send the paths.
     Paths,
     /// Send these as buffers, by position; the engine's machine has the others.
@@ -17,7 +17,7 @@ pub(crate) enum Plan {
 
 /// A cache of artifacts that one or several engines use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Cache {
+pub(crate) enum ArtifactCache {
     /// That of a machine.
     Host(String),
     /// An engine that turned out not to share its host's.
@@ -25,20 +25,20 @@ pub(crate) enum Cache {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Presence {
+enum ArtifactPresence {
     Present,
     Travelling(MsgId),
 }
 
 /// The artifacts of every machine.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct ArtifactCaches {
     host: String,
-    caches: HashMap<Cache, HashMap<ArtifactHash, Presence>>,
-    alone: HashMap<EngineUuid, Cache>,
+    caches: HashMap<ArtifactCache, HashMap<ArtifactHash, ArtifactPresence>>,
+    alone: HashMap<EngineUuid, ArtifactCache>,
 }
 
-impl Ledger {
+impl ArtifactCaches {
     /// `host` is the name of this machine, as engines name theirs.
     pub fn new(host: String) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Ledger {
         let cache = self.cache(engine, &handshake.host);
         let known = self.caches.entry(cache).or_default();
         for artifact in &handshake.artifacts {
-            known.insert(artifact.clone(), Presence::Present);
+            known.insert(artifact.clone(), ArtifactPresence::Present);
         }
     }
 
@@ -64,15 +64,16 @@ impl Ledger {
         host: &str,
         msg_id: &MsgId,
         artifacts: &[ArtifactHash],
-    ) -> Plan {
+    ) -> ArtifactPlan {
         let cache = self.cache(engine, host);
-        if cache == Cache::Host(self.host.clone()) {
-            return Plan::Paths;
+        if cache == ArtifactCache::Host(self.host.clone()) {
+            return ArtifactPlan::Paths;
         }
         let known = self.caches.entry(cache).or_default();
-        let travelling = |artifact| matches!(known.get(artifact), Some(Presence::Travelling(_)));
+        let travelling =
+            |artifact| matches!(known.get(artifact), Some(ArtifactPresence::Travelling(_)));
         if artifacts.iter().any(travelling) {
-            return Plan::Hold;
+            return ArtifactPlan::Hold;
         }
         let missing: Vec<_> = (0..artifacts.len())
             .filter(|&index| !known.contains_key(&artifacts[index]))
@@ -80,16 +81,16 @@ impl Ledger {
         for &index in &missing {
             known.insert(
                 artifacts[index].clone(),
-                Presence::Travelling(msg_id.clone()),
+                ArtifactPresence::Travelling(msg_id.clone()),
             );
         }
-        Plan::Buffers(missing)
+        ArtifactPlan::Buffers(missing)
     }
 
     /// The engine says that it lacks these, whatever was believed: it is served on its own from
     /// now on, since it neither reads this machine's files nor its host's cache.
     pub fn lacks(&mut self, engine: &EngineUuid, artifacts: &[ArtifactHash]) {
-        let cache = Cache::Engine(engine.clone());
+        let cache = ArtifactCache::Engine(engine.clone());
         self.alone.insert(engine.clone(), cache.clone());
         let known = self.caches.entry(cache).or_default();
         for artifact in artifacts {
@@ -101,8 +102,8 @@ impl Ledger {
     pub fn arrived(&mut self, msg_id: &MsgId) -> bool {
         let mut any = false;
         for presence in self.caches.values_mut().flat_map(HashMap::values_mut) {
-            if *presence == Presence::Travelling(msg_id.clone()) {
-                *presence = Presence::Present;
+            if *presence == ArtifactPresence::Travelling(msg_id.clone()) {
+                *presence = ArtifactPresence::Present;
                 any = true;
             }
         }
@@ -112,7 +113,7 @@ impl Ledger {
     /// Records that a message's artifacts may be lost; returns true if it carried any.
     pub fn lost(&mut self, msg_id: &MsgId) -> bool {
         let mut any = false;
-        let travelling = Presence::Travelling(msg_id.clone());
+        let travelling = ArtifactPresence::Travelling(msg_id.clone());
         for known in self.caches.values_mut() {
             let before = known.len();
             known.retain(|_, presence| *presence != travelling);
@@ -129,16 +130,16 @@ impl Ledger {
     }
 
     /// The cache of an engine on `host`, unless it reads the files of this machine.
-    pub fn far(&self, engine: &EngineUuid, host: &str) -> Option<Cache> {
+    pub fn far(&self, engine: &EngineUuid, host: &str) -> Option<ArtifactCache> {
         let cache = self.cache(engine, host);
-        (cache != Cache::Host(self.host.clone())).then_some(cache)
+        (cache != ArtifactCache::Host(self.host.clone())).then_some(cache)
     }
 
-    fn cache(&self, engine: &EngineUuid, host: &str) -> Cache {
+    fn cache(&self, engine: &EngineUuid, host: &str) -> ArtifactCache {
         self.alone
             .get(engine)
             .cloned()
-            .unwrap_or_else(|| Cache::Host(host.to_owned()))
+            .unwrap_or_else(|| ArtifactCache::Host(host.to_owned()))
     }
 }
 
@@ -160,62 +161,62 @@ mod tests {
 
     #[test]
     fn engines_of_this_machine_are_told_paths() {
-        let mut ledger = Ledger::new("here".to_owned());
+        let mut ledger = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["std", "cell"]);
         let plan = ledger.plan(&engine("a"), "here", &msg("1"), &cell);
-        assert_eq!(plan, Plan::Paths);
+        assert_eq!(plan, ArtifactPlan::Paths);
         // A container with this machine's name sees other files.
         ledger.lacks(&engine("a"), &cell);
         let plan = ledger.plan(&engine("a"), "here", &msg("2"), &cell);
-        assert_eq!(plan, Plan::Buffers(vec![0, 1]));
+        assert_eq!(plan, ArtifactPlan::Buffers(vec![0, 1]));
         let plan = ledger.plan(&engine("b"), "here", &msg("3"), &cell);
-        assert_eq!(plan, Plan::Paths);
+        assert_eq!(plan, ArtifactPlan::Paths);
     }
 
     #[test]
     fn an_artifact_travels_to_a_machine_once() {
-        let mut ledger = Ledger::new("here".to_owned());
+        let mut ledger = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["std", "cell"]);
         let plan = ledger.plan(&engine("a"), "there", &msg("1"), &cell);
-        assert_eq!(plan, Plan::Buffers(vec![0, 1]));
+        assert_eq!(plan, ArtifactPlan::Buffers(vec![0, 1]));
         let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
-        assert_eq!(plan, Plan::Hold);
+        assert_eq!(plan, ArtifactPlan::Hold);
         assert!(ledger.arrived(&msg("1")));
         assert!(!ledger.arrived(&msg("1")));
         let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
-        assert_eq!(plan, Plan::Buffers(vec![]));
+        assert_eq!(plan, ArtifactPlan::Buffers(vec![]));
         let plan = ledger.plan(&engine("b"), "there", &msg("3"), &hashes(&["std", "next"]));
-        assert_eq!(plan, Plan::Buffers(vec![1]));
+        assert_eq!(plan, ArtifactPlan::Buffers(vec![1]));
     }
 
     #[test]
     fn what_was_lost_on_the_way_travels_again() {
-        let mut ledger = Ledger::new("here".to_owned());
+        let mut ledger = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["cell"]);
         ledger.plan(&engine("a"), "there", &msg("1"), &cell);
         assert!(ledger.lost(&msg("1")));
         let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
-        assert_eq!(plan, Plan::Buffers(vec![0]));
+        assert_eq!(plan, ArtifactPlan::Buffers(vec![0]));
     }
 
     #[test]
     fn an_engine_with_a_cache_of_its_own_is_served_alone() {
-        let mut ledger = Ledger::new("here".to_owned());
+        let mut ledger = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["std", "cell"]);
         ledger.plan(&engine("a"), "there", &msg("1"), &cell);
         ledger.arrived(&msg("1"));
         ledger.lacks(&engine("b"), &cell);
         let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
-        assert_eq!(plan, Plan::Buffers(vec![0, 1]));
+        assert_eq!(plan, ArtifactPlan::Buffers(vec![0, 1]));
         let plan = ledger.plan(&engine("a"), "there", &msg("3"), &cell);
-        assert_eq!(plan, Plan::Buffers(vec![]));
+        assert_eq!(plan, ArtifactPlan::Buffers(vec![]));
         ledger.left(&engine("b"));
         assert!(ledger.alone.is_empty() && ledger.caches.len() == 1);
     }
 
     #[test]
     fn what_an_engine_has_when_it_joins_need_not_travel() {
-        let mut ledger = Ledger::new("here".to_owned());
+        let mut ledger = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["std", "cell"]);
         let handshake = EngineHandshake {
             version: String::new(),
@@ -228,6 +229,6 @@ mod tests {
         };
         ledger.joined(&engine("a"), &handshake);
         let plan = ledger.plan(&engine("a"), "there", &msg("1"), &cell);
-        assert_eq!(plan, Plan::Buffers(vec![1]));
+        assert_eq!(plan, ArtifactPlan::Buffers(vec![1]));
     }
 }

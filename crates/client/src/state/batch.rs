@@ -1,7 +1,7 @@
 //! Small tasks for the scheduler, sent in one message.
 
 use super::Command;
-use super::message::{Body, Outgoing};
+use super::message::{OutgoingContent, OutgoingMessage};
 use crate::task::EngineTask;
 use phalanx_protocol::payload::Payload;
 
@@ -35,18 +35,18 @@ pub(super) fn gather(commands: Vec<Command>) -> Vec<Command> {
 }
 
 /// Joins a message to another; returns it if it cannot.
-fn ride(first: Option<&mut Outgoing>, outgoing: Outgoing) -> Option<Outgoing> {
+fn ride(first: Option<&mut OutgoingMessage>, outgoing: OutgoingMessage) -> Option<OutgoingMessage> {
     let Some(first) = first else {
         return Some(outgoing);
     };
     let (
-        Body::Work {
+        OutgoingContent::Work {
             work: ours,
             buffers,
             more,
             ..
         },
-        Body::Work {
+        OutgoingContent::Work {
             work: theirs,
             buffers: artifacts,
             ..

@@ -4,7 +4,7 @@
 //! One engine is sent them, keeps them and says where; the others are told that. Once no task needs
 //! them any more, it is told so.
 
-use super::artifacts::Cache;
+use super::artifacts::ArtifactCache;
 use crate::request::TaskKey;
 use phalanx_protocol::id::EngineUuid;
 use phalanx_protocol::payload::Segment;
@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 /// The way large arguments travel to an engine of another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
+pub(crate) enum ArgumentRoute {
     /// With its message, to be kept for other engines of the machine.
     Carry,
     /// An engine of that machine has them there.
@@ -27,17 +27,17 @@ pub(crate) enum Route {
 }
 
 /// Arguments as a machine, or an engine by itself, is to have them.
-type Place = (Cache, Segment);
+type CacheOwner = (ArtifactCache, Segment);
 
 #[derive(Debug)]
-struct Deposit {
-    presence: Presence,
+struct CachedArgument {
+    presence: ArgumentPresence,
     /// The tasks that have not ended, held ones too.
     users: HashSet<TaskKey>,
 }
 
 #[derive(Debug)]
-enum Presence {
+enum ArgumentPresence {
     /// With the message of this task.
     Travelling(TaskKey),
     /// This engine keeps them.
@@ -46,7 +46,7 @@ enum Presence {
 
 /// The arguments that are freed by the end of tasks.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Freed {
+pub(crate) struct FreedArguments {
     /// These engines need not keep these any more.
     pub taken: Vec<(EngineUuid, Segment)>,
     /// True if tasks that wait have to be sent some other way.
@@ -55,23 +55,29 @@ pub(crate) struct Freed {
 
 /// The large arguments on every machine.
 #[derive(Debug, Default)]
-pub(crate) struct Deposits(HashMap<Place, Deposit>);
+pub(crate) struct ArgumentCache(HashMap<CacheOwner, CachedArgument>);
 
-impl Deposits {
+impl ArgumentCache {
     /// Returns true if nothing is kept anywhere, or on its way.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Decides how arguments get to an engine.
-    pub fn plan(&mut self, cache: &Cache, host: &str, args: &Segment, key: TaskKey) -> Route {
+    pub fn plan(
+        &mut self,
+        cache: &ArtifactCache,
+        host: &str,
+        args: &Segment,
+        key: TaskKey,
+    ) -> ArgumentRoute {
         let Some(deposit) = self.0.get_mut(&(cache.clone(), args.clone())) else {
-            return Route::Carry;
+            return ArgumentRoute::Carry;
         };
         deposit.users.insert(key);
         match &deposit.presence {
-            Presence::Travelling(_) => Route::Hold,
-            Presence::There(_, reference) => Route::There {
+            ArgumentPresence::Travelling(_) => ArgumentRoute::Hold,
+            ArgumentPresence::There(_, reference) => ArgumentRoute::There {
                 host: host.to_owned(),
                 reference: reference.clone(),
             },
@@ -79,9 +85,9 @@ impl Deposits {
     }
 
     /// A task's message carries them.
-    pub fn carried(&mut self, cache: Cache, args: Segment, key: TaskKey) {
-        let deposit = Deposit {
-            presence: Presence::Travelling(key),
+    pub fn carried(&mut self, cache: ArtifactCache, args: Segment, key: TaskKey) {
+        let deposit = CachedArgument {
+            presence: ArgumentPresence::Travelling(key),
             users: HashSet::from([key]),
         };
         self.0.insert((cache, args), deposit);
@@ -89,10 +95,10 @@ impl Deposits {
 
     /// An engine keeps what a task's message has carried to it; whether somebody wants that.
     pub fn kept(&mut self, key: TaskKey, engine: &EngineUuid, reference: &Segment) -> bool {
-        let travelling = |deposit: &&mut Deposit| matches!(deposit.presence, Presence::Travelling(carrier) if carrier == key);
+        let travelling = |deposit: &&mut CachedArgument| matches!(deposit.presence, ArgumentPresence::Travelling(carrier) if carrier == key);
         match self.0.values_mut().find(travelling) {
             Some(deposit) => {
-                deposit.presence = Presence::There(engine.clone(), reference.clone());
+                deposit.presence = ArgumentPresence::There(engine.clone(), reference.clone());
                 true
             }
             None => false,
@@ -100,16 +106,16 @@ impl Deposits {
     }
 
     /// All of a task is here, or it could not be sent.
-    pub fn ended(&mut self, key: TaskKey) -> Freed {
-        let mut freed = Freed::default();
+    pub fn ended(&mut self, key: TaskKey) -> FreedArguments {
+        let mut freed = FreedArguments::default();
         self.0.retain(|_, deposit| {
             deposit.users.remove(&key);
             match &deposit.presence {
-                Presence::Travelling(carrier) if *carrier == key => {
+                ArgumentPresence::Travelling(carrier) if *carrier == key => {
                     freed.lost = true;
                     false
                 }
-                Presence::There(engine, reference) if deposit.users.is_empty() => {
+                ArgumentPresence::There(engine, reference) if deposit.users.is_empty() => {
                     freed.taken.push((engine.clone(), reference.clone()));
                     false
                 }
@@ -121,7 +127,7 @@ impl Deposits {
 
     /// An engine is gone, with what it kept.
     pub fn left(&mut self, engine: &EngineUuid) {
-        let gone = |deposit: &Deposit| matches!(&deposit.presence, Presence::There(keeper, _) if keeper == engine);
+        let gone = |deposit: &CachedArgument| matches!(&deposit.presence, ArgumentPresence::There(keeper, _) if keeper == engine);
         self.0.retain(|_, deposit| !gone(deposit));
     }
 }

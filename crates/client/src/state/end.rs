@@ -10,7 +10,7 @@ use phalanx_protocol::payload::Payload;
 
 /// The end of a task, before it is recorded.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum End {
+pub(super) enum UnrecordedEnd {
     Ok {
         execution_count: Option<u32>,
         value: Option<Payload>,
@@ -19,7 +19,7 @@ pub(super) enum End {
     Aborted,
 }
 
-impl End {
+impl UnrecordedEnd {
     /// As it is recorded: a failure that does not say where it happened is that of `engine`.
     pub fn record(
         self,

@@ -23,7 +23,7 @@ const DEPARTED: usize = 256;
 
 /// The action that greeting an engine requires.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Greeting {
+pub(crate) enum HandshakeAction {
     /// Ask this engine under this id.
     Ask(EngineUuid, MsgId),
     /// It is there, or more is known of it.
@@ -33,7 +33,7 @@ pub(crate) enum Greeting {
 /// The engines the controller has announced.
 #[derive(Debug, Default)]
 pub(crate) struct Engines {
-    by_id: BTreeMap<EngineId, Entry>,
+    by_id: BTreeMap<EngineId, EngineEntry>,
     asked: HashMap<MsgId, EngineId>,
     /// Those that left last, the oldest first: errors of their tasks may come later.
     departed: VecDeque<(EngineUuid, EngineId)>,
@@ -42,7 +42,7 @@ pub(crate) struct Engines {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct EngineEntry {
     uuid: EngineUuid,
     kind: EngineKind,
     replied: bool,
@@ -120,11 +120,11 @@ impl Engines {
         uuid: EngineUuid,
         now: Instant,
         next_id: &mut impl FnMut() -> MsgId,
-    ) -> Option<Greeting> {
+    ) -> Option<HandshakeAction> {
         if self.by_id.get(&id).is_some_and(|entry| entry.uuid == uuid) {
             return None;
         }
-        let entry = Entry {
+        let entry = EngineEntry {
             uuid,
             kind: EngineKind::Foreign,
             replied: false,
@@ -167,7 +167,7 @@ impl Engines {
     }
 
     /// An engine answered.
-    pub fn replied(&mut self, msg_id: &MsgId, kind: EngineKind) -> Option<Greeting> {
+    pub fn replied(&mut self, msg_id: &MsgId, kind: EngineKind) -> Option<HandshakeAction> {
         let id = *self.asked.get(msg_id)?;
         let entry = self.by_id.get_mut(&id)?;
         let news = !entry.replied;
@@ -177,13 +177,13 @@ impl Engines {
         if entry.joined {
             self.asked.retain(|_, asked| *asked != id);
             let engine = self.by_id.get(&id)?.engine(id);
-            return news.then_some(Greeting::Joined(engine));
+            return news.then_some(HandshakeAction::Joined(engine));
         }
         self.join(id)
     }
 
     /// The `idle` of a question came over iopub.
-    pub fn heard(&mut self, msg_id: &MsgId) -> Option<Greeting> {
+    pub fn heard(&mut self, msg_id: &MsgId) -> Option<HandshakeAction> {
         let id = *self.asked.get(msg_id)?;
         self.by_id.get_mut(&id)?.heard = true;
         self.join(id)
@@ -195,7 +195,11 @@ impl Engines {
     }
 
     /// Asks again those whose time has come.
-    pub fn tick(&mut self, now: Instant, next_id: &mut impl FnMut() -> MsgId) -> Vec<Greeting> {
+    pub fn tick(
+        &mut self,
+        now: Instant,
+        next_id: &mut impl FnMut() -> MsgId,
+    ) -> Vec<HandshakeAction> {
         let due: Vec<_> = self
             .by_id
             .iter()
@@ -212,22 +216,22 @@ impl Engines {
         id: EngineId,
         now: Instant,
         next_id: &mut impl FnMut() -> MsgId,
-    ) -> Option<Greeting> {
+    ) -> Option<HandshakeAction> {
         let entry = self.by_id.get_mut(&id)?;
         if entry.asked == GREETINGS {
             entry.joined = true;
             entry.ask_again = None;
             self.told = false;
-            return Some(Greeting::Joined(entry.engine(id)));
+            return Some(HandshakeAction::Joined(entry.engine(id)));
         }
         entry.ask_again = Some(now + GREETING_RETRY * 2u32.pow(entry.asked));
         entry.asked += 1;
         let msg_id = next_id();
         self.asked.insert(msg_id.clone(), id);
-        Some(Greeting::Ask(entry.uuid.clone(), msg_id))
+        Some(HandshakeAction::Ask(entry.uuid.clone(), msg_id))
     }
 
-    fn join(&mut self, id: EngineId) -> Option<Greeting> {
+    fn join(&mut self, id: EngineId) -> Option<HandshakeAction> {
         let entry = self.by_id.get_mut(&id)?;
         if entry.joined || !(entry.replied && entry.heard) {
             return None;
@@ -236,11 +240,11 @@ impl Engines {
         entry.ask_again = None;
         self.told = false;
         self.asked.retain(|_, asked| *asked != id);
-        Some(Greeting::Joined(self.by_id.get(&id)?.engine(id)))
+        Some(HandshakeAction::Joined(self.by_id.get(&id)?.engine(id)))
     }
 }
 
-impl Entry {
+impl EngineEntry {
     fn engine(&self, id: EngineId) -> Engine {
         Engine {
             id,
@@ -279,8 +283,8 @@ mod tests {
         EngineUuid::new("u")
     }
 
-    fn ask(id: &str) -> Option<Greeting> {
-        Some(Greeting::Ask(uuid(), MsgId::new(id)))
+    fn ask(id: &str) -> Option<HandshakeAction> {
+        Some(HandshakeAction::Ask(uuid(), MsgId::new(id)))
     }
 
     #[test]
@@ -303,7 +307,7 @@ mod tests {
                 ]
             };
             assert_eq!(answers[0], None);
-            assert!(matches!(&answers[1], Some(Greeting::Joined(e)) if e.id == EngineId(3)));
+            assert!(matches!(&answers[1], Some(HandshakeAction::Joined(e)) if e.id == EngineId(3)));
             assert_eq!(engines.joined().len(), 1);
             assert_eq!(engines.deadline(), None);
             assert!(engines.asked.is_empty());
@@ -328,10 +332,10 @@ mod tests {
         while let Some(at) = engines.deadline() {
             joined = engines.tick(at, &mut ids.next());
         }
-        assert!(matches!(&joined[..], [Greeting::Joined(_)]));
+        assert!(matches!(&joined[..], [HandshakeAction::Joined(_)]));
         assert_eq!(ids.0, GREETINGS);
         let late = engines.replied(&MsgId::new("1"), EngineKind::Foreign);
-        assert!(matches!(late, Some(Greeting::Joined(_))));
+        assert!(matches!(late, Some(HandshakeAction::Joined(_))));
         assert_eq!(engines.replied(&MsgId::new("2"), EngineKind::Foreign), None);
     }
 

@@ -1,6 +1,6 @@
 //! Messages as the state receives and sends them.
 
-use super::data::Route;
+use super::data::ArgumentRoute;
 use crate::task::EngineTask;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
@@ -22,12 +22,12 @@ pub(crate) struct Reply {
     pub state: Option<StateId>,
     /// True if nothing was published for it, so that no `idle` follows.
     pub settled: bool,
-    pub answer: Answer,
+    pub answer: ReplyContent,
 }
 
 /// The content of a reply.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Answer {
+pub(crate) enum ReplyContent {
     Ok {
         execution_count: Option<u32>,
         /// The value of a function.
@@ -43,23 +43,23 @@ pub(crate) enum Answer {
 
 /// A message to send to an engine.
 #[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
+pub(crate) struct OutgoingMessage {
     /// `None` for what the scheduler places.
     pub engine: Option<EngineUuid>,
     pub msg_id: MsgId,
-    pub body: Body,
+    pub body: OutgoingContent,
 }
 
 /// The content of a message to an engine.
 #[derive(Clone, Debug)]
-pub(crate) enum Body {
+pub(crate) enum OutgoingContent {
     /// Over mux, or to the scheduler: run this, with these of its artifacts (by position) as buffers.
     Work {
         work: Box<EngineTask>,
         by_path: bool,
         buffers: Vec<usize>,
         /// The way its arguments travel, if they are large and the engine is on another machine.
-        data: Option<Route>,
+        data: Option<ArgumentRoute>,
         /// The engines a scheduler may choose among; none means all.
         targets: Vec<EngineUuid>,
         /// Tasks that differ in their arguments alone, sent in the same message.
@@ -71,11 +71,11 @@ pub(crate) enum Body {
     Control(EngineRequest),
 }
 
-impl Outgoing {
+impl OutgoingMessage {
     /// The tasks it carries, or itself.
     pub fn ids(&self) -> impl Iterator<Item = &MsgId> {
         let more = match &self.body {
-            Body::Work { more, .. } => more.as_slice(),
+            OutgoingContent::Work { more, .. } => more.as_slice(),
             _ => &[],
         };
         std::iter::once(&self.msg_id).chain(more.iter().map(|(msg_id, _)| msg_id))

@@ -13,15 +13,15 @@ pub(crate) mod tests;
 use crate::engine::{ClientEvent, Engine};
 use crate::recovery::Recovered;
 use crate::request::TaskKey;
-use crate::result::Update;
+use crate::result::TaskUpdate;
 use crate::task::EngineTask;
 use crate::wire;
-use artifacts::{Ledger, Plan};
+use artifacts::{ArtifactCaches, ArtifactPlan};
 use chrono::{DateTime, Utc};
-use data::{Deposits, Route};
+use data::{ArgumentCache, ArgumentRoute};
 use end::failure;
-use engines::{Engines, Greeting};
-use message::{Answer, Body, Outgoing, Reply};
+use engines::{Engines, HandshakeAction};
+use message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::parallel::{
@@ -30,7 +30,7 @@ use phalanx_protocol::parallel::{
 use phalanx_protocol::payload::Segment;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
-use tasks::{Consequence, Sending, Tasks};
+use tasks::{ReplyAction, TaskRoute, Tasks};
 
 /// Time between two questions what has become of tasks whose replies may be lost.
 pub(crate) const RECOVERY_INTERVAL: Duration = Duration::from_secs(2);
@@ -108,9 +108,9 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Send this.
-    Send(Outgoing),
+    Send(OutgoingMessage),
     /// Something changed about a task.
-    Update(TaskKey, Update),
+    Update(TaskKey, TaskUpdate),
     /// Ask the submitter.
     Refuse {
         key: TaskKey,
@@ -139,9 +139,9 @@ pub(crate) struct State {
     session: String,
     sent: u64,
     engines: Engines,
-    ledger: Ledger,
+    ledger: ArtifactCaches,
     /// Large arguments on other machines.
-    data: Deposits,
+    data: ArgumentCache,
     tasks: Tasks,
     /// Questions on the control channel.
     asked: HashMap<MsgId, (EngineUuid, Ticket)>,
@@ -164,8 +164,8 @@ impl State {
             session,
             sent: 0,
             engines: Engines::default(),
-            ledger: Ledger::new(host),
-            data: Deposits::default(),
+            ledger: ArtifactCaches::new(host),
+            data: ArgumentCache::default(),
             tasks: Tasks::default(),
             asked: HashMap::new(),
             unreachable,
@@ -214,7 +214,7 @@ impl State {
         while !self.data.is_empty() && seen < commands.len() {
             let next = &commands[seen];
             seen += 1;
-            let Command::Update(key, Update::OutputDone) = next else {
+            let Command::Update(key, TaskUpdate::OutputDone) = next else {
                 continue;
             };
             let freed = self.data.ended(*key);
@@ -229,10 +229,10 @@ impl State {
 
     /// An engine need not keep this any more.
     fn taken(&mut self, engine: EngineUuid, reference: Segment, commands: &mut Vec<Command>) {
-        commands.push(Command::Send(Outgoing {
+        commands.push(Command::Send(OutgoingMessage {
             engine: Some(engine),
             msg_id: counter(&self.session, &mut self.sent)(),
-            body: Body::Control(EngineRequest::Taken(reference)),
+            body: OutgoingContent::Control(EngineRequest::Taken(reference)),
         }));
     }
 
@@ -361,19 +361,21 @@ impl State {
             .as_ref()
             .map(|(cache, args)| self.data.plan(cache, host, args, key));
         let plan = match data {
-            Some(Route::Hold) => Plan::Hold,
+            Some(ArgumentRoute::Hold) => ArtifactPlan::Hold,
             _ => self.ledger.plan(&engine.uuid, host, &msg_id, work.hashes()),
         };
-        if let (Some((cache, args)), Some(Route::Carry), Plan::Buffers(_)) = (far, &data, &plan) {
+        if let (Some((cache, args)), Some(ArgumentRoute::Carry), ArtifactPlan::Buffers(_)) =
+            (far, &data, &plan)
+        {
             self.data.carried(cache, args.clone(), key);
         }
         let (by_path, buffers, sent) = match plan {
-            Plan::Paths => (true, Vec::new(), true),
-            Plan::Buffers(buffers) => (false, buffers, true),
-            Plan::Hold => (false, Vec::new(), false),
+            ArtifactPlan::Paths => (true, Vec::new(), true),
+            ArtifactPlan::Buffers(buffers) => (false, buffers, true),
+            ArtifactPlan::Hold => (false, Vec::new(), false),
         };
         let uuid = engine.uuid;
-        let task = Sending {
+        let task = TaskRoute {
             key,
             uuid: Some(uuid.clone()),
             attempt,
@@ -383,16 +385,16 @@ impl State {
         if !sent {
             return;
         }
-        let update = Update::Sent {
+        let update = TaskUpdate::Sent {
             msg_id: msg_id.clone(),
             engine_uuid: Some(uuid.clone()),
             at: now.utc,
         };
         commands.push(Command::Update(key, update));
-        commands.push(Command::Send(Outgoing {
+        commands.push(Command::Send(OutgoingMessage {
             engine: Some(uuid),
             msg_id,
-            body: Body::Work {
+            body: OutgoingContent::Work {
                 work: Box::new(work),
                 by_path,
                 buffers,
@@ -443,24 +445,24 @@ impl State {
             self.refuse(msg_id, key, work, why, now, commands);
             return;
         }
-        let task = Sending {
+        let task = TaskRoute {
             key,
             uuid: None,
             attempt,
             sent: true,
         };
         self.tasks.begin(msg_id.clone(), task, work.clone());
-        let update = Update::Sent {
+        let update = TaskUpdate::Sent {
             msg_id: msg_id.clone(),
             engine_uuid: None,
             at: now.utc,
         };
         commands.push(Command::Update(key, update));
         let artifacts = work.artifacts().len();
-        commands.push(Command::Send(Outgoing {
+        commands.push(Command::Send(OutgoingMessage {
             engine: None,
             msg_id,
-            body: Body::Work {
+            body: OutgoingContent::Work {
                 work: Box::new(work),
                 by_path: true,
                 buffers: (0..artifacts).filter(|_| attempt > 0).collect(),
@@ -481,7 +483,7 @@ impl State {
         now: Now,
         commands: &mut Vec<Command>,
     ) {
-        let task = Sending {
+        let task = TaskRoute {
             key,
             uuid: None,
             attempt: 0,
@@ -552,10 +554,10 @@ impl State {
     ) {
         let msg_id = counter(&self.session, &mut self.sent)();
         self.asked.insert(msg_id.clone(), (engine.clone(), ticket));
-        commands.push(Command::Send(Outgoing {
+        commands.push(Command::Send(OutgoingMessage {
             engine: Some(engine),
             msg_id,
-            body: Body::Control(request),
+            body: OutgoingContent::Control(request),
         }));
     }
 
@@ -651,7 +653,7 @@ impl State {
     }
 
     fn replied(&mut self, mut reply: Reply, now: Now, commands: &mut Vec<Command>) {
-        if let Answer::Lineage(lineage) = &mut reply.answer
+        if let ReplyContent::Lineage(lineage) = &mut reply.answer
             && let Some((_, ticket)) = self.asked.get(&reply.parent)
             && let Some(lineage) = lineage.take()
         {
@@ -660,7 +662,7 @@ impl State {
         self.answered(&reply.parent, commands);
         if self.engines.is_greeting(&reply.parent) {
             let kind = match reply.answer {
-                Answer::KernelInfo(kind) => kind,
+                ReplyContent::KernelInfo(kind) => kind,
                 _ => EngineKind::Foreign,
             };
             let greeting = self.engines.replied(&reply.parent, kind);
@@ -675,7 +677,7 @@ impl State {
             self.ledger.lost(&parent)
         };
         let engine = self.known(reply.engine.clone());
-        if let Consequence::NeedArtifacts {
+        if let ReplyAction::NeedArtifacts {
             key,
             uuid,
             work,
@@ -755,15 +757,17 @@ impl State {
         self.engines.known(&uuid?)
     }
 
-    fn greet(&mut self, greeting: Option<Greeting>, commands: &mut Vec<Command>) {
+    fn greet(&mut self, greeting: Option<HandshakeAction>, commands: &mut Vec<Command>) {
         match greeting {
             None => {}
-            Some(Greeting::Ask(engine, msg_id)) => commands.push(Command::Send(Outgoing {
-                engine: Some(engine),
-                msg_id,
-                body: Body::KernelInfo,
-            })),
-            Some(Greeting::Joined(engine)) => {
+            Some(HandshakeAction::Ask(engine, msg_id)) => {
+                commands.push(Command::Send(OutgoingMessage {
+                    engine: Some(engine),
+                    msg_id,
+                    body: OutgoingContent::KernelInfo,
+                }))
+            }
+            Some(HandshakeAction::Joined(engine)) => {
                 if let Some(handshake) = engine.handshake() {
                     self.ledger.joined(&engine.uuid, handshake);
                 }

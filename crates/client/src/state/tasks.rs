@@ -1,13 +1,13 @@
 //! The tasks that are under way, each from its submission to its last output.
 //!
-//! A task ends in exactly one of completed, failed, aborted ([`Update::Ended`]); its output is
-//! complete at iopub `idle` ([`Update::OutputDone`]), which may come before or after the reply.
+//! A task ends in exactly one of completed, failed, aborted ([`TaskUpdate::Ended`]); its output is
+//! complete at iopub `idle` ([`TaskUpdate::OutputDone`]), which may come before or after the reply.
 
-use super::end::{End, failure};
-use super::message::{Answer, Reply};
+use super::end::{UnrecordedEnd, failure};
+use super::message::{Reply, ReplyContent};
 use super::{Command, Now};
 use crate::request::TaskKey;
-use crate::result::Update;
+use crate::result::TaskUpdate;
 use crate::task::EngineTask;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, StateId};
@@ -34,7 +34,7 @@ const MANY: usize = 50_000;
 /// The tasks under way.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    by_msg: HashMap<MsgId, Box<Task>, foldhash::fast::RandomState>,
+    by_msg: HashMap<MsgId, Box<SentTask>, foldhash::fast::RandomState>,
     /// The time at which each of those that wait for something is given up.
     deadlines: BTreeSet<(Instant, MsgId)>,
     /// Refused, and with whoever submitted them.
@@ -47,7 +47,7 @@ pub(crate) struct Tasks {
 
 /// The way a task is sent.
 #[derive(Debug)]
-pub(crate) struct Sending {
+pub(crate) struct TaskRoute {
     pub key: TaskKey,
     /// `None` while the scheduler has not said whom it chose.
     pub uuid: Option<EngineUuid>,
@@ -58,7 +58,7 @@ pub(crate) struct Sending {
 }
 
 #[derive(Debug)]
-struct Task {
+struct SentTask {
     key: TaskKey,
     engine: Option<EngineId>,
     uuid: Option<EngineUuid>,
@@ -73,7 +73,7 @@ struct Task {
 
 /// The action a reply requires beyond updates.
 #[derive(Debug)]
-pub(crate) enum Consequence {
+pub(crate) enum ReplyAction {
     None,
     /// Send the cell again, with these.
     NeedArtifacts {
@@ -87,9 +87,9 @@ pub(crate) enum Consequence {
 
 impl Tasks {
     /// Takes a task that is sent, or held back until its artifacts have travelled.
-    pub fn begin(&mut self, msg_id: MsgId, sending: Sending, work: EngineTask) {
+    pub fn begin(&mut self, msg_id: MsgId, sending: TaskRoute, work: EngineTask) {
         self.parked.remove(&sending.key);
-        let task = Task {
+        let task = SentTask {
             key: sending.key,
             engine: work.engine(),
             uuid: sending.uuid,
@@ -158,12 +158,12 @@ impl Tasks {
             }
         }
         for msg_id in ours {
-            self.end(&msg_id, End::Aborted, None, now, commands);
+            self.end(&msg_id, UnrecordedEnd::Aborted, None, now, commands);
             self.settle(&msg_id, commands);
         }
         for &key in keys {
             if self.parked.remove(&key) {
-                finish_parked(key, End::Aborted, now, commands);
+                finish_parked(key, UnrecordedEnd::Aborted, now, commands);
             }
         }
         asked.sort();
@@ -179,7 +179,7 @@ impl Tasks {
         commands: &mut Vec<Command>,
     ) {
         if self.parked.remove(&key) {
-            finish_parked(key, End::Failed(failure), now, commands);
+            finish_parked(key, UnrecordedEnd::Failed(failure), now, commands);
         }
     }
 
@@ -191,7 +191,7 @@ impl Tasks {
         now: Now,
         commands: &mut Vec<Command>,
     ) {
-        self.end(msg_id, End::Failed(failure), None, now, commands);
+        self.end(msg_id, UnrecordedEnd::Failed(failure), None, now, commands);
         self.settle(msg_id, commands);
     }
 
@@ -230,15 +230,15 @@ impl Tasks {
             EngineOutput::Input {
                 code,
                 execution_count,
-            } => Update::Input {
+            } => TaskUpdate::Input {
                 code,
                 execution_count,
             },
-            EngineOutput::Output(output) => Update::Output(output),
+            EngineOutput::Output(output) => TaskUpdate::Output(output),
             EngineOutput::Result {
                 data,
                 execution_count,
-            } => Update::Result {
+            } => TaskUpdate::Result {
                 data,
                 execution_count,
             },
@@ -246,7 +246,7 @@ impl Tasks {
                 let mut failure = RemoteFailure::from(error);
                 failure.engine = failure.engine.or(task.engine);
                 failure.msg_id.get_or_insert_with(|| parent.clone());
-                Update::Error(failure)
+                TaskUpdate::Error(failure)
             }
         };
         commands.push(Command::Update(key, update));
@@ -259,39 +259,41 @@ impl Tasks {
         engine: Option<(EngineId, EngineUuid)>,
         now: Now,
         commands: &mut Vec<Command>,
-    ) -> Consequence {
+    ) -> ReplyAction {
         let parent = &reply.parent;
         let Some(task) = self.by_msg.get_mut(parent) else {
-            return Consequence::None;
+            return ReplyAction::None;
         };
         if task.ended {
-            return Consequence::None;
+            return ReplyAction::None;
         }
         task.place(engine, commands);
         let end = match reply.answer.clone() {
-            Answer::Refused(RefusalReason::NeedArtifacts { .. }) if task.attempt == ATTEMPTS => {
+            ReplyContent::Refused(RefusalReason::NeedArtifacts { .. })
+                if task.attempt == ATTEMPTS =>
+            {
                 let text = "the engine does not keep the artifacts it is sent".to_owned();
-                End::Failed(failure("InternalError", text))
+                UnrecordedEnd::Failed(failure("InternalError", text))
             }
-            Answer::Refused(reason) => {
+            ReplyContent::Refused(reason) => {
                 let parent = parent.clone();
                 return self.refused(&parent, reason, reply.state, commands);
             }
-            Answer::Ok {
+            ReplyContent::Ok {
                 execution_count,
                 value,
-            } => End::Ok {
+            } => UnrecordedEnd::Ok {
                 execution_count,
                 value,
             },
-            Answer::KernelInfo(_) | Answer::Lineage(_) => End::Ok {
+            ReplyContent::KernelInfo(_) | ReplyContent::Lineage(_) => UnrecordedEnd::Ok {
                 execution_count: None,
                 value: None,
             },
-            Answer::Aborted => End::Aborted,
-            Answer::Failed(failure) => End::Failed(failure),
+            ReplyContent::Aborted => UnrecordedEnd::Aborted,
+            ReplyContent::Failed(failure) => UnrecordedEnd::Failed(failure),
         };
-        let over = reply.settled || matches!(end, End::Aborted);
+        let over = reply.settled || matches!(end, UnrecordedEnd::Aborted);
         let from_engine = reply.by_engine && !task.engine_left;
         let limit = if from_engine {
             IDLE_TIMEOUT
@@ -307,7 +309,7 @@ impl Tasks {
         if over {
             self.settle(&parent, commands);
         }
-        Consequence::None
+        ReplyAction::None
     }
 
     /// The replies to all tasks that are sent may be lost.
@@ -361,7 +363,7 @@ impl Tasks {
             let lost = format!("the connection to the controller is lost: {reason}");
             finish_parked(
                 key,
-                End::Failed(failure("EngineError", lost)),
+                UnrecordedEnd::Failed(failure("EngineError", lost)),
                 now,
                 commands,
             );
@@ -387,7 +389,7 @@ impl Tasks {
                 let engine = task.engine.map_or("?".to_owned(), |id| id.to_string());
                 let died = format!("Engine {engine} died while running task '{msg_id}'");
                 let failure = failure("EngineError", died);
-                self.end(&msg_id, End::Failed(failure), None, now, commands);
+                self.end(&msg_id, UnrecordedEnd::Failed(failure), None, now, commands);
             }
             self.settle(&msg_id, commands);
         }
@@ -399,13 +401,13 @@ impl Tasks {
         reason: RefusalReason,
         state: Option<StateId>,
         commands: &mut Vec<Command>,
-    ) -> Consequence {
+    ) -> ReplyAction {
         let Some(task) = self.forget(parent) else {
-            return Consequence::None;
+            return ReplyAction::None;
         };
         let key = task.key;
         if let RefusalReason::NeedArtifacts { artifacts } = reason {
-            return Consequence::NeedArtifacts {
+            return ReplyAction::NeedArtifacts {
                 key,
                 uuid: task.uuid,
                 work: Box::new(task.work),
@@ -414,7 +416,7 @@ impl Tasks {
             };
         }
         let Some(engine) = task.engine else {
-            return Consequence::None;
+            return ReplyAction::None;
         };
         self.parked.insert(key);
         commands.push(Command::Refuse {
@@ -424,13 +426,13 @@ impl Tasks {
             engine,
             work: Box::new(task.work),
         });
-        Consequence::None
+        ReplyAction::None
     }
 
     fn end(
         &mut self,
         msg_id: &MsgId,
-        end: End,
+        end: UnrecordedEnd,
         reply: Option<Reply>,
         now: Now,
         commands: &mut Vec<Command>,
@@ -441,17 +443,20 @@ impl Tasks {
         task.ended = true;
         let method = task.work.method();
         let ended = end.record(Some((msg_id, method)), task.engine, reply, now);
-        commands.push(Command::Update(task.key, Update::Ended(Box::new(ended))));
+        commands.push(Command::Update(
+            task.key,
+            TaskUpdate::Ended(Box::new(ended)),
+        ));
     }
 
     /// All output of an ended task is here, or no more is expected.
     fn settle(&mut self, msg_id: &MsgId, commands: &mut Vec<Command>) {
         if let Some(task) = self.forget(msg_id) {
-            commands.push(Command::Update(task.key, Update::OutputDone));
+            commands.push(Command::Update(task.key, TaskUpdate::OutputDone));
         }
     }
 
-    fn forget(&mut self, msg_id: &MsgId) -> Option<Box<Task>> {
+    fn forget(&mut self, msg_id: &MsgId) -> Option<Box<SentTask>> {
         let task = self.by_msg.remove(msg_id)?;
         self.doubtful.remove(msg_id);
         if self.by_msg.is_empty() {
@@ -465,7 +470,7 @@ impl Tasks {
         Some(task)
     }
 
-    fn ids(&self, which: impl Fn(&Task) -> bool) -> Vec<MsgId> {
+    fn ids(&self, which: impl Fn(&SentTask) -> bool) -> Vec<MsgId> {
         let mut ids: Vec<_> = self
             .by_msg
             .iter()
@@ -477,7 +482,7 @@ impl Tasks {
     }
 }
 
-impl Task {
+impl SentTask {
     /// The engine it was addressed to.
     fn placed(&self) -> Option<&EngineUuid> {
         self.uuid.as_ref().filter(|_| self.work.engine().is_some())
@@ -491,7 +496,7 @@ impl Task {
         {
             self.engine = Some(id);
             self.uuid = Some(uuid.clone());
-            commands.push(Command::Update(self.key, Update::Placed { id, uuid }));
+            commands.push(Command::Update(self.key, TaskUpdate::Placed { id, uuid }));
         }
     }
 }
@@ -500,7 +505,7 @@ impl Task {
 fn wait(
     deadlines: &mut BTreeSet<(Instant, MsgId)>,
     msg_id: &MsgId,
-    task: &mut Task,
+    task: &mut SentTask,
     until: Instant,
 ) {
     if let Some(before) = task.deadline.replace(until) {
@@ -510,8 +515,8 @@ fn wait(
 }
 
 /// Ends a task that is with its submitter, so that nothing is to come from an engine.
-fn finish_parked(key: TaskKey, end: End, now: Now, commands: &mut Vec<Command>) {
+fn finish_parked(key: TaskKey, end: UnrecordedEnd, now: Now, commands: &mut Vec<Command>) {
     let ended = end.record(None, None, None, now);
-    commands.push(Command::Update(key, Update::Ended(Box::new(ended))));
-    commands.push(Command::Update(key, Update::OutputDone));
+    commands.push(Command::Update(key, TaskUpdate::Ended(Box::new(ended))));
+    commands.push(Command::Update(key, TaskUpdate::OutputDone));
 }

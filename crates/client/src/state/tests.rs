@@ -34,7 +34,7 @@ impl Client {
             let asked = client.on(Event::Registered(EngineId(id), uuid(id)));
             let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
             client.on(Event::Replied(Reply {
-                answer: Answer::KernelInfo(EngineKind::Rust(Arc::new(handshake(host)))),
+                answer: ReplyContent::KernelInfo(EngineKind::Rust(Arc::new(handshake(host)))),
                 ..reply(&msg_id)
             }));
             let joined = client.published(&msg_id, IDLE);
@@ -71,7 +71,7 @@ impl Client {
         })
     }
 
-    fn replied(&mut self, parent: &str, answer: Answer) -> Vec<String> {
+    fn replied(&mut self, parent: &str, answer: ReplyContent) -> Vec<String> {
         self.on(Event::Replied(Reply {
             answer,
             ..reply(parent)
@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// A reply the controller makes in an engine's name.
-    fn decided(&mut self, parent: &str, answer: Answer) -> Vec<String> {
+    fn decided(&mut self, parent: &str, answer: ReplyContent) -> Vec<String> {
         self.on(Event::Replied(Reply {
             answer,
             by_engine: false,
@@ -152,13 +152,13 @@ fn reply(parent: &str) -> Reply {
 
 const IDLE: EngineOutput = EngineOutput::Status(EngineStatus::Idle);
 
-const OK: Answer = Answer::Ok {
+const OK: ReplyContent = ReplyContent::Ok {
     execution_count: Some(1),
     value: None,
 };
 
-fn error(ename: &str) -> Answer {
-    Answer::Failed(failure(ename, "it says".to_owned()))
+fn error(ename: &str) -> ReplyContent {
+    ReplyContent::Failed(failure(ename, "it says".to_owned()))
 }
 
 fn text(text: &str) -> EngineOutput {
@@ -172,7 +172,7 @@ fn words(command: &Command) -> Option<String> {
     Some(match command {
         Command::Send(outgoing) => {
             let body = match &outgoing.body {
-                Body::Work {
+                OutgoingContent::Work {
                     by_path,
                     buffers,
                     more,
@@ -180,12 +180,12 @@ fn words(command: &Command) -> Option<String> {
                     ..
                 } => {
                     let data = data.as_ref().map(|data| match data {
-                        Route::Carry => "its data".to_owned(),
-                        Route::There { host, reference } => {
+                        ArgumentRoute::Carry => "its data".to_owned(),
+                        ArgumentRoute::There { host, reference } => {
                             let pid = reference.reference().pid;
                             format!("data of {pid} at {host}")
                         }
-                        Route::Hold => "nothing".to_owned(),
+                        ArgumentRoute::Hold => "nothing".to_owned(),
                     });
                     if let Some(data) = data {
                         format!("with {buffers:?} and {data}")
@@ -198,29 +198,31 @@ fn words(command: &Command) -> Option<String> {
                         format!("with {buffers:?}")
                     }
                 }
-                Body::KernelInfo => "greeting".to_owned(),
-                Body::Control(EngineRequest::Taken(_)) => "taken".to_owned(),
-                Body::Control(EngineRequest::Abort(ids)) => format!("abort {}", ids.len()),
-                Body::Control(request) => format!("{request:?}"),
+                OutgoingContent::KernelInfo => "greeting".to_owned(),
+                OutgoingContent::Control(EngineRequest::Taken(_)) => "taken".to_owned(),
+                OutgoingContent::Control(EngineRequest::Abort(ids)) => {
+                    format!("abort {}", ids.len())
+                }
+                OutgoingContent::Control(request) => format!("{request:?}"),
             };
             let engine = outgoing.engine.as_ref().map_or("-", EngineUuid::as_str);
             format!("{engine} {} {body}", outgoing.msg_id)
         }
         Command::Update(key, update) => match update {
-            Update::Sent { .. } => return None,
-            Update::Known { .. } => return None,
-            Update::Placed { id, .. } => format!("{} on {id}", key.task),
-            Update::Ended(end) => {
+            TaskUpdate::Sent { .. } => return None,
+            TaskUpdate::Known { .. } => return None,
+            TaskUpdate::Placed { id, .. } => format!("{} on {id}", key.task),
+            TaskUpdate::Ended(end) => {
                 let how = match &end.failure {
                     None => "ok".to_owned(),
                     Some(failure) => failure.ename.clone(),
                 };
                 format!("{} ends {how}", key.task)
             }
-            Update::OutputDone => format!("{} settles", key.task),
-            Update::Output(_) | Update::Result { .. } => format!("{} puts out", key.task),
-            Update::Input { .. } => format!("{} starts", key.task),
-            Update::Error(failure) => format!("{} says {}", key.task, failure.ename),
+            TaskUpdate::OutputDone => format!("{} settles", key.task),
+            TaskUpdate::Output(_) | TaskUpdate::Result { .. } => format!("{} puts out", key.task),
+            TaskUpdate::Input { .. } => format!("{} starts", key.task),
+            TaskUpdate::Error(failure) => format!("{} says {}", key.task, failure.ename),
         },
         Command::Refuse { key, state, .. } => format!("{} refused in {state}", key.task),
         Command::Notify(ClientEvent::EngineJoined(engine)) => format!("joined {}", engine.id),
@@ -321,7 +323,7 @@ fn a_lost_idle_is_not_waited_for_for_ever() {
 fn a_refused_cell_is_asked_about_and_sent_again() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
-    let told = client.replied("s_1", Answer::Refused(RefusalReason::StateMismatch));
+    let told = client.replied("s_1", ReplyContent::Refused(RefusalReason::StateMismatch));
     assert_eq!(told, ["0 refused in now"]);
     assert_eq!(client.published("s_1", IDLE), [""; 0]);
     let resend = || Event::Resend {
@@ -339,7 +341,7 @@ fn a_refused_cell_is_asked_about_and_sent_again() {
     assert_eq!(client.on(failed()), [""; 0]);
 
     client.submit(&[0]);
-    client.replied("s_3", Answer::Refused(RefusalReason::StateMismatch));
+    client.replied("s_3", ReplyContent::Refused(RefusalReason::StateMismatch));
     let told = client.on(failed());
     assert_eq!(told, ["0 ends InternalError", "0 settles"]);
 }
@@ -370,7 +372,7 @@ fn when_the_carrier_dies_another_carries() {
 #[test]
 fn an_engine_that_lacks_artifacts_is_sent_them_but_not_for_ever() {
     let need = || {
-        Answer::Refused(RefusalReason::NeedArtifacts {
+        ReplyContent::Refused(RefusalReason::NeedArtifacts {
             artifacts: cell(0).metadata.artifacts,
         })
     };
@@ -386,7 +388,7 @@ fn abort_reaches_tasks_wherever_they_are() {
     let mut client = Client::with(&["there", "there", "here"]);
     // Task 0 is sent, task 1 is held back, task 2 is refused, task 3 is done.
     client.submit(&[0, 1, 2, 2]);
-    client.replied("s_3", Answer::Refused(RefusalReason::StateMismatch));
+    client.replied("s_3", ReplyContent::Refused(RefusalReason::StateMismatch));
     client.replied("s_4", OK);
     client.published("s_4", IDLE);
     let told = client.on(Event::Abort {
@@ -404,7 +406,7 @@ fn abort_reaches_tasks_wherever_they_are() {
         ]
     );
     assert_eq!(client.replied("s_5", OK), ["answered 7"]);
-    let told = client.replied("s_1", Answer::Aborted);
+    let told = client.replied("s_1", ReplyContent::Aborted);
     assert_eq!(told, ["0 ends TaskAborted", "0 settles"]);
     let told = client.on(Event::Abort {
         keys: vec![key(0)],
@@ -447,7 +449,7 @@ fn the_second_look_finds_who_was_missed() {
 fn when_the_controller_is_gone_everything_ends() {
     let mut client = Client::with(&["here", "here"]);
     client.submit(&[0, 1]);
-    client.replied("s_2", Answer::Refused(RefusalReason::StateMismatch));
+    client.replied("s_2", ReplyContent::Refused(RefusalReason::StateMismatch));
     client.on(Event::Control {
         engines: vec![EngineId(0)],
         order: EngineRequest::Clear,
@@ -543,7 +545,7 @@ fn artifacts_a_balanced_task_lacks_ride_along_the_next_time() {
     let tasks = vec![(key(0), balanced(&[]))];
     client.on(Event::Submit { tasks });
     let artifacts = vec![ArtifactHash::new("cell")];
-    let lacks = Answer::Refused(RefusalReason::NeedArtifacts { artifacts });
+    let lacks = ReplyContent::Refused(RefusalReason::NeedArtifacts { artifacts });
     let told = client.replied("s_1", lacks);
     assert_eq!(told, ["- s_2 by path"]);
     assert_eq!(client.replied("s_2", OK), ["0 ends ok"]);
@@ -586,7 +588,7 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
     assert_eq!(told, ["0 ends ok", "0 settles", "3 ends ok"]);
     assert_eq!(client.published("s_4", IDLE), ["3 settles"]);
     assert_eq!(client.replied("s_2", error("Panic")), ["1 ends Panic"]);
-    let lacks = Answer::Refused(RefusalReason::NeedArtifacts {
+    let lacks = ReplyContent::Refused(RefusalReason::NeedArtifacts {
         artifacts: vec![ArtifactHash::new("cell")],
     });
     assert_eq!(client.replied("s_5", lacks), ["- s_6 by path"]);
@@ -698,7 +700,7 @@ fn an_engine_that_cannot_follow_a_reference_is_sent_the_arguments_itself() {
     client.share(&[0, 1]);
     let told = client.keeps(0, "s_3");
     assert_eq!(told, ["u1 s_5 with [] and data of 7 at there"]);
-    let lacks = Answer::Refused(RefusalReason::NeedArtifacts {
+    let lacks = ReplyContent::Refused(RefusalReason::NeedArtifacts {
         artifacts: Vec::new(),
     });
     let told = client.replied("s_5", lacks);
@@ -725,7 +727,7 @@ fn a_lineage_goes_to_whoever_asked_for_it() {
         dependencies: BTreeMap::new(),
         pushed: Vec::new(),
     };
-    let answer = Answer::Lineage(Some(Box::new(lineage)));
+    let answer = ReplyContent::Lineage(Some(Box::new(lineage)));
     let answered = Reply {
         answer,
         ..reply("s_1")
@@ -737,7 +739,7 @@ fn a_lineage_goes_to_whoever_asked_for_it() {
     // An engine of another version has no answer that we understand.
     assert_eq!(client.on(order(1)), ["u1 s_2 Lineage"]);
     let answered = Reply {
-        answer: Answer::Lineage(None),
+        answer: ReplyContent::Lineage(None),
         ..reply("s_2")
     };
     assert_eq!(client.on(Event::Replied(answered)), ["answered 1"]);

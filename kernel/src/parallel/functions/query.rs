@@ -7,7 +7,7 @@ use crate::report::elsewhere;
 use crate::run::magics::limit;
 use crate::run::{CellContext, Services};
 use phalanx_client::render::Labels;
-use phalanx_client::{Client, HubError, Part, Purge, Selection, WaitError};
+use phalanx_client::{Client, HubError, Purge, SelectedTasks, TaskSelection, WaitError};
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::failure::Failure;
@@ -216,12 +216,12 @@ fn adopt(services: &Services, client: &Client, tasks: Vec<MsgId>) -> AsyncResult
 fn selected(
     services: &Services,
     meant: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
-) -> Selection {
+) -> TaskSelection {
     let mut parts = Vec::new();
     for held in services.results().all() {
         let tasks = held.result.tasks_where(&meant);
         for run in tasks.chunk_by(|(task, _), (next, _)| task + 1 == *next) {
-            parts.extend(run.first().map(|(first, _)| Part {
+            parts.extend(run.first().map(|(first, _)| SelectedTasks {
                 result: held.result.clone(),
                 tasks: *first..first + run.len(),
             }));

@@ -72,7 +72,7 @@ fn rust_code_goes_to_rust_engines_alone() {
     let asked = client.on(Event::Registered(EngineId(1), uuid(1)));
     let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
     client.on(Event::Replied(Reply {
-        answer: Answer::KernelInfo(EngineKind::Foreign),
+        answer: ReplyContent::KernelInfo(EngineKind::Foreign),
         ..reply(&msg_id)
     }));
     assert_eq!(client.published(&msg_id, IDLE), ["joined 1"]);
@@ -92,7 +92,7 @@ fn rust_code_goes_to_rust_engines_alone() {
         let commands = client.state.on(Event::Submit { tasks }, now);
         let sent = commands.into_iter().find_map(|command| match command {
             Command::Send(outgoing) => match outgoing.body {
-                Body::Work { targets, .. } => Some(targets),
+                OutgoingContent::Work { targets, .. } => Some(targets),
                 _ => None,
             },
             _ => None,
@@ -111,7 +111,7 @@ fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
         protocol: 0,
     };
     client.on(Event::Replied(Reply {
-        answer: Answer::KernelInfo(EngineKind::OtherRelease(Arc::new(theirs))),
+        answer: ReplyContent::KernelInfo(EngineKind::OtherRelease(Arc::new(theirs))),
         ..reply(&msg_id)
     }));
     assert_eq!(client.published(&msg_id, IDLE), ["joined 1"]);
@@ -130,7 +130,7 @@ fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
         let tasks = vec![(key(0), work)];
         let commands = client.state.on(Event::Submit { tasks }, now);
         let failure = commands.iter().find_map(|command| match command {
-            Command::Update(_, Update::Ended(end)) => end.failure.clone(),
+            Command::Update(_, TaskUpdate::Ended(end)) => end.failure.clone(),
             _ => None,
         });
         assert_eq!(failure.unwrap().evalue, said);
