@@ -1,7 +1,7 @@
 //! `phalanx controller`: the same controller as its own process.
 
 use crate::ipython::{CLUSTER_ID_ENVIRONMENT, ProfileArgs};
-use crate::{Controller, ControllerConfig, Database, scheduler::Scheme};
+use crate::{Controller, ControllerConfig, TaskDatabase, scheduler::Scheme};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -161,13 +161,13 @@ impl ServerArgs {
         }
     }
 
-    fn database(&self) -> Database {
+    fn database(&self) -> TaskDatabase {
         match self.wanted_db() {
-            Db::Memory => Database::Memory {
+            Db::Memory => TaskDatabase::Memory {
                 bytes: self.db_memory << 20,
             },
             #[cfg(feature = "sqlite")]
-            Db::Sqlite => Database::Sqlite(self.db_file.clone().unwrap_or_else(|| {
+            Db::Sqlite => TaskDatabase::Sqlite(self.db_file.clone().unwrap_or_else(|| {
                 let profile = self.profile.named_or_launched();
                 let profile = profile.filter(|_| self.folder.is_none());
                 match profile {
@@ -175,7 +175,7 @@ impl ServerArgs {
                     None => self.folder().join("tasks.db"),
                 }
             })),
-            Db::None => Database::Memory { bytes: 0 },
+            Db::None => TaskDatabase::Memory { bytes: 0 },
         }
     }
 
@@ -298,12 +298,12 @@ mod tests {
             (config.ssh.as_str(), config.engine_ssh.as_str()),
             ("me@login", "login:22")
         );
-        assert_eq!(config.database, Database::Memory { bytes: 0 });
+        assert_eq!(config.database, TaskDatabase::Memory { bytes: 0 });
         assert!(config.reuse);
         #[cfg(feature = "sqlite")]
         {
             let config = self::config("--profile-dir /p --sqlitedb");
-            assert_eq!(config.database, Database::Sqlite("/p/tasks.db".into()));
+            assert_eq!(config.database, TaskDatabase::Sqlite("/p/tasks.db".into()));
         }
     }
 

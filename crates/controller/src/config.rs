@@ -31,7 +31,7 @@ pub struct ControllerConfig {
     /// begun is dropped.
     pub client_timeout: Duration,
     /// The store of task records, for the queries of clients.
-    pub database: Database,
+    pub database: TaskDatabase,
     /// The scheme that signs the messages.
     pub signature_scheme: SignatureScheme,
     /// The folder for the connection files; `None` for a private temporary one.
@@ -49,7 +49,7 @@ pub struct ControllerConfig {
 
 /// A store of task records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Database {
+pub enum TaskDatabase {
     /// In memory; the oldest tasks are forgotten.
     Memory {
         /// The number of bytes they may take.
@@ -60,7 +60,7 @@ pub enum Database {
     Sqlite(PathBuf),
 }
 
-impl Default for Database {
+impl Default for TaskDatabase {
     /// 64 MiB of memory.
     fn default() -> Self {
         Self::Memory { bytes: 64 << 20 }
@@ -80,7 +80,7 @@ impl Default for ControllerConfig {
             hwm: 1,
             queued_bytes: 256 << 20,
             client_timeout: Duration::from_secs(600),
-            database: Database::default(),
+            database: TaskDatabase::default(),
             signature_scheme: SignatureScheme::Sha256,
             folder: None,
             client_file: None,

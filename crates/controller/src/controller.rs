@@ -49,12 +49,12 @@ pub struct Controller {
 }
 
 /// The connection files of the controller before.
-pub(crate) struct Before {
+pub(crate) struct EarlierFiles {
     pub client: ClientConnectionFile,
     pub engine: EngineConnectionFile,
 }
 
-impl Before {
+impl EarlierFiles {
     /// Reads both files; `None` where there are none yet.
     fn read(client: &Path, engine: &Path) -> Result<Option<Self>, StartError> {
         if !client.exists() || !engine.exists() {
@@ -102,7 +102,7 @@ impl Controller {
             phalanx_sys::temporary::remove_abandoned();
         }));
         let before = match config.reuse {
-            true => Before::read(&client_path, &engine_path)?,
+            true => EarlierFiles::read(&client_path, &engine_path)?,
             false => None,
         };
         let key = match &before {

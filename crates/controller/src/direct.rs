@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// The channel a request came by and its answer goes back on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum RequestRoute {
     /// Direct requests.
     Mux,
     /// Abort, signals, shutdown.
@@ -19,7 +19,7 @@ pub enum Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// The route it came by.
-    pub route: Route,
+    pub route: RequestRoute,
     /// The client's identity.
     pub client: Bytes,
     /// Its header, as the engine got it.
@@ -32,13 +32,13 @@ pub struct Pending {
 
 /// The requests each engine has.
 #[derive(Debug, Default)]
-pub struct Direct {
+pub struct PendingRequests {
     /// By the order in which they were sent, in which they are also given up.
     engines: HashMap<EngineUuid, HashMap<MsgId, (u64, Pending)>>,
     next: u64,
 }
 
-impl Direct {
+impl PendingRequests {
     /// A request is on its way to an engine.
     pub fn sent(&mut self, engine: EngineUuid, id: MsgId, pending: Pending) {
         let requests = self.engines.entry(engine).or_default();
@@ -69,14 +69,14 @@ impl Direct {
     pub fn load_of(&self, engine: &EngineUuid) -> usize {
         let requests = self.engines.get(engine).into_iter().flatten();
         requests
-            .filter(|(_, (_, p))| p.route != Route::Control)
+            .filter(|(_, (_, p))| p.route != RequestRoute::Control)
             .count()
     }
 
     /// A client has gone for good: the requests it has at each engine which nobody waits for any more.
     pub fn client_left(&self, client: &[u8]) -> Vec<(EngineUuid, Vec<MsgId>)> {
         let lost = |pending: &Pending| {
-            pending.client == client && pending.route != Route::Control && !pending.detached
+            pending.client == client && pending.route != RequestRoute::Control && !pending.detached
         };
         let engines = self.engines.iter().map(|(engine, requests)| {
             let requests = requests.iter().filter(|(_, (_, pending))| lost(pending));
@@ -99,7 +99,7 @@ impl Direct {
         requests.map_or_else(Vec::new, |requests| {
             let mux = requests
                 .iter()
-                .filter(|(_, (_, p))| p.route != Route::Control);
+                .filter(|(_, (_, p))| p.route != RequestRoute::Control);
             mux.map(|(id, _)| id.clone()).collect()
         })
     }
@@ -112,12 +112,12 @@ mod tests {
     #[test]
     fn every_request_is_answered_once_by_the_engine_or_at_its_end() {
         let (a, b) = (EngineUuid::new("a"), EngineUuid::new("b"));
-        let mut direct = Direct::default();
+        let mut direct = PendingRequests::default();
         for (engine, id, route) in [
-            (&a, "1", Route::Mux),
-            (&b, "2", Route::Mux),
-            (&a, "3", Route::Control),
-            (&a, "4", Route::Broadcast),
+            (&a, "1", RequestRoute::Mux),
+            (&b, "2", RequestRoute::Mux),
+            (&a, "3", RequestRoute::Control),
+            (&a, "4", RequestRoute::Broadcast),
         ] {
             let pending = Pending {
                 route,

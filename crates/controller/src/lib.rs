@@ -38,7 +38,7 @@ mod server;
 mod stale;
 
 pub use cli::{ServerArgs, run_server};
-pub use config::{ControllerConfig, Database};
+pub use config::{ControllerConfig, TaskDatabase};
 pub use controller::{Controller, StartError};
 #[cfg(feature = "sqlite")]
 pub use records::OpenError;

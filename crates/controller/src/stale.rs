@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The part of both kinds of file that says who wrote it.
 #[derive(Deserialize)]
-struct Written {
+struct FileOwner {
     phalanx_sockets: Option<LocalSockets>,
     #[serde(default)]
     phalanx_reuse: bool,
@@ -36,7 +36,7 @@ fn is_named_like_one(path: &Path) -> bool {
 
 fn is_stale(path: &Path) -> bool {
     let text = std::fs::read(path).unwrap_or_default();
-    let Ok(written) = serde_json::from_slice::<Written>(&text) else {
+    let Ok(written) = serde_json::from_slice::<FileOwner>(&text) else {
         return false;
     };
     let sockets = written.phalanx_sockets.filter(|_| !written.phalanx_reuse);

@@ -20,7 +20,7 @@ impl Channel {
 
 /// The progress of an engine's registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum RegistrationPhase {
     /// It has connected, but not asked to be an engine.
     Unknown,
     /// It has an id, but cannot be reached on every channel yet.
@@ -33,7 +33,7 @@ pub(super) enum Phase {
 
 #[derive(Debug)]
 pub(super) struct Engine {
-    pub phase: Phase,
+    pub phase: RegistrationPhase,
     pub since: Instant,
     pub heard: bool,
     /// Since when a connection it had is missing.
@@ -47,7 +47,7 @@ pub(super) struct Engine {
 impl Engine {
     pub fn new(now: Instant) -> Self {
         Self {
-            phase: Phase::Unknown,
+            phase: RegistrationPhase::Unknown,
             since: now,
             heard: false,
             lost: None,
@@ -72,7 +72,7 @@ impl Engine {
 
     /// Begins to register it, under that id.
     pub fn register(&mut self, id: EngineId, now: Instant) {
-        self.phase = Phase::Registering(id);
+        self.phase = RegistrationPhase::Registering(id);
         self.since = now;
         self.heard = false;
         self.pongs = 0;
@@ -89,7 +89,7 @@ impl Engine {
     pub fn beat(&mut self) -> u32 {
         self.misses = if self.answered { 0 } else { self.misses + 1 };
         // Before it is registered it need not answer.
-        self.answered = !matches!(self.phase, Phase::Registered(_));
+        self.answered = !matches!(self.phase, RegistrationPhase::Registered(_));
         self.misses
     }
 

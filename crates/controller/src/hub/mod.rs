@@ -15,7 +15,7 @@ mod tests;
 
 pub use engine::Channel;
 
-use engine::{Engine, Phase};
+use engine::{Engine, RegistrationPhase};
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -103,7 +103,7 @@ impl Hub {
         let registered = |uuid: &EngineUuid| {
             self.peers
                 .get(uuid)
-                .is_some_and(|engine| matches!(engine.phase, Phase::Registered(_)))
+                .is_some_and(|engine| matches!(engine.phase, RegistrationPhase::Registered(_)))
         };
         self.ids
             .iter()
@@ -120,16 +120,16 @@ impl Hub {
     /// The id of a registered engine.
     pub fn id_of(&self, uuid: &EngineUuid) -> Option<EngineId> {
         match self.peers.get(uuid)?.phase {
-            Phase::Registered(id) => Some(id),
+            RegistrationPhase::Registered(id) => Some(id),
             _ => None,
         }
     }
 
     /// Returns true if a registration waits for its engine to be heard on iopub.
     pub fn listens(&self) -> bool {
-        self.peers
-            .values()
-            .any(|engine| !matches!(engine.phase, Phase::Registered(_)) && !engine.heard)
+        self.peers.values().any(|engine| {
+            !matches!(engine.phase, RegistrationPhase::Registered(_)) && !engine.heard
+        })
     }
 
     /// Decides.
@@ -154,7 +154,9 @@ impl Hub {
                 Some(engine) => {
                     engine.pong();
                     match engine.phase {
-                        Phase::Missed(id) if engine.everywhere() => self.returned(uuid, id),
+                        RegistrationPhase::Missed(id) if engine.everywhere() => {
+                            self.returned(uuid, id)
+                        }
                         _ => self.complete(&uuid),
                     }
                 }
@@ -188,10 +190,12 @@ impl Hub {
         // One that asks for the id it has comes back; what was on the way to it is lost.
         let mut commands = Vec::new();
         match has {
-            Phase::Unknown | Phase::Missed(_) => {}
-            Phase::Registering(id) | Phase::Registered(id) if wanted == Some(id) => {
+            RegistrationPhase::Unknown | RegistrationPhase::Missed(_) => {}
+            RegistrationPhase::Registering(id) | RegistrationPhase::Registered(id)
+                if wanted == Some(id) =>
+            {
                 self.ids.remove(&id);
-                if has == Phase::Registered(id) {
+                if has == RegistrationPhase::Registered(id) {
                     let reason = LeftReason::Returned;
                     commands.push(HubCommand::Left(id, uuid.clone(), reason));
                 }
@@ -223,7 +227,7 @@ impl Hub {
     fn returned(&mut self, uuid: EngineUuid, had: EngineId) -> Vec<HubCommand> {
         let id = self.take_id(Some(had), &uuid);
         if let Some(engine) = self.peers.get_mut(&uuid) {
-            engine.phase = Phase::Registered(id);
+            engine.phase = RegistrationPhase::Registered(id);
         }
         vec![HubCommand::Joined(id, uuid)]
     }
@@ -233,8 +237,8 @@ impl Hub {
             return vec![];
         };
         match engine.phase {
-            Phase::Registering(id) if engine.complete() => {
-                engine.phase = Phase::Registered(id);
+            RegistrationPhase::Registering(id) if engine.complete() => {
+                engine.phase = RegistrationPhase::Registered(id);
                 vec![HubCommand::Joined(id, uuid.clone())]
             }
             _ => vec![],
@@ -262,11 +266,11 @@ impl Hub {
         let mut lost = Vec::new();
         for (uuid, engine) in &self.peers {
             let gone = match engine.phase {
-                Phase::Registered(_) => engine
+                RegistrationPhase::Registered(_) => engine
                     .lost
                     .is_some_and(|since| passed(since, RECONNECT_LIMIT)),
-                Phase::Registering(_) => passed(engine.since, REGISTRATION_LIMIT),
-                Phase::Unknown | Phase::Missed(_) => false,
+                RegistrationPhase::Registering(_) => passed(engine.since, REGISTRATION_LIMIT),
+                RegistrationPhase::Unknown | RegistrationPhase::Missed(_) => false,
             };
             if gone {
                 lost.push(uuid.clone());
@@ -293,13 +297,15 @@ impl Hub {
             return vec![];
         };
         match engine.phase {
-            Phase::Registered(id) => {
-                engine.phase = Phase::Missed(id);
+            RegistrationPhase::Registered(id) => {
+                engine.phase = RegistrationPhase::Missed(id);
                 self.ids.remove(&id);
                 vec![HubCommand::Left(id, uuid.clone(), reason)]
             }
-            Phase::Missed(_) => vec![],
-            Phase::Unknown | Phase::Registering(_) => self.leave(uuid, reason),
+            RegistrationPhase::Missed(_) => vec![],
+            RegistrationPhase::Unknown | RegistrationPhase::Registering(_) => {
+                self.leave(uuid, reason)
+            }
         }
     }
 
@@ -309,12 +315,12 @@ impl Hub {
             return vec![];
         };
         match engine.phase {
-            Phase::Unknown | Phase::Missed(_) => vec![],
-            Phase::Registering(id) => {
+            RegistrationPhase::Unknown | RegistrationPhase::Missed(_) => vec![],
+            RegistrationPhase::Registering(id) => {
                 self.ids.remove(&id);
                 vec![]
             }
-            Phase::Registered(id) => {
+            RegistrationPhase::Registered(id) => {
                 self.ids.remove(&id);
                 vec![HubCommand::Left(id, uuid.clone(), reason)]
             }

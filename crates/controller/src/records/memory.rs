@@ -1,11 +1,11 @@
-use super::{Answer, Change, Filter, Found, Query, Record};
+use super::{Change, Filter, Found, Record, RecordAnswer, RecordQuery};
 use crate::hash::HashMap;
 use phalanx_protocol::id::MsgId;
 use std::collections::VecDeque;
 
 /// The latest tasks, up to a number of bytes. Pure.
 #[derive(Debug)]
-pub struct Memory {
+pub struct MemoryRecords {
     /// Each with the bytes that were counted for it.
     by_id: HashMap<MsgId, (Box<Record>, usize)>,
     order: VecDeque<MsgId>,
@@ -13,7 +13,7 @@ pub struct Memory {
     limit: usize,
 }
 
-impl Memory {
+impl MemoryRecords {
     /// Keeps records of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
@@ -59,22 +59,22 @@ impl Memory {
     }
 
     /// Answers.
-    pub fn ask(&mut self, query: Query) -> Answer {
+    pub fn ask(&mut self, query: RecordQuery) -> RecordAnswer {
         match query {
-            Query::History => Answer::History(self.order.iter().cloned().collect()),
-            Query::Find { filter, buffers } => self.find(&filter, buffers),
-            Query::Purge(filters) => {
+            RecordQuery::History => RecordAnswer::History(self.order.iter().cloned().collect()),
+            RecordQuery::Find { filter, buffers } => self.find(&filter, buffers),
+            RecordQuery::Purge(filters) => {
                 let meant = filters.iter().flat_map(|filter| self.matching(filter));
                 for id in meant.collect::<Vec<_>>() {
                     self.forget(&id);
                 }
                 self.order.retain(|id| self.by_id.contains_key(id));
-                Answer::Purged
+                RecordAnswer::Purged
             }
         }
     }
 
-    fn find(&self, filter: &Filter, buffers: bool) -> Answer {
+    fn find(&self, filter: &Filter, buffers: bool) -> RecordAnswer {
         let mut found = Found::default();
         for id in self.matching(filter) {
             if let Some((record, _)) = self.by_id.get(&id) {
@@ -152,18 +152,18 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Parts, Published, Queue};
+    use super::super::{MessageParts, Published, Queue};
     use super::*;
     use bytes::Bytes;
     use chrono::Utc;
 
     const LIMIT: usize = 100_000;
 
-    fn memory(tasks: usize) -> (Memory, Vec<MsgId>) {
-        let mut memory = Memory::new(LIMIT);
+    fn memory(tasks: usize) -> (MemoryRecords, Vec<MsgId>) {
+        let mut memory = MemoryRecords::new(LIMIT);
         let ids: Vec<_> = (0..tasks).map(|n| MsgId::new(n.to_string())).collect();
         for id in &ids {
-            let record = Record::new(Parts::default(), None, Queue::Task);
+            let record = Record::new(MessageParts::default(), None, Queue::Task);
             memory.change(Change::Submitted(id.clone(), Box::new(record)));
         }
         (memory, ids)
@@ -173,18 +173,18 @@ mod tests {
         Change::Replied {
             id: id.clone(),
             engine: None,
-            reply: Parts {
+            reply: MessageParts {
                 header: Bytes::from_static(b"{}"),
                 buffers: Some(vec![Bytes::from(vec![0; size])]),
-                ..Parts::default()
+                ..MessageParts::default()
             },
             received: Utc::now(),
         }
     }
 
-    fn history(memory: &mut Memory) -> Vec<MsgId> {
-        match memory.ask(Query::History) {
-            Answer::History(ids) => ids,
+    fn history(memory: &mut MemoryRecords) -> Vec<MsgId> {
+        match memory.ask(RecordQuery::History) {
+            RecordAnswer::History(ids) => ids,
             other => panic!("{other:?}"),
         }
     }
@@ -222,7 +222,8 @@ mod tests {
         memory.change(replied(&ids[0], 5));
         for buffers in [true, false] {
             let filter = Filter::tasks(&ids);
-            let Answer::Records(found) = memory.ask(Query::Find { filter, buffers }) else {
+            let RecordAnswer::Records(found) = memory.ask(RecordQuery::Find { filter, buffers })
+            else {
                 panic!("no records");
             };
             let reply = found[0].1.reply.as_ref().unwrap();
@@ -234,9 +235,9 @@ mod tests {
     fn purged_tasks_are_gone_and_their_bytes_free() {
         let (mut memory, ids) = memory(3);
         memory.change(replied(&ids[0], 5));
-        memory.ask(Query::Purge(vec![Filter::ended()]));
+        memory.ask(RecordQuery::Purge(vec![Filter::ended()]));
         assert_eq!(history(&mut memory), &ids[1..]);
-        memory.ask(Query::Purge(vec![Filter::default()]));
+        memory.ask(RecordQuery::Purge(vec![Filter::default()]));
         assert_eq!(memory.bytes, 0);
     }
 }

@@ -6,9 +6,9 @@ mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use memory::Memory;
+pub use memory::MemoryRecords;
 pub use query::{BadQuery, Filter};
-pub use record::{Key, Parts, Published, Queue, Record};
+pub use record::{MessageParts, Published, Queue, Record, RecordKey};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, Sqlite};
 
@@ -32,7 +32,7 @@ pub enum Change {
         /// By whom; `None` when none had it.
         engine: Option<EngineUuid>,
         /// The reply.
-        reply: Parts,
+        reply: MessageParts,
         /// The time at which it came.
         received: DateTime<Utc>,
     },
@@ -44,7 +44,7 @@ pub enum Change {
 
 /// A question about what is remembered.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Query {
+pub enum RecordQuery {
     /// The records that match, oldest first.
     Find {
         /// The records meant.
@@ -58,9 +58,9 @@ pub enum Query {
     Purge(Vec<Filter>),
 }
 
-/// The answer to a [`Query`].
+/// The answer to a [`RecordQuery`].
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum RecordAnswer {
     /// To `Find`.
     Records(Vec<(MsgId, Record)>),
     /// To `History`.
@@ -73,19 +73,19 @@ pub enum Answer {
 
 /// Names a question whose answer comes later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(pub u64);
+pub struct QueryTicket(pub u64);
 
 /// A store of records.
 #[derive(Debug)]
-pub enum Store {
+pub enum RecordStore {
     /// In memory, the oldest forgotten.
-    Memory(Memory),
+    Memory(MemoryRecords),
     /// In a file, until they are purged.
     #[cfg(feature = "sqlite")]
     Sqlite(Sqlite),
 }
 
-impl Store {
+impl RecordStore {
     /// The bytes of a message's buffers that are kept.
     pub fn most(&self) -> usize {
         match self {
@@ -106,7 +106,7 @@ impl Store {
 
     /// Asks, after everything that was remembered before; `None` when [`next`](Self::next)
     /// will have the answer.
-    pub fn ask(&mut self, ticket: Ticket, query: Query) -> Option<Answer> {
+    pub fn ask(&mut self, ticket: QueryTicket, query: RecordQuery) -> Option<RecordAnswer> {
         match self {
             Self::Memory(memory) => {
                 let _ = ticket;
@@ -121,7 +121,7 @@ impl Store {
     }
 
     /// The next answer that comes later, or `None` when there may be room again. Cancel-safe.
-    pub async fn next(&mut self) -> Option<(Ticket, Answer)> {
+    pub async fn next(&mut self) -> Option<(QueryTicket, RecordAnswer)> {
         match self {
             Self::Memory(_) => std::future::pending().await,
             #[cfg(feature = "sqlite")]
@@ -163,13 +163,13 @@ impl Found {
         self.bytes <= MAX_ANSWER
     }
 
-    fn answer(self) -> Answer {
+    fn answer(self) -> RecordAnswer {
         if self.bytes > MAX_ANSWER {
             let most = MAX_ANSWER >> 20;
-            return Answer::Failed(format!(
+            return RecordAnswer::Failed(format!(
                 "the records have more than {most} MiB; ask for fewer tasks, or for fewer keys"
             ));
         }
-        Answer::Records(self.records)
+        RecordAnswer::Records(self.records)
     }
 }

@@ -1,6 +1,6 @@
 //! Queries of MongoDB's kind, as ipyparallel's `dictdb.py` has them. Pure.
 
-use super::record::{Key, Record};
+use super::record::{Record, RecordKey};
 use chrono::{DateTime, Utc};
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use serde_json::{Map, Value};
@@ -22,10 +22,10 @@ pub enum BadQuery {
 
 /// A selection of records: those that pass all tests.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filter(Vec<(Key, Test)>);
+pub struct Filter(Vec<(RecordKey, KeyTest)>);
 
 #[derive(Clone, Debug, PartialEq)]
-enum Test {
+enum KeyTest {
     Compare(Comparison, Value),
     OneOf(Vec<Value>),
     NoneOf(Vec<Value>),
@@ -53,14 +53,14 @@ impl Filter {
     pub fn parse(query: &Map<String, Value>) -> Result<Self, BadQuery> {
         let mut tests = Vec::new();
         for (name, condition) in query {
-            let key = Key::of(name).ok_or_else(|| BadQuery::Key(name.clone()))?;
+            let key = RecordKey::of(name).ok_or_else(|| BadQuery::Key(name.clone()))?;
             match condition {
                 Value::Object(operators) => {
                     for (operator, operand) in operators {
-                        tests.push((key, Test::parse(operator, operand)?));
+                        tests.push((key, KeyTest::parse(operator, operand)?));
                     }
                 }
-                value => tests.push((key, Test::Compare(Comparison::Eq, value.clone()))),
+                value => tests.push((key, KeyTest::Compare(Comparison::Eq, value.clone()))),
             }
         }
         Ok(Self(tests))
@@ -69,19 +69,19 @@ impl Filter {
     /// These tasks.
     pub fn tasks(ids: &[MsgId]) -> Self {
         let ids = ids.iter().map(|id| Value::from(id.as_str())).collect();
-        Self(vec![(Key::MsgId, Test::OneOf(ids))])
+        Self(vec![(RecordKey::MsgId, KeyTest::OneOf(ids))])
     }
 
     /// Tasks that have ended.
     pub fn ended() -> Self {
-        let ended = Test::Compare(Comparison::Ne, Value::Null);
-        Self(vec![(Key::ResultHeader, ended)])
+        let ended = KeyTest::Compare(Comparison::Ne, Value::Null);
+        Self(vec![(RecordKey::ResultHeader, ended)])
     }
 
     /// Those of them that this engine ran.
     pub fn by(mut self, engine: &EngineUuid) -> Self {
-        let by = Test::Compare(Comparison::Eq, Value::from(engine.as_str()));
-        self.0.push((Key::EngineUuid, by));
+        let by = KeyTest::Compare(Comparison::Eq, Value::from(engine.as_str()));
+        self.0.push((RecordKey::EngineUuid, by));
         self
     }
 
@@ -90,10 +90,10 @@ impl Filter {
     pub fn named(&self) -> Option<Vec<MsgId>> {
         let id = |value: &Value| value.as_str().map(MsgId::new);
         self.0.iter().find_map(|(key, test)| match test {
-            Test::Compare(Comparison::Eq, value) if *key == Key::MsgId => {
+            KeyTest::Compare(Comparison::Eq, value) if *key == RecordKey::MsgId => {
                 Some(id(value).into_iter().collect())
             }
-            Test::OneOf(values) if *key == Key::MsgId => {
+            KeyTest::OneOf(values) if *key == RecordKey::MsgId => {
                 let mut ids: Vec<_> = values.iter().filter_map(id).collect();
                 ids.sort();
                 ids.dedup();
@@ -111,7 +111,7 @@ impl Filter {
     }
 }
 
-impl Test {
+impl KeyTest {
     fn parse(operator: &str, operand: &Value) -> Result<Self, BadQuery> {
         let compare = |comparison| Self::Compare(comparison, operand.clone());
         let list = |name| {
@@ -150,7 +150,7 @@ impl Test {
         })
     }
 
-    fn passes(&self, key: Key, value: &Value) -> bool {
+    fn passes(&self, key: RecordKey, value: &Value) -> bool {
         let same = |other: &Value| equal(key, value, other);
         match self {
             Self::Compare(Comparison::Eq, other) => same(other),
@@ -181,7 +181,7 @@ impl Test {
     }
 }
 
-fn equal(key: Key, value: &Value, other: &Value) -> bool {
+fn equal(key: RecordKey, value: &Value, other: &Value) -> bool {
     match (date(key, value), date(key, other)) {
         (Some(value), Some(other)) => value == other,
         _ => value == other,
@@ -189,7 +189,7 @@ fn equal(key: Key, value: &Value, other: &Value) -> bool {
 }
 
 /// `None` for what cannot be compared, as nothing with something.
-fn order(key: Key, value: &Value, other: &Value) -> Option<Ordering> {
+fn order(key: RecordKey, value: &Value, other: &Value) -> Option<Ordering> {
     if let (Some(value), Some(other)) = (date(key, value), date(key, other)) {
         return Some(value.cmp(&other));
     }
@@ -202,7 +202,7 @@ fn order(key: Key, value: &Value, other: &Value) -> Option<Ordering> {
     }
 }
 
-fn date(key: Key, value: &Value) -> Option<DateTime<Utc>> {
+fn date(key: RecordKey, value: &Value) -> Option<DateTime<Utc>> {
     let text = value.as_str().filter(|_| key.is_date())?;
     text.parse().ok()
 }
@@ -269,14 +269,14 @@ fn class(pattern: &[char], c: char) -> Option<(bool, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Parts, Queue};
+    use super::super::record::{MessageParts, Queue};
     use super::*;
     use bytes::Bytes;
     use serde_json::json;
 
     fn record() -> Record {
         let part = |value: Value| Bytes::from(value.to_string());
-        let parts = |header, metadata| Parts {
+        let parts = |header, metadata| MessageParts {
             header: part(header),
             metadata: part(metadata),
             content: part(json!({})),

@@ -17,7 +17,7 @@ const OVERHEAD: usize = 512;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// The header, metadata, content of the request.
-    pub request: Parts,
+    pub request: MessageParts,
     /// The engine that ran it, or is to run it.
     pub engine: Option<EngineUuid>,
     /// The channel it came by.
@@ -25,7 +25,7 @@ pub struct Record {
     /// The task that it was submitted again as.
     pub resubmitted: Option<MsgId>,
     /// The reply, once there is one.
-    pub reply: Option<Parts>,
+    pub reply: Option<MessageParts>,
     /// The time at which the reply came.
     pub received: Option<DateTime<Utc>>,
     /// The output published for it.
@@ -61,7 +61,7 @@ impl Queue {
 
 /// The parts of a message that are kept.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Parts {
+pub struct MessageParts {
     /// JSON.
     pub header: Bytes,
     /// JSON.
@@ -72,7 +72,7 @@ pub struct Parts {
     pub buffers: Option<Vec<Bytes>>,
 }
 
-impl Parts {
+impl MessageParts {
     /// A copy, so that what is kept does not keep the memory it was read into; without the buffers
     /// where they have more than `most` bytes.
     pub fn copy(message: &RawMessage, most: usize) -> Self {
@@ -150,7 +150,7 @@ pub enum Published {
 
 /// A key of a record, and the column of a database: `hub.py`, `empty_record`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum RecordKey {
     MsgId,
     Header,
     Metadata,
@@ -176,7 +176,7 @@ pub enum Key {
     Label,
 }
 
-impl Key {
+impl RecordKey {
     /// All of them, in ipyparallel's order.
     pub const ALL: [Self; 23] = [
         Self::MsgId,
@@ -249,7 +249,7 @@ impl Key {
 
 impl Record {
     /// A task that was submitted.
-    pub fn new(request: Parts, engine: Option<EngineUuid>, queue: Queue) -> Self {
+    pub fn new(request: MessageParts, engine: Option<EngineUuid>, queue: Queue) -> Self {
         Self {
             request,
             engine,
@@ -276,7 +276,7 @@ impl Record {
         let values = values.into_iter().flatten();
         OVERHEAD
             + self.request.size()
-            + self.reply.as_ref().map_or(0, Parts::size)
+            + self.reply.as_ref().map_or(0, MessageParts::size)
             + output.stdout.len()
             + output.stderr.len()
             + output.execute_input.as_ref().map_or(0, String::len)
@@ -284,32 +284,33 @@ impl Record {
     }
 
     /// The value of a key; buffers ride beside the JSON, so that here they are null.
-    pub fn field(&self, id: &MsgId, key: Key) -> Value {
+    pub fn field(&self, id: &MsgId, key: RecordKey) -> Value {
         let reply = self.reply.as_ref();
-        let result = |part: fn(&Parts) -> &Bytes| reply.map_or(Value::Null, |r| json(part(r)));
+        let result =
+            |part: fn(&MessageParts) -> &Bytes| reply.map_or(Value::Null, |r| json(part(r)));
         match key {
-            Key::MsgId => json!(id),
-            Key::Header => json(&self.request.header),
-            Key::Metadata => json(&self.request.metadata),
-            Key::Content => json(&self.request.content),
-            Key::Buffers | Key::ResultBuffers => Value::Null,
-            Key::Submitted => member(&self.request.header, "date"),
-            Key::ClientUuid => member(&self.request.header, "session"),
-            Key::EngineUuid => json!(self.engine),
-            Key::Started => reply.map_or(Value::Null, |r| member(&r.metadata, "started")),
-            Key::Completed => reply.map_or(Value::Null, |r| member(&r.header, "date")),
-            Key::Resubmitted => json!(self.resubmitted),
-            Key::Received => json!(self.received.as_ref().map(date::to_text)),
-            Key::ResultHeader => result(|reply| &reply.header),
-            Key::ResultMetadata => result(|reply| &reply.metadata),
-            Key::ResultContent => result(|reply| &reply.content),
-            Key::Queue => json!(self.queue.map(Queue::as_str)),
-            Key::ExecuteInput => json!(self.output.execute_input),
-            Key::ExecuteResult => json!(self.output.execute_result),
-            Key::Error => json!(self.output.error),
-            Key::Stdout => json!(self.output.stdout),
-            Key::Stderr => json!(self.output.stderr),
-            Key::Label => member(&self.request.metadata, "label"),
+            RecordKey::MsgId => json!(id),
+            RecordKey::Header => json(&self.request.header),
+            RecordKey::Metadata => json(&self.request.metadata),
+            RecordKey::Content => json(&self.request.content),
+            RecordKey::Buffers | RecordKey::ResultBuffers => Value::Null,
+            RecordKey::Submitted => member(&self.request.header, "date"),
+            RecordKey::ClientUuid => member(&self.request.header, "session"),
+            RecordKey::EngineUuid => json!(self.engine),
+            RecordKey::Started => reply.map_or(Value::Null, |r| member(&r.metadata, "started")),
+            RecordKey::Completed => reply.map_or(Value::Null, |r| member(&r.header, "date")),
+            RecordKey::Resubmitted => json!(self.resubmitted),
+            RecordKey::Received => json!(self.received.as_ref().map(date::to_text)),
+            RecordKey::ResultHeader => result(|reply| &reply.header),
+            RecordKey::ResultMetadata => result(|reply| &reply.metadata),
+            RecordKey::ResultContent => result(|reply| &reply.content),
+            RecordKey::Queue => json!(self.queue.map(Queue::as_str)),
+            RecordKey::ExecuteInput => json!(self.output.execute_input),
+            RecordKey::ExecuteResult => json!(self.output.execute_result),
+            RecordKey::Error => json!(self.output.error),
+            RecordKey::Stdout => json!(self.output.stdout),
+            RecordKey::Stderr => json!(self.output.stderr),
+            RecordKey::Label => member(&self.request.metadata, "label"),
         }
     }
 }
@@ -352,13 +353,13 @@ mod tests {
         let parts = ["{\"a\":1}", "", "{}", "c"].map(|part| Bytes::from_static(part.as_bytes()));
         let buffers = vec![Bytes::from_static(b"12"), Bytes::from_static(b"3")];
         let message = RawMessage::sign(vec![], parts, buffers.clone(), &SigningKey::sha256(""));
-        let copy = Parts::copy(&message, 3);
+        let copy = MessageParts::copy(&message, 3);
         assert_eq!(
             (copy.header.as_ref(), copy.content.as_ref()),
             (&b"{\"a\":1}"[..], &b"c"[..])
         );
         assert_eq!(copy.buffers, Some(buffers));
-        assert_eq!(Parts::copy(&message, 2).buffers, None);
+        assert_eq!(MessageParts::copy(&message, 2).buffers, None);
     }
 
     #[test]
@@ -377,9 +378,9 @@ mod tests {
 
     #[test]
     fn every_key_is_known_by_its_name() {
-        for key in Key::ALL {
-            assert_eq!(Key::of(key.as_str()), Some(key));
+        for key in RecordKey::ALL {
+            assert_eq!(RecordKey::of(key.as_str()), Some(key));
         }
-        assert_eq!(Key::of("nonsense"), None);
+        assert_eq!(RecordKey::of("nonsense"), None);
     }
 }

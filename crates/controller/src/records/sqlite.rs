@@ -1,6 +1,8 @@
 //! Records in an SQLite database, kept by a thread of its own, so that no disk is waited for.
 
-use super::{Answer, Change, Filter, Found, Parts, Query, Queue, Record, Ticket};
+use super::{
+    Change, Filter, Found, MessageParts, QueryTicket, Queue, Record, RecordAnswer, RecordQuery,
+};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use phalanx_protocol::date;
 use phalanx_protocol::id::{EngineUuid, MsgId};
@@ -75,8 +77,8 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Sqlite {
     /// Unbounded, since the backlog's bytes are counted and looked at.
-    orders: std::sync::mpsc::Sender<Order>,
-    answers: mpsc::UnboundedReceiver<(Ticket, Answer)>,
+    orders: std::sync::mpsc::Sender<SqliteRequest>,
+    answers: mpsc::UnboundedReceiver<(QueryTicket, RecordAnswer)>,
     backlog: Arc<Backlog>,
     ended: oneshot::Receiver<()>,
 }
@@ -94,9 +96,9 @@ impl Backlog {
 }
 
 #[derive(Debug)]
-enum Order {
+enum SqliteRequest {
     Change(Change, usize),
-    Ask(Ticket, Query),
+    Ask(QueryTicket, RecordQuery),
 }
 
 impl Sqlite {
@@ -105,7 +107,10 @@ impl Sqlite {
     ///
     /// # Errors
     /// When that is not possible.
-    pub fn open(path: &Path, unanswered: impl Fn(&MsgId) -> Parts) -> Result<Self, OpenError> {
+    pub fn open(
+        path: &Path,
+        unanswered: impl Fn(&MsgId) -> MessageParts,
+    ) -> Result<Self, OpenError> {
         let refused = |error| OpenError::File {
             path: path.to_owned(),
             error,
@@ -168,15 +173,15 @@ impl Sqlite {
         let size = size(&change);
         self.backlog.bytes.fetch_add(size, Ordering::AcqRel);
         // The thread lives as long as the handle.
-        let _ = self.orders.send(Order::Change(change, size));
+        let _ = self.orders.send(SqliteRequest::Change(change, size));
     }
 
-    pub fn ask(&mut self, ticket: Ticket, query: Query) {
+    pub fn ask(&mut self, ticket: QueryTicket, query: RecordQuery) {
         // As above.
-        let _ = self.orders.send(Order::Ask(ticket, query));
+        let _ = self.orders.send(SqliteRequest::Ask(ticket, query));
     }
 
-    pub async fn next(&mut self) -> Option<(Ticket, Answer)> {
+    pub async fn next(&mut self) -> Option<(QueryTicket, RecordAnswer)> {
         let full = !self.has_room();
         let freed = self.backlog.freed.notified();
         tokio::select! {
@@ -200,7 +205,7 @@ impl Sqlite {
 
 fn size(change: &Change) -> usize {
     const LITTLE: usize = 256;
-    let parts = |parts: &Parts| {
+    let parts = |parts: &MessageParts| {
         let buffers = parts
             .buffers
             .iter()
@@ -250,7 +255,7 @@ impl Database {
             .pragma_query_value(None, "user_version", |row| row.get(0))
     }
 
-    fn answer_all(&mut self, unanswered: impl Fn(&MsgId) -> Parts) -> rusqlite::Result<()> {
+    fn answer_all(&mut self, unanswered: impl Fn(&MsgId) -> MessageParts) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         let ids: Vec<String> = transaction
             .prepare("SELECT msg_id FROM tasks WHERE result_header IS NULL")?
@@ -274,8 +279,8 @@ impl Database {
 
     fn serve(
         &mut self,
-        orders: &std::sync::mpsc::Receiver<Order>,
-        answers: &mpsc::UnboundedSender<(Ticket, Answer)>,
+        orders: &std::sync::mpsc::Receiver<SqliteRequest>,
+        answers: &mpsc::UnboundedSender<(QueryTicket, RecordAnswer)>,
         backlog: &Backlog,
     ) {
         while let Ok(first) = orders.recv() {
@@ -284,8 +289,8 @@ impl Database {
                 .chain(rest.take(TRANSACTION - 1))
                 .collect();
             let done = batch.iter().map(|order| match order {
-                Order::Change(_, size) => *size,
-                Order::Ask(..) => 0,
+                SqliteRequest::Change(_, size) => *size,
+                SqliteRequest::Ask(..) => 0,
             });
             let done: usize = done.sum();
             for answer in self.perform(batch) {
@@ -299,10 +304,10 @@ impl Database {
 
     /// Keeps changes and answers questions, each in its turn. Nothing is answered before the changes are
     /// kept that the answer is made of.
-    fn perform(&mut self, batch: Vec<Order>) -> Vec<(Ticket, Answer)> {
+    fn perform(&mut self, batch: Vec<SqliteRequest>) -> Vec<(QueryTicket, RecordAnswer)> {
         let questions = batch.iter().filter_map(|order| match order {
-            Order::Ask(ticket, query) => Some((*ticket, query.clone())),
-            Order::Change(..) => None,
+            SqliteRequest::Ask(ticket, query) => Some((*ticket, query.clone())),
+            SqliteRequest::Change(..) => None,
         });
         let questions: Vec<_> = questions.collect();
         let changes = batch.len() > questions.len();
@@ -324,22 +329,25 @@ impl Database {
         }
     }
 
-    fn transact(&mut self, batch: Vec<Order>) -> rusqlite::Result<Vec<(Ticket, Answer)>> {
+    fn transact(
+        &mut self,
+        batch: Vec<SqliteRequest>,
+    ) -> rusqlite::Result<Vec<(QueryTicket, RecordAnswer)>> {
         let transaction = self.connection.transaction()?;
         let mut answers = Vec::new();
         for order in batch {
             match order {
-                Order::Change(change, _) => match write(&transaction, change) {
+                SqliteRequest::Change(change, _) => match write(&transaction, change) {
                     Ok(()) => {}
                     // What follows would not be kept either.
                     Err(error) if is_full(&error) => return Err(error),
                     Err(error) => warn_rarely!(%error, "a task's record is not kept"),
                 },
-                Order::Ask(ticket, query) => {
+                SqliteRequest::Ask(ticket, query) => {
                     let answer = match answer(&transaction, query.clone()) {
                         Ok(answer) => checked(&query, answer, self.unkept.as_deref()),
                         Err(error) if is_full(&error) => return Err(error),
-                        Err(error) => Answer::Failed(error.to_string()),
+                        Err(error) => RecordAnswer::Failed(error.to_string()),
                     };
                     answers.push((ticket, answer));
                 }
@@ -350,26 +358,26 @@ impl Database {
     }
 
     /// An answer while changes cannot be kept.
-    fn answer_without(&self, query: Query, error: &str) -> Answer {
-        if let Query::Purge(_) = query {
-            return Answer::Failed(format!("nothing is forgotten: {error}"));
+    fn answer_without(&self, query: RecordQuery, error: &str) -> RecordAnswer {
+        if let RecordQuery::Purge(_) = query {
+            return RecordAnswer::Failed(format!("nothing is forgotten: {error}"));
         }
         match answer(&self.connection, query.clone()) {
             Ok(answer) => checked(&query, answer, Some(error)),
-            Err(error) => Answer::Failed(error.to_string()),
+            Err(error) => RecordAnswer::Failed(error.to_string()),
         }
     }
 }
 
 /// An answer, unless it would say of tasks whose records were not kept that there are none such.
-fn checked(query: &Query, answer: Answer, unkept: Option<&str>) -> Answer {
-    if let (Query::Find { filter, .. }, Answer::Records(records), Some(error)) =
+fn checked(query: &RecordQuery, answer: RecordAnswer, unkept: Option<&str>) -> RecordAnswer {
+    if let (RecordQuery::Find { filter, .. }, RecordAnswer::Records(records), Some(error)) =
         (query, &answer, unkept)
         && filter
             .named()
             .is_some_and(|named| named.len() > records.len())
     {
-        return Answer::Failed(format!("the records of some tasks are not kept: {error}"));
+        return RecordAnswer::Failed(format!("the records of some tasks are not kept: {error}"));
     }
     answer
 }
@@ -464,21 +472,21 @@ fn write(database: &Connection, change: Change) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn answer(database: &Connection, query: Query) -> rusqlite::Result<Answer> {
+fn answer(database: &Connection, query: RecordQuery) -> rusqlite::Result<RecordAnswer> {
     Ok(match query {
-        Query::History => {
+        RecordQuery::History => {
             let mut all = database.prepare_cached("SELECT msg_id FROM tasks ORDER BY place")?;
             let ids = all.query_map([], |row| row.get::<_, String>(0).map(MsgId::new))?;
-            Answer::History(ids.collect::<rusqlite::Result<_>>()?)
+            RecordAnswer::History(ids.collect::<rusqlite::Result<_>>()?)
         }
-        Query::Find { filter, buffers } => {
+        RecordQuery::Find { filter, buffers } => {
             let mut found = Found::default();
             matching(database, &filter, buffers, |id, record| {
                 found.push(id, record)
             })?;
             found.answer()
         }
-        Query::Purge(filters) => {
+        RecordQuery::Purge(filters) => {
             let mut ids = Vec::new();
             for filter in filters {
                 matching(database, &filter, false, |id, _| {
@@ -491,7 +499,7 @@ fn answer(database: &Connection, query: Query) -> rusqlite::Result<Answer> {
                     .prepare_cached("DELETE FROM tasks WHERE msg_id = ?")?
                     .execute([id.as_str()])?;
             }
-            Answer::Purged
+            RecordAnswer::Purged
         }
     })
 }
@@ -564,11 +572,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(MsgId, Record)> {
         let text = row.get::<_, Option<String>>(place)?;
         Ok::<_, rusqlite::Error>(text.and_then(|text| serde_json::from_str(&text).ok()))
     };
-    let parts = |place: usize| -> rusqlite::Result<Option<Parts>> {
+    let parts = |place: usize| -> rusqlite::Result<Option<MessageParts>> {
         let Some(header) = bytes(place)? else {
             return Ok(None);
         };
-        Ok(Some(Parts {
+        Ok(Some(MessageParts {
             header,
             metadata: bytes(place + 1)?.unwrap_or_default(),
             content: bytes(place + 2)?.unwrap_or_default(),

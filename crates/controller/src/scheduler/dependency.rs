@@ -9,7 +9,7 @@ const REMEMBERED: usize = 1 << 16;
 
 /// The ends of tasks.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct FinishedTasks {
     by_id: HashMap<MsgId, Ending>,
     order: VecDeque<MsgId>,
 }
@@ -21,7 +21,7 @@ pub(super) struct Ending {
     pub engine: Option<EngineUuid>,
 }
 
-impl Ended {
+impl FinishedTasks {
     pub fn insert(&mut self, id: MsgId, ending: Ending) {
         if self.by_id.insert(id.clone(), ending).is_none() {
             self.order.push_back(id);
@@ -79,13 +79,13 @@ impl Ended {
 
 /// Tasks that wait for others, by what they wait for.
 #[derive(Debug, Default)]
-pub(super) struct Blocked {
+pub(super) struct BlockedTasks {
     waiting_for: HashMap<MsgId, Vec<TaskNo>>,
     /// Those for which something has ended.
     changed: VecDeque<TaskNo>,
 }
 
-impl Blocked {
+impl BlockedTasks {
     /// A task waits for these.
     pub fn insert<'a>(&mut self, no: TaskNo, ids: impl Iterator<Item = &'a MsgId>) {
         for id in ids {
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_twelve_combinations_of_ipyparallel_s_dependencies() {
-        let mut ended = Ended::default();
+        let mut ended = FinishedTasks::default();
         for (id, ok) in [("ok", true), ("ok2", true), ("failed", false)] {
             let engine = Some(EngineUuid::new(id));
             ended.insert(MsgId::new(id), Ending { ok, engine });

@@ -21,18 +21,20 @@ mod task;
 mod tests;
 
 pub use scheme::{Candidate, Scheme, UnknownScheme};
-pub use task::{BatchNo, FailReason, Impossible, Language, SchedulerCommand, Task, Verdict};
+pub use task::{
+    BalancedTask, BatchNo, FailReason, Impossible, Language, ReplyVerdict, SchedulerCommand,
+};
 
 use crate::hash::{HashMap, HashSet};
-use dependency::{Blocked, Ended, Ending};
+use dependency::{BlockedTasks, Ending, FinishedTasks};
 use pace::Pace;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::Ended as End;
 use phalanx_transport::Frames;
-use ready::Ready;
+use ready::ReadyTasks;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use task::{Place, Record, TaskNo};
+use task::{SchedulerEntry, TaskNo, TaskPlace};
 
 /// The time tasks wait for an engine after the last one has gone: one that is started in its place may come.
 pub const WITHOUT_ENGINES: Duration = Duration::from_secs(10);
@@ -59,11 +61,11 @@ pub struct Scheduler {
     places: HashMap<EngineUuid, usize>,
     /// Those that have room for a task.
     free: BTreeSet<usize>,
-    tasks: HashMap<TaskNo, Box<Record>>,
+    tasks: HashMap<TaskNo, Box<SchedulerEntry>>,
     by_id: HashMap<MsgId, TaskNo>,
-    ready: Ready,
-    blocked: Blocked,
-    ended: Ended,
+    ready: ReadyTasks,
+    blocked: BlockedTasks,
+    ended: FinishedTasks,
     deadlines: BTreeSet<(Instant, TaskNo)>,
     /// True once there has been an engine: before the first, tasks wait for it however long it takes.
     manned: bool,
@@ -88,9 +90,9 @@ impl Scheduler {
             free: BTreeSet::new(),
             tasks: HashMap::default(),
             by_id: HashMap::default(),
-            ready: Ready::default(),
-            blocked: Blocked::default(),
-            ended: Ended::default(),
+            ready: ReadyTasks::default(),
+            blocked: BlockedTasks::default(),
+            ended: FinishedTasks::default(),
             deadlines: BTreeSet::new(),
             manned: false,
             abandoned: None,
@@ -104,7 +106,7 @@ impl Scheduler {
 
     /// Tasks that wait for an engine or for other tasks, oldest first.
     pub fn waiting(&self) -> Vec<MsgId> {
-        let waits = |record: &Record| record.place != Place::Running;
+        let waits = |record: &SchedulerEntry| record.place != TaskPlace::Running;
         let waiting = self.tasks.iter().filter(|(_, record)| waits(record));
         let waiting = waiting.map(|(no, record)| (*no, record.task.id.clone()));
         let mut waiting: Vec<_> = waiting.collect();
@@ -139,7 +141,7 @@ impl Scheduler {
     }
 
     /// Takes a task.
-    pub fn submit(&mut self, mut task: Task, now: Instant) -> Vec<SchedulerCommand> {
+    pub fn submit(&mut self, mut task: BalancedTask, now: Instant) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
         if self.scheme == Scheme::Pure {
             task = task.without_conditions();
@@ -159,7 +161,8 @@ impl Scheduler {
         if let Some(batch) = task.batch {
             self.paces.entry(batch).or_default().left += 1;
         }
-        self.tasks.insert(no, Box::new(Record::new(task, deadline)));
+        self.tasks
+            .insert(no, Box::new(SchedulerEntry::new(task, deadline)));
         self.consider(no, &mut out);
         self.settle(&mut out);
         self.look_for_engines(now);
@@ -231,7 +234,7 @@ impl Scheduler {
         &mut self,
         engine: &EngineUuid,
         id: &MsgId,
-        verdict: Verdict,
+        verdict: ReplyVerdict,
         reply: Frames,
     ) -> Option<Vec<SchedulerCommand>> {
         let no = *self.by_id.get(id)?;
@@ -242,11 +245,11 @@ impl Scheduler {
         self.look_at_room(place);
         let record = self.tasks.get_mut(&no)?;
         let mut out = Vec::new();
-        let ok = verdict == Verdict::Ok;
+        let ok = verdict == ReplyVerdict::Ok;
         let again = match verdict {
-            Verdict::Unmet(why) => Some((None, Some(why))),
-            Verdict::Lacking => Some((Some(reply.clone()), None)),
-            Verdict::Failed if record.task.retries > 0 => {
+            ReplyVerdict::Unmet(why) => Some((None, Some(why))),
+            ReplyVerdict::Lacking => Some((Some(reply.clone()), None)),
+            ReplyVerdict::Failed if record.task.retries > 0 => {
                 record.task.retries -= 1;
                 Some((Some(reply.clone()), None))
             }
@@ -308,8 +311,8 @@ impl Scheduler {
 
     /// A client has gone for good: drops what it has submitted and has not begun, unless that is to be kept.
     pub fn client_left(&mut self, client: &[u8]) -> Vec<SchedulerCommand> {
-        let lost = |record: &Record| {
-            record.place != Place::Running
+        let lost = |record: &SchedulerEntry| {
+            record.place != TaskPlace::Running
                 && !record.task.detached
                 && record.task.client() == client
         };
@@ -359,7 +362,7 @@ impl Scheduler {
 
     fn waits(&self, no: TaskNo) -> bool {
         let record = self.tasks.get(&no);
-        record.is_some_and(|record| record.place != Place::Running)
+        record.is_some_and(|record| record.place != TaskPlace::Running)
     }
 
     /// Looks where a task stands whose dependencies may have changed.
@@ -367,7 +370,7 @@ impl Scheduler {
         let Some(record) = self.tasks.get(&no) else {
             return;
         };
-        if record.place != Place::Blocked {
+        if record.place != TaskPlace::Blocked {
             return;
         }
         let (after, follow) = (&record.task.after, &record.task.follow);
@@ -385,14 +388,19 @@ impl Scheduler {
 
     fn make_ready(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
         if let Some(record) = self.tasks.get_mut(&no) {
-            record.place = Place::Ready;
+            record.place = TaskPlace::Ready;
             self.ready.insert(no, record);
             self.end_if_hopeless(no, out);
         }
     }
 
     /// Forgets a task that has ended.
-    fn finish(&mut self, no: TaskNo, ok: bool, engine: Option<EngineUuid>) -> Option<Box<Record>> {
+    fn finish(
+        &mut self,
+        no: TaskNo,
+        ok: bool,
+        engine: Option<EngineUuid>,
+    ) -> Option<Box<SchedulerEntry>> {
         let record = self.tasks.remove(&no)?;
         let id = record.task.id.clone();
         self.by_id.remove(&id);
@@ -521,7 +529,7 @@ impl Scheduler {
         self.given += 1;
         worker.last = self.given;
         worker.running.insert(no);
-        record.place = Place::Running;
+        record.place = TaskPlace::Running;
         out.push(SchedulerCommand::Run {
             task: record.task.id.clone(),
             engine: worker.uuid.clone(),
@@ -537,7 +545,7 @@ impl Scheduler {
             return;
         };
         let may = |worker: &Worker| record.may_run_on(&worker.uuid, worker.runs, &self.ended);
-        if record.place != Place::Ready || self.workers.iter().any(may) {
+        if record.place != TaskPlace::Ready || self.workers.iter().any(may) {
             return;
         }
         let alive = |uuid: &EngineUuid| self.workers.iter().any(|worker| worker.uuid == *uuid);

@@ -1,4 +1,4 @@
-use super::task::{Language, Record, TaskNo};
+use super::task::{Language, SchedulerEntry, TaskNo};
 use crate::hash::HashMap;
 use bytes::Bytes;
 use phalanx_protocol::id::EngineUuid;
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// all of them. Clients are served in turn, and the tasks of each in the order they came; one that is
 /// tried again comes before those that came after it.
 #[derive(Debug, Default)]
-pub(super) struct Ready {
+pub(super) struct ReadyTasks {
     clients: HashMap<Bytes, ClientQueue>,
     /// The turn that was given last.
     turn: u64,
@@ -58,8 +58,8 @@ impl ClientQueue {
     }
 }
 
-impl Ready {
-    pub fn insert(&mut self, no: TaskNo, record: &Record) {
+impl ReadyTasks {
+    pub fn insert(&mut self, no: TaskNo, record: &SchedulerEntry) {
         let client = record.task.client();
         if !self.clients.contains_key(client) {
             // As if it had been served with the others so far. A copy, so that the key does not keep the
@@ -91,7 +91,7 @@ impl Ready {
     }
 
     /// Takes a task out, if it is in.
-    pub fn remove(&mut self, no: TaskNo, record: &Record) {
+    pub fn remove(&mut self, no: TaskNo, record: &SchedulerEntry) {
         let client = record.task.client();
         let Some(queue) = self.clients.get_mut(client) else {
             return;
@@ -135,7 +135,7 @@ impl Ready {
 
     /// The tasks of the same client and conditions as this one's that wait: the oldest, and how many.
     /// None of one that has its own.
-    pub fn alike(&self, record: &Record) -> (Option<TaskNo>, usize) {
+    pub fn alike(&self, record: &SchedulerEntry) -> (Option<TaskNo>, usize) {
         let queue = self.clients.get(record.task.client());
         let simple = queue.map(|queue| &queue.simple[record.task.language as usize]);
         let group = simple.and_then(|simple| match &record.task.targets {

@@ -1,4 +1,4 @@
-use super::dependency::Ended;
+use super::dependency::FinishedTasks;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{Dependency, TaskMetadata};
 use phalanx_transport::{Frames, RawMessage};
@@ -24,7 +24,7 @@ impl Language {
 
 /// A load-balanced task.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Task {
+pub struct BalancedTask {
     /// Its request's.
     pub id: MsgId,
     /// The client's request as it came: its identity, then the signed message.
@@ -51,7 +51,7 @@ pub struct Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BatchNo(pub u64);
 
-impl Task {
+impl BalancedTask {
     /// A task of a client's request.
     pub fn new(id: MsgId, request: RawMessage, metadata: TaskMetadata) -> Self {
         let language = match metadata.phalanx {
@@ -113,7 +113,7 @@ impl Task {
 
 /// A reply's verdict on its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReplyVerdict {
     /// It succeeded.
     Ok,
     /// It failed.
@@ -143,7 +143,7 @@ pub enum SchedulerCommand {
     /// Send an engine's reply, as it came, to its client.
     Reply(Frames),
     /// Answer the task in the engine's place.
-    Fail(Task, FailReason),
+    Fail(BalancedTask, FailReason),
 }
 
 /// The reason a task is answered by the scheduler.
@@ -183,17 +183,17 @@ pub enum Impossible {
 pub(super) struct TaskNo(pub u64);
 
 #[derive(Debug)]
-pub(super) struct Record {
-    pub task: Task,
-    pub place: Place,
+pub(super) struct SchedulerEntry {
+    pub task: BalancedTask,
+    pub place: TaskPlace,
     pub deadline: Option<Instant>,
     /// The engines on which it was tried, if it was.
-    pub tried: Option<Box<Tried>>,
+    pub tried: Option<Box<TriedEngines>>,
 }
 
 /// The engines on which a task was tried in vain.
 #[derive(Debug, Default)]
-pub(super) struct Tried {
+pub(super) struct TriedEngines {
     /// Engines not to try again.
     pub on: Vec<EngineUuid>,
     /// The answer of the last of them.
@@ -205,17 +205,17 @@ pub(super) struct Tried {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum TaskPlace {
     Blocked,
     Ready,
     Running,
 }
 
-impl Record {
-    pub fn new(task: Task, deadline: Option<Instant>) -> Self {
+impl SchedulerEntry {
+    pub fn new(task: BalancedTask, deadline: Option<Instant>) -> Self {
         Self {
             task,
-            place: Place::Blocked,
+            place: TaskPlace::Blocked,
             deadline,
             tried: None,
         }
@@ -226,7 +226,7 @@ impl Record {
         self.tried.is_some() || !self.task.follow.dependencies.is_empty()
     }
 
-    pub fn may_run_on(&self, uuid: &EngineUuid, runs: Language, ended: &Ended) -> bool {
+    pub fn may_run_on(&self, uuid: &EngineUuid, runs: Language, ended: &FinishedTasks) -> bool {
         let targets = self.task.targets.as_ref();
         runs == self.task.language
             && targets.is_none_or(|targets| targets.contains(uuid))

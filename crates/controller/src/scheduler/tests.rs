@@ -20,14 +20,14 @@ fn on(ids: &[&str]) -> Dependency {
 }
 
 /// A task that names itself in its header.
-fn task(name: &str, metadata: TaskMetadata) -> Task {
+fn task(name: &str, metadata: TaskMetadata) -> BalancedTask {
     let parts = [name, "", "", ""].map(|part| Bytes::copy_from_slice(part.as_bytes()));
     let request = RawMessage::sign(vec![], parts, vec![], &SigningKey::sha256(""));
-    Task::new(id(name), request, metadata)
+    BalancedTask::new(id(name), request, metadata)
 }
 
 /// A task of a client of that name.
-fn task_of(client: &str, name: &str) -> Task {
+fn task_of(client: &str, name: &str) -> BalancedTask {
     let mut task = task(name, rust());
     task.request.identities = vec![Bytes::copy_from_slice(client.as_bytes())];
     task
@@ -75,7 +75,7 @@ impl Case {
         told(self.scheduler.submit(task(name, metadata), self.now))
     }
 
-    fn reply(&mut self, from: &str, name: &str, verdict: Verdict) -> Vec<String> {
+    fn reply(&mut self, from: &str, name: &str, verdict: ReplyVerdict) -> Vec<String> {
         let reply = vec![Bytes::from(format!("{name} {verdict:?}"))];
         let commands = self
             .scheduler
@@ -89,7 +89,10 @@ impl Case {
         let mut out = Vec::new();
         for name in names {
             let task = task(&name.to_string(), TaskMetadata::default());
-            out.extend(self.scheduler.submit(Task { batch, ..task }, self.now));
+            out.extend(
+                self.scheduler
+                    .submit(BalancedTask { batch, ..task }, self.now),
+            );
         }
         told(out)
     }
@@ -146,11 +149,11 @@ fn tasks_go_to_the_engine_with_the_fewest_and_wait_at_the_high_water_mark() {
     assert_eq!(case.submit("6"), [""; 0]);
     assert_eq!(case.scheduler.waiting().len(), 2);
     assert_eq!(
-        case.reply("b", "2", Verdict::Ok),
+        case.reply("b", "2", ReplyVerdict::Ok),
         ["reply 2 Ok", "run 5 on b"]
     );
     assert_eq!(
-        case.reply("a", "1", Verdict::Failed),
+        case.reply("a", "1", ReplyVerdict::Failed),
         ["reply 1 Failed", "run 6 on a"]
     );
 }
@@ -166,8 +169,11 @@ fn without_engines_tasks_wait_for_one() {
 fn a_failed_task_is_tried_on_another_engine_and_then_answered() {
     let mut case = Case::new(1, &["a", "b"]);
     case.submit_with("1", retries(5));
-    assert_eq!(case.reply("a", "1", Verdict::Failed), ["run 1 on b"]);
-    assert_eq!(case.reply("b", "1", Verdict::Failed), ["reply 1 Failed"]);
+    assert_eq!(case.reply("a", "1", ReplyVerdict::Failed), ["run 1 on b"]);
+    assert_eq!(
+        case.reply("b", "1", ReplyVerdict::Failed),
+        ["reply 1 Failed"]
+    );
     assert_eq!(case.scheduler.waiting(), []);
 }
 
@@ -177,7 +183,7 @@ fn an_engine_s_reply_to_a_task_it_does_not_have_is_nobody_s() {
     case.submit("1");
     let nobody = case
         .scheduler
-        .replied(&engine("b"), &id("1"), Verdict::Ok, vec![]);
+        .replied(&engine("b"), &id("1"), ReplyVerdict::Ok, vec![]);
     assert_eq!(nobody, None);
 }
 
@@ -185,7 +191,7 @@ fn an_engine_s_reply_to_a_task_it_does_not_have_is_nobody_s() {
 fn unmet_dependencies_cost_no_retry_and_end_when_all_engines_refused() {
     let mut case = Case::new(1, &["a", "b"]);
     case.submit("1");
-    let lacks = |what: &str| Verdict::Unmet(what.to_owned());
+    let lacks = |what: &str| ReplyVerdict::Unmet(what.to_owned());
     assert_eq!(case.reply("a", "1", lacks("x")), ["run 1 on b"]);
     let why = r#"fail 1: ImpossibleDependency(Unmet("y"))"#;
     assert_eq!(case.reply("b", "1", lacks("y")), [why]);
@@ -197,7 +203,10 @@ fn unmet_dependencies_cost_no_retry_and_end_when_all_engines_refused() {
     case.joined("b");
     assert_eq!(case.submit_with("3", retries(1)), ["run 3 on b"]);
     assert_eq!(case.reply("b", "3", lacks("x")), ["run 3 on a"]);
-    assert_eq!(case.reply("a", "3", Verdict::Failed), ["reply 3 Failed"]);
+    assert_eq!(
+        case.reply("a", "3", ReplyVerdict::Failed),
+        ["reply 3 Failed"]
+    );
 }
 
 #[test]
@@ -208,7 +217,7 @@ fn tasks_that_some_engine_could_run_are_not_refused_by_those_they_are_not_for() 
         ..TaskMetadata::default()
     };
     case.submit_with("1", metadata);
-    let lacks = |what: &str| Verdict::Unmet(what.to_owned());
+    let lacks = |what: &str| ReplyVerdict::Unmet(what.to_owned());
     assert_eq!(case.reply("a", "1", lacks("x")), ["run 1 on b"]);
     let why = r#"fail 1: ImpossibleDependency(Unmet("y"))"#;
     assert_eq!(case.reply("b", "1", lacks("y")), [why]);
@@ -218,8 +227,11 @@ fn tasks_that_some_engine_could_run_are_not_refused_by_those_they_are_not_for() 
 fn an_engine_that_wants_a_task_sent_otherwise_tells_its_client() {
     let mut case = Case::new(1, &["a", "b"]);
     case.submit("1");
-    assert_eq!(case.reply("a", "1", Verdict::Lacking), ["run 1 on b"]);
-    assert_eq!(case.reply("b", "1", Verdict::Lacking), ["reply 1 Lacking"]);
+    assert_eq!(case.reply("a", "1", ReplyVerdict::Lacking), ["run 1 on b"]);
+    assert_eq!(
+        case.reply("b", "1", ReplyVerdict::Lacking),
+        ["reply 1 Lacking"]
+    );
 }
 
 #[test]
@@ -251,7 +263,7 @@ fn a_task_never_waits_for_ever_when_every_engine_has_failed() {
     assert_eq!(case.left("a"), ["fail 1: EngineDied(EngineUuid(\"a\"))"]);
     let mut case = Case::new(1, &["a", "b"]);
     case.submit_with("1", retries(3));
-    assert_eq!(case.reply("a", "1", Verdict::Failed), ["run 1 on b"]);
+    assert_eq!(case.reply("a", "1", ReplyVerdict::Failed), ["run 1 on b"]);
     assert_eq!(case.left("b"), ["reply 1 Failed"]);
 }
 
@@ -308,7 +320,7 @@ fn an_engine_that_is_started_again_in_time_takes_what_waited() {
     assert_eq!(case.after(WITHOUT_ENGINES / 2), [""; 0]);
     assert_eq!(case.joined("a again"), ["run 2 on a again"]);
     assert_eq!(case.after(WITHOUT_ENGINES), [""; 0]);
-    assert_eq!(case.reply("a again", "2", Verdict::Ok), ["reply 2 Ok"]);
+    assert_eq!(case.reply("a again", "2", ReplyVerdict::Ok), ["reply 2 Ok"]);
     // Nothing waits, so nothing is given up.
     case.left("a again");
     assert_eq!(case.after(WITHOUT_ENGINES * 2), [""; 0]);
@@ -343,7 +355,10 @@ fn small_tasks_of_a_batch_go_several_at_once_and_long_ones_alone() {
     assert_eq!(case.ended("a", 10..26, 5), runs(42..71, "a"));
     assert_eq!(case.ended("b", 26..42, 20_000), runs(71..72, "b"));
     // One that fails is tried alone, elsewhere.
-    assert_eq!(case.reply("a", "42", Verdict::Failed), ["reply 42 Failed"]);
+    assert_eq!(
+        case.reply("a", "42", ReplyVerdict::Failed),
+        ["reply 42 Failed"]
+    );
     assert_eq!(
         case.left("a").last().expect("the last"),
         "fail 70: EngineDied(EngineUuid(\"a\"))"
@@ -366,7 +381,7 @@ fn tasks_of_different_messages_do_not_go_together() {
     assert_eq!(case.ended("a", 0..1, 5), runs(1..4, "a"));
     assert_eq!(case.ended("a", 1..4, 5), runs(4..5, "a"));
     assert_eq!(
-        case.reply("a", "4", Verdict::Ok),
+        case.reply("a", "4", ReplyVerdict::Ok),
         ["reply 4 Ok", "run 5 on a"]
     );
     assert_eq!(case.ended("a", 5..6, 5), runs(6..8, "a"));
@@ -406,11 +421,11 @@ fn tasks_run_after_what_they_depend_on() {
     assert_eq!(case.submit_with("2", after(&["1"])), [""; 0]);
     assert_eq!(case.submit_with("3", after(&["2"])), [""; 0]);
     assert_eq!(
-        case.reply("a", "1", Verdict::Ok),
+        case.reply("a", "1", ReplyVerdict::Ok),
         ["reply 1 Ok", "run 2 on a"]
     );
     assert_eq!(
-        case.reply("a", "2", Verdict::Failed),
+        case.reply("a", "2", ReplyVerdict::Failed),
         ["reply 2 Failed", "fail 3: ImpossibleDependency(Ended)"]
     );
     assert_eq!(case.submit_with("4", after(&["1"])), ["run 4 on a"]);
@@ -431,8 +446,8 @@ fn tasks_follow_to_the_engine_of_what_they_depend_on() {
     let mut case = Case::new(0, &["a", "b"]);
     case.submit("1");
     case.submit("2");
-    case.reply("a", "1", Verdict::Ok);
-    case.reply("b", "2", Verdict::Ok);
+    case.reply("a", "1", ReplyVerdict::Ok);
+    case.reply("b", "2", ReplyVerdict::Ok);
     assert_eq!(case.submit_with("3", follow(&["2"])), ["run 3 on b"]);
     assert_eq!(
         case.submit_with("4", follow(&["1", "2"])),
@@ -462,7 +477,10 @@ fn only_tasks_that_wait_can_be_aborted_here() {
     case.submit("2");
     let aborted = case.scheduler.abort(&[id("1"), id("2"), id("3")]);
     assert_eq!(told(aborted), ["fail 2: Aborted"]);
-    assert_eq!(case.reply("a", "1", Verdict::Aborted), ["reply 1 Aborted"]);
+    assert_eq!(
+        case.reply("a", "1", ReplyVerdict::Aborted),
+        ["reply 1 Aborted"]
+    );
 }
 
 #[test]
@@ -477,17 +495,17 @@ fn an_older_task_for_a_busy_engine_does_not_hold_up_the_others() {
     case.submit("3");
     assert_eq!(case.submit("4"), [""; 0]);
     assert_eq!(
-        case.reply("b", "3", Verdict::Ok),
+        case.reply("b", "3", ReplyVerdict::Ok),
         ["reply 3 Ok", "run 4 on b"]
     );
     case.submit("5");
     // The oldest that may run there.
     assert_eq!(
-        case.reply("a", "1", Verdict::Ok),
+        case.reply("a", "1", ReplyVerdict::Ok),
         ["reply 1 Ok", "run 2 on a"]
     );
     assert_eq!(
-        case.reply("a", "2", Verdict::Ok),
+        case.reply("a", "2", ReplyVerdict::Ok),
         ["reply 2 Ok", "run 5 on a"]
     );
 }
@@ -504,7 +522,7 @@ fn a_chain_of_dependencies_ends_at_once_when_it_breaks() {
         };
         assert_eq!(case.submit_with(&n.to_string(), metadata), [""; 0]);
     }
-    let told = case.reply("a", "0", Verdict::Failed);
+    let told = case.reply("a", "0", ReplyVerdict::Failed);
     assert_eq!(told.len(), 100);
     assert_eq!(told[99], "fail 99: ImpossibleDependency(Ended)");
     assert_eq!(case.scheduler.waiting(), []);
@@ -528,7 +546,10 @@ fn the_pure_scheme_knows_no_conditions() {
     assert_eq!(case.submit_with("1", metadata.clone()), ["run 1 on a"]);
     assert_eq!(case.submit_with("2", metadata.clone()), ["run 2 on b"]);
     assert_eq!(case.submit_with("3", metadata), ["run 3 on a"]);
-    assert_eq!(case.reply("a", "1", Verdict::Failed), ["reply 1 Failed"]);
+    assert_eq!(
+        case.reply("a", "1", ReplyVerdict::Failed),
+        ["reply 1 Failed"]
+    );
 }
 
 /// The metadata that a client of ours submits.
@@ -544,9 +565,9 @@ fn tasks_run_on_engines_of_their_language() {
     assert_eq!(case.submit_with("2", rust()), [""; 0]);
     assert_eq!(case.submit("3"), ["run 3 on python"]);
     assert_eq!(case.submit("4"), [""; 0]);
-    let done = case.reply("python", "3", Verdict::Ok);
+    let done = case.reply("python", "3", ReplyVerdict::Ok);
     assert_eq!(done, ["reply 3 Ok", "run 4 on python"]);
-    let done = case.reply("rust", "1", Verdict::Ok);
+    let done = case.reply("rust", "1", ReplyVerdict::Ok);
     assert_eq!(done, ["reply 1 Ok", "run 2 on rust"]);
     // Nobody is left who could run what waits, though there is an engine.
     assert_eq!(case.submit_with("5", rust()), [""; 0]);
@@ -573,7 +594,10 @@ fn a_task_does_not_wait_for_all_those_of_another_client() {
     submit(&mut case, "one", "z");
     let mut order = Vec::new();
     let mut runs = "1".to_owned();
-    while let [next] = case.reply("a", &runs, Verdict::Ok)[1..].to_vec().as_slice() {
+    while let [next] = case.reply("a", &runs, ReplyVerdict::Ok)[1..]
+        .to_vec()
+        .as_slice()
+    {
         runs = next.split(' ').nth(1).unwrap().to_owned();
         order.push(runs.clone());
         if runs == "x" {
@@ -591,12 +615,16 @@ fn a_turn_of_small_tasks_is_a_message() {
     for name in 0..20 {
         let batch = Some(BatchNo(1));
         let task = task_of("many", &name.to_string());
-        case.scheduler.submit(Task { batch, ..task }, case.now);
+        case.scheduler
+            .submit(BalancedTask { batch, ..task }, case.now);
     }
     case.scheduler.submit(task_of("one", "x"), case.now);
     assert_eq!(case.ended("a", 0..1, 5), runs(1..5, "a"));
     assert_eq!(case.ended("a", 1..5, 5), ["run x on a"]);
-    assert_eq!(case.reply("a", "x", Verdict::Ok)[1..], runs(5..20, "a"));
+    assert_eq!(
+        case.reply("a", "x", ReplyVerdict::Ok)[1..],
+        runs(5..20, "a")
+    );
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(super) fn apart(
     let artifacts = message.buffers.len().saturating_sub(ids.len());
     let (artifacts, args) = message.buffers.split_at(artifacts);
 
-    let mut memory = Memory::default();
+    let mut memory = PartsBuffer::default();
     let metadata = memory.json("metadata", &metadata)?;
     let content = memory.copy(&message.content);
     let artifacts: Vec<_> = artifacts.iter().map(|bytes| memory.copy(bytes)).collect();
@@ -111,7 +111,7 @@ pub(super) fn replies(
         engine_info: None,
         phalanx_batch: Vec::new(),
     };
-    let mut memory = Memory::default();
+    let mut memory = PartsBuffer::default();
     let content = memory.copy(&message.content);
     let mut parts = Vec::with_capacity(message.buffers.len());
     for (ended, value) in metadata.phalanx_batch.iter().zip(&message.buffers) {
@@ -139,9 +139,9 @@ pub(super) fn replies(
 
 /// A buffer to which parts of many messages are written, one behind the other.
 #[derive(Default)]
-struct Memory(Vec<u8>);
+struct PartsBuffer(Vec<u8>);
 
-impl Memory {
+impl PartsBuffer {
     fn whole(self) -> Bytes {
         Bytes::from(self.0.into_boxed_slice())
     }

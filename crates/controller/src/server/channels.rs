@@ -1,7 +1,7 @@
-use super::incoming::{Incoming, Port};
+use super::incoming::{Incoming, ServerSocket};
 use super::iopub::IopubRelay;
 use crate::config::ControllerConfig;
-use crate::controller::{Before, StartError};
+use crate::controller::{EarlierFiles, StartError};
 use phalanx_sys::machine::host_name;
 use phalanx_transport::connection::LocalSockets;
 use phalanx_transport::{
@@ -33,12 +33,12 @@ pub struct Channels {
 }
 
 /// The port a socket of the controller before had.
-type Had = fn(&Before) -> Option<u16>;
+type EarlierPort = fn(&EarlierFiles) -> Option<u16>;
 
 /// Binds one socket after the other.
 struct Binder<'a> {
     interface: &'a str,
-    before: Option<&'a Before>,
+    before: Option<&'a EarlierFiles>,
     /// The ports that are left of those to listen on.
     ports: std::slice::Iter<'a, u16>,
     /// For `ipc`, whose ports are suffixes.
@@ -47,7 +47,12 @@ struct Binder<'a> {
 
 impl Binder<'_> {
     /// Binds a socket to the port that the controller before had, or to any.
-    async fn bind(&mut self, kind: Kind, name: &str, had: Had) -> Result<Socket, StartError> {
+    async fn bind(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        had: EarlierPort,
+    ) -> Result<Socket, StartError> {
         self.next += 1;
         // Stock engines are ROUTERs too, and route their replies by these names.
         let options = SocketOptions::default()
@@ -74,7 +79,7 @@ impl Binder<'_> {
     async fn routers(
         &mut self,
         [client, engine]: [&str; 2],
-        had: [Had; 2],
+        had: [EarlierPort; 2],
     ) -> Result<[Socket; 2], StartError> {
         Ok([
             self.bind(Kind::Router, client, had[0]).await?,
@@ -86,7 +91,7 @@ impl Binder<'_> {
 impl Channels {
     pub async fn bind(
         config: &ControllerConfig,
-        before: Option<&Before>,
+        before: Option<&EarlierFiles>,
     ) -> Result<Self, StartError> {
         let mut binder = Binder {
             interface: &config.interface,
@@ -298,20 +303,20 @@ pub struct Senders {
 
 impl Senders {
     /// The socket of a port.
-    pub fn of(&self, port: Port) -> &Sender {
+    pub fn of(&self, port: ServerSocket) -> &Sender {
         match port {
-            Port::Registration => &self.registration,
-            Port::MuxClient => &self.mux[0],
-            Port::MuxEngine => &self.mux[1],
-            Port::TaskClient => &self.task[0],
-            Port::TaskEngine => &self.task[1],
-            Port::ControlClient => &self.control[0],
-            Port::ControlEngine => &self.control[1],
-            Port::BroadcastClient => &self.broadcast[0],
-            Port::BroadcastEngine => &self.broadcast[1],
-            Port::Ping => &self.ping,
-            Port::Pong => &self.pong,
-            Port::Notification => &self.notification,
+            ServerSocket::Registration => &self.registration,
+            ServerSocket::MuxClient => &self.mux[0],
+            ServerSocket::MuxEngine => &self.mux[1],
+            ServerSocket::TaskClient => &self.task[0],
+            ServerSocket::TaskEngine => &self.task[1],
+            ServerSocket::ControlClient => &self.control[0],
+            ServerSocket::ControlEngine => &self.control[1],
+            ServerSocket::BroadcastClient => &self.broadcast[0],
+            ServerSocket::BroadcastEngine => &self.broadcast[1],
+            ServerSocket::Ping => &self.ping,
+            ServerSocket::Pong => &self.pong,
+            ServerSocket::Notification => &self.notification,
         }
     }
 

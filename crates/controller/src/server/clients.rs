@@ -1,10 +1,10 @@
 //! Clients that come and go.
 
 use super::shown;
-use super::state::State;
+use super::state::ServerState;
 use bytes::Bytes;
 
-impl State {
+impl ServerState {
     /// A client is there, or there again.
     pub(super) fn client_came(&mut self, client: &[u8]) {
         if !self.absent.is_empty() {

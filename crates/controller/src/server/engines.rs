@@ -1,8 +1,8 @@
 //! Engines that come and go.
 
 use super::engine_uuid;
-use super::incoming::Port;
-use super::state::{DEPARTED, NOBODY, NOTIFY_AFTER_REPLIES, ServerCommand, State};
+use super::incoming::ServerSocket;
+use super::state::{DEPARTED, NOBODY, NOTIFY_AFTER_REPLIES, ServerCommand, ServerState};
 use crate::hub::{Channel, HubCommand, HubEvent, LeftReason};
 use crate::scheduler::Language;
 use bytes::Bytes;
@@ -12,29 +12,29 @@ use phalanx_protocol::parallel::{
 };
 use phalanx_transport::{Frames, Identity};
 
-fn channel(port: Port) -> Option<Channel> {
+fn channel(port: ServerSocket) -> Option<Channel> {
     match port {
-        Port::MuxEngine => Some(Channel::Mux),
-        Port::TaskEngine => Some(Channel::Task),
-        Port::ControlEngine => Some(Channel::Control),
-        Port::Pong => Some(Channel::Heartbeat),
+        ServerSocket::MuxEngine => Some(Channel::Mux),
+        ServerSocket::TaskEngine => Some(Channel::Task),
+        ServerSocket::ControlEngine => Some(Channel::Control),
+        ServerSocket::Pong => Some(Channel::Heartbeat),
         _ => None,
     }
 }
 
-impl State {
-    pub(super) fn connected(&mut self, port: Port, peer: &Identity) {
+impl ServerState {
+    pub(super) fn connected(&mut self, port: ServerSocket, peer: &Identity) {
         if let (Some(channel), Some(engine)) = (channel(port), engine_uuid(&peer.0)) {
             self.hub_event(HubEvent::Connected(channel, engine));
-        } else if port == Port::TaskClient {
+        } else if port == ServerSocket::TaskClient {
             self.client_came(&peer.0);
         }
     }
 
-    pub(super) fn disconnected(&mut self, port: Port, peer: &Identity) {
+    pub(super) fn disconnected(&mut self, port: ServerSocket, peer: &Identity) {
         if let (Some(channel), Some(engine)) = (channel(port), engine_uuid(&peer.0)) {
             self.hub_event(HubEvent::Disconnected(channel, engine));
-        } else if port == Port::TaskClient {
+        } else if port == ServerSocket::TaskClient {
             self.client_went(&peer.0);
         }
     }
@@ -47,7 +47,7 @@ impl State {
                 .saturating_duration_since(self.started)
                 .as_secs_f64()
         );
-        self.post(Port::Ping, vec![bytes::Bytes::from(ping.clone())]);
+        self.post(ServerSocket::Ping, vec![bytes::Bytes::from(ping.clone())]);
         self.pings.swap(0, 1);
         self.pings[0] = ping;
     }
@@ -77,8 +77,8 @@ impl State {
     }
 
     /// Tells a new subscriber which engines there are; it may have subscribed too late for some.
-    pub(super) fn subscribed(&mut self, port: Port) {
-        if port == Port::Notification {
+    pub(super) fn subscribed(&mut self, port: ServerSocket) {
+        if port == ServerSocket::Notification {
             for (id, uuid) in self.hub.engines() {
                 self.announce_joined(id, uuid);
             }
@@ -165,7 +165,7 @@ impl State {
         let name = Bytes::copy_from_slice(uuid.as_str().as_bytes());
         request.identities = vec![name, Bytes::from_static(NOBODY)];
         if let Ok(frames) = request.seal(self.session.key()) {
-            self.post(Port::ControlEngine, frames);
+            self.post(ServerSocket::ControlEngine, frames);
         }
     }
 
@@ -173,7 +173,7 @@ impl State {
         let now = self.now;
         while self.announcements.front().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, frames)) = self.announcements.pop_front() {
-                self.post(Port::Notification, frames);
+                self.post(ServerSocket::Notification, frames);
             }
         }
     }
@@ -182,7 +182,7 @@ impl State {
         let notification = RegistrationNotification { id, uuid };
         let notification = self.session.message(&notification, None);
         if let Ok(frames) = notification.seal(self.session.key()) {
-            self.post(Port::Notification, frames);
+            self.post(ServerSocket::Notification, frames);
         }
     }
 }

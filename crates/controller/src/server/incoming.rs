@@ -2,7 +2,7 @@ use phalanx_transport::{Event, Receiver};
 
 /// The socket that something came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Port {
+pub enum ServerSocket {
     /// Registration and queries.
     Registration,
     /// Direct requests.
@@ -43,24 +43,24 @@ pub struct Incoming {
 
 impl Incoming {
     /// Whatever comes next, by any of them; new tasks only where they are wanted. Cancel-safe.
-    pub async fn next(&mut self, tasks: bool) -> (Port, Event) {
+    pub async fn next(&mut self, tasks: bool) -> (ServerSocket, Event) {
         let [mux_client, mux_engine] = &mut self.mux;
         let [task_client, task_engine] = &mut self.task;
         let [control_client, control_engine] = &mut self.control;
         let [broadcast_client, broadcast_engine] = &mut self.broadcast;
         tokio::select! {
-            Some(event) = self.registration.recv() => (Port::Registration, event),
-            Some(event) = mux_client.recv() => (Port::MuxClient, event),
-            Some(event) = mux_engine.recv() => (Port::MuxEngine, event),
-            Some(event) = task_client.recv(), if tasks => (Port::TaskClient, event),
-            Some(event) = task_engine.recv() => (Port::TaskEngine, event),
-            Some(event) = control_client.recv() => (Port::ControlClient, event),
-            Some(event) = control_engine.recv() => (Port::ControlEngine, event),
-            Some(event) = broadcast_client.recv() => (Port::BroadcastClient, event),
-            Some(event) = broadcast_engine.recv() => (Port::BroadcastEngine, event),
-            Some(event) = self.ping.recv() => (Port::Ping, event),
-            Some(event) = self.pong.recv() => (Port::Pong, event),
-            Some(event) = self.notification.recv() => (Port::Notification, event),
+            Some(event) = self.registration.recv() => (ServerSocket::Registration, event),
+            Some(event) = mux_client.recv() => (ServerSocket::MuxClient, event),
+            Some(event) = mux_engine.recv() => (ServerSocket::MuxEngine, event),
+            Some(event) = task_client.recv(), if tasks => (ServerSocket::TaskClient, event),
+            Some(event) = task_engine.recv() => (ServerSocket::TaskEngine, event),
+            Some(event) = control_client.recv() => (ServerSocket::ControlClient, event),
+            Some(event) = control_engine.recv() => (ServerSocket::ControlEngine, event),
+            Some(event) = broadcast_client.recv() => (ServerSocket::BroadcastClient, event),
+            Some(event) = broadcast_engine.recv() => (ServerSocket::BroadcastEngine, event),
+            Some(event) = self.ping.recv() => (ServerSocket::Ping, event),
+            Some(event) = self.pong.recv() => (ServerSocket::Pong, event),
+            Some(event) = self.notification.recv() => (ServerSocket::Notification, event),
             else => std::future::pending().await,
         }
     }

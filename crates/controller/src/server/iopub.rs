@@ -1,4 +1,4 @@
-use super::replies::Head;
+use super::replies::HeaderFields;
 use super::{engine_uuid, shown};
 use crate::records::Published;
 use phalanx_protocol::id::{EngineUuid, MsgId};
@@ -22,7 +22,7 @@ pub struct IopubRelay {
 
 /// A fact about published messages that the server wants to know.
 #[derive(Debug)]
-pub enum Seen {
+pub enum PublicationFact {
     /// This engine can be heard.
     Engine(EngineUuid),
     /// This belongs to the record of a task.
@@ -55,7 +55,7 @@ impl IopubRelay {
     pub async fn run(
         mut self,
         session: Session,
-        seen: mpsc::Sender<Seen>,
+        seen: mpsc::Sender<PublicationFact>,
         listens: Arc<AtomicBool>,
     ) {
         loop {
@@ -107,7 +107,7 @@ fn admit(frames: Frames, session: &Session) -> Option<RawMessage> {
 }
 
 /// Finds the publishing engine, if `who` is set, and anything that belongs to a record.
-fn look(message: &RawMessage, who: bool) -> [Option<Seen>; 2] {
+fn look(message: &RawMessage, who: bool) -> [Option<PublicationFact>; 2] {
     let topic = message.identities.first();
     // Most messages say only that a task begins or ends; ours and ipykernel's say so in the topic.
     let status = topic.is_some_and(|topic| topic.ends_with(b".status"));
@@ -122,8 +122,8 @@ fn look(message: &RawMessage, who: bool) -> [Option<Seen>; 2] {
         .flatten();
     let published = recorded(&header.msg_type, message);
     [
-        engine.map(Seen::Engine),
-        published.map(|(task, published)| Seen::Published(task, published)),
+        engine.map(PublicationFact::Engine),
+        published.map(|(task, published)| PublicationFact::Published(task, published)),
     ]
 }
 
@@ -134,7 +134,7 @@ fn recorded(msg_type: &str, message: &RawMessage) -> Option<(MsgId, Published)> 
     ) {
         return None;
     }
-    let task = Head::of(&message.parent_header).ok()?.id();
+    let task = HeaderFields::of(&message.parent_header).ok()?.id();
     let mut content: Value = serde_json::from_slice(&message.content).ok()?;
     let text = |content: &Value, field: &str| content[field].as_str().map(str::to_owned);
     let published = match msg_type {

@@ -22,13 +22,13 @@ pub use channels::Channels;
 pub use store::store;
 
 use crate::config::ControllerConfig;
-use crate::records::Store;
+use crate::records::RecordStore;
 use channels::Senders;
-use incoming::Port;
+use incoming::ServerSocket;
 use phalanx_protocol::id::EngineUuid;
 use phalanx_transport::warn_rarely;
 use phalanx_transport::{EngineConnectionFile, Frames, Identity, SendError, Session};
-use state::{ServerCommand, ServerEvent, State};
+use state::{ServerCommand, ServerEvent, ServerState};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,8 +46,8 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The loop that waits for events, lets the state decide and performs its commands.
 pub struct Server {
-    state: State,
-    store: Store,
+    state: ServerState,
+    store: RecordStore,
     heartbeat: Duration,
     /// True if the iopub relay has to look who publishes.
     listens: Arc<AtomicBool>,
@@ -60,12 +60,12 @@ impl Server {
         config: &ControllerConfig,
         session: Session,
         engine: &EngineConnectionFile,
-        store: Store,
+        store: RecordStore,
     ) -> Self {
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
         let (ports, now) = (channels::ports(engine), Instant::now());
         Self {
-            state: State::new(config, session, ports, store.most(), seed, now),
+            state: ServerState::new(config, session, ports, store.most(), seed, now),
             store,
             heartbeat: config.heartbeat,
             listens: Arc::default(),
@@ -149,7 +149,7 @@ impl Server {
 }
 
 /// Sends without ever waiting: a peer that does not read loses its messages, nobody else.
-fn post(senders: &Senders, port: Port, frames: Frames) -> bool {
+fn post(senders: &Senders, port: ServerSocket, frames: Frames) -> bool {
     match senders.of(port).try_send(frames) {
         Ok(()) => true,
         Err(SendError::Closed) => false,

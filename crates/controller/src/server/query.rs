@@ -1,11 +1,11 @@
 //! Registration and the queries of clients.
 
-use super::incoming::Port;
+use super::incoming::ServerSocket;
 use super::records::Asked;
 use super::shown;
-use super::state::{ServerCommand, State};
+use super::state::{ServerCommand, ServerState};
 use crate::hub::{HubEvent, RefusedRegistration};
-use crate::records::{BadQuery, Filter, Key, Query};
+use crate::records::{BadQuery, Filter, RecordKey, RecordQuery};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::parallel::{
@@ -22,10 +22,13 @@ pub(super) fn error(ename: &str, evalue: String) -> Value {
     ErrorContent::new(ename, evalue).reply()
 }
 
-impl State {
+impl ServerState {
     pub(super) fn query(&mut self, frames: Frames) {
         let peer = shown(frames.first());
-        let request = match self.admit(Port::Registration, frames).map(Envelope::parse) {
+        let request = match self
+            .admit(ServerSocket::Registration, frames)
+            .map(Envelope::parse)
+        {
             Some(Ok(request)) => request,
             Some(Err(error)) => return warn_rarely!(%peer, %error, "a query is dropped"),
             None => return,
@@ -58,7 +61,7 @@ impl State {
 
     fn post_reply(&mut self, reply: Envelope) {
         match reply.seal(self.session.key()) {
-            Ok(frames) => self.post(Port::Registration, frames),
+            Ok(frames) => self.post(ServerSocket::Registration, frames),
             Err(error) => warn_rarely!(%error, "a reply is dropped"),
         }
     }
@@ -104,7 +107,7 @@ impl State {
                         let reply = self.queue(&engines, content.verbose);
                         if content.verbose {
                             let asked = Asked::Queue { reply, engines };
-                            let query = Query::Find {
+                            let query = RecordQuery::Find {
                                 filter: Filter::ended(),
                                 buffers: false,
                             };
@@ -124,7 +127,7 @@ impl State {
             }
             "engines_request" => ("engines_reply", json(self.engines_reply())),
             "history_request" => {
-                self.ask(request, Asked::History, Query::History);
+                self.ask(request, Asked::History, RecordQuery::History);
                 return Ok(());
             }
             "result_request" => {
@@ -132,7 +135,7 @@ impl State {
                     msg_ids: ids,
                     status_only,
                 } = request.content()?;
-                let query = Query::Find {
+                let query = RecordQuery::Find {
                     filter: Filter::tasks(&ids),
                     buffers: !status_only,
                 };
@@ -159,7 +162,7 @@ impl State {
             }
             "resubmit_request" => {
                 let ResubmitRequest { msg_ids: ids } = request.content()?;
-                let query = Query::Find {
+                let query = RecordQuery::Find {
                     filter: Filter::tasks(&ids),
                     buffers: true,
                 };
@@ -240,20 +243,20 @@ impl State {
         Value::Object(content)
     }
 
-    fn purge(&self, request: PurgeRequest) -> Result<(Asked, Query), Value> {
+    fn purge(&self, request: PurgeRequest) -> Result<(Asked, RecordQuery), Value> {
         let engines = self.targets(Some(&request.engine_ids.unwrap_or_default()))?;
         let engines = engines.iter().map(|(_, uuid)| Filter::ended().by(uuid));
         let mut filters: Vec<_> = engines.collect();
         let ids = match request.msg_ids {
             Some(Purged::All(_)) => {
-                let query = Query::Purge(vec![Filter::ended()]);
+                let query = RecordQuery::Purge(vec![Filter::ended()]);
                 return Ok((Asked::Purged, query));
             }
             Some(Purged::Ids(ids)) => ids,
             None => Vec::new(),
         };
         filters.push(Filter::tasks(&ids));
-        let query = Query::Find {
+        let query = RecordQuery::Find {
             filter: Filter::tasks(&ids),
             buffers: false,
         };
@@ -261,17 +264,17 @@ impl State {
     }
 }
 
-fn db_query(request: &DbRequest) -> Result<(Option<Vec<Key>>, Query), BadQuery> {
+fn db_query(request: &DbRequest) -> Result<(Option<Vec<RecordKey>>, RecordQuery), BadQuery> {
     let filter = Filter::parse(&request.query)?;
-    let key = |name: &String| Key::of(name).ok_or_else(|| BadQuery::Key(name.clone()));
+    let key = |name: &String| RecordKey::of(name).ok_or_else(|| BadQuery::Key(name.clone()));
     let keys = request.keys.as_ref();
     let keys = keys.map(|keys| keys.iter().map(key).collect::<Result<Vec<_>, _>>());
     let keys = keys.transpose()?;
     let buffers = keys
         .iter()
         .flatten()
-        .any(|key| matches!(key, Key::Buffers | Key::ResultBuffers));
-    Ok((keys, Query::Find { filter, buffers }))
+        .any(|key| matches!(key, RecordKey::Buffers | RecordKey::ResultBuffers));
+    Ok((keys, RecordQuery::Find { filter, buffers }))
 }
 
 /// The content of a reply.

@@ -1,10 +1,12 @@
 //! The queries that are answered from records of tasks.
 
-use super::incoming::Port;
+use super::incoming::ServerSocket;
 use super::query::{error, json};
-use super::state::{NOBODY, ServerCommand, State};
-use crate::records::{Answer, Change, Filter, Key, Parts, Query, Queue, Record, Ticket};
-use crate::scheduler::Task;
+use super::state::{NOBODY, ServerCommand, ServerState};
+use crate::records::{
+    Change, Filter, MessageParts, QueryTicket, Queue, Record, RecordAnswer, RecordKey, RecordQuery,
+};
+use crate::scheduler::BalancedTask;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
@@ -17,9 +19,9 @@ use phalanx_transport::{Envelope, RawMessage};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 
-/// A function that keeps parts of a message, without more than so many bytes of buffers: [`Parts::copy`], or
-/// [`Parts::of`] where they are in memory of their own.
-pub(super) type Keep = fn(&RawMessage, usize) -> Parts;
+/// A function that keeps parts of a message, without more than so many bytes of buffers: [`MessageParts::copy`], or
+/// [`MessageParts::of`] where they are in memory of their own.
+pub(super) type PartsKeeper = fn(&RawMessage, usize) -> MessageParts;
 
 /// The records, and the queries waiting for them.
 pub(super) struct Records {
@@ -27,7 +29,7 @@ pub(super) struct Records {
     most: usize,
     /// Tasks each engine has answered.
     completed: HashMap<EngineUuid, usize>,
-    asked: HashMap<Ticket, (Envelope, Asked)>,
+    asked: HashMap<QueryTicket, (Envelope, Asked)>,
     issued: u64,
 }
 
@@ -39,7 +41,7 @@ pub(super) enum Asked {
     /// All ids become a `history_reply`.
     History,
     /// Records become a `db_reply` of these keys.
-    Db(Option<Vec<Key>>),
+    Db(Option<Vec<RecordKey>>),
     /// If all of these have ended, what the filters mean is to go.
     Purge {
         ids: Vec<MsgId>,
@@ -77,11 +79,11 @@ impl Records {
     }
 }
 
-impl State {
+impl ServerState {
     /// Asks for records on behalf of a client.
-    pub(super) fn ask(&mut self, request: Envelope, asked: Asked, query: Query) {
+    pub(super) fn ask(&mut self, request: Envelope, asked: Asked, query: RecordQuery) {
         self.records.issued += 1;
-        let ticket = Ticket(self.records.issued);
+        let ticket = QueryTicket(self.records.issued);
         self.records.asked.insert(ticket, (request, asked));
         self.out.push(ServerCommand::Ask(ticket, query));
     }
@@ -92,7 +94,7 @@ impl State {
         request: &RawMessage,
         engine: Option<EngineUuid>,
         queue: Queue,
-        keep: Keep,
+        keep: PartsKeeper,
     ) {
         let request = keep(request, self.records.most);
         let record = Box::new(Record::new(request, engine, queue));
@@ -108,7 +110,7 @@ impl State {
         id: MsgId,
         engine: Option<&EngineUuid>,
         reply: &RawMessage,
-        keep: Keep,
+        keep: PartsKeeper,
     ) {
         if let Some(engine) = engine {
             match self.records.completed.get_mut(engine) {
@@ -129,35 +131,35 @@ impl State {
     }
 
     /// The records somebody asked for are there.
-    pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer) {
+    pub(super) fn answered(&mut self, ticket: QueryTicket, answer: RecordAnswer) {
         let Some((request, asked)) = self.records.asked.remove(&ticket) else {
             return;
         };
         let reply_type = reply_type(&request);
         let answer = match (asked, answer) {
-            (_, Answer::Failed(why)) => (error("RuntimeError", why), vec![]),
-            (Asked::Results { ids, status_only }, Answer::Records(records)) => {
+            (_, RecordAnswer::Failed(why)) => (error("RuntimeError", why), vec![]),
+            (Asked::Results { ids, status_only }, RecordAnswer::Records(records)) => {
                 results(ids, status_only, records)
             }
-            (Asked::Db(keys), Answer::Records(records)) => found(keys, records),
-            (Asked::History, Answer::History(history)) => {
+            (Asked::Db(keys), RecordAnswer::Records(records)) => found(keys, records),
+            (Asked::History, RecordAnswer::History(history)) => {
                 let status = "ok".to_owned();
                 (json(HistoryReply { status, history }), vec![])
             }
-            (Asked::Purge { ids, filters }, Answer::Records(records)) => {
+            (Asked::Purge { ids, filters }, RecordAnswer::Records(records)) => {
                 match pending(&ids, &records) {
                     Some(id) => (error("IndexError", format!("msg pending: '{id}'")), vec![]),
                     None => {
-                        let query = Query::Purge(filters);
+                        let query = RecordQuery::Purge(filters);
                         return self.ask(request, Asked::Purged, query);
                     }
                 }
             }
-            (Asked::Purged, Answer::Purged) => (json!({"status": "ok"}), vec![]),
-            (Asked::Resubmit(ids), Answer::Records(records)) => {
+            (Asked::Purged, RecordAnswer::Purged) => (json!({"status": "ok"}), vec![]),
+            (Asked::Resubmit(ids), RecordAnswer::Records(records)) => {
                 (self.resubmit(&request, &ids, records), vec![])
             }
-            (Asked::Queue { reply, engines }, Answer::Records(records)) => {
+            (Asked::Queue { reply, engines }, RecordAnswer::Records(records)) => {
                 (completed(reply, &engines, &records), vec![])
             }
             (asked, _) => return tracing::error!(?asked, "an answer to another question"),
@@ -166,7 +168,7 @@ impl State {
         let mut reply = self.session.envelope(&reply_type, content, Some(&request));
         reply.buffers = buffers;
         match reply.seal(self.session.key()) {
-            Ok(frames) => self.post(Port::Registration, frames),
+            Ok(frames) => self.post(ServerSocket::Registration, frames),
             Err(error) => warn_rarely!(%error, "a reply is dropped"),
         }
     }
@@ -194,7 +196,13 @@ impl State {
         let mut resubmitted = BTreeMap::new();
         for (old, task) in again {
             tracing::info!(client = %request.header.session, %old, new = %task.id, "resubmitted");
-            self.submitted(task.id.clone(), &task.request, None, Queue::Task, Parts::of);
+            self.submitted(
+                task.id.clone(),
+                &task.request,
+                None,
+                Queue::Task,
+                MessageParts::of,
+            );
             self.keep(Change::Resubmitted(old.clone(), task.id.clone()));
             resubmitted.insert(old, task.id.clone());
             let commands = self.scheduler.submit(task, self.now);
@@ -206,7 +214,7 @@ impl State {
     }
 
     /// The task of a record as a new one, or why it cannot be.
-    fn again(&self, record: &Record) -> Result<Task, String> {
+    fn again(&self, record: &Record) -> Result<BalancedTask, String> {
         let Some(buffers) = record.request.buffers.clone() else {
             let most = self.records.most >> 20;
             return Err(format!(
@@ -234,7 +242,11 @@ impl State {
             serde_json::from_value(Value::Object(metadata)).map_err(broken)?;
         let nobody = vec![Bytes::from_static(NOBODY)];
         let message = RawMessage::sign(nobody, parts, buffers, self.session.key());
-        Ok(Task::new(MsgId::new(header.msg_id), message, metadata))
+        Ok(BalancedTask::new(
+            MsgId::new(header.msg_id),
+            message,
+            metadata,
+        ))
     }
 }
 
@@ -288,11 +300,11 @@ fn results(
             };
             let field = |key| record.field(&id, key);
             let result = TaskResult {
-                header: field(Key::Header),
-                metadata: field(Key::Metadata),
-                result_metadata: field(Key::ResultMetadata),
-                result_header: field(Key::ResultHeader),
-                result_content: field(Key::ResultContent),
+                header: field(RecordKey::Header),
+                metadata: field(RecordKey::Metadata),
+                result_metadata: field(RecordKey::ResultMetadata),
+                result_header: field(RecordKey::ResultHeader),
+                result_content: field(RecordKey::ResultContent),
                 received: record.received,
                 phalanx_buffers: Some(kept.len()),
                 io: record.output.clone(),
@@ -308,24 +320,25 @@ fn results(
 }
 
 /// ipyparallel's `db_query`.
-fn found(keys: Option<Vec<Key>>, records: Vec<(MsgId, Record)>) -> (Value, Vec<Bytes>) {
+fn found(keys: Option<Vec<RecordKey>>, records: Vec<(MsgId, Record)>) -> (Value, Vec<Bytes>) {
     let wants = |key| keys.as_ref().is_some_and(|keys| keys.contains(&key));
     let mut reply = DbReply {
-        buffer_lens: wants(Key::Buffers).then(Vec::new),
-        result_buffer_lens: wants(Key::ResultBuffers).then(Vec::new),
+        buffer_lens: wants(RecordKey::Buffers).then(Vec::new),
+        result_buffer_lens: wants(RecordKey::ResultBuffers).then(Vec::new),
         records: Vec::new(),
     };
     let mut buffers = Vec::new();
     let shown = match &keys {
         Some(keys) => keys.clone(),
-        None => Key::ALL.to_vec(),
+        None => RecordKey::ALL.to_vec(),
     };
     for (id, mut record) in records {
-        let shown = shown.iter().copied().chain([Key::MsgId]);
-        let shown = shown.filter(|key| !matches!(key, Key::Buffers | Key::ResultBuffers));
+        let shown = shown.iter().copied().chain([RecordKey::MsgId]);
+        let shown =
+            shown.filter(|key| !matches!(key, RecordKey::Buffers | RecordKey::ResultBuffers));
         let fields = shown.map(|key| (key.as_str().to_owned(), record.field(&id, key)));
         reply.records.push(fields.collect());
-        let mut take = |lens: &mut Option<Vec<usize>>, parts: Option<&mut Parts>| {
+        let mut take = |lens: &mut Option<Vec<usize>>, parts: Option<&mut MessageParts>| {
             if let Some(lens) = lens {
                 let taken = parts.and_then(|parts| parts.buffers.take());
                 let taken = taken.unwrap_or_default();

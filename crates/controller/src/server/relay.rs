@@ -1,12 +1,12 @@
 //! Direct requests and broadcasts, and their replies.
 
-use super::incoming::Port;
-use super::replies::{Failure, Head};
-use super::state::{ServerCommand, State};
+use super::incoming::ServerSocket;
+use super::replies::{HeaderFields, ReplyFailure};
+use super::state::{ServerCommand, ServerState};
 use super::{engine_uuid, shown};
 use crate::broadcast;
-use crate::direct::{Pending, Route};
-use crate::records::{Parts, Queue};
+use crate::direct::{Pending, RequestRoute};
+use crate::records::{MessageParts, Queue};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::AbortRequest;
@@ -16,22 +16,22 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-impl Route {
+impl RequestRoute {
     /// The socket that faces clients.
-    fn clients(self) -> Port {
+    fn clients(self) -> ServerSocket {
         match self {
-            Self::Mux => Port::MuxClient,
-            Self::Control => Port::ControlClient,
-            Self::Broadcast => Port::BroadcastClient,
+            Self::Mux => ServerSocket::MuxClient,
+            Self::Control => ServerSocket::ControlClient,
+            Self::Broadcast => ServerSocket::BroadcastClient,
         }
     }
 
     /// The one that faces engines.
-    pub(super) fn engines(self) -> Port {
+    pub(super) fn engines(self) -> ServerSocket {
         match self {
-            Self::Mux => Port::MuxEngine,
-            Self::Control => Port::ControlEngine,
-            Self::Broadcast => Port::BroadcastEngine,
+            Self::Mux => ServerSocket::MuxEngine,
+            Self::Control => ServerSocket::ControlEngine,
+            Self::Broadcast => ServerSocket::BroadcastEngine,
         }
     }
 }
@@ -46,10 +46,10 @@ fn is_ours(metadata: &[u8]) -> bool {
     metadata.is_ok_and(|metadata: Metadata| metadata.phalanx.is_some())
 }
 
-impl State {
+impl ServerState {
     /// A message whose signature is right and new; others are dropped, and who sent them is logged. What was
     /// recorded and is sent again does nothing.
-    pub(super) fn admit(&mut self, port: Port, frames: Frames) -> Option<RawMessage> {
+    pub(super) fn admit(&mut self, port: ServerSocket, frames: Frames) -> Option<RawMessage> {
         let peer = shown(frames.first());
         let replays = self.replays.entry(port).or_default();
         RawMessage::verify(frames, self.session.key())
@@ -59,7 +59,7 @@ impl State {
     }
 
     /// From a client to the engine it names.
-    pub(super) fn request(&mut self, port: Port, frames: Frames) {
+    pub(super) fn request(&mut self, port: ServerSocket, frames: Frames) {
         let Some(mut message) = self.admit(port, frames) else {
             return;
         };
@@ -69,10 +69,10 @@ impl State {
         }
         message.identities.swap(0, 1);
         let route = match port {
-            Port::ControlClient => Route::Control,
-            _ => Route::Mux,
+            ServerSocket::ControlClient => RequestRoute::Control,
+            _ => RequestRoute::Mux,
         };
-        if route == Route::Control {
+        if route == RequestRoute::Control {
             self.intercept(&message);
         }
         if let Err(error) = self.send_to_engine(route, message) {
@@ -82,7 +82,8 @@ impl State {
 
     /// Tasks that still wait here are not known to any engine, so an abort has to be served here.
     fn intercept(&mut self, message: &RawMessage) {
-        let abort = Head::of(&message.header).is_ok_and(|head| head.msg_type == "abort_request");
+        let abort =
+            HeaderFields::of(&message.header).is_ok_and(|head| head.msg_type == "abort_request");
         if abort && let Ok(request) = serde_json::from_slice::<AbortRequest>(&message.content) {
             let commands = self.scheduler.abort(&request.msg_ids);
             self.perform(commands);
@@ -90,8 +91,12 @@ impl State {
     }
 
     /// Sends a request of identities `[engine, client, …]`, or answers it when that cannot be.
-    fn send_to_engine(&mut self, route: Route, message: RawMessage) -> Result<(), WireError> {
-        let head = Head::of(&message.header)?;
+    fn send_to_engine(
+        &mut self,
+        route: RequestRoute,
+        message: RawMessage,
+    ) -> Result<(), WireError> {
+        let head = HeaderFields::of(&message.header)?;
         let (id, msg_type) = (head.id(), head.msg_type.into_owned());
         let Some(engine) = message
             .identities
@@ -103,9 +108,9 @@ impl State {
         let client = message.identities.get(1).cloned().unwrap_or_default();
         let header = message.header.clone();
         let registered = self.hub.id_of(&engine);
-        if route == Route::Mux {
+        if route == RequestRoute::Mux {
             let to = Some(engine.clone());
-            self.submitted(id.clone(), &message, to, Queue::Mux, Parts::copy);
+            self.submitted(id.clone(), &message, to, Queue::Mux, MessageParts::copy);
         }
         let answered = msg_type.ends_with("_request");
         if answered {
@@ -141,7 +146,7 @@ impl State {
             Some(number) => format!("Engine {number} does not read its requests"),
             None => format!("There is no engine '{engine}'"),
         };
-        let failure = Failure {
+        let failure = ReplyFailure {
             ename: "EngineError",
             evalue,
         };
@@ -162,7 +167,7 @@ impl State {
             // It did as it was told.
             json!({"status": "ok", "restart": false})
         } else {
-            Failure::engine_died(number, id).content()
+            ReplyFailure::engine_died(number, id).content()
         };
         self.answer(engine, id, pending, &content);
     }
@@ -170,7 +175,7 @@ impl State {
     fn answer(&mut self, engine: &EngineUuid, id: &MsgId, pending: &Pending, content: &Value) {
         let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
         let mut identities = vec![pending.client.clone()];
-        if pending.route != Route::Broadcast {
+        if pending.route != RequestRoute::Broadcast {
             identities.push(name);
         }
         let reply = self.made_reply(
@@ -181,12 +186,12 @@ impl State {
             content,
         );
         match pending.route {
-            Route::Mux => self.replied(id.clone(), Some(engine), &reply, Parts::of),
-            Route::Control => {}
-            Route::Broadcast => {
+            RequestRoute::Mux => self.replied(id.clone(), Some(engine), &reply, MessageParts::of),
+            RequestRoute::Control => {}
+            RequestRoute::Broadcast => {
                 if let Some(one) = self.coalesce(engine, id, &reply) {
                     if let Some(one) = one {
-                        self.post(Port::BroadcastClient, one);
+                        self.post(ServerSocket::BroadcastClient, one);
                     }
                     return;
                 }
@@ -196,7 +201,7 @@ impl State {
     }
 
     /// From an engine to the client that asked it.
-    pub(super) fn reply(&mut self, port: Port, frames: Frames) {
+    pub(super) fn reply(&mut self, port: ServerSocket, frames: Frames) {
         let Some(mut message) = self.admit(port, frames) else {
             return;
         };
@@ -210,21 +215,21 @@ impl State {
         if message.identities.len() < 2 {
             return warn_rarely!(?port, %engine, "a reply that names no client");
         }
-        if let Ok(parent) = Head::of(&message.parent_header) {
+        if let Ok(parent) = HeaderFields::of(&message.parent_header) {
             let id = parent.id();
             if self.direct.take(&engine, &id).is_none() {
                 // The engine was taken for gone, and answered in its place, or it answers twice.
                 return tracing::debug!(%engine, task = %id, "a reply that comes too late");
             }
-            if port == Port::MuxEngine {
+            if port == ServerSocket::MuxEngine {
                 self.noted(&engine, &message);
-                self.replied(id, Some(&engine), &message, Parts::copy);
+                self.replied(id, Some(&engine), &message, MessageParts::copy);
             }
         }
         message.identities.swap(0, 1);
         let route = match port {
-            Port::ControlEngine => Route::Control,
-            _ => Route::Mux,
+            ServerSocket::ControlEngine => RequestRoute::Control,
+            _ => RequestRoute::Mux,
         };
         self.post(route.clients(), message.into_frames());
     }
@@ -232,7 +237,7 @@ impl State {
     /// From a client to every engine its metadata names.
     pub(super) fn broadcast_request(&mut self, frames: Frames) {
         let request = self
-            .admit(Port::BroadcastClient, frames)
+            .admit(ServerSocket::BroadcastClient, frames)
             .map(Envelope::parse);
         let mut request = match request {
             Some(Ok(request)) => request,
@@ -263,7 +268,7 @@ impl State {
             let sent = copy
                 .seal(self.session.key())
                 .and_then(RawMessage::split)
-                .and_then(|message| self.send_to_engine(Route::Broadcast, message));
+                .and_then(|message| self.send_to_engine(RequestRoute::Broadcast, message));
             if let Err(error) = sent {
                 warn_rarely!(%error, "a broadcast is dropped");
             }
@@ -271,7 +276,7 @@ impl State {
     }
 
     pub(super) fn broadcast_reply(&mut self, frames: Frames) {
-        let Some(mut message) = self.admit(Port::BroadcastEngine, frames) else {
+        let Some(mut message) = self.admit(ServerSocket::BroadcastEngine, frames) else {
             return;
         };
         let Some(engine) = message
@@ -281,7 +286,7 @@ impl State {
         else {
             return;
         };
-        let Ok(id) = Head::of(&message.parent_header).map(|parent| parent.id()) else {
+        let Ok(id) = HeaderFields::of(&message.parent_header).map(|parent| parent.id()) else {
             return warn_rarely!(%engine, "a reply to nothing");
         };
         if self.direct.take(&engine, &id).is_none() {
@@ -291,11 +296,11 @@ impl State {
         message.identities.remove(0);
         match self.coalesce(&engine, &id, &message) {
             Some(Some(one)) => {
-                self.post(Port::BroadcastClient, one);
+                self.post(ServerSocket::BroadcastClient, one);
             }
             Some(None) => {}
             None => {
-                self.post(Port::BroadcastClient, message.into_frames());
+                self.post(ServerSocket::BroadcastClient, message.into_frames());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Replies made here, in the place of an engine.
 
-use super::state::State;
+use super::state::ServerState;
 use crate::scheduler::{FailReason, Impossible, Language};
 use bytes::Bytes;
 use phalanx_protocol::date;
@@ -13,14 +13,14 @@ use std::borrow::Cow;
 
 /// The parts of a header that matter here.
 #[derive(Debug, Deserialize)]
-pub(super) struct Head<'a> {
+pub(super) struct HeaderFields<'a> {
     #[serde(borrow)]
     pub msg_id: Cow<'a, str>,
     #[serde(borrow)]
     pub msg_type: Cow<'a, str>,
 }
 
-impl<'a> Head<'a> {
+impl<'a> HeaderFields<'a> {
     pub fn of(bytes: &'a [u8]) -> Result<Self, WireError> {
         serde_json::from_slice(bytes).map_err(|error| WireError::Malformed {
             part: "header",
@@ -35,12 +35,12 @@ impl<'a> Head<'a> {
 
 /// An error that goes on the wire.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(super) struct ReplyFailure {
     pub ename: &'static str,
     pub evalue: String,
 }
 
-impl Failure {
+impl ReplyFailure {
     pub fn engine_died(id: EngineId, task: &MsgId) -> Self {
         Self {
             ename: "EngineError",
@@ -107,7 +107,7 @@ impl Failure {
     }
 }
 
-impl State {
+impl ServerState {
     /// A signed reply to a request of which only the header is known.
     pub(super) fn made_reply(
         &self,

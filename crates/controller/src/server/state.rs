@@ -1,14 +1,14 @@
 use super::TICK;
 use super::clock::Clock;
-use super::incoming::Port;
-use super::iopub::Seen;
+use super::incoming::ServerSocket;
+use super::iopub::PublicationFact;
 use super::records::Records;
-use super::vitals::Known;
+use super::vitals::EngineVitals;
 use crate::broadcast::Broadcast;
 use crate::config::ControllerConfig;
-use crate::direct::{Direct, Route};
+use crate::direct::{PendingRequests, RequestRoute};
 use crate::hub::{Hub, HubEvent};
-use crate::records::{Answer, Change, Query, Ticket};
+use crate::records::{Change, QueryTicket, RecordAnswer, RecordQuery};
 use crate::scheduler::Scheduler;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
@@ -29,11 +29,11 @@ pub(super) const NOBODY: &[u8] = b"\0nobody";
 #[derive(Debug)]
 pub(super) enum ServerEvent {
     /// Something came by a socket.
-    Came(Port, Event),
+    Came(ServerSocket, Event),
     /// The iopub relay has seen something.
-    Seen(Seen),
+    Seen(PublicationFact),
     /// The records somebody asked for are there.
-    Answered(Ticket, Answer),
+    Answered(QueryTicket, RecordAnswer),
     /// An engine's queue of requests is full: this one was not sent.
     Undelivered(EngineUuid, MsgId),
     /// A heartbeat is due.
@@ -50,11 +50,11 @@ pub(super) enum ServerEvent {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ServerCommand {
     /// Send a message, or drop it where its peer does not read.
-    Post(Port, Frames),
+    Post(ServerSocket, Frames),
     /// Send a request to an engine; [`ServerEvent::Undelivered`] where it does not read.
     Request {
         /// The socket.
-        route: Route,
+        route: RequestRoute,
         /// The addressee.
         engine: EngineUuid,
         /// The request.
@@ -65,7 +65,7 @@ pub(super) enum ServerCommand {
     /// Remember something of a task.
     Keep(Change),
     /// Ask for records; the answer comes as [`ServerEvent::Answered`].
-    Ask(Ticket, Query),
+    Ask(QueryTicket, RecordQuery),
     /// The iopub relay has to look who publishes, or no longer.
     Listen(bool),
     /// Send what is sent, and end.
@@ -74,10 +74,10 @@ pub(super) enum ServerCommand {
 
 /// The controller's state: events in, commands out. Its own only input is the stamp of new messages, their id
 /// and date.
-pub(super) struct State {
+pub(super) struct ServerState {
     pub hub: Hub,
     pub scheduler: Scheduler,
-    pub direct: Direct,
+    pub direct: PendingRequests,
     pub broadcast: Broadcast,
     pub records: Records,
     pub session: Session,
@@ -99,13 +99,13 @@ pub(super) struct State {
     /// True if the iopub relay looks who publishes.
     pub listens: bool,
     /// The messages that have come by each socket.
-    pub replays: HashMap<Port, ReplayGuard>,
+    pub replays: HashMap<ServerSocket, ReplayGuard>,
     /// Clients that have lost their connection, with the time of that.
     pub absent: HashMap<Bytes, Instant>,
     /// The time clients have to come back.
     pub client_timeout: Duration,
     /// The state of engines, for people to look at.
-    pub vitals: HashMap<EngineUuid, Known>,
+    pub vitals: HashMap<EngineUuid, EngineVitals>,
     /// Notifications that wait for their time.
     pub announcements: VecDeque<(Instant, Frames)>,
     /// The time of the event that is handled.
@@ -114,7 +114,7 @@ pub(super) struct State {
     pub out: Vec<ServerCommand>,
 }
 
-impl State {
+impl ServerState {
     /// A controller without engines. `connection_info` is what registration replies carry, `seed` is for the
     /// random schemes, `most` the number of bytes of a message's buffers that are kept.
     pub fn new(
@@ -128,7 +128,7 @@ impl State {
         Self {
             hub: Hub::default(),
             scheduler: Scheduler::new(config.scheme, config.hwm, seed),
-            direct: Direct::default(),
+            direct: PendingRequests::default(),
             broadcast: Broadcast::default(),
             records: Records::new(most),
             session,
@@ -161,8 +161,10 @@ impl State {
             ServerEvent::Came(port, Event::Disconnected(peer)) => self.disconnected(port, &peer),
             ServerEvent::Came(port, Event::Subscribed(_)) => self.subscribed(port),
             ServerEvent::Came(_, Event::Unsubscribed(_)) => {}
-            ServerEvent::Seen(Seen::Engine(engine)) => self.hub_event(HubEvent::Heard(engine)),
-            ServerEvent::Seen(Seen::Published(task, published)) => {
+            ServerEvent::Seen(PublicationFact::Engine(engine)) => {
+                self.hub_event(HubEvent::Heard(engine))
+            }
+            ServerEvent::Seen(PublicationFact::Published(task, published)) => {
                 self.keep(Change::Published(task, published));
             }
             ServerEvent::Answered(ticket, answer) => self.answered(ticket, answer),
@@ -185,21 +187,21 @@ impl State {
         self.scheduler.queued_bytes() < self.queued_bytes
     }
 
-    pub fn post(&mut self, port: Port, frames: Frames) {
+    pub fn post(&mut self, port: ServerSocket, frames: Frames) {
         self.out.push(ServerCommand::Post(port, frames));
     }
 
-    fn message(&mut self, port: Port, frames: Frames) {
+    fn message(&mut self, port: ServerSocket, frames: Frames) {
         match port {
-            Port::Registration => self.query(frames),
-            Port::MuxClient | Port::ControlClient => self.request(port, frames),
-            Port::MuxEngine | Port::ControlEngine => self.reply(port, frames),
-            Port::TaskClient => self.task_request(frames),
-            Port::TaskEngine => self.task_reply(frames),
-            Port::BroadcastClient => self.broadcast_request(frames),
-            Port::BroadcastEngine => self.broadcast_reply(frames),
-            Port::Pong => self.pong(frames),
-            Port::Ping | Port::Notification => {}
+            ServerSocket::Registration => self.query(frames),
+            ServerSocket::MuxClient | ServerSocket::ControlClient => self.request(port, frames),
+            ServerSocket::MuxEngine | ServerSocket::ControlEngine => self.reply(port, frames),
+            ServerSocket::TaskClient => self.task_request(frames),
+            ServerSocket::TaskEngine => self.task_reply(frames),
+            ServerSocket::BroadcastClient => self.broadcast_request(frames),
+            ServerSocket::BroadcastEngine => self.broadcast_reply(frames),
+            ServerSocket::Pong => self.pong(frames),
+            ServerSocket::Ping | ServerSocket::Notification => {}
         }
     }
 
@@ -208,7 +210,7 @@ impl State {
         let notification = self.session.message(&content, None);
         self.announcements.clear();
         if let Ok(frames) = notification.seal(self.session.key()) {
-            self.post(Port::Notification, frames);
+            self.post(ServerSocket::Notification, frames);
         }
     }
 }

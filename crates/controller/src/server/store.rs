@@ -2,11 +2,11 @@
 
 #[cfg(feature = "sqlite")]
 use super::query::{error, json};
-use crate::config::Database;
+use crate::config::TaskDatabase;
 use crate::controller::StartError;
-use crate::records::{Change, Memory, Store};
+use crate::records::{Change, MemoryRecords, RecordStore};
 #[cfg(feature = "sqlite")]
-use crate::records::{Parts, Sqlite};
+use crate::records::{MessageParts, Sqlite};
 #[cfg(feature = "sqlite")]
 use bytes::Bytes;
 #[cfg(feature = "sqlite")]
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 /// Keeps a change, with the data its message refers to: whoever asks for the record later does not find
 /// that any more.
-pub(super) fn keep(store: &mut Store, mut change: Change) {
+pub(super) fn keep(store: &mut RecordStore, mut change: Change) {
     let most = store.most();
     match &mut change {
         Change::Submitted(_, record) => record.request.resolve(segment::resolve_arguments, most),
@@ -32,28 +32,28 @@ pub(super) fn keep(store: &mut Store, mut change: Change) {
 ///
 /// # Errors
 /// When there is a database that cannot be used.
-pub fn store(database: &Database, session: &Session) -> Result<Store, StartError> {
+pub fn store(database: &TaskDatabase, session: &Session) -> Result<RecordStore, StartError> {
     match database {
-        Database::Memory { bytes } => {
+        TaskDatabase::Memory { bytes } => {
             // Needed for what is in a file only.
             let _ = session;
-            Ok(Store::Memory(Memory::new(*bytes)))
+            Ok(RecordStore::Memory(MemoryRecords::new(*bytes)))
         }
         #[cfg(feature = "sqlite")]
-        Database::Sqlite(path) => {
+        TaskDatabase::Sqlite(path) => {
             let store = Sqlite::open(path, |id| unanswered(session, id))?;
-            Ok(Store::Sqlite(store))
+            Ok(RecordStore::Sqlite(store))
         }
     }
 }
 
 /// The answer to a task of a controller that is gone.
 #[cfg(feature = "sqlite")]
-fn unanswered(session: &Session, id: &MsgId) -> Parts {
+fn unanswered(session: &Session, id: &MsgId) -> MessageParts {
     let header = session.header("apply_reply");
     let evalue = format!("the controller ended before task '{id}' was answered");
     let bytes = |value: Value| Bytes::from(value.to_string());
-    Parts {
+    MessageParts {
         header: bytes(json(header)),
         metadata: bytes(serde_json::json!({"status": "error"})),
         content: bytes(error("EngineError", evalue)),

@@ -1,12 +1,12 @@
 //! Load-balanced tasks.
 
-use super::incoming::Port;
-use super::records::Keep;
-use super::replies::{Failure, Head};
-use super::state::State;
+use super::incoming::ServerSocket;
+use super::records::PartsKeeper;
+use super::replies::{HeaderFields, ReplyFailure};
+use super::state::ServerState;
 use super::{batch, engine_uuid};
-use crate::records::{Parts, Queue};
-use crate::scheduler::{BatchNo, SchedulerCommand, Task, Verdict};
+use crate::records::{MessageParts, Queue};
+use crate::scheduler::{BalancedTask, BatchNo, ReplyVerdict, SchedulerCommand};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{ReplyExtension, ReplyMetadata, TaskMetadata};
@@ -19,14 +19,14 @@ use serde_json::json;
 const SMALL: usize = 64 << 10;
 
 /// Tasks of one batch for one engine.
-struct Together {
+struct EngineBatch {
     engine: EngineUuid,
     batch: BatchNo,
     tasks: Vec<(MsgId, RawMessage)>,
 }
 
 /// The verdict in a reply that reports an unmet dependency.
-fn unmet(reply: &RawMessage) -> Verdict {
+fn unmet(reply: &RawMessage) -> ReplyVerdict {
     #[derive(Deserialize)]
     struct Metadata {
         phalanx: Option<ReplyExtension>,
@@ -40,25 +40,25 @@ fn unmet(reply: &RawMessage) -> Verdict {
         .ok()
         .and_then(|metadata: Metadata| metadata.phalanx?.reason);
     if reason.is_some() {
-        return Verdict::Lacking;
+        return ReplyVerdict::Lacking;
     }
     let content = serde_json::from_slice(&reply.content);
-    Verdict::Unmet(content.map_or_else(|_| String::new(), |content: Content| content.evalue))
+    ReplyVerdict::Unmet(content.map_or_else(|_| String::new(), |content: Content| content.evalue))
 }
 
-impl State {
+impl ServerState {
     /// Sends a task to an engine. One that does not read will miss its heartbeats.
     fn run(&mut self, engine: &EngineUuid, mut request: RawMessage) {
         let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
         request.identities.insert(0, name);
-        self.post(Port::TaskEngine, request.into_frames());
+        self.post(ServerSocket::TaskEngine, request.into_frames());
     }
 
     pub(super) fn task_request(&mut self, frames: Frames) {
-        let Some(message) = self.admit(Port::TaskClient, frames) else {
+        let Some(message) = self.admit(ServerSocket::TaskClient, frames) else {
             return;
         };
-        let id = match Head::of(&message.header) {
+        let id = match HeaderFields::of(&message.header) {
             Ok(head) => head.id(),
             Err(error) => return warn_rarely!(%error, "a task is dropped"),
         };
@@ -72,12 +72,12 @@ impl State {
             return self.batch_request(&message, ids, &metadata);
         }
         // Scheduler and records share the memory of small ones; large ones are read into memory of their own.
-        let (message, keep): (_, Keep) = match message.size() < SMALL {
-            true => (message.compact(), Parts::of),
-            false => (message, Parts::copy),
+        let (message, keep): (_, PartsKeeper) = match message.size() < SMALL {
+            true => (message.compact(), MessageParts::of),
+            false => (message, MessageParts::copy),
         };
         self.submitted(id.clone(), &message, None, Queue::Task, keep);
-        let task = Task::new(id, message, metadata);
+        let task = BalancedTask::new(id, message, metadata);
         let commands = self.scheduler.submit(task, self.now);
         self.perform(commands);
     }
@@ -93,9 +93,9 @@ impl State {
         let now = self.now;
         let mut commands = Vec::new();
         for (id, request) in tasks {
-            self.submitted(id.clone(), &request, None, Queue::Task, Parts::of);
-            let task = Task::new(id, request, metadata.clone());
-            commands.extend(self.scheduler.submit(Task { batch, ..task }, now));
+            self.submitted(id.clone(), &request, None, Queue::Task, MessageParts::of);
+            let task = BalancedTask::new(id, request, metadata.clone());
+            commands.extend(self.scheduler.submit(BalancedTask { batch, ..task }, now));
         }
         self.perform(commands);
     }
@@ -108,24 +108,24 @@ impl State {
         match batch::replies(&message, metadata) {
             Ok(replies) => {
                 for (id, reply) in replies {
-                    self.replied(id, Some(engine), &reply, Parts::of);
+                    self.replied(id, Some(engine), &reply, MessageParts::of);
                 }
             }
             Err(error) => warn_rarely!(%error, "replies are not recorded"),
         }
-        self.post(Port::TaskClient, message.into_frames());
+        self.post(ServerSocket::TaskClient, message.into_frames());
         self.perform(commands);
     }
 
     pub(super) fn task_reply(&mut self, frames: Frames) {
-        let Some(mut message) = self.admit(Port::TaskEngine, frames) else {
+        let Some(mut message) = self.admit(ServerSocket::TaskEngine, frames) else {
             return;
         };
         let engine = message
             .identities
             .first()
             .and_then(|name| engine_uuid(name));
-        let parent = Head::of(&message.parent_header).map(|parent| parent.id());
+        let parent = HeaderFields::of(&message.parent_header).map(|parent| parent.id());
         let (Some(engine), Ok(id)) = (engine, parent) else {
             return warn_rarely!("a reply to nothing");
         };
@@ -141,12 +141,12 @@ impl State {
         }
         let verdict = match metadata {
             Ok(metadata) if !metadata.dependencies_met => unmet(&message),
-            Ok(metadata) if metadata.status == "ok" => Verdict::Ok,
-            Ok(metadata) if metadata.status == "aborted" => Verdict::Aborted,
-            _ => Verdict::Failed,
+            Ok(metadata) if metadata.status == "ok" => ReplyVerdict::Ok,
+            Ok(metadata) if metadata.status == "aborted" => ReplyVerdict::Aborted,
+            _ => ReplyVerdict::Failed,
         };
         message.identities.swap(0, 1);
-        if verdict == Verdict::Failed {
+        if verdict == ReplyVerdict::Failed {
             self.noted(&engine, &message);
         }
         let record = message.clone();
@@ -159,7 +159,7 @@ impl State {
                     .iter()
                     .any(|c| matches!(c, SchedulerCommand::Reply(_)))
                 {
-                    self.replied(id.clone(), Some(&engine), &record, Parts::copy);
+                    self.replied(id.clone(), Some(&engine), &record, MessageParts::copy);
                 }
                 self.perform(commands);
             }
@@ -169,7 +169,7 @@ impl State {
 
     pub(super) fn perform(&mut self, commands: Vec<SchedulerCommand>) {
         // The tasks of batches that go to engines together.
-        let mut together: Vec<Together> = Vec::new();
+        let mut together: Vec<EngineBatch> = Vec::new();
         for command in commands {
             match command {
                 SchedulerCommand::Run {
@@ -192,7 +192,7 @@ impl State {
                     match batch {
                         Some(batch) if self.takes_batches.contains(&engine) => {
                             let tasks = vec![(task, request)];
-                            together.push(Together {
+                            together.push(EngineBatch {
                                 engine,
                                 batch,
                                 tasks,
@@ -206,16 +206,16 @@ impl State {
                     }
                 }
                 SchedulerCommand::Reply(frames) => {
-                    self.post(Port::TaskClient, frames);
+                    self.post(ServerSocket::TaskClient, frames);
                 }
                 SchedulerCommand::Fail(task, reason) => {
-                    let content = match Failure::of_task(&reason, &task.id, &self.departed) {
+                    let content = match ReplyFailure::of_task(&reason, &task.id, &self.departed) {
                         Some(failure) => failure.content(),
                         None => json!({"status": "aborted"}),
                     };
                     let reply = self.task_failure(&task, &reason, &content);
-                    self.replied(task.id.clone(), None, &reply, Parts::of);
-                    self.post(Port::TaskClient, reply.into_frames());
+                    self.replied(task.id.clone(), None, &reply, MessageParts::of);
+                    self.post(ServerSocket::TaskClient, reply.into_frames());
                 }
             }
         }
@@ -224,7 +224,7 @@ impl State {
         }
     }
 
-    fn send_together(&mut self, together: Together) {
+    fn send_together(&mut self, together: EngineBatch) {
         match batch::together(together.tasks, self.session.key()) {
             Some(Ok(request)) => self.run(&together.engine, request),
             Some(Err(error)) => tracing::error!(%error, "tasks do not serialise"),
@@ -234,11 +234,11 @@ impl State {
 
     fn task_failure(
         &self,
-        task: &Task,
+        task: &BalancedTask,
         reason: &crate::scheduler::FailReason,
         content: &serde_json::Value,
     ) -> RawMessage {
-        let msg_type = match Head::of(&task.request.header) {
+        let msg_type = match HeaderFields::of(&task.request.header) {
             Ok(head) => head.msg_type.into_owned(),
             Err(_) => "apply_request".to_owned(),
         };

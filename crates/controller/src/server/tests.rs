@@ -1,8 +1,8 @@
 //! Races, as lists of events.
 
-use super::incoming::Port;
-use super::iopub::Seen;
-use super::state::{NOTIFY_AFTER_REPLIES, ServerCommand, ServerEvent, State};
+use super::incoming::ServerSocket;
+use super::iopub::PublicationFact;
+use super::state::{NOTIFY_AFTER_REPLIES, ServerCommand, ServerEvent, ServerState};
 use crate::config::ControllerConfig;
 use crate::hub::{MAX_MISSES, RECONNECT_LIMIT};
 use phalanx_protocol::id::{EngineUuid, MsgId, SessionId};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 struct Case {
-    state: State,
+    state: ServerState,
     client: Session,
     now: Instant,
 }
@@ -23,7 +23,7 @@ impl Case {
         let now = Instant::now();
         let config = ControllerConfig::default();
         Self {
-            state: State::new(&config, session, json!({}), 1 << 20, 1, now),
+            state: ServerState::new(&config, session, json!({}), 1 << 20, 1, now),
             client: Session::with_id(SessionId::new("client"), "client", key),
             now,
         }
@@ -41,23 +41,23 @@ impl Case {
     fn join(&mut self, engine: &str) -> Vec<String> {
         let content = json!({"uuid": engine, "id": null});
         let mut said = self.came(
-            Port::Registration,
+            ServerSocket::Registration,
             &[engine],
             "registration_request",
             content,
         );
         said.extend(self.connect(engine));
-        let heard = ServerEvent::Seen(Seen::Engine(EngineUuid::new(engine)));
+        let heard = ServerEvent::Seen(PublicationFact::Engine(EngineUuid::new(engine)));
         said.extend(self.event(heard));
         said
     }
 
     fn connect(&mut self, engine: &str) -> Vec<String> {
         let ports = [
-            Port::MuxEngine,
-            Port::TaskEngine,
-            Port::ControlEngine,
-            Port::Pong,
+            ServerSocket::MuxEngine,
+            ServerSocket::TaskEngine,
+            ServerSocket::ControlEngine,
+            ServerSocket::Pong,
         ];
         let connected = |port| ServerEvent::Came(port, Event::Connected(Identity::from(engine)));
         let said = ports.map(connected).map(|event| self.event(event));
@@ -66,10 +66,10 @@ impl Case {
 
     fn gone(&mut self, engine: &str) -> Vec<String> {
         let ports = [
-            Port::MuxEngine,
-            Port::TaskEngine,
-            Port::ControlEngine,
-            Port::Pong,
+            ServerSocket::MuxEngine,
+            ServerSocket::TaskEngine,
+            ServerSocket::ControlEngine,
+            ServerSocket::Pong,
         ];
         let gone = |port| ServerEvent::Came(port, Event::Disconnected(Identity::from(engine)));
         let said = ports.map(gone).map(|event| self.event(event));
@@ -85,26 +85,38 @@ impl Case {
     }
 
     /// A message by way of these identities.
-    fn came(&mut self, port: Port, by: &[&str], msg_type: &str, content: Value) -> Vec<String> {
+    fn came(
+        &mut self,
+        port: ServerSocket,
+        by: &[&str],
+        msg_type: &str,
+        content: Value,
+    ) -> Vec<String> {
         let message = self.client.envelope(msg_type, content, None);
         self.sent(port, by, message)
     }
 
-    fn sent(&mut self, port: Port, by: &[&str], mut message: Envelope) -> Vec<String> {
+    fn sent(&mut self, port: ServerSocket, by: &[&str], mut message: Envelope) -> Vec<String> {
         message.identities = by.iter().map(|name| (*name).to_owned().into()).collect();
         let frames = message.seal(self.client.key()).unwrap();
         self.event(ServerEvent::Came(port, Event::Message(frames)))
     }
 
     /// A request of a given id.
-    fn request(&mut self, port: Port, by: &[&str], id: &str, msg_type: &str) -> Vec<String> {
+    fn request(
+        &mut self,
+        port: ServerSocket,
+        by: &[&str],
+        id: &str,
+        msg_type: &str,
+    ) -> Vec<String> {
         let mut message = self.client.envelope(msg_type, json!({}), None);
         message.header.msg_id = id.to_owned();
         self.sent(port, by, message)
     }
 
     /// An engine's good reply to a request.
-    fn reply(&mut self, port: Port, engine: &str, id: &str) -> Vec<String> {
+    fn reply(&mut self, port: ServerSocket, engine: &str, id: &str) -> Vec<String> {
         let mut request = self.client.envelope("apply_request", json!({}), None);
         request.header.msg_id = id.to_owned();
         let content = json!({"status": "ok"});
@@ -161,16 +173,20 @@ fn a_request_is_answered_once_whether_its_engine_answers_or_ends_first() {
     let mut case = Case::with(&["a"]);
     let by = ["client", "a"];
     assert_eq!(
-        case.request(Port::MuxClient, &by, "1", "apply_request"),
+        case.request(ServerSocket::MuxClient, &by, "1", "apply_request"),
         ["Mux: a gets 1"]
     );
-    case.request(Port::MuxClient, &by, "2", "apply_request");
-    case.request(Port::ControlClient, &by, "3", "shutdown_request");
+    case.request(ServerSocket::MuxClient, &by, "2", "apply_request");
+    case.request(ServerSocket::ControlClient, &by, "3", "shutdown_request");
     assert_eq!(
-        case.reply(Port::MuxEngine, "a", "1"),
+        case.reply(ServerSocket::MuxEngine, "a", "1"),
         ["MuxClient: client apply_reply 1 ok"]
     );
-    assert_eq!(case.reply(Port::MuxEngine, "a", "1"), [""; 0], "again");
+    assert_eq!(
+        case.reply(ServerSocket::MuxEngine, "a", "1"),
+        [""; 0],
+        "again"
+    );
     assert_eq!(
         case.gone("a"),
         [
@@ -179,13 +195,13 @@ fn a_request_is_answered_once_whether_its_engine_answers_or_ends_first() {
             "ControlClient: client shutdown_reply 3 ok",
         ]
     );
-    let late = case.reply(Port::MuxEngine, "a", "2");
+    let late = case.reply(ServerSocket::MuxEngine, "a", "2");
     assert_eq!(
         late, [""; 0],
         "it was on the way when its engine was given up"
     );
     assert_eq!(
-        case.request(Port::MuxClient, &by, "4", "apply_request"),
+        case.request(ServerSocket::MuxClient, &by, "4", "apply_request"),
         ["MuxClient: client apply_reply 4 EngineError"]
     );
 }
@@ -193,7 +209,12 @@ fn a_request_is_answered_once_whether_its_engine_answers_or_ends_first() {
 #[test]
 fn the_end_of_an_engine_is_announced_after_the_replies_given_in_its_place() {
     let mut case = Case::with(&["a", "b"]);
-    case.request(Port::MuxClient, &["client", "a"], "1", "apply_request");
+    case.request(
+        ServerSocket::MuxClient,
+        &["client", "a"],
+        "1",
+        "apply_request",
+    );
     case.gone("a");
     // Nobody waits for this one, yet it is not announced before the first.
     case.gone("b");
@@ -211,7 +232,12 @@ fn the_end_of_an_engine_is_announced_after_the_replies_given_in_its_place() {
 #[test]
 fn an_engine_that_does_not_read_is_no_reason_to_wait() {
     let mut case = Case::with(&["a"]);
-    case.request(Port::MuxClient, &["client", "a"], "1", "apply_request");
+    case.request(
+        ServerSocket::MuxClient,
+        &["client", "a"],
+        "1",
+        "apply_request",
+    );
     let full = ServerEvent::Undelivered(EngineUuid::new("a"), MsgId::new("1"));
     assert_eq!(
         case.event(full),
@@ -222,8 +248,13 @@ fn an_engine_that_does_not_read_is_no_reason_to_wait() {
 #[test]
 fn a_silent_engine_is_told_what_it_need_not_begin_and_comes_back_with_a_heartbeat() {
     let mut case = Case::with(&["a"]);
-    case.request(Port::MuxClient, &["client", "a"], "1", "apply_request");
-    case.request(Port::TaskClient, &["client"], "2", "apply_request");
+    case.request(
+        ServerSocket::MuxClient,
+        &["client", "a"],
+        "1",
+        "apply_request",
+    );
+    case.request(ServerSocket::TaskClient, &["client"], "2", "apply_request");
     let mut said = Vec::new();
     // It had answered the one before the first.
     for _ in 0..MAX_MISSES + 2 {
@@ -239,15 +270,20 @@ fn a_silent_engine_is_told_what_it_need_not_begin_and_comes_back_with_a_heartbea
     );
     case.after(NOTIFY_AFTER_REPLIES, ServerEvent::Announce);
     // It wakes, answers what it had, and returns the heartbeat.
-    assert_eq!(case.reply(Port::MuxEngine, "a", "1"), [""; 0]);
-    assert_eq!(case.reply(Port::TaskEngine, "a", "2"), [""; 0]);
+    assert_eq!(case.reply(ServerSocket::MuxEngine, "a", "1"), [""; 0]);
+    assert_eq!(case.reply(ServerSocket::TaskEngine, "a", "2"), [""; 0]);
     let pong = vec!["a".into(), case.state.pings[0].clone().into()];
     assert_eq!(
-        case.event(ServerEvent::Came(Port::Pong, Event::Message(pong))),
+        case.event(ServerEvent::Came(ServerSocket::Pong, Event::Message(pong))),
         ["Notification: registration_notification a"]
     );
     assert_eq!(
-        case.request(Port::MuxClient, &["client", "a"], "3", "apply_request"),
+        case.request(
+            ServerSocket::MuxClient,
+            &["client", "a"],
+            "3",
+            "apply_request"
+        ),
         ["Mux: a gets 3"]
     );
 }
@@ -255,10 +291,20 @@ fn a_silent_engine_is_told_what_it_need_not_begin_and_comes_back_with_a_heartbea
 #[test]
 fn an_engine_that_registers_again_under_its_id_has_lost_what_was_on_the_way() {
     let mut case = Case::with(&["a"]);
-    case.request(Port::MuxClient, &["client", "a"], "1", "apply_request");
+    case.request(
+        ServerSocket::MuxClient,
+        &["client", "a"],
+        "1",
+        "apply_request",
+    );
     let content = json!({"uuid": "a", "id": 0});
     assert_eq!(
-        case.came(Port::Registration, &["a"], "registration_request", content),
+        case.came(
+            ServerSocket::Registration,
+            &["a"],
+            "registration_request",
+            content
+        ),
         [
             "ControlEngine: a abort_request",
             "MuxClient: client apply_reply 1 EngineError",
@@ -270,14 +316,19 @@ fn an_engine_that_registers_again_under_its_id_has_lost_what_was_on_the_way() {
 #[test]
 fn an_engine_whose_connection_breaks_has_time_to_make_it_again() {
     let mut case = Case::with(&["a"]);
-    case.request(Port::MuxClient, &["client", "a"], "1", "apply_request");
+    case.request(
+        ServerSocket::MuxClient,
+        &["client", "a"],
+        "1",
+        "apply_request",
+    );
     let identity = Identity::from("a");
     let broken = Event::Disconnected(identity.clone());
-    case.event(ServerEvent::Came(Port::MuxEngine, broken.clone()));
+    case.event(ServerEvent::Came(ServerSocket::MuxEngine, broken.clone()));
     let made = Event::Connected(identity);
-    case.event(ServerEvent::Came(Port::MuxEngine, made));
+    case.event(ServerEvent::Came(ServerSocket::MuxEngine, made));
     assert_eq!(case.after(RECONNECT_LIMIT, ServerEvent::Tick), [""; 0]);
-    case.event(ServerEvent::Came(Port::MuxEngine, broken));
+    case.event(ServerEvent::Came(ServerSocket::MuxEngine, broken));
     // The clock stands still while this process does, so the time is told in small steps.
     let mut said = Vec::new();
     for _ in 0..50 {
@@ -296,14 +347,14 @@ fn an_engine_whose_connection_breaks_has_time_to_make_it_again() {
 fn a_task_that_waits_is_aborted_here_and_one_that_runs_by_its_engine() {
     let mut case = Case::with(&["a"]);
     assert_eq!(
-        case.request(Port::TaskClient, &["client"], "1", "apply_request"),
+        case.request(ServerSocket::TaskClient, &["client"], "1", "apply_request"),
         ["TaskEngine: a apply_request"]
     );
-    case.request(Port::TaskClient, &["client"], "2", "apply_request");
+    case.request(ServerSocket::TaskClient, &["client"], "2", "apply_request");
     let abort = |case: &mut Case, id: &str| {
         let content = json!({"msg_ids": [id]});
         case.came(
-            Port::ControlClient,
+            ServerSocket::ControlClient,
             &["client", "a"],
             "abort_request",
             content,
@@ -314,7 +365,7 @@ fn a_task_that_waits_is_aborted_here_and_one_that_runs_by_its_engine() {
     assert!(said[1].starts_with("Control: a gets"), "{said:?}");
     assert_eq!(abort(&mut case, "1").len(), 1, "only its engine is asked");
     assert_eq!(
-        case.reply(Port::TaskEngine, "a", "1"),
+        case.reply(ServerSocket::TaskEngine, "a", "1"),
         ["TaskClient: client apply_reply 1 ok"]
     );
 }
@@ -331,10 +382,13 @@ fn the_engines_of_a_coalescing_broadcast_give_one_reply_even_if_one_ends() {
         .metadata
         .insert("is_coalescing".to_owned(), json!(true));
     assert_eq!(
-        case.sent(Port::BroadcastClient, &["client"], message),
+        case.sent(ServerSocket::BroadcastClient, &["client"], message),
         ["Broadcast: a gets 1_a", "Broadcast: b gets 1_b"]
     );
-    assert_eq!(case.reply(Port::BroadcastEngine, "a", "1_a"), [""; 0]);
+    assert_eq!(
+        case.reply(ServerSocket::BroadcastEngine, "a", "1_a"),
+        [""; 0]
+    );
     assert_eq!(
         case.gone("b"),
         ["BroadcastClient: client apply_reply 1_b EngineError"]
@@ -350,16 +404,16 @@ fn a_client_that_does_not_come_back_loses_what_has_not_begun() {
             let mut request = case.client.envelope("apply_request", json!({}), None);
             request.header.msg_id = id.to_owned();
             request.metadata.insert("phalanx".to_owned(), json!({}));
-            case.sent(Port::MuxClient, &["client", "a"], request);
+            case.sent(ServerSocket::MuxClient, &["client", "a"], request);
         }
         let client = Identity::from("client");
         let gone = Event::Disconnected(client.clone());
-        case.event(ServerEvent::Came(Port::TaskClient, gone));
+        case.event(ServerEvent::Came(ServerSocket::TaskClient, gone));
         let second = Duration::from_secs(1);
         assert_eq!(case.after(second, ServerEvent::Tick), [""; 0]);
         if returns {
             case.event(ServerEvent::Came(
-                Port::TaskClient,
+                ServerSocket::TaskClient,
                 Event::Connected(client),
             ));
         }
@@ -373,7 +427,7 @@ fn a_client_that_does_not_come_back_loses_what_has_not_begun() {
 fn a_controller_that_is_told_to_end_says_so_after_its_reply() {
     let mut case = Case::with(&["a"]);
     let said = case.came(
-        Port::Registration,
+        ServerSocket::Registration,
         &["client"],
         "shutdown_request",
         json!({}),
@@ -394,10 +448,10 @@ fn what_was_recorded_and_is_sent_again_does_nothing() {
     let mut case = Case::with(&["a"]);
     let by: [&[&str]; 4] = [&["client", "a"], &["client", "a"], &["client"], &["client"]];
     let ports = [
-        (Port::MuxClient, "apply_request"),
-        (Port::ControlClient, "shutdown_request"),
-        (Port::TaskClient, "apply_request"),
-        (Port::Registration, "connection_request"),
+        (ServerSocket::MuxClient, "apply_request"),
+        (ServerSocket::ControlClient, "shutdown_request"),
+        (ServerSocket::TaskClient, "apply_request"),
+        (ServerSocket::Registration, "connection_request"),
     ];
     for ((port, msg_type), by) in ports.into_iter().zip(by) {
         let mut message = case.client.envelope(msg_type, json!({}), None);
@@ -417,7 +471,11 @@ fn nothing_that_is_not_signed_leads_to_anything() {
     let forger = SigningKey::sha256("guessed");
     let mut request = case.client.envelope("apply_request", json!({}), None);
     request.identities = vec!["client".into(), "a".into()];
-    for port in [Port::MuxClient, Port::TaskClient, Port::Registration] {
+    for port in [
+        ServerSocket::MuxClient,
+        ServerSocket::TaskClient,
+        ServerSocket::Registration,
+    ] {
         let frames = request.clone().seal(&forger).unwrap();
         let event = ServerEvent::Came(port, Event::Message(frames));
         assert_eq!(case.event(event), [""; 0]);

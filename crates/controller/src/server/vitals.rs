@@ -1,6 +1,6 @@
 //! The state of engines: what they report of themselves, and their failures.
 
-use super::state::State;
+use super::state::ServerState;
 use phalanx_protocol::id::EngineUuid;
 use phalanx_protocol::parallel::{EngineReport, EnginesReply, LastError, Vitals};
 use phalanx_transport::{Envelope, Frames, RawMessage};
@@ -12,7 +12,7 @@ const MAX_WORDS: usize = 300;
 
 /// The state of one engine.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct EngineVitals {
     reported: Option<Vitals>,
     failed: usize,
     last_error: Option<LastError>,
@@ -32,7 +32,7 @@ struct Words<'a> {
     evalue: Cow<'a, str>,
 }
 
-impl State {
+impl ServerState {
     /// An engine's process, as it reports it with its heartbeat; what is not signed is passed over.
     pub(super) fn reported(&mut self, engine: EngineUuid, frames: Frames) {
         let message = RawMessage::verify(frames, self.session.key()).and_then(Envelope::parse);

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, reply};
 use crate::cluster::{Cluster, clusters, soon};
-use phalanx_controller::{ControllerConfig, Database};
+use phalanx_controller::{ControllerConfig, TaskDatabase};
 use phalanx_transport::Envelope;
 use serde_json::{Value, json};
 
@@ -190,7 +190,7 @@ async fn queues_are_counted_or_named() {
 #[tokio::test]
 async fn what_is_not_kept_still_reaches_whoever_asked_for_it() {
     let config = ControllerConfig {
-        database: Database::Memory { bytes: 0 },
+        database: TaskDatabase::Memory { bytes: 0 },
         ..ControllerConfig::default()
     };
     let cluster = Cluster::start(config).await;
@@ -214,7 +214,7 @@ async fn what_is_not_kept_still_reaches_whoever_asked_for_it() {
 async fn what_is_too_large_to_be_kept_is_told_to_be() {
     const MIB: usize = 1 << 20;
     let config = ControllerConfig {
-        database: Database::Memory { bytes: 4 * MIB },
+        database: TaskDatabase::Memory { bytes: 4 * MIB },
         ..ControllerConfig::default()
     };
     let cluster = Cluster::start(config).await;
@@ -245,7 +245,7 @@ async fn what_is_too_large_to_be_kept_is_told_to_be() {
 async fn a_database_outlives_its_controller() {
     let folder = tempfile::tempdir().unwrap();
     let config = ControllerConfig {
-        database: Database::Sqlite(folder.path().join("tasks.db")),
+        database: TaskDatabase::Sqlite(folder.path().join("tasks.db")),
         ..ControllerConfig::default()
     };
     let cluster = Cluster::start(config.clone()).await;

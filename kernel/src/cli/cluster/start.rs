@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use phalanx_controller::cli::{self as controller, Db, Ports};
 use phalanx_controller::ipython::{IpythonProfile, ListedEngine, ProfileArgs};
-use phalanx_controller::{ControllerConfig, Database};
+use phalanx_controller::{ControllerConfig, TaskDatabase};
 use phalanx_evaluator::Backend;
 use phalanx_launcher::ssh::Host;
 use phalanx_launcher::{LauncherKind, StartRequest};
@@ -107,13 +107,13 @@ impl StartArgs {
         }
         controller.folder.get_or_insert_with(|| folder.to_owned());
         controller.database = match self.db {
-            Db::Memory => Database::default(),
+            Db::Memory => TaskDatabase::default(),
             #[cfg(feature = "sqlite")]
-            Db::Sqlite => Database::Sqlite(match profile {
+            Db::Sqlite => TaskDatabase::Sqlite(match profile {
                 Some(profile) => profile.database(),
                 None => folder.join("tasks.db"),
             }),
-            Db::None => Database::Memory { bytes: 0 },
+            Db::None => TaskDatabase::Memory { bytes: 0 },
         };
     }
 

@@ -9,7 +9,7 @@ use crate::magic::Targets;
 use crate::parallel::functions::waited;
 use crate::run::Programs;
 use phalanx_client::Client;
-use phalanx_controller::Database;
+use phalanx_controller::TaskDatabase;
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
@@ -122,7 +122,7 @@ impl Owner {
             return self.complete(there, request.engines, interrupted).await;
         }
         let mut settings = ClusterSettings::new(request, None, &self.programs)?;
-        settings.controller.database = Database::Memory {
+        settings.controller.database = TaskDatabase::Memory {
             bytes: REMEMBERED_BYTES,
         };
         let (started, cluster) = OwnCluster::start(settings, interrupted).await?;

@@ -4,8 +4,8 @@ use super::super::Published;
 use super::*;
 use serde_json::{Value, json};
 
-fn parts(header: Value, buffers: &[&'static [u8]]) -> Parts {
-    Parts {
+fn parts(header: Value, buffers: &[&'static [u8]]) -> MessageParts {
+    MessageParts {
         header: Bytes::from(header.to_string()),
         metadata: Bytes::from_static(b"{}"),
         content: Bytes::from_static(b"{\"status\":\"ok\"}"),
@@ -13,15 +13,15 @@ fn parts(header: Value, buffers: &[&'static [u8]]) -> Parts {
     }
 }
 
-fn unanswered(id: &MsgId) -> Parts {
+fn unanswered(id: &MsgId) -> MessageParts {
     parts(json!({"date": "2026-11-21T00:00:00Z", "lost": id}), &[])
 }
 
-async fn ask(store: &mut Sqlite, query: Query) -> Answer {
-    store.ask(Ticket(7), query);
+async fn ask(store: &mut Sqlite, query: RecordQuery) -> RecordAnswer {
+    store.ask(QueryTicket(7), query);
     loop {
         if let Some((ticket, answer)) = store.next().await {
-            assert_eq!(ticket, Ticket(7));
+            assert_eq!(ticket, QueryTicket(7));
             return answer;
         }
     }
@@ -30,8 +30,8 @@ async fn ask(store: &mut Sqlite, query: Query) -> Answer {
 async fn records(store: &mut Sqlite, query: Value) -> Vec<(MsgId, Record)> {
     let filter = Filter::parse(query.as_object().unwrap()).unwrap();
     let buffers = true;
-    match ask(store, Query::Find { filter, buffers }).await {
-        Answer::Records(records) => records,
+    match ask(store, RecordQuery::Find { filter, buffers }).await {
+        RecordAnswer::Records(records) => records,
         other => panic!("{other:?}"),
     }
 }
@@ -89,14 +89,14 @@ async fn records_outlive_their_controller_and_nothing_stays_pending() {
     let found = records(&mut store, json!({"msg_id": "lost"})).await;
     assert!(found[0].1.reply.is_some(), "it is answered");
     assert_eq!(
-        ask(&mut store, Query::History).await,
-        Answer::History(vec![done.clone(), lost.clone()])
+        ask(&mut store, RecordQuery::History).await,
+        RecordAnswer::History(vec![done.clone(), lost.clone()])
     );
-    let purge = Query::Purge(vec![Filter::ended().by(&engine)]);
-    assert_eq!(ask(&mut store, purge).await, Answer::Purged);
+    let purge = RecordQuery::Purge(vec![Filter::ended().by(&engine)]);
+    assert_eq!(ask(&mut store, purge).await, RecordAnswer::Purged);
     assert_eq!(
-        ask(&mut store, Query::History).await,
-        Answer::History(vec![])
+        ask(&mut store, RecordQuery::History).await,
+        RecordAnswer::History(vec![])
     );
     store.close().await;
 }
@@ -159,16 +159,16 @@ fn what_a_full_disk_does_not_keep_is_not_answered_as_if_it_were() {
         let mut request = parts(json!({"date": "2026-11-20T00:00:00Z"}), &[]);
         request.buffers = Some(vec![Bytes::from(vec![7; bytes])]);
         let record = Record::new(request, None, Queue::Task);
-        Order::Change(Change::Submitted(id.clone(), Box::new(record)), 0)
+        SqliteRequest::Change(Change::Submitted(id.clone(), Box::new(record)), 0)
     };
     let find = |id: &MsgId| {
         let filter = Filter::tasks(std::slice::from_ref(id));
         let buffers = false;
-        Order::Ask(Ticket(1), Query::Find { filter, buffers })
+        SqliteRequest::Ask(QueryTicket(1), RecordQuery::Find { filter, buffers })
     };
-    let found = |answers: Vec<(Ticket, Answer)>| match answers.into_iter().next() {
-        Some((_, Answer::Records(records))) => Ok(records.len()),
-        Some((_, Answer::Failed(why))) => Err(why),
+    let found = |answers: Vec<(QueryTicket, RecordAnswer)>| match answers.into_iter().next() {
+        Some((_, RecordAnswer::Records(records))) => Ok(records.len()),
+        Some((_, RecordAnswer::Failed(why))) => Err(why),
         other => panic!("{other:?}"),
     };
     let asked = vec![submit(&kept, 10), find(&kept)];
