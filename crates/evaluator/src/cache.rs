@@ -39,10 +39,10 @@ pub fn cache_limit() -> u64 {
 /// When the folder cannot be read; one that is not there is empty.
 pub fn cache_entries(cache: &Path) -> io::Result<Vec<CacheEntry>> {
     let parts = parts(cache)?;
-    let locked = |part: &Part| part.lock.as_deref().is_some_and(folder::is_locked);
+    let locked = |part: &CachePart| part.lock.as_deref().is_some_and(folder::is_locked);
     // A library may be in use by any kernel, whichever build folder that has.
     let is_any_in_use = parts.iter().any(locked);
-    let entry = |part: Part| CacheEntry {
+    let entry = |part: CachePart| CacheEntry {
         in_use: match part.lock {
             Some(_) => locked(&part),
             None => is_any_in_use,
@@ -80,7 +80,7 @@ pub fn clean_cache(cache: &Path, limit: u64) -> io::Result<Vec<CacheEntry>> {
 }
 
 /// A part of the cache, of which it is not known whether it is in use.
-struct Part {
+struct CachePart {
     path: PathBuf,
     size: u64,
     used: SystemTime,
@@ -88,13 +88,13 @@ struct Part {
     lock: Option<PathBuf>,
 }
 
-fn parts(cache: &Path) -> io::Result<Vec<Part>> {
+fn parts(cache: &Path) -> io::Result<Vec<CachePart>> {
     let mut parts = Vec::new();
     for (parent, has_lock) in [(folder::BUILD, true), (folder::LIBRARY, false)] {
         for path in folders(&cache.join(parent))? {
             let lock = has_lock.then(|| lock_of(&path));
             let used = lock.as_deref().and_then(modified);
-            parts.push(Part {
+            parts.push(CachePart {
                 size: size_of(&path),
                 used: used
                     .or_else(|| modified(&path))

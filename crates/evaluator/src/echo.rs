@@ -1,6 +1,6 @@
 //! The evaluator's twin for tests: compiles a few words, in no time, with all the same outcomes.
 
-use crate::process::{Evaluate, Link, Work};
+use crate::process::{Evaluate, KernelLink, SlowRequest};
 use phalanx_analysis::process::Analyze;
 use phalanx_protocol::analysis::{
     AnalysisReply, AnalysisRequest, Completion, Completions, Documentation,
@@ -61,7 +61,7 @@ const WORDS: &[&str] = &[
 type Variables = BTreeMap<String, String>;
 
 struct Echo {
-    link: Arc<Link>,
+    link: Arc<KernelLink>,
     folder: TempDir,
     artifacts: u32,
     local: Variables,
@@ -71,7 +71,7 @@ struct Echo {
     libstd: std::path::PathBuf,
 }
 
-pub(crate) fn start(link: &Arc<Link>) -> Result<Box<dyn Evaluate>, Failure> {
+pub(crate) fn start(link: &Arc<KernelLink>) -> Result<Box<dyn Evaluate>, Failure> {
     let folder = TempDir::with_prefix("phalanx-echo-").map_err(environment)?;
     let libstd = folder.path().join("libstd");
     fs::write(&libstd, "#!echo\n").map_err(environment)?;
@@ -95,7 +95,7 @@ impl Evaluate for Echo {
         }
     }
 
-    fn answer(&mut self, work: Work) -> Result<Answer, Failure> {
+    fn answer(&mut self, work: SlowRequest) -> Result<Answer, Failure> {
         match work {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             EvaluatorRequest::Compile {

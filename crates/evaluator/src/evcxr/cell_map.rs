@@ -5,7 +5,7 @@
 
 use super::generated_crate::{self, ENTRY};
 use super::item_macros;
-use super::source::{Prepared, position, segments};
+use super::source::{PreparedSource, position, segments};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,17 +17,17 @@ pub(super) type Position = (usize, usize);
 
 /// The way back from the lines of a crate to those of its cell.
 pub(super) struct CellMap<'a> {
-    pub(super) source: &'a Prepared,
+    pub(super) source: &'a PreparedSource,
     /// The crate as it was compiled.
     pub(super) compiled: String,
     /// By the line of the crate.
-    lines: HashMap<usize, Line>,
+    lines: HashMap<usize, CellLine>,
     segments: Vec<Segment>,
 }
 
 /// A line of the crate that is one of the cell's.
 #[derive(Clone, Copy)]
-struct Line {
+struct CellLine {
     /// Its segment.
     segment: usize,
     /// The line of the text that evcxr was given.
@@ -44,12 +44,12 @@ struct Segment {
 
 impl<'a> CellMap<'a> {
     /// The map of a cell that was compiled last.
-    pub(super) fn new(source: &'a Prepared) -> Self {
+    pub(super) fn new(source: &'a PreparedSource) -> Self {
         Self::of(source, generated_crate::source())
     }
 
     /// The map of a cell in a crate.
-    pub(super) fn of(source: &'a Prepared, compiled: String) -> Self {
+    pub(super) fn of(source: &'a PreparedSource, compiled: String) -> Self {
         let (mut lines, mut all) = (HashMap::new(), Vec::new());
         let entry = compiled.rfind(ENTRY).unwrap_or_default();
         // Statements stand in the function in their order, items before it in any.
@@ -77,7 +77,7 @@ impl<'a> CellMap<'a> {
                 let line = line + behind;
                 lines.insert(
                     first + behind,
-                    Line {
+                    CellLine {
                         segment,
                         line,
                         before,

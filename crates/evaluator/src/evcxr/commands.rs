@@ -5,8 +5,8 @@ use super::impls::Impls;
 use super::lean;
 use super::local::{Local, bundle};
 use super::prelude;
-use super::relay::Answering;
-use super::source::Prepared;
+use super::relay::RelayAnswers;
+use super::source::PreparedSource;
 use super::{diagnostics, generated_crate, start, variables};
 use evcxr::EvalOutputs;
 use phalanx_protocol::evaluator::{Answer, Evaluated};
@@ -123,8 +123,8 @@ impl Local {
     }
 
     fn obey(&mut self, source: &str) -> Result<EvalOutputs, Failure> {
-        let prepared = Prepared::unchanged(source);
-        let result = self.execute(&prepared, Answering::Run)?;
+        let prepared = PreparedSource::unchanged(source);
+        let result = self.execute(&prepared, RelayAnswers::Run)?;
         result.map_err(|error| diagnostics::failure(error, &prepared))
     }
 

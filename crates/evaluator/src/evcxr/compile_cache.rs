@@ -3,10 +3,10 @@
 //! A cell that ran to its end and left the namespace's shape as it found it would be compiled to
 //! the same code again; so what was compiled is run again.
 
-use super::generated_crate::{GeneratedCrate, Modes};
+use super::generated_crate::{GeneratedCrate, WrapperCode};
 use super::source;
 use super::statics::{self, Statics};
-use super::variables::Variables;
+use super::variables::VariableTypes;
 use phalanx_protocol::evaluator::CompiledCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const MOST_CELLS: usize = 1024;
 pub(super) struct NamespaceShape {
     items: Arc<str>,
     manifest: Arc<str>,
-    modes: Modes,
+    modes: WrapperCode,
     statics: Statics,
     /// Type, and whether it is mutable, where that is known.
     variables: BTreeMap<String, (String, Option<bool>)>,
@@ -33,7 +33,7 @@ impl NamespaceShape {
         &self,
         emitted: &GeneratedCrate,
         source: &str,
-        variables: &Variables,
+        variables: &VariableTypes,
     ) -> Self {
         let Some(parts) = emitted.parts() else {
             return self.after_failure(variables);
@@ -75,7 +75,7 @@ impl NamespaceShape {
     }
 
     /// The shape after a cell that evcxr has given up.
-    pub(super) fn after_failure(&self, variables: &Variables) -> Self {
+    pub(super) fn after_failure(&self, variables: &VariableTypes) -> Self {
         let mut shape = self.clone();
         let is_left = |name: &String| variables.iter().any(|(left, _)| left == name);
         shape.variables.retain(|name, _| is_left(name));
@@ -183,7 +183,7 @@ mod tests {
         }
     }
 
-    fn variables(all: &[&str]) -> Variables {
+    fn variables(all: &[&str]) -> VariableTypes {
         let all = all.iter().map(|name| ((*name).to_owned(), "u8".to_owned()));
         all.collect()
     }

@@ -4,7 +4,7 @@ use super::cell_map::CellMap;
 use super::error_hints::{self, plain};
 use super::library_errors;
 use super::rustc_messages::{SHOWN_BY_VALUE, original};
-use super::source::Prepared;
+use super::source::PreparedSource;
 use super::spans::{self, places, written};
 use super::{habits, suggestions, unkept};
 use evcxr::{CompilationError, Error};
@@ -12,7 +12,7 @@ use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use serde_json::Value;
 
 /// The failure of a cell.
-pub(super) fn failure(error: Error, source: &Prepared) -> Failure {
+pub(super) fn failure(error: Error, source: &PreparedSource) -> Failure {
     match error {
         Error::CompilationErrors(errors) => Failure::Compile {
             diagnostics: diagnostics(&errors, &CellMap::new(source)),
@@ -43,7 +43,7 @@ pub(super) fn is_shown_by_value<T>(result: &Result<T, Error>) -> bool {
 }
 
 /// The variables whose types were written into a cell and rustc does not agree with.
-pub(super) fn disputed_types<T>(result: &Result<T, Error>, source: &Prepared) -> Vec<String> {
+pub(super) fn disputed_types<T>(result: &Result<T, Error>, source: &PreparedSource) -> Vec<String> {
     let Err(Error::CompilationErrors(errors)) = result else {
         return Vec::new();
     };
@@ -55,7 +55,7 @@ pub(super) fn disputed_types<T>(result: &Result<T, Error>, source: &Prepared) ->
 
 /// The importance of an error: only the most important ones are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum DiagnosticRank {
     /// It is in code of the user, or said by a library.
     Own,
     /// It is in the code around the cell, and about something in the cell: it may follow from another.
@@ -128,7 +128,7 @@ fn in_order(diagnostics: &mut [Diagnostic]) {
     });
 }
 
-fn rank(error: &CompilationError, map: &CellMap<'_>) -> Option<Rank> {
+fn rank(error: &CompilationError, map: &CellMap<'_>) -> Option<DiagnosticRank> {
     let json = original(&error.json);
     let places = places(json, map);
     let spans = json["spans"].as_array().into_iter().flatten();
@@ -138,11 +138,11 @@ fn rank(error: &CompilationError, map: &CellMap<'_>) -> Option<Rank> {
         || asserted(error).is_some()
         || json.is_null();
     match error.level() {
-        "error" if is_own => Some(Rank::Own),
+        "error" if is_own => Some(DiagnosticRank::Own),
         "warning" => None,
-        "error" if !places.is_empty() => Some(Rank::About),
-        _ if !places.is_empty() => Some(Rank::Note),
-        _ => Some(Rank::Around),
+        "error" if !places.is_empty() => Some(DiagnosticRank::About),
+        _ if !places.is_empty() => Some(DiagnosticRank::Note),
+        _ => Some(DiagnosticRank::Around),
     }
 }
 

@@ -12,13 +12,13 @@ use super::error_hints;
 use super::generated_crate;
 use super::impls::Impls;
 use super::local::{NOTHING, not_writable};
-use super::relay::{Answering, Relay};
+use super::relay::{Relay, RelayAnswers};
 use super::returns;
-use super::source::{self, Prepared, Surroundings, prepare};
+use super::source::{self, CellSetting, PreparedSource, prepare};
 use super::syntax;
 use super::types::{self, Types};
-use super::variables::{self, Variables};
-use crate::process::{Evaluate, Work};
+use super::variables::{self, VariableTypes};
+use crate::process::{Evaluate, SlowRequest};
 use evcxr::{Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{Answer, Compiled, EvaluatorRequest, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -59,7 +59,7 @@ pub(super) struct Engines<S> {
 /// One state of a namespace.
 struct Namespace<S> {
     state: S,
-    variables: Variables,
+    variables: VariableTypes,
     definitions: Arc<Definitions>,
     impls: Arc<Impls>,
     shape: NamespaceShape,
@@ -157,7 +157,7 @@ impl<S: Clone> Engines<S> {
         let fallible = base.shape.is_fallible() || returns::are_fallible(source);
         let mut state = state;
         if fallible && !base.shape.is_fallible() {
-            let enabling = Prepared::unchanged(returns::FALLIBLE);
+            let enabling = PreparedSource::unchanged(returns::FALLIBLE);
             self.eval(&enabling, state, &Outcome::Completed)
                 .map_err(|error| diagnostics::failure(error, &enabling))?;
             state = (self.methods.state)(&self.context);
@@ -167,18 +167,19 @@ impl<S: Clone> Engines<S> {
         let mut statics = base.shape.statics().with(source, items, run);
         let changed = base.definitions.dropped(source, &rebuilt, &statics.types());
         statics.renew(&changed.names, run);
-        let mut surroundings = Surroundings {
+        let mut surroundings = CellSetting {
             types: &types,
             disputed: &[],
             items,
             stale_impls: &stale_impls,
             fallible,
         };
-        let complete = |prepared: Prepared| prepared.dropping(dropped.clone()).sharing(&statics);
+        let complete =
+            |prepared: PreparedSource| prepared.dropping(dropped.clone()).sharing(&statics);
         let mut prepared = complete(prepare(source, &surroundings));
         let mut result = self.eval(&prepared, state.clone(), &outcome);
         let disputed = diagnostics::disputed_types(&result, &prepared);
-        let plain = complete(Prepared::typed(source, &surroundings));
+        let plain = complete(PreparedSource::typed(source, &surroundings));
         if !disputed.is_empty() {
             // The user hears of what was written, or of a variable that is not kept.
             surroundings.disputed = &disputed;
@@ -250,7 +251,7 @@ impl<S: Clone> Engines<S> {
         if !self.is_stale && !generated_crate::depends_on_paths() {
             return Ok(());
         }
-        let prepared = Prepared::unchanged(NOTHING);
+        let prepared = PreparedSource::unchanged(NOTHING);
         let globs = base.definitions.globs();
         let building = match self.is_stale {
             true => DryRun::building_new_dependencies(globs),
@@ -294,18 +295,23 @@ impl<S: Clone> Engines<S> {
         state: S,
         outcome: &Outcome,
     ) -> Result<(), Failure> {
-        let prepared = Prepared::unchanged(text);
+        let prepared = PreparedSource::unchanged(text);
         let _dry_run = begun.map_err(not_writable)?;
         self.eval(&prepared, state, outcome)
             .map_err(|error| diagnostics::failure(error, &prepared))
     }
 
-    fn eval(&mut self, source: &Prepared, mut state: S, outcome: &Outcome) -> Result<(), Error> {
+    fn eval(
+        &mut self,
+        source: &PreparedSource,
+        mut state: S,
+        outcome: &Outcome,
+    ) -> Result<(), Error> {
         for (name, config) in &self.dependencies {
             (self.methods.add_dep)(&mut state, name, config)?;
         }
         self.relay
-            .expect(Answering::Assume(outcome.clone()), source);
+            .expect(RelayAnswers::Assume(outcome.clone()), source);
         (self.methods.eval)(&mut self.context, &source.text, state).map(drop)
     }
 
@@ -330,7 +336,7 @@ impl<S: Clone> Engines<S> {
             (name.to_owned(), config)
         };
         (self.methods.add_dep)(&mut state, &name, &config)
-            .map_err(|error| diagnostics::failure(error, &Prepared::unchanged(spec)))?;
+            .map_err(|error| diagnostics::failure(error, &PreparedSource::unchanged(spec)))?;
         self.dependencies.insert(name, config);
         self.compile_cache.forget();
         self.is_stale = true;
@@ -350,7 +356,7 @@ impl<S: Clone> Evaluate for Engines<S> {
         self.toolchain.clone()
     }
 
-    fn answer(&mut self, work: Work) -> Result<Answer, Failure> {
+    fn answer(&mut self, work: SlowRequest) -> Result<Answer, Failure> {
         match work {
             EvaluatorRequest::Compile {
                 source,

@@ -1,7 +1,7 @@
 //! Refusals of evcxr and cargo, in our words: the failure and the remedy.
 
 use super::cell_map::FILE;
-use super::source::{self, Prepared};
+use super::source::{self, PreparedSource};
 use phalanx_protocol::failure::{Diagnostic, Failure};
 
 /// The beginnings of the lines by which cargo tells of progress.
@@ -223,7 +223,7 @@ pub(super) fn crate_to_add(help: &str) -> Option<String> {
 /// Adds to errors about variables that items cannot see what to do instead.
 pub(super) fn explain_items(
     mut failure: Failure,
-    source: &Prepared,
+    source: &PreparedSource,
     variables: &[(String, String)],
 ) -> Failure {
     let Failure::Compile { diagnostics } = &mut failure else {
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn items_are_told_that_they_do_not_see_variables() {
-        let source = Prepared::unchanged("let here = 1;\nfn f() -> u8 {\n    größe\n}\nhere");
+        let source = PreparedSource::unchanged("let here = 1;\nfn f() -> u8 {\n    größe\n}\nhere");
         let missing = |name: &str, line| Diagnostic {
             code: Some("E0425".to_owned()),
             spans: vec![DiagnosticSpan {

@@ -31,18 +31,18 @@ pub(super) struct GeneratedCrate {
 
 /// The parts of a crate's source that tell of its namespace.
 #[derive(Debug, PartialEq)]
-pub(super) struct Parts<'a> {
+pub(super) struct NamespaceParts<'a> {
     /// The items, and imports that are repeated each time they are evaluated.
     pub(super) items: &'a str,
     /// evcxr's modes; `None` where a cell has no code that would show them.
-    pub(super) modes: Option<Modes>,
+    pub(super) modes: Option<WrapperCode>,
     /// The variables it begins with, and whether each is mutable.
     pub(super) variables: BTreeMap<&'a str, bool>,
 }
 
 /// The code that evcxr puts around a cell's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Modes {
+pub(super) struct WrapperCode {
     pub(super) question_mark: bool,
     pub(super) is_async: bool,
 }
@@ -80,7 +80,7 @@ impl GeneratedCrate {
         }
     }
 
-    pub(super) fn parts(&self) -> Option<Parts<'_>> {
+    pub(super) fn parts(&self) -> Option<NamespaceParts<'_>> {
         let (before, function) = self.source.split_at(self.source.rfind(ENTRY)?);
         let mut items = before.strip_suffix(EXPORTED)?;
         if let Some(at) = items.rfind(RUNTIME) {
@@ -93,9 +93,9 @@ impl GeneratedCrate {
         }
         let (_, code) = function.split_once('(')?;
         let has_code = !code.trim_start().starts_with(NO_CODE);
-        Some(Parts {
+        Some(NamespaceParts {
             items,
-            modes: has_code.then(|| Modes {
+            modes: has_code.then(|| WrapperCode {
                 question_mark,
                 is_async: code.contains(ASYNC),
             }),

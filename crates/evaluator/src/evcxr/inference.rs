@@ -8,7 +8,7 @@ use super::dependencies::Session;
 use super::generated_crate::build_folder;
 use super::public_paths;
 use super::rustc_call::RustcCall;
-use super::untyped::Untyped;
+use super::untyped::UntypedVariable;
 use crate::type_names::{type_sources, with_paths};
 use object::{Object, ObjectSymbol};
 use phalanx_analysis::Scaffold;
@@ -53,7 +53,10 @@ const CALLING: [&str; 3] = ["Fn<", "FnMut<", "FnOnce<"];
 
 /// Returns the types of these variables of a cell, in their order; `None` if rustc does not compile it,
 /// or cannot be run as for the last cell.
-pub(super) fn infer(cell: &AnalyzedCell, variables: &[Untyped]) -> Option<Vec<VariableType>> {
+pub(super) fn infer(
+    cell: &AnalyzedCell,
+    variables: &[UntypedVariable],
+) -> Option<Vec<VariableType>> {
     let folder = build_folder()?;
     let crate_of = |asked: &dyn Fn(usize) -> Option<String>| {
         let source = lending(&cell.source, variables, asked);
@@ -125,7 +128,7 @@ pub(super) fn infer(cell: &AnalyzedCell, variables: &[Untyped]) -> Option<Vec<Va
 /// The source of a cell whose variables are lent to functions, each right behind its statement.
 fn lending(
     source: &str,
-    variables: &[Untyped],
+    variables: &[UntypedVariable],
     function: &dyn Fn(usize) -> Option<String>,
 ) -> String {
     let mut text = source.to_owned();

@@ -254,7 +254,7 @@ fn makes_items(name: &str, source: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::Prepared;
+    use super::super::source::PreparedSource;
     use super::*;
 
     fn keys(source: &str, items: &str) -> Vec<String> {
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_call_is_in_its_place_again() {
         let source = "// ä\nthread_local! {\n    static T: u8 = 1;\n}\nlet a: u8 = 1;";
-        let hidden = Prepared::typed(source, &super::super::source::Surroundings::default());
+        let hidden = PreparedSource::typed(source, &super::super::source::CellSetting::default());
         assert!(
             hidden
                 .text

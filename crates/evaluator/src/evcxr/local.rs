@@ -9,15 +9,15 @@ use super::dry_run::{self, DryRun};
 use super::error_hints;
 use super::generated_crate::{self, GeneratedCrate};
 use super::impls::Impls;
-use super::prelude::Shown;
-use super::relay::{Answering, Relay};
+use super::prelude::LastExpression;
+use super::relay::{Relay, RelayAnswers};
 use super::returns;
-use super::source::{self, Prepared, Surroundings, declared, prepare};
+use super::source::{self, CellSetting, PreparedSource, declared, prepare};
 use super::statics::Statics;
 use super::syntax;
 use super::types::Types;
-use super::variables::{self, Variables};
-use crate::process::{Evaluate, Work};
+use super::variables::{self, VariableTypes};
+use crate::process::{Evaluate, SlowRequest};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{
     Answer, CompiledCell, DroppedVariables, Evaluated, EvaluatorRequest, Toolchain,
@@ -36,7 +36,7 @@ pub(super) struct Local {
     pub(super) relay: Relay,
     pub(super) toolchain: Toolchain,
     context: Context,
-    pub(super) shown: Shown,
+    pub(super) shown: LastExpression,
     /// The folder of the `phalanx` library.
     pub(super) library: PathBuf,
     pub(super) definitions: Definitions,
@@ -85,7 +85,7 @@ impl Evaluate for Local {
         self.toolchain.clone()
     }
 
-    fn answer(&mut self, work: Work) -> Result<Answer, Failure> {
+    fn answer(&mut self, work: SlowRequest) -> Result<Answer, Failure> {
         match work {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             other => Err(Failure::Internal {
@@ -108,7 +108,7 @@ impl Local {
             relay,
             toolchain,
             context: Context::Fresh(context),
-            shown: Shown::default(),
+            shown: LastExpression::default(),
             library,
             definitions: Definitions::default(),
             impls: Impls::default(),
@@ -160,7 +160,7 @@ impl Local {
             self.add_dependency(&format!(":dep {name} = {config}"))?;
         }
         let before = self.variables()?;
-        let mut answering = Answering::Run;
+        let mut answering = RelayAnswers::Run;
         if let Some(cell) = self.compile_cache.recall(&self.shape, source) {
             let outcome = self.relay.run(cell).map_err(kernel_gone)?;
             if leaves_no_trace(&outcome, source) {
@@ -169,7 +169,7 @@ impl Local {
                     ..Evaluated::default()
                 }));
             }
-            answering = Answering::Ended(outcome);
+            answering = RelayAnswers::Ended(outcome);
         }
         let dropped = self.dropped(source, &before);
         self.forget(&dropped.names)?;
@@ -241,11 +241,11 @@ impl Local {
         let building = DryRun::building_new_dependencies(self.definitions.globs());
         let building = building.map_err(not_writable)?;
         self.dependencies.is_stale = true;
-        let mut prepared = Prepared::unchanged(lines);
-        let completed = Answering::Assume(Outcome::Completed);
+        let mut prepared = PreparedSource::unchanged(lines);
+        let completed = RelayAnswers::Assume(Outcome::Completed);
         let mut result = self.execute(&prepared, completed.clone())?;
         if let Some(addition) = building.addition() {
-            prepared = Prepared::unchanged(&format!("{lines}\n:dep {addition}"));
+            prepared = PreparedSource::unchanged(&format!("{lines}\n:dep {addition}"));
             result = self.execute(&prepared, completed)?;
         }
         let outputs = result.map_err(|error| diagnostics::failure(error, &prepared))?;
@@ -255,7 +255,7 @@ impl Local {
     }
 
     /// The variables that cannot be read any more once a cell has been compiled.
-    fn dropped(&self, source: &str, before: &Variables) -> DroppedVariables {
+    fn dropped(&self, source: &str, before: &VariableTypes) -> DroppedVariables {
         let rebuilt = &self.dependencies.rebuilt;
         self.definitions.dropped(source, rebuilt, before)
     }
@@ -265,27 +265,28 @@ impl Local {
         &mut self,
         source: &str,
         dropped: &DroppedVariables,
-        answering: Answering,
-    ) -> Result<(Prepared, Result<EvalOutputs, Error>), Failure> {
+        answering: RelayAnswers,
+    ) -> Result<(PreparedSource, Result<EvalOutputs, Error>), Failure> {
         let types = self.types.of(source, &self.shape, &dropped.names);
         let stale_impls = self.impls.stale(source);
         let statics = self.statics(source);
         let shape = self.shape.clone();
         let fallible = shape.is_fallible() || returns::are_fallible(source);
         if fallible && !shape.is_fallible() {
-            let enabling = Prepared::unchanged(returns::FALLIBLE);
-            let completed = Answering::Assume(Outcome::Completed);
+            let enabling = PreparedSource::unchanged(returns::FALLIBLE);
+            let completed = RelayAnswers::Assume(Outcome::Completed);
             let result = self.execute(&enabling, completed)?;
             result.map_err(|error| diagnostics::failure(error, &enabling))?;
         }
-        let mut surroundings = Surroundings {
+        let mut surroundings = CellSetting {
             types: &types,
             disputed: &[],
             items: shape.items(),
             stale_impls: &stale_impls,
             fallible,
         };
-        let complete = |prepared: Prepared| prepared.dropping(dropped.clone()).sharing(&statics);
+        let complete =
+            |prepared: PreparedSource| prepared.dropping(dropped.clone()).sharing(&statics);
         let prepared = complete(prepare(source, &surroundings));
         let result = self.execute(&prepared, answering.clone())?;
         let disputed = diagnostics::disputed_types(&result, &prepared);
@@ -296,7 +297,7 @@ impl Local {
             let result = self.execute(&without, answering)?;
             return Ok((without, result));
         }
-        let plain = complete(Prepared::typed(source, &surroundings));
+        let plain = complete(PreparedSource::typed(source, &surroundings));
         if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
             // `evcxr_display` takes the type by value, which a reference does not give.
             if let Ok(outputs) = self.execute(&plain, answering)? {
@@ -341,9 +342,9 @@ impl Local {
         begun: io::Result<DryRun>,
         (text, outcome): (String, Outcome),
     ) -> Result<(), Failure> {
-        let prepared = Prepared::unchanged(&text);
+        let prepared = PreparedSource::unchanged(&text);
         let _dry_run = begun.map_err(not_writable)?;
-        let result = self.execute(&prepared, Answering::Assume(outcome))?;
+        let result = self.execute(&prepared, RelayAnswers::Assume(outcome))?;
         result.map_err(|error| diagnostics::failure(error, &prepared))?;
         Ok(())
     }
@@ -355,7 +356,7 @@ impl Local {
         ran: Option<&Outcome>,
         cell: Option<CompiledCell>,
         emitted: &GeneratedCrate,
-        after: &Variables,
+        after: &VariableTypes,
     ) {
         let shape = match ran {
             Some(_) => self.shape.after(emitted, source, after),
@@ -368,14 +369,14 @@ impl Local {
         self.shape = shape;
     }
 
-    pub(super) fn variables(&mut self) -> Result<Variables, Failure> {
+    pub(super) fn variables(&mut self) -> Result<VariableTypes, Failure> {
         Ok(variables::all(self.context()?.variables_and_types()))
     }
 
     pub(super) fn execute(
         &mut self,
-        source: &Prepared,
-        answering: Answering,
+        source: &PreparedSource,
+        answering: RelayAnswers,
     ) -> Result<Result<EvalOutputs, Error>, Failure> {
         self.relay.expect(answering, source);
         Ok(self.context()?.execute(&source.text))

@@ -5,14 +5,14 @@ use std::path::Path;
 
 /// The way the last expression is shown.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Shown {
+pub(super) struct LastExpression {
     /// The format, as set by `:fmt`.
     pub(super) format: String,
     /// True if types are shown, as set by `:types`.
     pub(super) types: bool,
 }
 
-impl Default for Shown {
+impl Default for LastExpression {
     fn default() -> Self {
         Self {
             format: "{:?}".to_owned(),
@@ -21,7 +21,7 @@ impl Default for Shown {
     }
 }
 
-impl Shown {
+impl LastExpression {
     /// With what evcxr has answered to `:fmt` and `:types`.
     #[must_use]
     pub(super) fn told(&self, answer: &str) -> Self {
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_prelude_follows_what_evcxr_was_told() {
-        let shown = Shown::default();
+        let shown = LastExpression::default();
         assert!(shown.items().contains("T: std::fmt::Debug + ?Sized"));
         let shown = shown.told("Output format: <{:#.3}>\nTypes: true\n");
         let items = shown.items();
@@ -124,7 +124,7 @@ mod tests {
         );
         assert_eq!(
             shown.told("Types: false"),
-            Shown {
+            LastExpression {
                 types: false,
                 ..shown
             }

@@ -7,9 +7,9 @@
 
 use super::generated_crate::{self, GeneratedCrate};
 use super::rustc_call;
-use super::source::{self, Prepared};
+use super::source::{self, PreparedSource};
 use super::unkept::Unkept;
-use crate::process::{Interrupt, Link};
+use crate::process::{Interrupt, KernelLink};
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::runtime::Outcome;
@@ -105,7 +105,7 @@ fn receive<T: DeserializeOwned>(
 
 /// The way the evaluator answers its relay.
 #[derive(Clone, Debug)]
-pub(super) enum Answering {
+pub(super) enum RelayAnswers {
     /// The kernel runs the cell and says how it ended.
     Run,
     /// The kernel has run it already, and it ended like this. Whatever evcxr asks for then is run.
@@ -117,20 +117,20 @@ pub(super) enum Answering {
 
 /// The evaluator's end of its relay.
 pub(super) struct Relay {
-    shared: Arc<Shared>,
+    shared: Arc<RelayShared>,
     folder: TempDir,
 }
 
-struct Shared {
-    link: Arc<Link>,
+struct RelayShared {
+    link: Arc<KernelLink>,
     interrupt: Interrupt,
     /// Held for a moment, never while a cell runs.
     state: Mutex<State>,
 }
 
 struct State {
-    answering: Answering,
-    cell: Prepared,
+    answering: RelayAnswers,
+    cell: PreparedSource,
     emitted: GeneratedCrate,
     last: Option<CompiledCell>,
     /// The variables that the last cell does not put back.
@@ -141,15 +141,15 @@ struct State {
 
 impl Relay {
     /// Opens the socket and serves it from a thread of its own, for the life of the process.
-    pub(super) fn start(link: &Arc<Link>, interrupt: &Interrupt) -> io::Result<Self> {
+    pub(super) fn start(link: &Arc<KernelLink>, interrupt: &Interrupt) -> io::Result<Self> {
         let folder = TempDir::with_prefix("phalanx-relay-")?;
         let listener = UnixListener::bind(folder.path().join("relay"))?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(RelayShared {
             link: Arc::clone(link),
             interrupt: interrupt.clone(),
             state: Mutex::new(State {
-                answering: Answering::Assume(Outcome::Completed),
-                cell: Prepared::unchanged(""),
+                answering: RelayAnswers::Assume(Outcome::Completed),
+                cell: PreparedSource::unchanged(""),
                 emitted: GeneratedCrate::default(),
                 last: None,
                 unkept: Unkept::default(),
@@ -178,7 +178,7 @@ impl Relay {
     }
 
     /// Sets how the runs of the next cell are answered.
-    pub(super) fn expect(&self, answering: Answering, cell: &Prepared) {
+    pub(super) fn expect(&self, answering: RelayAnswers, cell: &PreparedSource) {
         let mut state = self.shared.state();
         state.answering = answering;
         state.cell = cell.clone();
@@ -219,7 +219,7 @@ impl Relay {
     }
 }
 
-impl Shared {
+impl RelayShared {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -268,14 +268,14 @@ impl Shared {
             state.emitted = emitted;
             state.unkept = unkept;
             let next = match &state.answering {
-                Answering::Assume(_) => Answering::Assume(Outcome::Completed),
-                Answering::Run | Answering::Ended(_) => Answering::Run,
+                RelayAnswers::Assume(_) => RelayAnswers::Assume(Outcome::Completed),
+                RelayAnswers::Run | RelayAnswers::Ended(_) => RelayAnswers::Run,
             };
             (std::mem::replace(&mut state.answering, next), cell)
         };
         let outcome = match answering {
-            Answering::Run => self.link.run(cell.clone())?,
-            Answering::Ended(outcome) | Answering::Assume(outcome) => outcome,
+            RelayAnswers::Run => self.link.run(cell.clone())?,
+            RelayAnswers::Ended(outcome) | RelayAnswers::Assume(outcome) => outcome,
         };
         let mut state = self.state();
         state.last = Some(cell);

@@ -6,7 +6,7 @@ use super::dependencies::{self, Build, BuiltCrate, Session};
 use super::generated_crate::SOURCE;
 use super::lean::{self, LeanCrate, Report};
 use super::linker::{self, Linker};
-use super::source::Prepared;
+use super::source::PreparedSource;
 use super::statics::Statics;
 use super::unkept::Unkept;
 use super::{causes, codegen_units, macros, rustc_messages, unit_tests};
@@ -100,7 +100,7 @@ fn remove_oldest(folder: &Path, kept: usize) -> io::Result<()> {
 }
 
 /// Says which cell is compiled next in a crate's folder.
-pub(super) fn begin_cell(folder: &Path, cell: &Prepared) {
+pub(super) fn begin_cell(folder: &Path, cell: &PreparedSource) {
     Unkept::known(&cell.unkept).write(folder);
     cell.statics.write(folder);
     let _ = fs::remove_file(folder.join(FAILED));

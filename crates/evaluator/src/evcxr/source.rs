@@ -1,7 +1,7 @@
 //! The changes to a cell's source before evcxr sees it.
 
 use super::statics::Statics;
-use super::untyped::{self, Addition};
+use super::untyped::{self, TypeAnnotation};
 use super::{impls, item_macros, returns};
 use phalanx_protocol::analysis::VariableType;
 use phalanx_protocol::evaluator::{DroppedVariables, UnkeptVariable};
@@ -21,7 +21,7 @@ const SHOWN_BLOCK: (&str, &str) = ("&({ ", " })");
 
 /// A source as evcxr gets it, and how to find the way back.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Prepared {
+pub(super) struct PreparedSource {
     /// The text to evaluate.
     pub(super) text: String,
     /// The text as the user has written it.
@@ -52,7 +52,7 @@ struct Insertion {
 
 /// The facts about a cell and its namespace before it is compiled.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Surroundings<'a> {
+pub(super) struct CellSetting<'a> {
     /// The types of the variables that the cell declares.
     pub(super) types: &'a [VariableType],
     /// The variables among them whose types rustc has disputed.
@@ -70,8 +70,8 @@ pub(super) struct Surroundings<'a> {
 /// evcxr shows it by `(E).evcxr_display()`. The prelude's trait is implemented for references, so
 /// that types which have an `evcxr_display` of their own, by a method or by another trait, keep
 /// theirs; a value has to be a reference for the prelude's to be found without a second compile.
-pub(super) fn prepare(source: &str, surroundings: &Surroundings<'_>) -> Prepared {
-    let mut prepared = Prepared::typed(source, surroundings);
+pub(super) fn prepare(source: &str, surroundings: &CellSetting<'_>) -> PreparedSource {
+    let mut prepared = PreparedSource::typed(source, surroundings);
     let Some((expression, range)) = last_expression(&prepared.text) else {
         return prepared;
     };
@@ -249,7 +249,7 @@ pub(super) fn statements(
     (statements.collect(), place)
 }
 
-impl Prepared {
+impl PreparedSource {
     /// A source as it is.
     pub(super) fn unchanged(source: &str) -> Self {
         Self {
@@ -275,9 +275,9 @@ impl Prepared {
     }
 
     /// A source with the types of its variables and names for what evcxr would have no name for.
-    pub(super) fn typed(source: &str, surroundings: &Surroundings<'_>) -> Self {
+    pub(super) fn typed(source: &str, surroundings: &CellSetting<'_>) -> Self {
         let mut prepared = Self::unchanged(source);
-        let Surroundings {
+        let CellSetting {
             types,
             disputed,
             items,
@@ -290,7 +290,7 @@ impl Prepared {
         let place = statements(source).1;
         let blocks = impls::additions(source).into_iter();
         let blocks = blocks.filter_map(|(offset, text)| Some((place(offset)?, text)));
-        let plain = |(offset, text)| Addition {
+        let plain = |(offset, text)| TypeAnnotation {
             offset,
             text,
             types_of: Vec::new(),
@@ -304,7 +304,7 @@ impl Prepared {
         additions.sort_by_key(|addition| addition.offset);
         let mut text = String::with_capacity(source.len() * 2);
         let mut done = 0;
-        for Addition {
+        for TypeAnnotation {
             offset,
             text: added,
             types_of,

@@ -7,7 +7,7 @@ use ra_ap_syntax::ast::{self, AstNode};
 use serde_json::Value;
 
 /// A place in that file, as rustc tells it. Columns are from 1, in characters.
-struct Told<'a> {
+struct RustcSpan<'a> {
     /// The first line of it.
     line: &'a str,
     start: usize,
@@ -58,11 +58,11 @@ pub(super) fn places(error: &Value, map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
     places
 }
 
-type Ends = ((usize, usize), (usize, usize));
+type SpanEnds = ((usize, usize), (usize, usize));
 
 /// A use of a macro in the cell.
 struct MacroUse<'a> {
-    ends: Ends,
+    ends: SpanEnds,
     name: &'a str,
 }
 
@@ -100,7 +100,7 @@ fn used<'a>(span: &'a Value, map: &CellMap<'_>) -> Option<MacroUse<'a>> {
 }
 
 /// The ends of a place: by the cell's statements, or else by the line's text.
-fn place(span: &Value, map: &CellMap<'_>) -> Option<Ends> {
+fn place(span: &Value, map: &CellMap<'_>) -> Option<SpanEnds> {
     if let Some(ends) = map.range(span) {
         return Some(ends);
     }
@@ -156,7 +156,7 @@ pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan
     let (line, start, end) = head(text, start)
         .filter(|found| end == 0 || *found == end)
         .and_then(|end| {
-            let told = Told {
+            let told = RustcSpan {
                 line: text,
                 start,
                 end,
@@ -201,11 +201,11 @@ fn only_head(len: usize, column: usize, source: &str) -> Option<(usize, usize, u
     }
 }
 
-fn told(span: &Value) -> Option<Told<'_>> {
+fn told(span: &Value) -> Option<RustcSpan<'_>> {
     let text = &span["text"][0];
     let column = |name: &str| usize::try_from(text[name].as_u64()?).ok();
     let line = text["text"].as_str()?;
-    Some(Told {
+    Some(RustcSpan {
         line,
         start: column("highlight_start")?,
         end: column("highlight_end")?.min(line.chars().count() + 1),
@@ -213,7 +213,7 @@ fn told(span: &Value) -> Option<Told<'_>> {
 }
 
 /// The line (from 1) of the source that is the one told of, and the columns there.
-fn same_line(told: &Told<'_>, source: &str) -> Option<(usize, usize, usize)> {
+fn same_line(told: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
     let wanted = told.line.trim();
     let (number, line) = (1..)
         .zip(source.lines())
@@ -225,7 +225,7 @@ fn same_line(told: &Told<'_>, source: &str) -> Option<(usize, usize, usize)> {
 }
 
 /// The name in an import of the source that is the one told of, or the last of its path.
-fn import(told: &Told<'_>, source: &str) -> Option<(usize, usize, usize)> {
+fn import(told: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
     if !told.line.trim_start().starts_with("use ") {
         return None;
     }
@@ -258,7 +258,7 @@ fn import_of(name: &str, text: &str) -> Option<(usize, usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::Prepared;
+    use super::super::source::PreparedSource;
     use super::*;
     use serde_json::json;
 
@@ -272,7 +272,7 @@ mod tests {
                 {"text": "evcxr_variable_store", "highlight_start": 1, "highlight_end": 2},
             ],
         }]});
-        let source = Prepared::unchanged(source);
+        let source = PreparedSource::unchanged(source);
         let places = places(&error, &CellMap::of(&source, String::new()));
         let place = places.first();
         let place = place.map(|place| [place.start_line, place.start_column, place.end_column]);
@@ -304,7 +304,7 @@ mod tests {
             json!({"spans": [{"file_name": "/core/src/panic.rs", "label": label}]})
         };
         let compiled = "generated\n    dv.map_sync(|x: f64| k * x, &xs)\n";
-        let source = Prepared::unchanged("let dv = all;\ndv.map_sync(|x: f64| k * x, &xs)");
+        let source = PreparedSource::unchanged("let dv = all;\ndv.map_sync(|x: f64| k * x, &xs)");
         for place in ["lib.rs:2:17", "src/lib.rs:2:17: 2:25"] {
             for error in [error(place), labelled(place)] {
                 let place = closure(&error, &CellMap::of(&source, compiled.to_owned())).unwrap();
@@ -319,7 +319,7 @@ mod tests {
         // The file is another by now; what rustc says of the closure's length helps.
         let place = closure(&error("lib.rs:1:17: 1:25"), &other(&source)).unwrap();
         assert_eq!([place.start_column, place.end_column], [13, 21]);
-        let two = Prepared::unchanged("f(|x: f64| k);\n   f(|y: f64| k)");
+        let two = PreparedSource::unchanged("f(|x: f64| k);\n   f(|y: f64| k)");
         let place = closure(&error("lib.rs:9:6: 9:14"), &other(&two)).unwrap();
         assert_eq!([place.start_line, place.start_column], [2, 6]);
         assert_eq!(closure(&error("lib.rs:9:8: 9:16"), &other(&two)), None);
@@ -337,7 +337,7 @@ mod tests {
             {"file_name": "/x/mod.rs", "is_primary": true, "expansion": {"span": inner}},
             {"file_name": "/x/other.rs", "expansion": null},
         ]});
-        let source = Prepared::unchanged("1;\nf(task!([k] || k))");
+        let source = PreparedSource::unchanged("1;\nf(task!([k] || k))");
         let found = places(&error, &CellMap::of(&source, String::new()));
         let found = found
             .iter()
@@ -357,7 +357,7 @@ mod tests {
             "text": [{"text": "macro_rules! quadrat { … }", "highlight_start": 3, "highlight_end": 4}],
             "expansion": {"span": call, "macro_decl_name": "quadrat!"},
         }]});
-        let source = Prepared::unchanged("1;\nf(quadrat!(k))");
+        let source = PreparedSource::unchanged("1;\nf(quadrat!(k))");
         let found = places(&error, &CellMap::of(&source, String::new()));
         assert_eq!([found[0].start_line, found[0].start_column], [2, 3]);
         assert_eq!(found[0].label, "in what `quadrat!` makes of this");

@@ -6,14 +6,14 @@ use super::dry_run::{self, DryRun};
 use super::engines::{Engines, Methods};
 use super::generated_crate;
 use super::local::Local;
-use super::relay::{self, Answering, Relay};
-use super::source::Prepared;
+use super::relay::{self, Relay, RelayAnswers};
+use super::source::PreparedSource;
 use super::types::Types;
 use super::variables;
 use super::{cargo_wrapper, library, prelude};
 use crate::folder;
 use crate::folder_check::{FolderError, cache_folder};
-use crate::process::{Evaluate, Interrupt, Link};
+use crate::process::{Evaluate, Interrupt, KernelLink};
 use evcxr::{Error, EvalContext, EvalContextOutputs};
 use phalanx_protocol::evaluator::{NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -38,7 +38,7 @@ pub(crate) fn hook() {
 /// Starts the evaluator of one kind of namespace.
 pub(crate) fn start(
     kind: NamespaceKind,
-    link: &Arc<Link>,
+    link: &Arc<KernelLink>,
     interrupt: &Interrupt,
 ) -> Result<Box<dyn Evaluate>, Failure> {
     let toolchain = ready(&ActiveToolchain::find(Path::new(".")).map_err(lacking)?)?;
@@ -72,17 +72,17 @@ pub(crate) fn start(
     for (name, config) in prelude::dependencies(&library) {
         state.add_dep(name, &config).map_err(not_started)?;
     }
-    let items = Prepared::unchanged(&prelude::Shown::default().items());
+    let items = PreparedSource::unchanged(&prelude::LastExpression::default().items());
     // Every cell is compiled with these items: compiling them alone shows nothing new.
     let dry_run = DryRun::building_dependencies(std::iter::empty()).map_err(unwritable)?;
-    relay.expect(Answering::Assume(Outcome::Completed), &items);
+    relay.expect(RelayAnswers::Assume(Outcome::Completed), &items);
     if let Err(error) = context.eval_with_state(&items.text, state.clone()) {
         // Without what an earlier session may have spoilt.
         let forgotten = generated_crate::build_folder().map(|folder| folder::forget_cells(&folder));
         if !matches!(forgotten, Some(Ok(()))) {
             return Err(not_started(error));
         }
-        relay.expect(Answering::Assume(Outcome::Completed), &items);
+        relay.expect(RelayAnswers::Assume(Outcome::Completed), &items);
         context
             .eval_with_state(&items.text, state)
             .map_err(not_started)?;

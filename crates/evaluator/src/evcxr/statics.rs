@@ -117,21 +117,21 @@ fn defined(source: &str, earlier: &str) -> Vec<(String, String)> {
 }
 
 /// Statics in a source.
-struct Found {
+struct FoundStatics {
     /// Path in the crate, and type: one of an item, or those that a macro makes.
     statics: Vec<(String, String)>,
-    kind: Kind,
+    kind: StaticKind,
     node: SyntaxNode,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum StaticKind {
     Item,
     ThreadLocal,
     LazyStatic,
 }
 
-fn find(items: impl Iterator<Item = ast::Item>, within: &str) -> Vec<Found> {
+fn find(items: impl Iterator<Item = ast::Item>, within: &str) -> Vec<FoundStatics> {
     let mut all = Vec::new();
     for item in items {
         match item {
@@ -141,9 +141,9 @@ fn find(items: impl Iterator<Item = ast::Item>, within: &str) -> Vec<Found> {
                     EXPORTING.iter().any(|word| text.contains(word))
                 });
                 if let (Some((name, ty)), false) = (name_and_type(&item), is_exported) {
-                    all.push(Found {
+                    all.push(FoundStatics {
                         statics: vec![(format!("{within}{name}"), ty)],
-                        kind: Kind::Item,
+                        kind: StaticKind::Item,
                         node: item.syntax().clone(),
                     });
                 }
@@ -162,19 +162,19 @@ fn find(items: impl Iterator<Item = ast::Item>, within: &str) -> Vec<Found> {
 }
 
 /// The statics that `thread_local!` or `lazy_static!` makes.
-fn of_macro(call: &ast::MacroCall) -> Option<Found> {
+fn of_macro(call: &ast::MacroCall) -> Option<FoundStatics> {
     let name = call.path()?.segment()?.name_ref()?;
     let name = name.text().to_string();
     let kind = match name.as_str() {
-        "thread_local" => Kind::ThreadLocal,
-        "lazy_static" => Kind::LazyStatic,
+        "thread_local" => StaticKind::ThreadLocal,
+        "lazy_static" => StaticKind::LazyStatic,
         _ => return None,
     };
     let input = call.token_tree()?.syntax().text().to_string();
     let inside = input.get(1..input.len().checked_sub(1)?)?;
     let inside = match kind {
-        Kind::LazyStatic => inside.replace("static ref ", "static "),
-        Kind::ThreadLocal | Kind::Item => inside.to_owned(),
+        StaticKind::LazyStatic => inside.replace("static ref ", "static "),
+        StaticKind::ThreadLocal | StaticKind::Item => inside.to_owned(),
     };
     let end = match inside.trim_end().ends_with(';') {
         true => "",
@@ -186,7 +186,7 @@ fn of_macro(call: &ast::MacroCall) -> Option<Found> {
         ast::Item::Static(item) => name_and_type(&item),
         _ => None,
     });
-    Some(Found {
+    Some(FoundStatics {
         statics: statics.collect(),
         kind,
         node: call.syntax().clone(),
@@ -198,7 +198,7 @@ fn name_and_type(item: &ast::Static) -> Option<(String, String)> {
     Some((name, item.ty()?.syntax().text().to_string()))
 }
 
-impl Found {
+impl FoundStatics {
     /// The texts that export them under their symbols, with their offsets. No line moves, and only what
     /// stands before an item on its own line does.
     fn export(&self, symbols: &BTreeMap<String, (String, u64)>) -> Vec<(usize, String)> {
@@ -211,7 +211,7 @@ impl Found {
         let Some((first, _, attribute)) = exported.first() else {
             return Vec::new();
         };
-        if let Kind::Item = self.kind {
+        if let StaticKind::Item = self.kind {
             return vec![(before(&self.node), format!(" {attribute} "))];
         }
         // What the macro makes is private to each cell; this refers to that of the first.
@@ -219,8 +219,8 @@ impl Found {
         let (mut inside, mut outside) = (String::new(), String::new());
         for (name, ty, attribute) in &exported {
             let (ty, get) = match self.kind {
-                Kind::LazyStatic => (ty.clone(), format!("&*{name}")),
-                Kind::ThreadLocal | Kind::Item => {
+                StaticKind::LazyStatic => (ty.clone(), format!("&*{name}")),
+                StaticKind::ThreadLocal | StaticKind::Item => {
                     (format!("::std::thread::LocalKey<{ty}>"), format!("&{name}"))
                 }
             };

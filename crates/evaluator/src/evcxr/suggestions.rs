@@ -194,7 +194,7 @@ fn between(lines: &[&str], first: usize, from: Position, to: Position) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::Prepared;
+    use super::super::source::PreparedSource;
     use super::*;
     use serde_json::json;
 
@@ -221,7 +221,7 @@ mod tests {
 
     fn said(message: &str, parts: &[Value]) -> String {
         let error = json!({"children": [{"level": "help", "message": message, "spans": parts}]});
-        let source = Prepared::unchanged(CELL);
+        let source = PreparedSource::unchanged(CELL);
         help(&error, &CellMap::of(&source, compiled())).remove(0)
     }
 

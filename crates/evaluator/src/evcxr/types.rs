@@ -7,8 +7,8 @@
 use super::compile_cache::NamespaceShape;
 use super::generated_crate::build_folder;
 use super::inference;
-use super::untyped::{Untyped, WithTypes, untyped};
-use super::variables::Variables;
+use super::untyped::{TypedCell, UntypedVariable, untyped};
+use super::variables::VariableTypes;
 use crate::process::Interrupt;
 use phalanx_analysis::client::Client;
 use phalanx_protocol::analysis::{
@@ -129,7 +129,7 @@ impl Types {
 pub(super) fn known(source: &str, types: &[(String, String)]) -> Vec<VariableType> {
     let mut seen = HashSet::new();
     let variables = untyped(source).into_iter().rev();
-    let typed = variables.map(|Untyped { name, offset, .. }| {
+    let typed = variables.map(|UntypedVariable { name, offset, .. }| {
         let found = types.iter().find(|(known, _)| *known == name);
         let ty = match found.filter(|_| seen.insert(name.clone())) {
             Some((_, ty)) => InferredType::Known(ty.clone()),
@@ -141,7 +141,7 @@ pub(super) fn known(source: &str, types: &[(String, String)]) -> Vec<VariableTyp
 }
 
 /// The types of the variables of a namespace that a cell has declared without writing them.
-pub(super) fn declared(source: &str, variables: &Variables) -> Vec<(String, String)> {
+pub(super) fn declared(source: &str, variables: &VariableTypes) -> Vec<(String, String)> {
     let names: HashSet<String> = untyped(source).into_iter().map(|v| v.name).collect();
     let declared = variables.iter().filter(|(name, _)| names.contains(name));
     declared.cloned().collect()
@@ -151,7 +151,7 @@ pub(super) fn declared(source: &str, variables: &Variables) -> Vec<(String, Stri
 /// calls no method of a number whose type is open, rust-analyzer does.
 fn inferred(
     cell: &AnalyzedCell,
-    variables: &[Untyped],
+    variables: &[UntypedVariable],
     types: &[VariableType],
 ) -> Vec<VariableType> {
     let unknown = unknown(variables, types);
@@ -159,8 +159,8 @@ fn inferred(
         return types.to_vec();
     }
     let with_types = || {
-        let with = WithTypes::new(&cell.source, types);
-        let is_asked = |variable: &Untyped| {
+        let with = TypedCell::new(&cell.source, types);
+        let is_asked = |variable: &UntypedVariable| {
             let offset = with.offset(variable.offset);
             unknown.iter().any(|asked| asked.offset == offset)
         };
@@ -196,8 +196,8 @@ fn complete(mut types: Vec<VariableType>, others: Vec<VariableType>) -> Vec<Vari
 }
 
 /// Those of the variables whose types were not found.
-fn unknown(variables: &[Untyped], types: &[VariableType]) -> Vec<Untyped> {
-    let is_unknown = |variable: &&Untyped| {
+fn unknown(variables: &[UntypedVariable], types: &[VariableType]) -> Vec<UntypedVariable> {
+    let is_unknown = |variable: &&UntypedVariable| {
         let found = types.iter().find(|ty| ty.offset == variable.offset);
         found.is_none_or(|found| found.ty == InferredType::Unknown)
     };

@@ -18,7 +18,7 @@ const CLOSE: &str = " };";
 
 /// A variable without a type.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Untyped {
+pub(super) struct UntypedVariable {
     pub(super) name: String,
     /// The offset of its name in the cell, in bytes.
     pub(super) offset: usize,
@@ -33,7 +33,7 @@ pub(super) struct Untyped {
     pattern: Option<usize>,
 }
 
-impl Untyped {
+impl UntypedVariable {
     /// The end of its statement, if it has a value there; in bytes.
     pub(super) fn value_end(&self) -> Option<usize> {
         self.has_value.then_some(self.statement.end)
@@ -42,7 +42,7 @@ impl Untyped {
 
 /// Text that is put into a cell.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Addition {
+pub(super) struct TypeAnnotation {
     /// The offset, in bytes.
     pub(super) offset: usize,
     pub(super) text: String,
@@ -51,7 +51,7 @@ pub(super) struct Addition {
 }
 
 /// The variables of a cell's top level whose types are not written there.
-pub(super) fn untyped(source: &str) -> Vec<Untyped> {
+pub(super) fn untyped(source: &str) -> Vec<UntypedVariable> {
     let (lets, place) = lets(source);
     let mut found = Vec::new();
     for statement in lets {
@@ -84,7 +84,7 @@ pub(super) fn untyped(source: &str) -> Vec<Untyped> {
             });
             let offset = place(usize::from(name.syntax().text_range().start()));
             if let Some(offset) = offset {
-                found.push(Untyped {
+                found.push(UntypedVariable {
                     name: text,
                     offset,
                     evident,
@@ -100,13 +100,13 @@ pub(super) fn untyped(source: &str) -> Vec<Untyped> {
 }
 
 /// A cell with the types that are known of its variables written in, and the way back to its own bytes.
-pub(super) struct WithTypes {
+pub(super) struct TypedCell {
     pub(super) source: String,
     /// The place of each type in that source.
     inserted: Vec<Range<usize>>,
 }
 
-impl WithTypes {
+impl TypedCell {
     /// Writes types into a cell where a type can stand.
     pub(super) fn new(source: &str, types: &[VariableType]) -> Self {
         let mut text = String::with_capacity(source.len());
@@ -152,7 +152,7 @@ pub(super) fn additions(
     source: &str,
     types: &[VariableType],
     disputed: &[String],
-) -> (Vec<Addition>, Vec<UnkeptVariable>) {
+) -> (Vec<TypeAnnotation>, Vec<UnkeptVariable>) {
     let (mut additions, mut unkept) = (Vec::new(), Vec::<UnkeptVariable>::new());
     let mut variables = untyped(source).into_iter().peekable();
     while let Some(first) = variables.next() {
@@ -161,7 +161,7 @@ pub(super) fn additions(
         while let Some(next) = variables.next_if(|next| next.statement == statement) {
             declared.push(next);
         }
-        let known = |variable: &Untyped| match disputed.contains(&variable.name) {
+        let known = |variable: &UntypedVariable| match disputed.contains(&variable.name) {
             true => Err(UnkeptReason::Unknown),
             false => written(variable, types),
         };
@@ -171,7 +171,7 @@ pub(super) fn additions(
         {
             let types_of = vec![only.name.clone()];
             let text = format!(": {ty}");
-            additions.push(Addition {
+            additions.push(TypeAnnotation {
                 offset,
                 text,
                 types_of,
@@ -194,13 +194,13 @@ pub(super) fn additions(
             }
         }
         let (offset, open) = (statement.start, OPEN.to_owned());
-        additions.push(Addition {
+        additions.push(TypeAnnotation {
             offset,
             text: open,
             types_of: Vec::new(),
         });
         let offset = statement.end;
-        additions.push(Addition {
+        additions.push(TypeAnnotation {
             offset,
             text,
             types_of,
@@ -210,7 +210,7 @@ pub(super) fn additions(
 }
 
 /// The type of a variable as it may be written in a `let`.
-fn written(variable: &Untyped, types: &[VariableType]) -> Result<String, UnkeptReason> {
+fn written(variable: &UntypedVariable, types: &[VariableType]) -> Result<String, UnkeptReason> {
     let known = types.iter().find(|known| known.offset == variable.offset);
     match known.map(|known| &known.ty) {
         Some(InferredType::Known(ty)) if is_writable(ty) => Ok(ty.clone()),
@@ -284,11 +284,11 @@ mod tests {
                 offset: variable.offset,
             })
             .collect();
-        let surroundings = super::super::source::Surroundings {
+        let surroundings = super::super::source::CellSetting {
             types: &types,
             ..Default::default()
         };
-        super::super::source::Prepared::typed(source, &surroundings).text
+        super::super::source::PreparedSource::typed(source, &surroundings).text
     }
 
     #[test]
@@ -354,7 +354,7 @@ mod tests {
             offset: source.find(name).unwrap(),
             ty: InferredType::Known(ty.to_owned()),
         };
-        let with = WithTypes::new(source, &[known("größe", "f64"), known("m", "!")]);
+        let with = TypedCell::new(source, &[known("größe", "f64"), known("m", "!")]);
         assert_eq!(with.source, source.replacen("größe", "größe: f64", 1));
         for variable in untyped(&with.source) {
             let at = with.offset(variable.offset);

@@ -4,10 +4,10 @@ use super::prelude::is_hidden;
 use phalanx_protocol::runtime::Outcome;
 
 /// Name and type, by name.
-pub(super) type Variables = Vec<(String, String)>;
+pub(super) type VariableTypes = Vec<(String, String)>;
 
 /// All of evcxr's variables.
-pub(super) fn all<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Variables {
+pub(super) fn all<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> VariableTypes {
     let mut variables = variables
         .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
         .collect::<Vec<_>>();
@@ -16,7 +16,7 @@ pub(super) fn all<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Va
 }
 
 /// The user's among them.
-pub(super) fn shown(variables: &Variables) -> Variables {
+pub(super) fn shown(variables: &VariableTypes) -> VariableTypes {
     let shown = variables.iter().filter(|(name, _)| !is_hidden(name));
     shown.cloned().collect()
 }
@@ -24,8 +24,8 @@ pub(super) fn shown(variables: &Variables) -> Variables {
 /// Those that are gone because the cell has moved them: not with the runtime, nor because it was
 /// not run.
 pub(super) fn moved(
-    before: &Variables,
-    after: &Variables,
+    before: &VariableTypes,
+    after: &VariableTypes,
     outcome: Option<&Outcome>,
 ) -> Vec<String> {
     let ran = matches!(

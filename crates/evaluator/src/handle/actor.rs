@@ -1,6 +1,6 @@
 //! One task per evaluator process: passes requests in and events out.
 
-use super::{EvaluatorNotice, Order};
+use super::{EvaluatorNotice, HandleRequest};
 use crate::folder::BuildFolder;
 use phalanx_protocol::evaluator::EvaluatorRequest;
 use phalanx_protocol::frame::{self, Decoder};
@@ -24,7 +24,7 @@ const LAST_WORDS: usize = 20;
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
 
 enum Event {
-    Order(Option<Order>),
+    Order(Option<HandleRequest>),
     Connected(io::Result<UnixStream>),
     Bytes(io::Result<usize>),
     Line(Option<String>),
@@ -52,7 +52,7 @@ pub(super) async fn run(
     _folders: (TemporaryFolder, Option<BuildFolder>),
     listener: UnixListener,
     mut child: Child,
-    mut orders: mpsc::UnboundedReceiver<Order>,
+    mut orders: mpsc::UnboundedReceiver<HandleRequest>,
     notices: mpsc::UnboundedSender<EvaluatorNotice>,
 ) {
     let lines = child
@@ -79,7 +79,7 @@ pub(super) async fn run(
                 let _ = actor.child.wait().await;
                 return;
             }
-            Event::Order(Some(Order::Kill)) | Event::Overdue => kill(pid),
+            Event::Order(Some(HandleRequest::Kill)) | Event::Overdue => kill(pid),
             Event::Gone(status) => {
                 kill(pid);
                 actor.read_rest().await;
@@ -107,7 +107,7 @@ fn kill(pid: Option<u32>) {
 }
 
 impl Actor {
-    async fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) -> Event {
+    async fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<HandleRequest>) -> Event {
         let connected = self.socket.is_some();
         let deadline = self.deadline;
         let overdue = async {
@@ -143,7 +143,7 @@ impl Actor {
 
     async fn handle(&mut self, event: Event) -> io::Result<()> {
         match event {
-            Event::Order(Some(Order::Request(request))) => {
+            Event::Order(Some(HandleRequest::Request(request))) => {
                 if matches!(request, EvaluatorRequest::Interrupt) {
                     let limit = Instant::now() + INTERRUPT_LIMIT;
                     self.deadline.get_or_insert(limit);

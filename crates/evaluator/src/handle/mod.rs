@@ -82,7 +82,7 @@ impl StartError {
 /// An evaluator process; dropping the handle ends it and all it has started.
 #[derive(Debug)]
 pub struct Evaluator {
-    requests: mpsc::UnboundedSender<Order>,
+    requests: mpsc::UnboundedSender<HandleRequest>,
     pid: Option<u32>,
 }
 
@@ -104,7 +104,7 @@ pub enum EvaluatorNotice {
 
 /// A request from the handle to the actor. Unbounded: a user's actions, one at a time.
 #[derive(Debug)]
-enum Order {
+enum HandleRequest {
     Request(EvaluatorRequest),
     Kill,
 }
@@ -187,7 +187,7 @@ impl Evaluator {
     /// Sends a request; requests are answered in order.
     pub fn send(&self, request: EvaluatorRequest) {
         // A process that is gone has said so by `Exited`.
-        let _ = self.requests.send(Order::Request(request));
+        let _ = self.requests.send(HandleRequest::Request(request));
     }
 
     /// Ends cargo and rustc; the request that is compiling is answered `Failure::Interrupted`.
@@ -202,7 +202,7 @@ impl Evaluator {
 
     /// Ends the process at once; `Exited` follows.
     pub fn kill(&self) {
-        let _ = self.requests.send(Order::Kill);
+        let _ = self.requests.send(HandleRequest::Kill);
     }
 }
 

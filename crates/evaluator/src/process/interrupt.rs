@@ -12,10 +12,10 @@ const AGAIN: Duration = Duration::from_millis(5);
 
 /// An interrupt: possible or not, and made or not. Shared by the threads of an evaluator.
 #[derive(Clone, Default)]
-pub(crate) struct Interrupt(Arc<State>);
+pub(crate) struct Interrupt(Arc<InterruptState>);
 
 #[derive(Default)]
-struct State {
+struct InterruptState {
     /// Requests that have come and are not answered.
     pending: AtomicU32,
     interrupted: AtomicBool,

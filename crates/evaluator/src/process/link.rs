@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 
 /// Sends events to the kernel; shared by the main thread and the relay's.
-pub(crate) struct Link {
+pub(crate) struct KernelLink {
     /// Held for one write.
     stream: Mutex<UnixStream>,
     /// Held while a cell runs: cells run one at a time.
@@ -22,7 +22,7 @@ pub(super) struct Reader {
     stream: UnixStream,
 }
 
-impl Link {
+impl KernelLink {
     /// Connects to the kernel that started this process.
     pub(super) fn connect(ran: Receiver<Outcome>) -> io::Result<(Self, Reader)> {
         let path = std::env::var_os(crate::SOCKET_VAR)

@@ -4,7 +4,7 @@ mod interrupt;
 mod link;
 
 pub(crate) use interrupt::Interrupt;
-pub(crate) use link::Link;
+pub(crate) use link::KernelLink;
 
 use phalanx_protocol::evaluator::{
     Answer, EvaluatorEvent, EvaluatorRequest, NamespaceKind, Toolchain,
@@ -60,11 +60,11 @@ pub(crate) trait Evaluate {
     fn toolchain(&self) -> Toolchain;
 
     /// Works on one request; what has to be run meanwhile goes over the link.
-    fn answer(&mut self, work: Work) -> Result<Answer, Failure>;
+    fn answer(&mut self, work: SlowRequest) -> Result<Answer, Failure>;
 }
 
 /// A request that takes its time, without its id.
-pub(crate) type Work = EvaluatorRequest;
+pub(crate) type SlowRequest = EvaluatorRequest;
 
 /// Runs an evaluator process from start to end; called by `phalanx evaluator`.
 ///
@@ -84,7 +84,7 @@ fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
     // Requests wait here for their turn; a user's actions, so few.
     let (work_tx, work) = mpsc::channel();
     let (ran_tx, ran) = mpsc::channel::<Outcome>();
-    let (link, reader) = Link::connect(ran)?;
+    let (link, reader) = KernelLink::connect(ran)?;
     let link = Arc::new(link);
     let from_kernel = {
         let interrupt = interrupt.clone();
@@ -125,7 +125,7 @@ fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
 fn start(
     kind: NamespaceKind,
     backend: Backend,
-    link: &Arc<Link>,
+    link: &Arc<KernelLink>,
     interrupt: &Interrupt,
 ) -> Result<Box<dyn Evaluate>, Failure> {
     match backend {

@@ -10,7 +10,7 @@ mod read;
 
 use super::dependencies::{self, STANDARD_NAMES, Shadowed};
 use phalanx_protocol::evaluator::DroppedVariables;
-use read::{Item, Items, first_name, read_cell, read_type};
+use read::{CellDefinitions, Definition, first_name, read_cell, read_type};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ const PRIMITIVE: [&str; 17] = [
 /// The items of a namespace, as far as they decide about types.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Definitions {
-    items: BTreeMap<String, Arc<Item>>,
+    items: BTreeMap<String, Arc<Definition>>,
     globs: BTreeSet<String>,
 }
 
@@ -117,7 +117,7 @@ impl Definitions {
         variables: &[(String, String)],
         types_change: bool,
     ) -> Vec<String> {
-        let redefined = |(name, item): (&String, &Arc<Item>)| {
+        let redefined = |(name, item): (&String, &Arc<Definition>)| {
             item.is_type() && self.reaches(name, changes, &mut BTreeSet::new())
         };
         let types_change = types_change || self.items.iter().any(redefined);
@@ -150,13 +150,13 @@ impl Definitions {
                 }
             }
         }
-        let Items { named, globs } = cell;
+        let CellDefinitions { named, globs } = cell;
         let named = named.into_iter().map(|(name, item)| (name, Arc::new(item)));
         self.items.extend(named);
         self.globs.extend(globs);
     }
 
-    fn changes(&self, cell: &Items) -> Changes {
+    fn changes(&self, cell: &CellDefinitions) -> Changes {
         let mut changes = Changes::default();
         for (head, new) in cell.blocks() {
             let mut known = self.items.values();
@@ -222,7 +222,7 @@ impl Definitions {
     }
 
     /// Returns true if values may hold values of any type.
-    fn erased(&self, item: &Item, seen: &mut BTreeSet<String>) -> bool {
+    fn erased(&self, item: &Definition, seen: &mut BTreeSet<String>) -> bool {
         item.erased
             || item.refers.iter().any(|name| {
                 seen.insert(name.clone())

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One item, under the name by which evcxr replaces it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Item {
+pub(super) struct Definition {
     /// The part that decides about values; the same text means the same layout, if all it refers to is the
     /// same.
     pub(super) definition: String,
@@ -19,12 +19,12 @@ pub(super) struct Item {
     /// True if values of it may hold values of any type, which code can ask for by that type.
     pub(super) erased: bool,
     /// The types and constants in its impl blocks, by their heads.
-    pub(super) associated: BTreeMap<String, Associated>,
+    pub(super) associated: BTreeMap<String, AssociatedItems>,
 }
 
 /// Types and constants of one impl block.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Associated {
+pub(super) struct AssociatedItems {
     pub(super) text: String,
     /// The names that change with them.
     pub(super) concerns: BTreeSet<String>,
@@ -32,17 +32,17 @@ pub(super) struct Associated {
 
 /// The items of a cell.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Items {
-    pub(super) named: BTreeMap<String, Item>,
+pub(super) struct CellDefinitions {
+    pub(super) named: BTreeMap<String, Definition>,
     /// Paths from which everything is imported.
     pub(super) globs: BTreeSet<String>,
 }
 
 /// Reads the names that a type refers to, as evcxr writes it down for a variable.
-pub(super) fn read_type(ty: &str) -> Item {
+pub(super) fn read_type(ty: &str) -> Definition {
     let source = format!("type T = {ty};");
     let parsed = SourceFile::parse(&source, Edition::Edition2024);
-    let mut item = Item::default();
+    let mut item = Definition::default();
     if let Some(ast::Item::TypeAlias(alias)) = parsed.tree().items().next()
         && let Some(ty) = alias.ty()
     {
@@ -52,8 +52,8 @@ pub(super) fn read_type(ty: &str) -> Item {
 }
 
 /// The items of a cell, named the way evcxr names them.
-pub(super) fn read_cell(source: &str) -> Items {
-    let mut items = Items::default();
+pub(super) fn read_cell(source: &str) -> CellDefinitions {
+    let mut items = CellDefinitions::default();
     let mut last = None;
     for item in super::super::source::items(source) {
         match &item {
@@ -61,14 +61,14 @@ pub(super) fn read_cell(source: &str) -> Items {
             ast::Item::Impl(block) => {
                 let (head, associated) = associated(block);
                 let owner = last.clone().unwrap_or_else(|| format!("impl {head}"));
-                let named: &mut Item = items.named.entry(owner).or_default();
+                let named: &mut Definition = items.named.entry(owner).or_default();
                 let known = named.associated.entry(head).or_default();
                 known.text += &associated.text;
                 known.concerns.extend(associated.concerns);
             }
             _ => {
                 let Some(name) = name_of(&item) else { continue };
-                let mut read = Item::default();
+                let mut read = Definition::default();
                 read.read(item.syntax());
                 if !matches!(item, ast::Item::MacroRules(_)) {
                     last = Some(name.clone());
@@ -78,7 +78,7 @@ pub(super) fn read_cell(source: &str) -> Items {
         }
     }
     for call in item_macros::calls(source, "") {
-        let mut read = Item::default();
+        let mut read = Definition::default();
         read.read(call.call.syntax());
         read.defines.extend(call.defines.iter().cloned());
         let names = call.defines.into_iter().chain([call.key]);
@@ -105,9 +105,9 @@ fn name_of(item: &ast::Item) -> Option<String> {
     name.map(|name| name.text().to_string())
 }
 
-impl Items {
+impl CellDefinitions {
     /// The impl blocks, by their heads.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (&String, &Associated)> {
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (&String, &AssociatedItems)> {
         self.named.values().flat_map(|item| &item.associated)
     }
 
@@ -135,7 +135,7 @@ impl Items {
             let own = path.rsplit("::").next().unwrap_or_default();
             let renamed = tree.rename().and_then(|rename| rename.name());
             let name = renamed.map_or_else(|| own.to_owned(), |name| name.text().to_string());
-            let item = Item {
+            let item = Definition {
                 refers: first_name(&path)
                     .filter(|first| **first != name)
                     .map(str::to_owned)
@@ -143,7 +143,7 @@ impl Items {
                     .collect(),
                 erased: path.split("::").any(|part| ERASING.contains(&part)),
                 definition: path,
-                ..Item::default()
+                ..Definition::default()
             };
             self.named.insert(name, item);
         }
@@ -182,7 +182,7 @@ const HARMLESS_DERIVES: [&str; 11] = [
     "Serialize",
 ];
 
-impl Item {
+impl Definition {
     fn read(&mut self, node: &SyntaxNode) {
         match node.kind() {
             SyntaxKind::ATTR if is_harmless(node) => return,
@@ -362,8 +362,8 @@ fn is_harmless(attribute: &SyntaxNode) -> bool {
 }
 
 /// The head of an impl block, and its types and constants.
-fn associated(block: &ast::Impl) -> (String, Associated) {
-    let mut head = Item::default();
+fn associated(block: &ast::Impl) -> (String, AssociatedItems) {
+    let mut head = Definition::default();
     for child in block.syntax().children_with_tokens() {
         match child {
             NodeOrToken::Node(list) if list.kind() == SyntaxKind::ASSOC_ITEM_LIST => {}
@@ -371,7 +371,7 @@ fn associated(block: &ast::Impl) -> (String, Associated) {
             NodeOrToken::Token(token) => head.token(&token),
         }
     }
-    let mut inside = Item::default();
+    let mut inside = Definition::default();
     let items = block.assoc_item_list().into_iter();
     for item in items.flat_map(|list| list.assoc_items()) {
         match item {
@@ -379,7 +379,7 @@ fn associated(block: &ast::Impl) -> (String, Associated) {
             item => inside.read(item.syntax()),
         }
     }
-    let associated = Associated {
+    let associated = AssociatedItems {
         text: inside.definition,
         concerns: head.refers,
     };

@@ -53,7 +53,7 @@ const PLAIN_DERIVES: [&str; 14] = [
 
 /// One item of the crate.
 #[derive(Debug)]
-pub(super) struct Item {
+pub(super) struct LeanItem {
     pub(super) range: TextRange,
     /// The names by which others refer to it.
     pub(super) defines: BTreeSet<String>,
@@ -83,7 +83,7 @@ pub(super) enum Kind {
     },
 }
 
-impl Item {
+impl LeanItem {
     pub(super) fn read(item: &ast::Item) -> Self {
         let node = item.syntax();
         let mut mentions = BTreeSet::new();

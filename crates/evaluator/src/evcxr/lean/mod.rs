@@ -18,7 +18,7 @@ mod report;
 
 use super::blank::blank;
 use function::Function;
-use items::Item;
+use items::LeanItem;
 use ra_ap_syntax::ast::{self, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile};
 pub(super) use report::{Report, is_off, turn};
@@ -48,7 +48,7 @@ pub(super) fn lean(generated: &str, cell: &str) -> Option<LeanCrate> {
         match item {
             ast::Item::Fn(entry) if is_entry(&entry) => function = Some(entry),
             ast::Item::Module(module) if is_runtime(&module) => {}
-            item => items.push(Item::read(&item)),
+            item => items.push(LeanItem::read(&item)),
         }
     }
     let function = Function::read(&function?)?;

@@ -9,11 +9,11 @@
 //! * imports, extern crates, macro calls, and items with attributes that may have an effect by being
 //!   there (`#[no_mangle]`, macros) always stay, with everything they mention.
 
-use super::items::{Item, Kind};
+use super::items::{Kind, LeanItem};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns for each item whether it is reachable from the names in `roots`.
-pub(super) fn reachable(items: &[Item], roots: BTreeSet<String>) -> Vec<bool> {
+pub(super) fn reachable(items: &[LeanItem], roots: BTreeSet<String>) -> Vec<bool> {
     let defined: BTreeSet<&str> = items.iter().flat_map(names_of).collect();
     let traits: BTreeSet<&str> = items
         .iter()
@@ -77,7 +77,7 @@ pub(super) fn reachable(items: &[Item], roots: BTreeSet<String>) -> Vec<bool> {
     reached
 }
 
-fn names_of(item: &Item) -> impl Iterator<Item = &str> {
+fn names_of(item: &LeanItem) -> impl Iterator<Item = &str> {
     item.defines.iter().map(String::as_str)
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 fn check(source: &str, text: &str, has_result: bool) {
-    let prepared = prepare(source, &Surroundings::default());
+    let prepared = prepare(source, &CellSetting::default());
     assert_eq!(
         (prepared.text.as_str(), prepared.has_result()),
         (text, has_result),
@@ -43,7 +43,7 @@ fn what_shows_nothing_or_is_a_reference_stays() {
 
 #[test]
 fn columns_find_their_way_back() {
-    let prepared = prepare("let x: u8 = 1; ü(x)", &Surroundings::default());
+    let prepared = prepare("let x: u8 = 1; ü(x)", &CellSetting::default());
     assert_eq!(prepared.text, "let x: u8 = 1; &(ü(x))");
     assert_eq!(prepared.column(1, 5), 5);
     assert_eq!(prepared.column(1, 18), 16);
@@ -53,13 +53,13 @@ fn columns_find_their_way_back() {
 
 #[test]
 fn dropping_variables_moves_nothing_for_the_user() {
-    let prepared = prepare("let x = 1; f(x)", &Surroundings::default()).dropping(dropped());
+    let prepared = prepare("let x = 1; f(x)", &CellSetting::default()).dropping(dropped());
     assert!(prepared.text.contains(r#"&["a"]"#), "{}", prepared.text);
     for (user, what) in [(1, "let x"), (5, "x = 1"), (12, "f(x)"), (14, "x)")] {
         let at = prepared.text.rfind(what).unwrap() + 1;
         assert_eq!(prepared.column(1, at), user, "{what}");
     }
-    let second_line = prepare("// why\n\nx", &Surroundings::default()).dropping(dropped());
+    let second_line = prepare("// why\n\nx", &CellSetting::default()).dropping(dropped());
     assert!(second_line.text.starts_with("// why\n\n{"));
 }
 
