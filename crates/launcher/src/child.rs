@@ -1,6 +1,6 @@
 //! A child process as a part of a job.
 
-use crate::launcher::{Ended, Launched, Printed};
+use crate::launcher::{EndedProcesses, Launched, PrintedText};
 use crate::process::Process;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -53,14 +53,14 @@ impl Launched for Child {
         (!self.is_launcher).then(|| self.process.pid())
     }
 
-    fn next_end(&mut self) -> BoxFuture<'_, Ended> {
+    fn next_end(&mut self) -> BoxFuture<'_, EndedProcesses> {
         async {
             if self.reported {
                 return std::future::pending().await;
             }
             let (status, failed) = self.process.ended().await;
             self.reported = true;
-            Ended {
+            EndedProcesses {
                 ids: self.ids.clone(),
                 status,
                 failed,
@@ -73,10 +73,10 @@ impl Launched for Child {
         self.process.status().map(|status| status.to_string())
     }
 
-    fn printed(&mut self) -> BoxFuture<'_, Printed> {
+    fn printed(&mut self) -> BoxFuture<'_, PrintedText> {
         let who = self.who.clone();
         let text = self.process.last_words();
-        std::future::ready(Printed { who, text }).boxed()
+        std::future::ready(PrintedText { who, text }).boxed()
     }
 
     fn ask_to_end(&mut self) {

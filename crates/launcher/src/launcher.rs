@@ -27,13 +27,13 @@ pub trait Launched: Debug + Send {
     fn pid(&self) -> Option<u32>;
 
     /// Waits for the next end of processes. Cancel safe; pending for ever once all have been reported.
-    fn next_end(&mut self) -> BoxFuture<'_, Ended>;
+    fn next_end(&mut self) -> BoxFuture<'_, EndedProcesses>;
 
     /// The end of an engine in words; `None` while it runs, as far as is known.
     fn end_of(&mut self, id: EngineId) -> Option<String>;
 
     /// The lines it printed last: its own, and those of the program that launched it.
-    fn printed(&mut self) -> BoxFuture<'_, Printed>;
+    fn printed(&mut self) -> BoxFuture<'_, PrintedText>;
 
     /// Asks all of it to end, without waiting.
     fn ask_to_end(&mut self);
@@ -47,7 +47,7 @@ pub trait Launched: Debug + Send {
 
 /// Processes that have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndedProcesses {
     /// The engines that ran in them; none if it was a controller.
     pub ids: Vec<EngineId>,
     /// The system's words: `exit status: 3`.
@@ -58,7 +58,7 @@ pub struct Ended {
 
 /// Text that something printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Printed {
+pub struct PrintedText {
     /// Its name: `engine 3`, `ssh node1`.
     pub who: String,
     /// The last lines; empty if there were none.

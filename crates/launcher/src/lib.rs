@@ -37,6 +37,6 @@ pub mod ssh;
 
 pub use job::{Job, Program, Role};
 pub use kind::LauncherKind;
-pub use launcher::{Ended, LaunchError, Launched, Launcher, Printed};
+pub use launcher::{EndedProcesses, LaunchError, Launched, Launcher, PrintedText};
 pub use profile::{Profile, ProfileError};
 pub use request::StartRequest;

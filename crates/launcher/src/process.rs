@@ -22,7 +22,7 @@ pub(crate) const END_LIMIT: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// The lines a process printed last. Held for one line.
-type LastWords = Arc<Mutex<VecDeque<String>>>;
+type LastLines = Arc<Mutex<VecDeque<String>>>;
 
 /// A child process; it ends with this value.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Process {
     child: Child,
     /// Its process id, also once it has ended.
     pid: u32,
-    last_words: LastWords,
+    last_words: LastLines,
     /// Reads what it prints.
     readers: JoinSet<()>,
 }
@@ -51,7 +51,7 @@ impl Process {
         lines: Option<mpsc::UnboundedSender<String>>,
     ) -> Result<Self, LaunchError> {
         let mut child = spawn(command)?;
-        let last_words = LastWords::default();
+        let last_words = LastLines::default();
         let mut readers = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
             readers.spawn(keep_lines(stdout, Arc::clone(&last_words), lines));
@@ -175,7 +175,7 @@ fn spawn(command: &mut Command) -> Result<Child, LaunchError> {
 
 async fn keep_lines(
     pipe: impl AsyncRead + Unpin,
-    last_words: LastWords,
+    last_words: LastLines,
     lines: Option<mpsc::UnboundedSender<String>>,
 ) {
     let mut read = BufReader::new(pipe).lines();

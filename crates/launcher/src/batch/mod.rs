@@ -7,7 +7,7 @@ pub use system::BatchSystem;
 pub use template::{PLACEHOLDERS, fill};
 
 use crate::job::{Job, Program};
-use crate::launcher::{Ended, LaunchError, Launched, Launcher, Printed};
+use crate::launcher::{EndedProcesses, LaunchError, Launched, Launcher, PrintedText};
 use crate::process;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use system::{JobState, Line};
-use template::Values;
+use template::TemplateValues;
 use tokio::process::Command;
 use tokio::time::Instant;
 
@@ -110,7 +110,7 @@ impl BatchLauncher {
             Some(path) => std::fs::read_to_string(path).map_err(|error| file_error(path, error))?,
             None => self.system.template().to_owned(),
         };
-        let mut values: Values = self.system.values(job, output);
+        let mut values: TemplateValues = self.system.values(job, output);
         let given = [("queue", &self.queue), ("time", &self.time)];
         for (name, value) in given {
             values.extend(value.clone().map(|value| (name, value)));
@@ -163,14 +163,14 @@ impl BatchJob {
         self.state = self.system.state(succeeded, &printed);
     }
 
-    async fn wait(&mut self) -> Ended {
+    async fn wait(&mut self) -> EndedProcesses {
         while !self.reported {
             tokio::time::sleep_until(self.next_poll).await;
             self.ask().await;
             self.next_poll = Instant::now() + POLL;
             self.reported = self.state == JobState::Gone;
         }
-        Ended {
+        EndedProcesses {
             ids: self.ids.clone(),
             status: self.gone(),
             // A time limit is none, and there is no telling.
@@ -226,7 +226,7 @@ impl Launched for BatchJob {
         None
     }
 
-    fn next_end(&mut self) -> BoxFuture<'_, Ended> {
+    fn next_end(&mut self) -> BoxFuture<'_, EndedProcesses> {
         async {
             if self.reported {
                 return std::future::pending().await;
@@ -240,7 +240,7 @@ impl Launched for BatchJob {
         (self.state == JobState::Gone).then(|| self.gone())
     }
 
-    fn printed(&mut self) -> BoxFuture<'_, Printed> {
+    fn printed(&mut self) -> BoxFuture<'_, PrintedText> {
         async {
             self.ask().await;
             let mut text = match &self.state {
@@ -252,7 +252,7 @@ impl Launched for BatchJob {
                 text.push('\n');
                 text.push_str(&line);
             }
-            Printed {
+            PrintedText {
                 who: format!("job {}", self.id),
                 text,
             }

@@ -1,6 +1,6 @@
 //! The batch systems: their programs, and what those print. Pure.
 
-use super::template::Values;
+use super::template::TemplateValues;
 use crate::job::Job;
 use crate::quote;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl BatchSystem {
     }
 
     /// The values of the template's placeholders that follow from a job.
-    pub fn values(self, job: &Job, output: &Path) -> Values {
+    pub fn values(self, job: &Job, output: &Path) -> TemplateValues {
         let command = job.command();
         let (program, arguments) = command.split_at(command.len().min(1));
         let arguments = match self {
@@ -70,7 +70,7 @@ impl BatchSystem {
         let program = program
             .iter()
             .map(|word| word.to_string_lossy().into_owned());
-        let mut values = Values::from([
+        let mut values = TemplateValues::from([
             ("n", job.count().to_string()),
             ("cluster_id", job.cluster_id.clone()),
             ("folder", job.folder.display().to_string()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The values of a template's placeholders by name; one without a value is not in it.
-pub type Values = BTreeMap<&'static str, String>;
+pub type TemplateValues = BTreeMap<&'static str, String>;
 
 /// The placeholders there are.
 pub const PLACEHOLDERS: [&str; 11] = [
@@ -22,12 +22,12 @@ pub const PLACEHOLDERS: [&str; 11] = [
 
 /// Fills a template in. `{name}` becomes the value of a placeholder, and a line with a placeholder that has
 /// no value is left out. Any other braces stay, so that those of a shell do: `${HOME}`, `{ echo; }`.
-pub fn fill(template: &str, values: &Values) -> String {
+pub fn fill(template: &str, values: &TemplateValues) -> String {
     let lines = template.lines().filter_map(|line| fill_line(line, values));
     lines.map(|line| line + "\n").collect()
 }
 
-fn fill_line(line: &str, values: &Values) -> Option<String> {
+fn fill_line(line: &str, values: &TemplateValues) -> Option<String> {
     let mut filled = String::new();
     let mut rest = line;
     while let Some(at) = rest.find('{') {

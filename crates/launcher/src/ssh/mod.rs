@@ -10,13 +10,13 @@ mod script;
 pub use hosts::{Host, HostError};
 
 use crate::job::{Job, Program, Role};
-use crate::launcher::{Ended, LaunchError, Launched, Launcher, Printed};
+use crate::launcher::{EndedProcesses, LaunchError, Launched, Launcher, PrintedText};
 use crate::process::{self, Process};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use phalanx_protocol::id::EngineId;
 use phalanx_transport::EngineConnectionFile;
-use script::Prepared;
+use script::PreparedHost;
 use sha2::Digest;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -117,7 +117,7 @@ impl SshLauncher {
         ids: Vec<EngineId>,
         connection: &EngineConnectionFile,
         copy: &ProgramCopy,
-        prepared: &Prepared,
+        prepared: &PreparedHost,
     ) -> Result<SshEngines, LaunchError> {
         let mut prepared = prepared.clone();
         let mut subcommand = "";
@@ -159,7 +159,7 @@ impl SshLauncher {
         &self,
         host: &str,
         copy: &ProgramCopy,
-        prepared: &Prepared,
+        prepared: &PreparedHost,
     ) -> Result<(), LaunchError> {
         let here = machine();
         if prepared.machine != here {
@@ -241,25 +241,25 @@ struct SshEngines {
     /// The engines that have ended, by their status.
     ends: BTreeMap<EngineId, String>,
     /// Ends that were noticed when somebody looked, and are still to be reported.
-    noticed: VecDeque<Ended>,
+    noticed: VecDeque<EndedProcesses>,
     /// True once the end of all has been reported.
     ended: bool,
 }
 
 impl SshEngines {
     /// Takes note of a line that was printed; returns an end if it is about one.
-    fn heard(&mut self, line: &str) -> Option<Ended> {
+    fn heard(&mut self, line: &str) -> Option<EndedProcesses> {
         let (id, code) = script::ended(line)?;
         let status = script::status(code);
         self.ends.insert(id, status.clone());
-        Some(Ended {
+        Some(EndedProcesses {
             ids: vec![id],
             status,
             failed: code != 0,
         })
     }
 
-    async fn wait(&mut self) -> Ended {
+    async fn wait(&mut self) -> EndedProcesses {
         if let Some(ended) = self.noticed.pop_front() {
             return ended;
         }
@@ -280,7 +280,7 @@ impl SshEngines {
         if left.is_empty() && !self.ids.is_empty() {
             return std::future::pending().await;
         }
-        Ended {
+        EndedProcesses {
             ids: left,
             status,
             failed: true,
@@ -297,7 +297,7 @@ impl Launched for SshEngines {
         None
     }
 
-    fn next_end(&mut self) -> BoxFuture<'_, Ended> {
+    fn next_end(&mut self) -> BoxFuture<'_, EndedProcesses> {
         self.wait().boxed()
     }
 
@@ -309,8 +309,8 @@ impl Launched for SshEngines {
         self.ends.get(&id).cloned()
     }
 
-    fn printed(&mut self) -> BoxFuture<'_, Printed> {
-        let printed = Printed {
+    fn printed(&mut self) -> BoxFuture<'_, PrintedText> {
+        let printed = PrintedText {
             who: format!("{SSH} {}", self.host),
             text: script::shown(&self.process.last_words()),
         };

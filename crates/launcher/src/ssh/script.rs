@@ -75,7 +75,7 @@ const ENDED: &str = "phalanx-ended ";
 
 /// A machine on which a job can be run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prepared {
+pub struct PreparedHost {
     /// Its name for itself.
     pub host: String,
     /// Its system and architecture.
@@ -139,7 +139,7 @@ pub fn forget(args: &[String], host: &str, folder: &str) -> Vec<String> {
 pub fn run(
     args: &[String],
     host: &str,
-    prepared: &Prepared,
+    prepared: &PreparedHost,
     subcommand: &str,
     forwards: &[String],
     ids: &[EngineId],
@@ -151,14 +151,14 @@ pub fn run(
 }
 
 /// Reads the answer of a machine that was prepared; `None` where it is not one.
-pub fn prepared(answer: &str) -> Option<Prepared> {
+pub fn prepared(answer: &str) -> Option<PreparedHost> {
     // Start-up files of the remote shell may print too.
     let value = |name: &str| {
         let mut lines = answer.lines();
         let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map(|value| value.trim().to_owned())
     };
-    let prepared = Prepared {
+    let prepared = PreparedHost {
         host: value("phalanx-host")?,
         machine: value("phalanx-machine")?,
         copy: value("phalanx-copy")?,
@@ -252,10 +252,10 @@ mod tests {
         let Role::Engines { connection, .. } = &job.role else {
             panic!("engines")
         };
-        let prepared = Prepared {
+        let prepared = PreparedHost {
             folder: "/tmp/x y".to_owned(),
             engine: "/opt/engine".to_owned(),
-            ..Prepared::default()
+            ..PreparedHost::default()
         };
         let (forwards, paths) = forwards(connection, &prepared.folder).unwrap();
         assert_eq!(forwards[0], "/tmp/x y/1:127.0.0.1:1");
@@ -310,10 +310,10 @@ mod tests {
         assert!(chmod.unwrap().success());
         let jobs = folder.path().join("job");
         std::fs::create_dir(&jobs).unwrap();
-        let prepared = Prepared {
+        let prepared = PreparedHost {
             folder: jobs.display().to_string(),
             engine: engine.display().to_string(),
-            ..Prepared::default()
+            ..PreparedHost::default()
         };
         let line = run(&[], "node", &prepared, "", &[], &[EngineId(0), EngineId(1)]);
         let mut child = shell(&line)

@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use phalanx_launcher::{Ended, Launched};
+use phalanx_launcher::{EndedProcesses, Launched};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use std::collections::BTreeSet;
@@ -72,7 +72,7 @@ impl LaunchedEngines {
     }
 
     /// Waits for the next engines that end by themselves. Cancel safe; pending for ever where there are none.
-    pub(super) async fn next_end(&mut self) -> Ended {
+    pub(super) async fn next_end(&mut self) -> EndedProcesses {
         loop {
             let waits = self.0.iter_mut().map(|part| async move {
                 let mut ended = part.launched.next_end().await;

@@ -7,7 +7,7 @@ use super::settings::ClusterSettings;
 use super::status::count as engines_in_words;
 use phalanx_client::Client;
 use phalanx_controller::Controller;
-use phalanx_launcher::{Ended, Job, LaunchError, Role};
+use phalanx_launcher::{EndedProcesses, Job, LaunchError, Role};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_sys::limits;
@@ -26,7 +26,7 @@ pub enum ClusterEvent {
     /// The controller has ended: a client has asked for it.
     ControllerEnded,
     /// Engines have ended that nobody has asked to.
-    EnginesEnded(Ended),
+    EnginesEnded(EndedProcesses),
 }
 
 /// A cluster of this process.
@@ -315,7 +315,7 @@ async fn joined(
 }
 
 /// The failure of engines that ended before they were of use.
-fn ended_early(ended: &Ended) -> Failure {
+fn ended_early(ended: &EndedProcesses) -> Failure {
     let who = match ended.ids.as_slice() {
         [id] => format!("engine {id}"),
         ids => engines_in_words(ids.len()),
