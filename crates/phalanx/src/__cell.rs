@@ -96,16 +96,16 @@ pub fn boxed<T>(returned: Result<T, Box<dyn Error>>) -> Result<T, Box<dyn Error>
 }
 
 /// A static of a macro's making, which all cells have from the one that was loaded first.
-pub struct Shared<T: 'static>(LazyLock<&'static T>);
+pub struct SharedStatic<T: 'static>(LazyLock<&'static T>);
 
-impl<T> Shared<T> {
+impl<T> SharedStatic<T> {
     /// Refers to what a function gives.
     pub const fn new(get: fn() -> &'static T) -> Self {
         Self(LazyLock::new(get))
     }
 }
 
-impl<T> Deref for Shared<T> {
+impl<T> Deref for SharedStatic<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -113,7 +113,7 @@ impl<T> Deref for Shared<T> {
     }
 }
 
-impl<T> fmt::Debug for Shared<T> {
+impl<T> fmt::Debug for SharedStatic<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use phalanx_protocol::host::{HostReply, HostRequest, MAGIC_FAILED};
 use std::hint::black_box;
 use std::time::Instant;
 
-pub use crate::variables::{ByDebug, ByHeap, ByName, BySize, Measured, Shown, who};
+pub use crate::variables::{ByDebug, ByHeap, ByName, BySize, MeasuredVariable, ShownVariable, who};
 
 /// Runs a line magic as a statement.
 ///

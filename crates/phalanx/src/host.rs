@@ -1,8 +1,8 @@
 //! One call to the process that owns this runtime.
 
 use crate::Error;
-use crate::shared::beside::Source;
-use crate::shared::memory::Chunk;
+use crate::shared::beside::OutOfBandSource;
+use crate::shared::memory::StableBytes;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{HOST_SOCKET_VAR, HostReply, HostRequest};
@@ -121,22 +121,22 @@ impl Connection {
 #[doc(hidden)]
 pub enum Frame {
     Near(Vec<u8>),
-    Mapped(Chunk),
+    Mapped(StableBytes),
 }
 
 impl Frame {
     pub(crate) fn open(bytes: Vec<u8>) -> io::Result<Self> {
         Ok(match SegmentRef::from_bytes(&bytes) {
             None => Self::Near(bytes),
-            Some(reference) => Self::Mapped(Chunk::open(&reference)?),
+            Some(reference) => Self::Mapped(StableBytes::open(&reference)?),
         })
     }
 
     /// Returns the out-of-band data that begins at an offset.
-    pub(crate) fn from(&self, at: usize) -> Option<Source<'_>> {
+    pub(crate) fn from(&self, at: usize) -> Option<OutOfBandSource<'_>> {
         Some(match self {
-            Self::Near(bytes) => Source::Passing(bytes.get(at..)?),
-            Self::Mapped(chunk) => Source::Chunk(chunk.part(at..chunk.len())?),
+            Self::Near(bytes) => OutOfBandSource::Passing(bytes.get(at..)?),
+            Self::Mapped(chunk) => OutOfBandSource::Chunk(chunk.part(at..chunk.len())?),
         })
     }
 }

@@ -62,8 +62,9 @@ pub use chrono;
 pub use serde;
 
 pub use async_result::{
-    AsyncHubResult, AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, DoneAndPending, Each,
-    Items, Many, One, Outputs, ResultFuture, ReturnWhen, Shape, StreamedOutput, TaskMetadata,
+    AsyncHubResult, AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, DoneAndPending, Items,
+    Many, One, Outputs, ResultFuture, ReturnWhen, Shape, StreamedOutput, TaskMetadata,
+    TaskOutcomes,
 };
 pub use client::{Client, Cluster, ClusterBuilder, EngineQueue, QueueStatus, ResultStatus};
 pub use display::{
@@ -73,7 +74,8 @@ pub use display::{
 pub use engine::{depend, publish_data, require};
 pub use error::Error;
 pub use function::{
-    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, Sendable, Travels, With,
+    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, Sendable, Travels,
+    WithCaptures,
 };
 pub use input::{input, password};
 pub use interrupt::interrupted;
@@ -85,7 +87,7 @@ pub use shared::{Plain, Shared};
 pub use table::{Table, table};
 pub use view::{
     DirectView, Imap, IntoSpread, IntoTargets, IntoTasks, Item, LoadBalancedView, Map,
-    ParallelFunction, RemoteFunction, Scatter, Spread, StepBy, Stepped,
+    ParallelFunction, RemoteFunction, Scatter, Spread, StepBy, SteppedRange,
 };
 
 /// The number of the engine this code is running on, or `None` in the notebook's own process.

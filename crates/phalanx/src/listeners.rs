@@ -7,7 +7,7 @@
 
 use crate::error::Error;
 use crate::host;
-use crate::widgets::Here;
+use crate::widgets::EngineWidgets;
 use phalanx_protocol::comm::{CommEvent, CommRequest};
 use phalanx_protocol::host::{HostReply, HostRequest};
 use std::collections::BTreeMap;
@@ -31,13 +31,13 @@ struct Listeners {
     /// A callback is being called; it may not wait for others.
     is_hearing: AtomicBool,
     /// Widgets of an engine. Held for a look or a change.
-    here: Mutex<Here>,
+    here: Mutex<EngineWidgets>,
 }
 
 type Shared = Arc<Mutex<Callback>>;
 
 /// The widgets of this process, if it is an engine's.
-pub(crate) fn here() -> Option<MutexGuard<'static, Here>> {
+pub(crate) fn here() -> Option<MutexGuard<'static, EngineWidgets>> {
     listeners().map(|listeners| locked(&listeners.here))
 }
 
@@ -93,7 +93,7 @@ fn hear_one() -> Result<bool, Error> {
     if listeners.is_hearing.swap(true, Ordering::AcqRel) {
         return Ok(false);
     }
-    let _hearing = Hearing(&listeners.is_hearing);
+    let _hearing = CallbackGuard(&listeners.is_hearing);
     let event = match host::call(&HostRequest::Comm(CommRequest::NextEvent))? {
         HostReply::CommEvent(Some(event)) => event,
         HostReply::CommEvent(None) => return Ok(false),
@@ -112,9 +112,9 @@ fn hear_one() -> Result<bool, Error> {
 }
 
 /// Ends the hearing, also when a callback panics.
-struct Hearing<'a>(&'a AtomicBool);
+struct CallbackGuard<'a>(&'a AtomicBool);
 
-impl Drop for Hearing<'_> {
+impl Drop for CallbackGuard<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }

@@ -2,7 +2,7 @@
 //! functions see it. `push` fills it, `pull` and [`Reference`](crate::Reference) read it.
 
 use crate::Error;
-use crate::function::{Kept, Loaded, Parts, Read, Travels, Write, loaded};
+use crate::function::{Kept, LoadedCell, Parts, Read, Travels, Write, loaded};
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -171,7 +171,7 @@ fn with<T>(act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
     static ALONE: Store = Mutex::new(BTreeMap::new());
     let store = match loaded() {
         None => &ALONE,
-        Some(Loaded { shared: place, .. }) => {
+        Some(LoadedCell { shared: place, .. }) => {
             let mut store = place.load(Ordering::Acquire).cast::<Store>();
             if store.is_null() {
                 let new = Box::into_raw(Box::new(Store::default()));

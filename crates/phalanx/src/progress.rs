@@ -85,11 +85,11 @@ pub(crate) struct Bar {
     done: usize,
     /// An item is being worked on.
     is_working: bool,
-    shown: Option<Shown>,
+    shown: Option<ShownBars>,
 }
 
 #[derive(Debug)]
-struct Shown {
+struct ShownBars {
     start: Instant,
     last: Instant,
     /// The id of the display; `None` where nobody shows displays.
@@ -115,7 +115,7 @@ impl Bar {
             let id = fresh_id();
             let shown = bar::display(self.bundle(Duration::ZERO, false), &id, false);
             let display = put(Output::Display(shown)).ok().map(|()| id);
-            self.shown = Some(Shown {
+            self.shown = Some(ShownBars {
                 start: now,
                 last: now,
                 display,

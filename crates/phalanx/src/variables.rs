@@ -9,7 +9,7 @@ const MAX_VALUE: usize = 60;
 /// A variable that is to be shown. Methods of [`ByDebug`] come before those of [`ByName`], which every
 /// type has.
 #[derive(Debug)]
-pub struct Shown<'a, T: ?Sized>(pub &'a T);
+pub struct ShownVariable<'a, T: ?Sized>(pub &'a T);
 
 /// For types with a debug text.
 pub trait ByDebug {
@@ -17,9 +17,9 @@ pub trait ByDebug {
     fn text(&self) -> String;
 }
 
-impl<T: fmt::Debug + ?Sized> ByDebug for Shown<'_, T> {
+impl<T: fmt::Debug + ?Sized> ByDebug for ShownVariable<'_, T> {
     fn text(&self) -> String {
-        let mut beginning = Beginning {
+        let mut beginning = TruncatedText {
             text: String::new(),
             room: MAX_VALUE,
         };
@@ -37,7 +37,7 @@ pub trait ByName {
     fn text(&self) -> String;
 }
 
-impl<T: ?Sized> ByName for &Shown<'_, T> {
+impl<T: ?Sized> ByName for &ShownVariable<'_, T> {
     fn text(&self) -> String {
         String::new()
     }
@@ -45,7 +45,7 @@ impl<T: ?Sized> ByName for &Shown<'_, T> {
 
 /// A variable that is to be measured. Methods of [`ByHeap`] come before those of [`BySize`].
 #[derive(Debug)]
-pub struct Measured<'a, T: ?Sized>(pub &'a T);
+pub struct MeasuredVariable<'a, T: ?Sized>(pub &'a T);
 
 /// For types whose elements are elsewhere.
 pub trait ByHeap {
@@ -53,19 +53,19 @@ pub trait ByHeap {
     fn bytes(&self) -> usize;
 }
 
-impl<T> ByHeap for Measured<'_, Vec<T>> {
+impl<T> ByHeap for MeasuredVariable<'_, Vec<T>> {
     fn bytes(&self) -> usize {
         size_of::<Vec<T>>() + self.0.capacity() * size_of::<T>()
     }
 }
 
-impl<T> ByHeap for Measured<'_, Box<[T]>> {
+impl<T> ByHeap for MeasuredVariable<'_, Box<[T]>> {
     fn bytes(&self) -> usize {
         size_of::<Box<[T]>>() + size_of_val(&**self.0)
     }
 }
 
-impl ByHeap for Measured<'_, String> {
+impl ByHeap for MeasuredVariable<'_, String> {
     fn bytes(&self) -> usize {
         size_of::<String>() + self.0.capacity()
     }
@@ -77,7 +77,7 @@ pub trait BySize {
     fn bytes(&self) -> usize;
 }
 
-impl<T> BySize for &Measured<'_, T> {
+impl<T> BySize for &MeasuredVariable<'_, T> {
     fn bytes(&self) -> usize {
         size_of::<T>()
     }
@@ -104,12 +104,12 @@ fn size(bytes: usize) -> String {
 }
 
 /// A text that is cut on its way.
-struct Beginning {
+struct TruncatedText {
     text: String,
     room: usize,
 }
 
-impl Write for Beginning {
+impl Write for TruncatedText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             self.room = self.room.checked_sub(1).ok_or(fmt::Error)?;
@@ -121,7 +121,9 @@ impl Write for Beginning {
 
 #[cfg(test)]
 mod tests {
-    use super::{ByDebug as _, ByHeap as _, ByName as _, BySize as _, Measured, Shown, size};
+    use super::{
+        ByDebug as _, ByHeap as _, ByName as _, BySize as _, MeasuredVariable, ShownVariable, size,
+    };
 
     struct Opaque(#[expect(dead_code, reason = "it takes room")] u64);
 
@@ -132,16 +134,16 @@ mod tests {
     )]
     fn whatever_a_type_allows_is_shown() {
         let many = vec![1.0; 1_000_000];
-        let text = (&Shown(&many)).text();
+        let text = (&ShownVariable(&many)).text();
         assert!(
             text.starts_with("[1.0, 1.0,") && text.ends_with('…'),
             "{text}"
         );
-        assert_eq!((&Measured(&many)).bytes(), 8_000_024);
+        assert_eq!((&MeasuredVariable(&many)).bytes(), 8_000_024);
         let opaque = Opaque(1);
-        assert_eq!((&Shown(&opaque)).text(), "");
-        assert_eq!((&Measured(&opaque)).bytes(), 8);
-        assert_eq!((&Shown("a")).text(), "\"a\"");
+        assert_eq!((&ShownVariable(&opaque)).text(), "");
+        assert_eq!((&MeasuredVariable(&opaque)).bytes(), 8);
+        assert_eq!((&ShownVariable("a")).text(), "\"a\"");
         assert_eq!([24, 8_000_024].map(size), ["24 B", "8.0 MB"]);
     }
 }

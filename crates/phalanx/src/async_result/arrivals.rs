@@ -1,29 +1,29 @@
 //! The outcomes of tasks as they arrive, in bytes.
 
 use super::AsyncResultHandle;
-use super::ends::Ends;
+use super::ends::FinishedCounts;
 use crate::Error;
-use crate::function::{List, Read, read_frame};
+use crate::function::{EncodedList, Read, read_frame};
 use crate::host::Frame;
 use crate::opaque::opaque;
 use std::collections::{HashSet, VecDeque};
 
 opaque! {
     /// Yields values as they arrive: in the order of tasks, or as tasks end.
-    pub(super) struct Arrivals of Arriving
+    pub(super) struct Arrivals of ArrivalsState
 }
 
 /// The content of [`Arrivals`].
-pub(super) struct Arriving {
+pub(super) struct ArrivalsState {
     handle: AsyncResultHandle,
     ordered: bool,
     /// A task yields a list of items.
     lists: bool,
     ready: VecDeque<Result<Frame, Error>>,
     /// The list whose items are given.
-    list: Option<List>,
+    list: Option<EncodedList>,
     /// The tasks that are known to have ended; `None` before the first is asked for.
-    ends: Option<Ends>,
+    ends: Option<FinishedCounts>,
     /// The next task to give, where the order counts.
     next: usize,
     /// Tasks that ended before their turn.
@@ -34,7 +34,7 @@ pub(super) struct Arriving {
 impl Arrivals {
     #[inline(never)]
     pub(super) fn of(handle: &AsyncResultHandle, ordered: bool, lists: bool) -> Self {
-        Self::hold(Arriving {
+        Self::hold(ArrivalsState {
             handle: handle.clone(),
             ordered,
             lists,
@@ -67,9 +67,9 @@ impl Arrivals {
             }
             match self.ready.pop_front() {
                 Some(Err(error)) => return Some(Err(error)),
-                Some(Ok(frame)) if self.lists => self.list = Some(List::of(frame)),
+                Some(Ok(frame)) if self.lists => self.list = Some(EncodedList::of(frame)),
                 Some(Ok(frame)) => return Some(read_frame(&frame, type_name, read)),
-                None if self.failed || self.ends.as_ref().is_some_and(Ends::is_over) => {
+                None if self.failed || self.ends.as_ref().is_some_and(FinishedCounts::is_over) => {
                     return None;
                 }
                 None => {
@@ -83,12 +83,12 @@ impl Arrivals {
     }
 }
 
-impl Arriving {
+impl ArrivalsState {
     /// Takes what has ended; waits for something that has.
     fn advance(&mut self) -> Result<(), Error> {
         let ends = match &mut self.ends {
             Some(ends) => ends,
-            None => self.ends.insert(Ends::of(&self.handle)?),
+            None => self.ends.insert(FinishedCounts::of(&self.handle)?),
         };
         let ended = match ends.is_over() {
             true => Vec::new(),

@@ -9,13 +9,13 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// The number of tasks known to have ended, range by range.
-pub(super) struct Ends {
+pub(super) struct FinishedCounts {
     /// One past the last task of each range, all tasks counted.
     to: Vec<usize>,
     seen: Vec<usize>,
 }
 
-impl Ends {
+impl FinishedCounts {
     /// None are known yet.
     pub(super) fn of(handle: &AsyncResultHandle) -> Result<Self, Error> {
         let ranges = handle.ranges_now()?;
@@ -59,7 +59,7 @@ pub(super) fn wait_when(
     timeout: Option<Duration>,
 ) -> Result<(Parts, Parts), Error> {
     let until = timeout.map(|timeout| Instant::now() + timeout);
-    let mut ends = Ends::of(handle)?;
+    let mut ends = FinishedCounts::of(handle)?;
     let mut ended = HashSet::new();
     while !ends.is_over() {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));

@@ -132,7 +132,7 @@ impl Drop for Streaming {
 }
 
 /// A moment of a task.
-type Moment<'a> = dyn Fn(&TaskMetadata) -> Option<DateTime<Utc>> + 'a;
+type TaskTime<'a> = dyn Fn(&TaskMetadata) -> Option<DateTime<Utc>> + 'a;
 
 impl AsyncResultHandle {
     #[inline(never)]
@@ -304,7 +304,7 @@ impl AsyncResultHandle {
     }
 
     #[inline(never)]
-    fn between(&self, start: &Moment<'_>, end: &Moment<'_>) -> Result<Duration, Error> {
+    fn between(&self, start: &TaskTime<'_>, end: &TaskTime<'_>) -> Result<Duration, Error> {
         let tasks = self.when_ready()?;
         let first = tasks.iter().filter_map(start).min();
         let last = tasks.iter().filter_map(end).max();

@@ -27,20 +27,20 @@ pub struct Items<R: Travels, S: Shape> {
 
 /// A shape that can be iterated over item by item.
 #[doc(hidden)]
-pub trait Itemised: Shape {
+pub trait IterableShape: Shape {
     /// Says that a task yields a list of items.
     const LISTS: bool;
 }
 
-impl Itemised for Many {
+impl IterableShape for Many {
     const LISTS: bool = false;
 }
 
-impl Itemised for Chunks {
+impl IterableShape for Chunks {
     const LISTS: bool = true;
 }
 
-impl<R: Travels, S: Itemised> Iterator for Items<R, S> {
+impl<R: Travels, S: IterableShape> Iterator for Items<R, S> {
     type Item = Result<R, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -56,7 +56,7 @@ impl<R: Travels, S: Itemised> Iterator for Items<R, S> {
     }
 }
 
-impl<R: Travels, S: Itemised> AsyncResult<R, S> {
+impl<R: Travels, S: IterableShape> AsyncResult<R, S> {
     /// The items as they arrive.
     pub fn iter(&self) -> Items<R, S> {
         Items {
@@ -66,7 +66,7 @@ impl<R: Travels, S: Itemised> AsyncResult<R, S> {
     }
 }
 
-impl<R: Travels, S: Itemised> IntoIterator for &AsyncResult<R, S> {
+impl<R: Travels, S: IterableShape> IntoIterator for &AsyncResult<R, S> {
     type Item = Result<R, Error>;
     type IntoIter = Items<R, S>;
 
@@ -75,7 +75,7 @@ impl<R: Travels, S: Itemised> IntoIterator for &AsyncResult<R, S> {
     }
 }
 
-impl<R: Travels, S: Itemised> IntoIterator for AsyncResult<R, S> {
+impl<R: Travels, S: IterableShape> IntoIterator for AsyncResult<R, S> {
     type Item = Result<R, Error>;
     type IntoIter = Items<R, S>;
 

@@ -66,7 +66,7 @@ pub type DoneAndPending<T> = (Vec<T>, Vec<T>);
 /// assert_eq!(each[1], Ok(1));
 /// # Ok::<(), phalanx::Error>(())
 /// ```
-pub type Each<T> = Vec<Result<T, Error>>;
+pub type TaskOutcomes<T> = Vec<Result<T, Error>>;
 
 /// The results of code sent to engines, ready or still to come.
 ///
@@ -172,7 +172,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
-    pub fn get_each(&self) -> Result<Each<S::Task<R>>, Error> {
+    pub fn get_each(&self) -> Result<TaskOutcomes<S::Task<R>>, Error> {
         let mut outcomes = self.handle.outcomes(0, usize::MAX, true)?;
         let mut each = Vec::new();
         while let Some(value) = S::next::<R>(&mut outcomes) {

@@ -1,7 +1,7 @@
 //! The outcomes of tasks, in bytes: a cell compiles how their values are read, and nothing else.
 
 use super::Values;
-use super::ends::Ends;
+use super::ends::FinishedCounts;
 use super::handle::{AsyncResultHandle, not_ready};
 use crate::error::Error;
 use crate::function::{Read, read_frame, read_list};
@@ -129,7 +129,7 @@ impl AsyncResultHandle {
     /// The same, waiting no longer once a task has failed.
     #[inline(never)]
     pub(super) fn successes_unless_one_fails(&self) -> Result<Successes, Error> {
-        let mut ends = Ends::of(self)?;
+        let mut ends = FinishedCounts::of(self)?;
         while !ends.is_over() {
             for task in ends.next(self, None)? {
                 if let Some(Err(error)) = self.outcomes(task, task + 1, false)?.pop_back() {

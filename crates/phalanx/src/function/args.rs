@@ -3,8 +3,8 @@
 use super::codec::{Kept, Parts, Taken, Write, put, take, word};
 use crate::Error;
 use crate::opaque::opaque;
-use crate::shared::beside::{Areas, Source};
-use crate::shared::memory::{ALIGN, Chunk};
+use crate::shared::beside::{Areas, OutOfBandSource};
+use crate::shared::memory::{ALIGN, StableBytes};
 use phalanx_protocol::native::arguments::ELSEWHERE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -94,10 +94,10 @@ impl fmt::Display for Reference {
 
 opaque! {
     /// Arguments as bytes, and the plain data that they leave beside them.
-    pub struct Encoded of EncodedParts
+    pub struct EncodedArgs of EncodedParts
 }
 
-/// The content of [`Encoded`].
+/// The content of [`EncodedArgs`].
 #[doc(hidden)]
 #[derive(Default)]
 pub struct EncodedParts {
@@ -108,7 +108,7 @@ pub struct EncodedParts {
     failed: Option<Error>,
 }
 
-impl Encoded {
+impl EncodedArgs {
     #[inline(never)]
     pub(crate) fn new() -> Self {
         Self::hold(EncodedParts::default())
@@ -152,7 +152,7 @@ impl EncodedParts {
         } else {
             // Written from where they are; what is beside them follows.
             let len = parts.bytes.len() as u64;
-            let at = self.areas.add(Chunk::of(parts.bytes));
+            let at = self.areas.add(StableBytes::of(parts.bytes));
             self.areas.append_here(parts.areas);
             self.bytes.push(FAR_VALUE);
             self.bytes.extend_from_slice(&at.to_le_bytes());
@@ -202,10 +202,10 @@ const FAR: usize = 1 << 16;
 pub trait Argument<A> {
     /// Appends it.
     #[doc(hidden)]
-    fn encode(&self, to: &mut Encoded);
+    fn encode(&self, to: &mut EncodedArgs);
 }
 
-fn write<T: Serialize + ?Sized>(to: &mut Encoded, value: &T) {
+fn write<T: Serialize + ?Sized>(to: &mut EncodedArgs, value: &T) {
     to.write(type_name::<T>(), &|to| value.serialize(to));
 }
 
@@ -239,7 +239,7 @@ written! {
 }
 
 impl<A> Argument<A> for Reference {
-    fn encode(&self, to: &mut Encoded) {
+    fn encode(&self, to: &mut EncodedArgs) {
         to.write_reference(self.0);
     }
 }
@@ -266,15 +266,15 @@ impl<A> Argument<A> for Reference {
 pub trait Arguments<P> {
     /// Appends all of them.
     #[doc(hidden)]
-    fn encode_all(&self, to: &mut Encoded);
+    fn encode_all(&self, to: &mut EncodedArgs);
 }
 
 impl Arguments<()> for () {
-    fn encode_all(&self, _: &mut Encoded) {}
+    fn encode_all(&self, _: &mut EncodedArgs) {}
 }
 
 impl<A, X: Argument<A>> Arguments<(A,)> for X {
-    fn encode_all(&self, to: &mut Encoded) {
+    fn encode_all(&self, to: &mut EncodedArgs) {
         self.encode(to);
     }
 }
@@ -300,28 +300,28 @@ arguments!(A X, B Y, C Z, D W, E V, F U);
 /// Arguments as they have come.
 pub(super) struct Reader<'a> {
     pub(super) rest: &'a [u8],
-    pub(super) beside: &'a Beside<'a>,
+    pub(super) beside: &'a ArgumentBuffers<'a>,
 }
 
 /// The out-of-band data of arguments.
-pub(super) struct Beside<'a> {
+pub(super) struct ArgumentBuffers<'a> {
     pub(super) bytes: &'a [u8],
     /// The same, where it can be kept.
-    pub(super) chunk: Option<Chunk>,
+    pub(super) chunk: Option<StableBytes>,
 }
 
-impl<'a> Beside<'a> {
-    fn from(&'a self, at: usize) -> Option<Source<'a>> {
+impl<'a> ArgumentBuffers<'a> {
+    fn from(&'a self, at: usize) -> Option<OutOfBandSource<'a>> {
         let bytes = self.bytes.get(at..)?;
         Some(match &self.chunk {
-            Some(chunk) => Source::Chunk(chunk.part(at..chunk.len())?),
-            None => Source::Passing(bytes),
+            Some(chunk) => OutOfBandSource::Chunk(chunk.part(at..chunk.len())?),
+            None => OutOfBandSource::Passing(bytes),
         })
     }
 }
 
 /// An argument.
-pub(super) enum Given<'a> {
+pub(super) enum DecodedArgument<'a> {
     Value(Taken<'a>),
     Reference(&'a [u8]),
 }
@@ -336,38 +336,41 @@ impl<'a> Reader<'a> {
                 .wrapping_sub(self.beside.bytes.as_ptr().addr());
             let kept = self.beside.chunk.as_ref();
             let kept = kept.and_then(|chunk| chunk.part(from..from.checked_add(bytes.len())?));
-            kept.unwrap_or_else(|| Chunk::copy(bytes))
+            kept.unwrap_or_else(|| StableBytes::copy(bytes))
         };
         let beside = match value.beside {
-            Source::Chunk(beside) => beside,
-            Source::Passing(bytes) => Chunk::copy(bytes),
-            Source::Areas(_) => Chunk::copy(&[]),
+            OutOfBandSource::Chunk(beside) => beside,
+            OutOfBandSource::Passing(bytes) => StableBytes::copy(bytes),
+            OutOfBandSource::Areas(_) => StableBytes::copy(&[]),
         };
         Kept::Chunks(chunk(value.bytes), beside)
     }
 
     /// Takes the next argument; `None` where it is cut off.
     #[inline(never)]
-    pub(super) fn next(&mut self) -> Option<Given<'a>> {
+    pub(super) fn next(&mut self) -> Option<DecodedArgument<'a>> {
         let (&tag, rest) = self.rest.split_first()?;
         self.rest = rest;
         if tag == REFERENCE {
-            return Some(Given::Reference(take(&mut self.rest)?));
+            return Some(DecodedArgument::Reference(take(&mut self.rest)?));
         }
         let at = usize::try_from(word(self.rest)?).ok()?;
         self.rest = self.rest.get(8..)?;
         if tag == VALUE {
             let bytes = take(&mut self.rest)?;
             // Nothing beside it is the rule.
-            let beside = self.beside.from(at).unwrap_or(Source::Passing(&[]));
-            return Some(Given::Value(Taken { bytes, beside }));
+            let beside = self
+                .beside
+                .from(at)
+                .unwrap_or(OutOfBandSource::Passing(&[]));
+            return Some(DecodedArgument::Value(Taken { bytes, beside }));
         }
         let end = at.checked_add(usize::try_from(word(self.rest)?).ok()?)?;
         self.rest = self.rest.get(8..)?;
         let behind = self.beside.from(end.next_multiple_of(ALIGN));
-        Some(Given::Value(Taken {
+        Some(DecodedArgument::Value(Taken {
             bytes: self.beside.bytes.get(at..end)?,
-            beside: behind.unwrap_or(Source::Passing(&[])),
+            beside: behind.unwrap_or(OutOfBandSource::Passing(&[])),
         }))
     }
 }

@@ -3,11 +3,11 @@
 //! Arguments begin with two numbers of eight bytes: how long their bytes are, and where in these the
 //! captures of the function are. What is beside them begins at the next multiple of 64 bytes.
 
-use super::args::{Beside, EncodedParts, Given, Reader};
+use super::args::{ArgumentBuffers, DecodedArgument, EncodedParts, Reader};
 use super::codec::{Kept, Parts, Taken, word};
 use crate::Error;
 use crate::shared::beside::Areas;
-use crate::shared::memory::{ALIGN, Chunk, Filled, Filling};
+use crate::shared::memory::{ALIGN, SegmentWriter, StableBytes, WrittenSegment};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::arguments::{HEAD, elsewhere};
 use phalanx_protocol::native::value;
@@ -21,7 +21,7 @@ use std::os::fd::IntoRawFd;
 pub(crate) struct Frames {
     pub(crate) frames: Vec<Vec<u8>>,
     /// The file that references in the frames refer to, kept until the receiver has opened it.
-    _file: Option<Filled>,
+    _file: Option<WrittenSegment>,
 }
 
 impl Frames {
@@ -35,7 +35,7 @@ impl Frames {
         // Large captures are written once for all tasks, which then are in the same file.
         let len = captures.bytes.len() as u64 + captures.areas.len();
         if tasks.len() > 1 && len >= LEAST as u64 {
-            filling = Filling::begin();
+            filling = SegmentWriter::begin();
         }
         let once = match &mut filling {
             None => None,
@@ -49,7 +49,7 @@ impl Frames {
                 None => task.value(captures.clone()),
             }
             let head = [task.bytes.len() as u64, captures_at];
-            let whole = Whole {
+            let whole = FrameParts {
                 head: head.map(u64::to_le_bytes).concat(),
                 bytes: task.bytes,
                 areas: task.areas,
@@ -60,7 +60,10 @@ impl Frames {
             };
             frames.push(frame.map_err(no_memory)?);
         }
-        let file = filling.map(Filling::seal).transpose().map_err(no_memory)?;
+        let file = filling
+            .map(SegmentWriter::seal)
+            .transpose()
+            .map_err(no_memory)?;
         Ok(Self {
             frames,
             _file: file,
@@ -69,8 +72,8 @@ impl Frames {
 }
 
 /// Captures that all tasks have: where they are in the file, and how many bytes.
-fn written_once(captures: &Parts, filling: &mut Filling) -> io::Result<(u64, u64)> {
-    let whole = Whole {
+fn written_once(captures: &Parts, filling: &mut SegmentWriter) -> io::Result<(u64, u64)> {
+    let whole = FrameParts {
         head: [captures.bytes.len() as u64, 0]
             .map(u64::to_le_bytes)
             .concat(),
@@ -89,7 +92,7 @@ fn written_once(captures: &Parts, filling: &mut Filling) -> io::Result<(u64, u64
 pub(super) fn given(parts: Parts) -> io::Result<Vec<u8>> {
     let Parts { bytes, areas } = parts;
     let head = head(bytes.len(), &areas);
-    give(Whole { head, bytes, areas })
+    give(FrameParts { head, bytes, areas })
 }
 
 /// The same, of a value that was kept as it came.
@@ -100,7 +103,7 @@ pub(super) fn given_kept(kept: Kept) -> io::Result<Vec<u8>> {
     let (bytes, areas) = kept.apart();
     let mut head = head(1 + bytes.len(), &areas);
     head.push(value::POSTCARD);
-    give(Whole { head, bytes, areas })
+    give(FrameParts { head, bytes, areas })
 }
 
 /// The head of a value with out-of-band data.
@@ -113,7 +116,7 @@ fn head(len: usize, areas: &Areas) -> Vec<u8> {
     head
 }
 
-fn give(whole: Whole<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8>> {
+fn give(whole: FrameParts<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8>> {
     let mut filling = None;
     let frame = whole.written(&mut filling, Again::Written)?;
     if let Some(filling) = filling {
@@ -133,20 +136,20 @@ enum Again {
 }
 
 /// Bytes, and what is beside them.
-struct Whole<B> {
+struct FrameParts<B> {
     head: Vec<u8>,
     bytes: B,
     areas: Areas,
 }
 
-impl<B: Deref<Target = [u8]>> Whole<B> {
+impl<B: Deref<Target = [u8]>> FrameParts<B> {
     /// As one frame. What is large goes to a file that all share, or to none where there is no such
     /// thing.
-    fn written(mut self, filling: &mut Option<Filling>, again: Again) -> io::Result<Vec<u8>> {
+    fn written(mut self, filling: &mut Option<SegmentWriter>, again: Again) -> io::Result<Vec<u8>> {
         let len = self.head.len() + self.bytes.len() + self.areas.len() as usize;
         if len >= LEAST {
             if filling.is_none() {
-                *filling = Filling::begin();
+                *filling = SegmentWriter::begin();
             }
             if let Some(filling) = filling {
                 return self.far(filling, again);
@@ -162,9 +165,9 @@ impl<B: Deref<Target = [u8]>> Whole<B> {
     }
 }
 
-impl<B: Deref<Target = [u8]>> Whole<B> {
+impl<B: Deref<Target = [u8]>> FrameParts<B> {
     /// In that file.
-    fn far(self, filling: &mut Filling, again: Again) -> io::Result<Vec<u8>> {
+    fn far(self, filling: &mut SegmentWriter, again: Again) -> io::Result<Vec<u8>> {
         let len = self.head.len() + self.bytes.len();
         if self.areas.on_pages() {
             filling.align_page(len.next_multiple_of(ALIGN) as u64);
@@ -195,14 +198,14 @@ fn no_memory(error: io::Error) -> Error {
 }
 
 /// Arguments that have come: themselves, or mapped.
-pub(super) struct Input<'a> {
+pub(super) struct ReceivedArguments<'a> {
     bytes: &'a [u8],
-    chunk: Option<Chunk>,
+    chunk: Option<StableBytes>,
     /// The captures, where all tasks share them.
-    captures: Option<Chunk>,
+    captures: Option<StableBytes>,
 }
 
-impl<'a> Input<'a> {
+impl<'a> ReceivedArguments<'a> {
     /// Maps what a reference refers to.
     ///
     /// # Errors
@@ -212,7 +215,7 @@ impl<'a> Input<'a> {
             let captures = elsewhere(bytes).and_then(|elsewhere| {
                 let from = usize::try_from(elsewhere.from).ok()?;
                 let to = from.checked_add(usize::try_from(elsewhere.len).ok()?)?;
-                Some(Chunk::copy(bytes.get(from..to)?))
+                Some(StableBytes::copy(bytes.get(from..to)?))
             });
             return Ok(Self {
                 bytes,
@@ -221,7 +224,7 @@ impl<'a> Input<'a> {
             });
         };
         let open = |reference: &SegmentRef, links: &[Link]| {
-            Chunk::open_linked(reference, links).map_err(|error| {
+            StableBytes::open_linked(reference, links).map_err(|error| {
                 format!(
                     "the {} bytes it is given are no longer where process {} had them: {error}",
                     reference.len, reference.pid
@@ -248,12 +251,12 @@ impl<'a> Input<'a> {
     }
 
     /// The out-of-band data of the arguments; `None` if they are cut off.
-    pub(super) fn beside(&self) -> Option<Beside<'_>> {
+    pub(super) fn beside(&self) -> Option<ArgumentBuffers<'_>> {
         let bytes = self.bytes();
         let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;
         let from = end.next_multiple_of(ALIGN).min(bytes.len());
         let chunk = self.chunk.as_ref();
-        Some(Beside {
+        Some(ArgumentBuffers {
             bytes: bytes.get(from..)?,
             chunk: chunk.and_then(|chunk| chunk.part(from..chunk.len())),
         })
@@ -262,7 +265,7 @@ impl<'a> Input<'a> {
     /// The captures, if there are any, and the arguments.
     pub(super) fn apart<'b>(
         &'b self,
-        beside: &'b Beside<'b>,
+        beside: &'b ArgumentBuffers<'b>,
     ) -> Option<(Option<Taken<'b>>, Reader<'b>)> {
         let bytes = self.bytes();
         let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;
@@ -273,8 +276,8 @@ impl<'a> Input<'a> {
             [] => None,
             _ if self.captures.is_some() => Some(Taken::of_chunk(self.captures.as_ref()?)?),
             rest => match reader(rest).next()? {
-                Given::Value(taken) => Some(taken),
-                Given::Reference(_) => return None,
+                DecodedArgument::Value(taken) => Some(taken),
+                DecodedArgument::Reference(_) => return None,
             },
         };
         Some((taken, reader(bytes.get(..captures)?)))
@@ -298,7 +301,7 @@ mod tests {
 
     fn argument<A: DeserializeOwned>(arguments: &mut Reader<'_>) -> Result<A, String> {
         match arguments.next() {
-            Some(Given::Value(taken)) => taken.value(),
+            Some(DecodedArgument::Value(taken)) => taken.value(),
             _ => Err("it is cut off".to_owned()),
         }
     }
@@ -318,7 +321,7 @@ mod tests {
 
     /// Reads a capture and two arguments the way an engine does.
     fn read_back(frame: &[u8]) -> (Vec<u64>, Vec<f64>, Shared<[f64]>, Kept) {
-        let input = Input::open(frame).unwrap();
+        let input = ReceivedArguments::open(frame).unwrap();
         let beside = input.beside().unwrap();
         let (captures, mut arguments) = input.apart(&beside).unwrap();
         let captures = captures.unwrap().value().unwrap();
@@ -359,7 +362,7 @@ mod tests {
             assert_eq!(kept.2, shared);
             drop(shared);
             assert_eq!(
-                Input::open(&gone).is_err(),
+                ReceivedArguments::open(&gone).is_err(),
                 SegmentRef::from_bytes(&gone).is_some()
             );
         }
@@ -382,7 +385,7 @@ mod tests {
                 reference.offset + reference.len < 2_500_000,
                 "{reference:?}"
             );
-            let input = Input::open(frame).unwrap();
+            let input = ReceivedArguments::open(frame).unwrap();
             let beside = input.beside().unwrap();
             let (captures, mut arguments) = input.apart(&beside).unwrap();
             let read_back = captures.unwrap().value::<(Vec<u64>, Shared<[f64]>)>();
@@ -390,7 +393,7 @@ mod tests {
             let given: u32 = argument(&mut arguments).unwrap();
             assert_eq!(given as usize, number);
             // On another machine, the same bytes: this task's, and the captures behind them.
-            let own = Chunk::open(&reference).unwrap();
+            let own = StableBytes::open(&reference).unwrap();
             let found = elsewhere(&own).unwrap();
             let (offset, len) = (found.from, found.len);
             let captures = SegmentRef {
@@ -402,8 +405,8 @@ mod tests {
             sent.resize(sent.len().next_multiple_of(ALIGN), 0);
             let from = (sent.len() as u64).to_le_bytes();
             sent[found.at..found.at + 8].copy_from_slice(&from);
-            sent.extend_from_slice(&Chunk::open(&captures).unwrap());
-            let input = Input::open(&sent).unwrap();
+            sent.extend_from_slice(&StableBytes::open(&captures).unwrap());
+            let input = ReceivedArguments::open(&sent).unwrap();
             let beside = input.beside().unwrap();
             let (captures, _) = input.apart(&beside).unwrap();
             let read_back = captures.unwrap().value::<(Vec<u64>, Shared<[f64]>)>();
@@ -431,7 +434,7 @@ mod tests {
             std::fs::metadata(own.path()).unwrap().blocks() * 512
         };
         let check = |frames: &Frames, number: u32| {
-            let input = Input::open(&frames.frames[0]).unwrap();
+            let input = ReceivedArguments::open(&frames.frames[0]).unwrap();
             let beside = input.beside().unwrap();
             let (captures, mut arguments) = input.apart(&beside).unwrap();
             if let Some(captures) = captures {
@@ -488,7 +491,7 @@ mod tests {
             let mut task = EncodedParts::default();
             task.value(Parts::of(&value).unwrap());
             let frames = Frames::of(&Parts::default(), vec![task]).unwrap();
-            let input = Input::open(&frames.frames[0]).unwrap();
+            let input = ReceivedArguments::open(&frames.frames[0]).unwrap();
             let beside = input.beside().unwrap();
             let (_, mut arguments) = input.apart(&beside).unwrap();
             let kept = read_kept(&mut arguments);
@@ -500,7 +503,7 @@ mod tests {
 
     fn read_kept(arguments: &mut Reader<'_>) -> Kept {
         match arguments.next() {
-            Some(Given::Value(taken)) => arguments.keep(taken),
+            Some(DecodedArgument::Value(taken)) => arguments.keep(taken),
             _ => panic!("it is cut off"),
         }
     }
@@ -512,7 +515,7 @@ mod tests {
         let frames = Frames::of(&Parts::default(), vec![task]).unwrap();
         let whole = &frames.frames[0];
         for len in [0, 7, 15, 20, whole.len() - 1] {
-            let input = Input::open(&whole[..len]).unwrap();
+            let input = ReceivedArguments::open(&whole[..len]).unwrap();
             let Some(beside) = input.beside() else {
                 continue;
             };

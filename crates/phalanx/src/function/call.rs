@@ -2,17 +2,17 @@
 //!
 //! A cell compiles of it how its own types are read and written.
 
-use super::args::{Given, Reader};
+use super::args::{DecodedArgument, Reader};
 use super::blob::{given, given_kept};
 use super::codec::{Kept, Parts, Read, Taken, Write, why_unread};
 use super::decoder::Decoder;
 use super::encoder::Encoder;
 use crate::namespace;
-use crate::shared::beside::{Source, Writing, reading, why_not};
+use crate::shared::beside::{OutOfBandSource, Writing, reading, why_not};
 use phalanx_protocol::native::value;
 
 /// A call that has come.
-pub struct Call<'a> {
+pub struct ReceivedCall<'a> {
     captures: Option<Taken<'a>>,
     arguments: Reader<'a>,
     outcome: Result<Vec<u8>, Failed>,
@@ -47,7 +47,7 @@ impl Failed {
     }
 }
 
-impl<'a> Call<'a> {
+impl<'a> ReceivedCall<'a> {
     pub(super) fn new(captures: Option<Taken<'a>>, arguments: Reader<'a>) -> Self {
         Self {
             captures,
@@ -94,8 +94,8 @@ impl<'a> Call<'a> {
         let unread = |why: &str| Failed::argument(place, type_name, why);
         let done = match self.arguments.next() {
             None => Err(unread("it is cut off")),
-            Some(Given::Value(taken)) => taken.decode(read).map_err(|why| unread(&why)),
-            Some(Given::Reference(name)) => {
+            Some(DecodedArgument::Value(taken)) => taken.decode(read).map_err(|why| unread(&why)),
+            Some(DecodedArgument::Reference(name)) => {
                 let name = String::from_utf8_lossy(name);
                 let done = namespace::decode(&name, type_name, read);
                 done.map_err(|unknown| Failed {
@@ -110,7 +110,7 @@ impl<'a> Call<'a> {
     /// The next argument as it came.
     pub(super) fn keep(&mut self, place: usize) -> Option<Kept> {
         let done = match self.arguments.next() {
-            Some(Given::Value(taken)) => Ok(self.arguments.keep(taken)),
+            Some(DecodedArgument::Value(taken)) => Ok(self.arguments.keep(taken)),
             _ => Err(Failed::argument(place, "a value", "it is cut off")),
         };
         self.ended(done)
@@ -153,13 +153,13 @@ impl<'a> Call<'a> {
     pub(super) fn each(
         &mut self,
         type_names: [&str; 2],
-        call: &dyn Fn(&mut Item<'_>) -> Option<()>,
+        call: &dyn Fn(&mut ListItem<'_>) -> Option<()>,
     ) -> Option<()> {
         let [given, given_back] = type_names.map(|name| format!("alloc::vec::Vec<{name}>"));
-        let Some(Given::Value(Taken { bytes, beside })) = self.arguments.next() else {
+        let Some(DecodedArgument::Value(Taken { bytes, beside })) = self.arguments.next() else {
             return self.ended(Err(Failed::argument(0, &given, "it is cut off")));
         };
-        let mut item = Item {
+        let mut item = ListItem {
             from: Decoder::of(bytes),
             // Most have nothing beside them.
             beside: Some(beside).filter(|beside| !beside.is_empty()),
@@ -199,16 +199,16 @@ impl<'a> Call<'a> {
 }
 
 /// One item of a list for which a function is called.
-pub(super) struct Item<'a> {
+pub(super) struct ListItem<'a> {
     from: Decoder<'a>,
-    beside: Option<Source<'a>>,
+    beside: Option<OutOfBandSource<'a>>,
     to: Encoder,
     writing: Writing,
     failed: String,
     is_unread: bool,
 }
 
-impl Item<'_> {
+impl ListItem<'_> {
     /// Reads it.
     #[inline(never)]
     pub(super) fn read(&mut self, read: &mut Read<'_>) -> Option<()> {

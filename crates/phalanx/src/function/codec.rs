@@ -4,11 +4,11 @@
 //! a function, and all else is compiled once.
 
 use super::decoder::{Decoder, Unread};
-use super::encoder::{Encoder, Unwritten};
+use super::encoder::{EncodeError, Encoder};
 use crate::Error;
 use crate::host::Frame;
-use crate::shared::beside::{Areas, Source, reading, why_not, writing};
-use crate::shared::memory::{ALIGN, Chunk};
+use crate::shared::beside::{Areas, OutOfBandSource, reading, why_not, writing};
+use crate::shared::memory::{ALIGN, StableBytes};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::ExecuteReply;
 use phalanx_protocol::native::arguments::HEAD;
@@ -20,7 +20,7 @@ use std::any::type_name;
 use std::sync::Arc;
 
 /// Writes a value.
-pub(crate) type Write<'a> = dyn Fn(&mut Encoder) -> Result<(), Unwritten> + 'a;
+pub(crate) type Write<'a> = dyn Fn(&mut Encoder) -> Result<(), EncodeError> + 'a;
 
 /// Reads a value, and keeps it.
 pub(crate) type Read<'a> = dyn FnMut(&mut Decoder<'_>) -> Result<(), Unread> + 'a;
@@ -46,7 +46,7 @@ impl Parts {
 
     /// The same, after other bytes.
     #[inline(never)]
-    pub(super) fn after(bytes: Vec<u8>, write: &Write<'_>) -> Result<Self, Unwritten> {
+    pub(super) fn after(bytes: Vec<u8>, write: &Write<'_>) -> Result<Self, EncodeError> {
         let mut to = Encoder::after(bytes);
         let (written, areas) = writing(|| write(&mut to));
         let bytes = to.into_bytes();
@@ -54,7 +54,7 @@ impl Parts {
     }
 }
 
-fn unwritten(type_name: &str, why: &Unwritten) -> Error {
+fn unwritten(type_name: &str, why: &EncodeError) -> Error {
     Error::new(Failure::Usage {
         message: format!("a value of type {type_name} cannot be serialised: {why}"),
         hint: Some("lengths must be known, and `#[serde(…)]` attributes fit a format that does not describe itself".to_owned()),
@@ -121,7 +121,7 @@ fn read_reply(json: &[u8], type_name: &str, read: &mut Read<'_>) -> Result<(), S
 /// A value as it has come.
 pub struct Taken<'a> {
     pub(super) bytes: &'a [u8],
-    pub(super) beside: Source<'a>,
+    pub(super) beside: OutOfBandSource<'a>,
 }
 
 impl<'a> Taken<'a> {
@@ -133,12 +133,12 @@ impl<'a> Taken<'a> {
     }
 
     /// Captures that all tasks share.
-    pub(super) fn of_chunk(chunk: &'a Chunk) -> Option<Self> {
+    pub(super) fn of_chunk(chunk: &'a StableBytes) -> Option<Self> {
         let end = usize::try_from(word(chunk)?).ok()?.checked_add(HEAD)?;
         let from = end.next_multiple_of(ALIGN).min(chunk.len());
         Some(Self {
             bytes: chunk.get(HEAD..end)?,
-            beside: Source::Chunk(chunk.part(from..chunk.len())?),
+            beside: OutOfBandSource::Chunk(chunk.part(from..chunk.len())?),
         })
     }
 
@@ -196,14 +196,14 @@ pub(super) fn cut<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 #[derive(Clone)]
 pub(crate) enum Kept {
     /// It was made in this process.
-    Parts(Chunk, Arc<Areas>),
+    Parts(StableBytes, Arc<Areas>),
     /// It came from another: its bytes, and what is beside them.
-    Chunks(Chunk, Chunk),
+    Chunks(StableBytes, StableBytes),
 }
 
 impl Kept {
     /// Its bytes, and what is beside them.
-    pub(super) fn apart(self) -> (Chunk, Areas) {
+    pub(super) fn apart(self) -> (StableBytes, Areas) {
         match self {
             Self::Parts(bytes, areas) => (bytes, Arc::unwrap_or_clone(areas)),
             Self::Chunks(bytes, beside) => {
@@ -219,8 +219,8 @@ impl Kept {
     /// Reads it.
     pub(crate) fn decode(&self, read: &mut Read<'_>) -> Result<(), String> {
         let (bytes, beside) = match self {
-            Self::Parts(bytes, areas) => (&**bytes, Source::Areas(Arc::clone(areas))),
-            Self::Chunks(bytes, beside) => (&**bytes, Source::Chunk(beside.clone())),
+            Self::Parts(bytes, areas) => (&**bytes, OutOfBandSource::Areas(Arc::clone(areas))),
+            Self::Chunks(bytes, beside) => (&**bytes, OutOfBandSource::Chunk(beside.clone())),
         };
         Taken { bytes, beside }.decode(read)
     }
@@ -241,7 +241,7 @@ impl Kept {
 
 impl From<Parts> for Kept {
     fn from(parts: Parts) -> Self {
-        Self::Parts(Chunk::of(parts.bytes), Arc::new(parts.areas))
+        Self::Parts(StableBytes::of(parts.bytes), Arc::new(parts.areas))
     }
 }
 

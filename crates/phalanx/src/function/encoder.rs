@@ -20,14 +20,14 @@ pub struct Encoder {
 
 /// A value cannot be written.
 #[derive(Debug)]
-pub enum Unwritten {
+pub enum EncodeError {
     /// A list or map does not know how long it is.
     Length,
     /// As its type says.
     Custom(Box<str>),
 }
 
-impl Display for Unwritten {
+impl Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Length => f.write_str("the length of a sequence must be known"),
@@ -36,9 +36,9 @@ impl Display for Unwritten {
     }
 }
 
-impl std::error::Error for Unwritten {}
+impl std::error::Error for EncodeError {}
 
-impl ser::Error for Unwritten {
+impl ser::Error for EncodeError {
     fn custom<T: Display>(why: T) -> Self {
         says(format_args!("{why}"))
     }
@@ -46,11 +46,11 @@ impl ser::Error for Unwritten {
 
 #[cold]
 #[inline(never)]
-fn says(why: fmt::Arguments<'_>) -> Unwritten {
-    Unwritten::Custom(why.to_string().into())
+fn says(why: fmt::Arguments<'_>) -> EncodeError {
+    EncodeError::Custom(why.to_string().into())
 }
 
-type Written = Result<(), Unwritten>;
+type EncodedValue = Result<(), EncodeError>;
 
 impl Encoder {
     /// Goes on after other bytes.
@@ -78,7 +78,7 @@ impl Encoder {
 
     /// Appends a number of a fixed size: where there is room, without a call.
     #[inline]
-    fn put_word<const N: usize>(&mut self, word: [u8; N]) -> Written {
+    fn put_word<const N: usize>(&mut self, word: [u8; N]) -> EncodedValue {
         const { assert!(N <= ROOM) }
         let len = self.bytes.len();
         if self.bytes.capacity() - len < N {
@@ -131,7 +131,7 @@ impl Encoder {
 
 impl Serializer for &mut Encoder {
     type Ok = ();
-    type Error = Unwritten;
+    type Error = EncodeError;
     type SerializeSeq = Self;
     type SerializeTuple = Self;
     type SerializeTupleStruct = Self;
@@ -145,117 +145,117 @@ impl Serializer for &mut Encoder {
     }
 
     #[inline]
-    fn serialize_u8(self, v: u8) -> Written {
+    fn serialize_u8(self, v: u8) -> EncodedValue {
         self.put_word([v])
     }
 
     #[inline]
-    fn serialize_i8(self, v: i8) -> Written {
+    fn serialize_i8(self, v: i8) -> EncodedValue {
         self.put_word(v.to_le_bytes())
     }
 
     #[inline]
-    fn serialize_f32(self, v: f32) -> Written {
+    fn serialize_f32(self, v: f32) -> EncodedValue {
         self.put_word(v.to_le_bytes())
     }
 
     #[inline]
-    fn serialize_f64(self, v: f64) -> Written {
+    fn serialize_f64(self, v: f64) -> EncodedValue {
         self.put_word(v.to_le_bytes())
     }
 
     #[inline(never)]
-    fn serialize_bool(self, v: bool) -> Written {
+    fn serialize_bool(self, v: bool) -> EncodedValue {
         self.put_word([u8::from(v)])
     }
 
     #[inline(never)]
-    fn serialize_u16(self, v: u16) -> Written {
+    fn serialize_u16(self, v: u16) -> EncodedValue {
         self.number(v.into());
         Ok(())
     }
 
     #[inline(never)]
-    fn serialize_u32(self, v: u32) -> Written {
+    fn serialize_u32(self, v: u32) -> EncodedValue {
         self.number(v.into());
         Ok(())
     }
 
     #[inline(never)]
-    fn serialize_u64(self, v: u64) -> Written {
+    fn serialize_u64(self, v: u64) -> EncodedValue {
         self.number(v);
         Ok(())
     }
 
     #[inline(never)]
-    fn serialize_u128(self, v: u128) -> Written {
+    fn serialize_u128(self, v: u128) -> EncodedValue {
         self.wide(v);
         Ok(())
     }
 
     #[inline(never)]
-    fn serialize_i16(self, v: i16) -> Written {
+    fn serialize_i16(self, v: i16) -> EncodedValue {
         self.serialize_i64(v.into())
     }
 
     #[inline(never)]
-    fn serialize_i32(self, v: i32) -> Written {
+    fn serialize_i32(self, v: i32) -> EncodedValue {
         self.serialize_i64(v.into())
     }
 
     #[inline(never)]
-    fn serialize_i64(self, v: i64) -> Written {
+    fn serialize_i64(self, v: i64) -> EncodedValue {
         // The sign goes last, so that small numbers are short.
         self.number(((v << 1) ^ (v >> 63)) as u64);
         Ok(())
     }
 
     #[inline(never)]
-    fn serialize_i128(self, v: i128) -> Written {
+    fn serialize_i128(self, v: i128) -> EncodedValue {
         self.wide(((v << 1) ^ (v >> 127)) as u128);
         Ok(())
     }
 
     #[inline(never)]
-    fn serialize_char(self, v: char) -> Written {
+    fn serialize_char(self, v: char) -> EncodedValue {
         self.serialize_str(v.encode_utf8(&mut [0; 4]))
     }
 
     #[inline(never)]
-    fn serialize_str(self, v: &str) -> Written {
+    fn serialize_str(self, v: &str) -> EncodedValue {
         self.serialize_bytes(v.as_bytes())
     }
 
     #[inline(never)]
-    fn serialize_bytes(self, v: &[u8]) -> Written {
+    fn serialize_bytes(self, v: &[u8]) -> EncodedValue {
         self.number(v.len() as u64);
         self.put(v);
         Ok(())
     }
 
     #[inline(never)]
-    fn serialize_none(self) -> Written {
+    fn serialize_none(self) -> EncodedValue {
         self.put_word([0])
     }
 
     #[inline]
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Written {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> EncodedValue {
         self.serialize_u8(1)?;
         value.serialize(self)
     }
 
     #[inline]
-    fn serialize_unit(self) -> Written {
+    fn serialize_unit(self) -> EncodedValue {
         Ok(())
     }
 
     #[inline]
-    fn serialize_unit_struct(self, _: &'static str) -> Written {
+    fn serialize_unit_struct(self, _: &'static str) -> EncodedValue {
         Ok(())
     }
 
     #[inline(never)]
-    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> Written {
+    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> EncodedValue {
         self.serialize_u32(index)
     }
 
@@ -264,7 +264,7 @@ impl Serializer for &mut Encoder {
         self,
         _: &'static str,
         value: &T,
-    ) -> Written {
+    ) -> EncodedValue {
         value.serialize(self)
     }
 
@@ -275,24 +275,24 @@ impl Serializer for &mut Encoder {
         index: u32,
         _: &'static str,
         value: &T,
-    ) -> Written {
+    ) -> EncodedValue {
         self.serialize_u32(index)?;
         value.serialize(self)
     }
 
     #[inline(never)]
-    fn serialize_seq(self, len: Option<usize>) -> Result<Self, Unwritten> {
-        self.number(len.ok_or(Unwritten::Length)? as u64);
+    fn serialize_seq(self, len: Option<usize>) -> Result<Self, EncodeError> {
+        self.number(len.ok_or(EncodeError::Length)? as u64);
         Ok(self)
     }
 
     #[inline]
-    fn serialize_tuple(self, _: usize) -> Result<Self, Unwritten> {
+    fn serialize_tuple(self, _: usize) -> Result<Self, EncodeError> {
         Ok(self)
     }
 
     #[inline]
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Unwritten> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, EncodeError> {
         Ok(self)
     }
 
@@ -303,18 +303,18 @@ impl Serializer for &mut Encoder {
         index: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<Self, Unwritten> {
+    ) -> Result<Self, EncodeError> {
         self.number(index.into());
         Ok(self)
     }
 
     #[inline(never)]
-    fn serialize_map(self, len: Option<usize>) -> Result<Self, Unwritten> {
+    fn serialize_map(self, len: Option<usize>) -> Result<Self, EncodeError> {
         self.serialize_seq(len)
     }
 
     #[inline]
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Unwritten> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, EncodeError> {
         Ok(self)
     }
 
@@ -325,19 +325,19 @@ impl Serializer for &mut Encoder {
         index: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<Self, Unwritten> {
+    ) -> Result<Self, EncodeError> {
         self.serialize_tuple_variant(name, index, variant, len)
     }
 
     #[inline]
-    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Written {
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> EncodedValue {
         self.text(format_args!("{value}"))
     }
 }
 
 impl Encoder {
     #[inline(never)]
-    fn text(&mut self, text: fmt::Arguments<'_>) -> Written {
+    fn text(&mut self, text: fmt::Arguments<'_>) -> EncodedValue {
         let mut whole = String::new();
         whole.write_fmt(text).map_err(ser::Error::custom)?;
         self.serialize_str(&whole)
@@ -374,20 +374,20 @@ elements! {
 
 impl ser::SerializeMap for &mut Encoder {
     type Ok = ();
-    type Error = Unwritten;
+    type Error = EncodeError;
 
     #[inline]
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Written {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> EncodedValue {
         key.serialize(&mut **self)
     }
 
     #[inline]
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> EncodedValue {
         value.serialize(&mut **self)
     }
 
     #[inline]
-    fn end(self) -> Written {
+    fn end(self) -> EncodedValue {
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Functions that can be called, with their parameters.
 
 use super::args::Travels;
-use super::call::Call;
+use super::call::ReceivedCall;
 use super::decoder::{Decoder, Unread};
 use super::located::Captures;
 use super::{Function, Located, trampoline};
@@ -16,7 +16,7 @@ pub trait Invoke<P>: Sized {
     type Output: Travels;
 
     /// Makes it from what it captures.
-    fn prepare(call: &mut Call<'_>) -> Option<Self>;
+    fn prepare(call: &mut ReceivedCall<'_>) -> Option<Self>;
 
     /// Calls it.
     fn invoke(&self, parameters: P) -> Self::Output;
@@ -24,11 +24,11 @@ pub trait Invoke<P>: Sized {
 
 /// A function without captures.
 #[doc(hidden)]
-pub struct Bare<F>(F);
+pub struct WithoutCaptures<F>(F);
 
 /// A function with captures.
 #[doc(hidden)]
-pub struct With<F, C>(F, C);
+pub struct WithCaptures<F, C>(F, C);
 
 /// A function that engines can call with parameters `P`: an `fn`, a closure that captures nothing,
 /// a [`Function`], or the result of [`task!`](crate::task!). `M` distinguishes functions by their
@@ -127,7 +127,7 @@ impl<P, R: Travels> IntoFunction<P> for Result<Function<P, R>, Error> {
     }
 }
 
-impl With<(), ()> {
+impl WithCaptures<(), ()> {
     /// Copies a value that a closure captures.
     #[doc(hidden)]
     pub fn captured<T: Travels>(value: T) -> T {
@@ -249,16 +249,16 @@ macro_rules! callable {
 }
 
 /// A tuple of parameters.
-pub(super) trait Parameters: Sized {
+pub(super) trait ParameterTypes: Sized {
     /// Takes the arguments apart.
-    fn read(from: &mut Call<'_>) -> Option<Self>;
+    fn read(from: &mut ReceivedCall<'_>) -> Option<Self>;
 
     /// Takes those of one item of a list: they follow each other, as the parts of a tuple do.
     fn item(from: &mut Decoder<'_>) -> Result<Self, Unread>;
 }
 
 /// The argument for the parameter at this place.
-fn argument<A: DeserializeOwned>(from: &mut Call<'_>, place: usize) -> Option<A> {
+fn argument<A: DeserializeOwned>(from: &mut ReceivedCall<'_>, place: usize) -> Option<A> {
     let mut argument = None;
     from.argument(place, std::any::type_name::<A>(), &mut |from| {
         argument = Some(A::deserialize(from)?);

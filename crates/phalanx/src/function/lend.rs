@@ -1,7 +1,7 @@
 //! Parameters that borrow what they are given: `fn norm(xs: &[f64]) -> f64`.
 
 use super::args::Travels;
-use super::call::Call;
+use super::call::ReceivedCall;
 use super::invoke::{IntoFunction, Invoke};
 use super::located::Captures;
 use super::{Function, Located, trampoline};

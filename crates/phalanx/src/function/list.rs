@@ -4,17 +4,17 @@ use super::codec::{Read, Taken, read_frame, unread, why_unread};
 use super::decoder::Decoder;
 use crate::Error;
 use crate::host::Frame;
-use crate::shared::beside::{Source, reading};
+use crate::shared::beside::{OutOfBandSource, reading};
 use phalanx_protocol::native::value;
 
 /// A list in bytes, of which some items have been read.
-pub(crate) struct List {
+pub(crate) struct EncodedList {
     frame: Frame,
     /// The place of the rest in its bytes, and the number of items left; `None` before the first.
     rest: Option<(usize, usize)>,
 }
 
-impl List {
+impl EncodedList {
     pub(crate) fn of(frame: Frame) -> Self {
         Self { frame, rest: None }
     }
@@ -66,7 +66,7 @@ fn taken(frame: &Frame) -> Result<Taken<'_>, String> {
     match frame.split_first() {
         Some((&value::POSTCARD, bytes)) => Ok(Taken {
             bytes,
-            beside: Source::Passing(&[]),
+            beside: OutOfBandSource::Passing(&[]),
         }),
         Some((&value::BESIDE, _)) => {
             Taken::of_value(frame).ok_or_else(|| "it is cut off".to_owned())

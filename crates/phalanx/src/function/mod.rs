@@ -28,23 +28,23 @@ mod trampoline;
 mod transfer;
 
 pub use args::{Argument, Arguments, Reference, Sendable, Travels};
-pub use invoke::{IntoFunction, Invoke, With};
+pub use invoke::{IntoFunction, Invoke, WithCaptures};
 pub use lend::{ByRef, Lend};
 
 pub use located::Located;
 
-pub(crate) use args::{Encoded, EncodedParts};
+pub(crate) use args::{EncodedArgs, EncodedParts};
 pub(crate) use blob::Frames;
 #[cfg(test)]
 pub(crate) use codec::decode_parts;
 pub(crate) use codec::{Kept, Parts, Read, Write, read_frame};
-pub(crate) use encoder::{Encoder, Unwritten};
-pub(crate) use list::{List, read_list};
-pub(crate) use trampoline::{Loaded, loaded};
+pub(crate) use encoder::{EncodeError, Encoder};
+pub(crate) use list::{EncodedList, read_list};
+pub(crate) use trampoline::{LoadedCell, loaded};
 pub(crate) use transfer::{fetcher, receiver};
 
 use crate::Error;
-use invoke::Parameters;
+use invoke::ParameterTypes;
 use located::Captures;
 use std::fmt;
 use std::marker::PhantomData;
@@ -76,7 +76,7 @@ impl<P, R> Function<P, R> {
         captures: Captures,
     ) -> Result<Self, Error>
     where
-        P: Parameters + Travels,
+        P: ParameterTypes + Travels,
         R: Travels,
     {
         let (single, many) = (trampoline::single::<I, P>, trampoline::many::<I, P>);

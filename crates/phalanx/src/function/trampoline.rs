@@ -1,8 +1,8 @@
 //! The C functions an engine calls, and where they are.
 
-use super::blob::Input;
-use super::call::{Call, Failed};
-use super::invoke::{Invoke, Parameters};
+use super::blob::ReceivedArguments;
+use super::call::{Failed, ReceivedCall};
+use super::invoke::{Invoke, ParameterTypes};
 use crate::Error;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::{Attachment, Give, Raised, Trampoline, value};
@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A cell that was loaded, and what the runtime shares with all of them.
 #[derive(Clone, Copy)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedCell {
     artifact: &'static str,
     /// A place for what all libraries of the process share; null until one of them fills it.
     pub shared: &'static AtomicPtr<c_void>,
@@ -27,9 +27,9 @@ pub(crate) struct Loaded {
 }
 
 /// The cells, by the addresses they are loaded at. Held for one look or one addition.
-static CELLS: Mutex<BTreeMap<usize, Loaded>> = Mutex::new(BTreeMap::new());
+static CELLS: Mutex<BTreeMap<usize, LoadedCell>> = Mutex::new(BTreeMap::new());
 
-fn cells() -> MutexGuard<'static, BTreeMap<usize, Loaded>> {
+fn cells() -> MutexGuard<'static, BTreeMap<usize, LoadedCell>> {
     CELLS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -41,7 +41,7 @@ pub extern "C" fn phalanx_cell_loaded(attachment: *const Attachment) {
     let loaded = unsafe {
         attachment.as_ref().and_then(|attachment| {
             let artifact = std::slice::from_raw_parts(attachment.artifact, attachment.artifact_len);
-            let loaded = Loaded {
+            let loaded = LoadedCell {
                 artifact: std::str::from_utf8_unchecked(artifact),
                 shared: attachment.shared.as_ref()?,
                 changes: attachment.changes.as_ref()?,
@@ -53,7 +53,7 @@ pub extern "C" fn phalanx_cell_loaded(attachment: *const Attachment) {
 }
 
 /// The data all cells share; `None` outside a runtime.
-pub(crate) fn loaded() -> Option<Loaded> {
+pub(crate) fn loaded() -> Option<LoadedCell> {
     cells().values().next().copied()
 }
 
@@ -132,13 +132,13 @@ pub(super) fn conjure<F: Copy>() -> F {
 }
 
 /// Calls `I` once, with the arguments given.
-pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: Parameters + 'static>(
+pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: ParameterTypes + 'static>(
     input: *const u8,
     len: usize,
     to: *mut c_void,
     give: Give,
 ) {
-    let act = |call: &mut Call<'_>| {
+    let act = |call: &mut ReceivedCall<'_>| {
         let function = I::prepare(call)?;
         let output = function.invoke(P::read(call)?);
         call.answer(type_name::<I::Output>(), &|to| output.serialize(to))
@@ -148,13 +148,13 @@ pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: Parameters + 'static>(
 }
 
 /// Calls `I` for every item given.
-pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: Parameters + 'static>(
+pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: ParameterTypes + 'static>(
     input: *const u8,
     len: usize,
     to: *mut c_void,
     give: Give,
 ) {
-    let act = |call: &mut Call<'_>| {
+    let act = |call: &mut ReceivedCall<'_>| {
         let function = I::prepare(call)?;
         let names = [type_name::<P>(), type_name::<I::Output>()];
         call.each(names, &|item| {
@@ -172,7 +172,7 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: Parameters + 'static>(
 }
 
 /// Calls a function with what has come; `None` if the call has failed.
-type Act<'a> = dyn Fn(&mut Call<'_>) -> Option<()> + 'a;
+type ReceivedCallHandler<'a> = dyn Fn(&mut ReceivedCall<'_>) -> Option<()> + 'a;
 
 /// Deserializes the arguments, calls the function, and serializes its value.
 ///
@@ -184,16 +184,16 @@ pub(super) unsafe fn serve(
     len: usize,
     to: *mut c_void,
     give: Give,
-    act: &Act<'_>,
+    act: &ReceivedCallHandler<'_>,
 ) {
     // SAFETY: the caller's.
     let input = unsafe { std::slice::from_raw_parts(input, len) };
     let output = caught(|| {
-        let input = Input::open(input).map_err(Failed::unread)?;
+        let input = ReceivedArguments::open(input).map_err(Failed::unread)?;
         let cut_off = || Failed::unread("the arguments are cut off".to_owned());
         let beside = input.beside().ok_or_else(cut_off)?;
         let (captures, arguments) = input.apart(&beside).ok_or_else(cut_off)?;
-        let mut call = Call::new(captures, arguments);
+        let mut call = ReceivedCall::new(captures, arguments);
         // A call that has failed knows why.
         let _ = act(&mut call);
         call.finish()

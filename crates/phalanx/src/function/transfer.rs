@@ -1,6 +1,6 @@
 //! The functions by which engines take and give values of their namespace, in bytes as they are.
 
-use super::call::Call;
+use super::call::ReceivedCall;
 use super::located::Located;
 use super::trampoline::serve;
 use crate::namespace;
@@ -10,7 +10,7 @@ use std::ffi::c_void;
 
 /// Puts a value that is pushed under its name.
 unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give: Give) {
-    let act = |call: &mut Call<'_>| {
+    let act = |call: &mut ReceivedCall<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
         namespace::put(&name, &type_name, call.keep(2)?);
         call.answer("()", &|_| Ok(()))
@@ -21,7 +21,7 @@ unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give
 
 /// Gives the value of a name that is pulled, as it came.
 unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: Give) {
-    let act = |call: &mut Call<'_>| {
+    let act = |call: &mut ReceivedCall<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
         match namespace::kept(&name, &type_name) {
             Ok(kept) => call.answer_kept(kept),

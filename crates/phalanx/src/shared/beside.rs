@@ -1,6 +1,6 @@
 //! Plain data on its way, beside the bytes of the value it is in.
 
-use super::memory::{ALIGN, Chunk};
+use super::memory::{ALIGN, StableBytes};
 use phalanx_protocol::segment::{LEAST, PAGE};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use std::sync::Arc;
 /// Plain data beside a value, each at its place: counted from where all of it begins.
 #[derive(Clone, Default)]
 pub(crate) struct Areas {
-    list: Vec<(u64, Chunk)>,
+    list: Vec<(u64, StableBytes)>,
     end: u64,
     on_pages: bool,
 }
 
 impl Areas {
     /// Adds data; its place.
-    pub fn add(&mut self, chunk: Chunk) -> u64 {
+    pub fn add(&mut self, chunk: StableBytes) -> u64 {
         let place = self.end;
         self.end = (place + chunk.len() as u64).next_multiple_of(ALIGN as u64);
         self.list.push((place, chunk));
@@ -24,7 +24,7 @@ impl Areas {
 
     /// Adds data that may have been written to a file before; its place. So that others can map it from
     /// there, it has pages of its own.
-    pub fn add_shared(&mut self, chunk: Chunk) -> u64 {
+    pub fn add_shared(&mut self, chunk: StableBytes) -> u64 {
         if chunk.len() < LEAST {
             return self.add(chunk);
         }
@@ -60,7 +60,7 @@ impl Areas {
     }
 
     /// Everything with its place, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &(u64, Chunk)> {
+    pub fn iter(&self) -> impl Iterator<Item = &(u64, StableBytes)> {
         self.list.iter()
     }
 
@@ -72,16 +72,16 @@ impl Areas {
 
 /// The place of plain data while a value is read.
 #[derive(Clone)]
-pub(crate) enum Source<'a> {
+pub(crate) enum OutOfBandSource<'a> {
     /// It is still where it was written from.
     Areas(Arc<Areas>),
     /// It came in memory that can be kept.
-    Chunk(Chunk),
+    Chunk(StableBytes),
     /// It came in bytes that are gone once the value has been read.
     Passing(&'a [u8]),
 }
 
-impl Source<'_> {
+impl OutOfBandSource<'_> {
     /// Returns true if there is none.
     pub fn is_empty(&self) -> bool {
         match self {
@@ -98,7 +98,7 @@ thread_local! {
     /// Says that meanwhile other values are written, for somebody else.
     static PAUSED: Cell<bool> = const { Cell::new(false) };
     /// The out-of-band data of the value that is being read.
-    static READ: RefCell<Option<Reading>> = const { RefCell::new(None) };
+    static READ: RefCell<Option<ErasedSource>> = const { RefCell::new(None) };
     /// The reason why the last value could not be read.
     static WHY_NOT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
@@ -113,10 +113,10 @@ pub(crate) fn why_not() -> Option<String> {
     WHY_NOT.take()
 }
 
-/// A [`Source`] that does not say how long it lives.
-enum Reading {
+/// A [`OutOfBandSource`] that does not say how long it lives.
+enum ErasedSource {
     Areas(Arc<Areas>),
-    Chunk(Chunk),
+    Chunk(StableBytes),
     Passing(*const u8, usize),
 }
 
@@ -164,7 +164,7 @@ impl Drop for Writing {
 
 /// Leaves data beside the value that is being written; its place. `None` where a value is written
 /// for somebody else.
-pub(super) fn put(chunk: &Chunk) -> Option<u64> {
+pub(super) fn put(chunk: &StableBytes) -> Option<u64> {
     if PAUSED.get() {
         return None;
     }
@@ -172,17 +172,17 @@ pub(super) fn put(chunk: &Chunk) -> Option<u64> {
 }
 
 /// Reads a value that has data beside it.
-pub(crate) fn reading<T>(source: Source<'_>, read: impl FnOnce() -> T) -> T {
-    struct Before(Option<Reading>);
+pub(crate) fn reading<T>(source: OutOfBandSource<'_>, read: impl FnOnce() -> T) -> T {
+    struct Before(Option<ErasedSource>);
     impl Drop for Before {
         fn drop(&mut self) {
             READ.set(self.0.take());
         }
     }
     let source = match source {
-        Source::Areas(areas) => Reading::Areas(areas),
-        Source::Chunk(chunk) => Reading::Chunk(chunk),
-        Source::Passing(bytes) => Reading::Passing(bytes.as_ptr(), bytes.len()),
+        OutOfBandSource::Areas(areas) => ErasedSource::Areas(areas),
+        OutOfBandSource::Chunk(chunk) => ErasedSource::Chunk(chunk),
+        OutOfBandSource::Passing(bytes) => ErasedSource::Passing(bytes.as_ptr(), bytes.len()),
     };
     WHY_NOT.set(None);
     // Put back when reading panics, too: the bytes may be gone by then.
@@ -191,20 +191,20 @@ pub(crate) fn reading<T>(source: Source<'_>, read: impl FnOnce() -> T) -> T {
 }
 
 /// The data of that length at a place beside the value that is being read.
-pub(super) fn take(place: u64, len: u64) -> Option<Chunk> {
+pub(super) fn take(place: u64, len: u64) -> Option<StableBytes> {
     let from = usize::try_from(place).ok()?;
     let to = from.checked_add(usize::try_from(len).ok()?)?;
     READ.with_borrow(|source| match source.as_ref()? {
-        Reading::Areas(areas) => {
+        ErasedSource::Areas(areas) => {
             let mut list = areas.list.iter();
             let (_, chunk) = list.find(|(at, chunk)| *at == place && chunk.len() as u64 == len)?;
             Some(chunk.clone())
         }
-        Reading::Chunk(chunk) => chunk.part(from..to),
-        Reading::Passing(start, len) => {
+        ErasedSource::Chunk(chunk) => chunk.part(from..to),
+        ErasedSource::Passing(start, len) => {
             // SAFETY: `reading` has not returned, and was given bytes that outlive it.
             let bytes = unsafe { std::slice::from_raw_parts(*start, *len) };
-            Some(Chunk::copy(bytes.get(from..to)?))
+            Some(StableBytes::copy(bytes.get(from..to)?))
         }
     })
 }

@@ -48,15 +48,15 @@ static KEPT: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes that neither move nor change while a clone of this lives.
 #[derive(Clone)]
-pub struct Chunk {
+pub struct StableBytes {
     start: *const u8,
     len: usize,
     keep: Arc<dyn Any + Send + Sync>,
-    written: Option<Arc<Written>>,
+    written: Option<Arc<WrittenData>>,
 }
 
 /// The place of some data in a file it was written to.
-struct Written {
+struct WrittenData {
     start: usize,
     len: usize,
     place: OnceLock<Place>,
@@ -75,15 +75,15 @@ impl Drop for Place {
 }
 
 // SAFETY: what is pointed to never changes, and is kept alive by something that is Send and Sync.
-unsafe impl Send for Chunk {}
+unsafe impl Send for StableBytes {}
 // SAFETY: as above.
-unsafe impl Sync for Chunk {}
+unsafe impl Sync for StableBytes {}
 
 /// Memory aligned for every type.
 #[repr(C, align(64))]
 struct Line([u8; ALIGN]);
 
-impl Chunk {
+impl StableBytes {
     /// Wraps memory owned by `keep`.
     ///
     /// # Safety
@@ -103,7 +103,7 @@ impl Chunk {
             return self;
         }
         self.written = (self.len >= LEAST).then(|| {
-            Arc::new(Written {
+            Arc::new(WrittenData {
                 start: self.start.addr(),
                 len: self.len,
                 place: OnceLock::new(),
@@ -232,7 +232,7 @@ fn opened(reference: &SegmentRef) -> io::Result<(File, u64)> {
     Ok((file, end))
 }
 
-impl Deref for Chunk {
+impl Deref for StableBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -298,29 +298,29 @@ impl Drop for Mapping {
 }
 
 /// A file without a name, in memory, that is being filled.
-pub(crate) struct Filling {
+pub(crate) struct SegmentWriter {
     file: File,
     end: u64,
     /// The data that may be sent again, with its offsets in this file.
-    to_remember: Vec<(Chunk, u64)>,
+    to_remember: Vec<(StableBytes, u64)>,
     /// Files that are linked to, which stay open as long as this one.
     linked: Vec<Arc<File>>,
 }
 
 /// The written file, kept until the receiver has opened it.
-pub(crate) struct Filled {
+pub(crate) struct WrittenSegment {
     file: Arc<File>,
     _linked: Vec<Arc<File>>,
 }
 
-impl Filled {
+impl WrittenSegment {
     /// The file, which is the caller's from now on to close.
     pub fn into_file(self) -> Option<File> {
         Arc::into_inner(self.file)
     }
 }
 
-impl Filling {
+impl SegmentWriter {
     /// An empty one; `None` where there is no such thing, or other processes could not open it.
     pub fn begin() -> Option<Self> {
         // SAFETY: the name ends with a zero.
@@ -357,7 +357,7 @@ impl Filling {
     ///
     /// # Errors
     /// When there is no memory for it.
-    pub fn write_once(&mut self, data: &Chunk, from: u64) -> io::Result<Option<Link>> {
+    pub fn write_once(&mut self, data: &StableBytes, from: u64) -> io::Result<Option<Link>> {
         let at = self.end;
         let on_page = at.is_multiple_of(PAGE as u64);
         let Some((file, offset)) = data.written().filter(|_| on_page) else {
@@ -404,7 +404,7 @@ impl Filling {
     ///
     /// # Errors
     /// When the system does not seal it.
-    pub fn seal(self) -> io::Result<Filled> {
+    pub fn seal(self) -> io::Result<WrittenSegment> {
         // SAFETY: the descriptor is open, and the command takes a number.
         if unsafe { fcntl(self.file.as_raw_fd(), F_ADD_SEALS, SEALED | F_SEAL_SEAL) } < 0 {
             return Err(io::Error::last_os_error());
@@ -421,7 +421,7 @@ impl Filling {
                 data.is_at(&file, offset);
             }
         }
-        Ok(Filled {
+        Ok(WrittenSegment {
             file,
             _linked: self.linked,
         })
@@ -447,18 +447,21 @@ mod tests {
 
     #[test]
     fn a_file_is_mapped_by_its_reference_and_needs_its_owner_no_more() {
-        let mut filling = Filling::begin().unwrap();
+        let mut filling = SegmentWriter::begin().unwrap();
         filling.write(b"first").unwrap();
         let from = filling.align();
         assert_eq!(from, ALIGN as u64);
         filling.write(b"second").unwrap();
         let reference = filling.reference(from).unwrap();
-        assert!(Chunk::open(&reference).is_err(), "it could still change");
+        assert!(
+            StableBytes::open(&reference).is_err(),
+            "it could still change"
+        );
         let file = filling.seal().unwrap();
-        let chunk = Chunk::open(&reference).unwrap();
+        let chunk = StableBytes::open(&reference).unwrap();
         drop(file);
         assert_eq!(&*chunk, b"second");
-        assert!(Chunk::open(&reference).is_err());
+        assert!(StableBytes::open(&reference).is_err());
         let part = chunk.part(1..3).unwrap();
         assert!(chunk.part(5..7).is_none());
         drop(chunk);
@@ -469,7 +472,7 @@ mod tests {
     fn copies_are_aligned() {
         for len in [0, 1, 64, 65] {
             let bytes = vec![7; len];
-            let copy = Chunk::copy(&bytes);
+            let copy = StableBytes::copy(&bytes);
             assert_eq!(&*copy, bytes);
             assert_eq!(copy.as_ptr().addr() % ALIGN, 0);
         }

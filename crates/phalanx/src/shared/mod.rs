@@ -12,7 +12,7 @@ mod plain;
 
 pub use plain::Plain;
 
-use memory::Chunk;
+use memory::StableBytes;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::any::type_name;
@@ -46,7 +46,7 @@ const BESIDE: usize = 1 << 12;
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 pub struct Shared<S: ?Sized> {
-    chunk: Chunk,
+    chunk: StableBytes,
     /// The number of items; their size may be zero.
     count: usize,
     slice: PhantomData<S>,
@@ -60,7 +60,7 @@ impl<T: Plain> Shared<[T]> {
         let count = items.len();
         // SAFETY: plain data is initialised bytes, which the list keeps in place while it lives, and
         // nobody can change it any more.
-        let chunk = unsafe { Chunk::new(start, len, items) }.sent_again();
+        let chunk = unsafe { StableBytes::new(start, len, items) }.sent_again();
         Self::of(chunk, count)
     }
 
@@ -86,17 +86,17 @@ impl<T: Plain> Shared<[T]> {
     }
 
     /// Checks that the bytes are that many items, suitably aligned.
-    fn checked(chunk: Chunk, count: usize) -> Option<Self> {
+    fn checked(chunk: StableBytes, count: usize) -> Option<Self> {
         let chunk = if chunk.as_ptr().addr().is_multiple_of(align_of::<T>()) {
             chunk
         } else {
-            Chunk::copy(&chunk)
+            StableBytes::copy(&chunk)
         };
         let is_right = count.checked_mul(size_of::<T>()) == Some(chunk.len());
         is_right.then(|| Self::of(chunk.sent_again(), count))
     }
 
-    fn of(chunk: Chunk, count: usize) -> Self {
+    fn of(chunk: StableBytes, count: usize) -> Self {
         Self {
             chunk,
             count,
@@ -175,7 +175,7 @@ impl<T: Plain> FromIterator<T> for Shared<[T]> {
 }
 
 /// The serialized form: the type and number of the items, and either their bytes or a reference.
-type Written<'a> = (&'a str, u64, u64, Option<u64>, Raw<'a>);
+type SerializedShared<'a> = (&'a str, u64, u64, Option<u64>, RawItems<'a>);
 
 impl<T: Plain> Serialize for Shared<[T]> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -187,7 +187,7 @@ impl<T: Plain> Serialize for Shared<[T]> {
             None => &*self.chunk,
         };
         let (size, count) = (size_of::<T>() as u64, self.count as u64);
-        let written: Written<'_> = (type_name::<T>(), size, count, place, Raw(bytes));
+        let written: SerializedShared<'_> = (type_name::<T>(), size, count, place, RawItems(bytes));
         written.serialize(serializer)
     }
 }
@@ -218,7 +218,7 @@ fn found(
     place: Option<u64>,
     bytes: Vec<u8>,
     wanted: (&str, u64),
-) -> Result<Chunk, String> {
+) -> Result<StableBytes, String> {
     use crate::namespace::plain;
     if (plain(name), size) != (plain(wanted.0), wanted.1) {
         return Err(format!(
@@ -229,7 +229,7 @@ fn found(
         ));
     }
     match place {
-        None => Ok(Chunk::copy(&bytes)),
+        None => Ok(StableBytes::copy(&bytes)),
         Some(place) => size
             .checked_mul(count)
             .and_then(|len| beside::take(place, len))
@@ -237,9 +237,9 @@ fn found(
     }
 }
 
-struct Raw<'a>(&'a [u8]);
+struct RawItems<'a>(&'a [u8]);
 
-impl Serialize for Raw<'_> {
+impl Serialize for RawItems<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.0)
     }

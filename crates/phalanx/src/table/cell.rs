@@ -1,6 +1,6 @@
 //! A value as the text of one cell of a table.
 
-use super::reader::{HasParts, Read, Reader};
+use super::reader::{HasParts, Read, ValueReader};
 use serde::Serialize;
 use serde::ser::Impossible;
 use std::io;
@@ -17,7 +17,7 @@ pub(super) fn cell(value: &(impl Serialize + ?Sized)) -> String {
 }
 
 fn json(value: &(impl Serialize + ?Sized)) -> String {
-    let mut begun = Begun(Vec::new());
+    let mut begun = PartialCell(Vec::new());
     let written = serde_json::to_writer(&mut begun, value);
     let mut text = String::from_utf8_lossy(&begun.0).into_owned();
     if written.is_err() {
@@ -29,9 +29,9 @@ fn json(value: &(impl Serialize + ?Sized)) -> String {
 }
 
 /// The beginning of what is written.
-struct Begun(Vec<u8>);
+struct PartialCell(Vec<u8>);
 
-impl io::Write for Begun {
+impl io::Write for PartialCell {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let room = MAX_JSON - self.0.len().min(MAX_JSON);
         if room == 0 {
@@ -58,7 +58,7 @@ pub(super) fn short(text: &str) -> String {
 /// Reads a value without parts.
 struct Cell;
 
-impl Reader for Cell {
+impl ValueReader for Cell {
     type Found = String;
     type List = Impossible<String, HasParts>;
     type Variant = Impossible<String, HasParts>;

@@ -8,9 +8,9 @@ use super::Table;
 /// The table in a value's text, if the value is of a type that has one.
 pub(crate) fn table(type_name: &str, text: &str) -> Option<Table> {
     match kind(type_name)? {
-        Kind::Array => array(text),
-        Kind::Matrix => matrix(text),
-        Kind::Frame => frame(text),
+        DebugKind::Array => array(text),
+        DebugKind::Matrix => matrix(text),
+        DebugKind::Frame => frame(text),
     }
 }
 
@@ -19,20 +19,20 @@ pub(crate) fn may_be_table(type_name: &str) -> bool {
     kind(type_name).is_some()
 }
 
-enum Kind {
+enum DebugKind {
     Array,
     Matrix,
     Frame,
 }
 
-fn kind(type_name: &str) -> Option<Kind> {
+fn kind(type_name: &str) -> Option<DebugKind> {
     let type_name = type_name.trim_start_matches('&').trim_start_matches("mut ");
     if type_name.starts_with("ndarray::ArrayBase<") {
-        Some(Kind::Array)
+        Some(DebugKind::Array)
     } else if type_name.starts_with("nalgebra::base::matrix::Matrix<") {
-        Some(Kind::Matrix)
+        Some(DebugKind::Matrix)
     } else if type_name.starts_with("polars") {
-        Some(Kind::Frame)
+        Some(DebugKind::Frame)
     } else {
         None
     }
@@ -43,18 +43,18 @@ fn array(text: &str) -> Option<Table> {
     let (values, about) = text.split_once(", shape=")?;
     let shape = about.split_inclusive(']').next()?;
     let rows: Vec<Vec<String>> = match items(values)? {
-        Items::Rows(rows) => rows
+        DebugItems::Rows(rows) => rows
             .into_iter()
             .map(|row| match row {
                 // A row that is left out.
                 "..." => Some(vec!["…".to_owned()]),
                 row => match items(row)? {
-                    Items::Cells(cells) => Some(cells),
-                    Items::Rows(_) => None,
+                    DebugItems::Cells(cells) => Some(cells),
+                    DebugItems::Rows(_) => None,
                 },
             })
             .collect::<Option<_>>()?,
-        Items::Cells(cells) => vec![cells],
+        DebugItems::Cells(cells) => vec![cells],
     };
     Some(Table {
         caption: format!("shape {shape}"),
@@ -69,12 +69,12 @@ fn array(text: &str) -> Option<Table> {
 fn matrix(text: &str) -> Option<Table> {
     let columns: Vec<Vec<String>> = match text.strip_prefix("VecStorage { data: ") {
         None => {
-            let Items::Rows(columns) = items(text)? else {
+            let DebugItems::Rows(columns) = items(text)? else {
                 return None;
             };
             let cells = |column| match items(column)? {
-                Items::Cells(cells) => Some(cells),
-                Items::Rows(_) => None,
+                DebugItems::Cells(cells) => Some(cells),
+                DebugItems::Rows(_) => None,
             };
             columns.into_iter().map(cells).collect::<Option<_>>()?
         }
@@ -83,7 +83,7 @@ fn matrix(text: &str) -> Option<Table> {
             let rows = about.split(", ncols: ").next()?;
             let digits: String = rows.chars().filter(char::is_ascii_digit).collect();
             let rows: usize = digits.parse().ok().filter(|rows| *rows > 0)?;
-            let Items::Cells(cells) = items(data)? else {
+            let DebugItems::Cells(cells) = items(data)? else {
                 return None;
             };
             cells.chunks(rows).map(<[String]>::to_vec).collect()
@@ -101,13 +101,13 @@ fn matrix(text: &str) -> Option<Table> {
     })
 }
 
-enum Items<'a> {
+enum DebugItems<'a> {
     Rows(Vec<&'a str>),
     Cells(Vec<String>),
 }
 
 /// The items between two brackets; `None` if they are more than numbers and the like.
-fn items(list: &str) -> Option<Items<'_>> {
+fn items(list: &str) -> Option<DebugItems<'_>> {
     let body = list.trim().strip_prefix('[')?.strip_suffix(']')?;
     if body.contains(['"', '\'', '{']) {
         return None;
@@ -128,13 +128,13 @@ fn items(list: &str) -> Option<Items<'_>> {
     items.push(body[start..].trim());
     items.retain(|item| !item.is_empty());
     if body.contains('[') {
-        return Some(Items::Rows(items));
+        return Some(DebugItems::Rows(items));
     }
     let cell = |item: &str| match item {
         "..." => "…".to_owned(),
         item => item.to_owned(),
     };
-    Some(Items::Cells(items.into_iter().map(cell).collect()))
+    Some(DebugItems::Cells(items.into_iter().map(cell).collect()))
 }
 
 /// A table of box-drawing characters, its header above a double line.

@@ -9,7 +9,7 @@ use serde::ser::{
 use std::fmt;
 
 /// Reads a value of any kind.
-pub(super) trait Reader: Sized {
+pub(super) trait ValueReader: Sized {
     /// The form in which it is read.
     type Found;
     /// Reads the elements of a list or a tuple.
@@ -83,7 +83,7 @@ macro_rules! formatted {
     };
 }
 
-impl<R: Reader> Serializer for Read<R> {
+impl<R: ValueReader> Serializer for Read<R> {
     type Ok = R::Found;
     type Error = HasParts;
     type SerializeSeq = R::List;

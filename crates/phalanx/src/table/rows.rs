@@ -4,7 +4,7 @@
 
 use super::Table;
 use super::cell::cell;
-use super::reader::{HasParts, Read, Reader};
+use super::reader::{HasParts, Read, ValueReader};
 use phalanx_protocol::look::table::{EDGE_ROWS, MAX_ROWS};
 use serde::Serialize;
 use serde::ser::{
@@ -45,7 +45,7 @@ struct Rows {
 }
 
 /// The rows read so far.
-struct List {
+struct RowList {
     total: Option<usize>,
     /// The number of rows that have passed.
     at: usize,
@@ -54,7 +54,7 @@ struct List {
     rows: Vec<Vec<String>>,
 }
 
-impl List {
+impl RowList {
     fn new(total: Option<usize>) -> Self {
         Self {
             total,
@@ -151,10 +151,10 @@ macro_rules! parts {
     };
 }
 
-parts!(List, Found, found: SerializeSeq serialize_element, SerializeTuple serialize_element,
+parts!(RowList, Found, found: SerializeSeq serialize_element, SerializeTuple serialize_element,
     SerializeTupleStruct serialize_field);
 
-impl SerializeMap for List {
+impl SerializeMap for RowList {
     type Ok = Found;
     type Error = HasParts;
 
@@ -228,12 +228,12 @@ impl SerializeMap for Cells {
     }
 }
 
-impl Reader for Rows {
+impl ValueReader for Rows {
     type Found = Found;
-    type List = List;
+    type List = RowList;
     type Variant = Impossible<Found, HasParts>;
-    type Map = List;
-    type Record = Single;
+    type Map = RowList;
+    type Record = SingleRow;
 
     fn single(self, _: String) -> Result<Found, HasParts> {
         Err(HasParts)
@@ -243,24 +243,24 @@ impl Reader for Rows {
         Err(HasParts)
     }
 
-    fn list(self, length: Option<usize>) -> Result<List, HasParts> {
-        Ok(List::new(self.total.or(length)))
+    fn list(self, length: Option<usize>) -> Result<RowList, HasParts> {
+        Ok(RowList::new(self.total.or(length)))
     }
 
     fn variant(self) -> Result<Self::Variant, HasParts> {
         Err(HasParts)
     }
 
-    fn map(self, length: Option<usize>) -> Result<List, HasParts> {
-        Ok(List::new(self.total.or(length)))
+    fn map(self, length: Option<usize>) -> Result<RowList, HasParts> {
+        Ok(RowList::new(self.total.or(length)))
     }
 
-    fn record(self) -> Result<Single, HasParts> {
-        Ok(Single::default())
+    fn record(self) -> Result<SingleRow, HasParts> {
+        Ok(SingleRow::default())
     }
 }
 
-impl Reader for OneRow {
+impl ValueReader for OneRow {
     type Found = Row;
     type List = Cells;
     type Variant = Cells;
@@ -298,9 +298,9 @@ impl Reader for OneRow {
 
 /// A struct that is no list: a table of one row.
 #[derive(Default)]
-struct Single(Cells);
+struct SingleRow(Cells);
 
-impl Single {
+impl SingleRow {
     fn field<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
@@ -310,14 +310,14 @@ impl Single {
     }
 
     fn found(self) -> Found {
-        let mut list = List::new(Some(1));
+        let mut list = RowList::new(Some(1));
         list.push(self.0.row);
         list.at = 1;
         list.found()
     }
 }
 
-parts!(Single, Found, found: SerializeStruct serialize_field(&'static str),
+parts!(SingleRow, Found, found: SerializeStruct serialize_field(&'static str),
     SerializeStructVariant serialize_field(&'static str));
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::map::Plan;
 use super::submit::{Args, Submit};
 use super::{Imap, IntoTargets, Item, Map};
 use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape, Successes};
-use crate::function::{Arguments, Encoded, IntoFunction, Located, Travels};
+use crate::function::{Arguments, EncodedArgs, IntoFunction, Located, Travels};
 use crate::opaque::opaque;
 use crate::{AsyncMapResult, Client, Error};
 use phalanx_protocol::apply::{ApplyPlacement, Dependency, Heeds};
@@ -97,13 +97,13 @@ pub struct LoadBalancedView {
 
 opaque! {
     /// The scheduler's conditions, and the name of the tasks.
-    struct Options of Chosen
+    struct Options of ViewOptions
 }
 opaque!(@clone Options);
 
 /// The content of [`Options`].
 #[derive(Clone, Default)]
-struct Chosen {
+struct ViewOptions {
     heeds: Heeds,
     label: Option<String>,
 }
@@ -111,7 +111,7 @@ struct Chosen {
 impl LoadBalancedView {
     #[inline(never)]
     pub(crate) fn new() -> Self {
-        let options = Options::hold(Chosen::default());
+        let options = Options::hold(ViewOptions::default());
         Self { options }
     }
 
@@ -121,57 +121,57 @@ impl LoadBalancedView {
     /// When one of them is not there.
     pub fn targets(self, targets: impl IntoTargets) -> Result<Self, Error> {
         let targets = targets.resolve(&Client::connect()?.ids())?;
-        Ok(self.with(Choice::Targets(targets)))
+        Ok(self.with(ViewOption::Targets(targets)))
     }
 
     /// Runs tasks only after these have ended.
     #[must_use]
     pub fn after(self, tasks: impl IntoTasks) -> Self {
-        self.with(Choice::After(tasks.into_dependency()))
+        self.with(ViewOption::After(tasks.into_dependency()))
     }
 
     /// Runs tasks only on an engine on which these ran.
     #[must_use]
     pub fn follow(self, tasks: impl IntoTasks) -> Self {
-        self.with(Choice::Follow(tasks.into_dependency()))
+        self.with(ViewOption::Follow(tasks.into_dependency()))
     }
 
     /// Fails a task with `TaskTimeout` if it waits longer for its dependencies.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.with(Choice::Timeout(timeout))
+        self.with(ViewOption::Timeout(timeout))
     }
 
     /// Retries a task that fails, on another engine, up to this many times.
     #[must_use]
     pub fn retries(self, retries: u32) -> Self {
-        self.with(Choice::Retries(retries))
+        self.with(ViewOption::Retries(retries))
     }
 
     /// Lets tasks that have not begun when this notebook ends run nevertheless; without it they are dropped a
     /// minute later. Their results are kept with the cluster, for [`Client::get_result`].
     #[must_use]
     pub fn detached(self) -> Self {
-        self.with(Choice::Detached)
+        self.with(ViewOption::Detached)
     }
 
     /// Names the tasks in the hub's records.
     #[must_use]
     pub fn label(self, label: impl Into<String>) -> Self {
-        self.with(Choice::Label(label.into()))
+        self.with(ViewOption::Label(label.into()))
     }
 
     #[inline(never)]
-    fn with(mut self, choice: Choice) -> Self {
-        let Chosen { heeds, label } = &mut *self.options;
+    fn with(mut self, choice: ViewOption) -> Self {
+        let ViewOptions { heeds, label } = &mut *self.options;
         match choice {
-            Choice::Targets(targets) => heeds.targets = targets,
-            Choice::After(tasks) => heeds.after = tasks,
-            Choice::Follow(tasks) => heeds.follow = tasks,
-            Choice::Timeout(timeout) => heeds.timeout = timeout.as_secs_f64(),
-            Choice::Retries(retries) => heeds.retries = retries,
-            Choice::Detached => heeds.detached = true,
-            Choice::Label(name) => *label = Some(name),
+            ViewOption::Targets(targets) => heeds.targets = targets,
+            ViewOption::After(tasks) => heeds.after = tasks,
+            ViewOption::Follow(tasks) => heeds.follow = tasks,
+            ViewOption::Timeout(timeout) => heeds.timeout = timeout.as_secs_f64(),
+            ViewOption::Retries(retries) => heeds.retries = retries,
+            ViewOption::Detached => heeds.detached = true,
+            ViewOption::Label(name) => *label = Some(name),
         }
         self
     }
@@ -200,7 +200,7 @@ impl LoadBalancedView {
         F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
-        let mut args = Encoded::new();
+        let mut args = EncodedArgs::new();
         arguments.encode_all(&mut args);
         AsyncResult::submitted(self.submit(function.into_single(), args))
     }
@@ -210,14 +210,18 @@ impl LoadBalancedView {
     pub(super) fn submit(
         &self,
         function: Result<Located, Error>,
-        args: Encoded,
+        args: EncodedArgs,
     ) -> Result<AsyncResultHandle, Error> {
         let args = Args::shared(args)?;
         self.submission(function?, args).submit()
     }
 
     #[inline(never)]
-    fn call(&self, function: Result<Located, Error>, args: Encoded) -> Result<Successes, Error> {
+    fn call(
+        &self,
+        function: Result<Located, Error>,
+        args: EncodedArgs,
+    ) -> Result<Successes, Error> {
         let args = Args::shared(args)?;
         self.submission(function?, args).call()
     }
@@ -237,7 +241,7 @@ impl LoadBalancedView {
 
     #[inline(never)]
     fn plan(&self) -> Plan {
-        let Chosen { heeds, label } = (*self.options).clone();
+        let ViewOptions { heeds, label } = (*self.options).clone();
         Plan::balanced(heeds, label)
     }
 
@@ -267,7 +271,7 @@ impl LoadBalancedView {
         F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
-        let mut args = Encoded::new();
+        let mut args = EncodedArgs::new();
         arguments.encode_all(&mut args);
         One::all(self.call(function.into_single(), args))
     }
@@ -356,7 +360,7 @@ impl fmt::Debug for LoadBalancedView {
 }
 
 /// One option of a view.
-enum Choice {
+enum ViewOption {
     Targets(Vec<EngineId>),
     After(Dependency),
     Follow(Dependency),

@@ -3,7 +3,7 @@
 use super::group::Group;
 use super::{Map, ParallelFunction, RemoteFunction};
 use crate::async_result::{AsyncResult, Many, Shape};
-use crate::function::{Arguments, Encoded, IntoFunction, Travels};
+use crate::function::{Arguments, EncodedArgs, IntoFunction, Travels};
 use crate::{Client, Error};
 use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::host::ExecuteReply;
@@ -84,7 +84,7 @@ impl<S: Shape> DirectView<S> {
         F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
-        let mut args = Encoded::new();
+        let mut args = EncodedArgs::new();
         arguments.encode_all(&mut args);
         let handle = self.group.submit(function.into_single(), args);
         AsyncResult::submitted(handle)
@@ -111,7 +111,7 @@ impl<S: Shape> DirectView<S> {
         F: IntoFunction<P, M>,
         A: Arguments<P>,
     {
-        let mut args = Encoded::new();
+        let mut args = EncodedArgs::new();
         arguments.encode_all(&mut args);
         S::all(self.group.call(function.into_single(), args))
     }

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::async_result::{AsyncResultHandle, Successes};
 use crate::client::{self, Client};
 use crate::function::{
-    Encoded, EncodedParts, Encoder, Located, Parts, Unwritten, Write, fetcher, receiver,
+    EncodeError, EncodedArgs, EncodedParts, Encoder, Located, Parts, Write, fetcher, receiver,
 };
 use crate::opaque::opaque;
 use phalanx_protocol::apply::{ApplyPlacement, ClientRequest, Pushed};
@@ -33,7 +33,7 @@ pub(super) struct Engines {
 }
 
 /// Writes a range of items.
-pub(super) type WriteRange<'a> = dyn Fn(Range<usize>, &mut Encoder) -> Result<(), Unwritten> + 'a;
+pub(super) type WriteRange<'a> = dyn Fn(Range<usize>, &mut Encoder) -> Result<(), EncodeError> + 'a;
 
 impl Group {
     #[inline(never)]
@@ -87,7 +87,7 @@ impl Group {
     pub(super) fn submit(
         &self,
         function: Result<Located, Error>,
-        args: Encoded,
+        args: EncodedArgs,
     ) -> Result<AsyncResultHandle, Error> {
         let args = Args::shared(args)?;
         self.submission(function?, args)?.submit()
@@ -98,7 +98,7 @@ impl Group {
     pub(super) fn call(
         &self,
         function: Result<Located, Error>,
-        args: Encoded,
+        args: EncodedArgs,
     ) -> Result<Successes, Error> {
         let args = Args::shared(args)?;
         self.submission(function?, args)?.call()

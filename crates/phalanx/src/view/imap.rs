@@ -2,7 +2,7 @@
 
 use super::{Item, LoadBalancedView};
 use crate::async_result::{AsyncResultHandle, One, Shape};
-use crate::function::{Encoded, Located, Travels};
+use crate::function::{EncodedArgs, Located, Travels};
 use crate::opaque::opaque;
 use crate::{Client, Error};
 use std::any::type_name;
@@ -95,7 +95,7 @@ where
                 break;
             };
             let item: A = item.item();
-            let mut args = Encoded::new();
+            let mut args = EncodedArgs::new();
             args.write(type_name::<A>(), &|to| item.serialize(to));
             if let Err(error) = self.window.send(args) {
                 return Some(Err(error));
@@ -143,7 +143,7 @@ impl Window {
     }
 
     #[inline(never)]
-    fn send(&mut self, args: Encoded) -> Result<(), Error> {
+    fn send(&mut self, args: EncodedArgs) -> Result<(), Error> {
         let result = self.view.submit(Ok(self.function.clone()), args);
         self.cancelled |= result.is_err();
         self.under_way.push_back(result?);

@@ -79,18 +79,18 @@ pub struct Map<A, M, F, I> {
 
 opaque! {
     /// The way a map is sent.
-    pub(super) struct Plan of Planned
+    pub(super) struct Plan of PlannedMap
 }
 
 /// The content of [`Plan`].
-pub(super) struct Planned {
-    place: Place,
+pub(super) struct PlannedMap {
+    place: MapPlacement,
     label: Option<String>,
     chunksize: usize,
     ordered: bool,
 }
 
-enum Place {
+enum MapPlacement {
     Direct(Group),
     Balanced(Heeds),
 }
@@ -148,7 +148,7 @@ where
     }
 
     /// Sends it by one of the ways there are.
-    fn send<T>(self, send: Send<T>) -> T
+    fn send<T>(self, send: MapSender<T>) -> T
     where
         I::Item: Item<A>,
     {
@@ -191,20 +191,20 @@ where
 }
 
 /// A way of sending a map: with how many items of which type, how they are written, and the function.
-type Send<T> = fn(Plan, usize, &str, &WriteRange<'_>, Result<Located, Error>) -> T;
+type MapSender<T> = fn(Plan, usize, &str, &WriteRange<'_>, Result<Located, Error>) -> T;
 
 impl Plan {
     #[inline(never)]
     fn direct(group: &Group) -> Self {
-        Self::of(Place::Direct(group.clone()), group.label())
+        Self::of(MapPlacement::Direct(group.clone()), group.label())
     }
 
     pub(super) fn balanced(heeds: Heeds, label: Option<String>) -> Self {
-        Self::of(Place::Balanced(heeds), label)
+        Self::of(MapPlacement::Balanced(heeds), label)
     }
 
-    fn of(place: Place, label: Option<String>) -> Self {
-        Self::hold(Planned {
+    fn of(place: MapPlacement, label: Option<String>) -> Self {
+        Self::hold(PlannedMap {
             place,
             label,
             chunksize: 1,
@@ -245,11 +245,11 @@ impl Plan {
         }
         let plan = self.release();
         let (placement, parts) = match plan.place {
-            Place::Direct(group) => {
+            MapPlacement::Direct(group) => {
                 let (engines, parts) = group.parts(count)?;
                 (ApplyPlacement::Engines(engines), parts)
             }
-            Place::Balanced(heeds) => {
+            MapPlacement::Balanced(heeds) => {
                 let size = plan.chunksize;
                 let parts: Vec<_> = (0..count)
                     .step_by(size)

@@ -28,5 +28,5 @@ pub use direct::DirectView;
 pub use imap::Imap;
 pub use map::{Item, Map};
 pub use scatter::{IntoSpread, Scatter, Spread};
-pub use targets::{IntoTargets, StepBy, Stepped};
+pub use targets::{IntoTargets, StepBy, SteppedRange};
 pub use wrappers::{ParallelFunction, RemoteFunction};

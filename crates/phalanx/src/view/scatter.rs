@@ -6,7 +6,7 @@ use super::map::partition;
 use super::submit::Args;
 use crate::Error;
 use crate::async_result::{AsyncResult, AsyncResultHandle, Many, Shape};
-use crate::function::{Encoder, Parts, Sendable, Unwritten};
+use crate::function::{EncodeError, Encoder, Parts, Sendable};
 use crate::opaque::opaque;
 use crate::shared::{Plain, Shared};
 use serde::Serialize;
@@ -47,21 +47,21 @@ pub trait Spread {
     const BY_ITEMS: bool;
 
     /// Writes the items of a part, or the part.
-    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), Unwritten>;
+    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), EncodeError>;
 }
 
 /// Items that engines get in a `Vec`.
 #[doc(hidden)]
-pub struct List<T>(Vec<T>);
+pub struct SpreadList<T>(Vec<T>);
 
 impl<I: IntoIterator> IntoSpread for I
 where
     I::Item: Sendable,
 {
-    type Spread = List<I::Item>;
+    type Spread = SpreadList<I::Item>;
 
-    fn into_spread(self) -> List<I::Item> {
-        List(self.into_iter().collect())
+    fn into_spread(self) -> SpreadList<I::Item> {
+        SpreadList(self.into_iter().collect())
     }
 }
 
@@ -81,7 +81,7 @@ impl<T: Plain> IntoSpread for &Shared<[T]> {
     }
 }
 
-impl<T: Sendable> Spread for List<T> {
+impl<T: Sendable> Spread for SpreadList<T> {
     fn count(&self) -> usize {
         self.0.len()
     }
@@ -89,7 +89,7 @@ impl<T: Sendable> Spread for List<T> {
     const TYPE_NAME: fn() -> &'static str = type_name::<T>;
     const BY_ITEMS: bool = true;
 
-    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), Unwritten> {
+    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), EncodeError> {
         for item in &self.0[part] {
             item.serialize(&mut *to)?;
         }
@@ -105,7 +105,7 @@ impl<T: Plain> Spread for Shared<[T]> {
     const TYPE_NAME: fn() -> &'static str = type_name::<Self>;
     const BY_ITEMS: bool = false;
 
-    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), Unwritten> {
+    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), EncodeError> {
         self.slice(part).serialize(to)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::async_result::{AsyncResultHandle, Outcomes, Successes};
-use crate::function::{Encoded, EncodedParts, Frames, Located, Parts};
+use crate::function::{EncodedArgs, EncodedParts, Frames, Located, Parts};
 use crate::host::{self, Frame};
 use phalanx_protocol::apply::{Apply, ApplyPlacement, Pushed};
 use phalanx_protocol::host::{HostReply, HostRequest};
@@ -28,7 +28,7 @@ pub(super) enum Args {
 
 impl Args {
     /// Arguments that all tasks are given, if they could be serialised.
-    pub fn shared(args: Encoded) -> Result<Self, Error> {
+    pub fn shared(args: EncodedArgs) -> Result<Self, Error> {
         args.finish().map(Self::Shared)
     }
 }

@@ -109,7 +109,7 @@ slices!(
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Stepped(usize);
+pub struct SteppedRange(usize);
 
 /// `step_by` for `..`.
 ///
@@ -121,16 +121,16 @@ pub struct Stepped(usize);
 /// ```
 pub trait StepBy {
     /// Every `step`-th engine, the first among them.
-    fn step_by(self, step: usize) -> Stepped;
+    fn step_by(self, step: usize) -> SteppedRange;
 }
 
 impl StepBy for RangeFull {
-    fn step_by(self, step: usize) -> Stepped {
-        Stepped(step.max(1))
+    fn step_by(self, step: usize) -> SteppedRange {
+        SteppedRange(step.max(1))
     }
 }
 
-impl IntoTargets for Stepped {
+impl IntoTargets for SteppedRange {
     type Shape = Many;
 
     fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {

@@ -4,7 +4,7 @@ use super::DirectView;
 use super::group::Group;
 use crate::Error;
 use crate::async_result::{AsyncResult, Chunks, Many, Shape};
-use crate::function::{Arguments, Encoded, Function, Travels};
+use crate::function::{Arguments, EncodedArgs, Function, Travels};
 use std::any::type_name;
 use std::fmt;
 use std::ops::Range;
@@ -33,7 +33,7 @@ impl<P, R: Travels, S: Shape> RemoteFunction<P, R, S> {
     /// # Errors
     /// When it cannot be submitted, or failed on an engine.
     pub fn call(&self, arguments: impl Arguments<P>) -> Result<S::All<R>, Error> {
-        let mut args = Encoded::new();
+        let mut args = EncodedArgs::new();
         arguments.encode_all(&mut args);
         S::all(
             self.view
@@ -47,7 +47,7 @@ impl<P, R: Travels, S: Shape> RemoteFunction<P, R, S> {
     /// # Errors
     /// When it cannot be submitted.
     pub fn call_async(&self, arguments: impl Arguments<P>) -> Result<AsyncResult<R, S>, Error> {
-        let mut args = Encoded::new();
+        let mut args = EncodedArgs::new();
         arguments.encode_all(&mut args);
         let function = Ok(self.function.located().clone());
         AsyncResult::submitted(self.view.group.submit(function, args))

@@ -1,6 +1,6 @@
 //! Construction of widgets: a kind, and its initial state.
 
-use super::model::{Model, Opening};
+use super::model::{Model, NewModel};
 use serde_json::{Map, Value, json};
 use std::marker::PhantomData;
 
@@ -67,13 +67,13 @@ pub trait Widget: Clone + Send + Sync + 'static {
 #[must_use = "a widget is made by `build()`"]
 #[derive(Clone, Debug)]
 pub struct Builder<W> {
-    pub(super) parts: Parts,
+    pub(super) parts: WidgetStates,
     kind: PhantomData<fn() -> W>,
 }
 
 /// The states of a widget and of what belongs to it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Parts {
+pub(super) struct WidgetStates {
     pub(super) state: Map<String, Value>,
     layout: Map<String, Value>,
     style: Map<String, Value>,
@@ -85,9 +85,9 @@ impl<W: Widget> Builder<W> {
     /// A builder that begins with this state.
     pub(super) fn of(state: Value) -> Self {
         Self {
-            parts: Parts {
+            parts: WidgetStates {
                 state: super::model::object(state),
-                ..Parts::default()
+                ..WidgetStates::default()
             },
             kind: PhantomData,
         }
@@ -143,7 +143,7 @@ impl<W: Widget> Builder<W> {
     }
 }
 
-impl Parts {
+impl WidgetStates {
     pub(super) fn set(&mut self, key: &str, value: Value) {
         self.state.insert(key.to_owned(), value);
     }
@@ -157,17 +157,17 @@ impl Parts {
         let mut openings = Vec::new();
         let mut state = names(kind.module, kind.version, kind.name, kind.view);
         let layout = with(names(BASE, "2.0.0", "Layout", "Layout"), self.layout);
-        let layout = Opening::new(layout);
+        let layout = NewModel::new(layout);
         state.insert("layout".to_owned(), json!(layout.reference()));
         openings.push(layout);
         if !kind.style.is_empty() {
             let mut style = names(CONTROLS, "2.0.0", kind.style, "Style");
             style.insert("_view_module".to_owned(), json!(BASE));
-            let style = Opening::new(with(style, self.style));
+            let style = NewModel::new(with(style, self.style));
             state.insert("style".to_owned(), json!(style.reference()));
             openings.push(style);
         }
-        let mut widget = Opening::new(with(state, self.state));
+        let mut widget = NewModel::new(with(state, self.state));
         widget.bytes = self.bytes;
         openings.push(widget);
         Model::open(openings)

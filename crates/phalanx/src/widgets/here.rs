@@ -13,21 +13,21 @@ use std::collections::BTreeMap;
 
 /// The widgets of this process.
 #[derive(Default)]
-pub(crate) struct Here {
+pub(crate) struct EngineWidgets {
     states: BTreeMap<CommId, Map<String, Value>>,
-    shown: Vec<Shown>,
+    shown: Vec<DisplayedWidget>,
 }
 
 /// A widget on display.
 #[derive(Clone)]
-struct Shown {
+struct DisplayedWidget {
     widget: CommId,
     display: String,
     /// The representation shown last.
     bundle: MimeBundle,
 }
 
-impl Here {
+impl EngineWidgets {
     /// Does what the kernel does for widgets of the notebook's own cells, as far as can be.
     fn answer(&mut self, request: CommRequest) -> HostReply {
         match request {
@@ -82,7 +82,7 @@ pub(super) fn answer(request: CommRequest) -> Option<HostReply> {
 
 /// Shows a widget, from now on as it changes.
 pub(super) fn display(widget: &Model) {
-    let shown = Shown {
+    let shown = DisplayedWidget {
         widget: widget.id().clone(),
         display: fresh_id(),
         bundle: widget.bundle(),
@@ -114,7 +114,7 @@ fn refresh() {
     }
 }
 
-fn send(shown: &Shown, update: bool) {
+fn send(shown: &DisplayedWidget, update: bool) {
     let output = Output::Display(Display {
         data: shown.bundle.clone(),
         display_id: Some(shown.display.clone()),
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_state_of_a_widget_is_what_was_set_last() {
-        let mut here = Here::default();
+        let mut here = EngineWidgets::default();
         here.answer(CommRequest::Open {
             target: "jupyter.widget".to_owned(),
             comms: vec![message("a", json!({"state": {"value": 1, "max": 9}}))],
@@ -151,10 +151,11 @@ mod tests {
         let update = json!({"method": "update", "state": {"value": 2}});
         here.answer(CommRequest::Send(message("a", update.clone())));
         here.answer(CommRequest::Send(message("unknown", update)));
-        let state = |here: &mut Here| match here.answer(CommRequest::State(CommId::new("a"))) {
-            HostReply::CommState(state) => state,
-            other => panic!("{other:?}"),
-        };
+        let state =
+            |here: &mut EngineWidgets| match here.answer(CommRequest::State(CommId::new("a"))) {
+                HostReply::CommState(state) => state,
+                other => panic!("{other:?}"),
+            };
         let expected = object(json!({"value": 2, "max": 9}));
         assert_eq!(state(&mut here), Some(expected));
         here.answer(CommRequest::Close(vec![CommId::new("a")]));

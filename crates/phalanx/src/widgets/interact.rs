@@ -33,15 +33,15 @@ where
 }
 
 /// The controls of several parameters.
-type Parts<A> = (Vec<AnyWidget>, Reader<A>, Vec<Observer>);
+type Controlled<A> = (Vec<AnyWidget>, ControlReader<A>, Vec<Observer>);
 
 /// Reads the values of all controls.
-type Reader<A> = Box<dyn Fn() -> A + Send>;
+type ControlReader<A> = Box<dyn Fn() -> A + Send>;
 
 /// Has a control call back when a user moves it.
 type Observer = Box<dyn Fn(Box<dyn FnMut() + Send>)>;
 
-fn shown<A>((mut widgets, read, observers): Parts<A>, mut closure: impl Interactive<A>)
+fn shown<A>((mut widgets, read, observers): Controlled<A>, mut closure: impl Interactive<A>)
 where
     A: 'static,
 {
@@ -87,7 +87,7 @@ pub trait Interactive<A>: Send + 'static {
 #[doc(hidden)]
 pub trait Parameters: Sized + 'static {
     #[doc(hidden)]
-    fn controls() -> Parts<Self>;
+    fn controls() -> Controlled<Self>;
 }
 
 /// A type that has a control by itself.
@@ -141,7 +141,7 @@ pub trait Controls {
     /// The types of their values.
     type Values;
     #[doc(hidden)]
-    fn into_parts(self) -> Parts<Self::Values>;
+    fn into_parts(self) -> Controlled<Self::Values>;
 }
 
 /// Implements a control that is a widget with `value` and `observe`.

@@ -2,7 +2,7 @@
 
 use super::AnyWidget;
 use super::build::CONTROLS;
-use super::model::{Model, Opening, object};
+use super::model::{Model, NewModel, object};
 use serde_json::json;
 
 /// Keeps two values equal, in both directions: at once, in every frontend, also while a cell runs.
@@ -54,7 +54,7 @@ impl Link {
     ) -> Self {
         let (source, target): ((AnyWidget, _), (AnyWidget, _)) =
             ((source.0.into(), source.1), (target.0.into(), target.1));
-        Self(Model::open(vec![Opening::new(object(json!({
+        Self(Model::open(vec![NewModel::new(object(json!({
             "_model_module": CONTROLS,
             "_model_module_version": "2.0.0",
             "_model_name": format!("{name}Model"),

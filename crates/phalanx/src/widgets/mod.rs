@@ -50,7 +50,7 @@ mod pickers;
 mod text;
 mod upload;
 
-pub(crate) use here::Here;
+pub(crate) use here::EngineWidgets;
 
 pub use boxes::{Accordion, AnyWidget, Children, GridBox, HBox, Tab, VBox};
 pub use build::{Builder, Widget};

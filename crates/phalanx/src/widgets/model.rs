@@ -27,14 +27,14 @@ pub struct Model {
 type OnMessage = Box<dyn FnMut(&CommMessage) + Send>;
 
 /// One model that is to be opened.
-pub(super) struct Opening {
+pub(super) struct NewModel {
     pub(super) id: CommId,
     pub(super) state: Map<String, Value>,
     /// Binary values of the state.
     pub(super) bytes: Vec<(&'static str, Vec<u8>)>,
 }
 
-impl Opening {
+impl NewModel {
     pub(super) fn new(state: Map<String, Value>) -> Self {
         Self {
             id: fresh_id(),
@@ -59,7 +59,7 @@ impl Model {
     }
 
     /// Opens models in this order; the last is the widget, the others are parts of it.
-    pub(super) fn open(openings: Vec<Opening>) -> Self {
+    pub(super) fn open(openings: Vec<NewModel>) -> Self {
         let id = openings.last().map(|opening| opening.id.clone());
         let comms = openings.into_iter().map(|opening| {
             let (paths, buffers) = binary(opening.bytes);

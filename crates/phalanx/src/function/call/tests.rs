@@ -1,12 +1,12 @@
 //! Functions that are called as engines call them.
 
-use crate::function::args::{Arguments, Encoded, EncodedParts, Reference};
+use crate::function::args::{Arguments, EncodedArgs, EncodedParts, Reference};
 use crate::function::blob::Frames;
 use crate::function::blob::given;
 use crate::function::codec::Parts;
 use crate::function::codec::read_frame;
-use crate::function::invoke::{Bare, With};
-use crate::function::list::List;
+use crate::function::invoke::{WithCaptures, WithoutCaptures};
+use crate::function::list::EncodedList;
 use crate::function::trampoline::{many, single};
 use crate::host::Frame;
 use crate::shared::Shared;
@@ -31,7 +31,7 @@ fn call(function: Trampoline, captures: &Parts, args: EncodedParts) -> Vec<u8> {
 }
 
 fn arguments<P>(given: impl Arguments<P>) -> EncodedParts {
-    let mut to = Encoded::new();
+    let mut to = EncodedArgs::new();
     given.encode_all(&mut to);
     to.finish().unwrap()
 }
@@ -55,7 +55,10 @@ fn failure(given: &[u8]) -> Raised {
 type Both = (u64, String);
 
 fn trampolines<F: Fn(u64, String) -> (String, u64) + Copy>(_: F) -> [Trampoline; 2] {
-    [single::<Bare<F>, Both>, many::<Bare<F>, Both>]
+    [
+        single::<WithoutCaptures<F>, Both>,
+        many::<WithoutCaptures<F>, Both>,
+    ]
 }
 
 fn joined(number: u64, text: String) -> (String, u64) {
@@ -108,8 +111,8 @@ fn captures_and_plain_data_come_along() {
     fn of<F: Fn(&Shared<[f64]>, Shared<[f64]>) -> Shared<[f64]> + Copy>(_: F) -> [Trampoline; 2] {
         type P = (Shared<[f64]>,);
         [
-            single::<With<F, Shared<[f64]>>, P>,
-            many::<With<F, Shared<[f64]>>, P>,
+            single::<WithCaptures<F, Shared<[f64]>>, P>,
+            many::<WithCaptures<F, Shared<[f64]>>, P>,
         ]
     }
     let added = |left: &Shared<[f64]>, right: Shared<[f64]>| -> Shared<[f64]> {
@@ -134,7 +137,7 @@ fn captures_and_plain_data_come_along() {
 
 /// The items of a list, one after the other.
 fn list(given: Vec<u8>) -> Vec<Shared<[f64]>> {
-    let mut list = List::of(Frame::open(given).unwrap());
+    let mut list = EncodedList::of(Frame::open(given).unwrap());
     let mut all = Vec::new();
     while let Some(read) = list.read("Shared", &mut |from| {
         all.push(serde::Deserialize::deserialize(from)?);
@@ -155,7 +158,10 @@ fn a_result_that_cannot_be_written_is_said() {
         }
     }
     fn of<F: Fn() -> Secret + Copy>(_: F) -> [Trampoline; 2] {
-        [single::<Bare<F>, ()>, many::<Bare<F>, ()>]
+        [
+            single::<WithoutCaptures<F>, ()>,
+            many::<WithoutCaptures<F>, ()>,
+        ]
     }
     let [once, each] = of(|| Secret);
     let mut args = EncodedParts::default();
@@ -174,9 +180,9 @@ fn a_result_that_cannot_be_written_is_said() {
 #[test]
 fn a_list_is_read_item_by_item() {
     let parts = Parts::after(vec![value::POSTCARD], &|to| vec![5u64, 600].serialize(to));
-    let mut list = List::of(Frame::open(given(parts.unwrap()).unwrap()).unwrap());
+    let mut list = EncodedList::of(Frame::open(given(parts.unwrap()).unwrap()).unwrap());
     let mut all = Vec::new();
-    let mut read = |list: &mut List| {
+    let mut read = |list: &mut EncodedList| {
         list.read("u64", &mut |from| {
             all.push(<u64 as serde::Deserialize>::deserialize(from)?);
             Ok(())
@@ -185,7 +191,7 @@ fn a_list_is_read_item_by_item() {
     assert_eq!(read(&mut list), Some(Ok(())));
     assert_eq!(read(&mut list), Some(Ok(())));
     assert_eq!(read(&mut list), None);
-    let mut cut = List::of(Frame::open(vec![value::POSTCARD, 2, 5]).unwrap());
+    let mut cut = EncodedList::of(Frame::open(vec![value::POSTCARD, 2, 5]).unwrap());
     assert_eq!(read(&mut cut), Some(Ok(())));
     let failed = read(&mut cut).unwrap().unwrap_err().to_string();
     assert!(failed.contains("alloc::vec::Vec<u64>: it is cut off"));
@@ -196,7 +202,10 @@ fn a_list_is_read_item_by_item() {
 #[test]
 fn what_a_function_writes_meanwhile_is_not_beside_its_answers() {
     fn of<F: Fn(u64) -> Shared<[u64]> + Copy>(_: F) -> [Trampoline; 2] {
-        [single::<Bare<F>, (u64,)>, many::<Bare<F>, (u64,)>]
+        [
+            single::<WithoutCaptures<F>, (u64,)>,
+            many::<WithoutCaptures<F>, (u64,)>,
+        ]
     }
     let [_, each] = of(|number: u64| {
         let shared: Shared<[u64]> = vec![number; 1000].into();
