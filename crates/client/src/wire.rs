@@ -306,7 +306,7 @@ mod tests {
     use super::*;
     use phalanx_protocol::id::SessionId;
     use phalanx_protocol::output::Output;
-    use phalanx_protocol::parallel::{BATCH, Ended, EngineStatus, RefusalReason};
+    use phalanx_protocol::parallel::{BATCH, BatchedEnd, EngineStatus, RefusalReason};
     use phalanx_transport::SigningKey;
     use serde_json::{Value, json};
 
@@ -452,7 +452,7 @@ mod tests {
         let Some(Event::Replied(single)) = lose(&single) else {
             panic!("no reply");
         };
-        let ended = |id: &str| Ended {
+        let ended = |id: &str| BatchedEnd {
             msg_id: MsgId::new(id),
             started: Default::default(),
             completed: Default::default(),

@@ -7,7 +7,7 @@ use phalanx_protocol::analysis::{
 };
 use phalanx_protocol::evaluator::DroppedVariables;
 use phalanx_protocol::evaluator::{
-    Answer, Compiled, CompiledCell, Evaluated, EvaluatorRequest, Toolchain,
+    Compiled, CompiledCell, Evaluated, EvaluatorReply, EvaluatorRequest, Toolchain,
 };
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use phalanx_protocol::id::StateId;
@@ -95,7 +95,7 @@ impl Evaluate for Echo {
         }
     }
 
-    fn answer(&mut self, work: SlowRequest) -> Result<Answer, Failure> {
+    fn answer(&mut self, work: SlowRequest) -> Result<EvaluatorReply, Failure> {
         match work {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             EvaluatorRequest::Compile {
@@ -105,7 +105,7 @@ impl Evaluate for Echo {
                 outcome,
                 ..
             } => self.compile(&source, &base, next, &outcome),
-            EvaluatorRequest::AddDependency { .. } => Ok(Answer::Added),
+            EvaluatorRequest::AddDependency { .. } => Ok(EvaluatorReply::Added),
             EvaluatorRequest::Ran { .. } | EvaluatorRequest::Interrupt => Err(Failure::Internal {
                 message: "not a request to be worked on".into(),
             }),
@@ -114,12 +114,12 @@ impl Evaluate for Echo {
 }
 
 impl Echo {
-    fn evaluate(&mut self, source: &str) -> Result<Answer, Failure> {
+    fn evaluate(&mut self, source: &str) -> Result<EvaluatorReply, Failure> {
         if let Some(command) = source.trim().strip_prefix(':') {
             if matches!(command, "clear" | "restart") {
                 self.local.clear();
             }
-            return Ok(Answer::Evaluated(Evaluated {
+            return Ok(EvaluatorReply::Evaluated(Evaluated {
                 toolchain: None,
                 command_output: MimeBundle::plain(format!("command: {command}")),
                 variables: self.local.clone().into_iter().collect(),
@@ -146,7 +146,7 @@ impl Echo {
                 | Outcome::Returned
                 | Outcome::Abandoned { .. } => {}
             }
-            return Ok(Answer::Evaluated(Evaluated {
+            return Ok(EvaluatorReply::Evaluated(Evaluated {
                 toolchain: None,
                 command_output: MimeBundle::default(),
                 variables: self.local.clone().into_iter().collect(),
@@ -161,7 +161,7 @@ impl Echo {
         base: &StateId,
         next: StateId,
         outcome: &Outcome,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<EvaluatorReply, Failure> {
         let mut variables = self
             .states
             .get(base)
@@ -200,7 +200,7 @@ impl Echo {
         let cell = Some(self.artifact(&lines)?).filter(|_| !lines.is_empty());
         self.functions.insert(next.clone(), functions);
         self.states.insert(next, variables.clone());
-        Ok(Answer::Compiled(Box::new(Compiled {
+        Ok(EvaluatorReply::Compiled(Box::new(Compiled {
             cell,
             variables: variables.into_iter().collect(),
             moved,

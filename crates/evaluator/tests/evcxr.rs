@@ -5,7 +5,7 @@
 mod session;
 
 use phalanx_protocol::evaluator::{
-    Answer, Compiled, EvaluatorEvent, EvaluatorRequest, NamespaceKind, UnkeptReason,
+    Compiled, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, NamespaceKind, UnkeptReason,
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
@@ -187,7 +187,7 @@ async fn local_cells() {
     let EvaluatorEvent::Answer { result, .. } = s.event().await else {
         panic!("no answer")
     };
-    let Ok(Answer::Evaluated(evaluated)) = result else {
+    let Ok(EvaluatorReply::Evaluated(evaluated)) = result else {
         panic!("{result:?}")
     };
     assert_eq!(evaluated.variables, []);

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::function::{Sendable, Travels};
-use phalanx_protocol::native::Raised;
+use phalanx_protocol::native::CallFailure;
 use phalanx_protocol::output::Output;
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ fn unmet(why: &str) -> ! {
 /// Leaves the function that was called, with this failure.
 pub(crate) fn raise(ename: &str, evalue: String) -> ! {
     // Past the panic hook: this is no panic.
-    std::panic::resume_unwind(Box::new(Raised {
+    std::panic::resume_unwind(Box::new(CallFailure {
         ename: ename.to_owned(),
         evalue,
     }))

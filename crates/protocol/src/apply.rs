@@ -50,13 +50,13 @@ pub enum ApplyPlacement {
         /// The number of tasks.
         tasks: usize,
         /// The conditions for the scheduler.
-        heeds: Heeds,
+        heeds: PlacementConditions,
     },
 }
 
 /// The conditions under which the scheduler places a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Heeds {
+pub struct PlacementConditions {
     /// The engines it may choose among; none means all.
     pub targets: Vec<EngineId>,
     /// Tasks that must have ended before.

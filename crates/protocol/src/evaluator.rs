@@ -92,13 +92,13 @@ pub enum EvaluatorEvent {
         /// The id of the request.
         id: RequestId,
         /// The result.
-        result: Result<Answer, Failure>,
+        result: Result<EvaluatorReply, Failure>,
     },
 }
 
 /// The result of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Answer {
+pub enum EvaluatorReply {
     /// The local cell is done.
     Evaluated(Evaluated),
     /// The cell is compiled; `None` when it had nothing to run.

@@ -21,7 +21,7 @@ pub struct ExecuteReply {
 
 /// The form in which it is written.
 #[derive(Serialize, Deserialize)]
-struct Fields {
+struct ExecuteReplyFields {
     engine_id: Option<EngineId>,
     execution_count: u32,
     execute_result: Option<MimeBundle>,
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for ExecuteReply {
 
 impl ExecuteReply {
     fn to_json(&self) -> Result<Value, String> {
-        let fields = Fields {
+        let fields = ExecuteReplyFields {
             engine_id: self.engine_id,
             execution_count: self.execution_count,
             execute_result: self.execute_result.clone(),
@@ -61,7 +61,7 @@ impl ExecuteReply {
 
     #[inline(never)]
     fn from_json(value: Value) -> Result<Self, String> {
-        let fields = serde_json::from_value::<Fields>(value);
+        let fields = serde_json::from_value::<ExecuteReplyFields>(value);
         let fields = fields.map_err(|error| error.to_string())?;
         Ok(Self {
             engine_id: fields.engine_id,

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicPtr, AtomicU64};
 /// Either may be a [`SegmentRef`](crate::segment::SegmentRef). The file of the one that is given back
 /// belongs to whoever has called.
 pub type Trampoline =
-    unsafe extern "C" fn(input: *const u8, len: usize, to: *mut c_void, give: Give);
+    unsafe extern "C" fn(input: *const u8, len: usize, to: *mut c_void, give: ValueSink);
 
 /// Takes the bytes of a function's value; it copies them.
-pub type Give = unsafe extern "C" fn(to: *mut c_void, bytes: *const u8, len: usize);
+pub type ValueSink = unsafe extern "C" fn(to: *mut c_void, bytes: *const u8, len: usize);
 
 /// Name of the function by which the `phalanx` library learns of a library that uses it; found from
 /// every cell, as an [`Attach`].
@@ -52,7 +52,7 @@ pub struct Profiler {
     pub start: extern "C" fn() -> bool,
     /// Ends, and gives the stacks that were met in the form of flame graphs, `outer;inner COUNT` and a line
     /// feed each; gives nothing if it had not begun.
-    pub stop: unsafe extern "C" fn(to: *mut c_void, give: Give),
+    pub stop: unsafe extern "C" fn(to: *mut c_void, give: ValueSink),
 }
 
 /// The first byte of a function's or a cell's value: the form of the rest.
@@ -64,7 +64,7 @@ pub mod value {
     pub const BESIDE: u8 = b'S';
     /// A value in JSON.
     pub const JSON: u8 = b'J';
-    /// A [`Raised`](super::Raised) in JSON: the call failed.
+    /// A [`CallFailure`](super::CallFailure) in JSON: the call failed.
     pub const RAISED: u8 = b'X';
 }
 
@@ -107,7 +107,7 @@ pub mod arguments {
 
 /// The reason why a call gave no value although it did not panic.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Raised {
+pub struct CallFailure {
     /// The stable error name; `UnmetDependency` has a scheduler try another engine.
     pub ename: String,
     /// The message.

@@ -1,7 +1,7 @@
 //! Arguments and values as the programs hold them: read once where they arrive, written where they
 //! leave.
 
-use crate::segment::{Link, SegmentRef};
+use crate::segment::{SegmentPart, SegmentRef};
 use bytes::Bytes;
 
 /// Arguments or a value: the bytes themselves, or a reference to a file that has them.
@@ -35,8 +35,8 @@ impl Segment {
     }
 
     /// The parts of the data that are in other files.
-    pub fn links(&self) -> Vec<Link> {
-        Link::all(&self.frame)
+    pub fn links(&self) -> Vec<SegmentPart> {
+        SegmentPart::all(&self.frame)
     }
 
     /// The bytes sent in place of the data.
@@ -114,7 +114,7 @@ mod tests {
             offset: 0,
             len: 1 << 40,
         };
-        let link = Link {
+        let link = SegmentPart {
             at: 7,
             segment: reference.clone(),
         };

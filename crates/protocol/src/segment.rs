@@ -27,14 +27,14 @@ const MARK: [u8; 8] = [0xff; 8];
 /// A part of the bytes that are meant which is in another file: where they are mapped there is a hole
 /// to be filled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Link {
+pub struct SegmentPart {
     /// The offset of the part in the whole.
     pub at: u64,
     /// The file that has it.
     pub segment: SegmentRef,
 }
 
-impl Link {
+impl SegmentPart {
     /// The bytes sent after the reference.
     pub fn to_bytes(&self) -> [u8; REFERENCE] {
         let mut bytes = self.segment.to_bytes();
@@ -99,7 +99,7 @@ impl SegmentRef {
         bytes
     }
 
-    /// The reference, if the bytes are one: alone, or with [`Link`]s behind it.
+    /// The reference, if the bytes are one: alone, or with [`SegmentPart`]s behind it.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if !bytes.len().is_multiple_of(REFERENCE) {
             return None;
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_hole_is_on_pages_and_within_what_is_mapped() {
-        let link = |at: u64, offset, len| Link {
+        let link = |at: u64, offset, len| SegmentPart {
             at,
             segment: SegmentRef {
                 pid: 1,
@@ -173,17 +173,17 @@ mod tests {
         };
         let bytes = reference.to_bytes();
         assert_eq!(SegmentRef::from_bytes(&bytes), Some(reference.clone()));
-        assert_eq!(Link::all(&bytes), []);
-        let links = [7, 1 << 20].map(|at| Link {
+        assert_eq!(SegmentPart::all(&bytes), []);
+        let links = [7, 1 << 20].map(|at| SegmentPart {
             at,
             segment: reference.clone(),
         });
         let linked = [bytes, links[0].to_bytes(), links[1].to_bytes()].concat();
         assert_eq!(SegmentRef::from_bytes(&linked), Some(reference));
-        assert_eq!(Link::all(&linked), links);
+        assert_eq!(SegmentPart::all(&linked), links);
         assert_eq!(SegmentRef::from_bytes(&linked[1..]), None);
         assert_eq!(SegmentRef::from_bytes(&linked[..60]), None);
-        assert_eq!(Link::all(&[0; REFERENCE * 2]), []);
+        assert_eq!(SegmentPart::all(&[0; REFERENCE * 2]), []);
         assert_eq!(SegmentRef::from_bytes(&bytes[1..]), None);
         assert_eq!(SegmentRef::from_bytes(&[0; REFERENCE]), None);
         assert_eq!(SegmentRef::from_bytes(b""), None);

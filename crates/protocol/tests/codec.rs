@@ -9,9 +9,10 @@ use data_encoding::HEXLOWER;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{
-    BATCH, Call, CallBatch, CallMetadata, Cell, CellMetadata, EchoedMetadata, Ended, EngineAnswer,
-    EngineHandshake, EngineKind, EngineOutput, EngineReply, EngineRequest, EngineStatus,
-    KernelInfo, Message, MessageRef, NotRunnable, PHALANX, RefusalReason, ReplyExtension, Signal,
+    BATCH, BatchedEnd, Call, CallBatch, CallMetadata, Cell, CellMetadata, EchoedMetadata,
+    EngineAnswer, EngineHandshake, EngineKind, EngineOutput, EngineReply, EngineRequest,
+    EngineStatus, KernelInfo, Message, MessageRef, NotRunnable, PHALANX, RefusalReason,
+    ReplyExtension, Signal,
 };
 use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_protocol::release::{PROTOCOL, Release};
@@ -305,7 +306,7 @@ fn malformed_requests_are_no_requests() {
 
 #[test]
 fn our_replies_come_back_as_they_were() {
-    let ended = |id: &str| Ended {
+    let ended = |id: &str| BatchedEnd {
         msg_id: MsgId::new(id),
         started: Default::default(),
         completed: Default::default(),

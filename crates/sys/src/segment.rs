@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use phalanx_protocol::native::arguments::{Elsewhere, elsewhere};
 use phalanx_protocol::payload::{Payload, Segment};
-use phalanx_protocol::segment::{Link, REFERENCE, SegmentRef};
+use phalanx_protocol::segment::{REFERENCE, SegmentPart, SegmentRef};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::collections::HashMap;
@@ -129,7 +129,7 @@ pub fn resolve_arguments(args: Payload) -> io::Result<Bytes> {
     Ok(whole.into())
 }
 
-fn mapped(file: &File, reference: &SegmentRef, links: &[Link]) -> io::Result<Bytes> {
+fn mapped(file: &File, reference: &SegmentRef, links: &[SegmentPart]) -> io::Result<Bytes> {
     let from = usize::try_from(reference.offset).map_err(io::Error::other)?;
     let len = usize::try_from(reference.len).map_err(io::Error::other)?;
     let mut whole = Mapping::of(file, from + len)?;
@@ -165,7 +165,7 @@ fn opened(reference: &SegmentRef) -> io::Result<File> {
 }
 
 /// A reference to this process's files: the first, and those that the links are to.
-fn held(files: Vec<(Arc<Open>, SegmentRef)>, links: &[Link]) -> io::Result<Segment> {
+fn held(files: Vec<(Arc<Open>, SegmentRef)>, links: &[SegmentPart]) -> io::Result<Segment> {
     let mut bytes = Vec::with_capacity(files.len() * REFERENCE);
     let mut kept = Vec::with_capacity(files.len());
     for (number, (file, reference)) in files.into_iter().enumerate() {
@@ -177,7 +177,7 @@ fn held(files: Vec<(Arc<Open>, SegmentRef)>, links: &[Link]) -> io::Result<Segme
         let link = number.checked_sub(1).and_then(|number| links.get(number));
         bytes.extend_from_slice(&match link {
             None => segment.to_bytes(),
-            Some(link) => Link {
+            Some(link) => SegmentPart {
                 at: link.at,
                 segment,
             }
@@ -256,7 +256,7 @@ impl Mapping {
     }
 
     /// Maps a part of another file where this one has a hole. What is meant begins at `from`.
-    fn fill(&mut self, file: &File, from: u64, link: &Link) -> io::Result<()> {
+    fn fill(&mut self, file: &File, from: u64, link: &SegmentPart) -> io::Result<()> {
         let hole = link
             .hole(from, self.len)
             .ok_or(io::ErrorKind::InvalidData)?;
@@ -387,7 +387,7 @@ mod tests {
         };
         let with = |at: u64, segment: &SegmentRef| {
             let segment = segment.clone();
-            let link = Link { at, segment }.to_bytes();
+            let link = SegmentPart { at, segment }.to_bytes();
             Payload::read([reference.to_bytes(), link].concat().into())
         };
         let at = PAGE as u64 - 64;
@@ -420,7 +420,7 @@ mod tests {
         let far = u64::MAX - 64;
         let own = whole.reference();
         for (at, segment) in [(at, &beyond), (at, &crooked), (far, &held), (at + 1, &held)] {
-            let link = Link {
+            let link = SegmentPart {
                 at,
                 segment: segment.clone(),
             };

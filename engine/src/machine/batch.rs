@@ -3,7 +3,7 @@
 use super::event::{Command, Reply, Request};
 use super::finish::idle;
 use super::{Machine, Now};
-use phalanx_protocol::parallel::{Ended, EngineAnswer, EngineRequest};
+use phalanx_protocol::parallel::{BatchedEnd, EngineAnswer, EngineRequest};
 use phalanx_protocol::payload::Payload;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const MOST_BYTES: u64 = 1 << 20;
 pub(super) struct Held {
     /// The first of the calls.
     first: Option<Request>,
-    ended: Vec<(Ended, Payload)>,
+    ended: Vec<(BatchedEnd, Payload)>,
     bytes: u64,
 }
 
@@ -49,7 +49,7 @@ impl Machine {
             idle(request.header.clone(), commands);
         }
         self.held.bytes += value.size();
-        let ended = Ended {
+        let ended = BatchedEnd {
             msg_id: request.msg_id(),
             started,
             completed,

@@ -8,7 +8,7 @@ use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid};
 use phalanx_protocol::output::{MimeBundle, StreamName};
 use phalanx_protocol::parallel::{
-    BATCH, Cell, CellMetadata, EchoedMetadata, Ended, PHALANX, Signal,
+    BATCH, BatchedEnd, Cell, CellMetadata, EchoedMetadata, PHALANX, Signal,
 };
 use phalanx_protocol::release::Release;
 use phalanx_transport::wire::Header;
@@ -187,7 +187,7 @@ fn words(command: &Command) -> String {
 }
 
 fn of_batch(ended: &Value) -> String {
-    let ended: Ended = serde_json::from_value(ended.clone()).unwrap();
+    let ended: BatchedEnd = serde_json::from_value(ended.clone()).unwrap();
     let output = if ended.output { " output" } else { "" };
     format!("{}{output}", ended.msg_id)
 }

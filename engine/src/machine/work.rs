@@ -4,7 +4,7 @@ use super::event::Shipment;
 use super::failure::Failure;
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
-use phalanx_protocol::native::{Raised, value};
+use phalanx_protocol::native::{CallFailure, value};
 use phalanx_protocol::parallel::{CallMetadata, CellMetadata, EngineRequest, NotRunnable};
 use phalanx_protocol::payload::Payload;
 use std::sync::Arc;
@@ -124,12 +124,14 @@ pub(super) fn raised(work: &Work) -> Option<Failure> {
         return None;
     };
     match given.split_first() {
-        Some((&value::RAISED, raised)) => Some(match serde_json::from_slice::<Raised>(raised) {
-            Ok(raised) => Failure::new(raised.ename, raised.evalue),
-            Err(error) => {
-                Failure::new("InternalError", format!("a failure is unreadable: {error}"))
-            }
-        }),
+        Some((&value::RAISED, raised)) => {
+            Some(match serde_json::from_slice::<CallFailure>(raised) {
+                Ok(raised) => Failure::new(raised.ename, raised.evalue),
+                Err(error) => {
+                    Failure::new("InternalError", format!("a failure is unreadable: {error}"))
+                }
+            })
+        }
         Some(_) => None,
         None if call.offset.is_none() => None,
         None => Some(Failure::new(

@@ -1,6 +1,6 @@
 //! A bar that is updated in place: how many tasks of an AsyncResult are done.
 
-use phalanx_protocol::look::bar::{Bar, Extent, clock, display, drawn};
+use phalanx_protocol::look::bar::{Bar, BarExtent, clock, display, drawn};
 use phalanx_protocol::output::{MimeBundle, Output};
 use std::time::{Duration, Instant};
 
@@ -88,13 +88,13 @@ impl Progress {
         }
         let total = self.total;
         let what = format!("compiling for {total} engine{}", plural(total));
-        Some(self.say(&what, Extent::Unknown, now))
+        Some(self.say(&what, BarExtent::Unknown, now))
     }
 
     /// Nothing will be under way; what stays, if anything was shown.
     pub fn stop(&mut self, what: &str, now: Instant) -> Option<Output> {
         self.shown?;
-        Some(self.say(what, Extent::Whole, now))
+        Some(self.say(what, BarExtent::Whole, now))
     }
 
     /// The cell was cleared, and with it the bar: the next one is shown anew.
@@ -120,7 +120,7 @@ impl Progress {
         self.output(bar.bundle(), now)
     }
 
-    fn say(&mut self, what: &str, extent: Extent, now: Instant) -> Output {
+    fn say(&mut self, what: &str, extent: BarExtent, now: Instant) -> Output {
         let seconds = now.duration_since(self.started).as_secs_f64();
         let words = format!("{what} [{}]", clock(seconds));
         self.output(drawn(&self.name, extent, &words), now)

@@ -29,7 +29,7 @@ use crate::hash::{HashMap, HashSet};
 use dependency::{BlockedTasks, Ending, FinishedTasks};
 use pace::Pace;
 use phalanx_protocol::id::{EngineUuid, MsgId};
-use phalanx_protocol::parallel::Ended as End;
+use phalanx_protocol::parallel::BatchedEnd as End;
 use phalanx_transport::Frames;
 use ready::ReadyTasks;
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! The number of small tasks that an engine is given at once.
 
-use phalanx_protocol::parallel::Ended;
+use phalanx_protocol::parallel::BatchedEnd;
 use std::time::Duration;
 
 /// The approximate time the tasks of one message may take an engine together: long against the way of a
@@ -26,7 +26,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Tasks have ended, which an engine had at once.
-    pub fn ended(&mut self, tasks: &[Ended]) {
+    pub fn ended(&mut self, tasks: &[BatchedEnd]) {
         let took = tasks
             .iter()
             .filter_map(|task| (task.completed - task.started).to_std().ok());
@@ -54,8 +54,8 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
     use phalanx_protocol::id::MsgId;
 
-    fn tasks(count: usize, micros: i64) -> Vec<Ended> {
-        let ended = Ended {
+    fn tasks(count: usize, micros: i64) -> Vec<BatchedEnd> {
+        let ended = BatchedEnd {
             msg_id: MsgId::new("1"),
             started: DateTime::UNIX_EPOCH,
             completed: DateTime::UNIX_EPOCH + TimeDelta::microseconds(micros),

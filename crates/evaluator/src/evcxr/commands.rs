@@ -9,7 +9,7 @@ use super::relay::RelayAnswers;
 use super::source::PreparedSource;
 use super::{diagnostics, generated_crate, start, variables};
 use evcxr::EvalOutputs;
-use phalanx_protocol::evaluator::{Answer, Evaluated};
+use phalanx_protocol::evaluator::{Evaluated, EvaluatorReply};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::MimeBundle;
 use phalanx_toolchain::ActiveToolchain;
@@ -32,7 +32,7 @@ const ASKING: [&str; 9] = [
 
 impl Local {
     /// Has evcxr obey one command.
-    pub(super) fn command(&mut self, line: &str) -> Result<Answer, Failure> {
+    pub(super) fn command(&mut self, line: &str) -> Result<EvaluatorReply, Failure> {
         let (name, argument) = line.split_once(' ').unwrap_or((line.trim(), ""));
         if name == ":lean" {
             return self.lean(argument.trim());
@@ -75,7 +75,7 @@ impl Local {
             let text = format!("Toolchain: {}\n", self.toolchain.rustc);
             outputs.content_by_mime_type.insert(TEXT.to_owned(), text);
         }
-        Ok(Answer::Evaluated(Evaluated {
+        Ok(EvaluatorReply::Evaluated(Evaluated {
             command_output: bundle(outputs),
             variables: variables::shown(&self.variables()?),
             moved: Vec::new(),
@@ -84,7 +84,7 @@ impl Local {
     }
 
     /// Says how the last cell was compiled, or turns lean cells on (`1`) or off (`0`).
-    fn lean(&mut self, argument: &str) -> Result<Answer, Failure> {
+    fn lean(&mut self, argument: &str) -> Result<EvaluatorReply, Failure> {
         let folder = generated_crate::build_folder().unwrap_or_default();
         let turned = match argument {
             "" => {
@@ -93,7 +93,7 @@ impl Local {
                     || "no cell has been compiled".to_owned(),
                     |report| report.to_string(),
                 );
-                return Ok(Answer::Evaluated(Evaluated {
+                return Ok(EvaluatorReply::Evaluated(Evaluated {
                     command_output: MimeBundle::plain(text),
                     variables: variables::shown(&self.variables()?),
                     ..Evaluated::default()
@@ -116,7 +116,7 @@ impl Local {
         })?;
         // What was compiled the other way is not run again.
         self.compile_cache.forget();
-        Ok(Answer::Evaluated(Evaluated {
+        Ok(EvaluatorReply::Evaluated(Evaluated {
             variables: variables::shown(&self.variables()?),
             ..Evaluated::default()
         }))

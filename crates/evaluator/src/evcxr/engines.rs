@@ -20,7 +20,7 @@ use super::types::{self, Types};
 use super::variables::{self, VariableTypes};
 use crate::process::{Evaluate, SlowRequest};
 use evcxr::{Error, EvalContext, EvalOutputs};
-use phalanx_protocol::evaluator::{Answer, Compiled, EvaluatorRequest, Toolchain};
+use phalanx_protocol::evaluator::{Compiled, EvaluatorReply, EvaluatorRequest, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::Package;
@@ -106,7 +106,7 @@ impl<S: Clone> Engines<S> {
         outcome: &Outcome,
         replaced: &[String],
         types: Option<&[(String, String)]>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<EvaluatorReply, Failure> {
         if let Some(failure) = syntax::errors(source) {
             return Err(failure);
         }
@@ -130,7 +130,7 @@ impl<S: Clone> Engines<S> {
             let variables = variables::shown(&base.variables);
             let types = types::declared(source, &base.variables);
             self.states.insert(next, base);
-            return Ok(Answer::Compiled(Box::new(Compiled {
+            return Ok(EvaluatorReply::Compiled(Box::new(Compiled {
                 cell: Some(cell),
                 variables,
                 moved: Vec::new(),
@@ -234,7 +234,7 @@ impl<S: Clone> Engines<S> {
             packages: self.news_of_packages(),
         };
         self.states.insert(next, Arc::new(namespace));
-        Ok(Answer::Compiled(Box::new(compiled)))
+        Ok(EvaluatorReply::Compiled(Box::new(compiled)))
     }
 
     /// The packages that cells depend on, if they are not those of the last answer.
@@ -316,7 +316,7 @@ impl<S: Clone> Engines<S> {
     }
 
     /// Takes the text after `:dep` the way evcxr does: `name`, `name = config` or a path.
-    fn add_dependency(&mut self, spec: &str) -> Result<Answer, Failure> {
+    fn add_dependency(&mut self, spec: &str) -> Result<EvaluatorReply, Failure> {
         let (name, config) = match spec.split_once('=') {
             Some((name, config)) => (name.trim(), config.trim().to_owned()),
             None => (spec.trim(), "\"*\"".to_owned()),
@@ -340,7 +340,7 @@ impl<S: Clone> Engines<S> {
         self.dependencies.insert(name, config);
         self.compile_cache.forget();
         self.is_stale = true;
-        Ok(Answer::Added)
+        Ok(EvaluatorReply::Added)
     }
 }
 
@@ -356,7 +356,7 @@ impl<S: Clone> Evaluate for Engines<S> {
         self.toolchain.clone()
     }
 
-    fn answer(&mut self, work: SlowRequest) -> Result<Answer, Failure> {
+    fn answer(&mut self, work: SlowRequest) -> Result<EvaluatorReply, Failure> {
         match work {
             EvaluatorRequest::Compile {
                 source,

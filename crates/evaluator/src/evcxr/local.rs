@@ -20,7 +20,7 @@ use super::variables::{self, VariableTypes};
 use crate::process::{Evaluate, SlowRequest};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{
-    Answer, CompiledCell, DroppedVariables, Evaluated, EvaluatorRequest, Toolchain,
+    CompiledCell, DroppedVariables, Evaluated, EvaluatorReply, EvaluatorRequest, Toolchain,
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::MimeBundle;
@@ -85,7 +85,7 @@ impl Evaluate for Local {
         self.toolchain.clone()
     }
 
-    fn answer(&mut self, work: SlowRequest) -> Result<Answer, Failure> {
+    fn answer(&mut self, work: SlowRequest) -> Result<EvaluatorReply, Failure> {
         match work {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             other => Err(Failure::Internal {
@@ -136,7 +136,7 @@ impl Local {
         }
     }
 
-    fn evaluate(&mut self, source: &str) -> Result<Answer, Failure> {
+    fn evaluate(&mut self, source: &str) -> Result<EvaluatorReply, Failure> {
         let answer = if source.starts_with(':') && !source.starts_with("::") {
             self.command(source)
         } else {
@@ -147,7 +147,7 @@ impl Local {
         answer
     }
 
-    fn cell(&mut self, source: &str) -> Result<Answer, Failure> {
+    fn cell(&mut self, source: &str) -> Result<EvaluatorReply, Failure> {
         if let Some(failure) = syntax::errors(source) {
             return Err(failure);
         }
@@ -164,7 +164,7 @@ impl Local {
         if let Some(cell) = self.compile_cache.recall(&self.shape, source) {
             let outcome = self.relay.run(cell).map_err(kernel_gone)?;
             if leaves_no_trace(&outcome, source) {
-                return Ok(Answer::Evaluated(Evaluated {
+                return Ok(EvaluatorReply::Evaluated(Evaluated {
                     variables: variables::shown(&before),
                     ..Evaluated::default()
                 }));
@@ -213,7 +213,7 @@ impl Local {
         };
         let variables = variables::shown(&after);
         let moved = variables::moved(&before, &after, outcome.as_ref());
-        Ok(Answer::Evaluated(Evaluated {
+        Ok(EvaluatorReply::Evaluated(Evaluated {
             command_output,
             variables,
             moved: moved

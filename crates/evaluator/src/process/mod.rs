@@ -7,7 +7,7 @@ pub(crate) use interrupt::Interrupt;
 pub(crate) use link::KernelLink;
 
 use phalanx_protocol::evaluator::{
-    Answer, EvaluatorEvent, EvaluatorRequest, NamespaceKind, Toolchain,
+    EvaluatorEvent, EvaluatorReply, EvaluatorRequest, NamespaceKind, Toolchain,
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
@@ -60,7 +60,7 @@ pub(crate) trait Evaluate {
     fn toolchain(&self) -> Toolchain;
 
     /// Works on one request; what has to be run meanwhile goes over the link.
-    fn answer(&mut self, work: SlowRequest) -> Result<Answer, Failure>;
+    fn answer(&mut self, work: SlowRequest) -> Result<EvaluatorReply, Failure>;
 }
 
 /// A request that takes its time, without its id.

@@ -5,8 +5,8 @@
 use phalanx_analysis::handle::AnalysisProcess;
 use phalanx_evaluator::{Backend, Evaluator, EvaluatorConfig, EvaluatorNotice, analysis_config};
 use phalanx_protocol::evaluator::{
-    Answer, Compiled, CompiledCell, Evaluated, EvaluatorEvent, EvaluatorRequest, NamespaceKind,
-    RequestId, Toolchain, UnkeptVariable,
+    Compiled, CompiledCell, Evaluated, EvaluatorEvent, EvaluatorReply, EvaluatorRequest,
+    NamespaceKind, RequestId, Toolchain, UnkeptVariable,
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::HostReply;
@@ -187,7 +187,7 @@ impl Session {
                         began.elapsed().as_secs_f64() * 1e3
                     );
                     let evaluated = result.map(|answer| match answer {
-                        Answer::Evaluated(evaluated) => evaluated,
+                        EvaluatorReply::Evaluated(evaluated) => evaluated,
                         other => panic!("unexpected {other:?}"),
                     });
                     return (shown, last, evaluated);
@@ -231,7 +231,7 @@ impl Session {
         });
         match self.event().await {
             EvaluatorEvent::Answer {
-                result: Ok(Answer::Compiled(compiled)),
+                result: Ok(EvaluatorReply::Compiled(compiled)),
                 ..
             } => Ok(*compiled),
             EvaluatorEvent::Answer {

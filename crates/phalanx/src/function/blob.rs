@@ -11,7 +11,7 @@ use crate::shared::memory::{ALIGN, SegmentWriter, StableBytes, WrittenSegment};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::arguments::{HEAD, elsewhere};
 use phalanx_protocol::native::value;
-use phalanx_protocol::segment::{LEAST, Link, SegmentRef};
+use phalanx_protocol::segment::{LEAST, SegmentPart, SegmentRef};
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
@@ -185,7 +185,7 @@ impl<B: Deref<Target = [u8]>> FrameParts<B> {
             }
         }
         let mut bytes = filling.reference(from)?.to_bytes().to_vec();
-        bytes.extend(links.iter().flat_map(Link::to_bytes));
+        bytes.extend(links.iter().flat_map(SegmentPart::to_bytes));
         Ok(bytes)
     }
 }
@@ -223,7 +223,7 @@ impl<'a> ReceivedArguments<'a> {
                 captures,
             });
         };
-        let open = |reference: &SegmentRef, links: &[Link]| {
+        let open = |reference: &SegmentRef, links: &[SegmentPart]| {
             StableBytes::open_linked(reference, links).map_err(|error| {
                 format!(
                     "the {} bytes it is given are no longer where process {} had them: {error}",
@@ -231,7 +231,7 @@ impl<'a> ReceivedArguments<'a> {
                 )
             })
         };
-        let chunk = open(&reference, &Link::all(bytes))?;
+        let chunk = open(&reference, &SegmentPart::all(bytes))?;
         let captures = match elsewhere(&chunk) {
             None => None,
             Some(elsewhere) => {
@@ -452,22 +452,22 @@ mod tests {
             assert_eq!(part, table.slice(1..));
         };
         let first = send(1, &Parts::default());
-        assert_eq!(Link::all(&first.frames[0]), []);
+        assert_eq!(SegmentPart::all(&first.frames[0]), []);
         check(&first, 1);
         let large = allocated(&first);
         // The receiver has it, or not: what is kept is the sender's.
         drop(first);
         let second = send(2, &Parts::default());
-        assert_eq!(Link::all(&second.frames[0]).len(), 2);
+        assert_eq!(SegmentPart::all(&second.frames[0]).len(), 2);
         check(&second, 2);
         // Of large data only the part that begins on no page.
         assert!(allocated(&second) < large - 5_000_000, "{large}");
         let third = send(3, &captures);
-        assert_eq!(Link::all(&third.frames[0]).len(), 3);
+        assert_eq!(SegmentPart::all(&third.frames[0]).len(), 3);
         check(&third, 3);
         // A result is a single file that is its receiver's.
         let given = given(written(&table)).unwrap();
-        assert_eq!(Link::all(&given), []);
+        assert_eq!(SegmentPart::all(&given), []);
         let back = from_value::<Shared<[f64]>>(&Frame::open(given).unwrap());
         assert_eq!(back.unwrap(), table);
     }

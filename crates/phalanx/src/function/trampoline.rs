@@ -5,7 +5,7 @@ use super::call::{Failed, ReceivedCall};
 use super::invoke::{Invoke, ParameterTypes};
 use crate::Error;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::native::{Attachment, Give, Raised, Trampoline, value};
+use phalanx_protocol::native::{Attachment, CallFailure, Trampoline, ValueSink, value};
 use serde::Serialize;
 use std::any::type_name;
 use std::collections::BTreeMap;
@@ -136,7 +136,7 @@ pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: ParameterTypes + 'static
     input: *const u8,
     len: usize,
     to: *mut c_void,
-    give: Give,
+    give: ValueSink,
 ) {
     let act = |call: &mut ReceivedCall<'_>| {
         let function = I::prepare(call)?;
@@ -152,7 +152,7 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: ParameterTypes + 'static>(
     input: *const u8,
     len: usize,
     to: *mut c_void,
-    give: Give,
+    give: ValueSink,
 ) {
     let act = |call: &mut ReceivedCall<'_>| {
         let function = I::prepare(call)?;
@@ -183,7 +183,7 @@ pub(super) unsafe fn serve(
     input: *const u8,
     len: usize,
     to: *mut c_void,
-    give: Give,
+    give: ValueSink,
     act: &ReceivedCallHandler<'_>,
 ) {
     // SAFETY: the caller's.
@@ -208,7 +208,7 @@ fn caught(call: impl FnOnce() -> Result<Vec<u8>, Failed>) -> Vec<u8> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(output)) => output,
         Ok(Err(failed)) => raised(failed.ename, failed.evalue),
-        Err(payload) => match payload.downcast::<Raised>() {
+        Err(payload) => match payload.downcast::<CallFailure>() {
             Ok(given_up) => raised(&given_up.ename, given_up.evalue),
             Err(_) => {
                 println!("EVCXR_PANIC_NOTIFICATION");
@@ -220,7 +220,7 @@ fn caught(call: impl FnOnce() -> Result<Vec<u8>, Failed>) -> Vec<u8> {
 
 fn raised(ename: &str, evalue: String) -> Vec<u8> {
     let mut bytes = vec![value::RAISED];
-    let raised = Raised {
+    let raised = CallFailure {
         ename: ename.to_owned(),
         evalue,
     };

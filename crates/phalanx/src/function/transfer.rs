@@ -5,11 +5,11 @@ use super::located::Located;
 use super::trampoline::serve;
 use crate::namespace;
 use crate::{Error, engine};
-use phalanx_protocol::native::Give;
+use phalanx_protocol::native::ValueSink;
 use std::ffi::c_void;
 
 /// Puts a value that is pushed under its name.
-unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give: Give) {
+unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give: ValueSink) {
     let act = |call: &mut ReceivedCall<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
         namespace::put(&name, &type_name, call.keep(2)?);
@@ -20,7 +20,7 @@ unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give
 }
 
 /// Gives the value of a name that is pulled, as it came.
-unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: Give) {
+unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: ValueSink) {
     let act = |call: &mut ReceivedCall<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
         match namespace::kept(&name, &type_name) {

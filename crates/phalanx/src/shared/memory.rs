@@ -1,6 +1,6 @@
 //! Bytes that stay where they are, and files without names that other processes can map.
 
-use phalanx_protocol::segment::{LEAST, Link, PAGE, SegmentRef};
+use phalanx_protocol::segment::{LEAST, PAGE, SegmentPart, SegmentRef};
 use std::any::Any;
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::fs::File;
@@ -195,7 +195,7 @@ impl StableBytes {
     ///
     /// # Errors
     /// As there.
-    pub fn open_linked(reference: &SegmentRef, links: &[Link]) -> io::Result<Self> {
+    pub fn open_linked(reference: &SegmentRef, links: &[SegmentPart]) -> io::Result<Self> {
         let (file, end) = opened(reference)?;
         let mut whole = Mapping::of(&file, usize::try_from(end).map_err(io::Error::other)?)?;
         for link in links {
@@ -271,7 +271,7 @@ impl Mapping {
     }
 
     /// Maps a part of another file where this one has a hole. What is meant begins at `from`.
-    fn fill(&mut self, file: &File, from: u64, link: &Link) -> io::Result<()> {
+    fn fill(&mut self, file: &File, from: u64, link: &SegmentPart) -> io::Result<()> {
         let hole = link
             .hole(from, self.len)
             .ok_or(io::ErrorKind::InvalidData)?;
@@ -357,7 +357,7 @@ impl SegmentWriter {
     ///
     /// # Errors
     /// When there is no memory for it.
-    pub fn write_once(&mut self, data: &StableBytes, from: u64) -> io::Result<Option<Link>> {
+    pub fn write_once(&mut self, data: &StableBytes, from: u64) -> io::Result<Option<SegmentPart>> {
         let at = self.end;
         let on_page = at.is_multiple_of(PAGE as u64);
         let Some((file, offset)) = data.written().filter(|_| on_page) else {
@@ -371,7 +371,7 @@ impl SegmentWriter {
         self.file.set_len(self.end)?;
         let segment = reference(&file, offset, data.len as u64)?;
         self.linked.push(file);
-        Ok(Some(Link {
+        Ok(Some(SegmentPart {
             at: at - from,
             segment,
         }))

@@ -8,7 +8,7 @@ use crate::async_result::{
 };
 use crate::function::{Encoder, IntoFunction, Located, Travels};
 use crate::opaque::opaque;
-use phalanx_protocol::apply::{ApplyPlacement, Heeds};
+use phalanx_protocol::apply::{ApplyPlacement, PlacementConditions};
 use std::any::type_name;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -92,7 +92,7 @@ pub(super) struct PlannedMap {
 
 enum MapPlacement {
     Direct(Group),
-    Balanced(Heeds),
+    Balanced(PlacementConditions),
 }
 
 impl<A, M, F, I> Map<A, M, F, I>
@@ -199,7 +199,7 @@ impl Plan {
         Self::of(MapPlacement::Direct(group.clone()), group.label())
     }
 
-    pub(super) fn balanced(heeds: Heeds, label: Option<String>) -> Self {
+    pub(super) fn balanced(heeds: PlacementConditions, label: Option<String>) -> Self {
         Self::of(MapPlacement::Balanced(heeds), label)
     }
 

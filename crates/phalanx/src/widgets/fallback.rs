@@ -166,7 +166,7 @@ fn progress(state: &Map<String, Value>) -> (String, String) {
     let share = ((value - min) / (max - min)).clamp(0.0, 1.0);
     let label = text(state, "description");
     let counts = format!("{value}/{max}");
-    let bundle = bar::drawn(label, bar::Extent::Share(share), &counts);
+    let bundle = bar::drawn(label, bar::BarExtent::Share(share), &counts);
     let part = |mime: &str| bundle.0.get(mime).and_then(Value::as_str);
     let part = |mime| part(mime).unwrap_or_default().to_owned();
     (part("text/plain"), part("text/html"))

@@ -32,9 +32,9 @@ impl Bar<'_> {
     /// Both representations: `items:  50%|██████████          | 5/10 [00:02<00:02, 2.50it/s]`.
     pub fn bundle(&self) -> MimeBundle {
         let extent = match self.total {
-            Some(total) => Extent::Share(self.done as f64 / total.max(1) as f64),
-            None if self.is_over => Extent::Whole,
-            None => Extent::Unknown,
+            Some(total) => BarExtent::Share(self.done as f64 / total.max(1) as f64),
+            None if self.is_over => BarExtent::Whole,
+            None => BarExtent::Unknown,
         };
         drawn(self.description, extent, &self.counts())
     }
@@ -88,7 +88,7 @@ pub fn is_bar(display: &Display) -> bool {
 
 /// The part of a bar that is filled.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Extent {
+pub enum BarExtent {
     /// This part, from 0 to 1.
     Share(f64),
     /// All of it, of a number that was not known.
@@ -98,7 +98,7 @@ pub enum Extent {
 }
 
 /// A bar between a description and the words behind it.
-pub fn drawn(description: &str, extent: Extent, words: &str) -> MimeBundle {
+pub fn drawn(description: &str, extent: BarExtent, words: &str) -> MimeBundle {
     let label = match description {
         "" => String::new(),
         _ => format!("{description}: "),
@@ -113,15 +113,15 @@ pub fn drawn(description: &str, extent: Extent, words: &str) -> MimeBundle {
         None => (format!("{label}{words}"), String::new()),
     };
     let ground = match extent {
-        Extent::Unknown => {
+        BarExtent::Unknown => {
             format!("repeating-linear-gradient(-45deg,{DONE} 0 8px,{GROUND} 8px 16px)")
         }
-        Extent::Share(_) | Extent::Whole => GROUND.to_owned(),
+        BarExtent::Share(_) | BarExtent::Whole => GROUND.to_owned(),
     };
     let width = match extent {
-        Extent::Share(_) => share(extent).unwrap_or_default() * 100.0,
-        Extent::Whole => 100.0,
-        Extent::Unknown => 0.0,
+        BarExtent::Share(_) => share(extent).unwrap_or_default() * 100.0,
+        BarExtent::Whole => 100.0,
+        BarExtent::Unknown => 0.0,
     };
     let now = share(extent).map_or_else(String::new, |share| {
         format!(" aria-valuenow=\"{:.0}\"", share * 100.0)
@@ -146,12 +146,12 @@ pub fn drawn(description: &str, extent: Extent, words: &str) -> MimeBundle {
     MimeBundle::plain(plain).with("text/html", html)
 }
 
-fn share(extent: Extent) -> Option<f64> {
+fn share(extent: BarExtent) -> Option<f64> {
     match extent {
         // What has no extent is done: 0 of 0.
-        Extent::Share(share) if share.is_finite() => Some(share.clamp(0.0, 1.0)),
-        Extent::Share(_) => Some(0.0),
-        Extent::Whole | Extent::Unknown => None,
+        BarExtent::Share(share) if share.is_finite() => Some(share.clamp(0.0, 1.0)),
+        BarExtent::Share(_) => Some(0.0),
+        BarExtent::Whole | BarExtent::Unknown => None,
     }
 }
 

@@ -122,7 +122,7 @@ impl<'a> Grid<'a> {
         widest.max(self.header.len())
     }
 
-    fn shown(&self) -> Shown<'a> {
+    fn shown(&self) -> ShownGrid<'a> {
         let count = self.rows.len();
         let (first, last) = if self.total > count || count > self.max_rows {
             (EDGE_ROWS.min(count / 2), EDGE_ROWS.min(count / 2))
@@ -170,7 +170,7 @@ impl<'a> Grid<'a> {
         } else {
             String::new()
         };
-        Shown {
+        ShownGrid {
             caption: self.caption,
             header,
             rows,
@@ -187,7 +187,7 @@ enum Column {
 }
 
 /// A table of which nothing more is left out.
-struct Shown<'a> {
+struct ShownGrid<'a> {
     caption: &'a str,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -198,7 +198,7 @@ struct Shown<'a> {
     sorts: bool,
 }
 
-impl Shown<'_> {
+impl ShownGrid<'_> {
     fn to_text(&self) -> String {
         let lines = || std::iter::once(&self.header).chain(&self.rows);
         let width = |column: usize| {

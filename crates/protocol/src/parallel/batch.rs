@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 /// The metadata key of batches.
 ///
 /// In an `apply_request`: the ids of its tasks. Its last buffers, as many, are their arguments; a
-/// task's header is that of the message with its id. In an `apply_reply`: an [`Ended`] for each of
+/// task's header is that of the message with its id. In an `apply_reply`: an [`BatchedEnd`] for each of
 /// tasks that ended well. As many buffers are what they gave back.
 pub const BATCH: &str = "phalanx_batch";
 
 /// The end of one task of a batch. Times are precise to a microsecond.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Row", into = "Row")]
-pub struct Ended {
+pub struct BatchedEnd {
     /// The id of the task.
     pub msg_id: MsgId,
     /// The time it began.
@@ -34,14 +34,14 @@ pub struct Ended {
 /// be most of the work for a small task.
 type Row = (MsgId, i64, i64, bool);
 
-impl From<Ended> for Row {
-    fn from(ended: Ended) -> Self {
+impl From<BatchedEnd> for Row {
+    fn from(ended: BatchedEnd) -> Self {
         let times = [ended.started, ended.completed].map(|at| at.timestamp_micros());
         (ended.msg_id, times[0], times[1], ended.output)
     }
 }
 
-impl TryFrom<Row> for Ended {
+impl TryFrom<Row> for BatchedEnd {
     type Error = &'static str;
 
     fn try_from((msg_id, started, completed, output): Row) -> Result<Self, Self::Error> {

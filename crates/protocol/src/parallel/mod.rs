@@ -25,7 +25,7 @@ mod signal;
 mod task;
 mod vitals;
 
-pub use batch::{BATCH, Ended};
+pub use batch::{BATCH, BatchedEnd};
 pub use call::CallMetadata;
 pub use cell::{CellMetadata, CellRecord, EngineHandshake, PHALANX};
 pub use content::Content;

@@ -1,6 +1,6 @@
 //! Replies of engines.
 
-use super::batch::{BATCH, Ended};
+use super::batch::{BATCH, BatchedEnd};
 use super::cell::{EngineHandshake, PHALANX};
 use super::content::Content;
 use super::error::ErrorContent;
@@ -37,7 +37,7 @@ pub enum EngineAnswer {
     /// A function was called; its value, which one that is only to be kept does not have.
     Applied(Option<Payload>),
     /// Calls of a batch that ended well, with their values. An empty one is gone.
-    Batch(Vec<(Ended, Payload)>),
+    Batch(Vec<(BatchedEnd, Payload)>),
     /// The kind of the engine.
     KernelInfo(Box<KernelInfo>),
     /// The cells that led to its state; `None` if the answer is none that we understand.
@@ -205,7 +205,7 @@ impl EngineReply {
 
 impl EngineAnswer {
     fn decode(message: MessageRef<'_>) -> Self {
-        if let Some(ended) = message.known::<Vec<Ended>>(BATCH) {
+        if let Some(ended) = message.known::<Vec<BatchedEnd>>(BATCH) {
             let values = message.buffers.iter().cloned().map(Payload::read);
             return Self::Batch(ended.into_iter().zip(values).collect());
         }

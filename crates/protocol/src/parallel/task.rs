@@ -1,4 +1,4 @@
-use super::Ended;
+use super::BatchedEnd;
 use super::error::EngineInfo;
 use super::message::MessageRef;
 pub use crate::apply::Dependency;
@@ -96,7 +96,7 @@ pub struct ReplyMetadata {
     pub engine_info: Option<EngineInfo>,
     /// The ends of several tasks of a batch ([`BATCH`](super::BATCH)).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub phalanx_batch: Vec<Ended>,
+    pub phalanx_batch: Vec<BatchedEnd>,
 }
 
 fn met() -> bool {

@@ -3,7 +3,7 @@
 use super::library::profiler_of;
 use super::symbols::Symbols;
 use libloading::os::unix::Library;
-use phalanx_protocol::native::{Give, Profiler};
+use phalanx_protocol::native::{Profiler, ValueSink};
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -71,7 +71,7 @@ extern "C" fn start() -> bool {
 ///
 /// # Safety
 /// `to` is what `give` takes.
-unsafe extern "C" fn stop(to: *mut c_void, give: Give) {
+unsafe extern "C" fn stop(to: *mut c_void, give: ValueSink) {
     // The handler stays: a signal may be on its way.
     let _ = every(0);
     if !RUNNING.swap(false, Ordering::AcqRel) {

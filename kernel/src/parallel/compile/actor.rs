@@ -8,7 +8,7 @@ use crate::run::build::{Build, at};
 use crate::run::{CellContext, Programs};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{
-    Answer, Compiled, EvaluatorEvent, EvaluatorRequest, NamespaceKind, RequestId, Toolchain,
+    Compiled, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, NamespaceKind, RequestId, Toolchain,
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{DependenciesId, StateId};
@@ -230,7 +230,7 @@ impl Actor {
             })
             .await?;
         Ok(match answer {
-            Ok(Answer::Compiled(mut compiled)) => {
+            Ok(EvaluatorReply::Compiled(mut compiled)) => {
                 if let Some(packages) = compiled.packages.take() {
                     self.described = describe(Dependencies {
                         specs: self.dependencies.clone(),
@@ -359,7 +359,7 @@ impl Actor {
     async fn request(
         &mut self,
         request: impl FnOnce(RequestId) -> EvaluatorRequest,
-    ) -> Result<Result<Answer, Failure>, Silence> {
+    ) -> Result<Result<EvaluatorReply, Failure>, Silence> {
         self.requests += 1;
         let id = RequestId(self.requests);
         if let Some(process) = &self.process {

@@ -6,7 +6,7 @@ use crate::report::{Notice, notice};
 use crate::run::build::{Build, at};
 use crate::run::{CellContext, Moved, Programs, Surroundings};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
-use phalanx_protocol::evaluator::{Answer, NamespaceKind, Toolchain};
+use phalanx_protocol::evaluator::{EvaluatorReply, NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
@@ -46,7 +46,7 @@ type Told = (
 struct Job {
     context: Option<CellContext>,
     build: Option<Build>,
-    reply: oneshot::Sender<Result<Answer, Failure>>,
+    reply: oneshot::Sender<Result<EvaluatorReply, Failure>>,
 }
 
 /// Code that is to hear something, with the frontend that waits until it has.

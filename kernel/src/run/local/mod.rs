@@ -7,7 +7,7 @@ pub use state::Scope;
 
 use super::{CellContext, Moved, Programs, Surroundings};
 use crate::actor::Requests;
-use phalanx_protocol::evaluator::{Answer, Evaluated, Toolchain};
+use phalanx_protocol::evaluator::{Evaluated, EvaluatorReply, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Setting;
 use phalanx_runtime::HostCall;
@@ -37,7 +37,7 @@ enum Order {
     Evaluate {
         context: CellContext,
         source: String,
-        reply: oneshot::Sender<Result<Answer, Failure>>,
+        reply: oneshot::Sender<Result<EvaluatorReply, Failure>>,
     },
     Hear {
         context: CellContext,
@@ -97,7 +97,7 @@ impl Local {
             reply,
         };
         Ok(match self.requests.attempt(evaluate).await? {
-            Answer::Evaluated(evaluated) => evaluated,
+            EvaluatorReply::Evaluated(evaluated) => evaluated,
             // The cell outlived its evaluator.
             _ => Evaluated::default(),
         })

@@ -11,7 +11,7 @@ use crate::function::trampoline::{many, single};
 use crate::host::Frame;
 use crate::shared::Shared;
 use phalanx_protocol::native::value;
-use phalanx_protocol::native::{Raised, Trampoline};
+use phalanx_protocol::native::{CallFailure, Trampoline};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ffi::c_void;
@@ -47,7 +47,7 @@ fn value_of<T: DeserializeOwned>(given: Vec<u8>) -> T {
     value.unwrap()
 }
 
-fn failure(given: &[u8]) -> Raised {
+fn failure(given: &[u8]) -> CallFailure {
     assert_eq!(given[0], value::RAISED);
     serde_json::from_slice(&given[1..]).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use crate::report::Notice;
 use phalanx_evaluator::EvaluatorNotice;
-use phalanx_protocol::evaluator::{Answer, CompiledCell, EvaluatorRequest};
+use phalanx_protocol::evaluator::{CompiledCell, EvaluatorReply, EvaluatorRequest};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
@@ -80,7 +80,7 @@ pub(in crate::run::local) enum Command {
     },
     Answer {
         job: JobId,
-        result: Result<Answer, Failure>,
+        result: Result<EvaluatorReply, Failure>,
     },
 }
 

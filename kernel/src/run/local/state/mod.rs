@@ -16,7 +16,7 @@ use hearing::Hearings;
 use part::{Attempt, Current, EvaluatorState, Logged, Phase, RuntimeState, Waiting};
 use phalanx_evaluator::EvaluatorNotice;
 use phalanx_protocol::evaluator::{
-    Answer, CompiledCell, EvaluatorEvent, EvaluatorRequest, RequestId, Toolchain,
+    CompiledCell, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, RequestId, Toolchain,
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
@@ -324,7 +324,7 @@ impl State {
             }
             Phase::Orphaned(running) if running == run => {
                 current.outcomes.push(outcome);
-                self.finish(Ok(Answer::Added), commands);
+                self.finish(Ok(EvaluatorReply::Added), commands);
             }
             _ => {}
         }
@@ -334,7 +334,7 @@ impl State {
     fn answered(
         &mut self,
         id: RequestId,
-        result: Result<Answer, Failure>,
+        result: Result<EvaluatorReply, Failure>,
         commands: &mut Vec<Command>,
     ) {
         if let EvaluatorState::Replaying { entry, .. } = self.evaluator {
@@ -349,12 +349,12 @@ impl State {
     }
 
     /// Ends the current job: what the evaluator says, and what its runs came to.
-    fn finish(&mut self, result: Result<Answer, Failure>, commands: &mut Vec<Command>) {
+    fn finish(&mut self, result: Result<EvaluatorReply, Failure>, commands: &mut Vec<Command>) {
         let Some(current) = self.current.take() else {
             return;
         };
         let before = self.variables.clone();
-        if let Ok(Answer::Evaluated(evaluated)) = &result {
+        if let Ok(EvaluatorReply::Evaluated(evaluated)) = &result {
             self.variables = names(&evaluated.variables);
             self.types = evaluated.variables.iter().cloned().collect();
             let there = self.variables.iter().map(String::as_str);
@@ -413,7 +413,7 @@ impl State {
         let compiled = result.is_ok() || !current.outcomes.is_empty();
         let abandoned = matches!(current.outcomes.last(), Some(Outcome::Abandoned { .. }));
         let toolchain = match &result {
-            Ok(Answer::Evaluated(evaluated)) => evaluated.toolchain.clone(),
+            Ok(EvaluatorReply::Evaluated(evaluated)) => evaluated.toolchain.clone(),
             _ => None,
         };
         let renewed = toolchain.is_some();

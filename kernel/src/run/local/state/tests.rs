@@ -118,7 +118,7 @@ fn answered(id: u64, variables: &[&str]) -> Event {
     };
     Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Answer {
         id: RequestId(id),
-        result: Ok(Answer::Evaluated(evaluated)),
+        result: Ok(EvaluatorReply::Evaluated(evaluated)),
     }))
 }
 
@@ -453,7 +453,7 @@ fn which_cell_has_moved_a_variable_is_known_even_if_it_panicked() {
     };
     let answer = EvaluatorEvent::Answer {
         id: RequestId(2),
-        result: Ok(Answer::Evaluated(evaluated)),
+        result: Ok(EvaluatorReply::Evaluated(evaluated)),
     };
     let answer = Event::Notice(EvaluatorNotice::Event(answer));
     bench.check(answer, &["2 Panic"]);
