@@ -1,7 +1,7 @@
 //! The settings of an engine.
 
 use phalanx_protocol::id::EngineId;
-use phalanx_runtime::{Input, RuntimeConfig};
+use phalanx_runtime::{RuntimeConfig, StdinSource};
 use phalanx_transport::EngineConnectionFile;
 use std::ffi::OsString;
 use std::io;
@@ -43,7 +43,7 @@ impl EngineConfig {
                 args: vec![OsString::from("runtime")],
                 env: Vec::new(),
                 // They are told that there is nobody to ask.
-                input: Input::Asks,
+                input: StdinSource::Asks,
             },
             parent: None,
             unreachable: UNREACHABLE,

@@ -6,7 +6,7 @@ mod session;
 
 use phalanx_protocol::output::Output;
 use phalanx_protocol::runtime::Outcome;
-use phalanx_runtime::{Input, Runtime, RuntimeConfig, RuntimeEvent, StartError};
+use phalanx_runtime::{Runtime, RuntimeConfig, RuntimeEvent, StartError, StdinSource};
 use session::{PATIENCE, Session, stdout};
 use std::path::PathBuf;
 use tokio::time::timeout;
@@ -106,7 +106,7 @@ async fn a_program_that_is_not_there_or_no_runtime_is_named() {
         program: "/no/such/program".into(),
         args: Vec::new(),
         env: Vec::new(),
-        input: Input::Nothing,
+        input: StdinSource::Nothing,
     };
     let error = Runtime::start(missing).await.expect_err("no such program");
     assert!(matches!(&error, StartError::Spawn { .. }), "{error}");
@@ -115,7 +115,7 @@ async fn a_program_that_is_not_there_or_no_runtime_is_named() {
         program: "false".into(),
         args: Vec::new(),
         env: Vec::new(),
-        input: Input::Nothing,
+        input: StdinSource::Nothing,
     };
     let error = Runtime::start(wrong).await.expect_err("not a runtime");
     assert!(error.to_string().contains("exit status 1"), "{error}");

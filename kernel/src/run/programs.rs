@@ -3,7 +3,7 @@
 use phalanx_analysis::handle::AnalysisConfig;
 use phalanx_evaluator::{Backend, EvaluatorConfig, analysis_config};
 use phalanx_protocol::evaluator::NamespaceKind;
-use phalanx_runtime::{Input, RuntimeConfig};
+use phalanx_runtime::{RuntimeConfig, StdinSource};
 use std::io;
 use std::path::PathBuf;
 
@@ -80,7 +80,7 @@ impl Programs {
             program: self.phalanx.clone(),
             args: vec!["runtime".into()],
             env: Vec::new(),
-            input: Input::Asks,
+            input: StdinSource::Asks,
         }
     }
 }

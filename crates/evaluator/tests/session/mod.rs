@@ -13,7 +13,7 @@ use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::{RunId, StateId};
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::runtime::Outcome;
-use phalanx_runtime::{Input, Runtime, RuntimeConfig, RuntimeEvent};
+use phalanx_runtime::{Runtime, RuntimeConfig, RuntimeEvent, StdinSource};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -47,7 +47,7 @@ impl Machine {
             program: program(),
             args: vec!["runtime".into()],
             env: Vec::new(),
-            input: Input::Nothing,
+            input: StdinSource::Nothing,
         };
         let (runtime, events) = Runtime::start(config).await.expect("a runtime");
         runtime.load(toolchain.libstd.clone());

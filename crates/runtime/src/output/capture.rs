@@ -1,6 +1,6 @@
 //! The state of a runtime's output: which run it belongs to, what is held back, how the run ended.
 
-use super::scanner::{Scanner, Token};
+use super::scanner::{OutputToken, Scanner};
 use super::text::TextDecoder;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::failure::Panic;
@@ -30,7 +30,7 @@ const BATCH_BYTES: usize = 1 << 16;
 
 /// A result of capturing.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Captured {
+pub(crate) enum CapturedOutput {
     /// Something to show; `None` when no cell is running (a thread outlived its cell).
     Output { run: Option<RunId>, output: Output },
     /// The running cell asks for a line and then reads it from stdin; all before is shown.
@@ -43,7 +43,7 @@ pub(crate) enum Captured {
 #[derive(Default)]
 pub(crate) struct Capture {
     pipes: [Pipe; 2],
-    run: Option<Run>,
+    run: Option<CapturedRun>,
     /// Text that waits for the next batch, in the order written.
     batch: Vec<(StreamName, String)>,
     batch_bytes: usize,
@@ -53,7 +53,7 @@ pub(crate) struct Capture {
     /// Outputs whose place in the text has not been read yet.
     places: BTreeMap<u64, Output>,
     next_place: u64,
-    captured: Vec<Captured>,
+    captured: Vec<CapturedOutput>,
 }
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ struct Pipe {
     closed: bool,
 }
 
-struct Run {
+struct CapturedRun {
     id: RunId,
     has_result: bool,
     lines: Vec<(u32, u32)>,
@@ -80,7 +80,7 @@ struct Run {
     report: Option<ErrorText>,
 }
 
-impl Run {
+impl CapturedRun {
     /// A place in the file that was compiled as a place in the cell: `cell:3:5`. What is not of this
     /// cell stays as it is.
     fn locate(&self, location: String) -> String {
@@ -103,7 +103,7 @@ impl Capture {
         for pipe in &mut self.pipes {
             pipe.ended = false;
         }
-        self.run = Some(Run {
+        self.run = Some(CapturedRun {
             id: run,
             has_result,
             lines,
@@ -268,7 +268,7 @@ impl Capture {
     }
 
     /// Takes everything captured since the last call.
-    pub(crate) fn take(&mut self) -> Vec<Captured> {
+    pub(crate) fn take(&mut self) -> Vec<CapturedOutput> {
         std::mem::take(&mut self.captured)
     }
 
@@ -281,9 +281,9 @@ impl Capture {
         &mut self.pipes[name as usize]
     }
 
-    fn tokens(&mut self, name: StreamName, tokens: Vec<Token>) {
+    fn tokens(&mut self, name: StreamName, tokens: Vec<OutputToken>) {
         for token in tokens {
-            if let Token::Text(bytes) = token {
+            if let OutputToken::Text(bytes) = token {
                 let text = self.pipe(name).text.push(&bytes);
                 self.text(name, text);
                 continue;
@@ -294,24 +294,24 @@ impl Capture {
         }
     }
 
-    fn marker(&mut self, name: StreamName, token: Token) {
+    fn marker(&mut self, name: StreamName, token: OutputToken) {
         match token {
-            Token::Text(_) => {}
-            Token::Content { mime, body } => self.content(mime, &body),
-            Token::Place(place) => {
+            OutputToken::Text(_) => {}
+            OutputToken::Content { mime, body } => self.content(mime, &body),
+            OutputToken::Place(place) => {
                 if let Some(output) = self.places.remove(&place) {
                     self.flush();
                     self.output(output);
                 }
             }
-            Token::InputRequest { prompt, password } => {
+            OutputToken::InputRequest { prompt, password } => {
                 self.release();
                 if self.run.is_some() {
-                    let request = Captured::InputRequest { prompt, password };
+                    let request = CapturedOutput::InputRequest { prompt, password };
                     self.captured.push(request);
                 }
             }
-            Token::PanicReport { location, message } => {
+            OutputToken::PanicReport { location, message } => {
                 self.release_panic();
                 match &mut self.run {
                     Some(run) => {
@@ -321,7 +321,7 @@ impl Capture {
                     None => self.text(name, panic_text(&message, &location)),
                 }
             }
-            Token::ErrorReport(mut report) => {
+            OutputToken::ErrorReport(mut report) => {
                 self.release_panic();
                 let text = format!("{}\n", report.text);
                 match &mut self.run {
@@ -335,18 +335,21 @@ impl Capture {
                     None => self.text(name, text),
                 }
             }
-            Token::End(id) => {
+            OutputToken::End(id) => {
                 if self.run.as_ref().is_some_and(|run| run.id == id) {
                     self.pipe(name).ended = true;
                     self.end_if_marked();
                 }
             }
-            Token::Panicked | Token::Errored | Token::Returned | Token::VariableLost(_) => {
+            OutputToken::Panicked
+            | OutputToken::Errored
+            | OutputToken::Returned
+            | OutputToken::VariableLost(_) => {
                 let Some(run) = &mut self.run else { return };
                 match token {
-                    Token::Panicked => run.panicked = true,
-                    Token::Returned => run.returned = true,
-                    Token::VariableLost(name) => run.lost.push(name),
+                    OutputToken::Panicked => run.panicked = true,
+                    OutputToken::Returned => run.returned = true,
+                    OutputToken::VariableLost(name) => run.lost.push(name),
                     _ => run.errored = true,
                 }
             }
@@ -492,7 +495,8 @@ impl Capture {
             self.output(output);
         }
         self.run = None;
-        self.captured.push(Captured::Ended { run: id, outcome });
+        self.captured
+            .push(CapturedOutput::Ended { run: id, outcome });
     }
 
     fn flush(&mut self) {
@@ -508,7 +512,7 @@ impl Capture {
     }
 
     fn output(&mut self, output: Output) {
-        self.captured.push(Captured::Output {
+        self.captured.push(CapturedOutput::Output {
             run: self.running(),
             output,
         });
@@ -522,7 +526,7 @@ fn last_line_start(text: &str) -> usize {
 }
 
 /// Text in which Rust tells of panics in other threads, with their places in the cell.
-fn located(run: Option<&Run>, text: &str) -> String {
+fn located(run: Option<&CapturedRun>, text: &str) -> String {
     let mut parts = text.split(PANICKED);
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |told, part| {

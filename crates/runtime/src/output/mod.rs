@@ -4,7 +4,7 @@ mod capture;
 mod scanner;
 mod text;
 
-pub(crate) use capture::{Capture, Captured};
+pub(crate) use capture::{Capture, CapturedOutput};
 
 use phalanx_protocol::host::{MARKER_END, MARKER_START};
 use phalanx_protocol::id::RunId;

@@ -11,7 +11,7 @@ use phalanx_protocol::id::RunId;
 
 /// A token in the bytes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Token {
+pub(super) enum OutputToken {
     /// Bytes of the user's.
     Text(Vec<u8>),
     /// One representation of a rich value.
@@ -51,7 +51,7 @@ const END_ERROR: &[u8] = b"\x1b]phalanx;end-error\x07";
 /// Longest name or number in a marker, in bytes; what is longer is text that looks like one.
 const MAX_FIELD: usize = 4096;
 
-/// Splits one pipe's bytes into [`Token`]s; keeps what may be the beginning of a marker.
+/// Splits one pipe's bytes into [`OutputToken`]s; keeps what may be the beginning of a marker.
 #[derive(Default)]
 pub(super) struct Scanner {
     bytes: Vec<u8>,
@@ -60,7 +60,7 @@ pub(super) struct Scanner {
 /// The token at the start of the bytes.
 enum Found {
     /// A marker of that many bytes.
-    Marker(Token, usize),
+    Marker(OutputToken, usize),
     /// Perhaps a marker, if more bytes come.
     Partial,
     /// No marker.
@@ -69,7 +69,7 @@ enum Found {
 
 impl Scanner {
     /// Takes bytes and yields every token that is certain.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Token> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<OutputToken> {
         self.bytes.extend_from_slice(bytes);
         let mut tokens = Vec::new();
         let mut text = 0;
@@ -96,16 +96,16 @@ impl Scanner {
     }
 
     /// The pipe is closed: what was kept is text.
-    pub(super) fn finish(&mut self) -> Vec<Token> {
+    pub(super) fn finish(&mut self) -> Vec<OutputToken> {
         let mut tokens = Vec::new();
         push_text(&mut tokens, &std::mem::take(&mut self.bytes));
         tokens
     }
 }
 
-fn push_text(tokens: &mut Vec<Token>, bytes: &[u8]) {
+fn push_text(tokens: &mut Vec<OutputToken>, bytes: &[u8]) {
     if !bytes.is_empty() {
-        tokens.push(Token::Text(bytes.to_vec()));
+        tokens.push(OutputToken::Text(bytes.to_vec()));
     }
 }
 
@@ -134,7 +134,10 @@ fn marker_at(bytes: &[u8]) -> Found {
 }
 
 fn evcxr(bytes: &[u8]) -> Found {
-    for (word, token) in [(PANICKED, Token::Panicked), (ERRORED, Token::Errored)] {
+    for (word, token) in [
+        (PANICKED, OutputToken::Panicked),
+        (ERRORED, OutputToken::Errored),
+    ] {
         match starts(bytes, word) {
             Found::Nothing => {}
             Found::Partial => return Found::Partial,
@@ -164,11 +167,11 @@ fn evcxr(bytes: &[u8]) -> Found {
 }
 
 /// The marker of a line that holds one of these words and a value.
-fn named(word: &[u8], value: String) -> Token {
+fn named(word: &[u8], value: String) -> OutputToken {
     if word == LOST {
-        return Token::VariableLost(value);
+        return OutputToken::VariableLost(value);
     }
-    Token::InputRequest {
+    OutputToken::InputRequest {
         prompt: value,
         password: word == ASKS_PASSWORD,
     }
@@ -188,7 +191,10 @@ fn content(bytes: &[u8], start: usize) -> Found {
         PANICKED,
     );
     match (end, cut) {
-        (_, Some(cut)) => Found::Marker(Token::Text(bytes[body..body + cut].to_vec()), body + cut),
+        (_, Some(cut)) => Found::Marker(
+            OutputToken::Text(bytes[body..body + cut].to_vec()),
+            body + cut,
+        ),
         (None, None) => Found::Partial,
         (Some(end), None) => {
             let mut length = body + end + END_CONTENT.len();
@@ -201,7 +207,7 @@ fn content(bytes: &[u8], start: usize) -> Found {
             let text = text.strip_suffix(b"\n").unwrap_or(text);
             let mime = mime.trim().to_owned();
             Found::Marker(
-                Token::Content {
+                OutputToken::Content {
                     mime,
                     body: text.to_vec(),
                 },
@@ -221,15 +227,15 @@ fn ours(bytes: &[u8]) -> Found {
     let length = start + inside.len() + 1;
     match inside.split_once(';') {
         Some(("place", number)) => number.parse().map_or(Found::Nothing, |number| {
-            Found::Marker(Token::Place(number), length)
+            Found::Marker(OutputToken::Place(number), length)
         }),
         Some(("end", number)) => number.parse().map_or(Found::Nothing, |number| {
-            Found::Marker(Token::End(RunId(number)), length)
+            Found::Marker(OutputToken::End(RunId(number)), length)
         }),
         Some(("panic", location)) => match memmem::find(&bytes[length..], END_PANIC) {
             None => Found::Partial,
             Some(end) => Found::Marker(
-                Token::PanicReport {
+                OutputToken::PanicReport {
                     location: location.to_owned(),
                     message: String::from_utf8_lossy(&bytes[length..length + end]).into_owned(),
                 },
@@ -239,20 +245,21 @@ fn ours(bytes: &[u8]) -> Found {
         None if inside == "error" => match memmem::find(&bytes[length..], END_ERROR) {
             None => Found::Partial,
             Some(end) => match serde_json::from_slice(&bytes[length..length + end]) {
-                Ok(error) => {
-                    Found::Marker(Token::ErrorReport(error), length + end + END_ERROR.len())
-                }
+                Ok(error) => Found::Marker(
+                    OutputToken::ErrorReport(error),
+                    length + end + END_ERROR.len(),
+                ),
                 Err(_) => Found::Nothing,
             },
         },
-        None if inside == "returned" => Found::Marker(Token::Returned, length),
+        None if inside == "returned" => Found::Marker(OutputToken::Returned, length),
         _ => Found::Nothing,
     }
 }
 
 fn starts(bytes: &[u8], word: &[u8]) -> Found {
     if bytes.starts_with(word) {
-        Found::Marker(Token::Panicked, word.len())
+        Found::Marker(OutputToken::Panicked, word.len())
     } else if word.starts_with(bytes) {
         Found::Partial
     } else {
@@ -282,17 +289,17 @@ fn field(bytes: &[u8], delimiter: u8) -> Field {
 mod tests {
     use super::*;
 
-    fn text(text: &str) -> Token {
-        Token::Text(text.as_bytes().to_vec())
+    fn text(text: &str) -> OutputToken {
+        OutputToken::Text(text.as_bytes().to_vec())
     }
 
     /// Scans the input whole and cut at every byte; both must agree.
-    fn scan(input: &str) -> Vec<Token> {
+    fn scan(input: &str) -> Vec<OutputToken> {
         let mut whole = Scanner::default();
         let mut expected = whole.push(input.as_bytes());
         expected.extend(whole.finish());
         let mut cut = Scanner::default();
-        let mut tokens = Vec::<Token>::new();
+        let mut tokens = Vec::<OutputToken>::new();
         for byte in input.bytes() {
             merge(&mut tokens, cut.push(&[byte]));
         }
@@ -303,10 +310,10 @@ mod tests {
         merged
     }
 
-    fn merge(into: &mut Vec<Token>, tokens: Vec<Token>) {
+    fn merge(into: &mut Vec<OutputToken>, tokens: Vec<OutputToken>) {
         for token in tokens {
             match (into.last_mut(), token) {
-                (Some(Token::Text(last)), Token::Text(more)) => last.extend(more),
+                (Some(OutputToken::Text(last)), OutputToken::Text(more)) => last.extend(more),
                 (_, token) => into.push(token),
             }
         }
@@ -316,7 +323,7 @@ mod tests {
     fn text_before_a_marker_without_a_newline_is_kept() {
         assert_eq!(
             scan("abcEVCXR_PANIC_NOTIFICATION\n"),
-            [text("abc"), Token::Panicked]
+            [text("abc"), OutputToken::Panicked]
         );
     }
 
@@ -326,7 +333,7 @@ mod tests {
             scan("xEVCXR_BEGIN_CONTENT text/html\n<b>\nü</b>\nEVCXR_END_CONTENT\ny"),
             [
                 text("x"),
-                Token::Content {
+                OutputToken::Content {
                     mime: "text/html".into(),
                     body: "<b>\nü</b>".into()
                 },
@@ -339,11 +346,16 @@ mod tests {
     fn our_markers() {
         assert_eq!(
             scan("a\x1b]phalanx;place;7\x07b\x1b]phalanx;end;3\x07"),
-            [text("a"), Token::Place(7), text("b"), Token::End(RunId(3))]
+            [
+                text("a"),
+                OutputToken::Place(7),
+                text("b"),
+                OutputToken::End(RunId(3))
+            ]
         );
         assert_eq!(
             scan("\x1b]phalanx;panic;src/lib.rs:1:2\x07oh\nno\x1b]phalanx;end-panic\x07"),
-            [Token::PanicReport {
+            [OutputToken::PanicReport {
                 location: "src/lib.rs:1:2".into(),
                 message: "oh\nno".into()
             }]
@@ -354,7 +366,7 @@ mod tests {
     fn a_panic_within_content_is_a_panic() {
         assert_eq!(
             scan("EVCXR_BEGIN_CONTENT text/plain\nhalfEVCXR_PANIC_NOTIFICATION\n"),
-            [text("half"), Token::Panicked]
+            [text("half"), OutputToken::Panicked]
         );
     }
 
@@ -375,7 +387,10 @@ mod tests {
     fn other_words() {
         assert_eq!(
             scan("EVCXR_VARIABLE_CHANGED_TYPE:größe\nEVCXR_ERROR_OCCURRED\n"),
-            [Token::VariableLost("größe".into()), Token::Errored]
+            [
+                OutputToken::VariableLost("größe".into()),
+                OutputToken::Errored
+            ]
         );
     }
 }

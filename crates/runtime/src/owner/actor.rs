@@ -1,15 +1,15 @@
 //! One task per runtime process: waits for the next thing to happen, lets [`Capture`] decide what it
 //! means, and performs it.
 
-use super::calls::{Calls, Returned};
+use super::calls::{Calls, ReturnedCall};
 use super::host::{self, Arrived, HostReplier};
-use super::start::{Started, describe};
+use super::start::{StartedRuntime, describe};
 use super::stdin::StdinEvent;
-use super::takeover::{Protection, Sleeper};
-use super::text::Text;
+use super::takeover::{ActiveSnapshot, Sleeper};
+use super::text::PendingText;
 use super::wire::Wire;
 use super::{Command, HostCall, RuntimeEvent};
-use crate::output::{Capture, Captured};
+use crate::output::{Capture, CapturedOutput};
 use crate::{ASKED_WORD, CONDEMNED, RUN_WORD, RUNNING, STOP_WORD};
 use phalanx_protocol::host::{HostReply, HostRequest};
 use phalanx_protocol::id::RunId;
@@ -72,12 +72,12 @@ enum Event {
 }
 
 pub(super) struct Actor {
-    pub(super) process: Started,
+    pub(super) process: StartedRuntime,
     pub(super) pid: Arc<AtomicU32>,
     pub(super) capture: Capture,
     pub(super) calls: Calls,
-    pub(super) text: Text,
-    pub(super) protection: Protection,
+    pub(super) text: PendingText,
+    pub(super) protection: ActiveSnapshot,
     /// Connections that have not said yet that they are snapshots.
     pub(super) newcomers: JoinSet<Option<Sleeper>>,
     pub(super) control_open: bool,
@@ -103,7 +103,7 @@ pub(super) struct Actor {
 }
 
 pub(super) async fn run(
-    process: Started,
+    process: StartedRuntime,
     pid: Arc<AtomicU32>,
     mut commands: mpsc::UnboundedReceiver<Command>,
     events: mpsc::Sender<RuntimeEvent>,
@@ -116,8 +116,8 @@ pub(super) async fn run(
         pid,
         capture: Capture::default(),
         calls: Calls::default(),
-        text: Text::default(),
-        protection: Protection::default(),
+        text: PendingText::default(),
+        protection: ActiveSnapshot::default(),
         newcomers: JoinSet::new(),
         control_open: true,
         supervisor_open: true,
@@ -175,7 +175,7 @@ impl Actor {
         let overdue = self.overdue.map(|(_, at)| at);
         let due = [self.capture.deadline(), overdue, self.grace];
         let due = due.into_iter().flatten().min();
-        let Started {
+        let StartedRuntime {
             child,
             supervisor,
             control,
@@ -323,7 +323,7 @@ impl Actor {
                 run,
                 changed,
                 written,
-            } => self.calls.announce(Returned {
+            } => self.calls.announce(ReturnedCall {
                 run,
                 changed,
                 written,
@@ -346,13 +346,13 @@ impl Actor {
     pub(super) fn collect(&mut self) {
         for captured in self.capture.take() {
             match captured {
-                Captured::Output { run, output } => {
+                CapturedOutput::Output { run, output } => {
                     self.backlog.push_back(RuntimeEvent::Output { run, output });
                 }
-                Captured::InputRequest { prompt, password } => {
+                CapturedOutput::InputRequest { prompt, password } => {
                     self.ask(HostRequest::Input { prompt, password });
                 }
-                Captured::Ended { run, outcome } => {
+                CapturedOutput::Ended { run, outcome } => {
                     self.process.stdin.end();
                     self.grace = None;
                     self.ended(run, outcome);
@@ -538,7 +538,7 @@ impl Actor {
         // What it started must not outlive it.
         self.end().await;
         let lost = self.lose_calls();
-        let Started { stdout, stderr, .. } = &mut self.process;
+        let StartedRuntime { stdout, stderr, .. } = &mut self.process;
         let capture = &mut self.capture;
         if self.open[0] {
             drain(StreamName::Stdout, stdout, capture).await;

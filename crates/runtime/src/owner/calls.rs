@@ -17,14 +17,14 @@ pub(super) struct Calls {
     /// The first is the one that runs, as far as is known.
     flying: VecDeque<RunId>,
     /// The reply to the first; its value comes next on the control socket.
-    announced: Option<Returned>,
+    announced: Option<ReturnedCall>,
     /// True if the first has changed the namespace, once its value has arrived.
     changed: bool,
 }
 
 /// A function has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Returned {
+pub(super) struct ReturnedCall {
     pub run: RunId,
     /// True if it has changed the namespace.
     pub changed: bool,
@@ -45,7 +45,7 @@ impl Calls {
     }
 
     /// The value of the one that runs comes next on the control socket.
-    pub fn announce(&mut self, returned: Returned) {
+    pub fn announce(&mut self, returned: ReturnedCall) {
         if self.running() == Some(returned.run) {
             self.announced = Some(returned);
         }
@@ -57,7 +57,7 @@ impl Calls {
     }
 
     /// The value is here.
-    pub fn returned(&mut self) -> Option<Returned> {
+    pub fn returned(&mut self) -> Option<ReturnedCall> {
         let returned = self.announced.take()?;
         self.changed = returned.changed;
         Some(returned)
@@ -144,7 +144,7 @@ impl Actor {
 
     /// The value of a function is here, which is its end; whether pipes had to be read for it.
     pub(super) fn returned(&mut self, value: Vec<u8>) -> bool {
-        let Some(Returned { run, written, .. }) = self.calls.returned() else {
+        let Some(ReturnedCall { run, written, .. }) = self.calls.returned() else {
             return false;
         };
         let value = self.taken(Payload::read(value.into()));
@@ -215,7 +215,7 @@ mod tests {
         assert!(calls.begin(RUN));
         assert!(!calls.begin(NEXT));
         for (run, changed) in [(RUN, true), (NEXT, false)] {
-            let returned = Returned {
+            let returned = ReturnedCall {
                 run,
                 changed,
                 written: [3, 0],
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(calls.not_begun(), []);
         calls.begin(RUN);
         calls.begin(NEXT);
-        calls.announce(Returned {
+        calls.announce(ReturnedCall {
             run: RUN,
             changed: true,
             written: [0, 0],

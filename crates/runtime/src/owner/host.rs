@@ -24,14 +24,14 @@ pub struct HostCall {
 
 /// Answers one [`HostCall`]; dropped unused, the library reports that its owner does not answer.
 #[derive(Debug)]
-pub struct HostReplier(oneshot::Sender<Answer>);
+pub struct HostReplier(oneshot::Sender<HostAnswer>);
 
 /// An answer, and the raw frames it announces.
-pub(super) type Answer = (HostReply, Vec<Payload>);
+pub(super) type HostAnswer = (HostReply, Vec<Payload>);
 
 impl HostReplier {
     /// A replier, and where its answer comes out.
-    pub(super) fn new() -> (Self, oneshot::Receiver<Answer>) {
+    pub(super) fn new() -> (Self, oneshot::Receiver<HostAnswer>) {
         let (reply, answer) = oneshot::channel();
         (Self(reply), answer)
     }

@@ -36,15 +36,15 @@ pub struct RuntimeConfig {
     /// Variables added to its environment.
     pub env: Vec<(OsString, OsString)>,
     /// The source of its cells' stdin.
-    pub input: Input,
+    pub input: StdinSource,
 }
 
 /// The source of what the cells of a runtime read from stdin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum StdinSource {
     /// Nothing: they are at the end of it.
     Nothing,
-    /// The owner's answers to [`HostRequest::Input`] and [`HostRequest::ReadLine`].
+    /// The owner's answers to [`HostRequest::StdinSource`] and [`HostRequest::ReadLine`].
     Asks,
 }
 

@@ -2,7 +2,7 @@
 
 use super::stdin::Stdin;
 use super::wire::Wire;
-use super::{Input, RuntimeConfig, StartError};
+use super::{RuntimeConfig, StartError, StdinSource};
 use crate::{CONTROL_SOCKET_VAR, PAGE_FILE};
 use phalanx_protocol::host::HOST_SOCKET_VAR;
 use phalanx_protocol::runtime::{RuntimeReply, SupervisorReply};
@@ -26,7 +26,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(20);
 const PIPE_SIZE: usize = 1 << 20;
 
 /// A runtime that is up.
-pub(super) struct Started {
+pub(super) struct StartedRuntime {
     /// Holds the sockets; 0700, and removed with the last reference to the process.
     pub(super) _folder: TemporaryFolder,
     /// The supervisor, which leads the process group.
@@ -44,15 +44,15 @@ pub(super) struct Started {
     pub(super) page: SharedPage,
 }
 
-pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError> {
+pub(super) async fn start(config: &RuntimeConfig) -> Result<StartedRuntime, StartError> {
     let folder = TemporaryFolder::new("runtime").map_err(StartError::Folder)?;
     let control_path = folder.path().join("control");
     let host_path = folder.path().join("host");
     let listener = UnixListener::bind(&control_path).map_err(StartError::Folder)?;
     let host = UnixListener::bind(&host_path).map_err(StartError::Folder)?;
     let (stdin, theirs) = match config.input {
-        Input::Nothing => (Stdin::none(), Stdio::null()),
-        Input::Asks => {
+        StdinSource::Nothing => (Stdin::none(), Stdio::null()),
+        StdinSource::Asks => {
             let (stdin, theirs) = Stdin::create(folder.path()).map_err(StartError::Folder)?;
             (stdin, theirs.into())
         }
@@ -88,7 +88,7 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<Started, StartError>
         }
     };
     match timeout(READY_TIMEOUT, ready).await {
-        Ok(Ok(ready)) => Ok(Started {
+        Ok(Ok(ready)) => Ok(StartedRuntime {
             _folder: folder,
             child,
             supervisor: ready.supervisor,

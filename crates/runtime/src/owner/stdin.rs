@@ -5,7 +5,7 @@
 //! while that is empty (`/proc/PID/task/TID/syscall`). Reads of every kind are noticed alike: `std`'s,
 //! C's, those of child processes.
 
-use super::host::Answer;
+use super::host::HostAnswer;
 use phalanx_protocol::host::HostReply;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_setfl, mknodat};
 use std::fs::{File, OpenOptions};
@@ -37,7 +37,7 @@ pub(super) struct Stdin {
     fifo: Option<Fifo>,
     /// The time of the next check, while a cell runs and no line is requested.
     look: Option<Instant>,
-    question: Option<oneshot::Receiver<Answer>>,
+    question: Option<oneshot::Receiver<HostAnswer>>,
     /// The bytes still to be written.
     pending: Vec<u8>,
 }
@@ -120,7 +120,7 @@ impl Stdin {
     }
 
     /// Waits for the answer to a question, instead of looking.
-    pub(super) fn ask(&mut self, answer: oneshot::Receiver<Answer>) {
+    pub(super) fn ask(&mut self, answer: oneshot::Receiver<HostAnswer>) {
         self.look = None;
         self.question = Some(answer);
     }

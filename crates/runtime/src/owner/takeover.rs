@@ -58,7 +58,7 @@ impl Sleeper {
 
 /// The snapshot that protects the running process.
 #[derive(Default)]
-pub(super) struct Protection {
+pub(super) struct ActiveSnapshot {
     sleeper: Option<Sleeper>,
     /// The number of the newest one that has arrived.
     newest: u32,
@@ -68,7 +68,7 @@ pub(super) struct Protection {
     standing: Option<RunId>,
 }
 
-impl Protection {
+impl ActiveSnapshot {
     /// Replaces the previous snapshot, which may arrive later.
     pub(super) fn arrived(&mut self, sleeper: Sleeper) {
         if sleeper.number > self.newest {
@@ -232,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn the_newest_snapshot_counts_in_whatever_order_they_are_heard_of() {
         let (first, second) = (RunId(1), RunId(2));
-        let mut protection = Protection::default();
+        let mut protection = ActiveSnapshot::default();
         protection.stands(second);
         protection.arrived(sleeper(8, second));
         assert!(protection.is_ready());

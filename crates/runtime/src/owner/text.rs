@@ -22,7 +22,7 @@ const MOST_READS: usize = 256;
 const PIPES: [StreamName; 2] = [StreamName::Stdout, StreamName::Stderr];
 
 /// The text that has been read.
-pub(super) struct Text {
+pub(super) struct PendingText {
     buffer: Vec<u8>,
     /// Text that may belong to a call other than the first.
     pending: [Vec<u8>; 2],
@@ -30,7 +30,7 @@ pub(super) struct Text {
     placed: [u32; 2],
 }
 
-impl Default for Text {
+impl Default for PendingText {
     fn default() -> Self {
         Self {
             buffer: vec![0; READ],
@@ -40,7 +40,7 @@ impl Default for Text {
     }
 }
 
-impl Text {
+impl PendingText {
     fn is_pending(&self) -> bool {
         self.pending.iter().any(|bytes| !bytes.is_empty())
     }
@@ -99,7 +99,7 @@ impl Actor {
     /// Attributes the text written by then to the run that has just ended; returns true if it had
     /// to be read.
     pub(super) fn let_go_up_to(&mut self, written: [u32; 2]) -> bool {
-        let outstanding = |text: &Text, at: usize| {
+        let outstanding = |text: &PendingText, at: usize| {
             let since = written[at].wrapping_sub(text.placed[at]);
             // Less than nothing, where a cell's child has the pipe and writes on.
             usize::try_from(since as i32).unwrap_or_default()

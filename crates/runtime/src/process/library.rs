@@ -37,18 +37,18 @@ const PAGE_SYMBOL: &[u8] = b"phalanx_cell_page\0";
 type ShowPage = unsafe extern "C" fn(*const AtomicU32, *const AtomicU32);
 type Entry = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 /// A function of the `phalanx` library that the runtime calls.
-pub(super) type Hook = unsafe extern "C" fn();
-type Drops = unsafe extern "C" fn(*mut c_void);
+pub(super) type LibraryHook = unsafe extern "C" fn();
+type DropStore = unsafe extern "C" fn(*mut c_void);
 
 /// Every cell that was loaded, and the store that holds the user's variables.
-pub(super) struct Cells {
+pub(super) struct LoadedCells {
     /// evcxr's variable store: made by the first cell that has variables, passed to every other.
     store: *mut c_void,
     loaded: HashMap<PathBuf, Loaded>,
     /// The number of copies of libraries that were loaded.
     copies: u64,
     /// The load addresses of libraries whose functions are called.
-    bases: HashMap<PathBuf, Called>,
+    bases: HashMap<PathBuf, CalledLibrary>,
     /// The functions that have been called to begin: each build of the `phalanx` library has one.
     begun: HashSet<usize>,
     thread_data: ThreadData,
@@ -83,13 +83,13 @@ impl Loaded {
 }
 
 /// A library whose functions are called.
-struct Called {
+struct CalledLibrary {
     library: ManuallyDrop<Library>,
     base: usize,
-    end: Option<Hook>,
+    end: Option<LibraryHook>,
 }
 
-impl Cells {
+impl LoadedCells {
     /// No cells; `page` is the one shared with the owner.
     pub(super) fn new(page: Arc<SharedPage>) -> Self {
         Self {
@@ -171,7 +171,7 @@ impl Cells {
         let run = unsafe { library.get::<Entry>(entry.as_bytes()) }.map_err(|e| e.to_string())?;
         begin(&mut self.begun, library);
         // SAFETY: the evaluator alone has a cell export this name, as a function of this type.
-        if let Ok(drops) = unsafe { library.get::<Drops>(DROPS_SYMBOL) } {
+        if let Ok(drops) = unsafe { library.get::<DropStore>(DROPS_SYMBOL) } {
             // SAFETY: as for the cell's entry; panics are caught inside.
             unsafe { drops(self.store) };
         }
@@ -213,7 +213,7 @@ impl Cells {
         // SAFETY: only the `phalanx` library exports this name, as a function of this type.
         if let Ok(show) = unsafe { library.get::<ShowPage>(PAGE_SYMBOL) } {
             let words = self.page.words();
-            // SAFETY: as above; the page lives as long as the process, as `Cells` does.
+            // SAFETY: as above; the page lives as long as the process, as `LoadedCells` does.
             unsafe { show(&raw const words[STOP_WORD], &raw const words[ASKED_WORD]) };
         }
     }
@@ -252,10 +252,10 @@ impl Cells {
                 has_own_data: None,
             });
             let end = hook(&library, END_SYMBOL);
-            let called = Called { library, base, end };
+            let called = CalledLibrary { library, base, end };
             self.bases.insert(artifact.to_owned(), called);
         }
-        let Some(Called { library, base, end }) = self.bases.get(artifact) else {
+        let Some(CalledLibrary { library, base, end }) = self.bases.get(artifact) else {
             return Err("the library is not loaded".to_owned());
         };
         begin(&mut self.begun, library);
@@ -329,9 +329,9 @@ fn call_hook(library: &Library, symbol: &[u8]) {
 }
 
 /// An exported function without arguments.
-fn hook(library: &Library, symbol: &[u8]) -> Option<Hook> {
+fn hook(library: &Library, symbol: &[u8]) -> Option<LibraryHook> {
     // SAFETY: only the `phalanx` library exports these names, as functions of this type.
-    unsafe { library.get::<Hook>(symbol) }
+    unsafe { library.get::<LibraryHook>(symbol) }
         .ok()
         .map(|hook| *hook)
 }

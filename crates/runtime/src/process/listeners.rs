@@ -1,7 +1,7 @@
 //! The code's callbacks: one place in the process for what all cells' libraries share, although each
 //! has statics of its own.
 
-use super::library::Hook;
+use super::library::LibraryHook;
 use libloading::os::unix::Library;
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -21,7 +21,7 @@ pub(super) struct Listeners {
     /// they were compiled from the same source.
     place: &'static AtomicPtr<c_void>,
     /// The newest library's function; libraries are never unloaded.
-    hear: Option<Hook>,
+    hear: Option<LibraryHook>,
 }
 
 impl Default for Listeners {
@@ -43,7 +43,7 @@ impl Listeners {
             unsafe { attach(self.place) };
         }
         // SAFETY: only the `phalanx` library exports this name, as a function of this type.
-        if let Ok(hear) = unsafe { library.get::<Hook>(HEAR_SYMBOL) } {
+        if let Ok(hear) = unsafe { library.get::<LibraryHook>(HEAR_SYMBOL) } {
             self.hear = Some(*hear);
         }
     }

@@ -9,9 +9,9 @@ const FILE: &str = "/proc/self/oom_score_adj";
 
 /// The score this process was started with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Score(i32);
+pub(super) struct OomScore(i32);
 
-impl Score {
+impl OomScore {
     pub(super) fn own() -> Self {
         let known = std::fs::read_to_string(FILE).ok();
         Self(known.and_then(|text| text.trim().parse().ok()).unwrap_or(0))

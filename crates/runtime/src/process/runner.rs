@@ -1,10 +1,10 @@
 //! The process that runs cells: one thread that takes requests from its owner and performs them.
 
 use super::control::Control;
-use super::library::Cells;
-use super::oom::Score;
+use super::library::LoadedCells;
+use super::oom::OomScore;
 use super::setting::take_over;
-use super::snapshot::{Snapshots, Taken};
+use super::snapshot::{SnapshotRole, Snapshots};
 use super::written::Written;
 use super::{ProcessError, call};
 use crate::output::end_marker;
@@ -32,7 +32,7 @@ const SNAPSHOTS_VAR: &str = "PHALANX_SNAPSHOTS";
 pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
     // A busy cell hears of nothing. The supervisor has one thread, so it is the process that counts.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
-    let score = Score::own();
+    let score = OomScore::own();
     score.raise();
     // A crash is told of by its signal; writing gigabytes to disk first would only keep the user
     // waiting. One byte rather than none: that is what a handler of core files takes for no.
@@ -46,7 +46,7 @@ pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
     let on = std::env::var_os(SNAPSHOTS_VAR).is_none_or(|value| value != "0");
     let mut runner = Runner {
         control: Control::connect(path)?,
-        cells: Cells::new(Arc::clone(&page)),
+        cells: LoadedCells::new(Arc::clone(&page)),
         snapshots: Snapshots::new(path.to_owned(), Arc::clone(&page), score, on),
         last: None,
         given: VecDeque::new(),
@@ -65,7 +65,7 @@ pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
 
 struct Runner {
     control: Control,
-    cells: Cells,
+    cells: LoadedCells,
     snapshots: Snapshots,
     last: Option<RunId>,
     /// The files of values that calls returned and the owner may not have opened yet.
@@ -138,7 +138,7 @@ impl Runner {
                 self.call(run, &artifact, offset, input)
             }
             RuntimeRequest::Hear { run } => {
-                self.guard(Cells::hear);
+                self.guard(LoadedCells::hear);
                 mark_end(run);
                 self.ran(run, &RuntimeReply::Ended { run })
             }
@@ -156,7 +156,7 @@ impl Runner {
     }
 
     /// Runs code of the user's. The owner that stops it and its own end exclude each other.
-    fn guard<T>(&mut self, run: impl FnOnce(&mut Cells) -> T) -> T {
+    fn guard<T>(&mut self, run: impl FnOnce(&mut LoadedCells) -> T) -> T {
         let order = Ordering::SeqCst;
         self.page.words()[RUN_WORD].store(RUNNING, order);
         let ran = run(&mut self.cells);
@@ -243,8 +243,8 @@ impl Runner {
         self.is_stale = false;
         loop {
             match self.snapshots.take(self.last) {
-                Ok(Taken::Running) => return Ok(process),
-                Ok(Taken::TookOver {
+                Ok(SnapshotRole::Running) => return Ok(process),
+                Ok(SnapshotRole::TookOver {
                     control,
                     had_threads,
                 }) => {

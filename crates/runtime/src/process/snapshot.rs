@@ -12,7 +12,7 @@
 
 use super::ProcessError;
 use super::control::Control;
-use super::oom::Score;
+use super::oom::OomScore;
 use crate::SNAPSHOTS_WORD;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::{RuntimeReply, RuntimeRequest, Unprotected};
@@ -40,7 +40,7 @@ pub(super) struct Snapshots {
     page: Arc<SharedPage>,
     supervisor: Option<Pid>,
     standard: Standard,
-    score: Score,
+    score: OomScore,
     on: bool,
     current: Option<Snapshot>,
 }
@@ -52,10 +52,10 @@ struct Snapshot {
 }
 
 /// True if a snapshot is wanted.
-struct Awake(bool);
+struct SnapshotWanted(bool);
 
 /// The process that goes on.
-pub(super) enum Taken {
+pub(super) enum SnapshotRole {
     /// The one that was running.
     Running,
     /// A snapshot that has taken over.
@@ -68,7 +68,7 @@ pub(super) enum Taken {
 }
 
 impl Snapshots {
-    pub(super) fn new(path: PathBuf, page: Arc<SharedPage>, score: Score, on: bool) -> Self {
+    pub(super) fn new(path: PathBuf, page: Arc<SharedPage>, score: OomScore, on: bool) -> Self {
         Self {
             path,
             page,
@@ -96,7 +96,7 @@ impl Snapshots {
     /// Takes one in place of the last, which is out of date.
     ///
     /// Returns in two processes: at once in this one, and in the snapshot once it has taken over.
-    pub(super) fn take(&mut self, after: Option<RunId>) -> Result<Taken, Unprotected> {
+    pub(super) fn take(&mut self, after: Option<RunId>) -> Result<SnapshotRole, Unprotected> {
         let taken = self.try_take(after);
         if taken.is_err() {
             self.forget();
@@ -104,7 +104,7 @@ impl Snapshots {
         taken
     }
 
-    fn try_take(&mut self, after: Option<RunId>) -> Result<Taken, Unprotected> {
+    fn try_take(&mut self, after: Option<RunId>) -> Result<SnapshotRole, Unprotected> {
         if !self.on {
             return Err(Unprotected::Off);
         }
@@ -123,7 +123,7 @@ impl Snapshots {
                     process: sibling.pidfd,
                     _connection: control.into_stream(),
                 });
-                Ok(Taken::Running)
+                Ok(SnapshotRole::Running)
             }
             Forked::Child => {
                 // Nothing of this process's may be dropped before it is on its own: closing a file
@@ -139,11 +139,11 @@ impl Snapshots {
                     threads: waiting.clone(),
                 };
                 match self.sleep(&mut control, &asleep) {
-                    Ok(Awake(true)) => {}
-                    Ok(Awake(false)) | Err(_) => exit_at_once(0),
+                    Ok(SnapshotWanted(true)) => {}
+                    Ok(SnapshotWanted(false)) | Err(_) => exit_at_once(0),
                 }
                 match self.get_up(&mut control, &open) {
-                    Ok(()) => Ok(Taken::TookOver {
+                    Ok(()) => Ok(SnapshotRole::TookOver {
                         control,
                         had_threads: !waiting.is_empty(),
                     }),
@@ -154,14 +154,21 @@ impl Snapshots {
     }
 
     /// The snapshot: waits until it is wanted, or will never be.
-    fn sleep(&self, control: &mut Control, asleep: &RuntimeReply) -> Result<Awake, ProcessError> {
+    fn sleep(
+        &self,
+        control: &mut Control,
+        asleep: &RuntimeReply,
+    ) -> Result<SnapshotWanted, ProcessError> {
         set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from)?;
         if getppid() != self.supervisor {
-            return Ok(Awake(false));
+            return Ok(SnapshotWanted(false));
         }
         control.send(asleep)?;
         let request = control.receive()?;
-        Ok(Awake(matches!(request, Some(RuntimeRequest::Wake))))
+        Ok(SnapshotWanted(matches!(
+            request,
+            Some(RuntimeRequest::Wake)
+        )))
     }
 
     /// The process it was copied from is gone, so its files are this one's.

@@ -7,7 +7,7 @@ use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::payload::Payload;
 use phalanx_protocol::runtime::Outcome;
-use phalanx_runtime::{FunctionCall, Input, Runtime, RuntimeConfig, RuntimeEvent};
+use phalanx_runtime::{FunctionCall, Runtime, RuntimeConfig, RuntimeEvent, StdinSource};
 use rustix::process::{Pid, Signal};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub fn program() -> RuntimeConfig {
         program: PathBuf::from(env!("CARGO_BIN_EXE_phalanx-echo-runtime")),
         args: Vec::new(),
         env: Vec::new(),
-        input: Input::Nothing,
+        input: StdinSource::Nothing,
     }
 }
 

@@ -37,11 +37,11 @@ impl Cell {
     }
 }
 
-fn shown(captured: Vec<Captured>) -> Vec<String> {
+fn shown(captured: Vec<CapturedOutput>) -> Vec<String> {
     captured
         .into_iter()
         .map(|captured| match captured {
-            Captured::Output { run, output } => {
+            CapturedOutput::Output { run, output } => {
                 let output = match output {
                     Output::Stream { name, text } => format!("{}: {text:?}", name.as_str()),
                     Output::Display(display) => {
@@ -57,10 +57,10 @@ fn shown(captured: Vec<Captured>) -> Vec<String> {
                     format!("stray {output}")
                 }
             }
-            Captured::InputRequest { prompt, password } => {
+            CapturedOutput::InputRequest { prompt, password } => {
                 format!("asks {prompt:?}, password: {password}")
             }
-            Captured::Ended { outcome, .. } => format!("{outcome:?}"),
+            CapturedOutput::Ended { outcome, .. } => format!("{outcome:?}"),
         })
         .collect()
 }
@@ -266,7 +266,7 @@ fn a_noisy_cell_sends_ten_batches_a_second_and_loses_nothing() {
     cell = cell.out(&marker).err(&marker);
     messages.extend(cell.capture.take());
     for message in messages {
-        if let Captured::Output {
+        if let CapturedOutput::Output {
             output: Output::Stream { text: more, .. },
             ..
         } = message
