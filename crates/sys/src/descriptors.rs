@@ -8,9 +8,9 @@ use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// The open files of this process at one moment: which is which, by device and inode.
 #[derive(Clone, Debug)]
-pub struct Descriptors(BTreeMap<RawFd, (u64, u64)>);
+pub struct OpenFiles(BTreeMap<RawFd, (u64, u64)>);
 
-impl Descriptors {
+impl OpenFiles {
     /// The files that are open now.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Descriptors {
     ///
     /// # Errors
     /// When no placeholder can be opened.
-    pub fn restore(&self, standard: &Standard) -> io::Result<()> {
+    pub fn restore(&self, standard: &StandardStreams) -> io::Result<()> {
         for number in Self::now()?.0.into_keys() {
             if !self.0.contains_key(&number) {
                 close(number);
@@ -67,9 +67,9 @@ impl Descriptors {
 
 /// Copies of stdin, stdout and stderr.
 #[derive(Debug)]
-pub struct Standard([Option<OwnedFd>; 3]);
+pub struct StandardStreams([Option<OwnedFd>; 3]);
 
-impl Standard {
+impl StandardStreams {
     /// Copies of those that are open.
     pub fn copy() -> Self {
         Self([0, 1, 2].map(|number| {

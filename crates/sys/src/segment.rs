@@ -46,7 +46,7 @@ pub fn place(bytes: &[u8]) -> io::Result<Segment> {
         offset: 0,
         len: bytes.len() as u64,
     };
-    held(vec![(Open::new(file), reference)], &[])
+    held(vec![(CountedFile::new(file), reference)], &[])
 }
 
 /// Takes over what others have referred to: the references are this process's then, or the bytes
@@ -72,7 +72,7 @@ pub fn hold(all: Vec<Payload>) -> io::Result<Vec<Payload>> {
                     if HELD.load(Ordering::Relaxed) >= MOST_HELD {
                         return resolve(payload).map(Payload::Inline);
                     }
-                    let file = Open::new(file);
+                    let file = CountedFile::new(file);
                     open.insert(key, Arc::clone(&file));
                     file
                 }
@@ -165,7 +165,7 @@ fn opened(reference: &SegmentRef) -> io::Result<File> {
 }
 
 /// A reference to this process's files: the first, and those that the links are to.
-fn held(files: Vec<(Arc<Open>, SegmentRef)>, links: &[SegmentPart]) -> io::Result<Segment> {
+fn held(files: Vec<(Arc<CountedFile>, SegmentRef)>, links: &[SegmentPart]) -> io::Result<Segment> {
     let mut bytes = Vec::with_capacity(files.len() * REFERENCE);
     let mut kept = Vec::with_capacity(files.len());
     for (number, (file, reference)) in files.into_iter().enumerate() {
@@ -185,7 +185,7 @@ fn held(files: Vec<(Arc<Open>, SegmentRef)>, links: &[SegmentPart]) -> io::Resul
         });
         kept.push(file);
     }
-    let frame = Bytes::from_owner(Held {
+    let frame = Bytes::from_owner(HeldSegment {
         reference: bytes,
         _files: kept,
     });
@@ -194,28 +194,28 @@ fn held(files: Vec<(Arc<Open>, SegmentRef)>, links: &[SegmentPart]) -> io::Resul
 }
 
 /// A reference, and what it refers to.
-struct Held {
+struct HeldSegment {
     reference: Vec<u8>,
-    _files: Vec<Arc<Open>>,
+    _files: Vec<Arc<CountedFile>>,
 }
 
 /// A file that is counted.
-struct Open(File);
+struct CountedFile(File);
 
-impl Open {
+impl CountedFile {
     fn new(file: File) -> Arc<Self> {
         HELD.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self(file))
     }
 }
 
-impl Drop for Open {
+impl Drop for CountedFile {
     fn drop(&mut self) {
         HELD.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for HeldSegment {
     fn as_ref(&self) -> &[u8] {
         &self.reference
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// A signal that is read here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrived {
+pub enum ReceivedSignal {
     /// A child has ended (`SIGCHLD`).
     Child,
     /// This process is asked to end (`SIGTERM`, `SIGINT`, `SIGHUP`).
@@ -55,7 +55,7 @@ impl Signals {
     ///
     /// # Errors
     /// When the descriptor fails.
-    pub fn take(&self) -> io::Result<Vec<Arrived>> {
+    pub fn take(&self) -> io::Result<Vec<ReceivedSignal>> {
         let mut arrived = Vec::new();
         let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];
         loop {
@@ -65,9 +65,9 @@ impl Signals {
                     let [a, b, c, d, ..] = buffer;
                     let number = u32::from_ne_bytes([a, b, c, d]);
                     arrived.push(if number as c_int == libc::SIGCHLD {
-                        Arrived::Child
+                        ReceivedSignal::Child
                     } else {
-                        Arrived::End
+                        ReceivedSignal::End
                     });
                 }
                 Err(Errno::AGAIN) => return Ok(arrived),

@@ -17,7 +17,7 @@ use crate::SNAPSHOTS_WORD;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::{RuntimeReply, RuntimeRequest, Unprotected};
 use phalanx_sys::children;
-use phalanx_sys::descriptors::{Descriptors, Standard};
+use phalanx_sys::descriptors::{OpenFiles, StandardStreams};
 use phalanx_sys::fork::{Forked, exit_at_once, fork_sibling};
 use phalanx_sys::page::SharedPage;
 use phalanx_sys::threads;
@@ -39,7 +39,7 @@ pub(super) struct Snapshots {
     path: PathBuf,
     page: Arc<SharedPage>,
     supervisor: Option<Pid>,
-    standard: Standard,
+    standard: StandardStreams,
     score: OomScore,
     on: bool,
     current: Option<Snapshot>,
@@ -73,7 +73,7 @@ impl Snapshots {
             path,
             page,
             supervisor: getppid(),
-            standard: Standard::copy(),
+            standard: StandardStreams::copy(),
             score,
             on,
             current: None,
@@ -112,7 +112,7 @@ impl Snapshots {
         let waiting = waiting_threads()?;
         let mut control = Control::connect(&self.path).map_err(|error| failed(&error))?;
         let children = children::of_all_threads();
-        let open = Descriptors::now().map_err(|error| failed(&error))?;
+        let open = OpenFiles::now().map_err(|error| failed(&error))?;
         let taken = &self.page.words()[SNAPSHOTS_WORD];
         let number = taken.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         match fork_sibling().map_err(|error| failed(&error))? {
@@ -172,7 +172,7 @@ impl Snapshots {
     }
 
     /// The process it was copied from is gone, so its files are this one's.
-    fn get_up(&mut self, control: &mut Control, open: &Descriptors) -> Result<(), ProcessError> {
+    fn get_up(&mut self, control: &mut Control, open: &OpenFiles) -> Result<(), ProcessError> {
         open.restore(&self.standard)?;
         // What was the snapshot before this one.
         self.current = None;

@@ -8,7 +8,7 @@ use super::{ProcessError, runner};
 use phalanx_protocol::runtime::{SupervisorReply, SupervisorRequest};
 use phalanx_sys::children;
 use phalanx_sys::fork::{Forked, fork};
-use phalanx_sys::signals::{Arrived, Signals};
+use phalanx_sys::signals::{ReceivedSignal, Signals};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
@@ -50,7 +50,7 @@ fn watch(owner: &mut Control, signals: &Signals) -> Result<(), ProcessError> {
             Err(error) => return Err(io::Error::from(error).into()),
         }
         let spoken = !waited[0].revents().is_empty();
-        if signals.take()?.contains(&Arrived::End) {
+        if signals.take()?.contains(&ReceivedSignal::End) {
             return Ok(());
         }
         while let Some((pid, status)) = children::reap() {
