@@ -54,7 +54,7 @@ pub struct ActiveToolchain {
     /// The toolchain's folder.
     pub sysroot: PathBuf,
     /// Its name and the reason it was chosen, where rustup manages it.
-    pub rustup: Option<rustup::Choice>,
+    pub rustup: Option<rustup::RustupChoice>,
 }
 
 impl ActiveToolchain {
@@ -91,7 +91,7 @@ impl ActiveToolchain {
     pub fn named(name: &str) -> Result<Self, ToolchainError> {
         let program = rustup::rustc_of(name)?;
         let found = Self::read(|| Command::new(&program), Path::new("/"))?;
-        let rustup = Some(rustup::Choice {
+        let rustup = Some(rustup::RustupChoice {
             name: name.to_owned(),
             reason: "named by the user".to_owned(),
         });
@@ -99,7 +99,7 @@ impl ActiveToolchain {
     }
 
     /// With rustup's choice, if this is it: a rustc of a distribution may stand before rustup's on the PATH.
-    fn chosen(self, choice: Option<rustup::Choice>) -> Self {
+    fn chosen(self, choice: Option<rustup::RustupChoice>) -> Self {
         let rustup = choice.filter(|choice| choice.is_at(&self.sysroot));
         Self { rustup, ..self }
     }

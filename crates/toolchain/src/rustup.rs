@@ -15,14 +15,14 @@ const LAST_LINES: usize = 6;
 
 /// The toolchain that rustup chooses in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct RustupChoice {
     /// Its name: `stable-x86_64-unknown-linux-gnu`.
     pub name: String,
     /// The reason: `default`, `overridden by '/notebooks/rust-toolchain.toml'`, ….
     pub reason: String,
 }
 
-impl Choice {
+impl RustupChoice {
     /// Returns true if the toolchain's folder is this one; either may be a link.
     pub(crate) fn is_at(&self, sysroot: &Path) -> bool {
         if self.is_beside(sysroot) {
@@ -45,12 +45,13 @@ impl Choice {
 }
 
 /// The choice that was made before this process was started, which rustup does not look behind.
-pub(crate) fn given() -> Option<Choice> {
+pub(crate) fn given() -> Option<RustupChoice> {
     let name = std::env::var(TOOLCHAIN_VAR).ok();
-    name.filter(|name| !name.is_empty()).map(|name| Choice {
-        name,
-        reason: format!("overridden by environment variable {TOOLCHAIN_VAR}"),
-    })
+    name.filter(|name| !name.is_empty())
+        .map(|name| RustupChoice {
+            name,
+            reason: format!("overridden by environment variable {TOOLCHAIN_VAR}"),
+        })
 }
 
 /// Returns true if rustup has installed the toolchain in a folder.
@@ -65,11 +66,11 @@ fn is_same(one: &Path, other: &Path) -> bool {
 
 /// Returns the toolchain that rustup chooses in a folder; `None` where there is no rustup, or where it
 /// has none.
-pub fn choice(folder: &Path) -> Option<Choice> {
+pub fn choice(folder: &Path) -> Option<RustupChoice> {
     choice_by(folder, Command::new("rustup"))
 }
 
-pub(crate) fn choice_by(folder: &Path, mut rustup: Command) -> Option<Choice> {
+pub(crate) fn choice_by(folder: &Path, mut rustup: Command) -> Option<RustupChoice> {
     rustup
         .args(["show", "active-toolchain"])
         .current_dir(folder);
@@ -81,11 +82,11 @@ pub(crate) fn choice_by(folder: &Path, mut rustup: Command) -> Option<Choice> {
 }
 
 /// Reads `NAME (REASON)`; older versions of rustup leave the reason out for the default.
-fn read_choice(text: &str) -> Option<Choice> {
+fn read_choice(text: &str) -> Option<RustupChoice> {
     let line = text.lines().next()?.trim();
     let (name, reason) = line.split_once(' ').unwrap_or((line, "(default)"));
     let reason = reason.trim().trim_start_matches('(').trim_end_matches(')');
-    (!name.is_empty()).then(|| Choice {
+    (!name.is_empty()).then(|| RustupChoice {
         name: name.to_owned(),
         reason: reason.to_owned(),
     })
@@ -182,7 +183,7 @@ mod tests {
         let stable = home.path().join("toolchains/stable-x");
         std::fs::create_dir_all(&stable).unwrap();
         std::os::unix::fs::symlink(&stable, home.path().join("toolchains/1.95.0-x")).unwrap();
-        let named = |name: &str| Choice {
+        let named = |name: &str| RustupChoice {
             name: name.to_owned(),
             reason: String::new(),
         };
