@@ -5,8 +5,8 @@ use crate::wire;
 use phalanx_transport::warn_rarely;
 use phalanx_transport::wire::KeyError;
 use phalanx_transport::{
-    ClientConnectionFile, ConnectError as SocketError, Envelope, Frames, Kind, Receiver, Sender,
-    Session, Socket, SocketOptions, WireError,
+    ClientConnectionFile, ConnectError as SocketError, Envelope, Frames, Receiver, Sender, Session,
+    Socket, SocketKind, SocketOptions, WireError,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -74,7 +74,7 @@ pub(crate) async fn connect(
         let options = SocketOptions::default().identity(session.id().as_str());
         let options = options.otherwise(file.network_endpoint(port).ok());
         let endpoint = file.endpoint(port)?;
-        let socket = Socket::connect(Kind::Dealer, &endpoint, options).await?;
+        let socket = Socket::connect(SocketKind::Dealer, &endpoint, options).await?;
         Ok(socket.split())
     };
     // The subscriptions first, so that nothing is missed that happens after the answer.
@@ -117,7 +117,7 @@ pub(crate) async fn subscribe(
 ) -> Result<(Receiver, Receiver), ConnectError> {
     let open = async |port| -> Result<Receiver, ConnectError> {
         let endpoint = file.endpoint(port)?;
-        let socket = Socket::connect(Kind::Sub, &endpoint, SocketOptions::default()).await?;
+        let socket = Socket::connect(SocketKind::Sub, &endpoint, SocketOptions::default()).await?;
         Ok(socket.split().1)
     };
     tokio::try_join!(open(file.notification), open(file.iopub))

@@ -5,7 +5,8 @@
 use phalanx_controller::{Controller, ControllerConfig};
 use phalanx_protocol::id::SessionId;
 use phalanx_transport::{
-    EngineConnectionFile, Envelope, Event, Frames, Kind, Sender, Session, Socket, SocketOptions,
+    EngineConnectionFile, Envelope, Event, Frames, Sender, Session, Socket, SocketKind,
+    SocketOptions,
 };
 use serde_json::json;
 use std::error::Error;
@@ -35,11 +36,11 @@ async fn main() -> Result<(), Failed> {
     let open = async |kind, port| -> Result<Socket, Failed> {
         Ok(Socket::connect(kind, &file.endpoint(port)?, SocketOptions::default()).await?)
     };
-    let mut notified = open(Kind::Sub, file.notification).await?.split().1;
-    let mut iopub = open(Kind::Sub, file.iopub).await?.split().1;
+    let mut notified = open(SocketKind::Sub, file.notification).await?.split().1;
+    let mut iopub = open(SocketKind::Sub, file.iopub).await?.split().1;
     // Ends with the socket, when the program does.
     tokio::spawn(async move { while iopub.recv().await.is_some() {} });
-    let (task, mut replies) = open(Kind::Dealer, file.task).await?.split();
+    let (task, mut replies) = open(SocketKind::Dealer, file.task).await?.split();
     let mut running = JoinSet::new();
     for number in 0..engines {
         echo(
@@ -106,16 +107,17 @@ async fn echo(
     let session = Session::with_id(SessionId::new(uuid.as_str()), "engine", key);
     let dealer = async |port| -> Result<Socket, Failed> {
         let options = SocketOptions::default().identity(uuid.as_str());
-        Ok(Socket::connect(Kind::Dealer, &file.endpoint(port)?, options).await?)
+        Ok(Socket::connect(SocketKind::Dealer, &file.endpoint(port)?, options).await?)
     };
     let mut registrar = dealer(file.registration).await?;
     let request = session.envelope("registration_request", json!({"uuid": uuid}), None);
     registrar.send(request.seal(session.key())?).await?;
     registrar.recv_message().await.ok_or("not registered")?;
     let iopub = file.endpoint(file.iopub)?;
-    let (publish, mut subscriptions) = Socket::connect(Kind::Pub, &iopub, SocketOptions::default())
-        .await?
-        .split();
+    let (publish, mut subscriptions) =
+        Socket::connect(SocketKind::Pub, &iopub, SocketOptions::default())
+            .await?
+            .split();
     let idle = (
         dealer(file.mux).await?,
         dealer(file.control).await?,

@@ -4,7 +4,7 @@
 
 use phalanx_controller::{Controller, ControllerConfig};
 use phalanx_protocol::parallel::BATCH;
-use phalanx_transport::{Envelope, Kind, SendError, Session, Socket, SocketOptions};
+use phalanx_transport::{Envelope, SendError, Session, Socket, SocketKind, SocketOptions};
 use serde_json::json;
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn a_hundred_thousand_tasks_that_wait_take_little_memory() {
         let open = async |port| {
             let endpoint = file.endpoint(port).unwrap();
             let options = SocketOptions::default();
-            Socket::connect(Kind::Dealer, &endpoint, options)
+            Socket::connect(SocketKind::Dealer, &endpoint, options)
                 .await
                 .unwrap()
         };

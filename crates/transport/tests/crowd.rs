@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use phalanx_transport::socket::GREETING_LIMIT;
-use phalanx_transport::{Endpoint, Kind, Socket, SocketOptions};
+use phalanx_transport::{Endpoint, Socket, SocketKind, SocketOptions};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Instant;
 use tokio::io::AsyncReadExt;
@@ -24,7 +24,7 @@ async fn the_oldest_silent_connections_make_room_for_others() {
     setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
     let endpoint: Endpoint = "tcp://127.0.0.1:0".parse().unwrap();
     let options = SocketOptions::default();
-    let mut router = Socket::bind(Kind::Router, &endpoint, options)
+    let mut router = Socket::bind(SocketKind::Router, &endpoint, options)
         .await
         .unwrap();
     let port = router.endpoint().port().unwrap();
@@ -34,7 +34,7 @@ async fn the_oldest_silent_connections_make_room_for_others() {
         silent.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
     }
     let options = SocketOptions::default().identity("honest");
-    let honest = Socket::connect(Kind::Dealer, router.endpoint(), options);
+    let honest = Socket::connect(SocketKind::Dealer, router.endpoint(), options);
     let honest = honest.await.unwrap();
     let message = vec![Bytes::from_static(b"here")];
     honest.send(message).await.unwrap();

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::Bytes;
-use phalanx_transport::{Endpoint, Event, Kind, SendError, Socket, SocketOptions};
+use phalanx_transport::{Endpoint, Event, SendError, Socket, SocketKind, SocketOptions};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,13 +17,13 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
         .expect("nothing happened in time")
 }
 
-async fn bind(kind: Kind) -> Socket {
+async fn bind(kind: SocketKind) -> Socket {
     let endpoint: Endpoint = "tcp://127.0.0.1:0".parse().unwrap();
     let options = SocketOptions::default().send_limit(Duration::from_millis(100));
     Socket::bind(kind, &endpoint, options).await.unwrap()
 }
 
-async fn connect(kind: Kind, to: &Socket, name: &str) -> Socket {
+async fn connect(kind: SocketKind, to: &Socket, name: &str) -> Socket {
     let options = SocketOptions::default().identity(name);
     Socket::connect(kind, to.endpoint(), options).await.unwrap()
 }
@@ -56,8 +56,8 @@ async fn raw(socket: &Socket, socket_type: &str, identity: &str) -> TcpStream {
 /// Without the guard zeromq allocates what is announced and the process aborts.
 #[tokio::test]
 async fn a_hostile_length_ends_its_connection_and_nothing_else() {
-    let mut router = bind(Kind::Router).await;
-    let honest = connect(Kind::Dealer, &router, "honest").await;
+    let mut router = bind(SocketKind::Router).await;
+    let honest = connect(SocketKind::Dealer, &router, "honest").await;
     let mut hostile = raw(&router, "DEALER", "hostile").await;
     hostile.write_all(&[2]).await.unwrap();
     hostile
@@ -79,11 +79,11 @@ async fn a_hostile_length_ends_its_connection_and_nothing_else() {
 #[tokio::test]
 async fn a_subscriber_that_does_not_read_is_cut_off_and_the_others_get_everything() {
     const MESSAGES: usize = 150;
-    let mut publisher = bind(Kind::Pub).await;
+    let mut publisher = bind(SocketKind::Pub).await;
     let mut idle = raw(&publisher, "SUB", "idle").await;
     idle.write_all(&[0, 1, 1]).await.unwrap();
     until(&mut publisher, Event::Subscribed(Bytes::new())).await;
-    let mut reader = connect(Kind::Sub, &publisher, "reader").await;
+    let mut reader = connect(SocketKind::Sub, &publisher, "reader").await;
     until(&mut publisher, Event::Subscribed(Bytes::new())).await;
     let read = tokio::spawn(async move {
         for n in 0..MESSAGES {
@@ -109,10 +109,10 @@ async fn a_subscriber_that_does_not_read_is_cut_off_and_the_others_get_everythin
 /// zeromq queues 100,000 messages of any size for it, then stops for everybody.
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_refused_more_and_the_others_are_served() {
-    let mut router = bind(Kind::Router).await;
+    let mut router = bind(SocketKind::Router).await;
     let _idle = raw(&router, "DEALER", "idle").await;
     until(&mut router, Event::Connected("idle".into())).await;
-    let mut reader = connect(Kind::Dealer, &router, "reader").await;
+    let mut reader = connect(SocketKind::Dealer, &router, "reader").await;
     until(&mut router, Event::Connected("reader".into())).await;
     let large = Bytes::from(vec![0; 1 << 20]);
     let refused = soon(async {
@@ -136,8 +136,8 @@ async fn a_peer_that_does_not_read_is_refused_more_and_the_others_are_served() {
 /// zeromq's XPUB keeps its connections open after it is dropped; closing would take its whole limit.
 #[tokio::test]
 async fn a_publisher_closes_as_soon_as_everything_has_left() {
-    let mut publisher = bind(Kind::Pub).await;
-    let mut subscriber = connect(Kind::Sub, &publisher, "subscriber").await;
+    let mut publisher = bind(SocketKind::Pub).await;
+    let mut subscriber = connect(SocketKind::Sub, &publisher, "subscriber").await;
     until(&mut publisher, Event::Subscribed(Bytes::new())).await;
     let message = vec![Bytes::from_static(b"topic"), Bytes::from_static(b"last")];
     publisher.send(message.clone()).await.unwrap();
@@ -151,11 +151,11 @@ async fn a_publisher_closes_as_soon_as_everything_has_left() {
 async fn a_connection_that_says_nothing_or_half_is_closed() {
     let endpoint: Endpoint = "tcp://127.0.0.1:0".parse().unwrap();
     let options = SocketOptions::default().greeting_limit(Duration::from_millis(200));
-    let mut router = Socket::bind(Kind::Router, &endpoint, options)
+    let mut router = Socket::bind(SocketKind::Router, &endpoint, options)
         .await
         .unwrap();
     let port = router.endpoint().port().unwrap();
-    let honest = connect(Kind::Dealer, &router, "honest").await;
+    let honest = connect(SocketKind::Dealer, &router, "honest").await;
     for said in [&b""[..], b"\xff\0\0\0\0\0\0\0\x01\x7f"] {
         let mut silent = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         silent.write_all(said).await.unwrap();

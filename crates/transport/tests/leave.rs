@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use phalanx_transport::{Kind, Socket, SocketOptions, socket};
+use phalanx_transport::{Socket, SocketKind, SocketOptions, socket};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_folder_of_open_sockets_can_be_left() {
     let endpoint = "tcp://127.0.0.1:0".parse().unwrap();
     let options = SocketOptions::default();
-    let router = Socket::bind(Kind::Router, &endpoint, options)
+    let router = Socket::bind(SocketKind::Router, &endpoint, options)
         .await
         .unwrap();
     let folder = router.shortcut().unwrap().parent().unwrap().to_owned();

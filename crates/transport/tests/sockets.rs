@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::Bytes;
-use phalanx_transport::{Endpoint, Event, Frames, Kind, SendError, Socket, SocketOptions};
+use phalanx_transport::{Endpoint, Event, Frames, SendError, Socket, SocketKind, SocketOptions};
 use std::time::Duration;
 
 /// Far beyond what anything here takes.
@@ -52,13 +52,13 @@ async fn until(socket: &mut Socket, wanted: impl Fn(&Event) -> bool) -> Event {
     .await
 }
 
-async fn bind(kind: Kind, endpoint: &Endpoint) -> Socket {
+async fn bind(kind: SocketKind, endpoint: &Endpoint) -> Socket {
     Socket::bind(kind, endpoint, SocketOptions::default())
         .await
         .unwrap()
 }
 
-async fn connect(kind: Kind, to: &Socket, name: &str) -> Socket {
+async fn connect(kind: SocketKind, to: &Socket, name: &str) -> Socket {
     let options = SocketOptions::default().identity(name);
     Socket::connect(kind, to.endpoint(), options).await.unwrap()
 }
@@ -66,9 +66,9 @@ async fn connect(kind: Kind, to: &Socket, name: &str) -> Socket {
 #[tokio::test]
 async fn messages_go_to_the_named_peer_and_back() {
     for place in places("messages").endpoints.iter() {
-        let mut router = bind(Kind::Router, place).await;
-        let mut a = connect(Kind::Dealer, &router, "a").await;
-        let mut b = connect(Kind::Dealer, &router, "b").await;
+        let mut router = bind(SocketKind::Router, place).await;
+        let mut a = connect(SocketKind::Dealer, &router, "a").await;
+        let mut b = connect(SocketKind::Dealer, &router, "b").await;
         a.send(frames(&["from a", ""])).await.unwrap();
         b.send(frames(&["from b"])).await.unwrap();
         for _ in 0..2 {
@@ -89,8 +89,8 @@ async fn messages_go_to_the_named_peer_and_back() {
 #[tokio::test]
 async fn what_a_peer_sent_comes_before_its_end() {
     for place in places("ends").endpoints.iter() {
-        let mut router = bind(Kind::Router, place).await;
-        let peer = connect(Kind::Dealer, &router, "peer").await;
+        let mut router = bind(SocketKind::Router, place).await;
+        let peer = connect(SocketKind::Dealer, &router, "peer").await;
         for n in 0..500 {
             peer.send(frames(&[&n.to_string()])).await.unwrap();
         }
@@ -111,8 +111,8 @@ async fn what_a_peer_sent_comes_before_its_end() {
 #[tokio::test]
 async fn a_dropped_socket_is_gone_for_its_peer() {
     for place in places("dropped").endpoints.iter() {
-        let mut router = bind(Kind::Router, place).await;
-        let peer = connect(Kind::Dealer, &router, "peer").await;
+        let mut router = bind(SocketKind::Router, place).await;
+        let peer = connect(SocketKind::Dealer, &router, "peer").await;
         until(&mut router, |event| matches!(event, Event::Connected(_))).await;
         drop(peer);
         let gone = Event::Disconnected("peer".into());
@@ -123,9 +123,9 @@ async fn a_dropped_socket_is_gone_for_its_peer() {
 #[tokio::test]
 async fn close_returns_once_everything_has_left() {
     for place in places("close").endpoints.iter() {
-        let mut router = bind(Kind::Router, place).await;
+        let mut router = bind(SocketKind::Router, place).await;
         let large = Bytes::from(vec![7; 30_000_000]);
-        let peer = connect(Kind::Dealer, &router, "peer").await;
+        let peer = connect(SocketKind::Dealer, &router, "peer").await;
         let reader = tokio::spawn(async move {
             let message = soon(router.recv_message()).await.unwrap();
             message[1].len()
@@ -139,7 +139,7 @@ async fn close_returns_once_everything_has_left() {
 #[tokio::test]
 async fn a_closed_socket_refuses_and_its_port_is_free() {
     for place in places("refuses").endpoints.iter() {
-        let router = bind(Kind::Router, place).await;
+        let router = bind(SocketKind::Router, place).await;
         let (sender, _receiver) = router.split();
         sender.close(LIMIT).await.unwrap();
         assert_eq!(
@@ -153,14 +153,14 @@ async fn a_closed_socket_refuses_and_its_port_is_free() {
 #[tokio::test]
 async fn a_dealer_finds_its_router_again_and_nothing_sent_meanwhile_is_lost() {
     for place in places("again").endpoints.iter() {
-        let mut router = bind(Kind::Router, place).await;
+        let mut router = bind(SocketKind::Router, place).await;
         let endpoint = router.endpoint().clone();
-        let mut dealer = connect(Kind::Dealer, &router, "dealer").await;
+        let mut dealer = connect(SocketKind::Dealer, &router, "dealer").await;
         until(&mut router, |event| matches!(event, Event::Connected(_))).await;
         router.close(LIMIT).await.unwrap();
         until(&mut dealer, |event| matches!(event, Event::Disconnected(_))).await;
         dealer.send(frames(&["meanwhile"])).await.unwrap();
-        let mut router = bind(Kind::Router, &endpoint).await;
+        let mut router = bind(SocketKind::Router, &endpoint).await;
         let message = soon(router.recv_message()).await.unwrap();
         assert_eq!(message, frames(&["dealer", "meanwhile"]));
         router.send(frames(&["dealer", "welcome"])).await.unwrap();
@@ -174,8 +174,8 @@ async fn a_dealer_finds_its_router_again_and_nothing_sent_meanwhile_is_lost() {
 async fn a_burst_is_published_whole() {
     const BURST: usize = 150_000;
     for place in places("burst").endpoints.iter() {
-        let mut publisher = bind(Kind::Pub, place).await;
-        let mut subscriber = connect(Kind::Sub, &publisher, "subscriber").await;
+        let mut publisher = bind(SocketKind::Pub, place).await;
+        let mut subscriber = connect(SocketKind::Sub, &publisher, "subscriber").await;
         until(&mut publisher, |event| {
             matches!(event, Event::Subscribed(_))
         })
@@ -199,8 +199,8 @@ async fn a_burst_is_published_whole() {
 #[tokio::test]
 async fn publishers_connect_to_a_bound_subscriber_too() {
     for place in places("reverse").endpoints.iter() {
-        let mut subscriber = bind(Kind::Sub, place).await;
-        let mut publisher = connect(Kind::Pub, &subscriber, "publisher").await;
+        let mut subscriber = bind(SocketKind::Sub, place).await;
+        let mut publisher = connect(SocketKind::Pub, &subscriber, "publisher").await;
         until(&mut publisher, |event| {
             matches!(event, Event::Subscribed(_))
         })
@@ -214,11 +214,11 @@ async fn publishers_connect_to_a_bound_subscriber_too() {
 #[tokio::test]
 async fn the_same_name_again_takes_over() {
     for place in places("same").endpoints.iter() {
-        let mut router = bind(Kind::Router, place).await;
-        let first = connect(Kind::Dealer, &router, "same").await;
+        let mut router = bind(SocketKind::Router, place).await;
+        let first = connect(SocketKind::Dealer, &router, "same").await;
         first.send(frames(&["first"])).await.unwrap();
         soon(router.recv_message()).await.unwrap();
-        let mut second = connect(Kind::Dealer, &router, "same").await;
+        let mut second = connect(SocketKind::Dealer, &router, "same").await;
         second.send(frames(&["second"])).await.unwrap();
         soon(router.recv_message()).await.unwrap();
         router.send(frames(&["same", "reply"])).await.unwrap();
@@ -238,7 +238,7 @@ async fn where_nobody_listens_is_an_error_that_names_it() {
         "memory://nobody:1".parse().unwrap(),
     ] {
         let options = SocketOptions::default().connect_limit(Duration::from_millis(50));
-        let error = Socket::connect(Kind::Dealer, &endpoint, options)
+        let error = Socket::connect(SocketKind::Dealer, &endpoint, options)
             .await
             .unwrap_err();
         assert!(error.to_string().contains(&endpoint.to_string()), "{error}");
@@ -248,10 +248,14 @@ async fn where_nobody_listens_is_an_error_that_names_it() {
 #[tokio::test]
 async fn a_port_in_use_is_an_error_that_names_it() {
     for place in places("taken").endpoints.iter() {
-        let first = bind(Kind::Router, place).await;
-        let error = Socket::bind(Kind::Router, first.endpoint(), SocketOptions::default())
-            .await
-            .unwrap_err();
+        let first = bind(SocketKind::Router, place).await;
+        let error = Socket::bind(
+            SocketKind::Router,
+            first.endpoint(),
+            SocketOptions::default(),
+        )
+        .await
+        .unwrap_err();
         assert!(
             error.to_string().contains(&first.endpoint().to_string()),
             "{error}"
@@ -276,7 +280,7 @@ fn peers_that_come_and_go_at_once_stop_nothing() {
         let folder = tempfile::tempdir().unwrap();
         for round in 0..ROUNDS {
             let endpoint = Endpoint::Ipc(folder.path().join(round.to_string()));
-            let mut router = bind(Kind::Router, &endpoint).await;
+            let mut router = bind(SocketKind::Router, &endpoint).await;
             let together = std::sync::Arc::new(tokio::sync::Barrier::new(PEERS));
             let peers: Vec<_> = (0..PEERS)
                 .map(|_| {
@@ -285,7 +289,7 @@ fn peers_that_come_and_go_at_once_stop_nothing() {
                     their_handle.spawn(async move {
                         together.wait().await;
                         let options = SocketOptions::default();
-                        let dealer = Socket::connect(Kind::Dealer, &endpoint, options);
+                        let dealer = Socket::connect(SocketKind::Dealer, &endpoint, options);
                         let dealer = dealer.await.unwrap();
                         dealer.send(frames(&["here"])).await.unwrap();
                         dealer.sender().close(LIMIT).await.unwrap();

@@ -3,7 +3,7 @@
 use super::dealer;
 use crate::vitals::{Meter, Watched};
 use phalanx_transport::{
-    EngineConnectionFile, Kind, Receiver, SendError, Sender, Session, Socket, SocketOptions,
+    EngineConnectionFile, Receiver, SendError, Sender, Session, Socket, SocketKind, SocketOptions,
 };
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -29,7 +29,7 @@ impl Heart {
         let pong = dealer(&file.endpoint(file.hb_pong)?, uuid, limit).await?;
         let ping = file.endpoint(file.hb_ping)?;
         let options = SocketOptions::default().connect_limit(limit);
-        let ping = Socket::connect(Kind::Sub, &ping, options).await?;
+        let ping = Socket::connect(SocketKind::Sub, &ping, options).await?;
         let (beat, beats) = watch::channel(0);
         let mut task = JoinSet::new();
         let heart = Echo {

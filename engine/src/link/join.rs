@@ -9,7 +9,7 @@ use phalanx_protocol::parallel::{
 };
 use phalanx_transport::warn_rarely;
 use phalanx_transport::{
-    EngineConnectionFile, Envelope, Kind, Receiver, Sender, Session, Socket, SocketOptions,
+    EngineConnectionFile, Envelope, Receiver, Sender, Session, Socket, SocketKind, SocketOptions,
 };
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub(crate) async fn is_there(file: &EngineConnectionFile, session: &Session) -> 
     let Ok(endpoint) = file.endpoint(file.registration) else {
         return false;
     };
-    let socket = Socket::connect(Kind::Dealer, &endpoint, SocketOptions::default()).await;
+    let socket = Socket::connect(SocketKind::Dealer, &endpoint, SocketOptions::default()).await;
     let Ok(mut socket) = socket.map(Socket::split) else {
         return false;
     };

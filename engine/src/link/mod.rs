@@ -18,7 +18,7 @@ use phalanx_protocol::id::{EngineId, EngineUuid, SessionId};
 use phalanx_transport::connection::Tunnel;
 use phalanx_transport::socket::{Event, Frames};
 use phalanx_transport::{
-    Endpoint, EngineConnectionFile, Kind, Receiver, Sender, Session, Socket, SocketOptions,
+    Endpoint, EngineConnectionFile, Receiver, Sender, Session, Socket, SocketKind, SocketOptions,
 };
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl Link {
         let channels = Channels::connect(&file, &identity, limit).await?;
         let iopub = file.endpoint(file.iopub)?;
         let options = SocketOptions::default().connect_limit(limit);
-        let iopub = Socket::connect(Kind::Pub, &iopub, options).await?;
+        let iopub = Socket::connect(SocketKind::Pub, &iopub, options).await?;
         Ok(Self {
             identity,
             session,
@@ -133,5 +133,5 @@ async fn dealer(
     limit: Duration,
 ) -> Result<Socket, phalanx_transport::ConnectError> {
     let options = SocketOptions::default().identity(uuid);
-    Socket::connect(Kind::Dealer, endpoint, options.connect_limit(limit)).await
+    Socket::connect(SocketKind::Dealer, endpoint, options.connect_limit(limit)).await
 }

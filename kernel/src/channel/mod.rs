@@ -22,8 +22,8 @@ use phalanx_protocol::jupyter::{IoPubWelcome, JupyterMessageContent};
 use phalanx_transport::socket::{self, EndpointError};
 use phalanx_transport::wire::KeyError;
 use phalanx_transport::{
-    BindError, CloseError, Endpoint, Envelope, Event, Frames, Kind, RawMessage, Receiver,
-    ReplayGuard, SendError, Sender, Session, SigningKey, Socket, SocketOptions,
+    BindError, CloseError, Endpoint, Envelope, Event, Frames, RawMessage, Receiver, ReplayGuard,
+    SendError, Sender, Session, SigningKey, Socket, SocketKind, SocketOptions,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,15 +81,15 @@ impl Channels {
     pub async fn open(mut info: ConnectionInfo) -> Result<(Self, ConnectionInfo), OpenError> {
         let key = SigningKey::from_file(&info.signature_scheme, &info.key)?;
         let session = Arc::new(Session::new("kernel", key));
-        let shell = bind(&info, "shell", Kind::Router, info.shell_port).await?;
+        let shell = bind(&info, "shell", SocketKind::Router, info.shell_port).await?;
         info.shell_port = shell.endpoint().port().unwrap_or(info.shell_port);
-        let control = bind(&info, "control", Kind::Router, info.control_port).await?;
+        let control = bind(&info, "control", SocketKind::Router, info.control_port).await?;
         info.control_port = control.endpoint().port().unwrap_or(info.control_port);
-        let stdin = bind(&info, "stdin", Kind::Router, info.stdin_port).await?;
+        let stdin = bind(&info, "stdin", SocketKind::Router, info.stdin_port).await?;
         info.stdin_port = stdin.endpoint().port().unwrap_or(info.stdin_port);
-        let iopub = bind(&info, "iopub", Kind::Pub, info.iopub_port).await?;
+        let iopub = bind(&info, "iopub", SocketKind::Pub, info.iopub_port).await?;
         info.iopub_port = iopub.endpoint().port().unwrap_or(info.iopub_port);
-        let heartbeat = bind(&info, "heartbeat", Kind::Router, info.hb_port).await?;
+        let heartbeat = bind(&info, "heartbeat", SocketKind::Router, info.hb_port).await?;
         info.hb_port = heartbeat.endpoint().port().unwrap_or(info.hb_port);
         let (iopub, subscriptions) = iopub.split();
         let (stdin, answers) = stdin.split();
@@ -216,7 +216,7 @@ impl Channels {
 async fn bind(
     info: &ConnectionInfo,
     channel: &'static str,
-    kind: Kind,
+    kind: SocketKind,
     port: u16,
 ) -> Result<Socket, OpenError> {
     let scheme = match info.transport {

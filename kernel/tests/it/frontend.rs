@@ -2,7 +2,9 @@
 
 use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
 use phalanx_transport::connection::{read_kernel_file, write_kernel_file};
-use phalanx_transport::{Endpoint, Envelope, Kind, Session, SigningKey, Socket, SocketOptions};
+use phalanx_transport::{
+    Endpoint, Envelope, Session, SigningKey, Socket, SocketKind, SocketOptions,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::TcpListener;
@@ -103,10 +105,10 @@ impl Frontend {
         let mut frontend = Self {
             kernel,
             session,
-            shell: connect(&info, Kind::Dealer, info.shell_port, "frontend").await,
-            control: connect(&info, Kind::Dealer, info.control_port, "frontend").await,
-            stdin: connect(&info, Kind::Dealer, info.stdin_port, "frontend").await,
-            iopub: connect(&info, Kind::Sub, info.iopub_port, "frontend").await,
+            shell: connect(&info, SocketKind::Dealer, info.shell_port, "frontend").await,
+            control: connect(&info, SocketKind::Dealer, info.control_port, "frontend").await,
+            stdin: connect(&info, SocketKind::Dealer, info.stdin_port, "frontend").await,
+            iopub: connect(&info, SocketKind::Sub, info.iopub_port, "frontend").await,
             info,
             published: BTreeMap::new(),
             replies: Vec::new(),
@@ -119,10 +121,10 @@ impl Frontend {
     /// Vanishes without a word, and comes back as another.
     pub async fn reconnect(&mut self, identity: &str) {
         let info = &self.info;
-        self.shell = connect(info, Kind::Dealer, info.shell_port, identity).await;
-        self.control = connect(info, Kind::Dealer, info.control_port, identity).await;
-        self.stdin = connect(info, Kind::Dealer, info.stdin_port, identity).await;
-        self.iopub = connect(info, Kind::Sub, info.iopub_port, identity).await;
+        self.shell = connect(info, SocketKind::Dealer, info.shell_port, identity).await;
+        self.control = connect(info, SocketKind::Dealer, info.control_port, identity).await;
+        self.stdin = connect(info, SocketKind::Dealer, info.stdin_port, identity).await;
+        self.iopub = connect(info, SocketKind::Sub, info.iopub_port, identity).await;
         self.published.clear();
         self.welcomed().await;
     }
@@ -136,7 +138,7 @@ impl Frontend {
     /// Sends a cell from another frontend, and waits for the reply that frontend gets.
     pub async fn execute_beside(&mut self, source: &str) -> Value {
         let info = &self.info;
-        let mut shell = connect(info, Kind::Dealer, info.shell_port, "beside").await;
+        let mut shell = connect(info, SocketKind::Dealer, info.shell_port, "beside").await;
         let ask = json!({"code": source, "silent": false});
         let request = self.session.envelope("execute_request", ask, None);
         let id = request.header.msg_id.clone();
@@ -399,7 +401,7 @@ impl Frontend {
     /// Checks that the heartbeat comes back as it was sent.
     pub async fn heartbeat(&self) {
         let info = &self.info;
-        let mut socket = connect(info, Kind::Dealer, info.hb_port, "heart").await;
+        let mut socket = connect(info, SocketKind::Dealer, info.hb_port, "heart").await;
         let frames = vec![
             bytes::Bytes::new(),
             bytes::Bytes::from_static(b"any\0thing"),
@@ -506,7 +508,7 @@ fn kernel(home: &Path) -> Command {
     command
 }
 
-async fn connect(info: &ConnectionInfo, kind: Kind, port: u16, identity: &str) -> Socket {
+async fn connect(info: &ConnectionInfo, kind: SocketKind, port: u16, identity: &str) -> Socket {
     let interface = format!("{}://{}", info.transport, info.ip);
     let endpoint = Endpoint::of(&interface, port).unwrap();
     // As clients do, so that the kernel can ask back whoever has sent a cell.

@@ -5,7 +5,7 @@ use crate::controller::{EarlierFiles, StartError};
 use phalanx_sys::machine::host_name;
 use phalanx_transport::connection::LocalSockets;
 use phalanx_transport::{
-    ClientConnectionFile, Endpoint, EngineConnectionFile, Kind, Sender, Session, Socket,
+    ClientConnectionFile, Endpoint, EngineConnectionFile, Sender, Session, Socket, SocketKind,
     SocketOptions,
 };
 use serde_json::json;
@@ -49,7 +49,7 @@ impl Binder<'_> {
     /// Binds a socket to the port that the controller before had, or to any.
     async fn bind(
         &mut self,
-        kind: Kind,
+        kind: SocketKind,
         name: &str,
         had: EarlierPort,
     ) -> Result<Socket, StartError> {
@@ -82,8 +82,8 @@ impl Binder<'_> {
         had: [EarlierPort; 2],
     ) -> Result<[Socket; 2], StartError> {
         Ok([
-            self.bind(Kind::Router, client, had[0]).await?,
-            self.bind(Kind::Router, engine, had[1]).await?,
+            self.bind(SocketKind::Router, client, had[0]).await?,
+            self.bind(SocketKind::Router, engine, had[1]).await?,
         ])
     }
 }
@@ -101,7 +101,7 @@ impl Channels {
         };
         Ok(Self {
             registration: binder
-                .bind(Kind::Router, "registration", |b| {
+                .bind(SocketKind::Router, "registration", |b| {
                     Some(b.client.registration)
                 })
                 .await?,
@@ -134,20 +134,22 @@ impl Channels {
                 .await?,
             iopub: [
                 binder
-                    .bind(Kind::Pub, "iopub_out", |b| Some(b.client.iopub))
+                    .bind(SocketKind::Pub, "iopub_out", |b| Some(b.client.iopub))
                     .await?,
                 binder
-                    .bind(Kind::Sub, "iopub_in", |b| Some(b.engine.iopub))
+                    .bind(SocketKind::Sub, "iopub_in", |b| Some(b.engine.iopub))
                     .await?,
             ],
             notification: binder
-                .bind(Kind::Pub, "notification", |b| Some(b.client.notification))
+                .bind(SocketKind::Pub, "notification", |b| {
+                    Some(b.client.notification)
+                })
                 .await?,
             ping: binder
-                .bind(Kind::Pub, "hb_ping", |b| Some(b.engine.hb_ping))
+                .bind(SocketKind::Pub, "hb_ping", |b| Some(b.engine.hb_ping))
                 .await?,
             pong: binder
-                .bind(Kind::Router, "hb_pong", |b| Some(b.engine.hb_pong))
+                .bind(SocketKind::Router, "hb_pong", |b| Some(b.engine.hb_pong))
                 .await?,
         })
     }

@@ -1,7 +1,7 @@
 use crate::cluster::soon;
 use phalanx_transport::{
-    ClientConnectionFile, Envelope, Frames, Kind, Receiver, SendError, Session, SigningKey, Socket,
-    SocketOptions,
+    ClientConnectionFile, Envelope, Frames, Receiver, SendError, Session, SigningKey, Socket,
+    SocketKind, SocketOptions,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -25,12 +25,12 @@ impl Client {
         };
         Self {
             session: Session::new("client", file.signing_key().unwrap()),
-            notification: open(Kind::Sub, file.notification).await.split().1,
-            iopub: open(Kind::Sub, file.iopub).await.split().1,
-            query: open(Kind::Dealer, file.registration).await,
-            mux: open(Kind::Dealer, file.mux).await,
-            task: open(Kind::Dealer, file.task).await,
-            broadcast: open(Kind::Dealer, file.broadcast).await,
+            notification: open(SocketKind::Sub, file.notification).await.split().1,
+            iopub: open(SocketKind::Sub, file.iopub).await.split().1,
+            query: open(SocketKind::Dealer, file.registration).await,
+            mux: open(SocketKind::Dealer, file.mux).await,
+            task: open(SocketKind::Dealer, file.task).await,
+            broadcast: open(SocketKind::Dealer, file.broadcast).await,
         }
     }
 

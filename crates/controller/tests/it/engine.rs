@@ -2,7 +2,7 @@ use crate::cluster::soon;
 use phalanx_protocol::id::SessionId;
 use phalanx_protocol::parallel::RegistrationReply;
 use phalanx_transport::{
-    EngineConnectionFile, Envelope, Event, Kind, Sender, Session, Socket, SocketOptions,
+    EngineConnectionFile, Envelope, Event, Sender, Session, Socket, SocketKind, SocketOptions,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ pub struct Engine {
 async fn dealer(file: &EngineConnectionFile, port: u16, uuid: &str) -> Socket {
     let options = SocketOptions::default().identity(uuid);
     let endpoint = file.endpoint(port).unwrap();
-    Socket::connect(Kind::Dealer, &endpoint, options)
+    Socket::connect(SocketKind::Dealer, &endpoint, options)
         .await
         .unwrap()
 }
@@ -47,7 +47,7 @@ impl Engine {
         let mut tasks = JoinSet::new();
         if let RegistrationReply::Ok { id, .. } = &registration {
             let iopub = file.endpoint(file.iopub).unwrap();
-            let iopub = Socket::connect(Kind::Pub, &iopub, SocketOptions::default());
+            let iopub = Socket::connect(SocketKind::Pub, &iopub, SocketOptions::default());
             let (publish, mut subscriptions) = iopub.await.unwrap().split();
             let pong = dealer(file, file.hb_pong, uuid).await;
             let topic = format!("engine.{id}");

@@ -1,6 +1,6 @@
-use super::driver::{Driver, Sent};
-use super::gauge::{Gauges, Unread};
-use super::{CloseError, Event, Frames, Identity};
+use super::driver::{Driver, SendOutcome};
+use super::gauge::{SendQueueGauges, UnreadBytes};
+use super::{CloseError, Event, Frames, PeerIdentity};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// Commands of the handles to the task.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum SocketCommand {
     Close {
         limit: Duration,
         done: oneshot::Sender<Result<(), CloseError>>,
@@ -16,12 +16,12 @@ pub(crate) enum Command {
 }
 
 /// The queue of received messages.
-pub(crate) struct Inbox {
+pub(crate) struct ReceiveQueue {
     pub events: mpsc::Sender<Event>,
-    pub unread: Arc<Unread>,
+    pub unread: Arc<UnreadBytes>,
 }
 
-impl Inbox {
+impl ReceiveQueue {
     /// Waits for room for one more, by number and by bytes.
     async fn reserve(&self) -> Result<mpsc::Permit<'_, Event>, mpsc::error::SendError<()>> {
         self.unread.room().await;
@@ -33,9 +33,9 @@ impl Inbox {
 pub(crate) async fn run<D: Driver>(
     mut driver: D,
     mut queue: mpsc::UnboundedReceiver<Frames>,
-    inbox: Inbox,
-    mut commands: mpsc::Receiver<Command>,
-    gauges: Arc<Gauges>,
+    inbox: ReceiveQueue,
+    mut commands: mpsc::Receiver<SocketCommand>,
+    gauges: Arc<SendQueueGauges>,
 ) {
     let mut permit = None;
     let mut unread = false;
@@ -64,7 +64,7 @@ pub(crate) async fn run<D: Driver>(
                 None => unsent = true,
             },
             command = commands.recv(), if !unheld => match command {
-                Some(Command::Close { limit, done }) => {
+                Some(SocketCommand::Close { limit, done }) => {
                     drop(done.send(close(driver, queue, limit, &gauges).await));
                     return;
                 }
@@ -77,10 +77,10 @@ pub(crate) async fn run<D: Driver>(
     }
 }
 
-async fn hand_over<D: Driver>(driver: &mut D, frames: Frames, gauges: &Gauges) {
+async fn hand_over<D: Driver>(driver: &mut D, frames: Frames, gauges: &SendQueueGauges) {
     let peer = frames.first().cloned().unwrap_or_default();
-    if driver.send(frames).await == Sent::NoPeer {
-        tracing::debug!(peer = %Identity(peer.clone()), "a message for a peer that is not there");
+    if driver.send(frames).await == SendOutcome::NoPeer {
+        tracing::debug!(peer = %PeerIdentity(peer.clone()), "a message for a peer that is not there");
         gauges.forget(&peer);
     }
 }
@@ -89,7 +89,7 @@ async fn close<D: Driver>(
     mut driver: D,
     mut queue: mpsc::UnboundedReceiver<Frames>,
     limit: Duration,
-    gauges: &Gauges,
+    gauges: &SendQueueGauges,
 ) -> Result<(), CloseError> {
     let end = Instant::now() + limit;
     queue.close();

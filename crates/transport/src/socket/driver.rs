@@ -26,7 +26,7 @@ pub(crate) trait Driver: Send + 'static {
     fn ready(&self) -> bool;
 
     /// Hands a message over.
-    fn send(&mut self, frames: Frames) -> impl Future<Output = Sent> + Send;
+    fn send(&mut self, frames: Frames) -> impl Future<Output = SendOutcome> + Send;
 
     /// The next message or event. Cancel-safe.
     fn recv(&mut self) -> impl Future<Output = Event> + Send;
@@ -37,7 +37,7 @@ pub(crate) trait Driver: Send + 'static {
 
 /// The result of handing a message over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
+pub(crate) enum SendOutcome {
     /// It is on its way.
     Yes,
     /// Nobody of that name is there.

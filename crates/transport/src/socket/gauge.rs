@@ -21,7 +21,7 @@ pub(crate) struct Backlog {
 }
 
 #[derive(Debug)]
-pub(crate) struct Gauge {
+pub(crate) struct SendQueueGauge {
     most: Backlog,
     messages: AtomicUsize,
     bytes: AtomicUsize,
@@ -30,7 +30,7 @@ pub(crate) struct Gauge {
 
 struct Tracked {
     frame: Bytes,
-    gauge: Arc<Gauge>,
+    gauge: Arc<SendQueueGauge>,
     cost: usize,
 }
 
@@ -48,7 +48,7 @@ impl Drop for Tracked {
     }
 }
 
-impl Gauge {
+impl SendQueueGauge {
     pub fn new(most: Backlog) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -108,13 +108,13 @@ impl Gauge {
 /// The bytes of received messages that wait for their reader. Once there are enough of them, no
 /// more is read from the peers until some are taken.
 #[derive(Debug)]
-pub(crate) struct Unread {
+pub(crate) struct UnreadBytes {
     most: usize,
     bytes: AtomicUsize,
     taken: Notify,
 }
 
-impl Unread {
+impl UnreadBytes {
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -158,15 +158,15 @@ pub(crate) fn cost(frames: &Frames) -> usize {
 
 /// The gauges of a socket: of each peer for ROUTER, else one.
 #[derive(Debug)]
-pub(crate) enum Gauges {
-    One(Arc<Gauge>),
+pub(crate) enum SendQueueGauges {
+    One(Arc<SendQueueGauge>),
     PerPeer {
         most: Backlog,
-        peers: Mutex<HashMap<Bytes, Arc<Gauge>>>,
+        peers: Mutex<HashMap<Bytes, Arc<SendQueueGauge>>>,
     },
 }
 
-impl Gauges {
+impl SendQueueGauges {
     pub fn new(per_peer: bool, most: Backlog) -> Self {
         if per_peer {
             Self::PerPeer {
@@ -174,11 +174,11 @@ impl Gauges {
                 peers: Mutex::default(),
             }
         } else {
-            Self::One(Gauge::new(most))
+            Self::One(SendQueueGauge::new(most))
         }
     }
 
-    pub fn of(&self, frames: &Frames) -> Arc<Gauge> {
+    pub fn of(&self, frames: &Frames) -> Arc<SendQueueGauge> {
         match self {
             Self::One(gauge) => gauge.clone(),
             Self::PerPeer { most, peers } => {
@@ -191,7 +191,7 @@ impl Gauges {
                 let peer = Bytes::copy_from_slice(&peer);
                 peers
                     .entry(peer)
-                    .or_insert_with(|| Gauge::new(*most))
+                    .or_insert_with(|| SendQueueGauge::new(*most))
                     .clone()
             }
         }
@@ -207,7 +207,7 @@ impl Gauges {
         }
     }
 
-    pub fn all(&self) -> Vec<Arc<Gauge>> {
+    pub fn all(&self) -> Vec<Arc<SendQueueGauge>> {
         match self {
             Self::One(gauge) => vec![gauge.clone()],
             Self::PerPeer { peers, .. } => peers
@@ -231,7 +231,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_counts_until_its_last_copy_is_dropped() {
-        let gauge = Gauge::new(MOST);
+        let gauge = SendQueueGauge::new(MOST);
         let mut frames = vec![Bytes::from_static(b"a"), Bytes::new()];
         gauge.track(&mut frames);
         let copy = frames.clone();
@@ -244,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn room_is_refused_by_messages_and_by_bytes_but_never_to_the_only_message() {
-        let gauge = Gauge::new(MOST);
+        let gauge = SendQueueGauge::new(MOST);
         assert!(gauge.room(MOST.bytes * 2, Duration::ZERO).await);
         let mut large = vec![Bytes::from(vec![0; MOST.bytes])];
         gauge.track(&mut large);
@@ -264,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_more_is_read_while_enough_bytes_wait_for_their_reader() {
-        let unread = Unread::new(1000);
+        let unread = UnreadBytes::new(1000);
         let large = Event::Message(vec![Bytes::from(vec![0; 1000])]);
         unread.room().await;
         unread.put(&large);

@@ -1,7 +1,9 @@
 //! Sockets within one process: the same semantics, no network.
 
-use super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Identity, Kind, SocketOptions};
+use super::driver::{Driver, SendOutcome};
+use super::{
+    BindError, ConnectError, Endpoint, Event, Frames, PeerIdentity, SocketKind, SocketOptions,
+};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -33,19 +35,19 @@ struct Packet {
 
 #[derive(Debug)]
 enum Body {
-    Hello { peer: Peer },
+    Hello { peer: MemoryPeer },
     Message(Frames),
     Bye,
 }
 
 #[derive(Clone, Debug)]
-struct Peer {
-    identity: Identity,
-    kind: Kind,
+struct MemoryPeer {
+    identity: PeerIdentity,
+    kind: SocketKind,
     inbox: Inbox,
 }
 
-type Listeners = HashMap<(String, u16), Peer>;
+type Listeners = HashMap<(String, u16), MemoryPeer>;
 
 fn listeners() -> MutexGuard<'static, Listeners> {
     static LISTENERS: OnceLock<Mutex<Listeners>> = OnceLock::new();
@@ -73,10 +75,10 @@ pub(crate) fn within(endpoint: &Endpoint) -> Option<Endpoint> {
 }
 
 pub(crate) struct MemorySocket {
-    me: Peer,
+    me: MemoryPeer,
     inbox: mpsc::UnboundedReceiver<Packet>,
-    peers: HashMap<Link, Peer>,
-    by_identity: HashMap<Identity, Link>,
+    peers: HashMap<Link, MemoryPeer>,
+    by_identity: HashMap<PeerIdentity, Link>,
     events: VecDeque<Event>,
     bound: Vec<(String, u16)>,
     target: Option<(String, u16)>,
@@ -85,14 +87,13 @@ pub(crate) struct MemorySocket {
 }
 
 impl MemorySocket {
-    pub fn new(kind: Kind, options: &SocketOptions) -> Self {
+    pub fn new(kind: SocketKind, options: &SocketOptions) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
-        let identity = options
-            .identity
-            .clone()
-            .unwrap_or_else(|| Identity(Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes())));
+        let identity = options.identity.clone().unwrap_or_else(|| {
+            PeerIdentity(Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes()))
+        });
         Self {
-            me: Peer {
+            me: MemoryPeer {
                 identity,
                 kind,
                 inbox: sender,
@@ -111,13 +112,13 @@ impl MemorySocket {
     /// Returns true if a peer of that name is connected.
     pub fn has(&self, peer: &Bytes) -> bool {
         // Most sockets have nobody near.
-        !self.by_identity.is_empty() && self.by_identity.contains_key(&Identity(peer.clone()))
+        !self.by_identity.is_empty() && self.by_identity.contains_key(&PeerIdentity(peer.clone()))
     }
 
-    fn add(&mut self, link: Link, peer: Peer) {
+    fn add(&mut self, link: Link, peer: MemoryPeer) {
         self.events
             .push_back(Event::Connected(peer.identity.clone()));
-        if self.me.kind == Kind::Pub && peer.kind == Kind::Sub {
+        if self.me.kind == SocketKind::Pub && peer.kind == SocketKind::Sub {
             self.events.push_back(Event::Subscribed(Bytes::new()));
         }
         if let Some(old) = self.by_identity.insert(peer.identity.clone(), link) {
@@ -155,7 +156,7 @@ impl MemorySocket {
                 let Some(peer) = self.peers.get(&packet.link) else {
                     return;
                 };
-                if self.me.kind == Kind::Router {
+                if self.me.kind == SocketKind::Router {
                     frames.insert(0, peer.identity.0.clone());
                 }
                 self.events.push_back(Event::Message(frames));
@@ -164,7 +165,7 @@ impl MemorySocket {
     }
 }
 
-fn post(peer: &Peer, link: Link, body: Body) -> bool {
+fn post(peer: &MemoryPeer, link: Link, body: Body) -> bool {
     peer.inbox.send(Packet { link, body }).is_ok()
 }
 
@@ -220,31 +221,33 @@ impl Driver for MemorySocket {
 
     fn ready(&self) -> bool {
         // A DEALER keeps its messages until it is connected again.
-        self.target.is_none() || self.me.kind != Kind::Dealer || !self.peers.is_empty()
+        self.target.is_none() || self.me.kind != SocketKind::Dealer || !self.peers.is_empty()
     }
 
-    async fn send(&mut self, mut frames: Frames) -> Sent {
+    async fn send(&mut self, mut frames: Frames) -> SendOutcome {
         match self.me.kind {
-            Kind::Sub => Sent::NoPeer,
-            Kind::Pub => {
+            SocketKind::Sub => SendOutcome::NoPeer,
+            SocketKind::Pub => {
                 // Copies, so that a subscriber that does not read does not hold up the publisher.
                 let copy: Frames = frames.iter().map(|f| Bytes::copy_from_slice(f)).collect();
                 for (link, peer) in &self.peers {
                     post(peer, *link, Body::Message(copy.clone()));
                 }
-                Sent::Yes
+                SendOutcome::Yes
             }
-            Kind::Router => {
-                let identity = Identity(frames.remove(0));
+            SocketKind::Router => {
+                let identity = PeerIdentity(frames.remove(0));
                 let link = self.by_identity.get(&identity);
                 match link.and_then(|link| Some((link, self.peers.get(link)?))) {
-                    Some((link, peer)) if post(peer, *link, Body::Message(frames)) => Sent::Yes,
-                    _ => Sent::NoPeer,
+                    Some((link, peer)) if post(peer, *link, Body::Message(frames)) => {
+                        SendOutcome::Yes
+                    }
+                    _ => SendOutcome::NoPeer,
                 }
             }
-            Kind::Dealer => match self.peers.iter().next() {
-                Some((link, peer)) if post(peer, *link, Body::Message(frames)) => Sent::Yes,
-                _ => Sent::NoPeer,
+            SocketKind::Dealer => match self.peers.iter().next() {
+                Some((link, peer)) if post(peer, *link, Body::Message(frames)) => SendOutcome::Yes,
+                _ => SendOutcome::NoPeer,
             },
         }
     }

@@ -12,10 +12,10 @@ mod zmq;
 
 pub use endpoint::{Endpoint, EndpointError};
 
-use actor::{Command, Inbox};
+use actor::{ReceiveQueue, SocketCommand};
 use bytes::Bytes;
 use driver::Driver;
-use gauge::{Backlog, Gauge, Gauges, Unread};
+use gauge::{Backlog, SendQueueGauge, SendQueueGauges, UnreadBytes};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub const GREETING_LIMIT: Duration = Duration::from_secs(10);
 
 /// The pattern by which a socket handles messages; RFCs 28 and 29 of ZeroMQ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SocketKind {
     /// Talks to many peers, each by the first frame. Also serves REQ (heartbeats): see [`echo`].
     Router,
     /// Talks to one peer; connects again when the connection breaks.
@@ -54,16 +54,16 @@ pub enum Kind {
 
 /// The routing identity of a peer; shown as text where it is text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identity(pub Bytes);
+pub struct PeerIdentity(pub Bytes);
 
-impl Identity {
+impl PeerIdentity {
     /// As text, where it is text.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 }
 
-impl fmt::Display for Identity {
+impl fmt::Display for PeerIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.as_str() {
             Some(text) if text.chars().all(|c| c.is_ascii_graphic()) => f.write_str(text),
@@ -72,19 +72,19 @@ impl fmt::Display for Identity {
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for PeerIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({self})")
     }
 }
 
-impl From<&str> for Identity {
+impl From<&str> for PeerIdentity {
     fn from(text: &str) -> Self {
         Self(Bytes::copy_from_slice(text.as_bytes()))
     }
 }
 
-impl From<Bytes> for Identity {
+impl From<Bytes> for PeerIdentity {
     fn from(bytes: Bytes) -> Self {
         Self(bytes)
     }
@@ -99,9 +99,9 @@ pub enum Event {
     /// A message; on a ROUTER its first frame is the sender's identity.
     Message(Frames),
     /// A peer is there.
-    Connected(Identity),
+    Connected(PeerIdentity),
     /// A peer is gone. A DEALER tries to reach it again.
-    Disconnected(Identity),
+    Disconnected(PeerIdentity),
     /// Somebody subscribed to a topic (PUB).
     Subscribed(Bytes),
     /// Somebody no longer does (PUB).
@@ -111,7 +111,7 @@ pub enum Event {
 /// The options of a socket.
 #[derive(Clone, Debug)]
 pub struct SocketOptions {
-    identity: Option<Identity>,
+    identity: Option<PeerIdentity>,
     send_limit: Duration,
     connect_limit: Duration,
     backlog: Backlog,
@@ -138,7 +138,7 @@ impl Default for SocketOptions {
 impl SocketOptions {
     /// Names the socket to its peers; 1 to 255 bytes.
     #[must_use]
-    pub fn identity(mut self, identity: impl Into<Identity>) -> Self {
+    pub fn identity(mut self, identity: impl Into<PeerIdentity>) -> Self {
         self.identity = Some(identity.into());
         self
     }
@@ -208,7 +208,7 @@ pub enum SendError {
     #[error("peer {peer} does not read its messages ({waiting} wait)")]
     Stalled {
         /// The peer.
-        peer: Identity,
+        peer: PeerIdentity,
         /// The number of messages that wait for it.
         waiting: usize,
     },
@@ -228,11 +228,11 @@ pub struct CloseError(pub usize);
 /// Sends on a socket. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    kind: Kind,
+    kind: SocketKind,
     // Unbounded, since what may wait in it is limited by the gauges.
     queue: mpsc::UnboundedSender<Frames>,
-    commands: mpsc::Sender<Command>,
-    gauges: Arc<Gauges>,
+    commands: mpsc::Sender<SocketCommand>,
+    gauges: Arc<SendQueueGauges>,
     limit: Duration,
 }
 
@@ -267,25 +267,29 @@ impl Sender {
     }
 
     fn check(&self, frames: &Frames) -> Result<(), SendError> {
-        let least = if self.kind == Kind::Router { 2 } else { 1 };
+        let least = if self.kind == SocketKind::Router {
+            2
+        } else {
+            1
+        };
         if frames.len() < least {
             return Err(SendError::Empty);
         }
         Ok(())
     }
 
-    fn enqueue(&self, mut frames: Frames, gauge: &Arc<Gauge>) -> Result<(), SendError> {
+    fn enqueue(&self, mut frames: Frames, gauge: &Arc<SendQueueGauge>) -> Result<(), SendError> {
         gauge.track(&mut frames);
         self.queue.send(frames).map_err(|_| SendError::Closed)
     }
 
-    fn stalled(&self, frames: &Frames, gauge: &Gauge) -> SendError {
+    fn stalled(&self, frames: &Frames, gauge: &SendQueueGauge) -> SendError {
         let peer = match self.kind {
-            Kind::Router => frames.first().cloned().unwrap_or_default(),
+            SocketKind::Router => frames.first().cloned().unwrap_or_default(),
             _ => Bytes::new(),
         };
         SendError::Stalled {
-            peer: Identity(peer),
+            peer: PeerIdentity(peer),
             waiting: gauge.waiting(),
         }
     }
@@ -298,7 +302,7 @@ impl Sender {
         let (done, closed) = oneshot::channel();
         if self
             .commands
-            .send(Command::Close { limit, done })
+            .send(SocketCommand::Close { limit, done })
             .await
             .is_err()
         {
@@ -312,7 +316,7 @@ impl Sender {
 #[derive(Debug)]
 pub struct Receiver {
     inbox: mpsc::Receiver<Event>,
-    unread: Arc<Unread>,
+    unread: Arc<UnreadBytes>,
 }
 
 impl Receiver {
@@ -396,7 +400,7 @@ impl Socket {
     /// # Errors
     /// When the endpoint is taken or not ours to take.
     pub async fn bind(
-        kind: Kind,
+        kind: SocketKind,
         endpoint: &Endpoint,
         options: SocketOptions,
     ) -> Result<Self, BindError> {
@@ -411,12 +415,12 @@ impl Socket {
     /// # Errors
     /// When nobody listens there within the connect limit.
     pub async fn connect(
-        kind: Kind,
+        kind: SocketKind,
         endpoint: &Endpoint,
         options: SocketOptions,
     ) -> Result<Self, ConnectError> {
         let within = match kind {
-            Kind::Dealer => memory::within(endpoint),
+            SocketKind::Dealer => memory::within(endpoint),
             // A subscriber that does not read must be cut off.
             _ => None,
         };
@@ -427,7 +431,7 @@ impl Socket {
     }
 
     async fn bound<D: Driver>(
-        kind: Kind,
+        kind: SocketKind,
         mut driver: D,
         endpoint: Endpoint,
         options: SocketOptions,
@@ -441,7 +445,7 @@ impl Socket {
     }
 
     async fn connected<D: Driver>(
-        kind: Kind,
+        kind: SocketKind,
         mut driver: D,
         endpoint: Endpoint,
         options: SocketOptions,
@@ -451,16 +455,19 @@ impl Socket {
     }
 
     fn start<D: Driver>(
-        kind: Kind,
+        kind: SocketKind,
         driver: D,
         endpoint: Endpoint,
         options: &SocketOptions,
     ) -> Self {
-        let gauges = Arc::new(Gauges::new(kind == Kind::Router, options.backlog));
+        let gauges = Arc::new(SendQueueGauges::new(
+            kind == SocketKind::Router,
+            options.backlog,
+        ));
         let (queue, outgoing) = mpsc::unbounded_channel();
         let (events, incoming) = mpsc::channel(INBOX);
-        let unread = Unread::new(INBOX_BYTES);
-        let inbox = Inbox {
+        let unread = UnreadBytes::new(INBOX_BYTES);
+        let inbox = ReceiveQueue {
             events,
             unread: unread.clone(),
         };

@@ -1,24 +1,24 @@
-use super::driver::{Driver, Sent};
+use super::driver::{Driver, SendOutcome};
 use super::memory::{self, MemorySocket};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Kind, SocketOptions};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketKind, SocketOptions};
 use std::path::Path;
 use std::time::Duration;
 
 /// A socket that peers in its own process reach without the system: behind its shortcut it listens in
 /// memory as well.
-pub(crate) struct Near<D> {
+pub(crate) struct InProcessSocket<D> {
     far: D,
     near: MemorySocket,
 }
 
-impl<D: Driver> Near<D> {
-    pub fn new(far: D, kind: Kind, options: &SocketOptions) -> Self {
+impl<D: Driver> InProcessSocket<D> {
+    pub fn new(far: D, kind: SocketKind, options: &SocketOptions) -> Self {
         let near = MemorySocket::new(kind, options);
         Self { far, near }
     }
 }
 
-impl<D: Driver> Driver for Near<D> {
+impl<D: Driver> Driver for InProcessSocket<D> {
     async fn bind(&mut self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
         let endpoint = self.far.bind(endpoint).await?;
         if let Some(path) = self.far.shortcut() {
@@ -39,7 +39,7 @@ impl<D: Driver> Driver for Near<D> {
         self.far.ready()
     }
 
-    async fn send(&mut self, frames: Frames) -> Sent {
+    async fn send(&mut self, frames: Frames) -> SendOutcome {
         match frames.first() {
             Some(peer) if self.near.has(peer) => self.near.send(frames).await,
             _ => self.far.send(frames).await,

@@ -2,7 +2,7 @@
 
 /// The size limits of a peer's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct FrameLimits {
     /// Bytes of all frames of one message.
     pub message: u64,
 }
@@ -14,7 +14,7 @@ const MORE: u8 = 1;
 const LONG: u8 = 2;
 const IS_COMMAND: u8 = 4;
 
-impl Limits {
+impl FrameLimits {
     /// A quarter of the machine's memory for a message.
     pub fn of_this_machine() -> Self {
         let info = rustix::system::sysinfo();
@@ -27,7 +27,7 @@ impl Limits {
 
 /// The reason why a peer is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
+pub(super) enum RefusalReason {
     #[error("it does not speak ZMTP 3 with the NULL mechanism")]
     Greeting,
     #[error("a message of {0} bytes")]
@@ -38,8 +38,8 @@ pub(super) enum Refused {
 
 /// The position in the stream of bytes.
 #[derive(Debug)]
-pub(super) struct Checker {
-    limits: Limits,
+pub(super) struct FrameChecker {
+    limits: FrameLimits,
     state: State,
     /// True once a command has come, of which READY is the first.
     greeted: bool,
@@ -55,8 +55,8 @@ enum State {
     Body { left: u64 },
 }
 
-impl Checker {
-    pub fn new(limits: Limits) -> Self {
+impl FrameChecker {
+    pub fn new(limits: FrameLimits) -> Self {
         Self {
             limits,
             state: State::Greeting { seen: 0 },
@@ -71,12 +71,12 @@ impl Checker {
     }
 
     /// Checks the next bytes, however they are cut.
-    pub fn check(&mut self, mut bytes: &[u8]) -> Result<(), Refused> {
+    pub fn check(&mut self, mut bytes: &[u8]) -> Result<(), RefusalReason> {
         while let Some((&first, rest)) = bytes.split_first() {
             match &mut self.state {
                 State::Greeting { seen } => {
                     if !greets(*seen, first) {
-                        return Err(Refused::Greeting);
+                        return Err(RefusalReason::Greeting);
                     }
                     *seen += 1;
                     if *seen == GREETING {
@@ -86,7 +86,7 @@ impl Checker {
                 }
                 State::Flags => {
                     if first & !(MORE | LONG | IS_COMMAND) != 0 {
-                        return Err(Refused::Flags(first));
+                        return Err(RefusalReason::Flags(first));
                     }
                     let left = if first & LONG == 0 { 1 } else { 8 };
                     self.state = State::Length {
@@ -122,16 +122,16 @@ impl Checker {
         Ok(())
     }
 
-    fn announced(&mut self, flags: u8, length: u64) -> Result<(), Refused> {
+    fn announced(&mut self, flags: u8, length: u64) -> Result<(), RefusalReason> {
         if flags & IS_COMMAND != 0 {
             if length > COMMAND {
-                return Err(Refused::TooLong(length));
+                return Err(RefusalReason::TooLong(length));
             }
             self.greeted = true;
         } else {
             self.message = self.message.saturating_add(length);
             if self.message > self.limits.message {
-                return Err(Refused::TooLong(self.message));
+                return Err(RefusalReason::TooLong(self.message));
             }
             if flags & MORE == 0 {
                 self.message = 0;
@@ -169,8 +169,8 @@ mod tests {
         greeting
     }
 
-    fn check(bytes: &[u8], cut: usize) -> Result<(), Refused> {
-        let mut checker = Checker::new(Limits { message: 1000 });
+    fn check(bytes: &[u8], cut: usize) -> Result<(), RefusalReason> {
+        let mut checker = FrameChecker::new(FrameLimits { message: 1000 });
         let mut stream = greeting();
         stream.extend(bytes);
         stream
@@ -194,15 +194,15 @@ mod tests {
             assert_eq!(check(&long(0, 1000), cut), Ok(()));
             assert_eq!(
                 check(&long(0, 1 << 46), cut),
-                Err(Refused::TooLong(1 << 46))
+                Err(RefusalReason::TooLong(1 << 46))
             );
-            assert_eq!(check(&halves, cut), Err(Refused::TooLong(1100)));
+            assert_eq!(check(&halves, cut), Err(RefusalReason::TooLong(1100)));
             assert_eq!(check(&twice, cut), Ok(()));
             assert_eq!(
                 check(&long(IS_COMMAND, 70_000), cut),
-                Err(Refused::TooLong(70_000))
+                Err(RefusalReason::TooLong(70_000))
             );
-            assert_eq!(check(&[0xff], cut), Err(Refused::Flags(0xff)));
+            assert_eq!(check(&[0xff], cut), Err(RefusalReason::Flags(0xff)));
         }
     }
 
@@ -211,10 +211,10 @@ mod tests {
         for (place, byte) in [(0, b'G'), (9, 0), (10, 1), (12, b'C')] {
             let mut other = greeting();
             other[place] = byte;
-            let mut checker = Checker::new(Limits { message: 1000 });
-            assert_eq!(checker.check(&other), Err(Refused::Greeting));
+            let mut checker = FrameChecker::new(FrameLimits { message: 1000 });
+            assert_eq!(checker.check(&other), Err(RefusalReason::Greeting));
         }
-        let mut checker = Checker::new(Limits { message: 1000 });
+        let mut checker = FrameChecker::new(FrameLimits { message: 1000 });
         assert!(checker.check(b"GET / HTTP/1.1\r\n").is_err());
     }
 }

@@ -10,20 +10,20 @@ mod listener;
 mod pump;
 mod waiting_room;
 
-use super::{BindError, Endpoint, Kind};
+use super::{BindError, Endpoint, SocketKind};
 use crate::warn_rarely;
-use frames::Limits;
+use frames::FrameLimits;
 use listener::Listener;
 use phalanx_sys::limits;
 use phalanx_sys::temporary::TemporaryFolder;
-use pump::{Patience, Pump};
+use pump::{PeerLimits, Pump};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use waiting_room::Place;
+use waiting_room::WaitingPlace;
 
 /// Bytes that may wait for a subscriber before it is cut off, having read nothing for
 /// [`STALL_LIMIT`].
@@ -48,7 +48,7 @@ pub(crate) struct Guard {
 }
 
 /// A guarded listener that does not accept yet.
-pub(crate) struct Bound {
+pub(crate) struct BoundGuard {
     /// The address it listens on, with the port that was taken.
     pub endpoint: Endpoint,
     /// The address zeromq is to listen on.
@@ -58,7 +58,7 @@ pub(crate) struct Bound {
     folder: Arc<TemporaryFolder>,
 }
 
-impl Bound {
+impl BoundGuard {
     /// Takes the endpoint.
     pub async fn new(endpoint: &Endpoint) -> Result<Self, BindError> {
         let refused = |error: std::io::Error| BindError {
@@ -80,14 +80,14 @@ impl Bound {
     }
 
     /// Accepts from now on, zeromq being there.
-    pub fn accept(self, kind: Kind, greeting: Duration) -> Guard {
+    pub fn accept(self, kind: SocketKind, greeting: Duration) -> Guard {
         let patience = match kind {
-            Kind::Pub => Patience {
+            SocketKind::Pub => PeerLimits {
                 bytes: SUBSCRIBER_BYTES,
                 stall: Some(STALL_LIMIT),
                 greeting,
             },
-            _ => Patience {
+            _ => PeerLimits {
                 bytes: PEER_BYTES,
                 stall: None,
                 greeting,
@@ -128,8 +128,8 @@ impl Guard {
     }
 }
 
-async fn accept(listener: Listener, path: PathBuf, patience: Patience, pumps: TaskTracker) {
-    let limits = Limits::of_this_machine();
+async fn accept(listener: Listener, path: PathBuf, patience: PeerLimits, pumps: TaskTracker) {
+    let limits = FrameLimits::of_this_machine();
     loop {
         let (peer, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -143,7 +143,7 @@ async fn accept(listener: Listener, path: PathBuf, patience: Patience, pumps: Ta
             inner: path.clone(),
             limits,
             patience,
-            place: address.map(Place::enter),
+            place: address.map(WaitingPlace::enter),
         };
         drop(pumps.spawn(pump.run(peer)));
     }

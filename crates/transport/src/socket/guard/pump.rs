@@ -1,6 +1,6 @@
-use super::frames::{Checker, Limits, Refused};
+use super::frames::{FrameChecker, FrameLimits, RefusalReason};
 use super::listener::Peer;
-use super::waiting_room::Place;
+use super::waiting_room::WaitingPlace;
 use crate::warn_rarely;
 use bytes::{Buf, Bytes, BytesMut};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ const FIRST: usize = 64;
 
 /// Limits on the time and the bytes spent waiting for a peer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct PeerLimits {
     /// Bytes that may wait for it here.
     pub bytes: usize,
     /// The time after which it is cut off if so much waits and it reads nothing; `None` for never.
@@ -30,7 +30,7 @@ pub(super) struct Patience {
 #[derive(Debug, thiserror::Error)]
 enum Ended {
     #[error("{0}")]
-    Refused(#[from] Refused),
+    Refused(#[from] RefusalReason),
     #[error("it does not read")]
     Stalled,
     #[error("it does not say what it is")]
@@ -46,16 +46,16 @@ enum Ended {
 pub(super) struct Pump {
     /// The socket on which zeromq listens.
     pub inner: PathBuf,
-    pub limits: Limits,
-    pub patience: Patience,
+    pub limits: FrameLimits,
+    pub patience: PeerLimits,
     /// Among the connections that have not said what they are.
-    pub place: Option<Place>,
+    pub place: Option<WaitingPlace>,
 }
 
 /// Waits until a peer has to have said what it is.
 struct Greeting {
     until: Instant,
-    place: Option<Place>,
+    place: Option<WaitingPlace>,
 }
 
 impl Greeting {
@@ -111,10 +111,10 @@ async fn inward(
     first: &[u8],
     mut peer: ReadHalf<Peer>,
     mut inner: OwnedWriteHalf,
-    limits: Limits,
+    limits: FrameLimits,
     greeting: Greeting,
 ) -> Result<(), Ended> {
-    let mut checker = Checker::new(limits);
+    let mut checker = FrameChecker::new(limits);
     if first.is_empty() {
         return Ok(());
     }
@@ -144,7 +144,7 @@ async fn inward(
 async fn outward(
     mut inner: OwnedReadHalf,
     mut peer: WriteHalf<Peer>,
-    patience: Patience,
+    patience: PeerLimits,
 ) -> Result<(), Ended> {
     let mut leaving = Bytes::new();
     let mut waiting = BytesMut::new();

@@ -27,7 +27,7 @@ struct WaitingRoom {
 
 /// A connection's place among those that wait; given up when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct WaitingPlace {
     address: IpAddr,
     number: u64,
     /// Cancelled when another needs the place.
@@ -43,7 +43,7 @@ impl WaitingRoom {
         }
     }
 
-    fn enter(&mut self, address: IpAddr) -> Place {
+    fn enter(&mut self, address: IpAddr) -> WaitingPlace {
         let waiting = self.waiting.entry(address).or_default();
         if waiting.len() >= self.most
             && let Some((_, oldest)) = waiting.pop_front()
@@ -53,7 +53,7 @@ impl WaitingRoom {
         self.next += 1;
         let lost = CancellationToken::new();
         waiting.push_back((self.next, lost.clone()));
-        Place {
+        WaitingPlace {
             address,
             number: self.next,
             lost,
@@ -75,7 +75,7 @@ impl WaitingRoom {
     }
 }
 
-impl Place {
+impl WaitingPlace {
     /// A place for a connection of that address.
     pub fn enter(address: IpAddr) -> Self {
         let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +88,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for WaitingPlace {
     fn drop(&mut self) {
         let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(room) = waiting.as_mut() {

@@ -1,5 +1,5 @@
-use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Guards, Kind, SocketOptions};
+use super::super::driver::{Driver, SendOutcome};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Guards, SocketKind, SocketOptions};
 use futures::channel::mpsc;
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Dealer {
         Self {
             socket,
             monitor,
-            guards: Guards::new(Kind::Dealer, options),
+            guards: Guards::new(SocketKind::Dealer, options),
             endpoint: None,
             otherwise: options.otherwise.clone(),
             connected: true,
@@ -57,14 +57,14 @@ impl Driver for Dealer {
         self.connected
     }
 
-    async fn send(&mut self, frames: Frames) -> Sent {
+    async fn send(&mut self, frames: Frames) -> SendOutcome {
         let Some(message) = super::message(frames) else {
-            return Sent::NoPeer;
+            return SendOutcome::NoPeer;
         };
         match self.socket.send(message).await {
-            Ok(()) => Sent::Yes,
-            Err(ZmqError::ReturnToSender { .. }) => Sent::NoPeer,
-            Err(_) => Sent::NoPeer,
+            Ok(()) => SendOutcome::Yes,
+            Err(ZmqError::ReturnToSender { .. }) => SendOutcome::NoPeer,
+            Err(_) => SendOutcome::NoPeer,
         }
     }
 

@@ -10,8 +10,10 @@ pub(crate) use publisher::Publisher;
 pub(crate) use router::Router;
 pub(crate) use subscriber::Subscriber;
 
-use super::guard::{Bound, Guard};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Identity, Kind, SocketOptions};
+use super::guard::{BoundGuard, Guard};
+use super::{
+    BindError, ConnectError, Endpoint, Event, Frames, PeerIdentity, SocketKind, SocketOptions,
+};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::mpsc;
@@ -28,7 +30,7 @@ const FLUSH_POLL: Duration = Duration::from_millis(1);
 fn zmq_options(options: &SocketOptions) -> zeromq::SocketOptions {
     let mut zmq = zeromq::SocketOptions::default();
     zmq.connect_timeout(options.connect_limit);
-    if let Some(Identity(identity)) = &options.identity {
+    if let Some(PeerIdentity(identity)) = &options.identity {
         // Longer than 255 bytes: the peer then gives us a name, as if we had none.
         if let Ok(identity) = PeerIdentity::try_from(identity.clone()) {
             zmq.peer_identity(identity);
@@ -40,13 +42,13 @@ fn zmq_options(options: &SocketOptions) -> zeromq::SocketOptions {
 /// The listeners of a socket: a guard each, and zeromq behind it.
 struct Guards {
     all: Vec<Guard>,
-    kind: Kind,
+    kind: SocketKind,
     greeting_limit: Duration,
 }
 
 impl Guards {
     /// None yet, for a socket of that kind.
-    fn new(kind: Kind, options: &SocketOptions) -> Self {
+    fn new(kind: SocketKind, options: &SocketOptions) -> Self {
         Self {
             all: Vec::new(),
             kind,
@@ -60,7 +62,7 @@ impl Guards {
         socket: &mut S,
         endpoint: &Endpoint,
     ) -> Result<Endpoint, BindError> {
-        let bound = Bound::new(endpoint).await?;
+        let bound = BoundGuard::new(endpoint).await?;
         let behind = socket.bind(&bound.inner.to_string()).await;
         behind.map_err(|error| BindError {
             endpoint: endpoint.clone(),
@@ -144,8 +146,8 @@ async fn next_event(monitor: &mut mpsc::Receiver<SocketEvent>) -> Event {
     }
 }
 
-fn identity(peer: PeerIdentity) -> Identity {
-    Identity(Bytes::from(peer))
+fn identity(peer: PeerIdentity) -> PeerIdentity {
+    PeerIdentity(Bytes::from(peer))
 }
 
 /// Waits until the tasks that write to the peers have written everything and ended.

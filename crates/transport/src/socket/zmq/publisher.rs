@@ -1,6 +1,7 @@
-use super::super::driver::{Driver, Sent};
+use super::super::driver::{Driver, SendOutcome};
 use super::{
-    BindError, ConnectError, Endpoint, Event, Frames, Guards, Identity, Kind, SocketOptions,
+    BindError, ConnectError, Endpoint, Event, Frames, Guards, PeerIdentity, SocketKind,
+    SocketOptions,
 };
 use futures::channel::mpsc;
 use std::collections::HashSet;
@@ -15,7 +16,7 @@ pub(crate) struct Publisher {
     monitor: mpsc::Receiver<SocketEvent>,
     guards: Guards,
     /// The connected peers.
-    peers: HashSet<Identity>,
+    peers: HashSet<PeerIdentity>,
 }
 
 impl Publisher {
@@ -25,7 +26,7 @@ impl Publisher {
         Self {
             socket,
             monitor,
-            guards: Guards::new(Kind::Pub, options),
+            guards: Guards::new(SocketKind::Pub, options),
             peers: HashSet::new(),
         }
     }
@@ -44,13 +45,13 @@ impl Driver for Publisher {
         true
     }
 
-    async fn send(&mut self, frames: Frames) -> Sent {
+    async fn send(&mut self, frames: Frames) -> SendOutcome {
         if let Some(message) = super::message(frames)
             && let Err(error) = self.socket.send(message).await
         {
             tracing::debug!(%error, "a subscriber is gone");
         }
-        Sent::Yes
+        SendOutcome::Yes
     }
 
     async fn recv(&mut self) -> Event {
@@ -83,7 +84,7 @@ impl Driver for Publisher {
     async fn close(self, limit: Duration) -> bool {
         // Every send has written its message to the connection, or to the guard.
         let backend = self.socket.backend();
-        for Identity(peer) in self.peers {
+        for PeerIdentity(peer) in self.peers {
             // A connection's reading half is kept alive by the task that would be woken by it, so
             // dropping the socket alone does not close the connection.
             if let Ok(peer) = PeerIdentity::try_from(peer) {

@@ -1,5 +1,5 @@
-use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Guards, Kind, SocketOptions};
+use super::super::driver::{Driver, SendOutcome};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Guards, SocketKind, SocketOptions};
 use futures::channel::mpsc;
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +18,7 @@ impl Router {
         Self {
             socket,
             monitor,
-            guards: Guards::new(Kind::Router, options),
+            guards: Guards::new(SocketKind::Router, options),
         }
     }
 }
@@ -40,15 +40,15 @@ impl Driver for Router {
         true
     }
 
-    async fn send(&mut self, frames: Frames) -> Sent {
+    async fn send(&mut self, frames: Frames) -> SendOutcome {
         let Some(message) = super::message(frames) else {
-            return Sent::NoPeer;
+            return SendOutcome::NoPeer;
         };
         // Never waits: the gauge of a peer is full long before zeromq's queue for it, so the
         // deadlock behind a full queue (zmq.rs issue 210) is out of reach.
         match self.socket.send(message).await {
-            Ok(()) => Sent::Yes,
-            Err(_) => Sent::NoPeer,
+            Ok(()) => SendOutcome::Yes,
+            Err(_) => SendOutcome::NoPeer,
         }
     }
 

@@ -1,5 +1,5 @@
-use super::super::driver::{Driver, Sent};
-use super::{BindError, ConnectError, Endpoint, Event, Frames, Guards, Kind, SocketOptions};
+use super::super::driver::{Driver, SendOutcome};
+use super::{BindError, ConnectError, Endpoint, Event, Frames, Guards, SocketKind, SocketOptions};
 use futures::channel::mpsc;
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +20,7 @@ impl Subscriber {
         Self {
             socket,
             monitor,
-            guards: Guards::new(Kind::Sub, options),
+            guards: Guards::new(SocketKind::Sub, options),
             subscribed: false,
         }
     }
@@ -63,8 +63,8 @@ impl Driver for Subscriber {
         true
     }
 
-    async fn send(&mut self, _frames: Frames) -> Sent {
-        Sent::NoPeer
+    async fn send(&mut self, _frames: Frames) -> SendOutcome {
+        SendOutcome::NoPeer
     }
 
     async fn recv(&mut self) -> Event {
