@@ -25,23 +25,23 @@ const LISTED: usize = 4096;
 
 /// The artifacts an engine has.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub(crate) struct ArtifactStore {
     folder: PathBuf,
     /// The folder, where it is this engine's own and ends with it.
     _own: Option<TemporaryFolder>,
     host: String,
     /// The file of each artifact that was used; verified.
-    known: HashMap<ArtifactHash, Known>,
+    known: HashMap<ArtifactHash, VerifiedFile>,
 }
 
 /// A verified file; a client that ends leaves its path to the next one.
 #[derive(Debug)]
-struct Known {
+struct VerifiedFile {
     path: PathBuf,
     file: Option<FileIdentity>,
 }
 
-impl Known {
+impl VerifiedFile {
     fn new(path: PathBuf) -> Self {
         let file = FileIdentity::of(&path);
         Self { path, file }
@@ -54,7 +54,7 @@ impl Known {
     }
 }
 
-impl Store {
+impl ArtifactStore {
     /// Opens the shared cache, or one for this engine alone where no shared one can be had.
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl Store {
                     "artifact {hash} cannot be kept in {folder}: {error}"
                 ))
             })?;
-            self.known.insert(hash.clone(), Known::new(path));
+            self.known.insert(hash.clone(), VerifiedFile::new(path));
         }
         if self.lacks(shipment) {
             // Sent again, the data comes along as the artifacts do.
@@ -162,7 +162,7 @@ impl Store {
     }
 
     fn find(&mut self, hash: &ArtifactHash, offered: Option<PathBuf>) -> Option<PathBuf> {
-        if let Some(path) = self.known.get(hash).and_then(Known::current) {
+        if let Some(path) = self.known.get(hash).and_then(VerifiedFile::current) {
             return Some(path.clone());
         }
         let cached = self.path(hash);
@@ -170,7 +170,8 @@ impl Store {
             .into_iter()
             .flatten()
             .find(|path| is(path, hash))?;
-        self.known.insert(hash.clone(), Known::new(path.clone()));
+        self.known
+            .insert(hash.clone(), VerifiedFile::new(path.clone()));
         Some(path)
     }
 
@@ -248,9 +249,9 @@ mod tests {
     use super::*;
     use phalanx_protocol::payload::Segment;
 
-    fn store(folder: &Path) -> Store {
+    fn store(folder: &Path) -> ArtifactStore {
         private(folder).unwrap();
-        Store {
+        ArtifactStore {
             folder: folder.to_owned(),
             _own: None,
             host: "here".to_owned(),

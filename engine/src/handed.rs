@@ -14,14 +14,14 @@ const MOST: u64 = 1 << 30;
 
 /// Values that clients have not taken over yet.
 #[derive(Debug, Default)]
-pub(crate) struct Handed {
+pub(crate) struct SegmentStore {
     /// The sessions of clients whose memory this process can open, so that they can open its.
     clients: HashSet<String>,
     values: HashSet<Segment>,
     bytes: u64,
 }
 
-impl Handed {
+impl SegmentStore {
     /// Takes note of a client's request; returns true if it was for this alone.
     pub fn hears(&mut self, client: &str, request: &EngineRequest) -> bool {
         match request {
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_value_is_kept_until_its_client_has_taken_it_over() {
-        let mut handed = Handed::default();
+        let mut handed = SegmentStore::default();
         let value = segment::place(b"value").unwrap();
         let reference = sent(&value);
         let value = || Payload::from(value.clone());
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_value_is_let_go_of_once() {
-        let mut handed = Handed::default();
+        let mut handed = SegmentStore::default();
         let value = segment::place(b"value").unwrap();
         let reference = sent(&value);
         handed.hears("client", &probe(&value));
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn arguments_are_kept_until_no_engine_needs_them() {
-        let mut handed = Handed::default();
+        let mut handed = SegmentStore::default();
         let kept = sent(&handed.keep(b"arguments").unwrap());
         assert_eq!(
             segment::resolve(kept.clone().into()).unwrap(),
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn clients_that_take_nothing_over_cost_a_limited_amount() {
-        let mut handed = Handed::default();
+        let mut handed = SegmentStore::default();
         let value = segment::place(b"value").unwrap();
         handed.hears("client", &probe(&value));
         handed.bytes = MOST;

@@ -1,7 +1,7 @@
 //! The runtime an engine owns: at most one, started again when it is gone.
 
-use crate::machine::{Event, NOBODY_TO_ASK, NOT_ON_ENGINES};
-use crate::vitals::Watched;
+use crate::machine::{EngineEvent, NOBODY_TO_ASK, NOT_ON_ENGINES};
+use crate::vitals::WatchedProcess;
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{HostReply, HostRequest};
@@ -13,24 +13,24 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-type Start = JoinHandle<Result<(Runtime, mpsc::Receiver<RuntimeEvent>), StartError>>;
+type RuntimeStart = JoinHandle<Result<(Runtime, mpsc::Receiver<RuntimeEvent>), StartError>>;
 
 /// The slot a runtime stands in.
-pub(crate) struct Slot {
+pub(crate) struct RuntimeSlot {
     config: RuntimeConfig,
-    watched: Watched,
+    watched: WatchedProcess,
     state: State,
 }
 
 enum State {
-    Starting(Start),
+    Starting(RuntimeStart),
     Up(Runtime, mpsc::Receiver<RuntimeEvent>),
     Empty,
 }
 
-impl Slot {
+impl RuntimeSlot {
     /// Starts the first runtime.
-    pub fn new(config: RuntimeConfig, watched: Watched) -> Self {
+    pub fn new(config: RuntimeConfig, watched: WatchedProcess) -> Self {
         let mut slot = Self {
             config,
             watched,
@@ -95,7 +95,7 @@ impl Slot {
     }
 
     /// Waits for the next event. Cancel safe.
-    pub async fn next(&mut self) -> Event {
+    pub async fn next(&mut self) -> EngineEvent {
         loop {
             match &mut self.state {
                 State::Empty => std::future::pending().await,
@@ -106,15 +106,15 @@ impl Slot {
                         Ok(Ok((runtime, events))) => {
                             self.watched.set(runtime.process_id());
                             self.state = State::Up(runtime, events);
-                            return Event::RuntimeStarted;
+                            return EngineEvent::RuntimeStarted;
                         }
                         Ok(Err(error)) => {
-                            return Event::RuntimeFailed {
+                            return EngineEvent::RuntimeFailed {
                                 message: error.to_string(),
                             };
                         }
                         Err(error) => {
-                            return Event::RuntimeFailed {
+                            return EngineEvent::RuntimeFailed {
                                 message: error.to_string(),
                             };
                         }
@@ -127,24 +127,24 @@ impl Slot {
                         }
                     }
                     Some(RuntimeEvent::Output { run, output }) => {
-                        return Event::RuntimeOutput { run, output };
+                        return EngineEvent::RuntimeOutput { run, output };
                     }
                     Some(RuntimeEvent::Value { run, value }) => {
-                        return Event::RuntimeValue { run, value };
+                        return EngineEvent::RuntimeValue { run, value };
                     }
                     Some(RuntimeEvent::Recalled { run }) => {
-                        return Event::RuntimeRecalled { run };
+                        return EngineEvent::RuntimeRecalled { run };
                     }
                     Some(RuntimeEvent::Ended { run, outcome }) => {
-                        return Event::RuntimeEnded { run, outcome };
+                        return EngineEvent::RuntimeEnded { run, outcome };
                     }
                     Some(RuntimeEvent::Exited { status }) => {
                         self.state = State::Empty;
-                        return Event::RuntimeExited { status };
+                        return EngineEvent::RuntimeExited { status };
                     }
                     None => {
                         self.state = State::Empty;
-                        return Event::RuntimeExited {
+                        return EngineEvent::RuntimeExited {
                             status: "its connection is closed".to_owned(),
                         };
                     }
@@ -154,7 +154,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for RuntimeSlot {
     fn drop(&mut self) {
         if let State::Starting(start) = &self.state {
             start.abort();
@@ -164,13 +164,13 @@ impl Drop for Slot {
 
 /// Magics and AsyncResults are the kernel's, which an engine cannot reach; the user neither. A cell that
 /// reads stdin does not hear of it, so the user is told.
-fn refuse(call: HostCall) -> Option<Event> {
+fn refuse(call: HostCall) -> Option<EngineEvent> {
     let reads_stdin = matches!(call.request, HostRequest::ReadLine);
     let (message, hint) = match call.request {
         HostRequest::Input { .. } | HostRequest::ReadLine => NOBODY_TO_ASK,
         _ => NOT_ON_ENGINES,
     };
-    let told = reads_stdin.then(|| Event::RuntimeOutput {
+    let told = reads_stdin.then(|| EngineEvent::RuntimeOutput {
         run: call.run,
         output: Output::Stream {
             name: StreamName::Stderr,

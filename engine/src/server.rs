@@ -1,14 +1,17 @@
 //! The loop around the machine: waits for the next event, lets the machine decide, performs.
 
 use crate::about;
-use crate::artifacts::Store;
+use crate::artifacts::ArtifactStore;
 use crate::config::{EngineConfig, EngineError, Exit};
-use crate::handed::Handed;
-use crate::link::{Advice, Contact, Heard, Link, TICK, is_there};
-use crate::machine::{Channel, Command, Event, Identity, Machine, Reply, Request, Shipment};
+use crate::handed::SegmentStore;
+use crate::link::{Advice, ControllerContact, EngineLink, LinkEvent, TICK, is_there};
+use crate::machine::{
+    Channel, EngineCommand, EngineEvent, EngineIdentity, EngineTask, Machine, OutgoingReply,
+    Shipment,
+};
 use crate::parent;
-use crate::runtime::Slot;
-use crate::vitals::Watched;
+use crate::runtime::RuntimeSlot;
+use crate::vitals::WatchedProcess;
 use crate::wire;
 use chrono::Utc;
 use phalanx_protocol::host::ENGINE_ID_VAR;
@@ -54,13 +57,13 @@ const REJOIN_LIMIT: Duration = Duration::from_secs(3);
 /// When it cannot join.
 pub async fn run(
     config: EngineConfig,
-    signals: tokio::sync::mpsc::Receiver<crate::signals::Wish>,
+    signals: tokio::sync::mpsc::Receiver<crate::signals::ProcessSignal>,
     stop: CancellationToken,
 ) -> Result<Exit, EngineError> {
     let uuid = EngineUuid::fresh();
-    let store = Store::open(host_name()).map_err(EngineError::Cache)?;
-    let watched = Watched::default();
-    let link = Link::join(&config, &uuid, config.id, JOIN_LIMIT, watched.clone()).await?;
+    let store = ArtifactStore::open(host_name()).map_err(EngineError::Cache)?;
+    let watched = WatchedProcess::default();
+    let link = EngineLink::join(&config, &uuid, config.id, JOIN_LIMIT, watched.clone()).await?;
     let identity = link.identity.clone();
     tracing::info!(id = %identity.id, %uuid, "joined");
     let mut runtime = config.runtime.clone();
@@ -73,11 +76,11 @@ pub async fn run(
         store: Arc::new(Mutex::new(store)),
         preparations: JoinSet::new(),
         session: link.session.clone(),
-        contact: Contact::new(link.hb_period, config.unreachable, Instant::now()),
+        contact: ControllerContact::new(link.hb_period, config.unreachable, Instant::now()),
         identity,
-        runtime: Slot::new(runtime, watched.clone()),
+        runtime: RuntimeSlot::new(runtime, watched.clone()),
         watched,
-        handed: Handed::default(),
+        handed: SegmentStore::default(),
         replays: ReplayGuard::default(),
         link: Some(link),
         search: None,
@@ -95,42 +98,42 @@ pub async fn run(
 struct Server {
     config: EngineConfig,
     session: Session,
-    identity: Identity,
+    identity: EngineIdentity,
     machine: Machine,
     /// Shared with the one preparation that may be under way.
-    store: Arc<Mutex<Store>>,
-    preparations: JoinSet<Event>,
-    runtime: Slot,
-    watched: Watched,
-    handed: Handed,
+    store: Arc<Mutex<ArtifactStore>>,
+    preparations: JoinSet<EngineEvent>,
+    runtime: RuntimeSlot,
+    watched: WatchedProcess,
+    handed: SegmentStore,
     replays: ReplayGuard,
     /// `None` while the controller is lost.
-    link: Option<Link>,
-    contact: Contact,
-    search: Option<Search>,
+    link: Option<EngineLink>,
+    contact: ControllerContact,
+    search: Option<ControllerSearch>,
     look: Interval,
     /// The time at which this process went on after a stop, until everything that waited then is read.
     went_on: Option<Instant>,
     /// The time at which waiting replies are sent without those to come.
     flush: Option<Instant>,
     parent: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
-    signals: tokio::sync::mpsc::Receiver<crate::signals::Wish>,
+    signals: tokio::sync::mpsc::Receiver<crate::signals::ProcessSignal>,
     stop: CancellationToken,
 }
 
 /// A look for a controller that is silent or lost.
-enum Search {
+enum ControllerSearch {
     /// Yields true if the controller answers, the connections being as they were.
     Probe(AbortOnDropHandle<bool>),
     /// It has answered. A heartbeat on the old connections should come, if they are worth anything.
     Answered,
     /// Joining it anew.
-    Join(AbortOnDropHandle<Result<Link, EngineError>>),
+    Join(AbortOnDropHandle<Result<EngineLink, EngineError>>),
 }
 
 /// The next step of the loop.
-enum Next {
-    Event(Event),
+enum NextStep {
+    Event(EngineEvent),
     Nothing,
     Exit(Exit),
 }
@@ -144,13 +147,13 @@ impl Server {
                 self.went_on();
             }
             match next {
-                Next::Event(event) => {
+                NextStep::Event(event) => {
                     if self.perform(event).await {
                         break Exit::Shutdown;
                     }
                 }
-                Next::Nothing => {}
-                Next::Exit(exit) => break exit,
+                NextStep::Nothing => {}
+                NextStep::Exit(exit) => break exit,
             }
         };
         tracing::info!(?exit, "ending");
@@ -163,11 +166,11 @@ impl Server {
     fn went_on(&mut self) {
         tracing::info!("this process was stopped");
         self.went_on = Some(Instant::now());
-        let nothing = self.machine.on(Event::Away, Utc::now());
+        let nothing = self.machine.on(EngineEvent::Away, Utc::now());
         debug_assert!(nothing.is_empty(), "{nothing:?}");
     }
 
-    async fn next(&mut self) -> Next {
+    async fn next(&mut self) -> NextStep {
         let flush = self.flush;
         let heard = async {
             match &mut self.link {
@@ -176,63 +179,63 @@ impl Server {
             }
         };
         tokio::select! {
-            () = self.stop.cancelled() => Next::Exit(Exit::Shutdown),
-            () = &mut self.parent => Next::Exit(Exit::ParentGone),
+            () = self.stop.cancelled() => NextStep::Exit(Exit::Shutdown),
+            () = &mut self.parent => NextStep::Exit(Exit::ParentGone),
             Some(wish) = self.signals.recv() => match wish {
-                crate::signals::Wish::Interrupt => Next::Event(Event::Interrupt),
-                crate::signals::Wish::Stop => Next::Exit(Exit::Shutdown),
+                crate::signals::ProcessSignal::Interrupt => NextStep::Event(EngineEvent::Interrupt),
+                crate::signals::ProcessSignal::Stop => NextStep::Exit(Exit::Shutdown),
             },
             heard = heard => self.heard(heard).await,
-            event = self.runtime.next() => Next::Event(event),
-            () = until(flush) => Next::Event(Event::Flush),
+            event = self.runtime.next() => NextStep::Event(event),
+            () = until(flush) => NextStep::Event(EngineEvent::Flush),
             Some(prepared) = self.preparations.join_next() => match prepared {
-                Ok(event) => Next::Event(event),
+                Ok(event) => NextStep::Event(event),
                 Err(error) => {
                     tracing::error!(%error, "preparing artifacts");
-                    Next::Nothing
+                    NextStep::Nothing
                 }
             },
             _ = self.look.tick() => self.look().await,
         }
     }
 
-    async fn heard(&mut self, heard: Heard) -> Next {
+    async fn heard(&mut self, heard: LinkEvent) -> NextStep {
         match heard {
-            Heard::Nothing => Next::Nothing,
-            Heard::Request(channel, frames) => match self.open(frames) {
+            LinkEvent::Nothing => NextStep::Nothing,
+            LinkEvent::Request(channel, frames) => match self.open(frames) {
                 Ok(envelope) => self.requested(channel, envelope),
                 Err(error) => {
                     warn_rarely!(%error, ?channel, "a message is dropped");
-                    Next::Nothing
+                    NextStep::Nothing
                 }
             },
-            Heard::Subscribed => {
+            LinkEvent::Subscribed => {
                 // Somebody listens: from now on nothing is lost, which this says.
                 self.publish(None, EngineOutput::Status(EngineStatus::Starting))
                     .await;
-                Next::Nothing
+                NextStep::Nothing
             }
-            Heard::Lost => {
+            LinkEvent::Lost => {
                 tracing::warn!("the connection to the controller is lost");
                 self.join_again();
-                Next::Event(Event::Away)
+                NextStep::Event(EngineEvent::Away)
             }
         }
     }
 
     /// Reads a request.
-    fn requested(&mut self, channel: Channel, envelope: Envelope) -> Next {
+    fn requested(&mut self, channel: Channel, envelope: Envelope) -> NextStep {
         let request = match EngineRequest::decode(envelope.message()) {
             Ok(request) => request,
             Err(error) => {
                 let msg_type = &envelope.header.msg_type;
                 warn_rarely!(%error, msg_type, "a malformed request is dropped");
-                return Next::Nothing;
+                return NextStep::Nothing;
             }
         };
         match self.handed.hears(&envelope.header.session, &request) {
-            true => Next::Nothing,
-            false => Next::Event(wire::requested(channel, envelope, request)),
+            true => NextStep::Nothing,
+            false => NextStep::Event(wire::requested(channel, envelope, request)),
         }
     }
 
@@ -244,118 +247,119 @@ impl Server {
     }
 
     /// Looks whether the controller is there, and for it where it is not.
-    async fn look(&mut self) -> Next {
-        let beaten = self.link.as_mut().is_some_and(Link::has_beaten);
+    async fn look(&mut self) -> NextStep {
+        let beaten = self.link.as_mut().is_some_and(EngineLink::has_beaten);
         match self.contact.look(beaten, Instant::now()) {
             Advice::Fine => {
                 let is_over = |at: &mut Instant| at.elapsed() >= TICK;
                 let searched = self.search.take().is_some();
                 match self.went_on.take_if(is_over).is_some() || searched {
-                    true => Next::Event(Event::Back),
-                    false => Next::Nothing,
+                    true => NextStep::Event(EngineEvent::Back),
+                    false => NextStep::Nothing,
                 }
             }
-            Advice::GiveUp => Next::Exit(Exit::ControllerGone),
+            Advice::GiveUp => NextStep::Exit(Exit::ControllerGone),
             Advice::Probe => self.search().await,
         }
     }
 
-    async fn search(&mut self) -> Next {
+    async fn search(&mut self) -> NextStep {
         match self.search.take() {
             // Nothing new is begun: a controller that goes on without this engine gives it to others.
             None if self.link.is_some() => {
                 tracing::warn!("the controller is silent");
                 self.probe();
-                Next::Event(Event::Away)
+                NextStep::Event(EngineEvent::Away)
             }
-            None | Some(Search::Answered) => {
+            None | Some(ControllerSearch::Answered) => {
                 self.join_again();
-                Next::Nothing
+                NextStep::Nothing
             }
-            Some(Search::Probe(probe)) if probe.is_finished() => {
+            Some(ControllerSearch::Probe(probe)) if probe.is_finished() => {
                 match probe.await {
-                    Ok(true) => self.search = Some(Search::Answered),
+                    Ok(true) => self.search = Some(ControllerSearch::Answered),
                     _ => self.probe(),
                 }
-                Next::Nothing
+                NextStep::Nothing
             }
-            Some(Search::Join(join)) if join.is_finished() => match join.await {
+            Some(ControllerSearch::Join(join)) if join.is_finished() => match join.await {
                 Ok(Ok(link)) => self.joined_again(link),
                 Ok(Err(error)) => {
                     tracing::info!(%error, "the controller cannot be joined again yet");
                     self.join_again();
-                    Next::Nothing
+                    NextStep::Nothing
                 }
                 Err(error) => {
                     tracing::error!(%error, "joining broke off");
                     self.join_again();
-                    Next::Nothing
+                    NextStep::Nothing
                 }
             },
             under_way => {
                 self.search = under_way;
-                Next::Nothing
+                NextStep::Nothing
             }
         }
     }
 
     fn probe(&mut self) {
-        let tunnelled = self.link.as_ref().and_then(Link::tunnelled_file);
+        let tunnelled = self.link.as_ref().and_then(EngineLink::tunnelled_file);
         let file = tunnelled.unwrap_or_else(|| self.config.current_connection());
         let session = self.session.clone();
         // Ends with the answer, or with the search.
         let probe = tokio::spawn(async move { is_there(&file, &session).await });
-        self.search = Some(Search::Probe(AbortOnDropHandle::new(probe)));
+        self.search = Some(ControllerSearch::Probe(AbortOnDropHandle::new(probe)));
     }
 
     /// Gives the connections up and makes them anew.
     fn join_again(&mut self) {
         self.link = None;
         self.contact.lost();
-        let (config, Identity { id, uuid }) = (self.config.clone(), self.identity.clone());
+        let (config, EngineIdentity { id, uuid }) = (self.config.clone(), self.identity.clone());
         // Ends when the engine has joined or cannot, or with the search.
         let watched = self.watched.clone();
         let join = tokio::spawn(async move {
-            Link::join(&config, &uuid, Some(id), REJOIN_LIMIT, watched).await
+            EngineLink::join(&config, &uuid, Some(id), REJOIN_LIMIT, watched).await
         });
-        self.search = Some(Search::Join(AbortOnDropHandle::new(join)));
+        self.search = Some(ControllerSearch::Join(AbortOnDropHandle::new(join)));
     }
 
-    fn joined_again(&mut self, link: Link) -> Next {
+    fn joined_again(&mut self, link: EngineLink) -> NextStep {
         let identity = link.identity.clone();
         tracing::info!(id = %identity.id, had = %self.identity.id, "joined again");
-        self.contact = Contact::new(link.hb_period, self.config.unreachable, Instant::now());
+        self.contact =
+            ControllerContact::new(link.hb_period, self.config.unreachable, Instant::now());
         self.identity = identity.clone();
         self.session = link.session.clone();
         self.link = Some(link);
-        Next::Event(Event::Rejoined(identity))
+        NextStep::Event(EngineEvent::Rejoined(identity))
     }
 
     /// Lets the machine decide about an event and does what it says; whether to end.
-    async fn perform(&mut self, mut event: Event) -> bool {
+    async fn perform(&mut self, mut event: EngineEvent) -> bool {
         let mut stop = false;
-        if let Event::Requested(request) = &mut event {
+        if let EngineEvent::Requested(request) = &mut event {
             self.keep(request).await;
         }
         let mut commands = VecDeque::from(self.machine.on(event, Utc::now()));
         while let Some(command) = next_command(&mut commands) {
             match command {
-                Command::Publish { parent, output } => self.publish(parent, output).await,
-                Command::Reply(reply) => {
+                EngineCommand::Publish { parent, output } => self.publish(parent, output).await,
+                EngineCommand::Reply(reply) => {
                     self.reply(*reply).await;
                     if !commands.is_empty() {
                         // It leaves before what follows is made.
                         tokio::task::yield_now().await;
                     }
                 }
-                Command::Prepare {
+                EngineCommand::Prepare {
                     run,
                     shipment,
                     buffers,
                 } => {
                     if let Some(known) = self.known(&shipment) {
                         let artifacts = Ok(known);
-                        let event = Event::Prepared { run, artifacts };
+                        let event = EngineEvent::Prepared { run, artifacts };
                         commands.extend(self.machine.on(event, Utc::now()));
                         continue;
                     }
@@ -363,18 +367,18 @@ impl Server {
                     self.preparations.spawn_blocking(move || {
                         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
                         let artifacts = store.prepare(&shipment, &buffers);
-                        Event::Prepared { run, artifacts }
+                        EngineEvent::Prepared { run, artifacts }
                     });
                 }
-                Command::Load(library) => self.runtime.load(library),
-                Command::Run { run, cell } => self.runtime.run(run, cell),
-                Command::Interrupt => self.runtime.interrupt(),
-                Command::Call { run, call } => self.runtime.call(run, call),
-                Command::Recall => self.runtime.recall(),
-                Command::Kill => self.runtime.kill(),
-                Command::Signal(number) => self.runtime.signal(number),
-                Command::StartRuntime => self.runtime.start(),
-                Command::Stop => stop = true,
+                EngineCommand::Load(library) => self.runtime.load(library),
+                EngineCommand::Run { run, cell } => self.runtime.run(run, cell),
+                EngineCommand::Interrupt => self.runtime.interrupt(),
+                EngineCommand::Call { run, call } => self.runtime.call(run, call),
+                EngineCommand::Recall => self.runtime.recall(),
+                EngineCommand::Kill => self.runtime.kill(),
+                EngineCommand::Signal(number) => self.runtime.signal(number),
+                EngineCommand::StartRuntime => self.runtime.start(),
+                EngineCommand::Stop => stop = true,
             }
         }
         self.flush = match self.machine.holds_replies() {
@@ -386,7 +390,7 @@ impl Server {
 
     /// Keeps the arguments of a call for other engines of this machine, where it wants that; others may
     /// be waiting for them.
-    async fn keep(&mut self, request: &mut Request) {
+    async fn keep(&mut self, request: &mut EngineTask) {
         let EngineRequest::Apply(Ok(call)) = &mut request.content else {
             return;
         };
@@ -424,7 +428,7 @@ impl Server {
         }
     }
 
-    async fn reply(&mut self, mut reply: Reply) {
+    async fn reply(&mut self, mut reply: OutgoingReply) {
         let client = &reply.request.header.session;
         for value in reply.reply.values_mut() {
             *value = self.handed.hand(client, std::mem::take(value));
@@ -437,7 +441,11 @@ impl Server {
     }
 
     /// Sends; while the controller is lost, so is what is said: it has answered in the engine's place.
-    async fn send(&self, sender: impl FnOnce(&Link) -> Option<&Sender>, frames: socket::Frames) {
+    async fn send(
+        &self,
+        sender: impl FnOnce(&EngineLink) -> Option<&Sender>,
+        frames: socket::Frames,
+    ) {
         if let Some(sender) = self.link.as_ref().and_then(sender)
             && let Err(error) = sender.send(frames).await
         {
@@ -478,11 +486,14 @@ impl Server {
 
 /// The next to be performed: the runtime is set to work before anything is told, which comes before
 /// what the runtime does all the same.
-fn next_command(commands: &mut VecDeque<Command>) -> Option<Command> {
-    let works = |command: &Command| {
+fn next_command(commands: &mut VecDeque<EngineCommand>) -> Option<EngineCommand> {
+    let works = |command: &EngineCommand| {
         matches!(
             command,
-            Command::Prepare { .. } | Command::Load(_) | Command::Run { .. } | Command::Call { .. }
+            EngineCommand::Prepare { .. }
+                | EngineCommand::Load(_)
+                | EngineCommand::Run { .. }
+                | EngineCommand::Call { .. }
         )
     };
     let first = commands.iter().position(works).unwrap_or(0);

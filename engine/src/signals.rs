@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 /// A request from somebody on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum ProcessSignal {
     /// End the running cell.
     Interrupt,
     /// End.
@@ -18,14 +18,14 @@ pub enum Wish {
 ///
 /// # Errors
 /// When the system does not let us handle them.
-pub fn listen() -> std::io::Result<mpsc::Receiver<Wish>> {
+pub fn listen() -> std::io::Result<mpsc::Receiver<ProcessSignal>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let on_interrupt = if std::io::stdin().is_terminal() {
-        Wish::Stop
+        ProcessSignal::Stop
     } else {
-        Wish::Interrupt
+        ProcessSignal::Interrupt
     };
     // One of each may wait; more say nothing new.
     let (sender, receiver) = mpsc::channel(3);
@@ -34,8 +34,8 @@ pub fn listen() -> std::io::Result<mpsc::Receiver<Wish>> {
         loop {
             let wish = tokio::select! {
                 Some(()) = interrupt.recv() => on_interrupt,
-                Some(()) = terminate.recv() => Wish::Stop,
-                Some(()) = hangup.recv() => Wish::Stop,
+                Some(()) = terminate.recv() => ProcessSignal::Stop,
+                Some(()) = hangup.recv() => ProcessSignal::Stop,
                 () = sender.closed() => return,
             };
             if sender.send(wish).await.is_err() {

@@ -11,12 +11,12 @@ const TICKS: f64 = 100.0;
 
 /// The process that runs cells, as far as there is one. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Watched(
+pub(crate) struct WatchedProcess(
     /// Held for an assignment.
     Arc<Mutex<Option<ProcessId>>>,
 );
 
-impl Watched {
+impl WatchedProcess {
     /// Another process runs cells from now on.
     pub fn set(&self, process: ProcessId) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
@@ -30,14 +30,14 @@ impl Watched {
 
 /// Reads what the system says of the process.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    watched: Watched,
+pub(crate) struct VitalsMeter {
+    watched: WatchedProcess,
     /// The process's time on a core, in seconds, and the time at which it was read.
     last: Option<(u32, f64, Instant)>,
 }
 
-impl Meter {
-    pub fn new(watched: Watched) -> Self {
+impl VitalsMeter {
+    pub fn new(watched: WatchedProcess) -> Self {
         let last = None;
         Self { watched, last }
     }

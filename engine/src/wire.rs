@@ -1,13 +1,17 @@
 //! Between messages on sockets and the machine's events and commands.
 
-use crate::machine::{Channel, Event, Identity, Reply, Request};
+use crate::machine::{Channel, EngineEvent, EngineIdentity, EngineTask, OutgoingReply};
 use phalanx_protocol::parallel::{Call, CallBatch, EchoedMetadata, EngineOutput, EngineRequest};
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, Frames, Session, WireError};
 
 /// A request as the machine takes it: one, or the calls of a batch.
-pub(crate) fn requested(channel: Channel, envelope: Envelope, content: EngineRequest) -> Event {
-    let request = |content| Request {
+pub(crate) fn requested(
+    channel: Channel,
+    envelope: Envelope,
+    content: EngineRequest,
+) -> EngineEvent {
+    let request = |content| EngineTask {
         echo: EchoedMetadata::decode(envelope.message()),
         channel,
         route: envelope.identities.clone(),
@@ -18,15 +22,15 @@ pub(crate) fn requested(channel: Channel, envelope: Envelope, content: EngineReq
     match content {
         EngineRequest::Batch(batch) => {
             let whole = request(EngineRequest::Unknown);
-            Event::Batch(apart(&whole, batch))
+            EngineEvent::Batch(apart(&whole, batch))
         }
-        content => Event::Requested(Box::new(request(content))),
+        content => EngineEvent::Requested(Box::new(request(content))),
     }
 }
 
 /// The calls of one message.
-fn apart(message: &Request, batch: CallBatch) -> Vec<Request> {
-    let call = |(msg_id, call): (phalanx_protocol::id::MsgId, Call)| Request {
+fn apart(message: &EngineTask, batch: CallBatch) -> Vec<EngineTask> {
+    let call = |(msg_id, call): (phalanx_protocol::id::MsgId, Call)| EngineTask {
         header: Header {
             msg_id: msg_id.as_str().to_owned(),
             ..message.header.clone()
@@ -39,8 +43,8 @@ fn apart(message: &Request, batch: CallBatch) -> Vec<Request> {
 }
 
 /// A reply as frames for its channel.
-pub(crate) fn reply(reply: Reply, session: &Session) -> Result<Frames, WireError> {
-    let Reply { request, reply } = reply;
+pub(crate) fn reply(reply: OutgoingReply, session: &Session) -> Result<Frames, WireError> {
+    let OutgoingReply { request, reply } = reply;
     let mut envelope = session.compose(reply.encode(&request.header.msg_type));
     envelope.identities = request.route;
     envelope.parent_header = Some(request.header);
@@ -51,7 +55,7 @@ pub(crate) fn reply(reply: Reply, session: &Session) -> Result<Frames, WireError
 pub(crate) fn publication(
     parent: Option<Header>,
     output: EngineOutput,
-    identity: &Identity,
+    identity: &EngineIdentity,
     session: &Session,
 ) -> Result<Frames, WireError> {
     let topic = format!("engine.{}.{}", identity.id, output.topic());

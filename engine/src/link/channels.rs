@@ -1,7 +1,7 @@
 //! The channels on which requests come.
 
 use super::dealer;
-use crate::machine::{Channel, Identity};
+use crate::machine::{Channel, EngineIdentity};
 use phalanx_transport::socket::{Event, Frames};
 use phalanx_transport::{EngineConnectionFile, Receiver, Sender};
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ impl Channels {
     /// Connects all of them, under the engine's identity.
     pub async fn connect(
         file: &EngineConnectionFile,
-        identity: &Identity,
+        identity: &EngineIdentity,
         limit: Duration,
     ) -> Result<Self, crate::EngineError> {
         let mut ports = vec![

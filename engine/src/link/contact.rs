@@ -17,7 +17,7 @@ const LONGEST_TICK: Duration = Duration::from_secs(5);
 
 /// An engine's contact with its controller.
 #[derive(Debug)]
-pub(crate) struct Contact {
+pub(crate) struct ControllerContact {
     /// Silence after which something is done; `None` where the controller does not beat.
     patience: Option<Duration>,
     /// The time for which the engine tries to reach the controller again.
@@ -39,7 +39,7 @@ pub(crate) enum Advice {
     GiveUp,
 }
 
-impl Contact {
+impl ControllerContact {
     /// A controller that beats once in a period, or never where that is zero.
     pub fn new(period: Duration, unreachable: Duration, now: Instant) -> Self {
         let patience = period.checked_mul(MISSED).filter(|_| !period.is_zero());
@@ -88,14 +88,14 @@ mod tests {
     const UNREACHABLE: Duration = Duration::from_secs(600);
 
     struct Case {
-        contact: Contact,
+        contact: ControllerContact,
         now: Instant,
     }
 
     impl Case {
         fn new() -> Self {
             let now = Instant::now();
-            let contact = Contact::new(PERIOD, UNREACHABLE, now);
+            let contact = ControllerContact::new(PERIOD, UNREACHABLE, now);
             Self { contact, now }
         }
 
@@ -142,13 +142,13 @@ mod tests {
     fn lost_connections_need_no_heartbeat_to_be_missed() {
         for period in [PERIOD, Duration::ZERO] {
             let mut case = Case::new();
-            case.contact = Contact::new(period, UNREACHABLE, case.now);
+            case.contact = ControllerContact::new(period, UNREACHABLE, case.now);
             case.contact.lost();
             assert_eq!(case.silent(599), Advice::Probe);
             assert_eq!(case.silent(1), Advice::GiveUp);
         }
         let mut case = Case::new();
-        case.contact = Contact::new(Duration::ZERO, UNREACHABLE, case.now);
+        case.contact = ControllerContact::new(Duration::ZERO, UNREACHABLE, case.now);
         assert_eq!(case.silent(10_000), Advice::Fine, "it never beats");
     }
 }

@@ -1,7 +1,7 @@
 //! The heartbeat: every ping goes back as it came, with the state of the runtime behind it.
 
 use super::dealer;
-use crate::vitals::{Meter, Watched};
+use crate::vitals::{VitalsMeter, WatchedProcess};
 use phalanx_transport::{
     EngineConnectionFile, Receiver, SendError, Sender, Session, Socket, SocketKind, SocketOptions,
 };
@@ -10,20 +10,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Answers the controller's heartbeat while it lives.
-pub(crate) struct Heart {
+pub(crate) struct HeartbeatResponder {
     beats: watch::Receiver<u64>,
     /// Ends with the heart.
     _task: JoinSet<()>,
 }
 
-impl Heart {
+impl HeartbeatResponder {
     /// Connects and beats from now on; to be started before the engine registers, since the
     /// controller expects the first answer right after.
     pub async fn start(
         file: &EngineConnectionFile,
         session: &Session,
         limit: Duration,
-        watched: Watched,
+        watched: WatchedProcess,
     ) -> Result<Self, crate::EngineError> {
         let uuid = session.id().as_str();
         let pong = dealer(&file.endpoint(file.hb_pong)?, uuid, limit).await?;
@@ -32,11 +32,11 @@ impl Heart {
         let ping = Socket::connect(SocketKind::Sub, &ping, options).await?;
         let (beat, beats) = watch::channel(0);
         let mut task = JoinSet::new();
-        let heart = Echo {
+        let heart = PingEcho {
             pong: pong.split().0,
             beat,
             session: session.clone(),
-            meter: Meter::new(watched),
+            meter: VitalsMeter::new(watched),
         };
         task.spawn(heart.run(ping.split().1));
         Ok(Self { beats, _task: task })
@@ -52,14 +52,14 @@ impl Heart {
 }
 
 /// Sends every ping back.
-struct Echo {
+struct PingEcho {
     pong: Sender,
     beat: watch::Sender<u64>,
     session: Session,
-    meter: Meter,
+    meter: VitalsMeter,
 }
 
-impl Echo {
+impl PingEcho {
     async fn run(mut self, mut ping: Receiver) {
         while let Some(mut frames) = ping.recv_message().await {
             self.beat.send_modify(|beats| *beats += 1);

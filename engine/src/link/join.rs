@@ -2,7 +2,7 @@
 
 use super::dealer;
 use crate::config::EngineError;
-use crate::machine::Identity;
+use crate::machine::EngineIdentity;
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::parallel::{
     ConnectionReply, ConnectionRequest, Content, RegistrationReply, RegistrationRequest,
@@ -17,8 +17,8 @@ use std::time::Duration;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An engine the controller has given an id.
-pub(super) struct Joined {
-    pub identity: Identity,
+pub(super) struct JoinedEngine {
+    pub identity: EngineIdentity,
     pub hb_period: Duration,
     pub registration: (Sender, Receiver),
 }
@@ -30,7 +30,7 @@ pub(super) async fn join(
     id: Option<EngineId>,
     session: &Session,
     limit: Duration,
-) -> Result<Joined, EngineError> {
+) -> Result<JoinedEngine, EngineError> {
     let endpoint = file.endpoint(file.registration)?;
     let mut socket = dealer(&endpoint, uuid.as_str(), limit).await?.split();
     let endpoint = endpoint.to_string();
@@ -44,8 +44,8 @@ pub(super) async fn join(
         endpoint: endpoint.clone(),
         reason,
     })? {
-        Some(RegistrationReply::Ok { id, hb_period, .. }) => Ok(Joined {
-            identity: Identity {
+        Some(RegistrationReply::Ok { id, hb_period, .. }) => Ok(JoinedEngine {
+            identity: EngineIdentity {
                 id,
                 uuid: uuid.clone(),
             },

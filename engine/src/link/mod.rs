@@ -5,15 +5,15 @@ mod contact;
 mod heart;
 mod join;
 
-pub(crate) use contact::{Advice, Contact, TICK};
+pub(crate) use contact::{Advice, ControllerContact, TICK};
 pub(crate) use join::is_there;
 
 use crate::config::{EngineConfig, EngineError};
-use crate::machine::{Channel, Identity};
-use crate::vitals::Watched;
+use crate::machine::{Channel, EngineIdentity};
+use crate::vitals::WatchedProcess;
 use channels::Channels;
-use heart::Heart;
-use join::Joined;
+use heart::HeartbeatResponder;
+use join::JoinedEngine;
 use phalanx_protocol::id::{EngineId, EngineUuid, SessionId};
 use phalanx_transport::connection::Tunnel;
 use phalanx_transport::socket::{Event, Frames};
@@ -23,14 +23,14 @@ use phalanx_transport::{
 use std::time::Duration;
 
 /// All connections of an engine that has joined.
-pub(crate) struct Link {
-    pub identity: Identity,
+pub(crate) struct EngineLink {
+    pub identity: EngineIdentity,
     pub session: Session,
     pub hb_period: Duration,
     pub iopub: (Sender, Receiver),
     pub registration: (Sender, Receiver),
     channels: Channels,
-    heart: Heart,
+    heart: HeartbeatResponder,
     /// The file as it is used here.
     file: EngineConnectionFile,
     /// All connections go through it, where there is one.
@@ -38,7 +38,7 @@ pub(crate) struct Link {
 }
 
 /// A message or an event of a link.
-pub(crate) enum Heard {
+pub(crate) enum LinkEvent {
     Request(Channel, Frames),
     /// The controller listens to what the engine publishes.
     Subscribed,
@@ -48,7 +48,7 @@ pub(crate) enum Heard {
     Nothing,
 }
 
-impl Link {
+impl EngineLink {
     /// Joins the controller that the configuration names, under an id if one is wanted. Nothing is
     /// waited for longer than `limit`.
     pub async fn join(
@@ -56,15 +56,15 @@ impl Link {
         uuid: &EngineUuid,
         id: Option<EngineId>,
         limit: Duration,
-        watched: Watched,
+        watched: WatchedProcess,
     ) -> Result<Self, EngineError> {
         // A controller that was started again may have written another.
         let (file, tunnel) = config.current_connection().tunnelled().await?;
         let session = SessionId::new(uuid.as_str());
         let session = Session::with_id(session, "engine", file.signing_key()?);
-        let heart = Heart::start(&file, &session, limit, watched).await?;
+        let heart = HeartbeatResponder::start(&file, &session, limit, watched).await?;
         let joined = join::join(&file, uuid, id, &session, limit).await?;
-        let Joined {
+        let JoinedEngine {
             identity,
             hb_period,
             registration,
@@ -87,20 +87,20 @@ impl Link {
     }
 
     /// Waits for what comes next. Cancel safe.
-    pub async fn next(&mut self) -> Heard {
+    pub async fn next(&mut self) -> LinkEvent {
         tokio::select! {
             Some(request) = self.channels.requests.recv() => match request {
-                Some((channel, frames)) => Heard::Request(channel, frames),
-                None => Heard::Lost,
+                Some((channel, frames)) => LinkEvent::Request(channel, frames),
+                None => LinkEvent::Lost,
             },
             event = self.iopub.1.recv() => match event {
-                Some(Event::Subscribed(_)) => Heard::Subscribed,
-                None | Some(Event::Disconnected(_)) => Heard::Lost,
-                Some(_) => Heard::Nothing,
+                Some(Event::Subscribed(_)) => LinkEvent::Subscribed,
+                None | Some(Event::Disconnected(_)) => LinkEvent::Lost,
+                Some(_) => LinkEvent::Nothing,
             },
             event = self.registration.1.recv() => match event {
-                None | Some(Event::Disconnected(_)) => Heard::Lost,
-                Some(_) => Heard::Nothing,
+                None | Some(Event::Disconnected(_)) => LinkEvent::Lost,
+                Some(_) => LinkEvent::Nothing,
             },
         }
     }

@@ -2,8 +2,8 @@
 //! process between two of them.
 
 use super::batch::are_alike;
-use super::event::{Command, Request};
-use super::work::{self, Work};
+use super::event::{EngineCommand, EngineTask};
+use super::work::{self, TaskWork};
 use super::{Current, Machine, Now};
 use chrono::TimeDelta;
 use phalanx_protocol::id::{MsgId, RunId};
@@ -21,18 +21,18 @@ const QUICK: TimeDelta = TimeDelta::milliseconds(1);
 
 /// Calls the runtime has got besides the current one.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+pub(super) struct PrefetchedCalls {
     /// In the order in which it takes them.
     calls: VecDeque<Current>,
     /// Those it has given back, until it has none.
-    returned: Vec<Request>,
+    returned: Vec<EngineTask>,
     /// The function whose last call was quick.
     quick: Option<Arc<CallMetadata>>,
 }
 
-impl Ahead {
+impl PrefetchedCalls {
     /// The first of them.
-    pub(super) fn first(&self) -> Option<&Request> {
+    pub(super) fn first(&self) -> Option<&EngineTask> {
         self.calls.front().map(|call| &call.request)
     }
 
@@ -42,16 +42,16 @@ impl Ahead {
     }
 
     /// Learns how long a call took, where it came to its end.
-    pub(super) fn took(&mut self, work: &Work, time: Option<TimeDelta>) {
+    pub(super) fn took(&mut self, work: &TaskWork, time: Option<TimeDelta>) {
         self.quick = match (work, time) {
-            (Work::Call { call, .. }, Some(time)) if time <= QUICK => Some(Arc::clone(call)),
+            (TaskWork::Call { call, .. }, Some(time)) if time <= QUICK => Some(Arc::clone(call)),
             _ => None,
         };
     }
 
-    fn is_quick(&self, work: &Work) -> bool {
+    fn is_quick(&self, work: &TaskWork) -> bool {
         match (work, &self.quick) {
-            (Work::Call { call, .. }, Some(quick)) => Arc::ptr_eq(call, quick),
+            (TaskWork::Call { call, .. }, Some(quick)) => Arc::ptr_eq(call, quick),
             _ => false,
         }
     }
@@ -74,7 +74,7 @@ impl Machine {
     }
 
     /// Sends calls ahead that are like the current one, while those are quick.
-    pub(super) fn send_ahead(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(super) fn send_ahead(&mut self, now: Now, commands: &mut Vec<EngineCommand>) {
         let Some(current) = &self.current else { return };
         if self.away || !(current.running && self.ahead.is_quick(&current.work)) {
             return;
@@ -93,8 +93,8 @@ impl Machine {
             };
             self.runs += 1;
             let run = RunId(self.runs);
-            if let Work::Call { call, args, .. } = &work {
-                commands.push(Command::Call {
+            if let TaskWork::Call { call, args, .. } = &work {
+                commands.push(EngineCommand::Call {
                     run,
                     call: FunctionCall {
                         artifact: artifact.clone(),
@@ -119,19 +119,19 @@ impl Machine {
     }
 
     /// Drops calls that were sent ahead, as far as they have not begun.
-    pub(super) fn drop_ahead(&mut self, ids: &[MsgId], commands: &mut Vec<Command>) {
+    pub(super) fn drop_ahead(&mut self, ids: &[MsgId], commands: &mut Vec<EngineCommand>) {
         let mut any = false;
         for call in &mut self.ahead.calls {
             call.dropped |= ids.is_empty() || ids.contains(&call.request.msg_id());
             any |= call.dropped;
         }
         if any {
-            commands.push(Command::Recall);
+            commands.push(EngineCommand::Recall);
         }
     }
 
     /// The runtime has given a call back that it has not begun.
-    pub(super) fn recalled(&mut self, run: RunId, now: Now, commands: &mut Vec<Command>) {
+    pub(super) fn recalled(&mut self, run: RunId, now: Now, commands: &mut Vec<EngineCommand>) {
         let Some(current) = self.current.take_if(|current| current.run == run) else {
             return;
         };
@@ -143,7 +143,7 @@ impl Machine {
     }
 
     /// The process is gone for good, and with it what it was sent ahead.
-    pub(super) fn lose_ahead(&mut self, commands: &mut Vec<Command>) {
+    pub(super) fn lose_ahead(&mut self, commands: &mut Vec<EngineCommand>) {
         for call in std::mem::take(&mut self.ahead.calls) {
             if call.dropped {
                 self.reply_aborted(call.request, self.now, commands);

@@ -1,6 +1,6 @@
 //! Replies to small calls that came in one message: they go back in few.
 
-use super::event::{Command, Reply, Request};
+use super::event::{EngineCommand, EngineTask, OutgoingReply};
 use super::finish::idle;
 use super::{Machine, Now};
 use phalanx_protocol::parallel::{BatchedEnd, EngineAnswer, EngineRequest};
@@ -15,9 +15,9 @@ const MOST_BYTES: u64 = 1 << 20;
 
 /// Replies that wait for those to come.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldReplies {
     /// The first of the calls.
-    first: Option<Request>,
+    first: Option<EngineTask>,
     ended: Vec<(BatchedEnd, Payload)>,
     bytes: u64,
 }
@@ -31,11 +31,11 @@ impl Machine {
     /// A call of a batch has come to its end.
     pub(super) fn hold(
         &mut self,
-        request: Request,
+        request: EngineTask,
         (started, completed): (Now, Now),
         output: bool,
         value: Payload,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<EngineCommand>,
     ) {
         if self
             .held
@@ -69,18 +69,21 @@ impl Machine {
     }
 
     /// Sends the replies that wait.
-    pub(super) fn flush(&mut self, commands: &mut Vec<Command>) {
+    pub(super) fn flush(&mut self, commands: &mut Vec<EngineCommand>) {
         let held = std::mem::take(&mut self.held);
         let Some(request) = held.first else { return };
         let first = held.ended.first();
         let started = first.map_or(self.now, |(ended, _)| ended.started);
         let reply = self.answer(&request, EngineAnswer::Batch(held.ended), started);
-        commands.push(Command::Reply(Box::new(Reply { request, reply })));
+        commands.push(EngineCommand::Reply(Box::new(OutgoingReply {
+            request,
+            reply,
+        })));
     }
 }
 
 /// Returns true if both came in one message.
-pub(super) fn are_alike(one: &Request, other: &Request) -> bool {
+pub(super) fn are_alike(one: &EngineTask, other: &EngineTask) -> bool {
     match (&one.content, &other.content) {
         (EngineRequest::Apply(Ok(ours)), EngineRequest::Apply(Ok(theirs))) => {
             one.batched && other.batched && Arc::ptr_eq(&ours.metadata, &theirs.metadata)

@@ -1,7 +1,7 @@
 //! Requests about the engine itself, which are answered at once.
 
-use super::event::{Command, Request};
-use super::failure::{self, Failure};
+use super::event::{EngineCommand, EngineTask};
+use super::failure::{self, EngineFailure};
 use super::{ABORTED, Machine, Now, RuntimeState, status};
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::{
@@ -10,7 +10,12 @@ use phalanx_protocol::parallel::{
 use std::sync::Arc;
 
 impl Machine {
-    pub(super) fn control(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
+    pub(super) fn control(
+        &mut self,
+        request: EngineTask,
+        now: Now,
+        commands: &mut Vec<EngineCommand>,
+    ) {
         status(&request, EngineStatus::Busy, commands);
         match &request.content {
             EngineRequest::KernelInfo { .. } => {
@@ -33,7 +38,7 @@ impl Machine {
             EngineRequest::Shutdown => {
                 self.give(request, EngineAnswer::ShutDown, now, commands);
                 self.flush(commands);
-                commands.push(Command::Stop);
+                commands.push(EngineCommand::Stop);
             }
             EngineRequest::Signal(signal) => {
                 let signal = signal.clone();
@@ -45,34 +50,40 @@ impl Machine {
             | EngineRequest::Apply(_)
             | EngineRequest::Batch(_) => {
                 let text = format!("engines do not answer `{}`", request.header.msg_type);
-                let failure = Failure::new("UsageError", text);
+                let failure = EngineFailure::new("UsageError", text);
                 self.reply_failed(request, &failure, now, commands);
             }
         }
     }
 
     /// Ends the cell that runs, and only that.
-    pub(super) fn interrupt(&mut self, commands: &mut Vec<Command>) {
+    pub(super) fn interrupt(&mut self, commands: &mut Vec<EngineCommand>) {
         if let Some(current) = &mut self.current {
             current.interrupted = true;
             if current.running {
-                commands.push(Command::Interrupt);
+                commands.push(EngineCommand::Interrupt);
             }
         }
     }
 
     fn give(
         &mut self,
-        request: Request,
+        request: EngineTask,
         answer: EngineAnswer,
         now: Now,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<EngineCommand>,
     ) {
         let reply = self.answer(&request, answer, now);
         self.reply(request, reply, commands);
     }
 
-    fn signal(&mut self, request: Request, signal: &Signal, now: Now, commands: &mut Vec<Command>) {
+    fn signal(
+        &mut self,
+        request: EngineTask,
+        signal: &Signal,
+        now: Now,
+        commands: &mut Vec<EngineCommand>,
+    ) {
         let Some(number) = signal.number() else {
             let failure = failure::unknown_signal(signal);
             self.reply_failed(request, &failure, now, commands);
@@ -81,21 +92,21 @@ impl Machine {
         match number {
             0 => {}
             Signal::INTERRUPT => self.interrupt(commands),
-            Signal::KILL => commands.push(Command::Kill),
+            Signal::KILL => commands.push(EngineCommand::Kill),
             Signal::TERMINATE => {}
-            other => commands.push(Command::Signal(other)),
+            other => commands.push(EngineCommand::Signal(other)),
         }
         self.give(request, EngineAnswer::Done, now, commands);
         if number == Signal::TERMINATE {
             self.flush(commands);
-            commands.push(Command::Stop);
+            commands.push(EngineCommand::Stop);
         }
     }
 
-    fn abort(&mut self, ids: &[MsgId], now: Now, commands: &mut Vec<Command>) {
+    fn abort(&mut self, ids: &[MsgId], now: Now, commands: &mut Vec<EngineCommand>) {
         let (dropped, kept) = std::mem::take(&mut self.queue)
             .into_iter()
-            .partition(|request: &Request| ids.is_empty() || ids.contains(&request.msg_id()));
+            .partition(|request: &EngineTask| ids.is_empty() || ids.contains(&request.msg_id()));
         self.queue = kept;
         self.drop_ahead(ids, commands);
         let current = self.current.iter().map(|c| c.request.msg_id());
@@ -112,7 +123,7 @@ impl Machine {
         }
     }
 
-    fn clear(&mut self, commands: &mut Vec<Command>) {
+    fn clear(&mut self, commands: &mut Vec<EngineCommand>) {
         match &mut self.current {
             Some(current) if current.running => {
                 current.interrupted = true;
@@ -125,7 +136,7 @@ impl Machine {
                 }
             }
         }
-        commands.push(Command::Kill);
+        commands.push(EngineCommand::Kill);
     }
 
     fn kernel_info(&self) -> KernelInfo {

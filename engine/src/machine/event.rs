@@ -29,7 +29,7 @@ pub(crate) enum Channel {
 
 /// A request from a client.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub(crate) struct EngineTask {
     pub channel: Channel,
     /// The frames that lead the reply back.
     pub route: Vec<Bytes>,
@@ -41,7 +41,7 @@ pub(crate) struct Request {
     pub content: EngineRequest,
 }
 
-impl Request {
+impl EngineTask {
     pub fn msg_id(&self) -> MsgId {
         MsgId::new(self.header.msg_id.clone())
     }
@@ -55,11 +55,11 @@ impl Request {
 
 /// An event that the engine handles.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum EngineEvent {
     /// A client asks something.
-    Requested(Box<Request>),
+    Requested(Box<EngineTask>),
     /// A client asks for several calls that differ in their arguments alone.
-    Batch(Vec<Request>),
+    Batch(Vec<EngineTask>),
     /// Replies have waited for others long enough.
     Flush,
     /// The artifacts of a run are here, or are not.
@@ -89,7 +89,7 @@ pub(crate) enum Event {
     Back,
     /// It was lost, and has been joined again under this identity. It has answered for all that the
     /// engine had.
-    Rejoined(Identity),
+    Rejoined(EngineIdentity),
 }
 
 /// The reason a run's artifacts are not here.
@@ -103,7 +103,7 @@ pub(crate) enum Unprepared {
 
 /// A command of the machine.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum EngineCommand {
     /// Publish on iopub.
     Publish {
         /// The request it belongs to.
@@ -111,8 +111,8 @@ pub(crate) enum Command {
         output: EngineOutput,
     },
     /// Answer a request.
-    Reply(Box<Reply>),
-    /// Find the artifacts of a run; answered by [`Event::Prepared`].
+    Reply(Box<OutgoingReply>),
+    /// Find the artifacts of a run; answered by [`EngineEvent::Prepared`].
     Prepare {
         run: RunId,
         shipment: Shipment,
@@ -140,8 +140,8 @@ pub(crate) enum Command {
 
 /// An answer to a request.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub request: Request,
+pub(crate) struct OutgoingReply {
+    pub request: EngineTask,
     pub reply: EngineReply,
 }
 
@@ -162,12 +162,12 @@ pub(crate) struct Shipment {
 
 /// The engine's id and uuid.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub(crate) struct EngineIdentity {
     pub id: EngineId,
     pub uuid: EngineUuid,
 }
 
-impl Identity {
+impl EngineIdentity {
     /// As it stands in the errors this engine reports.
     pub fn info(&self, method: &str) -> EngineInfo {
         EngineInfo {

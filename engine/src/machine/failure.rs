@@ -1,6 +1,6 @@
 //! The failures of cells that this engine reports.
 
-use super::event::Identity;
+use super::event::EngineIdentity;
 use phalanx_protocol as protocol;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::host::MAGIC_FAILED;
@@ -22,13 +22,13 @@ pub(crate) const NOBODY_TO_ASK: (&str, &str) = (
 
 /// A failure as it goes into replies and `error` messages.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Failure {
+pub(super) struct EngineFailure {
     pub ename: Cow<'static, str>,
     pub evalue: String,
     pub hint: Option<String>,
 }
 
-impl Failure {
+impl EngineFailure {
     pub fn new(ename: impl Into<Cow<'static, str>>, evalue: impl Into<String>) -> Self {
         Self {
             ename: ename.into(),
@@ -43,7 +43,7 @@ impl Failure {
     }
 
     /// The content of an error reply, and of an `error` message.
-    pub fn content(&self, identity: &Identity, method: &str) -> ErrorContent {
+    pub fn content(&self, identity: &EngineIdentity, method: &str) -> ErrorContent {
         let mut content = ErrorContent::new(self.ename.as_ref(), self.evalue.as_str());
         let hint = self.hint.iter().map(|hint| format!("  {hint}"));
         content.traceback.extend(hint);
@@ -52,12 +52,12 @@ impl Failure {
     }
 }
 
-pub(super) fn panicked(panic: Panic) -> Failure {
+pub(super) fn panicked(panic: Panic) -> EngineFailure {
     // That is how the library ends a cell whose call the owner refused, and an engine refuses all.
     if panic.message == MAGIC_FAILED {
-        return Failure::new("UsageError", NOT_ON_ENGINES.0).hint(NOT_ON_ENGINES.1);
+        return EngineFailure::new("UsageError", NOT_ON_ENGINES.0).hint(NOT_ON_ENGINES.1);
     }
-    let failure = Failure::new("Panic", panic.message);
+    let failure = EngineFailure::new("Panic", panic.message);
     match panic.location {
         Some(location) => failure.hint(format!("at {location}")),
         None => failure,
@@ -69,27 +69,27 @@ pub(super) fn errored(
     message: String,
     known: Option<&protocol::failure::Failure>,
     location: Option<String>,
-) -> Failure {
+) -> EngineFailure {
     match (known, location) {
-        (Some(protocol::failure::Failure::Usage { message, hint }), _) => Failure {
+        (Some(protocol::failure::Failure::Usage { message, hint }), _) => EngineFailure {
             hint: hint.clone(),
-            ..Failure::new("UsageError", message.as_str())
+            ..EngineFailure::new("UsageError", message.as_str())
         },
-        (_, Some(location)) => Failure::new("Error", message).hint(format!("at {location}")),
-        (_, None) => Failure::new("Error", message),
+        (_, Some(location)) => EngineFailure::new("Error", message).hint(format!("at {location}")),
+        (_, None) => EngineFailure::new("Error", message),
     }
 }
 
 /// The variables an engine has left when the process that had them has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum LeftVariables {
     /// A snapshot took over: all from before the cell.
     All,
     Nothing,
 }
 
-impl Left {
-    fn told(self, failure: Failure) -> Failure {
+impl LeftVariables {
+    fn told(self, failure: EngineFailure) -> EngineFailure {
         match self {
             Self::All => failure,
             Self::Nothing => failure
@@ -105,20 +105,33 @@ impl Left {
     }
 }
 
-pub(super) fn died(identity: &Identity, what: &str, status: &str, left: Left) -> Failure {
+pub(super) fn died(
+    identity: &EngineIdentity,
+    what: &str,
+    status: &str,
+    left: LeftVariables,
+) -> EngineFailure {
     let (id, words) = (identity.id, left.words(what));
     let text = format!("the {what} ended the runtime of engine {id} ({status}); {words}");
-    left.told(Failure::new("RuntimeDied", text))
+    left.told(EngineFailure::new("RuntimeDied", text))
 }
 
-pub(super) fn interrupted(identity: &Identity, what: &str, left: Left) -> Failure {
+pub(super) fn interrupted(
+    identity: &EngineIdentity,
+    what: &str,
+    left: LeftVariables,
+) -> EngineFailure {
     let (id, words) = (identity.id, left.words(what));
     let text = format!("the {what} was interrupted on engine {id}; {words}");
-    left.told(Failure::new("Interrupted", text))
+    left.told(EngineFailure::new("Interrupted", text))
 }
 
 /// A request asks for work that this engine cannot run; `noun` is the word users have for the work.
-pub(super) fn not_runnable(identity: &Identity, noun: &str, why: &NotRunnable) -> Failure {
+pub(super) fn not_runnable(
+    identity: &EngineIdentity,
+    noun: &str,
+    why: &NotRunnable,
+) -> EngineFailure {
     let id = identity.id;
     let why = match why {
         NotRunnable::OtherRelease(theirs) => return other_release(identity, theirs),
@@ -130,23 +143,23 @@ pub(super) fn not_runnable(identity: &Identity, noun: &str, why: &NotRunnable) -
         }
     };
     let text = format!("engine {id} is a Rust engine and runs compiled cells: {why}");
-    Failure::new("UsageError", text).hint(
+    EngineFailure::new("UsageError", text).hint(
         "send the cell from a Phalanx notebook with %%px, or use Python engines for Python code",
     )
 }
 
 /// A request of a client that does not understand this engine, nor this engine it.
-fn other_release(identity: &Identity, theirs: &Release) -> Failure {
+fn other_release(identity: &EngineIdentity, theirs: &Release) -> EngineFailure {
     let mismatch = ReleaseMismatch {
         engine: identity.id,
         of_engine: Release::ours(),
         of_kernel: theirs.clone(),
     };
-    Failure::new("EnvironmentError", mismatch.to_string()).hint(ReleaseMismatch::REMEDY)
+    EngineFailure::new("EnvironmentError", mismatch.to_string()).hint(ReleaseMismatch::REMEDY)
 }
 
-pub(super) fn wrong_abi(identity: &Identity, loaded: &str, wanted: &str) -> Failure {
-    Failure::new(
+pub(super) fn wrong_abi(identity: &EngineIdentity, loaded: &str, wanted: &str) -> EngineFailure {
+    EngineFailure::new(
         "UsageError",
         format!(
             "engine {} has loaded code of `{loaded}`, this cell was built by `{wanted}`",
@@ -156,10 +169,10 @@ pub(super) fn wrong_abi(identity: &Identity, loaded: &str, wanted: &str) -> Fail
     .hint("restart the engines to change the toolchain")
 }
 
-pub(super) fn unknown_signal(signal: &Signal) -> Failure {
+pub(super) fn unknown_signal(signal: &Signal) -> EngineFailure {
     let name = match signal {
         Signal::Number(number) => number.to_string(),
         Signal::Name(name) => name.clone(),
     };
-    Failure::new("UsageError", format!("there is no signal {name}"))
+    EngineFailure::new("UsageError", format!("there is no signal {name}"))
 }

@@ -1,8 +1,8 @@
 //! The ends of a cell, and the replies that tell of them.
 
-use super::event::{Command, Reply, Request};
-use super::failure::{self, Failure, Left};
-use super::work::{self, Work};
+use super::event::{EngineCommand, EngineTask, OutgoingReply};
+use super::failure::{self, EngineFailure, LeftVariables};
+use super::work::{self, TaskWork};
 use super::{Machine, Now, status};
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{
@@ -16,7 +16,7 @@ use phalanx_transport::wire::Header;
 const UNMET: &str = "UnmetDependency";
 
 /// As ipyparallel names it in errors.
-fn method(request: &Request) -> &'static str {
+fn method(request: &EngineTask) -> &'static str {
     match request.content {
         EngineRequest::Apply(_) => "apply",
         _ => "execute",
@@ -25,7 +25,7 @@ fn method(request: &Request) -> &'static str {
 
 impl Machine {
     /// The current cell has run, in one way or another.
-    pub(super) fn ended(&mut self, outcome: Outcome, commands: &mut Vec<Command>) {
+    pub(super) fn ended(&mut self, outcome: Outcome, commands: &mut Vec<EngineCommand>) {
         let Some(current) = &self.current else {
             return;
         };
@@ -36,7 +36,7 @@ impl Machine {
         let took = (outcome == Outcome::Completed).then_some(took);
         self.ahead.took(&current.work, took);
         match &current.work {
-            Work::Cell { cell, code, .. } => {
+            TaskWork::Cell { cell, code, .. } => {
                 if let Some(state) = StateId::after(&cell.next, &outcome) {
                     self.records.add(code, cell, state.clone(), &outcome);
                     self.state = state;
@@ -46,11 +46,11 @@ impl Machine {
                 }
             }
             // A call leads to no state of its own, but takes all there is with it.
-            Work::Call { .. } if died => self.forget_all(),
-            Work::Call { call, .. } if outcome == Outcome::Completed => {
+            TaskWork::Call { .. } if died => self.forget_all(),
+            TaskWork::Call { call, .. } if outcome == Outcome::Completed => {
                 self.records.push(&call.pushes);
             }
-            Work::Call { .. } => {}
+            TaskWork::Call { .. } => {}
         }
         if died {
             self.lose_ahead(commands);
@@ -76,8 +76,8 @@ impl Machine {
             Outcome::VariablesLost(names) => {
                 self.refuse(RefusalReason::VariablesLost { names }, commands);
             }
-            Outcome::Abandoned { status } => self.stopped(&status, Left::All, commands),
-            Outcome::Died { status } => self.stopped(&status, Left::Nothing, commands),
+            Outcome::Abandoned { status } => self.stopped(&status, LeftVariables::All, commands),
+            Outcome::Died { status } => self.stopped(&status, LeftVariables::Nothing, commands),
         }
     }
 
@@ -88,7 +88,7 @@ impl Machine {
     }
 
     /// The process that ran the current cell has ended.
-    fn stopped(&mut self, status: &str, left: Left, commands: &mut Vec<Command>) {
+    fn stopped(&mut self, status: &str, left: LeftVariables, commands: &mut Vec<EngineCommand>) {
         let Some(current) = &self.current else {
             return;
         };
@@ -101,7 +101,7 @@ impl Machine {
         self.fail(failure, commands);
     }
 
-    fn complete(&mut self, commands: &mut Vec<Command>) {
+    fn complete(&mut self, commands: &mut Vec<EngineCommand>) {
         if let Some(failure) = self.current.as_ref().and_then(|c| work::raised(&c.work)) {
             self.fail(failure, commands);
             return;
@@ -110,7 +110,7 @@ impl Machine {
             return;
         };
         let (request, started) = (current.request, current.started);
-        let Work::Call { value, .. } = current.work else {
+        let TaskWork::Call { value, .. } = current.work else {
             let answer = EngineAnswer::Executed {
                 execution_count: Some(self.execution_count),
             };
@@ -129,18 +129,21 @@ impl Machine {
             if let Some(extension) = &mut reply.extension {
                 extension.settled = true;
             }
-            commands.push(Command::Reply(Box::new(Reply { request, reply })));
+            commands.push(EngineCommand::Reply(Box::new(OutgoingReply {
+                request,
+                reply,
+            })));
         } else {
             self.reply(request, reply, commands);
         }
     }
 
     /// The current cell failed.
-    pub(super) fn fail(&mut self, failure: Failure, commands: &mut Vec<Command>) {
+    pub(super) fn fail(&mut self, failure: EngineFailure, commands: &mut Vec<EngineCommand>) {
         let Some(current) = self.current.take() else {
             return;
         };
-        if !matches!(current.work, Work::Cell { silent: true, .. }) {
+        if !matches!(current.work, TaskWork::Cell { silent: true, .. }) {
             self.publish_failure(&current.request, &failure, commands);
         }
         let mut reply = self.failed(&current.request, &failure, current.started);
@@ -149,7 +152,7 @@ impl Machine {
     }
 
     /// The current cell did not run.
-    pub(super) fn refuse(&mut self, reason: RefusalReason, commands: &mut Vec<Command>) {
+    pub(super) fn refuse(&mut self, reason: RefusalReason, commands: &mut Vec<EngineCommand>) {
         let Some(current) = self.current.take() else {
             return;
         };
@@ -162,20 +165,20 @@ impl Machine {
     /// A cell that was not begun is refused.
     pub(super) fn reply_refused(
         &mut self,
-        request: Request,
+        request: EngineTask,
         reason: RefusalReason,
         now: Now,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<EngineCommand>,
     ) {
         self.reply_with_refusal(request, reason, now, commands);
     }
 
     fn reply_with_refusal(
         &mut self,
-        request: Request,
+        request: EngineTask,
         reason: RefusalReason,
         started: Now,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<EngineCommand>,
     ) {
         let (ename, evalue) = match &reason {
             RefusalReason::StateMismatch => (
@@ -190,7 +193,7 @@ impl Machine {
                 format!("the types of {} have changed", names.join(", ")),
             ),
         };
-        let mut reply = self.failed(&request, &Failure::new(ename, evalue), started);
+        let mut reply = self.failed(&request, &EngineFailure::new(ename, evalue), started);
         let need = matches!(reason, RefusalReason::NeedArtifacts { .. });
         reply.metadata.dependencies_met = !need;
         if let Some(extension) = &mut reply.extension {
@@ -202,10 +205,10 @@ impl Machine {
     /// A request that cannot be served fails, without having run anything.
     pub(super) fn reply_failed(
         &mut self,
-        request: Request,
-        failure: &Failure,
+        request: EngineTask,
+        failure: &EngineFailure,
         now: Now,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<EngineCommand>,
     ) {
         self.publish_failure(&request, failure, commands);
         let reply = self.failed(&request, failure, now);
@@ -215,10 +218,10 @@ impl Machine {
     /// A task is not for this engine, but may be for another: a scheduler moves on.
     pub(super) fn reply_unmet(
         &mut self,
-        request: Request,
-        failure: &Failure,
+        request: EngineTask,
+        failure: &EngineFailure,
         now: Now,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<EngineCommand>,
     ) {
         let mut reply = self.failed(&request, failure, now);
         reply.metadata.dependencies_met = false;
@@ -228,9 +231,9 @@ impl Machine {
     /// A request is dropped before it began.
     pub(super) fn reply_aborted(
         &mut self,
-        request: Request,
+        request: EngineTask,
         now: Now,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<EngineCommand>,
     ) {
         status(&request, EngineStatus::Busy, commands);
         let reply = self.answer(&request, EngineAnswer::Aborted, now);
@@ -240,17 +243,25 @@ impl Machine {
     /// Replies, and lets `idle` follow.
     pub(super) fn reply(
         &mut self,
-        request: Request,
+        request: EngineTask,
         reply: EngineReply,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<EngineCommand>,
     ) {
         let header = request.header.clone();
-        commands.push(Command::Reply(Box::new(Reply { request, reply })));
+        commands.push(EngineCommand::Reply(Box::new(OutgoingReply {
+            request,
+            reply,
+        })));
         idle(header, commands);
     }
 
-    fn publish_failure(&self, request: &Request, failure: &Failure, commands: &mut Vec<Command>) {
-        commands.push(Command::Publish {
+    fn publish_failure(
+        &self,
+        request: &EngineTask,
+        failure: &EngineFailure,
+        commands: &mut Vec<EngineCommand>,
+    ) {
+        commands.push(EngineCommand::Publish {
             parent: Some(request.header.clone()),
             output: EngineOutput::Error {
                 error: failure.content(&self.identity, method(request)),
@@ -259,7 +270,7 @@ impl Machine {
         });
     }
 
-    fn failed(&self, request: &Request, failure: &Failure, started: Now) -> EngineReply {
+    fn failed(&self, request: &EngineTask, failure: &EngineFailure, started: Now) -> EngineReply {
         let answer = EngineAnswer::Failed {
             error: failure.content(&self.identity, method(request)),
             execution_count: Some(self.execution_count),
@@ -270,7 +281,7 @@ impl Machine {
     /// An answer with ipyparallel's metadata, and ours.
     pub(super) fn answer(
         &self,
-        request: &Request,
+        request: &EngineTask,
         answer: EngineAnswer,
         started: Now,
     ) -> EngineReply {
@@ -300,8 +311,8 @@ impl Machine {
 }
 
 /// Nothing of a request follows.
-pub(super) fn idle(header: Header, commands: &mut Vec<Command>) {
-    commands.push(Command::Publish {
+pub(super) fn idle(header: Header, commands: &mut Vec<EngineCommand>) {
+    commands.push(EngineCommand::Publish {
         parent: Some(header),
         output: EngineOutput::Status(EngineStatus::Idle),
     });

@@ -15,14 +15,15 @@ mod tests;
 mod work;
 
 pub(crate) use event::{
-    Channel, Command, Event, Identity, Now, Reply, Request, Shipment, Unprepared,
+    Channel, EngineCommand, EngineEvent, EngineIdentity, EngineTask, Now, OutgoingReply, Shipment,
+    Unprepared,
 };
 
 pub(crate) use failure::{NOBODY_TO_ASK, NOT_ON_ENGINES};
 
-use ahead::Ahead;
-use batch::Held;
-use failure::Failure;
+use ahead::PrefetchedCalls;
+use batch::HeldReplies;
+use failure::EngineFailure;
 use phalanx_protocol::evaluator::{CompiledCell, DroppedVariables};
 use phalanx_protocol::id::{ArtifactHash, MsgId, RunId, StateId};
 use phalanx_protocol::output::Output;
@@ -38,12 +39,12 @@ use records::Records;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use work::Work;
+use work::TaskWork;
 
 /// An engine's state.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    identity: Identity,
+    identity: EngineIdentity,
     /// The part of the handshake that does not change.
     about: EngineHandshake,
     runtime: RuntimeState,
@@ -54,9 +55,9 @@ pub(crate) struct Machine {
     abi: Option<String>,
     /// Libraries the runtime has loaded besides cells.
     loaded: HashSet<ArtifactHash>,
-    queue: VecDeque<Request>,
+    queue: VecDeque<EngineTask>,
     /// Replies that wait for those to come.
-    held: Held,
+    held: HeldReplies,
     /// The paths of the last call's artifacts, for calls that came with it.
     found: Option<(Arc<CallMetadata>, Vec<PathBuf>)>,
     /// The time of the event.
@@ -66,7 +67,7 @@ pub(crate) struct Machine {
     last: Option<Header>,
     /// Nothing is begun, since the controller may have given it to others.
     away: bool,
-    ahead: Ahead,
+    ahead: PrefetchedCalls,
     /// Requests to be dropped that have not come yet (they may wait in the scheduler).
     aborted: VecDeque<MsgId>,
     execution_count: u32,
@@ -85,8 +86,8 @@ enum RuntimeState {
 /// The cell that is being run.
 #[derive(Debug)]
 struct Current {
-    request: Request,
-    work: Work,
+    request: EngineTask,
+    work: TaskWork,
     run: RunId,
     started: Now,
     /// Set once the artifacts are here.
@@ -105,7 +106,7 @@ const ABORTED: usize = 4096;
 
 impl Machine {
     /// An engine whose runtime is being started.
-    pub fn new(identity: Identity, about: EngineHandshake) -> Self {
+    pub fn new(identity: EngineIdentity, about: EngineHandshake) -> Self {
         Self {
             identity,
             about,
@@ -115,13 +116,13 @@ impl Machine {
             abi: None,
             loaded: HashSet::new(),
             queue: VecDeque::new(),
-            held: Held::default(),
+            held: HeldReplies::default(),
             found: None,
             now: Now::default(),
             current: None,
             last: None,
             away: false,
-            ahead: Ahead::default(),
+            ahead: PrefetchedCalls::default(),
             aborted: VecDeque::new(),
             execution_count: 0,
             runs: 0,
@@ -129,35 +130,35 @@ impl Machine {
     }
 
     /// Takes an event and says what to do, in order.
-    pub fn on(&mut self, event: Event, now: Now) -> Vec<Command> {
+    pub fn on(&mut self, event: EngineEvent, now: Now) -> Vec<EngineCommand> {
         let mut commands = Vec::new();
         self.now = now;
         match event {
-            Event::Batch(requests) => {
+            EngineEvent::Batch(requests) => {
                 for request in requests {
                     self.requested(request, now, &mut commands);
                 }
             }
-            Event::Flush => self.flush(&mut commands),
-            Event::Requested(request) => self.requested(*request, now, &mut commands),
-            Event::Prepared { run, artifacts } => {
+            EngineEvent::Flush => self.flush(&mut commands),
+            EngineEvent::Requested(request) => self.requested(*request, now, &mut commands),
+            EngineEvent::Prepared { run, artifacts } => {
                 self.prepared(run, artifacts, &mut commands);
             }
-            Event::RuntimeStarted => {
+            EngineEvent::RuntimeStarted => {
                 self.runtime = RuntimeState::Up;
                 self.run(&mut commands);
             }
-            Event::RuntimeFailed { message } => {
+            EngineEvent::RuntimeFailed { message } => {
                 self.runtime = RuntimeState::Failed;
                 if self.current.is_some() {
                     let engine = self.identity.id;
                     let text = format!("engine {engine} cannot start a runtime: {message}");
-                    self.fail(Failure::new("EngineError", text), &mut commands);
+                    self.fail(EngineFailure::new("EngineError", text), &mut commands);
                 }
             }
-            Event::RuntimeOutput { run, output } => self.output(run, output, &mut commands),
-            Event::RuntimeValue { run, value } => self.value(run, value),
-            Event::RuntimeEnded { run, outcome } => {
+            EngineEvent::RuntimeOutput { run, output } => self.output(run, output, &mut commands),
+            EngineEvent::RuntimeValue { run, value } => self.value(run, value),
+            EngineEvent::RuntimeEnded { run, outcome } => {
                 if self
                     .current
                     .as_ref()
@@ -166,15 +167,15 @@ impl Machine {
                     self.ended(outcome, &mut commands);
                 }
             }
-            Event::RuntimeRecalled { run } => self.recalled(run, now, &mut commands),
-            Event::RuntimeExited { status } => self.exited(&status, &mut commands),
-            Event::Interrupt => self.interrupt(&mut commands),
-            Event::Away => self.away = true,
-            Event::Back => self.away = false,
-            Event::Rejoined(identity) => {
+            EngineEvent::RuntimeRecalled { run } => self.recalled(run, now, &mut commands),
+            EngineEvent::RuntimeExited { status } => self.exited(&status, &mut commands),
+            EngineEvent::Interrupt => self.interrupt(&mut commands),
+            EngineEvent::Away => self.away = true,
+            EngineEvent::Back => self.away = false,
+            EngineEvent::Rejoined(identity) => {
                 self.identity = identity;
                 self.away = false;
-                self.held = Held::default();
+                self.held = HeldReplies::default();
                 self.queue.clear();
                 self.drop_ahead(&[], &mut commands);
             }
@@ -192,7 +193,7 @@ impl Machine {
         }
     }
 
-    fn requested(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
+    fn requested(&mut self, request: EngineTask, now: Now, commands: &mut Vec<EngineCommand>) {
         match &request.content {
             EngineRequest::Execute { .. } | EngineRequest::Apply(_) => {
                 let msg_id = request.msg_id();
@@ -208,7 +209,7 @@ impl Machine {
     }
 
     /// Takes the next cell, if none is being run.
-    fn next(&mut self, now: Now, commands: &mut Vec<Command>) {
+    fn next(&mut self, now: Now, commands: &mut Vec<EngineCommand>) {
         while self.current.is_none() && !self.next_ahead(now) {
             if self.away {
                 return;
@@ -221,7 +222,7 @@ impl Machine {
         self.send_ahead(now, commands);
     }
 
-    fn begin(&mut self, request: Request, now: Now, commands: &mut Vec<Command>) {
+    fn begin(&mut self, request: EngineTask, now: Now, commands: &mut Vec<EngineCommand>) {
         if !request.is_quiet() {
             status(&request, EngineStatus::Busy, commands);
         }
@@ -231,10 +232,10 @@ impl Machine {
             // Nothing else is queued.
             None => return self.control(request, now, commands),
         };
-        if let Work::Cell { cell, .. } = &mut work {
+        if let TaskWork::Cell { cell, .. } = &mut work {
             self.records.describe(&mut cell.record);
         }
-        if let Work::Cell { cell, .. } = &work
+        if let TaskWork::Cell { cell, .. } = &work
             && cell.base != self.state
         {
             self.reply_refused(request, RefusalReason::StateMismatch, now, commands);
@@ -251,7 +252,7 @@ impl Machine {
         let run = RunId(self.runs);
         let shipment = work.shipment();
         let found = match (&work, &self.found) {
-            (Work::Call { call, args, .. }, Some((last, found)))
+            (TaskWork::Call { call, args, .. }, Some((last, found)))
                 if call.buffers.is_empty()
                     && args.segment().is_none()
                     && (Arc::ptr_eq(call, last) || call == last) =>
@@ -274,7 +275,7 @@ impl Machine {
         });
         match found {
             Some(found) => self.prepared(run, Ok(found), commands),
-            None => commands.push(Command::Prepare {
+            None => commands.push(EngineCommand::Prepare {
                 run,
                 shipment,
                 buffers,
@@ -285,10 +286,10 @@ impl Machine {
     /// A request asks for work that is not for this engine.
     fn decline(
         &mut self,
-        request: Request,
+        request: EngineTask,
         why: &NotRunnable,
         now: Now,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<EngineCommand>,
     ) {
         let noun = match request.content {
             EngineRequest::Apply(_) => "call",
@@ -305,7 +306,7 @@ impl Machine {
         &mut self,
         run: RunId,
         artifacts: Result<Vec<PathBuf>, Unprepared>,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<EngineCommand>,
     ) {
         let Some(current) = self.current.as_mut().filter(|c| c.run == run) else {
             return;
@@ -315,19 +316,20 @@ impl Machine {
                 self.refuse(RefusalReason::NeedArtifacts { artifacts }, commands);
             }
             Err(Unprepared::Broken(message)) => {
-                self.fail(Failure::new("EngineError", message), commands);
+                self.fail(EngineFailure::new("EngineError", message), commands);
             }
             Ok(_) if current.interrupted => {
-                let failure = Failure::new("Interrupted", "the cell was interrupted before it ran");
+                let failure =
+                    EngineFailure::new("Interrupted", "the cell was interrupted before it ran");
                 self.fail(failure, commands);
             }
             Ok(artifacts) => {
-                if let Work::Call { call, .. } = &current.work {
+                if let TaskWork::Call { call, .. } = &current.work {
                     self.found = Some((Arc::clone(call), artifacts.clone()));
                 }
                 current.artifacts = Some(artifacts);
                 let output = match &current.work {
-                    Work::Cell {
+                    TaskWork::Cell {
                         code,
                         silent: false,
                         ..
@@ -339,12 +341,12 @@ impl Machine {
                         })
                     }
                     // Other engines of the machine may be waiting for what came along.
-                    Work::Call { call, .. } if !call.buffers.is_empty() => {
+                    TaskWork::Call { call, .. } if !call.buffers.is_empty() => {
                         Some(EngineOutput::Kept(None))
                     }
                     _ => None,
                 };
-                commands.extend(output.map(|output| Command::Publish {
+                commands.extend(output.map(|output| EngineCommand::Publish {
                     parent: Some(current.request.header.clone()),
                     output,
                 }));
@@ -354,7 +356,7 @@ impl Machine {
     }
 
     /// Runs the current cell, if its artifacts and the runtime are here.
-    fn run(&mut self, commands: &mut Vec<Command>) {
+    fn run(&mut self, commands: &mut Vec<EngineCommand>) {
         let Some(current) = &mut self.current else {
             return;
         };
@@ -369,20 +371,20 @@ impl Machine {
             RuntimeState::Awaited => return,
             RuntimeState::Failed => {
                 self.runtime = RuntimeState::Awaited;
-                commands.push(Command::StartRuntime);
+                commands.push(EngineCommand::StartRuntime);
                 return;
             }
             RuntimeState::Up => {}
         }
         let Some((artifact, libraries)) = artifacts.split_last() else {
             let text = "there is a function to run and no artifact that has it";
-            self.fail(Failure::new("InternalError", text), commands);
+            self.fail(EngineFailure::new("InternalError", text), commands);
             return;
         };
         // Two clients may have the same library in two places.
         for (hash, library) in current.work.artifacts().iter().zip(libraries) {
             if self.loaded.insert(hash.clone()) {
-                commands.push(Command::Load(library.clone()));
+                commands.push(EngineCommand::Load(library.clone()));
             }
         }
         self.abi = Some(current.work.abi().to_owned());
@@ -393,7 +395,7 @@ impl Machine {
         let run = current.run;
         let artifact = artifact.clone();
         commands.push(match &current.work {
-            Work::Cell { cell, .. } => Command::Run {
+            TaskWork::Cell { cell, .. } => EngineCommand::Run {
                 run,
                 cell: CompiledCell {
                     dropped: DroppedVariables::default(),
@@ -404,7 +406,7 @@ impl Machine {
                     unkept: Vec::new(),
                 },
             },
-            Work::Call { call, args, .. } => Command::Call {
+            TaskWork::Call { call, args, .. } => EngineCommand::Call {
                 run,
                 call: FunctionCall {
                     artifact,
@@ -418,13 +420,13 @@ impl Machine {
     /// Keeps the value of a call until its end.
     fn value(&mut self, run: RunId, given: Payload) {
         if let Some(current) = self.current.as_mut().filter(|c| c.run == run)
-            && let Work::Call { value, .. } = &mut current.work
+            && let TaskWork::Call { value, .. } = &mut current.work
         {
             *value = given;
         }
     }
 
-    fn output(&mut self, run: Option<RunId>, output: Output, commands: &mut Vec<Command>) {
+    fn output(&mut self, run: Option<RunId>, output: Output, commands: &mut Vec<EngineCommand>) {
         let mut current = self.current.as_mut().filter(|c| Some(c.run) == run);
         if let Some(current) = &mut current {
             current.published = true;
@@ -441,11 +443,11 @@ impl Machine {
             },
             (output, _) => EngineOutput::Output(output),
         };
-        commands.push(Command::Publish { parent, output });
+        commands.push(EngineCommand::Publish { parent, output });
     }
 
     /// The runtime is gone; a run it had has ended before.
-    fn exited(&mut self, status: &str, commands: &mut Vec<Command>) {
+    fn exited(&mut self, status: &str, commands: &mut Vec<EngineCommand>) {
         if let Some(current) = &self.current
             && current.running
         {
@@ -458,7 +460,7 @@ impl Machine {
             self.forget_all();
         }
         self.forget();
-        commands.push(Command::StartRuntime);
+        commands.push(EngineCommand::StartRuntime);
     }
 
     /// The runtime has nothing loaded any more.
@@ -470,8 +472,8 @@ impl Machine {
     }
 }
 
-fn status(request: &Request, status: EngineStatus, commands: &mut Vec<Command>) {
-    commands.push(Command::Publish {
+fn status(request: &EngineTask, status: EngineStatus, commands: &mut Vec<EngineCommand>) {
+    commands.push(EngineCommand::Publish {
         parent: Some(request.header.clone()),
         output: EngineOutput::Status(status),
     });

@@ -25,12 +25,12 @@ impl Engine {
     /// With its runtime up.
     fn up() -> Self {
         let mut engine = Self::new();
-        assert_eq!(engine.told(Event::RuntimeStarted), [""; 0]);
+        assert_eq!(engine.told(EngineEvent::RuntimeStarted), [""; 0]);
         engine
     }
 
     fn new() -> Self {
-        let identity = Identity {
+        let identity = EngineIdentity {
             id: EngineId(3),
             uuid: EngineUuid::new("uuid"),
         };
@@ -42,13 +42,13 @@ impl Engine {
     }
 
     /// Passes the machine an event; returns its commands, each in a few words.
-    fn told(&mut self, event: Event) -> Vec<String> {
+    fn told(&mut self, event: EngineEvent) -> Vec<String> {
         let commands = self.machine.on(event, NOW);
         commands.iter().map(words).collect()
     }
 
     fn asked(&mut self, id: &str, content: EngineRequest) -> Vec<String> {
-        self.told(Event::Requested(Box::new(request(id, content))))
+        self.told(EngineEvent::Requested(Box::new(request(id, content))))
     }
 
     /// Submits a cell and has its artifacts found; what happens from then on.
@@ -60,12 +60,12 @@ impl Engine {
 
     fn prepared(&mut self, artifacts: Result<Vec<PathBuf>, Unprepared>) -> Vec<String> {
         let run = RunId(self.runs);
-        self.told(Event::Prepared { run, artifacts })
+        self.told(EngineEvent::Prepared { run, artifacts })
     }
 
     fn ended(&mut self, outcome: Outcome) -> Vec<String> {
         let run = RunId(self.runs);
-        self.told(Event::RuntimeEnded { run, outcome })
+        self.told(EngineEvent::RuntimeEnded { run, outcome })
     }
 
     /// The call that is under way gives something back and ends.
@@ -79,12 +79,12 @@ impl Engine {
     }
 }
 
-fn request(id: &str, content: EngineRequest) -> Request {
+fn request(id: &str, content: EngineRequest) -> EngineTask {
     let msg_type = match content {
         EngineRequest::Unknown => "odd_request",
         ref known => known.msg_type(),
     };
-    Request {
+    EngineTask {
         channel: Channel::Mux,
         route: vec!["client".into()],
         header: Header {
@@ -136,9 +136,9 @@ fn cell(base: &str, next: &str) -> EngineRequest {
     execute(Ok(metadata(base, next)))
 }
 
-fn words(command: &Command) -> String {
+fn words(command: &EngineCommand) -> String {
     match command {
-        Command::Publish { parent, output } => {
+        EngineCommand::Publish { parent, output } => {
             let parent = parent.as_ref().map_or("-", |header| &header.msg_id);
             match output {
                 EngineOutput::Kept(_) => format!("{parent} kept"),
@@ -153,7 +153,7 @@ fn words(command: &Command) -> String {
                 EngineOutput::Error { error, .. } => format!("{parent} error {}", error.ename),
             }
         }
-        Command::Reply(reply) => {
+        EngineCommand::Reply(reply) => {
             let header = &reply.request.header;
             let message = reply.reply.clone().encode(&header.msg_type);
             let (metadata, content) = (Value::Object(message.metadata), message.content);
@@ -173,16 +173,16 @@ fn words(command: &Command) -> String {
             .trim_end()
             .to_owned()
         }
-        Command::Prepare { .. } => "prepare".to_owned(),
-        Command::Load(path) => format!("load {}", path.display()),
-        Command::Run { cell, .. } => format!("run {}", cell.artifact.display()),
-        Command::Interrupt => "interrupt".to_owned(),
-        Command::Call { call, .. } => format!("call {}", call.offset),
-        Command::Recall => "recall".to_owned(),
-        Command::Kill => "kill".to_owned(),
-        Command::Signal(number) => format!("signal {number}"),
-        Command::StartRuntime => "start runtime".to_owned(),
-        Command::Stop => "stop".to_owned(),
+        EngineCommand::Prepare { .. } => "prepare".to_owned(),
+        EngineCommand::Load(path) => format!("load {}", path.display()),
+        EngineCommand::Run { cell, .. } => format!("run {}", cell.artifact.display()),
+        EngineCommand::Interrupt => "interrupt".to_owned(),
+        EngineCommand::Call { call, .. } => format!("call {}", call.offset),
+        EngineCommand::Recall => "recall".to_owned(),
+        EngineCommand::Kill => "kill".to_owned(),
+        EngineCommand::Signal(number) => format!("signal {number}"),
+        EngineCommand::StartRuntime => "start runtime".to_owned(),
+        EngineCommand::Stop => "stop".to_owned(),
     }
 }
 
@@ -204,7 +204,7 @@ fn the_life_of_a_cell() {
     engine.runs = 1;
     let began = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
     assert_eq!(began, ["a input 1", "load /std", "run /cell"]);
-    let output = |output| Event::RuntimeOutput {
+    let output = |output| EngineEvent::RuntimeOutput {
         run: Some(RunId(1)),
         output,
     };
@@ -319,10 +319,12 @@ fn python_and_other_compilers_are_told_what_is_needed() {
     // A scheduler may have an engine that can run it.
     let mut balanced = request("e", execute(Err(NotRunnable::Foreign)));
     balanced.channel = Channel::Task;
-    let commands = engine.machine.on(Event::Requested(Box::new(balanced)), NOW);
+    let commands = engine
+        .machine
+        .on(EngineEvent::Requested(Box::new(balanced)), NOW);
     let told: Vec<_> = commands.iter().map(words).collect();
     assert_eq!(told, ["e busy", "e execute_reply error", "e idle"]);
-    let Command::Reply(reply) = &commands[1] else {
+    let EngineCommand::Reply(reply) = &commands[1] else {
         panic!("{told:?}");
     };
     assert!(!reply.reply.metadata.dependencies_met);
@@ -342,9 +344,9 @@ fn a_client_of_another_version_is_told_both_and_what_to_do() {
         protocol: 0,
     };
     let other = execute(Err(NotRunnable::OtherRelease(theirs)));
-    let asked = Event::Requested(Box::new(request("a", other)));
+    let asked = EngineEvent::Requested(Box::new(request("a", other)));
     let commands = engine.machine.on(asked, NOW);
-    let [_, Command::Publish { output, .. }, ..] = &commands[..] else {
+    let [_, EngineCommand::Publish { output, .. }, ..] = &commands[..] else {
         panic!("{commands:?}");
     };
     let EngineOutput::Error { error, .. } = output else {
@@ -440,13 +442,13 @@ fn an_interrupt_without_a_snapshot_costs_the_running_cell_and_its_runtime() {
     engine.runs = 2;
     // The next cell waits for the new runtime and needs its libraries loaded again.
     assert_eq!(
-        engine.told(Event::RuntimeExited { status: status() }),
+        engine.told(EngineEvent::RuntimeExited { status: status() }),
         ["start runtime"]
     );
     let artifacts = vec!["/std".into(), "/cell".into()];
     assert_eq!(engine.prepared(Ok(artifacts)), ["b input 2"]);
     assert_eq!(
-        engine.told(Event::RuntimeStarted),
+        engine.told(EngineEvent::RuntimeStarted),
         ["load /std", "run /cell"]
     );
 }
@@ -456,7 +458,7 @@ fn an_interrupt_costs_the_running_cell_and_nothing_else() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     engine.asked("b", cell("empty", "2"));
-    assert_eq!(engine.told(Event::Interrupt), ["interrupt"]);
+    assert_eq!(engine.told(EngineEvent::Interrupt), ["interrupt"]);
     let status = "signal 9".to_owned();
     let told = engine.ended(Outcome::Abandoned { status });
     assert_eq!(
@@ -479,7 +481,7 @@ fn an_interrupt_costs_the_running_cell_and_nothing_else() {
 fn an_interrupt_before_the_cell_runs_leaves_the_runtime_alone() {
     let mut engine = Engine::up();
     engine.asked("a", cell("empty", "1"));
-    assert_eq!(engine.told(Event::Interrupt), [""; 0]);
+    assert_eq!(engine.told(EngineEvent::Interrupt), [""; 0]);
     engine.runs = 1;
     let told = engine.prepared(Ok(vec!["/cell".into()]));
     assert_eq!(told[0], "a error Interrupted");
@@ -492,7 +494,7 @@ fn a_runtime_that_dies_between_cells_takes_the_state_along() {
     engine.begins("a", "empty", "1");
     engine.ended(Outcome::Completed);
     let status = "signal 9".to_owned();
-    let told = engine.told(Event::RuntimeExited { status });
+    let told = engine.told(EngineEvent::RuntimeExited { status });
     assert_eq!(told, ["start runtime"]);
     assert_eq!(engine.state(), "empty");
     assert_eq!(engine.machine.handshake().rustc, None);
@@ -504,13 +506,13 @@ fn a_runtime_that_does_not_start_fails_the_cell_that_waits_and_the_next_tries_ag
     let began = engine.begins("a", "empty", "1");
     assert_eq!(began, ["a input 1"]);
     let message = "no such file".to_owned();
-    let told = engine.told(Event::RuntimeFailed { message });
+    let told = engine.told(EngineEvent::RuntimeFailed { message });
     assert_eq!(told[0], "a error EngineError");
     assert_eq!(engine.state(), "empty");
     let began = engine.begins("b", "empty", "1");
     assert_eq!(began, ["b input 2", "start runtime"]);
     assert_eq!(
-        engine.told(Event::RuntimeStarted),
+        engine.told(EngineEvent::RuntimeStarted),
         ["load /std", "run /cell"]
     );
 }
@@ -524,8 +526,8 @@ fn clear_forgets_everything_also_while_a_cell_runs() {
     assert_eq!(told, ["c busy", "kill", "c clear_reply ok", "c idle"]);
     assert_eq!(engine.state(), "empty");
     let status = || "signal 9".to_owned();
-    engine.told(Event::RuntimeExited { status: status() });
-    engine.told(Event::RuntimeStarted);
+    engine.told(EngineEvent::RuntimeExited { status: status() });
+    engine.told(EngineEvent::RuntimeStarted);
     engine.begins("b", "empty", "1");
     engine.asked("d", EngineRequest::Clear);
     engine.ended(Outcome::Died { status: status() });
@@ -550,21 +552,21 @@ fn nothing_is_begun_while_the_controller_is_lost() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     engine.asked("b", cell("1", "2"));
-    assert_eq!(engine.told(Event::Away), [""; 0]);
+    assert_eq!(engine.told(EngineEvent::Away), [""; 0]);
     let ended = engine.ended(Outcome::Completed);
     assert_eq!(ended, ["a execute_reply ok", "a idle"]);
     // It was there all the time.
-    assert_eq!(engine.told(Event::Back), ["b busy", "prepare"]);
+    assert_eq!(engine.told(EngineEvent::Back), ["b busy", "prepare"]);
     engine.runs += 1;
     engine.prepared(Ok(vec!["/cell".into()]));
     engine.asked("c", cell("2", "3"));
-    engine.told(Event::Away);
+    engine.told(EngineEvent::Away);
     // It has answered for what the engine had; what runs goes on.
-    let identity = Identity {
+    let identity = EngineIdentity {
         id: EngineId(4),
         uuid: EngineUuid::new("uuid"),
     };
-    assert_eq!(engine.told(Event::Rejoined(identity)), [""; 0]);
+    assert_eq!(engine.told(EngineEvent::Rejoined(identity)), [""; 0]);
     let ended = engine.ended(Outcome::Completed);
     assert_eq!(ended, ["b execute_reply ok", "b idle"]);
     assert_eq!(engine.state(), "2");
@@ -574,7 +576,7 @@ fn nothing_is_begun_while_the_controller_is_lost() {
 #[test]
 fn what_threads_put_out_after_their_cell_belongs_to_it() {
     let mut engine = Engine::up();
-    let late = || Event::RuntimeOutput {
+    let late = || EngineEvent::RuntimeOutput {
         run: None,
         output: Output::Stream {
             name: StreamName::Stdout,

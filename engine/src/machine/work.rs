@@ -1,7 +1,7 @@
 //! The work of an engine: cells and calls.
 
 use super::event::Shipment;
-use super::failure::Failure;
+use super::failure::EngineFailure;
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
 use phalanx_protocol::native::{CallFailure, value};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// A cell or a call.
 #[derive(Debug)]
-pub(super) enum Work {
+pub(super) enum TaskWork {
     Cell {
         code: String,
         silent: bool,
@@ -25,7 +25,7 @@ pub(super) enum Work {
     },
 }
 
-impl Work {
+impl TaskWork {
     /// The compiler of its code.
     pub(super) fn abi(&self) -> &str {
         match self {
@@ -93,14 +93,16 @@ impl Work {
 }
 
 /// The work that a request asks for, and the buffers with artifacts; `None` if it asks for none.
-pub(super) fn accept(request: EngineRequest) -> Option<Result<(Work, Vec<Bytes>), NotRunnable>> {
+pub(super) fn accept(
+    request: EngineRequest,
+) -> Option<Result<(TaskWork, Vec<Bytes>), NotRunnable>> {
     match request {
         EngineRequest::Execute { code, silent, cell } => Some(cell.map(|sent| {
             let cell = *sent.metadata;
-            (Work::Cell { code, silent, cell }, sent.artifacts)
+            (TaskWork::Cell { code, silent, cell }, sent.artifacts)
         })),
         EngineRequest::Apply(call) => Some(call.map(|sent| {
-            let work = Work::Call {
+            let work = TaskWork::Call {
                 call: sent.metadata,
                 args: sent.args,
                 value: Payload::default(),
@@ -112,8 +114,8 @@ pub(super) fn accept(request: EngineRequest) -> Option<Result<(Work, Vec<Bytes>)
 }
 
 /// The reason a call that came to its end has no value.
-pub(super) fn raised(work: &Work) -> Option<Failure> {
-    let Work::Call {
+pub(super) fn raised(work: &TaskWork) -> Option<EngineFailure> {
+    let TaskWork::Call {
         value: given, call, ..
     } = work
     else {
@@ -126,15 +128,15 @@ pub(super) fn raised(work: &Work) -> Option<Failure> {
     match given.split_first() {
         Some((&value::RAISED, raised)) => {
             Some(match serde_json::from_slice::<CallFailure>(raised) {
-                Ok(raised) => Failure::new(raised.ename, raised.evalue),
+                Ok(raised) => EngineFailure::new(raised.ename, raised.evalue),
                 Err(error) => {
-                    Failure::new("InternalError", format!("a failure is unreadable: {error}"))
+                    EngineFailure::new("InternalError", format!("a failure is unreadable: {error}"))
                 }
             })
         }
         Some(_) => None,
         None if call.offset.is_none() => None,
-        None => Some(Failure::new(
+        None => Some(EngineFailure::new(
             "EngineError",
             "the function gave back nothing, or more than fits in a message",
         )),

@@ -39,7 +39,7 @@ impl Engine {
     pub(super) fn gave(&mut self, value: &[u8]) {
         let run = RunId(self.runs);
         let value = Payload::Inline(Bytes::copy_from_slice(value));
-        assert_eq!(self.told(Event::RuntimeValue { run, value }), [""; 0]);
+        assert_eq!(self.told(EngineEvent::RuntimeValue { run, value }), [""; 0]);
     }
 
     fn calls(&mut self, id: &str) -> Vec<String> {
@@ -93,9 +93,9 @@ fn calls_that_fail_say_how() {
 }
 
 /// Calls of one message.
-fn batch(ids: &[&str]) -> Event {
+fn batch(ids: &[&str]) -> EngineEvent {
     let alike = request("", call());
-    let one = |id: &&str| Request {
+    let one = |id: &&str| EngineTask {
         header: Header {
             msg_id: (*id).to_owned(),
             ..alike.header.clone()
@@ -103,7 +103,7 @@ fn batch(ids: &[&str]) -> Event {
         batched: true,
         ..alike.clone()
     };
-    Event::Batch(ids.iter().map(one).collect())
+    EngineEvent::Batch(ids.iter().map(one).collect())
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn small_calls_of_one_message_are_answered_by_one() {
         text: "x".to_owned(),
     };
     let run = Some(RunId(2));
-    let output = Event::RuntimeOutput {
+    let output = EngineEvent::RuntimeOutput {
         run,
         output: stream,
     };
@@ -131,7 +131,7 @@ fn small_calls_of_one_message_are_answered_by_one() {
     assert_eq!(engine.returns(), ["b idle"]);
     engine.runs = 3;
     assert_eq!(
-        engine.told(Event::Flush),
+        engine.told(EngineEvent::Flush),
         ["a apply_reply ok of a,b output"]
     );
     assert_eq!(
@@ -163,9 +163,9 @@ fn a_call_that_fails_among_others_is_answered_alone() {
     assert_eq!(told, ["x busy", "recall", "x abort_reply ok", "x idle"]);
     assert_eq!(engine.returns(), [""; 0]);
     let run = RunId(4);
-    let told = engine.told(Event::RuntimeRecalled { run });
+    let told = engine.told(EngineEvent::RuntimeRecalled { run });
     assert_eq!(told, ["d busy", "d apply_reply aborted", "d idle"]);
-    assert_eq!(engine.told(Event::Flush), ["a apply_reply ok of a,c"]);
+    assert_eq!(engine.told(EngineEvent::Flush), ["a apply_reply ok of a,c"]);
 }
 
 #[test]
@@ -182,10 +182,10 @@ fn calls_the_runtime_gives_back_are_sent_again_in_their_order() {
     assert_eq!(told[0], "b error RuntimeDied");
     for run in [3, 4] {
         let run = RunId(run);
-        assert_eq!(engine.told(Event::RuntimeRecalled { run }), [""; 0]);
+        assert_eq!(engine.told(EngineEvent::RuntimeRecalled { run }), [""; 0]);
     }
     let run = RunId(5);
-    let told = engine.told(Event::RuntimeRecalled { run });
+    let told = engine.told(EngineEvent::RuntimeRecalled { run });
     assert_eq!(told, ["call 16"], "c alone, since b was not quick");
     engine.runs = 6;
     assert_eq!(engine.returns(), ["call 16", "call 16"]);
@@ -198,10 +198,10 @@ fn calls_the_runtime_gives_back_are_sent_again_in_their_order() {
     assert_eq!(told[..2], ["e busy", "e apply_reply aborted"]);
     assert_eq!(told[3], "d error RuntimeDied");
     let status = "signal 9".to_owned();
-    let told = engine.told(Event::RuntimeExited { status });
+    let told = engine.told(EngineEvent::RuntimeExited { status });
     assert_eq!(told, ["start runtime"]);
-    assert_eq!(engine.told(Event::RuntimeStarted), [""; 0]);
-    assert_eq!(engine.told(Event::Flush), ["a apply_reply ok of a,c"]);
+    assert_eq!(engine.told(EngineEvent::RuntimeStarted), [""; 0]);
+    assert_eq!(engine.told(EngineEvent::Flush), ["a apply_reply ok of a,c"]);
 }
 
 #[test]
