@@ -1,7 +1,7 @@
 //! Notebooks: made for a test, executed as `cargo xtask run` does it, and read afterwards.
 
 use crate::bounded::{self, Finished};
-use crate::place::Place;
+use crate::place::Sandbox;
 use crate::prepared::{Prepared, checkout};
 use serde_json::{Value, json};
 use std::fs;
@@ -24,7 +24,7 @@ pub struct Executed {
 /// # Panics
 /// When it cannot be written.
 #[must_use]
-pub fn write(place: &Place, name: &str, sources: &[&str]) -> PathBuf {
+pub fn write(place: &Sandbox, name: &str, sources: &[&str]) -> PathBuf {
     let cells: Vec<_> = sources
         .iter()
         .enumerate()
@@ -50,7 +50,7 @@ pub fn write(place: &Place, name: &str, sources: &[&str]) -> PathBuf {
 /// # Panics
 /// When that takes too long or leaves no executed notebook.
 #[must_use]
-pub fn execute(place: &Place, prepared: &Prepared, notebook: &Path) -> Executed {
+pub fn execute(place: &Sandbox, prepared: &Prepared, notebook: &Path) -> Executed {
     let output = place.path("executed.ipynb");
     let mut command = place.command(prepared, prepared.python());
     command
@@ -67,7 +67,7 @@ pub fn execute(place: &Place, prepared: &Prepared, notebook: &Path) -> Executed 
 /// When it fails, takes too long, or leaves something behind.
 #[must_use]
 pub fn example(prepared: &Prepared, name: &str) -> Executed {
-    let place = Place::new();
+    let place = Sandbox::new();
     let executed = execute(&place, prepared, &checkout("notebooks").join(name));
     let finished = &executed.finished;
     assert_eq!(finished.code, Some(0), "{name}: {finished:#?}");

@@ -20,12 +20,12 @@ const TEMPORARY: &str = "tmp";
 /// When it is dropped the folder goes; a process that is still running, or a temporary file of ours
 /// that is still there, fails the test.
 #[derive(Debug)]
-pub struct Place {
+pub struct Sandbox {
     folder: TempDir,
     mark: Mark,
 }
 
-impl Place {
+impl Sandbox {
     /// An empty place.
     ///
     /// # Panics
@@ -100,7 +100,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Sandbox {
     fn drop(&mut self) {
         let left = self.mark.left_behind(GRACE);
         if !std::thread::panicking() {

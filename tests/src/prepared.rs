@@ -1,7 +1,7 @@
 //! The preparations of `cargo xtask test`, passed in the environment, and what else cases need of a
 //! machine.
 
-use crate::place::Place;
+use crate::place::Sandbox;
 use crate::script::Script;
 use std::env;
 use std::ffi::OsString;
@@ -62,7 +62,7 @@ impl Prepared {
     /// A script of `tests/python`, in a place of its own.
     #[must_use]
     pub fn script(&self, name: &str) -> Script<'_> {
-        Script::new(self, Place::new(), name)
+        Script::new(self, Sandbox::new(), name)
     }
 
     /// A PATH that begins with our programs and the environment's.

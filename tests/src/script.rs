@@ -1,7 +1,7 @@
 //! A Python script that plays a client, and what it saw.
 
 use crate::bounded::{self, Finished};
-use crate::place::Place;
+use crate::place::Sandbox;
 use crate::prepared::{Prepared, checkout};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -18,11 +18,11 @@ pub struct Script<'a> {
     command: Command,
     limit: Duration,
     /// Checked as it is dropped, after the script has ended.
-    place: Place,
+    place: Sandbox,
 }
 
 impl<'a> Script<'a> {
-    pub(crate) fn new(prepared: &'a Prepared, place: Place, name: &str) -> Self {
+    pub(crate) fn new(prepared: &'a Prepared, place: Sandbox, name: &str) -> Self {
         let mut command = place.command(prepared, prepared.python());
         command.arg(checkout("tests/python").join(name));
         Self {
@@ -35,7 +35,7 @@ impl<'a> Script<'a> {
 
     /// The place in which it runs.
     #[must_use]
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &Sandbox {
         &self.place
     }
 

@@ -38,14 +38,14 @@ pub enum Command {
     /// Print the help text.
     Help,
     /// Open the tour in JupyterLab.
-    Lab(lab::Options),
+    Lab(lab::LabOptions),
     /// Execute a notebook and print what its cells printed.
     Run {
         /// The notebook; the tour if none is named.
         notebook: Option<PathBuf>,
     },
     /// Write the notebooks with their outputs as pages.
-    Gallery(gallery::Options),
+    Gallery(gallery::GalleryOptions),
     /// Check and test everything, or the tests that match a filter.
     Test {
         /// Part of the names of the tests to run.
@@ -75,7 +75,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
     };
     let mut command = match command.as_str() {
         "help" => Command::Help,
-        "lab" => Command::Lab(lab::Options::default()),
+        "lab" => Command::Lab(lab::LabOptions::default()),
         "tour" => Command::Run { notebook: None },
         "run" => Command::Run {
             notebook: Some(match parser.next()? {
@@ -83,7 +83,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
                 _ => bail!("`run` wants the notebook to run: cargo xtask run NOTEBOOK"),
             }),
         },
-        "gallery" => Command::Gallery(gallery::Options::default()),
+        "gallery" => Command::Gallery(gallery::GalleryOptions::default()),
         "test" => Command::Test { filter: None },
         "bench" => Command::Bench(bench::Options::default()),
         "dist" => Command::Dist,
@@ -157,7 +157,7 @@ mod tests {
         );
         assert_eq!(
             parsed(&["gallery", "plots", "--pictures", "p"]).unwrap(),
-            Command::Gallery(gallery::Options {
+            Command::Gallery(gallery::GalleryOptions {
                 only: vec!["plots".into()],
                 pictures: Some("p".into()),
             })
@@ -170,7 +170,7 @@ mod tests {
         );
         assert_eq!(
             parsed(&["lab", "--no-browser", "--port", "9000"]).unwrap(),
-            Command::Lab(lab::Options {
+            Command::Lab(lab::LabOptions {
                 browser: false,
                 port: Some(9000)
             })

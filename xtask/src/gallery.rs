@@ -10,7 +10,7 @@ const PAGES: &str = "docs/gallery";
 
 /// The choice of what is made.
 #[derive(Debug, Default, PartialEq)]
-pub struct Options {
+pub struct GalleryOptions {
     /// The notebooks that are executed, by their names without `.ipynb`; all if none is named.
     pub only: Vec<String>,
     /// The folder for a picture of each page, in the light theme and in the dark one.
@@ -21,7 +21,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When something it needs could not be set up.
-pub fn gallery(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+pub fn gallery(workspace: &Workspace, options: &GalleryOptions) -> Result<ExitCode> {
     let chromium = match &options.pictures {
         Some(_) => Some(chromium::find_or_install().context("pictures need Chromium")?),
         None => None,

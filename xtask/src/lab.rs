@@ -11,14 +11,14 @@ pub const TOUR: &str = "notebooks/tour.ipynb";
 
 /// The options of JupyterLab.
 #[derive(Debug, PartialEq)]
-pub struct Options {
+pub struct LabOptions {
     /// True to open a browser, false to print the address only.
     pub browser: bool,
     /// Its port; JupyterLab's own choice if none is named.
     pub port: Option<u16>,
 }
 
-impl Default for Options {
+impl Default for LabOptions {
     fn default() -> Self {
         Self {
             browser: true,
@@ -31,7 +31,7 @@ impl Default for Options {
 ///
 /// # Errors
 /// When something it needs could not be set up.
-pub fn lab(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+pub fn lab(workspace: &Workspace, options: &LabOptions) -> Result<ExitCode> {
     let python = prepare(workspace)?;
     let mut jupyter = python.command("jupyter");
     jupyter

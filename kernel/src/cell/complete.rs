@@ -1,6 +1,6 @@
 //! Completeness of cells: decides if a cell can be run as it is.
 
-use super::scan::{Ending, is_trivia, scan};
+use super::scan::{RustEnding, is_trivia, scan};
 use super::{DirectiveKind, split};
 use ra_ap_rustc_lexer::{FrontmatterAllowed, tokenize};
 use ra_ap_syntax::{Edition, SourceFile};
@@ -43,17 +43,17 @@ pub fn completeness(cell: &str) -> Completeness {
         _ => cell,
     };
     match scan(source, &[]).ending {
-        Ending::Whole if goes_on(source) => Completeness::Incomplete {
+        RustEnding::Whole if goes_on(source) => Completeness::Incomplete {
             indent: String::new(),
         },
-        Ending::Whole => Completeness::Complete,
-        Ending::Open(brackets) => Completeness::Incomplete {
+        RustEnding::Whole => Completeness::Complete,
+        RustEnding::Open(brackets) => Completeness::Incomplete {
             indent: " ".repeat(INDENT * brackets),
         },
-        Ending::InToken => Completeness::Incomplete {
+        RustEnding::InToken => Completeness::Incomplete {
             indent: String::new(),
         },
-        Ending::Invalid => Completeness::Invalid,
+        RustEnding::Invalid => Completeness::Invalid,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The syntax at a position of a cell, for completion and inspection.
 
-use super::scan::{MarkKind, code_start, line_end, scan};
+use super::scan::{ScanMarkKind, code_start, line_end, scan};
 use crate::command::table::COMMANDS;
 use std::ops::Range;
 
@@ -61,8 +61,8 @@ pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
             continue;
         }
         return match mark.kind {
-            MarkKind::Shell => AtCursor::Shell,
-            MarkKind::Command => AtCursor::Command(only(cell, mark.span.clone(), &[])),
+            ScanMarkKind::Shell => AtCursor::Shell,
+            ScanMarkKind::Command => AtCursor::Command(only(cell, mark.span.clone(), &[])),
             _ => AtCursor::Magic(mark.span.start..end),
         };
     }
@@ -82,7 +82,9 @@ fn is_beginning_of_command(cell: &str, start: usize, end: usize) -> bool {
     }
     let cell = [&cell[..start], whole.name, &cell[end..]].concat();
     let marks = scan(&cell, &[]).marks;
-    let mut commands = marks.iter().filter(|mark| mark.kind == MarkKind::Command);
+    let mut commands = marks
+        .iter()
+        .filter(|mark| mark.kind == ScanMarkKind::Command);
     commands.any(|mark| mark.span.start == start)
 }
 

@@ -42,7 +42,7 @@ struct Parser<'a> {
 }
 
 /// The end of an item.
-enum End {
+enum ItemEnd {
     /// By `;`.
     Semicolon,
     /// By the `}` of its block, or by `;` where it has none.
@@ -90,8 +90,8 @@ impl<'a> Parser<'a> {
         match self.item(at) {
             Some((keyword, end)) => {
                 let stop = match end {
-                    End::Semicolon => self.after(keyword, |text| text == ";"),
-                    End::Block => self.after(keyword, |text| matches!(text, ";" | "}")),
+                    ItemEnd::Semicolon => self.after(keyword, |text| text == ";"),
+                    ItemEnd::Block => self.after(keyword, |text| matches!(text, ";" | "}")),
                 };
                 self.at = stop;
                 let bytes = |from: usize, to: usize| {
@@ -111,26 +111,26 @@ impl<'a> Parser<'a> {
     }
 
     /// The position of the keyword of an item that begins here, and the end of such items.
-    fn item(&self, mut at: usize) -> Option<(usize, End)> {
+    fn item(&self, mut at: usize) -> Option<(usize, ItemEnd)> {
         loop {
             let next = self.text(at + 1);
             let end = match self.text(at) {
-                "fn" | "struct" | "enum" | "trait" | "mod" | "impl" => End::Block,
-                "macro_rules" if next == "!" => End::Block,
-                "union" | "auto" if is_word(next) => End::Block,
-                "use" | "static" | "type" => End::Semicolon,
-                "extern" if next == "crate" => End::Semicolon,
-                "extern" if next.starts_with('"') && self.text(at + 2) == "{" => End::Block,
+                "fn" | "struct" | "enum" | "trait" | "mod" | "impl" => ItemEnd::Block,
+                "macro_rules" if next == "!" => ItemEnd::Block,
+                "union" | "auto" if is_word(next) => ItemEnd::Block,
+                "use" | "static" | "type" => ItemEnd::Semicolon,
+                "extern" if next == "crate" => ItemEnd::Semicolon,
+                "extern" if next.starts_with('"') && self.text(at + 2) == "{" => ItemEnd::Block,
                 "extern" if next.starts_with('"') => {
                     at += 2;
                     continue;
                 }
-                "extern" if next == "{" => End::Block,
+                "extern" if next == "{" => ItemEnd::Block,
                 "const" if matches!(next, "fn" | "unsafe" | "async" | "extern") => {
                     at += 1;
                     continue;
                 }
-                "const" if is_word(next) => End::Semicolon,
+                "const" if is_word(next) => ItemEnd::Semicolon,
                 "unsafe" | "async" | "extern"
                     if matches!(next, "fn" | "extern" | "impl" | "trait" | "unsafe" | "mod") =>
                 {

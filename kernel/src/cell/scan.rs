@@ -9,13 +9,13 @@ use std::ops::Range;
 
 /// Something in a cell that is not Rust, with its bytes, the end of the line excluded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub kind: MarkKind,
+pub(super) struct ScanMark {
+    pub kind: ScanMarkKind,
     pub span: Range<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MarkKind {
+pub(super) enum ScanMarkKind {
     /// A line magic as a statement outside all blocks.
     TopMagic,
     /// A line magic as a statement within a block.
@@ -30,7 +30,7 @@ pub(super) enum MarkKind {
 
 /// The state in which a stretch of Rust ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum RustEnding {
     /// Nothing is open.
     Whole,
     /// So many brackets are open.
@@ -44,8 +44,8 @@ pub(super) enum Ending {
 /// All marks of a cell in order, and how the Rust in it ends.
 #[derive(Debug)]
 pub(super) struct Scan {
-    pub marks: Vec<Mark>,
-    pub ending: Ending,
+    pub marks: Vec<ScanMark>,
+    pub ending: RustEnding,
 }
 
 /// Scans a whole cell. A line that negates one of these variables is Rust.
@@ -54,14 +54,14 @@ pub(super) fn scan(source: &str, variables: &[String]) -> Scan {
         source,
         variables,
         at: 0,
-        frames: vec![Frame::new('{')],
+        frames: vec![OpenBracket::new('{')],
         previous: None,
         marks: Vec::new(),
-        ending: Ending::Whole,
+        ending: RustEnding::Whole,
     };
     scanner.run();
-    if scanner.ending == Ending::Whole && scanner.frames.len() > 1 {
-        scanner.ending = Ending::Open(scanner.frames.len() - 1);
+    if scanner.ending == RustEnding::Whole && scanner.frames.len() > 1 {
+        scanner.ending = RustEnding::Open(scanner.frames.len() - 1);
     }
     Scan {
         marks: scanner.marks,
@@ -99,12 +99,12 @@ pub(super) fn is_trivia(kind: TokenKind) -> bool {
 }
 
 /// One open bracket, and the position of the statement within it.
-struct Frame {
+struct OpenBracket {
     open: char,
     statement: Statement,
 }
 
-impl Frame {
+impl OpenBracket {
     fn new(open: char) -> Self {
         Self {
             open,
@@ -128,11 +128,11 @@ struct Scanner<'a> {
     variables: &'a [String],
     at: usize,
     /// The brackets that are open; the first frame is the cell itself.
-    frames: Vec<Frame>,
+    frames: Vec<OpenBracket>,
     /// The last token that is neither blank nor comment.
     previous: Option<(TokenKind, Range<usize>)>,
-    marks: Vec<Mark>,
-    ending: Ending,
+    marks: Vec<ScanMark>,
+    ending: RustEnding,
 }
 
 impl Scanner<'_> {
@@ -150,7 +150,7 @@ impl Scanner<'_> {
                 if let Some(kind) = self.mark_at(&token) {
                     let end = line_end(self.source, self.at);
                     let trimmed = self.source[self.at..end].trim_end().len();
-                    self.marks.push(Mark {
+                    self.marks.push(ScanMark {
                         kind,
                         span: self.at..self.at + trimmed,
                     });
@@ -164,30 +164,33 @@ impl Scanner<'_> {
         }
     }
 
-    fn top(&self) -> (&Frame, usize) {
+    fn top(&self) -> (&OpenBracket, usize) {
         let depth = self.frames.len() - 1;
         (&self.frames[depth], depth)
     }
 
     /// The mark that begins with this token, if one does.
-    fn mark_at(&self, token: &Token) -> Option<MarkKind> {
+    fn mark_at(&self, token: &Token) -> Option<ScanMarkKind> {
         let after = self.source[self.at..].chars().nth(1);
         let named = after.is_some_and(is_id_start);
         let (frame, depth) = self.top();
         let may_start =
             frame.open == '{' && frame.statement == Statement::Start && self.first_on_line();
         match token.kind {
-            TokenKind::Percent if named && may_start && depth == 0 => Some(MarkKind::TopMagic),
-            TokenKind::Percent if named && may_start => Some(MarkKind::InnerMagic),
-            TokenKind::Percent if named && self.after_assignment() => Some(MarkKind::ValueMagic),
+            TokenKind::Percent if named && may_start && depth == 0 => Some(ScanMarkKind::TopMagic),
+            TokenKind::Percent if named && may_start => Some(ScanMarkKind::InnerMagic),
+            TokenKind::Percent if named && self.after_assignment() => {
+                Some(ScanMarkKind::ValueMagic)
+            }
             // A cell magic that is not on the cell's first line: the magic's parser says so.
             TokenKind::Percent if after == Some('%') && may_start && depth == 0 => {
                 let name = self.source[self.at..].chars().nth(2);
-                name.is_some_and(is_id_start).then_some(MarkKind::TopMagic)
+                name.is_some_and(is_id_start)
+                    .then_some(ScanMarkKind::TopMagic)
             }
-            TokenKind::Colon if named && may_start && depth == 0 => Some(MarkKind::Command),
+            TokenKind::Colon if named && may_start && depth == 0 => Some(ScanMarkKind::Command),
             TokenKind::Colon if named && depth == 0 && self.behind_expression() => {
-                Some(MarkKind::Command)
+                Some(ScanMarkKind::Command)
             }
             TokenKind::Bang
                 if may_start
@@ -195,7 +198,7 @@ impl Scanner<'_> {
                     && after.is_some_and(|c| c != '\n')
                     && !self.negates() =>
             {
-                Some(MarkKind::Shell)
+                Some(ScanMarkKind::Shell)
             }
             _ => None,
         }
@@ -258,10 +261,10 @@ impl Scanner<'_> {
         !before.is_some_and(|c| "=<>!+-*/%&|^".contains(c))
     }
 
-    fn after_mark(&mut self, kind: MarkKind, length: usize) {
+    fn after_mark(&mut self, kind: ScanMarkKind, length: usize) {
         let span = self.at..self.at + length;
         let ends_statement =
-            kind != MarkKind::ValueMagic || self.source[span.clone()].ends_with(';');
+            kind != ScanMarkKind::ValueMagic || self.source[span.clone()].ends_with(';');
         if let Some(frame) = self.frames.last_mut() {
             frame.statement = if ends_statement {
                 Statement::Start
@@ -284,7 +287,7 @@ impl Scanner<'_> {
             TokenKind::Semi => self.set(Statement::Start),
             TokenKind::BlockComment {
                 terminated: false, ..
-            } => self.ending = Ending::InToken,
+            } => self.ending = RustEnding::InToken,
             TokenKind::Literal { kind, .. } => {
                 self.within();
                 self.literal(kind);
@@ -318,7 +321,7 @@ impl Scanner<'_> {
             _ => false,
         };
         if open {
-            self.ending = Ending::InToken;
+            self.ending = RustEnding::InToken;
         }
     }
 
@@ -330,12 +333,12 @@ impl Scanner<'_> {
 
     fn open(&mut self, bracket: char) {
         self.within();
-        self.frames.push(Frame::new(bracket));
+        self.frames.push(OpenBracket::new(bracket));
     }
 
     fn close(&mut self, open: char) {
         if self.frames.len() == 1 || self.top().0.open != open {
-            self.ending = Ending::Invalid;
+            self.ending = RustEnding::Invalid;
             return;
         }
         self.frames.pop();

@@ -9,14 +9,14 @@ use phalanx_protocol::failure::DiagnosticSpan;
 pub struct SourceMap {
     lines_before: usize,
     columns_before: usize,
-    lowered: Vec<Lowered>,
+    lowered: Vec<LoweredMagic>,
     /// Text that is not the user's, in order.
-    inserted: Vec<Inserted>,
+    inserted: Vec<InsertedText>,
 }
 
 /// Text that was put into a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Inserted {
+struct InsertedText {
     line: usize,
     column: usize,
     length: usize,
@@ -24,7 +24,7 @@ struct Inserted {
 
 /// A magic that was replaced by a call; both end with their line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lowered {
+struct LoweredMagic {
     line: usize,
     start: usize,
     /// Column after the magic as it was typed.
@@ -47,7 +47,7 @@ impl SourceMap {
     /// Notes that text was put behind other text.
     pub(crate) fn add_inserted(&mut self, before: &str, text: &str) {
         let last = before.rsplit('\n').next().unwrap_or_default();
-        self.inserted.push(Inserted {
+        self.inserted.push(InsertedText {
             line: before.matches('\n').count() + 1,
             column: last.chars().count() + 1,
             length: text.chars().count(),
@@ -67,7 +67,7 @@ impl SourceMap {
     /// Notes that the end of a line, from `start` on and `length` characters long in the cell, was
     /// replaced.
     pub(super) fn add_lowered(&mut self, line: usize, start: usize, length: usize) {
-        self.lowered.push(Lowered {
+        self.lowered.push(LoweredMagic {
             line,
             start,
             end: start + length,

@@ -1,6 +1,6 @@
 //! A cell's source as an ordered list of directives.
 
-use super::scan::{Mark, MarkKind, code_start, is_blank, line_end, scan};
+use super::scan::{ScanMark, ScanMarkKind, code_start, is_blank, line_end, scan};
 use super::{Directive, DirectiveKind, RustText, SourceMap};
 use ra_ap_rustc_lexer::is_id_start;
 use std::ops::Range;
@@ -23,8 +23,8 @@ pub fn split(cell: &str, variables: &[String]) -> Vec<Directive> {
     let mut within = Vec::new();
     for mark in scan(cell, variables).marks {
         let kind = match mark.kind {
-            MarkKind::Command => DirectiveKind::Command(cell[mark.span.clone()].to_owned()),
-            MarkKind::Shell => {
+            ScanMarkKind::Command => DirectiveKind::Command(cell[mark.span.clone()].to_owned()),
+            ScanMarkKind::Shell => {
                 DirectiveKind::Shell(cell[mark.span.start + 1..mark.span.end].trim().to_owned())
             }
             _ => {
@@ -77,9 +77,9 @@ fn cell_magic(cell: &str) -> Option<Directive> {
 }
 
 /// The directives of a stretch without commands and shell lines.
-fn region(cell: &str, span: Range<usize>, marks: &[Mark], directives: &mut Vec<Directive>) {
+fn region(cell: &str, span: Range<usize>, marks: &[ScanMark], directives: &mut Vec<Directive>) {
     let blank = |from: usize, to: usize| is_blank(&cell[from..to]);
-    let is_top = |mark: &Mark| mark.kind == MarkKind::TopMagic;
+    let is_top = |mark: &ScanMark| mark.kind == ScanMarkKind::TopMagic;
 
     let mut head = 0;
     let mut start = span.start;
@@ -105,7 +105,7 @@ fn region(cell: &str, span: Range<usize>, marks: &[Mark], directives: &mut Vec<D
     directives.extend(marks[foot..].iter().map(|mark| magic(cell, mark)));
 }
 
-fn magic(cell: &str, mark: &Mark) -> Directive {
+fn magic(cell: &str, mark: &ScanMark) -> Directive {
     Directive {
         kind: DirectiveKind::Magic(cell[mark.span.clone()].to_owned()),
         span: mark.span.clone(),
@@ -113,7 +113,7 @@ fn magic(cell: &str, mark: &Mark) -> Directive {
 }
 
 /// Rust text with the magics in it lowered.
-fn rust(cell: &str, span: Range<usize>, marks: &[Mark]) -> Directive {
+fn rust(cell: &str, span: Range<usize>, marks: &[ScanMark]) -> Directive {
     // The text starts with a whole line, so that evaluators see neither a half line nor blank ones.
     let skipped = cell[span.clone()]
         .find(|c: char| !c.is_whitespace())
@@ -150,10 +150,10 @@ fn rust(cell: &str, span: Range<usize>, marks: &[Mark]) -> Directive {
 ///
 /// Where the magic is a value, a final `;` ends the statement around it; where it is a statement of
 /// its own, the whole line belongs to the magic.
-fn lowered(typed: &str, kind: MarkKind) -> String {
+fn lowered(typed: &str, kind: ScanMarkKind) -> String {
     let (call, line, end) = match (kind, typed.strip_suffix(';')) {
-        (MarkKind::ValueMagic, Some(line)) => ("submit", line.trim_end(), ";"),
-        (MarkKind::ValueMagic, None) => ("submit", typed, ""),
+        (ScanMarkKind::ValueMagic, Some(line)) => ("submit", line.trim_end(), ";"),
+        (ScanMarkKind::ValueMagic, None) => ("submit", typed, ""),
         _ => ("run", typed, ";"),
     };
     let mut hashes = "##".to_owned();

@@ -13,9 +13,9 @@ mod request;
 mod stdin;
 
 pub use iopub::{IoPub, status};
-pub use outlet::{Loudness, Outlet};
-pub use request::{Asked, Request, Requester, SubshellId};
-pub use stdin::{Answer, Asker, Input};
+pub use outlet::{OutputSink, OutputVisibility};
+pub use request::{Request, RequestContent, Requester, SubshellId};
+pub use stdin::{InputAnswer, InputPrompter, StdinRequests};
 
 use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
 use phalanx_protocol::jupyter::{IoPubWelcome, JupyterMessageContent};
@@ -34,7 +34,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The request channel by which a request came; its reply goes back there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
+pub enum RequestChannel {
     /// Requests in order.
     Shell,
     /// Requests that must not wait for a cell.
@@ -66,7 +66,7 @@ pub struct Channels {
     session: Arc<Session>,
     shell: (Sender, Receiver),
     control: (Sender, Receiver),
-    stdin: (Input, Receiver),
+    stdin: (StdinRequests, Receiver),
     iopub: (IoPub, Receiver),
     has_subscriber: bool,
     replays: ReplayGuard,
@@ -96,7 +96,7 @@ impl Channels {
         let channels = Self {
             shell: shell.split(),
             control: control.split(),
-            stdin: (Input::new(Arc::clone(&session), stdin), answers),
+            stdin: (StdinRequests::new(Arc::clone(&session), stdin), answers),
             iopub: (IoPub::new(Arc::clone(&session), iopub), subscriptions),
             session,
             has_subscriber: false,
@@ -113,7 +113,7 @@ impl Channels {
     }
 
     /// The channel on which cells ask for lines.
-    pub fn input(&self) -> &Input {
+    pub fn input(&self) -> &StdinRequests {
         &self.stdin.0
     }
 
@@ -122,8 +122,8 @@ impl Channels {
         loop {
             let event = tokio::select! {
                 biased;
-                event = self.control.1.recv() => (Channel::Control, event),
-                event = self.shell.1.recv() => (Channel::Shell, event),
+                event = self.control.1.recv() => (RequestChannel::Control, event),
+                event = self.shell.1.recv() => (RequestChannel::Shell, event),
                 event = self.iopub.1.recv() => {
                     self.subscribed(event).await;
                     continue;
@@ -146,7 +146,7 @@ impl Channels {
         }
     }
 
-    fn request(&mut self, channel: Channel, frames: Frames) -> Option<Request> {
+    fn request(&mut self, channel: RequestChannel, frames: Frames) -> Option<Request> {
         let envelope = self.open_envelope(frames)?;
         Some(Request::new(channel, envelope))
     }
@@ -188,8 +188,8 @@ impl Channels {
     /// Sends a reply back to where its request came from.
     pub async fn reply(&self, requester: &Requester, content: JupyterMessageContent) {
         let sender = match requester.channel {
-            Channel::Shell => &self.shell.0,
-            Channel::Control => &self.control.0,
+            RequestChannel::Shell => &self.shell.0,
+            RequestChannel::Control => &self.control.0,
         };
         match requester
             .envelope(&self.session, &content)

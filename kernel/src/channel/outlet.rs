@@ -9,18 +9,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Publishes the outputs of one cell, under the request that asked for it. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Outlet {
+pub struct OutputSink {
     iopub: IoPub,
     cause: Requester,
     count: usize,
-    loudness: Loudness,
+    loudness: OutputVisibility,
     /// Held for an assignment.
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<OutputRecord>>,
 }
 
 /// The parts of the cell's outputs that are needed when it ends.
 #[derive(Debug, Default)]
-struct Kept {
+struct OutputRecord {
     /// The lines of a console; `None` for a frontend that can update what it shows.
     terminal: Option<Terminal>,
     value: Option<MimeBundle>,
@@ -29,16 +29,16 @@ struct Kept {
 
 /// The visibility of outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loudness {
+pub enum OutputVisibility {
     /// They are.
     Loud,
     /// `silent` was asked for.
     Silent,
 }
 
-impl Outlet {
+impl OutputSink {
     /// The outlet of a cell of that count.
-    pub fn new(iopub: IoPub, cause: Requester, count: usize, loudness: Loudness) -> Self {
+    pub fn new(iopub: IoPub, cause: Requester, count: usize, loudness: OutputVisibility) -> Self {
         Self {
             iopub,
             cause,
@@ -70,7 +70,7 @@ impl Outlet {
         if let Output::Result(bundle) = &output {
             self.kept().value = Some(bundle.clone());
         }
-        if self.loudness == Loudness::Silent {
+        if self.loudness == OutputVisibility::Silent {
             return;
         }
         let outputs = match &mut self.kept().terminal {
@@ -153,13 +153,13 @@ impl Outlet {
     /// value.
     pub fn of_expression(&self) -> Self {
         Self {
-            loudness: Loudness::Silent,
+            loudness: OutputVisibility::Silent,
             kept: Arc::default(),
             ..self.clone()
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, OutputRecord> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,6 +1,6 @@
 //! Requests of a frontend.
 
-use super::Channel;
+use super::RequestChannel;
 use bytes::Bytes;
 use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage};
 use phalanx_protocol::id::CommId;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// The origin of a request: what a reply and every output needs to find its way.
 #[derive(Clone, Debug)]
 pub struct Requester {
-    pub(super) channel: Channel,
+    pub(super) channel: RequestChannel,
     /// The request without its content.
     request: Arc<Envelope>,
     subshell: Option<SubshellId>,
@@ -53,12 +53,12 @@ pub struct Request {
     /// The origin.
     pub from: Requester,
     /// The content.
-    pub asked: Asked,
+    pub asked: RequestContent,
 }
 
 /// The content of a request on shell or control.
 #[derive(Clone, Debug)]
-pub enum Asked {
+pub enum RequestContent {
     /// `kernel_info_request`.
     KernelInfo,
     /// `execute_request`.
@@ -113,7 +113,7 @@ pub enum Asked {
 }
 
 impl Request {
-    pub(super) fn new(channel: Channel, mut envelope: Envelope) -> Self {
+    pub(super) fn new(channel: RequestChannel, mut envelope: Envelope) -> Self {
         let content = envelope.content.take();
         let subshell = envelope.header.subshell_id.clone().map(SubshellId);
         let metadata = std::mem::take(&mut envelope.metadata);
@@ -133,16 +133,16 @@ fn asked(
     mut content: Value,
     metadata: Map<String, Value>,
     buffers: Vec<Bytes>,
-) -> Asked {
+) -> RequestContent {
     match msg_type {
-        "connect_request" => return Asked::Connect,
-        "create_subshell_request" => return Asked::CreateSubshell,
-        "list_subshell_request" => return Asked::ListSubshells,
-        "usage_request" => return Asked::Usage,
+        "connect_request" => return RequestContent::Connect,
+        "create_subshell_request" => return RequestContent::CreateSubshell,
+        "list_subshell_request" => return RequestContent::ListSubshells,
+        "usage_request" => return RequestContent::Usage,
         "delete_subshell_request" => {
             return match SubshellId::deserialize(&content["subshell_id"]) {
-                Ok(id) => Asked::DeleteSubshell { id },
-                Err(error) => Asked::Malformed {
+                Ok(id) => RequestContent::DeleteSubshell { id },
+                Err(error) => RequestContent::Malformed {
                     msg_type: msg_type.to_owned(),
                     reason: format!("subshell_id: {error}"),
                 },
@@ -154,7 +154,7 @@ fn asked(
     let content = match JupyterMessageContent::from_type_and_content(msg_type, content) {
         Ok(content) => content,
         Err(error) => {
-            return Asked::Malformed {
+            return RequestContent::Malformed {
                 msg_type: msg_type.to_owned(),
                 reason: error.to_string(),
             };
@@ -167,30 +167,30 @@ fn asked(
         buffers: buffers.iter().map(|b| Buffer(b.to_vec())).collect(),
     };
     match content {
-        JupyterMessageContent::KernelInfoRequest(_) => Asked::KernelInfo,
-        JupyterMessageContent::ExecuteRequest(request) => Asked::Execute(request),
-        JupyterMessageContent::CompleteRequest(request) => Asked::Complete(request),
-        JupyterMessageContent::InspectRequest(request) => Asked::Inspect(request),
-        JupyterMessageContent::IsCompleteRequest(request) => Asked::IsComplete(request),
-        JupyterMessageContent::HistoryRequest(request) => Asked::History(request),
-        JupyterMessageContent::CommInfoRequest(request) => Asked::CommInfo {
+        JupyterMessageContent::KernelInfoRequest(_) => RequestContent::KernelInfo,
+        JupyterMessageContent::ExecuteRequest(request) => RequestContent::Execute(request),
+        JupyterMessageContent::CompleteRequest(request) => RequestContent::Complete(request),
+        JupyterMessageContent::InspectRequest(request) => RequestContent::Inspect(request),
+        JupyterMessageContent::IsCompleteRequest(request) => RequestContent::IsComplete(request),
+        JupyterMessageContent::HistoryRequest(request) => RequestContent::History(request),
+        JupyterMessageContent::CommInfoRequest(request) => RequestContent::CommInfo {
             target: request.target_name,
         },
-        JupyterMessageContent::InterruptRequest(_) => Asked::Interrupt,
+        JupyterMessageContent::InterruptRequest(_) => RequestContent::Interrupt,
         JupyterMessageContent::ShutdownRequest(ShutdownRequest { restart }) => {
-            Asked::Shutdown { restart }
+            RequestContent::Shutdown { restart }
         }
-        JupyterMessageContent::CommOpen(open) => Asked::Comm(CommEvent::Opened {
+        JupyterMessageContent::CommOpen(open) => RequestContent::Comm(CommEvent::Opened {
             target: open.target_name,
             message: message(open.comm_id, open.data),
         }),
         JupyterMessageContent::CommMsg(said) => {
-            Asked::Comm(CommEvent::Message(message(said.comm_id, said.data)))
+            RequestContent::Comm(CommEvent::Message(message(said.comm_id, said.data)))
         }
         JupyterMessageContent::CommClose(closed) => {
-            Asked::Comm(CommEvent::Closed(CommId::new(String::from(closed.comm_id))))
+            RequestContent::Comm(CommEvent::Closed(CommId::new(String::from(closed.comm_id))))
         }
-        _ => Asked::Unknown {
+        _ => RequestContent::Unknown {
             msg_type: msg_type.to_owned(),
         },
     }
@@ -264,7 +264,7 @@ impl Requester {
         let mut request = Session::new("test", key).envelope(msg_type, Value::Null, None);
         request.header.msg_id = msg_id.to_owned();
         Self {
-            channel: Channel::Shell,
+            channel: RequestChannel::Shell,
             request: Arc::new(request),
             subshell: None,
         }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 /// Asks frontends for lines. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Input {
+pub struct StdinRequests {
     session: Arc<Session>,
     sender: Sender,
     /// Held for one look or change.
@@ -17,15 +17,15 @@ pub struct Input {
 
 /// Asks the frontend that has sent one cell, if it lets itself be asked.
 #[derive(Clone, Debug)]
-pub struct Asker {
-    input: Input,
+pub struct InputPrompter {
+    input: StdinRequests,
     cause: Requester,
     allowed: bool,
 }
 
 /// The result of asking for a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum InputAnswer {
     /// A line.
     Line(String),
     /// The user has ended the input.
@@ -37,9 +37,9 @@ pub enum Answer {
 /// The text jupyter_console sends for Ctrl-D.
 const END: &str = "\u{4}";
 
-impl Asker {
+impl InputPrompter {
     /// Asks for the cell of that request; `allowed` is its `allow_stdin`.
-    pub fn new(input: Input, cause: Requester, allowed: bool) -> Self {
+    pub fn new(input: StdinRequests, cause: Requester, allowed: bool) -> Self {
         Self {
             input,
             cause,
@@ -48,14 +48,14 @@ impl Asker {
     }
 
     /// Asks, and waits for the answer; drop the future to take the question back.
-    pub async fn ask(&self, prompt: String, password: bool) -> Answer {
+    pub async fn ask(&self, prompt: String, password: bool) -> InputAnswer {
         if !self.allowed {
-            return Answer::Refused;
+            return InputAnswer::Refused;
         }
         match self.input.ask(&self.cause, prompt, password).await {
-            Some(line) if line == END => Answer::End,
-            Some(line) => Answer::Line(line),
-            None => Answer::Refused,
+            Some(line) if line == END => InputAnswer::End,
+            Some(line) => InputAnswer::Line(line),
+            None => InputAnswer::Refused,
         }
     }
 }
@@ -70,12 +70,12 @@ struct Question {
 }
 
 /// Removes its question when the answer is no longer awaited.
-struct Pending<'a> {
-    input: &'a Input,
+struct PendingInputGuard<'a> {
+    input: &'a StdinRequests,
     msg_id: String,
 }
 
-impl Input {
+impl StdinRequests {
     pub(super) fn new(session: Arc<Session>, sender: Sender) -> Self {
         Self {
             session,
@@ -96,7 +96,7 @@ impl Input {
             identities: message.identities.clone(),
             answer,
         });
-        let _pending = Pending {
+        let _pending = PendingInputGuard {
             input: self,
             msg_id,
         };
@@ -151,7 +151,7 @@ impl Input {
     }
 }
 
-impl Drop for Pending<'_> {
+impl Drop for PendingInputGuard<'_> {
     fn drop(&mut self) {
         let mut questions = self.input.questions();
         questions.retain(|question| question.msg_id != self.msg_id);

@@ -24,11 +24,11 @@ use tracing_subscriber::EnvFilter;
 #[command(name = "phalanx", version, about)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Serve a frontend: what Jupyter starts.
     Kernel {
         /// Jupyter's connection file. One that is not there is written; without the option, in
@@ -109,7 +109,7 @@ pub fn main() -> ExitCode {
 
 fn run() -> ExitCode {
     match Arguments::parse().command {
-        Command::Kernel {
+        CliCommand::Kernel {
             connection_file,
             #[cfg(feature = "echo")]
             echo,
@@ -119,12 +119,12 @@ fn run() -> ExitCode {
             let echo = false;
             ended(kernel::run(connection_file, &ignored, backend(echo)))
         }
-        Command::Install(args) => ended(install::install(&args, backend(false))),
-        Command::Uninstall(args) => ended(install::uninstall(&args)),
-        Command::Doctor { fix } => doctor::run(fix, backend(false)),
-        Command::Cache { command } => ended(cache::run(command)),
-        Command::Export(args) => ended(export::run(&args)),
-        Command::Evaluator {
+        CliCommand::Install(args) => ended(install::install(&args, backend(false))),
+        CliCommand::Uninstall(args) => ended(install::uninstall(&args)),
+        CliCommand::Doctor { fix } => doctor::run(fix, backend(false)),
+        CliCommand::Cache { command } => ended(cache::run(command)),
+        CliCommand::Export(args) => ended(export::run(&args)),
+        CliCommand::Evaluator {
             kind,
             #[cfg(feature = "echo")]
             echo,
@@ -133,7 +133,7 @@ fn run() -> ExitCode {
             let echo = false;
             evaluator(kind, echo)
         }
-        Command::Analysis {
+        CliCommand::Analysis {
             #[cfg(feature = "echo")]
             echo,
         } => {
@@ -144,20 +144,20 @@ fn run() -> ExitCode {
                 None => not_built(),
             }
         }
-        Command::Engine(args) => {
+        CliCommand::Engine(args) => {
             log();
             let joined = phalanx_engine::cli::main(&args);
             ended(joined.map(drop).map_err(Into::into))
         }
-        Command::Controller(args) => {
+        CliCommand::Controller(args) => {
             let logs = log_of_controller(&args);
             match logs.and_then(|()| serving()) {
                 Ok(runtime) => runtime.block_on(phalanx_controller::run_server(*args)),
                 Err(error) => ended(Err(error)),
             }
         }
-        Command::Cluster(command) => ended(cluster::run(command, backend)),
-        Command::Runtime => phalanx_runtime::process_main(),
+        CliCommand::Cluster(command) => ended(cluster::run(command, backend)),
+        CliCommand::Runtime => phalanx_runtime::process_main(),
     }
 }
 

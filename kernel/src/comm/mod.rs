@@ -19,7 +19,7 @@ use phalanx_protocol::jupyter::{self, CommClose, CommInfoReply, CommMsg, CommOpe
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use unheard::{Unheard, is_update};
+use unheard::{EventQueue, is_update};
 
 /// Least time between two updates of one widget that its code sends; those between become one.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ pub struct Comms {
     comms: BTreeMap<CommId, Comm>,
     /// The targets of which frontends may open comms.
     accepted: BTreeSet<String>,
-    unheard: Unheard,
+    unheard: EventQueue,
 }
 
 #[derive(Debug)]

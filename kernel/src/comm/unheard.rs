@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 const LIMIT: usize = 1000;
 
 #[derive(Debug, Default)]
-pub(super) struct Unheard(VecDeque<CommEvent>);
+pub(super) struct EventQueue(VecDeque<CommEvent>);
 
-impl Unheard {
+impl EventQueue {
     /// Keeps an event; whether it stands alone. Updates of a widget in a row are one: a slider that is dragged while a cell
     /// runs is heard where it came to rest.
     pub(super) fn push(&mut self, event: CommEvent) -> bool {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// The completions at the end of a command's line.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Expected {
+pub enum ExpectedCompletions {
     /// One of these texts, for these bytes of the line.
     Words(Range<usize>, Vec<String>),
     /// A path, of which this much is typed.
@@ -26,13 +26,13 @@ pub enum PathKind {
 }
 
 /// Completes `typed`, a line from its `:` up to the cursor.
-pub fn complete(typed: &str, variables: &[String]) -> Expected {
+pub fn complete(typed: &str, variables: &[String]) -> ExpectedCompletions {
     let Some(name_end) = typed.find(char::is_whitespace) else {
         let names = COMMANDS.iter().map(|spec| spec.name.to_owned());
         return words(0..typed.len(), names, typed);
     };
     let Some(spec) = table::find(&typed[..name_end]) else {
-        return Expected::Words(typed.len()..typed.len(), Vec::new());
+        return ExpectedCompletions::Words(typed.len()..typed.len(), Vec::new());
     };
     let start = typed.len() - typed[name_end..].trim_start().len();
     let argument = &typed[start..];
@@ -47,17 +47,19 @@ pub fn complete(typed: &str, variables: &[String]) -> Expected {
             let names = COMMANDS.iter().map(|spec| spec.name[1..].to_owned());
             words(typed.len() - bare.len()..typed.len(), names, bare)
         }
-        Values::Folder => Expected::Path(span, PathKind::Folder),
+        Values::Folder => ExpectedCompletions::Path(span, PathKind::Folder),
         // The path of a line of Cargo.toml, up to its quote; else a name is a folder's or unknown.
         Values::Crate => match argument.rfind('"') {
             Some(quote) if is_path(&argument[..quote]) => {
-                Expected::Path(start + quote + 1..typed.len(), PathKind::Folder)
+                ExpectedCompletions::Path(start + quote + 1..typed.len(), PathKind::Folder)
             }
-            _ if argument.contains('=') => Expected::Words(span.end..span.end, Vec::new()),
-            _ => Expected::Path(span, PathKind::Crate),
+            _ if argument.contains('=') => {
+                ExpectedCompletions::Words(span.end..span.end, Vec::new())
+            }
+            _ => ExpectedCompletions::Path(span, PathKind::Crate),
         },
-        Values::Rust => Expected::Rust,
-        Values::Free => Expected::Words(span.end..span.end, Vec::new()),
+        Values::Rust => ExpectedCompletions::Rust,
+        Values::Free => ExpectedCompletions::Words(span.end..span.end, Vec::new()),
     }
 }
 
@@ -70,7 +72,7 @@ fn is_path(before: &str) -> bool {
 }
 
 /// Completes `typed`, a shell line from its `!` up to the cursor.
-pub fn complete_shell(typed: &str) -> Expected {
+pub fn complete_shell(typed: &str) -> ExpectedCompletions {
     let start = typed
         .rfind([' ', '\t', '=', '>', '<', '|', ';', '&'])
         .map_or(1, |at| at + 1);
@@ -78,13 +80,17 @@ pub fn complete_shell(typed: &str) -> Expected {
     let span = start.min(typed.len())..typed.len();
     if first && !typed[span.clone()].contains('/') {
         // A program's name.
-        return Expected::Words(span.end..span.end, Vec::new());
+        return ExpectedCompletions::Words(span.end..span.end, Vec::new());
     }
-    Expected::Path(span, PathKind::Any)
+    ExpectedCompletions::Path(span, PathKind::Any)
 }
 
-fn words(span: Range<usize>, all: impl Iterator<Item = String>, typed: &str) -> Expected {
-    Expected::Words(span, all.filter(|word| word.starts_with(typed)).collect())
+fn words(
+    span: Range<usize>,
+    all: impl Iterator<Item = String>,
+    typed: &str,
+) -> ExpectedCompletions {
+    ExpectedCompletions::Words(span, all.filter(|word| word.starts_with(typed)).collect())
 }
 
 #[cfg(test)]
@@ -94,7 +100,7 @@ mod tests {
     #[test]
     fn names_values_and_paths_are_completed() {
         let texts = |typed: &str| match complete(typed, &["größe".into(), "v".into()]) {
-            Expected::Words(span, codes) => (span, codes.join(" ")),
+            ExpectedCompletions::Words(span, codes) => (span, codes.join(" ")),
             other => panic!("{typed}: {other:?}"),
         };
         assert_eq!(texts(":ti"), (0..3, ":time :time_passes :timing".into()));
@@ -104,21 +110,27 @@ mod tests {
         assert_eq!(texts(":help :qu"), (7..9, "quit".into()));
         assert_eq!(texts(":nothing x"), (10..10, String::new()));
         assert_eq!(texts(":dep a = \"1"), (11..11, String::new()));
-        let folder = |span| Expected::Path(span, PathKind::Folder);
+        let folder = |span| ExpectedCompletions::Path(span, PathKind::Folder);
         assert_eq!(complete(":cd a/b", &[]), folder(4..7));
-        let crates = Expected::Path(5..7, PathKind::Crate);
+        let crates = ExpectedCompletions::Path(5..7, PathKind::Crate);
         assert_eq!(complete(":dep ./", &[]), crates);
         assert_eq!(complete(":dep a = { path = \"../x", &[]), folder(19..23));
-        assert_eq!(complete(":time v.le", &[]), Expected::Rust);
+        assert_eq!(complete(":time v.le", &[]), ExpectedCompletions::Rust);
     }
 
     #[test]
     fn paths_of_shell_lines_are_completed() {
-        let path = |span| Expected::Path(span, PathKind::Any);
+        let path = |span| ExpectedCompletions::Path(span, PathKind::Any);
         assert_eq!(complete_shell("!ls pa"), path(4..6));
         assert_eq!(complete_shell("!cat a >b/"), path(8..10));
         assert_eq!(complete_shell("!./ru"), path(1..5));
-        assert_eq!(complete_shell("!l"), Expected::Words(2..2, Vec::new()));
-        assert_eq!(complete_shell("!"), Expected::Words(1..1, Vec::new()));
+        assert_eq!(
+            complete_shell("!l"),
+            ExpectedCompletions::Words(2..2, Vec::new())
+        );
+        assert_eq!(
+            complete_shell("!"),
+            ExpectedCompletions::Words(1..1, Vec::new())
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::table::{COMMANDS, CommandSpec, Values};
 use crate::magic::{MagicName, help as magic_help};
-use crate::report::Page;
+use crate::report::PageWriter;
 use phalanx_protocol::output::MimeBundle;
 
 /// The page of `:help`: every command and magic with its explanation.
@@ -11,7 +11,7 @@ pub fn overview() -> MimeBundle {
         .iter()
         .map(|name| (name.signed(), magic_help::about(*name).to_owned()));
     let commands: Vec<(String, String)> = COMMANDS.iter().map(command).collect();
-    Page::default()
+    PageWriter::default()
         .list("Commands", &commands)
         .list("Magics", &magics.collect::<Vec<_>>())
         .list("Besides", &besides())
@@ -21,7 +21,7 @@ pub fn overview() -> MimeBundle {
 /// The help on one command.
 pub fn of(spec: &CommandSpec) -> MimeBundle {
     let (usage, about) = command(spec);
-    let page = Page::default().code(&usage).paragraph(&about);
+    let page = PageWriter::default().code(&usage).paragraph(&about);
     let page = match spec.values {
         Values::Closed(values) | Values::Open(values) => {
             page.paragraph(&format!("Values: {}", values.join(", ")))

@@ -7,7 +7,7 @@ pub mod table;
 use crate::magic::nearest;
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;
-pub use table::{CommandSpec, Doer, Values};
+pub use table::{CommandHandler, CommandSpec, Values};
 
 /// A command as it was typed.
 #[derive(Clone, Debug, PartialEq)]

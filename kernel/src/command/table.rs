@@ -12,7 +12,7 @@ pub struct CommandSpec {
     /// The values that complete its argument.
     pub values: Values,
     /// Its handler.
-    pub doer: Doer,
+    pub doer: CommandHandler,
 }
 
 /// The arguments of a command.
@@ -38,7 +38,7 @@ pub enum Values {
 
 /// The handler of a command.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Doer {
+pub enum CommandHandler {
     /// evcxr alone.
     Evcxr,
     /// evcxr, after which the runtime begins anew.
@@ -97,14 +97,14 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":cd",
         "[DIR]",
         Values::Folder,
-        Doer::ChangeFolder,
+        CommandHandler::ChangeFolder,
         "changes the working folder of cells, `!` lines and relative dependencies",
     ),
     ours(
         ":clear",
         "",
         Values::Free,
-        Doer::Renewal,
+        CommandHandler::Renewal,
         "forgets all variables, functions, types and dependencies",
     ),
     evcxr(
@@ -123,7 +123,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":dep",
         "NAME [= SPEC] | DIR",
         Values::Crate,
-        Doer::Dependency,
+        CommandHandler::Dependency,
         "adds a dependency, here and for the engines: a crate's name, a line of Cargo.toml, or the folder of a crate",
     ),
     evcxr(
@@ -142,7 +142,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":env",
         "[NAME=VALUE]",
         Values::Free,
-        Doer::Environment,
+        CommandHandler::Environment,
         "sets an environment variable for cells, `!` lines and compiling, or lists those set",
     ),
     evcxr(":explain", "", Values::Free, "explains the last error"),
@@ -156,7 +156,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":help",
         "[NAME]",
         Values::Command,
-        Doer::Help,
+        CommandHandler::Help,
         "lists commands and magics, or tells of one",
     ),
     evcxr(
@@ -175,7 +175,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":last_error_json",
         "",
         Values::Free,
-        Doer::LastErrorJson,
+        CommandHandler::LastErrorJson,
         "shows the last compile errors as rustc gave them",
     ),
     evcxr(
@@ -200,7 +200,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":log",
         "off|error|warn|info|debug|trace",
         Values::Closed(&["off", "error", "warn", "info", "debug", "trace"]),
-        Doer::Log,
+        CommandHandler::Log,
         "sets what of `log` and `tracing` is shown: this level and graver ones (`warn` at first)",
     ),
     evcxr(
@@ -221,12 +221,18 @@ pub const COMMANDS: &[CommandSpec] = &[
         SWITCH,
         "whether variables outlive a panic (1 at first)",
     ),
-    ours(":quit", "", Values::Free, Doer::Quit, "ends the kernel"),
+    ours(
+        ":quit",
+        "",
+        Values::Free,
+        CommandHandler::Quit,
+        "ends the kernel",
+    ),
     ours(
         ":restart",
         "",
         Values::Free,
-        Doer::Renewal,
+        CommandHandler::Renewal,
         "begins a new process for cells: variables are lost, functions, types and dependencies kept",
     ),
     evcxr(
@@ -240,7 +246,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":snapshot",
         "0|1",
         SWITCH,
-        Doer::Snapshot,
+        CommandHandler::Snapshot,
         "whether a crash or an interrupt costs one cell (1 at first) or all variables",
     ),
     evcxr(":t", "NAME", Values::Variable, "short for `:type`"),
@@ -248,14 +254,14 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":test",
         "[NAME]",
         Values::Free,
-        Doer::Test,
+        CommandHandler::Test,
         "runs the `#[test]` functions of the notebook, or those whose paths contain the name",
     ),
     ours(
         ":time",
         "[CODE]",
         Values::Rust,
-        Doer::Time,
+        CommandHandler::Time,
         "runs the code, or the rest of the cell, and tells how long that took",
     ),
     evcxr(
@@ -268,7 +274,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":timing",
         "",
         Values::Free,
-        Doer::Timing,
+        CommandHandler::Timing,
         "tells how long every cell took, or no longer does",
     ),
     evcxr(
@@ -293,14 +299,14 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":vars",
         "",
         Values::Free,
-        Doer::Variables,
+        CommandHandler::Variables,
         "lists the variables and their types",
     ),
     ours(
         ":version",
         "",
         Values::Free,
-        Doer::Version,
+        CommandHandler::Version,
         "shows the versions of Phalanx and of what it stands on",
     ),
 ];
@@ -316,14 +322,14 @@ const fn evcxr(
     values: Values,
     about: &'static str,
 ) -> CommandSpec {
-    ours(name, usage, values, Doer::Evcxr, about)
+    ours(name, usage, values, CommandHandler::Evcxr, about)
 }
 
 const fn ours(
     name: &'static str,
     usage: &'static str,
     values: Values,
-    doer: Doer,
+    doer: CommandHandler,
     about: &'static str,
 ) -> CommandSpec {
     CommandSpec {

@@ -1,6 +1,6 @@
 //! `%cluster` and what follows it.
 
-use super::options::{self, After, Given, Opt, OptionSpec, nearest};
+use super::options::{self, AfterOptions, Given, MagicOption, OptionSpec, nearest};
 use super::{MagicError, Targets};
 use phalanx_launcher::StartRequest;
 use phalanx_launcher::ssh::Host;
@@ -45,7 +45,7 @@ pub enum ClusterCommand {
 const MOST_ENGINES: usize = 1024;
 
 /// One command: its name, what may follow, and what it does.
-pub(super) struct Command {
+pub(super) struct ClusterCommandSpec {
     pub(super) name: &'static str,
     pub(super) options: &'static [OptionSpec],
     pub(super) usage: &'static str,
@@ -53,50 +53,50 @@ pub(super) struct Command {
 }
 
 /// All commands.
-pub(super) const COMMANDS: [Command; 8] = [
-    Command {
+pub(super) const COMMANDS: [ClusterCommandSpec; 8] = [
+    ClusterCommandSpec {
         name: "start",
         options: options::CLUSTER_START,
         usage: "start [PROFILE] [-n N]",
         about: "starts a controller here and engines on this machine, or where PROFILE or --launcher says",
     },
-    Command {
+    ClusterCommandSpec {
         name: "stop",
         options: &[],
         usage: "stop",
         about: "ends them; a cluster connected to is left to itself",
     },
-    Command {
+    ClusterCommandSpec {
         name: "status",
         options: &[],
         usage: "status",
         about: "tells how they are",
     },
-    Command {
+    ClusterCommandSpec {
         name: "watch",
         options: &[],
         usage: "watch",
         about: "shows load, tasks, memory and last error of each engine, and keeps that up to date under the cell",
     },
-    Command {
+    ClusterCommandSpec {
         name: "scale",
         options: options::CLUSTER_SCALE,
         usage: "scale N",
         about: "starts or ends engines until there are N",
     },
-    Command {
+    ClusterCommandSpec {
         name: "restart",
         options: options::TARGETED,
         usage: "restart [-t SPEC]",
         about: "begins anew with empty engines under the same ids",
     },
-    Command {
+    ClusterCommandSpec {
         name: "connect",
         options: &[],
         usage: "connect [FILE|ID]",
         about: "uses a cluster started elsewhere: by `phalanx cluster start`, `phalanx controller` or ipcontroller",
     },
-    Command {
+    ClusterCommandSpec {
         name: "sync",
         options: options::TARGETED,
         usage: "sync [-t SPEC]",
@@ -118,11 +118,11 @@ pub(super) fn parse(line: &str, at: usize) -> Result<ClusterCommand, MagicError>
         "start" => start_request(line, span.end, command.options)
             .map(Box::new)
             .map(ClusterCommand::Start),
-        "stop" => read(After::Nothing).map(|_| ClusterCommand::Stop),
-        "status" => read(After::Nothing).map(|_| ClusterCommand::Status),
-        "watch" => read(After::Nothing).map(|_| ClusterCommand::Watch),
+        "stop" => read(AfterOptions::Nothing).map(|_| ClusterCommand::Stop),
+        "status" => read(AfterOptions::Nothing).map(|_| ClusterCommand::Status),
+        "watch" => read(AfterOptions::Nothing).map(|_| ClusterCommand::Watch),
         "scale" => {
-            let (given, end) = read(After::Code)?;
+            let (given, end) = read(AfterOptions::Code)?;
             let positional = argument(line, end)?;
             let (value, place) = match (given.last(), &positional) {
                 (Some(given), None) => (given.value, given.span.clone()),
@@ -143,7 +143,7 @@ pub(super) fn parse(line: &str, at: usize) -> Result<ClusterCommand, MagicError>
             Ok(ClusterCommand::Connect { to })
         }
         name => {
-            let (given, _) = read(After::Nothing)?;
+            let (given, _) = read(AfterOptions::Nothing)?;
             let targets = targets(&given)?;
             Ok(if name == "restart" {
                 ClusterCommand::Restart { targets }
@@ -160,21 +160,21 @@ fn start_request(
     at: usize,
     options: &'static [OptionSpec],
 ) -> Result<StartRequest, MagicError> {
-    let (mut given, at) = options::read(line, at, options, After::Word)?;
+    let (mut given, at) = options::read(line, at, options, AfterOptions::Word)?;
     let name = line[at..].split_whitespace().next();
     let rest = at + name.map_or(0, str::len);
-    given.extend(options::read(line, rest, options, After::Nothing)?.0);
+    given.extend(options::read(line, rest, options, AfterOptions::Nothing)?.0);
     let mut request = StartRequest {
         profile: name.map(str::to_owned),
         ..StartRequest::default()
     };
     for given in &given {
         match given.option {
-            Opt::Engines => request.engines = Some(engine_count(given.value, &given.span)?),
-            Opt::Launcher => request.launcher = Some(value(given)?),
-            Opt::Queue => request.queue = Some(given.value.to_owned()),
-            Opt::Ip => request.ip = Some(given.value.to_owned()),
-            Opt::Hosts => {
+            MagicOption::Engines => request.engines = Some(engine_count(given.value, &given.span)?),
+            MagicOption::Launcher => request.launcher = Some(value(given)?),
+            MagicOption::Queue => request.queue = Some(given.value.to_owned()),
+            MagicOption::Ip => request.ip = Some(given.value.to_owned()),
+            MagicOption::Hosts => {
                 let hosts = given.value.split(',').map(str::parse::<Host>);
                 let hosts: Result<Vec<Host>, _> = hosts.collect();
                 request.hosts = hosts.map_err(|error| malformed(given, &error))?;
@@ -234,7 +234,7 @@ pub(super) fn argument(line: &str, at: usize) -> Result<Option<(&str, Range<usiz
 fn targets(given: &[Given<'_>]) -> Result<Option<(Targets, Range<usize>)>, MagicError> {
     given
         .iter()
-        .rfind(|given| given.option == Opt::Targets)
+        .rfind(|given| given.option == MagicOption::Targets)
         .map(|given| {
             let targets = Targets::parse(given.value, given.span.clone())?;
             Ok((targets, given.span.clone()))

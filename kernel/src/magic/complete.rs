@@ -2,18 +2,18 @@
 
 use super::cluster::COMMANDS;
 use super::help;
-use super::name::{self, Form, MagicName, Suffix};
-use super::options::{Opt, OptionSpec};
-use crate::command::complete::{Expected, PathKind};
+use super::name::{self, Form, MagicName, MagicSuffix};
+use super::options::{MagicOption, OptionSpec};
+use crate::command::complete::{ExpectedCompletions, PathKind};
 use phalanx_launcher::LauncherKind;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::Signal;
 
 /// The parts of the session that completion uses.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct CompletionContext {
     /// The suffixes that are activated.
-    pub suffixes: Vec<Suffix>,
+    pub suffixes: Vec<MagicSuffix>,
     /// The engines there are.
     pub engines: Vec<EngineId>,
     /// The clusters that can be connected to.
@@ -21,7 +21,7 @@ pub struct Known {
 }
 
 /// Completes `typed`, a magic's line from its `%` up to the cursor.
-pub fn complete(typed: &str, known: &Known) -> Expected {
+pub fn complete(typed: &str, known: &CompletionContext) -> ExpectedCompletions {
     let sign = if typed.starts_with("%%") { "%%" } else { "%" };
     let Some(name_end) = typed.find(char::is_whitespace) else {
         let names = name::all(&known.suffixes).into_iter();
@@ -35,10 +35,10 @@ pub fn complete(typed: &str, known: &Known) -> Expected {
         });
         let codes = names.map(|name| format!("{sign}{name}"));
         let codes = codes.filter(|code| code.starts_with(typed)).collect();
-        return Expected::Words(0..typed.len(), codes);
+        return ExpectedCompletions::Words(0..typed.len(), codes);
     };
     let Some((name, _)) = name::resolve(&typed[sign.len()..name_end], &known.suffixes) else {
-        return Expected::Rust;
+        return ExpectedCompletions::Rust;
     };
     let start = typed.rfind(char::is_whitespace).map_or(0, |at| {
         at + typed[at..].chars().next().map_or(1, char::len_utf8)
@@ -77,11 +77,13 @@ pub fn complete(typed: &str, known: &Known) -> Expected {
                 Some(("", path)) => (typed.len() - path.len(), path),
                 _ => (start, word),
             };
-            Expected::Path(at..at + path.len(), PathKind::Any)
+            ExpectedCompletions::Path(at..at + path.len(), PathKind::Any)
         }
         // The code of a cell is below the line.
-        MagicName::Px | MagicName::TimeIt | MagicName::Prof if sign == "%" => Expected::Rust,
-        MagicName::TimeIt => Expected::Rust,
+        MagicName::Px | MagicName::TimeIt | MagicName::Prof if sign == "%" => {
+            ExpectedCompletions::Rust
+        }
+        MagicName::TimeIt => ExpectedCompletions::Rust,
         _ => matching(start, word, all(specs)),
     }
 }
@@ -116,25 +118,25 @@ fn is(spec: &OptionSpec, word: &str) -> bool {
 }
 
 /// The values of an option, as far as they can be listed.
-fn values(spec: &OptionSpec, known: &Known) -> Vec<String> {
+fn values(spec: &OptionSpec, known: &CompletionContext) -> Vec<String> {
     match spec.option {
-        Opt::Targets => {
+        MagicOption::Targets => {
             let fixed = ["all", ":", "::2"].map(str::to_owned);
             let ids = known.engines.iter().map(ToString::to_string);
             fixed.into_iter().chain(ids).collect()
         }
-        Opt::GroupOutputs => ["type", "engine", "order"].map(str::to_owned).to_vec(),
-        Opt::Launcher => LauncherKind::ALL
+        MagicOption::GroupOutputs => ["type", "engine", "order"].map(str::to_owned).to_vec(),
+        MagicOption::Launcher => LauncherKind::ALL
             .map(|kind| kind.as_str().to_owned())
             .to_vec(),
-        Opt::SignalOnInterrupt => Signal::names().collect(),
+        MagicOption::SignalOnInterrupt => Signal::names().collect(),
         _ => Vec::new(),
     }
 }
 
-fn matching(start: usize, word: &str, codes: Vec<String>) -> Expected {
+fn matching(start: usize, word: &str, codes: Vec<String>) -> ExpectedCompletions {
     let codes = codes.into_iter().filter(|code| code.starts_with(word));
-    Expected::Words(start..start + word.len(), codes.collect())
+    ExpectedCompletions::Words(start..start + word.len(), codes.collect())
 }
 
 #[cfg(test)]
@@ -142,18 +144,18 @@ mod tests {
     use super::*;
 
     fn offered(typed: &str) -> Vec<String> {
-        let known = Known {
-            suffixes: Suffix::parse("_even").into_iter().collect(),
+        let known = CompletionContext {
+            suffixes: MagicSuffix::parse("_even").into_iter().collect(),
             engines: vec![EngineId(0), EngineId(12)],
             clusters: vec!["alpha".to_owned()],
         };
         match complete(typed, &known) {
-            Expected::Words(span, codes) => {
+            ExpectedCompletions::Words(span, codes) => {
                 assert_eq!(span.end, typed.len());
                 codes
             }
-            Expected::Path(span, _) => vec![format!("path {}", &typed[span])],
-            Expected::Rust => vec!["rust".to_owned()],
+            ExpectedCompletions::Path(span, _) => vec![format!("path {}", &typed[span])],
+            ExpectedCompletions::Rust => vec!["rust".to_owned()],
         }
     }
 

@@ -3,7 +3,7 @@
 use super::MagicName;
 use super::cluster::COMMANDS;
 use super::options::{self, OptionSpec};
-use crate::report::Page;
+use crate::report::PageWriter;
 use phalanx_protocol::output::MimeBundle;
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ pub fn help(name: MagicName) -> MimeBundle {
         _ => Vec::new(),
     };
     let options: Vec<(String, String)> = options(name).iter().map(option).collect();
-    Page::default()
+    PageWriter::default()
         .code(usage)
         .paragraph(about)
         .list("Commands", &commands)

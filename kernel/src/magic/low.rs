@@ -1,7 +1,7 @@
 //! Magics as they were typed: validated, but not yet filled with defaults or matched to engines.
 
-use super::name::{self, Form, MagicName, Suffix};
-use super::options::{self, After, Given, Opt, nearest};
+use super::name::{self, Form, MagicName, MagicSuffix};
+use super::options::{self, AfterOptions, Given, MagicOption, nearest};
 use super::tools::{self, Tool};
 use super::{Blocking, ClusterCommand, MagicError, Streaming, Targets, cluster, ipython};
 use phalanx_protocol::host::GroupBy;
@@ -12,14 +12,14 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Typed {
     /// The suffix of its name; empty for the magics that are always there.
-    pub suffix: Suffix,
+    pub suffix: MagicSuffix,
     /// The magic itself.
-    pub low: Low,
+    pub low: LineMagic,
 }
 
 /// A line magic, or the first line of a cell magic.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Low {
+pub enum LineMagic {
     /// `%px CODE` or `%%px`.
     Px {
         /// Its options.
@@ -41,7 +41,7 @@ pub enum Low {
     /// `%pxactivate`.
     PxActivate {
         /// The suffix of the new magics' names.
-        suffix: Suffix,
+        suffix: MagicSuffix,
         /// The defaults of the new magics.
         options: PxOptions,
     },
@@ -78,7 +78,7 @@ pub struct PxOptions {
 ///
 /// # Errors
 /// For unknown magics and options, malformed values and missing code; the span is in the line.
-pub fn parse(line: &str, suffixes: &[Suffix]) -> Result<Typed, MagicError> {
+pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<Typed, MagicError> {
     let prefix = if line.starts_with("%%") { 2 } else { 1 };
     let is_cell = prefix == 2;
     let name_end = line[prefix..]
@@ -90,7 +90,7 @@ pub fn parse(line: &str, suffixes: &[Suffix]) -> Result<Typed, MagicError> {
     };
     let rest = line[name_end..].trim();
     if matches!(rest, "?" | "??" | "-h" | "--help") {
-        let low = Low::Help(name);
+        let low = LineMagic::Help(name);
         return Ok(Typed { suffix, low });
     }
     match (is_cell, name.form()) {
@@ -111,22 +111,22 @@ pub fn parse(line: &str, suffixes: &[Suffix]) -> Result<Typed, MagicError> {
     let low = match name {
         MagicName::Px => px(line, name_end, is_cell),
         MagicName::PxResult | MagicName::Result => {
-            let (given, _) = read(options::PXRESULT, After::Nothing)?;
+            let (given, _) = read(options::PXRESULT, AfterOptions::Nothing)?;
             let options = px_options(&given)?;
-            Ok(Low::PxResult {
+            Ok(LineMagic::PxResult {
                 out: options.out,
                 group_by: options.group_by,
             })
         }
         MagicName::PxConfig => {
-            let (given, _) = read(options::PXCONFIG, After::Nothing)?;
-            px_options(&given).map(Low::PxConfig)
+            let (given, _) = read(options::PXCONFIG, AfterOptions::Nothing)?;
+            px_options(&given).map(LineMagic::PxConfig)
         }
-        MagicName::AutoPx => read(&[], After::Nothing).map(|_| Low::AutoPx),
+        MagicName::AutoPx => read(&[], AfterOptions::Nothing).map(|_| LineMagic::AutoPx),
         MagicName::PxActivate => activate(line, name_end),
-        MagicName::Cluster => cluster::parse(line, name_end).map(Low::Cluster),
-        MagicName::Engines => read(&[], After::Nothing).map(|_| Low::Engines),
-        tool => tools::parse(tool, line, name_end, is_cell).map(Low::Tool),
+        MagicName::Cluster => cluster::parse(line, name_end).map(LineMagic::Cluster),
+        MagicName::Engines => read(&[], AfterOptions::Nothing).map(|_| LineMagic::Engines),
+        tool => tools::parse(tool, line, name_end, is_cell).map(LineMagic::Tool),
     };
     low.map(|low| Typed { suffix, low })
 }
@@ -135,7 +135,7 @@ fn unknown_magic(
     typed: &str,
     span: Range<usize>,
     is_cell: bool,
-    suffixes: &[Suffix],
+    suffixes: &[MagicSuffix],
 ) -> MagicError {
     let sign = if is_cell { "%%" } else { "%" };
     if let Some(hint) = ipython::counterpart(typed) {
@@ -160,23 +160,23 @@ fn unknown_magic(
 }
 
 /// `%pxactivate`: options, then the suffix.
-fn activate(line: &str, at: usize) -> Result<Low, MagicError> {
-    let (given, end) = options::read(line, at, options::PXCONFIG, After::Code)?;
+fn activate(line: &str, at: usize) -> Result<LineMagic, MagicError> {
+    let (given, end) = options::read(line, at, options::PXCONFIG, AfterOptions::Code)?;
     let options = px_options(&given)?;
     let Some((text, place)) = cluster::argument(line, end)? else {
         return Err(MagicError::new(0..at, "`%pxactivate` needs a suffix")
             .hint("`%pxactivate -t ::2 _even` makes `%px_even`, `%%px_even` and their kin"));
     };
-    let suffix = Suffix::parse(text).ok_or_else(|| {
+    let suffix = MagicSuffix::parse(text).ok_or_else(|| {
         MagicError::new(place, format!("`{text}` cannot be the suffix of magics"))
             .hint("letters, digits and `_`, and no name of a magic that is there already")
     })?;
-    Ok(Low::PxActivate { suffix, options })
+    Ok(LineMagic::PxActivate { suffix, options })
 }
 
-fn px(line: &str, at: usize, is_cell: bool) -> Result<Low, MagicError> {
+fn px(line: &str, at: usize, is_cell: bool) -> Result<LineMagic, MagicError> {
     if is_cell {
-        let (given, end) = options::read(line, at, options::PX, After::Nothing)
+        let (given, end) = options::read(line, at, options::PX, AfterOptions::Nothing)
             .map_err(|error| if error.message.ends_with("is not an option") {
                 MagicError {
                     hint: Some("the first line of a `%%px` cell holds options only; the code goes below it".into()),
@@ -186,12 +186,12 @@ fn px(line: &str, at: usize, is_cell: bool) -> Result<Low, MagicError> {
                 error
             })?;
         let options = px_options(&given)?;
-        return Ok(Low::Px {
+        return Ok(LineMagic::Px {
             options,
             code: end..end,
         });
     }
-    let (given, start) = options::read(line, at, options::PX, After::Code)?;
+    let (given, start) = options::read(line, at, options::PX, AfterOptions::Code)?;
     let options = px_options(&given)?;
     let code = line[start..].trim();
     if code.is_empty() {
@@ -199,7 +199,7 @@ fn px(line: &str, at: usize, is_cell: bool) -> Result<Low, MagicError> {
             .hint("type it after `%px`, or use `%%px` for a whole cell"));
     }
     let start = line.len() - line[start..].trim_start().len();
-    Ok(Low::Px {
+    Ok(LineMagic::Px {
         options,
         code: start..start + code.len(),
     })
@@ -214,31 +214,31 @@ fn px_options(given: &[Given<'_>]) -> Result<PxOptions, MagicError> {
     } in given
     {
         match option {
-            Opt::Targets => {
+            MagicOption::Targets => {
                 options.targets = Some((Targets::parse(value, span.clone())?, span.clone()));
             }
-            Opt::Block => options.blocking = Some(Blocking::Wait),
-            Opt::NoBlock => options.blocking = Some(Blocking::Return),
-            Opt::Stream => options.streaming = Some(Streaming::AsTheyArrive),
-            Opt::NoStream => options.streaming = Some(Streaming::AtTheEnd),
-            Opt::Out => options.out = Some(variable(value, span)?),
-            Opt::GroupOutputs => options.group_by = Some(group_by(value, span)?),
-            Opt::Order => options.group_by = Some(GroupBy::Order),
-            Opt::Engine => options.group_by = Some(GroupBy::Engine),
-            Opt::Local => options.local = true,
-            Opt::ProgressAfter => options.progress_after = Some(seconds(value, span)?),
-            Opt::SignalOnInterrupt => options.signal = Some(signal(value, span)?),
-            Opt::Verbose => options.verbose = Some(true),
-            Opt::NoVerbose => options.verbose = Some(false),
+            MagicOption::Block => options.blocking = Some(Blocking::Wait),
+            MagicOption::NoBlock => options.blocking = Some(Blocking::Return),
+            MagicOption::Stream => options.streaming = Some(Streaming::AsTheyArrive),
+            MagicOption::NoStream => options.streaming = Some(Streaming::AtTheEnd),
+            MagicOption::Out => options.out = Some(variable(value, span)?),
+            MagicOption::GroupOutputs => options.group_by = Some(group_by(value, span)?),
+            MagicOption::Order => options.group_by = Some(GroupBy::Order),
+            MagicOption::Engine => options.group_by = Some(GroupBy::Engine),
+            MagicOption::Local => options.local = true,
+            MagicOption::ProgressAfter => options.progress_after = Some(seconds(value, span)?),
+            MagicOption::SignalOnInterrupt => options.signal = Some(signal(value, span)?),
+            MagicOption::Verbose => options.verbose = Some(true),
+            MagicOption::NoVerbose => options.verbose = Some(false),
             // Of other magics.
-            Opt::Engines
-            | Opt::Launcher
-            | Opt::Hosts
-            | Opt::Queue
-            | Opt::Ip
-            | Opt::Loops
-            | Opt::Runs
-            | Opt::Append => {}
+            MagicOption::Engines
+            | MagicOption::Launcher
+            | MagicOption::Hosts
+            | MagicOption::Queue
+            | MagicOption::Ip
+            | MagicOption::Loops
+            | MagicOption::Runs
+            | MagicOption::Append => {}
         }
     }
     Ok(options)

@@ -23,8 +23,8 @@ pub mod targets;
 mod tools;
 
 pub use cluster::ClusterCommand;
-pub use low::{Low, PxOptions, Typed, parse};
-pub use name::{MagicName, Suffix};
+pub use low::{LineMagic, PxOptions, Typed, parse};
+pub use name::{MagicName, MagicSuffix};
 pub use options::nearest;
 pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};
 pub use sets::MagicSets;

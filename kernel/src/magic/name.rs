@@ -132,9 +132,9 @@ impl fmt::Display for MagicName {
 
 /// The suffix that `%pxactivate` appends to the names of magics; empty for the built-in ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Suffix(String);
+pub struct MagicSuffix(String);
 
-impl Suffix {
+impl MagicSuffix {
     /// The suffix, if it can be part of a name and leaves no other magic's name meaning two things.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = text.chars().all(|c| c.is_alphanumeric() || c == '_');
@@ -151,10 +151,10 @@ impl Suffix {
 }
 
 /// Finds the magic of a name: a built-in one, or one with an activated suffix.
-pub fn resolve(typed: &str, suffixes: &[Suffix]) -> Option<(MagicName, Suffix)> {
+pub fn resolve(typed: &str, suffixes: &[MagicSuffix]) -> Option<(MagicName, MagicSuffix)> {
     let plain = MagicName::ALL.iter().find(|name| name.as_str() == typed);
     if let Some(name) = plain {
-        return Some((*name, Suffix::default()));
+        return Some((*name, MagicSuffix::default()));
     }
     MagicName::ALL
         .iter()
@@ -167,7 +167,7 @@ pub fn resolve(typed: &str, suffixes: &[Suffix]) -> Option<(MagicName, Suffix)> 
 }
 
 /// All names there are, with those of activated suffixes.
-pub fn all(suffixes: &[Suffix]) -> Vec<String> {
+pub fn all(suffixes: &[MagicSuffix]) -> Vec<String> {
     let plain = MagicName::ALL.iter().map(ToString::to_string);
     let more = suffixes.iter().flat_map(|suffix| {
         let names = MagicName::ALL.iter().filter(|name| name.takes_suffix());
@@ -182,11 +182,11 @@ mod tests {
 
     #[test]
     fn activated_suffixes_are_part_of_names() {
-        let even = Suffix::parse("_even").unwrap();
+        let even = MagicSuffix::parse("_even").unwrap();
         let known = [even.clone()];
         assert_eq!(
             resolve("px", &known),
-            Some((MagicName::Px, Suffix::default()))
+            Some((MagicName::Px, MagicSuffix::default()))
         );
         assert_eq!(
             resolve("px_even", &known),
@@ -206,9 +206,9 @@ mod tests {
     #[test]
     fn a_suffix_must_not_take_another_magics_name() {
         for text in ["", "result", "config", "activate", "a b", "-1"] {
-            assert_eq!(Suffix::parse(text), None, "{text}");
+            assert_eq!(MagicSuffix::parse(text), None, "{text}");
         }
-        assert!(Suffix::parse("0").is_some());
-        assert!(Suffix::parse("é").is_some());
+        assert!(MagicSuffix::parse("0").is_some());
+        assert!(MagicSuffix::parse("é").is_some());
     }
 }

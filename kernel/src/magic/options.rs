@@ -7,7 +7,7 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct OptionSpec {
     /// The option.
-    pub option: Opt,
+    pub option: MagicOption,
     /// The name after `--`.
     pub long: &'static str,
     /// The letter after `-`.
@@ -20,7 +20,7 @@ pub struct OptionSpec {
 
 /// Every option of every magic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opt {
+pub enum MagicOption {
     Targets,
     Block,
     NoBlock,
@@ -271,7 +271,7 @@ pub const TARGETED: &[OptionSpec] = &[TARGETS_ACTED];
 #[derive(Debug, PartialEq)]
 pub struct Given<'a> {
     /// The option.
-    pub option: Opt,
+    pub option: MagicOption,
     /// Its value, if it takes one.
     pub value: &'a str,
     /// The value's bytes in the line, or the option's own.
@@ -280,7 +280,7 @@ pub struct Given<'a> {
 
 /// The rest of the line after the options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub enum AfterOptions {
     /// Rust code: `-x` that is no option begins it, and so does anything after `--`.
     Code,
     /// A word that is no option.
@@ -300,14 +300,14 @@ pub fn read<'a>(
     line: &'a str,
     mut at: usize,
     specs: &'static [OptionSpec],
-    after: After,
+    after: AfterOptions,
 ) -> Result<(Vec<Given<'a>>, usize), MagicError> {
     let mut given = Vec::new();
     loop {
         at += line[at..].len() - line[at..].trim_start().len();
         let word = word(&line[at..]);
         let span = at..at + word.len();
-        if word == "--" && after == After::Code {
+        if word == "--" && after == AfterOptions::Code {
             return Ok((given, span.end));
         }
         let option = if let Some(name) = word.strip_prefix("--") {
@@ -321,14 +321,14 @@ pub fn read<'a>(
             let whole = word.len() == 2 || spec.is_some_and(|spec| spec.value.is_some());
             match spec {
                 Some(spec) if whole => Some((spec, 2)),
-                _ if after == After::Code => None,
+                _ if after == AfterOptions::Code => None,
                 _ => return Err(unknown_letter(letter, span, specs)),
             }
         } else {
             None
         };
         let Some((spec, name_end)) = option else {
-            if after == After::Nothing && !word.is_empty() {
+            if after == AfterOptions::Nothing && !word.is_empty() {
                 return Err(
                     MagicError::new(span, format!("`{word}` is not an option")).hint(list(specs))
                 );
@@ -401,14 +401,14 @@ fn unknown(
     name: &str,
     span: Range<usize>,
     specs: &'static [OptionSpec],
-    after: After,
+    after: AfterOptions,
 ) -> MagicError {
     let near = nearest(name, specs.iter().map(|spec| spec.long));
     let mut hint = match near {
         Some(near) => format!("did you mean `--{near}`?"),
         None => list(specs),
     };
-    if after == After::Code {
+    if after == AfterOptions::Code {
         hint.push_str(" (code that begins with `-` goes after ` -- `)");
     }
     MagicError::new(span, format!("unknown option `--{name}`")).hint(hint)

@@ -178,10 +178,10 @@ impl From<PlanError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::magic::{Low, parse};
+    use crate::magic::{LineMagic, parse};
 
     fn plan(line: &str, live: &[u32]) -> Result<PxPlan, PlanError> {
-        let Low::Px { options, .. } = parse(line, &[]).unwrap().low else {
+        let LineMagic::Px { options, .. } = parse(line, &[]).unwrap().low else {
             panic!("{line}")
         };
         let live: Vec<EngineId> = live.iter().copied().map(EngineId).collect();
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn pxconfig_changes_the_defaults() {
         let line = "%pxconfig --noblock -t 1 --progress-after 0 --signal-on-interrupt SIGTERM";
-        let Low::PxConfig(options) = parse(line, &[]).unwrap().low else {
+        let LineMagic::PxConfig(options) = parse(line, &[]).unwrap().low else {
             panic!()
         };
         let mut defaults = PxDefaults::default();

@@ -1,16 +1,16 @@
 //! The memory of each set of magics: `%px`, `%pxresult`, `%pxconfig` and `%autopx` of one suffix
 //! share their targets, defaults and last result.
 
-use super::{PxDefaults, PxOptions, Suffix, Targets};
+use super::{MagicSuffix, PxDefaults, PxOptions, Targets};
 use phalanx_protocol::id::AsyncResultId;
 use std::collections::BTreeMap;
 
 /// All sets; the one without a suffix is always there.
 #[derive(Debug)]
 pub struct MagicSets {
-    sets: BTreeMap<Suffix, MagicSet>,
+    sets: BTreeMap<MagicSuffix, MagicSet>,
     /// The set to whose engines every cell goes.
-    auto: Option<Suffix>,
+    auto: Option<MagicSuffix>,
 }
 
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ struct MagicSet {
 impl Default for MagicSets {
     fn default() -> Self {
         Self {
-            sets: BTreeMap::from([(Suffix::default(), MagicSet::default())]),
+            sets: BTreeMap::from([(MagicSuffix::default(), MagicSet::default())]),
             auto: None,
         }
     }
@@ -30,7 +30,7 @@ impl Default for MagicSets {
 
 impl MagicSets {
     /// The suffixes that are activated.
-    pub fn suffixes(&self) -> Vec<Suffix> {
+    pub fn suffixes(&self) -> Vec<MagicSuffix> {
         let all = self.sets.keys();
         all.filter(|suffix| !suffix.as_str().is_empty())
             .cloned()
@@ -38,40 +38,40 @@ impl MagicSets {
     }
 
     /// Makes a set, or makes it anew.
-    pub fn activate(&mut self, suffix: Suffix, options: PxOptions) {
+    pub fn activate(&mut self, suffix: MagicSuffix, options: PxOptions) {
         let mut set = MagicSet::default();
         set.defaults.set(options);
         self.sets.insert(suffix, set);
     }
 
     /// The defaults of a set.
-    pub fn defaults(&self, suffix: &Suffix) -> PxDefaults {
+    pub fn defaults(&self, suffix: &MagicSuffix) -> PxDefaults {
         let set = self.sets.get(suffix);
         set.map(|set| set.defaults.clone()).unwrap_or_default()
     }
 
     /// Changes what holds in a set where nothing is given.
-    pub fn configure(&mut self, suffix: &Suffix, options: PxOptions) {
+    pub fn configure(&mut self, suffix: &MagicSuffix, options: PxOptions) {
         self.set(suffix).defaults.set(options);
     }
 
     /// The AsyncResult that a set's `%pxresult` recalls.
-    pub fn last(&self, suffix: &Suffix) -> Option<AsyncResultId> {
+    pub fn last(&self, suffix: &MagicSuffix) -> Option<AsyncResultId> {
         self.sets.get(suffix)?.last
     }
 
     /// A cell of a set was submitted.
-    pub fn submitted(&mut self, suffix: &Suffix, id: AsyncResultId) {
+    pub fn submitted(&mut self, suffix: &MagicSuffix, id: AsyncResultId) {
         self.set(suffix).last = Some(id);
     }
 
     /// The set to whose engines every cell goes, if `%autopx` is on.
-    pub fn auto(&self) -> Option<&Suffix> {
+    pub fn auto(&self) -> Option<&MagicSuffix> {
         self.auto.as_ref()
     }
 
     /// `%autopx`: on for this set, or off if any set's is on. Whether it is on now.
-    pub fn toggle_auto(&mut self, suffix: &Suffix) -> bool {
+    pub fn toggle_auto(&mut self, suffix: &MagicSuffix) -> bool {
         self.auto = match self.auto {
             Some(_) => None,
             None => Some(suffix.clone()),
@@ -80,11 +80,11 @@ impl MagicSets {
     }
 
     /// The engines a set's cells go to where none are given.
-    pub fn targets(&self, suffix: &Suffix) -> Targets {
+    pub fn targets(&self, suffix: &MagicSuffix) -> Targets {
         self.defaults(suffix).targets
     }
 
-    fn set(&mut self, suffix: &Suffix) -> &mut MagicSet {
+    fn set(&mut self, suffix: &MagicSuffix) -> &mut MagicSet {
         self.sets.entry(suffix.clone()).or_default()
     }
 }
@@ -92,13 +92,14 @@ impl MagicSets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::magic::{Low, parse};
+    use crate::magic::{LineMagic, parse};
 
     #[test]
     fn sets_do_not_share_what_they_remember() {
         let mut sets = MagicSets::default();
-        let plain = Suffix::default();
-        let Low::PxActivate { suffix, options } = parse("%pxactivate -t 0 0", &[]).unwrap().low
+        let plain = MagicSuffix::default();
+        let LineMagic::PxActivate { suffix, options } =
+            parse("%pxactivate -t 0 0", &[]).unwrap().low
         else {
             panic!()
         };

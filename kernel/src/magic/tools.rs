@@ -1,7 +1,7 @@
 //! Tools for cells, under the names IPython has given them.
 
 use super::cluster::argument;
-use super::options::{self, After, Given, Opt};
+use super::options::{self, AfterOptions, Given, MagicOption};
 use super::{MagicError, MagicName, Targets};
 use std::ops::Range;
 
@@ -69,15 +69,17 @@ pub(super) fn parse(
     at: usize,
     is_cell: bool,
 ) -> Result<Tool, MagicError> {
-    let nothing = || options::read(line, at, &[], After::Nothing).map(drop);
+    let nothing = || options::read(line, at, &[], AfterOptions::Nothing).map(drop);
     match name {
         MagicName::TimeIt => timeit(line, at, is_cell).map(Tool::TimeIt),
         MagicName::Prof => profile(line, at, is_cell).map(Tool::Profile),
         MagicName::Bash => nothing().map(|()| Tool::Bash),
         MagicName::Fmt => nothing().map(|()| Tool::Format),
         MagicName::WriteFile => {
-            let (given, end) = options::read(line, at, options::WRITEFILE, After::Code)?;
-            let append = given.iter().any(|given| given.option == Opt::Append);
+            let (given, end) = options::read(line, at, options::WRITEFILE, AfterOptions::Code)?;
+            let append = given
+                .iter()
+                .any(|given| given.option == MagicOption::Append);
             let path = file(name, line, end)?;
             Ok(Tool::WriteFile { path, append })
         }
@@ -88,7 +90,7 @@ pub(super) fn parse(
 }
 
 fn timeit(line: &str, at: usize, is_cell: bool) -> Result<TimeIt, MagicError> {
-    let (given, start) = options::read(line, at, options::TIMEIT, After::Code)?;
+    let (given, start) = options::read(line, at, options::TIMEIT, AfterOptions::Code)?;
     let mut timeit = TimeIt::default();
     for Given {
         option,
@@ -97,9 +99,9 @@ fn timeit(line: &str, at: usize, is_cell: bool) -> Result<TimeIt, MagicError> {
     } in given
     {
         match option {
-            Opt::Loops => timeit.loops = Some(count(value, span, u64::MAX)?),
-            Opt::Runs => timeit.runs = Some(count(value, span, MAX_RUNS)?),
-            Opt::Targets => {
+            MagicOption::Loops => timeit.loops = Some(count(value, span, u64::MAX)?),
+            MagicOption::Runs => timeit.runs = Some(count(value, span, MAX_RUNS)?),
+            MagicOption::Targets => {
                 timeit.targets = Some((Targets::parse(value, span.clone())?, span));
             }
             _ => {}
@@ -114,7 +116,7 @@ fn timeit(line: &str, at: usize, is_cell: bool) -> Result<TimeIt, MagicError> {
 }
 
 fn profile(line: &str, at: usize, is_cell: bool) -> Result<Profile, MagicError> {
-    let (given, start) = options::read(line, at, options::PROF, After::Code)?;
+    let (given, start) = options::read(line, at, options::PROF, AfterOptions::Code)?;
     let code = code(line, start);
     let error = |message| MagicError::new(0..at, message);
     match (is_cell, code.is_empty()) {
@@ -166,11 +168,11 @@ fn file(name: MagicName, line: &str, at: usize) -> Result<String, MagicError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::magic::{Low, Profile, Targets, TimeIt, Tool, parse};
+    use crate::magic::{LineMagic, Profile, Targets, TimeIt, Tool, parse};
 
     fn tool(line: &str) -> Tool {
         match parse(line, &[]).unwrap().low {
-            Low::Tool(tool) => tool,
+            LineMagic::Tool(tool) => tool,
             other => panic!("{other:?}"),
         }
     }

@@ -12,20 +12,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// The libraries a library needs, in load order, itself last.
-pub(crate) type Needed = Arc<[(ArtifactHash, PathBuf)]>;
+pub(crate) type NeededLibraries = Arc<[(ArtifactHash, PathBuf)]>;
 
 /// Remembers what is in the libraries it was asked for. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Artifacts {
     /// Held for one look-up.
-    libraries: Arc<Mutex<HashMap<PathBuf, Known>>>,
+    libraries: Arc<Mutex<HashMap<PathBuf, ReadLibrary>>>,
     /// The artifacts of each library; the libraries beside it are built before it. Locked for one look-up.
-    answers: Arc<Mutex<HashMap<PathBuf, (SystemTime, Needed)>>>,
+    answers: Arc<Mutex<HashMap<PathBuf, (SystemTime, NeededLibraries)>>>,
 }
 
 /// A library as it was when it was last read.
 #[derive(Clone, Debug)]
-struct Known {
+struct ReadLibrary {
     modified: SystemTime,
     hash: ArtifactHash,
     /// The names of the libraries it refers to.
@@ -44,13 +44,17 @@ impl Artifacts {
     ///
     /// # Errors
     /// When one of them cannot be read.
-    pub(crate) async fn of(&self, libstd: &Path, library: &Path) -> Result<Needed, Failure> {
+    pub(crate) async fn of(
+        &self,
+        libstd: &Path,
+        library: &Path,
+    ) -> Result<NeededLibraries, Failure> {
         let modified = modified(library)?;
         let known = held(&self.answers).get(library).cloned();
         if let Some((_, needed)) = known.filter(|(then, _)| *then == modified) {
             return Ok(needed);
         }
-        let needed: Needed = self.find(libstd, library).await?.into();
+        let needed: NeededLibraries = self.find(libstd, library).await?.into();
         held(&self.answers).insert(library.to_owned(), (modified, Arc::clone(&needed)));
         Ok(needed)
     }
@@ -86,7 +90,7 @@ impl Artifacts {
         Ok(artifacts)
     }
 
-    async fn known(&self, path: &Path) -> Result<Known, Failure> {
+    async fn known(&self, path: &Path) -> Result<ReadLibrary, Failure> {
         let modified = modified(path)?;
         let known = held(&self.libraries).get(path).cloned();
         if let Some(known) = known.filter(|known| known.modified == modified) {
@@ -95,7 +99,7 @@ impl Artifacts {
         let bytes = tokio::fs::read(path).await;
         let bytes = bytes.map_err(|error| unreadable(path, &error))?;
         // Some megabytes are no work for the threads that serve.
-        let look = tokio::task::spawn_blocking(move || Known {
+        let look = tokio::task::spawn_blocking(move || ReadLibrary {
             modified,
             hash: ArtifactHash::of(&bytes),
             // What is no library needs none.

@@ -29,7 +29,7 @@ pub struct Held {
 /// Tasks that something is asked of, or that are shown: all of one AsyncResult, some of it, or some
 /// of several.
 #[derive(Clone, Debug)]
-pub struct Chosen {
+pub struct ChosenTasks {
     /// The AsyncResult of each part.
     ids: Vec<AsyncResultId>,
     /// The tasks and their records.
@@ -40,7 +40,7 @@ pub struct Chosen {
     sizes: Arc<[usize]>,
 }
 
-impl From<&Held> for Chosen {
+impl From<&Held> for ChosenTasks {
     fn from(held: &Held) -> Self {
         Self {
             ids: vec![held.id],
@@ -51,7 +51,7 @@ impl From<&Held> for Chosen {
     }
 }
 
-impl Chosen {
+impl ChosenTasks {
     /// Some tasks of these.
     fn some(parts: Vec<(Held, Range<usize>)>) -> Self {
         let part = |(held, tasks): &(Held, Range<usize>)| SelectedTasks {
@@ -185,18 +185,18 @@ impl Results {
     ///
     /// # Errors
     /// The AsyncResult that is not there.
-    pub fn choose(&self, ranges: &[TaskRange]) -> Result<Chosen, AsyncResultId> {
+    pub fn choose(&self, ranges: &[TaskRange]) -> Result<ChosenTasks, AsyncResultId> {
         let held = |id| self.get(id).ok_or(id);
         if let [range] = ranges {
             let held = held(range.id)?;
             if range.from == 0 && range.to >= held.result.len() {
-                return Ok(Chosen::from(&held));
+                return Ok(ChosenTasks::from(&held));
             }
         }
         let parts = ranges
             .iter()
             .map(|range| Ok((held(range.id)?, range.from..range.to)));
-        Ok(Chosen::some(parts.collect::<Result<_, _>>()?))
+        Ok(ChosenTasks::some(parts.collect::<Result<_, _>>()?))
     }
 
     /// All of them, the oldest first.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Limits beyond which results are forgotten, the oldest first.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+struct RetentionLimits {
     /// The number of AsyncResults.
     count: usize,
     /// The bytes of results, those of what functions gave back and those of the tasks.
@@ -14,7 +14,7 @@ struct Limits {
     released_bytes: usize,
 }
 
-const LIMITS: Limits = Limits {
+const LIMITS: RetentionLimits = RetentionLimits {
     count: 4096,
     bytes: 1 << 30,
     released_bytes: 40 << 20,
@@ -42,7 +42,7 @@ pub(super) struct Retention<T> {
     released_bytes: usize,
     /// The bytes of what was forgotten since this was asked.
     forgotten: usize,
-    limits: Limits,
+    limits: RetentionLimits,
 }
 
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl<T> Default for Retention<T> {
 }
 
 impl<T> Retention<T> {
-    fn with_limits(limits: Limits) -> Self {
+    fn with_limits(limits: RetentionLimits) -> Self {
         Self {
             held: BTreeMap::new(),
             under_way: BTreeSet::new(),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn limited(count: usize, bytes: usize) -> Retention<One> {
-        Retention::with_limits(Limits {
+        Retention::with_limits(RetentionLimits {
             count,
             bytes,
             released_bytes: 50,

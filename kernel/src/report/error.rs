@@ -3,7 +3,7 @@
 //! The `ename`s are stable: users and tools match on them.
 
 use super::colours::{ERROR, HELP};
-use super::fault::{Fault, Place};
+use super::fault::{Fault, FaultSource};
 use super::snippet;
 use phalanx_client::render::{composite_text, remote_text, summary_text};
 use phalanx_protocol::failure::{Diagnostic, Failure, Panic, RemoteFailure, TRACEBACK_LIMIT};
@@ -105,7 +105,7 @@ pub fn elsewhere(failure: Failure, name: &str, text: &str) -> Failure {
     let Failure::Compile { diagnostics } = failure else {
         return failure;
     };
-    let place = Place {
+    let place = FaultSource {
         name: name.to_owned(),
         text: text.into(),
         map: crate::cell::SourceMap::default(),
@@ -177,7 +177,7 @@ fn hint_line(hint: &str) -> String {
     format!("{HELP}help{HELP:#}: {hint}")
 }
 
-fn compile(diagnostics: &[Diagnostic], place: Option<&Place>) -> ErrorReport {
+fn compile(diagnostics: &[Diagnostic], place: Option<&FaultSource>) -> ErrorReport {
     let first = diagnostics.first();
     let mut evalue = first.map_or_else(
         || "the cell does not compile".to_owned(),
@@ -191,7 +191,7 @@ fn compile(diagnostics: &[Diagnostic], place: Option<&Place>) -> ErrorReport {
         1 => evalue.push_str(" (and 1 more error)"),
         more => evalue.push_str(&format!(" (and {more} more errors)")),
     }
-    let nowhere = Place {
+    let nowhere = FaultSource {
         name: String::new(),
         text: "".into(),
         map: crate::cell::SourceMap::default(),
@@ -228,7 +228,7 @@ fn located_error(
     ename: &str,
     message: &str,
     at: Option<&str>,
-    place: Option<&Place>,
+    place: Option<&FaultSource>,
 ) -> ErrorReport {
     let mut report = plain(ename, message, None);
     if let Some(at) = at.and_then(|at| location(at, place)) {
@@ -238,7 +238,7 @@ fn located_error(
 }
 
 /// The line of the cell at which a panic or the `?` of an error stands, with its text, where that is known.
-fn location(location: &str, place: Option<&Place>) -> Option<String> {
+fn location(location: &str, place: Option<&FaultSource>) -> Option<String> {
     if location.starts_with("In[") {
         return Some(format!("  at {location}"));
     }
@@ -258,7 +258,7 @@ pub fn line_of(cell: &str, line: usize, text: &str) -> String {
     format!("{cell}, line {line}: {}", text.trim())
 }
 
-fn usage(message: &str, hint: Option<&str>, place: Option<&Place>) -> ErrorReport {
+fn usage(message: &str, hint: Option<&str>, place: Option<&FaultSource>) -> ErrorReport {
     let mut report = plain("UsageError", message, hint);
     if let Some(place) = place
         && let Some(span) = &place.span
@@ -270,7 +270,7 @@ fn usage(message: &str, hint: Option<&str>, place: Option<&Place>) -> ErrorRepor
     report
 }
 
-fn remote(failure: &RemoteFailure, place: Option<&Place>) -> ErrorReport {
+fn remote(failure: &RemoteFailure, place: Option<&FaultSource>) -> ErrorReport {
     let text = remote_text(failure);
     let mut traceback = located(coloured(text.traceback, 1), place);
     traceback.extend(remote_hint(failure).map(hint_line));
@@ -281,7 +281,11 @@ fn remote(failure: &RemoteFailure, place: Option<&Place>) -> ErrorReport {
     }
 }
 
-fn composite(message: &str, failures: &[RemoteFailure], place: Option<&Place>) -> ErrorReport {
+fn composite(
+    message: &str,
+    failures: &[RemoteFailure],
+    place: Option<&FaultSource>,
+) -> ErrorReport {
     let text = composite_text(message, failures);
     let mut traceback = located(text.traceback, place);
     let mut hints: Vec<&str> = failures.iter().filter_map(remote_hint).collect();
@@ -305,7 +309,7 @@ fn summary(message: &str, failures: &[RemoteFailure]) -> ErrorReport {
 }
 
 /// Lines of an engine's traceback that name a place in the cell, with the cell's line.
-fn located(lines: Vec<String>, place: Option<&Place>) -> Vec<String> {
+fn located(lines: Vec<String>, place: Option<&FaultSource>) -> Vec<String> {
     let told = |line: String| {
         let Some(at) = line.trim_start().strip_prefix("at ") else {
             return Some(line);

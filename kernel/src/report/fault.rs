@@ -12,7 +12,7 @@ pub struct Fault {
     /// The failure itself.
     pub failure: Failure,
     /// The place it is about.
-    pub place: Option<Place>,
+    pub place: Option<FaultSource>,
     /// Further advice, beside what the failure itself calls for.
     pub help: Option<String>,
     /// True if engines' failures have been shown at length as they happened.
@@ -21,7 +21,7 @@ pub struct Fault {
 
 /// The text a failure is about.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
+pub struct FaultSource {
     /// The name of the text: `In[3]`.
     pub name: String,
     /// The text: a whole cell, or a magic's line.
@@ -34,7 +34,7 @@ pub struct Place {
 
 impl Fault {
     /// A failure at a place.
-    pub fn at(failure: impl Into<Failure>, place: Place) -> Self {
+    pub fn at(failure: impl Into<Failure>, place: FaultSource) -> Self {
         Self {
             failure: failure.into(),
             place: Some(place),
@@ -44,7 +44,7 @@ impl Fault {
     }
 
     /// A magic that cannot be obeyed, whose line begins at byte `start` of the place's text.
-    pub fn magic(error: MagicError, mut place: Place, start: usize) -> Self {
+    pub fn magic(error: MagicError, mut place: FaultSource, start: usize) -> Self {
         place.span = Some(start + error.span.start..start + error.span.end);
         Self::at(error, place)
     }

@@ -21,7 +21,7 @@ mod snippet;
 mod terminal;
 
 pub use error::{ErrorReport, elsewhere, line_of, report};
-pub use fault::{Fault, Place};
+pub use fault::{Fault, FaultSource};
 pub use notice::{Notice, notice};
-pub use page::Page;
+pub use page::PageWriter;
 pub use terminal::Terminal;

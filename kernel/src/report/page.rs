@@ -12,12 +12,12 @@ const MAX_LEFT: usize = 30;
 
 /// A page under way. Backticks in its prose mark code.
 #[derive(Debug)]
-pub struct Page {
+pub struct PageWriter {
     text: String,
     html: String,
 }
 
-impl Default for Page {
+impl Default for PageWriter {
     /// An empty page.
     fn default() -> Self {
         Self {
@@ -27,7 +27,7 @@ impl Default for Page {
     }
 }
 
-impl Page {
+impl PageWriter {
     /// Adds lines that stay as they are.
     #[must_use]
     pub fn code(mut self, code: &str) -> Self {
@@ -152,7 +152,7 @@ mod tests {
                 "of `a<b`".to_owned(),
             ),
         ];
-        let page = Page::default()
+        let page = PageWriter::default()
             .code("%px CODE")
             .paragraph("Runs `CODE` there.")
             .list("Options", &entries)

@@ -1,13 +1,13 @@
 //! Source lines with what is wrong in them, as rustc shows them.
 
-use super::Place;
+use super::FaultSource;
 use super::colours::{EMPHASIS, ERROR, LINES, renderer};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
 use std::ops::Range;
 
 /// One error of rustc with the cell's lines.
-pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &Place) -> String {
+pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &FaultSource) -> String {
     if diagnostic.spans.is_empty()
         && let Some(rendered) = &diagnostic.rendered
     {
@@ -17,11 +17,11 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &Place) -> String {
 }
 
 /// One error of rustc with lines of the text it is about.
-pub(super) fn without_colours(diagnostic: &Diagnostic, place: &Place) -> String {
+pub(super) fn without_colours(diagnostic: &Diagnostic, place: &FaultSource) -> String {
     shown(diagnostic, place, &Renderer::plain())
 }
 
-fn shown(diagnostic: &Diagnostic, place: &Place, renderer: &Renderer) -> String {
+fn shown(diagnostic: &Diagnostic, place: &FaultSource, renderer: &Renderer) -> String {
     let title = Level::ERROR.primary_title(diagnostic.message.as_str());
     let title = match &diagnostic.code {
         Some(code) => title.id(code.as_str()),
@@ -66,7 +66,7 @@ fn coloured(rendered: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn annotation<'a>(place: &Place, span: &'a DiagnosticSpan) -> Annotation<'a> {
+fn annotation<'a>(place: &FaultSource, span: &'a DiagnosticSpan) -> Annotation<'a> {
     let mapped = place.map.span(span);
     let start = offset(&place.text, mapped.start_line, mapped.start_column);
     let end = offset(&place.text, mapped.end_line, mapped.end_column).max(start);
@@ -84,7 +84,7 @@ fn annotation<'a>(place: &Place, span: &'a DiagnosticSpan) -> Annotation<'a> {
 }
 
 /// A stretch of a text marked as wrong, under a title.
-pub(super) fn marked(title: &str, place: &Place, span: Range<usize>) -> String {
+pub(super) fn marked(title: &str, place: &FaultSource, span: Range<usize>) -> String {
     let snippet = Snippet::source(&*place.text)
         .path(place.name.as_str())
         .annotation(AnnotationKind::Primary.span(span));

@@ -3,9 +3,11 @@
 
 use super::{Services, crates, paths};
 use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset, items};
-use crate::command::complete::{self as command, Expected, PathKind};
+use crate::command::complete::{self as command, ExpectedCompletions, PathKind};
 use crate::command::{Values, help as command_help, table};
-use crate::magic::{self, Low, Profile, Targets, TimeIt, Tool, complete::Known, help, name};
+use crate::magic::{
+    self, LineMagic, Profile, Targets, TimeIt, Tool, complete::CompletionContext, help, name,
+};
 use crate::parallel::cluster::Registry;
 use crate::report::output::media;
 use phalanx_protocol::analysis::{Completion, Completions, Documentation};
@@ -90,11 +92,11 @@ fn expected(
     services: &Services,
     start: usize,
     typed: &str,
-    expected: Expected,
+    expected: ExpectedCompletions,
 ) -> Option<Completions> {
     let (span, codes, kind) = match expected {
-        Expected::Words(span, codes) => (span, codes, "magic"),
-        Expected::Path(span, kind) => {
+        ExpectedCompletions::Words(span, codes) => (span, codes, "magic"),
+        ExpectedCompletions::Path(span, kind) => {
             let begun = &typed[span.clone()];
             let mut found = paths::beginning_with(services.surroundings(), begun, kind);
             // Every crate there is would hide the folders.
@@ -103,7 +105,7 @@ fn expected(
             }
             (span, found, "path")
         }
-        Expected::Rust => return None,
+        ExpectedCompletions::Rust => return None,
     };
     Some(completions(
         start + span.start..start + span.end,
@@ -155,12 +157,12 @@ fn targets(services: &Services, text: &str) -> Targets {
     match magic::parse(line, &sets.suffixes()) {
         Ok(typed) => {
             let typed_targets = match typed.low {
-                Low::Px { options, .. } => options.targets,
+                LineMagic::Px { options, .. } => options.targets,
                 _ => None,
             };
             typed_targets.map_or_else(|| sets.targets(&typed.suffix), |(targets, _)| targets)
         }
-        Err(_) => sets.targets(&magic::Suffix::default()),
+        Err(_) => sets.targets(&magic::MagicSuffix::default()),
     }
 }
 
@@ -174,7 +176,7 @@ async fn magic_completions(
     let typed = &cell[start..offset.max(start)];
     let engines = services.engines().await;
     let clusters = Registry::of_user().map_or_else(Vec::new, |registry| registry.list());
-    let known = Known {
+    let known = CompletionContext {
         suffixes: services.sets().suffixes(),
         engines: engines.iter().map(|engine| engine.id).collect(),
         clusters: clusters.into_iter().map(|c| c.cluster_id).collect(),
@@ -192,7 +194,7 @@ fn is_for_here(services: &Services, cell: &str) -> bool {
     let line = cell.trim_start().lines().next().unwrap_or("");
     let typed = magic::parse(line, &services.sets().suffixes());
     typed.is_ok_and(|typed| match typed.low {
-        Low::Tool(
+        LineMagic::Tool(
             Tool::TimeIt(TimeIt { targets, .. }) | Tool::Profile(Profile { targets, .. }),
         ) => targets.is_none(),
         _ => false,
@@ -209,8 +211,8 @@ async fn line_completions(
     let line = cell[start..].lines().next().unwrap_or("");
     let suffixes = services.sets().suffixes();
     let code = match magic::parse(line, &suffixes).map(|typed| typed.low) {
-        Ok(Low::Px { code, .. }) => start + code.start..start + line.len(),
-        Ok(Low::Tool(
+        Ok(LineMagic::Px { code, .. }) => start + code.start..start + line.len(),
+        Ok(LineMagic::Tool(
             Tool::TimeIt(TimeIt { code, targets, .. }) | Tool::Profile(Profile { code, targets }),
         )) => {
             let code = start + code.start..start + code.end;

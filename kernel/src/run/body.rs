@@ -1,9 +1,9 @@
 //! The code of a `%px`: what of it goes to the engines, and what concerns the whole session.
 
-use super::dependency::{self, Wanted};
+use super::dependency::{self, TypedDependency};
 use super::{CellContext, Services};
 use crate::cell::{DirectiveKind, RustText, SourceMap, split};
-use crate::report::{Fault, Place};
+use crate::report::{Fault, FaultSource};
 use phalanx_protocol::failure::Failure;
 
 /// Adds the dependencies the code names, here and for the engines, and returns the code without
@@ -15,20 +15,20 @@ pub async fn prepare(
     services: &Services,
     context: &CellContext,
     text: RustText,
-    place: &Place,
+    place: &FaultSource,
 ) -> Result<RustText, Fault> {
     let mut source = text.source.clone();
     let mut wanted = Vec::new();
     for directive in split(&text.source, &[]) {
         let map = SourceMap::starting_at(&text.source, directive.span.start).within(&text.map);
-        let at = Place {
+        let at = FaultSource {
             map,
             ..place.clone()
         };
         match directive.kind {
             DirectiveKind::Rust(_) => {}
             DirectiveKind::Command(line) if line.starts_with(":dep ") => {
-                wanted.push(Wanted {
+                wanted.push(TypedDependency {
                     argument: line.trim_start_matches(":dep").trim().to_owned(),
                     place: at,
                 });
@@ -66,7 +66,7 @@ pub async fn prepare(
     })
 }
 
-fn refused(message: String, hint: &str, place: Place) -> Fault {
+fn refused(message: String, hint: &str, place: FaultSource) -> Fault {
     let failure = Failure::Usage {
         message,
         hint: Some(hint.to_owned()),

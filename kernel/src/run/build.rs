@@ -25,7 +25,7 @@ const VERBS: [&str; 9] = [
 
 /// The progress of one build.
 #[derive(Debug)]
-pub struct Build {
+pub struct BuildProgress {
     display_id: String,
     started: Instant,
     /// The last line of cargo worth showing.
@@ -34,7 +34,7 @@ pub struct Build {
     crates: usize,
 }
 
-impl Build {
+impl BuildProgress {
     /// Nothing is shown before cargo has said something.
     pub fn new(display_id: String, now: Instant) -> Self {
         Self {
@@ -134,7 +134,7 @@ mod tests {
     fn cargos_lines_update_one_display() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
-        let mut build = Build::new("b".into(), start);
+        let mut build = BuildProgress::new("b".into(), start);
         let mut shown = Vec::new();
         for (millis, line) in [
             (0, "warning: unused"),
@@ -160,7 +160,7 @@ mod tests {
                 (true, "Built 3 crates in 2.5 s"),
             ]
         );
-        let mut slow = Build::new("b".into(), start);
+        let mut slow = BuildProgress::new("b".into(), start);
         assert_eq!(slow.due(), None);
         slow.line("Updating the index", at(0));
         assert_eq!(slow.due(), Some(at(1000)));
@@ -171,13 +171,16 @@ mod tests {
         let said = still.data.text().unwrap();
         assert_eq!(said, "Updating the index (1 s)");
         assert_eq!(slow.due(), Some(at(2000)));
-        let mut stopped = Build::new("b".into(), start);
+        let mut stopped = BuildProgress::new("b".into(), start);
         stopped.line("Compiling a v1", at(0));
         let Some(Output::Display(last)) = stopped.finish(false, at(1500)) else {
             panic!("nothing is shown")
         };
         let said = last.data.text().unwrap();
         assert_eq!(said, "Stopped building at 1 crate, after 1.5 s");
-        assert_eq!(Build::new("b".into(), start).finish(true, start), None);
+        assert_eq!(
+            BuildProgress::new("b".into(), start).finish(true, start),
+            None
+        );
     }
 }

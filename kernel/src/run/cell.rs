@@ -1,12 +1,12 @@
 //! A cell: its directives, one after the other.
 
-use super::magics::{self, Order, Standing};
+use super::magics::{self, MagicContext, MagicRun};
 use super::{CellContext, Services, commands, help, shell};
 use crate::cell::{
     Directive, DirectiveKind, RustText, SourceMap, help_topic, located, sets_allocator, split,
 };
 use crate::magic;
-use crate::report::{Fault, Notice, Place, notice};
+use crate::report::{Fault, FaultSource, Notice, notice};
 use futures::future::BoxFuture;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::MAGIC_FAILED;
@@ -82,9 +82,9 @@ async fn run_directives(
         while let Some(next) = directives.next_if(is_dependency) {
             together.push(next);
         }
-        let orders: Vec<commands::Order<'_>> = together
+        let orders: Vec<commands::CommandRun<'_>> = together
             .iter()
-            .map(|directive| commands::Order {
+            .map(|directive| commands::CommandRun {
                 line: &source[directive.span.clone()],
                 start: directive.span.start,
                 source,
@@ -136,7 +136,7 @@ async fn run_directive(
             }
         }
         DirectiveKind::Command(line) => {
-            let order = commands::Order {
+            let order = commands::CommandRun {
                 line: &line,
                 start,
                 source,
@@ -156,7 +156,7 @@ async fn run_directive(
 async fn magic(
     services: &Services,
     context: &CellContext,
-    place: Place,
+    place: FaultSource,
     start: usize,
     line: &str,
     body: Option<RustText>,
@@ -164,13 +164,13 @@ async fn magic(
     let suffixes = services.sets().suffixes();
     let typed =
         magic::parse(line, &suffixes).map_err(|error| Fault::magic(error, place.clone(), start))?;
-    let order = Order {
+    let order = MagicRun {
         typed,
         line,
         body,
         place,
         start,
-        standing: Standing::Alone,
+        standing: MagicContext::Alone,
     };
     magics::carry_out(services, context, order).await.map(drop)
 }

@@ -1,11 +1,11 @@
 //! `:` commands, carried out.
 
-use super::dependency::{self, Wanted};
+use super::dependency::{self, TypedDependency};
 use super::{CellContext, Services, logging, snapshots};
 use crate::cell::{RustText, SourceMap, UnitTests};
-use crate::command::{self, CommandCall, Doer, Values, help, table};
+use crate::command::{self, CommandCall, CommandHandler, Values, help, table};
 use crate::magic;
-use crate::report::{Fault, Place};
+use crate::report::{Fault, FaultSource};
 use phalanx_protocol::evaluator::Evaluated;
 use phalanx_protocol::failure::{Diagnostic, Failure};
 use phalanx_protocol::look::table::table as shown_table;
@@ -16,7 +16,7 @@ use std::time::Instant;
 
 /// A command that is to be carried out.
 #[derive(Debug)]
-pub struct Order<'a> {
+pub struct CommandRun<'a> {
     /// The line, from its `:` on.
     pub line: &'a str,
     /// The line's first byte in the cell.
@@ -32,7 +32,7 @@ pub struct Order<'a> {
 pub async fn carry_out(
     services: &Services,
     context: &CellContext,
-    order: Order<'_>,
+    order: CommandRun<'_>,
 ) -> Result<(), Fault> {
     let call = command::parse(order.line).map_err(|unknown| {
         let place = order.place(context, unknown.span.clone());
@@ -44,13 +44,13 @@ pub async fn carry_out(
         return Err(Fault::at(failure, place));
     }
     match call.spec.doer {
-        Doer::Dependency => add_dependencies(services, context, &[order]).await,
-        Doer::Evcxr => {
+        CommandHandler::Dependency => add_dependencies(services, context, &[order]).await,
+        CommandHandler::Evcxr => {
             let evaluated = evcxr(services, context, order.line, &call, place).await?;
             show(context, evaluated.command_output).await;
             Ok(())
         }
-        Doer::Renewal => {
+        CommandHandler::Renewal => {
             let evaluated = evcxr(services, context, order.line, &call, place).await?;
             show(context, evaluated.command_output).await;
             let loggers = match call.spec.name {
@@ -63,10 +63,10 @@ pub async fn carry_out(
             set_loggers(services, context, loggers).await;
             Ok(())
         }
-        Doer::Log => log(services, context, argument, place).await,
-        Doer::ChangeFolder => change_folder(services, context, argument, place).await,
-        Doer::Environment => environment(services, context, &call, place).await,
-        Doer::Help => {
+        CommandHandler::Log => log(services, context, argument, place).await,
+        CommandHandler::ChangeFolder => change_folder(services, context, argument, place).await,
+        CommandHandler::Environment => environment(services, context, &call, place).await,
+        CommandHandler::Help => {
             show(
                 context,
                 tell(argument).map_err(|failure| Fault::at(failure, place))?,
@@ -74,22 +74,22 @@ pub async fn carry_out(
             .await;
             Ok(())
         }
-        Doer::LastErrorJson => last_error(services, context).await,
-        Doer::Quit => {
+        CommandHandler::LastErrorJson => last_error(services, context).await,
+        CommandHandler::Quit => {
             context.outlet().quit();
             Ok(())
         }
-        Doer::Snapshot => {
+        CommandHandler::Snapshot => {
             snapshots::turn(services, context, argument == "1").await;
             Ok(())
         }
-        Doer::Test => test(services, context, argument, place).await,
-        Doer::Time if argument.is_empty() => {
+        CommandHandler::Test => test(services, context, argument, place).await,
+        CommandHandler::Time if argument.is_empty() => {
             context.timer().begin(Instant::now());
             Ok(())
         }
-        Doer::Time => time(services, context, order, &call).await,
-        Doer::Timing => {
+        CommandHandler::Time => time(services, context, order, &call).await,
+        CommandHandler::Timing => {
             let on = services.toggle_timing();
             say(
                 context,
@@ -102,13 +102,13 @@ pub async fn carry_out(
             .await;
             Ok(())
         }
-        Doer::Variables => {
+        CommandHandler::Variables => {
             let variables = services.local().evaluate(context, String::new()).await;
             let variables = variables.map_err(|failure| Fault::at(failure, place))?;
             show(context, list(&variables.variables)).await;
             Ok(())
         }
-        Doer::Version => version(services, context, order.line, &call, place).await,
+        CommandHandler::Version => version(services, context, order.line, &call, place).await,
     }
 }
 
@@ -131,7 +131,7 @@ async fn log(
     services: &Services,
     context: &CellContext,
     level: &str,
-    place: Place,
+    place: FaultSource,
 ) -> Result<(), Fault> {
     let code = logging::show_up_to(level).filter(|_| services.logging().is_set());
     let Some(code) = code else {
@@ -151,7 +151,7 @@ async fn log(
 
 /// Returns true for a `:dep` line.
 pub fn is_dependency(line: &str) -> bool {
-    command::parse(line).is_ok_and(|call| call.spec.doer == Doer::Dependency)
+    command::parse(line).is_ok_and(|call| call.spec.doer == CommandHandler::Dependency)
 }
 
 /// Adds the dependencies of several `:dep` lines at once.
@@ -161,14 +161,14 @@ pub fn is_dependency(line: &str) -> bool {
 pub async fn add_dependencies(
     services: &Services,
     context: &CellContext,
-    orders: &[Order<'_>],
+    orders: &[CommandRun<'_>],
 ) -> Result<(), Fault> {
     let mut wanted = Vec::new();
     for order in orders {
         let Ok(call) = command::parse(order.line) else {
             continue;
         };
-        wanted.push(Wanted {
+        wanted.push(TypedDependency {
             place: order.place(context, call.span.clone()),
             argument: call.argument,
         });
@@ -176,9 +176,9 @@ pub async fn add_dependencies(
     dependency::add(services, context, wanted).await
 }
 
-impl Order<'_> {
-    fn place(&self, context: &CellContext, span: Range<usize>) -> Place {
-        Place {
+impl CommandRun<'_> {
+    fn place(&self, context: &CellContext, span: Range<usize>) -> FaultSource {
+        FaultSource {
             span: Some(self.start + span.start..self.start + span.end),
             ..context.place(SourceMap::starting_at(self.source, self.start))
         }
@@ -191,7 +191,7 @@ async fn evcxr(
     context: &CellContext,
     line: &str,
     call: &CommandCall,
-    place: Place,
+    place: FaultSource,
 ) -> Result<Evaluated, Fault> {
     let evaluated = services.local().evaluate(context, line.to_owned()).await;
     evaluated.map_err(|failure| Fault::at(refused(failure, call), place))
@@ -263,7 +263,7 @@ async fn change_folder(
     services: &Services,
     context: &CellContext,
     argument: &str,
-    place: Place,
+    place: FaultSource,
 ) -> Result<(), Fault> {
     let typed = if argument.is_empty() { "~" } else { argument };
     let surroundings = services.surroundings();
@@ -290,7 +290,7 @@ async fn environment(
     services: &Services,
     context: &CellContext,
     call: &CommandCall,
-    place: Place,
+    place: FaultSource,
 ) -> Result<(), Fault> {
     if call.argument.is_empty() {
         let variables = services.surroundings().variables();
@@ -366,7 +366,7 @@ async fn test(
     services: &Services,
     context: &CellContext,
     filter: &str,
-    place: Place,
+    place: FaultSource,
 ) -> Result<(), Fault> {
     let sources = services.local().scope().await.sources;
     let tests = UnitTests::of(sources.iter().map(String::as_str)).named(filter);
@@ -389,7 +389,7 @@ async fn test(
 async fn time(
     services: &Services,
     context: &CellContext,
-    order: Order<'_>,
+    order: CommandRun<'_>,
     call: &CommandCall,
 ) -> Result<(), Fault> {
     let text = RustText {
@@ -422,7 +422,7 @@ async fn version(
     context: &CellContext,
     line: &str,
     call: &CommandCall,
-    place: Place,
+    place: FaultSource,
 ) -> Result<(), Fault> {
     let evcxr = evcxr(services, context, line, call, place).await?;
     let evcxr = evcxr

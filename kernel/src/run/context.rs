@@ -2,8 +2,8 @@
 
 use super::timer::Timer;
 use crate::cell::SourceMap;
-use crate::channel::{Asker, Outlet};
-use crate::report::{Fault, Place};
+use crate::channel::{InputPrompter, OutputSink};
+use crate::report::{Fault, FaultSource};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,8 @@ pub struct CellContext(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    outlet: Outlet,
-    asker: Asker,
+    outlet: OutputSink,
+    asker: InputPrompter,
     source: Arc<str>,
     /// The name of the source; `None` for the cell itself.
     file: Option<String>,
@@ -37,7 +37,7 @@ struct Inner {
 
 impl CellContext {
     /// The context of a cell.
-    pub fn new(outlet: Outlet, asker: Asker, source: &str, count: usize) -> Self {
+    pub fn new(outlet: OutputSink, asker: InputPrompter, source: &str, count: usize) -> Self {
         Self(Arc::new(Inner {
             outlet,
             asker,
@@ -69,7 +69,7 @@ impl CellContext {
     }
 
     /// The context of other text, which ends with the cell.
-    fn beside(&self, outlet: Outlet, source: &str, file: Option<String>) -> Self {
+    fn beside(&self, outlet: OutputSink, source: &str, file: Option<String>) -> Self {
         Self(Arc::new(Inner {
             outlet,
             asker: self.0.asker.clone(),
@@ -86,12 +86,12 @@ impl CellContext {
     }
 
     /// The sink of the cell's outputs.
-    pub fn outlet(&self) -> &Outlet {
+    pub fn outlet(&self) -> &OutputSink {
         &self.0.outlet
     }
 
     /// The prompter for the cell's input.
-    pub fn asker(&self) -> &Asker {
+    pub fn asker(&self) -> &InputPrompter {
         &self.0.asker
     }
 
@@ -136,8 +136,8 @@ impl CellContext {
     }
 
     /// A place in the cell.
-    pub fn place(&self, map: SourceMap) -> Place {
-        Place {
+    pub fn place(&self, map: SourceMap) -> FaultSource {
+        FaultSource {
             name: match &self.0.file {
                 Some(file) => file.clone(),
                 None => format!("In[{}]", self.0.count),
@@ -149,12 +149,12 @@ impl CellContext {
     }
 
     /// Finds a magic within the cell's Rust text: the first line that reads like it.
-    pub fn place_of_magic(&self, line: &str) -> (Place, usize) {
+    pub fn place_of_magic(&self, line: &str) -> (FaultSource, usize) {
         match self.0.source.find(line) {
             Some(start) => (self.place(SourceMap::default()), start),
             // Made by the code itself.
             None => {
-                let place = Place {
+                let place = FaultSource {
                     name: "magic".to_owned(),
                     text: line.into(),
                     map: SourceMap::default(),

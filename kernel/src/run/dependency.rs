@@ -1,7 +1,7 @@
 //! `:dep`: which crates are meant, and adding them here and for the engines.
 
-use super::{CellContext, Services, Surroundings, commands};
-use crate::report::{Fault, Place};
+use super::{CellContext, Environment, Services, commands};
+use crate::report::{Fault, FaultSource};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ const MANIFEST: &str = "Cargo.toml";
 
 /// A dependency as evcxr takes it: `name = configuration`, with absolute paths, or a name alone.
 #[derive(Clone, Debug, PartialEq)]
-struct Resolved {
+struct ResolvedDependency {
     spec: String,
     /// The folder whose crate a name turned out to be.
     found: Option<PathBuf>,
@@ -23,18 +23,18 @@ const FORM: &str = "write it as in Cargo.toml: `name = \"1\"` or `name = { … }
 
 /// The reason why a `:dep` is malformed.
 #[derive(Clone, Debug, PartialEq)]
-struct Trouble {
+struct DependencyError {
     message: String,
     hint: Option<String>,
 }
 
 /// A dependency as it was typed.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct TypedDependency {
     /// The text behind `:dep`.
     pub argument: String,
     /// The place of that text.
-    pub place: Place,
+    pub place: FaultSource,
 }
 
 /// Adds dependencies to the local namespace and to those of the engines: all of them, or none.
@@ -46,12 +46,12 @@ pub struct Wanted {
 pub async fn add(
     services: &Services,
     context: &CellContext,
-    wanted: Vec<Wanted>,
+    wanted: Vec<TypedDependency>,
 ) -> Result<(), Fault> {
     let mut all = Vec::new();
     for one in &wanted {
         let resolved = resolve(&one.argument, services.surroundings());
-        all.push(resolved.map_err(|Trouble { message, hint }| {
+        all.push(resolved.map_err(|DependencyError { message, hint }| {
             Fault::at(Failure::Usage { message, hint }, one.place.clone())
         })?);
     }
@@ -59,7 +59,7 @@ pub async fn add(
         let text = format!("Using the crate in {}.\n", folder.display());
         context.outlet().text(StreamName::Stdout, text).await;
     }
-    let lines: Vec<String> = all.iter().map(Resolved::line).collect();
+    let lines: Vec<String> = all.iter().map(ResolvedDependency::line).collect();
     let added = services.local().evaluate(context, lines.join("\n")).await;
     if let Err(failure) = added {
         let at = culprit(&failure, &all);
@@ -69,7 +69,9 @@ pub async fn add(
             ..Fault::from(commands::in_own_words(failure))
         });
     }
-    let loggers = services.logging().added(all.iter().map(Resolved::name));
+    let loggers = services
+        .logging()
+        .added(all.iter().map(ResolvedDependency::name));
     commands::set_loggers(services, context, loggers).await;
     for (resolved, one) in all.into_iter().zip(wanted) {
         let compiler = &services.fanout().compiler;
@@ -81,7 +83,7 @@ pub async fn add(
     Ok(())
 }
 
-impl Resolved {
+impl ResolvedDependency {
     fn line(&self) -> String {
         format!(":dep {}", self.spec)
     }
@@ -94,7 +96,7 @@ impl Resolved {
 }
 
 /// The one of several dependencies that a failure names; the last one if it names none.
-fn culprit(failure: &Failure, all: &[Resolved]) -> usize {
+fn culprit(failure: &Failure, all: &[ResolvedDependency]) -> usize {
     let last = all.len().saturating_sub(1);
     let Failure::Compile { diagnostics } = failure else {
         return last;
@@ -106,7 +108,7 @@ fn culprit(failure: &Failure, all: &[Resolved]) -> usize {
         });
         texts.map(String::as_str)
     };
-    let is_named = |resolved: &Resolved| {
+    let is_named = |resolved: &ResolvedDependency| {
         let name = resolved.name();
         // `name`, `name = "2"`, `name v1.0.0 (…)`
         let forms = [format!("`{name}`"), format!("`{name} ")];
@@ -121,7 +123,7 @@ fn culprit(failure: &Failure, all: &[Resolved]) -> usize {
 /// The fault.
 pub(crate) fn dependency_spec(
     argument: &str,
-    surroundings: &Surroundings,
+    surroundings: &Environment,
 ) -> Result<String, String> {
     match resolve(argument, surroundings) {
         Ok(resolved) => Ok(resolved.spec),
@@ -129,7 +131,10 @@ pub(crate) fn dependency_spec(
     }
 }
 
-fn resolve(argument: &str, surroundings: &Surroundings) -> Result<Resolved, Trouble> {
+fn resolve(
+    argument: &str,
+    surroundings: &Environment,
+) -> Result<ResolvedDependency, DependencyError> {
     if argument.is_empty() {
         return Err(trouble(
             "`:dep` needs a crate",
@@ -138,7 +143,7 @@ fn resolve(argument: &str, surroundings: &Surroundings) -> Result<Resolved, Trou
     }
     if argument.starts_with(['.', '/', '~']) {
         let folder = surroundings.resolve(argument);
-        return by_folder(&folder).map(|spec| Resolved { spec, found: None });
+        return by_folder(&folder).map(|spec| ResolvedDependency { spec, found: None });
     }
     match argument.split_once('=') {
         Some((name, _)) if name.trim().is_empty() => {
@@ -146,23 +151,23 @@ fn resolve(argument: &str, surroundings: &Surroundings) -> Result<Resolved, Trou
         }
         Some((name, config)) => {
             let spec = by_config(name.trim(), config.trim(), surroundings)?;
-            Ok(Resolved { spec, found: None })
+            Ok(ResolvedDependency { spec, found: None })
         }
         None => {
             let folder = surroundings.resolve(argument);
             if !folder.join(MANIFEST).is_file() {
                 let spec = argument.to_owned();
-                return Ok(Resolved { spec, found: None });
+                return Ok(ResolvedDependency { spec, found: None });
             }
             let spec = by_folder(&folder)?;
             let found = Some(folder);
-            Ok(Resolved { spec, found })
+            Ok(ResolvedDependency { spec, found })
         }
     }
 }
 
 /// The dependency on the crate in a folder.
-fn by_folder(folder: &Path) -> Result<String, Trouble> {
+fn by_folder(folder: &Path) -> Result<String, DependencyError> {
     let folder = if folder.ends_with(MANIFEST) {
         folder.parent().unwrap_or(folder)
     } else {
@@ -173,10 +178,12 @@ fn by_folder(folder: &Path) -> Result<String, Trouble> {
     let manifest = whole.join(MANIFEST);
     let text =
         std::fs::read_to_string(&manifest).map_err(|error| cannot_read(&manifest, &error))?;
-    let table: Table = text.parse().map_err(|error: toml::de::Error| Trouble {
-        message: format!("{} is not what cargo reads: {error}", manifest.display()),
-        hint: None,
-    })?;
+    let table: Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| DependencyError {
+            message: format!("{} is not what cargo reads: {error}", manifest.display()),
+            hint: None,
+        })?;
     match table.get("package").and_then(|package| package.get("name")) {
         Some(Value::String(name)) => Ok(format!("{name} = {{ path = {} }}", quoted(&whole))),
         _ if table.contains_key("workspace") => Err(trouble(
@@ -205,7 +212,11 @@ fn members(workspace: &Table) -> String {
 }
 
 /// A line of `[dependencies]`, its path made absolute.
-fn by_config(name: &str, config: &str, surroundings: &Surroundings) -> Result<String, Trouble> {
+fn by_config(
+    name: &str,
+    config: &str,
+    surroundings: &Environment,
+) -> Result<String, DependencyError> {
     let parsed: Result<Table, _> = format!("dependency = {config}").parse();
     let table = parsed.map_err(|error: toml::de::Error| {
         let message = format!(
@@ -232,7 +243,7 @@ fn quoted(path: &Path) -> Value {
     Value::String(path.display().to_string())
 }
 
-fn cannot_read(path: &Path, error: &std::io::Error) -> Trouble {
+fn cannot_read(path: &Path, error: &std::io::Error) -> DependencyError {
     let message = format!("{} cannot be read: {error}", path.display());
     trouble(
         message,
@@ -240,8 +251,8 @@ fn cannot_read(path: &Path, error: &std::io::Error) -> Trouble {
     )
 }
 
-fn trouble(message: impl Into<String>, hint: impl Into<String>) -> Trouble {
-    Trouble {
+fn trouble(message: impl Into<String>, hint: impl Into<String>) -> DependencyError {
+    DependencyError {
         message: message.into(),
         hint: Some(hint.into()),
     }
@@ -266,7 +277,7 @@ mod tests {
         crate_in(&root.join("my lib"), "[package]\nname = \"my-lib\"\n");
         crate_in(&root.join("mylib"), "[package]\nname = \"mylib\"\n");
         crate_in(&root, "[package]\nname = \"root\"\n");
-        let at = Surroundings::default();
+        let at = Environment::default();
         at.set(Setting::Folder(root.clone()));
         let root = root.display();
         for (argument, spec) in [
@@ -302,7 +313,7 @@ mod tests {
             "[workspace]\nmembers = [\"one\", \"two\"]\n",
         );
         crate_in(&root.path().join("bad"), "[package\n");
-        let at = Surroundings::default();
+        let at = Environment::default();
         at.set(Setting::Folder(root.path().to_owned()));
         for (argument, part) in [
             ("", "needs a crate"),
@@ -322,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_at_the_dependency_that_it_names() {
-        let resolved = |spec: &str| Resolved {
+        let resolved = |spec: &str| ResolvedDependency {
             spec: spec.to_owned(),
             found: None,
         };

@@ -1,12 +1,12 @@
 //! The kernel's answers to the `phalanx` library while a cell runs.
 
-use super::magics::{self, Order, Standing, limit};
+use super::magics::{self, MagicContext, MagicRun, limit};
 use super::{CellContext, Services};
-use crate::channel::Answer;
+use crate::channel::InputAnswer;
 use crate::magic;
 use crate::parallel::fanout::{self, wait_with_bar};
 use crate::parallel::functions;
-use crate::parallel::results::Chosen;
+use crate::parallel::results::ChosenTasks;
 use crate::report::Fault;
 use phalanx_client::TaskSelection;
 use phalanx_client::render::grouped;
@@ -198,9 +198,9 @@ async fn ask(
         () = context.interrupted().cancelled() => std::future::pending().await,
     };
     match answer {
-        Answer::Line(line) => Ok(Some(line)),
-        Answer::End => Ok(None),
-        Answer::Refused => Err(Failure::Usage {
+        InputAnswer::Line(line) => Ok(Some(line)),
+        InputAnswer::End => Ok(None),
+        InputAnswer::Refused => Err(Failure::Usage {
             message: "whoever runs this cell takes no questions".to_owned(),
             hint: Some("run it from a notebook, or read from a file".to_owned()),
         }),
@@ -216,18 +216,18 @@ async fn run_magic(
     let suffixes = services.sets().suffixes();
     let typed =
         magic::parse(line, &suffixes).map_err(|error| Fault::magic(error, place.clone(), start))?;
-    let order = Order {
+    let order = MagicRun {
         typed,
         line,
         body: None,
         place,
         start,
-        standing: Standing::InRust,
+        standing: MagicContext::InRust,
     };
     magics::carry_out(services, context, order).await
 }
 
-async fn answer(context: &CellContext, chosen: &Chosen, query: AsyncResultQuery) -> HostReply {
+async fn answer(context: &CellContext, chosen: &ChosenTasks, query: AsyncResultQuery) -> HostReply {
     let result = &chosen.tasks;
     match query {
         AsyncResultQuery::Progress => HostReply::Progress(chosen.progress()),

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 /// Variables that are not there, and the execution counts of the cells that is due to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
+pub struct MissingVariables {
     moved: BTreeMap<String, usize>,
     /// Those that a cell declares and has not left.
-    undefined: BTreeMap<String, (usize, Cause)>,
+    undefined: BTreeMap<String, (usize, MissingCause)>,
 }
 
 /// The reason for which a cell has not left a variable that it declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum MissingCause {
     /// It has failed.
     Failed,
     /// It returned before its end.
@@ -22,7 +22,7 @@ pub(crate) enum Cause {
     Unkept,
 }
 
-impl Moved {
+impl MissingVariables {
     /// The cell that moved a variable, if that is why it is gone.
     pub fn by(&self, variable: &str) -> Option<usize> {
         self.moved.get(variable).copied()
@@ -33,13 +33,13 @@ impl Moved {
         match (self.undefined.get(name), self.by(name)) {
             (Some((cell, cause)), moved) if moved.is_none_or(|moved| moved <= *cell) => {
                 Some(match cause {
-                    Cause::Failed => format!(
+                    MissingCause::Failed => format!(
                         "In[{cell}] failed, so `{name}`, which it defines, is not there: what a cell defines stays if the cell succeeds; let what may fail be a cell of its own"
                     ),
-                    Cause::Returned => format!(
+                    MissingCause::Returned => format!(
                         "In[{cell}] returned before its end, so `{name}`, which it defines, is not there"
                     ),
-                    Cause::Unkept => format!(
+                    MissingCause::Unkept => format!(
                         "`{name}` was not kept for cells after In[{cell}], whose output says why"
                     ),
                 })
@@ -90,7 +90,7 @@ impl Moved {
     pub(crate) fn ended_early(
         &mut self,
         cell: usize,
-        cause: Cause,
+        cause: MissingCause,
         source: &str,
         variables: &[String],
     ) {
@@ -105,7 +105,7 @@ impl Moved {
     pub(crate) fn unkept<'a>(&mut self, cell: usize, names: impl IntoIterator<Item = &'a String>) {
         let names = names.into_iter();
         self.undefined
-            .extend(names.map(|name| (name.clone(), (cell, Cause::Unkept))));
+            .extend(names.map(|name| (name.clone(), (cell, MissingCause::Unkept))));
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn an_error_about_a_variable_that_was_moved_names_the_cell() {
-        let mut moved = Moved::default();
+        let mut moved = MissingVariables::default();
         moved.record(3, &["größe".into()], []);
         let missing = |name: &str| Diagnostic {
             message: format!("cannot find value `{name}` in this scope"),
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_defined_again_is_not_gone() {
-        let mut moved = Moved::default();
+        let mut moved = MissingVariables::default();
         moved.record(3, &["a".into(), "b".into()], ["c"]);
         moved.record(4, &["c".into()], ["a"]);
         assert_eq!(moved.by("a"), None);
@@ -164,11 +164,11 @@ mod tests {
 
     #[test]
     fn what_a_cell_that_failed_would_have_defined_is_explained() {
-        let mut moved = Moved::default();
+        let mut moved = MissingVariables::default();
         moved.record(3, &["slow".into()], []);
         let source =
             "let slow = f()?; let (mut a, Some(größe)) = slow; pallet = 1; let kept: u8 = 2;";
-        moved.ended_early(3, Cause::Failed, source, &["kept".into()]);
+        moved.ended_early(3, MissingCause::Failed, source, &["kept".into()]);
         for name in ["slow", "a", "größe"] {
             let why = moved.why(name).unwrap();
             assert!(
@@ -190,7 +190,7 @@ mod tests {
                 .unwrap()
                 .contains("not kept for cells after In[6]")
         );
-        moved.ended_early(7, Cause::Returned, "let slow = 1;", &[]);
+        moved.ended_early(7, MissingCause::Returned, "let slow = 1;", &[]);
         assert!(moved.why("slow").unwrap().contains("In[7] returned"));
     }
 }

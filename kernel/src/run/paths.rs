@@ -1,13 +1,13 @@
 //! Completion of paths.
 
-use super::Surroundings;
+use super::Environment;
 use crate::command::complete::PathKind;
 
 /// Most paths that are offered.
 const MOST: usize = 500;
 
 /// The paths that begin with what is typed, relative as it is; folders end with `/`.
-pub fn beginning_with(surroundings: &Surroundings, typed: &str, kind: PathKind) -> Vec<String> {
+pub fn beginning_with(surroundings: &Environment, typed: &str, kind: PathKind) -> Vec<String> {
     let (folder, name) = match typed.rfind('/') {
         Some(at) => typed.split_at(at + 1),
         None => ("", typed),
@@ -45,7 +45,7 @@ mod tests {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();
         }
         std::fs::write(root.path().join("gruen.txt"), "").unwrap();
-        let at = Surroundings::default();
+        let at = Environment::default();
         at.set(Setting::Folder(root.path().to_owned()));
         let found = |typed, kind| beginning_with(&at, typed, kind).join(" ");
         assert_eq!(found("gr", PathKind::Any), "grau/ gruen.txt größe/");

@@ -1,10 +1,10 @@
 //! Everything a cell may use, as one handle.
 
-use super::analyst::{Analyst, Place};
+use super::analyst::{Analysis, Place};
 use super::local::CellCall;
 use super::logging::Logging;
-use super::sources::Sources;
-use super::{CellContext, Local, Programs, Surroundings};
+use super::sources::CellSources;
+use super::{CellContext, Environment, Local, Programs};
 use crate::magic::{MagicSets, Targets};
 use crate::parallel::artifacts::Artifacts;
 use crate::parallel::cluster::Cluster;
@@ -26,14 +26,14 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone, Debug)]
 pub struct Services {
     local: Local,
-    analyst: Analyst,
+    analyst: Analysis,
     cluster: Cluster,
     fanout: Fanout,
     functions: Functions,
-    sources: Sources,
+    sources: CellSources,
     /// The memory of the sets of magics. Locked for one look or change.
     sets: Arc<Mutex<MagicSets>>,
-    surroundings: Surroundings,
+    surroundings: Environment,
     /// The default logger of the cells. Locked for one look or change.
     logging: Arc<Mutex<Logging>>,
     /// True if every cell reports the time it took.
@@ -50,8 +50,8 @@ pub struct Owners {
 impl Services {
     /// Starts what is always there. `calls` takes what cells ask of the kernel.
     pub fn start(programs: &Programs, calls: mpsc::UnboundedSender<CellCall>) -> (Self, Owners) {
-        let (analyst, programs, analyst_task) = Analyst::start(programs);
-        let surroundings = Surroundings::default();
+        let (analyst, programs, analyst_task) = Analysis::start(programs);
+        let surroundings = Environment::default();
         let (local, local_task) = Local::start(programs.clone(), surroundings.clone(), calls);
         let (cluster, cluster_task) = Cluster::new(programs.clone());
         let artifacts = Artifacts::default();
@@ -68,7 +68,7 @@ impl Services {
                 late: LateOutput::default(),
                 watchers: watchers.clone(),
             },
-            sources: Sources::new(artifacts.clone()),
+            sources: CellSources::new(artifacts.clone()),
             functions: Functions::new(artifacts),
             sets: Arc::default(),
             surroundings,
@@ -98,7 +98,7 @@ impl Services {
     }
 
     /// The cells that have run.
-    pub(super) fn sources(&self) -> &Sources {
+    pub(super) fn sources(&self) -> &CellSources {
         &self.sources
     }
 
@@ -113,7 +113,7 @@ impl Services {
     }
 
     /// The folder and the environment cells run in.
-    pub fn surroundings(&self) -> &Surroundings {
+    pub fn surroundings(&self) -> &Environment {
         &self.surroundings
     }
 

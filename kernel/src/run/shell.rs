@@ -1,6 +1,6 @@
 //! `!` lines: a command of the shell, its output streamed as it comes.
 
-use super::{CellContext, Surroundings};
+use super::{CellContext, Environment};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
 use std::process::{ExitStatus, Stdio};
@@ -19,7 +19,7 @@ const NOT_FOUND: i32 = 127;
 /// When there is no shell, or the cell is interrupted: then the command and its children are ended.
 pub async fn run(
     context: &CellContext,
-    surroundings: &Surroundings,
+    surroundings: &Environment,
     line: &str,
 ) -> Result<(), Failure> {
     let (status, said) = stream(context, surroundings, "sh", line).await?;
@@ -35,7 +35,7 @@ pub async fn run(
 /// As [`run`], and when the script ends with another exit code than 0.
 pub async fn script(
     context: &CellContext,
-    surroundings: &Surroundings,
+    surroundings: &Environment,
     shell: &str,
     script: &str,
 ) -> Result<(), Failure> {
@@ -52,7 +52,7 @@ pub async fn script(
 /// Runs text by a shell and streams what it prints; its status, and true if it printed anything.
 async fn stream(
     context: &CellContext,
-    surroundings: &Surroundings,
+    surroundings: &Environment,
     shell: &str,
     text: &str,
 ) -> Result<(ExitStatus, bool), Failure> {

@@ -20,7 +20,7 @@ const AROUND: usize = 20;
 
 /// The cells that have run. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Sources {
+pub(super) struct CellSources {
     artifacts: Artifacts,
     /// Held for one look or change.
     cells: Arc<Mutex<Cells>>,
@@ -33,7 +33,7 @@ struct Cells {
     bytes: usize,
 }
 
-impl Sources {
+impl CellSources {
     pub(super) fn new(artifacts: Artifacts) -> Self {
         Self {
             artifacts,
@@ -159,7 +159,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("libcode_1.so");
         std::fs::write(folder.path().join("libcode_1.rs"), "generated\nv[i]\n").unwrap();
-        let sources = Sources::new(Artifacts::default());
+        let sources = CellSources::new(Artifacts::default());
         sources.runs(4, "fn f(v: &[u8], i: usize) -> u8 {\n    v[i]\n}");
         let panic = Panic {
             message: "out of bounds".to_owned(),

@@ -9,18 +9,18 @@ use tokio::process::Command;
 
 /// The folder and the variables of `:cd` and `:env`; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings(
+pub struct Environment(
     /// Held for a look or an assignment.
-    Arc<Mutex<Changed>>,
+    Arc<Mutex<EnvironmentChanges>>,
 );
 
 #[derive(Debug, Default)]
-struct Changed {
+struct EnvironmentChanges {
     folder: Option<PathBuf>,
     variables: BTreeMap<String, String>,
 }
 
-impl Surroundings {
+impl Environment {
     /// The working folder.
     pub fn folder(&self) -> PathBuf {
         let changed = self.changed().folder.clone();
@@ -82,7 +82,7 @@ impl Surroundings {
         command.envs(&changed.variables);
     }
 
-    fn changed(&self) -> MutexGuard<'_, Changed> {
+    fn changed(&self) -> MutexGuard<'_, EnvironmentChanges> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,7 +128,7 @@ mod tests {
             .current_dir(&folder)
             .spawn()
             .unwrap();
-        let surroundings = Surroundings::default();
+        let surroundings = Environment::default();
         surroundings.follow(process.id());
         process.kill().unwrap();
         process.wait().unwrap();
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_was_set_is_told_to_new_processes() {
-        let surroundings = Surroundings::default();
+        let surroundings = Environment::default();
         assert!(surroundings.settings().is_empty());
         let variable = |value: &str| Setting::Variable {
             name: "A".into(),

@@ -3,8 +3,8 @@
 use super::connection::{Connection, ConnectionError};
 use super::history::History;
 use super::usage::Usage;
-use super::{Cell, CellId, Command, Event, Extras, Session};
-use crate::channel::{Asker, Channels, Loudness, Outlet, Requester};
+use super::{Cell, CellId, Extras, Session, SessionCommand, SessionEvent};
+use crate::channel::{Channels, InputPrompter, OutputSink, OutputVisibility, Requester};
 use crate::comm::Comms;
 use crate::report::{output, report};
 use crate::run::{
@@ -45,11 +45,11 @@ pub(super) struct Actor {
     history: History,
     usage: Usage,
     /// Everything done on behalf of requests; each ends with an event or none, even by a panic.
-    pub(super) tasks: JoinSet<Option<Event>>,
+    pub(super) tasks: JoinSet<Option<SessionEvent>>,
 }
 
-enum Arrived {
-    Event(Event),
+enum SessionInput {
+    Event(SessionEvent),
     Call(CellCall),
     CommsDue,
     Terminate,
@@ -66,7 +66,7 @@ pub async fn run(
     parent: Option<u32>,
 ) -> Result<(), RunError> {
     let (channels, connection, announcement) = connection.open().await?;
-    let mut ends = Ends {
+    let mut ends = KernelEndings {
         terminate: signal(SignalKind::terminate()).map_err(RunError::Signals)?,
         interrupt: signal(SignalKind::interrupt()).map_err(RunError::Signals)?,
         by_hand: announcement.is_some(),
@@ -87,23 +87,23 @@ pub async fn run(
     let mut session = Session::new(connection);
     loop {
         let event = match actor.next(&mut calls, &mut ends).await {
-            Arrived::Event(event) => event,
-            Arrived::Call(call) => {
+            SessionInput::Event(event) => event,
+            SessionInput::Call(call) => {
                 actor.serve(call).await;
                 continue;
             }
-            Arrived::CommsDue => {
+            SessionInput::CommsDue => {
                 actor.comms_due().await;
                 continue;
             }
-            Arrived::Terminate => break,
-            Arrived::Nothing => continue,
+            SessionInput::Terminate => break,
+            SessionInput::Nothing => continue,
         };
-        if let Event::CellEnded { cell, .. } = &event {
+        if let SessionEvent::CellEnded { cell, .. } = &event {
             actor.running.remove(cell);
             actor.comms_settled().await;
         }
-        if actor.perform_all(session.handle(event)).await == Next::Exit {
+        if actor.perform_all(session.handle(event)).await == NextStep::Exit {
             break;
         }
     }
@@ -118,7 +118,7 @@ pub async fn run(
 }
 
 /// The events that end a kernel apart from its frontend.
-struct Ends {
+struct KernelEndings {
     terminate: Signal,
     /// Ctrl-C in the terminal reaches every process there; frontends interrupt by message.
     interrupt: Signal,
@@ -127,7 +127,7 @@ struct Ends {
     parent: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Ends {
+impl KernelEndings {
     /// Returns when one of them has come. Cancel-safe; not to be called again after it returned.
     async fn next(&mut self) {
         tokio::select! {
@@ -139,7 +139,7 @@ impl Ends {
 }
 
 #[derive(PartialEq)]
-enum Next {
+enum NextStep {
     GoOn,
     Exit,
 }
@@ -149,37 +149,37 @@ impl Actor {
     async fn next(
         &mut self,
         calls: &mut mpsc::UnboundedReceiver<CellCall>,
-        ends: &mut Ends,
-    ) -> Arrived {
+        ends: &mut KernelEndings,
+    ) -> SessionInput {
         let due = self.comms.deadline();
         tokio::select! {
             biased;
-            () = ends.next() => Arrived::Terminate,
-            request = self.channels.next() => Arrived::Event(Event::Request(request)),
-            Some(call) = calls.recv() => Arrived::Call(call),
+            () = ends.next() => SessionInput::Terminate,
+            request = self.channels.next() => SessionInput::Event(SessionEvent::Request(request)),
+            Some(call) = calls.recv() => SessionInput::Call(call),
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
-                Arrived::CommsDue
+                SessionInput::CommsDue
             }
             Some(done) = self.tasks.join_next() => match done {
-                Ok(Some(event)) => Arrived::Event(event),
-                Ok(None) => Arrived::Nothing,
+                Ok(Some(event)) => SessionInput::Event(event),
+                Ok(None) => SessionInput::Nothing,
                 Err(error) => {
                     tracing::error!(%error, "a task of the kernel ended before its time");
-                    Arrived::Nothing
+                    SessionInput::Nothing
                 }
             },
         }
     }
 
-    async fn perform_all(&mut self, commands: Vec<Command>) -> Next {
+    async fn perform_all(&mut self, commands: Vec<SessionCommand>) -> NextStep {
         for command in commands {
             match command {
-                Command::Publish(from, content) => {
+                SessionCommand::Publish(from, content) => {
                     self.channels.iopub().publish(&from, content).await;
                 }
-                Command::Reply(from, content) => self.channels.reply(&from, content).await,
-                Command::Run(cell) => self.run(cell),
-                Command::Interrupt => {
+                SessionCommand::Reply(from, content) => self.channels.reply(&from, content).await,
+                SessionCommand::Run(cell) => self.run(cell),
+                SessionCommand::Interrupt => {
                     for context in self.running.values() {
                         self.services.interrupt(context);
                     }
@@ -188,35 +188,37 @@ impl Actor {
                         self.services.local().interrupt();
                     }
                 }
-                Command::Complete(from, request) => {
+                SessionCommand::Complete(from, request) => {
                     let services = self.services.clone();
                     let reply = async move { analyse::complete(&services, request).await };
                     self.answer(from, reply);
                 }
-                Command::Inspect(from, request) => {
+                SessionCommand::Inspect(from, request) => {
                     let services = self.services.clone();
                     let reply = async move { analyse::inspect(&services, request).await };
                     self.answer(from, reply);
                 }
-                Command::Remember { count, source } => self.history.add(count, source),
-                Command::RememberValue { count, value } => self.history.set_result(count, value),
-                Command::History(from, request) => {
+                SessionCommand::Remember { count, source } => self.history.add(count, source),
+                SessionCommand::RememberValue { count, value } => {
+                    self.history.set_result(count, value)
+                }
+                SessionCommand::History(from, request) => {
                     let reply = self.history.answer(request);
                     self.answer(from, async { reply.await.into() });
                 }
-                Command::Usage(from) => {
+                SessionCommand::Usage(from) => {
                     let reply = self.usage.measure(Instant::now());
                     self.answer(from, async { reply });
                 }
-                Command::CommInfo(from, target) => {
+                SessionCommand::CommInfo(from, target) => {
                     let reply = self.comms.info(target.as_deref());
                     self.answer(from, async { reply.into() });
                 }
-                Command::Comm(from, event) => self.comm(from, event).await,
-                Command::Exit => return Next::Exit,
+                SessionCommand::Comm(from, event) => self.comm(from, event).await,
+                SessionCommand::Exit => return NextStep::Exit,
             }
         }
-        Next::GoOn
+        NextStep::GoOn
     }
 
     /// Answers a request beside everything else.
@@ -228,29 +230,29 @@ impl Actor {
         self.tasks.spawn(async move {
             let answered = async { Ok::<_, Failure>(reply.await) };
             Some(match guarded(answered).await {
-                Ok(reply) => Event::Answered {
+                Ok(reply) => SessionEvent::Answered {
                     from,
                     reply: Some(reply),
                 },
-                Err(failure) => Event::Failed { from, failure },
+                Err(failure) => SessionEvent::Failed { from, failure },
             })
         });
     }
 
     fn run(&mut self, cell: Cell) {
         let loudness = if cell.silent {
-            Loudness::Silent
+            OutputVisibility::Silent
         } else {
-            Loudness::Loud
+            OutputVisibility::Loud
         };
         let iopub = self.channels.iopub().clone();
-        let outlet = Outlet::new(iopub, cell.from.clone(), cell.count, loudness);
+        let outlet = OutputSink::new(iopub, cell.from.clone(), cell.count, loudness);
         let outlet = match cell.from.is_console(cell.allow_stdin) {
             true => outlet.on_terminal(),
             false => outlet,
         };
         let input = self.channels.input().clone();
-        let asker = Asker::new(input, cell.from.clone(), cell.allow_stdin);
+        let asker = InputPrompter::new(input, cell.from.clone(), cell.allow_stdin);
         let context = CellContext::new(outlet, asker, &cell.source, cell.count);
         self.running.insert(cell.id, context.clone());
         let services = self.services.clone();
@@ -266,7 +268,7 @@ impl Actor {
                 extras.expressions = expressions(&services, &context, &cell).await;
             }
             context.settle(result.is_err()).await;
-            Some(Event::CellEnded {
+            Some(SessionEvent::CellEnded {
                 cell: cell.id,
                 result: result.map_err(|fault| report(&fault)),
                 value: value.and_then(|value| value.text().map(str::to_owned)),

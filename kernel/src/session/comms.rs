@@ -1,8 +1,8 @@
 //! The comms beside the session: frontends' messages and the code's calls, performed.
 
-use super::Event;
+use super::SessionEvent;
 use super::actor::Actor;
-use crate::channel::{Asker, Loudness, Outlet, Requester};
+use crate::channel::{InputPrompter, OutputSink, OutputVisibility, Requester};
 use crate::comm::Command;
 use crate::run::CellContext;
 use phalanx_protocol::comm::{CommEvent, CommRequest};
@@ -20,7 +20,7 @@ impl Actor {
             for context in woken {
                 local.hear(context).await;
             }
-            Some(Event::Answered { from, reply: None })
+            Some(SessionEvent::Answered { from, reply: None })
         });
     }
 
@@ -61,8 +61,8 @@ impl Actor {
                     let iopub = self.channels.iopub().clone();
                     let input = self.channels.input().clone();
                     // No cell is running, so frontends expect no question.
-                    let asker = Asker::new(input, from.clone(), false);
-                    let outlet = Outlet::new(iopub, from, 0, Loudness::Loud);
+                    let asker = InputPrompter::new(input, from.clone(), false);
+                    let outlet = OutputSink::new(iopub, from, 0, OutputVisibility::Loud);
                     woken.push(CellContext::new(outlet, asker, "", 0));
                 }
             }

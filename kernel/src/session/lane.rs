@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 /// One lane.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct ShellQueue {
     /// The cell that is being run.
     pub(super) running: Option<Running>,
     /// `execute_request`s in order of arrival.

@@ -26,9 +26,9 @@ pub use actor::{RunError, run};
 pub use connection::Connection;
 pub use reply::Extras;
 
-use crate::channel::{Asked, Request, Requester, SubshellId, status};
+use crate::channel::{Request, RequestContent, Requester, SubshellId, status};
 use crate::report::{ErrorReport, output, report};
-use lane::{Lane, Running};
+use lane::{Running, ShellQueue};
 use phalanx_protocol::comm::CommEvent;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
@@ -44,7 +44,7 @@ pub struct CellId(pub u64);
 
 /// An event of a session.
 #[derive(Debug)]
-pub enum Event {
+pub enum SessionEvent {
     /// A frontend asks something.
     Request(Request),
     /// A cell is done; its outputs are published.
@@ -76,7 +76,7 @@ pub enum Event {
 
 /// A command of a session.
 #[derive(Debug)]
-pub enum Command {
+pub enum SessionCommand {
     /// Publish on iopub.
     Publish(Requester, JupyterMessageContent),
     /// Reply on the channel the request came by.
@@ -140,8 +140,8 @@ pub struct Session {
     connection: ConnectionInfo,
     next_count: usize,
     cells: u64,
-    main: Lane,
-    subshells: BTreeMap<SubshellId, Lane>,
+    main: ShellQueue,
+    subshells: BTreeMap<SubshellId, ShellQueue>,
 }
 
 impl Session {
@@ -151,22 +151,22 @@ impl Session {
             connection,
             next_count: 1,
             cells: 0,
-            main: Lane::default(),
+            main: ShellQueue::default(),
             subshells: BTreeMap::new(),
         }
     }
 
     /// Decides what an event leads to.
-    pub fn handle(&mut self, event: Event) -> Vec<Command> {
+    pub fn handle(&mut self, event: SessionEvent) -> Vec<SessionCommand> {
         let mut commands = Vec::new();
         match event {
-            Event::Request(request) => self.request(request, &mut commands),
-            Event::Answered { from, reply } => self.close(from, reply, &mut commands),
-            Event::Failed { from, failure } => {
+            SessionEvent::Request(request) => self.request(request, &mut commands),
+            SessionEvent::Answered { from, reply } => self.close(from, reply, &mut commands),
+            SessionEvent::Failed { from, failure } => {
                 let reply = reply::failed(self.next_count, from.msg_type(), failure);
                 self.close(from, reply, &mut commands);
             }
-            Event::CellEnded {
+            SessionEvent::CellEnded {
                 cell,
                 result,
                 value,
@@ -176,60 +176,60 @@ impl Session {
         commands
     }
 
-    fn request(&mut self, Request { from, asked }: Request, commands: &mut Vec<Command>) {
-        if let Asked::Execute(request) = asked {
+    fn request(&mut self, Request { from, asked }: Request, commands: &mut Vec<SessionCommand>) {
+        if let RequestContent::Execute(request) = asked {
             self.execute(from, request, commands);
             return;
         }
         Self::open(&from, commands);
         let reply = match asked {
-            Asked::Execute(_) => None,
-            Asked::KernelInfo => Some(info::kernel_info()),
-            Asked::Connect => Some(info::connect_reply(&self.connection)),
-            Asked::Complete(request) => {
-                commands.push(Command::Complete(from, request));
+            RequestContent::Execute(_) => None,
+            RequestContent::KernelInfo => Some(info::kernel_info()),
+            RequestContent::Connect => Some(info::connect_reply(&self.connection)),
+            RequestContent::Complete(request) => {
+                commands.push(SessionCommand::Complete(from, request));
                 return;
             }
-            Asked::Inspect(request) => {
-                commands.push(Command::Inspect(from, request));
+            RequestContent::Inspect(request) => {
+                commands.push(SessionCommand::Inspect(from, request));
                 return;
             }
-            Asked::IsComplete(request) => Some(info::is_complete(&request.code)),
-            Asked::History(request) => {
-                commands.push(Command::History(from, request));
+            RequestContent::IsComplete(request) => Some(info::is_complete(&request.code)),
+            RequestContent::History(request) => {
+                commands.push(SessionCommand::History(from, request));
                 return;
             }
-            Asked::Usage => {
-                commands.push(Command::Usage(from));
+            RequestContent::Usage => {
+                commands.push(SessionCommand::Usage(from));
                 return;
             }
-            Asked::CommInfo { target } => {
-                commands.push(Command::CommInfo(from, target));
+            RequestContent::CommInfo { target } => {
+                commands.push(SessionCommand::CommInfo(from, target));
                 return;
             }
-            Asked::Comm(event) => {
-                commands.push(Command::Comm(from, event));
+            RequestContent::Comm(event) => {
+                commands.push(SessionCommand::Comm(from, event));
                 return;
             }
-            Asked::Interrupt => {
-                commands.push(Command::Interrupt);
+            RequestContent::Interrupt => {
+                commands.push(SessionCommand::Interrupt);
                 Some(InterruptReply::default().into())
             }
-            Asked::CreateSubshell => {
+            RequestContent::CreateSubshell => {
                 let id = SubshellId::fresh();
-                self.subshells.insert(id.clone(), Lane::default());
+                self.subshells.insert(id.clone(), ShellQueue::default());
                 Some(info::subshell_created(&id))
             }
-            Asked::ListSubshells => Some(info::subshells(self.open_subshells())),
-            Asked::DeleteSubshell { id } => self.delete_subshell(&from, &id, commands),
-            Asked::Shutdown { restart } => {
+            RequestContent::ListSubshells => Some(info::subshells(self.open_subshells())),
+            RequestContent::DeleteSubshell { id } => self.delete_subshell(&from, &id, commands),
+            RequestContent::Shutdown { restart } => {
                 self.shutdown(from, restart, commands);
                 return;
             }
-            Asked::Unknown { msg_type } => {
+            RequestContent::Unknown { msg_type } => {
                 self.refused(&from, format!("the kernel does not know `{msg_type}`"))
             }
-            Asked::Malformed { msg_type, reason } => {
+            RequestContent::Malformed { msg_type, reason } => {
                 self.refused(&from, format!("malformed {msg_type}: {reason}"))
             }
         };
@@ -247,7 +247,7 @@ impl Session {
         &mut self,
         from: &Requester,
         id: &SubshellId,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<SessionCommand>,
     ) -> Option<JupyterMessageContent> {
         let Some(lane) = self.subshells.get_mut(id).filter(|lane| !lane.closing) else {
             return self.refused(from, unknown_subshell(id));
@@ -261,7 +261,12 @@ impl Session {
         Some(info::subshell_deleted())
     }
 
-    fn execute(&mut self, from: Requester, request: ExecuteRequest, commands: &mut Vec<Command>) {
+    fn execute(
+        &mut self,
+        from: Requester,
+        request: ExecuteRequest,
+        commands: &mut Vec<SessionCommand>,
+    ) {
         let id = from.subshell().cloned();
         match self.lane(id.as_ref()).filter(|lane| !lane.closing) {
             Some(lane) => {
@@ -277,19 +282,19 @@ impl Session {
         }
     }
 
-    fn lane(&mut self, id: Option<&SubshellId>) -> Option<&mut Lane> {
+    fn lane(&mut self, id: Option<&SubshellId>) -> Option<&mut ShellQueue> {
         match id {
             None => Some(&mut self.main),
             Some(id) => self.subshells.get_mut(id),
         }
     }
 
-    fn lanes(&self) -> impl Iterator<Item = &Lane> {
+    fn lanes(&self) -> impl Iterator<Item = &ShellQueue> {
         std::iter::once(&self.main).chain(self.subshells.values())
     }
 
     /// Begins the next cell of a lane, if none of its is running.
-    fn start_next(&mut self, id: Option<&SubshellId>, commands: &mut Vec<Command>) {
+    fn start_next(&mut self, id: Option<&SubshellId>, commands: &mut Vec<SessionCommand>) {
         let count = self.next_count;
         let cell = CellId(self.cells + 1);
         let Some(lane) = self.lane(id) else {
@@ -315,16 +320,16 @@ impl Session {
                 code: request.code.clone(),
                 execution_count: ExecutionCount::new(count),
             };
-            commands.push(Command::Publish(from.clone(), input.into()));
+            commands.push(SessionCommand::Publish(from.clone(), input.into()));
             if request.store_history {
-                commands.push(Command::Remember {
+                commands.push(SessionCommand::Remember {
                     count,
                     source: request.code.clone(),
                 });
                 self.next_count += 1;
             }
         }
-        commands.push(Command::Run(Cell {
+        commands.push(SessionCommand::Run(Cell {
             id: cell,
             from,
             source: request.code,
@@ -341,9 +346,9 @@ impl Session {
         result: Result<(), ErrorReport>,
         value: Option<String>,
         extras: Extras,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<SessionCommand>,
     ) {
-        let is_its = |lane: &Lane| lane.running.as_ref().is_some_and(|run| run.cell == cell);
+        let is_its = |lane: &ShellQueue| lane.running.as_ref().is_some_and(|run| run.cell == cell);
         let subshell = self.subshells.iter().find(|(_, lane)| is_its(lane));
         let id = subshell.map(|(id, _)| id.clone());
         let Some(running) = self
@@ -354,7 +359,7 @@ impl Session {
         };
         if let Some(value) = value {
             let count = running.count;
-            commands.push(Command::RememberValue { count, value });
+            commands.push(SessionCommand::RememberValue { count, value });
         }
         let failed = result.is_err();
         let quits = extras.quits();
@@ -363,7 +368,7 @@ impl Session {
             Err(error) => {
                 if !running.silent {
                     let message = output::error(&error);
-                    commands.push(Command::Publish(running.from.clone(), message));
+                    commands.push(SessionCommand::Publish(running.from.clone(), message));
                 }
                 reply::execute(running.count, ReplyStatus::Error, Some(error), extras)
             }
@@ -371,7 +376,7 @@ impl Session {
         self.close(running.from, Some(reply), commands);
         if quits {
             self.abort_all(commands);
-            commands.push(Command::Exit);
+            commands.push(SessionCommand::Exit);
             return;
         }
         if failed && running.stop_on_error {
@@ -391,7 +396,7 @@ impl Session {
     fn abort_waiting(
         &self,
         waiting: impl IntoIterator<Item = (Requester, ExecuteRequest)>,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<SessionCommand>,
     ) {
         for (from, _) in waiting {
             Self::open(&from, commands);
@@ -402,7 +407,7 @@ impl Session {
     }
 
     /// Answers all cells of a lane that is no more.
-    fn abort(&self, lane: Lane, commands: &mut Vec<Command>) {
+    fn abort(&self, lane: ShellQueue, commands: &mut Vec<SessionCommand>) {
         if let Some(running) = lane.running {
             let failure = Failure::Interrupted { lost: Vec::new() };
             let error = report(&failure.into());
@@ -413,7 +418,7 @@ impl Session {
         self.abort_waiting(lane.waiting, commands);
     }
 
-    fn abort_all(&mut self, commands: &mut Vec<Command>) {
+    fn abort_all(&mut self, commands: &mut Vec<SessionCommand>) {
         let subshells = std::mem::take(&mut self.subshells).into_values();
         let main = std::mem::take(&mut self.main);
         for lane in std::iter::once(main).chain(subshells) {
@@ -421,7 +426,7 @@ impl Session {
         }
     }
 
-    fn shutdown(&mut self, from: Requester, restart: bool, commands: &mut Vec<Command>) {
+    fn shutdown(&mut self, from: Requester, restart: bool, commands: &mut Vec<SessionCommand>) {
         self.abort_all(commands);
         let reply = ShutdownReply {
             restart,
@@ -429,12 +434,15 @@ impl Session {
             error: None,
         };
         self.close(from, Some(reply.into()), commands);
-        commands.push(Command::Exit);
+        commands.push(SessionCommand::Exit);
     }
 
     /// The beginning of every request.
-    fn open(from: &Requester, commands: &mut Vec<Command>) {
-        commands.push(Command::Publish(from.clone(), status(ExecutionState::Busy)));
+    fn open(from: &Requester, commands: &mut Vec<SessionCommand>) {
+        commands.push(SessionCommand::Publish(
+            from.clone(),
+            status(ExecutionState::Busy),
+        ));
     }
 
     /// The end of every request.
@@ -442,16 +450,16 @@ impl Session {
         &self,
         from: Requester,
         reply: Option<JupyterMessageContent>,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<SessionCommand>,
     ) {
         if let Some(reply) = reply {
-            commands.push(Command::Reply(from.clone(), reply));
+            commands.push(SessionCommand::Reply(from.clone(), reply));
         }
-        commands.push(Command::Publish(from, status(ExecutionState::Idle)));
+        commands.push(SessionCommand::Publish(from, status(ExecutionState::Idle)));
         if let Some(running) = self.lanes().find_map(|lane| lane.running.as_ref()) {
             // Frontends show the last status they heard, and a cell is still running.
             let busy = status(ExecutionState::Busy);
-            commands.push(Command::Publish(running.from.clone(), busy));
+            commands.push(SessionCommand::Publish(running.from.clone(), busy));
         }
     }
 

@@ -17,22 +17,22 @@ fn session() -> Session {
     })
 }
 
-fn asks(from: &str, asked: Asked) -> Event {
-    Event::Request(Request {
+fn asks(from: &str, asked: RequestContent) -> SessionEvent {
+    SessionEvent::Request(Request {
         from: Requester::nobody(from),
         asked,
     })
 }
 
-fn executes(from: &str) -> Event {
+fn executes(from: &str) -> SessionEvent {
     asks(
         from,
-        Asked::Execute(ExecuteRequest::new(format!("source of {from}"))),
+        RequestContent::Execute(ExecuteRequest::new(format!("source of {from}"))),
     )
 }
 
-fn ended(cell: u64, failure: Option<Failure>) -> Event {
-    Event::CellEnded {
+fn ended(cell: u64, failure: Option<Failure>) -> SessionEvent {
+    SessionEvent::CellEnded {
         cell: CellId(cell),
         extras: Extras::default(),
         result: failure.map_or(Ok(()), |failure| Err(report(&failure.into()))),
@@ -48,12 +48,12 @@ fn boom() -> Option<Failure> {
 }
 
 /// One line of words per command.
-fn check(session: &mut Session, event: Event, expected: &[&str]) {
+fn check(session: &mut Session, event: SessionEvent, expected: &[&str]) {
     let seen: Vec<String> = session.handle(event).iter().map(told).collect();
     assert_eq!(seen, expected);
 }
 
-fn told(command: &Command) -> String {
+fn told(command: &SessionCommand) -> String {
     let content = |content: &JupyterMessageContent| match content {
         JupyterMessageContent::Status(status) => status.execution_state.as_str().to_owned(),
         JupyterMessageContent::ExecuteReply(reply) => {
@@ -62,19 +62,25 @@ fn told(command: &Command) -> String {
         other => other.message_type().to_owned(),
     };
     match command {
-        Command::Publish(from, message) => format!("{}: {}", from.msg_id(), content(message)),
-        Command::Reply(from, message) => format!("{} <- {}", from.msg_id(), content(message)),
-        Command::Run(cell) => format!("run {} [{}]", cell.source, cell.count),
-        Command::Interrupt => "interrupt".into(),
-        Command::Complete(from, _) => format!("complete {}", from.msg_id()),
-        Command::Inspect(from, _) => format!("inspect {}", from.msg_id()),
-        Command::Remember { count, source } => format!("remember {source} [{count}]"),
-        Command::RememberValue { count, value } => format!("remember value {value} [{count}]"),
-        Command::History(from, _) => format!("history {}", from.msg_id()),
-        Command::Usage(from) => format!("usage {}", from.msg_id()),
-        Command::CommInfo(from, _) => format!("comms {}", from.msg_id()),
-        Command::Comm(from, _) => format!("comm {}", from.msg_id()),
-        Command::Exit => "exit".into(),
+        SessionCommand::Publish(from, message) => {
+            format!("{}: {}", from.msg_id(), content(message))
+        }
+        SessionCommand::Reply(from, message) => {
+            format!("{} <- {}", from.msg_id(), content(message))
+        }
+        SessionCommand::Run(cell) => format!("run {} [{}]", cell.source, cell.count),
+        SessionCommand::Interrupt => "interrupt".into(),
+        SessionCommand::Complete(from, _) => format!("complete {}", from.msg_id()),
+        SessionCommand::Inspect(from, _) => format!("inspect {}", from.msg_id()),
+        SessionCommand::Remember { count, source } => format!("remember {source} [{count}]"),
+        SessionCommand::RememberValue { count, value } => {
+            format!("remember value {value} [{count}]")
+        }
+        SessionCommand::History(from, _) => format!("history {}", from.msg_id()),
+        SessionCommand::Usage(from) => format!("usage {}", from.msg_id()),
+        SessionCommand::CommInfo(from, _) => format!("comms {}", from.msg_id()),
+        SessionCommand::Comm(from, _) => format!("comm {}", from.msg_id()),
+        SessionCommand::Exit => "exit".into(),
     }
 }
 
@@ -147,7 +153,7 @@ fn a_cell_may_ask_that_the_others_go_on() {
         stop_on_error: false,
         ..ExecuteRequest::new("a".into())
     };
-    session.handle(asks("a", Asked::Execute(request)));
+    session.handle(asks("a", RequestContent::Execute(request)));
     session.handle(executes("b"));
     check(
         &mut session,
@@ -173,7 +179,7 @@ fn silent_cells_neither_show_nor_count() {
     };
     check(
         &mut session,
-        asks("a", Asked::Execute(request)),
+        asks("a", RequestContent::Execute(request)),
         &["a: busy", "run quiet [1]"],
     );
     check(&mut session, ended(1, boom()), &["a <- error 1", "a: idle"]);
@@ -183,7 +189,7 @@ fn silent_cells_neither_show_nor_count() {
     };
     check(
         &mut session,
-        asks("b", Asked::Execute(request)),
+        asks("b", RequestContent::Execute(request)),
         &["b: busy", "b: execute_input", "run passing [1]"],
     );
     check(&mut session, ended(2, None), &["b <- ok 1", "b: idle"]);
@@ -204,23 +210,23 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_said_again() {
     let mut session = session();
     check(
         &mut session,
-        asks("i", Asked::Interrupt),
+        asks("i", RequestContent::Interrupt),
         &["i: busy", "interrupt", "i <- interrupt_reply", "i: idle"],
     );
     session.handle(executes("a"));
     check(
         &mut session,
-        asks("k", Asked::KernelInfo),
+        asks("k", RequestContent::KernelInfo),
         &["k: busy", "k <- kernel_info_reply", "k: idle", "a: busy"],
     );
     check(
         &mut session,
-        asks("c", Asked::Complete(CompleteRequest::default())),
+        asks("c", RequestContent::Complete(CompleteRequest::default())),
         &["c: busy", "complete c"],
     );
     check(
         &mut session,
-        asks("i", Asked::Interrupt),
+        asks("i", RequestContent::Interrupt),
         &[
             "i: busy",
             "interrupt",
@@ -231,7 +237,7 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_said_again() {
     );
     check(
         &mut session,
-        Event::Answered {
+        SessionEvent::Answered {
             from: Requester::nobody("c"),
             reply: Some(status(ExecutionState::Unknown)),
         },
@@ -239,7 +245,7 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_said_again() {
     );
     check(
         &mut session,
-        Event::Failed {
+        SessionEvent::Failed {
             from: Requester::asking("d", "complete_request"),
             failure: Failure::Internal {
                 message: "panicked".into(),
@@ -253,33 +259,33 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_said_again() {
 #[test]
 fn every_request_ends_in_idle() {
     for (asked, reply) in [
-        (Asked::KernelInfo, Some("kernel_info_reply")),
-        (Asked::Connect, Some("connect_reply")),
+        (RequestContent::KernelInfo, Some("kernel_info_reply")),
+        (RequestContent::Connect, Some("connect_reply")),
         (
-            Asked::IsComplete(Default::default()),
+            RequestContent::IsComplete(Default::default()),
             Some("is_complete_reply"),
         ),
         (
-            Asked::Unknown {
+            RequestContent::Unknown {
                 msg_type: "odd_request".into(),
             },
             Some("odd_reply"),
         ),
         (
-            Asked::Unknown {
+            RequestContent::Unknown {
                 msg_type: "odd".into(),
             },
             None,
         ),
         (
-            Asked::Malformed {
+            RequestContent::Malformed {
                 msg_type: "inspect_request".into(),
                 reason: "x".into(),
             },
             Some("inspect_reply"),
         ),
         (
-            Asked::Malformed {
+            RequestContent::Malformed {
                 msg_type: "execute_request".into(),
                 reason: "x".into(),
             },
@@ -288,14 +294,16 @@ fn every_request_ends_in_idle() {
     ] {
         let mut session = session();
         let msg_type = match &asked {
-            Asked::Unknown { msg_type } | Asked::Malformed { msg_type, .. } => msg_type,
+            RequestContent::Unknown { msg_type } | RequestContent::Malformed { msg_type, .. } => {
+                msg_type
+            }
             _ => "test_request",
         };
         let from = Requester::asking("a", msg_type);
         let mut expected = vec!["a: busy".to_owned()];
         expected.extend(reply.map(|reply| format!("a <- {reply}")));
         expected.push("a: idle".to_owned());
-        let event = Event::Request(Request { from, asked });
+        let event = SessionEvent::Request(Request { from, asked });
         let seen: Vec<String> = session.handle(event).iter().map(told).collect();
         assert_eq!(seen, expected);
     }
@@ -308,7 +316,7 @@ fn shutdown_answers_everything_first() {
     session.handle(executes("b"));
     check(
         &mut session,
-        asks("s", Asked::Shutdown { restart: true }),
+        asks("s", RequestContent::Shutdown { restart: true }),
         &[
             "s: busy",
             "a <- error 1",
@@ -324,10 +332,10 @@ fn shutdown_answers_everything_first() {
     check(&mut session, ended(1, None), &[]);
 }
 
-fn executes_within(subshell: &SubshellId, from: &str) -> Event {
-    Event::Request(Request {
+fn executes_within(subshell: &SubshellId, from: &str) -> SessionEvent {
+    SessionEvent::Request(Request {
         from: Requester::nobody(from).within(subshell),
-        asked: Asked::Execute(ExecuteRequest::new(format!("source of {from}"))),
+        asked: RequestContent::Execute(ExecuteRequest::new(format!("source of {from}"))),
     })
 }
 
@@ -336,7 +344,7 @@ fn with_subshell() -> (Session, SubshellId) {
     let mut session = session();
     check(
         &mut session,
-        asks("s", Asked::CreateSubshell),
+        asks("s", RequestContent::CreateSubshell),
         &["s: busy", "s <- create_subshell_reply", "s: idle"],
     );
     let id = session.open_subshells().next().unwrap().clone();
@@ -361,7 +369,7 @@ fn a_subshell_runs_its_cells_beside_the_others() {
     check(&mut session, executes_within(&sub, "y"), &[]);
     check(
         &mut session,
-        asks("i", Asked::Interrupt),
+        asks("i", RequestContent::Interrupt),
         &[
             "i: busy",
             "interrupt",
@@ -404,7 +412,7 @@ fn a_deleted_subshell_finishes_its_cell_and_takes_no_other() {
     let (mut session, sub) = with_subshell();
     session.handle(executes_within(&sub, "x"));
     session.handle(executes_within(&sub, "y"));
-    let delete = |from: &str| asks(from, Asked::DeleteSubshell { id: sub.clone() });
+    let delete = |from: &str| asks(from, RequestContent::DeleteSubshell { id: sub.clone() });
     check(
         &mut session,
         delete("d"),
@@ -433,7 +441,7 @@ fn a_deleted_subshell_finishes_its_cell_and_takes_no_other() {
     assert!(session.subshells.is_empty());
     check(
         &mut session,
-        asks("l", Asked::ListSubshells),
+        asks("l", RequestContent::ListSubshells),
         &["l: busy", "l <- list_subshell_reply", "l: idle"],
     );
 }

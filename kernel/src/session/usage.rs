@@ -99,7 +99,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Process {
+struct ProcessUsage {
     id: u32,
     parent: u32,
     ticks: u64,
@@ -107,7 +107,7 @@ struct Process {
     memory: u64,
 }
 
-fn processes() -> Vec<Process> {
+fn processes() -> Vec<ProcessUsage> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
@@ -120,12 +120,12 @@ fn processes() -> Vec<Process> {
     stats.collect()
 }
 
-fn process(id: u32, stat: &str, status: &str) -> Option<Process> {
+fn process(id: u32, stat: &str, status: &str) -> Option<ProcessUsage> {
     // The name may hold blanks and brackets.
     let (_, rest) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split(' ').collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    Some(Process {
+    Some(ProcessUsage {
         id,
         parent: u32::try_from(number(PARENT)?).ok()?,
         ticks: number(USER_TICKS)? + number(SYSTEM_TICKS)?,
@@ -135,12 +135,12 @@ fn process(id: u32, stat: &str, status: &str) -> Option<Process> {
 }
 
 /// A process and all that descend from it.
-fn family(processes: &[Process], first: u32) -> Vec<Process> {
-    let mut children: HashMap<u32, Vec<Process>> = HashMap::new();
+fn family(processes: &[ProcessUsage], first: u32) -> Vec<ProcessUsage> {
+    let mut children: HashMap<u32, Vec<ProcessUsage>> = HashMap::new();
     for process in processes {
         children.entry(process.parent).or_default().push(*process);
     }
-    let mut found: Vec<Process> = processes
+    let mut found: Vec<ProcessUsage> = processes
         .iter()
         .filter(|process| process.id == first)
         .copied()
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn what_the_system_writes_is_read() {
         let stat = "7 (a) b) S 3 7 7 0 -1 0 0 0 0 0 11 5 0 0 20 0 1 0 1 4096 42 0";
-        let expected = Process {
+        let expected = ProcessUsage {
             id: 7,
             parent: 3,
             ticks: 16,
@@ -189,7 +189,7 @@ mod tests {
         };
         assert_eq!(process(7, stat, "VmRSS:\t  42 kB\n"), Some(expected));
         assert_eq!(process(7, "7 (a) S x", ""), None);
-        let child = Process {
+        let child = ProcessUsage {
             id: 9,
             parent: 7,
             ..expected

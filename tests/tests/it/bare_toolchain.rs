@@ -4,7 +4,7 @@
 use phalanx_tests::bounded::{self, Finished};
 use phalanx_tests::harness::skip;
 use phalanx_tests::notebook::{Executed, write};
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, checkout};
 use std::ffi::OsString;
 use std::fs;
@@ -25,13 +25,13 @@ const NO_SERVER: &str = "http://127.0.0.1:9";
 /// A machine of its own: rustup with one bare toolchain, an empty cache folder, our program by its
 /// path alone.
 struct Machine<'a> {
-    place: &'a Place,
+    place: &'a Sandbox,
     prepared: &'a Prepared,
 }
 
 impl<'a> Machine<'a> {
     /// Copies the user's default toolchain; the case is skipped without rustup.
-    fn new(place: &'a Place, prepared: &'a Prepared) -> Self {
+    fn new(place: &'a Sandbox, prepared: &'a Prepared) -> Self {
         let machine = Self { place, prepared };
         let Some(toolchain) = default_toolchain(place) else {
             skip("no rustup on this machine: https://rustup.rs");
@@ -93,7 +93,7 @@ impl<'a> Machine<'a> {
 }
 
 /// The folder of the toolchain that rustup chooses outside the checkout.
-fn default_toolchain(place: &Place) -> Option<PathBuf> {
+fn default_toolchain(place: &Sandbox) -> Option<PathBuf> {
     let mut rustup = Command::new("rustup");
     rustup
         .args(["which", "rustc"])
@@ -116,7 +116,7 @@ fn path_without(prepared: &Prepared) -> OsString {
 }
 
 fn the_standard_librarys_source_is_added_where_it_is_missing(prepared: Prepared) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let machine = Machine::new(&place, &prepared);
     let installed = machine
         .phalanx(&["install", "--no-build", "--user"])

@@ -3,7 +3,7 @@
 
 use phalanx_tests::bounded;
 use phalanx_tests::notebook::{Executed, write};
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Mounts, Prepared, checkout};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ fn a_folder_that_cannot_be_used_is_named_with_what_moves_it(prepared: Prepared, 
         },
     ];
     for case in cases {
-        let place = Place::new();
+        let place = Sandbox::new();
         let folder = place.path("mounted");
         std::fs::create_dir(&folder).unwrap();
         let command = |program: &Path| {

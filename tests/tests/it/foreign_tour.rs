@@ -3,7 +3,7 @@
 use phalanx_tests::bounded;
 use phalanx_tests::harness::skip;
 use phalanx_tests::notebook::Executed;
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, checkout};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(1500);
 const PORT_TAKEN: i32 = 77;
 
 fn evcxrs_tour_runs_as_it_is(prepared: Prepared) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let output = place.path("executed.ipynb");
     let mut command = place.command(&prepared, prepared.python());
     command

@@ -1,7 +1,7 @@
 //! The notebooks on functions and AsyncResults do what they say.
 
 use phalanx_tests::notebook::{example, execute, write};
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::Prepared;
 
 phalanx_tests::cases! {
@@ -112,7 +112,7 @@ fn every_error_of_a_task_comes_back(prepared: Prepared) {
 }
 
 fn what_is_pushed_before_all_else_is_a_variable_of_the_first_cell(prepared: Prepared) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let begin = "use phalanx::prelude::*;
 let rc = Cluster::builder().n(2).start_and_connect()?;
 rc.all().push(\"a\", &5)?;";

@@ -1,7 +1,7 @@
 //! Both ways of installing the kernelspec.
 
 use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, checkout};
 use serde_json::Value;
 use std::fs;
@@ -25,7 +25,7 @@ fn listed(mut jupyter: Command) -> Value {
 }
 
 fn jupyter_installs_the_kernelspec_folder_as_it_is(prepared: Prepared) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let jupyter = || {
         let mut jupyter = place.command(&prepared, prepared.python_program("jupyter"));
         // The environment has one of that name too.
@@ -54,7 +54,7 @@ fn jupyter_installs_the_kernelspec_folder_as_it_is(prepared: Prepared) {
 }
 
 fn phalanx_installs_itself_into_the_python_environment(prepared: Prepared) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let environment = place.path("environment");
     let venv = ["-m", "venv", "--without-pip"];
     let mut make = place.command(&prepared, prepared.python());

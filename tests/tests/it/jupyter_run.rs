@@ -1,7 +1,7 @@
 //! `jupyter run` on a file, whose name it appends to the kernel's arguments.
 
 use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::Prepared;
 use serde_json::json;
 use std::fs;
@@ -15,7 +15,7 @@ phalanx_tests::cases! {
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn a_file_is_run_and_unknown_arguments_are_ignored(prepared: Prepared) {
-    let place = Place::new();
+    let place = Sandbox::new();
     // The twin, since Jupyter waits for a file's output no longer than ten seconds.
     let spec = json!({
         "argv": [prepared.binary("phalanx"), "kernel", "--echo", "--connection-file", "{connection_file}"],

@@ -2,7 +2,7 @@
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::write;
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Chromium, Prepared, checkout};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn run_all_cells_in_jupyterlab_shows_values_and_html(
     prepared: Prepared,
     Chromium(chromium): Chromium,
 ) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let cells = [
         "let x = 41;",
         "println!(\"x is {x}\");\nx + 1",
@@ -55,7 +55,7 @@ fn sliders_bars_tables_files_stop_completion_errors_and_a_page_reloaded(
     prepared: Prepared,
     Chromium(chromium): Chromium,
 ) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let mut command = place.command(&prepared, prepared.python());
     command
         .arg(checkout("tests/python/lab_hands.py"))

@@ -2,7 +2,7 @@
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::write;
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Chromium, Prepared, checkout};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn plots_of_engines_and_their_bars_are_shown_in_jupyterlab(
     prepared: Prepared,
     Chromium(chromium): Chromium,
 ) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let cells = [
         "%cluster start -n 4",
         "%%px --no-stream -r\n\

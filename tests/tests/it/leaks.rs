@@ -1,9 +1,9 @@
 //! However a kernel ends, what it started ends with it.
 //!
-//! The check itself is [`Place`]'s, which looks for processes and files when it is dropped.
+//! The check itself is [`Sandbox`]'s, which looks for processes and files when it is dropped.
 
 use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, checkout};
 use serde_json::json;
 use std::fs;
@@ -20,7 +20,7 @@ phalanx_tests::cases! {
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn nothing_outlives_a_kernel_that_ends_by(prepared: &Prepared, way: &str) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let spec = json!({
         "argv": [prepared.binary("phalanx"), "kernel", "--echo", "--connection-file", "{connection_file}"],
         "display_name": "Phalanx without rustc",

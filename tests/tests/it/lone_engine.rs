@@ -1,7 +1,7 @@
 //! An engine needs its one program and nothing else.
 
 use phalanx_tests::bounded::run;
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, UserNamespaces, checkout};
 use serde_json::Value;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate(
     prepared: Prepared,
     _: UserNamespaces,
 ) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let folder = place.path("far");
     std::fs::create_dir(&folder).unwrap();
     let mut command = place.command(&prepared, prepared.python());

@@ -1,7 +1,7 @@
 //! A failing cell stops a notebook, as nbclient, papermill and Run All rely on.
 
 use phalanx_tests::notebook::{execute, write};
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::Prepared;
 
 phalanx_tests::cases! {
@@ -9,7 +9,7 @@ phalanx_tests::cases! {
 }
 
 fn nbclient_stops_at_a_cell_that_panics(prepared: Prepared) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let cells = [
         "let x = 41;",
         "let y = x + 1;\nprintln!(\"y is {y}\");\npanic!(\"stop at {y}\");",

@@ -1,7 +1,7 @@
 //! The twin of ipyparallel's notebook on its magics shows what that one shows.
 
 use phalanx_tests::notebook::{Executed, execute};
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, checkout};
 
 phalanx_tests::cases! {
@@ -9,7 +9,7 @@ phalanx_tests::cases! {
 }
 
 fn every_section_of_the_parallel_magics_works(prepared: Prepared) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let notebook = checkout("notebooks/parallel_magics.ipynb");
     let ran = execute(&place, &prepared, &notebook);
     assert_eq!(ran.finished.code, Some(0), "{:#?}", ran.finished);

@@ -2,7 +2,7 @@
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::{execute, write};
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::Prepared;
 use serde_json::json;
 use std::process::Command;
@@ -24,7 +24,7 @@ phalanx::table(&rows)?;
 phalanx::table(&rows[..2])?;";
 
 fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let cells = [
         ROWS,
         "%%writefile made.rs\nfn made(x: u32) -> u32 { x + 1 }\nlet one = made(0);",
@@ -94,7 +94,7 @@ fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
 }
 
 fn a_notebook_becomes_a_program_that_prints_the_same(prepared: Prepared) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let cells = [
         "fn square(x: u32) -> u32 { x * x }\nlet a = square(3);",
         "println!(\"a is {a}\");\na + 1",

@@ -6,7 +6,7 @@
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::{Executed, write};
-use phalanx_tests::place::Place;
+use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, Wheel, checkout};
 use serde_json::Value;
 use std::env;
@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 /// A virtual environment without this machine's Phalanx.
 struct Environment<'a> {
-    place: &'a Place,
+    place: &'a Sandbox,
     prepared: &'a Prepared,
     folder: PathBuf,
 }
@@ -37,7 +37,7 @@ impl<'a> Environment<'a> {
     /// environment was made of: there is no Jupyter. So that nothing is downloaded twice, a `.pth`
     /// file names the private environment's packages; its programs and its kernelspecs, which
     /// Jupyter looks for below `sys.prefix`, stay out of sight.
-    fn new(place: &'a Place, prepared: &'a Prepared) -> Self {
+    fn new(place: &'a Sandbox, prepared: &'a Prepared) -> Self {
         let environment = Self {
             place,
             prepared,
@@ -129,7 +129,7 @@ fn home() -> PathBuf {
 const PROGRAM: &str = "std::fs::read_link(\"/proc/self/exe\").unwrap()";
 
 fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
-    let place = Place::new();
+    let place = Sandbox::new();
     let environment = Environment::new(&place, &prepared);
     let mut pip = environment.command("python");
     pip.args(["-m", "pip", "install", "--no-index", "--no-deps", "--quiet"])

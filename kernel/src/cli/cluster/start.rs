@@ -200,14 +200,14 @@ impl Signals {
 }
 
 /// A cluster that others can see.
-struct Listed<'a> {
+struct ListedCluster<'a> {
     registry: &'a Registry,
     record: ClusterRecord,
     /// The profile in which ipyparallel's own tools look, and the cluster's name there.
     profile: Option<(IpythonProfile, String)>,
 }
 
-impl Listed<'_> {
+impl ListedCluster<'_> {
     fn update(&mut self, cluster: &mut OwnCluster) -> io::Result<()> {
         self.record.engines = cluster.client().engines().len();
         self.registry.add(&self.record)?;
@@ -253,7 +253,7 @@ async fn serve(
         }
     };
     let pid = std::process::id();
-    let mut listed = Listed {
+    let mut listed = ListedCluster {
         registry,
         record: ClusterRecord {
             cluster_id: cluster_id.clone(),
@@ -285,7 +285,7 @@ async fn own(
     cluster: &mut OwnCluster,
     requests: &mut OwnerSocket,
     signals: &mut Signals,
-    listed: &mut Listed<'_>,
+    listed: &mut ListedCluster<'_>,
 ) {
     let mut revivals = Revivals::default();
     let ending = CancellationToken::new();

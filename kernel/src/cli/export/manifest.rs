@@ -1,7 +1,7 @@
 //! The dependencies of a notebook as those of a project.
 
 use super::program::Program;
-use crate::run::{Surroundings, dependency_spec};
+use crate::run::{Environment, dependency_spec};
 use anyhow::bail;
 use phalanx_protocol::runtime::Setting;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(super) struct Manifest {
 impl Manifest {
     /// The manifest of a program; its relative paths begin at `beside`.
     pub(super) fn of(folder: &Path, beside: &Path, program: &Program) -> anyhow::Result<Self> {
-        let surroundings = Surroundings::default();
+        let surroundings = Environment::default();
         if let Ok(beside) = beside.canonicalize() {
             surroundings.set(Setting::Folder(beside));
         }

@@ -1,20 +1,20 @@
 use super::*;
 use phalanx_launcher::{LauncherKind, StartRequest};
 
-fn parse(line: &str) -> Result<Low, MagicError> {
+fn parse(line: &str) -> Result<LineMagic, MagicError> {
     super::parse(line, &[]).map(|typed| typed.low)
 }
 
 fn options(line: &str) -> PxOptions {
     match parse(line) {
-        Ok(Low::Px { options, .. }) => options,
+        Ok(LineMagic::Px { options, .. }) => options,
         other => panic!("{line}: {other:?}"),
     }
 }
 
 fn code(line: &str) -> &str {
     match parse(line) {
-        Ok(Low::Px { code, .. }) => &line[code],
+        Ok(LineMagic::Px { code, .. }) => &line[code],
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -64,24 +64,27 @@ fn the_other_magics_are_understood() {
         ("%cluster start -n 4", started(Some(4))),
         ("%cluster start --n=4", started(Some(4))),
         ("%cluster  start", started(None)),
-        ("%cluster stop", Low::Cluster(ClusterCommand::Stop)),
-        ("%cluster status ", Low::Cluster(ClusterCommand::Status)),
-        ("%autopx", Low::AutoPx),
-        ("%engines", Low::Engines),
+        ("%cluster stop", LineMagic::Cluster(ClusterCommand::Stop)),
+        (
+            "%cluster status ",
+            LineMagic::Cluster(ClusterCommand::Status),
+        ),
+        ("%autopx", LineMagic::AutoPx),
+        ("%engines", LineMagic::Engines),
         (
             "%result",
-            Low::PxResult {
+            LineMagic::PxResult {
                 out: None,
                 group_by: None,
             },
         ),
-        ("%px?", Low::Help(MagicName::Px)),
-        ("%%px?", Low::Help(MagicName::Px)),
-        ("%cluster ?", Low::Help(MagicName::Cluster)),
-        ("%pxresult --help", Low::Help(MagicName::PxResult)),
+        ("%px?", LineMagic::Help(MagicName::Px)),
+        ("%%px?", LineMagic::Help(MagicName::Px)),
+        ("%cluster ?", LineMagic::Help(MagicName::Cluster)),
+        ("%pxresult --help", LineMagic::Help(MagicName::PxResult)),
         (
             "%pxresult -o r -e",
-            Low::PxResult {
+            LineMagic::PxResult {
                 out: Some("r".into()),
                 group_by: Some(GroupBy::Engine),
             },
@@ -210,18 +213,18 @@ fn help_names_every_option() {
 }
 
 /// `%cluster start` with so many engines.
-fn started(engines: Option<usize>) -> Low {
+fn started(engines: Option<usize>) -> LineMagic {
     let request = StartRequest {
         engines,
         ..StartRequest::default()
     };
-    Low::Cluster(ClusterCommand::Start(Box::new(request)))
+    LineMagic::Cluster(ClusterCommand::Start(Box::new(request)))
 }
 
 #[test]
 fn a_cluster_is_started_by_a_profile_or_a_launcher() {
     let request = |line: &str| match parse(line) {
-        Ok(Low::Cluster(ClusterCommand::Start(request))) => *request,
+        Ok(LineMagic::Cluster(ClusterCommand::Start(request))) => *request,
         other => panic!("{line}: {other:?}"),
     };
     for line in [
@@ -253,7 +256,7 @@ fn a_cluster_is_started_by_a_profile_or_a_launcher() {
 #[test]
 fn clusters_are_scaled_restarted_connected_to_and_brought_up_to_date() {
     let cluster = |line: &str| match parse(line) {
-        Ok(Low::Cluster(command)) => command,
+        Ok(LineMagic::Cluster(command)) => command,
         other => panic!("{line}: {other:?}"),
     };
     for line in [
@@ -296,14 +299,14 @@ fn clusters_are_scaled_restarted_connected_to_and_brought_up_to_date() {
 
 #[test]
 fn suffixes_make_magics_once_they_are_activated() {
-    let Ok(Low::PxActivate { suffix, options }) = parse("%pxactivate -t ::2 --noblock _even")
+    let Ok(LineMagic::PxActivate { suffix, options }) = parse("%pxactivate -t ::2 --noblock _even")
     else {
         panic!("not activated")
     };
     assert_eq!(options.blocking, Some(Blocking::Return));
     let typed = super::parse("%px_even -t 0 x()", std::slice::from_ref(&suffix)).unwrap();
     assert_eq!(typed.suffix, suffix);
-    assert!(matches!(typed.low, Low::Px { .. }));
+    assert!(matches!(typed.low, LineMagic::Px { .. }));
     let error = parse("%px_even x()").unwrap_err();
     assert_eq!(error.message, "unknown magic `%px_even`");
     for line in [

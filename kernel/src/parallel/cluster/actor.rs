@@ -1,10 +1,10 @@
 //! The owner of the cluster: starts it, changes it, stops it, and ends it with the kernel.
 
-use super::connect::{self, Connected, ENGINES_LIMIT};
+use super::connect::{self, ConnectedCluster, ENGINES_LIMIT};
 use super::engines::LaunchedEngines;
 use super::own::{OwnCluster, already};
 use super::owner::{OwnerReply, OwnerRequest, ask_owner};
-use super::{ClusterSettings, Order, Started, none, status};
+use super::{ClusterRequest, ClusterSettings, StartedCluster, none, status};
 use crate::magic::Targets;
 use crate::parallel::functions::waited;
 use crate::run::Programs;
@@ -23,14 +23,14 @@ use tokio_util::sync::CancellationToken;
 const REMEMBERED_BYTES: usize = 32 << 20;
 
 /// The cluster cells run on.
-enum Running {
+enum RunningCluster {
     /// Started here; it ends with the kernel.
     Own(Box<OwnCluster>),
     /// Started elsewhere; it outlives the kernel.
-    Elsewhere(Connected),
+    Elsewhere(ConnectedCluster),
 }
 
-impl Running {
+impl RunningCluster {
     fn client(&self) -> &Client {
         match self {
             Self::Own(cluster) => cluster.client(),
@@ -43,65 +43,65 @@ impl Running {
     }
 }
 
-pub(super) async fn run(programs: Programs, orders: mpsc::UnboundedReceiver<Order>) {
+pub(super) async fn run(programs: Programs, orders: mpsc::UnboundedReceiver<ClusterRequest>) {
     let mut owner = Owner {
         programs,
         running: None,
     };
     owner.serve(orders).await;
-    if let Some(Running::Own(cluster)) = owner.running {
+    if let Some(RunningCluster::Own(cluster)) = owner.running {
         cluster.end().await;
     }
 }
 
 struct Owner {
     programs: Programs,
-    running: Option<Running>,
+    running: Option<RunningCluster>,
 }
 
 impl Owner {
-    async fn serve(&mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    async fn serve(&mut self, mut orders: mpsc::UnboundedReceiver<ClusterRequest>) {
         while let Some(order) = orders.recv().await {
             // Who asked may have stopped waiting.
             match order {
-                Order::Start {
+                ClusterRequest::Start {
                     request,
                     interrupted,
                     reply,
                 } => {
                     let _ = reply.send(self.start(request, &interrupted).await);
                 }
-                Order::Stop { reply } => {
+                ClusterRequest::Stop { reply } => {
                     let _ = reply.send(self.stop().await);
                 }
-                Order::Scale {
+                ClusterRequest::Scale {
                     engines,
                     interrupted,
                     reply,
                 } => {
                     let _ = reply.send(self.scale(engines, &interrupted).await);
                 }
-                Order::Restart {
+                ClusterRequest::Restart {
                     targets,
                     interrupted,
                     reply,
                 } => {
                     let _ = reply.send(self.restart(targets, &interrupted).await);
                 }
-                Order::Connect {
+                ClusterRequest::Connect {
                     to,
                     interrupted,
                     reply,
                 } => {
                     let _ = reply.send(self.connect(to, &interrupted).await);
                 }
-                Order::Status { reply } => {
+                ClusterRequest::Status { reply } => {
                     let _ = reply.send(self.status().await);
                 }
-                Order::Pids { reply } => {
+                ClusterRequest::Pids { reply } => {
                     let _ = reply.send(self.pids());
                 }
-                Order::Client { reply } => {
+                ClusterRequest::Client { reply } => {
                     let client = self
                         .running
                         .as_ref()
@@ -116,7 +116,7 @@ impl Owner {
         &mut self,
         request: StartRequest,
         interrupted: &CancellationToken,
-    ) -> Result<Started, Failure> {
+    ) -> Result<StartedCluster, Failure> {
         if let Some(running) = &self.running {
             let there = running.engines();
             return self.complete(there, request.engines, interrupted).await;
@@ -126,7 +126,7 @@ impl Owner {
             bytes: REMEMBERED_BYTES,
         };
         let (started, cluster) = OwnCluster::start(settings, interrupted).await?;
-        self.running = Some(Running::Own(Box::new(cluster)));
+        self.running = Some(RunningCluster::Own(Box::new(cluster)));
         Ok(started)
     }
 
@@ -137,13 +137,13 @@ impl Owner {
         there: usize,
         wanted: Option<usize>,
         interrupted: &CancellationToken,
-    ) -> Result<Started, Failure> {
+    ) -> Result<StartedCluster, Failure> {
         let began = Instant::now();
         let missing = wanted.filter(|wanted| *wanted > there);
         if let Some(wanted) = missing {
             self.scale(wanted, interrupted).await?;
         }
-        Ok(Started {
+        Ok(StartedCluster {
             engines: missing.unwrap_or(there),
             before: Some(there),
             took: began.elapsed(),
@@ -154,10 +154,10 @@ impl Owner {
     /// Ends the cluster, or leaves it where it is not ours.
     async fn stop(&mut self) -> Result<super::Stopped, Failure> {
         match self.running.take() {
-            Some(Running::Own(cluster)) => Ok(super::Stopped::Ended {
+            Some(RunningCluster::Own(cluster)) => Ok(super::Stopped::Ended {
                 engines: cluster.stop().await,
             }),
-            Some(Running::Elsewhere(connected)) => Ok(super::Stopped::Left {
+            Some(RunningCluster::Elsewhere(connected)) => Ok(super::Stopped::Left {
                 cluster: connected.name,
             }),
             None => Err(none()),
@@ -172,7 +172,7 @@ impl Owner {
         let request = OwnerRequest::Scale { engines };
         match self.obey("scaled", request, interrupted).await? {
             OwnerReply::Scaled { before, now } => {
-                if let Some(Running::Elsewhere(connected)) = &self.running {
+                if let Some(RunningCluster::Elsewhere(connected)) = &self.running {
                     // The next cell is for the new ones, too; one that does not come is the owner's concern.
                     let _ = connected.client.wait_for_engines(now, ENGINES_LIMIT).await;
                 }
@@ -188,8 +188,8 @@ impl Owner {
         interrupted: &CancellationToken,
     ) -> Result<usize, Failure> {
         let mut there: Vec<EngineId> = match &mut self.running {
-            Some(Running::Own(cluster)) => cluster.engines().ids(),
-            Some(Running::Elsewhere(connected)) => {
+            Some(RunningCluster::Own(cluster)) => cluster.engines().ids(),
+            Some(RunningCluster::Elsewhere(connected)) => {
                 let engines = connected.client.rust_engines();
                 engines.iter().map(|engine| engine.id).collect()
             }
@@ -203,7 +203,7 @@ impl Owner {
                 message,
                 hint: Some("`%cluster status` shows which there are".to_owned()),
             })?;
-        if let Some(Running::Elsewhere(connected)) = &self.running
+        if let Some(RunningCluster::Elsewhere(connected)) = &self.running
             && connected.owner.is_none()
         {
             // Their processes are somebody else's; what they run is what begins anew.
@@ -228,8 +228,8 @@ impl Owner {
         interrupted: &CancellationToken,
     ) -> Result<OwnerReply, Failure> {
         match &mut self.running {
-            Some(Running::Own(cluster)) => cluster.obey(request, interrupted).await,
-            Some(Running::Elsewhere(connected)) => match &connected.owner {
+            Some(RunningCluster::Own(cluster)) => cluster.obey(request, interrupted).await,
+            Some(RunningCluster::Elsewhere(connected)) => match &connected.owner {
                 Some(owner) => tokio::select! {
                     reply = ask_owner(owner, &request) => reply,
                     () = interrupted.cancelled() => Err(Failure::Interrupted { lost: Vec::new() }),
@@ -263,19 +263,19 @@ impl Owner {
             }
         };
         let told = (connected.name.clone(), connected.client.engines().len());
-        self.running = Some(Running::Elsewhere(connected));
+        self.running = Some(RunningCluster::Elsewhere(connected));
         Ok(told)
     }
 
     async fn status(&mut self) -> MimeBundle {
         match &mut self.running {
-            Some(Running::Own(cluster)) => {
+            Some(RunningCluster::Own(cluster)) => {
                 let file = cluster.client_path().display().to_string();
                 let where_ = format!("other clients connect with {file}");
                 let client = cluster.client().clone();
                 status::status(&client, cluster.engines(), &where_).await
             }
-            Some(Running::Elsewhere(connected)) => {
+            Some(RunningCluster::Elsewhere(connected)) => {
                 let where_ = format!("connected to {}", connected.name);
                 let mut launched = LaunchedEngines::default();
                 status::status(&connected.client, &mut launched, &where_).await
@@ -286,7 +286,7 @@ impl Owner {
 
     fn pids(&mut self) -> Vec<(EngineId, u32)> {
         match &mut self.running {
-            Some(Running::Own(cluster)) => cluster.pids(),
+            Some(RunningCluster::Own(cluster)) => cluster.pids(),
             _ => Vec::new(),
         }
     }

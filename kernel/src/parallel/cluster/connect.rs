@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) const ENGINES_LIMIT: Duration = Duration::from_secs(10);
 
 /// A cluster that was started elsewhere.
-pub(super) struct Connected {
+pub(super) struct ConnectedCluster {
     /// Its id, or its file.
     pub(super) name: String,
     /// The connection.
@@ -23,7 +23,7 @@ pub(super) struct Connected {
 }
 
 /// Connects to the cluster of that id or connection file; without one, to the only one there is.
-pub(super) async fn connect(to: Option<String>) -> Result<Connected, Failure> {
+pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Failure> {
     let registry = Registry::of_user();
     let known = registry.as_ref().map_or_else(Vec::new, Registry::list);
     let (name, path) = find(to.as_deref(), known.clone())?;
@@ -46,7 +46,7 @@ pub(super) async fn connect(to: Option<String>) -> Result<Connected, Failure> {
     let _ = client
         .wait_for_engines(client.announced(), ENGINES_LIMIT)
         .await;
-    Ok(Connected {
+    Ok(ConnectedCluster {
         name,
         client,
         owner,
@@ -66,9 +66,9 @@ fn unreachable() -> Result<Duration, Failure> {
     })
 }
 
-type Found = (String, PathBuf);
+type FoundCluster = (String, PathBuf);
 
-fn find(to: Option<&str>, known: Vec<ClusterRecord>) -> Result<Found, Failure> {
+fn find(to: Option<&str>, known: Vec<ClusterRecord>) -> Result<FoundCluster, Failure> {
     let found = |record: ClusterRecord| (record.cluster_id, record.client_file);
     let ids: Vec<String> = known.iter().map(|known| known.cluster_id.clone()).collect();
     let hint = match ids.as_slice() {

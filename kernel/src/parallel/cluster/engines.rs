@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 
 /// The parts in which a cluster's engines were started; they end with this value.
 #[derive(Debug, Default)]
-pub(super) struct LaunchedEngines(Vec<Part>);
+pub(super) struct LaunchedEngines(Vec<LaunchedPart>);
 
 /// A part, and those of its engines that were ended on purpose.
 #[derive(Debug)]
-struct Part {
+struct LaunchedPart {
     launched: Box<dyn Launched>,
     retired: BTreeSet<EngineId>,
 }
@@ -27,7 +27,7 @@ pub(super) struct EndedEngine {
     pub(super) pid: Option<u32>,
 }
 
-impl Part {
+impl LaunchedPart {
     fn ids(&self) -> impl Iterator<Item = EngineId> + '_ {
         let ids = self.launched.ids().iter().copied();
         ids.filter(|id| !self.retired.contains(id))
@@ -37,7 +37,7 @@ impl Part {
 impl LaunchedEngines {
     /// Engines that were just started.
     pub(super) fn new(launched: Vec<Box<dyn Launched>>) -> Self {
-        let part = |launched| Part {
+        let part = |launched| LaunchedPart {
             launched,
             retired: BTreeSet::new(),
         };
@@ -46,7 +46,7 @@ impl LaunchedEngines {
 
     /// The engines that were started, also those that have ended by themselves.
     pub(super) fn ids(&self) -> Vec<EngineId> {
-        self.0.iter().flat_map(Part::ids).collect()
+        self.0.iter().flat_map(LaunchedPart::ids).collect()
     }
 
     /// The process on this machine of an engine that runs.

@@ -31,7 +31,7 @@ pub use revival::Revivals;
 pub use settings::{ClusterSettings, fresh_id, profiles_path};
 
 use crate::actor::Requests;
-use crate::channel::Outlet;
+use crate::channel::OutputSink;
 use crate::magic::Targets;
 use crate::run::Programs;
 use phalanx_client::Client;
@@ -43,18 +43,18 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use watch::Watch;
+use watch::ClusterWatch;
 
 /// The handle on the cluster; clones share it. The cluster ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    requests: Requests<Order>,
-    watch: Watch,
+    requests: Requests<ClusterRequest>,
+    watch: ClusterWatch,
 }
 
 /// A cluster that has come up.
 #[derive(Clone, Debug)]
-pub struct Started {
+pub struct StartedCluster {
     /// The number of engines.
     pub engines: usize,
     /// The number of engines that had been running before; `None` if there was no cluster.
@@ -65,7 +65,7 @@ pub struct Started {
     pub is_open: bool,
 }
 
-impl Started {
+impl StartedCluster {
     /// The words that say who can reach the controller, if not this machine alone.
     pub fn openness(&self) -> &'static str {
         match self.is_open {
@@ -91,11 +91,11 @@ pub enum Stopped {
 }
 
 #[derive(Debug)]
-enum Order {
+enum ClusterRequest {
     Start {
         request: StartRequest,
         interrupted: CancellationToken,
-        reply: oneshot::Sender<Result<Started, Failure>>,
+        reply: oneshot::Sender<Result<StartedCluster, Failure>>,
     },
     Stop {
         reply: oneshot::Sender<Result<Stopped, Failure>>,
@@ -132,7 +132,7 @@ impl Cluster {
         let (requests, received) = Requests::new();
         // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(programs, received));
-        let watch = Watch::default();
+        let watch = ClusterWatch::default();
         (Self { requests, watch }, task)
     }
 
@@ -145,9 +145,9 @@ impl Cluster {
         &self,
         request: StartRequest,
         interrupted: CancellationToken,
-    ) -> Result<Started, Failure> {
+    ) -> Result<StartedCluster, Failure> {
         self.requests
-            .attempt(|reply| Order::Start {
+            .attempt(|reply| ClusterRequest::Start {
                 request,
                 interrupted,
                 reply,
@@ -161,7 +161,9 @@ impl Cluster {
     /// When there is none.
     pub async fn stop(&self) -> Result<Stopped, Failure> {
         self.watch.end();
-        self.requests.attempt(|reply| Order::Stop { reply }).await
+        self.requests
+            .attempt(|reply| ClusterRequest::Stop { reply })
+            .await
     }
 
     /// Starts or ends engines until there are so many; how many there were, and are.
@@ -174,7 +176,7 @@ impl Cluster {
         interrupted: CancellationToken,
     ) -> Result<(usize, usize), Failure> {
         self.requests
-            .attempt(|reply| Order::Scale {
+            .attempt(|reply| ClusterRequest::Scale {
                 engines,
                 interrupted,
                 reply,
@@ -192,7 +194,7 @@ impl Cluster {
         interrupted: CancellationToken,
     ) -> Result<usize, Failure> {
         self.requests
-            .attempt(|reply| Order::Restart {
+            .attempt(|reply| ClusterRequest::Restart {
                 targets,
                 interrupted,
                 reply,
@@ -210,7 +212,7 @@ impl Cluster {
         interrupted: CancellationToken,
     ) -> Result<(String, usize), Failure> {
         self.requests
-            .attempt(|reply| Order::Connect {
+            .attempt(|reply| ClusterRequest::Connect {
                 to,
                 interrupted,
                 reply,
@@ -221,7 +223,7 @@ impl Cluster {
     /// The processes of the engines that were started here and live.
     pub async fn pids(&self) -> Vec<(EngineId, u32)> {
         self.requests
-            .ask(|reply| Order::Pids { reply })
+            .ask(|reply| ClusterRequest::Pids { reply })
             .await
             .unwrap_or_default()
     }
@@ -229,7 +231,7 @@ impl Cluster {
     /// The status, as a table.
     pub async fn status(&self) -> MimeBundle {
         self.requests
-            .ask(|reply| Order::Status { reply })
+            .ask(|reply| ClusterRequest::Status { reply })
             .await
             .unwrap_or_default()
     }
@@ -238,7 +240,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When there is none.
-    pub async fn watch(&self, outlet: Outlet) -> Result<(), Failure> {
+    pub async fn watch(&self, outlet: OutputSink) -> Result<(), Failure> {
         let client = self.client().await.ok_or_else(none)?;
         self.watch.show(client, outlet).await;
         Ok(())
@@ -246,7 +248,9 @@ impl Cluster {
 
     /// The client of the running cluster.
     pub async fn client(&self) -> Option<Client> {
-        self.requests.ask(|reply| Order::Client { reply }).await?
+        self.requests
+            .ask(|reply| ClusterRequest::Client { reply })
+            .await?
     }
 }
 

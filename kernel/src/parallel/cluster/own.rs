@@ -1,6 +1,6 @@
 //! A controller in this process, and engines that a launcher starts.
 
-use super::Started;
+use super::StartedCluster;
 use super::engines::LaunchedEngines;
 use super::owner::{OwnerReply, OwnerRequest};
 use super::settings::ClusterSettings;
@@ -46,7 +46,7 @@ impl OwnCluster {
     pub async fn start(
         settings: ClusterSettings,
         interrupted: &CancellationToken,
-    ) -> Result<(Started, Self), Failure> {
+    ) -> Result<(StartedCluster, Self), Failure> {
         let began = Instant::now();
         let count = settings.engines;
         let controller = Controller::start(settings.controller.clone())
@@ -71,7 +71,7 @@ impl OwnCluster {
             controller.shutdown().await;
             return Err(failure);
         }
-        let started = Started {
+        let started = StartedCluster {
             engines: count,
             before: None,
             took: began.elapsed(),

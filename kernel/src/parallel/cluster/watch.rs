@@ -2,7 +2,7 @@
 
 use super::panel::Panel;
 use super::rows;
-use crate::channel::Outlet;
+use crate::channel::OutputSink;
 use phalanx_client::{Client, ClientEvent};
 use phalanx_protocol::output::{Display, Output};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +17,14 @@ const ENGINES_PER_LOOK: u32 = 200;
 
 /// The panel there is, if any. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Watch(
+pub struct ClusterWatch(
     /// Held for an assignment. Ends with the next, with the cluster, or with the kernel.
     Arc<Mutex<Option<DropGuard>>>,
 );
 
-impl Watch {
+impl ClusterWatch {
     /// Shows the panel of this client's cluster under a cell from now on, in the place of the one before.
-    pub async fn show(&self, client: Client, outlet: Outlet) {
+    pub async fn show(&self, client: Client, outlet: OutputSink) {
         let ends = CancellationToken::new();
         self.replace(Some(ends.clone().drop_guard()));
         let panel = look(&client).await;
@@ -33,7 +33,7 @@ impl Watch {
             outlet.display(panel.bundle()).await;
             return;
         }
-        let screen = Screen {
+        let screen = PanelDisplay {
             outlet,
             id: uuid::Uuid::new_v4().to_string(),
         };
@@ -54,12 +54,12 @@ impl Watch {
 }
 
 /// The place of a panel.
-struct Screen {
-    outlet: Outlet,
+struct PanelDisplay {
+    outlet: OutputSink,
     id: String,
 }
 
-impl Screen {
+impl PanelDisplay {
     async fn draw(&self, panel: &Panel, update: bool) {
         let display = Display {
             data: panel.bundle(),
@@ -80,7 +80,7 @@ async fn look(client: &Client) -> Panel {
     }
 }
 
-async fn keep_up(client: Client, screen: Screen, mut shown: Panel, ends: CancellationToken) {
+async fn keep_up(client: Client, screen: PanelDisplay, mut shown: Panel, ends: CancellationToken) {
     let mut events = client.events();
     let end = loop {
         let engines = u32::try_from(shown.rows.len()).unwrap_or(u32::MAX);

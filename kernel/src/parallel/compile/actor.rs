@@ -1,10 +1,10 @@
 //! The loop around the evaluator for engines: one request at a time, and a new process with all the
 //! old one knew when it dies.
 
-use super::lineage::{Lineages, Origin, UnknownState};
-use super::{Compilation, Order, Task};
+use super::lineage::{Lineages, StateOrigin, UnknownState};
+use super::{Compilation, CompilerRequest, Task};
 use crate::parallel::artifacts::Artifacts;
-use crate::run::build::{Build, at};
+use crate::run::build::{BuildProgress, at};
 use crate::run::{CellContext, Programs};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{
@@ -22,9 +22,9 @@ use tokio::sync::mpsc;
 pub(super) async fn run(
     programs: Programs,
     artifacts: Artifacts,
-    orders: mpsc::UnboundedReceiver<Order>,
+    orders: mpsc::UnboundedReceiver<CompilerRequest>,
 ) {
-    let mut actor = Actor {
+    let mut actor = CompilerActor {
         programs,
         orders,
         waiting: VecDeque::new(),
@@ -42,11 +42,11 @@ pub(super) async fn run(
     }
 }
 
-pub(super) struct Actor {
+pub(super) struct CompilerActor {
     programs: Programs,
-    orders: mpsc::UnboundedReceiver<Order>,
+    orders: mpsc::UnboundedReceiver<CompilerRequest>,
     /// Orders that came while another was worked on.
-    waiting: VecDeque<Order>,
+    waiting: VecDeque<CompilerRequest>,
     closed: bool,
     process: Option<Process>,
     pub(super) lineages: Lineages,
@@ -57,7 +57,7 @@ pub(super) struct Actor {
     /// The dependencies cells are compiled with, once the evaluator has named them.
     described: Arc<(DependenciesId, Dependencies)>,
     /// Cargo's output, for the cell that waits for it.
-    build: Option<(CellContext, Build)>,
+    build: Option<(CellContext, BuildProgress)>,
 }
 
 struct Process {
@@ -67,21 +67,21 @@ struct Process {
 }
 
 /// The reason why the evaluator gave no answer.
-pub(super) enum Silence {
+pub(super) enum NoAnswer {
     /// It ended.
     Gone(Failure),
     /// The kernel is ending.
     Closing,
 }
 
-enum Heard {
-    Order(Option<Order>),
+enum CompilerInput {
+    Order(Option<CompilerRequest>),
     Notice(Option<EvaluatorNotice>),
     Tick,
 }
 
-impl Actor {
-    async fn next_order(&mut self) -> Option<Order> {
+impl CompilerActor {
+    async fn next_order(&mut self) -> Option<CompilerRequest> {
         match self.waiting.pop_front() {
             Some(order) => Some(order),
             None if self.closed => None,
@@ -89,22 +89,22 @@ impl Actor {
         }
     }
 
-    async fn obey(&mut self, order: Order) {
+    async fn obey(&mut self, order: CompilerRequest) {
         match order {
-            Order::Interrupt => {}
-            Order::Variables { state, reply } => {
+            CompilerRequest::Interrupt => {}
+            CompilerRequest::Variables { state, reply } => {
                 let _ = reply.send(self.lineages.variables(&state));
             }
-            Order::Knows { state, reply } => {
+            CompilerRequest::Knows { state, reply } => {
                 let _ = reply.send(self.lineages.missing(&state).is_ok());
             }
-            Order::Moved { state, reply } => {
+            CompilerRequest::Moved { state, reply } => {
                 let _ = reply.send(self.lineages.moved(&state));
             }
-            Order::Sources { state, reply } => {
+            CompilerRequest::Sources { state, reply } => {
                 let _ = reply.send(self.lineages.sources(&state));
             }
-            Order::Adopt {
+            CompilerRequest::Adopt {
                 lineage,
                 context,
                 reply,
@@ -114,7 +114,7 @@ impl Actor {
                 self.end_build(result.is_ok()).await;
                 let _ = reply.send(result);
             }
-            Order::Warm => {
+            CompilerRequest::Warm => {
                 // One that is given up since the kernel ends is nobody's concern.
                 if let Err(failure) = self.ready().await
                     && !self.closed
@@ -122,7 +122,7 @@ impl Actor {
                     tracing::warn!(?failure, "the evaluator for engines did not start");
                 }
             }
-            Order::Compile {
+            CompilerRequest::Compile {
                 task,
                 context,
                 reply,
@@ -133,7 +133,7 @@ impl Actor {
                 // Who asked may have been interrupted.
                 let _ = reply.send(result);
             }
-            Order::AddDependency {
+            CompilerRequest::AddDependency {
                 spec,
                 context,
                 reply,
@@ -150,16 +150,16 @@ impl Actor {
     async fn compile(&mut self, task: &Task) -> Result<Compilation, Failure> {
         match self.try_compile(task).await {
             Ok(result) => result,
-            Err(Silence::Closing) => Err(super::ending()),
-            Err(Silence::Gone(_)) => match self.try_compile(task).await {
+            Err(NoAnswer::Closing) => Err(super::ending()),
+            Err(NoAnswer::Gone(_)) => match self.try_compile(task).await {
                 Ok(result) => result,
-                Err(Silence::Closing) => Err(super::ending()),
-                Err(Silence::Gone(failure)) => Err(failure),
+                Err(NoAnswer::Closing) => Err(super::ending()),
+                Err(NoAnswer::Gone(failure)) => Err(failure),
             },
         }
     }
 
-    async fn try_compile(&mut self, task: &Task) -> Result<Result<Compilation, Failure>, Silence> {
+    async fn try_compile(&mut self, task: &Task) -> Result<Result<Compilation, Failure>, NoAnswer> {
         let toolchain = match self.ready().await {
             Ok(toolchain) => toolchain,
             Err(failure) => return Ok(Err(failure)),
@@ -174,7 +174,7 @@ impl Actor {
             }
         }
         let next = StateId::fresh();
-        let origin = Origin {
+        let origin = StateOrigin {
             base: task.base.clone(),
             source: task.source.clone(),
             cell: task.cell,
@@ -215,9 +215,9 @@ impl Actor {
     pub(super) async fn step(
         &mut self,
         next: StateId,
-        origin: Origin,
+        origin: StateOrigin,
         rebuilt: &[String],
-    ) -> Result<Result<Compiled, Failure>, Silence> {
+    ) -> Result<Result<Compiled, Failure>, NoAnswer> {
         let answer = self
             .request(|id| EvaluatorRequest::Compile {
                 id,
@@ -237,7 +237,7 @@ impl Actor {
                         packages,
                     });
                 }
-                let origin = Origin {
+                let origin = StateOrigin {
                     types: Some(compiled.types.clone()),
                     ..origin
                 };
@@ -297,8 +297,8 @@ impl Actor {
                 self.dependencies.push(spec);
                 Ok(())
             }
-            Ok(Err(failure)) | Err(Silence::Gone(failure)) => Err(failure),
-            Err(Silence::Closing) => Err(super::ending()),
+            Ok(Err(failure)) | Err(NoAnswer::Gone(failure)) => Err(failure),
+            Err(NoAnswer::Closing) => Err(super::ending()),
         }
     }
 
@@ -329,8 +329,8 @@ impl Actor {
                     return Err(failure);
                 }
                 Ok(_) => {}
-                Err(Silence::Gone(failure)) => return Err(failure),
-                Err(Silence::Closing) => {
+                Err(NoAnswer::Gone(failure)) => return Err(failure),
+                Err(NoAnswer::Closing) => {
                     self.process = None;
                     return Err(super::ending());
                 }
@@ -345,11 +345,11 @@ impl Actor {
                 .await;
             match told {
                 Ok(Ok(_)) => {}
-                Ok(Err(failure)) | Err(Silence::Gone(failure)) => {
+                Ok(Err(failure)) | Err(NoAnswer::Gone(failure)) => {
                     self.process = None;
                     return Err(failure);
                 }
-                Err(Silence::Closing) => return Err(super::ending()),
+                Err(NoAnswer::Closing) => return Err(super::ending()),
             }
         }
         Ok(toolchain)
@@ -359,7 +359,7 @@ impl Actor {
     async fn request(
         &mut self,
         request: impl FnOnce(RequestId) -> EvaluatorRequest,
-    ) -> Result<Result<EvaluatorReply, Failure>, Silence> {
+    ) -> Result<Result<EvaluatorReply, Failure>, NoAnswer> {
         self.requests += 1;
         let id = RequestId(self.requests);
         if let Some(process) = &self.process {
@@ -374,52 +374,56 @@ impl Actor {
     }
 
     /// The next event of the evaluator. Meanwhile cargo's lines are shown and interrupts obeyed.
-    async fn hear(&mut self) -> Result<EvaluatorEvent, Silence> {
+    async fn hear(&mut self) -> Result<EvaluatorEvent, NoAnswer> {
         loop {
             let Some(process) = &mut self.process else {
-                return Err(Silence::Gone(gone("no process", "")));
+                return Err(NoAnswer::Gone(gone("no process", "")));
             };
             let due = self.build.as_ref().and_then(|(_, build)| build.due());
             let heard = tokio::select! {
-                order = self.orders.recv(), if !self.closed => Heard::Order(order),
-                notice = process.notices.recv() => Heard::Notice(notice),
-                () = at(due) => Heard::Tick,
+                order = self.orders.recv(), if !self.closed => CompilerInput::Order(order),
+                notice = process.notices.recv() => CompilerInput::Notice(notice),
+                () = at(due) => CompilerInput::Tick,
             };
             match heard {
-                Heard::Order(None) => {
+                CompilerInput::Order(None) => {
                     self.closed = true;
-                    return Err(Silence::Closing);
+                    return Err(NoAnswer::Closing);
                 }
-                Heard::Order(Some(Order::Interrupt)) => process.evaluator.interrupt(),
-                Heard::Order(Some(order)) => self.defer(order),
-                Heard::Notice(Some(EvaluatorNotice::Event(event))) => return Ok(event),
-                Heard::Notice(Some(EvaluatorNotice::Progress(line))) => self.progress(&line).await,
-                Heard::Notice(Some(EvaluatorNotice::Exited { status, last_words })) => {
-                    self.process = None;
-                    return Err(Silence::Gone(gone(&status, &last_words)));
+                CompilerInput::Order(Some(CompilerRequest::Interrupt)) => {
+                    process.evaluator.interrupt()
                 }
-                Heard::Tick => self.tick().await,
-                Heard::Notice(None) => {
+                CompilerInput::Order(Some(order)) => self.defer(order),
+                CompilerInput::Notice(Some(EvaluatorNotice::Event(event))) => return Ok(event),
+                CompilerInput::Notice(Some(EvaluatorNotice::Progress(line))) => {
+                    self.progress(&line).await
+                }
+                CompilerInput::Notice(Some(EvaluatorNotice::Exited { status, last_words })) => {
                     self.process = None;
-                    return Err(Silence::Gone(gone("without a word", "")));
+                    return Err(NoAnswer::Gone(gone(&status, &last_words)));
+                }
+                CompilerInput::Tick => self.tick().await,
+                CompilerInput::Notice(None) => {
+                    self.process = None;
+                    return Err(NoAnswer::Gone(gone("without a word", "")));
                 }
             }
         }
     }
 
     /// Keeps an order for later, unless it can be obeyed at once.
-    fn defer(&mut self, order: Order) {
+    fn defer(&mut self, order: CompilerRequest) {
         match order {
-            Order::Variables { state, reply } => {
+            CompilerRequest::Variables { state, reply } => {
                 let _ = reply.send(self.lineages.variables(&state));
             }
-            Order::Knows { state, reply } => {
+            CompilerRequest::Knows { state, reply } => {
                 let _ = reply.send(self.lineages.missing(&state).is_ok());
             }
-            Order::Moved { state, reply } => {
+            CompilerRequest::Moved { state, reply } => {
                 let _ = reply.send(self.lineages.moved(&state));
             }
-            Order::Sources { state, reply } => {
+            CompilerRequest::Sources { state, reply } => {
                 let _ = reply.send(self.lineages.sources(&state));
             }
             order => self.waiting.push_back(order),
@@ -429,7 +433,7 @@ impl Actor {
     fn begin_build(&mut self, context: Option<CellContext>) {
         self.build = context.map(|context| {
             let id = uuid::Uuid::new_v4().to_string();
-            (context, Build::new(id, Instant::now()))
+            (context, BuildProgress::new(id, Instant::now()))
         });
     }
 

@@ -1,6 +1,6 @@
 //! States that another client has made: what led to them is compiled here, and not run again.
 
-use super::actor::{Actor, Silence};
+use super::actor::{CompilerActor, NoAnswer};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{Dependencies, Lineage, Package};
@@ -11,21 +11,21 @@ const HOLDING_VARIABLES: [&str; 2] = ["phalanx", "phalanx_protocol"];
 const HINT: &str =
     "`%cluster restart` empties the engines' namespaces, also for whoever else uses them";
 
-impl Actor {
+impl CompilerActor {
     /// Compiles the cells of a lineage, on a second evaluator if the first dies over it.
     pub(super) async fn adopt(&mut self, lineage: Lineage) -> Result<(), Failure> {
         match self.try_adopt(&lineage).await {
             Ok(result) => result,
-            Err(Silence::Closing) => Err(super::ending()),
-            Err(Silence::Gone(_)) => match self.try_adopt(&lineage).await {
+            Err(NoAnswer::Closing) => Err(super::ending()),
+            Err(NoAnswer::Gone(_)) => match self.try_adopt(&lineage).await {
                 Ok(result) => result,
-                Err(Silence::Closing) => Err(super::ending()),
-                Err(Silence::Gone(failure)) => Err(failure),
+                Err(NoAnswer::Closing) => Err(super::ending()),
+                Err(NoAnswer::Gone(failure)) => Err(failure),
             },
         }
     }
 
-    async fn try_adopt(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, Silence> {
+    async fn try_adopt(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, NoAnswer> {
         let toolchain = match self.ready().await {
             Ok(toolchain) => toolchain,
             Err(failure) => return Ok(Err(failure)),
@@ -56,7 +56,7 @@ impl Actor {
     async fn replay_with_dependencies(
         &mut self,
         lineage: &Lineage,
-    ) -> Result<Result<(), Failure>, Silence> {
+    ) -> Result<Result<(), Failure>, NoAnswer> {
         let mut own = Vec::new();
         let theirs = last_dependencies(lineage);
         let is_extended = |theirs: &Dependencies| {
@@ -79,7 +79,7 @@ impl Actor {
         replayed
     }
 
-    async fn replay(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, Silence> {
+    async fn replay(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, NoAnswer> {
         let missing = match self.lineages.missing(&lineage.state) {
             Ok(missing) => missing,
             Err(unknown) => return Ok(Err(super::actor::not_known(&unknown))),
@@ -103,7 +103,7 @@ impl Actor {
 
     /// Compares the packages that the engines' variables were made with. Variables whose types reach one
     /// that is another here are dropped by the next cell.
-    async fn check_packages(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, Silence> {
+    async fn check_packages(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, NoAnswer> {
         let Some(theirs) = last_dependencies(lineage) else {
             return Ok(Ok(()));
         };

@@ -4,7 +4,7 @@
 //! empty one. What the evaluator has not compiled yet is compiled when a cell needs it. Engines tell of
 //! the cells of other clients.
 
-use crate::run::Moved;
+use crate::run::MissingVariables;
 use phalanx_protocol::evaluator::UnkeptVariable;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::StateId;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// The origin of a state.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Origin {
+pub(super) struct StateOrigin {
     /// From which state.
     pub(super) base: StateId,
     /// By which cell.
@@ -36,13 +36,13 @@ pub(super) struct UnknownState(pub(super) StateId);
 /// All states that are known.
 #[derive(Debug)]
 pub(super) struct Lineages {
-    origins: HashMap<StateId, Origin>,
+    origins: HashMap<StateId, StateOrigin>,
     /// Those the evaluator has.
     compiled: HashSet<StateId>,
     /// The names of their variables.
     variables: HashMap<StateId, Vec<String>>,
     /// The variables that are gone because cells have moved them.
-    moved: HashMap<StateId, Moved>,
+    moved: HashMap<StateId, MissingVariables>,
 }
 
 impl Lineages {
@@ -60,7 +60,10 @@ impl Lineages {
     ///
     /// # Errors
     /// When the state's lineage leads to one that is not known.
-    pub(super) fn missing(&self, state: &StateId) -> Result<Vec<(StateId, Origin)>, UnknownState> {
+    pub(super) fn missing(
+        &self,
+        state: &StateId,
+    ) -> Result<Vec<(StateId, StateOrigin)>, UnknownState> {
         let mut steps = Vec::new();
         let mut at = state.clone();
         while !self.compiled.contains(&at) {
@@ -76,7 +79,7 @@ impl Lineages {
     /// Takes over the cells of another client.
     pub(super) fn adopt(&mut self, records: Vec<StateRecord>) {
         for record in records {
-            let origin = Origin {
+            let origin = StateOrigin {
                 base: record.base,
                 source: record.source.into(),
                 cell: record.cell,
@@ -115,7 +118,7 @@ impl Lineages {
     pub(super) fn add(
         &mut self,
         state: StateId,
-        origin: Origin,
+        origin: StateOrigin,
         variables: Vec<String>,
         moved: &[String],
     ) {
@@ -141,7 +144,7 @@ impl Lineages {
     }
 
     /// The cells that have moved the variables that are gone in a state.
-    pub(super) fn moved(&self, state: &StateId) -> Moved {
+    pub(super) fn moved(&self, state: &StateId) -> MissingVariables {
         self.moved.get(state).cloned().unwrap_or_default()
     }
 
@@ -151,7 +154,7 @@ impl Lineages {
     }
 
     /// The origin of a state.
-    pub(super) fn origin(&self, state: &StateId) -> Option<Origin> {
+    pub(super) fn origin(&self, state: &StateId) -> Option<StateOrigin> {
         if let Some(origin) = self.origins.get(state) {
             return Some(origin.clone());
         }
@@ -163,7 +166,7 @@ impl Lineages {
                     && StateId::after(next, &outcome).as_ref() == Some(state)
             });
             let (_, origin) = assumed?;
-            Some(Origin {
+            Some(StateOrigin {
                 outcome,
                 ..origin.clone()
             })
@@ -199,8 +202,8 @@ mod tests {
         StateId::new(name)
     }
 
-    fn completed(base: &str, source: &str) -> Origin {
-        Origin {
+    fn completed(base: &str, source: &str) -> StateOrigin {
+        StateOrigin {
             base: state(base),
             source: source.into(),
             cell: 1,
@@ -253,7 +256,7 @@ mod tests {
     #[test]
     fn what_a_cell_has_moved_is_known_in_later_states() {
         let mut lineages = Lineages::new();
-        let second = |base, source| Origin {
+        let second = |base, source| StateOrigin {
             cell: 2,
             ..completed(base, source)
         };

@@ -6,7 +6,7 @@ mod lineage;
 
 use super::artifacts::Artifacts;
 use crate::actor::{Requests, ending};
-use crate::run::{CellContext, Moved, Programs};
+use crate::run::{CellContext, MissingVariables, Programs};
 use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{ArtifactHash, DependenciesId, StateId};
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 /// The handle on the evaluator for engines; clones share it. Its process ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Compiler {
-    requests: Requests<Order>,
+    requests: Requests<CompilerRequest>,
 }
 
 /// A cell compiled from one state.
@@ -61,7 +61,7 @@ pub struct Task {
 }
 
 #[derive(Debug)]
-enum Order {
+enum CompilerRequest {
     /// Start the evaluator, since it will be wanted.
     Warm,
     Compile {
@@ -89,7 +89,7 @@ enum Order {
     },
     Moved {
         state: StateId,
-        reply: oneshot::Sender<Moved>,
+        reply: oneshot::Sender<MissingVariables>,
     },
     Sources {
         state: StateId,
@@ -109,7 +109,7 @@ impl Compiler {
 
     /// Starts the process behind the caller's back.
     pub fn warm(&self) {
-        self.requests.send(Order::Warm);
+        self.requests.send(CompilerRequest::Warm);
     }
 
     /// Compiles a cell. Cargo's progress is shown in `context`'s cell, if there is one.
@@ -122,7 +122,7 @@ impl Compiler {
         context: Option<CellContext>,
     ) -> Result<Compilation, Failure> {
         self.requests
-            .attempt(|reply| Order::Compile {
+            .attempt(|reply| CompilerRequest::Compile {
                 task,
                 context,
                 reply,
@@ -136,7 +136,7 @@ impl Compiler {
     /// When it cannot be resolved or built.
     pub async fn add_dependency(&self, spec: String, context: CellContext) -> Result<(), Failure> {
         self.requests
-            .attempt(|reply| Order::AddDependency {
+            .attempt(|reply| CompilerRequest::AddDependency {
                 spec,
                 context,
                 reply,
@@ -155,7 +155,7 @@ impl Compiler {
         context: Option<CellContext>,
     ) -> Result<(), Failure> {
         self.requests
-            .attempt(|reply| Order::Adopt {
+            .attempt(|reply| CompilerRequest::Adopt {
                 lineage: Box::new(lineage),
                 context,
                 reply,
@@ -166,7 +166,7 @@ impl Compiler {
     /// Returns true if cells can be compiled from a state.
     pub async fn knows(&self, state: StateId) -> bool {
         self.requests
-            .ask(|reply| Order::Knows { state, reply })
+            .ask(|reply| CompilerRequest::Knows { state, reply })
             .await
             .unwrap_or_default()
     }
@@ -174,15 +174,15 @@ impl Compiler {
     /// The names of the variables in a state, as far as they are known.
     pub async fn variables(&self, state: StateId) -> Vec<String> {
         self.requests
-            .ask(|reply| Order::Variables { state, reply })
+            .ask(|reply| CompilerRequest::Variables { state, reply })
             .await
             .unwrap_or_default()
     }
 
     /// The cells that have moved the variables that are gone in a state.
-    pub async fn moved(&self, state: StateId) -> Moved {
+    pub async fn moved(&self, state: StateId) -> MissingVariables {
         self.requests
-            .ask(|reply| Order::Moved { state, reply })
+            .ask(|reply| CompilerRequest::Moved { state, reply })
             .await
             .unwrap_or_default()
     }
@@ -190,13 +190,13 @@ impl Compiler {
     /// The cells that led to a state, the first one first, as far as they are known.
     pub async fn sources(&self, state: StateId) -> Vec<Arc<str>> {
         self.requests
-            .ask(|reply| Order::Sources { state, reply })
+            .ask(|reply| CompilerRequest::Sources { state, reply })
             .await
             .unwrap_or_default()
     }
 
     /// Stops what is being compiled, if anything is.
     pub fn interrupt(&self) {
-        self.requests.send(Order::Interrupt);
+        self.requests.send(CompilerRequest::Interrupt);
     }
 }

@@ -1,6 +1,6 @@
 //! Output of threads and news of the connection that arrive after a cell has ended on engines.
 
-use crate::channel::Outlet;
+use crate::channel::OutputSink;
 use crate::report::{Notice, notice};
 use phalanx_client::render::{Labels, Streamer};
 use phalanx_client::{Client, ClientEvent, TaskEvent, TaskEventKind};
@@ -23,7 +23,7 @@ pub struct LateOutput(
 
 impl LateOutput {
     /// Shows late output of this client's engines under this cell from now on.
-    pub(super) fn belongs_to(&self, client: &Client, outlet: Outlet, labels: Labels) {
+    pub(super) fn belongs_to(&self, client: &Client, outlet: OutputSink, labels: Labels) {
         // Ends with the client, or when the next cell takes its place.
         let shown = tokio::spawn(show(client.events(), outlet, labels));
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +36,11 @@ impl LateOutput {
     }
 }
 
-async fn show(mut events: mpsc::UnboundedReceiver<ClientEvent>, outlet: Outlet, labels: Labels) {
+async fn show(
+    mut events: mpsc::UnboundedReceiver<ClientEvent>,
+    outlet: OutputSink,
+    labels: Labels,
+) {
     // A loss that nobody has been told of yet.
     let mut lost: Option<(Instant, Duration)> = None;
     loop {

@@ -19,4 +19,4 @@ mod supervise;
 pub use late::LateOutput;
 pub use show::{show, stream, wait_with_bar};
 pub use states::States;
-pub use submit::{Fanout, NAME, Submitted, Work, no_rust_engines};
+pub use submit::{EngineSource, Fanout, NAME, Submitted, no_rust_engines};

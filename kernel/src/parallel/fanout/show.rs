@@ -3,8 +3,8 @@
 
 use super::Submitted;
 use crate::magic::{PxPlan, Streaming};
-use crate::parallel::results::Chosen;
-use crate::report::{Fault, Place, report};
+use crate::parallel::results::ChosenTasks;
+use crate::report::{Fault, FaultSource, report};
 use crate::run::CellContext;
 use crate::run::progress::Progress;
 use phalanx_client::render::{Streamer, composite, grouped};
@@ -37,7 +37,7 @@ pub async fn show(
     submitted: &Submitted,
     plan: &PxPlan,
     progress: Progress,
-    place: &Place,
+    place: &FaultSource,
 ) -> Result<(), Fault> {
     let held = &submitted.held;
     let view = match plan.streaming {
@@ -47,7 +47,7 @@ pub async fn show(
         ))),
         Streaming::AtTheEnd => View::Grouped(plan.group_by),
     };
-    let chosen = Chosen::from(held);
+    let chosen = ChosenTasks::from(held);
     let mut follow = Follow::new(context, &chosen, progress, view);
     if plan.streaming == Streaming::AsTheyArrive {
         follow.failures = Some(FailuresShown::new(held.result.clone(), place.clone()));
@@ -128,7 +128,7 @@ fn interrupted(result: &AsyncResult, pending: &[EngineId]) -> Failure {
 /// Waits for an AsyncResult with a bar, at most for `timeout`; whether it is ready.
 pub async fn wait_with_bar(
     context: &CellContext,
-    chosen: &Chosen,
+    chosen: &ChosenTasks,
     interval: Duration,
     timeout: Option<Duration>,
 ) -> bool {
@@ -152,7 +152,7 @@ pub async fn wait_with_bar(
 }
 
 /// Shows the outputs of an AsyncResult as they arrive, first what has arrived, until all are here.
-pub async fn stream(context: &CellContext, chosen: &Chosen) {
+pub async fn stream(context: &CellContext, chosen: &ChosenTasks) {
     let progress = Progress::new(&chosen.tasks.name(), chosen.items(), None, Instant::now());
     let id = uuid::Uuid::new_v4().to_string();
     let view = View::Streamed(Box::new(Streamer::new(chosen.labels, id)));
@@ -171,7 +171,7 @@ enum View {
 /// An AsyncResult being followed to its end.
 struct Follow<'a> {
     context: &'a CellContext,
-    chosen: &'a Chosen,
+    chosen: &'a ChosenTasks,
     progress: Progress,
     view: View,
     /// The failures shown as they happen, if they are to be.
@@ -182,7 +182,12 @@ struct Follow<'a> {
 }
 
 impl<'a> Follow<'a> {
-    fn new(context: &'a CellContext, chosen: &'a Chosen, progress: Progress, view: View) -> Self {
+    fn new(
+        context: &'a CellContext,
+        chosen: &'a ChosenTasks,
+        progress: Progress,
+        view: View,
+    ) -> Self {
         Self {
             context,
             chosen,
@@ -296,7 +301,7 @@ impl<'a> Follow<'a> {
 /// Failures of a cell that are shown as they happen.
 struct FailuresShown {
     result: AsyncResult,
-    place: Place,
+    place: FaultSource,
     /// Engines whose failures are to be shown.
     waiting: Vec<EngineId>,
     /// The time at which those failures are due.
@@ -306,7 +311,7 @@ struct FailuresShown {
 }
 
 impl FailuresShown {
-    fn new(result: AsyncResult, place: Place) -> Self {
+    fn new(result: AsyncResult, place: FaultSource) -> Self {
         Self {
             result,
             place,

@@ -1,6 +1,6 @@
 //! From a plan to tasks under way.
 
-use super::supervise::{Supervised, supervise};
+use super::supervise::{SupervisedFanout, supervise};
 use super::{LateOutput, States};
 use crate::cell::sets_allocator;
 use crate::magic::PxPlan;
@@ -43,7 +43,7 @@ pub struct Fanout {
 
 /// A source for engines.
 #[derive(Clone, Copy, Debug)]
-pub struct Work<'a> {
+pub struct EngineSource<'a> {
     /// The name of its AsyncResult.
     pub name: &'a str,
     /// The source.
@@ -77,7 +77,7 @@ impl Fanout {
         source: &str,
         context: &CellContext,
     ) -> Result<Submitted, Failure> {
-        let work = Work {
+        let work = EngineSource {
             name: NAME,
             source,
             binds: None,
@@ -106,7 +106,7 @@ impl Fanout {
     pub async fn run(
         &self,
         client: &Client,
-        work: Work<'_>,
+        work: EngineSource<'_>,
         ids: &[EngineId],
         context: &CellContext,
     ) -> Result<AsyncResult, Failure> {
@@ -158,7 +158,7 @@ impl Fanout {
             tasks: cells,
             refused: refused_tx,
         });
-        self.watchers.spawn(supervise(Supervised {
+        self.watchers.spawn(supervise(SupervisedFanout {
             fanout: self.clone(),
             client: client.clone(),
             result: result.clone(),
@@ -360,4 +360,4 @@ pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilat
 }
 
 /// The engine of each task of a submission, and the state it should lead to.
-pub(super) type Sent = Vec<(EngineUuid, StateId)>;
+pub(super) type SentTasks = Vec<(EngineUuid, StateId)>;

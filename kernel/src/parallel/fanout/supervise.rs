@@ -1,6 +1,6 @@
 //! Watches over a submission: learns the states its tasks lead to, and serves those refused.
 
-use super::submit::{Fanout, Sent, engine_cell};
+use super::submit::{Fanout, SentTasks, engine_cell};
 use crate::parallel::compile::{Compilation, Task};
 use crate::report::report;
 use phalanx_client::{AsyncResult, Client, RefusedTask, TaskEvent, TaskEventKind};
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 const MOST_REFUSALS: usize = 32;
 
 /// A submission to watch over.
-pub(super) struct Supervised {
+pub(super) struct SupervisedFanout {
     pub(super) fanout: Fanout,
     pub(super) client: Client,
     pub(super) result: AsyncResult,
@@ -27,16 +27,16 @@ pub(super) struct Supervised {
     /// The pushed value that it makes a variable.
     pub(super) binds: Option<String>,
     /// By task.
-    pub(super) sent: Sent,
+    pub(super) sent: SentTasks,
 }
 
 /// The state, and the lost variables, a cell was compiled again for.
-type Needed = (StateId, Vec<String>);
+type RecompileCause = (StateId, Vec<String>);
 
 /// Ends with the submission's last task.
-pub(super) async fn supervise(mut watched: Supervised) {
+pub(super) async fn supervise(mut watched: SupervisedFanout) {
     let mut events = watched.result.events();
-    let mut again: HashMap<Needed, Result<Compilation, Failure>> = HashMap::new();
+    let mut again: HashMap<RecompileCause, Result<Compilation, Failure>> = HashMap::new();
     let mut refusals: HashMap<usize, usize> = HashMap::new();
     loop {
         tokio::select! {
@@ -58,7 +58,7 @@ pub(super) async fn supervise(mut watched: Supervised) {
     }
 }
 
-fn learn(watched: &Supervised, event: TaskEvent) {
+fn learn(watched: &SupervisedFanout, event: TaskEvent) {
     if let TaskEventKind::Done {
         state: Some(state), ..
     } = event.kind
@@ -70,8 +70,8 @@ fn learn(watched: &Supervised, event: TaskEvent) {
 
 /// Compiles the cell for the state the engine is in, once for all engines in it, and sends it.
 async fn serve(
-    watched: &mut Supervised,
-    again: &mut HashMap<Needed, Result<Compilation, Failure>>,
+    watched: &mut SupervisedFanout,
+    again: &mut HashMap<RecompileCause, Result<Compilation, Failure>>,
     task: RefusedTask,
 ) {
     let lost = match &task.reason {
@@ -108,9 +108,9 @@ async fn serve(
 
 /// Compiles the cell for the state of the engine that refused it, which another client may have made.
 async fn compile(
-    watched: &Supervised,
+    watched: &SupervisedFanout,
     task: &RefusedTask,
-    (state, lost): &Needed,
+    (state, lost): &RecompileCause,
 ) -> Result<Compilation, Failure> {
     let compiler = &watched.fanout.compiler;
     if !compiler.knows(state.clone()).await

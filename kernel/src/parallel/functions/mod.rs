@@ -14,11 +14,11 @@ mod query;
 pub use namespace::materialise;
 pub use query::{query, waited};
 
-use super::artifacts::{Artifacts, Needed};
+use super::artifacts::{Artifacts, NeededLibraries};
 use super::fanout::no_rust_engines;
 use super::results::Held;
 use crate::run::{CellContext, Services};
-use names::Names;
+use names::EngineNames;
 use phalanx_client::render::Labels;
 use phalanx_client::{Balanced, Client, EngineCall, EngineTask, Placement, Submission};
 use phalanx_protocol::apply::{Apply, ApplyPlacement};
@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 pub struct Functions {
     artifacts: Artifacts,
     /// Held for one look or change.
-    names: Arc<Mutex<Names>>,
+    names: Arc<Mutex<EngineNames>>,
 }
 
 impl Functions {
@@ -47,7 +47,7 @@ impl Functions {
         }
     }
 
-    fn names(&self) -> MutexGuard<'_, Names> {
+    fn names(&self) -> MutexGuard<'_, EngineNames> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,7 +107,7 @@ pub async fn apply(
 fn tasks(
     placement: ApplyPlacement,
     metadata: CallMetadata,
-    artifacts: &Needed,
+    artifacts: &NeededLibraries,
     label: Option<String>,
     args: &[Payload],
 ) -> Result<Vec<EngineTask>, Failure> {

@@ -18,11 +18,11 @@ enum Given {
 
 /// The names that functions find on each engine.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct EngineNames {
     engines: HashMap<EngineUuid, HashMap<String, Given>>,
 }
 
-impl Names {
+impl EngineNames {
     /// The notebook puts a value there.
     pub(super) fn pushed(&mut self, engine: &EngineUuid, pushed: &Pushed) {
         let type_name = pushed.type_name.clone();
@@ -100,7 +100,7 @@ mod tests {
     fn what_is_newer_counts() {
         let (engine, other) = (EngineUuid::new("a"), EngineUuid::new("b"));
         let (s, t) = (StateId::new("s"), StateId::new("t"));
-        let mut names = Names::default();
+        let mut names = EngineNames::default();
         assert!(!names.is_current(&engine, "x", &s));
         names.copied(&engine, "x", s.clone());
         assert!(names.is_current(&engine, "x", &s) && !names.is_current(&engine, "x", &t));

@@ -1,6 +1,6 @@
 //! Variables for functions, and pushed values for cells: cells of ours that go before.
 
-use crate::parallel::fanout::Work;
+use crate::parallel::fanout::EngineSource;
 use crate::run::{CellContext, Services};
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
@@ -143,7 +143,7 @@ async fn run(
     binds: Option<&str>,
 ) -> Result<(), Failure> {
     let fanout = services.fanout();
-    let work = Work {
+    let work = EngineSource {
         name: "phalanx",
         source,
         binds,

@@ -1,7 +1,7 @@
 //! Requests of the library about the cluster, except calls of functions.
 
 use super::{Functions, client, materialise};
-use crate::parallel::fanout::Work;
+use crate::parallel::fanout::EngineSource;
 use crate::parallel::results::Held;
 use crate::report::elsewhere;
 use crate::run::magics::limit;
@@ -190,7 +190,7 @@ async fn execute(
     let result = fanout
         .run(
             client,
-            Work {
+            EngineSource {
                 name: "execute",
                 source,
                 binds: None,

@@ -3,8 +3,8 @@ use crate::cell::{DirectiveKind, split};
 use phalanx_protocol::failure::DiagnosticSpan;
 use phalanx_protocol::id::EngineId;
 
-fn place(cell: &str) -> Place {
-    Place {
+fn place(cell: &str) -> FaultSource {
+    FaultSource {
         name: "In[3]".into(),
         text: cell.into(),
         map: crate::cell::SourceMap::default(),
@@ -90,7 +90,7 @@ fn errors_in_a_part_of_the_cell_are_shown_where_they_are_in_the_cell() {
     let DirectiveKind::Rust(rust) = split(cell, &[]).remove(1).kind else {
         panic!()
     };
-    let place = Place {
+    let place = FaultSource {
         map: rust.map,
         ..place(cell)
     };
@@ -268,7 +268,7 @@ fn an_engines_panic_names_the_line_of_the_cell() {
         method: "execute".into(),
     };
     let cell = "%%px\nlet a = f();";
-    let place = Place {
+    let place = FaultSource {
         map: crate::cell::SourceMap::starting_at(cell, 5),
         ..place(cell)
     };

@@ -20,14 +20,14 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(12);
 
 /// The handle on the analysis process; clones share it. The process ends with the last clone.
 #[derive(Clone, Debug)]
-pub struct Analyst {
+pub struct Analysis {
     /// Missing where it could not be started.
     process: Option<AnalysisProcess>,
     /// True once there was an answer.
     has_answered: Arc<AtomicBool>,
 }
 
-impl Analyst {
+impl Analysis {
     /// Starts the process; answers the programs that are to ask it, too.
     pub fn start(programs: &Programs) -> (Self, Programs, JoinHandle<()>) {
         match AnalysisProcess::start(programs.analysis()) {

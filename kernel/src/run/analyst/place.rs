@@ -1,6 +1,6 @@
 //! A place in a cell that is being written, and the cells it may refer to. Pure.
 
-use crate::run::local::Scope;
+use crate::run::local::VisibleNames;
 use phalanx_protocol::analysis::AnalyzedCell;
 
 /// Most text of earlier cells, in bytes; the oldest are left out.
@@ -16,7 +16,7 @@ pub struct Place {
 
 impl Place {
     /// A place in a local cell. The types of variables are known, but for those of a cell that runs.
-    pub fn in_scope(scope: Scope, source: String, offset: usize) -> Self {
+    pub fn in_scope(scope: VisibleNames, source: String, offset: usize) -> Self {
         let mut items = kept(&scope.sources);
         let statements = kept(scope.running.as_slice());
         items.extend(statements.iter().cloned());
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn only_the_running_cells_variables_have_to_be_inferred() {
-        let scope = Scope {
+        let scope = VisibleNames {
             sources: vec!["let a = f();\nfn f() {}".into()],
             running: Some("let b = g();".into()),
             variables: vec![("a".into(), "u8".into())],

@@ -1,10 +1,10 @@
 //! The loop around the local namespace's state: waits, lets it decide, performs.
 
-use super::state::{Command, Event, JobId, State};
-use super::{CellCall, Order};
+use super::state::{JobId, LocalCommand, LocalEvent, LocalState};
+use super::{CellCall, LocalRequest};
 use crate::report::{Notice, notice};
-use crate::run::build::{Build, at};
-use crate::run::{CellContext, Moved, Programs, Surroundings};
+use crate::run::build::{BuildProgress, at};
+use crate::run::{CellContext, Environment, MissingVariables, Programs};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{EvaluatorReply, NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -15,20 +15,20 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
-struct Actor {
+struct LocalActor {
     programs: Programs,
-    surroundings: Surroundings,
+    surroundings: Environment,
     calls: mpsc::UnboundedSender<CellCall>,
     variables: watch::Sender<Vec<String>>,
-    moved: watch::Sender<Moved>,
+    moved: watch::Sender<MissingVariables>,
     toolchain: watch::Sender<Option<Toolchain>>,
     evaluator: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorNotice>)>,
     runtime: Option<(Runtime, mpsc::Receiver<RuntimeEvent>)>,
     /// The user's choice about snapshots.
     snapshots: Option<bool>,
-    jobs: HashMap<JobId, Job>,
+    jobs: HashMap<JobId, PendingJob>,
     next_job: u64,
-    hearings: HashMap<JobId, Hearing>,
+    hearings: HashMap<JobId, PendingCallback>,
     /// The cell of each run that may still say something, and of what threads say after the last.
     run: Option<(RunId, CellContext)>,
     /// The time that run began.
@@ -36,27 +36,27 @@ struct Actor {
 }
 
 /// The state published to the handle.
-type Told = (
+type PublishedState = (
     watch::Sender<Vec<String>>,
-    watch::Sender<Moved>,
+    watch::Sender<MissingVariables>,
     watch::Sender<Option<Toolchain>>,
 );
 
 /// Something asked, with who waits for it.
-struct Job {
+struct PendingJob {
     context: Option<CellContext>,
-    build: Option<Build>,
+    build: Option<BuildProgress>,
     reply: oneshot::Sender<Result<EvaluatorReply, Failure>>,
 }
 
 /// Code that is to hear something, with the frontend that waits until it has.
-struct Hearing {
+struct PendingCallback {
     context: CellContext,
     heard: Option<oneshot::Sender<()>>,
 }
 
-enum Arrived {
-    Order(Option<Order>),
+enum LocalInput {
+    Order(Option<LocalRequest>),
     Notice(Option<EvaluatorNotice>),
     Runtime(Option<RuntimeEvent>),
     /// A build has gone on for a while.
@@ -65,12 +65,12 @@ enum Arrived {
 
 pub(super) async fn run(
     programs: Programs,
-    surroundings: Surroundings,
-    mut orders: mpsc::UnboundedReceiver<Order>,
+    surroundings: Environment,
+    mut orders: mpsc::UnboundedReceiver<LocalRequest>,
     calls: mpsc::UnboundedSender<CellCall>,
-    (variables, moved, toolchain): Told,
+    (variables, moved, toolchain): PublishedState,
 ) {
-    let mut actor = Actor {
+    let mut actor = LocalActor {
         programs,
         surroundings,
         calls,
@@ -86,20 +86,20 @@ pub(super) async fn run(
         run: None,
         began: Instant::now(),
     };
-    let (mut state, commands) = State::new();
+    let (mut state, commands) = LocalState::new();
     actor.perform_all(&mut state, commands).await;
     loop {
         let event = match actor.next(&mut orders).await {
-            Arrived::Order(None) => return,
-            Arrived::Order(Some(Order::Scope(reply))) => {
+            LocalInput::Order(None) => return,
+            LocalInput::Order(Some(LocalRequest::Scope(reply))) => {
                 // Who asked may have stopped waiting.
                 let _ = reply.send(state.scope());
                 None
             }
-            Arrived::Order(Some(order)) => actor.order(order),
-            Arrived::Notice(notice) => Some(actor.notice(notice)),
-            Arrived::Runtime(event) => actor.runtime(event).await,
-            Arrived::Tick => {
+            LocalInput::Order(Some(order)) => actor.order(order),
+            LocalInput::Notice(notice) => Some(actor.notice(notice)),
+            LocalInput::Runtime(event) => actor.runtime(event).await,
+            LocalInput::Tick => {
                 actor.tick().await;
                 None
             }
@@ -132,8 +132,8 @@ pub(super) async fn run(
     }
 }
 
-impl Actor {
-    async fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) -> Arrived {
+impl LocalActor {
+    async fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<LocalRequest>) -> LocalInput {
         let notice = async {
             match &mut self.evaluator {
                 Some((_, notices)) => notices.recv().await,
@@ -147,48 +147,53 @@ impl Actor {
             }
         };
         let builds = self.jobs.values().filter_map(|job| job.build.as_ref());
-        let due = builds.filter_map(Build::due).min();
+        let due = builds.filter_map(BuildProgress::due).min();
         tokio::select! {
-            order = orders.recv() => Arrived::Order(order),
-            notice = notice => Arrived::Notice(notice),
-            event = event => Arrived::Runtime(event),
-            () = at(due) => Arrived::Tick,
+            order = orders.recv() => LocalInput::Order(order),
+            notice = notice => LocalInput::Notice(notice),
+            event = event => LocalInput::Runtime(event),
+            () = at(due) => LocalInput::Tick,
         }
     }
 
-    fn order(&mut self, order: Order) -> Option<Event> {
+    fn order(&mut self, order: LocalRequest) -> Option<LocalEvent> {
         self.next_job += 1;
         let job = JobId(self.next_job);
         let (context, reply, event) = match order {
-            Order::Interrupt => return Some(Event::Interrupt),
-            Order::Scope(_) => return None,
-            Order::Snapshots { on } => {
+            LocalRequest::Interrupt => return Some(LocalEvent::Interrupt),
+            LocalRequest::Scope(_) => return None,
+            LocalRequest::Snapshots { on } => {
                 self.snapshots = Some(on);
                 self.with_runtime(|runtime| runtime.set_snapshots(on));
                 return None;
             }
-            Order::Hear { context, heard } => {
+            LocalRequest::Hear { context, heard } => {
                 let heard = Some(heard);
-                self.hearings.insert(job, Hearing { context, heard });
-                return Some(Event::Hear { hearing: job });
+                self.hearings
+                    .insert(job, PendingCallback { context, heard });
+                return Some(LocalEvent::Hear { hearing: job });
             }
-            Order::Set(setting) => {
+            LocalRequest::Set(setting) => {
                 self.with_runtime(|runtime| runtime.set(setting));
                 return None;
             }
-            Order::Evaluate {
+            LocalRequest::Evaluate {
                 context,
                 source,
                 reply,
             } => {
                 let cell = context.count();
-                (Some(context), reply, Event::Evaluate { job, cell, source })
+                (
+                    Some(context),
+                    reply,
+                    LocalEvent::Evaluate { job, cell, source },
+                )
             }
         };
         let build = None;
         self.jobs.insert(
             job,
-            Job {
+            PendingJob {
                 context,
                 build,
                 reply,
@@ -197,7 +202,7 @@ impl Actor {
         Some(event)
     }
 
-    fn notice(&mut self, notice: Option<EvaluatorNotice>) -> Event {
+    fn notice(&mut self, notice: Option<EvaluatorNotice>) -> LocalEvent {
         let notice = notice.unwrap_or(EvaluatorNotice::Exited {
             status: "without a word".to_owned(),
             last_words: String::new(),
@@ -205,10 +210,10 @@ impl Actor {
         if matches!(notice, EvaluatorNotice::Exited { .. }) {
             self.evaluator = None;
         }
-        Event::Notice(notice)
+        LocalEvent::Notice(notice)
     }
 
-    async fn runtime(&mut self, event: Option<RuntimeEvent>) -> Option<Event> {
+    async fn runtime(&mut self, event: Option<RuntimeEvent>) -> Option<LocalEvent> {
         match event {
             Some(RuntimeEvent::Output { run, output }) => {
                 if let Some(context) = self.context(run) {
@@ -232,16 +237,16 @@ impl Actor {
                 if let Some((runtime, _)) = &self.runtime {
                     self.surroundings.follow(runtime.pid());
                 }
-                Some(Event::Ended { run, outcome })
+                Some(LocalEvent::Ended { run, outcome })
             }
             Some(RuntimeEvent::Exited { status }) => {
                 self.runtime = None;
-                Some(Event::Exited { status })
+                Some(LocalEvent::Exited { status })
             }
             None => {
                 self.runtime = None;
                 let status = "without a word".to_owned();
-                Some(Event::Exited { status })
+                Some(LocalEvent::Exited { status })
             }
         }
     }
@@ -253,7 +258,7 @@ impl Actor {
         run.is_none_or(|run| run == *last).then_some(context)
     }
 
-    async fn perform_all(&mut self, state: &mut State, commands: Vec<Command>) {
+    async fn perform_all(&mut self, state: &mut LocalState, commands: Vec<LocalCommand>) {
         let mut commands = VecDeque::from(commands);
         while let Some(command) = commands.pop_front() {
             if let Some(event) = self.perform(command).await {
@@ -263,21 +268,21 @@ impl Actor {
     }
 
     /// Performs a command; what it leads to at once is an event.
-    async fn perform(&mut self, command: Command) -> Option<Event> {
+    async fn perform(&mut self, command: LocalCommand) -> Option<LocalEvent> {
         match command {
-            Command::StartEvaluator => {
+            LocalCommand::StartEvaluator => {
                 // The old one, if it is still there, ends here.
                 self.evaluator = None;
                 match Evaluator::start(self.programs.evaluator(NamespaceKind::Local)).await {
                     Ok(started) => self.evaluator = Some(started),
                     Err(error) => {
                         let hint = error.remedy();
-                        return Some(Event::EvaluatorNotStarted(not_started(&error, hint)));
+                        return Some(LocalEvent::EvaluatorNotStarted(not_started(&error, hint)));
                     }
                 }
             }
             // The old one, if it is still there, ends here.
-            Command::StartRuntime => match Runtime::start(self.programs.runtime()).await {
+            LocalCommand::StartRuntime => match Runtime::start(self.programs.runtime()).await {
                 Ok(started) => {
                     if let Some(on) = self.snapshots {
                         started.0.set_snapshots(on);
@@ -286,22 +291,22 @@ impl Actor {
                         started.0.set(setting);
                     }
                     self.runtime = Some(started);
-                    return Some(Event::RuntimeStarted);
+                    return Some(LocalEvent::RuntimeStarted);
                 }
                 Err(error) => {
                     let hint = "`phalanx doctor` finds out what is wrong on this machine";
-                    return Some(Event::RuntimeNotStarted(not_started(
+                    return Some(LocalEvent::RuntimeNotStarted(not_started(
                         &error,
                         hint.to_owned(),
                     )));
                 }
             },
-            Command::KillEvaluator => self.with_evaluator(Evaluator::kill),
-            Command::InterruptEvaluator => self.with_evaluator(Evaluator::interrupt),
-            Command::Send(request) => self.with_evaluator(|evaluator| evaluator.send(request)),
-            Command::InterruptRuntime => self.with_runtime(Runtime::interrupt),
-            Command::Load(library) => self.with_runtime(|runtime| runtime.load(library)),
-            Command::Run { job, run, cell } => {
+            LocalCommand::KillEvaluator => self.with_evaluator(Evaluator::kill),
+            LocalCommand::InterruptEvaluator => self.with_evaluator(Evaluator::interrupt),
+            LocalCommand::Send(request) => self.with_evaluator(|evaluator| evaluator.send(request)),
+            LocalCommand::InterruptRuntime => self.with_runtime(Runtime::interrupt),
+            LocalCommand::Load(library) => self.with_runtime(|runtime| runtime.load(library)),
+            LocalCommand::Run { job, run, cell } => {
                 self.end_build(job, true).await;
                 if let Some(context) = self.jobs.get(&job).and_then(|job| job.context.clone()) {
                     self.run = Some((run, context));
@@ -309,26 +314,26 @@ impl Actor {
                 }
                 self.with_runtime(|runtime| runtime.run(run, cell));
             }
-            Command::Hear { hearing, run } => {
+            LocalCommand::Hear { hearing, run } => {
                 if let Some(hearing) = self.hearings.get(&hearing) {
                     self.run = Some((run, hearing.context.clone()));
                 }
                 self.with_runtime(|runtime| runtime.hear(run));
             }
-            Command::Heard { hearing } => {
+            LocalCommand::Heard { hearing } => {
                 if let Some(hearing) = self.hearings.get_mut(&hearing) {
                     // The session that waits for it cannot be gone.
                     hearing.heard.take().map(|heard| heard.send(()));
                 }
             }
-            Command::HearingOver { hearing, failure } => {
+            LocalCommand::HearingOver { hearing, failure } => {
                 if let (Some(hearing), Some(failure)) = (self.hearings.remove(&hearing), failure) {
                     hearing.context.outlet().failure(failure).await;
                 }
             }
-            Command::Progress { job, line } => self.progress(job, &line).await,
-            Command::Tell { job, notice } => self.tell(job, &notice).await,
-            Command::Answer { job, result } => {
+            LocalCommand::Progress { job, line } => self.progress(job, &line).await,
+            LocalCommand::Tell { job, notice } => self.tell(job, &notice).await,
+            LocalCommand::Answer { job, result } => {
                 self.end_build(job, result.is_ok()).await;
                 if let Some(job) = self.jobs.remove(&job) {
                     // Who asked may have stopped waiting.
@@ -358,7 +363,7 @@ impl Actor {
         let now = Instant::now();
         let build = job
             .build
-            .get_or_insert_with(|| Build::new(uuid::Uuid::new_v4().to_string(), now));
+            .get_or_insert_with(|| BuildProgress::new(uuid::Uuid::new_v4().to_string(), now));
         if let (Some(output), Some(context)) = (build.line(line, now), &job.context) {
             context.outlet().output(output).await;
         }

@@ -3,9 +3,9 @@
 mod actor;
 mod state;
 
-pub use state::Scope;
+pub use state::VisibleNames;
 
-use super::{CellContext, Moved, Programs, Surroundings};
+use super::{CellContext, Environment, MissingVariables, Programs};
 use crate::actor::Requests;
 use phalanx_protocol::evaluator::{Evaluated, EvaluatorReply, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 /// The handle on the local namespace; clones share it. Its processes end with the last clone.
 #[derive(Clone, Debug)]
 pub struct Local {
-    requests: Requests<Order>,
+    requests: Requests<LocalRequest>,
     variables: watch::Receiver<Vec<String>>,
-    moved: watch::Receiver<Moved>,
+    moved: watch::Receiver<MissingVariables>,
     toolchain: watch::Receiver<Option<Toolchain>>,
 }
 
@@ -33,7 +33,7 @@ pub struct CellCall {
 }
 
 #[derive(Debug)]
-enum Order {
+enum LocalRequest {
     Evaluate {
         context: CellContext,
         source: String,
@@ -44,7 +44,7 @@ enum Order {
         heard: oneshot::Sender<()>,
     },
     Set(Setting),
-    Scope(oneshot::Sender<Scope>),
+    Scope(oneshot::Sender<VisibleNames>),
     Interrupt,
     Snapshots {
         on: bool,
@@ -57,12 +57,12 @@ impl Local {
     /// `calls` takes what cells ask of the kernel; it is unbounded because each call's code waits for its answer.
     pub fn start(
         programs: Programs,
-        surroundings: Surroundings,
+        surroundings: Environment,
         calls: mpsc::UnboundedSender<CellCall>,
     ) -> (Self, JoinHandle<()>) {
         let (requests, received) = Requests::new();
         let (names, variables) = watch::channel(Vec::new());
-        let (gone, moved) = watch::channel(Moved::default());
+        let (gone, moved) = watch::channel(MissingVariables::default());
         let (ready, toolchain) = watch::channel(None);
         // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(
@@ -91,7 +91,7 @@ impl Local {
         source: String,
     ) -> Result<Evaluated, Failure> {
         let context = context.clone();
-        let evaluate = |reply| Order::Evaluate {
+        let evaluate = |reply| LocalRequest::Evaluate {
             context,
             source,
             reply,
@@ -109,13 +109,13 @@ impl Local {
         // Not answered, the runtime is gone and hears nothing.
         let _ = self
             .requests
-            .ask(|heard| Order::Hear { context, heard })
+            .ask(|heard| LocalRequest::Hear { context, heard })
             .await;
     }
 
     /// The sources that were evaluated, in order, and the one that is being evaluated.
     pub async fn sources(&self) -> Vec<String> {
-        let Scope {
+        let VisibleNames {
             mut sources,
             running,
             ..
@@ -125,8 +125,11 @@ impl Local {
     }
 
     /// Returns what a cell that is being written may use.
-    pub async fn scope(&self) -> Scope {
-        self.requests.ask(Order::Scope).await.unwrap_or_default()
+    pub async fn scope(&self) -> VisibleNames {
+        self.requests
+            .ask(LocalRequest::Scope)
+            .await
+            .unwrap_or_default()
     }
 
     /// The toolchain that compiles cells, once the evaluator has started.
@@ -140,22 +143,22 @@ impl Local {
     }
 
     /// The cells that have moved the variables that are gone, as of the last cell.
-    pub fn moved(&self) -> Moved {
+    pub fn moved(&self) -> MissingVariables {
         self.moved.borrow().clone()
     }
 
     /// Has the runtime take over a setting; new runtimes learn it from the surroundings.
     pub fn set(&self, setting: Setting) {
-        self.requests.send(Order::Set(setting));
+        self.requests.send(LocalRequest::Set(setting));
     }
 
     /// Turns snapshots of the process that runs the cells on or off.
     pub fn set_snapshots(&self, on: bool) {
-        self.requests.send(Order::Snapshots { on });
+        self.requests.send(LocalRequest::Snapshots { on });
     }
 
     /// Stops the running cell; without one, nothing happens.
     pub fn interrupt(&self) {
-        self.requests.send(Order::Interrupt);
+        self.requests.send(LocalRequest::Interrupt);
     }
 }

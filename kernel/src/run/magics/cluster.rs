@@ -3,8 +3,8 @@
 use super::sync;
 use crate::magic::ClusterCommand;
 use crate::parallel::cluster::rows::{self, engines_table};
-use crate::parallel::cluster::{Started, Stopped};
-use crate::report::{Fault, Place};
+use crate::parallel::cluster::{StartedCluster, Stopped};
+use crate::report::{Fault, FaultSource};
 use crate::run::{CellContext, Services};
 use phalanx_client::Client;
 use phalanx_launcher::StartRequest;
@@ -16,7 +16,7 @@ pub(super) async fn command(
     services: &Services,
     context: &CellContext,
     command: ClusterCommand,
-    place: Place,
+    place: FaultSource,
     start: usize,
 ) -> Result<(), Fault> {
     let cluster = services.cluster();
@@ -104,7 +104,7 @@ async fn start(
 }
 
 /// The words for a cluster that was running when it was to be started.
-fn was_running(before: usize, wanted: Option<usize>, started: &Started) -> String {
+fn was_running(before: usize, wanted: Option<usize>, started: &StartedCluster) -> String {
     let running = format!("A cluster of {} was running", engines_in_words(before));
     let new = started.engines.saturating_sub(before);
     if new > 0 {

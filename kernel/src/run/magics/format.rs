@@ -1,7 +1,7 @@
 //! `%fmt`: the cell as rustfmt writes it.
 
 use crate::cell::{DirectiveKind, split};
-use crate::run::{CellContext, Services, Surroundings};
+use crate::run::{CellContext, Environment, Services};
 use phalanx_protocol::failure::Failure;
 use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
 use std::process::Stdio;
@@ -41,7 +41,7 @@ pub(super) async fn format(
     Ok(())
 }
 
-async fn rustfmt(surroundings: &Surroundings, code: &str) -> Result<String, Failure> {
+async fn rustfmt(surroundings: &Environment, code: &str) -> Result<String, Failure> {
     let mut command = Command::new("rustfmt");
     surroundings.surround(&mut command);
     let mut child = command

@@ -20,8 +20,8 @@ mod who;
 
 use super::{CellContext, Services};
 use crate::cell::{RustText, SourceMap};
-use crate::magic::{Low, PxOptions, Suffix, Typed, help};
-use crate::report::{Fault, Place};
+use crate::magic::{LineMagic, MagicSuffix, PxOptions, Typed, help};
+use crate::report::{Fault, FaultSource};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::StreamName;
@@ -29,7 +29,7 @@ use std::time::Duration;
 
 /// The position of a magic, which decides what its value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum MagicContext {
     /// On its own: an AsyncResult that is returned is shown as the cell's value.
     Alone,
     /// Within Rust text: its value is the Rust expression's.
@@ -38,7 +38,7 @@ pub enum Standing {
 
 /// A magic that is to be carried out.
 #[derive(Debug)]
-pub struct Order<'a> {
+pub struct MagicRun<'a> {
     /// The parsed magic.
     pub typed: Typed,
     /// The line, from its `%` on.
@@ -46,11 +46,11 @@ pub struct Order<'a> {
     /// The body of a cell magic.
     pub body: Option<RustText>,
     /// The location of the line.
-    pub place: Place,
+    pub place: FaultSource,
     /// The line's first byte in the place's text.
     pub start: usize,
     /// The position of the magic.
-    pub standing: Standing,
+    pub standing: MagicContext,
 }
 
 /// Carries out a magic; what a `%px` has submitted is its value.
@@ -60,9 +60,9 @@ pub struct Order<'a> {
 pub async fn carry_out(
     services: &Services,
     context: &CellContext,
-    order: Order<'_>,
+    order: MagicRun<'_>,
 ) -> Result<Option<AsyncResultId>, Fault> {
-    let Order {
+    let MagicRun {
         typed: Typed { suffix, low },
         line,
         body,
@@ -71,24 +71,26 @@ pub async fn carry_out(
         standing,
     } = order;
     match low {
-        Low::Help(name) => {
+        LineMagic::Help(name) => {
             context.outlet().page(help::help(name));
         }
-        Low::Cluster(command) => cluster::command(services, context, command, place, start).await?,
-        Low::Engines => cluster::engines(services, context).await,
-        Low::PxConfig(options) => services.sets().configure(&suffix, options),
-        Low::PxActivate { suffix, options } => services.sets().activate(suffix, options),
-        Low::AutoPx => {
+        LineMagic::Cluster(command) => {
+            cluster::command(services, context, command, place, start).await?
+        }
+        LineMagic::Engines => cluster::engines(services, context).await,
+        LineMagic::PxConfig(options) => services.sets().configure(&suffix, options),
+        LineMagic::PxActivate { suffix, options } => services.sets().activate(suffix, options),
+        LineMagic::AutoPx => {
             let on = services.sets().toggle_auto(&suffix);
             let state = if on { "enabled" } else { "disabled" };
             let text = format!("%autopx {state}\n");
             context.outlet().text(StreamName::Stdout, text).await;
         }
-        Low::PxResult { out, group_by } => {
+        LineMagic::PxResult { out, group_by } => {
             return recall::recall(services, context, &suffix, out, group_by, standing).await;
         }
-        Low::Tool(tool) => {
-            let order = tools::ToolOrder {
+        LineMagic::Tool(tool) => {
+            let order = tools::ToolRun {
                 tool,
                 line,
                 body,
@@ -98,12 +100,12 @@ pub async fn carry_out(
             };
             tools::use_tool(services, context, order).await?;
         }
-        Low::Px { options, code } => {
+        LineMagic::Px { options, code } => {
             let text = body.unwrap_or_else(|| RustText {
                 source: line[code.clone()].to_owned(),
                 map: SourceMap::starting_at(&place.text, start + code.start),
             });
-            let order = px::PxOrder {
+            let order = px::PxRun {
                 suffix,
                 options,
                 text,
@@ -124,17 +126,17 @@ pub async fn carry_out(
 pub async fn auto(
     services: &Services,
     context: &CellContext,
-    suffix: Suffix,
+    suffix: MagicSuffix,
     text: RustText,
-    place: Place,
+    place: FaultSource,
 ) -> Result<(), Fault> {
-    let order = px::PxOrder {
+    let order = px::PxRun {
         suffix,
         options: PxOptions::default(),
         text,
         place,
         start: 0,
-        standing: Standing::Alone,
+        standing: MagicContext::Alone,
     };
     px::px(services, context, order).await.map(drop)
 }

@@ -1,9 +1,9 @@
 //! `%prof`: code between the beginning and the end of a profile, here or on engines.
 
 use super::px;
-use super::tools::ToolOrder;
+use super::tools::ToolRun;
 use crate::cell::{RustText, SourceMap};
-use crate::magic::{Blocking, PxOptions, Suffix, Targets, Tool};
+use crate::magic::{Blocking, MagicSuffix, PxOptions, Targets, Tool};
 use crate::report::Fault;
 use crate::run::{CellContext, Services, body, cell};
 use phalanx_protocol::failure::Failure;
@@ -18,9 +18,9 @@ const END: &str = "phalanx::__magic::profile_end();";
 pub(super) async fn prof(
     services: &Services,
     context: &CellContext,
-    order: ToolOrder<'_>,
+    order: ToolRun<'_>,
 ) -> Result<(), Fault> {
-    let ToolOrder {
+    let ToolRun {
         tool: Tool::Profile(profile),
         body: cell_body,
         place,
@@ -58,8 +58,8 @@ pub(super) async fn prof(
             ran
         }
         Some(targets) => {
-            let on_engines = |text| px::PxOrder {
-                suffix: Suffix::default(),
+            let on_engines = |text| px::PxRun {
+                suffix: MagicSuffix::default(),
                 options: options(targets.clone()),
                 text,
                 place: place.clone(),

@@ -1,11 +1,11 @@
 //! `%px` and `%%px`.
 
-use super::{Standing, bind, cluster, no_variable_in_rust};
+use super::{MagicContext, bind, cluster, no_variable_in_rust};
 use crate::cell::{RustText, located};
-use crate::magic::{Blocking, MagicError, PlanError, PxOptions, PxPlan, Suffix};
-use crate::parallel::fanout::{self, Submitted, Work};
+use crate::magic::{Blocking, MagicError, MagicSuffix, PlanError, PxOptions, PxPlan};
+use crate::parallel::fanout::{self, EngineSource, Submitted};
 use crate::parallel::functions;
-use crate::report::{Fault, Place};
+use crate::report::{Fault, FaultSource};
 use crate::run::logging::Lacking;
 use crate::run::progress::Progress;
 use crate::run::{CellContext, Services, body, cell, unresolved};
@@ -17,23 +17,23 @@ use phalanx_transport::until;
 use std::time::Instant;
 
 /// A cell for engines, as it was ordered.
-pub(super) struct PxOrder {
-    pub(super) suffix: Suffix,
+pub(super) struct PxRun {
+    pub(super) suffix: MagicSuffix,
     pub(super) options: PxOptions,
     pub(super) text: RustText,
     /// The location of the magic's line.
-    pub(super) place: Place,
+    pub(super) place: FaultSource,
     /// The line's first byte in the place's text.
     pub(super) start: usize,
-    pub(super) standing: Standing,
+    pub(super) standing: MagicContext,
 }
 
 pub(super) async fn px(
     services: &Services,
     context: &CellContext,
-    order: PxOrder,
+    order: PxRun,
 ) -> Result<AsyncResultId, Fault> {
-    let PxOrder {
+    let PxRun {
         suffix,
         options,
         text,
@@ -41,7 +41,7 @@ pub(super) async fn px(
         start,
         standing,
     } = order;
-    if options.out.is_some() && standing == Standing::InRust {
+    if options.out.is_some() && standing == MagicContext::InRust {
         return Err(Fault::at(no_variable_in_rust(), place));
     }
     if text.source.trim().is_empty() {
@@ -76,7 +76,7 @@ pub(super) async fn px(
         say_where(context, &plan).await;
     }
     set_loggers(services, context, &client, &plan, names).await;
-    let code_place = Place {
+    let code_place = FaultSource {
         map: body.map.clone(),
         ..place
     };
@@ -118,7 +118,7 @@ pub(super) async fn px(
         progress,
     )
     .await?;
-    if plan.blocking == Blocking::Return && standing == Standing::Alone {
+    if plan.blocking == Blocking::Return && standing == MagicContext::Alone {
         context.outlet().output(handle).await;
     }
     Ok(id)
@@ -138,7 +138,7 @@ async fn set_loggers(
     let Some(Lacking { engines, code }) = lacking else {
         return;
     };
-    let work = Work {
+    let work = EngineSource {
         name: fanout::NAME,
         source: &code,
         binds: None,
@@ -219,7 +219,7 @@ async fn finish(
     plan: &PxPlan,
     submitted: &Submitted,
     body: RustText,
-    place: &Place,
+    place: &FaultSource,
     progress: Progress,
 ) -> Result<(), Fault> {
     let here = async {

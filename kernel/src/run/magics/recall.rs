@@ -1,7 +1,7 @@
 //! `%pxresult`.
 
-use super::{Standing, bind, no_variable_in_rust};
-use crate::magic::Suffix;
+use super::{MagicContext, bind, no_variable_in_rust};
+use crate::magic::MagicSuffix;
 use crate::report::Fault;
 use crate::run::{CellContext, Services};
 use phalanx_client::render::grouped;
@@ -12,10 +12,10 @@ use phalanx_protocol::id::AsyncResultId;
 pub(super) async fn recall(
     services: &Services,
     context: &CellContext,
-    suffix: &Suffix,
+    suffix: &MagicSuffix,
     out: Option<String>,
     group_by: Option<GroupBy>,
-    standing: Standing,
+    standing: MagicContext,
 ) -> Result<Option<AsyncResultId>, Fault> {
     let last = services.sets().last(suffix);
     let held = last.and_then(|last| services.results().get(last));
@@ -24,7 +24,7 @@ pub(super) async fn recall(
         hint: Some("run something with `%px` first".to_owned()),
     })?;
     if let Some(name) = out {
-        if standing == Standing::InRust {
+        if standing == MagicContext::InRust {
             return Err(no_variable_in_rust().into());
         }
         bind(services, context, &name, held.id).await?;

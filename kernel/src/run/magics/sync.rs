@@ -3,7 +3,7 @@
 use super::cluster::engines_in_words;
 use crate::cell::items;
 use crate::magic::{Blocking, MagicError, PxDefaults, PxOptions, PxPlan, Targets};
-use crate::report::{Fault, Place, report};
+use crate::report::{Fault, FaultSource, report};
 use crate::run::{CellContext, Services};
 use phalanx_client::{Client, Engine};
 use phalanx_protocol::failure::Failure;
@@ -23,7 +23,7 @@ struct Stand {
 
 /// The definitions that engines lack and another has.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Lack {
+struct MissingDefinitions {
     /// The items of each cell that was missed, and their names.
     cells: Vec<(String, Vec<String>)>,
     variables: Vec<String>,
@@ -35,7 +35,7 @@ pub(super) async fn sync(
     services: &Services,
     context: &CellContext,
     targets: Option<(Targets, Range<usize>)>,
-    place: Place,
+    place: FaultSource,
     start: usize,
 ) -> Result<(), Fault> {
     let client = services.cluster().client().await;
@@ -53,7 +53,7 @@ pub(super) async fn sync(
     let Some(model) = longest else {
         return Err(Failure::NoEngines.into());
     };
-    let mut behind: BTreeMap<Lack, Vec<EngineId>> = BTreeMap::new();
+    let mut behind: BTreeMap<MissingDefinitions, Vec<EngineId>> = BTreeMap::new();
     for stand in stands.iter().filter(|stand| wanted.contains(&stand.engine)) {
         let lack = lack(model, stand);
         if !lack.cells.is_empty() || !lack.variables.is_empty() {
@@ -87,7 +87,7 @@ async fn stands(services: &Services, engines: &[Engine]) -> Vec<Stand> {
 }
 
 /// The definitions one engine lacks and the model has.
-fn lack(model: &Stand, stand: &Stand) -> Lack {
+fn lack(model: &Stand, stand: &Stand) -> MissingDefinitions {
     let had: HashSet<String> = stand
         .sources
         .iter()
@@ -107,7 +107,7 @@ fn lack(model: &Stand, stand: &Stand) -> Lack {
     });
     let variables = model.variables.iter();
     let variables = variables.filter(|name| !stand.variables.contains(name));
-    Lack {
+    MissingDefinitions {
         cells: cells.collect(),
         variables: variables.cloned().collect(),
     }
@@ -118,7 +118,7 @@ async fn replay(
     services: &Services,
     context: &CellContext,
     client: &Client,
-    lack: &Lack,
+    lack: &MissingDefinitions,
     engines: &[EngineId],
 ) -> Result<Vec<String>, Failure> {
     let ids = engines.iter().map(|id| i64::from(id.0)).collect();
@@ -155,7 +155,7 @@ async fn replay(
     Ok(failures)
 }
 
-fn told(lack: &Lack, engines: &[EngineId], failures: &[String]) -> String {
+fn told(lack: &MissingDefinitions, engines: &[EngineId], failures: &[String]) -> String {
     let ids: Vec<String> = engines.iter().map(ToString::to_string).collect();
     let noun = if ids.len() == 1 { "Engine" } else { "Engines" };
     let names: Vec<&str> = lack
@@ -216,7 +216,7 @@ mod tests {
         let again = lack(&model, &stand(2, &["struct S;", "fn f() {}"], &["a", "b"]));
         assert_eq!(
             again,
-            Lack {
+            MissingDefinitions {
                 cells: vec![],
                 variables: vec![]
             }

@@ -1,9 +1,9 @@
 //! `%timeit`: code that the library repeats and measures, here or on engines.
 
 use super::px;
-use super::tools::ToolOrder;
+use super::tools::ToolRun;
 use crate::cell::{RustText, SourceMap};
-use crate::magic::{Blocking, PxOptions, Suffix, TimeIt, Tool};
+use crate::magic::{Blocking, MagicSuffix, PxOptions, TimeIt, Tool};
 use crate::report::Fault;
 use crate::run::{CellContext, Services, body, cell};
 use phalanx_protocol::failure::Failure;
@@ -11,9 +11,9 @@ use phalanx_protocol::failure::Failure;
 pub(super) async fn timeit(
     services: &Services,
     context: &CellContext,
-    order: ToolOrder<'_>,
+    order: ToolRun<'_>,
 ) -> Result<(), Fault> {
-    let ToolOrder {
+    let ToolRun {
         tool: Tool::TimeIt(timeit),
         body: cell_body,
         place,
@@ -47,8 +47,8 @@ pub(super) async fn timeit(
         let text = body::prepare(services, context, text, &place).await?;
         return cell::evaluate(services, context, text).await;
     };
-    let order = px::PxOrder {
-        suffix: Suffix::default(),
+    let order = px::PxRun {
+        suffix: MagicSuffix::default(),
         options: PxOptions {
             targets: Some(targets),
             blocking: Some(Blocking::Wait),

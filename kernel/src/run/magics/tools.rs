@@ -1,9 +1,9 @@
 //! Tools for cells: what IPython's users expect of a notebook.
 
-use super::{Standing, format, prof, timeit, who};
+use super::{MagicContext, format, prof, timeit, who};
 use crate::cell::RustText;
 use crate::magic::Tool;
-use crate::report::{Fault, Place};
+use crate::report::{Fault, FaultSource};
 use crate::run::{CellContext, Services, cell, shell};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
@@ -13,25 +13,25 @@ use std::path::Path;
 
 /// A tool that is to be used.
 #[derive(Debug)]
-pub(super) struct ToolOrder<'a> {
+pub(super) struct ToolRun<'a> {
     pub(super) tool: Tool,
     /// The line, from its `%` on.
     pub(super) line: &'a str,
     /// The body of a cell magic.
     pub(super) body: Option<RustText>,
     /// The location of the line.
-    pub(super) place: Place,
+    pub(super) place: FaultSource,
     /// The line's first byte in the place's text.
     pub(super) start: usize,
-    pub(super) standing: Standing,
+    pub(super) standing: MagicContext,
 }
 
 pub(super) async fn use_tool(
     services: &Services,
     context: &CellContext,
-    order: ToolOrder<'_>,
+    order: ToolRun<'_>,
 ) -> Result<(), Fault> {
-    if order.standing == Standing::InRust {
+    if order.standing == MagicContext::InRust {
         // The process that it needs is at work on the cell.
         let failure = Failure::Usage {
             message: format!("`{}` cannot stand within Rust code", order.line),

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 /// One cell that was run.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct HistoryEntry {
     /// Counts up from 1.
     pub(super) session: usize,
     /// The number in `In[n]`.
@@ -16,8 +16,12 @@ pub(super) struct Entry {
 }
 
 /// Answers a request of session `current`, from entries that are in order.
-pub(super) fn answer(entries: &[Entry], current: usize, request: &HistoryRequest) -> HistoryReply {
-    let (chosen, output): (Vec<&Entry>, bool) = match request {
+pub(super) fn answer(
+    entries: &[HistoryEntry],
+    current: usize,
+    request: &HistoryRequest,
+) -> HistoryReply {
+    let (chosen, output): (Vec<&HistoryEntry>, bool) = match request {
         HistoryRequest::Tail { n, output, .. } => (last(entries, *n, |_| true), *output),
         HistoryRequest::Range {
             session,
@@ -29,7 +33,7 @@ pub(super) fn answer(entries: &[Entry], current: usize, request: &HistoryRequest
             let session = numbered(session.unwrap_or(0), current);
             let start = usize::try_from(*start).unwrap_or(0);
             let stop = usize::try_from(*stop).ok().filter(|stop| *stop > 0);
-            let within = |entry: &&Entry| {
+            let within = |entry: &&HistoryEntry| {
                 Some(entry.session) == session
                     && entry.line >= start
                     && stop.is_none_or(|stop| entry.line < stop)
@@ -44,7 +48,7 @@ pub(super) fn answer(entries: &[Entry], current: usize, request: &HistoryRequest
             ..
         } => {
             let n = if *n > 0 { *n } else { i32::MAX };
-            let found = |entry: &Entry| glob(pattern, &entry.source);
+            let found = |entry: &HistoryEntry| glob(pattern, &entry.source);
             let mut chosen = last(entries, if *unique { i32::MAX } else { n }, found);
             if *unique {
                 // The last of each source stays.
@@ -68,15 +72,19 @@ fn numbered(session: i32, current: usize) -> Option<usize> {
     current.checked_add_signed(isize::try_from(session).ok()?)
 }
 
-fn last(entries: &[Entry], n: i32, chosen: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
+fn last(
+    entries: &[HistoryEntry],
+    n: i32,
+    chosen: impl Fn(&HistoryEntry) -> bool,
+) -> Vec<&HistoryEntry> {
     let n = usize::try_from(n).unwrap_or(0);
     let newest = entries.iter().rev().filter(|entry| chosen(entry));
-    let mut last: Vec<&Entry> = newest.take(n).collect();
+    let mut last: Vec<&HistoryEntry> = newest.take(n).collect();
     last.reverse();
     last
 }
 
-impl Entry {
+impl HistoryEntry {
     fn shown(&self, output: bool) -> HistoryEntry {
         let source = self.source.clone();
         if output {
@@ -93,10 +101,10 @@ mod tests {
     use super::*;
 
     fn answer(request: &str) -> String {
-        let mut entries: Vec<Entry> = ["a", "b1", "b2", "a", "b1"]
+        let mut entries: Vec<HistoryEntry> = ["a", "b1", "b2", "a", "b1"]
             .iter()
             .enumerate()
-            .map(|(at, source)| Entry {
+            .map(|(at, source)| HistoryEntry {
                 session: 1,
                 line: at + 1,
                 source: (*source).to_owned(),

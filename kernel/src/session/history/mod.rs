@@ -10,7 +10,7 @@ mod answer;
 mod file;
 mod glob;
 
-use answer::{Entry, answer};
+use answer::{HistoryEntry, answer};
 use file::{HistoryFile, Record};
 use phalanx_protocol::jupyter::{HistoryReply, HistoryRequest};
 use std::path::PathBuf;
@@ -25,12 +25,12 @@ const FILE: &str = "phalanx/history.jsonl";
 #[derive(Debug)]
 pub struct History {
     /// Unbounded: a user's cells.
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<HistoryRequest>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-enum Order {
+enum HistoryRequest {
     Add { count: usize, source: String },
     SetResult { count: usize, result: String },
     Answer(HistoryRequest, oneshot::Sender<HistoryReply>),
@@ -44,7 +44,7 @@ impl History {
 
     fn at(path: Option<PathBuf>) -> Self {
         let (orders, received) = mpsc::channel();
-        let mut keeper = Keeper {
+        let mut keeper = HistoryThread {
             file: path.map(HistoryFile::new),
             session: None,
             entries: Vec::new(),
@@ -66,18 +66,18 @@ impl History {
 
     /// Remembers a cell.
     pub fn add(&self, count: usize, source: String) {
-        self.order(Order::Add { count, source });
+        self.order(HistoryRequest::Add { count, source });
     }
 
     /// Remembers the value of a cell that was added.
     pub fn set_result(&self, count: usize, result: String) {
-        self.order(Order::SetResult { count, result });
+        self.order(HistoryRequest::SetResult { count, result });
     }
 
     /// Answers a request, once all that was added before is remembered.
     pub fn answer(&self, request: HistoryRequest) -> impl Future<Output = HistoryReply> + use<> {
         let (reply, answer) = oneshot::channel();
-        self.order(Order::Answer(request, reply));
+        self.order(HistoryRequest::Answer(request, reply));
         async {
             answer
                 .await
@@ -94,41 +94,41 @@ impl History {
         }
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: HistoryRequest) {
         // Without a thread nothing is remembered, as it has said.
         let _ = self.orders.send(order);
     }
 }
 
 /// The state of the thread.
-struct Keeper {
+struct HistoryThread {
     file: Option<HistoryFile>,
     /// The number of this session, once it has written something.
     session: Option<usize>,
     /// The cells of this session, which are remembered even where the file cannot be written.
-    entries: Vec<Entry>,
+    entries: Vec<HistoryEntry>,
 }
 
-impl Keeper {
-    fn obey(&mut self, order: Order) {
+impl HistoryThread {
+    fn obey(&mut self, order: HistoryRequest) {
         match order {
-            Order::Add { count, source } => {
+            HistoryRequest::Add { count, source } => {
                 self.write(|session| Record::source(session, count, &source));
-                self.entries.push(Entry {
+                self.entries.push(HistoryEntry {
                     session: self.session.unwrap_or(1),
                     line: count,
                     source,
                     result: None,
                 });
             }
-            Order::SetResult { count, result } => {
+            HistoryRequest::SetResult { count, result } => {
                 self.write(|session| Record::result(session, count, &result));
                 let entry = self.entries.iter_mut().rfind(|entry| entry.line == count);
                 if let Some(entry) = entry {
                     entry.result = Some(result);
                 }
             }
-            Order::Answer(request, reply) => {
+            HistoryRequest::Answer(request, reply) => {
                 // The frontend may have stopped waiting.
                 let _ = reply.send(self.answer(&request));
             }

@@ -1,17 +1,17 @@
 //! Processes that do not start, and processes that die.
 
 use super::part::{Attempt, EvaluatorState, Phase, RuntimeState, Waiting};
-use super::{Command, State};
+use super::{LocalCommand, LocalState};
 use phalanx_protocol::evaluator::EvaluatorRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
 
-impl State {
-    pub(super) fn evaluator_failed(&mut self, failure: &Failure, commands: &mut Vec<Command>) {
+impl LocalState {
+    pub(super) fn evaluator_failed(&mut self, failure: &Failure, commands: &mut Vec<LocalCommand>) {
         self.evaluator = EvaluatorState::Failed;
         for Waiting { job, .. } in self.waiting.drain(..) {
             let result = Err(failure.clone());
-            commands.push(Command::Answer { job, result });
+            commands.push(LocalCommand::Answer { job, result });
         }
     }
 
@@ -19,7 +19,7 @@ impl State {
         &mut self,
         status: &str,
         last_words: &str,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<LocalCommand>,
     ) {
         match self.evaluator {
             // It has said why.
@@ -33,7 +33,7 @@ impl State {
             EvaluatorState::Ready => {}
         }
         self.evaluator = EvaluatorState::Starting;
-        commands.push(Command::StartEvaluator);
+        commands.push(LocalCommand::StartEvaluator);
         let Some(current) = &mut self.current else {
             return;
         };
@@ -56,7 +56,7 @@ impl State {
         }
     }
 
-    pub(super) fn runtime_failed(&mut self, failure: Failure, commands: &mut Vec<Command>) {
+    pub(super) fn runtime_failed(&mut self, failure: Failure, commands: &mut Vec<LocalCommand>) {
         self.runtime = RuntimeState::Failed;
         if !self.is_held() {
             return;
@@ -69,13 +69,13 @@ impl State {
             let outcome = Outcome::Died { status };
             current.outcomes.push(outcome.clone());
             current.phase = Phase::Compiling;
-            commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+            commands.push(LocalCommand::Send(EvaluatorRequest::Ran { outcome }));
         }
     }
 
-    pub(super) fn runtime_exited(&mut self, status: &str, commands: &mut Vec<Command>) {
+    pub(super) fn runtime_exited(&mut self, status: &str, commands: &mut Vec<LocalCommand>) {
         self.runtime = RuntimeState::Starting;
-        commands.push(Command::StartRuntime);
+        commands.push(LocalCommand::StartRuntime);
         if let Some(current) = &self.current {
             // `Ended` has told how, unless the run had not reached the runtime.
             if let Phase::Running(run) | Phase::Orphaned(run) = current.phase {
@@ -96,7 +96,7 @@ impl State {
                 None => last.outcomes.push(died),
             }
             self.evaluator = EvaluatorState::Starting;
-            commands.push(Command::StartEvaluator);
+            commands.push(LocalCommand::StartEvaluator);
         }
     }
 }

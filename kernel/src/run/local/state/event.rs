@@ -14,7 +14,7 @@ pub(in crate::run::local) struct JobId(pub u64);
 
 /// An event of the namespace.
 #[derive(Debug)]
-pub(in crate::run::local) enum Event {
+pub(in crate::run::local) enum LocalEvent {
     /// A cell, of this execution count, is to be evaluated.
     Evaluate {
         job: JobId,
@@ -41,7 +41,7 @@ pub(in crate::run::local) enum Event {
 
 /// A command of the namespace.
 #[derive(Debug)]
-pub(in crate::run::local) enum Command {
+pub(in crate::run::local) enum LocalCommand {
     StartEvaluator,
     KillEvaluator,
     InterruptEvaluator,
@@ -86,7 +86,7 @@ pub(in crate::run::local) enum Command {
 
 /// The cells and variables that a cell being written may use.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Scope {
+pub struct VisibleNames {
     /// The cells that were evaluated, in order.
     pub sources: Vec<String>,
     /// The cell that is being evaluated.

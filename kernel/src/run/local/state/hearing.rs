@@ -1,7 +1,7 @@
 //! Runs between cells, in which the code hears what frontends have done with its widgets.
 
 use super::part::{Phase, RuntimeState};
-use super::{Command, JobId, State};
+use super::{JobId, LocalCommand, LocalState};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
@@ -9,30 +9,30 @@ use std::collections::VecDeque;
 
 /// The hearings that wait, and the one that is on.
 #[derive(Debug, Default)]
-pub(super) struct Hearings {
+pub(super) struct Callbacks {
     waiting: VecDeque<JobId>,
     current: Option<(JobId, RunId)>,
     interrupted: bool,
 }
 
-impl Hearings {
+impl Callbacks {
     /// Returns true while the runtime runs one.
     pub(super) fn is_on(&self) -> bool {
         self.current.is_some()
     }
 }
 
-impl State {
-    pub(super) fn hear(&mut self, hearing: JobId, commands: &mut Vec<Command>) {
+impl LocalState {
+    pub(super) fn hear(&mut self, hearing: JobId, commands: &mut Vec<LocalCommand>) {
         self.hearings.waiting.push_back(hearing);
         self.hear_next(commands);
         if self.hearings.waiting.contains(&hearing) {
-            commands.push(Command::Heard { hearing });
+            commands.push(LocalCommand::Heard { hearing });
         }
     }
 
     /// Begins the next hearing, if the runtime does nothing else.
-    pub(super) fn hear_next(&mut self, commands: &mut Vec<Command>) {
+    pub(super) fn hear_next(&mut self, commands: &mut Vec<LocalCommand>) {
         let phase = self.current.as_ref().map(|current| &current.phase);
         let running = matches!(phase, Some(Phase::Running(_) | Phase::Orphaned(_)));
         if running || self.hearings.is_on() {
@@ -48,15 +48,15 @@ impl State {
             let run = RunId(self.runs);
             self.hearings.current = Some((hearing, run));
             self.hearings.interrupted = false;
-            commands.push(Command::Hear { hearing, run });
+            commands.push(LocalCommand::Hear { hearing, run });
         }
     }
 
     /// The user wants it to stop, if one is on.
-    pub(super) fn interrupt_hearing(&mut self, commands: &mut Vec<Command>) {
+    pub(super) fn interrupt_hearing(&mut self, commands: &mut Vec<LocalCommand>) {
         if self.hearings.is_on() {
             self.hearings.interrupted = true;
-            commands.push(Command::InterruptRuntime);
+            commands.push(LocalCommand::InterruptRuntime);
         }
     }
 
@@ -65,7 +65,7 @@ impl State {
         &mut self,
         run: RunId,
         outcome: &Outcome,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<LocalCommand>,
     ) -> bool {
         let Some((hearing, _)) = self
             .hearings
@@ -89,7 +89,7 @@ impl State {
             Outcome::Panicked(panic) => Some(Failure::Panic(panic.clone())),
             _ => None,
         };
-        commands.push(Command::HearingOver { hearing, failure });
+        commands.push(LocalCommand::HearingOver { hearing, failure });
         if died {
             self.end_waiting(commands);
         } else {
@@ -99,10 +99,10 @@ impl State {
         true
     }
 
-    fn end_waiting(&mut self, commands: &mut Vec<Command>) {
+    fn end_waiting(&mut self, commands: &mut Vec<LocalCommand>) {
         for hearing in self.hearings.waiting.drain(..) {
             let failure = None;
-            commands.push(Command::HearingOver { hearing, failure });
+            commands.push(LocalCommand::HearingOver { hearing, failure });
         }
     }
 }

@@ -6,14 +6,14 @@ mod event;
 mod hearing;
 mod part;
 
-pub use event::Scope;
-pub(super) use event::{Command, Event, JobId};
+pub use event::VisibleNames;
+pub(super) use event::{JobId, LocalCommand, LocalEvent};
 
-use crate::command::Doer;
+use crate::command::CommandHandler;
 use crate::report::Notice;
-use crate::run::moved::{Cause, Moved};
-use hearing::Hearings;
-use part::{Attempt, Current, EvaluatorState, Logged, Phase, RuntimeState, Waiting};
+use crate::run::moved::{MissingCause, MissingVariables};
+use hearing::Callbacks;
+use part::{Attempt, CurrentCell, EvaluatorState, LoggedCell, Phase, RuntimeState, Waiting};
 use phalanx_evaluator::EvaluatorNotice;
 use phalanx_protocol::evaluator::{
     CompiledCell, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, RequestId, Toolchain,
@@ -25,25 +25,25 @@ use std::collections::{HashMap, VecDeque};
 
 /// The state of the local namespace.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct LocalState {
     evaluator: EvaluatorState,
     runtime: RuntimeState,
     toolchain: Option<Toolchain>,
     waiting: VecDeque<Waiting>,
-    current: Option<Current>,
-    log: Vec<Logged>,
+    current: Option<CurrentCell>,
+    log: Vec<LoggedCell>,
     variables: Vec<String>,
     /// Their types, as of the last cell that changed any.
     types: HashMap<String, String>,
-    moved: Moved,
-    hearings: Hearings,
+    moved: MissingVariables,
+    hearings: Callbacks,
     requests: u64,
     runs: u64,
 }
 
-impl State {
+impl LocalState {
     /// Nothing has been evaluated; evaluator and runtime are being started.
-    pub(super) fn new() -> (Self, Vec<Command>) {
+    pub(super) fn new() -> (Self, Vec<LocalCommand>) {
         let state = Self {
             evaluator: EvaluatorState::Starting,
             runtime: RuntimeState::Starting,
@@ -53,12 +53,15 @@ impl State {
             log: Vec::new(),
             variables: Vec::new(),
             types: HashMap::new(),
-            moved: Moved::default(),
-            hearings: Hearings::default(),
+            moved: MissingVariables::default(),
+            hearings: Callbacks::default(),
             requests: 0,
             runs: 0,
         };
-        (state, vec![Command::StartEvaluator, Command::StartRuntime])
+        (
+            state,
+            vec![LocalCommand::StartEvaluator, LocalCommand::StartRuntime],
+        )
     }
 
     /// The names of the variables.
@@ -72,15 +75,15 @@ impl State {
     }
 
     /// The cells that have moved the variables that are gone.
-    pub(super) fn moved(&self) -> &Moved {
+    pub(super) fn moved(&self) -> &MissingVariables {
         &self.moved
     }
 
     /// Decides what an event leads to.
-    pub(super) fn handle(&mut self, event: Event) -> Vec<Command> {
+    pub(super) fn handle(&mut self, event: LocalEvent) -> Vec<LocalCommand> {
         let mut commands = Vec::new();
         match event {
-            Event::Evaluate { job, cell, source } => {
+            LocalEvent::Evaluate { job, cell, source } => {
                 self.waiting.push_back(Waiting {
                     job,
                     cell,
@@ -89,33 +92,37 @@ impl State {
                 });
                 self.start_next(&mut commands);
             }
-            Event::Hear { hearing } => self.hear(hearing, &mut commands),
-            Event::Interrupt => self.interrupt(&mut commands),
-            Event::EvaluatorNotStarted(failure) => self.evaluator_failed(&failure, &mut commands),
-            Event::Notice(EvaluatorNotice::Event(event)) => self.evaluator(event, &mut commands),
-            Event::Notice(EvaluatorNotice::Progress(line)) => {
+            LocalEvent::Hear { hearing } => self.hear(hearing, &mut commands),
+            LocalEvent::Interrupt => self.interrupt(&mut commands),
+            LocalEvent::EvaluatorNotStarted(failure) => {
+                self.evaluator_failed(&failure, &mut commands)
+            }
+            LocalEvent::Notice(EvaluatorNotice::Event(event)) => {
+                self.evaluator(event, &mut commands)
+            }
+            LocalEvent::Notice(EvaluatorNotice::Progress(line)) => {
                 // While the evaluator starts, the first cell that waits for it shows what it builds.
                 let waiting = self.waiting.front().map(|waiting| waiting.job);
                 let current = self.current.as_ref().map(|current| current.job);
                 if let Some(job) = current.or(waiting) {
-                    commands.push(Command::Progress { job, line });
+                    commands.push(LocalCommand::Progress { job, line });
                 }
             }
-            Event::Notice(EvaluatorNotice::Exited { status, last_words }) => {
+            LocalEvent::Notice(EvaluatorNotice::Exited { status, last_words }) => {
                 self.evaluator_exited(&status, &last_words, &mut commands);
             }
-            Event::RuntimeStarted => {
+            LocalEvent::RuntimeStarted => {
                 self.runtime = RuntimeState::Up { loaded: false };
                 self.run_held(&mut commands);
             }
-            Event::RuntimeNotStarted(failure) => self.runtime_failed(failure, &mut commands),
-            Event::Ended { run, outcome } => self.ended(run, outcome, &mut commands),
-            Event::Exited { status } => self.runtime_exited(&status, &mut commands),
+            LocalEvent::RuntimeNotStarted(failure) => self.runtime_failed(failure, &mut commands),
+            LocalEvent::Ended { run, outcome } => self.ended(run, outcome, &mut commands),
+            LocalEvent::Exited { status } => self.runtime_exited(&status, &mut commands),
         }
         commands
     }
 
-    fn start_next(&mut self, commands: &mut Vec<Command>) {
+    fn start_next(&mut self, commands: &mut Vec<LocalCommand>) {
         if self.current.is_some() {
             return;
         }
@@ -123,7 +130,7 @@ impl State {
             EvaluatorState::Ready => {}
             EvaluatorState::Failed if !self.waiting.is_empty() => {
                 self.evaluator = EvaluatorState::Starting;
-                commands.push(Command::StartEvaluator);
+                commands.push(LocalCommand::StartEvaluator);
                 return;
             }
             _ => return,
@@ -138,11 +145,11 @@ impl State {
             return;
         };
         let request = self.next_request();
-        commands.push(Command::Send(EvaluatorRequest::Evaluate {
+        commands.push(LocalCommand::Send(EvaluatorRequest::Evaluate {
             id: request,
             source: source.clone(),
         }));
-        self.current = Some(Current {
+        self.current = Some(CurrentCell {
             attempt,
             job,
             cell,
@@ -163,12 +170,12 @@ impl State {
     }
 
     /// Returns the cells and variables that a cell being written may use.
-    pub(super) fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> VisibleNames {
         let typed = self.variables.iter().filter_map(|name| {
             let ty = self.types.get(name)?;
             Some((name.clone(), ty.clone()))
         });
-        Scope {
+        VisibleNames {
             sources: self
                 .log
                 .iter()
@@ -179,10 +186,10 @@ impl State {
         }
     }
 
-    fn interrupt(&mut self, commands: &mut Vec<Command>) {
+    fn interrupt(&mut self, commands: &mut Vec<LocalCommand>) {
         for Waiting { job, .. } in self.waiting.drain(..) {
             let result = Err(Failure::Interrupted { lost: Vec::new() });
-            commands.push(Command::Answer { job, result });
+            commands.push(LocalCommand::Answer { job, result });
         }
         self.interrupt_hearing(commands);
         let Some(current) = &mut self.current else {
@@ -190,20 +197,20 @@ impl State {
         };
         match &current.phase {
             // Compiling does not stop: the second time, the evaluator is ended.
-            Phase::Compiling if current.interrupted => commands.push(Command::KillEvaluator),
-            Phase::Compiling => commands.push(Command::InterruptEvaluator),
+            Phase::Compiling if current.interrupted => commands.push(LocalCommand::KillEvaluator),
+            Phase::Compiling => commands.push(LocalCommand::InterruptEvaluator),
             Phase::Held(_) => {
                 current.phase = Phase::Compiling;
                 let outcome = not_run();
                 current.outcomes.push(outcome.clone());
-                commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+                commands.push(LocalCommand::Send(EvaluatorRequest::Ran { outcome }));
             }
-            Phase::Running(_) | Phase::Orphaned(_) => commands.push(Command::InterruptRuntime),
+            Phase::Running(_) | Phase::Orphaned(_) => commands.push(LocalCommand::InterruptRuntime),
         }
         current.interrupted = true;
     }
 
-    fn evaluator(&mut self, event: EvaluatorEvent, commands: &mut Vec<Command>) {
+    fn evaluator(&mut self, event: EvaluatorEvent, commands: &mut Vec<LocalCommand>) {
         match event {
             EvaluatorEvent::Ready(toolchain) => {
                 self.toolchain = Some(toolchain);
@@ -217,13 +224,16 @@ impl State {
     }
 
     /// Has the evaluator work on an entry of the log, or go on with the session after the last.
-    fn replay(&mut self, entry: usize, commands: &mut Vec<Command>) {
+    fn replay(&mut self, entry: usize, commands: &mut Vec<LocalCommand>) {
         match self.log.get(entry) {
             Some(logged) => {
                 let source = logged.source.clone();
                 let id = self.next_request();
                 self.evaluator = EvaluatorState::Replaying { entry, outcome: 0 };
-                commands.push(Command::Send(EvaluatorRequest::Evaluate { id, source }));
+                commands.push(LocalCommand::Send(EvaluatorRequest::Evaluate {
+                    id,
+                    source,
+                }));
             }
             None => {
                 self.evaluator = EvaluatorState::Ready;
@@ -232,12 +242,12 @@ impl State {
         }
     }
 
-    fn run(&mut self, cell: CompiledCell, commands: &mut Vec<Command>) {
+    fn run(&mut self, cell: CompiledCell, commands: &mut Vec<LocalCommand>) {
         if let EvaluatorState::Replaying { entry, outcome } = &mut self.evaluator {
             let known = self.log[*entry].outcomes.get(*outcome).cloned();
             *outcome += 1;
             let outcome = known.unwrap_or(Outcome::Completed);
-            commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+            commands.push(LocalCommand::Send(EvaluatorRequest::Ran { outcome }));
             return;
         }
         let Some(current) = &mut self.current else {
@@ -247,7 +257,7 @@ impl State {
             // The interrupt came too late to stop the compiler, but not too late for the cell.
             let outcome = not_run();
             current.outcomes.push(outcome.clone());
-            commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+            commands.push(LocalCommand::Send(EvaluatorRequest::Ran { outcome }));
             return;
         }
         current.phase = Phase::Held(cell);
@@ -255,13 +265,13 @@ impl State {
     }
 
     /// Runs the cell that is held back, once the runtime is ready for it.
-    fn run_held(&mut self, commands: &mut Vec<Command>) {
+    fn run_held(&mut self, commands: &mut Vec<LocalCommand>) {
         match &mut self.runtime {
             RuntimeState::Starting => return,
             RuntimeState::Failed => {
                 if self.is_held() {
                     self.runtime = RuntimeState::Starting;
-                    commands.push(Command::StartRuntime);
+                    commands.push(LocalCommand::StartRuntime);
                 }
                 return;
             }
@@ -270,7 +280,7 @@ impl State {
                     return;
                 };
                 if !std::mem::replace(loaded, true) {
-                    commands.push(Command::Load(toolchain.libstd.clone()));
+                    commands.push(LocalCommand::Load(toolchain.libstd.clone()));
                 }
             }
         }
@@ -286,11 +296,11 @@ impl State {
             let job = current.job;
             if !cell.dropped.names.is_empty() && current.outcomes.is_empty() {
                 let notice = Notice::Dropped(cell.dropped.clone());
-                commands.push(Command::Tell { job, notice });
+                commands.push(LocalCommand::Tell { job, notice });
             }
             current.library = Some(cell.artifact.clone());
             current.leaves_out.clone_from(&cell.unkept);
-            commands.push(Command::Run { job, run, cell });
+            commands.push(LocalCommand::Run { job, run, cell });
         }
     }
 
@@ -299,7 +309,7 @@ impl State {
         matches!(phase, Some(Phase::Held(_)))
     }
 
-    fn ended(&mut self, run: RunId, outcome: Outcome, commands: &mut Vec<Command>) {
+    fn ended(&mut self, run: RunId, outcome: Outcome, commands: &mut Vec<LocalCommand>) {
         if self.hearing_ended(run, &outcome, commands) {
             return;
         }
@@ -310,17 +320,17 @@ impl State {
             Phase::Running(running) if running == run => {
                 if let Outcome::VariablesLost(names) = &outcome {
                     let (job, notice) = (current.job, Notice::Lost(names.clone()));
-                    commands.push(Command::Tell { job, notice });
+                    commands.push(LocalCommand::Tell { job, notice });
                 }
                 let unkept = std::mem::take(&mut current.leaves_out);
                 if outcome == Outcome::Completed && !unkept.is_empty() {
                     current.unkept = unkept.iter().map(|one| one.name.clone()).collect();
                     let (job, notice) = (current.job, Notice::Unkept(unkept));
-                    commands.push(Command::Tell { job, notice });
+                    commands.push(LocalCommand::Tell { job, notice });
                 }
                 current.outcomes.push(outcome.clone());
                 current.phase = Phase::Compiling;
-                commands.push(Command::Send(EvaluatorRequest::Ran { outcome }));
+                commands.push(LocalCommand::Send(EvaluatorRequest::Ran { outcome }));
             }
             Phase::Orphaned(running) if running == run => {
                 current.outcomes.push(outcome);
@@ -335,13 +345,13 @@ impl State {
         &mut self,
         id: RequestId,
         result: Result<EvaluatorReply, Failure>,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<LocalCommand>,
     ) {
         if let EvaluatorState::Replaying { entry, .. } = self.evaluator {
             self.replay(entry + 1, commands);
             return;
         }
-        let is_current = |current: &Current| current.request == id;
+        let is_current = |current: &CurrentCell| current.request == id;
         if self.current.as_ref().is_some_and(is_current) {
             self.finish(result, commands);
             self.start_next(commands);
@@ -349,7 +359,11 @@ impl State {
     }
 
     /// Ends the current job: what the evaluator says, and what its runs came to.
-    fn finish(&mut self, result: Result<EvaluatorReply, Failure>, commands: &mut Vec<Command>) {
+    fn finish(
+        &mut self,
+        result: Result<EvaluatorReply, Failure>,
+        commands: &mut Vec<LocalCommand>,
+    ) {
         let Some(current) = self.current.take() else {
             return;
         };
@@ -404,8 +418,8 @@ impl State {
         let returned = matches!(current.outcomes.last(), Some(Outcome::Returned));
         if (result.is_err() || returned) && !current.outcomes.is_empty() {
             let cause = match returned {
-                true => Cause::Returned,
-                false => Cause::Failed,
+                true => MissingCause::Returned,
+                false => MissingCause::Failed,
             };
             let (cell, source) = (current.cell, &current.source);
             self.moved.ended_early(cell, cause, source, &self.variables);
@@ -420,16 +434,16 @@ impl State {
         self.toolchain = toolchain.or(self.toolchain.take());
         if renewed || result.is_ok() && is_renewal(&current.source) {
             self.runtime = RuntimeState::Starting;
-            commands.push(Command::StartRuntime);
+            commands.push(LocalCommand::StartRuntime);
         }
         if compiled && !abandoned && !current.source.trim().is_empty() {
-            self.log.push(Logged {
+            self.log.push(LoggedCell {
                 source: current.source,
                 outcomes: current.outcomes,
             });
         }
         let job = current.job;
-        commands.push(Command::Answer { job, result });
+        commands.push(LocalCommand::Answer { job, result });
     }
 }
 
@@ -443,7 +457,7 @@ fn not_run() -> Outcome {
 /// Returns true if a source is a command after which evcxr expects a new runtime.
 fn is_renewal(source: &str) -> bool {
     let spec = crate::command::table::find(source.trim());
-    spec.is_some_and(|spec| spec.doer == Doer::Renewal)
+    spec.is_some_and(|spec| spec.doer == CommandHandler::Renewal)
 }
 
 fn names(variables: &[(String, String)]) -> Vec<String> {

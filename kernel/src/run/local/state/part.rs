@@ -31,7 +31,7 @@ pub(super) enum RuntimeState {
 
 /// A cell the evaluator has worked on, with the outcomes of its runs.
 #[derive(Debug)]
-pub(super) struct Logged {
+pub(super) struct LoggedCell {
     pub(super) source: String,
     pub(super) outcomes: Vec<Outcome>,
 }
@@ -55,7 +55,7 @@ pub(super) enum Attempt {
 
 /// The cell that is being evaluated.
 #[derive(Debug)]
-pub(super) struct Current {
+pub(super) struct CurrentCell {
     pub(super) attempt: Attempt,
     pub(super) job: JobId,
     /// Its execution count.

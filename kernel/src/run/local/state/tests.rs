@@ -4,25 +4,25 @@ use phalanx_protocol::failure::{Diagnostic, Panic};
 
 /// A namespace driven by words: what happens, and what it then wants done.
 struct Bench {
-    state: State,
+    state: LocalState,
 }
 
 impl Bench {
     fn new() -> Self {
         Self {
-            state: State::new().0,
+            state: LocalState::new().0,
         }
     }
 
     /// With evaluator and runtime up.
     fn up() -> Self {
         let mut bench = Self::new();
-        bench.state.handle(Event::RuntimeStarted);
+        bench.state.handle(LocalEvent::RuntimeStarted);
         bench.state.handle(ready());
         bench
     }
 
-    fn check(&mut self, event: Event, expected: &[&str]) {
+    fn check(&mut self, event: LocalEvent, expected: &[&str]) {
         let commands = self.state.handle(event);
         let seen: Vec<String> = commands.iter().map(told).collect();
         assert_eq!(seen, expected);
@@ -33,38 +33,38 @@ impl Bench {
     }
 }
 
-fn told(command: &Command) -> String {
+fn told(command: &LocalCommand) -> String {
     match command {
-        Command::StartEvaluator => "start evaluator".into(),
-        Command::KillEvaluator => "kill evaluator".into(),
-        Command::InterruptEvaluator => "interrupt evaluator".into(),
-        Command::Send(EvaluatorRequest::Evaluate { id, source }) => {
+        LocalCommand::StartEvaluator => "start evaluator".into(),
+        LocalCommand::KillEvaluator => "kill evaluator".into(),
+        LocalCommand::InterruptEvaluator => "interrupt evaluator".into(),
+        LocalCommand::Send(EvaluatorRequest::Evaluate { id, source }) => {
             format!("evaluate {} {source}", id.0)
         }
-        Command::Send(EvaluatorRequest::Ran { outcome }) => {
+        LocalCommand::Send(EvaluatorRequest::Ran { outcome }) => {
             let outcome = format!("{outcome:?}");
             format!("ran {}", outcome.split([' ', '(', '{']).next().unwrap())
         }
-        Command::Send(_) => "ask".into(),
-        Command::StartRuntime => "start runtime".into(),
-        Command::InterruptRuntime => "interrupt runtime".into(),
-        Command::Load(path) => format!("load {}", path.display()),
-        Command::Run { run, .. } => format!("run {run}"),
-        Command::Hear { hearing, run } => format!("hear {} as {run}", hearing.0),
-        Command::Heard { hearing } => format!("heard {}", hearing.0),
-        Command::HearingOver { hearing, failure } => match failure {
+        LocalCommand::Send(_) => "ask".into(),
+        LocalCommand::StartRuntime => "start runtime".into(),
+        LocalCommand::InterruptRuntime => "interrupt runtime".into(),
+        LocalCommand::Load(path) => format!("load {}", path.display()),
+        LocalCommand::Run { run, .. } => format!("run {run}"),
+        LocalCommand::Hear { hearing, run } => format!("hear {} as {run}", hearing.0),
+        LocalCommand::Heard { hearing } => format!("heard {}", hearing.0),
+        LocalCommand::HearingOver { hearing, failure } => match failure {
             None => format!("over {}", hearing.0),
             Some(failure) => format!("over {} {failure:?}", hearing.0),
         },
-        Command::Progress { line, .. } => format!("progress {line}"),
-        Command::Tell { notice, .. } => match notice {
+        LocalCommand::Progress { line, .. } => format!("progress {line}"),
+        LocalCommand::Tell { notice, .. } => match notice {
             Notice::Lost(names) => format!("lost {}", names.join(" ")),
             Notice::Allocator => "allocator".to_owned(),
             Notice::Dropped(dropped) => format!("dropped {}", dropped.names.join(" ")),
             Notice::Unkept(variables) => format!("unkept {}", variables.len()),
             Notice::ConnectionLost(_) | Notice::ConnectionBack => "connection".to_owned(),
         },
-        Command::Answer { job, result } => match result {
+        LocalCommand::Answer { job, result } => match result {
             Ok(_) => format!("{} ok", job.0),
             Err(Failure::Interrupted { lost }) => {
                 format!("{} interrupted {}", job.0, lost.join(" "))
@@ -82,23 +82,23 @@ fn told(command: &Command) -> String {
     }
 }
 
-fn evaluate(job: u64, source: &str) -> Event {
-    Event::Evaluate {
+fn evaluate(job: u64, source: &str) -> LocalEvent {
+    LocalEvent::Evaluate {
         job: JobId(job),
         cell: job as usize,
         source: source.into(),
     }
 }
 
-fn ready() -> Event {
-    Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Ready(Toolchain {
+fn ready() -> LocalEvent {
+    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Ready(Toolchain {
         libstd: "std".into(),
         ..Toolchain::default()
     })))
 }
 
-fn compiled() -> Event {
-    Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(CompiledCell {
+fn compiled() -> LocalEvent {
+    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(CompiledCell {
         artifact: "cell".into(),
         entry: "f".into(),
         has_result: false,
@@ -108,7 +108,7 @@ fn compiled() -> Event {
     })))
 }
 
-fn answered(id: u64, variables: &[&str]) -> Event {
+fn answered(id: u64, variables: &[&str]) -> LocalEvent {
     let variables = variables
         .iter()
         .map(|name| ((*name).to_owned(), String::new()));
@@ -116,28 +116,28 @@ fn answered(id: u64, variables: &[&str]) -> Event {
         variables: variables.collect(),
         ..Evaluated::default()
     };
-    Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Answer {
+    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Answer {
         id: RequestId(id),
         result: Ok(EvaluatorReply::Evaluated(evaluated)),
     }))
 }
 
-fn failed(id: u64, failure: Failure) -> Event {
-    Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Answer {
+fn failed(id: u64, failure: Failure) -> LocalEvent {
+    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Answer {
         id: RequestId(id),
         result: Err(failure),
     }))
 }
 
-fn ended(run: u64, outcome: Outcome) -> Event {
-    Event::Ended {
+fn ended(run: u64, outcome: Outcome) -> LocalEvent {
+    LocalEvent::Ended {
         run: RunId(run),
         outcome,
     }
 }
 
-fn evaluator_exited() -> Event {
-    Event::Notice(EvaluatorNotice::Exited {
+fn evaluator_exited() -> LocalEvent {
+    LocalEvent::Notice(EvaluatorNotice::Exited {
         status: "signal 9".into(),
         last_words: String::new(),
     })
@@ -162,7 +162,7 @@ fn a_cell_waits_for_the_evaluator_and_then_for_the_runtime() {
     bench.check(evaluate(1, "a"), &[]);
     bench.check(ready(), &["evaluate 1 a"]);
     bench.check(compiled(), &[]);
-    bench.check(Event::RuntimeStarted, &["load std", "run 1"]);
+    bench.check(LocalEvent::RuntimeStarted, &["load std", "run 1"]);
     bench.check(ended(1, Outcome::Completed), &["ran Completed"]);
     bench.check(answered(1, &["a"]), &["1 ok"]);
     assert_eq!(bench.state.variables(), ["a"]);
@@ -199,13 +199,13 @@ fn a_dead_runtime_takes_the_variables_with_it_and_is_replaced() {
     bench.check(compiled(), &["run 1"]);
     bench.check(ended(1, died()), &["ran Died"]);
     bench.check(
-        Event::Exited {
+        LocalEvent::Exited {
             status: "signal 6".into(),
         },
         &["start runtime"],
     );
     bench.check(answered(2, &[]), &["2 died a b"]);
-    bench.check(Event::RuntimeStarted, &["load std"]);
+    bench.check(LocalEvent::RuntimeStarted, &["load std"]);
     assert!(bench.state.variables().is_empty());
 }
 
@@ -217,7 +217,7 @@ fn a_runtime_that_dies_between_cells_makes_the_evaluator_forget() {
     bench.state.handle(ended(1, Outcome::Completed));
     bench.state.handle(answered(1, &["a"]));
     bench.check(
-        Event::Exited {
+        LocalEvent::Exited {
             status: "signal 11".into(),
         },
         &["start runtime", "start evaluator"],
@@ -233,7 +233,7 @@ fn a_run_that_has_not_reached_its_runtime_ends_with_it() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
     bench.state.handle(compiled());
-    let exited = Event::Exited {
+    let exited = LocalEvent::Exited {
         status: "signal 9".into(),
     };
     bench.check(exited, &["start runtime", "ran Died"]);
@@ -301,7 +301,7 @@ fn an_evaluator_that_does_not_start_fails_the_cells_and_the_next_tries_again() {
     };
     let not_started = EvaluatorEvent::StartFailed { failure };
     bench.check(
-        Event::Notice(EvaluatorNotice::Event(not_started)),
+        LocalEvent::Notice(EvaluatorNotice::Event(not_started)),
         &["1 Environment"],
     );
     bench.check(evaluator_exited(), &[]);
@@ -312,29 +312,29 @@ fn an_evaluator_that_does_not_start_fails_the_cells_and_the_next_tries_again() {
 #[test]
 fn interrupts_do_what_the_moment_asks_for() {
     let mut bench = Bench::up();
-    bench.check(Event::Interrupt, &[]);
+    bench.check(LocalEvent::Interrupt, &[]);
 
     bench.evaluate(1, "compiling");
-    bench.check(Event::Interrupt, &["interrupt evaluator"]);
+    bench.check(LocalEvent::Interrupt, &["interrupt evaluator"]);
     bench.check(
         failed(1, Failure::Interrupted { lost: vec![] }),
         &["1 interrupted "],
     );
 
     bench.evaluate(2, "compiled just now");
-    bench.state.handle(Event::Interrupt);
+    bench.state.handle(LocalEvent::Interrupt);
     bench.check(compiled(), &["ran Abandoned"]);
     bench.check(answered(2, &["v"]), &["2 interrupted "]);
 
     bench.evaluate(3, "running");
     bench.check(compiled(), &["run 1"]);
-    bench.check(Event::Interrupt, &["interrupt runtime"]);
+    bench.check(LocalEvent::Interrupt, &["interrupt runtime"]);
     bench.check(ended(1, died()), &["ran Died"]);
     bench.check(answered(3, &[]), &["3 interrupted v"]);
 
     bench.evaluate(4, "does not stop compiling");
-    bench.check(Event::Interrupt, &["interrupt evaluator"]);
-    bench.check(Event::Interrupt, &["kill evaluator"]);
+    bench.check(LocalEvent::Interrupt, &["interrupt evaluator"]);
+    bench.check(LocalEvent::Interrupt, &["kill evaluator"]);
     bench.check(evaluator_exited(), &["start evaluator", "4 interrupted "]);
 }
 
@@ -355,7 +355,7 @@ fn an_abandoned_cell_leaves_everything_as_it_was() {
     assert_eq!(bench.state.variables(), ["v"]);
     bench.evaluate(3, "is stopped");
     bench.check(compiled(), &["run 3"]);
-    bench.check(Event::Interrupt, &["interrupt runtime"]);
+    bench.check(LocalEvent::Interrupt, &["interrupt runtime"]);
     bench.check(ended(3, abandoned()), &["ran Abandoned"]);
     bench.check(answered(3, &["v"]), &["3 interrupted "]);
     assert_eq!(bench.state.variables(), ["v"]);
@@ -370,7 +370,7 @@ fn an_interrupt_that_comes_too_late_undoes_nothing() {
     bench.evaluate(1, "a");
     bench.state.handle(compiled());
     bench.state.handle(ended(1, Outcome::Completed));
-    bench.state.handle(Event::Interrupt);
+    bench.state.handle(LocalEvent::Interrupt);
     bench.check(answered(1, &["a"]), &["1 ok"]);
 }
 
@@ -378,7 +378,7 @@ fn an_interrupt_that_comes_too_late_undoes_nothing() {
 fn cells_that_wait_for_the_evaluator_can_be_interrupted() {
     let mut bench = Bench::new();
     bench.evaluate(1, "a");
-    bench.check(Event::Interrupt, &["1 interrupted "]);
+    bench.check(LocalEvent::Interrupt, &["1 interrupted "]);
     bench.check(ready(), &[]);
 }
 
@@ -392,11 +392,11 @@ fn a_runtime_that_does_not_start_fails_the_cell_and_the_next_tries_again() {
         message: "no process".into(),
         hint: None,
     };
-    bench.check(Event::RuntimeNotStarted(failure), &["ran Died"]);
+    bench.check(LocalEvent::RuntimeNotStarted(failure), &["ran Died"]);
     bench.check(answered(1, &[]), &["1 died "]);
     bench.evaluate(2, "b");
     bench.check(compiled(), &["start runtime"]);
-    bench.check(Event::RuntimeStarted, &["load std", "run 1"]);
+    bench.check(LocalEvent::RuntimeStarted, &["load std", "run 1"]);
 }
 
 #[test]
@@ -430,7 +430,7 @@ fn lost_variables_are_told_and_the_cell_is_compiled_again() {
 
 #[test]
 fn what_is_built_while_the_evaluator_starts_is_shown_by_the_cell_that_waits() {
-    let line = || Event::Notice(EvaluatorNotice::Progress("Compiling serde".into()));
+    let line = || LocalEvent::Notice(EvaluatorNotice::Progress("Compiling serde".into()));
     let mut bench = Bench::new();
     bench.check(line(), &[]);
     bench.evaluate(1, "1");
@@ -455,7 +455,7 @@ fn which_cell_has_moved_a_variable_is_known_even_if_it_panicked() {
         id: RequestId(2),
         result: Ok(EvaluatorReply::Evaluated(evaluated)),
     };
-    let answer = Event::Notice(EvaluatorNotice::Event(answer));
+    let answer = LocalEvent::Notice(EvaluatorNotice::Event(answer));
     bench.check(answer, &["2 Panic"]);
     assert_eq!(bench.state.moved().by("v"), Some(2));
 }
@@ -483,8 +483,8 @@ fn what_a_cell_that_panicked_would_have_defined_is_known() {
     assert!(diagnostics[0].help[0].starts_with("In[1] failed"));
 }
 
-fn hear(hearing: u64) -> Event {
-    Event::Hear {
+fn hear(hearing: u64) -> LocalEvent {
+    LocalEvent::Hear {
         hearing: JobId(hearing),
     }
 }
@@ -538,7 +538,7 @@ fn variables_that_a_cell_costs_are_named_before_it_runs() {
         },
         ..CompiledCell::default()
     };
-    let compiled = Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));
+    let compiled = LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));
     bench.check(compiled, &["dropped a b", "run 1"]);
 }
 
@@ -553,10 +553,10 @@ fn variables_that_are_not_kept_are_named_after_the_cell() {
         }],
         ..CompiledCell::default()
     };
-    let compiled = Event::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));
+    let compiled = LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));
     bench.check(compiled, &["run 1"]);
     bench.check(
-        Event::Ended {
+        LocalEvent::Ended {
             run: RunId(1),
             outcome: Outcome::Completed,
         },
