@@ -4,7 +4,8 @@
 
 use bytes::Bytes;
 use phalanx_client::{
-    AsyncResult, Balanced, Client, EngineCall, EngineCell, EngineTask, Placement, Submission,
+    AsyncResult, Client, EngineCall, EngineCell, EngineTask, Placement, SchedulingOptions,
+    Submission,
 };
 use phalanx_controller::{Controller, ControllerConfig};
 use phalanx_engine::EngineConfig;
@@ -160,7 +161,7 @@ async fn measure(count: usize, tasks: usize) -> Result<(), Failed> {
         ended(&submit(&client, calls)).await?;
         row("`apply` on all", began);
     }
-    let anywhere = Placement::Balanced(Arc::new(Balanced::default()));
+    let anywhere = Placement::Balanced(Arc::new(SchedulingOptions::default()));
     let one = call(folder.path(), anywhere)?;
     let calls = (0..tasks).map(|_| one.clone().into()).collect();
     let began = Instant::now();

@@ -5,7 +5,7 @@
 mod support;
 
 use bytes::Bytes;
-use phalanx_client::{AsyncResult, Balanced, EngineCall, Placement, Submission};
+use phalanx_client::{AsyncResult, EngineCall, Placement, SchedulingOptions, Submission};
 use phalanx_protocol::id::{ArtifactHash, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, Dependency};
 use phalanx_protocol::payload::Payload;
@@ -172,9 +172,9 @@ async fn many_small_tasks_travel_together_and_each_is_its_own() {
 async fn a_map_whose_engines_all_die_comes_to_an_end() {
     let mut cluster = Cluster::start(2).await;
     let with = |retries| {
-        let balanced = Balanced {
+        let balanced = SchedulingOptions {
             retries,
-            ..Balanced::default()
+            ..SchedulingOptions::default()
         };
         Placement::Balanced(Arc::new(balanced))
     };
@@ -258,12 +258,12 @@ async fn balanced_tasks_say_who_ran_them() {
         assert!(task.metadata.engine_id.is_some() && task.metadata.engine_uuid.is_some());
     }
     let first = tasks[0].metadata.msg_id.clone().expect("an id");
-    let follow = Placement::Balanced(Arc::new(Balanced {
+    let follow = Placement::Balanced(Arc::new(SchedulingOptions {
         follow: Dependency {
             dependencies: vec![first.clone()],
             ..Dependency::default()
         },
-        ..Balanced::default()
+        ..SchedulingOptions::default()
     }));
     let called = cluster.call(vec![cluster.function(follow, "return P", b"")]);
     let followed = cluster.done(&called).await;

@@ -1,6 +1,6 @@
 //! The loop around the state: waits for the next event, lets the state decide, performs.
 
-use crate::client::Shared;
+use crate::client::ClientShared;
 use crate::connect::{self, Sockets, connection_request};
 use crate::recovery;
 use crate::request::{Request, TaskKey};
@@ -9,7 +9,7 @@ use crate::state::batch;
 use crate::state::data::ArgumentRoute;
 use crate::state::message::{OutgoingContent, OutgoingMessage};
 use crate::state::{Command, Event, Now, State, Ticket};
-use crate::submission::{Answer, RefusedTask};
+use crate::submission::{RefusalAnswer, RefusedTask};
 use crate::task::EngineTask;
 use crate::wire::{self, MessageParts};
 use bytes::Bytes;
@@ -55,7 +55,7 @@ pub(crate) struct Actor {
     pub requests: mpsc::UnboundedReceiver<Request>,
     /// For the answers to refusals; weak, so that the loop ends with the last handle.
     pub answers: mpsc::WeakUnboundedSender<Request>,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<ClientShared>,
     pub cancel: CancellationToken,
 }
 
@@ -366,7 +366,7 @@ impl Actor {
                         reason,
                         state,
                         work: *work,
-                        answer: Answer::new(key, engine, answers),
+                        answer: RefusalAnswer::new(key, engine, answers),
                     });
                 }
             }

@@ -28,7 +28,7 @@ pub const UNREACHABLE: Duration = Duration::from_secs(600);
 /// still under way then ends in failure.
 #[derive(Clone, Debug)]
 pub struct Client {
-    shared: Arc<Shared>,
+    shared: Arc<ClientShared>,
     requests: Requests,
     /// Engines the controller had when the connection was made.
     announced: usize,
@@ -36,7 +36,7 @@ pub struct Client {
 }
 
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct ClientShared {
     pub engines: watch::Sender<Vec<Engine>>,
     /// Unbounded: comings and goings of engines are few.
     subscribers: Mutex<Vec<mpsc::UnboundedSender<ClientEvent>>>,
@@ -90,7 +90,7 @@ impl Client {
         // Unbounded: see `Requests`.
         let (requests, received) = mpsc::unbounded_channel();
         let cancel = CancellationToken::new();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ClientShared {
             engines: watch::Sender::new(Vec::new()),
             subscribers: Mutex::new(Vec::new()),
             results: AtomicU64::new(0),
@@ -292,7 +292,7 @@ impl Client {
     }
 }
 
-impl Shared {
+impl ClientShared {
     pub fn notify(&self, event: &ClientEvent) {
         self.subscribers()
             .retain(|subscriber| subscriber.send(event.clone()).is_ok());

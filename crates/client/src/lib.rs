@@ -37,4 +37,4 @@ pub use result::{
     AlreadyDone, AsyncResult, SelectedTasks, TaskEvent, TaskEventKind, TaskOutcome, TaskSelection,
 };
 pub use submission::{RefusedTask, Submission};
-pub use task::{Balanced, EngineCall, EngineCell, EngineTask, Placement};
+pub use task::{EngineCall, EngineCell, EngineTask, Placement, SchedulingOptions};

@@ -33,7 +33,7 @@ pub struct RefusedTask {
     pub state: StateId,
     /// The task that was refused.
     pub work: EngineTask,
-    pub(crate) answer: Answer,
+    pub(crate) answer: RefusalAnswer,
 }
 
 impl RefusedTask {
@@ -51,13 +51,13 @@ impl RefusedTask {
 
 /// The right to answer one refusal once.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RefusalAnswer {
     key: Option<TaskKey>,
     engine: EngineId,
     requests: Requests,
 }
 
-impl Answer {
+impl RefusalAnswer {
     pub fn new(key: TaskKey, engine: EngineId, requests: Requests) -> Self {
         Self {
             key: Some(key),
@@ -74,7 +74,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for RefusalAnswer {
     fn drop(&mut self) {
         let engine = self.engine;
         self.give(|key| Request::Fail {

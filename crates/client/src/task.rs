@@ -49,12 +49,12 @@ pub enum Placement {
     /// This one.
     Engine(EngineId),
     /// The one the scheduler chooses.
-    Balanced(Arc<Balanced>),
+    Balanced(Arc<SchedulingOptions>),
 }
 
 /// The conditions for the scheduler.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Balanced {
+pub struct SchedulingOptions {
     /// The engines it may choose among; none means all.
     pub targets: Vec<EngineId>,
     /// Tasks that must have ended before.
@@ -137,7 +137,7 @@ impl EngineTask {
     }
 
     /// The tasks it waits for, and those it follows.
-    pub(crate) fn dependencies(&self) -> Option<&Balanced> {
+    pub(crate) fn dependencies(&self) -> Option<&SchedulingOptions> {
         match self {
             Self::Call(EngineCall {
                 placement: Placement::Balanced(balanced),

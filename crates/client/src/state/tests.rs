@@ -5,7 +5,7 @@ mod recovery;
 use super::engines::GREETING_RETRY;
 use super::tasks::{DEATH_GRACE, IDLE_TIMEOUT};
 use super::*;
-use crate::task::{Balanced, EngineCall, EngineCell, Placement};
+use crate::task::{EngineCall, EngineCell, Placement, SchedulingOptions};
 use phalanx_protocol::id::{ArtifactHash, AsyncResultId};
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::parallel::CallMetadata;
@@ -492,9 +492,9 @@ fn what_cannot_be_sent_fails_its_task() {
 
 fn balanced(targets: &[u32]) -> EngineTask {
     EngineTask::Call(EngineCall {
-        placement: Placement::Balanced(Arc::new(Balanced {
+        placement: Placement::Balanced(Arc::new(SchedulingOptions {
             targets: targets.iter().map(|&id| EngineId(id)).collect(),
-            ..Balanced::default()
+            ..SchedulingOptions::default()
         })),
         metadata: Arc::new(CallMetadata {
             abi: String::new(),

@@ -20,7 +20,7 @@ use super::results::Held;
 use crate::run::{CellContext, Services};
 use names::EngineNames;
 use phalanx_client::render::Labels;
-use phalanx_client::{Balanced, Client, EngineCall, EngineTask, Placement, Submission};
+use phalanx_client::{Client, EngineCall, EngineTask, Placement, SchedulingOptions, Submission};
 use phalanx_protocol::apply::{Apply, ApplyPlacement};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
@@ -114,7 +114,7 @@ fn tasks(
     let places: Vec<Placement> = match placement {
         ApplyPlacement::Engines(engines) => engines.into_iter().map(Placement::Engine).collect(),
         ApplyPlacement::Balanced { tasks, heeds } => {
-            let balanced = Arc::new(Balanced {
+            let balanced = Arc::new(SchedulingOptions {
                 targets: heeds.targets,
                 after: heeds.after,
                 follow: heeds.follow,
