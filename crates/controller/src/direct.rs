@@ -17,7 +17,7 @@ pub enum RequestRoute {
 
 /// The data needed to answer a request in its engine's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
+pub struct PendingRequest {
     /// The route it came by.
     pub route: RequestRoute,
     /// The client's identity.
@@ -34,20 +34,20 @@ pub struct Pending {
 #[derive(Debug, Default)]
 pub struct PendingRequests {
     /// By the order in which they were sent, in which they are also given up.
-    engines: HashMap<EngineUuid, HashMap<MsgId, (u64, Pending)>>,
+    engines: HashMap<EngineUuid, HashMap<MsgId, (u64, PendingRequest)>>,
     next: u64,
 }
 
 impl PendingRequests {
     /// A request is on its way to an engine.
-    pub fn sent(&mut self, engine: EngineUuid, id: MsgId, pending: Pending) {
+    pub fn sent(&mut self, engine: EngineUuid, id: MsgId, pending: PendingRequest) {
         let requests = self.engines.entry(engine).or_default();
         requests.insert(id, (self.next, pending));
         self.next += 1;
     }
 
     /// A request is answered; `None` when the engine was not asked, or it was answered before.
-    pub fn take(&mut self, engine: &EngineUuid, id: &MsgId) -> Option<Pending> {
+    pub fn take(&mut self, engine: &EngineUuid, id: &MsgId) -> Option<PendingRequest> {
         let requests = self.engines.get_mut(engine)?;
         let pending = requests.remove(id);
         if requests.is_empty() {
@@ -57,7 +57,7 @@ impl PendingRequests {
     }
 
     /// An engine has gone; what it had not answered.
-    pub fn left(&mut self, engine: &EngineUuid) -> Vec<(MsgId, Pending)> {
+    pub fn left(&mut self, engine: &EngineUuid) -> Vec<(MsgId, PendingRequest)> {
         let requests = self.engines.remove(engine).unwrap_or_default();
         let mut pending: Vec<_> = requests.into_iter().collect();
         pending.sort_by_key(|(_, (order, _))| *order);
@@ -75,7 +75,7 @@ impl PendingRequests {
 
     /// A client has gone for good: the requests it has at each engine which nobody waits for any more.
     pub fn client_left(&self, client: &[u8]) -> Vec<(EngineUuid, Vec<MsgId>)> {
-        let lost = |pending: &Pending| {
+        let lost = |pending: &PendingRequest| {
             pending.client == client && pending.route != RequestRoute::Control && !pending.detached
         };
         let engines = self.engines.iter().map(|(engine, requests)| {
@@ -119,7 +119,7 @@ mod tests {
             (&a, "3", RequestRoute::Control),
             (&a, "4", RequestRoute::Broadcast),
         ] {
-            let pending = Pending {
+            let pending = PendingRequest {
                 route,
                 client: Bytes::from_static(b"client"),
                 header: Bytes::new(),

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 /// A channel an engine connects to under its uuid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
+pub enum EngineChannel {
     /// Direct requests.
     Mux,
     /// Load-balanced tasks.
@@ -14,7 +14,7 @@ pub enum Channel {
     Heartbeat,
 }
 
-impl Channel {
+impl EngineChannel {
     const ALL: [Self; 4] = [Self::Mux, Self::Task, Self::Control, Self::Heartbeat];
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Engine {
     pub heard: bool,
     /// Since when a connection it had is missing.
     pub lost: Option<Instant>,
-    connected: [bool; Channel::ALL.len()],
+    connected: [bool; EngineChannel::ALL.len()],
     pongs: u32,
     answered: bool,
     misses: u32,
@@ -51,21 +51,21 @@ impl Engine {
             since: now,
             heard: false,
             lost: None,
-            connected: [false; Channel::ALL.len()],
+            connected: [false; EngineChannel::ALL.len()],
             pongs: 0,
             answered: true,
             misses: 0,
         }
     }
 
-    pub fn connected(&mut self, channel: Channel) {
+    pub fn connected(&mut self, channel: EngineChannel) {
         self.connected[channel as usize] = true;
         if self.everywhere() {
             self.lost = None;
         }
     }
 
-    pub fn disconnected(&mut self, channel: Channel, now: Instant) {
+    pub fn disconnected(&mut self, channel: EngineChannel, now: Instant) {
         self.connected[channel as usize] = false;
         self.lost.get_or_insert(now);
     }
@@ -101,7 +101,8 @@ impl Engine {
     /// Returns true if its process has ended: both channels it does its work by are closed. (A stock engine's
     /// nanny may keep the control channel open.)
     pub fn gone(&self) -> bool {
-        !self.connected[Channel::Mux as usize] && !self.connected[Channel::Task as usize]
+        !self.connected[EngineChannel::Mux as usize]
+            && !self.connected[EngineChannel::Task as usize]
     }
 
     /// Returns true if it can be reached.

@@ -13,7 +13,7 @@ mod engine;
 #[cfg(test)]
 mod tests;
 
-pub use engine::Channel;
+pub use engine::EngineChannel;
 
 use engine::{Engine, RegistrationPhase};
 use phalanx_protocol::id::{EngineId, EngineUuid};
@@ -31,9 +31,9 @@ pub const RECONNECT_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HubEvent {
     /// A peer of that name has connected to a channel.
-    Connected(Channel, EngineUuid),
+    Connected(EngineChannel, EngineUuid),
     /// It is gone from there.
-    Disconnected(Channel, EngineUuid),
+    Disconnected(EngineChannel, EngineUuid),
     /// It was heard on iopub.
     Heard(EngineUuid),
     /// It asks to be an engine, perhaps of a certain id.
@@ -247,7 +247,7 @@ impl Hub {
 
     fn disconnected(
         &mut self,
-        channel: Channel,
+        channel: EngineChannel,
         uuid: &EngineUuid,
         now: Instant,
     ) -> Vec<HubCommand> {

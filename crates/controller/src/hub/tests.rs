@@ -1,9 +1,9 @@
 use super::*;
-use Channel::{Control, Heartbeat, Mux, Task};
+use EngineChannel::{Control, Heartbeat, Mux, Task};
 use HubCommand::{Accept, Joined, Left, Refuse};
 use HubEvent::{Beat, Connected, Disconnected, Heard, Pong, Register, Tick, Unregister};
 
-const CHANNELS: [Channel; 4] = [Mux, Task, Control, Heartbeat];
+const CHANNELS: [EngineChannel; 4] = [Mux, Task, Control, Heartbeat];
 
 fn uuid(name: &str) -> EngineUuid {
     EngineUuid::new(name)

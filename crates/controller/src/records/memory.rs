@@ -1,4 +1,4 @@
-use super::{Change, Filter, Found, Record, RecordAnswer, RecordQuery};
+use super::{Filter, FoundRecords, RecordAnswer, RecordChange, RecordQuery, TaskRecord};
 use crate::hash::HashMap;
 use phalanx_protocol::id::MsgId;
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub struct MemoryRecords {
     /// Each with the bytes that were counted for it.
-    by_id: HashMap<MsgId, (Box<Record>, usize)>,
+    by_id: HashMap<MsgId, (Box<TaskRecord>, usize)>,
     order: VecDeque<MsgId>,
     bytes: usize,
     limit: usize,
@@ -30,16 +30,16 @@ impl MemoryRecords {
     }
 
     /// Remembers.
-    pub fn change(&mut self, change: Change) {
+    pub fn change(&mut self, change: RecordChange) {
         match change {
-            Change::Submitted(id, record) => self.insert(id, record),
-            Change::Assigned(id, engine) => {
+            RecordChange::Submitted(id, record) => self.insert(id, record),
+            RecordChange::Assigned(id, engine) => {
                 // Which changes nothing of its size.
                 if let Some((record, _)) = self.by_id.get_mut(&id) {
                     record.engine = Some(engine);
                 }
             }
-            Change::Replied {
+            RecordChange::Replied {
                 id,
                 engine,
                 reply,
@@ -49,10 +49,10 @@ impl MemoryRecords {
                 record.reply = Some(reply);
                 record.received = Some(received);
             }),
-            Change::Published(id, published) => {
+            RecordChange::Published(id, published) => {
                 self.update(&id, |record| record.publish(published));
             }
-            Change::Resubmitted(old, new) => {
+            RecordChange::Resubmitted(old, new) => {
                 self.update(&old, |record| record.resubmitted = Some(new));
             }
         }
@@ -75,10 +75,10 @@ impl MemoryRecords {
     }
 
     fn find(&self, filter: &Filter, buffers: bool) -> RecordAnswer {
-        let mut found = Found::default();
+        let mut found = FoundRecords::default();
         for id in self.matching(filter) {
             if let Some((record, _)) = self.by_id.get(&id) {
-                let mut record = Record::clone(record);
+                let mut record = TaskRecord::clone(record);
                 if !buffers {
                     record.request.buffers = None;
                     record
@@ -113,7 +113,7 @@ impl MemoryRecords {
         }
     }
 
-    fn insert(&mut self, id: MsgId, record: Box<Record>) {
+    fn insert(&mut self, id: MsgId, record: Box<TaskRecord>) {
         let size = record.size();
         self.bytes += size;
         match self.by_id.insert(id.clone(), (record, size)) {
@@ -123,7 +123,7 @@ impl MemoryRecords {
         self.shrink();
     }
 
-    fn update(&mut self, id: &MsgId, change: impl FnOnce(&mut Record)) {
+    fn update(&mut self, id: &MsgId, change: impl FnOnce(&mut TaskRecord)) {
         let Some((record, counted)) = self.by_id.get_mut(id) else {
             return;
         };
@@ -152,7 +152,7 @@ impl MemoryRecords {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MessageParts, Published, Queue};
+    use super::super::{MessageParts, PublishedOutput, Queue};
     use super::*;
     use bytes::Bytes;
     use chrono::Utc;
@@ -163,14 +163,14 @@ mod tests {
         let mut memory = MemoryRecords::new(LIMIT);
         let ids: Vec<_> = (0..tasks).map(|n| MsgId::new(n.to_string())).collect();
         for id in &ids {
-            let record = Record::new(MessageParts::default(), None, Queue::Task);
-            memory.change(Change::Submitted(id.clone(), Box::new(record)));
+            let record = TaskRecord::new(MessageParts::default(), None, Queue::Task);
+            memory.change(RecordChange::Submitted(id.clone(), Box::new(record)));
         }
         (memory, ids)
     }
 
-    fn replied(id: &MsgId, size: usize) -> Change {
-        Change::Replied {
+    fn replied(id: &MsgId, size: usize) -> RecordChange {
+        RecordChange::Replied {
             id: id.clone(),
             engine: None,
             reply: MessageParts {
@@ -212,7 +212,10 @@ mod tests {
     fn what_is_published_counts() {
         let (mut memory, ids) = memory(2);
         let text = "x".repeat(LIMIT);
-        memory.change(Change::Published(ids[1].clone(), Published::Stdout(text)));
+        memory.change(RecordChange::Published(
+            ids[1].clone(),
+            PublishedOutput::Stdout(text),
+        ));
         assert_eq!((history(&mut memory), memory.bytes), (vec![], 0));
     }
 

@@ -8,7 +8,7 @@ mod sqlite;
 
 pub use memory::MemoryRecords;
 pub use query::{BadQuery, Filter};
-pub use record::{MessageParts, Published, Queue, Record, RecordKey};
+pub use record::{MessageParts, PublishedOutput, Queue, RecordKey, TaskRecord};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, Sqlite};
 
@@ -20,9 +20,9 @@ const MAX_ANSWER: usize = 256 << 20;
 
 /// Something to remember.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change {
+pub enum RecordChange {
     /// A task was submitted.
-    Submitted(MsgId, Box<Record>),
+    Submitted(MsgId, Box<TaskRecord>),
     /// It was given to an engine.
     Assigned(MsgId, EngineUuid),
     /// It was answered, by an engine or in its place.
@@ -37,7 +37,7 @@ pub enum Change {
         received: DateTime<Utc>,
     },
     /// Something was published for it.
-    Published(MsgId, Published),
+    Published(MsgId, PublishedOutput),
     /// It was submitted again, as another.
     Resubmitted(MsgId, MsgId),
 }
@@ -62,7 +62,7 @@ pub enum RecordQuery {
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordAnswer {
     /// To `Find`.
-    Records(Vec<(MsgId, Record)>),
+    Records(Vec<(MsgId, TaskRecord)>),
     /// To `History`.
     History(Vec<MsgId>),
     /// To `Purge`.
@@ -96,7 +96,7 @@ impl RecordStore {
     }
 
     /// Remembers.
-    pub fn change(&mut self, change: Change) {
+    pub fn change(&mut self, change: RecordChange) {
         match self {
             Self::Memory(memory) => memory.change(change),
             #[cfg(feature = "sqlite")]
@@ -150,14 +150,14 @@ impl RecordStore {
 
 /// Records on their way into an answer, up to what one may have.
 #[derive(Debug, Default)]
-struct Found {
-    records: Vec<(MsgId, Record)>,
+struct FoundRecords {
+    records: Vec<(MsgId, TaskRecord)>,
     bytes: usize,
 }
 
-impl Found {
+impl FoundRecords {
     /// Adds a record; returns true if there was room for it.
-    fn push(&mut self, id: MsgId, record: Record) -> bool {
+    fn push(&mut self, id: MsgId, record: TaskRecord) -> bool {
         self.bytes += record.size();
         self.records.push((id, record));
         self.bytes <= MAX_ANSWER

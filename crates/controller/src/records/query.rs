@@ -1,6 +1,6 @@
 //! Queries of MongoDB's kind, as ipyparallel's `dictdb.py` has them. Pure.
 
-use super::record::{Record, RecordKey};
+use super::record::{RecordKey, TaskRecord};
 use chrono::{DateTime, Utc};
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use serde_json::{Map, Value};
@@ -104,7 +104,7 @@ impl Filter {
     }
 
     /// Returns true if a record is selected.
-    pub fn matches(&self, id: &MsgId, record: &Record) -> bool {
+    pub fn matches(&self, id: &MsgId, record: &TaskRecord) -> bool {
         self.0
             .iter()
             .all(|(key, test)| test.passes(*key, &record.field(id, *key)))
@@ -274,7 +274,7 @@ mod tests {
     use bytes::Bytes;
     use serde_json::json;
 
-    fn record() -> Record {
+    fn record() -> TaskRecord {
         let part = |value: Value| Bytes::from(value.to_string());
         let parts = |header, metadata| MessageParts {
             header: part(header),
@@ -287,9 +287,9 @@ mod tests {
             json!({"label": "dview_1"}),
         );
         let reply = parts(json!({"date": "2026-11-20T20:40:40Z"}), json!({}));
-        Record {
+        TaskRecord {
             reply: Some(reply),
-            ..Record::new(request, None, Queue::Task)
+            ..TaskRecord::new(request, None, Queue::Task)
         }
     }
 

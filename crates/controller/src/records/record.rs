@@ -15,7 +15,7 @@ const OVERHEAD: usize = 512;
 
 /// The record of one task; the parts of messages as they came, parsed when asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
+pub struct TaskRecord {
     /// The header, metadata, content of the request.
     pub request: MessageParts,
     /// The engine that ran it, or is to run it.
@@ -135,7 +135,7 @@ impl MessageParts {
 
 /// A publication of an engine for a task, as far as records keep it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Published {
+pub enum PublishedOutput {
     /// Its code.
     Input(String),
     /// Text on stdout.
@@ -247,7 +247,7 @@ impl RecordKey {
     }
 }
 
-impl Record {
+impl TaskRecord {
     /// A task that was submitted.
     pub fn new(request: MessageParts, engine: Option<EngineUuid>, queue: Queue) -> Self {
         Self {
@@ -259,13 +259,13 @@ impl Record {
     }
 
     /// Takes what was published.
-    pub fn publish(&mut self, published: Published) {
+    pub fn publish(&mut self, published: PublishedOutput) {
         match published {
-            Published::Input(code) => self.output.execute_input = Some(code),
-            Published::Stdout(text) => append(&mut self.output.stdout, &text),
-            Published::Stderr(text) => append(&mut self.output.stderr, &text),
-            Published::Result(content) => self.output.execute_result = Some(content),
-            Published::Error(content) => self.output.error = Some(content),
+            PublishedOutput::Input(code) => self.output.execute_input = Some(code),
+            PublishedOutput::Stdout(text) => append(&mut self.output.stdout, &text),
+            PublishedOutput::Stderr(text) => append(&mut self.output.stderr, &text),
+            PublishedOutput::Result(content) => self.output.execute_result = Some(content),
+            PublishedOutput::Error(content) => self.output.error = Some(content),
         }
     }
 
@@ -364,9 +364,9 @@ mod tests {
 
     #[test]
     fn text_is_kept_up_to_a_limit_and_says_so() {
-        let mut record = Record::default();
+        let mut record = TaskRecord::default();
         for _ in 0..3 {
-            record.publish(Published::Stdout("é".repeat(MAX_TEXT / 3)));
+            record.publish(PublishedOutput::Stdout("é".repeat(MAX_TEXT / 3)));
         }
         let text = &record.output.stdout;
         assert!(

@@ -1,7 +1,8 @@
 //! Records in an SQLite database, kept by a thread of its own, so that no disk is waited for.
 
 use super::{
-    Change, Filter, Found, MessageParts, QueryTicket, Queue, Record, RecordAnswer, RecordQuery,
+    Filter, FoundRecords, MessageParts, QueryTicket, Queue, RecordAnswer, RecordChange,
+    RecordQuery, TaskRecord,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use phalanx_protocol::date;
@@ -97,7 +98,7 @@ impl Backlog {
 
 #[derive(Debug)]
 enum SqliteRequest {
-    Change(Change, usize),
+    Change(RecordChange, usize),
     Ask(QueryTicket, RecordQuery),
 }
 
@@ -137,7 +138,7 @@ impl Sqlite {
             path: path.to_owned(),
             error,
         };
-        let mut database = Database::open(path).map_err(failed)?;
+        let mut database = SqliteConnection::open(path).map_err(failed)?;
         let version = database.version().map_err(failed)?;
         if version != VERSION {
             return Err(OpenError::Version {
@@ -169,7 +170,7 @@ impl Sqlite {
         })
     }
 
-    pub fn change(&mut self, change: Change) {
+    pub fn change(&mut self, change: RecordChange) {
         let size = size(&change);
         self.backlog.bytes.fetch_add(size, Ordering::AcqRel);
         // The thread lives as long as the handle.
@@ -203,7 +204,7 @@ impl Sqlite {
     }
 }
 
-fn size(change: &Change) -> usize {
+fn size(change: &RecordChange) -> usize {
     const LITTLE: usize = 256;
     let parts = |parts: &MessageParts| {
         let buffers = parts
@@ -216,23 +217,23 @@ fn size(change: &Change) -> usize {
     };
     LITTLE
         + match change {
-            Change::Submitted(_, record) => record.size(),
-            Change::Replied { reply, .. } => parts(reply),
-            Change::Published(
+            RecordChange::Submitted(_, record) => record.size(),
+            RecordChange::Replied { reply, .. } => parts(reply),
+            RecordChange::Published(
                 _,
-                super::Published::Stdout(text) | super::Published::Stderr(text),
+                super::PublishedOutput::Stdout(text) | super::PublishedOutput::Stderr(text),
             ) => text.len(),
             _ => 0,
         }
 }
 
-struct Database {
+struct SqliteConnection {
     connection: Connection,
     /// The reason the last changes are not kept, such as a full disk.
     unkept: Option<String>,
 }
 
-impl Database {
+impl SqliteConnection {
     fn open(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
@@ -266,7 +267,7 @@ impl Database {
             let reply = unanswered(&id);
             write(
                 &transaction,
-                Change::Replied {
+                RecordChange::Replied {
                     id,
                     engine: None,
                     reply,
@@ -390,10 +391,10 @@ fn is_full(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn write(database: &Connection, change: Change) -> rusqlite::Result<()> {
+fn write(database: &Connection, change: RecordChange) -> rusqlite::Result<()> {
     match change {
-        Change::Submitted(id, record) => {
-            let Record {
+        RecordChange::Submitted(id, record) => {
+            let TaskRecord {
                 request,
                 engine,
                 queue,
@@ -414,12 +415,12 @@ fn write(database: &Connection, change: Change) -> rusqlite::Result<()> {
                     packed(request.buffers.as_deref()),
                 ])?;
         }
-        Change::Assigned(id, engine) => {
+        RecordChange::Assigned(id, engine) => {
             database
                 .prepare_cached("UPDATE tasks SET engine_uuid = ? WHERE msg_id = ?")?
                 .execute([engine.as_str(), id.as_str()])?;
         }
-        Change::Replied {
+        RecordChange::Replied {
             id,
             engine,
             reply,
@@ -441,7 +442,7 @@ fn write(database: &Connection, change: Change) -> rusqlite::Result<()> {
                     id.as_str(),
                 ])?;
         }
-        Change::Published(id, published) => {
+        RecordChange::Published(id, published) => {
             // Through the record, which knows how much of it is kept.
             let Some((id, mut record)) = one(database, &id)? else {
                 return Ok(());
@@ -463,7 +464,7 @@ fn write(database: &Connection, change: Change) -> rusqlite::Result<()> {
                     id.as_str(),
                 ])?;
         }
-        Change::Resubmitted(old, new) => {
+        RecordChange::Resubmitted(old, new) => {
             database
                 .prepare_cached("UPDATE tasks SET resubmitted = ? WHERE msg_id = ?")?
                 .execute([new.as_str(), old.as_str()])?;
@@ -480,7 +481,7 @@ fn answer(database: &Connection, query: RecordQuery) -> rusqlite::Result<RecordA
             RecordAnswer::History(ids.collect::<rusqlite::Result<_>>()?)
         }
         RecordQuery::Find { filter, buffers } => {
-            let mut found = Found::default();
+            let mut found = FoundRecords::default();
             matching(database, &filter, buffers, |id, record| {
                 found.push(id, record)
             })?;
@@ -509,7 +510,7 @@ fn matching(
     database: &Connection,
     filter: &Filter,
     buffers: bool,
-    mut take: impl FnMut(MsgId, Record) -> bool,
+    mut take: impl FnMut(MsgId, TaskRecord) -> bool,
 ) -> rusqlite::Result<()> {
     let mut offer = |database: &Connection, row: &Row<'_>| -> rusqlite::Result<bool> {
         let (id, mut record) = read(row)?;
@@ -554,7 +555,7 @@ fn matching(
     Ok(())
 }
 
-fn one(database: &Connection, id: &MsgId) -> rusqlite::Result<Option<(MsgId, Record)>> {
+fn one(database: &Connection, id: &MsgId) -> rusqlite::Result<Option<(MsgId, TaskRecord)>> {
     database
         .prepare_cached(&format!("SELECT {COLUMNS} FROM tasks WHERE msg_id = ?"))?
         .query_row([id.as_str()], read)
@@ -562,7 +563,7 @@ fn one(database: &Connection, id: &MsgId) -> rusqlite::Result<Option<(MsgId, Rec
 }
 
 /// A record without its buffers, of a row of [`COLUMNS`].
-fn read(row: &Row<'_>) -> rusqlite::Result<(MsgId, Record)> {
+fn read(row: &Row<'_>) -> rusqlite::Result<(MsgId, TaskRecord)> {
     let text = |place: usize| row.get::<_, Option<String>>(place);
     let bytes = |place: usize| {
         row.get::<_, Option<Vec<u8>>>(place)
@@ -583,7 +584,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(MsgId, Record)> {
             buffers: None,
         }))
     };
-    let record = Record {
+    let record = TaskRecord {
         engine: text(1)?.map(EngineUuid::new),
         queue: text(2)?.and_then(|name| Queue::of(&name)),
         resubmitted: text(3)?.map(MsgId::new),

@@ -10,19 +10,19 @@ const REMEMBERED: usize = 1 << 16;
 /// The ends of tasks.
 #[derive(Debug, Default)]
 pub(super) struct FinishedTasks {
-    by_id: HashMap<MsgId, Ending>,
+    by_id: HashMap<MsgId, TaskEnding>,
     order: VecDeque<MsgId>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Ending {
+pub(super) struct TaskEnding {
     pub ok: bool,
     /// `None` when it never ran.
     pub engine: Option<EngineUuid>,
 }
 
 impl FinishedTasks {
-    pub fn insert(&mut self, id: MsgId, ending: Ending) {
+    pub fn insert(&mut self, id: MsgId, ending: TaskEnding) {
         if self.by_id.insert(id.clone(), ending).is_none() {
             self.order.push_back(id);
         }
@@ -62,7 +62,7 @@ impl FinishedTasks {
         }
     }
 
-    fn check(&self, dependency: &Dependency, here: impl Fn(&Ending) -> bool) -> bool {
+    fn check(&self, dependency: &Dependency, here: impl Fn(&TaskEnding) -> bool) -> bool {
         let mut met = dependency.dependencies.iter().map(|id| {
             let ending = self.by_id.get(id);
             ending.is_some_and(|ending| counts(dependency, ending) && here(ending))
@@ -109,7 +109,7 @@ impl BlockedTasks {
     }
 }
 
-fn counts(dependency: &Dependency, ending: &Ending) -> bool {
+fn counts(dependency: &Dependency, ending: &TaskEnding) -> bool {
     if ending.ok {
         dependency.success
     } else {
@@ -126,7 +126,7 @@ mod tests {
         let mut ended = FinishedTasks::default();
         for (id, ok) in [("ok", true), ("ok2", true), ("failed", false)] {
             let engine = Some(EngineUuid::new(id));
-            ended.insert(MsgId::new(id), Ending { ok, engine });
+            ended.insert(MsgId::new(id), TaskEnding { ok, engine });
         }
         let on = |ids: &[&str], all, success, failure| {
             let dependency = Dependency {

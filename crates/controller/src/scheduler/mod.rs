@@ -26,8 +26,8 @@ pub use task::{
 };
 
 use crate::hash::{HashMap, HashSet};
-use dependency::{BlockedTasks, Ending, FinishedTasks};
-use pace::Pace;
+use dependency::{BlockedTasks, FinishedTasks, TaskEnding};
+use pace::BatchPace;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::BatchedEnd as End;
 use phalanx_transport::Frames;
@@ -71,7 +71,7 @@ pub struct Scheduler {
     manned: bool,
     /// Until when the tasks that the last engine has left behind wait for another.
     abandoned: Option<Instant>,
-    paces: HashMap<BatchNo, Pace>,
+    paces: HashMap<BatchNo, BatchPace>,
     next: TaskNo,
     given: u64,
     random: u64,
@@ -418,7 +418,7 @@ impl Scheduler {
             }
         }
         self.blocked.ended(&id);
-        self.ended.insert(id, Ending { ok, engine });
+        self.ended.insert(id, TaskEnding { ok, engine });
         if self.tasks.is_empty() {
             self.abandoned = None;
             // The room of a hundred thousand tasks is a hundred megabytes.

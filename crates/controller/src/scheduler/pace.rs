@@ -15,7 +15,7 @@ const GROWTH: usize = 4;
 
 /// The duration of the tasks of one batch, as far as they have ended.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct BatchPace {
     /// Its tasks that have not ended.
     pub left: usize,
     /// The mean duration of one; `None` before the first has ended.
@@ -24,7 +24,7 @@ pub(super) struct Pace {
     largest: usize,
 }
 
-impl Pace {
+impl BatchPace {
     /// Tasks have ended, which an engine had at once.
     pub fn ended(&mut self, tasks: &[BatchedEnd]) {
         let took = tasks
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn short_tasks_go_in_more_and_more_at_once_and_long_ones_alone() {
-        let mut pace = Pace::default();
+        let mut pace = BatchPace::default();
         assert_eq!(pace.at_once(), 1);
         for (count, next) in [(1, 4), (4, 16), (16, 64), (64, 256), (256, 256)] {
             pace.ended(&tasks(count, 5));
@@ -77,7 +77,7 @@ mod tests {
         }
         assert_eq!(pace.at_once(), 1);
 
-        let mut pace = Pace::default();
+        let mut pace = BatchPace::default();
         pace.ended(&tasks(1, 1000));
         assert_eq!(pace.at_once(), 4);
         pace.ended(&tasks(4, 1000));

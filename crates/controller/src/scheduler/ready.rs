@@ -20,21 +20,21 @@ struct ClientQueue {
     /// The one with the lowest is served first.
     turn: u64,
     /// By language.
-    simple: [Simple; Language::ALL.len()],
+    simple: [UnconditionalTasks; Language::ALL.len()],
     /// Those that were tried before or follow others: each has its own conditions.
     special: BTreeSet<TaskNo>,
 }
 
 /// Tasks of one language that have no conditions of their own.
 #[derive(Debug, Default)]
-struct Simple {
+struct UnconditionalTasks {
     /// Those any engine may run.
     open: BTreeSet<TaskNo>,
     /// Those for certain engines, by these.
     targeted: BTreeMap<Vec<EngineUuid>, BTreeSet<TaskNo>>,
 }
 
-impl Simple {
+impl UnconditionalTasks {
     fn is_empty(&self) -> bool {
         self.open.is_empty() && self.targeted.is_empty()
     }
@@ -42,7 +42,7 @@ impl Simple {
 
 impl ClientQueue {
     fn is_empty(&self) -> bool {
-        self.simple.iter().all(Simple::is_empty) && self.special.is_empty()
+        self.simple.iter().all(UnconditionalTasks::is_empty) && self.special.is_empty()
     }
 
     /// The oldest task that can run now; tasks with the same conditions are asked about once.

@@ -3,7 +3,7 @@
 use super::engine_uuid;
 use super::incoming::ServerSocket;
 use super::state::{DEPARTED, NOBODY, NOTIFY_AFTER_REPLIES, ServerCommand, ServerState};
-use crate::hub::{Channel, HubCommand, HubEvent, LeftReason};
+use crate::hub::{EngineChannel, HubCommand, HubEvent, LeftReason};
 use crate::scheduler::Language;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
@@ -12,12 +12,12 @@ use phalanx_protocol::parallel::{
 };
 use phalanx_transport::{Frames, PeerIdentity};
 
-fn channel(port: ServerSocket) -> Option<Channel> {
+fn channel(port: ServerSocket) -> Option<EngineChannel> {
     match port {
-        ServerSocket::MuxEngine => Some(Channel::Mux),
-        ServerSocket::TaskEngine => Some(Channel::Task),
-        ServerSocket::ControlEngine => Some(Channel::Control),
-        ServerSocket::Pong => Some(Channel::Heartbeat),
+        ServerSocket::MuxEngine => Some(EngineChannel::Mux),
+        ServerSocket::TaskEngine => Some(EngineChannel::Task),
+        ServerSocket::ControlEngine => Some(EngineChannel::Control),
+        ServerSocket::Pong => Some(EngineChannel::Heartbeat),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 use super::replies::HeaderFields;
 use super::{engine_uuid, shown};
-use crate::records::Published;
+use crate::records::PublishedOutput;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_transport::warn_rarely;
 use phalanx_transport::{Event, Frames, RawMessage, Receiver, Sender, Session, Socket};
@@ -26,7 +26,7 @@ pub enum PublicationFact {
     /// This engine can be heard.
     Engine(EngineUuid),
     /// This belongs to the record of a task.
-    Published(MsgId, Published),
+    Published(MsgId, PublishedOutput),
 }
 
 #[derive(Deserialize)]
@@ -127,7 +127,7 @@ fn look(message: &RawMessage, who: bool) -> [Option<PublicationFact>; 2] {
     ]
 }
 
-fn recorded(msg_type: &str, message: &RawMessage) -> Option<(MsgId, Published)> {
+fn recorded(msg_type: &str, message: &RawMessage) -> Option<(MsgId, PublishedOutput)> {
     if !matches!(
         msg_type,
         "stream" | "execute_input" | "execute_result" | "error"
@@ -141,13 +141,13 @@ fn recorded(msg_type: &str, message: &RawMessage) -> Option<(MsgId, Published)> 
         "stream" => {
             let said = text(&content, "text")?;
             match content["name"].as_str()? {
-                "stdout" => Published::Stdout(said),
-                _ => Published::Stderr(said),
+                "stdout" => PublishedOutput::Stdout(said),
+                _ => PublishedOutput::Stderr(said),
             }
         }
-        "execute_input" => Published::Input(text(&content, "code")?),
-        "execute_result" => Published::Result(content.take()),
-        _ => Published::Error(content.take()),
+        "execute_input" => PublishedOutput::Input(text(&content, "code")?),
+        "execute_result" => PublishedOutput::Result(content.take()),
+        _ => PublishedOutput::Error(content.take()),
     };
     Some((task, published))
 }

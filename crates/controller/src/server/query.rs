@@ -1,7 +1,7 @@
 //! Registration and the queries of clients.
 
 use super::incoming::ServerSocket;
-use super::records::Asked;
+use super::records::RecordRequest;
 use super::shown;
 use super::state::{ServerCommand, ServerState};
 use crate::hub::{HubEvent, RefusedRegistration};
@@ -106,7 +106,7 @@ impl ServerState {
                     Ok(engines) => {
                         let reply = self.queue(&engines, content.verbose);
                         if content.verbose {
-                            let asked = Asked::Queue { reply, engines };
+                            let asked = RecordRequest::Queue { reply, engines };
                             let query = RecordQuery::Find {
                                 filter: Filter::ended(),
                                 buffers: false,
@@ -127,7 +127,7 @@ impl ServerState {
             }
             "engines_request" => ("engines_reply", json(self.engines_reply())),
             "history_request" => {
-                self.ask(request, Asked::History, RecordQuery::History);
+                self.ask(request, RecordRequest::History, RecordQuery::History);
                 return Ok(());
             }
             "result_request" => {
@@ -139,13 +139,13 @@ impl ServerState {
                     filter: Filter::tasks(&ids),
                     buffers: !status_only,
                 };
-                let asked = Asked::Results { ids, status_only };
+                let asked = RecordRequest::Results { ids, status_only };
                 self.ask(request, asked, query);
                 return Ok(());
             }
             "db_request" => match db_query(&request.content()?) {
                 Ok((keys, query)) => {
-                    self.ask(request, Asked::Db(keys), query);
+                    self.ask(request, RecordRequest::Db(keys), query);
                     return Ok(());
                 }
                 Err(bad) => ("db_reply", error("KeyError", bad.to_string())),
@@ -166,7 +166,7 @@ impl ServerState {
                     filter: Filter::tasks(&ids),
                     buffers: true,
                 };
-                self.ask(request, Asked::Resubmit(ids), query);
+                self.ask(request, RecordRequest::Resubmit(ids), query);
                 return Ok(());
             }
             "shutdown_request" => {
@@ -243,14 +243,14 @@ impl ServerState {
         Value::Object(content)
     }
 
-    fn purge(&self, request: PurgeRequest) -> Result<(Asked, RecordQuery), Value> {
+    fn purge(&self, request: PurgeRequest) -> Result<(RecordRequest, RecordQuery), Value> {
         let engines = self.targets(Some(&request.engine_ids.unwrap_or_default()))?;
         let engines = engines.iter().map(|(_, uuid)| Filter::ended().by(uuid));
         let mut filters: Vec<_> = engines.collect();
         let ids = match request.msg_ids {
             Some(Purged::All(_)) => {
                 let query = RecordQuery::Purge(vec![Filter::ended()]);
-                return Ok((Asked::Purged, query));
+                return Ok((RecordRequest::Purged, query));
             }
             Some(Purged::Ids(ids)) => ids,
             None => Vec::new(),
@@ -260,7 +260,7 @@ impl ServerState {
             filter: Filter::tasks(&ids),
             buffers: false,
         };
-        Ok((Asked::Purge { ids, filters }, query))
+        Ok((RecordRequest::Purge { ids, filters }, query))
     }
 }
 

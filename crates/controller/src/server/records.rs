@@ -4,7 +4,8 @@ use super::incoming::ServerSocket;
 use super::query::{error, json};
 use super::state::{NOBODY, ServerCommand, ServerState};
 use crate::records::{
-    Change, Filter, MessageParts, QueryTicket, Queue, Record, RecordAnswer, RecordKey, RecordQuery,
+    Filter, MessageParts, QueryTicket, Queue, RecordAnswer, RecordChange, RecordKey, RecordQuery,
+    TaskRecord,
 };
 use crate::scheduler::BalancedTask;
 use bytes::Bytes;
@@ -29,13 +30,13 @@ pub(super) struct Records {
     most: usize,
     /// Tasks each engine has answered.
     completed: HashMap<EngineUuid, usize>,
-    asked: HashMap<QueryTicket, (Envelope, Asked)>,
+    asked: HashMap<QueryTicket, (Envelope, RecordRequest)>,
     issued: u64,
 }
 
 /// A query whose answer is made of records.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum RecordRequest {
     /// The records of these tasks become a `result_reply`.
     Results { ids: Vec<MsgId>, status_only: bool },
     /// All ids become a `history_reply`.
@@ -81,7 +82,7 @@ impl Records {
 
 impl ServerState {
     /// Asks for records on behalf of a client.
-    pub(super) fn ask(&mut self, request: Envelope, asked: Asked, query: RecordQuery) {
+    pub(super) fn ask(&mut self, request: Envelope, asked: RecordRequest, query: RecordQuery) {
         self.records.issued += 1;
         let ticket = QueryTicket(self.records.issued);
         self.records.asked.insert(ticket, (request, asked));
@@ -97,12 +98,12 @@ impl ServerState {
         keep: PartsKeeper,
     ) {
         let request = keep(request, self.records.most);
-        let record = Box::new(Record::new(request, engine, queue));
-        self.keep(Change::Submitted(id, record));
+        let record = Box::new(TaskRecord::new(request, engine, queue));
+        self.keep(RecordChange::Submitted(id, record));
     }
 
     pub(super) fn assigned(&mut self, id: MsgId, engine: EngineUuid) {
-        self.keep(Change::Assigned(id, engine));
+        self.keep(RecordChange::Assigned(id, engine));
     }
 
     pub(super) fn replied(
@@ -118,7 +119,7 @@ impl ServerState {
                 None => drop(self.records.completed.insert(engine.clone(), 1)),
             }
         }
-        self.keep(Change::Replied {
+        self.keep(RecordChange::Replied {
             id,
             engine: engine.cloned(),
             reply: keep(reply, self.records.most),
@@ -126,7 +127,7 @@ impl ServerState {
         });
     }
 
-    pub(super) fn keep(&mut self, change: Change) {
+    pub(super) fn keep(&mut self, change: RecordChange) {
         self.out.push(ServerCommand::Keep(change));
     }
 
@@ -138,28 +139,28 @@ impl ServerState {
         let reply_type = reply_type(&request);
         let answer = match (asked, answer) {
             (_, RecordAnswer::Failed(why)) => (error("RuntimeError", why), vec![]),
-            (Asked::Results { ids, status_only }, RecordAnswer::Records(records)) => {
+            (RecordRequest::Results { ids, status_only }, RecordAnswer::Records(records)) => {
                 results(ids, status_only, records)
             }
-            (Asked::Db(keys), RecordAnswer::Records(records)) => found(keys, records),
-            (Asked::History, RecordAnswer::History(history)) => {
+            (RecordRequest::Db(keys), RecordAnswer::Records(records)) => found(keys, records),
+            (RecordRequest::History, RecordAnswer::History(history)) => {
                 let status = "ok".to_owned();
                 (json(HistoryReply { status, history }), vec![])
             }
-            (Asked::Purge { ids, filters }, RecordAnswer::Records(records)) => {
+            (RecordRequest::Purge { ids, filters }, RecordAnswer::Records(records)) => {
                 match pending(&ids, &records) {
                     Some(id) => (error("IndexError", format!("msg pending: '{id}'")), vec![]),
                     None => {
                         let query = RecordQuery::Purge(filters);
-                        return self.ask(request, Asked::Purged, query);
+                        return self.ask(request, RecordRequest::Purged, query);
                     }
                 }
             }
-            (Asked::Purged, RecordAnswer::Purged) => (json!({"status": "ok"}), vec![]),
-            (Asked::Resubmit(ids), RecordAnswer::Records(records)) => {
+            (RecordRequest::Purged, RecordAnswer::Purged) => (json!({"status": "ok"}), vec![]),
+            (RecordRequest::Resubmit(ids), RecordAnswer::Records(records)) => {
                 (self.resubmit(&request, &ids, records), vec![])
             }
-            (Asked::Queue { reply, engines }, RecordAnswer::Records(records)) => {
+            (RecordRequest::Queue { reply, engines }, RecordAnswer::Records(records)) => {
                 (completed(reply, &engines, &records), vec![])
             }
             (asked, _) => return tracing::error!(?asked, "an answer to another question"),
@@ -178,7 +179,7 @@ impl ServerState {
         &mut self,
         request: &Envelope,
         ids: &[MsgId],
-        records: Vec<(MsgId, Record)>,
+        records: Vec<(MsgId, TaskRecord)>,
     ) -> Value {
         let records: BTreeMap<_, _> = records.into_iter().collect();
         let missing: Vec<_> = ids.iter().filter(|id| !records.contains_key(id)).collect();
@@ -203,7 +204,7 @@ impl ServerState {
                 Queue::Task,
                 MessageParts::of,
             );
-            self.keep(Change::Resubmitted(old.clone(), task.id.clone()));
+            self.keep(RecordChange::Resubmitted(old.clone(), task.id.clone()));
             resubmitted.insert(old, task.id.clone());
             let commands = self.scheduler.submit(task, self.now);
             self.perform(commands);
@@ -214,7 +215,7 @@ impl ServerState {
     }
 
     /// The task of a record as a new one, or why it cannot be.
-    fn again(&self, record: &Record) -> Result<BalancedTask, String> {
+    fn again(&self, record: &TaskRecord) -> Result<BalancedTask, String> {
         let Some(buffers) = record.request.buffers.clone() else {
             let most = self.records.most >> 20;
             return Err(format!(
@@ -257,7 +258,7 @@ fn reply_type(request: &Envelope) -> String {
 }
 
 /// A task among those named that has not ended.
-fn pending<'a>(ids: &'a [MsgId], records: &[(MsgId, Record)]) -> Option<&'a MsgId> {
+fn pending<'a>(ids: &'a [MsgId], records: &[(MsgId, TaskRecord)]) -> Option<&'a MsgId> {
     let unanswered = |id: &&MsgId| {
         let mut records = records.iter();
         records.any(|(other, record)| other == *id && record.reply.is_none())
@@ -269,7 +270,7 @@ fn pending<'a>(ids: &'a [MsgId], records: &[(MsgId, Record)]) -> Option<&'a MsgI
 fn results(
     mut ids: Vec<MsgId>,
     status_only: bool,
-    records: Vec<(MsgId, Record)>,
+    records: Vec<(MsgId, TaskRecord)>,
 ) -> (Value, Vec<Bytes>) {
     let mut records: BTreeMap<_, _> = records.into_iter().collect();
     let mut reply = ResultReply::default();
@@ -320,7 +321,7 @@ fn results(
 }
 
 /// ipyparallel's `db_query`.
-fn found(keys: Option<Vec<RecordKey>>, records: Vec<(MsgId, Record)>) -> (Value, Vec<Bytes>) {
+fn found(keys: Option<Vec<RecordKey>>, records: Vec<(MsgId, TaskRecord)>) -> (Value, Vec<Bytes>) {
     let wants = |key| keys.as_ref().is_some_and(|keys| keys.contains(&key));
     let mut reply = DbReply {
         buffer_lens: wants(RecordKey::Buffers).then(Vec::new),
@@ -358,7 +359,7 @@ fn found(keys: Option<Vec<RecordKey>>, records: Vec<(MsgId, Record)>) -> (Value,
 fn completed(
     mut reply: QueueReply,
     engines: &[(EngineId, EngineUuid)],
-    records: &[(MsgId, Record)],
+    records: &[(MsgId, TaskRecord)],
 ) -> Value {
     for (id, uuid) in engines {
         let by = records

@@ -5,7 +5,7 @@ use super::replies::{HeaderFields, ReplyFailure};
 use super::state::{ServerCommand, ServerState};
 use super::{engine_uuid, shown};
 use crate::broadcast;
-use crate::direct::{Pending, RequestRoute};
+use crate::direct::{PendingRequest, RequestRoute};
 use crate::records::{MessageParts, Queue};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
@@ -114,7 +114,7 @@ impl ServerState {
         }
         let answered = msg_type.ends_with("_request");
         if answered {
-            let pending = Pending {
+            let pending = PendingRequest {
                 route,
                 client,
                 header,
@@ -161,7 +161,7 @@ impl ServerState {
         number: EngineId,
         engine: &EngineUuid,
         id: &MsgId,
-        pending: &Pending,
+        pending: &PendingRequest,
     ) {
         let content = if pending.msg_type == "shutdown_request" {
             // It did as it was told.
@@ -172,7 +172,13 @@ impl ServerState {
         self.answer(engine, id, pending, &content);
     }
 
-    fn answer(&mut self, engine: &EngineUuid, id: &MsgId, pending: &Pending, content: &Value) {
+    fn answer(
+        &mut self,
+        engine: &EngineUuid,
+        id: &MsgId,
+        pending: &PendingRequest,
+        content: &Value,
+    ) {
         let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
         let mut identities = vec![pending.client.clone()];
         if pending.route != RequestRoute::Broadcast {

@@ -8,7 +8,7 @@ use crate::broadcast::Broadcast;
 use crate::config::ControllerConfig;
 use crate::direct::{PendingRequests, RequestRoute};
 use crate::hub::{Hub, HubEvent};
-use crate::records::{Change, QueryTicket, RecordAnswer, RecordQuery};
+use crate::records::{QueryTicket, RecordAnswer, RecordChange, RecordQuery};
 use crate::scheduler::Scheduler;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
@@ -63,7 +63,7 @@ pub(super) enum ServerCommand {
         frames: Frames,
     },
     /// Remember something of a task.
-    Keep(Change),
+    Keep(RecordChange),
     /// Ask for records; the answer comes as [`ServerEvent::Answered`].
     Ask(QueryTicket, RecordQuery),
     /// The iopub relay has to look who publishes, or no longer.
@@ -165,7 +165,7 @@ impl ServerState {
                 self.hub_event(HubEvent::Heard(engine))
             }
             ServerEvent::Seen(PublicationFact::Published(task, published)) => {
-                self.keep(Change::Published(task, published));
+                self.keep(RecordChange::Published(task, published));
             }
             ServerEvent::Answered(ticket, answer) => self.answered(ticket, answer),
             ServerEvent::Undelivered(engine, id) => self.undelivered(&engine, &id),

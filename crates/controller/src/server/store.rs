@@ -4,7 +4,7 @@
 use super::query::{error, json};
 use crate::config::TaskDatabase;
 use crate::controller::StartError;
-use crate::records::{Change, MemoryRecords, RecordStore};
+use crate::records::{MemoryRecords, RecordChange, RecordStore};
 #[cfg(feature = "sqlite")]
 use crate::records::{MessageParts, Sqlite};
 #[cfg(feature = "sqlite")]
@@ -18,12 +18,16 @@ use serde_json::Value;
 
 /// Keeps a change, with the data its message refers to: whoever asks for the record later does not find
 /// that any more.
-pub(super) fn keep(store: &mut RecordStore, mut change: Change) {
+pub(super) fn keep(store: &mut RecordStore, mut change: RecordChange) {
     let most = store.most();
     match &mut change {
-        Change::Submitted(_, record) => record.request.resolve(segment::resolve_arguments, most),
-        Change::Replied { reply, .. } => reply.resolve(segment::resolve, most),
-        Change::Assigned(..) | Change::Published(..) | Change::Resubmitted(..) => {}
+        RecordChange::Submitted(_, record) => {
+            record.request.resolve(segment::resolve_arguments, most)
+        }
+        RecordChange::Replied { reply, .. } => reply.resolve(segment::resolve, most),
+        RecordChange::Assigned(..)
+        | RecordChange::Published(..)
+        | RecordChange::Resubmitted(..) => {}
     }
     store.change(change);
 }

@@ -25,7 +25,7 @@ struct Status<'a> {
 }
 
 #[derive(Deserialize)]
-struct Words<'a> {
+struct VitalsText<'a> {
     #[serde(borrow, default)]
     ename: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -50,7 +50,7 @@ impl ServerState {
         if !status.is_ok_and(|metadata| metadata.status == "error") {
             return;
         }
-        let Ok(words) = serde_json::from_slice::<Words<'_>>(&reply.content) else {
+        let Ok(words) = serde_json::from_slice::<VitalsText<'_>>(&reply.content) else {
             return;
         };
         let known = self.vitals.entry(engine.clone()).or_default();

@@ -1,6 +1,6 @@
 //! A database over several controllers, and on a disk that has no room.
 
-use super::super::Published;
+use super::super::PublishedOutput;
 use super::*;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ async fn ask(store: &mut Sqlite, query: RecordQuery) -> RecordAnswer {
     }
 }
 
-async fn records(store: &mut Sqlite, query: Value) -> Vec<(MsgId, Record)> {
+async fn records(store: &mut Sqlite, query: Value) -> Vec<(MsgId, TaskRecord)> {
     let filter = Filter::parse(query.as_object().unwrap()).unwrap();
     let buffers = true;
     match ask(store, RecordQuery::Find { filter, buffers }).await {
@@ -46,29 +46,29 @@ async fn records_outlive_their_controller_and_nothing_stays_pending() {
     for (id, label) in [(&done, "mine"), (&lost, "yours")] {
         let mut request = parts(json!({"date": "2026-11-20T00:00:00Z"}), &[b"a", b"", b"bc"]);
         request.metadata = Bytes::from(json!({"label": label}).to_string());
-        let record = Record::new(request, None, Queue::Task);
-        store.change(Change::Submitted(id.clone(), Box::new(record)));
-        store.change(Change::Assigned(id.clone(), engine.clone()));
+        let record = TaskRecord::new(request, None, Queue::Task);
+        store.change(RecordChange::Submitted(id.clone(), Box::new(record)));
+        store.change(RecordChange::Assigned(id.clone(), engine.clone()));
     }
-    store.change(Change::Published(
+    store.change(RecordChange::Published(
         done.clone(),
-        Published::Stdout("sa".to_owned()),
+        PublishedOutput::Stdout("sa".to_owned()),
     ));
-    store.change(Change::Published(
+    store.change(RecordChange::Published(
         done.clone(),
-        Published::Stdout("id".to_owned()),
+        PublishedOutput::Stdout("id".to_owned()),
     ));
-    store.change(Change::Published(
+    store.change(RecordChange::Published(
         done.clone(),
-        Published::Result(json!({"data": 1})),
+        PublishedOutput::Result(json!({"data": 1})),
     ));
-    store.change(Change::Replied {
+    store.change(RecordChange::Replied {
         id: done.clone(),
         engine: Some(engine.clone()),
         reply: parts(json!({"date": "2026-11-20T00:00:01Z"}), &[b"result"]),
         received: chrono::Utc::now(),
     });
-    store.change(Change::Resubmitted(done.clone(), lost.clone()));
+    store.change(RecordChange::Resubmitted(done.clone(), lost.clone()));
     let before = records(&mut store, json!({"completed": {"$ne": null}})).await;
     assert_eq!(before.len(), 1);
     store.close().await;
@@ -153,13 +153,13 @@ fn what_is_no_database_of_ours_is_refused() {
 #[test]
 fn what_a_full_disk_does_not_keep_is_not_answered_as_if_it_were() {
     let folder = tempfile::tempdir().unwrap();
-    let mut database = Database::open(&folder.path().join("tasks.db")).unwrap();
+    let mut database = SqliteConnection::open(&folder.path().join("tasks.db")).unwrap();
     let [kept, lost] = ["kept", "lost"].map(MsgId::new);
     let submit = |id: &MsgId, bytes: usize| {
         let mut request = parts(json!({"date": "2026-11-20T00:00:00Z"}), &[]);
         request.buffers = Some(vec![Bytes::from(vec![7; bytes])]);
-        let record = Record::new(request, None, Queue::Task);
-        SqliteRequest::Change(Change::Submitted(id.clone(), Box::new(record)), 0)
+        let record = TaskRecord::new(request, None, Queue::Task);
+        SqliteRequest::Change(RecordChange::Submitted(id.clone(), Box::new(record)), 0)
     };
     let find = |id: &MsgId| {
         let filter = Filter::tasks(std::slice::from_ref(id));
@@ -173,7 +173,7 @@ fn what_a_full_disk_does_not_keep_is_not_answered_as_if_it_were() {
     };
     let asked = vec![submit(&kept, 10), find(&kept)];
     assert_eq!(found(database.perform(asked)), Ok(1));
-    let limit = |database: &Database, pages: i64| {
+    let limit = |database: &SqliteConnection, pages: i64| {
         let set = database
             .connection
             .pragma_update(None, "max_page_count", pages);
