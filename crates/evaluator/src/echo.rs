@@ -58,14 +58,14 @@ const WORDS: &[&str] = &[
     "until-interrupted",
 ];
 
-type Variables = BTreeMap<String, String>;
+type EchoVariables = BTreeMap<String, String>;
 
 struct Echo {
     link: Arc<KernelLink>,
     folder: TempDir,
     artifacts: u32,
-    local: Variables,
-    states: BTreeMap<StateId, Variables>,
+    local: EchoVariables,
+    states: BTreeMap<StateId, EchoVariables>,
     /// The functions of each state.
     functions: BTreeMap<StateId, BTreeSet<String>>,
     libstd: std::path::PathBuf,
@@ -79,8 +79,8 @@ pub(crate) fn start(link: &Arc<KernelLink>) -> Result<Box<dyn Evaluate>, Failure
         link: Arc::clone(link),
         folder,
         artifacts: 0,
-        local: Variables::new(),
-        states: BTreeMap::from([(StateId::empty(), Variables::new())]),
+        local: EchoVariables::new(),
+        states: BTreeMap::from([(StateId::empty(), EchoVariables::new())]),
         functions: BTreeMap::new(),
         libstd,
     }))
@@ -280,7 +280,7 @@ fn diagnostic(message: String, line: usize, text: &str) -> Diagnostic {
     }
 }
 
-fn defined(lines: &[String]) -> Variables {
+fn defined(lines: &[String]) -> EchoVariables {
     let lets = lines.iter().filter_map(|line| line.strip_prefix("let "));
     lets.filter_map(|rest| rest.split_once('='))
         .map(|(name, _)| (name.trim().to_owned(), "text".to_owned()))
@@ -288,7 +288,7 @@ fn defined(lines: &[String]) -> Variables {
 }
 
 /// Takes the variables that a cell moves; answers their names.
-fn take_moved(variables: &mut Variables, lines: &[String]) -> Vec<String> {
+fn take_moved(variables: &mut EchoVariables, lines: &[String]) -> Vec<String> {
     let names = lines.iter().filter_map(|line| line.strip_prefix("move "));
     let moved = names.filter(|name| variables.remove(*name).is_some());
     moved.map(str::to_owned).collect()

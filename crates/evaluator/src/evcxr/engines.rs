@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 /// What a context can do with a state. evcxr's state type is public but has no name outside, so
 /// everything here is generic over it.
-pub(super) struct Methods<S> {
+pub(super) struct StateMethods<S> {
     pub(super) state: fn(&EvalContext) -> S,
     pub(super) eval: fn(&mut EvalContext, &str, S) -> Result<EvalOutputs, Error>,
     pub(super) add_dep: fn(&mut S, &str, &str) -> Result<(), Error>,
@@ -43,7 +43,7 @@ pub(super) struct Engines<S> {
     relay: Relay,
     toolchain: Toolchain,
     context: EvalContext,
-    methods: Methods<S>,
+    methods: StateMethods<S>,
     /// Those in which a cell left a namespace as it was are the same.
     states: HashMap<StateId, Arc<Namespace<S>>>,
     compile_cache: CompileCache,
@@ -72,7 +72,7 @@ impl<S: Clone> Engines<S> {
         context: EvalContext,
         relay: Relay,
         toolchain: Toolchain,
-        methods: Methods<S>,
+        methods: StateMethods<S>,
         shape: NamespaceShape,
         types: Types,
     ) -> Self {

@@ -67,7 +67,7 @@ pub(super) fn additions(source: &str) -> Vec<(usize, String)> {
     let (mut additions, mut named) = (Vec::new(), BTreeSet::new());
     for item in items(source) {
         if let ast::Item::Impl(block) = item {
-            for Part {
+            for ImplPart {
                 name, offset, text, ..
             } in parts(&block)
             {
@@ -95,14 +95,14 @@ fn marker(name: &str) -> String {
 }
 
 /// A part of a block that is replaced as a whole.
-struct Part {
+struct ImplPart {
     name: String,
     offset: usize,
     /// The text to put before it.
     text: String,
 }
 
-fn parts(block: &ast::Impl) -> Vec<Part> {
+fn parts(block: &ast::Impl) -> Vec<ImplPart> {
     let head: String = head(block.syntax());
     let start = usize::from(begin(block.syntax()));
     let name = |of: &str| {
@@ -129,7 +129,7 @@ fn parts(block: &ast::Impl) -> Vec<Part> {
         };
         let name = name(&only.unwrap_or_default());
         let text = marker(&name);
-        return vec![Part {
+        return vec![ImplPart {
             name,
             offset: start,
             text,
@@ -144,7 +144,7 @@ fn parts(block: &ast::Impl) -> Vec<Part> {
                 format!("}} {}{head} {{ ", marker(&name)),
             ),
         };
-        Part { name, offset, text }
+        ImplPart { name, offset, text }
     });
     parts.collect()
 }

@@ -3,7 +3,7 @@
 use super::compile_cache::{CompileCache, NamespaceShape};
 use super::conditions;
 use super::definitions::Definitions;
-use super::dependencies::{self, Changes, Externs};
+use super::dependencies::{self, Externs, RebuiltCrates};
 use super::diagnostics;
 use super::dry_run::{self, DryRun};
 use super::error_hints;
@@ -56,7 +56,7 @@ pub(super) struct Dependencies {
     pub(super) is_stale: bool,
     externs: Externs,
     /// Those that were built anew while variables may still hold their types.
-    rebuilt: Changes,
+    rebuilt: RebuiltCrates,
 }
 
 impl Dependencies {
@@ -189,7 +189,7 @@ impl Local {
             // It did not compile, or is as if it had not run: the variables are still there.
             self.know(&dropped.names)?;
         } else {
-            self.dependencies.rebuilt = Changes::default();
+            self.dependencies.rebuilt = RebuiltCrates::default();
         }
         let dropped = dropped.names;
         let after = self.variables()?;

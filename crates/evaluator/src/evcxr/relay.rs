@@ -8,7 +8,7 @@
 use super::generated_crate::{self, GeneratedCrate};
 use super::rustc_call;
 use super::source::{self, PreparedSource};
-use super::unkept::Unkept;
+use super::unkept::UnkeptVariables;
 use crate::process::{Interrupt, KernelLink};
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::frame::{self, Decoder};
@@ -125,16 +125,16 @@ struct RelayShared {
     link: Arc<KernelLink>,
     interrupt: Interrupt,
     /// Held for a moment, never while a cell runs.
-    state: Mutex<State>,
+    state: Mutex<RelayState>,
 }
 
-struct State {
+struct RelayState {
     answering: RelayAnswers,
     cell: PreparedSource,
     emitted: GeneratedCrate,
     last: Option<CompiledCell>,
     /// The variables that the last cell does not put back.
-    unkept: Unkept,
+    unkept: UnkeptVariables,
     /// The outcome of the last run.
     outcome: Option<Outcome>,
 }
@@ -147,12 +147,12 @@ impl Relay {
         let shared = Arc::new(RelayShared {
             link: Arc::clone(link),
             interrupt: interrupt.clone(),
-            state: Mutex::new(State {
+            state: Mutex::new(RelayState {
                 answering: RelayAnswers::Assume(Outcome::Completed),
                 cell: PreparedSource::unchanged(""),
                 emitted: GeneratedCrate::default(),
                 last: None,
-                unkept: Unkept::default(),
+                unkept: UnkeptVariables::default(),
                 outcome: None,
             }),
         });
@@ -183,7 +183,7 @@ impl Relay {
         state.answering = answering;
         state.cell = cell.clone();
         state.last = None;
-        state.unkept = Unkept::default();
+        state.unkept = UnkeptVariables::default();
         state.outcome = None;
         if let Some(folder) = generated_crate::build_folder() {
             rustc_call::begin_cell(&folder, cell);
@@ -220,7 +220,7 @@ impl Relay {
 }
 
 impl RelayShared {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, RelayState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -252,7 +252,7 @@ impl RelayShared {
         let library = PathBuf::from(library);
         let emitted = GeneratedCrate::read(&library);
         let folder = generated_crate::build_folder().unwrap_or_default();
-        let unkept = Unkept::read(&folder);
+        let unkept = UnkeptVariables::read(&folder);
         // For those who look for the place of a panic; without it they do not find it.
         let _ = std::fs::write(library.with_extension("rs"), &emitted.source);
         let (answering, cell) = {

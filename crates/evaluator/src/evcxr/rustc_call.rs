@@ -8,7 +8,7 @@ use super::lean::{self, LeanCrate, Report};
 use super::linker::{self, Linker};
 use super::source::PreparedSource;
 use super::statics::Statics;
-use super::unkept::Unkept;
+use super::unkept::UnkeptVariables;
 use super::{causes, codegen_units, macros, rustc_messages, unit_tests};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -101,7 +101,7 @@ fn remove_oldest(folder: &Path, kept: usize) -> io::Result<()> {
 
 /// Says which cell is compiled next in a crate's folder.
 pub(super) fn begin_cell(folder: &Path, cell: &PreparedSource) {
-    Unkept::known(&cell.unkept).write(folder);
+    UnkeptVariables::known(&cell.unkept).write(folder);
     cell.statics.write(folder);
     let _ = fs::remove_file(folder.join(FAILED));
     // Without it the cell is compiled whole.
@@ -262,7 +262,7 @@ impl RustcCall {
         session: &Session,
     ) -> io::Result<(Output, bool)> {
         let folder = Path::new(".");
-        let mut unkept = Unkept::read(folder);
+        let mut unkept = UnkeptVariables::read(folder);
         let with_causes = causes::told(plain);
         let mut source = with_causes.as_deref().unwrap_or(plain);
         loop {

@@ -3,7 +3,7 @@
 use super::compile_cache::NamespaceShape;
 use super::dependencies::Session;
 use super::dry_run::{self, DryRun};
-use super::engines::{Engines, Methods};
+use super::engines::{Engines, StateMethods};
 use super::generated_crate;
 use super::local::Local;
 use super::relay::{self, Relay, RelayAnswers};
@@ -99,7 +99,7 @@ pub(crate) fn start(
             Box::new(Local::new(context, relay, toolchain, shape, library, types))
         }
         NamespaceKind::Engines => {
-            let methods = Methods {
+            let methods = StateMethods {
                 state: EvalContext::state,
                 eval: EvalContext::eval_with_state,
                 add_dep: |state, name, config| state.add_dep(name, config),

@@ -29,7 +29,7 @@ const ENDED: (&str, &str) = ("borrow might be used here, when `", "` is dropped"
 
 /// The variables that a cell does not put back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Unkept {
+pub(super) struct UnkeptVariables {
     /// Those that it has moved.
     pub(super) moved: BTreeSet<String>,
     /// Those that cannot be kept.
@@ -40,7 +40,7 @@ pub(super) struct Unkept {
     guards: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Unkept {
+impl UnkeptVariables {
     /// Returns what a cell is known to leave out before it is compiled.
     pub(super) fn known(variables: &[UnkeptVariable]) -> Self {
         let variables = variables.iter().cloned();
@@ -201,9 +201,9 @@ mod tests {
         })
     }
 
-    fn learnt(code: &str, spans: Value) -> Unkept {
+    fn learnt(code: &str, spans: Value) -> UnkeptVariables {
         let message = json!({"level": "error", "code": {"code": code}, "spans": spans});
-        let mut unkept = Unkept::default();
+        let mut unkept = UnkeptVariables::default();
         unkept.learn(message.to_string().as_bytes());
         unkept
     }
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(moved.moved, BTreeSet::from(["text".to_owned()]));
         assert!(moved.variables().is_empty());
         let elsewhere = learnt("E0382", json!([span("f(text);", true, "")]));
-        assert_eq!(elsewhere, Unkept::default());
+        assert_eq!(elsewhere, UnkeptVariables::default());
         let of_others = learnt(
             "E0505",
             json!([
@@ -272,14 +272,14 @@ mod tests {
                 ),
             ]),
         );
-        assert_eq!(of_others, Unkept::default());
+        assert_eq!(of_others, UnkeptVariables::default());
         let of_types = learnt("E0308", json!([span(PUT_TEXT, true, "")]));
-        assert_eq!(of_types, Unkept::default());
+        assert_eq!(of_types, UnkeptVariables::default());
     }
 
     #[test]
     fn a_statement_of_several_lines_is_left_out_as_a_whole() {
-        let unkept = Unkept::known(&[UnkeptVariable {
+        let unkept = UnkeptVariables::known(&[UnkeptVariable {
             name: "größe".to_owned(),
             reason: UnkeptReason::Closure,
         }]);

@@ -18,17 +18,17 @@ pub(crate) struct KernelLink {
 }
 
 /// Reads what the kernel sends.
-pub(super) struct Reader {
+pub(super) struct RequestReader {
     stream: UnixStream,
 }
 
 impl KernelLink {
     /// Connects to the kernel that started this process.
-    pub(super) fn connect(ran: Receiver<Outcome>) -> io::Result<(Self, Reader)> {
+    pub(super) fn connect(ran: Receiver<Outcome>) -> io::Result<(Self, RequestReader)> {
         let path = std::env::var_os(crate::SOCKET_VAR)
             .ok_or_else(|| io::Error::other("an evaluator is started by a kernel, not by hand"))?;
         let stream = UnixStream::connect(path)?;
-        let reader = Reader {
+        let reader = RequestReader {
             stream: stream.try_clone()?,
         };
         let link = Self {
@@ -59,7 +59,7 @@ impl KernelLink {
     }
 }
 
-impl Reader {
+impl RequestReader {
     /// Reads until the kernel closes the socket or dies, then ends everything: there is nobody to
     /// work for.
     pub(super) fn read_all(

@@ -35,7 +35,7 @@ pub(super) struct Definitions {
 
 /// The names that a cell defines anew.
 #[derive(Default)]
-struct Changes {
+struct Redefinitions {
     names: BTreeSet<String>,
     /// Names that may mean something else in items, of which rustc knows nothing; in the types of
     /// variables it sees to that itself.
@@ -46,7 +46,7 @@ struct Changes {
     unchanged: BTreeSet<String>,
 }
 
-impl Changes {
+impl Redefinitions {
     /// Returns true if a glob import may bring a name that changes.
     fn may_bring(&self, glob: &str, name: &str) -> bool {
         let is_standard = STANDARD_NAMES.iter().any(|(standard, _)| *standard == name);
@@ -78,7 +78,7 @@ impl Definitions {
     pub(super) fn dropped(
         &self,
         source: &str,
-        rebuilt: &dependencies::Changes,
+        rebuilt: &dependencies::RebuiltCrates,
         variables: &[(String, String)],
     ) -> DroppedVariables {
         let mut names = self.lost(source, variables);
@@ -94,13 +94,13 @@ impl Definitions {
     /// The variables, given by name and type, that may hold types of crates.
     fn holding(
         &self,
-        rebuilt: &dependencies::Changes,
+        rebuilt: &dependencies::RebuiltCrates,
         variables: &[(String, String)],
     ) -> Vec<String> {
         if rebuilt.crates.is_empty() {
             return Vec::new();
         }
-        let changes = Changes {
+        let changes = Redefinitions {
             names: rebuilt.crates.clone(),
             in_items: BTreeSet::new(),
             shadowed: Some(rebuilt.shadowed.clone()),
@@ -113,7 +113,7 @@ impl Definitions {
     /// item names.
     fn reaching(
         &self,
-        changes: &Changes,
+        changes: &Redefinitions,
         variables: &[(String, String)],
         types_change: bool,
     ) -> Vec<String> {
@@ -156,8 +156,8 @@ impl Definitions {
         self.globs.extend(globs);
     }
 
-    fn changes(&self, cell: &CellDefinitions) -> Changes {
-        let mut changes = Changes::default();
+    fn changes(&self, cell: &CellDefinitions) -> Redefinitions {
+        let mut changes = Redefinitions::default();
         for (head, new) in cell.blocks() {
             let mut known = self.items.values();
             let old = known.find_map(|item| item.associated.get(head));
@@ -196,7 +196,7 @@ impl Definitions {
     }
 
     /// Returns true if the meaning of a name depends on something that changes.
-    fn reaches(&self, name: &str, changes: &Changes, seen: &mut BTreeSet<String>) -> bool {
+    fn reaches(&self, name: &str, changes: &Redefinitions, seen: &mut BTreeSet<String>) -> bool {
         if changes.names.contains(name) {
             return true;
         }

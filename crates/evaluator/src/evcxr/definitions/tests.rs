@@ -218,7 +218,7 @@ fn what_holds_types_of_a_crate_that_was_built_anew_goes() {
         let shadowed = shadowed
             .iter()
             .map(|(glob, name)| ((*glob).to_owned(), BTreeSet::from([(*name).to_owned()])));
-        let rebuilt = dependencies::Changes {
+        let rebuilt = dependencies::RebuiltCrates {
             crates: crates.iter().map(names).collect(),
             unchanged: ["apart", "dep", "other", "anyhow"]
                 .iter()

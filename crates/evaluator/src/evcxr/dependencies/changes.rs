@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// The crates that were built anew since some point.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Changes {
+pub(crate) struct RebuiltCrates {
     /// The names of the crates.
     pub(crate) crates: BTreeSet<String>,
     /// The names of the others.
@@ -33,7 +33,7 @@ pub(crate) fn replace(externs: &mut Externs, crates: &[String]) {
 
 /// Returns the crates that cells depend on now, and what is different from what they were: crates of
 /// the same name, each built from something else.
-pub(crate) fn changes(before: &Externs) -> (Externs, Changes) {
+pub(crate) fn changes(before: &Externs) -> (Externs, RebuiltCrates) {
     let folder = build_folder().unwrap_or_default();
     let session = Session::read(&folder);
     let changed = session.externs().iter().filter(|(name, library)| {
@@ -45,7 +45,7 @@ pub(crate) fn changes(before: &Externs) -> (Externs, Changes) {
         .externs()
         .keys()
         .filter(|name| !crates.contains(*name));
-    let changes = Changes {
+    let changes = RebuiltCrates {
         unchanged: others.cloned().collect(),
         crates,
         shadowed: session.shadowed().clone(),

@@ -15,7 +15,7 @@ mod shadowing;
 mod shared;
 mod threads;
 
-pub(super) use changes::{Changes, changes, packages, replace};
+pub(super) use changes::{RebuiltCrates, changes, packages, replace};
 pub(super) use crates::{BuiltCrate, read_artifacts};
 pub(super) use graph::Graph;
 pub(super) use runtime::{TOKIO, awaits, tokio_for};

@@ -59,12 +59,12 @@ pub(super) struct LeanItem {
     pub(super) defines: BTreeSet<String>,
     /// The names that it refers to.
     pub(super) mentions: BTreeSet<String>,
-    pub(super) kind: Kind,
+    pub(super) kind: ItemAccess,
 }
 
 /// The rule by which an item is reached.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum ItemAccess {
     /// It stays whatever happens.
     Always,
     /// It is reached by a name that it defines.
@@ -105,23 +105,23 @@ impl LeanItem {
         let name = name.or_else(|| imported_macro(item));
         let kind = match (item, &name) {
             _ if !has_harmless_attributes(item) => match derives(item) {
-                Some(_) => Kind::NamedInPart,
-                None => Kind::Always,
+                Some(_) => ItemAccess::NamedInPart,
+                None => ItemAccess::Always,
             },
             (ast::Item::Impl(block), _) => implementation(block),
-            (ast::Item::Trait(definition), Some(_)) => Kind::Trait(associated(definition)),
-            (ast::Item::Module(module), Some(_)) if reaches_out(module) => Kind::Always,
+            (ast::Item::Trait(definition), Some(_)) => ItemAccess::Trait(associated(definition)),
+            (ast::Item::Module(module), Some(_)) if reaches_out(module) => ItemAccess::Always,
             (_, Some(_)) => match derives(item) {
                 Some(derives)
                     if !derives
                         .iter()
                         .all(|name| PLAIN_DERIVES.contains(&name.as_str())) =>
                 {
-                    Kind::NamedInPart
+                    ItemAccess::NamedInPart
                 }
-                _ => Kind::Named,
+                _ => ItemAccess::Named,
             },
-            (_, None) => Kind::Always,
+            (_, None) => ItemAccess::Always,
         };
         Self {
             range: node.text_range(),
@@ -182,7 +182,7 @@ fn imported_macro(item: &ast::Item) -> Option<String> {
     (is_plain && tree.rename().is_none()).then(|| names::plain(name.text()).to_owned())
 }
 
-fn implementation(block: &ast::Impl) -> Kind {
+fn implementation(block: &ast::Impl) -> ItemAccess {
     let of = block.trait_().and_then(|of| match of {
         ast::Type::PathType(of) => {
             let name = of.path()?.segment()?.name_ref()?;
@@ -198,7 +198,7 @@ fn implementation(block: &ast::Impl) -> Kind {
     if let Some(of) = &of {
         head.remove(of);
     }
-    Kind::Impl { of, head }
+    ItemAccess::Impl { of, head }
 }
 
 /// The names of a trait's methods, types and constants.
@@ -235,7 +235,7 @@ fn reaches_out(module: &ast::Module) -> bool {
     fn any(items: impl Iterator<Item = ast::Item>, own: &BTreeSet<String>) -> bool {
         items.into_iter().any(|item| match &item {
             ast::Item::Impl(block) => match implementation(block) {
-                Kind::Impl { of, head } => {
+                ItemAccess::Impl { of, head } => {
                     let is_own = |name: &String| own.contains(name);
                     // Its type or its trait: either is out of reach without the module.
                     !head.iter().any(is_own) && !of.iter().any(is_own)

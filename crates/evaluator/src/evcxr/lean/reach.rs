@@ -9,7 +9,7 @@
 //! * imports, extern crates, macro calls, and items with attributes that may have an effect by being
 //!   there (`#[no_mangle]`, macros) always stay, with everything they mention.
 
-use super::items::{Kind, LeanItem};
+use super::items::{ItemAccess, LeanItem};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns for each item whether it is reachable from the names in `roots`.
@@ -17,7 +17,7 @@ pub(super) fn reachable(items: &[LeanItem], roots: BTreeSet<String>) -> Vec<bool
     let defined: BTreeSet<&str> = items.iter().flat_map(names_of).collect();
     let traits: BTreeSet<&str> = items
         .iter()
-        .filter(|item| matches!(item.kind, Kind::Trait(_)))
+        .filter(|item| matches!(item.kind, ItemAccess::Trait(_)))
         .flat_map(names_of)
         .collect();
     // The items that each name reaches.
@@ -29,14 +29,14 @@ pub(super) fn reachable(items: &[LeanItem], roots: BTreeSet<String>) -> Vec<bool
         let mut by = |name| by_name.entry(name).or_default().push(index);
         item.defines.iter().for_each(|name| by(name.as_str()));
         match &item.kind {
-            Kind::Always => {
+            ItemAccess::Always => {
                 reached[index] = true;
                 names.extend(item.mentions.iter().cloned());
             }
-            Kind::Named => {}
-            Kind::NamedInPart => in_part.push(index),
-            Kind::Trait(associated) => associated.iter().for_each(|name| by(name.as_str())),
-            Kind::Impl { of, head } => {
+            ItemAccess::Named => {}
+            ItemAccess::NamedInPart => in_part.push(index),
+            ItemAccess::Trait(associated) => associated.iter().for_each(|name| by(name.as_str())),
+            ItemAccess::Impl { of, head } => {
                 let own = of.as_deref().filter(|of| traits.contains(of));
                 let mut head = head.iter().filter(|name| defined.contains(name.as_str()));
                 match own {
