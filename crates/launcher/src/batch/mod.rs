@@ -18,7 +18,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use system::{JobState, Line};
+use system::{CommandLine, JobState};
 use template::TemplateValues;
 use tokio::process::Command;
 use tokio::time::Instant;
@@ -130,7 +130,7 @@ fn file_error(path: &Path, error: io::Error) -> LaunchError {
 }
 
 /// A command without input; its first word is the program.
-fn command(line: &Line) -> Command {
+fn command(line: &CommandLine) -> Command {
     let mut words = line.iter();
     let mut command = Command::new(words.next().map_or("", String::as_str));
     command.args(words).stdin(Stdio::null());

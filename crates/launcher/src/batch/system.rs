@@ -32,9 +32,9 @@ pub enum JobState {
 }
 
 /// A command line.
-pub type Line = Vec<String>;
+pub type CommandLine = Vec<String>;
 
-fn line(words: &[&str]) -> Line {
+fn line(words: &[&str]) -> CommandLine {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
@@ -87,7 +87,7 @@ impl BatchSystem {
     }
 
     /// The command that submits a script; that of LSF reads it from its input.
-    pub fn submit(self, script: &Path, args: &[String]) -> Line {
+    pub fn submit(self, script: &Path, args: &[String]) -> CommandLine {
         let mut submit = match self {
             Self::Slurm => line(&["sbatch", "--parsable"]),
             Self::Pbs => line(&["qsub"]),
@@ -122,7 +122,7 @@ impl BatchSystem {
     }
 
     /// The command that ends a job.
-    pub fn cancel(self, id: &str) -> Line {
+    pub fn cancel(self, id: &str) -> CommandLine {
         let program = match self {
             Self::Slurm => "scancel",
             Self::Pbs | Self::Sge => "qdel",
@@ -133,7 +133,7 @@ impl BatchSystem {
     }
 
     /// The command that shows a job's state.
-    pub fn query(self, id: &str) -> Line {
+    pub fn query(self, id: &str) -> CommandLine {
         match self {
             Self::Slurm => line(&["squeue", "--noheader", "--jobs", id, "--format", "%T (%r)"]),
             Self::Pbs => line(&["qstat", id]),
