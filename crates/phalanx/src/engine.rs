@@ -1,7 +1,7 @@
 //! The effects of a function on the engine that calls it.
 
 use crate::Error;
-use crate::function::{Sendable, Travels};
+use crate::function::{SerializableArg, Travels};
 use phalanx_protocol::native::CallFailure;
 use phalanx_protocol::output::Output;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// When a value is none that JSON has, or this is no engine.
-pub fn publish_data<T: Sendable>(name: &str, value: &T) -> Result<(), Error> {
+pub fn publish_data<T: SerializableArg>(name: &str, value: &T) -> Result<(), Error> {
     if crate::engine_id().is_none() {
         return Err(Error::new(phalanx_protocol::failure::Failure::Usage {
             message: "data is published by functions that run on engines".to_owned(),

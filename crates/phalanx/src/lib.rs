@@ -74,7 +74,7 @@ pub use display::{
 pub use engine::{depend, publish_data, require};
 pub use error::Error;
 pub use function::{
-    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, Sendable, Travels,
+    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, SerializableArg, Travels,
     WithCaptures,
 };
 pub use input::{input, password};
@@ -86,7 +86,7 @@ pub use progress::{Progress, progress};
 pub use shared::{Plain, Shared};
 pub use table::{Table, table};
 pub use view::{
-    DirectView, Imap, IntoSpread, IntoTargets, IntoTasks, Item, LoadBalancedView, Map,
+    DirectView, Imap, IntoSpread, IntoTargets, IntoTasks, LoadBalancedView, Map, MapItem,
     ParallelFunction, RemoteFunction, Scatter, Spread, StepBy, SteppedRange,
 };
 

@@ -27,14 +27,14 @@ static PLACE: AtomicPtr<AtomicPtr<c_void>> = AtomicPtr::new(null_mut());
 #[derive(Default)]
 struct Listeners {
     /// By comm, or by target for comms that frontends open. Held for a look or a change.
-    callbacks: Mutex<BTreeMap<String, Vec<Shared>>>,
+    callbacks: Mutex<BTreeMap<String, Vec<SharedListeners>>>,
     /// A callback is being called; it may not wait for others.
     is_hearing: AtomicBool,
     /// Widgets of an engine. Held for a look or a change.
     here: Mutex<EngineWidgets>,
 }
 
-type Shared = Arc<Mutex<Callback>>;
+type SharedListeners = Arc<Mutex<Callback>>;
 
 /// The widgets of this process, if it is an engine's.
 pub(crate) fn here() -> Option<MutexGuard<'static, EngineWidgets>> {

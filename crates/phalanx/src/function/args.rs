@@ -3,7 +3,7 @@
 use super::codec::{Kept, Parts, Taken, Write, put, take, word};
 use crate::Error;
 use crate::opaque::opaque;
-use crate::shared::beside::{Areas, OutOfBandSource};
+use crate::shared::beside::{OutOfBandAreas, OutOfBandSource};
 use crate::shared::memory::{ALIGN, StableBytes};
 use phalanx_protocol::native::arguments::ELSEWHERE;
 use serde::Serialize;
@@ -67,10 +67,10 @@ impl<T> Travels for T {}
     note = "derive what it needs for a type of your own: `#[derive(Serialize, Deserialize)]`",
     note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.16\", features = [\"serde\"] }}`"
 )]
-pub trait Sendable: Serialize {}
+pub trait SerializableArg: Serialize {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + ?Sized> Sendable for T {}
+impl<T: Serialize + ?Sized> SerializableArg for T {}
 
 /// The value an engine's namespace holds under a name, or the value of an expression over its
 /// variables: an argument that may differ from engine to engine.
@@ -102,7 +102,7 @@ opaque! {
 #[derive(Default)]
 pub struct EncodedParts {
     pub(super) bytes: Vec<u8>,
-    pub(super) areas: Areas,
+    pub(super) areas: OutOfBandAreas,
     pub(crate) references: Vec<String>,
     /// The first failure to serialise an argument.
     failed: Option<Error>,
@@ -298,7 +298,7 @@ arguments!(A X, B Y, C Z, D W, E V);
 arguments!(A X, B Y, C Z, D W, E V, F U);
 
 /// Arguments as they have come.
-pub(super) struct Reader<'a> {
+pub(super) struct ArgumentReader<'a> {
     pub(super) rest: &'a [u8],
     pub(super) beside: &'a ArgumentBuffers<'a>,
 }
@@ -326,7 +326,7 @@ pub(super) enum DecodedArgument<'a> {
     Reference(&'a [u8]),
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ArgumentReader<'a> {
     /// A value as it is, for longer than the call.
     pub(super) fn keep(&self, value: Taken<'_>) -> Kept {
         let chunk = |bytes: &[u8]| {

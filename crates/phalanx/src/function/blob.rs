@@ -3,10 +3,10 @@
 //! Arguments begin with two numbers of eight bytes: how long their bytes are, and where in these the
 //! captures of the function are. What is beside them begins at the next multiple of 64 bytes.
 
-use super::args::{ArgumentBuffers, DecodedArgument, EncodedParts, Reader};
+use super::args::{ArgumentBuffers, ArgumentReader, DecodedArgument, EncodedParts};
 use super::codec::{Kept, Parts, Taken, word};
 use crate::Error;
-use crate::shared::beside::Areas;
+use crate::shared::beside::OutOfBandAreas;
 use crate::shared::memory::{ALIGN, SegmentWriter, StableBytes, WrittenSegment};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::arguments::{HEAD, elsewhere};
@@ -55,8 +55,8 @@ impl Frames {
                 areas: task.areas,
             };
             let frame = match (&mut filling, once) {
-                (Some(filling), Some(_)) => whole.far(filling, Again::Linked),
-                _ => whole.written(&mut filling, Again::Linked),
+                (Some(filling), Some(_)) => whole.far(filling, RepeatedData::Linked),
+                _ => whole.written(&mut filling, RepeatedData::Linked),
             };
             frames.push(frame.map_err(no_memory)?);
         }
@@ -80,7 +80,7 @@ fn written_once(captures: &Parts, filling: &mut SegmentWriter) -> io::Result<(u6
         bytes: captures.bytes.as_slice(),
         areas: captures.areas.clone(),
     };
-    let written = SegmentRef::from_bytes(&whole.far(filling, Again::Written)?);
+    let written = SegmentRef::from_bytes(&whole.far(filling, RepeatedData::Written)?);
     Ok(written.map_or((0, 0), |written| (written.offset, written.len)))
 }
 
@@ -107,7 +107,7 @@ pub(super) fn given_kept(kept: Kept) -> io::Result<Vec<u8>> {
 }
 
 /// The head of a value with out-of-band data.
-fn head(len: usize, areas: &Areas) -> Vec<u8> {
+fn head(len: usize, areas: &OutOfBandAreas) -> Vec<u8> {
     let mut head = Vec::new();
     if areas.len() > 0 {
         head.extend_from_slice(&[value::BESIDE, 0, 0, 0, 0, 0, 0, 0]);
@@ -118,7 +118,7 @@ fn head(len: usize, areas: &Areas) -> Vec<u8> {
 
 fn give(whole: FrameParts<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8>> {
     let mut filling = None;
-    let frame = whole.written(&mut filling, Again::Written)?;
+    let frame = whole.written(&mut filling, RepeatedData::Written)?;
     if let Some(filling) = filling {
         // From now on the caller's.
         let _ = filling.seal()?.into_file().map(File::into_raw_fd);
@@ -128,7 +128,7 @@ fn give(whole: FrameParts<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8>> {
 
 /// The treatment of data that has been written to a file before.
 #[derive(Clone, Copy)]
-enum Again {
+enum RepeatedData {
     /// It is not written again.
     Linked,
     /// It is: the receiver wants a single file.
@@ -139,13 +139,17 @@ enum Again {
 struct FrameParts<B> {
     head: Vec<u8>,
     bytes: B,
-    areas: Areas,
+    areas: OutOfBandAreas,
 }
 
 impl<B: Deref<Target = [u8]>> FrameParts<B> {
     /// As one frame. What is large goes to a file that all share, or to none where there is no such
     /// thing.
-    fn written(mut self, filling: &mut Option<SegmentWriter>, again: Again) -> io::Result<Vec<u8>> {
+    fn written(
+        mut self,
+        filling: &mut Option<SegmentWriter>,
+        again: RepeatedData,
+    ) -> io::Result<Vec<u8>> {
         let len = self.head.len() + self.bytes.len() + self.areas.len() as usize;
         if len >= LEAST {
             if filling.is_none() {
@@ -167,7 +171,7 @@ impl<B: Deref<Target = [u8]>> FrameParts<B> {
 
 impl<B: Deref<Target = [u8]>> FrameParts<B> {
     /// In that file.
-    fn far(self, filling: &mut SegmentWriter, again: Again) -> io::Result<Vec<u8>> {
+    fn far(self, filling: &mut SegmentWriter, again: RepeatedData) -> io::Result<Vec<u8>> {
         let len = self.head.len() + self.bytes.len();
         if self.areas.on_pages() {
             filling.align_page(len.next_multiple_of(ALIGN) as u64);
@@ -180,8 +184,8 @@ impl<B: Deref<Target = [u8]>> FrameParts<B> {
         for (place, area) in self.areas.iter() {
             filling.go_to(base + place);
             match again {
-                Again::Linked => links.extend(filling.write_once(area, from)?),
-                Again::Written => filling.write(area)?,
+                RepeatedData::Linked => links.extend(filling.write_once(area, from)?),
+                RepeatedData::Written => filling.write(area)?,
             }
         }
         let mut bytes = filling.reference(from)?.to_bytes().to_vec();
@@ -266,12 +270,12 @@ impl<'a> ReceivedArguments<'a> {
     pub(super) fn apart<'b>(
         &'b self,
         beside: &'b ArgumentBuffers<'b>,
-    ) -> Option<(Option<Taken<'b>>, Reader<'b>)> {
+    ) -> Option<(Option<Taken<'b>>, ArgumentReader<'b>)> {
         let bytes = self.bytes();
         let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;
         let captures = usize::try_from(word(bytes.get(8..)?)?).ok()?;
         let bytes = bytes.get(HEAD..end)?;
-        let reader = |rest| Reader { rest, beside };
+        let reader = |rest| ArgumentReader { rest, beside };
         let taken = match bytes.get(captures..)? {
             [] => None,
             _ if self.captures.is_some() => Some(Taken::of_chunk(self.captures.as_ref()?)?),
@@ -299,7 +303,7 @@ mod tests {
     use crate::shared::Shared;
     use serde::de::DeserializeOwned;
 
-    fn argument<A: DeserializeOwned>(arguments: &mut Reader<'_>) -> Result<A, String> {
+    fn argument<A: DeserializeOwned>(arguments: &mut ArgumentReader<'_>) -> Result<A, String> {
         match arguments.next() {
             Some(DecodedArgument::Value(taken)) => taken.value(),
             _ => Err("it is cut off".to_owned()),
@@ -501,7 +505,7 @@ mod tests {
         assert_eq!(given(written(&7u8)).unwrap(), [value::POSTCARD, 7]);
     }
 
-    fn read_kept(arguments: &mut Reader<'_>) -> Kept {
+    fn read_kept(arguments: &mut ArgumentReader<'_>) -> Kept {
         match arguments.next() {
             Some(DecodedArgument::Value(taken)) => arguments.keep(taken),
             _ => panic!("it is cut off"),

@@ -2,29 +2,29 @@
 //!
 //! A cell compiles of it how its own types are read and written.
 
-use super::args::{DecodedArgument, Reader};
+use super::args::{ArgumentReader, DecodedArgument};
 use super::blob::{given, given_kept};
 use super::codec::{Kept, Parts, Read, Taken, Write, why_unread};
 use super::decoder::Decoder;
 use super::encoder::Encoder;
 use crate::namespace;
-use crate::shared::beside::{OutOfBandSource, Writing, reading, why_not};
+use crate::shared::beside::{OutOfBandSource, OutOfBandWriter, reading, why_not};
 use phalanx_protocol::native::value;
 
 /// A call that has come.
 pub struct ReceivedCall<'a> {
     captures: Option<Taken<'a>>,
-    arguments: Reader<'a>,
-    outcome: Result<Vec<u8>, Failed>,
+    arguments: ArgumentReader<'a>,
+    outcome: Result<Vec<u8>, CallError>,
 }
 
 /// The reason why a function was not called or its value not returned.
-pub(super) struct Failed {
+pub(super) struct CallError {
     pub(super) ename: &'static str,
     pub(super) evalue: String,
 }
 
-impl Failed {
+impl CallError {
     pub(super) fn unread(evalue: String) -> Self {
         Self {
             ename: "DeserializeError",
@@ -48,21 +48,21 @@ impl Failed {
 }
 
 impl<'a> ReceivedCall<'a> {
-    pub(super) fn new(captures: Option<Taken<'a>>, arguments: Reader<'a>) -> Self {
+    pub(super) fn new(captures: Option<Taken<'a>>, arguments: ArgumentReader<'a>) -> Self {
         Self {
             captures,
             arguments,
-            outcome: Err(Failed::unread("nothing was given back".to_owned())),
+            outcome: Err(CallError::unread("nothing was given back".to_owned())),
         }
     }
 
     /// Returns the bytes of the value, or the reason why there are none.
-    pub(super) fn finish(self) -> Result<Vec<u8>, Failed> {
+    pub(super) fn finish(self) -> Result<Vec<u8>, CallError> {
         self.outcome
     }
 
     /// `None` says that the call has failed.
-    fn ended<T>(&mut self, done: Result<T, Failed>) -> Option<T> {
+    fn ended<T>(&mut self, done: Result<T, CallError>) -> Option<T> {
         match done {
             Ok(done) => Some(done),
             Err(failed) => {
@@ -80,7 +80,7 @@ impl<'a> ReceivedCall<'a> {
             None => Err("they did not come".to_owned()),
         };
         let failed = |why| format!("what the function captures cannot be read: {why}");
-        self.ended(done.map_err(|why| Failed::unread(failed(why))))
+        self.ended(done.map_err(|why| CallError::unread(failed(why))))
     }
 
     /// Reads the next argument: that of a parameter at this place, of that type.
@@ -91,14 +91,14 @@ impl<'a> ReceivedCall<'a> {
         type_name: &str,
         read: &mut Read<'_>,
     ) -> Option<()> {
-        let unread = |why: &str| Failed::argument(place, type_name, why);
+        let unread = |why: &str| CallError::argument(place, type_name, why);
         let done = match self.arguments.next() {
             None => Err(unread("it is cut off")),
             Some(DecodedArgument::Value(taken)) => taken.decode(read).map_err(|why| unread(&why)),
             Some(DecodedArgument::Reference(name)) => {
                 let name = String::from_utf8_lossy(name);
                 let done = namespace::decode(&name, type_name, read);
-                done.map_err(|unknown| Failed {
+                done.map_err(|unknown| CallError {
                     ename: unknown.ename,
                     evalue: unknown.evalue,
                 })
@@ -111,7 +111,7 @@ impl<'a> ReceivedCall<'a> {
     pub(super) fn keep(&mut self, place: usize) -> Option<Kept> {
         let done = match self.arguments.next() {
             Some(DecodedArgument::Value(taken)) => Ok(self.arguments.keep(taken)),
-            _ => Err(Failed::argument(place, "a value", "it is cut off")),
+            _ => Err(CallError::argument(place, "a value", "it is cut off")),
         };
         self.ended(done)
     }
@@ -130,7 +130,7 @@ impl<'a> ReceivedCall<'a> {
     #[inline(never)]
     pub(super) fn answer(&mut self, type_name: &str, write: &Write<'_>) -> Option<()> {
         let parts = Parts::after(vec![value::POSTCARD], write);
-        let parts = parts.map_err(|why| Failed::result(type_name, &why.to_string()));
+        let parts = parts.map_err(|why| CallError::result(type_name, &why.to_string()));
         let parts = self.ended(parts)?;
         self.give(type_name, given(parts))
     }
@@ -142,7 +142,7 @@ impl<'a> ReceivedCall<'a> {
 
     fn give(&mut self, type_name: &str, frame: std::io::Result<Vec<u8>>) -> Option<()> {
         let failed = |why| format!("there is no memory to share it: {why}");
-        let given = frame.map_err(|why| Failed::result(type_name, &failed(why)));
+        let given = frame.map_err(|why| CallError::result(type_name, &failed(why)));
         self.outcome = Ok(self.ended(given)?);
         Some(())
     }
@@ -157,21 +157,21 @@ impl<'a> ReceivedCall<'a> {
     ) -> Option<()> {
         let [given, given_back] = type_names.map(|name| format!("alloc::vec::Vec<{name}>"));
         let Some(DecodedArgument::Value(Taken { bytes, beside })) = self.arguments.next() else {
-            return self.ended(Err(Failed::argument(0, &given, "it is cut off")));
+            return self.ended(Err(CallError::argument(0, &given, "it is cut off")));
         };
         let mut item = ListItem {
             from: Decoder::of(bytes),
             // Most have nothing beside them.
             beside: Some(beside).filter(|beside| !beside.is_empty()),
             to: Encoder::after(vec![value::POSTCARD]),
-            writing: Writing::begin(),
+            writing: OutOfBandWriter::begin(),
             failed: String::new(),
             is_unread: false,
         };
         let count = match item.from.length() {
             Ok(count) => count,
             Err(unread) => {
-                let failed = Failed::argument(0, &given, &why_unread(&unread));
+                let failed = CallError::argument(0, &given, &why_unread(&unread));
                 return self.ended(Err(failed));
             }
         };
@@ -183,11 +183,11 @@ impl<'a> ReceivedCall<'a> {
                 0 => Ok(()),
                 rest => {
                     let why = format!("{rest} bytes are left over");
-                    Err(Failed::argument(0, &given, &why))
+                    Err(CallError::argument(0, &given, &why))
                 }
             },
-            None if item.is_unread => Err(Failed::argument(0, &given, &item.failed)),
-            None => Err(Failed::result(&given_back, &item.failed)),
+            None if item.is_unread => Err(CallError::argument(0, &given, &item.failed)),
+            None => Err(CallError::result(&given_back, &item.failed)),
         };
         self.ended(done)?;
         let parts = Parts {
@@ -203,7 +203,7 @@ pub(super) struct ListItem<'a> {
     from: Decoder<'a>,
     beside: Option<OutOfBandSource<'a>>,
     to: Encoder,
-    writing: Writing,
+    writing: OutOfBandWriter,
     failed: String,
     is_unread: bool,
 }

@@ -3,11 +3,11 @@
 //! A value's type decides how an [`Encoder`] writes it or it is read from a [`Decoder`]: that is given as
 //! a function, and all else is compiled once.
 
-use super::decoder::{Decoder, Unread};
+use super::decoder::{DecodeError, Decoder};
 use super::encoder::{EncodeError, Encoder};
 use crate::Error;
 use crate::host::Frame;
-use crate::shared::beside::{Areas, OutOfBandSource, reading, why_not, writing};
+use crate::shared::beside::{OutOfBandAreas, OutOfBandSource, reading, why_not, writing};
 use crate::shared::memory::{ALIGN, StableBytes};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::ExecuteReply;
@@ -23,13 +23,13 @@ use std::sync::Arc;
 pub(crate) type Write<'a> = dyn Fn(&mut Encoder) -> Result<(), EncodeError> + 'a;
 
 /// Reads a value, and keeps it.
-pub(crate) type Read<'a> = dyn FnMut(&mut Decoder<'_>) -> Result<(), Unread> + 'a;
+pub(crate) type Read<'a> = dyn FnMut(&mut Decoder<'_>) -> Result<(), DecodeError> + 'a;
 
 /// A value in bytes, and the plain data that it leaves beside them.
 #[derive(Clone, Default)]
 pub struct Parts {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) areas: Areas,
+    pub(crate) areas: OutOfBandAreas,
 }
 
 impl Parts {
@@ -73,7 +73,7 @@ pub(crate) fn decode(bytes: &[u8], read: &mut Read<'_>) -> Result<(), String> {
 }
 
 /// The reason that a type gave for not being read.
-pub(super) fn why_unread(unread: &Unread) -> String {
+pub(super) fn why_unread(unread: &DecodeError) -> String {
     why_not().unwrap_or_else(|| unread.to_string())
 }
 
@@ -196,18 +196,18 @@ pub(super) fn cut<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 #[derive(Clone)]
 pub(crate) enum Kept {
     /// It was made in this process.
-    Parts(StableBytes, Arc<Areas>),
+    Parts(StableBytes, Arc<OutOfBandAreas>),
     /// It came from another: its bytes, and what is beside them.
     Chunks(StableBytes, StableBytes),
 }
 
 impl Kept {
     /// Its bytes, and what is beside them.
-    pub(super) fn apart(self) -> (StableBytes, Areas) {
+    pub(super) fn apart(self) -> (StableBytes, OutOfBandAreas) {
         match self {
             Self::Parts(bytes, areas) => (bytes, Arc::unwrap_or_clone(areas)),
             Self::Chunks(bytes, beside) => {
-                let mut areas = Areas::default();
+                let mut areas = OutOfBandAreas::default();
                 if !beside.is_empty() {
                     areas.add(beside);
                 }

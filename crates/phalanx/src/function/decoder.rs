@@ -18,25 +18,25 @@ pub struct Decoder<'de> {
 
 /// A value cannot be read; the reason is kept aside, for [`why_not`](crate::shared::beside::why_not).
 #[derive(Debug)]
-pub struct Unread;
+pub struct DecodeError;
 
-impl Display for Unread {
+impl Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("it is of another form")
     }
 }
 
-impl std::error::Error for Unread {}
+impl std::error::Error for DecodeError {}
 
 #[cold]
 #[inline(never)]
-fn says(why: fmt::Arguments<'_>) -> Unread {
+fn says(why: fmt::Arguments<'_>) -> DecodeError {
     fails(&why.to_string());
-    Unread
+    DecodeError
 }
 
 /// The default methods would be compiled in every cell.
-impl de::Error for Unread {
+impl de::Error for DecodeError {
     #[cold]
     fn custom<T: Display>(why: T) -> Self {
         says(format_args!("{why}"))
@@ -91,13 +91,13 @@ impl de::Error for Unread {
 
 #[cold]
 #[inline(never)]
-fn at_end() -> Unread {
+fn at_end() -> DecodeError {
     says(format_args!("it is cut off"))
 }
 
 #[cold]
 #[inline(never)]
-fn too_large() -> Unread {
+fn too_large() -> DecodeError {
     says(format_args!("a number is too large"))
 }
 
@@ -113,7 +113,7 @@ impl<'de> Decoder<'de> {
     }
 
     #[inline]
-    fn word<const N: usize>(&mut self) -> Result<[u8; N], Unread> {
+    fn word<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let (word, rest) = self.rest.split_first_chunk().ok_or_else(at_end)?;
         self.rest = rest;
         Ok(*word)
@@ -121,7 +121,7 @@ impl<'de> Decoder<'de> {
 
     /// Takes a number of at most so many bits: seven a byte, the low ones first.
     #[inline(always)]
-    fn take_number<T>(&mut self, bits: u32) -> Result<T, Unread>
+    fn take_number<T>(&mut self, bits: u32) -> Result<T, DecodeError>
     where
         T: Copy
             + PartialEq
@@ -147,52 +147,52 @@ impl<'de> Decoder<'de> {
     }
 
     #[inline(never)]
-    fn wide(&mut self, bits: u32) -> Result<u128, Unread> {
+    fn wide(&mut self, bits: u32) -> Result<u128, DecodeError> {
         self.take_number(bits)
     }
 
     #[inline(never)]
-    fn number(&mut self, bits: u32) -> Result<u64, Unread> {
+    fn number(&mut self, bits: u32) -> Result<u64, DecodeError> {
         self.take_number(bits)
     }
 
     #[inline(never)]
-    fn signed(&mut self, bits: u32) -> Result<i64, Unread> {
+    fn signed(&mut self, bits: u32) -> Result<i64, DecodeError> {
         let number: u64 = self.take_number(bits)?;
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
     #[inline(never)]
-    fn signed_wide(&mut self) -> Result<i128, Unread> {
+    fn signed_wide(&mut self) -> Result<i128, DecodeError> {
         let number = self.wide(128)?;
         Ok((number >> 1) as i128 ^ -((number & 1) as i128))
     }
 
     /// Takes how many elements follow.
     #[inline(never)]
-    pub(crate) fn length(&mut self) -> Result<usize, Unread> {
+    pub(crate) fn length(&mut self) -> Result<usize, DecodeError> {
         usize::try_from(self.number(64)?).map_err(|_| at_end())
     }
 
     #[inline(never)]
-    fn bytes(&mut self) -> Result<&'de [u8], Unread> {
+    fn bytes(&mut self) -> Result<&'de [u8], DecodeError> {
         let len = self.length()?;
         cut(&mut self.rest, len).ok_or_else(at_end)
     }
 
     #[inline(never)]
-    fn text(&mut self) -> Result<&'de str, Unread> {
+    fn text(&mut self) -> Result<&'de str, DecodeError> {
         let bytes = self.bytes()?;
         std::str::from_utf8(bytes).map_err(|error| says(format_args!("{error}")))
     }
 
     #[inline(never)]
-    fn owned_text(&mut self) -> Result<String, Unread> {
+    fn owned_text(&mut self) -> Result<String, DecodeError> {
         self.text().map(str::to_owned)
     }
 
     #[inline(never)]
-    fn flag(&mut self) -> Result<bool, Unread> {
+    fn flag(&mut self) -> Result<bool, DecodeError> {
         match self.word()? {
             [0] => Ok(false),
             [1] => Ok(true),
@@ -201,7 +201,7 @@ impl<'de> Decoder<'de> {
     }
 
     #[inline(never)]
-    fn character(&mut self) -> Result<char, Unread> {
+    fn character(&mut self) -> Result<char, DecodeError> {
         let text = self.text()?;
         let mut all = text.chars();
         match (all.next(), all.next()) {
@@ -213,7 +213,7 @@ impl<'de> Decoder<'de> {
 
 #[cold]
 #[inline(never)]
-fn undescribed() -> Unread {
+fn undescribed() -> DecodeError {
     says(format_args!(
         "it needs a format that describes itself, which this one does not"
     ))
@@ -230,7 +230,7 @@ macro_rules! read {
 }
 
 impl<'de> Deserializer<'de> for &mut Decoder<'de> {
-    type Error = Unread;
+    type Error = DecodeError;
 
     fn is_human_readable(&self) -> bool {
         false
@@ -258,22 +258,22 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 
     #[inline]
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Unread> {
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, DecodeError> {
         Err(undescribed())
     }
 
     #[inline]
-    fn deserialize_identifier<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Unread> {
+    fn deserialize_identifier<V: Visitor<'de>>(self, _: V) -> Result<V::Value, DecodeError> {
         Err(undescribed())
     }
 
     #[inline]
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Unread> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, DecodeError> {
         Err(undescribed())
     }
 
     #[inline]
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.flag()? {
             false => visitor.visit_none(),
             true => visitor.visit_some(self),
@@ -281,7 +281,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 
     #[inline]
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_unit()
     }
 
@@ -290,7 +290,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Unread> {
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_unit()
     }
 
@@ -299,12 +299,12 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Unread> {
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_newtype_struct(self)
     }
 
     #[inline]
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let left = self.length()?;
         visitor.visit_seq(Elements { from: self, left })
     }
@@ -314,7 +314,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         self,
         left: usize,
         visitor: V,
-    ) -> Result<V::Value, Unread> {
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_seq(Elements { from: self, left })
     }
 
@@ -324,12 +324,12 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         _: &'static str,
         left: usize,
         visitor: V,
-    ) -> Result<V::Value, Unread> {
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_seq(Elements { from: self, left })
     }
 
     #[inline]
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let left = self.length()?;
         visitor.visit_map(Elements { from: self, left })
     }
@@ -340,7 +340,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Unread> {
+    ) -> Result<V::Value, DecodeError> {
         self.deserialize_tuple(fields.len(), visitor)
     }
 
@@ -350,37 +350,47 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Unread> {
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_enum(self)
     }
 }
 
 impl<'de> EnumAccess<'de> for &mut Decoder<'de> {
-    type Error = Unread;
+    type Error = DecodeError;
     type Variant = Self;
 
     #[inline]
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Unread> {
-        let index: U32Deserializer<Unread> = (self.number(32)? as u32).into_deserializer();
+    fn variant_seed<S: DeserializeSeed<'de>>(
+        self,
+        seed: S,
+    ) -> Result<(S::Value, Self), DecodeError> {
+        let index: U32Deserializer<DecodeError> = (self.number(32)? as u32).into_deserializer();
         Ok((seed.deserialize(index)?, self))
     }
 }
 
 impl<'de> VariantAccess<'de> for &mut Decoder<'de> {
-    type Error = Unread;
+    type Error = DecodeError;
 
     #[inline]
-    fn unit_variant(self) -> Result<(), Unread> {
+    fn unit_variant(self) -> Result<(), DecodeError> {
         Ok(())
     }
 
     #[inline]
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Unread> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(
+        self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
         seed.deserialize(self)
     }
 
     #[inline]
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Unread> {
+    fn tuple_variant<V: Visitor<'de>>(
+        self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         self.deserialize_tuple(len, visitor)
     }
 
@@ -389,7 +399,7 @@ impl<'de> VariantAccess<'de> for &mut Decoder<'de> {
         self,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Unread> {
+    ) -> Result<V::Value, DecodeError> {
         self.deserialize_tuple(fields.len(), visitor)
     }
 }

@@ -1,6 +1,6 @@
 //! The elements of a list, a tuple or a map in bytes.
 
-use super::decoder::{Decoder, Unread};
+use super::decoder::{DecodeError, Decoder};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
 /// The rest of a list, a tuple or a map.
@@ -19,13 +19,13 @@ impl Elements<'_, '_> {
 }
 
 impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
-    type Error = Unread;
+    type Error = DecodeError;
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
-    ) -> Result<Option<S::Value>, Unread> {
+    ) -> Result<Option<S::Value>, DecodeError> {
         match self.is_next() {
             true => seed.deserialize(&mut *self.from).map(Some),
             false => Ok(None),
@@ -39,18 +39,21 @@ impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
 }
 
 impl<'de> MapAccess<'de> for Elements<'_, 'de> {
-    type Error = Unread;
+    type Error = DecodeError;
 
     #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
-    ) -> Result<Option<S::Value>, Unread> {
+    ) -> Result<Option<S::Value>, DecodeError> {
         self.next_element_seed(seed)
     }
 
     #[inline]
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Unread> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
         seed.deserialize(&mut *self.from)
     }
 

@@ -2,7 +2,7 @@
 
 use super::args::Travels;
 use super::call::ReceivedCall;
-use super::decoder::{Decoder, Unread};
+use super::decoder::{DecodeError, Decoder};
 use super::located::Captures;
 use super::{Function, Located, trampoline};
 use crate::Error;
@@ -254,7 +254,7 @@ pub(super) trait ParameterTypes: Sized {
     fn read(from: &mut ReceivedCall<'_>) -> Option<Self>;
 
     /// Takes those of one item of a list: they follow each other, as the parts of a tuple do.
-    fn item(from: &mut Decoder<'_>) -> Result<Self, Unread>;
+    fn item(from: &mut Decoder<'_>) -> Result<Self, DecodeError>;
 }
 
 /// The argument for the parameter at this place.

@@ -27,7 +27,7 @@ mod located;
 mod trampoline;
 mod transfer;
 
-pub use args::{Argument, Arguments, Reference, Sendable, Travels};
+pub use args::{Argument, Arguments, Reference, SerializableArg, Travels};
 pub use invoke::{IntoFunction, Invoke, WithCaptures};
 pub use lend::{ByRef, Lend};
 

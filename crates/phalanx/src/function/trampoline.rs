@@ -1,7 +1,7 @@
 //! The C functions an engine calls, and where they are.
 
 use super::blob::ReceivedArguments;
-use super::call::{Failed, ReceivedCall};
+use super::call::{CallError, ReceivedCall};
 use super::invoke::{Invoke, ParameterTypes};
 use crate::Error;
 use phalanx_protocol::failure::Failure;
@@ -189,8 +189,8 @@ pub(super) unsafe fn serve(
     // SAFETY: the caller's.
     let input = unsafe { std::slice::from_raw_parts(input, len) };
     let output = caught(|| {
-        let input = ReceivedArguments::open(input).map_err(Failed::unread)?;
-        let cut_off = || Failed::unread("the arguments are cut off".to_owned());
+        let input = ReceivedArguments::open(input).map_err(CallError::unread)?;
+        let cut_off = || CallError::unread("the arguments are cut off".to_owned());
         let beside = input.beside().ok_or_else(cut_off)?;
         let (captures, arguments) = input.apart(&beside).ok_or_else(cut_off)?;
         let mut call = ReceivedCall::new(captures, arguments);
@@ -204,7 +204,7 @@ pub(super) unsafe fn serve(
 
 /// Runs the function and returns its value; empty if it panicked, which is reported as a cell's
 /// panic is.
-fn caught(call: impl FnOnce() -> Result<Vec<u8>, Failed>) -> Vec<u8> {
+fn caught(call: impl FnOnce() -> Result<Vec<u8>, CallError>) -> Vec<u8> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(output)) => output,
         Ok(Err(failed)) => raised(failed.ename, failed.evalue),

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 /// Plain data beside a value, each at its place: counted from where all of it begins.
 #[derive(Clone, Default)]
-pub(crate) struct Areas {
+pub(crate) struct OutOfBandAreas {
     list: Vec<(u64, StableBytes)>,
     end: u64,
     on_pages: bool,
 }
 
-impl Areas {
+impl OutOfBandAreas {
     /// Adds data; its place.
     pub fn add(&mut self, chunk: StableBytes) -> u64 {
         let place = self.end;
@@ -41,7 +41,7 @@ impl Areas {
     }
 
     /// Adds other data as it is; where it begins.
-    pub fn append(&mut self, other: Areas) -> u64 {
+    pub fn append(&mut self, other: OutOfBandAreas) -> u64 {
         if other.on_pages {
             self.on_pages = true;
             self.end = self.end.next_multiple_of(PAGE as u64);
@@ -50,7 +50,7 @@ impl Areas {
     }
 
     /// Adds other data right behind what is there.
-    pub fn append_here(&mut self, other: Areas) -> u64 {
+    pub fn append_here(&mut self, other: OutOfBandAreas) -> u64 {
         let place = self.end;
         let moved = other.list.into_iter();
         self.list
@@ -74,7 +74,7 @@ impl Areas {
 #[derive(Clone)]
 pub(crate) enum OutOfBandSource<'a> {
     /// It is still where it was written from.
-    Areas(Arc<Areas>),
+    Areas(Arc<OutOfBandAreas>),
     /// It came in memory that can be kept.
     Chunk(StableBytes),
     /// It came in bytes that are gone once the value has been read.
@@ -94,7 +94,7 @@ impl OutOfBandSource<'_> {
 
 thread_local! {
     /// The out-of-band data of the value that is being written.
-    static WRITTEN: RefCell<Option<Areas>> = const { RefCell::new(None) };
+    static WRITTEN: RefCell<Option<OutOfBandAreas>> = const { RefCell::new(None) };
     /// Says that meanwhile other values are written, for somebody else.
     static PAUSED: Cell<bool> = const { Cell::new(false) };
     /// The out-of-band data of the value that is being read.
@@ -115,28 +115,28 @@ pub(crate) fn why_not() -> Option<String> {
 
 /// A [`OutOfBandSource`] that does not say how long it lives.
 enum ErasedSource {
-    Areas(Arc<Areas>),
+    Areas(Arc<OutOfBandAreas>),
     Chunk(StableBytes),
     Passing(*const u8, usize),
 }
 
 /// Writes a value; what it leaves beside it.
-pub(crate) fn writing<T>(write: impl FnOnce() -> T) -> (T, Areas) {
-    let writing = Writing::begin();
+pub(crate) fn writing<T>(write: impl FnOnce() -> T) -> (T, OutOfBandAreas) {
+    let writing = OutOfBandWriter::begin();
     let written = writing.write(write);
     (written, writing.end())
 }
 
 /// Values that are written one after the other, and what all of them leave beside them.
-pub(crate) struct Writing {
-    before: Option<Areas>,
+pub(crate) struct OutOfBandWriter {
+    before: Option<OutOfBandAreas>,
     was_paused: bool,
 }
 
-impl Writing {
+impl OutOfBandWriter {
     pub(crate) fn begin() -> Self {
         Self {
-            before: WRITTEN.replace(Some(Areas::default())),
+            before: WRITTEN.replace(Some(OutOfBandAreas::default())),
             was_paused: PAUSED.replace(true),
         }
     }
@@ -150,12 +150,12 @@ impl Writing {
     }
 
     /// Returns the data that they have left.
-    pub(crate) fn end(self) -> Areas {
+    pub(crate) fn end(self) -> OutOfBandAreas {
         WRITTEN.take().unwrap_or_default()
     }
 }
 
-impl Drop for Writing {
+impl Drop for OutOfBandWriter {
     fn drop(&mut self) {
         WRITTEN.set(self.before.take());
         PAUSED.set(self.was_paused);

@@ -59,16 +59,16 @@ pub struct StableBytes {
 struct WrittenData {
     start: usize,
     len: usize,
-    place: OnceLock<Place>,
+    place: OnceLock<SealedPlace>,
 }
 
 /// A sealed file, and where in it.
-struct Place {
+struct SealedPlace {
     file: Arc<File>,
     offset: u64,
 }
 
-impl Drop for Place {
+impl Drop for SealedPlace {
     fn drop(&mut self) {
         KEPT.fetch_sub(1, Ordering::Relaxed);
     }
@@ -81,7 +81,7 @@ unsafe impl Sync for StableBytes {}
 
 /// Memory aligned for every type.
 #[repr(C, align(64))]
-struct Line([u8; ALIGN]);
+struct AlignedLine([u8; ALIGN]);
 
 impl StableBytes {
     /// Wraps memory owned by `keep`.
@@ -136,7 +136,7 @@ impl StableBytes {
             return;
         }
         // Another thread's is dropped, and counted so.
-        let _ = written.place.set(Place {
+        let _ = written.place.set(SealedPlace {
             file: Arc::clone(file),
             offset,
         });
@@ -158,7 +158,7 @@ impl StableBytes {
     pub fn copy(bytes: &[u8]) -> Self {
         let mut lines = Vec::with_capacity(bytes.len().div_ceil(ALIGN));
         for part in bytes.chunks(ALIGN) {
-            let mut line = Line([0; ALIGN]);
+            let mut line = AlignedLine([0; ALIGN]);
             line.0[..part.len()].copy_from_slice(part);
             lines.push(line);
         }

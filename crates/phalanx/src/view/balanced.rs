@@ -2,7 +2,7 @@
 
 use super::map::Plan;
 use super::submit::{Args, Submit};
-use super::{Imap, IntoTargets, Item, Map};
+use super::{Imap, IntoTargets, Map, MapItem};
 use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape, Successes};
 use crate::function::{Arguments, EncodedArgs, IntoFunction, Located, Travels};
 use crate::opaque::opaque;
@@ -306,7 +306,7 @@ impl LoadBalancedView {
         A: Travels,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
-        I::Item: Item<A>,
+        I::Item: MapItem<A>,
     {
         self.map(function, items).sync()
     }
@@ -324,7 +324,7 @@ impl LoadBalancedView {
         A: Travels,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
-        I::Item: Item<A>,
+        I::Item: MapItem<A>,
     {
         self.map(function, items).submit()
     }
@@ -343,7 +343,7 @@ impl LoadBalancedView {
         A: Travels,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
-        I::Item: Item<A>,
+        I::Item: MapItem<A>,
     {
         Ok(Imap::new(
             self.clone(),

@@ -4,7 +4,7 @@ use super::DirectView;
 use super::scatter::{IntoSpread, Scatter};
 use crate::Error;
 use crate::async_result::{AsyncMapResult, AsyncResult, One, Shape};
-use crate::function::{Sendable, Travels};
+use crate::function::{SerializableArg, Travels};
 use std::any::type_name;
 
 /// The type that is pushed for a value of a type, where the two differ: what borrows arrives as
@@ -33,7 +33,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When it cannot be serialised or submitted.
-    pub fn push<T: Sendable + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
+    pub fn push<T: SerializableArg + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
         let write = |to: &mut _| value.serialize(to);
         self.group.push_now(name, type_name::<T>(), &write)
     }
@@ -42,7 +42,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// As there.
-    pub fn push_async<T: Sendable + ?Sized>(
+    pub fn push_async<T: SerializableArg + ?Sized>(
         &self,
         name: &str,
         value: &T,
@@ -55,7 +55,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// As there.
-    pub fn update<T: Sendable + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
+    pub fn update<T: SerializableArg + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
         self.push(name, value)
     }
 

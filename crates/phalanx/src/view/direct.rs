@@ -146,7 +146,7 @@ impl<S: Shape> DirectView<S> {
         A: Travels,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
-        I::Item: super::Item<A>,
+        I::Item: super::MapItem<A>,
     {
         self.map(function, items).sync()
     }
@@ -164,7 +164,7 @@ impl<S: Shape> DirectView<S> {
         A: Travels,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
-        I::Item: super::Item<A>,
+        I::Item: super::MapItem<A>,
     {
         self.map(function, items).submit()
     }
@@ -182,7 +182,7 @@ impl<S: Shape> DirectView<S> {
         A: Travels,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
-        I::Item: super::Item<A>,
+        I::Item: super::MapItem<A>,
     {
         Ok(self.map(function, items).submit()?.into_iter())
     }

@@ -1,6 +1,6 @@
 //! A map over an input that is taken as it is needed.
 
-use super::{Item, LoadBalancedView};
+use super::{LoadBalancedView, MapItem};
 use crate::async_result::{AsyncResultHandle, One, Shape};
 use crate::function::{EncodedArgs, Located, Travels};
 use crate::opaque::opaque;
@@ -48,7 +48,7 @@ where
     A: Travels,
     R: Travels,
     I: Iterator,
-    I::Item: Item<A>,
+    I::Item: MapItem<A>,
 {
     pub(super) fn new(view: LoadBalancedView, function: Located, items: I) -> Self {
         Self {
@@ -84,7 +84,7 @@ where
     A: Travels,
     R: Travels,
     I: Iterator,
-    I::Item: Item<A>,
+    I::Item: MapItem<A>,
 {
     type Item = Result<R, Error>;
 

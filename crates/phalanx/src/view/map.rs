@@ -27,13 +27,13 @@ use std::ops::Range;
     message = "`{Self}` is no item for a function with a parameter of type `{A}`",
     label = "the items are not `{A}`"
 )]
-pub trait Item<A> {
+pub trait MapItem<A> {
     /// The value.
     #[doc(hidden)]
     fn item(self) -> A;
 }
 
-/// Implements `Item` for the types a value of the parameter's type can be made of.
+/// Implements `MapItem` for the types a value of the parameter's type can be made of.
 macro_rules! items {
     ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
@@ -140,7 +140,7 @@ where
     /// When the items cannot be serialised, or there are no engines.
     pub fn submit(self) -> Result<AsyncMapResult<F::Output>, Error>
     where
-        I::Item: Item<A>,
+        I::Item: MapItem<A>,
     {
         let is_ordered = self.plan.is_ordered();
         let result = AsyncResult::submitted(self.send(Plan::submit))?;
@@ -150,7 +150,7 @@ where
     /// Sends it by one of the ways there are.
     fn send<T>(self, send: MapSender<T>) -> T
     where
-        I::Item: Item<A>,
+        I::Item: MapItem<A>,
     {
         let mut items = Vec::new();
         for item in self.items {
@@ -172,7 +172,7 @@ where
     /// When it cannot be submitted, or an item failed.
     pub fn sync(self) -> Result<Vec<F::Output>, Error>
     where
-        I::Item: Item<A>,
+        I::Item: MapItem<A>,
     {
         Chunks::all(self.send(Plan::call))
     }
@@ -184,7 +184,7 @@ where
     /// When it cannot be submitted.
     pub fn return_exceptions(self) -> Result<Vec<Result<F::Output, Error>>, Error>
     where
-        I::Item: Item<A>,
+        I::Item: MapItem<A>,
     {
         Ok(self.submit()?.into_iter().collect())
     }

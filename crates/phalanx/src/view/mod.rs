@@ -26,7 +26,7 @@ mod wrappers;
 pub use balanced::{IntoTasks, LoadBalancedView};
 pub use direct::DirectView;
 pub use imap::Imap;
-pub use map::{Item, Map};
+pub use map::{Map, MapItem};
 pub use scatter::{IntoSpread, Scatter, Spread};
 pub use targets::{IntoTargets, StepBy, SteppedRange};
 pub use wrappers::{ParallelFunction, RemoteFunction};

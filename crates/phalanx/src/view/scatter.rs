@@ -6,7 +6,7 @@ use super::map::partition;
 use super::submit::Args;
 use crate::Error;
 use crate::async_result::{AsyncResult, AsyncResultHandle, Many, Shape};
-use crate::function::{EncodeError, Encoder, Parts, Sendable};
+use crate::function::{EncodeError, Encoder, Parts, SerializableArg};
 use crate::opaque::opaque;
 use crate::shared::{Plain, Shared};
 use serde::Serialize;
@@ -56,7 +56,7 @@ pub struct SpreadList<T>(Vec<T>);
 
 impl<I: IntoIterator> IntoSpread for I
 where
-    I::Item: Sendable,
+    I::Item: SerializableArg,
 {
     type Spread = SpreadList<I::Item>;
 
@@ -81,7 +81,7 @@ impl<T: Plain> IntoSpread for &Shared<[T]> {
     }
 }
 
-impl<T: Sendable> Spread for SpreadList<T> {
+impl<T: SerializableArg> Spread for SpreadList<T> {
     fn count(&self) -> usize {
         self.0.len()
     }

@@ -1,6 +1,6 @@
 //! Boxes: widgets beside or above each other.
 
-use super::build::{Builder, Kind};
+use super::build::{Builder, WidgetKind};
 use super::model::Model;
 use super::widget;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ widget! {
     /// use phalanx::widgets::{Button, HBox};
     /// HBox::new((&Button::new("yes"), &Button::new("no"))).display();
     /// ```
-    HBox, Kind::control("HBox", "")
+    HBox, WidgetKind::control("HBox", "")
 }
 
 widget! {
@@ -22,7 +22,7 @@ widget! {
     /// use phalanx::widgets::{HTML, IntSlider, VBox};
     /// VBox::new((&HTML::new("<b>n</b>"), &IntSlider::new(0..=9))).display();
     /// ```
-    VBox, Kind::control("VBox", "")
+    VBox, WidgetKind::control("VBox", "")
 }
 
 widget! {
@@ -33,7 +33,7 @@ widget! {
     /// let buttons: Vec<Button> = (1..=4).map(|n| Button::new(&n.to_string())).collect();
     /// GridBox::builder().children(buttons).layout("grid_template_columns", "repeat(2, 6em)").build().display();
     /// ```
-    GridBox, Kind::control("GridBox", "")
+    GridBox, WidgetKind::control("GridBox", "")
 }
 
 widget! {
@@ -45,7 +45,7 @@ widget! {
     /// tab.display();
     /// assert_eq!(tab.selected_index(), Some(0));
     /// ```
-    Tab, Kind::control("Tab", "")
+    Tab, WidgetKind::control("Tab", "")
 }
 
 widget! {
@@ -55,7 +55,7 @@ widget! {
     /// use phalanx::widgets::{Accordion, IntSlider, Text};
     /// Accordion::builder().children((&IntSlider::new(0..=9), &Text::new("name"))).titles(["Size", "Name"]).build().display();
     /// ```
-    Accordion, Kind::control("Accordion", "")
+    Accordion, WidgetKind::control("Accordion", "")
 }
 
 /// A widget of any type, for lists of several.

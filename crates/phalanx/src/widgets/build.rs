@@ -10,7 +10,7 @@ pub(super) const CONTROLS: &str = "@jupyter-widgets/controls";
 /// The names ipywidgets has for the parts of a widget.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub struct WidgetKind {
     /// `IntSlider` for `IntSliderModel` and, unless `view` says otherwise, `IntSliderView`.
     pub(super) name: &'static str,
     pub(super) view: &'static str,
@@ -20,7 +20,7 @@ pub struct Kind {
     pub(super) style: &'static str,
 }
 
-impl Kind {
+impl WidgetKind {
     /// A widget of ipywidgets' controls.
     pub(super) const fn control(name: &'static str, style: &'static str) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Kind {
 /// ```
 pub trait Widget: Clone + Send + Sync + 'static {
     #[doc(hidden)]
-    const KIND: Kind;
+    const KIND: WidgetKind;
     #[doc(hidden)]
     fn from_model(model: Model) -> Self;
 }
@@ -153,7 +153,7 @@ impl WidgetStates {
     }
 
     /// Opens layout, style and widget, in this order.
-    fn open(self, kind: Kind) -> Model {
+    fn open(self, kind: WidgetKind) -> Model {
         let mut openings = Vec::new();
         let mut state = names(kind.module, kind.version, kind.name, kind.view);
         let layout = with(names(BASE, "2.0.0", "Layout", "Layout"), self.layout);

@@ -1,6 +1,6 @@
 //! Choices: a button, a box to tick, one of several.
 
-use super::build::{Builder, Kind};
+use super::build::{Builder, WidgetKind};
 use super::{described, widget};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ widget! {
     /// button.on_click(|button| button.set_disabled(true));
     /// button.display();
     /// ```
-    Button, Kind::control("Button", "ButtonStyle")
+    Button, WidgetKind::control("Button", "ButtonStyle")
 }
 
 widget! {
@@ -26,7 +26,7 @@ widget! {
     /// log.display();
     /// assert!(!log.value());
     /// ```
-    Checkbox, Kind::control("Checkbox", "CheckboxStyle")
+    Checkbox, WidgetKind::control("Checkbox", "CheckboxStyle")
 }
 
 widget! {
@@ -38,7 +38,7 @@ widget! {
     /// method.set_value("Runge-Kutta");
     /// assert_eq!((method.index(), method.options().len()), (Some(1), 2));
     /// ```
-    Dropdown, Kind::control("Dropdown", "DescriptionStyle")
+    Dropdown, WidgetKind::control("Dropdown", "DescriptionStyle")
 }
 
 widget! {
@@ -51,7 +51,7 @@ widget! {
     /// size.display();
     /// assert_eq!(size.value(), "small");
     /// ```
-    RadioButtons, Kind::control("RadioButtons", "DescriptionStyle")
+    RadioButtons, WidgetKind::control("RadioButtons", "DescriptionStyle")
 }
 
 widget! {
@@ -63,7 +63,7 @@ widget! {
     /// file.set_value("b.csv");
     /// file.display();
     /// ```
-    Select, Kind::control("Select", "DescriptionStyle")
+    Select, WidgetKind::control("Select", "DescriptionStyle")
 }
 
 widget! {
@@ -75,7 +75,7 @@ widget! {
     /// speed.display();
     /// assert_eq!(speed.index(), Some(0));
     /// ```
-    ToggleButtons, Kind::control("ToggleButtons", "ToggleButtonsStyle")
+    ToggleButtons, WidgetKind::control("ToggleButtons", "ToggleButtonsStyle")
 }
 
 widget! {
@@ -89,7 +89,7 @@ widget! {
     /// columns.display();
     /// assert_eq!(columns.value(), ["name", "area"]);
     /// ```
-    SelectMultiple, Kind::control("SelectMultiple", "DescriptionStyle")
+    SelectMultiple, WidgetKind::control("SelectMultiple", "DescriptionStyle")
 }
 
 described!(

@@ -1,6 +1,6 @@
 //! Numbers: sliders that users move, bars that code moves.
 
-use super::build::{Builder, Kind};
+use super::build::{Builder, WidgetKind};
 use super::{described, widget};
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
@@ -15,7 +15,7 @@ widget! {
     /// slider.display();
     /// assert_eq!(slider.value(), 3);
     /// ```
-    IntSlider, Kind::control("IntSlider", "SliderStyle")
+    IntSlider, WidgetKind::control("IntSlider", "SliderStyle")
 }
 
 widget! {
@@ -27,7 +27,7 @@ widget! {
     /// slider.set_value(0.5);
     /// assert_eq!(slider.value(), 0.5);
     /// ```
-    FloatSlider, Kind::control("FloatSlider", "SliderStyle")
+    FloatSlider, WidgetKind::control("FloatSlider", "SliderStyle")
 }
 
 widget! {
@@ -41,7 +41,7 @@ widget! {
     ///     bar.set_value(step);
     /// }
     /// ```
-    IntProgress, Kind { view: "Progress", ..Kind::control("IntProgress", "ProgressStyle") }
+    IntProgress, WidgetKind { view: "Progress", ..WidgetKind::control("IntProgress", "ProgressStyle") }
 }
 
 widget! {
@@ -53,7 +53,7 @@ widget! {
     /// bar.set_value(0.25);
     /// bar.display();
     /// ```
-    FloatProgress, Kind { view: "Progress", ..Kind::control("FloatProgress", "ProgressStyle") }
+    FloatProgress, WidgetKind { view: "Progress", ..WidgetKind::control("FloatProgress", "ProgressStyle") }
 }
 
 widget! {
@@ -66,7 +66,7 @@ widget! {
     /// years.display();
     /// assert_eq!(years.value(), 1950..=1980);
     /// ```
-    IntRangeSlider, Kind::control("IntRangeSlider", "SliderStyle")
+    IntRangeSlider, WidgetKind::control("IntRangeSlider", "SliderStyle")
 }
 
 widget! {
@@ -78,7 +78,7 @@ widget! {
     /// part.set_value(0.25..=0.75);
     /// part.display();
     /// ```
-    FloatRangeSlider, Kind::control("FloatRangeSlider", "SliderStyle")
+    FloatRangeSlider, WidgetKind::control("FloatRangeSlider", "SliderStyle")
 }
 
 widget! {
@@ -90,7 +90,7 @@ widget! {
     /// frame.observe(|frame| println!("frame {frame}"));
     /// frame.display();
     /// ```
-    Play, Kind::control("Play", "DescriptionStyle")
+    Play, WidgetKind::control("Play", "DescriptionStyle")
 }
 
 described!(

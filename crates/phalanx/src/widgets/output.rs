@@ -1,6 +1,6 @@
 //! An area for outputs: text, images, anything a piece of code shows.
 
-use super::build::{Builder, Kind};
+use super::build::{Builder, WidgetKind};
 use super::widget;
 use crate::display::MimeBundle;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ widget! {
     /// area.display();
     /// area.capture(|| println!("shown there, not under the cell"));
     /// ```
-    Output, Kind {
+    Output, WidgetKind {
         name: "Output",
         view: "Output",
         module: "@jupyter-widgets/output",

@@ -1,6 +1,6 @@
 //! Colours, dates and images.
 
-use super::build::{Builder, Kind};
+use super::build::{Builder, WidgetKind};
 use super::{described, widget};
 use chrono::{Datelike, NaiveDate};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ widget! {
     /// colour.display();
     /// assert_eq!(colour.value(), "teal");
     /// ```
-    ColorPicker, Kind::control("ColorPicker", "DescriptionStyle")
+    ColorPicker, WidgetKind::control("ColorPicker", "DescriptionStyle")
 }
 
 widget! {
@@ -29,7 +29,7 @@ widget! {
     /// day.observe(|day| println!("{day:?}"));
     /// day.display();
     /// ```
-    DatePicker, Kind::control("DatePicker", "DescriptionStyle")
+    DatePicker, WidgetKind::control("DatePicker", "DescriptionStyle")
 }
 
 widget! {
@@ -42,7 +42,7 @@ widget! {
     /// image.display();
     /// image.set_value(dot);
     /// ```
-    Image, Kind::control("Image", "")
+    Image, WidgetKind::control("Image", "")
 }
 
 described!(ColorPicker, DatePicker);

@@ -1,6 +1,6 @@
 //! Text: shown, and typed.
 
-use super::build::{Builder, Kind};
+use super::build::{Builder, WidgetKind};
 use super::{described, widget};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ widget! {
     /// label.display();
     /// label.set_value("<b>done</b>");
     /// ```
-    HTML, Kind::control("HTML", "HTMLStyle")
+    HTML, WidgetKind::control("HTML", "HTMLStyle")
 }
 
 widget! {
@@ -25,7 +25,7 @@ widget! {
     /// name.observe(|name| println!("hello, {name}"));
     /// name.display();
     /// ```
-    Text, Kind::control("Text", "TextStyle")
+    Text, WidgetKind::control("Text", "TextStyle")
 }
 
 widget! {
@@ -37,7 +37,7 @@ widget! {
     /// note.set_value("first line\nsecond line");
     /// note.display();
     /// ```
-    Textarea, Kind::control("Textarea", "TextStyle")
+    Textarea, WidgetKind::control("Textarea", "TextStyle")
 }
 
 widget! {
@@ -47,7 +47,7 @@ widget! {
     /// use phalanx::widgets::{HBox, IntSlider, Label};
     /// HBox::new((&Label::new(r"$\sqrt{n}$"), &IntSlider::new(0..=9))).display();
     /// ```
-    Label, Kind::control("Label", "LabelStyle")
+    Label, WidgetKind::control("Label", "LabelStyle")
 }
 
 widget! {
@@ -57,7 +57,7 @@ widget! {
     /// use phalanx::widgets::HTMLMath;
     /// HTMLMath::new(r"<b>Energy</b>: $E = mc^2$").display();
     /// ```
-    HTMLMath, Kind::control("HTMLMath", "HTMLMathStyle")
+    HTMLMath, WidgetKind::control("HTMLMath", "HTMLMathStyle")
 }
 
 described!(HTML, Text, Textarea, Label, HTMLMath);

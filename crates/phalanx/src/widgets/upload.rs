@@ -1,6 +1,6 @@
 //! Files that users choose.
 
-use super::build::{Builder, Kind};
+use super::build::{Builder, WidgetKind};
 use super::{described, widget};
 use phalanx_protocol::comm::Buffer;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ widget! {
     /// upload.display();
     /// assert!(upload.value().is_empty());
     /// ```
-    FileUpload, Kind::control("FileUpload", "ButtonStyle")
+    FileUpload, WidgetKind::control("FileUpload", "ButtonStyle")
 }
 
 described!(FileUpload);
