@@ -9,10 +9,10 @@ use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
-    Content, DbReply, DbRequest, EngineQueue, EngineReport, EnginesReply, EnginesRequest,
-    ErrorContent, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest, Purged, QueueReply,
-    QueueRequest, ResubmitReply, ResubmitRequest, ResultReply, ResultRequest, ShutdownRequest,
-    Target, TaskOutput, TaskResult, Tasks,
+    Content, DbReply, DbRequest, EngineQueue, EngineReport, EngineSelector, EnginesReply,
+    EnginesRequest, ErrorContent, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest, Purged,
+    QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply, ResultRequest,
+    ShutdownRequest, TaskOutput, TaskResult, Tasks,
 };
 use phalanx_transport::Envelope;
 use serde::Deserialize;
@@ -151,7 +151,11 @@ impl Client {
     /// # Errors
     /// When an engine is not there, or the controller does not answer.
     pub async fn loads(&self, engines: &[EngineId]) -> Result<BTreeMap<EngineId, usize>, HubError> {
-        let targets = engines.iter().copied().map(Target::Id).collect::<Vec<_>>();
+        let targets = engines
+            .iter()
+            .copied()
+            .map(EngineSelector::Id)
+            .collect::<Vec<_>>();
         let request = LoadRequest {
             targets: Some(targets).filter(|targets| !targets.is_empty()),
         };
@@ -270,7 +274,7 @@ impl Client {
             },
             Purge::Some { tasks, engines } => PurgeRequest {
                 msg_ids: Some(Purged::Ids(tasks)),
-                engine_ids: Some(engines.into_iter().map(Target::Id).collect()),
+                engine_ids: Some(engines.into_iter().map(EngineSelector::Id).collect()),
             },
         };
         self.ask(&request).await.map(drop)
@@ -315,7 +319,11 @@ pub(crate) async fn queue_status(
     engines: &[EngineId],
     verbose: bool,
 ) -> Result<QueueStatus, HubError> {
-    let targets = engines.iter().copied().map(Target::Id).collect::<Vec<_>>();
+    let targets = engines
+        .iter()
+        .copied()
+        .map(EngineSelector::Id)
+        .collect::<Vec<_>>();
     let request = QueueRequest {
         targets: Some(targets).filter(|targets| !targets.is_empty()),
         verbose,

@@ -26,14 +26,14 @@ pub struct Apply {
     /// The names or expressions in the engines' namespaces to which the arguments refer.
     pub references: Vec<String>,
     /// The names the call defines in the engines' namespaces.
-    pub pushes: Vec<Pushed>,
+    pub pushes: Vec<PushedName>,
     /// True if the outcomes of the tasks are awaited.
     pub wait: bool,
 }
 
 /// A name put into the engines' namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pushed {
+pub struct PushedName {
     /// The name.
     pub name: String,
     /// Its type, as `std::any::type_name` has it.

@@ -286,14 +286,14 @@ pub struct AsyncResultSnapshot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskSnapshot {
     /// The metadata record, with ipyparallel's keys.
-    pub metadata: TaskMetadata,
+    pub metadata: TaskAttributes,
     /// Its outcome; `None` while pending.
     pub result: Option<Result<(), RemoteFailure>>,
 }
 
 /// Metadata of one task; the keys are those of ipyparallel's `client.py`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TaskMetadata {
+pub struct TaskAttributes {
     /// The request's id.
     pub msg_id: Option<MsgId>,
     /// The time the client sent it (client's clock).

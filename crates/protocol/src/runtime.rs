@@ -104,7 +104,7 @@ pub enum RuntimeReply {
         /// The last run.
         after: Option<RunId>,
         /// The reason.
-        why: Unprotected,
+        why: NoSnapshot,
     },
     /// A library was loaded.
     Loaded,
@@ -139,7 +139,7 @@ pub enum RuntimeReply {
 
 /// The reason why a runtime has no snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Unprotected {
+pub enum NoSnapshot {
     /// The user does not want one.
     Off,
     /// These threads were at work; a copy of a process has but the one that copies.

@@ -1,6 +1,6 @@
 //! The cells that led to the state of the namespace, for clients that did not send them.
 
-use phalanx_protocol::apply::Pushed;
+use phalanx_protocol::apply::PushedName;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::{DependenciesId, StateId};
 use phalanx_protocol::parallel::{CellMetadata, CellRecord, Dependencies, Lineage, StateRecord};
@@ -65,8 +65,8 @@ impl Records {
     }
 
     /// Functions find a value.
-    pub(super) fn push(&mut self, pushed: &[Pushed]) {
-        for Pushed { name, type_name } in pushed {
+    pub(super) fn push(&mut self, pushed: &[PushedName]) {
+        for PushedName { name, type_name } in pushed {
             self.pushed.insert(name.clone(), type_name.clone());
         }
     }
@@ -80,7 +80,7 @@ impl Records {
 
     /// The lineage of `state`, which is the namespace's.
     pub(super) fn lineage(&self, state: StateId) -> Lineage {
-        let pushed = self.pushed.iter().map(|(name, type_name)| Pushed {
+        let pushed = self.pushed.iter().map(|(name, type_name)| PushedName {
             name: name.clone(),
             type_name: type_name.clone(),
         });
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn pushed_values_are_told_of_until_they_are_variables() {
         let mut records = Records::default();
-        let pushed = |name: &str| Pushed {
+        let pushed = |name: &str| PushedName {
             name: name.to_owned(),
             type_name: "f64".to_owned(),
         };

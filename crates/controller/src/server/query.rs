@@ -9,9 +9,9 @@ use crate::records::{BadQuery, Filter, RecordKey, RecordQuery};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::parallel::{
-    ConnectionReply, DbRequest, EngineQueue, ErrorContent, LoadRequest, PurgeRequest, Purged,
-    QueueReply, QueueRequest, RegistrationReply, RegistrationRequest, ResubmitRequest,
-    ResultRequest, Target, Tasks, UnregistrationRequest,
+    ConnectionReply, DbRequest, EngineQueue, EngineSelector, ErrorContent, LoadRequest,
+    PurgeRequest, Purged, QueueReply, QueueRequest, RegistrationReply, RegistrationRequest,
+    ResubmitRequest, ResultRequest, Tasks, UnregistrationRequest,
 };
 use phalanx_transport::warn_rarely;
 use phalanx_transport::{Envelope, Frames, WireError};
@@ -185,19 +185,22 @@ impl ServerState {
     }
 
     /// The engines a query names; all when it names none.
-    fn targets(&self, targets: Option<&[Target]>) -> Result<Vec<(EngineId, EngineUuid)>, Value> {
+    fn targets(
+        &self,
+        targets: Option<&[EngineSelector]>,
+    ) -> Result<Vec<(EngineId, EngineUuid)>, Value> {
         let engines = self.hub.engines();
         let Some(targets) = targets else {
             return Ok(engines.into_iter().collect());
         };
-        let find = |target: &Target| match target {
-            Target::Id(id) => engines.get(id).map(|uuid| (*id, uuid.clone())),
-            Target::Uuid(uuid) => self.hub.id_of(uuid).map(|id| (id, uuid.clone())),
+        let find = |target: &EngineSelector| match target {
+            EngineSelector::Id(id) => engines.get(id).map(|uuid| (*id, uuid.clone())),
+            EngineSelector::Uuid(uuid) => self.hub.id_of(uuid).map(|id| (id, uuid.clone())),
         };
         let found = targets.iter().map(|target| {
             let shown = match target {
-                Target::Id(id) => id.to_string(),
-                Target::Uuid(uuid) => uuid.to_string(),
+                EngineSelector::Id(id) => id.to_string(),
+                EngineSelector::Uuid(uuid) => uuid.to_string(),
             };
             find(target).ok_or_else(|| error("IndexError", format!("No such engine: {shown}")))
         });

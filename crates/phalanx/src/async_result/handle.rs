@@ -8,8 +8,8 @@ use crate::opaque::opaque;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{
-    AsyncResultQuery, AsyncResultSnapshot, GroupBy, HostReply, HostRequest, Progress, TaskMetadata,
-    TaskRange, TaskSnapshot,
+    AsyncResultQuery, AsyncResultSnapshot, GroupBy, HostReply, HostRequest, Progress,
+    TaskAttributes, TaskRange, TaskSnapshot,
 };
 use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::Display;
@@ -132,7 +132,7 @@ impl Drop for Streaming {
 }
 
 /// A moment of a task.
-type TaskTime<'a> = dyn Fn(&TaskMetadata) -> Option<DateTime<Utc>> + 'a;
+type TaskTime<'a> = dyn Fn(&TaskAttributes) -> Option<DateTime<Utc>> + 'a;
 
 impl AsyncResultHandle {
     #[inline(never)]
@@ -297,8 +297,8 @@ impl AsyncResultHandle {
     /// `TimeoutError` when it is not ready.
     pub fn timedelta(
         &self,
-        start: impl Fn(&TaskMetadata) -> Option<DateTime<Utc>>,
-        end: impl Fn(&TaskMetadata) -> Option<DateTime<Utc>>,
+        start: impl Fn(&TaskAttributes) -> Option<DateTime<Utc>>,
+        end: impl Fn(&TaskAttributes) -> Option<DateTime<Utc>>,
     ) -> Result<Duration, Error> {
         self.between(&start, &end)
     }
@@ -315,7 +315,7 @@ impl AsyncResultHandle {
     }
 
     /// The record of each task: ids, timestamps, status, outputs.
-    pub fn metadata(&self) -> Vec<TaskMetadata> {
+    pub fn metadata(&self) -> Vec<TaskAttributes> {
         self.each(|task| task.metadata.clone())
     }
 
@@ -489,7 +489,7 @@ impl AsyncResultHandle {
         snapshot.tasks.iter().map(f).collect()
     }
 
-    fn when_ready(&self) -> Result<Vec<TaskMetadata>, Error> {
+    fn when_ready(&self) -> Result<Vec<TaskAttributes>, Error> {
         if self.ready() {
             Ok(self.metadata())
         } else {

@@ -11,7 +11,7 @@ use crate::function::{
     EncodeError, EncodedArgs, EncodedParts, Encoder, Located, Parts, Write, fetcher, receiver,
 };
 use crate::opaque::opaque;
-use phalanx_protocol::apply::{ApplyPlacement, ClientRequest, Pushed};
+use phalanx_protocol::apply::{ApplyPlacement, ClientRequest, PushedName};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use std::fmt;
@@ -174,7 +174,7 @@ impl Group {
         args: Args,
     ) -> Result<AsyncResultHandle, Error> {
         let mut submit = self.submission(receiver()?, args)?;
-        submit.pushes.push(Pushed {
+        submit.pushes.push(PushedName {
             name: name.to_owned(),
             type_name,
         });

@@ -4,7 +4,7 @@ use crate::Error;
 use crate::async_result::{AsyncResultHandle, Outcomes, Successes};
 use crate::function::{EncodedArgs, EncodedParts, Frames, Located, Parts};
 use crate::host::{self, Frame};
-use phalanx_protocol::apply::{Apply, ApplyPlacement, Pushed};
+use phalanx_protocol::apply::{Apply, ApplyPlacement, PushedName};
 use phalanx_protocol::host::{HostReply, HostRequest};
 
 /// A function that goes out, with everything about it.
@@ -13,7 +13,7 @@ pub(super) struct Submit {
     pub placement: ApplyPlacement,
     pub args: Args,
     pub label: Option<String>,
-    pub pushes: Vec<Pushed>,
+    pub pushes: Vec<PushedName>,
 }
 
 /// The arguments of the tasks.

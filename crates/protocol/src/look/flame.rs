@@ -35,7 +35,7 @@ pub fn bundle(stacks: &str) -> MimeBundle {
             "There is no sample: the cell took too little time, or waited for most of it.",
         );
     }
-    let mut root = Node::default();
+    let mut root = CalledFunction::default();
     for (functions, count) in &stacks {
         root.add(functions, *count);
     }
@@ -51,12 +51,12 @@ fn stack(line: &str) -> Option<(Vec<&str>, usize)> {
 
 /// A function as it was called by those above it.
 #[derive(Default)]
-struct Node<'a> {
+struct CalledFunction<'a> {
     count: usize,
-    calls: BTreeMap<&'a str, Node<'a>>,
+    calls: BTreeMap<&'a str, CalledFunction<'a>>,
 }
 
-impl<'a> Node<'a> {
+impl<'a> CalledFunction<'a> {
     fn add(&mut self, functions: &[&'a str], count: usize) {
         self.count += count;
         if let Some((first, rest)) = functions.split_first() {
@@ -65,13 +65,13 @@ impl<'a> Node<'a> {
     }
 
     fn depth(&self) -> usize {
-        let below = self.calls.values().map(Node::depth).max();
+        let below = self.calls.values().map(CalledFunction::depth).max();
         below.map_or(0, |below| below + 1)
     }
 }
 
 /// The outermost functions at the top, as wide as their share.
-fn drawn(root: &Node<'_>, total: usize) -> String {
+fn drawn(root: &CalledFunction<'_>, total: usize) -> String {
     let rows = root.depth().min(MAX_ROWS);
     let height = ROW * rows as f64;
     let mut svg = format!(
@@ -82,7 +82,7 @@ fn drawn(root: &Node<'_>, total: usize) -> String {
     svg + "</svg>"
 }
 
-fn draw(svg: &mut String, node: &Node<'_>, total: usize, left: f64, row: usize) {
+fn draw(svg: &mut String, node: &CalledFunction<'_>, total: usize, left: f64, row: usize) {
     if row == MAX_ROWS {
         return;
     }

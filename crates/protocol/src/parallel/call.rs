@@ -1,4 +1,4 @@
-use crate::apply::Pushed;
+use crate::apply::PushedName;
 use crate::id::ArtifactHash;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -32,5 +32,5 @@ pub struct CallMetadata {
     pub keep: bool,
     /// The names that the call defines in the engine's namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pushes: Vec<Pushed>,
+    pub pushes: Vec<PushedName>,
 }

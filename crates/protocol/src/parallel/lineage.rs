@@ -6,7 +6,7 @@
 
 use super::Content;
 use super::registration::content;
-use crate::apply::Pushed;
+use crate::apply::PushedName;
 use crate::id::{DependenciesId, StateId};
 use crate::runtime::Outcome;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub struct Lineage {
     /// The dependencies that the cells were compiled with.
     pub dependencies: BTreeMap<DependenciesId, Dependencies>,
     /// Values that functions find and that are no variables yet.
-    pub pushed: Vec<Pushed>,
+    pub pushed: Vec<PushedName>,
 }
 
 /// A cell that led from one state to another.

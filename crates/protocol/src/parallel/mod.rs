@@ -39,9 +39,9 @@ pub use lineage::{Dependencies, Lineage, LineageRequest, Package, StateRecord};
 pub use message::{Message, MessageError, MessageRef};
 pub use output::{EngineOutput, EngineStatus};
 pub use query::{
-    DbReply, DbRequest, EngineQueue, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest,
-    Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply, ResultRequest,
-    Target, TaskOutput, TaskResult, Tasks,
+    DbReply, DbRequest, EngineQueue, EngineSelector, HistoryReply, HistoryRequest, LoadRequest,
+    PurgeRequest, Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply,
+    ResultRequest, TaskOutput, TaskResult, Tasks,
 };
 pub use registration::{
     ConnectionReply, ConnectionRequest, RegistrationNotification, RegistrationReply,

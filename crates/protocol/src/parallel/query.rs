@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// An engine by id or by uuid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Target {
+pub enum EngineSelector {
     /// `0`.
     Id(EngineId),
     /// `"9ff7…"`.
@@ -21,7 +21,7 @@ pub enum Target {
 pub struct QueueRequest {
     /// The engines; `None` for all.
     #[serde(default)]
-    pub targets: Option<Vec<Target>>,
+    pub targets: Option<Vec<EngineSelector>>,
     /// True for msg_ids instead of counts.
     #[serde(default)]
     pub verbose: bool,
@@ -190,7 +190,7 @@ pub struct ResubmitReply {
 pub struct LoadRequest {
     /// The engines; `None` for all.
     #[serde(default)]
-    pub targets: Option<Vec<Target>>,
+    pub targets: Option<Vec<EngineSelector>>,
 }
 
 fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
@@ -207,7 +207,7 @@ pub struct PurgeRequest {
     pub msg_ids: Option<Purged>,
     /// All tasks of these engines.
     #[serde(default)]
-    pub engine_ids: Option<Vec<Target>>,
+    pub engine_ids: Option<Vec<EngineSelector>>,
 }
 
 /// The tasks to purge.
@@ -254,7 +254,10 @@ mod tests {
         let targets = request.targets.unwrap();
         assert_eq!(
             targets,
-            [Target::Id(EngineId(0)), Target::Uuid(EngineUuid::new("u"))]
+            [
+                EngineSelector::Id(EngineId(0)),
+                EngineSelector::Uuid(EngineUuid::new("u"))
+            ]
         );
         let all: PurgeRequest = from_value(json!({"engine_ids": [], "msg_ids": "all"})).unwrap();
         assert_eq!(all.msg_ids, Some(Purged::All("all".into())));

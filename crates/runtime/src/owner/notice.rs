@@ -1,13 +1,13 @@
 //! Notices of a cell's owner about its snapshots, as text in the cell's stderr.
 
-use phalanx_protocol::runtime::Unprotected;
+use phalanx_protocol::runtime::NoSnapshot;
 
 /// That a cell runs without a snapshot, and what follows from it.
-pub(super) fn unprotected(why: &Unprotected) -> Option<String> {
+pub(super) fn unprotected(why: &NoSnapshot) -> Option<String> {
     let because = match why {
-        Unprotected::Off => return None,
-        Unprotected::Threads(names) => format!("threads are at work ({})", list(names)),
-        Unprotected::Failed(message) => format!("its process cannot be copied ({message})"),
+        NoSnapshot::Off => return None,
+        NoSnapshot::Threads(names) => format!("threads are at work ({})", list(names)),
+        NoSnapshot::Failed(message) => format!("its process cannot be copied ({message})"),
     };
     Some(format!(
         "phalanx: this cell runs without a snapshot, because {because}: a crash or an interrupt \

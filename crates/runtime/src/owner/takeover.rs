@@ -7,7 +7,7 @@ use super::wire::Wire;
 use crate::{IDLE, RUN_WORD};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::{
-    RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest, Unprotected,
+    NoSnapshot, RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest,
 };
 use std::io;
 use std::sync::atomic::Ordering;
@@ -63,7 +63,7 @@ pub(super) struct ActiveSnapshot {
     /// The number of the newest one that has arrived.
     newest: u32,
     /// After which run there was none, and why.
-    missing: Option<(Option<RunId>, Unprotected)>,
+    missing: Option<(Option<RunId>, NoSnapshot)>,
     /// The last run whose effects are there.
     standing: Option<RunId>,
 }
@@ -78,7 +78,7 @@ impl ActiveSnapshot {
         }
     }
 
-    pub(super) fn missing(&mut self, after: Option<RunId>, why: Unprotected) {
+    pub(super) fn missing(&mut self, after: Option<RunId>, why: NoSnapshot) {
         self.sleeper = None;
         self.missing = Some((after, why));
     }
@@ -194,7 +194,7 @@ impl Actor {
     }
 
     /// Notifies the user once that a cell runs without a snapshot.
-    pub(super) fn unprotected(&mut self, why: &Unprotected) {
+    pub(super) fn unprotected(&mut self, why: &NoSnapshot) {
         if self.told || self.capture.running().is_none() {
             return;
         }

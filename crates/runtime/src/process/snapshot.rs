@@ -15,7 +15,7 @@ use super::control::Control;
 use super::oom::OomScore;
 use crate::SNAPSHOTS_WORD;
 use phalanx_protocol::id::RunId;
-use phalanx_protocol::runtime::{RuntimeReply, RuntimeRequest, Unprotected};
+use phalanx_protocol::runtime::{NoSnapshot, RuntimeReply, RuntimeRequest};
 use phalanx_sys::children;
 use phalanx_sys::descriptors::{OpenFiles, StandardStreams};
 use phalanx_sys::fork::{Forked, exit_at_once, fork_sibling};
@@ -96,7 +96,7 @@ impl Snapshots {
     /// Takes one in place of the last, which is out of date.
     ///
     /// Returns in two processes: at once in this one, and in the snapshot once it has taken over.
-    pub(super) fn take(&mut self, after: Option<RunId>) -> Result<SnapshotRole, Unprotected> {
+    pub(super) fn take(&mut self, after: Option<RunId>) -> Result<SnapshotRole, NoSnapshot> {
         let taken = self.try_take(after);
         if taken.is_err() {
             self.forget();
@@ -104,11 +104,11 @@ impl Snapshots {
         taken
     }
 
-    fn try_take(&mut self, after: Option<RunId>) -> Result<SnapshotRole, Unprotected> {
+    fn try_take(&mut self, after: Option<RunId>) -> Result<SnapshotRole, NoSnapshot> {
         if !self.on {
-            return Err(Unprotected::Off);
+            return Err(NoSnapshot::Off);
         }
-        let failed = |error: &dyn std::fmt::Display| Unprotected::Failed(error.to_string());
+        let failed = |error: &dyn std::fmt::Display| NoSnapshot::Failed(error.to_string());
         let waiting = waiting_threads()?;
         let mut control = Control::connect(&self.path).map_err(|error| failed(&error))?;
         let children = children::of_all_threads();
@@ -190,8 +190,8 @@ impl Snapshots {
 }
 
 /// The threads that wait, when all do.
-fn waiting_threads() -> Result<Vec<String>, Unprotected> {
-    let failed = |error: std::io::Error| Unprotected::Failed(error.to_string());
+fn waiting_threads() -> Result<Vec<String>, NoSnapshot> {
+    let failed = |error: std::io::Error| NoSnapshot::Failed(error.to_string());
     let mut busy = Vec::new();
     for _ in 0..LOOKS {
         if threads::count().map_err(failed)? == 1 {
@@ -204,7 +204,7 @@ fn waiting_threads() -> Result<Vec<String>, Unprotected> {
         busy = others.into_iter().filter(|thread| !thread.idle).collect();
         std::thread::sleep(BETWEEN_LOOKS);
     }
-    Err(Unprotected::Threads(names(busy)))
+    Err(NoSnapshot::Threads(names(busy)))
 }
 
 /// The names of threads, each once.

@@ -3,7 +3,7 @@
 
 use crate::parallel::compile::Compilation;
 use phalanx_client::Engine;
-use phalanx_protocol::apply::Pushed;
+use phalanx_protocol::apply::PushedName;
 use phalanx_protocol::id::{DependenciesId, EngineUuid, StateId};
 use phalanx_protocol::parallel::{Dependencies, Lineage};
 use std::collections::{HashMap, HashSet};
@@ -27,7 +27,7 @@ struct Table {
 
 #[derive(Debug)]
 struct Heard {
-    pushed: Vec<Pushed>,
+    pushed: Vec<PushedName>,
     /// The names of those that were made variables, as far as that is news.
     bound: Vec<String>,
     /// True until somebody has asked for them.
@@ -79,7 +79,7 @@ impl States {
     }
 
     /// The state of an engine, and the values that it has last said functions find there.
-    pub fn last_heard(&self, engine: &Engine) -> (StateId, Vec<Pushed>) {
+    pub fn last_heard(&self, engine: &Engine) -> (StateId, Vec<PushedName>) {
         let state = self.of(engine);
         let table = self.table();
         let heard = table.heard.get(&engine.uuid);
@@ -94,7 +94,7 @@ impl States {
 
     /// The values that an engine says functions find there, and the names of others that have become variables
     /// since; if it has told since this was asked.
-    pub fn take_pushed(&self, engine: &EngineUuid) -> Option<(Vec<Pushed>, Vec<String>)> {
+    pub fn take_pushed(&self, engine: &EngineUuid) -> Option<(Vec<PushedName>, Vec<String>)> {
         let mut table = self.table();
         let heard = table.heard.get_mut(engine)?;
         let is_new = std::mem::replace(&mut heard.is_new, false);

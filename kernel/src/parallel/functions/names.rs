@@ -3,7 +3,7 @@
 //! A value can be in two places of an engine: it is a variable of its cells, or it is in bytes where
 //! functions find it. Which is newer decides what has to be done before a cell or a function uses it.
 
-use phalanx_protocol::apply::Pushed;
+use phalanx_protocol::apply::PushedName;
 use phalanx_protocol::id::{EngineUuid, StateId};
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,7 +24,7 @@ pub(super) struct EngineNames {
 
 impl EngineNames {
     /// The notebook puts a value there.
-    pub(super) fn pushed(&mut self, engine: &EngineUuid, pushed: &Pushed) {
+    pub(super) fn pushed(&mut self, engine: &EngineUuid, pushed: &PushedName) {
         let type_name = pushed.type_name.clone();
         self.of(engine)
             .insert(pushed.name.clone(), Given::Pushed { type_name });
@@ -32,7 +32,7 @@ impl EngineNames {
 
     /// An engine says which values the notebooks that use it have put there, and which of them have become
     /// variables. Those that are on their way it does not know of.
-    pub(super) fn found(&mut self, engine: &EngineUuid, all: &[Pushed], bound: &[String]) {
+    pub(super) fn found(&mut self, engine: &EngineUuid, all: &[PushedName], bound: &[String]) {
         for name in bound {
             self.bound(engine, name);
         }
@@ -104,7 +104,7 @@ mod tests {
         assert!(!names.is_current(&engine, "x", &s));
         names.copied(&engine, "x", s.clone());
         assert!(names.is_current(&engine, "x", &s) && !names.is_current(&engine, "x", &t));
-        let pushed = Pushed {
+        let pushed = PushedName {
             name: "x".to_owned(),
             type_name: "u8".to_owned(),
         };
