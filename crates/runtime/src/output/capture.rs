@@ -42,7 +42,7 @@ pub(crate) enum CapturedOutput {
 /// Turns what the two pipes bring into outputs in order, each with its run.
 #[derive(Default)]
 pub(crate) struct Capture {
-    pipes: [Pipe; 2],
+    pipes: [CapturePipe; 2],
     run: Option<CapturedRun>,
     /// Text that waits for the next batch, in the order written.
     batch: Vec<(StreamName, String)>,
@@ -57,7 +57,7 @@ pub(crate) struct Capture {
 }
 
 #[derive(Default)]
-struct Pipe {
+struct CapturePipe {
     scanner: Scanner,
     text: TextDecoder,
     ended: bool,
@@ -277,7 +277,7 @@ impl Capture {
         self.run.as_ref().map(|run| run.id)
     }
 
-    fn pipe(&mut self, name: StreamName) -> &mut Pipe {
+    fn pipe(&mut self, name: StreamName) -> &mut CapturePipe {
         &mut self.pipes[name as usize]
     }
 

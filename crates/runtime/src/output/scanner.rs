@@ -58,7 +58,7 @@ pub(super) struct Scanner {
 }
 
 /// The token at the start of the bytes.
-enum Found {
+enum ScannedToken {
     /// A marker of that many bytes.
     Marker(OutputToken, usize),
     /// Perhaps a marker, if more bytes come.
@@ -76,18 +76,18 @@ impl Scanner {
         let mut from = 0;
         while let Some(at) = next_candidate(&self.bytes, from) {
             match marker_at(&self.bytes[at..]) {
-                Found::Marker(token, length) => {
+                ScannedToken::Marker(token, length) => {
                     push_text(&mut tokens, &self.bytes[text..at]);
                     tokens.push(token);
                     text = at + length;
                     from = text;
                 }
-                Found::Partial => {
+                ScannedToken::Partial => {
                     push_text(&mut tokens, &self.bytes[text..at]);
                     self.bytes.drain(..at);
                     return tokens;
                 }
-                Found::Nothing => from = at + 1,
+                ScannedToken::Nothing => from = at + 1,
             }
         }
         push_text(&mut tokens, &self.bytes[text..]);
@@ -114,17 +114,17 @@ fn next_candidate(bytes: &[u8], from: usize) -> Option<usize> {
     memchr::memchr2(EVCXR[0], OURS[0], &bytes[from..]).map(|at| from + at)
 }
 
-fn marker_at(bytes: &[u8]) -> Found {
+fn marker_at(bytes: &[u8]) -> ScannedToken {
     let family = if bytes[0] == OURS[0] { OURS } else { EVCXR };
     if bytes.len() < family.len() {
         return if family.starts_with(bytes) {
-            Found::Partial
+            ScannedToken::Partial
         } else {
-            Found::Nothing
+            ScannedToken::Nothing
         };
     }
     if !bytes.starts_with(family) {
-        return Found::Nothing;
+        return ScannedToken::Nothing;
     }
     if family == OURS {
         ours(bytes)
@@ -133,35 +133,35 @@ fn marker_at(bytes: &[u8]) -> Found {
     }
 }
 
-fn evcxr(bytes: &[u8]) -> Found {
+fn evcxr(bytes: &[u8]) -> ScannedToken {
     for (word, token) in [
         (PANICKED, OutputToken::Panicked),
         (ERRORED, OutputToken::Errored),
     ] {
         match starts(bytes, word) {
-            Found::Nothing => {}
-            Found::Partial => return Found::Partial,
-            Found::Marker(_, length) => return Found::Marker(token, length),
+            ScannedToken::Nothing => {}
+            ScannedToken::Partial => return ScannedToken::Partial,
+            ScannedToken::Marker(_, length) => return ScannedToken::Marker(token, length),
         }
     }
     for word in [LOST, ASKS, ASKS_PASSWORD] {
         match starts(bytes, word) {
-            Found::Nothing => {}
-            Found::Partial => return Found::Partial,
-            Found::Marker(_, start) => {
+            ScannedToken::Nothing => {}
+            ScannedToken::Partial => return ScannedToken::Partial,
+            ScannedToken::Marker(_, start) => {
                 return match field(&bytes[start..], b'\n') {
                     Field::Value(value) => {
                         let length = start + value.len() + 1;
-                        Found::Marker(named(word, value), length)
+                        ScannedToken::Marker(named(word, value), length)
                     }
-                    Field::Partial => Found::Partial,
-                    Field::TooLong => Found::Nothing,
+                    Field::Partial => ScannedToken::Partial,
+                    Field::TooLong => ScannedToken::Nothing,
                 };
             }
         }
     }
     match starts(bytes, BEGIN_CONTENT) {
-        Found::Marker(_, start) => content(bytes, start),
+        ScannedToken::Marker(_, start) => content(bytes, start),
         other => other,
     }
 }
@@ -177,11 +177,11 @@ fn named(word: &[u8], value: String) -> OutputToken {
     }
 }
 
-fn content(bytes: &[u8], start: usize) -> Found {
+fn content(bytes: &[u8], start: usize) -> ScannedToken {
     let mime = match field(&bytes[start..], b'\n') {
         Field::Value(mime) => mime,
-        Field::Partial => return Found::Partial,
-        Field::TooLong => return Found::Nothing,
+        Field::Partial => return ScannedToken::Partial,
+        Field::TooLong => return ScannedToken::Nothing,
     };
     let body = start + mime.len() + 1;
     // A panic while the value was being formatted leaves the block without its end.
@@ -191,22 +191,22 @@ fn content(bytes: &[u8], start: usize) -> Found {
         PANICKED,
     );
     match (end, cut) {
-        (_, Some(cut)) => Found::Marker(
+        (_, Some(cut)) => ScannedToken::Marker(
             OutputToken::Text(bytes[body..body + cut].to_vec()),
             body + cut,
         ),
-        (None, None) => Found::Partial,
+        (None, None) => ScannedToken::Partial,
         (Some(end), None) => {
             let mut length = body + end + END_CONTENT.len();
             match bytes.get(length) {
-                None => return Found::Partial,
+                None => return ScannedToken::Partial,
                 Some(b'\n') => length += 1,
                 Some(_) => {}
             }
             let text = &bytes[body..body + end];
             let text = text.strip_suffix(b"\n").unwrap_or(text);
             let mime = mime.trim().to_owned();
-            Found::Marker(
+            ScannedToken::Marker(
                 OutputToken::Content {
                     mime,
                     body: text.to_vec(),
@@ -217,24 +217,24 @@ fn content(bytes: &[u8], start: usize) -> Found {
     }
 }
 
-fn ours(bytes: &[u8]) -> Found {
+fn ours(bytes: &[u8]) -> ScannedToken {
     let start = OURS.len();
     let inside = match field(&bytes[start..], MARKER_END as u8) {
         Field::Value(inside) => inside,
-        Field::Partial => return Found::Partial,
-        Field::TooLong => return Found::Nothing,
+        Field::Partial => return ScannedToken::Partial,
+        Field::TooLong => return ScannedToken::Nothing,
     };
     let length = start + inside.len() + 1;
     match inside.split_once(';') {
-        Some(("place", number)) => number.parse().map_or(Found::Nothing, |number| {
-            Found::Marker(OutputToken::Place(number), length)
+        Some(("place", number)) => number.parse().map_or(ScannedToken::Nothing, |number| {
+            ScannedToken::Marker(OutputToken::Place(number), length)
         }),
-        Some(("end", number)) => number.parse().map_or(Found::Nothing, |number| {
-            Found::Marker(OutputToken::End(RunId(number)), length)
+        Some(("end", number)) => number.parse().map_or(ScannedToken::Nothing, |number| {
+            ScannedToken::Marker(OutputToken::End(RunId(number)), length)
         }),
         Some(("panic", location)) => match memmem::find(&bytes[length..], END_PANIC) {
-            None => Found::Partial,
-            Some(end) => Found::Marker(
+            None => ScannedToken::Partial,
+            Some(end) => ScannedToken::Marker(
                 OutputToken::PanicReport {
                     location: location.to_owned(),
                     message: String::from_utf8_lossy(&bytes[length..length + end]).into_owned(),
@@ -243,27 +243,27 @@ fn ours(bytes: &[u8]) -> Found {
             ),
         },
         None if inside == "error" => match memmem::find(&bytes[length..], END_ERROR) {
-            None => Found::Partial,
+            None => ScannedToken::Partial,
             Some(end) => match serde_json::from_slice(&bytes[length..length + end]) {
-                Ok(error) => Found::Marker(
+                Ok(error) => ScannedToken::Marker(
                     OutputToken::ErrorReport(error),
                     length + end + END_ERROR.len(),
                 ),
-                Err(_) => Found::Nothing,
+                Err(_) => ScannedToken::Nothing,
             },
         },
-        None if inside == "returned" => Found::Marker(OutputToken::Returned, length),
-        _ => Found::Nothing,
+        None if inside == "returned" => ScannedToken::Marker(OutputToken::Returned, length),
+        _ => ScannedToken::Nothing,
     }
 }
 
-fn starts(bytes: &[u8], word: &[u8]) -> Found {
+fn starts(bytes: &[u8], word: &[u8]) -> ScannedToken {
     if bytes.starts_with(word) {
-        Found::Marker(OutputToken::Panicked, word.len())
+        ScannedToken::Marker(OutputToken::Panicked, word.len())
     } else if word.starts_with(bytes) {
-        Found::Partial
+        ScannedToken::Partial
     } else {
-        Found::Nothing
+        ScannedToken::Nothing
     }
 }
 

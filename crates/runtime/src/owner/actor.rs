@@ -2,13 +2,13 @@
 //! means, and performs it.
 
 use super::calls::{Calls, ReturnedCall};
-use super::host::{self, Arrived, HostReplier};
+use super::host::{self, HostReplier, ReceivedCall};
 use super::start::{StartedRuntime, describe};
 use super::stdin::StdinEvent;
-use super::takeover::{ActiveSnapshot, Sleeper};
+use super::takeover::{ActiveSnapshot, StandbySnapshot};
 use super::text::PendingText;
 use super::wire::Wire;
-use super::{Command, HostCall, RuntimeEvent};
+use super::{HostCall, RuntimeCommand, RuntimeEvent};
 use crate::output::{Capture, CapturedOutput};
 use crate::{ASKED_WORD, CONDEMNED, RUN_WORD, RUNNING, STOP_WORD};
 use phalanx_protocol::host::{HostReply, HostRequest};
@@ -55,16 +55,16 @@ const AGAIN: Duration = Duration::from_millis(10);
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 enum Event {
-    Command(Option<Command>),
+    Command(Option<RuntimeCommand>),
     Control(io::Result<RuntimeReply>),
     Value(io::Result<Vec<u8>>),
     Supervisor(io::Result<SupervisorReply>),
     Snapshot(io::Result<UnixStream>),
-    Arrived(Option<Sleeper>),
+    Arrived(Option<StandbySnapshot>),
     /// There is something to read.
     Pipe(StreamName),
     Connected(io::Result<UnixStream>),
-    Called(Arrived),
+    Called(ReceivedCall),
     Stdin(StdinEvent),
     Tick,
     Sendable,
@@ -79,7 +79,7 @@ pub(super) struct Actor {
     pub(super) text: PendingText,
     pub(super) protection: ActiveSnapshot,
     /// Connections that have not said yet that they are snapshots.
-    pub(super) newcomers: JoinSet<Option<Sleeper>>,
+    pub(super) newcomers: JoinSet<Option<StandbySnapshot>>,
     pub(super) control_open: bool,
     supervisor_open: bool,
     /// All processes but those that have left it.
@@ -94,8 +94,8 @@ pub(super) struct Actor {
     ending: bool,
     pub(super) backlog: VecDeque<RuntimeEvent>,
     events: mpsc::Sender<RuntimeEvent>,
-    host_tx: mpsc::Sender<Arrived>,
-    host_calls: mpsc::Receiver<Arrived>,
+    host_tx: mpsc::Sender<ReceivedCall>,
+    host_calls: mpsc::Receiver<ReceivedCall>,
     connections: JoinSet<()>,
     open: [bool; 2],
     /// A run the runtime says is over while its markers are still to come.
@@ -105,7 +105,7 @@ pub(super) struct Actor {
 pub(super) async fn run(
     process: StartedRuntime,
     pid: Arc<AtomicU32>,
-    mut commands: mpsc::UnboundedReceiver<Command>,
+    mut commands: mpsc::UnboundedReceiver<RuntimeCommand>,
     events: mpsc::Sender<RuntimeEvent>,
 ) {
     // Calls of one process at a time; each waits for its answer, so few are ever queued.
@@ -170,7 +170,7 @@ pub(super) async fn run(
 }
 
 impl Actor {
-    async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Event {
+    async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<RuntimeCommand>) -> Event {
         let room = self.backlog.len() < BACKLOG;
         let overdue = self.overdue.map(|(_, at)| at);
         let due = [self.capture.deadline(), overdue, self.grace];
@@ -214,14 +214,14 @@ impl Actor {
 
     async fn handle(&mut self, event: Event) {
         match event {
-            Event::Command(Some(Command::Set(setting))) => {
+            Event::Command(Some(RuntimeCommand::Set(setting))) => {
                 self.request(&RuntimeRequest::Set(setting)).await;
             }
-            Event::Command(Some(Command::Load(library))) => {
+            Event::Command(Some(RuntimeCommand::Load(library))) => {
                 self.loaded.push(library.clone());
                 self.request(&RuntimeRequest::Load { library }).await;
             }
-            Event::Command(Some(Command::Run(run, cell))) => {
+            Event::Command(Some(RuntimeCommand::Run(run, cell))) => {
                 self.capture.start(run, cell.has_result, cell.lines);
                 self.process.stdin.begin(Instant::now());
                 self.begin();
@@ -233,18 +233,18 @@ impl Actor {
                 })
                 .await;
             }
-            Event::Command(Some(Command::Hear(run))) => {
+            Event::Command(Some(RuntimeCommand::Hear(run))) => {
                 self.capture.start(run, false, Vec::new());
                 self.begin();
                 self.request(&RuntimeRequest::Hear { run }).await;
             }
-            Event::Command(Some(Command::Call(run, call))) => self.call(run, call),
-            Event::Command(Some(Command::Recall)) => self.recall(),
-            Event::Command(Some(Command::Interrupt)) => self.interrupt().await,
-            Event::Command(Some(Command::Snapshots(on))) => {
+            Event::Command(Some(RuntimeCommand::Call(run, call))) => self.call(run, call),
+            Event::Command(Some(RuntimeCommand::Recall)) => self.recall(),
+            Event::Command(Some(RuntimeCommand::Interrupt)) => self.interrupt().await,
+            Event::Command(Some(RuntimeCommand::Snapshots(on))) => {
                 self.request(&RuntimeRequest::Snapshots { on }).await;
             }
-            Event::Command(Some(Command::Kill)) => self.kill().await,
+            Event::Command(Some(RuntimeCommand::Kill)) => self.kill().await,
             Event::Pipe(name) => match self.read_pipe(name) {
                 None => {}
                 Some(0) => {
@@ -339,7 +339,8 @@ impl Actor {
     }
 
     pub(super) fn newcomers_push(&mut self, stream: UnixStream) {
-        self.newcomers.spawn(Sleeper::arrived(Wire::new(stream)));
+        self.newcomers
+            .spawn(StandbySnapshot::arrived(Wire::new(stream)));
     }
 
     /// Passes on what has been captured.
@@ -450,7 +451,7 @@ impl Actor {
         }
     }
 
-    fn called(&mut self, call: Arrived) {
+    fn called(&mut self, call: ReceivedCall) {
         match call.request {
             HostRequest::Output(output) => {
                 if self.calls.running().is_some() {
@@ -479,7 +480,7 @@ impl Actor {
         }
         let (reply, answer) = HostReplier::new();
         self.process.stdin.ask(answer);
-        self.called(Arrived {
+        self.called(ReceivedCall {
             request,
             raw: Vec::new(),
             reply,

@@ -53,7 +53,7 @@ impl HostReplier {
 }
 
 /// A call as the actor receives it.
-pub(super) struct Arrived {
+pub(super) struct ReceivedCall {
     pub(super) request: HostRequest,
     pub(super) raw: Vec<Payload>,
     pub(super) reply: HostReplier,
@@ -62,7 +62,7 @@ pub(super) struct Arrived {
 /// Serves one connection until the library hangs up: one call after the other.
 pub(super) async fn serve(
     mut stream: UnixStream,
-    calls: tokio::sync::mpsc::Sender<Arrived>,
+    calls: tokio::sync::mpsc::Sender<ReceivedCall>,
 ) -> io::Result<()> {
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 1 << 14];
@@ -71,7 +71,7 @@ pub(super) async fn serve(
     while let Some((request, raw)) = receive(&mut stream, &mut decoder, &mut buffer).await? {
         referred.clear();
         let (reply, answer) = HostReplier::new();
-        let arrived = Arrived {
+        let arrived = ReceivedCall {
             request,
             raw,
             reply,

@@ -70,7 +70,7 @@ pub enum StartError {
 /// A running runtime process; dropping the handle ends the process and all it has started.
 #[derive(Debug)]
 pub struct Runtime {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<RuntimeCommand>,
     pid: Arc<AtomicU32>,
 }
 
@@ -136,7 +136,7 @@ pub struct FunctionCall {
 
 /// Commands of the handle to the actor. Unbounded: one at a time, by a user's action.
 #[derive(Debug)]
-enum Command {
+enum RuntimeCommand {
     Set(Setting),
     Load(PathBuf),
     Run(RunId, CompiledCell),
@@ -175,22 +175,22 @@ impl Runtime {
 
     /// Loads a library that cells need, before the first of them.
     pub fn load(&self, library: PathBuf) {
-        self.command(Command::Load(library));
+        self.command(RuntimeCommand::Load(library));
     }
 
     /// Changes the folder or the environment of the process.
     pub fn set(&self, setting: Setting) {
-        self.command(Command::Set(setting));
+        self.command(RuntimeCommand::Set(setting));
     }
 
     /// Runs a cell; one at a time, the next after [`RuntimeEvent::Ended`].
     pub fn run(&self, run: RunId, cell: CompiledCell) {
-        self.command(Command::Run(run, cell));
+        self.command(RuntimeCommand::Run(run, cell));
     }
 
     /// Lets the code hear what frontends have done with its comms; a run like a cell's.
     pub fn hear(&self, run: RunId) {
-        self.command(Command::Hear(run));
+        self.command(RuntimeCommand::Hear(run));
     }
 
     /// Stops the running cell; without one, nothing happens.
@@ -199,29 +199,29 @@ impl Runtime {
     /// where the cell has looked whether it is to stop (`phalanx::interrupted`), it is given two
     /// seconds to end by itself; a second interrupt does not wait.
     pub fn interrupt(&self) {
-        self.command(Command::Interrupt);
+        self.command(RuntimeCommand::Interrupt);
     }
 
     /// Keeps a snapshot from now on, or does without, which saves memory and a copy of the page
     /// tables after each cell. It is on to begin with, unless `PHALANX_SNAPSHOTS=0` is set.
     pub fn set_snapshots(&self, on: bool) {
-        self.command(Command::Snapshots(on));
+        self.command(RuntimeCommand::Snapshots(on));
     }
 
     /// Calls a function; in turn with cells, and ended like them, after its value. More may follow
     /// before it has ended: each ends, or is [recalled](RuntimeEvent::Recalled).
     pub fn call(&self, run: RunId, call: FunctionCall) {
-        self.command(Command::Call(run, call));
+        self.command(RuntimeCommand::Call(run, call));
     }
 
     /// Takes calls back that have not begun: they end, or are [recalled](RuntimeEvent::Recalled).
     pub fn recall(&self) {
-        self.command(Command::Recall);
+        self.command(RuntimeCommand::Recall);
     }
 
     /// Ends the process at once, snapshot included; `Ended` with [`Outcome::Died`] and `Exited` follow.
     pub fn kill(&self) {
-        self.command(Command::Kill);
+        self.command(RuntimeCommand::Kill);
     }
 
     /// The id of the process that runs cells. A snapshot that takes over has another, so ask each
@@ -235,7 +235,7 @@ impl Runtime {
         ProcessId(Arc::clone(&self.pid))
     }
 
-    fn command(&self, command: Command) {
+    fn command(&self, command: RuntimeCommand) {
         // A process that is gone has already said so by `Exited`.
         let _ = self.commands.send(command);
     }

@@ -24,7 +24,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 const WAKE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A snapshot, asleep.
-pub(super) struct Sleeper {
+pub(super) struct StandbySnapshot {
     wire: Wire,
     pid: u32,
     number: u32,
@@ -33,7 +33,7 @@ pub(super) struct Sleeper {
     threads: Vec<String>,
 }
 
-impl Sleeper {
+impl StandbySnapshot {
     /// Waits for a snapshot's first message; `None` if it ended before.
     pub(super) async fn arrived(mut wire: Wire) -> Option<Self> {
         match wire.next().await {
@@ -59,7 +59,7 @@ impl Sleeper {
 /// The snapshot that protects the running process.
 #[derive(Default)]
 pub(super) struct ActiveSnapshot {
-    sleeper: Option<Sleeper>,
+    sleeper: Option<StandbySnapshot>,
     /// The number of the newest one that has arrived.
     newest: u32,
     /// After which run there was none, and why.
@@ -70,7 +70,7 @@ pub(super) struct ActiveSnapshot {
 
 impl ActiveSnapshot {
     /// Replaces the previous snapshot, which may arrive later.
-    pub(super) fn arrived(&mut self, sleeper: Sleeper) {
+    pub(super) fn arrived(&mut self, sleeper: StandbySnapshot) {
         if sleeper.number > self.newest {
             self.newest = sleeper.number;
             self.missing = None;
@@ -159,7 +159,7 @@ impl Actor {
         true
     }
 
-    async fn wake(&mut self, mut sleeper: Sleeper) -> io::Result<()> {
+    async fn wake(&mut self, mut sleeper: StandbySnapshot) -> io::Result<()> {
         let snapshot = sleeper.pid;
         let spared = std::mem::take(&mut sleeper.children);
         self.tell_supervisor(&SupervisorRequest::Settle { snapshot, spared })
@@ -217,9 +217,9 @@ mod tests {
     use super::*;
     use tokio::net::UnixStream;
 
-    fn sleeper(number: u32, after: RunId) -> Sleeper {
+    fn sleeper(number: u32, after: RunId) -> StandbySnapshot {
         let (stream, _) = UnixStream::pair().unwrap();
-        Sleeper {
+        StandbySnapshot {
             wire: Wire::new(stream),
             pid: number,
             number,

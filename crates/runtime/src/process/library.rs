@@ -44,7 +44,7 @@ type DropStore = unsafe extern "C" fn(*mut c_void);
 pub(super) struct LoadedCells {
     /// evcxr's variable store: made by the first cell that has variables, passed to every other.
     store: *mut c_void,
-    loaded: HashMap<PathBuf, Loaded>,
+    loaded: HashMap<PathBuf, LoadedLibrary>,
     /// The number of copies of libraries that were loaded.
     copies: u64,
     /// The load addresses of libraries whose functions are called.
@@ -62,7 +62,7 @@ pub(super) struct LoadedCells {
 }
 
 /// A cell's library, as it was loaded first.
-struct Loaded {
+struct LoadedLibrary {
     library: ManuallyDrop<Library>,
     /// The file it was loaded from: a new evaluator may write another cell to the same path.
     file: Option<FileIdentity>,
@@ -70,7 +70,7 @@ struct Loaded {
     has_own_data: Option<bool>,
 }
 
-impl Loaded {
+impl LoadedLibrary {
     /// Returns true unless the file at the path is still the one that is loaded, and a second run of
     /// it finds nothing changed.
     fn needs_copy(&mut self, artifact: &Path) -> bool {
@@ -137,7 +137,7 @@ impl LoadedCells {
             return self.echo.run(artifact);
         }
         let copy;
-        let needs_copy = |loaded: &mut Loaded| loaded.needs_copy(artifact);
+        let needs_copy = |loaded: &mut LoadedLibrary| loaded.needs_copy(artifact);
         let library = match self.loaded.get_mut(artifact).map(needs_copy) {
             Some(false) => &self.loaded[artifact].library,
             Some(true) => {
@@ -155,7 +155,7 @@ impl LoadedCells {
                 let library = open(artifact, RTLD_NOW | RTLD_LOCAL)
                     .map_err(|error| self.not_loaded.clone().unwrap_or(error))?;
                 self.introduce(&library, artifact)?;
-                let loaded = Loaded {
+                let loaded = LoadedLibrary {
                     library,
                     file,
                     has_own_data: None,
@@ -246,11 +246,13 @@ impl LoadedCells {
             let base = super::call::base(&library)?;
             self.introduce(&library, artifact)?;
             let loaded = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
-            self.loaded.entry(artifact.to_owned()).or_insert(Loaded {
-                library: loaded,
-                file: FileIdentity::of(artifact),
-                has_own_data: None,
-            });
+            self.loaded
+                .entry(artifact.to_owned())
+                .or_insert(LoadedLibrary {
+                    library: loaded,
+                    file: FileIdentity::of(artifact),
+                    has_own_data: None,
+                });
             let end = hook(&library, END_SYMBOL);
             let called = CalledLibrary { library, base, end };
             self.bases.insert(artifact.to_owned(), called);

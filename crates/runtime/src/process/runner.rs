@@ -5,7 +5,7 @@ use super::library::LoadedCells;
 use super::oom::OomScore;
 use super::setting::take_over;
 use super::snapshot::{SnapshotRole, Snapshots};
-use super::written::Written;
+use super::written::ByteCounter;
 use super::{ProcessError, call};
 use crate::output::end_marker;
 use crate::{IDLE, PAGE_FILE, RUN_WORD, RUNNING};
@@ -50,7 +50,7 @@ pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
         snapshots: Snapshots::new(path.to_owned(), Arc::clone(&page), score, on),
         last: None,
         given: VecDeque::new(),
-        written: Written::new(Arc::clone(&page))?,
+        written: ByteCounter::new(Arc::clone(&page))?,
         page,
         is_stale: false,
     };
@@ -71,7 +71,7 @@ struct Runner {
     /// The files of values that calls returned and the owner may not have opened yet.
     given: VecDeque<OwnedFd>,
     page: Arc<SharedPage>,
-    written: Written,
+    written: ByteCounter,
     /// The snapshot, if there is one, lacks something.
     is_stale: bool,
 }

@@ -13,13 +13,13 @@ use std::sync::atomic::Ordering;
 const LEAST_DESCRIPTOR: i32 = 64;
 
 /// Counts the bytes written: those the owner has read and those still in the pipes.
-pub(super) struct Written {
+pub(super) struct ByteCounter {
     page: Arc<SharedPage>,
     /// Cells may put something else in the place of their own.
     pipes: [OwnedFd; 2],
 }
 
-impl Written {
+impl ByteCounter {
     pub(super) fn new(page: Arc<SharedPage>) -> io::Result<Self> {
         let copy = |pipe: BorrowedFd<'_>| fcntl_dupfd_cloexec(pipe, LEAST_DESCRIPTOR);
         let pipes = [
