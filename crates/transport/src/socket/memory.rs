@@ -20,7 +20,7 @@ const FIRST_PORT: u16 = 1024;
 
 /// One connection; unlike identities never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Link(u64);
+struct MemoryLink(u64);
 
 static LINKS: AtomicU64 = AtomicU64::new(0);
 
@@ -29,7 +29,7 @@ type Inbox = mpsc::UnboundedSender<Packet>;
 
 #[derive(Debug)]
 struct Packet {
-    link: Link,
+    link: MemoryLink,
     body: Body,
 }
 
@@ -77,8 +77,8 @@ pub(crate) fn within(endpoint: &Endpoint) -> Option<Endpoint> {
 pub(crate) struct MemorySocket {
     me: MemoryPeer,
     inbox: mpsc::UnboundedReceiver<Packet>,
-    peers: HashMap<Link, MemoryPeer>,
-    by_identity: HashMap<PeerIdentity, Link>,
+    peers: HashMap<MemoryLink, MemoryPeer>,
+    by_identity: HashMap<PeerIdentity, MemoryLink>,
     events: VecDeque<Event>,
     bound: Vec<(String, u16)>,
     target: Option<(String, u16)>,
@@ -115,7 +115,7 @@ impl MemorySocket {
         !self.by_identity.is_empty() && self.by_identity.contains_key(&PeerIdentity(peer.clone()))
     }
 
-    fn add(&mut self, link: Link, peer: MemoryPeer) {
+    fn add(&mut self, link: MemoryLink, peer: MemoryPeer) {
         self.events
             .push_back(Event::Connected(peer.identity.clone()));
         if self.me.kind == SocketKind::Pub && peer.kind == SocketKind::Sub {
@@ -128,7 +128,7 @@ impl MemorySocket {
         self.pause = RETRY[0];
     }
 
-    fn remove(&mut self, link: Link) {
+    fn remove(&mut self, link: MemoryLink) {
         if let Some(peer) = self.peers.remove(&link) {
             self.by_identity.remove(&peer.identity);
             self.events.push_back(Event::Disconnected(peer.identity));
@@ -139,7 +139,7 @@ impl MemorySocket {
         let Some(peer) = listeners().get(target).cloned() else {
             return false;
         };
-        let link = Link(LINKS.fetch_add(1, Ordering::Relaxed));
+        let link = MemoryLink(LINKS.fetch_add(1, Ordering::Relaxed));
         let me = self.me.clone();
         if !post(&peer, link, Body::Hello { peer: me }) {
             return false;
@@ -165,7 +165,7 @@ impl MemorySocket {
     }
 }
 
-fn post(peer: &MemoryPeer, link: Link, body: Body) -> bool {
+fn post(peer: &MemoryPeer, link: MemoryLink, body: Body) -> bool {
     peer.inbox.send(Packet { link, body }).is_ok()
 }
 

@@ -14,7 +14,7 @@ pub(super) enum Listener {
 }
 
 /// One of them.
-pub(super) enum Peer {
+pub(super) enum GuardedPeer {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -41,14 +41,14 @@ impl Listener {
     }
 
     /// The next peer, and its address where it has one.
-    pub async fn accept(&self) -> io::Result<(Peer, Option<IpAddr>)> {
+    pub async fn accept(&self) -> io::Result<(GuardedPeer, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, from) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Peer::Tcp(stream), Some(from.ip())))
+                Ok((GuardedPeer::Tcp(stream), Some(from.ip())))
             }
-            Self::Unix(listener, _) => Ok((Peer::Unix(listener.accept().await?.0), None)),
+            Self::Unix(listener, _) => Ok((GuardedPeer::Unix(listener.accept().await?.0), None)),
         }
     }
 }
@@ -71,7 +71,7 @@ macro_rules! delegate {
     };
 }
 
-impl AsyncRead for Peer {
+impl AsyncRead for GuardedPeer {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -81,7 +81,7 @@ impl AsyncRead for Peer {
     }
 }
 
-impl AsyncWrite for Peer {
+impl AsyncWrite for GuardedPeer {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

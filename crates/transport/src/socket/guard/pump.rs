@@ -1,5 +1,5 @@
 use super::frames::{FrameChecker, FrameLimits, RefusalReason};
-use super::listener::Peer;
+use super::listener::GuardedPeer;
 use super::waiting_room::WaitingPlace;
 use crate::warn_rarely;
 use bytes::{Buf, Bytes, BytesMut};
@@ -53,12 +53,12 @@ pub(super) struct Pump {
 }
 
 /// Waits until a peer has to have said what it is.
-struct Greeting {
+struct GreetingDeadline {
     until: Instant,
     place: Option<WaitingPlace>,
 }
 
-impl Greeting {
+impl GreetingDeadline {
     /// Returns why the peer is waited for no longer.
     async fn missing(&self) -> Ended {
         let crowded = async {
@@ -76,7 +76,7 @@ impl Greeting {
 
 impl Pump {
     /// Passes bytes on in both directions until one side ends.
-    pub async fn run(self, peer: Peer) {
+    pub async fn run(self, peer: GuardedPeer) {
         match self.pass_on(peer).await {
             Ok(()) => {}
             Err(Ended::Broken(error)) => tracing::debug!(%error, "a connection is broken"),
@@ -84,8 +84,8 @@ impl Pump {
         }
     }
 
-    async fn pass_on(self, mut peer: Peer) -> Result<(), Ended> {
-        let greeting = Greeting {
+    async fn pass_on(self, mut peer: GuardedPeer) -> Result<(), Ended> {
+        let greeting = GreetingDeadline {
             until: Instant::now() + self.patience.greeting,
             place: self.place,
         };
@@ -109,10 +109,10 @@ impl Pump {
 
 async fn inward(
     first: &[u8],
-    mut peer: ReadHalf<Peer>,
+    mut peer: ReadHalf<GuardedPeer>,
     mut inner: OwnedWriteHalf,
     limits: FrameLimits,
-    greeting: Greeting,
+    greeting: GreetingDeadline,
 ) -> Result<(), Ended> {
     let mut checker = FrameChecker::new(limits);
     if first.is_empty() {
@@ -143,7 +143,7 @@ async fn inward(
 
 async fn outward(
     mut inner: OwnedReadHalf,
-    mut peer: WriteHalf<Peer>,
+    mut peer: WriteHalf<GuardedPeer>,
     patience: PeerLimits,
 ) -> Result<(), Ended> {
     let mut leaving = Bytes::new();
