@@ -1,7 +1,7 @@
 //! Artifacts by their hash: those that come over the wire are kept in a cache that engines of one
 //! user on one machine share; those of a client on this machine are used where they are.
 
-use crate::machine::{Shipment, Unprepared};
+use crate::machine::{ArtifactFailure, Shipment};
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
 use phalanx_sys::file_identity::FileIdentity;
@@ -103,19 +103,19 @@ impl ArtifactStore {
         &mut self,
         shipment: &Shipment,
         buffers: &[Bytes],
-    ) -> Result<Vec<PathBuf>, Unprepared> {
+    ) -> Result<Vec<PathBuf>, ArtifactFailure> {
         for (position, bytes) in shipment.buffers.iter().zip(buffers) {
             let Some(hash) = shipment.artifacts.get(*position) else {
                 let broken = format!("buffer {position} is none of the artifacts");
-                return Err(Unprepared::Broken(broken));
+                return Err(ArtifactFailure::Broken(broken));
             };
             if ArtifactHash::of(bytes) != *hash {
                 let broken = format!("artifact {hash} arrived with other bytes than announced");
-                return Err(Unprepared::Broken(broken));
+                return Err(ArtifactFailure::Broken(broken));
             }
             let path = self.keep(hash, bytes).map_err(|error| {
                 let folder = self.folder.display();
-                Unprepared::Broken(format!(
+                ArtifactFailure::Broken(format!(
                     "artifact {hash} cannot be kept in {folder}: {error}"
                 ))
             })?;
@@ -123,7 +123,7 @@ impl ArtifactStore {
         }
         if self.lacks(shipment) {
             // Sent again, the data comes along as the artifacts do.
-            return Err(Unprepared::Missing(shipment.artifacts.clone()));
+            return Err(ArtifactFailure::Missing(shipment.artifacts.clone()));
         }
         let mut paths = Vec::new();
         let mut missing = Vec::new();
@@ -141,7 +141,7 @@ impl ArtifactStore {
         if missing.is_empty() {
             Ok(paths)
         } else {
-            Err(Unprepared::Missing(missing))
+            Err(ArtifactFailure::Missing(missing))
         }
     }
 
@@ -299,7 +299,7 @@ mod tests {
         let mut sent = cell("there", &[b"std", b"cell"], Vec::new());
         assert_eq!(
             first.prepare(&sent, &[]),
-            Err(Unprepared::Missing(sent.artifacts.clone()))
+            Err(ArtifactFailure::Missing(sent.artifacts.clone()))
         );
         sent.buffers = vec![0, 1];
         let bytes = [b"std".as_slice(), b"cell"].map(Bytes::from_static);
@@ -340,10 +340,10 @@ mod tests {
         let mut sent = cell("there", &[b"cell"], Vec::new());
         sent.buffers = vec![0];
         let prepared = store.prepare(&sent, &[Bytes::from_static(b"evil")]);
-        assert!(matches!(prepared, Err(Unprepared::Broken(_))));
+        assert!(matches!(prepared, Err(ArtifactFailure::Broken(_))));
         sent.buffers = vec![7];
         let prepared = store.prepare(&sent, &[Bytes::from_static(b"cell")]);
-        assert!(matches!(prepared, Err(Unprepared::Broken(_))));
+        assert!(matches!(prepared, Err(ArtifactFailure::Broken(_))));
         assert!(store.list().is_empty());
     }
 

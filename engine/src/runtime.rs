@@ -19,10 +19,10 @@ type RuntimeStart = JoinHandle<Result<(Runtime, mpsc::Receiver<RuntimeEvent>), S
 pub(crate) struct RuntimeSlot {
     config: RuntimeConfig,
     watched: WatchedProcess,
-    state: State,
+    state: RuntimeSlotState,
 }
 
-enum State {
+enum RuntimeSlotState {
     Starting(RuntimeStart),
     Up(Runtime, mpsc::Receiver<RuntimeEvent>),
     Empty,
@@ -34,7 +34,7 @@ impl RuntimeSlot {
         let mut slot = Self {
             config,
             watched,
-            state: State::Empty,
+            state: RuntimeSlotState::Empty,
         };
         slot.start();
         slot
@@ -42,50 +42,51 @@ impl RuntimeSlot {
 
     /// Starts another one. A start under way goes on.
     pub fn start(&mut self) {
-        if !matches!(self.state, State::Starting(_)) {
+        if !matches!(self.state, RuntimeSlotState::Starting(_)) {
             // Ends when the process is up or not; awaited by `next`, aborted by `drop`.
-            self.state = State::Starting(tokio::spawn(Runtime::start(self.config.clone())));
+            self.state =
+                RuntimeSlotState::Starting(tokio::spawn(Runtime::start(self.config.clone())));
         }
     }
 
     pub fn load(&self, library: PathBuf) {
-        if let State::Up(runtime, _) = &self.state {
+        if let RuntimeSlotState::Up(runtime, _) = &self.state {
             runtime.load(library);
         }
     }
 
     pub fn run(&self, run: RunId, cell: CompiledCell) {
-        if let State::Up(runtime, _) = &self.state {
+        if let RuntimeSlotState::Up(runtime, _) = &self.state {
             runtime.run(run, cell);
         }
     }
 
     pub fn interrupt(&self) {
-        if let State::Up(runtime, _) = &self.state {
+        if let RuntimeSlotState::Up(runtime, _) = &self.state {
             runtime.interrupt();
         }
     }
 
     pub fn call(&self, run: RunId, call: FunctionCall) {
-        if let State::Up(runtime, _) = &self.state {
+        if let RuntimeSlotState::Up(runtime, _) = &self.state {
             runtime.call(run, call);
         }
     }
 
     pub fn recall(&self) {
-        if let State::Up(runtime, _) = &self.state {
+        if let RuntimeSlotState::Up(runtime, _) = &self.state {
             runtime.recall();
         }
     }
 
     pub fn kill(&self) {
-        if let State::Up(runtime, _) = &self.state {
+        if let RuntimeSlotState::Up(runtime, _) = &self.state {
             runtime.kill();
         }
     }
 
     pub fn signal(&self, number: i32) {
-        if let State::Up(runtime, _) = &self.state
+        if let RuntimeSlotState::Up(runtime, _) = &self.state
             && let Some(pid) = i32::try_from(runtime.pid()).ok().and_then(Pid::from_raw)
             && let Some(signal) = Signal::from_named_raw(number)
             && let Err(error) = kill_process(pid, signal)
@@ -98,14 +99,14 @@ impl RuntimeSlot {
     pub async fn next(&mut self) -> EngineEvent {
         loop {
             match &mut self.state {
-                State::Empty => std::future::pending().await,
-                State::Starting(start) => {
+                RuntimeSlotState::Empty => std::future::pending().await,
+                RuntimeSlotState::Starting(start) => {
                     let started = start.await;
-                    self.state = State::Empty;
+                    self.state = RuntimeSlotState::Empty;
                     match started {
                         Ok(Ok((runtime, events))) => {
                             self.watched.set(runtime.process_id());
-                            self.state = State::Up(runtime, events);
+                            self.state = RuntimeSlotState::Up(runtime, events);
                             return EngineEvent::RuntimeStarted;
                         }
                         Ok(Err(error)) => {
@@ -120,7 +121,7 @@ impl RuntimeSlot {
                         }
                     }
                 }
-                State::Up(_, events) => match events.recv().await {
+                RuntimeSlotState::Up(_, events) => match events.recv().await {
                     Some(RuntimeEvent::HostCall(call)) => {
                         if let Some(told) = refuse(call) {
                             return told;
@@ -139,11 +140,11 @@ impl RuntimeSlot {
                         return EngineEvent::RuntimeEnded { run, outcome };
                     }
                     Some(RuntimeEvent::Exited { status }) => {
-                        self.state = State::Empty;
+                        self.state = RuntimeSlotState::Empty;
                         return EngineEvent::RuntimeExited { status };
                     }
                     None => {
-                        self.state = State::Empty;
+                        self.state = RuntimeSlotState::Empty;
                         return EngineEvent::RuntimeExited {
                             status: "its connection is closed".to_owned(),
                         };
@@ -156,7 +157,7 @@ impl RuntimeSlot {
 
 impl Drop for RuntimeSlot {
     fn drop(&mut self) {
-        if let State::Starting(start) = &self.state {
+        if let RuntimeSlotState::Starting(start) = &self.state {
             start.abort();
         }
     }

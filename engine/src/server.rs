@@ -4,9 +4,9 @@ use crate::about;
 use crate::artifacts::ArtifactStore;
 use crate::config::{EngineConfig, EngineError, Exit};
 use crate::handed::SegmentStore;
-use crate::link::{Advice, ControllerContact, EngineLink, LinkEvent, TICK, is_there};
+use crate::link::{ContactStep, ControllerContact, EngineLink, LinkEvent, TICK, is_there};
 use crate::machine::{
-    Channel, EngineCommand, EngineEvent, EngineIdentity, EngineTask, Machine, OutgoingReply,
+    EngineCommand, EngineEvent, EngineIdentity, EngineTask, Machine, OutgoingReply, RequestChannel,
     Shipment,
 };
 use crate::parent;
@@ -224,7 +224,7 @@ impl Server {
     }
 
     /// Reads a request.
-    fn requested(&mut self, channel: Channel, envelope: Envelope) -> NextStep {
+    fn requested(&mut self, channel: RequestChannel, envelope: Envelope) -> NextStep {
         let request = match EngineRequest::decode(envelope.message()) {
             Ok(request) => request,
             Err(error) => {
@@ -250,7 +250,7 @@ impl Server {
     async fn look(&mut self) -> NextStep {
         let beaten = self.link.as_mut().is_some_and(EngineLink::has_beaten);
         match self.contact.look(beaten, Instant::now()) {
-            Advice::Fine => {
+            ContactStep::Fine => {
                 let is_over = |at: &mut Instant| at.elapsed() >= TICK;
                 let searched = self.search.take().is_some();
                 match self.went_on.take_if(is_over).is_some() || searched {
@@ -258,8 +258,8 @@ impl Server {
                     false => NextStep::Nothing,
                 }
             }
-            Advice::GiveUp => NextStep::Exit(Exit::ControllerGone),
-            Advice::Probe => self.search().await,
+            ContactStep::GiveUp => NextStep::Exit(Exit::ControllerGone),
+            ContactStep::Probe => self.search().await,
         }
     }
 

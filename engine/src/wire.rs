@@ -1,13 +1,13 @@
 //! Between messages on sockets and the machine's events and commands.
 
-use crate::machine::{Channel, EngineEvent, EngineIdentity, EngineTask, OutgoingReply};
+use crate::machine::{EngineEvent, EngineIdentity, EngineTask, OutgoingReply, RequestChannel};
 use phalanx_protocol::parallel::{Call, CallBatch, EchoedMetadata, EngineOutput, EngineRequest};
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, Frames, Session, WireError};
 
 /// A request as the machine takes it: one, or the calls of a batch.
 pub(crate) fn requested(
-    channel: Channel,
+    channel: RequestChannel,
     envelope: Envelope,
     content: EngineRequest,
 ) -> EngineEvent {

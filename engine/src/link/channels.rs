@@ -1,7 +1,7 @@
 //! The channels on which requests come.
 
 use super::dealer;
-use crate::machine::{Channel, EngineIdentity};
+use crate::machine::{EngineIdentity, RequestChannel};
 use phalanx_transport::socket::{Event, Frames};
 use phalanx_transport::{EngineConnectionFile, Receiver, Sender};
 use std::collections::HashMap;
@@ -14,9 +14,9 @@ const REQUESTS: usize = 64;
 
 /// The channels on which requests come, in one queue.
 pub(crate) struct Channels {
-    pub senders: HashMap<Channel, Sender>,
+    pub senders: HashMap<RequestChannel, Sender>,
     /// `None` once a channel is closed.
-    pub requests: mpsc::Receiver<Option<(Channel, Frames)>>,
+    pub requests: mpsc::Receiver<Option<(RequestChannel, Frames)>>,
     /// Ends with the channels.
     _readers: JoinSet<()>,
 }
@@ -29,13 +29,13 @@ impl Channels {
         limit: Duration,
     ) -> Result<Self, crate::EngineError> {
         let mut ports = vec![
-            (Channel::Mux, file.mux),
-            (Channel::Task, file.task),
-            (Channel::Control, file.control),
+            (RequestChannel::Mux, file.mux),
+            (RequestChannel::Task, file.task),
+            (RequestChannel::Control, file.control),
         ];
         if !file.broadcast.is_empty() {
             let leaf = identity.id.0 as usize % file.broadcast.len();
-            ports.push((Channel::Broadcast, file.broadcast[leaf]));
+            ports.push((RequestChannel::Broadcast, file.broadcast[leaf]));
         }
         let (sender, requests) = mpsc::channel(REQUESTS);
         let mut senders = HashMap::new();
@@ -56,9 +56,9 @@ impl Channels {
 }
 
 async fn read(
-    channel: Channel,
+    channel: RequestChannel,
     mut receiver: Receiver,
-    requests: mpsc::Sender<Option<(Channel, Frames)>>,
+    requests: mpsc::Sender<Option<(RequestChannel, Frames)>>,
 ) {
     while let Some(event) = receiver.recv().await {
         let heard = match event {

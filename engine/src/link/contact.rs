@@ -30,7 +30,7 @@ pub(crate) struct ControllerContact {
 
 /// A step to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Advice {
+pub(crate) enum ContactStep {
     /// Nothing: the controller is there.
     Fine,
     /// It has been silent for long: see whether it answers.
@@ -58,24 +58,24 @@ impl ControllerContact {
     }
 
     /// Looks; `beaten` tells of a heartbeat since the last look.
-    pub fn look(&mut self, beaten: bool, now: Instant) -> Advice {
+    pub fn look(&mut self, beaten: bool, now: Instant) -> ContactStep {
         let passed = now.saturating_duration_since(self.seen).min(LONGEST_TICK);
         self.seen = now;
         if beaten {
             self.silent = Duration::ZERO;
             self.lost = None;
-            return Advice::Fine;
+            return ContactStep::Fine;
         }
         self.silent += passed;
         let silent = self.patience.is_some_and(|most| self.silent >= most);
         match &mut self.lost {
             Some(lost) => *lost += passed,
             None if silent => self.lost = Some(Duration::ZERO),
-            None => return Advice::Fine,
+            None => return ContactStep::Fine,
         }
         match self.lost {
-            Some(lost) if lost >= self.unreachable => Advice::GiveUp,
-            _ => Advice::Probe,
+            Some(lost) if lost >= self.unreachable => ContactStep::GiveUp,
+            _ => ContactStep::Probe,
         }
     }
 }
@@ -99,31 +99,31 @@ mod tests {
             Self { contact, now }
         }
 
-        fn silent(&mut self, seconds: u64) -> Advice {
+        fn silent(&mut self, seconds: u64) -> ContactStep {
             let ticks = (0..seconds).map(|_| {
                 self.now += TICK;
                 self.contact.look(false, self.now)
             });
-            ticks.last().unwrap_or(Advice::Fine)
+            ticks.last().unwrap_or(ContactStep::Fine)
         }
     }
 
     #[test]
     fn a_controller_that_is_silent_is_looked_for_until_it_is_given_up() {
         let mut case = Case::new();
-        assert_eq!(case.silent(29), Advice::Fine);
-        assert_eq!(case.silent(1), Advice::Probe);
-        assert_eq!(case.silent(599), Advice::Probe);
-        assert_eq!(case.silent(1), Advice::GiveUp);
+        assert_eq!(case.silent(29), ContactStep::Fine);
+        assert_eq!(case.silent(1), ContactStep::Probe);
+        assert_eq!(case.silent(599), ContactStep::Probe);
+        assert_eq!(case.silent(1), ContactStep::GiveUp);
     }
 
     #[test]
     fn a_heartbeat_makes_everything_good() {
         let mut case = Case::new();
-        assert_eq!(case.silent(400), Advice::Probe);
-        assert_eq!(case.contact.look(true, case.now), Advice::Fine);
-        assert_eq!(case.silent(29), Advice::Fine);
-        assert_eq!(case.silent(600), Advice::Probe);
+        assert_eq!(case.silent(400), ContactStep::Probe);
+        assert_eq!(case.contact.look(true, case.now), ContactStep::Fine);
+        assert_eq!(case.silent(29), ContactStep::Fine);
+        assert_eq!(case.silent(600), ContactStep::Probe);
     }
 
     #[test]
@@ -132,9 +132,9 @@ mod tests {
         case.silent(3);
         for _ in 0..3 {
             case.now += Duration::from_secs(3600);
-            assert_eq!(case.contact.look(false, case.now), Advice::Fine);
+            assert_eq!(case.contact.look(false, case.now), ContactStep::Fine);
             // What waited is read by then.
-            assert_eq!(case.contact.look(true, case.now), Advice::Fine);
+            assert_eq!(case.contact.look(true, case.now), ContactStep::Fine);
         }
     }
 
@@ -144,11 +144,11 @@ mod tests {
             let mut case = Case::new();
             case.contact = ControllerContact::new(period, UNREACHABLE, case.now);
             case.contact.lost();
-            assert_eq!(case.silent(599), Advice::Probe);
-            assert_eq!(case.silent(1), Advice::GiveUp);
+            assert_eq!(case.silent(599), ContactStep::Probe);
+            assert_eq!(case.silent(1), ContactStep::GiveUp);
         }
         let mut case = Case::new();
         case.contact = ControllerContact::new(Duration::ZERO, UNREACHABLE, case.now);
-        assert_eq!(case.silent(10_000), Advice::Fine, "it never beats");
+        assert_eq!(case.silent(10_000), ContactStep::Fine, "it never beats");
     }
 }

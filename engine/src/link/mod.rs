@@ -5,11 +5,11 @@ mod contact;
 mod heart;
 mod join;
 
-pub(crate) use contact::{Advice, ControllerContact, TICK};
+pub(crate) use contact::{ContactStep, ControllerContact, TICK};
 pub(crate) use join::is_there;
 
 use crate::config::{EngineConfig, EngineError};
-use crate::machine::{Channel, EngineIdentity};
+use crate::machine::{EngineIdentity, RequestChannel};
 use crate::vitals::WatchedProcess;
 use channels::Channels;
 use heart::HeartbeatResponder;
@@ -39,7 +39,7 @@ pub(crate) struct EngineLink {
 
 /// A message or an event of a link.
 pub(crate) enum LinkEvent {
-    Request(Channel, Frames),
+    Request(RequestChannel, Frames),
     /// The controller listens to what the engine publishes.
     Subscribed,
     /// A connection is closed.
@@ -116,7 +116,7 @@ impl EngineLink {
     }
 
     /// The sender of a channel.
-    pub fn sender(&self, channel: Channel) -> Option<&Sender> {
+    pub fn sender(&self, channel: RequestChannel) -> Option<&Sender> {
         self.channels.senders.get(&channel)
     }
 

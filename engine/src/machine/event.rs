@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 /// The channel by which a request came in and its reply goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Channel {
+pub(crate) enum RequestChannel {
     /// Direct requests.
     Mux,
     /// Load-balanced tasks.
@@ -30,7 +30,7 @@ pub(crate) enum Channel {
 /// A request from a client.
 #[derive(Clone, Debug)]
 pub(crate) struct EngineTask {
-    pub channel: Channel,
+    pub channel: RequestChannel,
     /// The frames that lead the reply back.
     pub route: Vec<Bytes>,
     pub header: Header,
@@ -65,7 +65,7 @@ pub(crate) enum EngineEvent {
     /// The artifacts of a run are here, or are not.
     Prepared {
         run: RunId,
-        artifacts: Result<Vec<PathBuf>, Unprepared>,
+        artifacts: Result<Vec<PathBuf>, ArtifactFailure>,
     },
     /// A new runtime is up.
     RuntimeStarted,
@@ -94,7 +94,7 @@ pub(crate) enum EngineEvent {
 
 /// The reason a run's artifacts are not here.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Unprepared {
+pub(crate) enum ArtifactFailure {
     /// They have to be sent.
     Missing(Vec<ArtifactHash>),
     /// The artifacts sent are not those announced, or could not be kept.

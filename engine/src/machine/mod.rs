@@ -15,8 +15,8 @@ mod tests;
 mod work;
 
 pub(crate) use event::{
-    Channel, EngineCommand, EngineEvent, EngineIdentity, EngineTask, Now, OutgoingReply, Shipment,
-    Unprepared,
+    ArtifactFailure, EngineCommand, EngineEvent, EngineIdentity, EngineTask, Now, OutgoingReply,
+    RequestChannel, Shipment,
 };
 
 pub(crate) use failure::{NOBODY_TO_ASK, NOT_ON_ENGINES};
@@ -35,7 +35,7 @@ use phalanx_protocol::payload::Payload;
 use phalanx_protocol::runtime::Outcome;
 use phalanx_runtime::FunctionCall;
 use phalanx_transport::wire::Header;
-use records::Records;
+use records::StateRecords;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(crate) struct Machine {
     runtime: RuntimeState,
     state: StateId,
     /// The cells that led to it.
-    records: Records,
+    records: StateRecords,
     /// The compiler of the code the runtime has loaded.
     abi: Option<String>,
     /// Libraries the runtime has loaded besides cells.
@@ -112,7 +112,7 @@ impl Machine {
             about,
             runtime: RuntimeState::Awaited,
             state: StateId::empty(),
-            records: Records::default(),
+            records: StateRecords::default(),
             abi: None,
             loaded: HashSet::new(),
             queue: VecDeque::new(),
@@ -297,7 +297,7 @@ impl Machine {
         };
         let failure = failure::not_runnable(&self.identity, noun, why);
         match request.channel {
-            Channel::Task => self.reply_unmet(request, &failure, now, commands),
+            RequestChannel::Task => self.reply_unmet(request, &failure, now, commands),
             _ => self.reply_failed(request, &failure, now, commands),
         }
     }
@@ -305,17 +305,17 @@ impl Machine {
     fn prepared(
         &mut self,
         run: RunId,
-        artifacts: Result<Vec<PathBuf>, Unprepared>,
+        artifacts: Result<Vec<PathBuf>, ArtifactFailure>,
         commands: &mut Vec<EngineCommand>,
     ) {
         let Some(current) = self.current.as_mut().filter(|c| c.run == run) else {
             return;
         };
         match artifacts {
-            Err(Unprepared::Missing(artifacts)) => {
+            Err(ArtifactFailure::Missing(artifacts)) => {
                 self.refuse(RefusalReason::NeedArtifacts { artifacts }, commands);
             }
-            Err(Unprepared::Broken(message)) => {
+            Err(ArtifactFailure::Broken(message)) => {
                 self.fail(EngineFailure::new("EngineError", message), commands);
             }
             Ok(_) if current.interrupted => {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// The records of one namespace.
 #[derive(Debug, Default)]
-pub(super) struct Records {
+pub(super) struct StateRecords {
     cells: Vec<StateRecord>,
     /// True if the last cell has left the namespace as it was.
     ends_unchanged: bool,
@@ -18,7 +18,7 @@ pub(super) struct Records {
     pushed: BTreeMap<String, String>,
 }
 
-impl Records {
+impl StateRecords {
     /// Keeps the dependencies that a request describes.
     pub(super) fn describe(&mut self, cell: &mut CellRecord) {
         if let Some(described) = cell.described.take() {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::machine::tests::metadata;
 
-    fn told(records: &Records) -> Vec<String> {
+    fn told(records: &StateRecords) -> Vec<String> {
         let lineage = records.lineage(StateId::new("now"));
         let cells = lineage.records.iter().map(|record| {
             let outcome = format!("{:?}", record.outcome);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_cell_that_led_to_the_state_is_kept() {
-        let mut records = Records::default();
+        let mut records = StateRecords::default();
         let mut add = |source: &str, cell: &CellMetadata, outcome: Outcome| {
             let state = StateId::after(&cell.next, &outcome).unwrap();
             records.add(source, cell, state, &outcome);
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_cell_that_is_run_again_and_again_takes_one_record() {
-        let mut records = Records::default();
+        let mut records = StateRecords::default();
         let first = metadata("empty", "0");
         records.add(
             "let x = 1;",
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn pushed_values_are_told_of_until_they_are_variables() {
-        let mut records = Records::default();
+        let mut records = StateRecords::default();
         let pushed = |name: &str| PushedName {
             name: name.to_owned(),
             type_name: "f64".to_owned(),
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn dependencies_are_kept_from_the_cell_that_describes_them() {
-        let mut records = Records::default();
+        let mut records = StateRecords::default();
         let dependencies = Dependencies {
             specs: vec!["serde".to_owned()],
             packages: Vec::new(),

@@ -58,7 +58,7 @@ impl Engine {
         self.prepared(Ok(vec!["/std".into(), "/cell".into()]))
     }
 
-    fn prepared(&mut self, artifacts: Result<Vec<PathBuf>, Unprepared>) -> Vec<String> {
+    fn prepared(&mut self, artifacts: Result<Vec<PathBuf>, ArtifactFailure>) -> Vec<String> {
         let run = RunId(self.runs);
         self.told(EngineEvent::Prepared { run, artifacts })
     }
@@ -85,7 +85,7 @@ fn request(id: &str, content: EngineRequest) -> EngineTask {
         ref known => known.msg_type(),
     };
     EngineTask {
-        channel: Channel::Mux,
+        channel: RequestChannel::Mux,
         route: vec!["client".into()],
         header: Header {
             msg_id: id.to_owned(),
@@ -292,7 +292,7 @@ fn a_cell_that_does_not_fit_is_refused_and_nothing_changes() {
     engine.asked("b", cell("empty", "1"));
     engine.runs = 1;
     let missing = vec![ArtifactHash::new("cell")];
-    let told = engine.prepared(Err(Unprepared::Missing(missing)));
+    let told = engine.prepared(Err(ArtifactFailure::Missing(missing)));
     assert_eq!(told, ["b execute_reply error need_artifacts", "b idle"]);
     engine.begins("c", "empty", "1");
     let told = engine.ended(Outcome::VariablesLost(vec!["x".to_owned()]));
@@ -318,7 +318,7 @@ fn python_and_other_compilers_are_told_what_is_needed() {
     assert_eq!(told[1], "b error UsageError");
     // A scheduler may have an engine that can run it.
     let mut balanced = request("e", execute(Err(NotRunnable::Foreign)));
-    balanced.channel = Channel::Task;
+    balanced.channel = RequestChannel::Task;
     let commands = engine
         .machine
         .on(EngineEvent::Requested(Box::new(balanced)), NOW);
