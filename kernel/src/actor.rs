@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 ///
 /// Unbounded: it carries what users ask for, one thing at a time.
 #[derive(Debug)]
-pub struct Requests<R>(mpsc::UnboundedSender<R>);
+pub struct RequestSender<R>(mpsc::UnboundedSender<R>);
 
-impl<R> Requests<R> {
+impl<R> RequestSender<R> {
     /// A way to an actor, and its end there.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<R>) {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -49,7 +49,7 @@ pub fn ending() -> Failure {
     }
 }
 
-impl<R> Clone for Requests<R> {
+impl<R> Clone for RequestSender<R> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
@@ -65,7 +65,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_to_an_actor_that_is_gone_fails() {
-        let (requests, mut received) = Requests::new();
+        let (requests, mut received) = RequestSender::new();
         let answer = async {
             let Some(Request::Number(reply)) = received.recv().await else {
                 panic!("no request");

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// An item of a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub struct CellItem {
     /// Its kind and its name: `fn f`, `struct A`, `impl A`, `use std::fmt`.
     pub name: String,
     /// All of it, with its attributes.
@@ -14,7 +14,7 @@ pub struct Item {
 }
 
 /// The items outside all blocks of some Rust, in order.
-pub fn items(source: &str) -> Vec<Item> {
+pub fn items(source: &str) -> Vec<CellItem> {
     let mut parser = Parser::new(source);
     let mut items = Vec::new();
     while parser.at < parser.tokens.len() {
@@ -74,7 +74,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Passes one statement; the item, if it is one.
-    fn statement(&mut self) -> Option<Item> {
+    fn statement(&mut self) -> Option<CellItem> {
         let start = self.at;
         let mut at = start;
         while self.text(at) == "#" && self.text(at + 1) == "[" {
@@ -98,7 +98,7 @@ impl<'a> Parser<'a> {
                     let last = &self.tokens[to - 1];
                     &self.source[self.tokens[from].start..last.end]
                 };
-                Some(Item {
+                Some(CellItem {
                     name: short(bytes(named, stop)),
                     text: bytes(start, stop).to_owned(),
                 })

@@ -12,7 +12,7 @@ pub struct StdinRequests {
     session: Arc<Session>,
     sender: Sender,
     /// Held for one look or change.
-    questions: Arc<Mutex<Vec<Question>>>,
+    questions: Arc<Mutex<Vec<PendingInput>>>,
 }
 
 /// Asks the frontend that has sent one cell, if it lets itself be asked.
@@ -62,7 +62,7 @@ impl InputPrompter {
 
 /// A question whose answer is awaited.
 #[derive(Debug)]
-struct Question {
+struct PendingInput {
     msg_id: String,
     /// The peer it was sent to.
     identities: Vec<bytes::Bytes>,
@@ -91,7 +91,7 @@ impl StdinRequests {
         let message = cause.envelope(&self.session, &content.into());
         let msg_id = message.header.msg_id.clone();
         let (answer, answered) = oneshot::channel();
-        self.questions().push(Question {
+        self.questions().push(PendingInput {
             msg_id: msg_id.clone(),
             identities: message.identities.clone(),
             answer,
@@ -144,7 +144,7 @@ impl StdinRequests {
         }
     }
 
-    fn questions(&self) -> MutexGuard<'_, Vec<Question>> {
+    fn questions(&self) -> MutexGuard<'_, Vec<PendingInput>> {
         self.questions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

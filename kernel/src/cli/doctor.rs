@@ -13,19 +13,19 @@ use std::process::{Command, ExitCode};
 /// A thing that is wrong, and what mends it.
 struct Finding {
     wrong: String,
-    mend: Mend,
+    mend: Remedy,
 }
 
 /// An action that mends something.
 #[derive(Clone)]
-enum Mend {
+enum Remedy {
     /// A command, or something only a person can do.
     Remedy(Remedy),
     /// `phalanx install`.
     Install,
 }
 
-impl fmt::Display for Mend {
+impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Remedy(remedy) => remedy.fmt(f),
@@ -34,7 +34,7 @@ impl fmt::Display for Mend {
     }
 }
 
-impl Mend {
+impl Remedy {
     fn advice(text: impl Into<String>) -> Self {
         Self::Remedy(Remedy::Advice(text.into()))
     }
@@ -59,17 +59,17 @@ impl Mend {
 
 impl From<ToolchainError> for Finding {
     fn from(error: ToolchainError) -> Self {
-        finding(error.to_string(), Mend::Remedy(error.remedy()))
+        finding(error.to_string(), Remedy::Remedy(error.remedy()))
     }
 }
 
 impl From<FolderError> for Finding {
     fn from(error: FolderError) -> Self {
-        finding(error.to_string(), Mend::advice(error.remedy()))
+        finding(error.to_string(), Remedy::advice(error.remedy()))
     }
 }
 
-fn finding(wrong: impl Into<String>, mend: Mend) -> Finding {
+fn finding(wrong: impl Into<String>, mend: Remedy) -> Finding {
     Finding {
         wrong: wrong.into(),
         mend,
@@ -175,7 +175,7 @@ fn cargo() -> Result<String, Finding> {
         let error = ToolchainError::NoRustc {
             rustup_bin: phalanx_toolchain::rustup::programs(),
         };
-        finding("no cargo on the PATH", Mend::Remedy(error.remedy()))
+        finding("no cargo on the PATH", Remedy::Remedy(error.remedy()))
     })
 }
 
@@ -202,14 +202,14 @@ fn loopback() -> Result<String, Finding> {
         Ok(_) => Ok("ports can be opened on 127.0.0.1".to_owned()),
         Err(error) => Err(finding(
             format!("no port can be opened on 127.0.0.1: {error}"),
-            Mend::advice("allow connections on the loopback interface"),
+            Remedy::advice("allow connections on the loopback interface"),
         )),
     }
 }
 
 fn engine() -> Result<String, Finding> {
     let this = std::env::current_exe()
-        .map_err(|error| finding(error.to_string(), Mend::advice("run phalanx by its path")))?;
+        .map_err(|error| finding(error.to_string(), Remedy::advice("run phalanx by its path")))?;
     let small = this.with_file_name("phalanx-engine");
     Ok(if small.is_file() {
         small.display().to_string()
@@ -230,7 +230,7 @@ fn jupyter() -> Result<String, Finding> {
         .ok_or_else(|| {
             finding(
                 "no jupyter on the PATH",
-                Mend::Remedy(Remedy::Command(words.map(str::to_owned).to_vec())),
+                Remedy::Remedy(Remedy::Command(words.map(str::to_owned).to_vec())),
             )
         })
 }
@@ -247,12 +247,12 @@ fn kernelspec() -> Result<String, Finding> {
         let name = program.to_string_lossy();
         if !program.is_file() && folder_of(&name).is_none() {
             let wrong = format!("{} starts {shown}, which is not there", folder.display());
-            return Err(finding(wrong, Mend::Install));
+            return Err(finding(wrong, Remedy::Install));
         }
         let this = std::env::current_exe().ok();
         if program.is_absolute() && this.as_ref() != Some(&program) {
             let wrong = format!("{} starts another phalanx: {shown}", folder.display());
-            return Err(finding(wrong, Mend::Install));
+            return Err(finding(wrong, Remedy::Install));
         }
         // One that sets no PATH, as it is packed, finds cargo where Jupyter does.
         if !spec.env.contains_key("PATH") && folder_of("cargo").is_some() {
@@ -263,12 +263,12 @@ fn kernelspec() -> Result<String, Finding> {
         let path = path.replace("${PATH}", "/usr/local/bin:/usr/bin:/bin");
         if !std::env::split_paths(&path).any(|folder| folder.join("cargo").is_file()) {
             let wrong = format!("{} does not say where cargo is", folder.display());
-            return Err(finding(wrong, Mend::Install));
+            return Err(finding(wrong, Remedy::Install));
         }
         return Ok(folder.display().to_string());
     }
     Err(finding(
         "not installed for this user or environment",
-        Mend::Install,
+        Remedy::Install,
     ))
 }

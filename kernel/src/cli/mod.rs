@@ -86,7 +86,7 @@ enum CliCommand {
     Controller(Box<phalanx_controller::ServerArgs>),
     /// Start, stop and list clusters that outlive a notebook.
     #[command(subcommand)]
-    Cluster(cluster::ClusterCommand),
+    Cluster(cluster::ClusterSubcommand),
     /// Run compiled cells for a kernel or an engine.
     #[command(hide = true)]
     Runtime,

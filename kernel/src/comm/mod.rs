@@ -49,7 +49,7 @@ struct Comm {
 
 /// A command of the comms.
 #[derive(Debug)]
-pub enum Command {
+pub enum CommCommand {
     /// Publish this on iopub.
     Publish(Publication),
     /// Have the code hear what is unheard, on behalf of this request.
@@ -71,7 +71,7 @@ pub struct Publication {
 
 impl Comms {
     /// Handles a frontend's action.
-    pub fn frontend(&mut self, from: &Requester, event: CommEvent) -> Vec<Command> {
+    pub fn frontend(&mut self, from: &Requester, event: CommEvent) -> Vec<CommCommand> {
         let mut commands = Vec::new();
         match event {
             CommEvent::Opened { target, message } => {
@@ -113,7 +113,7 @@ impl Comms {
         cause: &Requester,
         request: CommRequest,
         now: Instant,
-    ) -> (HostReply, Vec<Command>) {
+    ) -> (HostReply, Vec<CommCommand>) {
         let mut commands = Vec::new();
         let reply = match request {
             CommRequest::Open { target, comms } => {
@@ -174,7 +174,7 @@ impl Comms {
     }
 
     /// Sends the updates that have waited long enough.
-    pub fn tick(&mut self, now: Instant) -> Vec<Command> {
+    pub fn tick(&mut self, now: Instant) -> Vec<CommCommand> {
         self.send_waiting(|comm| {
             comm.updated
                 .is_none_or(|at| now >= at + UPDATE_INTERVAL)
@@ -183,11 +183,11 @@ impl Comms {
     }
 
     /// Sends all updates that wait: the code that made them has come to its end.
-    pub fn flush(&mut self) -> Vec<Command> {
+    pub fn flush(&mut self) -> Vec<CommCommand> {
         self.send_waiting(|comm| comm.updated)
     }
 
-    fn send_waiting(&mut self, due: impl Fn(&Comm) -> Option<Instant>) -> Vec<Command> {
+    fn send_waiting(&mut self, due: impl Fn(&Comm) -> Option<Instant>) -> Vec<CommCommand> {
         let mut commands = Vec::new();
         for (id, comm) in &mut self.comms {
             if let Some(at) = due(comm)
@@ -206,7 +206,7 @@ impl Comms {
         from: &Requester,
         target: String,
         message: CommMessage,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<CommCommand>,
     ) {
         let observed = self.accepted.contains(&target);
         if !observed && target != CONTROL_TARGET && target != WIDGET_TARGET {
@@ -221,7 +221,7 @@ impl Comms {
     }
 
     /// A frontend sends something.
-    fn said(&mut self, from: &Requester, said: CommMessage, commands: &mut Vec<Command>) {
+    fn said(&mut self, from: &Requester, said: CommMessage, commands: &mut Vec<CommCommand>) {
         let comm = self.comms.get_mut(&said.comm_id);
         let Some(comm) = comm.filter(|comm| comm.open) else {
             // A page that shows what an earlier kernel had.
@@ -260,13 +260,13 @@ impl Comms {
         }
     }
 
-    fn wake(&mut self, from: &Requester, event: CommEvent, commands: &mut Vec<Command>) {
+    fn wake(&mut self, from: &Requester, event: CommEvent, commands: &mut Vec<CommCommand>) {
         if self.unheard.push(event) {
-            commands.push(Command::Wake(from.clone()));
+            commands.push(CommCommand::Wake(from.clone()));
         }
     }
 
-    fn close(&mut self, cause: &Requester, id: &CommId, commands: &mut Vec<Command>) {
+    fn close(&mut self, cause: &Requester, id: &CommId, commands: &mut Vec<CommCommand>) {
         if let Some(comm) = self.comms.get_mut(id).filter(|comm| comm.open) {
             comm.open = false;
             comm.waiting = None;
@@ -279,7 +279,7 @@ impl Comms {
         cause: &Requester,
         target: &str,
         message: CommMessage,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<CommCommand>,
     ) {
         let comm = Comm::new(target, &message, false);
         self.comms.insert(message.comm_id.clone(), comm);
@@ -298,7 +298,7 @@ impl Comms {
         cause: &Requester,
         message: CommMessage,
         now: Instant,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<CommCommand>,
     ) -> HostReply {
         let Some(comm) = self.comms.get_mut(&message.comm_id) else {
             return HostReply::Failed(no_comm(&message.comm_id));
@@ -347,7 +347,7 @@ fn message(comm_id: CommId, data: Map<String, Value>) -> CommMessage {
     }
 }
 
-fn updated(cause: &Requester, id: &CommId, model: &Model, method: &str) -> Command {
+fn updated(cause: &Requester, id: &CommId, model: &Model, method: &str) -> CommCommand {
     let (data, buffers) = model.message(method);
     let message = CommMessage {
         buffers,
@@ -356,7 +356,7 @@ fn updated(cause: &Requester, id: &CommId, model: &Model, method: &str) -> Comma
     sent(cause, message)
 }
 
-fn sent(cause: &Requester, message: CommMessage) -> Command {
+fn sent(cause: &Requester, message: CommMessage) -> CommCommand {
     let content = CommMsg {
         comm_id: wire_id(&message.comm_id),
         data: message.data,
@@ -364,7 +364,7 @@ fn sent(cause: &Requester, message: CommMessage) -> Command {
     publish(cause, content.into(), message.metadata, message.buffers)
 }
 
-fn closed(cause: &Requester, id: &CommId) -> Command {
+fn closed(cause: &Requester, id: &CommId) -> CommCommand {
     let content = CommClose {
         comm_id: wire_id(id),
         data: Map::new(),
@@ -377,8 +377,8 @@ fn publish(
     content: jupyter::JupyterMessageContent,
     metadata: Map<String, Value>,
     buffers: Vec<Buffer>,
-) -> Command {
-    Command::Publish(Publication {
+) -> CommCommand {
+    CommCommand::Publish(Publication {
         cause: cause.clone(),
         content,
         metadata,

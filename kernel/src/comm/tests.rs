@@ -13,10 +13,10 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 /// One line per command: `cause: type id data [frames]`.
-fn told(commands: &[Command]) -> Vec<String> {
-    let tell = |command: &Command| match command {
-        Command::Wake(from) => format!("wake {}", from.msg_id()),
-        Command::Publish(publication) => {
+fn told(commands: &[CommCommand]) -> Vec<String> {
+    let tell = |command: &CommCommand| match command {
+        CommCommand::Wake(from) => format!("wake {}", from.msg_id()),
+        CommCommand::Publish(publication) => {
             let content = &publication.content;
             let value = serde_json::to_value(content).unwrap();
             let frames = match publication.buffers.len() {

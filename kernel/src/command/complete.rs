@@ -1,6 +1,6 @@
 //! Completion of commands' lines: names, and what may follow them.
 
-use super::table::{self, COMMANDS, Values};
+use super::table::{self, ArgumentKind, COMMANDS};
 use std::ops::Range;
 
 /// The completions at the end of a command's line.
@@ -38,18 +38,18 @@ pub fn complete(typed: &str, variables: &[String]) -> ExpectedCompletions {
     let argument = &typed[start..];
     let span = start..typed.len();
     match spec.values {
-        Values::Closed(values) | Values::Open(values) => {
+        ArgumentKind::Closed(values) | ArgumentKind::Open(values) => {
             words(span, values.iter().map(ToString::to_string), argument)
         }
-        Values::Variable => words(span, variables.iter().cloned(), argument),
-        Values::Command => {
+        ArgumentKind::Variable => words(span, variables.iter().cloned(), argument),
+        ArgumentKind::Command => {
             let bare = argument.trim_start_matches(':');
             let names = COMMANDS.iter().map(|spec| spec.name[1..].to_owned());
             words(typed.len() - bare.len()..typed.len(), names, bare)
         }
-        Values::Folder => ExpectedCompletions::Path(span, PathKind::Folder),
+        ArgumentKind::Folder => ExpectedCompletions::Path(span, PathKind::Folder),
         // The path of a line of Cargo.toml, up to its quote; else a name is a folder's or unknown.
-        Values::Crate => match argument.rfind('"') {
+        ArgumentKind::Crate => match argument.rfind('"') {
             Some(quote) if is_path(&argument[..quote]) => {
                 ExpectedCompletions::Path(start + quote + 1..typed.len(), PathKind::Folder)
             }
@@ -58,8 +58,8 @@ pub fn complete(typed: &str, variables: &[String]) -> ExpectedCompletions {
             }
             _ => ExpectedCompletions::Path(span, PathKind::Crate),
         },
-        Values::Rust => ExpectedCompletions::Rust,
-        Values::Free => ExpectedCompletions::Words(span.end..span.end, Vec::new()),
+        ArgumentKind::Rust => ExpectedCompletions::Rust,
+        ArgumentKind::Free => ExpectedCompletions::Words(span.end..span.end, Vec::new()),
     }
 }
 

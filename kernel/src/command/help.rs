@@ -1,6 +1,6 @@
 //! Help on commands, and on everything a cell may hold besides Rust.
 
-use super::table::{COMMANDS, CommandSpec, Values};
+use super::table::{ArgumentKind, COMMANDS, CommandSpec};
 use crate::magic::{MagicName, help as magic_help};
 use crate::report::PageWriter;
 use phalanx_protocol::output::MimeBundle;
@@ -23,7 +23,7 @@ pub fn of(spec: &CommandSpec) -> MimeBundle {
     let (usage, about) = command(spec);
     let page = PageWriter::default().code(&usage).paragraph(&about);
     let page = match spec.values {
-        Values::Closed(values) | Values::Open(values) => {
+        ArgumentKind::Closed(values) | ArgumentKind::Open(values) => {
             page.paragraph(&format!("Values: {}", values.join(", ")))
         }
         _ => page,

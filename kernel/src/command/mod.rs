@@ -7,7 +7,7 @@ pub mod table;
 use crate::magic::nearest;
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;
-pub use table::{CommandHandler, CommandSpec, Values};
+pub use table::{ArgumentKind, CommandHandler, CommandSpec};
 
 /// A command as it was typed.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +62,7 @@ impl CommandCall {
     /// # Errors
     /// When it is not.
     pub fn check(&self) -> Result<(), Failure> {
-        let Values::Closed(values) = self.spec.values else {
+        let ArgumentKind::Closed(values) = self.spec.values else {
             return Ok(());
         };
         let may_be_left_out = self.spec.usage.starts_with('[');

@@ -10,14 +10,14 @@ pub struct CommandSpec {
     /// Its effect, in one line.
     pub about: &'static str,
     /// The values that complete its argument.
-    pub values: Values,
+    pub values: ArgumentKind,
     /// Its handler.
     pub doer: CommandHandler,
 }
 
 /// The arguments of a command.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Values {
+pub enum ArgumentKind {
     /// Nothing, or what cannot be known.
     Free,
     /// One of these.
@@ -71,7 +71,7 @@ pub enum CommandHandler {
     Version,
 }
 
-const SWITCH: Values = Values::Closed(&["0", "1"]);
+const SWITCH: ArgumentKind = ArgumentKind::Closed(&["0", "1"]);
 
 /// Every command, by name.
 pub const COMMANDS: &[CommandSpec] = &[
@@ -84,122 +84,127 @@ pub const COMMANDS: &[CommandSpec] = &[
     evcxr(
         ":build_env",
         "NAME=VALUE",
-        Values::Free,
+        ArgumentKind::Free,
         "sets an environment variable for compiling alone",
     ),
     evcxr(
         ":cache",
         "[MIB]",
-        Values::Free,
+        ArgumentKind::Free,
         "size of evcxr's cache of compiled crates, 0 for none; build folders are kept without it",
     ),
     ours(
         ":cd",
         "[DIR]",
-        Values::Folder,
+        ArgumentKind::Folder,
         CommandHandler::ChangeFolder,
         "changes the working folder of cells, `!` lines and relative dependencies",
     ),
     ours(
         ":clear",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         CommandHandler::Renewal,
         "forgets all variables, functions, types and dependencies",
     ),
     evcxr(
         ":clear_cache",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         "empties the cache of `:cache`",
     ),
     evcxr(
         ":codegen_backend",
         "[NAME]",
-        Values::Open(&["cranelift", "llvm"]),
+        ArgumentKind::Open(&["cranelift", "llvm"]),
         "shows or sets what rustc makes code with (nightly)",
     ),
     ours(
         ":dep",
         "NAME [= SPEC] | DIR",
-        Values::Crate,
+        ArgumentKind::Crate,
         CommandHandler::Dependency,
         "adds a dependency, here and for the engines: a crate's name, a line of Cargo.toml, or the folder of a crate",
     ),
     evcxr(
         ":doc",
         "NAME",
-        Values::Rust,
+        ArgumentKind::Rust,
         "shows the documentation of a variable, keyword, type or module",
     ),
     evcxr(
         ":efmt",
         "[FORMAT]",
-        Values::Closed(&["{}", "{:?}", "{:#?}"]),
+        ArgumentKind::Closed(&["{}", "{:?}", "{:#?}"]),
         "shows or sets how errors that leave a cell through `?` are formatted",
     ),
     ours(
         ":env",
         "[NAME=VALUE]",
-        Values::Free,
+        ArgumentKind::Free,
         CommandHandler::Environment,
         "sets an environment variable for cells, `!` lines and compiling, or lists those set",
     ),
-    evcxr(":explain", "", Values::Free, "explains the last error"),
+    evcxr(
+        ":explain",
+        "",
+        ArgumentKind::Free,
+        "explains the last error",
+    ),
     evcxr(
         ":fmt",
         "[FORMAT]",
-        Values::Open(&["{:?}", "{:#?}", "{}"]),
+        ArgumentKind::Open(&["{:?}", "{:#?}", "{}"]),
         "sets how values are shown, `{:?}` without one",
     ),
     ours(
         ":help",
         "[NAME]",
-        Values::Command,
+        ArgumentKind::Command,
         CommandHandler::Help,
         "lists commands and magics, or tells of one",
     ),
     evcxr(
         ":internal_debug",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         "turns evcxr's own debugging output on and off",
     ),
     evcxr(
         ":last_compile_dir",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         "shows the folder cells are compiled in",
     ),
     ours(
         ":last_error_json",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         CommandHandler::LastErrorJson,
         "shows the last compile errors as rustc gave them",
     ),
     evcxr(
         ":lean",
         "[0|1]",
-        Values::Closed(&["0", "1"]),
+        ArgumentKind::Closed(&["0", "1"]),
         "shows how the last cell was compiled, or compiles cells whole (0) or with no more than they use (1 at first)",
     ),
     evcxr(
         ":linker",
         "[NAME]",
-        Values::Closed(&["lld", "mold", "system"]),
+        ArgumentKind::Closed(&["lld", "mold", "system"]),
         "shows or sets the linker",
     ),
     evcxr(
         ":load_config",
         "[--quiet]",
-        Values::Closed(&["--quiet"]),
+        ArgumentKind::Closed(&["--quiet"]),
         "loads `evcxr.toml`, `init.evcxr` and `prelude.rs` again",
     ),
     ours(
         ":log",
         "off|error|warn|info|debug|trace",
-        Values::Closed(&["off", "error", "warn", "info", "debug", "trace"]),
+        ArgumentKind::Closed(&["off", "error", "warn", "info", "debug", "trace"]),
         CommandHandler::Log,
         "sets what of `log` and `tracing` is shown: this level and graver ones (`warn` at first)",
     ),
@@ -212,7 +217,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     evcxr(
         ":opt",
         "[LEVEL]",
-        Values::Closed(&["0", "1", "2", "3", "s", "z"]),
+        ArgumentKind::Closed(&["0", "1", "2", "3", "s", "z"]),
         "sets the level of optimisation, or changes between 0 and 2",
     ),
     evcxr(
@@ -224,14 +229,14 @@ pub const COMMANDS: &[CommandSpec] = &[
     ours(
         ":quit",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         CommandHandler::Quit,
         "ends the kernel",
     ),
     ours(
         ":restart",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         CommandHandler::Renewal,
         "begins a new process for cells: variables are lost, functions, types and dependencies kept",
     ),
@@ -241,7 +246,12 @@ pub const COMMANDS: &[CommandSpec] = &[
         SWITCH,
         "whether dependencies are compiled through sccache",
     ),
-    evcxr(":show_deps", "", Values::Free, "shows the dependencies"),
+    evcxr(
+        ":show_deps",
+        "",
+        ArgumentKind::Free,
+        "shows the dependencies",
+    ),
     ours(
         ":snapshot",
         "0|1",
@@ -249,63 +259,63 @@ pub const COMMANDS: &[CommandSpec] = &[
         CommandHandler::Snapshot,
         "whether a crash or an interrupt costs one cell (1 at first) or all variables",
     ),
-    evcxr(":t", "NAME", Values::Variable, "short for `:type`"),
+    evcxr(":t", "NAME", ArgumentKind::Variable, "short for `:type`"),
     ours(
         ":test",
         "[NAME]",
-        Values::Free,
+        ArgumentKind::Free,
         CommandHandler::Test,
         "runs the `#[test]` functions of the notebook, or those whose paths contain the name",
     ),
     ours(
         ":time",
         "[CODE]",
-        Values::Rust,
+        ArgumentKind::Rust,
         CommandHandler::Time,
         "runs the code, or the rest of the cell, and tells how long that took",
     ),
     evcxr(
         ":time_passes",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         "has rustc tell how long its passes take (nightly)",
     ),
     ours(
         ":timing",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         CommandHandler::Timing,
         "tells how long every cell took, or no longer does",
     ),
     evcxr(
         ":toolchain",
         "[NAME]",
-        Values::Free,
+        ArgumentKind::Free,
         "shows or sets the toolchain that compiles cells",
     ),
     evcxr(
         ":type",
         "NAME",
-        Values::Variable,
+        ArgumentKind::Variable,
         "shows the type of a variable",
     ),
     evcxr(
         ":types",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         "shows values with their types, or no longer does",
     ),
     ours(
         ":vars",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         CommandHandler::Variables,
         "lists the variables and their types",
     ),
     ours(
         ":version",
         "",
-        Values::Free,
+        ArgumentKind::Free,
         CommandHandler::Version,
         "shows the versions of Phalanx and of what it stands on",
     ),
@@ -319,7 +329,7 @@ pub fn find(name: &str) -> Option<&'static CommandSpec> {
 const fn evcxr(
     name: &'static str,
     usage: &'static str,
-    values: Values,
+    values: ArgumentKind,
     about: &'static str,
 ) -> CommandSpec {
     ours(name, usage, values, CommandHandler::Evcxr, about)
@@ -328,7 +338,7 @@ const fn evcxr(
 const fn ours(
     name: &'static str,
     usage: &'static str,
-    values: Values,
+    values: ArgumentKind,
     doer: CommandHandler,
     about: &'static str,
 ) -> CommandSpec {

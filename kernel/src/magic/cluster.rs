@@ -1,6 +1,6 @@
 //! `%cluster` and what follows it.
 
-use super::options::{self, AfterOptions, Given, MagicOption, OptionSpec, nearest};
+use super::options::{self, AfterOptions, MagicOption, OptionSpec, ParsedOption, nearest};
 use super::{MagicError, Targets};
 use phalanx_launcher::StartRequest;
 use phalanx_launcher::ssh::Host;
@@ -185,12 +185,12 @@ fn start_request(
     Ok(request)
 }
 
-fn value<T: FromStr<Err: Display>>(given: &Given<'_>) -> Result<T, MagicError> {
+fn value<T: FromStr<Err: Display>>(given: &ParsedOption<'_>) -> Result<T, MagicError> {
     let parsed = given.value.parse();
     parsed.map_err(|error: T::Err| malformed(given, &error))
 }
 
-fn malformed(given: &Given<'_>, error: &dyn Display) -> MagicError {
+fn malformed(given: &ParsedOption<'_>, error: &dyn Display) -> MagicError {
     MagicError::new(given.span.clone(), error.to_string())
 }
 
@@ -231,7 +231,7 @@ pub(super) fn argument(line: &str, at: usize) -> Result<Option<(&str, Range<usiz
     Ok(Some((text, start..start + text.len())))
 }
 
-fn targets(given: &[Given<'_>]) -> Result<Option<(Targets, Range<usize>)>, MagicError> {
+fn targets(given: &[ParsedOption<'_>]) -> Result<Option<(Targets, Range<usize>)>, MagicError> {
     given
         .iter()
         .rfind(|given| given.option == MagicOption::Targets)

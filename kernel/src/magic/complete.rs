@@ -2,7 +2,7 @@
 
 use super::cluster::COMMANDS;
 use super::help;
-use super::name::{self, Form, MagicName, MagicSuffix};
+use super::name::{self, MagicForm, MagicName, MagicSuffix};
 use super::options::{MagicOption, OptionSpec};
 use crate::command::complete::{ExpectedCompletions, PathKind};
 use phalanx_launcher::LauncherKind;
@@ -29,8 +29,8 @@ pub fn complete(typed: &str, known: &CompletionContext) -> ExpectedCompletions {
             let resolved = name::resolve(name, &known.suffixes);
             let form = resolved.map(|(name, _)| name.form());
             match sign {
-                "%%" => matches!(form, Some(Form::Cell | Form::Both)),
-                _ => matches!(form, Some(Form::Line | Form::Both)),
+                "%%" => matches!(form, Some(MagicForm::Cell | MagicForm::Both)),
+                _ => matches!(form, Some(MagicForm::Line | MagicForm::Both)),
             }
         });
         let codes = names.map(|name| format!("{sign}{name}"));

@@ -1,7 +1,7 @@
 //! Magics as they were typed: validated, but not yet filled with defaults or matched to engines.
 
-use super::name::{self, Form, MagicName, MagicSuffix};
-use super::options::{self, AfterOptions, Given, MagicOption, nearest};
+use super::name::{self, MagicForm, MagicName, MagicSuffix};
+use super::options::{self, AfterOptions, MagicOption, ParsedOption, nearest};
 use super::tools::{self, Tool};
 use super::{Blocking, ClusterCommand, MagicError, Streaming, Targets, cluster, ipython};
 use phalanx_protocol::host::GroupBy;
@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// A magic that was typed, and the set of magics it belongs to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Typed {
+pub struct TypedMagic {
     /// The suffix of its name; empty for the magics that are always there.
     pub suffix: MagicSuffix,
     /// The magic itself.
@@ -78,7 +78,7 @@ pub struct PxOptions {
 ///
 /// # Errors
 /// For unknown magics and options, malformed values and missing code; the span is in the line.
-pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<Typed, MagicError> {
+pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<TypedMagic, MagicError> {
     let prefix = if line.starts_with("%%") { 2 } else { 1 };
     let is_cell = prefix == 2;
     let name_end = line[prefix..]
@@ -91,15 +91,15 @@ pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<Typed, MagicError> 
     let rest = line[name_end..].trim();
     if matches!(rest, "?" | "??" | "-h" | "--help") {
         let low = LineMagic::Help(name);
-        return Ok(Typed { suffix, low });
+        return Ok(TypedMagic { suffix, low });
     }
     match (is_cell, name.form()) {
-        (true, Form::Line) => {
+        (true, MagicForm::Line) => {
             let message = format!("`{typed}` is not a cell magic");
             return Err(MagicError::new(0..name_end, message)
                 .hint(format!("type `%{typed}` on a line of its own")));
         }
-        (false, Form::Cell) => {
+        (false, MagicForm::Cell) => {
             let message = format!("`{typed}` is a cell magic");
             return Err(MagicError::new(0..name_end, message).hint(format!(
                 "type `%%{typed}` on the first line of a cell of its own"
@@ -128,7 +128,7 @@ pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<Typed, MagicError> 
         MagicName::Engines => read(&[], AfterOptions::Nothing).map(|_| LineMagic::Engines),
         tool => tools::parse(tool, line, name_end, is_cell).map(LineMagic::Tool),
     };
-    low.map(|low| Typed { suffix, low })
+    low.map(|low| TypedMagic { suffix, low })
 }
 
 fn unknown_magic(
@@ -149,7 +149,7 @@ fn unknown_magic(
             let signed = names
                 .iter()
                 .map(|name| match name::resolve(name, suffixes) {
-                    Some((found, _)) if found.form() == Form::Cell => format!("%%{name}"),
+                    Some((found, _)) if found.form() == MagicForm::Cell => format!("%%{name}"),
                     _ => format!("%{name}"),
                 });
             let signed: Vec<String> = signed.collect();
@@ -205,9 +205,9 @@ fn px(line: &str, at: usize, is_cell: bool) -> Result<LineMagic, MagicError> {
     })
 }
 
-fn px_options(given: &[Given<'_>]) -> Result<PxOptions, MagicError> {
+fn px_options(given: &[ParsedOption<'_>]) -> Result<PxOptions, MagicError> {
     let mut options = PxOptions::default();
-    for Given {
+    for ParsedOption {
         option,
         value,
         span,

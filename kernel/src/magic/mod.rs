@@ -23,7 +23,7 @@ pub mod targets;
 mod tools;
 
 pub use cluster::ClusterCommand;
-pub use low::{LineMagic, PxOptions, Typed, parse};
+pub use low::{LineMagic, PxOptions, TypedMagic, parse};
 pub use name::{MagicName, MagicSuffix};
 pub use options::nearest;
 pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};

@@ -43,7 +43,7 @@ pub enum MagicName {
 
 /// The positions in which a magic may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum MagicForm {
     /// On a line, after `%`.
     Line,
     /// On the first line of a cell, after `%%`.
@@ -98,20 +98,20 @@ impl MagicName {
     }
 
     /// The positions in which it may stand.
-    pub fn form(self) -> Form {
+    pub fn form(self) -> MagicForm {
         match self {
-            Self::Px | Self::TimeIt | Self::Prof => Form::Both,
+            Self::Px | Self::TimeIt | Self::Prof => MagicForm::Both,
             // `%fmt` may have a single sign, since the rest of the cell is what it is about.
-            Self::Bash | Self::WriteFile | Self::Fmt => Form::Cell,
-            _ => Form::Line,
+            Self::Bash | Self::WriteFile | Self::Fmt => MagicForm::Cell,
+            _ => MagicForm::Line,
         }
     }
 
     /// With the sign it is typed with.
     pub fn signed(self) -> String {
         match self.form() {
-            Form::Cell => format!("%%{self}"),
-            Form::Line | Form::Both => format!("%{self}"),
+            MagicForm::Cell => format!("%%{self}"),
+            MagicForm::Line | MagicForm::Both => format!("%{self}"),
         }
     }
 

@@ -269,7 +269,7 @@ pub const TARGETED: &[OptionSpec] = &[TARGETS_ACTED];
 
 /// One option as it was given.
 #[derive(Debug, PartialEq)]
-pub struct Given<'a> {
+pub struct ParsedOption<'a> {
     /// The option.
     pub option: MagicOption,
     /// Its value, if it takes one.
@@ -301,7 +301,7 @@ pub fn read<'a>(
     mut at: usize,
     specs: &'static [OptionSpec],
     after: AfterOptions,
-) -> Result<(Vec<Given<'a>>, usize), MagicError> {
+) -> Result<(Vec<ParsedOption<'a>>, usize), MagicError> {
     let mut given = Vec::new();
     loop {
         at += line[at..].len() - line[at..].trim_start().len();
@@ -344,7 +344,7 @@ pub fn read<'a>(
                     format!("`--{}` takes no value", spec.long),
                 ));
             }
-            given.push(Given {
+            given.push(ParsedOption {
                 option: spec.option,
                 value: "",
                 span: span.clone(),
@@ -363,7 +363,7 @@ pub fn read<'a>(
                 return Err(missing_value(spec, span));
             }
             at = value.end;
-            given.push(Given {
+            given.push(ParsedOption {
                 option: spec.option,
                 value: &line[value.clone()],
                 span: value,

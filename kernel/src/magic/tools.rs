@@ -1,7 +1,7 @@
 //! Tools for cells, under the names IPython has given them.
 
 use super::cluster::argument;
-use super::options::{self, AfterOptions, Given, MagicOption};
+use super::options::{self, AfterOptions, MagicOption, ParsedOption};
 use super::{MagicError, MagicName, Targets};
 use std::ops::Range;
 
@@ -92,7 +92,7 @@ pub(super) fn parse(
 fn timeit(line: &str, at: usize, is_cell: bool) -> Result<TimeIt, MagicError> {
     let (given, start) = options::read(line, at, options::TIMEIT, AfterOptions::Code)?;
     let mut timeit = TimeIt::default();
-    for Given {
+    for ParsedOption {
         option,
         value,
         span,
@@ -128,7 +128,7 @@ fn profile(line: &str, at: usize, is_cell: bool) -> Result<Profile, MagicError> 
         }
         _ => {
             let targets = given.into_iter().next_back();
-            let targets = targets.map(|Given { value, span, .. }| {
+            let targets = targets.map(|ParsedOption { value, span, .. }| {
                 Targets::parse(value, span.clone()).map(|targets| (targets, span))
             });
             let targets = targets.transpose()?;

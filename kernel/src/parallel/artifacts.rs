@@ -33,7 +33,7 @@ struct ReadLibrary {
 }
 
 /// A library is taken once what it needs has been.
-enum Visit {
+enum LibraryVisit {
     Look,
     Take,
 }
@@ -73,18 +73,18 @@ impl Artifacts {
     ) -> Result<Vec<(ArtifactHash, PathBuf)>, Failure> {
         let mut artifacts = vec![(self.known(libstd).await?.hash, libstd.to_owned())];
         let mut seen = HashSet::new();
-        let mut wanted = vec![(library.to_owned(), Visit::Look)];
+        let mut wanted = vec![(library.to_owned(), LibraryVisit::Look)];
         while let Some((path, visit)) = wanted.pop() {
             match visit {
-                Visit::Take => artifacts.push((self.known(&path).await?.hash, path)),
-                Visit::Look if seen.insert(path.clone()) => {
+                LibraryVisit::Take => artifacts.push((self.known(&path).await?.hash, path)),
+                LibraryVisit::Look if seen.insert(path.clone()) => {
                     let needed = self.known(&path).await?.needed.into_iter();
                     let beside = needed.map(|name| library.with_file_name(name));
-                    wanted.push((path, Visit::Take));
+                    wanted.push((path, LibraryVisit::Take));
                     let beside = beside.filter(|beside| beside.is_file());
-                    wanted.extend(beside.map(|beside| (beside, Visit::Look)));
+                    wanted.extend(beside.map(|beside| (beside, LibraryVisit::Look)));
                 }
-                Visit::Look => {}
+                LibraryVisit::Look => {}
             }
         }
         Ok(artifacts)

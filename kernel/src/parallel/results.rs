@@ -15,7 +15,7 @@ const MUCH: usize = 64 << 20;
 
 /// An AsyncResult that can be named.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct StoredResult {
     /// Its name in this kernel; unique over all clusters of a session.
     pub id: AsyncResultId,
     /// The tasks and their records.
@@ -40,8 +40,8 @@ pub struct ChosenTasks {
     sizes: Arc<[usize]>,
 }
 
-impl From<&Held> for ChosenTasks {
-    fn from(held: &Held) -> Self {
+impl From<&StoredResult> for ChosenTasks {
+    fn from(held: &StoredResult) -> Self {
         Self {
             ids: vec![held.id],
             tasks: held.result.clone().into(),
@@ -53,8 +53,8 @@ impl From<&Held> for ChosenTasks {
 
 impl ChosenTasks {
     /// Some tasks of these.
-    fn some(parts: Vec<(Held, Range<usize>)>) -> Self {
-        let part = |(held, tasks): &(Held, Range<usize>)| SelectedTasks {
+    fn some(parts: Vec<(StoredResult, Range<usize>)>) -> Self {
+        let part = |(held, tasks): &(StoredResult, Range<usize>)| SelectedTasks {
             result: held.result.clone(),
             tasks: tasks.clone(),
         };
@@ -136,11 +136,11 @@ pub struct Results(
 
 #[derive(Debug, Default)]
 struct Table {
-    held: Retention<Held>,
+    held: Retention<StoredResult>,
     made: u64,
 }
 
-impl Retained for Held {
+impl Retained for StoredResult {
     fn is_done(&self) -> bool {
         self.result.ready()
     }
@@ -152,16 +152,21 @@ impl Retained for Held {
 
 impl Results {
     /// Keeps an AsyncResult.
-    pub fn hold(&self, result: AsyncResult, labels: Labels) -> Held {
+    pub fn hold(&self, result: AsyncResult, labels: Labels) -> StoredResult {
         self.hold_items(result, labels, Vec::new())
     }
 
     /// Keeps an AsyncResult whose tasks have these numbers of items.
-    pub fn hold_items(&self, result: AsyncResult, labels: Labels, sizes: Vec<usize>) -> Held {
+    pub fn hold_items(
+        &self,
+        result: AsyncResult,
+        labels: Labels,
+        sizes: Vec<usize>,
+    ) -> StoredResult {
         let mut table = self.table();
         table.made += 1;
         let id = AsyncResultId(table.made);
-        let held = Held {
+        let held = StoredResult {
             id,
             result,
             labels,
@@ -177,7 +182,7 @@ impl Results {
     }
 
     /// The one of that name.
-    pub fn get(&self, id: AsyncResultId) -> Option<Held> {
+    pub fn get(&self, id: AsyncResultId) -> Option<StoredResult> {
         self.table().held.get(id).cloned()
     }
 
@@ -200,7 +205,7 @@ impl Results {
     }
 
     /// All of them, the oldest first.
-    pub fn all(&self) -> Vec<Held> {
+    pub fn all(&self) -> Vec<StoredResult> {
         self.table().held.iter().cloned().collect()
     }
 

@@ -32,7 +32,7 @@ pub(super) trait Retained {
 /// Results by their number. What is under way is never forgotten.
 #[derive(Debug)]
 pub(super) struct Retention<T> {
-    held: BTreeMap<AsyncResultId, Entry<T>>,
+    held: BTreeMap<AsyncResultId, RetainedEntry<T>>,
     /// Those that were not done when they were looked at last.
     under_way: BTreeSet<AsyncResultId>,
     /// Those of the others that no variable names.
@@ -46,7 +46,7 @@ pub(super) struct Retention<T> {
 }
 
 #[derive(Debug)]
-struct Entry<T> {
+struct RetainedEntry<T> {
     one: T,
     /// The bytes that were counted for it, once it is done.
     bytes: usize,
@@ -96,7 +96,7 @@ impl<T: Retained> Retention<T> {
     /// Keeps one, and makes room for it.
     pub(super) fn insert(&mut self, id: AsyncResultId, one: T) {
         self.shrink(1);
-        let entry = Entry {
+        let entry = RetainedEntry {
             one,
             bytes: 0,
             is_released: false,

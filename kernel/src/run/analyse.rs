@@ -4,7 +4,7 @@
 use super::{Services, crates, paths};
 use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset, items};
 use crate::command::complete::{self as command, ExpectedCompletions, PathKind};
-use crate::command::{Values, help as command_help, table};
+use crate::command::{ArgumentKind, help as command_help, table};
 use crate::magic::{
     self, LineMagic, Profile, Targets, TimeIt, Tool, complete::CompletionContext, help, name,
 };
@@ -349,7 +349,7 @@ async fn explain(services: &Services, cell: &str, offset: usize) -> Option<MimeB
             let start = source.len() - source.trim_start().len();
             let name = source[start..].split_whitespace().next().unwrap_or("");
             let spec = table::find(name)?;
-            if offset > start + name.len() && spec.values == Values::Rust {
+            if offset > start + name.len() && spec.values == ArgumentKind::Rust {
                 let source = " ".repeat(start + name.len()) + &source[start + name.len()..];
                 return services.inspect(source, offset).await.map(documentation);
             }

@@ -3,7 +3,7 @@
 use super::dependency::{self, TypedDependency};
 use super::{CellContext, Services, logging, snapshots};
 use crate::cell::{RustText, SourceMap, UnitTests};
-use crate::command::{self, CommandCall, CommandHandler, Values, help, table};
+use crate::command::{self, ArgumentKind, CommandCall, CommandHandler, help, table};
 use crate::magic;
 use crate::report::{Fault, FaultSource};
 use phalanx_protocol::evaluator::Evaluated;
@@ -200,7 +200,7 @@ async fn evcxr(
 /// Turns evcxr's refusal of a command into a wrong argument.
 fn refused(failure: Failure, call: &CommandCall) -> Failure {
     // One of few values was not misspelt.
-    let is_told = matches!(call.spec.values, Values::Closed(_)) || call.spec.usage.is_empty();
+    let is_told = matches!(call.spec.values, ArgumentKind::Closed(_)) || call.spec.usage.is_empty();
     let usage = format!("type `{} {}`", call.spec.name, call.spec.usage);
     match in_own_words(failure) {
         Failure::Usage {

@@ -14,10 +14,10 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(6);
 
 /// A running cell, as seen by what runs on its behalf. Clones share it.
 #[derive(Clone, Debug)]
-pub struct CellContext(Arc<Inner>);
+pub struct CellContext(Arc<ContextInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct ContextInner {
     outlet: OutputSink,
     asker: InputPrompter,
     source: Arc<str>,
@@ -38,7 +38,7 @@ struct Inner {
 impl CellContext {
     /// The context of a cell.
     pub fn new(outlet: OutputSink, asker: InputPrompter, source: &str, count: usize) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ContextInner {
             outlet,
             asker,
             source: source.into(),
@@ -70,7 +70,7 @@ impl CellContext {
 
     /// The context of other text, which ends with the cell.
     fn beside(&self, outlet: OutputSink, source: &str, file: Option<String>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ContextInner {
             outlet,
             asker: self.0.asker.clone(),
             source: source.into(),

@@ -41,7 +41,7 @@ pub struct Logging {
 
 /// Engines that have no logger yet, or another level.
 #[derive(Debug, PartialEq)]
-pub struct Lacking {
+pub struct MissingLoggers {
     /// The engines.
     pub engines: Vec<EngineId>,
     /// The code that they have not run.
@@ -67,7 +67,7 @@ impl Logging {
     }
 
     /// Finds what these engines lack; from now on they are taken to have it.
-    pub fn lacking(&mut self, engines: &[(EngineId, EngineUuid)]) -> Option<Lacking> {
+    pub fn lacking(&mut self, engines: &[(EngineId, EngineUuid)]) -> Option<MissingLoggers> {
         let steps = self.steps.len();
         let known = |uuid| self.engines.get(uuid).copied().unwrap_or_default();
         let behind = engines.iter().filter(|(_, uuid)| known(uuid) < steps);
@@ -78,7 +78,7 @@ impl Logging {
         for (_, uuid) in &behind {
             self.engines.insert(uuid.clone(), steps);
         }
-        Some(Lacking {
+        Some(MissingLoggers {
             engines: behind.into_iter().map(|(id, _)| id).collect(),
             code,
         })

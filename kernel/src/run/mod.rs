@@ -52,5 +52,5 @@ pub(crate) use dependency::dependency_spec;
 pub use local::{CellCall, Local};
 pub use moved::MissingVariables;
 pub use programs::Programs;
-pub use services::{Owners, Services};
+pub use services::{ProcessOwners, Services};
 pub use surroundings::Environment;

@@ -1,6 +1,6 @@
 //! Everything a cell may use, as one handle.
 
-use super::analyst::{Analysis, Place};
+use super::analyst::{Analysis, CellPosition};
 use super::local::CellCall;
 use super::logging::Logging;
 use super::sources::CellSources;
@@ -42,14 +42,17 @@ pub struct Services {
 
 /// The owners of all processes; they end once no handle on the services is left.
 #[derive(Debug)]
-pub struct Owners {
+pub struct ProcessOwners {
     tasks: [JoinHandle<()>; 4],
     watchers: TaskTracker,
 }
 
 impl Services {
     /// Starts what is always there. `calls` takes what cells ask of the kernel.
-    pub fn start(programs: &Programs, calls: mpsc::UnboundedSender<CellCall>) -> (Self, Owners) {
+    pub fn start(
+        programs: &Programs,
+        calls: mpsc::UnboundedSender<CellCall>,
+    ) -> (Self, ProcessOwners) {
         let (analyst, programs, analyst_task) = Analysis::start(programs);
         let surroundings = Environment::default();
         let (local, local_task) = Local::start(programs.clone(), surroundings.clone(), calls);
@@ -75,7 +78,7 @@ impl Services {
             logging: Arc::default(),
             timing: Arc::default(),
         };
-        let owners = Owners {
+        let owners = ProcessOwners {
             tasks: [cluster_task, local_task, compiler_task, analyst_task],
             watchers,
         };
@@ -145,13 +148,13 @@ impl Services {
 
     /// Completions in a local cell.
     pub async fn complete(&self, source: String, offset: usize) -> Option<Completions> {
-        let place = Place::in_scope(self.local.scope().await, source, offset);
+        let place = CellPosition::in_scope(self.local.scope().await, source, offset);
         self.analyst.complete(place).await
     }
 
     /// Documentation in a local cell.
     pub async fn inspect(&self, source: String, offset: usize) -> Option<Documentation> {
-        let place = Place::in_scope(self.local.scope().await, source, offset);
+        let place = CellPosition::in_scope(self.local.scope().await, source, offset);
         self.analyst.inspect(place).await
     }
 
@@ -177,10 +180,15 @@ impl Services {
         self.analyst.inspect(place).await
     }
 
-    async fn place_on_engines(&self, source: String, offset: usize, targets: &Targets) -> Place {
+    async fn place_on_engines(
+        &self,
+        source: String,
+        offset: usize,
+        targets: &Targets,
+    ) -> CellPosition {
         let state = self.first_state(targets).await;
         let cells = self.fanout.compiler.sources(state).await;
-        Place::behind(&cells, source, offset)
+        CellPosition::behind(&cells, source, offset)
     }
 
     /// The names of the variables of the first of these engines.
@@ -215,7 +223,7 @@ impl Services {
     }
 }
 
-impl Owners {
+impl ProcessOwners {
     /// Waits until every process is gone; call it without a handle on the services.
     pub async fn ended(self) {
         for task in self.tasks {

@@ -23,12 +23,12 @@ const AROUND: usize = 20;
 pub(super) struct CellSources {
     artifacts: Artifacts,
     /// Held for one look or change.
-    cells: Arc<Mutex<Cells>>,
+    cells: Arc<Mutex<SourceTexts>>,
 }
 
 /// Texts of cells and their numbers, the oldest first.
 #[derive(Debug, Default)]
-struct Cells {
+struct SourceTexts {
     list: VecDeque<(usize, Arc<str>)>,
     bytes: usize,
 }
@@ -86,7 +86,7 @@ impl CellSources {
     }
 }
 
-impl Cells {
+impl SourceTexts {
     fn add(&mut self, count: usize, source: Arc<str>) {
         self.bytes += source.len();
         self.list.push_back((count, source));
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn check(cells: &[&str], compiled: &str, line: usize, found: Option<&str>) {
-        let mut all = Cells::default();
+        let mut all = SourceTexts::default();
         for (count, cell) in (1..).zip(cells) {
             all.add(count, (*cell).into());
         }

@@ -3,7 +3,7 @@
 use super::connection::{Connection, ConnectionError};
 use super::history::History;
 use super::usage::Usage;
-use super::{Cell, CellId, Extras, Session, SessionCommand, SessionEvent};
+use super::{CellId, Extras, Session, SessionCell, SessionCommand, SessionEvent};
 use crate::channel::{Channels, InputPrompter, OutputSink, OutputVisibility, Requester};
 use crate::comm::Comms;
 use crate::report::{output, report};
@@ -36,7 +36,7 @@ pub enum RunError {
     Signals(#[source] io::Error),
 }
 
-pub(super) struct Actor {
+pub(super) struct SessionActor {
     pub(super) channels: Channels,
     pub(super) services: Services,
     pub(super) comms: Comms,
@@ -75,7 +75,7 @@ pub async fn run(
     // Unbounded: each call's code waits for its answer.
     let (calls_tx, mut calls) = mpsc::unbounded_channel();
     let (services, owners) = Services::start(&programs, calls_tx);
-    let mut actor = Actor {
+    let mut actor = SessionActor {
         channels,
         services,
         comms: Comms::default(),
@@ -144,7 +144,7 @@ enum NextStep {
     Exit,
 }
 
-impl Actor {
+impl SessionActor {
     /// Requests come before the ends of cells, so that a failing cell aborts all that wait.
     async fn next(
         &mut self,
@@ -239,7 +239,7 @@ impl Actor {
         });
     }
 
-    fn run(&mut self, cell: Cell) {
+    fn run(&mut self, cell: SessionCell) {
         let loudness = if cell.silent {
             OutputVisibility::Silent
         } else {
@@ -318,7 +318,7 @@ impl Actor {
 async fn expressions(
     services: &Services,
     context: &CellContext,
-    cell: &Cell,
+    cell: &SessionCell,
 ) -> HashMap<String, ExpressionResult> {
     let mut results = HashMap::new();
     for (name, source) in &cell.user_expressions {

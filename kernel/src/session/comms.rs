@@ -1,15 +1,15 @@
 //! The comms beside the session: frontends' messages and the code's calls, performed.
 
 use super::SessionEvent;
-use super::actor::Actor;
+use super::actor::SessionActor;
 use crate::channel::{InputPrompter, OutputSink, OutputVisibility, Requester};
-use crate::comm::Command;
+use crate::comm::CommCommand;
 use crate::run::CellContext;
 use phalanx_protocol::comm::{CommEvent, CommRequest};
 use phalanx_runtime::HostReplier;
 use std::time::Instant;
 
-impl Actor {
+impl SessionActor {
     /// Handles a frontend's action. Its request is over once the code has handled it, so that
     /// a slider is not dragged faster than the code follows; a running cell is not waited for.
     pub(super) async fn comm(&mut self, from: Requester, event: CommEvent) {
@@ -50,14 +50,14 @@ impl Actor {
     }
 
     /// Performs; answers on whose behalf the code is to be woken.
-    async fn perform_comms(&self, commands: Vec<Command>) -> Vec<CellContext> {
+    async fn perform_comms(&self, commands: Vec<CommCommand>) -> Vec<CellContext> {
         let mut woken = Vec::new();
         for command in commands {
             match command {
-                Command::Publish(publication) => {
+                CommCommand::Publish(publication) => {
                     self.channels.iopub().publish_comm(publication).await;
                 }
-                Command::Wake(from) => {
+                CommCommand::Wake(from) => {
                     let iopub = self.channels.iopub().clone();
                     let input = self.channels.input().clone();
                     // No cell is running, so frontends expect no question.

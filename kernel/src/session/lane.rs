@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(super) struct ShellQueue {
     /// The cell that is being run.
-    pub(super) running: Option<Running>,
+    pub(super) running: Option<RunningCell>,
     /// `execute_request`s in order of arrival.
     pub(super) waiting: VecDeque<(Requester, ExecuteRequest)>,
     /// The subshell is deleted, and ends with the cell that it is running.
@@ -18,7 +18,7 @@ pub(super) struct ShellQueue {
 
 /// A cell that is being run.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct RunningCell {
     pub(super) cell: CellId,
     pub(super) from: Requester,
     pub(super) count: usize,

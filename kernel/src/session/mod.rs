@@ -28,7 +28,7 @@ pub use reply::Extras;
 
 use crate::channel::{Request, RequestContent, Requester, SubshellId, status};
 use crate::report::{ErrorReport, output, report};
-use lane::{Running, ShellQueue};
+use lane::{RunningCell, ShellQueue};
 use phalanx_protocol::comm::CommEvent;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
@@ -82,7 +82,7 @@ pub enum SessionCommand {
     /// Reply on the channel the request came by.
     Reply(Requester, JupyterMessageContent),
     /// Run a cell; `CellEnded` follows.
-    Run(Cell),
+    Run(SessionCell),
     /// Stop what is running, if anything is.
     Interrupt,
     /// Find completions; `Answered` follows.
@@ -117,7 +117,7 @@ pub enum SessionCommand {
 
 /// A cell that is to be run.
 #[derive(Clone, Debug)]
-pub struct Cell {
+pub struct SessionCell {
     /// This run of it.
     pub id: CellId,
     /// The origin of the request; it travels with everything the cell causes.
@@ -306,7 +306,7 @@ impl Session {
         let Some((from, request)) = lane.waiting.pop_front() else {
             return;
         };
-        lane.running = Some(Running {
+        lane.running = Some(RunningCell {
             cell,
             from: from.clone(),
             count,
@@ -329,7 +329,7 @@ impl Session {
                 self.next_count += 1;
             }
         }
-        commands.push(SessionCommand::Run(Cell {
+        commands.push(SessionCommand::Run(SessionCell {
             id: cell,
             from,
             source: request.code,

@@ -28,7 +28,7 @@ const ENGINES_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Subcommand)]
-pub(super) enum ClusterCommand {
+pub(super) enum ClusterSubcommand {
     /// Start a controller here, and engines on this machine or where a launcher starts them; they run until
     /// stopped.
     Start(Box<start::StartArgs>),
@@ -107,27 +107,27 @@ pub(super) enum OutputForm {
 
 /// Carries out the command. `backend` selects the engines' backend, given whether that is the twin.
 pub(super) fn run(
-    command: ClusterCommand,
+    command: ClusterSubcommand,
     backend: impl FnOnce(bool) -> Option<Backend>,
 ) -> anyhow::Result<()> {
     let registry = Registry::of_user()
         .context("no folder for data: neither $XDG_DATA_HOME nor $HOME is set")?;
     match command {
-        ClusterCommand::Start(args) => start::start(&registry, args, backend),
-        ClusterCommand::Stop { id, all } => stop(&registry, id, all),
-        ClusterCommand::Engines { id, n } => {
+        ClusterSubcommand::Start(args) => start::start(&registry, args, backend),
+        ClusterSubcommand::Stop { id, all } => stop(&registry, id, all),
+        ClusterSubcommand::Engines { id, n } => {
             let engines = usize::from(n);
             change(&registry, id, OwnerRequest::Add { engines })
         }
-        ClusterCommand::Scale { id, n } => {
+        ClusterSubcommand::Scale { id, n } => {
             let engines = usize::from(n);
             change(&registry, id, OwnerRequest::Scale { engines })
         }
-        ClusterCommand::Restart { id, engines } => {
+        ClusterSubcommand::Restart { id, engines } => {
             let engines = engines.map(|ids| ids.0);
             change(&registry, id, OwnerRequest::Restart { engines })
         }
-        ClusterCommand::Manifest {
+        ClusterSubcommand::Manifest {
             name,
             n,
             image,
@@ -142,20 +142,20 @@ pub(super) fn run(
             print!("{}", manifest.text()?);
             Ok(())
         }
-        ClusterCommand::Template { launcher } => match launcher {
+        ClusterSubcommand::Template { launcher } => match launcher {
             LauncherKind::Batch(system) => {
                 print!("{}", system.template());
                 Ok(())
             }
             launcher => bail!("{launcher} is no batch system and has no template"),
         },
-        ClusterCommand::Clean => {
+        ClusterSubcommand::Clean => {
             let left = registry.clean() + phalanx_sys::temporary::remove_abandoned();
             println!("removed {left} folders of processes that are gone");
             Ok(())
         }
-        ClusterCommand::List { output } => list(&registry, output),
-        ClusterCommand::Status { id } => status(&one(&registry, id)?),
+        ClusterSubcommand::List { output } => list(&registry, output),
+        ClusterSubcommand::Status { id } => status(&one(&registry, id)?),
     }
 }
 

@@ -152,12 +152,12 @@ impl Owner {
     }
 
     /// Ends the cluster, or leaves it where it is not ours.
-    async fn stop(&mut self) -> Result<super::Stopped, Failure> {
+    async fn stop(&mut self) -> Result<super::StoppedCluster, Failure> {
         match self.running.take() {
-            Some(RunningCluster::Own(cluster)) => Ok(super::Stopped::Ended {
+            Some(RunningCluster::Own(cluster)) => Ok(super::StoppedCluster::Ended {
                 engines: cluster.stop().await,
             }),
-            Some(RunningCluster::Elsewhere(connected)) => Ok(super::Stopped::Left {
+            Some(RunningCluster::Elsewhere(connected)) => Ok(super::StoppedCluster::Left {
                 cluster: connected.name,
             }),
             None => Err(none()),

@@ -30,7 +30,7 @@ pub use registry::{ClusterRecord, Registry, began};
 pub use revival::Revivals;
 pub use settings::{ClusterSettings, fresh_id, profiles_path};
 
-use crate::actor::Requests;
+use crate::actor::RequestSender;
 use crate::channel::OutputSink;
 use crate::magic::Targets;
 use crate::run::Programs;
@@ -48,7 +48,7 @@ use watch::ClusterWatch;
 /// The handle on the cluster; clones share it. The cluster ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    requests: Requests<ClusterRequest>,
+    requests: RequestSender<ClusterRequest>,
     watch: ClusterWatch,
 }
 
@@ -77,7 +77,7 @@ impl StartedCluster {
 
 /// The fate of a cluster that is no longer used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stopped {
+pub enum StoppedCluster {
     /// It has ended.
     Ended {
         /// The number of engines it had.
@@ -98,7 +98,7 @@ enum ClusterRequest {
         reply: oneshot::Sender<Result<StartedCluster, Failure>>,
     },
     Stop {
-        reply: oneshot::Sender<Result<Stopped, Failure>>,
+        reply: oneshot::Sender<Result<StoppedCluster, Failure>>,
     },
     Scale {
         engines: usize,
@@ -129,7 +129,7 @@ enum ClusterRequest {
 impl Cluster {
     /// No cluster yet.
     pub fn new(programs: Programs) -> (Self, JoinHandle<()>) {
-        let (requests, received) = Requests::new();
+        let (requests, received) = RequestSender::new();
         // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(programs, received));
         let watch = ClusterWatch::default();
@@ -159,7 +159,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When there is none.
-    pub async fn stop(&self) -> Result<Stopped, Failure> {
+    pub async fn stop(&self) -> Result<StoppedCluster, Failure> {
         self.watch.end();
         self.requests
             .attempt(|reply| ClusterRequest::Stop { reply })

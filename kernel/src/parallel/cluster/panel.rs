@@ -28,7 +28,7 @@ pub struct Panel {
 }
 
 /// The sums over all engines.
-struct Sums {
+struct EngineTotals {
     tasks: usize,
     done: usize,
     failed: usize,
@@ -44,10 +44,10 @@ impl Panel {
         MimeBundle::plain(text).with("text/html", self.html())
     }
 
-    fn sums(&self) -> Sums {
+    fn sums(&self) -> EngineTotals {
         let known = || self.rows.iter().filter_map(|row| row.status.as_ref());
         let vitals = || known().filter_map(|status| status.vitals.as_ref());
-        Sums {
+        EngineTotals {
             tasks: known().map(|status| status.tasks).sum(),
             done: known().map(|status| status.completed).sum(),
             failed: known().map(|status| status.failed).sum(),

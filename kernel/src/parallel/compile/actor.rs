@@ -2,7 +2,7 @@
 //! old one knew when it dies.
 
 use super::lineage::{Lineages, StateOrigin, UnknownState};
-use super::{Compilation, CompilerRequest, Task};
+use super::{Compilation, CompileTask, CompilerRequest};
 use crate::parallel::artifacts::Artifacts;
 use crate::run::build::{BuildProgress, at};
 use crate::run::{CellContext, Programs};
@@ -147,7 +147,7 @@ impl CompilerActor {
     }
 
     /// Compiles a task, on a second evaluator if the first dies over it.
-    async fn compile(&mut self, task: &Task) -> Result<Compilation, Failure> {
+    async fn compile(&mut self, task: &CompileTask) -> Result<Compilation, Failure> {
         match self.try_compile(task).await {
             Ok(result) => result,
             Err(NoAnswer::Closing) => Err(super::ending()),
@@ -159,7 +159,10 @@ impl CompilerActor {
         }
     }
 
-    async fn try_compile(&mut self, task: &Task) -> Result<Result<Compilation, Failure>, NoAnswer> {
+    async fn try_compile(
+        &mut self,
+        task: &CompileTask,
+    ) -> Result<Result<Compilation, Failure>, NoAnswer> {
         let toolchain = match self.ready().await {
             Ok(toolchain) => toolchain,
             Err(failure) => return Ok(Err(failure)),

@@ -5,7 +5,7 @@ mod adopt;
 mod lineage;
 
 use super::artifacts::Artifacts;
-use crate::actor::{Requests, ending};
+use crate::actor::{RequestSender, ending};
 use crate::run::{CellContext, MissingVariables, Programs};
 use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 /// The handle on the evaluator for engines; clones share it. Its process ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Compiler {
-    requests: Requests<CompilerRequest>,
+    requests: RequestSender<CompilerRequest>,
 }
 
 /// A cell compiled from one state.
@@ -49,7 +49,7 @@ pub struct Compilation {
 
 /// A cell to compile.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub struct CompileTask {
     /// From which state.
     pub base: StateId,
     /// The source.
@@ -65,7 +65,7 @@ enum CompilerRequest {
     /// Start the evaluator, since it will be wanted.
     Warm,
     Compile {
-        task: Task,
+        task: CompileTask,
         context: Option<CellContext>,
         reply: oneshot::Sender<Result<Compilation, Failure>>,
     },
@@ -101,7 +101,7 @@ enum CompilerRequest {
 impl Compiler {
     /// A compiler whose process is started when it is first wanted.
     pub(crate) fn start(programs: Programs, artifacts: Artifacts) -> (Self, JoinHandle<()>) {
-        let (requests, received) = Requests::new();
+        let (requests, received) = RequestSender::new();
         // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(programs, artifacts, received));
         (Self { requests }, task)
@@ -118,7 +118,7 @@ impl Compiler {
     /// When it does not compile, or nothing is known of the cells that led to the state.
     pub async fn compile(
         &self,
-        task: Task,
+        task: CompileTask,
         context: Option<CellContext>,
     ) -> Result<Compilation, Failure> {
         self.requests

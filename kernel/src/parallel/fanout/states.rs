@@ -22,11 +22,11 @@ struct Table {
     /// The dependencies that each engine has been told of.
     described: HashSet<(EngineUuid, DependenciesId)>,
     /// The values that engines say functions find there.
-    heard: HashMap<EngineUuid, Heard>,
+    heard: HashMap<EngineUuid, HeardState>,
 }
 
 #[derive(Debug)]
-struct Heard {
+struct HeardState {
     pushed: Vec<PushedName>,
     /// The names of those that were made variables, as far as that is news.
     bound: Vec<String>,
@@ -62,7 +62,7 @@ impl States {
         let mut records = lineage.records.iter();
         let known = records.position(|record| Some(&record.state) == before.as_ref());
         let new = &lineage.records[known.map_or(0, |at| at + 1)..];
-        let heard = Heard {
+        let heard = HeardState {
             pushed: lineage.pushed.clone(),
             bound: new
                 .iter()

@@ -5,8 +5,8 @@ use super::{LateOutput, States};
 use crate::cell::sets_allocator;
 use crate::magic::PxPlan;
 use crate::magic::Targets;
-use crate::parallel::compile::{Compilation, Compiler, Task};
-use crate::parallel::results::{Held, Results};
+use crate::parallel::compile::{Compilation, CompileTask, Compiler};
+use crate::parallel::results::{Results, StoredResult};
 use crate::report::{Notice, notice};
 use crate::run::CellContext;
 use crate::run::unresolved::{occurs, unresolved};
@@ -56,7 +56,7 @@ pub struct EngineSource<'a> {
 #[derive(Clone, Debug)]
 pub struct Submitted {
     /// The AsyncResult.
-    pub held: Held,
+    pub held: StoredResult,
     /// The client it went through.
     pub client: Client,
     /// The engines it went to.
@@ -184,7 +184,7 @@ impl Fanout {
             if compiled.contains_key(&base) {
                 continue;
             }
-            let task = Task {
+            let task = CompileTask {
                 base: base.clone(),
                 source: Arc::clone(source),
                 lost: Vec::new(),

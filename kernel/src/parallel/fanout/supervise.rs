@@ -1,7 +1,7 @@
 //! Watches over a submission: learns the states its tasks lead to, and serves those refused.
 
 use super::submit::{Fanout, SentTasks, engine_cell};
-use crate::parallel::compile::{Compilation, Task};
+use crate::parallel::compile::{Compilation, CompileTask};
 use crate::report::report;
 use phalanx_client::{AsyncResult, Client, RefusedTask, TaskEvent, TaskEventKind};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
@@ -121,7 +121,7 @@ async fn compile(
             .adopt_of(&watched.client, task.engine, uuid, None);
         adopted.await?;
     }
-    let task = Task {
+    let task = CompileTask {
         base: state.clone(),
         source: Arc::clone(&watched.source),
         lost: lost.clone(),

@@ -16,7 +16,7 @@ pub use query::{query, waited};
 
 use super::artifacts::{Artifacts, NeededLibraries};
 use super::fanout::no_rust_engines;
-use super::results::Held;
+use super::results::StoredResult;
 use crate::run::{CellContext, Services};
 use names::EngineNames;
 use phalanx_client::render::Labels;
@@ -61,7 +61,7 @@ pub async fn apply(
     context: &CellContext,
     apply: Apply,
     args: Vec<Payload>,
-) -> Result<Held, Failure> {
+) -> Result<StoredResult, Failure> {
     // Whoever sent it keeps it until this is answered.
     let args = segment::hold(args).map_err(out_of_reach)?;
     let client = client(services).await?;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// A value that functions find.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Given {
+enum FunctionValue {
     /// Put there by the notebook; no variable yet.
     Pushed { type_name: String },
     /// Copied from variables as they were in this state.
@@ -19,7 +19,7 @@ enum Given {
 /// The names that functions find on each engine.
 #[derive(Debug, Default)]
 pub(super) struct EngineNames {
-    engines: HashMap<EngineUuid, HashMap<String, Given>>,
+    engines: HashMap<EngineUuid, HashMap<String, FunctionValue>>,
 }
 
 impl EngineNames {
@@ -27,7 +27,7 @@ impl EngineNames {
     pub(super) fn pushed(&mut self, engine: &EngineUuid, pushed: &PushedName) {
         let type_name = pushed.type_name.clone();
         self.of(engine)
-            .insert(pushed.name.clone(), Given::Pushed { type_name });
+            .insert(pushed.name.clone(), FunctionValue::Pushed { type_name });
     }
 
     /// An engine says which values the notebooks that use it have put there, and which of them have become
@@ -44,7 +44,7 @@ impl EngineNames {
     /// A variable, or the value of an expression, was copied there.
     pub(super) fn copied(&mut self, engine: &EngineUuid, name: &str, state: StateId) {
         self.of(engine)
-            .insert(name.to_owned(), Given::Copied { state });
+            .insert(name.to_owned(), FunctionValue::Copied { state });
     }
 
     /// A pushed value has become a variable.
@@ -55,8 +55,8 @@ impl EngineNames {
     /// Returns true if functions find the value as it is in this state.
     pub(super) fn is_current(&self, engine: &EngineUuid, name: &str, state: &StateId) -> bool {
         match self.engines.get(engine).and_then(|names| names.get(name)) {
-            Some(Given::Pushed { .. }) => true,
-            Some(Given::Copied { state: then }) => then == state,
+            Some(FunctionValue::Pushed { .. }) => true,
+            Some(FunctionValue::Copied { state: then }) => then == state,
             None => false,
         }
     }
@@ -71,7 +71,7 @@ impl EngineNames {
         let mut found: BTreeMap<_, Vec<EngineUuid>> = BTreeMap::new();
         for engine in engines {
             for (name, given) in self.engines.get(engine).into_iter().flatten() {
-                if let Given::Pushed { type_name } = given
+                if let FunctionValue::Pushed { type_name } = given
                     && words(name)
                 {
                     let key = (name.clone(), type_name.clone());
@@ -87,7 +87,7 @@ impl EngineNames {
         self.engines.remove(engine);
     }
 
-    fn of(&mut self, engine: &EngineUuid) -> &mut HashMap<String, Given> {
+    fn of(&mut self, engine: &EngineUuid) -> &mut HashMap<String, FunctionValue> {
         self.engines.entry(engine.clone()).or_default()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Functions, client, materialise};
 use crate::parallel::fanout::EngineSource;
-use crate::parallel::results::Held;
+use crate::parallel::results::StoredResult;
 use crate::report::elsewhere;
 use crate::run::magics::limit;
 use crate::run::{CellContext, Services};
@@ -184,7 +184,7 @@ async fn execute(
     client: &Client,
     source: &str,
     engines: &[EngineId],
-) -> Result<Held, Failure> {
+) -> Result<StoredResult, Failure> {
     materialise(services, context, client, engines, source).await?;
     let fanout = services.fanout();
     let result = fanout

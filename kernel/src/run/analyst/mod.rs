@@ -2,7 +2,7 @@
 
 mod place;
 
-pub use place::Place;
+pub use place::CellPosition;
 
 use super::Programs;
 use phalanx_analysis::handle::AnalysisProcess;
@@ -52,8 +52,8 @@ impl Analysis {
     }
 
     /// Returns what may stand at a place; `None` when that is not known in time.
-    pub async fn complete(&self, place: Place) -> Option<Completions> {
-        let Place { cell, offset } = place;
+    pub async fn complete(&self, place: CellPosition) -> Option<Completions> {
+        let CellPosition { cell, offset } = place;
         match self.ask(AnalysisRequest::Complete { cell, offset }).await {
             Some(AnalysisReply::Completions(completions)) => Some(completions),
             _ => None,
@@ -61,8 +61,8 @@ impl Analysis {
     }
 
     /// Returns what is known of the name at a place.
-    pub async fn inspect(&self, place: Place) -> Option<Documentation> {
-        let Place { cell, offset } = place;
+    pub async fn inspect(&self, place: CellPosition) -> Option<Documentation> {
+        let CellPosition { cell, offset } = place;
         match self.ask(AnalysisRequest::Inspect { cell, offset }).await {
             Some(AnalysisReply::Inspected(documentation)) => documentation,
             _ => None,

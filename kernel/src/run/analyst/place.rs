@@ -8,13 +8,13 @@ const MOST_TEXT: usize = 256 << 10;
 
 /// A place in a cell.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
+pub struct CellPosition {
     pub(super) cell: AnalyzedCell,
     /// In bytes.
     pub(super) offset: usize,
 }
 
-impl Place {
+impl CellPosition {
     /// A place in a local cell. The types of variables are known, but for those of a cell that runs.
     pub fn in_scope(scope: VisibleNames, source: String, offset: usize) -> Self {
         let mut items = kept(&scope.sources);
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn what_was_cleared_and_commands_are_left_out() {
         let cells = ["old()", ":clear", "let é = 1;", ":dep serde", "f() // end"];
-        let place = Place::behind(&cells, "é.to".to_owned(), 5);
+        let place = CellPosition::behind(&cells, "é.to".to_owned(), 5);
         assert_eq!(place.cell.items, ["let é = 1;", "f() // end"]);
         assert_eq!(place.cell.statements, place.cell.items);
         assert_eq!((place.cell.source.as_str(), place.offset), ("é.to", 5));
@@ -93,7 +93,7 @@ mod tests {
             running: Some("let b = g();".into()),
             variables: vec![("a".into(), "u8".into())],
         };
-        let Place { cell, .. } = Place::in_scope(scope, "b".into(), 1);
+        let CellPosition { cell, .. } = CellPosition::in_scope(scope, "b".into(), 1);
         assert_eq!(cell.statements, ["let b = g();"]);
         assert_eq!(cell.variables, [("a".to_owned(), "u8".to_owned())]);
         assert_eq!(cell.items.len(), 2);

@@ -6,7 +6,7 @@ mod state;
 pub use state::VisibleNames;
 
 use super::{CellContext, Environment, MissingVariables, Programs};
-use crate::actor::Requests;
+use crate::actor::RequestSender;
 use phalanx_protocol::evaluator::{Evaluated, EvaluatorReply, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Setting;
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 /// The handle on the local namespace; clones share it. Its processes end with the last clone.
 #[derive(Clone, Debug)]
 pub struct Local {
-    requests: Requests<LocalRequest>,
+    requests: RequestSender<LocalRequest>,
     variables: watch::Receiver<Vec<String>>,
     moved: watch::Receiver<MissingVariables>,
     toolchain: watch::Receiver<Option<Toolchain>>,
@@ -60,7 +60,7 @@ impl Local {
         surroundings: Environment,
         calls: mpsc::UnboundedSender<CellCall>,
     ) -> (Self, JoinHandle<()>) {
-        let (requests, received) = Requests::new();
+        let (requests, received) = RequestSender::new();
         let (names, variables) = watch::channel(Vec::new());
         let (gone, moved) = watch::channel(MissingVariables::default());
         let (ready, toolchain) = watch::channel(None);

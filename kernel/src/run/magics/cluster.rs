@@ -3,7 +3,7 @@
 use super::sync;
 use crate::magic::ClusterCommand;
 use crate::parallel::cluster::rows::{self, engines_table};
-use crate::parallel::cluster::{StartedCluster, Stopped};
+use crate::parallel::cluster::{StartedCluster, StoppedCluster};
 use crate::report::{Fault, FaultSource};
 use crate::run::{CellContext, Services};
 use phalanx_client::Client;
@@ -38,8 +38,10 @@ pub(super) async fn command(
         ClusterCommand::Stop => {
             services.fanout().late.end();
             match cluster.stop().await? {
-                Stopped::Ended { engines } => format!("Stopped {}.\n", engines_in_words(engines)),
-                Stopped::Left { cluster } => {
+                StoppedCluster::Ended { engines } => {
+                    format!("Stopped {}.\n", engines_in_words(engines))
+                }
+                StoppedCluster::Left { cluster } => {
                     format!("Disconnected from {cluster}, which goes on.\n")
                 }
             }

@@ -20,7 +20,7 @@ mod who;
 
 use super::{CellContext, Services};
 use crate::cell::{RustText, SourceMap};
-use crate::magic::{LineMagic, MagicSuffix, PxOptions, Typed, help};
+use crate::magic::{LineMagic, MagicSuffix, PxOptions, TypedMagic, help};
 use crate::report::{Fault, FaultSource};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::AsyncResultId;
@@ -40,7 +40,7 @@ pub enum MagicContext {
 #[derive(Debug)]
 pub struct MagicRun<'a> {
     /// The parsed magic.
-    pub typed: Typed,
+    pub typed: TypedMagic,
     /// The line, from its `%` on.
     pub line: &'a str,
     /// The body of a cell magic.
@@ -63,7 +63,7 @@ pub async fn carry_out(
     order: MagicRun<'_>,
 ) -> Result<Option<AsyncResultId>, Fault> {
     let MagicRun {
-        typed: Typed { suffix, low },
+        typed: TypedMagic { suffix, low },
         line,
         body,
         place,

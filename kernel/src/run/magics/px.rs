@@ -6,7 +6,7 @@ use crate::magic::{Blocking, MagicError, MagicSuffix, PlanError, PxOptions, PxPl
 use crate::parallel::fanout::{self, EngineSource, Submitted};
 use crate::parallel::functions;
 use crate::report::{Fault, FaultSource};
-use crate::run::logging::Lacking;
+use crate::run::logging::MissingLoggers;
 use crate::run::progress::Progress;
 use crate::run::{CellContext, Services, body, cell, unresolved};
 use phalanx_client::Client;
@@ -135,7 +135,7 @@ async fn set_loggers(
 ) {
     engines.retain(|(id, _)| plan.targets.contains(id));
     let lacking = services.logging().lacking(&engines);
-    let Some(Lacking { engines, code }) = lacking else {
+    let Some(MissingLoggers { engines, code }) = lacking else {
         return;
     };
     let work = EngineSource {

@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The contents of an engine: the cells that led to its state, and its variables.
-struct Stand {
+struct EngineSnapshot {
     engine: EngineId,
     sources: Vec<Arc<str>>,
     variables: Vec<String>,
@@ -72,12 +72,12 @@ pub(super) async fn sync(
     Ok(())
 }
 
-async fn stands(services: &Services, engines: &[Engine]) -> Vec<Stand> {
+async fn stands(services: &Services, engines: &[Engine]) -> Vec<EngineSnapshot> {
     let compiler = &services.fanout().compiler;
     let mut stands = Vec::with_capacity(engines.len());
     for engine in engines.iter().filter(|engine| engine.handshake().is_some()) {
         let state = services.fanout().states.of(engine);
-        stands.push(Stand {
+        stands.push(EngineSnapshot {
             engine: engine.id,
             sources: compiler.sources(state.clone()).await,
             variables: compiler.variables(state).await,
@@ -87,7 +87,7 @@ async fn stands(services: &Services, engines: &[Engine]) -> Vec<Stand> {
 }
 
 /// The definitions one engine lacks and the model has.
-fn lack(model: &Stand, stand: &Stand) -> MissingDefinitions {
+fn lack(model: &EngineSnapshot, stand: &EngineSnapshot) -> MissingDefinitions {
     let had: HashSet<String> = stand
         .sources
         .iter()
@@ -187,8 +187,8 @@ fn told(lack: &MissingDefinitions, engines: &[EngineId], failures: &[String]) ->
 mod tests {
     use super::*;
 
-    fn stand(engine: u32, sources: &[&str], variables: &[&str]) -> Stand {
-        Stand {
+    fn stand(engine: u32, sources: &[&str], variables: &[&str]) -> EngineSnapshot {
+        EngineSnapshot {
             engine: EngineId(engine),
             sources: sources.iter().map(|source| (*source).into()).collect(),
             variables: variables.iter().map(|name| (*name).to_owned()).collect(),

@@ -19,7 +19,7 @@ const MOST_TEXT: usize = 256 << 10;
 
 /// One line of the file: a cell, or the value of one.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Record<'a> {
+pub(super) struct HistoryLine<'a> {
     session: usize,
     line: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,7 +28,7 @@ pub(super) struct Record<'a> {
     result: Option<Cow<'a, str>>,
 }
 
-impl<'a> Record<'a> {
+impl<'a> HistoryLine<'a> {
     pub(super) fn source(session: usize, line: usize, source: &'a str) -> Self {
         Self {
             session,
@@ -63,7 +63,7 @@ impl HistoryFile {
     pub(super) fn append<'a>(
         &self,
         session: &mut Option<usize>,
-        record: impl FnOnce(usize) -> Record<'a>,
+        record: impl FnOnce(usize) -> HistoryLine<'a>,
     ) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         DirBuilder::new()
@@ -119,7 +119,7 @@ impl HistoryFile {
         let mut places = HashMap::new();
         for line in bytes.split(|byte| *byte == b'\n') {
             // Half a line is what a full disk leaves.
-            let Ok(record) = serde_json::from_slice::<Record<'_>>(line) else {
+            let Ok(record) = serde_json::from_slice::<HistoryLine<'_>>(line) else {
                 continue;
             };
             let key = (record.session, record.line);
@@ -181,7 +181,7 @@ mod tests {
         let fits = MOST_BYTES as usize / MOST_TEXT;
         for line in 1..=2 * fits {
             file.append(&mut session, |session| {
-                Record::source(session, line, &source)
+                HistoryLine::source(session, line, &source)
             })
             .unwrap();
         }
@@ -195,8 +195,10 @@ mod tests {
             "{lines:?}"
         );
         let long = "y".repeat(MOST_TEXT + 1);
-        file.append(&mut session, |session| Record::source(session, 99, &long))
-            .unwrap();
+        file.append(&mut session, |session| {
+            HistoryLine::source(session, 99, &long)
+        })
+        .unwrap();
         assert!(file.read().iter().all(|entry| entry.line != 99));
     }
 }

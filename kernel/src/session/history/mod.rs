@@ -11,7 +11,7 @@ mod file;
 mod glob;
 
 use answer::{HistoryEntry, answer};
-use file::{HistoryFile, Record};
+use file::{HistoryFile, HistoryLine};
 use phalanx_protocol::jupyter::{HistoryReply, HistoryRequest};
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -113,7 +113,7 @@ impl HistoryThread {
     fn obey(&mut self, order: HistoryRequest) {
         match order {
             HistoryRequest::Add { count, source } => {
-                self.write(|session| Record::source(session, count, &source));
+                self.write(|session| HistoryLine::source(session, count, &source));
                 self.entries.push(HistoryEntry {
                     session: self.session.unwrap_or(1),
                     line: count,
@@ -122,7 +122,7 @@ impl HistoryThread {
                 });
             }
             HistoryRequest::SetResult { count, result } => {
-                self.write(|session| Record::result(session, count, &result));
+                self.write(|session| HistoryLine::result(session, count, &result));
                 let entry = self.entries.iter_mut().rfind(|entry| entry.line == count);
                 if let Some(entry) = entry {
                     entry.result = Some(result);
@@ -149,7 +149,7 @@ impl HistoryThread {
         answer(&entries, session, request)
     }
 
-    fn write<'a>(&mut self, record: impl FnOnce(usize) -> Record<'a>) {
+    fn write<'a>(&mut self, record: impl FnOnce(usize) -> HistoryLine<'a>) {
         let Some(file) = &self.file else {
             self.session.get_or_insert(1);
             return;

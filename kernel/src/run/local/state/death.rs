@@ -1,6 +1,6 @@
 //! Processes that do not start, and processes that die.
 
-use super::part::{Attempt, EvaluatorState, Phase, RuntimeState, Waiting};
+use super::part::{Attempt, EvaluatorState, Phase, RuntimeState, WaitingCell};
 use super::{LocalCommand, LocalState};
 use phalanx_protocol::evaluator::EvaluatorRequest;
 use phalanx_protocol::failure::Failure;
@@ -9,7 +9,7 @@ use phalanx_protocol::runtime::Outcome;
 impl LocalState {
     pub(super) fn evaluator_failed(&mut self, failure: &Failure, commands: &mut Vec<LocalCommand>) {
         self.evaluator = EvaluatorState::Failed;
-        for Waiting { job, .. } in self.waiting.drain(..) {
+        for WaitingCell { job, .. } in self.waiting.drain(..) {
             let result = Err(failure.clone());
             commands.push(LocalCommand::Answer { job, result });
         }
@@ -44,7 +44,7 @@ impl LocalState {
             // It need not be the cell that the evaluator died of.
             _ if untouched && current.attempt == Attempt::First => {
                 let (job, source) = (current.job, std::mem::take(&mut current.source));
-                self.waiting.push_front(Waiting {
+                self.waiting.push_front(WaitingCell {
                     job,
                     cell: current.cell,
                     source,

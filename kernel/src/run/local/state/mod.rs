@@ -13,7 +13,7 @@ use crate::command::CommandHandler;
 use crate::report::Notice;
 use crate::run::moved::{MissingCause, MissingVariables};
 use hearing::Callbacks;
-use part::{Attempt, CurrentCell, EvaluatorState, LoggedCell, Phase, RuntimeState, Waiting};
+use part::{Attempt, CurrentCell, EvaluatorState, LoggedCell, Phase, RuntimeState, WaitingCell};
 use phalanx_evaluator::EvaluatorNotice;
 use phalanx_protocol::evaluator::{
     CompiledCell, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, RequestId, Toolchain,
@@ -29,7 +29,7 @@ pub(super) struct LocalState {
     evaluator: EvaluatorState,
     runtime: RuntimeState,
     toolchain: Option<Toolchain>,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<WaitingCell>,
     current: Option<CurrentCell>,
     log: Vec<LoggedCell>,
     variables: Vec<String>,
@@ -84,7 +84,7 @@ impl LocalState {
         let mut commands = Vec::new();
         match event {
             LocalEvent::Evaluate { job, cell, source } => {
-                self.waiting.push_back(Waiting {
+                self.waiting.push_back(WaitingCell {
                     job,
                     cell,
                     source,
@@ -135,7 +135,7 @@ impl LocalState {
             }
             _ => return,
         }
-        let Some(Waiting {
+        let Some(WaitingCell {
             job,
             cell,
             source,
@@ -187,7 +187,7 @@ impl LocalState {
     }
 
     fn interrupt(&mut self, commands: &mut Vec<LocalCommand>) {
-        for Waiting { job, .. } in self.waiting.drain(..) {
+        for WaitingCell { job, .. } in self.waiting.drain(..) {
             let result = Err(Failure::Interrupted { lost: Vec::new() });
             commands.push(LocalCommand::Answer { job, result });
         }

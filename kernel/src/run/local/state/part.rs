@@ -38,7 +38,7 @@ pub(super) struct LoggedCell {
 
 /// A cell that waits for the evaluator.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct WaitingCell {
     pub(super) job: JobId,
     /// Its execution count.
     pub(super) cell: usize,
