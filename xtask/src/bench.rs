@@ -10,7 +10,7 @@ const PEER: (&str, &str) = ("evcxr_jupyter", "0.22.0");
 
 /// The options of a measurement.
 #[derive(Debug, Default, PartialEq)]
-pub struct Options {
+pub struct BenchOptions {
     /// Install evcxr_jupyter first, unless it is there.
     pub peers: bool,
     /// A few repeats only, to see that everything works.
@@ -25,7 +25,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When something it needs could not be set up, or a measurement fails.
-pub fn bench(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+pub fn bench(workspace: &Workspace, options: &BenchOptions) -> Result<ExitCode> {
     if options.scale {
         return scale(workspace, options);
     }
@@ -54,7 +54,7 @@ pub fn bench(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
 }
 
 /// Measures a large cluster on this machine, without compiled code.
-fn scale(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+fn scale(workspace: &Workspace, options: &BenchOptions) -> Result<ExitCode> {
     exec::run(
         exec::cargo(workspace)
             .arg("build")

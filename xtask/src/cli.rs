@@ -52,7 +52,7 @@ pub enum Command {
         filter: Option<String>,
     },
     /// Measure.
-    Bench(bench::Options),
+    Bench(bench::BenchOptions),
     /// Make everything a release needs.
     Dist,
     /// Check the sources.
@@ -85,7 +85,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
         },
         "gallery" => Command::Gallery(gallery::GalleryOptions::default()),
         "test" => Command::Test { filter: None },
-        "bench" => Command::Bench(bench::Options::default()),
+        "bench" => Command::Bench(bench::BenchOptions::default()),
         "dist" => Command::Dist,
         "tidy" => Command::Tidy,
         other => bail!("no command `{other}`; `cargo xtask help` lists them"),
@@ -177,9 +177,9 @@ mod tests {
         );
         assert_eq!(
             parsed(&["bench", "--scale"]).unwrap(),
-            Command::Bench(bench::Options {
+            Command::Bench(bench::BenchOptions {
                 scale: true,
-                ..bench::Options::default()
+                ..bench::BenchOptions::default()
             })
         );
     }
