@@ -3,7 +3,6 @@
 use crate::about;
 use crate::artifacts::ArtifactStore;
 use crate::config::{EngineConfig, EngineError, Exit};
-use crate::handed::SegmentStore;
 use crate::link::{ContactStep, ControllerContact, EngineLink, LinkEvent, TICK, is_there};
 use crate::machine::{
     EngineCommand, EngineEvent, EngineIdentity, EngineTask, Machine, OutgoingReply, RequestChannel,
@@ -11,6 +10,7 @@ use crate::machine::{
 };
 use crate::parent;
 use crate::runtime::RuntimeSlot;
+use crate::segment_store::SegmentStore;
 use crate::vitals::WatchedProcess;
 use crate::wire;
 use chrono::Utc;
@@ -166,7 +166,7 @@ impl Server {
     fn went_on(&mut self) {
         tracing::info!("this process was stopped");
         self.went_on = Some(Instant::now());
-        let nothing = self.machine.on(EngineEvent::Away, Utc::now());
+        let nothing = self.machine.handle(EngineEvent::Away, Utc::now());
         debug_assert!(nothing.is_empty(), "{nothing:?}");
     }
 
@@ -185,7 +185,7 @@ impl Server {
                 crate::signals::ProcessSignal::Interrupt => NextStep::Event(EngineEvent::Interrupt),
                 crate::signals::ProcessSignal::Stop => NextStep::Exit(Exit::Shutdown),
             },
-            heard = heard => self.heard(heard).await,
+            heard = heard => self.handle_link(heard).await,
             event = self.runtime.next() => NextStep::Event(event),
             () = until(flush) => NextStep::Event(EngineEvent::Flush),
             Some(prepared) = self.preparations.join_next() => match prepared {
@@ -199,7 +199,7 @@ impl Server {
         }
     }
 
-    async fn heard(&mut self, heard: LinkEvent) -> NextStep {
+    async fn handle_link(&mut self, heard: LinkEvent) -> NextStep {
         match heard {
             LinkEvent::Nothing => NextStep::Nothing,
             LinkEvent::Request(channel, frames) => match self.open(frames) {
@@ -233,7 +233,10 @@ impl Server {
                 return NextStep::Nothing;
             }
         };
-        match self.handed.hears(&envelope.header.session, &request) {
+        match self
+            .handed
+            .handle_request(&envelope.header.session, &request)
+        {
             true => NextStep::Nothing,
             false => NextStep::Event(wire::requested(channel, envelope, request)),
         }
@@ -339,9 +342,9 @@ impl Server {
     async fn perform(&mut self, mut event: EngineEvent) -> bool {
         let mut stop = false;
         if let EngineEvent::Requested(request) = &mut event {
-            self.keep(request).await;
+            self.keep_arguments(request).await;
         }
-        let mut commands = VecDeque::from(self.machine.on(event, Utc::now()));
+        let mut commands = VecDeque::from(self.machine.handle(event, Utc::now()));
         while let Some(command) = next_command(&mut commands) {
             match command {
                 EngineCommand::Publish { parent, output } => self.publish(parent, output).await,
@@ -360,7 +363,7 @@ impl Server {
                     if let Some(known) = self.known(&shipment) {
                         let artifacts = Ok(known);
                         let event = EngineEvent::Prepared { run, artifacts };
-                        commands.extend(self.machine.on(event, Utc::now()));
+                        commands.extend(self.machine.handle(event, Utc::now()));
                         continue;
                     }
                     let store = Arc::clone(&self.store);
@@ -390,7 +393,7 @@ impl Server {
 
     /// Keeps the arguments of a call for other engines of this machine, where it wants that; others may
     /// be waiting for them.
-    async fn keep(&mut self, request: &mut EngineTask) {
+    async fn keep_arguments(&mut self, request: &mut EngineTask) {
         let EngineRequest::Apply(Ok(call)) = &mut request.content else {
             return;
         };

@@ -1,14 +1,14 @@
 //! Replies to small calls that came in one message: they go back in few.
 
 use super::event::{EngineCommand, EngineTask, OutgoingReply};
-use super::finish::idle;
+use super::reply::idle;
 use super::{Machine, Now};
 use phalanx_protocol::parallel::{BatchedEnd, EngineAnswer, EngineRequest};
 use phalanx_protocol::payload::Payload;
 use std::sync::Arc;
 
 /// Most replies in one message.
-const MOST: usize = 256;
+const MAX_REPLIES: usize = 256;
 
 /// Bytes of values beyond which they are sent.
 const MOST_BYTES: u64 = 1 << 20;
@@ -62,7 +62,7 @@ impl Machine {
             .or(self.queue.front())
             .is_some_and(|next| are_alike(next, &request));
         self.held.first.get_or_insert(request);
-        let full = self.held.ended.len() >= MOST || self.held.bytes >= MOST_BYTES;
+        let full = self.held.ended.len() >= MAX_REPLIES || self.held.bytes >= MOST_BYTES;
         if !follows || full {
             self.flush(commands);
         }

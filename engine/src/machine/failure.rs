@@ -89,7 +89,7 @@ pub(super) enum LeftVariables {
 }
 
 impl LeftVariables {
-    fn told(self, failure: EngineFailure) -> EngineFailure {
+    fn with_variables(self, failure: EngineFailure) -> EngineFailure {
         match self {
             Self::All => failure,
             Self::Nothing => failure
@@ -97,7 +97,7 @@ impl LeftVariables {
         }
     }
 
-    fn words(self, what: &str) -> String {
+    fn describe(self, what: &str) -> String {
         match self {
             Self::All => format!("every variable from before the {what} is kept"),
             Self::Nothing => "every variable it held is lost".to_owned(),
@@ -111,9 +111,9 @@ pub(super) fn died(
     status: &str,
     left: LeftVariables,
 ) -> EngineFailure {
-    let (id, words) = (identity.id, left.words(what));
+    let (id, words) = (identity.id, left.describe(what));
     let text = format!("the {what} ended the runtime of engine {id} ({status}); {words}");
-    left.told(EngineFailure::new("RuntimeDied", text))
+    left.with_variables(EngineFailure::new("RuntimeDied", text))
 }
 
 pub(super) fn interrupted(
@@ -121,9 +121,9 @@ pub(super) fn interrupted(
     what: &str,
     left: LeftVariables,
 ) -> EngineFailure {
-    let (id, words) = (identity.id, left.words(what));
+    let (id, words) = (identity.id, left.describe(what));
     let text = format!("the {what} was interrupted on engine {id}; {words}");
-    left.told(EngineFailure::new("Interrupted", text))
+    left.with_variables(EngineFailure::new("Interrupted", text))
 }
 
 /// A request asks for work that this engine cannot run; `noun` is the word users have for the work.

@@ -3,13 +3,13 @@
 //! One cell runs at a time, in the order of arrival. What concerns the engine itself (abort, clear,
 //! shutdown, signals) and what it says of itself are answered at once, also while a cell runs.
 
-mod ahead;
 mod batch;
 mod control;
 mod event;
 mod failure;
-mod finish;
+mod prefetch;
 mod records;
+mod reply;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -21,7 +21,6 @@ pub(crate) use event::{
 
 pub(crate) use failure::{NOBODY_TO_ASK, NOT_ON_ENGINES};
 
-use ahead::PrefetchedCalls;
 use batch::HeldReplies;
 use failure::EngineFailure;
 use phalanx_protocol::evaluator::{CompiledCell, DroppedVariables};
@@ -35,6 +34,7 @@ use phalanx_protocol::payload::Payload;
 use phalanx_protocol::runtime::Outcome;
 use phalanx_runtime::FunctionCall;
 use phalanx_transport::wire::Header;
+use prefetch::PrefetchedCalls;
 use records::StateRecords;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
@@ -130,7 +130,7 @@ impl Machine {
     }
 
     /// Takes an event and says what to do, in order.
-    pub fn on(&mut self, event: EngineEvent, now: Now) -> Vec<EngineCommand> {
+    pub fn handle(&mut self, event: EngineEvent, now: Now) -> Vec<EngineCommand> {
         let mut commands = Vec::new();
         self.now = now;
         match event {

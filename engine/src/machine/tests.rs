@@ -43,7 +43,7 @@ impl Engine {
 
     /// Passes the machine an event; returns its commands, each in a few words.
     fn told(&mut self, event: EngineEvent) -> Vec<String> {
-        let commands = self.machine.on(event, NOW);
+        let commands = self.machine.handle(event, NOW);
         commands.iter().map(words).collect()
     }
 
@@ -321,7 +321,7 @@ fn python_and_other_compilers_are_told_what_is_needed() {
     balanced.channel = RequestChannel::Task;
     let commands = engine
         .machine
-        .on(EngineEvent::Requested(Box::new(balanced)), NOW);
+        .handle(EngineEvent::Requested(Box::new(balanced)), NOW);
     let told: Vec<_> = commands.iter().map(words).collect();
     assert_eq!(told, ["e busy", "e execute_reply error", "e idle"]);
     let EngineCommand::Reply(reply) = &commands[1] else {
@@ -345,7 +345,7 @@ fn a_client_of_another_version_is_told_both_and_what_to_do() {
     };
     let other = execute(Err(NotRunnable::OtherRelease(theirs)));
     let asked = EngineEvent::Requested(Box::new(request("a", other)));
-    let commands = engine.machine.on(asked, NOW);
+    let commands = engine.machine.handle(asked, NOW);
     let [_, EngineCommand::Publish { output, .. }, ..] = &commands[..] else {
         panic!("{commands:?}");
     };

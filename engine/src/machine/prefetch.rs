@@ -13,11 +13,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Most calls that wait in the runtime.
-const MOST: usize = 16;
+const MAX_PREFETCHED: usize = 16;
 
 /// A call that took no longer is followed by others that were sent ahead: one that takes longer holds
 /// up no more than that many.
-const QUICK: TimeDelta = TimeDelta::milliseconds(1);
+const QUICK_CALL: TimeDelta = TimeDelta::milliseconds(1);
 
 /// Calls the runtime has got besides the current one.
 #[derive(Debug, Default)]
@@ -44,7 +44,9 @@ impl PrefetchedCalls {
     /// Learns how long a call took, where it came to its end.
     pub(super) fn took(&mut self, work: &TaskWork, time: Option<TimeDelta>) {
         self.quick = match (work, time) {
-            (TaskWork::Call { call, .. }, Some(time)) if time <= QUICK => Some(Arc::clone(call)),
+            (TaskWork::Call { call, .. }, Some(time)) if time <= QUICK_CALL => {
+                Some(Arc::clone(call))
+            }
             _ => None,
         };
     }
@@ -82,7 +84,7 @@ impl Machine {
         let Some(artifact) = current.artifacts.as_ref().and_then(|all| all.last()) else {
             return;
         };
-        while self.ahead.calls.len() < MOST
+        while self.ahead.calls.len() < MAX_PREFETCHED
             && let Some(request) = self
                 .queue
                 .pop_front_if(|next| are_alike(next, &current.request))

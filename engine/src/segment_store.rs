@@ -10,7 +10,7 @@ use std::io;
 
 /// The bytes kept for clients that have not taken them over; more goes over the sockets, which have a limit
 /// too.
-const MOST: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 30;
 
 /// Values that clients have not taken over yet.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(crate) struct SegmentStore {
 
 impl SegmentStore {
     /// Takes note of a client's request; returns true if it was for this alone.
-    pub fn hears(&mut self, client: &str, request: &EngineRequest) -> bool {
+    pub fn handle_request(&mut self, client: &str, request: &EngineRequest) -> bool {
         match request {
             EngineRequest::KernelInfo { probe: Some(probe) } => {
                 if !segment::is_out_of_reach(probe) {
@@ -60,7 +60,7 @@ impl SegmentStore {
         };
         let bytes = self.bytes + segment.reference().len;
         // One alone is handed over however large it is: sockets would copy it several times.
-        let too_many = bytes > MOST && !self.values.is_empty();
+        let too_many = bytes > MAX_BYTES && !self.values.is_empty();
         if too_many || !self.clients.contains(client) {
             let whole = segment::resolve(value).unwrap_or_else(|error| {
                 warn_rarely!(%error, "a value cannot be mapped");
@@ -103,11 +103,11 @@ mod tests {
         // A client that has shown nothing, or something that is not there.
         assert_eq!(handed.hand("client", value()), inline(b"value"));
         let gone = probe(&segment::place(b"").unwrap());
-        assert!(!handed.hears("client", &gone));
+        assert!(!handed.handle_request("client", &gone));
         assert_eq!(handed.hand("client", value()), inline(b"value"));
 
         let known = segment::place(b"probe").unwrap();
-        assert!(!handed.hears("client", &probe(&known)));
+        assert!(!handed.handle_request("client", &probe(&known)));
         assert_eq!(handed.hand("client", value()), reference.clone().into());
         assert_eq!(handed.hand("another", known.into()), inline(b"probe"));
         assert_eq!(handed.hand("client", inline(b"P1")), inline(b"P1"));
@@ -118,14 +118,14 @@ mod tests {
         let mut handed = SegmentStore::default();
         let value = segment::place(b"value").unwrap();
         let reference = sent(&value);
-        handed.hears("client", &probe(&value));
+        handed.handle_request("client", &probe(&value));
         handed.hand("client", value.into());
         assert_eq!(
             segment::resolve(reference.clone().into()).unwrap(),
             b"value"[..]
         );
         let taken = EngineRequest::Taken(reference.clone());
-        assert!(handed.hears("client", &taken) && handed.hears("client", &taken));
+        assert!(handed.handle_request("client", &taken) && handed.handle_request("client", &taken));
         assert!(segment::is_out_of_reach(&reference));
         assert_eq!(handed.bytes, 0);
     }
@@ -138,7 +138,7 @@ mod tests {
             segment::resolve(kept.clone().into()).unwrap(),
             b"arguments"[..]
         );
-        assert!(handed.hears("client", &EngineRequest::Taken(kept.clone())));
+        assert!(handed.handle_request("client", &EngineRequest::Taken(kept.clone())));
         assert!(segment::is_out_of_reach(&kept));
         assert_eq!(handed.bytes, 0);
     }
@@ -147,8 +147,8 @@ mod tests {
     fn clients_that_take_nothing_over_cost_a_limited_amount() {
         let mut handed = SegmentStore::default();
         let value = segment::place(b"value").unwrap();
-        handed.hears("client", &probe(&value));
-        handed.bytes = MOST;
+        handed.handle_request("client", &probe(&value));
+        handed.bytes = MAX_BYTES;
         let first = sent(&value);
         assert_eq!(
             handed.hand("client", value.into()),
