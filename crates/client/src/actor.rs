@@ -5,8 +5,8 @@ use crate::connect::{self, Sockets, connection_request};
 use crate::recovery;
 use crate::request::{Request, TaskKey};
 use crate::result::AsyncResult;
+use crate::state::argument_cache::ArgumentRoute;
 use crate::state::batch;
-use crate::state::data::ArgumentRoute;
 use crate::state::message::{OutgoingContent, OutgoingMessage};
 use crate::state::{Command, Event, Now, State, Ticket};
 use crate::submission::{RefusalAnswer, RefusedTask};
@@ -144,7 +144,7 @@ impl Actor {
         loop {
             if let Some(event) = event.take() {
                 let now = now();
-                for command in self.state.on(event, now) {
+                for command in self.state.handle(event, now) {
                     self.perform(command, &mut waiting, &outboxes, &mut background);
                 }
                 if let Some(joined) = self.state.news() {

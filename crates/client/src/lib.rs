@@ -15,11 +15,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod actor;
-mod adopted;
 pub mod client;
 mod connect;
 mod engine;
 pub mod hub;
+mod hub_result;
 mod recovery;
 pub mod render;
 mod request;

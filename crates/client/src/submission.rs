@@ -40,12 +40,12 @@ impl RefusedTask {
     /// Sends something else in place of what was refused.
     pub fn resend(mut self, work: impl Into<EngineTask>) {
         let work = work.into();
-        self.answer.give(|key| Request::Resend { key, work });
+        self.answer.answer(|key| Request::Resend { key, work });
     }
 
     /// Ends the task in failure.
     pub fn fail(mut self, failure: RemoteFailure) {
-        self.answer.give(|key| Request::Fail { key, failure });
+        self.answer.answer(|key| Request::Fail { key, failure });
     }
 }
 
@@ -66,7 +66,7 @@ impl RefusalAnswer {
         }
     }
 
-    fn give(&mut self, request: impl FnOnce(TaskKey) -> Request) {
+    fn answer(&mut self, request: impl FnOnce(TaskKey) -> Request) {
         if let Some(key) = self.key.take() {
             // The client may be gone; then all its tasks have ended.
             let _ = self.requests.send(request(key));
@@ -77,7 +77,7 @@ impl RefusalAnswer {
 impl Drop for RefusalAnswer {
     fn drop(&mut self) {
         let engine = self.engine;
-        self.give(|key| Request::Fail {
+        self.answer(|key| Request::Fail {
             key,
             failure: RemoteFailure {
                 ename: "InternalError".to_owned(),

@@ -2,7 +2,7 @@
 
 use crate::hub::HubResult;
 use crate::state::Event;
-use crate::state::data::ArgumentRoute;
+use crate::state::argument_cache::ArgumentRoute;
 use crate::state::message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
 use crate::task::EngineTask;
 use bytes::Bytes;

@@ -74,7 +74,7 @@ async fn awaited(
         if wait {
             result.wait(None).await;
         }
-        result.whole(tasks.clone()).await;
+        result.wait_complete(tasks.clone()).await;
     };
     tokio::select! {
         () = whole => placed(values(result, tasks)).await,

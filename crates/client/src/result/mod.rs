@@ -60,7 +60,7 @@ struct Subscriber {
 
 impl Subscriber {
     /// Sends an event; returns true if the subscriber still listens.
-    fn tell(&self, event: &TaskEvent) -> bool {
+    fn send(&self, event: &TaskEvent) -> bool {
         if !self.tasks.contains(&event.task) {
             return !self.events.is_closed();
         }
@@ -300,7 +300,7 @@ impl AsyncResult {
         let mut state = self.state();
         for event in state.record.replay() {
             // Whoever does not listen any more is found out below.
-            let _ = subscriber.tell(&event);
+            let _ = subscriber.send(&event);
         }
         if !state.record.is_settled(&subscriber.tasks) {
             state.subscribers.push(subscriber);
@@ -315,7 +315,7 @@ impl AsyncResult {
         } = &mut *state;
         let settled = record.settled();
         if let Some(event) = record.apply(task, update) {
-            subscribers.retain(|subscriber| subscriber.tell(&event));
+            subscribers.retain(|subscriber| subscriber.send(&event));
         }
         let counts = Counts {
             ended: record.ended(),

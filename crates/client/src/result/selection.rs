@@ -116,7 +116,7 @@ impl TaskSelection {
 
     /// Waits until [`outcomes`](Self::outcomes) tells all of what came of these tasks, as far as they
     /// have ended: of a cell, what it has shown too.
-    pub async fn whole(&self, tasks: Range<usize>) {
+    pub async fn wait_complete(&self, tasks: Range<usize>) {
         let is_whole = || {
             self.numbered().all(|(part, first)| {
                 let own = within_part(part, first, &tasks);
@@ -457,13 +457,13 @@ mod tests {
     async fn what_cells_have_shown_is_waited_for() {
         let (cells, _requests) = result(1, 2);
         let both = select(&[(&cells, 0..2)]);
-        both.whole(0..2).await;
+        both.wait_complete(0..2).await;
         reply(&cells, 0, 3);
-        both.whole(1..2).await;
+        both.wait_complete(1..2).await;
         // Ends when the output is here; awaited below.
         let mut waiting = tokio::spawn({
             let both = both.clone();
-            async move { both.whole(0..1).await }
+            async move { both.wait_complete(0..1).await }
         });
         let early = timeout(Duration::from_millis(20), &mut waiting).await;
         assert!(early.is_err(), "nothing that the cell has shown was here");

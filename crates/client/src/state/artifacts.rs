@@ -130,7 +130,7 @@ impl ArtifactCaches {
     }
 
     /// The cache of an engine on `host`, unless it reads the files of this machine.
-    pub fn far(&self, engine: &EngineUuid, host: &str) -> Option<ArtifactCache> {
+    pub fn remote_cache(&self, engine: &EngineUuid, host: &str) -> Option<ArtifactCache> {
         let cache = self.cache(engine, host);
         (cache != ArtifactCache::Host(self.host.clone())).then_some(cache)
     }

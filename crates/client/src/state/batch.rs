@@ -12,7 +12,7 @@ pub(crate) const TASKS: usize = 512;
 const BYTES: usize = 1 << 10;
 
 /// Puts messages together that follow each other and differ in their ids and arguments alone.
-pub(super) fn gather(commands: Vec<Command>) -> Vec<Command> {
+pub(super) fn batch_sends(commands: Vec<Command>) -> Vec<Command> {
     let mut gathered = Vec::with_capacity(commands.len());
     // Where the message is that others may ride with.
     let mut first: Option<usize> = None;
@@ -23,7 +23,7 @@ pub(super) fn gather(commands: Vec<Command>) -> Vec<Command> {
                     Some(Command::Send(first)) => Some(first),
                     _ => None,
                 });
-                if let Some(outgoing) = ride(open, outgoing) {
+                if let Some(outgoing) = try_join(open, outgoing) {
                     first = Some(gathered.len());
                     gathered.push(Command::Send(outgoing));
                 }
@@ -35,7 +35,10 @@ pub(super) fn gather(commands: Vec<Command>) -> Vec<Command> {
 }
 
 /// Joins a message to another; returns it if it cannot.
-fn ride(first: Option<&mut OutgoingMessage>, outgoing: OutgoingMessage) -> Option<OutgoingMessage> {
+fn try_join(
+    first: Option<&mut OutgoingMessage>,
+    outgoing: OutgoingMessage,
+) -> Option<OutgoingMessage> {
     let Some(first) = first else {
         return Some(outgoing);
     };

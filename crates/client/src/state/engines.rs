@@ -183,7 +183,7 @@ impl Engines {
     }
 
     /// The `idle` of a question came over iopub.
-    pub fn heard(&mut self, msg_id: &MsgId) -> Option<HandshakeAction> {
+    pub fn handshake_idle(&mut self, msg_id: &MsgId) -> Option<HandshakeAction> {
         let id = *self.asked.get(msg_id)?;
         self.by_id.get_mut(&id)?.heard = true;
         self.join(id)
@@ -298,11 +298,11 @@ mod tests {
             let answers = if reply_first {
                 [
                     engines.replied(&msg, EngineKind::Foreign),
-                    engines.heard(&msg),
+                    engines.handshake_idle(&msg),
                 ]
             } else {
                 [
-                    engines.heard(&msg),
+                    engines.handshake_idle(&msg),
                     engines.replied(&msg, EngineKind::Foreign),
                 ]
             };
@@ -321,7 +321,7 @@ mod tests {
         engines.replied(&MsgId::new("1"), EngineKind::Foreign);
         let again = engines.tick(now + GREETING_RETRY, &mut ids.next());
         assert_eq!(again.into_iter().next(), ask("2"));
-        assert!(engines.heard(&MsgId::new("2")).is_some());
+        assert!(engines.handshake_idle(&MsgId::new("2")).is_some());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Messages as the state receives and sends them.
 
-use super::data::ArgumentRoute;
+use super::argument_cache::ArgumentRoute;
 use crate::task::EngineTask;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;

@@ -1,8 +1,8 @@
 //! Everything a client knows and decides, without I/O and without a clock: event in, commands out.
 
+pub(crate) mod argument_cache;
 mod artifacts;
 pub(crate) mod batch;
-pub(crate) mod data;
 mod end;
 mod engines;
 pub(crate) mod message;
@@ -16,9 +16,9 @@ use crate::request::TaskKey;
 use crate::result::TaskUpdate;
 use crate::task::EngineTask;
 use crate::wire;
+use argument_cache::{ArgumentCache, ArgumentRoute};
 use artifacts::{ArtifactCaches, ArtifactPlan};
 use chrono::{DateTime, Utc};
-use data::{ArgumentCache, ArgumentRoute};
 use end::failure;
 use engines::{Engines, HandshakeAction};
 use message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
@@ -198,9 +198,9 @@ impl State {
     }
 
     /// Takes an event and says what to do, in order.
-    pub fn on(&mut self, event: Event, now: Now) -> Vec<Command> {
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Command> {
         let mut commands = Vec::new();
-        self.take(event, now, &mut commands);
+        self.apply(event, now, &mut commands);
         self.free(now, &mut commands);
         if self.tasks.many_ended() {
             commands.push(Command::Trim);
@@ -236,14 +236,14 @@ impl State {
         }));
     }
 
-    fn take(&mut self, event: Event, now: Now, commands: &mut Vec<Command>) {
+    fn apply(&mut self, event: Event, now: Now, commands: &mut Vec<Command>) {
         match event {
             Event::Submit { tasks } => {
                 for (key, work) in tasks {
                     self.submit(key, work, 0, now, commands);
                 }
                 if self.batches {
-                    *commands = batch::gather(std::mem::take(commands));
+                    *commands = batch::batch_sends(std::mem::take(commands));
                 }
             }
             Event::Resend { key, work } => {
@@ -354,7 +354,7 @@ impl State {
         }
         let host = engine.handshake().map_or("", |h| h.host.as_str());
         let far = match work.far_args() {
-            Some(args) => self.ledger.far(&engine.uuid, host).zip(Some(args)),
+            Some(args) => self.ledger.remote_cache(&engine.uuid, host).zip(Some(args)),
             None => None,
         };
         let data = far
@@ -705,7 +705,7 @@ impl State {
     ) {
         if self.engines.is_greeting(parent) {
             if published == EngineOutput::Status(EngineStatus::Idle) {
-                let greeting = self.engines.heard(parent);
+                let greeting = self.engines.handshake_idle(parent);
                 self.greet(greeting, commands);
             }
             return;

@@ -49,7 +49,7 @@ impl Client {
             instant: self.start + Duration::from_millis(self.millis),
             utc: DateTime::UNIX_EPOCH,
         };
-        let commands = self.state.on(event, now);
+        let commands = self.state.handle(event, now);
         commands.iter().filter_map(words).collect()
     }
 

@@ -89,7 +89,7 @@ fn rust_code_goes_to_rust_engines_alone() {
             utc: DateTime::UNIX_EPOCH,
         };
         let tasks = vec![(key(2), balanced(wanted))];
-        let commands = client.state.on(Event::Submit { tasks }, now);
+        let commands = client.state.handle(Event::Submit { tasks }, now);
         let sent = commands.into_iter().find_map(|command| match command {
             Command::Send(outgoing) => match outgoing.body {
                 OutgoingContent::Work { targets, .. } => Some(targets),
@@ -128,7 +128,7 @@ fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
     // Sent to it, or left to a scheduler that could choose no other.
     for work in [cell(1).into(), balanced(&[1])] {
         let tasks = vec![(key(0), work)];
-        let commands = client.state.on(Event::Submit { tasks }, now);
+        let commands = client.state.handle(Event::Submit { tasks }, now);
         let failure = commands.iter().find_map(|command| match command {
             Command::Update(_, TaskUpdate::Ended(end)) => end.failure.clone(),
             _ => None,
