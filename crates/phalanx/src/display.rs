@@ -242,7 +242,7 @@ impl DisplayHandle {
 /// Hands an output to the owner and marks its place among the text. Where there is none, in a program
 /// made of a notebook, its text is printed.
 pub(crate) fn put(output: Output) -> Result<(), Error> {
-    if !host::is_there() {
+    if !host::is_in_cell() {
         printed(&output);
         return Ok(());
     }

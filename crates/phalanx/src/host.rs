@@ -1,8 +1,8 @@
 //! One call to the process that owns this runtime.
 
 use crate::Error;
-use crate::shared::beside::OutOfBandSource;
 use crate::shared::memory::StableBytes;
+use crate::shared::out_of_band::OutOfBandSource;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{HOST_SOCKET_VAR, HostReply, HostRequest};
@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Returns true within a cell: only there is somebody to ask.
-pub(crate) fn is_there() -> bool {
+pub(crate) fn is_in_cell() -> bool {
     std::env::var_os(HOST_SOCKET_VAR).is_some()
 }
 

@@ -3,8 +3,8 @@
 use super::codec::{Kept, Parts, Taken, Write, put, take, word};
 use crate::Error;
 use crate::opaque::opaque;
-use crate::shared::beside::{OutOfBandAreas, OutOfBandSource};
 use crate::shared::memory::{ALIGN, StableBytes};
+use crate::shared::out_of_band::{OutOfBandAreas, OutOfBandSource};
 use phalanx_protocol::native::arguments::ELSEWHERE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -144,7 +144,7 @@ impl EncodedArgs {
 impl EncodedParts {
     /// Appends a value that is in bytes already.
     pub(crate) fn value(&mut self, parts: Parts) {
-        if parts.bytes.len() < FAR {
+        if parts.bytes.len() < SEGMENT_THRESHOLD {
             let at = self.areas.append(parts.areas);
             self.bytes.push(VALUE);
             self.bytes.extend_from_slice(&at.to_le_bytes());
@@ -181,7 +181,7 @@ const REFERENCE: u8 = 1;
 const FAR_VALUE: u8 = 2;
 
 /// The size in bytes from which data counts as large.
-const FAR: usize = 1 << 16;
+const SEGMENT_THRESHOLD: usize = 1 << 16;
 
 /// A value that can be given for a parameter of type `A`: an `A`, something that borrows one (`&A`,
 /// `&str` for a `String`, a slice or an array for a `Vec`), or a [`Reference`] to one on the

@@ -3,12 +3,12 @@
 //! A cell compiles of it how its own types are read and written.
 
 use super::args::{ArgumentReader, DecodedArgument};
-use super::blob::{given, given_kept};
 use super::codec::{Kept, Parts, Read, Taken, Write, why_unread};
 use super::decoder::Decoder;
 use super::encoder::Encoder;
+use super::frame::{given, given_kept};
 use crate::namespace;
-use crate::shared::beside::{OutOfBandSource, OutOfBandWriter, reading, why_not};
+use crate::shared::out_of_band::{OutOfBandSource, OutOfBandWriter, reading, take_reason};
 use phalanx_protocol::native::value;
 
 /// A call that has come.
@@ -177,7 +177,7 @@ impl<'a> ReceivedCall<'a> {
         };
         item.to.number(count as u64);
         // A reason of before is none of these items.
-        let _ = why_not();
+        let _ = take_reason();
         let done = match (0..count).try_for_each(|_| call(&mut item)) {
             Some(()) => match item.from.rest().len() {
                 0 => Ok(()),
@@ -194,7 +194,7 @@ impl<'a> ReceivedCall<'a> {
             bytes: item.to.into_bytes(),
             areas: item.writing.end(),
         };
-        self.give(&given_back, super::blob::given(parts))
+        self.give(&given_back, super::frame::given(parts))
     }
 }
 

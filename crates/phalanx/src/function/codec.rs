@@ -7,8 +7,8 @@ use super::decoder::{DecodeError, Decoder};
 use super::encoder::{EncodeError, Encoder};
 use crate::Error;
 use crate::host::Frame;
-use crate::shared::beside::{OutOfBandAreas, OutOfBandSource, reading, why_not, writing};
 use crate::shared::memory::{ALIGN, StableBytes};
+use crate::shared::out_of_band::{OutOfBandAreas, OutOfBandSource, reading, take_reason, writing};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::ExecuteReply;
 use phalanx_protocol::native::arguments::HEAD;
@@ -74,7 +74,7 @@ pub(crate) fn decode(bytes: &[u8], read: &mut Read<'_>) -> Result<(), String> {
 
 /// The reason that a type gave for not being read.
 pub(super) fn why_unread(unread: &DecodeError) -> String {
-    why_not().unwrap_or_else(|| unread.to_string())
+    take_reason().unwrap_or_else(|| unread.to_string())
 }
 
 /// A value that has not left this process.

@@ -3,7 +3,7 @@
 
 use super::codec::cut;
 use super::elements::Elements;
-use crate::shared::beside::fails;
+use crate::shared::out_of_band::fails;
 use serde::de::value::U32Deserializer;
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, Unexpected,
@@ -30,7 +30,7 @@ impl std::error::Error for DecodeError {}
 
 #[cold]
 #[inline(never)]
-fn says(why: fmt::Arguments<'_>) -> DecodeError {
+fn decode_error(why: fmt::Arguments<'_>) -> DecodeError {
     fails(&why.to_string());
     DecodeError
 }
@@ -39,31 +39,31 @@ fn says(why: fmt::Arguments<'_>) -> DecodeError {
 impl de::Error for DecodeError {
     #[cold]
     fn custom<T: Display>(why: T) -> Self {
-        says(format_args!("{why}"))
+        decode_error(format_args!("{why}"))
     }
 
     #[cold]
     #[inline(never)]
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        says(format_args!("invalid type: {found}, expected {expected}"))
+        decode_error(format_args!("invalid type: {found}, expected {expected}"))
     }
 
     #[cold]
     #[inline(never)]
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        says(format_args!("invalid value: {found}, expected {expected}"))
+        decode_error(format_args!("invalid value: {found}, expected {expected}"))
     }
 
     #[cold]
     #[inline(never)]
     fn invalid_length(len: usize, expected: &dyn Expected) -> Self {
-        says(format_args!("invalid length {len}, expected {expected}"))
+        decode_error(format_args!("invalid length {len}, expected {expected}"))
     }
 
     #[cold]
     #[inline(never)]
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        says(format_args!(
+        decode_error(format_args!(
             "unknown variant `{variant}`, expected one of {expected:?}"
         ))
     }
@@ -71,7 +71,7 @@ impl de::Error for DecodeError {
     #[cold]
     #[inline(never)]
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        says(format_args!(
+        decode_error(format_args!(
             "unknown field `{field}`, expected one of {expected:?}"
         ))
     }
@@ -79,26 +79,26 @@ impl de::Error for DecodeError {
     #[cold]
     #[inline(never)]
     fn missing_field(field: &'static str) -> Self {
-        says(format_args!("missing field `{field}`"))
+        decode_error(format_args!("missing field `{field}`"))
     }
 
     #[cold]
     #[inline(never)]
     fn duplicate_field(field: &'static str) -> Self {
-        says(format_args!("duplicate field `{field}`"))
+        decode_error(format_args!("duplicate field `{field}`"))
     }
 }
 
 #[cold]
 #[inline(never)]
 fn at_end() -> DecodeError {
-    says(format_args!("it is cut off"))
+    decode_error(format_args!("it is cut off"))
 }
 
 #[cold]
 #[inline(never)]
 fn too_large() -> DecodeError {
-    says(format_args!("a number is too large"))
+    decode_error(format_args!("a number is too large"))
 }
 
 impl<'de> Decoder<'de> {
@@ -183,7 +183,7 @@ impl<'de> Decoder<'de> {
     #[inline(never)]
     fn text(&mut self) -> Result<&'de str, DecodeError> {
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes).map_err(|error| says(format_args!("{error}")))
+        std::str::from_utf8(bytes).map_err(|error| decode_error(format_args!("{error}")))
     }
 
     #[inline(never)]
@@ -196,7 +196,7 @@ impl<'de> Decoder<'de> {
         match self.word()? {
             [0] => Ok(false),
             [1] => Ok(true),
-            [other] => Err(says(format_args!("{other} is neither yes nor no"))),
+            [other] => Err(decode_error(format_args!("{other} is neither yes nor no"))),
         }
     }
 
@@ -206,7 +206,7 @@ impl<'de> Decoder<'de> {
         let mut all = text.chars();
         match (all.next(), all.next()) {
             (Some(character), None) => Ok(character),
-            _ => Err(says(format_args!("{text:?} is no character"))),
+            _ => Err(decode_error(format_args!("{text:?} is no character"))),
         }
     }
 }
@@ -214,7 +214,7 @@ impl<'de> Decoder<'de> {
 #[cold]
 #[inline(never)]
 fn undescribed() -> DecodeError {
-    says(format_args!(
+    decode_error(format_args!(
         "it needs a format that describes itself, which this one does not"
     ))
 }

@@ -40,13 +40,13 @@ impl std::error::Error for EncodeError {}
 
 impl ser::Error for EncodeError {
     fn custom<T: Display>(why: T) -> Self {
-        says(format_args!("{why}"))
+        encode_error(format_args!("{why}"))
     }
 }
 
 #[cold]
 #[inline(never)]
-fn says(why: fmt::Arguments<'_>) -> EncodeError {
+fn encode_error(why: fmt::Arguments<'_>) -> EncodeError {
     EncodeError::Custom(why.to_string().into())
 }
 

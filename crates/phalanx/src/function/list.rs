@@ -4,7 +4,7 @@ use super::codec::{Read, Taken, read_frame, unread, why_unread};
 use super::decoder::Decoder;
 use crate::Error;
 use crate::host::Frame;
-use crate::shared::beside::{OutOfBandSource, reading};
+use crate::shared::out_of_band::{OutOfBandSource, reading};
 use phalanx_protocol::native::value;
 
 /// A list in bytes, of which some items have been read.

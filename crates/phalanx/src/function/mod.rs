@@ -14,31 +14,31 @@
 //! | `blob.rs` | arguments and values as they are handed on |
 
 mod args;
-mod blob;
+mod borrow;
 mod call;
 mod codec;
 mod decoder;
 mod elements;
 mod encoder;
+mod frame;
 mod invoke;
-mod lend;
 mod list;
 mod located;
 mod trampoline;
 mod transfer;
 
 pub use args::{Argument, Arguments, Reference, SerializableArg, Travels};
+pub use borrow::{ByRef, Lend};
 pub use invoke::{IntoFunction, Invoke, WithCaptures};
-pub use lend::{ByRef, Lend};
 
 pub use located::Located;
 
 pub(crate) use args::{EncodedArgs, EncodedParts};
-pub(crate) use blob::Frames;
 #[cfg(test)]
 pub(crate) use codec::decode_parts;
 pub(crate) use codec::{Kept, Parts, Read, Write, read_frame};
 pub(crate) use encoder::{EncodeError, Encoder};
+pub(crate) use frame::Frames;
 pub(crate) use list::{EncodedList, read_list};
 pub(crate) use trampoline::{LoadedCell, loaded};
 pub(crate) use transfer::{fetcher, receiver};

@@ -1,7 +1,7 @@
 //! The C functions an engine calls, and where they are.
 
-use super::blob::ReceivedArguments;
 use super::call::{CallError, ReceivedCall};
+use super::frame::ReceivedArguments;
 use super::invoke::{Invoke, ParameterTypes};
 use crate::Error;
 use phalanx_protocol::failure::Failure;
@@ -124,7 +124,7 @@ pub(super) fn captures_nothing<F>() {
 }
 
 /// A function that captures nothing, out of nothing.
-pub(super) fn conjure<F: Copy>() -> F {
+pub(super) fn zst_instance<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) }
     // SAFETY: a value of no size has no bytes that could be wrong, and whoever has the type's name
     // had a value of it when the function was located.

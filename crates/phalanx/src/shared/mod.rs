@@ -6,8 +6,8 @@
 //! | `memory.rs` | files without names, mapped: unsafe |
 //! | `beside.rs` | plain data on its way, beside the bytes of the value it is in |
 
-pub(crate) mod beside;
 pub(crate) mod memory;
+pub(crate) mod out_of_band;
 mod plain;
 
 pub use plain::Plain;
@@ -180,7 +180,7 @@ type SerializedShared<'a> = (&'a str, u64, u64, Option<u64>, RawItems<'a>);
 impl<T: Plain> Serialize for Shared<[T]> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let place = (self.chunk.len() >= BESIDE)
-            .then(|| beside::put(&self.chunk))
+            .then(|| out_of_band::put(&self.chunk))
             .flatten();
         let bytes = match place {
             Some(_) => &[],
@@ -203,7 +203,7 @@ impl<'de, T: Plain> Deserialize<'de> for Shared<[T]> {
                     .ok_or_else(|| "there are fewer or more bytes than items".to_owned())
             })
             .map_err(|why| {
-                beside::fails(&why);
+                out_of_band::fails(&why);
                 D::Error::custom(why)
             })
     }
@@ -232,7 +232,7 @@ fn found(
         None => Ok(StableBytes::copy(&bytes)),
         Some(place) => size
             .checked_mul(count)
-            .and_then(|len| beside::take(place, len))
+            .and_then(|len| out_of_band::take(place, len))
             .ok_or_else(|| "its data did not come with it".to_owned()),
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn of(state: &Map<String, Value>, children: Vec<(String, String)>) ->
         "Output" => (String::new(), String::new()),
         "IntProgress" | "FloatProgress" => progress(state),
         _ => {
-            let plain = told(name, state);
+            let plain = describe(name, state);
             let html = control(name, state);
             let html = html.unwrap_or_else(|| format!("<code>{}</code>", escape(&plain)));
             (plain, html)
@@ -153,7 +153,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// `IntSlider(value=3, min=0, max=10)`.
-fn told(name: &str, state: &Map<String, Value>) -> String {
+fn describe(name: &str, state: &Map<String, Value>) -> String {
     let known = TOLD.iter().filter_map(|key| Some((key, state.get(*key)?)));
     let known = known.filter(|(_, value)| !value.is_null() && *value != "");
     let values: Vec<String> = known.map(|(key, value)| format!("{key}={value}")).collect();

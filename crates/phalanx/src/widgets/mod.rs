@@ -39,8 +39,8 @@
 mod boxes;
 mod build;
 mod choice;
+mod engine_widgets;
 pub(crate) mod fallback;
-mod here;
 mod interact;
 mod link;
 mod model;
@@ -50,7 +50,7 @@ mod pickers;
 mod text;
 mod upload;
 
-pub(crate) use here::EngineWidgets;
+pub(crate) use engine_widgets::EngineWidgets;
 
 pub use boxes::{Accordion, AnyWidget, Children, GridBox, HBox, Tab, VBox};
 pub use build::{Builder, Widget};

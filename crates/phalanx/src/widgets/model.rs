@@ -1,6 +1,6 @@
 //! A widget's handle: the kernel holds the state, and every reading asks for it.
 
-use super::here;
+use super::engine_widgets;
 use crate::host;
 use crate::{__cell, listeners};
 use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
@@ -180,7 +180,7 @@ impl Model {
     /// Shows the widget here.
     pub(super) fn display(&self) {
         if crate::engine_id().is_some() {
-            return here::display(self);
+            return engine_widgets::display(self);
         }
         let output = Output::Display(Display {
             data: self.bundle(),
@@ -194,7 +194,7 @@ impl Model {
     /// Shows the widget as the value of the cell.
     pub(super) fn show(&self) {
         if crate::engine_id().is_some() {
-            return here::display(self);
+            return engine_widgets::display(self);
         }
         for (mime, value) in self.bundle().0 {
             match value {
@@ -237,7 +237,7 @@ fn binary(bytes: Vec<(&'static str, Vec<u8>)>) -> (Vec<[&'static str; 1]>, Vec<B
 /// it.
 fn ask(request: CommRequest) -> Option<HostReply> {
     if crate::engine_id().is_some() {
-        return here::answer(request);
+        return engine_widgets::answer(request);
     }
     match host::call(&HostRequest::Comm(request)) {
         Ok(reply) => Some(reply),

@@ -1,10 +1,10 @@
 //! Functions that are called as engines call them.
 
 use crate::function::args::{Arguments, EncodedArgs, EncodedParts, Reference};
-use crate::function::blob::Frames;
-use crate::function::blob::given;
 use crate::function::codec::Parts;
 use crate::function::codec::read_frame;
+use crate::function::frame::Frames;
+use crate::function::frame::given;
 use crate::function::invoke::{WithCaptures, WithoutCaptures};
 use crate::function::list::EncodedList;
 use crate::function::trampoline::{many, single};

@@ -6,8 +6,8 @@
 use super::args::{ArgumentBuffers, ArgumentReader, DecodedArgument, EncodedParts};
 use super::codec::{Kept, Parts, Taken, word};
 use crate::Error;
-use crate::shared::beside::OutOfBandAreas;
 use crate::shared::memory::{ALIGN, SegmentWriter, StableBytes, WrittenSegment};
+use crate::shared::out_of_band::OutOfBandAreas;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::arguments::{HEAD, elsewhere};
 use phalanx_protocol::native::value;
@@ -55,7 +55,7 @@ impl Frames {
                 areas: task.areas,
             };
             let frame = match (&mut filling, once) {
-                (Some(filling), Some(_)) => whole.far(filling, RepeatedData::Linked),
+                (Some(filling), Some(_)) => whole.into_segment(filling, RepeatedData::Linked),
                 _ => whole.written(&mut filling, RepeatedData::Linked),
             };
             frames.push(frame.map_err(no_memory)?);
@@ -80,7 +80,7 @@ fn written_once(captures: &Parts, filling: &mut SegmentWriter) -> io::Result<(u6
         bytes: captures.bytes.as_slice(),
         areas: captures.areas.clone(),
     };
-    let written = SegmentRef::from_bytes(&whole.far(filling, RepeatedData::Written)?);
+    let written = SegmentRef::from_bytes(&whole.into_segment(filling, RepeatedData::Written)?);
     Ok(written.map_or((0, 0), |written| (written.offset, written.len)))
 }
 
@@ -92,7 +92,7 @@ fn written_once(captures: &Parts, filling: &mut SegmentWriter) -> io::Result<(u6
 pub(super) fn given(parts: Parts) -> io::Result<Vec<u8>> {
     let Parts { bytes, areas } = parts;
     let head = head(bytes.len(), &areas);
-    give(FrameParts { head, bytes, areas })
+    into_frame(FrameParts { head, bytes, areas })
 }
 
 /// The same, of a value that was kept as it came.
@@ -103,7 +103,7 @@ pub(super) fn given_kept(kept: Kept) -> io::Result<Vec<u8>> {
     let (bytes, areas) = kept.apart();
     let mut head = head(1 + bytes.len(), &areas);
     head.push(value::POSTCARD);
-    give(FrameParts { head, bytes, areas })
+    into_frame(FrameParts { head, bytes, areas })
 }
 
 /// The head of a value with out-of-band data.
@@ -116,7 +116,7 @@ fn head(len: usize, areas: &OutOfBandAreas) -> Vec<u8> {
     head
 }
 
-fn give(whole: FrameParts<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8>> {
+fn into_frame(whole: FrameParts<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8>> {
     let mut filling = None;
     let frame = whole.written(&mut filling, RepeatedData::Written)?;
     if let Some(filling) = filling {
@@ -156,7 +156,7 @@ impl<B: Deref<Target = [u8]>> FrameParts<B> {
                 *filling = SegmentWriter::begin();
             }
             if let Some(filling) = filling {
-                return self.far(filling, again);
+                return self.into_segment(filling, again);
             }
         }
         self.head.extend_from_slice(&self.bytes);
@@ -171,7 +171,7 @@ impl<B: Deref<Target = [u8]>> FrameParts<B> {
 
 impl<B: Deref<Target = [u8]>> FrameParts<B> {
     /// In that file.
-    fn far(self, filling: &mut SegmentWriter, again: RepeatedData) -> io::Result<Vec<u8>> {
+    fn into_segment(self, filling: &mut SegmentWriter, again: RepeatedData) -> io::Result<Vec<u8>> {
         let len = self.head.len() + self.bytes.len();
         if self.areas.on_pages() {
             filling.align_page(len.next_multiple_of(ALIGN) as u64);

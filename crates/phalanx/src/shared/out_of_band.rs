@@ -109,7 +109,7 @@ pub(crate) fn fails(why: &str) {
 }
 
 /// The reason why the last value could not be read, if known.
-pub(crate) fn why_not() -> Option<String> {
+pub(crate) fn take_reason() -> Option<String> {
     WHY_NOT.take()
 }
 

@@ -206,7 +206,7 @@ mod tests {
             Lent<F, M>: Invoke<P, Output = R>,
             F: IntoFunction<P, M> + Copy,
         {
-            Lent::<F, M>(trampoline::conjure::<F>(), PhantomData).invoke(given)
+            Lent::<F, M>(trampoline::zst_instance::<F>(), PhantomData).invoke(given)
         }
         assert_eq!(call(norm, (vec![3.0, 4.0],)), 5.0);
         let scaled = |by: f64, xs: &[f64]| xs.iter().map(|x| by * x).collect::<Vec<_>>();
