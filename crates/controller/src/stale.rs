@@ -60,7 +60,7 @@ mod tests {
         // As a killed controller leaves it: the file is there, what it leads to is not.
         let sockets = TemporaryFolder::new("sockets").unwrap();
         let paths = [(file.mux, sockets.path().join("0"))];
-        file.phalanx_sockets = Some(LocalSockets::here(paths.into()));
+        file.phalanx_sockets = Some(LocalSockets::of_this_host(paths.into()));
         let write = |name: &str, file: &ClientConnectionFile| {
             let path = folder.path().join(name);
             file.write(&path).unwrap();

@@ -13,6 +13,6 @@ async fn the_folder_of_open_sockets_can_be_left() {
         .unwrap();
     let folder = router.shortcut().unwrap().parent().unwrap().to_owned();
     assert!(folder.is_dir());
-    socket::leave();
+    socket::remove_files();
     assert!(!folder.exists());
 }

@@ -103,7 +103,7 @@ pub fn main() -> ExitCode {
     // Each engine and each client costs the controller several.
     phalanx_sys::limits::raise_open_files();
     let code = run();
-    phalanx_transport::socket::leave();
+    phalanx_transport::socket::remove_files();
     code
 }
 

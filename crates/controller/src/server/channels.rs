@@ -224,7 +224,7 @@ impl Channels {
         sockets.extend([&self.notification, &self.ping, &self.pong]);
         let path = |socket: &Socket| Some((port(socket), socket.shortcut()?.to_owned()));
         let paths: BTreeMap<_, _> = sockets.into_iter().filter_map(path).collect();
-        (!paths.is_empty()).then(|| LocalSockets::here(paths))
+        (!paths.is_empty()).then(|| LocalSockets::of_this_host(paths))
     }
 
     pub fn split(self) -> (Senders, Incoming, IopubRelay) {

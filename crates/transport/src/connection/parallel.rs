@@ -54,7 +54,7 @@ pub struct LocalSockets {
 
 impl LocalSockets {
     /// The sockets of this machine.
-    pub fn here(paths: BTreeMap<u16, PathBuf>) -> Self {
+    pub fn of_this_host(paths: BTreeMap<u16, PathBuf>) -> Self {
         Self {
             host: host_name(),
             paths,
@@ -392,7 +392,7 @@ mod tests {
         let [there, gone] = ["there", "gone"].map(|name| folder.path().join(name));
         std::fs::write(&there, "").unwrap();
         let paths = [(file.mux, there.clone()), (file.task, gone)];
-        file.phalanx_sockets = Some(LocalSockets::here(paths.into()));
+        file.phalanx_sockets = Some(LocalSockets::of_this_host(paths.into()));
         let text = serde_json::to_string(&file).unwrap();
         let mut file = ClientConnectionFile::from_json(&text).unwrap();
         assert_eq!(file.endpoint(file.mux), Ok(Endpoint::Ipc(there)));

@@ -91,7 +91,7 @@ impl Tunnel {
             sleep(LOOK_INTERVAL).await;
         }
         let mut keeper = JoinSet::new();
-        keeper.spawn(keep(child, args));
+        keeper.spawn(keep_running(child, args));
         Ok(Self {
             folder,
             ports,
@@ -103,7 +103,7 @@ impl Tunnel {
     pub(super) fn sockets(&self) -> LocalSockets {
         let paths = self.ports.iter();
         let paths = paths.map(|port| (*port, socket(self.folder.path(), *port)));
-        LocalSockets::here(paths.collect())
+        LocalSockets::of_this_host(paths.collect())
     }
 }
 
@@ -151,7 +151,7 @@ fn start(args: &[String]) -> io::Result<Child> {
 }
 
 /// Starts it again whenever it ends.
-async fn keep(mut child: Child, args: Vec<String>) {
+async fn keep_running(mut child: Child, args: Vec<String>) {
     loop {
         let reason = printed(&mut child).await;
         // An error of waiting means that it is gone too.

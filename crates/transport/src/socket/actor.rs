@@ -1,5 +1,5 @@
+use super::backpressure::{SendQueueGauges, UnreadBytes};
 use super::driver::{Driver, SendOutcome};
-use super::gauge::{SendQueueGauges, UnreadBytes};
 use super::{CloseError, Event, Frames, PeerIdentity};
 use std::sync::Arc;
 use std::time::Duration;

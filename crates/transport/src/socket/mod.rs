@@ -1,21 +1,21 @@
 //! Sockets: one owned task each, behind cloneable [`Sender`]s and one [`Receiver`].
 
 mod actor;
+mod backpressure;
 mod driver;
 mod endpoint;
-mod gauge;
 mod guard;
+mod in_process;
 mod memory;
-mod near;
 mod thread;
 mod zmq;
 
 pub use endpoint::{Endpoint, EndpointError};
 
 use actor::{ReceiveQueue, SocketCommand};
+use backpressure::{Backlog, SendQueueGauge, SendQueueGauges, UnreadBytes};
 use bytes::Bytes;
 use driver::Driver;
-use gauge::{Backlog, SendQueueGauge, SendQueueGauges, UnreadBytes};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -247,7 +247,7 @@ impl Sender {
     pub async fn send(&self, frames: Frames) -> Result<(), SendError> {
         self.check(&frames)?;
         let gauge = self.gauges.of(&frames);
-        if !gauge.room(gauge::cost(&frames), self.limit).await {
+        if !gauge.room(backpressure::cost(&frames), self.limit).await {
             return Err(self.stalled(&frames, &gauge));
         }
         self.enqueue(frames, &gauge)
@@ -356,7 +356,7 @@ pub struct Socket {
 
 /// Leaves nothing of this process's sockets in the temporary folder. For a process that is about to
 /// end: sockets close in a thread of their own, which it does not wait for.
-pub fn leave() {
+pub fn remove_files() {
     guard::remove_folder();
 }
 

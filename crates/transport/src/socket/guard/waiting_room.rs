@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 /// Of the files this process may have open, the part for connections of one address that wait.
 const PART: u64 = 8;
 /// The least and the most of such connections.
-const FEWEST: u64 = 32;
-const MOST: u64 = 4096;
+const MIN_WAITING: u64 = 32;
+const MAX_WAITING: u64 = 4096;
 
 static WAITING: Mutex<Option<WaitingRoom>> = Mutex::new(None);
 
@@ -81,7 +81,7 @@ impl WaitingPlace {
         let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
         let room = waiting.get_or_insert_with(|| {
             let files = limits::open_files().unwrap_or(u64::MAX);
-            let most = (files / PART).clamp(FEWEST, MOST);
+            let most = (files / PART).clamp(MIN_WAITING, MAX_WAITING);
             WaitingRoom::new(usize::try_from(most).unwrap_or(usize::MAX))
         });
         room.enter(address)
