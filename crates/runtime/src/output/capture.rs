@@ -161,7 +161,7 @@ impl Capture {
     }
 
     /// The run is over, and everything it has written has been pushed.
-    pub(crate) fn over(&mut self, run: RunId) {
+    pub(crate) fn end_run(&mut self, run: RunId) {
         if self.running() == Some(run) {
             self.finish_text();
             self.finish_run(None);

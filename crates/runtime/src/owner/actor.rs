@@ -2,10 +2,10 @@
 //! means, and performs it.
 
 use super::calls::{Calls, ReturnedCall};
+use super::failover::{ActiveSnapshot, StandbySnapshot};
 use super::host::{self, HostReplier, ReceivedCall};
 use super::start::{StartedRuntime, describe};
 use super::stdin::StdinEvent;
-use super::takeover::{ActiveSnapshot, StandbySnapshot};
 use super::text::PendingText;
 use super::wire::Wire;
 use super::{HostCall, RuntimeCommand, RuntimeEvent};
@@ -199,7 +199,7 @@ impl Actor {
             }
             _ = stdout.readable(), if room && self.open[0] => Event::Pipe(StreamName::Stdout),
             _ = stderr.readable(), if room && self.open[1] => Event::Pipe(StreamName::Stderr),
-            event = hear(control, announced), if self.control_open => event,
+            event = receive(control, announced), if self.control_open => event,
             reply = supervisor.next(), if self.supervisor_open => Event::Supervisor(reply),
             connected = snapshots.accept() => Event::Snapshot(connected.map(|(stream, _)| stream)),
             Some(Ok(sleeper)) = self.newcomers.join_next() => Event::Arrived(sleeper),
@@ -254,7 +254,7 @@ impl Actor {
                 // That a cell runs without a snapshot was said before; with these bytes it may be
                 // over.
                 Some(_) if !self.told || self.calls.running().is_some() => self.hear_out(),
-                Some(_) => self.let_go(),
+                Some(_) => self.attribute_pending(),
             },
             Event::Control(Ok(reply)) => {
                 self.reply(reply);
@@ -374,7 +374,7 @@ impl Actor {
 
     fn ended(&mut self, run: RunId, outcome: Outcome) {
         // Cells leave something behind.
-        let changed = self.calls.over(run).unwrap_or(true);
+        let changed = self.calls.end_run(run).unwrap_or(true);
         if changed && !matches!(outcome, Outcome::Abandoned { .. }) {
             self.protection.stands(run);
         }
@@ -401,7 +401,7 @@ impl Actor {
     fn settle_overdue(&mut self) {
         if let Some((run, _)) = self.overdue.take() {
             self.read_pipes();
-            self.let_go();
+            self.attribute_pending();
             self.capture.end(run);
             self.collect();
         }
@@ -501,7 +501,7 @@ impl Actor {
         self.read_pipes();
         match self.calls.running() {
             Some(_) => self.hear_out(),
-            None => self.let_go(),
+            None => self.attribute_pending(),
         }
         self.capture.release();
         self.collect();
@@ -562,7 +562,7 @@ impl Actor {
 }
 
 /// Waits for the runtime's next message: a reply, or the value it has announced. Cancel safe.
-async fn hear(control: &mut Wire, announced: bool) -> Event {
+async fn receive(control: &mut Wire, announced: bool) -> Event {
     match announced {
         true => Event::Value(control.raw().await),
         false => Event::Control(control.next().await),

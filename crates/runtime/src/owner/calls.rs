@@ -64,7 +64,7 @@ impl Calls {
     }
 
     /// A run is over; whether it leaves something behind, where it was a call.
-    pub fn over(&mut self, run: RunId) -> Option<bool> {
+    pub fn end_run(&mut self, run: RunId) -> Option<bool> {
         self.flying.pop_front_if(|flying| *flying == run)?;
         self.announced = None;
         Some(std::mem::take(&mut self.changed))
@@ -119,7 +119,7 @@ impl Actor {
 
     /// A call was not begun, and will not be.
     pub(super) fn recalled(&mut self, run: RunId) {
-        if self.calls.over(run).is_some() {
+        if self.calls.end_run(run).is_some() {
             self.capture.forget(run);
             self.collect();
             self.backlog.push_back(RuntimeEvent::Recalled { run });
@@ -138,7 +138,7 @@ impl Actor {
 
     /// The process is gone, and with it what it was sent ahead.
     pub(super) fn lose_calls(&mut self) -> Vec<RunId> {
-        self.let_go();
+        self.attribute_pending();
         self.calls.not_begun()
     }
 
@@ -150,7 +150,7 @@ impl Actor {
         let value = self.taken(Payload::read(value.into()));
         self.backlog.push_back(RuntimeEvent::Value { run, value });
         let read = self.let_go_up_to(written);
-        self.capture.over(run);
+        self.capture.end_run(run);
         self.collect();
         read
     }
@@ -181,7 +181,7 @@ impl Actor {
                 break;
             }
         }
-        self.let_go();
+        self.attribute_pending();
     }
 
     /// Hears what has come with the last message; whether pipes had to be read for it.
@@ -226,11 +226,11 @@ mod tests {
             assert_eq!(calls.announced(), Some(run));
             assert_eq!(calls.returned(), Some(returned));
             assert_eq!(calls.announced(), None);
-            assert_eq!(calls.over(run), Some(changed));
+            assert_eq!(calls.end_run(run), Some(changed));
         }
         assert_eq!(calls.running(), None);
         assert_eq!(
-            calls.over(RUN),
+            calls.end_run(RUN),
             None,
             "what is no call has effects of its own"
         );
@@ -248,7 +248,7 @@ mod tests {
             written: [0, 0],
         });
         assert_eq!(calls.not_begun(), [NEXT]);
-        assert_eq!(calls.over(RUN), Some(false), "its value has not come");
+        assert_eq!(calls.end_run(RUN), Some(false), "its value has not come");
         assert_eq!(calls.announced(), None);
     }
 }

@@ -2,11 +2,11 @@
 
 mod actor;
 mod calls;
+mod failover;
 mod host;
 mod notice;
 mod start;
 mod stdin;
-mod takeover;
 mod text;
 mod wire;
 
@@ -189,7 +189,7 @@ impl Runtime {
     }
 
     /// Lets the code hear what frontends have done with its comms; a run like a cell's.
-    pub fn hear(&self, run: RunId) {
+    pub fn run_callbacks(&self, run: RunId) {
         self.command(RuntimeCommand::Hear(run));
     }
 

@@ -89,7 +89,7 @@ impl Actor {
     }
 
     /// Attributes the text read so far to the run that is known to have written it.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn attribute_pending(&mut self) {
         for name in PIPES {
             let all = self.text.pending[name as usize].len();
             self.place(name, all);

@@ -80,7 +80,7 @@ impl Namespace {
     }
 
     /// Prints what frontends have done.
-    pub(super) fn hear(&self) {
+    pub(super) fn print_events(&self) {
         if !self.is_used {
             return;
         }

@@ -219,10 +219,10 @@ impl LoadedCells {
     }
 
     /// Has the code hear what frontends have done with its comms.
-    pub(super) fn hear(&mut self) {
+    pub(super) fn run_callbacks(&mut self) {
         #[cfg(feature = "echo")]
-        self.echo.hear();
-        self.listeners.hear();
+        self.echo.print_events();
+        self.listeners.run_callbacks();
     }
 
     /// Loads a library, unless it is, and calls the function at an offset; returns its value.

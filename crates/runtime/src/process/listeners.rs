@@ -49,7 +49,7 @@ impl Listeners {
     }
 
     /// Has the code hear what frontends have done.
-    pub(super) fn hear(&self) {
+    pub(super) fn run_callbacks(&self) {
         if let Some(hear) = self.hear {
             // SAFETY: the function takes nothing and does not unwind, and its library stays loaded.
             unsafe { hear() };

@@ -6,6 +6,7 @@
 //!                       └── what cells have started and left behind
 //! ```
 
+mod byte_counter;
 mod call;
 mod control;
 mod library;
@@ -21,7 +22,6 @@ mod stack;
 mod supervisor;
 mod symbols;
 mod thread_data;
-mod written;
 
 #[cfg(feature = "echo")]
 mod echo;

@@ -1,11 +1,11 @@
 //! The process that runs cells: one thread that takes requests from its owner and performs them.
 
+use super::byte_counter::ByteCounter;
 use super::control::Control;
 use super::library::LoadedCells;
 use super::oom::OomScore;
 use super::setting::take_over;
 use super::snapshot::{SnapshotRole, Snapshots};
-use super::written::ByteCounter;
 use super::{ProcessError, call};
 use crate::output::end_marker;
 use crate::{IDLE, PAGE_FILE, RUN_WORD, RUNNING};
@@ -138,7 +138,7 @@ impl Runner {
                 self.call(run, &artifact, offset, input)
             }
             RuntimeRequest::Hear { run } => {
-                self.guard(LoadedCells::hear);
+                self.guard(LoadedCells::run_callbacks);
                 mark_end(run);
                 self.ran(run, &RuntimeReply::Ended { run })
             }

@@ -54,7 +54,7 @@ fn watch(owner: &mut Control, signals: &Signals) -> Result<(), ProcessError> {
             return Ok(());
         }
         while let Some((pid, status)) = children::reap() {
-            tell(owner, pid, status)?;
+            report_end(owner, pid, status)?;
         }
         if spoken {
             if !owner.read()? {
@@ -94,14 +94,14 @@ fn serve(owner: &mut Control, request: SupervisorRequest) -> Result<(), ProcessE
             let mut ended = Vec::new();
             children::end(of_the_cell, |pid, status| ended.push((pid, status)));
             for (pid, status) in ended {
-                tell(owner, pid, status)?;
+                report_end(owner, pid, status)?;
             }
             owner.send(&SupervisorReply::Settled)
         }
     }
 }
 
-fn tell(owner: &mut Control, pid: Pid, status: i32) -> Result<(), ProcessError> {
+fn report_end(owner: &mut Control, pid: Pid, status: i32) -> Result<(), ProcessError> {
     let pid = pid.as_raw_pid().unsigned_abs();
     owner.send(&SupervisorReply::Ended { pid, status })
 }

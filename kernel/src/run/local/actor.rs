@@ -318,7 +318,7 @@ impl LocalActor {
                 if let Some(hearing) = self.hearings.get(&hearing) {
                     self.run = Some((run, hearing.context.clone()));
                 }
-                self.with_runtime(|runtime| runtime.hear(run));
+                self.with_runtime(|runtime| runtime.run_callbacks(run));
             }
             LocalCommand::Heard { hearing } => {
                 if let Some(hearing) = self.hearings.get_mut(&hearing) {

@@ -330,7 +330,7 @@ fn what_is_printed_before_a_question_is_shown_before_it() {
 #[test]
 fn what_a_call_has_left_half_written_is_its_own() {
     let mut cell = Cell::new(false).out("é\x1b]phal").err("\u{e9}");
-    cell.capture.over(RUN);
+    cell.capture.end_run(RUN);
     let told = shown(cell.capture.take());
     assert_eq!(
         told,
@@ -342,7 +342,7 @@ fn what_a_call_has_left_half_written_is_its_own() {
         ]
     );
     // It has ended once.
-    cell.capture.over(RUN);
+    cell.capture.end_run(RUN);
     assert_eq!(shown(cell.capture.take()), [""; 0]);
     cell.capture.start(RUN, false, vec![]);
     assert_eq!(cell.out("anx\n").end(), [r#"stdout: "anx\n""#, "Completed"]);

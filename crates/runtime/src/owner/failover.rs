@@ -174,7 +174,7 @@ impl Actor {
         timeout(SETTLE_LIMIT, settled).await??;
         // Nobody of the cell's is left who could write more.
         self.read_pipes();
-        self.let_go();
+        self.attribute_pending();
         self.process.page.words()[RUN_WORD].store(IDLE, Ordering::SeqCst);
         sleeper.wire.send(&RuntimeRequest::Wake).await?;
         let woken = timeout(WAKE_LIMIT, sleeper.wire.next()).await??;
