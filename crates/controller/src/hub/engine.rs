@@ -100,7 +100,7 @@ impl Engine {
 
     /// Returns true if its process has ended: both channels it does its work by are closed. (A stock engine's
     /// nanny may keep the control channel open.)
-    pub fn gone(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         !self.connected[EngineChannel::Mux as usize]
             && !self.connected[EngineChannel::Task as usize]
     }

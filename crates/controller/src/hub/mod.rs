@@ -255,7 +255,7 @@ impl Hub {
             return vec![];
         };
         engine.disconnected(channel, now);
-        if engine.gone() {
+        if engine.has_ended() {
             return self.leave(uuid, LeftReason::Disconnected);
         }
         vec![]

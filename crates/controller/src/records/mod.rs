@@ -91,7 +91,7 @@ impl RecordStore {
         match self {
             Self::Memory(memory) => memory.most(),
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => sqlite::MOST,
+            Self::Sqlite(_) => sqlite::MAX_BUFFER_BYTES,
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// The bytes of a message's buffers that are kept; SQLite's own limit is four times this.
-pub(super) const MOST: usize = 256 << 20;
+pub(super) const MAX_BUFFER_BYTES: usize = 256 << 20;
 /// Bytes that may wait for the disk before nothing new is taken.
 const BACKLOG: usize = 64 << 20;
 /// Changes that become durable at once.

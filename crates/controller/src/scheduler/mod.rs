@@ -12,8 +12,8 @@
 //! for each other; only tasks that were tried before or follow others are looked at one by one. Nor does it grow
 //! with the number of engines that are busy.
 
+mod batch_size;
 mod dependency;
-mod pace;
 mod ready;
 mod scheme;
 mod task;
@@ -26,8 +26,8 @@ pub use task::{
 };
 
 use crate::hash::{HashMap, HashSet};
+use batch_size::BatchPace;
 use dependency::{BlockedTasks, FinishedTasks, TaskEnding};
-use pace::BatchPace;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::BatchedEnd as End;
 use phalanx_transport::Frames;

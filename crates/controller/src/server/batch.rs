@@ -35,7 +35,7 @@ pub(super) fn apart(
         header.insert("msg_id".to_owned(), Value::from(id.as_str()));
         parts.push((id, memory.json("header", &header)?, memory.copy(args)));
     }
-    let memory = memory.whole();
+    let memory = memory.into_bytes();
     let tasks = parts.into_iter().map(|(id, header, args)| {
         let buffers = artifacts.iter().chain([&args]);
         let request = RawMessage {
@@ -121,7 +121,7 @@ pub(super) fn replies(
         let metadata = memory.json("metadata", &of_one)?;
         parts.push((ended, header, metadata, memory.copy(value)));
     }
-    let memory = memory.whole();
+    let memory = memory.into_bytes();
     let replies = parts.into_iter().map(|(ended, header, metadata, value)| {
         let reply = RawMessage {
             identities: Vec::new(),
@@ -142,7 +142,7 @@ pub(super) fn replies(
 struct PartsBuffer(Vec<u8>);
 
 impl PartsBuffer {
-    fn whole(self) -> Bytes {
+    fn into_bytes(self) -> Bytes {
         Bytes::from(self.0.into_boxed_slice())
     }
 

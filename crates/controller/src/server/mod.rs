@@ -136,7 +136,7 @@ impl Server {
                 let sent = post(senders, route.engines(), frames);
                 return (!sent).then_some(ServerEvent::Undelivered(engine, id));
             }
-            ServerCommand::Keep(change) => store::keep(&mut self.store, change),
+            ServerCommand::Keep(change) => store::keep_change(&mut self.store, change),
             ServerCommand::Ask(ticket, query) => {
                 let answer = self.store.ask(ticket, query)?;
                 return Some(ServerEvent::Answered(ticket, answer));

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 /// Keeps a change, with the data its message refers to: whoever asks for the record later does not find
 /// that any more.
-pub(super) fn keep(store: &mut RecordStore, mut change: RecordChange) {
+pub(super) fn keep_change(store: &mut RecordStore, mut change: RecordChange) {
     let most = store.most();
     match &mut change {
         RecordChange::Submitted(_, record) => {

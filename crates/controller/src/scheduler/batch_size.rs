@@ -8,7 +8,7 @@ use std::time::Duration;
 const ENOUGH: Duration = Duration::from_millis(4);
 
 /// Most tasks in one message to an engine.
-const MOST: usize = 256;
+const MAX_TASKS: usize = 256;
 
 /// The factor by which a message may exceed the largest before it: estimates of few tasks are poor.
 const GROWTH: usize = 4;
@@ -43,7 +43,7 @@ impl BatchPace {
     pub fn at_once(&self) -> usize {
         let Some(mean) = self.mean else { return 1 };
         let enough = ENOUGH.as_nanos() / mean.as_nanos().max(1);
-        let most = MOST.min(self.largest * GROWTH).max(1);
+        let most = MAX_TASKS.min(self.largest * GROWTH).max(1);
         usize::try_from(enough).unwrap_or(most).clamp(1, most)
     }
 }
