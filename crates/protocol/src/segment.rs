@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub const PAGE: usize = 1 << 16;
 
 /// The size in bytes from which data goes into a file.
-pub const LEAST: usize = 1 << 20;
+pub const SEGMENT_THRESHOLD: usize = 1 << 20;
 
 /// The size of a reference in bytes.
 pub const REFERENCE: usize = 48;

@@ -15,7 +15,7 @@ use phalanx_protocol::host::{AsyncResultQuery, HostReply, HostRequest};
 use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::StreamName;
 use phalanx_protocol::payload::Payload;
-use phalanx_protocol::segment::LEAST;
+use phalanx_protocol::segment::SEGMENT_THRESHOLD;
 use phalanx_sys::segment;
 use std::ops::Range;
 use std::time::Duration;
@@ -104,8 +104,7 @@ fn values(result: &TaskSelection, tasks: Range<usize>) -> (HostReply, Vec<Payloa
 
 /// Moves large values to memory that the library maps.
 async fn placed((told, raw): (HostReply, Vec<Payload>)) -> (HostReply, Vec<Payload>) {
-    let is_large =
-        |value: &Payload| matches!(value, Payload::Inline(bytes) if bytes.len() >= LEAST);
+    let is_large = |value: &Payload| matches!(value, Payload::Inline(bytes) if bytes.len() >= SEGMENT_THRESHOLD);
     if !raw.iter().any(is_large) {
         return (told, raw);
     }

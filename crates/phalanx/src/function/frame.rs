@@ -11,7 +11,7 @@ use crate::shared::out_of_band::OutOfBandAreas;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::arguments::{HEAD, elsewhere};
 use phalanx_protocol::native::value;
-use phalanx_protocol::segment::{LEAST, SegmentPart, SegmentRef};
+use phalanx_protocol::segment::{SEGMENT_THRESHOLD, SegmentPart, SegmentRef};
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
@@ -34,7 +34,7 @@ impl Frames {
         let mut filling = None;
         // Large captures are written once for all tasks, which then are in the same file.
         let len = captures.bytes.len() as u64 + captures.areas.len();
-        if tasks.len() > 1 && len >= LEAST as u64 {
+        if tasks.len() > 1 && len >= SEGMENT_THRESHOLD as u64 {
             filling = SegmentWriter::begin();
         }
         let once = match &mut filling {
@@ -151,7 +151,7 @@ impl<B: Deref<Target = [u8]>> FrameParts<B> {
         again: RepeatedData,
     ) -> io::Result<Vec<u8>> {
         let len = self.head.len() + self.bytes.len() + self.areas.len() as usize;
-        if len >= LEAST {
+        if len >= SEGMENT_THRESHOLD {
             if filling.is_none() {
                 *filling = SegmentWriter::begin();
             }

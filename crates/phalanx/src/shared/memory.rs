@@ -1,6 +1,6 @@
 //! Bytes that stay where they are, and files without names that other processes can map.
 
-use phalanx_protocol::segment::{LEAST, PAGE, SegmentPart, SegmentRef};
+use phalanx_protocol::segment::{PAGE, SEGMENT_THRESHOLD, SegmentPart, SegmentRef};
 use std::any::Any;
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::fs::File;
@@ -102,7 +102,7 @@ impl StableBytes {
         if self.written.is_some() {
             return self;
         }
-        self.written = (self.len >= LEAST).then(|| {
+        self.written = (self.len >= SEGMENT_THRESHOLD).then(|| {
             Arc::new(WrittenData {
                 start: self.start.addr(),
                 len: self.len,
@@ -118,7 +118,7 @@ impl StableBytes {
         let place = written.place.get()?;
         let from = self.start.addr().checked_sub(written.start)?;
         let offset = place.offset + from as u64;
-        (self.len >= LEAST && offset.is_multiple_of(PAGE as u64))
+        (self.len >= SEGMENT_THRESHOLD && offset.is_multiple_of(PAGE as u64))
             .then(|| (Arc::clone(&place.file), offset))
     }
 
@@ -362,7 +362,7 @@ impl SegmentWriter {
         let on_page = at.is_multiple_of(PAGE as u64);
         let Some((file, offset)) = data.written().filter(|_| on_page) else {
             self.write(data)?;
-            if on_page && data.len >= LEAST {
+            if on_page && data.len >= SEGMENT_THRESHOLD {
                 self.to_remember.push((data.clone(), at));
             }
             return Ok(None);

@@ -1,7 +1,7 @@
 //! Plain data on its way, beside the bytes of the value it is in.
 
 use super::memory::{ALIGN, StableBytes};
-use phalanx_protocol::segment::{LEAST, PAGE};
+use phalanx_protocol::segment::{PAGE, SEGMENT_THRESHOLD};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl OutOfBandAreas {
     /// Adds data that may have been written to a file before; its place. So that others can map it from
     /// there, it has pages of its own.
     pub fn add_shared(&mut self, chunk: StableBytes) -> u64 {
-        if chunk.len() < LEAST {
+        if chunk.len() < SEGMENT_THRESHOLD {
             return self.add(chunk);
         }
         self.on_pages = true;
