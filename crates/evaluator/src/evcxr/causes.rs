@@ -18,7 +18,7 @@ const CONVERTED: [&str; 2] = ["EvcxrUserCodeError", "'static"];
 
 /// Returns a crate's source whose `?` tell the causes of errors and their own places; `None` if it has
 /// none, or `:efmt` has set another form.
-pub(super) fn told(source: &str) -> Option<String> {
+pub(super) fn with_causes(source: &str) -> Option<String> {
     let items = &source[..source.rfind(ENTRY)?];
     let end = items.rfind(CONVERSION)? + CONVERSION.len();
     let start = items[..end].rfind(BOUND)?;
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn an_error_is_told_with_its_causes_where_it_was_formatted() {
-        let told = told(GENERATED).unwrap();
+        let told = with_causes(GENERATED).unwrap();
         assert_eq!(told.lines().count(), GENERATED.lines().count());
         assert!(
             told.contains("impl<T: Into<Box<dyn std::error::Error>>> From<T>"),
@@ -67,11 +67,11 @@ mod tests {
     #[test]
     fn another_form_and_cells_without_errors_stay() {
         assert_eq!(
-            told(&GENERATED.replace("\"{}\", error", "\"{:?}\", error")),
+            with_causes(&GENERATED.replace("\"{}\", error", "\"{:?}\", error")),
             None
         );
         assert_eq!(
-            told("fn f() {}\npub extern \"C\" fn run_user_code_1("),
+            with_causes("fn f() {}\npub extern \"C\" fn run_user_code_1("),
             None
         );
     }

@@ -130,7 +130,7 @@ impl Local {
 
     /// Makes the prelude anew where the command has changed how values are shown.
     fn follow(&mut self, answer: String) -> Result<(), Failure> {
-        let shown = self.shown.told(&answer);
+        let shown = self.shown.with_answer(&answer);
         if shown == self.shown {
             return Ok(());
         }

@@ -20,7 +20,7 @@ pub(super) fn failure(error: Error, source: &PreparedSource) -> Failure {
         Error::TypeRedefinedVariablesLost(names) => Failure::VariablesLost { names },
         // What evcxr refuses in its own words, which are cargo's: dependencies.
         Error::Message(message) => Failure::Compile {
-            diagnostics: vec![error_hints::told(&message)],
+            diagnostics: vec![error_hints::diagnostic(&message)],
         },
         Error::SubprocessTerminated(message) => Failure::Internal {
             message: format!("the relay ended: {message}"),
@@ -149,7 +149,7 @@ fn rank(error: &CompilationError, map: &CellMap<'_>) -> Option<DiagnosticRank> {
 fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
     let json = original(&error.json);
     if !json.is_object() {
-        return error_hints::told(&error.message());
+        return error_hints::diagnostic(&error.message());
     }
     if let Some(diagnostic) = not_shown(error, map) {
         return diagnostic;
@@ -211,7 +211,7 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
         spans,
         help,
     };
-    library_errors::told(diagnostic, json)
+    library_errors::rewrite(diagnostic, json)
 }
 
 /// The places in the cell that rustc's notes point to. The one a note is about has its message, unless that is told

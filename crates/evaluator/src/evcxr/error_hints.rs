@@ -165,7 +165,7 @@ pub(super) fn plain(message: String) -> Diagnostic {
 }
 
 /// Returns a message of evcxr's as a diagnostic: cargo's words, without its progress.
-pub(super) fn told(message: &str) -> Diagnostic {
+pub(super) fn diagnostic(message: &str) -> Diagnostic {
     let message = match message.strip_prefix(NO_ERRORS) {
         Some(rest) => rest.split_once(STDOUT).map_or(rest, |(errors, _)| errors),
         None => message,
@@ -363,23 +363,23 @@ mod tests {
     fn cargos_message_stands_without_its_progress() {
         let message = "    Updating index\nerror: no matching package named `x` found\nlocation searched: here";
         assert_eq!(
-            told(message).message,
+            diagnostic(message).message,
             "no matching package named `x` found\nlocation searched: here"
         );
         let message = "error: failed\n    \n\npackage `evcxr_dummy_validate_dep` depends on `x`";
         assert_eq!(
-            told(message).message,
+            diagnostic(message).message,
             "failed\n\nthe notebook depends on `x`"
         );
         let message = "error: failed to parse manifest at `/cache/größe/Cargo.toml`\n\nCaused by:\n  failed to parse the version requirement `x` for dependency `a`\n\nCaused by:\n  unexpected character";
         assert_eq!(
-            told(message).message,
+            diagnostic(message).message,
             "failed to parse the version requirement `x` for dependency `a`\n\nCaused by:\n  unexpected character"
         );
         let message = format!(
             "{NO_ERRORS}\n   Compiling a v1\nerror: failed to download `b`\n\nCaused by:\n  no\n{STDOUT}{{}}\n"
         );
-        let told = told(&message);
+        let told = diagnostic(&message);
         assert_eq!(told.message, "failed to download `b`\n\nCaused by:\n  no");
         assert!(told.help[0].contains("no network"));
     }

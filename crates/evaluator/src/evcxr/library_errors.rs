@@ -10,7 +10,7 @@ const CLOSURE: &str = "`{closure@";
 const OF_FUNCTIONS: [&str; 4] = ["IntoFunction<", ": Argument<", ": Item<", "phalanx::Item<"];
 
 /// An error that is left to its library's words, or that has none of rustc's that would help.
-pub(super) fn told(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
+pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
     if let Some((before, named)) = diagnostic.message.split_once(CLOSURE)
         && let Some((_, after)) = named.split_once("}`")
     {
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn closures_are_not_named_by_their_place() {
         let message = "engines cannot call `{closure@src/lib.rs:147:17: 147:19}`";
-        let told = told(of(message, "E0277"), &json!({}));
+        let told = rewrite(of(message, "E0277"), &json!({}));
         assert_eq!(told.message, "engines cannot call this closure");
     }
 
@@ -112,8 +112,8 @@ mod tests {
         let note = "cannot satisfy `<for<'a> fn(&'a str) -> usize {count} as phalanx::IntoFunction<(_,), _>>::Output == _`";
         let error = json!({"children": [{"message": note}]});
         let needed = || of("type annotations needed", "E0284");
-        assert!(told(needed(), &error).help[0].contains("|s: String| count(&s)"));
-        assert_eq!(told(needed(), &json!({})), needed());
+        assert!(rewrite(needed(), &error).help[0].contains("|s: String| count(&s)"));
+        assert_eq!(rewrite(needed(), &json!({})), needed());
     }
 
     #[test]
@@ -125,13 +125,13 @@ mod tests {
                 "children": [{"message": "consider annotating `Größe` with `#[derive(Clone)]`"}],
             })
         };
-        let found = told(of(message, "E0599"), &error("$crate::__task!"));
+        let found = rewrite(of(message, "E0599"), &error("$crate::__task!"));
         assert_eq!(
             found.message,
             "`task!` copies what it captures, and `Größe` cannot be copied"
         );
         assert!(found.help[0].contains("#[derive(Clone, Serialize, Deserialize)]"));
-        let found = told(of(message, "E0599"), &error("other!"));
+        let found = rewrite(of(message, "E0599"), &error("other!"));
         assert_eq!(found.message, message);
     }
 

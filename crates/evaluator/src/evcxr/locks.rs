@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 const FOLDER: &str = "locks";
 
 /// Most that are kept.
-const MOST: usize = 256;
+const MAX_LOCKS: usize = 256;
 
 /// By which rust-analyzer has cargo use a copy of the lock file.
 const COPY_VAR: &str = "CARGO_RESOLVER_LOCKFILE_PATH";
@@ -142,7 +142,7 @@ fn forget_oldest(folder: &Path) -> io::Result<()> {
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect::<Vec<_>>();
     locks.sort();
-    let excess = (locks.len() + 1).saturating_sub(MOST);
+    let excess = (locks.len() + 1).saturating_sub(MAX_LOCKS);
     for (_, path) in locks.into_iter().take(excess) {
         fs::remove_file(path)?;
     }
@@ -245,10 +245,10 @@ mod tests {
     #[test]
     fn the_oldest_make_room() {
         let folder = tempfile::tempdir().unwrap();
-        for number in 0..MOST {
+        for number in 0..MAX_LOCKS {
             fs::write(folder.path().join(format!("{number}.lock")), "").unwrap();
         }
         forget_oldest(folder.path()).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MOST - 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MAX_LOCKS - 1);
     }
 }

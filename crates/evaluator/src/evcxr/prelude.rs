@@ -24,7 +24,7 @@ impl Default for LastExpression {
 impl LastExpression {
     /// With what evcxr has answered to `:fmt` and `:types`.
     #[must_use]
-    pub(super) fn told(&self, answer: &str) -> Self {
+    pub(super) fn with_answer(&self, answer: &str) -> Self {
         let mut shown = self.clone();
         for line in answer.lines() {
             if let Some(format) = line.strip_prefix("Output format: ") {
@@ -115,7 +115,7 @@ mod tests {
     fn the_prelude_follows_what_evcxr_was_told() {
         let shown = LastExpression::default();
         assert!(shown.items().contains("T: std::fmt::Debug + ?Sized"));
-        let shown = shown.told("Output format: <{:#.3}>\nTypes: true\n");
+        let shown = shown.with_answer("Output format: <{:#.3}>\nTypes: true\n");
         let items = shown.items();
         assert!(items.contains("T: std::fmt::Display + ?Sized"), "{items}");
         assert!(
@@ -123,7 +123,7 @@ mod tests {
             "{items}"
         );
         assert_eq!(
-            shown.told("Types: false"),
+            shown.with_answer("Types: false"),
             LastExpression {
                 types: false,
                 ..shown

@@ -263,7 +263,7 @@ impl RustcCall {
     ) -> io::Result<(Output, bool)> {
         let folder = Path::new(".");
         let mut unkept = UnkeptVariables::read(folder);
-        let with_causes = causes::told(plain);
+        let with_causes = causes::with_causes(plain);
         let mut source = with_causes.as_deref().unwrap_or(plain);
         loop {
             let text = unkept.without(source);

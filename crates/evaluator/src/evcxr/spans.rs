@@ -104,7 +104,7 @@ fn place(span: &Value, map: &CellMap<'_>) -> Option<SpanEnds> {
     if let Some(ends) = map.range(span) {
         return Some(ends);
     }
-    let told = told(span)?;
+    let told = parse_span(span)?;
     let (line, start, end) = same_line(&told, &map.source.text)
         .map(|(line, start, end)| {
             let column = |at| map.source.column(line, at);
@@ -201,7 +201,7 @@ fn only_head(len: usize, column: usize, source: &str) -> Option<(usize, usize, u
     }
 }
 
-fn told(span: &Value) -> Option<RustcSpan<'_>> {
+fn parse_span(span: &Value) -> Option<RustcSpan<'_>> {
     let text = &span["text"][0];
     let column = |name: &str| usize::try_from(text[name].as_u64()?).ok();
     let line = text["text"].as_str()?;

@@ -83,7 +83,7 @@ pub(super) async fn run(
             Event::Gone(status) => {
                 kill(pid);
                 actor.read_rest().await;
-                actor.gone(status).await;
+                actor.process_ended(status).await;
                 return;
             }
             event => {
@@ -207,7 +207,7 @@ impl Actor {
         }
     }
 
-    async fn gone(mut self, status: io::Result<ExitStatus>) {
+    async fn process_ended(mut self, status: io::Result<ExitStatus>) {
         if let Some(lines) = &mut self.lines {
             // The process and its group are dead, so the pipe ends.
             while let Ok(Some(line)) = lines.next_line().await {
