@@ -172,13 +172,13 @@ impl BatchJob {
         }
         EndedProcesses {
             ids: self.ids.clone(),
-            status: self.gone(),
+            status: self.left_queue(),
             // A time limit is none, and there is no telling.
             failed: false,
         }
     }
 
-    fn gone(&self) -> String {
+    fn left_queue(&self) -> String {
         format!("job {} has left the queue", self.id)
     }
 
@@ -237,7 +237,7 @@ impl Launched for BatchJob {
     }
 
     fn end_of(&mut self, _: EngineId) -> Option<String> {
-        (self.state == JobState::Gone).then(|| self.gone())
+        (self.state == JobState::Gone).then(|| self.left_queue())
     }
 
     fn printed(&mut self) -> BoxFuture<'_, PrintedText> {

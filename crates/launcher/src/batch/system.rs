@@ -165,12 +165,12 @@ impl BatchSystem {
             _ if printed.contains(gone) => JobState::Gone,
             false => JobState::Unknown,
             true if shown.iter().all(over) => JobState::Gone,
-            true => JobState::Known(self.words(&shown)),
+            true => JobState::Known(self.describe(&shown)),
         }
     }
 
     /// The state of a job in words.
-    fn words(self, shown: &[&str]) -> String {
+    fn describe(self, shown: &[&str]) -> String {
         let last = shown.last().copied().unwrap_or_default();
         match self {
             Self::Htcondor => {

@@ -248,7 +248,7 @@ struct SshEngines {
 
 impl SshEngines {
     /// Takes note of a line that was printed; returns an end if it is about one.
-    fn heard(&mut self, line: &str) -> Option<EndedProcesses> {
+    fn handle_line(&mut self, line: &str) -> Option<EndedProcesses> {
         let (id, code) = script::ended(line)?;
         let status = script::status(code);
         self.ends.insert(id, status.clone());
@@ -264,7 +264,7 @@ impl SshEngines {
             return ended;
         }
         while let Some(line) = self.lines.recv().await {
-            if let Some(ended) = self.heard(&line) {
+            if let Some(ended) = self.handle_line(&line) {
                 return ended;
             }
         }
@@ -303,7 +303,7 @@ impl Launched for SshEngines {
 
     fn end_of(&mut self, id: EngineId) -> Option<String> {
         while let Ok(line) = self.lines.try_recv() {
-            let ended = self.heard(&line);
+            let ended = self.handle_line(&line);
             self.noticed.extend(ended);
         }
         self.ends.get(&id).cloned()
