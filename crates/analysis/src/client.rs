@@ -35,7 +35,7 @@ impl Client {
     }
 
     /// Sends a request that has no reply; answers whether that was possible.
-    pub fn tell(&mut self, request: &AnalysisRequest) -> bool {
+    pub fn notify(&mut self, request: &AnalysisRequest) -> bool {
         let told = self.connected().and_then(|mut stream| {
             send(&mut stream, request)?;
             self.stream = Some(stream);

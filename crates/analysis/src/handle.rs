@@ -52,7 +52,7 @@ impl AnalysisProcess {
         let listener = UnixListener::bind(&socket)?;
         let (alive, ended) = mpsc::channel(1);
         // Ends when the last handle is dropped.
-        let task = tokio::spawn(keep(config, folder, listener, ended));
+        let task = tokio::spawn(keep_running(config, folder, listener, ended));
         let process = Self {
             socket,
             _alive: alive,
@@ -115,7 +115,7 @@ fn spawn(
 }
 
 /// Starts the process again when it has ended, and ends it when nobody needs it.
-async fn keep(
+async fn keep_running(
     config: AnalysisConfig,
     folder: TemporaryFolder,
     listener: UnixListener,

@@ -118,7 +118,7 @@ impl Types {
             return;
         }
         let again = self.dependencies.is_none();
-        if client.tell(&AnalysisRequest::Load { folder, again }) {
+        if client.notify(&AnalysisRequest::Load { folder, again }) {
             self.dependencies = Some(dependencies);
         }
     }
