@@ -8,12 +8,12 @@
 //! | `outlet.rs` | where one cell's outputs go |
 
 mod iopub;
-mod outlet;
+mod output_sink;
 mod request;
 mod stdin;
 
 pub use iopub::{IoPub, status};
-pub use outlet::{OutputSink, OutputVisibility};
+pub use output_sink::{OutputSink, OutputVisibility};
 pub use request::{Request, RequestContent, Requester, SubshellId};
 pub use stdin::{InputAnswer, InputPrompter, StdinRequests};
 

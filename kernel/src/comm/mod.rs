@@ -4,12 +4,13 @@
 //! and the frontends' views follow it.
 
 mod control;
+mod event_queue;
 mod model;
-mod unheard;
 
 use crate::channel::Requester;
 use bytes::Bytes;
 use control::{CONTROL_TARGET, update_states};
+use event_queue::{EventQueue, is_update};
 use model::Model;
 use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
 use phalanx_protocol::failure::Failure;
@@ -19,7 +20,6 @@ use phalanx_protocol::jupyter::{self, CommClose, CommInfoReply, CommMsg, CommOpe
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use unheard::{EventQueue, is_update};
 
 /// Least time between two updates of one widget that its code sends; those between become one.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(50);

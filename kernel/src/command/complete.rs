@@ -29,7 +29,7 @@ pub enum PathKind {
 pub fn complete(typed: &str, variables: &[String]) -> ExpectedCompletions {
     let Some(name_end) = typed.find(char::is_whitespace) else {
         let names = COMMANDS.iter().map(|spec| spec.name.to_owned());
-        return words(0..typed.len(), names, typed);
+        return words_beginning_with(0..typed.len(), names, typed);
     };
     let Some(spec) = table::find(&typed[..name_end]) else {
         return ExpectedCompletions::Words(typed.len()..typed.len(), Vec::new());
@@ -39,13 +39,13 @@ pub fn complete(typed: &str, variables: &[String]) -> ExpectedCompletions {
     let span = start..typed.len();
     match spec.values {
         ArgumentKind::Closed(values) | ArgumentKind::Open(values) => {
-            words(span, values.iter().map(ToString::to_string), argument)
+            words_beginning_with(span, values.iter().map(ToString::to_string), argument)
         }
-        ArgumentKind::Variable => words(span, variables.iter().cloned(), argument),
+        ArgumentKind::Variable => words_beginning_with(span, variables.iter().cloned(), argument),
         ArgumentKind::Command => {
             let bare = argument.trim_start_matches(':');
             let names = COMMANDS.iter().map(|spec| spec.name[1..].to_owned());
-            words(typed.len() - bare.len()..typed.len(), names, bare)
+            words_beginning_with(typed.len() - bare.len()..typed.len(), names, bare)
         }
         ArgumentKind::Folder => ExpectedCompletions::Path(span, PathKind::Folder),
         // The path of a line of Cargo.toml, up to its quote; else a name is a folder's or unknown.
@@ -85,7 +85,7 @@ pub fn complete_shell(typed: &str) -> ExpectedCompletions {
     ExpectedCompletions::Path(span, PathKind::Any)
 }
 
-fn words(
+fn words_beginning_with(
     span: Range<usize>,
     all: impl Iterator<Item = String>,
     typed: &str,

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 /// The page that `?` after a magic shows.
 pub fn help(name: MagicName) -> MimeBundle {
-    let (usage, about) = told(name);
+    let (usage, about) = describe(name);
     let commands: Vec<(String, String)> = match name {
         MagicName::Cluster => COMMANDS
             .iter()
@@ -39,7 +39,7 @@ fn option(spec: &OptionSpec) -> (String, String) {
 
 /// The effect of a magic, in one sentence.
 pub fn about(name: MagicName) -> &'static str {
-    let about = told(name).1;
+    let about = describe(name).1;
     about
         .split_inclusive(". ")
         .next()
@@ -47,7 +47,7 @@ pub fn about(name: MagicName) -> &'static str {
         .trim_end()
 }
 
-fn told(name: MagicName) -> (&'static str, &'static str) {
+fn describe(name: MagicName) -> (&'static str, &'static str) {
     match name {
         MagicName::Px => (
             "%px [OPTIONS] CODE\n%%px [OPTIONS]\nCODE …",

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many bytes of results that were forgotten are worth giving back to the system.
-const MUCH: usize = 64 << 20;
+const TRIM_THRESHOLD: usize = 64 << 20;
 
 /// An AsyncResult that can be named.
 #[derive(Clone, Debug)]
@@ -173,7 +173,7 @@ impl Results {
             sizes: sizes.into(),
         };
         table.held.insert(id, held.clone());
-        let forgotten = table.held.has_forgotten(MUCH);
+        let forgotten = table.held.has_forgotten(TRIM_THRESHOLD);
         drop(table);
         if forgotten {
             heap::trim();
@@ -244,7 +244,7 @@ impl Results {
     pub fn release(&self, ids: &[AsyncResultId]) {
         let mut table = self.table();
         table.held.release(ids);
-        let forgotten = table.held.has_forgotten(MUCH);
+        let forgotten = table.held.has_forgotten(TRIM_THRESHOLD);
         drop(table);
         if forgotten {
             heap::trim();
@@ -266,7 +266,7 @@ impl Results {
         let named = |id: AsyncResultId| which.is_empty() || which.contains(&id);
         let mut table = self.table();
         table.held.forget(named);
-        let forgotten = table.held.has_forgotten(MUCH);
+        let forgotten = table.held.has_forgotten(TRIM_THRESHOLD);
         drop(table);
         if forgotten {
             heap::trim();

@@ -33,7 +33,7 @@ pub async fn run_cell(
     services.sources().runs(context.count(), source);
     let mut result = run_directives(services, context, source).await;
     if let Err(fault) = &mut result {
-        services.sources().tell(fault);
+        services.sources().locate_panics(fault);
         if matches!(
             fault.failure,
             Failure::RuntimeDied { .. } | Failure::Interrupted { .. }

@@ -69,7 +69,7 @@ pub async fn carry_out(
         CommandHandler::Help => {
             show(
                 context,
-                tell(argument).map_err(|failure| Fault::at(failure, place))?,
+                show_help(argument).map_err(|failure| Fault::at(failure, place))?,
             )
             .await;
             Ok(())
@@ -91,7 +91,7 @@ pub async fn carry_out(
         CommandHandler::Time => time(services, context, order, &call).await,
         CommandHandler::Timing => {
             let on = services.toggle_timing();
-            say(
+            print(
                 context,
                 if on {
                     "Timing: true\n"
@@ -255,7 +255,7 @@ async fn show(context: &CellContext, answer: MimeBundle) {
     }
 }
 
-async fn say(context: &CellContext, text: impl Into<String>) {
+async fn print(context: &CellContext, text: impl Into<String>) {
     context.outlet().text(StreamName::Stdout, text).await;
 }
 
@@ -282,7 +282,7 @@ async fn change_folder(
     }
     let text = format!("{}\n", whole.display());
     services.set(Setting::Folder(whole));
-    say(context, text).await;
+    print(context, text).await;
     Ok(())
 }
 
@@ -319,7 +319,7 @@ async fn environment(
     let line = format!(":env {name}={value}");
     evcxr(services, context, &line, call, place).await?;
     services.set(setting);
-    say(context, format!("Set {name}={value}\n")).await;
+    print(context, format!("Set {name}={value}\n")).await;
     Ok(())
 }
 
@@ -331,7 +331,7 @@ fn variable(text: &str) -> Option<(&str, &str)> {
     fine.then_some((name, value))
 }
 
-fn tell(argument: &str) -> Result<MimeBundle, Failure> {
+fn show_help(argument: &str) -> Result<MimeBundle, Failure> {
     if argument.is_empty() {
         return Ok(help::overview());
     }
@@ -354,8 +354,8 @@ async fn last_error(services: &Services, context: &CellContext) -> Result<(), Fa
         Err(failure) => failure,
     };
     match own_words(&failure) {
-        Some("") => say(context, "There has been no compile error.\n").await,
-        Some(json) => say(context, format!("{json}\n")).await,
+        Some("") => print(context, "There has been no compile error.\n").await,
+        Some(json) => print(context, format!("{json}\n")).await,
         None => return Err(failure.into()),
     }
     Ok(())
@@ -400,7 +400,7 @@ async fn time(
     let began = Instant::now();
     super::cell::evaluate(services, context, text).await?;
     let ran = context.timer().ran().saturating_sub(before);
-    say(context, super::timer::told(began.elapsed(), ran)).await;
+    print(context, super::timer::describe(began.elapsed(), ran)).await;
     Ok(())
 }
 
@@ -458,8 +458,8 @@ mod tests {
     #[test]
     fn help_is_given_on_commands_and_magics_with_or_without_their_signs() {
         for name in ["dep", ":dep", "px", "%%px", ""] {
-            assert!(tell(name).is_ok(), "{name}");
+            assert!(show_help(name).is_ok(), "{name}");
         }
-        assert!(tell("nothing").is_err());
+        assert!(show_help("nothing").is_err());
     }
 }

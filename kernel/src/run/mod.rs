@@ -21,7 +21,7 @@
 //! | `services.rs` | all of it as one handle |
 
 pub mod analyse;
-mod analyst;
+mod analysis;
 mod body;
 pub(crate) mod build;
 mod cell;
@@ -29,12 +29,13 @@ mod commands;
 mod context;
 mod crates;
 mod dependency;
+mod environment;
 mod help;
 pub mod host;
 mod local;
 mod logging;
 pub(crate) mod magics;
-mod moved;
+mod missing_variables;
 mod paths;
 mod programs;
 pub(crate) mod progress;
@@ -42,15 +43,14 @@ mod services;
 mod shell;
 mod snapshots;
 mod sources;
-mod surroundings;
 mod timer;
 pub(crate) mod unresolved;
 
 pub use cell::{evaluate_expression, run_cell};
 pub use context::CellContext;
 pub(crate) use dependency::dependency_spec;
+pub use environment::Environment;
 pub use local::{CellCall, Local};
-pub use moved::MissingVariables;
+pub use missing_variables::MissingVariables;
 pub use programs::Programs;
 pub use services::{ProcessOwners, Services};
-pub use surroundings::Environment;

@@ -4,7 +4,7 @@ use super::Environment;
 use crate::command::complete::PathKind;
 
 /// Most paths that are offered.
-const MOST: usize = 500;
+const MAX_PATHS: usize = 500;
 
 /// The paths that begin with what is typed, relative as it is; folders end with `/`.
 pub fn beginning_with(surroundings: &Environment, typed: &str, kind: PathKind) -> Vec<String> {
@@ -29,7 +29,7 @@ pub fn beginning_with(surroundings: &Environment, typed: &str, kind: PathKind) -
         })
         .collect();
     paths.sort();
-    paths.truncate(MOST);
+    paths.truncate(MAX_PATHS);
     paths
 }
 

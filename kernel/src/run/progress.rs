@@ -88,13 +88,13 @@ impl Progress {
         }
         let total = self.total;
         let what = format!("compiling for {total} engine{}", plural(total));
-        Some(self.say(&what, BarExtent::Unknown, now))
+        Some(self.render(&what, BarExtent::Unknown, now))
     }
 
     /// Nothing will be under way; what stays, if anything was shown.
     pub fn stop(&mut self, what: &str, now: Instant) -> Option<Output> {
         self.shown?;
-        Some(self.say(what, BarExtent::Whole, now))
+        Some(self.render(what, BarExtent::Whole, now))
     }
 
     /// The cell was cleared, and with it the bar: the next one is shown anew.
@@ -120,7 +120,7 @@ impl Progress {
         self.output(bar.bundle(), now)
     }
 
-    fn say(&mut self, what: &str, extent: BarExtent, now: Instant) -> Output {
+    fn render(&mut self, what: &str, extent: BarExtent, now: Instant) -> Output {
         let seconds = now.duration_since(self.started).as_secs_f64();
         let words = format!("{what} [{}]", clock(seconds));
         self.output(drawn(&self.name, extent, &words), now)

@@ -1,6 +1,6 @@
 //! Everything a cell may use, as one handle.
 
-use super::analyst::{Analysis, CellPosition};
+use super::analysis::{Analysis, CellPosition};
 use super::local::CellCall;
 use super::logging::Logging;
 use super::sources::CellSources;

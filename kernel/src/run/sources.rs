@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The number of bytes of cells that are kept; older ones are forgotten.
-const MOST: usize = 1 << 22;
+const MAX_BYTES: usize = 1 << 22;
 
 /// The number of preceding lines that are compared if a line occurs several times.
 const AROUND: usize = 20;
@@ -50,7 +50,7 @@ impl CellSources {
     }
 
     /// Says of panics where in the notebook they were.
-    pub(super) fn tell(&self, fault: &mut Fault) {
+    pub(super) fn locate_panics(&self, fault: &mut Fault) {
         match &mut fault.failure {
             Failure::Panic(panic) => {
                 if let Some(line) = panic.location.as_deref().and_then(|at| self.find(at)) {
@@ -90,7 +90,7 @@ impl SourceTexts {
     fn add(&mut self, count: usize, source: Arc<str>) {
         self.bytes += source.len();
         self.list.push_back((count, source));
-        while self.bytes > MOST && self.list.len() > 1 {
+        while self.bytes > MAX_BYTES && self.list.len() > 1 {
             if let Some((_, oldest)) = self.list.pop_front() {
                 self.bytes -= oldest.len();
             }
@@ -167,7 +167,7 @@ mod tests {
         };
         let panic = panic.of_library(&library.display().to_string());
         let mut fault = Fault::from(Failure::Panic(panic.clone()));
-        sources.tell(&mut fault);
+        sources.locate_panics(&mut fault);
         let report = crate::report::report(&fault);
         assert_eq!(report.traceback[1], "  at In[4], line 2: v[i]");
         // What cannot be found says nothing of what the user has not written.
@@ -176,7 +176,7 @@ mod tests {
             message: "out of bounds".to_owned(),
             location: Some(gone),
         }));
-        sources.tell(&mut fault);
+        sources.locate_panics(&mut fault);
         assert_eq!(crate::report::report(&fault).traceback.len(), 1);
     }
 }

@@ -38,7 +38,7 @@ impl Timer {
         let times = *self.times();
         let (began, before) = times.began?;
         let ran = times.ran.saturating_sub(before);
-        Some(told(now.duration_since(began), ran))
+        Some(describe(now.duration_since(began), ran))
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {
@@ -47,7 +47,7 @@ impl Timer {
 }
 
 /// A wall time, and the part of it in which code ran.
-pub fn told(wall: Duration, ran: Duration) -> String {
+pub fn describe(wall: Duration, ran: Duration) -> String {
     format!("Wall time: {} (code ran for {})\n", human(wall), human(ran))
 }
 

@@ -29,14 +29,15 @@ pub fn occurs(source: &str, name: &str) -> bool {
 pub fn explain(mut failure: Failure, variables: &[String], sources: &[String]) -> Failure {
     if let Failure::Compile { diagnostics } = &mut failure {
         for diagnostic in diagnostics {
-            let here = unresolved(diagnostic).and_then(|name| here(name, variables, sources));
+            let here =
+                unresolved(diagnostic).and_then(|name| defined_in_kernel(name, variables, sources));
             diagnostic.help.extend(here);
         }
     }
     failure
 }
 
-fn here(name: &str, variables: &[String], sources: &[String]) -> Option<String> {
+fn defined_in_kernel(name: &str, variables: &[String], sources: &[String]) -> Option<String> {
     if variables.iter().any(|known| known == name) {
         return Some(format!(
             "`{name}` is a variable of the notebook, and `%px` runs on the engines: `Client::connect()?.all().push(\"{name}\", &{name})?` sends it there"

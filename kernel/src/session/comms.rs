@@ -18,7 +18,7 @@ impl SessionActor {
         let local = self.services.local().clone();
         self.tasks.spawn(async move {
             for context in woken {
-                local.hear(context).await;
+                local.run_callbacks(context).await;
             }
             Some(SessionEvent::Answered { from, reply: None })
         });

@@ -33,7 +33,7 @@ impl Connection {
                 let (channels, info) = Channels::open(anywhere()).await?;
                 write_kernel_file(&file, &info)?;
                 let announcement = Announcement(file);
-                announcement.say();
+                announcement.print();
                 Ok((channels, info, Some(announcement)))
             }
         }
@@ -69,7 +69,7 @@ fn anywhere() -> ConnectionInfo {
 
 impl Announcement {
     /// Prints the command that connects to a kernel started by hand, in ipykernel's words.
-    fn say(&self) {
+    fn print(&self) {
         println!("To connect another client to this kernel, use:");
         println!("    --existing {}", self.0.display());
         println!("Ctrl-C ends it.");

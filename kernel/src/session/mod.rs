@@ -18,8 +18,8 @@ mod comms;
 mod connection;
 mod history;
 mod info;
-mod lane;
 mod reply;
+mod shell_queue;
 mod usage;
 
 pub use actor::{RunError, run};
@@ -28,7 +28,6 @@ pub use reply::Extras;
 
 use crate::channel::{Request, RequestContent, Requester, SubshellId, status};
 use crate::report::{ErrorReport, output, report};
-use lane::{RunningCell, ShellQueue};
 use phalanx_protocol::comm::CommEvent;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
@@ -36,6 +35,7 @@ use phalanx_protocol::jupyter::{
     CompleteRequest, ExecuteInput, ExecuteRequest, ExecutionCount, ExecutionState, HistoryRequest,
     InspectRequest, InterruptReply, JupyterMessageContent, ReplyStatus, ShutdownReply,
 };
+use shell_queue::{RunningCell, ShellQueue};
 use std::collections::{BTreeMap, HashMap};
 
 /// Names one run of a cell; counts up from 1.

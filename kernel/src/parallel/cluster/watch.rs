@@ -87,7 +87,7 @@ async fn keep_up(client: Client, screen: PanelDisplay, mut shown: Panel, ends: C
         let interval = INTERVAL * (engines / ENGINES_PER_LOOK + 1);
         tokio::select! {
             () = ends.cancelled() => break "No longer watched.",
-            () = gone(&mut events) => break "The cluster has ended.",
+            () = disconnected(&mut events) => break "The cluster has ended.",
             () = tokio::time::sleep(interval) => {}
         }
         let panel = look(&client).await;
@@ -101,7 +101,7 @@ async fn keep_up(client: Client, screen: PanelDisplay, mut shown: Panel, ends: C
 }
 
 /// Returns once the controller is gone for good.
-async fn gone(events: &mut mpsc::UnboundedReceiver<ClientEvent>) {
+async fn disconnected(events: &mut mpsc::UnboundedReceiver<ClientEvent>) {
     while let Some(event) = events.recv().await {
         if matches!(event, ClientEvent::Disconnected { .. }) {
             return;

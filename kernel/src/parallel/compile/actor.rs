@@ -325,7 +325,7 @@ impl CompilerActor {
             toolchain: Toolchain::default(),
         });
         let toolchain = loop {
-            match self.hear().await {
+            match self.receive().await {
                 Ok(EvaluatorEvent::Ready(toolchain)) => break toolchain,
                 Ok(EvaluatorEvent::StartFailed { failure }) => {
                     self.process = None;
@@ -369,7 +369,7 @@ impl CompilerActor {
             process.evaluator.send(request(id));
         }
         loop {
-            match self.hear().await? {
+            match self.receive().await? {
                 EvaluatorEvent::Answer { id: of, result } if of == id => return Ok(result),
                 _ => {}
             }
@@ -377,10 +377,10 @@ impl CompilerActor {
     }
 
     /// The next event of the evaluator. Meanwhile cargo's lines are shown and interrupts obeyed.
-    async fn hear(&mut self) -> Result<EvaluatorEvent, NoAnswer> {
+    async fn receive(&mut self) -> Result<EvaluatorEvent, NoAnswer> {
         loop {
             let Some(process) = &mut self.process else {
-                return Err(NoAnswer::Gone(gone("no process", "")));
+                return Err(NoAnswer::Gone(compiler_ended("no process", "")));
             };
             let due = self.build.as_ref().and_then(|(_, build)| build.due());
             let heard = tokio::select! {
@@ -403,12 +403,12 @@ impl CompilerActor {
                 }
                 CompilerInput::Notice(Some(EvaluatorNotice::Exited { status, last_words })) => {
                     self.process = None;
-                    return Err(NoAnswer::Gone(gone(&status, &last_words)));
+                    return Err(NoAnswer::Gone(compiler_ended(&status, &last_words)));
                 }
                 CompilerInput::Tick => self.tick().await,
                 CompilerInput::Notice(None) => {
                     self.process = None;
-                    return Err(NoAnswer::Gone(gone("without a word", "")));
+                    return Err(NoAnswer::Gone(compiler_ended("without a word", "")));
                 }
             }
         }
@@ -465,7 +465,7 @@ impl CompilerActor {
     }
 }
 
-fn gone(status: &str, last_words: &str) -> Failure {
+fn compiler_ended(status: &str, last_words: &str) -> Failure {
     let mut message = format!("the process that compiles cells for engines ended ({status})");
     if !last_words.is_empty() {
         message.push_str(":\n");

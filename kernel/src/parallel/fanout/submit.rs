@@ -261,7 +261,7 @@ fn targets(client: &Client, ids: &[EngineId]) -> Result<Vec<Engine>, Failure> {
     ids.iter()
         .map(|id| {
             let engine = all.iter().find(|engine| engine.id == *id);
-            let engine = engine.ok_or_else(|| gone(*id))?;
+            let engine = engine.ok_or_else(|| engine_gone(*id))?;
             match &engine.kind {
                 EngineKind::Rust(_) => Ok(engine.clone()),
                 EngineKind::OtherRelease(theirs) => Err(other_release(*id, theirs)),
@@ -298,7 +298,7 @@ fn other_release(engine: EngineId, theirs: &Release) -> Failure {
     })
 }
 
-fn gone(id: EngineId) -> Failure {
+fn engine_gone(id: EngineId) -> Failure {
     Failure::Usage {
         message: format!("engine {id} is gone"),
         hint: Some("`%cluster status` shows which are there".to_owned()),

@@ -332,7 +332,7 @@ impl LocalActor {
                 }
             }
             LocalCommand::Progress { job, line } => self.progress(job, &line).await,
-            LocalCommand::Tell { job, notice } => self.tell(job, &notice).await,
+            LocalCommand::Tell { job, notice } => self.show_notice(job, &notice).await,
             LocalCommand::Answer { job, result } => {
                 self.end_build(job, result.is_ok()).await;
                 if let Some(job) = self.jobs.remove(&job) {
@@ -391,7 +391,7 @@ impl LocalActor {
         }
     }
 
-    async fn tell(&self, job: JobId, told: &Notice) {
+    async fn show_notice(&self, job: JobId, told: &Notice) {
         if let Some(context) = self.jobs.get(&job).and_then(|job| job.context.as_ref()) {
             context
                 .outlet()

@@ -105,7 +105,7 @@ impl Local {
 
     /// Lets the code hear what frontends have done, on behalf of this request; its outputs, and a
     /// failure, are published under that. Returns once it has heard, at once while a cell is on.
-    pub async fn hear(&self, context: CellContext) {
+    pub async fn run_callbacks(&self, context: CellContext) {
         // Not answered, the runtime is gone and hears nothing.
         let _ = self
             .requests

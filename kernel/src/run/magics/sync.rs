@@ -66,7 +66,7 @@ pub(super) async fn sync(
     }
     for (lack, engines) in behind {
         let failures = replay(services, context, &client, &lack, &engines).await?;
-        let text = told(&lack, &engines, &failures);
+        let text = describe(&lack, &engines, &failures);
         context.outlet().text(StreamName::Stdout, text).await;
     }
     Ok(())
@@ -155,7 +155,7 @@ async fn replay(
     Ok(failures)
 }
 
-fn told(lack: &MissingDefinitions, engines: &[EngineId], failures: &[String]) -> String {
+fn describe(lack: &MissingDefinitions, engines: &[EngineId], failures: &[String]) -> String {
     let ids: Vec<String> = engines.iter().map(ToString::to_string).collect();
     let noun = if ids.len() == 1 { "Engine" } else { "Engines" };
     let names: Vec<&str> = lack
@@ -209,7 +209,7 @@ mod tests {
         );
         assert_eq!(late.variables, ["a", "b"]);
         assert_eq!(
-            told(&late, &[EngineId(2)], &[]),
+            describe(&late, &[EngineId(2)], &[]),
             "Engine 2: replayed fn f; not replayed are the variables a, b (run the cells that make them)\n"
         );
         // Once more, nothing is left to be replayed.

@@ -1,9 +1,9 @@
 //! The decisions of the local namespace: an evaluator and a runtime, each of which may fail, and
 //! the log from which a new evaluator is brought up to date. Pure.
 
+mod callbacks;
 mod death;
 mod event;
-mod hearing;
 mod part;
 
 pub use event::VisibleNames;
@@ -11,8 +11,8 @@ pub(super) use event::{JobId, LocalCommand, LocalEvent};
 
 use crate::command::CommandHandler;
 use crate::report::Notice;
-use crate::run::moved::{MissingCause, MissingVariables};
-use hearing::Callbacks;
+use crate::run::missing_variables::{MissingCause, MissingVariables};
+use callbacks::Callbacks;
 use part::{Attempt, CurrentCell, EvaluatorState, LoggedCell, Phase, RuntimeState, WaitingCell};
 use phalanx_evaluator::EvaluatorNotice;
 use phalanx_protocol::evaluator::{
@@ -92,7 +92,7 @@ impl LocalState {
                 });
                 self.start_next(&mut commands);
             }
-            LocalEvent::Hear { hearing } => self.hear(hearing, &mut commands),
+            LocalEvent::Hear { hearing } => self.request_callbacks(hearing, &mut commands),
             LocalEvent::Interrupt => self.interrupt(&mut commands),
             LocalEvent::EvaluatorNotStarted(failure) => {
                 self.evaluator_failed(&failure, &mut commands)

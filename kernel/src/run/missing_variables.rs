@@ -29,7 +29,7 @@ impl MissingVariables {
     }
 
     /// The reason why a variable is gone, and the remedy.
-    fn why(&self, name: &str) -> Option<String> {
+    fn explain(&self, name: &str) -> Option<String> {
         match (self.undefined.get(name), self.by(name)) {
             (Some((cell, cause)), moved) if moved.is_none_or(|moved| moved <= *cell) => {
                 Some(match cause {
@@ -62,7 +62,7 @@ impl MissingVariables {
                 let Some(name) = name.map(str::to_owned) else {
                     continue;
                 };
-                if let Some(why) = self.why(&name) {
+                if let Some(why) = self.explain(&name) {
                     // What rustc suggests instead has a name like it, and nothing to do with it.
                     diagnostic.help = vec![why];
                 }
@@ -170,27 +170,27 @@ mod tests {
             "let slow = f()?; let (mut a, Some(größe)) = slow; pallet = 1; let kept: u8 = 2;";
         moved.ended_early(3, MissingCause::Failed, source, &["kept".into()]);
         for name in ["slow", "a", "größe"] {
-            let why = moved.why(name).unwrap();
+            let why = moved.explain(name).unwrap();
             assert!(
                 why.starts_with(&format!("In[3] failed, so `{name}`")),
                 "{why}"
             );
         }
         for name in ["kept", "Some", "mut", "pallet", "f", "u8"] {
-            assert_eq!(moved.why(name), None);
+            assert_eq!(moved.explain(name), None);
         }
         moved.record(4, &[], ["a"]);
-        assert_eq!(moved.why("a"), None);
+        assert_eq!(moved.explain("a"), None);
         moved.record(5, &["slow".into()], []);
-        assert!(moved.why("slow").unwrap().contains("moved by In[5]"));
+        assert!(moved.explain("slow").unwrap().contains("moved by In[5]"));
         moved.unkept(6, &["slow".to_owned()]);
         assert!(
             moved
-                .why("slow")
+                .explain("slow")
                 .unwrap()
                 .contains("not kept for cells after In[6]")
         );
         moved.ended_early(7, MissingCause::Returned, "let slow = 1;", &[]);
-        assert!(moved.why("slow").unwrap().contains("In[7] returned"));
+        assert!(moved.explain("slow").unwrap().contains("In[7] returned"));
     }
 }

@@ -1,8 +1,8 @@
 //! Completion and inspection, by the analysis process.
 
-mod place;
+mod position;
 
-pub use place::CellPosition;
+pub use position::CellPosition;
 
 use super::Programs;
 use phalanx_analysis::handle::AnalysisProcess;

@@ -23,7 +23,7 @@ impl Callbacks {
 }
 
 impl LocalState {
-    pub(super) fn hear(&mut self, hearing: JobId, commands: &mut Vec<LocalCommand>) {
+    pub(super) fn request_callbacks(&mut self, hearing: JobId, commands: &mut Vec<LocalCommand>) {
         self.hearings.waiting.push_back(hearing);
         self.hear_next(commands);
         if self.hearings.waiting.contains(&hearing) {
