@@ -18,7 +18,7 @@
 pub mod bounded;
 pub mod harness;
 pub mod notebook;
-pub mod place;
 pub mod prepared;
 pub mod processes;
+pub mod sandbox;
 pub mod script;

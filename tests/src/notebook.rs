@@ -1,8 +1,8 @@
 //! Notebooks: made for a test, executed as `cargo xtask run` does it, and read afterwards.
 
 use crate::bounded::{self, Finished};
-use crate::place::Sandbox;
 use crate::prepared::{Prepared, checkout};
+use crate::sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};

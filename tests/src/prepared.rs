@@ -1,7 +1,7 @@
 //! The preparations of `cargo xtask test`, passed in the environment, and what else cases need of a
 //! machine.
 
-use crate::place::Sandbox;
+use crate::sandbox::Sandbox;
 use crate::script::Script;
 use std::env;
 use std::ffi::OsString;

@@ -1,8 +1,8 @@
 //! A Python script that plays a client, and what it saw.
 
 use crate::bounded::{self, Finished};
-use crate::place::Sandbox;
 use crate::prepared::{Prepared, checkout};
+use crate::sandbox::Sandbox;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::process::Command;

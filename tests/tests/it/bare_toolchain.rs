@@ -4,8 +4,8 @@
 use phalanx_tests::bounded::{self, Finished};
 use phalanx_tests::harness::skip;
 use phalanx_tests::notebook::{Executed, write};
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, checkout};
+use phalanx_tests::sandbox::Sandbox;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};

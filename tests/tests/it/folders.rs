@@ -3,8 +3,8 @@
 
 use phalanx_tests::bounded;
 use phalanx_tests::notebook::{Executed, write};
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Mounts, Prepared, checkout};
+use phalanx_tests::sandbox::Sandbox;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

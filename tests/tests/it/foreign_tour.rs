@@ -3,8 +3,8 @@
 use phalanx_tests::bounded;
 use phalanx_tests::harness::skip;
 use phalanx_tests::notebook::Executed;
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, checkout};
+use phalanx_tests::sandbox::Sandbox;
 use std::time::Duration;
 
 phalanx_tests::cases! {

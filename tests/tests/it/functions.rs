@@ -1,8 +1,8 @@
 //! The notebooks on functions and AsyncResults do what they say.
 
 use phalanx_tests::notebook::{example, execute, write};
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::Prepared;
+use phalanx_tests::sandbox::Sandbox;
 
 phalanx_tests::cases! {
     the_asyncresult_notebook_agrees_with_ipyparallel(prepared: Prepared)

@@ -1,8 +1,8 @@
 //! Both ways of installing the kernelspec.
 
 use phalanx_tests::bounded::run;
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, checkout};
+use phalanx_tests::sandbox::Sandbox;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;

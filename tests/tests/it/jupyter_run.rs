@@ -1,8 +1,8 @@
 //! `jupyter run` on a file, whose name it appends to the kernel's arguments.
 
 use phalanx_tests::bounded::run;
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::Prepared;
+use phalanx_tests::sandbox::Sandbox;
 use serde_json::json;
 use std::fs;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::write;
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Chromium, Prepared, checkout};
+use phalanx_tests::sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::time::Duration;
 

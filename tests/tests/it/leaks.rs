@@ -3,8 +3,8 @@
 //! The check itself is [`Sandbox`]'s, which looks for processes and files when it is dropped.
 
 use phalanx_tests::bounded::run;
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, checkout};
+use phalanx_tests::sandbox::Sandbox;
 use serde_json::json;
 use std::fs;
 use std::time::Duration;

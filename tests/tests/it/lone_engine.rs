@@ -1,8 +1,8 @@
 //! An engine needs its one program and nothing else.
 
 use phalanx_tests::bounded::run;
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, UserNamespaces, checkout};
+use phalanx_tests::sandbox::Sandbox;
 use serde_json::Value;
 use std::time::Duration;
 

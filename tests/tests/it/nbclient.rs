@@ -1,8 +1,8 @@
 //! A failing cell stops a notebook, as nbclient, papermill and Run All rely on.
 
 use phalanx_tests::notebook::{execute, write};
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::Prepared;
+use phalanx_tests::sandbox::Sandbox;
 
 phalanx_tests::cases! {
     nbclient_stops_at_a_cell_that_panics(prepared: Prepared)

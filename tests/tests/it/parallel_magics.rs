@@ -1,8 +1,8 @@
 //! The twin of ipyparallel's notebook on its magics shows what that one shows.
 
 use phalanx_tests::notebook::{Executed, execute};
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, checkout};
+use phalanx_tests::sandbox::Sandbox;
 
 phalanx_tests::cases! {
     every_section_of_the_parallel_magics_works(prepared: Prepared)

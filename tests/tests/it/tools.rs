@@ -2,8 +2,8 @@
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::{execute, write};
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::Prepared;
+use phalanx_tests::sandbox::Sandbox;
 use serde_json::json;
 use std::process::Command;
 use std::time::Duration;

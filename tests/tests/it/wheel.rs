@@ -6,8 +6,8 @@
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::{Executed, write};
-use phalanx_tests::place::Sandbox;
 use phalanx_tests::prepared::{Prepared, Wheel, checkout};
+use phalanx_tests::sandbox::Sandbox;
 use serde_json::Value;
 use std::env;
 use std::ffi::{OsStr, OsString};
