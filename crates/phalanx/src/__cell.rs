@@ -3,7 +3,7 @@
 
 use crate::__store::VariableStore;
 use crate::backtrace;
-use crate::function::Travels;
+use crate::function::Transferable;
 use crate::namespace;
 use crate::table::debug::{self, may_be_table};
 use crate::value_text::ValueText;
@@ -354,14 +354,14 @@ pub unsafe fn drop_variables(store: *mut c_void, names: &[&str]) {
 
 /// Puts a variable's value where functions find it: a hidden cell of an engine, before a function
 /// that refers to it.
-pub fn publish<T: Travels>(name: &str, value: &T) {
+pub fn publish<T: Transferable>(name: &str, value: &T) {
     if let Err(error) = namespace::set(name, value) {
         panic!("{error}");
     }
 }
 
 /// The value that was pushed under a name: a hidden cell of an engine, before a cell that mentions it.
-pub fn pushed<T: Travels>(name: &str) -> T {
+pub fn pushed<T: Transferable>(name: &str) -> T {
     match namespace::get(name) {
         Ok(value) => value,
         Err(error) => panic!("{error}"),

@@ -1,7 +1,7 @@
 //! The cluster of this session: its engines, and what the hub knows.
 
 use crate::async_result::{AsyncHubResult, AsyncResultHandle, Many};
-use crate::function::Travels;
+use crate::function::Transferable;
 use crate::view::{DirectView, IntoTargets, LoadBalancedView};
 use crate::{AsyncResult, Error, host};
 use phalanx_protocol::apply::ClientRequest;
@@ -277,7 +277,7 @@ impl Client {
     ///
     /// # Errors
     /// When the hub does not know one of them.
-    pub fn get_result<R: Travels>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
+    pub fn get_result<R: Transferable>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
         let tasks = tasks.to_vec();
         AsyncResult::submitted(results(tasks))
     }
@@ -286,7 +286,7 @@ impl Client {
     ///
     /// # Errors
     /// When the hub no longer knows one of them.
-    pub fn resubmit<R: Travels>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
+    pub fn resubmit<R: Transferable>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
         let tasks = tasks.to_vec();
         AsyncResult::submitted(resubmitted(tasks))
     }

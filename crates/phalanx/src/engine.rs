@@ -1,7 +1,7 @@
 //! The effects of a function on the engine that calls it.
 
 use crate::Error;
-use crate::function::{SerializableArg, Travels};
+use crate::function::{SerializableArg, Transferable};
 use phalanx_protocol::native::CallFailure;
 use phalanx_protocol::output::Output;
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ pub fn depend(condition: bool) {
 /// assert_eq!(sum, 5.0);
 /// # Ok::<(), phalanx::Error>(())
 /// ```
-pub fn require<T: Travels>(name: &str) -> T {
+pub fn require<T: Transferable>(name: &str) -> T {
     match crate::namespace::get(name) {
         Ok(value) => value,
         Err(error) => unmet(&error.to_string()),

@@ -74,7 +74,7 @@ pub use display::{
 pub use engine::{depend, publish_data, require};
 pub use error::Error;
 pub use function::{
-    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, SerializableArg, Travels,
+    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, SerializableArg, Transferable,
     WithCaptures,
 };
 pub use input::{input, password};

@@ -2,7 +2,7 @@
 //! functions see it. `push` fills it, `pull` and [`Reference`](crate::Reference) read it.
 
 use crate::Error;
-use crate::function::{Kept, LoadedCell, Parts, Read, Travels, Write, loaded};
+use crate::function::{Kept, LoadedCell, Parts, Read, Transferable, Write, loaded};
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ pub(crate) struct Unknown {
 ///
 /// # Errors
 /// When there is none, or it is of another type.
-pub fn get<T: Travels>(name: &str) -> Result<T, Error> {
+pub fn get<T: Transferable>(name: &str) -> Result<T, Error> {
     let mut value = None;
     read(name, std::any::type_name::<T>(), &mut |from| {
         value = Some(T::deserialize(from)?);
@@ -69,7 +69,7 @@ fn read(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the value cannot be serialised.
-pub fn set<T: Travels>(name: &str, value: &T) -> Result<(), Error> {
+pub fn set<T: Transferable>(name: &str, value: &T) -> Result<(), Error> {
     write(name, std::any::type_name::<T>(), &|to| value.serialize(to))
 }
 

@@ -164,7 +164,7 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
     if let Some(diagnostic) = returned(&message, &spans, map) {
         return diagnostic;
     }
-    if error.level() != "error" && message.contains("`fn With::<(), ()>::task") {
+    if error.level() != "error" && message.contains("`fn WithCaptures::<(), ()>::task") {
         // What is left of what `task!` says, where it was written.
         return Diagnostic {
             spans,

@@ -225,8 +225,8 @@ impl FoundStatics {
                 }
             };
             inside += &format!(
-                " {attribute} pub(crate) static PHALANX_{name}: ::phalanx::__cell::Shared<{ty}> = \
-                 ::phalanx::__cell::Shared::new(|| {get});"
+                " {attribute} pub(crate) static PHALANX_{name}: ::phalanx::__cell::SharedStatic<{ty}> = \
+                 ::phalanx::__cell::SharedStatic::new(|| {get});"
             );
             outside += &format!(" pub(crate) use {module}::PHALANX_{name} as {name};");
         }

@@ -2,7 +2,7 @@
 
 use super::{AsyncResult, AsyncResultHandle, Shape};
 use crate::Error;
-use crate::function::Travels;
+use crate::function::Transferable;
 use crate::opaque::opaque;
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -31,7 +31,7 @@ use std::task::{Context, Poll, Waker};
 /// assert!(values.iter().all(|value| *value == 1));
 /// # Ok::<(), phalanx::Error>(())
 /// ```
-pub struct ResultFuture<R: Travels, S: Shape> {
+pub struct ResultFuture<R: Transferable, S: Shape> {
     result: AsyncResult<R, S>,
     waiting: Watch,
 }
@@ -46,15 +46,15 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
-impl<R: Travels, S: Shape> Unpin for ResultFuture<R, S> {}
+impl<R: Transferable, S: Shape> Unpin for ResultFuture<R, S> {}
 
-impl<R: Travels, S: Shape> fmt::Debug for ResultFuture<R, S> {
+impl<R: Transferable, S: Shape> fmt::Debug for ResultFuture<R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<Future of {:?}>", self.result)
     }
 }
 
-impl<R: Travels, S: Shape> Future for ResultFuture<R, S> {
+impl<R: Transferable, S: Shape> Future for ResultFuture<R, S> {
     type Output = Result<S::All<R>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -100,7 +100,7 @@ impl Watch {
     }
 }
 
-impl<R: Travels, S: Shape> IntoFuture for AsyncResult<R, S> {
+impl<R: Transferable, S: Shape> IntoFuture for AsyncResult<R, S> {
     type Output = Result<S::All<R>, Error>;
     type IntoFuture = ResultFuture<R, S>;
 
@@ -112,7 +112,7 @@ impl<R: Travels, S: Shape> IntoFuture for AsyncResult<R, S> {
     }
 }
 
-impl<R: Travels, S: Shape> IntoFuture for &AsyncResult<R, S> {
+impl<R: Transferable, S: Shape> IntoFuture for &AsyncResult<R, S> {
     type Output = Result<S::All<R>, Error>;
     type IntoFuture = ResultFuture<R, S>;
 

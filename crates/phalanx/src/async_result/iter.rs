@@ -3,7 +3,7 @@
 use super::arrivals::Arrivals;
 use super::{AsyncResult, Chunks, Many, Shape};
 use crate::Error;
-use crate::function::Travels;
+use crate::function::Transferable;
 use std::any::type_name;
 use std::marker::PhantomData;
 
@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 /// }
 /// # Ok::<(), phalanx::Error>(())
 /// ```
-pub struct Items<R: Travels, S: Shape> {
+pub struct Items<R: Transferable, S: Shape> {
     arrivals: Arrivals,
     values: PhantomData<fn() -> (R, S)>,
 }
@@ -40,7 +40,7 @@ impl IterableShape for Chunks {
     const LISTS: bool = true;
 }
 
-impl<R: Travels, S: IterableShape> Iterator for Items<R, S> {
+impl<R: Transferable, S: IterableShape> Iterator for Items<R, S> {
     type Item = Result<R, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -56,7 +56,7 @@ impl<R: Travels, S: IterableShape> Iterator for Items<R, S> {
     }
 }
 
-impl<R: Travels, S: IterableShape> AsyncResult<R, S> {
+impl<R: Transferable, S: IterableShape> AsyncResult<R, S> {
     /// The items as they arrive.
     pub fn iter(&self) -> Items<R, S> {
         Items {
@@ -66,7 +66,7 @@ impl<R: Travels, S: IterableShape> AsyncResult<R, S> {
     }
 }
 
-impl<R: Travels, S: IterableShape> IntoIterator for &AsyncResult<R, S> {
+impl<R: Transferable, S: IterableShape> IntoIterator for &AsyncResult<R, S> {
     type Item = Result<R, Error>;
     type IntoIter = Items<R, S>;
 
@@ -75,7 +75,7 @@ impl<R: Travels, S: IterableShape> IntoIterator for &AsyncResult<R, S> {
     }
 }
 
-impl<R: Travels, S: IterableShape> IntoIterator for AsyncResult<R, S> {
+impl<R: Transferable, S: IterableShape> IntoIterator for AsyncResult<R, S> {
     type Item = Result<R, Error>;
     type IntoIter = Items<R, S>;
 

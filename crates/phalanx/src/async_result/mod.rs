@@ -29,7 +29,7 @@ pub use phalanx_protocol::host::TaskAttributes;
 pub use shape::{Chunks, Many, One, Shape};
 
 use crate::error::Error;
-use crate::function::Travels;
+use crate::function::Transferable;
 use parts::Parts;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::{EngineOf, ExecuteReply};
@@ -90,7 +90,7 @@ pub type TaskOutcomes<T> = Vec<Result<T, Error>>;
 /// println!("{:?} on the engines, {:?} in all", ar.serial_time()?, ar.wall_time()?);
 /// # Ok::<(), phalanx::Error>(())
 /// ```
-pub struct AsyncResult<R: Travels = ExecuteReply, S: Shape = Many> {
+pub struct AsyncResult<R: Transferable = ExecuteReply, S: Shape = Many> {
     handle: AsyncResultHandle,
     ordered: bool,
     values: PhantomData<fn() -> (R, S)>,
@@ -129,7 +129,7 @@ impl AsyncResult {
     }
 }
 
-impl<R: Travels, S: Shape> AsyncResult<R, S> {
+impl<R: Transferable, S: Shape> AsyncResult<R, S> {
     pub(crate) fn new(id: AsyncResultId) -> Self {
         Self::of(AsyncResultHandle::new(id))
     }
@@ -273,7 +273,7 @@ impl<R: Travels, S: Shape> AsyncResult<R, S> {
 }
 
 /// AsyncResults of these handles.
-fn all<R: Travels, S: Shape>(mut parts: Parts) -> Vec<AsyncResult<R, S>> {
+fn all<R: Transferable, S: Shape>(mut parts: Parts) -> Vec<AsyncResult<R, S>> {
     let mut all = Vec::new();
     while let Some(handle) = parts.next() {
         all.push(AsyncResult::of(handle));
@@ -284,7 +284,7 @@ fn all<R: Travels, S: Shape>(mut parts: Parts) -> Vec<AsyncResult<R, S>> {
 /// The outcome of each task as the kernel sends it, beside the frames with the values.
 pub(crate) type Values = Vec<Option<Result<EngineOf, RemoteFailure>>>;
 
-impl<R: Travels, S: Shape> Deref for AsyncResult<R, S> {
+impl<R: Transferable, S: Shape> Deref for AsyncResult<R, S> {
     type Target = AsyncResultHandle;
 
     fn deref(&self) -> &AsyncResultHandle {
@@ -292,7 +292,7 @@ impl<R: Travels, S: Shape> Deref for AsyncResult<R, S> {
     }
 }
 
-impl<R: Travels, S: Shape> Clone for AsyncResult<R, S> {
+impl<R: Transferable, S: Shape> Clone for AsyncResult<R, S> {
     fn clone(&self) -> Self {
         Self {
             handle: self.handle.clone(),
@@ -301,13 +301,13 @@ impl<R: Travels, S: Shape> Clone for AsyncResult<R, S> {
     }
 }
 
-impl<R: Travels, S: Shape> PartialEq for AsyncResult<R, S> {
+impl<R: Transferable, S: Shape> PartialEq for AsyncResult<R, S> {
     fn eq(&self, other: &Self) -> bool {
         self.handle == other.handle
     }
 }
 
-impl<R: Travels, S: Shape> fmt::Debug for AsyncResult<R, S> {
+impl<R: Transferable, S: Shape> fmt::Debug for AsyncResult<R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = std::any::type_name::<S>();
         let kind = if name.ends_with("Chunks") {

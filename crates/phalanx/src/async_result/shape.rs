@@ -2,7 +2,7 @@
 
 use super::outcomes::{Outcomes, Successes, no_task};
 use crate::Error;
-use crate::function::Travels;
+use crate::function::Transferable;
 use std::any::type_name;
 
 /// The way the values of an AsyncResult's tasks form its result: [`One`], [`Many`] or [`Chunks`].
@@ -20,9 +20,9 @@ use std::any::type_name;
 /// ```
 pub trait Shape: Clone + 'static {
     /// The value of one task.
-    type Task<R: Travels>;
+    type Task<R: Transferable>;
     /// The value of all tasks.
-    type All<R: Travels>;
+    type All<R: Transferable>;
     /// The shape of one of the tasks alone.
     type Part: Shape;
     /// The shape of several such results joined.
@@ -34,11 +34,11 @@ pub trait Shape: Clone + 'static {
 
     /// Takes what came of the next task.
     #[doc(hidden)]
-    fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<Self::Task<R>, Error>>;
+    fn next<R: Transferable>(outcomes: &mut Outcomes) -> Option<Result<Self::Task<R>, Error>>;
 
     /// Puts the tasks' values together.
     #[doc(hidden)]
-    fn all<R: Travels>(values: Result<Successes, Error>) -> Result<Self::All<R>, Error>;
+    fn all<R: Transferable>(values: Result<Successes, Error>) -> Result<Self::All<R>, Error>;
 }
 
 /// The shape of one task: its value is the result.
@@ -74,7 +74,7 @@ pub struct Many;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunks;
 
-fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<R, Error>> {
+fn next<R: Transferable>(outcomes: &mut Outcomes) -> Option<Result<R, Error>> {
     let mut value = None;
     let read = outcomes.read(type_name::<R>(), &mut |from| {
         value = Some(R::deserialize(from)?);
@@ -87,17 +87,17 @@ fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<R, Error>> {
 }
 
 impl Shape for One {
-    type Task<R: Travels> = R;
-    type All<R: Travels> = R;
+    type Task<R: Transferable> = R;
+    type All<R: Transferable> = R;
     type Part = Self;
     type Joined = Many;
     const IS_ONE: bool = true;
 
-    fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<R, Error>> {
+    fn next<R: Transferable>(outcomes: &mut Outcomes) -> Option<Result<R, Error>> {
         next(outcomes)
     }
 
-    fn all<R: Travels>(values: Result<Successes, Error>) -> Result<R, Error> {
+    fn all<R: Transferable>(values: Result<Successes, Error>) -> Result<R, Error> {
         let mut all = None;
         Successes::read(values, type_name::<R>(), &mut |from| {
             all = Some(R::deserialize(from)?);
@@ -108,16 +108,16 @@ impl Shape for One {
 }
 
 impl Shape for Many {
-    type Task<R: Travels> = R;
-    type All<R: Travels> = Vec<R>;
+    type Task<R: Transferable> = R;
+    type All<R: Transferable> = Vec<R>;
     type Part = One;
     type Joined = Self;
 
-    fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<R, Error>> {
+    fn next<R: Transferable>(outcomes: &mut Outcomes) -> Option<Result<R, Error>> {
         next(outcomes)
     }
 
-    fn all<R: Travels>(values: Result<Successes, Error>) -> Result<Vec<R>, Error> {
+    fn all<R: Transferable>(values: Result<Successes, Error>) -> Result<Vec<R>, Error> {
         let mut all = Vec::new();
         Successes::read(values, type_name::<R>(), &mut |from| {
             all.push(R::deserialize(from)?);
@@ -128,16 +128,16 @@ impl Shape for Many {
 }
 
 impl Shape for Chunks {
-    type Task<R: Travels> = Vec<R>;
-    type All<R: Travels> = Vec<R>;
+    type Task<R: Transferable> = Vec<R>;
+    type All<R: Transferable> = Vec<R>;
     type Part = Self;
     type Joined = Self;
 
-    fn next<R: Travels>(outcomes: &mut Outcomes) -> Option<Result<Vec<R>, Error>> {
+    fn next<R: Transferable>(outcomes: &mut Outcomes) -> Option<Result<Vec<R>, Error>> {
         next(outcomes)
     }
 
-    fn all<R: Travels>(values: Result<Successes, Error>) -> Result<Vec<R>, Error> {
+    fn all<R: Transferable>(values: Result<Successes, Error>) -> Result<Vec<R>, Error> {
         let mut all = Vec::new();
         Successes::read_items(values, type_name::<R>(), &mut |from| {
             all.push(R::deserialize(from)?);

@@ -36,20 +36,20 @@ use std::fmt;
     note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.16\", features = [\"serde\"] }}`",
     note = "what functions give back is owned: `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
 )]
-pub trait Travels: Serialize + DeserializeOwned + 'static {}
+pub trait Transferable: Serialize + DeserializeOwned + 'static {}
 
 #[cfg(not(rust_analyzer))]
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + 'static> Travels for T {}
+impl<T: Serialize + DeserializeOwned + 'static> Transferable for T {}
 
 /// As evcxr's rust-analyzer has it, which finds the types of a cell's variables without expanding
 /// derives: a type of the notebook seems to implement nothing of serde's there, and what functions
 /// of such types yield would be of no known type. rustc decides what travels.
 #[cfg(rust_analyzer)]
-pub trait Travels {}
+pub trait Transferable {}
 
 #[cfg(rust_analyzer)]
-impl<T> Travels for T {}
+impl<T> Transferable for T {}
 
 /// A type whose values can be sent to engines: every type that implements serde's `Serialize`,
 /// borrowed or not.
@@ -223,14 +223,14 @@ macro_rules! written {
 }
 
 written! {
-    [A: Travels] A => A, |value| value;
-    [A: Travels] &A => A, |value| *value;
-    [A: Travels] &&A => A, |value| **value;
+    [A: Transferable] A => A, |value| value;
+    [A: Transferable] &A => A, |value| *value;
+    [A: Transferable] &&A => A, |value| **value;
     [] &str => String, |text| *text;
     [] &&str => String, |text| **text;
-    [T: Travels] &[T] => Vec<T>, |items| *items;
-    [T: Travels, const N: usize] [T; N] => Vec<T>, |items| items.as_slice();
-    [T: Travels, const N: usize] &[T; N] => Vec<T>, |items| items.as_slice();
+    [T: Transferable] &[T] => Vec<T>, |items| *items;
+    [T: Transferable, const N: usize] [T; N] => Vec<T>, |items| items.as_slice();
+    [T: Transferable, const N: usize] &[T; N] => Vec<T>, |items| items.as_slice();
     [] &[&str] => Vec<String>, |items| *items;
     [] Vec<&str> => Vec<String>, |items| items;
     [] &Vec<&str> => Vec<String>, |items| *items;

@@ -1,6 +1,6 @@
 //! Parameters that borrow what they are given: `fn norm(xs: &[f64]) -> f64`.
 
-use super::args::Travels;
+use super::args::Transferable;
 use super::call::ReceivedCall;
 use super::invoke::{IntoFunction, Invoke};
 use super::located::Captures;
@@ -27,13 +27,13 @@ use std::path::{Path, PathBuf};
 )]
 pub trait Lend {
     /// The owned type that travels, and lives on the engine while the function runs.
-    type Held: Travels;
+    type Held: Transferable;
 
     /// Borrows from it.
     fn lend(held: &Self::Held) -> &Self;
 }
 
-impl<T: Travels> Lend for T {
+impl<T: Transferable> Lend for T {
     type Held = T;
 
     fn lend(held: &T) -> &T {
@@ -41,7 +41,7 @@ impl<T: Travels> Lend for T {
     }
 }
 
-impl<T: Travels> Lend for [T] {
+impl<T: Transferable> Lend for [T] {
     type Held = Vec<T>;
 
     fn lend(held: &Vec<T>) -> &[T] {
@@ -91,7 +91,7 @@ macro_rules! lent {
         impl<F, R, $($bound)*> IntoFunction<($($held,)*), ($($mark,)*)> for F
         where
             F: Fn($($given),*) -> R + Copy,
-            R: Travels,
+            R: Transferable,
         {
             type Output = R;
 
@@ -117,7 +117,7 @@ macro_rules! lent {
         impl<F, R, $($bound)*> Invoke<($($held,)*)> for Lent<F, ($($mark,)*)>
         where
             F: Fn($($given),*) -> R + Copy,
-            R: Travels,
+            R: Transferable,
         {
             type Output = R;
 
@@ -132,7 +132,7 @@ macro_rules! lent {
         }
     };
     (@sort [$($bound:tt)*] [$($mark:tt)*] [$($held:tt)*] [$($given:tt)*] [$($call:tt)*] [$($name:ident)*] own $one:ident, $($rest:tt)*) => {
-        lent!(@sort [$($bound)* $one: Travels,] [$($mark)* ByValue,] [$($held)* $one,] [$($given)* $one,] [$($call)* $one,] [$($name)* $one] $($rest)*);
+        lent!(@sort [$($bound)* $one: Transferable,] [$($mark)* ByValue,] [$($held)* $one,] [$($given)* $one,] [$($call)* $one,] [$($name)* $one] $($rest)*);
     };
     (@sort [$($bound:tt)*] [$($mark:tt)*] [$($held:tt)*] [$($given:tt)*] [$($call:tt)*] [$($name:ident)*] ref $one:ident, $($rest:tt)*) => {
         lent!(@sort [$($bound)* $one: Lend + ?Sized,] [$($mark)* ByRef<$one>,] [$($held)* $one::Held,] [$($given)* &$one,] [$($call)* $one::lend(&$one),] [$($name)* $one] $($rest)*);
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn functions_are_lent_what_has_come() {
-        fn call<F, M, P, R: Travels>(_: F, given: P) -> R
+        fn call<F, M, P, R: Transferable>(_: F, given: P) -> R
         where
             Lent<F, M>: Invoke<P, Output = R>,
             F: IntoFunction<P, M> + Copy,

@@ -1,6 +1,6 @@
 //! Functions that can be called, with their parameters.
 
-use super::args::Travels;
+use super::args::Transferable;
 use super::call::ReceivedCall;
 use super::decoder::{DecodeError, Decoder};
 use super::located::Captures;
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 #[doc(hidden)]
 pub trait Invoke<P>: Sized {
     /// The type of its value.
-    type Output: Travels;
+    type Output: Transferable;
 
     /// Makes it from what it captures.
     fn prepare(call: &mut ReceivedCall<'_>) -> Option<Self>;
@@ -55,7 +55,7 @@ pub struct WithCaptures<F, C>(F, C);
 )]
 pub trait IntoFunction<P, M = ()> {
     /// The type of its value.
-    type Output: Travels;
+    type Output: Transferable;
 
     /// As engines call it.
     ///
@@ -78,7 +78,7 @@ pub trait IntoFunction<P, M = ()> {
     fn into_many(self) -> Result<Located, Error>;
 }
 
-impl<P, R: Travels> IntoFunction<P> for Function<P, R> {
+impl<P, R: Transferable> IntoFunction<P> for Function<P, R> {
     type Output = R;
 
     fn into_function(self) -> Result<Function<P, R>, Error> {
@@ -94,7 +94,7 @@ impl<P, R: Travels> IntoFunction<P> for Function<P, R> {
     }
 }
 
-impl<P, R: Travels> IntoFunction<P> for &Function<P, R> {
+impl<P, R: Transferable> IntoFunction<P> for &Function<P, R> {
     type Output = R;
 
     fn into_function(self) -> Result<Function<P, R>, Error> {
@@ -111,7 +111,7 @@ impl<P, R: Travels> IntoFunction<P> for &Function<P, R> {
 }
 
 /// Defers the error of [`task!`](crate::task!), so that its result can be given as a function.
-impl<P, R: Travels> IntoFunction<P> for Result<Function<P, R>, Error> {
+impl<P, R: Transferable> IntoFunction<P> for Result<Function<P, R>, Error> {
     type Output = R;
 
     fn into_function(self) -> Result<Function<P, R>, Error> {
@@ -130,7 +130,7 @@ impl<P, R: Travels> IntoFunction<P> for Result<Function<P, R>, Error> {
 impl WithCaptures<(), ()> {
     /// Copies a value that a closure captures.
     #[doc(hidden)]
-    pub fn captured<T: Travels>(value: T) -> T {
+    pub fn captured<T: Transferable>(value: T) -> T {
         value
     }
 }
@@ -141,8 +141,8 @@ macro_rules! callable {
         impl<F, R, $($param),*> IntoFunction<($($param,)*)> for F
         where
             F: Fn($($param),*) -> R + Copy,
-            R: Travels,
-            $($param: Travels,)*
+            R: Transferable,
+            $($param: Transferable,)*
         {
             type Output = R;
 
@@ -172,8 +172,8 @@ macro_rules! callable {
         impl<F, R, $($param),*> Invoke<($($param,)*)> for Bare<F>
         where
             F: Fn($($param),*) -> R + Copy,
-            R: Travels,
-            $($param: Travels,)*
+            R: Transferable,
+            $($param: Transferable,)*
         {
             type Output = R;
 
@@ -191,8 +191,8 @@ macro_rules! callable {
         where
             F: Fn(&C, $($param),*) -> R + Copy,
             C: DeserializeOwned + 'static,
-            R: Travels,
-            $($param: Travels,)*
+            R: Transferable,
+            $($param: Transferable,)*
         {
             type Output = R;
 
@@ -221,8 +221,8 @@ macro_rules! callable {
             where
                 F: Fn(&C, $($param),*) -> R + Copy,
                 C: Serialize + DeserializeOwned + 'static,
-                R: Travels,
-                $($param: Travels,)*
+                R: Transferable,
+                $($param: Transferable,)*
             {
                 const {
                     assert!(
@@ -236,7 +236,7 @@ macro_rules! callable {
         }
 
         #[allow(unused_variables, unused_mut)]
-        impl<$($param: Travels),*> Parameters for ($($param,)*) {
+        impl<$($param: Transferable),*> Parameters for ($($param,)*) {
             fn read(from: &mut Call<'_>) -> Option<Self> {
                 Some(($(argument::<$param>(from, $place)?,)*))
             }

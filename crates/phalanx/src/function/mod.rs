@@ -27,7 +27,7 @@ mod located;
 mod trampoline;
 mod transfer;
 
-pub use args::{Argument, Arguments, Reference, SerializableArg, Travels};
+pub use args::{Argument, Arguments, Reference, SerializableArg, Transferable};
 pub use borrow::{ByRef, Lend};
 pub use invoke::{IntoFunction, Invoke, WithCaptures};
 
@@ -76,8 +76,8 @@ impl<P, R> Function<P, R> {
         captures: Captures,
     ) -> Result<Self, Error>
     where
-        P: ParameterTypes + Travels,
-        R: Travels,
+        P: ParameterTypes + Transferable,
+        R: Transferable,
     {
         let (single, many) = (trampoline::single::<I, P>, trampoline::many::<I, P>);
         Ok(Self {

@@ -4,7 +4,7 @@ use super::map::Plan;
 use super::submit::{Args, Submit};
 use super::{Imap, IntoTargets, Map, MapItem};
 use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape, Successes};
-use crate::function::{Arguments, EncodedArgs, IntoFunction, Located, Travels};
+use crate::function::{Arguments, EncodedArgs, IntoFunction, Located, Transferable};
 use crate::opaque::opaque;
 use crate::{AsyncMapResult, Client, Error};
 use phalanx_protocol::apply::{ApplyPlacement, Dependency, PlacementConditions};
@@ -53,19 +53,19 @@ impl IntoTasks for Vec<MsgId> {
     }
 }
 
-impl<R: Travels, S: Shape> IntoTasks for &AsyncResult<R, S> {
+impl<R: Transferable, S: Shape> IntoTasks for &AsyncResult<R, S> {
     fn into_dependency(self) -> Dependency {
         on(self.msg_ids())
     }
 }
 
-impl<R: Travels, S: Shape> IntoTasks for &[AsyncResult<R, S>] {
+impl<R: Transferable, S: Shape> IntoTasks for &[AsyncResult<R, S>] {
     fn into_dependency(self) -> Dependency {
         on(self.iter().flat_map(|result| result.msg_ids()).collect())
     }
 }
 
-impl<R: Travels, S: Shape> IntoTasks for &Vec<AsyncResult<R, S>> {
+impl<R: Transferable, S: Shape> IntoTasks for &Vec<AsyncResult<R, S>> {
     fn into_dependency(self) -> Dependency {
         self.as_slice().into_dependency()
     }
@@ -290,7 +290,7 @@ impl LoadBalancedView {
     /// Calls a function for each item: `lbv.map(f, 0..100).chunksize(4).submit()?`.
     pub fn map<A, M, F, I>(&self, function: F, items: I) -> Map<A, M, F, I>
     where
-        A: Travels,
+        A: Transferable,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
     {
@@ -303,7 +303,7 @@ impl LoadBalancedView {
     /// When it cannot be submitted, or an item failed.
     pub fn map_sync<A, M, F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, Error>
     where
-        A: Travels,
+        A: Transferable,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: MapItem<A>,
@@ -321,7 +321,7 @@ impl LoadBalancedView {
         items: I,
     ) -> Result<AsyncMapResult<F::Output>, Error>
     where
-        A: Travels,
+        A: Transferable,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: MapItem<A>,
@@ -340,7 +340,7 @@ impl LoadBalancedView {
         items: I,
     ) -> Result<Imap<A, F::Output, I::IntoIter>, Error>
     where
-        A: Travels,
+        A: Transferable,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: MapItem<A>,

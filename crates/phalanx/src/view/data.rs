@@ -4,7 +4,7 @@ use super::DirectView;
 use super::scatter::{IntoSpread, Scatter};
 use crate::Error;
 use crate::async_result::{AsyncMapResult, AsyncResult, One, Shape};
-use crate::function::{SerializableArg, Travels};
+use crate::function::{SerializableArg, Transferable};
 use std::any::type_name;
 
 /// The type that is pushed for a value of a type, where the two differ: what borrows arrives as
@@ -63,7 +63,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When an engine does not have it, or not as a `T`.
-    pub fn pull<T: Travels>(&self, name: &str) -> Result<S::All<T>, Error> {
+    pub fn pull<T: Transferable>(&self, name: &str) -> Result<S::All<T>, Error> {
         S::all(self.group.pull_now(name, type_name::<T>()))
     }
 
@@ -71,7 +71,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When it cannot be submitted.
-    pub fn pull_async<T: Travels>(&self, name: &str) -> Result<AsyncResult<T, S>, Error> {
+    pub fn pull_async<T: Transferable>(&self, name: &str) -> Result<AsyncResult<T, S>, Error> {
         AsyncResult::submitted(self.group.pull(name, type_name::<T>()))
     }
 
@@ -79,7 +79,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// As there.
-    pub fn get<T: Travels>(&self, name: &str) -> Result<S::All<T>, Error> {
+    pub fn get<T: Transferable>(&self, name: &str) -> Result<S::All<T>, Error> {
         self.pull(name)
     }
 
@@ -94,7 +94,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When it cannot be submitted.
-    pub fn gather<T: Travels>(&self, name: &str) -> Result<AsyncMapResult<T>, Error> {
+    pub fn gather<T: Transferable>(&self, name: &str) -> Result<AsyncMapResult<T>, Error> {
         AsyncResult::submitted(self.group.gather(name, type_name::<T>()))
     }
 }
@@ -104,7 +104,7 @@ impl DirectView<One> {
     ///
     /// # Errors
     /// When it does not have it, or not as a list of `T`.
-    pub fn gather_sync<T: Travels>(&self, name: &str) -> Result<Vec<T>, Error> {
+    pub fn gather_sync<T: Transferable>(&self, name: &str) -> Result<Vec<T>, Error> {
         self.gather(name)?.get()
     }
 }

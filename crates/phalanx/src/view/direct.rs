@@ -3,7 +3,7 @@
 use super::group::Group;
 use super::{Map, ParallelFunction, RemoteFunction};
 use crate::async_result::{AsyncResult, Many, Shape};
-use crate::function::{Arguments, EncodedArgs, IntoFunction, Travels};
+use crate::function::{Arguments, EncodedArgs, IntoFunction, Transferable};
 use crate::{Client, Error};
 use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::host::ExecuteReply;
@@ -130,7 +130,7 @@ impl<S: Shape> DirectView<S> {
     /// Calls a function for each item, the items spread over the engines in runs of equal length.
     pub fn map<A, M, F, I>(&self, function: F, items: I) -> Map<A, M, F, I>
     where
-        A: Travels,
+        A: Transferable,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
     {
@@ -143,7 +143,7 @@ impl<S: Shape> DirectView<S> {
     /// When it cannot be submitted, or an item failed.
     pub fn map_sync<A, M, F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, Error>
     where
-        A: Travels,
+        A: Transferable,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: super::MapItem<A>,
@@ -161,7 +161,7 @@ impl<S: Shape> DirectView<S> {
         items: I,
     ) -> Result<crate::AsyncMapResult<F::Output>, Error>
     where
-        A: Travels,
+        A: Transferable,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: super::MapItem<A>,
@@ -179,7 +179,7 @@ impl<S: Shape> DirectView<S> {
         items: I,
     ) -> Result<crate::Items<F::Output, crate::Chunks>, Error>
     where
-        A: Travels,
+        A: Transferable,
         F: IntoFunction<(A,), M>,
         I: IntoIterator,
         I::Item: super::MapItem<A>,
@@ -222,7 +222,7 @@ impl<S: Shape> DirectView<S> {
     ///
     /// # Errors
     /// When engines cannot call it.
-    pub fn parallel<A: Travels, M, F: IntoFunction<(Vec<A>,), M>>(
+    pub fn parallel<A: Transferable, M, F: IntoFunction<(Vec<A>,), M>>(
         &self,
         function: F,
     ) -> Result<ParallelFunction<A, F::Output>, Error> {

@@ -2,7 +2,7 @@
 
 use super::{LoadBalancedView, MapItem};
 use crate::async_result::{AsyncResultHandle, One, Shape};
-use crate::function::{EncodedArgs, Located, Travels};
+use crate::function::{EncodedArgs, Located, Transferable};
 use crate::opaque::opaque;
 use crate::{Client, Error};
 use std::any::type_name;
@@ -22,7 +22,7 @@ use std::marker::PhantomData;
 /// assert_eq!(first, [1, 4, 9]);
 /// # Ok::<(), phalanx::Error>(())
 /// ```
-pub struct Imap<A, R: Travels, I> {
+pub struct Imap<A, R: Transferable, I> {
     window: Window,
     items: I,
     types: PhantomData<fn(A) -> R>,
@@ -45,8 +45,8 @@ struct Calls {
 
 impl<A, R, I> Imap<A, R, I>
 where
-    A: Travels,
-    R: Travels,
+    A: Transferable,
+    R: Transferable,
     I: Iterator,
     I::Item: MapItem<A>,
 {
@@ -81,8 +81,8 @@ where
 
 impl<A, R, I> Iterator for Imap<A, R, I>
 where
-    A: Travels,
-    R: Travels,
+    A: Transferable,
+    R: Transferable,
     I: Iterator,
     I::Item: MapItem<A>,
 {

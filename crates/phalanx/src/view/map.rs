@@ -6,7 +6,7 @@ use crate::Error;
 use crate::async_result::{
     AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, Shape, Successes,
 };
-use crate::function::{Encoder, IntoFunction, Located, Travels};
+use crate::function::{Encoder, IntoFunction, Located, Transferable};
 use crate::opaque::opaque;
 use phalanx_protocol::apply::{ApplyPlacement, PlacementConditions};
 use std::any::type_name;
@@ -97,7 +97,7 @@ enum MapPlacement {
 
 impl<A, M, F, I> Map<A, M, F, I>
 where
-    A: Travels,
+    A: Transferable,
     F: IntoFunction<(A,), M>,
     I: IntoIterator,
 {

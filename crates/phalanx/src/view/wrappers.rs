@@ -4,7 +4,7 @@ use super::DirectView;
 use super::group::Group;
 use crate::Error;
 use crate::async_result::{AsyncResult, Chunks, Many, Shape};
-use crate::function::{Arguments, EncodedArgs, Function, Travels};
+use crate::function::{Arguments, EncodedArgs, Function, Transferable};
 use std::any::type_name;
 use std::fmt;
 use std::ops::Range;
@@ -23,7 +23,7 @@ pub struct RemoteFunction<P, R, S: Shape> {
     function: Function<P, R>,
 }
 
-impl<P, R: Travels, S: Shape> RemoteFunction<P, R, S> {
+impl<P, R: Transferable, S: Shape> RemoteFunction<P, R, S> {
     pub(super) fn new(view: DirectView<S>, function: Function<P, R>) -> Self {
         Self { view, function }
     }
@@ -79,7 +79,7 @@ impl<A, R> fmt::Debug for ParallelFunction<A, R> {
     }
 }
 
-impl<A: Travels, R: Travels> ParallelFunction<A, R> {
+impl<A: Transferable, R: Transferable> ParallelFunction<A, R> {
     pub(super) fn new(group: Group, function: Function<(Vec<A>,), R>) -> Self {
         Self { group, function }
     }
@@ -101,7 +101,7 @@ impl<A: Travels, R: Travels> ParallelFunction<A, R> {
         self.submit(items)
     }
 
-    fn submit<S: Shape, T: Travels>(&self, items: &[A]) -> Result<AsyncResult<T, S>, Error> {
+    fn submit<S: Shape, T: Transferable>(&self, items: &[A]) -> Result<AsyncResult<T, S>, Error> {
         let write = |part: Range<usize>, to: &mut _| {
             let mut items = items[part].iter();
             items.try_for_each(|item| item.serialize(&mut *to))
@@ -115,7 +115,7 @@ impl<A: Travels, R: Travels> ParallelFunction<A, R> {
     }
 }
 
-impl<A: Travels, R: Travels> ParallelFunction<A, Vec<R>> {
+impl<A: Transferable, R: Transferable> ParallelFunction<A, Vec<R>> {
     /// Calls it with a list; waits for the lists of all engines, joined.
     ///
     /// # Errors

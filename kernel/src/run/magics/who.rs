@@ -25,7 +25,7 @@ fn shown(variables: &[(String, String)]) -> String {
         // Writing to a string does not fail.
         let _ = write!(
             source,
-            "({name:?}, {ty:?}, (&phalanx::__magic::Measured(&{name})).bytes(), (&phalanx::__magic::Shown(&{name})).text()), "
+            "({name:?}, {ty:?}, (&phalanx::__magic::MeasuredVariable(&{name})).bytes(), (&phalanx::__magic::ShownVariable(&{name})).text()), "
         );
     }
     source + "]) }"
