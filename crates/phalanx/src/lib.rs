@@ -74,8 +74,8 @@ pub use display::{
 pub use engine::{depend, publish_data, require};
 pub use error::Error;
 pub use function::{
-    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, SerializableArg, Transferable,
-    WithCaptures,
+    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, SerializableArg,
+    Transferable, WithCaptures,
 };
 pub use input::{input, password};
 pub use interrupt::interrupted;

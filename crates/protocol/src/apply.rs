@@ -50,7 +50,7 @@ pub enum ApplyPlacement {
         /// The number of tasks.
         tasks: usize,
         /// The conditions for the scheduler.
-        heeds: PlacementConditions,
+        conditions: PlacementConditions,
     },
 }
 

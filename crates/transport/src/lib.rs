@@ -50,7 +50,7 @@ pub use connection::{ClientConnectionFile, ConnectionFileError, EngineConnection
 pub use deadline::until;
 pub use phalanx_sys::throttle::Throttle;
 pub use socket::{
-    BindError, CloseError, ConnectError, Endpoint, Event, Frames, PeerIdentity, Receiver,
-    SendError, Sender, Socket, SocketKind, SocketOptions,
+    BindError, CloseError, ConnectError, Endpoint, Event, Frames, Receiver, RoutingId, SendError,
+    Sender, Socket, SocketKind, SocketOptions,
 };
 pub use wire::{Envelope, RawMessage, ReplayGuard, Scheme, Session, SigningKey, WireError};

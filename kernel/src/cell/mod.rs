@@ -18,7 +18,6 @@ mod help;
 mod items;
 mod places;
 mod scan;
-mod source_map;
 mod split;
 mod unit_tests;
 
@@ -27,10 +26,10 @@ pub use cursor::{AtCursor, at_cursor, byte_offset, char_offset};
 pub use help::{HelpTopic, help_topic};
 pub use items::{CellItem, items, sets_allocator};
 pub use places::located;
-pub use source_map::SourceMap;
 pub use split::split;
 pub use unit_tests::UnitTests;
 
+use crate::source_map::SourceMap;
 use std::ops::Range;
 
 /// One thing a cell asks for; a cell is a list of them, done in order.

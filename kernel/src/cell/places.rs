@@ -95,8 +95,8 @@ fn calls(root: &SyntaxNode) -> Vec<(SyntaxToken, SyntaxToken)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SourceMap;
     use super::*;
+    use crate::source_map::SourceMap;
     use phalanx_protocol::failure::DiagnosticSpan;
 
     fn check(cell: &str, start: usize, expected: &str) -> RustText {

@@ -1,7 +1,8 @@
 //! A cell's source as an ordered list of directives.
 
 use super::scan::{ScanMark, ScanMarkKind, code_start, is_blank, line_end, scan};
-use super::{Directive, DirectiveKind, RustText, SourceMap};
+use super::{Directive, DirectiveKind, RustText};
+use crate::source_map::SourceMap;
 use ra_ap_rustc_lexer::is_id_start;
 use std::ops::Range;
 

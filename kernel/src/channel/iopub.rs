@@ -2,12 +2,25 @@
 
 use super::log_send;
 use super::request::{Requester, envelope};
-use crate::comm::Publication;
 use bytes::Bytes;
 use phalanx_protocol::jupyter::{ExecutionState, IoPubWelcome, JupyterMessageContent, Status};
 use phalanx_transport::{CloseError, Envelope, Sender, Session};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A comm message to the frontends.
+#[derive(Debug)]
+pub struct Publication {
+    /// The request that caused it.
+    pub cause: Requester,
+    /// The message.
+    pub content: JupyterMessageContent,
+    /// Open by protocol.
+    pub metadata: Map<String, Value>,
+    /// Raw frames.
+    pub buffers: Vec<Bytes>,
+}
 
 /// Publishes on the iopub channel. Clones share it.
 #[derive(Clone, Debug)]

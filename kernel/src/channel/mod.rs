@@ -5,14 +5,14 @@
 //! | `request.rs` | frames of shell and control as what is asked |
 //! | `stdin.rs` | lines cells ask the user for |
 //! | `iopub.rs` | everything that is published |
-//! | `outlet.rs` | where one cell's outputs go |
+//! | `sink.rs` | where one cell's outputs go |
 
 mod iopub;
 mod output_sink;
 mod request;
 mod stdin;
 
-pub use iopub::{IoPub, status};
+pub use iopub::{IoPub, Publication, status};
 pub use output_sink::{OutputSink, OutputVisibility};
 pub use request::{Request, RequestContent, Requester, SubshellId};
 pub use stdin::{InputAnswer, InputPrompter, StdinRequests};

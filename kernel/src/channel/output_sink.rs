@@ -37,7 +37,7 @@ pub enum OutputVisibility {
 }
 
 impl OutputSink {
-    /// The outlet of a cell of that count.
+    /// The sink of a cell of that count.
     pub fn new(iopub: IoPub, cause: Requester, count: usize, loudness: OutputVisibility) -> Self {
         Self {
             iopub,

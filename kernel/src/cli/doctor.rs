@@ -13,19 +13,19 @@ use std::process::{Command, ExitCode};
 /// A thing that is wrong, and what mends it.
 struct Finding {
     wrong: String,
-    mend: Remedy,
+    repair: Repair,
 }
 
 /// An action that mends something.
 #[derive(Clone)]
-enum Remedy {
+enum Repair {
     /// A command, or something only a person can do.
     Remedy(Remedy),
     /// `phalanx install`.
     Install,
 }
 
-impl fmt::Display for Remedy {
+impl fmt::Display for Repair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Remedy(remedy) => remedy.fmt(f),
@@ -34,7 +34,7 @@ impl fmt::Display for Remedy {
     }
 }
 
-impl Remedy {
+impl Repair {
     fn advice(text: impl Into<String>) -> Self {
         Self::Remedy(Remedy::Advice(text.into()))
     }
@@ -59,20 +59,20 @@ impl Remedy {
 
 impl From<ToolchainError> for Finding {
     fn from(error: ToolchainError) -> Self {
-        finding(error.to_string(), Remedy::Remedy(error.remedy()))
+        finding(error.to_string(), Repair::Remedy(error.remedy()))
     }
 }
 
 impl From<FolderError> for Finding {
     fn from(error: FolderError) -> Self {
-        finding(error.to_string(), Remedy::advice(error.remedy()))
+        finding(error.to_string(), Repair::advice(error.remedy()))
     }
 }
 
-fn finding(wrong: impl Into<String>, mend: Remedy) -> Finding {
+fn finding(wrong: impl Into<String>, repair: Repair) -> Finding {
     Finding {
         wrong: wrong.into(),
-        mend,
+        repair,
     }
 }
 
@@ -102,20 +102,20 @@ pub(super) fn run(fix: bool, backend: Option<Backend>) -> ExitCode {
     let mut can_compile = true;
     for (name, check) in CHECKS {
         let mut found = check();
-        if let (Err(Finding { wrong, mend }), true) = (&found, fix) {
-            println!("wrong  {name}: {wrong}\n       mending it: {mend}");
-            found = match mend.carry_out(backend) {
+        if let (Err(Finding { wrong, repair }), true) = (&found, fix) {
+            println!("wrong  {name}: {wrong}\n       mending it: {repair}");
+            found = match repair.carry_out(backend) {
                 Ok(()) => check(),
                 Err(error) => Err(finding(
                     format!("it was not mended: {error:#}"),
-                    mend.clone(),
+                    repair.clone(),
                 )),
             };
         }
         match found {
             Ok(found) => println!("ok     {name}: {found}"),
-            Err(Finding { wrong, mend }) => {
-                println!("wrong  {name}: {wrong}\n       to mend it: {mend}");
+            Err(Finding { wrong, repair }) => {
+                println!("wrong  {name}: {wrong}\n       to repair it: {repair}");
                 code = ExitCode::FAILURE;
                 can_compile &= !NEEDED_BY_CELLS.contains(&name);
             }
@@ -175,7 +175,7 @@ fn cargo() -> Result<String, Finding> {
         let error = ToolchainError::NoRustc {
             rustup_bin: phalanx_toolchain::rustup::programs(),
         };
-        finding("no cargo on the PATH", Remedy::Remedy(error.remedy()))
+        finding("no cargo on the PATH", Repair::Remedy(error.remedy()))
     })
 }
 
@@ -202,14 +202,14 @@ fn loopback() -> Result<String, Finding> {
         Ok(_) => Ok("ports can be opened on 127.0.0.1".to_owned()),
         Err(error) => Err(finding(
             format!("no port can be opened on 127.0.0.1: {error}"),
-            Remedy::advice("allow connections on the loopback interface"),
+            Repair::advice("allow connections on the loopback interface"),
         )),
     }
 }
 
 fn engine() -> Result<String, Finding> {
     let this = std::env::current_exe()
-        .map_err(|error| finding(error.to_string(), Remedy::advice("run phalanx by its path")))?;
+        .map_err(|error| finding(error.to_string(), Repair::advice("run phalanx by its path")))?;
     let small = this.with_file_name("phalanx-engine");
     Ok(if small.is_file() {
         small.display().to_string()
@@ -230,7 +230,7 @@ fn jupyter() -> Result<String, Finding> {
         .ok_or_else(|| {
             finding(
                 "no jupyter on the PATH",
-                Remedy::Remedy(Remedy::Command(words.map(str::to_owned).to_vec())),
+                Repair::Remedy(Remedy::Command(words.map(str::to_owned).to_vec())),
             )
         })
 }
@@ -247,12 +247,12 @@ fn kernelspec() -> Result<String, Finding> {
         let name = program.to_string_lossy();
         if !program.is_file() && folder_of(&name).is_none() {
             let wrong = format!("{} starts {shown}, which is not there", folder.display());
-            return Err(finding(wrong, Remedy::Install));
+            return Err(finding(wrong, Repair::Install));
         }
         let this = std::env::current_exe().ok();
         if program.is_absolute() && this.as_ref() != Some(&program) {
             let wrong = format!("{} starts another phalanx: {shown}", folder.display());
-            return Err(finding(wrong, Remedy::Install));
+            return Err(finding(wrong, Repair::Install));
         }
         // One that sets no PATH, as it is packed, finds cargo where Jupyter does.
         if !spec.env.contains_key("PATH") && folder_of("cargo").is_some() {
@@ -263,12 +263,12 @@ fn kernelspec() -> Result<String, Finding> {
         let path = path.replace("${PATH}", "/usr/local/bin:/usr/bin:/bin");
         if !std::env::split_paths(&path).any(|folder| folder.join("cargo").is_file()) {
             let wrong = format!("{} does not say where cargo is", folder.display());
-            return Err(finding(wrong, Remedy::Install));
+            return Err(finding(wrong, Repair::Install));
         }
         return Ok(folder.display().to_string());
     }
     Err(finding(
         "not installed for this user or environment",
-        Remedy::Install,
+        Repair::Install,
     ))
 }

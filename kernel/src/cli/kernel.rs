@@ -1,6 +1,6 @@
 //! `phalanx kernel`: what Jupyter starts.
 
-use crate::run::Programs;
+use crate::context::Programs;
 use crate::session::{self, Connection};
 use anyhow::Context;
 use phalanx_evaluator::Backend;

@@ -1,7 +1,7 @@
 //! An evaluator that is started for no notebook: it builds the library that every cell uses, and
 //! compiles a cell to see that cells compile.
 
-use crate::run::Programs;
+use crate::context::Programs;
 use anyhow::{Context, bail};
 use phalanx_evaluator::{Backend, Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest, NamespaceKind, RequestId};

@@ -7,7 +7,7 @@ mod control;
 mod event_queue;
 mod model;
 
-use crate::channel::Requester;
+use crate::channel::{Publication, Requester};
 use bytes::Bytes;
 use control::{CONTROL_TARGET, update_states};
 use event_queue::{EventQueue, is_update};
@@ -54,19 +54,6 @@ pub enum CommCommand {
     Publish(Publication),
     /// Have the code hear what is unheard, on behalf of this request.
     Wake(Requester),
-}
-
-/// A comm message to the frontends.
-#[derive(Debug)]
-pub struct Publication {
-    /// The request that caused it.
-    pub cause: Requester,
-    /// The message.
-    pub content: jupyter::JupyterMessageContent,
-    /// Open by protocol.
-    pub metadata: Map<String, Value>,
-    /// Raw frames.
-    pub buffers: Vec<Bytes>,
 }
 
 impl Comms {

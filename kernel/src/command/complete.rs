@@ -1,29 +1,8 @@
 //! Completion of commands' lines: names, and what may follow them.
 
 use super::table::{self, ArgumentKind, COMMANDS};
+use crate::completion::{ExpectedCompletions, PathKind};
 use std::ops::Range;
-
-/// The completions at the end of a command's line.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ExpectedCompletions {
-    /// One of these texts, for these bytes of the line.
-    Words(Range<usize>, Vec<String>),
-    /// A path, of which this much is typed.
-    Path(Range<usize>, PathKind),
-    /// Rust, which evaluators know.
-    Rust,
-}
-
-/// The kind of paths to complete.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum PathKind {
-    /// Folders alone.
-    Folder,
-    /// Folders and files.
-    Any,
-    /// Folders, and crates by their name.
-    Crate,
-}
 
 /// Completes `typed`, a line from its `:` up to the cursor.
 pub fn complete(typed: &str, variables: &[String]) -> ExpectedCompletions {

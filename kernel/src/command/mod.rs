@@ -4,7 +4,7 @@ pub mod complete;
 pub mod help;
 pub mod table;
 
-use crate::magic::nearest;
+use crate::completion::nearest;
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;
 pub use table::{ArgumentKind, CommandHandler, CommandSpec};

@@ -1,7 +1,8 @@
 //! `%cluster` and what follows it.
 
-use super::options::{self, AfterOptions, MagicOption, OptionSpec, ParsedOption, nearest};
+use super::options::{self, AfterOptions, MagicOption, OptionSpec, ParsedOption};
 use super::{MagicError, Targets};
+use crate::completion::nearest;
 use phalanx_launcher::StartRequest;
 use phalanx_launcher::ssh::Host;
 use std::fmt::Display;

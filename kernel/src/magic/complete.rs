@@ -4,7 +4,7 @@ use super::cluster::COMMANDS;
 use super::help;
 use super::name::{self, MagicForm, MagicName, MagicSuffix};
 use super::options::{MagicOption, OptionSpec};
-use crate::command::complete::{ExpectedCompletions, PathKind};
+use crate::completion::{ExpectedCompletions, PathKind};
 use phalanx_launcher::LauncherKind;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::Signal;

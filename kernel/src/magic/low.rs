@@ -1,9 +1,10 @@
 //! Magics as they were typed: validated, but not yet filled with defaults or matched to engines.
 
 use super::name::{self, MagicForm, MagicName, MagicSuffix};
-use super::options::{self, AfterOptions, MagicOption, ParsedOption, nearest};
+use super::options::{self, AfterOptions, MagicOption, ParsedOption};
 use super::tools::{self, Tool};
 use super::{Blocking, ClusterCommand, MagicError, Streaming, Targets, cluster, ipython};
+use crate::completion::nearest;
 use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::parallel::Signal;
 use std::ops::Range;

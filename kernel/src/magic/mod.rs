@@ -25,12 +25,12 @@ mod tools;
 pub use cluster::ClusterCommand;
 pub use low::{LineMagic, PxOptions, TypedMagic, parse};
 pub use name::{MagicName, MagicSuffix};
-pub use options::nearest;
 pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};
 pub use sets::MagicSets;
 pub use targets::Targets;
 pub use tools::{Profile, TimeIt, Tool};
 
+use crate::report::{Fault, FaultSource};
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;
 
@@ -58,6 +58,12 @@ impl MagicError {
     fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The failure of a magic whose line begins at byte `start` of the place's text.
+    pub fn into_fault(self, mut place: FaultSource, start: usize) -> Fault {
+        place.span = Some(start + self.span.start..start + self.span.end);
+        Fault::at(self, place)
     }
 }
 

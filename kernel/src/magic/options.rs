@@ -1,6 +1,7 @@
 //! The options of magics: which there are, and how they are read off a line.
 
 use super::MagicError;
+use crate::completion::nearest;
 use std::ops::Range;
 
 /// One option of a magic.
@@ -48,7 +49,7 @@ pub enum MagicOption {
 macro_rules! spec {
     ($option:ident, $long:literal, $short:expr, $value:expr, $help:literal) => {
         OptionSpec {
-            option: Opt::$option,
+            option: MagicOption::$option,
             long: $long,
             short: $short,
             value: $value,
@@ -427,13 +428,4 @@ fn list(specs: &'static [OptionSpec]) -> String {
         .map(|spec| format!("--{}", spec.long))
         .collect();
     format!("its options are {}", names.join(", "))
-}
-
-/// The candidate most like a name, if any is like it at all.
-pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()) / 2)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }

@@ -108,7 +108,7 @@ pub fn elsewhere(failure: Failure, name: &str, text: &str) -> Failure {
     let place = FaultSource {
         name: name.to_owned(),
         text: text.into(),
-        map: crate::cell::SourceMap::default(),
+        map: crate::source_map::SourceMap::default(),
         span: None,
     };
     let told = |diagnostic: Diagnostic| Diagnostic {
@@ -194,7 +194,7 @@ fn compile(diagnostics: &[Diagnostic], place: Option<&FaultSource>) -> ErrorRepo
     let nowhere = FaultSource {
         name: String::new(),
         text: "".into(),
-        map: crate::cell::SourceMap::default(),
+        map: crate::source_map::SourceMap::default(),
         span: None,
     };
     let mut traceback = Vec::new();

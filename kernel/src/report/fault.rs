@@ -1,7 +1,6 @@
 //! A failure on its way to the user.
 
-use crate::cell::SourceMap;
-use crate::magic::MagicError;
+use crate::source_map::SourceMap;
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,12 +40,6 @@ impl Fault {
             help: None,
             shown: false,
         }
-    }
-
-    /// A magic that cannot be obeyed, whose line begins at byte `start` of the place's text.
-    pub fn magic(error: MagicError, mut place: FaultSource, start: usize) -> Self {
-        place.span = Some(start + error.span.start..start + error.span.end);
-        Self::at(error, place)
     }
 }
 

@@ -3,8 +3,9 @@
 
 use super::{Services, crates, paths};
 use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset, items};
-use crate::command::complete::{self as command, ExpectedCompletions, PathKind};
+use crate::command::complete as command;
 use crate::command::{ArgumentKind, help as command_help, table};
+use crate::completion::{ExpectedCompletions, PathKind};
 use crate::magic::{
     self, LineMagic, Profile, Targets, TimeIt, Tool, complete::CompletionContext, help, name,
 };
@@ -98,7 +99,7 @@ fn expected(
         ExpectedCompletions::Words(span, codes) => (span, codes, "magic"),
         ExpectedCompletions::Path(span, kind) => {
             let begun = &typed[span.clone()];
-            let mut found = paths::beginning_with(services.surroundings(), begun, kind);
+            let mut found = paths::beginning_with(services.environment(), begun, kind);
             // Every crate there is would hide the folders.
             if kind == PathKind::Crate && !begun.is_empty() && !begun.contains('/') {
                 found.extend(crates::beginning_with(begun));

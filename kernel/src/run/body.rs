@@ -1,9 +1,11 @@
 //! The code of a `%px`: what of it goes to the engines, and what concerns the whole session.
 
+use super::Services;
 use super::dependency::{self, TypedDependency};
-use super::{CellContext, Services};
-use crate::cell::{DirectiveKind, RustText, SourceMap, split};
+use crate::cell::{DirectiveKind, RustText, split};
+use crate::context::CellContext;
 use crate::report::{Fault, FaultSource};
+use crate::source_map::SourceMap;
 use phalanx_protocol::failure::Failure;
 
 /// Adds the dependencies the code names, here and for the engines, and returns the code without

@@ -1,12 +1,12 @@
 //! A cell: its directives, one after the other.
 
 use super::magics::{self, MagicContext, MagicRun};
-use super::{CellContext, Services, commands, help, shell};
-use crate::cell::{
-    Directive, DirectiveKind, RustText, SourceMap, help_topic, located, sets_allocator, split,
-};
+use super::{Services, commands, help, shell};
+use crate::cell::{Directive, DirectiveKind, RustText, help_topic, located, sets_allocator, split};
+use crate::context::CellContext;
 use crate::magic;
 use crate::report::{Fault, FaultSource, Notice, notice};
+use crate::source_map::SourceMap;
 use futures::future::BoxFuture;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::MAGIC_FAILED;
@@ -39,11 +39,11 @@ pub async fn run_cell(
             Failure::RuntimeDied { .. } | Failure::Interrupted { .. }
         ) {
             // A snapshot has brought back variables that the cell had dropped.
-            services.results().retain_all();
+            services.parallel().results().retain_all();
         }
     }
     if let Some(told) = context.timer().end(Instant::now()) {
-        context.outlet().text(StreamName::Stdout, told).await;
+        context.sink().text(StreamName::Stdout, told).await;
     }
     result
 }
@@ -105,7 +105,7 @@ pub async fn evaluate_expression(
     source: &str,
 ) -> Result<MimeBundle, Fault> {
     run_cell(services, context, source).await?;
-    Ok(context.outlet().value().unwrap_or_default())
+    Ok(context.sink().value().unwrap_or_default())
 }
 
 fn is_dependency(directive: &Directive) -> bool {
@@ -143,9 +143,7 @@ async fn run_directive(
             };
             commands::carry_out(services, context, order).await
         }
-        DirectiveKind::Shell(line) => {
-            Ok(shell::run(context, services.surroundings(), &line).await?)
-        }
+        DirectiveKind::Shell(line) => Ok(shell::run(context, services.environment(), &line).await?),
         DirectiveKind::Magic(line) => magic(services, context, place, start, &line, None).await,
         DirectiveKind::CellMagic { line, body } => {
             magic(services, context, place, start, &line, Some(body)).await
@@ -163,14 +161,14 @@ async fn magic(
 ) -> Result<(), Fault> {
     let suffixes = services.sets().suffixes();
     let typed =
-        magic::parse(line, &suffixes).map_err(|error| Fault::magic(error, place.clone(), start))?;
+        magic::parse(line, &suffixes).map_err(|error| error.into_fault(place.clone(), start))?;
     let order = MagicRun {
         typed,
         line,
         body,
         place,
         start,
-        standing: MagicContext::Alone,
+        magic_context: MagicContext::Alone,
     };
     magics::carry_out(services, context, order).await.map(drop)
 }
@@ -188,7 +186,7 @@ pub(super) async fn evaluate(
     let place = context.place(text.map);
     if sets_allocator(&text.source) {
         let told = notice(&Notice::Allocator);
-        context.outlet().text(StreamName::Stderr, told).await;
+        context.sink().text(StreamName::Stderr, told).await;
     }
     let evaluated = services.local().evaluate(context, text.source).await;
     let failure = match evaluated {
@@ -217,7 +215,7 @@ pub(super) async fn evaluate(
 
 /// The hint about tasks that continue on engines after a cell that may have waited for them.
 fn going_on(services: &Services) -> Option<String> {
-    let tasks = services.results().tasks();
+    let tasks = services.parallel().results().tasks();
     let going_on = match tasks.iter().filter(|(_, ended)| !ended).count() {
         0 => return None,
         1 => "a task goes on".to_owned(),

@@ -1,11 +1,13 @@
 //! `:` commands, carried out.
 
 use super::dependency::{self, TypedDependency};
-use super::{CellContext, Services, logging, snapshots};
-use crate::cell::{RustText, SourceMap, UnitTests};
+use super::{Services, logging, snapshots};
+use crate::cell::{RustText, UnitTests};
 use crate::command::{self, ArgumentKind, CommandCall, CommandHandler, help, table};
+use crate::context::{CellContext, timer};
 use crate::magic;
 use crate::report::{Fault, FaultSource};
+use crate::source_map::SourceMap;
 use phalanx_protocol::evaluator::Evaluated;
 use phalanx_protocol::failure::{Diagnostic, Failure};
 use phalanx_protocol::look::table::table as shown_table;
@@ -76,7 +78,7 @@ pub async fn carry_out(
         }
         CommandHandler::LastErrorJson => last_error(services, context).await,
         CommandHandler::Quit => {
-            context.outlet().quit();
+            context.sink().quit();
             Ok(())
         }
         CommandHandler::Snapshot => {
@@ -251,12 +253,12 @@ fn own_words(failure: &Failure) -> Option<&str> {
 
 async fn show(context: &CellContext, answer: MimeBundle) {
     if !answer.0.is_empty() {
-        context.outlet().display(answer).await;
+        context.sink().display(answer).await;
     }
 }
 
 async fn print(context: &CellContext, text: impl Into<String>) {
-    context.outlet().text(StreamName::Stdout, text).await;
+    context.sink().text(StreamName::Stdout, text).await;
 }
 
 async fn change_folder(
@@ -266,8 +268,8 @@ async fn change_folder(
     place: FaultSource,
 ) -> Result<(), Fault> {
     let typed = if argument.is_empty() { "~" } else { argument };
-    let surroundings = services.surroundings();
-    let folder = surroundings.resolve(typed);
+    let environment = services.environment();
+    let folder = environment.resolve(typed);
     let wrong = |why: String| {
         let failure = Failure::Usage {
             message: format!("{} {why}", folder.display()),
@@ -293,7 +295,7 @@ async fn environment(
     place: FaultSource,
 ) -> Result<(), Fault> {
     if call.argument.is_empty() {
-        let variables = services.surroundings().variables();
+        let variables = services.environment().variables();
         let rows = variables.into_iter().map(|(name, value)| vec![name, value]);
         let rows: Vec<_> = rows.collect();
         let title = if rows.is_empty() {
@@ -333,7 +335,7 @@ fn variable(text: &str) -> Option<(&str, &str)> {
 
 fn show_help(argument: &str) -> Result<MimeBundle, Failure> {
     if argument.is_empty() {
-        return Ok(help::overview());
+        return Ok(super::help::overview());
     }
     let bare = argument.trim_start_matches('%');
     if let Some((name, _)) = magic::name::resolve(bare, &[]) {
@@ -400,7 +402,7 @@ async fn time(
     let began = Instant::now();
     super::cell::evaluate(services, context, text).await?;
     let ran = context.timer().ran().saturating_sub(before);
-    print(context, super::timer::describe(began.elapsed(), ran)).await;
+    print(context, timer::describe(began.elapsed(), ran)).await;
     Ok(())
 }
 

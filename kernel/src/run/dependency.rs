@@ -1,6 +1,7 @@
 //! `:dep`: which crates are meant, and adding them here and for the engines.
 
-use super::{CellContext, Environment, Services, commands};
+use super::{Environment, Services, commands};
+use crate::context::CellContext;
 use crate::report::{Fault, FaultSource};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
@@ -50,14 +51,14 @@ pub async fn add(
 ) -> Result<(), Fault> {
     let mut all = Vec::new();
     for one in &wanted {
-        let resolved = resolve(&one.argument, services.surroundings());
+        let resolved = resolve(&one.argument, services.environment());
         all.push(resolved.map_err(|DependencyError { message, hint }| {
             Fault::at(Failure::Usage { message, hint }, one.place.clone())
         })?);
     }
     for folder in all.iter().filter_map(|resolved| resolved.found.as_ref()) {
         let text = format!("Using the crate in {}.\n", folder.display());
-        context.outlet().text(StreamName::Stdout, text).await;
+        context.sink().text(StreamName::Stdout, text).await;
     }
     let lines: Vec<String> = all.iter().map(ResolvedDependency::line).collect();
     let added = services.local().evaluate(context, lines.join("\n")).await;
@@ -74,7 +75,7 @@ pub async fn add(
         .added(all.iter().map(ResolvedDependency::name));
     commands::set_loggers(services, context, loggers).await;
     for (resolved, one) in all.into_iter().zip(wanted) {
-        let compiler = &services.fanout().compiler;
+        let compiler = &services.parallel().fanout().compiler;
         let added = compiler.add_dependency(resolved.spec, context.clone());
         added
             .await
@@ -121,11 +122,8 @@ fn culprit(failure: &Failure, all: &[ResolvedDependency]) -> usize {
 ///
 /// # Errors
 /// The fault.
-pub(crate) fn dependency_spec(
-    argument: &str,
-    surroundings: &Environment,
-) -> Result<String, String> {
-    match resolve(argument, surroundings) {
+pub(crate) fn dependency_spec(argument: &str, environment: &Environment) -> Result<String, String> {
+    match resolve(argument, environment) {
         Ok(resolved) => Ok(resolved.spec),
         Err(trouble) => Err(trouble.message),
     }
@@ -133,7 +131,7 @@ pub(crate) fn dependency_spec(
 
 fn resolve(
     argument: &str,
-    surroundings: &Environment,
+    environment: &Environment,
 ) -> Result<ResolvedDependency, DependencyError> {
     if argument.is_empty() {
         return Err(trouble(
@@ -142,7 +140,7 @@ fn resolve(
         ));
     }
     if argument.starts_with(['.', '/', '~']) {
-        let folder = surroundings.resolve(argument);
+        let folder = environment.resolve(argument);
         return by_folder(&folder).map(|spec| ResolvedDependency { spec, found: None });
     }
     match argument.split_once('=') {
@@ -150,11 +148,11 @@ fn resolve(
             Err(trouble("`:dep` needs the name of a crate before `=`", FORM))
         }
         Some((name, config)) => {
-            let spec = by_config(name.trim(), config.trim(), surroundings)?;
+            let spec = by_config(name.trim(), config.trim(), environment)?;
             Ok(ResolvedDependency { spec, found: None })
         }
         None => {
-            let folder = surroundings.resolve(argument);
+            let folder = environment.resolve(argument);
             if !folder.join(MANIFEST).is_file() {
                 let spec = argument.to_owned();
                 return Ok(ResolvedDependency { spec, found: None });
@@ -215,7 +213,7 @@ fn members(workspace: &Table) -> String {
 fn by_config(
     name: &str,
     config: &str,
-    surroundings: &Environment,
+    environment: &Environment,
 ) -> Result<String, DependencyError> {
     let parsed: Result<Table, _> = format!("dependency = {config}").parse();
     let table = parsed.map_err(|error: toml::de::Error| {
@@ -231,7 +229,7 @@ fn by_config(
     let Some(Value::String(path)) = table.get("path") else {
         return Ok(format!("{name} = {config}"));
     };
-    let folder = surroundings.resolve(path);
+    let folder = environment.resolve(path);
     let whole = folder.canonicalize();
     let whole = whole.map_err(|error| cannot_read(&folder, &error))?;
     let whole = Value::String(whole.display().to_string());

@@ -73,7 +73,7 @@ impl Environment {
         folder.into_iter().chain(variables).collect()
     }
 
-    /// Has a program run in these surroundings.
+    /// Has a program run in these environment.
     pub fn surround(&self, command: &mut Command) {
         let changed = self.changed();
         if let Some(folder) = &changed.folder {
@@ -128,30 +128,30 @@ mod tests {
             .current_dir(&folder)
             .spawn()
             .unwrap();
-        let surroundings = Environment::default();
-        surroundings.follow(process.id());
+        let environment = Environment::default();
+        environment.follow(process.id());
         process.kill().unwrap();
         process.wait().unwrap();
-        assert_eq!(surroundings.folder(), folder);
-        surroundings.follow(process.id());
-        assert_eq!(surroundings.folder(), folder);
+        assert_eq!(environment.folder(), folder);
+        environment.follow(process.id());
+        assert_eq!(environment.folder(), folder);
     }
 
     #[test]
     fn what_was_set_is_told_to_new_processes() {
-        let surroundings = Environment::default();
-        assert!(surroundings.settings().is_empty());
+        let environment = Environment::default();
+        assert!(environment.settings().is_empty());
         let variable = |value: &str| Setting::Variable {
             name: "A".into(),
             value: value.into(),
         };
-        surroundings.set(variable("1"));
-        surroundings.set(variable("2"));
-        surroundings.set(Setting::Folder("/x".into()));
+        environment.set(variable("1"));
+        environment.set(variable("2"));
+        environment.set(Setting::Folder("/x".into()));
         assert_eq!(
-            surroundings.settings(),
+            environment.settings(),
             [Setting::Folder("/x".into()), variable("2")]
         );
-        assert_eq!(surroundings.folder(), Path::new("/x"));
+        assert_eq!(environment.folder(), Path::new("/x"));
     }
 }

@@ -1,9 +1,13 @@
-//! `?name`: a page of help.
+//! `:help` and `?name`: pages of help.
 
-use super::{CellContext, Services, analyse};
+use super::{Services, analyse};
 use crate::cell::HelpTopic;
-use crate::magic::{help, name};
-use phalanx_protocol::output::StreamName;
+use crate::command::help as command_help;
+use crate::command::table::COMMANDS;
+use crate::context::CellContext;
+use crate::magic::{MagicName, help, name};
+use crate::report::PageWriter;
+use phalanx_protocol::output::{MimeBundle, StreamName};
 
 /// Shows what is known of a name.
 pub async fn show(services: &Services, context: &CellContext, topic: &HelpTopic) {
@@ -17,10 +21,70 @@ pub async fn show(services: &Services, context: &CellContext, topic: &HelpTopic)
         analyse::describe(services, &topic.name, last, topic.source).await
     };
     match page {
-        Some(page) => context.outlet().page(page),
+        Some(page) => context.sink().page(page),
         None => {
             let text = format!("Nothing is known of `{}`.\n", topic.name);
-            context.outlet().text(StreamName::Stdout, text).await;
+            context.sink().text(StreamName::Stdout, text).await;
         }
+    }
+}
+
+/// The page of `:help`: every command and magic with its explanation.
+pub fn overview() -> MimeBundle {
+    let magics = MagicName::ALL
+        .iter()
+        .map(|name| (name.signed(), help::about(*name).to_owned()));
+    let commands: Vec<(String, String)> = COMMANDS.iter().map(command_help::summary).collect();
+    PageWriter::default()
+        .list("Commands", &commands)
+        .list("Magics", &magics.collect::<Vec<_>>())
+        .list("Besides", &besides())
+        .bundle()
+}
+
+fn besides() -> Vec<(String, String)> {
+    [
+        ("!COMMAND", "runs a command of the shell"),
+        (
+            "NAME?",
+            "shows the documentation of a name, a command or a magic",
+        ),
+    ]
+    .map(|(left, right)| (left.to_owned(), right.to_owned()))
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_lists_commands_and_magics_and_tells_of_one() {
+        let overview = overview();
+        let text = overview.text().unwrap();
+        for part in [
+            ":dep NAME [= SPEC] | DIR  ",
+            ":quit",
+            "%px",
+            "%cluster",
+            "!COMMAND",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(
+            overview.0["text/html"]
+                .as_str()
+                .unwrap()
+                .contains(">:vars</code>")
+        );
+        for name in MagicName::ALL {
+            let about = help::about(name);
+            assert!(about.ends_with('.'), "{about}");
+        }
+        let html = overview.0["text/html"].as_str().unwrap();
+        assert!(!html.contains('`'), "{html}");
+        let opt = command_help::of(crate::command::table::find(":opt").unwrap());
+        let opt = opt.text().unwrap();
+        assert!(opt.contains("Values: 0, 1, 2, 3, s, z"), "{opt}");
     }
 }

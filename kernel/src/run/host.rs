@@ -1,8 +1,10 @@
 //! The kernel's answers to the `phalanx` library while a cell runs.
 
-use super::magics::{self, MagicContext, MagicRun, limit};
-use super::{CellContext, Services};
+use super::Services;
+use super::magics::{self, MagicContext, MagicRun};
 use crate::channel::InputAnswer;
+use crate::context::CellContext;
+use crate::context::time_limit;
 use crate::magic;
 use crate::parallel::fanout::{self, wait_with_bar};
 use crate::parallel::functions;
@@ -31,17 +33,25 @@ pub async fn serve(
         HostRequest::AsyncResult {
             of,
             query: AsyncResultQuery::Values { from, to, wait },
-        } => match services.results().choose(&of) {
+        } => match services.parallel().results().choose(&of) {
             Ok(chosen) => awaited(context, &chosen.tasks, from..to, wait).await,
             Err(id) => (HostReply::Failed(unknown(id)), Vec::new()),
         },
         HostRequest::Apply(apply) if apply.wait => {
-            match functions::apply(services, context, *apply, raw).await {
+            match functions::apply(
+                services.parallel(),
+                context,
+                *apply,
+                raw,
+                services.local().toolchain(),
+            )
+            .await
+            {
                 Ok(held) => {
                     let id = held.id;
                     let answer = awaited(context, &held.result.into(), 0..usize::MAX, true).await;
                     // Its values are all that the cell has.
-                    services.results().release(&[id]);
+                    services.parallel().results().release(&[id]);
                     answer
                 }
                 Err(failure) => (HostReply::Failed(failure), Vec::new()),
@@ -50,9 +60,10 @@ pub async fn serve(
         request => {
             let reply = plain(services, context, request, raw).await;
             match &reply {
-                HostReply::AsyncResult(id) => services.results().retain([*id]),
+                HostReply::AsyncResult(id) => services.parallel().results().retain([*id]),
                 HostReply::Tasks(ranges) => {
                     services
+                        .parallel()
                         .results()
                         .retain(ranges.iter().map(|range| range.id));
                 }
@@ -127,12 +138,20 @@ async fn plain(
     raw: Vec<Payload>,
 ) -> HostReply {
     match request {
-        HostRequest::Apply(apply) => match functions::apply(services, context, *apply, raw).await {
+        HostRequest::Apply(apply) => match functions::apply(
+            services.parallel(),
+            context,
+            *apply,
+            raw,
+            services.local().toolchain(),
+        )
+        .await
+        {
             Ok(held) => HostReply::AsyncResult(held.id),
             Err(failure) => HostReply::Failed(failure),
         },
         HostRequest::Client(request) => tokio::select! {
-            reply = functions::query(services, context, *request) => {
+            reply = functions::query(services.parallel(), context, *request) => {
                 reply.unwrap_or_else(HostReply::Failed)
             }
             () = context.interrupted().cancelled() => {
@@ -140,7 +159,7 @@ async fn plain(
             }
         },
         HostRequest::Output(output) => {
-            context.outlet().output(output).await;
+            context.sink().output(output).await;
             HostReply::Done
         }
         // The session, which owns the comms, has taken these.
@@ -163,16 +182,16 @@ async fn plain(
             Err(failure) => {
                 if let Failure::Usage { message, .. } = &failure {
                     let text = format!("stdin is empty: {message}\n");
-                    context.outlet().text(StreamName::Stderr, text).await;
+                    context.sink().text(StreamName::Stderr, text).await;
                 }
                 HostReply::Failed(failure)
             }
         },
         HostRequest::Released { results } => {
-            services.results().release(&results);
+            services.parallel().results().release(&results);
             HostReply::Done
         }
-        HostRequest::AsyncResult { of, query } => match services.results().choose(&of) {
+        HostRequest::AsyncResult { of, query } => match services.parallel().results().choose(&of) {
             Ok(chosen) => tokio::select! {
                 reply = answer(context, &chosen, query) => reply,
                 () = context.interrupted().cancelled() => {
@@ -192,7 +211,7 @@ async fn ask(
     password: bool,
 ) -> Result<Option<String>, Failure> {
     let answer = tokio::select! {
-        answer = context.asker().ask(prompt, password) => answer,
+        answer = context.prompter().ask(prompt, password) => answer,
         // The code that asks is being ended. With an answer, it would go on.
         () = context.interrupted().cancelled() => std::future::pending().await,
     };
@@ -214,14 +233,14 @@ async fn run_magic(
     let (place, start) = context.place_of_magic(line);
     let suffixes = services.sets().suffixes();
     let typed =
-        magic::parse(line, &suffixes).map_err(|error| Fault::magic(error, place.clone(), start))?;
+        magic::parse(line, &suffixes).map_err(|error| error.into_fault(place.clone(), start))?;
     let order = MagicRun {
         typed,
         line,
         body: None,
         place,
         start,
-        standing: MagicContext::InRust,
+        magic_context: MagicContext::InRust,
     };
     magics::carry_out(services, context, order).await
 }
@@ -233,20 +252,22 @@ async fn answer(context: &CellContext, chosen: &ChosenTasks, query: AsyncResultQ
         AsyncResultQuery::Ranges => HostReply::Tasks(chosen.ranges()),
         AsyncResultQuery::Values { from, to, .. } => values(result, from..to).0,
         AsyncResultQuery::Next { seen, timeout } => {
-            HostReply::Ended(result.ended_since(&seen, limit(timeout)).await)
+            HostReply::Ended(result.ended_since(&seen, time_limit(timeout)).await)
         }
         AsyncResultQuery::StreamOutput => {
             fanout::stream(context, chosen).await;
             HostReply::Done
         }
         AsyncResultQuery::Snapshot => HostReply::Snapshot(Box::new(result.snapshot())),
-        AsyncResultQuery::Wait { timeout } => HostReply::Ready(result.wait(limit(timeout)).await),
+        AsyncResultQuery::Wait { timeout } => {
+            HostReply::Ready(result.wait(time_limit(timeout)).await)
+        }
         AsyncResultQuery::WaitForOutput { timeout } => {
-            HostReply::Ready(result.wait_for_output(limit(timeout)).await)
+            HostReply::Ready(result.wait_for_output(time_limit(timeout)).await)
         }
         AsyncResultQuery::WaitInteractive { interval, timeout } => {
             let interval = Duration::try_from_secs_f64(interval).unwrap_or_default();
-            HostReply::Ready(wait_with_bar(context, chosen, interval, limit(timeout)).await)
+            HostReply::Ready(wait_with_bar(context, chosen, interval, time_limit(timeout)).await)
         }
         AsyncResultQuery::Abort => match result.abort().await {
             Ok(()) => HostReply::Done,
@@ -267,7 +288,7 @@ async fn answer(context: &CellContext, chosen: &ChosenTasks, query: AsyncResultQ
             // The last output may come after the last result.
             result.wait_for_output(None).await;
             let outputs = grouped(&result.snapshot(), group_by, result_only, chosen.labels);
-            context.outlet().outputs(outputs).await;
+            context.sink().outputs(outputs).await;
             HostReply::Done
         }
     }

@@ -1,19 +1,19 @@
 //! Completion of paths.
 
 use super::Environment;
-use crate::command::complete::PathKind;
+use crate::completion::PathKind;
 
 /// Most paths that are offered.
 const MAX_PATHS: usize = 500;
 
 /// The paths that begin with what is typed, relative as it is; folders end with `/`.
-pub fn beginning_with(surroundings: &Environment, typed: &str, kind: PathKind) -> Vec<String> {
+pub fn beginning_with(environment: &Environment, typed: &str, kind: PathKind) -> Vec<String> {
     let (folder, name) = match typed.rfind('/') {
         Some(at) => typed.split_at(at + 1),
         None => ("", typed),
     };
     let looked = if folder.is_empty() { "." } else { folder };
-    let Ok(entries) = std::fs::read_dir(surroundings.resolve(looked)) else {
+    let Ok(entries) = std::fs::read_dir(environment.resolve(looked)) else {
         return Vec::new();
     };
     let mut paths: Vec<String> = entries

@@ -4,8 +4,10 @@ use super::analysis::{Analysis, CellPosition};
 use super::local::CellCall;
 use super::logging::Logging;
 use super::sources::CellSources;
-use super::{CellContext, Environment, Local, Programs};
+use super::{Environment, Local};
+use crate::context::{CellContext, Programs};
 use crate::magic::{MagicSets, Targets};
+use crate::parallel::Parallel;
 use crate::parallel::artifacts::Artifacts;
 use crate::parallel::cluster::Cluster;
 use crate::parallel::compile::Compiler;
@@ -26,14 +28,12 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone, Debug)]
 pub struct Services {
     local: Local,
-    analyst: Analysis,
-    cluster: Cluster,
-    fanout: Fanout,
-    functions: Functions,
+    analysis: Analysis,
+    parallel: Parallel,
     sources: CellSources,
     /// The memory of the sets of magics. Locked for one look or change.
     sets: Arc<Mutex<MagicSets>>,
-    surroundings: Environment,
+    environment: Environment,
     /// The default logger of the cells. Locked for one look or change.
     logging: Arc<Mutex<Logging>>,
     /// True if every cell reports the time it took.
@@ -53,28 +53,28 @@ impl Services {
         programs: &Programs,
         calls: mpsc::UnboundedSender<CellCall>,
     ) -> (Self, ProcessOwners) {
-        let (analyst, programs, analyst_task) = Analysis::start(programs);
-        let surroundings = Environment::default();
-        let (local, local_task) = Local::start(programs.clone(), surroundings.clone(), calls);
+        let (analysis, programs, analyst_task) = Analysis::start(programs);
+        let environment = Environment::default();
+        let (local, local_task) = Local::start(programs.clone(), environment.clone(), calls);
         let (cluster, cluster_task) = Cluster::new(programs.clone());
         let artifacts = Artifacts::default();
         let (compiler, compiler_task) = Compiler::start(programs.clone(), artifacts.clone());
         let watchers = TaskTracker::new();
+        let fanout = Fanout {
+            compiler,
+            states: States::default(),
+            results: Results::default(),
+            late: LateOutput::default(),
+            watchers: watchers.clone(),
+        };
+        let sources = CellSources::new(artifacts.clone());
         let services = Self {
             local,
-            analyst,
-            cluster,
-            fanout: Fanout {
-                compiler,
-                states: States::default(),
-                results: Results::default(),
-                late: LateOutput::default(),
-                watchers: watchers.clone(),
-            },
-            sources: CellSources::new(artifacts.clone()),
-            functions: Functions::new(artifacts),
+            analysis,
+            parallel: Parallel::new(cluster, fanout, Functions::new(artifacts)),
+            sources,
             sets: Arc::default(),
-            surroundings,
+            environment,
             logging: Arc::default(),
             timing: Arc::default(),
         };
@@ -90,14 +90,9 @@ impl Services {
         &self.local
     }
 
-    /// The cluster.
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
-    /// Cells on engines.
-    pub fn fanout(&self) -> &Fanout {
-        &self.fanout
+    /// The engines, and everything that is done on them.
+    pub fn parallel(&self) -> &Parallel {
+        &self.parallel
     }
 
     /// The cells that have run.
@@ -105,24 +100,14 @@ impl Services {
         &self.sources
     }
 
-    /// Functions on engines.
-    pub fn functions(&self) -> &Functions {
-        &self.functions
-    }
-
-    /// The AsyncResults of this session.
-    pub fn results(&self) -> &Results {
-        &self.fanout.results
-    }
-
     /// The folder and the environment cells run in.
-    pub fn surroundings(&self) -> &Environment {
-        &self.surroundings
+    pub fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// Changes the folder or the environment cells run in.
     pub fn set(&self, setting: Setting) {
-        self.surroundings.set(setting.clone());
+        self.environment.set(setting.clone());
         self.local.set(setting);
     }
 
@@ -149,13 +134,13 @@ impl Services {
     /// Completions in a local cell.
     pub async fn complete(&self, source: String, offset: usize) -> Option<Completions> {
         let place = CellPosition::in_scope(self.local.scope().await, source, offset);
-        self.analyst.complete(place).await
+        self.analysis.complete(place).await
     }
 
     /// Documentation in a local cell.
     pub async fn inspect(&self, source: String, offset: usize) -> Option<Documentation> {
         let place = CellPosition::in_scope(self.local.scope().await, source, offset);
-        self.analyst.inspect(place).await
+        self.analysis.inspect(place).await
     }
 
     /// Completions in a cell for engines: behind the cells that the first of them has run.
@@ -166,7 +151,7 @@ impl Services {
         targets: &Targets,
     ) -> Option<Completions> {
         let place = self.place_on_engines(source, offset, targets).await;
-        self.analyst.complete(place).await
+        self.analysis.complete(place).await
     }
 
     /// Documentation in a cell for engines; likewise.
@@ -177,7 +162,7 @@ impl Services {
         targets: &Targets,
     ) -> Option<Documentation> {
         let place = self.place_on_engines(source, offset, targets).await;
-        self.analyst.inspect(place).await
+        self.analysis.inspect(place).await
     }
 
     async fn place_on_engines(
@@ -187,19 +172,19 @@ impl Services {
         targets: &Targets,
     ) -> CellPosition {
         let state = self.first_state(targets).await;
-        let cells = self.fanout.compiler.sources(state).await;
+        let cells = self.parallel.fanout().compiler.sources(state).await;
         CellPosition::behind(&cells, source, offset)
     }
 
     /// The names of the variables of the first of these engines.
     pub async fn engine_variables(&self, targets: &Targets) -> Vec<String> {
         let state = self.first_state(targets).await;
-        self.fanout.compiler.variables(state).await
+        self.parallel.fanout().compiler.variables(state).await
     }
 
     /// The engines that are there and run Rust.
     pub async fn engines(&self) -> Vec<Engine> {
-        let client = self.cluster.client().await;
+        let client = self.parallel.cluster().client().await;
         client.map_or_else(Vec::new, |client| client.rust_engines())
     }
 
@@ -210,7 +195,9 @@ impl Services {
         let first = engines
             .iter()
             .find(|engine| meant.first() == Some(&engine.id));
-        first.map_or_else(StateId::empty, |engine| self.fanout.states.of(engine))
+        first.map_or_else(StateId::empty, |engine| {
+            self.parallel.fanout().states.of(engine)
+        })
     }
 
     /// Stops a running cell, whatever it is doing; once more, and nothing is waited for.

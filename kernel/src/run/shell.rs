@@ -1,6 +1,7 @@
 //! `!` lines: a command of the shell, its output streamed as it comes.
 
-use super::{CellContext, Environment};
+use super::Environment;
+use crate::context::CellContext;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
 use std::process::{ExitStatus, Stdio};
@@ -19,12 +20,12 @@ const NOT_FOUND: i32 = 127;
 /// When there is no shell, or the cell is interrupted: then the command and its children are ended.
 pub async fn run(
     context: &CellContext,
-    surroundings: &Environment,
+    environment: &Environment,
     line: &str,
 ) -> Result<(), Failure> {
-    let (status, said) = stream(context, surroundings, "sh", line).await?;
+    let (status, said) = stream(context, environment, "sh", line).await?;
     if let Some(told) = silent(line, status.code(), said) {
-        context.outlet().text(StreamName::Stderr, told).await;
+        context.sink().text(StreamName::Stderr, told).await;
     }
     Ok(())
 }
@@ -35,11 +36,11 @@ pub async fn run(
 /// As [`run`], and when the script ends with another exit code than 0.
 pub async fn script(
     context: &CellContext,
-    surroundings: &Environment,
+    environment: &Environment,
     shell: &str,
     script: &str,
 ) -> Result<(), Failure> {
-    let (status, _) = stream(context, surroundings, shell, script).await?;
+    let (status, _) = stream(context, environment, shell, script).await?;
     if status.success() {
         return Ok(());
     }
@@ -52,12 +53,12 @@ pub async fn script(
 /// Runs text by a shell and streams what it prints; its status, and true if it printed anything.
 async fn stream(
     context: &CellContext,
-    surroundings: &Environment,
+    environment: &Environment,
     shell: &str,
     text: &str,
 ) -> Result<(ExitStatus, bool), Failure> {
     let mut command = Command::new(shell);
-    surroundings.surround(&mut command);
+    environment.surround(&mut command);
     let mut child = command
         .arg("-c")
         .arg(text)
@@ -138,12 +139,12 @@ async fn forward(
         pending.extend_from_slice(&buffer[..count]);
         let text = take_text(&mut pending);
         if !text.is_empty() {
-            context.outlet().text(name, text).await;
+            context.sink().text(name, text).await;
         }
     }
     if !pending.is_empty() {
         let rest = String::from_utf8_lossy(&pending).into_owned();
-        context.outlet().text(name, rest).await;
+        context.sink().text(name, rest).await;
     }
     any
 }

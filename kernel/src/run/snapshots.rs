@@ -1,6 +1,7 @@
 //! `:snapshot`: whether a crash or an interrupt costs a cell or the variables.
 
-use super::{CellContext, Services};
+use super::Services;
+use crate::context::CellContext;
 use phalanx_protocol::output::StreamName;
 
 /// Turns snapshots on or off.
@@ -12,5 +13,5 @@ pub async fn turn(services: &Services, context: &CellContext, on: bool) {
     };
     services.local().set_snapshots(on);
     let text = format!("snapshots are {told}\n");
-    context.outlet().text(StreamName::Stdout, text).await;
+    context.sink().text(StreamName::Stdout, text).await;
 }

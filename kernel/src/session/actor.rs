@@ -6,10 +6,9 @@ use super::usage::Usage;
 use super::{CellId, Extras, Session, SessionCell, SessionCommand, SessionEvent};
 use crate::channel::{Channels, InputPrompter, OutputSink, OutputVisibility, Requester};
 use crate::comm::Comms;
+use crate::context::{CellContext, Programs};
 use crate::report::{output, report};
-use crate::run::{
-    CellCall, CellContext, Programs, Services, analyse, evaluate_expression, host, run_cell,
-};
+use crate::run::{CellCall, Services, analyse, evaluate_expression, host, run_cell};
 use futures::FutureExt;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::HostRequest;
@@ -246,22 +245,22 @@ impl SessionActor {
             OutputVisibility::Loud
         };
         let iopub = self.channels.iopub().clone();
-        let outlet = OutputSink::new(iopub, cell.from.clone(), cell.count, loudness);
-        let outlet = match cell.from.is_console(cell.allow_stdin) {
-            true => outlet.on_terminal(),
-            false => outlet,
+        let sink = OutputSink::new(iopub, cell.from.clone(), cell.count, loudness);
+        let sink = match cell.from.is_console(cell.allow_stdin) {
+            true => sink.on_terminal(),
+            false => sink,
         };
         let input = self.channels.input().clone();
-        let asker = InputPrompter::new(input, cell.from.clone(), cell.allow_stdin);
-        let context = CellContext::new(outlet, asker, &cell.source, cell.count);
+        let prompter = InputPrompter::new(input, cell.from.clone(), cell.allow_stdin);
+        let context = CellContext::new(sink, prompter, &cell.source, cell.count);
         self.running.insert(cell.id, context.clone());
         let services = self.services.clone();
         self.tasks.spawn(async move {
             let result = guarded(run_cell(&services, &context, &cell.source)).await;
-            context.outlet().finish().await;
-            let value = context.outlet().value();
+            context.sink().finish().await;
+            let value = context.sink().value();
             let mut extras = Extras {
-                payload: context.outlet().take_payload(),
+                payload: context.sink().take_payload(),
                 ..Extras::default()
             };
             if result.is_ok() {

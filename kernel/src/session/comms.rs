@@ -4,7 +4,7 @@ use super::SessionEvent;
 use super::actor::SessionActor;
 use crate::channel::{InputPrompter, OutputSink, OutputVisibility, Requester};
 use crate::comm::CommCommand;
-use crate::run::CellContext;
+use crate::context::CellContext;
 use phalanx_protocol::comm::{CommEvent, CommRequest};
 use phalanx_runtime::HostReplier;
 use std::time::Instant;
@@ -31,7 +31,7 @@ impl SessionActor {
         request: CommRequest,
         reply: HostReplier,
     ) {
-        let cause = context.outlet().cause();
+        let cause = context.sink().cause();
         let (answer, commands) = self.comms.library(cause, request, Instant::now());
         self.perform_comms(commands).await;
         reply.send(answer);
@@ -61,9 +61,9 @@ impl SessionActor {
                     let iopub = self.channels.iopub().clone();
                     let input = self.channels.input().clone();
                     // No cell is running, so frontends expect no question.
-                    let asker = InputPrompter::new(input, from.clone(), false);
-                    let outlet = OutputSink::new(iopub, from, 0, OutputVisibility::Loud);
-                    woken.push(CellContext::new(outlet, asker, "", 0));
+                    let prompter = InputPrompter::new(input, from.clone(), false);
+                    let sink = OutputSink::new(iopub, from, 0, OutputVisibility::Loud);
+                    woken.push(CellContext::new(sink, prompter, "", 0));
                 }
             }
         }

@@ -5,7 +5,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `lane.rs` | the cells of the main shell, and of each subshell |
+//! | `shell_queue.rs` | the cells of the main shell, and of each subshell |
 //! | `info.rs` | answers that need nothing but the kernel itself |
 //! | `reply.rs` | replies to cells, and to what cannot be served |
 //! | `history/` | what was run, in this session and before |

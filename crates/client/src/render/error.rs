@@ -36,7 +36,7 @@ pub fn composite(name: &str, mut failures: Vec<RemoteFailure>) -> Option<Failure
 pub fn remote_text(failure: &RemoteFailure) -> ErrorText {
     let label = label(failure);
     let mut traceback = vec![label.clone()];
-    traceback.extend(traceback(failure));
+    traceback.extend(traceback_lines(failure));
     ErrorText {
         ename: "RemoteError",
         evalue: format!("{label} {}: {}", failure.ename, failure.evalue),
@@ -58,7 +58,7 @@ pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
         let (label, first) = (group.label(), group.first);
         evalue.push_str(&format!("\n{label}{}: {}", first.ename, first.evalue));
         traceback.push(format!("{label}:"));
-        traceback.extend(traceback(first));
+        traceback.extend(traceback_lines(first));
         traceback.push(String::new());
     }
     if more > 0 {
@@ -157,7 +157,7 @@ fn same_everywhere(failures: &[RemoteFailure]) -> Option<ErrorText> {
     failures.iter().all(same).then(|| ErrorText {
         ename: COMPILE_ERROR,
         evalue: format!("[{}:{}] {}", engines.join(","), first.method, first.evalue),
-        traceback: traceback(first),
+        traceback: traceback_lines(first),
     })
 }
 
@@ -170,7 +170,7 @@ fn label(failure: &RemoteFailure) -> String {
 }
 
 /// The traceback, or where there is none the error's own line.
-fn traceback(failure: &RemoteFailure) -> Vec<String> {
+fn traceback_lines(failure: &RemoteFailure) -> Vec<String> {
     if failure.traceback.is_empty() {
         vec![format!("{}: {}", failure.ename, failure.evalue)]
     } else {

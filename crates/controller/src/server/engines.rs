@@ -10,7 +10,7 @@ use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
     AbortRequest, RegistrationNotification, UnregistrationNotification,
 };
-use phalanx_transport::{Frames, PeerIdentity};
+use phalanx_transport::{Frames, RoutingId};
 
 fn channel(port: ServerSocket) -> Option<EngineChannel> {
     match port {
@@ -23,7 +23,7 @@ fn channel(port: ServerSocket) -> Option<EngineChannel> {
 }
 
 impl ServerState {
-    pub(super) fn connected(&mut self, port: ServerSocket, peer: &PeerIdentity) {
+    pub(super) fn connected(&mut self, port: ServerSocket, peer: &RoutingId) {
         if let (Some(channel), Some(engine)) = (channel(port), engine_uuid(&peer.0)) {
             self.hub_event(HubEvent::Connected(channel, engine));
         } else if port == ServerSocket::TaskClient {
@@ -31,7 +31,7 @@ impl ServerState {
         }
     }
 
-    pub(super) fn disconnected(&mut self, port: ServerSocket, peer: &PeerIdentity) {
+    pub(super) fn disconnected(&mut self, port: ServerSocket, peer: &RoutingId) {
         if let (Some(channel), Some(engine)) = (channel(port), engine_uuid(&peer.0)) {
             self.hub_event(HubEvent::Disconnected(channel, engine));
         } else if port == ServerSocket::TaskClient {

@@ -27,7 +27,7 @@ use channels::Senders;
 use incoming::ServerSocket;
 use phalanx_protocol::id::EngineUuid;
 use phalanx_transport::warn_rarely;
-use phalanx_transport::{EngineConnectionFile, Frames, PeerIdentity, SendError, Session};
+use phalanx_transport::{EngineConnectionFile, Frames, RoutingId, SendError, Session};
 use state::{ServerCommand, ServerEvent, ServerState};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -172,6 +172,6 @@ fn engine_uuid(identity: &[u8]) -> Option<EngineUuid> {
     std::str::from_utf8(identity).ok().map(EngineUuid::new)
 }
 
-fn shown(identity: Option<&bytes::Bytes>) -> PeerIdentity {
-    PeerIdentity(identity.cloned().unwrap_or_default())
+fn shown(identity: Option<&bytes::Bytes>) -> RoutingId {
+    RoutingId(identity.cloned().unwrap_or_default())
 }

@@ -6,7 +6,7 @@ use super::state::{NOTIFY_AFTER_REPLIES, ServerCommand, ServerEvent, ServerState
 use crate::config::ControllerConfig;
 use crate::hub::{MAX_MISSES, RECONNECT_LIMIT};
 use phalanx_protocol::id::{EngineUuid, MsgId, SessionId};
-use phalanx_transport::{Envelope, Event, Frames, PeerIdentity, Session, SigningKey};
+use phalanx_transport::{Envelope, Event, Frames, RoutingId, Session, SigningKey};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -59,8 +59,7 @@ impl Case {
             ServerSocket::ControlEngine,
             ServerSocket::Pong,
         ];
-        let connected =
-            |port| ServerEvent::Came(port, Event::Connected(PeerIdentity::from(engine)));
+        let connected = |port| ServerEvent::Came(port, Event::Connected(RoutingId::from(engine)));
         let said = ports.map(connected).map(|event| self.event(event));
         said.concat()
     }
@@ -72,7 +71,7 @@ impl Case {
             ServerSocket::ControlEngine,
             ServerSocket::Pong,
         ];
-        let gone = |port| ServerEvent::Came(port, Event::Disconnected(PeerIdentity::from(engine)));
+        let gone = |port| ServerEvent::Came(port, Event::Disconnected(RoutingId::from(engine)));
         let said = ports.map(gone).map(|event| self.event(event));
         said.concat()
     }
@@ -323,7 +322,7 @@ fn an_engine_whose_connection_breaks_has_time_to_make_it_again() {
         "1",
         "apply_request",
     );
-    let identity = PeerIdentity::from("a");
+    let identity = RoutingId::from("a");
     let broken = Event::Disconnected(identity.clone());
     case.event(ServerEvent::Came(ServerSocket::MuxEngine, broken.clone()));
     let made = Event::Connected(identity);
@@ -407,7 +406,7 @@ fn a_client_that_does_not_come_back_loses_what_has_not_begun() {
             request.metadata.insert("phalanx".to_owned(), json!({}));
             case.sent(ServerSocket::MuxClient, &["client", "a"], request);
         }
-        let client = PeerIdentity::from("client");
+        let client = RoutingId::from("client");
         let gone = Event::Disconnected(client.clone());
         case.event(ServerEvent::Came(ServerSocket::TaskClient, gone));
         let second = Duration::from_secs(1);

@@ -7,7 +7,12 @@ use serde_json::Value;
 const CLOSURE: &str = "`{closure@";
 
 /// The traits by which rustc finds out which parameters a function has.
-const OF_FUNCTIONS: [&str; 4] = ["IntoFunction<", ": Argument<", ": MapItem<", "phalanx::MapItem<"];
+const OF_FUNCTIONS: [&str; 4] = [
+    "IntoFunction<",
+    ": Argument<",
+    ": MapItem<",
+    "phalanx::MapItem<",
+];
 
 /// An error that is left to its library's words, or that has none of rustc's that would help.
 pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {

@@ -214,7 +214,7 @@ macro_rules! written {
     ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
         impl<$($generic)*> Argument<$param> for $given {
-            fn encode(&self, to: &mut Encoded) {
+            fn encode(&self, to: &mut EncodedArgs) {
                 let $this = self;
                 write(to, $value);
             }
@@ -283,7 +283,7 @@ macro_rules! arguments {
     ($($param:ident $given:ident),*) => {
         impl<$($param, $given: Argument<$param>),*> Arguments<($($param,)*)> for ($($given,)*) {
             #[allow(non_snake_case)]
-            fn encode_all(&self, to: &mut Encoded) {
+            fn encode_all(&self, to: &mut EncodedArgs) {
                 let ($($given,)*) = self;
                 $($given.encode(to);)*
             }

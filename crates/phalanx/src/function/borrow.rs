@@ -121,8 +121,8 @@ macro_rules! lent {
         {
             type Output = R;
 
-            fn prepare(_: &mut Call<'_>) -> Option<Self> {
-                Some(Self(trampoline::conjure::<F>(), PhantomData))
+            fn prepare(_: &mut ReceivedCall<'_>) -> Option<Self> {
+                Some(Self(trampoline::zst_instance::<F>(), PhantomData))
             }
 
             #[allow(non_snake_case)]

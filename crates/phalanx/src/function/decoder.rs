@@ -222,7 +222,7 @@ fn undescribed() -> DecodeError {
 macro_rules! read {
     ($($method:ident $visit:ident |$this:ident| $value:expr;)*) => {$(
         #[inline]
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
             let $this = self;
             visitor.$visit($value?)
         }

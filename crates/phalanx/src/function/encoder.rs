@@ -348,15 +348,15 @@ macro_rules! elements {
     ($($trait:ident $method:ident $(, $key:ty)?;)*) => {$(
         impl ser::$trait for &mut Encoder {
             type Ok = ();
-            type Error = Unwritten;
+            type Error = EncodeError;
 
             #[inline]
-            fn $method<T: Serialize + ?Sized>(&mut self, $(_: $key,)? value: &T) -> Written {
+            fn $method<T: Serialize + ?Sized>(&mut self, $(_: $key,)? value: &T) -> EncodedValue {
                 value.serialize(&mut **self)
             }
 
             #[inline]
-            fn end(self) -> Written {
+            fn end(self) -> EncodedValue {
                 Ok(())
             }
         }

@@ -148,14 +148,14 @@ macro_rules! callable {
 
             fn into_function(self) -> Result<Function<($($param,)*), R>, Error> {
                 trampoline::captures_nothing::<F>();
-                Function::locate::<Bare<F>>(std::any::type_name::<F>(), Captures::none())
+                Function::locate::<WithoutCaptures<F>>(std::any::type_name::<F>(), Captures::none())
             }
 
             fn into_single(self) -> Result<Located, Error> {
                 trampoline::captures_nothing::<F>();
                 Located::single(
                     std::any::type_name::<F>(),
-                    trampoline::single::<Bare<F>, ($($param,)*)>,
+                    trampoline::single::<WithoutCaptures<F>, ($($param,)*)>,
                 )
             }
 
@@ -163,13 +163,13 @@ macro_rules! callable {
                 trampoline::captures_nothing::<F>();
                 Located::many(
                     std::any::type_name::<F>(),
-                    trampoline::many::<Bare<F>, ($($param,)*)>,
+                    trampoline::many::<WithoutCaptures<F>, ($($param,)*)>,
                 )
             }
         }
 
         #[allow(unused_variables)]
-        impl<F, R, $($param),*> Invoke<($($param,)*)> for Bare<F>
+        impl<F, R, $($param),*> Invoke<($($param,)*)> for WithoutCaptures<F>
         where
             F: Fn($($param),*) -> R + Copy,
             R: Transferable,
@@ -177,8 +177,8 @@ macro_rules! callable {
         {
             type Output = R;
 
-            fn prepare(_: &mut Call<'_>) -> Option<Self> {
-                Some(Self(trampoline::conjure::<F>()))
+            fn prepare(_: &mut ReceivedCall<'_>) -> Option<Self> {
+                Some(Self(trampoline::zst_instance::<F>()))
             }
 
             #[allow(non_snake_case)]
@@ -187,7 +187,7 @@ macro_rules! callable {
             }
         }
 
-        impl<F, C, R, $($param),*> Invoke<($($param,)*)> for With<F, C>
+        impl<F, C, R, $($param),*> Invoke<($($param,)*)> for WithCaptures<F, C>
         where
             F: Fn(&C, $($param),*) -> R + Copy,
             C: DeserializeOwned + 'static,
@@ -196,13 +196,13 @@ macro_rules! callable {
         {
             type Output = R;
 
-            fn prepare(call: &mut Call<'_>) -> Option<Self> {
+            fn prepare(call: &mut ReceivedCall<'_>) -> Option<Self> {
                 let mut captures = None;
                 call.captures(&mut |from| {
                     captures = Some(C::deserialize(from)?);
                     Ok(())
                 })?;
-                Some(Self(trampoline::conjure::<F>(), captures?))
+                Some(Self(trampoline::zst_instance::<F>(), captures?))
             }
 
             #[allow(non_snake_case)]
@@ -211,7 +211,7 @@ macro_rules! callable {
             }
         }
 
-        impl With<(), ()> {
+        impl WithCaptures<(), ()> {
             /// A closure with what it captures.
             #[doc(hidden)]
             pub fn $task<F, C, R, $($param),*>(
@@ -231,17 +231,17 @@ macro_rules! callable {
                     );
                 }
                 let captures = Captures::of(std::any::type_name::<C>(), &|to| captures.serialize(to));
-                Function::locate::<With<F, C>>(std::any::type_name::<F>(), captures)
+                Function::locate::<WithCaptures<F, C>>(std::any::type_name::<F>(), captures)
             }
         }
 
         #[allow(unused_variables, unused_mut)]
-        impl<$($param: Transferable),*> Parameters for ($($param,)*) {
-            fn read(from: &mut Call<'_>) -> Option<Self> {
+        impl<$($param: Transferable),*> ParameterTypes for ($($param,)*) {
+            fn read(from: &mut ReceivedCall<'_>) -> Option<Self> {
                 Some(($(argument::<$param>(from, $place)?,)*))
             }
 
-            fn item(from: &mut Decoder<'_>) -> Result<Self, Unread> {
+            fn item(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
                 Ok(($($param::deserialize(&mut *from)?,)*))
             }
         }

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `invoke.rs` | what can be called with which parameters |
-//! | `lend.rs` | parameters that borrow what they are given |
+//! | `borrow.rs` | parameters that borrow what they are given |
 //! | `trampoline.rs` | the C function an engine calls, and where it is: unsafe |
 //! | `list.rs` | a list that came of a task, item by item |
 //! | `located.rs` | where a function is, whatever its types |
@@ -11,7 +11,7 @@
 //! | `transfer.rs` | what engines call to take and to give values of their namespace |
 //! | `args.rs` | values and references on their way to parameters |
 //! | `codec.rs`, `encoder.rs`, `decoder.rs`, `elements.rs` | the bytes of values |
-//! | `blob.rs` | arguments and values as they are handed on |
+//! | `frame.rs` | arguments and values as they are handed on |
 
 mod args;
 mod borrow;
@@ -140,10 +140,10 @@ macro_rules! task {
 #[macro_export]
 macro_rules! __task {
     (@captures [$($value:expr,)*] [$($bind:tt)*] [& $name:ident $(, $($rest:tt)*)?] $($closure:tt)*) => {
-        $crate::__task!(@captures [$($value,)* $crate::With::captured($name.to_owned()),] [$($bind)* (ref $name)] [$($($rest)*)?] $($closure)*)
+        $crate::__task!(@captures [$($value,)* $crate::WithCaptures::captured($name.to_owned()),] [$($bind)* (ref $name)] [$($($rest)*)?] $($closure)*)
     };
     (@captures [$($value:expr,)*] [$($bind:tt)*] [$name:ident $(, $($rest:tt)*)?] $($closure:tt)*) => {
-        $crate::__task!(@captures [$($value,)* $crate::With::captured($name.to_owned()),] [$($bind)* (own $name)] [$($($rest)*)?] $($closure)*)
+        $crate::__task!(@captures [$($value,)* $crate::WithCaptures::captured($name.to_owned()),] [$($bind)* (own $name)] [$($($rest)*)?] $($closure)*)
     };
     (@captures [$($value:expr,)*] [$($bind:tt)*] [] move $($closure:tt)*) => {
         $crate::__task!(@captures [$($value,)*] [$($bind)*] [] $($closure)*)
@@ -177,49 +177,49 @@ macro_rules! __task {
         $crate::__task!(@call $values $bind [$($param)* ($p $(: $t)?)] $lent $body)
     };
     (@call [$($value:expr,)*] [$($bind:tt)*] [] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
-        $crate::With::task0(($($value,)*), |captured| {
+        $crate::WithCaptures::task0(($($value,)*), |captured| {
             $crate::__task!(@bind captured [] [$($bind)*]);
             $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
     (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
-        $crate::With::task1(($($value,)*), |captured, $p1 $(: $t1)?| {
+        $crate::WithCaptures::task1(($($value,)*), |captured, $p1 $(: $t1)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
             $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
     (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
-        $crate::With::task2(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?| {
+        $crate::WithCaptures::task2(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
             $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
     (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
-        $crate::With::task3(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?| {
+        $crate::WithCaptures::task3(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
             $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
     (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
-        $crate::With::task4(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?| {
+        $crate::WithCaptures::task4(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
             $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
     (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?) ($p5:tt $(: $t5:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
-        $crate::With::task5(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?, $p5 $(: $t5)?| {
+        $crate::WithCaptures::task5(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?, $p5 $(: $t5)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
             $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body
         })
     };
     (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?) ($p5:tt $(: $t5:ty)?) ($p6:tt $(: $t6:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
-        $crate::With::task6(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?, $p5 $(: $t5)?, $p6 $(: $t6)?| {
+        $crate::WithCaptures::task6(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?, $p5 $(: $t5)?, $p6 $(: $t6)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
             $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
             $body

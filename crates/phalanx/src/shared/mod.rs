@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `plain.rs` | what it can be made of: unsafe |
 //! | `memory.rs` | files without names, mapped: unsafe |
-//! | `beside.rs` | plain data on its way, beside the bytes of the value it is in |
+//! | `out_of_band.rs` | plain data on its way, beside the bytes of the value it is in |
 
 pub(crate) mod memory;
 pub(crate) mod out_of_band;

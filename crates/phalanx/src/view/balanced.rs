@@ -104,7 +104,7 @@ opaque!(@clone Options);
 /// The content of [`Options`].
 #[derive(Clone, Default)]
 struct ViewOptions {
-    heeds: PlacementConditions,
+    conditions: PlacementConditions,
     label: Option<String>,
 }
 
@@ -163,14 +163,14 @@ impl LoadBalancedView {
 
     #[inline(never)]
     fn with(mut self, choice: ViewOption) -> Self {
-        let ViewOptions { heeds, label } = &mut *self.options;
+        let ViewOptions { conditions, label } = &mut *self.options;
         match choice {
-            ViewOption::Targets(targets) => heeds.targets = targets,
-            ViewOption::After(tasks) => heeds.after = tasks,
-            ViewOption::Follow(tasks) => heeds.follow = tasks,
-            ViewOption::Timeout(timeout) => heeds.timeout = timeout.as_secs_f64(),
-            ViewOption::Retries(retries) => heeds.retries = retries,
-            ViewOption::Detached => heeds.detached = true,
+            ViewOption::Targets(targets) => conditions.targets = targets,
+            ViewOption::After(tasks) => conditions.after = tasks,
+            ViewOption::Follow(tasks) => conditions.follow = tasks,
+            ViewOption::Timeout(timeout) => conditions.timeout = timeout.as_secs_f64(),
+            ViewOption::Retries(retries) => conditions.retries = retries,
+            ViewOption::Detached => conditions.detached = true,
             ViewOption::Label(name) => *label = Some(name),
         }
         self
@@ -231,7 +231,7 @@ impl LoadBalancedView {
             function,
             placement: ApplyPlacement::Balanced {
                 tasks: 1,
-                heeds: self.options.heeds.clone(),
+                conditions: self.options.conditions.clone(),
             },
             args,
             label: self.options.label.clone(),
@@ -241,13 +241,13 @@ impl LoadBalancedView {
 
     #[inline(never)]
     fn plan(&self) -> Plan {
-        let ViewOptions { heeds, label } = (*self.options).clone();
-        Plan::balanced(heeds, label)
+        let ViewOptions { conditions, label } = (*self.options).clone();
+        Plan::balanced(conditions, label)
     }
 
     #[inline(never)]
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let targets = &self.options.heeds.targets;
+        let targets = &self.options.conditions.targets;
         if targets.is_empty() {
             return f.write_str("<LoadBalancedView None>");
         }

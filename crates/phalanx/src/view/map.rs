@@ -37,7 +37,7 @@ pub trait MapItem<A> {
 macro_rules! items {
     ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
-        impl<$($generic)*> Item<$param> for $given {
+        impl<$($generic)*> MapItem<$param> for $given {
             fn item(self) -> $param {
                 let $this = self;
                 $value
@@ -199,8 +199,8 @@ impl Plan {
         Self::of(MapPlacement::Direct(group.clone()), group.label())
     }
 
-    pub(super) fn balanced(heeds: PlacementConditions, label: Option<String>) -> Self {
-        Self::of(MapPlacement::Balanced(heeds), label)
+    pub(super) fn balanced(conditions: PlacementConditions, label: Option<String>) -> Self {
+        Self::of(MapPlacement::Balanced(conditions), label)
     }
 
     fn of(place: MapPlacement, label: Option<String>) -> Self {
@@ -249,14 +249,14 @@ impl Plan {
                 let (engines, parts) = group.parts(count)?;
                 (ApplyPlacement::Engines(engines), parts)
             }
-            MapPlacement::Balanced(heeds) => {
+            MapPlacement::Balanced(conditions) => {
                 let size = plan.chunksize;
                 let parts: Vec<_> = (0..count)
                     .step_by(size)
                     .map(|from| from..count.min(from.saturating_add(size)))
                     .collect();
                 let tasks = parts.len();
-                (ApplyPlacement::Balanced { tasks, heeds }, parts)
+                (ApplyPlacement::Balanced { tasks, conditions }, parts)
             }
         };
         let mut tasks = Vec::with_capacity(parts.len());

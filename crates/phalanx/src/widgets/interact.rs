@@ -242,7 +242,7 @@ impl Parameter for String {
 macro_rules! tuples {
     ($first:ident $($rest:ident)*) => {
         impl<$first: Parameter, $($rest: Parameter),*> Parameters for ($first, $($rest,)*) {
-            fn controls() -> Parts<Self> {
+            fn controls() -> Controlled<Self> {
                 ($first::control(), $($rest::control(),)*).into_parts()
             }
         }
@@ -251,7 +251,7 @@ macro_rules! tuples {
         impl<$first: Control, $($rest: Control),*> Controls for ($first, $($rest,)*) {
             type Values = ($first::Value, $($rest::Value,)*);
 
-            fn into_parts(self) -> Parts<Self::Values> {
+            fn into_parts(self) -> Controlled<Self::Values> {
                 let ($first, $($rest,)*) = self;
                 let ($first, $($rest,)*) = ($first.build(), $($rest.build(),)*);
                 let widgets = vec![$first.clone().into(), $($rest.clone().into(),)*];

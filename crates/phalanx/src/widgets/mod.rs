@@ -34,7 +34,7 @@
 //! | `build.rs` | how all of them are made |
 //! | `model.rs` | the handle |
 //! | `fallback.rs` | what they look like where there are no widgets |
-//! | `here.rs` | widgets of an engine |
+//! | `engine_widgets.rs` | widgets of an engine |
 
 mod boxes;
 mod build;
@@ -77,7 +77,7 @@ macro_rules! widget {
         pub struct $name(crate::widgets::model::Model);
 
         impl crate::widgets::Widget for $name {
-            const KIND: crate::widgets::build::Kind = $kind;
+            const KIND: crate::widgets::build::WidgetKind = $kind;
 
             fn from_model(model: crate::widgets::model::Model) -> Self {
                 Self(model)

@@ -1,6 +1,6 @@
 use super::backpressure::{SendQueueGauges, UnreadBytes};
 use super::driver::{Driver, SendOutcome};
-use super::{CloseError, Event, Frames, PeerIdentity};
+use super::{CloseError, Event, Frames, RoutingId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -80,7 +80,7 @@ pub(crate) async fn run<D: Driver>(
 async fn hand_over<D: Driver>(driver: &mut D, frames: Frames, gauges: &SendQueueGauges) {
     let peer = frames.first().cloned().unwrap_or_default();
     if driver.send(frames).await == SendOutcome::NoPeer {
-        tracing::debug!(peer = %PeerIdentity(peer.clone()), "a message for a peer that is not there");
+        tracing::debug!(peer = %RoutingId(peer.clone()), "a message for a peer that is not there");
         gauges.forget(&peer);
     }
 }

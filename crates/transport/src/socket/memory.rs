@@ -2,7 +2,7 @@
 
 use super::driver::{Driver, SendOutcome};
 use super::{
-    BindError, ConnectError, Endpoint, Event, Frames, PeerIdentity, SocketKind, SocketOptions,
+    BindError, ConnectError, Endpoint, Event, Frames, RoutingId, SocketKind, SocketOptions,
 };
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -42,7 +42,7 @@ enum Body {
 
 #[derive(Clone, Debug)]
 struct MemoryPeer {
-    identity: PeerIdentity,
+    identity: RoutingId,
     kind: SocketKind,
     inbox: Inbox,
 }
@@ -78,7 +78,7 @@ pub(crate) struct MemorySocket {
     me: MemoryPeer,
     inbox: mpsc::UnboundedReceiver<Packet>,
     peers: HashMap<MemoryLink, MemoryPeer>,
-    by_identity: HashMap<PeerIdentity, MemoryLink>,
+    by_identity: HashMap<RoutingId, MemoryLink>,
     events: VecDeque<Event>,
     bound: Vec<(String, u16)>,
     target: Option<(String, u16)>,
@@ -89,9 +89,10 @@ pub(crate) struct MemorySocket {
 impl MemorySocket {
     pub fn new(kind: SocketKind, options: &SocketOptions) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
-        let identity = options.identity.clone().unwrap_or_else(|| {
-            PeerIdentity(Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes()))
-        });
+        let identity = options
+            .identity
+            .clone()
+            .unwrap_or_else(|| RoutingId(Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes())));
         Self {
             me: MemoryPeer {
                 identity,
@@ -112,7 +113,7 @@ impl MemorySocket {
     /// Returns true if a peer of that name is connected.
     pub fn has(&self, peer: &Bytes) -> bool {
         // Most sockets have nobody near.
-        !self.by_identity.is_empty() && self.by_identity.contains_key(&PeerIdentity(peer.clone()))
+        !self.by_identity.is_empty() && self.by_identity.contains_key(&RoutingId(peer.clone()))
     }
 
     fn add(&mut self, link: MemoryLink, peer: MemoryPeer) {
@@ -236,7 +237,7 @@ impl Driver for MemorySocket {
                 SendOutcome::Yes
             }
             SocketKind::Router => {
-                let identity = PeerIdentity(frames.remove(0));
+                let identity = RoutingId(frames.remove(0));
                 let link = self.by_identity.get(&identity);
                 match link.and_then(|link| Some((link, self.peers.get(link)?))) {
                     Some((link, peer)) if post(peer, *link, Body::Message(frames)) => {

@@ -54,16 +54,16 @@ pub enum SocketKind {
 
 /// The routing identity of a peer; shown as text where it is text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PeerIdentity(pub Bytes);
+pub struct RoutingId(pub Bytes);
 
-impl PeerIdentity {
+impl RoutingId {
     /// As text, where it is text.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 }
 
-impl fmt::Display for PeerIdentity {
+impl fmt::Display for RoutingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.as_str() {
             Some(text) if text.chars().all(|c| c.is_ascii_graphic()) => f.write_str(text),
@@ -72,19 +72,19 @@ impl fmt::Display for PeerIdentity {
     }
 }
 
-impl fmt::Debug for PeerIdentity {
+impl fmt::Debug for RoutingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({self})")
     }
 }
 
-impl From<&str> for PeerIdentity {
+impl From<&str> for RoutingId {
     fn from(text: &str) -> Self {
         Self(Bytes::copy_from_slice(text.as_bytes()))
     }
 }
 
-impl From<Bytes> for PeerIdentity {
+impl From<Bytes> for RoutingId {
     fn from(bytes: Bytes) -> Self {
         Self(bytes)
     }
@@ -99,9 +99,9 @@ pub enum Event {
     /// A message; on a ROUTER its first frame is the sender's identity.
     Message(Frames),
     /// A peer is there.
-    Connected(PeerIdentity),
+    Connected(RoutingId),
     /// A peer is gone. A DEALER tries to reach it again.
-    Disconnected(PeerIdentity),
+    Disconnected(RoutingId),
     /// Somebody subscribed to a topic (PUB).
     Subscribed(Bytes),
     /// Somebody no longer does (PUB).
@@ -111,7 +111,7 @@ pub enum Event {
 /// The options of a socket.
 #[derive(Clone, Debug)]
 pub struct SocketOptions {
-    identity: Option<PeerIdentity>,
+    identity: Option<RoutingId>,
     send_limit: Duration,
     connect_limit: Duration,
     backlog: Backlog,
@@ -138,7 +138,7 @@ impl Default for SocketOptions {
 impl SocketOptions {
     /// Names the socket to its peers; 1 to 255 bytes.
     #[must_use]
-    pub fn identity(mut self, identity: impl Into<PeerIdentity>) -> Self {
+    pub fn identity(mut self, identity: impl Into<RoutingId>) -> Self {
         self.identity = Some(identity.into());
         self
     }
@@ -208,7 +208,7 @@ pub enum SendError {
     #[error("peer {peer} does not read its messages ({waiting} wait)")]
     Stalled {
         /// The peer.
-        peer: PeerIdentity,
+        peer: RoutingId,
         /// The number of messages that wait for it.
         waiting: usize,
     },
@@ -289,7 +289,7 @@ impl Sender {
             _ => Bytes::new(),
         };
         SendError::Stalled {
-            peer: PeerIdentity(peer),
+            peer: RoutingId(peer),
             waiting: gauge.waiting(),
         }
     }
@@ -374,19 +374,20 @@ macro_rules! with_driver {
                 let $driver = memory::MemorySocket::new(kind, $options);
                 $then.await
             }
-            (_, Kind::Router) => {
-                let $driver = near::Near::new(zmq::Router::new($options), $kind, $options);
+            (_, SocketKind::Router) => {
+                let $driver =
+                    in_process::InProcessSocket::new(zmq::Router::new($options), $kind, $options);
                 thread::run($then).await
             }
-            (_, Kind::Dealer) => {
+            (_, SocketKind::Dealer) => {
                 let $driver = zmq::Dealer::new($options);
                 thread::run($then).await
             }
-            (_, Kind::Pub) => {
+            (_, SocketKind::Pub) => {
                 let $driver = zmq::Publisher::new($options);
                 thread::run($then).await
             }
-            (_, Kind::Sub) => {
+            (_, SocketKind::Sub) => {
                 let $driver = zmq::Subscriber::new($options);
                 thread::run($then).await
             }

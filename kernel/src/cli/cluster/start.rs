@@ -1,11 +1,11 @@
 //! `phalanx cluster start`: the process that owns a cluster.
 
 use super::in_words;
+use crate::context::Programs;
 use crate::parallel::cluster::{
     ClusterEvent, ClusterRecord, ClusterSettings, OwnCluster, OwnerCall, OwnerSocket, Registry,
     Revivals, began, fresh_id,
 };
-use crate::run::Programs;
 use anyhow::{Context, bail};
 use clap::Args;
 use phalanx_controller::cli::{self as controller, Db, Ports};

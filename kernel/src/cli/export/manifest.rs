@@ -18,9 +18,9 @@ pub(super) struct Manifest {
 impl Manifest {
     /// The manifest of a program; its relative paths begin at `beside`.
     pub(super) fn of(folder: &Path, beside: &Path, program: &Program) -> anyhow::Result<Self> {
-        let surroundings = Environment::default();
+        let environment = Environment::default();
         if let Ok(beside) = beside.canonicalize() {
-            surroundings.set(Setting::Folder(beside));
+            environment.set(Setting::Folder(beside));
         }
         let mut manifest = Self {
             name: package(folder),
@@ -28,7 +28,7 @@ impl Manifest {
             needs_library: program.mentions("phalanx"),
         };
         for argument in &program.dependencies {
-            match dependency_spec(argument, &surroundings) {
+            match dependency_spec(argument, &environment) {
                 Ok(spec) => manifest.add(&spec),
                 Err(message) => bail!("`:dep {argument}`: {message}"),
             }

@@ -1,7 +1,7 @@
 //! The cells of a notebook as one program: items beside `main`, statements in it.
 
 use crate::cell::{DirectiveKind, items, split};
-use crate::run::unresolved::occurs;
+use crate::context::unresolved::occurs;
 use ra_ap_syntax::ast::{self, AstNode, HasName};
 use ra_ap_syntax::{Edition, SourceFile};
 use std::fmt::Write as _;

@@ -32,8 +32,8 @@ pub use settings::{ClusterSettings, fresh_id, profiles_path};
 
 use crate::actor::RequestSender;
 use crate::channel::OutputSink;
+use crate::context::Programs;
 use crate::magic::Targets;
-use crate::run::Programs;
 use phalanx_client::Client;
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
@@ -240,9 +240,9 @@ impl Cluster {
     ///
     /// # Errors
     /// When there is none.
-    pub async fn watch(&self, outlet: OutputSink) -> Result<(), Failure> {
+    pub async fn watch(&self, sink: OutputSink) -> Result<(), Failure> {
         let client = self.client().await.ok_or_else(none)?;
-        self.watch.show(client, outlet).await;
+        self.watch.show(client, sink).await;
         Ok(())
     }
 

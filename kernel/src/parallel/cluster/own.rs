@@ -353,7 +353,7 @@ pub(super) fn already(engines: usize) -> Failure {
 #[cfg(all(test, feature = "echo"))]
 mod tests {
     use super::*;
-    use crate::run::Programs;
+    use crate::context::Programs;
     use phalanx_launcher::StartRequest;
     use std::os::unix::fs::PermissionsExt;
 

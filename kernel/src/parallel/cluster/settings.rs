@@ -2,7 +2,7 @@
 
 use super::cores;
 use super::registry::Registry;
-use crate::run::Programs;
+use crate::context::Programs;
 use phalanx_controller::ControllerConfig;
 use phalanx_launcher::{LaunchError, Launcher, LauncherKind, Profile, Program, StartRequest};
 use phalanx_protocol::failure::Failure;

@@ -24,17 +24,17 @@ pub struct ClusterWatch(
 
 impl ClusterWatch {
     /// Shows the panel of this client's cluster under a cell from now on, in the place of the one before.
-    pub async fn show(&self, client: Client, outlet: OutputSink) {
+    pub async fn show(&self, client: Client, sink: OutputSink) {
         let ends = CancellationToken::new();
         self.replace(Some(ends.clone().drop_guard()));
         let panel = look(&client).await;
-        if outlet.is_terminal() {
+        if sink.is_terminal() {
             // What is shown there cannot be changed afterwards.
-            outlet.display(panel.bundle()).await;
+            sink.display(panel.bundle()).await;
             return;
         }
         let screen = PanelDisplay {
-            outlet,
+            sink,
             id: uuid::Uuid::new_v4().to_string(),
         };
         screen.draw(&panel, false).await;
@@ -55,7 +55,7 @@ impl ClusterWatch {
 
 /// The place of a panel.
 struct PanelDisplay {
-    outlet: OutputSink,
+    sink: OutputSink,
     id: String,
 }
 
@@ -67,7 +67,7 @@ impl PanelDisplay {
             update,
             ..Display::default()
         };
-        self.outlet.output(Output::Display(display)).await;
+        self.sink.output(Output::Display(display)).await;
     }
 }
 

@@ -3,9 +3,9 @@
 
 use super::lineage::{Lineages, StateOrigin, UnknownState};
 use super::{Compilation, CompileTask, CompilerRequest};
+use crate::context::build::{BuildProgress, at};
+use crate::context::{CellContext, Programs};
 use crate::parallel::artifacts::Artifacts;
-use crate::run::build::{BuildProgress, at};
-use crate::run::{CellContext, Programs};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{
     Compiled, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, NamespaceKind, RequestId, Toolchain,
@@ -444,7 +444,7 @@ impl CompilerActor {
         if let Some((context, build)) = &mut self.build
             && let Some(output) = build.line(line, Instant::now())
         {
-            context.outlet().output(output).await;
+            context.sink().output(output).await;
         }
     }
 
@@ -452,7 +452,7 @@ impl CompilerActor {
         if let Some((context, build)) = &mut self.build
             && let Some(output) = build.tick(Instant::now())
         {
-            context.outlet().output(output).await;
+            context.sink().output(output).await;
         }
     }
 
@@ -460,7 +460,7 @@ impl CompilerActor {
         if let Some((context, build)) = self.build.take()
             && let Some(output) = build.finish(done, Instant::now())
         {
-            context.outlet().output(output).await;
+            context.sink().output(output).await;
         }
     }
 }

@@ -4,7 +4,7 @@
 //! empty one. What the evaluator has not compiled yet is compiled when a cell needs it. Engines tell of
 //! the cells of other clients.
 
-use crate::run::MissingVariables;
+use crate::context::MissingVariables;
 use phalanx_protocol::evaluator::UnkeptVariable;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::StateId;

@@ -6,7 +6,7 @@ mod lineage;
 
 use super::artifacts::Artifacts;
 use crate::actor::{RequestSender, ending};
-use crate::run::{CellContext, MissingVariables, Programs};
+use crate::context::{CellContext, MissingVariables, Programs};
 use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{ArtifactHash, DependenciesId, StateId};

@@ -1,7 +1,7 @@
 //! Engines whose state another client has made.
 
 use super::submit::Fanout;
-use crate::run::CellContext;
+use crate::context::CellContext;
 use phalanx_client::{Client, WaitError};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid};

@@ -23,9 +23,9 @@ pub struct LateOutput(
 
 impl LateOutput {
     /// Shows late output of this client's engines under this cell from now on.
-    pub(super) fn belongs_to(&self, client: &Client, outlet: OutputSink, labels: Labels) {
+    pub(super) fn belongs_to(&self, client: &Client, sink: OutputSink, labels: Labels) {
         // Ends with the client, or when the next cell takes its place.
-        let shown = tokio::spawn(show(client.events(), outlet, labels));
+        let shown = tokio::spawn(show(client.events(), sink, labels));
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(AbortOnDropHandle::new(shown));
     }
@@ -36,11 +36,7 @@ impl LateOutput {
     }
 }
 
-async fn show(
-    mut events: mpsc::UnboundedReceiver<ClientEvent>,
-    outlet: OutputSink,
-    labels: Labels,
-) {
+async fn show(mut events: mpsc::UnboundedReceiver<ClientEvent>, sink: OutputSink, labels: Labels) {
     // A loss that nobody has been told of yet.
     let mut lost: Option<(Instant, Duration)> = None;
     loop {
@@ -55,7 +51,7 @@ async fn show(
             (Err(_), Some((_, limit))) => {
                 lost = None;
                 let told = notice(&Notice::ConnectionLost(limit));
-                outlet.text(StreamName::Stderr, told).await;
+                sink.text(StreamName::Stderr, told).await;
                 continue;
             }
             (Ok(None) | Err(_), _) => return,
@@ -69,7 +65,7 @@ async fn show(
             ClientEvent::ConnectionBack => {
                 if lost.take().is_none() {
                     let told = notice(&Notice::ConnectionBack);
-                    outlet.text(StreamName::Stderr, told).await;
+                    sink.text(StreamName::Stderr, told).await;
                 }
                 continue;
             }
@@ -83,6 +79,6 @@ async fn show(
         let mut streamer = Streamer::new(labels, uuid::Uuid::new_v4().to_string());
         let mut outputs = streamer.event(event, Instant::now());
         outputs.extend(streamer.finish());
-        outlet.outputs(outputs).await;
+        sink.outputs(outputs).await;
     }
 }

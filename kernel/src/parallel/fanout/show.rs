@@ -2,11 +2,11 @@
 //! failure at the end.
 
 use super::Submitted;
+use crate::context::CellContext;
+use crate::context::progress::Progress;
 use crate::magic::{PxPlan, Streaming};
 use crate::parallel::results::ChosenTasks;
 use crate::report::{Fault, FaultSource, report};
-use crate::run::CellContext;
-use crate::run::progress::Progress;
 use phalanx_client::render::{Streamer, composite, grouped};
 use phalanx_client::{AsyncResult, TaskEvent, TaskEventKind};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
@@ -89,7 +89,7 @@ async fn stop(context: &CellContext, submitted: &Submitted, signal: &Signal) {
         _ => return,
     };
     let text = format!("Received Keyboard Interrupt. Sending signal {signal} to engines...\n");
-    context.outlet().text(StreamName::Stderr, text).await;
+    context.sink().text(StreamName::Stderr, text).await;
     let result = &submitted.held.result;
     let pending = result.pending();
     // Both fail only when there is nothing left to stop.
@@ -217,7 +217,7 @@ impl<'a> Follow<'a> {
 
     async fn publish(&mut self) {
         while let Some(output) = self.page.front() {
-            self.context.outlet().output(output.clone()).await;
+            self.context.sink().output(output.clone()).await;
             self.page.pop_front();
         }
     }

@@ -3,13 +3,13 @@
 use super::supervise::{SupervisedFanout, supervise};
 use super::{LateOutput, States};
 use crate::cell::sets_allocator;
+use crate::context::CellContext;
+use crate::context::unresolved::{occurs, unresolved};
 use crate::magic::PxPlan;
 use crate::magic::Targets;
 use crate::parallel::compile::{Compilation, CompileTask, Compiler};
 use crate::parallel::results::{Results, StoredResult};
 use crate::report::{Notice, notice};
-use crate::run::CellContext;
-use crate::run::unresolved::{occurs, unresolved};
 use phalanx_client::render::Labels;
 use phalanx_client::{AsyncResult, Client, Engine, EngineCell, Submission};
 use phalanx_protocol::evaluator::DroppedVariables;
@@ -88,8 +88,8 @@ impl Fanout {
             _ => Labels::Engines,
         };
         let held = self.results.hold(result, labels);
-        let outlet = context.outlet().clone();
-        self.late.belongs_to(&client, outlet, labels);
+        let sink = context.sink().clone();
+        self.late.belongs_to(&client, sink, labels);
         // No variable names it, until one is made.
         self.results.release(&[held.id]);
         Ok(Submitted {
@@ -125,7 +125,7 @@ impl Fanout {
         }
         if sets_allocator(&source) {
             let told = notice(&Notice::Allocator);
-            context.outlet().text(StreamName::Stderr, told).await;
+            context.sink().text(StreamName::Stderr, told).await;
         }
         if !names.is_empty() {
             let dropped = DroppedVariables {
@@ -133,11 +133,11 @@ impl Fanout {
                 rebuilt: rebuilt.into_iter().collect(),
             };
             let told = notice(&Notice::Dropped(dropped));
-            context.outlet().text(StreamName::Stderr, told).await;
+            context.sink().text(StreamName::Stderr, told).await;
         }
         if !unkept.is_empty() {
             let told = notice(&Notice::Unkept(unkept.into_iter().collect()));
-            context.outlet().text(StreamName::Stderr, told).await;
+            context.sink().text(StreamName::Stderr, told).await;
         }
         let (refused_tx, refused) = mpsc::unbounded_channel();
         let mut cells = Vec::with_capacity(engines.len());

@@ -17,11 +17,13 @@ pub use query::{query, waited};
 use super::artifacts::{Artifacts, NeededLibraries};
 use super::fanout::no_rust_engines;
 use super::results::StoredResult;
-use crate::run::{CellContext, Services};
+use crate::context::CellContext;
+use crate::parallel::Parallel;
 use names::EngineNames;
 use phalanx_client::render::Labels;
 use phalanx_client::{Client, EngineCall, EngineTask, Placement, SchedulingOptions, Submission};
 use phalanx_protocol::apply::{Apply, ApplyPlacement};
+use phalanx_protocol::evaluator::Toolchain;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::CallMetadata;
@@ -52,24 +54,26 @@ impl Functions {
     }
 }
 
-/// Calls a function on engines; returns once it is on its way.
+/// Calls a function that the local namespace's toolchain has compiled on engines; returns once it is on its
+/// way.
 ///
 /// # Errors
 /// When there are no engines, its library cannot be read, or what it refers to is not there.
 pub async fn apply(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     apply: Apply,
     args: Vec<Payload>,
+    toolchain: Option<Toolchain>,
 ) -> Result<StoredResult, Failure> {
     // Whoever sent it keeps it until this is answered.
     let args = segment::hold(args).map_err(out_of_reach)?;
-    let client = client(services).await?;
-    let toolchain = services.local().toolchain().ok_or_else(not_started)?;
-    let artifacts = &services.functions().artifacts;
+    let client = client(parallel).await?;
+    let toolchain = toolchain.ok_or_else(not_started)?;
+    let artifacts = &parallel.functions().artifacts;
     let artifacts = artifacts.of(&toolchain.libstd, &apply.artifact).await?;
     let engines = engines(&client, &apply.placement)?;
-    namespace::publish(services, context, &client, &engines, &apply.references).await?;
+    namespace::publish(parallel, context, &client, &engines, &apply.references).await?;
     let metadata = CallMetadata {
         abi: toolchain.rustc,
         host: phalanx_sys::machine::host_name(),
@@ -86,7 +90,7 @@ pub async fn apply(
         .flat_map(|id| apply.pushes.iter().map(move |p| (id, p)))
     {
         if let Some(engine) = client.engines().iter().find(|e| e.id == *engine) {
-            services.functions().names().pushed(&engine.uuid, pushed);
+            parallel.functions().names().pushed(&engine.uuid, pushed);
         }
     }
     let labels = match &apply.placement {
@@ -100,7 +104,7 @@ pub async fn apply(
         // Only cells are refused.
         refused: mpsc::unbounded_channel().0,
     });
-    Ok(services.results().hold_items(result, labels, apply.sizes))
+    Ok(parallel.results().hold_items(result, labels, apply.sizes))
 }
 
 /// One task for each engine, or as many as the scheduler is given.
@@ -113,14 +117,14 @@ fn tasks(
 ) -> Result<Vec<EngineTask>, Failure> {
     let places: Vec<Placement> = match placement {
         ApplyPlacement::Engines(engines) => engines.into_iter().map(Placement::Engine).collect(),
-        ApplyPlacement::Balanced { tasks, heeds } => {
+        ApplyPlacement::Balanced { tasks, conditions } => {
             let balanced = Arc::new(SchedulingOptions {
-                targets: heeds.targets,
-                after: heeds.after,
-                follow: heeds.follow,
-                timeout: heeds.timeout,
-                retries: heeds.retries,
-                detached: heeds.detached,
+                targets: conditions.targets,
+                after: conditions.after,
+                follow: conditions.follow,
+                timeout: conditions.timeout,
+                retries: conditions.retries,
+                detached: conditions.detached,
             });
             vec![Placement::Balanced(balanced); tasks]
         }
@@ -151,8 +155,10 @@ fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>,
     let there: Vec<EngineId> = there.iter().map(|engine| engine.id).collect();
     let wanted = match placement {
         ApplyPlacement::Engines(engines) => engines.clone(),
-        ApplyPlacement::Balanced { heeds, .. } if heeds.targets.is_empty() => there.clone(),
-        ApplyPlacement::Balanced { heeds, .. } => heeds.targets.clone(),
+        ApplyPlacement::Balanced { conditions, .. } if conditions.targets.is_empty() => {
+            there.clone()
+        }
+        ApplyPlacement::Balanced { conditions, .. } => conditions.targets.clone(),
     };
     if wanted.is_empty() {
         let engines = client.engines();
@@ -164,8 +170,8 @@ fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>,
     Ok(wanted)
 }
 
-async fn client(services: &Services) -> Result<Client, Failure> {
-    let client = services.cluster().client().await;
+async fn client(parallel: &Parallel) -> Result<Client, Failure> {
+    let client = parallel.cluster().client().await;
     client.ok_or_else(|| Failure::Usage {
         message: "no cluster is running".to_owned(),
         hint: Some(

@@ -1,7 +1,8 @@
 //! Variables for functions, and pushed values for cells: cells of ours that go before.
 
+use crate::context::CellContext;
+use crate::parallel::Parallel;
 use crate::parallel::fanout::EngineSource;
-use crate::run::{CellContext, Services};
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid};
@@ -12,25 +13,25 @@ use std::collections::HashSet;
 /// # Errors
 /// When an engine cannot evaluate one of them.
 pub(super) async fn publish(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     client: &Client,
     engines: &[EngineId],
     references: &[String],
 ) -> Result<(), Failure> {
-    let fanout = services.fanout();
+    let fanout = parallel.fanout();
     if !references.is_empty() {
         fanout.adopt(client, engines, context).await?;
     }
     for reference in references {
         if !is_name(reference) {
             // Of an expression, what is pushed is a part like any variable.
-            materialise(services, context, client, engines, reference).await?;
+            materialise(parallel, context, client, engines, reference).await?;
         }
         let mut behind = Vec::new();
         for engine in client.engines().iter().filter(|e| engines.contains(&e.id)) {
             let state = fanout.states.of(engine);
-            let current = services
+            let current = parallel
                 .functions()
                 .names()
                 .is_current(&engine.uuid, reference, &state);
@@ -46,13 +47,13 @@ pub(super) async fn publish(
         }
         let source = format!("phalanx::__cell::publish({reference:?}, &({reference}));");
         let ids: Vec<EngineId> = behind.iter().map(|(id, _)| *id).collect();
-        run(services, context, client, &ids, &source, None)
+        run(parallel, context, client, &ids, &source, None)
             .await
             .map_err(|failure| not_published(reference, failure))?;
         for engine in client.engines() {
             if ids.contains(&engine.id) {
                 let state = fanout.states.of(&engine);
-                let mut names = services.functions().names();
+                let mut names = parallel.functions().names();
                 names.copied(&engine.uuid, reference, state);
             }
         }
@@ -65,13 +66,13 @@ pub(super) async fn publish(
 /// # Errors
 /// When the type of one does not compile there.
 pub async fn materialise(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     client: &Client,
     engines: &[EngineId],
     source: &str,
 ) -> Result<(), Failure> {
-    let fanout = services.fanout();
+    let fanout = parallel.fanout();
     fanout.adopt(client, engines, context).await?;
     let uuids: Vec<EngineUuid> = client
         .engines()
@@ -81,7 +82,7 @@ pub async fn materialise(
         .collect();
     let mentioned = words(source);
     let to_bind = || {
-        let mut names = services.functions().names();
+        let mut names = parallel.functions().names();
         for uuid in &uuids {
             if let Some((pushed, bound)) = fanout.states.take_pushed(uuid) {
                 names.found(uuid, &pushed, &bound);
@@ -102,9 +103,9 @@ pub async fn materialise(
             .filter(|engine| uuids.contains(&engine.uuid))
             .map(|engine| engine.id)
             .collect();
-        bind(services, context, client, &ids, &name, &type_name).await?;
+        bind(parallel, context, client, &ids, &name, &type_name).await?;
         for uuid in &uuids {
-            services.functions().names().bound(uuid, &name);
+            parallel.functions().names().bound(uuid, &name);
         }
     }
     Ok(())
@@ -112,7 +113,7 @@ pub async fn materialise(
 
 /// Makes one pushed value a variable, of the first way of writing its type that compiles.
 async fn bind(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     client: &Client,
     engines: &[EngineId],
@@ -122,7 +123,7 @@ async fn bind(
     let mut first = None;
     for ty in phalanx_evaluator::type_sources(type_name) {
         let source = format!("let mut {name}: {ty} = phalanx::__cell::pushed({name:?});");
-        match run(services, context, client, engines, &source, Some(name)).await {
+        match run(parallel, context, client, engines, &source, Some(name)).await {
             Ok(()) => return Ok(()),
             Err(failure @ Failure::Compile { .. }) => {
                 first.get_or_insert_with(|| not_bound(name, &ty, failure));
@@ -135,14 +136,14 @@ async fn bind(
 
 /// Runs a cell of ours and waits for it.
 async fn run(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     client: &Client,
     engines: &[EngineId],
     source: &str,
     binds: Option<&str>,
 ) -> Result<(), Failure> {
-    let fanout = services.fanout();
+    let fanout = parallel.fanout();
     let work = EngineSource {
         name: "phalanx",
         source,

@@ -1,11 +1,12 @@
 //! Requests of the library about the cluster, except calls of functions.
 
 use super::{Functions, client, materialise};
+use crate::context::CellContext;
+use crate::context::time_limit;
+use crate::parallel::Parallel;
 use crate::parallel::fanout::EngineSource;
 use crate::parallel::results::StoredResult;
 use crate::report::elsewhere;
-use crate::run::magics::limit;
-use crate::run::{CellContext, Services};
 use phalanx_client::render::Labels;
 use phalanx_client::{Client, HubError, Purge, SelectedTasks, TaskSelection, WaitError};
 use phalanx_launcher::StartRequest;
@@ -27,36 +28,36 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// When there is no cluster, or it does not do as asked.
 pub async fn query(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     request: ClientRequest,
 ) -> Result<HostReply, Failure> {
     match request {
         ClientRequest::Start { engines } => {
-            services.fanout().compiler.warm();
+            parallel.fanout().compiler.warm();
             let interrupted = context.interrupted().clone();
             let request = StartRequest {
                 engines,
                 ..StartRequest::default()
             };
-            services.cluster().start(request, interrupted).await?;
-            return Ok(HostReply::Engines(ids(&client(services).await?)));
+            parallel.cluster().start(request, interrupted).await?;
+            return Ok(HostReply::Engines(ids(&client(parallel).await?)));
         }
         ClientRequest::Stop => {
-            services.cluster().stop().await?;
+            parallel.cluster().stop().await?;
             return Ok(HostReply::Done);
         }
         ClientRequest::PurgeLocal { results } => {
-            services.results().purge(&results);
+            parallel.results().purge(&results);
             return Ok(HostReply::Done);
         }
         ClientRequest::History => {
-            let tasks = services.results().tasks();
+            let tasks = parallel.results().tasks();
             let all: Vec<MsgId> = tasks.into_iter().map(|(id, _)| id).collect();
             return Ok(HostReply::Json(json!(all)));
         }
         ClientRequest::Outstanding => {
-            let tasks = services.results().tasks().into_iter();
+            let tasks = parallel.results().tasks().into_iter();
             let pending: Vec<MsgId> = tasks
                 .filter(|(_, ended)| !ended)
                 .map(|(id, _)| id)
@@ -64,11 +65,11 @@ pub async fn query(
             return Ok(HostReply::Json(json!(pending)));
         }
         ClientRequest::Wait { tasks, timeout } => {
-            let waited = selected(services, |id, _, _| tasks.is_empty() || tasks.contains(id));
-            return Ok(HostReply::Ready(waited.wait(limit(timeout)).await));
+            let waited = selected(parallel, |id, _, _| tasks.is_empty() || tasks.contains(id));
+            return Ok(HostReply::Ready(waited.wait(time_limit(timeout)).await));
         }
         ClientRequest::Abort { tasks, engines } => {
-            let meant = selected(services, |id, engine, ended| {
+            let meant = selected(parallel, |id, engine, ended| {
                 let on = engine.is_some_and(|engine| engines.contains(&engine));
                 !ended && (tasks.is_empty() || tasks.contains(id)) && (engines.is_empty() || on)
             });
@@ -78,25 +79,25 @@ pub async fn query(
         }
         _ => {}
     }
-    let client = client(services).await?;
-    of_client(services, context, &client, request).await
+    let client = client(parallel).await?;
+    of_client(parallel, context, &client, request).await
 }
 
 async fn of_client(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     client: &Client,
     request: ClientRequest,
 ) -> Result<HostReply, Failure> {
     Ok(match request {
         ClientRequest::WaitForEngines { engines, timeout } => {
-            let timeout = limit(timeout).unwrap_or(ENGINES_TIMEOUT);
+            let timeout = time_limit(timeout).unwrap_or(ENGINES_TIMEOUT);
             let there = client.wait_for_engines(engines, timeout).await;
             let there = there.map_err(waited)?;
             HostReply::Engines(there.iter().map(|engine| engine.id).collect())
         }
         ClientRequest::Execute { source, engines } => HostReply::AsyncResult(
-            execute(services, context, client, &source, &engines)
+            execute(parallel, context, client, &source, &engines)
                 .await?
                 .id,
         ),
@@ -109,7 +110,7 @@ async fn of_client(
         }
         ClientRequest::Clear { engines } => {
             client.clear_engines(&engines).await.map_err(waited)?;
-            services.functions().forget(client, &engines);
+            parallel.functions().forget(client, &engines);
             HostReply::Done
         }
         ClientRequest::Shutdown { engines, hub } => {
@@ -118,7 +119,7 @@ async fn of_client(
             if hub {
                 client.shutdown_hub().await.map_err(asked)?;
                 // Without a controller there is no cluster; nothing is lost if another cell was first.
-                let _ = services.cluster().stop().await;
+                let _ = parallel.cluster().stop().await;
             }
             HostReply::Done
         }
@@ -139,19 +140,19 @@ async fn of_client(
             let fields: Vec<_> = records.into_iter().map(|record| record.fields).collect();
             HostReply::Json(json!(fields))
         }
-        ClientRequest::GetResult { tasks } => match services.results().ranges(&tasks) {
+        ClientRequest::GetResult { tasks } => match parallel.results().ranges(&tasks) {
             Some(ranges) => HostReply::Tasks(ranges),
             None => {
                 // Unknown ones are told of at once.
                 client.result_status(&tasks).await.map_err(asked)?;
                 let to = tasks.len();
-                let id = adopt(services, client, tasks);
+                let id = adopt(parallel, client, tasks);
                 HostReply::Tasks(vec![TaskRange { id, from: 0, to }])
             }
         },
         ClientRequest::Resubmit { tasks } => {
             let again = client.resubmit(&tasks).await.map_err(asked)?;
-            HostReply::AsyncResult(adopt(services, client, again))
+            HostReply::AsyncResult(adopt(parallel, client, again))
         }
         ClientRequest::Purge { tasks, engines } => {
             let purge = if tasks.is_empty() && engines.is_empty() {
@@ -179,14 +180,14 @@ impl Functions {
 }
 
 async fn execute(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     client: &Client,
     source: &str,
     engines: &[EngineId],
 ) -> Result<StoredResult, Failure> {
-    materialise(services, context, client, engines, source).await?;
-    let fanout = services.fanout();
+    materialise(parallel, context, client, engines, source).await?;
+    let fanout = parallel.fanout();
     let result = fanout
         .run(
             client,
@@ -204,21 +205,21 @@ async fn execute(
         [_] => Labels::None,
         _ => Labels::Engines,
     };
-    Ok(services.results().hold(result, labels))
+    Ok(parallel.results().hold(result, labels))
 }
 
-fn adopt(services: &Services, client: &Client, tasks: Vec<MsgId>) -> AsyncResultId {
+fn adopt(parallel: &Parallel, client: &Client, tasks: Vec<MsgId>) -> AsyncResultId {
     let result = client.adopt(tasks);
-    services.results().hold(result, Labels::Engines).id
+    parallel.results().hold(result, Labels::Engines).id
 }
 
 /// Tasks of this session, by their ids, their engines, and whether they have ended.
 fn selected(
-    services: &Services,
+    parallel: &Parallel,
     meant: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
 ) -> TaskSelection {
     let mut parts = Vec::new();
-    for held in services.results().all() {
+    for held in parallel.results().all() {
         let tasks = held.result.tasks_where(&meant);
         for run in tasks.chunk_by(|(task, _), (next, _)| task + 1 == *next) {
             parts.extend(run.first().map(|(first, _)| SelectedTasks {

@@ -7,7 +7,7 @@ fn place(cell: &str) -> FaultSource {
     FaultSource {
         name: "In[3]".into(),
         text: cell.into(),
-        map: crate::cell::SourceMap::default(),
+        map: crate::source_map::SourceMap::default(),
         span: None,
     }
 }
@@ -269,7 +269,7 @@ fn an_engines_panic_names_the_line_of_the_cell() {
     };
     let cell = "%%px\nlet a = f();";
     let place = FaultSource {
-        map: crate::cell::SourceMap::starting_at(cell, 5),
+        map: crate::source_map::SourceMap::starting_at(cell, 5),
         ..place(cell)
     };
     let told = report(&Fault::at(Failure::Remote(Box::new(failure)), place));

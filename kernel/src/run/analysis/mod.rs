@@ -4,7 +4,7 @@ mod position;
 
 pub use position::CellPosition;
 
-use super::Programs;
+use crate::context::Programs;
 use phalanx_analysis::handle::AnalysisProcess;
 use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest, Completions, Documentation};
 use std::sync::Arc;

@@ -2,9 +2,10 @@
 
 use super::state::{JobId, LocalCommand, LocalEvent, LocalState};
 use super::{CellCall, LocalRequest};
+use crate::context::build::{BuildProgress, at};
+use crate::context::{CellContext, MissingVariables, Programs};
 use crate::report::{Notice, notice};
-use crate::run::build::{BuildProgress, at};
-use crate::run::{CellContext, Environment, MissingVariables, Programs};
+use crate::run::Environment;
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{EvaluatorReply, NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -17,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 struct LocalActor {
     programs: Programs,
-    surroundings: Environment,
+    environment: Environment,
     calls: mpsc::UnboundedSender<CellCall>,
     variables: watch::Sender<Vec<String>>,
     moved: watch::Sender<MissingVariables>,
@@ -65,14 +66,14 @@ enum LocalInput {
 
 pub(super) async fn run(
     programs: Programs,
-    surroundings: Environment,
+    environment: Environment,
     mut orders: mpsc::UnboundedReceiver<LocalRequest>,
     calls: mpsc::UnboundedSender<CellCall>,
     (variables, moved, toolchain): PublishedState,
 ) {
     let mut actor = LocalActor {
         programs,
-        surroundings,
+        environment,
         calls,
         variables,
         moved,
@@ -217,7 +218,7 @@ impl LocalActor {
         match event {
             Some(RuntimeEvent::Output { run, output }) => {
                 if let Some(context) = self.context(run) {
-                    context.outlet().output(output).await;
+                    context.sink().output(output).await;
                 }
                 None
             }
@@ -235,7 +236,7 @@ impl LocalActor {
                     context.timer().add(self.began.elapsed());
                 }
                 if let Some((runtime, _)) = &self.runtime {
-                    self.surroundings.follow(runtime.pid());
+                    self.environment.follow(runtime.pid());
                 }
                 Some(LocalEvent::Ended { run, outcome })
             }
@@ -287,7 +288,7 @@ impl LocalActor {
                     if let Some(on) = self.snapshots {
                         started.0.set_snapshots(on);
                     }
-                    for setting in self.surroundings.settings() {
+                    for setting in self.environment.settings() {
                         started.0.set(setting);
                     }
                     self.runtime = Some(started);
@@ -328,7 +329,7 @@ impl LocalActor {
             }
             LocalCommand::HearingOver { hearing, failure } => {
                 if let (Some(hearing), Some(failure)) = (self.hearings.remove(&hearing), failure) {
-                    hearing.context.outlet().failure(failure).await;
+                    hearing.context.sink().failure(failure).await;
                 }
             }
             LocalCommand::Progress { job, line } => self.progress(job, &line).await,
@@ -365,7 +366,7 @@ impl LocalActor {
             .build
             .get_or_insert_with(|| BuildProgress::new(uuid::Uuid::new_v4().to_string(), now));
         if let (Some(output), Some(context)) = (build.line(line, now), &job.context) {
-            context.outlet().output(output).await;
+            context.sink().output(output).await;
         }
     }
 
@@ -374,7 +375,7 @@ impl LocalActor {
         for job in self.jobs.values_mut() {
             let output = job.build.as_mut().and_then(|build| build.tick(now));
             if let (Some(output), Some(context)) = (output, &job.context) {
-                context.outlet().output(output).await;
+                context.sink().output(output).await;
             }
         }
     }
@@ -387,16 +388,13 @@ impl LocalActor {
                 .and_then(|build| build.finish(done, Instant::now()))
             && let Some(context) = &job.context
         {
-            context.outlet().output(output).await;
+            context.sink().output(output).await;
         }
     }
 
     async fn show_notice(&self, job: JobId, told: &Notice) {
         if let Some(context) = self.jobs.get(&job).and_then(|job| job.context.as_ref()) {
-            context
-                .outlet()
-                .text(StreamName::Stderr, notice(told))
-                .await;
+            context.sink().text(StreamName::Stderr, notice(told)).await;
         }
     }
 }

@@ -5,8 +5,9 @@ mod state;
 
 pub use state::VisibleNames;
 
-use super::{CellContext, Environment, MissingVariables, Programs};
+use super::Environment;
 use crate::actor::RequestSender;
+use crate::context::{CellContext, MissingVariables, Programs};
 use phalanx_protocol::evaluator::{Evaluated, EvaluatorReply, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Setting;
@@ -57,7 +58,7 @@ impl Local {
     /// `calls` takes what cells ask of the kernel; it is unbounded because each call's code waits for its answer.
     pub fn start(
         programs: Programs,
-        surroundings: Environment,
+        environment: Environment,
         calls: mpsc::UnboundedSender<CellCall>,
     ) -> (Self, JoinHandle<()>) {
         let (requests, received) = RequestSender::new();
@@ -67,7 +68,7 @@ impl Local {
         // Ends when the last handle is gone.
         let task = tokio::spawn(actor::run(
             programs,
-            surroundings,
+            environment,
             received,
             calls,
             (names, gone, ready),
@@ -81,7 +82,7 @@ impl Local {
         (local, task)
     }
 
-    /// Evaluates Rust or a `:` command; outputs go to the cell's outlet.
+    /// Evaluates Rust or a `:` command; outputs go to the cell's sink.
     ///
     /// # Errors
     /// However the cell failed.
@@ -147,7 +148,7 @@ impl Local {
         self.moved.borrow().clone()
     }
 
-    /// Has the runtime take over a setting; new runtimes learn it from the surroundings.
+    /// Has the runtime take over a setting; new runtimes learn it from the environment.
     pub fn set(&self, setting: Setting) {
         self.requests.send(LocalRequest::Set(setting));
     }

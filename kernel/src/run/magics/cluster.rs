@@ -1,11 +1,12 @@
 //! `%cluster` and `%engines`.
 
 use super::sync;
+use crate::context::CellContext;
 use crate::magic::ClusterCommand;
 use crate::parallel::cluster::rows::{self, engines_table};
 use crate::parallel::cluster::{StartedCluster, StoppedCluster};
 use crate::report::{Fault, FaultSource};
-use crate::run::{CellContext, Services};
+use crate::run::Services;
 use phalanx_client::Client;
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
@@ -19,7 +20,7 @@ pub(super) async fn command(
     place: FaultSource,
     start: usize,
 ) -> Result<(), Fault> {
-    let cluster = services.cluster();
+    let cluster = services.parallel().cluster();
     let interrupted = context.interrupted().clone();
     let began = Instant::now();
     let said = match command {
@@ -28,15 +29,15 @@ pub(super) async fn command(
         }
         ClusterCommand::Status => {
             let status = cluster.status().await;
-            context.outlet().display(status).await;
+            context.sink().display(status).await;
             return Ok(());
         }
-        ClusterCommand::Watch => return Ok(cluster.watch(context.outlet().clone()).await?),
+        ClusterCommand::Watch => return Ok(cluster.watch(context.sink().clone()).await?),
         ClusterCommand::Sync { targets } => {
             return sync::sync(services, context, targets, place, start).await;
         }
         ClusterCommand::Stop => {
-            services.fanout().late.end();
+            services.parallel().fanout().late.end();
             match cluster.stop().await? {
                 StoppedCluster::Ended { engines } => {
                     format!("Stopped {}.\n", engines_in_words(engines))
@@ -69,12 +70,12 @@ pub(super) async fn command(
             )
         }
         ClusterCommand::Connect { to } => {
-            services.fanout().compiler.warm();
+            services.parallel().fanout().compiler.warm();
             let (name, engines) = cluster.connect(to, interrupted).await?;
             format!("Connected to {name}: {}.\n", engines_in_words(engines))
         }
     };
-    context.outlet().text(StreamName::Stdout, said).await;
+    context.sink().text(StreamName::Stdout, said).await;
     Ok(())
 }
 
@@ -85,9 +86,10 @@ async fn start(
     verb: &str,
 ) -> Result<(), Failure> {
     // Compiling for engines comes next, and its evaluator takes a while to start.
-    services.fanout().compiler.warm();
+    services.parallel().fanout().compiler.warm();
     let wanted = request.engines;
     let started = services
+        .parallel()
         .cluster()
         .start(request, context.interrupted().clone())
         .await?;
@@ -101,7 +103,7 @@ async fn start(
         ),
         Some(before) => was_running(before, wanted, &started),
     };
-    context.outlet().text(StreamName::Stdout, text).await;
+    context.sink().text(StreamName::Stdout, text).await;
     Ok(())
 }
 
@@ -125,12 +127,13 @@ fn was_running(before: usize, wanted: Option<usize>, started: &StartedCluster) -
 
 /// The client of the running cluster; without one, a local one is started, and said so.
 pub(super) async fn client(services: &Services, context: &CellContext) -> Result<Client, Failure> {
-    if let Some(client) = services.cluster().client().await {
+    if let Some(client) = services.parallel().cluster().client().await {
         return Ok(client);
     }
     let verb = "No cluster was running, so one was started on this machine:";
     start(services, context, StartRequest::default(), verb).await?;
     services
+        .parallel()
         .cluster()
         .client()
         .await
@@ -141,16 +144,16 @@ pub(super) async fn client(services: &Services, context: &CellContext) -> Result
 
 /// `%engines`: where they run, what they do, and what they have.
 pub(super) async fn engines(services: &Services, context: &CellContext) {
-    let Some(client) = services.cluster().client().await else {
-        let status = services.cluster().status().await;
-        context.outlet().display(status).await;
+    let Some(client) = services.parallel().cluster().client().await else {
+        let status = services.parallel().cluster().status().await;
+        context.sink().display(status).await;
         return;
     };
     let engines = client.engines();
     let known = rows::ask(&client).await;
     let mut rows = rows::rows(&engines, known.as_ref());
-    let pids = services.cluster().pids().await;
-    let busy = services.results().pending();
+    let pids = services.parallel().cluster().pids().await;
+    let busy = services.parallel().results().pending();
     let mut variables = Vec::with_capacity(rows.len());
     for row in &mut rows {
         let pid = pids.iter().find(|(id, _)| *id == row.id);
@@ -163,8 +166,8 @@ pub(super) async fn engines(services: &Services, context: &CellContext) {
         let engine = engines.iter().find(|engine| engine.id == row.id);
         let names = match engine {
             Some(engine) => {
-                let state = services.fanout().states.of(engine);
-                services.fanout().compiler.variables(state).await
+                let state = services.parallel().fanout().states.of(engine);
+                services.parallel().fanout().compiler.variables(state).await
             }
             None => Vec::new(),
         };
@@ -172,7 +175,7 @@ pub(super) async fn engines(services: &Services, context: &CellContext) {
     }
     let title = engines_in_words(engines.len());
     let table = engines_table(&title, &rows, Some(("variables", &variables)));
-    context.outlet().display(table).await;
+    context.sink().display(table).await;
 }
 
 /// A number of engines in words.

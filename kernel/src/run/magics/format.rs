@@ -1,7 +1,8 @@
 //! `%fmt`: the cell as rustfmt writes it.
 
 use crate::cell::{DirectiveKind, split};
-use crate::run::{CellContext, Environment, Services};
+use crate::context::CellContext;
+use crate::run::{Environment, Services};
 use phalanx_protocol::failure::Failure;
 use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
 use std::process::Stdio;
@@ -33,17 +34,17 @@ pub(super) async fn format(
         }
         formatted.push_str(&cell[at..directive.span.start]);
         let code = &cell[directive.span.clone()];
-        formatted.push_str(&rustfmt(services.surroundings(), code).await?);
+        formatted.push_str(&rustfmt(services.environment(), code).await?);
         at = directive.span.end;
     }
     formatted.push_str(&cell[at..]);
-    context.outlet().replace_cell(formatted);
+    context.sink().replace_cell(formatted);
     Ok(())
 }
 
-async fn rustfmt(surroundings: &Environment, code: &str) -> Result<String, Failure> {
+async fn rustfmt(environment: &Environment, code: &str) -> Result<String, Failure> {
     let mut command = Command::new("rustfmt");
-    surroundings.surround(&mut command);
+    environment.surround(&mut command);
     let mut child = command
         .args(["--edition", "2024", "--emit", "stdout", "--config"])
         .arg(format!("max_width={}", WIDTH + INDENT))

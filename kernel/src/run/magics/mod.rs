@@ -18,14 +18,15 @@ mod timeit;
 mod tools;
 mod who;
 
-use super::{CellContext, Services};
-use crate::cell::{RustText, SourceMap};
+use super::Services;
+use crate::cell::RustText;
+use crate::context::CellContext;
 use crate::magic::{LineMagic, MagicSuffix, PxOptions, TypedMagic, help};
 use crate::report::{Fault, FaultSource};
+use crate::source_map::SourceMap;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::StreamName;
-use std::time::Duration;
 
 /// The position of a magic, which decides what its value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub struct MagicRun<'a> {
     /// The line's first byte in the place's text.
     pub start: usize,
     /// The position of the magic.
-    pub standing: MagicContext,
+    pub magic_context: MagicContext,
 }
 
 /// Carries out a magic; what a `%px` has submitted is its value.
@@ -68,11 +69,11 @@ pub async fn carry_out(
         body,
         place,
         start,
-        standing,
+        magic_context,
     } = order;
     match low {
         LineMagic::Help(name) => {
-            context.outlet().page(help::help(name));
+            context.sink().page(help::help(name));
         }
         LineMagic::Cluster(command) => {
             cluster::command(services, context, command, place, start).await?
@@ -84,10 +85,10 @@ pub async fn carry_out(
             let on = services.sets().toggle_auto(&suffix);
             let state = if on { "enabled" } else { "disabled" };
             let text = format!("%autopx {state}\n");
-            context.outlet().text(StreamName::Stdout, text).await;
+            context.sink().text(StreamName::Stdout, text).await;
         }
         LineMagic::PxResult { out, group_by } => {
-            return recall::recall(services, context, &suffix, out, group_by, standing).await;
+            return recall::recall(services, context, &suffix, out, group_by, magic_context).await;
         }
         LineMagic::Tool(tool) => {
             let order = tools::ToolRun {
@@ -96,7 +97,7 @@ pub async fn carry_out(
                 body,
                 place,
                 start,
-                standing,
+                magic_context,
             };
             tools::use_tool(services, context, order).await?;
         }
@@ -111,7 +112,7 @@ pub async fn carry_out(
                 text,
                 place,
                 start,
-                standing,
+                magic_context,
             };
             return px::px(services, context, order).await.map(Some);
         }
@@ -136,7 +137,7 @@ pub async fn auto(
         text,
         place,
         start: 0,
-        standing: MagicContext::Alone,
+        magic_context: MagicContext::Alone,
     };
     px::px(services, context, order).await.map(drop)
 }
@@ -148,14 +149,9 @@ async fn bind(
     name: &str,
     id: AsyncResultId,
 ) -> Result<(), Failure> {
-    services.results().retain([id]);
+    services.parallel().results().retain([id]);
     let source = format!("let {name} = phalanx::AsyncResult::from_id({id});");
     services.local().evaluate(context, source).await.map(drop)
-}
-
-/// A number of seconds as a time limit; what is none waits for ever.
-pub fn limit(seconds: Option<f64>) -> Option<Duration> {
-    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
 fn no_variable_in_rust() -> Failure {

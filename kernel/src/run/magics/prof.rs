@@ -2,10 +2,12 @@
 
 use super::px;
 use super::tools::ToolRun;
-use crate::cell::{RustText, SourceMap};
+use crate::cell::RustText;
+use crate::context::CellContext;
 use crate::magic::{Blocking, MagicSuffix, PxOptions, Targets, Tool};
 use crate::report::Fault;
-use crate::run::{CellContext, Services, body, cell};
+use crate::run::{Services, body, cell};
+use crate::source_map::SourceMap;
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;
 
@@ -25,7 +27,7 @@ pub(super) async fn prof(
         body: cell_body,
         place,
         start,
-        standing,
+        magic_context,
         ..
     } = order
     else {
@@ -64,7 +66,7 @@ pub(super) async fn prof(
                 text,
                 place: place.clone(),
                 start,
-                standing,
+                magic_context,
             };
             px::px(services, context, on_engines(whole(BEGIN))).await?;
             let ran = px::px(services, context, on_engines(text)).await;

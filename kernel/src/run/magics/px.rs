@@ -2,13 +2,14 @@
 
 use super::{MagicContext, bind, cluster, no_variable_in_rust};
 use crate::cell::{RustText, located};
+use crate::context::progress::Progress;
+use crate::context::{CellContext, unresolved};
 use crate::magic::{Blocking, MagicError, MagicSuffix, PlanError, PxOptions, PxPlan};
 use crate::parallel::fanout::{self, EngineSource, Submitted};
 use crate::parallel::functions;
 use crate::report::{Fault, FaultSource};
 use crate::run::logging::MissingLoggers;
-use crate::run::progress::Progress;
-use crate::run::{CellContext, Services, body, cell, unresolved};
+use crate::run::{Services, body, cell};
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid};
@@ -25,7 +26,7 @@ pub(super) struct PxRun {
     pub(super) place: FaultSource,
     /// The line's first byte in the place's text.
     pub(super) start: usize,
-    pub(super) standing: MagicContext,
+    pub(super) magic_context: MagicContext,
 }
 
 pub(super) async fn px(
@@ -39,9 +40,9 @@ pub(super) async fn px(
         text,
         place,
         start,
-        standing,
+        magic_context,
     } = order;
-    if options.out.is_some() && standing == MagicContext::InRust {
+    if options.out.is_some() && magic_context == MagicContext::InRust {
         return Err(Fault::at(no_variable_in_rust(), place));
     }
     if text.source.trim().is_empty() {
@@ -62,11 +63,9 @@ pub(super) async fn px(
         .collect();
     let defaults = services.sets().defaults(&suffix);
     let plan = PxPlan::new(options, &defaults, &live).map_err(|error| match error {
-        PlanError::Targets(error) => Fault::magic(
-            among_rust_engines(error, others.len()),
-            place.clone(),
-            start,
-        ),
+        PlanError::Targets(error) => {
+            among_rust_engines(error, others.len()).into_fault(place.clone(), start)
+        }
         PlanError::NoEngines if !others.is_empty() => {
             Fault::at(fanout::no_rust_engines(&others), place.clone())
         }
@@ -118,8 +117,8 @@ pub(super) async fn px(
         progress,
     )
     .await?;
-    if plan.blocking == Blocking::Return && standing == MagicContext::Alone {
-        context.outlet().output(handle).await;
+    if plan.blocking == Blocking::Return && magic_context == MagicContext::Alone {
+        context.sink().output(handle).await;
     }
     Ok(id)
 }
@@ -144,7 +143,11 @@ async fn set_loggers(
         binds: None,
     };
     // The engines run it before the cell, which is sent after it.
-    let set = services.fanout().run(client, work, &engines, context).await;
+    let set = services
+        .parallel()
+        .fanout()
+        .run(client, work, &engines, context)
+        .await;
     if let Err(failure) = set {
         tracing::warn!(?failure, "no default logger could be set on engines");
     }
@@ -172,8 +175,9 @@ async fn submit(
     progress: &mut Progress,
 ) -> Result<Submitted, Failure> {
     let attempt = async || {
-        functions::materialise(services, context, &client, &plan.targets, source).await?;
-        let fanout = services.fanout();
+        functions::materialise(services.parallel(), context, &client, &plan.targets, source)
+            .await?;
+        let fanout = services.parallel().fanout();
         fanout.submit(client.clone(), plan, source, context).await
     };
     let submitted = async {
@@ -182,7 +186,7 @@ async fn submit(
         if !matches!(submitted, Err(Failure::Compile { .. })) {
             return submitted;
         }
-        let fanout = services.fanout();
+        let fanout = services.parallel().fanout();
         match fanout.look_again(&client, &plan.targets, context).await {
             Ok(true) => attempt().await,
             Ok(false) | Err(_) => submitted,
@@ -195,7 +199,7 @@ async fn submit(
             submitted = &mut submitted => break submitted,
             () = until(deadline) => {
                 if let Some(bar) = progress.compiling(Instant::now()) {
-                    context.outlet().output(bar).await;
+                    context.sink().output(bar).await;
                 }
             }
         }
@@ -207,7 +211,7 @@ async fn submit(
         (Err(_), _) => progress.stop("not compiled", now),
     };
     if let Some(bar) = bar {
-        context.outlet().output(bar).await;
+        context.sink().output(bar).await;
     }
     submitted
 }
@@ -258,7 +262,7 @@ async fn say_where(context: &CellContext, plan: &PxPlan) {
     };
     let engines = plan.engines_in_words();
     let text = format!("{how} execution on engine(s): {engines}\n");
-    context.outlet().text(StreamName::Stdout, text).await;
+    context.sink().text(StreamName::Stdout, text).await;
 }
 
 fn no_code() -> Failure {

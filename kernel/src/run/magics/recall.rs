@@ -1,9 +1,10 @@
 //! `%pxresult`.
 
 use super::{MagicContext, bind, no_variable_in_rust};
+use crate::context::CellContext;
 use crate::magic::MagicSuffix;
 use crate::report::Fault;
-use crate::run::{CellContext, Services};
+use crate::run::Services;
 use phalanx_client::render::grouped;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::GroupBy;
@@ -15,16 +16,16 @@ pub(super) async fn recall(
     suffix: &MagicSuffix,
     out: Option<String>,
     group_by: Option<GroupBy>,
-    standing: MagicContext,
+    magic_context: MagicContext,
 ) -> Result<Option<AsyncResultId>, Fault> {
     let last = services.sets().last(suffix);
-    let held = last.and_then(|last| services.results().get(last));
+    let held = last.and_then(|last| services.parallel().results().get(last));
     let held = held.ok_or_else(|| Failure::Usage {
         message: "%pxresult recalls last %px result, which has not yet been used.".to_owned(),
         hint: Some("run something with `%px` first".to_owned()),
     })?;
     if let Some(name) = out {
-        if standing == MagicContext::InRust {
+        if magic_context == MagicContext::InRust {
             return Err(no_variable_in_rust().into());
         }
         bind(services, context, &name, held.id).await?;
@@ -38,7 +39,7 @@ pub(super) async fn recall(
     }
     let snapshot = held.result.snapshot();
     let outputs = grouped(&snapshot, group_by.unwrap_or_default(), false, held.labels);
-    context.outlet().outputs(outputs).await;
+    context.sink().outputs(outputs).await;
     match held.result.failure() {
         Some(failure) => Err(failure.into()),
         None => Ok(Some(held.id)),

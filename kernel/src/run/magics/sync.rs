@@ -2,9 +2,10 @@
 
 use super::cluster::engines_in_words;
 use crate::cell::items;
+use crate::context::CellContext;
 use crate::magic::{Blocking, MagicError, PxDefaults, PxOptions, PxPlan, Targets};
 use crate::report::{Fault, FaultSource, report};
-use crate::run::{CellContext, Services};
+use crate::run::Services;
 use phalanx_client::{Client, Engine};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
@@ -38,15 +39,19 @@ pub(super) async fn sync(
     place: FaultSource,
     start: usize,
 ) -> Result<(), Fault> {
-    let client = services.cluster().client().await;
+    let client = services.parallel().cluster().client().await;
     let client = client.ok_or(Failure::NoEngines)?;
     let engines = client.rust_engines();
     let ids: Vec<EngineId> = engines.iter().map(|engine| engine.id).collect();
     let (targets, span) = targets.unwrap_or((Targets::All, 0..0));
     let wanted = targets
         .resolve(&ids)
-        .map_err(|message| Fault::magic(MagicError::new(span, message), place, start))?;
-    services.fanout().adopt(&client, &ids, context).await?;
+        .map_err(|message| MagicError::new(span, message).into_fault(place, start))?;
+    services
+        .parallel()
+        .fanout()
+        .adopt(&client, &ids, context)
+        .await?;
     let stands = stands(services, &engines).await;
     // Of several that have run as much, the first: `max_by_key` would take the last.
     let longest = stands.iter().rev().max_by_key(|stand| stand.sources.len());
@@ -62,21 +67,21 @@ pub(super) async fn sync(
     }
     if behind.is_empty() {
         let text = format!("{} up to date.\n", engines_in_words(wanted.len()));
-        context.outlet().text(StreamName::Stdout, text).await;
+        context.sink().text(StreamName::Stdout, text).await;
     }
     for (lack, engines) in behind {
         let failures = replay(services, context, &client, &lack, &engines).await?;
         let text = describe(&lack, &engines, &failures);
-        context.outlet().text(StreamName::Stdout, text).await;
+        context.sink().text(StreamName::Stdout, text).await;
     }
     Ok(())
 }
 
 async fn stands(services: &Services, engines: &[Engine]) -> Vec<EngineSnapshot> {
-    let compiler = &services.fanout().compiler;
+    let compiler = &services.parallel().fanout().compiler;
     let mut stands = Vec::with_capacity(engines.len());
     for engine in engines.iter().filter(|engine| engine.handshake().is_some()) {
-        let state = services.fanout().states.of(engine);
+        let state = services.parallel().fanout().states.of(engine);
         stands.push(EngineSnapshot {
             engine: engine.id,
             sources: compiler.sources(state.clone()).await,
@@ -131,6 +136,7 @@ async fn replay(
     let mut failures = Vec::new();
     for (source, names) in &lack.cells {
         let submitted = services
+            .parallel()
             .fanout()
             .submit(client.clone(), &plan, source, context)
             .await;

@@ -2,10 +2,12 @@
 
 use super::px;
 use super::tools::ToolRun;
-use crate::cell::{RustText, SourceMap};
+use crate::cell::RustText;
+use crate::context::CellContext;
 use crate::magic::{Blocking, MagicSuffix, PxOptions, TimeIt, Tool};
 use crate::report::Fault;
-use crate::run::{CellContext, Services, body, cell};
+use crate::run::{Services, body, cell};
+use crate::source_map::SourceMap;
 use phalanx_protocol::failure::Failure;
 
 pub(super) async fn timeit(
@@ -18,7 +20,7 @@ pub(super) async fn timeit(
         body: cell_body,
         place,
         start,
-        standing,
+        magic_context,
         ..
     } = order
     else {
@@ -57,7 +59,7 @@ pub(super) async fn timeit(
         text,
         place,
         start,
-        standing,
+        magic_context,
     };
     px::px(services, context, order).await.map(drop)
 }

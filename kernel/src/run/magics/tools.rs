@@ -2,9 +2,10 @@
 
 use super::{MagicContext, format, prof, timeit, who};
 use crate::cell::RustText;
+use crate::context::CellContext;
 use crate::magic::Tool;
 use crate::report::{Fault, FaultSource};
-use crate::run::{CellContext, Services, cell, shell};
+use crate::run::{Services, cell, shell};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
 use std::fs::{self, File};
@@ -23,7 +24,7 @@ pub(super) struct ToolRun<'a> {
     pub(super) place: FaultSource,
     /// The line's first byte in the place's text.
     pub(super) start: usize,
-    pub(super) standing: MagicContext,
+    pub(super) magic_context: MagicContext,
 }
 
 pub(super) async fn use_tool(
@@ -31,7 +32,7 @@ pub(super) async fn use_tool(
     context: &CellContext,
     order: ToolRun<'_>,
 ) -> Result<(), Fault> {
-    if order.standing == MagicContext::InRust {
+    if order.magic_context == MagicContext::InRust {
         // The process that it needs is at work on the cell.
         let failure = Failure::Usage {
             message: format!("`{}` cannot stand within Rust code", order.line),
@@ -45,14 +46,14 @@ pub(super) async fn use_tool(
         Tool::TimeIt(_) => return timeit::timeit(services, context, order).await,
         Tool::Profile(_) => return prof::prof(services, context, order).await,
         Tool::Who => who::who(services, context).await,
-        Tool::Bash => shell::script(context, services.surroundings(), "bash", body).await,
+        Tool::Bash => shell::script(context, services.environment(), "bash", body).await,
         Tool::Format => format::format(services, context, body).await,
         Tool::WriteFile { path, append } => {
-            let file = services.surroundings().resolve(path);
+            let file = services.environment().resolve(path);
             match write(&file, body, *append) {
                 Ok(verb) => {
                     let text = format!("{verb} {path}\n");
-                    context.outlet().text(StreamName::Stdout, text).await;
+                    context.sink().text(StreamName::Stdout, text).await;
                     Ok(())
                 }
                 Err(error) => Err(unusable(&file, "written", &error)),
@@ -64,7 +65,7 @@ pub(super) async fn use_tool(
         },
         Tool::Load { path } => read(services, path).map(|text| {
             context
-                .outlet()
+                .sink()
                 .replace_cell(format!("// %load {path}\n{text}"));
         }),
     };
@@ -72,7 +73,7 @@ pub(super) async fn use_tool(
 }
 
 fn read(services: &Services, path: &str) -> Result<String, Failure> {
-    let file = services.surroundings().resolve(path);
+    let file = services.environment().resolve(path);
     fs::read_to_string(&file).map_err(|error| unusable(&file, "read", &error))
 }
 

@@ -1,6 +1,7 @@
 //! `%who`: the variables with their types, sizes and values.
 
-use crate::run::{CellContext, Services};
+use crate::context::CellContext;
+use crate::run::Services;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
 use std::fmt::Write as _;
@@ -9,7 +10,7 @@ pub(super) async fn who(services: &Services, context: &CellContext) -> Result<()
     let known = services.local().evaluate(context, String::new()).await?;
     if known.variables.is_empty() {
         let text = "There are no variables.\n";
-        context.outlet().text(StreamName::Stdout, text).await;
+        context.sink().text(StreamName::Stdout, text).await;
         return Ok(());
     }
     let source = shown(&known.variables);

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 /// One cell that was run.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct HistoryEntry {
+pub(super) struct RecordedCell {
     /// Counts up from 1.
     pub(super) session: usize,
     /// The number in `In[n]`.
@@ -17,11 +17,11 @@ pub(super) struct HistoryEntry {
 
 /// Answers a request of session `current`, from entries that are in order.
 pub(super) fn answer(
-    entries: &[HistoryEntry],
+    entries: &[RecordedCell],
     current: usize,
     request: &HistoryRequest,
 ) -> HistoryReply {
-    let (chosen, output): (Vec<&HistoryEntry>, bool) = match request {
+    let (chosen, output): (Vec<&RecordedCell>, bool) = match request {
         HistoryRequest::Tail { n, output, .. } => (last(entries, *n, |_| true), *output),
         HistoryRequest::Range {
             session,
@@ -33,7 +33,7 @@ pub(super) fn answer(
             let session = numbered(session.unwrap_or(0), current);
             let start = usize::try_from(*start).unwrap_or(0);
             let stop = usize::try_from(*stop).ok().filter(|stop| *stop > 0);
-            let within = |entry: &&HistoryEntry| {
+            let within = |entry: &&RecordedCell| {
                 Some(entry.session) == session
                     && entry.line >= start
                     && stop.is_none_or(|stop| entry.line < stop)
@@ -48,7 +48,7 @@ pub(super) fn answer(
             ..
         } => {
             let n = if *n > 0 { *n } else { i32::MAX };
-            let found = |entry: &HistoryEntry| glob(pattern, &entry.source);
+            let found = |entry: &RecordedCell| glob(pattern, &entry.source);
             let mut chosen = last(entries, if *unique { i32::MAX } else { n }, found);
             if *unique {
                 // The last of each source stays.
@@ -73,18 +73,18 @@ fn numbered(session: i32, current: usize) -> Option<usize> {
 }
 
 fn last(
-    entries: &[HistoryEntry],
+    entries: &[RecordedCell],
     n: i32,
-    chosen: impl Fn(&HistoryEntry) -> bool,
-) -> Vec<&HistoryEntry> {
+    chosen: impl Fn(&RecordedCell) -> bool,
+) -> Vec<&RecordedCell> {
     let n = usize::try_from(n).unwrap_or(0);
     let newest = entries.iter().rev().filter(|entry| chosen(entry));
-    let mut last: Vec<&HistoryEntry> = newest.take(n).collect();
+    let mut last: Vec<&RecordedCell> = newest.take(n).collect();
     last.reverse();
     last
 }
 
-impl HistoryEntry {
+impl RecordedCell {
     fn shown(&self, output: bool) -> HistoryEntry {
         let source = self.source.clone();
         if output {
@@ -101,10 +101,10 @@ mod tests {
     use super::*;
 
     fn answer(request: &str) -> String {
-        let mut entries: Vec<HistoryEntry> = ["a", "b1", "b2", "a", "b1"]
+        let mut entries: Vec<RecordedCell> = ["a", "b1", "b2", "a", "b1"]
             .iter()
             .enumerate()
-            .map(|(at, source)| HistoryEntry {
+            .map(|(at, source)| RecordedCell {
                 session: 1,
                 line: at + 1,
                 source: (*source).to_owned(),

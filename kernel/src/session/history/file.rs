@@ -1,7 +1,7 @@
 //! The file in which all sessions of a user keep their history: one JSON record a line, appended
 //! under a lock, cut to its newer half when it has grown too long.
 
-use super::answer::HistoryEntry;
+use super::answer::RecordedCell;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -105,7 +105,7 @@ impl HistoryFile {
 
     /// All cells of all sessions, in the order in which they were run. What cannot be read is not
     /// there.
-    pub(super) fn read(&self) -> Vec<HistoryEntry> {
+    pub(super) fn read(&self) -> Vec<RecordedCell> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -115,7 +115,7 @@ impl HistoryFile {
                 return Vec::new();
             }
         };
-        let mut entries: Vec<HistoryEntry> = Vec::new();
+        let mut entries: Vec<RecordedCell> = Vec::new();
         let mut places = HashMap::new();
         for line in bytes.split(|byte| *byte == b'\n') {
             // Half a line is what a full disk leaves.
@@ -125,7 +125,7 @@ impl HistoryFile {
             let key = (record.session, record.line);
             if let Some(source) = record.source {
                 places.insert(key, entries.len());
-                entries.push(HistoryEntry {
+                entries.push(RecordedCell {
                     session: record.session,
                     line: record.line,
                     source: source.into_owned(),

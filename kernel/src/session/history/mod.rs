@@ -10,7 +10,7 @@ mod answer;
 mod file;
 mod glob;
 
-use answer::{HistoryEntry, answer};
+use answer::{RecordedCell, answer};
 use file::{HistoryFile, HistoryLine};
 use phalanx_protocol::jupyter::{HistoryReply, HistoryRequest};
 use std::path::PathBuf;
@@ -25,12 +25,12 @@ const FILE: &str = "phalanx/history.jsonl";
 #[derive(Debug)]
 pub struct History {
     /// Unbounded: a user's cells.
-    orders: mpsc::Sender<HistoryRequest>,
+    commands: mpsc::Sender<HistoryCommand>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-enum HistoryRequest {
+enum HistoryCommand {
     Add { count: usize, source: String },
     SetResult { count: usize, result: String },
     Answer(HistoryRequest, oneshot::Sender<HistoryReply>),
@@ -43,7 +43,7 @@ impl History {
     }
 
     fn at(path: Option<PathBuf>) -> Self {
-        let (orders, received) = mpsc::channel();
+        let (commands, received) = mpsc::channel();
         let mut keeper = HistoryThread {
             file: path.map(HistoryFile::new),
             session: None,
@@ -51,33 +51,33 @@ impl History {
         };
         let thread = std::thread::Builder::new().name("history".to_owned());
         let thread = thread.spawn(move || {
-            for order in received {
-                keeper.obey(order);
+            for command in received {
+                keeper.handle(command);
             }
         });
         if let Err(error) = &thread {
             tracing::warn!(%error, "there is no history");
         }
         Self {
-            orders,
+            commands,
             thread: thread.ok(),
         }
     }
 
     /// Remembers a cell.
     pub fn add(&self, count: usize, source: String) {
-        self.order(HistoryRequest::Add { count, source });
+        self.command(HistoryCommand::Add { count, source });
     }
 
     /// Remembers the value of a cell that was added.
     pub fn set_result(&self, count: usize, result: String) {
-        self.order(HistoryRequest::SetResult { count, result });
+        self.command(HistoryCommand::SetResult { count, result });
     }
 
     /// Answers a request, once all that was added before is remembered.
     pub fn answer(&self, request: HistoryRequest) -> impl Future<Output = HistoryReply> + use<> {
         let (reply, answer) = oneshot::channel();
-        self.order(HistoryRequest::Answer(request, reply));
+        self.command(HistoryCommand::Answer(request, reply));
         async {
             answer
                 .await
@@ -87,16 +87,16 @@ impl History {
 
     /// Waits until everything is written.
     pub async fn close(self) {
-        drop(self.orders);
+        drop(self.commands);
         if let Some(thread) = self.thread {
             // A thread that panicked has written what it could.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
 
-    fn order(&self, order: HistoryRequest) {
+    fn command(&self, command: HistoryCommand) {
         // Without a thread nothing is remembered, as it has said.
-        let _ = self.orders.send(order);
+        let _ = self.commands.send(command);
     }
 }
 
@@ -106,29 +106,29 @@ struct HistoryThread {
     /// The number of this session, once it has written something.
     session: Option<usize>,
     /// The cells of this session, which are remembered even where the file cannot be written.
-    entries: Vec<HistoryEntry>,
+    entries: Vec<RecordedCell>,
 }
 
 impl HistoryThread {
-    fn obey(&mut self, order: HistoryRequest) {
-        match order {
-            HistoryRequest::Add { count, source } => {
+    fn handle(&mut self, command: HistoryCommand) {
+        match command {
+            HistoryCommand::Add { count, source } => {
                 self.write(|session| HistoryLine::source(session, count, &source));
-                self.entries.push(HistoryEntry {
+                self.entries.push(RecordedCell {
                     session: self.session.unwrap_or(1),
                     line: count,
                     source,
                     result: None,
                 });
             }
-            HistoryRequest::SetResult { count, result } => {
+            HistoryCommand::SetResult { count, result } => {
                 self.write(|session| HistoryLine::result(session, count, &result));
                 let entry = self.entries.iter_mut().rfind(|entry| entry.line == count);
                 if let Some(entry) = entry {
                     entry.result = Some(result);
                 }
             }
-            HistoryRequest::Answer(request, reply) => {
+            HistoryCommand::Answer(request, reply) => {
                 // The frontend may have stopped waiting.
                 let _ = reply.send(self.answer(&request));
             }

@@ -12,7 +12,7 @@ pub(crate) use subscriber::Subscriber;
 
 use super::guard::{BoundGuard, Guard};
 use super::{
-    BindError, ConnectError, Endpoint, Event, Frames, PeerIdentity, SocketKind, SocketOptions,
+    BindError, ConnectError, Endpoint, Event, Frames, RoutingId, SocketKind, SocketOptions,
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -30,7 +30,7 @@ const FLUSH_POLL: Duration = Duration::from_millis(1);
 fn zmq_options(options: &SocketOptions) -> zeromq::SocketOptions {
     let mut zmq = zeromq::SocketOptions::default();
     zmq.connect_timeout(options.connect_limit);
-    if let Some(PeerIdentity(identity)) = &options.identity {
+    if let Some(RoutingId(identity)) = &options.identity {
         // Longer than 255 bytes: the peer then gives us a name, as if we had none.
         if let Ok(identity) = PeerIdentity::try_from(identity.clone()) {
             zmq.peer_identity(identity);
@@ -146,8 +146,8 @@ async fn next_event(monitor: &mut mpsc::Receiver<SocketEvent>) -> Event {
     }
 }
 
-fn identity(peer: PeerIdentity) -> PeerIdentity {
-    PeerIdentity(Bytes::from(peer))
+fn identity(peer: PeerIdentity) -> RoutingId {
+    RoutingId(Bytes::from(peer))
 }
 
 /// Waits until the tasks that write to the peers have written everything and ended.

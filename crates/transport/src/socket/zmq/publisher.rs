@@ -1,7 +1,6 @@
 use super::super::driver::{Driver, SendOutcome};
 use super::{
-    BindError, ConnectError, Endpoint, Event, Frames, Guards, PeerIdentity, SocketKind,
-    SocketOptions,
+    BindError, ConnectError, Endpoint, Event, Frames, Guards, RoutingId, SocketKind, SocketOptions,
 };
 use futures::channel::mpsc;
 use std::collections::HashSet;
@@ -16,7 +15,7 @@ pub(crate) struct Publisher {
     monitor: mpsc::Receiver<SocketEvent>,
     guards: Guards,
     /// The connected peers.
-    peers: HashSet<PeerIdentity>,
+    peers: HashSet<RoutingId>,
 }
 
 impl Publisher {
@@ -84,7 +83,7 @@ impl Driver for Publisher {
     async fn close(self, limit: Duration) -> bool {
         // Every send has written its message to the connection, or to the guard.
         let backend = self.socket.backend();
-        for PeerIdentity(peer) in self.peers {
+        for RoutingId(peer) in self.peers {
             // A connection's reading half is kept alive by the task that would be woken by it, so
             // dropping the socket alone does not close the connection.
             if let Ok(peer) = PeerIdentity::try_from(peer) {

@@ -10,8 +10,8 @@ pub use event::VisibleNames;
 pub(super) use event::{JobId, LocalCommand, LocalEvent};
 
 use crate::command::CommandHandler;
+use crate::context::{MissingCause, MissingVariables};
 use crate::report::Notice;
-use crate::run::missing_variables::{MissingCause, MissingVariables};
 use callbacks::Callbacks;
 use part::{Attempt, CurrentCell, EvaluatorState, LoggedCell, Phase, RuntimeState, WaitingCell};
 use phalanx_evaluator::EvaluatorNotice;

@@ -13,7 +13,7 @@ pub struct MissingVariables {
 
 /// The reason for which a cell has not left a variable that it declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MissingCause {
+pub enum MissingCause {
     /// It has failed.
     Failed,
     /// It returned before its end.
@@ -29,7 +29,7 @@ impl MissingVariables {
     }
 
     /// The reason why a variable is gone, and the remedy.
-    fn explain(&self, name: &str) -> Option<String> {
+    fn cause_of(&self, name: &str) -> Option<String> {
         match (self.undefined.get(name), self.by(name)) {
             (Some((cell, cause)), moved) if moved.is_none_or(|moved| moved <= *cell) => {
                 Some(match cause {
@@ -62,7 +62,7 @@ impl MissingVariables {
                 let Some(name) = name.map(str::to_owned) else {
                     continue;
                 };
-                if let Some(why) = self.explain(&name) {
+                if let Some(why) = self.cause_of(&name) {
                     // What rustc suggests instead has a name like it, and nothing to do with it.
                     diagnostic.help = vec![why];
                 }
@@ -170,27 +170,27 @@ mod tests {
             "let slow = f()?; let (mut a, Some(größe)) = slow; pallet = 1; let kept: u8 = 2;";
         moved.ended_early(3, MissingCause::Failed, source, &["kept".into()]);
         for name in ["slow", "a", "größe"] {
-            let why = moved.explain(name).unwrap();
+            let why = moved.cause_of(name).unwrap();
             assert!(
                 why.starts_with(&format!("In[3] failed, so `{name}`")),
                 "{why}"
             );
         }
         for name in ["kept", "Some", "mut", "pallet", "f", "u8"] {
-            assert_eq!(moved.explain(name), None);
+            assert_eq!(moved.cause_of(name), None);
         }
         moved.record(4, &[], ["a"]);
-        assert_eq!(moved.explain("a"), None);
+        assert_eq!(moved.cause_of("a"), None);
         moved.record(5, &["slow".into()], []);
-        assert!(moved.explain("slow").unwrap().contains("moved by In[5]"));
+        assert!(moved.cause_of("slow").unwrap().contains("moved by In[5]"));
         moved.unkept(6, &["slow".to_owned()]);
         assert!(
             moved
-                .explain("slow")
+                .cause_of("slow")
                 .unwrap()
                 .contains("not kept for cells after In[6]")
         );
         moved.ended_early(7, MissingCause::Returned, "let slow = 1;", &[]);
-        assert!(moved.explain("slow").unwrap().contains("In[7] returned"));
+        assert!(moved.cause_of("slow").unwrap().contains("In[7] returned"));
     }
 }

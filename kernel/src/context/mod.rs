@@ -1,16 +1,39 @@
 //! The context of everything that one cell causes.
+//!
+//! | file | what |
+//! |---|---|
+//! | `programs.rs` | the programs of the kernel's own processes |
+//! | `progress.rs`, `build.rs` | progress bars; the progress of a build, from cargo's lines |
+//! | `timer.rs` | the time that cells take |
+//! | `missing_variables.rs` | variables that an earlier cell moved, and which cell that was |
+//! | `unresolved.rs` | names that engines do not have |
 
-use super::timer::Timer;
-use crate::cell::SourceMap;
+pub mod build;
+mod missing_variables;
+mod programs;
+pub mod progress;
+pub mod timer;
+pub mod unresolved;
+
+pub use missing_variables::{MissingCause, MissingVariables};
+pub use programs::Programs;
+
 use crate::channel::{InputPrompter, OutputSink};
 use crate::report::{Fault, FaultSource};
+use crate::source_map::SourceMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use timer::Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Time an interrupted cell's requests may take to stop: as long as engines may.
 const SETTLE_LIMIT: Duration = Duration::from_secs(6);
+
+/// A number of seconds as a time limit; what is none waits for ever.
+pub fn time_limit(seconds: Option<f64>) -> Option<Duration> {
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
 
 /// A running cell, as seen by what runs on its behalf. Clones share it.
 #[derive(Clone, Debug)]
@@ -18,8 +41,8 @@ pub struct CellContext(Arc<ContextInner>);
 
 #[derive(Debug)]
 struct ContextInner {
-    outlet: OutputSink,
-    asker: InputPrompter,
+    sink: OutputSink,
+    prompter: InputPrompter,
     source: Arc<str>,
     /// The name of the source; `None` for the cell itself.
     file: Option<String>,
@@ -37,10 +60,10 @@ struct ContextInner {
 
 impl CellContext {
     /// The context of a cell.
-    pub fn new(outlet: OutputSink, asker: InputPrompter, source: &str, count: usize) -> Self {
+    pub fn new(sink: OutputSink, prompter: InputPrompter, source: &str, count: usize) -> Self {
         Self(Arc::new(ContextInner {
-            outlet,
-            asker,
+            sink,
+            prompter,
             source: source.into(),
             file: None,
             count,
@@ -60,19 +83,19 @@ impl CellContext {
 
     /// The context of an expression that is evaluated once the cell is done.
     pub fn of_expression(&self, source: &str) -> Self {
-        self.beside(self.0.outlet.of_expression(), source, None)
+        self.beside(self.0.sink.of_expression(), source, None)
     }
 
     /// The context of a file that the cell runs.
     pub fn of_file(&self, name: &str, source: &str) -> Self {
-        self.beside(self.0.outlet.clone(), source, Some(name.to_owned()))
+        self.beside(self.0.sink.clone(), source, Some(name.to_owned()))
     }
 
     /// The context of other text, which ends with the cell.
-    fn beside(&self, outlet: OutputSink, source: &str, file: Option<String>) -> Self {
+    fn beside(&self, sink: OutputSink, source: &str, file: Option<String>) -> Self {
         Self(Arc::new(ContextInner {
-            outlet,
-            asker: self.0.asker.clone(),
+            sink,
+            prompter: self.0.prompter.clone(),
             source: source.into(),
             file,
             count: self.0.count,
@@ -86,13 +109,13 @@ impl CellContext {
     }
 
     /// The sink of the cell's outputs.
-    pub fn outlet(&self) -> &OutputSink {
-        &self.0.outlet
+    pub fn sink(&self) -> &OutputSink {
+        &self.0.sink
     }
 
     /// The prompter for the cell's input.
-    pub fn asker(&self) -> &InputPrompter {
-        &self.0.asker
+    pub fn prompter(&self) -> &InputPrompter {
+        &self.0.prompter
     }
 
     /// Cancelled when the user interrupts the cell.
