@@ -6,13 +6,12 @@ use bytes::Bytes;
 use phalanx_protocol::native::arguments::{Elsewhere, elsewhere};
 use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_protocol::segment::{REFERENCE, SegmentPart, SegmentRef};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use phalanx_segment::Mapping;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,21 +30,10 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 /// # Errors
 /// When there is no memory for it.
 pub fn place(bytes: &[u8]) -> io::Result<Segment> {
-    let file = File::from(memfd_create(
-        c"phalanx",
-        MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
-    )?);
+    let file = phalanx_segment::create()?;
     file.write_all_at(bytes, 0)?;
-    fcntl_add_seals(&file, sealed() | SealFlags::SEAL)?;
-    let metadata = file.metadata()?;
-    let reference = SegmentRef {
-        pid: 0,
-        fd: 0,
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        offset: 0,
-        len: bytes.len() as u64,
-    };
+    phalanx_segment::seal(&file)?;
+    let reference = phalanx_segment::reference(&file, 0, bytes.len() as u64)?;
     held(vec![(CountedFile::new(file), reference)], &[])
 }
 
@@ -68,7 +56,7 @@ pub fn hold(all: Vec<Payload>) -> io::Result<Vec<Payload>> {
             let file = match open.get(&key) {
                 Some(file) => Arc::clone(file),
                 None => {
-                    let file = opened(&reference)?;
+                    let file = phalanx_segment::open(&reference)?;
                     if HELD.load(Ordering::Relaxed) >= MOST_HELD {
                         return resolve(payload).map(Payload::Inline);
                     }
@@ -92,8 +80,7 @@ pub fn resolve(payload: Payload) -> io::Result<Bytes> {
     match payload {
         Payload::Inline(bytes) => Ok(bytes),
         Payload::Segment(segment) => {
-            let reference = segment.reference();
-            mapped(&opened(reference)?, reference, &segment.links())
+            Mapping::open(segment.reference(), &segment.links()).map(Bytes::from_owner)
         }
     }
 }
@@ -108,8 +95,9 @@ pub fn resolve_arguments(args: Payload) -> io::Result<Bytes> {
         Payload::Segment(segment) => segment,
     };
     let reference = segment.reference().clone();
-    let file = opened(&reference)?;
-    let own = mapped(&file, &reference, &segment.links())?;
+    let file = phalanx_segment::open(&reference)?;
+    let own = Mapping::of_file(&file, &reference, &segment.links())?;
+    let own = Bytes::from_owner(own);
     let Some(Elsewhere { at, from, len }) = elsewhere(&own) else {
         return Ok(own);
     };
@@ -118,50 +106,22 @@ pub fn resolve_arguments(args: Payload) -> io::Result<Bytes> {
         len,
         ..reference
     };
-    opened(&captures)?;
-    let captures = mapped(&file, &captures, &[])?;
+    let captures = Mapping::of_file(&file, &captures, &[])?;
+    let captures = captures.as_ref();
     let from = own.len().next_multiple_of(ALIGN);
     let mut whole = Vec::with_capacity(from + captures.len());
     whole.extend_from_slice(&own);
     whole.resize(from, 0);
-    whole.extend_from_slice(&captures);
+    whole.extend_from_slice(captures);
     whole[at..at + 8].copy_from_slice(&(from as u64).to_le_bytes());
     Ok(whole.into())
-}
-
-fn mapped(file: &File, reference: &SegmentRef, links: &[SegmentPart]) -> io::Result<Bytes> {
-    let from = usize::try_from(reference.offset).map_err(io::Error::other)?;
-    let len = usize::try_from(reference.len).map_err(io::Error::other)?;
-    let mut whole = Mapping::of(file, from + len)?;
-    for link in links {
-        whole.fill(&opened(&link.segment)?, reference.offset, link)?;
-    }
-    Ok(Bytes::from_owner(whole).slice(from..))
 }
 
 /// Returns true if this process cannot open a file that is referred to.
 pub fn is_out_of_reach(segment: &Segment) -> bool {
     let of_links = segment.links().into_iter().map(|link| link.segment);
     let mut all = std::iter::once(segment.reference().clone()).chain(of_links);
-    all.any(|reference| opened(&reference).is_err())
-}
-
-/// The seals under which bytes stay as they are.
-fn sealed() -> SealFlags {
-    SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE
-}
-
-/// Opens the file, if it is the one that is meant.
-fn opened(reference: &SegmentRef) -> io::Result<File> {
-    let file = File::open(reference.path())?;
-    let metadata = file.metadata()?;
-    let end = reference.offset.checked_add(reference.len);
-    let same = (metadata.dev(), metadata.ino()) == (reference.device, reference.inode)
-        && end.is_some_and(|end| end <= metadata.len());
-    if !same || !fcntl_get_seals(&file)?.contains(sealed()) {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    Ok(file)
+    all.any(|reference| phalanx_segment::open(&reference).is_err())
 }
 
 /// A reference to this process's files: the first, and those that the links are to.
@@ -218,71 +178,6 @@ impl Drop for CountedFile {
 impl AsRef<[u8]> for HeldSegment {
     fn as_ref(&self) -> &[u8] {
         &self.reference
-    }
-}
-
-/// The beginning of a sealed file.
-struct Mapping {
-    start: *const u8,
-    len: usize,
-}
-
-// SAFETY: the file is sealed, so the bytes never change; they are mapped until the value is dropped.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    fn of(file: &File, len: usize) -> io::Result<Self> {
-        if len == 0 {
-            let start = std::ptr::NonNull::<u8>::dangling().as_ptr();
-            return Ok(Self { start, len });
-        }
-        // SAFETY: the system chooses a place where nothing is.
-        let start = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                len,
-                ProtFlags::READ,
-                MapFlags::SHARED,
-                file,
-                0,
-            )
-        }?;
-        Ok(Self {
-            start: start.cast(),
-            len,
-        })
-    }
-
-    /// Maps a part of another file where this one has a hole. What is meant begins at `from`.
-    fn fill(&mut self, file: &File, from: u64, link: &SegmentPart) -> io::Result<()> {
-        let hole = link
-            .hole(from, self.len)
-            .ok_or(io::ErrorKind::InvalidData)?;
-        let start = self.start.wrapping_add(hole.start).cast_mut().cast();
-        let (flags, offset) = (MapFlags::SHARED | MapFlags::FIXED, link.segment.offset);
-        // SAFETY: the place is within our mapping, of which nobody has borrowed yet, and begins on a
-        // page; that the last page is replaced as a whole leaves it within, too.
-        let filled = unsafe { mmap(start, hole.len(), ProtFlags::READ, flags, file, offset) };
-        filled.map(drop).map_err(Into::into)
-    }
-}
-
-impl AsRef<[u8]> for Mapping {
-    fn as_ref(&self) -> &[u8] {
-        // SAFETY: mapped as long as `self` lives, or of no length; the seals keep the file as long
-        // as it was when it was mapped.
-        unsafe { std::slice::from_raw_parts(self.start, self.len) }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        if self.len > 0 {
-            // SAFETY: our mapping, and what borrows from it is gone. Unmapping it does not fail.
-            let _ = unsafe { munmap(self.start.cast_mut().cast(), self.len) };
-        }
     }
 }
 
@@ -344,16 +239,9 @@ mod tests {
             reference = right;
         }
         // One that could still change.
-        let open = memfd_create(c"open", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING);
-        let open = File::from(open.unwrap());
-        open.write_all_at(b"one", 0).unwrap();
-        let metadata = open.metadata().unwrap();
-        let open = SegmentRef {
-            fd: open.as_raw_fd() as u32,
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            ..reference
-        };
+        let file = phalanx_segment::create().unwrap();
+        file.write_all_at(b"one", 0).unwrap();
+        let open = phalanx_segment::reference(&file, 0, 3).unwrap();
         assert!(is_out_of_reach(&made(&open)));
     }
 

@@ -4,7 +4,7 @@ use crate::{exec, workspace::Workspace};
 use anyhow::Result;
 
 /// The library, and before it what it needs.
-const PACKAGES: [&str; 2] = ["phalanx-protocol", "phalanx"];
+const PACKAGES: [&str; 3] = ["phalanx-protocol", "phalanx-segment", "phalanx"];
 
 /// The extent to which a package is checked.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,7 +5,12 @@ use super::tree::File;
 use super::{Finding, Tree};
 
 /// The parts that may hold `unsafe`.
-const UNSAFE: [&str; 3] = ["crates/sys/", "crates/runtime/", "crates/phalanx/"];
+const UNSAFE: [&str; 4] = [
+    "crates/sys/",
+    "crates/segment/",
+    "crates/runtime/",
+    "crates/phalanx/",
+];
 
 /// The number of lines above an `unsafe` within which its reason begins.
 const REASON_WITHIN: usize = 8;

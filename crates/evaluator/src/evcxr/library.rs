@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 static PHALANX: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../phalanx/src");
+static SEGMENT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../segment/src");
 static PROTOCOL: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../protocol/src");
 
 /// The lock file beside the packages: the versions with which the library was tested.
@@ -65,12 +66,17 @@ pub(crate) fn export(folder: &Path) -> io::Result<()> {
 }
 
 /// The packages: the name of each folder, the sources and the manifest.
-fn packages() -> [(&'static str, &'static Dir<'static>, String); 2] {
+fn packages() -> [(&'static str, &'static Dir<'static>, String); 3] {
     [
         (
             "phalanx",
             &PHALANX,
             manifest("phalanx", PHALANX_DEPENDENCIES),
+        ),
+        (
+            "segment",
+            &SEGMENT,
+            manifest("phalanx-segment", SEGMENT_DEPENDENCIES),
         ),
         (
             "protocol",
@@ -92,6 +98,7 @@ fn hash(folder: &Dir<'_>, hasher: &mut DefaultHasher) {
 
 pub(super) const PHALANX_DEPENDENCIES: &str = r#"
 phalanx-protocol = { path = "../protocol", default-features = false }
+phalanx-segment = { path = "../segment" }
 serde_json = { version = "1", features = ["alloc", "raw_value"] }
 chrono = { version = "0.4", features = ["serde"] }
 data-encoding = "2"
@@ -109,6 +116,10 @@ syn = { version = "3", features = ["extra-traits", "fold", "full", "visit", "vis
 
 [lints.rust]
 unexpected_cfgs = { level = "warn", check-cfg = ["cfg(rust_analyzer)"] }
+"#;
+
+const SEGMENT_DEPENDENCIES: &str = r#"
+phalanx-protocol = { path = "../protocol", default-features = false }
 "#;
 
 pub(super) const PROTOCOL_DEPENDENCIES: &str = r#"

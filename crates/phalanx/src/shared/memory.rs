@@ -1,44 +1,17 @@
 //! Bytes that stay where they are, and files without names that other processes can map.
 
 use phalanx_protocol::segment::{PAGE, SEGMENT_THRESHOLD, SegmentPart, SegmentRef};
+use phalanx_segment::Mapping;
 use std::any::Any;
-use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// The alignment of plain data in a file, enough for every primitive type.
 pub(crate) const ALIGN: usize = 64;
-
-unsafe extern "C" {
-    fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
-    fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
-    fn mmap(
-        at: *mut c_void,
-        len: usize,
-        access: c_int,
-        flags: c_int,
-        fd: c_int,
-        from: c_long,
-    ) -> *mut c_void;
-    fn munmap(at: *mut c_void, len: usize) -> c_int;
-}
-
-// `linux/memfd.h`, `linux/fcntl.h`, `sys/mman.h`.
-const MFD_CLOEXEC: c_uint = 1;
-const MFD_ALLOW_SEALING: c_uint = 2;
-const F_ADD_SEALS: c_int = 1033;
-const F_GET_SEALS: c_int = 1034;
-/// Neither its length nor its bytes change.
-const SEALED: c_int = 0x2 | 0x4 | 0x8;
-const F_SEAL_SEAL: c_int = 0x1;
-const PROT_READ: c_int = 1;
-const MAP_SHARED: c_int = 1;
-const MAP_FIXED: c_int = 0x10;
 
 /// The number of files kept open for data that may be sent again; more data is written again.
 const MOST_KEPT: usize = 64;
@@ -196,40 +169,16 @@ impl StableBytes {
     /// # Errors
     /// As there.
     pub fn open_linked(reference: &SegmentRef, links: &[SegmentPart]) -> io::Result<Self> {
-        let (file, end) = opened(reference)?;
-        let mut whole = Mapping::of(&file, usize::try_from(end).map_err(io::Error::other)?)?;
-        for link in links {
-            whole.fill(&opened(&link.segment)?.0, reference.offset, link)?;
-        }
-        let (start, len) = (whole.start, whole.len);
-        let whole = Self {
+        let mapping = Mapping::open(reference, links)?;
+        let bytes = mapping.as_ref();
+        let (start, len) = (bytes.as_ptr(), bytes.len());
+        Ok(Self {
             start,
             len,
-            keep: Arc::new(whole),
+            keep: Arc::new(mapping),
             written: None,
-        };
-        let from = usize::try_from(reference.offset).map_err(io::Error::other)?;
-        whole
-            .part(from..len)
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        })
     }
-}
-
-/// Opens the file that is meant, if it is that one and does not change; where its bytes end.
-fn opened(reference: &SegmentRef) -> io::Result<(File, u64)> {
-    let file = File::open(reference.path())?;
-    let metadata = file.metadata()?;
-    // SAFETY: the descriptor is open, and the command takes no argument.
-    let seals = unsafe { fcntl(file.as_raw_fd(), F_GET_SEALS) };
-    let end = reference.offset.checked_add(reference.len);
-    let Some(end) = end.filter(|end| *end <= metadata.len()) else {
-        return Err(io::ErrorKind::NotFound.into());
-    };
-    let same = (metadata.dev(), metadata.ino()) == (reference.device, reference.inode);
-    if !same || seals < 0 || seals & SEALED != SEALED {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    Ok((file, end))
 }
 
 impl Deref for StableBytes {
@@ -238,62 +187,6 @@ impl Deref for StableBytes {
     fn deref(&self) -> &[u8] {
         // SAFETY: as `new` asks of its caller.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
-    }
-}
-
-/// The beginning of a sealed file; as in `sys`, on which a notebook's library does not depend.
-struct Mapping {
-    start: *const u8,
-    len: usize,
-}
-
-// SAFETY: the file is sealed, so the bytes never change; they are mapped until the value is dropped.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    fn of(file: &File, len: usize) -> io::Result<Self> {
-        if len == 0 {
-            let start = std::ptr::NonNull::<u8>::dangling().as_ptr();
-            return Ok(Self { start, len });
-        }
-        let (at, fd) = (std::ptr::null_mut(), file.as_raw_fd());
-        // SAFETY: the system chooses a place where nothing is.
-        let start = unsafe { mmap(at, len, PROT_READ, MAP_SHARED, fd, 0) };
-        if start.addr() == usize::MAX {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self {
-            start: start.cast_const().cast(),
-            len,
-        })
-    }
-
-    /// Maps a part of another file where this one has a hole. What is meant begins at `from`.
-    fn fill(&mut self, file: &File, from: u64, link: &SegmentPart) -> io::Result<()> {
-        let hole = link
-            .hole(from, self.len)
-            .ok_or(io::ErrorKind::InvalidData)?;
-        let offset = c_long::try_from(link.segment.offset).map_err(io::Error::other)?;
-        let start = self.start.wrapping_add(hole.start).cast_mut().cast();
-        let (flags, fd) = (MAP_SHARED | MAP_FIXED, file.as_raw_fd());
-        // SAFETY: the place is within our mapping, of which nobody has borrowed yet, and begins on a
-        // page; that the last page is replaced as a whole leaves it within, too.
-        let filled = unsafe { mmap(start, hole.len(), PROT_READ, flags, fd, offset) };
-        if filled.addr() == usize::MAX {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        if self.len > 0 {
-            // SAFETY: our mapping, and nobody keeps it any more. Unmapping it does not fail.
-            let _ = unsafe { munmap(self.start.cast_mut().cast(), self.len) };
-        }
     }
 }
 
@@ -323,13 +216,7 @@ impl WrittenSegment {
 impl SegmentWriter {
     /// An empty one; `None` where there is no such thing, or other processes could not open it.
     pub fn begin() -> Option<Self> {
-        // SAFETY: the name ends with a zero.
-        let fd = unsafe { memfd_create(c"phalanx".as_ptr(), MFD_CLOEXEC | MFD_ALLOW_SEALING) };
-        if fd < 0 {
-            return None;
-        }
-        // SAFETY: it was made above, and nobody else knows of it.
-        let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        let file = phalanx_segment::create().ok()?;
         let filling = Self {
             file,
             end: 0,
@@ -369,7 +256,7 @@ impl SegmentWriter {
         };
         self.end += data.len as u64;
         self.file.set_len(self.end)?;
-        let segment = reference(&file, offset, data.len as u64)?;
+        let segment = phalanx_segment::reference(&file, offset, data.len as u64)?;
         self.linked.push(file);
         Ok(Some(SegmentPart {
             at: at - from,
@@ -397,7 +284,7 @@ impl SegmentWriter {
     /// # Errors
     /// When the system does not know the file.
     pub fn reference(&self, from: u64) -> io::Result<SegmentRef> {
-        reference(&self.file, from, self.end - from)
+        phalanx_segment::reference(&self.file, from, self.end - from)
     }
 
     /// Nothing changes any more.
@@ -405,10 +292,7 @@ impl SegmentWriter {
     /// # Errors
     /// When the system does not seal it.
     pub fn seal(self) -> io::Result<WrittenSegment> {
-        // SAFETY: the descriptor is open, and the command takes a number.
-        if unsafe { fcntl(self.file.as_raw_fd(), F_ADD_SEALS, SEALED | F_SEAL_SEAL) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        phalanx_segment::seal(&self.file)?;
         let file = Arc::new(self.file);
         let again: u64 = self
             .to_remember
@@ -426,19 +310,6 @@ impl SegmentWriter {
             _linked: self.linked,
         })
     }
-}
-
-/// Bytes of our file, for other processes.
-fn reference(file: &File, offset: u64, len: u64) -> io::Result<SegmentRef> {
-    let metadata = file.metadata()?;
-    Ok(SegmentRef {
-        pid: std::process::id(),
-        fd: u32::try_from(file.as_raw_fd()).map_err(io::Error::other)?,
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        offset,
-        len,
-    })
 }
 
 #[cfg(test)]

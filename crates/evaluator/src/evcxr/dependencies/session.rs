@@ -281,7 +281,10 @@ const OURS: [&str; 2] = ["phalanx", "serde"];
 
 /// Returns true for the crates of the library that comes with Phalanx.
 fn is_ours(built: &BuiltCrate) -> bool {
-    matches!(built.name.as_str(), "phalanx" | "phalanx_protocol")
+    matches!(
+        built.name.as_str(),
+        "phalanx" | "phalanx_segment" | "phalanx_protocol"
+    )
 }
 
 /// The crates that the source of cells can name, with their libraries, by rustc's arguments.
