@@ -1,6 +1,6 @@
 //! The analysis process, which knows from the start what every namespace depends on.
 
-use crate::process::Backend;
+use crate::evaluate::Backend;
 use phalanx_analysis::handle::AnalysisConfig;
 use phalanx_analysis::process::process_main;
 #[cfg(feature = "evcxr")]

@@ -1,6 +1,7 @@
 //! The evaluator's twin for tests: compiles a few words, in no time, with all the same outcomes.
 
-use crate::process::{Evaluate, KernelLink, SlowRequest};
+use crate::evaluate::{Evaluate, SlowRequest};
+use crate::kernel_link::KernelLink;
 use phalanx_analysis::process::Analyze;
 use phalanx_protocol::analysis::{
     AnalysisReply, AnalysisRequest, Completion, Completions, Documentation,

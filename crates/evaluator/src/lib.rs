@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `handle` | the kernel's end of an evaluator process |
 //! | `process` | the evaluator process: requests in, answers out |
+//! | `evaluate` | the interface that evaluators implement, and their choice |
+//! | `kernel_link`, `interrupt` | the process's socket to the kernel; interrupts of a compilation |
+//! | `environment` | the environment variables between handle and process |
 //! | `analysis` | the analysis process, as the kernel starts it beside its evaluators |
 //! | `cache` | the parts of the cache folder, and its limit |
 //! | `folder` | build folders, kept from session to session |
@@ -18,19 +21,24 @@ mod analysis;
 mod cache;
 #[cfg(feature = "echo")]
 mod echo;
+mod environment;
+mod evaluate;
 #[cfg(feature = "evcxr")]
 mod evcxr;
 mod folder;
 mod folder_check;
 mod handle;
+mod interrupt;
+mod kernel_link;
 mod process;
 mod type_names;
 
 pub use analysis::{analysis_config, analysis_main};
 pub use cache::{CacheEntry, cache_entries, cache_limit, clean_cache};
+pub use evaluate::Backend;
 pub use folder_check::{FolderError, FolderUse, cache_folder, check_folders};
 pub use handle::{Evaluator, EvaluatorConfig, EvaluatorNotice, StartError};
-pub use process::{Backend, process_main};
+pub use process::process_main;
 pub use type_names::type_sources;
 
 /// The first statement of every `main` that may become an evaluator: evcxr starts the same program
@@ -41,7 +49,8 @@ pub fn hook() {
     evcxr::hook();
 }
 
-/// Writes the library that cells depend on to a folder, as the packages `phalanx` and `protocol`.
+/// Writes the library that cells depend on to a folder, as the packages `phalanx`, `segment` and
+/// `protocol`.
 ///
 /// # Errors
 /// When the folder cannot be written to.
@@ -49,6 +58,3 @@ pub fn hook() {
 pub fn export_library(folder: &std::path::Path) -> std::io::Result<()> {
     evcxr::export_library(folder)
 }
-
-/// Environment variable that holds the path of the kernel's socket for an evaluator process.
-const SOCKET_VAR: &str = "PHALANX_EVALUATOR_SOCKET";

@@ -18,7 +18,7 @@ use super::source::{self, CellSetting, PreparedSource, prepare};
 use super::syntax;
 use super::types::{self, Types};
 use super::variables::{self, VariableTypes};
-use crate::process::{Evaluate, SlowRequest};
+use crate::evaluate::{Evaluate, SlowRequest};
 use evcxr::{Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{Compiled, EvaluatorReply, EvaluatorRequest, Toolchain};
 use phalanx_protocol::failure::Failure;

@@ -128,7 +128,7 @@ fn dependencies(manifest: &str) -> &str {
 
 /// The folder in which evcxr builds.
 pub(super) fn build_folder() -> Option<PathBuf> {
-    std::env::var_os(crate::handle::BUILD_FOLDER_VAR).map(PathBuf::from)
+    std::env::var_os(crate::environment::BUILD_FOLDER_VAR).map(PathBuf::from)
 }
 
 /// The variable that a line takes from the store, and whether it is mutable.

@@ -17,7 +17,7 @@ use super::statics::Statics;
 use super::syntax;
 use super::types::Types;
 use super::variables::{self, VariableTypes};
-use crate::process::{Evaluate, SlowRequest};
+use crate::evaluate::{Evaluate, SlowRequest};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{
     CompiledCell, DroppedVariables, Evaluated, EvaluatorReply, EvaluatorRequest, Toolchain,

@@ -6,8 +6,8 @@
 //! has had a release. Here every set of dependencies finds the versions it had.
 
 use super::library::LOCK_FILE;
+use crate::environment::BUILD_FOLDER_VAR;
 use crate::folder_check::cache_folder;
-use crate::handle::BUILD_FOLDER_VAR;
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::ffi::{OsStr, OsString};

@@ -9,7 +9,7 @@ use super::generated_crate::build_folder;
 use super::inference;
 use super::untyped::{TypedCell, UntypedVariable, untyped};
 use super::variables::VariableTypes;
-use crate::process::Interrupt;
+use crate::interrupt::Interrupt;
 use phalanx_analysis::client::Client;
 use phalanx_protocol::analysis::{
     AnalysisReply, AnalysisRequest, AnalyzedCell, InferredType, VariableType,

@@ -3,9 +3,10 @@
 mod actor;
 
 use crate::cache::{cache_limit, clean_cache};
+use crate::environment::{BUILD_FOLDER_VAR, CARGO_VAR, SOCKET_VAR, TOOLS_VAR};
+use crate::evaluate::Backend;
 use crate::folder::BuildFolder;
 use crate::folder_check::{FolderError, FolderUse, cache_folder, check_folders};
-use crate::process::Backend;
 use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest, NamespaceKind};
 use phalanx_sys::temporary::TemporaryFolder;
 use phalanx_toolchain::rustup::{self, TOOLCHAIN_VAR};
@@ -16,19 +17,6 @@ use std::sync::OnceLock;
 use tokio::net::UnixListener;
 use tokio::process::Command;
 use tokio::sync::mpsc;
-
-/// The environment variable that holds the folder evcxr builds in.
-pub(crate) const BUILD_FOLDER_VAR: &str = "EVCXR_TMPDIR";
-
-/// The environment variable that holds the folder in which our program poses as the tools evcxr looks for.
-#[cfg_attr(
-    not(feature = "evcxr"),
-    expect(dead_code, reason = "only evcxr has tools")
-)]
-pub(crate) const TOOLS_VAR: &str = "PHALANX_TOOLS";
-
-/// The cargo that rust-analyzer, within evcxr, calls; cargo passes it on to what it starts.
-pub(crate) const CARGO_VAR: &str = "CARGO";
 
 /// The rustc that it asks for the standard library.
 const RUSTC_VAR: &str = "RUSTC";
@@ -123,7 +111,7 @@ impl Evaluator {
         let mut command = Command::new(&config.program);
         command
             .args(config.backend.args(config.kind))
-            .env(crate::SOCKET_VAR, &socket)
+            .env(SOCKET_VAR, &socket)
             // It may be killed at any moment: what it puts there goes with our folder.
             .env("TMPDIR", folder.path());
         let mut build_folder = None;

@@ -25,7 +25,7 @@ struct InterruptState {
 
 impl Interrupt {
     /// A request has come.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.0.pending.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -35,7 +35,7 @@ impl Interrupt {
     }
 
     /// A request is done.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.pending.fetch_sub(1, Ordering::SeqCst);
         self.0.interrupted.store(false, Ordering::SeqCst);
     }
@@ -51,7 +51,7 @@ impl Interrupt {
 
     /// Ends every descendant but the relay, and every one that evcxr starts from now on until it has
     /// given the request up; nothing when nothing is being worked on.
-    pub(super) fn now(&self) {
+    pub(crate) fn now(&self) {
         let idle = self.0.pending.load(Ordering::SeqCst) == 0;
         if idle || self.0.interrupted.swap(true, Ordering::SeqCst) {
             return;

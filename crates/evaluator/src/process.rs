@@ -1,70 +1,14 @@
 //! The evaluator process: one thread reads requests, the main thread works on them in order.
 
-mod interrupt;
-mod link;
-
-pub(crate) use interrupt::Interrupt;
-pub(crate) use link::KernelLink;
-
-use phalanx_protocol::evaluator::{
-    EvaluatorEvent, EvaluatorReply, EvaluatorRequest, NamespaceKind, Toolchain,
-};
+use crate::evaluate::{Backend, Evaluate};
+use crate::interrupt::Interrupt;
+use crate::kernel_link::{self, KernelLink};
+use phalanx_protocol::evaluator::{EvaluatorEvent, NamespaceKind};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc;
-
-/// The evaluator that a process is built around.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
-    /// rustc, through evcxr.
-    #[cfg(feature = "evcxr")]
-    Evcxr,
-    /// The twin for tests.
-    #[cfg(feature = "echo")]
-    Echo,
-}
-
-impl Backend {
-    /// The arguments that select it in `phalanx evaluator`.
-    pub(crate) fn args(self, kind: NamespaceKind) -> Vec<&'static str> {
-        let kind = match kind {
-            NamespaceKind::Local => "local",
-            NamespaceKind::Engines => "engines",
-        };
-        let words = ["evaluator", "--kind", kind];
-        let echo = match self {
-            #[cfg(feature = "evcxr")]
-            Self::Evcxr => None,
-            #[cfg(feature = "echo")]
-            Self::Echo => Some("--echo"),
-        };
-        words.into_iter().chain(echo).collect()
-    }
-
-    /// Returns true if it needs a build folder.
-    pub(crate) fn builds(self) -> bool {
-        match self {
-            #[cfg(feature = "evcxr")]
-            Self::Evcxr => true,
-            #[cfg(feature = "echo")]
-            Self::Echo => false,
-        }
-    }
-}
-
-/// Something that evaluates: evcxr, or its twin.
-pub(crate) trait Evaluate {
-    /// The toolchain that compiled cells need on the machine that runs them.
-    fn toolchain(&self) -> Toolchain;
-
-    /// Works on one request; what has to be run meanwhile goes over the link.
-    fn answer(&mut self, work: SlowRequest) -> Result<EvaluatorReply, Failure>;
-}
-
-/// A request that takes its time, without its id.
-pub(crate) type SlowRequest = EvaluatorRequest;
 
 /// Runs an evaluator process from start to end; called by `phalanx evaluator`.
 ///
@@ -99,7 +43,7 @@ fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
     };
     link.send(&EvaluatorEvent::Ready(evaluator.toolchain()))?;
     while let Ok(request) = work.recv() {
-        let Some(id) = link::id_of(&request) else {
+        let Some(id) = kernel_link::id_of(&request) else {
             continue;
         };
         let stopped = || Failure::Interrupted { lost: Vec::new() };

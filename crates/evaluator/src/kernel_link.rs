@@ -1,6 +1,7 @@
 //! The evaluator's end of the kernel's socket.
 
-use super::Interrupt;
+use crate::environment::SOCKET_VAR;
+use crate::interrupt::Interrupt;
 use phalanx_protocol::evaluator::{CompiledCell, EvaluatorEvent, EvaluatorRequest, RequestId};
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::runtime::Outcome;
@@ -18,14 +19,14 @@ pub(crate) struct KernelLink {
 }
 
 /// Reads what the kernel sends.
-pub(super) struct RequestReader {
+pub(crate) struct RequestReader {
     stream: UnixStream,
 }
 
 impl KernelLink {
     /// Connects to the kernel that started this process.
-    pub(super) fn connect(ran: Receiver<Outcome>) -> io::Result<(Self, RequestReader)> {
-        let path = std::env::var_os(crate::SOCKET_VAR)
+    pub(crate) fn connect(ran: Receiver<Outcome>) -> io::Result<(Self, RequestReader)> {
+        let path = std::env::var_os(SOCKET_VAR)
             .ok_or_else(|| io::Error::other("an evaluator is started by a kernel, not by hand"))?;
         let stream = UnixStream::connect(path)?;
         let reader = RequestReader {
@@ -62,7 +63,7 @@ impl KernelLink {
 impl RequestReader {
     /// Reads until the kernel closes the socket or dies, then ends everything: there is nobody to
     /// work for.
-    pub(super) fn read_all(
+    pub(crate) fn read_all(
         mut self,
         work: &Sender<EvaluatorRequest>,
         ran: &Sender<Outcome>,
@@ -114,7 +115,7 @@ fn end_group() -> ! {
 }
 
 /// The id that a request's answer carries.
-pub(super) fn id_of(request: &EvaluatorRequest) -> Option<RequestId> {
+pub(crate) fn id_of(request: &EvaluatorRequest) -> Option<RequestId> {
     match request {
         EvaluatorRequest::Evaluate { id, .. }
         | EvaluatorRequest::Compile { id, .. }
