@@ -1,39 +1,14 @@
 use crate::config::ControllerConfig;
+use crate::earlier::EarlierFiles;
+use crate::error::StartError;
 use crate::server::{self, Channels, Server};
 use crate::stale;
 use phalanx_sys::temporary::TemporaryFolder;
-use phalanx_transport::connection::ConnectionFileError;
-use phalanx_transport::socket::{BindError, EndpointError};
-use phalanx_transport::wire::KeyError;
 use phalanx_transport::{ClientConnectionFile, EngineConnectionFile, Session, SigningKey};
 use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// A controller could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The configured interface is none.
-    #[error(transparent)]
-    Interface(#[from] EndpointError),
-    /// It cannot listen there.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// A connection file cannot be written.
-    #[error(transparent)]
-    File(#[from] ConnectionFileError),
-    /// A connection file that is to be used again cannot be.
-    #[error("cannot use the connection files again: {0}")]
-    Reuse(#[source] KeyError),
-    /// There is no folder for them.
-    #[error("cannot make a folder for the connection files: {0}")]
-    Folder(std::io::Error),
-    /// The database of tasks cannot be used.
-    #[cfg(feature = "sqlite")]
-    #[error(transparent)]
-    Database(#[from] crate::records::OpenError),
-}
 
 /// A running controller. Dropping it ends it; its connection files go with it.
 #[derive(Debug)]
@@ -46,25 +21,6 @@ pub struct Controller {
     /// The next controller uses the files again.
     keeps_files: bool,
     _folder: Option<TemporaryFolder>,
-}
-
-/// The connection files of the controller before.
-pub(crate) struct EarlierFiles {
-    pub client: ClientConnectionFile,
-    pub engine: EngineConnectionFile,
-}
-
-impl EarlierFiles {
-    /// Reads both files; `None` where there are none yet.
-    fn read(client: &Path, engine: &Path) -> Result<Option<Self>, StartError> {
-        if !client.exists() || !engine.exists() {
-            return Ok(None);
-        }
-        Ok(Some(Self {
-            client: ClientConnectionFile::read(client)?,
-            engine: EngineConnectionFile::read(engine)?,
-        }))
-    }
 }
 
 impl Controller {

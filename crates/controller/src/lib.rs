@@ -7,6 +7,7 @@
 //! | `direct` | direct requests that are not answered yet |
 //! | `broadcast` | one request for many engines, their replies as many or as one |
 //! | `records` | what became of tasks, for the queries of clients: in memory or in SQLite |
+//! | `earlier`, `error` | connection files an earlier controller has left; errors of a start |
 //! | `server` | the state that joins them, pure too, and the sockets and the loop around it |
 //! | [`cli`] | `phalanx controller` |
 //! | [`ipython`] | the folders of IPython's profiles, and ipyparallel's cluster file |
@@ -29,6 +30,8 @@ pub mod cli;
 mod config;
 mod controller;
 mod direct;
+mod earlier;
+mod error;
 mod hash;
 pub mod hub;
 pub mod ipython;
@@ -39,6 +42,7 @@ mod stale;
 
 pub use cli::{ServerArgs, run_server};
 pub use config::{ControllerConfig, TaskDatabase};
-pub use controller::{Controller, StartError};
+pub use controller::Controller;
+pub use error::StartError;
 #[cfg(feature = "sqlite")]
 pub use records::OpenError;

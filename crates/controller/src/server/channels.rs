@@ -1,7 +1,8 @@
 use super::incoming::{Incoming, ServerSocket};
 use super::iopub::IopubRelay;
 use crate::config::ControllerConfig;
-use crate::controller::{EarlierFiles, StartError};
+use crate::earlier::EarlierFiles;
+use crate::error::StartError;
 use phalanx_sys::machine::host_name;
 use phalanx_transport::connection::LocalSockets;
 use phalanx_transport::{

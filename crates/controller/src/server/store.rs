@@ -3,7 +3,7 @@
 #[cfg(feature = "sqlite")]
 use super::query::{error, json};
 use crate::config::TaskDatabase;
-use crate::controller::StartError;
+use crate::error::StartError;
 use crate::records::{MemoryRecords, RecordChange, RecordStore};
 #[cfg(feature = "sqlite")]
 use crate::records::{MessageParts, Sqlite};
