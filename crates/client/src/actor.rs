@@ -1,16 +1,16 @@
 //! The loop around the state: waits for the next event, lets the state decide, performs.
 
-use crate::client::ClientShared;
 use crate::connect::{self, Sockets, connection_request};
 use crate::recovery;
-use crate::request::{Request, TaskKey};
+use crate::request::Request;
 use crate::result::AsyncResult;
+use crate::shared::ClientShared;
 use crate::state::argument_cache::ArgumentRoute;
 use crate::state::batch;
 use crate::state::message::{OutgoingContent, OutgoingMessage};
 use crate::state::{Command, Event, Now, State, Ticket};
 use crate::submission::{RefusalAnswer, RefusedTask};
-use crate::task::EngineTask;
+use crate::task::{EngineTask, TaskKey};
 use crate::wire::{self, MessageParts};
 use bytes::Bytes;
 use chrono::Utc;

@@ -5,6 +5,7 @@ use crate::connect::{self, ConnectError};
 use crate::engine::{ClientEvent, Engine};
 use crate::request::{Request, Requests};
 use crate::result::AsyncResult;
+use crate::shared::ClientShared;
 use crate::state::{Event, State};
 use crate::submission::Submission;
 use chrono::Utc;
@@ -13,7 +14,7 @@ use phalanx_protocol::parallel::{EngineRequest, Lineage, Signal};
 use phalanx_sys::machine::host_name;
 use phalanx_transport::{ClientConnectionFile, Session};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -33,14 +34,6 @@ pub struct Client {
     /// Engines the controller had when the connection was made.
     announced: usize,
     _ends: Arc<DropGuard>,
-}
-
-#[derive(Debug)]
-pub(crate) struct ClientShared {
-    pub engines: watch::Sender<Vec<Engine>>,
-    /// Unbounded: comings and goings of engines are few.
-    subscribers: Mutex<Vec<mpsc::UnboundedSender<ClientEvent>>>,
-    results: AtomicU64,
 }
 
 /// Engines did not come, or did not answer, in time.
@@ -289,19 +282,6 @@ impl Client {
         tokio::time::timeout(timeout, wait)
             .await
             .unwrap_or(Err(WaitError::NoAnswer(timeout)))
-    }
-}
-
-impl ClientShared {
-    pub fn notify(&self, event: &ClientEvent) {
-        self.subscribers()
-            .retain(|subscriber| subscriber.send(event.clone()).is_ok());
-    }
-
-    fn subscribers(&self) -> std::sync::MutexGuard<'_, Vec<mpsc::UnboundedSender<ClientEvent>>> {
-        self.subscribers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,8 @@
 //! AsyncResults of tasks that the hub knows of: ipyparallel's `AsyncHubResult`.
 
 use crate::client::Client;
-use crate::hub::{HubError, HubResult, POLL_INTERVAL};
+use crate::hub::{HubError, POLL_INTERVAL};
+use crate::record::HubResult;
 use crate::result::{AsyncResult, TaskEnd, TaskUpdate};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;

@@ -9,6 +9,8 @@
 //! | [`result`] | [`AsyncResult`]: what is known of the tasks of one submission |
 //! | [`render`] | outputs of several engines as what a notebook shows; pure |
 //! | `state` | everything the client decides: engines, artifacts, tasks; pure |
+//! | `record` | the hub's record of a task |
+//! | `shared` | the state that handles share with the actor |
 //! | `recovery` | what has become of tasks after a connection broke |
 //! | `wire`, `connect`, `actor` | messages, sockets, and the loop around the state |
 
@@ -20,10 +22,12 @@ mod connect;
 mod engine;
 pub mod hub;
 mod hub_result;
+mod record;
 mod recovery;
 pub mod render;
 mod request;
 pub mod result;
+mod shared;
 mod state;
 pub mod submission;
 pub mod task;
@@ -32,7 +36,8 @@ mod wire;
 pub use client::{CONTROL_TIMEOUT, Client, UNREACHABLE, WaitError};
 pub use connect::ConnectError;
 pub use engine::{ClientEvent, Engine};
-pub use hub::{HubError, HubRecord, HubResult, Purge, QueueStatus, ResultStatus};
+pub use hub::{HubError, HubRecord, Purge, QueueStatus, ResultStatus};
+pub use record::HubResult;
 pub use result::{
     AlreadyDone, AsyncResult, SelectedTasks, TaskEvent, TaskEventKind, TaskOutcome, TaskSelection,
 };

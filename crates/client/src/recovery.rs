@@ -1,20 +1,13 @@
 //! The fate of tasks whose replies may have been lost with a connection.
 
-use crate::hub::{self, HubError, HubResult, QueueStatus};
+use crate::hub::{self, HubError, QueueStatus};
 use crate::request::Requests;
+use crate::state::message::Recovered;
+use crate::wire;
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::Tasks;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
-
-/// The controller's report on tasks. A task in neither list is still under way.
-#[derive(Debug, Default)]
-pub(crate) struct Recovered {
-    /// They have ended.
-    pub ended: Vec<HubResult>,
-    /// The controller neither has them nor knows their end.
-    pub unknown: Vec<MsgId>,
-}
 
 /// Asks the controller, which may be another one by now.
 ///
@@ -48,7 +41,7 @@ pub(crate) async fn recover(requests: &Requests, tasks: Vec<MsgId>) -> Result<Re
         false => hub::hub_results(requests, &ended).await?,
     };
     Ok(Recovered {
-        ended: results.into_iter().flatten().collect(),
+        ended: results.into_iter().flatten().map(wire::recorded).collect(),
         unknown,
     })
 }

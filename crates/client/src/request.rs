@@ -2,9 +2,9 @@
 
 use crate::result::AsyncResult;
 use crate::submission::RefusedTask;
-use crate::task::EngineTask;
+use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::failure::RemoteFailure;
-use phalanx_protocol::id::{AsyncResultId, EngineId};
+use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::{EngineRequest, Lineage};
 use phalanx_transport::Envelope;
 use serde_json::Value;
@@ -12,13 +12,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// To the actor; unbounded, since it carries what a user asks for, never what a peer sends.
 pub(crate) type Requests = mpsc::UnboundedSender<Request>;
-
-/// Names one task over all resends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct TaskKey {
-    pub result: AsyncResultId,
-    pub task: usize,
-}
 
 /// A request of a handle.
 #[derive(Debug)]

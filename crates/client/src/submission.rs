@@ -1,7 +1,7 @@
 //! Submissions to engines, and tasks that an engine refuses.
 
-use crate::request::{Request, Requests, TaskKey};
-use crate::task::EngineTask;
+use crate::request::{Request, Requests};
+use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, StateId};
 use phalanx_protocol::parallel::RefusalReason;

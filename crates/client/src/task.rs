@@ -1,10 +1,17 @@
 //! The code one task runs, and the engine that runs it.
 
-use phalanx_protocol::id::{ArtifactHash, EngineId};
+use phalanx_protocol::id::{ArtifactHash, AsyncResultId, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, CellMetadata, Dependency};
 use phalanx_protocol::payload::{Payload, Segment};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Names one task over all resends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TaskKey {
+    pub result: AsyncResultId,
+    pub task: usize,
+}
 
 /// The code one task runs.
 #[derive(Clone, Debug)]

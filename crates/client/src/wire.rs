@@ -1,6 +1,6 @@
 //! Between messages on sockets and the state's events.
 
-use crate::hub::HubResult;
+use crate::record::HubResult;
 use crate::state::Event;
 use crate::state::argument_cache::ArgumentRoute;
 use crate::state::message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};

@@ -94,6 +94,21 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// The failures of several tasks as one: the only one by itself, several as a [`Composite`](Self::Composite);
+    /// `None` without any. `name` is that of what was run.
+    pub fn composite(name: &str, mut failures: Vec<RemoteFailure>) -> Option<Self> {
+        match failures.len() {
+            0 => None,
+            1 => failures.pop().map(Box::new).map(Self::Remote),
+            _ => Some(Self::Composite {
+                message: name.to_owned(),
+                failures,
+            }),
+        }
+    }
+}
+
 /// A panic, located in the cell where that is possible.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Panic {

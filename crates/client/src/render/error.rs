@@ -2,7 +2,7 @@
 //!
 //! The formats are those of ipyparallel's `error.py`: users and their tools know them.
 
-use phalanx_protocol::failure::{Failure, RemoteFailure, TRACEBACK_LIMIT};
+use phalanx_protocol::failure::{RemoteFailure, TRACEBACK_LIMIT};
 use phalanx_protocol::id::EngineId;
 use std::collections::BTreeSet;
 
@@ -18,18 +18,6 @@ pub struct ErrorText {
     pub evalue: String,
     /// The message at length, in lines.
     pub traceback: Vec<String>,
-}
-
-/// The failures of an AsyncResult as one failure, or `None` where there are none.
-pub fn composite(name: &str, mut failures: Vec<RemoteFailure>) -> Option<Failure> {
-    match failures.len() {
-        0 => None,
-        1 => failures.pop().map(Box::new).map(Failure::Remote),
-        _ => Some(Failure::Composite {
-            message: name.to_owned(),
-            failures,
-        }),
-    }
 }
 
 /// A failure of one engine: `RemoteError`.
@@ -181,6 +169,7 @@ fn traceback_lines(failure: &RemoteFailure) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use phalanx_protocol::failure::Failure;
 
     fn failure(engine: Option<u32>) -> RemoteFailure {
         RemoteFailure {
@@ -195,7 +184,7 @@ mod tests {
 
     #[test]
     fn one_failure_is_a_remote_error() {
-        let Some(Failure::Remote(one)) = composite("%px", vec![failure(Some(1))]) else {
+        let Some(Failure::Remote(one)) = Failure::composite("%px", vec![failure(Some(1))]) else {
             panic!("not a remote error");
         };
         let text = remote_text(&one);
@@ -204,7 +193,7 @@ mod tests {
             text.traceback,
             ["[1:execute]", "Panic: böse", "  at cell:1:2"]
         );
-        assert_eq!(composite("%px", Vec::new()), None);
+        assert_eq!(Failure::composite("%px", Vec::new()), None);
     }
 
     #[test]

@@ -15,9 +15,8 @@ pub(crate) use record::{ResultRecord, TaskEnd, TaskUpdate};
 pub use selection::{SelectedTasks, TaskSelection};
 pub(crate) use text::apply_carriage_returns;
 
-use crate::render::composite;
-use crate::request::{Request, Requests, TaskKey};
-use crate::task::EngineTask;
+use crate::request::{Request, Requests};
+use crate::task::{EngineTask, TaskKey};
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::host::{AsyncResultSnapshot, TaskStatus};
@@ -219,7 +218,7 @@ impl AsyncResult {
     /// The failures so far as one: `Remote` for a single one, `Composite` for several.
     pub fn failure(&self) -> Option<Failure> {
         let state = self.state();
-        composite(state.record.name(), state.record.failures())
+        Failure::composite(state.record.name(), state.record.failures())
     }
 
     /// The failures so far, in the order of the tasks.

@@ -2,7 +2,6 @@
 
 use super::record::{TaskCounts, TaskTimes};
 use super::{AlreadyDone, AsyncResult, TaskEvent, TaskOutcome};
-use crate::render::composite;
 use chrono::Utc;
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::host::AsyncResultSnapshot;
@@ -142,7 +141,7 @@ impl TaskSelection {
 
     /// The failures so far as one.
     pub fn failure(&self) -> Option<Failure> {
-        composite(&self.name(), self.failures())
+        Failure::composite(&self.name(), self.failures())
     }
 
     fn failures(&self) -> Vec<RemoteFailure> {

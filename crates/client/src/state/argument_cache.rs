@@ -5,7 +5,7 @@
 //! them any more, it is told so.
 
 use super::artifacts::ArtifactCache;
-use crate::request::TaskKey;
+use crate::task::TaskKey;
 use phalanx_protocol::id::EngineUuid;
 use phalanx_protocol::payload::Segment;
 use std::collections::{HashMap, HashSet};

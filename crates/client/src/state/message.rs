@@ -25,6 +25,15 @@ pub(crate) struct Reply {
     pub answer: ReplyContent,
 }
 
+/// The controller's report on tasks. A task in neither list is still under way.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// The replies to those that have ended.
+    pub ended: Vec<Reply>,
+    /// Tasks that the controller neither has nor knows the end of.
+    pub unknown: Vec<MsgId>,
+}
+
 /// The content of a reply.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ReplyContent {

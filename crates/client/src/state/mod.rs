@@ -11,17 +11,14 @@ mod tasks;
 pub(crate) mod tests;
 
 use crate::engine::{ClientEvent, Engine};
-use crate::recovery::Recovered;
-use crate::request::TaskKey;
 use crate::result::TaskUpdate;
-use crate::task::EngineTask;
-use crate::wire;
+use crate::task::{EngineTask, TaskKey};
 use argument_cache::{ArgumentCache, ArgumentRoute};
 use artifacts::{ArtifactCaches, ArtifactPlan};
 use chrono::{DateTime, Utc};
 use end::failure;
 use engines::{Engines, HandshakeAction};
-use message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
+use message::{OutgoingContent, OutgoingMessage, Recovered, Reply, ReplyContent};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::parallel::{
@@ -611,8 +608,8 @@ impl State {
     }
 
     fn recovered(&mut self, recovered: Recovered, now: Now, commands: &mut Vec<Command>) {
-        for result in recovered.ended {
-            self.replied(wire::recorded(result), now, commands);
+        for reply in recovered.ended {
+            self.replied(reply, now, commands);
         }
         // What was sent as the connection came back may not have arrived when this was asked.
         for msg_id in self.tasks.still_unknown(recovered.unknown) {

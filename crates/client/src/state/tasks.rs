@@ -6,9 +6,8 @@
 use super::end::{UnrecordedEnd, failure};
 use super::message::{Reply, ReplyContent};
 use super::{Command, Now};
-use crate::request::TaskKey;
 use crate::result::TaskUpdate;
-use crate::task::EngineTask;
+use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::parallel::{EngineOutput, EngineStatus, RefusalReason};

@@ -7,7 +7,7 @@ use crate::context::progress::Progress;
 use crate::magic::{PxPlan, Streaming};
 use crate::parallel::results::ChosenTasks;
 use crate::report::{Fault, FaultSource, report};
-use phalanx_client::render::{Streamer, composite, grouped};
+use phalanx_client::render::{Streamer, grouped};
 use phalanx_client::{AsyncResult, TaskEvent, TaskEventKind};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::host::GroupBy;
@@ -109,7 +109,7 @@ fn interrupted(result: &AsyncResult, pending: &[EngineId]) -> Failure {
     };
     if !failures.iter().all(of_pending) {
         // Some failed of themselves: that is what the user has to know.
-        return composite(&result.name(), failures)
+        return Failure::composite(&result.name(), failures)
             .unwrap_or_else(|| Failure::Interrupted { lost: Vec::new() });
     }
     let stopped: Vec<EngineId> = failures
@@ -345,7 +345,7 @@ impl FailuresShown {
         let engines = std::mem::take(&mut self.waiting);
         let mut failures = self.result.failures();
         failures.retain(|failure| failure.engine.is_some_and(|id| engines.contains(&id)));
-        let failure = composite(&self.result.name(), failures)?;
+        let failure = Failure::composite(&self.result.name(), failures)?;
         self.any = true;
         let told = report(&Fault::at(failure, self.place.clone()));
         Some(Output::Stream {

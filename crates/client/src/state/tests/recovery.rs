@@ -41,7 +41,7 @@ fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
     client.submit(&[0]);
     let asked = client.on(Event::Reconnected);
     assert_eq!(asked, ["what of s_1"]);
-    let recorded = crate::hub::HubResult {
+    let recorded = crate::record::HubResult {
         msg_id: MsgId::new("s_1"),
         msg_type: "execute_request".to_owned(),
         engine: Some(uuid(0)),
@@ -58,7 +58,7 @@ fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
         buffers: Vec::new(),
     };
     let recovered = Recovered {
-        ended: vec![recorded],
+        ended: vec![crate::wire::recorded(recorded)],
         unknown: Vec::new(),
     };
     assert_eq!(client.on(Event::Recovered(recovered)), ["0 ends ok"]);
