@@ -1,4 +1,4 @@
-//! The iopub channel: everything that is published, whoever causes it.
+//! The iopub channel, on which outputs, statuses and comm messages are published.
 
 use super::log_send;
 use super::request::{Requester, envelope};
@@ -12,17 +12,17 @@ use std::time::Duration;
 /// A comm message to the frontends.
 #[derive(Debug)]
 pub struct Publication {
-    /// The request that caused it.
+    /// The request that caused it, its parent.
     pub cause: Requester,
-    /// The message.
+    /// The content.
     pub content: JupyterMessageContent,
-    /// Open by protocol.
+    /// The metadata, which the protocol leaves open.
     pub metadata: Map<String, Value>,
-    /// Raw frames.
+    /// The binary buffers.
     pub buffers: Vec<Bytes>,
 }
 
-/// Publishes on the iopub channel. Clones share it.
+/// A handle that publishes on the iopub channel. Clones share it.
 #[derive(Clone, Debug)]
 pub struct IoPub {
     session: Arc<Session>,
@@ -34,13 +34,13 @@ impl IoPub {
         Self { session, sender }
     }
 
-    /// Publishes what a request has caused; waits while frontends do not read.
+    /// Publishes a message caused by a request; waits while frontends do not read.
     pub async fn publish(&self, cause: &Requester, content: JupyterMessageContent) {
         let message = cause.envelope(&self.session, &content);
         self.send(message).await;
     }
 
-    /// Publishes a message with frames of its own.
+    /// Publishes a comm message with its buffers.
     pub async fn publish_comm(&self, publication: Publication) {
         let mut message = publication
             .cause
@@ -50,13 +50,13 @@ impl IoPub {
         self.send(message).await;
     }
 
-    /// Says that the kernel is starting, which no request has caused.
+    /// Publishes `starting`, which has no parent.
     pub(super) async fn starting(&self) {
         let content = status(ExecutionState::Starting);
         self.send(envelope(&self.session, &content, None)).await;
     }
 
-    /// Welcomes a subscriber under the topic it has subscribed to.
+    /// Sends `iopub_welcome` under the subscribed topic (JEP 65).
     pub(super) async fn welcome(&self, welcome: IoPubWelcome) {
         let topic = Bytes::from(welcome.subscription.clone());
         let message = envelope(&self.session, &welcome.into(), None);
@@ -68,7 +68,7 @@ impl IoPub {
     }
 
     async fn send(&self, message: Envelope) {
-        // Frontends subscribe to all topics.
+        // Frontends subscribe to all topics, so the message type serves as one.
         let topic = Bytes::from(message.header.msg_type.clone());
         self.send_under(topic, message).await;
     }
@@ -82,7 +82,7 @@ impl IoPub {
     }
 }
 
-/// A `status` message.
+/// Returns a `status` message.
 pub fn status(execution_state: ExecutionState) -> JupyterMessageContent {
     Status { execution_state }.into()
 }

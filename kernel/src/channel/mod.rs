@@ -1,11 +1,11 @@
 //! The five channels to the frontend: shell, control, iopub, stdin, heartbeat.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `request.rs` | frames of shell and control as what is asked |
-//! | `stdin.rs` | lines cells ask the user for |
-//! | `iopub.rs` | everything that is published |
-//! | `sink.rs` | where one cell's outputs go |
+//! | `request.rs` | requests on shell and control, parsed |
+//! | `stdin.rs` | input requests of cells |
+//! | `iopub.rs` | published messages |
+//! | `output_sink.rs` | the sink of a cell's outputs |
 
 mod iopub;
 mod output_sink;
@@ -29,38 +29,38 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// Time the last messages may take to leave when the kernel ends.
+/// Time limit for sending the last messages when the kernel ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// The request channel by which a request came; its reply goes back there.
+/// The channel on which a request arrived, and on which its reply is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestChannel {
-    /// Requests in order.
+    /// Requests served in order.
     Shell,
-    /// Requests that must not wait for a cell.
+    /// Requests that do not wait for a running cell.
     Control,
 }
 
-/// The reason why the channels could not be opened.
+/// The error of opening the channels.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A port is taken.
+    /// A port cannot be bound.
     #[error("the {channel} channel: {source}")]
     Bind {
         /// The channel.
         channel: &'static str,
-        /// The reason.
+        /// The cause.
         source: BindError,
     },
-    /// The connection file's address is none.
+    /// The connection file's address is invalid.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
-    /// The connection file's signature scheme is unknown.
+    /// The connection file's signature scheme is not supported.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
-/// All channels, open.
+/// The five channels, open.
 #[derive(Debug)]
 pub struct Channels {
     session: Arc<Session>,
@@ -74,10 +74,11 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// Listens on all five ports; answers with those that were taken where any were asked for.
+    /// Binds the five ports; returns the connection with port 0 replaced by the ports in use.
     ///
     /// # Errors
-    /// When a port is taken, or the connection file asks for what we do not have.
+    /// Returns an error if a port cannot be bound, or if the connection file's address or signature
+    /// scheme is not supported.
     pub async fn open(mut info: ConnectionInfo) -> Result<(Self, ConnectionInfo), OpenError> {
         let key = SigningKey::from_file(&info.signature_scheme, &info.key)?;
         let session = Arc::new(Session::new("kernel", key));
@@ -101,23 +102,23 @@ impl Channels {
             session,
             has_subscriber: false,
             replays: ReplayGuard::default(),
-            // Ends when the channels are closed. On a task of its own, so that nothing delays it.
+            // Ends with the channels. A task of its own, so that nothing delays the echo.
             heartbeat: tokio::spawn(socket::echo(heartbeat)),
         };
         Ok((channels, info))
     }
 
-    /// The channel for outputs.
+    /// Returns the iopub channel.
     pub fn iopub(&self) -> &IoPub {
         &self.iopub.0
     }
 
-    /// The channel on which cells ask for lines.
+    /// Returns the stdin channel.
     pub fn input(&self) -> &StdinRequests {
         &self.stdin.0
     }
 
-    /// The next request. Control comes first; cancel-safe.
+    /// Waits for the next request; control takes precedence over shell. Cancel safe.
     pub async fn next(&mut self) -> Request {
         loop {
             let event = tokio::select! {
@@ -140,7 +141,7 @@ impl Channels {
                     }
                 }
                 (_, Some(_)) => {}
-                // A closed channel has nothing more to say; the others go on.
+                // A closed channel yields nothing; the others continue.
                 (_, None) => std::future::pending().await,
             }
         }
@@ -159,7 +160,7 @@ impl Channels {
         }
     }
 
-    /// A message, unless it is not signed by the frontend.
+    /// Decodes a message; `None` unless the frontend has signed it.
     fn open_envelope(&mut self, frames: Frames) -> Option<Envelope> {
         let from = frames.first().cloned().unwrap_or_default();
         let opened = RawMessage::verify(frames, self.session.key()).and_then(|raw| {
@@ -173,8 +174,8 @@ impl Channels {
             .ok()
     }
 
-    /// Welcomes a subscriber (JEP 65), so that it knows from when on it misses nothing. The first
-    /// also hears that the kernel is starting.
+    /// Sends `iopub_welcome` to a subscriber (JEP 65), which from then on receives every message.
+    /// The first subscriber also receives the status `starting`.
     async fn subscribed(&mut self, event: Option<Event>) {
         if let Some(Event::Subscribed(topic)) = event {
             let subscription = String::from_utf8_lossy(&topic).into_owned();
@@ -185,7 +186,7 @@ impl Channels {
         }
     }
 
-    /// Sends a reply back to where its request came from.
+    /// Sends a reply to the peer of its request.
     pub async fn reply(&self, requester: &Requester, content: JupyterMessageContent) {
         let sender = match requester.channel {
             RequestChannel::Shell => &self.shell.0,
@@ -200,7 +201,7 @@ impl Channels {
         }
     }
 
-    /// Closes the channels once everything that was sent has left.
+    /// Closes the channels once all pending messages are sent.
     pub async fn close(self) {
         self.heartbeat.abort();
         let iopub = self.iopub.0.close(CLOSE_LIMIT);

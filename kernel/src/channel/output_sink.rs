@@ -1,4 +1,4 @@
-//! The sink of one cell's outputs.
+//! The sink of a cell's outputs.
 
 use super::{IoPub, Requester};
 use crate::report::{Terminal, output, report};
@@ -7,21 +7,21 @@ use phalanx_protocol::jupyter::Payload;
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Publishes the outputs of one cell, under the request that asked for it. Clones share it.
+/// Publishes the outputs of a cell with its request as their parent. Clones share it.
 #[derive(Clone, Debug)]
 pub struct OutputSink {
     iopub: IoPub,
     cause: Requester,
     count: usize,
     loudness: OutputVisibility,
-    /// Held for an assignment.
+    /// Locked for an assignment.
     kept: Arc<Mutex<OutputRecord>>,
 }
 
-/// The parts of the cell's outputs that are needed when it ends.
+/// The outputs needed at the end of the cell.
 #[derive(Debug, Default)]
 struct OutputRecord {
-    /// The lines of a console; `None` for a frontend that can update what it shows.
+    /// The state of a console; `None` for a frontend that can update displays.
     terminal: Option<Terminal>,
     value: Option<MimeBundle>,
     payload: Vec<Payload>,
@@ -30,14 +30,14 @@ struct OutputRecord {
 /// The visibility of outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputVisibility {
-    /// They are.
+    /// Outputs are published.
     Loud,
-    /// `silent` was asked for.
+    /// Nothing is published, as `silent` requests.
     Silent,
 }
 
 impl OutputSink {
-    /// The sink of a cell of that count.
+    /// Creates the sink of a cell with execution count `count`.
     pub fn new(iopub: IoPub, cause: Requester, count: usize, loudness: OutputVisibility) -> Self {
         Self {
             iopub,
@@ -48,24 +48,24 @@ impl OutputSink {
         }
     }
 
-    /// With bars that a console can show.
+    /// Renders progress bars for a console.
     #[must_use]
     pub fn on_terminal(self) -> Self {
         self.kept().terminal = Some(Terminal::default());
         self
     }
 
-    /// Returns true if the frontend cannot update what it shows.
+    /// Returns true if the frontend cannot update displays.
     pub fn is_terminal(&self) -> bool {
         self.kept().terminal.is_some()
     }
 
-    /// The request to which everything published here belongs.
+    /// Returns the request that is the parent of everything published here.
     pub fn cause(&self) -> &Requester {
         &self.cause
     }
 
-    /// Publishes one output; waits while frontends do not read.
+    /// Publishes an output; waits while frontends do not read.
     pub async fn output(&self, output: Output) {
         if let Output::Result(bundle) = &output {
             self.kept().value = Some(bundle.clone());
@@ -82,7 +82,7 @@ impl OutputSink {
         }
     }
 
-    /// The cell is over: ends the line of a bar.
+    /// Ends the line of a progress bar at the end of the cell.
     pub async fn finish(&self) {
         let rest = self.kept().terminal.as_mut().and_then(Terminal::finish);
         if let Some(rest) = rest {
@@ -108,7 +108,7 @@ impl OutputSink {
         self.output(Output::Stream { name, text }).await;
     }
 
-    /// Publishes something rich.
+    /// Publishes a display.
     pub async fn display(&self, data: MimeBundle) {
         self.output(Output::Display(Display {
             data,
@@ -117,7 +117,7 @@ impl OutputSink {
         .await;
     }
 
-    /// Shows a page of help, where the frontend has a place for it.
+    /// Adds a page of help to the payload of the reply.
     pub fn page(&self, data: MimeBundle) {
         self.kept().payload.push(Payload::Page {
             data: output::media(data),
@@ -125,7 +125,7 @@ impl OutputSink {
         });
     }
 
-    /// Puts a text in place of the cell, where the frontend does that.
+    /// Adds text that replaces the cell to the payload of the reply.
     pub fn replace_cell(&self, text: String) {
         let replace = true;
         self.kept()
@@ -133,24 +133,24 @@ impl OutputSink {
             .push(Payload::SetNextInput { text, replace });
     }
 
-    /// The kernel, and the frontend's session with it, is to end once the cell is done.
+    /// Requests the end of the kernel and of the frontend's session once the cell is done.
     pub fn quit(&self) {
         let keepkernel = false;
         self.kept().payload.push(Payload::AskExit { keepkernel });
     }
 
-    /// The cell's value, if it had one.
+    /// Returns the cell's value, if it has one.
     pub fn value(&self) -> Option<MimeBundle> {
         self.kept().value.clone()
     }
 
-    /// Takes what the frontend is to do besides.
+    /// Takes the payload of the reply.
     pub fn take_payload(&self) -> Vec<Payload> {
         std::mem::take(&mut self.kept().payload)
     }
 
-    /// The sink for an expression evaluated after the cell: it publishes nothing and keeps the
-    /// value.
+    /// Returns the sink of an expression evaluated after the cell: it records the value and
+    /// publishes nothing.
     pub fn of_expression(&self) -> Self {
         Self {
             loudness: OutputVisibility::Silent,
@@ -163,7 +163,7 @@ impl OutputSink {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes a failure that no reply reports.
+    /// Publishes a failure that is not part of a reply.
     pub async fn failure(&self, failure: Failure) {
         let message = output::error(&report(&failure.into()));
         self.iopub.publish(&self.cause, message).await;

@@ -14,27 +14,27 @@ use serde_json::{Map, Value, json};
 use std::fmt;
 use std::sync::Arc;
 
-/// The origin of a request: what a reply and every output needs to find its way.
+/// The origin of a request: the channel, identities and parent header of its reply and outputs.
 #[derive(Clone, Debug)]
 pub struct Requester {
     pub(super) channel: RequestChannel,
-    /// The request without its content.
+    /// The envelope of the request, without its content.
     request: Arc<Envelope>,
     subshell: Option<SubshellId>,
 }
 
-/// Names a subshell (JEP 91).
+/// The id of a subshell (JEP 91).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SubshellId(String);
 
 impl SubshellId {
-    /// One nobody else has.
+    /// Creates an unused id.
     pub fn fresh() -> Self {
         Self(uuid::Uuid::new_v4().to_string())
     }
 
-    /// One of that name, for tests.
+    /// Creates an id from its text.
     #[cfg(test)]
     pub fn named(name: &str) -> Self {
         Self(name.to_owned())
@@ -47,10 +47,10 @@ impl fmt::Display for SubshellId {
     }
 }
 
-/// One request.
+/// A request on shell or control.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The origin.
+    /// Its origin.
     pub from: Requester,
     /// The content.
     pub asked: RequestContent,
@@ -73,7 +73,7 @@ pub enum RequestContent {
     History(HistoryRequest),
     /// `comm_info_request`.
     CommInfo {
-        /// Only comms of this target.
+        /// List only comms of this target.
         target: Option<String>,
     },
     /// `connect_request`.
@@ -82,7 +82,7 @@ pub enum RequestContent {
     Interrupt,
     /// `shutdown_request`.
     Shutdown {
-        /// True if another kernel will be started.
+        /// True if a kernel will be started in its place.
         restart: bool,
     },
     /// `create_subshell_request`.
@@ -96,18 +96,18 @@ pub enum RequestContent {
     ListSubshells,
     /// `usage_request`, of the extension jupyter-resource-usage.
     Usage,
-    /// `comm_open`, `comm_msg`, `comm_close`, none of which wants a reply.
+    /// `comm_open`, `comm_msg`, `comm_close`; none has a reply.
     Comm(CommEvent),
-    /// Something we do not know.
+    /// A message of unknown type.
     Unknown {
-        /// Its type, as given.
+        /// The message type.
         msg_type: String,
     },
-    /// Something we know, but malformed.
+    /// A message of known type whose content is malformed.
     Malformed {
-        /// Its type, as given.
+        /// The message type.
         msg_type: String,
-        /// The fault.
+        /// The parser's error.
         reason: String,
     },
 }
@@ -196,7 +196,8 @@ fn asked(
     }
 }
 
-/// Adds what frontends leave out, with the values the specification or its older versions give.
+/// Adds fields that frontends leave out, with the defaults of the specification or its older
+/// versions.
 fn fill_in(msg_type: &str, content: &mut Value) {
     let defaults = match msg_type {
         "execute_request" => json!({"silent": false, "store_history": true}),
@@ -220,44 +221,45 @@ fn fill_in(msg_type: &str, content: &mut Value) {
 }
 
 impl Requester {
-    /// An answer to, or output of, the request; it goes back to where the request came from.
+    /// Returns the envelope of a reply to, or output of, this request.
     pub(super) fn envelope(&self, session: &Session, content: &JupyterMessageContent) -> Envelope {
         envelope(session, content, Some(&self.request))
     }
 
-    /// The `msg_id` of the request.
+    /// Returns the `msg_id` of the request.
     pub fn msg_id(&self) -> &str {
         &self.request.header.msg_id
     }
 
-    /// Returns true if the frontend is a console that can be asked for input: Python's client library
-    /// is behind it, which numbers its messages, and not a page, which would give each an id of its own.
+    /// Returns true if the frontend is a console that accepts input requests. Python's client
+    /// library numbers its messages, whereas a notebook page gives each a new id.
     ///
-    /// A script that leaves `allow_stdin` on is taken for one: on the wire it does nothing that `jupyter run`
-    /// does not, whose user reads what is printed. nbclient and all that use it turn it off.
+    /// A script that leaves `allow_stdin` on counts as a console: its messages do not differ from
+    /// those of `jupyter run`, whose user reads the printed text. nbclient and everything built on
+    /// it turn it off.
     pub fn is_console(&self, allow_stdin: bool) -> bool {
         let header = &self.request.header;
         let number = header.msg_id.strip_prefix(header.session.as_str());
         allow_stdin && number.is_some_and(|number| number.starts_with('_'))
     }
 
-    /// The type of the request, as given.
+    /// Returns the message type of the request.
     pub fn msg_type(&self) -> &str {
         &self.request.header.msg_type
     }
 
-    /// The subshell it is for; none is the main shell.
+    /// Returns the subshell of the request; `None` is the main shell.
     pub fn subshell(&self) -> Option<&SubshellId> {
         self.subshell.as_ref()
     }
 
-    /// A request that came from nowhere, for tests of what does not send.
+    /// Creates a requester without a peer, for tests that do not send.
     #[cfg(test)]
     pub fn nobody(msg_id: &str) -> Self {
         Self::asking(msg_id, "test_request")
     }
 
-    /// One of that type, likewise.
+    /// Creates a requester without a peer, for a request of this type.
     #[cfg(test)]
     pub fn asking(msg_id: &str, msg_type: &str) -> Self {
         let key = phalanx_transport::SigningKey::sha256("");
@@ -270,7 +272,7 @@ impl Requester {
         }
     }
 
-    /// The same, for a subshell.
+    /// Assigns the request to a subshell.
     #[cfg(test)]
     pub fn within(mut self, subshell: &SubshellId) -> Self {
         self.subshell = Some(subshell.clone());
@@ -285,7 +287,7 @@ pub(super) fn envelope(
 ) -> Envelope {
     let value = match content {
         JupyterMessageContent::UnknownMessage(unknown) => unknown.content.clone(),
-        // Only maps with keys that are not text do not serialise; contents have none.
+        // Serialization fails only for maps with keys that are not text; contents have none.
         known => serde_json::to_value(known).unwrap_or(Value::Null),
     };
     session.envelope(content.message_type(), value, parent)

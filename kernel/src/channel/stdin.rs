@@ -1,4 +1,4 @@
-//! The stdin channel: lines cells ask the user for.
+//! The stdin channel: cells' requests for lines of input.
 
 use super::request::Requester;
 use phalanx_protocol::jupyter::{InputReply, InputRequest};
@@ -6,16 +6,16 @@ use phalanx_transport::{Envelope, Sender, Session};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// Asks frontends for lines. Clones share it.
+/// Sends input requests to frontends. Clones share it.
 #[derive(Clone, Debug)]
 pub struct StdinRequests {
     session: Arc<Session>,
     sender: Sender,
-    /// Held for one look or change.
+    /// Locked for a lookup or a change.
     questions: Arc<Mutex<Vec<PendingInput>>>,
 }
 
-/// Asks the frontend that has sent one cell, if it lets itself be asked.
+/// Sends input requests to the frontend of one cell, if it accepts them.
 #[derive(Clone, Debug)]
 pub struct InputPrompter {
     input: StdinRequests,
@@ -23,22 +23,22 @@ pub struct InputPrompter {
     allowed: bool,
 }
 
-/// The result of asking for a line.
+/// The outcome of an input request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputAnswer {
-    /// A line.
+    /// A line of input.
     Line(String),
-    /// The user has ended the input.
+    /// End of input.
     End,
-    /// The frontend takes no input, or is gone.
+    /// The frontend does not accept input requests or is disconnected.
     Refused,
 }
 
-/// The text jupyter_console sends for Ctrl-D.
+/// The value that jupyter_console sends for Ctrl-D.
 const END: &str = "\u{4}";
 
 impl InputPrompter {
-    /// Asks for the cell of that request; `allowed` is its `allow_stdin`.
+    /// Creates the prompter of a request; `allowed` is the value of its `allow_stdin`.
     pub fn new(input: StdinRequests, cause: Requester, allowed: bool) -> Self {
         Self {
             input,
@@ -47,7 +47,7 @@ impl InputPrompter {
         }
     }
 
-    /// Asks, and waits for the answer; drop the future to take the question back.
+    /// Sends an input request and waits for the reply. Dropping the future withdraws the request.
     pub async fn ask(&self, prompt: String, password: bool) -> InputAnswer {
         if !self.allowed {
             return InputAnswer::Refused;
@@ -60,16 +60,16 @@ impl InputPrompter {
     }
 }
 
-/// A question whose answer is awaited.
+/// An input request without a reply.
 #[derive(Debug)]
 struct PendingInput {
     msg_id: String,
-    /// The peer it was sent to.
+    /// The identities of the peer it was sent to.
     identities: Vec<bytes::Bytes>,
     answer: oneshot::Sender<String>,
 }
 
-/// Removes its question when the answer is no longer awaited.
+/// Removes its input request on drop.
 struct PendingInputGuard<'a> {
     input: &'a StdinRequests,
     msg_id: String,
@@ -84,8 +84,8 @@ impl StdinRequests {
         }
     }
 
-    /// Asks whoever has sent the request; waits until it answers, or for ever when it does not.
-    /// Drop the future to take the question back. `None` when it cannot be asked.
+    /// Sends an input request to the peer of `cause` and waits for the reply, without a time limit.
+    /// Dropping the future withdraws the request. Returns `None` if it cannot be sent.
     async fn ask(&self, cause: &Requester, prompt: String, password: bool) -> Option<String> {
         let content = InputRequest { prompt, password };
         let message = cause.envelope(&self.session, &content.into());
@@ -114,8 +114,8 @@ impl StdinRequests {
         answered.await.ok()
     }
 
-    /// Takes an answer: to the question it names, else to the oldest its sender was asked
-    /// (jupyter_client names none).
+    /// Handles an `input_reply`: it belongs to the request it names, else to the oldest one sent to
+    /// that peer (jupyter_client names none).
     pub(super) fn answered(&self, reply: Envelope) {
         if reply.header.msg_type != "input_reply" {
             tracing::debug!(msg_type = reply.header.msg_type, "not an input_reply");
@@ -138,7 +138,7 @@ impl StdinRequests {
                 asked.position(|question| question.identities == reply.identities)
             });
         match found {
-            // Who asked may have stopped waiting.
+            // The receiver may have been dropped.
             Some(at) => drop(questions.remove(at).answer.send(value)),
             None => tracing::debug!("dropped input that no cell waits for"),
         }

@@ -1,4 +1,4 @@
-//! The loop around the session: waits, lets it decide, performs.
+//! The session's actor: waits for events, passes them to the session, performs its commands.
 
 use super::connection::{Connection, ConnectionError};
 use super::history::History;
@@ -24,13 +24,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-/// The reason why a kernel could not serve.
+/// An error that stops the kernel from serving.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// It has no channels.
+    /// The channels could not be opened or announced.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The system does not let it hear signals.
+    /// The signal handlers could not be installed.
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
 }
@@ -39,11 +39,11 @@ pub(super) struct SessionActor {
     pub(super) channels: Channels,
     pub(super) services: Services,
     pub(super) comms: Comms,
-    /// The cells that are running.
+    /// The cells under way.
     running: HashMap<CellId, CellContext>,
     history: History,
     usage: Usage,
-    /// Everything done on behalf of requests; each ends with an event or none, even by a panic.
+    /// The tasks that serve requests; each yields at most one event, even if it panics.
     pub(super) tasks: JoinSet<Option<SessionEvent>>,
 }
 
@@ -55,10 +55,11 @@ enum SessionInput {
     Nothing,
 }
 
-/// Serves a frontend until it says `shutdown`, the system says SIGTERM, or `parent` ends.
+/// Serves a frontend until a `shutdown_request`, SIGTERM, or the end of `parent`.
 ///
 /// # Errors
-/// When the channels cannot be opened, or not be announced.
+/// Returns an error if the channels cannot be opened or announced, or if signal handlers cannot be
+/// installed.
 pub async fn run(
     connection: Connection,
     programs: Programs,
@@ -71,7 +72,7 @@ pub async fn run(
         by_hand: announcement.is_some(),
         parent: Box::pin(phalanx_engine::parent::ended(parent)),
     };
-    // Unbounded: each call's code waits for its answer.
+    // Unbounded: the code of each call waits for its reply.
     let (calls_tx, mut calls) = mpsc::unbounded_channel();
     let (services, owners) = Services::start(&programs, calls_tx);
     let mut actor = SessionActor {
@@ -107,7 +108,7 @@ pub async fn run(
         }
     }
     actor.tasks.shutdown().await;
-    // What waits for an answer holds on to the services.
+    // Tasks that wait for a reply hold clones of the services.
     drop(calls);
     drop(actor.services);
     owners.ended().await;
@@ -116,18 +117,19 @@ pub async fn run(
     Ok(())
 }
 
-/// The events that end a kernel apart from its frontend.
+/// The events that end the kernel without a `shutdown_request`.
 struct KernelEndings {
     terminate: Signal,
-    /// Ctrl-C in the terminal reaches every process there; frontends interrupt by message.
+    /// SIGINT. Ctrl-C in a terminal reaches the whole process group; frontends interrupt by
+    /// message.
     interrupt: Signal,
-    /// Started by hand, where Ctrl-C is meant for the kernel.
+    /// True if the kernel was started by hand, where Ctrl-C ends it.
     by_hand: bool,
     parent: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl KernelEndings {
-    /// Returns when one of them has come. Cancel-safe; not to be called again after it returned.
+    /// Waits for the first of these events. Cancel safe; must not be called after it has returned.
     async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -144,7 +146,8 @@ enum NextStep {
 }
 
 impl SessionActor {
-    /// Requests come before the ends of cells, so that a failing cell aborts all that wait.
+    /// Waits for the next input. Requests take precedence over the ends of cells, so that a failing
+    /// cell aborts every queued one. Cancel safe.
     async fn next(
         &mut self,
         calls: &mut mpsc::UnboundedReceiver<CellCall>,
@@ -183,7 +186,7 @@ impl SessionActor {
                         self.services.interrupt(context);
                     }
                     if self.running.is_empty() {
-                        // It may be that the code is hearing what widgets say.
+                        // The code may be handling a message of a widget.
                         self.services.local().interrupt();
                     }
                 }
@@ -220,7 +223,7 @@ impl SessionActor {
         NextStep::GoOn
     }
 
-    /// Answers a request beside everything else.
+    /// Spawns a task that replies to a request.
     fn answer(
         &mut self,
         from: Requester,
@@ -276,7 +279,7 @@ impl SessionActor {
         });
     }
 
-    /// Answers a call of the library, beside the cell that waits for it.
+    /// Spawns a task that replies to a call of the library; the calling cell waits for the reply.
     async fn serve(&mut self, CellCall { context, call }: CellCall) {
         let HostCall {
             request,
@@ -305,7 +308,7 @@ impl SessionActor {
             None
         };
         if asks {
-            // Not waited for when the cell is interrupted: there is nothing to stop.
+            // Not tracked: an interrupted cell has nothing to stop here.
             self.tasks.spawn(served);
         } else {
             self.tasks.spawn(calls.track_future(served));
@@ -313,7 +316,7 @@ impl SessionActor {
     }
 }
 
-/// The values of a cell's `user_expressions`; each fails for itself.
+/// Evaluates a cell's `user_expressions`; the failure of one does not affect the others.
 async fn expressions(
     services: &Services,
     context: &CellContext,
@@ -342,7 +345,7 @@ async fn expressions(
     results
 }
 
-/// Runs some work; a panic in it becomes a failure like others, since somebody waits.
+/// Awaits a future and converts a panic in it into a failure, since a caller waits for the result.
 async fn guarded<T, E: From<Failure>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(result) => result,

@@ -1,4 +1,4 @@
-//! The comms beside the session: frontends' messages and the code's calls, performed.
+//! The session's comms: performs the frontends' actions and the code's requests.
 
 use super::SessionEvent;
 use super::actor::SessionActor;
@@ -10,8 +10,9 @@ use phalanx_runtime::HostReplier;
 use std::time::Instant;
 
 impl SessionActor {
-    /// Handles a frontend's action. Its request is over once the code has handled it, so that
-    /// a slider is not dragged faster than the code follows; a running cell is not waited for.
+    /// Handles a frontend's action. Its request stays open until the code has handled it, so that
+    /// frontends do not send a slider's changes faster than the code handles them. A running cell
+    /// is not waited for.
     pub(super) async fn comm(&mut self, from: Requester, event: CommEvent) {
         let commands = self.comms.frontend(&from, event);
         let woken = self.perform_comms(commands).await;
@@ -24,7 +25,7 @@ impl SessionActor {
         });
     }
 
-    /// Answers a call of the code.
+    /// Replies to a comm request of the code.
     pub(super) async fn comm_call(
         &mut self,
         context: &CellContext,
@@ -37,19 +38,19 @@ impl SessionActor {
         reply.send(answer);
     }
 
-    /// Sends the updates that wait for their time.
+    /// Sends the delayed updates that are due.
     pub(super) async fn comms_due(&mut self) {
         let commands = self.comms.tick(Instant::now());
         self.perform_comms(commands).await;
     }
 
-    /// Sends all updates that wait, because a cell has come to its end.
+    /// Sends all delayed updates, because a cell has ended.
     pub(super) async fn comms_settled(&mut self) {
         let commands = self.comms.flush();
         self.perform_comms(commands).await;
     }
 
-    /// Performs; answers on whose behalf the code is to be woken.
+    /// Performs commands; returns the contexts on whose behalf the code must be woken.
     async fn perform_comms(&self, commands: Vec<CommCommand>) -> Vec<CellContext> {
         let mut woken = Vec::new();
         for command in commands {
@@ -60,7 +61,7 @@ impl SessionActor {
                 CommCommand::Wake(from) => {
                     let iopub = self.channels.iopub().clone();
                     let input = self.channels.input().clone();
-                    // No cell is running, so frontends expect no question.
+                    // No cell is running, so frontends do not expect an `input_request`.
                     let prompter = InputPrompter::new(input, from.clone(), false);
                     let sink = OutputSink::new(iopub, from, 0, OutputVisibility::Loud);
                     woken.push(CellContext::new(sink, prompter, "", 0));

@@ -1,4 +1,4 @@
-//! The address of a kernel, and its announcement to frontends.
+//! The kernel's connection: its address and its announcement to frontends.
 
 use crate::channel::{Channels, OpenError};
 use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
@@ -6,21 +6,21 @@ use phalanx_transport::ConnectionFileError;
 use phalanx_transport::connection::write_kernel_file;
 use std::path::{Path, PathBuf};
 
-/// The address a kernel is to serve on.
+/// The address to serve on.
 #[derive(Clone, Debug)]
 pub enum Connection {
-    /// The address given by the process that started it.
+    /// The address that the parent process has given.
     Given(ConnectionInfo),
-    /// Anywhere on this machine, said in a file that is written.
+    /// Free ports on the loopback interface, written to this connection file.
     Announced(PathBuf),
 }
 
-/// The file by which frontends find a kernel; removed when it is dropped.
+/// A connection file; removed on drop.
 #[derive(Debug)]
 pub(super) struct Announcement(PathBuf);
 
 impl Connection {
-    /// Opens the channels, and says where they are.
+    /// Opens the channels and writes the connection file, if one was requested.
     pub(super) async fn open(
         self,
     ) -> Result<(Channels, ConnectionInfo, Option<Announcement>), ConnectionError> {
@@ -40,18 +40,18 @@ impl Connection {
     }
 }
 
-/// The reason why a kernel has no channels.
+/// An error that leaves the kernel without channels.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// They could not be opened.
+    /// The channels could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// They could not be announced.
+    /// The connection file could not be written.
     #[error(transparent)]
     File(#[from] ConnectionFileError),
 }
 
-/// Loopback, at free ports, with a new key.
+/// Returns the loopback address with free ports and a new key.
 fn anywhere() -> ConnectionInfo {
     ConnectionInfo {
         ip: "127.0.0.1".to_owned(),
@@ -68,7 +68,7 @@ fn anywhere() -> ConnectionInfo {
 }
 
 impl Announcement {
-    /// Prints the command that connects to a kernel started by hand, in ipykernel's words.
+    /// Prints the command that connects to this kernel, worded as ipykernel does.
     fn print(&self) {
         println!("To connect another client to this kernel, use:");
         println!("    --existing {}", self.0.display());

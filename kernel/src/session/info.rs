@@ -1,4 +1,4 @@
-//! Answers that need nothing but the kernel itself.
+//! Replies that depend on the kernel alone.
 
 use crate::cell::{Completeness, completeness};
 use crate::channel::SubshellId;
@@ -10,11 +10,10 @@ use phalanx_protocol::jupyter::{
 use phalanx_transport::wire::VERSION as PROTOCOL_VERSION;
 use serde_json::Value;
 
-/// Optional parts of the protocol that are there; the names are the specification's, ark's and
-/// ipykernel's.
+/// Optional protocol features that are supported; named as in the specification, ark and ipykernel.
 const SUPPORTED_FEATURES: [&str; 2] = ["kernel subshells", "iopub_welcome"];
 
-/// Answers `kernel_info_request`.
+/// Returns the reply to a `kernel_info_request`.
 pub fn kernel_info() -> JupyterMessageContent {
     let link = |text: &str, url: &str| HelpLink {
         text: text.to_owned(),
@@ -46,13 +45,13 @@ pub fn kernel_info() -> JupyterMessageContent {
         debugger: false,
         error: None,
     };
-    // jupyter-protocol does not know the field.
+    // jupyter-protocol lacks this field.
     let mut content = serde_json::to_value(reply).unwrap_or_default();
     content["supported_features"] = SUPPORTED_FEATURES.into();
     unknown("kernel_info_reply", content)
 }
 
-/// Answers `is_complete_request`.
+/// Returns the reply to an `is_complete_request`.
 pub fn is_complete(source: &str) -> JupyterMessageContent {
     match completeness(source) {
         Completeness::Complete => IsCompleteReply::complete(),
@@ -62,7 +61,7 @@ pub fn is_complete(source: &str) -> JupyterMessageContent {
     .into()
 }
 
-/// Answers `connect_request`.
+/// Returns the reply to a `connect_request`.
 pub fn connect_reply(connection: &ConnectionInfo) -> JupyterMessageContent {
     let content = serde_json::json!({
         "status": "ok",
@@ -75,25 +74,25 @@ pub fn connect_reply(connection: &ConnectionInfo) -> JupyterMessageContent {
     unknown("connect_reply", content)
 }
 
-/// Answers `create_subshell_request` (JEP 91).
+/// Returns the reply to a `create_subshell_request` (JEP 91).
 pub fn subshell_created(id: &SubshellId) -> JupyterMessageContent {
     let content = serde_json::json!({"status": "ok", "subshell_id": id});
     unknown("create_subshell_reply", content)
 }
 
-/// Answers `delete_subshell_request` (JEP 91).
+/// Returns the reply to a `delete_subshell_request` (JEP 91).
 pub fn subshell_deleted() -> JupyterMessageContent {
     unknown("delete_subshell_reply", serde_json::json!({"status": "ok"}))
 }
 
-/// Answers `list_subshell_request` (JEP 91).
+/// Returns the reply to a `list_subshell_request` (JEP 91).
 pub fn subshells<'a>(ids: impl Iterator<Item = &'a SubshellId>) -> JupyterMessageContent {
     let ids: Vec<&SubshellId> = ids.collect();
     let content = serde_json::json!({"status": "ok", "subshell_id": ids});
     unknown("list_subshell_reply", content)
 }
 
-/// A message jupyter-protocol does not know.
+/// Wraps a message that jupyter-protocol does not define.
 pub fn unknown(msg_type: &str, content: Value) -> JupyterMessageContent {
     let msg_type = msg_type.to_owned();
     UnknownMessage { msg_type, content }.into()

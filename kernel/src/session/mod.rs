@@ -1,17 +1,17 @@
-//! One session with a frontend: which request is served when, and how each ends.
+//! A session with a frontend: the order in which requests are served, and their replies.
 //!
-//! [`Session`] is pure: events in, commands out. `actor.rs` waits, lets it decide, performs.
-//! Every request passes `open` (busy) and `close` (reply, idle).
+//! [`Session`] is pure: events in, commands out. `actor.rs` waits, passes events on and performs
+//! the commands. Every request passes through `open` (busy) and `close` (reply, idle).
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `shell_queue.rs` | the cells of the main shell, and of each subshell |
-//! | `info.rs` | answers that need nothing but the kernel itself |
-//! | `reply.rs` | replies to cells, and to what cannot be served |
-//! | `history/` | what was run, in this session and before |
-//! | `usage.rs` | what the kernel takes of the machine |
-//! | `connection.rs` | where a kernel serves, and how frontends learn of it |
-//! | `actor.rs` | the loop |
+//! | `shell_queue.rs` | the queued cells of the main shell and of each subshell |
+//! | `info.rs` | replies that depend on the kernel alone |
+//! | `reply.rs` | replies to cells and to requests that cannot be served |
+//! | `history/` | the cells of this and earlier sessions |
+//! | `usage.rs` | processor time and memory of the kernel's processes |
+//! | `connection.rs` | the kernel's address and its announcement to frontends |
+//! | `actor.rs` | the actor around the session |
 
 mod actor;
 mod comms;
@@ -38,38 +38,38 @@ use phalanx_protocol::jupyter::{
 use shell_queue::{RunningCell, ShellQueue};
 use std::collections::{BTreeMap, HashMap};
 
-/// Names one run of a cell; counts up from 1.
+/// Identifies one run of a cell; the first is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CellId(pub u64);
 
 /// An event of a session.
 #[derive(Debug)]
 pub enum SessionEvent {
-    /// A frontend asks something.
+    /// A frontend has sent a request.
     Request(Request),
-    /// A cell is done; its outputs are published.
+    /// A cell has ended; its outputs are published.
     CellEnded {
         /// The cell.
         cell: CellId,
         /// The outcome.
         result: Result<(), ErrorReport>,
-        /// The text of its value.
+        /// The cell's value as text, if it has one.
         value: Option<String>,
-        /// Further parts of its reply.
+        /// The other parts of the reply.
         extras: Extras,
     },
-    /// Work done elsewhere has an answer.
+    /// A request served outside the session is done.
     Answered {
-        /// The origin of the request.
+        /// The requester.
         from: Requester,
-        /// The answer, where one is wanted.
+        /// The reply, if the request has one.
         reply: Option<JupyterMessageContent>,
     },
-    /// Work done elsewhere has failed.
+    /// A request served outside the session has failed.
     Failed {
-        /// The origin of the request.
+        /// The requester.
         from: Requester,
-        /// The reason.
+        /// The failure.
         failure: Failure,
     },
 }
@@ -77,60 +77,60 @@ pub enum SessionEvent {
 /// A command of a session.
 #[derive(Debug)]
 pub enum SessionCommand {
-    /// Publish on iopub.
+    /// Publish a message on iopub.
     Publish(Requester, JupyterMessageContent),
-    /// Reply on the channel the request came by.
+    /// Reply on the channel on which the request arrived.
     Reply(Requester, JupyterMessageContent),
     /// Run a cell; `CellEnded` follows.
     Run(SessionCell),
-    /// Stop what is running, if anything is.
+    /// Interrupt the running cells.
     Interrupt,
     /// Find completions; `Answered` follows.
     Complete(Requester, CompleteRequest),
     /// Find documentation; `Answered` follows.
     Inspect(Requester, InspectRequest),
-    /// Keep a cell in the history.
+    /// Add a cell to the history.
     Remember {
-        /// The number in `In[n]`.
+        /// The execution count, the number in `In[n]`.
         count: usize,
         /// The source.
         source: String,
     },
-    /// Keep the value of a cell in the history.
+    /// Set the value of a cell in the history.
     RememberValue {
-        /// The number in `In[n]`.
+        /// The execution count, the number in `In[n]`.
         count: usize,
-        /// Its text.
+        /// The value as text.
         value: String,
     },
-    /// Look into the history; `Answered` follows.
+    /// Search the history; `Answered` follows.
     History(Requester, HistoryRequest),
-    /// Measure what the kernel uses; `Answered` follows.
+    /// Measure the resources in use; `Answered` follows.
     Usage(Requester),
-    /// List the comms of this target, or of any; `Answered` follows.
+    /// List the comms of this target, or all; `Answered` follows.
     CommInfo(Requester, Option<String>),
-    /// Take in what a frontend has done with a comm; `Answered` follows.
+    /// Handle a frontend's action on a comm; `Answered` follows.
     Comm(Requester, CommEvent),
-    /// End everything.
+    /// Stop the kernel.
     Exit,
 }
 
-/// A cell that is to be run.
+/// A cell to run.
 #[derive(Clone, Debug)]
 pub struct SessionCell {
-    /// This run of it.
+    /// The id of this run.
     pub id: CellId,
-    /// The origin of the request; it travels with everything the cell causes.
+    /// The requester, the parent of every message the cell causes.
     pub from: Requester,
     /// The source.
     pub source: String,
-    /// The number in `In[n]`.
+    /// The execution count, the number in `In[n]`.
     pub count: usize,
-    /// True if nothing of it is published.
+    /// True if nothing is to be published.
     pub silent: bool,
-    /// True if the frontend can be asked for input.
+    /// True if the frontend accepts an `input_request`.
     pub allow_stdin: bool,
-    /// The expressions to evaluate once the cell is done, by name.
+    /// The expressions to evaluate after the cell, by name.
     pub user_expressions: HashMap<String, String>,
 }
 
@@ -145,7 +145,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that has run nothing.
+    /// Creates a session without any cells.
     pub fn new(connection: ConnectionInfo) -> Self {
         Self {
             connection,
@@ -156,7 +156,7 @@ impl Session {
         }
     }
 
-    /// Decides what an event leads to.
+    /// Handles an event and returns the commands to perform.
     pub fn handle(&mut self, event: SessionEvent) -> Vec<SessionCommand> {
         let mut commands = Vec::new();
         match event {
@@ -236,13 +236,13 @@ impl Session {
         self.close(from, reply, commands);
     }
 
-    /// Subshells that take requests.
+    /// Returns the subshells that accept requests.
     fn open_subshells(&self) -> impl Iterator<Item = &SubshellId> {
         let open = self.subshells.iter().filter(|(_, lane)| !lane.closing);
         open.map(|(id, _)| id)
     }
 
-    /// Deletes a subshell; a cell that it is running goes on to its end.
+    /// Deletes a subshell; its running cell still runs to its end.
     fn delete_subshell(
         &mut self,
         from: &Requester,
@@ -293,7 +293,7 @@ impl Session {
         std::iter::once(&self.main).chain(self.subshells.values())
     }
 
-    /// Begins the next cell of a lane, if none of its is running.
+    /// Starts the next cell of a queue, if none is running.
     fn start_next(&mut self, id: Option<&SubshellId>, commands: &mut Vec<SessionCommand>) {
         let count = self.next_count;
         let cell = CellId(self.cells + 1);
@@ -392,7 +392,7 @@ impl Session {
         self.start_next(id.as_ref(), commands);
     }
 
-    /// Answers cells without running them.
+    /// Replies `aborted` to queued cells.
     fn abort_waiting(
         &self,
         waiting: impl IntoIterator<Item = (Requester, ExecuteRequest)>,
@@ -406,7 +406,7 @@ impl Session {
         }
     }
 
-    /// Answers all cells of a lane that is no more.
+    /// Replies to all cells of a queue that was removed.
     fn abort(&self, lane: ShellQueue, commands: &mut Vec<SessionCommand>) {
         if let Some(running) = lane.running {
             let failure = Failure::Interrupted { lost: Vec::new() };
@@ -437,7 +437,7 @@ impl Session {
         commands.push(SessionCommand::Exit);
     }
 
-    /// The beginning of every request.
+    /// Publishes `busy` at the start of a request.
     fn open(from: &Requester, commands: &mut Vec<SessionCommand>) {
         commands.push(SessionCommand::Publish(
             from.clone(),
@@ -445,7 +445,7 @@ impl Session {
         ));
     }
 
-    /// The end of every request.
+    /// Sends the reply and publishes `idle` at the end of a request.
     fn close(
         &self,
         from: Requester,
@@ -457,7 +457,7 @@ impl Session {
         }
         commands.push(SessionCommand::Publish(from, status(ExecutionState::Idle)));
         if let Some(running) = self.lanes().find_map(|lane| lane.running.as_ref()) {
-            // Frontends show the last status they heard, and a cell is still running.
+            // Frontends show the latest status, and a cell is still running.
             let busy = status(ExecutionState::Busy);
             commands.push(SessionCommand::Publish(running.from.clone(), busy));
         }

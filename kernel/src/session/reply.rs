@@ -1,4 +1,4 @@
-//! Replies to cells, and to what cannot be served.
+//! Replies to cells and to requests that cannot be served.
 
 use crate::report::{ErrorReport, report};
 use phalanx_protocol::failure::Failure;
@@ -8,24 +8,24 @@ use phalanx_protocol::jupyter::{
 };
 use std::collections::HashMap;
 
-/// The parts of a cell's reply beside its status.
+/// The parts of a cell's reply besides its status.
 #[derive(Clone, Debug, Default)]
 pub struct Extras {
-    /// Actions for the frontend, such as showing a page of help.
+    /// Payloads for the frontend, such as a page of help.
     pub payload: Vec<Payload>,
-    /// The values of `user_expressions`.
+    /// The results of `user_expressions`, by name.
     pub expressions: HashMap<String, ExpressionResult>,
 }
 
 impl Extras {
-    /// Returns true if the cell asked for the end of the kernel.
+    /// Returns true if the cell requested the end of the kernel.
     pub(super) fn quits(&self) -> bool {
         let asks = |payload: &Payload| matches!(payload, Payload::AskExit { .. });
         self.payload.iter().any(asks)
     }
 }
 
-/// The reply to an `execute_request`.
+/// Returns the reply to an `execute_request`.
 pub(super) fn execute(
     count: usize,
     status: ReplyStatus,
@@ -48,7 +48,7 @@ pub(super) fn execute(
     .into()
 }
 
-/// The reply to a request that cannot be served, where it is one that wants a reply.
+/// Returns the reply to a request that cannot be served, if its type has a reply.
 pub(super) fn refused(
     count: usize,
     msg_type: &str,
@@ -58,7 +58,7 @@ pub(super) fn refused(
     failed(count, msg_type, Failure::Usage { message, hint })
 }
 
-/// The reply to a request the kernel failed to serve, where it is one that wants a reply.
+/// Returns the reply to a request whose handling failed, if its type has a reply.
 pub(super) fn failed(
     count: usize,
     msg_type: &str,

@@ -1,22 +1,23 @@
-//! Cells in order of arrival, one at a time: the main shell is one lane, each subshell another.
+//! Cells in order of arrival, one running at a time: one queue for the main shell and for each
+//! subshell.
 
 use super::CellId;
 use crate::channel::Requester;
 use phalanx_protocol::jupyter::ExecuteRequest;
 use std::collections::VecDeque;
 
-/// One lane.
+/// The queue of one shell.
 #[derive(Debug, Default)]
 pub(super) struct ShellQueue {
-    /// The cell that is being run.
+    /// The cell that is running.
     pub(super) running: Option<RunningCell>,
-    /// `execute_request`s in order of arrival.
+    /// The queued `execute_request`s, oldest first.
     pub(super) waiting: VecDeque<(Requester, ExecuteRequest)>,
-    /// The subshell is deleted, and ends with the cell that it is running.
+    /// True if the subshell is deleted; it is removed once its running cell ends.
     pub(super) closing: bool,
 }
 
-/// A cell that is being run.
+/// A cell that is running.
 #[derive(Debug)]
 pub(super) struct RunningCell {
     pub(super) cell: CellId,

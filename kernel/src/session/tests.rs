@@ -47,7 +47,7 @@ fn boom() -> Option<Failure> {
     })
 }
 
-/// One line of words per command.
+/// Checks the commands that follow an event, one line each.
 fn check(session: &mut Session, event: SessionEvent, expected: &[&str]) {
     let seen: Vec<String> = session.handle(event).iter().map(told).collect();
     assert_eq!(seen, expected);
@@ -339,7 +339,7 @@ fn executes_within(subshell: &SubshellId, from: &str) -> SessionEvent {
     })
 }
 
-/// A session with one subshell.
+/// Returns a session with one subshell.
 fn with_subshell() -> (Session, SubshellId) {
     let mut session = session();
     check(
@@ -378,7 +378,7 @@ fn a_subshell_runs_its_cells_beside_the_others() {
             "a: busy",
         ],
     );
-    // What waits in one lane is not aborted by a failure in another.
+    // A failure in one queue does not abort the cells of another.
     check(
         &mut session,
         ended(2, boom()),

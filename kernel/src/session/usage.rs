@@ -1,4 +1,4 @@
-//! The resources that the kernel and all its processes use (`usage_request`).
+//! Resources in use by the kernel and its processes (`usage_request`).
 
 use super::info::unknown;
 use phalanx_protocol::jupyter::JupyterMessageContent;
@@ -8,15 +8,15 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// Fields of `/proc/PID/stat` behind the program's name.
+/// Fields of `/proc/PID/stat` after the program's name, counted from 0.
 const PARENT: usize = 1;
 const USER_TICKS: usize = 11;
 const SYSTEM_TICKS: usize = 12;
 
-/// Clock ticks a second in what `/proc` says, on every Linux.
+/// Clock ticks per second in `/proc`, the same on every Linux.
 const TICKS: f64 = 100.0;
 
-/// The last measurement, since a share of processor time is one of an interval.
+/// The last measurement, since processor usage refers to an interval.
 #[derive(Debug, Default)]
 pub struct Usage {
     last: Option<Sample>,
@@ -25,15 +25,15 @@ pub struct Usage {
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     at: Instant,
-    /// Clock ticks our processes have run.
+    /// Clock ticks spent by our processes.
     ours: u64,
-    /// Clock ticks the machine's processors have run, and were idle.
+    /// Clock ticks the machine's processors were busy and idle.
     busy: u64,
     idle: u64,
 }
 
 impl Usage {
-    /// Measures, and answers with what ipykernel answers. Reads `/proc`.
+    /// Measures the usage and returns a reply in ipykernel's format. Reads `/proc`.
     pub fn measure(&mut self, now: Instant) -> JupyterMessageContent {
         let me = std::process::id();
         let family = family(&processes(), me);
@@ -75,7 +75,7 @@ impl Usage {
     }
 }
 
-/// Percent of one processor, as `psutil` has it.
+/// Returns the usage in percent of one processor, as `psutil` does.
 fn own_share(last: Sample, now: Sample) -> f64 {
     let seconds = now.at.duration_since(last.at).as_secs_f64();
     if seconds == 0.0 {
@@ -84,7 +84,7 @@ fn own_share(last: Sample, now: Sample) -> f64 {
     100.0 * now.ours.saturating_sub(last.ours) as f64 / TICKS / seconds
 }
 
-/// Percent of all processors.
+/// Returns the usage in percent of all processors.
 fn machine_share(last: Sample, now: Sample) -> f64 {
     let busy = now.busy.saturating_sub(last.busy);
     let idle = now.idle.saturating_sub(last.idle);
@@ -103,7 +103,7 @@ struct ProcessUsage {
     id: u32,
     parent: u32,
     ticks: u64,
-    /// Resident, in bytes.
+    /// Resident memory, in bytes.
     memory: u64,
 }
 
@@ -113,7 +113,7 @@ fn processes() -> Vec<ProcessUsage> {
     };
     let stats = entries.flatten().filter_map(|entry| {
         let id = entry.file_name().to_str()?.parse().ok()?;
-        // One that has ended meanwhile uses nothing.
+        // A process that has ended meanwhile is skipped.
         let read = |file| std::fs::read_to_string(entry.path().join(file)).ok();
         process(id, &read("stat")?, &read("status")?)
     });
@@ -121,7 +121,7 @@ fn processes() -> Vec<ProcessUsage> {
 }
 
 fn process(id: u32, stat: &str, status: &str) -> Option<ProcessUsage> {
-    // The name may hold blanks and brackets.
+    // The name may contain blanks and parentheses.
     let (_, rest) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split(' ').collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
@@ -129,12 +129,12 @@ fn process(id: u32, stat: &str, status: &str) -> Option<ProcessUsage> {
         id,
         parent: u32::try_from(number(PARENT)?).ok()?,
         ticks: number(USER_TICKS)? + number(SYSTEM_TICKS)?,
-        // A process that is ending has none.
+        // Absent for a process that is ending.
         memory: bytes(status, "VmRSS:").unwrap_or(0),
     })
 }
 
-/// A process and all that descend from it.
+/// Returns a process and all its descendants.
 fn family(processes: &[ProcessUsage], first: u32) -> Vec<ProcessUsage> {
     let mut children: HashMap<u32, Vec<ProcessUsage>> = HashMap::new();
     for process in processes {
@@ -147,14 +147,14 @@ fn family(processes: &[ProcessUsage], first: u32) -> Vec<ProcessUsage> {
         .collect();
     let mut next = 0;
     while let Some(process) = found.get(next) {
-        // Taken, so that no process is counted twice.
+        // Removed, so that no process is counted twice.
         found.extend(children.remove(&process.id).unwrap_or_default());
         next += 1;
     }
     found
 }
 
-/// Busy and idle ticks of all processors, from the first line of `/proc/stat`.
+/// Returns the busy and idle ticks of all processors, from the first line of `/proc/stat`.
 fn machine_ticks(stat: &str) -> (u64, u64) {
     let line = stat.lines().next().unwrap_or_default();
     let ticks: Vec<u64> = line
@@ -167,7 +167,7 @@ fn machine_ticks(stat: &str) -> (u64, u64) {
     (ticks.iter().sum::<u64>() - idle, idle)
 }
 
-/// A size of that name in what `/proc` says.
+/// Returns the size, in bytes, of a field of `/proc/PID/status` or `/proc/meminfo`.
 fn bytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;

@@ -1,21 +1,21 @@
-//! The three ways of asking for the history.
+//! Replies to the three kinds of `history_request`.
 
 use super::glob::glob;
 use phalanx_protocol::jupyter::{HistoryEntry, HistoryReply, HistoryRequest};
 use std::collections::HashSet;
 
-/// One cell that was run.
+/// A cell in the history.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RecordedCell {
-    /// Counts up from 1.
+    /// The session's number; the first is 1.
     pub(super) session: usize,
-    /// The number in `In[n]`.
+    /// The execution count, the number in `In[n]`.
     pub(super) line: usize,
     pub(super) source: String,
     pub(super) result: Option<String>,
 }
 
-/// Answers a request of session `current`, from entries that are in order.
+/// Replies to a request made in session `current`, from entries in order of execution.
 pub(super) fn answer(
     entries: &[RecordedCell],
     current: usize,
@@ -51,7 +51,7 @@ pub(super) fn answer(
             let found = |entry: &RecordedCell| glob(pattern, &entry.source);
             let mut chosen = last(entries, if *unique { i32::MAX } else { n }, found);
             if *unique {
-                // The last of each source stays.
+                // The last entry of each source is kept.
                 let mut seen = HashSet::new();
                 chosen.reverse();
                 chosen.retain(|entry| seen.insert(&entry.source));
@@ -64,7 +64,7 @@ pub(super) fn answer(
     HistoryReply::new(chosen.iter().map(|entry| entry.shown(output)).collect())
 }
 
-/// The session a request names: 0 is the current one, -1 the one before.
+/// Resolves the session number of a request: 0 is the current session, -1 the previous one.
 fn numbered(session: i32, current: usize) -> Option<usize> {
     if session > 0 {
         return usize::try_from(session).ok();

@@ -1,5 +1,5 @@
-//! The file in which all sessions of a user keep their history: one JSON record a line, appended
-//! under a lock, cut to its newer half when it has grown too long.
+//! The history file, shared by all sessions of a user: one JSON record per line, appended under a
+//! lock, cut to its newer half when it exceeds its limit.
 
 use super::answer::RecordedCell;
 use rustix::fs::{FlockOperation, flock};
@@ -11,13 +11,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Longest file, in bytes.
+/// The size limit of the file, in bytes.
 const MOST_BYTES: u64 = 8 << 20;
 
-/// Longest source or result that is kept, in bytes; a longer result is cut.
+/// The size limit of a source or result, in bytes; a longer result is cut.
 const MOST_TEXT: usize = 256 << 10;
 
-/// One line of the file: a cell, or the value of one.
+/// A line of the file: a cell, or the value of one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct HistoryLine<'a> {
     session: usize,
@@ -59,7 +59,7 @@ impl HistoryFile {
         Self { path }
     }
 
-    /// Appends a record; a session that has no number yet takes the next.
+    /// Appends a record; a session without a number takes the next one.
     pub(super) fn append<'a>(
         &self,
         session: &mut Option<usize>,
@@ -70,9 +70,9 @@ impl HistoryFile {
             .recursive(true)
             .mode(0o700)
             .create(folder)?;
-        // Held until this function ends. The folder, since the file may be replaced.
+        // Held until this function returns. Locks the folder, since the file may be replaced.
         let lock = File::open(folder)?;
-        // On a file system without locks a line may be lost, not more.
+        // On a file system without locks, a line may be lost, but not more.
         let _ = flock(&lock, FlockOperation::LockExclusive);
         let number = match *session {
             Some(number) => number,
@@ -103,8 +103,7 @@ impl HistoryFile {
         file.write_all(&line)
     }
 
-    /// All cells of all sessions, in the order in which they were run. What cannot be read is not
-    /// there.
+    /// Returns the cells of all sessions in order of execution. Unreadable lines are skipped.
     pub(super) fn read(&self) -> Vec<RecordedCell> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -118,7 +117,7 @@ impl HistoryFile {
         let mut entries: Vec<RecordedCell> = Vec::new();
         let mut places = HashMap::new();
         for line in bytes.split(|byte| *byte == b'\n') {
-            // Half a line is what a full disk leaves.
+            // A full disk may leave a truncated line.
             let Ok(record) = serde_json::from_slice::<HistoryLine<'_>>(line) else {
                 continue;
             };
@@ -139,7 +138,7 @@ impl HistoryFile {
         entries
     }
 
-    /// Replaces the file by its newer half.
+    /// Replaces the file with its newer half.
     fn shorten(&self, folder: &Path) -> io::Result<File> {
         let bytes = std::fs::read(&self.path)?;
         let half = bytes.len() / 2;

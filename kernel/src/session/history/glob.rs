@@ -1,11 +1,11 @@
-//! The patterns of a search.
+//! Glob patterns of history searches.
 
-/// Returns true if a text as a whole matches a pattern of `*` (anything) and `?` (one character).
+/// Returns true if the whole text matches a pattern of `*` (any text) and `?` (one character).
 pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     let (mut p, mut t) = (0, 0);
-    // Where to go on after the last `*`, should what follows it not fit.
+    // Position to resume from after the last `*`, should the rest of the pattern not match.
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {

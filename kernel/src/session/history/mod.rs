@@ -1,10 +1,10 @@
-//! The history: the cells of this session and of those before it.
+//! The history: the cells of this session and of earlier ones.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `answer.rs` | the three ways of asking; pure |
-//! | `file.rs` | the file all sessions share |
-//! | `glob.rs` | the patterns of a search |
+//! | `answer.rs` | replies to the three kinds of request; pure |
+//! | `file.rs` | the file shared by all sessions |
+//! | `glob.rs` | patterns of searches |
 
 mod answer;
 mod file;
@@ -18,13 +18,13 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// The file of the history, beneath the user's data folder.
+/// Path of the history file below the user's data folder.
 const FILE: &str = "phalanx/history.jsonl";
 
-/// The history, on a thread of its own since it reads and writes a file.
+/// A handle on the history's thread, which reads and writes the file.
 #[derive(Debug)]
 pub struct History {
-    /// Unbounded: a user's cells.
+    /// Unbounded: its rate is that of a user's cells.
     commands: mpsc::Sender<HistoryCommand>,
     thread: Option<JoinHandle<()>>,
 }
@@ -37,7 +37,7 @@ enum HistoryCommand {
 }
 
 impl History {
-    /// The history of this user; in memory alone where there is no data folder.
+    /// Opens the user's history; it is kept in memory alone if there is no data folder.
     pub fn open() -> Self {
         Self::at(dirs::data_dir().map(|folder| folder.join(FILE)))
     }
@@ -64,17 +64,17 @@ impl History {
         }
     }
 
-    /// Remembers a cell.
+    /// Adds a cell.
     pub fn add(&self, count: usize, source: String) {
         self.command(HistoryCommand::Add { count, source });
     }
 
-    /// Remembers the value of a cell that was added.
+    /// Sets the value of a cell added earlier.
     pub fn set_result(&self, count: usize, result: String) {
         self.command(HistoryCommand::SetResult { count, result });
     }
 
-    /// Answers a request, once all that was added before is remembered.
+    /// Replies to a request, once all earlier additions are stored.
     pub fn answer(&self, request: HistoryRequest) -> impl Future<Output = HistoryReply> + use<> {
         let (reply, answer) = oneshot::channel();
         self.command(HistoryCommand::Answer(request, reply));
@@ -89,13 +89,13 @@ impl History {
     pub async fn close(self) {
         drop(self.commands);
         if let Some(thread) = self.thread {
-            // A thread that panicked has written what it could.
+            // A thread that panicked has written all it could.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
 
     fn command(&self, command: HistoryCommand) {
-        // Without a thread nothing is remembered, as it has said.
+        // Without a thread nothing is stored, which has been logged.
         let _ = self.commands.send(command);
     }
 }
@@ -103,9 +103,9 @@ impl History {
 /// The state of the thread.
 struct HistoryThread {
     file: Option<HistoryFile>,
-    /// The number of this session, once it has written something.
+    /// The number of this session, assigned at its first write.
     session: Option<usize>,
-    /// The cells of this session, which are remembered even where the file cannot be written.
+    /// The cells of this session, kept even if the file cannot be written.
     entries: Vec<RecordedCell>,
 }
 
@@ -129,7 +129,7 @@ impl HistoryThread {
                 }
             }
             HistoryCommand::Answer(request, reply) => {
-                // The frontend may have stopped waiting.
+                // The receiver may have been dropped.
                 let _ = reply.send(self.answer(&request));
             }
         }
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(asked(&first, TAIL).await, r#"[[1,1,["one","1"]]]"#);
         second.add(1, "two\n\"é".into());
         first.add(2, "three".into());
-        // Answered, so it is written.
+        // The reply implies that it is written.
         asked(&first, TAIL).await;
         assert_eq!(
             asked(&second, TAIL).await,
