@@ -1,38 +1,39 @@
-//! Requests to an actor of the kernel: a task that owns something, and serves its handles.
+//! Handles to the kernel's actors: tasks that own state and serve requests.
 
 use phalanx_protocol::failure::Failure;
 use tokio::sync::{mpsc, oneshot};
 
-/// The way to an actor; clones share it, and the actor ends with the last.
+/// The sending end of an actor's request channel. Clones share it; the actor ends with the last
+/// one.
 ///
-/// Unbounded: it carries what users ask for, one thing at a time.
+/// Unbounded: its rate is that of users' requests.
 #[derive(Debug)]
 pub struct RequestSender<R>(mpsc::UnboundedSender<R>);
 
 impl<R> RequestSender<R> {
-    /// A way to an actor, and its end there.
+    /// Creates a request channel.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<R>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self(sender), receiver)
     }
 
-    /// Sends a request that is not answered.
+    /// Sends a request without a reply.
     pub fn send(&self, request: R) {
-        // The actor ends only with the kernel; then nobody waits for anything any more.
+        // The actor ends only with the kernel, when no reply is needed any more.
         let _ = self.0.send(request);
     }
 
-    /// Sends a request and waits for its answer; `None` if the actor is gone.
+    /// Sends a request and waits for its reply; `None` if the actor has ended.
     pub async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> R) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.send(request(reply));
         answer.await.ok()
     }
 
-    /// Sends a request that may fail and waits for its answer.
+    /// Sends a fallible request and waits for its reply.
     ///
     /// # Errors
-    /// As it fails, and when the kernel is ending.
+    /// Returns the request's own failure, or an error if the kernel is ending.
     pub async fn attempt<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, Failure>>) -> R,
@@ -41,7 +42,7 @@ impl<R> RequestSender<R> {
     }
 }
 
-/// The failure of whatever is still wanted when the kernel ends.
+/// Returns the failure of a request made while the kernel is ending.
 pub fn ending() -> Failure {
     Failure::Environment {
         message: "the kernel is ending".to_owned(),

@@ -1,30 +1,30 @@
-//! The end of a half-typed line: what may follow it, and the name that was meant.
+//! Completion of lines, and suggestions for misspelled names.
 
 use std::ops::Range;
 
 /// The completions at the end of a command's line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExpectedCompletions {
-    /// One of these texts, for these bytes of the line.
+    /// One of these texts, replacing these bytes of the line.
     Words(Range<usize>, Vec<String>),
-    /// A path, of which this much is typed.
+    /// A path, typed up to these bytes of the line.
     Path(Range<usize>, PathKind),
-    /// Rust, which evaluators know.
+    /// Rust, completed by the analysis process.
     Rust,
 }
 
-/// The kind of paths to complete.
+/// The kind of paths to offer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PathKind {
-    /// Folders alone.
+    /// Folders only.
     Folder,
     /// Folders and files.
     Any,
-    /// Folders, and crates by their name.
+    /// Folders, and crates by name.
     Crate,
 }
 
-/// The candidate most like a name, if any is like it at all.
+/// Returns the candidate most similar to a name, if any is similar enough.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))

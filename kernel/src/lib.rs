@@ -1,19 +1,19 @@
-//! The kernel: speaks Jupyter to a frontend, runs cells here and on engines.
+//! The kernel: serves a Jupyter frontend and runs cells locally and on engines.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`session`] | which request is served when; the loop around it |
-//! | [`channel`] | the five channels |
-//! | [`comm`] | widgets and other conversations between code and frontends |
-//! | [`actor`] | requests to a task that owns something |
+//! | [`session`] | the order of requests, and the actor around it |
+//! | [`channel`] | the five Jupyter channels |
+//! | [`comm`] | widgets and other comms between code and frontends |
+//! | [`actor`] | request channels of actors |
 //! | [`context`] | what all parts of a running cell share: outputs, interrupts, time, progress |
-//! | [`source_map`] | from places in evaluated text back to places in the cell |
-//! | [`completion`] | what may follow a half-typed line |
+//! | [`source_map`] | the map from positions in evaluated text to positions in the cell |
+//! | [`completion`] | completion of lines |
 //! | [`cell`] | a cell as an ordered list of directives |
-//! | [`command`] | `:` commands: what there is, what was typed |
-//! | [`magic`] | magics: what was typed, what it means |
-//! | [`run`] | what a cell asks for, carried out |
-//! | [`parallel`] | engines, and what is done on them |
+//! | [`command`] | `:` commands: table and parser |
+//! | [`magic`] | magics: parsing and planning |
+//! | [`run`] | execution of a cell's directives |
+//! | [`parallel`] | engines and everything that runs on them |
 //! | [`report`] | outputs and failures as messages |
 //! | [`cli`] | the commands of `phalanx` |
 

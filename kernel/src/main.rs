@@ -1,4 +1,4 @@
-//! The program `phalanx`: kernel, engine, controller and the processes they start.
+//! The program `phalanx`: the kernel, engines, the controller, and the processes they start.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
-//! From places in a text that was evaluated back to places in the cell.
+//! The map from positions in evaluated text to positions in the cell.
 
 use phalanx_protocol::failure::DiagnosticSpan;
 
-/// The map from the text of one directive to its cell.
+/// The map from the text of a directive to its cell.
 ///
 /// Lines and columns count from 1, columns in characters, as in [`DiagnosticSpan`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,11 +10,11 @@ pub struct SourceMap {
     lines_before: usize,
     columns_before: usize,
     lowered: Vec<LoweredMagic>,
-    /// Text that is not the user's, in order.
+    /// Inserted text that is not the user's, in order.
     inserted: Vec<InsertedText>,
 }
 
-/// Text that was put into a line.
+/// Text inserted into a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct InsertedText {
     line: usize,
@@ -22,17 +22,17 @@ struct InsertedText {
     length: usize,
 }
 
-/// A magic that was replaced by a call; both end with their line.
+/// A magic that was replaced by a call; both extend to the end of the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LoweredMagic {
     line: usize,
     start: usize,
-    /// Column after the magic as it was typed.
+    /// The column after the magic, as typed.
     end: usize,
 }
 
 impl SourceMap {
-    /// The map of text that begins at byte `start` of `cell`.
+    /// Creates the map of text that starts at byte `start` of `cell`.
     pub fn starting_at(cell: &str, start: usize) -> Self {
         let before = &cell[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -44,7 +44,7 @@ impl SourceMap {
         }
     }
 
-    /// Notes that text was put behind other text.
+    /// Records text inserted after `before`.
     pub(crate) fn add_inserted(&mut self, before: &str, text: &str) {
         let last = before.rsplit('\n').next().unwrap_or_default();
         self.inserted.push(InsertedText {
@@ -54,7 +54,7 @@ impl SourceMap {
         });
     }
 
-    /// The column that a place has without the text that was put there.
+    /// Returns a column as if no text had been inserted.
     fn without_inserted(&self, line: usize, column: usize) -> usize {
         let inserted = self.inserted.iter().rev();
         let inserted = inserted.filter(|inserted| inserted.line == line);
@@ -64,8 +64,8 @@ impl SourceMap {
         })
     }
 
-    /// Notes that the end of a line, from `start` on and `length` characters long in the cell, was
-    /// replaced.
+    /// Records that the end of a line was replaced; it starts at column `start` and is `length`
+    /// characters long in the cell.
     pub(super) fn add_lowered(&mut self, line: usize, start: usize, length: usize) {
         self.lowered.push(LoweredMagic {
             line,
@@ -74,7 +74,7 @@ impl SourceMap {
         });
     }
 
-    /// The same text inside another: `self` maps into a text that `outer` maps into the cell.
+    /// Composes two maps: `self` maps into a text that `outer` maps into the cell.
     #[must_use]
     pub fn within(&self, outer: &Self) -> Self {
         let (line, column) = outer.place(self.lines_before + 1, self.columns_before + 1);
@@ -86,12 +86,12 @@ impl SourceMap {
         }
     }
 
-    /// The line of the cell that a line of the text is.
+    /// Returns the line of the cell for a line of the text.
     pub fn line(&self, line: usize) -> usize {
         line + self.lines_before
     }
 
-    /// The place in the cell of a place in the text.
+    /// Returns the position in the cell of a position in the text.
     pub(super) fn place(&self, line: usize, column: usize) -> (usize, usize) {
         let column = if line == 1 {
             column + self.columns_before
@@ -101,7 +101,7 @@ impl SourceMap {
         (line + self.lines_before, column)
     }
 
-    /// The span in the cell of a span in the text.
+    /// Returns the span in the cell of a span in the text.
     #[must_use]
     pub fn span(&self, span: &DiagnosticSpan) -> DiagnosticSpan {
         let mut span = span.clone();

@@ -1,33 +1,34 @@
-//! Completeness of cells: decides if a cell can be run as it is.
+//! Completeness of cells (`is_complete_request`).
 
 use super::scan::{RustEnding, is_trivia, scan};
 use super::{DirectiveKind, split};
 use ra_ap_rustc_lexer::{FrontmatterAllowed, tokenize};
 use ra_ap_syntax::{Edition, SourceFile};
 
-/// The text the parser needs around statements.
+/// The text that the parser requires before statements.
 const BEFORE: &str = "fn cell() {\n";
-/// A `;` would do no harm: what only that is missing from is not about to go on.
+/// The text after them. The `;` hides a missing one, which alone does not make a cell incomplete.
 const AFTER: &str = "\n;\n}";
 
-/// Spaces a console indents by for each open bracket.
+/// Spaces of indentation per open bracket.
 const INDENT: usize = 4;
 
-/// The answer to `is_complete_request`.
+/// The status of an `is_complete_reply`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completeness {
-    /// It can be run.
+    /// The cell can be run.
     Complete,
-    /// More must follow, indented by this.
+    /// More input is expected.
     Incomplete {
-        /// Blanks for the next line.
+        /// The indentation of the next line.
         indent: String,
     },
-    /// Nothing that follows makes it valid.
+    /// No continuation makes it valid.
     Invalid,
 }
 
-/// Judges a cell by its brackets, strings and comments, and then by what the parser expects behind it.
+/// Returns the completeness of a cell: first by its brackets, strings and comments, then by the
+/// parser's errors at its end.
 pub fn completeness(cell: &str) -> Completeness {
     let directives = split(cell, &[]);
     let source = match directives.first().map(|directive| &directive.kind) {
@@ -57,8 +58,8 @@ pub fn completeness(cell: &str) -> Completeness {
     }
 }
 
-/// Returns true if the parser expects something behind the last Rust of a cell, and nothing else: an
-/// expression after `let a =`, an item after an attribute.
+/// Returns true if all errors of the parser are at the end of the cell's last Rust text: an
+/// expression is missing after `let a =`, or an item after an attribute.
 fn goes_on(cell: &str) -> bool {
     let directives = split(cell, &[]);
     let Some(DirectiveKind::Rust(text)) = directives.last().map(|directive| &directive.kind) else {
@@ -71,7 +72,7 @@ fn goes_on(cell: &str) -> bool {
     errors.peek().is_some() && errors.all(|error| usize::from(error.range().start()) >= end)
 }
 
-/// The end of the last token that is neither blank nor a comment.
+/// Returns the end of the last token that is neither whitespace nor a comment.
 fn code_end(code: &str) -> usize {
     let (mut at, mut end) = (0, 0);
     for token in tokenize(code, FrontmatterAllowed::No) {

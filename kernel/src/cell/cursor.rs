@@ -4,36 +4,36 @@ use super::scan::{ScanMarkKind, code_start, line_end, scan};
 use crate::command::table::COMMANDS;
 use std::ops::Range;
 
-/// The syntax a position belongs to.
+/// The syntax at a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AtCursor {
-    /// Rust, given with everything else blanked out, so that offsets stay.
+    /// Rust; everything else is replaced by spaces, so that offsets remain valid.
     Rust(String),
-    /// The Rust of a cell magic's body, given likewise.
+    /// The Rust of a cell magic's body; everything else is replaced by spaces.
     Body(String),
-    /// The line of a magic, in bytes of the cell from its `%` on.
+    /// The line of a magic from its `%` on, in bytes of the cell.
     Magic(Range<usize>),
-    /// A `:` command, given with everything else blanked out.
+    /// A `:` command; everything else is replaced by spaces.
     Command(String),
     /// A shell line.
     Shell,
 }
 
-/// Byte offset of a place that is given in characters; the end of the text for one beyond it.
+/// Returns the byte offset of a position in characters, at most the length of the text.
 pub fn byte_offset(text: &str, characters: usize) -> usize {
     text.char_indices()
         .nth(characters)
         .map_or(text.len(), |(at, _)| at)
 }
 
-/// The place, in characters, of a byte offset.
+/// Returns the position, in characters, of a byte offset.
 pub fn char_offset(text: &str, bytes: usize) -> usize {
     text.char_indices()
         .take_while(|(at, _)| *at < bytes)
         .count()
 }
 
-/// The syntax a byte offset of a cell belongs to.
+/// Returns the syntax at a byte offset of a cell.
 pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
     let first = code_start(cell).unwrap_or(0);
     if cell[first..].starts_with("%%") && offset >= first {
@@ -46,7 +46,7 @@ pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
     let line_start = cell[..offset].rfind('\n').map_or(0, |at| at + 1);
     let line = line_start..line_end(cell, offset);
     let indent = cell[line.clone()].len() - cell[line.clone()].trim_start().len();
-    // A magic whose name is still to be typed is not one yet.
+    // A magic without a name is not recognized by the scanner.
     if matches!(cell[line.clone()].trim(), "%" | "%%") {
         return AtCursor::Magic(line_start + indent..line.end);
     }
@@ -70,8 +70,8 @@ pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
     AtCursor::Rust(only(cell, 0..cell.len(), &marked))
 }
 
-/// Returns true if a line holds the first letters of a command, in a position where a whole one
-/// would be recognized.
+/// Returns true if a line is the beginning of a command's name, at a position where the complete
+/// name would be recognized.
 fn is_beginning_of_command(cell: &str, start: usize, end: usize) -> bool {
     let typed = cell[start..end].trim_end();
     let Some(whole) = COMMANDS.iter().find(|spec| spec.name.starts_with(typed)) else {
@@ -88,7 +88,7 @@ fn is_beginning_of_command(cell: &str, start: usize, end: usize) -> bool {
     commands.any(|mark| mark.span.start == start)
 }
 
-/// The cell with blanks for all but a stretch, and for what is marked within it.
+/// Returns the cell with spaces for everything outside of `kept` and within `blanked`.
 fn only(cell: &str, kept: Range<usize>, blanked: &[Range<usize>]) -> String {
     let mut text = String::with_capacity(cell.len());
     for (at, c) in cell.char_indices() {

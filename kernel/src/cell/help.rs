@@ -1,16 +1,16 @@
-//! Cells that ask for help: `?name`, `name?`, and with `??` for the source too.
+//! Requests for help: `?name`, `name?`, and with `??` for the source too.
 
 /// The topic of a request for help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HelpTopic {
-    /// A path, a magic or a command.
+    /// The name of a path, a magic or a command.
     pub name: String,
     /// True if the source is requested too.
     pub source: bool,
 }
 
-/// The topic of a cell that asks for help and does nothing else. `name?` is Rust if `name` is one of the
-/// variables.
+/// Returns the topic of a cell that is a request for help and nothing else. `name?` is Rust if
+/// `name` is one of the variables.
 pub fn help_topic(cell: &str, variables: &[String]) -> Option<HelpTopic> {
     let cell = cell.trim();
     let (name, marks) = match cell.strip_prefix('?') {
@@ -33,10 +33,10 @@ pub fn help_topic(cell: &str, variables: &[String]) -> Option<HelpTopic> {
     })
 }
 
-/// A keyword that stands where a field would.
+/// A keyword in the position of a field.
 const AWAIT: &str = "await";
 
-/// Returns true if the text is a path, a field, a magic or a command, and nothing else.
+/// Returns true if the whole text is a path, a field, a magic or a command.
 fn is_name(text: &str) -> bool {
     let bare = text.trim_start_matches(['%', ':']);
     let signs = text.len() - bare.len();

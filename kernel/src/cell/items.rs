@@ -1,4 +1,4 @@
-//! The items of a cell: what of it defines something, and does nothing when it runs.
+//! The items of a cell: definitions, which have no effect when the cell runs.
 
 use super::scan::is_trivia;
 use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
@@ -7,13 +7,13 @@ use std::ops::Range;
 /// An item of a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellItem {
-    /// Its kind and its name: `fn f`, `struct A`, `impl A`, `use std::fmt`.
+    /// Its kind and name: `fn f`, `struct A`, `impl A`, `use std::fmt`.
     pub name: String,
-    /// All of it, with its attributes.
+    /// Its full text, including attributes.
     pub text: String,
 }
 
-/// The items outside all blocks of some Rust, in order.
+/// Returns the items outside all blocks of Rust text, in order.
 pub fn items(source: &str) -> Vec<CellItem> {
     let mut parser = Parser::new(source);
     let mut items = Vec::new();
@@ -23,7 +23,7 @@ pub fn items(source: &str) -> Vec<CellItem> {
     items
 }
 
-/// Returns true if some Rust sets the allocator, which has no effect in a cell.
+/// Returns true if Rust text sets the global allocator, which has no effect in a cell.
 pub fn sets_allocator(source: &str) -> bool {
     let mut at = 0;
     let mut tokens = tokenize(source, FrontmatterAllowed::No);
@@ -36,16 +36,16 @@ pub fn sets_allocator(source: &str) -> bool {
 
 struct Parser<'a> {
     source: &'a str,
-    /// The tokens other than blanks and comments.
+    /// The tokens other than whitespace and comments.
     tokens: Vec<Range<usize>>,
     at: usize,
 }
 
-/// The end of an item.
+/// The token that ends an item.
 enum ItemEnd {
-    /// By `;`.
+    /// A `;`.
     Semicolon,
-    /// By the `}` of its block, or by `;` where it has none.
+    /// The `}` of its block, or a `;` if it has none.
     Block,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Parser<'a> {
             .map_or("", |token| &self.source[token.clone()])
     }
 
-    /// Passes one statement; the item, if it is one.
+    /// Skips a statement; returns it if it is an item.
     fn statement(&mut self) -> Option<CellItem> {
         let start = self.at;
         let mut at = start;
@@ -110,7 +110,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The position of the keyword of an item that begins here, and the end of such items.
+    /// Returns the position of the keyword of the item at `at`, and the token that ends such an
+    /// item.
     fn item(&self, mut at: usize) -> Option<(usize, ItemEnd)> {
         loop {
             let next = self.text(at + 1);
@@ -143,7 +144,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Passes a statement that is no item; where the next one begins.
+    /// Returns the position after a statement that is not an item.
     fn skip(&self, start: usize) -> usize {
         let block = matches!(
             self.text(start),
@@ -159,8 +160,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The place after the first token outside all brackets that is wanted; a closing bracket counts
-    /// as outside. The end, if there is none.
+    /// Returns the position after the first wanted token outside all brackets, or the end. A
+    /// closing bracket counts as outside.
     fn after(&self, mut at: usize, wanted: impl Fn(&str) -> bool) -> usize {
         while at < self.tokens.len() {
             let is_open = matches!(self.text(at), "(" | "[" | "{");
@@ -172,7 +173,7 @@ impl<'a> Parser<'a> {
         at
     }
 
-    /// The place after the bracket that closes the one at `at`.
+    /// Returns the position after the bracket that closes the one at `at`.
     fn closed(&self, mut at: usize) -> usize {
         let mut depth = 0_usize;
         while at < self.tokens.len() {
@@ -196,9 +197,9 @@ fn is_word(text: &str) -> bool {
         .is_some_and(|c| c.is_alphabetic() || c == '_')
 }
 
-/// An item's text up to where its parameters or its block begin.
+/// Returns an item's text up to its parameters or its block.
 fn short(text: &str) -> String {
-    /// Characters of a name that are shown.
+    /// The largest number of characters of a name.
     const LENGTH: usize = 60;
     let end = match text.split_whitespace().next() {
         Some("use" | "impl" | "macro_rules!") => text.find(['{', ';', '=']),

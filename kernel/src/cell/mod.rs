@@ -1,14 +1,13 @@
-//! A cell: its source, cut into what is done one after the other.
+//! A cell: its source, and the ordered list of directives it is split into.
 //!
-//! | file | what it knows |
+//! | file | contents |
 //! |---|---|
-//! | `scan.rs` | where Rust ends and magics, commands and shell lines begin |
+//! | `scan.rs` | the positions of magics, commands and shell lines between Rust text |
 //! | `split.rs` | the ordered directives of a cell |
-//! | `source_map.rs` | how a place in evaluated text maps back to the cell |
-//! | `complete.rs` | whether a cell is ready to be run (`is_complete_request`) |
-//! | `help.rs` | cells that ask for help |
-//! | `items.rs` | what of a cell defines something |
-//! | `places.rs` | how `dbg!`, `line!` and their like name the cell |
+//! | `complete.rs` | completeness of cells (`is_complete_request`) |
+//! | `help.rs` | requests for help |
+//! | `items.rs` | the definitions in a cell |
+//! | `places.rs` | the cell's name and line in `dbg!`, `line!` and similar macros |
 //! | `unit_tests.rs` | the `#[test]` functions that cells have defined |
 //! | `cursor.rs` | the syntax at a position, for completion and inspection |
 
@@ -32,40 +31,40 @@ pub use unit_tests::UnitTests;
 use crate::source_map::SourceMap;
 use std::ops::Range;
 
-/// One thing a cell asks for; a cell is a list of them, done in order.
+/// A part of a cell; the directives of a cell are carried out in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Directive {
     /// The kind.
     pub kind: DirectiveKind,
-    /// The range in bytes of the cell.
+    /// Its range in bytes of the cell.
     pub span: Range<usize>,
 }
 
-/// The kinds of [`Directive`].
+/// The kind of a [`Directive`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum DirectiveKind {
-    /// Rust to be evaluated locally.
+    /// Rust to evaluate in the notebook's own namespace.
     Rust(RustText),
-    /// A line magic, from its `%` to the end of its line.
+    /// A line magic, from its `%` to the end of the line.
     Magic(String),
-    /// A cell magic: its line from `%%` on, and the body it governs.
+    /// A cell magic, which applies to the rest of the cell.
     CellMagic {
-        /// The first line.
+        /// Its line, from the `%%` on.
         line: String,
         /// The rest of the cell.
         body: RustText,
     },
-    /// A line for evcxr, from its `:` on.
+    /// A command for evcxr, from its `:` on.
     Command(String),
-    /// A line for the shell, without its `!`.
+    /// A shell line, without its `!`.
     Shell(String),
 }
 
-/// Rust text of a cell as it is given to an evaluator.
+/// Rust text of a cell, as passed to an evaluator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RustText {
-    /// The text, magics within it lowered to calls; its lines are those of the cell.
+    /// The text, with magics lowered to calls; it has the lines of the cell.
     pub source: String,
-    /// The way back to the cell.
+    /// The map from the text to the cell.
     pub map: SourceMap,
 }

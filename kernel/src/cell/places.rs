@@ -1,17 +1,18 @@
-//! `dbg!`, `file!`, `line!` and `column!`, which name the cell and not the crate it is compiled in.
+//! Rewrites `dbg!`, `file!`, `line!` and `column!` to report the cell instead of the generated
+//! crate.
 
 use super::RustText;
 use ra_ap_syntax::ast::{self, AstNode, HasName};
 use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken};
 
-/// The function that the parser needs around statements; the text stays on its own lines.
+/// The function that the parser requires around statements; it does not shift columns.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
-/// The path of the library's macros of the same names, which are given the place.
+/// The path of the library's macros of the same names, which take the location as arguments.
 const LIBRARY: &str = "phalanx::__cell::";
 
-/// Returns the text with the places of its macros written in, of the cell with an execution count.
+/// Returns the text with locations passed to its macros, for a cell with execution count `count`.
 pub fn located(text: RustText, count: usize) -> RustText {
     let names = ["dbg", "file", "line", "column"];
     if !names.iter().any(|name| text.source.contains(name)) {
@@ -66,8 +67,8 @@ pub fn located(text: RustText, count: usize) -> RustText {
     }
 }
 
-/// The name and the opening bracket of each macro call, also of those in the input of others; those that
-/// are named by a path, and those in the definitions of macros, are left out.
+/// Returns the name and the opening bracket of each macro call, including calls within the input of
+/// other macros. Calls by path and those in macro definitions are skipped.
 fn calls(root: &SyntaxNode) -> Vec<(SyntaxToken, SyntaxToken)> {
     let tokens = root
         .descendants_with_tokens()

@@ -1,13 +1,13 @@
-//! Finds what is not Rust in a cell: magics, `:` commands and `!` shell lines.
+//! Finds magics, `:` commands and `!` shell lines in a cell.
 //!
-//! The cell is lexed by rustc's own lexer, so strings, comments, lifetimes and characters are what
-//! rustc takes them for. A line counts only where a statement could start.
+//! The cell is tokenized by rustc's lexer, so that strings, comments, lifetimes and characters are
+//! recognized as rustc does. A mark is recognized only where a statement may start.
 
 use crate::command::table;
 use ra_ap_rustc_lexer::{Cursor, FrontmatterAllowed, Token, TokenKind, is_id_start};
 use std::ops::Range;
 
-/// Something in a cell that is not Rust, with its bytes, the end of the line excluded.
+/// A part of a cell that is not Rust; its span excludes the end of the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ScanMark {
     pub kind: ScanMarkKind,
@@ -16,9 +16,9 @@ pub(super) struct ScanMark {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScanMarkKind {
-    /// A line magic as a statement outside all blocks.
+    /// A line magic that is a statement outside all blocks.
     TopMagic,
-    /// A line magic as a statement within a block.
+    /// A line magic that is a statement in a block.
     InnerMagic,
     /// A line magic as a value: `let ar = %px …;`.
     ValueMagic,
@@ -28,27 +28,27 @@ pub(super) enum ScanMarkKind {
     Shell,
 }
 
-/// The state in which a stretch of Rust ends.
+/// The state at the end of a cell's Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RustEnding {
-    /// Nothing is open.
+    /// No bracket or token is open.
     Whole,
-    /// So many brackets are open.
+    /// The number of open brackets.
     Open(usize),
     /// A string or comment is not terminated.
     InToken,
-    /// A bracket closes what was not opened, or a token cannot be Rust.
+    /// A closing bracket has no opening one, or a token is not valid Rust.
     Invalid,
 }
 
-/// All marks of a cell in order, and how the Rust in it ends.
+/// The marks of a cell in order, and the state at the end of its Rust.
 #[derive(Debug)]
 pub(super) struct Scan {
     pub marks: Vec<ScanMark>,
     pub ending: RustEnding,
 }
 
-/// Scans a whole cell. A line that negates one of these variables is Rust.
+/// Scans a cell. A line that negates one of `variables` is Rust.
 pub(super) fn scan(source: &str, variables: &[String]) -> Scan {
     let mut scanner = Scanner {
         source,
@@ -69,12 +69,12 @@ pub(super) fn scan(source: &str, variables: &[String]) -> Scan {
     }
 }
 
-/// Returns true if a text has only blanks and comments.
+/// Returns true if a text consists of whitespace and comments.
 pub(super) fn is_blank(text: &str) -> bool {
     ra_ap_rustc_lexer::tokenize(text, FrontmatterAllowed::No).all(|token| is_trivia(token.kind))
 }
 
-/// The place at which a cell's code begins, behind blanks and comments; `None` if there is none.
+/// Returns the position of a cell's first token other than whitespace and comments, if any.
 pub(super) fn code_start(cell: &str) -> Option<usize> {
     let mut start = 0;
     for token in ra_ap_rustc_lexer::tokenize(cell, FrontmatterAllowed::No) {
@@ -98,7 +98,7 @@ pub(super) fn is_trivia(kind: TokenKind) -> bool {
     )
 }
 
-/// One open bracket, and the position of the statement within it.
+/// An open bracket, and the state of the statement within it.
 struct OpenBracket {
     open: char,
     statement: Statement,
@@ -115,11 +115,11 @@ impl OpenBracket {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Statement {
-    /// The next token begins one.
+    /// The next token starts a statement.
     Start,
-    /// Within one that a block ends: an item, an `if`, a `for`.
+    /// In a statement that a block ends: an item, an `if`, a `for`.
     Within,
-    /// Within one that needs its `;`: a `let`, an assignment.
+    /// In a statement that a `;` ends: a `let`, an assignment.
     Value,
 }
 
@@ -127,9 +127,9 @@ struct Scanner<'a> {
     source: &'a str,
     variables: &'a [String],
     at: usize,
-    /// The brackets that are open; the first frame is the cell itself.
+    /// The open brackets; the first one stands for the cell itself.
     frames: Vec<OpenBracket>,
-    /// The last token that is neither blank nor comment.
+    /// The last token other than whitespace and comments.
     previous: Option<(TokenKind, Range<usize>)>,
     marks: Vec<ScanMark>,
     ending: RustEnding,
@@ -139,8 +139,7 @@ impl Scanner<'_> {
     fn run(&mut self) {
         while self.at < self.source.len() {
             let mut cursor = Cursor::new(&self.source[self.at..], FrontmatterAllowed::No);
-            // Restarting the cursor at each mark keeps the marks' text, which need not be Rust, out
-            // of the lexer.
+            // The lexer restarts after each mark, since a mark's text need not be valid Rust.
             loop {
                 let token = cursor.advance_token();
                 if token.kind == TokenKind::Eof {
@@ -169,7 +168,7 @@ impl Scanner<'_> {
         (&self.frames[depth], depth)
     }
 
-    /// The mark that begins with this token, if one does.
+    /// Returns the kind of mark that starts with this token, if one does.
     fn mark_at(&self, token: &Token) -> Option<ScanMarkKind> {
         let after = self.source[self.at..].chars().nth(1);
         let named = after.is_some_and(is_id_start);
@@ -182,7 +181,7 @@ impl Scanner<'_> {
             TokenKind::Percent if named && self.after_assignment() => {
                 Some(ScanMarkKind::ValueMagic)
             }
-            // A cell magic that is not on the cell's first line: the magic's parser says so.
+            // A cell magic below the cell's first line: an error, which the magic's parser reports.
             TokenKind::Percent if after == Some('%') && may_start && depth == 0 => {
                 let name = self.source[self.at..].chars().nth(2);
                 name.is_some_and(is_id_start)
@@ -215,12 +214,12 @@ impl Scanner<'_> {
             return false;
         }
         let rest = rest.trim();
-        // Behind a program's name come its arguments.
+        // Arguments after the word would make it a program's name.
         let operators = [";", "&&", "||", "==", "!=", ".", "[", "^", "//"];
         rest.is_empty() || operators.iter().any(|operator| rest.starts_with(operator))
     }
 
-    /// Returns true for a variable of earlier cells, or of a `let` further up.
+    /// Returns true if `word` is a variable of earlier cells or of a `let` above.
     fn is_variable(&self, word: &str) -> bool {
         if self.variables.iter().any(|variable| variable == word) {
             return true;
@@ -242,8 +241,8 @@ impl Scanner<'_> {
         self.source[start..self.at].trim().is_empty()
     }
 
-    /// Returns true if an existing command begins a line after an expression without `;`: except
-    /// for the names, Rust could continue like this too (`trait A` and `:B` on a line of its own).
+    /// Returns true if a line after an expression without `;` starts with an existing command. The
+    /// name is checked, since Rust allows such a line too (`trait A` followed by `:B`).
     fn behind_expression(&self) -> bool {
         let line = &self.source[self.at..line_end(self.source, self.at)];
         let name = line.split(char::is_whitespace).next().unwrap_or_default();
@@ -251,8 +250,8 @@ impl Scanner<'_> {
         within && self.first_on_line() && table::find(name).is_some()
     }
 
-    /// Returns true if the last token is an `=` that assigns: in Rust, no other token can be
-    /// followed by `%`.
+    /// Returns true if the last token is an assigning `=`, the only token after which Rust does not
+    /// allow `%`.
     fn after_assignment(&self) -> bool {
         let Some((TokenKind::Eq, span)) = &self.previous else {
             return false;
@@ -360,7 +359,7 @@ impl Scanner<'_> {
     }
 }
 
-/// Offset of the end of the line that `at` is on, its newline excluded.
+/// Returns the offset of the end of the line that contains `at`, excluding its newline.
 pub(super) fn line_end(source: &str, at: usize) -> usize {
     source[at..].find('\n').map_or(source.len(), |n| at + n)
 }

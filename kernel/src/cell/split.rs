@@ -1,4 +1,4 @@
-//! A cell's source as an ordered list of directives.
+//! Splits a cell's source into an ordered list of directives.
 
 use super::scan::{ScanMark, ScanMarkKind, code_start, is_blank, line_end, scan};
 use super::{Directive, DirectiveKind, RustText};
@@ -6,15 +6,15 @@ use crate::source_map::SourceMap;
 use ra_ap_rustc_lexer::is_id_start;
 use std::ops::Range;
 
-/// The cell magic that is typed with a single `%` too.
+/// The cell magic that is recognized with a single `%` too.
 const FORMAT: &str = "%fmt";
 
-/// Cuts a cell into its directives.
+/// Splits a cell into its directives.
 ///
-/// `:` and `!` lines split the cell. Magics at the head and the foot of the Rust between them stand
-/// on their own; those further in are lowered to library calls, so that scopes, borrows and loops
-/// stay whole. Blank Rust and comments alone yield nothing. A line that negates one of `variables` is
-/// Rust.
+/// `:` and `!` lines split the cell. Magics at the start and the end of the Rust between them
+/// become directives; those in the middle are lowered to library calls, so that scopes, borrows and
+/// loops stay intact. Whitespace and comments alone yield no directive. A line that negates one of
+/// `variables` is Rust.
 pub fn split(cell: &str, variables: &[String]) -> Vec<Directive> {
     if let Some(directive) = cell_magic(cell) {
         return vec![directive];
@@ -50,7 +50,7 @@ pub fn split(cell: &str, variables: &[String]) -> Vec<Directive> {
     directives
 }
 
-/// The whole cell as a cell magic, if its first line that is neither blank nor a comment is one.
+/// Returns the whole cell as a cell magic, if its first code is one.
 fn cell_magic(cell: &str) -> Option<Directive> {
     let start = code_start(cell)?;
     let end = line_end(cell, start);
@@ -77,7 +77,7 @@ fn cell_magic(cell: &str) -> Option<Directive> {
     })
 }
 
-/// The directives of a stretch without commands and shell lines.
+/// Adds the directives of a range without commands and shell lines.
 fn region(cell: &str, span: Range<usize>, marks: &[ScanMark], directives: &mut Vec<Directive>) {
     let blank = |from: usize, to: usize| is_blank(&cell[from..to]);
     let is_top = |mark: &ScanMark| mark.kind == ScanMarkKind::TopMagic;
@@ -113,9 +113,9 @@ fn magic(cell: &str, mark: &ScanMark) -> Directive {
     }
 }
 
-/// Rust text with the magics in it lowered.
+/// Returns Rust text with its magics lowered.
 fn rust(cell: &str, span: Range<usize>, marks: &[ScanMark]) -> Directive {
-    // The text starts with a whole line, so that evaluators see neither a half line nor blank ones.
+    // Starts with a whole line, so that evaluators see neither a partial line nor blank lines.
     let skipped = cell[span.clone()]
         .find(|c: char| !c.is_whitespace())
         .map_or(0, |at| {
@@ -147,10 +147,10 @@ fn rust(cell: &str, span: Range<usize>, marks: &[ScanMark]) -> Directive {
     }
 }
 
-/// The call a magic within Rust text becomes.
+/// Lowers a magic within Rust text to a call.
 ///
-/// Where the magic is a value, a final `;` ends the statement around it; where it is a statement of
-/// its own, the whole line belongs to the magic.
+/// The final `;` of a magic that is a value ends the enclosing statement; the whole line of any
+/// other magic belongs to the magic.
 fn lowered(typed: &str, kind: ScanMarkKind) -> String {
     let (call, line, end) = match (kind, typed.strip_suffix(';')) {
         (ScanMarkKind::ValueMagic, Some(line)) => ("submit", line.trim_end(), ";"),

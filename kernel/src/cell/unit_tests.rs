@@ -4,7 +4,7 @@ use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile};
 use std::collections::BTreeMap;
 
-/// The function that the parser needs around statements.
+/// The function that the parser requires around statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
@@ -16,14 +16,14 @@ enum Kind {
     Ignored,
 }
 
-/// The tests that cells have defined, by their paths.
+/// The tests defined by cells, by their paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitTests {
     all: BTreeMap<String, Kind>,
 }
 
 impl UnitTests {
-    /// The tests of cells, the oldest first; what is defined anew takes the place of what was there.
+    /// Collects the tests of cells, oldest first; a later definition replaces an earlier one.
     pub fn of<'a>(sources: impl IntoIterator<Item = &'a str>) -> Self {
         let mut tests = Self::default();
         for source in sources {
@@ -32,24 +32,24 @@ impl UnitTests {
         tests
     }
 
-    /// The number of them.
+    /// Returns the number of tests.
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Returns true if there are none.
+    /// Returns true if there are no tests.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Those whose paths contain a text.
+    /// Keeps the tests with paths that contain `filter`.
     #[must_use]
     pub fn named(mut self, filter: &str) -> Self {
         self.all.retain(|path, _| path.contains(filter));
         self
     }
 
-    /// The cell that runs them.
+    /// Returns the source of the cell that runs the tests.
     pub fn call(&self) -> String {
         let tests = self.all.iter().map(|(path, kind)| {
             let run = match kind {

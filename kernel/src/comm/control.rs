@@ -1,4 +1,4 @@
-//! The answer to a page that was reloaded: the states of all widgets at once.
+//! The reply to a reloaded page: the states of all widgets in one message.
 
 use super::Comm;
 use phalanx_protocol::comm::{Buffer, WIDGET_TARGET};
@@ -6,10 +6,10 @@ use phalanx_protocol::id::CommId;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// The target by which a page asks, as ipywidgets has it since version 7.6.
+/// The comm target of the request for all states, used by ipywidgets since version 7.6.
 pub(super) const CONTROL_TARGET: &str = "jupyter.widget.control";
 
-/// The data of an `update_states`, and its frames.
+/// Returns the data and buffers of an `update_states` message.
 pub(super) fn update_states(comms: &BTreeMap<CommId, Comm>) -> (Map<String, Value>, Vec<Buffer>) {
     let mut states = Map::new();
     let mut paths = Vec::new();

@@ -1,19 +1,20 @@
-//! The frontends' actions that the code has not handled yet.
+//! The queue of frontends' actions that the code has not handled yet.
 
 use super::model::Model;
 use phalanx_protocol::comm::{CommEvent, CommMessage};
 use serde_json::Value;
 use std::collections::VecDeque;
 
-/// Most that is kept; a cell that does not listen for long loses the oldest.
+/// The largest number of queued events; if the code does not read them, the oldest is dropped.
 const LIMIT: usize = 1000;
 
 #[derive(Debug, Default)]
 pub(super) struct EventQueue(VecDeque<CommEvent>);
 
 impl EventQueue {
-    /// Keeps an event; whether it stands alone. Updates of a widget in a row are one: a slider that is dragged while a cell
-    /// runs is heard where it came to rest.
+    /// Queues an event; returns false if it was merged with the last one. Consecutive updates of a
+    /// widget are merged, so that a slider dragged while a cell runs yields its final position
+    /// alone.
     pub(super) fn push(&mut self, event: CommEvent) -> bool {
         if let (CommEvent::Message(new), Some(CommEvent::Message(last))) =
             (&event, self.0.back_mut())

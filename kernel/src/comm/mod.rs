@@ -1,7 +1,7 @@
-//! The comms of a session: which there are, what is known of each, who hears what. Pure.
+//! The comms of a session: their states, and the delivery of their messages. Pure.
 //!
-//! They outlive the runtime and any page: a widget is what stands here, and both the code's handle
-//! and the frontends' views follow it.
+//! Comms outlive the runtime and every page: this is the only copy of a widget's state, which the
+//! code's handle and the frontends' views follow.
 
 mod control;
 mod event_queue;
@@ -21,14 +21,14 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Least time between two updates of one widget that its code sends; those between become one.
+/// The shortest time between two updates of a widget by the code; those in between are merged.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// All comms of a session.
 #[derive(Debug, Default)]
 pub struct Comms {
     comms: BTreeMap<CommId, Comm>,
-    /// The targets of which frontends may open comms.
+    /// The targets for which frontends may open comms.
     accepted: BTreeSet<String>,
     unheard: EventQueue,
 }
@@ -36,23 +36,23 @@ pub struct Comms {
 #[derive(Debug)]
 struct Comm {
     target: String,
-    /// A closed widget is of no more use in frontends, but its handle still knows its state.
+    /// False once the comm is closed. A closed widget's state can still be read through its handle.
     open: bool,
     model: Model,
-    /// True if the code observes it.
+    /// True if the code receives the frontends' messages.
     observed: bool,
-    /// The time the code's last update was sent.
+    /// The time at which the code's last update was sent.
     updated: Option<Instant>,
-    /// The changes of the code since, and the request that caused them.
+    /// The merged updates delayed since, and the request that caused them.
     waiting: Option<(Requester, Model)>,
 }
 
 /// A command of the comms.
 #[derive(Debug)]
 pub enum CommCommand {
-    /// Publish this on iopub.
+    /// Publish a comm message on iopub.
     Publish(Publication),
-    /// Have the code hear what is unheard, on behalf of this request.
+    /// Wake the code, on behalf of this request, to handle the queued events.
     Wake(Requester),
 }
 
@@ -77,7 +77,7 @@ impl Comms {
         commands
     }
 
-    /// The comms there are, of one target or of all.
+    /// Returns the open comms of a target, or of all targets.
     pub fn info(&self, target: Option<&str>) -> CommInfoReply {
         let comms = self
             .comms
@@ -94,7 +94,7 @@ impl Comms {
         }
     }
 
-    /// Handles a request of the code, on behalf of the request that made it run.
+    /// Handles a request of the code, on behalf of the request that runs the code.
     pub fn library(
         &mut self,
         cause: &Requester,
@@ -137,7 +137,7 @@ impl Comms {
             }
             CommRequest::NextEvent => HostReply::CommEvent(self.unheard.pop()),
             CommRequest::Capture { comm_id, on } => {
-                // What was sent before is not to be captured.
+                // Updates sent before are not part of the capture.
                 commands.extend(self.flush());
                 let msg_id = if on { cause.msg_id() } else { "" };
                 let data = Map::from_iter([
@@ -152,7 +152,7 @@ impl Comms {
         (reply, commands)
     }
 
-    /// The time [`Self::tick`] is due.
+    /// Returns the time at which [`Self::tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let waiting = self.comms.values().filter(|comm| comm.waiting.is_some());
         waiting
@@ -160,7 +160,7 @@ impl Comms {
             .min()
     }
 
-    /// Sends the updates that have waited long enough.
+    /// Sends the delayed updates that are due.
     pub fn tick(&mut self, now: Instant) -> Vec<CommCommand> {
         self.send_waiting(|comm| {
             comm.updated
@@ -169,7 +169,7 @@ impl Comms {
         })
     }
 
-    /// Sends all updates that wait: the code that made them has come to its end.
+    /// Sends all delayed updates, because the code that sent them has ended.
     pub fn flush(&mut self) -> Vec<CommCommand> {
         self.send_waiting(|comm| comm.updated)
     }
@@ -187,7 +187,7 @@ impl Comms {
         commands
     }
 
-    /// A frontend opens a comm; one that nobody here knows is closed.
+    /// Handles a comm opened by a frontend; one of an unknown target is closed.
     fn opened(
         &mut self,
         from: &Requester,
@@ -207,11 +207,11 @@ impl Comms {
         }
     }
 
-    /// A frontend sends something.
+    /// Handles a frontend's message.
     fn said(&mut self, from: &Requester, said: CommMessage, commands: &mut Vec<CommCommand>) {
         let comm = self.comms.get_mut(&said.comm_id);
         let Some(comm) = comm.filter(|comm| comm.open) else {
-            // A page that shows what an earlier kernel had.
+            // A page may still show the widgets of an earlier kernel.
             tracing::debug!(comm_id = %said.comm_id, "a message for a comm that is not there");
             return;
         };
@@ -233,10 +233,10 @@ impl Comms {
             (WIDGET_TARGET, Some("update")) => {
                 let update = Model::of(&said.data, said.buffers.clone());
                 if let Some((_, waiting)) = &mut comm.waiting {
-                    // The last one to change a value wins.
+                    // The last change of a value takes precedence.
                     update.state.keys().for_each(|key| waiting.forget(key));
                 }
-                // Every frontend hears of it, the one that did it too.
+                // Sent to every frontend, including the one that made the change.
                 commands.push(updated(from, &said.comm_id, &update, "echo_update"));
                 comm.model.merge(update);
             }

@@ -4,18 +4,18 @@ use phalanx_protocol::comm::Buffer;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// The state of a widget: what `get_state` gives in ipywidgets.
+/// The state of a widget, as ipywidgets' `get_state` returns it.
 ///
-/// Binary values are not in the state; each has its path there and a frame of its own.
+/// Binary values are not part of the state; each is a buffer with a path.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Model {
     pub(super) state: Map<String, Value>,
-    /// By the path as JSON text: keys and indices.
+    /// Paths (keys and indices) and buffers, by the path as JSON text.
     buffers: BTreeMap<String, (Vec<Value>, Buffer)>,
 }
 
 impl Model {
-    /// The model that the data of an `update` or of a `comm_open` describes.
+    /// Returns the model described by the data of an `update` or a `comm_open`.
     pub(super) fn of(data: &Map<String, Value>, buffers: Vec<Buffer>) -> Self {
         let state = data.get("state").and_then(Value::as_object);
         let paths = data.get("buffer_paths").and_then(Value::as_array);
@@ -29,7 +29,7 @@ impl Model {
         }
     }
 
-    /// Takes over every key of an update.
+    /// Replaces every key that an update contains.
     pub(super) fn merge(&mut self, update: Self) {
         for (key, value) in update.state {
             self.forget(&key);
@@ -45,7 +45,7 @@ impl Model {
             .retain(|_, (path, _)| path.first().and_then(Value::as_str) != Some(key));
     }
 
-    /// The data of a message with that method, and its frames.
+    /// Returns the data of a message with this method, and its buffers.
     pub(super) fn message(&self, method: &str) -> (Map<String, Value>, Vec<Buffer>) {
         let data = Map::from_iter([
             ("method".to_owned(), json!(method)),
@@ -55,7 +55,7 @@ impl Model {
         (data, self.frames())
     }
 
-    /// The paths of the binary values, in the order of [`Self::frames`].
+    /// Returns the paths of the binary values, in the order of [`Self::frames`].
     pub(super) fn paths(&self) -> Vec<&[Value]> {
         self.buffers
             .values()
@@ -63,12 +63,12 @@ impl Model {
             .collect()
     }
 
-    /// The binary values with their paths.
+    /// Returns the binary values with their paths.
     pub(super) fn buffers(&self) -> Vec<(Vec<Value>, Buffer)> {
         self.buffers.values().cloned().collect()
     }
 
-    /// The binary values.
+    /// Returns the binary values.
     pub(super) fn frames(&self) -> Vec<Buffer> {
         self.buffers
             .values()

@@ -12,7 +12,7 @@ fn object(value: Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap()
 }
 
-/// One line per command: `cause: type id data [frames]`.
+/// Formats each command as a line `cause: type id data [frames]`.
 fn told(commands: &[CommCommand]) -> Vec<String> {
     let tell = |command: &CommCommand| match command {
         CommCommand::Wake(from) => format!("wake {}", from.msg_id()),

@@ -1,10 +1,10 @@
-//! Completion of commands' lines: names, and what may follow them.
+//! Completion of command lines: names and arguments.
 
 use super::table::{self, ArgumentKind, COMMANDS};
 use crate::completion::{ExpectedCompletions, PathKind};
 use std::ops::Range;
 
-/// Completes `typed`, a line from its `:` up to the cursor.
+/// Completes a command line, from its `:` to the cursor.
 pub fn complete(typed: &str, variables: &[String]) -> ExpectedCompletions {
     let Some(name_end) = typed.find(char::is_whitespace) else {
         let names = COMMANDS.iter().map(|spec| spec.name.to_owned());
@@ -27,7 +27,7 @@ pub fn complete(typed: &str, variables: &[String]) -> ExpectedCompletions {
             words_beginning_with(typed.len() - bare.len()..typed.len(), names, bare)
         }
         ArgumentKind::Folder => ExpectedCompletions::Path(span, PathKind::Folder),
-        // The path of a line of Cargo.toml, up to its quote; else a name is a folder's or unknown.
+        // In a line of Cargo.toml, a path up to its quote; otherwise a folder or an unknown name.
         ArgumentKind::Crate => match argument.rfind('"') {
             Some(quote) if is_path(&argument[..quote]) => {
                 ExpectedCompletions::Path(start + quote + 1..typed.len(), PathKind::Folder)
@@ -42,7 +42,7 @@ pub fn complete(typed: &str, variables: &[String]) -> ExpectedCompletions {
     }
 }
 
-/// Returns true if a text ends where the value of a `path` begins.
+/// Returns true if the value of a `path` key starts at the end of the text.
 fn is_path(before: &str) -> bool {
     let before = before.trim_end();
     before
@@ -50,7 +50,7 @@ fn is_path(before: &str) -> bool {
         .is_some_and(|before| before.trim_end().ends_with("path"))
 }
 
-/// Completes `typed`, a shell line from its `!` up to the cursor.
+/// Completes a shell line, from its `!` to the cursor.
 pub fn complete_shell(typed: &str) -> ExpectedCompletions {
     let start = typed
         .rfind([' ', '\t', '=', '>', '<', '|', ';', '&'])
@@ -58,7 +58,7 @@ pub fn complete_shell(typed: &str) -> ExpectedCompletions {
     let first = typed[1..start].trim().is_empty();
     let span = start.min(typed.len())..typed.len();
     if first && !typed[span.clone()].contains('/') {
-        // A program's name.
+        // The name of a program.
         return ExpectedCompletions::Words(span.end..span.end, Vec::new());
     }
     ExpectedCompletions::Path(span, PathKind::Any)

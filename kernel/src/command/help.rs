@@ -1,10 +1,10 @@
-//! Help on commands.
+//! Help pages of commands.
 
 use super::table::{ArgumentKind, CommandSpec};
 use crate::report::PageWriter;
 use phalanx_protocol::output::MimeBundle;
 
-/// The help on one command.
+/// Returns the help page of a command.
 pub fn of(spec: &CommandSpec) -> MimeBundle {
     let (usage, about) = summary(spec);
     let page = PageWriter::default().code(&usage).paragraph(&about);
@@ -29,7 +29,7 @@ const DEP: &str = "  :dep rand                                        the newest
   :dep .                                           the crate of the working folder
 ";
 
-/// The usage of a command, and its explanation.
+/// Returns the usage of a command and its description.
 pub fn summary(spec: &CommandSpec) -> (String, String) {
     let usage = format!("{} {}", spec.name, spec.usage);
     (usage.trim_end().to_owned(), spec.about.to_owned())

@@ -1,4 +1,4 @@
-//! `:` commands: what there is ([`table`]), and what was typed.
+//! `:` commands: their table ([`table`]) and the parser of their lines.
 
 pub mod complete;
 pub mod help;
@@ -9,30 +9,30 @@ use phalanx_protocol::failure::Failure;
 use std::ops::Range;
 pub use table::{ArgumentKind, CommandHandler, CommandSpec};
 
-/// A command as it was typed.
+/// A command as typed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandCall {
     /// The command's row in the table.
     pub spec: &'static CommandSpec,
-    /// The text after its name, trimmed; may be empty.
+    /// The trimmed text after its name; may be empty.
     pub argument: String,
-    /// The argument's range in bytes of the line; the whole line if there is none.
+    /// The argument's range in bytes of the line; the whole line if the argument is empty.
     pub span: Range<usize>,
 }
 
-/// A command that does not exist.
+/// The error of a command that does not exist.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnknownCommand {
-    /// As it was typed, with its `:`.
+    /// The name as typed, with its `:`.
     pub name: String,
     /// Its range in bytes of the line.
     pub span: Range<usize>,
 }
 
-/// Reads a line, from its `:` on.
+/// Parses a line, from its `:` on.
 ///
 /// # Errors
-/// When there is no such command.
+/// Returns an error if no command has this name.
 pub fn parse(line: &str) -> Result<CommandCall, UnknownCommand> {
     let name_end = line.find(char::is_whitespace).unwrap_or(line.len());
     let name = &line[..name_end];
@@ -57,10 +57,10 @@ pub fn parse(line: &str) -> Result<CommandCall, UnknownCommand> {
 }
 
 impl CommandCall {
-    /// Checks that the argument is one of the values there are.
+    /// Checks that the argument is one of the allowed values.
     ///
     /// # Errors
-    /// When it is not.
+    /// Returns a usage error if it is not.
     pub fn check(&self) -> Result<(), Failure> {
         let ArgumentKind::Closed(values) = self.spec.values else {
             return Ok(());

@@ -1,32 +1,32 @@
-//! All commands: read by the parser, by help and by completion.
+//! The table of all commands, used by the parser, by help and by completion.
 
-/// One command.
+/// A command.
 #[derive(Debug, PartialEq)]
 pub struct CommandSpec {
-    /// As it is typed.
+    /// The name, with its `:`.
     pub name: &'static str,
-    /// Its arguments, as help shows them.
+    /// The arguments, as shown by help.
     pub usage: &'static str,
-    /// Its effect, in one line.
+    /// A description in one line.
     pub about: &'static str,
-    /// The values that complete its argument.
+    /// The kind of its argument, for completion.
     pub values: ArgumentKind,
-    /// Its handler.
+    /// The handler.
     pub doer: CommandHandler,
 }
 
-/// The arguments of a command.
+/// The kind of a command's argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ArgumentKind {
-    /// Nothing, or what cannot be known.
+    /// No argument, or one that cannot be completed.
     Free,
     /// One of these.
     Closed(&'static [&'static str]),
-    /// One of these, among others.
+    /// One of these or another text.
     Open(&'static [&'static str]),
     /// A folder.
     Folder,
-    /// A crate: a name, or the path of a folder that has one.
+    /// A crate's name, or the path of a folder that contains a crate.
     Crate,
     /// Rust.
     Rust,
@@ -41,7 +41,7 @@ pub enum ArgumentKind {
 pub enum CommandHandler {
     /// evcxr alone.
     Evcxr,
-    /// evcxr, after which the runtime begins anew.
+    /// evcxr, followed by a restart of the runtime.
     Renewal,
     /// `:cd`
     ChangeFolder,
@@ -73,7 +73,7 @@ pub enum CommandHandler {
 
 const SWITCH: ArgumentKind = ArgumentKind::Closed(&["0", "1"]);
 
-/// Every command, by name.
+/// Every command, sorted by name.
 pub const COMMANDS: &[CommandSpec] = &[
     evcxr(
         ":allow_static_linking",
@@ -321,7 +321,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     ),
 ];
 
-/// The command of that name, with its `:`.
+/// Returns the command of this name, which includes its `:`.
 pub fn find(name: &str) -> Option<&'static CommandSpec> {
     COMMANDS.iter().find(|spec| spec.name == name)
 }

@@ -1,17 +1,18 @@
-//! Cargo's output while it builds a cell's dependencies, as a display that is updated in place.
+//! The progress of a build of dependencies, from cargo's output, as a display that is updated in
+//! place.
 
 use phalanx_protocol::output::{Display, MimeBundle, Output};
 use std::time::{Duration, Instant};
 
-/// Shortest time between two updates.
+/// The shortest time between two updates.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Longest time between two.
+/// The longest time between two updates.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The words with which cargo's lines of progress begin.
+/// The first words of cargo's progress lines.
 const VERBS: [&str; 9] = [
-    // Ours, for a component of the toolchain.
+    // Printed by us, for a component of the toolchain.
     "Installing",
     "Updating",
     "Locking",
@@ -23,19 +24,19 @@ const VERBS: [&str; 9] = [
     "Checking",
 ];
 
-/// The progress of one build.
+/// The progress of a build.
 #[derive(Debug)]
 pub struct BuildProgress {
     display_id: String,
     started: Instant,
-    /// The last line of cargo worth showing.
+    /// The last progress line.
     line: String,
     shown: Option<Instant>,
     crates: usize,
 }
 
 impl BuildProgress {
-    /// Nothing is shown before cargo has said something.
+    /// Creates the progress of a build; nothing is shown before cargo's first progress line.
     pub fn new(display_id: String, now: Instant) -> Self {
         Self {
             display_id,
@@ -46,7 +47,7 @@ impl BuildProgress {
         }
     }
 
-    /// Takes a line of cargo's; what is to be shown now.
+    /// Handles a line of cargo's output; returns the display to show, if it is time for one.
     pub fn line(&mut self, line: &str, now: Instant) -> Option<Output> {
         let line = line.trim();
         let verb = line.split_whitespace().next()?;
@@ -63,12 +64,12 @@ impl BuildProgress {
         Some(self.still(now))
     }
 
-    /// The time the elapsed time is shown again, if cargo prints nothing until then.
+    /// Returns the time of the next update if cargo prints nothing until then.
     pub fn due(&self) -> Option<Instant> {
         self.shown.map(|shown| shown + TICK)
     }
 
-    /// Shows the time that has passed.
+    /// Updates the elapsed time, if an update is due.
     pub fn tick(&mut self, now: Instant) -> Option<Output> {
         let is_due = self.due().is_some_and(|due| due <= now);
         is_due.then(|| self.still(now))
@@ -83,7 +84,7 @@ impl BuildProgress {
         self.show(text, now)
     }
 
-    /// The build is over, whether or not it was done; what stays, if anything was shown.
+    /// Ends the progress of a build, completed or not; returns the final display, if any was shown.
     pub fn finish(mut self, done: bool, now: Instant) -> Option<Output> {
         self.shown?;
         let (count, elapsed) = (self.count(), self.elapsed(now));
@@ -118,7 +119,7 @@ impl BuildProgress {
     }
 }
 
-/// Waits until a moment comes, for ever if there is none.
+/// Waits until the given time, or forever if there is none.
 pub async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment.into()).await,

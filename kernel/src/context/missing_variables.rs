@@ -1,34 +1,34 @@
-//! The reason for which a variable is not there: a cell has moved it, or has not left what it declares.
+//! The causes of missing variables: moved by a cell, or not kept after the cell that declares them.
 
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
 
-/// Variables that are not there, and the execution counts of the cells that is due to.
+/// Missing variables, with the execution count of the cell that caused it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MissingVariables {
     moved: BTreeMap<String, usize>,
-    /// Those that a cell declares and has not left.
+    /// Variables that the cell which declares them has not kept.
     undefined: BTreeMap<String, (usize, MissingCause)>,
 }
 
-/// The reason for which a cell has not left a variable that it declares.
+/// The cause of a declared variable that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingCause {
-    /// It has failed.
+    /// The cell failed.
     Failed,
-    /// It returned before its end.
+    /// The cell returned before its end.
     Returned,
-    /// Variables of that type cannot be kept.
+    /// Variables of this type cannot be kept.
     Unkept,
 }
 
 impl MissingVariables {
-    /// The cell that moved a variable, if that is why it is gone.
+    /// Returns the cell that moved a variable, if one did.
     pub fn by(&self, variable: &str) -> Option<usize> {
         self.moved.get(variable).copied()
     }
 
-    /// The reason why a variable is gone, and the remedy.
+    /// Describes the cause of a missing variable, and the remedy.
     fn cause_of(&self, name: &str) -> Option<String> {
         match (self.undefined.get(name), self.by(name)) {
             (Some((cell, cause)), moved) if moved.is_none_or(|moved| moved <= *cell) => {
@@ -51,7 +51,7 @@ impl MissingVariables {
         }
     }
 
-    /// Adds to errors about variables that do not exist which cell has moved them.
+    /// Adds the cell that moved a variable to errors about variables that do not exist.
     pub fn explain(&self, mut failure: Failure) -> Failure {
         if let Failure::Compile { diagnostics } = &mut failure {
             for diagnostic in diagnostics {
@@ -63,7 +63,7 @@ impl MissingVariables {
                     continue;
                 };
                 if let Some(why) = self.cause_of(&name) {
-                    // What rustc suggests instead has a name like it, and nothing to do with it.
+                    // The names that rustc suggests instead are similar, but unrelated.
                     diagnostic.help = vec![why];
                 }
             }
@@ -71,7 +71,7 @@ impl MissingVariables {
         failure
     }
 
-    /// A cell has moved some variables; these are there now.
+    /// Records the variables that a cell has moved; `variables` exist after it.
     pub(crate) fn record<'a>(
         &mut self,
         cell: usize,
@@ -86,7 +86,7 @@ impl MissingVariables {
         }
     }
 
-    /// A cell that began to run has not come to its end; these variables are there now.
+    /// Records a cell that did not run to its end; `variables` exist after it.
     pub(crate) fn ended_early(
         &mut self,
         cell: usize,
@@ -101,7 +101,7 @@ impl MissingVariables {
         }
     }
 
-    /// A cell has run, and these of its variables were not kept.
+    /// Records variables of a cell that were not kept.
     pub(crate) fn unkept<'a>(&mut self, cell: usize, names: impl IntoIterator<Item = &'a String>) {
         let names = names.into_iter();
         self.undefined
@@ -109,7 +109,7 @@ impl MissingVariables {
     }
 }
 
-/// The names that `let` statements bind, more or less: what is wrongly taken for one does no harm.
+/// Returns the names bound by `let` statements, approximately: a false positive does no harm.
 fn bound(source: &str) -> impl Iterator<Item = &str> {
     let of_name = |c: char| c.is_alphanumeric() || c == '_';
     let begins = move |at: usize| !source[..at].ends_with(of_name);

@@ -1,12 +1,12 @@
-//! The context of everything that one cell causes.
+//! The context of a running cell, shared by everything that runs on its behalf.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `programs.rs` | the programs of the kernel's own processes |
 //! | `progress.rs`, `build.rs` | progress bars; the progress of a build, from cargo's lines |
-//! | `timer.rs` | the time that cells take |
-//! | `missing_variables.rs` | variables that an earlier cell moved, and which cell that was |
-//! | `unresolved.rs` | names that engines do not have |
+//! | `timer.rs` | the running times of cells |
+//! | `missing_variables.rs` | the causes of missing variables |
+//! | `unresolved.rs` | names that the engines do not have |
 
 pub mod build;
 mod missing_variables;
@@ -27,15 +27,15 @@ use timer::Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Time an interrupted cell's requests may take to stop: as long as engines may.
+/// Time limit for stopping an interrupted cell's requests: that of engines.
 const SETTLE_LIMIT: Duration = Duration::from_secs(6);
 
-/// A number of seconds as a time limit; what is none waits for ever.
+/// Converts seconds to a time limit; anything else means no limit.
 pub fn time_limit(seconds: Option<f64>) -> Option<Duration> {
     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// A running cell, as seen by what runs on its behalf. Clones share it.
+/// A handle on a running cell. Clones share it.
 #[derive(Clone, Debug)]
 pub struct CellContext(Arc<ContextInner>);
 
@@ -44,22 +44,22 @@ struct ContextInner {
     sink: OutputSink,
     prompter: InputPrompter,
     source: Arc<str>,
-    /// The name of the source; `None` for the cell itself.
+    /// The name of a file that the cell runs; `None` for the cell itself.
     file: Option<String>,
     count: usize,
     interrupted: CancellationToken,
-    /// The user does not want to wait for what the interrupt has begun.
+    /// Cancelled by the second interrupt: the user does not wait for running requests to stop.
     insisted: CancellationToken,
-    /// The code whose calls are still served is gone.
+    /// Cancelled when the code whose calls are being served has ended.
     abandoned: CancellationToken,
     calls: TaskTracker,
     timer: Timer,
-    /// The failure of a magic within the running Rust text. Locked for an assignment.
+    /// The failure of a magic in the running Rust text. Locked for an assignment.
     magic_fault: Mutex<Option<Fault>>,
 }
 
 impl CellContext {
-    /// The context of a cell.
+    /// Creates the context of a cell.
     pub fn new(sink: OutputSink, prompter: InputPrompter, source: &str, count: usize) -> Self {
         Self(Arc::new(ContextInner {
             sink,
@@ -76,22 +76,22 @@ impl CellContext {
         }))
     }
 
-    /// The cell's execution count.
+    /// Returns the cell's execution count.
     pub fn count(&self) -> usize {
         self.0.count
     }
 
-    /// The context of an expression that is evaluated once the cell is done.
+    /// Returns the context of an expression that is evaluated after the cell.
     pub fn of_expression(&self, source: &str) -> Self {
         self.beside(self.0.sink.of_expression(), source, None)
     }
 
-    /// The context of a file that the cell runs.
+    /// Returns the context of a file that the cell runs.
     pub fn of_file(&self, name: &str, source: &str) -> Self {
         self.beside(self.0.sink.clone(), source, Some(name.to_owned()))
     }
 
-    /// The context of other text, which ends with the cell.
+    /// Returns the context of other text, interrupted together with the cell.
     fn beside(&self, sink: OutputSink, source: &str, file: Option<String>) -> Self {
         Self(Arc::new(ContextInner {
             sink,
@@ -108,57 +108,57 @@ impl CellContext {
         }))
     }
 
-    /// The sink of the cell's outputs.
+    /// Returns the sink of the cell's outputs.
     pub fn sink(&self) -> &OutputSink {
         &self.0.sink
     }
 
-    /// The prompter for the cell's input.
+    /// Returns the prompter for the cell's input.
     pub fn prompter(&self) -> &InputPrompter {
         &self.0.prompter
     }
 
-    /// Cancelled when the user interrupts the cell.
+    /// Returns a token that is cancelled when the user interrupts the cell.
     pub fn interrupted(&self) -> &CancellationToken {
         &self.0.interrupted
     }
 
-    /// Cancelled when the user interrupts the cell once more.
+    /// Returns a token that is cancelled when the user interrupts the cell a second time.
     pub fn insisted(&self) -> &CancellationToken {
         &self.0.insisted
     }
 
-    /// The cell's timer.
+    /// Returns the cell's timer.
     pub fn timer(&self) -> &Timer {
         &self.0.timer
     }
 
-    /// Tracks what is done for calls of the cell's code.
+    /// Returns the tracker of tasks that serve calls of the cell's code.
     pub fn calls(&self) -> &TaskTracker {
         &self.0.calls
     }
 
-    /// Cancelled when nobody waits for the cell's calls any more.
+    /// Returns a token that is cancelled when the cell's calls need no replies any more.
     pub fn abandoned(&self) -> &CancellationToken {
         &self.0.abandoned
     }
 
-    /// Sees to it that a cell that failed puts out nothing after it has ended: what it has asked
-    /// for ends too, at once, or, where engines have to be stopped first, soon.
+    /// Stops the calls of a failed cell, so that it publishes nothing after its end: at once, or
+    /// after an interrupt once the engines have stopped, within a time limit.
     pub async fn settle(&self, failed: bool) {
         if !failed {
-            // A thread that outlives the cell may still be asking.
+            // A thread that outlives the cell may still make calls.
             return;
         }
         if self.0.interrupted.is_cancelled() {
             self.0.calls.close();
-            // Those that do not end in time are ended.
+            // Calls beyond the limit are cancelled below.
             let _ = tokio::time::timeout(SETTLE_LIMIT, self.0.calls.wait()).await;
         }
         self.0.abandoned.cancel();
     }
 
-    /// A place in the cell.
+    /// Returns the source of a fault in the cell.
     pub fn place(&self, map: SourceMap) -> FaultSource {
         FaultSource {
             name: match &self.0.file {
@@ -171,11 +171,11 @@ impl CellContext {
         }
     }
 
-    /// Finds a magic within the cell's Rust text: the first line that reads like it.
+    /// Finds a magic in the cell's Rust text: its first line with this text.
     pub fn place_of_magic(&self, line: &str) -> (FaultSource, usize) {
         match self.0.source.find(line) {
             Some(start) => (self.place(SourceMap::default()), start),
-            // Made by the code itself.
+            // The code has built the line at run time.
             None => {
                 let place = FaultSource {
                     name: "magic".to_owned(),
@@ -188,13 +188,13 @@ impl CellContext {
         }
     }
 
-    /// Keeps why a magic within the cell's Rust text failed: that ends the text by a panic, which
-    /// is then reported as this. The first one counts.
+    /// Records the failure of a magic in the cell's Rust text. The magic ends the text by a panic,
+    /// which is reported as this failure. The first failure is kept.
     pub fn set_magic_fault(&self, fault: Fault) {
         self.fault().get_or_insert(fault);
     }
 
-    /// Takes what `set_magic_fault` has kept.
+    /// Takes the recorded failure of a magic.
     pub fn take_magic_fault(&self) -> Option<Fault> {
         self.fault().take()
     }

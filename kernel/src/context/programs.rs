@@ -1,4 +1,4 @@
-//! The programs of the kernel's own processes.
+//! The programs of the kernel's child processes.
 
 use phalanx_analysis::handle::AnalysisConfig;
 use phalanx_evaluator::{Backend, EvaluatorConfig, analysis_config};
@@ -7,20 +7,20 @@ use phalanx_runtime::{RuntimeConfig, StdinSource};
 use std::io;
 use std::path::PathBuf;
 
-/// The program all processes are made of, and what they evaluate with.
+/// The program of the child processes, and the evaluators' backend.
 #[derive(Clone, Debug)]
 pub struct Programs {
     phalanx: PathBuf,
     backend: Backend,
-    /// The socket of the analysis process, once it is started.
+    /// The socket of the analysis process, once it has started.
     analysis: Option<PathBuf>,
 }
 
 impl Programs {
-    /// Processes of the program that is running.
+    /// Uses the running program.
     ///
     /// # Errors
-    /// When the system does not say which that is.
+    /// Returns an error if the path of the running program cannot be determined.
     pub fn current(backend: Backend) -> io::Result<Self> {
         Ok(Self {
             phalanx: std::env::current_exe()?,
@@ -29,7 +29,7 @@ impl Programs {
         })
     }
 
-    /// Processes of another program, with the twin.
+    /// Uses another program, with the echo backend.
     #[cfg(all(test, feature = "echo"))]
     pub fn of(phalanx: PathBuf) -> Self {
         Self {
@@ -39,12 +39,12 @@ impl Programs {
         }
     }
 
-    /// The analysis process.
+    /// Returns the configuration of the analysis process.
     pub fn analysis(&self) -> AnalysisConfig {
         analysis_config(self.phalanx.clone(), self.backend)
     }
 
-    /// The same, with the analysis process that evaluators ask.
+    /// Sets the analysis process that evaluators use.
     #[must_use]
     pub fn asking(self, analysis: PathBuf) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Programs {
         }
     }
 
-    /// An evaluator process.
+    /// Returns the configuration of an evaluator process.
     pub fn evaluator(&self, kind: NamespaceKind) -> EvaluatorConfig {
         EvaluatorConfig {
             program: self.phalanx.clone(),
@@ -63,10 +63,11 @@ impl Programs {
         }
     }
 
-    /// An engine process: the small program beside this one where there is one, else this program.
+    /// Returns the program and arguments of an engine: `phalanx-engine` beside this program if it
+    /// exists, else this program.
     pub fn engine(&self) -> (PathBuf, &'static [&'static str]) {
         let small = self.phalanx.with_file_name("phalanx-engine");
-        // The small program beside a kernel under test may have been built without the twin.
+        // A `phalanx-engine` beside a kernel under test may lack the echo backend.
         if is_twin(self.backend) || !small.is_file() {
             (self.phalanx.clone(), &["engine"])
         } else {
@@ -74,7 +75,7 @@ impl Programs {
         }
     }
 
-    /// A runtime process.
+    /// Returns the configuration of a runtime process.
     pub fn runtime(&self) -> RuntimeConfig {
         RuntimeConfig {
             program: self.phalanx.clone(),

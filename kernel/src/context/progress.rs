@@ -1,38 +1,37 @@
-//! A bar that is updated in place: how many tasks of an AsyncResult are done.
+//! A progress bar for the tasks of an AsyncResult, updated in place.
 
 use phalanx_protocol::look::bar::{Bar, BarExtent, clock, display, drawn};
 use phalanx_protocol::output::{MimeBundle, Output};
 use std::time::{Duration, Instant};
 
-/// Shortest time between two updates.
+/// The shortest time between two updates.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A bar is updated this often in the time it has taken so far: a run of an hour needs no ten
-/// messages a second.
+/// The number of updates in the time elapsed so far: a run of an hour does not need ten per second.
 const PER_INTERVAL: u32 = 20;
 
-/// But at least this often.
+/// The upper limit of that interval.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A progress bar: its time and its text. Pure.
+/// A progress bar: its timing and text. Pure.
 #[derive(Debug)]
 pub struct Progress {
     name: String,
     total: usize,
-    /// Those that were done when the bar began.
+    /// The number of tasks that were done at its start.
     before: usize,
     display_id: String,
     started: Instant,
-    /// The time the bar appears; `None` for never.
+    /// The time at which the bar appears; `None` for never.
     appears: Option<Instant>,
     interval: Duration,
     shown: Option<Instant>,
-    /// True if the bar was cleared away and has to be shown again.
+    /// True if the output was cleared, so that the bar has to be displayed anew.
     cleared: bool,
 }
 
 impl Progress {
-    /// A bar for `total` tasks that appears after a while, or never.
+    /// Creates a bar for `total` tasks that appears after the given time, or never.
     pub fn new(name: &str, total: usize, appears_after: Option<Duration>, now: Instant) -> Self {
         Self {
             name: name.to_owned(),
@@ -47,21 +46,21 @@ impl Progress {
         }
     }
 
-    /// With items that are done already, which say nothing about the rate.
+    /// Sets the number of tasks that were done before, which do not count for the rate.
     #[must_use]
     pub fn after(mut self, before: usize) -> Self {
         self.before = before;
         self
     }
 
-    /// With another time between updates, if it is not shorter than the shortest.
+    /// Sets the interval between updates, at least the shortest.
     #[must_use]
     pub fn every(mut self, interval: Duration) -> Self {
         self.interval = interval.max(INTERVAL);
         self
     }
 
-    /// The time [`tick`](Self::tick) is due.
+    /// Returns the time at which [`tick`](Self::tick) is due.
     pub fn deadline(&self) -> Option<Instant> {
         match self.shown {
             None => self.appears,
@@ -73,7 +72,7 @@ impl Progress {
         }
     }
 
-    /// Time has passed; what is to be shown now.
+    /// Returns the display to show, if an update is due.
     pub fn tick(&mut self, done: usize, now: Instant) -> Option<Output> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return None;
@@ -81,7 +80,7 @@ impl Progress {
         Some(self.bar(done, false, now))
     }
 
-    /// Time has passed and nothing is under way yet; what is to be shown now.
+    /// Returns the display to show while nothing runs yet, if an update is due.
     pub fn compiling(&mut self, now: Instant) -> Option<Output> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return None;
@@ -91,18 +90,18 @@ impl Progress {
         Some(self.render(&what, BarExtent::Unknown, now))
     }
 
-    /// Nothing will be under way; what stays, if anything was shown.
+    /// Returns the final display if nothing will run and the bar was shown.
     pub fn stop(&mut self, what: &str, now: Instant) -> Option<Output> {
         self.shown?;
         Some(self.render(what, BarExtent::Whole, now))
     }
 
-    /// The cell was cleared, and with it the bar: the next one is shown anew.
+    /// Handles a cleared output, which removed the bar: the next update displays it anew.
     pub fn cleared(&mut self) {
         self.cleared = true;
     }
 
-    /// All is over; the state that stays, if a bar was shown and does not show it yet.
+    /// Returns the final display, if the bar was shown.
     pub fn finish(&mut self, done: usize, now: Instant) -> Option<Output> {
         self.shown?;
         Some(self.bar(done, true, now))

@@ -1,12 +1,12 @@
-//! The time a cell takes.
+//! The timer of a cell.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The time a cell's clock started, and the time spent in its own code.
+/// The start of a measurement, and the running time of the cell's own code.
 #[derive(Debug, Default)]
 pub struct Timer(
-    /// Held for an assignment.
+    /// Locked for an assignment.
     Mutex<Times>,
 );
 
@@ -17,23 +17,23 @@ struct Times {
 }
 
 impl Timer {
-    /// Starts the clock; the time is reported when the cell is done.
+    /// Starts a measurement, reported at the end of the cell.
     pub fn begin(&self, now: Instant) {
         let mut times = self.times();
         times.began = Some((now, times.ran));
     }
 
-    /// Code of the cell has run for that long.
+    /// Adds to the running time of the cell's code.
     pub fn add(&self, ran: Duration) {
         self.times().ran += ran;
     }
 
-    /// The time the cell's code has run so far.
+    /// Returns the running time of the cell's code so far.
     pub fn ran(&self) -> Duration {
         self.times().ran
     }
 
-    /// The report for the end of the cell, if one is due.
+    /// Returns the report for the end of the cell, if a measurement was started.
     pub fn end(&self, now: Instant) -> Option<String> {
         let times = *self.times();
         let (began, before) = times.began?;
@@ -46,7 +46,7 @@ impl Timer {
     }
 }
 
-/// A wall time, and the part of it in which code ran.
+/// Formats a wall time and the running time of code within it.
 pub fn describe(wall: Duration, ran: Duration) -> String {
     format!("Wall time: {} (code ran for {})\n", human(wall), human(ran))
 }

@@ -1,21 +1,21 @@
-//! Names that a cell for engines uses and rustc does not find there: what they are, and where.
+//! Hints for names in a cell for engines that rustc cannot resolve there.
 
 use crate::cell::items;
 use phalanx_protocol::failure::{Diagnostic, Failure};
 
-/// The codes rustc has for names it does not find.
+/// The error codes of rustc for unresolved names.
 const UNRESOLVED: [&str; 7] = [
     "E0405", "E0412", "E0422", "E0425", "E0432", "E0433", "E0599",
 ];
 
-/// The name that is not found, if that is the error.
+/// Returns the unresolved name, if that is the error.
 pub fn unresolved(diagnostic: &Diagnostic) -> Option<&str> {
     let code = diagnostic.code.as_deref()?;
     let name = diagnostic.message.split('`').nth(1)?;
     UNRESOLVED.contains(&code).then_some(name)
 }
 
-/// Returns true if a name occurs in Rust text as a word.
+/// Returns true if a name occurs as a word in Rust text.
 pub fn occurs(source: &str, name: &str) -> bool {
     let of_name = |c: char| c.is_alphanumeric() || c == '_';
     let mut found = source.match_indices(name);
@@ -25,7 +25,7 @@ pub fn occurs(source: &str, name: &str) -> bool {
         })
 }
 
-/// Adds to errors about names that the engines do not have, but the notebook itself has, what to do.
+/// Adds the remedy to errors about names that exist in the notebook, but not on the engines.
 pub fn explain(mut failure: Failure, variables: &[String], sources: &[String]) -> Failure {
     if let Failure::Compile { diagnostics } = &mut failure {
         for diagnostic in diagnostics {

@@ -1,21 +1,21 @@
-//! The colours of messages: those a frontend shows readably on a light and on a dark ground.
+//! The colours of messages, readable on light and on dark backgrounds.
 //!
-//! JupyterLab gives the bright colours and the bold ones a darker shade, which its dark theme then
-//! shows on dark red. So these are the plain ones.
+//! JupyterLab darkens bright and bold colours, and its dark theme shows them on dark red. Hence the
+//! plain colours.
 
 use annotate_snippets::Renderer;
 use annotate_snippets::renderer::{AnsiColor, Effects, Style};
 
-/// The fault.
+/// The name of an error.
 pub(super) const ERROR: Style = AnsiColor::Red.on_default();
-/// Advice.
+/// A hint.
 pub(super) const HELP: Style = AnsiColor::Green.on_default();
-/// Line numbers, and marks beside the wrong place.
+/// Line numbers, and marks at the faulty code.
 pub(super) const LINES: Style = AnsiColor::Blue.on_default();
-/// The message itself.
+/// The message.
 pub(super) const EMPHASIS: Style = Style::new().effects(Effects::BOLD);
 
-/// Shows snippets in these colours.
+/// Returns a renderer of snippets in these colours.
 pub(super) fn renderer() -> Renderer {
     Renderer::styled()
         .error(ERROR)

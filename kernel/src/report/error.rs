@@ -1,6 +1,6 @@
-//! The one door from a failure to what a user reads.
+//! Conversion of failures to text, in one place.
 //!
-//! The `ename`s are stable: users and tools match on them.
+//! The values of `ename` are stable: users and tools match on them.
 
 use super::colours::{ERROR, HELP};
 use super::fault::{Fault, FaultSource};
@@ -13,18 +13,18 @@ use phalanx_protocol::release::ReleaseMismatch;
 /// The parts of a Jupyter `error` message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReport {
-    /// The error's stable name.
+    /// The stable name of the error.
     pub ename: String,
-    /// The message in short, without colours.
+    /// The short message, without colours.
     pub evalue: String,
-    /// The message at length, with colours; elements are joined by newlines.
+    /// The full message, with colours; the elements are joined by newlines.
     pub traceback: Vec<String>,
 }
 
-/// The file evcxr generates: where in it a panic was says nothing to the user.
+/// The file that evcxr generates; a panic's position in it has no meaning for the user.
 const GENERATED: &str = "src/lib.rs";
 
-/// Tells a failure: what failed, where, and what to do now.
+/// Describes a failure: its cause, its location, and the remedy.
 pub fn report(fault: &Fault) -> ErrorReport {
     let mut report = report_failure(fault);
     report
@@ -99,8 +99,8 @@ fn report_failure(fault: &Fault) -> ErrorReport {
     }
 }
 
-/// A failure to compile text that is not the cell's, such as a string it has given to `execute`: with
-/// that text's lines in it.
+/// Renders a failure to compile text other than the cell's, such as a string passed to `execute`,
+/// with the lines of that text.
 pub fn elsewhere(failure: Failure, name: &str, text: &str) -> Failure {
     let Failure::Compile { diagnostics } = failure else {
         return failure;
@@ -166,7 +166,7 @@ fn engines_interrupted(
     report
 }
 
-/// `engine 1`, `engines 0, 2`.
+/// Formats engine ids: `engine 1`, `engines 0, 2`.
 fn engines(ids: &[EngineId]) -> String {
     let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let noun = if ids.len() == 1 { "engine" } else { "engines" };
@@ -237,7 +237,7 @@ fn located_error(
     report
 }
 
-/// The line of the cell at which a panic or the `?` of an error stands, with its text, where that is known.
+/// Returns the line of the cell, with its text, of a panic or the `?` of an error, if known.
 fn location(location: &str, place: Option<&FaultSource>) -> Option<String> {
     if location.starts_with("In[") {
         return Some(format!("  at {location}"));
@@ -253,7 +253,7 @@ fn location(location: &str, place: Option<&FaultSource>) -> Option<String> {
     Some(format!("  at {}", line_of(&place.name, line, text)))
 }
 
-/// A line of a cell, as tracebacks name it.
+/// Formats a line of a cell as in tracebacks.
 pub fn line_of(cell: &str, line: usize, text: &str) -> String {
     format!("{cell}, line {line}: {}", text.trim())
 }
@@ -298,7 +298,7 @@ fn composite(
     }
 }
 
-/// Failures that have been shown.
+/// Summarizes failures that were shown as they happened.
 fn summary(message: &str, failures: &[RemoteFailure]) -> ErrorReport {
     let text = summary_text(message, failures);
     ErrorReport {
@@ -308,7 +308,7 @@ fn summary(message: &str, failures: &[RemoteFailure]) -> ErrorReport {
     }
 }
 
-/// Lines of an engine's traceback that name a place in the cell, with the cell's line.
+/// Adds the cell's line to lines of an engine's traceback that refer to the cell.
 fn located(lines: Vec<String>, place: Option<&FaultSource>) -> Vec<String> {
     let told = |line: String| {
         let Some(at) = line.trim_start().strip_prefix("at ") else {
@@ -324,7 +324,7 @@ fn located(lines: Vec<String>, place: Option<&FaultSource>) -> Vec<String> {
     lines.into_iter().filter_map(told).collect()
 }
 
-/// The first lines in the colour of errors.
+/// Colours the first lines as errors.
 fn coloured(mut lines: Vec<String>, count: usize) -> Vec<String> {
     for line in lines.iter_mut().take(count) {
         *line = format!("{ERROR}{line}{ERROR:#}");
@@ -332,7 +332,7 @@ fn coloured(mut lines: Vec<String>, count: usize) -> Vec<String> {
     lines
 }
 
-/// The remedy for a failure that an engine or the controller reported.
+/// Returns the remedy for a failure reported by an engine or the controller.
 fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
     match failure.ename.as_str() {
         "EngineError" => Some(

@@ -1,38 +1,38 @@
-//! A failure on its way to the user.
+//! A failure with its location.
 
 use crate::source_map::SourceMap;
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A failure, and the text whose lines it is about.
+/// A failure, and the text it refers to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// The failure itself.
     pub failure: Failure,
-    /// The place it is about.
+    /// The location, if it has one.
     pub place: Option<FaultSource>,
-    /// Further advice, beside what the failure itself calls for.
+    /// Advice in addition to the failure's own hint.
     pub help: Option<String>,
-    /// True if engines' failures have been shown at length as they happened.
+    /// True if the engines' failures were shown in full as they happened.
     pub shown: bool,
 }
 
-/// The text a failure is about.
+/// The text that a failure refers to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultSource {
     /// The name of the text: `In[3]`.
     pub name: String,
     /// The text: a whole cell, or a magic's line.
     pub text: Arc<str>,
-    /// From the places a failure names to places in the text.
+    /// The map from the failure's locations to the text.
     pub map: SourceMap,
-    /// The faulty bytes of the text, for failures that name no place themselves.
+    /// The faulty bytes of the text, for failures without locations of their own.
     pub span: Option<Range<usize>>,
 }
 
 impl Fault {
-    /// A failure at a place.
+    /// Creates a fault with a location.
     pub fn at(failure: impl Into<Failure>, place: FaultSource) -> Self {
         Self {
             failure: failure.into(),

@@ -1,15 +1,15 @@
-//! Everything a user reads: outputs as iopub messages, failures as `error` messages.
+//! Text for users: outputs as iopub messages, failures as `error` messages.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `colours.rs` | the colours of messages |
-//! | `fault.rs` | a failure together with the text it is about |
-//! | `error.rs` | the one door from a failure to `ename`, `evalue`, `traceback` and a hint |
-//! | `notice.rs` | what a cell is told while it goes on |
+//! | `fault.rs` | a failure with its location |
+//! | `error.rs` | conversion of failures to `ename`, `evalue`, `traceback` and a hint |
+//! | `notice.rs` | notices to the user while a cell runs |
 //! | `page.rs` | pages of help, as text and HTML |
-//! | `snippet.rs` | source lines with what is wrong in them |
-//! | `output.rs` | outputs as the messages that carry them |
-//! | `terminal.rs` | bars, in consoles |
+//! | `snippet.rs` | source lines with marked errors |
+//! | `output.rs` | outputs as iopub messages |
+//! | `terminal.rs` | progress bars in consoles |
 
 mod colours;
 mod error;

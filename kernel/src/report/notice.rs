@@ -1,26 +1,26 @@
-//! Notices to the user while a cell goes on.
+//! Notices to the user while a cell runs.
 
 use phalanx_protocol::evaluator::{DroppedVariables, UnkeptReason, UnkeptVariable};
 use std::time::Duration;
 
-/// Something the user should know of that is no failure.
+/// Information for the user that is not a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The types of these variables are other ones now, so they were dropped before the cell ran.
+    /// These variables were dropped before the cell ran, since their types were redefined.
     Dropped(DroppedVariables),
-    /// The cell sets the allocator, which belongs to the standard library that all cells share.
+    /// The cell sets the allocator, which has no effect: all cells share the standard library's.
     Allocator,
-    /// The types of these variables have changed with the dependencies, so they are gone.
+    /// These variables were lost, since their types changed with the dependencies.
     Lost(Vec<String>),
-    /// Later cells do not have these variables.
+    /// These variables are not kept for later cells.
     Unkept(Vec<UnkeptVariable>),
-    /// The controller of the engines is out of reach, and tried again for so long.
+    /// The connection to the controller is lost; reconnection is attempted for this time.
     ConnectionLost(Duration),
-    /// It is there again.
+    /// The connection to the controller is restored.
     ConnectionBack,
 }
 
-/// Tells it, in a line for stderr.
+/// Formats a notice as a line for stderr.
 pub fn notice(notice: &Notice) -> String {
     let (what, names) = match notice {
         Notice::Allocator => {
@@ -61,7 +61,7 @@ pub fn notice(notice: &Notice) -> String {
     format!("{what}: {}\n", quoted(names))
 }
 
-/// A variable, and what to do for it to be kept.
+/// Describes a variable that is not kept, and the remedy.
 fn unkept(variable: &UnkeptVariable) -> String {
     let UnkeptVariable { name, reason } = variable;
     let why = match reason {

@@ -1,4 +1,4 @@
-//! Outputs as the messages that carry them.
+//! Outputs as iopub messages.
 
 use phalanx_protocol::jupyter::media::{Media, MediaType};
 use phalanx_protocol::jupyter::{
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::ErrorReport;
 
-/// The iopub message of an output of a cell of that count.
+/// Returns the iopub message of an output, for a cell with execution count `count`.
 pub fn message(output: Output, count: usize) -> JupyterMessageContent {
     match output {
         Output::Stream { name, text } => StreamContent {
@@ -26,11 +26,11 @@ pub fn message(output: Output, count: usize) -> JupyterMessageContent {
             execution_count: ExecutionCount::new(count),
             data: media(data),
             metadata: serde_json::Map::new(),
-            // An object even when empty: clients validate it.
+            // Clients validate it as an object, even if it is empty.
             transient: Some(Transient { display_id: None }),
         }
         .into(),
-        // Of functions on engines; there is no message for it to a frontend.
+        // The data of functions on engines, for which frontends have no message.
         Output::Data(data) => self::display(Display {
             data: MimeBundle::plain(serde_json::json!(data).to_string()),
             ..Display::default()
@@ -60,7 +60,7 @@ fn display(display: Display) -> JupyterMessageContent {
     }
 }
 
-/// The `error` message of a cell.
+/// Returns the `error` message of a cell.
 pub fn error(report: &ErrorReport) -> JupyterMessageContent {
     ErrorOutput {
         ename: report.ename.clone(),
@@ -70,11 +70,11 @@ pub fn error(report: &ErrorReport) -> JupyterMessageContent {
     .into()
 }
 
-/// A bundle as jupyter-protocol has it.
+/// Converts a bundle to the type of jupyter-protocol.
 pub fn media(bundle: MimeBundle) -> Media {
     let whole = Value::Object(bundle.0.clone());
     serde_json::from_value(whole).unwrap_or_else(|_| {
-        // A value of another kind than its MIME type has is passed on as it is.
+        // A value that does not fit its MIME type is passed on unchanged.
         Media::new(bundle.0.into_iter().map(MediaType::Other).collect())
     })
 }

@@ -1,16 +1,16 @@
-//! Pages of help, as text that fits a console and as HTML.
+//! Pages of help, as text for a console and as HTML.
 
 use phalanx_protocol::look::{INDENT, escape};
 use phalanx_protocol::output::MimeBundle;
 use std::fmt::Write as _;
 
-/// Characters of a line of text.
+/// The width of text, in characters.
 const WIDTH: usize = 88;
 
-/// The widest left column of a list; what is wider has its explanation below it.
+/// The largest width of a list's left column; the explanation of a longer entry is placed below it.
 const MAX_LEFT: usize = 30;
 
-/// A page under way. Backticks in its prose mark code.
+/// A writer of help pages. Backticks in prose mark code.
 #[derive(Debug)]
 pub struct PageWriter {
     text: String,
@@ -18,7 +18,7 @@ pub struct PageWriter {
 }
 
 impl Default for PageWriter {
-    /// An empty page.
+    /// Creates an empty page.
     fn default() -> Self {
         Self {
             text: String::new(),
@@ -28,7 +28,7 @@ impl Default for PageWriter {
 }
 
 impl PageWriter {
-    /// Adds lines that stay as they are.
+    /// Adds preformatted lines.
     #[must_use]
     pub fn code(mut self, code: &str) -> Self {
         self.gap();
@@ -52,7 +52,7 @@ impl PageWriter {
         self
     }
 
-    /// Adds entries under a title, each with its explanation.
+    /// Adds a titled list of entries and explanations.
     #[must_use]
     pub fn list(mut self, title: &str, entries: &[(String, String)]) -> Self {
         if entries.is_empty() {
@@ -92,7 +92,7 @@ impl PageWriter {
         self
     }
 
-    /// Both representations.
+    /// Returns the page in both representations.
     pub fn bundle(self) -> MimeBundle {
         MimeBundle::plain(self.text).with("text/html", self.html + "</div>")
     }
@@ -104,7 +104,7 @@ impl PageWriter {
     }
 }
 
-/// Prose in lines of at most `width` characters; a word that is longer has one of its own.
+/// Wraps prose at `width` characters; a longer word takes a line of its own.
 fn wrapped(prose: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in prose.split_whitespace() {
@@ -123,7 +123,7 @@ fn wrapped(prose: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Prose as HTML, what stands between backticks as code.
+/// Converts prose to HTML, with text between backticks as code.
 fn marked(prose: &str) -> String {
     let mut html = String::new();
     for (at, part) in prose.split('`').enumerate() {

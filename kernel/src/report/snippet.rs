@@ -1,4 +1,4 @@
-//! Source lines with what is wrong in them, as rustc shows them.
+//! Source lines with marked errors, in rustc's format.
 
 use super::FaultSource;
 use super::colours::{EMPHASIS, ERROR, LINES, renderer};
@@ -6,7 +6,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
 use std::ops::Range;
 
-/// One error of rustc with the cell's lines.
+/// Renders an error of rustc with lines of the cell.
 pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &FaultSource) -> String {
     if diagnostic.spans.is_empty()
         && let Some(rendered) = &diagnostic.rendered
@@ -16,7 +16,7 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &FaultSource) -> String
     shown(diagnostic, place, &renderer())
 }
 
-/// One error of rustc with lines of the text it is about.
+/// Renders an error of rustc with lines of its text, without colours.
 pub(super) fn without_colours(diagnostic: &Diagnostic, place: &FaultSource) -> String {
     shown(diagnostic, place, &Renderer::plain())
 }
@@ -41,7 +41,7 @@ fn shown(diagnostic: &Diagnostic, place: &FaultSource, renderer: &Renderer) -> S
     renderer.render(&[group])
 }
 
-/// An error as rustc has rendered it, in the colours it would have had on a terminal.
+/// Adds the colours of a terminal to an error rendered by rustc.
 fn coloured(rendered: &str) -> String {
     let lines = rendered.lines().map(|line| {
         let marked = line
@@ -83,7 +83,7 @@ fn annotation<'a>(place: &FaultSource, span: &'a DiagnosticSpan) -> Annotation<'
     }
 }
 
-/// A stretch of a text marked as wrong, under a title.
+/// Renders a marked range of a text under a title.
 pub(super) fn marked(title: &str, place: &FaultSource, span: Range<usize>) -> String {
     let snippet = Snippet::source(&*place.text)
         .path(place.name.as_str())
@@ -92,7 +92,8 @@ pub(super) fn marked(title: &str, place: &FaultSource, span: Range<usize>) -> St
     renderer().render(&[group])
 }
 
-/// Byte offset of a line and a column, both from 1, the column in characters; clamped to the line.
+/// Returns the byte offset of a line and a column (in characters), both counted from 1; limited to
+/// the line.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let mut start = 0;
     for _ in 1..line {

@@ -1,20 +1,20 @@
-//! Bars for frontends that print what they are sent and cannot change it afterwards: consoles.
+//! Progress bars for consoles, which cannot update earlier output.
 
 use phalanx_protocol::look::bar::is_bar;
 use phalanx_protocol::output::{Output, StreamName};
 use std::collections::BTreeMap;
 
-/// The bars of a cell, written over each other on the last line as tqdm does. Pure.
+/// The bars of a cell, each overwriting the last line as tqdm does. Pure.
 #[derive(Debug, Default)]
 pub struct Terminal {
-    /// The bar on the last line, and its text.
+    /// The id and text of the bar on the last line.
     live: Option<(String, String)>,
-    /// The bars that have moved while another was on the last line.
+    /// Texts of bars that were updated while another one was on the last line, by id.
     waiting: BTreeMap<String, String>,
 }
 
 impl Terminal {
-    /// The outputs that show this one.
+    /// Converts an output to those a console can print.
     pub fn output(&mut self, output: Output) -> Vec<Output> {
         let Output::Display(display) = &output else {
             return self.beside(output);
@@ -42,7 +42,7 @@ impl Terminal {
         vec![stderr(written)]
     }
 
-    /// The cell is over; what is left to be written.
+    /// Returns the rest of the text at the end of the cell.
     pub fn finish(&mut self) -> Option<Output> {
         let mut text = String::new();
         if self.live.take().is_some() {
@@ -55,7 +55,7 @@ impl Terminal {
         (!text.is_empty()).then(|| stderr(text))
     }
 
-    /// An output that is none of a bar begins on a line of its own.
+    /// Starts a new line for an output other than a bar.
     fn beside(&mut self, output: Output) -> Vec<Output> {
         let end = self.live.take().map(|_| stderr("\n".to_owned()));
         end.into_iter().chain([output]).collect()

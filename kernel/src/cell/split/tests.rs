@@ -1,7 +1,7 @@
 use super::*;
 use phalanx_protocol::failure::DiagnosticSpan;
 
-/// One line per directive.
+/// Checks the directives of a cell, one line each.
 fn check(cell: &str, expected: &[&str]) {
     let seen: Vec<String> = split(cell, &[])
         .iter()

@@ -29,7 +29,7 @@ fn diagnostic(message: &str, line: usize, columns: (usize, usize)) -> Diagnostic
     }
 }
 
-/// The traceback without its colours.
+/// Returns the traceback without its colours.
 fn text(report: &ErrorReport) -> String {
     let mut plain = String::new();
     let mut rest = report.traceback.join("\n");
@@ -64,7 +64,7 @@ fn compile_errors_show_the_cells_lines_whatever_their_script() {
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
-    // Double-width characters before the caret count double.
+    // Each double-width character before the caret takes two columns.
     let source = text
         .lines()
         .find(|line| line.contains("žluť") && line.contains("| let"))
@@ -138,7 +138,7 @@ fn panics_name_the_line_of_the_cell() {
     assert_eq!(text(&told), "Panic: böse");
     let told = report(&panic("/x/rayon/src/a.rs:9:1").into());
     assert_eq!(text(&told), "Panic: böse\n  at /x/rayon/src/a.rs:9:1");
-    // An engine's traceback is told likewise.
+    // The same holds for an engine's traceback.
     let lines = [
         "Panic: böse",
         "  at cell:2:5",
