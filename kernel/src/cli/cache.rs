@@ -1,4 +1,4 @@
-//! `phalanx cache`: what is kept from session to session, and its removal.
+//! `phalanx cache`: the contents of the cache folder, and their removal.
 
 use anyhow::Context;
 use phalanx_evaluator::{CacheEntry, cache_entries, cache_folder, cache_limit, clean_cache};
@@ -9,11 +9,11 @@ const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 /// Subcommands of `phalanx cache`.
 #[derive(clap::Subcommand, Clone, Copy, Debug)]
 pub(super) enum CacheCommand {
-    /// Remove everything that no running kernel is using; it is built again when it is needed.
+    /// Remove everything that no running kernel is using; it is rebuilt when needed.
     Clean,
 }
 
-/// Shows the cache, or cleans it.
+/// Prints the contents of the cache, or removes them.
 pub(super) fn run(command: Option<CacheCommand>) -> anyhow::Result<()> {
     let cache = cache_folder()?;
     if let Some(CacheCommand::Clean) = command {

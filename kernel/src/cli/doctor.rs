@@ -1,4 +1,4 @@
-//! `phalanx doctor`: what is wrong on this machine, and the command that mends it.
+//! `phalanx doctor`: checks this machine and repairs what it can.
 
 use super::install::{InstallArgs, KernelSpec, folder_of, install, sys_prefix, user_data};
 use super::trial;
@@ -10,16 +10,16 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// A thing that is wrong, and what mends it.
+/// A failed check and its repair.
 struct Finding {
     wrong: String,
     repair: Repair,
 }
 
-/// An action that mends something.
+/// A repair.
 #[derive(Clone)]
 enum Repair {
-    /// A command, or something only a person can do.
+    /// A command, or advice for a repair by hand.
     Remedy(Remedy),
     /// `phalanx install`.
     Install,
@@ -39,7 +39,7 @@ impl Repair {
         Self::Remedy(Remedy::Advice(text.into()))
     }
 
-    /// Mends, if that can be done from here.
+    /// Carries out the repair, if it is a command.
     fn carry_out(&self, backend: Option<Backend>) -> anyhow::Result<()> {
         match self {
             Self::Remedy(Remedy::Command(words)) => {
@@ -76,10 +76,10 @@ fn finding(wrong: impl Into<String>, repair: Repair) -> Finding {
     }
 }
 
-/// Looks at one thing, and says what it is or what is wrong.
+/// A check: returns a description of the component, or a finding.
 type Check = fn() -> Result<String, Finding>;
 
-/// Everything a kernel needs, in an order in which it can be mended.
+/// All checks, in an order in which they can be repaired.
 const CHECKS: [(&str, Check); 9] = [
     ("rustc", rustc),
     ("cargo", cargo),
@@ -92,11 +92,10 @@ const CHECKS: [(&str, Check); 9] = [
     ("kernelspec", kernelspec),
 ];
 
-/// The checks that a cell needs to pass.
+/// The checks that a cell depends on.
 const NEEDED_BY_CELLS: [&str; 5] = ["rustc", "cargo", "rust-src", "linker", "folders"];
 
-/// Looks at everything a kernel needs, and mends what is wrong if `fix` is set; fails when something
-/// is wrong in the end.
+/// Runs all checks, and repairs findings if `fix` is set; returns failure if a finding remains.
 pub(super) fn run(fix: bool, backend: Option<Backend>) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     let mut can_compile = true;
@@ -132,7 +131,7 @@ pub(super) fn run(fix: bool, backend: Option<Backend>) -> ExitCode {
     code
 }
 
-/// Compiles a cell whose type has to be inferred, and says beforehand if this rustc is untested.
+/// Compiles a cell with an inferred type; prints a note first if this rustc is untested.
 fn try_cell(backend: Backend) -> anyhow::Result<()> {
     if let Ok(toolchain) = ActiveToolchain::find(Path::new("."))
         && let Some(release) = toolchain.untested()
@@ -152,7 +151,7 @@ fn try_cell(backend: Backend) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the first line a program prints, if it runs and succeeds.
+/// Returns the first line a program prints, if it succeeds.
 fn first_line(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -254,11 +253,11 @@ fn kernelspec() -> Result<String, Finding> {
             let wrong = format!("{} starts another phalanx: {shown}", folder.display());
             return Err(finding(wrong, Repair::Install));
         }
-        // One that sets no PATH, as it is packed, finds cargo where Jupyter does.
+        // A kernelspec without PATH, as packaged, finds cargo by Jupyter's own PATH.
         if !spec.env.contains_key("PATH") && folder_of("cargo").is_some() {
             return Ok(folder.display().to_string());
         }
-        // A frontend started from a desktop has no login shell's PATH.
+        // A frontend started from a desktop lacks a login shell's PATH.
         let path = spec.env.get("PATH").cloned().unwrap_or_default();
         let path = path.replace("${PATH}", "/usr/local/bin:/usr/bin:/bin");
         if !std::env::split_paths(&path).any(|folder| folder.join("cargo").is_file()) {

@@ -1,4 +1,4 @@
-//! `phalanx install` and `phalanx uninstall`: the kernelspec by which Jupyter finds the kernel.
+//! `phalanx install` and `phalanx uninstall`: the kernel's registration with Jupyter.
 
 use super::trial;
 use anyhow::{Context, bail, ensure};
@@ -26,17 +26,17 @@ const LOGOS: [(&str, &[u8]); 3] = [
     ),
 ];
 
-/// The kernelspec in the repository; installing fills in the parts that depend on the machine.
+/// The template of the kernelspec; `install` sets the fields that depend on the machine.
 const KERNELSPEC: &str = include_str!("../../../kernelspec/kernel.json");
 
-/// The place where kernelspecs are kept.
+/// The location of a kernelspec.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq)]
 #[group(multiple = false)]
 pub(super) struct Location {
-    /// For this user alone (the default).
+    /// For the current user only (the default).
     #[arg(long)]
     user: bool,
-    /// In the Python environment that is active.
+    /// In the active Python environment.
     #[arg(long)]
     sys_prefix: bool,
     /// Under this prefix: DIR/share/jupyter/kernels.
@@ -49,26 +49,26 @@ pub(super) struct Location {
 pub(super) struct InstallArgs {
     #[command(flatten)]
     location: Location,
-    /// The name Jupyter knows the kernel by.
+    /// Name of the kernel in Jupyter.
     #[arg(long, default_value = "phalanx")]
     name: String,
-    /// The name users see.
+    /// Name of the kernel shown to users.
     #[arg(long)]
     display_name: Option<String>,
-    /// Replace a kernelspec of that name that is not ours.
+    /// Replace a kernelspec of the same name that belongs to another kernel.
     #[arg(long)]
     force: bool,
-    /// Write the kernelspec into this folder and no more; `jupyter kernelspec install DIR` takes it
+    /// Only write the kernelspec into this folder; `jupyter kernelspec install DIR` installs it
     /// from there, under the folder's name.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["user", "sys_prefix", "prefix"])]
     spec: Option<PathBuf>,
-    /// Do not build what every notebook begins with; the first cell does it then.
+    /// Do not build the library that every notebook uses; the first cell builds it then.
     #[arg(long)]
     no_build: bool,
 }
 
 impl InstallArgs {
-    /// Returns true if no option says where or as what to install.
+    /// Returns true if no location, name or other detail of the kernelspec is given.
     fn is_plain(&self) -> bool {
         self.location == Location::default()
             && self.name == "phalanx"
@@ -77,7 +77,7 @@ impl InstallArgs {
             && !self.force
     }
 
-    /// The options that mend an installation: that of the user, as without options.
+    /// Returns the options that repair an installation: those of the current user.
     pub(super) fn mending() -> Self {
         Self {
             location: Location {
@@ -99,7 +99,7 @@ impl InstallArgs {
 pub(super) struct UninstallArgs {
     #[command(flatten)]
     location: Location,
-    /// The name Jupyter knows the kernel by.
+    /// Name of the kernel in Jupyter.
     #[arg(long, default_value = "phalanx")]
     name: String,
 }
@@ -118,7 +118,7 @@ pub(super) struct KernelSpec {
 }
 
 impl KernelSpec {
-    /// Returns true if it starts a kernel of ours.
+    /// Returns true if it starts a Phalanx kernel.
     pub(super) fn is_ours(&self) -> bool {
         let program = self.argv.first().map(Path::new);
         program
@@ -126,26 +126,26 @@ impl KernelSpec {
             .is_some_and(|name| name == "phalanx")
     }
 
-    /// The program it starts, with the kernelspec's folder filled in as Jupyter does it.
+    /// Returns the program it starts, with the kernelspec's folder substituted as Jupyter does.
     pub(super) fn program(&self, folder: &Path) -> PathBuf {
         let program = self.argv.first().map_or("", String::as_str);
         let program = program.replace("{resource_dir}", &folder.display().to_string());
         let program = PathBuf::from(program);
-        // Without the way up out of that folder.
+        // Resolves `..` in a path from the kernelspec's folder.
         match program.canonicalize() {
             Ok(found) if program.is_absolute() => found,
             _ => program,
         }
     }
 
-    /// The one in a folder, if there is one.
+    /// Reads the kernelspec of a folder, if it has a valid one.
     pub(super) fn read(folder: &Path) -> Option<Self> {
         let text = fs::read(folder.join("kernel.json")).ok()?;
         serde_json::from_slice(&text).ok()
     }
 }
 
-/// Installs the kernelspec; says where.
+/// Installs the kernelspec and prints its location.
 pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::Result<()> {
     if args.is_plain()
         && let Some((spec, folder)) = packaged_kernelspec()
@@ -180,7 +180,7 @@ pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::R
         spec.display_name.clone_from(name);
     }
     match folder_of("cargo").or_else(rustup::programs) {
-        // Jupyter expands the variable; desktops start it without a login shell's PATH.
+        // Jupyter expands `${PATH}`; a frontend started from a desktop lacks a login shell's PATH.
         Some(cargo) => {
             let path = format!("{}:${{PATH}}", cargo.display());
             spec.env.insert("PATH".to_owned(), path);
@@ -208,7 +208,7 @@ pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::R
     Ok(())
 }
 
-/// Builds what the first cell would wait for, and says how to start.
+/// Builds the library that the first cell needs, and prints the commands to start.
 fn make_ready(spec: &KernelSpec, args: &InstallArgs, backend: Option<Backend>) {
     if let (Some(backend), false) = (backend, args.no_build) {
         build_library(backend);
@@ -219,8 +219,8 @@ fn make_ready(spec: &KernelSpec, args: &InstallArgs, backend: Option<Backend>) {
     );
 }
 
-/// The kernelspec that was packed with the running program, and its folder: it lies under the same
-/// prefix, and finds the program without an absolute path, which `install` would have written.
+/// Returns the kernelspec packaged with the running program, and its folder. It is under the same
+/// prefix and names the program without an absolute path, unlike one written by `install`.
 fn packaged_kernelspec() -> Option<(KernelSpec, PathBuf)> {
     let program = std::env::current_exe().ok()?;
     let prefix = program.parent()?.parent()?;
@@ -230,7 +230,7 @@ fn packaged_kernelspec() -> Option<(KernelSpec, PathBuf)> {
     (spec.is_ours() && starts.is_relative()).then_some((spec, folder))
 }
 
-/// Builds the library that every cell uses, and says what is done and how long it takes.
+/// Builds the library that every cell uses, and prints the progress and the time taken.
 fn build_library(backend: Backend) {
     println!(
         "Building the library that every cell uses. It is kept, so this takes half a minute once and a moment later."
@@ -267,7 +267,7 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 impl Location {
-    /// The folder of a kernelspec.
+    /// Returns the folder of a kernelspec.
     fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
         let is_valid = !name.is_empty()
             && name
@@ -286,7 +286,7 @@ impl Location {
     }
 }
 
-/// Jupyter's data folder of this user.
+/// Returns Jupyter's data folder of the current user.
 pub(super) fn user_data() -> anyhow::Result<PathBuf> {
     if let Some(folder) = std::env::var_os("JUPYTER_DATA_DIR") {
         return Ok(folder.into());
@@ -295,7 +295,7 @@ pub(super) fn user_data() -> anyhow::Result<PathBuf> {
     Ok(data.join("jupyter"))
 }
 
-/// The prefix of the Python environment that is active.
+/// Returns the prefix of the active Python environment.
 pub(super) fn sys_prefix() -> anyhow::Result<PathBuf> {
     for variable in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
         if let Some(prefix) = std::env::var_os(variable) {
@@ -314,7 +314,7 @@ pub(super) fn sys_prefix() -> anyhow::Result<PathBuf> {
     Ok(prefix.into())
 }
 
-/// The folder on the PATH that has a program of this name.
+/// Returns the first folder on the PATH that contains a program of this name.
 pub(super) fn folder_of(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).find(|folder| folder.join(program).is_file())

@@ -1,4 +1,4 @@
-//! `phalanx kernel`: what Jupyter starts.
+//! `phalanx kernel`: the command of the kernelspec.
 
 use crate::context::Programs;
 use crate::session::{self, Connection};
@@ -8,11 +8,11 @@ use phalanx_transport::connection::read_kernel_file;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Environment variable in which Jupyter's server gives its process id.
+/// The environment variable that contains the process id of Jupyter's server.
 const PARENT: &str = "JPY_PARENT_PID";
 
-/// Serves a frontend until it, or the process that started the kernel, is done; arguments that are
-/// `ignored` are named in the log, as ipykernel does.
+/// Serves a frontend until a shutdown, or until the process that started the kernel ends. Arguments
+/// in `ignored` are logged, as ipykernel does.
 pub(super) fn run(
     connection_file: Option<PathBuf>,
     ignored: &[OsString],
@@ -27,16 +27,16 @@ pub(super) fn run(
     let programs =
         Programs::current(backend).context("the system does not say which program this is")?;
     let runtime = super::serving()?;
-    // Of kernels that were killed; nothing waits for it.
+    // Left by killed kernels; nothing waits for their removal.
     drop(runtime.spawn_blocking(phalanx_sys::temporary::remove_abandoned));
-    // As a task: to wake the future a runtime blocks on takes a system call each time.
+    // Spawned as a task, since each wake-up of the future in `block_on` takes a system call.
     let serving = runtime.spawn(session::run(connection, programs, parent()));
     runtime.block_on(serving).context("the kernel broke off")?.context(
         "the kernel cannot serve; if a port is taken, another program has it: start the kernel again for new ports",
     )
 }
 
-/// The connection of a file that is there, or a new one that is to be written.
+/// Returns the connection of an existing file, or a new one to be written.
 fn connection(file: Option<PathBuf>) -> anyhow::Result<Connection> {
     if let Some(file) = &file
         && file.exists()
@@ -55,7 +55,7 @@ fn connection(file: Option<PathBuf>) -> anyhow::Result<Connection> {
     Ok(Connection::Announced(file))
 }
 
-/// The folder in which Jupyter looks for connection files.
+/// Returns the folder in which Jupyter stores connection files.
 fn runtime_folder() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     variable("JUPYTER_RUNTIME_DIR").or_else(|| {
@@ -65,9 +65,9 @@ fn runtime_folder() -> Option<PathBuf> {
     })
 }
 
-/// The process whose end is to end the kernel: what Jupyter says it is.
+/// Returns the process whose end also ends the kernel, as reported by Jupyter.
 fn parent() -> Option<u32> {
     let parent: u32 = std::env::var(PARENT).ok()?.parse().ok()?;
-    // Kernels of a server that was started by init itself are told 1, which never ends.
+    // A server started by init reports 1, which never ends.
     (parent > 1).then_some(parent)
 }

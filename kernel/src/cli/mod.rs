@@ -29,13 +29,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Serve a frontend: what Jupyter starts.
+    /// Serve a frontend; started by Jupyter.
     Kernel {
-        /// Jupyter's connection file. One that is not there is written; without the option, in
+        /// Jupyter's connection file. It is written if it does not exist; without this option, in
         /// Jupyter's runtime folder.
         #[arg(long, short = 'f')]
         connection_file: Option<PathBuf>,
-        /// Evaluate with the twin for tests.
+        /// Use the echo backend.
         #[cfg(feature = "echo")]
         #[arg(long, hide = true)]
         echo: bool,
@@ -46,28 +46,28 @@ enum CliCommand {
     },
     /// Register this kernel with Jupyter.
     Install(install::InstallArgs),
-    /// Undo `install`.
+    /// Remove the registration with Jupyter.
     Uninstall(install::UninstallArgs),
-    /// Report what is wrong on this machine, and the remedies.
+    /// Check this machine for problems and print the remedies.
     Doctor {
-        /// Mend what can be mended from here.
+        /// Repair the problems that commands can repair.
         #[arg(long)]
         fix: bool,
     },
-    /// Show what is kept from session to session, or remove it.
+    /// Show or clear the cache of builds and other files shared by all sessions.
     Cache {
         #[command(subcommand)]
         command: Option<cache::CacheCommand>,
     },
-    /// Write a notebook as a cargo project that prints the same.
+    /// Convert a notebook to a cargo project with the same output.
     Export(export::ExportArgs),
     /// Compile cells for a kernel.
     #[command(hide = true)]
     Evaluator {
-        /// The namespace to compile for.
+        /// Namespace to compile for.
         #[arg(long)]
         kind: Kind,
-        /// Evaluate with the twin for tests.
+        /// Use the echo backend.
         #[cfg(feature = "echo")]
         #[arg(long)]
         echo: bool,
@@ -75,7 +75,7 @@ enum CliCommand {
     /// Find types, completions and documentation for a kernel and its evaluators.
     #[command(hide = true)]
     Analysis {
-        /// Answer with the twin for tests.
+        /// Use the echo backend.
         #[cfg(feature = "echo")]
         #[arg(long)]
         echo: bool,
@@ -98,9 +98,9 @@ enum Kind {
     Engines,
 }
 
-/// Does what the command line says.
+/// Parses the command line and runs its command.
 pub fn main() -> ExitCode {
-    // Each engine and each client costs the controller several.
+    // Each engine and each client takes several of the controller's file descriptors.
     phalanx_sys::limits::raise_open_files();
     let code = run();
     phalanx_transport::socket::remove_files();
@@ -161,7 +161,7 @@ fn run() -> ExitCode {
     }
 }
 
-/// The exit code of a command, its failure on stderr.
+/// Converts a command's result to an exit code, with the error on stderr.
 fn ended(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -172,7 +172,7 @@ fn ended(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Logs to stderr, as `PHALANX_LOG` says; warnings without it.
+/// Logs to stderr, filtered by `PHALANX_LOG`; warnings by default.
 fn log() {
     let filter = EnvFilter::try_from_env("PHALANX_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,zeromq=error"));
@@ -182,7 +182,7 @@ fn log() {
         .init();
 }
 
-/// Logs as a controller's options say: to stderr or a file, from a level on.
+/// Logs according to a controller's options: to stderr or a file, from a given level on.
 fn log_of_controller(args: &phalanx_controller::ServerArgs) -> anyhow::Result<()> {
     let filter = match args.log_level {
         Some(level) => EnvFilter::new(format!("{},zeromq=error", level.0)),
@@ -201,8 +201,9 @@ fn log_of_controller(args: &phalanx_controller::ServerArgs) -> anyhow::Result<()
     Ok(())
 }
 
-/// Builds the runtime that serves everything in one thread: a message passes through many tasks,
-/// and waking another thread for each costs more than the work. Long work is done elsewhere.
+/// Builds a single-threaded runtime: a message passes through many tasks, and waking another thread
+/// for each would cost more than the work. Long computations run on other threads or in other
+/// processes.
 fn serving() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,5 +1,5 @@
-//! An evaluator that is started for no notebook: it builds the library that every cell uses, and
-//! compiles a cell to see that cells compile.
+//! A trial evaluator, independent of any notebook: builds the library that every cell uses, and
+//! checks that a cell compiles.
 
 use crate::context::Programs;
 use anyhow::{Context, bail};
@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 /// A cell whose variable's type is inferred from the standard library's source.
 const CELL: &str = "let phalanx_trial: usize = vec![1].len();";
 
-/// Builds what every notebook begins with, and returns how long that took; it is kept.
+/// Builds the library that every notebook uses, and returns the time taken; the build is kept.
 ///
 /// # Errors
-/// When the evaluator does not start: no toolchain, no room.
+/// Returns an error if the evaluator does not start: no toolchain, or no disk space.
 pub(super) fn build_library(
     backend: Backend,
     progress: impl FnMut(&str),
@@ -28,10 +28,10 @@ pub(super) fn build_library(
     })
 }
 
-/// Compiles a cell, without running it, and returns how long that took from the start of the evaluator.
+/// Compiles a cell without running it, and returns the time since the start of the evaluator.
 ///
 /// # Errors
-/// When the evaluator does not start, or the cell does not compile.
+/// Returns an error if the evaluator does not start or the cell does not compile.
 pub(super) fn compile_cell(
     backend: Backend,
     progress: impl FnMut(&str),
@@ -93,7 +93,7 @@ impl<P: FnMut(&str)> Trial<P> {
         }
     }
 
-    /// Waits for the evaluator's next event, and passes on what is built meanwhile.
+    /// Waits for the evaluator's next event, and reports the progress of a build.
     async fn event(&mut self) -> anyhow::Result<EvaluatorEvent> {
         while let Some(notice) = self.notices.recv().await {
             match notice {

@@ -1,4 +1,4 @@
-//! `%cluster` and what follows it.
+//! The parser of `%cluster`.
 
 use super::options::{self, AfterOptions, MagicOption, OptionSpec, ParsedOption};
 use super::{MagicError, Targets};
@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// The command after `%cluster`.
+/// A subcommand of `%cluster`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClusterCommand {
     /// `start [PROFILE] -n N --launcher L --hosts H`.
@@ -22,30 +22,30 @@ pub enum ClusterCommand {
     Watch,
     /// `scale -n N`.
     Scale {
-        /// Number of engines there are to be.
+        /// The number of engines afterwards.
         engines: usize,
     },
     /// `restart`.
     Restart {
-        /// The engines, and their range in the line.
+        /// The targets, and their range in bytes of the line.
         targets: Option<(Targets, Range<usize>)>,
     },
     /// `connect [FILE|ID]`.
     Connect {
-        /// A connection file or the id of a cluster; `None` for the one there is.
+        /// A connection file or the id of a cluster; `None` for the only cluster.
         to: Option<String>,
     },
     /// `sync`.
     Sync {
-        /// The engines, and their range in the line.
+        /// The targets, and their range in bytes of the line.
         targets: Option<(Targets, Range<usize>)>,
     },
 }
 
-/// Most engines one command may start on this machine.
+/// The largest number of engines that one command may start on this machine.
 const MOST_ENGINES: usize = 1024;
 
-/// One command: its name, what may follow, and what it does.
+/// A subcommand: its name, usage, options and description.
 pub(super) struct ClusterCommandSpec {
     pub(super) name: &'static str,
     pub(super) options: &'static [OptionSpec],
@@ -53,7 +53,7 @@ pub(super) struct ClusterCommandSpec {
     pub(super) about: &'static str,
 }
 
-/// All commands.
+/// All subcommands.
 pub(super) const COMMANDS: [ClusterCommandSpec; 8] = [
     ClusterCommandSpec {
         name: "start",
@@ -105,7 +105,7 @@ pub(super) const COMMANDS: [ClusterCommandSpec; 8] = [
     },
 ];
 
-/// Parses what follows byte `at`.
+/// Parses the rest of a line, from byte `at` on.
 pub(super) fn parse(line: &str, at: usize) -> Result<ClusterCommand, MagicError> {
     let rest = &line[at..];
     let start = at + rest.len() - rest.trim_start().len();
@@ -155,7 +155,7 @@ pub(super) fn parse(line: &str, at: usize) -> Result<ClusterCommand, MagicError>
     }
 }
 
-/// Reads `start`'s options, and the profile's name before or between them.
+/// Parses the options of `start`, and the name of a profile before or between them.
 fn start_request(
     line: &str,
     at: usize,
@@ -208,7 +208,8 @@ fn unknown(word: &str, span: Range<usize>, at: usize) -> MagicError {
     MagicError::new(span, format!("`%cluster` has no command `{word}`")).hint(hint)
 }
 
-/// The one argument a line ends with, if there is any; blanks within quotes are part of it.
+/// Returns the single argument at the end of a line, if there is one; it may contain spaces within
+/// quotes.
 pub(super) fn argument(line: &str, at: usize) -> Result<Option<(&str, Range<usize>)>, MagicError> {
     let start = at + line[at..].len() - line[at..].trim_start().len();
     let text = line[start..].trim_end();

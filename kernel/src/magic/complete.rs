@@ -1,4 +1,4 @@
-//! Completion of magics' lines: names, options, and what they take.
+//! Completion of magic lines: names, options and their values.
 
 use super::cluster::COMMANDS;
 use super::help;
@@ -9,18 +9,18 @@ use phalanx_launcher::LauncherKind;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::Signal;
 
-/// The parts of the session that completion uses.
+/// The state of the session that completion depends on.
 #[derive(Clone, Debug, Default)]
 pub struct CompletionContext {
-    /// The suffixes that are activated.
+    /// The activated suffixes.
     pub suffixes: Vec<MagicSuffix>,
-    /// The engines there are.
+    /// The connected engines.
     pub engines: Vec<EngineId>,
-    /// The clusters that can be connected to.
+    /// The ids of clusters to connect to.
     pub clusters: Vec<String>,
 }
 
-/// Completes `typed`, a magic's line from its `%` up to the cursor.
+/// Completes a magic's line, from its `%` to the cursor.
 pub fn complete(typed: &str, known: &CompletionContext) -> ExpectedCompletions {
     let sign = if typed.starts_with("%%") { "%%" } else { "%" };
     let Some(name_end) = typed.find(char::is_whitespace) else {
@@ -71,7 +71,7 @@ pub fn complete(typed: &str, known: &CompletionContext) -> ExpectedCompletions {
     }
     match name {
         MagicName::Run | MagicName::Load | MagicName::WriteFile => {
-            // Names may have spaces, between quotes.
+            // Names within quotes may contain spaces.
             let typed_path = typed[name_end..].trim_start();
             let (at, path) = match typed_path.split_once('"') {
                 Some(("", path)) => (typed.len() - path.len(), path),
@@ -79,7 +79,7 @@ pub fn complete(typed: &str, known: &CompletionContext) -> ExpectedCompletions {
             };
             ExpectedCompletions::Path(at..at + path.len(), PathKind::Any)
         }
-        // The code of a cell is below the line.
+        // The code of a cell magic is below the line.
         MagicName::Px | MagicName::TimeIt | MagicName::Prof if sign == "%" => {
             ExpectedCompletions::Rust
         }
@@ -88,7 +88,7 @@ pub fn complete(typed: &str, known: &CompletionContext) -> ExpectedCompletions {
     }
 }
 
-/// The options as they are typed.
+/// Returns the options as typed, long and short.
 fn all(specs: &[OptionSpec]) -> Vec<String> {
     let options = specs.iter().flat_map(|spec| {
         let short = spec.short.map(|short| format!("-{short}"));
@@ -97,7 +97,7 @@ fn all(specs: &[OptionSpec]) -> Vec<String> {
     options.collect()
 }
 
-/// The options that may follow, and whether a command must come first.
+/// Returns the options of a magic, and true if a subcommand must precede them.
 fn specs(name: MagicName, words: &[&str]) -> (&'static [OptionSpec], bool) {
     if name != MagicName::Cluster {
         return (help::options(name), false);
@@ -117,7 +117,7 @@ fn is(spec: &OptionSpec, word: &str) -> bool {
     })
 }
 
-/// The values of an option, as far as they can be listed.
+/// Returns the values of an option, as far as they can be listed.
 fn values(spec: &OptionSpec, known: &CompletionContext) -> Vec<String> {
     match spec.option {
         MagicOption::Targets => {

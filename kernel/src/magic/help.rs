@@ -1,4 +1,4 @@
-//! Help on magics, made of the tables their parser reads.
+//! Help pages of magics, made from the tables of the parser.
 
 use super::MagicName;
 use super::cluster::COMMANDS;
@@ -7,7 +7,7 @@ use crate::report::PageWriter;
 use phalanx_protocol::output::MimeBundle;
 use std::fmt::Write as _;
 
-/// The page that `?` after a magic shows.
+/// Returns the help page of a magic, shown for `?` after its name.
 pub fn help(name: MagicName) -> MimeBundle {
     let (usage, about) = describe(name);
     let commands: Vec<(String, String)> = match name {
@@ -37,7 +37,7 @@ fn option(spec: &OptionSpec) -> (String, String) {
     (left, spec.help.to_owned())
 }
 
-/// The effect of a magic, in one sentence.
+/// Describes a magic in one sentence.
 pub fn about(name: MagicName) -> &'static str {
     let about = describe(name).1;
     about
@@ -121,7 +121,7 @@ fn describe(name: MagicName) -> (&'static str, &'static str) {
     }
 }
 
-/// The options of a magic.
+/// Returns the options of a magic.
 pub(super) fn options(name: MagicName) -> &'static [OptionSpec] {
     match name {
         MagicName::Px => options::PX,

@@ -1,6 +1,6 @@
-//! Magics of IPython that Rust has no use for, or that have another name here.
+//! Magics of IPython that Rust does not need or that have another name here.
 
-/// The names of magics, and the advice on what to type instead.
+/// Names of magics, and the hint for each group.
 const COUNTERPARTS: &[(&[&str], &str)] = &[
     (
         &["time"],
@@ -100,7 +100,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// The advice on a magic of IPython.
+/// Returns the hint for a magic of IPython.
 pub(super) fn counterpart(name: &str) -> Option<&'static str> {
     let found = COUNTERPARTS.iter().find(|(names, _)| names.contains(&name));
     found.map(|(_, hint)| *hint)

@@ -1,4 +1,4 @@
-//! Magics as they were typed: validated, but not yet filled with defaults or matched to engines.
+//! Magics as typed: validated, without defaults, and independent of the connected engines.
 
 use super::name::{self, MagicForm, MagicName, MagicSuffix};
 use super::options::{self, AfterOptions, MagicOption, ParsedOption};
@@ -9,12 +9,12 @@ use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::parallel::Signal;
 use std::ops::Range;
 
-/// A magic that was typed, and the set of magics it belongs to.
+/// A magic as typed, and its set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypedMagic {
-    /// The suffix of its name; empty for the magics that are always there.
+    /// The suffix of its set; empty for the built-in magics.
     pub suffix: MagicSuffix,
-    /// The magic itself.
+    /// The magic.
     pub low: LineMagic,
 }
 
@@ -23,9 +23,9 @@ pub struct TypedMagic {
 pub enum LineMagic {
     /// `%px CODE` or `%%px`.
     Px {
-        /// Its options.
+        /// The options.
         options: PxOptions,
-        /// The code, in bytes of the line; empty for `%%px`, whose code is the cell's body.
+        /// The code's range in bytes of the line; empty for `%%px`, whose code is the cell's body.
         code: Range<usize>,
     },
     /// `%pxresult`.
@@ -50,13 +50,13 @@ pub enum LineMagic {
     Cluster(ClusterCommand),
     /// `%engines`.
     Engines,
-    /// A tool for cells.
+    /// A tool for single cells.
     Tool(Tool),
     /// A magic followed by `?`.
     Help(MagicName),
 }
 
-/// Options of `%px`, `%%px` and `%pxconfig`, each `None` when it was not given.
+/// The options of `%px`, `%%px` and `%pxconfig`; `None` if not given.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(
     missing_docs,
@@ -69,16 +69,17 @@ pub struct PxOptions {
     pub group_by: Option<GroupBy>,
     pub out: Option<String>,
     pub local: bool,
-    /// Seconds.
+    /// Seconds; negative for never.
     pub progress_after: Option<f64>,
     pub signal: Option<Signal>,
     pub verbose: Option<bool>,
 }
 
-/// Parses a magic's line, from its `%` or `%%` on; `suffixes` are those that are activated.
+/// Parses a magic's line, from its `%` or `%%` on; `suffixes` are the activated ones.
 ///
 /// # Errors
-/// For unknown magics and options, malformed values and missing code; the span is in the line.
+/// Returns an error for an unknown magic or option, a malformed value, or missing code; its span is
+/// in bytes of the line.
 pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<TypedMagic, MagicError> {
     let prefix = if line.starts_with("%%") { 2 } else { 1 };
     let is_cell = prefix == 2;
@@ -160,7 +161,7 @@ fn unknown_magic(
     MagicError::new(span, format!("unknown magic `{sign}{typed}`")).hint(hint)
 }
 
-/// `%pxactivate`: options, then the suffix.
+/// Parses `%pxactivate`: options, then the suffix.
 fn activate(line: &str, at: usize) -> Result<LineMagic, MagicError> {
     let (given, end) = options::read(line, at, options::PXCONFIG, AfterOptions::Code)?;
     let options = px_options(&given)?;
@@ -231,7 +232,7 @@ fn px_options(given: &[ParsedOption<'_>]) -> Result<PxOptions, MagicError> {
             MagicOption::SignalOnInterrupt => options.signal = Some(signal(value, span)?),
             MagicOption::Verbose => options.verbose = Some(true),
             MagicOption::NoVerbose => options.verbose = Some(false),
-            // Of other magics.
+            // Options of other magics.
             MagicOption::Engines
             | MagicOption::Launcher
             | MagicOption::Hosts

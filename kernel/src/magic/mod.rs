@@ -1,14 +1,14 @@
-//! Magics: first what was typed ([`low`]), then what it means here and now ([`plan`]).
+//! Magics: parsed as typed ([`low`]), then planned with defaults and engines ([`plan`]).
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `name.rs` | which magics there are, and those made by suffixes |
-//! | `options.rs`, `targets.rs` | what can be typed after them |
-//! | `low.rs`, `cluster.rs`, `tools.rs` | a line as it was typed |
-//! | `ipython.rs` | magics of IPython that have another name here |
-//! | `plan.rs` | what it means, with defaults and engines |
-//! | `sets.rs` | what each set of magics remembers |
-//! | `help.rs`, `complete.rs` | help and completion, made of the tables the parser reads |
+//! | `name.rs` | the names of magics, and suffixes |
+//! | `options.rs`, `targets.rs` | the parsers of options and targets |
+//! | `low.rs`, `cluster.rs`, `tools.rs` | the parser of lines |
+//! | `ipython.rs` | hints for magics of IPython |
+//! | `plan.rs` | the plan of a `%px`, with defaults and engines |
+//! | `sets.rs` | the state of each set of magics |
+//! | `help.rs`, `complete.rs` | help and completion, made from the parser's tables |
 
 mod cluster;
 pub mod complete;
@@ -34,15 +34,15 @@ use crate::report::{Fault, FaultSource};
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;
 
-/// A magic that cannot be obeyed as it was typed.
+/// The error of a magic: its message, its location and a hint.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct MagicError {
-    /// The fault.
+    /// The message.
     pub message: String,
-    /// The faulty part of the line, in bytes from its `%`.
+    /// The faulty range, in bytes of the line.
     pub span: Range<usize>,
-    /// The text to type instead.
+    /// The correction.
     pub hint: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl MagicError {
         self
     }
 
-    /// The failure of a magic whose line begins at byte `start` of the place's text.
+    /// Converts it to a fault; the line starts at byte `start` of the text of `place`.
     pub fn into_fault(self, mut place: FaultSource, start: usize) -> Fault {
         place.span = Some(start + self.span.start..start + self.span.end);
         Fault::at(self, place)

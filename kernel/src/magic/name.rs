@@ -1,4 +1,4 @@
-//! The names of magics, and the suffixes under which sets of them are activated.
+//! The names of magics, and the suffixes of activated sets.
 
 use std::fmt;
 
@@ -41,19 +41,19 @@ pub enum MagicName {
     Fmt,
 }
 
-/// The positions in which a magic may stand.
+/// The forms in which a magic can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MagicForm {
-    /// On a line, after `%`.
+    /// On a line of its own, after `%`.
     Line,
     /// On the first line of a cell, after `%%`.
     Cell,
-    /// Either.
+    /// Both.
     Both,
 }
 
 impl MagicName {
-    /// All of them.
+    /// All magics.
     pub const ALL: [Self; 17] = [
         Self::Px,
         Self::PxResult,
@@ -74,7 +74,7 @@ impl MagicName {
         Self::Fmt,
     ];
 
-    /// As it is typed after `%`.
+    /// Returns the name without its sign.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Px => "px",
@@ -97,17 +97,18 @@ impl MagicName {
         }
     }
 
-    /// The positions in which it may stand.
+    /// Returns the forms in which the magic can be used.
     pub fn form(self) -> MagicForm {
         match self {
             Self::Px | Self::TimeIt | Self::Prof => MagicForm::Both,
-            // `%fmt` may have a single sign, since the rest of the cell is what it is about.
+            // `%fmt` is recognized with a single sign too, since it applies to the rest of the
+            // cell.
             Self::Bash | Self::WriteFile | Self::Fmt => MagicForm::Cell,
             _ => MagicForm::Line,
         }
     }
 
-    /// With the sign it is typed with.
+    /// Returns the name with its sign.
     pub fn signed(self) -> String {
         match self.form() {
             MagicForm::Cell => format!("%%{self}"),
@@ -115,7 +116,7 @@ impl MagicName {
         }
     }
 
-    /// Returns true if an activated suffix makes another magic of it.
+    /// Returns true if an activated suffix yields another magic.
     pub fn takes_suffix(self) -> bool {
         matches!(
             self,
@@ -135,7 +136,8 @@ impl fmt::Display for MagicName {
 pub struct MagicSuffix(String);
 
 impl MagicSuffix {
-    /// The suffix, if it can be part of a name and leaves no other magic's name meaning two things.
+    /// Parses a suffix; `None` if it cannot be part of a name, or if a name with it is that of
+    /// another magic.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = text.chars().all(|c| c.is_alphanumeric() || c == '_');
         let taken = MagicName::ALL
@@ -144,13 +146,13 @@ impl MagicSuffix {
         (!text.is_empty() && fits && !taken).then(|| Self(text.to_owned()))
     }
 
-    /// As it is typed.
+    /// Returns the suffix as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Finds the magic of a name: a built-in one, or one with an activated suffix.
+/// Finds a magic by name: a built-in one, or one with an activated suffix.
 pub fn resolve(typed: &str, suffixes: &[MagicSuffix]) -> Option<(MagicName, MagicSuffix)> {
     let plain = MagicName::ALL.iter().find(|name| name.as_str() == typed);
     if let Some(name) = plain {
@@ -166,7 +168,7 @@ pub fn resolve(typed: &str, suffixes: &[MagicSuffix]) -> Option<(MagicName, Magi
         })
 }
 
-/// All names there are, with those of activated suffixes.
+/// Returns all names, including those with activated suffixes.
 pub fn all(suffixes: &[MagicSuffix]) -> Vec<String> {
     let plain = MagicName::ALL.iter().map(ToString::to_string);
     let more = suffixes.iter().flat_map(|suffix| {

@@ -1,25 +1,25 @@
-//! The options of magics: which there are, and how they are read off a line.
+//! The options of magics, and their parser.
 
 use super::MagicError;
 use crate::completion::nearest;
 use std::ops::Range;
 
-/// One option of a magic.
+/// An option of a magic.
 #[derive(Debug)]
 pub struct OptionSpec {
-    /// The option.
+    /// Its id.
     pub option: MagicOption,
     /// The name after `--`.
     pub long: &'static str,
     /// The letter after `-`.
     pub short: Option<char>,
-    /// The name of its value in help; `None` if it takes none.
+    /// The placeholder of its value in help; `None` if it takes no value.
     pub value: Option<&'static str>,
-    /// One line of help.
+    /// A line of help.
     pub help: &'static str,
 }
 
-/// Every option of every magic.
+/// The id of an option; shared by all magics that have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MagicOption {
     Targets,
@@ -265,38 +265,38 @@ pub const PXCONFIG: &[OptionSpec] = &[
 pub const CLUSTER_START: &[OptionSpec] = &[ENGINES, LAUNCHER, HOSTS, QUEUE, IP];
 /// Options of `%cluster scale`.
 pub const CLUSTER_SCALE: &[OptionSpec] = &[ENGINES_WANTED];
-/// Options of commands for some of the engines.
+/// Options of subcommands that act on some of the engines.
 pub const TARGETED: &[OptionSpec] = &[TARGETS_ACTED];
 
-/// One option as it was given.
+/// A parsed option.
 #[derive(Debug, PartialEq)]
 pub struct ParsedOption<'a> {
     /// The option.
     pub option: MagicOption,
-    /// Its value, if it takes one.
+    /// The value; empty if the option takes none.
     pub value: &'a str,
-    /// The value's bytes in the line, or the option's own.
+    /// The range of the value, or of the option, in bytes of the line.
     pub span: Range<usize>,
 }
 
-/// The rest of the line after the options.
+/// The text that may follow the options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterOptions {
-    /// Rust code: `-x` that is no option begins it, and so does anything after `--`.
+    /// Rust code; a word such as `-x` that is not an option starts it, and so does `--`.
     Code,
-    /// A word that is no option.
+    /// A word.
     Word,
-    /// Nothing may follow.
+    /// Nothing.
     Nothing,
 }
 
-/// Reads options from byte `at` of a line on.
+/// Parses options from byte `at` of a line on.
 ///
-/// Returns them with the offset at which the rest of the line begins.
+/// Returns the options and the offset of the rest of the line.
 ///
 /// # Errors
-/// For an option that does not exist, a value that is missing or not wanted, and text that follows
-/// where nothing may.
+/// Returns an error for an unknown option, a missing or superfluous value, and text after the
+/// options if none may follow.
 pub fn read<'a>(
     line: &'a str,
     mut at: usize,
@@ -373,7 +373,7 @@ pub fn read<'a>(
     }
 }
 
-/// The first word of a text; blanks within square brackets do not end it.
+/// Returns the first word of a text, which may contain spaces within square brackets.
 fn word(text: &str) -> &str {
     let mut depth = 0_usize;
     let end = text.find(|c: char| {
@@ -386,7 +386,7 @@ fn word(text: &str) -> &str {
     });
     match end {
         Some(end) => &text[..end],
-        // A bracket that is not closed must not swallow the line.
+        // An unclosed bracket does not extend to the end of the line.
         None if depth > 0 => text.split_whitespace().next().unwrap_or(""),
         None => text,
     }

@@ -1,4 +1,4 @@
-//! The meaning of a `%px` at the time it runs: its options, the defaults and the live engines.
+//! The plan of a `%px`: its options, combined with the defaults and the connected engines.
 
 use super::{MagicError, PxOptions, Targets};
 use phalanx_protocol::failure::Failure;
@@ -7,32 +7,32 @@ use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::Signal;
 use std::time::Duration;
 
-/// The choice between waiting for the engines and returning at once.
+/// The blocking mode of a `%px`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocking {
-    /// Until all are done.
+    /// Waits until all engines are done.
     Wait,
-    /// Not at all; its value is an AsyncResult.
+    /// Returns an AsyncResult at once.
     Return,
 }
 
-/// The time at which the engines' outputs are shown.
+/// The display mode of the engines' outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streaming {
-    /// As they arrive.
+    /// Shown as they arrive.
     AsTheyArrive,
-    /// Grouped, once all are there.
+    /// Grouped, and shown at the end.
     AtTheEnd,
 }
 
-/// The defaults of options; changed by `%pxconfig`.
+/// The default options, changed by `%pxconfig`.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "as in `PxOptions`")]
 pub struct PxDefaults {
     pub targets: Targets,
     pub blocking: Blocking,
     pub streaming: Streaming,
-    /// Seconds; negative is never.
+    /// Seconds; negative for never.
     pub progress_after: f64,
     pub signal: Signal,
     pub verbose: bool,
@@ -52,7 +52,7 @@ impl Default for PxDefaults {
 }
 
 impl PxDefaults {
-    /// Takes over what `%pxconfig` was given.
+    /// Sets the options given to `%pxconfig`.
     pub fn set(&mut self, options: PxOptions) {
         if let Some((targets, _)) = options.targets {
             self.targets = targets;
@@ -65,36 +65,36 @@ impl PxDefaults {
     }
 }
 
-/// A `%px` that can be carried out.
+/// An executable `%px`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PxPlan {
     /// The engines, in the order of results.
     pub targets: Vec<EngineId>,
-    /// As the targets were named, for messages.
+    /// The targets as typed, for messages.
     pub named: Targets,
-    /// The choice between waiting and returning.
+    /// The blocking mode.
     pub blocking: Blocking,
-    /// The time at which outputs are shown.
+    /// The display mode.
     pub streaming: Streaming,
     /// The grouping of outputs shown at the end.
     pub group_by: GroupBy,
-    /// The local variable for the AsyncResult.
+    /// The local variable that receives the AsyncResult.
     pub out: Option<String>,
-    /// True if the cell runs locally too.
+    /// True if the cell runs locally as well.
     pub local: bool,
-    /// The time after which a bar is shown; `None` for never.
+    /// The time after which a progress bar is shown; `None` for never.
     pub progress_after: Option<Duration>,
-    /// The signal engines get if the cell is interrupted.
+    /// The signal sent to the engines if the cell is interrupted.
     pub signal: Signal,
-    /// True if the engines the cell runs on are named.
+    /// True if the names of the engines are printed.
     pub verbose: bool,
 }
 
 impl PxPlan {
-    /// Fills in what was not typed.
+    /// Combines typed options with the defaults and the connected engines.
     ///
     /// # Errors
-    /// [`Failure::NoEngines`], or [`Failure::Usage`] for engines that do not exist.
+    /// Returns [`Failure::NoEngines`], or [`Failure::Usage`] for engines that do not exist.
     pub fn new(
         options: PxOptions,
         defaults: &PxDefaults,
@@ -132,9 +132,9 @@ impl PxPlan {
         })
     }
 
-    /// The engines in ipyparallel's words: `all`, `1`, `[0, 1, 2, 3, ..., 8, 9, 10, 11]`.
+    /// Formats the engines as ipyparallel does: `all`, `1`, `[0, 1, 2, 3, ..., 8, 9, 10, 11]`.
     pub fn engines_in_words(&self) -> String {
-        /// As many as are named at each end of a long list.
+        /// The number of ids at each end of an abbreviated list.
         const ENDS: usize = 4;
         let (head, tail) = match &self.named {
             Targets::All => return "all".to_owned(),
@@ -155,10 +155,10 @@ impl PxPlan {
     }
 }
 
-/// The reason why a `%px` cannot be carried out.
+/// The error of a `%px` that cannot be planned.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
-    /// There are none at all.
+    /// No engines are connected.
     #[error("there are no engines")]
     NoEngines,
     /// The targets do not exist.

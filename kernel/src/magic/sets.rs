@@ -1,15 +1,15 @@
-//! The memory of each set of magics: `%px`, `%pxresult`, `%pxconfig` and `%autopx` of one suffix
-//! share their targets, defaults and last result.
+//! The state of each set of magics: `%px`, `%pxresult`, `%pxconfig` and `%autopx` with the same
+//! suffix share targets, defaults and the last result.
 
 use super::{MagicSuffix, PxDefaults, PxOptions, Targets};
 use phalanx_protocol::id::AsyncResultId;
 use std::collections::BTreeMap;
 
-/// All sets; the one without a suffix is always there.
+/// All sets, including the one without a suffix.
 #[derive(Debug)]
 pub struct MagicSets {
     sets: BTreeMap<MagicSuffix, MagicSet>,
-    /// The set to whose engines every cell goes.
+    /// The set to whose engines `%autopx` sends every cell.
     auto: Option<MagicSuffix>,
 }
 
@@ -29,7 +29,7 @@ impl Default for MagicSets {
 }
 
 impl MagicSets {
-    /// The suffixes that are activated.
+    /// Returns the activated suffixes.
     pub fn suffixes(&self) -> Vec<MagicSuffix> {
         let all = self.sets.keys();
         all.filter(|suffix| !suffix.as_str().is_empty())
@@ -37,40 +37,41 @@ impl MagicSets {
             .collect()
     }
 
-    /// Makes a set, or makes it anew.
+    /// Creates or replaces a set.
     pub fn activate(&mut self, suffix: MagicSuffix, options: PxOptions) {
         let mut set = MagicSet::default();
         set.defaults.set(options);
         self.sets.insert(suffix, set);
     }
 
-    /// The defaults of a set.
+    /// Returns the defaults of a set.
     pub fn defaults(&self, suffix: &MagicSuffix) -> PxDefaults {
         let set = self.sets.get(suffix);
         set.map(|set| set.defaults.clone()).unwrap_or_default()
     }
 
-    /// Changes what holds in a set where nothing is given.
+    /// Changes the defaults of a set.
     pub fn configure(&mut self, suffix: &MagicSuffix, options: PxOptions) {
         self.set(suffix).defaults.set(options);
     }
 
-    /// The AsyncResult that a set's `%pxresult` recalls.
+    /// Returns the AsyncResult for a set's `%pxresult`.
     pub fn last(&self, suffix: &MagicSuffix) -> Option<AsyncResultId> {
         self.sets.get(suffix)?.last
     }
 
-    /// A cell of a set was submitted.
+    /// Records the AsyncResult of a set's last cell.
     pub fn submitted(&mut self, suffix: &MagicSuffix, id: AsyncResultId) {
         self.set(suffix).last = Some(id);
     }
 
-    /// The set to whose engines every cell goes, if `%autopx` is on.
+    /// Returns the set to whose engines every cell is sent, if `%autopx` is on.
     pub fn auto(&self) -> Option<&MagicSuffix> {
         self.auto.as_ref()
     }
 
-    /// `%autopx`: on for this set, or off if any set's is on. Whether it is on now.
+    /// Toggles `%autopx`: turns it on for this set, or off if it is on for any set. Returns the new
+    /// state.
     pub fn toggle_auto(&mut self, suffix: &MagicSuffix) -> bool {
         self.auto = match self.auto {
             Some(_) => None,
@@ -79,7 +80,7 @@ impl MagicSets {
         self.auto.is_some()
     }
 
-    /// The engines a set's cells go to where none are given.
+    /// Returns the default targets of a set.
     pub fn targets(&self, suffix: &MagicSuffix) -> Targets {
         self.defaults(suffix).targets
     }

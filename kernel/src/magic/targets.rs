@@ -1,38 +1,38 @@
-//! The engines a magic names.
+//! The targets of a magic.
 
 use super::MagicError;
 use phalanx_protocol::id::EngineId;
 use std::fmt;
 use std::ops::Range;
 
-/// Targets as they were typed; ipyparallel's forms, parsed rather than evaluated.
+/// Targets as typed, in ipyparallel's forms; parsed, never evaluated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Targets {
     /// Every engine.
     All,
-    /// One engine; a negative number counts from the last engine.
+    /// One engine; a negative number counts from the end.
     Id(i64),
-    /// These, in this order.
+    /// Several engines, in this order.
     List(Vec<i64>),
-    /// A Python slice of the ids.
+    /// A Python slice of the engine ids.
     Slice {
-        /// First position.
+        /// The first position.
         start: Option<i64>,
-        /// Position to stop before.
+        /// The position to stop before.
         stop: Option<i64>,
-        /// Distance.
+        /// The step.
         step: Option<i64>,
     },
 }
 
-/// The forms of targets.
+/// The allowed forms, for hints.
 const FORMS: &str = "targets are `all`, an id such as `0` or `-1`, a list such as `0,2` or `[0, 2]`, or a slice such as `1:3` or `::2`";
 
 impl Targets {
-    /// Parses what follows `--targets`, standing at `span` of its line.
+    /// Parses the value of `--targets`, which has this span in its line.
     ///
     /// # Errors
-    /// When it is none of ipyparallel's forms.
+    /// Returns an error if the text has none of ipyparallel's forms.
     pub fn parse(text: &str, span: Range<usize>) -> Result<Self, MagicError> {
         let malformed = |what: &str| {
             MagicError::new(span.clone(), format!("malformed targets `{text}`: {what}")).hint(FORMS)
@@ -94,10 +94,10 @@ impl Targets {
             .map(Self::List)
     }
 
-    /// The engines meant among the live ones, which are in order of id.
+    /// Returns the targeted engines out of the connected ones, which are sorted by id.
     ///
     /// # Errors
-    /// When an engine is named that does not exist, or none is meant; the text says which.
+    /// Returns an error that describes the first engine that does not exist, or an empty selection.
     pub fn resolve(&self, live: &[EngineId]) -> Result<Vec<EngineId>, String> {
         let one = |id: i64| {
             let found = if id < 0 {
@@ -140,7 +140,7 @@ impl Targets {
     }
 }
 
-/// The positions a Python slice takes of a sequence of that length.
+/// Returns the positions selected by a Python slice of a sequence of this length.
 fn slice(length: usize, start: Option<i64>, stop: Option<i64>, step: Option<i64>) -> Vec<usize> {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let step = step.unwrap_or(1);

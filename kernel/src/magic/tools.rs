@@ -1,11 +1,11 @@
-//! Tools for cells, under the names IPython has given them.
+//! Tools for single cells, named as in IPython.
 
 use super::cluster::argument;
 use super::options::{self, AfterOptions, MagicOption, ParsedOption};
 use super::{MagicError, MagicName, Targets};
 use std::ops::Range;
 
-/// A tool, as it was typed.
+/// A tool, as typed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tool {
     /// `%timeit` or `%%timeit`.
@@ -20,7 +20,7 @@ pub enum Tool {
     WriteFile {
         /// The file.
         path: String,
-        /// True to append to it.
+        /// True if the text is appended.
         append: bool,
     },
     /// `%run`.
@@ -37,32 +37,32 @@ pub enum Tool {
     Format,
 }
 
-/// A measurement.
+/// A time measurement.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimeIt {
-    /// Loops of one run.
+    /// The number of loops per run; `None` if not given.
     pub loops: Option<u64>,
-    /// The number of runs.
+    /// The number of runs; `None` if not given.
     pub runs: Option<usize>,
-    /// The engines it is for, with their range in the line; `None` for the notebook's own process.
+    /// The engines, and their range in bytes of the line; `None` for the notebook's own process.
     pub targets: Option<(Targets, Range<usize>)>,
-    /// The code, in bytes of the line; of `%%timeit` the setup.
+    /// The code's range in bytes of the line; for `%%timeit`, that of the setup.
     pub code: Range<usize>,
 }
 
-/// Code that is to be profiled.
+/// A request to profile code.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
-    /// The engines it is for, with their range in the line; `None` for the notebook's own process.
+    /// The engines, and their range in bytes of the line; `None` for the notebook's own process.
     pub targets: Option<(Targets, Range<usize>)>,
-    /// The code, in bytes of the line; empty for that of a cell.
+    /// The code's range in bytes of the line; empty for `%%prof`.
     pub code: Range<usize>,
 }
 
-/// Most runs of one measurement.
+/// The largest number of runs of a measurement.
 const MAX_RUNS: usize = 10_000;
 
-/// Reads what follows the name of a tool, which ends at byte `at` of the line.
+/// Parses the rest of a line after the name of a tool, which ends at byte `at`.
 pub(super) fn parse(
     name: MagicName,
     line: &str,
@@ -137,7 +137,7 @@ fn profile(line: &str, at: usize, is_cell: bool) -> Result<Profile, MagicError> 
     }
 }
 
-/// The bytes of a line from `start` on, without spaces around.
+/// Returns the range of a line from `start` on, without spaces at its ends.
 fn code(line: &str, start: usize) -> Range<usize> {
     let code = line[start..].trim();
     let start = line.len() - line[start..].trim_start().len();

@@ -18,55 +18,55 @@ use phalanx_transport::ClientConnectionFile;
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
 
-/// Time a cluster that is stopped may take.
+/// Time limit for stopping a cluster.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// Time engines of a running cluster may take to answer.
+/// Time limit for the engines of a running cluster to connect.
 const ENGINES_LIMIT: Duration = Duration::from_secs(10);
 
-/// Time between two looks at whether a process has ended.
+/// Interval at which the end of a process is polled.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ClusterSubcommand {
-    /// Start a controller here, and engines on this machine or where a launcher starts them; they run until
-    /// stopped.
+    /// Start a controller on this machine, and engines here or on the machines of a launcher; they
+    /// run until stopped.
     Start(Box<start::StartArgs>),
     /// Stop a cluster.
     Stop {
-        /// The cluster's name; not needed if there is only one.
+        /// Name of the cluster; may be omitted if only one is running.
         id: Option<String>,
-        /// Stop all there are.
+        /// Stop all clusters.
         #[arg(long, conflicts_with = "id")]
         all: bool,
     },
-    /// Start more engines in a cluster.
+    /// Start additional engines in a cluster.
     Engines {
-        /// The cluster's name; not needed if there is only one.
+        /// Name of the cluster; may be omitted if only one is running.
         id: Option<String>,
-        /// Number of new engines.
+        /// Number of additional engines.
         #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
         n: u16,
     },
-    /// Start or end engines of a cluster until there are so many.
+    /// Start or stop engines of a cluster to reach a number of engines.
     Scale {
-        /// The cluster's name; not needed if there is only one.
+        /// Name of the cluster; may be omitted if only one is running.
         id: Option<String>,
-        /// Number of engines there are to be.
+        /// Number of engines afterwards.
         #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
         n: u16,
     },
-    /// Begin anew with empty engines under the same ids.
+    /// Restart engines with empty namespaces under the same ids.
     Restart {
-        /// The cluster's name; not needed if there is only one.
+        /// Name of the cluster; may be omitted if only one is running.
         id: Option<String>,
-        /// The engines, such as 0-3,7; all unless given.
+        /// Engines to restart, such as 0-3,7; all by default.
         #[arg(long, value_name = "IDS")]
         engines: Option<IdRanges>,
     },
-    /// Print a manifest of a cluster for Kubernetes. It contains a key.
+    /// Print a Kubernetes manifest of a cluster. It contains a key.
     Manifest {
-        /// The cluster's name, of which those of all objects begin.
+        /// Name of the cluster, and prefix of the names of all objects.
         #[arg(long, default_value = "phalanx")]
         name: manifest::Name,
         /// Number of engines.
@@ -75,26 +75,26 @@ pub(super) enum ClusterSubcommand {
         /// Image with `phalanx` and `phalanx-engine` on its PATH.
         #[arg(long)]
         image: manifest::Image,
-        /// Cores that each engine asks for.
+        /// Cores requested for each engine.
         #[arg(long, default_value = "1")]
         cpu: manifest::Quantity,
     },
-    /// Print the template of a batch system's script, to edit it and name it as `template` of a profile.
+    /// Print the template of a batch system's script, for the setting `template` of a profile.
     Template {
-        /// The launcher: slurm, pbs, sge, lsf or htcondor.
+        /// Launcher: slurm, pbs, sge, lsf or htcondor.
         launcher: LauncherKind,
     },
-    /// Remove what clusters have left that ended without a word.
+    /// Remove files of clusters that have ended without removing them.
     Clean,
-    /// List the clusters that run.
+    /// List the running clusters.
     List {
-        /// As what.
+        /// Output format.
         #[arg(long, short, default_value = "text")]
         output: OutputForm,
     },
     /// Show the engines of a cluster.
     Status {
-        /// The cluster's name; not needed if there is only one.
+        /// Name of the cluster; may be omitted if only one is running.
         id: Option<String>,
     },
 }
@@ -105,7 +105,7 @@ pub(super) enum OutputForm {
     Json,
 }
 
-/// Carries out the command. `backend` selects the engines' backend, given whether that is the twin.
+/// Runs the subcommand. `backend` returns the engines' backend; its argument is true for echo.
 pub(super) fn run(
     command: ClusterSubcommand,
     backend: impl FnOnce(bool) -> Option<Backend>,
@@ -159,7 +159,7 @@ pub(super) fn run(
     }
 }
 
-/// Has the owner of a cluster change it.
+/// Sends a request to the owner of a cluster.
 fn change(registry: &Registry, id: Option<String>, request: OwnerRequest) -> anyhow::Result<()> {
     let record = one(registry, id)?;
     let folder = registry.folder_of(&record.cluster_id);
@@ -187,7 +187,7 @@ fn stop(registry: &Registry, id: Option<String>, all: bool) -> anyhow::Result<()
     for record in &records {
         let pid = i32::try_from(record.pid).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // One that has just ended needs no telling.
+            // It fails if the process has just ended.
             let _ = kill_process(pid, Signal::TERM);
         }
     }
@@ -247,7 +247,7 @@ fn status(record: &ClusterRecord) -> anyhow::Result<()> {
         let client = Client::connect(&file)
             .await
             .context("the cluster's controller does not answer")?;
-        // One that has died since is not heard, and missing in the table.
+        // An engine that has died since does not connect, and is missing from the table.
         let _ = client
             .wait_for_engines(client.announced(), ENGINES_LIMIT)
             .await;
@@ -265,7 +265,7 @@ fn status(record: &ClusterRecord) -> anyhow::Result<()> {
     })
 }
 
-/// The cluster of that id, or the only one there is.
+/// Returns the cluster with this id, or the only one.
 fn one(registry: &Registry, id: Option<String>) -> anyhow::Result<ClusterRecord> {
     let records = registry.list();
     let ids: Vec<&str> = records

@@ -26,48 +26,48 @@ use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StartArgs {
-    /// The settings of `[cluster.NAME]` in clusters.toml.
+    /// Name of the settings in clusters.toml: `[cluster.NAME]`.
     name: Option<String>,
-    /// Number of engines; one a core unless given.
+    /// Number of engines; one per core by default.
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     n: Option<u16>,
-    /// The launcher of the engines: local, ssh, mpi, slurm, pbs, sge, lsf or htcondor.
+    /// Launcher of the engines: local, ssh, mpi, slurm, pbs, sge, lsf or htcondor.
     #[arg(long)]
     launcher: Option<LauncherKind>,
     /// Machines for `ssh`, with the number of engines on each: `node1,me@node2:4`.
     #[arg(long, value_delimiter = ',')]
     hosts: Vec<Host>,
-    /// The queue or partition of a batch system.
+    /// Queue or partition of a batch system.
     #[arg(long)]
     queue: Option<String>,
-    /// Address the controller listens on. Anything but loopback is open to the network; mpi and batch systems
-    /// need that, and listen on all addresses.
+    /// Address the controller listens on. Anything but loopback is open to the network; mpi and
+    /// batch systems require that, and listen on all addresses by default.
     #[arg(long)]
     ip: Option<String>,
-    /// Ports the controller listens on, such as 10101-10120; others are chosen where they are used up.
+    /// Ports the controller listens on, such as 10101-10120; further ports are chosen freely.
     #[arg(long, value_parser = controller::ports, default_value = "")]
     ports: Ports,
     /// Milliseconds between two heartbeats.
     #[arg(long, value_parser = clap::value_parser!(u64).range(10..))]
     ping: Option<u64>,
-    /// The store of task records.
+    /// Storage of task records.
     #[arg(long, value_enum, default_value_t)]
     db: Db,
     #[command(flatten)]
     ipython: ProfileArgs,
-    /// An argument for the launcher's program, such as `ssh` or `sbatch`; may be repeated.
+    /// Argument for the launcher's program, such as `ssh` or `sbatch`; may be repeated.
     #[arg(long, allow_hyphen_values = true)]
     launcher_arg: Vec<String>,
-    /// The cluster's name: letters, digits, `-` and `_`.
+    /// Name of the cluster: letters, digits, `-` and `_`.
     #[arg(long, value_parser = cluster_id)]
     cluster_id: Option<String>,
-    /// Return once the engines are there, and let the cluster run.
+    /// Return once the engines have connected; the cluster continues to run.
     #[arg(long)]
     daemonize: bool,
-    /// This is the process that goes on.
+    /// Set for the background process.
     #[arg(long, hide = true)]
     detached: bool,
-    /// Engines that run the twin for tests.
+    /// Use the echo backend in engines.
     #[cfg(feature = "echo")]
     #[arg(long, hide = true)]
     echo: bool,
@@ -90,7 +90,7 @@ impl StartArgs {
         echo
     }
 
-    /// Sets what a controller's options say.
+    /// Applies the controller's options.
     fn set(
         &self,
         controller: &mut ControllerConfig,
@@ -142,7 +142,7 @@ pub(super) fn start(
             "a cluster {cluster_id} is running already; `phalanx cluster stop {cluster_id}` ends it"
         );
     }
-    // Engines need no evaluator; which twin they are is all that matters.
+    // Engines need no evaluator, only the kind of backend.
     let backend =
         backend(args.is_echo()).context("built without evcxr; only the twin for tests is here")?;
     let programs =
@@ -150,7 +150,7 @@ pub(super) fn start(
     let settings = ClusterSettings::new(args.request(), Some(cluster_id.clone()), &programs);
     let settings = settings.map_err(|failure| anyhow::anyhow!(in_words(failure)))?;
     if args.daemonize && !args.detached {
-        // It was made to see that it can be; the process that goes on makes its own.
+        // Created to check the settings; the background process creates its own.
         drop(settings);
         return detach(registry, &args, &cluster_id);
     }
@@ -175,7 +175,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next. Cancel safe.
+    /// Waits for the next signal. Cancel safe.
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -183,7 +183,7 @@ impl Signals {
         }
     }
 
-    /// Waits for work that can be cancelled, and cancels it at a signal; returns true if there was one.
+    /// Waits for cancellable work, and cancels it at a signal; returns true if there was one.
     async fn cancelling<T>(
         &mut self,
         cancel: &CancellationToken,
@@ -199,11 +199,11 @@ impl Signals {
     }
 }
 
-/// A cluster that others can see.
+/// A cluster listed in the registry.
 struct ListedCluster<'a> {
     registry: &'a Registry,
     record: ClusterRecord,
-    /// The profile in which ipyparallel's own tools look, and the cluster's name there.
+    /// The profile folder that ipyparallel's own tools read, and the cluster's name in it.
     profile: Option<(IpythonProfile, String)>,
 }
 
@@ -280,7 +280,7 @@ async fn serve(
     told.context("the cluster's file cannot be written")
 }
 
-/// Does for a cluster what it is asked to, and starts engines again that die, until it is to end.
+/// Serves requests and restarts engines that die, until a signal or the controller's end.
 async fn own(
     cluster: &mut OwnCluster,
     requests: &mut OwnerSocket,
@@ -295,7 +295,7 @@ async fn own(
             call = requests.next() => {
                 let OwnerCall { request, reply } = call;
                 let done = signals.cancelling(&ending, cluster.obey(request, &ending)).await;
-                // Who asked may have stopped waiting.
+                // The receiver may have been dropped.
                 let _ = reply.send(done.0);
                 done.1
             }
@@ -324,13 +324,13 @@ async fn own(
     }
 }
 
-/// Starts the process that goes on, and waits until its engines are there.
+/// Starts the background process and waits until its engines have connected.
 fn detach(registry: &Registry, args: &StartArgs, cluster_id: &str) -> anyhow::Result<()> {
     let folder = registry
         .folder(cluster_id)
         .context("no folder for the cluster's files")?;
     let log = folder.join("log");
-    // Read by its handle: a cluster that does not start takes its folder along.
+    // Kept open for reading: a cluster that fails to start removes its folder.
     let mut written = File::options()
         .read(true)
         .write(true)
@@ -338,7 +338,7 @@ fn detach(registry: &Registry, args: &StartArgs, cluster_id: &str) -> anyhow::Re
         .truncate(true)
         .open(&log)
         .context("no file for the cluster's log")?;
-    // The same command line, but for what says that this one returns.
+    // The same command line, with an option that prevents a second detachment.
     let mut words: Vec<OsString> = std::env::args_os().skip(1).collect();
     words.push("--detached".into());
     if args.cluster_id.is_none() {

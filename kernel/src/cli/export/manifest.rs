@@ -1,4 +1,4 @@
-//! The dependencies of a notebook as those of a project.
+//! The manifest of an exported project.
 
 use super::program::Program;
 use crate::run::{Environment, dependency_spec};
@@ -10,13 +10,13 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct Manifest {
     name: String,
-    /// Lines of `[dependencies]`.
+    /// The lines of `[dependencies]`.
     dependencies: Vec<String>,
     needs_library: bool,
 }
 
 impl Manifest {
-    /// The manifest of a program; its relative paths begin at `beside`.
+    /// Returns the manifest of a program; relative paths in it are resolved from `beside`.
     pub(super) fn of(folder: &Path, beside: &Path, program: &Program) -> anyhow::Result<Self> {
         let environment = Environment::default();
         if let Ok(beside) = beside.canonicalize() {
@@ -36,7 +36,7 @@ impl Manifest {
         if manifest.needs_library {
             manifest.add("phalanx = { path = \"phalanx\" }");
         }
-        // In a notebook both need no `:dep`.
+        // A notebook needs no `:dep` for serde and tokio.
         if program.mentions("Serialize") || program.mentions("Deserialize") {
             manifest.add("serde = { version = \"1\", features = [\"derive\"] }");
         }
@@ -46,7 +46,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Adds a dependency unless it is there.
+    /// Adds a dependency unless the manifest has it.
     fn add(&mut self, spec: &str) {
         let name = spec.split('=').next().unwrap_or(spec).trim();
         let same = |line: &String| {
@@ -63,7 +63,7 @@ impl Manifest {
         });
     }
 
-    /// Returns true if the project has the notebooks' library beside it.
+    /// Returns true if the project needs the notebooks' library.
     pub(super) fn needs_library(&self) -> bool {
         self.needs_library
     }
@@ -77,7 +77,8 @@ impl Manifest {
             text.push_str(line);
             text.push('\n');
         }
-        // Cells are optimised too, and a project around this one is none of its business.
+        // Cells are optimized as well. The `[workspace]` detaches the project from any enclosing
+        // one.
         text.push_str("\n[profile.dev]\nopt-level = 2\n\n[workspace]\n");
         if self.needs_library {
             text.push_str("exclude = [\"phalanx\", \"protocol\"]\n");
@@ -86,7 +87,7 @@ impl Manifest {
     }
 }
 
-/// A package's name, after the folder's.
+/// Returns a package name derived from the folder's name.
 fn package(folder: &Path) -> String {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let valid = |c: char| match c {

@@ -1,8 +1,8 @@
-//! `phalanx export`: a notebook as a cargo project that prints the same.
+//! `phalanx export`: a notebook as a cargo project with the same output.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `program.rs` | the cells as one `main.rs` |
+//! | `program.rs` | the cells as a `main.rs` |
 //! | `manifest.rs` | the `:dep` lines as a `Cargo.toml` |
 
 mod manifest;
@@ -19,9 +19,9 @@ use std::process::{Command, Stdio};
 /// Arguments of `phalanx export`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArgs {
-    /// The notebook, or a file of Rust that `jupyter run` would run.
+    /// Notebook, or a Rust file that `jupyter run` would run.
     notebook: PathBuf,
-    /// The folder of the project; the notebook's name without its ending by default.
+    /// Folder of the project; by default the notebook's name without its extension.
     #[arg(long, short)]
     output: Option<PathBuf>,
 }
@@ -77,7 +77,7 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))
 }
 
-/// The library of the notebooks, which is in this program.
+/// Writes the notebooks' library, which is embedded in this program.
 fn library(folder: &Path) -> anyhow::Result<()> {
     #[cfg(feature = "evcxr")]
     phalanx_evaluator::export_library(folder)
@@ -87,7 +87,7 @@ fn library(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Formats a file where there is a rustfmt; without one it is as readable as the notebook was.
+/// Formats a file with rustfmt, if installed.
 fn format(file: &Path) {
     let formatted = Command::new("rustfmt")
         .args(["--edition", "2024"])
@@ -100,7 +100,7 @@ fn format(file: &Path) {
     }
 }
 
-/// The sources of a notebook's code cells.
+/// Returns the sources of a notebook's code cells.
 fn cells(text: &str) -> anyhow::Result<Vec<String>> {
     let notebook: Value = serde_json::from_str(text)?;
     let cells = notebook.get("cells").and_then(Value::as_array);

@@ -1,4 +1,4 @@
-//! The cells of a notebook as one program: items beside `main`, statements in it.
+//! The cells of a notebook as a program: items outside of `main`, statements in it.
 
 use crate::cell::{DirectiveKind, items, split};
 use crate::context::unresolved::occurs;
@@ -6,11 +6,11 @@ use ra_ap_syntax::ast::{self, AstNode, HasName};
 use ra_ap_syntax::{Edition, SourceFile};
 use std::fmt::Write as _;
 
-/// The function that the parser needs around statements.
+/// The function that the parser requires around statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
-/// Macros that give no value worth showing.
+/// Macros whose value is not printed.
 const SILENT: [&str; 8] = [
     "println",
     "print",
@@ -25,13 +25,13 @@ const SILENT: [&str; 8] = [
 /// A notebook as a program.
 #[derive(Debug, Default)]
 pub(super) struct Program {
-    /// The items by their names, in the order in which they were first defined.
+    /// Items by name, in order of their first definition.
     items: Vec<(String, String)>,
     /// The body of `main`.
     body: String,
     /// The arguments of `:dep` lines.
     pub(super) dependencies: Vec<String>,
-    /// Lines that have no counterpart in a program.
+    /// Lines without a counterpart in a program.
     pub(super) left_out: Vec<String>,
     shows: bool,
     awaits: bool,
@@ -39,7 +39,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// The program of these cells.
+    /// Converts the cells of a notebook.
     pub(super) fn of(cells: &[String]) -> Self {
         let mut program = Self::default();
         for (at, cell) in cells.iter().enumerate() {
@@ -47,7 +47,7 @@ impl Program {
             for directive in split(cell, &[]) {
                 let line = cell[directive.span.clone()].trim_end();
                 match directive.kind {
-                    // What magics are within Rust, only a kernel does.
+                    // Magics within Rust need the kernel.
                     DirectiveKind::Rust(text) if text.source.contains("phalanx::__magic::") => {
                         program.leave_out(line, &mut body);
                     }
@@ -82,7 +82,7 @@ impl Program {
             return self.leave_out(source, body);
         };
         let mut start = 0;
-        // With the comments before it.
+        // Includes the comments before the node.
         let mut text = |node: &ra_ap_syntax::SyntaxNode| {
             let end = usize::from(node.text_range().end()).saturating_sub(BEFORE.len());
             let text = source.get(start..end).unwrap_or_default().trim();
@@ -112,13 +112,13 @@ impl Program {
         }
     }
 
-    /// Takes an item, in place of an earlier one of the same name.
+    /// Adds an item, replacing an earlier one of the same name.
     fn item(&mut self, item: &ast::Item, text: String) {
         let is_main = matches!(item, ast::Item::Fn(function)
             if function.name().is_some_and(|name| name.text() == "main"));
         self.has_main |= is_main;
         let text = match is_main {
-            // There is one already, which runs it at its end, as the notebook did.
+            // The program's own `main` calls it at its end, as the notebook did.
             true => text.replacen("fn main", "fn notebook_main", 1),
             false => text,
         };
@@ -136,7 +136,7 @@ impl Program {
         occurs(&self.body, word) || texts.any(|text| occurs(text, word))
     }
 
-    /// Returns true if the statements wait for futures.
+    /// Returns true if the statements await futures.
     pub(super) fn awaits(&self) -> bool {
         self.awaits
     }
@@ -167,7 +167,7 @@ impl Program {
     }
 }
 
-/// Prints a value as a notebook shows it.
+/// The function that prints a value as the notebook does.
 const SHOW: &str = "
 /// Prints the value of a cell.
 fn show<T: std::fmt::Debug + ?Sized>(value: &T) {
@@ -178,7 +178,7 @@ fn show<T: std::fmt::Debug + ?Sized>(value: &T) {
 }
 ";
 
-/// The comments before a value, and the value.
+/// Splits the comments before a value from the value.
 fn parted<'a>(text: &'a str, value: &ast::Expr) -> (String, &'a str) {
     let length = usize::from(value.syntax().text_range().len());
     match text.len().checked_sub(length) {
@@ -189,7 +189,7 @@ fn parted<'a>(text: &'a str, value: &ast::Expr) -> (String, &'a str) {
     }
 }
 
-/// Returns true for an expression without a value: a loop, a block without one, `println!`.
+/// Returns true for an expression without a value: a loop, a block without a tail, `println!`.
 fn is_silent(value: &ast::Expr) -> bool {
     match value {
         ast::Expr::ForExpr(_) | ast::Expr::WhileExpr(_) => true,
@@ -208,7 +208,7 @@ fn is_silent(value: &ast::Expr) -> bool {
     }
 }
 
-/// Returns true if a statement itself waits, and not an `async` block or a function in it.
+/// Returns true if a statement awaits outside of its `async` blocks and functions.
 fn awaits(statement: &ra_ap_syntax::SyntaxNode) -> bool {
     let waits = statement.descendants().filter_map(ast::AwaitExpr::cast);
     let is_own = |wait: &ast::AwaitExpr| {

@@ -212,7 +212,7 @@ fn help_names_every_option() {
     }
 }
 
-/// `%cluster start` with so many engines.
+/// Returns `%cluster start` with this number of engines.
 fn started(engines: Option<usize>) -> LineMagic {
     let request = StartRequest {
         engines,
