@@ -1,5 +1,5 @@
-//! A cluster of many engines on one machine: the real controller in a process of its own, all engines in
-//! another, each with its runtime, and a client. Prints a Markdown table.
+//! Measures a cluster of many engines on one machine: the controller in a process of its own, all
+//! engines in another, each with its runtime, and a client. Prints a Markdown table.
 //! `cargo run --release -p phalanx-engine --features echo --example scale -- [ENGINES [TASKS]]`
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
-/// No step may take longer.
+/// Time limit of each step.
 const LIMIT: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves until stdin is closed, as it is when the first process ends.
+/// Runs a controller until stdin is closed by the end of the first process.
 async fn controller(folder: &str) -> Result<(), Failed> {
     let config = ControllerConfig {
         folder: Some(folder.into()),
@@ -72,7 +72,7 @@ async fn controller(folder: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Runs many engines until stdin is closed.
+/// Runs engines until stdin is closed.
 async fn engines(file: &Path, count: usize) -> Result<(), Failed> {
     let connection = EngineConnectionFile::read(file)?;
     let stop = CancellationToken::new();
@@ -110,7 +110,7 @@ async fn until_stdin_closes() -> Result<(), Failed> {
     Ok(())
 }
 
-/// A process of this program in another role.
+/// Starts this program in another role.
 fn start(role: &[&str], folder: &Path) -> Result<Child, Failed> {
     let started = Command::new(std::env::current_exe()?)
         .args(role)
@@ -178,7 +178,7 @@ async fn measure(count: usize, tasks: usize) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The connection file, once the controller has written it.
+/// Reads the connection file once the controller has written it.
 async fn read_soon(path: &Path) -> Result<ClientConnectionFile, Failed> {
     let began = Instant::now();
     loop {
@@ -213,7 +213,7 @@ async fn ended(result: &AsyncResult) -> Result<(), Failed> {
     }
 }
 
-/// A script in a file, as an artifact.
+/// Writes a script to a file, as an artifact.
 fn artifact(folder: &Path, script: &str) -> Result<(ArtifactHash, PathBuf), Failed> {
     let text = format!("#!echo\n{script}");
     let hash = ArtifactHash::of(text.as_bytes());
@@ -270,7 +270,7 @@ fn row(name: &str, began: Instant) {
     println!("| {name} | {:.2} s |", began.elapsed().as_secs_f64());
 }
 
-/// Resident memory and open files of the controller, of the engines' process and of this one.
+/// Prints the resident memory and open files of the controller, the engines' process and this one.
 fn memory(when: &str, controller: &Child, engines: &Child) {
     let own = Some(std::process::id());
     for (name, pid) in [

@@ -1,10 +1,10 @@
-//! An engine's account of itself and of its machine.
+//! The engine's handshake: its artifacts, machine and C library.
 
 use phalanx_protocol::id::{ArtifactHash, StateId};
 use phalanx_protocol::parallel::EngineHandshake;
 use phalanx_sys::machine::host_name;
 
-/// The handshake of an engine that has run nothing.
+/// Returns the handshake of an engine that has not run anything.
 pub(crate) fn handshake(artifacts: Vec<ArtifactHash>) -> EngineHandshake {
     EngineHandshake {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -26,7 +26,7 @@ fn target() -> String {
     format!("{}-unknown-linux-{env}", std::env::consts::ARCH)
 }
 
-/// `gnu 2.36`, from what is mapped into this process; `gnu` alone where that does not say.
+/// Returns the C library, such as `gnu 2.36`, or `gnu` if its version is unknown.
 fn libc() -> String {
     let kind = if cfg!(target_env = "musl") {
         "musl"
@@ -39,7 +39,7 @@ fn libc() -> String {
     }
 }
 
-/// The C library announces itself in its file: `GNU C Library … release version 2.36.`
+/// Finds the version in the mapped C library's file: `GNU C Library … release version 2.36.`
 fn gnu_version() -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let path = maps

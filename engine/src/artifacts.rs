@@ -1,5 +1,5 @@
-//! Artifacts by their hash: those that come over the wire are kept in a cache that engines of one
-//! user on one machine share; those of a client on this machine are used where they are.
+//! Artifacts by hash. Those received over the wire are stored in a cache, which all engines of a
+//! user on one machine share; those of a client on this machine are used in place.
 
 use crate::machine::{ArtifactFailure, Shipment};
 use bytes::Bytes;
@@ -13,28 +13,28 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Names the folder for what is kept between sessions.
+/// The environment variable that sets the cache folder.
 pub(crate) const CACHE_VAR: &str = "PHALANX_CACHE_DIR";
 
-/// The size of the cache in bytes beyond which, at the start of an engine, the oldest go until half of it is
-/// left.
+/// The size limit of the cache, in bytes. At the start of an engine, the oldest files are removed
+/// from a larger cache until half of the limit is left.
 const CACHE_LIMIT: u64 = 2 << 30;
 
-/// Longest list of artifacts an engine says it has.
+/// The largest number of artifacts an engine announces.
 const LISTED: usize = 4096;
 
-/// The artifacts an engine has.
+/// The artifacts available to an engine.
 #[derive(Debug)]
 pub(crate) struct ArtifactStore {
     folder: PathBuf,
-    /// The folder, where it is this engine's own and ends with it.
+    /// The cache folder, if it belongs to this engine alone and is removed with it.
     _own: Option<TemporaryFolder>,
     host: String,
-    /// The file of each artifact that was used; verified.
+    /// The verified file of each artifact that was used.
     known: HashMap<ArtifactHash, VerifiedFile>,
 }
 
-/// A verified file; a client that ends leaves its path to the next one.
+/// A verified file. After a client has ended, another one may write a different file at its path.
 #[derive(Debug)]
 struct VerifiedFile {
     path: PathBuf,
@@ -47,7 +47,7 @@ impl VerifiedFile {
         Self { path, file }
     }
 
-    /// The path, if the file is still there.
+    /// Returns the path, if the file is unchanged.
     fn current(&self) -> Option<&PathBuf> {
         let is_current = self.file.is_some() && self.file == FileIdentity::of(&self.path);
         is_current.then_some(&self.path)
@@ -55,10 +55,10 @@ impl VerifiedFile {
 }
 
 impl ArtifactStore {
-    /// Opens the shared cache, or one for this engine alone where no shared one can be had.
+    /// Opens the shared cache, or a temporary one for this engine alone if that fails.
     ///
     /// # Errors
-    /// When not even a temporary folder can be made.
+    /// Returns an error if a temporary folder cannot be created either.
     pub fn open(host: String) -> io::Result<Self> {
         let shared = shared_folder().and_then(|folder| {
             private(&folder)
@@ -86,7 +86,7 @@ impl ArtifactStore {
         })
     }
 
-    /// The artifacts in the cache.
+    /// Returns the artifacts in the cache, at most [`LISTED`].
     pub fn list(&self) -> Vec<ArtifactHash> {
         let Ok(entries) = std::fs::read_dir(&self.folder) else {
             return Vec::new();
@@ -98,7 +98,7 @@ impl ArtifactStore {
             .collect()
     }
 
-    /// Finds artifacts, in their order, and keeps those that came with the request.
+    /// Returns the paths of the artifacts, in order, after storing those sent with the request.
     pub fn prepare(
         &mut self,
         shipment: &Shipment,
@@ -122,7 +122,7 @@ impl ArtifactStore {
             self.known.insert(hash.clone(), VerifiedFile::new(path));
         }
         if self.lacks(shipment) {
-            // Sent again, the data comes along as the artifacts do.
+            // The client will send the data together with the artifacts.
             return Err(ArtifactFailure::Missing(shipment.artifacts.clone()));
         }
         let mut paths = Vec::new();
@@ -145,8 +145,8 @@ impl ArtifactStore {
         }
     }
 
-    /// The paths of the artifacts, if all were used before and are still there, as is what the arguments
-    /// refer to.
+    /// Returns the paths of the artifacts, if all were used before and are unchanged and the
+    /// arguments can be opened.
     pub fn known(&self, shipment: &Shipment) -> Option<Vec<PathBuf>> {
         if self.lacks(shipment) {
             return None;
@@ -155,7 +155,7 @@ impl ArtifactStore {
         shipment.artifacts.iter().map(known).collect()
     }
 
-    /// Returns true if the arguments are data of another machine, or of a container of this one.
+    /// Returns true if the arguments are in the memory of another machine or container.
     fn lacks(&self, shipment: &Shipment) -> bool {
         let out_of_reach = |args| shipment.host != self.host || segment::is_out_of_reach(args);
         shipment.args.as_ref().is_some_and(out_of_reach)
@@ -175,7 +175,7 @@ impl ArtifactStore {
         Some(path)
     }
 
-    /// Writes an artifact so that other engines never see half of it.
+    /// Writes an artifact atomically, so that other engines never read a partial file.
     fn keep(&self, hash: &ArtifactHash, bytes: &[u8]) -> io::Result<PathBuf> {
         let path = self.path(hash);
         let mut file = tempfile::Builder::new()
@@ -192,7 +192,7 @@ impl ArtifactStore {
 }
 
 fn is(path: &Path, hash: &ArtifactHash) -> bool {
-    // Nothing but a hash may name a file: what comes over the wire is not a path.
+    // Only a hash is a valid file name: what arrives over the wire must not be used as a path.
     let plain = hash
         .as_str()
         .bytes()
@@ -212,7 +212,7 @@ fn shared_folder() -> Option<PathBuf> {
     Some(cache.join("artifacts"))
 }
 
-/// Makes the folder, for its owner alone.
+/// Creates the folder with access for its owner alone.
 fn private(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -221,7 +221,7 @@ fn private(folder: &Path) -> io::Result<()> {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
 }
 
-/// Removes the oldest files where there are too many bytes. A file that is in use stays loaded.
+/// Removes the oldest files of a cache above its limit. A removed file that is in use stays loaded.
 fn trim(folder: &Path) -> io::Result<()> {
     let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -327,7 +327,7 @@ mod tests {
             store.prepare(&here, &[]).unwrap(),
             std::slice::from_ref(&path)
         );
-        // Another client writes another cell there.
+        // Another client writes a different cell there.
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, b"another").unwrap();
         assert!(store.prepare(&here, &[]).is_err() && store.known(&here).is_none());

@@ -11,55 +11,55 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The options that start an engine from a command line.
+/// The command line of an engine.
 #[derive(Args, Clone, Debug, Default)]
 pub struct EngineArgs {
-    /// The controller's connection file (ipcontroller-engine.json); without it, the JSON in
-    /// $IPP_CONNECTION_INFO is used, or the file in the profile that --profile-dir or $IPP_PROFILE_DIR names
+    /// The controller's connection file (ipcontroller-engine.json); by default, the JSON in
+    /// $IPP_CONNECTION_INFO or the file in the profile set by --profile-dir or $IPP_PROFILE_DIR
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// The folder of an IPython profile
     #[arg(long, value_name = "DIR")]
     pub profile_dir: Option<PathBuf>,
-    /// The cluster, as part of the file's name in the profile
+    /// The cluster id, which is part of the file's name in the profile
     #[arg(long, value_name = "ID", env = "IPP_CLUSTER_ID", default_value = "")]
     pub cluster_id: String,
-    /// Taken for ipyparallel's launchers, which give it: engines need no preparation for MPI
+    /// Accepted for compatibility with ipyparallel's launchers: engines need no preparation for MPI
     #[arg(long, hide = true)]
     pub mpi: bool,
-    /// The engine id to ask the controller for
+    /// The engine id to request from the controller
     #[arg(long, value_name = "N")]
     pub id: Option<u32>,
-    /// The ids of engines that were started with the same command line, such as 0-63: each takes the one
-    /// of its rank under MPI, Slurm or in a job array
+    /// The ids of engines started with the same command line, such as 0-63: each requests the id at
+    /// its rank under MPI, Slurm or in a job array
     #[arg(long, value_name = "LIST", conflicts_with = "id")]
     pub ids: Option<IdRanges>,
     /// End when the process with this id ends
     #[arg(long, value_name = "PID", env = "PHALANX_PARENT_PID")]
     pub parent_pid: Option<u32>,
-    /// Seconds an engine that has lost its controller tries to reach it again before it ends
+    /// Seconds for which an engine tries to reach a lost controller before it ends
     #[arg(long, value_name = "S", env = UNREACHABLE_ENVIRONMENT, default_value_t = UNREACHABLE.as_secs_f64())]
     pub unreachable: f64,
 }
 
-/// The reason an engine could not be started.
+/// The error of starting or running an engine.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// No connection was named.
+    /// No connection was given.
     #[error(
         "no controller named: give --file ipcontroller-engine.json, or its JSON in {ENGINE_ENVIRONMENT}"
     )]
     NoConnection,
-    /// The number is no number of seconds.
+    /// The number of seconds is not valid.
     #[error("--unreachable {0} is not a number of seconds")]
     Unreachable(f64),
-    /// The connection file is not one.
+    /// The connection file cannot be read or is malformed.
     #[error(transparent)]
     File(#[from] ConnectionFileError),
-    /// The system refuses something.
+    /// A system call failed.
     #[error(transparent)]
     System(#[from] std::io::Error),
-    /// It panicked, which is a fault of ours.
+    /// The engine panicked.
     #[error("the engine broke off: {0}")]
     BrokeOff(#[from] tokio::task::JoinError),
     /// The engine could not join.
@@ -68,10 +68,10 @@ pub enum CliError {
 }
 
 impl EngineArgs {
-    /// The configuration these arguments name; runtimes are this program with `runtime`.
+    /// Returns the configuration for these options; runtimes run this program with `runtime`.
     ///
     /// # Errors
-    /// When the connection is missing or malformed.
+    /// Returns an error if the connection is missing or malformed.
     pub fn config(&self) -> Result<EngineConfig, CliError> {
         let in_environment = std::env::var(ENGINE_ENVIRONMENT).ok();
         let in_environment = in_environment.filter(|_| self.profile_dir.is_none());
@@ -100,7 +100,7 @@ impl EngineArgs {
 }
 
 impl EngineArgs {
-    /// The file in the profile that is named, if one is.
+    /// Returns the connection file of the profile, if one is given.
     fn file_of_profile(&self) -> Option<PathBuf> {
         let launched = || std::env::var_os("IPP_PROFILE_DIR").map(PathBuf::from);
         let profile = self.profile_dir.clone().or_else(launched)?;
@@ -111,7 +111,7 @@ impl EngineArgs {
         Some(profile.join("security").join(name))
     }
 
-    /// The id of this process among those that were started together.
+    /// Returns the id of this process among those started with the same command line.
     fn id_by_rank(&self) -> Option<EngineId> {
         let IdRanges(ids) = self.ids.as_ref()?;
         let rank = rank::of(|variable| std::env::var(variable).ok());
@@ -122,15 +122,15 @@ impl EngineArgs {
 /// Runs an engine until it ends.
 ///
 /// # Errors
-/// When it cannot join its controller.
+/// Returns an error if the options are not valid or the engine cannot join its controller.
 pub fn main(args: &EngineArgs) -> Result<Exit, CliError> {
     phalanx_sys::limits::raise_open_files();
     let config = args.config()?;
-    // Its work is waiting; hashing artifacts goes to a thread of its own.
+    // Single-threaded, since an engine mostly waits; artifacts are hashed on another thread.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    // As a task: to wake the future a runtime blocks on takes a system call each time.
+    // Spawned as a task, since each wake-up of the future in `block_on` takes a system call.
     let serving = runtime.spawn(async {
         let signals = crate::signals::listen()?;
         Ok(crate::run(config, signals, CancellationToken::new()).await?)

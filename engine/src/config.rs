@@ -1,4 +1,4 @@
-//! The settings of an engine.
+//! The configuration of an engine.
 
 use phalanx_protocol::id::EngineId;
 use phalanx_runtime::{RuntimeConfig, StdinSource};
@@ -8,31 +8,31 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The time for which an engine that has lost its controller tries to reach it again before it ends.
+/// Default of [`EngineConfig::unreachable`].
 pub const UNREACHABLE: Duration = Duration::from_secs(600);
 
-/// The settings of an engine.
+/// The configuration of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// The controller to join.
     pub connection: EngineConnectionFile,
-    /// The file that was read from: a controller that is started again may write another.
+    /// The file of the connection; read again later, since a restarted controller may rewrite it.
     pub file: Option<PathBuf>,
-    /// The id to ask for.
+    /// The id to request.
     pub id: Option<EngineId>,
     /// The program that runs cells.
     pub runtime: RuntimeConfig,
-    /// The process whose end ends the engine.
+    /// The id of a process with which the engine ends.
     pub parent: Option<u32>,
-    /// The time for which a lost controller is tried again; see [`UNREACHABLE`].
+    /// Time limit for reaching a lost controller again.
     pub unreachable: Duration,
 }
 
 impl EngineConfig {
-    /// An engine whose runtimes are this very program with the argument `runtime`.
+    /// Creates the default configuration; runtimes run this program with the argument `runtime`.
     ///
     /// # Errors
-    /// When the system does not say which program this is.
+    /// Returns an error if the path of the running program cannot be determined.
     pub fn new(connection: EngineConnectionFile) -> io::Result<Self> {
         Ok(Self {
             connection,
@@ -42,7 +42,7 @@ impl EngineConfig {
                 program: std::env::current_exe()?,
                 args: vec![OsString::from("runtime")],
                 env: Vec::new(),
-                // They are told that there is nobody to ask.
+                // The engine refuses these requests.
                 input: StdinSource::Asks,
             },
             parent: None,
@@ -50,7 +50,7 @@ impl EngineConfig {
         })
     }
 
-    /// The connection as its file has it now, or as it was.
+    /// Reads the connection file again, if there is one; otherwise returns the connection.
     pub(crate) fn current_connection(&self) -> EngineConnectionFile {
         let file = self.file.as_ref();
         file.and_then(|file| EngineConnectionFile::read(file).ok())
@@ -58,41 +58,41 @@ impl EngineConfig {
     }
 }
 
-/// The reason an engine ended, without fault.
+/// The reason for which an engine ended without an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It was asked to.
+    /// A shutdown was requested.
     Shutdown,
-    /// The controller was out of reach for too long.
+    /// The controller was unreachable for longer than the limit.
     ControllerGone,
-    /// The process that started it is gone.
+    /// The process that started the engine has ended.
     ParentGone,
 }
 
-/// The reason an engine could not join, or had to end.
+/// The error of an engine that could not join or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The file's interface and ports make no endpoint.
+    /// The interface or a port of the connection file is not valid.
     #[error(transparent)]
     Endpoint(#[from] phalanx_transport::socket::EndpointError),
-    /// The file's signature scheme is unknown.
+    /// The signature scheme of the connection file is not supported.
     #[error(transparent)]
     Key(#[from] phalanx_transport::wire::KeyError),
-    /// The tunnel the file asks for cannot be opened.
+    /// The SSH tunnel of the connection file cannot be opened.
     #[error(transparent)]
     Tunnel(#[from] phalanx_transport::connection::TunnelError),
-    /// Nobody listens there.
+    /// Nothing listens at an endpoint.
     #[error(transparent)]
     Connect(#[from] phalanx_transport::ConnectError),
-    /// A message could not be made or sent.
+    /// A message could not be encoded or sent.
     #[error("cannot register with the controller at {endpoint}: {reason}")]
     Send {
         /// The controller's endpoint.
         endpoint: String,
-        /// The reason.
+        /// The cause.
         reason: String,
     },
-    /// The controller says no.
+    /// The controller has refused the registration.
     #[error("the controller at {endpoint} refused this engine: {reason}")]
     Refused {
         /// The controller's endpoint.
@@ -100,10 +100,10 @@ pub enum EngineError {
         /// The controller's reason.
         reason: String,
     },
-    /// Something listens there and does not answer as a controller does.
+    /// Nothing at the endpoint has replied in time.
     #[error("no controller answered at {0}; is the key that of the running controller?")]
     NoAnswer(String),
-    /// No place to keep artifacts.
+    /// No folder for artifacts could be created.
     #[error("no folder for artifacts: {0}")]
     Cache(#[source] io::Error),
 }

@@ -1,18 +1,18 @@
-//! An engine: joins a controller, owns a runtime, runs the compiled cells clients send.
+//! An engine: joins a controller, owns a runtime, and runs compiled cells for clients.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | [`cli`] | the command line of `phalanx-engine` and `phalanx engine` |
-//! | [`config`] | [`EngineConfig`], and how an engine ends |
-//! | `machine` | everything an engine decides; pure |
-//! | `server` | the loop around it |
-//! | `link`, `wire` | its connections to the controller, and the messages on them |
-//! | `artifacts` | what came over the wire, by hash |
-//! | `handed` | large values that clients of this machine take over |
-//! | `runtime` | the runtime process, started again when it is gone |
-//! | `vitals` | the state of the runtime's process |
-//! | `rank` | which of several engines of one command line this is |
-//! | [`signals`], [`parent`] | what ends an engine from outside |
+//! | [`config`] | [`EngineConfig`]; the reasons for an engine's end |
+//! | `machine` | the decisions of an engine; pure |
+//! | `server` | the actor around the machine |
+//! | `link`, `wire` | connections to the controller, and messages on them |
+//! | `artifacts` | artifacts by hash |
+//! | `segment_store` | large values and arguments in shared memory |
+//! | `runtime` | the runtime process, restarted when it ends |
+//! | `vitals` | processor time and memory of the runtime process |
+//! | `rank` | the rank among engines with the same command line |
+//! | [`signals`], [`parent`] | external reasons for an engine's end |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

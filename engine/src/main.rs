@@ -1,4 +1,4 @@
-//! `phalanx-engine`: joins a controller and runs the cells it is sent. Needs no Rust toolchain.
+//! `phalanx-engine`: joins a controller and runs compiled cells. Does not need a Rust toolchain.
 
 use clap::{Parser, Subcommand};
 use phalanx_engine::{EngineArgs, cli};

@@ -1,9 +1,9 @@
-//! Noticing the end of the process that started the engine.
+//! Detection of the end of the process that started the engine.
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 
-/// Returns once the process has ended; at once when there is none of that id.
+/// Waits until the process has ended; returns at once if no process has this id.
 pub async fn ended(pid: Option<u32>) {
     let Some(pid) = pid else {
         return std::future::pending().await;
@@ -20,7 +20,8 @@ pub async fn ended(pid: Option<u32>) {
     )]
     let watched = AsyncFd::new(process);
     match watched {
-        // Readable means ended; an error of the poller cannot be waited out.
+        // The descriptor is readable once the process has ended; an error would not go away by
+        // waiting.
         Ok(process) => drop(process.readable().await.map(drop)),
         Err(error) => {
             tracing::error!(%error, "the parent process cannot be watched");

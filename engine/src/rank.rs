@@ -1,7 +1,7 @@
-//! The rank of this process among those that one command started. Pure.
+//! The rank of this process among those started by one command. Pure.
 
-/// The variables that hold it, and the number of the first process. MPI's come first: processes that `mpiexec`
-/// starts within a Slurm job inherit the rank of the script.
+/// The variables that contain the rank, and the number of the first process. MPI's come first:
+/// processes started by `mpiexec` in a Slurm job inherit the rank of the script.
 const VARIABLES: [(&str, usize); 9] = [
     ("PHALANX_RANK", 0),
     ("OMPI_COMM_WORLD_RANK", 0),
@@ -14,10 +14,10 @@ const VARIABLES: [(&str, usize); 9] = [
     ("LSB_JOBINDEX", 1),
 ];
 
-/// The rank, from 0; `None` where nothing says one.
+/// Returns the rank, counted from 0; `None` if no variable is set.
 pub(crate) fn of(variable: impl Fn(&str) -> Option<String>) -> Option<usize> {
     VARIABLES.iter().find_map(|(name, first)| {
-        // SGE's is `undefined` outside of job arrays, LSF's is 0.
+        // SGE sets `undefined` outside of job arrays, LSF sets 0.
         let number: usize = variable(name)?.trim().parse().ok()?;
         number.checked_sub(*first)
     })

@@ -1,4 +1,4 @@
-//! The runtime an engine owns: at most one, started again when it is gone.
+//! The runtime of an engine: at most one, restarted when it ends.
 
 use crate::machine::{EngineEvent, NOBODY_TO_ASK, NOT_ON_ENGINES};
 use crate::vitals::WatchedProcess;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 type RuntimeStart = JoinHandle<Result<(Runtime, mpsc::Receiver<RuntimeEvent>), StartError>>;
 
-/// The slot a runtime stands in.
+/// The slot of the runtime.
 pub(crate) struct RuntimeSlot {
     config: RuntimeConfig,
     watched: WatchedProcess,
@@ -40,10 +40,10 @@ impl RuntimeSlot {
         slot
     }
 
-    /// Starts another one. A start under way goes on.
+    /// Starts another runtime, unless a start is pending.
     pub fn start(&mut self) {
         if !matches!(self.state, RuntimeSlotState::Starting(_)) {
-            // Ends when the process is up or not; awaited by `next`, aborted by `drop`.
+            // Ends when the process has started or failed; awaited by `next`, aborted on drop.
             self.state =
                 RuntimeSlotState::Starting(tokio::spawn(Runtime::start(self.config.clone())));
         }
@@ -163,8 +163,9 @@ impl Drop for RuntimeSlot {
     }
 }
 
-/// Magics and AsyncResults are the kernel's, which an engine cannot reach; the user neither. A cell that
-/// reads stdin does not hear of it, so the user is told.
+/// Refuses a host call: magics and AsyncResults belong to the kernel, which an engine cannot reach,
+/// and there is no user to ask. A cell that reads stdin does not receive the error, so a message is
+/// printed for the user.
 fn refuse(call: HostCall) -> Option<EngineEvent> {
     let reads_stdin = matches!(call.request, HostRequest::ReadLine);
     let (message, hint) = match call.request {

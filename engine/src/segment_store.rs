@@ -1,5 +1,5 @@
-//! Large values that clients of this machine are handed by reference, and large arguments that other
-//! engines of this machine are.
+//! Large values sent by reference to clients on this machine, and large arguments shared with other
+//! engines on it.
 
 use phalanx_protocol::parallel::EngineRequest;
 use phalanx_protocol::payload::{Payload, Segment};
@@ -8,21 +8,21 @@ use phalanx_transport::warn_rarely;
 use std::collections::HashSet;
 use std::io;
 
-/// The bytes kept for clients that have not taken them over; more goes over the sockets, which have a limit
-/// too.
+/// The total size, in bytes, of stored values; beyond it, values are sent over the sockets, which
+/// have a limit too.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Values that clients have not taken over yet.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentStore {
-    /// The sessions of clients whose memory this process can open, so that they can open its.
+    /// The sessions of clients on this machine: each side can open the other's memory.
     clients: HashSet<String>,
     values: HashSet<Segment>,
     bytes: u64,
 }
 
 impl SegmentStore {
-    /// Takes note of a client's request; returns true if it was for this alone.
+    /// Handles a client's request; returns true if it concerns the store alone.
     pub fn handle_request(&mut self, client: &str, request: &EngineRequest) -> bool {
         match request {
             EngineRequest::KernelInfo { probe: Some(probe) } => {
@@ -41,11 +41,11 @@ impl SegmentStore {
         }
     }
 
-    /// Keeps the arguments of a call for other engines of this machine, until the client says that
-    /// none needs them any more.
+    /// Stores the arguments of a call for other engines on this machine, until the client reports
+    /// that no engine needs them any more.
     ///
     /// # Errors
-    /// When there is no memory for them.
+    /// Returns an error if the shared memory cannot be allocated.
     pub fn keep(&mut self, arguments: &[u8]) -> io::Result<Segment> {
         let kept = segment::place(arguments)?;
         self.bytes += kept.reference().len;
@@ -53,13 +53,14 @@ impl SegmentStore {
         Ok(kept)
     }
 
-    /// A value on its way to a client: as it is, or whole where the client cannot open it.
+    /// Returns a value for a client: unchanged, or inline if the client cannot open the memory.
     pub fn hand(&mut self, client: &str, value: Payload) -> Payload {
         let Payload::Segment(segment) = &value else {
             return value;
         };
         let bytes = self.bytes + segment.reference().len;
-        // One alone is handed over however large it is: sockets would copy it several times.
+        // A single value is sent by reference whatever its size: sockets would copy it several
+        // times.
         let too_many = bytes > MAX_BYTES && !self.values.is_empty();
         if too_many || !self.clients.contains(client) {
             let whole = segment::resolve(value).unwrap_or_else(|error| {
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
 
-    /// The reference alone, as another process has it.
+    /// Returns the reference alone, as received by another process.
     fn sent(segment: &Segment) -> Segment {
         Segment::read(Bytes::copy_from_slice(segment.frame())).unwrap()
     }
@@ -100,7 +101,7 @@ mod tests {
         let value = segment::place(b"value").unwrap();
         let reference = sent(&value);
         let value = || Payload::from(value.clone());
-        // A client that has shown nothing, or something that is not there.
+        // A client without a probe, or with the probe of a segment that does not exist.
         assert_eq!(handed.hand("client", value()), inline(b"value"));
         let gone = probe(&segment::place(b"").unwrap());
         assert!(!handed.handle_request("client", &gone));

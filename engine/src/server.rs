@@ -1,4 +1,4 @@
-//! The loop around the machine: waits for the next event, lets the machine decide, performs.
+//! The engine's actor: waits for events, passes them to the machine, performs its commands.
 
 use crate::about;
 use crate::artifacts::ArtifactStore;
@@ -34,27 +34,27 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The time given to unsent messages when the engine ends.
+/// Time limit for sending pending messages when the engine ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// The time the reply to a small call may wait for the replies to those that came with it.
+/// The longest time for which the reply to a small call is held.
 const HOLD: Duration = Duration::from_millis(5);
 
-/// A wait that takes longer than this, although there is a look every second, was a stop of the process.
+/// A wait that exceeds this, despite a tick every second, means that the process was stopped.
 const STOPPED: Duration = Duration::from_secs(5);
 
-/// The time each connection to the controller may take at first.
+/// Time limit of each connection to the controller at the start.
 const JOIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// The same when the controller was lost: it is tried again and again.
+/// Time limit of each connection to a lost controller; it is retried.
 const REJOIN_LIMIT: Duration = Duration::from_secs(3);
 
-/// Joins a controller and serves it until one of the reasons to end.
+/// Joins a controller and serves it until a reason to end.
 ///
-/// Cancelling `stop` ends it as a shutdown does. Nothing it started outlives it.
+/// Cancelling `stop` has the effect of a shutdown. Everything it has started ends with it.
 ///
 /// # Errors
-/// When it cannot join.
+/// Returns an error if the engine cannot join the controller.
 pub async fn run(
     config: EngineConfig,
     signals: tokio::sync::mpsc::Receiver<crate::signals::ProcessSignal>,
@@ -100,7 +100,7 @@ struct Server {
     session: Session,
     identity: EngineIdentity,
     machine: Machine,
-    /// Shared with the one preparation that may be under way.
+    /// Shared with the pending preparation, of which there is at most one.
     store: Arc<Mutex<ArtifactStore>>,
     preparations: JoinSet<EngineEvent>,
     runtime: RuntimeSlot,
@@ -112,22 +112,22 @@ struct Server {
     contact: ControllerContact,
     search: Option<ControllerSearch>,
     look: Interval,
-    /// The time at which this process went on after a stop, until everything that waited then is read.
+    /// The time at which the process resumed after a stop, until all waiting messages are read.
     went_on: Option<Instant>,
-    /// The time at which waiting replies are sent without those to come.
+    /// The deadline of held replies.
     flush: Option<Instant>,
     parent: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     signals: tokio::sync::mpsc::Receiver<crate::signals::ProcessSignal>,
     stop: CancellationToken,
 }
 
-/// A look for a controller that is silent or lost.
+/// A search for a controller that is silent or lost.
 enum ControllerSearch {
-    /// Yields true if the controller answers, the connections being as they were.
+    /// A check that the controller replies; the connections are kept. Yields true if it does.
     Probe(AbortOnDropHandle<bool>),
-    /// It has answered. A heartbeat on the old connections should come, if they are worth anything.
+    /// It has replied, so a heartbeat is expected on the old connections if they still work.
     Answered,
-    /// Joining it anew.
+    /// An attempt to join it again.
     Join(AbortOnDropHandle<Result<EngineLink, EngineError>>),
 }
 
@@ -161,8 +161,9 @@ impl Server {
         exit
     }
 
-    /// This process was stopped. By now its controller may have taken it for gone and given what waits
-    /// here to others, and say so on another channel: nothing is begun before all is read.
+    /// Handles the resumption of a stopped process. The controller may have declared the engine
+    /// dead and assigned its requests to others, which another channel may report: no request is
+    /// started before all messages are read.
     fn went_on(&mut self) {
         tracing::info!("this process was stopped");
         self.went_on = Some(Instant::now());
@@ -210,7 +211,7 @@ impl Server {
                 }
             },
             LinkEvent::Subscribed => {
-                // Somebody listens: from now on nothing is lost, which this says.
+                // The controller has subscribed: from now on it receives every publication.
                 self.publish(None, EngineOutput::Status(EngineStatus::Starting))
                     .await;
                 NextStep::Nothing
@@ -223,7 +224,7 @@ impl Server {
         }
     }
 
-    /// Reads a request.
+    /// Decodes a request.
     fn requested(&mut self, channel: RequestChannel, envelope: Envelope) -> NextStep {
         let request = match EngineRequest::decode(envelope.message()) {
             Ok(request) => request,
@@ -242,14 +243,14 @@ impl Server {
         }
     }
 
-    /// Verifies and parses a message, once: what was recorded and is sent again runs nothing.
+    /// Verifies and parses a message; a replayed message is rejected.
     fn open(&mut self, frames: socket::Frames) -> Result<Envelope, WireError> {
         let message = RawMessage::verify(frames, self.session.key())?;
         self.replays.admit(&message)?;
         Envelope::parse(message)
     }
 
-    /// Looks whether the controller is there, and for it where it is not.
+    /// Checks the contact with the controller, and searches for it if it is lost.
     async fn look(&mut self) -> NextStep {
         let beaten = self.link.as_mut().is_some_and(EngineLink::has_beaten);
         match self.contact.look(beaten, Instant::now()) {
@@ -268,7 +269,8 @@ impl Server {
 
     async fn search(&mut self) -> NextStep {
         match self.search.take() {
-            // Nothing new is begun: a controller that goes on without this engine gives it to others.
+            // No request is started: a controller that has given up the engine assigns them to
+            // others.
             None if self.link.is_some() => {
                 tracing::warn!("the controller is silent");
                 self.probe();
@@ -309,17 +311,17 @@ impl Server {
         let tunnelled = self.link.as_ref().and_then(EngineLink::tunnelled_file);
         let file = tunnelled.unwrap_or_else(|| self.config.current_connection());
         let session = self.session.clone();
-        // Ends with the answer, or with the search.
+        // Ends with the reply, or with the search.
         let probe = tokio::spawn(async move { is_there(&file, &session).await });
         self.search = Some(ControllerSearch::Probe(AbortOnDropHandle::new(probe)));
     }
 
-    /// Gives the connections up and makes them anew.
+    /// Drops the connections and joins the controller again.
     fn join_again(&mut self) {
         self.link = None;
         self.contact.lost();
         let (config, EngineIdentity { id, uuid }) = (self.config.clone(), self.identity.clone());
-        // Ends when the engine has joined or cannot, or with the search.
+        // Ends when the engine has joined or failed to, or with the search.
         let watched = self.watched.clone();
         let join = tokio::spawn(async move {
             EngineLink::join(&config, &uuid, Some(id), REJOIN_LIMIT, watched).await
@@ -338,7 +340,8 @@ impl Server {
         NextStep::Event(EngineEvent::Rejoined(identity))
     }
 
-    /// Lets the machine decide about an event and does what it says; whether to end.
+    /// Passes an event to the machine and performs its commands; returns true if the engine must
+    /// stop.
     async fn perform(&mut self, mut event: EngineEvent) -> bool {
         let mut stop = false;
         if let EngineEvent::Requested(request) = &mut event {
@@ -351,7 +354,7 @@ impl Server {
                 EngineCommand::Reply(reply) => {
                     self.reply(*reply).await;
                     if !commands.is_empty() {
-                        // It leaves before what follows is made.
+                        // The message is sent before the following ones are encoded.
                         tokio::task::yield_now().await;
                     }
                 }
@@ -391,8 +394,8 @@ impl Server {
         stop
     }
 
-    /// Keeps the arguments of a call for other engines of this machine, where it wants that; others may
-    /// be waiting for them.
+    /// Stores the arguments of a call for other engines on this machine, if the call requests it;
+    /// others may be waiting for them.
     async fn keep_arguments(&mut self, request: &mut EngineTask) {
         let EngineRequest::Apply(Ok(call)) = &mut request.content else {
             return;
@@ -410,12 +413,12 @@ impl Server {
                 let parent = Some(request.header.clone());
                 self.publish(parent, EngineOutput::Kept(Some(kept))).await;
             }
-            // Those who wait for them are sent them once this call has ended.
+            // Engines waiting for the arguments are sent a copy once this call has ended.
             Err(error) => tracing::warn!(%error, "arguments are not kept for other engines"),
         }
     }
 
-    /// Artifacts that need no search, which other threads would be asked for.
+    /// Returns the paths of artifacts that are known, without a search on another thread.
     fn known(&self, shipment: &Shipment) -> Option<Vec<PathBuf>> {
         let store = self.store.try_lock().ok()?;
         store
@@ -443,7 +446,8 @@ impl Server {
         }
     }
 
-    /// Sends; while the controller is lost, so is what is said: it has answered in the engine's place.
+    /// Sends a message. While the controller is lost, it is dropped: the controller has replied in
+    /// the engine's place.
     async fn send(
         &self,
         sender: impl FnOnce(&EngineLink) -> Option<&Sender>,
@@ -456,7 +460,7 @@ impl Server {
         }
     }
 
-    /// Tells the controller, and lets what was said leave the process.
+    /// Unregisters the engine and waits until all messages are sent.
     async fn leave(self, exit: &Exit) {
         drop(self.runtime);
         let Some(link) = self.link else { return };
@@ -466,7 +470,7 @@ impl Server {
             let request = UnregistrationRequest {
                 id: self.identity.id,
             };
-            // Replies and output first: the controller takes what it knows of the engine away.
+            // Replies and output are sent first: unregistration discards the engine's requests.
             close(sockets).await;
             sockets = Vec::new();
             match self
@@ -487,8 +491,8 @@ impl Server {
     }
 }
 
-/// The next to be performed: the runtime is set to work before anything is told, which comes before
-/// what the runtime does all the same.
+/// Returns the next command: those that start work in the runtime come before messages, which still
+/// precede any output of that work.
 fn next_command(commands: &mut VecDeque<EngineCommand>) -> Option<EngineCommand> {
     let works = |command: &EngineCommand| {
         matches!(

@@ -1,23 +1,23 @@
-//! Signals to the engine's own process.
+//! Signals to the engine process.
 
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// A request from somebody on this machine.
+/// A request made by a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessSignal {
-    /// End the running cell.
+    /// Interrupt the running cell.
     Interrupt,
-    /// End.
+    /// End the engine.
     Stop,
 }
 
-/// SIGTERM and SIGHUP end the engine. SIGINT ends the running cell, as with ipyparallel's engines;
-/// from a terminal it ends the engine.
+/// Handles SIGTERM and SIGHUP, which end the engine, and SIGINT, which interrupts the running cell
+/// as in ipyparallel's engines; from a terminal it ends the engine.
 ///
 /// # Errors
-/// When the system does not let us handle them.
+/// Returns an error if the signal handlers cannot be installed.
 pub fn listen() -> std::io::Result<mpsc::Receiver<ProcessSignal>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -27,9 +27,9 @@ pub fn listen() -> std::io::Result<mpsc::Receiver<ProcessSignal>> {
     } else {
         ProcessSignal::Interrupt
     };
-    // One of each may wait; more say nothing new.
+    // One of each may be queued; further ones add nothing.
     let (sender, receiver) = mpsc::channel(3);
-    // Ends with the receiver, at the next signal, or with the process.
+    // Ends with the receiver at the next signal, or with the process.
     tokio::spawn(async move {
         loop {
             let wish = tokio::select! {

@@ -1,4 +1,4 @@
-//! The state of the runtime's process, which is reported with each heartbeat.
+//! The state of the runtime process, reported with each heartbeat.
 
 use phalanx_protocol::parallel::Vitals;
 use phalanx_runtime::ProcessId;
@@ -6,18 +6,18 @@ use phalanx_sys::machine::host_name;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Ticks a second in a process's `stat`: the same on every Linux.
+/// Clock ticks per second in a process's `stat`, the same on every Linux.
 const TICKS: f64 = 100.0;
 
-/// The process that runs cells, as far as there is one. Clones share it.
+/// The process that runs cells, if any. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WatchedProcess(
-    /// Held for an assignment.
+    /// Locked for an assignment.
     Arc<Mutex<Option<ProcessId>>>,
 );
 
 impl WatchedProcess {
-    /// Another process runs cells from now on.
+    /// Sets the process that runs cells.
     pub fn set(&self, process: ProcessId) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
     }
@@ -28,11 +28,11 @@ impl WatchedProcess {
     }
 }
 
-/// Reads what the system says of the process.
+/// Measures the resource usage of the process.
 #[derive(Debug)]
 pub(crate) struct VitalsMeter {
     watched: WatchedProcess,
-    /// The process's time on a core, in seconds, and the time at which it was read.
+    /// The process id, its processor time in seconds, and the time of the last measurement.
     last: Option<(u32, f64, Instant)>,
 }
 
@@ -42,7 +42,7 @@ impl VitalsMeter {
         Self { watched, last }
     }
 
-    /// The state of the process; `None` while there is none.
+    /// Measures the process; `None` if there is none.
     pub fn read(&mut self, now: Instant) -> Option<Vitals> {
         let pid = self.watched.pid()?;
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
@@ -63,16 +63,16 @@ impl VitalsMeter {
     }
 }
 
-/// Seconds on a core, of a process's `stat`.
+/// Returns the processor time, in seconds, in a process's `stat`.
 fn seconds_on_core(stat: &str) -> Option<f64> {
-    // The name in parentheses may have spaces.
+    // The name in parentheses may contain spaces.
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<f64>().ok();
     Some((ticks()? + ticks()?) / TICKS)
 }
 
-/// Bytes of memory, of a process's `status`.
+/// Returns the memory, in bytes, in a process's `status`.
 fn memory(status: &str) -> Option<u64> {
     let line = status
         .lines()

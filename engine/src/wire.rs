@@ -1,11 +1,11 @@
-//! Between messages on sockets and the machine's events and commands.
+//! Conversion between messages and the machine's events and commands.
 
 use crate::machine::{EngineEvent, EngineIdentity, EngineTask, OutgoingReply, RequestChannel};
 use phalanx_protocol::parallel::{Call, CallBatch, EchoedMetadata, EngineOutput, EngineRequest};
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, Frames, Session, WireError};
 
-/// A request as the machine takes it: one, or the calls of a batch.
+/// Converts a request to an event: a single request, or the calls of a batch.
 pub(crate) fn requested(
     channel: RequestChannel,
     envelope: Envelope,
@@ -28,7 +28,7 @@ pub(crate) fn requested(
     }
 }
 
-/// The calls of one message.
+/// Splits a batch into its calls.
 fn apart(message: &EngineTask, batch: CallBatch) -> Vec<EngineTask> {
     let call = |(msg_id, call): (phalanx_protocol::id::MsgId, Call)| EngineTask {
         header: Header {
@@ -42,7 +42,7 @@ fn apart(message: &EngineTask, batch: CallBatch) -> Vec<EngineTask> {
     batch.calls().map(call).collect()
 }
 
-/// A reply as frames for its channel.
+/// Encodes a reply for its channel.
 pub(crate) fn reply(reply: OutgoingReply, session: &Session) -> Result<Frames, WireError> {
     let OutgoingReply { request, reply } = reply;
     let mut envelope = session.compose(reply.encode(&request.header.msg_type));
@@ -51,7 +51,7 @@ pub(crate) fn reply(reply: OutgoingReply, session: &Session) -> Result<Frames, W
     envelope.seal(session.key())
 }
 
-/// A publication as frames for iopub, under the topic `engine.<id>.<what>`.
+/// Encodes a publication under the topic `engine.<id>.<type>`.
 pub(crate) fn publication(
     parent: Option<Header>,
     output: EngineOutput,

@@ -61,7 +61,7 @@ async fn arguments_that_are_to_be_kept_for_others_are_read_where_they_are_kept()
         let called = cluster.call(vec![call]);
         let tasks = cluster.done(&called).await;
         assert!(ok(&tasks[0]), "{tasks:?}");
-        // Kept, what comes to the runtime is a reference, which is no text.
+        // If it was stored, the runtime receives a reference, which is not text.
         assert_eq!(tasks[0].metadata.stdout == "these\n", !keep);
     }
     cluster.end().await;
@@ -88,7 +88,7 @@ async fn a_function_is_called_with_its_arguments_and_its_output_is_its_own() {
         [Some(Ok((Some(EngineId(1)), value)))]
     );
     cluster.done(&cell).await;
-    // Its state is as the cell left it.
+    // The state is that after the cell.
     let shown = cluster.everywhere("show x", "1", "2");
     for task in cluster.done(&shown).await {
         assert_eq!(task.metadata.stdout, "1\n");
@@ -135,7 +135,7 @@ async fn megabytes_come_back_as_they_went() {
     cluster.end().await;
 }
 
-/// Calls that differ in their arguments alone.
+/// Returns calls that differ in their arguments only.
 fn alike(one: &EngineCall, count: usize) -> Vec<EngineCall> {
     let call = |n: usize| EngineCall {
         args: Payload::Inline(Bytes::from(format!("P{n}"))),
@@ -216,11 +216,11 @@ async fn large_data_goes_by_reference_and_whoever_takes_it_over_has_it() {
         let call = cluster.function(place.clone(), "return-placed", bytes);
         let (called, placed) = value(call).await;
         assert!(placed.segment().is_some());
-        // What ran before goes, what the client holds stays.
+        // Earlier results are dropped, but the client keeps its value.
         value(cluster.function(place.clone(), "return P", b"")).await;
         assert!(segment::resolve(placed.clone()).expect("a value") == bytes);
 
-        // As arguments they are a reference still.
+        // As an argument it is still a reference.
         let mut call = cluster.function(place, "return-input", b"");
         call.args = placed.clone();
         let (_, back) = value(call).await;

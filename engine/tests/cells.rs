@@ -1,4 +1,4 @@
-//! Cells on real engines: what comes back, and what happens when they fail.
+//! Cells on real engines: their results and failures.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -116,7 +116,7 @@ async fn one_panics_and_the_others_deliver() {
             assert_eq!(task.metadata.stdout, "fine\n");
         }
     }
-    // The panicked engine stands in a state of its own, and says so.
+    // The panicked engine has a state of its own, and reports it.
     let next = cluster.everywhere("print again", "1", "2");
     let refused = cluster.refusal().await;
     assert_eq!(refused.engine, EngineId(2));
@@ -208,7 +208,7 @@ async fn queued_tasks_are_aborted_and_the_running_one_goes_on() {
     let id = EngineId(0);
     let first = cluster.one(id, "print begun\nsleep 0.3", "empty", "1");
     let mut events = first.events();
-    // Its first event says that it has begun.
+    // The first event reports that it has begun.
     events.recv().await.expect("an event");
     let queued: Vec<_> = (0..3)
         .map(|n| cluster.one(id, &format!("print {n}"), "1", "2"))
@@ -256,7 +256,7 @@ async fn the_first_cell_of_a_new_engine_loses_no_output() {
     cluster.end().await;
 }
 
-/// The engine as a library, in this process, as the kernel's own binary offers it.
+/// The engine as a library in this process, as used by the kernel's program.
 #[tokio::test]
 async fn an_engine_runs_in_this_process_too() {
     let mut cluster = Cluster::start(0).await;

@@ -80,7 +80,7 @@ async fn an_interrupt_ends_the_running_cell() {
     let result = cluster.everywhere("print begun\nsleep 600", "empty", "1");
     let mut events = result.events();
     let ids = cluster.ids();
-    // A signal travels by another channel than the cell, and one that finds an engine idle does nothing.
+    // Signals travel on another channel than cells, and a signal to an idle engine has no effect.
     let mut begun = BTreeSet::new();
     while begun.len() < ids.len() {
         let event = timeout(PATIENCE, events.recv()).await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The channels on which requests come.
+//! The channels on which requests arrive.
 
 use super::dealer;
 use crate::machine::{EngineIdentity, RequestChannel};
@@ -9,20 +9,20 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Requests that wait for the engine; then their senders wait.
+/// Capacity of the queue of requests; senders wait while it is full.
 const REQUESTS: usize = 64;
 
-/// The channels on which requests come, in one queue.
+/// The channels on which requests arrive, merged into one queue.
 pub(crate) struct Channels {
     pub senders: HashMap<RequestChannel, Sender>,
-    /// `None` once a channel is closed.
+    /// The requests; `None` once a channel is closed.
     pub requests: mpsc::Receiver<Option<(RequestChannel, Frames)>>,
-    /// Ends with the channels.
+    /// The tasks that read the channels.
     _readers: JoinSet<()>,
 }
 
 impl Channels {
-    /// Connects all of them, under the engine's identity.
+    /// Connects all channels under the engine's identity.
     pub async fn connect(
         file: &EngineConnectionFile,
         identity: &EngineIdentity,
@@ -63,7 +63,7 @@ async fn read(
     while let Some(event) = receiver.recv().await {
         let heard = match event {
             Event::Message(frames) => Some((channel, frames)),
-            // What was on its way is lost, and the controller has taken the engine for gone.
+            // Messages in transit are lost, and the controller has declared the engine dead.
             Event::Disconnected(_) => None,
             _ => continue,
         };

@@ -1,46 +1,46 @@
-//! The time since the controller was last heard, and the steps to take when it is long. Pure.
+//! The silence of the controller, and the steps to take. Pure.
 
 use std::time::{Duration, Instant};
 
-/// So many heartbeats may be missed before the controller counts as silent.
+/// The number of missed heartbeats after which the controller counts as silent.
 const MISSED: u32 = 10;
 
-/// The least that counts as silence, however often the controller beats.
+/// The shortest silence, for a controller with frequent heartbeats.
 const LEAST_SILENCE: Duration = Duration::from_secs(10);
 
-/// Time between two looks.
+/// The interval of [`ControllerContact::look`].
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 
-/// Time between two looks that counts as passed, at most. A process that was stopped, or a machine that
-/// slept, has much to read when it goes on, and nobody was silent because of that.
+/// The longest time that one interval counts for. A process that was stopped, or whose machine was
+/// suspended, has many messages to read when it resumes; the controller was not silent meanwhile.
 const LONGEST_TICK: Duration = Duration::from_secs(5);
 
-/// An engine's contact with its controller.
+/// The contact of an engine with its controller.
 #[derive(Debug)]
 pub(crate) struct ControllerContact {
-    /// Silence after which something is done; `None` where the controller does not beat.
+    /// The longest silence; `None` if the controller sends no heartbeats.
     patience: Option<Duration>,
-    /// The time for which the engine tries to reach the controller again.
+    /// Time limit for reaching the controller again.
     unreachable: Duration,
     seen: Instant,
     silent: Duration,
-    /// The time it has been trying.
+    /// The time since the controller was lost.
     lost: Option<Duration>,
 }
 
 /// A step to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContactStep {
-    /// Nothing: the controller is there.
+    /// None: the controller is reachable.
     Fine,
-    /// It has been silent for long: see whether it answers.
+    /// Check that the silent controller replies.
     Probe,
-    /// It was out of reach for too long.
+    /// End the engine: the time limit is exceeded.
     GiveUp,
 }
 
 impl ControllerContact {
-    /// A controller that beats once in a period, or never where that is zero.
+    /// Creates the contact with a controller that sends a heartbeat per `period`; zero means none.
     pub fn new(period: Duration, unreachable: Duration, now: Instant) -> Self {
         let patience = period.checked_mul(MISSED).filter(|_| !period.is_zero());
         Self {
@@ -52,12 +52,12 @@ impl ControllerContact {
         }
     }
 
-    /// The connections are gone.
+    /// Records the loss of the connections.
     pub fn lost(&mut self) {
         self.lost.get_or_insert(Duration::ZERO);
     }
 
-    /// Looks; `beaten` tells of a heartbeat since the last look.
+    /// Returns the step to take; `beaten` is true if a heartbeat arrived since the last call.
     pub fn look(&mut self, beaten: bool, now: Instant) -> ContactStep {
         let passed = now.saturating_duration_since(self.seen).min(LONGEST_TICK);
         self.seen = now;
@@ -133,7 +133,7 @@ mod tests {
         for _ in 0..3 {
             case.now += Duration::from_secs(3600);
             assert_eq!(case.contact.look(false, case.now), ContactStep::Fine);
-            // What waited is read by then.
+            // The waiting heartbeats have been read.
             assert_eq!(case.contact.look(true, case.now), ContactStep::Fine);
         }
     }

@@ -1,4 +1,4 @@
-//! The heartbeat: every ping goes back as it came, with the state of the runtime behind it.
+//! The heartbeat: replies to each ping with the same frames, followed by the state of the runtime.
 
 use super::dealer;
 use crate::vitals::{VitalsMeter, WatchedProcess};
@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Answers the controller's heartbeat while it lives.
+/// Replies to the controller's heartbeats until it is dropped.
 pub(crate) struct HeartbeatResponder {
     beats: watch::Receiver<u64>,
-    /// Ends with the heart.
+    /// The task that replies.
     _task: JoinSet<()>,
 }
 
 impl HeartbeatResponder {
-    /// Connects and beats from now on; to be started before the engine registers, since the
-    /// controller expects the first answer right after.
+    /// Connects and starts to reply. Must be called before the engine registers, since the
+    /// controller expects the first reply right after.
     pub async fn start(
         file: &EngineConnectionFile,
         session: &Session,
@@ -42,7 +42,7 @@ impl HeartbeatResponder {
         Ok(Self { beats, _task: task })
     }
 
-    /// Returns true where there has been a heartbeat since this was asked last.
+    /// Returns true if a heartbeat arrived since the last call.
     pub fn has_beaten(&mut self) -> bool {
         // An error means that the sockets are closed.
         let beaten = self.beats.has_changed().unwrap_or(false);
@@ -51,7 +51,7 @@ impl HeartbeatResponder {
     }
 }
 
-/// Sends every ping back.
+/// Echoes every ping.
 struct PingEcho {
     pong: Sender,
     beat: watch::Sender<u64>,
@@ -63,7 +63,7 @@ impl PingEcho {
     async fn run(mut self, mut ping: Receiver) {
         while let Some(mut frames) = ping.recv_message().await {
             self.beat.send_modify(|beats| *beats += 1);
-            // Stock controllers read the first frame alone.
+            // ipyparallel's controllers only read the first frame.
             if let Some(vitals) = self.meter.read(Instant::now())
                 && let Ok(vitals) = self.session.message(&vitals, None).seal(self.session.key())
             {

@@ -1,4 +1,4 @@
-//! Registering with a controller, and seeing whether there is one.
+//! Registration with a controller, and the check that one is reachable.
 
 use super::dealer;
 use crate::config::EngineError;
@@ -13,17 +13,17 @@ use phalanx_transport::{
 };
 use std::time::Duration;
 
-/// The time the controller may take to answer.
+/// Time limit for the controller's reply.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An engine the controller has given an id.
+/// The controller's reply to a registration.
 pub(super) struct JoinedEngine {
     pub identity: EngineIdentity,
     pub hb_period: Duration,
     pub registration: (Sender, Receiver),
 }
 
-/// Registers.
+/// Registers an engine.
 pub(super) async fn join(
     file: &EngineConnectionFile,
     uuid: &EngineUuid,
@@ -60,7 +60,8 @@ pub(super) async fn join(
     }
 }
 
-/// Returns true if a controller answers there. It is not told who asks, so nothing changes for it.
+/// Returns true if a controller replies. The request is anonymous and does not affect the
+/// controller.
 pub(crate) async fn is_there(file: &EngineConnectionFile, session: &Session) -> bool {
     let Ok(endpoint) = file.endpoint(file.registration) else {
         return false;

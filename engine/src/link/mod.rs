@@ -37,20 +37,20 @@ pub(crate) struct EngineLink {
     tunnel: Option<Tunnel>,
 }
 
-/// A message or an event of a link.
+/// An event of a link.
 pub(crate) enum LinkEvent {
     Request(RequestChannel, Frames),
-    /// The controller listens to what the engine publishes.
+    /// The controller has subscribed to the engine's publications.
     Subscribed,
     /// A connection is closed.
     Lost,
-    /// Nothing that matters.
+    /// An event that needs no action.
     Nothing,
 }
 
 impl EngineLink {
-    /// Joins the controller that the configuration names, under an id if one is wanted. Nothing is
-    /// waited for longer than `limit`.
+    /// Joins the controller of the configuration, requesting `id` if given. Each wait has the time
+    /// limit `limit`.
     pub async fn join(
         config: &EngineConfig,
         uuid: &EngineUuid,
@@ -58,7 +58,7 @@ impl EngineLink {
         limit: Duration,
         watched: WatchedProcess,
     ) -> Result<Self, EngineError> {
-        // A controller that was started again may have written another.
+        // A restarted controller may have written another file.
         let (file, tunnel) = config.current_connection().tunnelled().await?;
         let session = SessionId::new(uuid.as_str());
         let session = Session::with_id(session, "engine", file.signing_key()?);
@@ -86,7 +86,7 @@ impl EngineLink {
         })
     }
 
-    /// Waits for what comes next. Cancel safe.
+    /// Waits for the next event. Cancel safe.
     pub async fn next(&mut self) -> LinkEvent {
         tokio::select! {
             Some(request) = self.channels.requests.recv() => match request {
@@ -105,28 +105,28 @@ impl EngineLink {
         }
     }
 
-    /// The connection file as it is used here, where it leads through a tunnel.
+    /// Returns the connection file with the local ends of the tunnel; `None` without a tunnel.
     pub fn tunnelled_file(&self) -> Option<EngineConnectionFile> {
         self.tunnel.as_ref().map(|_| self.file.clone())
     }
 
-    /// Returns true where there has been a heartbeat since this was asked last.
+    /// Returns true if a heartbeat arrived since the last call.
     pub fn has_beaten(&mut self) -> bool {
         self.heart.has_beaten()
     }
 
-    /// The sender of a channel.
+    /// Returns the sender of a channel.
     pub fn sender(&self, channel: RequestChannel) -> Option<&Sender> {
         self.channels.senders.get(&channel)
     }
 
-    /// The senders of all channels.
+    /// Returns the senders of all channels.
     pub fn senders(&self) -> impl Iterator<Item = &Sender> {
         self.channels.senders.values()
     }
 }
 
-/// A socket that talks to the controller under the engine's identity.
+/// Connects a DEALER socket to the controller under the engine's identity.
 async fn dealer(
     endpoint: &Endpoint,
     uuid: &str,

@@ -1,4 +1,4 @@
-//! Replies to small calls that came in one message: they go back in few.
+//! Replies to small calls of one message, which are sent together.
 
 use super::event::{EngineCommand, EngineTask, OutgoingReply};
 use super::reply::idle;
@@ -7,28 +7,28 @@ use phalanx_protocol::parallel::{BatchedEnd, EngineAnswer, EngineRequest};
 use phalanx_protocol::payload::Payload;
 use std::sync::Arc;
 
-/// Most replies in one message.
+/// The largest number of replies in a message.
 const MAX_REPLIES: usize = 256;
 
-/// Bytes of values beyond which they are sent.
+/// The size of values, in bytes, at which held replies are sent.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Replies that wait for those to come.
+/// Replies held back to be sent together.
 #[derive(Debug, Default)]
 pub(super) struct HeldReplies {
-    /// The first of the calls.
+    /// The first call that is held.
     first: Option<EngineTask>,
     ended: Vec<(BatchedEnd, Payload)>,
     bytes: u64,
 }
 
 impl Machine {
-    /// Returns true if replies wait for others.
+    /// Returns true if replies are held.
     pub fn holds_replies(&self) -> bool {
         self.held.first.is_some()
     }
 
-    /// A call of a batch has come to its end.
+    /// Holds the reply to a call of a batch, and sends the held replies if none is to be added.
     pub(super) fn hold(
         &mut self,
         request: EngineTask,
@@ -68,7 +68,7 @@ impl Machine {
         }
     }
 
-    /// Sends the replies that wait.
+    /// Sends the held replies.
     pub(super) fn flush(&mut self, commands: &mut Vec<EngineCommand>) {
         let held = std::mem::take(&mut self.held);
         let Some(request) = held.first else { return };
@@ -82,7 +82,7 @@ impl Machine {
     }
 }
 
-/// Returns true if both came in one message.
+/// Returns true if both calls arrived in one message.
 pub(super) fn are_alike(one: &EngineTask, other: &EngineTask) -> bool {
     match (&one.content, &other.content) {
         (EngineRequest::Apply(Ok(ours)), EngineRequest::Apply(Ok(theirs))) => {

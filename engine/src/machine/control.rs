@@ -1,4 +1,4 @@
-//! Requests about the engine itself, which are answered at once.
+//! Requests about the engine itself, which are replied to at once.
 
 use super::event::{EngineCommand, EngineTask};
 use super::failure::{self, EngineFailure};
@@ -56,7 +56,7 @@ impl Machine {
         }
     }
 
-    /// Ends the cell that runs, and only that.
+    /// Interrupts the running cell, but not the queued ones.
     pub(super) fn interrupt(&mut self, commands: &mut Vec<EngineCommand>) {
         if let Some(current) = &mut self.current {
             current.interrupted = true;

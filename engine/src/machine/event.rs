@@ -1,4 +1,4 @@
-//! Events that happen to an engine, and its commands in answer to them.
+//! Events and commands of an engine.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -14,16 +14,16 @@ use phalanx_runtime::FunctionCall;
 use phalanx_transport::wire::Header;
 use std::path::PathBuf;
 
-/// The channel by which a request came in and its reply goes out.
+/// The channel on which a request arrived and its reply is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RequestChannel {
     /// Direct requests.
     Mux,
     /// Load-balanced tasks.
     Task,
-    /// Requests to many engines at once.
+    /// Broadcast requests to many engines.
     Broadcast,
-    /// Requests that concern the engine itself.
+    /// Requests about the engine itself.
     Control,
 }
 
@@ -31,12 +31,12 @@ pub(crate) enum RequestChannel {
 #[derive(Clone, Debug)]
 pub(crate) struct EngineTask {
     pub channel: RequestChannel,
-    /// The frames that lead the reply back.
+    /// The identities of the reply.
     pub route: Vec<Bytes>,
     pub header: Header,
     /// The metadata that the reply repeats.
     pub echo: EchoedMetadata,
-    /// It came with others in one message, and its reply may go with theirs.
+    /// True if it arrived in a batch, so that its reply may be batched too.
     pub batched: bool,
     pub content: EngineRequest,
 }
@@ -46,73 +46,73 @@ impl EngineTask {
         MsgId::new(self.header.msg_id.clone())
     }
 
-    /// Returns true if nothing is published for it unless it puts something out.
+    /// Returns true if nothing is published for it unless it has output.
     pub fn is_quiet(&self) -> bool {
         self.batched
             || matches!(&self.content, EngineRequest::Apply(Ok(call)) if call.metadata.quiet)
     }
 }
 
-/// An event that the engine handles.
+/// An event of an engine.
 #[derive(Debug)]
 pub(crate) enum EngineEvent {
-    /// A client asks something.
+    /// A request of a client.
     Requested(Box<EngineTask>),
-    /// A client asks for several calls that differ in their arguments alone.
+    /// Several calls in one message, which differ in their arguments only.
     Batch(Vec<EngineTask>),
-    /// Replies have waited for others long enough.
+    /// The deadline of held replies has passed.
     Flush,
-    /// The artifacts of a run are here, or are not.
+    /// The artifacts of a run were found or not.
     Prepared {
         run: RunId,
         artifacts: Result<Vec<PathBuf>, ArtifactFailure>,
     },
-    /// A new runtime is up.
+    /// A new runtime has started.
     RuntimeStarted,
-    /// No runtime could be started.
+    /// The runtime could not be started.
     RuntimeFailed { message: String },
-    /// The runtime put something out.
+    /// Output of the runtime.
     RuntimeOutput { run: Option<RunId>, output: Output },
-    /// The value that a called function gave back; its end follows.
+    /// The return value of a call; `RuntimeEnded` follows.
     RuntimeValue { run: RunId, value: Payload },
-    /// A call that was sent ahead has not begun, and will not.
+    /// A prefetched call was recalled before it began.
     RuntimeRecalled { run: RunId },
-    /// A run is over.
+    /// A run has ended.
     RuntimeEnded { run: RunId, outcome: Outcome },
-    /// The runtime is gone.
+    /// The runtime process has ended.
     RuntimeExited { status: String },
-    /// Somebody on this machine wants the running cell ended.
+    /// A signal to interrupt the running cell has arrived.
     Interrupt,
     /// The controller is silent or lost.
     Away,
-    /// It is there again, as if nothing had been.
+    /// The controller is reachable again, and its connections have persisted.
     Back,
-    /// It was lost, and has been joined again under this identity. It has answered for all that the
-    /// engine had.
+    /// The lost controller was joined again under this identity. It has replied to all earlier
+    /// requests in the engine's place.
     Rejoined(EngineIdentity),
 }
 
-/// The reason a run's artifacts are not here.
+/// The reason why artifacts are not available.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ArtifactFailure {
-    /// They have to be sent.
+    /// These artifacts must be sent.
     Missing(Vec<ArtifactHash>),
-    /// The artifacts sent are not those announced, or could not be kept.
+    /// The artifacts sent differ from their hashes or could not be stored.
     Broken(String),
 }
 
-/// A command of the machine.
+/// A command of an engine.
 #[derive(Debug)]
 pub(crate) enum EngineCommand {
-    /// Publish on iopub.
+    /// Publish an output on iopub.
     Publish {
-        /// The request it belongs to.
+        /// The parent header.
         parent: Option<Header>,
         output: EngineOutput,
     },
-    /// Answer a request.
+    /// Reply to a request.
     Reply(Box<OutgoingReply>),
-    /// Find the artifacts of a run; answered by [`EngineEvent::Prepared`].
+    /// Find the artifacts of a run; [`EngineEvent::Prepared`] follows.
     Prepare {
         run: RunId,
         shipment: Shipment,
@@ -122,45 +122,45 @@ pub(crate) enum EngineCommand {
     Load(PathBuf),
     /// Run a cell in the runtime.
     Run { run: RunId, cell: CompiledCell },
-    /// Stop the cell that runs; answered by its end.
+    /// Interrupt the running cell; its end follows.
     Interrupt,
-    /// Call a function in the runtime, after those it has been given before.
+    /// Call a function in the runtime, after earlier calls.
     Call { run: RunId, call: FunctionCall },
-    /// Take back the calls that have not begun; answered for each by its end or its return.
+    /// Recall calls that have not begun; the end or the recall of each follows.
     Recall,
-    /// End the runtime; answered by its exit.
+    /// Kill the runtime; its exit follows.
     Kill,
-    /// Send the runtime a signal.
+    /// Send a signal to the runtime.
     Signal(i32),
-    /// Start a runtime; answered by its start or failure.
+    /// Start a runtime; its start or failure follows.
     StartRuntime,
     /// Leave the controller and end.
     Stop,
 }
 
-/// An answer to a request.
+/// A reply to a request.
 #[derive(Debug)]
 pub(crate) struct OutgoingReply {
     pub request: EngineTask,
     pub reply: EngineReply,
 }
 
-/// The artifacts of a request, and how they come.
+/// The artifacts and arguments of a request, and how they are sent.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Shipment {
-    /// The client's machine, to whose paths `paths` refer.
+    /// The client's machine, to which `paths` and `args` refer.
     pub host: String,
-    /// In load order.
+    /// The artifacts, in load order.
     pub artifacts: Vec<ArtifactHash>,
-    /// By position, may be shorter.
+    /// The paths of the artifacts, in the same order; may be shorter.
     pub paths: Vec<PathBuf>,
-    /// The indices of those that come as buffers: the i-th buffer is `artifacts[buffers[i]]`.
+    /// The indices of artifacts sent as buffers: the i-th buffer is `artifacts[buffers[i]]`.
     pub buffers: Vec<usize>,
-    /// The data on the client's machine that the arguments of a call are.
+    /// The arguments of a call in the shared memory of the client's machine.
     pub args: Option<Segment>,
 }
 
-/// The engine's id and uuid.
+/// An engine's id and uuid.
 #[derive(Clone, Debug)]
 pub(crate) struct EngineIdentity {
     pub id: EngineId,
@@ -168,7 +168,7 @@ pub(crate) struct EngineIdentity {
 }
 
 impl EngineIdentity {
-    /// As it stands in the errors this engine reports.
+    /// Returns the part of an error that identifies the engine.
     pub fn info(&self, method: &str) -> EngineInfo {
         EngineInfo {
             engine_uuid: Some(self.uuid.clone()),
@@ -178,5 +178,5 @@ impl EngineIdentity {
     }
 }
 
-/// The moment of an event.
+/// The time of an event.
 pub(crate) type Now = DateTime<Utc>;

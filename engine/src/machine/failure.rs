@@ -1,4 +1,4 @@
-//! The failures of cells that this engine reports.
+//! The failures that an engine reports.
 
 use super::event::EngineIdentity;
 use phalanx_protocol as protocol;
@@ -8,19 +8,19 @@ use phalanx_protocol::parallel::{ErrorContent, NotRunnable, Signal};
 use phalanx_protocol::release::{Release, ReleaseMismatch};
 use std::borrow::Cow;
 
-/// The reason the kernel's part of the `phalanx` library does not work in a cell here, and the remedy.
+/// The error of a host call in a cell on an engine, and the remedy.
 pub(crate) const NOT_ON_ENGINES: (&str, &str) = (
     "magics and AsyncResults do not work on an engine",
     "use them in the notebook's own cells, without %%px",
 );
 
-/// The reason nobody is asked for input in a cell here, and the remedy.
+/// The error of an input request in a cell on an engine, and the remedy.
 pub(crate) const NOBODY_TO_ASK: (&str, &str) = (
     "an engine takes no input: nobody sits in front of it",
     "ask in the notebook, and give the engines the answer: as an argument, or by `push`",
 );
 
-/// A failure as it goes into replies and `error` messages.
+/// A failure, as sent in replies and `error` messages.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct EngineFailure {
     pub ename: Cow<'static, str>,
@@ -42,7 +42,7 @@ impl EngineFailure {
         self
     }
 
-    /// The content of an error reply, and of an `error` message.
+    /// Returns the content of an error reply and of an `error` message.
     pub fn content(&self, identity: &EngineIdentity, method: &str) -> ErrorContent {
         let mut content = ErrorContent::new(self.ename.as_ref(), self.evalue.as_str());
         let hint = self.hint.iter().map(|hint| format!("  {hint}"));
@@ -53,7 +53,8 @@ impl EngineFailure {
 }
 
 pub(super) fn panicked(panic: Panic) -> EngineFailure {
-    // That is how the library ends a cell whose call the owner refused, and an engine refuses all.
+    // The library ends a cell with this panic if its host call is refused; engines refuse all of
+    // them.
     if panic.message == MAGIC_FAILED {
         return EngineFailure::new("UsageError", NOT_ON_ENGINES.0).hint(NOT_ON_ENGINES.1);
     }
@@ -64,7 +65,8 @@ pub(super) fn panicked(panic: Panic) -> EngineFailure {
     }
 }
 
-/// An error left a cell through a `?` at `location`; `known` is what it is where it was the library's.
+/// Returns the failure of an error that left a cell through a `?` at `location`; `known` is its
+/// structure if the error is the library's.
 pub(super) fn errored(
     message: String,
     known: Option<&protocol::failure::Failure>,
@@ -80,10 +82,10 @@ pub(super) fn errored(
     }
 }
 
-/// The variables an engine has left when the process that had them has ended.
+/// The variables left after the end of the process that held them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftVariables {
-    /// A snapshot took over: all from before the cell.
+    /// A snapshot has replaced the process: all variables from before the cell.
     All,
     Nothing,
 }
@@ -126,7 +128,7 @@ pub(super) fn interrupted(
     left.with_variables(EngineFailure::new("Interrupted", text))
 }
 
-/// A request asks for work that this engine cannot run; `noun` is the word users have for the work.
+/// Returns the failure of a request that this engine cannot run; `noun` is `cell` or `call`.
 pub(super) fn not_runnable(
     identity: &EngineIdentity,
     noun: &str,
@@ -148,7 +150,7 @@ pub(super) fn not_runnable(
     )
 }
 
-/// A request of a client that does not understand this engine, nor this engine it.
+/// Returns the failure of a request of an incompatible release.
 fn other_release(identity: &EngineIdentity, theirs: &Release) -> EngineFailure {
     let mismatch = ReleaseMismatch {
         engine: identity.id,

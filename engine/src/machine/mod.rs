@@ -1,7 +1,7 @@
 //! The decisions of an engine, without I/O and without a clock: event in, commands out.
 //!
-//! One cell runs at a time, in the order of arrival. What concerns the engine itself (abort, clear,
-//! shutdown, signals) and what it says of itself are answered at once, also while a cell runs.
+//! One cell runs at a time, in order of arrival. Requests about the engine itself (abort, clear,
+//! shutdown, signals, information) are replied to at once, even while a cell runs.
 
 mod batch;
 mod control;
@@ -41,34 +41,35 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use work::TaskWork;
 
-/// An engine's state.
+/// The state of an engine.
 #[derive(Debug)]
 pub(crate) struct Machine {
     identity: EngineIdentity,
-    /// The part of the handshake that does not change.
+    /// The constant part of the handshake.
     about: EngineHandshake,
     runtime: RuntimeState,
     state: StateId,
-    /// The cells that led to it.
+    /// The cells that led to the state.
     records: StateRecords,
-    /// The compiler of the code the runtime has loaded.
+    /// The compiler of the loaded code.
     abi: Option<String>,
-    /// Libraries the runtime has loaded besides cells.
+    /// The loaded libraries other than cells.
     loaded: HashSet<ArtifactHash>,
     queue: VecDeque<EngineTask>,
-    /// Replies that wait for those to come.
+    /// Replies held back to be sent together.
     held: HeldReplies,
-    /// The paths of the last call's artifacts, for calls that came with it.
+    /// The paths of the last call's artifacts, for other calls of its batch.
     found: Option<(Arc<CallMetadata>, Vec<PathBuf>)>,
-    /// The time of the event.
+    /// The time of the current event.
     now: Now,
     current: Option<Current>,
-    /// The work that ran last: its threads may outlive it, and put something out.
+    /// The last run, whose threads may still produce output.
     last: Option<Header>,
-    /// Nothing is begun, since the controller may have given it to others.
+    /// True while no request is started, since the controller may have assigned them to other
+    /// engines.
     away: bool,
     ahead: PrefetchedCalls,
-    /// Requests to be dropped that have not come yet (they may wait in the scheduler).
+    /// Aborted requests that have not arrived yet; they may be queued in the scheduler.
     aborted: VecDeque<MsgId>,
     execution_count: u32,
     runs: u64,
@@ -76,36 +77,36 @@ pub(crate) struct Machine {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RuntimeState {
-    /// A start is under way, or the old one is ending.
+    /// A start is pending, or the previous process is ending.
     Awaited,
     Up,
-    /// The last start failed; the next cell tries again.
+    /// The last start failed; the next cell attempts another one.
     Failed,
 }
 
-/// The cell that is being run.
+/// The running cell or call.
 #[derive(Debug)]
 struct Current {
     request: EngineTask,
     work: TaskWork,
     run: RunId,
     started: Now,
-    /// Set once the artifacts are here.
+    /// The paths of the artifacts, once found.
     artifacts: Option<Vec<PathBuf>>,
     running: bool,
     interrupted: bool,
     clear: bool,
-    /// It was aborted after it had been sent ahead.
+    /// True if it was aborted after it was prefetched.
     dropped: bool,
-    /// True if something was published for it.
+    /// True if it has published output.
     published: bool,
 }
 
-/// The number of requests yet to come that are remembered as dropped.
+/// The largest number of aborted requests remembered before they arrive.
 const ABORTED: usize = 4096;
 
 impl Machine {
-    /// An engine whose runtime is being started.
+    /// Creates an engine whose runtime is starting.
     pub fn new(identity: EngineIdentity, about: EngineHandshake) -> Self {
         Self {
             identity,
@@ -129,7 +130,7 @@ impl Machine {
         }
     }
 
-    /// Takes an event and says what to do, in order.
+    /// Handles an event and returns the commands to perform, in order.
     pub fn handle(&mut self, event: EngineEvent, now: Now) -> Vec<EngineCommand> {
         let mut commands = Vec::new();
         self.now = now;
@@ -184,7 +185,7 @@ impl Machine {
         commands
     }
 
-    /// The engine's handshake as of now.
+    /// Returns the current handshake.
     pub fn handshake(&self) -> EngineHandshake {
         EngineHandshake {
             rustc: self.abi.clone(),
@@ -208,7 +209,7 @@ impl Machine {
         }
     }
 
-    /// Takes the next cell, if none is being run.
+    /// Starts the next cell, if none is running.
     fn next(&mut self, now: Now, commands: &mut Vec<EngineCommand>) {
         while self.current.is_none() && !self.next_ahead(now) {
             if self.away {
@@ -229,7 +230,7 @@ impl Machine {
         let (mut work, buffers) = match work::accept(request.content.clone()) {
             Some(Ok(accepted)) => accepted,
             Some(Err(why)) => return self.decline(request, &why, now, commands),
-            // Nothing else is queued.
+            // The queue contains only cells and calls.
             None => return self.control(request, now, commands),
         };
         if let TaskWork::Cell { cell, .. } = &mut work {
@@ -283,7 +284,7 @@ impl Machine {
         }
     }
 
-    /// A request asks for work that is not for this engine.
+    /// Declines a request that this engine cannot run.
     fn decline(
         &mut self,
         request: EngineTask,
@@ -340,7 +341,7 @@ impl Machine {
                             execution_count: self.execution_count,
                         })
                     }
-                    // Other engines of the machine may be waiting for what came along.
+                    // Other engines of this machine may be waiting for the arguments sent with it.
                     TaskWork::Call { call, .. } if !call.buffers.is_empty() => {
                         Some(EngineOutput::Kept(None))
                     }
@@ -355,7 +356,7 @@ impl Machine {
         }
     }
 
-    /// Runs the current cell, if its artifacts and the runtime are here.
+    /// Runs the current cell once its artifacts and the runtime are available.
     fn run(&mut self, commands: &mut Vec<EngineCommand>) {
         let Some(current) = &mut self.current else {
             return;
@@ -381,7 +382,7 @@ impl Machine {
             self.fail(EngineFailure::new("InternalError", text), commands);
             return;
         };
-        // Two clients may have the same library in two places.
+        // Two clients may have the same library at different paths.
         for (hash, library) in current.work.artifacts().iter().zip(libraries) {
             if self.loaded.insert(hash.clone()) {
                 commands.push(EngineCommand::Load(library.clone()));
@@ -417,7 +418,7 @@ impl Machine {
         });
     }
 
-    /// Keeps the value of a call until its end.
+    /// Stores the return value of a call until its end.
     fn value(&mut self, run: RunId, given: Payload) {
         if let Some(current) = self.current.as_mut().filter(|c| c.run == run)
             && let TaskWork::Call { value, .. } = &mut current.work
@@ -446,7 +447,7 @@ impl Machine {
         commands.push(EngineCommand::Publish { parent, output });
     }
 
-    /// The runtime is gone; a run it had has ended before.
+    /// Handles the end of the runtime process, which also ends the current run.
     fn exited(&mut self, status: &str, commands: &mut Vec<EngineCommand>) {
         if let Some(current) = &self.current
             && current.running
@@ -456,14 +457,14 @@ impl Machine {
             };
             self.ended(outcome, commands);
         } else if self.runtime == RuntimeState::Up {
-            // It died between two cells, so nothing that was defined is left.
+            // It died between two cells, so no variables are left.
             self.forget_all();
         }
         self.forget();
         commands.push(EngineCommand::StartRuntime);
     }
 
-    /// The runtime has nothing loaded any more.
+    /// Records that nothing is loaded in the runtime.
     fn forget(&mut self) {
         self.runtime = RuntimeState::Awaited;
         self.abi = None;

@@ -1,5 +1,5 @@
-//! Small calls that are sent to the runtime while another runs, so that it need not wait for this
-//! process between two of them.
+//! Prefetched calls: small calls sent to the runtime while another one runs, so that the runtime
+//! does not wait for the engine in between.
 
 use super::batch::are_alike;
 use super::event::{EngineCommand, EngineTask};
@@ -12,36 +12,36 @@ use phalanx_runtime::FunctionCall;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Most calls that wait in the runtime.
+/// The largest number of prefetched calls.
 const MAX_PREFETCHED: usize = 16;
 
-/// A call that took no longer is followed by others that were sent ahead: one that takes longer holds
-/// up no more than that many.
+/// The longest time of a call after which calls of the same function are prefetched. Only
+/// prefetched calls can be delayed by a slower one.
 const QUICK_CALL: TimeDelta = TimeDelta::milliseconds(1);
 
-/// Calls the runtime has got besides the current one.
+/// Calls sent to the runtime besides the current one.
 #[derive(Debug, Default)]
 pub(super) struct PrefetchedCalls {
-    /// In the order in which it takes them.
+    /// The calls in the order in which they run.
     calls: VecDeque<Current>,
-    /// Those it has given back, until it has none.
+    /// Recalled calls, queued again once no prefetched calls are left.
     returned: Vec<EngineTask>,
     /// The function whose last call was quick.
     quick: Option<Arc<CallMetadata>>,
 }
 
 impl PrefetchedCalls {
-    /// The first of them.
+    /// Returns the first prefetched call.
     pub(super) fn first(&self) -> Option<&EngineTask> {
         self.calls.front().map(|call| &call.request)
     }
 
-    /// Their ids.
+    /// Returns the ids of the prefetched calls.
     pub(super) fn ids(&self) -> impl Iterator<Item = MsgId> {
         self.calls.iter().map(|call| call.request.msg_id())
     }
 
-    /// Learns how long a call took, where it came to its end.
+    /// Records the time of a completed call.
     pub(super) fn took(&mut self, work: &TaskWork, time: Option<TimeDelta>) {
         self.quick = match (work, time) {
             (TaskWork::Call { call, .. }, Some(time)) if time <= QUICK_CALL => {
@@ -60,7 +60,7 @@ impl PrefetchedCalls {
 }
 
 impl Machine {
-    /// The call that was sent ahead first is the current one; whether there was any.
+    /// Makes the first prefetched call the current one; returns false if there is none.
     pub(super) fn next_ahead(&mut self, now: Now) -> bool {
         if let Some(next) = self.ahead.calls.pop_front() {
             self.current = Some(Current {
@@ -75,7 +75,7 @@ impl Machine {
         false
     }
 
-    /// Sends calls ahead that are like the current one, while those are quick.
+    /// Prefetches calls of the current function, if its calls are quick.
     pub(super) fn send_ahead(&mut self, now: Now, commands: &mut Vec<EngineCommand>) {
         let Some(current) = &self.current else { return };
         if self.away || !(current.running && self.ahead.is_quick(&current.work)) {
@@ -90,7 +90,7 @@ impl Machine {
                 .pop_front_if(|next| are_alike(next, &current.request))
         {
             let Some(Ok((work, _))) = work::accept(request.content.clone()) else {
-                // What is like a call that runs is one.
+                // Unreachable: the running call has the same content.
                 return self.queue.push_front(request);
             };
             self.runs += 1;
@@ -120,7 +120,7 @@ impl Machine {
         }
     }
 
-    /// Drops calls that were sent ahead, as far as they have not begun.
+    /// Drops prefetched calls that have not begun; all of them if `ids` is empty.
     pub(super) fn drop_ahead(&mut self, ids: &[MsgId], commands: &mut Vec<EngineCommand>) {
         let mut any = false;
         for call in &mut self.ahead.calls {
@@ -132,7 +132,7 @@ impl Machine {
         }
     }
 
-    /// The runtime has given a call back that it has not begun.
+    /// Handles a recalled call.
     pub(super) fn recalled(&mut self, run: RunId, now: Now, commands: &mut Vec<EngineCommand>) {
         let Some(current) = self.current.take_if(|current| current.run == run) else {
             return;
@@ -144,7 +144,7 @@ impl Machine {
         }
     }
 
-    /// The process is gone for good, and with it what it was sent ahead.
+    /// Handles the loss of prefetched calls by the end of the process.
     pub(super) fn lose_ahead(&mut self, commands: &mut Vec<EngineCommand>) {
         for call in std::mem::take(&mut self.ahead.calls) {
             if call.dropped {

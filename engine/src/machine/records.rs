@@ -7,19 +7,19 @@ use phalanx_protocol::parallel::{CellMetadata, CellRecord, Dependencies, Lineage
 use phalanx_protocol::runtime::Outcome;
 use std::collections::BTreeMap;
 
-/// The records of one namespace.
+/// The records of a namespace.
 #[derive(Debug, Default)]
 pub(super) struct StateRecords {
     cells: Vec<StateRecord>,
-    /// True if the last cell has left the namespace as it was.
+    /// True if the last cell has left the namespace unchanged.
     ends_unchanged: bool,
     dependencies: BTreeMap<DependenciesId, Dependencies>,
-    /// Values that functions find and that are no variables yet, with their types.
+    /// The types of pushed values that functions find and that are not variables yet, by name.
     pushed: BTreeMap<String, String>,
 }
 
 impl StateRecords {
-    /// Keeps the dependencies that a request describes.
+    /// Stores the dependencies that a request describes.
     pub(super) fn describe(&mut self, cell: &mut CellRecord) {
         if let Some(described) = cell.described.take() {
             let id = cell.dependencies.clone();
@@ -27,7 +27,7 @@ impl StateRecords {
         }
     }
 
-    /// A cell has led to a state.
+    /// Records a cell that led to a state.
     pub(super) fn add(
         &mut self,
         source: &str,
@@ -44,7 +44,7 @@ impl StateRecords {
             self.pushed.clear();
         }
         let unchanged = completed && record.unchanged;
-        // A cell that is run again and again takes one record.
+        // Repeated runs of a cell take a single record.
         let replaced = (unchanged && self.ends_unchanged).then(|| self.cells.pop());
         let base = replaced.flatten().map(|last| last.base);
         self.ends_unchanged = unchanged;
@@ -64,21 +64,21 @@ impl StateRecords {
         });
     }
 
-    /// Functions find a value.
+    /// Records pushed values.
     pub(super) fn push(&mut self, pushed: &[PushedName]) {
         for PushedName { name, type_name } in pushed {
             self.pushed.insert(name.clone(), type_name.clone());
         }
     }
 
-    /// The namespace is empty.
+    /// Clears the records: the namespace is empty.
     pub(super) fn clear(&mut self) {
         self.cells.clear();
         self.ends_unchanged = false;
         self.pushed.clear();
     }
 
-    /// The lineage of `state`, which is the namespace's.
+    /// Returns the lineage of `state`, the namespace's current state.
     pub(super) fn lineage(&self, state: StateId) -> Lineage {
         let pushed = self.pushed.iter().map(|(name, type_name)| PushedName {
             name: name.clone(),
@@ -93,7 +93,7 @@ impl StateRecords {
     }
 }
 
-/// An outcome without its details, which no state depends on.
+/// Returns an outcome without the details that do not affect the state.
 fn bare(outcome: &Outcome) -> Outcome {
     let (message, status) = (String::new(), String::new());
     match outcome {

@@ -1,4 +1,4 @@
-//! The ends of a cell, and the replies that tell of them.
+//! The end of a cell, and replies.
 
 use super::event::{EngineCommand, EngineTask, OutgoingReply};
 use super::failure::{self, EngineFailure, LeftVariables};
@@ -12,10 +12,10 @@ use phalanx_protocol::parallel::{
 use phalanx_protocol::runtime::Outcome;
 use phalanx_transport::wire::Header;
 
-/// ipyparallel's scheduler tries another engine when it reads this name.
+/// The error name for which ipyparallel's scheduler tries another engine.
 const UNMET: &str = "UnmetDependency";
 
-/// As ipyparallel names it in errors.
+/// Returns the name of the request in errors, as in ipyparallel.
 fn method(request: &EngineTask) -> &'static str {
     match request.content {
         EngineRequest::Apply(_) => "apply",
@@ -24,7 +24,7 @@ fn method(request: &EngineTask) -> &'static str {
 }
 
 impl Machine {
-    /// The current cell has run, in one way or another.
+    /// Ends the current cell.
     pub(super) fn ended(&mut self, outcome: Outcome, commands: &mut Vec<EngineCommand>) {
         let Some(current) = &self.current else {
             return;
@@ -45,7 +45,7 @@ impl Machine {
                     self.forget_all();
                 }
             }
-            // A call leads to no state of its own, but takes all there is with it.
+            // A call does not change the state, but its death loses it.
             TaskWork::Call { .. } if died => self.forget_all(),
             TaskWork::Call { call, .. } if outcome == Outcome::Completed => {
                 self.records.push(&call.pushes);
@@ -81,13 +81,13 @@ impl Machine {
         }
     }
 
-    /// The namespace is empty.
+    /// Resets the state to the empty namespace.
     pub(super) fn forget_all(&mut self) {
         self.state = StateId::empty();
         self.records.clear();
     }
 
-    /// The process that ran the current cell has ended.
+    /// Fails the current cell after the end of its process.
     fn stopped(&mut self, status: &str, left: LeftVariables, commands: &mut Vec<EngineCommand>) {
         let Some(current) = &self.current else {
             return;
@@ -118,7 +118,7 @@ impl Machine {
             self.reply(request, reply, commands);
             return;
         };
-        // What has to be taken over by its client goes alone.
+        // A value that its client has to take over is sent alone.
         if request.batched && value.segment().is_none() {
             let times = (started, self.now);
             self.hold(request, times, current.published, value, commands);
@@ -138,7 +138,7 @@ impl Machine {
         }
     }
 
-    /// The current cell failed.
+    /// Fails the current cell.
     pub(super) fn fail(&mut self, failure: EngineFailure, commands: &mut Vec<EngineCommand>) {
         let Some(current) = self.current.take() else {
             return;
@@ -151,7 +151,7 @@ impl Machine {
         self.reply(current.request, reply, commands);
     }
 
-    /// The current cell did not run.
+    /// Refuses the current cell, which did not run.
     pub(super) fn refuse(&mut self, reason: RefusalReason, commands: &mut Vec<EngineCommand>) {
         let Some(current) = self.current.take() else {
             return;
@@ -162,7 +162,7 @@ impl Machine {
         self.reply_with_refusal(current.request, reason, current.started, commands);
     }
 
-    /// A cell that was not begun is refused.
+    /// Refuses a cell that has not begun.
     pub(super) fn reply_refused(
         &mut self,
         request: EngineTask,
@@ -202,7 +202,7 @@ impl Machine {
         self.reply(request, reply, commands);
     }
 
-    /// A request that cannot be served fails, without having run anything.
+    /// Replies with a failure to a request that cannot be served.
     pub(super) fn reply_failed(
         &mut self,
         request: EngineTask,
@@ -215,7 +215,7 @@ impl Machine {
         self.reply(request, reply, commands);
     }
 
-    /// A task is not for this engine, but may be for another: a scheduler moves on.
+    /// Replies that this engine cannot run a task, so that the scheduler tries another one.
     pub(super) fn reply_unmet(
         &mut self,
         request: EngineTask,
@@ -228,7 +228,7 @@ impl Machine {
         self.reply(request, reply, commands);
     }
 
-    /// A request is dropped before it began.
+    /// Replies that a request was aborted before it began.
     pub(super) fn reply_aborted(
         &mut self,
         request: EngineTask,
@@ -240,7 +240,7 @@ impl Machine {
         self.reply(request, reply, commands);
     }
 
-    /// Replies, and lets `idle` follow.
+    /// Sends a reply and publishes `idle`.
     pub(super) fn reply(
         &mut self,
         request: EngineTask,
@@ -278,7 +278,7 @@ impl Machine {
         self.answer(request, answer, started)
     }
 
-    /// An answer with ipyparallel's metadata, and ours.
+    /// Returns a reply with the metadata of ipyparallel and of Phalanx.
     pub(super) fn answer(
         &self,
         request: &EngineTask,
@@ -310,7 +310,7 @@ impl Machine {
     }
 }
 
-/// Nothing of a request follows.
+/// Publishes `idle` at the end of a request.
 pub(super) fn idle(header: Header, commands: &mut Vec<EngineCommand>) {
     commands.push(EngineCommand::Publish {
         parent: Some(header),

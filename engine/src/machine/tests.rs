@@ -1,4 +1,4 @@
-//! The behaviour of an engine, as lists of events.
+//! The behaviour of an engine, tested as lists of events and commands.
 
 mod calls;
 
@@ -22,7 +22,7 @@ struct Engine {
 }
 
 impl Engine {
-    /// With its runtime up.
+    /// Returns an engine whose runtime has started.
     fn up() -> Self {
         let mut engine = Self::new();
         assert_eq!(engine.told(EngineEvent::RuntimeStarted), [""; 0]);
@@ -41,7 +41,7 @@ impl Engine {
         }
     }
 
-    /// Passes the machine an event; returns its commands, each in a few words.
+    /// Handles an event and describes the resulting commands.
     fn told(&mut self, event: EngineEvent) -> Vec<String> {
         let commands = self.machine.handle(event, NOW);
         commands.iter().map(words).collect()
@@ -51,7 +51,7 @@ impl Engine {
         self.told(EngineEvent::Requested(Box::new(request(id, content))))
     }
 
-    /// Submits a cell and has its artifacts found; what happens from then on.
+    /// Submits a cell, finds its artifacts, and returns the resulting commands.
     fn begins(&mut self, id: &str, base: &str, next: &str) -> Vec<String> {
         self.asked(id, cell(base, next));
         self.runs += 1;
@@ -68,7 +68,7 @@ impl Engine {
         self.told(EngineEvent::RuntimeEnded { run, outcome })
     }
 
-    /// The call that is under way gives something back and ends.
+    /// Ends the running call with a value.
     fn returns(&mut self) -> Vec<String> {
         self.gave(b"P");
         self.ended(Outcome::Completed)
@@ -218,7 +218,7 @@ fn the_life_of_a_cell() {
     let ended = engine.ended(Outcome::Completed);
     assert_eq!(ended, ["a execute_reply ok", "a idle"]);
     assert_eq!(engine.state(), "1");
-    // Libraries are loaded once.
+    // Each library is loaded once.
     let began = engine.begins("b", "1", "2");
     assert_eq!(began, ["b input 2", "run /cell"]);
     assert_eq!(engine.machine.handshake().rustc.as_deref(), Some("rustc 1"));
@@ -316,7 +316,7 @@ fn python_and_other_compilers_are_told_what_is_needed() {
     );
     let told = engine.asked("b", execute(Err(NotRunnable::Foreign)));
     assert_eq!(told[1], "b error UsageError");
-    // A scheduler may have an engine that can run it.
+    // The scheduler may have an engine that can run it.
     let mut balanced = request("e", execute(Err(NotRunnable::Foreign)));
     balanced.channel = RequestChannel::Task;
     let commands = engine
@@ -440,7 +440,7 @@ fn an_interrupt_without_a_snapshot_costs_the_running_cell_and_its_runtime() {
         ]
     );
     engine.runs = 2;
-    // The next cell waits for the new runtime and needs its libraries loaded again.
+    // The next cell waits for the new runtime and loads its libraries again.
     assert_eq!(
         engine.told(EngineEvent::RuntimeExited { status: status() }),
         ["start runtime"]
@@ -473,7 +473,7 @@ fn an_interrupt_costs_the_running_cell_and_nothing_else() {
     );
     engine.runs = 2;
     let artifacts = vec!["/std".into(), "/cell".into()];
-    // The snapshot has loaded what its process had.
+    // The snapshot has loaded the libraries of its process.
     assert_eq!(engine.prepared(Ok(artifacts)), ["b input 2", "run /cell"]);
 }
 
@@ -555,13 +555,13 @@ fn nothing_is_begun_while_the_controller_is_lost() {
     assert_eq!(engine.told(EngineEvent::Away), [""; 0]);
     let ended = engine.ended(Outcome::Completed);
     assert_eq!(ended, ["a execute_reply ok", "a idle"]);
-    // It was there all the time.
+    // The connection has persisted.
     assert_eq!(engine.told(EngineEvent::Back), ["b busy", "prepare"]);
     engine.runs += 1;
     engine.prepared(Ok(vec!["/cell".into()]));
     engine.asked("c", cell("2", "3"));
     engine.told(EngineEvent::Away);
-    // It has answered for what the engine had; what runs goes on.
+    // The controller has replied to the engine's requests; the running cell continues.
     let identity = EngineIdentity {
         id: EngineId(4),
         uuid: EngineUuid::new("uuid"),

@@ -20,13 +20,13 @@ pub(super) enum TaskWork {
     Call {
         call: Arc<CallMetadata>,
         args: Payload,
-        /// The value it gave back, once it has.
+        /// The return value, once the call has returned.
         value: Payload,
     },
 }
 
 impl TaskWork {
-    /// The compiler of its code.
+    /// Returns the compiler of its code.
     pub(super) fn abi(&self) -> &str {
         match self {
             Self::Cell { cell, .. } => &cell.abi,
@@ -34,7 +34,7 @@ impl TaskWork {
         }
     }
 
-    /// The word users have for it.
+    /// Returns the noun that describes it to users.
     pub(super) fn noun(&self) -> &'static str {
         match self {
             Self::Cell { .. } => "cell",
@@ -42,7 +42,7 @@ impl TaskWork {
         }
     }
 
-    /// The artifacts and arguments it needs, and how they come.
+    /// Returns its artifacts and arguments, and how they are sent.
     pub(super) fn shipment(&self) -> Shipment {
         match self {
             Self::Cell { cell, .. } => Shipment {
@@ -62,7 +62,7 @@ impl TaskWork {
         }
     }
 
-    /// The libraries it needs, in load order.
+    /// Returns its libraries, in load order.
     pub(super) fn artifacts(&self) -> &[ArtifactHash] {
         match self {
             Self::Cell { cell, .. } => &cell.artifacts,
@@ -70,7 +70,7 @@ impl TaskWork {
         }
     }
 
-    /// The library that the code is in: what it needs stands before it.
+    /// Returns the library that contains its code; its dependencies precede it.
     pub(super) fn library(&self) -> Option<&ArtifactHash> {
         self.artifacts().last()
     }
@@ -83,7 +83,7 @@ impl TaskWork {
         }
     }
 
-    /// Returns true if nothing but its reply and what it prints is wanted.
+    /// Returns true if its result is not published.
     pub(super) fn is_silent(&self) -> bool {
         match self {
             Self::Cell { silent, .. } => *silent,
@@ -92,7 +92,7 @@ impl TaskWork {
     }
 }
 
-/// The work that a request asks for, and the buffers with artifacts; `None` if it asks for none.
+/// Returns the work of a request, and the buffers of its artifacts; `None` if it has no work.
 pub(super) fn accept(
     request: EngineRequest,
 ) -> Option<Result<(TaskWork, Vec<Bytes>), NotRunnable>> {
@@ -113,7 +113,7 @@ pub(super) fn accept(
     }
 }
 
-/// The reason a call that came to its end has no value.
+/// Returns the failure of a call that has returned without a value.
 pub(super) fn raised(work: &TaskWork) -> Option<EngineFailure> {
     let TaskWork::Call {
         value: given, call, ..
@@ -121,7 +121,7 @@ pub(super) fn raised(work: &TaskWork) -> Option<EngineFailure> {
     else {
         return None;
     };
-    // What a function raises is small.
+    // The errors of functions are small.
     let Payload::Inline(given) = given else {
         return None;
     };

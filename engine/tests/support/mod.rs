@@ -1,4 +1,4 @@
-//! Whole clusters: a controller in this process, engines as processes of their own, a client.
+//! Whole clusters: a controller in this process, engines in processes of their own, a client.
 
 #![allow(dead_code)]
 
@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// No test waits longer for one thing.
+/// Time limit of each wait in a test.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 pub struct Cluster {
@@ -54,7 +54,7 @@ impl Cluster {
         cluster
     }
 
-    /// Starts one more engine and waits until it has joined.
+    /// Starts another engine and waits until it has joined.
     pub async fn add(&mut self, args: &[&str]) -> EngineId {
         let known: Vec<_> = self.client.engines().iter().map(|e| e.id).collect();
         let child = self.command(args).spawn().expect("an engine process");
@@ -88,7 +88,7 @@ impl Cluster {
         self.client.engines().iter().map(|e| e.id).collect()
     }
 
-    /// A script as the cell that leads from `base` to `next`.
+    /// Returns a script as the cell that leads from `base` to `next`.
     pub fn cell(&mut self, engine: EngineId, script: &str, base: &str, next: &str) -> EngineCell {
         self.cells += 1;
         let artifact = format!("#!echo\n{script}");
@@ -123,7 +123,7 @@ impl Cluster {
         })
     }
 
-    /// The same script on every engine, from the state of a new engine or another.
+    /// Submits a script to every engine, for the transition from `base` to `next`.
     pub fn everywhere(&mut self, script: &str, base: &str, next: &str) -> AsyncResult {
         let cells = self
             .ids()
@@ -138,7 +138,7 @@ impl Cluster {
         self.submit(vec![cell])
     }
 
-    /// Runs to the end and gives back what is known of its tasks.
+    /// Waits for a result and returns snapshots of its tasks.
     pub async fn done(&self, result: &AsyncResult) -> Vec<TaskSnapshot> {
         assert!(
             result.wait_for_output(Some(PATIENCE)).await,
@@ -155,7 +155,7 @@ impl Cluster {
             .expect("a refusal")
     }
 
-    /// Ends everything, and sees that the engines end by themselves.
+    /// Ends the cluster and checks that all engines end.
     pub async fn end(mut self) {
         let ids = self.ids();
         self.client

@@ -1,4 +1,4 @@
-//! Calls of functions: alone, in batches, sent ahead.
+//! Calls of functions: single, batched, prefetched.
 
 use super::*;
 use bytes::Bytes;
@@ -92,7 +92,7 @@ fn calls_that_fail_say_how() {
     assert_eq!(told, [""; 0]);
 }
 
-/// Calls of one message.
+/// Returns the calls of one message.
 fn batch(ids: &[&str]) -> EngineEvent {
     let alike = request("", call());
     let one = |id: &&str| EngineTask {
@@ -117,7 +117,7 @@ fn small_calls_of_one_message_are_answered_by_one() {
     assert_eq!(sent, ["call 16", "call 16"], "a waits, c is sent ahead");
     assert!(engine.machine.holds_replies());
     engine.runs = 2;
-    // Only what puts something out is told to have ended.
+    // `idle` is published only for a call that has output.
     let stream = Output::Stream {
         name: StreamName::Stdout,
         text: "x".to_owned(),
@@ -176,7 +176,7 @@ fn calls_the_runtime_gives_back_are_sent_again_in_their_order() {
     engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
     assert_eq!(engine.returns().len(), 4);
     engine.runs = 2;
-    // The process is gone, and another has taken over.
+    // The process has ended, and another one has taken over.
     let status = "signal 9".to_owned();
     let told = engine.ended(Outcome::Abandoned { status });
     assert_eq!(told[0], "b error RuntimeDied");
@@ -189,7 +189,7 @@ fn calls_the_runtime_gives_back_are_sent_again_in_their_order() {
     assert_eq!(told, ["call 16"], "c alone, since b was not quick");
     engine.runs = 6;
     assert_eq!(engine.returns(), ["call 16", "call 16"]);
-    // Nothing is left of this one, and what was aborted in it is not begun in the next.
+    // The calls of this process are lost, and an aborted one does not run in the next.
     engine.runs = 7;
     let told = engine.asked("x", EngineRequest::Abort(vec![MsgId::new("e")]));
     assert_eq!(told, ["x busy", "recall", "x abort_reply ok", "x idle"]);
