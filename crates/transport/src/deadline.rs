@@ -1,8 +1,8 @@
-//! Deadlines of loops that may have none.
+//! Optional deadlines.
 
 use std::time::Instant;
 
-/// Returns at a moment; never, where there is none. Cancel safe.
+/// Waits until the deadline, or forever if there is none. Cancel safe.
 pub async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,

@@ -1,21 +1,23 @@
-//! Frames, signing, sockets and connection files: the only crate that touches ZeroMQ.
+//! Frames, signing, sockets and connection files: the only crate that uses ZeroMQ.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | [`wire`] | frames to signed messages and back: [`SigningKey`], [`RawMessage`], [`Envelope`], [`Session`] |
 //! | [`socket`] | [`Socket`]: ROUTER, DEALER, PUB and SUB over `tcp://`, `ipc://` and `memory://` |
-//! | [`connection`] | the files peers find each other by: Jupyter's, ipyparallel's client and engine files |
+//! | [`connection`] | connection files: Jupyter's, and those of ipyparallel's clients and engines |
 //!
 //! ```
-//! use phalanx_transport::{Endpoint, Envelope, Event, Kind, Session, SigningKey, Socket, SocketOptions};
+//! use phalanx_transport::{
+//!     Endpoint, Envelope, Event, Session, SigningKey, Socket, SocketKind, SocketOptions,
+//! };
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let session = Session::new("user", SigningKey::sha256("secret"));
 //!
-//! // `memory://name:0` instead of `tcp://127.0.0.1:0` gives the twin without the network.
+//! // `memory://name:0` instead of `tcp://127.0.0.1:0` uses the in-memory transport.
 //! let any_port: Endpoint = "tcp://127.0.0.1:0".parse()?;
-//! let mut shell = Socket::bind(Kind::Router, &any_port, SocketOptions::default()).await?;
+//! let mut shell = Socket::bind(SocketKind::Router, &any_port, SocketOptions::default()).await?;
 //! let named = SocketOptions::default().identity("client");
-//! let mut client = Socket::connect(Kind::Dealer, shell.endpoint(), named).await?;
+//! let mut client = Socket::connect(SocketKind::Dealer, shell.endpoint(), named).await?;
 //!
 //! let request = session.envelope("kernel_info_request", serde_json::json!({}), None);
 //! client.send(request.seal(session.key())?).await?;
@@ -25,7 +27,7 @@
 //!         Event::Message(frames) => {
 //!             let request = Envelope::open(frames, session.key())?; // identities: ["client"]
 //!             let reply = session.envelope("kernel_info_reply", serde_json::json!({"status": "ok"}), Some(&request));
-//!             break (request, reply);                               // goes back where it came from
+//!             break (request, reply); // the reply has the same identities
 //!         }
 //!         Event::Connected(peer) => assert_eq!(peer.to_string(), "client"),
 //!         _ => {}

@@ -1,7 +1,7 @@
-//! Warnings of what peers do.
+//! Rate-limited warnings.
 
-/// Warns of what a peer can cause as often as it likes: a few times in ten seconds, after that with how
-/// often it was left unsaid. Takes what `tracing::warn!` takes.
+/// Logs a warning that a peer can cause at any rate: a few times in ten seconds, then with the
+/// number of those suppressed. Has the arguments of `tracing::warn!`.
 #[macro_export]
 macro_rules! warn_rarely {
     ($($field:tt)*) => {{

@@ -1,5 +1,5 @@
-//! Connections that say nothing lock nobody out, however many there are. In a process of its own, whose
-//! limit of open files is small.
+//! Any number of silent connections leaves room for real peers. Runs in a process of its own, with
+//! a low limit on open files.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,10 +11,10 @@ use std::time::Instant;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-/// Files that may be open; an eighth of it is for silent connections of one address.
+/// The limit on open files; an eighth is for connections of one address without a handshake.
 const FILES: u64 = 512;
 
-/// Connections, each of which takes a file on both sides.
+/// The number of silent connections, each of which takes a file on both sides.
 const SILENT: usize = 200;
 
 #[tokio::test]
@@ -43,6 +43,6 @@ async fn the_oldest_silent_connections_make_room_for_others() {
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(GREETING_LIMIT, silent[0].read_to_end(&mut rest)).await;
     ended.unwrap().unwrap();
-    // Nothing was spent on it, and it did not have to be late.
+    // It was disconnected without a greeting, and before the time limit of the handshake.
     assert!(rest.is_empty() && began.elapsed() < GREETING_LIMIT);
 }

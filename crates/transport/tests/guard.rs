@@ -1,4 +1,4 @@
-//! Peers that are hostile or do not read harm nobody but themselves.
+//! Peers that are hostile or do not read affect only themselves.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Far beyond what anything here takes.
+/// Far beyond the duration of any step.
 const LIMIT: Duration = Duration::from_secs(90);
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -32,7 +32,7 @@ async fn until(socket: &mut Socket, wanted: Event) {
     soon(async { while socket.recv().await.expect("the socket is open") != wanted {} }).await;
 }
 
-/// A peer that greets as it should; then it is up to the test.
+/// Connects a peer that sends a valid greeting; the test sends the rest.
 async fn raw(socket: &Socket, socket_type: &str, identity: &str) -> TcpStream {
     let port = socket.endpoint().port().unwrap();
     let mut peer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -53,7 +53,7 @@ async fn raw(socket: &Socket, socket_type: &str, identity: &str) -> TcpStream {
     peer
 }
 
-/// Without the guard zeromq allocates what is announced and the process aborts.
+/// Without the guard, zeromq allocates the announced length and the process aborts.
 #[tokio::test]
 async fn a_hostile_length_ends_its_connection_and_nothing_else() {
     let mut router = bind(SocketKind::Router).await;
@@ -65,7 +65,7 @@ async fn a_hostile_length_ends_its_connection_and_nothing_else() {
         .await
         .unwrap();
     let mut rest = Vec::new();
-    // Cut off: what was greeted, then the end.
+    // Disconnected: the greeting, then the end of the stream.
     drop(soon(hostile.read_to_end(&mut rest)).await);
     honest
         .send(vec![Bytes::from_static(b"still there")])
@@ -75,7 +75,7 @@ async fn a_hostile_length_ends_its_connection_and_nothing_else() {
     assert_eq!(message, ["honest", "still there"]);
 }
 
-/// zeromq hands its XPUB's subscribers every message in turn, waiting for each of them.
+/// zeromq's XPUB writes each message to one subscriber after the other and waits for each of them.
 #[tokio::test]
 async fn a_subscriber_that_does_not_read_is_cut_off_and_the_others_get_everything() {
     const MESSAGES: usize = 150;
@@ -97,7 +97,7 @@ async fn a_subscriber_that_does_not_read_is_cut_off_and_the_others_get_everythin
         soon(async { while publisher.send(message.clone()).await.is_err() {} }).await;
     }
     read.await.unwrap();
-    // What it was sent before it was cut off, and no more.
+    // Everything sent before it was disconnected, and no more.
     let mut seen = 0;
     let mut chunk = vec![0; 1 << 20];
     while let Ok(count @ 1..) = soon(idle.read(&mut chunk)).await {
@@ -106,7 +106,7 @@ async fn a_subscriber_that_does_not_read_is_cut_off_and_the_others_get_everythin
     assert!(seen < MESSAGES << 20, "{seen}");
 }
 
-/// zeromq queues 100,000 messages of any size for it, then stops for everybody.
+/// zeromq queues 100,000 messages of any size for such a peer, then blocks for all of them.
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_refused_more_and_the_others_are_served() {
     let mut router = bind(SocketKind::Router).await;
@@ -133,7 +133,8 @@ async fn a_peer_that_does_not_read_is_refused_more_and_the_others_are_served() {
     assert_eq!(soon(reader.recv_message()).await.unwrap(), ["x"]);
 }
 
-/// zeromq's XPUB keeps its connections open after it is dropped; closing would take its whole limit.
+/// zeromq's XPUB keeps its connections open after a drop, so that closing would take its whole time
+/// limit.
 #[tokio::test]
 async fn a_publisher_closes_as_soon_as_everything_has_left() {
     let mut publisher = bind(SocketKind::Pub).await;
@@ -141,12 +142,12 @@ async fn a_publisher_closes_as_soon_as_everything_has_left() {
     until(&mut publisher, Event::Subscribed(Bytes::new())).await;
     let message = vec![Bytes::from_static(b"topic"), Bytes::from_static(b"last")];
     publisher.send(message.clone()).await.unwrap();
-    // The limit is one that only a test that fails would reach.
+    // Only a failing test would reach the limit.
     publisher.close(LIMIT).await.unwrap();
     assert_eq!(soon(subscriber.recv_message()).await, Some(message));
 }
 
-/// Each costs a descriptor that a peer may need.
+/// Each one costs a descriptor that a peer may need.
 #[tokio::test]
 async fn a_connection_that_says_nothing_or_half_is_closed() {
     let endpoint: Endpoint = "tcp://127.0.0.1:0".parse().unwrap();
@@ -160,10 +161,10 @@ async fn a_connection_that_says_nothing_or_half_is_closed() {
         let mut silent = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         silent.write_all(said).await.unwrap();
         let mut rest = Vec::new();
-        // What it was greeted with, then the end.
+        // The greeting, then the end of the stream.
         drop(soon(silent.read_to_end(&mut rest)).await);
     }
-    // One that has greeted may be silent for as long as it likes.
+    // A peer that has completed its handshake may be silent for any time.
     honest
         .send(vec![Bytes::from_static(b"here")])
         .await

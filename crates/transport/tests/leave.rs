@@ -1,4 +1,4 @@
-//! A process that ends before its sockets have closed leaves nothing behind.
+//! A process that ends before its sockets are closed leaves no files.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,4 +1,4 @@
-//! Requirements on every socket, over TCP, Unix sockets and memory alike.
+//! Behaviour of all sockets, over TCP, Unix sockets and memory.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use phalanx_transport::{Endpoint, Event, Frames, SendError, Socket, SocketKind, SocketOptions};
 use std::time::Duration;
 
-/// Far beyond what anything here takes.
+/// Far beyond the duration of any step.
 const LIMIT: Duration = Duration::from_secs(60);
 
 struct Place {
@@ -14,7 +14,7 @@ struct Place {
     endpoints: Vec<Endpoint>,
 }
 
-/// One free endpoint of each transport.
+/// Returns a free endpoint of each transport.
 fn places(test: &str) -> Place {
     let folder = tempfile::tempdir().unwrap();
     Place {
@@ -149,7 +149,7 @@ async fn a_closed_socket_refuses_and_its_port_is_free() {
     }
 }
 
-/// zeromq's DEALER stays silent when its peer goes away and comes back.
+/// zeromq's DEALER does not reconnect when its peer restarts.
 #[tokio::test]
 async fn a_dealer_finds_its_router_again_and_nothing_sent_meanwhile_is_lost() {
     for place in places("again").endpoints.iter() {
@@ -169,7 +169,7 @@ async fn a_dealer_finds_its_router_again_and_nothing_sent_meanwhile_is_lost() {
     }
 }
 
-/// zeromq's PUB loses what exceeds 100,000 messages of one burst.
+/// zeromq's PUB drops messages beyond 100,000 in one burst.
 #[tokio::test]
 async fn a_burst_is_published_whole() {
     const BURST: usize = 150_000;
@@ -263,7 +263,8 @@ async fn a_port_in_use_is_an_error_that_names_it() {
     }
 }
 
-/// In `zeromq`, peers that connect and leave at the same time can stop all threads of a runtime for good.
+/// With `zeromq`, peers that connect and leave at the same time can block all threads of a runtime
+/// forever.
 #[test]
 fn peers_that_come_and_go_at_once_stop_nothing() {
     const ROUNDS: usize = 1000;
@@ -306,7 +307,7 @@ fn peers_that_come_and_go_at_once_stop_nothing() {
         done.send(()).unwrap();
     });
     let ended = ended.recv_timeout(LIMIT * 6);
-    // A runtime that stands still cannot be waited for.
+    // A blocked runtime cannot be waited for.
     ours.shutdown_background();
     theirs.shutdown_background();
     assert_eq!(ended, Ok(()), "the sockets stand still");

@@ -3,26 +3,26 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The fault of a connection file.
+/// The error of reading or writing a connection file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read connection file {path}: {error}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's error.
+        /// The cause.
         error: std::io::Error,
     },
-    /// It cannot be written.
+    /// The file cannot be written.
     #[error("cannot write connection file {path}: {error}")]
     Write {
         /// The file.
         path: PathBuf,
-        /// The system's error.
+        /// The cause.
         error: std::io::Error,
     },
-    /// It is not a connection file of that kind.
+    /// The file is not a connection file of the expected kind.
     #[error("{path} is not a connection file: {error}")]
     Malformed {
         /// The file.
@@ -30,7 +30,7 @@ pub enum ConnectionFileError {
         /// The missing or malformed part.
         error: serde_json::Error,
     },
-    /// It names something we do not have.
+    /// The file requires a feature that is not supported.
     #[error("unsupported connection: {0}")]
     Unsupported(String),
 }
@@ -46,7 +46,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConnectionFile
     })
 }
 
-/// Writes with mode 0600, and so that nobody ever reads half of it.
+/// Writes a file of mode 0600 atomically, so that nobody reads a partial one.
 pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ConnectionFileError> {
     let failed = |error: std::io::Error| ConnectionFileError::Write {
         path: path.to_owned(),

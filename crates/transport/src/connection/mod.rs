@@ -1,4 +1,4 @@
-//! The files by which peers find each other: read leniently, written strictly.
+//! Connection files: read leniently, written strictly.
 
 mod file;
 mod parallel;
@@ -14,10 +14,10 @@ pub use tunnel::{Tunnel, TunnelError};
 use phalanx_protocol::jupyter::ConnectionInfo;
 use std::path::Path;
 
-/// Reads the connection file Jupyter starts a kernel with.
+/// Reads the connection file of a kernel, as written by Jupyter.
 ///
 /// # Errors
-/// When it cannot be read or is not one.
+/// Returns an error if the file cannot be read or is malformed.
 pub fn read_kernel_file(path: &Path) -> Result<ConnectionInfo, ConnectionFileError> {
     file::read(path)
 }
@@ -25,7 +25,7 @@ pub fn read_kernel_file(path: &Path) -> Result<ConnectionInfo, ConnectionFileErr
 /// Writes a kernel's connection file.
 ///
 /// # Errors
-/// When it cannot be written.
+/// Returns an error if the file cannot be written.
 pub fn write_kernel_file(path: &Path, info: &ConnectionInfo) -> Result<(), ConnectionFileError> {
     file::write(path, info)
 }

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The environment variable in which ipyparallel's launchers give an engine its file's JSON.
+/// The environment variable in which ipyparallel's launchers pass the JSON of an engine's file.
 pub const ENGINE_ENVIRONMENT: &str = "IPP_CONNECTION_INFO";
 
-/// The environment variable for the seconds in which an engine or a client tries to reach a controller
-/// again that it has lost.
+/// The environment variable that sets the time, in seconds, for which an engine or a client tries
+/// to reach a lost controller.
 pub const UNREACHABLE_ENVIRONMENT: &str = "PHALANX_UNREACHABLE";
 
 fn json() -> String {
@@ -27,7 +27,8 @@ fn leastload() -> String {
     "leastload".to_owned()
 }
 
-/// ipyparallel's `disambiguate_url`: where a socket that listens on all addresses is.
+/// Replaces an address that stands for all interfaces by the location, as ipyparallel's
+/// `disambiguate_url` does.
 fn reached_at(endpoint: Endpoint, location: &str) -> Endpoint {
     match endpoint {
         Endpoint::Tcp { host, port } if matches!(host.as_str(), "0.0.0.0" | "*" | "::") => {
@@ -43,17 +44,17 @@ fn reached_at(endpoint: Endpoint, location: &str) -> Endpoint {
     }
 }
 
-/// The Unix sockets behind a controller's ports.
+/// The Unix sockets of a controller, which replace its ports on the same machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LocalSockets {
-    /// The name of the machine they are on.
+    /// The host name of their machine.
     pub host: String,
-    /// By port.
+    /// The paths, by port.
     pub paths: BTreeMap<u16, PathBuf>,
 }
 
 impl LocalSockets {
-    /// The sockets of this machine.
+    /// Describes sockets of this machine.
     pub fn of_this_host(paths: BTreeMap<u16, PathBuf>) -> Self {
         Self {
             host: host_name(),
@@ -68,25 +69,25 @@ impl LocalSockets {
         self.host == host_name() && gone
     }
 
-    /// Returns true if they are on this machine and their owner lives.
+    /// Returns true if they are on this machine and their owner is alive.
     fn are_here(&self) -> bool {
         self.paths.keys().any(|port| self.of(*port).is_some())
     }
 
-    /// The socket behind a port, where it can be reached from here.
+    /// Returns the socket of a port, if it can be reached from here.
     fn of(&self, port: u16) -> Option<PathBuf> {
         let path = self.paths.get(&port)?;
-        // That of a controller that was killed leads nowhere.
+        // A killed controller leaves sockets that nothing listens on.
         let folder = path.parent()?;
         let is_there = self.host == host_name() && path.exists() && !is_abandoned(folder);
         is_there.then(|| path.clone())
     }
 }
 
-/// The interface of a file whose ports are reached by its Unix sockets alone.
+/// The interface of a file whose ports can only be reached by Unix sockets.
 pub const NOWHERE: &str = "ipc:///nonexistent/phalanx";
 
-/// An endpoint as `ssh` forwards to it; `None` for one that is not of the network.
+/// Formats an endpoint as a target of `ssh`; `None` unless it is a TCP endpoint.
 fn target(endpoint: &Endpoint) -> Option<String> {
     match endpoint {
         Endpoint::Tcp { host, port } if host.contains(':') => Some(format!("[{host}]:{port}")),
@@ -100,53 +101,56 @@ macro_rules! connection_file {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub struct $name {
-            /// An SSH server to tunnel through; empty for none.
+            /// The SSH server to tunnel through; empty for none.
             #[serde(default)]
             pub ssh: String,
-            /// `tcp://address`, `ipc://path` or `memory://name`; with a port it makes an endpoint.
+            /// `tcp://address`, `ipc://path` or `memory://name`; forms an endpoint together with a
+            /// port.
             pub interface: String,
-            /// Port of registration and queries.
+            /// Port for registration and queries.
             pub registration: u16,
             $($(#[$field_doc])* $(#[serde(default = $default)])? pub $field: $type,)*
-            /// The key that signs the messages; empty for unsigned.
+            /// The key that signs messages; empty for unsigned ones.
             pub key: String,
-            /// Of CurveZMQ, which we do not have.
+            /// The key of CurveZMQ, which is not supported.
             #[serde(default)]
             pub curve_serverkey: Option<String>,
             /// The controller's host name.
             #[serde(default)]
             pub location: String,
-            /// The format in which messages are packed; `json`.
+            /// The serialization format of outgoing messages; `json`.
             #[serde(default = "json")]
             pub pack: String,
-            /// The format in which messages are unpacked; `json`.
+            /// The serialization format of incoming messages; `json`.
             #[serde(default = "json")]
             pub unpack: String,
             /// `hmac-sha256`, …
             #[serde(default = "sha256")]
             pub signature_scheme: String,
-            /// Shortcuts for peers on the controller's machine; ours.
+            /// The Unix sockets for peers on the controller's machine; an extension of Phalanx.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub phalanx_sockets: Option<LocalSockets>,
-            /// True if the next controller is to use key and ports again; ours.
+            /// True if the next controller is to reuse key and ports; an extension of Phalanx.
             #[serde(default, skip_serializing_if = "std::ops::Not::not")]
             pub phalanx_reuse: bool,
         }
 
         impl $name {
-            /// Reads the file.
+            /// Reads a file.
             ///
             /// # Errors
-            /// When it cannot be read, is not one, or asks for what we do not have.
+            /// Returns an error if the file cannot be read, is malformed, or requires a feature
+            /// that is not supported.
             pub fn read(path: &Path) -> Result<Self, ConnectionFileError> {
                 let file: Self = file::read(path)?;
                 file.supported()
             }
 
-            /// Reads the file's text.
+            /// Parses the text of a file.
             ///
             /// # Errors
-            /// When it is not one, or asks for what we do not have.
+            /// Returns an error if the text is malformed or requires a feature that is not
+            /// supported.
             pub fn from_json(text: &str) -> Result<Self, ConnectionFileError> {
                 let file: Self = serde_json::from_str(text).map_err(|error| {
                     ConnectionFileError::Malformed { path: "the given text".into(), error }
@@ -157,16 +161,16 @@ macro_rules! connection_file {
             /// Writes the file, readable by its owner alone.
             ///
             /// # Errors
-            /// When it cannot be written.
+            /// Returns an error if the file cannot be written.
             pub fn write(&self, path: &Path) -> Result<(), ConnectionFileError> {
                 file::write(path, self)
             }
 
-            /// The endpoint of one of its ports. A controller that listens on all addresses is
+            /// Returns the endpoint of a port. A controller that listens on all interfaces is
             /// reached at its location, one on this machine by its Unix sockets.
             ///
             /// # Errors
-            /// When the file's interface is none.
+            /// Returns an error if the interface is malformed.
             pub fn endpoint(&self, port: u16) -> Result<Endpoint, EndpointError> {
                 let sockets = self.phalanx_sockets.as_ref();
                 if let Some(path) = sockets.and_then(|sockets| sockets.of(port)) {
@@ -175,19 +179,19 @@ macro_rules! connection_file {
                 self.network_endpoint(port)
             }
 
-            /// The endpoint of one of its ports as peers on other machines reach it.
+            /// Returns the endpoint of a port for peers on other machines.
             ///
             /// # Errors
-            /// When the file's interface is none.
+            /// Returns an error if the interface is malformed.
             pub fn network_endpoint(&self, port: u16) -> Result<Endpoint, EndpointError> {
                 Ok(reached_at(Endpoint::of(&self.interface, port)?, &self.location))
             }
 
-            /// The file as it is used here: where it names an SSH server, its ports are reached through a
-            /// tunnel, which lasts as long as the other value.
+            /// Returns the file for use on this machine: if it names an SSH server, ports are
+            /// reached through the returned tunnel, which is closed when it is dropped.
             ///
             /// # Errors
-            /// When the tunnel cannot be opened.
+            /// Returns an error if the tunnel cannot be opened.
             pub async fn tunnelled(&self) -> Result<(Self, Option<Tunnel>), TunnelError> {
                 let is_here = self.phalanx_sockets.as_ref().is_some_and(LocalSockets::are_here);
                 if self.ssh.is_empty() || is_here {
@@ -198,7 +202,8 @@ macro_rules! connection_file {
                 let tunnel = Tunnel::open(&self.ssh, &targets).await?;
                 let file = Self {
                     ssh: String::new(),
-                    // Nothing else is tried: at the same port here there may be somebody else.
+                    // Prevents direct connections: another program may listen on the same port
+                    // here.
                     interface: NOWHERE.to_owned(),
                     phalanx_sockets: Some(tunnel.sockets()),
                     ..self.clone()
@@ -206,10 +211,10 @@ macro_rules! connection_file {
                 Ok((file, Some(tunnel)))
             }
 
-            /// The key that signs the messages.
+            /// Returns the key that signs messages.
             ///
             /// # Errors
-            /// When the scheme is unknown.
+            /// Returns an error if the signature scheme is not supported.
             pub fn signing_key(&self) -> Result<SigningKey, KeyError> {
                 SigningKey::from_file(&self.signature_scheme, &self.key)
             }
@@ -231,7 +236,7 @@ macro_rules! connection_file {
 }
 
 connection_file! {
-    /// `ipcontroller-client.json`: what a client needs to reach a controller.
+    /// `ipcontroller-client.json`, the connection file of clients.
     ClientConnectionFile {
         /// Port of the control channel.
         control: u16,
@@ -239,11 +244,11 @@ connection_file! {
         mux: u16,
         /// Port of the task scheduler.
         task: u16,
-        /// Its scheme: `leastload`, `lru`, …
+        /// The scheduling scheme: `leastload`, `lru`, …
         @default("leastload") task_scheme: String,
         /// Port on which the engines' output is published.
         iopub: u16,
-        /// Port on which comings and goings of engines are published.
+        /// Port on which registrations and deaths of engines are published.
         notification: u16,
         /// Port of the broadcast scheduler.
         broadcast: u16,
@@ -251,7 +256,7 @@ connection_file! {
 }
 
 connection_file! {
-    /// `ipcontroller-engine.json`: what an engine needs to join a controller.
+    /// `ipcontroller-engine.json`, the connection file of engines.
     EngineConnectionFile {
         /// Port of the control channel.
         control: u16,
@@ -263,15 +268,15 @@ connection_file! {
         iopub: u16,
         /// Port on which heartbeats are published.
         hb_ping: u16,
-        /// Port to which they are sent back.
+        /// Port to which heartbeats are returned.
         hb_pong: u16,
-        /// Ports of the broadcast scheduler's leaves; the engine takes number `id % len`.
+        /// Ports of the broadcast scheduler's leaves; an engine uses the one at `id % len`.
         broadcast: Vec<u16>,
     }
 }
 
 impl ClientConnectionFile {
-    /// All ports, in no particular order.
+    /// Returns all ports, in no particular order.
     pub fn ports(&self) -> Vec<u16> {
         vec![
             self.registration,
@@ -286,7 +291,7 @@ impl ClientConnectionFile {
 }
 
 impl EngineConnectionFile {
-    /// All ports, in no particular order.
+    /// Returns all ports, in no particular order.
     pub fn ports(&self) -> Vec<u16> {
         let mut ports = vec![
             self.registration,

@@ -1,7 +1,7 @@
-//! Tunnels to a controller through an SSH server, as the `ssh` of a connection file asks for.
+//! Tunnels to a controller through the SSH server of a connection file.
 //!
-//! One `ssh` process forwards all ports, to Unix sockets in a folder that only this user can open. It is started
-//! again when it ends.
+//! A single `ssh` process forwards all ports to Unix sockets in a folder that only this user can
+//! access. It is restarted when it ends.
 
 use super::parallel::LocalSockets;
 use phalanx_sys::temporary::TemporaryFolder;
@@ -15,52 +15,53 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-/// The time a tunnel may take to open.
+/// Time limit for opening a tunnel.
 const OPEN_LIMIT: Duration = Duration::from_secs(60);
 
-/// The time between two looks whether it is open: `ssh` says nothing, but the sockets appear.
+/// Interval at which the sockets are checked, since `ssh` does not report that it is ready.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The time before a tunnel that has broken is opened again.
+/// Delay before a broken tunnel is opened again.
 const REOPEN_DELAY: Duration = Duration::from_secs(2);
 
-/// The reason a tunnel could not be opened.
+/// The error of opening a tunnel.
 #[derive(Debug, thiserror::Error)]
 pub enum TunnelError {
-    /// There is no program `ssh`, or no folder for the sockets.
+    /// `ssh` cannot be started, or the folder of the sockets cannot be created.
     #[error("the tunnel through {server} could not be opened: {error}")]
     Start {
         /// The server.
         server: String,
-        /// The system's error.
+        /// The cause.
         error: io::Error,
     },
-    /// It ended.
+    /// `ssh` has ended.
     #[error("the tunnel through {server} could not be opened: `ssh` ended ({status}){printed}")]
     Ended {
         /// The server.
         server: String,
         /// The exit status.
         status: String,
-        /// The output, on a line of its own.
+        /// Its output, on a line of its own.
         printed: String,
     },
-    /// It does not open.
+    /// The sockets did not appear within the time limit.
     #[error("the tunnel through {0} did not open within {limit} s", limit = OPEN_LIMIT.as_secs())]
     TimedOut(String),
 }
 
-/// A tunnel; it ends with this value.
+/// A tunnel; closed on drop.
 #[derive(Debug)]
 pub struct Tunnel {
     folder: TemporaryFolder,
     ports: Vec<u16>,
-    /// Starts it again when it ends.
+    /// The task that restarts `ssh` when it ends.
     _keeper: JoinSet<()>,
 }
 
 impl Tunnel {
-    /// Opens a tunnel through a server, `user@host` or `user@host:port`, to ports as they are reached from there.
+    /// Opens a tunnel through `user@host` or `user@host:port` to targets, which are resolved on
+    /// that server.
     pub(super) async fn open(
         server: &str,
         targets: &BTreeMap<u16, String>,
@@ -99,7 +100,7 @@ impl Tunnel {
         })
     }
 
-    /// Its sockets on this machine.
+    /// Returns its sockets on this machine.
     pub(super) fn sockets(&self) -> LocalSockets {
         let paths = self.ports.iter();
         let paths = paths.map(|port| (*port, socket(self.folder.path(), *port)));
@@ -107,14 +108,14 @@ impl Tunnel {
     }
 }
 
-/// The arguments of `ssh`. Pure.
+/// Returns the arguments of `ssh`. Pure.
 fn arguments(server: &str, targets: &BTreeMap<u16, String>, folder: &Path) -> Vec<String> {
     let mut args = vec!["-N".to_owned(), "-T".to_owned()];
     for option in [
-        // Nobody can be asked for a password.
+        // There is no terminal for a password prompt.
         "BatchMode=yes",
         "ExitOnForwardFailure=yes",
-        // Those of a tunnel before, which has broken.
+        // Removes the sockets of an earlier tunnel that has broken.
         "StreamLocalBindUnlink=yes",
         "ServerAliveInterval=15",
     ] {
@@ -150,11 +151,11 @@ fn start(args: &[String]) -> io::Result<Child> {
         .spawn()
 }
 
-/// Starts it again whenever it ends.
+/// Restarts `ssh` whenever it ends.
 async fn keep_running(mut child: Child, args: Vec<String>) {
     loop {
         let reason = printed(&mut child).await;
-        // An error of waiting means that it is gone too.
+        // An error also means that the process has ended.
         let _ = child.wait().await;
         tracing::warn!(
             reason = reason.trim(),
@@ -170,11 +171,11 @@ async fn keep_running(mut child: Child, args: Vec<String>) {
     }
 }
 
-/// All it printed until it ended, on a line of its own; empty where it printed nothing.
+/// Returns the output of a process that has ended, on a line of its own; empty if there is none.
 async fn printed(child: &mut Child) -> String {
     let mut text = Vec::new();
     if let Some(stderr) = &mut child.stderr {
-        // What was read before an error is something.
+        // Output read before an error is kept.
         let _ = stderr.read_to_end(&mut text).await;
     }
     match String::from_utf8_lossy(&text).trim() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// Commands of the handles to the task.
+/// Commands from the handles to the socket's task.
 #[derive(Debug)]
 pub(crate) enum SocketCommand {
     Close {
@@ -22,14 +22,14 @@ pub(crate) struct ReceiveQueue {
 }
 
 impl ReceiveQueue {
-    /// Waits for room for one more, by number and by bytes.
+    /// Waits until there is room for another message, by number and by bytes.
     async fn reserve(&self) -> Result<mpsc::Permit<'_, Event>, mpsc::error::SendError<()>> {
         self.unread.room().await;
         self.events.reserve().await
     }
 }
 
-/// The task of one socket: ends when it is closed or when all its handles are dropped.
+/// Runs a socket until it is closed or all its handles are dropped.
 pub(crate) async fn run<D: Driver>(
     mut driver: D,
     mut queue: mpsc::UnboundedReceiver<Frames>,
@@ -40,11 +40,11 @@ pub(crate) async fn run<D: Driver>(
     let mut permit = None;
     let mut unread = false;
     let mut unsent = false;
-    // A closed channel is always ready, so it must not be asked again.
+    // A closed channel is always ready, so it must not be polled again.
     let mut unheld = false;
     while !(unread && unsent) {
         tokio::select! {
-            // A slot for the event first, so that one that was received is never lost.
+            // A slot is reserved before an event is received, so that no event is lost.
             Ok(slot) = inbox.reserve(), if permit.is_none() && !unread => permit = Some(slot),
             () = inbox.events.closed(), if !unread => {
                 permit = None;

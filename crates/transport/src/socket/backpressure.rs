@@ -1,7 +1,8 @@
-//! The messages on their way out, counted until the socket library has written them to the peer.
+//! Backpressure: outgoing messages are counted until ZeroMQ has written them to the peer.
 //!
-//! zeromq queues up to 100,000 messages a peer, of any size, and shows none of it. So each message
-//! carries a frame that says when it is dropped, which is when it has been encoded for the peer.
+//! zeromq queues up to 100,000 messages per peer, of any size, and does not report how many are
+//! queued. Each message therefore carries a frame with a drop guard, dropped once the message is
+//! encoded for the peer.
 
 use super::{Event, Frames};
 use bytes::Bytes;
@@ -11,12 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The limit of messages that wait for one peer.
+/// The limits on messages queued for one peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backlog {
-    /// Messages; below zeromq's own limit of 100,000, where it would begin to wait.
+    /// The number of messages; below zeromq's own limit of 100,000, at which it starts to block.
     pub messages: usize,
-    /// Bytes; one message of any size may wait, when nothing else does.
+    /// The size in bytes; a single message of any size may be queued if there is no other.
     pub bytes: usize,
 }
 
@@ -58,7 +59,7 @@ impl SendQueueGauge {
         })
     }
 
-    /// Messages that have not been written yet.
+    /// Returns the number of messages that have not been written yet.
     pub fn waiting(&self) -> usize {
         self.messages.load(Ordering::Acquire)
     }
@@ -86,7 +87,8 @@ impl SendQueueGauge {
         }));
     }
 
-    /// Waits until a message of that size may be sent; `false` when that takes too long.
+    /// Waits until a message of `cost` bytes may be sent; returns false if the time limit is
+    /// exceeded.
     pub async fn room(&self, cost: usize, limit: Duration) -> bool {
         if self.has_room(cost) {
             return true;
@@ -105,8 +107,8 @@ impl SendQueueGauge {
     }
 }
 
-/// The bytes of received messages that wait for their reader. Once there are enough of them, no
-/// more is read from the peers until some are taken.
+/// The size of received messages that have not been read from the queue. At the limit, nothing is
+/// read from the peers until some are taken.
 #[derive(Debug)]
 pub(crate) struct UnreadBytes {
     most: usize,
@@ -123,7 +125,7 @@ impl UnreadBytes {
         })
     }
 
-    /// Returns when the next message may be read.
+    /// Waits until the next message may be received.
     pub async fn room(&self) {
         loop {
             let taken = self.taken.notified();
@@ -134,29 +136,29 @@ impl UnreadBytes {
         }
     }
 
-    /// A message waits from now on.
+    /// Adds a queued message.
     pub fn put(&self, event: &Event) {
         if let Event::Message(frames) = event {
             self.bytes.fetch_add(cost(frames), Ordering::AcqRel);
         }
     }
 
-    /// Its reader has it.
+    /// Subtracts a message taken from the queue.
     pub fn take(&self, event: &Event) {
         if let Event::Message(frames) = event {
             self.bytes.fetch_sub(cost(frames), Ordering::AcqRel);
-            // One task waits at most; a permit that is left is used up by its next look.
+            // At most one task waits; a leftover permit only causes an additional check.
             self.taken.notify_one();
         }
     }
 }
 
-/// The bytes of a message.
+/// Returns the size of a message, in bytes.
 pub(crate) fn cost(frames: &Frames) -> usize {
     frames.iter().map(Bytes::len).sum()
 }
 
-/// The gauges of a socket: of each peer for ROUTER, else one.
+/// The gauges of a socket: one per peer for ROUTER, else a single one.
 #[derive(Debug)]
 pub(crate) enum SendQueueGauges {
     One(Arc<SendQueueGauge>),
@@ -187,7 +189,7 @@ impl SendQueueGauges {
                 if let Some(gauge) = peers.get(&peer) {
                     return gauge.clone();
                 }
-                // A copy, so that the key does not keep the read buffer it came in.
+                // Copied, so that the key does not keep a read buffer alive.
                 let peer = Bytes::copy_from_slice(&peer);
                 peers
                     .entry(peer)
@@ -197,7 +199,7 @@ impl SendQueueGauges {
         }
     }
 
-    /// Forgets a peer that has gone.
+    /// Removes the gauge of a disconnected peer.
     pub fn forget(&self, peer: &[u8]) {
         if let Self::PerPeer { peers, .. } = self {
             peers

@@ -2,44 +2,44 @@ use super::{BindError, ConnectError, Endpoint, Event, Frames};
 use std::path::Path;
 use std::time::Duration;
 
-/// The interface of a socket library: the seam between [`super::Socket`] and ZeroMQ.
+/// The interface of a socket library, which separates [`super::Socket`] from ZeroMQ.
 pub(crate) trait Driver: Send + 'static {
-    /// Listens; answers with the port that was taken.
+    /// Binds an endpoint; returns it with the actual port.
     fn bind(
         &mut self,
         endpoint: &Endpoint,
     ) -> impl Future<Output = Result<Endpoint, BindError>> + Send;
 
-    /// The Unix socket behind the listener, which peers of this machine and user may connect to:
-    /// they need no guard.
+    /// Returns the listener's Unix socket, which bypasses the guard for peers of the same user on
+    /// this machine.
     fn shortcut(&self) -> Option<&Path> {
         None
     }
 
-    /// Connects.
+    /// Connects to an endpoint.
     fn connect(
         &mut self,
         endpoint: &Endpoint,
     ) -> impl Future<Output = Result<(), ConnectError>> + Send;
 
-    /// Returns true if messages can be handed over; they wait while not.
+    /// Returns true if a message can be sent now.
     fn ready(&self) -> bool;
 
-    /// Hands a message over.
+    /// Sends a message.
     fn send(&mut self, frames: Frames) -> impl Future<Output = SendOutcome> + Send;
 
-    /// The next message or event. Cancel-safe.
+    /// Waits for the next message or event. Cancel safe.
     fn recv(&mut self) -> impl Future<Output = Event> + Send;
 
-    /// Ends once everything handed over has left the process; `false` when that takes too long.
+    /// Closes the socket once everything is sent; returns false if the time limit is exceeded.
     fn close(self, limit: Duration) -> impl Future<Output = bool> + Send;
 }
 
-/// The result of handing a message over.
+/// The outcome of sending a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendOutcome {
-    /// It is on its way.
+    /// The message was accepted.
     Yes,
-    /// Nobody of that name is there.
+    /// No peer with this identity is connected.
     NoPeer,
 }

@@ -2,39 +2,39 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The address on which a socket listens.
+/// The address of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// `tcp://host:port`; port 0 takes a free one.
+    /// `tcp://host:port`; port 0 selects a free port.
     Tcp {
-        /// Address or name; IPv6 without brackets.
+        /// The address or host name; IPv6 without brackets.
         host: String,
-        /// Port.
+        /// The port.
         port: u16,
     },
     /// `ipc://path`.
     Ipc(PathBuf),
-    /// `memory://name:port`: within this process; port 0 takes a free one.
+    /// `memory://name:port`, within this process; port 0 selects a free port.
     Memory {
-        /// Keeps apart what runs at once.
+        /// A name that separates independent groups of sockets.
         name: String,
-        /// Port.
+        /// The port.
         port: u16,
     },
 }
 
-/// Text that is no endpoint.
+/// The error of text that is not an endpoint.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not an endpoint (tcp://host:port, ipc://path or memory://name:port)")]
 pub struct EndpointError(String);
 
 impl Endpoint {
-    /// The endpoint of one channel, from a connection file's interface and port.
+    /// Returns the endpoint of a channel, from a connection file's interface and port.
     ///
-    /// For `ipc` the port is a suffix of the path, as ipyparallel and jupyter_client have it.
+    /// For `ipc` the port is a suffix of the path, as in ipyparallel and jupyter_client.
     ///
     /// # Errors
-    /// When the interface is none.
+    /// Returns an error if the interface is malformed.
     pub fn of(interface: &str, port: u16) -> Result<Self, EndpointError> {
         match interface.strip_prefix("ipc://") {
             Some(path) => Ok(Self::Ipc(PathBuf::from(format!("{path}-{port}")))),
@@ -42,7 +42,7 @@ impl Endpoint {
         }
     }
 
-    /// The port, where there is one.
+    /// Returns the port, if it has one.
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Tcp { port, .. } | Self::Memory { port, .. } => Some(*port),

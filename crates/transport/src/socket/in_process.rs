@@ -4,8 +4,8 @@ use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketKind, Socket
 use std::path::Path;
 use std::time::Duration;
 
-/// A socket that peers in its own process reach without the system: behind its shortcut it listens in
-/// memory as well.
+/// A socket that peers in the same process reach without system calls: if it has a Unix socket, it
+/// listens in memory too.
 pub(crate) struct InProcessSocket<D> {
     far: D,
     near: MemorySocket,

@@ -1,4 +1,4 @@
-//! Sockets within one process: the same semantics, no network.
+//! Sockets within a process, with the semantics of the network ones.
 
 use super::driver::{Driver, SendOutcome};
 use super::{
@@ -12,19 +12,18 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Time a connecting socket waits before it checks again if somebody listens: at first, and at
-/// most.
+/// The first and the longest delay before a connecting socket checks again for a listener.
 const RETRY: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
-/// The first of the ports given to those who ask for any.
+/// The first port assigned for port 0.
 const FIRST_PORT: u16 = 1024;
 
-/// One connection; unlike identities never used twice.
+/// The id of a connection; unlike identities, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct MemoryLink(u64);
 
 static LINKS: AtomicU64 = AtomicU64::new(0);
 
-// Unbounded, since the sender's gauge limits what waits in it.
+// Unbounded, since the sender's gauge limits its length.
 type Inbox = mpsc::UnboundedSender<Packet>;
 
 #[derive(Debug)]
@@ -57,7 +56,7 @@ fn listeners() -> MutexGuard<'static, Listeners> {
         .unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The address in memory of the socket behind a shortcut.
+/// Returns the in-memory endpoint that corresponds to a Unix socket.
 pub(crate) fn behind(shortcut: &Path) -> Endpoint {
     Endpoint::Memory {
         name: shortcut.display().to_string(),
@@ -65,7 +64,7 @@ pub(crate) fn behind(shortcut: &Path) -> Endpoint {
     }
 }
 
-/// The same endpoint in memory, where the socket that listens there is of this process.
+/// Returns the in-memory endpoint, if a socket of this process listens on it.
 pub(crate) fn within(endpoint: &Endpoint) -> Option<Endpoint> {
     let Endpoint::Ipc(path) = endpoint else {
         return None;
@@ -110,9 +109,9 @@ impl MemorySocket {
         }
     }
 
-    /// Returns true if a peer of that name is connected.
+    /// Returns true if a peer with this identity is connected.
     pub fn has(&self, peer: &Bytes) -> bool {
-        // Most sockets have nobody near.
+        // Most sockets have no peers in their own process.
         !self.by_identity.is_empty() && self.by_identity.contains_key(&RoutingId(peer.clone()))
     }
 
@@ -221,7 +220,7 @@ impl Driver for MemorySocket {
     }
 
     fn ready(&self) -> bool {
-        // A DEALER keeps its messages until it is connected again.
+        // A DEALER keeps its messages until it has reconnected.
         self.target.is_none() || self.me.kind != SocketKind::Dealer || !self.peers.is_empty()
     }
 
@@ -229,7 +228,7 @@ impl Driver for MemorySocket {
         match self.me.kind {
             SocketKind::Sub => SendOutcome::NoPeer,
             SocketKind::Pub => {
-                // Copies, so that a subscriber that does not read does not hold up the publisher.
+                // Copied, so that a subscriber that does not read does not block the publisher.
                 let copy: Frames = frames.iter().map(|f| Bytes::copy_from_slice(f)).collect();
                 for (link, peer) in &self.peers {
                     post(peer, *link, Body::Message(copy.clone()));

@@ -1,4 +1,4 @@
-//! Sockets: one owned task each, behind cloneable [`Sender`]s and one [`Receiver`].
+//! Sockets: each is owned by a task, behind cloneable [`Sender`]s and one [`Receiver`].
 
 mod actor;
 mod backpressure;
@@ -25,39 +25,40 @@ use tokio::sync::{mpsc, oneshot};
 /// The frames of one message.
 pub type Frames = Vec<Bytes>;
 
-/// Received messages that wait for their reader; then the peer is no longer read.
+/// Capacity of the receive queue, in messages; while it is full, the peers are not read.
 const INBOX: usize = 256;
-/// Bytes of them, beyond which the same holds; one message may have any number.
+/// Capacity of the receive queue, in bytes; a single message may exceed it.
 const INBOX_BYTES: usize = 64 << 20;
 
-/// Time [`Sender::send`] waits for a peer that does not read.
+/// Default time for which [`Sender::send`] waits for a peer that does not read.
 pub const SEND_LIMIT: Duration = Duration::from_secs(5);
 
-/// Time [`Socket::connect`] waits for the other side to listen.
+/// Default time for which [`Socket::connect`] waits for a listener.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The time a connected peer may take to say what it is.
+/// Default time limit of a peer's handshake.
 pub const GREETING_LIMIT: Duration = Duration::from_secs(10);
 
-/// The pattern by which a socket handles messages; RFCs 28 and 29 of ZeroMQ.
+/// The messaging pattern of a socket (ZeroMQ RFCs 28 and 29).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketKind {
-    /// Talks to many peers, each by the first frame. Also serves REQ (heartbeats): see [`echo`].
+    /// Exchanges messages with many peers, addressed by the first frame. Also serves REQ
+    /// (heartbeats): see [`echo`].
     Router,
-    /// Talks to one peer; connects again when the connection breaks.
+    /// Exchanges messages with one peer; reconnects when the connection breaks.
     Dealer,
-    /// Publishes to every subscriber and says who subscribes (ZeroMQ's XPUB).
+    /// Publishes to every subscriber and reports subscriptions (ZeroMQ's XPUB).
     Pub,
-    /// Receives everything its publishers publish.
+    /// Receives everything its publishers send.
     Sub,
 }
 
-/// The routing identity of a peer; shown as text where it is text.
+/// The routing identity of a peer; displayed as text if it is text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoutingId(pub Bytes);
 
 impl RoutingId {
-    /// As text, where it is text.
+    /// Returns the identity as text, if it is text.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
@@ -90,21 +91,20 @@ impl From<Bytes> for RoutingId {
     }
 }
 
-/// An event of a socket for its reader.
+/// An event of a socket.
 ///
-/// Whatever a peer sent before it went comes before its `Disconnected`. A first message may come
-/// before `Connected`.
+/// All messages of a peer precede its `Disconnected`. The first may precede its `Connected`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A message; on a ROUTER its first frame is the sender's identity.
     Message(Frames),
-    /// A peer is there.
+    /// A peer has connected.
     Connected(RoutingId),
-    /// A peer is gone. A DEALER tries to reach it again.
+    /// A peer has disconnected. A DEALER tries to reconnect.
     Disconnected(RoutingId),
-    /// Somebody subscribed to a topic (PUB).
+    /// A peer has subscribed to a topic (PUB).
     Subscribed(Bytes),
-    /// Somebody no longer does (PUB).
+    /// A peer has unsubscribed from a topic (PUB).
     Unsubscribed(Bytes),
 }
 
@@ -136,44 +136,44 @@ impl Default for SocketOptions {
 }
 
 impl SocketOptions {
-    /// Names the socket to its peers; 1 to 255 bytes.
+    /// Sets the identity sent to peers; 1 to 255 bytes.
     #[must_use]
     pub fn identity(mut self, identity: impl Into<RoutingId>) -> Self {
         self.identity = Some(identity.into());
         self
     }
 
-    /// See [`SEND_LIMIT`].
+    /// Sets the time for which sending waits; [`SEND_LIMIT`] by default.
     #[must_use]
     pub fn send_limit(mut self, limit: Duration) -> Self {
         self.send_limit = limit;
         self
     }
 
-    /// Sets the number of messages and bytes that may wait for one peer (10,000 and 64 MiB by
-    /// default; fewer than 100,000).
+    /// Sets the number and size of messages queued for one peer (10,000 and 64 MiB by default;
+    /// fewer than 100,000).
     #[must_use]
     pub fn backlog(mut self, messages: usize, bytes: usize) -> Self {
         self.backlog = Backlog { messages, bytes };
         self
     }
 
-    /// See [`GREETING_LIMIT`].
+    /// Sets the time limit of handshakes; [`GREETING_LIMIT`] by default.
     #[must_use]
     pub fn greeting_limit(mut self, limit: Duration) -> Self {
         self.greeting_limit = limit;
         self
     }
 
-    /// Another endpoint of the same peer, where a DEALER whose connection breaks finds it if it is no
-    /// longer at the first: the peer was started again, and its Unix socket is another.
+    /// Sets an alternative endpoint of the same peer, tried when a DEALER reconnects: a restarted
+    /// peer has another Unix socket.
     #[must_use]
     pub fn otherwise(mut self, endpoint: Option<Endpoint>) -> Self {
         self.otherwise = endpoint;
         self
     }
 
-    /// See [`CONNECT_LIMIT`].
+    /// Sets the time for which connecting waits; [`CONNECT_LIMIT`] by default.
     #[must_use]
     pub fn connect_limit(mut self, limit: Duration) -> Self {
         self.connect_limit = limit;
@@ -181,55 +181,55 @@ impl SocketOptions {
     }
 }
 
-/// A socket could not listen.
+/// The error of a socket that could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen at {endpoint}: {reason}")]
 pub struct BindError {
-    /// The address.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// The reason.
+    /// The cause.
     pub reason: String,
 }
 
-/// A socket could not connect.
+/// The error of a socket that could not be connected.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect to {endpoint}: {reason}")]
 pub struct ConnectError {
-    /// The address.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// The reason.
+    /// The cause.
     pub reason: String,
 }
 
-/// A message was not sent.
+/// The error of a message that was not sent.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SendError {
-    /// The peer does not read; nothing of the message was sent.
+    /// The peer does not read; no part of the message was sent.
     #[error("peer {peer} does not read its messages ({waiting} wait)")]
     Stalled {
         /// The peer.
         peer: RoutingId,
-        /// The number of messages that wait for it.
+        /// The number of messages queued for it.
         waiting: usize,
     },
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
-    /// A message needs a frame, on a ROUTER two.
+    /// The message has no frame; on a ROUTER, it has fewer than two.
     #[error("a message without frames")]
     Empty,
 }
 
-/// A socket was closed before all its messages had left.
+/// The error of a socket that was closed before all its messages were sent; contains their number.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0} messages were not sent in time")]
 pub struct CloseError(pub usize);
 
-/// Sends on a socket. Clones share it.
+/// The sending half of a socket. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Sender {
     kind: SocketKind,
-    // Unbounded, since what may wait in it is limited by the gauges.
+    // Unbounded, since the gauges limit its length.
     queue: mpsc::UnboundedSender<Frames>,
     commands: mpsc::Sender<SocketCommand>,
     gauges: Arc<SendQueueGauges>,
@@ -237,13 +237,14 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends a message, waiting while too much waits for that peer already.
+    /// Sends a message, after waiting for room in the peer's queue.
     ///
-    /// On a ROUTER the first frame names the peer; a message for a peer that is not there is
-    /// dropped, as ZeroMQ does.
+    /// On a ROUTER the first frame identifies the peer; a message for an unknown peer is dropped,
+    /// as in ZeroMQ.
     ///
     /// # Errors
-    /// When the peer does not read for the socket's send limit, or the socket is closed.
+    /// Returns an error if the peer does not read within the send limit, the socket is closed, or
+    /// the message has too few frames.
     pub async fn send(&self, frames: Frames) -> Result<(), SendError> {
         self.check(&frames)?;
         let gauge = self.gauges.of(&frames);
@@ -253,10 +254,11 @@ impl Sender {
         self.enqueue(frames, &gauge)
     }
 
-    /// Sends a message unless it would have to wait.
+    /// Sends a message if there is room in the peer's queue.
     ///
     /// # Errors
-    /// When too much waits for that peer, or the socket is closed.
+    /// Returns an error if there is no room, the socket is closed, or the message has too few
+    /// frames.
     pub fn try_send(&self, frames: Frames) -> Result<(), SendError> {
         self.check(&frames)?;
         let gauge = self.gauges.of(&frames);
@@ -294,10 +296,10 @@ impl Sender {
         }
     }
 
-    /// Closes the socket once everything sent before has left this process.
+    /// Closes the socket once all earlier messages are sent.
     ///
     /// # Errors
-    /// When that takes longer than `limit`; the rest is dropped.
+    /// Returns an error if this takes longer than `limit`; the remaining messages are dropped.
     pub async fn close(&self, limit: Duration) -> Result<(), CloseError> {
         let (done, closed) = oneshot::channel();
         if self
@@ -312,7 +314,7 @@ impl Sender {
     }
 }
 
-/// Receives from a socket. Cancel-safe.
+/// The receiving half of a socket. Cancel safe.
 #[derive(Debug)]
 pub struct Receiver {
     inbox: mpsc::Receiver<Event>,
@@ -320,14 +322,14 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// The next event; `None` once the socket is closed.
+    /// Waits for the next event; `None` once the socket is closed.
     pub async fn recv(&mut self) -> Option<Event> {
         let event = self.inbox.recv().await?;
         self.unread.take(&event);
         Some(event)
     }
 
-    /// The next message; other events are passed over.
+    /// Waits for the next message, skipping other events; `None` once the socket is closed.
     pub async fn recv_message(&mut self) -> Option<Frames> {
         loop {
             if let Event::Message(frames) = self.recv().await? {
@@ -336,7 +338,7 @@ impl Receiver {
         }
     }
 
-    /// Returns the next event if there is one already.
+    /// Returns the next event if one is queued.
     pub fn try_recv(&mut self) -> Option<Event> {
         let event = self.inbox.try_recv().ok()?;
         self.unread.take(&event);
@@ -344,8 +346,8 @@ impl Receiver {
     }
 }
 
-/// A bound or connected socket. It lives until it is closed or both its halves are dropped; what
-/// was sent before a drop still leaves as long as the process lives.
+/// A bound or connected socket. It exists until it is closed or both its halves are dropped;
+/// messages sent before a drop are still delivered unless the process ends.
 #[derive(Debug)]
 pub struct Socket {
     sender: Sender,
@@ -354,19 +356,19 @@ pub struct Socket {
     shortcut: Option<PathBuf>,
 }
 
-/// Leaves nothing of this process's sockets in the temporary folder. For a process that is about to
-/// end: sockets close in a thread of their own, which it does not wait for.
+/// Removes the files of this process's sockets from the temporary folder. For a process that is
+/// about to end: sockets are closed on a thread for which it does not wait.
 pub fn remove_files() {
     guard::remove_folder();
 }
 
-/// Returns true if this process has refused connections since too many files were open.
+/// Returns true if this process has refused connections because of too many open files.
 pub fn ran_out_of_files() -> bool {
     guard::ran_out_of_files()
 }
 
-/// Goes on with the driver of a kind for an endpoint: the one place that knows which there are, and
-/// where they work.
+/// Evaluates an expression with the driver for a kind and an endpoint, on the driver's thread. The
+/// only place that selects drivers.
 macro_rules! with_driver {
     ($kind:expr, $endpoint:expr, $options:expr, |$driver:ident| $then:expr) => {
         match ($endpoint, $kind) {
@@ -396,10 +398,10 @@ macro_rules! with_driver {
 }
 
 impl Socket {
-    /// Listens.
+    /// Binds an endpoint.
     ///
     /// # Errors
-    /// When the endpoint is taken or not ours to take.
+    /// Returns an error if the endpoint is in use or cannot be bound by this process.
     pub async fn bind(
         kind: SocketKind,
         endpoint: &Endpoint,
@@ -411,10 +413,10 @@ impl Socket {
         })
     }
 
-    /// Connects, waiting for the other side to listen.
+    /// Connects to an endpoint, waiting for a listener.
     ///
     /// # Errors
-    /// When nobody listens there within the connect limit.
+    /// Returns an error if nothing listens within the connect limit.
     pub async fn connect(
         kind: SocketKind,
         endpoint: &Endpoint,
@@ -422,7 +424,7 @@ impl Socket {
     ) -> Result<Self, ConnectError> {
         let within = match kind {
             SocketKind::Dealer => memory::within(endpoint),
-            // A subscriber that does not read must be cut off.
+            // The guard disconnects a subscriber that does not read.
             _ => None,
         };
         let endpoint = within.unwrap_or_else(|| endpoint.clone());
@@ -473,7 +475,7 @@ impl Socket {
             unread: unread.clone(),
         };
         let (commands, control) = mpsc::channel(1);
-        // Ends by itself when both halves are dropped.
+        // Ends when both halves are dropped.
         tokio::spawn(actor::run(driver, outgoing, inbox, control, gauges.clone()));
         Self {
             sender: Sender {
@@ -492,56 +494,56 @@ impl Socket {
         }
     }
 
-    /// The address it listens on, with the port that was taken, or the one it is connected to.
+    /// Returns the endpoint: the bound one with the actual port, or the connected one.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// A Unix socket, in a folder of mode 0700, by which peers on this machine reach a socket that
-    /// listens without the detour over the network. Sockets that publish have none: a subscriber
-    /// that does not read must be cut off.
+    /// Returns the Unix socket, in a folder of mode 0700, by which peers on this machine reach a
+    /// listening socket without the network. Sockets that publish have none, since the guard must
+    /// disconnect subscribers that do not read.
     pub fn shortcut(&self) -> Option<&Path> {
         self.shortcut.as_deref()
     }
 
-    /// A sender for it.
+    /// Returns a sender of the socket.
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
 
-    /// See [`Sender::send`].
+    /// Sends a message, as [`Sender::send`] does.
     ///
     /// # Errors
-    /// As there.
+    /// Returns the errors of [`Sender::send`].
     pub async fn send(&self, frames: Frames) -> Result<(), SendError> {
         self.sender.send(frames).await
     }
 
-    /// See [`Receiver::recv`].
+    /// Waits for the next event, as [`Receiver::recv`] does.
     pub async fn recv(&mut self) -> Option<Event> {
         self.receiver.recv().await
     }
 
-    /// See [`Receiver::recv_message`].
+    /// Waits for the next message, as [`Receiver::recv_message`] does.
     pub async fn recv_message(&mut self) -> Option<Frames> {
         self.receiver.recv_message().await
     }
 
-    /// The two halves.
+    /// Splits the socket into its halves.
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
     }
 
-    /// See [`Sender::close`].
+    /// Closes the socket, as [`Sender::close`] does.
     ///
     /// # Errors
-    /// As there.
+    /// Returns the errors of [`Sender::close`].
     pub async fn close(self, limit: Duration) -> Result<(), CloseError> {
         self.sender.close(limit).await
     }
 }
 
-/// Sends every message back where it came from, until the socket is closed: Jupyter's heartbeat.
+/// Returns every message to its sender until the socket is closed: Jupyter's heartbeat.
 pub async fn echo(socket: Socket) {
     let (sender, mut receiver) = socket.split();
     while let Some(frames) = receiver.recv_message().await {

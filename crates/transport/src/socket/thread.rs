@@ -1,20 +1,20 @@
-//! The one thread in which the `zeromq` crate does its work.
+//! The single thread on which the `zeromq` crate runs.
 //!
-//! It keeps a socket's peers in a map whose locks are handed from task to task. A task that was handed one and has not
-//! run since holds it; another that waits for that lock without yielding, as the crate does when peers
-//! connect or leave, may do so in the very thread that would run the first. Where two peers of a
-//! socket come at once, that can stop every thread of a runtime for good. In a single thread
-//! nobody ever finds a lock taken.
+//! zeromq keeps a socket's peers in a map with fair locks, which are passed on to a waiting task.
+//! That task holds the lock even before it runs again; another one that blocks on it, as zeromq
+//! does when peers connect or leave, may block the very thread that would run the first. If two
+//! peers of a socket connect at once, this can block every thread of a runtime forever. On a single
+//! thread no lock is ever contended.
 
 use std::future::Future;
 use std::sync::OnceLock;
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
-/// The thread's runtime, started with the first socket; `None` where there can be no thread.
+/// The runtime of the thread, started for the first socket; `None` if it could not be started.
 static THREAD: OnceLock<Option<Handle>> = OnceLock::new();
 
-/// Runs what makes a socket, and with it all the tasks of the socket, in the thread; in the
-/// caller's, where its runtime has no other.
+/// Creates a socket, and with it all of its tasks, on the thread; on the caller's if its runtime is
+/// single-threaded.
 pub(super) async fn run<T: Send + 'static>(making: impl Future<Output = T> + Send + 'static) -> T {
     let alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
     let thread = match THREAD.get_or_init(start) {
@@ -26,7 +26,7 @@ pub(super) async fn run<T: Send + 'static>(making: impl Future<Output = T> + Sen
         Ok(made) => made,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The thread's runtime never shuts down, so nothing aborts the task but this drop.
+            // The runtime never shuts down, so only dropping this task aborts it.
             Err(_) => std::future::pending().await,
         },
     }

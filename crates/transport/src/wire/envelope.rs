@@ -7,25 +7,25 @@ use phalanx_protocol::parallel::{Content, MessageRef};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// A message's header; jupyter-protocol's, comparable.
+/// The header of a message, as in jupyter-protocol; comparable.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Header {
     /// Unique among all messages.
     pub msg_id: String,
-    /// The name of the sender.
+    /// The sender's user name.
     #[serde(default)]
     pub username: String,
     /// The sender's session; an engine's is its uuid.
     pub session: String,
-    /// The time at which the message was made.
+    /// The time at which the message was created.
     #[serde(default = "chrono::Utc::now", with = "date::required")]
     pub date: chrono::DateTime<chrono::Utc>,
-    /// Its type: `execute_request`, …
+    /// The message type: `execute_request`, …
     pub msg_type: String,
-    /// Of the protocol; without it jupyter_client takes the message for an old one.
+    /// The protocol version; without it jupyter_client assumes an old one.
     #[serde(default)]
     pub version: String,
-    /// The subshell it is for (JEP 91).
+    /// The subshell of the request (JEP 91).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subshell_id: Option<String>,
 }
@@ -60,25 +60,26 @@ impl From<Header> for jupyter::Header {
 /// A message with its parts parsed as JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Envelope {
-    /// The route it came by, or is to take.
+    /// The routing identities.
     pub identities: Vec<Bytes>,
-    /// Its header.
+    /// The header.
     pub header: Header,
-    /// The header of the message it answers or belongs to.
+    /// The header of the message that caused it.
     pub parent_header: Option<Header>,
-    /// Open by protocol.
+    /// The metadata, which the protocol leaves open.
     pub metadata: Map<String, Value>,
-    /// The content, of the type `header.msg_type`.
+    /// The content, according to `header.msg_type`.
     pub content: Value,
-    /// Raw frames; not covered by the signature.
+    /// The binary buffers; not covered by the signature.
     pub buffers: Vec<Bytes>,
 }
 
 impl Envelope {
-    /// Verifies and parses.
+    /// Verifies and parses a message.
     ///
     /// # Errors
-    /// When the frames are no message, are wrongly signed, or a part is not JSON.
+    /// Returns an error if the frames are not a message, the signature is wrong, or a part is not
+    /// JSON.
     pub fn open(frames: Frames, key: &SigningKey) -> Result<Self, WireError> {
         Self::parse(RawMessage::verify(frames, key)?)
     }
@@ -86,7 +87,7 @@ impl Envelope {
     /// Parses a message whose signature was verified.
     ///
     /// # Errors
-    /// When a part is not JSON or the header lacks a field.
+    /// Returns an error if a part is not JSON or the header lacks a field.
     pub fn parse(raw: RawMessage) -> Result<Self, WireError> {
         let parent: Value = json("parent_header", &raw.parent_header)?;
         let parent_header = match &parent {
@@ -104,10 +105,10 @@ impl Envelope {
         })
     }
 
-    /// Signs and encodes.
+    /// Encodes and signs the message.
     ///
     /// # Errors
-    /// When a part does not serialise, which no JSON value does.
+    /// Returns an error if a part cannot be serialized, which does not occur for JSON values.
     pub fn seal(self, key: &SigningKey) -> Result<Frames, WireError> {
         let header = encode("header", &self.header)?;
         let parent_header = match &self.parent_header {
@@ -120,10 +121,10 @@ impl Envelope {
         Ok(RawMessage::sign(self.identities, parts, self.buffers, key).into_frames())
     }
 
-    /// The content as the type its sender meant.
+    /// Returns the content as the given type.
     ///
     /// # Errors
-    /// When it is not that.
+    /// Returns an error if the content does not have that type.
     pub fn content<T: DeserializeOwned>(&self) -> Result<T, WireError> {
         T::deserialize(&self.content).map_err(|error| WireError::Malformed {
             part: "content",
@@ -131,7 +132,7 @@ impl Envelope {
         })
     }
 
-    /// The parts that codecs read.
+    /// Returns the parts that codecs decode.
     pub fn message(&self) -> MessageRef<'_> {
         MessageRef {
             msg_type: &self.header.msg_type,
@@ -141,10 +142,10 @@ impl Envelope {
         }
     }
 
-    /// The content, if the message is of that type.
+    /// Returns the content if the message has the type of `T`.
     ///
     /// # Errors
-    /// When it is of that type but malformed.
+    /// Returns an error if it has that type but is malformed.
     pub fn content_of<T: Content>(&self) -> Result<Option<T>, WireError> {
         if self.header.msg_type == T::MSG_TYPE {
             self.content().map(Some)
@@ -153,10 +154,10 @@ impl Envelope {
         }
     }
 
-    /// As jupyter-protocol has it. Content it does not know becomes `UnknownMessage`.
+    /// Converts to jupyter-protocol's message; unknown content becomes `UnknownMessage`.
     ///
     /// # Errors
-    /// When content of a known type is malformed.
+    /// Returns an error if content of a known type is malformed.
     pub fn into_jupyter(self) -> Result<JupyterMessage, WireError> {
         let content =
             JupyterMessageContent::from_type_and_content(&self.header.msg_type, self.content)
@@ -175,10 +176,10 @@ impl Envelope {
         })
     }
 
-    /// From jupyter-protocol's message.
+    /// Converts from jupyter-protocol's message.
     ///
     /// # Errors
-    /// When its content does not serialise.
+    /// Returns an error if the content cannot be serialized.
     pub fn from_jupyter(message: JupyterMessage) -> Result<Self, WireError> {
         let content = match message.content {
             JupyterMessageContent::UnknownMessage(unknown) => unknown.content,
@@ -232,7 +233,7 @@ mod tests {
         }
     }
 
-    /// Frames ipyparallel 9.2 and its engine exchanged, as recorded.
+    /// Returns frames recorded between ipyparallel 9.2 and its engine.
     fn recorded() -> (SigningKey, Frames) {
         let frames = [
             &b"9ff71e4a-bb7af82f8a3b2f02b53739d4"[..],

@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use std::fmt;
 use std::str::FromStr;
 
-/// The digest messages are signed with; `signature_scheme` of a connection file.
+/// The digest of signatures; the `signature_scheme` of a connection file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// `hmac-sha256`, Jupyter's default.
@@ -17,7 +17,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The name in connection files.
+    /// Returns the name used in connection files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "hmac-sha256",
@@ -27,10 +27,10 @@ impl Scheme {
     }
 }
 
-/// The reason why a key cannot be made.
+/// The error of creating a key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
-    /// A scheme we do not know; signing with another would fail on the first message.
+    /// The signature scheme is unknown; any other would fail on the first message.
     #[error("unknown signature scheme `{0}` (known: hmac-sha256, hmac-sha384, hmac-sha512)")]
     UnknownScheme(String),
 }
@@ -48,7 +48,7 @@ impl FromStr for Scheme {
     }
 }
 
-/// Signs messages and verifies signatures; an empty key does neither, as Jupyter has it.
+/// A key that signs messages and verifies signatures; an empty key does neither, as in Jupyter.
 #[derive(Clone)]
 pub struct SigningKey {
     scheme: Scheme,
@@ -56,18 +56,18 @@ pub struct SigningKey {
     digest: Digest,
 }
 
-/// A digest that has taken the key in already, since every message begins with that.
+/// A digest initialized with the key, since every signature starts with it.
 #[derive(Clone)]
 enum Digest {
     Unsigned,
-    /// Would be of a key the digest does not take; HMAC takes all of them.
+    /// Unreachable: the digest does not accept the key, but HMAC accepts keys of any length.
     Unusable,
     Sha256(Hmac<sha2::Sha256>),
     Sha384(Hmac<sha2::Sha384>),
     Sha512(Hmac<sha2::Sha512>),
 }
 
-/// Bytes of the longest signature, of SHA-512.
+/// The size of the longest signature (SHA-512), in bytes.
 const LONGEST: usize = 64;
 
 impl fmt::Debug for SigningKey {
@@ -77,7 +77,7 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// A key for a scheme.
+    /// Creates a key for a scheme.
     pub fn new(scheme: Scheme, secret: impl Into<String>) -> Self {
         let secret = secret.into();
         let digest = match scheme {
@@ -93,35 +93,35 @@ impl SigningKey {
         }
     }
 
-    /// A key for the default scheme.
+    /// Creates a key for the default scheme.
     pub fn sha256(secret: impl Into<String>) -> Self {
         Self::new(Scheme::Sha256, secret)
     }
 
-    /// A key nobody else has.
+    /// Creates a random key.
     pub fn fresh(scheme: Scheme) -> Self {
         Self::new(scheme, uuid::Uuid::new_v4().to_string())
     }
 
-    /// The key of a connection file's `key` and `signature_scheme`.
+    /// Creates the key for a connection file's `key` and `signature_scheme`.
     ///
     /// # Errors
-    /// When the scheme is unknown.
+    /// Returns an error if the scheme is unknown.
     pub fn from_file(scheme: &str, key: &str) -> Result<Self, KeyError> {
         Ok(Self::new(scheme.parse()?, key))
     }
 
-    /// Its scheme.
+    /// Returns the scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The secret, for connection files.
+    /// Returns the secret, for connection files.
     pub fn secret(&self) -> &str {
         &self.secret
     }
 
-    /// The signature frame of a message: lower-case hex, empty for an empty key.
+    /// Returns the signature frame of a message: lower-case hex, empty for an empty key.
     pub fn sign(&self, parts: [&[u8]; 4]) -> Bytes {
         match &self.digest {
             Digest::Unsigned | Digest::Unusable => Bytes::new(),
@@ -131,7 +131,7 @@ impl SigningKey {
         }
     }
 
-    /// Returns true if a message has the right signature; compared in constant time.
+    /// Returns true if the signature of a message is valid; compares in constant time.
     pub fn verifies(&self, message: &RawMessage) -> bool {
         let mut buffer = [0; LONGEST];
         let signature = decode_hex(&message.signature, &mut buffer);
@@ -146,7 +146,7 @@ impl SigningKey {
     }
 }
 
-/// Decodes hexadecimal digits of either case; `None` when they are none, or too many.
+/// Decodes hexadecimal digits of either case; `None` if they are malformed or do not fit.
 fn decode_hex<'a>(text: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let length = HEXLOWER_PERMISSIVE.decode_len(text.len()).ok()?;
     let bytes = buffer.get_mut(..length)?;

@@ -1,7 +1,8 @@
-//! From frames to signed messages and back.
+//! Encoding and decoding of signed messages.
 //!
-//! Jupyter's wire format: `[identities…] <IDS|MSG> signature header parent metadata content [buffers…]`
-//! (jupyter_client, "Messaging in Jupyter", *The wire protocol*).
+//! Jupyter's wire format is
+//! `[identities…] <IDS|MSG> signature header parent metadata content [buffers…]` (jupyter_client,
+//! "Messaging in Jupyter", *The wire protocol*).
 
 mod envelope;
 mod key;
@@ -15,27 +16,27 @@ pub use raw::{DELIMITER, RawMessage};
 pub use replay::ReplayGuard;
 pub use session::{Session, VERSION};
 
-/// The reason why frames are not one of our messages.
+/// The error of frames that are not a valid message.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// There is no `<IDS|MSG>` frame.
+    /// There is no `<IDS|MSG>` frame among this number of frames.
     #[error("no delimiter in {0} frames")]
     NoDelimiter(usize),
-    /// Fewer than the five frames that follow the delimiter.
+    /// Fewer than five frames follow the delimiter.
     #[error("{0} frames after the delimiter, at least 5 are needed")]
     TooShort(usize),
-    /// The signature is not that of the message.
+    /// The signature does not match.
     #[error("wrong signature")]
     WrongSignature,
-    /// The signature was seen before.
+    /// The signature has been seen before.
     #[error("duplicate signature")]
     Duplicate,
-    /// A part is not the JSON it should be.
+    /// A part is not valid JSON of its type.
     #[error("malformed {part}: {error}")]
     Malformed {
         /// `header`, `parent_header`, `metadata` or `content`.
         part: &'static str,
-        /// The error of serde.
+        /// The error of the deserializer.
         error: serde_json::Error,
     },
 }

@@ -5,32 +5,32 @@ use bytes::Bytes;
 /// The frame between the identities and the message.
 pub const DELIMITER: &[u8] = b"<IDS|MSG>";
 
-/// A message on the wire: split into its parts, none of them parsed.
+/// A message on the wire, split into unparsed parts.
 ///
-/// Relaying one leaves its bytes and so its signature as they are.
+/// Relaying it preserves its bytes, and thus its signature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawMessage {
-    /// The route it came by, or is to take.
+    /// The routing identities.
     pub identities: Vec<Bytes>,
-    /// In hex; empty when unsigned.
+    /// The signature, in hex; empty if unsigned.
     pub signature: Bytes,
-    /// JSON.
+    /// The header, as JSON.
     pub header: Bytes,
-    /// JSON; `{}` when there is no parent.
+    /// The parent header, as JSON; `{}` if there is no parent.
     pub parent_header: Bytes,
-    /// JSON.
+    /// The metadata, as JSON.
     pub metadata: Bytes,
-    /// JSON.
+    /// The content, as JSON.
     pub content: Bytes,
-    /// Not signed.
+    /// The binary buffers; not signed.
     pub buffers: Vec<Bytes>,
 }
 
 impl RawMessage {
-    /// Splits a message into its parts.
+    /// Splits frames into the parts of a message.
     ///
     /// # Errors
-    /// When there is no delimiter or fewer than five frames after it.
+    /// Returns an error if there is no delimiter, or fewer than five frames after it.
     pub fn split(mut frames: Frames) -> Result<Self, WireError> {
         let count = frames.len();
         let delimiter = frames
@@ -51,10 +51,10 @@ impl RawMessage {
         })
     }
 
-    /// Like [`Self::split`], and verifies the signature.
+    /// Splits frames into the parts of a message and verifies its signature.
     ///
     /// # Errors
-    /// As `split`, and when the signature is wrong.
+    /// Returns the errors of [`Self::split`], or an error if the signature is wrong.
     pub fn verify(frames: Frames, key: &SigningKey) -> Result<Self, WireError> {
         let message = Self::split(frames)?;
         if key.verifies(&message) {
@@ -64,7 +64,7 @@ impl RawMessage {
         }
     }
 
-    /// A newly signed message of header, parent header, metadata and content.
+    /// Signs a message with this header, parent header, metadata and content.
     pub fn sign(
         identities: Vec<Bytes>,
         [header, parent_header, metadata, content]: [Bytes; 4],
@@ -83,7 +83,7 @@ impl RawMessage {
         }
     }
 
-    /// The frames to send.
+    /// Returns the frames to send.
     pub fn into_frames(self) -> Frames {
         let mut frames = self.identities;
         frames.reserve(6 + self.buffers.len());
@@ -99,12 +99,12 @@ impl RawMessage {
         frames
     }
 
-    /// The bytes of all its parts.
+    /// Returns the size of all parts, in bytes.
     pub fn size(&self) -> usize {
         self.parts().map(Bytes::len).sum()
     }
 
-    /// The same message in memory of its own, so that whoever keeps it does not keep the memory it was read into.
+    /// Copies the message to memory of its own, so that keeping it does not keep the read buffer.
     #[must_use]
     pub fn compact(mut self) -> Self {
         let mut whole = Vec::with_capacity(self.size());
@@ -113,7 +113,7 @@ impl RawMessage {
         for part in self.parts_mut() {
             *part = rest.split_to(part.len());
         }
-        // They have the room of all frames they came with.
+        // Their capacity was that of all received frames.
         self.identities.shrink_to_fit();
         self.buffers.shrink_to_fit();
         self
@@ -144,7 +144,7 @@ impl RawMessage {
             .chain(&mut self.buffers)
     }
 
-    /// The parts the signature covers, in order.
+    /// Returns the parts covered by the signature, in order.
     pub fn signed_parts(&self) -> [&[u8]; 4] {
         [
             &self.header,

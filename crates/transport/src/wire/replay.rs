@@ -1,17 +1,17 @@
 use super::{RawMessage, WireError};
 use std::collections::{HashSet, VecDeque};
 
-/// The number of signatures that are remembered; jupyter_client's `digest_history_size`.
+/// The number of remembered signatures; jupyter_client's `digest_history_size`.
 const REMEMBERED: usize = 1 << 16;
 
-/// Refuses messages whose signature was seen before. Off unless a receiver asks it.
+/// Rejects messages whose signature has been seen before. Receivers have to opt in.
 #[derive(Debug, Default)]
 pub struct ReplayGuard {
     seen: HashSet<Signature>,
     order: VecDeque<Signature>,
 }
 
-/// The beginning of a signature, in hexadecimal digits: enough that no two are the same by chance.
+/// The start of a signature, in hexadecimal digits; long enough to be unique.
 type Signature = [u8; 32];
 
 fn beginning(signature: &[u8]) -> Signature {
@@ -25,7 +25,7 @@ impl ReplayGuard {
     /// Admits a message once; unsigned messages always.
     ///
     /// # Errors
-    /// When its signature is among the last 65,536 admitted.
+    /// Returns an error if its signature is among the last 65,536 admitted ones.
     pub fn admit(&mut self, message: &RawMessage) -> Result<(), WireError> {
         if message.signature.is_empty() {
             return Ok(());

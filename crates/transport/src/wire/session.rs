@@ -4,10 +4,10 @@ use phalanx_protocol::id::{MsgId, SessionId};
 use phalanx_protocol::parallel::{Content, Message};
 use serde_json::{Map, Value};
 
-/// The version of Jupyter's messaging protocol in the headers we make.
+/// The version of Jupyter's messaging protocol in outgoing headers.
 pub const VERSION: &str = "5.5";
 
-/// The identity in the headers of the messages we make, and the key that signs them.
+/// The identity in outgoing headers, and the key that signs the messages.
 #[derive(Clone, Debug)]
 pub struct Session {
     id: SessionId,
@@ -16,12 +16,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session nobody else has.
+    /// Creates a session with a new id.
     pub fn new(username: impl Into<String>, key: SigningKey) -> Self {
         Self::with_id(SessionId::fresh(), username, key)
     }
 
-    /// A session of a given id; an engine's is its uuid.
+    /// Creates a session with this id; an engine's is its uuid.
     pub fn with_id(id: SessionId, username: impl Into<String>, key: SigningKey) -> Self {
         Self {
             id,
@@ -30,17 +30,17 @@ impl Session {
         }
     }
 
-    /// Its id.
+    /// Returns the session id.
     pub fn id(&self) -> &SessionId {
         &self.id
     }
 
-    /// The key that signs its messages.
+    /// Returns the key that signs messages.
     pub fn key(&self) -> &SigningKey {
         &self.key
     }
 
-    /// A header with a msg_id nobody else has.
+    /// Returns a header with a new `msg_id`.
     pub fn header(&self, msg_type: &str) -> Header {
         Header {
             msg_id: uuid::Uuid::new_v4().to_string(),
@@ -53,7 +53,7 @@ impl Session {
         }
     }
 
-    /// A message. One with a parent goes where the parent came from.
+    /// Creates a message; one with a parent has the parent's routing identities.
     pub fn envelope(&self, msg_type: &str, content: Value, parent: Option<&Envelope>) -> Envelope {
         Envelope {
             identities: parent.map_or_else(Vec::new, |parent| parent.identities.clone()),
@@ -65,7 +65,7 @@ impl Session {
         }
     }
 
-    /// A message that a codec has written.
+    /// Creates the envelope of a message encoded by a codec.
     pub fn compose(&self, message: Message) -> Envelope {
         Envelope {
             identities: Vec::new(),
@@ -77,16 +77,16 @@ impl Session {
         }
     }
 
-    /// A message of typed content.
+    /// Creates a message with typed content.
     pub fn message<T: Content>(&self, content: &T, parent: Option<&Envelope>) -> Envelope {
-        // Only maps with keys that are not text do not serialise, and no content has any.
+        // Serialization fails only for maps with keys that are not text; no content has any.
         let content = serde_json::to_value(content).unwrap_or(Value::Null);
         self.envelope(T::MSG_TYPE, content, parent)
     }
 }
 
 impl Envelope {
-    /// The id of this message.
+    /// Returns the `msg_id` of the message.
     pub fn msg_id(&self) -> MsgId {
         MsgId::new(self.header.msg_id.clone())
     }

@@ -1,13 +1,13 @@
-//! A peer's announcements, checked as the bytes arrive (ZMTP 3.0, RFC 23). Pure.
+//! The frame lengths announced by a peer, checked as bytes arrive (ZMTP 3.0, RFC 23). Pure.
 
-/// The size limits of a peer's frames.
+/// The limits on a peer's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameLimits {
-    /// Bytes of all frames of one message.
+    /// The size of all frames of one message, in bytes.
     pub message: u64,
 }
 
-/// Bytes of a command; READY needs less than a hundred.
+/// The size limit of a command, in bytes; READY takes less than a hundred.
 const COMMAND: u64 = 1 << 16;
 const GREETING: usize = 64;
 const MORE: u8 = 1;
@@ -15,7 +15,7 @@ const LONG: u8 = 2;
 const IS_COMMAND: u8 = 4;
 
 impl FrameLimits {
-    /// A quarter of the machine's memory for a message.
+    /// Allows a quarter of the machine's memory for a message.
     pub fn of_this_machine() -> Self {
         let info = rustix::system::sysinfo();
         let memory = u128::from(info.totalram) * u128::from(info.mem_unit.max(1));
@@ -25,7 +25,7 @@ impl FrameLimits {
     }
 }
 
-/// The reason why a peer is cut off.
+/// The reason for which a peer is disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RefusalReason {
     #[error("it does not speak ZMTP 3 with the NULL mechanism")]
@@ -36,14 +36,14 @@ pub(super) enum RefusalReason {
     Flags(u8),
 }
 
-/// The position in the stream of bytes.
+/// A checker of a peer's stream of bytes.
 #[derive(Debug)]
 pub(super) struct FrameChecker {
     limits: FrameLimits,
     state: State,
-    /// True once a command has come, of which READY is the first.
+    /// True after the first command, which is READY.
     greeted: bool,
-    /// Bytes of the message's frames so far.
+    /// The size of the current message's frames so far, in bytes.
     message: u64,
 }
 
@@ -65,12 +65,12 @@ impl FrameChecker {
         }
     }
 
-    /// Returns true once the peer has said what it is.
+    /// Returns true once the peer has completed its handshake.
     pub fn greeted(&self) -> bool {
         self.greeted
     }
 
-    /// Checks the next bytes, however they are cut.
+    /// Checks the next bytes, which may start and end anywhere.
     pub fn check(&mut self, mut bytes: &[u8]) -> Result<(), RefusalReason> {
         while let Some((&first, rest)) = bytes.split_first() {
             match &mut self.state {
@@ -146,7 +146,7 @@ impl FrameChecker {
     }
 }
 
-/// Returns true if a byte may be at that position of a greeting.
+/// Returns true if a greeting may have this byte at this position.
 fn greets(place: usize, byte: u8) -> bool {
     const MECHANISM: &[u8; 20] = b"NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     match place {

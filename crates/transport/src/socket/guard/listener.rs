@@ -13,14 +13,14 @@ pub(super) enum Listener {
     Unix(UnixListener, PathBuf),
 }
 
-/// One of them.
+/// An accepted peer.
 pub(super) enum GuardedPeer {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Listener {
-    /// Takes an endpoint; answers with the port that was taken.
+    /// Binds an endpoint; returns it with the actual port.
     pub async fn bind(endpoint: &Endpoint) -> io::Result<(Self, Endpoint)> {
         match endpoint {
             Endpoint::Tcp { host, port } => {
@@ -40,7 +40,7 @@ impl Listener {
         }
     }
 
-    /// The next peer, and its address where it has one.
+    /// Accepts a peer; returns it with its address, if it has one.
     pub async fn accept(&self) -> io::Result<(GuardedPeer, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
@@ -56,7 +56,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Self::Unix(_, path) = self {
-            // Gone already if its folder was removed.
+            // The folder may have been removed before.
             drop(std::fs::remove_file(path));
         }
     }

@@ -1,9 +1,9 @@
-//! Listens in zeromq's place and passes the bytes on to a Unix socket of its own.
+//! A guard that listens in place of zeromq and forwards the bytes to zeromq's Unix socket.
 //!
-//! zeromq allocates whatever length a frame announces, before any signature is checked, and hands
-//! a slow subscriber's connection the time of all others. Here lengths are checked against a
-//! limit, each peer has a buffer of its own, one that does not read or does not say what it is is cut
-//! off, and closing can wait until everything has left.
+//! zeromq allocates any length that a frame announces before it verifies a signature, and blocks
+//! all connections while a slow subscriber reads. The guard checks lengths against a limit and
+//! gives each peer a buffer of its own; peers that do not read or do not complete the handshake are
+//! disconnected, and closing waits until everything is sent.
 
 mod frames;
 mod listener;
@@ -25,33 +25,33 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use waiting_room::WaitingPlace;
 
-/// Bytes that may wait for a subscriber before it is cut off, having read nothing for
-/// [`STALL_LIMIT`].
+/// The size of a subscriber's buffer, in bytes. If it is full and nothing is read for
+/// [`STALL_LIMIT`], the subscriber is disconnected.
 const SUBSCRIBER_BYTES: usize = 64 << 20;
-/// Bytes that may wait for any other peer here; what exceeds them waits with the sender.
+/// The size of any other peer's buffer, in bytes; the sender waits while it is full.
 const PEER_BYTES: usize = 1 << 20;
-/// Time everybody waits for a subscriber whose buffer is full.
+/// Time limit for a subscriber with a full buffer, during which all others wait.
 pub(crate) const STALL_LIMIT: Duration = Duration::from_secs(1);
-/// Pause when no connection can be accepted, as when there are too many open files.
+/// Delay after a failure to accept, such as one from too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Longest path that surely fits into a Unix socket's address.
+/// The longest path, in bytes, that certainly fits into the address of a Unix socket.
 const PATH_LIMIT: usize = 90;
 
-/// One listener and the connections it has accepted.
+/// A listener and the connections it has accepted.
 #[derive(Debug)]
 pub(crate) struct Guard {
     pumps: TaskTracker,
-    /// Ends the listener; the pumps end by themselves once both sides have.
+    /// Stops the listener on drop; pumps end once both of their sides have.
     _accepts: DropGuard,
     inner: PathBuf,
     _folder: Arc<TemporaryFolder>,
 }
 
-/// A guarded listener that does not accept yet.
+/// A bound guard that does not accept yet.
 pub(crate) struct BoundGuard {
-    /// The address it listens on, with the port that was taken.
+    /// The endpoint with the actual port.
     pub endpoint: Endpoint,
-    /// The address zeromq is to listen on.
+    /// The endpoint on which zeromq listens.
     pub inner: Endpoint,
     listener: Listener,
     path: PathBuf,
@@ -59,7 +59,7 @@ pub(crate) struct BoundGuard {
 }
 
 impl BoundGuard {
-    /// Takes the endpoint.
+    /// Binds the endpoint.
     pub async fn new(endpoint: &Endpoint) -> Result<Self, BindError> {
         let refused = |error: std::io::Error| BindError {
             endpoint: endpoint.clone(),
@@ -79,7 +79,7 @@ impl BoundGuard {
         })
     }
 
-    /// Accepts from now on, zeromq being there.
+    /// Starts to accept, once zeromq listens.
     pub fn accept(self, kind: SocketKind, greeting: Duration) -> Guard {
         let patience = match kind {
             SocketKind::Pub => PeerLimits {
@@ -98,7 +98,7 @@ impl BoundGuard {
         let inner = self.path.clone();
         let accepting = accept(self.listener, self.path, patience, pumps.clone());
         let stopped = stop.clone();
-        // Ends when `stop` is cancelled, with the guard.
+        // Ends when `stop` is cancelled by dropping the guard.
         tokio::spawn(async move {
             tokio::select! {
                 () = accepting => {}
@@ -115,12 +115,12 @@ impl BoundGuard {
 }
 
 impl Guard {
-    /// The path zeromq listens on behind it.
+    /// Returns the path on which zeromq listens.
     pub fn inner(&self) -> &Path {
         &self.inner
     }
 
-    /// Waits until all bytes have been passed on, zeromq having closed its side.
+    /// Waits until all bytes are forwarded; zeromq must have closed its side.
     pub async fn close(self, limit: Duration) -> bool {
         drop(self._accepts);
         self.pumps.close();
@@ -149,10 +149,10 @@ async fn accept(listener: Listener, path: PathBuf, patience: PeerLimits, pumps: 
     }
 }
 
-/// True once a connection was refused because too many files were open.
+/// True once a connection was refused because of too many open files.
 static FILES_RAN_OUT: AtomicBool = AtomicBool::new(false);
 
-/// A connection cannot be accepted or passed on.
+/// Logs that a connection cannot be accepted or forwarded.
 fn refused(error: &std::io::Error) {
     if limits::is_reached(error) {
         FILES_RAN_OUT.store(true, Ordering::Relaxed);
@@ -161,26 +161,27 @@ fn refused(error: &std::io::Error) {
     warn_rarely!(%error, "a connection cannot be accepted");
 }
 
-/// Returns true if this process has refused connections since too many files were open.
+/// Returns true if this process has refused connections because of too many open files.
 pub(super) fn ran_out_of_files() -> bool {
     FILES_RAN_OUT.load(Ordering::Relaxed)
 }
 
-/// The folder there was last, and whether a socket still has it.
+/// The latest folder, with a weak reference held by its sockets.
 static SHARED: Mutex<Option<(PathBuf, Weak<TemporaryFolder>)>> = Mutex::new(None);
 
-/// Removes the folder, though sockets that are still closing may be in it.
+/// Removes the folder, even if sockets that are closing still use it.
 pub(super) fn remove_folder() {
     let shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    // Also where no socket has it any more: the last one may be removing it in a thread that will
-    // not come to its end.
+    // Also if no socket uses it any more: the last one may be removing it on a thread that will not
+    // finish.
     if let Some((folder, _)) = &*shared {
-        // What cannot be removed now is not removed by who is left either.
+        // If this fails, a later attempt would fail as well.
         let _ = std::fs::remove_dir_all(folder);
     }
 }
 
-/// The folder, of mode 0700, for zeromq's sockets: one a process, gone with the last of them.
+/// Returns the folder of zeromq's sockets: one per process, of mode 0700, removed with the last
+/// socket.
 fn folder() -> std::io::Result<Arc<TemporaryFolder>> {
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(folder) = shared.as_ref().and_then(|(_, folder)| folder.upgrade()) {

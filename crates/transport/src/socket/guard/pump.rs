@@ -10,20 +10,20 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Instant;
 
-/// Bytes read at once.
+/// The number of bytes read at once.
 const CHUNK: usize = 64 << 10;
 
-/// Bytes read of a peer before anything is spent on it; a greeting has as many.
+/// The number of bytes read from a peer before resources are allocated; the size of a greeting.
 const FIRST: usize = 64;
 
-/// Limits on the time and the bytes spent waiting for a peer.
+/// The time and buffer limits of a peer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerLimits {
-    /// Bytes that may wait for it here.
+    /// The size of its buffer, in bytes.
     pub bytes: usize,
-    /// The time after which it is cut off if so much waits and it reads nothing; `None` for never.
+    /// Time limit for a peer with a full buffer that does not read; `None` for no limit.
     pub stall: Option<Duration>,
-    /// The time after which it is cut off if it has not said what it is.
+    /// Time limit of the handshake.
     pub greeting: Duration,
 }
 
@@ -41,25 +41,25 @@ enum Ended {
     Broken(#[from] std::io::Error),
 }
 
-/// One connection.
+/// A connection between a peer and zeromq.
 #[derive(Debug)]
 pub(super) struct Pump {
-    /// The socket on which zeromq listens.
+    /// The Unix socket on which zeromq listens.
     pub inner: PathBuf,
     pub limits: FrameLimits,
     pub patience: PeerLimits,
-    /// Among the connections that have not said what they are.
+    /// Its place among the connections without a handshake.
     pub place: Option<WaitingPlace>,
 }
 
-/// Waits until a peer has to have said what it is.
+/// The deadline of a peer's handshake.
 struct GreetingDeadline {
     until: Instant,
     place: Option<WaitingPlace>,
 }
 
 impl GreetingDeadline {
-    /// Returns why the peer is waited for no longer.
+    /// Waits until the deadline or the loss of the place; returns the reason.
     async fn missing(&self) -> Ended {
         let crowded = async {
             match &self.place {
@@ -75,7 +75,7 @@ impl GreetingDeadline {
 }
 
 impl Pump {
-    /// Passes bytes on in both directions until one side ends.
+    /// Forwards bytes in both directions until one side ends.
     pub async fn run(self, peer: GuardedPeer) {
         match self.pass_on(peer).await {
             Ok(()) => {}
@@ -89,7 +89,7 @@ impl Pump {
             until: Instant::now() + self.patience.greeting,
             place: self.place,
         };
-        // One that never says a word costs no more than its descriptor.
+        // A peer that never sends anything costs only a descriptor.
         let mut first = [0; FIRST];
         let read = tokio::select! {
             read = peer.read(&mut first) => read?,

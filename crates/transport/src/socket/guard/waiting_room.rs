@@ -1,8 +1,9 @@
-//! Connections that have not shown what they are, of the whole process.
+//! The connections of this process that have not completed their handshake.
 //!
-//! Whoever can reach a port can open as many connections as it likes, each of which costs a descriptor
-//! that a real peer may need. So the time to greet is limited, and of each address only so many wait:
-//! for another one the oldest goes, which a peer that greets at once never is.
+//! Anybody who can reach a port can open any number of connections, each of which takes a
+//! descriptor that a real peer may need. Hence the time of the handshake is limited, and the number
+//! of such connections per address: a further one replaces the oldest, which a peer that starts its
+//! handshake at once never is.
 
 use phalanx_sys::limits;
 use std::collections::{HashMap, VecDeque};
@@ -10,9 +11,9 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// Of the files this process may have open, the part for connections of one address that wait.
+/// The share of the process's file limit for such connections of one address: 1/8.
 const PART: u64 = 8;
-/// The least and the most of such connections.
+/// The bounds of the resulting number.
 const MIN_WAITING: u64 = 32;
 const MAX_WAITING: u64 = 4096;
 
@@ -25,12 +26,12 @@ struct WaitingRoom {
     waiting: HashMap<IpAddr, VecDeque<(u64, CancellationToken)>>,
 }
 
-/// A connection's place among those that wait; given up when dropped.
+/// A connection's place in the waiting room; released on drop.
 #[derive(Debug)]
 pub(super) struct WaitingPlace {
     address: IpAddr,
     number: u64,
-    /// Cancelled when another needs the place.
+    /// Cancelled when a newer connection takes the place.
     pub lost: CancellationToken,
 }
 
@@ -64,7 +65,7 @@ impl WaitingRoom {
         let Some(waiting) = self.waiting.get_mut(address) else {
             return;
         };
-        // Numbers count up.
+        // Numbers are in ascending order.
         if let Ok(at) = waiting.binary_search_by_key(&number, |(number, _)| *number) {
             waiting.remove(at);
         }
@@ -76,7 +77,7 @@ impl WaitingRoom {
 }
 
 impl WaitingPlace {
-    /// A place for a connection of that address.
+    /// Returns a place for a connection from this address.
     pub fn enter(address: IpAddr) -> Self {
         let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
         let room = waiting.get_or_insert_with(|| {
@@ -110,7 +111,7 @@ mod tests {
         let lost: Vec<_> = places.iter().map(|p| p.lost.is_cancelled()).collect();
         assert_eq!(lost, [true, false, false]);
         assert!(!other.lost.is_cancelled());
-        // One that has greeted needs no place any more.
+        // A connection that has completed its handshake releases its place.
         room.leave(&here, places[1].number);
         let fourth = room.enter(here);
         assert!(!places[2].lost.is_cancelled() && !fourth.lost.is_cancelled());

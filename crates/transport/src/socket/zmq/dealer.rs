@@ -5,18 +5,18 @@ use std::path::Path;
 use std::time::Duration;
 use zeromq::{DealerSocket, Socket, SocketEvent, SocketSend, ZmqError};
 
-/// First and longest pause between two attempts to connect again.
+/// The first and the longest delay between two attempts to reconnect.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
-/// The time one attempt may take: the peer may be elsewhere.
+/// Time limit of an attempt, since the peer may have moved to another address.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
-/// zeromq's DEALER stays silent for ever when its peer goes; this one connects again.
+/// A DEALER that reconnects, unlike zeromq's.
 pub(crate) struct Dealer {
     socket: DealerSocket,
     monitor: mpsc::Receiver<SocketEvent>,
     guards: Guards,
     endpoint: Option<Endpoint>,
-    /// Another address at which the peer may be.
+    /// An alternative address of the peer.
     otherwise: Option<Endpoint>,
     connected: bool,
     pause: Duration,

@@ -1,4 +1,4 @@
-//! The sockets of the `zeromq` crate as drivers, with its faults closed.
+//! Drivers for the sockets of the `zeromq` crate, with workarounds for its faults.
 
 mod dealer;
 mod publisher;
@@ -24,14 +24,14 @@ use std::time::Duration;
 use zeromq::util::PeerIdentity;
 use zeromq::{MultiPeerBackend, SocketEvent, ZmqError, ZmqMessage};
 
-/// Time between two checks of a closing socket for writers that have not finished.
+/// Interval at which a closing socket checks whether its writers have finished.
 const FLUSH_POLL: Duration = Duration::from_millis(1);
 
 fn zmq_options(options: &SocketOptions) -> zeromq::SocketOptions {
     let mut zmq = zeromq::SocketOptions::default();
     zmq.connect_timeout(options.connect_limit);
     if let Some(RoutingId(identity)) = &options.identity {
-        // Longer than 255 bytes: the peer then gives us a name, as if we had none.
+        // Longer than 255 bytes: the peer assigns an identity, as if none were set.
         if let Ok(identity) = PeerIdentity::try_from(identity.clone()) {
             zmq.peer_identity(identity);
         }
@@ -39,7 +39,7 @@ fn zmq_options(options: &SocketOptions) -> zeromq::SocketOptions {
     zmq
 }
 
-/// The listeners of a socket: a guard each, and zeromq behind it.
+/// The guards of a socket, each in front of one of zeromq's listeners.
 struct Guards {
     all: Vec<Guard>,
     kind: SocketKind,
@@ -47,7 +47,7 @@ struct Guards {
 }
 
 impl Guards {
-    /// None yet, for a socket of that kind.
+    /// Creates an empty list for a socket of this kind.
     fn new(kind: SocketKind, options: &SocketOptions) -> Self {
         Self {
             all: Vec::new(),
@@ -56,7 +56,7 @@ impl Guards {
         }
     }
 
-    /// Lets another guard listen, and zeromq behind it.
+    /// Binds another guard, and zeromq behind it.
     async fn bind<S: zeromq::Socket>(
         &mut self,
         socket: &mut S,
@@ -73,12 +73,12 @@ impl Guards {
         Ok(taken)
     }
 
-    /// The Unix socket behind the first.
+    /// Returns the Unix socket behind the first guard.
     fn shortcut(&self) -> Option<&Path> {
         self.all.first().map(Guard::inner)
     }
 
-    /// Closes guards whose zeromq socket is closed.
+    /// Closes the guards; the zeromq socket must be closed.
     async fn close(self, limit: Duration) -> bool {
         let mut all = true;
         for guard in self.all {
@@ -88,7 +88,7 @@ impl Guards {
     }
 }
 
-/// The next message that a socket gives, or event of its connections. Cancel-safe.
+/// Waits for the next message of a socket or event of its connections. Cancel safe.
 async fn received<S: zeromq::SocketRecv>(
     socket: &mut S,
     monitor: &mut mpsc::Receiver<SocketEvent>,
@@ -129,7 +129,7 @@ fn message(frames: Frames) -> Option<ZmqMessage> {
     ZmqMessage::try_from(frames).ok()
 }
 
-/// The next event of the monitor that matters here.
+/// Waits for the next relevant event of the monitor.
 async fn next_event(monitor: &mut mpsc::Receiver<SocketEvent>) -> Event {
     loop {
         match monitor.next().await {
@@ -152,8 +152,8 @@ fn identity(peer: PeerIdentity) -> RoutingId {
 
 /// Waits until the tasks that write to the peers have written everything and ended.
 ///
-/// Each of them holds the socket's backend; once the socket is dropped they end after what is
-/// queued for them.
+/// Each of them holds the socket's backend; once the socket is dropped, they end after their queues
+/// are written.
 async fn flushed(backend: Weak<dyn MultiPeerBackend>, limit: Duration) -> bool {
     let written = async {
         while backend.strong_count() > 0 {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use zeromq::util::PeerIdentity;
 use zeromq::{Socket, SocketEvent, SocketRecv, SocketSend, XPubSocket};
 
-/// An XPUB, since zeromq's PUB silently drops what exceeds 100,000 messages in one burst; XPUB
-/// hands each message to the connection itself and waits for it.
+/// An XPUB, since zeromq's PUB silently drops messages beyond 100,000 in one burst; XPUB writes
+/// each message to the connections and waits for it.
 pub(crate) struct Publisher {
     socket: XPubSocket,
     monitor: mpsc::Receiver<SocketEvent>,
@@ -81,11 +81,11 @@ impl Driver for Publisher {
     }
 
     async fn close(self, limit: Duration) -> bool {
-        // Every send has written its message to the connection, or to the guard.
+        // Every send has waited until its message was written to the connection or the guard.
         let backend = self.socket.backend();
         for RoutingId(peer) in self.peers {
-            // A connection's reading half is kept alive by the task that would be woken by it, so
-            // dropping the socket alone does not close the connection.
+            // The task of a connection keeps its reading half alive, so dropping the socket alone
+            // does not close the connection.
             if let Ok(peer) = PeerIdentity::try_from(peer) {
                 backend.peer_disconnected(&peer);
             }

@@ -44,8 +44,8 @@ impl Driver for Router {
         let Some(message) = super::message(frames) else {
             return SendOutcome::NoPeer;
         };
-        // Never waits: the gauge of a peer is full long before zeromq's queue for it, so the
-        // deadlock behind a full queue (zmq.rs issue 210) is out of reach.
+        // Never blocks: a peer's gauge is full long before zeromq's queue for it, so the deadlock
+        // of a full queue (zmq.rs issue 210) cannot occur.
         match self.socket.send(message).await {
             Ok(()) => SendOutcome::Yes,
             Err(_) => SendOutcome::NoPeer,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 use zeromq::{Socket, SocketEvent, SubSocket};
 
-/// Subscribed to everything; connects again by itself.
+/// A SUB socket subscribed to everything; reconnects by itself.
 pub(crate) struct Subscriber {
     socket: SubSocket,
     monitor: mpsc::Receiver<SocketEvent>,
@@ -25,7 +25,7 @@ impl Subscriber {
         }
     }
 
-    /// Before anybody is connected, so every peer is sent the subscription as it connects.
+    /// Called before any peer connects, so that each receives the subscription as it connects.
     async fn subscribe(&mut self) -> Result<(), String> {
         if !self.subscribed {
             self.socket
