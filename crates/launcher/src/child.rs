@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use phalanx_protocol::id::EngineId;
 
-/// A child process that is an engine or a controller, or that has some behind it.
+/// A child process that is an engine, a controller, or a program that has started engines.
 #[derive(Debug)]
 pub(crate) struct Child {
     process: Process,
@@ -14,14 +14,14 @@ pub(crate) struct Child {
     who: String,
     /// The engines; none for a controller.
     ids: Vec<EngineId>,
-    /// True if others run behind it, which it has to end before it ends.
+    /// True for a program that has started others, which it ends before itself.
     is_launcher: bool,
     /// True once its end has been reported.
     reported: bool,
 }
 
 impl Child {
-    /// A process that is an engine, or a controller.
+    /// Wraps a process that is an engine or a controller.
     pub(crate) fn own(process: Process, id: Option<EngineId>) -> Self {
         Self {
             process,
@@ -32,7 +32,7 @@ impl Child {
         }
     }
 
-    /// A program that has started others.
+    /// Wraps a program that has started engines.
     pub(crate) fn behind(process: Process, who: &str, ids: Vec<EngineId>) -> Self {
         Self {
             process,

@@ -1,4 +1,4 @@
-//! The processes that are wanted.
+//! Jobs: the processes to start.
 
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::IdRanges;
@@ -6,49 +6,49 @@ use phalanx_transport::EngineConnectionFile;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The processes that are wanted, all of one program.
+/// The processes to start, all of one program.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The cluster they are of, for the names that batch systems show.
+    /// The cluster's id, part of the job's name in batch systems.
     pub cluster_id: String,
     /// The program.
     pub program: Program,
-    /// Their task in the cluster.
+    /// The role in the cluster.
     pub role: Role,
-    /// A folder for files of the job; batch systems need one that all machines see.
+    /// A folder for the job's files; batch systems require one that is shared by all machines.
     pub folder: PathBuf,
 }
 
 /// A program and its first arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Its path.
+    /// The path.
     pub path: PathBuf,
-    /// Arguments before all others, such as a subcommand.
+    /// Arguments that precede all others, such as a subcommand.
     pub args: Vec<String>,
 }
 
-/// A task in a cluster.
+/// A role in a cluster.
 #[derive(Clone, Debug)]
 pub enum Role {
     /// Engines, one process each.
     Engines {
-        /// The ids they ask the controller for.
+        /// The ids to request from the controller.
         ids: Vec<EngineId>,
         /// Their connection file.
         file: PathBuf,
-        /// Its contents.
+        /// The contents of that file.
         connection: Box<EngineConnectionFile>,
     },
     /// The controller.
     Controller {
-        /// Its arguments.
+        /// The arguments.
         args: Vec<OsString>,
     },
 }
 
 impl Job {
-    /// The engines' ids; none for a controller.
+    /// Returns the ids of the engines; none for a controller.
     pub fn ids(&self) -> &[EngineId] {
         match &self.role {
             Role::Engines { ids, .. } => ids,
@@ -56,12 +56,12 @@ impl Job {
         }
     }
 
-    /// The number of processes.
+    /// Returns the number of processes.
     pub fn count(&self) -> usize {
         self.ids().len().max(1)
     }
 
-    /// The name that is shown of it: `engines` or `controller`.
+    /// Returns the displayed name: `engines` or `controller`.
     pub fn name(&self) -> &'static str {
         match self.role {
             Role::Engines { .. } => "engines",
@@ -69,7 +69,7 @@ impl Job {
         }
     }
 
-    /// The command line that is the same for each process: an engine finds its id by its rank.
+    /// Returns the command line common to all processes: an engine determines its id from its rank.
     pub fn command(&self) -> Vec<OsString> {
         let mut command = self.program.command();
         match &self.role {
@@ -84,7 +84,7 @@ impl Job {
 }
 
 impl Program {
-    /// The program and its first arguments as the beginning of a command line.
+    /// Returns the first words of a command line: the program and its first arguments.
     pub fn command(&self) -> Vec<OsString> {
         let args = self.args.iter().map(OsString::from);
         [self.path.clone().into_os_string()]
@@ -98,7 +98,7 @@ impl Program {
 pub(crate) mod tests {
     use super::*;
 
-    /// A job of engines with these ids.
+    /// Returns a job of engines with these ids.
     pub(crate) fn engines(ids: impl IntoIterator<Item = u32>) -> Job {
         let connection = r#"{"interface": "tcp://127.0.0.1", "registration": 1, "control": 2, "mux": 3,
             "task": 4, "iopub": 5, "hb_ping": 6, "hb_pong": 7, "broadcast": [8], "key": "secret"}"#;

@@ -1,26 +1,26 @@
-//! The launchers there are.
+//! The kinds of launchers.
 
 use crate::batch::BatchSystem;
 use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
 
-/// A launcher by name.
+/// The kind of a launcher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum LauncherKind {
-    /// Processes beside this one.
+    /// Child processes on this machine.
     #[default]
     Local,
-    /// Other machines, through the `ssh` program.
+    /// Other machines, by the `ssh` program.
     Ssh,
-    /// `mpiexec`.
+    /// MPI, by `mpiexec`.
     Mpi,
     /// A batch system.
     Batch(BatchSystem),
 }
 
-/// A name that is no launcher's.
+/// The error of an unknown launcher name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no launcher `{name}`; those there are: {all}", all = LauncherKind::names())]
 pub struct UnknownLauncher {
@@ -28,7 +28,7 @@ pub struct UnknownLauncher {
 }
 
 impl LauncherKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 8] = [
         Self::Local,
         Self::Ssh,
@@ -40,7 +40,7 @@ impl LauncherKind {
         Self::Batch(BatchSystem::Htcondor),
     ];
 
-    /// Its name.
+    /// Returns the name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -54,13 +54,13 @@ impl LauncherKind {
         }
     }
 
-    /// Returns true if its engines reach a controller that listens on this machine's loopback, as `ssh` makes
-    /// them.
+    /// Returns true if its engines reach a controller on this machine's loopback interface; `ssh`
+    /// forwards connections.
     pub fn reaches_loopback(self) -> bool {
         matches!(self, Self::Local | Self::Ssh)
     }
 
-    /// The names of all, for messages.
+    /// Lists all names, for messages.
     pub fn names() -> String {
         Self::ALL.map(Self::as_str).join(", ")
     }

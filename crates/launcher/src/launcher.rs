@@ -1,4 +1,4 @@
-//! The two traits of a launcher.
+//! The traits implemented by launchers.
 
 use crate::job::Job;
 use futures::future::BoxFuture;
@@ -7,104 +7,108 @@ use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 
-/// Starts processes somewhere.
+/// A launcher, which starts processes on this or other machines.
 pub trait Launcher: Debug + Send + Sync {
-    /// Starts the processes of a job. Returns once they are on their way; engines report to their controller.
+    /// Starts the processes of a job. Returns once they are started; engines register with their
+    /// controller later.
     ///
-    /// The parts can be ended one by one; what is started as a whole is one part.
+    /// Each returned part can be ended separately; processes that are started as a whole are one
+    /// part.
     fn launch<'a>(
         &'a self,
         job: &'a Job,
     ) -> BoxFuture<'a, Result<Vec<Box<dyn Launched>>, LaunchError>>;
 }
 
-/// A part of a job that was started, with one or more processes.
+/// A part of a launched job, with one or more processes.
 pub trait Launched: Debug + Send {
-    /// The engines in it, also those that have ended; none for a controller.
+    /// Returns the ids of the engines, including those that have ended; none for a controller.
     fn ids(&self) -> &[EngineId];
 
-    /// The process on this machine that is the engine; `None` where it runs behind a launcher's program.
+    /// Returns the process id of the engine if it runs on this machine; `None` if it runs behind a
+    /// launcher's program.
     fn pid(&self) -> Option<u32>;
 
-    /// Waits for the next end of processes. Cancel safe; pending for ever once all have been reported.
+    /// Waits for the next end of processes; pending forever once all ends are reported. Cancel
+    /// safe.
     fn next_end(&mut self) -> BoxFuture<'_, EndedProcesses>;
 
-    /// The end of an engine in words; `None` while it runs, as far as is known.
+    /// Describes the end of an engine; `None` while it runs, as far as is known.
     fn end_of(&mut self, id: EngineId) -> Option<String>;
 
-    /// The lines it printed last: its own, and those of the program that launched it.
+    /// Returns the last lines of output of the processes and of the launcher's program.
     fn printed(&mut self) -> BoxFuture<'_, PrintedText>;
 
-    /// Asks all of it to end, without waiting.
+    /// Requests the end of all processes, without waiting.
     fn ask_to_end(&mut self);
 
-    /// Waits a while for all of it to end as it was asked to, then ends it. Nothing is left behind.
+    /// Requests the end of all processes, and kills them after a time limit. Leaves no files.
     fn end(self: Box<Self>) -> BoxFuture<'static, ()>;
 
-    /// Ends all of it at once.
+    /// Kills all processes.
     fn kill(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
 /// Processes that have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedProcesses {
-    /// The engines that ran in them; none if it was a controller.
+    /// The ids of the engines; none for a controller.
     pub ids: Vec<EngineId>,
-    /// The system's words: `exit status: 3`.
+    /// The exit status, such as `exit status: 3`.
     pub status: String,
-    /// True if something went wrong; engines that a client has ended have not failed.
+    /// True for a failure; engines ended by a client have not failed.
     pub failed: bool,
 }
 
-/// Text that something printed.
+/// The output of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrintedText {
-    /// Its name: `engine 3`, `ssh node1`.
+    /// The name of the process: `engine 3`, `ssh node1`.
     pub who: String,
-    /// The last lines; empty if there were none.
+    /// The last lines; empty if there is no output.
     pub text: String,
 }
 
-/// A job that could not be started.
+/// The error of starting a job.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// A program does not start.
+    /// A program cannot be started.
     #[error("`{program}` could not be started: {error}")]
     Start {
         /// The program.
         program: String,
-        /// The system's error.
+        /// The cause.
         error: io::Error,
     },
-    /// A launcher's program failed.
+    /// A launcher's program has failed.
     #[error("`{program}` failed ({status}){}", after(printed))]
     Failed {
-        /// The program, with the place it was to reach.
+        /// The program and its destination.
         program: String,
-        /// Its exit status.
+        /// The exit status.
         status: String,
-        /// All it printed.
+        /// The output.
         printed: String,
     },
-    /// A launcher's program succeeded and said something else than it should.
+    /// The output of a launcher's program does not contain a job id.
     #[error("`{program}` printed no job id{}", after(printed))]
     NoJobId {
         /// The program.
         program: String,
-        /// All it printed.
+        /// The output.
         printed: String,
     },
-    /// Another machine cannot run the program that would be copied there.
+    /// The engine's program cannot be copied to a machine of another architecture.
     #[error(
         "{host} is a {there} machine and cannot run this machine's ({here}) `{}`",
         program.display()
     )]
     OtherMachine {
-        /// The machine.
+        /// The other machine.
         host: String,
-        /// Its system and architecture.
+        /// The other machine's system and architecture.
         there: String,
-        /// Those of this machine.
+        /// This machine's system and architecture.
         here: String,
         /// The program.
         program: PathBuf,
@@ -114,15 +118,15 @@ pub enum LaunchError {
     File {
         /// The file.
         path: PathBuf,
-        /// The system's error.
+        /// The cause.
         error: io::Error,
     },
-    /// The launcher does not do that.
+    /// The operation is not supported by the launcher.
     #[error("{0}")]
     Unsupported(String),
 }
 
-/// Text on lines of its own, if there is any.
+/// Formats text on lines of its own; empty if there is none.
 fn after(printed: &str) -> String {
     match printed.trim_end() {
         "" => String::new(),
@@ -131,7 +135,7 @@ fn after(printed: &str) -> String {
 }
 
 impl LaunchError {
-    /// The remedy, where there is one.
+    /// Returns the remedy, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Start { error, .. } if error.kind() == io::ErrorKind::NotFound => {

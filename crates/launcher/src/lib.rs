@@ -1,23 +1,23 @@
-//! Launchers: they start the processes of a cluster on this machine, on others through `ssh`, under MPI or
-//! in a batch system.
+//! Launchers: they start the processes of a cluster on this machine, on others by `ssh`, under MPI
+//! or in a batch system.
 //!
-//! Command lines, scripts and templates are made by pure functions; the I/O around them is small.
+//! Command lines, scripts and templates are created by pure functions, surrounded by little I/O.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`launcher`] | [`Launcher`] and [`Launched`]: what every launcher can do |
-//! | [`job`] | [`Job`]: the processes that are wanted, and their command lines |
-//! | [`kind`] | [`LauncherKind`]: the launchers there are |
+//! | [`launcher`] | [`Launcher`] and [`Launched`]: the traits implemented by launchers |
+//! | [`job`] | [`Job`]: the processes to start, and their command lines |
+//! | [`kind`] | [`LauncherKind`]: the kinds of launchers |
 //! | [`profile`] | [`Profile`]: a launcher's settings, from `[cluster.NAME]` in a file |
-//! | [`request`] | [`StartRequest`]: what was given on one line, and the profile it names |
-//! | [`local`] | processes beside this one |
-//! | [`ssh`] | other machines, reached by the `ssh` program |
+//! | [`request`] | [`StartRequest`]: the options given on one line, and the profile they name |
+//! | [`local`] | child processes on this machine |
+//! | [`ssh`] | other machines, by the `ssh` program |
 //! | [`mpi`] | `mpiexec` |
-//! | [`batch`] | batch systems, through one template |
-//! | [`manifest`] | a cluster for Kubernetes, as a text |
-//! | [`process`] | a child process and the last lines it printed |
-//! | `child` | such a process as a part of a job |
-//! | `quote` | words for a shell |
+//! | [`batch`] | batch systems, by one template each |
+//! | [`manifest`] | a Kubernetes manifest of a cluster |
+//! | [`process`] | a child process and its last lines of output |
+//! | `child` | a child process as a part of a job |
+//! | `quote` | quoting for a shell |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

@@ -1,4 +1,4 @@
-//! Processes beside this one.
+//! Child processes on this machine.
 
 use crate::child::Child;
 use crate::job::{Job, Role};
@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::process::Stdio;
 use tokio::process::Command;
 
-/// Starts each process as a child of this one.
+/// A launcher that starts each process as a child of this one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalLauncher;
 
@@ -38,7 +38,7 @@ impl Launcher for LocalLauncher {
     }
 }
 
-/// The command line of one engine, which ends with this process.
+/// Returns the command line of an engine, which ends together with this process.
 fn engine_command(job: &Job, id: EngineId) -> Vec<OsString> {
     let mut command = job.program.command();
     if let Role::Engines { file, .. } = &job.role {

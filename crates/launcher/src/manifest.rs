@@ -1,29 +1,29 @@
-//! A cluster as a manifest for Kubernetes. Pure, but for the key.
+//! The Kubernetes manifest of a cluster. Pure, except for the key.
 //!
-//! Key and ports stand in a Secret, in the form of connection files: the controller uses them as one that is
-//! started again does, the engines read them, and the user's copy leads through `kubectl port-forward`.
+//! A Secret contains key and ports in connection files: the controller reuses them as a restarted
+//! one does, the engines read them, and the user's copy connects by `kubectl port-forward`.
 
 use phalanx_transport::wire::{Scheme, SigningKey};
 use phalanx_transport::{ClientConnectionFile, EngineConnectionFile};
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-/// The first of the ports.
+/// The first port.
 const FIRST_PORT: u16 = 10101;
 
-/// The longest name: a label of the DNS, with room for what Kubernetes and this manifest add.
+/// The longest name: that of a DNS label, less the suffixes of Kubernetes and of this manifest.
 const MAX_NAME: usize = 40;
 
-/// The names and numbers of a manifest.
+/// The parameters of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// The cluster's name, of which those of all objects begin.
+    /// The cluster's name, and prefix of the names of all objects.
     pub name: Name,
     /// The number of engines.
     pub engines: usize,
-    /// The image, with `phalanx` and `phalanx-engine` on its PATH.
+    /// The image, which contains `phalanx` and `phalanx-engine` on its PATH.
     pub image: Image,
-    /// Cores that each engine asks for, as Kubernetes writes them.
+    /// The number of cores requested for each engine, in Kubernetes' format.
     pub cpu: Quantity,
 }
 
@@ -53,7 +53,7 @@ macro_rules! checked {
 }
 
 checked!(
-    /// A name of Kubernetes.
+    /// A Kubernetes name.
     Name,
     NameError,
     "`{0}` is not a name: lower-case letters, digits and `-`, 40 at most, beginning with a letter",
@@ -73,7 +73,7 @@ checked!(
 );
 
 checked!(
-    /// A quantity of Kubernetes.
+    /// A Kubernetes quantity.
     Quantity,
     QuantityError,
     "`{0}` is not a number of cores, such as `2`, `0.5` or `500m`",
@@ -81,7 +81,7 @@ checked!(
         && text.chars().all(|c| c.is_ascii_digit() || c == '.' || c == 'm')
 );
 
-/// The connection files of a cluster: the engines', the controller's for clients, and the user's.
+/// The connection files of a cluster: for engines, for the controller, and for the user's client.
 struct Files {
     engine: EngineConnectionFile,
     client: ClientConnectionFile,
@@ -89,10 +89,10 @@ struct Files {
 }
 
 impl Manifest {
-    /// The manifest, with a fresh key.
+    /// Returns the text of the manifest, with a new key.
     ///
     /// # Errors
-    /// When a connection file cannot be made, which is a fault of ours.
+    /// Returns an error if a connection file cannot be serialized, which does not occur.
     pub fn text(&self) -> Result<String, serde_json::Error> {
         let key = SigningKey::fresh(Scheme::Sha256);
         self.text_with(key.secret(), key.scheme().as_str())
@@ -189,7 +189,7 @@ impl Manifest {
         )
     }
 
-    /// An object's beginning, up to the end of its metadata.
+    /// Returns the start of an object, up to the end of its metadata.
     fn head(&self, api: &str, kind: &str, part: &str) -> String {
         let name = &self.name.0;
         format!(
@@ -211,7 +211,7 @@ impl Manifest {
             ),
             ("user-client.json", serde_json::to_string(&files.user)?),
         ] {
-            // JSON on one line is the same in a literal block.
+            // Single-line JSON needs no quoting in a literal block.
             let _ = write!(text, "  {name}: |\n    {json}\n");
         }
         Ok(text)
@@ -231,7 +231,7 @@ impl Manifest {
     }
 
     fn controller(&self) -> String {
-        // The controller writes its files again, and a Secret is mounted read-only.
+        // Copied, since the controller rewrites its files and a Secret is mounted read-only.
         let command = format!(
             "cp /secret/ipcontroller-*.json /files && exec phalanx controller --reuse --folder /files --ip 0.0.0.0 --location {}-controller",
             self.name.0
@@ -285,7 +285,7 @@ mod tests {
         }
     }
 
-    /// The connection file of that name in a manifest.
+    /// Returns the connection file of this name from a manifest.
     fn json<'a>(text: &'a str, name: &str) -> &'a str {
         let (_, rest) = text.split_once(&format!("  {name}: |\n    ")).unwrap();
         rest.lines().next().unwrap()

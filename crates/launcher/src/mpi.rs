@@ -1,4 +1,4 @@
-//! MPI: `mpiexec` starts the engines, so that their code may use MPI, and places them on its hosts.
+//! MPI: `mpiexec` starts the engines on its hosts, so that their code can use MPI.
 
 use crate::child::Child;
 use crate::job::{Job, Program};
@@ -13,17 +13,17 @@ use tokio::process::Command;
 /// The program.
 const MPIEXEC: &str = "mpiexec";
 
-/// Starts processes with `mpiexec`.
+/// A launcher that starts processes with `mpiexec`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MpiLauncher {
     /// Arguments of `mpiexec`, such as `--hostfile`.
     pub args: Vec<String>,
-    /// The program on the machines where the job runs, if not this machine's.
+    /// The engine's program on the compute nodes, if it differs from this machine's.
     pub engine: Option<String>,
 }
 
 impl MpiLauncher {
-    /// The arguments of `mpiexec`.
+    /// Returns the arguments of `mpiexec`.
     fn line(&self, job: &Job) -> Vec<OsString> {
         let mut job = job.clone();
         if let Some(engine) = &self.engine {

@@ -1,4 +1,4 @@
-//! A child process and the last lines it printed.
+//! A child process and its last lines of output.
 
 use crate::launcher::LaunchError;
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,40 +12,41 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Lines kept of what a process printed.
+/// The number of lines of output that are kept.
 const LAST_WORDS: usize = 20;
 
-/// The time a process that was asked to end may take before it is killed.
+/// Time limit for a process to end on request, before it is killed.
 pub(crate) const END_LIMIT: Duration = Duration::from_secs(5);
 
-/// The time a program of which an answer is wanted may take: name resolution and logging in are slow in places.
+/// Time limit for a program whose output is needed; name resolution and login may be slow.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// The lines a process printed last. Held for one line.
+/// The last lines of output. Locked for one line.
 type LastLines = Arc<Mutex<VecDeque<String>>>;
 
-/// A child process; it ends with this value.
+/// A child process; killed on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    /// Its process id, also once it has ended.
+    /// The process id, valid even after the end.
     pid: u32,
     last_words: LastLines,
-    /// Reads what it prints.
+    /// The tasks that read its output.
     readers: JoinSet<()>,
 }
 
 impl Process {
-    /// Starts a program in a process group of its own, so that an interrupt at the terminal does not reach it.
+    /// Starts a program in a process group of its own, so that Ctrl-C in the terminal does not
+    /// reach it.
     ///
     /// # Errors
-    /// When it does not start.
+    /// Returns an error if the program cannot be started.
     pub fn start(command: &mut Command) -> Result<Self, LaunchError> {
         Self::start_with(command, None)
     }
 
-    /// The same; lines on its stdout also go to `lines`. Unbounded: a launcher's program prints a line when
-    /// a process ends.
+    /// Starts a program; the lines of its stdout are also sent to `lines`. Unbounded: a launcher's
+    /// program prints a line for each process that ends.
     pub(crate) fn start_with(
         command: &mut Command,
         lines: Option<mpsc::UnboundedSender<String>>,
@@ -67,18 +68,18 @@ impl Process {
         })
     }
 
-    /// Its process id, also once it has ended.
+    /// Returns the process id, even after the end.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Its input, once, if it was started with one.
+    /// Takes its stdin, if it was started with one.
     pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
 
-    /// Waits until the process has ended, and all it printed is read: its status, and true if it failed. Cancel
-    /// safe.
+    /// Waits until the process has ended and all its output is read; returns its status, and true
+    /// if it failed. Cancel safe.
     pub async fn ended(&mut self) -> (String, bool) {
         let status = self.child.wait().await;
         while self.readers.join_next().await.is_some() {}
@@ -88,12 +89,12 @@ impl Process {
         }
     }
 
-    /// The exit status of the process, once it has ended.
+    /// Returns the exit status, once the process has ended.
     pub fn status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// The last lines it printed.
+    /// Returns the last lines of output.
     pub fn last_words(&self) -> String {
         let words = self
             .last_words
@@ -102,16 +103,16 @@ impl Process {
         words.iter().cloned().collect::<Vec<_>>().join("\n")
     }
 
-    /// Asks the process to end.
+    /// Sends SIGTERM.
     pub fn ask_to_end(&self) {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid.filter(|_| self.child.id().is_some()) {
-            // A process that is gone already needs no asking.
+            // It fails if the process has ended.
             let _ = kill_process(pid, Signal::TERM);
         }
     }
 
-    /// Waits a while for the process to end as it was asked to, then ends it.
+    /// Sends SIGTERM and waits for the end of the process; kills it after a time limit.
     pub async fn end(mut self) {
         let ended = tokio::time::timeout(END_LIMIT, self.child.wait());
         if ended.await.is_err() {
@@ -120,17 +121,18 @@ impl Process {
         }
     }
 
-    /// Ends the process at once.
+    /// Kills the process.
     pub async fn kill(mut self) {
-        // A process that is gone already needs no killing.
+        // It fails if the process has ended.
         let _ = self.child.kill().await;
     }
 }
 
-/// Runs a program to its end and returns what it printed on stdout.
+/// Runs a program to its end and returns its stdout.
 ///
 /// # Errors
-/// When it does not start, fails, or takes longer than a minute; with all it printed.
+/// Returns an error that contains the output if the program cannot be started, fails, or takes
+/// longer than a minute.
 pub(crate) async fn answer(command: &mut Command, what: &str) -> Result<String, LaunchError> {
     let child = spawn(command)?;
     let failed = |status: String, printed: String| LaunchError::Failed {
@@ -156,7 +158,8 @@ pub(crate) async fn answer(command: &mut Command, what: &str) -> Result<String, 
     }
 }
 
-/// Starts a program whose output is read, in a process group of its own; it ends with the child.
+/// Starts a program with piped output in a process group of its own; it is killed when the child is
+/// dropped.
 fn spawn(command: &mut Command) -> Result<Child, LaunchError> {
     let spawned = command
         .stdout(Stdio::piped())
@@ -181,7 +184,7 @@ async fn keep_lines(
     let mut read = BufReader::new(pipe).lines();
     while let Ok(Some(line)) = read.next_line().await {
         if let Some(lines) = &lines {
-            // Nobody may be interested any more.
+            // The receiver may have been dropped.
             let _ = lines.send(line.clone());
         }
         let mut words = last_words.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! A launcher's settings, from a file or from a command line.
+//! Profiles: a launcher's settings, from a file or from a command line.
 
 use crate::batch::BatchLauncher;
 use crate::kind::LauncherKind;
@@ -12,13 +12,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The time engines may take to register: generous, for machines that are busy.
+/// Default time limit for engines to register; generous, for busy machines.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// The same where a job may have to wait in a queue.
+/// Default time limit if a job may have to wait in a queue.
 const QUEUE_LIMIT: Duration = Duration::from_secs(600);
 
-/// A cluster as a user describes it: `[cluster.NAME]`.
+/// The settings of a cluster: `[cluster.NAME]`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
@@ -28,31 +28,31 @@ pub struct Profile {
     pub n: Option<usize>,
     /// The address the controller listens on.
     pub ip: Option<String>,
-    /// The name under which engines on other machines reach the controller.
+    /// The host name by which engines on other machines reach the controller.
     pub location: Option<String>,
-    /// The engine's program on the machines where engines run.
+    /// The engine's program on the machines of the engines.
     pub engine: Option<String>,
-    /// Seconds that engines may take to register.
+    /// Time limit for engines to register, in seconds.
     pub timeout: Option<u64>,
     /// Further arguments for the launcher's program.
     pub args: Vec<String>,
-    /// The machines of `ssh`.
+    /// The machines for `ssh`.
     pub hosts: Vec<Host>,
-    /// The folder for connection files and scripts, which the machines of a batch system must see.
+    /// The folder for connection files and scripts; a batch system's machines must share it.
     pub folder: Option<PathBuf>,
     /// A batch system's queue or partition.
     pub queue: Option<String>,
-    /// A batch system's time limit, as it writes it.
+    /// A batch system's time limit, in the system's format.
     pub time: Option<String>,
-    /// Lines of shell before the engines of a batch job.
+    /// Lines of shell executed before the engines of a batch job.
     pub setup: Vec<String>,
-    /// The template of a batch system's script, from the folder of the file if it is not absolute.
+    /// The template of a batch system's script; relative to the folder of this file.
     pub template: Option<PathBuf>,
-    /// The SSH server through which engines reach the controller, instead of by an open port.
+    /// The SSH server through which engines reach the controller, instead of an open port.
     pub tunnel: Option<String>,
 }
 
-/// A profile that cannot be used.
+/// The error of reading a profile.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The file cannot be read.
@@ -60,25 +60,25 @@ pub enum ProfileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's error.
+        /// The cause.
         error: io::Error,
     },
-    /// The file is not one of profiles.
+    /// The file is malformed.
     #[error("{}: {message}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The fault and its place.
+        /// The error and its position.
         message: String,
     },
-    /// There is no such profile.
+    /// The profile does not exist.
     #[error("there is no `[cluster.{name}]` in {}{}", path.display(), those(known))]
     Missing {
         /// The name.
         name: String,
         /// The file.
         path: PathBuf,
-        /// Those there are.
+        /// The existing profiles.
         known: Vec<String>,
     },
 }
@@ -90,7 +90,7 @@ fn those(known: &[String]) -> String {
     }
 }
 
-/// The contents of the file.
+/// The contents of a file of profiles.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Profiles {
@@ -99,10 +99,10 @@ struct Profiles {
 }
 
 impl Profile {
-    /// Reads one of a file's profiles. Without the file there are none.
+    /// Reads a profile from a file; a missing file has no profiles.
     ///
     /// # Errors
-    /// When it cannot be read, is malformed, or has none of that name.
+    /// Returns an error if the file cannot be read, is malformed, or lacks the profile.
     pub fn read(path: &Path, name: &str) -> Result<Self, ProfileError> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -134,10 +134,10 @@ impl Profile {
         Ok(profile)
     }
 
-    /// The launcher with these settings.
+    /// Returns the launcher with these settings.
     ///
     /// # Errors
-    /// When a setting that it needs is missing.
+    /// Returns an error if a required setting is missing.
     pub fn launcher(&self) -> Result<Box<dyn Launcher>, LaunchError> {
         Ok(match self.launcher {
             LauncherKind::Local => Box::new(LocalLauncher),
@@ -166,13 +166,13 @@ impl Profile {
         })
     }
 
-    /// The number of engines, unless one is given; `None` for one a core of this machine.
+    /// Returns the number of engines; `None` for one per core of this machine.
     pub fn engines(&self) -> Option<usize> {
         let by_hosts = || self.hosts.iter().map(|host| host.engines).sum();
         self.n.or_else(|| (!self.hosts.is_empty()).then(by_hosts))
     }
 
-    /// The time engines may take to register.
+    /// Returns the time limit for engines to register.
     pub fn start_limit(&self) -> Duration {
         let usual = match self.launcher {
             LauncherKind::Batch(_) => QUEUE_LIMIT,

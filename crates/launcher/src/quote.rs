@@ -1,8 +1,8 @@
-//! Words for a POSIX shell.
+//! Quoting for a POSIX shell.
 
 use std::ffi::OsStr;
 
-/// A word as a shell reads it back.
+/// Quotes a word.
 pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -11,7 +11,7 @@ pub(crate) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A command line as a shell reads it back.
+/// Quotes the words of a command line.
 pub(crate) fn line(words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
     let words = words.into_iter();
     let quoted = words.map(|word| quote(&word.as_ref().to_string_lossy()));

@@ -1,11 +1,12 @@
-//! A cluster as a user asks for it on one line.
+//! A request to start a cluster, given on one line.
 
 use crate::kind::LauncherKind;
 use crate::profile::{Profile, ProfileError};
 use crate::ssh::Host;
 use std::path::Path;
 
-/// A cluster as a user asks for it: what is not given comes from the profile, if one is named, or is usual.
+/// The options of a new cluster. Those not given are taken from the profile, if one is named, or
+/// have defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StartRequest {
     /// The name of a profile.
@@ -14,7 +15,7 @@ pub struct StartRequest {
     pub engines: Option<usize>,
     /// The launcher of the engines.
     pub launcher: Option<LauncherKind>,
-    /// The machines of `ssh`; none where they are not given.
+    /// The machines for `ssh`; empty if not given.
     pub hosts: Vec<Host>,
     /// Further arguments for the launcher's program.
     pub args: Vec<String>,
@@ -25,16 +26,16 @@ pub struct StartRequest {
 }
 
 impl StartRequest {
-    /// The profile in a file of profiles, with what was given in its place.
+    /// Returns the profile, with the given options replacing its settings.
     ///
     /// # Errors
-    /// When the profile cannot be read.
+    /// Returns an error if the profile cannot be read.
     pub fn merged(self, profiles: &Path) -> Result<Profile, ProfileError> {
         let mut profile = match &self.profile {
             Some(name) => Profile::read(profiles, name)?,
             None => Profile::default(),
         };
-        // Hosts without a launcher can only mean one.
+        // Hosts without a launcher imply `ssh`.
         let by_hosts = (!self.hosts.is_empty()).then_some(LauncherKind::Ssh);
         if let Some(launcher) = self.launcher.or(by_hosts) {
             profile.launcher = launcher;

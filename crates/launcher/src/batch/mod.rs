@@ -1,4 +1,5 @@
-//! Batch systems: a script made of a template that users can edit, and the system's own programs.
+//! Batch systems: a script from a template that users can edit, submitted by the system's own
+//! programs.
 
 mod system;
 mod template;
@@ -23,37 +24,37 @@ use template::TemplateValues;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-/// The time between two questions about a job: head nodes are shared.
+/// Interval at which a job is queried; long, since head nodes are shared.
 const POLL: Duration = Duration::from_secs(5);
 
-/// The time between two questions while a job that was cancelled ends.
+/// Interval at which a cancelled job is queried.
 const END_POLL: Duration = Duration::from_millis(500);
 
-/// The time a job that was cancelled may take to leave the queue.
+/// Time limit for a cancelled job to leave the queue.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
-/// Bytes at the end of a job's output that are looked at.
+/// The size, in bytes, of the end of a job's output that is read.
 const TAIL: u64 = 16 << 10;
 
-/// Lines of a job's output that are shown.
+/// The number of lines of a job's output that are shown.
 const LAST_LINES: usize = 20;
 
-/// Submits jobs to a batch system.
+/// A launcher that submits jobs to a batch system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchLauncher {
-    /// The system.
+    /// The batch system.
     pub system: BatchSystem,
-    /// A template in the place of the system's own.
+    /// A template used instead of the system's own.
     pub template: Option<PathBuf>,
     /// The queue or partition.
     pub queue: Option<String>,
-    /// The time limit, as the system writes it.
+    /// The time limit, in the system's format.
     pub time: Option<String>,
-    /// Lines of shell before the engines, such as `module load`.
+    /// Lines of shell executed before the engines, such as `module load`.
     pub setup: Vec<String>,
-    /// Arguments of the program that submits.
+    /// Further arguments of the command that submits.
     pub args: Vec<String>,
-    /// The program on the machines where the job runs, if not this machine's.
+    /// The engine's program on the compute nodes, if it differs from this machine's.
     pub engine: Option<String>,
 }
 
@@ -81,7 +82,7 @@ impl BatchLauncher {
         };
         let output = job.folder.join(format!("{name}.out"));
         let script = job.folder.join(name);
-        // Of engines of the same ids that were there before.
+        // The output of earlier engines with the same ids.
         let _ = std::fs::remove_file(&output);
         let text = self.script(&job, &output)?;
         std::fs::write(&script, text).map_err(|error| file_error(&script, error))?;
@@ -129,7 +130,7 @@ fn file_error(path: &Path, error: io::Error) -> LaunchError {
     }
 }
 
-/// A command without input; its first word is the program.
+/// Returns a command without input; the first word is the program.
 fn command(line: &CommandLine) -> Command {
     let mut words = line.iter();
     let mut command = Command::new(words.next().map_or("", String::as_str));
@@ -137,13 +138,13 @@ fn command(line: &CommandLine) -> Command {
     command
 }
 
-/// A job in a queue. Dropping it cancels it.
+/// A job in a queue; cancelled on drop.
 #[derive(Debug)]
 struct BatchJob {
     system: BatchSystem,
     id: String,
     ids: Vec<EngineId>,
-    /// The file it prints to.
+    /// The file that contains its output.
     output: PathBuf,
     next_poll: Instant,
     state: JobState,
@@ -152,7 +153,7 @@ struct BatchJob {
 }
 
 impl BatchJob {
-    /// Asks for its state.
+    /// Queries its state.
     async fn ask(&mut self) {
         let line = self.system.query(&self.id);
         let (succeeded, printed) = match process::answer(&mut command(&line), &line[0]).await {
@@ -173,7 +174,7 @@ impl BatchJob {
         EndedProcesses {
             ids: self.ids.clone(),
             status: self.left_queue(),
-            // A time limit is none, and there is no telling.
+            // Reaching the time limit is not a failure, and the queue does not report the cause.
             failed: false,
         }
     }
@@ -182,7 +183,7 @@ impl BatchJob {
         format!("job {} has left the queue", self.id)
     }
 
-    /// Cancels it and waits until it has left the queue.
+    /// Cancels the job and waits until it has left the queue.
     async fn cancel(mut self) {
         let line = self.system.cancel(&self.id);
         if let Err(error) = process::answer(&mut command(&line), &line[0]).await {
@@ -271,7 +272,7 @@ impl Launched for BatchJob {
     }
 }
 
-/// The last lines of a file; none where it cannot be read.
+/// Returns the last lines of a file; none if it cannot be read.
 fn tail(path: &Path) -> Vec<String> {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;

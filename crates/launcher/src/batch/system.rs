@@ -1,4 +1,4 @@
-//! The batch systems: their programs, and what those print. Pure.
+//! The batch systems: their command lines and the output of their programs. Pure.
 
 use super::template::TemplateValues;
 use crate::job::Job;
@@ -23,11 +23,11 @@ pub enum BatchSystem {
 /// The state of a job in its queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// It waits or runs, in the system's words.
+    /// The job is waiting or running; the system's own description.
     Known(String),
-    /// It has ended, and the system has forgotten it.
+    /// The job has ended and is no longer in the queue.
     Gone,
-    /// The system does not say.
+    /// The state could not be determined.
     Unknown,
 }
 
@@ -39,7 +39,7 @@ fn line(words: &[&str]) -> CommandLine {
 }
 
 impl BatchSystem {
-    /// The template of its script.
+    /// Returns the template of its script.
     pub fn template(self) -> &'static str {
         match self {
             Self::Slurm => include_str!("templates/slurm.sh"),
@@ -50,12 +50,12 @@ impl BatchSystem {
         }
     }
 
-    /// The values of the template's placeholders that follow from a job.
+    /// Returns the values of the template's placeholders for a job.
     pub fn values(self, job: &Job, output: &Path) -> TemplateValues {
         let command = job.command();
         let (program, arguments) = command.split_at(command.len().min(1));
         let arguments = match self {
-            // Within double quotes, with single quotes around blanks.
+            // Within double quotes, with single quotes around words that contain spaces.
             Self::Htcondor => {
                 let words = arguments.iter().map(|word| word.to_string_lossy());
                 let words = words.map(|word| word.replace('"', "\"\"").replace('\'', "''"));
@@ -79,14 +79,14 @@ impl BatchSystem {
             ("program", program.collect()),
             ("arguments", arguments),
         ]);
-        // PBS knows no array of one.
+        // PBS does not accept an array of one job.
         if job.count() > 1 {
             values.insert("array", format!("1-{}", job.count()));
         }
         values
     }
 
-    /// The command that submits a script; that of LSF reads it from its input.
+    /// Returns the command that submits a script; LSF's reads it from stdin.
     pub fn submit(self, script: &Path, args: &[String]) -> CommandLine {
         let mut submit = match self {
             Self::Slurm => line(&["sbatch", "--parsable"]),
@@ -102,7 +102,7 @@ impl BatchSystem {
         submit
     }
 
-    /// The job's id, from what the command printed.
+    /// Returns the job's id, from the output of that command.
     pub fn job_id(self, answer: &str) -> Option<String> {
         let last = answer.lines().rfind(|line| !line.trim().is_empty())?.trim();
         let id = match self {
@@ -121,7 +121,7 @@ impl BatchSystem {
         is_id.then(|| id.to_owned())
     }
 
-    /// The command that ends a job.
+    /// Returns the command that cancels a job.
     pub fn cancel(self, id: &str) -> CommandLine {
         let program = match self {
             Self::Slurm => "scancel",
@@ -132,7 +132,7 @@ impl BatchSystem {
         line(&[program, id])
     }
 
-    /// The command that shows a job's state.
+    /// Returns the command that queries a job's state.
     pub fn query(self, id: &str) -> CommandLine {
         match self {
             Self::Slurm => line(&["squeue", "--noheader", "--jobs", id, "--format", "%T (%r)"]),
@@ -143,7 +143,7 @@ impl BatchSystem {
         }
     }
 
-    /// The state, from that command's success and from what it printed.
+    /// Returns the state, from the success and the output of that command.
     pub fn state(self, succeeded: bool, printed: &str) -> JobState {
         let gone = match self {
             Self::Slurm => "Invalid job id",
@@ -169,7 +169,7 @@ impl BatchSystem {
         }
     }
 
-    /// The state of a job in words.
+    /// Describes the state of a job.
     fn describe(self, shown: &[&str]) -> String {
         let last = shown.last().copied().unwrap_or_default();
         match self {
@@ -185,7 +185,7 @@ impl BatchSystem {
                     .trim()
                     .to_owned()
             }
-            // A page about the job; the rest of it is of no use here.
+            // The remaining lines of this page about the job are not needed.
             Self::Sge => shown.first().copied().unwrap_or_default().to_owned(),
             _ => last.split_whitespace().collect::<Vec<_>>().join(" "),
         }
@@ -226,7 +226,7 @@ mod tests {
             );
             assert!(text.contains("/shared/out"), "{text}");
             assert!(!text.contains("secret"), "{text}");
-            // What has no value is not there.
+            // Lines of placeholders without a value are omitted.
             assert!(!text.contains("queue=") && !text.contains("-q "), "{text}");
         }
     }

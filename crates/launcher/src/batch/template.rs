@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// The values of a template's placeholders by name; one without a value is not in it.
+/// The values of a template's placeholders, by name; one without a value is absent.
 pub type TemplateValues = BTreeMap<&'static str, String>;
 
-/// The placeholders there are.
+/// All placeholders.
 pub const PLACEHOLDERS: [&str; 11] = [
     "n",
     "array",
@@ -20,8 +20,9 @@ pub const PLACEHOLDERS: [&str; 11] = [
     "arguments",
 ];
 
-/// Fills a template in. `{name}` becomes the value of a placeholder, and a line with a placeholder that has
-/// no value is left out. Any other braces stay, so that those of a shell do: `${HOME}`, `{ echo; }`.
+/// Fills in a template. `{name}` is replaced by the value of a placeholder; a line with a
+/// placeholder that has no value is omitted. Other braces are left alone, such as those of a shell:
+/// `${HOME}`, `{ echo; }`.
 pub fn fill(template: &str, values: &TemplateValues) -> String {
     let lines = template.lines().filter_map(|line| fill_line(line, values));
     lines.map(|line| line + "\n").collect()
@@ -48,7 +49,7 @@ fn fill_line(line: &str, values: &TemplateValues) -> Option<String> {
     Some(filled)
 }
 
-/// The name of the placeholder that a text begins with.
+/// Returns the name of the placeholder at the start of a text.
 fn placeholder(text: &str) -> Option<&'static str> {
     let (name, _) = text.strip_prefix('{')?.split_once('}')?;
     PLACEHOLDERS.into_iter().find(|known| *known == name)

@@ -1,20 +1,20 @@
-//! The machines engines are started on, and their shares.
+//! The machines on which engines are started, and their shares.
 
 use phalanx_protocol::id::EngineId;
 use serde::Deserialize;
 use std::str::FromStr;
 
-/// A machine, as `ssh` is given it.
+/// A machine, as an argument of `ssh`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Host {
-    /// A name of `ssh`'s configuration, or `user@name`.
+    /// A name, possibly from `ssh`'s configuration, or `user@name`.
     pub name: String,
-    /// The number of engines it is to have; one without a number.
+    /// The number of engines; 1 if not given.
     pub engines: usize,
 }
 
-/// Text that is no host.
+/// The error of text that is not a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a host: `NAME`, `USER@NAME` or, with a number of engines, `NAME:4`")]
 pub struct HostError(String);
@@ -31,7 +31,7 @@ impl FromStr for Host {
                 _ => return Err(refused()),
             },
         };
-        // `ssh` would take it for an option.
+        // `ssh` would parse it as an option.
         if name.is_empty() || name.starts_with('-') || name.contains(char::is_whitespace) {
             return Err(refused());
         }
@@ -50,11 +50,11 @@ impl TryFrom<String> for Host {
     }
 }
 
-/// Divides engines among hosts: as many as each is to have, more of them in the same proportion.
+/// Distributes engines over hosts in proportion to their numbers of engines.
 pub fn shares<'a>(hosts: &'a [Host], ids: &[EngineId]) -> Vec<(&'a Host, Vec<EngineId>)> {
     let mut counts = vec![0_usize; hosts.len()];
     for _ in ids {
-        // The host with the smallest part of what it is to have; the first among equals.
+        // The host with the lowest ratio of engines to its number; the first one of equals.
         let least = (0..hosts.len()).min_by(|a, b| {
             let part = |at: usize| counts[at] * hosts[if at == *a { *b } else { *a }].engines;
             part(*a).cmp(&part(*b))

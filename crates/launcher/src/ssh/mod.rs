@@ -1,8 +1,9 @@
-//! Other machines, reached by the `ssh` program with the user's configuration and agents.
+//! Other machines, by the `ssh` program with the user's configuration and agents.
 //!
-//! The controller stays on this machine's loopback: each connection of an engine goes through the one of `ssh`,
-//! to a Unix socket in a folder of mode 0700 on the other machine. The connection file, with its key, goes to
-//! the input of the remote shell and so never stands on a command line. The engines end with that input.
+//! The controller listens on this machine's loopback interface only: `ssh` forwards the engines'
+//! connections from a Unix socket in a folder of mode 0700 on the other machine. The connection
+//! file, which contains the key, is sent to the stdin of the remote shell, so that it never appears
+//! on a command line. The engines end when that stdin is closed.
 
 mod hosts;
 mod script;
@@ -29,23 +30,23 @@ use tokio::sync::mpsc;
 /// The program.
 const SSH: &str = "ssh";
 
-/// Starts engines on other machines.
+/// A launcher that starts engines on other machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SshLauncher {
     /// The machines.
     pub hosts: Vec<Host>,
     /// Arguments of `ssh` before the host.
     pub args: Vec<String>,
-    /// The engine's program on the machines, where it is not to be looked for.
+    /// The engine's program on the machines; `None` to search for it.
     pub engine: Option<String>,
 }
 
-/// A program of this machine that can be copied.
+/// A program of this machine that can be copied to others.
 struct ProgramCopy {
     program: Program,
-    /// Names it on other machines: the same program is not copied again.
+    /// The file name on other machines, derived from the contents: the same program is copied once.
     name: String,
-    /// The output of one that may be used where it is found.
+    /// The version that a program installed on the other machine must print to be used.
     version: String,
 }
 
@@ -105,7 +106,7 @@ impl SshLauncher {
         let started = self.run_on(host, ids, connection, copy, &prepared).await;
         if started.is_err() {
             let line = script::forget(&self.args, host, &prepared.folder);
-            // The failure that is reported is the first.
+            // The first failure is reported.
             let _ = process::answer(ssh(&line).stdin(Stdio::null()), host).await;
         }
         started
@@ -132,14 +133,14 @@ impl SshLauncher {
             .map_err(|error| LaunchError::Unsupported(error.to_string()))?;
         let connection = script::connection(connection, &prepared.host, paths);
         let line = script::run(&self.args, host, &prepared, subcommand, &forwards, &ids);
-        // Unbounded: a line when an engine ends, and what engines print.
+        // Unbounded: one line per engine that ends, and the engines' own output.
         let (lines, ends) = mpsc::unbounded_channel();
         let mut process = Process::start_with(ssh(&line).stdin(Stdio::piped()), Some(lines))?;
         let mut input = process.take_stdin();
         if let Some(input) = &mut input {
             let mut text = serde_json::to_string(&connection).unwrap_or_default();
             text.push('\n');
-            // One that has ended says more about it than a closed pipe.
+            // If the process has ended, its status is more informative than a closed pipe.
             let _ = input.write_all(text.as_bytes()).await;
             let _ = input.flush().await;
         }
@@ -184,12 +185,13 @@ impl SshLauncher {
 impl ProgramCopy {
     async fn of(program: Program) -> Result<Self, LaunchError> {
         let path = program.path.clone();
-        // The program with a compiler in it is large.
+        // Hashed on another thread, since the program that contains a compiler is large.
         let hash =
             tokio::task::spawn_blocking(move || std::fs::read(path).map(|bytes| hash(&bytes)));
         let hash = hash.await.map_err(io::Error::from).flatten();
         let hash = hash.map_err(|error| file_error(&program.path, error))?;
-        // A program that needs a subcommand is not the engine's own, which may be there under its name.
+        // A program with a subcommand is not `phalanx-engine`, which may be installed on the other
+        // machine.
         let version = match program.args.is_empty() {
             true => format!("phalanx-engine {}", env!("CARGO_PKG_VERSION")),
             false => String::new(),
@@ -219,7 +221,7 @@ fn ssh(args: &[String]) -> Command {
     command
 }
 
-/// This machine's system and architecture, as `uname -s -m` prints them.
+/// Returns this machine's system and architecture, as printed by `uname -s -m`.
 fn machine() -> String {
     let name = rustix::system::uname();
     format!(
@@ -235,19 +237,19 @@ struct SshEngines {
     host: String,
     ids: Vec<EngineId>,
     process: Process,
-    /// The engines end with it.
+    /// The remote stdin; closing it ends the engines.
     input: Option<ChildStdin>,
     lines: mpsc::UnboundedReceiver<String>,
-    /// The engines that have ended, by their status.
+    /// The statuses of engines that have ended.
     ends: BTreeMap<EngineId, String>,
-    /// Ends that were noticed when somebody looked, and are still to be reported.
+    /// Ends found by `end_of` that are still to be reported.
     noticed: VecDeque<EndedProcesses>,
-    /// True once the end of all has been reported.
+    /// True once the end of all engines has been reported.
     ended: bool,
 }
 
 impl SshEngines {
-    /// Takes note of a line that was printed; returns an end if it is about one.
+    /// Handles a line of output; returns the end of an engine if the line reports one.
     fn handle_line(&mut self, line: &str) -> Option<EndedProcesses> {
         let (id, code) = script::ended(line)?;
         let status = script::status(code);
@@ -327,7 +329,7 @@ impl Launched for SshEngines {
     }
 
     fn kill(self: Box<Self>) -> BoxFuture<'static, ()> {
-        // The remote shell has to be left the time to end its engines.
+        // The remote shell needs time to end its engines.
         self.end()
     }
 }

@@ -1,6 +1,6 @@
-//! The command lines and scripts that run on other machines. Pure.
+//! The command lines and scripts executed on other machines. Pure.
 //!
-//! The remote user's shell may be any; what it is given is one `sh -c` with quoted words. The scripts
+//! The remote user may have any shell; it receives a single `sh -c` with quoted words. The scripts
 //! therefore contain no single quotes.
 
 use crate::quote::quote;
@@ -10,7 +10,7 @@ use phalanx_transport::connection::LocalSockets;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Options for all connections. Nobody can be asked for a password, and a machine that is gone is noticed.
+/// Options for all connections: no password prompts, and detection of lost machines.
 const OPTIONS: [&str; 6] = [
     "-o",
     "BatchMode=yes",
@@ -20,7 +20,7 @@ const OPTIONS: [&str; 6] = [
     "ExitOnForwardFailure=yes",
 ];
 
-/// Looks for the engine's program, and makes a folder for one job.
+/// Finds the engine's program and creates the job's folder.
 const PREPARE: &str = r#"umask 077
 wanted=$1 copy=$2 version=$3
 copy="${XDG_CACHE_HOME:-$HOME/.cache}/phalanx/engines/$copy"
@@ -36,7 +36,8 @@ echo "phalanx-engine $engine"
 echo "phalanx-folder $folder"
 "#;
 
-/// Writes its input to a program's path, sees if it runs, and removes programs not used for long.
+/// Writes stdin to a program's path, checks that it runs, and removes programs not used for 30
+/// days.
 const COPY: &str = r#"umask 077
 copy=$1 new=$1.$$
 mkdir -p "${copy%/*}" && cat > "$new" && chmod 700 "$new" || exit 1
@@ -45,12 +46,12 @@ mv -f "$new" "$copy" || exit 1
 find "${copy%/*}" -type f -mtime +30 -exec rm -f {} +
 "#;
 
-/// Removes a folder of a job that does not come to run.
+/// Removes the folder of a job that was not started.
 const FORGET: &str = r#"rm -r -f "$1""#;
 
-/// Runs engines until its input ends. The first line of input is the connection file.
+/// Runs engines until stdin is closed. The first line of stdin is the connection file.
 ///
-/// The engines take `cat`, which ends with the input, for their parent, and end with it.
+/// `cat`, which ends when stdin is closed, acts as the engines' parent, so that they end with it.
 const RUN: &str = r#"umask 077
 folder=$1 engine=$2 subcommand=$3
 shift 3
@@ -70,13 +71,13 @@ wait
 rm -r -f "$folder"
 "#;
 
-/// The beginning of the line that says how an engine ended.
+/// The prefix of the line that reports the end of an engine.
 const ENDED: &str = "phalanx-ended ";
 
-/// A machine on which a job can be run.
+/// A machine on which a job can be started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PreparedHost {
-    /// Its name for itself.
+    /// The name that the machine has for itself.
     pub host: String,
     /// Its system and architecture.
     pub machine: String,
@@ -88,7 +89,7 @@ pub struct PreparedHost {
     pub folder: String,
 }
 
-/// The arguments of `ssh` that run a script, with words for it.
+/// Returns the arguments of `ssh` that run a script with these words.
 fn remote(
     args: &[String],
     forwards: &[String],
@@ -113,8 +114,8 @@ fn remote(
     line
 }
 
-/// The arguments that prepare a machine. `wanted` is the program's path there, if the user names one;
-/// `version` the output of a program that may be used where it is found.
+/// Returns the arguments that prepare a machine. `wanted` is the program's path there, if the user
+/// has given one; `version` is the output required of an installed program.
 pub fn prepare(
     args: &[String],
     host: &str,
@@ -125,17 +126,17 @@ pub fn prepare(
     remote(args, &[], host, PREPARE, &[wanted, copy, version])
 }
 
-/// The arguments that copy a program.
+/// Returns the arguments that copy a program.
 pub fn copy(args: &[String], host: &str, to: &str) -> Vec<String> {
     remote(args, &[], host, COPY, &[to])
 }
 
-/// The arguments that remove a folder again.
+/// Returns the arguments that remove a job's folder.
 pub fn forget(args: &[String], host: &str, folder: &str) -> Vec<String> {
     remote(args, &[], host, FORGET, &[folder])
 }
 
-/// The arguments that run engines, with the controller's sockets forwarded.
+/// Returns the arguments that run engines, with the controller's sockets forwarded.
 pub fn run(
     args: &[String],
     host: &str,
@@ -150,9 +151,9 @@ pub fn run(
     remote(args, forwards, host, RUN, &words)
 }
 
-/// Reads the answer of a machine that was prepared; `None` where it is not one.
+/// Parses the output of [`prepare`]; `None` if it is incomplete.
 pub fn prepared(answer: &str) -> Option<PreparedHost> {
-    // Start-up files of the remote shell may print too.
+    // Startup files of the remote shell may print as well.
     let value = |name: &str| {
         let mut lines = answer.lines();
         let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -168,8 +169,8 @@ pub fn prepared(answer: &str) -> Option<PreparedHost> {
     (!prepared.folder.is_empty()).then_some(prepared)
 }
 
-/// The socket on the other machine for each of the controller's ports, and the forwards that make them: to its
-/// Unix socket where it has one, else to its port.
+/// Returns the sockets on the other machine, by the controller's ports, and the forwarding
+/// arguments: each to the controller's Unix socket if it has one, else to its port.
 pub fn forwards(
     connection: &EngineConnectionFile,
     folder: &str,
@@ -195,7 +196,7 @@ pub fn forwards(
     Ok((forwards, paths))
 }
 
-/// The connection file for engines on the other machine: all its ports are sockets there.
+/// Returns the connection file for engines on the other machine, whose ports are sockets there.
 pub fn connection(
     connection: &EngineConnectionFile,
     host: &str,
@@ -211,13 +212,13 @@ pub fn connection(
     }
 }
 
-/// The engine and its exit code as a shell has it, from a line that says how one ended.
+/// Parses a line that reports the end of an engine; returns its id and exit code.
 pub fn ended(line: &str) -> Option<(EngineId, i32)> {
     let (id, code) = line.strip_prefix(ENDED)?.split_once(' ')?;
     Some((EngineId(id.parse().ok()?), code.trim().parse().ok()?))
 }
 
-/// An exit code in the system's words.
+/// Describes an exit code of a shell as a status.
 pub fn status(code: i32) -> String {
     match code {
         129.. => format!("signal: {}", code - 128),
@@ -225,7 +226,7 @@ pub fn status(code: i32) -> String {
     }
 }
 
-/// The text a user is shown of what was printed.
+/// Returns the output without lines that report the ends of engines.
 pub fn shown(printed: &str) -> String {
     let lines = printed.lines().filter(|line| !line.starts_with(ENDED));
     lines.collect::<Vec<_>>().join("\n")
@@ -292,7 +293,7 @@ mod tests {
         assert_eq!(shown("one\nphalanx-ended 3 1\ntwo"), "one\ntwo");
     }
 
-    /// Runs a script as the remote shell would.
+    /// Runs a script like the remote shell.
     fn shell(line: &[String]) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", line.last().unwrap()]);
@@ -303,7 +304,7 @@ mod tests {
     fn engines_end_with_the_input_and_their_folder_goes() {
         let folder = tempfile::tempdir().unwrap();
         let engine = folder.path().join("engine");
-        // Says what it was given and waits for the end of its parent; number 1 ends by itself.
+        // Prints its connection file and waits for the end of its parent; number 1 ends by itself.
         let script = "#!/bin/sh\ncat $2; [ $4 = 1 ] && exit 3\nwhile kill -0 $6 2>/dev/null; do sleep 0.01; done\n";
         std::fs::write(&engine, script).unwrap();
         let chmod = Command::new("chmod").arg("700").arg(&engine).status();
