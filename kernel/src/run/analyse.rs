@@ -1,5 +1,5 @@
-//! Completion and inspection: magics by their tables, Rust by the analysis process, and by what is
-//! known without it while that is loading.
+//! Completion and inspection: of magics by their tables, of Rust by the analysis process, or
+//! without it by known names while it is loading.
 
 use super::{Services, crates, paths};
 use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset, items};
@@ -20,14 +20,14 @@ use serde_json::json;
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// Rust's keywords that begin something worth completing.
+/// Rust's keywords after which more is typed.
 const KEYWORDS: [&str; 24] = [
     "async", "await", "break", "const", "continue", "else", "enum", "extern", "false", "for",
     "impl", "let", "loop", "match", "mod", "move", "return", "static", "struct", "trait", "true",
     "type", "where", "while",
 ];
 
-/// Answers `complete_request`.
+/// Replies to a `complete_request`.
 pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterMessageContent {
     let cell = &request.code;
     let offset = byte_offset(cell, request.cursor_pos);
@@ -36,7 +36,7 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
             let found = magic_completions(services, cell, line.start, offset).await;
             match found {
                 Some(found) => found,
-                // The Rust of a `%px` line, or of a tool's.
+                // The Rust of a `%px` line, or of a tool's line.
                 None => line_completions(services, cell, line.start, offset).await,
             }
         }
@@ -54,7 +54,7 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
             match expected(services, start, typed, known) {
                 Some(found) => found,
                 None => {
-                    // The Rust behind the command's name.
+                    // The Rust after the command's name.
                     let name = typed.find(char::is_whitespace).unwrap_or(typed.len());
                     let source = " ".repeat(start + name) + &source[start + name..];
                     rust_completions(services, cell, source, offset).await
@@ -88,7 +88,7 @@ async fn rust_completions(
     known.unwrap_or_else(|| word_completions(cell, offset, &services.local().variables()))
 }
 
-/// The completions at the end of a line that begins at byte `start`; `None` in its Rust part.
+/// Converts completions at the end of a line that starts at byte `start`; `None` in its Rust part.
 fn expected(
     services: &Services,
     start: usize,
@@ -100,7 +100,7 @@ fn expected(
         ExpectedCompletions::Path(span, kind) => {
             let begun = &typed[span.clone()];
             let mut found = paths::beginning_with(services.environment(), begun, kind);
-            // Every crate there is would hide the folders.
+            // All crates would hide the folders, so a first letter is required.
             if kind == PathKind::Crate && !begun.is_empty() && !begun.contains('/') {
                 found.extend(crates::beginning_with(begun));
             }
@@ -116,7 +116,7 @@ fn expected(
 }
 
 fn reply(cell: &str, mut found: Completions) -> CompleteReply {
-    // A variable and what it shadows have the same name.
+    // A variable and the one it shadows have the same name.
     let mut seen = HashSet::new();
     found.items.retain(|item| seen.insert(item.code.clone()));
     let start = char_offset(cell, found.start);
@@ -151,7 +151,7 @@ fn completions(range: Range<usize>, codes: Vec<String>, kind: &str) -> Completio
     }
 }
 
-/// The engines the magic's line that begins a text is about.
+/// Returns the targets of the magic line at the start of a text.
 fn targets(services: &Services, text: &str) -> Targets {
     let line = text.trim_start().lines().next().unwrap_or("");
     let sets = services.sets();
@@ -167,7 +167,7 @@ fn targets(services: &Services, text: &str) -> Targets {
     }
 }
 
-/// Completions in a magic's line; `None` where its Rust begins.
+/// Completes a magic's line; `None` in its Rust part.
 async fn magic_completions(
     services: &Services,
     cell: &str,
@@ -202,7 +202,7 @@ fn is_for_here(services: &Services, cell: &str) -> bool {
     })
 }
 
-/// Completions in the Rust of a magic's line.
+/// Completes the Rust of a magic's line.
 async fn line_completions(
     services: &Services,
     cell: &str,
@@ -235,7 +235,7 @@ async fn line_completions(
     known.map_or(words.clone(), |known| merged(words, known))
 }
 
-/// A text with blanks for all but a stretch, so that offsets stay.
+/// Returns a text with spaces for everything outside of `kept`, so that offsets remain valid.
 fn blanked(text: &str, kept: &Range<usize>) -> String {
     let blank = |range: Range<usize>| -> String {
         let bytes = text[range].bytes();
@@ -262,7 +262,7 @@ fn word_completions(cell: &str, offset: usize, variables: &[String]) -> Completi
     completions(word, codes, "instance")
 }
 
-/// Merges completions from the engines' variables with those from Rust.
+/// Merges completions from the engines' variables with those of Rust.
 fn merged(words: Completions, known: Completions) -> Completions {
     if words.items.is_empty() || (words.start, words.end) != (known.start, known.end) {
         return known;
@@ -274,7 +274,7 @@ fn merged(words: Completions, known: Completions) -> Completions {
     Completions { items, ..words }
 }
 
-/// The bytes of the identifier at an offset.
+/// Returns the range of the identifier at an offset, in bytes.
 fn word_at(text: &str, offset: usize) -> Range<usize> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let start = text[..offset]
@@ -289,7 +289,7 @@ fn word_at(text: &str, offset: usize) -> Range<usize> {
     start..end
 }
 
-/// Answers `inspect_request`.
+/// Replies to an `inspect_request`.
 pub async fn inspect(services: &Services, request: InspectRequest) -> JupyterMessageContent {
     let cell = &request.code;
     let offset = byte_offset(cell, request.cursor_pos);
@@ -329,7 +329,7 @@ pub async fn describe(
     }
 }
 
-/// The item of that name as the newest of the cells has it.
+/// Returns the latest definition of an item by this name.
 fn definition(cells: &[String], name: &str) -> Option<String> {
     let items = cells.iter().rev().flat_map(|cell| items(cell));
     let mut named = items.filter(|item| {

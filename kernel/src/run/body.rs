@@ -1,4 +1,5 @@
-//! The code of a `%px`: what of it goes to the engines, and what concerns the whole session.
+//! The preparation of the code of a `%px`: engines receive the Rust, dependencies apply to the
+//! session.
 
 use super::Services;
 use super::dependency::{self, TypedDependency};
@@ -8,11 +9,12 @@ use crate::report::{Fault, FaultSource};
 use crate::source_map::SourceMap;
 use phalanx_protocol::failure::Failure;
 
-/// Adds the dependencies the code names, here and for the engines, and returns the code without
-/// them; its lines are those it had.
+/// Adds the dependencies named in the code, locally and for the engines, and returns the code
+/// without these lines; line numbers are preserved.
 ///
 /// # Errors
-/// When a dependency cannot be had, or the code holds commands and magics that engines do not know.
+/// Returns an error if a dependency cannot be added, or if the code contains other commands or
+/// magics.
 pub async fn prepare(
     services: &Services,
     context: &CellContext,

@@ -1,4 +1,4 @@
-//! A cell: its directives, one after the other.
+//! The execution of a cell: its directives in order.
 
 use super::magics::{self, MagicContext, MagicRun};
 use super::{Services, commands, help, shell};
@@ -13,10 +13,10 @@ use phalanx_protocol::host::MAGIC_FAILED;
 use phalanx_protocol::output::{MimeBundle, StreamName};
 use std::time::Instant;
 
-/// Runs a cell to its end; its outputs are published when this returns.
+/// Runs a cell to its end; all its outputs are published when this returns.
 ///
 /// # Errors
-/// What the first directive that failed failed with; those after it are not carried out.
+/// Returns the failure of the first failing directive; the directives after it do not run.
 pub async fn run_cell(
     services: &Services,
     context: &CellContext,
@@ -38,7 +38,7 @@ pub async fn run_cell(
             fault.failure,
             Failure::RuntimeDied { .. } | Failure::Interrupted { .. }
         ) {
-            // A snapshot has brought back variables that the cell had dropped.
+            // A snapshot may have restored variables that the cell had dropped.
             services.parallel().results().retain_all();
         }
     }
@@ -48,10 +48,10 @@ pub async fn run_cell(
     result
 }
 
-/// Runs the text of a file as if it were a cell.
+/// Runs the text of a file like a cell.
 ///
 /// # Errors
-/// As [`run_cell`].
+/// Returns the errors of [`run_cell`].
 pub(super) fn run_file<'a>(
     services: &'a Services,
     context: &CellContext,
@@ -59,7 +59,7 @@ pub(super) fn run_file<'a>(
     source: &'a str,
 ) -> BoxFuture<'a, Result<(), Fault>> {
     let context = context.of_file(name, source);
-    // Boxed, since a file may run others.
+    // Boxed, since a file may run other files.
     Box::pin(async move { run_directives(services, &context, source).await })
 }
 
@@ -95,10 +95,10 @@ async fn run_directives(
     Ok(())
 }
 
-/// Evaluates one of a request's `user_expressions`; its value, if it has one.
+/// Evaluates one of a request's `user_expressions`; returns its value, if it has one.
 ///
 /// # Errors
-/// The expression's failure.
+/// Returns the failure of the expression.
 pub async fn evaluate_expression(
     services: &Services,
     context: &CellContext,
@@ -126,7 +126,7 @@ async fn run_directive(
             match auto {
                 None => evaluate(services, context, text).await,
                 Some(suffix) => {
-                    // As it was typed: what is lowered in it is lowered for this process.
+                    // The original text: magics in `text` are lowered for the local process.
                     let text = RustText {
                         source: source[directive.span].to_owned(),
                         map: place.map.clone(),
@@ -173,10 +173,10 @@ async fn magic(
     magics::carry_out(services, context, order).await.map(drop)
 }
 
-/// Evaluates Rust locally.
+/// Evaluates Rust in the local namespace.
 ///
 /// # Errors
-/// The cell's failure; a magic within it that failed is reported as itself.
+/// Returns the failure of the cell, or that of a magic within it.
 pub(super) async fn evaluate(
     services: &Services,
     context: &CellContext,
@@ -213,7 +213,7 @@ pub(super) async fn evaluate(
     })
 }
 
-/// The hint about tasks that continue on engines after a cell that may have waited for them.
+/// Returns a hint about tasks that still run on engines, if there are any.
 fn going_on(services: &Services) -> Option<String> {
     let tasks = services.parallel().results().tasks();
     let going_on = match tasks.iter().filter(|(_, ended)| !ended).count() {

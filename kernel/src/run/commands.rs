@@ -1,4 +1,4 @@
-//! `:` commands, carried out.
+//! The execution of `:` commands.
 
 use super::dependency::{self, TypedDependency};
 use super::{Services, logging, snapshots};
@@ -16,21 +16,21 @@ use phalanx_protocol::runtime::Setting;
 use std::ops::Range;
 use std::time::Instant;
 
-/// A command that is to be carried out.
+/// A command to execute.
 #[derive(Debug)]
 pub struct CommandRun<'a> {
     /// The line, from its `:` on.
     pub line: &'a str,
-    /// The line's first byte in the cell.
+    /// The position of the line in the cell, in bytes.
     pub start: usize,
-    /// The cell, for places in it.
+    /// The cell's source, for locations of faults.
     pub source: &'a str,
 }
 
-/// Carries out a command.
+/// Executes a command.
 ///
 /// # Errors
-/// The command's failure.
+/// Returns the failure of the command.
 pub async fn carry_out(
     services: &Services,
     context: &CellContext,
@@ -114,7 +114,7 @@ pub async fn carry_out(
     }
 }
 
-/// Sets default loggers; a crate that cannot have one goes on without.
+/// Sets default loggers; a failure is only logged.
 pub(super) async fn set_loggers(
     services: &Services,
     context: &CellContext,
@@ -128,7 +128,7 @@ pub(super) async fn set_loggers(
     }
 }
 
-/// Shows another level of what is logged.
+/// Changes the level of logged messages that are shown.
 async fn log(
     services: &Services,
     context: &CellContext,
@@ -156,10 +156,10 @@ pub fn is_dependency(line: &str) -> bool {
     command::parse(line).is_ok_and(|call| call.spec.doer == CommandHandler::Dependency)
 }
 
-/// Adds the dependencies of several `:dep` lines at once.
+/// Adds the dependencies of several `:dep` lines together.
 ///
 /// # Errors
-/// When one of them cannot be had.
+/// Returns an error if one of them cannot be added.
 pub async fn add_dependencies(
     services: &Services,
     context: &CellContext,
@@ -187,7 +187,7 @@ impl CommandRun<'_> {
     }
 }
 
-/// Has evcxr obey; what it refuses in its own words is a wrong argument.
+/// Evaluates a command in evcxr; its refusal becomes a usage error.
 async fn evcxr(
     services: &Services,
     context: &CellContext,
@@ -199,9 +199,9 @@ async fn evcxr(
     evaluated.map_err(|failure| Fault::at(refused(failure, call), place))
 }
 
-/// Turns evcxr's refusal of a command into a wrong argument.
+/// Converts a refusal by evcxr to a usage error, with the command's usage as a hint.
 fn refused(failure: Failure, call: &CommandCall) -> Failure {
-    // One of few values was not misspelt.
+    // With a fixed set of values, the argument has been checked before.
     let is_told = matches!(call.spec.values, ArgumentKind::Closed(_)) || call.spec.usage.is_empty();
     let usage = format!("type `{} {}`", call.spec.name, call.spec.usage);
     match in_own_words(failure) {
@@ -216,7 +216,7 @@ fn refused(failure: Failure, call: &CommandCall) -> Failure {
     }
 }
 
-/// Turns evcxr's or cargo's own words into a wrong argument.
+/// Converts a message of evcxr or cargo to a usage error.
 pub(super) fn in_own_words(failure: Failure) -> Failure {
     let Some(message) = own_words(&failure) else {
         return failure;
@@ -233,7 +233,7 @@ pub(super) fn in_own_words(failure: Failure) -> Failure {
     }
 }
 
-/// The message of evcxr about a command it refuses.
+/// Returns the message with which evcxr refuses a command.
 fn own_words(failure: &Failure) -> Option<&str> {
     let Failure::Compile { diagnostics } = failure else {
         return None;
@@ -317,7 +317,7 @@ async fn environment(
         name: name.to_owned(),
         value: value.to_owned(),
     };
-    // evcxr's is for compiling.
+    // evcxr's own variables apply to compilation.
     let line = format!(":env {name}={value}");
     evcxr(services, context, &line, call, place).await?;
     services.set(setting);
@@ -325,7 +325,7 @@ async fn environment(
     Ok(())
 }
 
-/// A variable the system takes.
+/// Parses `name=value`; `None` unless the system accepts it as a variable.
 fn variable(text: &str) -> Option<(&str, &str)> {
     let (name, value) = text.split_once('=')?;
     let (name, value) = (name.trim(), value.trim());
@@ -348,7 +348,7 @@ fn show_help(argument: &str) -> Result<MimeBundle, Failure> {
     }
 }
 
-/// evcxr gives it as an error.
+/// Shows the last errors as JSON, which evcxr returns as an error.
 async fn last_error(services: &Services, context: &CellContext) -> Result<(), Fault> {
     let line = ":last_error_json".to_owned();
     let failure = match services.local().evaluate(context, line).await {
@@ -363,7 +363,7 @@ async fn last_error(services: &Services, context: &CellContext) -> Result<(), Fa
     Ok(())
 }
 
-/// Runs the tests that the notebook's cells have defined.
+/// Runs the tests defined by the notebook's cells.
 async fn test(
     services: &Services,
     context: &CellContext,

@@ -1,12 +1,12 @@
-//! The crates that cargo has fetched to this machine, for completion behind `:dep`.
+//! The crates in cargo's local cache, for completion after `:dep`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The extension of a crate as cargo keeps it: `NAME-VERSION.crate`.
+/// The file extension of a cached crate: `NAME-VERSION.crate`.
 const EXTENSION: &str = "crate";
 
-/// The names that begin with what was typed.
+/// Returns the names that start with the typed text.
 pub(super) fn beginning_with(typed: &str) -> Vec<String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(dirs::home_dir()?.join(".cargo")));
@@ -29,7 +29,7 @@ fn fetched(home: &Path, typed: &str) -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// The name in `NAME-VERSION`: a version begins with a digit, and holds a dot.
+/// Returns the name in `NAME-VERSION`; a version starts with a digit and contains a dot.
 fn name(stem: &str) -> Option<&str> {
     let mut dashes = stem.match_indices('-').map(|(at, _)| at);
     let at = dashes.find(|at| {

@@ -1,4 +1,4 @@
-//! `:dep`: which crates are meant, and adding them here and for the engines.
+//! `:dep`: resolution of dependencies, and their addition locally and for the engines.
 
 use super::{Environment, Services, commands};
 use crate::context::CellContext;
@@ -8,42 +8,42 @@ use phalanx_protocol::output::StreamName;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// The file in a crate's folder.
+/// The manifest in a crate's folder.
 const MANIFEST: &str = "Cargo.toml";
 
-/// A dependency as evcxr takes it: `name = configuration`, with absolute paths, or a name alone.
+/// A dependency in evcxr's format: `name = configuration` with absolute paths, or a name.
 #[derive(Clone, Debug, PartialEq)]
 struct ResolvedDependency {
     spec: String,
-    /// The folder whose crate a name turned out to be.
+    /// The folder, if the name was that of a crate's folder.
     found: Option<PathBuf>,
 }
 
-/// The form of a dependency.
+/// The hint about the format of a dependency.
 const FORM: &str = "write it as in Cargo.toml: `name = \"1\"` or `name = { … }`";
 
-/// The reason why a `:dep` is malformed.
+/// The error of a malformed `:dep`.
 #[derive(Clone, Debug, PartialEq)]
 struct DependencyError {
     message: String,
     hint: Option<String>,
 }
 
-/// A dependency as it was typed.
+/// A dependency as typed.
 #[derive(Debug)]
 pub struct TypedDependency {
-    /// The text behind `:dep`.
+    /// The text after `:dep`.
     pub argument: String,
-    /// The place of that text.
+    /// The location of that text.
     pub place: FaultSource,
 }
 
 /// Adds dependencies to the local namespace and to those of the engines: all of them, or none.
 ///
-/// They are built together, since one may ask for features of what another brings.
+/// They are built together, since one may require features of another's dependencies.
 ///
 /// # Errors
-/// When one cannot be resolved, or they cannot be built.
+/// Returns an error if a dependency cannot be resolved or they cannot be built.
 pub async fn add(
     services: &Services,
     context: &CellContext,
@@ -89,14 +89,14 @@ impl ResolvedDependency {
         format!(":dep {}", self.spec)
     }
 
-    /// The name by which the notebook knows the crate.
+    /// Returns the name of the crate in the notebook.
     fn name(&self) -> &str {
         let name = self.spec.split_once('=').map(|(name, _)| name);
         name.unwrap_or(&self.spec).trim()
     }
 }
 
-/// The one of several dependencies that a failure names; the last one if it names none.
+/// Returns the index of the dependency that a failure names, or the last one.
 fn culprit(failure: &Failure, all: &[ResolvedDependency]) -> usize {
     let last = all.len().saturating_sub(1);
     let Failure::Compile { diagnostics } = failure else {
@@ -118,10 +118,10 @@ fn culprit(failure: &Failure, all: &[ResolvedDependency]) -> usize {
     all.iter().position(is_named).unwrap_or(last)
 }
 
-/// The line of `[dependencies]` that a `:dep` means, or a name alone.
+/// Returns the line of `[dependencies]` for a `:dep`, or a name alone.
 ///
 /// # Errors
-/// The fault.
+/// Returns the error message if the argument is malformed.
 pub(crate) fn dependency_spec(argument: &str, environment: &Environment) -> Result<String, String> {
     match resolve(argument, environment) {
         Ok(resolved) => Ok(resolved.spec),
@@ -164,7 +164,7 @@ fn resolve(
     }
 }
 
-/// The dependency on the crate in a folder.
+/// Returns the dependency on the crate in a folder.
 fn by_folder(folder: &Path) -> Result<String, DependencyError> {
     let folder = if folder.ends_with(MANIFEST) {
         folder.parent().unwrap_or(folder)
@@ -209,7 +209,7 @@ fn members(workspace: &Table) -> String {
     }
 }
 
-/// A line of `[dependencies]`, its path made absolute.
+/// Parses a line of `[dependencies]`, with its path made absolute.
 fn by_config(
     name: &str,
     config: &str,

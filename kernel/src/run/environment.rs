@@ -1,4 +1,4 @@
-//! The session's changes to the folder and the environment its cells run in.
+//! The session's working folder and environment variables.
 
 use phalanx_protocol::runtime::Setting;
 use std::collections::BTreeMap;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::process::Command;
 
-/// The folder and the variables of `:cd` and `:env`; clones share them.
+/// The working folder and variables set by `:cd` and `:env`. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(
-    /// Held for a look or an assignment.
+    /// Locked for a lookup or an assignment.
     Arc<Mutex<EnvironmentChanges>>,
 );
 
@@ -21,7 +21,7 @@ struct EnvironmentChanges {
 }
 
 impl Environment {
-    /// The working folder.
+    /// Returns the working folder.
     pub fn folder(&self) -> PathBuf {
         let changed = self.changed().folder.clone();
         changed
@@ -29,17 +29,17 @@ impl Environment {
             .unwrap_or_else(|| PathBuf::from("/"))
     }
 
-    /// The folder a path means: relative to the working folder, `~` for the user's own.
+    /// Resolves a path: relative to the working folder, with `~` for the user's home.
     pub fn resolve(&self, path: &str) -> PathBuf {
         resolve(path, &self.folder(), dirs::home_dir().as_deref())
     }
 
-    /// The variables that were set, by name.
+    /// Returns the variables that were set, by name.
     pub fn variables(&self) -> BTreeMap<String, String> {
         self.changed().variables.clone()
     }
 
-    /// Takes over a setting.
+    /// Applies a setting.
     pub fn set(&self, setting: Setting) {
         let mut changed = self.changed();
         match setting {
@@ -50,10 +50,10 @@ impl Environment {
         }
     }
 
-    /// Follows the process of the cells, whose code may have changed its own folder.
+    /// Adopts the working folder of the process that runs cells, whose code may have changed it.
     pub fn follow(&self, process: u32) {
         let Ok(entered) = std::fs::read_link(format!("/proc/{process}/cwd")) else {
-            // It has ended, and its successor starts where this one was known to be.
+            // The process has ended, and its successor starts in the folder known before.
             return;
         };
         if entered != self.folder() && entered.is_dir() {
@@ -61,7 +61,7 @@ impl Environment {
         }
     }
 
-    /// The settings a new process has to be given.
+    /// Returns the settings for a new process.
     pub fn settings(&self) -> Vec<Setting> {
         let changed = self.changed();
         let folder = changed.folder.clone().map(Setting::Folder);
@@ -73,7 +73,7 @@ impl Environment {
         folder.into_iter().chain(variables).collect()
     }
 
-    /// Has a program run in these environment.
+    /// Sets the folder and variables of a command.
     pub fn surround(&self, command: &mut Command) {
         let changed = self.changed();
         if let Some(folder) = &changed.folder {

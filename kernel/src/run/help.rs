@@ -1,4 +1,4 @@
-//! `:help` and `?name`: pages of help.
+//! The pages of `:help` and `?name`.
 
 use super::{Services, analyse};
 use crate::cell::HelpTopic;
@@ -9,14 +9,14 @@ use crate::magic::{MagicName, help, name};
 use crate::report::PageWriter;
 use phalanx_protocol::output::{MimeBundle, StreamName};
 
-/// Shows what is known of a name.
+/// Shows the help on a topic.
 pub async fn show(services: &Services, context: &CellContext, topic: &HelpTopic) {
     let magic = topic.name.trim_start_matches('%');
     let suffixes = services.sets().suffixes();
     let page = if let Some((name, _)) = name::resolve(magic, &suffixes) {
         Some(help::help(name))
     } else {
-        // The last name of a path is what is asked for.
+        // Only the last name of a path is looked up.
         let last = topic.name.rfind([':', '.']).map_or(0, |at| at + 1);
         analyse::describe(services, &topic.name, last, topic.source).await
     };
@@ -29,7 +29,7 @@ pub async fn show(services: &Services, context: &CellContext, topic: &HelpTopic)
     }
 }
 
-/// The page of `:help`: every command and magic with its explanation.
+/// Returns the page of `:help`: all commands and magics with descriptions.
 pub fn overview() -> MimeBundle {
     let magics = MagicName::ALL
         .iter()

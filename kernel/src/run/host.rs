@@ -1,4 +1,4 @@
-//! The kernel's answers to the `phalanx` library while a cell runs.
+//! The kernel's replies to the `phalanx` library while a cell runs.
 
 use super::Services;
 use super::magics::{self, MagicContext, MagicRun};
@@ -22,7 +22,7 @@ use phalanx_sys::segment;
 use std::ops::Range;
 use std::time::Duration;
 
-/// Answers one request.
+/// Replies to a request.
 pub async fn serve(
     services: &Services,
     context: &CellContext,
@@ -50,7 +50,7 @@ pub async fn serve(
                 Ok(held) => {
                     let id = held.id;
                     let answer = awaited(context, &held.result.into(), 0..usize::MAX, true).await;
-                    // Its values are all that the cell has.
+                    // The cell receives the values, but no handle on the result.
                     services.parallel().results().release(&[id]);
                     answer
                 }
@@ -74,7 +74,7 @@ pub async fn serve(
     }
 }
 
-/// The outcomes of tasks; with `wait`, once all of them have ended.
+/// Returns the outcomes of tasks; with `wait`, once all of them are done.
 async fn awaited(
     context: &CellContext,
     result: &TaskSelection,
@@ -96,7 +96,7 @@ async fn awaited(
     }
 }
 
-/// The outcomes of tasks, and their values.
+/// Returns the outcomes of tasks, and their values.
 fn values(result: &TaskSelection, tasks: Range<usize>) -> (HostReply, Vec<Payload>) {
     let outcomes = result.outcomes(tasks);
     let mut raw = Vec::with_capacity(outcomes.len());
@@ -113,7 +113,7 @@ fn values(result: &TaskSelection, tasks: Range<usize>) -> (HostReply, Vec<Payloa
     (HostReply::Values(told), raw)
 }
 
-/// Moves large values to memory that the library maps.
+/// Moves large values to shared memory.
 async fn placed((told, raw): (HostReply, Vec<Payload>)) -> (HostReply, Vec<Payload>) {
     let is_large = |value: &Payload| matches!(value, Payload::Inline(bytes) if bytes.len() >= SEGMENT_THRESHOLD);
     if !raw.iter().any(is_large) {
@@ -123,7 +123,7 @@ async fn placed((told, raw): (HostReply, Vec<Payload>)) -> (HostReply, Vec<Paylo
     let place = move |value: Payload| match is_large(&value).then(|| segment::place(value.frame()))
     {
         Some(Ok(placed)) => placed.into(),
-        // Where there is no memory for a second copy, it goes as it is.
+        // Without memory for a copy, the value is sent inline.
         Some(Err(_)) | None => value,
     };
     let placed =
@@ -162,7 +162,7 @@ async fn plain(
             context.sink().output(output).await;
             HostReply::Done
         }
-        // The session, which owns the comms, has taken these.
+        // Handled by the session, which owns the comms.
         HostRequest::Comm(_) => HostReply::Done,
         HostRequest::Magic { line } => match run_magic(services, context, &line).await {
             Ok(Some(id)) => HostReply::AsyncResult(id),
@@ -203,8 +203,8 @@ async fn plain(
     }
 }
 
-/// Asks the user for a line; `None` at the end of the input. Once the cell is interrupted, it waits
-/// for ever.
+/// Asks the user for a line; `None` at the end of input. Never returns once the cell is
+/// interrupted.
 async fn ask(
     context: &CellContext,
     prompt: String,
@@ -212,7 +212,7 @@ async fn ask(
 ) -> Result<Option<String>, Failure> {
     let answer = tokio::select! {
         answer = context.prompter().ask(prompt, password) => answer,
-        // The code that asks is being ended. With an answer, it would go on.
+        // The code that asked is being stopped; a reply would let it continue.
         () = context.interrupted().cancelled() => std::future::pending().await,
     };
     match answer {
@@ -285,7 +285,7 @@ async fn answer(context: &CellContext, chosen: &ChosenTasks, query: AsyncResultQ
                     message: "result not ready".to_owned(),
                 });
             }
-            // The last output may come after the last result.
+            // The last output may arrive after the last result.
             result.wait_for_output(None).await;
             let outputs = grouped(&result.snapshot(), group_by, result_only, chosen.labels);
             context.sink().outputs(outputs).await;

@@ -1,10 +1,10 @@
-//! Default loggers for `log` and `tracing`, so that cells show messages without set-up, as long as the
-//! notebook has no crate with one of its own.
+//! Default loggers for `log` and `tracing`, so that cells show messages without setup unless the
+//! notebook depends on a crate that sets a logger.
 
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Crates that set a logger or a subscriber, which can be done once.
+/// Crates that set a logger or a subscriber, which is possible only once.
 const LOGGERS: [&str; 16] = [
     "colog",
     "console-subscriber",
@@ -24,55 +24,55 @@ const LOGGERS: [&str; 16] = [
     "tracing-tree",
 ];
 
-/// The levels that `:log` takes, by their numbers.
+/// The levels of `:log`, by number.
 pub const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// The dependencies of the notebook, as far as they concern logging.
+/// The logging state of the notebook's processes.
 #[derive(Debug, Default)]
 pub struct Logging {
     known: BTreeSet<String>,
-    /// The crates for which there is a default logger in the process.
+    /// The crates with a default logger in the local process.
     set: BTreeSet<&'static str>,
-    /// The code that has been run here for loggers and levels, for engines to catch up with.
+    /// The code that was run locally to set loggers and levels, in order; engines run it later.
     steps: Vec<String>,
-    /// The steps that each engine has run.
+    /// The number of steps each engine has run.
     engines: BTreeMap<EngineUuid, usize>,
 }
 
-/// Engines that have no logger yet, or another level.
+/// Engines without the current loggers or level.
 #[derive(Debug, PartialEq)]
 pub struct MissingLoggers {
     /// The engines.
     pub engines: Vec<EngineId>,
-    /// The code that they have not run.
+    /// The code they have to run.
     pub code: String,
 }
 
 impl Logging {
-    /// Dependencies have been added. Returns code that sets the loggers they lack.
+    /// Adds dependencies. Returns code that sets their loggers.
     pub fn added<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Vec<&'static str> {
         self.known.extend(names.into_iter().map(str::to_owned));
         self.missing()
     }
 
-    /// The process of the cells is a new one. Returns code that sets the loggers it lacks.
+    /// Handles a new local process. Returns code that sets its loggers.
     pub fn restarted(&mut self) -> Vec<&'static str> {
         self.set.clear();
         self.missing()
     }
 
-    /// Another level is shown, by this code.
+    /// Records code that changes the level.
     pub fn shows(&mut self, code: &str) {
         self.steps.push(code.to_owned());
     }
 
-    /// Finds what these engines lack; from now on they are taken to have it.
+    /// Returns the steps that these engines have not run, and records them as run.
     pub fn lacking(&mut self, engines: &[(EngineId, EngineUuid)]) -> Option<MissingLoggers> {
         let steps = self.steps.len();
         let known = |uuid| self.engines.get(uuid).copied().unwrap_or_default();
         let behind = engines.iter().filter(|(_, uuid)| known(uuid) < steps);
         let behind: Vec<_> = behind.cloned().collect();
-        // Each step may be run again.
+        // Running a step again is harmless.
         let first = behind.iter().map(|(_, uuid)| known(uuid)).min()?;
         let code = self.steps[first..].join("\n");
         for (_, uuid) in &behind {
@@ -84,12 +84,12 @@ impl Logging {
         })
     }
 
-    /// Everything has been forgotten, the dependencies too.
+    /// Resets the state after everything was cleared, including the dependencies.
     pub fn cleared(&mut self) {
         *self = Self::default();
     }
 
-    /// Returns true if there is a default logger.
+    /// Returns true if a default logger is set.
     pub fn is_set(&self) -> bool {
         !self.set.is_empty()
     }
@@ -112,7 +112,7 @@ impl Logging {
     }
 }
 
-/// Code that shows another level.
+/// Returns code that changes the level.
 pub fn show_up_to(level: &str) -> Option<String> {
     let number = LEVELS.iter().position(|known| *known == level)?;
     Some(format!("phalanx::__log::show_up_to({number});"))

@@ -1,19 +1,21 @@
-//! Carries out what a cell asks for.
+//! The execution of cells.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `local/` | the local namespace: evaluator, runtime, replay |
-//! | `cell.rs` | the directives of a cell, one after the other |
+//! | `cell.rs` | the directives of a cell, in order |
 //! | `shell.rs` | `!` lines |
 //! | `commands.rs`, `dependency.rs` | `:` commands |
-//! | `environment.rs` | the folder and the environment variables of cells |
+//! | `environment.rs` | the working folder and environment variables of cells |
 //! | `magics/`, `body.rs` | magics, and the code of a `%px` |
-//! | `help.rs` | pages of help |
-//! | `logging.rs` | the default logger of cells |
-//! | `host.rs` | what the `phalanx` library asks while a cell runs |
+//! | `help.rs` | help pages |
+//! | `logging.rs` | the default loggers of cells |
+//! | `host.rs` | replies to the `phalanx` library while a cell runs |
 //! | `analyse.rs`, `paths.rs`, `crates.rs` | completion and inspection |
-//! | `analysis/` | the process that knows about Rust for them |
-//! | `services.rs` | all of it as one handle |
+//! | `analysis/` | the handle on the analysis process, which serves them |
+//! | `snapshots.rs` | `:snapshot` |
+//! | `sources.rs` | locations in earlier cells |
+//! | `services.rs` | the handle on all of this |
 
 pub mod analyse;
 mod analysis;

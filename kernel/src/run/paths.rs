@@ -3,10 +3,10 @@
 use super::Environment;
 use crate::completion::PathKind;
 
-/// Most paths that are offered.
+/// The largest number of paths offered.
 const MAX_PATHS: usize = 500;
 
-/// The paths that begin with what is typed, relative as it is; folders end with `/`.
+/// Returns the paths that start with the typed text, relative if it is; folders end with `/`.
 pub fn beginning_with(environment: &Environment, typed: &str, kind: PathKind) -> Vec<String> {
     let (folder, name) = match typed.rfind('/') {
         Some(at) => typed.split_at(at + 1),

@@ -1,4 +1,4 @@
-//! Everything a cell may use, as one handle.
+//! The services available to a cell.
 
 use super::analysis::{Analysis, CellPosition};
 use super::local::CellCall;
@@ -24,19 +24,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-/// Everything a cell may use; clones share it.
+/// A handle on all services available to a cell. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Services {
     local: Local,
     analysis: Analysis,
     parallel: Parallel,
     sources: CellSources,
-    /// The memory of the sets of magics. Locked for one look or change.
+    /// The state of the sets of magics. Locked for a lookup or a change.
     sets: Arc<Mutex<MagicSets>>,
     environment: Environment,
-    /// The default logger of the cells. Locked for one look or change.
+    /// The logging state. Locked for a lookup or a change.
     logging: Arc<Mutex<Logging>>,
-    /// True if every cell reports the time it took.
+    /// True if every cell reports its running time.
     timing: Arc<AtomicBool>,
 }
 
@@ -48,7 +48,7 @@ pub struct ProcessOwners {
 }
 
 impl Services {
-    /// Starts what is always there. `calls` takes what cells ask of the kernel.
+    /// Starts the services. `calls` receives the cells' calls.
     pub fn start(
         programs: &Programs,
         calls: mpsc::UnboundedSender<CellCall>,
@@ -85,65 +85,65 @@ impl Services {
         (services, owners)
     }
 
-    /// The local namespace.
+    /// Returns the local namespace.
     pub fn local(&self) -> &Local {
         &self.local
     }
 
-    /// The engines, and everything that is done on them.
+    /// Returns the engines and everything that runs on them.
     pub fn parallel(&self) -> &Parallel {
         &self.parallel
     }
 
-    /// The cells that have run.
+    /// Returns the cells that have run.
     pub(super) fn sources(&self) -> &CellSources {
         &self.sources
     }
 
-    /// The folder and the environment cells run in.
+    /// Returns the working folder and environment variables of cells.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// Changes the folder or the environment cells run in.
+    /// Changes the working folder or an environment variable of cells.
     pub fn set(&self, setting: Setting) {
         self.environment.set(setting.clone());
         self.local.set(setting);
     }
 
-    /// The default logger of the cells; not to be held across an await.
+    /// Locks the logging state; the guard must not be held across an await.
     pub(super) fn logging(&self) -> MutexGuard<'_, Logging> {
         self.logging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns true if every cell reports the time it took.
+    /// Returns true if every cell reports its running time.
     pub fn timing(&self) -> bool {
         self.timing.load(Ordering::Relaxed)
     }
 
-    /// Turns that on or off; answers which.
+    /// Turns the reports of running times on or off; returns the new state.
     pub fn toggle_timing(&self) -> bool {
         !self.timing.fetch_not(Ordering::Relaxed)
     }
 
-    /// The memory of the sets of magics; not to be held across an await.
+    /// Locks the sets of magics; the guard must not be held across an await.
     pub fn sets(&self) -> MutexGuard<'_, MagicSets> {
         self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Completions in a local cell.
+    /// Completes a local cell.
     pub async fn complete(&self, source: String, offset: usize) -> Option<Completions> {
         let place = CellPosition::in_scope(self.local.scope().await, source, offset);
         self.analysis.complete(place).await
     }
 
-    /// Documentation in a local cell.
+    /// Documents a name in a local cell.
     pub async fn inspect(&self, source: String, offset: usize) -> Option<Documentation> {
         let place = CellPosition::in_scope(self.local.scope().await, source, offset);
         self.analysis.inspect(place).await
     }
 
-    /// Completions in a cell for engines: behind the cells that the first of them has run.
+    /// Completes a cell for engines, in the scope of the cells that the first of them has run.
     pub async fn complete_for_engines(
         &self,
         source: String,
@@ -154,7 +154,8 @@ impl Services {
         self.analysis.complete(place).await
     }
 
-    /// Documentation in a cell for engines; likewise.
+    /// Documents a name in a cell for engines, in the scope of the cells that the first of them has
+    /// run.
     pub async fn inspect_for_engines(
         &self,
         source: String,
@@ -176,13 +177,13 @@ impl Services {
         CellPosition::behind(&cells, source, offset)
     }
 
-    /// The names of the variables of the first of these engines.
+    /// Returns the names of the variables of the first of these engines.
     pub async fn engine_variables(&self, targets: &Targets) -> Vec<String> {
         let state = self.first_state(targets).await;
         self.parallel.fanout().compiler.variables(state).await
     }
 
-    /// The engines that are there and run Rust.
+    /// Returns the connected engines that run Rust.
     pub async fn engines(&self) -> Vec<Engine> {
         let client = self.parallel.cluster().client().await;
         client.map_or_else(Vec::new, |client| client.rust_engines())
@@ -200,7 +201,7 @@ impl Services {
         })
     }
 
-    /// Stops a running cell, whatever it is doing; once more, and nothing is waited for.
+    /// Interrupts a running cell; the second interrupt waits for nothing.
     pub fn interrupt(&self, context: &CellContext) {
         if context.interrupted().is_cancelled() {
             context.insisted().cancel();
@@ -211,7 +212,7 @@ impl Services {
 }
 
 impl ProcessOwners {
-    /// Waits until every process is gone; call it without a handle on the services.
+    /// Waits until every process has ended; no handle on the services may be left.
     pub async fn ended(self) {
         for task in self.tasks {
             if let Err(error) = task.await {

@@ -1,4 +1,4 @@
-//! `!` lines: a command of the shell, its output streamed as it comes.
+//! `!` lines: shell commands with streamed output.
 
 use super::Environment;
 use crate::context::CellContext;
@@ -8,16 +8,17 @@ use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
-/// Bytes read at once, and so in one message.
+/// The number of bytes read at once, and thus the largest size of a message.
 const CHUNK: usize = 1 << 14;
 
-/// `sh`'s exit code for a command that does not exist.
+/// The exit code of `sh` for a command that does not exist.
 const NOT_FOUND: i32 = 127;
 
 /// Runs a command; as in other kernels, its exit code does not fail the cell.
 ///
 /// # Errors
-/// When there is no shell, or the cell is interrupted: then the command and its children are ended.
+/// Returns an error if the shell cannot be started or the cell is interrupted, which kills the
+/// command and its children.
 pub async fn run(
     context: &CellContext,
     environment: &Environment,
@@ -30,10 +31,10 @@ pub async fn run(
     Ok(())
 }
 
-/// Runs a script; one that fails fails the cell.
+/// Runs a script.
 ///
 /// # Errors
-/// As [`run`], and when the script ends with another exit code than 0.
+/// Returns the errors of [`run`], or an error if the script's exit code is not 0.
 pub async fn script(
     context: &CellContext,
     environment: &Environment,
@@ -50,7 +51,7 @@ pub async fn script(
     })
 }
 
-/// Runs text by a shell and streams what it prints; its status, and true if it printed anything.
+/// Runs text in a shell and streams its output; returns its status, and true if it had output.
 async fn stream(
     context: &CellContext,
     environment: &Environment,
@@ -93,7 +94,8 @@ async fn stream(
     Ok((status, said))
 }
 
-/// The notice for a line that may have been meant as Rust, if the shell has found or printed nothing.
+/// Returns a notice for a line that may have been meant as Rust, if the shell knows no such command
+/// or it printed nothing.
 fn silent(line: &str, status: Option<i32>, said: bool) -> Option<String> {
     let hint = format!("to negate in Rust, write `(!{line})`");
     match status {
@@ -113,14 +115,14 @@ async fn end(child: &mut Child) {
         .id()
         .and_then(|id| rustix::process::Pid::from_raw(id as i32))
     {
-        // A group that has ended by itself needs no ending.
+        // It fails if the group has ended.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
-    // Killed, so it ends.
+    // The process was killed, so it ends.
     let _ = child.wait().await;
 }
 
-/// Shows what comes out of a pipe; returns true if anything does.
+/// Publishes the output of a pipe; returns true if there was any.
 async fn forward(
     context: &CellContext,
     name: StreamName,
@@ -149,7 +151,7 @@ async fn forward(
     any
 }
 
-/// Takes the bytes that are whole characters, or can never become any.
+/// Takes the bytes that form whole characters or can never be part of one.
 fn take_text(pending: &mut Vec<u8>) -> String {
     let whole = match std::str::from_utf8(pending) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),

@@ -1,4 +1,5 @@
-//! `:snapshot`: whether a crash or an interrupt costs a cell or the variables.
+//! `:snapshot`: turns snapshots on or off, which decide if a crash or interrupt loses the
+//! variables.
 
 use super::Services;
 use crate::context::CellContext;

@@ -1,8 +1,8 @@
-//! The locations in the notebook of code outside the cell that ran it: functions of earlier cells,
-//! and those sent to engines.
+//! Locations in the notebook of code outside the running cell: in functions of earlier cells, and
+//! in functions sent to engines.
 //!
-//! A cell's library holds the items of all cells before it. Beside the library is what it was compiled
-//! from, and a line of that is looked for in the cells.
+//! A cell's library contains the items of all cells before it. The source it was compiled from is
+//! stored beside it, and a line of that source is searched in the cells.
 
 use crate::parallel::artifacts::Artifacts;
 use crate::report::{Fault, line_of};
@@ -12,21 +12,21 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The number of bytes of cells that are kept; older ones are forgotten.
+/// The size limit of stored cells, in bytes; the oldest are dropped.
 const MAX_BYTES: usize = 1 << 22;
 
-/// The number of preceding lines that are compared if a line occurs several times.
+/// The number of preceding lines compared if a line occurs several times.
 const AROUND: usize = 20;
 
-/// The cells that have run. Clones share it.
+/// The cells that have run. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct CellSources {
     artifacts: Artifacts,
-    /// Held for one look or change.
+    /// Locked for a lookup or a change.
     cells: Arc<Mutex<SourceTexts>>,
 }
 
-/// Texts of cells and their numbers, the oldest first.
+/// Execution counts and sources of cells, oldest first.
 #[derive(Debug, Default)]
 struct SourceTexts {
     list: VecDeque<(usize, Arc<str>)>,
@@ -41,7 +41,7 @@ impl CellSources {
         }
     }
 
-    /// A cell is going to run.
+    /// Records a cell that is about to run.
     pub(super) fn runs(&self, count: usize, source: &str) {
         self.cells
             .lock()
@@ -49,7 +49,7 @@ impl CellSources {
             .add(count, source.into());
     }
 
-    /// Says of panics where in the notebook they were.
+    /// Replaces the locations of panics by locations in the notebook.
     pub(super) fn locate_panics(&self, fault: &mut Fault) {
         match &mut fault.failure {
             Failure::Panic(panic) => {
@@ -97,8 +97,8 @@ impl SourceTexts {
         }
     }
 
-    /// The line of a cell that a line of a compiled file is. Of several it is that with most lines
-    /// before it that are the same, and of those the newest.
+    /// Finds a line of a compiled file in the cells. Among several matches, returns the one with
+    /// the most equal preceding lines, and the newest of those.
     fn find(&self, compiled: &str, line: usize) -> Option<String> {
         let compiled: Vec<&str> = compiled.lines().take(line).map(str::trim).collect();
         let wanted = compiled.get(line.checked_sub(1)?)?;
@@ -170,7 +170,7 @@ mod tests {
         sources.locate_panics(&mut fault);
         let report = crate::report::report(&fault);
         assert_eq!(report.traceback[1], "  at In[4], line 2: v[i]");
-        // What cannot be found says nothing of what the user has not written.
+        // The location is omitted if the source is not found, since it is not in the user's code.
         let gone = panic.location.unwrap().replace("libcode_1", "libcode_2");
         let mut fault = Fault::from(Failure::Panic(Panic {
             message: "out of bounds".to_owned(),

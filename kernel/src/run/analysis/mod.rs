@@ -12,23 +12,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// The longest that somebody who types waits; then what is known without the process has to do.
+/// Time limit of a request while the user types; then names known without the process are offered.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The same before the first answer, while everything is being loaded.
+/// Time limit before the first reply, while the standard library is loaded.
 const FIRST_PATIENCE: Duration = Duration::from_secs(12);
 
-/// The handle on the analysis process; clones share it. The process ends with the last clone.
+/// A handle on the analysis process. Clones share it; the process ends with the last one.
 #[derive(Clone, Debug)]
 pub struct Analysis {
-    /// Missing where it could not be started.
+    /// `None` if the process could not be started.
     process: Option<AnalysisProcess>,
-    /// True once there was an answer.
+    /// True after the first reply.
     has_answered: Arc<AtomicBool>,
 }
 
 impl Analysis {
-    /// Starts the process; answers the programs that are to ask it, too.
+    /// Starts the process; also returns the programs, configured to use it.
     pub fn start(programs: &Programs) -> (Self, Programs, JoinHandle<()>) {
         match AnalysisProcess::start(programs.analysis()) {
             Ok((process, task)) => {
@@ -37,7 +37,7 @@ impl Analysis {
             }
             Err(error) => {
                 tracing::warn!(%error, "there is no analysis process");
-                // Ends when it begins.
+                // Ends at once.
                 let nothing = tokio::spawn(std::future::ready(()));
                 (Self::new(None), programs.clone(), nothing)
             }
@@ -51,7 +51,7 @@ impl Analysis {
         }
     }
 
-    /// Returns what may stand at a place; `None` when that is not known in time.
+    /// Returns the completions at a position; `None` if the time limit is exceeded.
     pub async fn complete(&self, place: CellPosition) -> Option<Completions> {
         let CellPosition { cell, offset } = place;
         match self.ask(AnalysisRequest::Complete { cell, offset }).await {
@@ -60,7 +60,7 @@ impl Analysis {
         }
     }
 
-    /// Returns what is known of the name at a place.
+    /// Returns the documentation of the name at a position; `None` if the time limit is exceeded.
     pub async fn inspect(&self, place: CellPosition) -> Option<Documentation> {
         let CellPosition { cell, offset } = place;
         match self.ask(AnalysisRequest::Inspect { cell, offset }).await {

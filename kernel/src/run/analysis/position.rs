@@ -1,21 +1,22 @@
-//! A place in a cell that is being written, and the cells it may refer to. Pure.
+//! A position in an edited cell, and the cells it may refer to. Pure.
 
 use crate::run::local::VisibleNames;
 use phalanx_protocol::analysis::AnalyzedCell;
 
-/// Most text of earlier cells, in bytes; the oldest are left out.
+/// The size limit of earlier cells' text, in bytes; the oldest cells are left out.
 const MOST_TEXT: usize = 256 << 10;
 
-/// A place in a cell.
+/// A position in a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellPosition {
     pub(super) cell: AnalyzedCell,
-    /// In bytes.
+    /// The offset, in bytes.
     pub(super) offset: usize,
 }
 
 impl CellPosition {
-    /// A place in a local cell. The types of variables are known, but for those of a cell that runs.
+    /// Returns a position in a local cell. The types of variables are known, except those of a
+    /// running cell.
     pub fn in_scope(scope: VisibleNames, source: String, offset: usize) -> Self {
         let mut items = kept(&scope.sources);
         let statements = kept(scope.running.as_slice());
@@ -31,7 +32,7 @@ impl CellPosition {
         }
     }
 
-    /// A place in a cell that follows others, of which only their text is known.
+    /// Returns a position in a cell that follows others, of which only the text is known.
     pub fn behind<T: AsRef<str>>(cells: &[T], source: String, offset: usize) -> Self {
         let items = kept(cells);
         Self {
@@ -46,7 +47,7 @@ impl CellPosition {
     }
 }
 
-/// The cells whose definitions are still there, without commands.
+/// Returns the cells whose definitions still exist, without commands.
 fn kept<T: AsRef<str>>(cells: &[T]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut length = 0;

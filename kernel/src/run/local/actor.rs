@@ -1,4 +1,5 @@
-//! The loop around the local namespace's state: waits, lets it decide, performs.
+//! The actor of the local namespace: waits for events, passes them to the state, performs its
+//! commands.
 
 use super::state::{JobId, LocalCommand, LocalEvent, LocalState};
 use super::{CellCall, LocalRequest};
@@ -25,32 +26,32 @@ struct LocalActor {
     toolchain: watch::Sender<Option<Toolchain>>,
     evaluator: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorNotice>)>,
     runtime: Option<(Runtime, mpsc::Receiver<RuntimeEvent>)>,
-    /// The user's choice about snapshots.
+    /// True or false if the user has turned snapshots on or off.
     snapshots: Option<bool>,
     jobs: HashMap<JobId, PendingJob>,
     next_job: u64,
     hearings: HashMap<JobId, PendingCallback>,
-    /// The cell of each run that may still say something, and of what threads say after the last.
+    /// The latest run and its cell, which also receives the output of threads after its end.
     run: Option<(RunId, CellContext)>,
-    /// The time that run began.
+    /// The start of that run.
     began: Instant,
 }
 
-/// The state published to the handle.
+/// The state published to handles.
 type PublishedState = (
     watch::Sender<Vec<String>>,
     watch::Sender<MissingVariables>,
     watch::Sender<Option<Toolchain>>,
 );
 
-/// Something asked, with who waits for it.
+/// An evaluation, and the receiver of its result.
 struct PendingJob {
     context: Option<CellContext>,
     build: Option<BuildProgress>,
     reply: oneshot::Sender<Result<EvaluatorReply, Failure>>,
 }
 
-/// Code that is to hear something, with the frontend that waits until it has.
+/// A run of callbacks, and the frontend's request that waits for it.
 struct PendingCallback {
     context: CellContext,
     heard: Option<oneshot::Sender<()>>,
@@ -60,7 +61,7 @@ enum LocalInput {
     Order(Option<LocalRequest>),
     Notice(Option<EvaluatorNotice>),
     Runtime(Option<RuntimeEvent>),
-    /// A build has gone on for a while.
+    /// The elapsed time of a build is to be updated.
     Tick,
 }
 
@@ -93,7 +94,7 @@ pub(super) async fn run(
         let event = match actor.next(&mut orders).await {
             LocalInput::Order(None) => return,
             LocalInput::Order(Some(LocalRequest::Scope(reply))) => {
-                // Who asked may have stopped waiting.
+                // The receiver may have been dropped.
                 let _ = reply.send(state.scope());
                 None
             }
@@ -224,7 +225,7 @@ impl LocalActor {
             }
             Some(RuntimeEvent::HostCall(call)) => {
                 if let Some(context) = self.context(call.run).cloned() {
-                    // The kernel ends when nobody takes calls any more.
+                    // Closed only when the kernel ends.
                     let _ = self.calls.send(CellCall { context, call });
                 }
                 None
@@ -252,8 +253,8 @@ impl LocalActor {
         }
     }
 
-    /// The cell to which what a run says belongs; threads that outlive their cell speak for it
-    /// until the next one runs.
+    /// Returns the cell that a run belongs to; output of threads that outlive their cell belongs to
+    /// it until the next run.
     fn context(&self, run: Option<RunId>) -> Option<&CellContext> {
         let (last, context) = self.run.as_ref()?;
         run.is_none_or(|run| run == *last).then_some(context)
@@ -268,11 +269,11 @@ impl LocalActor {
         }
     }
 
-    /// Performs a command; what it leads to at once is an event.
+    /// Performs a command; returns the event of its outcome, if that is known at once.
     async fn perform(&mut self, command: LocalCommand) -> Option<LocalEvent> {
         match command {
             LocalCommand::StartEvaluator => {
-                // The old one, if it is still there, ends here.
+                // Drops and thereby ends an earlier evaluator.
                 self.evaluator = None;
                 match Evaluator::start(self.programs.evaluator(NamespaceKind::Local)).await {
                     Ok(started) => self.evaluator = Some(started),
@@ -282,7 +283,7 @@ impl LocalActor {
                     }
                 }
             }
-            // The old one, if it is still there, ends here.
+            // Drops and thereby ends an earlier runtime.
             LocalCommand::StartRuntime => match Runtime::start(self.programs.runtime()).await {
                 Ok(started) => {
                     if let Some(on) = self.snapshots {
@@ -323,7 +324,7 @@ impl LocalActor {
             }
             LocalCommand::Heard { hearing } => {
                 if let Some(hearing) = self.hearings.get_mut(&hearing) {
-                    // The session that waits for it cannot be gone.
+                    // The session waits for it until the kernel ends.
                     hearing.heard.take().map(|heard| heard.send(()));
                 }
             }
@@ -337,7 +338,7 @@ impl LocalActor {
             LocalCommand::Answer { job, result } => {
                 self.end_build(job, result.is_ok()).await;
                 if let Some(job) = self.jobs.remove(&job) {
-                    // Who asked may have stopped waiting.
+                    // The receiver may have been dropped.
                     let _ = job.reply.send(result);
                 }
             }

@@ -1,4 +1,4 @@
-//! The local namespace: cells evaluated here, by an evaluator process and a runtime process.
+//! The local namespace: cells evaluated by an evaluator process and a runtime process.
 
 mod actor;
 mod state;
@@ -15,7 +15,7 @@ use phalanx_runtime::HostCall;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// The handle on the local namespace; clones share it. Its processes end with the last clone.
+/// A handle on the local namespace. Clones share it; the processes end with the last one.
 #[derive(Clone, Debug)]
 pub struct Local {
     requests: RequestSender<LocalRequest>,
@@ -24,7 +24,7 @@ pub struct Local {
     toolchain: watch::Receiver<Option<Toolchain>>,
 }
 
-/// A call of the `phalanx` library, with the cell whose code made it.
+/// A call of the `phalanx` library, with the cell that made it.
 #[derive(Debug)]
 pub struct CellCall {
     /// The cell.
@@ -53,9 +53,10 @@ enum LocalRequest {
 }
 
 impl Local {
-    /// Starts the namespace's processes behind the caller's back.
+    /// Starts the namespace's processes in the background.
     ///
-    /// `calls` takes what cells ask of the kernel; it is unbounded because each call's code waits for its answer.
+    /// `calls` receives the cells' calls; unbounded because the code of each call waits for its
+    /// reply.
     pub fn start(
         programs: Programs,
         environment: Environment,
@@ -65,7 +66,7 @@ impl Local {
         let (names, variables) = watch::channel(Vec::new());
         let (gone, moved) = watch::channel(MissingVariables::default());
         let (ready, toolchain) = watch::channel(None);
-        // Ends when the last handle is gone.
+        // Ends with the last handle.
         let task = tokio::spawn(actor::run(
             programs,
             environment,
@@ -82,10 +83,10 @@ impl Local {
         (local, task)
     }
 
-    /// Evaluates Rust or a `:` command; outputs go to the cell's sink.
+    /// Evaluates Rust or a `:` command; publishes its outputs to the cell's sink.
     ///
     /// # Errors
-    /// However the cell failed.
+    /// Returns the failure of the cell.
     pub async fn evaluate(
         &self,
         context: &CellContext,
@@ -99,22 +100,23 @@ impl Local {
         };
         Ok(match self.requests.attempt(evaluate).await? {
             EvaluatorReply::Evaluated(evaluated) => evaluated,
-            // The cell outlived its evaluator.
+            // The cell continued after its evaluator had died.
             _ => Evaluated::default(),
         })
     }
 
-    /// Lets the code hear what frontends have done, on behalf of this request; its outputs, and a
-    /// failure, are published under that. Returns once it has heard, at once while a cell is on.
+    /// Runs the code's callbacks for frontends' actions, on behalf of a request, which is the
+    /// parent of outputs and of a failure. Returns once they have run, or at once while a cell is
+    /// running.
     pub async fn run_callbacks(&self, context: CellContext) {
-        // Not answered, the runtime is gone and hears nothing.
+        // Without a reply, the runtime has ended and has no callbacks.
         let _ = self
             .requests
             .ask(|heard| LocalRequest::Hear { context, heard })
             .await;
     }
 
-    /// The sources that were evaluated, in order, and the one that is being evaluated.
+    /// Returns the sources evaluated so far, in order, including the running cell's.
     pub async fn sources(&self) -> Vec<String> {
         let VisibleNames {
             mut sources,
@@ -125,7 +127,7 @@ impl Local {
         sources
     }
 
-    /// Returns what a cell that is being written may use.
+    /// Returns the names visible to an edited cell.
     pub async fn scope(&self) -> VisibleNames {
         self.requests
             .ask(LocalRequest::Scope)
@@ -133,32 +135,32 @@ impl Local {
             .unwrap_or_default()
     }
 
-    /// The toolchain that compiles cells, once the evaluator has started.
+    /// Returns the toolchain that compiles cells, once the evaluator has started.
     pub fn toolchain(&self) -> Option<Toolchain> {
         self.toolchain.borrow().clone()
     }
 
-    /// The names of the variables, as of the last cell.
+    /// Returns the names of the variables after the last cell.
     pub fn variables(&self) -> Vec<String> {
         self.variables.borrow().clone()
     }
 
-    /// The cells that have moved the variables that are gone, as of the last cell.
+    /// Returns the missing variables after the last cell, with their causes.
     pub fn moved(&self) -> MissingVariables {
         self.moved.borrow().clone()
     }
 
-    /// Has the runtime take over a setting; new runtimes learn it from the environment.
+    /// Applies a setting to the runtime; new runtimes read it from the environment.
     pub fn set(&self, setting: Setting) {
         self.requests.send(LocalRequest::Set(setting));
     }
 
-    /// Turns snapshots of the process that runs the cells on or off.
+    /// Turns snapshots of the process that runs cells on or off.
     pub fn set_snapshots(&self, on: bool) {
         self.requests.send(LocalRequest::Snapshots { on });
     }
 
-    /// Stops the running cell; without one, nothing happens.
+    /// Interrupts the running cell, if any.
     pub fn interrupt(&self) {
         self.requests.send(LocalRequest::Interrupt);
     }

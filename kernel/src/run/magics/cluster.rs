@@ -1,4 +1,4 @@
-//! `%cluster` and `%engines`.
+//! The execution of `%cluster` and `%engines`.
 
 use super::sync;
 use crate::context::CellContext;
@@ -85,7 +85,8 @@ async fn start(
     request: StartRequest,
     verb: &str,
 ) -> Result<(), Failure> {
-    // Compiling for engines comes next, and its evaluator takes a while to start.
+    // Starts the compiler for engines, since its evaluator takes a while and is likely to be
+    // needed.
     services.parallel().fanout().compiler.warm();
     let wanted = request.engines;
     let started = services
@@ -107,7 +108,7 @@ async fn start(
     Ok(())
 }
 
-/// The words for a cluster that was running when it was to be started.
+/// Describes a cluster that was already running before `%cluster start`.
 fn was_running(before: usize, wanted: Option<usize>, started: &StartedCluster) -> String {
     let running = format!("A cluster of {} was running", engines_in_words(before));
     let new = started.engines.saturating_sub(before);
@@ -125,7 +126,8 @@ fn was_running(before: usize, wanted: Option<usize>, started: &StartedCluster) -
     }
 }
 
-/// The client of the running cluster; without one, a local one is started, and said so.
+/// Returns the client of the running cluster; if there is none, starts a local one and prints a
+/// message.
 pub(super) async fn client(services: &Services, context: &CellContext) -> Result<Client, Failure> {
     if let Some(client) = services.parallel().cluster().client().await {
         return Ok(client);
@@ -142,7 +144,7 @@ pub(super) async fn client(services: &Services, context: &CellContext) -> Result
         })
 }
 
-/// `%engines`: where they run, what they do, and what they have.
+/// Shows the engines: their machines, their tasks and their state.
 pub(super) async fn engines(services: &Services, context: &CellContext) {
     let Some(client) = services.parallel().cluster().client().await else {
         let status = services.parallel().cluster().status().await;
@@ -159,7 +161,7 @@ pub(super) async fn engines(services: &Services, context: &CellContext) {
         let pid = pids.iter().find(|(id, _)| *id == row.id);
         row.pid = pid.map(|(_, pid)| *pid);
         if let Some(status) = &mut row.status {
-            // A request that has not left yet counts too.
+            // A request that has not been sent yet counts too.
             let own = busy.get(&row.id).copied().unwrap_or(0);
             status.tasks = status.tasks.max(own);
         }
@@ -178,7 +180,7 @@ pub(super) async fn engines(services: &Services, context: &CellContext) {
     context.sink().display(table).await;
 }
 
-/// A number of engines in words.
+/// Formats a number of engines.
 pub(super) fn engines_in_words(engines: usize) -> String {
     match engines {
         1 => "1 engine".to_owned(),

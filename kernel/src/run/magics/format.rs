@@ -1,4 +1,4 @@
-//! `%fmt`: the cell as rustfmt writes it.
+//! `%fmt`: formats the cell with rustfmt.
 
 use crate::cell::{DirectiveKind, split};
 use crate::context::CellContext;
@@ -9,14 +9,14 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// The function that statements have to stand in.
+/// The function that must surround statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}\n";
 
-/// Columns by which the function indents the cell.
+/// The indentation of the function's body, in columns.
 const INDENT: usize = 4;
 
-/// Columns of a line of the cell.
+/// The line width of the cell, in columns.
 const WIDTH: usize = 100;
 
 pub(super) async fn format(
@@ -27,7 +27,7 @@ pub(super) async fn format(
     let variables = services.local().variables();
     let mut formatted = String::new();
     let mut at = 0;
-    // Magics and commands between the Rust stay as they are.
+    // Magics and commands between Rust text are left alone.
     for directive in split(cell, &variables) {
         if !matches!(directive.kind, DirectiveKind::Rust(_)) {
             continue;
@@ -58,7 +58,7 @@ async fn rustfmt(environment: &Environment, code: &str) -> Result<String, Failur
     let text = format!("{BEFORE}{code}{AFTER}");
     let write = async {
         if let Some(mut stdin) = stdin.take() {
-            // A rustfmt that does not read says why when it ends.
+            // A failing rustfmt may not read its stdin; its status is checked below.
             let _ = stdin.write_all(text.as_bytes()).await;
         }
     };
@@ -84,7 +84,8 @@ fn missing(why: &str) -> Failure {
     }
 }
 
-/// The statements of the function, at the margin; lines within texts stay where they are.
+/// Returns the statements of the function without its indentation; lines within string literals are
+/// unchanged.
 fn unwrapped(function: &str) -> String {
     let body = function.strip_prefix(BEFORE).unwrap_or(function);
     let body = body.trim_end();

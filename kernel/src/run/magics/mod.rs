@@ -1,12 +1,12 @@
-//! Magics, carried out.
+//! The execution of magics.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `px.rs` | `%px` and `%%px` |
 //! | `recall.rs` | `%pxresult` |
 //! | `cluster.rs` | `%cluster`, `%engines` |
 //! | `sync.rs` | `%cluster sync` |
-//! | `tools.rs`, `timeit.rs`, `prof.rs`, `who.rs`, `format.rs` | tools for cells |
+//! | `tools.rs`, `timeit.rs`, `prof.rs`, `who.rs`, `format.rs` | tools for single cells |
 
 mod cluster;
 mod format;
@@ -28,16 +28,16 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::StreamName;
 
-/// The position of a magic, which decides what its value is.
+/// The position of a magic, which determines its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MagicContext {
-    /// On its own: an AsyncResult that is returned is shown as the cell's value.
+    /// On its own: a returned AsyncResult is shown as the cell's value.
     Alone,
-    /// Within Rust text: its value is the Rust expression's.
+    /// Within Rust text: its value is that of the Rust expression.
     InRust,
 }
 
-/// A magic that is to be carried out.
+/// A magic to execute.
 #[derive(Debug)]
 pub struct MagicRun<'a> {
     /// The parsed magic.
@@ -48,16 +48,16 @@ pub struct MagicRun<'a> {
     pub body: Option<RustText>,
     /// The location of the line.
     pub place: FaultSource,
-    /// The line's first byte in the place's text.
+    /// The position of the line in the text of `place`, in bytes.
     pub start: usize,
     /// The position of the magic.
     pub magic_context: MagicContext,
 }
 
-/// Carries out a magic; what a `%px` has submitted is its value.
+/// Executes a magic; returns the id of the AsyncResult that a `%px` has submitted.
 ///
 /// # Errors
-/// The magic's failure.
+/// Returns the failure of the magic.
 pub async fn carry_out(
     services: &Services,
     context: &CellContext,
@@ -120,10 +120,10 @@ pub async fn carry_out(
     Ok(None)
 }
 
-/// Rust text of a cell while `%autopx` is on: as if it stood below the `%%px` of that set.
+/// Runs Rust text of a cell while `%autopx` is on, like the body of a `%%px` of that set.
 ///
 /// # Errors
-/// The cell's failure.
+/// Returns the failure of the cell.
 pub async fn auto(
     services: &Services,
     context: &CellContext,
@@ -142,7 +142,7 @@ pub async fn auto(
     px::px(services, context, order).await.map(drop)
 }
 
-/// Makes an AsyncResult a variable of the local namespace.
+/// Stores an AsyncResult in a variable of the local namespace.
 async fn bind(
     services: &Services,
     context: &CellContext,

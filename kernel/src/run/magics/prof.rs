@@ -1,4 +1,4 @@
-//! `%prof`: code between the beginning and the end of a profile, here or on engines.
+//! `%prof`: profiles code, locally or on engines.
 
 use super::px;
 use super::tools::ToolRun;
@@ -11,10 +11,10 @@ use crate::source_map::SourceMap;
 use phalanx_protocol::failure::Failure;
 use std::ops::Range;
 
-/// Begins to sample; compiled once for all profiles.
+/// Starts the profiler. Fixed code, so that it is compiled once for all profiles.
 const BEGIN: &str = "phalanx::__magic::profile_begin();";
 
-/// Shows what was met.
+/// Shows the profile.
 const END: &str = "phalanx::__magic::profile_end();";
 
 pub(super) async fn prof(
@@ -55,7 +55,7 @@ pub(super) async fn prof(
                 .await
                 .map_err(at)?;
             let ran = cell::evaluate(services, context, text).await;
-            // Also of code that has failed.
+            // Code that has failed is reported as well.
             local.evaluate(context, END.to_owned()).await.map_err(at)?;
             ran
         }

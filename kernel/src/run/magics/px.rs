@@ -1,4 +1,4 @@
-//! `%px` and `%%px`.
+//! The execution of `%px` and `%%px`.
 
 use super::{MagicContext, bind, cluster, no_variable_in_rust};
 use crate::cell::{RustText, located};
@@ -17,14 +17,14 @@ use phalanx_protocol::output::{MimeBundle, Output, StreamName};
 use phalanx_transport::until;
 use std::time::Instant;
 
-/// A cell for engines, as it was ordered.
+/// A cell for engines.
 pub(super) struct PxRun {
     pub(super) suffix: MagicSuffix,
     pub(super) options: PxOptions,
     pub(super) text: RustText,
     /// The location of the magic's line.
     pub(super) place: FaultSource,
-    /// The line's first byte in the place's text.
+    /// The position of the line in the text of `place`, in bytes.
     pub(super) start: usize,
     pub(super) magic_context: MagicContext,
 }
@@ -48,7 +48,7 @@ pub(super) async fn px(
     if text.source.trim().is_empty() {
         return Err(Fault::at(no_code(), place));
     }
-    // One of nothing but `:dep` lines is compiled too: the engines load what it depends on.
+    // Even a cell of `:dep` lines alone is compiled, so that engines load the dependencies.
     let body = body::prepare(services, context, text, &place).await?;
     let body = located(body, context.count());
     let client = cluster::client(services, context).await?;
@@ -105,7 +105,7 @@ pub(super) async fn px(
     };
     let id = submitted.held.id;
     services.sets().submitted(&suffix, id);
-    // As it is returned, not as it is once its variable is made.
+    // Captured now: its state is to be that before the variable is stored.
     let handle = handle(&submitted);
     finish(
         services,
@@ -123,8 +123,7 @@ pub(super) async fn px(
     Ok(id)
 }
 
-/// Sets the loggers that the notebook has on the engines of a plan; one that cannot have them goes on
-/// without.
+/// Sets the notebook's loggers on the engines of a plan; a failure is only logged.
 async fn set_loggers(
     services: &Services,
     context: &CellContext,
@@ -142,7 +141,7 @@ async fn set_loggers(
         source: &code,
         binds: None,
     };
-    // The engines run it before the cell, which is sent after it.
+    // Not awaited: engines run it before the cell, which is sent after it.
     let set = services
         .parallel()
         .fanout()
@@ -153,7 +152,7 @@ async fn set_loggers(
     }
 }
 
-/// Says that engines which are there are not meant, if there are any.
+/// Adds a hint about engines that do not run Rust, if there are any.
 fn among_rust_engines(error: MagicError, others: usize) -> MagicError {
     let hint = "cells run on Rust engines; `%cluster status` shows which these are";
     match others {
@@ -165,7 +164,7 @@ fn among_rust_engines(error: MagicError, others: usize) -> MagicError {
     }
 }
 
-/// Compiles and submits, with a bar while that takes its time.
+/// Compiles and submits a cell, with a progress bar if this takes long.
 async fn submit(
     services: &Services,
     context: &CellContext,
@@ -182,7 +181,7 @@ async fn submit(
     };
     let submitted = async {
         let submitted = attempt().await;
-        // The names it lacks may be those that another notebook has defined meanwhile.
+        // The missing names may have been defined by another notebook meanwhile.
         if !matches!(submitted, Err(Failure::Compile { .. })) {
             return submitted;
         }
@@ -216,7 +215,7 @@ async fn submit(
     submitted
 }
 
-/// Everything that happens once a cell is under way: the variable, the local run, the outputs.
+/// Completes a submitted cell: stores the variable, runs it locally, shows the outputs.
 async fn finish(
     services: &Services,
     context: &CellContext,
@@ -240,7 +239,7 @@ async fn finish(
     }
     let there = fanout::show(context, submitted, plan, progress, place);
     if plan.local {
-        // The engines' outputs follow those of the local run.
+        // The engines' outputs are shown after those of the local run.
         let here = here.await;
         there.await?;
         return here;
@@ -250,7 +249,7 @@ async fn finish(
     here
 }
 
-/// An AsyncResult as the value of a cell.
+/// Returns the AsyncResult as the value of a cell.
 fn handle(submitted: &Submitted) -> Output {
     Output::Result(MimeBundle::plain(format!("{:?}", submitted.held.result)))
 }

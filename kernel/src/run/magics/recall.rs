@@ -1,4 +1,4 @@
-//! `%pxresult`.
+//! The execution of `%pxresult`.
 
 use super::{MagicContext, bind, no_variable_in_rust};
 use crate::context::CellContext;

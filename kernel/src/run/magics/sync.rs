@@ -1,4 +1,4 @@
-//! `%cluster sync`: definitions for engines that have missed them.
+//! `%cluster sync`: replays definitions on engines that lack them.
 
 use super::cluster::engines_in_words;
 use crate::cell::items;
@@ -15,23 +15,23 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The contents of an engine: the cells that led to its state, and its variables.
+/// The state of an engine: the sources that led to it, and its variables.
 struct EngineSnapshot {
     engine: EngineId,
     sources: Vec<Arc<str>>,
     variables: Vec<String>,
 }
 
-/// The definitions that engines lack and another has.
+/// The definitions that an engine lacks.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct MissingDefinitions {
-    /// The items of each cell that was missed, and their names.
+    /// The items of each missed cell as source, and their names.
     cells: Vec<(String, Vec<String>)>,
     variables: Vec<String>,
 }
 
-/// Replays on engines the definitions that the engine with the longest history has and they have
-/// not, and says what cannot be replayed: the values of variables.
+/// Replays the definitions of the engine with the longest history on engines that lack them, and
+/// reports the variables, whose values cannot be replayed.
 pub(super) async fn sync(
     services: &Services,
     context: &CellContext,
@@ -53,7 +53,7 @@ pub(super) async fn sync(
         .adopt(&client, &ids, context)
         .await?;
     let stands = stands(services, &engines).await;
-    // Of several that have run as much, the first: `max_by_key` would take the last.
+    // The first of those with the longest history; `max_by_key` alone would return the last.
     let longest = stands.iter().rev().max_by_key(|stand| stand.sources.len());
     let Some(model) = longest else {
         return Err(Failure::NoEngines.into());
@@ -91,7 +91,7 @@ async fn stands(services: &Services, engines: &[Engine]) -> Vec<EngineSnapshot> 
     stands
 }
 
-/// The definitions one engine lacks and the model has.
+/// Returns the definitions that `model` has and `stand` lacks.
 fn lack(model: &EngineSnapshot, stand: &EngineSnapshot) -> MissingDefinitions {
     let had: HashSet<String> = stand
         .sources
@@ -118,7 +118,7 @@ fn lack(model: &EngineSnapshot, stand: &EngineSnapshot) -> MissingDefinitions {
     }
 }
 
-/// Runs the items of each missed cell, as a cell of their own; what failed.
+/// Runs the items of each missed cell as a cell; returns descriptions of failures.
 async fn replay(
     services: &Services,
     context: &CellContext,
@@ -218,7 +218,7 @@ mod tests {
             describe(&late, &[EngineId(2)], &[]),
             "Engine 2: replayed fn f; not replayed are the variables a, b (run the cells that make them)\n"
         );
-        // Once more, nothing is left to be replayed.
+        // After the replay, no definitions are missing.
         let again = lack(&model, &stand(2, &["struct S;", "fn f() {}"], &["a", "b"]));
         assert_eq!(
             again,

@@ -1,4 +1,4 @@
-//! `%timeit`: code that the library repeats and measures, here or on engines.
+//! `%timeit`: code repeated and measured by the library, locally or on engines.
 
 use super::px;
 use super::tools::ToolRun;
@@ -28,7 +28,7 @@ pub(super) async fn timeit(
     };
     let code = start + timeit.code.start..start + timeit.code.end;
     let whole = &*place.text;
-    // The body of a cell follows its line.
+    // The body of a cell magic follows its line.
     let (setup, end) = match &cell_body {
         Some(_) => (code.len(), whole.len()),
         None => (0, code.end),
@@ -64,7 +64,7 @@ pub(super) async fn timeit(
     px::px(services, context, order).await.map(drop)
 }
 
-/// The text in a block, its first `setup` bytes once and the rest as what is measured.
+/// Wraps the text in a block: its first `setup` bytes run once, the rest is measured.
 fn measured(text: RustText, setup: usize, timeit: &TimeIt) -> RustText {
     let TimeIt { loops, runs, .. } = timeit;
     let begin = format!(" phalanx::__magic::timeit({loops:?}, {runs:?}, || {{");
@@ -79,7 +79,7 @@ fn measured(text: RustText, setup: usize, timeit: &TimeIt) -> RustText {
     measured.push_str(before);
     insert(&mut measured, &begin);
     measured.push_str(code);
-    // A comment ends with its line.
+    // The newline ends a trailing comment.
     measured.push_str("\n}) }");
     RustText {
         source: measured,

@@ -1,4 +1,4 @@
-//! Tools for cells: what IPython's users expect of a notebook.
+//! Tools for single cells, known from IPython.
 
 use super::{MagicContext, format, prof, timeit, who};
 use crate::cell::RustText;
@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// A tool that is to be used.
+/// A tool to execute.
 #[derive(Debug)]
 pub(super) struct ToolRun<'a> {
     pub(super) tool: Tool,
@@ -22,7 +22,7 @@ pub(super) struct ToolRun<'a> {
     pub(super) body: Option<RustText>,
     /// The location of the line.
     pub(super) place: FaultSource,
-    /// The line's first byte in the place's text.
+    /// The position of the line in the text of `place`, in bytes.
     pub(super) start: usize,
     pub(super) magic_context: MagicContext,
 }
@@ -33,7 +33,7 @@ pub(super) async fn use_tool(
     order: ToolRun<'_>,
 ) -> Result<(), Fault> {
     if order.magic_context == MagicContext::InRust {
-        // The process that it needs is at work on the cell.
+        // The process it needs is busy with the cell.
         let failure = Failure::Usage {
             message: format!("`{}` cannot stand within Rust code", order.line),
             hint: Some("put it before or after the code, or in a cell of its own".to_owned()),
@@ -77,7 +77,7 @@ fn read(services: &Services, path: &str) -> Result<String, Failure> {
     fs::read_to_string(&file).map_err(|error| unusable(&file, "read", &error))
 }
 
-/// Writes a file; the word for what was done.
+/// Writes a file; returns the verb that describes the effect.
 fn write(file: &Path, text: &str, append: bool) -> io::Result<&'static str> {
     let verb = match (append, file.exists()) {
         (true, true) => "Appending to",

@@ -17,13 +17,13 @@ pub(super) async fn who(services: &Services, context: &CellContext) -> Result<()
     services.local().evaluate(context, source).await.map(drop)
 }
 
-/// Code that shows variables, given their names and types.
+/// Returns code that shows variables, given their names and types.
 fn shown(variables: &[(String, String)]) -> String {
     let mut source =
         "{ use phalanx::__magic::{ByDebug as _, ByHeap as _, ByName as _, BySize as _}; phalanx::__magic::who(&["
             .to_owned();
     for (name, ty) in variables {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             source,
             "({name:?}, {ty:?}, (&phalanx::__magic::MeasuredVariable(&{name})).bytes(), (&phalanx::__magic::ShownVariable(&{name})).text()), "

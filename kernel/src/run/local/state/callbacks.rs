@@ -1,4 +1,4 @@
-//! Runs between cells, in which the code hears what frontends have done with its widgets.
+//! Runs of callbacks between cells, in which the code handles frontends' actions on widgets.
 
 use super::part::{Phase, RuntimeState};
 use super::{JobId, LocalCommand, LocalState};
@@ -7,7 +7,7 @@ use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
 use std::collections::VecDeque;
 
-/// The hearings that wait, and the one that is on.
+/// The queued runs of callbacks, and the current one.
 #[derive(Debug, Default)]
 pub(super) struct Callbacks {
     waiting: VecDeque<JobId>,
@@ -16,7 +16,7 @@ pub(super) struct Callbacks {
 }
 
 impl Callbacks {
-    /// Returns true while the runtime runs one.
+    /// Returns true while callbacks are running.
     pub(super) fn is_on(&self) -> bool {
         self.current.is_some()
     }
@@ -31,7 +31,7 @@ impl LocalState {
         }
     }
 
-    /// Begins the next hearing, if the runtime does nothing else.
+    /// Starts the next run of callbacks, if the runtime is idle.
     pub(super) fn hear_next(&mut self, commands: &mut Vec<LocalCommand>) {
         let phase = self.current.as_ref().map(|current| &current.phase);
         let running = matches!(phase, Some(Phase::Running(_) | Phase::Orphaned(_)));
@@ -39,7 +39,7 @@ impl LocalState {
             return;
         }
         if self.runtime != (RuntimeState::Up { loaded: true }) {
-            // It has run nothing, so there is nobody to hear.
+            // Nothing has run, so there are no callbacks.
             self.end_waiting(commands);
             return;
         }
@@ -52,7 +52,7 @@ impl LocalState {
         }
     }
 
-    /// The user wants it to stop, if one is on.
+    /// Interrupts the callbacks, if any are running.
     pub(super) fn interrupt_hearing(&mut self, commands: &mut Vec<LocalCommand>) {
         if self.hearings.is_on() {
             self.hearings.interrupted = true;
@@ -60,7 +60,7 @@ impl LocalState {
         }
     }
 
-    /// A run is over; whether it was a hearing.
+    /// Handles the end of a run; returns false if it was not a run of callbacks.
     pub(super) fn hearing_ended(
         &mut self,
         run: RunId,

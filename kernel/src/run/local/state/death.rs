@@ -1,4 +1,4 @@
-//! Processes that do not start, and processes that die.
+//! Failures to start processes, and deaths of processes.
 
 use super::part::{Attempt, EvaluatorState, Phase, RuntimeState, WaitingCell};
 use super::{LocalCommand, LocalState};
@@ -22,9 +22,9 @@ impl LocalState {
         commands: &mut Vec<LocalCommand>,
     ) {
         match self.evaluator {
-            // It has said why.
+            // The failure has been reported.
             EvaluatorState::Failed => return,
-            // An evaluator that dies before it is of use would only die again.
+            // An evaluator that dies during its start would die again.
             EvaluatorState::Starting | EvaluatorState::Replaying { .. } => {
                 let failure = evaluator_gone(status, last_words);
                 self.evaluator_failed(&failure, commands);
@@ -39,9 +39,9 @@ impl LocalState {
         };
         let untouched = current.outcomes.is_empty() && !current.interrupted;
         match current.phase {
-            // The cell goes on; the new evaluator hears of it when it is over.
+            // The cell continues; the new evaluator receives it once it has ended.
             Phase::Running(run) => current.phase = Phase::Orphaned(run),
-            // It need not be the cell that the evaluator died of.
+            // The cell need not be the cause of the evaluator's death.
             _ if untouched && current.attempt == Attempt::First => {
                 let (job, source) = (current.job, std::mem::take(&mut current.source));
                 self.waiting.push_front(WaitingCell {
@@ -77,15 +77,15 @@ impl LocalState {
         self.runtime = RuntimeState::Starting;
         commands.push(LocalCommand::StartRuntime);
         if let Some(current) = &self.current {
-            // `Ended` has told how, unless the run had not reached the runtime.
+            // `Ended` precedes this, unless the run had not reached the runtime.
             if let Phase::Running(run) | Phase::Orphaned(run) = current.phase {
                 let status = status.to_owned();
                 self.ended(run, Outcome::Died { status }, commands);
             }
             return;
         }
-        // A thread that outlived its cell took the process down. The evaluator still counts on the
-        // variables; a new one learns that they died with the last cell.
+        // A thread that outlived its cell has killed the process. The evaluator still has the
+        // variables; a new one replays the last cell with the outcome that they were lost.
         self.variables.clear();
         if let Some(last) = self.log.last_mut() {
             let died = Outcome::Died {

@@ -8,34 +8,34 @@ use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
 use std::path::PathBuf;
 
-/// One thing asked of the namespace; counts up from 1.
+/// Identifies a request to the namespace; the first is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::run::local) struct JobId(pub u64);
 
 /// An event of the namespace.
 #[derive(Debug)]
 pub(in crate::run::local) enum LocalEvent {
-    /// A cell, of this execution count, is to be evaluated.
+    /// Evaluate a cell with this execution count.
     Evaluate {
         job: JobId,
         cell: usize,
         source: String,
     },
-    /// The code is to hear what frontends have done.
+    /// Run the callbacks for frontends' actions.
     Hear { hearing: JobId },
-    /// The user wants the running cell to stop.
+    /// Interrupt the running cell.
     Interrupt,
     /// The evaluator process could not be started.
     EvaluatorNotStarted(Failure),
-    /// The evaluator process says something.
+    /// An event of the evaluator process.
     Notice(EvaluatorNotice),
-    /// The runtime process is up.
+    /// The runtime process has started.
     RuntimeStarted,
     /// The runtime process could not be started.
     RuntimeNotStarted(Failure),
-    /// A run is over.
+    /// A run has ended.
     Ended { run: RunId, outcome: Outcome },
-    /// The runtime process is gone.
+    /// The runtime process has ended.
     Exited { status: String },
 }
 
@@ -54,26 +54,26 @@ pub(in crate::run::local) enum LocalCommand {
         run: RunId,
         cell: CompiledCell,
     },
-    /// Let the code hear what frontends have done.
+    /// Run the callbacks for frontends' actions.
     Hear {
         hearing: JobId,
         run: RunId,
     },
-    /// The frontend that waits may go on; the code may handle it later.
+    /// Release the waiting frontend; the callbacks may run later.
     Heard {
         hearing: JobId,
     },
-    /// The code has heard, or will not.
+    /// The callbacks have run or will not run.
     HearingOver {
         hearing: JobId,
         failure: Option<Failure>,
     },
-    /// A line of cargo's that belongs to a job.
+    /// Show a line of cargo's output.
     Progress {
         job: JobId,
         line: String,
     },
-    /// Something happened on the way; the job goes on.
+    /// Show a notice; the evaluation continues.
     Tell {
         job: JobId,
         notice: Notice,
@@ -84,13 +84,13 @@ pub(in crate::run::local) enum LocalCommand {
     },
 }
 
-/// The cells and variables that a cell being written may use.
+/// The cells and variables visible to an edited cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VisibleNames {
-    /// The cells that were evaluated, in order.
+    /// The cells evaluated so far, in order.
     pub sources: Vec<String>,
-    /// The cell that is being evaluated.
+    /// The running cell.
     pub running: Option<String>,
-    /// The variables of those before it: name and type.
+    /// The names and types of the variables before it.
     pub variables: Vec<(String, String)>,
 }

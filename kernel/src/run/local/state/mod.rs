@@ -1,5 +1,5 @@
-//! The decisions of the local namespace: an evaluator and a runtime, each of which may fail, and
-//! the log from which a new evaluator is brought up to date. Pure.
+//! The state of the local namespace: an evaluator and a runtime, each of which may fail, and the
+//! log that is replayed to a new evaluator. Pure.
 
 mod callbacks;
 mod death;
@@ -33,7 +33,7 @@ pub(super) struct LocalState {
     current: Option<CurrentCell>,
     log: Vec<LoggedCell>,
     variables: Vec<String>,
-    /// Their types, as of the last cell that changed any.
+    /// The types of variables after the last cell that changed any.
     types: HashMap<String, String>,
     moved: MissingVariables,
     hearings: Callbacks,
@@ -42,7 +42,7 @@ pub(super) struct LocalState {
 }
 
 impl LocalState {
-    /// Nothing has been evaluated; evaluator and runtime are being started.
+    /// Creates a namespace without any cells; evaluator and runtime are starting.
     pub(super) fn new() -> (Self, Vec<LocalCommand>) {
         let state = Self {
             evaluator: EvaluatorState::Starting,
@@ -64,22 +64,22 @@ impl LocalState {
         )
     }
 
-    /// The names of the variables.
+    /// Returns the names of the variables.
     pub(super) fn variables(&self) -> &[String] {
         &self.variables
     }
 
-    /// The toolchain that compiles cells, once the evaluator has reported it.
+    /// Returns the toolchain that compiles cells, once the evaluator has reported it.
     pub(super) fn toolchain(&self) -> Option<&Toolchain> {
         self.toolchain.as_ref()
     }
 
-    /// The cells that have moved the variables that are gone.
+    /// Returns the missing variables and their causes.
     pub(super) fn moved(&self) -> &MissingVariables {
         &self.moved
     }
 
-    /// Decides what an event leads to.
+    /// Handles an event and returns the commands to perform.
     pub(super) fn handle(&mut self, event: LocalEvent) -> Vec<LocalCommand> {
         let mut commands = Vec::new();
         match event {
@@ -101,7 +101,8 @@ impl LocalState {
                 self.evaluator(event, &mut commands)
             }
             LocalEvent::Notice(EvaluatorNotice::Progress(line)) => {
-                // While the evaluator starts, the first cell that waits for it shows what it builds.
+                // While the evaluator starts, the first waiting cell shows the progress of its
+                // build.
                 let waiting = self.waiting.front().map(|waiting| waiting.job);
                 let current = self.current.as_ref().map(|current| current.job);
                 if let Some(job) = current.or(waiting) {
@@ -169,7 +170,7 @@ impl LocalState {
         RequestId(self.requests)
     }
 
-    /// Returns the cells and variables that a cell being written may use.
+    /// Returns the names visible to an edited cell.
     pub(super) fn scope(&self) -> VisibleNames {
         let typed = self.variables.iter().filter_map(|name| {
             let ty = self.types.get(name)?;
@@ -196,7 +197,7 @@ impl LocalState {
             return;
         };
         match &current.phase {
-            // Compiling does not stop: the second time, the evaluator is ended.
+            // Compilation cannot be interrupted: a second interrupt kills the evaluator.
             Phase::Compiling if current.interrupted => commands.push(LocalCommand::KillEvaluator),
             Phase::Compiling => commands.push(LocalCommand::InterruptEvaluator),
             Phase::Held(_) => {
@@ -223,7 +224,7 @@ impl LocalState {
         }
     }
 
-    /// Has the evaluator work on an entry of the log, or go on with the session after the last.
+    /// Replays an entry of the log to the evaluator; after the last one, starts the next cell.
     fn replay(&mut self, entry: usize, commands: &mut Vec<LocalCommand>) {
         match self.log.get(entry) {
             Some(logged) => {
@@ -254,7 +255,7 @@ impl LocalState {
             return;
         };
         if current.interrupted {
-            // The interrupt came too late to stop the compiler, but not too late for the cell.
+            // The interrupt was too late for the compiler, but the cell has not begun.
             let outcome = not_run();
             current.outcomes.push(outcome.clone());
             commands.push(LocalCommand::Send(EvaluatorRequest::Ran { outcome }));
@@ -264,7 +265,7 @@ impl LocalState {
         self.run_held(commands);
     }
 
-    /// Runs the cell that is held back, once the runtime is ready for it.
+    /// Runs the held cell once the runtime has started.
     fn run_held(&mut self, commands: &mut Vec<LocalCommand>) {
         match &mut self.runtime {
             RuntimeState::Starting => return,
@@ -358,7 +359,7 @@ impl LocalState {
         }
     }
 
-    /// Ends the current job: what the evaluator says, and what its runs came to.
+    /// Ends the current job with the evaluator's result and the outcomes of its runs.
     fn finish(
         &mut self,
         result: Result<EvaluatorReply, Failure>,
@@ -384,7 +385,7 @@ impl LocalState {
         }
         let lost = || if died { before.clone() } else { Vec::new() };
         let result = match (&result, current.outcomes.last()) {
-            // A cell that was done before the interrupt reached it has not been interrupted.
+            // A cell that was done before the interrupt arrived counts as completed.
             (Ok(_), None | Some(Outcome::Completed | Outcome::Returned)) => result.clone(),
             _ if current.interrupted => Err(Failure::Interrupted { lost: lost() }),
             (Ok(_), Some(Outcome::Panicked(panic))) => {
@@ -447,14 +448,14 @@ impl LocalState {
     }
 }
 
-/// The outcome of a cell that was interrupted before it began.
+/// Returns the outcome of a cell that was interrupted before it began.
 fn not_run() -> Outcome {
     Outcome::Abandoned {
         status: "interrupted".to_owned(),
     }
 }
 
-/// Returns true if a source is a command after which evcxr expects a new runtime.
+/// Returns true if evcxr expects a new runtime after this command.
 fn is_renewal(source: &str) -> bool {
     let spec = crate::command::table::find(source.trim());
     spec.is_some_and(|spec| spec.doer == CommandHandler::Renewal)

@@ -9,13 +9,13 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub(super) enum EvaluatorState {
     Starting,
-    /// Learns what the session did; the next entry of the log, and the next of its outcomes.
+    /// The log is being replayed; the current entry, and the next of its outcomes.
     Replaying {
         entry: usize,
         outcome: usize,
     },
     Ready,
-    /// Did not start. The next cell tries again.
+    /// It did not start. The next cell attempts another start.
     Failed,
 }
 
@@ -25,11 +25,11 @@ pub(super) enum RuntimeState {
     Up {
         loaded: bool,
     },
-    /// Did not start. The next run tries again.
+    /// It did not start. The next run attempts another start.
     Failed,
 }
 
-/// A cell the evaluator has worked on, with the outcomes of its runs.
+/// An evaluated cell, with the outcomes of its runs.
 #[derive(Debug)]
 pub(super) struct LoggedCell {
     pub(super) source: String,
@@ -40,13 +40,13 @@ pub(super) struct LoggedCell {
 #[derive(Debug)]
 pub(super) struct WaitingCell {
     pub(super) job: JobId,
-    /// Its execution count.
+    /// The execution count.
     pub(super) cell: usize,
     pub(super) source: String,
     pub(super) attempt: Attempt,
 }
 
-/// The number of the attempt: on the second, an evaluator has already died over the cell.
+/// The number of the attempt; before the second one, the evaluator has died during the cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Attempt {
     First,
@@ -58,17 +58,17 @@ pub(super) enum Attempt {
 pub(super) struct CurrentCell {
     pub(super) attempt: Attempt,
     pub(super) job: JobId,
-    /// Its execution count.
+    /// The execution count.
     pub(super) cell: usize,
     pub(super) request: RequestId,
     pub(super) source: String,
     pub(super) phase: Phase,
     pub(super) outcomes: Vec<Outcome>,
-    /// The library that ran last.
+    /// The library of the last run.
     pub(super) library: Option<PathBuf>,
-    /// The variables that it does not leave if it completes.
+    /// The variables that are not kept if the cell completes.
     pub(super) leaves_out: Vec<UnkeptVariable>,
-    /// The names of those that it has not left.
+    /// The names of variables that were not kept.
     pub(super) unkept: Vec<String>,
     pub(super) interrupted: bool,
 }
@@ -76,9 +76,9 @@ pub(super) struct CurrentCell {
 #[derive(Debug)]
 pub(super) enum Phase {
     Compiling,
-    /// Compiled, but the runtime is not up.
+    /// Compiled, but the runtime has not started.
     Held(CompiledCell),
     Running(RunId),
-    /// Running, while the evaluator that compiled it is gone.
+    /// Running, but the evaluator that compiled it has died.
     Orphaned(RunId),
 }

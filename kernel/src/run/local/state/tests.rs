@@ -2,7 +2,7 @@ use super::*;
 use phalanx_protocol::evaluator::{DroppedVariables, Evaluated, UnkeptReason, UnkeptVariable};
 use phalanx_protocol::failure::{Diagnostic, Panic};
 
-/// A namespace driven by words: what happens, and what it then wants done.
+/// A namespace with events and commands described in words.
 struct Bench {
     state: LocalState,
 }
@@ -14,7 +14,7 @@ impl Bench {
         }
     }
 
-    /// With evaluator and runtime up.
+    /// Returns a namespace whose evaluator and runtime have started.
     fn up() -> Self {
         let mut bench = Self::new();
         bench.state.handle(LocalEvent::RuntimeStarted);
@@ -359,7 +359,7 @@ fn an_abandoned_cell_leaves_everything_as_it_was() {
     bench.check(ended(3, abandoned()), &["ran Abandoned"]);
     bench.check(answered(3, &["v"]), &["3 interrupted "]);
     assert_eq!(bench.state.variables(), ["v"]);
-    // A new evaluator hears of the first cell alone.
+    // The new evaluator receives the first cell only.
     bench.check(evaluator_exited(), &["start evaluator"]);
     bench.check(ready(), &["evaluate 4 a"]);
 }
